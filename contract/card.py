@@ -1,0 +1,132 @@
+"""The model card: what one model version is, how it was made and how it was proven.
+
+It lies in the version's folder as card.json, holds the sha256 of every other file there, and is all
+that the service needs to know of training. A card with a missing, unknown or ill-typed field is
+refused by the name of that field.
+
+    pixels         (n, 28, 28) uint8, 0 = paper, 255 = ink: what the graph eats
+    logits         (n, labels) float32, divided by the temperature
+    probabilities  (n, labels) float32, each row sums to 1
+
+Scaling, normalisation, temperature and softmax are layers of the graph. n is its only dynamic axis.
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+SIDE = 28  # pixels
+INPUT, LOGITS, PROBABILITIES = "pixels", "logits", "probabilities"  # tensor names
+ONNX, TORCHSCRIPT, SAMPLE = "model.onnx", "model.ts", "sample.png"  # files of a version
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+# A plain name: a card cannot point outside its own folder.
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
+class BadCard(ValueError):
+    """card.json is not a model card; the message names the fields and what is wrong with each."""
+
+
+class _Facts(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class TensorFacts(_Facts):
+    name: str
+    dtype: Literal["uint8", "float32"]
+    shape: tuple[int | str, ...]  # a name stands for a dynamic axis: ("n", 28, 28)
+
+
+class DataFacts(_Facts):
+    name: str  # "mnist", "embedded-digits" or the name of the user's folder
+    source: str  # where it was read from
+    train: Count  # pictures the weights learned from
+    validation: Count  # pictures held out, which the temperature was fitted on
+    test: Count  # pictures all numbers below were measured on
+
+
+class ClassReport(_Facts):
+    label: str
+    precision: Fraction
+    recall: Fraction
+    f1: Fraction
+    support: Count  # test pictures of this class
+
+
+class Evaluation(_Facts):
+    """On the whole test set."""
+
+    accuracy: Fraction
+    calibration_error: Fraction  # expected calibration error, 15 bins, after the temperature
+    calibration_error_before: Fraction  # the same with temperature 1
+    per_class: tuple[ClassReport, ...]
+
+
+class Parity(_Facts):
+    """One artifact beside PyTorch, on the whole test set."""
+
+    accuracy: Fraction
+    different_answers: Count  # test pictures on which the two disagree
+    largest_difference: Annotated[float, Field(ge=0)]  # between two logits
+    mean_difference: Annotated[float, Field(ge=0)]
+
+
+class FileFacts(_Facts):
+    sha256: Sha256
+    size: Count  # bytes
+
+
+class ModelCard(_Facts):
+    schema_version: Literal[1] = 1
+    name: str
+    created: Annotated[datetime, Field(strict=False)]
+    labels: Annotated[tuple[str, ...], Field(min_length=2)]
+    input: TensorFacts
+    outputs: tuple[TensorFacts, ...]
+    network: str
+    parameters: Count
+    run: str  # the training run it came from
+    recipe: dict[str, int | float | str | bool]
+    data_set: DataFacts
+    temperature: Annotated[float, Field(gt=0)]
+    evaluation: Evaluation
+    parity: dict[FileName, Parity]
+    git_commit: str | None  # None: exported outside a git checkout
+    libraries: dict[str, str]
+    files: dict[FileName, FileFacts] = Field(default_factory=dict)  # filled in when published
+
+    @model_validator(mode="after")
+    def _graph_fits_labels(self) -> Self:
+        if (self.input, self.outputs) != tensors(len(self.labels)):
+            raise ValueError(f"input and outputs must be {tensors(len(self.labels))}")
+        return self
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """A card from the text of card.json; BadCard names every field that is wrong."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            wrong = (
+                f"{'.'.join(map(str, e['loc'])) or 'the card'}: {e['msg']}" for e in error.errors()
+            )
+            raise BadCard("; ".join(wrong)) from error
+
+    def to_json(self) -> str:
+        return self.model_dump_json(indent=2) + "\n"
+
+
+def tensors(classes: int) -> tuple[TensorFacts, tuple[TensorFacts, TensorFacts]]:
+    """Input and outputs of every graph of this project that tells `classes` apart."""
+    row = ("n", classes)
+    return (
+        TensorFacts(name=INPUT, dtype="uint8", shape=("n", SIDE, SIDE)),
+        (
+            TensorFacts(name=LOGITS, dtype="float32", shape=row),
+            TensorFacts(name=PROBABILITIES, dtype="float32", shape=row),
+        ),
+    )

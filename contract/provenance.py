@@ -1,0 +1,27 @@
+"""Where a file came from: the commit and the libraries of the program that wrote it."""
+
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def git_commit() -> str | None:
+    """The checkout's commit, with "+changes" when files differ from it; None outside a checkout."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return f"{commit}+changes" if _git("status", "--porcelain") else commit
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def library_versions(*names: str) -> dict[str, str]:
+    """Version of Python and of each named distribution, such as {"torch": "2.13.0"}."""
+    return {"python": platform.python_version()} | {name: version(name) for name in names}
+
+
+def _git(*words: str) -> str:
+    command = ["git", "-C", str(ROOT), *words]  # noqa: S607 (git is found on the user's PATH)
+    return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()

@@ -1,0 +1,64 @@
+"""The digits that ship with scikit-learn, in MNIST's form: what to learn from without a network.
+
+1,797 handwritten digits of 8x8 pixels in 17 levels (UCI optdigits). Enlarged smoothly to 20 pixels and
+centred by mass in 28x28, as MNIST was made.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.datasets import load_digits
+from torch.nn import functional as F  # noqa: N812 (its usual name)
+
+from training.recipe import Recipe
+
+Part = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # pixels (n, 28, 28), labels (n,)
+
+BOX, SIDE = 20, 28  # pixels
+TEST_SHARE = 5  # every fifth picture
+
+# So few pictures, by 43 writers, must stand for everybody's hand: warp them hard and for long.
+EMBEDDED_RECIPE = Recipe(
+    epochs=180,
+    rotation=12,
+    scale=0.15,
+    aspect=0.25,
+    shear=0.3,
+    elastic=0.8,
+    stroke=1.0,
+    plain_epochs=0,
+)
+
+
+def embedded_digits() -> tuple[Part, Part]:
+    """Training and test pictures with labels; always the same split."""
+    digits = load_digits()
+    pixels = np.stack([_like_mnist(picture) for picture in digits.images])  # (1797, 28, 28)
+    labels = digits.target.astype(np.uint8)
+    test = np.arange(len(labels)) % TEST_SHARE == 0
+    return (pixels[~test], labels[~test]), (pixels[test], labels[test])
+
+
+def _like_mnist(picture: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """One picture (8, 8), 0..16, as (28, 28) uint8."""
+    ink = torch.from_numpy(picture / 16).float()
+    rows, columns = torch.where(ink > 0)
+    ink = ink[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]  # (h, w) <= 8
+    height, width = (max(4, round(size * BOX / max(ink.shape))) for size in ink.shape)
+    ink = F.interpolate(ink[None, None], (height, width), mode="bicubic", align_corners=False)
+    ink = torch.clamp((ink[0, 0] - 0.3) * 2.0, 0, 1)  # (h, w) <= 20, edges as steep as MNIST's
+    return _centred(ink.numpy() * 255)
+
+
+def _centred(ink: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """`ink` on a 28x28 sheet, its centre of mass in the middle."""
+    height, width = ink.shape
+    mass = ink.sum()
+    y = (ink.sum(1) @ np.arange(height)) / mass
+    x = (ink.sum(0) @ np.arange(width)) / mass
+    middle = (SIDE - 1) / 2
+    top = int(np.clip(round(middle - y), 0, SIDE - height))
+    left = int(np.clip(round(middle - x), 0, SIDE - width))
+    sheet = np.zeros((SIDE, SIDE), np.uint8)
+    sheet[top : top + height, left : left + width] = np.round(ink)
+    return sheet

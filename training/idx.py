@@ -1,0 +1,59 @@
+"""Read the IDX files that MNIST and its relatives come in, plain or gzipped.
+
+    magic 0x00000801 (labels) or 0x00000803 (pictures), each dimension as a big-endian uint32, the bytes
+"""
+
+import gzip
+import hashlib
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bytes = NDArray[np.uint8]
+
+
+class BadData(Exception):
+    """A data file is missing or is not what it should be; the message names the file."""
+
+
+def find(folder: Path, name: str) -> Path | None:
+    """`folder/name`, plain or with .gz, or None."""
+    for path in (folder / name, folder / f"{name}.gz"):
+        if path.is_file():
+            return path
+    return None
+
+
+def read(path: Path, *, dimensions: int, md5: str | None = None) -> Bytes:
+    """The array in an IDX file; with `md5`, only if its uncompressed content has that checksum."""
+    content = _content(path)
+    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if md5 is not None and found != md5:
+        raise BadData(
+            f"{path} is damaged: the MD5 of its content is {found}, MNIST's is {md5}. "
+            "Delete it and get it again."
+        )
+    header = 4 + 4 * dimensions  # bytes
+    if len(content) < header or content[:4] != bytes([0, 0, 8, dimensions]):
+        raise BadData(f"{path} is not an IDX file of bytes in {dimensions} dimensions")
+    shape = tuple(int(size) for size in np.frombuffer(content[4:header], ">u4"))
+    expected = header + int(np.prod(shape, dtype=np.int64))
+    if len(content) != expected:
+        raise BadData(
+            f"{path} says it holds {shape}, that is {expected} bytes, but has {len(content)}"
+        )
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+
+
+def _content(path: Path) -> bytes:
+    raw = path.read_bytes()
+    if path.suffix != ".gz":
+        return raw
+    try:
+        return gzip.decompress(raw)
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadData(
+            f"{path} is damaged: it cannot be unzipped ({error}). Get it again."
+        ) from error
