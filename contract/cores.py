@@ -11,7 +11,7 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def available_cores(cgroup: Path = CGROUP) -> int:
-    """The smaller of the cores this process is allowed on and its cgroup's CPU quota, at least 1."""
+    """The smaller of this process's cores and its cgroup's CPU quota, rounded up, at least 1."""
     if hasattr(os, "sched_getaffinity"):
         allowed = len(os.sched_getaffinity(0))
     else:  # macOS, Windows

@@ -23,5 +23,6 @@ def library_versions(*names: str) -> dict[str, str]:
 
 
 def _git(*words: str) -> str:
-    command = ["git", "-C", str(ROOT), *words]  # noqa: S607 (git is found on the user's PATH)
-    return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
+    command = ["git", "-C", str(ROOT), *words]
+    done = subprocess.run(command, capture_output=True, check=True, text=True)  # noqa: S603 (fixed words)
+    return done.stdout.strip()

@@ -5,8 +5,8 @@
                     card.json      says what the version is and the sha256 of every other file
     models/digits/current          the number of the served version, replaced by a rename
 
-Two writers get two numbers: renaming onto a folder that has files fails, and the next number is tried.
-A reader hashes every file against the card before it trusts any of them.
+Two writers get two numbers: renaming onto a folder that has files fails, and the next number is
+tried. A reader hashes every file against the card before it trusts any of them.
 """
 
 import errno
@@ -53,7 +53,9 @@ class Store:
 
     def __init__(self, root: Path, name: str) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-            raise ValueError(f"{name!r} cannot name a model: letters, digits, '.', '_' and '-' only")
+            raise ValueError(
+                f"{name!r} cannot name a model: letters, digits, '.', '_' and '-' only"
+            )
         self.folder = root / name
 
     def versions(self) -> list[int]:

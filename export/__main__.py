@@ -1,7 +1,7 @@
 """Turn a training run into a model version: python -m export [--run DIR] [--name NAME]
 
-Writes model.onnx and model.ts, proves on the whole test set that both answer as PyTorch does, and only
-then publishes them as the next version under models/<name>/ and makes it the current one.
+Writes model.onnx and model.ts, proves on the whole test set that both answer as PyTorch does, and
+only then publishes them as the next version under models/<name>/ and makes it the current one.
 """
 
 import sys
@@ -47,7 +47,7 @@ def export(run: Run, store: Store) -> Version:
         found = float((reference.digits == labels).mean())
         if abs(found - checkpoint.evaluation.accuracy) > 0.5 / len(labels):
             raise ProofFailed(
-                f"PyTorch gets {found:.4%} of {run.folder}'s test set right, but the checkpoint says "
+                f"PyTorch gets {found:.4%} of {run.folder}'s test set right, the checkpoint says "
                 f"{checkpoint.evaluation.accuracy:.4%}: the two files are of different runs"
             )
         parity = {
@@ -75,7 +75,7 @@ def _card(run: Run, checkpoint: Checkpoint, name: str, parity: dict[str, Parity]
         network=checkpoint.network,
         parameters=parameters_of(checkpoint.build()),
         run=run.id,
-        recipe=checkpoint.recipe,
+        recipe={**checkpoint.recipe},
         data_set=checkpoint.data_set,
         temperature=checkpoint.temperature,
         evaluation=checkpoint.evaluation,

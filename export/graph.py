@@ -3,8 +3,8 @@
     pixels (n, 28, 28) uint8 -> ink (n, 1, 28, 28) -> network -> / temperature -> logits
                                                                  softmax       -> probabilities
 
-What the network was trained with travels inside the graph, so nobody downstream can scale, normalise or
-calibrate differently.
+What the network was trained with travels inside the graph, so nobody downstream can scale,
+normalise or calibrate differently.
 """
 
 import torch

@@ -1,7 +1,7 @@
 """The proof: every artifact answers the whole test set as PyTorch does, or nothing is published.
 
-PyTorch here is the checkpoint in eager mode. The test set comes from the run's own folder, in batches of
-several sizes, one among them, so that the free batch axis is proven too.
+PyTorch here is the checkpoint in eager mode. The test set comes from the run's own folder, in
+batches of several sizes, one among them, so that the free batch axis is proven too.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ Model = Callable[[Pixels], tuple[Rows, Rows]]  # pixels -> logits, probabilities
 
 
 class ProofFailed(Exception):
-    """An artifact does not answer as PyTorch does; the message says which, where and by how much."""
+    """An artifact does not answer as PyTorch does; the message says which, where, by how much."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class Answers:
 
     @property
     def digits(self) -> NDArray[np.int64]:
-        return self.logits.argmax(1)
+        digits: NDArray[np.int64] = self.logits.argmax(1)
+        return digits
 
 
 def answers_of(model: Model, pixels: Pixels) -> Answers:

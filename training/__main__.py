@@ -6,11 +6,11 @@ Writes runs/<id>/ and names it in runs/latest. MNIST_DIR names a folder with MNI
 import logging
 import os
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from contract.provenance import git_commit, library_versions
-from training.data import DataSet, find_data_set
+from training.data import EMBEDDED, DataSet, embedded, find_data_set
 from training.embedded import EMBEDDED_RECIPE
 from training.idx import BadData
 from training.loop import train
@@ -24,9 +24,8 @@ def main(words: list[str] | None = None) -> int:
     arguments = _parser().parse_args(words)
     try:
         Recipe().with_flags(arguments)  # a bad flag is told before anything is loaded
-        mnist_dir = os.environ.get("MNIST_DIR")
-        data = find_data_set(own=arguments.data, mnist_dir=Path(mnist_dir) if mnist_dir else None)
-        default = EMBEDDED_RECIPE if data.name == "embedded-digits" else Recipe()
+        data = _data_set(arguments)
+        default = EMBEDDED_RECIPE if data.name == EMBEDDED else Recipe()
         _train(data, default.with_flags(arguments), arguments.runs)
     except (BadData, BadRecipe, BadRun, OSError) as error:
         print(f"training: {error}", file=sys.stderr)
@@ -35,6 +34,13 @@ def main(words: list[str] | None = None) -> int:
         print("training: stopped, nothing is kept of this run", file=sys.stderr)
         return 130
     return 0
+
+
+def _data_set(arguments: Namespace) -> DataSet:
+    if arguments.embedded:
+        return embedded()
+    mnist_dir = os.environ.get("MNIST_DIR")
+    return find_data_set(own=arguments.data, mnist_dir=Path(mnist_dir) if mnist_dir else None)
 
 
 def _train(data: DataSet, recipe: Recipe, runs: Path) -> None:
@@ -80,7 +86,11 @@ def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         "python -m training", description=__doc__, formatter_class=RawDescriptionHelpFormatter
     )
-    parser.add_argument(
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--embedded", action="store_true", help="the digits that need no download, not MNIST"
+    )
+    which.add_argument(
         "--data",
         type=Path,
         metavar="DIR",

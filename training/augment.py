@@ -1,6 +1,6 @@
 """Random variations of a whole batch at once, as tensor operations.
 
-    ink (n, 1, 28, 28) --affine and elastic warp, one grid_sample--> --stroke width--> (n, 1, 28, 28)
+    ink (n, 1, 28, 28) --affine and elastic warp, stroke width--> ink (n, 1, 28, 28)
 
 A whole batch costs about as much as one step of the `compact` network's first layer, where a loader
 that transforms picture by picture would cost more than the training itself.

@@ -40,10 +40,11 @@ def _declare_missing_operators() -> None:
     """
     if torch.version.cuda is not None:
         return
-    library = torch.library.Library("torchvision", "FRAGMENT")
+    library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for name in ("nms", "qnms"):
         if not hasattr(torch.ops.torchvision, name):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+            signature = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+            library.define(name + signature)  # type: ignore[no-untyped-call]
     _KEPT.append(library)  # a Library takes its operators along when it is collected
 
 

@@ -21,14 +21,15 @@ def as_ink(pixels: Tensor) -> Tensor:
 def logits_of(network: nn.Module, pixels: Tensor) -> Tensor:
     """The network's answers to pixels (n, 28, 28) uint8, as (n, classes) float32."""
     network.eval()
-    return torch.cat([network(as_ink(part)) for part in pixels.split(500)])
+    return torch.cat([network(as_ink(part)) for part in torch.split(pixels, 500)])
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     """The number that logits must be divided by for their probabilities to be honest.
 
-    Minimises the likelihood loss on pictures held out from training. Bounded to 0.05..20, which only
-    matters where there is nothing left to learn: every held-out picture right, or all at random.
+    Minimises the likelihood loss on pictures held out from training. Bounded to 0.05..20, which
+    only matters where there is nothing left to learn: every held-out picture right, or all at
+    random.
     """
     sharpness = torch.zeros(1, requires_grad=True)  # log(1 / temperature): the loss is smooth in it
     optimiser = torch.optim.LBFGS([sharpness], max_iter=50, line_search_fn="strong_wolfe")

@@ -1,8 +1,8 @@
 """The training loop: one story from a data set to weights and a temperature.
 
-The whole data set is one tensor, a batch is one indexing operation, and augmentation happens to a whole
-batch: no loader, no worker processes. On CPU, the same recipe on the same machine gives the same
-weights, bit for bit.
+The whole data set is one tensor, a batch is one indexing operation, and augmentation happens to a
+whole batch: no loader, no worker processes. On CPU, the same recipe on the same machine gives the
+same weights, bit for bit.
 """
 
 import time
@@ -115,7 +115,7 @@ def _fit(
                 loss=float(total) / steps,
                 validation_loss=float(F.cross_entropy(logits, held_out.labels)),
                 validation_accuracy=float((logits.argmax(1) == held_out.labels).float().mean()),
-                learning_rate=schedule.get_last_lr()[0],
+                learning_rate=float(schedule.get_last_lr()[0]),
                 seconds=time.monotonic() - began,
             )
             progress.epoch(record, steps_done=epoch * steps)

@@ -1,20 +1,19 @@
 """What a training leaves behind: one folder that holds all that export needs.
 
-    runs/<id>/checkpoint.pt           weights, recipe, labels, temperature, evaluation; plain values only
-              test_set.npz            the pictures it was judged by, so that export can prove itself on them
+    runs/<id>/checkpoint.pt           weights, recipe, labels, temperature, evaluation
+              test_set.npz            the pictures it was judged by: export proves itself on them
               metrics.jsonl           one line an epoch, written as it ends
               training_metrics.json   everything measured, for people and plots
     runs/latest                       the id of the last run that ended well
 
-A run's id is the time it began. The folder is complete when runs/latest names it or checkpoint.pt is
-there: the checkpoint is written last and renamed into place.
+A run's id is the time it began. The folder is complete when runs/latest names it or checkpoint.pt
+is there: the checkpoint is written last and renamed into place.
 """
 
 import json
 import os
 import pickle
 import shutil
-from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -23,7 +22,7 @@ from zipfile import BadZipFile
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 
 from contract.card import DataFacts, Evaluation
@@ -39,13 +38,14 @@ class BadRun(Exception):
     """A run folder is missing, unfinished or damaged; the message names the file and what to do."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Checkpoint:
+class Checkpoint(BaseModel):
     """A trained network and everything needed to build, judge and describe it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     network: str  # a key of NETWORKS
     weights: dict[str, Tensor]
-    recipe: dict[str, float]
+    recipe: dict[str, int | float]
     labels: tuple[str, ...]
     temperature: float
     data_set: DataFacts
@@ -72,7 +72,7 @@ class Run:
 
     @classmethod
     def create(cls, root: Path) -> Self:
-        """A new, empty run folder under `root`; two that begin in the same second get two folders."""
+        """A new, empty run folder; two that begin in the same second get two."""
         root.mkdir(parents=True, exist_ok=True)
         began = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         for attempt in range(1, 100):
@@ -109,12 +109,11 @@ class Run:
         """Write everything, the checkpoint last, and make this the latest run."""
         pixels, labels = test_set
         np.savez_compressed(self.folder / TEST_SET, pixels=pixels, labels=labels)
-        facts = _plain(checkpoint)
+        facts = checkpoint.model_dump(mode="json", exclude={"weights"})
         history = [json.loads(line) for line in (self.folder / EPOCHS).read_text().splitlines()]
-        metrics = {name: value for name, value in facts.items() if name != "weights"}
-        text = json.dumps(metrics | measured | {"history": history}, indent=2) + "\n"
+        text = json.dumps(facts | measured | {"history": history}, indent=2) + "\n"
         (self.folder / METRICS).write_text(text)
-        _replace(self.folder / CHECKPOINT, lambda path: torch.save(facts, path))
+        _replace(self.folder / CHECKPOINT, lambda path: torch.save(checkpoint.model_dump(), path))
         _replace(self.folder.parent / "latest", lambda path: path.write_text(self.id + "\n"))
 
     def checkpoint(self) -> Checkpoint:
@@ -126,10 +125,10 @@ class Run:
         except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
             raise BadRun(f"{path} is damaged: train again ({_first_line(error)})") from error
         try:
-            weights = facts.pop("weights")
-            return _CHECKPOINT.validate_python(facts | {"weights": weights})
-        except (ValidationError, AttributeError, KeyError) as error:
-            raise BadRun(f"{path} is not a checkpoint of this project: {error}") from error
+            return Checkpoint.model_validate(facts)
+        except ValidationError as error:
+            fields = ", ".join(".".join(map(str, wrong["loc"])) for wrong in error.errors())
+            raise BadRun(f"{path} is not a checkpoint of this project: see {fields}") from error
 
     def test_set(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Pixels (n, 28, 28) and labels (n,)."""
@@ -139,19 +138,6 @@ class Run:
                 return arrays["pixels"], arrays["labels"]
         except (OSError, KeyError, ValueError, BadZipFile) as error:
             raise BadRun(f"{path} is missing or damaged: train again ({error})") from error
-
-
-_CHECKPOINT = TypeAdapter(Checkpoint, config={"arbitrary_types_allowed": True})
-
-
-def _plain(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The checkpoint as tensors, strings, numbers, lists and dicts: all `weights_only` lets through."""
-    facts = {field.name: getattr(checkpoint, field.name) for field in fields(checkpoint)}
-    return facts | {
-        "data_set": checkpoint.data_set.model_dump(),
-        "evaluation": json.loads(checkpoint.evaluation.model_dump_json()),
-        "labels": list(checkpoint.labels),
-    }
 
 
 def _replace(path: Path, write: Any) -> None:

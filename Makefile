@@ -1,0 +1,110 @@
+# A chain of files: make builds what is missing, in order.
+#
+#   .venv -> runs/latest (a trained network) -> models/digits/current (a proven model version) -> HTTP
+#
+# `train` and `export` always do their work anew; `demo` and `serve` only what has not been done yet.
+
+SHELL         := bash
+.SHELLFLAGS   := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+PYTHON ?= python3
+ARGS   ?=# for train, fast (pytest) and accuracy, as in: make train ARGS="--epochs 20"
+PY     := .venv/bin/python
+
+# $(call step,what,how long): say what begins; $(done) how long it took.
+step = printf '\n==> %s (%s)\n' "$(1)" "$(2)"; SECONDS=0
+done = printf '==> done in %d s\n' $$SECONDS
+
+##@ Run it
+demo: serve ## Set up, train, export and serve on http://127.0.0.1:8000
+
+serve: models/digits/current ## Serve the current model version
+	@printf '\n==> Serving (Ctrl-C stops it)\n'
+	@exec $(PY) -m service
+
+##@ Pipeline
+train: .venv/.run ## Train a network into runs/<id> (MNIST: a minute or two on CPU)
+	@$(train)
+
+export: .venv/.run runs/latest ## Turn the last run into a model version, proven equal
+	@$(export)
+
+##@ Quality
+test: lint types fast ## Set up and run every check and every test that needs no GPU
+
+lint: .venv/.dev ## Formatting and lint, changing nothing
+	@$(call step,Linting,seconds)
+	@.venv/bin/ruff format --check --quiet . || { echo 'Run: make format'; exit 1; }
+	@.venv/bin/ruff check --quiet .
+
+types: .venv/.dev ## Static types
+	@$(call step,Checking types,half a minute the first time)
+	@.venv/bin/mypy
+
+fast: .venv/.dev ## The tests
+	@$(call step,Testing,about a minute)
+	@$(PY) -m pytest $(ARGS)
+
+accuracy: .venv/.dev models/digits/current ## Post every test digit to a real service, compare with PyTorch
+	@$(call step,Posting the whole test set over HTTP,half a minute)
+	@$(PY) -m tests.accuracy $(ARGS)
+
+format: .venv/.dev ## Mend what lint complains about
+	@.venv/bin/ruff check --quiet --fix . ; .venv/bin/ruff format .
+
+##@ Housekeeping
+constraints: .venv/.dev ## Pin the newest versions that fit, on every platform, in constraints.txt
+	@$(PY) -m pip install --quiet uv
+	@{ head -n 1 constraints.txt; .venv/bin/uv pip compile pyproject.toml --quiet --upgrade \
+	  --universal --python-version 3.11 --no-annotate --no-header --no-emit-index-url \
+	  $(foreach group,setup export serve gpu loadtest dev,--group $(group)); } > constraints.new
+	@mv constraints.new constraints.txt
+
+clean: ## Remove what can be rebuilt: the environment and caches, not data, runs or models
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
+	      /^[a-z]+:.*## / {printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# ---- files ------------------------------------------------------------------------------------
+
+train  = $(call step,Training,a minute or two on CPU); $(PY) -m training $(ARGS); $(done)
+export = $(call step,Exporting and proving the export,about 10 seconds); $(PY) -m export; $(done)
+
+runs/latest: | .venv/.run
+	@$(train)
+
+models/digits/current: runs/latest | .venv/.run
+	@$(export)
+
+# Environments: .run is what demo needs, .dev adds what the checks need.
+.venv/.run: pyproject.toml constraints.txt | .venv/bin/python
+	@$(call step,Installing PyTorch$(comma) ONNX Runtime and FastAPI into .venv,about a minute on a fast line)
+	@$(call install,setup export serve)
+	@touch $@; $(done)
+
+.venv/.dev: .venv/.run
+	@$(call step,Installing the test tools,seconds)
+	@$(call install,dev)
+	@touch $@; $(done)
+
+.venv/bin/python:
+	@$(call step,Making .venv,seconds)
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11))' || { \
+	  echo "$(PYTHON) is older than Python 3.11; name another: make demo PYTHON=/path/to/python3.12"; exit 1; }
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
+	  echo 'This Python cannot make environments; on Debian and Ubuntu: apt install python3-venv'; exit 1; }
+	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
+	@$(done)
+
+comma   := ,
+# pip's own lines, less those that nobody reads; its exit status counts.
+install = $(PY) -m pip install --progress-bar off --constraint constraints.txt \
+	$(foreach group,$(1),--group $(group)) \
+	| { grep --line-buffered -E '^ *(Downloading|Using cached|Processing|Installing)' || true; } \
+	| { if [ -t 1 ]; then cut -c 1-"$$(tput cols 2>/dev/null || echo 100)"; else cut -c 1-120; fi; }
+
+.PHONY: demo serve train export test lint types fast accuracy format constraints clean help

@@ -1,0 +1,111 @@
+"""Bytes of a picture file -> gray pixels, with nothing decoded that is too large or unknown.
+
+    body --first bytes--> format --header--> width, height --bounds--> OpenCV --> (h, w) uint8
+
+Gray is 0 = black, 255 = white, as the eye sees the picture; which of both is ink, `ink` decides.
+OpenCV decodes a 28x28 PNG in 5 us where Pillow takes 60.
+"""
+
+import struct
+from io import BytesIO
+from typing import Any, NamedTuple
+
+import cv2
+import imagesize
+import numpy as np
+from numpy.typing import NDArray
+
+Gray = NDArray[np.uint8]  # (h, w), 0 = black, 255 = white
+
+PNG = b"\x89PNG\r\n\x1a\n"
+# The first bytes of each format, and what OpenCV must be asked for: a JPEG has no alpha channel,
+# and only when asked for gray does OpenCV turn it as its EXIF orientation says.
+FORMATS = {
+    PNG: cv2.IMREAD_UNCHANGED,
+    b"\xff\xd8\xff": cv2.IMREAD_GRAYSCALE,  # JPEG
+    b"RIFF": cv2.IMREAD_UNCHANGED,  # WebP
+    b"BM": cv2.IMREAD_UNCHANGED,  # BMP
+    b"GIF8": cv2.IMREAD_UNCHANGED,
+    b"II*\x00": cv2.IMREAD_UNCHANGED,  # TIFF, little-endian
+    b"MM\x00*": cv2.IMREAD_UNCHANGED,  # TIFF, big-endian
+}
+
+cv2.setNumThreads(1)  # a picture is small; a thread pool of its own would only fight the model's
+# What OpenCV has to say of a bad picture is the client's affair, not the log's.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+class NotAPicture(Exception):
+    """The bytes are no picture of a known format, or a damaged one."""
+
+
+class TooManyPixels(Exception):
+    """Width times height is over the limit; nothing was decoded."""
+
+
+class Picture(NamedTuple):
+    """A picture file whose header has been read and whose pixels have not."""
+
+    body: bytes
+    flags: int  # for OpenCV
+    pixels: int  # width times height
+
+    def gray(self) -> Gray:
+        """Decode. Transparent parts become paper, whichever of black and white the ink is not."""
+        try:
+            decoded: Any = cv2.imdecode(np.frombuffer(self.body, np.uint8), self.flags)
+        except cv2.error:  # some decoders answer None to a damaged picture, others raise
+            decoded = None
+        if decoded is None:
+            raise NotAPicture("the picture is damaged or incomplete: it cannot be decoded")
+        if decoded.dtype == np.uint16:
+            decoded = (decoded >> 8).astype(np.uint8)
+        if decoded.dtype != np.uint8:
+            raise NotAPicture(f"pixels of type {decoded.dtype} are not supported: use 8 or 16 bits")
+        gray: Any = decoded
+        if decoded.ndim == 3:  # OpenCV has turned palettes and gray with alpha into colours
+            alpha = decoded.shape[2] == 4
+            gray = cv2.cvtColor(decoded, cv2.COLOR_BGRA2GRAY if alpha else cv2.COLOR_BGR2GRAY)
+            if alpha:
+                gray = _on_paper(gray, decoded[:, :, 3])
+        pixels: Gray = gray
+        return pixels
+
+
+def identify(body: bytes, *, max_pixels: int) -> Picture:
+    """What `body` is, from its header alone; NotAPicture or TooManyPixels if it is refused."""
+    flags = next((flags for first, flags in FORMATS.items() if body.startswith(first)), None)
+    if flags is None:
+        raise NotAPicture("the body is no PNG, JPEG, WebP, BMP, GIF or TIFF")
+    width, height = _size(body)
+    if width < 1 or height < 1:
+        raise NotAPicture("the picture's header is damaged: it gives no width and height")
+    if width * height > max_pixels:
+        raise TooManyPixels(
+            f"the picture has {width} x {height} pixels, more than the {max_pixels:,} allowed "
+            "(DIGITSERVE_MAX_PIXELS); send a smaller one"
+        )
+    return Picture(body, flags, width * height)
+
+
+def _size(body: bytes) -> tuple[int, int]:
+    """Width and height, in pixels, as the header says."""
+    if body.startswith(PNG):  # imagesize takes 12 us, and nearly all pictures are PNG
+        if len(body) < 24:
+            return 0, 0
+        return struct.unpack_from(">II", body, 16)
+    try:
+        width, height = imagesize.get(BytesIO(body))
+    except (ValueError, struct.error, IndexError):
+        return 0, 0
+    return int(width), int(height)
+
+
+def _on_paper(gray: Gray, alpha: Gray) -> Gray:
+    """Lay a transparent picture on white paper if what is visible is dark, else on black."""
+    opacity = alpha.astype(np.float32) / 255  # (h, w)
+    visible = opacity.sum()
+    dark = visible == 0 or (gray * opacity).sum() / visible < 128
+    paper = 255.0 if dark else 0.0
+    laid: Gray = np.round(gray * opacity + paper * (1 - opacity)).astype(np.uint8)
+    return laid

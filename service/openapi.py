@@ -1,0 +1,125 @@
+"""The OpenAPI document of what FastAPI serves, and of the hot routes that it does not.
+
+A hot route is answered before FastAPI (see `front`), so FastAPI would not know of it. Here it is
+described with FastAPI's own means, by a function that is never called: its signature and its
+response model are what the document needs.
+"""
+
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Header
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.predict import TYPES
+from service.problems import CONTENT_TYPE
+
+
+class ServedModel(BaseModel):
+    name: str
+    version: str
+
+
+class Prediction(BaseModel):
+    digit: int = Field(ge=0, description="index of the likeliest class")
+    label: str = Field(description="its name")
+    confidence: float = Field(ge=0, le=1, description="its probability")
+    probabilities: list[float] = Field(description="of every class, in order")
+
+
+class Predictions(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "model": {"name": "digits", "version": "1"},
+                "predictions": [
+                    {
+                        "digit": 7,
+                        "label": "7",
+                        "confidence": 0.9987,
+                        "probabilities": [0, 0, 0.0009, 0.0002, 0, 0, 0, 0.9987, 0, 0.0002],
+                    }
+                ],
+            }
+        }
+    )
+
+    model: ServedModel
+    predictions: list[Prediction] = Field(description="one a picture, in order")
+
+
+class ProblemDetails(BaseModel):
+    """RFC 9457."""
+
+    title: str
+    status: int
+    detail: str = Field(description="what went wrong and what to do, for a person")
+    request_id: str
+
+
+_REFUSALS = {
+    400: "Empty body",
+    405: "Not POST",
+    408: "The body did not arrive in time",
+    413: "Body or picture too large",
+    415: "Content-Type is no picture's",
+    422: "Not a readable picture, or a blank one",
+    503: "Overloaded or stopping; Retry-After says when to come back",
+    504: "The deadline passed before the model answered",
+}
+_REFUSED: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": meaning,
+        "content": {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
+    }
+    for status, meaning in _REFUSALS.items()
+}
+_HEADERS = {
+    name: {"schema": {"type": kind}, "description": meaning}
+    for name, kind, meaning in (
+        ("X-Request-ID", "string", "yours, or one made up"),
+        ("X-Batch-Size", "integer", "pictures that shared the model call"),
+        ("Server-Timing", "string", "decode, queue and infer, in milliseconds"),
+    )
+}
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+
+_documented = APIRouter()
+
+
+@_documented.post(
+    "/v1/predict",
+    operation_id="predict",
+    summary="Say which digit is on a picture",
+    description="Any picture of one digit, dark on light or light on dark, of any size.",
+    tags=["prediction"],
+    response_model=Predictions,
+    responses={200: {"headers": _HEADERS}, **_REFUSED},
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {kind.decode(): _BINARY for kind in sorted(TYPES) if kind},
+        }
+    },
+)
+def _predict(
+    x_request_id: Annotated[
+        str | None, Header(description="an id of your own, echoed and logged")
+    ] = None,
+) -> None: ...
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """The whole OpenAPI document, made once."""
+    if app.openapi_schema is None:
+        schema = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=[*_documented.routes, *app.routes],
+        )
+        schemas = schema["components"]["schemas"]
+        schemas["ProblemDetails"] = ProblemDetails.model_json_schema()
+        app.openapi_schema = schema
+    return app.openapi_schema

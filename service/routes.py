@@ -1,0 +1,143 @@
+"""The routes that are not hot: probes, metrics and status, as ordinary FastAPI."""
+
+import time
+from dataclasses import dataclass, field
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from contract.card import ONNX
+from contract.store import Version
+from service.batcher import Batcher
+from service.engine import Engine, Rows
+from service.metrics import EXPOSITION, Metrics
+from service.problems import CONTENT_TYPE, Problem, document, problem_of
+from service.settings import Settings
+
+
+@dataclass
+class Life:
+    """Where the service is in its life; `server` sets `draining`, the probes read it."""
+
+    began: float = field(default_factory=time.time)  # seconds since 1970
+    draining: bool = False
+
+
+class Alive(BaseModel):
+    alive: bool
+
+
+class Ready(BaseModel):
+    ready: bool
+
+
+class ModelStatus(BaseModel):
+    name: str
+    version: str
+    sha256: str
+    network: str
+    data_set: str
+    test_accuracy: float
+    created: str
+
+
+class Batching(BaseModel):
+    max_batch: int
+    max_wait: float  # seconds
+    max_queue: int  # pictures
+
+
+class Status(BaseModel):
+    model: ModelStatus
+    provider: str
+    provider_fallback: bool
+    threads: int
+    batching: Batching
+    queue_depth: int  # pictures
+    draining: bool
+    uptime_seconds: float
+
+
+def routes(
+    version: Version,
+    engine: Engine,
+    batcher: Batcher[Rows],
+    settings: Settings,
+    metrics: Metrics,
+    life: Life,
+) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/livez", summary="Whether the process answers at all", tags=["probes"])
+    async def livez() -> Alive:
+        return Alive(alive=True)
+
+    @router.get(
+        "/readyz",
+        summary="Whether to send requests here",
+        tags=["probes"],
+        responses={503: {"description": "Stopping, or the model no longer answers"}},
+    )
+    async def readyz() -> Ready:
+        if life.draining:
+            raise Problem(503, "the service is stopping", title="Not ready")
+        if not batcher.alive:
+            raise Problem(503, "the batcher has stopped", title="Not ready")
+        return Ready(ready=True)
+
+    @router.get(
+        "/v1/status", summary="Model, provider, batching, uptime, queue", tags=["operation"]
+    )
+    async def status() -> Status:
+        card = version.card
+        return Status(
+            model=ModelStatus(
+                name=card.name,
+                version=str(version.number),
+                sha256=card.files[ONNX].sha256,
+                network=card.network,
+                data_set=card.data_set.name,
+                test_accuracy=card.evaluation.accuracy,
+                created=card.created.isoformat(),
+            ),
+            provider=engine.provider,
+            provider_fallback=False,
+            threads=settings.threads,
+            batching=Batching(
+                max_batch=settings.max_batch,
+                max_wait=settings.max_wait,
+                max_queue=settings.max_queue,
+            ),
+            queue_depth=batcher.depth,
+            draining=life.draining,
+            uptime_seconds=time.time() - life.began,
+        )
+
+    @router.get(
+        "/metrics",
+        summary="Prometheus metrics",
+        tags=["operation"],
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
+    async def exposition() -> Response:
+        return Response(metrics.exposition(), media_type=EXPOSITION)
+
+    return router
+
+
+def answer_with_problems(app: FastAPI) -> None:
+    """Let errors that end inside FastAPI leave as problem documents too."""
+
+    async def as_problem(request: Request, error: Exception) -> Response:
+        problem = problem_of(error)
+        return Response(
+            document(problem, request.scope["request_id"]),
+            problem.status,
+            headers=problem.headers,
+            media_type=CONTENT_TYPE,
+        )
+
+    for kind in (Problem, HTTPException, Exception):
+        app.add_exception_handler(kind, as_problem)

@@ -1,0 +1,76 @@
+"""Every setting of the service, each read once, at start, from DIGITSERVE_<NAME>.
+
+A value outside its bounds is refused by name before the port opens. Times are seconds.
+"""
+
+import os
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from contract.cores import available_cores
+
+PREFIX = "DIGITSERVE_"
+
+
+class BadSetting(ValueError):
+    """A setting is not what it may be; the message names it, its value and its bounds."""
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="0 takes any free one")
+    models: Path = Field(Path("models"), description="the model store")
+    model: str = Field("digits", description="name of the model in the store")
+    provider: Literal["auto", "cpu"] = Field("auto", description="ONNX Runtime provider")
+    threads: int = Field(
+        default_factory=available_cores, ge=1, le=256, description="of one model call"
+    )
+    max_batch: int = Field(64, ge=1, le=4096, description="pictures a model call")
+    max_wait: float = Field(0.0, ge=0, le=1, description="a picture waits for company, at most")
+    max_queue: int = Field(1024, ge=1, le=1_000_000, description="pictures waiting, then 503")
+    request_timeout: float = Field(5.0, gt=0, le=300, description="from arrival, then 504")
+    max_body: int = Field(10 * 2**20, ge=1, le=2**30, description="bytes of a request")
+    max_pixels: int = Field(16_000_000, ge=784, le=2**28, description="width times height")
+    drain_seconds: float = Field(5.0, ge=0, le=300, description="from SIGTERM to the closed port")
+    access_log: bool = Field(False, description="a log line a request")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """The settings, or BadSetting with a line for each that is wrong."""
+        try:
+            return cls()  # type: ignore[call-arg]  # from the environment
+        except ValidationError as error:
+            lines = (
+                f"{PREFIX}{str(wrong['loc'][0]).upper()}={wrong['input']}: {wrong['msg']}"
+                for wrong in error.errors()
+            )
+            raise BadSetting("\n".join(lines)) from error
+
+
+def unknown_settings(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """A sentence for each DIGITSERVE_ variable that is no setting, most likely misspelt."""
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    sentences = []
+    for name in environment:
+        if name.startswith(PREFIX) and name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f", did you mean {near[0]}?" if near else ""
+            sentences.append(f"{name} is no setting{hint}")
+    return sentences
+
+
+def help_text() -> str:
+    """A line a setting: name, default, meaning."""
+    lines = []
+    for name, field in Settings.model_fields.items():
+        default = field.get_default(call_default_factory=True, validated_data={})
+        lines.append(f"  {PREFIX + name.upper():27} {default!s:>10}   {field.description or ''}")
+    return "\n".join(lines)

@@ -1,0 +1,283 @@
+"""What the batcher promises its callers."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.batcher import Answered, Batcher, Closed, DeadlinePassed, Pixels, QueueFull
+
+pytestmark = pytest.mark.anyio
+
+FOREVER = 60.0  # seconds; longer than any test may take
+BAD = 255  # a picture of this value makes every batch fail that it is in
+
+
+def picture(value: int) -> Pixels:
+    return np.full((28, 28), value, np.uint8)
+
+
+class Model:
+    """Answers each picture with its own first pixel; can be made to wait; remembers every batch."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.entered = threading.Event()
+        self.open = threading.Event()
+        self.open.set()
+
+    def __call__(self, pixels: Pixels) -> list[int]:
+        self.entered.set()
+        assert self.open.wait(timeout=10)
+        values = [int(value) for value in pixels[:, 0, 0]]
+        self.batches.append(values)
+        if BAD in values:
+            raise ValueError("cannot read this picture")
+        return values
+
+    @asynccontextmanager
+    async def busy(self, batcher: Batcher[int]) -> AsyncIterator[asyncio.Task[Answered[int]]]:
+        """The model holds picture 0 until the block ends."""
+        self.open.clear()
+        self.entered.clear()
+        task = asyncio.create_task(ask(batcher, 0))
+        await asyncio.to_thread(self.entered.wait, 10)
+        try:
+            yield task
+        finally:
+            self.open.set()
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def model() -> Model:
+    return Model()
+
+
+def batcher_of(
+    model: Any, *, max_batch: int = 64, max_wait: float = 0.0, max_queue: int = 64
+) -> Batcher[int]:
+    return Batcher(model, max_batch=max_batch, max_wait=max_wait, max_queue=max_queue)
+
+
+def ask(
+    batcher: Batcher[int], value: int, within: float = FOREVER
+) -> Coroutine[Any, Any, Answered[int]]:
+    deadline = asyncio.get_running_loop().time() + within
+    return batcher.predict(picture(value), deadline=deadline)
+
+
+async def asked(batcher: Batcher[int], *values: int) -> list[asyncio.Task[Answered[int]]]:
+    """Tasks that are all waiting in the queue when this returns."""
+    tasks = [asyncio.create_task(ask(batcher, value)) for value in values]
+    before = batcher.depth
+    while batcher.depth < before + len(values):
+        await asyncio.sleep(0)
+    return tasks
+
+
+async def test_a_lone_picture_is_answered_without_waiting_for_company(model: Model) -> None:
+    async with batcher_of(model) as batcher, asyncio.timeout(5):
+        answered = await ask(batcher, 7)
+    assert (answered.answer, answered.batch_size) == (7, 1)
+
+
+async def test_what_queued_behind_a_busy_model_leaves_in_one_batch(model: Model) -> None:
+    async with batcher_of(model) as batcher:
+        async with model.busy(batcher):
+            tasks = await asked(batcher, 1, 2, 3, 4, 5)
+        answers = await asyncio.gather(*tasks)
+    assert model.batches == [[0], [1, 2, 3, 4, 5]]
+    assert {answered.batch_size for answered in answers} == {5}
+
+
+async def test_a_batch_never_exceeds_its_maximum(model: Model) -> None:
+    async with batcher_of(model, max_batch=4) as batcher:
+        async with model.busy(batcher):
+            tasks = await asked(batcher, *range(1, 11))
+        await asyncio.gather(*tasks)
+    assert [len(batch) for batch in model.batches] == [1, 4, 4, 2]
+
+
+async def test_every_caller_gets_the_answer_to_its_own_picture(model: Model) -> None:
+    async with batcher_of(model, max_batch=7) as batcher:
+        answers = await asyncio.gather(*(ask(batcher, value % 200) for value in range(50)))
+    assert [answered.answer for answered in answers] == list(range(50))
+
+
+async def test_max_wait_holds_a_lone_picture_until_company_fills_the_batch(model: Model) -> None:
+    async with batcher_of(model, max_batch=2, max_wait=FOREVER) as batcher, asyncio.timeout(5):
+        await asyncio.gather(ask(batcher, 1), ask(batcher, 2))
+    assert model.batches == [[1, 2]]
+
+
+async def test_max_wait_ends_for_a_picture_without_company(model: Model) -> None:
+    async with batcher_of(model, max_batch=2, max_wait=0.05) as batcher, asyncio.timeout(5):
+        answered = await ask(batcher, 1)
+    assert answered.batch_size == 1
+    assert answered.waited >= 0.04
+
+
+async def test_max_wait_counts_from_arrival_not_from_when_the_model_is_free(model: Model) -> None:
+    async with batcher_of(model, max_batch=8, max_wait=0.2) as batcher, asyncio.timeout(5):
+        async with model.busy(batcher):
+            tasks = await asked(batcher, 1)
+            await asyncio.sleep(0.3)  # its whole wait is over while the model is busy
+        freed = asyncio.get_running_loop().time()
+        await asyncio.gather(*tasks)
+        assert asyncio.get_running_loop().time() - freed < 0.2
+
+
+async def test_a_full_queue_refuses_at_once_and_says_when_to_come_back(model: Model) -> None:
+    async with batcher_of(model, max_queue=2) as batcher:
+        await ask(batcher, 0)  # so that its pace is known
+        async with model.busy(batcher):
+            tasks = await asked(batcher, 1, 2)
+            with pytest.raises(QueueFull, match="2 pictures are already waiting") as refused:
+                await ask(batcher, 3)
+        await asyncio.gather(*tasks)
+    assert 0 < refused.value.retry_after < FOREVER
+
+
+async def test_a_deadline_passes_in_the_queue_and_the_picture_is_never_computed(
+    model: Model,
+) -> None:
+    async with batcher_of(model) as batcher:
+        async with model.busy(batcher):
+            with pytest.raises(DeadlinePassed):
+                await ask(batcher, 1, within=0.05)
+            assert batcher.depth == 0
+        await ask(batcher, 2)
+    assert model.batches == [[0], [2]]
+
+
+async def test_a_deadline_passes_while_the_model_runs(model: Model) -> None:
+    async with batcher_of(model) as batcher:
+        model.open.clear()
+        with pytest.raises(DeadlinePassed):
+            await ask(batcher, 1, within=0.05)
+        model.open.set()
+        assert (await ask(batcher, 2)).answer == 2
+
+
+async def test_a_picture_whose_caller_hung_up_is_never_computed(model: Model) -> None:
+    async with batcher_of(model, max_queue=2) as batcher:
+        async with model.busy(batcher):
+            gone, kept = await asked(batcher, 1, 2)
+            gone.cancel()
+            await asyncio.wait([gone])
+            (late,) = await asked(batcher, 3)  # the queue of two has room again
+        await asyncio.gather(kept, late)
+    assert model.batches == [[0], [2, 3]]
+
+
+async def test_a_caller_that_hangs_up_while_the_model_runs_disturbs_nobody(model: Model) -> None:
+    async with batcher_of(model) as batcher:
+        async with model.busy(batcher) as running:
+            running.cancel()
+            (other,) = await asked(batcher, 5)
+        assert (await other).answer == 5
+
+
+async def test_a_failing_batch_is_split_until_only_the_bad_picture_fails(model: Model) -> None:
+    async with batcher_of(model) as batcher:
+        async with model.busy(batcher):
+            tasks = await asked(batcher, 1, 2, 3, BAD, 5, 6, 7)
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    failed = [isinstance(outcome, ValueError) for outcome in outcomes]
+    assert failed == [False, False, False, True, False, False, False]
+
+
+async def test_the_batcher_survives_a_model_that_fails(model: Model) -> None:
+    async with batcher_of(model) as batcher:
+        with pytest.raises(ValueError, match="cannot read"):
+            await ask(batcher, BAD)
+        assert (await ask(batcher, 1)).answer == 1
+        assert batcher.alive
+
+
+async def test_a_timeout_raised_by_the_model_is_not_taken_for_a_deadline() -> None:
+    def model(_: Pixels) -> list[int]:
+        raise TimeoutError("the model's own")
+
+    async with batcher_of(model) as batcher:
+        with pytest.raises(TimeoutError, match="the model's own"):
+            await ask(batcher, 1)
+
+
+async def test_a_model_that_loses_answers_is_an_error_not_a_mix_up() -> None:
+    async with batcher_of(lambda pixels: [1, 2, 3]) as batcher:
+        with pytest.raises(ValueError, match="3 answers to 1 pictures"):
+            await ask(batcher, 1)
+
+
+@pytest.mark.parametrize("max_wait", [0.0, FOREVER], ids=["model busy", "batch still filling"])
+async def test_closing_answers_everyone_who_was_accepted(model: Model, max_wait: float) -> None:
+    async with batcher_of(model, max_wait=max_wait) as batcher:
+        tasks = await asked(batcher, 1, 2, 3)
+    answers = await asyncio.gather(*tasks)
+    assert [answered.answer for answered in answers] == [1, 2, 3]
+
+
+async def test_a_closed_batcher_refuses(model: Model) -> None:
+    batcher = batcher_of(model)
+    async with batcher:
+        assert batcher.alive
+    assert not batcher.alive
+    with pytest.raises(Closed):
+        await ask(batcher, 1)
+
+
+CALLER = st.tuples(
+    st.sampled_from([1, 2, 3, BAD]),  # what it asks
+    st.sampled_from(["patient", "hangs up", "in a hurry"]),
+    st.integers(0, 3),  # turns of the event loop before it arrives
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(CALLER, max_size=25), st.integers(1, 8), st.integers(1, 12))
+def test_every_caller_gets_exactly_one_outcome_and_the_right_one(
+    callers: list[tuple[int, str, int]], max_batch: int, max_queue: int
+) -> None:
+    model = Model()
+
+    async def call(batcher: Batcher[int], value: int, kind: str, turns: int) -> Any:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return await ask(batcher, value, within=0.0 if kind == "in a hurry" else FOREVER)
+
+    async def run() -> list[Any]:
+        async with batcher_of(model, max_batch=max_batch, max_queue=max_queue) as batcher:
+            tasks = [asyncio.create_task(call(batcher, *caller)) for caller in callers]
+            for _ in range(2):
+                await asyncio.sleep(0)
+            for task, (_, kind, _) in zip(tasks, callers, strict=True):
+                if kind == "hangs up":
+                    task.cancel()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+            assert batcher.depth == 0
+            return outcomes
+
+    outcomes = asyncio.run(run())
+    for outcome, (value, kind, _) in zip(outcomes, callers, strict=True):
+        if isinstance(outcome, Answered):
+            assert outcome.answer == value != BAD
+        elif isinstance(outcome, ValueError):
+            assert value == BAD
+        elif isinstance(outcome, asyncio.CancelledError):
+            assert kind == "hangs up"
+        elif isinstance(outcome, DeadlinePassed):
+            assert kind == "in a hurry"
+        else:
+            assert isinstance(outcome, QueueFull)

@@ -1,0 +1,60 @@
+"""Who may import whom. Read this file to learn the architecture; break it to change it."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# package: the packages of this project, and the heavy libraries, that it may import
+MAY_IMPORT = {
+    "contract": {"pydantic"},
+    "training": {"contract", "numpy", "pydantic", "sklearn", "torch", "torchvision"},
+    # of training, only what describes a run and builds its network (below)
+    "export": {"contract", "training", "numpy", "onnx", "onnxruntime", "torch"},
+    "service": {
+        "contract", "cv2", "fastapi", "numpy", "onnxruntime", "prometheus_client", "pydantic",
+    },
+    "loadtest": {"numpy"},  # speaks HTTP, knows nobody
+}  # fmt: skip
+EXPORT_MAY_USE = {"training.model", "training.run"}
+GUARDED = set(MAY_IMPORT).union(*MAY_IMPORT.values(), {"matplotlib", "tests"})
+
+PACKAGES = [name for name in MAY_IMPORT if (ROOT / name).is_dir()]
+
+
+def imports_of(package: str) -> Iterator[str]:
+    """Dotted names of all that is imported anywhere inside `package`, functions included."""
+    for source in (ROOT / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                yield node.module
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_imports_stay_inside_the_architecture(package: str) -> None:
+    imported = {name.partition(".")[0] for name in imports_of(package)} - {package}
+    assert imported & GUARDED <= MAY_IMPORT[package]
+
+
+def test_export_knows_of_training_only_what_a_run_is() -> None:
+    used = {name for name in imports_of("export") if name.startswith("training")}
+    assert used == EXPORT_MAY_USE
+
+
+def test_every_guarded_package_exists_or_is_still_to_come() -> None:
+    assert {"contract", "training", "export", "service"} <= set(PACKAGES)
+
+
+@pytest.mark.parametrize("program", ["training", "service"])
+def test_only_the_settings_and_the_commands_read_the_environment(program: str) -> None:
+    readers = {
+        source.name
+        for source in (ROOT / program).rglob("*.py")
+        if "os.environ" in source.read_text() or "getenv" in source.read_text()
+    }
+    assert readers <= {"__main__.py", "settings.py"}
