@@ -22,7 +22,7 @@ OPSET = 18  # ONNX operator set; what torch 2.13's exporter writes without conve
 
 def write_onnx(graph: Graph, path: Path) -> None:
     """model.onnx: float32 inside, weights in the file, batch size free; checked by ONNX itself."""
-    with _quiet():
+    with quiet():
         program = torch.onnx.export(
             graph,
             (_example(),),
@@ -41,7 +41,7 @@ def write_onnx(graph: Graph, path: Path) -> None:
 
 def write_torchscript(graph: Graph, path: Path) -> None:
     """model.ts: for C++ and mobile programs that hold libtorch."""
-    with _quiet():
+    with quiet():
         torch.jit.trace(graph, _example()).save(str(path))  # type: ignore[no-untyped-call]
 
 
@@ -56,8 +56,8 @@ def _example() -> Tensor:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Tracing is deprecated and the exporter thinks aloud: both are known here."""
+def quiet() -> Iterator[None]:
+    """TorchScript is deprecated (the proof will say when it ends) and the exporter thinks aloud."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)

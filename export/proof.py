@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from contract.card import INPUT, LOGITS, PROBABILITIES, Parity
+from export.artifacts import quiet
 from export.graph import Graph
 
 TOLERANCE = 1e-4  # largest difference between two logits
@@ -83,7 +84,8 @@ def pytorch(graph: Graph) -> Model:
 
 
 def torchscript(path: Path) -> Model:
-    module = torch.jit.load(str(path))  # type: ignore[no-untyped-call]
+    with quiet():
+        module = torch.jit.load(str(path))  # type: ignore[no-untyped-call]
 
     @torch.inference_mode()
     def run(pixels: Pixels) -> tuple[Rows, Rows]:

@@ -11,8 +11,8 @@ from contract.card import SAMPLE
 from contract.store import BrokenVersion, NoVersion, Store
 from service.app import create_app, load
 from service.engine import EngineRefused
+from service.life import Life
 from service.metrics import Metrics
-from service.routes import Life
 from service.server import PortTaken, Server
 from service.settings import BadSetting, Settings, help_text, unknown_settings
 

@@ -11,10 +11,11 @@ from contract.store import Version
 from service.batcher import Batcher
 from service.engine import Engine, Pixels, Rows
 from service.front import Front
+from service.life import Life
 from service.metrics import Metrics
 from service.openapi import document
 from service.predict import Predict
-from service.routes import Life, answer_with_problems, routes
+from service.routes import answer_with_problems, routes
 from service.settings import Settings
 
 DESCRIPTION = "Handwritten digits, read in batches by ONNX Runtime."
@@ -65,4 +66,4 @@ def create_app(
     answer_with_problems(app)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     predict = Predict(batcher, version.card, version.number, settings, metrics)
-    return Front({"/v1/predict": predict}, otherwise=app, metrics=metrics)
+    return Front({"/v1/predict": predict}, otherwise=app, metrics=metrics, life=life)

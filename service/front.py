@@ -14,6 +14,7 @@ from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.life import Life
 from service.metrics import Metrics
 from service.predict import ClientGone
 from service.problems import messages, problem_of
@@ -26,10 +27,13 @@ log = logging.getLogger("service")
 
 
 class Front:
-    def __init__(self, hot: Mapping[str, ASGIApp], otherwise: ASGIApp, metrics: Metrics) -> None:
+    def __init__(
+        self, hot: Mapping[str, ASGIApp], otherwise: ASGIApp, metrics: Metrics, life: Life
+    ) -> None:
         self._hot = hot
         self._otherwise = otherwise
         self._metrics = metrics
+        self._life = life
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":  # lifespan
@@ -43,10 +47,10 @@ class Front:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [
-                    *message.get("headers", ()),
-                    (b"x-request-id", request_id.encode()),
-                ]
+                headers = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+                if self._life.draining:  # so that this client's next request goes elsewhere
+                    headers.append((b"connection", b"close"))
+                message["headers"] = headers
             await send(message)
 
         application = self._hot.get(scope["path"], self._otherwise)

@@ -1,7 +1,6 @@
 """The routes that are not hot: probes, metrics and status, as ordinary FastAPI."""
 
 import time
-from dataclasses import dataclass, field
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from pydantic import BaseModel
@@ -11,17 +10,10 @@ from contract.card import ONNX
 from contract.store import Version
 from service.batcher import Batcher
 from service.engine import Engine, Rows
+from service.life import Life
 from service.metrics import EXPOSITION, Metrics
 from service.problems import CONTENT_TYPE, Problem, document, problem_of
 from service.settings import Settings
-
-
-@dataclass
-class Life:
-    """Where the service is in its life; `server` sets `draining`, the probes read it."""
-
-    began: float = field(default_factory=time.time)  # seconds since 1970
-    draining: bool = False
 
 
 class Alive(BaseModel):

@@ -6,6 +6,8 @@ SIGINT   (Ctrl-C) the same without the wait
 again    ends it now
 """
 
+import asyncio
+import contextlib
 import logging
 import math
 import signal
@@ -13,14 +15,16 @@ import socket
 import time
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
 from service.front import Front
-from service.routes import Life
+from service.life import Life
 from service.settings import Settings
 
 BACKLOG = 2048  # connections the kernel holds until they are accepted
+LAST_WORDS = 0.2  # seconds for the request of a connection that was made as the port closed
 
 log = logging.getLogger("service")
 
@@ -51,6 +55,7 @@ class Server(uvicorn.Server):
     def serve_until_stopped(self) -> None:
         """Run until a signal ends it; PortTaken if the port cannot be opened."""
         listener = _listen(self._settings.host, self._settings.port)
+        self._listener = listener.dup()  # the event loop closes its own
         host, port = listener.getsockname()[:2]
         self._url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self.run(sockets=[listener])
@@ -59,6 +64,31 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._announce(self._url)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if not self.force_exit:
+            for server in self.servers:
+                server.close()
+            await self._take_up_the_rest()
+            await asyncio.sleep(LAST_WORDS)
+        await super().shutdown(sockets)
+
+    async def _take_up_the_rest(self) -> None:
+        """Serve the connections that wait in the kernel: closing the port would reset them."""
+        loop = asyncio.get_running_loop()
+        with self._listener, contextlib.suppress(BlockingIOError):
+            self._listener.setblocking(False)
+            while True:
+                connection, _ = self._listener.accept()
+                await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        """What uvicorn makes for each connection."""
+        kind: Any = self.config.http_protocol_class
+        protocol: asyncio.Protocol = kind(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # uvicorn would raise the signal again after a clean stop, and the exit code would not be 0.

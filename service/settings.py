@@ -40,7 +40,9 @@ class Settings(BaseSettings):
     max_pixels: int = Field(16_000_000, ge=784, le=2**28, description="width times height")
     drain_seconds: float = Field(5.0, ge=0, le=300, description="from SIGTERM to the closed port")
     access_log: bool = Field(False, description="a log line a request")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="debug, info, warning or error"
+    )
 
     @classmethod
     def from_environment(cls) -> Self:

@@ -26,7 +26,7 @@ def main(words: list[str] | None = None) -> int:
         Recipe().with_flags(arguments)  # a bad flag is told before anything is loaded
         data = _data_set(arguments)
         default = EMBEDDED_RECIPE if data.name == EMBEDDED else Recipe()
-        _train(data, default.with_flags(arguments), arguments.runs)
+        train_into(arguments.runs, data, default.with_flags(arguments))
     except (BadData, BadRecipe, BadRun, OSError) as error:
         print(f"training: {error}", file=sys.stderr)
         return 2
@@ -43,7 +43,8 @@ def _data_set(arguments: Namespace) -> DataSet:
     return find_data_set(own=arguments.data, mnist_dir=Path(mnist_dir) if mnist_dir else None)
 
 
-def _train(data: DataSet, recipe: Recipe, runs: Path) -> None:
+def train_into(runs: Path, data: DataSet, recipe: Recipe) -> Run:
+    """Train on `data` and leave a finished run, the latest, under `runs`."""
     run = Run.create(runs)
     print(
         f"Training on {len(data.train[0]):,} pictures from {data.source}, "
@@ -80,6 +81,7 @@ def _train(data: DataSet, recipe: Recipe, runs: Path) -> None:
         f"({trained.cpu_seconds:.0f} s of CPU time). Checkpoint: {run.folder}/checkpoint.pt",
         file=sys.stderr,
     )
+    return run
 
 
 def _parser() -> ArgumentParser:

@@ -36,9 +36,7 @@ EMBEDDED_RECIPE = Recipe(
 
 def embedded_digits() -> tuple[Part, Part]:
     """Training and test pictures with labels; always the same."""
-    digits = load_digits()
-    pixels = np.stack([_like_mnist(picture) for picture in digits.images])  # (1797, 28, 28)
-    labels = digits.target.astype(np.uint8)
+    pixels, labels = written_digits()
     test = np.arange(len(labels)) % TEST_SHARE == 0
     drawn_pixels, drawn_labels = drawn_digits(DRAWN, seed=0)
     train = (
@@ -46,6 +44,13 @@ def embedded_digits() -> tuple[Part, Part]:
         np.concatenate([labels[~test], drawn_labels]),
     )
     return train, (pixels[test], labels[test])
+
+
+def written_digits() -> Part:
+    """scikit-learn's 1,797 digits."""
+    digits = load_digits()
+    pixels = np.stack([_like_mnist(picture) for picture in digits.images])  # (1797, 28, 28)
+    return pixels, digits.target.astype(np.uint8)
 
 
 def _like_mnist(picture: NDArray[np.float64]) -> NDArray[np.uint8]:

@@ -88,9 +88,10 @@ def _draw(digit: int, random: np.random.Generator) -> NDArray[np.uint8]:
     curves = [_curve(_points(stroke), random) for stroke in strokes]
     points = np.concatenate(curves) * [random.uniform(0.45, 1.0), 1.0]  # (p, 2), narrow or wide
     points -= points.min(0)
-    points *= BOX / points.max()
+    pen = random.uniform(0.7, 1.9)
+    points *= (BOX - 2 * pen) / points.max()
     points += (SIDE - 1) / 2 - points.mean(0)  # nearly the centre of mass: ink lies along the curve
-    return _inked(torch.from_numpy(points).float(), pen=random.uniform(0.7, 1.9))
+    return _inked(torch.from_numpy(points).float(), pen)
 
 
 def _points(stroke: str) -> NDArray[np.float64]:

@@ -1,0 +1,59 @@
+"""One small trained network and one model version for all tests that need one.
+
+Trained in a second on digits that come with scikit-learn; good enough to tell digits apart, small
+enough to make anew for each test session.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from contract.store import Store, Version
+from export.__main__ import export
+from tests.service.running import Service
+from training.__main__ import train_into
+from training.data import DIGITS, DataSet
+from training.embedded import written_digits
+from training.recipe import Recipe
+from training.run import Run
+
+RECIPE = Recipe(epochs=6, batch_size=32, rotation=0, scale=0, shear=0, shift=0, threads=1)
+
+
+@pytest.fixture(scope="session")
+def small_data() -> DataSet:
+    """600 pictures to learn from, 200 to be judged by."""
+    pixels, labels = written_digits()
+    return DataSet(
+        name="small",
+        source="scikit-learn",
+        labels=DIGITS,
+        train=(pixels[:600], labels[:600]),
+        test=(pixels[600:800], labels[600:800]),
+    )
+
+
+@pytest.fixture(scope="session")
+def run(small_data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished training run."""
+    return train_into(tmp_path_factory.mktemp("runs"), small_data, RECIPE)
+
+
+@pytest.fixture(scope="session")
+def published(run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Version]:
+    """A store whose current version came from `run`. Tests that break it take a copy."""
+    store = Store(tmp_path_factory.mktemp("models"), "digits")
+    return store, export(run, store)
+
+
+@pytest.fixture(scope="session")
+def version(published: tuple[Store, Version]) -> Version:
+    return published[1]
+
+
+@pytest.fixture(scope="session")
+def service(published: tuple[Store, Version]) -> Iterator[Service]:
+    """A service process with default settings, shared by the tests that only ask it things."""
+    store, _ = published
+    with Service.started(store.folder.parent) as running:
+        yield running

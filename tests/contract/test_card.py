@@ -1,0 +1,76 @@
+"""A card is complete and well-typed, or refused by the name of the field."""
+
+import json
+from typing import Any
+
+import pytest
+
+from contract.card import BadCard, ModelCard
+from contract.store import Version
+
+
+@pytest.fixture
+def facts(version: Version) -> dict[str, Any]:
+    card: dict[str, Any] = json.loads(version.card.to_json())
+    return card
+
+
+def test_a_card_survives_the_way_to_disk_and_back(version: Version) -> None:
+    assert ModelCard.from_json(version.card.to_json()) == version.card
+
+
+def test_a_card_says_what_a_user_of_the_model_must_know(facts: dict[str, Any]) -> None:
+    assert facts["labels"] == list("0123456789")
+    assert facts["input"] == {"name": "pixels", "dtype": "uint8", "shape": ["n", 28, 28]}
+    assert [output["name"] for output in facts["outputs"]] == ["logits", "probabilities"]
+    assert facts["data_set"]["name"] == "small"
+    assert facts["data_set"]["train"] + facts["data_set"]["validation"] == 600
+    assert facts["data_set"]["test"] == 200
+    assert facts["recipe"]["epochs"] == 6
+    assert isinstance(facts["recipe"]["epochs"], int)
+    assert set(facts["parity"]) == {"model.onnx", "model.ts"}
+    assert set(facts["files"]) == {"model.onnx", "model.ts", "sample.png"}
+    assert {"torch", "onnx", "onnxruntime", "python"} <= set(facts["libraries"])
+    assert len(facts["evaluation"]["per_class"]) == 10
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"temperature": ...}, "temperature: Field required"),
+        ({"colour": "blue"}, "colour: Extra inputs are not permitted"),
+        ({"parameters": "many"}, "parameters: Input should be a valid integer"),
+        ({"temperature": 0}, "temperature: Input should be greater than 0"),
+        ({"schema_version": 2}, "schema_version: Input should be 1"),
+        ({"files": {"../passwd": {"sha256": "0" * 64, "size": 1}}}, r"files.*passwd"),
+        ({"files": {"a": {"sha256": "short", "size": 1}}}, r"files\.a\.sha256"),
+        ({"labels": ["0", "1"]}, "input and outputs must be"),
+    ],
+    ids=[
+        "missing",
+        "unknown",
+        "ill-typed",
+        "out of bounds",
+        "newer schema",
+        "path",
+        "hash",
+        "labels",
+    ],
+)
+def test_a_wrong_field_is_named(
+    facts: dict[str, Any], change: dict[str, Any], complaint: str
+) -> None:
+    changed = {name: value for name, value in (facts | change).items() if value is not ...}
+    with pytest.raises(BadCard, match=complaint):
+        ModelCard.from_json(json.dumps(changed))
+
+
+def test_every_wrong_field_is_named_at_once(facts: dict[str, Any]) -> None:
+    with pytest.raises(BadCard, match=r"(?s)name: .*run: "):
+        ModelCard.from_json(json.dumps(facts | {"name": 1, "run": 2}))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null"], ids=["empty", "cut", "list", "null"])
+def test_what_is_no_card_at_all_is_refused(text: str) -> None:
+    with pytest.raises(BadCard):
+        ModelCard.from_json(text)

@@ -1,0 +1,154 @@
+"""Versions appear whole, are numbered, and are trusted only after every file was hashed."""
+
+import multiprocessing
+import shutil
+from pathlib import Path
+
+import pytest
+
+from contract.card import ModelCard
+from contract.store import BrokenVersion, NoVersion, Store, Version
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "models", "digits")
+
+
+@pytest.fixture
+def card(version: Version) -> ModelCard:
+    return version.card.model_copy(update={"files": {}})
+
+
+def publish(store: Store, card: ModelCard, content: bytes = b"weights") -> Version:
+    with store.draft() as draft:
+        (draft / "model.onnx").write_bytes(content)
+        return store.publish(draft, card)
+
+
+def test_versions_are_numbered_from_one(store: Store, card: ModelCard) -> None:
+    assert [publish(store, card).number for _ in range(3)] == [1, 2, 3]
+    assert store.versions() == [1, 2, 3]
+
+
+def test_a_version_is_read_back_as_it_was_written(store: Store, card: ModelCard) -> None:
+    publish(store, card, b"the weights")
+    version = store.open(1)
+    assert version.read("model.onnx") == b"the weights"
+    assert version.card.files["model.onnx"].size == 11
+
+
+def test_publishing_does_not_change_what_is_served(store: Store, card: ModelCard) -> None:
+    publish(store, card)
+    store.activate(1)
+    publish(store, card)
+    assert store.current() == 1
+    store.activate(2)
+    assert store.current() == 2
+    assert store.open().number == 2
+
+
+def test_a_draft_that_is_not_published_leaves_nothing(store: Store) -> None:
+    with store.draft() as draft:
+        (draft / "model.onnx").write_bytes(b"half")
+    assert store.versions() == []
+    assert list(store.folder.iterdir()) == []
+
+
+def test_a_draft_is_no_version_for_readers(store: Store) -> None:
+    with store.draft():
+        assert store.versions() == []
+
+
+def _publish_some(root: Path, card: str) -> None:
+    for _ in range(10):
+        publish(Store(root, "digits"), ModelCard.from_json(card))
+
+
+def test_processes_that_publish_at_once_get_different_numbers(
+    store: Store, card: ModelCard
+) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    writers = [
+        spawn.Process(target=_publish_some, args=(store.folder.parent, card.to_json()))
+        for _ in range(3)
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+    assert [writer.exitcode for writer in writers] == [0, 0, 0]
+    assert store.versions() == list(range(1, 31))
+    assert [path.name for path in store.folder.iterdir() if path.name.startswith(".")] == []
+
+
+def test_one_byte_less_is_refused_with_the_file_and_both_hashes(
+    published: tuple[Store, Version], tmp_path: Path
+) -> None:
+    original, version = published
+    shutil.copytree(original.folder, tmp_path / "digits")
+    model = tmp_path / "digits/1/model.onnx"
+    model.write_bytes(model.read_bytes()[:-1])
+    with pytest.raises(BrokenVersion) as broken:
+        Store(tmp_path, "digits").open()
+    assert str(model) in str(broken.value)
+    assert version.card.files["model.onnx"].sha256 in str(broken.value)
+    assert len([word for word in str(broken.value).split() if len(word.rstrip(".,")) == 64]) == 2
+
+
+def test_a_file_that_changes_after_it_was_verified_is_not_used(
+    store: Store, card: ModelCard
+) -> None:
+    publish(store, card)
+    version = store.open(1)
+    (version.folder / "model.onnx").write_bytes(b"other!!")
+    with pytest.raises(BrokenVersion, match=r"model\.onnx"):
+        version.read("model.onnx")
+
+
+@pytest.mark.parametrize("name", ["card.json", "model.onnx"])
+def test_a_missing_file_is_named(store: Store, card: ModelCard, name: str) -> None:
+    (publish(store, card).folder / name).unlink()
+    with pytest.raises(BrokenVersion, match=name):
+        store.open(1)
+
+
+def test_a_damaged_card_is_named(store: Store, card: ModelCard) -> None:
+    (publish(store, card).folder / "card.json").write_text("{}")
+    with pytest.raises(BrokenVersion, match=r"card\.json is not a model card: .*labels"):
+        store.open(1)
+
+
+def test_a_version_that_is_not_there_is_refused_with_those_that_are(
+    store: Store, card: ModelCard
+) -> None:
+    publish(store, card)
+    with pytest.raises(NoVersion, match="published versions: 1"):
+        store.activate(7)
+
+
+def test_a_broken_version_cannot_be_activated(store: Store, card: ModelCard) -> None:
+    publish(store, card)
+    store.activate(1)
+    (publish(store, card).folder / "model.onnx").write_bytes(b"")
+    with pytest.raises(BrokenVersion):
+        store.activate(2)
+    assert store.current() == 1
+
+
+def test_an_empty_store_says_how_to_fill_it(store: Store) -> None:
+    with pytest.raises(NoVersion, match="make export"):
+        store.open()
+
+
+def test_a_damaged_current_is_named(store: Store, card: ModelCard) -> None:
+    publish(store, card)
+    (store.folder / "current").write_text("../../etc")
+    with pytest.raises(BrokenVersion, match="current must hold a version number"):
+        store.open()
+
+
+@pytest.mark.parametrize("name", ["", "../digits", ".hidden", "a/b"])
+def test_a_name_that_leaves_the_store_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="cannot name a model"):
+        Store(tmp_path, name)

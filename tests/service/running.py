@@ -1,0 +1,81 @@
+"""A real `python -m service` process on a free port, for tests to talk to."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+import httpx2
+
+ROOT = Path(__file__).parent.parent.parent
+PATIENCE = 60.0  # seconds; a start takes one, but machines may be busy
+
+
+class Service:
+    def __init__(self, models: Path, **settings: object) -> None:
+        variables = {f"DIGITSERVE_{name.upper()}": str(value) for name, value in settings.items()}
+        self._lines: list[str] = []
+        self._settled = threading.Event()  # ready, or ended
+        self.url = ""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "service"],
+            cwd=ROOT,
+            env=clean_environment()
+            | {"DIGITSERVE_MODELS": str(models), "DIGITSERVE_PORT": "0"}
+            | variables,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @classmethod
+    @contextmanager
+    def started(cls, models: Path, **settings: object) -> Iterator[Self]:
+        """A service that is ready; it is ended with the block."""
+        service = cls(models, **settings)
+        try:
+            assert service._settled.wait(PATIENCE), service.log
+            assert service.url, service.log
+            yield service
+        finally:
+            service.process.kill()
+            service.process.wait()
+            service._reader.join()
+
+    @property
+    def log(self) -> str:
+        return "".join(self._lines)
+
+    def client(self, **options: object) -> httpx2.Client:
+        return httpx2.Client(base_url=self.url, timeout=PATIENCE, **options)  # type: ignore[arg-type]
+
+    def send(self, sig: signal.Signals) -> None:
+        self.process.send_signal(sig)
+
+    def exit_code(self) -> int:
+        """Wait for the end."""
+        code = self.process.wait(PATIENCE)
+        self._reader.join()
+        return code
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as lines:
+            for line in lines:
+                self._lines.append(line)
+                if ready := re.search(r"ready on (http://\S+?),", line):
+                    self.url = ready.group(1)
+                    self._settled.set()
+        self._settled.set()
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without settings of ours that would leak into a test."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("DIGITSERVE_")}

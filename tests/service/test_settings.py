@@ -1,0 +1,71 @@
+"""Settings are read once, bounded, and refused by name."""
+
+import os
+
+import pytest
+
+from contract.cores import available_cores
+from service.settings import BadSetting, Settings, help_text, unknown_settings
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("DIGITSERVE_")]:
+        monkeypatch.delenv(name)
+
+
+def test_the_defaults_are_the_documented_ones() -> None:
+    settings = Settings.from_environment()
+    assert (settings.host, settings.port, str(settings.models)) == ("127.0.0.1", 8000, "models")
+    assert (settings.max_batch, settings.max_wait, settings.max_queue) == (64, 0.0, 1024)
+    assert (settings.max_body, settings.max_pixels) == (10 * 2**20, 16_000_000)
+    assert settings.request_timeout == settings.drain_seconds == 5.0
+    assert settings.threads == available_cores()
+
+
+def test_the_environment_overrides_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIGITSERVE_MAX_BATCH", "8")
+    monkeypatch.setenv("DIGITSERVE_MAX_WAIT", "0.002")
+    settings = Settings.from_environment()
+    assert (settings.max_batch, settings.max_wait) == (8, 0.002)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "bound"),
+    [
+        ("PORT", "70000", "less than or equal to 65535"),
+        ("PORT", "tcp://10.0.0.1:80", "valid integer"),
+        ("MAX_BATCH", "0", "greater than or equal to 1"),
+        ("MAX_WAIT", "-1", "greater than or equal to 0"),
+        ("REQUEST_TIMEOUT", "0", "greater than 0"),
+        ("REQUEST_TIMEOUT", "nan", "less than or equal to 300"),
+        ("MAX_PIXELS", "100", "greater than or equal to 784"),
+        ("PROVIDER", "tpu", "'auto' or 'cpu'"),
+        ("LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_bound(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, bound: str
+) -> None:
+    monkeypatch.setenv(f"DIGITSERVE_{name}", value)
+    with pytest.raises(BadSetting, match=f"DIGITSERVE_{name}={value}: .*({bound})"):
+        Settings.from_environment()
+
+
+def test_every_bad_value_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIGITSERVE_PORT", "x")
+    monkeypatch.setenv("DIGITSERVE_MAX_QUEUE", "0")
+    with pytest.raises(BadSetting, match=r"(?s)DIGITSERVE_PORT=x.*DIGITSERVE_MAX_QUEUE=0"):
+        Settings.from_environment()
+
+
+def test_a_misspelt_setting_is_pointed_out() -> None:
+    assert unknown_settings({"DIGITSERVE_MAX_BATCHES": "8", "PATH": "/bin"}) == [
+        "DIGITSERVE_MAX_BATCHES is no setting, did you mean DIGITSERVE_MAX_BATCH?"
+    ]
+
+
+def test_help_has_a_line_for_every_setting() -> None:
+    lines = help_text().splitlines()
+    assert len(lines) == len(Settings.model_fields)
+    assert all(len(line.split()) > 2 for line in lines)

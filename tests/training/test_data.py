@@ -1,0 +1,135 @@
+"""Data is what it says it is, or the file that is not is named; nothing replaces it in silence."""
+
+import gzip
+import logging
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from training.data import FILES, DataSet, embedded, find_data_set, read_folder
+from training.idx import BadData
+
+PICTURES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
+
+
+def idx(array: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
+    sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+    return bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Somebody's own data: 40 pictures to learn from and 20 to be judged by, half of it gzipped."""
+    random = np.random.default_rng(0)
+    for part, n in (("train", 40), ("t10k", 20)):
+        pixels = random.integers(0, 256, (n, 28, 28), np.uint8)
+        labels = random.integers(0, 10, n, np.uint8)
+        (tmp_path / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(pixels)))
+        (tmp_path / f"{part}-labels-idx1-ubyte").write_bytes(idx(labels))
+    return tmp_path
+
+
+def own(folder: Path) -> DataSet:
+    return find_data_set(own=folder)
+
+
+def test_own_data_is_read_plain_or_gzipped_and_named_after_its_folder(folder: Path) -> None:
+    data = own(folder)
+    assert data.name == folder.name
+    assert data.train[0].shape == (40, 28, 28)
+    assert data.test[1].shape == (20,)
+
+
+def test_a_missing_file_is_named_with_what_must_be_there(folder: Path) -> None:
+    (folder / LABELS).unlink()
+    with pytest.raises(BadData, match=f"has no {LABELS} or .*gz. It must hold: .*t10k"):
+        own(folder)
+
+
+def test_files_that_are_not_mnist_are_named_with_both_checksums(folder: Path) -> None:
+    with pytest.raises(BadData) as bad:
+        find_data_set(mnist_dir=folder)
+    assert PICTURES in str(bad.value)
+    assert FILES[PICTURES][1] in str(bad.value)
+    assert "is damaged" in str(bad.value)
+
+
+def test_a_named_mnist_folder_is_never_replaced_by_something_else(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match=str(tmp_path)):
+        find_data_set(mnist_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "is not an IDX file"),
+        (b"GIF89a" + bytes(100), "is not an IDX file"),
+        (idx(np.zeros((40, 28, 28), np.uint8))[:-1], "31376 bytes, but has 31375"),
+        (idx(np.zeros((40, 28, 28), np.uint8)) + b"!", "31376 bytes, but has 31377"),
+        (idx(np.zeros((40, 27, 28), np.uint8)), r"are \(27, 28\) pixels, not \(28, 28\)"),
+        (idx(np.zeros((39, 28, 28), np.uint8)), "has 39 pictures but 40 labels"),
+    ],
+    ids=["empty", "another format", "a byte short", "a byte long", "another size", "too few"],
+)
+def test_damaged_pictures_are_refused(folder: Path, content: bytes, complaint: str) -> None:
+    (folder / f"{PICTURES}.gz").unlink()
+    (folder / PICTURES).write_bytes(content)
+    with pytest.raises(BadData, match=complaint):
+        own(folder)
+
+
+def test_labels_beyond_nine_are_refused(folder: Path) -> None:
+    (folder / LABELS).write_bytes(idx(np.full(40, 10, np.uint8)))
+    with pytest.raises(BadData, match="labels must be 0 to 9"):
+        own(folder)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda raw: raw[:-9], lambda raw: b"x" + raw[1:], lambda raw: raw[:30] + b"!!" + raw[32:]],
+    ids=["cut", "no gzip", "changed"],
+)
+def test_a_damaged_gzip_file_is_named(folder: Path, spoil: Any) -> None:
+    path = folder / f"{PICTURES}.gz"
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(BadData, match=rf"{PICTURES}\.gz is damaged: it cannot be unzipped"):
+        own(folder)
+
+
+def test_without_mnist_and_network_the_embedded_digits_are_used_and_said_loudly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def offline(*_: object, **__: object) -> None:
+        raise socket.gaierror("no network in this test")
+
+    monkeypatch.setattr(socket, "getaddrinfo", offline)
+    with caplog.at_level(logging.WARNING, logger="training"):
+        data = find_data_set(raw=tmp_path / "data/MNIST/raw")
+    assert data.name == "embedded-digits"
+    assert "MNIST IS NOT AT HAND" in caplog.text
+    assert "MNIST_DIR=" in caplog.text
+
+
+def test_embedded_digits_are_like_mnist() -> None:
+    data = embedded()
+    pixels, labels = data.train
+    assert pixels.shape[1:] == (28, 28)
+    assert pixels.dtype == np.uint8
+    assert np.bincount(labels).min() > 500
+    assert len(data.test[0]) == 360
+    inside = pixels[:, 4:-4, 4:-4].sum(dtype=np.int64) / pixels.sum(dtype=np.int64)
+    assert inside > 0.95  # the digit lies in the middle 20x20
+
+
+MNIST = Path(os.environ.get("MNIST_DIR", "data/MNIST/raw"))
+
+
+@pytest.mark.skipif(not MNIST.is_dir(), reason="MNIST is not on this machine")
+def test_mnist_itself_is_accepted() -> None:
+    data = read_folder(MNIST, name="mnist", checked=True)
+    assert data.train[0].shape == (60_000, 28, 28)
+    assert data.test[0].shape == (10_000, 28, 28)
