@@ -1,9 +1,12 @@
 """The life of the service: open the port, serve, drain, stop.
 
-SIGTERM  /readyz turns 503, serving goes on for DRAIN_SECONDS so that load balancers look elsewhere;
-         then the port closes, what was accepted is answered, the process ends with 0
-SIGINT   (Ctrl-C) the same without the wait
-again    ends it now
+    SIGTERM  /readyz turns 503, serving goes on for DRAIN_SECONDS so that load balancers look
+             elsewhere; then the port closes, what was accepted is answered, the exit code is 0
+    SIGINT   (Ctrl-C) the same without the wait
+    again    ends it now
+
+"Accepted" begins where a client can tell: a connection that the kernel has completed is served,
+also if the service had not taken it up when the port closed.
 """
 
 import asyncio

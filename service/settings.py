@@ -28,17 +28,33 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="0 takes any free one")
     models: Path = Field(Path("models"), description="the model store")
     model: str = Field("digits", description="name of the model in the store")
-    provider: Literal["auto", "cpu"] = Field("auto", description="ONNX Runtime provider")
+    provider: Literal["auto", "cpu"] = Field("auto", description="of ONNX Runtime: auto or cpu")
     threads: int = Field(
-        default_factory=available_cores, ge=1, le=256, description="of one model call"
+        default_factory=available_cores,
+        ge=1,
+        le=256,
+        description="CPU threads of one model call; default: the cores it may use",
     )
     max_batch: int = Field(64, ge=1, le=4096, description="pictures a model call")
-    max_wait: float = Field(0.0, ge=0, le=1, description="a picture waits for company, at most")
-    max_queue: int = Field(1024, ge=1, le=1_000_000, description="pictures waiting, then 503")
-    request_timeout: float = Field(5.0, gt=0, le=300, description="from arrival, then 504")
-    max_body: int = Field(10 * 2**20, ge=1, le=2**30, description="bytes of a request")
-    max_pixels: int = Field(16_000_000, ge=784, le=2**28, description="width times height")
-    drain_seconds: float = Field(5.0, ge=0, le=300, description="from SIGTERM to the closed port")
+    max_wait: float = Field(0.0, ge=0, le=1, description="seconds a picture may wait for company")
+    max_queue: int = Field(
+        1024, ge=1, le=1_000_000, description="pictures waiting; one more is answered 503"
+    )
+    request_timeout: float = Field(
+        5.0, gt=0, le=300, description="seconds from arrival to the answer, then 504"
+    )
+    max_body: int = Field(
+        10 * 2**20, ge=1, le=2**30, description="bytes of a request; more is answered 413"
+    )
+    max_pixels: int = Field(
+        16_000_000,
+        ge=784,
+        le=2**28,
+        description="width times height of a picture; more is answered 413",
+    )
+    drain_seconds: float = Field(
+        5.0, ge=0, le=300, description="seconds from SIGTERM until the port closes"
+    )
     access_log: bool = Field(False, description="a log line a request")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="debug, info, warning or error"
