@@ -32,6 +32,7 @@ def main(words: list[str] | None = None) -> int:
             format="%(asctime)s %(levelname)s %(name)s: %(message)s",
             stream=sys.stderr,
         )
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # `server` tells its life
         _serve(settings)
     except (BadSetting, BrokenVersion, NoVersion, EngineRefused, PortTaken, ValueError) as error:
         print(f"service: {error}", file=sys.stderr)
