@@ -58,7 +58,7 @@ class Front:
         try:
             await application(scope, receive, observed)
         except ClientGone:
-            status = 499  # as nginx logs it: nobody was there to be answered
+            pass
         except Exception as error:  # the last resort: whatever went wrong, the client hears of it
             problem = problem_of(error)
             if problem.status == 500:
@@ -68,7 +68,8 @@ class Front:
                     await observed(message)
         finally:
             self._metrics.inflight.dec()
-            self._count(scope, status, perf_counter() - began)
+            # 499, as nginx says it: nobody was there to be answered.
+            self._count(scope, status or 499, perf_counter() - began)
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
         """By route, never by path: paths are the client's, and would make series without end."""

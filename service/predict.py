@@ -10,7 +10,6 @@ what `problems` knows how to answer.
 import asyncio
 from time import perf_counter
 
-import numpy as np
 import orjson
 from starlette.types import Receive, Scope, Send
 
@@ -61,7 +60,7 @@ class Predict:
         if picture.pixels <= INLINE_PIXELS:
             pixels = _decode(picture)
         else:
-            pixels = await asyncio.to_thread(_decode, picture)
+            pixels = await self._decode_aside(picture, deadline)
         decoded = perf_counter() - began
         self._metrics.decode_seconds.observe(decoded)
         try:
@@ -100,8 +99,16 @@ class Predict:
             "digit": digit,
             "label": self._labels[digit],
             "confidence": probabilities[digit],
-            "probabilities": np.ascontiguousarray(probabilities),
+            "probabilities": probabilities,
         }
+
+    async def _decode_aside(self, picture: Picture, deadline: float) -> Pixels:
+        """Decode a large picture in a thread, within the deadline."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await asyncio.to_thread(_decode, picture)
+        except TimeoutError:
+            raise DeadlinePassed("the deadline passed while the picture was decoded") from None
 
     async def _body(self, scope: Scope, receive: Receive, deadline: float) -> bytes:
         """The whole body, bounded in size and time while it is read."""

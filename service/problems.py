@@ -1,6 +1,6 @@
 """Errors as RFC 9457 problem details, and the one table of which exception answers how.
 
-{"title": "Not a picture", "status": 422, "detail": "<a sentence to act on>", "request_id": "..."}
+{"title": "Not a picture", "status": 422, "detail": "<what to do>", "request_id": "..."}
 """
 
 import math

@@ -117,6 +117,6 @@ _OFFLINE = """\
 ==================================================================================================
   MNIST IS NOT AT HAND, and downloading it failed: {error}
   Training on the digits that come with scikit-learn (1,797 of 8x8 pixels) and drawn ones instead.
-  The model will be worse: about 95 % of MNIST's test digits instead of 99.6 %.
+  The model will be worse: about 97 % of MNIST's test digits instead of 99.6 %.
   For the real thing, name the folder that holds its four files: MNIST_DIR=/path/to/mnist make demo
 =================================================================================================="""

@@ -3,7 +3,7 @@
 1,797 handwritten digits of 8x8 pixels in 17 levels (UCI optdigits) come with scikit-learn: they are
 enlarged to 20 pixels and centred by mass in 28x28, as MNIST was made. Every fifth is kept for the
 test. The rest learns together with 5,000 digits drawn from skeletons (`strokes`): without those,
-91 % of MNIST's digits are read right, with them 95 %.
+91 % of MNIST's test digits are read right, with them 97 %.
 """
 
 import numpy as np

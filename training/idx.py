@@ -1,6 +1,8 @@
 """Read the IDX files that MNIST and its relatives come in, plain or gzipped.
 
-magic 0x00000801 (labels) or 0x00000803 (pictures), each dimension as a big-endian uint32, the bytes
+00 00 08 d    bytes in d dimensions: 1 for labels, 3 for pictures
+d sizes       big-endian uint32
+the bytes
 """
 
 import gzip

@@ -6,8 +6,8 @@
               training_metrics.json   everything measured, for people and plots
     runs/latest                       the id of the last run that ended well
 
-A run's id is the time it began. The folder is complete when runs/latest names it or checkpoint.pt
-is there: the checkpoint is written last and renamed into place.
+A run's id is the time it began. The folder is complete once checkpoint.pt is there: that file is
+written last and renamed into place.
 """
 
 import json

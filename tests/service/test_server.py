@@ -160,6 +160,12 @@ def test_ctrl_c_stops_without_waiting_and_without_a_traceback(models: Path) -> N
         assert "Traceback" not in service.log
 
 
+def test_an_access_log_is_written_when_asked_for(models: Path) -> None:
+    with Service.started(models, access_log=True) as service, service.client() as client:
+        client.get("/livez")
+        wait_until(lambda: '"GET /livez HTTP/1.1" 200' in service.log)
+
+
 def test_help_lists_every_setting() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "service", "--help"],

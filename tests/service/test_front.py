@@ -1,0 +1,133 @@
+"""What clients hear when the model is slow, fails or is gone."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx2
+import numpy as np
+import pytest
+
+from contract.store import Version
+from service.batcher import Batcher
+from service.engine import Pixels, Rows
+from service.front import Front
+from service.life import Life
+from service.metrics import Metrics
+from service.predict import Predict
+from service.settings import Settings
+from tests.service.pictures import encoded, seven
+
+pytestmark = pytest.mark.anyio
+
+SEVEN = encoded(seven())
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Model:
+    """Says 7 to everything, once it is let; or fails."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.open.set()
+        self.entered = threading.Event()
+        self.error: Exception | None = None
+
+    def __call__(self, pixels: Pixels) -> list[Rows]:
+        self.entered.set()
+        assert self.open.wait(timeout=10)
+        if self.error:
+            raise self.error
+        row = np.zeros(10, np.float32)
+        row[7] = 1
+        return [row] * len(pixels)
+
+
+class Door:
+    """The front with one hot route, over a batcher whose model the test controls."""
+
+    def __init__(self, version: Version, batcher: Batcher[Rows], within: float) -> None:
+        self.batcher = batcher
+        settings = Settings(request_timeout=within)  # type: ignore[call-arg]
+        metrics = Metrics()
+        predict = Predict(batcher, version.card, version.number, settings, metrics)
+        front = Front({"/v1/predict": predict}, predict, metrics, Life())
+        self._transport = httpx2.ASGITransport(app=front)
+
+    async def post(self) -> httpx2.Response:
+        async with httpx2.AsyncClient(transport=self._transport) as client:
+            headers = {"Content-Type": "image/png"}
+            return await client.post("http://service/v1/predict", content=SEVEN, headers=headers)
+
+    async def posts_waiting(self, count: int) -> list[asyncio.Task[httpx2.Response]]:
+        """`count` requests that are all in the batcher's queue when this returns."""
+        tasks = [asyncio.create_task(self.post()) for _ in range(count)]
+        while self.batcher.depth < count:  # noqa: ASYNC110 (there is no event to wait for)
+            await asyncio.sleep(0.001)
+        return tasks
+
+
+@asynccontextmanager
+async def door_to(
+    model: Model, version: Version, *, max_queue: int = 8, within: float = 30
+) -> AsyncIterator[Door]:
+    async with Batcher(model, max_batch=4, max_wait=0, max_queue=max_queue) as batcher:
+        yield Door(version, batcher, within)
+        model.open.set()
+
+
+async def test_a_full_queue_is_503_and_says_when_to_come_back(version: Version) -> None:
+    model = Model()
+    async with door_to(model, version, max_queue=2) as door:
+        assert (await door.post()).status_code == 200
+        model.open.clear()
+        model.entered.clear()
+        running = asyncio.create_task(door.post())
+        await asyncio.to_thread(model.entered.wait, 10)
+        waiting = await door.posts_waiting(2)
+        refused = await door.post()
+        model.open.set()
+        accepted = await asyncio.gather(running, *waiting)
+    assert refused.status_code == 503
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert "2 pictures are already waiting" in refused.json()["detail"]
+    assert [response.status_code for response in accepted] == [200, 200, 200]
+
+
+async def test_an_answer_that_would_come_too_late_is_504(version: Version) -> None:
+    model = Model()
+    model.open.clear()
+    async with door_to(model, version, within=0.1) as door:
+        response = await door.post()
+    assert response.status_code == 504
+    assert response.json()["title"] == "Too late"
+
+
+async def test_a_model_that_fails_is_500_and_tells_the_log_alone_why(
+    version: Version, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = Model()
+    model.error = RuntimeError("secret detail of /opt/library")
+    async with door_to(model, version) as door:
+        with caplog.at_level(logging.ERROR):
+            response = await door.post()
+        model.error = None
+        assert (await door.post()).status_code == 200
+    assert response.status_code == 500
+    assert "secret" not in response.text
+    assert response.json()["request_id"] in caplog.text
+    assert "secret detail" in caplog.text
+
+
+async def test_after_the_batcher_has_closed_the_answer_is_503(version: Version) -> None:
+    async with door_to(Model(), version) as door:
+        pass
+    response = await door.post()
+    assert response.status_code == 503
+    assert response.headers["Retry-After"] == "1"
