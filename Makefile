@@ -36,11 +36,11 @@ export: .venv/.run runs/latest ## Turn the last run into a model version, proven
 test: lint types fast ## Set up and run every check and every test that needs no GPU
 
 lint: .venv/.dev ## Formatting and lint, changing nothing
-	@$(call task,Linting,seconds,.venv/bin/ruff check --quiet . && .venv/bin/ruff format --check --quiet . \
+	@$(call task,Linting,seconds,$(PY) -m ruff check --quiet . && $(PY) -m ruff format --check --quiet . \
 	  || { echo 'make format mends what a machine can'; exit 1; })
 
 types: .venv/.dev ## Static types
-	@$(call task,Checking types,half a minute the first time,.venv/bin/mypy)
+	@$(call task,Checking types,half a minute the first time,$(PY) -m mypy)
 
 fast: .venv/.dev ## The tests
 	@$(call task,Testing,about half a minute,$(PY) -m pytest $(ARGS))
@@ -49,7 +49,7 @@ accuracy: .venv/.dev models/digits/current ## Post every test digit to a real se
 	@$(call task,Posting the whole test set over HTTP,about 10 seconds,$(PY) -m tests.accuracy $(ACCURACY))
 
 format: .venv/.dev ## Mend what lint complains about
-	@.venv/bin/ruff check --quiet --fix . ; .venv/bin/ruff format .
+	@$(PY) -m ruff check --quiet --fix . ; $(PY) -m ruff format .
 
 ##@ Housekeeping
 constraints: .venv/.dev ## Pin the newest versions that fit, on every platform, in constraints.txt

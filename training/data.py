@@ -68,7 +68,8 @@ def find_data_set(
         try:
             download_mnist(raw.parent.parent)
         except OSError as error:
-            log.warning("\n%s\n", _OFFLINE.format(error=error))
+            reason = str(error).strip().splitlines()[-1]  # torchvision tells of every mirror
+            log.warning("\n%s\n", _OFFLINE.format(reason=reason))
             return embedded()
     return read_folder(raw, name="mnist", checked=True)
 
@@ -115,7 +116,7 @@ def embedded() -> DataSet:
 
 _OFFLINE = """\
 ==================================================================================================
-  MNIST IS NOT AT HAND, and downloading it failed: {error}
+  MNIST IS NOT AT HAND, and downloading it failed: {reason}
   Training on the digits that come with scikit-learn (1,797 of 8x8 pixels) and drawn ones instead.
   The model will be worse: about 97 % of MNIST's test digits instead of 99.6 %.
   For the real thing, name the folder that holds its four files: MNIST_DIR=/path/to/mnist make demo
