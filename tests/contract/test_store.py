@@ -2,6 +2,7 @@
 
 import multiprocessing
 import shutil
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -60,8 +61,9 @@ def test_a_draft_is_no_version_for_readers(store: Store) -> None:
         assert store.versions() == []
 
 
-def _publish_some(root: Path, card: str) -> None:
+def _publish_some(root: Path, card: str, together: Barrier) -> None:
     for _ in range(10):
+        together.wait()
         publish(Store(root, "digits"), ModelCard.from_json(card))
 
 
@@ -69,16 +71,17 @@ def test_processes_that_publish_at_once_get_different_numbers(
     store: Store, card: ModelCard
 ) -> None:
     spawn = multiprocessing.get_context("spawn")
+    together = spawn.Barrier(4, timeout=20)  # so that they do look for a number at the same time
     writers = [
-        spawn.Process(target=_publish_some, args=(store.folder.parent, card.to_json()))
-        for _ in range(3)
+        spawn.Process(target=_publish_some, args=(store.folder.parent, card.to_json(), together))
+        for _ in range(4)
     ]
     for writer in writers:
         writer.start()
     for writer in writers:
         writer.join(60)
-    assert [writer.exitcode for writer in writers] == [0, 0, 0]
-    assert store.versions() == list(range(1, 31))
+    assert [writer.exitcode for writer in writers] == [0, 0, 0, 0]
+    assert store.versions() == list(range(1, 41))
     assert [path.name for path in store.folder.iterdir() if path.name.startswith(".")] == []
 
 

@@ -96,7 +96,10 @@ def test_the_proof_measures_what_it_accepts() -> None:
     [
         (LOGITS[:, ::-1].copy(), r"model\.x answers 3 of 3 test pictures otherwise"),
         (LOGITS + np.float32(2e-3), r"differs from PyTorch by up to 2\.00e-03"),
-        (np.full_like(LOGITS, np.nan), r"model\.x"),
+        (
+            np.where(LOGITS.max(1, keepdims=True) == LOGITS, np.nan, LOGITS),
+            "differs .* by up to nan",
+        ),
     ],
     ids=["other answers", "other logits", "NaN"],
 )
