@@ -16,7 +16,8 @@ ACCURACY ?=
 PY     := .venv/bin/python
 
 # $(call task,what,how long,command): say what begins, do it, say how long it took.
-task = printf '\n==> %s (%s)\n' "$(1)" "$(2)"; SECONDS=0; $(3); printf '==> done in %d s\n' $$SECONDS
+# Failures must stop it also where make is too old for .SHELLFLAGS (macOS brings 3.81).
+task = set -eu -o pipefail; printf '\n==> %s (%s)\n' "$(1)" "$(2)"; SECONDS=0; $(3); printf '==> done in %d s\n' $$SECONDS
 
 ##@ Run it
 demo: serve ## Set up, train, export and serve on http://127.0.0.1:8000
@@ -29,7 +30,7 @@ serve: models/digits/current ## Serve the current model version
 train: .venv/.run ## Train a network into runs/<id> (MNIST: a minute or two on CPU)
 	@$(train)
 
-export: .venv/.run runs/latest ## Turn the last run into a model version, proven equal
+export: .venv/.run | runs/latest ## Turn the last run into a model version, proven equal
 	@$(export)
 
 ##@ Quality
@@ -74,7 +75,9 @@ export = $(call task,Exporting and proving the export,about 10 seconds,$(PY) -m 
 runs/latest: | .venv/.run
 	@$(train)
 
-models/digits/current: runs/latest | .venv/.run
+# Only when there is none: what is served changes by `make export`, never by serving.
+models/digits/current: | .venv/.run
+	@if [ ! -e runs/latest ]; then $(train); fi
 	@$(export)
 
 # Environments: .run is what demo needs, .dev adds what the checks need.

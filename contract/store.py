@@ -23,6 +23,11 @@ from pathlib import Path
 from contract.card import BadCard, FileFacts, ModelCard
 
 CARD, CURRENT, DRAFT = "card.json", "current", ".draft-"
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of a model
+
+
+class BadName(ValueError):
+    """What cannot be the name of a folder in the store."""
 
 
 class BrokenVersion(Exception):
@@ -52,27 +57,29 @@ class Store:
     """The versions of one model."""
 
     def __init__(self, root: Path, name: str) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-            raise ValueError(
-                f"{name!r} cannot name a model: letters, digits, '.', '_' and '-' only"
-            )
+        if not re.fullmatch(NAME, name):
+            raise BadName(f"{name!r} cannot name a model: letters, digits, '.', '_' and '-' only")
         self.folder = root / name
 
     def versions(self) -> list[int]:
         """Numbers of the published versions, oldest first."""
-        if not self.folder.is_dir():
+        if not self.folder.exists():
             return []
+        if not self.folder.is_dir():
+            raise BrokenVersion(f"{self.folder} is not a folder")
         names = (path.name for path in self.folder.iterdir() if path.is_dir())
         return sorted(int(name) for name in names if re.fullmatch(r"[1-9][0-9]*", name))
 
     def current(self) -> int:
         """The number of the version that is to be served."""
         try:
-            text = (self.folder / CURRENT).read_text().strip()
+            text = (self.folder / CURRENT).read_text(errors="replace").strip()
         except FileNotFoundError as error:
             raise NoVersion(
                 f"{self.folder} has no current version: export one (make export)"
             ) from error
+        except OSError as error:
+            raise BrokenVersion(f"{self.folder / CURRENT} cannot be read: {error}") from error
         if not re.fullmatch(r"[1-9][0-9]*", text):
             raise BrokenVersion(f"{self.folder / CURRENT} must hold a version number, not {text!r}")
         return int(text)
@@ -85,6 +92,8 @@ class Store:
             known = ", ".join(map(str, self.versions())) or "none"
             raise NoVersion(f"{folder} is not there; published versions: {known}")
         version = Version(number, folder, _card(folder))
+        if version.card.name != self.folder.name:
+            raise BrokenVersion(f"{folder / CARD} is of a model named {version.card.name!r}")
         for name in version.card.files:
             version.read(name)
         return version
@@ -131,8 +140,10 @@ def _card(folder: Path) -> ModelCard:
     path = folder / CARD
     try:
         return ModelCard.from_json(path.read_bytes())
-    except FileNotFoundError as error:
-        raise BrokenVersion(f"{path} is missing: {folder} is no published version") from error
+    except OSError as error:
+        raise BrokenVersion(
+            f"{path} cannot be read, so {folder} is no published version: {error}"
+        ) from error
     except BadCard as error:
         raise BrokenVersion(f"{path} is not a model card: {error}") from error
 
@@ -140,8 +151,8 @@ def _card(folder: Path) -> ModelCard:
 def _verified(path: Path, card: FileFacts) -> bytes:
     try:
         content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise BrokenVersion(f"{path} is on the card but not in the folder") from error
+    except OSError as error:
+        raise BrokenVersion(f"{path} is on the card but cannot be read: {error}") from error
     found = sha256(content).hexdigest()
     if found != card.sha256:
         raise BrokenVersion(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from contract.card import ONNX, SAMPLE, TORCHSCRIPT, ModelCard, Parity, tensors
 from contract.provenance import git_commit, library_versions
-from contract.store import Store, Version
+from contract.store import BadName, Store, Version
 from export import proof
 from export.artifacts import write_onnx, write_sample, write_torchscript
 from export.graph import Graph
@@ -25,9 +25,12 @@ def main(words: list[str] | None = None) -> int:
     try:
         run = Run(arguments.run) if arguments.run else Run.latest(arguments.runs)
         version = export(run, Store(arguments.models, arguments.name))
-    except (BadRun, ProofFailed, OSError, ValueError) as error:
+    except (BadRun, BadName, ProofFailed, OSError) as error:
         print(f"export: {error}. Nothing was published.", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("export: stopped, nothing was published", file=sys.stderr)
+        return 130
     _report(version)
     return 0
 
@@ -51,9 +54,7 @@ def export(run: Run, store: Store) -> Version:
                 f"{checkpoint.evaluation.accuracy:.4%}: the two files are of different runs"
             )
         parity = {
-            name: proof.prove(
-                name, proof.answers_of(model, pixels), reference, labels, proof.TOLERANCE
-            )
+            name: proof.prove(name, proof.answers_of(model, pixels), reference, labels)
             for name, model in (
                 (ONNX, proof.onnx_runtime(draft / ONNX)),
                 (TORCHSCRIPT, proof.torchscript(draft / TORCHSCRIPT)),

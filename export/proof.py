@@ -49,7 +49,11 @@ def answers_of(model: Model, pixels: Pixels) -> Answers:
 
 
 def prove(
-    name: str, answers: Answers, reference: Answers, labels: NDArray[np.uint8], tolerance: float
+    name: str,
+    answers: Answers,
+    reference: Answers,
+    labels: NDArray[np.uint8],
+    tolerance: float = TOLERANCE,
 ) -> Parity:
     """How close an artifact is to `reference`; ProofFailed if it is not the same model."""
     difference = np.abs(answers.logits - reference.logits)  # (n, classes)

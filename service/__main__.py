@@ -4,22 +4,18 @@ Everything is set through environment variables:
 """
 
 import logging
+import os
+import signal
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
-from contract.card import SAMPLE
-from contract.store import BrokenVersion, NoVersion, Store
-from service.app import create_app, load
-from service.engine import EngineRefused
-from service.life import Life
-from service.metrics import Metrics
-from service.server import PortTaken, Server
-from service.settings import BadSetting, Settings, help_text, unknown_settings
-
-log = logging.getLogger("service")
+from contract.store import BrokenVersion, NoVersion
+from service.life import CannotStart
+from service.settings import Settings, help_text, unknown_settings
 
 
 def main(words: list[str] | None = None) -> int:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the server takes over, Ctrl-C just ends it
     ArgumentParser(
         "python -m service",
         description=f"{__doc__}\n{help_text()}",
@@ -27,50 +23,28 @@ def main(words: list[str] | None = None) -> int:
     ).parse_args(words)
     try:
         settings = Settings.from_environment()
-        logging.basicConfig(
-            level=settings.log_level.upper(),
-            format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-            stream=sys.stderr,
-        )
-        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # `server` tells its life
-        _serve(settings)
-    except (BadSetting, BrokenVersion, NoVersion, EngineRefused, PortTaken, ValueError) as error:
+        _log_to_stderr(settings)
+        # OpenCV reads this once, when it is loaded: a limit under the one that `decode` checks, for
+        # files whose header says one size to us and another to the decoder.
+        os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(settings.max_pixels)
+        from service.start import serve
+
+        serve(settings)
+    except (CannotStart, BrokenVersion, NoVersion) as error:
         print(f"service: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def _serve(settings: Settings) -> None:
-    for sentence in unknown_settings():
-        log.warning(sentence)
-    version = Store(settings.models, settings.model).open()
-    metrics, life = Metrics(), Life()
-    engine = load(version, settings, metrics)
-    card = version.card
-    log.info(
-        "%s version %d (%s, %.2f %% right on %d test pictures of %s) on %s, %d threads",
-        card.name,
-        version.number,
-        card.network,
-        card.evaluation.accuracy * 100,
-        card.data_set.test,
-        card.data_set.name,
-        engine.provider,
-        settings.threads,
+def _log_to_stderr(settings: Settings) -> None:
+    logging.basicConfig(
+        level=settings.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
     )
-
-    def announce(url: str) -> None:
-        log.info("ready on %s, API at %s/docs; Ctrl-C stops it. Try:", url, url)
-        sample = version.folder / SAMPLE
-        print(
-            f"\n  curl -H 'Content-Type: image/png' --data-binary @{sample} {url}/v1/predict\n",
-            file=sys.stderr,
-            flush=True,
-        )
-
-    Server(
-        create_app(version, engine, settings, metrics, life), settings, life, announce
-    ).serve_until_stopped()
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # `server` tells its life
+    for sentence in unknown_settings():
+        logging.getLogger("service").warning(sentence)
 
 
 if __name__ == "__main__":

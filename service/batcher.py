@@ -19,7 +19,7 @@ durations on a finer one (uvloop's ticks in milliseconds).
 """
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
@@ -50,6 +50,10 @@ class Closed(Exception):
     """The batcher takes no more pictures."""
 
 
+class ModelFailed(Exception):
+    """The model raised on this picture alone; `__cause__` is what it raised."""
+
+
 class Answered(NamedTuple, Generic[Answer]):
     answer: Answer
     batch_size: int  # pictures that left together
@@ -58,15 +62,20 @@ class Answered(NamedTuple, Generic[Answer]):
 
 
 class _Waiting(Generic[Answer]):
-    __slots__ = ("answer", "arrived", "leaves_by", "pixels")
+    __slots__ = ("answer", "arrived", "deadline", "leaves_by", "pixels")
 
     def __init__(
-        self, pixels: Pixels, answer: asyncio.Future[Answered[Answer]], leaves_by: float
+        self,
+        pixels: Pixels,
+        answer: asyncio.Future[Answered[Answer]],
+        leaves_by: float,
+        deadline: float,
     ) -> None:
         self.pixels = pixels
         self.answer = answer
         self.arrived = perf_counter()
         self.leaves_by = leaves_by  # on the loop's clock: no company is waited for after that
+        self.deadline = deadline  # on the loop's clock
 
 
 class Batcher(Generic[Answer]):
@@ -79,7 +88,8 @@ class Batcher(Generic[Answer]):
         self._max_batch = max_batch
         self._max_wait = max_wait
         self._max_queue = max_queue
-        self._queue: deque[_Waiting[Answer]] = deque()
+        # An ordered set: callers that hang up leave it in any order, a thousand at once.
+        self._queue: OrderedDict[_Waiting[Answer], None] = OrderedDict()
         self._changed = asyncio.Event()  # something arrived, or closing began
         self._closed = True
         self._pace = 0.0  # seconds a picture, smoothed over the last batches
@@ -114,37 +124,50 @@ class Batcher(Generic[Answer]):
     async def predict(self, pixels: Pixels, *, deadline: float) -> Answered[Answer]:
         """The model's answer to one picture (28, 28), before `deadline` on the loop's clock.
 
-        Raises QueueFull, DeadlinePassed, Closed, or what the model raised for this picture alone.
+        Raises QueueFull, DeadlinePassed, Closed, or ModelFailed.
         """
         if not self.alive:
             raise Closed("the batcher takes no more pictures")
         if len(self._queue) >= self._max_queue:
             raise QueueFull(len(self._queue), retry_after=len(self._queue) * self._pace)
         loop = asyncio.get_running_loop()
-        waiting = _Waiting[Answer](pixels, loop.create_future(), loop.time() + self._max_wait)
-        self._queue.append(waiting)
+        now = loop.time()
+        waiting = _Waiting[Answer](pixels, loop.create_future(), now + self._max_wait, deadline)
+        self._queue[waiting] = None
         self._changed.set()
-        timeout = asyncio.timeout_at(deadline)
         try:
-            async with timeout:
+            async with asyncio.timeout_at(deadline):
                 return await waiting.answer
-        except BaseException as error:
-            if waiting.answer.cancelled() and waiting in self._queue:
-                self._queue.remove(waiting)  # free its place now, not when its turn would come
-            if timeout.expired() and isinstance(error, TimeoutError):
-                raise DeadlinePassed("the deadline passed before the model answered") from None
-            raise
+        except TimeoutError:  # a model's own would be a ModelFailed
+            raise DeadlinePassed("the deadline passed before the model answered") from None
+        finally:
+            self._queue.pop(waiting, None)  # if its turn never came, its place is free now
 
     async def _serve(self) -> None:
         batch: list[_Waiting[Answer]] = []
         try:
             while await self._work_waits():
-                count = min(len(self._queue), self._max_batch)
-                batch = [self._queue.popleft() for _ in range(count)]
-                await self._answer(batch)
+                batch = self._take()
+                if batch:
+                    await self._answer(batch)
         finally:  # only after a mistake of our own does anybody still wait here
             for waiting in (*batch, *self._queue):
-                waiting.answer.cancel()
+                if not waiting.answer.done():
+                    waiting.answer.set_exception(Closed("the batcher has stopped"))
+
+    def _take(self) -> list[_Waiting[Answer]]:
+        """The next batch, without those who hung up or are too late by now."""
+        now = asyncio.get_running_loop().time()
+        batch: list[_Waiting[Answer]] = []
+        while self._queue and len(batch) < self._max_batch:
+            waiting, _ = self._queue.popitem(last=False)
+            if waiting.answer.done():
+                continue
+            if waiting.deadline <= now:
+                waiting.answer.set_exception(DeadlinePassed("the deadline passed in the queue"))
+            else:
+                batch.append(waiting)
+        return batch
 
     async def _work_waits(self) -> bool:
         """True once a batch should leave, False once closed with nobody waiting."""
@@ -156,7 +179,7 @@ class Batcher(Generic[Answer]):
             if not self._lacks_company():
                 return True
             try:
-                async with asyncio.timeout_at(self._queue[0].leaves_by):
+                async with asyncio.timeout_at(next(iter(self._queue)).leaves_by):
                     while self._lacks_company():
                         await self._change()
             except TimeoutError:
@@ -182,13 +205,13 @@ class Batcher(Generic[Answer]):
         for waiting, answer in zip(batch, answers, strict=True):
             if waiting.answer.done():
                 continue  # hung up while the model ran
-            if isinstance(answer, Exception):
+            if isinstance(answer, ModelFailed):
                 waiting.answer.set_exception(answer)
             else:
                 waiting.answer.set_result(Answered(answer, len(batch), left - waiting.arrived, ran))
 
-    def _run(self, pictures: list[Pixels]) -> list[Answer | Exception]:
-        """An answer or an exception for each picture; on the model's thread."""
+    def _run(self, pictures: list[Pixels]) -> list[Answer | ModelFailed]:
+        """An answer or a failure for each picture; on the model's thread."""
         try:
             answers = list(self._model(np.stack(pictures)))  # (n, 28, 28)
             if len(answers) != len(pictures):
@@ -196,8 +219,10 @@ class Batcher(Generic[Answer]):
                     f"the model gave {len(answers)} answers to {len(pictures)} pictures"
                 )
             return list(answers)
-        except Exception as error:  # whatever a model may raise, it must not end the loop
+        except BaseException as error:  # whatever a model may raise, it must not end the loop
             if len(pictures) == 1:
-                return [error]
+                failure = ModelFailed("the model cannot answer this picture")
+                failure.__cause__ = error
+                return [failure]
             half = len(pictures) // 2
             return self._run(pictures[:half]) + self._run(pictures[half:])

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 Gray = NDArray[np.uint8]  # (h, w), 0 = black, 255 = white
 
+SMALL = 256 * 256  # pixels
 PNG = b"\x89PNG\r\n\x1a\n"
 # The first bytes of each format, and what OpenCV must be asked for: a JPEG has no alpha channel,
 # and only when asked for gray does OpenCV turn it as its EXIF orientation says.
@@ -31,7 +32,7 @@ FORMATS = {
 }
 
 cv2.setNumThreads(1)  # a picture is small; a thread pool of its own would only fight the model's
-# What OpenCV has to say of a bad picture is the client's affair, not the log's.
+# What OpenCV has to say of a bad picture is its sender's affair; libpng and libjpeg still say it.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
@@ -49,6 +50,12 @@ class Picture(NamedTuple):
     body: bytes
     flags: int  # for OpenCV
     pixels: int  # width times height
+
+    @property
+    def small(self) -> bool:
+        """Whether it is decoded in microseconds. Only a PNG's header cannot say one size to us and
+        another to the decoder."""
+        return self.pixels <= SMALL and self.body.startswith(PNG)
 
     def gray(self) -> Gray:
         """Decode. Transparent parts become paper, whichever of black and white the ink is not."""
@@ -94,18 +101,13 @@ def _size(body: bytes) -> tuple[int, int]:
         if len(body) < 24:
             return 0, 0
         return struct.unpack_from(">II", body, 16)
-    try:
-        width, height = imagesize.get(BytesIO(body))
-    except (ValueError, struct.error, IndexError):
-        return 0, 0
+    width, height = imagesize.get(BytesIO(body))  # (-1, -1) where it cannot tell
     return int(width), int(height)
 
 
 def _on_paper(gray: Gray, alpha: Gray) -> Gray:
     """Lay a transparent picture on white paper if what is visible is dark, else on black."""
-    opacity = alpha.astype(np.float32) / 255  # (h, w)
-    visible = opacity.sum()
-    dark = visible == 0 or (gray * opacity).sum() / visible < 128
-    paper = 255.0 if dark else 0.0
-    laid: Gray = np.round(gray * opacity + paper * (1 - opacity)).astype(np.uint8)
+    on_black: Any = cv2.multiply(gray, alpha, scale=1 / 255)  # (h, w) uint8
+    dark = on_black.sum() * 255.0 <= 128.0 * alpha.sum(dtype=np.float64)
+    laid: Gray = on_black + (255 - alpha) if dark else on_black
     return laid

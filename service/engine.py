@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from contract.card import INPUT, LOGITS, ONNX, PROBABILITIES, SIDE, ModelCard, TensorFacts
 from contract.store import Version
+from service.life import CannotStart
 
 Pixels = NDArray[np.uint8]  # (n, 28, 28)
 Rows = NDArray[np.float32]  # (n, labels)
@@ -22,7 +23,7 @@ Rows = NDArray[np.float32]  # (n, labels)
 PROVIDERS = {"cpu": "CPUExecutionProvider"}  # as the settings name them: as ONNX Runtime does
 
 
-class EngineRefused(Exception):
+class EngineRefused(CannotStart):
     """The graph or the provider is not what was asked for; the message says which."""
 
 
@@ -55,8 +56,13 @@ def _session(model: bytes, provider: str, threads: int) -> onnxruntime.Inference
     # Threads that spin while they wait would take the cores from the event loop beside them.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    # Without enable_fallback=0 a provider that fails is replaced by the CPU, with a print.
-    session = onnxruntime.InferenceSession(model, options, providers=[provider], enable_fallback=0)
+    try:
+        # Without enable_fallback=0 a provider that fails is replaced by the CPU, with a print.
+        session = onnxruntime.InferenceSession(
+            model, options, providers=[provider], enable_fallback=0
+        )
+    except Exception as error:  # ONNX Runtime's errors have no base class of their own
+        raise EngineRefused(f"ONNX Runtime cannot load {ONNX} on {provider}: {error}") from error
     elsewhere = {part.ep_name for part in session.get_provider_graph_assignment_info()} - {provider}
     if elsewhere or session.get_providers()[0] != provider:
         raise EngineRefused(

@@ -105,7 +105,8 @@ _documented = APIRouter()
 )
 def _predict(
     x_request_id: Annotated[
-        str | None, Header(description="an id of your own, echoed and logged")
+        str | None,
+        Header(description="an id of your own, echoed, and logged if it fails"),
     ] = None,
 ) -> None: ...
 

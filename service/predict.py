@@ -8,6 +8,8 @@ what `problems` knows how to answer.
 """
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from time import perf_counter
 
 import orjson
@@ -28,7 +30,10 @@ TYPES = frozenset(
         b"application/octet-stream", b"",
     }
 )  # fmt: skip
-INLINE_PIXELS = 256 * 256  # above this, decoding takes milliseconds and leaves the event loop
+LARGE_AT_ONCE = 2  # large pictures being decoded, of up to MAX_PIXELS each: this bounds the memory
+
+
+DISCARD_SECONDS = 2.0  # of the body of a request that is refused already
 
 
 class ClientGone(Exception):
@@ -49,6 +54,7 @@ class Predict:
         self._model = {"name": card.name, "version": str(version)}
         self._settings = settings
         self._metrics = metrics
+        self._decoders = ThreadPoolExecutor(LARGE_AT_ONCE, thread_name_prefix="decode")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         deadline = asyncio.get_running_loop().time() + self._settings.request_timeout
@@ -57,13 +63,13 @@ class Predict:
         body = await self._body(scope, receive, deadline)
         picture = identify(body, max_pixels=self._settings.max_pixels)
         began = perf_counter()
-        if picture.pixels <= INLINE_PIXELS:
-            pixels = _decode(picture)
-        else:
-            pixels = await self._decode_aside(picture, deadline)
-        decoded = perf_counter() - began
-        self._metrics.decode_seconds.observe(decoded)
         try:
+            if picture.small:
+                pixels = _decode(picture)
+            else:
+                pixels = await self._decode_aside(picture, deadline)
+            decoded = perf_counter() - began
+            self._metrics.decode_seconds.observe(decoded)
             answered = await self._batcher.predict(pixels, deadline=deadline)
         except QueueFull:
             self._metrics.shed.labels("queue_full").inc()
@@ -103,12 +109,13 @@ class Predict:
         }
 
     async def _decode_aside(self, picture: Picture, deadline: float) -> Pixels:
-        """Decode a large picture in a thread, within the deadline."""
+        """Decode a large picture in a thread, so that the event loop stays free."""
+        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout_at(deadline):
-                return await asyncio.to_thread(_decode, picture)
+                return await loop.run_in_executor(self._decoders, _decode, picture)
         except TimeoutError:
-            raise DeadlinePassed("the deadline passed while the picture was decoded") from None
+            raise DeadlinePassed("the deadline passed before the picture was decoded") from None
 
     async def _body(self, scope: Scope, receive: Receive, deadline: float) -> bytes:
         """The whole body, bounded in size and time while it is read."""
@@ -122,6 +129,8 @@ class Predict:
             )
         limit = self._settings.max_body
         if int(headers.get(b"content-length", b"0")) > limit:
+            if b"expect" not in headers:  # a client that asked first has not begun to send
+                await _discard(receive, 8 * limit)
             raise _too_large(limit)
         chunks, size = [], 0
         try:
@@ -133,6 +142,7 @@ class Predict:
                     chunk = message.get("body", b"")
                     size += len(chunk)
                     if size > limit:
+                        await _discard(receive, 8 * limit)
                         raise _too_large(limit)
                     chunks.append(chunk)
                     if not message.get("more_body", False):
@@ -147,6 +157,21 @@ class Predict:
 
 def _decode(picture: Picture) -> Pixels:
     return as_mnist(picture.gray())
+
+
+async def _discard(receive: Receive, limit: int) -> None:
+    """Read on without keeping anything, up to `limit` bytes.
+
+    A connection that is closed while its client still sends is reset, and most clients then never
+    see the answer.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_SECONDS):
+            more = True
+            while more and limit > 0:
+                message = await receive()
+                limit -= len(message.get("body", b""))
+                more = message.get("more_body", False)
 
 
 def _too_large(limit: int) -> Problem:

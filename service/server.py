@@ -23,7 +23,8 @@ from typing import Any
 import uvicorn
 
 from service.front import Front
-from service.life import Life
+from service.life import CannotStart, Life
+from service.protocol import Protocol
 from service.settings import Settings
 
 BACKLOG = 2048  # connections the kernel holds until they are accepted
@@ -32,7 +33,7 @@ LAST_WORDS = 0.2  # seconds for the request of a connection that was made as the
 log = logging.getLogger("service")
 
 
-class PortTaken(Exception):
+class PortTaken(CannotStart):
     """The address cannot be listened on; the message says which setting to change."""
 
 
@@ -42,6 +43,7 @@ class Server(uvicorn.Server):
     ) -> None:
         config = uvicorn.Config(
             app,
+            http=Protocol,
             log_config=None,
             access_log=settings.access_log,
             server_header=False,
@@ -115,9 +117,10 @@ def _listen(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, kind)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: not even the form of a host name
+        reason = getattr(error, "strerror", None) or error
         raise PortTaken(
-            f"cannot listen on {host} port {port}: {error.strerror}; "
+            f"cannot listen on {host} port {port}: {reason}; "
             "choose others with DIGITSERVE_HOST and DIGITSERVE_PORT"
         ) from error
     listener.listen(BACKLOG)

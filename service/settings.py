@@ -9,15 +9,18 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contract.cores import available_cores
+from contract.store import NAME
+from service.life import CannotStart
 
 PREFIX = "DIGITSERVE_"
 
 
-class BadSetting(ValueError):
+class BadSetting(CannotStart):
     """A setting is not what it may be; the message names it, its value and its bounds."""
 
 
@@ -27,7 +30,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="0 takes any free one")
     models: Path = Field(Path("models"), description="the model store")
-    model: str = Field("digits", description="name of the model in the store")
+    model: str = Field("digits", pattern=NAME, description="name of the model in the store")
     provider: Literal["auto", "cpu"] = Field("auto", description="of ONNX Runtime: auto or cpu")
     threads: int = Field(
         default_factory=available_cores,
@@ -60,17 +63,28 @@ class Settings(BaseSettings):
         "info", description="debug, info, warning or error"
     )
 
+    @model_validator(mode="after")
+    def _waiting_leaves_time_to_answer(self) -> Self:
+        if self.max_wait > self.request_timeout / 2:
+            raise ValueError(
+                f"{PREFIX}MAX_WAIT={self.max_wait:g} must be at most half of "
+                f"{PREFIX}REQUEST_TIMEOUT={self.request_timeout:g}"
+            )
+        return self
+
     @classmethod
     def from_environment(cls) -> Self:
         """The settings, or BadSetting with a line for each that is wrong."""
         try:
             return cls()  # type: ignore[call-arg]  # from the environment
         except ValidationError as error:
-            lines = (
-                f"{PREFIX}{str(wrong['loc'][0]).upper()}={wrong['input']}: {wrong['msg']}"
-                for wrong in error.errors()
-            )
-            raise BadSetting("\n".join(lines)) from error
+            raise BadSetting("\n".join(map(_sentence, error.errors()))) from error
+
+
+def _sentence(wrong: ErrorDetails) -> str:
+    if not wrong["loc"]:  # of several settings together, which the message names
+        return wrong["msg"].removeprefix("Value error, ")
+    return f"{PREFIX}{str(wrong['loc'][0]).upper()}={wrong['input']}: {wrong['msg']}"
 
 
 def unknown_settings(environment: Mapping[str, str] = os.environ) -> list[str]:

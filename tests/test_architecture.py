@@ -1,6 +1,7 @@
 """Who may import whom. Read this file to learn the architecture; break it to change it."""
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,19 +9,21 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-# package: the packages of this project, and the heavy libraries, that it may import
+# package: everything beside itself and the standard library that it may import
 MAY_IMPORT = {
     "contract": {"pydantic"},
-    "training": {"contract", "numpy", "pydantic", "sklearn", "torch", "torchvision"},
-    # of training, only what describes a run and builds its network (below)
-    "export": {"contract", "training", "numpy", "onnx", "onnxruntime", "torch"},
+    "training": {"contract", "numpy", "pydantic", "rich", "sklearn", "torch", "torchvision"},
+    # of training only what describes a run and builds its network: see EXPORT_MAY_USE
+    "export": {"contract", "training", "PIL", "numpy", "onnx", "onnxruntime", "torch"},
     "service": {
-        "contract", "cv2", "fastapi", "numpy", "onnxruntime", "prometheus_client", "pydantic",
+        "contract", "cv2", "fastapi", "fastapi_offline", "imagesize", "numpy", "onnxruntime",
+        "orjson", "prometheus_client", "pydantic", "pydantic_core", "pydantic_settings",
+        "starlette", "uvicorn",
     },
-    "loadtest": {"numpy"},  # speaks HTTP, knows nobody
+    "loadtest": {"locust", "numpy"},  # speaks HTTP, knows nobody
 }  # fmt: skip
+# training.run is the format of the folder that the two programs meet on; it builds its network.
 EXPORT_MAY_USE = {"training.model", "training.run"}
-GUARDED = set(MAY_IMPORT).union(*MAY_IMPORT.values(), {"matplotlib", "tests"})
 
 PACKAGES = [name for name in MAY_IMPORT if (ROOT / name).is_dir()]
 
@@ -37,8 +40,12 @@ def imports_of(package: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_imports_stay_inside_the_architecture(package: str) -> None:
-    imported = {name.partition(".")[0] for name in imports_of(package)} - {package}
-    assert imported & GUARDED <= MAY_IMPORT[package]
+    imported = {name.partition(".")[0] for name in imports_of(package)}
+    assert imported - {package} - sys.stdlib_module_names <= MAY_IMPORT[package]
+
+
+def test_the_service_holds_no_torch() -> None:
+    assert not MAY_IMPORT["service"] & {"torch", "training", "export", "sklearn", "matplotlib"}
 
 
 def test_export_knows_of_training_only_what_a_run_is() -> None:
@@ -46,11 +53,12 @@ def test_export_knows_of_training_only_what_a_run_is() -> None:
     assert used == EXPORT_MAY_USE
 
 
-def test_every_guarded_package_exists_or_is_still_to_come() -> None:
-    assert {"contract", "training", "export", "service"} <= set(PACKAGES)
+def test_every_package_is_in_the_architecture() -> None:
+    found = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
+    assert found == set(PACKAGES) >= {"contract", "training", "export", "service"}
 
 
-@pytest.mark.parametrize("program", ["training", "service"])
+@pytest.mark.parametrize("program", ["training", "export", "service"])
 def test_only_the_settings_and_the_commands_read_the_environment(program: str) -> None:
     readers = {
         source.name

@@ -53,7 +53,7 @@ def train_into(runs: Path, data: DataSet, recipe: Recipe) -> Run:
     )
     try:
         trained = train(data, recipe, run.log)
-    except (BadRecipe, KeyboardInterrupt):
+    except BaseException:
         run.discard()
         raise
     run.finish(

@@ -2,7 +2,9 @@
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from http.client import HTTPException
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -18,8 +20,8 @@ def download_mnist(root: Path) -> None:
     with _network_timeout(PATIENCE):
         try:
             MNIST(str(root), download=True)
-        except RuntimeError as error:  # what torchvision raises when every mirror failed
-            raise OSError(str(error)) from error
+        except (RuntimeError, HTTPException) as error:  # every mirror failed, or spoke no HTTP
+            raise OSError(f"{type(error).__name__}: {error}") from error
 
 
 @contextmanager
@@ -36,10 +38,15 @@ def _declare_missing_operators() -> None:
     """Let a torchvision built for CUDA be imported beside a CPU-only torch.
 
     Its compiled operators do not load there, and `import torchvision` fails when it attaches shape
-    functions to `nms` and `qnms`. Nothing here calls them: declaring their names is enough.
+    functions to `nms` and `qnms`. Nothing here calls them: declaring their names is enough. Where
+    the operators do load, as in matching builds, nothing is declared.
     """
-    if torch.version.cuda is not None:
-        return
+    package = find_spec("torchvision")
+    assert package is not None
+    assert package.origin is not None
+    for compiled in Path(package.origin).parent.glob("_C.*"):
+        with suppress(OSError):
+            torch.ops.load_library(compiled)  # type: ignore[no-untyped-call]
     library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for name in ("nms", "qnms"):
         if not hasattr(torch.ops.torchvision, name):

@@ -12,12 +12,10 @@ written last and renamed into place.
 
 import json
 import os
-import pickle
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -54,9 +52,16 @@ class Checkpoint(BaseModel):
     libraries: dict[str, str]
 
     def build(self) -> nn.Module:
-        """The network with its weights, ready to answer."""
-        network = NETWORKS[self.network](classes=len(self.labels), dropout=self.recipe["dropout"])
-        network.load_state_dict(self.weights)
+        """The network with its weights, ready to answer; BadRun if they are of another one."""
+        if self.network not in NETWORKS:
+            known = ", ".join(NETWORKS)
+            raise BadRun(f"the checkpoint is of a network {self.network!r}; known are: {known}")
+        try:
+            dropout = self.recipe["dropout"]
+            network = NETWORKS[self.network](classes=len(self.labels), dropout=dropout)
+            network.load_state_dict(self.weights)
+        except (RuntimeError, KeyError) as error:
+            raise BadRun(f"the checkpoint's weights are not {self.network}'s: {error}") from error
         return network.eval()
 
 
@@ -122,7 +127,7 @@ class Run:
             facts = torch.load(path, map_location="cpu", weights_only=True)
         except FileNotFoundError as error:
             raise BadRun(f"{path} is not there: the run did not end, train again") from error
-        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        except Exception as error:  # a damaged pickle raises nearly anything
             raise BadRun(f"{path} is damaged: train again ({_first_line(error)})") from error
         try:
             return Checkpoint.model_validate(facts)
@@ -135,9 +140,12 @@ class Run:
         path = self.folder / TEST_SET
         try:
             with np.load(path) as arrays:
-                return arrays["pixels"], arrays["labels"]
-        except (OSError, KeyError, ValueError, BadZipFile) as error:
-            raise BadRun(f"{path} is missing or damaged: train again ({error})") from error
+                pixels, labels = arrays["pixels"], arrays["labels"]
+        except Exception as error:  # a damaged zip raises nearly anything
+            raise BadRun(f"{path} is missing or damaged: train again ({error!r})") from error
+        if len(labels) == 0 or pixels.shape != (len(labels), 28, 28) or pixels.dtype != np.uint8:
+            raise BadRun(f"{path} holds {pixels.dtype} {pixels.shape}, not uint8 (n, 28, 28)")
+        return pixels, labels
 
 
 def _replace(path: Path, write: Any) -> None:

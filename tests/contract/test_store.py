@@ -2,7 +2,7 @@
 
 import multiprocessing
 import shutil
-from multiprocessing.synchronize import Barrier
+from multiprocessing.synchronize import Barrier, Event
 from pathlib import Path
 
 import pytest
@@ -85,6 +85,53 @@ def test_processes_that_publish_at_once_get_different_numbers(
     assert [path.name for path in store.folder.iterdir() if path.name.startswith(".")] == []
 
 
+def _read_on(root: Path, begun: Event, ended: Event) -> None:
+    """Open what is current, again and again: whatever is there must be whole."""
+    store = Store(root, "digits")
+    while not ended.is_set():
+        assert store.open().number <= max(store.versions())
+        store.open(max(store.versions()))
+        begun.set()
+
+
+def test_a_reader_never_sees_half_a_version_or_half_a_switch(store: Store, card: ModelCard) -> None:
+    publish(store, card)
+    store.activate(1)
+    spawn = multiprocessing.get_context("spawn")
+    begun, ended = spawn.Event(), spawn.Event()
+    reader = spawn.Process(target=_read_on, args=(store.folder.parent, begun, ended))
+    reader.start()
+    assert begun.wait(60)
+    for _ in range(60):
+        store.activate(publish(store, card, bytes(300_000)).number)
+    ended.set()
+    reader.join(60)
+    assert reader.exitcode == 0
+
+
+@pytest.mark.parametrize("name", ["current", "1/card.json", "1/model.onnx"])
+def test_a_folder_where_a_file_should_be_is_named(store: Store, card: ModelCard, name: str) -> None:
+    publish(store, card)
+    store.activate(1)
+    (store.folder / name).unlink()
+    (store.folder / name).mkdir()
+    with pytest.raises(BrokenVersion, match=f"{name} .*cannot be read"):
+        store.open()
+
+
+def test_a_store_that_is_no_folder_is_named(tmp_path: Path, card: ModelCard) -> None:
+    (tmp_path / "digits").write_text("a file")
+    with pytest.raises(BrokenVersion, match=r"digits/current cannot be read"):
+        Store(tmp_path, "digits").open()
+
+
+def test_a_version_under_another_models_name_is_refused(store: Store, card: ModelCard) -> None:
+    publish(store, card)
+    other = store.folder.rename(store.folder.with_name("letters"))
+    with pytest.raises(BrokenVersion, match=r"card\.json is of a model named 'digits'"):
+        Store(other.parent, "letters").open(1)
+
+
 def test_one_byte_less_is_refused_with_the_file_and_both_hashes(
     published: tuple[Store, Version], tmp_path: Path
 ) -> None:
@@ -146,9 +193,10 @@ def test_an_empty_store_says_how_to_fill_it(store: Store) -> None:
 
 def test_a_damaged_current_is_named(store: Store, card: ModelCard) -> None:
     publish(store, card)
-    (store.folder / "current").write_text("../../etc")
-    with pytest.raises(BrokenVersion, match="current must hold a version number"):
-        store.open()
+    for damage in (b"../../etc", b"", b"\xff\xfe", b"0"):
+        (store.folder / "current").write_bytes(damage)
+        with pytest.raises(BrokenVersion, match="current must hold a version number"):
+            store.open()
 
 
 @pytest.mark.parametrize("name", ["", "../digits", ".hidden", "a/b"])

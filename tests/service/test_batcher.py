@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,7 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.batcher import Answered, Batcher, Closed, DeadlinePassed, Pixels, QueueFull
+from service.batcher import (
+    Answered,
+    Batcher,
+    Closed,
+    DeadlinePassed,
+    ModelFailed,
+    Pixels,
+    QueueFull,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -194,31 +203,81 @@ async def test_a_failing_batch_is_split_until_only_the_bad_picture_fails(model: 
         async with model.busy(batcher):
             tasks = await asked(batcher, 1, 2, 3, BAD, 5, 6, 7)
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-    failed = [isinstance(outcome, ValueError) for outcome in outcomes]
+    failed = [isinstance(outcome, ModelFailed) for outcome in outcomes]
     assert failed == [False, False, False, True, False, False, False]
 
 
 async def test_the_batcher_survives_a_model_that_fails(model: Model) -> None:
     async with batcher_of(model) as batcher:
-        with pytest.raises(ValueError, match="cannot read"):
+        with pytest.raises(ModelFailed) as failed:
             await ask(batcher, BAD)
+        assert str(failed.value.__cause__) == "cannot read this picture"
         assert (await ask(batcher, 1)).answer == 1
         assert batcher.alive
 
 
-async def test_a_timeout_raised_by_the_model_is_not_taken_for_a_deadline() -> None:
-    def model(_: Pixels) -> list[int]:
-        raise TimeoutError("the model's own")
+@pytest.mark.parametrize(
+    "error",
+    [TimeoutError(), StopIteration(), asyncio.CancelledError(), KeyboardInterrupt(), MemoryError()],
+    ids=lambda error: type(error).__name__,
+)
+async def test_whatever_a_model_raises_is_a_failure_of_that_picture(error: BaseException) -> None:
+    def model(pixels: Pixels) -> list[int]:
+        if pixels.max() == BAD:
+            raise error
+        return [1] * len(pixels)
 
     async with batcher_of(model) as batcher:
-        with pytest.raises(TimeoutError, match="the model's own"):
-            await ask(batcher, 1)
+        with pytest.raises(ModelFailed) as failed:
+            await ask(batcher, BAD)
+        assert failed.value.__cause__ is error
+        assert (await ask(batcher, 1)).answer == 1
 
 
 async def test_a_model_that_loses_answers_is_an_error_not_a_mix_up() -> None:
     async with batcher_of(lambda pixels: [1, 2, 3]) as batcher:
-        with pytest.raises(ValueError, match="3 answers to 1 pictures"):
+        with pytest.raises(ModelFailed) as failed:
             await ask(batcher, 1)
+    assert str(failed.value.__cause__) == "the model gave 3 answers to 1 pictures"
+
+
+async def test_a_deadline_that_has_passed_already_is_never_computed(model: Model) -> None:
+    async with batcher_of(model) as batcher:
+        with pytest.raises(DeadlinePassed):
+            await ask(batcher, 1, within=-1)
+        await ask(batcher, 2)
+    assert model.batches == [[2]]
+
+
+async def test_a_caller_that_hangs_up_before_an_idle_model_took_its_picture(model: Model) -> None:
+    async with batcher_of(model) as batcher:
+        (gone,) = await asked(batcher, 1)
+        gone.cancel()
+        await ask(batcher, 2)
+    assert model.batches == [[2]]
+
+
+async def test_a_deadline_passes_while_the_event_loop_is_held_up(model: Model) -> None:
+    async with batcher_of(model) as batcher:
+        late = asyncio.create_task(ask(batcher, 1, within=0.02))
+        await asyncio.sleep(0)
+        time.sleep(0.05)  # noqa: ASYNC251 (the point: nothing else runs meanwhile)
+        with pytest.raises(DeadlinePassed):
+            await late
+        await ask(batcher, 2)
+    assert model.batches == [[2]]
+
+
+async def test_ten_thousand_callers_that_hang_up_at_once_leave_nothing_behind(
+    model: Model,
+) -> None:
+    async with batcher_of(model, max_queue=10_000) as batcher, model.busy(batcher):
+        tasks = await asked(batcher, *[1] * 10_000)
+        for task in reversed(tasks):
+            task.cancel()
+        await asyncio.wait(tasks)
+        assert batcher.depth == 0
+    assert model.batches == [[0]]
 
 
 @pytest.mark.parametrize("max_wait", [0.0, FOREVER], ids=["model busy", "batch still filling"])
@@ -273,7 +332,7 @@ def test_every_caller_gets_exactly_one_outcome_and_the_right_one(
     for outcome, (value, kind, _) in zip(outcomes, callers, strict=True):
         if isinstance(outcome, Answered):
             assert outcome.answer == value != BAD
-        elif isinstance(outcome, ValueError):
+        elif isinstance(outcome, ModelFailed):
             assert value == BAD
         elif isinstance(outcome, asyncio.CancelledError):
             assert kind == "hangs up"

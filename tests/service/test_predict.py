@@ -1,8 +1,12 @@
 """POST /v1/predict, as a client of the running service sees it."""
 
+import json
 import re
 import socket
+import struct
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -12,6 +16,7 @@ import torch
 from PIL import Image
 
 from contract.store import Store, Version
+from service.decode import identify
 from tests.service.pictures import encoded, seven
 from tests.service.running import Service
 from training.evaluate import logits_of
@@ -138,6 +143,63 @@ def test_concurrent_clients_each_get_the_answer_to_their_own_picture(
     assert answers == expected.tolist()
 
 
+def doubled_tag(side: int) -> bytes:
+    """A TIFF that says its width twice: 1 to us, `side` to the decoder."""
+    body = bytearray(encoded(Image.new("L", (side, side), 255), "TIFF", compression="tiff_deflate"))
+    (start,) = struct.unpack_from("<I", body, 4)
+    (count,) = struct.unpack_from("<H", body, start)
+    tags = [bytes(body[start + 2 + 12 * i :][:12]) for i in range(count)]
+    lie = tags[0][:8] + struct.pack("<I", 1)
+    directory = struct.pack("<H", count + 1) + tags[0] + lie + b"".join(tags[1:]) + bytes(4)
+    struct.pack_into("<I", body, 4, len(body))
+    return bytes(body) + directory
+
+
+def test_a_picture_that_lies_about_its_size_is_refused_by_the_decoder_too(
+    service: Service,
+) -> None:
+    body = doubled_tag(5000)
+    assert identify(body, max_pixels=16_000_000).pixels < 16_000_000  # we are deceived
+    assert post(service, body, Content_Type="image/tiff").status_code == 422
+    assert b"5000" not in post(service, body, Content_Type="image/tiff").content
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read in /proc")
+def test_large_pictures_at_once_are_read_a_few_at_a_time(service: Service) -> None:
+    large = encoded(Image.fromarray(seven(side=2000)).convert("RGBA"))
+    with ThreadPoolExecutor(8) as pool:
+        responses = list(pool.map(lambda _: post(service, large), range(8)))
+    answers = [response.json()["predictions"][0]["digit"] for response in responses]
+    assert answers == [7] * 8
+    status = Path(f"/proc/{service.process.pid}/status").read_text()
+    peak = int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) // 1024  # MiB
+    assert peak < 600
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"garbage\r\n\r\n",
+        b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: two\r\n\r\n",
+        b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+    ],
+    ids=["garbage", "negative length", "length in words", "bad chunk"],
+)
+def test_what_is_no_http_is_a_problem_of_400(service: Service, request_: bytes) -> None:
+    with socket.create_connection(address(service), timeout=10) as connection:
+        connection.sendall(request_)
+        head, _, body = received(connection).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    assert b"application/problem+json" in head
+    assert json.loads(body)["request_id"].encode() in head
+
+
+def received(connection: socket.socket) -> bytes:
+    """All that comes until the other side closes."""
+    return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
 class TestLimits:
     """A service with small limits of its own."""
 
@@ -156,6 +218,18 @@ class TestLimits:
         with strict.client() as client:
             chunks = (bytes(500) for _ in range(5))
             assert client.post("/v1/predict", content=chunks, headers=PNG).status_code == 413
+
+    def test_a_client_that_sends_all_before_it_listens_still_hears_413(
+        self, strict: Service
+    ) -> None:
+        with socket.create_connection(address(strict), timeout=10) as connection:
+            connection.sendall(
+                b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
+                b"Content-Length: 12000\r\n\r\n"
+            )
+            connection.sendall(bytes(12000))
+            time.sleep(0.2)  # a reset, if there were one, has arrived before we listen
+            assert received(connection).startswith(b"HTTP/1.1 413")
 
     def test_a_body_of_exactly_the_limit_is_looked_at(self, strict: Service) -> None:
         assert problem(post(strict, bytes(2000)), 422)

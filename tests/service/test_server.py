@@ -49,6 +49,15 @@ def test_a_model_a_byte_short_is_refused_with_its_name_and_both_hashes(
     assert f"{len(content) - 1} bytes" in said
 
 
+def test_a_graph_that_onnx_runtime_cannot_load_is_refused(models: Path, version: Version) -> None:
+    """Even where the card, and so the hash, was made for it."""
+    store = Store(models, "digits")
+    with store.draft() as draft:
+        (draft / "model.onnx").write_bytes(b"no graph")
+        store.activate(store.publish(draft, version.card).number)
+    assert "ONNX Runtime cannot load model.onnx on CPUExecutionProvider" in refused(models)
+
+
 def test_a_bad_setting_is_refused_by_name(models: Path) -> None:
     assert "DIGITSERVE_MAX_BATCH=0: Input should be greater" in refused(models, max_batch=0)
 
@@ -63,12 +72,20 @@ def test_a_port_in_use_is_refused_with_the_settings_to_change(models: Path) -> N
     assert "DIGITSERVE_PORT" in said
 
 
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "a..b", "x" * 70])
+def test_an_address_that_is_not_ours_is_refused_with_the_settings_to_change(
+    models: Path, host: str
+) -> None:
+    assert f"cannot listen on {host}" in refused(models, host=host)
+
+
 def test_a_misspelt_setting_is_warned_of(models: Path) -> None:
     with Service.started(models, max_batches=3) as service:
         assert "DIGITSERVE_MAX_BATCHES is no setting" in service.log
 
 
 def test_the_start_prints_a_command_that_works_when_pasted(models: Path) -> None:
+    models = models.rename(models.with_name("my models"))
     with Service.started(models) as service:
         deadline = time.monotonic() + PATIENCE
         while "curl " not in service.log:
@@ -114,6 +131,18 @@ def test_sigterm_in_the_middle_of_requests_loses_none_of_those_accepted(models: 
             thread.join(PATIENCE)
         assert service.exit_code() == 0
     assert set(outcomes) == {200}
+
+
+def test_the_port_stays_open_for_drain_seconds_after_sigterm(models: Path) -> None:
+    with Service.started(models, drain_seconds=2) as service:
+        service.send(signal.SIGTERM)
+        told = time.monotonic()
+        wait_until(lambda: "not ready any more" in service.log)
+        while (passed := time.monotonic() - told) < 1:  # half of it: new connections are welcome
+            assert httpx2.get(f"{service.url}/livez").status_code == 200
+            time.sleep(0.05)
+        assert service.exit_code() == 0
+        assert time.monotonic() - told >= 2 > passed
 
 
 def test_sigterm_answers_a_request_whose_body_is_still_on_its_way(models: Path) -> None:

@@ -59,6 +59,13 @@ def test_every_bad_value_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> No
         Settings.from_environment()
 
 
+def test_waiting_for_company_must_leave_time_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIGITSERVE_MAX_WAIT", "1")
+    monkeypatch.setenv("DIGITSERVE_REQUEST_TIMEOUT", "0.5")
+    with pytest.raises(BadSetting, match=r"MAX_WAIT=1 must be at most half of .*TIMEOUT=0.5"):
+        Settings.from_environment()
+
+
 def test_a_misspelt_setting_is_pointed_out() -> None:
     assert unknown_settings({"DIGITSERVE_MAX_BATCHES": "8", "PATH": "/bin"}) == [
         "DIGITSERVE_MAX_BATCHES is no setting, did you mean DIGITSERVE_MAX_BATCH?"

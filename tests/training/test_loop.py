@@ -83,8 +83,14 @@ def test_without_a_finished_run_one_is_told_to_train(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
-    [(None, "did not end"), (b"", "is damaged"), (b"PK\x03\x04 half a file", "is damaged")],
-    ids=["missing", "empty", "cut"],
+    [
+        (None, "did not end"),
+        (b"", "is damaged"),
+        (b"PK\x03\x04 half a file", "is damaged"),
+        (b"hello world", "is damaged"),
+        (b"\x80\x02.", "is damaged"),
+    ],
+    ids=["missing", "empty", "cut", "text", "half a pickle"],
 )
 def test_a_damaged_checkpoint_is_named(
     tmp_path: Path, content: bytes | None, complaint: str
@@ -101,6 +107,32 @@ def test_a_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
     torch.save({"model": {}}, run.folder / "checkpoint.pt")
     with pytest.raises(BadRun, match=r"is not a checkpoint of this project: see .*weights"):
         run.checkpoint()
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"network": "enormous"}, "of a network 'enormous'; known are: compact"),
+        ({"weights": {}}, "weights are not compact's"),
+        ({"labels": ("a", "b")}, "weights are not compact's"),
+        ({"recipe": {}}, "weights are not compact's: 'dropout'"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_checkpoint_of_another_network_says_so(
+    run: Run, change: dict[str, object], complaint: str
+) -> None:
+    with pytest.raises(BadRun, match=complaint):
+        run.checkpoint().model_copy(update=change).build()
+
+
+@pytest.mark.parametrize("shape", [(0, 28, 28), (3, 27, 28), (3,)])
+def test_a_test_set_of_another_shape_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    run = Run.create(tmp_path)
+    pixels, labels = np.zeros(shape, np.uint8), np.zeros(shape[0], np.uint8)
+    np.savez(run.folder / "test_set.npz", pixels=pixels, labels=labels)
+    with pytest.raises(BadRun, match=r"test_set\.npz holds uint8 .* not uint8 \(n, 28, 28\)"):
+        run.test_set()
 
 
 def test_the_temperature_makes_an_overconfident_network_honest() -> None:
