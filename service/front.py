@@ -14,9 +14,9 @@ from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.body import ClientGone
 from service.life import Life
 from service.metrics import Metrics
-from service.predict import ClientGone
 from service.problems import messages, problem_of
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
