@@ -46,9 +46,9 @@ class Progress:
         self._shown = 0.0
         self._bar = Bar(
             TextColumn("training"),
-            BarColumn(),
+            BarColumn(bar_width=16),  # the whole line fits into 80 columns
             MofNCompleteColumn(),
-            TextColumn("steps   loss {task.fields[loss]:.3f}  "),
+            TextColumn("steps  loss {task.fields[loss]:.3f}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
