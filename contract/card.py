@@ -81,7 +81,7 @@ class FileFacts(_Facts):
 
 
 class ModelCard(_Facts):
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1]
     name: str
     created: Annotated[datetime, Field(strict=False)]
     labels: Annotated[tuple[str, ...], Field(min_length=2)]
@@ -97,7 +97,7 @@ class ModelCard(_Facts):
     parity: dict[FileName, Parity]
     git_commit: str | None  # None: exported outside a git checkout
     libraries: dict[str, str]
-    files: dict[FileName, FileFacts] = Field(default_factory=dict)  # filled in when published
+    files: dict[FileName, FileFacts]  # every other file of the version; filled in when published
 
     @model_validator(mode="after")
     def _graph_fits_labels(self) -> Self:

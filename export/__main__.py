@@ -11,7 +11,7 @@ from pathlib import Path
 
 from contract.card import ONNX, SAMPLE, TORCHSCRIPT, ModelCard, Parity, tensors
 from contract.provenance import git_commit, library_versions
-from contract.store import BadName, Store, Version
+from contract.store import BadName, BrokenVersion, Store, Version
 from export import proof
 from export.artifacts import write_onnx, write_sample, write_torchscript
 from export.graph import Graph
@@ -25,14 +25,21 @@ def main(words: list[str] | None = None) -> int:
     try:
         run = Run(arguments.run) if arguments.run else Run.latest(arguments.runs)
         version = export(run, Store(arguments.models, arguments.name))
-    except (BadRun, BadName, ProofFailed, OSError) as error:
+    except (BadRun, BadName, BrokenVersion, ProofFailed, OSError) as error:
         print(f"export: {error}. Nothing was published.", file=sys.stderr)
+        return 1
+    except NotActivated as error:
+        print(f"export: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("export: stopped, nothing was published", file=sys.stderr)
         return 130
     _report(version)
     return 0
+
+
+class NotActivated(Exception):
+    """A version was published but is not the current one."""
 
 
 def export(run: Run, store: Store) -> Version:
@@ -60,21 +67,27 @@ def export(run: Run, store: Store) -> Version:
                 (TORCHSCRIPT, proof.torchscript(draft / TORCHSCRIPT)),
             )
         }
-        version = store.publish(draft, _card(run, checkpoint, store.folder.name, parity))
-    store.activate(version.number)
+        version = store.publish(draft, _card(run, checkpoint, graph, store.folder.name, parity))
+    try:
+        store.activate(version.number)
+    except OSError as error:
+        raise NotActivated(f"{version.folder} is published but not current: {error}") from error
     return version
 
 
-def _card(run: Run, checkpoint: Checkpoint, name: str, parity: dict[str, Parity]) -> ModelCard:
+def _card(
+    run: Run, checkpoint: Checkpoint, graph: Graph, name: str, parity: dict[str, Parity]
+) -> ModelCard:
     graph_input, graph_outputs = tensors(len(checkpoint.labels))
     return ModelCard(
+        schema_version=1,
         name=name,
         created=datetime.now(UTC),
         labels=checkpoint.labels,
         input=graph_input,
         outputs=graph_outputs,
         network=checkpoint.network,
-        parameters=parameters_of(checkpoint.build()),
+        parameters=parameters_of(graph),
         run=run.id,
         recipe={**checkpoint.recipe},
         data_set=checkpoint.data_set,
@@ -83,6 +96,7 @@ def _card(run: Run, checkpoint: Checkpoint, name: str, parity: dict[str, Parity]
         parity=parity,
         git_commit=git_commit(),
         libraries=checkpoint.libraries | library_versions("onnx", "onnxscript", "onnxruntime"),
+        files={},
     )
 
 

@@ -1,8 +1,6 @@
 """Write the graph as ONNX and as TorchScript, one file each."""
 
 import contextlib
-import io
-import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,8 +55,7 @@ def _example() -> Tensor:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """TorchScript is deprecated (the proof will say when it ends) and the exporter thinks aloud."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+    """Without PyTorch's warnings: TorchScript is deprecated; the proof will say when it ends."""
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         yield

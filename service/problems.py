@@ -1,6 +1,8 @@
 """Errors as RFC 9457 problem details, and the one table of which exception answers how.
 
-{"title": "Not a picture", "status": 422, "detail": "<what to do>", "request_id": "..."}
+    {"title": "Not a picture", "status": 422, "detail": "<what to do>", "request_id": "..."}
+
+Raised anywhere below `front` or FastAPI, answered there.
 """
 
 import math

@@ -10,8 +10,7 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from contract.provenance import git_commit, library_versions
-from training.data import EMBEDDED, DataSet, embedded, find_data_set
-from training.embedded import EMBEDDED_RECIPE
+from training.data import DataSet, embedded, find_data_set
 from training.idx import BadData
 from training.loop import train
 from training.model import parameters_of
@@ -25,8 +24,7 @@ def main(words: list[str] | None = None) -> int:
     try:
         Recipe().with_flags(arguments)  # a bad flag is told before anything is loaded
         data = _data_set(arguments)
-        default = EMBEDDED_RECIPE if data.name == EMBEDDED else Recipe()
-        train_into(arguments.runs, data, default.with_flags(arguments))
+        train_into(arguments.runs, data, data.recipe.with_flags(arguments))
     except (BadData, BadRecipe, BadRun, OSError) as error:
         print(f"training: {error}", file=sys.stderr)
         return 2

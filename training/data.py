@@ -11,7 +11,7 @@ Whatever it is, all of it lies in memory: MNIST is 55 MB, and a batch is one ind
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 
 from training import idx
 from training.download import download_mnist
-from training.embedded import embedded_digits
+from training.embedded import EMBEDDED_RECIPE, embedded_digits
 from training.idx import BadData
+from training.recipe import Recipe
 
 Pixels = NDArray[np.uint8]  # (n, 28, 28), 0 = paper, 255 = ink
 Labels = NDArray[np.uint8]  # (n,)
 
 SIDE = 28  # pixels
 DIGITS = tuple("0123456789")
-EMBEDDED = "embedded-digits"  # the name of that data set
 RAW = Path("data/MNIST/raw")  # where torchvision puts MNIST under data/
 
 # file: (dimensions, MD5 of MNIST's uncompressed content)
@@ -50,6 +50,7 @@ class DataSet:
     labels: Sequence[str]  # the name of class 0, 1, ...
     train: tuple[Pixels, Labels]
     test: tuple[Pixels, Labels]
+    recipe: Recipe = field(default_factory=Recipe)  # what suits it, where the user says nothing
 
 
 def find_data_set(
@@ -111,7 +112,14 @@ def embedded() -> DataSet:
     """What comes with the project's own packages, without a network."""
     train, test = embedded_digits()
     source = "scikit-learn's handwritten digits (UCI optdigits) and drawn ones"
-    return DataSet(name=EMBEDDED, source=source, labels=DIGITS, train=train, test=test)
+    return DataSet(
+        name="embedded-digits",
+        source=source,
+        labels=DIGITS,
+        train=train,
+        test=test,
+        recipe=EMBEDDED_RECIPE,
+    )
 
 
 _OFFLINE = """\

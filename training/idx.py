@@ -1,8 +1,10 @@
 """Read the IDX files that MNIST and its relatives come in, plain or gzipped.
 
-00 00 08 d    bytes in d dimensions: 1 for labels, 3 for pictures
-d sizes       big-endian uint32
-the bytes
+    00 00 08 d    bytes in d dimensions: 1 for labels, 3 for pictures
+    d sizes       big-endian uint32
+    the bytes
+
+Whatever is missing or damaged is named.
 """
 
 import gzip

@@ -76,6 +76,23 @@ def test_each_export_is_a_new_version_and_becomes_current(run: Run, tmp_path: Pa
     assert store.current() == 2
 
 
+def test_a_version_that_cannot_be_made_current_is_published_and_said_to_be(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "digits/current").mkdir(parents=True)
+    assert main(["--run", str(run.folder), "--models", str(tmp_path)]) == 1
+    assert "digits/1 is published but not current" in capsys.readouterr().err
+    assert Store(tmp_path, "digits").open(1).card.parameters == 29_434
+
+
+def test_a_store_that_is_no_folder_is_named(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "digits").write_text("a file")
+    assert main(["--run", str(run.folder), "--models", str(tmp_path)]) == 1
+    assert "digits" in capsys.readouterr().err
+
+
 LOGITS = np.array([[2.0, 1.0], [0.0, 3.0], [1.0, 0.0]], np.float32)
 LABELS = np.array([0, 1, 1], np.uint8)
 

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from training.data import FILES, DataSet, embedded, find_data_set, read_folder
+from training.embedded import EMBEDDED_RECIPE
 from training.idx import BadData
+from training.recipe import Recipe
 
 PICTURES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 
@@ -40,6 +42,7 @@ def own(folder: Path) -> DataSet:
 def test_own_data_is_read_plain_or_gzipped_and_named_after_its_folder(folder: Path) -> None:
     data = own(folder)
     assert data.name == folder.name
+    assert data.recipe == Recipe()
     assert data.train[0].shape == (40, 28, 28)
     assert data.test[1].shape == (20,)
 
@@ -110,6 +113,7 @@ def test_without_mnist_and_network_the_embedded_digits_are_used_and_said_loudly(
     with caplog.at_level(logging.WARNING, logger="training"):
         data = find_data_set(raw=tmp_path / "data/MNIST/raw")
     assert data.name == "embedded-digits"
+    assert data.recipe == EMBEDDED_RECIPE
     assert "MNIST IS NOT AT HAND" in caplog.text
     assert "MNIST_DIR=" in caplog.text
 
