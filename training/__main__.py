@@ -1,6 +1,10 @@
-"""Train a network: python -m training [--data DIR] [--epochs N] ...
+"""Train a network: python -m training [--data SET or DIR] [--preset NAME] [--epochs N] ...
 
-Writes runs/<id>/ and names it in runs/latest. MNIST_DIR names a folder with MNIST's four files.
+python -m training                      train on MNIST (MNIST_DIR, or a download) into runs/<id>/
+python -m training --resume RUN         go on with a training that was stopped
+python -m training evaluate RUN         judge a finished run again, on other data too
+python -m training compare RUN RUN ...  a table of runs
+torchrun --nproc_per_node=2 -m training ...    in two processes
 """
 
 import logging
@@ -9,96 +13,75 @@ import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from contract.provenance import git_commit, library_versions
-from training.data import DataSet, embedded, find_data_set
+from training.commands import compare, evaluate
+from training.data import NAMES, DataSet, find_data_set
 from training.idx import BadData
-from training.loop import train
-from training.model import parameters_of
-from training.recipe import BadRecipe, Recipe
-from training.run import BadRun, Checkpoint, Run
+from training.loop import Stopped
+from training.recipe import PRESETS, BadRecipe, Recipe
+from training.run import BadRun, Run
+from training.train import resume, train_into
+
+COMMANDS = {"evaluate": evaluate, "compare": compare}
 
 
 def main(words: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    arguments = _parser().parse_args(words)
+    words = sys.argv[1:] if words is None else words
     try:
-        Recipe().with_flags(arguments)  # a bad flag is told before anything is loaded
-        data = _data_set(arguments)
-        train_into(arguments.runs, data, data.recipe.with_flags(arguments))
+        if words and words[0] in COMMANDS:
+            COMMANDS[words[0]](words[1:], _data_set)
+        else:
+            _train(_parser().parse_args(words))
     except (BadData, BadRecipe, BadRun, OSError) as error:
         print(f"training: {error}", file=sys.stderr)
         return 2
+    except Stopped as stopped:
+        print(f"training: {stopped}", file=sys.stderr)
+        return 130
     except KeyboardInterrupt:
-        print("training: stopped, nothing is kept of this run", file=sys.stderr)
+        print("training: stopped at once; what the last epoch left is kept", file=sys.stderr)
         return 130
     return 0
 
 
-def _data_set(arguments: Namespace) -> DataSet:
-    if arguments.embedded:
-        return embedded()
+def _train(arguments: Namespace) -> None:
+    given = Recipe.given_in(arguments)
+    if arguments.resume:
+        if given or arguments.preset or arguments.data:
+            raise BadRecipe("--resume goes on with the run's own data and recipe: give neither")
+        run = Run(arguments.resume)
+        facts = run.facts()["data"]
+        resume(run, _data_set(facts["wanted"]))
+        return
+    preset = PRESETS.get(arguments.preset or "default", {})
+    Recipe.made_of(preset, given)  # a bad flag is told before anything is loaded
+    data = _data_set(arguments.data)
+    suited = preset if arguments.preset else data.recipe
+    train_into(arguments.runs, data, Recipe.made_of(suited, given))
+
+
+def _data_set(wanted: str | None) -> DataSet:
     mnist_dir = os.environ.get("MNIST_DIR")
-    return find_data_set(own=arguments.data, mnist_dir=Path(mnist_dir) if mnist_dir else None)
-
-
-def train_into(runs: Path, data: DataSet, recipe: Recipe) -> Run:
-    """Train on `data` and leave a finished run, the latest, under `runs`."""
-    run = Run.create(runs)
-    print(
-        f"Training on {len(data.train[0]):,} pictures from {data.source}, "
-        f"{recipe.epochs} epochs, into {run.folder}",
-        file=sys.stderr,
-    )
-    try:
-        trained = train(data, recipe, run.log)
-    except BaseException:
-        run.discard()
-        raise
-    run.finish(
-        Checkpoint(
-            network="compact",
-            weights=trained.network.state_dict(),
-            recipe=recipe.as_dict(),
-            labels=tuple(data.labels),
-            temperature=trained.temperature,
-            data_set=trained.data_facts,
-            evaluation=trained.evaluation,
-            git_commit=git_commit(),
-            libraries=library_versions("torch", "numpy", "scikit-learn"),
-        ),
-        data.test,
-        parameters=parameters_of(trained.network),
-        device="cpu",
-        wall_seconds=trained.wall_seconds,
-        cpu_seconds=trained.cpu_seconds,
-    )
-    evaluation = trained.evaluation
-    print(
-        f"{evaluation.accuracy:.2%} of {trained.data_facts.test:,} test pictures right, "
-        f"calibration error {evaluation.calibration_error:.2%}, in {trained.wall_seconds:.0f} s "
-        f"({trained.cpu_seconds:.0f} s of CPU time). Checkpoint: {run.folder}/checkpoint.pt",
-        file=sys.stderr,
-    )
-    return run
+    return find_data_set(wanted, mnist_dir=Path(mnist_dir) if mnist_dir else None)
 
 
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         "python -m training", description=__doc__, formatter_class=RawDescriptionHelpFormatter
     )
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument(
-        "--embedded", action="store_true", help="the digits that need no download, not MNIST"
-    )
-    which.add_argument(
+    parser.add_argument(
         "--data",
-        type=Path,
-        metavar="DIR",
-        help="a folder with four IDX files of your own, named and shaped like MNIST's",
+        metavar="SET or DIR",
+        help=f"{', '.join(NAMES)}, or a folder of your own: a folder of pictures a class, or four "
+        "IDX files named as MNIST's (default: mnist, or digits where it cannot be had)",
+    )
+    parser.add_argument(
+        "--preset", choices=tuple(PRESETS), help="a way of working; flags add to it"
     )
     parser.add_argument(
         "--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: runs"
     )
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with runs/<id>")
     Recipe.add_flags(parser)
     return parser
 

@@ -1,41 +1,42 @@
-"""Where the digits come from: the user's folder, MNIST, or what is embedded.
+"""Where the pictures come from: a data set by its name, or a folder of the user's own.
 
-    --data DIR                  four IDX files of the user's own, shaped like MNIST
-    MNIST_DIR                   MNIST's four files, checked by MD5; never replaced by something else
-    data/MNIST/raw              the same, from an earlier download
-    download                    with torchvision, to data/MNIST/raw
-    embedded                    offline: digits from scikit-learn and drawn ones, said loudly
+    mnist            MNIST_DIR, else data/MNIST/raw, else downloaded; where it cannot be had and
+                     nobody asked for it by name: digits, said loudly
+    fashion-mnist, kmnist, emnist-digits, emnist-letters
+                     data/<name>/raw, else downloaded with torchvision
+    digits           what comes with this project's own packages, without a network
+    a folder         the user's own pictures: see `own`
 
 Whatever it is, all of it lies in memory: MNIST is 55 MB, and a batch is one indexing operation.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training import idx
-from training.download import download_mnist
 from training.embedded import EMBEDDED_RECIPE, embedded_digits
+from training.fetch import SOURCES, fetch
 from training.idx import BadData
-from training.recipe import Recipe
+from training.own import Part, read_idx, read_own
 
 Pixels = NDArray[np.uint8]  # (n, 28, 28), 0 = paper, 255 = ink
 Labels = NDArray[np.uint8]  # (n,)
 
-SIDE = 28  # pixels
 DIGITS = tuple("0123456789")
-RAW = Path("data/MNIST/raw")  # where torchvision puts MNIST under data/
+NAMES = (*SOURCES, "digits")
+ROOT = Path("data")  # where downloads go
 
-# file: (dimensions, MD5 of MNIST's uncompressed content)
-FILES = {
-    "train-images-idx3-ubyte": (3, "6bbc9ace898e44ae57da46a324031adb"),
-    "train-labels-idx1-ubyte": (1, "a25bea736e30d166cdddb491f175f624"),
-    "t10k-images-idx3-ubyte": (3, "2646ac647ad5339dbf082846283269ea"),
-    "t10k-labels-idx1-ubyte": (1, "27ae3e4e09519cfbb04c329615203637"),
+# MD5 of MNIST's uncompressed content.
+MNIST_MD5 = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
 
 log = logging.getLogger("training")
@@ -45,81 +46,82 @@ log = logging.getLogger("training")
 class DataSet:
     """Pictures with their labels, to learn from and to be judged by."""
 
-    name: str  # "mnist", "embedded-digits" or the name of the user's folder
+    name: str  # one of NAMES, or that of the user's folder
     source: str  # where it was read from
     labels: Sequence[str]  # the name of class 0, 1, ...
-    train: tuple[Pixels, Labels]
-    test: tuple[Pixels, Labels]
-    recipe: Recipe = field(default_factory=Recipe)  # what suits it, where the user says nothing
+    train: Part
+    test: Part
+    recipe: Mapping[str, Any] = field(default_factory=dict)  # knobs that suit it better
 
 
 def find_data_set(
-    *, own: Path | None = None, mnist_dir: Path | None = None, raw: Path = RAW
+    wanted: str | Path | None = None, *, mnist_dir: Path | None = None, root: Path = ROOT
 ) -> DataSet:
-    """The first data set of the list above that is there.
+    """The data set of that name, or the one in that folder; MNIST or what is at hand for None.
 
-    A folder that was named must hold what it should: BadData otherwise, never another data set.
+    What was asked for must be what it should: BadData otherwise, never another data set.
     """
-    if own is not None:
-        return read_folder(own, name=own.resolve().name, checked=False)
-    if mnist_dir is not None:
-        return read_folder(mnist_dir, name="mnist", checked=True)
-    if not _complete(raw):
-        log.info("Downloading MNIST to %s", raw)
+    if wanted is None:
+        return _mnist_or_digits(mnist_dir, root)
+    if wanted == "digits":
+        return embedded()
+    if wanted == "mnist" and mnist_dir is not None:
+        return read_mnist(mnist_dir)
+    if wanted in SOURCES:
         try:
-            download_mnist(raw.parent.parent)
+            return _fetched(str(wanted), root)
         except OSError as error:
-            reason = str(error).strip().splitlines()[-1]  # torchvision tells of every mirror
-            log.warning("\n%s\n", _OFFLINE.format(reason=reason))
-            return embedded()
-    return read_folder(raw, name="mnist", checked=True)
+            raise BadData(f"{wanted} cannot be downloaded: {_last_line(error)}") from error
+    folder = Path(wanted)
+    if not folder.exists():
+        raise BadData(f"no folder and no data set is called {wanted}; sets are {', '.join(NAMES)}")
+    labels, train, test = read_own(folder)
+    name = folder.resolve().name
+    return DataSet(name=name, source=str(folder), labels=labels, train=train, test=test)
 
 
-def read_folder(folder: Path, *, name: str, checked: bool) -> DataSet:
-    """The four IDX files in `folder`; `checked` compares them with MNIST's checksums."""
-    arrays = []
-    for file, (dimensions, md5) in FILES.items():
-        path = idx.find(folder, file)
-        if path is None:
-            raise BadData(f"{folder} has no {file} or {file}.gz. It must hold: {', '.join(FILES)}")
-        arrays.append(idx.read(path, dimensions=dimensions, md5=md5 if checked else None))
-    train_pixels, train_labels, test_pixels, test_labels = arrays
-    _check_part(folder, "train", train_pixels, train_labels)
-    _check_part(folder, "t10k", test_pixels, test_labels)
-    return DataSet(
-        name=name,
-        source=str(folder),
-        labels=DIGITS,
-        train=(train_pixels, train_labels),
-        test=(test_pixels, test_labels),
-    )
-
-
-def _check_part(folder: Path, part: str, pixels: Pixels, labels: Labels) -> None:
-    if pixels.shape[1:] != (SIDE, SIDE):
-        raise BadData(f"{folder}: {part} pictures are {pixels.shape[1:]} pixels, not (28, 28)")
-    if len(pixels) != len(labels):
-        raise BadData(f"{folder}: {part} has {len(pixels)} pictures but {len(labels)} labels")
-    if len(labels) == 0 or labels.max() >= len(DIGITS):
-        raise BadData(f"{folder}: {part} labels must be 0 to 9, one a picture, and not none")
-
-
-def _complete(folder: Path) -> bool:
-    return all(idx.find(folder, file) for file in FILES)
+def read_mnist(folder: Path) -> DataSet:
+    """MNIST's four files, none of which may differ from the real ones."""
+    labels, train, test = read_idx(folder, MNIST_MD5, DIGITS)
+    return DataSet(name="mnist", source=str(folder), labels=labels, train=train, test=test)
 
 
 def embedded() -> DataSet:
     """What comes with the project's own packages, without a network."""
     train, test = embedded_digits()
-    source = "scikit-learn's handwritten digits (UCI optdigits) and drawn ones"
     return DataSet(
-        name="embedded-digits",
-        source=source,
+        name="digits",
+        source="scikit-learn's handwritten digits (UCI optdigits) and drawn ones",
         labels=DIGITS,
         train=train,
         test=test,
         recipe=EMBEDDED_RECIPE,
     )
+
+
+def _mnist_or_digits(mnist_dir: Path | None, root: Path) -> DataSet:
+    if mnist_dir is not None:
+        return read_mnist(mnist_dir)
+    try:
+        return _fetched("mnist", root)
+    except OSError as error:
+        log.warning("\n%s\n", _OFFLINE.format(reason=_last_line(error)))
+        return embedded()
+
+
+def _fetched(name: str, root: Path) -> DataSet:
+    folder = fetch(name, root)
+    if name == "mnist":
+        return read_mnist(folder)
+    source = SOURCES[name]
+    labels, train, test = source.read(folder)
+    return DataSet(
+        name=name, source=str(folder), labels=labels, train=train, test=test, recipe=source.recipe
+    )
+
+
+def _last_line(error: OSError) -> str:
+    return str(error).strip().splitlines()[-1]  # torchvision tells of every mirror
 
 
 _OFFLINE = """\

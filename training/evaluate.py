@@ -1,15 +1,108 @@
 """How good a network is, and how sure it may be of itself."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import precision_recall_fscore_support
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (its usual name)
 
 from contract.card import ClassReport, Evaluation
+from training.corruptions import CORRUPTIONS, corrupted
 
 BINS = 15  # of the expected calibration error, as in Guo et al., arXiv 1706.04599
+BATCH = 500  # pictures
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A network's answers to labelled pictures. All on the CPU."""
+
+    logits: Tensor  # (n, classes), of temperature 1
+    labels: Tensor  # (n,) int64
+    temperature: float
+    names: Sequence[str]  # of the classes
+
+    @property
+    def answers(self) -> Tensor:
+        return self.logits.argmax(1)  # (n,)
+
+    @property
+    def probabilities(self) -> Tensor:
+        return F.softmax(self.logits / self.temperature, 1)  # (n, classes)
+
+    @property
+    def accuracy(self) -> float:
+        return float((self.answers == self.labels).double().mean())
+
+    def evaluation(self) -> Evaluation:
+        """Everything the model card says of a test set."""
+        columns = precision_recall_fscore_support(
+            self.labels.numpy(),
+            self.answers.numpy(),
+            labels=list(range(len(self.names))),
+            zero_division=0.0,
+        )
+        return Evaluation(
+            accuracy=self.accuracy,
+            calibration_error=calibration_error(self.logits / self.temperature, self.labels),
+            calibration_error_before=calibration_error(self.logits, self.labels),
+            per_class=tuple(
+                ClassReport(
+                    label=name,
+                    precision=float(precision),
+                    recall=float(recall),
+                    f1=float(f1),
+                    support=int(support),
+                )
+                for name, precision, recall, f1, support in zip(self.names, *columns, strict=True)
+            ),
+        )
+
+    def confusions(self) -> NDArray[np.int64]:
+        """How often class `row` was taken for class `column`, (classes, classes)."""
+        classes = range(len(self.names))
+        counts: NDArray[np.int64] = confusion_matrix(
+            self.labels.numpy(), self.answers.numpy(), labels=list(classes)
+        )
+        return counts
+
+    def commonest_confusions(self, most: int = 10) -> list[dict[str, str | int]]:
+        """The most frequent errors, the most frequent first."""
+        wrong = self.confusions()
+        np.fill_diagonal(wrong, 0)
+        order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+        pairs = (np.unravel_index(place, wrong.shape) for place in order)
+        return [
+            {
+                "label": self.names[row],
+                "taken_for": self.names[column],
+                "times": int(wrong[row, column]),
+            }
+            for row, column in pairs
+            if wrong[row, column]
+        ]
+
+
+def judge(
+    network: nn.Module, pixels: Tensor, labels: Tensor, temperature: float, names: Sequence[str]
+) -> Judged:
+    """The network's answers to pixels (n, 28, 28) uint8 with labels (n,)."""
+    return Judged(logits_of(network, pixels).cpu(), labels.cpu(), temperature, names)
+
+
+def accuracy_under_corruptions(
+    network: nn.Module, pixels: Tensor, labels: Tensor
+) -> dict[str, float]:
+    """The fraction answered right under each of CORRUPTIONS."""
+    ink = as_ink(pixels)  # (n, 1, 28, 28)
+    return {
+        name: float((_answers(network, corrupted(name, ink)).argmax(1) == labels).double().mean())
+        for name in CORRUPTIONS
+    }
 
 
 def as_ink(pixels: Tensor) -> Tensor:
@@ -21,7 +114,13 @@ def as_ink(pixels: Tensor) -> Tensor:
 def logits_of(network: nn.Module, pixels: Tensor) -> Tensor:
     """The network's answers to pixels (n, 28, 28) uint8, as (n, classes) float32."""
     network.eval()
-    return torch.cat([network(as_ink(part)) for part in torch.split(pixels, 500)])
+    return torch.cat([network(as_ink(part)) for part in torch.split(pixels, BATCH)])
+
+
+@torch.no_grad()
+def _answers(network: nn.Module, ink: Tensor) -> Tensor:
+    network.eval()
+    return torch.cat([network(part) for part in torch.split(ink, BATCH)])
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
@@ -45,36 +144,34 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     return float(np.clip(np.exp(-sharpness.item()), 0.05, 20))
 
 
-def evaluate(logits: Tensor, labels: Tensor, temperature: float, names: list[str]) -> Evaluation:
-    """Everything the model card says of the test set. `logits` are those of temperature 1."""
-    answers, truth = logits.argmax(1).numpy(), labels.numpy()
-    columns = precision_recall_fscore_support(
-        truth, answers, labels=list(range(len(names))), zero_division=0.0
-    )
-    return Evaluation(
-        accuracy=float((answers == truth).mean()),
-        calibration_error=calibration_error(logits / temperature, labels),
-        calibration_error_before=calibration_error(logits, labels),
-        per_class=tuple(
-            ClassReport(
-                label=name,
-                precision=float(precision),
-                recall=float(recall),
-                f1=float(f1),
-                support=int(support),
-            )
-            for name, precision, recall, f1, support in zip(names, *columns, strict=True)
-        ),
-    )
-
-
 def calibration_error(logits: Tensor, labels: Tensor) -> float:
     """Expected calibration error: how far confidence and accuracy are apart, weighted by bin."""
+    return float(
+        sum(abs(bar.accuracy - bar.confidence) * bar.share for bar in reliability(logits, labels))
+    )
+
+
+@dataclass(frozen=True)
+class Bar:
+    """The answers of one bin of confidence. All fractions."""
+
+    low: float  # where the bin begins
+    accuracy: float
+    confidence: float  # mean
+    share: float  # of all answers
+
+
+def reliability(logits: Tensor, labels: Tensor) -> list[Bar]:
+    """Accuracy beside confidence, in the bins of equal width that hold any answer."""
     confidence, answers = (part.numpy() for part in F.softmax(logits, 1).max(1))  # (n,)
     right: NDArray[np.bool_] = answers == labels.numpy()  # (n,)
     bin_of = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    gaps = (
-        abs(right[bin_of == b].mean() - confidence[bin_of == b].mean()) * (bin_of == b).mean()
+    return [
+        Bar(
+            low=b / BINS,
+            accuracy=float(right[bin_of == b].mean()),
+            confidence=float(confidence[bin_of == b].mean()),
+            share=float((bin_of == b).mean()),
+        )
         for b in np.unique(bin_of)
-    )
-    return float(sum(gaps))
+    ]

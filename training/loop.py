@@ -1,36 +1,41 @@
-"""The training loop: one story from a data set to weights and a temperature.
+"""The training itself: from pictures to the best weights, step by step.
 
-The whole data set is one tensor, a batch is one indexing operation, and augmentation happens to a
-whole batch: no loader, no worker processes. On CPU, the same recipe on the same machine gives the
-same weights, bit for bit.
+    for each epoch, for each batch:  pixels --augment--> ink --network--> logits --> loss --> weights
+    after each epoch:                validation loss; the best weights are kept
+
+The data set is one tensor on the device, a batch is one indexing operation, and augmentation
+happens to a whole batch: no loader, no worker processes.
+
+Every random number follows from the recipe's seed and the number of the step it is drawn for. So
+the same recipe on the same machine gives the same weights, bit for bit on CPU, and a training that
+was stopped after any step goes on to the weights it would have reached: there is no random state
+to save, only weights, optimiser and counters.
 """
 
+import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (its usual name)
 
-from contract.card import DataFacts, Evaluation
-from contract.cores import available_cores
 from training.augment import augment
-from training.data import DataSet
-from training.evaluate import as_ink, evaluate, fit_temperature, logits_of
-from training.model import Compact
-from training.progress import Epoch, Progress
+from training.evaluate import as_ink, logits_of
+from training.optimise import Schedule, average_of, optimiser_of
+from training.place import Place
+from training.progress import Epoch
 from training.recipe import BadRecipe, Recipe
 
+State = dict[
+    str, Any
+]  # all that a stopped training needs to go on; tensors, numbers and texts only
 
-@dataclass(frozen=True, kw_only=True)
-class Trained:
-    network: nn.Module
-    temperature: float
-    data_facts: DataFacts
-    evaluation: Evaluation  # on the test set, which nothing before it has seen
-    wall_seconds: float
-    cpu_seconds: float  # of this process, all threads
+
+class Stopped(Exception):
+    """The training was asked to stop and has handed over its state."""
 
 
 @dataclass(frozen=True)
@@ -41,102 +46,216 @@ class Part:
     def __len__(self) -> int:
         return len(self.labels)
 
-
-def train(data: DataSet, recipe: Recipe, on_epoch: Callable[[Epoch], None]) -> Trained:
-    """Train `compact` on `data`; `on_epoch` is told of each epoch as it ends."""
-    wall, cpu = time.monotonic(), time.process_time()
-    torch.set_num_threads(recipe.threads or available_cores())
-    torch.manual_seed(recipe.seed)  # weights and dropout
-    random = torch.Generator().manual_seed(recipe.seed)  # split, order and augmentation
-    learn, held_out = _split(_part(*data.train), recipe, random)
-    network = Compact(classes=len(data.labels), dropout=recipe.dropout)
-    # Convolutions over channels-last tensors take half the CPU time here.
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    _fit(network, learn, held_out, recipe, random, on_epoch)
-    temperature = fit_temperature(logits_of(network, held_out.pixels), held_out.labels)
-    test = _part(*data.test)
-    return Trained(
-        network=network,
-        temperature=temperature,
-        data_facts=DataFacts(
-            name=data.name,
-            source=data.source,
-            train=len(learn),
-            validation=len(held_out),
-            test=len(test),
-        ),
-        evaluation=evaluate(
-            logits_of(network, test.pixels), test.labels, temperature, list(data.labels)
-        ),
-        wall_seconds=time.monotonic() - wall,
-        cpu_seconds=time.process_time() - cpu,
-    )
+    def to(self, device: torch.device) -> "Part":
+        return Part(self.pixels.to(device), self.labels.to(device))
 
 
-def _fit(
-    network: nn.Module,
-    learn: Part,
-    held_out: Part,
-    recipe: Recipe,
-    random: torch.Generator,
-    on_epoch: Callable[[Epoch], None],
-) -> None:
-    began = time.monotonic()
-    steps = len(learn) // recipe.batch_size  # an epoch; what is left over waits for the next order
-    optimiser = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, recipe.learning_rate, total_steps=recipe.epochs * steps, pct_start=0.3
-    )
-    with Progress(steps=recipe.epochs * steps, epochs=recipe.epochs) as progress:
-        for epoch in range(1, recipe.epochs + 1):
-            network.train()
-            total = torch.zeros(())
-            order = torch.randperm(len(learn), generator=random)
-            plain = epoch > recipe.epochs - recipe.plain_epochs
-            for step, batch in enumerate(order[: steps * recipe.batch_size].chunk(steps), 1):
-                ink = as_ink(learn.pixels[batch])  # (n, 1, 28, 28)
-                if not plain:
-                    ink = augment(ink, recipe, random)
-                loss = F.cross_entropy(
-                    network(ink.contiguous(memory_format=torch.channels_last)),
-                    learn.labels[batch],
-                    label_smoothing=recipe.label_smoothing,
-                )
-                optimiser.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimiser.step()
-                schedule.step()
-                total += loss.detach()
-                progress.step((epoch - 1) * steps + step, float(total) / step)
-            logits = logits_of(network, held_out.pixels)
-            record = Epoch(
-                epoch=epoch,
-                loss=float(total) / steps,
-                validation_loss=float(F.cross_entropy(logits, held_out.labels)),
-                validation_accuracy=float((logits.argmax(1) == held_out.labels).float().mean()),
-                learning_rate=float(schedule.get_last_lr()[0]),
-                seconds=time.monotonic() - began,
-            )
-            progress.epoch(record, steps_done=epoch * steps)
-            on_epoch(record)
+class Watcher(Protocol):
+    """Who is told how a training goes, and may end it."""
+
+    def step(self, done: int, means: Tensor) -> None: ...  # of the epoch: loss, accuracy (2,)
+    def epoch(self, epoch: Epoch, network: nn.Module, improved: bool) -> None: ...
+    def save(self, state: State) -> None: ...
+    def asks_to_stop(self) -> bool: ...
 
 
-def _split(part: Part, recipe: Recipe, random: torch.Generator) -> tuple[Part, Part]:
+class Training:
+    """A training that can stop after any step and go on later."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        recipe: Recipe,
+        place: Place,
+        learn: Part,
+        held_out: Part | None,
+        teachers: Sequence[nn.Module] = (),
+    ) -> None:
+        self._recipe, self._place = recipe, place
+        self._learn = learn.to(place.device)
+        self._held_out = held_out and held_out.to(place.device)
+        self._teachers = teachers
+        self._network = network
+        self._shared_network = place.alike(network)
+        self._average = average_of(recipe, network)
+        # An epoch; what is left over waits for the next order.
+        self.steps = len(learn) // recipe.batch_size
+        self._optimiser = optimiser_of(recipe, network)
+        self._schedule = Schedule(recipe, self._optimiser, self.steps)
+        self._scaler = torch.amp.GradScaler(enabled=recipe.mixed_precision)
+        self._random = torch.Generator(place.device)
+        self._epoch, self._step = 0, 0  # epochs ended, steps taken in the one under way
+        self._sums = torch.zeros(2, device=place.device)  # of this epoch: loss, right answers
+        self._began, self._seconds = time.monotonic(), 0.0  # and what passed before this process
+        self._best: State = {"epoch": 0, "validation_loss": float("inf"), "weights": {}}
+        self._progress = {"epoch": 0, "validation_loss": float("inf")}  # the last that counted
+        self.history: list[Epoch] = []
+
+    @property
+    def best(self) -> State:
+        """Epoch, validation loss and weights of the best epoch; of the last without validation."""
+        return self._best
+
+    def run(self, watcher: Watcher) -> None:
+        """Train to the end; raise Stopped if `watcher` asks for it, after it was given the state."""
+        self._began = time.monotonic()
+        while self._epoch < self._recipe.epochs and not self._out_of_patience():
+            self._train_epoch(watcher)
+            improved = self._end_epoch()
+            watcher.epoch(self.history[-1], self._kept(), improved)
+            watcher.save(self.state())
+
+    def state(self) -> State:
+        return {
+            "epoch": self._epoch,
+            "step": self._step,
+            "sums": self._sums,
+            "seconds": self._elapsed(),
+            "network": self._network.state_dict(),
+            "average": self._average.state_dict() if self._average else {},
+            "optimiser": self._optimiser.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "scaler": self._scaler.state_dict(),
+            "best": self._best,
+            "progress": self._progress,
+            "history": [epoch._asdict() for epoch in self.history],
+        }
+
+    def go_on_from(self, state: State) -> None:
+        """Take up where the training that handed over `state` stopped."""
+        self._epoch, self._step, self._seconds = state["epoch"], state["step"], state["seconds"]
+        self._sums = state["sums"].to(self._place.device)
+        self._network.load_state_dict(state["network"])
+        if self._average:
+            self._average.load_state_dict(state["average"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._schedule.load_state_dict(state["schedule"])
+        self._scaler.load_state_dict(state["scaler"])
+        self._best, self._progress = state["best"], state["progress"]
+        self.history = [Epoch(**epoch) for epoch in state["history"]]
+
+    # ---- an epoch -------------------------------------------------------------------------------
+
+    def _train_epoch(self, watcher: Watcher) -> None:
+        self._shared_network.train()
+        order = torch.randperm(len(self._learn), generator=_generator(self._recipe, self._epoch))
+        order = order.to(self._place.device)
+        size, rank, processes = self._recipe.batch_size, self._place.rank, self._place.processes
+        while self._step < self.steps:
+            batch = order[self._step * size : (self._step + 1) * size][rank::processes]
+            self._train_step(batch)
+            self._step += 1
+            watcher.step(self._epoch * self.steps + self._step, self._sums / self._step)
+            if self._place.any(watcher.asks_to_stop()):
+                watcher.save(self.state())
+                raise Stopped
+
+    def _train_step(self, batch: Tensor) -> None:
+        self._seed_step()
+        ink = as_ink(self._learn.pixels[batch])  # (n, 1, 28, 28)
+        labels = self._learn.labels[batch]  # (n,)
+        if self._epoch < self._recipe.epochs - self._recipe.plain_epochs:
+            ink = augment(ink, self._recipe, self._random)
+        # Convolutions over channels-last tensors take half the CPU time.
+        ink = ink.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self._place.device.type, enabled=self._recipe.mixed_precision):
+            logits = self._shared_network(ink)  # (n, classes)
+            loss = self._loss(logits.float(), labels, ink)
+        self._optimiser.zero_grad()
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self._scaler.step(self._optimiser)
+        self._scaler.update()
+        self._schedule.after_step()
+        if self._average:
+            self._average.update_parameters(self._network)
+        right = (logits.detach().argmax(1) == labels).float().mean()
+        self._sums += torch.stack([loss.detach(), right])
+
+    def _seed_step(self) -> None:
+        """Augmentation and dropout of this step, different in each process."""
+        seed = _seed(self._recipe.seed, self._epoch, self._step, self._place.rank)
+        torch.manual_seed(seed)
+        self._random.manual_seed(seed)
+
+    def _loss(self, logits: Tensor, labels: Tensor, ink: Tensor) -> Tensor:
+        loss = F.cross_entropy(logits, labels, label_smoothing=self._recipe.label_smoothing)
+        if not self._teachers:
+            return loss
+        share = self._recipe.distillation
+        with torch.no_grad():  # the teachers see the same variation of each picture
+            answers = [F.softmax(teacher(ink).float(), 1) for teacher in self._teachers]
+            taught = torch.stack(answers).mean(0)  # (n, classes)
+        return (1 - share) * loss + share * F.cross_entropy(logits, taught)
+
+    def _end_epoch(self) -> bool:
+        """Judge the epoch; whether it is the best so far."""
+        self._epoch, self._step = self._epoch + 1, 0
+        network = self._kept()
+        record = self._place.shared(self._judged(network) if self._place.first else None)
+        assert record is not None
+        self._sums.zero_()
+        self._schedule.after_epoch(record.validation_loss)
+        self.history.append(record)
+        loss = float("inf") if record.validation_loss is None else record.validation_loss
+        found = {"epoch": self._epoch, "validation_loss": loss}
+        if loss < self._progress["validation_loss"] - self._recipe.min_delta:
+            self._progress = found
+        improved = record.validation_loss is None or loss < self._best["validation_loss"]
+        if improved:
+            weights = {name: value.clone() for name, value in network.state_dict().items()}
+            self._best = found | {"weights": weights}
+        return improved
+
+    def _judged(self, network: nn.Module) -> Epoch:
+        loss, right = (self._sums / self.steps).tolist()
+        validation_loss = validation_accuracy = None
+        if self._held_out:
+            logits = logits_of(network, self._held_out.pixels)
+            validation_loss = float(F.cross_entropy(logits, self._held_out.labels))
+            validation_accuracy = float((logits.argmax(1) == self._held_out.labels).float().mean())
+        return Epoch(
+            epoch=self._epoch,
+            loss=loss,
+            accuracy=right,
+            validation_loss=validation_loss,
+            validation_accuracy=validation_accuracy,
+            learning_rate=self._schedule.learning_rate,
+            seconds=self._elapsed(),
+        )
+
+    def _kept(self) -> nn.Module:
+        """The network whose weights count: the moving average where there is one."""
+        return self._average.module if self._average else self._network
+
+    def _out_of_patience(self) -> bool:
+        return 0 < self._recipe.patience <= self._epoch - self._progress["epoch"]
+
+    def _elapsed(self) -> float:
+        return self._seconds + time.monotonic() - self._began
+
+
+def split(part: Part, recipe: Recipe) -> tuple[Part, Part | None]:
     """What the weights learn from, and what is held out to judge them by."""
+    random = torch.Generator().manual_seed(recipe.validation_seed)
     order = torch.randperm(len(part), generator=random)
-    held_out = max(1, round(len(part) * recipe.validation))
+    held_out = (
+        min(len(part), max(1, round(len(part) * recipe.validation))) if recipe.validation else 0
+    )
     if recipe.batch_size > len(part) - held_out:
         raise BadRecipe(
             f"--batch-size is {recipe.batch_size}, more than the {len(part) - held_out} pictures "
             f"there are to learn from ({held_out} of {len(part)} are held out)"
         )
     taken, kept = order[:held_out], order[held_out:]
-    return (
-        Part(part.pixels[kept], part.labels[kept]),
-        Part(part.pixels[taken], part.labels[taken]),
-    )
+    learn = Part(part.pixels[kept], part.labels[kept])
+    return learn, Part(part.pixels[taken], part.labels[taken]) if held_out else None
 
 
-def _part(pixels: object, labels: object) -> Part:
-    return Part(torch.tensor(pixels), torch.tensor(labels).long())
+def _generator(recipe: Recipe, epoch: int) -> torch.Generator:
+    return torch.Generator().manual_seed(_seed(recipe.seed, epoch))
+
+
+def _seed(*numbers: int) -> int:
+    """A seed for what these numbers count, unlike that of any others: 63 bits of a hash."""
+    digest = hashlib.blake2b(repr(numbers).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1

@@ -1,4 +1,4 @@
-"""What a person sees while a network trains: a live bar in a terminal, plain lines elsewhere."""
+"""What a person sees while a network trains: a table of epochs and, in a terminal, a live bar."""
 
 import sys
 import time
@@ -6,58 +6,68 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+from torch import Tensor
 
 LINES = 20  # at most, where there is no terminal
+HEAD = "  epoch     loss  accuracy   validation loss  accuracy   learning rate      time"
 
 
 class Epoch(NamedTuple):
     """One line of metrics.jsonl."""
 
     epoch: int  # from 1
-    loss: float  # mean of the training batches, smoothed labels, augmented pictures
-    validation_loss: float
-    validation_accuracy: float  # fraction
+    loss: float  # mean of the training batches, with all that makes learning harder
+    accuracy: float  # fraction of the training pictures as they were varied
+    validation_loss: float | None  # None where nothing is held out
+    validation_accuracy: float | None
     learning_rate: float  # after the last step
-    seconds: float  # since the training began
+    seconds: float  # since the training began, stops not counted
 
     def __str__(self) -> str:
+        """A row under HEAD."""
+        judged = " " * 26
+        if self.validation_loss is not None and self.validation_accuracy is not None:
+            judged = f"{self.validation_loss:15.4f}   {self.validation_accuracy:8.2%}"
         return (
-            f"epoch {self.epoch:3}   loss {self.loss:.4f}   validation loss "
-            f"{self.validation_loss:.4f}, accuracy {self.validation_accuracy:7.2%}   "
-            f"{self.seconds:5.0f} s"
+            f"  {self.epoch:5}   {self.loss:6.4f}  {self.accuracy:8.2%}   {judged}   "
+            f"{self.learning_rate:13.2e}   {self.seconds:5.0f} s"
         )
 
 
 class Progress:
-    """Shows a training of `steps` steps in `epochs` epochs; a context manager."""
+    """Shows a training of `epochs` epochs of `steps` steps each; a context manager."""
 
-    def __init__(self, *, steps: int, epochs: int, console: Console | None = None) -> None:
+    def __init__(
+        self, *, steps: int, epochs: int, batch_size: int, console: Console | None = None
+    ) -> None:
         self._console = console or Console(file=sys.stderr)
-        self._every = -(-epochs // LINES)  # epochs between two lines, rounded up
+        self._every = -(-epochs // LINES) if not self._console.is_terminal else 1
         self._epochs = epochs
-        self._shown = 0.0
+        self._batch_size = batch_size
+        self._shown = self._began = time.monotonic()
+        self._first_step: int | None = None
         self._bar = Bar(
-            TextColumn("training"),
-            BarColumn(bar_width=16),  # the whole line fits into 80 columns
-            MofNCompleteColumn(),
-            TextColumn("steps  loss {task.fields[loss]:.3f}"),
+            TextColumn("  epoch {task.fields[epoch]}"),
+            BarColumn(bar_width=12),  # the whole line fits into 80 columns
+            TextColumn(
+                "loss {task.fields[loss]:.3f}  {task.fields[right]:.1%}  {task.fields[speed]:,.0f}/s "
+            ),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
             console=self._console,
             disable=not self._console.is_terminal,
+            transient=True,
         )
-        self._task = self._bar.add_task("training", total=steps, loss=0.0)
+        self._steps = steps
+        self._task = self._bar.add_task(
+            "", total=steps * epochs, epoch=f"1/{epochs}", loss=0.0, right=0.0, speed=0.0
+        )
 
     def __enter__(self) -> Self:
+        self._console.print(HEAD, highlight=False)
         self._bar.start()
         return self
 
@@ -69,13 +79,24 @@ class Progress:
     ) -> None:
         self._bar.stop()
 
-    def step(self, done: int, loss: float) -> None:
+    def step(self, done: int, means: Tensor) -> None:
+        """`done` steps of all epochs are done; `means`, loss and accuracy of this epoch so far, (2,)."""
         now = time.monotonic()
-        if now - self._shown > 0.1:  # seconds; the bar is for eyes, not for every step
+        if self._first_step is None:
+            self._first_step = done - 1
+        if now - self._shown > 0.1 and not self._bar.disable:  # seconds; the bar is for eyes
             self._shown = now
-            self._bar.update(self._task, completed=done, loss=loss)
+            taken = (done - self._first_step) * self._batch_size
+            loss, right = means.tolist()
+            self._bar.update(
+                self._task,
+                completed=done,
+                loss=loss,
+                right=right,
+                speed=taken / (now - self._began),
+                epoch=f"{(done - 1) // self._steps + 1}/{self._epochs}",
+            )
 
-    def epoch(self, epoch: Epoch, *, steps_done: int) -> None:
-        self._bar.update(self._task, completed=steps_done)
+    def epoch(self, epoch: Epoch) -> None:
         if epoch.epoch % self._every == 0 or epoch.epoch in (1, self._epochs):
-            self._console.print(f"  {epoch}", highlight=False)
+            self._console.print(str(epoch), highlight=False)

@@ -1,77 +1,197 @@
 """Everything a person may choose about a training, with the bounds of each choice.
 
 A recipe is saved in the checkpoint and printed on the model card, so any run can be repeated.
-Command-line flags are made from its fields: `learning_rate` becomes `--learning-rate`.
+Command-line flags are made from its fields: `learning_rate` becomes `--learning-rate`. A choice
+that depends on another one (a learning rate on the network, say) is None until the recipe is made,
+and a number afterwards: what is stored is what was used.
 """
 
-from argparse import ArgumentParser, Namespace
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Self
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from training.model import NETWORKS
+
+OPTIMISERS = ("adam", "adamw", "sgd")
+SCHEDULES = ("one-cycle", "cosine", "step", "plateau", "none")
+DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 class BadRecipe(ValueError):
-    """A value outside its bounds; the message names the flag, the value and the bounds."""
+    """A value or a combination that cannot be; the message names the flags and what they allow."""
 
 
-def knob(default: float, meaning: str, low: float, high: float) -> Any:
-    return field(default=default, metadata={"meaning": meaning, "low": low, "high": high})
+def knob(default: float | None, meaning: str, low: float, high: float, kind: type = float) -> Any:
+    """A number with bounds. None as default: the meaning says what it then depends on."""
+    kind = kind if default is None else type(default)
+    return field(default=default, metadata={"meaning": meaning, "bounds": (low, high, kind)})
+
+
+def choice(default: str, meaning: str, of: tuple[str, ...]) -> Any:
+    return field(default=default, metadata={"meaning": meaning, "choices": of})
+
+
+def other(default: str | bool, meaning: str) -> Any:
+    """A text or a yes-or-no."""
+    return field(default=default, metadata={"meaning": meaning})
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The default reaches 99.6 % on MNIST in about two minutes of CPU time."""
+    """The default is for MNIST on a CPU; PRESETS holds others, a data set may bring its own."""
 
-    epochs: int = knob(12, "passes over the training pictures", 1, 10_000)
-    batch_size: int = knob(128, "pictures a step", 2, 65_536)
-    learning_rate: float = knob(0.01, "peak, reached after 30 % of the steps", 1e-6, 1.0)
+    # The network
+    network: str = choice("compact", "what is trained", of=tuple(NETWORKS))
+    width: float = knob(1.0, "times the usual channels, of compact and deep only", 0.25, 8)
+    dropout1: float = knob(
+        None, "fraction dropped after convolutions, default: the network's", 0, 0.9
+    )
+    dropout2: float = knob(
+        None, "fraction dropped before the last layer, default: the network's", 0, 0.9
+    )
+    pretrained: str = other("", "file with weights of the same kind of network to begin from")
+    # Learning
+    epochs: int = knob(20, "passes over the training pictures", 1, 10_000)
+    batch_size: int = knob(128, "pictures a step, on all devices together", 2, 65_536)
+    optimiser: str = choice(
+        "adam", "how weights follow gradients; sgd is Nesterov's", of=OPTIMISERS
+    )
+    learning_rate: float = knob(None, "peak, default: the network's", 1e-6, 10)
+    momentum: float = knob(0.9, "of sgd", 0, 0.999)
+    weight_decay: float = knob(0.0, "pull of weights towards 0", 0, 1)
     label_smoothing: float = knob(0.05, "of each label spread over all classes", 0, 0.5)
-    dropout: float = knob(0.1, "fraction dropped before the last layer", 0, 0.9)
-    rotation: float = knob(10.0, "degrees, at most, either way", 0, 45)
+    schedule: str = choice("one-cycle", "how the learning rate moves", of=SCHEDULES)
+    decay_every: int = knob(5, "epochs between two drops, of step", 1, 10_000)
+    decay_factor: float = knob(0.5, "what a drop multiplies by, of step and plateau", 0.01, 0.99)
+    decay_patience: int = knob(2, "epochs without progress before a drop, of plateau", 0, 10_000)
+    ema: float = knob(0.0, "decay a step of the averaged weights that are kept, 0: off", 0, 0.99999)
+    # Learning from bigger networks, which are trained first
+    teachers: int = knob(0, "networks whose averaged answers are learned too", 0, 32)
+    teacher_network: str = choice("deep", "what the teachers are", of=tuple(NETWORKS))
+    teacher_width: float = knob(2.0, "their --width", 0.25, 8)
+    teacher_epochs: int = knob(20, "their --epochs", 1, 10_000)
+    distillation: float = knob(0.9, "weight of the teachers' answers beside the labels", 0, 1)
+    # Variations of the pictures, each off with 0
+    rotation: float = knob(10.0, "degrees at most, either way", 0, 45)
     scale: float = knob(0.1, "a picture grows or shrinks by this fraction at most", 0, 0.5)
     aspect: float = knob(0.0, "width changes by this fraction more than height at most", 0, 0.5)
     shear: float = knob(0.1, "sideways, pixels a pixel of height at most", 0, 0.5)
     shift: float = knob(1.5, "pixels at most, in both directions", 0, 6)
     elastic: float = knob(0.0, "pixels, standard deviation of a smooth random warp", 0, 4)
-    stroke: float = knob(0.0, "how far stroke width may change, 1 = about a pixel", 0, 1)
+    stroke: float = knob(0.0, "how far stroke width may change, 1: about a pixel", 0, 1)
+    strong: float = knob(0.0, "fraction of pictures that are bent twice as far", 0, 1)
+    spoiled: float = knob(0.0, "fraction of pictures that the next three apply to", 0, 1)
+    contrast: float = knob(0.65, "of all grey that paper and ink may lose to each other", 0, 0.9)
+    noise: float = knob(0.3, "largest standard deviation of noise on each pixel, ink is 1", 0, 1)
+    erasing: float = knob(0.3, "largest part of the sheet lost under a rectangle", 0, 0.5)
     plain_epochs: int = knob(1, "last epochs, on the pictures as they are", 0, 10_000)
-    validation: float = knob(0.05, "fraction of the training pictures held out", 0.001, 0.5)
-    seed: int = knob(0, "of weights, order, augmentation and the validation split", 0, 2**31 - 1)
-    threads: int = knob(0, "CPU threads, 0 = all there are", 0, 256)
+    # Judging
+    validation: float = knob(0.05, "fraction of the training pictures held out, 0: none", 0, 0.5)
+    validation_seed: int = knob(0, "which pictures are held out", 0, 2**31 - 1)
+    patience: int = knob(0, "epochs without progress after which to stop, 0: never", 0, 10_000)
+    min_delta: float = knob(0.0, "progress is a validation loss lower by more than this", 0, 1)
+    # The machine
+    device: str = choice("auto", "where to train; auto takes a GPU where there is one", of=DEVICES)
+    mixed_precision: bool = other(False, "half precision where it is safe, on CUDA only")
+    threads: int = knob(0, "CPU threads, 0: all there are", 0, 256)
+    seed: int = knob(0, "of weights, order and variations", 0, 2**31 - 1)
 
     def __post_init__(self) -> None:
-        for knob_ in fields(self):
-            value, low, high = getattr(self, knob_.name), *_bounds(knob_.metadata)
-            if not low <= value <= high:  # NaN is in no range
-                raise BadRecipe(f"{flag(knob_.name)} is {value}, it must be {low} to {high}")
-        if self.plain_epochs > self.epochs:
-            raise BadRecipe(
-                f"--plain-epochs is {self.plain_epochs}, more than --epochs {self.epochs}"
-            )
+        _check_choices(self)
+        for name, value in NETWORKS[self.network].suggested(self.optimiser).items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+        _check_bounds(self)
+        _check_combinations(self)
 
-    def as_dict(self) -> dict[str, float]:
+    def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
+    def made_of(cls, *layers: Mapping[str, Any]) -> "Recipe":
+        """The default with the choices of each layer on top, the last one's first."""
+        chosen: dict[str, Any] = {}
+        for layer in layers:
+            chosen |= layer
+        unknown = set(chosen) - {knob_.name for knob_ in fields(cls)}
+        if unknown:
+            raise BadRecipe(f"no recipe has {', '.join(sorted(unknown))}")
+        return cls(**chosen)
+
+    @classmethod
     def add_flags(cls, parser: ArgumentParser) -> None:
-        """One flag a field. None stands for "not given", so that a data set may bring defaults."""
+        """One flag a field. What is not given is not in the parsed words."""
         group = parser.add_argument_group("recipe (defaults are those for MNIST)")
         for knob_ in fields(cls):
-            low, high = _bounds(knob_.metadata)
-            meaning = f"{knob_.metadata['meaning']} ({low} to {high}, default {knob_.default})"
-            kind = type(knob_.default)
-            group.add_argument(
-                flag(knob_.name), type=kind, metavar="N", help=meaning.replace("%", "%%")
-            )
+            group.add_argument(flag(knob_.name), dest=knob_.name, default=None, **_argument(knob_))
 
-    def with_flags(self, words: Namespace) -> Self:
-        """This recipe, with what the user gave on the command line instead."""
-        given = {k.name: v for k in fields(self) if (v := getattr(words, k.name)) is not None}
-        return replace(self, **given)
+    @classmethod
+    def given_in(cls, words: Namespace) -> dict[str, Any]:
+        """What the user chose on the command line."""
+        return {k.name: v for k in fields(cls) if (v := getattr(words, k.name)) is not None}
+
+
+# Ways of working, by name: what differs from the default.
+PRESETS: dict[str, dict[str, Any]] = {
+    "quick": {},
+    "default": {},
+    "best": {},
+}
 
 
 def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _bounds(metadata: Any) -> tuple[float, float]:
-    return metadata["low"], metadata["high"]
+def _check_choices(recipe: Recipe) -> None:
+    for knob_ in fields(Recipe):
+        value, choices = getattr(recipe, knob_.name), knob_.metadata.get("choices")
+        if choices and value not in choices:
+            raise BadRecipe(
+                f"{flag(knob_.name)} is {value!r}, it must be one of: {', '.join(choices)}"
+            )
+
+
+def _check_bounds(recipe: Recipe) -> None:
+    for knob_ in fields(Recipe):
+        if bounds := knob_.metadata.get("bounds"):
+            value, (low, high, kind) = getattr(recipe, knob_.name), bounds
+            if not low <= value <= high or kind(value) != value:  # NaN is in no range
+                whole = "a whole number from " if kind is int else ""
+                raise BadRecipe(f"{flag(knob_.name)} is {value}, it must be {whole}{low} to {high}")
+
+
+def _check_combinations(recipe: Recipe) -> None:
+    """Wishes that contradict each other; told before anything is loaded."""
+    if recipe.plain_epochs > recipe.epochs:
+        raise BadRecipe(
+            f"--plain-epochs is {recipe.plain_epochs}, more than --epochs {recipe.epochs}"
+        )
+    if recipe.validation == 0:
+        for name, asked in (
+            (f"--patience {recipe.patience}", recipe.patience > 0),
+            ("--schedule plateau", recipe.schedule == "plateau"),
+        ):
+            if asked:
+                raise BadRecipe(f"{name} needs a validation part: --validation is 0")
+    if recipe.min_delta and not recipe.patience:
+        raise BadRecipe("--min-delta is of use with --patience only, which is 0")
+    if recipe.width != 1 and not NETWORKS[recipe.network].widens:
+        raise BadRecipe(f"--width is {recipe.width}, but {recipe.network} has one width only")
+    if recipe.mixed_precision and recipe.device in ("cpu", "mps"):
+        raise BadRecipe(f"--mixed-precision is for CUDA, --device is {recipe.device}")
+
+
+def _argument(knob_: Any) -> dict[str, Any]:
+    """The rest of add_argument for a field."""
+    meaning = knob_.metadata["meaning"].replace("%", "%%")
+    if choices := knob_.metadata.get("choices"):
+        return {"choices": choices, "help": f"{meaning} (default {knob_.default})"}
+    if isinstance(knob_.default, bool):
+        return {"action": BooleanOptionalAction, "help": meaning}
+    if isinstance(knob_.default, str):
+        return {"metavar": "FILE", "help": meaning}
+    low, high, kind = knob_.metadata["bounds"]
+    default = "" if knob_.default is None else f", default {knob_.default}"
+    return {"type": kind, "metavar": "N", "help": f"{meaning} ({low} to {high}{default})"}

@@ -1,18 +1,25 @@
 """What a training leaves behind: one folder that holds all that export needs.
 
-    runs/<id>/checkpoint.pt           weights, recipe, labels, temperature, evaluation
-              test_set.npz            the pictures it was judged by: export proves itself on them
-              metrics.jsonl           one line an epoch, written as it ends
-              training_metrics.json   everything measured, for people and plots
-    runs/latest                       the id of the last run that ended well
+    runs/<id>/run.json              what is trained on what; written first
+              last.pt               after each epoch: all that `--resume` needs, gone at the end
+              metrics.jsonl         one line an epoch, written as it ends
+              checkpoint.pt         weights, recipe, labels, temperature, evaluation
+              test_set.npz          the pictures it was judged by: export proves itself on them
+              training_metrics.json everything measured, for people and plots
+              *.png                 the plots
+              tensorboard/          the same for `tensorboard --logdir runs`
+              teachers/<n>/         runs of the networks it learned from
+    runs/latest                     the id of the last run that ended well
 
 A run's id is the time it began. The folder is complete once checkpoint.pt is there: that file is
-written last and renamed into place.
+written last. Every file is written aside and renamed, so a full disk or a power cut leaves the one
+before it.
 """
 
 import json
 import os
 import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -21,15 +28,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
-from torch import Tensor, nn
+from torch import Tensor
 
 from contract.card import DataFacts, Evaluation
-from training.model import Compact
+from training.model import NETWORKS, Network, build
 from training.progress import Epoch
 
-CHECKPOINT, TEST_SET = "checkpoint.pt", "test_set.npz"
+CHECKPOINT, TEST_SET, FACTS, LAST = "checkpoint.pt", "test_set.npz", "run.json", "last.pt"
 EPOCHS, METRICS = "metrics.jsonl", "training_metrics.json"
-NETWORKS = {"compact": Compact}
+SPARE = 10 * 2**20  # bytes, for plots and metrics
 
 
 class BadRun(Exception):
@@ -41,9 +48,8 @@ class Checkpoint(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
-    network: str  # a key of NETWORKS
     weights: dict[str, Tensor]
-    recipe: dict[str, int | float]
+    recipe: dict[str, bool | int | float | str]
     labels: tuple[str, ...]
     temperature: float
     data_set: DataFacts
@@ -51,18 +57,41 @@ class Checkpoint(BaseModel):
     git_commit: str | None
     libraries: dict[str, str]
 
-    def build(self) -> nn.Module:
+    @property
+    def network(self) -> str:
+        """A key of NETWORKS."""
+        return str(self.recipe.get("network", ""))
+
+    def build(self) -> Network:
         """The network with its weights, ready to answer; BadRun if they are of another one."""
         if self.network not in NETWORKS:
             known = ", ".join(NETWORKS)
             raise BadRun(f"the checkpoint is of a network {self.network!r}; known are: {known}")
         try:
-            dropout = self.recipe["dropout"]
-            network = NETWORKS[self.network](classes=len(self.labels), dropout=dropout)
+            network = build(
+                self.network,
+                classes=len(self.labels),
+                dropout1=float(self.recipe["dropout1"]),
+                dropout2=float(self.recipe["dropout2"]),
+                width=float(self.recipe["width"]),
+            )
             network.load_state_dict(self.weights)
         except (RuntimeError, KeyError) as error:
             raise BadRun(f"the checkpoint's weights are not {self.network}'s: {error}") from error
-        return network.eval()
+        network.eval()
+        return network
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """From checkpoint.pt; BadRun if it is damaged or something else."""
+        try:
+            return cls.model_validate(load(path))
+        except ValidationError as error:
+            fields = ", ".join(".".join(map(str, wrong["loc"])) for wrong in error.errors())
+            raise BadRun(f"{path} is not a checkpoint of this project: see {fields}") from error
+
+    def save(self, path: Path) -> None:
+        _replace(path, lambda aside: torch.save(self.model_dump(), aside))
 
 
 class Run:
@@ -97,43 +126,100 @@ class Run:
         except OSError as error:
             raise BadRun(f"{root} holds no finished run: train one first (make train)") from error
 
+    def teacher(self, number: int) -> Self:
+        """The run of one of the networks that this one learns from; its folder may not be there."""
+        return type(self)(self.folder / "teachers" / str(number))
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is something to go on from."""
+        return (self.folder / LAST).exists()
+
+    @property
+    def ended(self) -> bool:
+        return (self.folder / CHECKPOINT).exists()
+
     def discard(self) -> None:
-        """Take back a run that did not end."""
+        """Take back a run that has nothing to go on from."""
         shutil.rmtree(self.folder)
 
-    def log(self, epoch: Epoch) -> None:
-        with (self.folder / EPOCHS).open("a") as lines:
-            lines.write(json.dumps(epoch._asdict()) + "\n")
+    # ---- while it trains ------------------------------------------------------------------------
+
+    def begin(self, facts: dict[str, Any]) -> None:
+        """Write down what is trained on what."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        _replace_text(self.folder / FACTS, json.dumps(facts, indent=2) + "\n")
+
+    def facts(self) -> dict[str, Any]:
+        path = self.folder / FACTS
+        try:
+            facts = json.loads(path.read_text())
+        except OSError as error:
+            raise BadRun(f"{self.folder} is no run: {path.name} is not there") from error
+        except ValueError as error:
+            raise BadRun(f"{path} is damaged: {error}") from error
+        if not isinstance(facts, dict) or not {"data", "recipe"} <= set(facts):
+            raise BadRun(f"{path} does not tell data and recipe of a run")
+        return facts
+
+    def check_room(self, size: int) -> None:
+        """Refuse to begin what `size` bytes of weights and pictures will not fit the disk."""
+        free = shutil.disk_usage(self.folder).free
+        if free < size + SPARE:
+            raise BadRun(
+                f"{self.folder} has {free / 1e6:,.0f} MB free, this training needs about "
+                f"{(size + SPARE) / 1e6:,.0f}: make room, or name another folder with --runs"
+            )
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Keep all that is needed to go on, and the history for people."""
+        _replace(self.folder / LAST, lambda aside: torch.save(state, aside))
+        lines = "".join(json.dumps(epoch) + "\n" for epoch in state["history"])
+        _replace_text(self.folder / EPOCHS, lines)
+
+    def state(self) -> dict[str, Any]:
+        """What was last saved."""
+        state: dict[str, Any] = load(self.folder / LAST)
+        return state
+
+    # ---- at its end -----------------------------------------------------------------------------
 
     def finish(
         self,
         checkpoint: Checkpoint,
         test_set: tuple[NDArray[np.uint8], NDArray[np.uint8]],
-        **measured: float | str,
+        history: list[Epoch],
+        **measured: Any,
     ) -> None:
         """Write everything, the checkpoint last, and make this the latest run."""
         pixels, labels = test_set
-        np.savez_compressed(self.folder / TEST_SET, pixels=pixels, labels=labels)
+        _replace(self.folder / TEST_SET, lambda aside: _save_arrays(aside, pixels, labels))
         facts = checkpoint.model_dump(mode="json", exclude={"weights"})
-        history = [json.loads(line) for line in (self.folder / EPOCHS).read_text().splitlines()]
-        text = json.dumps(facts | measured | {"history": history}, indent=2) + "\n"
-        (self.folder / METRICS).write_text(text)
-        _replace(self.folder / CHECKPOINT, lambda path: torch.save(checkpoint.model_dump(), path))
-        _replace(self.folder.parent / "latest", lambda path: path.write_text(self.id + "\n"))
+        epochs = [epoch._asdict() for epoch in history]
+        text = json.dumps(facts | measured | {"history": epochs}, indent=2) + "\n"
+        _replace_text(self.folder / METRICS, text)
+        checkpoint.save(self.folder / CHECKPOINT)
+        (self.folder / LAST).unlink(missing_ok=True)
+        _replace_text(self.folder.parent / "latest", self.id + "\n")
 
     def checkpoint(self) -> Checkpoint:
         path = self.folder / CHECKPOINT
+        if self.begun and not self.ended:
+            raise BadRun(
+                f"{path} is not there: the run did not end, go on with --resume {self.folder}"
+            )
+        return Checkpoint.load(path)
+
+    def metrics(self) -> dict[str, Any]:
+        """What training_metrics.json holds."""
+        path = self.folder / METRICS
         try:
-            facts = torch.load(path, map_location="cpu", weights_only=True)
-        except FileNotFoundError as error:
-            raise BadRun(f"{path} is not there: the run did not end, train again") from error
-        except Exception as error:  # a damaged pickle raises nearly anything
-            raise BadRun(f"{path} is damaged: train again ({_first_line(error)})") from error
-        try:
-            return Checkpoint.model_validate(facts)
-        except ValidationError as error:
-            fields = ", ".join(".".join(map(str, wrong["loc"])) for wrong in error.errors())
-            raise BadRun(f"{path} is not a checkpoint of this project: see {fields}") from error
+            metrics: dict[str, Any] = json.loads(path.read_text())
+        except OSError as error:
+            raise BadRun(f"{path} is not there: the run did not end") from error
+        except ValueError as error:
+            raise BadRun(f"{path} is damaged: {error}") from error
+        return metrics
 
     def test_set(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Pixels (n, 28, 28) and labels (n,)."""
@@ -148,11 +234,35 @@ class Run:
         return pixels, labels
 
 
-def _replace(path: Path, write: Any) -> None:
+def load(path: Path) -> Any:
+    """Tensors, numbers and texts from a file of torch.save; BadRun if it is missing or damaged."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise BadRun(f"{path} is not there: the run did not end, train again") from error
+    except Exception as error:  # a damaged pickle raises nearly anything
+        raise BadRun(f"{path} is damaged: train again ({_first_line(error)})") from error
+
+
+def _save_arrays(path: Path, pixels: NDArray[np.uint8], labels: NDArray[np.uint8]) -> None:
+    with path.open("wb") as file:
+        np.savez_compressed(file, pixels=pixels, labels=labels)
+
+
+def _replace_text(path: Path, text: str) -> None:
+    _replace(path, lambda aside: aside.write_text(text))
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
     """Write aside, then rename: nobody sees half a file."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    write(aside)
-    aside.replace(path)
+    try:
+        write(aside)
+        aside.replace(path)
+    except RuntimeError as error:  # torch.save's word for a full disk
+        raise OSError(f"{path} cannot be written: {_first_line(error)}") from error
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _first_line(error: BaseException) -> str:

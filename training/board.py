@@ -1,0 +1,2 @@
+def write_board(*a):
+    pass

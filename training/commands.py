@@ -1,0 +1,6 @@
+def evaluate(*a):
+    pass
+
+
+def compare(*a):
+    pass

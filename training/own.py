@@ -1,0 +1,158 @@
+"""A user's own pictures: a folder of picture files a class, or IDX files shaped like MNIST's.
+
+    mine/train/<class>/*.png   mine/test/<class>/*.png     parts of one's own
+    mine/<class>/*.png                                     every sixth picture becomes the test
+    mine/train-images-idx3-ubyte, ...                      MNIST's four names, plain or .gz;
+         labels.txt                                        names of class 0, 1, ..., one a line
+
+Picture files may be of any size: each is prepared as the service prepares what it is sent.
+"""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training import idx
+from training.idx import BadData
+from training.picture import BadPicture, as_pixels
+
+Part = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # pixels (n, 28, 28), labels (n,)
+
+FILES = {  # of MNIST and all that is shaped like it: dimensions
+    "train-images-idx3-ubyte": 3,
+    "train-labels-idx1-ubyte": 1,
+    "t10k-images-idx3-ubyte": 3,
+    "t10k-labels-idx1-ubyte": 1,
+}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+SIDE = 28  # pixels
+TEST_SHARE = 6  # every sixth picture, as in MNIST
+CLASSES = 256  # at most: a label is a byte
+
+log = logging.getLogger("training")
+
+
+def read_own(folder: Path) -> tuple[tuple[str, ...], Part, Part]:
+    """Names of the classes, training part and test part; BadData names what is wrong where."""
+    if not folder.is_dir():
+        raise BadData(f"{folder} is not a folder")
+    if any(idx.find(folder, file) for file in FILES):
+        return read_idx(folder)
+    return _read_pictures(folder)
+
+
+# ---- IDX --------------------------------------------------------------------------------------
+
+
+def read_idx(
+    folder: Path, md5: dict[str, str] | None = None, names: tuple[str, ...] = ()
+) -> tuple[tuple[str, ...], Part, Part]:
+    """MNIST's four files in `folder`, with the checksums of `md5` where it has them."""
+    arrays = []
+    for file, dimensions in FILES.items():
+        path = idx.find(folder, file)
+        if path is None:
+            raise BadData(f"{folder} has no {file} or {file}.gz. It must hold: {', '.join(FILES)}")
+        arrays.append(idx.read(path, dimensions=dimensions, md5=(md5 or {}).get(file)))
+    train, test = (arrays[0], arrays[1]), (arrays[2], arrays[3])
+    names = names or _names(folder, int(max(train[1].max(initial=0), test[1].max(initial=0))))
+    check_part(folder, "train", train, names)
+    check_part(folder, "t10k", test, names)
+    return names, train, test
+
+
+def _names(folder: Path, largest: int) -> tuple[str, ...]:
+    path = folder / "labels.txt"
+    if not path.exists():
+        return tuple(str(label) for label in range(max(10, largest + 1)))
+    names = tuple(path.read_text().split("\n"))
+    return tuple(name.strip() for name in names if name.strip())
+
+
+def check_part(folder: Path, name: str, part: Part, names: tuple[str, ...]) -> None:
+    """Pictures of the right size, a label for each, and pictures of every class."""
+    pixels, labels = part
+    if pixels.shape[1:] != (SIDE, SIDE):
+        raise BadData(f"{folder}: {name} pictures are {pixels.shape[1:]} pixels, not (28, 28)")
+    if len(pixels) != len(labels):
+        raise BadData(f"{folder}: {name} has {len(pixels)} pictures but {len(labels)} labels")
+    if len(labels) == 0:
+        raise BadData(f"{folder}: {name} has no pictures")
+    if labels.max() >= len(names):
+        raise BadData(
+            f"{folder}: {name} has a label {labels.max()}, but the classes are 0 to {len(names) - 1}"
+        )
+    absent = [names[k] for k in np.flatnonzero(np.bincount(labels, minlength=len(names)) == 0)]
+    if absent and name == "train":
+        raise BadData(f"{folder}: no picture to learn from of class {', '.join(absent)}")
+    if absent:
+        log.warning("%s: no picture to judge by of class %s", folder, ", ".join(absent))
+
+
+# ---- picture files ------------------------------------------------------------------------------
+
+
+def _read_pictures(folder: Path) -> tuple[tuple[str, ...], Part, Part]:
+    if (folder / "train").is_dir() and (folder / "test").is_dir():
+        names = _classes(folder / "train")
+        strangers = set(_classes(folder / "test")) - set(names)
+        if strangers:
+            raise BadData(
+                f"{folder}/test has classes that train has not: {', '.join(sorted(strangers))}"
+            )
+        train, test = (_read_part(folder / part, names) for part in ("train", "test"))
+    else:
+        names = _classes(folder)
+        pixels, labels = _read_part(folder, names)
+        order = np.argsort(_place_in_class(labels) % TEST_SHARE == TEST_SHARE - 1, kind="stable")
+        cut = int((_place_in_class(labels) % TEST_SHARE != TEST_SHARE - 1).sum())
+        train = (pixels[order[:cut]], labels[order[:cut]])
+        test = (pixels[order[cut:]], labels[order[cut:]])
+    check_part(folder, "train", train, names)
+    check_part(folder, "test", test, names)
+    return names, train, test
+
+
+def _classes(folder: Path) -> tuple[str, ...]:
+    names = tuple(sorted(path.name for path in folder.iterdir() if _is_class(path)))
+    if not 2 <= len(names) <= CLASSES:
+        raise BadData(
+            f"{folder} must hold a folder of pictures for each class, 2 to {CLASSES} of them, or "
+            f"MNIST's four files ({', '.join(FILES)}); it has {len(names)} folders"
+        )
+    return names
+
+
+def _is_class(path: Path) -> bool:
+    return path.is_dir() and not path.name.startswith(".")
+
+
+def _read_part(folder: Path, names: tuple[str, ...]) -> Part:
+    pixels, labels = [], []
+    for label, name in enumerate(names):
+        files = _pictures(folder / name)
+        if not files:
+            raise BadData(f"{folder / name} holds no picture: {', '.join(sorted(SUFFIXES))}")
+        for path in files:
+            try:
+                pixels.append(as_pixels(path))
+            except BadPicture as error:
+                words = str(error)
+                raise BadData(words if str(path) in words else f"{path}: {words}") from error
+            labels.append(label)
+    return np.stack(pixels), np.array(labels, np.uint8)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+
+
+def _place_in_class(labels: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Each picture's number among those of its class, from 0; `labels` are sorted."""
+    first = np.searchsorted(labels, labels)
+    places: NDArray[np.int64] = np.arange(len(labels)) - first
+    return places

@@ -1,0 +1,99 @@
+"""Where a training runs: one device, or one of several processes that `torchrun` started.
+
+    torchrun --nproc_per_node=2 -m training ...     2 processes, each with a half of every batch
+
+Processes meet over gloo on CPU and over NCCL on GPUs, one GPU a process. The first process alone
+writes, prints and judges; what it decides it shares.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from training.recipe import BadRecipe, Recipe
+
+Shared = TypeVar("Shared")
+
+
+@dataclass(frozen=True)
+class Place:
+    device: torch.device
+    rank: int = 0  # of this process, 0 to processes - 1
+    processes: int = 1
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+    @property
+    def name(self) -> str:
+        """For people: "cpu", "2 x NVIDIA H200"."""
+        cuda = self.device.type == "cuda"
+        one = torch.cuda.get_device_name(self.device) if cuda else self.device.type
+        return one if self.processes == 1 else f"{self.processes} x {one}"
+
+    def alike(self, network: nn.Module) -> nn.Module:
+        """`network`, with its gradients averaged over all processes."""
+        return network if self.processes == 1 else DistributedDataParallel(network)
+
+    def any(self, here: bool) -> bool:
+        """Whether it is so in any process."""
+        if self.processes == 1:
+            return here
+        flag = torch.tensor(int(here), device=self.device)
+        distributed.all_reduce(flag, distributed.ReduceOp.MAX)
+        return bool(flag)
+
+    def shared(self, value: Shared) -> Shared:
+        """The first process's value, in all of them."""
+        if self.processes == 1:
+            return value
+        values = [value]
+        distributed.broadcast_object_list(values, src=0)
+        return values[0]
+
+
+@contextmanager
+def place_of(recipe: Recipe) -> Iterator[Place]:
+    """The device a recipe asks for; BadRecipe if this machine or this PyTorch has none."""
+    kind = _device_kind(recipe)
+    if recipe.mixed_precision and kind != "cuda":
+        raise BadRecipe(f"--mixed-precision is for CUDA, --device {recipe.device} is {kind} here")
+    if not distributed.is_torchelastic_launched():
+        yield Place(torch.device(kind, 0) if kind == "cuda" else torch.device(kind))
+        return
+    distributed.init_process_group("nccl" if kind == "cuda" else "gloo")
+    try:
+        rank, processes = distributed.get_rank(), distributed.get_world_size()
+        if recipe.batch_size % processes:
+            raise BadRecipe(
+                f"--batch-size {recipe.batch_size} is no multiple of {processes} processes"
+            )
+        device = torch.device(kind)
+        if kind == "cuda":
+            device = torch.device(kind, distributed.get_node_local_rank())
+            torch.cuda.set_device(device)
+        yield Place(device, rank, processes)
+    finally:
+        distributed.destroy_process_group()
+
+
+def _device_kind(recipe: Recipe) -> str:
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if recipe.device == "auto":
+        return next(kind for kind, is_there in there.items() if is_there)
+    if not there[recipe.device]:
+        raise BadRecipe(
+            f"--device is {recipe.device}, but PyTorch {torch.__version__} finds none on this "
+            "machine. --device auto takes what there is"
+        )
+    return recipe.device

@@ -1,0 +1,22 @@
+"""What is told of a trained network: in the metrics file and on the screen."""
+
+import sys
+from typing import Any
+
+from training.evaluate import Judged
+from training.place import Place
+
+
+def measured_of(judged: Judged) -> dict[str, Any]:
+    """What training_metrics.json holds beside the checkpoint's own evaluation."""
+    return {
+        "accuracy": judged.accuracy,
+        "confusion_matrix": judged.confusions().tolist(),
+        "commonest_confusions": judged.commonest_confusions(),
+    }
+
+
+def say(place: Place, line: str) -> None:
+    """To the person at the first process."""
+    if place.first:
+        print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,41 @@
+"""torchvision, importable also where its compiled operators are not of this torch's kind.
+
+The registries' torchvision is built for CUDA. Beside a CPU-only torch its operators do not load,
+and `import torchvision` fails when it attaches shape functions to `nms` and `qnms`. Nothing here
+calls them: declaring their names is enough. Where the operators do load, nothing is declared.
+"""
+
+from contextlib import suppress
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+@cache
+def torchvision() -> Any:
+    """The package, with its data sets and models."""
+    _declare_missing_operators()
+    import torchvision
+
+    return torchvision
+
+
+def _declare_missing_operators() -> None:
+    package = find_spec("torchvision")
+    assert package is not None
+    assert package.origin is not None
+    for compiled in Path(package.origin).parent.glob("_C.*"):
+        with suppress(OSError):
+            torch.ops.load_library(compiled)  # type: ignore[no-untyped-call]
+    library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
+    for name in ("nms", "qnms"):
+        if not hasattr(torch.ops.torchvision, name):
+            signature = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+            library.define(name + signature)  # type: ignore[no-untyped-call]
+    _KEPT.append(library)  # a Library takes its operators along when it is collected
+
+
+_KEPT: list[torch.library.Library] = []
