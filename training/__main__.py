@@ -36,7 +36,10 @@ def main(words: list[str] | None = None) -> int:
         print(f"training: {error}", file=sys.stderr)
         return 2
     except Stopped as stopped:
-        print(f"training: {stopped}", file=sys.stderr)
+        reason, folder = stopped.args
+        print(
+            f"training: {reason}. Go on with: python -m training --resume {folder}", file=sys.stderr
+        )
         return 130
     except KeyboardInterrupt:
         print("training: stopped at once; what the last epoch left is kept", file=sys.stderr)

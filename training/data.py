@@ -46,6 +46,7 @@ log = logging.getLogger("training")
 class DataSet:
     """Pictures with their labels, to learn from and to be judged by."""
 
+    wanted: str  # what asks for it again: one of NAMES or the path of a folder
     name: str  # one of NAMES, or that of the user's folder
     source: str  # where it was read from
     labels: Sequence[str]  # the name of class 0, 1, ...
@@ -77,19 +78,29 @@ def find_data_set(
         raise BadData(f"no folder and no data set is called {wanted}; sets are {', '.join(NAMES)}")
     labels, train, test = read_own(folder)
     name = folder.resolve().name
-    return DataSet(name=name, source=str(folder), labels=labels, train=train, test=test)
+    return DataSet(
+        wanted=str(folder.resolve()),
+        name=name,
+        source=str(folder),
+        labels=labels,
+        train=train,
+        test=test,
+    )
 
 
 def read_mnist(folder: Path) -> DataSet:
     """MNIST's four files, none of which may differ from the real ones."""
     labels, train, test = read_idx(folder, MNIST_MD5, DIGITS)
-    return DataSet(name="mnist", source=str(folder), labels=labels, train=train, test=test)
+    return DataSet(
+        wanted="mnist", name="mnist", source=str(folder), labels=labels, train=train, test=test
+    )
 
 
 def embedded() -> DataSet:
     """What comes with the project's own packages, without a network."""
     train, test = embedded_digits()
     return DataSet(
+        wanted="digits",
         name="digits",
         source="scikit-learn's handwritten digits (UCI optdigits) and drawn ones",
         labels=DIGITS,
@@ -116,7 +127,13 @@ def _fetched(name: str, root: Path) -> DataSet:
     source = SOURCES[name]
     labels, train, test = source.read(folder)
     return DataSet(
-        name=name, source=str(folder), labels=labels, train=train, test=test, recipe=source.recipe
+        wanted=name,
+        name=name,
+        source=str(folder),
+        labels=labels,
+        train=train,
+        test=test,
+        recipe=source.recipe,
     )
 
 

@@ -35,7 +35,7 @@ State = dict[
 
 
 class Stopped(Exception):
-    """The training was asked to stop and has handed over its state."""
+    """The training was asked to stop and has handed over its state; says where it can go on."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Watcher(Protocol):
     """Who is told how a training goes, and may end it."""
 
     def step(self, done: int, means: Tensor) -> None: ...  # of the epoch: loss, accuracy (2,)
-    def epoch(self, epoch: Epoch, network: nn.Module, improved: bool) -> None: ...
+    def epoch(self, epoch: Epoch, network: nn.Module) -> None: ...
     def save(self, state: State) -> None: ...
     def asks_to_stop(self) -> bool: ...
 
@@ -87,22 +87,29 @@ class Training:
         self._epoch, self._step = 0, 0  # epochs ended, steps taken in the one under way
         self._sums = torch.zeros(2, device=place.device)  # of this epoch: loss, right answers
         self._began, self._seconds = time.monotonic(), 0.0  # and what passed before this process
-        self._best: State = {"epoch": 0, "validation_loss": float("inf"), "weights": {}}
+        # Of the epoch with the lowest validation loss, or of the last where nothing is held out.
+        self.best: State = {"epoch": 0, "validation_loss": float("inf"), "weights": {}}
         self._progress = {"epoch": 0, "validation_loss": float("inf")}  # the last that counted
         self.history: list[Epoch] = []
 
     @property
-    def best(self) -> State:
-        """Epoch, validation loss and weights of the best epoch; of the last without validation."""
-        return self._best
+    def done(self) -> str:
+        """For people: "5 epochs and 120 of 445 steps"."""
+        begun = f" and {self._step} of {self.steps} steps" if self._step else ""
+        return f"{self._epoch} epochs{begun}"
+
+    @property
+    def seconds(self) -> float:
+        """What the training has taken so far, stops not counted."""
+        return self._seconds + time.monotonic() - self._began
 
     def run(self, watcher: Watcher) -> None:
         """Train to the end; raise Stopped if `watcher` asks for it, after it was given the state."""
         self._began = time.monotonic()
         while self._epoch < self._recipe.epochs and not self._out_of_patience():
             self._train_epoch(watcher)
-            improved = self._end_epoch()
-            watcher.epoch(self.history[-1], self._kept(), improved)
+            self._end_epoch()
+            watcher.epoch(self.history[-1], self._kept())
             watcher.save(self.state())
 
     def state(self) -> State:
@@ -110,13 +117,13 @@ class Training:
             "epoch": self._epoch,
             "step": self._step,
             "sums": self._sums,
-            "seconds": self._elapsed(),
+            "seconds": self.seconds,
             "network": self._network.state_dict(),
             "average": self._average.state_dict() if self._average else {},
             "optimiser": self._optimiser.state_dict(),
             "schedule": self._schedule.state_dict(),
             "scaler": self._scaler.state_dict(),
-            "best": self._best,
+            "best": self.best,
             "progress": self._progress,
             "history": [epoch._asdict() for epoch in self.history],
         }
@@ -131,7 +138,7 @@ class Training:
         self._optimiser.load_state_dict(state["optimiser"])
         self._schedule.load_state_dict(state["schedule"])
         self._scaler.load_state_dict(state["scaler"])
-        self._best, self._progress = state["best"], state["progress"]
+        self.best, self._progress = state["best"], state["progress"]
         self.history = [Epoch(**epoch) for epoch in state["history"]]
 
     # ---- an epoch -------------------------------------------------------------------------------
@@ -181,14 +188,17 @@ class Training:
         loss = F.cross_entropy(logits, labels, label_smoothing=self._recipe.label_smoothing)
         if not self._teachers:
             return loss
-        share = self._recipe.distillation
+        share, softness = self._recipe.distillation, self._recipe.softness
         with torch.no_grad():  # the teachers see the same variation of each picture
-            answers = [F.softmax(teacher(ink).float(), 1) for teacher in self._teachers]
+            answers = [F.softmax(teacher(ink).float() / softness, 1) for teacher in self._teachers]
             taught = torch.stack(answers).mean(0)  # (n, classes)
-        return (1 - share) * loss + share * F.cross_entropy(logits, taught)
+        # Gradients of softened answers are smaller by the square of the softness (Hinton et al.,
+        # arXiv 1503.02531).
+        missed = F.cross_entropy(logits / softness, taught) * softness**2
+        return (1 - share) * loss + share * missed
 
-    def _end_epoch(self) -> bool:
-        """Judge the epoch; whether it is the best so far."""
+    def _end_epoch(self) -> None:
+        """Judge the epoch, and keep its weights if they are the best so far."""
         self._epoch, self._step = self._epoch + 1, 0
         network = self._kept()
         record = self._place.shared(self._judged(network) if self._place.first else None)
@@ -200,11 +210,9 @@ class Training:
         found = {"epoch": self._epoch, "validation_loss": loss}
         if loss < self._progress["validation_loss"] - self._recipe.min_delta:
             self._progress = found
-        improved = record.validation_loss is None or loss < self._best["validation_loss"]
-        if improved:
+        if record.validation_loss is None or loss < self.best["validation_loss"]:
             weights = {name: value.clone() for name, value in network.state_dict().items()}
-            self._best = found | {"weights": weights}
-        return improved
+            self.best = found | {"weights": weights}
 
     def _judged(self, network: nn.Module) -> Epoch:
         loss, right = (self._sums / self.steps).tolist()
@@ -220,7 +228,7 @@ class Training:
             validation_loss=validation_loss,
             validation_accuracy=validation_accuracy,
             learning_rate=self._schedule.learning_rate,
-            seconds=self._elapsed(),
+            seconds=self.seconds,
         )
 
     def _kept(self) -> nn.Module:
@@ -229,9 +237,6 @@ class Training:
 
     def _out_of_patience(self) -> bool:
         return 0 < self._recipe.patience <= self._epoch - self._progress["epoch"]
-
-    def _elapsed(self) -> float:
-        return self._seconds + time.monotonic() - self._began
 
 
 def split(part: Part, recipe: Recipe) -> tuple[Part, Part | None]:

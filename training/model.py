@@ -43,16 +43,16 @@ def compact(*, classes: int, dropout1: float, dropout2: float, width: float) -> 
 
 
 def deep(*, classes: int, dropout1: float, dropout2: float, width: float) -> nn.Module:
-    """Five convolutions, 37,594 parameters: a teacher at width 2, a small student at width 1."""
+    """75,706 parameters, five convolutions: more accurate than `compact`, at twice the cost."""
     a, b, c = (round(channels * width) for channels in (16, 32, 64))
     return nn.Sequential(
-        nn.Conv2d(1, a, 3, bias=False), nn.BatchNorm2d(a), nn.ReLU(),  # 16, 26, 26
-        nn.Conv2d(a, a, 3, bias=False), nn.BatchNorm2d(a), nn.ReLU(), nn.MaxPool2d(2),  # 16, 12, 12
-        nn.Conv2d(a, b, 3, bias=False), nn.BatchNorm2d(b), nn.ReLU(),  # 32, 10, 10
-        nn.Conv2d(b, b, 3, bias=False), nn.BatchNorm2d(b), nn.ReLU(), nn.MaxPool2d(2),  # 32, 4, 4
+        nn.Conv2d(1, a, 5, bias=False), nn.MaxPool2d(2), nn.BatchNorm2d(a), nn.ReLU(),  # 16, 12, 12
+        nn.Conv2d(a, b, 3, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU(),  # 32, 12, 12
+        nn.Conv2d(b, b, 3, bias=False), nn.BatchNorm2d(b), nn.ReLU(), nn.MaxPool2d(2),  # 32, 5, 5
         nn.Dropout2d(dropout1),
-        nn.Conv2d(b, c, 3, bias=False), nn.BatchNorm2d(c), nn.ReLU(),  # 64, 2, 2
-        nn.Flatten(), nn.Dropout(dropout2), nn.Linear(4 * c, classes),
+        nn.Conv2d(b, c, 3, padding=1, bias=False), nn.BatchNorm2d(c), nn.ReLU(),  # 64, 5, 5
+        nn.Conv2d(c, c, 3, bias=False), nn.BatchNorm2d(c), nn.ReLU(),  # 64, 3, 3
+        nn.Flatten(), nn.Dropout(dropout2), nn.Linear(9 * c, classes),
     )  # fmt: skip
 
 

@@ -40,7 +40,7 @@ class Progress:
     """Shows a training of `epochs` epochs of `steps` steps each; a context manager."""
 
     def __init__(
-        self, *, steps: int, epochs: int, batch_size: int, console: Console | None = None
+        self, steps: int, epochs: int, batch_size: int, *, console: Console | None = None
     ) -> None:
         self._console = console or Console(file=sys.stderr)
         self._every = -(-epochs // LINES) if not self._console.is_terminal else 1

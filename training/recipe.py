@@ -72,6 +72,7 @@ class Recipe:
     teacher_width: float = knob(2.0, "their --width", 0.25, 8)
     teacher_epochs: int = knob(20, "their --epochs", 1, 10_000)
     distillation: float = knob(0.9, "weight of the teachers' answers beside the labels", 0, 1)
+    softness: float = knob(1.0, "temperature of answers when they are taught", 0.1, 20)
     # Variations of the pictures, each off with 0
     rotation: float = knob(10.0, "degrees at most, either way", 0, 45)
     scale: float = knob(0.1, "a picture grows or shrinks by this fraction at most", 0, 0.5)
@@ -80,12 +81,11 @@ class Recipe:
     shift: float = knob(1.5, "pixels at most, in both directions", 0, 6)
     elastic: float = knob(0.0, "pixels, standard deviation of a smooth random warp", 0, 4)
     stroke: float = knob(0.0, "how far stroke width may change, 1: about a pixel", 0, 1)
-    strong: float = knob(0.0, "fraction of pictures that are bent twice as far", 0, 1)
-    spoiled: float = knob(0.0, "fraction of pictures that the next three apply to", 0, 1)
+    spoiled: float = knob(0.1, "fraction of pictures that the next three apply to", 0, 1)
     contrast: float = knob(0.65, "of all grey that paper and ink may lose to each other", 0, 0.9)
-    noise: float = knob(0.3, "largest standard deviation of noise on each pixel, ink is 1", 0, 1)
+    noise: float = knob(0.2, "largest standard deviation of noise on each pixel, ink is 1", 0, 1)
     erasing: float = knob(0.3, "largest part of the sheet lost under a rectangle", 0, 0.5)
-    plain_epochs: int = knob(1, "last epochs, on the pictures as they are", 0, 10_000)
+    plain_epochs: int = knob(2, "last epochs, on the pictures as they are", 0, 10_000)
     # Judging
     validation: float = knob(0.05, "fraction of the training pictures held out, 0: none", 0, 0.5)
     validation_seed: int = knob(0, "which pictures are held out", 0, 2**31 - 1)
@@ -95,7 +95,7 @@ class Recipe:
     device: str = choice("auto", "where to train; auto takes a GPU where there is one", of=DEVICES)
     mixed_precision: bool = other(False, "half precision where it is safe, on CUDA only")
     threads: int = knob(0, "CPU threads, 0: all there are", 0, 256)
-    seed: int = knob(0, "of weights, order and variations", 0, 2**31 - 1)
+    seed: int = knob(0, "of weights, order and variations", 0, 2**62)
 
     def __post_init__(self) -> None:
         _check_choices(self)
@@ -107,6 +107,23 @@ class Recipe:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    def of_teacher(self, number: int) -> "Recipe":
+        """The recipe of a network that is taught first; the same in all but what is said here."""
+        own = {
+            "network": self.teacher_network,
+            "width": self.teacher_width,
+            "epochs": self.teacher_epochs,
+            "plain_epochs": min(self.plain_epochs, self.teacher_epochs),
+            "dropout1": None,
+            "dropout2": None,
+            "learning_rate": None,
+            "label_smoothing": 0.0,  # what is passed on should be the teacher's own doubts
+            "pretrained": "",
+            "teachers": 0,
+            "seed": self.seed + number * 1_000_003,
+        }
+        return Recipe.made_of(self.as_dict(), own)
 
     @classmethod
     def made_of(cls, *layers: Mapping[str, Any]) -> "Recipe":

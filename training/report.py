@@ -16,6 +16,14 @@ def measured_of(judged: Judged) -> dict[str, Any]:
     }
 
 
+def summary(judged: Judged) -> str:
+    found = judged.evaluation()
+    return (
+        f"{found.accuracy:.2%} of {len(judged.labels):,} test pictures right, calibration error "
+        f"{found.calibration_error:.2%}"
+    )
+
+
 def say(place: Place, line: str) -> None:
     """To the person at the first process."""
     if place.first:

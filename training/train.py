@@ -9,55 +9,63 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from contract.card import DataFacts
 from contract.cores import available_cores
 from contract.provenance import git_commit, library_versions
-from training.board import write_board
+from training.augment import augment
+from training.board import PICTURES, Board
 from training.data import DataSet
-from training.evaluate import fit_temperature, judge, logits_of
-from training.loop import Part, Training, split
-from training.model import Network, build, parameters_of
+from training.evaluate import as_ink, fit_temperature, judge, logits_of
+from training.loop import Part, Stopped, Training, split
+from training.model import build, parameters_of
 from training.place import Place, place_of
 from training.plots import write_plots
 from training.pretrained import load_pretrained
+from training.progress import Progress
 from training.recipe import Recipe
-from training.report import measured_of, say
+from training.report import measured_of, say, summary
 from training.run import BadRun, Checkpoint, Run
-from training.watch import Watch
+from training.watch import Listener, Watch
 
 
 @dataclass(frozen=True)
-class Parts:
-    """A data set as tensors: what is learned from, held out, and judged by."""
+class Task:
+    """What all networks of one training have in common, teachers included."""
 
+    data: DataSet
     learn: Part
     held_out: Part | None
     test: Part
+    place: Place
 
 
 def train_into(runs: Path, data: DataSet, recipe: Recipe) -> Run:
-    """Train on `data` and leave a finished run, the latest, under `runs`."""
+    """Train on `data` and leave a finished run, the latest, under `runs`.
+
+    Raises BadRecipe for what the data or the machine does not allow, before a folder is made, and
+    Stopped after Ctrl-C, when the run can be gone on with.
+    """
     with place_of(recipe) as place:
-        parts = _parts(data, recipe)  # refuses before a folder is made
-        run = Run(place.shared(Run.create(runs).folder if place.first else Path()))
-        return _train(run, data, parts, recipe, place)
+        task = _task(data, recipe, place)
+        folder = place.shared(Run.create(runs).folder if place.first else Path())
+        return _train(Run(folder), recipe, task)
 
 
 def resume(run: Run, data: DataSet) -> Run:
-    """Go on with a run that was stopped, to the weights it would have reached."""
+    """Go on with a run that was stopped, to the weights it would have reached without the stop."""
     facts = run.facts()
     if run.ended:
         raise BadRun(f"{run.folder} has ended: there is nothing to go on with")
     if facts["data"]["fingerprint"] != fingerprint(data):
         raise BadRun(
-            f"{run.folder} was trained on other pictures: {data.source} has the fingerprint "
+            f"{run.folder} was trained on other pictures: {data.source} has the MD5 "
             f"{fingerprint(data)}, the run's data had {facts['data']['fingerprint']}"
         )
     recipe = Recipe.made_of(facts["recipe"])
     with place_of(recipe) as place:
-        return _train(run, data, _parts(data, recipe), recipe, place)
+        return _train(run, recipe, _task(data, recipe, place))
 
 
 def fingerprint(data: DataSet) -> str:
@@ -68,138 +76,141 @@ def fingerprint(data: DataSet) -> str:
     return digest.hexdigest()
 
 
-def _train(run: Run, data: DataSet, parts: Parts, recipe: Recipe, place: Place) -> Run:
+def _train(run: Run, recipe: Recipe, task: Task) -> Run:
+    place = task.place
     torch.set_num_threads(recipe.threads or max(1, available_cores() // place.processes))
-    network = _network(recipe, len(data.labels), place)
+    network = _network(recipe, task)
     if place.first:
-        _begin(run, data, recipe, network)
-    teachers = [
-        _teacher(run, number, data, parts, recipe, place)
-        for number in range(1, recipe.teachers + 1)
-    ]
-    wall, cpu = time.monotonic(), time.process_time()
-    training = Training(network, recipe, place, parts.learn, parts.held_out, teachers)
+        _begin(run, recipe, task, network)
+    teachers = [_teacher(run, number, recipe, task) for number in range(1, recipe.teachers + 1)]
+    training = Training(network, recipe, place, task.learn, task.held_out, teachers)
     if place.shared(run.begun):
-        state = run.state()
-        training.go_on_from(state)
-        say(place, f"Going on with {run.folder} after epoch {state['epoch']}")
+        training.go_on_from(run.state())
+        say(place, f"Going on with {run.folder} after {training.done}")
     else:
-        say(place, f"Training {recipe.network}, {parameters_of(network):,} parameters, on "
-                   f"{len(parts.learn):,} pictures from {data.source}, {recipe.epochs} epochs on "
-                   f"{place.name}, into {run.folder}")  # fmt: skip
-    with Watch(run if place.first else None, recipe, training.steps) as watch:
+        say(
+            place,
+            f"Training {recipe.network} ({parameters_of(network):,} parameters) on "
+            f"{len(task.learn):,} pictures from {task.data.source}, {recipe.epochs} epochs on "
+            f"{place.name}, into {run.folder}",
+        )
+    try:
         if place.first:
-            run.save(training.state())  # a folder that cannot be written to is found now
-        training.run(watch)
-    if place.first:
-        _finish(run, data, parts, recipe, place, network, training, wall, cpu)
-    place.any(False)  # the others wait for the files
+            _watched(run, recipe, task, training, network)
+        else:
+            with Listener() as listener:
+                training.run(listener)
+    except Stopped as stopped:
+        raise Stopped(f"stopped after {training.done}", run.folder) from stopped
+    place.any(False)  # the other processes wait for the first one's files
     return run
 
 
-def _begin(run: Run, data: DataSet, recipe: Recipe, network: nn.Module) -> None:
-    facts = {"name": data.name, "source": data.source, "fingerprint": fingerprint(data)}
-    run.begin(
-        {"data": facts, "recipe": recipe.as_dict(), "began": time.strftime("%FT%TZ", time.gmtime())}
+def _watched(run: Run, recipe: Recipe, task: Task, training: Training, network: nn.Module) -> None:
+    """Train, then judge and write; by the first process."""
+    clock = time.monotonic() - training.seconds, time.process_time()
+    steps, epochs = training.steps, recipe.epochs
+    with Board(run.folder / "tensorboard", epochs_before=len(training.history)) as board:
+        if not training.history:
+            board.begin(network, _varied(recipe, task))
+        run.save(training.state())  # a folder that cannot be written to is found now
+        with Watch(run, Progress(steps, epochs, recipe.batch_size), board) as watch:
+            training.run(watch)
+        network.load_state_dict(training.best["weights"])
+        network.cpu()
+        temperature = 1.0
+        if task.held_out:
+            logits = logits_of(network, task.held_out.pixels)
+            temperature = fit_temperature(logits, task.held_out.labels)
+        test = task.test
+        judged = judge(network, test.pixels, test.labels, temperature, task.data.labels)
+        wall, cpu = time.monotonic() - clock[0], time.process_time() - clock[1]
+        board.end(judged, test.pixels)
+    write_plots(run.folder, judged, task.data.test[0], training.history)
+    checkpoint = Checkpoint(
+        weights=network.state_dict(),
+        recipe=recipe.as_dict(),
+        labels=tuple(task.data.labels),
+        temperature=temperature,
+        data_set=_facts(task),
+        evaluation=judged.evaluation(),
+        git_commit=git_commit(),
+        libraries=library_versions("torch", "numpy", "scikit-learn"),
     )
+    run.finish(
+        checkpoint,
+        task.data.test,
+        training.history,
+        **measured_of(judged),
+        best_epoch=training.best["epoch"],
+        parameters=parameters_of(network),
+        device=task.place.name,
+        threads=torch.get_num_threads(),
+        wall_seconds=wall,
+        cpu_seconds=cpu,
+    )
+    say(task.place, f"{summary(judged)}, in {wall:.0f} s ({cpu:.0f} s of CPU time).\n"
+                    f"Plots and checkpoint: {run.folder}")  # fmt: skip
+
+
+def _begin(run: Run, recipe: Recipe, task: Task, network: nn.Module) -> None:
+    data = task.data
+    run.begin({
+        "data": {"wanted": data.wanted, "source": data.source, "fingerprint": fingerprint(data)},
+        "recipe": recipe.as_dict(),
+        "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    })  # fmt: skip
     # Weights, their average, the best and two of the optimiser, twice while a file is replaced.
     run.check_room(parameters_of(network) * 4 * 10 + data.test[0].nbytes)
 
 
-def _network(recipe: Recipe, classes: int, place: Place) -> Network:
+def _network(recipe: Recipe, task: Task) -> nn.Module:
     torch.manual_seed(recipe.seed)
     network = build(
         recipe.network,
-        classes=classes,
+        classes=len(task.data.labels),
         dropout1=recipe.dropout1,
         dropout2=recipe.dropout2,
         width=recipe.width,
     )
     if recipe.pretrained:
         load_pretrained(network, Path(recipe.pretrained), recipe.network)
+    return _placed(network, task.place)
+
+
+def _teacher(run: Run, number: int, recipe: Recipe, task: Task) -> nn.Module:
+    """A network trained first, in the run's own folder, with the same data and held-out part."""
+    teacher = run.teacher(number)
+    if not task.place.shared(teacher.ended):
+        say(task.place, f"Teacher {number} of {recipe.teachers}")
+        _train(teacher, recipe.of_teacher(number), task)
+    return _placed(teacher.checkpoint().build(), task.place)
+
+
+def _placed(network: nn.Module, place: Place) -> nn.Module:
+    # Convolutions over channels-last tensors take half the CPU time.
     return network.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
-def _teacher(
-    run: Run, number: int, data: DataSet, parts: Parts, recipe: Recipe, place: Place
-) -> nn.Module:
-    """A bigger network, trained with the same recipe and held-out part into the run's own folder."""
-    own = Recipe.made_of(recipe.as_dict(), {
-        "network": recipe.teacher_network,
-        "width": recipe.teacher_width,
-        "epochs": recipe.teacher_epochs,
-        "dropout1": None,
-        "dropout2": None,
-        "learning_rate": None,
-        "label_smoothing": 0.0,  # soft labels from a teacher should be its doubts, not ours
-        "pretrained": "",
-        "teachers": 0,
-        "seed": recipe.seed + 1000 * number,
-    })  # fmt: skip
-    teacher = run.teacher(number)
-    if not teacher.ended:
-        say(place, f"\nTeacher {number} of {recipe.teachers}")
-        _train(teacher, data, parts, own, place)
-    network = teacher.checkpoint().build()
-    return network.to(place.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
+def _varied(recipe: Recipe, task: Task) -> Tensor:
+    """Training pictures as the network will see them, (n, 1, 28, 28)."""
+    random = torch.Generator(task.place.device).manual_seed(recipe.seed)
+    return augment(as_ink(task.learn.pixels[:PICTURES]).to(task.place.device), recipe, random)
 
 
-def _finish(
-    run: Run,
-    data: DataSet,
-    parts: Parts,
-    recipe: Recipe,
-    place: Place,
-    network: nn.Module,
-    training: Training,
-    wall: float,
-    cpu: float,
-) -> None:
-    """Calibrate, judge on the test set and write everything; the first process only."""
-    network.load_state_dict(training.best["weights"])
-    network.cpu()
-    temperature = 1.0
-    if parts.held_out:
-        temperature = fit_temperature(
-            logits_of(network, parts.held_out.pixels), parts.held_out.labels
-        )
-    judged = judge(network, parts.test.pixels, parts.test.labels, temperature, data.labels)
-    wall, cpu = time.monotonic() - wall, time.process_time() - cpu
-    checkpoint = Checkpoint(
-        weights=network.state_dict(),
-        recipe=recipe.as_dict(),
-        labels=tuple(data.labels),
-        temperature=temperature,
-        data_set=DataFacts(
-            name=data.name,
-            source=data.source,
-            train=len(parts.learn),
-            validation=len(parts.held_out) if parts.held_out else 0,
-            test=len(parts.test),
-        ),
-        evaluation=judged.evaluation(),
-        git_commit=git_commit(),
-        libraries=library_versions("torch", "numpy", "scikit-learn"),
-    )
-    write_plots(run.folder, judged, data.test[0], training.history)
-    write_board(run.folder, network, judged, data.test[0])
-    run.finish(
-        checkpoint,
-        data.test,
-        training.history,
-        **measured_of(judged),
-        best_epoch=training.best["epoch"],
-        parameters=parameters_of(network),
-        device=place.name,
-        threads=torch.get_num_threads(),
-        wall_seconds=wall,
-        cpu_seconds=cpu,
-    )
-
-
-def _parts(data: DataSet, recipe: Recipe) -> Parts:
+def _task(data: DataSet, recipe: Recipe, place: Place) -> Task:
     learn, held_out = split(_part(*data.train), recipe)
-    return Parts(learn, held_out, _part(*data.test))
+    return Task(data, learn, held_out, _part(*data.test), place)
+
+
+def _facts(task: Task) -> DataFacts:
+    return DataFacts(
+        name=task.data.name,
+        source=task.data.source,
+        train=len(task.learn),
+        validation=len(task.held_out) if task.held_out else 0,
+        test=len(task.test),
+    )
 
 
 def _part(pixels: object, labels: object) -> Part:

@@ -11,33 +11,24 @@ from typing import Self
 
 from torch import Tensor, nn
 
+from training.board import Board
 from training.loop import State
 from training.progress import Epoch, Progress
-from training.recipe import Recipe
 from training.run import Run
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Watch:
-    """Shows and keeps what happens in a training; with no run, only listens to signals."""
+class Listener:
+    """Knows whether the training was asked to stop; in processes beside the first, that is all."""
 
-    def __init__(self, run: Run | None, recipe: Recipe, steps: int) -> None:
-        self._run = run
+    def __init__(self) -> None:
         self._asked = False
-        self._progress = None
-        if run:
-            self._progress = Progress(
-                steps=steps, epochs=recipe.epochs, batch_size=recipe.batch_size
-            )
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
         for number in SIGNALS:
-            before = signal.signal(number, self._ask)
-            self._open.callback(signal.signal, number, before)
-        if self._progress:
-            self._open.enter_context(self._progress)
+            self._open.callback(signal.signal, number, signal.signal(number, self._ask))
         return self
 
     def __exit__(
@@ -56,14 +47,29 @@ class Watch:
     def asks_to_stop(self) -> bool:
         return self._asked
 
-    def step(self, done: int, means: Tensor) -> None:
-        if self._progress:
-            self._progress.step(done, means)
+    def step(self, done: int, means: Tensor) -> None: ...
+    def epoch(self, epoch: Epoch, network: nn.Module) -> None: ...
+    def save(self, state: State) -> None: ...
 
-    def epoch(self, epoch: Epoch, network: nn.Module, improved: bool) -> None:
-        if self._progress:
-            self._progress.epoch(epoch)
+
+class Watch(Listener):
+    """Shows and keeps what happens."""
+
+    def __init__(self, run: Run, progress: Progress, board: Board) -> None:
+        super().__init__()
+        self._run, self._progress, self._board = run, progress, board
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self._open.enter_context(self._progress)
+        return self
+
+    def step(self, done: int, means: Tensor) -> None:
+        self._progress.step(done, means)
+
+    def epoch(self, epoch: Epoch, network: nn.Module) -> None:
+        self._progress.epoch(epoch)
+        self._board.epoch(epoch, network)
 
     def save(self, state: State) -> None:
-        if self._run:
-            self._run.save(state)
+        self._run.save(state)
