@@ -8,7 +8,6 @@ torchrun --nproc_per_node=2 -m training ...    in two processes
 """
 
 import logging
-import os
 import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
@@ -19,6 +18,7 @@ from training.idx import BadData
 from training.loop import Stopped
 from training.recipe import PRESETS, BadRecipe, Recipe
 from training.run import BadRun, Run
+from training.settings import mnist_dir
 from training.train import resume, train_into
 
 COMMANDS = {"evaluate": evaluate, "compare": compare}
@@ -29,7 +29,7 @@ def main(words: list[str] | None = None) -> int:
     words = sys.argv[1:] if words is None else words
     try:
         if words and words[0] in COMMANDS:
-            COMMANDS[words[0]](words[1:], _data_set)
+            COMMANDS[words[0]](words[1:], mnist_dir())
         else:
             _train(_parser().parse_args(words))
     except (BadData, BadRecipe, BadRun, OSError) as error:
@@ -64,8 +64,7 @@ def _train(arguments: Namespace) -> None:
 
 
 def _data_set(wanted: str | None) -> DataSet:
-    mnist_dir = os.environ.get("MNIST_DIR")
-    return find_data_set(wanted, mnist_dir=Path(mnist_dir) if mnist_dir else None)
+    return find_data_set(wanted, mnist_dir=mnist_dir())
 
 
 def _parser() -> ArgumentParser:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from training.embedded import EMBEDDED_RECIPE, embedded_digits
 from training.fetch import SOURCES, fetch
 from training.idx import BadData
-from training.own import Part, read_idx, read_own
+from training.own import Part, read_idx, read_own, read_test
 
 Pixels = NDArray[np.uint8]  # (n, 28, 28), 0 = paper, 255 = ink
 Labels = NDArray[np.uint8]  # (n,)
@@ -86,6 +86,25 @@ def find_data_set(
         train=train,
         test=test,
     )
+
+
+def find_test_pictures(
+    wanted: str, labels: Sequence[str], *, mnist_dir: Path | None = None, root: Path = ROOT
+) -> tuple[str, Part]:
+    """Name and test part of a data set or a folder, whose classes must be those of `labels`.
+
+    A folder with pictures of some of the classes will do: all of them are taken.
+    """
+    if wanted not in NAMES and Path(wanted).is_dir():
+        folder = Path(wanted)
+        return folder.resolve().name, read_test(folder, tuple(labels))
+    data = find_data_set(wanted, mnist_dir=mnist_dir, root=root)
+    if tuple(data.labels) != tuple(labels):
+        raise BadData(
+            f"{wanted} has the classes {', '.join(data.labels)}; the run tells apart "
+            f"{', '.join(labels)}"
+        )
+    return data.name, data.test
 
 
 def read_mnist(folder: Path) -> DataSet:

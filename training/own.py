@@ -43,6 +43,21 @@ def read_own(folder: Path) -> tuple[tuple[str, ...], Part, Part]:
     return _read_pictures(folder)
 
 
+def read_test(folder: Path, names: tuple[str, ...]) -> Part:
+    """What `folder` has to judge by: its test part, or all its pictures if it has no parts."""
+    if any(idx.find(folder, file) for file in FILES):
+        return read_idx(folder, names=names)[2]
+    if (folder / "test").is_dir():
+        folder = folder / "test"
+    found = _classes(folder, least=1)
+    if strangers := set(found) - set(names):
+        raise BadData(
+            f"{folder} has pictures of {', '.join(sorted(strangers))}; known are {', '.join(names)}"
+        )
+    pixels, labels = _read_part(folder, found)
+    return pixels, np.array([names.index(name) for name in found], np.uint8)[labels]
+
+
 # ---- IDX --------------------------------------------------------------------------------------
 
 
@@ -115,11 +130,11 @@ def _read_pictures(folder: Path) -> tuple[tuple[str, ...], Part, Part]:
     return names, train, test
 
 
-def _classes(folder: Path) -> tuple[str, ...]:
+def _classes(folder: Path, least: int = 2) -> tuple[str, ...]:
     names = tuple(sorted(path.name for path in folder.iterdir() if _is_class(path)))
-    if not 2 <= len(names) <= CLASSES:
+    if not least <= len(names) <= CLASSES:
         raise BadData(
-            f"{folder} must hold a folder of pictures for each class, 2 to {CLASSES} of them, or "
+            f"{folder} must hold a folder of pictures for each class, {least} to {CLASSES} of them, or "
             f"MNIST's four files ({', '.join(FILES)}); it has {len(names)} folders"
         )
     return names

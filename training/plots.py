@@ -9,21 +9,25 @@
 Figures are drawn without pyplot: nothing is kept open, and no display is needed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
+from torch import Tensor
 
-from training.evaluate import BINS, Judged, reliability
+from training.corruptions import corrupted
+from training.evaluate import BINS, Judged, as_ink, reliability
 from training.progress import Epoch
 
 DPI = 120
 BLUE, ORANGE, GREEN, RED, GREY = "#2f6db5", "#e07b22", "#2e8b57", "#c8372d", "#8a8f98"
+SIDE = 28  # pixels
 MOST_NAMED = 30  # classes whose names fit beside a matrix
 
 Pixels = NDArray[np.uint8]  # (n, 28, 28)
@@ -139,21 +143,25 @@ def misclassified(judged: Judged, pixels: Pixels, count: int = 30) -> Figure:
 
 
 def _sheet(judged: Judged, pixels: Pixels, order: NDArray[np.int64], title: str) -> Figure:
-    columns = 10
+    """Pictures side by side with what was said above each: one image, much faster than thirty."""
+    columns, wide, high = 10, SIDE + 8, SIDE + 14  # pixels of a cell
     rows = max(1, -(-len(order) // columns))
-    figure = _figure(11, 0.6 + 1.45 * rows)
+    sheet = np.full((rows * high, columns * wide), 255, np.uint8)
+    figure = _figure(11, 0.5 + 1.28 * rows)
+    axes = figure.subplots()
     probabilities = judged.probabilities.numpy()
-    grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
-    for axes in grid:
-        axes.axis("off")
-    for axes, number in zip(grid, order, strict=False):
+    for place, number in enumerate(order):
+        top, left = place // columns * high + 12, place % columns * wide + 4
+        sheet[top : top + SIDE, left : left + SIDE] = 255 - pixels[number]
         answer, label = int(judged.answers[number]), int(judged.labels[number])
-        axes.imshow(255 - pixels[number], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         words = f"{judged.names[answer]}  {probabilities[number, answer]:.1%}"
         if answer != label:
             words += f"\nis {judged.names[label]}  {probabilities[number, label]:.1%}"
-        axes.set_title(words, fontsize=8, color=GREEN if answer == label else RED, pad=3)
-    figure.suptitle(title, fontsize=11)
+        axes.text(left + SIDE / 2, top - 1, words, ha="center", va="bottom", fontsize=8,
+                  color=GREEN if answer == label else RED)  # fmt: skip
+    axes.imshow(sheet, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    axes.axis("off")
+    axes.set_title(title, fontsize=11)
     return figure
 
 
@@ -189,6 +197,22 @@ def reliability_diagram(judged: Judged) -> Figure:
     pairs[0, 0].set_ylabel("right")
     pairs[1, 0].set_ylabel("of answers")
     pairs[0, 0].legend(frameon=False, loc="upper left")
+    return figure
+
+
+def corruption_sheet(pixels: Tensor, accuracies: Mapping[str, float]) -> Figure:
+    """A row of the first test pictures under each corruption, with the fraction read right."""
+    columns = min(12, len(pixels))
+    ink = as_ink(pixels[:columns])  # (n, 1, 28, 28)
+    rows = list(accuracies.items())
+    figure = _figure(1.9 + 0.7 * columns, 0.72 * len(rows))
+    for axes, (name, accuracy) in zip(figure.subplots(len(rows), 1), rows, strict=True):
+        strip = torch.cat(list(corrupted(name, ink)[:, 0]), 1)  # (28, n * 28)
+        axes.imshow(1 - strip, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axes.set_ylabel(f"{name}\n{accuracy:.1%}", rotation=0, ha="right", va="center", fontsize=9)
+        axes.set_xticks([], [])
+        axes.set_yticks([], [])
+        axes.spines[:].set_visible(False)
     return figure
 
 

@@ -1,7 +1,7 @@
 """What a training leaves behind: one folder that holds all that export needs.
 
     runs/<id>/run.json              what is trained on what; written first
-              last.pt               after each epoch: all that `--resume` needs, gone at the end
+              last.pt               after each epoch: all that `--resume` needs, the best weights so far
               metrics.jsonl         one line an epoch, written as it ends
               checkpoint.pt         weights, recipe, labels, temperature, evaluation
               test_set.npz          the pictures it was judged by: export proves itself on them
@@ -182,6 +182,19 @@ class Run:
         state: dict[str, Any] = load(self.folder / LAST)
         return state
 
+    def pack(self, path: Path) -> None:
+        """Keep what `state` and `facts` say in one file."""
+        packed = {"facts": json.dumps(self.facts()), "state": self.state()}
+        _replace(path, lambda aside: torch.save(packed, aside))
+
+    def unpack(self, path: Path) -> None:
+        """Take up in this folder what another run's `pack` has kept."""
+        packed = load(path)
+        if not isinstance(packed, dict) or set(packed) != {"facts", "state"}:
+            raise BadRun(f"{path} holds no training that could go on: save_checkpoint writes one")
+        self.begin(json.loads(packed["facts"]))
+        self.save(packed["state"])
+
     # ---- at its end -----------------------------------------------------------------------------
 
     def finish(
@@ -199,7 +212,6 @@ class Run:
         text = json.dumps(facts | measured | {"history": epochs}, indent=2) + "\n"
         _replace_text(self.folder / METRICS, text)
         checkpoint.save(self.folder / CHECKPOINT)
-        (self.folder / LAST).unlink(missing_ok=True)
         _replace_text(self.folder.parent / "latest", self.id + "\n")
 
     def checkpoint(self) -> Checkpoint:

@@ -41,16 +41,17 @@ class Task:
     place: Place
 
 
-def train_into(runs: Path, data: DataSet, recipe: Recipe) -> Run:
-    """Train on `data` and leave a finished run, the latest, under `runs`.
+def train_into(runs: Path, data: DataSet, recipe: Recipe, run: Run | None = None) -> Run:
+    """Train on `data` and leave a finished run, the latest, under `runs`; in `run` if it is given.
 
     Raises BadRecipe for what the data or the machine does not allow, before a folder is made, and
     Stopped after Ctrl-C, when the run can be gone on with.
     """
     with place_of(recipe) as place:
         task = _task(data, recipe, place)
-        folder = place.shared(Run.create(runs).folder if place.first else Path())
-        return _train(Run(folder), recipe, task)
+        if run is None:
+            run = Run(place.shared(Run.create(runs).folder if place.first else Path()))
+        return _train(run, recipe, task)
 
 
 def resume(run: Run, data: DataSet) -> Run:

@@ -5,6 +5,7 @@ ends it at once.
 """
 
 import signal
+import threading
 from contextlib import ExitStack
 from types import FrameType, TracebackType
 from typing import Self
@@ -27,6 +28,8 @@ class Listener:
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
+        if threading.current_thread() is not threading.main_thread():
+            return self  # only the main thread hears signals
         for number in SIGNALS:
             self._open.callback(signal.signal, number, signal.signal(number, self._ask))
         return self
