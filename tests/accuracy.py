@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from contract.store import Store
 from tests.service.running import Service
-from training.data import read_folder
+from training.data import read_mnist
 from training.evaluate import logits_of
 from training.run import Run
 
@@ -59,7 +59,7 @@ def main() -> int:
 
 def test_set(run: Run) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     folder = os.environ.get("MNIST_DIR")
-    return read_folder(Path(folder), name="mnist", checked=True).test if folder else run.test_set()
+    return read_mnist(Path(folder)).test if folder else run.test_set()
 
 
 def posted(service: Service, pictures: Iterable[NDArray[np.uint8]]) -> NDArray[np.int64]:

@@ -11,13 +11,15 @@ import pytest
 from contract.store import Store, Version
 from export.__main__ import export
 from tests.service.running import Service
-from training.__main__ import train_into
 from training.data import DIGITS, DataSet
 from training.embedded import written_digits
 from training.recipe import Recipe
 from training.run import Run
+from training.train import train_into
 
-RECIPE = Recipe(epochs=6, batch_size=32, rotation=0, scale=0, shear=0, shift=0, threads=1)
+RECIPE = Recipe(
+    epochs=6, batch_size=32, rotation=0, scale=0, shear=0, shift=0, spoiled=0, threads=1
+)
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +27,7 @@ def small_data() -> DataSet:
     """600 pictures to learn from, 200 to be judged by."""
     pixels, labels = written_digits()
     return DataSet(
+        wanted="small",
         name="small",
         source="scikit-learn",
         labels=DIGITS,

@@ -12,7 +12,10 @@ ROOT = Path(__file__).parent.parent
 # package: everything beside itself and the standard library that it may import
 MAY_IMPORT = {
     "contract": {"pydantic"},
-    "training": {"contract", "numpy", "pydantic", "rich", "sklearn", "torch", "torchvision"},
+    "training": {
+        "PIL", "contract", "matplotlib", "numpy", "pydantic", "rich", "sklearn", "torch",
+        "torchvision",
+    },
     # of training only what describes a run and builds its network: see EXPORT_MAY_USE
     "export": {"contract", "training", "PIL", "numpy", "onnx", "onnxruntime", "torch"},
     "service": {

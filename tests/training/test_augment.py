@@ -1,6 +1,6 @@
-"""Augmentation bends pictures within its knobs, and leaves alone what they leave at 0."""
+"""Augmentation bends and spoils pictures within its knobs, and leaves alone what they leave at 0."""
 
-from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +9,9 @@ from torch import Tensor
 from training.augment import augment
 from training.recipe import Recipe
 
-STILL = Recipe(rotation=0, scale=0, aspect=0, shear=0, shift=0, elastic=0, stroke=0)
+STILL: dict[str, Any] = dict.fromkeys(
+    ("rotation", "scale", "aspect", "shear", "shift", "elastic", "stroke", "spoiled"), 0.0
+)
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def ink() -> Tensor:
 
 
 def bent(ink: Tensor, **knobs: float) -> Tensor:
-    return augment(ink, replace(STILL, **knobs), torch.Generator().manual_seed(0))  # type: ignore[arg-type]
+    return augment(ink, Recipe.made_of(STILL, knobs), torch.Generator().manual_seed(0))
 
 
 def centre(ink: Tensor) -> Tensor:
@@ -32,7 +34,7 @@ def centre(ink: Tensor) -> Tensor:
 
 
 def test_with_every_knob_at_zero_pictures_stay_as_they_are(ink: Tensor) -> None:
-    torch.testing.assert_close(bent(ink), ink, atol=1e-5, rtol=0)
+    assert torch.equal(bent(ink), ink)
 
 
 def test_shift_moves_each_picture_its_own_way_and_no_farther_than_allowed(ink: Tensor) -> None:
@@ -54,13 +56,39 @@ def test_scale_and_stroke_change_the_amount_of_ink_both_ways(ink: Tensor, knob: 
     assert amount.max() > 1.1
 
 
+def test_only_the_fraction_asked_for_is_spoiled(ink: Tensor) -> None:
+    changed = (bent(ink, spoiled=0.25) != ink).flatten(1).any(1)
+    assert changed.tolist() == [True] * 4 + [False] * 12
+
+
+def test_contrast_makes_paper_grey_and_ink_paler(ink: Tensor) -> None:
+    grey = bent(ink, spoiled=1, contrast=0.6, noise=0, erasing=0)
+    assert grey[:, :, :5].mean() > 0.05  # the paper
+    assert grey[:, :, 8:20, 13:15].mean() < 0.95  # the bar
+    assert (grey[:, :, 8:20, 13:15].mean() > grey[:, :, :5].mean()).item()
+
+
+def test_noise_changes_pixels_by_no_more_than_its_spread_allows(ink: Tensor) -> None:
+    noisy = bent(ink, spoiled=1, noise=0.2, contrast=0, erasing=0) - ink
+    assert 0.02 < noisy.abs().mean() < 0.2
+
+
+def test_erasing_takes_one_rectangle_of_at_most_its_part_of_the_sheet(ink: Tensor) -> None:
+    lost = bent(ink, spoiled=1, erasing=0.2, contrast=0, noise=0) != ink
+    assert lost.flatten(1).float().mean(1).max() <= 0.25  # whole pixels may round it up
+    assert lost.flatten(1).any(1).float().mean() > 0.5
+
+
 def test_ink_stays_within_its_range(ink: Tensor) -> None:
-    wild = bent(ink, rotation=15, scale=0.25, aspect=0.3, shear=0.4, shift=2, elastic=0.8, stroke=1)
+    wild = bent(
+        ink, rotation=15, scale=0.25, aspect=0.3, shear=0.4, shift=2, elastic=0.8, stroke=1,
+        spoiled=1, contrast=0.9, noise=1, erasing=0.5,
+    )  # fmt: skip
     assert wild.min() >= 0
     assert wild.max() <= 1
     assert wild.shape == ink.shape
 
 
 def test_the_same_seed_gives_the_same_pictures(ink: Tensor) -> None:
-    knobs = {"rotation": 10.0, "elastic": 1.0, "stroke": 1.0}
+    knobs = {"rotation": 10.0, "elastic": 1.0, "stroke": 1.0, "spoiled": 0.5}
     assert torch.equal(bent(ink, **knobs), bent(ink, **knobs))

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from training.data import FILES, DataSet, embedded, find_data_set, read_folder
+from training.data import MNIST_MD5, DataSet, embedded, find_data_set, read_mnist
 from training.embedded import EMBEDDED_RECIPE
 from training.idx import BadData
-from training.recipe import Recipe
 
 PICTURES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 
@@ -29,20 +28,20 @@ def folder(tmp_path: Path) -> Path:
     random = np.random.default_rng(0)
     for part, n in (("train", 40), ("t10k", 20)):
         pixels = random.integers(0, 256, (n, 28, 28), np.uint8)
-        labels = random.integers(0, 10, n, np.uint8)
+        labels = (np.arange(n) % 10).astype(np.uint8)
         (tmp_path / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(pixels)))
         (tmp_path / f"{part}-labels-idx1-ubyte").write_bytes(idx(labels))
     return tmp_path
 
 
 def own(folder: Path) -> DataSet:
-    return find_data_set(own=folder)
+    return find_data_set(folder)
 
 
 def test_own_data_is_read_plain_or_gzipped_and_named_after_its_folder(folder: Path) -> None:
     data = own(folder)
     assert data.name == folder.name
-    assert data.recipe == Recipe()
+    assert data.labels == tuple("0123456789")
     assert data.train[0].shape == (40, 28, 28)
     assert data.test[1].shape == (20,)
 
@@ -57,7 +56,7 @@ def test_files_that_are_not_mnist_are_named_with_both_checksums(folder: Path) ->
     with pytest.raises(BadData) as bad:
         find_data_set(mnist_dir=folder)
     assert PICTURES in str(bad.value)
-    assert FILES[PICTURES][1] in str(bad.value)
+    assert MNIST_MD5[PICTURES] in str(bad.value)
     assert "is damaged" in str(bad.value)
 
 
@@ -85,9 +84,19 @@ def test_damaged_pictures_are_refused(folder: Path, content: bytes, complaint: s
         own(folder)
 
 
-def test_labels_beyond_nine_are_refused(folder: Path) -> None:
-    (folder / LABELS).write_bytes(idx(np.full(40, 10, np.uint8)))
-    with pytest.raises(BadData, match="labels must be 0 to 9"):
+def test_classes_are_as_many_as_the_labels_and_named_by_labels_txt(folder: Path) -> None:
+    (folder / LABELS).write_bytes(idx(np.arange(40, dtype=np.uint8) % 12))
+    assert len(own(folder).labels) == 12
+    (folder / "labels.txt").write_text("".join(f"kind {k}\n" for k in range(12)))
+    assert own(folder).labels[11] == "kind 11"
+    (folder / "labels.txt").write_text("one\ntwo\n")
+    with pytest.raises(BadData, match="has a label 11, but the classes are 0 to 1"):
+        own(folder)
+
+
+def test_a_class_without_a_picture_to_learn_from_is_named(folder: Path) -> None:
+    (folder / LABELS).write_bytes(idx(np.arange(40, dtype=np.uint8) % 9))
+    with pytest.raises(BadData, match="no picture to learn from of class 9"):
         own(folder)
 
 
@@ -111,8 +120,8 @@ def test_without_mnist_and_network_the_embedded_digits_are_used_and_said_loudly(
 
     monkeypatch.setattr(socket, "getaddrinfo", offline)
     with caplog.at_level(logging.WARNING, logger="training"):
-        data = find_data_set(raw=tmp_path / "data/MNIST/raw")
-    assert data.name == "embedded-digits"
+        data = find_data_set(root=tmp_path)
+    assert data.name == "digits"
     assert data.recipe == EMBEDDED_RECIPE
     assert "MNIST IS NOT AT HAND" in caplog.text
     assert "MNIST_DIR=" in caplog.text
@@ -136,6 +145,6 @@ MNIST = Path(os.environ.get("MNIST_DIR", "data/MNIST/raw"))
     not any(MNIST.glob("train-images*")), reason="MNIST is not on this machine: set MNIST_DIR"
 )
 def test_mnist_itself_is_accepted() -> None:
-    data = read_folder(MNIST, name="mnist", checked=True)
+    data = read_mnist(MNIST)
     assert data.train[0].shape == (60_000, 28, 28)
     assert data.test[0].shape == (10_000, 28, 28)

@@ -1,0 +1,141 @@
+"""A run folder that is missing, unfinished, damaged or of something else says so by name."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from training.model import NETWORKS, build
+from training.pretrained import load_pretrained
+from training.run import BadRun, Checkpoint, Run
+
+
+def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path: Path) -> None:
+    assert len({Run.create(tmp_path).folder for _ in range(5)}) == 5
+
+
+def test_without_a_finished_run_one_is_told_to_train(tmp_path: Path) -> None:
+    Run.create(tmp_path)
+    with pytest.raises(BadRun, match="holds no finished run: train one first"):
+        Run.latest(tmp_path)
+
+
+def test_the_checkpoint_loads_without_running_code(run: Run) -> None:
+    facts = torch.load(run.folder / "checkpoint.pt", weights_only=True)
+    assert facts["recipe"]["epochs"] == 6
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (None, "did not end"),
+        (b"", "is damaged"),
+        (b"PK\x03\x04 half a file", "is damaged"),
+        (b"hello world", "is damaged"),
+        (b"\x80\x02.", "is damaged"),
+    ],
+    ids=["missing", "empty", "cut", "text", "half a pickle"],
+)
+def test_a_damaged_checkpoint_is_named(
+    tmp_path: Path, content: bytes | None, complaint: str
+) -> None:
+    run = Run.create(tmp_path)
+    if content is not None:
+        (run.folder / "checkpoint.pt").write_bytes(content)
+    with pytest.raises(BadRun, match=rf"checkpoint\.pt .*{complaint}"):
+        run.checkpoint()
+
+
+def test_a_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
+    run = Run.create(tmp_path)
+    torch.save({"model": {}}, run.folder / "checkpoint.pt")
+    with pytest.raises(BadRun, match=r"is not a checkpoint of this project: see .*weights"):
+        run.checkpoint()
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda c: {"recipe": c.recipe | {"network": "huge"}}, "of a network 'huge'; known are: c"),
+        (lambda c: {"recipe": c.recipe | {"network": "mlp"}}, "weights are not mlp's"),
+        (lambda c: {"weights": {}}, "weights are not compact's"),
+        (lambda c: {"labels": ("a", "b")}, "weights are not compact's"),
+        (lambda c: {"recipe": {"network": "compact"}}, "weights are not compact's: 'dropout1'"),
+    ],
+    ids=["unknown network", "another network", "no weights", "other labels", "no recipe"],
+)
+def test_a_checkpoint_of_another_network_says_so(
+    run: Run, change: Callable[[Checkpoint], dict[str, object]], complaint: str
+) -> None:
+    checkpoint = run.checkpoint()
+    with pytest.raises(BadRun, match=complaint):
+        checkpoint.model_copy(update=change(checkpoint)).build()
+
+
+@pytest.mark.parametrize("shape", [(0, 28, 28), (3, 27, 28), (3,)])
+def test_a_test_set_of_another_shape_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    run = Run.create(tmp_path)
+    pixels, labels = np.zeros(shape, np.uint8), np.zeros(shape[0], np.uint8)
+    np.savez(run.folder / "test_set.npz", pixels=pixels, labels=labels)
+    with pytest.raises(BadRun, match=r"test_set\.npz holds uint8 .* not uint8 \(n, 28, 28\)"):
+        run.test_set()
+
+
+@pytest.mark.parametrize("name", ["metrics", "facts"])
+def test_a_run_without_its_papers_says_which(tmp_path: Path, name: str) -> None:
+    run = Run.create(tmp_path)
+    with pytest.raises(BadRun, match="is not there"):
+        getattr(run, name)()
+    for file in ("training_metrics.json", "run.json"):
+        (run.folder / file).write_text("{")
+    with pytest.raises(BadRun, match="is damaged"):
+        getattr(run, name)()
+
+
+# ---- weights of somebody else -----------------------------------------------------------------------
+
+
+def network(name: str = "resnet18", classes: int = 10) -> torch.nn.Module:
+    kind = NETWORKS[name]
+    return build(name, classes=classes, dropout1=kind.dropout1, dropout2=kind.dropout2)
+
+
+def test_torchvisions_own_weights_fit_resnet18_all_but_the_last_layer(tmp_path: Path) -> None:
+    from training.vision import torchvision
+
+    theirs = torchvision().models.resnet18(weights=None)  # three colours, 1,000 classes
+    torch.save(theirs.state_dict(), tmp_path / "resnet18.pth")
+    ours = network().eval()
+    load_pretrained(ours, tmp_path / "resnet18.pth", "resnet18")
+    theirs.eval()
+    theirs.fc = torch.nn.Identity()
+    ours.layers.fc = torch.nn.Identity()
+    gray = torch.rand(2, 1, 28, 28)
+    with torch.no_grad():
+        assert torch.allclose(ours.layers(gray), theirs(gray.expand(-1, 3, -1, -1)), atol=1e-4)
+
+
+def test_a_checkpoint_for_other_classes_gives_all_but_its_last_layer(
+    run: Run, tmp_path: Path
+) -> None:
+    letters = network("compact", classes=26)
+    before = {name: value.clone() for name, value in letters.state_dict().items()}
+    load_pretrained(letters, run.folder / "checkpoint.pt", "compact")
+    after, theirs = letters.state_dict(), run.checkpoint().weights
+    first, *_, last = after
+    assert torch.equal(after[first], theirs[first])
+    assert torch.equal(after[last], before[last])
+
+
+def test_weights_of_another_network_are_refused_by_name(run: Run) -> None:
+    with pytest.raises(BadRun, match=r"checkpoint\.pt is of another network than mlp: see layers"):
+        load_pretrained(network("mlp"), run.folder / "checkpoint.pt", "mlp")
+
+
+@pytest.mark.parametrize("content", [{"epoch": 3}, [1, 2], {}], ids=str)
+def test_a_file_without_weights_is_refused(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "other.pt")
+    with pytest.raises(BadRun, match=r"other\.pt holds no weights"):
+        load_pretrained(network("mlp"), tmp_path / "other.pt", "mlp")

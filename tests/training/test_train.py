@@ -1,0 +1,312 @@
+"""Training learns, repeats itself bit for bit, can stop and go on, and leaves all there is to know."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.conftest import RECIPE
+from training.data import DataSet
+from training.evaluate import logits_of
+from training.loop import Stopped
+from training.recipe import OPTIMISERS, SCHEDULES, BadRecipe, Recipe
+from training.run import BadRun, Run
+from training.train import resume, train_into
+
+ROOT = Path(__file__).parent.parent.parent
+SHORT = replace(RECIPE, epochs=2, plain_epochs=1)
+
+Weights = dict[str, torch.Tensor]
+
+
+@pytest.fixture
+def trained(small_data: DataSet, tmp_path: Path) -> Callable[[Recipe], Run]:
+    """Train a recipe on the small data."""
+    return lambda recipe: train_into(tmp_path / "runs", small_data, recipe)
+
+
+def weights(run: Run) -> Weights:
+    return run.checkpoint().weights
+
+
+def same(one: Weights, other: Weights) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+# ---- it learns ------------------------------------------------------------------------------------
+
+
+def test_a_small_training_learns_to_tell_digits_apart(run: Run) -> None:
+    assert run.checkpoint().evaluation.accuracy > 0.9
+
+
+@pytest.mark.parametrize("network", ["classic", "pooled", "batchnorm", "mlp", "deep"])
+def test_every_network_learns(network: str, trained: Callable[[Recipe], Run]) -> None:
+    recipe = Recipe.made_of(
+        RECIPE.as_dict(),
+        {"network": network, "epochs": 4, "dropout1": 0, "dropout2": 0, "learning_rate": None},
+    )
+    assert trained(recipe).checkpoint().evaluation.accuracy > 0.8
+
+
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_every_optimiser_learns(optimiser: str, trained: Callable[[Recipe], Run]) -> None:
+    recipe = Recipe.made_of(
+        RECIPE.as_dict(), {"optimiser": optimiser, "epochs": 4, "learning_rate": None}
+    )
+    assert trained(recipe).checkpoint().evaluation.accuracy > 0.8
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_every_schedule_moves_the_learning_rate_its_own_way(
+    schedule: str, trained: Callable[[Recipe], Run]
+) -> None:
+    recipe = replace(
+        RECIPE, schedule=schedule, epochs=5, decay_every=2, decay_factor=0.5, decay_patience=0,
+        learning_rate=0.004,
+    )  # fmt: skip
+    rates = [epoch["learning_rate"] / 0.004 for epoch in trained(recipe).metrics()["history"]]
+    expected = {
+        "none": [1, 1, 1, 1, 1],
+        "step": [1, 0.5, 0.5, 0.25, 0.25],
+        "cosine": [0.9045, 0.6545, 0.3455, 0.0955, 0],
+    }
+    if schedule in expected:
+        assert rates == pytest.approx(expected[schedule], abs=1e-3)
+    elif schedule == "one-cycle":
+        assert max(rates) > 0.9
+        assert rates[-1] < 1e-3
+    else:
+        assert all(rate in (1, 0.5, 0.25, 0.125, 0.0625) for rate in rates)
+
+
+def test_mild_learning_of_wrong_wishes_is_refused_before_a_folder_is_made(
+    small_data: DataSet, tmp_path: Path
+) -> None:
+    with pytest.raises(BadRecipe, match="--batch-size is 600, more than the 570 pictures"):
+        train_into(tmp_path / "runs", small_data, replace(RECIPE, batch_size=600))
+    if not torch.cuda.is_available():
+        with pytest.raises(BadRecipe, match="--device is cuda, but PyTorch .* finds none"):
+            train_into(tmp_path / "runs", small_data, replace(RECIPE, device="cuda"))
+        with pytest.raises(BadRecipe, match="--mixed-precision is for CUDA, .* is cpu here"):
+            train_into(tmp_path / "runs", small_data, replace(RECIPE, mixed_precision=True))
+    assert not (tmp_path / "runs").exists()
+
+
+# ---- the same again -------------------------------------------------------------------------------
+
+
+def test_the_same_seed_gives_the_same_weights_bit_for_bit(trained: Callable[[Recipe], Run]) -> None:
+    recipe = replace(SHORT, rotation=10, elastic=0.5, spoiled=0.25)
+    assert same(weights(trained(recipe)), weights(trained(recipe)))
+
+
+def test_another_seed_gives_other_weights(trained: Callable[[Recipe], Run]) -> None:
+    assert not same(weights(trained(SHORT)), weights(trained(replace(SHORT, seed=1))))
+
+
+def test_the_held_out_pictures_follow_their_own_seed(trained: Callable[[Recipe], Run]) -> None:
+    first = trained(SHORT).metrics()["history"][0]
+    other = trained(replace(SHORT, validation_seed=1)).metrics()["history"][0]
+    assert first["validation_loss"] != other["validation_loss"]
+
+
+# ---- the best is kept -------------------------------------------------------------------------------
+
+
+def test_the_weights_kept_are_those_of_the_lowest_validation_loss(
+    trained: Callable[[Recipe], Run], small_data: DataSet
+) -> None:
+    metrics = trained(replace(SHORT, epochs=4, learning_rate=0.03, schedule="none")).metrics()
+    losses = [epoch["validation_loss"] for epoch in metrics["history"]]
+    assert metrics["best_epoch"] == losses.index(min(losses)) + 1
+
+
+def test_patience_ends_a_training_that_makes_no_progress(trained: Callable[[Recipe], Run]) -> None:
+    metrics = trained(replace(RECIPE, epochs=50, patience=2, min_delta=1.0)).metrics()
+    assert len(metrics["history"]) == 3  # the first counts as progress, then two without
+
+
+def test_without_a_validation_part_the_last_weights_are_kept_uncalibrated(
+    trained: Callable[[Recipe], Run],
+) -> None:
+    run = trained(replace(SHORT, validation=0))
+    assert run.metrics()["best_epoch"] == 2
+    assert run.metrics()["history"][0]["validation_loss"] is None
+    assert run.checkpoint().temperature == 1
+    assert run.checkpoint().data_set.train == 600
+
+
+def test_averaged_weights_are_what_is_judged_and_kept(trained: Callable[[Recipe], Run]) -> None:
+    plain, averaged = trained(SHORT), trained(replace(SHORT, ema=0.9))
+    assert not same(weights(plain), weights(averaged))
+    assert averaged.checkpoint().evaluation.accuracy > 0.7
+
+
+# ---- stopping and going on --------------------------------------------------------------------------
+
+
+class StopAfter:
+    """Presses Ctrl-C at a step, as often as the training is run."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+        self.left = steps
+        from training import watch
+
+        step = watch.Watch.step
+
+        def pressed(watch_: watch.Watch, done: int, means: torch.Tensor) -> None:
+            step(watch_, done, means)
+            self.left -= 1
+            if self.left == 0:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        monkeypatch.setattr(watch.Watch, "step", pressed)
+
+
+@pytest.mark.parametrize("steps", [1, 17, 25], ids=["first step", "end of an epoch", "within one"])
+@pytest.mark.parametrize(
+    "extra",
+    [{}, {"optimiser": "sgd", "schedule": "plateau", "ema": 0.9}, {"schedule": "step"}],
+    ids=["default", "sgd, plateau, average", "step"],
+)
+def test_a_stopped_training_goes_on_to_the_weights_it_would_have_reached(
+    steps: int,
+    extra: dict[str, Any],
+    small_data: DataSet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recipe = Recipe.made_of(SHORT.as_dict(), {"rotation": 10, "spoiled": 0.25, "epochs": 3}, extra)
+    whole = train_into(tmp_path / "whole", small_data, recipe)
+    StopAfter(monkeypatch, steps)
+    with pytest.raises(Stopped) as stopped:
+        train_into(tmp_path / "parts", small_data, recipe)
+    run = Run(stopped.value.args[1])
+    assert not run.ended
+    resume(run, small_data)
+    assert same(weights(run), weights(whole))
+    assert [e["epoch"] for e in run.metrics()["history"]] == [1, 2, 3]
+
+
+def test_a_run_that_has_ended_or_is_none_cannot_be_gone_on_with(
+    run: Run, small_data: DataSet, tmp_path: Path
+) -> None:
+    with pytest.raises(BadRun, match="has ended: there is nothing to go on with"):
+        resume(run, small_data)
+    with pytest.raises(BadRun, match=r"is no run: run\.json is not there"):
+        resume(Run(tmp_path), small_data)
+
+
+def test_going_on_with_other_pictures_is_refused_with_both_checksums(
+    small_data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    StopAfter(monkeypatch, 3)
+    with pytest.raises(Stopped) as stopped:
+        train_into(tmp_path, small_data, SHORT)
+    other = replace(small_data, test=(255 - small_data.test[0], small_data.test[1]))
+    with pytest.raises(BadRun, match=r"other pictures: .* MD5 \w{32}, the run's data had \w{32}"):
+        resume(Run(stopped.value.args[1]), other)
+
+
+def test_ctrl_c_keeps_the_state_and_says_how_to_go_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "training", "--data", "digits", "--epochs", "500",
+               "--threads", "1", "--runs", str(tmp_path)]  # fmt: skip
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("*/metrics.jsonl")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    while not next(tmp_path.glob("*/metrics.jsonl")).read_text() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    (run,) = tmp_path.glob("2*")
+    assert f"Go on with: python -m training --resume {run}" in said
+    assert (run / "last.pt").exists()
+
+
+# ---- the disk ---------------------------------------------------------------------------------------
+
+
+def test_a_disk_without_room_is_told_before_the_first_epoch(
+    trained: Callable[[Recipe], Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 0))
+    with pytest.raises(BadRun, match=r"has 0 MB free, this training needs about \d+: make room"):
+        trained(SHORT)
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_before_data_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file where the folder should be")
+    command = [sys.executable, "-m", "training", "--data", "digits", "--runs", str(tmp_path / "runs")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "runs" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# ---- teachers ---------------------------------------------------------------------------------------
+
+
+def test_a_network_learns_from_teachers_that_are_trained_first(
+    trained: Callable[[Recipe], Run],
+) -> None:
+    alone = trained(SHORT)
+    taught = trained(replace(SHORT, teachers=2, teacher_network="compact", teacher_width=1, teacher_epochs=1))
+    assert not same(weights(alone), weights(taught))
+    teachers = [taught.teacher(number) for number in (1, 2)]
+    assert all(teacher.ended for teacher in teachers)
+    assert not same(weights(teachers[0]), weights(teachers[1]))
+
+
+# ---- what is left -----------------------------------------------------------------------------------
+
+
+def test_a_run_holds_everything_that_was_measured(run: Run) -> None:
+    metrics = run.metrics()
+    lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    assert metrics["history"] == lines
+    assert metrics["recipe"] == RECIPE.as_dict()
+    assert metrics["accuracy"] == metrics["evaluation"]["accuracy"]
+    assert metrics["parameters"] == 29_434
+    assert metrics["device"] == "cpu"
+    assert metrics["data_set"]["test"] == 200
+    assert metrics["cpu_seconds"] > 0
+    assert len(metrics["evaluation"]["per_class"]) == 10
+    assert sum(row["support"] for row in metrics["evaluation"]["per_class"]) == 200
+    wrong = 200 - sum(metrics["confusion_matrix"][k][k] for k in range(10))
+    assert sum(row["times"] for row in metrics["commonest_confusions"]) <= wrong
+
+
+def test_a_run_has_all_its_pictures_and_event_files(run: Run) -> None:
+    for name in (
+        "loss_graph", "confusion_matrix", "sample_predictions", "misclassified", "reliability",
+    ):  # fmt: skip
+        picture = (run.folder / f"{name}.png").read_bytes()
+        assert picture.startswith(b"\x89PNG")
+        assert len(picture) > 5000
+    assert list((run.folder / "tensorboard").glob("events.*"))
+
+
+def test_every_knob_is_stored_in_the_checkpoint(run: Run) -> None:
+    assert run.checkpoint().recipe == RECIPE.as_dict()
+
+
+def test_a_built_checkpoint_answers_as_it_did_when_it_was_trained(run: Run) -> None:
+    checkpoint = run.checkpoint()
+    pixels, labels = run.test_set()
+    answers = logits_of(checkpoint.build(), torch.from_numpy(pixels)).argmax(1).numpy()
+    assert float((answers == labels).mean()) == pytest.approx(checkpoint.evaluation.accuracy)
