@@ -110,7 +110,7 @@ class MNISTClassifier:
     def set_scheduler(self, name: str, **options: Any) -> Self:
         """Choose how the learning rate moves: one-cycle, cosine, step, plateau or none.
 
-        Options are decay_every and decay_factor of step, decay_factor and decay_patience of plateau.
+        Options: decay_every and decay_factor of step, decay_factor and decay_patience of plateau.
         """
         knobs = self._knobs | {"schedule": name} | options
         Recipe.made_of(self._preset or {}, knobs)
@@ -147,7 +147,7 @@ class MNISTClassifier:
         """One prediction a picture, in order."""
         return self._trained().predict_batch(images)
 
-    # ---- files ----------------------------------------------------------------------------------
+    # ---- files --------------------------------------------------------------------------------
 
     def save_model(self, path: str | Path) -> None:
         """Keep the trained network in one file, which MNISTPredictor and `load_model` read."""
@@ -173,7 +173,7 @@ class MNISTClassifier:
         self._preset, self._knobs = {}, self._run.facts()["recipe"]
         return self
 
-    # ---- figures --------------------------------------------------------------------------------
+    # ---- figures ------------------------------------------------------------------------------
 
     def plot_training_history(self) -> Figure:
         """Loss, accuracy and learning rate by epoch."""
@@ -189,7 +189,7 @@ class MNISTClassifier:
         """The first test pictures with answer and confidence."""
         return plots.sample_predictions(*self._judged(), count=num_samples)
 
-    # ---- what the above is made of ------------------------------------------------------------------
+    # ---- what the above is made of ------------------------------------------------------------
 
     def _data(self) -> DataSet:
         if not isinstance(self._wanted, DataSet):

@@ -1,6 +1,6 @@
 """Random variations of a whole batch at once, as tensor operations.
 
-    ink (n, 1, 28, 28) --affine and elastic warp--> --stroke width--> --some: spoil--> ink, same shape
+    ink (n, 1, 28, 28) --affine and elastic warp--stroke width--spoil some--> ink, same shape
 
 Spoiling is for robustness: a network that has only seen clean paper answers at random on grey
 paper, in fog or under noise. It happens to a part of each batch only, so that clean pictures, which
@@ -16,6 +16,7 @@ from torch.nn import functional as F  # noqa: N812 (its usual name)
 from training.recipe import Recipe
 
 SIDE = 28  # pixels
+WARPS = ("rotation", "scale", "aspect", "shear", "shift", "elastic")  # knobs that move ink
 
 
 def augment(ink: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
@@ -24,14 +25,7 @@ def augment(ink: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
     The pictures must come in random order: the first of them are the spoiled ones. `random` must
     be of the device that `ink` is on.
     """
-    if (
-        recipe.rotation
-        or recipe.scale
-        or recipe.aspect
-        or recipe.shear
-        or recipe.shift
-        or recipe.elastic
-    ):
+    if any(getattr(recipe, knob) for knob in WARPS):
         grid = _affine(len(ink), recipe, random)
         if recipe.elastic:
             grid = grid + _elastic(len(ink), recipe.elastic, random)
@@ -78,7 +72,7 @@ def _restroke(ink: Tensor, amount: float, random: torch.Generator) -> Tensor:
     return torch.clamp((blurred - (0.5 + spread)) * 2.5 + 0.5, 0, 1)
 
 
-# ---- spoiling ---------------------------------------------------------------------------------
+# ---- spoiling --------------------------------------------------------------------------------
 
 
 def _spoil(ink: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:

@@ -27,7 +27,7 @@ class Board:
     def __init__(self, folder: Path, epochs_before: int = 0) -> None:
         """After a stop, what was written past `epochs_before` is taken back."""
         again = epochs_before + 1 if epochs_before else None
-        self._writer = SummaryWriter(str(folder), purge_step=again)  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(folder), purge_step=again)
 
     def __enter__(self) -> Self:
         return self
@@ -38,7 +38,7 @@ class Board:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
 
     def begin(self, network: nn.Module, varied: Tensor) -> None:
         """The network's graph, and ink (n, 1, 28, 28) as it is learned from."""
@@ -47,7 +47,7 @@ class Board:
             warnings.simplefilter(
                 "ignore"
             )  # TensorBoard traces the graph, which PyTorch deprecates
-            self._writer.add_graph(network, varied[:1])  # type: ignore[no-untyped-call]
+            self._writer.add_graph(network, varied[:1])
 
     def epoch(self, epoch: Epoch, network: nn.Module) -> None:
         values = {
@@ -59,9 +59,9 @@ class Board:
         }
         for name, value in values.items():
             if value is not None:
-                self._writer.add_scalar(name, value, epoch.epoch)  # type: ignore[no-untyped-call]
+                self._writer.add_scalar(name, value, epoch.epoch)
         for name, weights in network.named_parameters():
-            self._writer.add_histogram(name, weights, epoch.epoch)  # type: ignore[no-untyped-call]
+            self._writer.add_histogram(name, weights, epoch.epoch)
 
     def end(self, judged: Judged, pixels: Tensor) -> None:
         """The errors among pixels (n, 28, 28) that the network was surest of."""
@@ -71,4 +71,4 @@ class Board:
             self._pictures("misclassified", pixels[surest].unsqueeze(1) / 255)
 
     def _pictures(self, name: str, ink: Tensor) -> None:
-        self._writer.add_images(name, 1 - ink[:PICTURES].cpu())  # type: ignore[no-untyped-call]
+        self._writer.add_images(name, 1 - ink[:PICTURES].cpu())

@@ -3,7 +3,7 @@
 import json
 import sys
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ def compare(words: Sequence[str], _: Path | None) -> None:
     """A table of runs: what they reached, and the knobs in which they differ."""
     parser = ArgumentParser("python -m training compare", description=compare.__doc__)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a folder under runs/")
-    folders = parser.parse_args(words).runs
+    folders: list[Path] = parser.parse_args(words).runs
     runs = [Run(folder).metrics() for folder in folders]
     table = Table("", *(folder.name for folder in folders), box=None, pad_edge=False)
     for name, told in _COMPARED.items():
@@ -65,7 +65,7 @@ def compare(words: Sequence[str], _: Path | None) -> None:
     Console(width=width).print(table)
 
 
-_COMPARED = {
+_COMPARED: dict[str, Callable[[dict[str, Any]], str]] = {
     "data": lambda run: run["data_set"]["name"],
     "network": lambda run: run["recipe"]["network"],
     "parameters": lambda run: f"{run['parameters']:,}",
@@ -87,8 +87,8 @@ def _classes(judged: Judged) -> Table:
 
 
 def _confusions(judged: Judged) -> Table:
-    table = Table("is", "taken for", "times", box=None, pad_edge=False, title="Commonest confusions",
-                  title_justify="left")  # fmt: skip
+    title = "Commonest confusions"
+    table = Table("is", "taken for", "times", box=None, pad_edge=False, title=title)
     for row in judged.commonest_confusions():
         table.add_row(str(row["label"]), str(row["taken_for"]), str(row["times"]))
     return table

@@ -28,7 +28,7 @@ def corrupted(name: str, ink: Tensor) -> Tensor:
     return CORRUPTIONS[name](ink, random).clamp(0, 1)
 
 
-# ---- noise ------------------------------------------------------------------------------------
+# ---- noise -----------------------------------------------------------------------------------
 
 
 def _shot_noise(ink: Tensor, random: torch.Generator) -> Tensor:
@@ -42,7 +42,7 @@ def _impulse_noise(ink: Tensor, random: torch.Generator) -> Tensor:
     return torch.where(draw < 0.085, 0.0, torch.where(draw > 1 - 0.085, 1.0, ink))
 
 
-# ---- blur -------------------------------------------------------------------------------------
+# ---- blur ------------------------------------------------------------------------------------
 
 
 def _glass_blur(ink: Tensor, random: torch.Generator) -> Tensor:
@@ -67,7 +67,7 @@ def _motion_blur(ink: Tensor, random: torch.Generator) -> Tensor:
     return torch.stack(smeared).sum(0) / weights.sum()
 
 
-# ---- geometry ---------------------------------------------------------------------------------
+# ---- geometry --------------------------------------------------------------------------------
 
 
 def _shear(ink: Tensor, random: torch.Generator) -> Tensor:
@@ -91,7 +91,7 @@ def _translate(ink: Tensor, random: torch.Generator) -> Tensor:
     return _warped(ink, shift=torch.stack(shifts, 1))
 
 
-# ---- light ------------------------------------------------------------------------------------
+# ---- light -----------------------------------------------------------------------------------
 
 
 def _brightness(ink: Tensor, random: torch.Generator) -> Tensor:
@@ -109,7 +109,7 @@ def _fog(ink: Tensor, random: torch.Generator) -> Tensor:
     return (ink + 2 * (clouds - low) / (high - low)) / 3
 
 
-# ---- things on the sheet ------------------------------------------------------------------------
+# ---- things on the sheet ---------------------------------------------------------------------
 
 
 def _stripe(ink: Tensor, random: torch.Generator) -> Tensor:
@@ -154,7 +154,7 @@ def _edges(ink: Tensor, random: torch.Generator) -> Tensor:
     beside = [
         F.grid_sample(steep, _still(len(ink)) + way * step, align_corners=False) for way in (1, -1)
     ]
-    ridge = (steep >= beside[0]) & (steep > beside[1]) & (steep > 0.4)
+    ridge: Tensor = (steep >= beside[0]) & (steep > beside[1]) & (steep > 0.4)
     return ridge.float()
 
 
@@ -177,7 +177,7 @@ CORRUPTIONS: dict[str, Corruption] = {
 }
 
 
-# ---- tools ------------------------------------------------------------------------------------
+# ---- tools -----------------------------------------------------------------------------------
 
 
 def _within(n: int, limit: float, random: torch.Generator) -> Tensor:

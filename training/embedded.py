@@ -6,6 +6,8 @@ test. The rest learns together with 5,000 digits drawn from skeletons (`strokes`
 91 % of MNIST's test digits are read right, with them 97 %.
 """
 
+from functools import cache
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -34,6 +36,7 @@ EMBEDDED_RECIPE = {
 }
 
 
+@cache
 def embedded_digits() -> tuple[Part, Part]:
     """Training and test pictures with labels; always the same."""
     pixels, labels = written_digits()

@@ -1,7 +1,7 @@
 """The training itself: from pictures to the best weights, step by step.
 
-    for each epoch, for each batch:  pixels --augment--> ink --network--> logits --> loss --> weights
-    after each epoch:                validation loss; the best weights are kept
+    each batch:        pixels --augment--> ink --network--> logits --> loss --> weights
+    after each epoch:  validation loss; the best weights are kept
 
 The data set is one tensor on the device, a batch is one indexing operation, and augmentation
 happens to a whole batch: no loader, no worker processes.
@@ -104,7 +104,7 @@ class Training:
         return self._seconds + time.monotonic() - self._began
 
     def run(self, watcher: Watcher) -> None:
-        """Train to the end; raise Stopped if `watcher` asks for it, after it was given the state."""
+        """Train to the end; raise Stopped if `watcher` asks for it, once it has the state."""
         self._began = time.monotonic()
         while self._epoch < self._recipe.epochs and not self._out_of_patience():
             self._train_epoch(watcher)
@@ -141,7 +141,7 @@ class Training:
         self.best, self._progress = state["best"], state["progress"]
         self.history = [Epoch(**epoch) for epoch in state["history"]]
 
-    # ---- an epoch -------------------------------------------------------------------------------
+    # ---- an epoch -----------------------------------------------------------------------------
 
     def _train_epoch(self, watcher: Watcher) -> None:
         self._shared_network.train()
@@ -149,13 +149,13 @@ class Training:
         order = order.to(self._place.device)
         size, rank, processes = self._recipe.batch_size, self._place.rank, self._place.processes
         while self._step < self.steps:
+            if self._place.any(watcher.asks_to_stop()):
+                watcher.save(self.state())
+                raise Stopped
             batch = order[self._step * size : (self._step + 1) * size][rank::processes]
             self._train_step(batch)
             self._step += 1
             watcher.step(self._epoch * self.steps + self._step, self._sums / self._step)
-            if self._place.any(watcher.asks_to_stop()):
-                watcher.save(self.state())
-                raise Stopped
 
     def _train_step(self, batch: Tensor) -> None:
         self._seed_step()

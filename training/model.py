@@ -70,7 +70,8 @@ def pooled(*, classes: int, dropout1: float, dropout2: float) -> nn.Module:
     """421,642 parameters: two padded convolutions, each halved by pooling."""
     return nn.Sequential(
         nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),  # 32, 14, 14
-        nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(dropout1),  # 64, 7, 7
+        nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),  # 64, 7, 7
+        nn.Dropout(dropout1),
         nn.Flatten(), nn.Linear(64 * 7 * 7, 128), nn.ReLU(), nn.Dropout(dropout2),  # 128
         nn.Linear(128, classes),
     )  # fmt: skip
@@ -82,7 +83,8 @@ def batchnorm(*, classes: int, dropout1: float, dropout2: float) -> nn.Module:
         nn.Conv2d(1, 32, 3, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU(),  # 32, 28, 28
         nn.MaxPool2d(2), nn.Dropout(dropout1),  # 32, 14, 14
         nn.Conv2d(32, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU(),  # 64, 14, 14
-        nn.MaxPool2d(2), nn.Dropout(dropout1),  # 64, 7, 7
+        nn.MaxPool2d(2),  # 64, 7, 7
+        nn.Dropout(dropout1),
         nn.Flatten(), nn.Linear(64 * 7 * 7, 128), nn.ReLU(), nn.Dropout(dropout2),  # 128
         nn.Linear(128, classes),
     )  # fmt: skip

@@ -19,8 +19,9 @@ def optimiser_of(recipe: Recipe, network: nn.Module) -> optim.Optimizer:
         return optim.SGD(
             weights, rate, momentum=recipe.momentum, nesterov=nesterov, weight_decay=decay
         )
-    kind = {"adam": optim.Adam, "adamw": optim.AdamW}[recipe.optimiser]
-    return kind(weights, rate, BETAS, weight_decay=decay)
+    if recipe.optimiser == "adamw":
+        return optim.AdamW(weights, rate, BETAS, weight_decay=decay)
+    return optim.Adam(weights, rate, BETAS, weight_decay=decay)
 
 
 class Schedule:
@@ -73,4 +74,5 @@ def average_of(recipe: Recipe, network: nn.Module) -> AveragedModel | None:
     """The weights' moving average, BatchNorm's statistics included; None if it is off."""
     if not recipe.ema:
         return None
-    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
+    mixed = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]
+    return AveragedModel(network, multi_avg_fn=mixed, use_buffers=True)

@@ -58,7 +58,7 @@ def read_test(folder: Path, names: tuple[str, ...]) -> Part:
     return pixels, np.array([names.index(name) for name in found], np.uint8)[labels]
 
 
-# ---- IDX --------------------------------------------------------------------------------------
+# ---- IDX -------------------------------------------------------------------------------------
 
 
 def read_idx(
@@ -97,7 +97,8 @@ def check_part(folder: Path, name: str, part: Part, names: tuple[str, ...]) -> N
         raise BadData(f"{folder}: {name} has no pictures")
     if labels.max() >= len(names):
         raise BadData(
-            f"{folder}: {name} has a label {labels.max()}, but the classes are 0 to {len(names) - 1}"
+            f"{folder}: {name} has a label {labels.max()}, but the classes are 0 to "
+            f"{len(names) - 1}"
         )
     absent = [names[k] for k in np.flatnonzero(np.bincount(labels, minlength=len(names)) == 0)]
     if absent and name == "train":
@@ -106,13 +107,13 @@ def check_part(folder: Path, name: str, part: Part, names: tuple[str, ...]) -> N
         log.warning("%s: no picture to judge by of class %s", folder, ", ".join(absent))
 
 
-# ---- picture files ------------------------------------------------------------------------------
+# ---- picture files ---------------------------------------------------------------------------
 
 
 def _read_pictures(folder: Path) -> tuple[tuple[str, ...], Part, Part]:
     if (folder / "train").is_dir() and (folder / "test").is_dir():
         names = _classes(folder / "train")
-        strangers = set(_classes(folder / "test")) - set(names)
+        strangers = set(_classes(folder / "test", least=1)) - set(names)
         if strangers:
             raise BadData(
                 f"{folder}/test has classes that train has not: {', '.join(sorted(strangers))}"
@@ -134,8 +135,8 @@ def _classes(folder: Path, least: int = 2) -> tuple[str, ...]:
     names = tuple(sorted(path.name for path in folder.iterdir() if _is_class(path)))
     if not least <= len(names) <= CLASSES:
         raise BadData(
-            f"{folder} must hold a folder of pictures for each class, {least} to {CLASSES} of them, or "
-            f"MNIST's four files ({', '.join(FILES)}); it has {len(names)} folders"
+            f"{folder} must hold a folder of pictures for each class, {least} to {CLASSES}, "
+            f"or MNIST's four files ({', '.join(FILES)}); it has {len(names)} folders"
         )
     return names
 

@@ -1,6 +1,6 @@
 """Any picture of a digit -> what MNIST looks like, as the service does it to what it is sent.
 
-    file, PIL image, array or tensor --> gray (h, w) --> ink, cropped, 20 pixels, centred --> (28, 28)
+    file, PIL image, array or tensor --> gray (h, w) --> ink, cropped, centred --> (28, 28)
 
 A 28x28 picture that already looks like MNIST, light on dark and centred by mass, passes through
 untouched. The service has the same in OpenCV (service/ink.py), because it must be fast and must not
@@ -131,10 +131,28 @@ def _boxed(ink: NDArray[np.float64]) -> NDArray[np.float64]:
     digit = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     scale = BOX / max(digit.shape)
     height, width = (max(1, round(size * scale)) for size in digit.shape)
-    way = Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR
-    sized = np.asarray(Image.fromarray(digit.astype(np.float32)).resize((width, height), way))
+    sized = _shares(height, digit.shape[0]) @ digit @ _shares(width, digit.shape[1]).T
     # Averaging lowers the peaks of fine strokes: bring them back to full ink.
-    return np.clip(sized * (255 / max(1.0, float(sized.max()))), 0, 255).astype(np.float64)
+    full: NDArray[np.float64] = np.clip(sized * (255 / max(1.0, float(sized.max()))), 0, 255)
+    return full
+
+
+def _shares(after: int, before: int) -> NDArray[np.float64]:
+    """What part of each of `after` pixels comes from each of `before`, (after, before).
+
+    Shrinking, by the area that they share; enlarging, linearly between the two nearest.
+    """
+    scale = before / after
+    place = np.arange(before)
+    if scale > 1:
+        begin = np.arange(after)[:, None] * scale
+        shared = np.minimum(begin + scale, place + 1) - np.maximum(begin, place)
+    else:
+        middle = np.clip((np.arange(after)[:, None] + 0.5) * scale - 0.5, 0, before - 1)
+        shared = 1 - np.abs(middle - place)
+    shared = np.clip(shared, 0, None)
+    shares: NDArray[np.float64] = shared / shared.sum(1, keepdims=True)
+    return shares
 
 
 def _otsu(ink: NDArray[np.float64]) -> int:

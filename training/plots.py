@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -82,14 +83,14 @@ def loss_graph(history: Sequence[Epoch]) -> Figure:
     accuracy.set_ylim(max(0.0, lowest - 0.05 * (1 - lowest)), 1 + 0.05 * (1 - lowest))
     loss.legend(frameon=False)
     figure.suptitle(
-        "Training is judged on pictures that were bent, spoiled and smoothed; validation on plain ones",
+        "Training is judged on pictures that were bent and spoiled, validation on plain ones",
         fontsize=9, color=GREY,
     )  # fmt: skip
     return figure
 
 
 def confusion_matrix(judged: Judged) -> Figure:
-    """Rows are what was written, columns what was read. Colour tells errors; the diagonal is right."""
+    """Rows are what was written, columns what was read; colour tells errors."""
     counts = judged.confusions()
     classes = len(judged.names)
     side = min(14.0, 3.0 + 0.48 * classes)
@@ -97,8 +98,8 @@ def confusion_matrix(judged: Judged) -> Figure:
     axes = figure.subplots()
     wrong = np.where(np.eye(classes, dtype=bool), np.nan, counts.astype(float))
     worst = np.nanmax(wrong)
-    shown = axes.imshow(wrong, cmap="OrRd", vmin=0, vmax=max(1.0, worst))
-    shown.cmap.set_bad("#e8f1ea")
+    colours = colormaps["OrRd"].with_extremes(bad="#e8f1ea")  # bad: the diagonal, which is right
+    shown = axes.imshow(wrong, cmap=colours, vmin=0, vmax=max(1.0, worst))
     if classes <= MOST_NAMED:
         _write_counts(axes, counts, wrong, worst)
         axes.set_xticks(range(classes), judged.names, rotation=90 if _long(judged.names) else 0)
@@ -207,7 +208,7 @@ def corruption_sheet(pixels: Tensor, accuracies: Mapping[str, float]) -> Figure:
     rows = list(accuracies.items())
     figure = _figure(1.9 + 0.7 * columns, 0.72 * len(rows))
     for axes, (name, accuracy) in zip(figure.subplots(len(rows), 1), rows, strict=True):
-        strip = torch.cat(list(corrupted(name, ink)[:, 0]), 1)  # (28, n * 28)
+        strip = torch.cat(list(corrupted(name, ink)[:, 0]), 1).numpy()  # (28, n * 28)
         axes.imshow(1 - strip, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         axes.set_ylabel(f"{name}\n{accuracy:.1%}", rotation=0, ha="right", va="center", fontsize=9)
         axes.set_xticks([], [])

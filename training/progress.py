@@ -11,7 +11,7 @@ from rich.progress import Progress as Bar
 from torch import Tensor
 
 LINES = 20  # at most, where there is no terminal
-HEAD = "  epoch     loss  accuracy   validation loss  accuracy   learning rate      time"
+HEAD = "  epoch    loss  accuracy   validation loss  accuracy   learning rate    time"
 
 
 class Epoch(NamedTuple):
@@ -27,12 +27,12 @@ class Epoch(NamedTuple):
 
     def __str__(self) -> str:
         """A row under HEAD."""
-        judged = " " * 26
+        judged = " " * 25
         if self.validation_loss is not None and self.validation_accuracy is not None:
-            judged = f"{self.validation_loss:15.4f}   {self.validation_accuracy:8.2%}"
+            judged = f"{self.validation_loss:15.4f}  {self.validation_accuracy:8.2%}"
         return (
-            f"  {self.epoch:5}   {self.loss:6.4f}  {self.accuracy:8.2%}   {judged}   "
-            f"{self.learning_rate:13.2e}   {self.seconds:5.0f} s"
+            f"  {self.epoch:5}  {self.loss:6.4f}  {self.accuracy:8.2%}   {judged}   "
+            f"{self.learning_rate:13.2e}  {self.seconds:4.0f} s"
         )
 
 
@@ -52,7 +52,8 @@ class Progress:
             TextColumn("  epoch {task.fields[epoch]}"),
             BarColumn(bar_width=12),  # the whole line fits into 80 columns
             TextColumn(
-                "loss {task.fields[loss]:.3f}  {task.fields[right]:.1%}  {task.fields[speed]:,.0f}/s "
+                "loss {task.fields[loss]:.3f}  {task.fields[right]:.1%}  "
+                "{task.fields[speed]:,.0f}/s "
             ),
             TimeElapsedColumn(),
             TextColumn("left"),
@@ -80,7 +81,7 @@ class Progress:
         self._bar.stop()
 
     def step(self, done: int, means: Tensor) -> None:
-        """`done` steps of all epochs are done; `means`, loss and accuracy of this epoch so far, (2,)."""
+        """`done` steps of all epochs; `means`, loss and accuracy of this epoch so far, (2,)."""
         now = time.monotonic()
         if self._first_step is None:
             self._first_step = done - 1

@@ -1,7 +1,7 @@
 """What a training leaves behind: one folder that holds all that export needs.
 
     runs/<id>/run.json              what is trained on what; written first
-              last.pt               after each epoch: all that `--resume` needs, the best weights so far
+              last.pt               each epoch: all that `--resume` needs, best weights included
               metrics.jsonl         one line an epoch, written as it ends
               checkpoint.pt         weights, recipe, labels, temperature, evaluation
               test_set.npz          the pictures it was judged by: export proves itself on them
@@ -143,7 +143,7 @@ class Run:
         """Take back a run that has nothing to go on from."""
         shutil.rmtree(self.folder)
 
-    # ---- while it trains ------------------------------------------------------------------------
+    # ---- while it trains ----------------------------------------------------------------------
 
     def begin(self, facts: dict[str, Any]) -> None:
         """Write down what is trained on what."""
@@ -195,7 +195,7 @@ class Run:
         self.begin(json.loads(packed["facts"]))
         self.save(packed["state"])
 
-    # ---- at its end -----------------------------------------------------------------------------
+    # ---- at its end ---------------------------------------------------------------------------
 
     def finish(
         self,

@@ -49,9 +49,10 @@ def train_into(runs: Path, data: DataSet, recipe: Recipe, run: Run | None = None
     """
     with place_of(recipe) as place:
         task = _task(data, recipe, place)
+        network = _network(recipe, task)
         if run is None:
             run = Run(place.shared(Run.create(runs).folder if place.first else Path()))
-        return _train(run, recipe, task)
+        return _train(run, recipe, task, network)
 
 
 def resume(run: Run, data: DataSet) -> Run:
@@ -66,7 +67,8 @@ def resume(run: Run, data: DataSet) -> Run:
         )
     recipe = Recipe.made_of(facts["recipe"])
     with place_of(recipe) as place:
-        return _train(run, recipe, _task(data, recipe, place))
+        task = _task(data, recipe, place)
+        return _train(run, recipe, task, _network(recipe, task))
 
 
 def fingerprint(data: DataSet) -> str:
@@ -77,10 +79,9 @@ def fingerprint(data: DataSet) -> str:
     return digest.hexdigest()
 
 
-def _train(run: Run, recipe: Recipe, task: Task) -> Run:
+def _train(run: Run, recipe: Recipe, task: Task, network: nn.Module) -> Run:
     place = task.place
     torch.set_num_threads(recipe.threads or max(1, available_cores() // place.processes))
-    network = _network(recipe, task)
     if place.first:
         _begin(run, recipe, task, network)
     teachers = [_teacher(run, number, recipe, task) for number in range(1, recipe.teachers + 1)]
@@ -184,13 +185,15 @@ def _teacher(run: Run, number: int, recipe: Recipe, task: Task) -> nn.Module:
     teacher = run.teacher(number)
     if not task.place.shared(teacher.ended):
         say(task.place, f"Teacher {number} of {recipe.teachers}")
-        _train(teacher, recipe.of_teacher(number), task)
+        own = recipe.of_teacher(number)
+        _train(teacher, own, task, _network(own, task))
     return _placed(teacher.checkpoint().build(), task.place)
 
 
 def _placed(network: nn.Module, place: Place) -> nn.Module:
     # Convolutions over channels-last tensors take half the CPU time.
-    return network.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    placed: nn.Module = network.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return placed
 
 
 def _varied(recipe: Recipe, task: Task) -> Tensor:

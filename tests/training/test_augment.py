@@ -1,4 +1,4 @@
-"""Augmentation bends and spoils pictures within its knobs, and leaves alone what they leave at 0."""
+"""Augmentation bends and spoils pictures within its knobs, and leaves alone what is at 0."""
 
 from typing import Any
 

@@ -1,37 +1,116 @@
-"""`python -m training` tells a bad wish in a sentence, before it spends time on it."""
+"""`python -m training`: a bad wish is told in a sentence; a run can be judged and compared."""
 
+import json
 from pathlib import Path
 
+import cv2
 import pytest
 
 from training.__main__ import main
+from training.embedded import written_digits
+from training.run import Run
 
 
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["--epochs", "0"], "--epochs is 0, it must be 1 to 10000"),
-        (["--dropout", "nan"], "--dropout is nan"),
-        (["--data", "no/such/folder"], "no/such/folder has no train-images"),
+        (["--epochs", "0"], "--epochs is 0, it must be a whole number from 1 to 10000"),
+        (["--dropout1", "nan"], "--dropout1 is nan"),
+        (["--patience", "3", "--validation", "0"], "--patience 3 needs a validation part"),
+        (["--erasing", "1"], "--erasing is 1.0, it must be 0 to 0.5"),
+        (["--data", "no/such/folder"], "no folder and no data set is called no/such/folder; sets"),
+        (["--data", "digits", "--batch-size", "60000"], "--batch-size is 60000, more than the"),
+        (["--data", "digits", "--pretrained", "no.pt"], "no.pt"),
+        (["--resume", "no/such/run"], "no/such/run is no run"),
+        (["--resume", "run", "--epochs", "3"], "--resume goes on with the run's own data"),
+        (["evaluate", "no/such/run"], "no/such/run/checkpoint.pt is not there"),
+        (["compare", "no/such/run"], "no/such/run/training_metrics.json is not there"),
     ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_bad_wish_is_refused_and_leaves_nothing(
     words: list[str], complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*words, "--runs", str(tmp_path / "runs")]) == 2
+    runs = [] if words[0] in ("evaluate", "compare") else ["--runs", str(tmp_path / "runs")]
+    assert main([*words, *runs]) == 2
     assert complaint in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
 
 
-def test_own_and_embedded_data_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "words", [["--network", "huge"], ["--preset", "slow"], ["--device", "tpu"]], ids=" ".join
+)
+def test_an_unknown_name_lists_the_choices(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
-        main(["--data", "mine", "--embedded"])
-    assert "not allowed with" in capsys.readouterr().err
+        main(words)
+    assert "choose from" in capsys.readouterr().err
 
 
-def test_help_names_every_knob_with_its_bounds(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_names_every_knob_with_its_bounds_and_the_other_commands(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
     printed = " ".join(capsys.readouterr().out.split())
-    assert "--learning-rate N peak, reached after 30 % of the steps (1e-06 to 1.0" in printed
-    assert "MNIST_DIR" in printed
+    assert "--rotation N degrees at most, either way (0 to 45, default 10.0)" in printed
+    for name in ("MNIST_DIR", "evaluate RUN", "compare RUN", "torchrun", "resnet18", "plateau"):
+        assert name in printed
+
+
+def test_evaluate_reports_what_the_run_itself_found(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(run.folder), "--into", str(tmp_path), "--corrupted"]) == 0
+    found = json.loads((tmp_path / "evaluation.json").read_text())
+    assert found["accuracy"] == run.metrics()["accuracy"]
+    assert found["confusion_matrix"] == run.metrics()["confusion_matrix"]
+    assert len(found["corrupted"]) == 16  # fifteen and their mean
+    assert found["corrupted"]["shear"] < found["accuracy"]
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "evaluation.json", "confusion_matrix.png", "sample_predictions.png", "misclassified.png",
+        "reliability.png", "corruptions.png",
+    }  # fmt: skip
+    printed = capsys.readouterr().out
+    assert f"{found['accuracy']:.2%} of 200 test pictures right" in printed
+    assert "zigzag" in printed
+
+
+def test_evaluate_takes_a_folder_with_pictures_of_some_classes(run: Run, tmp_path: Path) -> None:
+    pixels, labels = written_digits()
+    for number in range(600, 640):
+        folder = tmp_path / "mine" / str(labels[number])
+        folder.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / f"{number}.png"), pixels[number])
+    (tmp_path / "mine" / "9").rename(tmp_path / "nine")
+    words = ["evaluate", str(run.folder), "--data", str(tmp_path / "mine"), "--into", str(tmp_path)]
+    assert main(words) == 0
+    found = json.loads((tmp_path / "evaluation.json").read_text())
+    assert found["accuracy"] > 0.8
+    assert sum(map(sum, found["confusion_matrix"])) == int((labels[600:640] != 9).sum())
+
+
+def test_evaluate_refuses_classes_the_run_does_not_know(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cat").mkdir()
+    assert main(["evaluate", str(run.folder), "--data", str(tmp_path)]) == 2
+    assert "has pictures of cat; known are 0, 1," in capsys.readouterr().err
+
+
+def test_compare_tells_what_runs_reached_and_where_their_recipes_differ(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    metrics = run.metrics()
+    metrics["recipe"]["epochs"] = 60
+    (other / "training_metrics.json").write_text(json.dumps(metrics))
+    assert main(["compare", str(run.folder), str(other)]) == 0
+    rows = {
+        line[:18].strip(): line.split()[-1] for line in capsys.readouterr().out.splitlines() if line
+    }
+    assert rows["test accuracy"] == f"{metrics['accuracy']:.2%}"
+    assert rows["epochs"] == "60"
+    assert "batch size" not in rows

@@ -8,9 +8,7 @@ from training.model import NETWORKS, Network, build, parameters_of
 
 def made(name: str, classes: int = 10, width: float = 1) -> Network:
     kind = NETWORKS[name]
-    return build(
-        name, classes=classes, dropout1=kind.dropout1, dropout2=kind.dropout2, width=width
-    )
+    return build(name, classes=classes, dropout1=kind.dropout1, dropout2=kind.dropout2, width=width)
 
 
 @pytest.mark.parametrize(

@@ -39,13 +39,13 @@ def test_a_value_out_of_bounds_is_refused_by_the_name_of_its_flag(knob: Any) -> 
     low, high, _ = knob.metadata["bounds"]
     for value in (low - 1, high + 1, math.nan):
         with pytest.raises(BadRecipe, match=rf"^{flag(knob.name)} is .* it must be"):
-            Recipe(**{knob.name: value})
+            Recipe.made_of({knob.name: value})
 
 
 @pytest.mark.parametrize("knob", CHOICES, ids=lambda knob: knob.name)
 def test_an_unknown_name_lists_the_choices(knob: Any) -> None:
     with pytest.raises(BadRecipe, match=rf"^{flag(knob.name)} is 'nonsense', .* one of: ") as bad:
-        Recipe(**{knob.name: "nonsense"})
+        Recipe.made_of({knob.name: "nonsense"})
     assert all(name in str(bad.value) for name in knob.metadata["choices"])
 
 
@@ -93,7 +93,9 @@ def test_a_stored_recipe_makes_the_same_recipe_again() -> None:
         ({"teachers": 2, "pretrained": "x.pt", "teacher_epochs": 0}, "--teacher-epochs is 0"),
     ],
 )
-def test_wishes_that_contradict_each_other_are_refused(wish: dict[str, Any], complaint: str) -> None:
+def test_wishes_that_contradict_each_other_are_refused(
+    wish: dict[str, Any], complaint: str
+) -> None:
     with pytest.raises(BadRecipe, match=complaint):
         Recipe(**wish)
 
@@ -108,5 +110,7 @@ def test_a_teacher_differs_from_its_student_in_network_seed_and_labels_only() ->
     first, second = student.of_teacher(1), student.of_teacher(2)
     assert (first.network, first.width, first.epochs, first.teachers) == ("deep", 1.5, 7, 0)
     assert first.seed != second.seed
-    assert first.validation_seed == student.validation_seed  # or it would have seen what we judge by
+    assert (
+        first.validation_seed == student.validation_seed
+    )  # or it would have seen what we judge by
     assert first.rotation == student.rotation

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from training.model import NETWORKS, build
+from training.model import NETWORKS, Network, build
 from training.pretrained import load_pretrained
 from training.run import BadRun, Checkpoint, Run
 
@@ -94,10 +95,10 @@ def test_a_run_without_its_papers_says_which(tmp_path: Path, name: str) -> None:
         getattr(run, name)()
 
 
-# ---- weights of somebody else -----------------------------------------------------------------------
+# ---- weights of somebody else ----------------------------------------------------------------
 
 
-def network(name: str = "resnet18", classes: int = 10) -> torch.nn.Module:
+def network(name: str = "resnet18", classes: int = 10) -> Network:
     kind = NETWORKS[name]
     return build(name, classes=classes, dropout1=kind.dropout1, dropout2=kind.dropout2)
 
@@ -111,10 +112,11 @@ def test_torchvisions_own_weights_fit_resnet18_all_but_the_last_layer(tmp_path: 
     load_pretrained(ours, tmp_path / "resnet18.pth", "resnet18")
     theirs.eval()
     theirs.fc = torch.nn.Identity()
-    ours.layers.fc = torch.nn.Identity()
+    layers: Any = ours.layers
+    layers.fc = torch.nn.Identity()
     gray = torch.rand(2, 1, 28, 28)
     with torch.no_grad():
-        assert torch.allclose(ours.layers(gray), theirs(gray.expand(-1, 3, -1, -1)), atol=1e-4)
+        assert torch.allclose(layers(gray), theirs(gray.expand(-1, 3, -1, -1)), atol=1e-4)
 
 
 def test_a_checkpoint_for_other_classes_gives_all_but_its_last_layer(

@@ -1,4 +1,4 @@
-"""Training learns, repeats itself bit for bit, can stop and go on, and leaves all there is to know."""
+"""Training learns, repeats itself bit for bit, stops and goes on, and leaves all one may ask."""
 
 import json
 import os
@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -18,7 +17,7 @@ from tests.conftest import RECIPE
 from training.data import DataSet
 from training.evaluate import logits_of
 from training.loop import Stopped
-from training.recipe import OPTIMISERS, SCHEDULES, BadRecipe, Recipe
+from training.recipe import BadRecipe, Recipe
 from training.run import BadRun, Run
 from training.train import resume, train_into
 
@@ -42,67 +41,24 @@ def same(one: Weights, other: Weights) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-# ---- it learns ------------------------------------------------------------------------------------
+# ---- it learns -------------------------------------------------------------------------------
 
 
 def test_a_small_training_learns_to_tell_digits_apart(run: Run) -> None:
     assert run.checkpoint().evaluation.accuracy > 0.9
 
 
-@pytest.mark.parametrize("network", ["classic", "pooled", "batchnorm", "mlp", "deep"])
-def test_every_network_learns(network: str, trained: Callable[[Recipe], Run]) -> None:
-    recipe = Recipe.made_of(
-        RECIPE.as_dict(),
-        {"network": network, "epochs": 4, "dropout1": 0, "dropout2": 0, "learning_rate": None},
-    )
-    assert trained(recipe).checkpoint().evaluation.accuracy > 0.8
-
-
-@pytest.mark.parametrize("optimiser", OPTIMISERS)
-def test_every_optimiser_learns(optimiser: str, trained: Callable[[Recipe], Run]) -> None:
-    recipe = Recipe.made_of(
-        RECIPE.as_dict(), {"optimiser": optimiser, "epochs": 4, "learning_rate": None}
-    )
-    assert trained(recipe).checkpoint().evaluation.accuracy > 0.8
-
-
-@pytest.mark.parametrize("schedule", SCHEDULES)
-def test_every_schedule_moves_the_learning_rate_its_own_way(
-    schedule: str, trained: Callable[[Recipe], Run]
-) -> None:
-    recipe = replace(
-        RECIPE, schedule=schedule, epochs=5, decay_every=2, decay_factor=0.5, decay_patience=0,
-        learning_rate=0.004,
-    )  # fmt: skip
-    rates = [epoch["learning_rate"] / 0.004 for epoch in trained(recipe).metrics()["history"]]
-    expected = {
-        "none": [1, 1, 1, 1, 1],
-        "step": [1, 0.5, 0.5, 0.25, 0.25],
-        "cosine": [0.9045, 0.6545, 0.3455, 0.0955, 0],
-    }
-    if schedule in expected:
-        assert rates == pytest.approx(expected[schedule], abs=1e-3)
-    elif schedule == "one-cycle":
-        assert max(rates) > 0.9
-        assert rates[-1] < 1e-3
-    else:
-        assert all(rate in (1, 0.5, 0.25, 0.125, 0.0625) for rate in rates)
-
-
-def test_mild_learning_of_wrong_wishes_is_refused_before_a_folder_is_made(
+def test_what_data_or_machine_do_not_allow_is_refused_before_a_folder_is_made(
     small_data: DataSet, tmp_path: Path
 ) -> None:
     with pytest.raises(BadRecipe, match="--batch-size is 600, more than the 570 pictures"):
         train_into(tmp_path / "runs", small_data, replace(RECIPE, batch_size=600))
     if not torch.cuda.is_available():
-        with pytest.raises(BadRecipe, match="--device is cuda, but PyTorch .* finds none"):
+        with pytest.raises(BadRecipe, match=r"--device is cuda, but PyTorch .* finds none"):
             train_into(tmp_path / "runs", small_data, replace(RECIPE, device="cuda"))
-        with pytest.raises(BadRecipe, match="--mixed-precision is for CUDA, .* is cpu here"):
+        with pytest.raises(BadRecipe, match=r"--mixed-precision is for CUDA, .* is cpu here"):
             train_into(tmp_path / "runs", small_data, replace(RECIPE, mixed_precision=True))
     assert not (tmp_path / "runs").exists()
-
-
-# ---- the same again -------------------------------------------------------------------------------
 
 
 def test_the_same_seed_gives_the_same_weights_bit_for_bit(trained: Callable[[Recipe], Run]) -> None:
@@ -110,30 +66,10 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(trained: Callable[[Rec
     assert same(weights(trained(recipe)), weights(trained(recipe)))
 
 
-def test_another_seed_gives_other_weights(trained: Callable[[Recipe], Run]) -> None:
-    assert not same(weights(trained(SHORT)), weights(trained(replace(SHORT, seed=1))))
-
-
-def test_the_held_out_pictures_follow_their_own_seed(trained: Callable[[Recipe], Run]) -> None:
-    first = trained(SHORT).metrics()["history"][0]
-    other = trained(replace(SHORT, validation_seed=1)).metrics()["history"][0]
-    assert first["validation_loss"] != other["validation_loss"]
-
-
-# ---- the best is kept -------------------------------------------------------------------------------
-
-
-def test_the_weights_kept_are_those_of_the_lowest_validation_loss(
-    trained: Callable[[Recipe], Run], small_data: DataSet
-) -> None:
-    metrics = trained(replace(SHORT, epochs=4, learning_rate=0.03, schedule="none")).metrics()
+def test_the_weights_kept_are_those_of_the_lowest_validation_loss(run: Run) -> None:
+    metrics = run.metrics()
     losses = [epoch["validation_loss"] for epoch in metrics["history"]]
     assert metrics["best_epoch"] == losses.index(min(losses)) + 1
-
-
-def test_patience_ends_a_training_that_makes_no_progress(trained: Callable[[Recipe], Run]) -> None:
-    metrics = trained(replace(RECIPE, epochs=50, patience=2, min_delta=1.0)).metrics()
-    assert len(metrics["history"]) == 3  # the first counts as progress, then two without
 
 
 def test_without_a_validation_part_the_last_weights_are_kept_uncalibrated(
@@ -146,13 +82,7 @@ def test_without_a_validation_part_the_last_weights_are_kept_uncalibrated(
     assert run.checkpoint().data_set.train == 600
 
 
-def test_averaged_weights_are_what_is_judged_and_kept(trained: Callable[[Recipe], Run]) -> None:
-    plain, averaged = trained(SHORT), trained(replace(SHORT, ema=0.9))
-    assert not same(weights(plain), weights(averaged))
-    assert averaged.checkpoint().evaluation.accuracy > 0.7
-
-
-# ---- stopping and going on --------------------------------------------------------------------------
+# ---- stopping and going on -------------------------------------------------------------------
 
 
 class StopAfter:
@@ -173,29 +103,18 @@ class StopAfter:
         monkeypatch.setattr(watch.Watch, "step", pressed)
 
 
-@pytest.mark.parametrize("steps", [1, 17, 25], ids=["first step", "end of an epoch", "within one"])
-@pytest.mark.parametrize(
-    "extra",
-    [{}, {"optimiser": "sgd", "schedule": "plateau", "ema": 0.9}, {"schedule": "step"}],
-    ids=["default", "sgd, plateau, average", "step"],
-)
-def test_a_stopped_training_goes_on_to_the_weights_it_would_have_reached(
-    steps: int,
-    extra: dict[str, Any],
-    small_data: DataSet,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_stopped_run_goes_on_to_the_weights_it_would_have_reached(
+    small_data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = Recipe.made_of(SHORT.as_dict(), {"rotation": 10, "spoiled": 0.25, "epochs": 3}, extra)
-    whole = train_into(tmp_path / "whole", small_data, recipe)
-    StopAfter(monkeypatch, steps)
-    with pytest.raises(Stopped) as stopped:
-        train_into(tmp_path / "parts", small_data, recipe)
+    whole = train_into(tmp_path / "whole", small_data, SHORT)
+    StopAfter(monkeypatch, 20)
+    with pytest.raises(Stopped, match="stopped after 1 epochs and 3 of 17 steps") as stopped:
+        train_into(tmp_path / "parts", small_data, SHORT)
     run = Run(stopped.value.args[1])
     assert not run.ended
     resume(run, small_data)
     assert same(weights(run), weights(whole))
-    assert [e["epoch"] for e in run.metrics()["history"]] == [1, 2, 3]
+    assert [epoch["epoch"] for epoch in run.metrics()["history"]] == [1, 2]
 
 
 def test_a_run_that_has_ended_or_is_none_cannot_be_gone_on_with(
@@ -235,7 +154,7 @@ def test_ctrl_c_keeps_the_state_and_says_how_to_go_on(tmp_path: Path) -> None:
     assert (run / "last.pt").exists()
 
 
-# ---- the disk ---------------------------------------------------------------------------------------
+# ---- the disk --------------------------------------------------------------------------------
 
 
 def test_a_disk_without_room_is_told_before_the_first_epoch(
@@ -248,30 +167,31 @@ def test_a_disk_without_room_is_told_before_the_first_epoch(
         trained(SHORT)
 
 
-def test_a_folder_that_cannot_be_written_to_is_told_before_data_is_loaded(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_to_is_told_before_the_first_epoch(
+    small_data: DataSet, tmp_path: Path
+) -> None:
     (tmp_path / "runs").write_text("a file where the folder should be")
-    command = [sys.executable, "-m", "training", "--data", "digits", "--runs", str(tmp_path / "runs")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2
-    assert "runs" in done.stderr
-    assert "Traceback" not in done.stderr
+    with pytest.raises(OSError, match="runs"):
+        train_into(tmp_path / "runs", small_data, SHORT)
 
 
-# ---- teachers ---------------------------------------------------------------------------------------
+# ---- teachers --------------------------------------------------------------------------------
 
 
 def test_a_network_learns_from_teachers_that_are_trained_first(
     trained: Callable[[Recipe], Run],
 ) -> None:
     alone = trained(SHORT)
-    taught = trained(replace(SHORT, teachers=2, teacher_network="compact", teacher_width=1, teacher_epochs=1))
+    taught = trained(
+        replace(SHORT, teachers=2, teacher_network="compact", teacher_width=1, teacher_epochs=1)
+    )
     assert not same(weights(alone), weights(taught))
     teachers = [taught.teacher(number) for number in (1, 2)]
     assert all(teacher.ended for teacher in teachers)
     assert not same(weights(teachers[0]), weights(teachers[1]))
 
 
-# ---- what is left -----------------------------------------------------------------------------------
+# ---- what is left ----------------------------------------------------------------------------
 
 
 def test_a_run_holds_everything_that_was_measured(run: Run) -> None:
