@@ -16,10 +16,13 @@ from training.commands import compare, evaluate
 from training.data import NAMES, DataSet, find_data_set
 from training.idx import BadData
 from training.loop import Stopped
+from training.place import place_of
 from training.recipe import PRESETS, BadRecipe, Recipe
 from training.run import BadRun, Run
 from training.settings import mnist_dir
 from training.train import resume, train_into
+
+log = logging.getLogger("training")
 
 COMMANDS = {"evaluate": evaluate, "compare": compare}
 
@@ -57,10 +60,14 @@ def _train(arguments: Namespace) -> None:
         resume(run, _data_set(facts["wanted"]))
         return
     preset = PRESETS.get(arguments.preset or "default", {})
-    Recipe.made_of(preset, given)  # a bad flag is told before anything is loaded
-    data = _data_set(arguments.data)
-    suited = preset if arguments.preset else data.recipe
-    train_into(arguments.runs, data, Recipe.made_of(suited, given))
+    asked = Recipe.made_of(preset, given)  # a bad flag is told before anything is loaded
+    with place_of(asked) as place:
+        if not place.first:
+            log.setLevel(logging.ERROR)
+        with place.in_turn():
+            data = _data_set(arguments.data)
+        suited = preset if arguments.preset else data.recipe
+        train_into(arguments.runs, data, Recipe.made_of(suited, given), place=place)
 
 
 def _data_set(wanted: str | None) -> DataSet:

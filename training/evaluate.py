@@ -130,6 +130,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     only matters where there is nothing left to learn: every held-out picture right, or all at
     random.
     """
+    logits, labels = logits.cpu(), labels.cpu()
     sharpness = torch.zeros(1, requires_grad=True)  # log(1 / temperature): the loss is smooth in it
     optimiser = torch.optim.LBFGS([sharpness], max_iter=50, line_search_fn="strong_wolfe")
 

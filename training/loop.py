@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (its usual name)
 
 from training.augment import augment
-from training.evaluate import as_ink, logits_of
+from training.evaluate import as_ink, fit_temperature, logits_of
 from training.optimise import Schedule, average_of, optimiser_of
 from training.place import Place
 from training.progress import Epoch
@@ -210,7 +210,8 @@ class Training:
         found = {"epoch": self._epoch, "validation_loss": loss}
         if loss < self._progress["validation_loss"] - self._recipe.min_delta:
             self._progress = found
-        if record.validation_loss is None or loss < self.best["validation_loss"]:
+        # Of two alike to four digits, the later one has learned more.
+        if record.validation_loss is None or loss < self.best["validation_loss"] + 5e-5:
             weights = {name: value.clone() for name, value in network.state_dict().items()}
             self.best = found | {"weights": weights}
 
@@ -219,8 +220,12 @@ class Training:
         validation_loss = validation_accuracy = None
         if self._held_out:
             logits = logits_of(network, self._held_out.pixels)
-            validation_loss = float(F.cross_entropy(logits, self._held_out.labels))
-            validation_accuracy = float((logits.argmax(1) == self._held_out.labels).float().mean())
+            labels = self._held_out.labels
+            # As it will be served: smoothed labels make a network doubt itself more and more, and
+            # the loss without a temperature would tell of that instead of what it can tell apart.
+            temperature = fit_temperature(logits, labels)
+            validation_loss = float(F.cross_entropy(logits / temperature, labels))
+            validation_accuracy = float((logits.argmax(1) == labels).float().mean())
         return Epoch(
             epoch=self._epoch,
             loss=loss,

@@ -41,6 +41,15 @@ class Place:
         """`network`, with its gradients averaged over all processes."""
         return network if self.processes == 1 else DistributedDataParallel(network)
 
+    @contextmanager
+    def in_turn(self) -> Iterator[None]:
+        """The first process alone, then the others: for what must not be done twice at once."""
+        if self.processes > 1 and not self.first:
+            distributed.barrier()
+        yield
+        if self.processes > 1 and self.first:
+            distributed.barrier()
+
     def any(self, here: bool) -> bool:
         """Whether it is so in any process."""
         if self.processes == 1:

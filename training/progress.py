@@ -20,7 +20,7 @@ class Epoch(NamedTuple):
     epoch: int  # from 1
     loss: float  # mean of the training batches, with all that makes learning harder
     accuracy: float  # fraction of the training pictures as they were varied
-    validation_loss: float | None  # None where nothing is held out
+    validation_loss: float | None  # at the temperature that suits it; None: nothing is held out
     validation_accuracy: float | None
     learning_rate: float  # after the last step
     seconds: float  # since the training began, stops not counted

@@ -5,6 +5,7 @@ recipe, data --teachers, if any--> --loop--> best weights --calibrate, judge--> 
 
 import hashlib
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,13 +42,21 @@ class Task:
     place: Place
 
 
-def train_into(runs: Path, data: DataSet, recipe: Recipe, run: Run | None = None) -> Run:
-    """Train on `data` and leave a finished run, the latest, under `runs`; in `run` if it is given.
+def train_into(
+    runs: Path,
+    data: DataSet,
+    recipe: Recipe,
+    *,
+    run: Run | None = None,
+    place: Place | None = None,
+) -> Run:
+    """Train on `data` and leave a finished run, the latest, under `runs`.
 
-    Raises BadRecipe for what the data or the machine does not allow, before a folder is made, and
-    Stopped after Ctrl-C, when the run can be gone on with.
+    In the folder of `run` and on `place` where they are given, else in a new one and where the
+    recipe says. Raises BadRecipe for what the data or the machine does not allow, before a folder
+    is made, and Stopped after Ctrl-C, when the run can be gone on with.
     """
-    with place_of(recipe) as place:
+    with nullcontext(place) if place else place_of(recipe) as place:
         task = _task(data, recipe, place)
         network = _network(recipe, task)
         if run is None:

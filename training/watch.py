@@ -1,11 +1,12 @@
 """Who watches a training: the screen, the run folder, TensorBoard and the keyboard.
 
-Ctrl-C and SIGTERM ask for an end after the step under way, so that the state is kept; a second one
-ends it at once.
+Ctrl-C and SIGTERM ask for an end after the step under way, so that the state is kept; pressed again
+later, they end it at once.
 """
 
 import signal
 import threading
+import time
 from contextlib import ExitStack
 from types import FrameType, TracebackType
 from typing import Self
@@ -18,13 +19,14 @@ from training.progress import Epoch, Progress
 from training.run import Run
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+AGAIN = 1.0  # seconds after which a signal is a second wish, not an echo of the first
 
 
 class Listener:
     """Knows whether the training was asked to stop; in processes beside the first, that is all."""
 
     def __init__(self) -> None:
-        self._asked = False
+        self._asked = 0.0  # when, on the monotonic clock; 0: not yet
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -43,12 +45,13 @@ class Listener:
         self._open.close()
 
     def _ask(self, number: int, _: FrameType | None) -> None:
-        if self._asked:
+        # Under torchrun, one Ctrl-C arrives twice: from the terminal and from torchrun.
+        if self._asked and time.monotonic() - self._asked > AGAIN:
             raise KeyboardInterrupt
-        self._asked = True
+        self._asked = self._asked or time.monotonic()
 
     def asks_to_stop(self) -> bool:
-        return self._asked
+        return self._asked > 0
 
     def step(self, done: int, means: Tensor) -> None: ...
     def epoch(self, epoch: Epoch, network: nn.Module) -> None: ...

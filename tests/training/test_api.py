@@ -1,0 +1,157 @@
+"""The Python API is the command line's own code under the names a notebook expects."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+
+from tests.conftest import RECIPE
+from training.api import MNISTClassifier, MNISTPredictor
+from training.data import DataSet
+from training.loop import Stopped
+from training.picture import BadPicture
+from training.recipe import BadRecipe
+from training.run import BadRun, Run
+from training.train import train_into
+
+KNOBS = RECIPE.as_dict() | {"epochs": 2}
+
+
+@pytest.fixture(scope="module")
+def classifier(small_data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> MNISTClassifier:
+    """Trained with the small recipe."""
+    runs = tmp_path_factory.mktemp("runs")
+    return MNISTClassifier(data=small_data, runs=runs, **RECIPE.as_dict()).train()
+
+
+def test_it_trains_the_same_weights_as_the_command_line(
+    classifier: MNISTClassifier, run: Run, tmp_path: Path
+) -> None:
+    classifier.save_model(tmp_path / "model.pt")
+    ours, theirs = MNISTPredictor(tmp_path / "model.pt").checkpoint, run.checkpoint()
+    assert all(torch.equal(ours.weights[name], theirs.weights[name]) for name in theirs.weights)
+    assert classifier.evaluate().accuracy == theirs.evaluation.accuracy
+
+
+def test_it_predicts_files_images_arrays_and_tensors(
+    classifier: MNISTClassifier, small_data: DataSet, tmp_path: Path
+) -> None:
+    pixels, labels = small_data.test
+    Image.fromarray(pixels[0]).save(tmp_path / "digit.png")
+    for picture in (tmp_path / "digit.png", Image.fromarray(pixels[0]), pixels[0],
+                    torch.tensor(pixels[0]) / 255):  # fmt: skip
+        digit, confidence, probabilities = classifier.predict(picture)
+        assert digit == labels[0]
+        assert confidence == probabilities[digit] == probabilities.max()
+        assert probabilities.sum() == pytest.approx(1)
+
+
+def test_a_batch_is_answered_in_order(classifier: MNISTClassifier, small_data: DataSet) -> None:
+    pixels, labels = small_data.test
+    digits = [prediction.digit for prediction in classifier.predict_batch(pixels)]
+    assert np.mean(np.array(digits) == labels) == classifier.evaluate().accuracy
+    assert classifier.predict_batch([]) == []
+
+
+def test_a_predictor_reads_a_run_a_checkpoint_or_a_saved_model(
+    run: Run, small_data: DataSet, tmp_path: Path
+) -> None:
+    picture = small_data.test[0][3]
+    answers = [
+        MNISTPredictor(path).predict(picture) for path in (run.folder, run.folder / "checkpoint.pt")
+    ]
+    assert answers[0].digit == answers[1].digit
+    assert MNISTPredictor(str(run.folder)).labels == tuple("0123456789")
+    with pytest.raises(BadRun, match=r"absent\.pt is not there"):
+        MNISTPredictor(tmp_path / "absent.pt")
+    with pytest.raises(BadPicture, match="blank"):
+        MNISTPredictor(run.folder).predict(np.zeros((28, 28), np.uint8))
+
+
+def test_a_saved_model_can_be_loaded_into_another_classifier(
+    classifier: MNISTClassifier, small_data: DataSet, tmp_path: Path
+) -> None:
+    classifier.save_model(tmp_path / "model.pt")
+    other = MNISTClassifier(data=small_data).load_model(tmp_path / "model.pt")
+    assert other.evaluate() == classifier.evaluate()
+    assert (
+        other.predict(small_data.test[0][0]).digit
+        == classifier.predict(small_data.test[0][0]).digit
+    )
+
+
+def test_an_interrupted_training_is_saved_and_goes_on_elsewhere(
+    small_data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.training.test_train import StopAfter
+
+    whole = train_into(tmp_path / "whole", small_data, RECIPE.made_of(KNOBS))
+    StopAfter(monkeypatch, 20)
+    first = MNISTClassifier(data=small_data, runs=tmp_path / "first", **KNOBS)
+    with pytest.raises(Stopped):
+        first.train()
+    first.save_checkpoint(tmp_path / "half.pt")
+    for goes_on in (
+        first,
+        MNISTClassifier(data=small_data, runs=tmp_path).load_checkpoint(tmp_path / "half.pt"),
+    ):
+        goes_on.train().save_model(tmp_path / "model.pt")
+        weights = MNISTPredictor(tmp_path / "model.pt").checkpoint.weights
+        assert all(torch.equal(weights[k], v) for k, v in whole.checkpoint().weights.items())
+
+
+def test_training_twice_leaves_two_runs(small_data: DataSet, tmp_path: Path) -> None:
+    classifier = MNISTClassifier(data=small_data, runs=tmp_path, **KNOBS)
+    classifier.train()
+    classifier.train()
+    assert len(list(tmp_path.glob("2*"))) == 2
+
+
+def test_the_figures_show_what_was_trained(classifier: MNISTClassifier) -> None:
+    for figure in (
+        classifier.plot_training_history(),
+        classifier.plot_confusion_matrix(),
+        classifier.show_predictions(num_samples=12),
+    ):
+        assert isinstance(figure, Figure)
+    texts = classifier.show_predictions(num_samples=12).axes[0].texts
+    assert len(texts) == 12
+
+
+def test_the_scheduler_is_chosen_by_name_with_its_options(small_data: DataSet) -> None:
+    classifier = MNISTClassifier(data=small_data).set_scheduler("step", decay_every=3)
+    assert (classifier.recipe.schedule, classifier.recipe.decay_every) == ("step", 3)
+    with pytest.raises(BadRecipe, match="--schedule is 'linear', it must be one of: one-cycle"):
+        classifier.set_scheduler("linear")
+    assert classifier.recipe.schedule == "step"
+
+
+@pytest.mark.parametrize(
+    ("wish", "complaint"),
+    [
+        ({"batch_size": 0}, "--batch-size is 0"),
+        ({"dropout1": 1.5}, "--dropout1 is 1.5"),
+        ({"patience": 2, "validation": 0}, "--patience 2 needs a validation part"),
+        ({"epoch": 3}, "no recipe has epoch"),
+        ({"preset": "fast"}, "preset is 'fast', it must be one of: quick, default, best"),
+    ],
+)
+def test_a_bad_wish_is_refused_at_once(wish: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(BadRecipe, match=complaint):
+        MNISTClassifier(**wish)
+
+
+def test_what_has_not_been_trained_cannot_be_asked(small_data: DataSet, tmp_path: Path) -> None:
+    classifier = MNISTClassifier(data=small_data, runs=tmp_path)
+    for ask in (
+        lambda: classifier.predict(small_data.test[0][0]),
+        classifier.evaluate,
+        classifier.plot_training_history,
+        lambda: classifier.save_checkpoint(tmp_path / "none.pt"),
+    ):
+        with pytest.raises(BadRun, match=r"call train\(\)"):
+            ask()
