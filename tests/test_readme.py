@@ -9,6 +9,11 @@ import pytest
 
 from service.settings import Settings
 from tests.service.running import Service
+from training.__main__ import main
+from training.api import MNISTClassifier
+from training.data import NAMES
+from training.model import NETWORKS, build, parameters_of
+from training.recipe import PRESETS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -59,3 +64,40 @@ def test_make_alone_lists_the_targets_with_what_they_do() -> None:
     listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for target in ("demo", "test", "train", "export", "serve", "clean"):
         assert re.search(rf"{target} +\S* [A-Z]\w+", listed), target
+
+
+TRAINING = (ROOT / "docs/training.md").read_text()
+
+
+def test_the_networks_are_all_told_with_their_size() -> None:
+    told = dict(re.findall(r"^\| `(\w+)`.*? \| ([\d,]+) \|", TRAINING, re.MULTILINE))
+    found = {
+        name: f"{parameters_of(build(name, classes=10, dropout1=0, dropout2=0)):,}"
+        for name in NETWORKS
+    }
+    assert {name: told.get(name) for name in NETWORKS} == found
+
+
+@pytest.mark.parametrize("name", [*NAMES, *PRESETS])
+def test_every_data_set_and_preset_is_told(name: str) -> None:
+    assert f"`{name}`" in TRAINING or f"--preset {name}" in TRAINING
+
+
+@pytest.mark.parametrize("flag", sorted(set(re.findall(r"(?<!`)--[a-z][a-z0-9_-]+", TRAINING))))
+def test_every_flag_that_is_told_exists(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    helps = ""
+    for words in (["--help"], ["evaluate", "--help"]):
+        with pytest.raises(SystemExit):
+            main(words)
+        helps += capsys.readouterr().out
+    assert flag in helps or flag in ("--nproc_per_node", "--logdir", "--help")
+
+
+def test_the_python_example_runs_as_it_is_told() -> None:
+    """All but the training: names, keywords and methods exist."""
+    example = TRAINING.split("```python\n")[1].split("```")[0]
+    for method in re.findall(r"classifier\.(\w+)\(", example):
+        assert callable(getattr(MNISTClassifier, method))
+    arguments = re.findall(r"MNISTClassifier\((.*)\)", example)[0]
+    MNISTClassifier(**{k: float(v) if "." in v else int(v) for k, v in
+                       (pair.split("=") for pair in arguments.split(", "))})  # fmt: skip

@@ -1,4 +1,4 @@
-"""Data sets that torchvision knows how to download, in the order of their age."""
+"""Data sets that torchvision knows how to download."""
 
 import logging
 import socket
@@ -51,16 +51,30 @@ class Source:
         return all(idx.find(folder, file) for file, _ in self.files())
 
     def read(self, folder: Path) -> tuple[tuple[str, ...], Part, Part]:
+        """Labels, training and test part; a .gz is checked by the MD5 that torchvision knows."""
+        known = {Path(url).name: md5 for url, md5 in self._torchvision().resources}
         arrays = []
         for file, dimensions in self.files():
-            path = idx.find(folder, file)
-            if path is None:
-                raise idx.BadData(f"{folder} has no {file} or {file}.gz")
+            path = idx.find(folder, file, packed_first=True)
+            assert path is not None  # fetch has looked
+            idx.check(path, known.get(path.name))
             arrays.append(idx.read(path, dimensions=dimensions))
         train, test = (self._upright(*arrays[at : at + 2]) for at in (0, 2))
         check_part(folder, "train", train, self.labels)
         check_part(folder, "test", test, self.labels)
         return self.labels, train, test
+
+    def download(self, root: Path) -> None:
+        """With torchvision, which keeps mirrors and checksums up to date; OSError if it fails."""
+        split = {"split": self.split} if self.split else {}
+        with _network_timeout(PATIENCE):
+            try:
+                self._torchvision()(str(root), download=True, **split)
+            except (RuntimeError, HTTPException) as error:  # every mirror failed, or spoke no HTTP
+                raise OSError(f"{type(error).__name__}: {error}") from error
+
+    def _torchvision(self) -> Any:
+        return getattr(torchvision().datasets, self.folder)
 
     def _upright(self, pixels: idx.Bytes, labels: idx.Bytes) -> Part:
         """EMNIST's pictures lie on their side, mirrored."""
@@ -87,18 +101,8 @@ def fetch(name: str, root: Path) -> Path:
     folder = root / source.folder / "raw"
     if not source.is_in(folder):
         log.info("Downloading %s to %s", name, folder)
-        _download(source, root)
+        source.download(root)
     return folder
-
-
-def _download(source: Source, root: Path) -> None:
-    kind = getattr(torchvision().datasets, source.folder)
-    split = {"split": source.split} if source.split else {}
-    with _network_timeout(PATIENCE):
-        try:
-            kind(str(root), download=True, **split)
-        except (RuntimeError, HTTPException) as error:  # every mirror failed, or spoke no HTTP
-            raise OSError(f"{type(error).__name__}: {error}") from error
 
 
 @contextmanager

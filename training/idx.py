@@ -22,12 +22,22 @@ class BadData(Exception):
     """A data file is missing or is not what it should be; the message names the file."""
 
 
-def find(folder: Path, name: str) -> Path | None:
+def find(folder: Path, name: str, *, packed_first: bool = False) -> Path | None:
     """`folder/name`, plain or with .gz, or None."""
-    for path in (folder / name, folder / f"{name}.gz"):
+    paths = folder / name, folder / f"{name}.gz"
+    for path in reversed(paths) if packed_first else paths:
         if path.is_file():
             return path
     return None
+
+
+def check(path: Path, md5: str | None) -> None:
+    """Refuse a file, as it lies there, that has another checksum; None: none is known."""
+    found = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    if md5 not in (None, found):
+        raise BadData(
+            f"{path} is damaged: its MD5 is {found}, not {md5}. Delete it to get it again."
+        )
 
 
 def read(path: Path, *, dimensions: int, md5: str | None = None) -> Bytes:

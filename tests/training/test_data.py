@@ -148,3 +148,66 @@ def test_mnist_itself_is_accepted() -> None:
     data = read_mnist(MNIST)
     assert data.train[0].shape == (60_000, 28, 28)
     assert data.test[0].shape == (10_000, 28, 28)
+
+
+# ---- data sets of the same shape ----------------------------------------------------------------
+
+
+def fashion(root: Path) -> Path:
+    """Four small files where torchvision would have put Fashion-MNIST's."""
+    raw = root / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for part in ("train", "t10k"):
+        labels = (np.arange(20) % 10).astype(np.uint8)
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(idx(np.zeros((20, 28, 28), np.uint8)))
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(idx(labels))
+    return raw
+
+
+def test_a_set_that_lies_there_is_taken_with_the_names_of_its_classes(tmp_path: Path) -> None:
+    fashion(tmp_path)
+    data = find_data_set("fashion-mnist", root=tmp_path)
+    assert (data.name, data.labels[9]) == ("fashion-mnist", "Ankle boot")
+    assert data.recipe["rotation"] == 0  # clothes have an upright
+
+
+def test_a_packed_file_that_is_not_the_published_one_is_named_with_both_checksums(
+    tmp_path: Path,
+) -> None:
+    raw = fashion(tmp_path)
+    (raw / f"{PICTURES}.gz").write_bytes(gzip.compress(b"something else", mtime=0))
+    with pytest.raises(
+        BadData, match=rf"{PICTURES}\.gz is damaged: its MD5 is \w{{32}}, not 8d4fb"
+    ):
+        find_data_set("fashion-mnist", root=tmp_path)
+
+
+def test_emnist_is_turned_upright_and_its_letters_counted_from_a(tmp_path: Path) -> None:
+    raw = tmp_path / "EMNIST" / "raw"
+    raw.mkdir(parents=True)
+    lying = np.zeros((26, 28, 28), np.uint8)
+    lying[:, 3, 20] = 255
+    for part in ("train", "test"):
+        name = f"emnist-letters-{part}"
+        (raw / f"{name}-images-idx3-ubyte").write_bytes(idx(lying))
+        (raw / f"{name}-labels-idx1-ubyte").write_bytes(idx(np.arange(1, 27, dtype=np.uint8)))
+    data = find_data_set("emnist-letters", root=tmp_path)
+    assert data.labels[data.train[1][0]] == "a"
+    assert data.train[0][0, 20, 3] == 255
+
+
+@pytest.mark.parametrize("name", ["mnist", "kmnist", "emnist-digits"])
+def test_a_set_that_was_asked_for_is_never_replaced_by_another(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offline(*_: object, **__: object) -> None:
+        raise socket.gaierror("no network in this test")
+
+    monkeypatch.setattr(socket, "getaddrinfo", offline)
+    with pytest.raises(BadData, match=f"{name} cannot be downloaded: .*"):
+        find_data_set(name, root=tmp_path)
+
+
+def test_an_unknown_name_lists_the_sets() -> None:
+    with pytest.raises(BadData, match="no folder and no data set is called fashon; sets are mnist"):
+        find_data_set("fashon")
