@@ -120,6 +120,7 @@ class Kind:
     dropout2: float
     learning_rate: float  # the peak, of Adam; ten times that for SGD
     widens: bool = False  # whether --width means something
+    threads: int = 64  # CPU threads beyond which more cost more than they save
 
     def suggested(self, optimiser: str) -> dict[str, float]:
         rate = self.learning_rate * (10 if optimiser == "sgd" else 1)
@@ -127,7 +128,7 @@ class Kind:
 
 
 NETWORKS = {
-    "compact": Kind(compact, 0.0, 0.1, 0.01, widens=True),
+    "compact": Kind(compact, 0.0, 0.1, 0.01, widens=True, threads=1),
     "deep": Kind(deep, 0.0, 0.1, 0.01, widens=True),
     "classic": Kind(classic, 0.25, 0.5, 0.002),
     "pooled": Kind(pooled, 0.25, 0.5, 0.002),

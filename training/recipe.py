@@ -52,7 +52,7 @@ class Recipe:
     )
     pretrained: str = other("", "file with weights of the same kind of network to begin from")
     # Learning
-    epochs: int = knob(20, "passes over the training pictures", 1, 10_000)
+    epochs: int = knob(24, "passes over the training pictures", 1, 10_000)
     batch_size: int = knob(128, "pictures a step, on all devices together", 2, 65_536)
     optimiser: str = choice(
         "adam", "how weights follow gradients; sgd is Nesterov's", of=OPTIMISERS
@@ -81,7 +81,7 @@ class Recipe:
     shift: float = knob(1.5, "pixels at most, in both directions", 0, 6)
     elastic: float = knob(0.0, "pixels, standard deviation of a smooth random warp", 0, 4)
     stroke: float = knob(0.0, "how far stroke width may change, 1: about a pixel", 0, 1)
-    spoiled: float = knob(0.1, "fraction of pictures that the next three apply to", 0, 1)
+    spoiled: float = knob(0.05, "fraction of pictures that the next three apply to", 0, 1)
     contrast: float = knob(0.65, "of all grey that paper and ink may lose to each other", 0, 0.9)
     noise: float = knob(0.2, "largest standard deviation of noise on each pixel, ink is 1", 0, 1)
     erasing: float = knob(0.3, "largest part of the sheet lost under a rectangle", 0, 0.5)
@@ -94,7 +94,7 @@ class Recipe:
     # The machine
     device: str = choice("auto", "where to train; auto takes a GPU where there is one", of=DEVICES)
     mixed_precision: bool = other(False, "half precision where it is safe, on CUDA only")
-    threads: int = knob(0, "CPU threads, 0: all there are", 0, 256)
+    threads: int = knob(0, "CPU threads, 0: as many as pay for this network", 0, 256)
     seed: int = knob(0, "of weights, order and variations", 0, 2**62)
 
     def __post_init__(self) -> None:

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from contract.card import DataFacts
-from contract.cores import available_cores
 from contract.provenance import git_commit, library_versions
 from training.augment import augment
 from training.board import PICTURES, Board
 from training.data import DataSet
 from training.evaluate import as_ink, fit_temperature, judge, logits_of
 from training.loop import Part, Stopped, Training, split
+from training.machine import settle
 from training.model import build, parameters_of
 from training.place import Place, place_of
 from training.plots import write_plots
@@ -90,7 +90,7 @@ def fingerprint(data: DataSet) -> str:
 
 def _train(run: Run, recipe: Recipe, task: Task, network: nn.Module) -> Run:
     place = task.place
-    torch.set_num_threads(recipe.threads or max(1, available_cores() // place.processes))
+    settle(recipe, place.processes)
     if place.first:
         _begin(run, recipe, task, network)
     teachers = [_teacher(run, number, recipe, task) for number in range(1, recipe.teachers + 1)]
