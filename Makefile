@@ -27,7 +27,7 @@ serve: models/digits/current ## Serve the current model version
 	@exec $(PY) -m service
 
 ##@ Pipeline
-train: .venv/.run ## Train a network into runs/<id> (MNIST: a minute or two on CPU)
+train: .venv/.run ## Train a network into runs/<id> (MNIST: about three minutes on CPU)
 	@$(train)
 
 export: .venv/.run | runs/latest ## Turn the last run into a model version, proven equal
@@ -69,7 +69,7 @@ help: ## Show this list
 
 # ---- files ------------------------------------------------------------------------------------
 
-train  = $(call task,Training,a minute or two on CPU,$(PY) -m training $(ARGS))
+train  = $(call task,Training,about three minutes on CPU,$(PY) -m training $(ARGS))
 export = $(call task,Exporting and proving the export,about 10 seconds,$(PY) -m export)
 
 runs/latest: | .venv/.run

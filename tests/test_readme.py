@@ -1,8 +1,10 @@
 """What the README says is true now: its commands exist, its tables are complete."""
 
+import ast
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -99,5 +101,6 @@ def test_the_python_example_runs_as_it_is_told() -> None:
     for method in re.findall(r"classifier\.(\w+)\(", example):
         assert callable(getattr(MNISTClassifier, method))
     arguments = re.findall(r"MNISTClassifier\((.*)\)", example)[0]
-    MNISTClassifier(**{k: float(v) if "." in v else int(v) for k, v in
-                       (pair.split("=") for pair in arguments.split(", "))})  # fmt: skip
+    pairs = (pair.split("=") for pair in arguments.split(", "))
+    knobs: dict[str, Any] = {name: ast.literal_eval(value) for name, value in pairs}
+    MNISTClassifier(**knobs)

@@ -40,12 +40,18 @@ class Progress:
     """Shows a training of `epochs` epochs of `steps` steps each; a context manager."""
 
     def __init__(
-        self, steps: int, epochs: int, batch_size: int, *, console: Console | None = None
+        self,
+        steps: int,
+        epochs: int,
+        batch_size: int,
+        *,
+        console: Console | None = None,
+        pause: float = 0.1,  # seconds between two looks of the bar; it is for eyes
     ) -> None:
         self._console = console or Console(file=sys.stderr)
         self._every = -(-epochs // LINES) if not self._console.is_terminal else 1
         self._epochs = epochs
-        self._batch_size = batch_size
+        self._batch_size, self._pause = batch_size, pause
         self._shown = self._began = time.monotonic()
         self._first_step: int | None = None
         self._bar = Bar(
@@ -85,7 +91,7 @@ class Progress:
         now = time.monotonic()
         if self._first_step is None:
             self._first_step = done - 1
-        if now - self._shown > 0.1 and not self._bar.disable:  # seconds; the bar is for eyes
+        if now - self._shown > self._pause and not self._bar.disable:
             self._shown = now
             taken = (done - self._first_step) * self._batch_size
             loss, right = means.tolist()

@@ -61,7 +61,7 @@ def train_into(
         network = _network(recipe, task)
         if run is None:
             run = Run(place.shared(Run.create(runs).folder if place.first else Path()))
-        return _train(run, recipe, task, network)
+        return _to_the_end(run, recipe, task, network)
 
 
 def resume(run: Run, data: DataSet) -> Run:
@@ -77,7 +77,7 @@ def resume(run: Run, data: DataSet) -> Run:
     recipe = Recipe.made_of(facts["recipe"])
     with place_of(recipe) as place:
         task = _task(data, recipe, place)
-        return _train(run, recipe, task, _network(recipe, task))
+        return _to_the_end(run, recipe, task, _network(recipe, task))
 
 
 def fingerprint(data: DataSet) -> str:
@@ -86,6 +86,13 @@ def fingerprint(data: DataSet) -> str:
     for array in (*data.train, *data.test):
         digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def _to_the_end(run: Run, recipe: Recipe, task: Task, network: nn.Module) -> Run:
+    try:
+        return _train(run, recipe, task, network)
+    except Stopped as stopped:  # maybe in a teacher; what can be gone on with is the whole
+        raise Stopped(stopped.args[0], run.folder) from stopped
 
 
 def _train(run: Run, recipe: Recipe, task: Task, network: nn.Module) -> Run:
@@ -112,7 +119,7 @@ def _train(run: Run, recipe: Recipe, task: Task, network: nn.Module) -> Run:
             with Listener() as listener:
                 training.run(listener)
     except Stopped as stopped:
-        raise Stopped(f"stopped after {training.done}", run.folder) from stopped
+        raise Stopped(f"stopped after {training.done}") from stopped
     place.any(False)  # the other processes wait for the first one's files
     return run
 

@@ -191,6 +191,24 @@ def test_a_network_learns_from_teachers_that_are_trained_first(
     assert not same(weights(teachers[0]), weights(teachers[1]))
 
 
+def test_a_stop_while_a_teacher_learns_goes_on_with_all_of_it(
+    small_data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(
+        SHORT, teachers=2, teacher_network="compact", teacher_width=1, teacher_epochs=1
+    )
+    whole = train_into(tmp_path / "whole", small_data, recipe)
+    StopAfter(monkeypatch, 20)  # in the second teacher
+    with pytest.raises(Stopped) as stopped:
+        train_into(tmp_path / "parts", small_data, recipe)
+    run = Run(stopped.value.args[1])
+    assert run.folder.parent == tmp_path / "parts"
+    assert run.teacher(1).ended
+    assert not run.teacher(2).ended
+    resume(run, small_data)
+    assert same(weights(run), weights(whole))
+
+
 # ---- what is left ----------------------------------------------------------------------------
 
 

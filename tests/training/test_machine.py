@@ -1,0 +1,23 @@
+"""Threads are those that were asked for, else as many as pay for the network."""
+
+import pytest
+import torch
+
+from contract.cores import available_cores
+from training.machine import settle
+from training.recipe import Recipe
+
+
+@pytest.mark.parametrize(
+    ("recipe", "processes", "threads"),
+    [
+        (Recipe(), 1, 1),
+        (Recipe(network="classic"), 1, available_cores()),
+        (Recipe(network="classic"), 1000, 1),
+        (Recipe(threads=3), 2, 3),
+    ],
+    ids=["compact", "classic", "many processes", "asked for"],
+)
+def test_threads(recipe: Recipe, processes: int, threads: int) -> None:
+    settle(recipe, processes)
+    assert torch.get_num_threads() == threads
