@@ -12,8 +12,10 @@ import torch
 from contract.store import Store, Version
 from export import proof
 from export.__main__ import export, main
+from export.artifacts import write_onnx, write_torchscript
 from export.graph import Graph
 from export.proof import Answers, ProofFailed, prove
+from training.model import NETWORKS, build
 from training.run import BadRun, Run
 
 
@@ -158,3 +160,19 @@ def test_a_damaged_test_set_is_named(run: Run, tmp_path: Path, content: bytes) -
     (tmp_path / "run/test_set.npz").write_bytes(content)
     with pytest.raises(BadRun, match=r"test_set\.npz is missing or damaged"):
         export(Run(tmp_path / "run"), Store(tmp_path / "models", "digits"))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_leaves_artifacts_that_answer_as_it_does(name: str, tmp_path: Path) -> None:
+    graph = Graph(build(name, classes=26, dropout1=0.2, dropout2=0.3), temperature=0.7)
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 28, 28), np.uint8)
+    write_onnx(graph, tmp_path / "model.onnx")
+    write_torchscript(graph, tmp_path / "model.ts")
+    reference = proof.answers_of(proof.pytorch(graph), pixels)
+    for model in (
+        proof.onnx_runtime(tmp_path / "model.onnx"),
+        proof.torchscript(tmp_path / "model.ts"),
+    ):
+        answers = proof.answers_of(model, pixels)
+        assert answers.logits.shape == (30, 26)
+        proof.prove(name, answers, reference, np.zeros(30, np.uint8))
