@@ -8,11 +8,12 @@ Read in this order:
     augment, optimise      how pictures are varied and weights follow gradients
     loop                   the training itself
     evaluate, corruptions  how good it is
-    train, run             from beginning to end, and what remains on disk
+    train, finish, run     from beginning to end, and what remains on disk
 
-Then what serves these: `own`, `idx`, `fetch`, `picture`, `embedded` and `strokes` bring data, `place`
-and `machine` know devices, `watch`, `progress`, `board`, `plots` and `report` show what happens,
-`pretrained` begins from somebody's weights. `__main__`, `commands` and `api` are the doors.
+Then what serves these: `own`, `idx`, `fetch`, `picture`, `embedded` and `strokes` bring data;
+`task`, `place` and `machine` know what runs where; `watch`, `progress`, `board`, `plots` and
+`report` show what happens; `pretrained` begins from somebody's weights. `__main__`, `commands` and
+`api` are the doors.
 
 Tensors   pixels (n, 28, 28) uint8, 0 = paper, 255 = ink
           ink    (n, 1, 28, 28) float32, 0..1: the same as the network and the augmentation see it

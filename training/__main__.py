@@ -39,10 +39,8 @@ def main(words: list[str] | None = None) -> int:
         print(f"training: {error}", file=sys.stderr)
         return 2
     except Stopped as stopped:
-        reason, folder = stopped.args
-        print(
-            f"training: {reason}. Go on with: python -m training --resume {folder}", file=sys.stderr
-        )
+        on = f"Go on with: python -m training --resume {stopped.folder}"
+        print(f"training: {stopped.reason}. {on}", file=sys.stderr)
         return 130
     except KeyboardInterrupt:
         print("training: stopped at once; what the last epoch left is kept", file=sys.stderr)

@@ -16,6 +16,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -27,7 +28,7 @@ from training.evaluate import as_ink, fit_temperature, logits_of
 from training.optimise import Schedule, average_of, optimiser_of
 from training.place import Place
 from training.progress import Epoch
-from training.recipe import BadRecipe, Recipe
+from training.recipe import Recipe
 
 State = dict[
     str, Any
@@ -35,7 +36,12 @@ State = dict[
 
 
 class Stopped(Exception):
-    """The training was asked to stop and has handed over its state; says where it can go on."""
+    """The training was asked to stop and has handed over its state."""
+
+    def __init__(self, reason: str, folder: Path | None = None) -> None:
+        """`folder`, of the run to go on with, is told by whoever knows it."""
+        super().__init__(reason)
+        self.reason, self.folder = reason, folder
 
 
 @dataclass(frozen=True)
@@ -151,7 +157,7 @@ class Training:
         while self._step < self.steps:
             if self._place.any(watcher.asks_to_stop()):
                 watcher.save(self.state())
-                raise Stopped
+                raise Stopped(f"stopped after {self.done}")
             batch = order[self._step * size : (self._step + 1) * size][rank::processes]
             self._train_step(batch)
             self._step += 1
@@ -242,23 +248,6 @@ class Training:
 
     def _out_of_patience(self) -> bool:
         return 0 < self._recipe.patience <= self._epoch - self._progress["epoch"]
-
-
-def split(part: Part, recipe: Recipe) -> tuple[Part, Part | None]:
-    """What the weights learn from, and what is held out to judge them by."""
-    random = torch.Generator().manual_seed(recipe.validation_seed)
-    order = torch.randperm(len(part), generator=random)
-    held_out = (
-        min(len(part), max(1, round(len(part) * recipe.validation))) if recipe.validation else 0
-    )
-    if recipe.batch_size > len(part) - held_out:
-        raise BadRecipe(
-            f"--batch-size is {recipe.batch_size}, more than the {len(part) - held_out} pictures "
-            f"there are to learn from ({held_out} of {len(part)} are held out)"
-        )
-    taken, kept = order[:held_out], order[held_out:]
-    learn = Part(part.pixels[kept], part.labels[kept])
-    return learn, Part(part.pixels[taken], part.labels[taken]) if held_out else None
 
 
 def _generator(recipe: Recipe, epoch: int) -> torch.Generator:

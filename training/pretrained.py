@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from training.model import Network
 from training.run import BadRun, load
 
 
-def load_pretrained(network: Network, path: Path, name: str) -> None:
+def load_pretrained(network: nn.Module, path: Path, name: str) -> None:
     """Put the weights in `path` into `network`, a `name`.
 
     The file is a checkpoint of this project or a plain state dict, such as torchvision's own for

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from tests.conftest import RECIPE
 from training.data import DataSet
 from training.evaluate import logits_of
-from training.loop import Part, State, Stopped, Training, split
+from training.loop import Part, State, Stopped, Training
 from training.model import build
 from training.optimise import average_of
 from training.place import Place
 from training.progress import Epoch
 from training.recipe import OPTIMISERS, BadRecipe, Recipe
+from training.task import split
 
 SHORT = replace(RECIPE, epochs=3, plain_epochs=1)
 

@@ -37,6 +37,11 @@ def weights(run: Run) -> Weights:
     return run.checkpoint().weights
 
 
+def run_of(stopped: Stopped) -> Run:
+    assert stopped.folder is not None
+    return Run(stopped.folder)
+
+
 def same(one: Weights, other: Weights) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
@@ -110,7 +115,7 @@ def test_a_stopped_run_goes_on_to_the_weights_it_would_have_reached(
     StopAfter(monkeypatch, 20)
     with pytest.raises(Stopped, match="stopped after 1 epochs and 3 of 17 steps") as stopped:
         train_into(tmp_path / "parts", small_data, SHORT)
-    run = Run(stopped.value.args[1])
+    run = run_of(stopped.value)
     assert not run.ended
     resume(run, small_data)
     assert same(weights(run), weights(whole))
@@ -134,7 +139,7 @@ def test_going_on_with_other_pictures_is_refused_with_both_checksums(
         train_into(tmp_path, small_data, SHORT)
     other = replace(small_data, test=(255 - small_data.test[0], small_data.test[1]))
     with pytest.raises(BadRun, match=r"other pictures: .* MD5 \w{32}, the run's data had \w{32}"):
-        resume(Run(stopped.value.args[1]), other)
+        resume(run_of(stopped.value), other)
 
 
 def test_ctrl_c_keeps_the_state_and_says_how_to_go_on(tmp_path: Path) -> None:
@@ -201,7 +206,7 @@ def test_a_stop_while_a_teacher_learns_goes_on_with_all_of_it(
     StopAfter(monkeypatch, 20)  # in the second teacher
     with pytest.raises(Stopped) as stopped:
         train_into(tmp_path / "parts", small_data, recipe)
-    run = Run(stopped.value.args[1])
+    run = run_of(stopped.value)
     assert run.folder.parent == tmp_path / "parts"
     assert run.teacher(1).ended
     assert not run.teacher(2).ended

@@ -1,0 +1,71 @@
+"""The end of a training: calibrate, judge on the test set, write everything down."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from contract.provenance import git_commit, library_versions
+from training.board import Board
+from training.evaluate import fit_temperature, judge, logits_of
+from training.loop import Training
+from training.model import parameters_of
+from training.plots import write_plots
+from training.recipe import Recipe
+from training.report import measured_of, say, summary
+from training.run import Checkpoint, Run
+from training.task import Task
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a training took, stops not counted."""
+
+    wall_seconds: float
+    cpu_seconds: float  # of this process, all threads, since it last began or went on
+
+
+def finish(
+    run: Run,
+    recipe: Recipe,
+    task: Task,
+    training: Training,
+    network: nn.Module,
+    spent: Spent,
+    board: Board,
+) -> None:
+    """Leave a finished run: its checkpoint holds the best weights with their temperature."""
+    network.load_state_dict(training.best["weights"])
+    network.cpu()
+    temperature = 1.0
+    if task.held_out:
+        logits = logits_of(network, task.held_out.pixels)
+        temperature = fit_temperature(logits, task.held_out.labels)
+    test = task.test
+    judged = judge(network, test.pixels, test.labels, temperature, task.data.labels)
+    board.end(judged, test.pixels)
+    write_plots(run.folder, judged, task.data.test[0], training.history)
+    checkpoint = Checkpoint(
+        weights=network.state_dict(),
+        recipe=recipe.as_dict(),
+        labels=tuple(task.data.labels),
+        temperature=temperature,
+        data_set=task.facts,
+        evaluation=judged.evaluation(),
+        git_commit=git_commit(),
+        libraries=library_versions("torch", "numpy", "scikit-learn"),
+    )
+    run.finish(
+        checkpoint,
+        task.data.test,
+        training.history,
+        **measured_of(judged),
+        best_epoch=training.best["epoch"],
+        parameters=parameters_of(network),
+        device=task.place.name,
+        threads=torch.get_num_threads(),
+        wall_seconds=spent.wall_seconds,
+        cpu_seconds=spent.cpu_seconds,
+    )
+    took = f"in {spent.wall_seconds:.0f} s ({spent.cpu_seconds:.0f} s of CPU time)"
+    say(task.place, f"{summary(judged)}, {took}.\nPlots and checkpoint: {run.folder}")
