@@ -13,13 +13,14 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from training.commands import compare, evaluate
-from training.data import NAMES, DataSet, find_data_set
+from training.data import NAMES, DataSet, find_data_set, pictures_of
 from training.idx import BadData
 from training.loop import Stopped
 from training.place import place_of
 from training.recipe import PRESETS, BadRecipe, Recipe
 from training.run import BadRun, Run
 from training.settings import mnist_dir
+from training.task import held_out_of
 from training.train import resume, train_into
 
 log = logging.getLogger("training")
@@ -58,7 +59,9 @@ def _train(arguments: Namespace) -> None:
         resume(run, _data_set(facts["wanted"]))
         return
     preset = PRESETS.get(arguments.preset or "default", {})
-    asked = Recipe.made_of(preset, given)  # a bad flag is told before anything is loaded
+    asked = Recipe.made_of(preset, given)  # a bad wish is told before anything is loaded
+    if pictures := pictures_of(arguments.data):
+        held_out_of(pictures, asked)
     with place_of(asked) as place:
         if not place.first:
             log.setLevel(logging.ERROR)

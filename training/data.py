@@ -88,6 +88,12 @@ def find_data_set(
     )
 
 
+def pictures_of(wanted: str | None) -> int | None:
+    """How many pictures there are to learn from, where the name alone tells; None for a folder."""
+    source = SOURCES.get(wanted or "mnist")
+    return source.pictures if source else None
+
+
 def find_test_pictures(
     wanted: str, labels: Sequence[str], *, mnist_dir: Path | None = None, root: Path = ROOT
 ) -> tuple[str, Part]:

@@ -33,6 +33,7 @@ class Source:
 
     folder: str  # torchvision's class and its folder
     labels: tuple[str, ...]
+    pictures: int  # to learn from
     split: str = ""  # of EMNIST
     first_label: int = 0  # letters are counted from 1
     recipe: Mapping[str, Any] = field(default_factory=dict)
@@ -84,11 +85,13 @@ class Source:
 
 
 SOURCES = {
-    "mnist": Source("MNIST", tuple("0123456789")),
-    "fashion-mnist": Source("FashionMNIST", _GARMENTS, recipe=_CLOTHES),
-    "kmnist": Source("KMNIST", _CHARACTERS),
-    "emnist-digits": Source("EMNIST", tuple("0123456789"), split="digits"),
-    "emnist-letters": Source("EMNIST", tuple(ascii_lowercase), split="letters", first_label=1),
+    "mnist": Source("MNIST", tuple("0123456789"), 60_000),
+    "fashion-mnist": Source("FashionMNIST", _GARMENTS, 60_000, recipe=_CLOTHES),
+    "kmnist": Source("KMNIST", _CHARACTERS, 60_000),
+    "emnist-digits": Source("EMNIST", tuple("0123456789"), 240_000, split="digits"),
+    "emnist-letters": Source(
+        "EMNIST", tuple(ascii_lowercase), 124_800, split="letters", first_label=1
+    ),
 }
 
 

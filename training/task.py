@@ -41,17 +41,23 @@ def task_of(data: DataSet, recipe: Recipe, place: Place) -> Task:
 
 def split(part: Part, recipe: Recipe) -> tuple[Part, Part | None]:
     """What the weights learn from, and what is held out to judge them by."""
+    held_out = held_out_of(len(part), recipe)
     random = torch.Generator().manual_seed(recipe.validation_seed)
     order = torch.randperm(len(part), generator=random)
-    held_out = max(1, round(len(part) * recipe.validation)) if recipe.validation else 0
-    if recipe.batch_size > len(part) - held_out:
-        raise BadRecipe(
-            f"--batch-size is {recipe.batch_size}, more than the {len(part) - held_out} pictures "
-            f"there are to learn from ({held_out} of {len(part)} are held out)"
-        )
     taken, kept = order[:held_out], order[held_out:]
     learn = Part(part.pixels[kept], part.labels[kept])
     return learn, Part(part.pixels[taken], part.labels[taken]) if held_out else None
+
+
+def held_out_of(pictures: int, recipe: Recipe) -> int:
+    """How many of `pictures` are held out; BadRecipe if the rest does not fill one batch."""
+    held_out = max(1, round(pictures * recipe.validation)) if recipe.validation else 0
+    if recipe.batch_size > pictures - held_out:
+        raise BadRecipe(
+            f"--batch-size is {recipe.batch_size}, more than the {pictures - held_out} pictures "
+            f"there are to learn from ({held_out} of {pictures} are held out)"
+        )
+    return held_out
 
 
 def fingerprint(data: DataSet) -> str:

@@ -20,6 +20,10 @@ from training.run import Run
         (["--erasing", "1"], "--erasing is 1.0, it must be 0 to 0.5"),
         (["--data", "no/such/folder"], "no folder and no data set is called no/such/folder; sets"),
         (["--data", "digits", "--batch-size", "60000"], "--batch-size is 60000, more than the"),
+        (
+            ["--batch-size", "60000"],
+            "--batch-size is 60000, more than the 57000 pictures there are",
+        ),
         (["--data", "digits", "--pretrained", "no.pt"], "no.pt"),
         (["--resume", "no/such/run"], "no/such/run is no run"),
         (["--resume", "run", "--epochs", "3"], "--resume goes on with the run's own data"),
