@@ -42,7 +42,7 @@ class TensorFacts(_Facts):
 
 
 class DataFacts(_Facts):
-    name: str  # "mnist", "embedded-digits" or the name of the user's folder
+    name: str  # "mnist", "digits" or the name of the user's folder
     source: str  # where it was read from
     train: Count  # pictures the weights learned from
     validation: Count  # pictures held out, which the temperature was fitted on

@@ -16,12 +16,13 @@ from training.commands import compare, evaluate
 from training.data import NAMES, DataSet, find_data_set, pictures_of
 from training.idx import BadData
 from training.loop import Stopped
-from training.place import place_of
-from training.recipe import PRESETS, BadRecipe, Recipe
+from training.place import Place, place_of
+from training.presets import PRESETS
+from training.recipe import BadRecipe, Recipe
 from training.run import BadRun, Run
-from training.settings import mnist_dir
+from training.settings import is_first_process, mnist_dir
 from training.task import held_out_of
-from training.train import resume, train_into
+from training.train import how_to_go_on, resume, train_into
 
 log = logging.getLogger("training")
 
@@ -40,11 +41,12 @@ def main(words: list[str] | None = None) -> int:
         print(f"training: {error}", file=sys.stderr)
         return 2
     except Stopped as stopped:
-        on = f"Go on with: python -m training --resume {stopped.folder}"
-        print(f"training: {stopped.reason}. {on}", file=sys.stderr)
+        if stopped.folder is not None and is_first_process():
+            how = how_to_go_on(Run(stopped.folder))
+            print(f"training: {stopped.reason}. Go on with: {how}", file=sys.stderr)
         return 130
     except KeyboardInterrupt:
-        print("training: stopped at once; what the last epoch left is kept", file=sys.stderr)
+        print("training: stopped at once; what was saved before is kept", file=sys.stderr)
         return 130
     return 0
 
@@ -55,24 +57,31 @@ def _train(arguments: Namespace) -> None:
         if given or arguments.preset or arguments.data:
             raise BadRecipe("--resume goes on with the run's own data and recipe: give neither")
         run = Run(arguments.resume)
-        facts = run.facts()["data"]
-        resume(run, _data_set(facts["wanted"]))
+        facts = run.facts()
+        with place_of(Recipe.made_of(facts["recipe"])) as place:
+            resume(run, _data_set(facts["data"]["wanted"], place), place=place)
         return
     preset = PRESETS.get(arguments.preset or "default", {})
     asked = Recipe.made_of(preset, given)  # a bad wish is told before anything is loaded
+    asked.check_use(given)
     if pictures := pictures_of(arguments.data):
         held_out_of(pictures, asked)
     with place_of(asked) as place:
-        if not place.first:
-            log.setLevel(logging.ERROR)
-        with place.in_turn():
-            data = _data_set(arguments.data)
+        data = _data_set(arguments.data, place)
         suited = preset if arguments.preset else data.recipe
         train_into(arguments.runs, data, Recipe.made_of(suited, given), place=place)
 
 
-def _data_set(wanted: str | None) -> DataSet:
-    return find_data_set(wanted, mnist_dir=mnist_dir())
+def _data_set(wanted: str | None, place: Place) -> DataSet:
+    """What the first process finds, in all of them."""
+    if not place.first:
+        log.setLevel(logging.ERROR)
+    found = None
+    with place.in_turn():
+        if place.first:
+            found = find_data_set(wanted, mnist_dir=mnist_dir())
+    same = place.shared(found.wanted if found else "")
+    return found or find_data_set(same, mnist_dir=mnist_dir())
 
 
 def _parser() -> ArgumentParser:

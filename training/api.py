@@ -14,6 +14,8 @@ Pictures are paths, PIL images, arrays or tensors of any size: see `training.pic
 """
 
 from collections.abc import Iterable
+from dataclasses import fields
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -26,9 +28,11 @@ from contract.card import Evaluation
 from training import plots
 from training.data import DataSet, find_data_set, find_test_pictures
 from training.evaluate import Judged, judge, logits_of
+from training.loop import Stopped
 from training.picture import as_pixels
+from training.presets import PRESETS
 from training.progress import Epoch
-from training.recipe import PRESETS, BadRecipe, Recipe
+from training.recipe import BadRecipe, Recipe
 from training.run import BadRun, Checkpoint, Run
 from training.settings import mnist_dir
 from training.train import resume, train_into
@@ -96,7 +100,7 @@ class MNISTClassifier:
         self._wanted, self._runs = data, Path(runs)
         self._preset = None if preset is None else PRESETS[preset]
         self._knobs = knobs
-        self._run: Run | None = None
+        self._run: Run | None = None  # the last one trained or loaded
         self._unfinished = False
         self._model: MNISTPredictor | None = None
         Recipe.made_of(self._preset or {}, knobs)
@@ -104,39 +108,48 @@ class MNISTClassifier:
     @property
     def recipe(self) -> Recipe:
         """All knobs, with what the preset or the data set brings."""
-        return Recipe.made_of(self._data().recipe if self._preset is None else self._preset,
-                              self._knobs)  # fmt: skip
+        suited = self._data().recipe if self._preset is None else self._preset
+        return Recipe.made_of(suited, self._knobs)
 
     def set_scheduler(self, name: str, **options: Any) -> Self:
         """Choose how the learning rate moves: one-cycle, cosine, step, plateau or none.
 
         Options: decay_every and decay_factor of step, decay_factor and decay_patience of plateau.
+        Raises BadRecipe for others, and while a training waits to go on with its own schedule.
         """
+        if self._unfinished:
+            raise BadRecipe("a training that was interrupted goes on with its own schedule")
         knobs = self._knobs | {"schedule": name} | options
-        Recipe.made_of(self._preset or {}, knobs)
+        Recipe.made_of(self._preset or {}, knobs).check_use(options)
         self._knobs = knobs
         return self
 
     def train(self) -> Self:
-        """Train to the end, or go on after `load_checkpoint`.
+        """Train to the end, or go on after an interruption or `load_checkpoint`.
 
         Raises Stopped when interrupted: what was reached is kept, `save_checkpoint` saves it, and
-        calling `train` again goes on.
+        calling `train` again goes on. BadRecipe, BadData, BadRun and OSError name what is wrong.
         """
         data = self._data()
-        if self._run is None or not self._unfinished:
-            self._run = Run.create(self._runs)
-        self._unfinished = True
-        if self._run.begun:
-            resume(self._run, data)
-        else:
-            train_into(self._runs, data, self.recipe, run=self._run)
+        self._model = None
+        try:
+            if self._unfinished and self._run is not None:
+                self._run = resume(self._run, data)
+            else:
+                self._run = train_into(self._runs, data, self.recipe)
+        except Stopped as stopped:
+            if stopped.folder is not None:
+                self._run, self._unfinished = Run(stopped.folder), True
+            raise
         self._unfinished = False
         self._model = MNISTPredictor(self._run.folder)
         return self
 
     def evaluate(self, data: str | Path | None = None) -> Evaluation:
-        """Accuracy, calibration and precision, recall and F1 of each class on the test set."""
+        """Accuracy, calibration and precision, recall and F1 of each class on a test set.
+
+        That of the training, or of `data`; BadData if its classes are others.
+        """
         return self._judged(data)[0].evaluation()
 
     def predict(self, image: Any) -> Prediction:
@@ -147,16 +160,17 @@ class MNISTClassifier:
         """One prediction a picture, in order."""
         return self._trained().predict_batch(images)
 
-    # ---- files --------------------------------------------------------------------------------
+    # ---- files ----------------------------------------------------------------------------------
 
     def save_model(self, path: str | Path) -> None:
         """Keep the trained network in one file, which MNISTPredictor and `load_model` read."""
         self._trained().checkpoint.save(Path(path))
 
     def load_model(self, path: str | Path) -> Self:
-        """Take a network that was trained before."""
+        """Take a network that was trained before; BadRun if `path` holds none."""
         self._model = MNISTPredictor(path)
         self._run = Run(Path(path)) if Path(path).is_dir() else None
+        self._unfinished = False
         return self
 
     def save_checkpoint(self, path: str | Path) -> None:
@@ -166,11 +180,17 @@ class MNISTClassifier:
         self._run.pack(Path(path))
 
     def load_checkpoint(self, path: str | Path) -> Self:
-        """Take up a training that was saved; `train` goes on with its own recipe."""
+        """Take up a training that was saved; `train` goes on with its own recipe and data set."""
         self._run = Run.create(self._runs)
-        self._run.unpack(Path(path))
-        self._unfinished = True
-        self._preset, self._knobs = {}, self._run.facts()["recipe"]
+        try:
+            self._run.unpack(Path(path))
+        except BadRun:
+            self._run.discard()
+            raise
+        facts = self._run.facts()
+        self._model, self._unfinished = None, True
+        self._preset, self._knobs = {}, facts["recipe"]
+        self._wanted = self._wanted or facts["data"]["wanted"]
         return self
 
     # ---- figures ------------------------------------------------------------------------------
@@ -179,14 +199,16 @@ class MNISTClassifier:
         """Loss, accuracy and learning rate by epoch."""
         if self._run is None:
             raise BadRun("there is no training to show: call train() first")
-        return plots.loss_graph([Epoch(**epoch) for epoch in self._run.metrics()["history"]])
+        metrics = self._run.metrics()
+        history = [Epoch(**epoch) for epoch in metrics["history"]]
+        return plots.loss_graph(history, metrics["best_epoch"])
 
     def plot_confusion_matrix(self) -> Figure:
         """What was taken for what on the test set."""
         return plots.confusion_matrix(self._judged()[0])
 
     def show_predictions(self, num_samples: int = 30) -> Figure:
-        """The first test pictures with answer and confidence."""
+        """Test pictures with answer and confidence."""
         return plots.sample_predictions(*self._judged(), count=num_samples)
 
     # ---- what the above is made of ------------------------------------------------------------
@@ -210,7 +232,22 @@ class MNISTClassifier:
         elif self._run is not None:
             pixels, labels = self._run.test_set()
         else:
-            pixels, labels = self._data().test
+            own = self._wanted or model.checkpoint.data_set.name
+            if isinstance(own, DataSet):
+                pixels, labels = own.test
+            else:
+                return self._judged(str(own))
         test = torch.tensor(pixels), torch.tensor(labels).long()
         temperature = model.checkpoint.temperature
         return judge(model.network, *test, temperature, model.labels), pixels
+
+
+def _signature() -> Signature:
+    """With every knob by name, for help() and completion."""
+    keyword = Parameter.KEYWORD_ONLY
+    own = list(signature(MNISTClassifier.__init__).parameters.values())[1:-1]  # without self, knobs
+    knobs = [Parameter(knob.name, keyword, default=knob.default) for knob in fields(Recipe)]
+    return Signature([*own, *knobs])
+
+
+MNISTClassifier.__signature__ = _signature()  # type: ignore[attr-defined]

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (its usual name)
 
+from contract.card import SIDE
 from training.recipe import Recipe
 
-SIDE = 28  # pixels
 WARPS = ("rotation", "scale", "aspect", "shear", "shift", "elastic")  # knobs that move ink
 
 

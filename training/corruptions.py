@@ -6,8 +6,8 @@ The kinds and the strengths follow MNIST-C (Mu & Gilmer, arXiv 1906.02337), the 
 own: numbers are comparable among networks judged here, not digit for digit with those of the paper.
 Each corruption is seeded, so the same pictures are damaged in the same way every time.
 
-Nothing here is used to train. `augment` makes noise, grey paper and blots of its own; the README
-says which of these corruptions are therefore relatives of what the default recipe has seen.
+Nothing here is used to train. `augment` makes noise, grey paper and blots of its own;
+docs/training.md says which of these corruptions are relatives of what the default recipe has seen.
 """
 
 import math
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (its usual name)
 
-SIDE = 28  # pixels
+from contract.card import SIDE
 
 Corruption = Callable[[Tensor, torch.Generator], Tensor]
 

@@ -15,6 +15,7 @@ from training.corruptions import CORRUPTIONS, corrupted
 
 BINS = 15  # of the expected calibration error, as in Guo et al., arXiv 1706.04599
 BATCH = 500  # pictures
+FEWEST = 200  # pictures that tell anything about a temperature
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,10 @@ def judge(
 def accuracy_under_corruptions(
     network: nn.Module, pixels: Tensor, labels: Tensor
 ) -> dict[str, float]:
-    """The fraction answered right under each of CORRUPTIONS."""
+    """The fraction answered right, 0..1, under each of CORRUPTIONS.
+
+    `pixels` (n, 28, 28) uint8 and `labels` (n,) on the CPU, as `network`.
+    """
     ink = as_ink(pixels)  # (n, 1, 28, 28)
     return {
         name: float((_answers(network, corrupted(name, ink)).argmax(1) == labels).double().mean())
@@ -126,10 +130,12 @@ def _answers(network: nn.Module, ink: Tensor) -> Tensor:
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     """The number that logits must be divided by for their probabilities to be honest.
 
-    Minimises the likelihood loss on pictures held out from training. Bounded to 0.05..20, which
-    only matters where there is nothing left to learn: every held-out picture right, or all at
-    random.
+    Minimises the likelihood loss of logits (n, classes) for labels (n,), of pictures held out from
+    training. 1 where these are fewer than FEWEST: so few, or all right, would make anybody too
+    sure. Bounded to 0.05..20.
     """
+    if len(labels) < FEWEST:
+        return 1.0
     logits, labels = logits.cpu(), labels.cpu()
     sharpness = torch.zeros(1, requires_grad=True)  # log(1 / temperature): the loss is smooth in it
     optimiser = torch.optim.LBFGS([sharpness], max_iter=50, line_search_fn="strong_wolfe")
@@ -146,7 +152,10 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
 
 
 def calibration_error(logits: Tensor, labels: Tensor) -> float:
-    """Expected calibration error: how far confidence and accuracy are apart, weighted by bin."""
+    """Expected calibration error, 0..1: how far confidence and accuracy are apart, by bin.
+
+    `logits` (n, classes) are divided by the temperature already; `labels` (n,).
+    """
     return float(
         sum(abs(bar.accuracy - bar.confidence) * bar.share for bar in reliability(logits, labels))
     )
@@ -163,7 +172,10 @@ class Bar:
 
 
 def reliability(logits: Tensor, labels: Tensor) -> list[Bar]:
-    """Accuracy beside confidence, in the bins of equal width that hold any answer."""
+    """Accuracy beside confidence, in the bins of equal width that hold any answer.
+
+    `logits` (n, classes) are divided by the temperature already; `labels` (n,).
+    """
     confidence, answers = (part.numpy() for part in F.softmax(logits, 1).max(1))  # (n,)
     right: NDArray[np.bool_] = answers == labels.numpy()  # (n,)
     bin_of = np.minimum((confidence * BINS).astype(int), BINS - 1)

@@ -1,7 +1,5 @@
 """The end of a training: calibrate, judge on the test set, write everything down."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import nn
 
@@ -17,21 +15,12 @@ from training.run import Checkpoint, Run
 from training.task import Task
 
 
-@dataclass(frozen=True)
-class Spent:
-    """What a training took, stops not counted."""
-
-    wall_seconds: float
-    cpu_seconds: float  # of this process, all threads, since it last began or went on
-
-
 def finish(
     run: Run,
     recipe: Recipe,
     task: Task,
     training: Training,
     network: nn.Module,
-    spent: Spent,
     board: Board,
 ) -> None:
     """Leave a finished run: its checkpoint holds the best weights with their temperature."""
@@ -43,8 +32,8 @@ def finish(
         temperature = fit_temperature(logits, task.held_out.labels)
     test = task.test
     judged = judge(network, test.pixels, test.labels, temperature, task.data.labels)
-    board.end(judged, test.pixels)
-    write_plots(run.folder, judged, task.data.test[0], training.history)
+    wall, cpu = training.seconds, training.cpu_seconds
+    taught = [run.teacher(number).metrics() for number in range(1, recipe.teachers + 1)]
     checkpoint = Checkpoint(
         weights=network.state_dict(),
         recipe=recipe.as_dict(),
@@ -64,8 +53,13 @@ def finish(
         parameters=parameters_of(network),
         device=task.place.name,
         threads=torch.get_num_threads(),
-        wall_seconds=spent.wall_seconds,
-        cpu_seconds=spent.cpu_seconds,
+        wall_seconds=wall,
+        cpu_seconds=cpu,  # of the first process, stops not counted, teachers apart
+        teachers_wall_seconds=sum(teacher["wall_seconds"] for teacher in taught),
+        teachers_cpu_seconds=sum(teacher["cpu_seconds"] for teacher in taught),
     )
-    took = f"in {spent.wall_seconds:.0f} s ({spent.cpu_seconds:.0f} s of CPU time)"
+    board.end(judged, test.pixels)
+    best = training.best["epoch"]
+    write_plots(run.folder, judged, task.data.test[0], training.history, best)
+    took = f"in {wall:.0f} s ({cpu:.0f} s of CPU time)"
     say(task.place, f"{summary(judged)}, {took}.\nPlots and checkpoint: {run.folder}")

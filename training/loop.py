@@ -13,6 +13,7 @@ to save, only weights, optimiser and counters.
 """
 
 import hashlib
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +29,9 @@ from training.evaluate import as_ink, fit_temperature, logits_of
 from training.optimise import Schedule, average_of, optimiser_of
 from training.place import Place
 from training.progress import Epoch
-from training.recipe import Recipe
+from training.recipe import BadRecipe, Recipe
+
+ASKING = 8  # steps between two questions whether to stop, where each costs a message
 
 State = dict[
     str, Any
@@ -92,9 +95,11 @@ class Training:
         self._random = torch.Generator(place.device)
         self._epoch, self._step = 0, 0  # epochs ended, steps taken in the one under way
         self._sums = torch.zeros(2, device=place.device)  # of this epoch: loss, right answers
-        self._began, self._seconds = time.monotonic(), 0.0  # and what passed before this process
+        # Times of this process, and what passed before it.
+        self._began, self._seconds = time.monotonic(), 0.0
+        self._cpu_began, self._cpu_seconds = time.process_time(), 0.0
         # Of the epoch with the lowest validation loss, or of the last where nothing is held out.
-        self.best: State = {"epoch": 0, "validation_loss": float("inf"), "weights": {}}
+        self.best: State = {"epoch": 0, "lowest": float("inf"), "weights": {}}
         self._progress = {"epoch": 0, "validation_loss": float("inf")}  # the last that counted
         self.history: list[Epoch] = []
 
@@ -109,9 +114,13 @@ class Training:
         """What the training has taken so far, stops not counted."""
         return self._seconds + time.monotonic() - self._began
 
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time of all threads so far, of the first process where there are several."""
+        return self._cpu_seconds + time.process_time() - self._cpu_began
+
     def run(self, watcher: Watcher) -> None:
         """Train to the end; raise Stopped if `watcher` asks for it, once it has the state."""
-        self._began = time.monotonic()
         while self._epoch < self._recipe.epochs and not self._out_of_patience():
             self._train_epoch(watcher)
             self._end_epoch()
@@ -124,6 +133,7 @@ class Training:
             "step": self._step,
             "sums": self._sums,
             "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
             "network": self._network.state_dict(),
             "average": self._average.state_dict() if self._average else {},
             "optimiser": self._optimiser.state_dict(),
@@ -136,7 +146,8 @@ class Training:
 
     def go_on_from(self, state: State) -> None:
         """Take up where the training that handed over `state` stopped."""
-        self._epoch, self._step, self._seconds = state["epoch"], state["step"], state["seconds"]
+        self._epoch, self._step = state["epoch"], state["step"]
+        self._seconds, self._cpu_seconds = state["seconds"], state["cpu_seconds"]
         self._sums = state["sums"].to(self._place.device)
         self._network.load_state_dict(state["network"])
         if self._average:
@@ -155,7 +166,8 @@ class Training:
         order = order.to(self._place.device)
         size, rank, processes = self._recipe.batch_size, self._place.rank, self._place.processes
         while self._step < self.steps:
-            if self._place.any(watcher.asks_to_stop()):
+            may_ask = self._place.processes == 1 or self._step % ASKING == 0
+            if may_ask and self._place.any(watcher.asks_to_stop()):
                 watcher.save(self.state())
                 raise Stopped(f"stopped after {self.done}")
             batch = order[self._step * size : (self._step + 1) * size][rank::processes]
@@ -176,13 +188,22 @@ class Training:
             loss = self._loss(logits.float(), labels, ink)
         self._optimiser.zero_grad()
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        self._scaler.step(self._optimiser)
-        self._scaler.update()
-        self._schedule.after_step()
-        if self._average:
-            self._average.update_parameters(self._network)
+        if self._optimised():
+            self._schedule.after_step()
+            if self._average:
+                self._average.update_parameters(self._network)
         right = (logits.detach().argmax(1) == labels).float().mean()
         self._sums += torch.stack([loss.detach(), right])
+
+    def _optimised(self) -> bool:
+        """Move the weights; with half precision, not if a gradient was too large to be told."""
+        if not self._recipe.mixed_precision:
+            self._optimiser.step()
+            return True
+        before = self._scaler.get_scale()
+        self._scaler.step(self._optimiser)
+        self._scaler.update()
+        return self._scaler.get_scale() >= before
 
     def _seed_step(self) -> None:
         """Augmentation and dropout of this step, different in each process."""
@@ -207,24 +228,31 @@ class Training:
         """Judge the epoch, and keep its weights if they are the best so far."""
         self._epoch, self._step = self._epoch + 1, 0
         network = self._kept()
-        record = self._place.shared(self._judged(network) if self._place.first else None)
+        means = self._place.mean(self._sums / self.steps)
+        record = self._place.shared(self._judged(network, means) if self._place.first else None)
         assert record is not None
         self._sums.zero_()
         self._schedule.after_epoch(record.validation_loss)
         self.history.append(record)
-        loss = float("inf") if record.validation_loss is None else record.validation_loss
-        found = {"epoch": self._epoch, "validation_loss": loss}
+        if not math.isfinite(record.loss):
+            raise BadRecipe(
+                f"the loss is no number any more in epoch {self._epoch}: lower --learning-rate "
+                f"{self._recipe.learning_rate}; the best weights were those of epoch "
+                f"{self.best['epoch']}"
+            )
+        loss = math.inf if record.validation_loss is None else record.validation_loss
         if loss < self._progress["validation_loss"] - self._recipe.min_delta:
-            self._progress = found
-        # Of two alike to four digits, the later one has learned more.
-        if record.validation_loss is None or loss < self.best["validation_loss"] + 5e-5:
+            self._progress = {"epoch": self._epoch, "validation_loss": loss}
+        # Of epochs alike to four digits, the last one has learned most.
+        if record.validation_loss is None or loss < self.best["lowest"] + 5e-5:
             weights = {name: value.clone() for name, value in network.state_dict().items()}
-            self.best = found | {"weights": weights}
+            lowest = min(loss, self.best["lowest"])
+            self.best = {"epoch": self._epoch, "lowest": lowest, "weights": weights}
 
-    def _judged(self, network: nn.Module) -> Epoch:
-        loss, right = (self._sums / self.steps).tolist()
+    def _judged(self, network: nn.Module, means: Tensor) -> Epoch:
+        loss, right = means.tolist()
         validation_loss = validation_accuracy = None
-        if self._held_out:
+        if self._held_out and math.isfinite(loss):
             logits = logits_of(network, self._held_out.pixels)
             labels = self._held_out.labels
             # As it will be served: smoothed labels make a network doubt itself more and more, and

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.card import SIDE
 from training import idx
 from training.idx import BadData
 from training.picture import BadPicture, as_pixels
@@ -27,7 +28,7 @@ FILES = {  # of MNIST and all that is shaped like it: dimensions
     "t10k-labels-idx1-ubyte": 1,
 }
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
-SIDE = 28  # pixels
+LABELS = "labels.txt"  # names of class 0, 1, ..., one a line
 TEST_SHARE = 6  # every sixth picture, as in MNIST
 CLASSES = 256  # at most: a label is a byte
 
@@ -46,7 +47,12 @@ def read_own(folder: Path) -> tuple[tuple[str, ...], Part, Part]:
 def read_test(folder: Path, names: tuple[str, ...]) -> Part:
     """What `folder` has to judge by: its test part, or all its pictures if it has no parts."""
     if any(idx.find(folder, file) for file in FILES):
-        return read_idx(folder, names=names)[2]
+        part = _read_files(folder, list(FILES)[2:])
+        own_names = _names(folder, int(part[1].max(initial=0)))
+        if (folder / LABELS).exists() and own_names != names:
+            raise BadData(f"{folder / LABELS} has other classes than {', '.join(names)}")
+        check_part(folder, "t10k", part, names)
+        return part
     if (folder / "test").is_dir():
         folder = folder / "test"
     found = _classes(folder, least=1)
@@ -64,26 +70,40 @@ def read_test(folder: Path, names: tuple[str, ...]) -> Part:
 def read_idx(
     folder: Path, md5: dict[str, str] | None = None, names: tuple[str, ...] = ()
 ) -> tuple[tuple[str, ...], Part, Part]:
-    """MNIST's four files in `folder`, with the checksums of `md5` where it has them."""
-    arrays = []
-    for file, dimensions in FILES.items():
-        path = idx.find(folder, file)
-        if path is None:
-            raise BadData(f"{folder} has no {file} or {file}.gz. It must hold: {', '.join(FILES)}")
-        arrays.append(idx.read(path, dimensions=dimensions, md5=(md5 or {}).get(file)))
-    train, test = (arrays[0], arrays[1]), (arrays[2], arrays[3])
+    """MNIST's four files in `folder`, with the checksums of `md5` where it has them.
+
+    `names` of the classes, where they are known; else those of labels.txt or numbers. BadData names
+    the file that is missing, damaged or does not fit the others.
+    """
+    train, test = (_read_files(folder, list(FILES)[at : at + 2], md5) for at in (0, 2))
     names = names or _names(folder, int(max(train[1].max(initial=0), test[1].max(initial=0))))
     check_part(folder, "train", train, names)
     check_part(folder, "t10k", test, names)
     return names, train, test
 
 
+def _read_files(folder: Path, files: list[str], md5: dict[str, str] | None = None) -> Part:
+    """The pictures and the labels of one part."""
+    arrays = []
+    for file in files:
+        path = idx.find(folder, file)
+        if path is None:
+            raise BadData(f"{folder} has no {file} or {file}.gz. It must hold: {', '.join(FILES)}")
+        arrays.append(idx.read(path, dimensions=FILES[file], md5=(md5 or {}).get(file)))
+    return arrays[0], arrays[1]
+
+
 def _names(folder: Path, largest: int) -> tuple[str, ...]:
-    path = folder / "labels.txt"
+    path = folder / LABELS
     if not path.exists():
         return tuple(str(label) for label in range(max(10, largest + 1)))
-    names = tuple(path.read_text().split("\n"))
-    return tuple(name.strip() for name in names if name.strip())
+    try:
+        names = tuple(name.strip() for name in path.read_text("utf-8").rstrip().split("\n"))
+    except UnicodeDecodeError as error:
+        raise BadData(f"{path} is no UTF-8 text: {error}") from error
+    if "" in names or len(set(names)) < len(names):
+        raise BadData(f"{path} must hold a name of its own for each class, one a line")
+    return names
 
 
 def check_part(folder: Path, name: str, part: Part, names: tuple[str, ...]) -> None:
@@ -122,10 +142,13 @@ def _read_pictures(folder: Path) -> tuple[tuple[str, ...], Part, Part]:
     else:
         names = _classes(folder)
         pixels, labels = _read_part(folder, names)
-        order = np.argsort(_place_in_class(labels) % TEST_SHARE == TEST_SHARE - 1, kind="stable")
-        cut = int((_place_in_class(labels) % TEST_SHARE != TEST_SHARE - 1).sum())
-        train = (pixels[order[:cut]], labels[order[:cut]])
-        test = (pixels[order[cut:]], labels[order[cut:]])
+        last = _place_in_class(labels) % TEST_SHARE == TEST_SHARE - 1
+        if not last.any():
+            raise BadData(
+                f"{folder}: every {TEST_SHARE}th picture of a class becomes the test, and no class "
+                "has as many; give it folders train and test"
+            )
+        train, test = (pixels[~last], labels[~last]), (pixels[last], labels[last])
     check_part(folder, "train", train, names)
     check_part(folder, "test", test, names)
     return names, train, test

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from contract.card import SIDE
+
 Gray = NDArray[np.uint8]  # (h, w), 0 = black, 255 = white
 Pixels = NDArray[np.uint8]  # (28, 28), 0 = paper, 255 = ink
 
-SIDE, BOX = 28, 20  # pixels of the sheet, and of the digit's longest side on it
+BOX = 20  # pixels of the digit's longest side on the sheet
 CONTRAST = 32  # between paper and the strongest ink; less is noise on an empty sheet
 OFF_CENTRE = 2.0  # pixels; the 70,000 digits of MNIST lie within 1 of the middle
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from training.recipe import BadRecipe, Recipe
@@ -46,9 +46,11 @@ class Place:
         """The first process alone, then the others: for what must not be done twice at once."""
         if self.processes > 1 and not self.first:
             distributed.barrier()
-        yield
-        if self.processes > 1 and self.first:
-            distributed.barrier()
+        try:
+            yield
+        finally:
+            if self.processes > 1 and self.first:
+                distributed.barrier()
 
     def any(self, here: bool) -> bool:
         """Whether it is so in any process."""
@@ -57,6 +59,12 @@ class Place:
         flag = torch.tensor(int(here), device=self.device)
         distributed.all_reduce(flag, distributed.ReduceOp.MAX)
         return bool(flag)
+
+    def mean(self, tensor: Tensor) -> Tensor:
+        """Of all processes' tensors; in all of them."""
+        if self.processes > 1:
+            distributed.all_reduce(tensor)
+        return tensor / self.processes
 
     def shared(self, value: Shared) -> Shared:
         """The first process's value, in all of them."""
@@ -70,7 +78,7 @@ class Place:
 @contextmanager
 def place_of(recipe: Recipe) -> Iterator[Place]:
     """The device a recipe asks for; BadRecipe if this machine or this PyTorch has none."""
-    kind = _device_kind(recipe)
+    kind = _device_kind(recipe, alone=not distributed.is_torchelastic_launched())
     if recipe.mixed_precision and kind != "cuda":
         raise BadRecipe(f"--mixed-precision is for CUDA, --device {recipe.device} is {kind} here")
     if not distributed.is_torchelastic_launched():
@@ -85,24 +93,28 @@ def place_of(recipe: Recipe) -> Iterator[Place]:
             )
         device = torch.device(kind)
         if kind == "cuda":
-            device = torch.device(kind, distributed.get_node_local_rank())
+            number, there = distributed.get_node_local_rank(), torch.cuda.device_count()
+            if number >= there:
+                raise BadRecipe(f"process {number + 1} has no GPU of its own: there are {there}")
+            device = torch.device(kind, number)
             torch.cuda.set_device(device)
         yield Place(device, rank, processes)
     finally:
         distributed.destroy_process_group()
 
 
-def _device_kind(recipe: Recipe) -> str:
+def _device_kind(recipe: Recipe, alone: bool) -> str:
     there = {
         "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
+        "mps": torch.backends.mps.is_available() and alone,  # its processes cannot meet
         "cpu": True,
     }
     if recipe.device == "auto":
         return next(kind for kind, is_there in there.items() if is_there)
     if not there[recipe.device]:
+        where = "" if alone else " that several processes could share"
         raise BadRecipe(
             f"--device is {recipe.device}, but PyTorch {torch.__version__} finds none on this "
-            "machine. --device auto takes what there is"
+            f"machine{where}. --device auto takes what there is"
         )
     return recipe.device

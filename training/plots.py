@@ -2,7 +2,7 @@
 
     loss_graph         loss, accuracy and learning rate by epoch
     confusion_matrix   what was taken for what, errors in colour
-    sample_predictions test pictures with answer and confidence
+    sample_predictions a few test pictures with answer and confidence
     misclassified      the worst errors: those the network was surest of
     reliability        confidence beside accuracy, before and after the temperature
 
@@ -22,20 +22,24 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 from torch import Tensor
 
+from contract.card import SIDE
 from training.corruptions import corrupted
 from training.evaluate import BINS, Judged, as_ink, reliability
 from training.progress import Epoch
 
 DPI = 120
 BLUE, ORANGE, GREEN, RED, GREY = "#2f6db5", "#e07b22", "#2e8b57", "#c8372d", "#8a8f98"
-SIDE = 28  # pixels
 MOST_NAMED = 30  # classes whose names fit beside a matrix
 
 Pixels = NDArray[np.uint8]  # (n, 28, 28)
 
 
 def write_plots(
-    folder: Path, judged: Judged, pixels: Pixels, history: Sequence[Epoch] = ()
+    folder: Path,
+    judged: Judged,
+    pixels: Pixels,
+    history: Sequence[Epoch] = (),
+    best_epoch: int = 0,
 ) -> None:
     """All of them as PNGs in `folder`; the loss graph only where there is a history."""
     figures = {
@@ -45,12 +49,13 @@ def write_plots(
         "reliability": reliability_diagram(judged),
     }
     if history:
-        figures["loss_graph"] = loss_graph(history)
+        figures["loss_graph"] = loss_graph(history, best_epoch)
     for name, figure in figures.items():
         figure.savefig(folder / f"{name}.png", dpi=DPI)
 
 
-def loss_graph(history: Sequence[Epoch]) -> Figure:
+def loss_graph(history: Sequence[Epoch], best_epoch: int) -> Figure:
+    """What each epoch of a training reached; a ring is around the one whose weights were kept."""
     figure = _figure(11, 3.6)
     loss, accuracy, rate = figure.subplots(1, 3)
     epochs = [epoch.epoch for epoch in history]
@@ -65,8 +70,8 @@ def loss_graph(history: Sequence[Epoch]) -> Figure:
         loss.plot(held, losses, color=ORANGE, label="validation", **dot)
         rights: list[Any] = [e.validation_accuracy for e in judged]
         accuracy.plot(held, rights, color=ORANGE, label="validation", **dot)
-        best = min(judged, key=lambda e: e.validation_loss or 0.0)
-        text = f"best: epoch {best.epoch}, {best.validation_accuracy:.2%}"
+        best = next(e for e in judged if e.epoch == best_epoch)
+        text = f"kept: epoch {best.epoch}, {best.validation_accuracy:.2%}"
         for axes, value in ((loss, best.validation_loss), (accuracy, best.validation_accuracy)):
             axes.plot([best.epoch], [value], "o", color=ORANGE, ms=9, mfc="none", mew=1.6)
         accuracy.set_xlabel(f"epoch      ({text})")
@@ -80,10 +85,11 @@ def loss_graph(history: Sequence[Epoch]) -> Figure:
     loss.set_yscale("log")
     accuracy.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
     lowest = min([e.accuracy for e in history] + [e.validation_accuracy or 1.0 for e in history])
-    accuracy.set_ylim(max(0.0, lowest - 0.05 * (1 - lowest)), 1 + 0.05 * (1 - lowest))
+    room = 0.05 * (1 - lowest) + 1e-3
+    accuracy.set_ylim(max(0.0, lowest - room), 1 + room)
     loss.legend(frameon=False)
     figure.suptitle(
-        "Training is judged on pictures that were bent and spoiled, validation on plain ones",
+        "Training is judged on pictures as they were varied, validation on pictures as they are",
         fontsize=9, color=GREY,
     )  # fmt: skip
     return figure
@@ -127,9 +133,10 @@ def _write_counts(
 
 
 def sample_predictions(judged: Judged, pixels: Pixels, count: int = 30) -> Figure:
-    """The first `count` test pictures with what was said of them."""
+    """`count` test pictures, spread over all of them, with what was said of each."""
     count = min(count, len(pixels))
-    return _sheet(judged, pixels, np.arange(count), f"The first {count} test pictures")
+    chosen = _spread(count, len(pixels))
+    return _sheet(judged, pixels, chosen, f"{count} of {len(pixels):,} test pictures")
 
 
 def misclassified(judged: Judged, pixels: Pixels, count: int = 30) -> Figure:
@@ -145,21 +152,22 @@ def misclassified(judged: Judged, pixels: Pixels, count: int = 30) -> Figure:
 
 def _sheet(judged: Judged, pixels: Pixels, order: NDArray[np.int64], title: str) -> Figure:
     """Pictures side by side with what was said above each: one image, much faster than thirty."""
-    columns, wide, high = 10, SIDE + 8, SIDE + 14  # pixels of a cell
+    columns = 10 if not _long(judged.names) else 6
+    wide, high = 8 + SIDE * 10 // columns, SIDE + 14  # pixels of a cell
     rows = max(1, -(-len(order) // columns))
     sheet = np.full((rows * high, columns * wide), 255, np.uint8)
-    figure = _figure(11, 0.5 + 1.28 * rows)
+    figure = _figure(11, 0.5 + 11 / columns * high / wide * 0.95 * rows)
     axes = figure.subplots()
     probabilities = judged.probabilities.numpy()
     for place, number in enumerate(order):
-        top, left = place // columns * high + 12, place % columns * wide + 4
+        top, left = place // columns * high + 12, place % columns * wide + (wide - SIDE) // 2
         sheet[top : top + SIDE, left : left + SIDE] = 255 - pixels[number]
         answer, label = int(judged.answers[number]), int(judged.labels[number])
         words = f"{judged.names[answer]}  {probabilities[number, answer]:.1%}"
         if answer != label:
             words += f"\nis {judged.names[label]}  {probabilities[number, label]:.1%}"
         axes.text(left + SIDE / 2, top - 1, words, ha="center", va="bottom", fontsize=8,
-                  color=GREEN if answer == label else RED)  # fmt: skip
+                  color=GREEN if answer == label else RED, parse_math=False)  # fmt: skip
     axes.imshow(sheet, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axes.axis("off")
     axes.set_title(title, fontsize=11)
@@ -202,9 +210,12 @@ def reliability_diagram(judged: Judged) -> Figure:
 
 
 def corruption_sheet(pixels: Tensor, accuracies: Mapping[str, float]) -> Figure:
-    """A row of the first test pictures under each corruption, with the fraction read right."""
+    """A row of test pictures under each corruption, with the fraction of all that is read right.
+
+    `pixels` (n, 28, 28) uint8.
+    """
     columns = min(12, len(pixels))
-    ink = as_ink(pixels[:columns])  # (n, 1, 28, 28)
+    ink = as_ink(pixels[_spread(columns, len(pixels))])  # (columns, 1, 28, 28)
     rows = list(accuracies.items())
     figure = _figure(1.9 + 0.7 * columns, 0.72 * len(rows))
     for axes, (name, accuracy) in zip(figure.subplots(len(rows), 1), rows, strict=True):
@@ -215,6 +226,11 @@ def corruption_sheet(pixels: Tensor, accuracies: Mapping[str, float]) -> Figure:
         axes.set_yticks([], [])
         axes.spines[:].set_visible(False)
     return figure
+
+
+def _spread(count: int, pictures: int) -> NDArray[np.int64]:
+    """`count` numbers out of all, evenly spread: own pictures come class by class."""
+    return np.linspace(0, pictures - 1, count).astype(np.int64)
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -54,6 +54,7 @@ class Progress:
         self._batch_size, self._pause = batch_size, pause
         self._shown = self._began = time.monotonic()
         self._first_step: int | None = None
+        self._hidden: Epoch | None = None  # the last epoch that was not shown
         self._bar = Bar(
             TextColumn("  epoch {task.fields[epoch]}"),
             BarColumn(bar_width=12),  # the whole line fits into 80 columns
@@ -85,6 +86,8 @@ class Progress:
         trace: TracebackType | None,
     ) -> None:
         self._bar.stop()
+        if self._hidden is not None:  # the last epoch of a training that ended early
+            self._console.print(str(self._hidden), highlight=False)
 
     def step(self, done: int, means: Tensor) -> None:
         """`done` steps of all epochs; `means`, loss and accuracy of this epoch so far, (2,)."""
@@ -107,3 +110,6 @@ class Progress:
     def epoch(self, epoch: Epoch) -> None:
         if epoch.epoch % self._every == 0 or epoch.epoch in (1, self._epochs):
             self._console.print(str(epoch), highlight=False)
+            self._hidden = None
+        else:
+            self._hidden = epoch

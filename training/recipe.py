@@ -16,6 +16,7 @@ from training.model import NETWORKS
 OPTIMISERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("one-cycle", "cosine", "step", "plateau", "none")
 DEVICES = ("auto", "cpu", "cuda", "mps")
+SEEDS = 2**62
 
 
 class BadRecipe(ValueError):
@@ -39,26 +40,20 @@ def other(default: str | bool, meaning: str) -> Any:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The default is for MNIST on a CPU; PRESETS holds others, a data set may bring its own."""
+    """The default is for MNIST on a CPU; `presets` holds others, a data set may bring its own."""
 
     # The network
     network: str = choice("compact", "what is trained", of=tuple(NETWORKS))
     width: float = knob(1.0, "times the usual channels, of compact and deep only", 0.25, 8)
-    dropout1: float = knob(
-        None, "fraction dropped after convolutions, default: the network's", 0, 0.9
-    )
-    dropout2: float = knob(
-        None, "fraction dropped before the last layer, default: the network's", 0, 0.9
-    )
+    dropout1: float = knob(None, "dropped after convolutions, default: the network's", 0, 0.9)
+    dropout2: float = knob(None, "dropped before the last layer, default: the network's", 0, 0.9)
     pretrained: str = other("", "file with weights of the same kind of network to begin from")
     # Learning
     epochs: int = knob(24, "passes over the training pictures", 1, 10_000)
     batch_size: int = knob(128, "pictures a step, on all devices together", 2, 65_536)
-    optimiser: str = choice(
-        "adam", "how weights follow gradients; sgd is Nesterov's", of=OPTIMISERS
-    )
+    optimiser: str = choice("adam", "how weights follow gradients", of=OPTIMISERS)
     learning_rate: float = knob(None, "peak, default: the network's", 1e-6, 10)
-    momentum: float = knob(0.9, "of sgd", 0, 0.999)
+    momentum: float = knob(0.9, "of sgd, Nesterov's", 0, 0.999)
     weight_decay: float = knob(0.0, "pull of weights towards 0", 0, 1)
     label_smoothing: float = knob(0.05, "of each label spread over all classes", 0, 0.5)
     schedule: str = choice("one-cycle", "how the learning rate moves", of=SCHEDULES)
@@ -69,7 +64,7 @@ class Recipe:
     # Learning from bigger networks, which are trained first
     teachers: int = knob(0, "networks whose averaged answers are learned too", 0, 32)
     teacher_network: str = choice("deep", "what the teachers are", of=tuple(NETWORKS))
-    teacher_width: float = knob(2.0, "their --width", 0.25, 8)
+    teacher_width: float = knob(2.0, "their --width, where they have one", 0.25, 8)
     teacher_epochs: int = knob(20, "their --epochs", 1, 10_000)
     distillation: float = knob(0.9, "weight of the teachers' answers beside the labels", 0, 1)
     softness: float = knob(1.0, "temperature of answers when they are taught", 0.1, 20)
@@ -85,24 +80,29 @@ class Recipe:
     contrast: float = knob(0.65, "of all grey that paper and ink may lose to each other", 0, 0.9)
     noise: float = knob(0.2, "largest standard deviation of noise on each pixel, ink is 1", 0, 1)
     erasing: float = knob(0.3, "largest part of the sheet lost under a rectangle", 0, 0.5)
-    plain_epochs: int = knob(2, "last epochs, on the pictures as they are", 0, 10_000)
+    plain_epochs: int = knob(
+        None, "last epochs, on pictures as they are, default: 2 if there are 3", 0, 10_000, int
+    )
     # Judging
     validation: float = knob(0.05, "fraction of the training pictures held out, 0: none", 0, 0.5)
-    validation_seed: int = knob(0, "which pictures are held out", 0, 2**31 - 1)
+    validation_seed: int = knob(0, "which pictures are held out", 0, SEEDS)
     patience: int = knob(0, "epochs without progress after which to stop, 0: never", 0, 10_000)
     min_delta: float = knob(0.0, "progress is a validation loss lower by more than this", 0, 1)
     # The machine
     device: str = choice("auto", "where to train; auto takes a GPU where there is one", of=DEVICES)
     mixed_precision: bool = other(False, "half precision where it is safe, on CUDA only")
     threads: int = knob(0, "CPU threads, 0: as many as pay for this network", 0, 256)
-    seed: int = knob(0, "of weights, order and variations", 0, 2**62)
+    seed: int = knob(0, "of weights, order and variations", 0, SEEDS)
 
     def __post_init__(self) -> None:
         _check_choices(self)
-        for name, value in NETWORKS[self.network].suggested(self.optimiser).items():
+        suggested = NETWORKS[self.network].suggested(self.optimiser)
+        for name, value in suggested.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
-        _check_bounds(self)
+        _check_values(self)
+        if self.plain_epochs is None:
+            object.__setattr__(self, "plain_epochs", min(2, self.epochs - 1))
         _check_combinations(self)
 
     def as_dict(self) -> dict[str, Any]:
@@ -112,16 +112,16 @@ class Recipe:
         """The recipe of a network that is taught first; the same in all but what is said here."""
         own = {
             "network": self.teacher_network,
-            "width": self.teacher_width,
+            "width": self.teacher_width if NETWORKS[self.teacher_network].widens else 1.0,
             "epochs": self.teacher_epochs,
-            "plain_epochs": min(self.plain_epochs, self.teacher_epochs),
+            "plain_epochs": None,
             "dropout1": None,
             "dropout2": None,
             "learning_rate": None,
             "label_smoothing": 0.0,  # what is passed on should be the teacher's own doubts
             "pretrained": "",
             "teachers": 0,
-            "seed": self.seed + number * 1_000_003,
+            "seed": (self.seed + number * 1_000_003) % SEEDS,
         }
         return Recipe.made_of(self.as_dict(), own)
 
@@ -148,36 +148,30 @@ class Recipe:
         """What the user chose on the command line."""
         return {k.name: v for k in fields(cls) if (v := getattr(words, k.name)) is not None}
 
+    def check_use(self, given: Mapping[str, Any]) -> None:
+        """BadRecipe if one of the `given` knobs would do nothing in this recipe."""
+        for name in given:
+            for other_name, values in _USED_WITH.get(name, {}).items():
+                value = getattr(self, other_name)
+                if (value not in values) if values else not value:
+                    needed = " ".join((flag(other_name), " or ".join(values))).rstrip()
+                    raise BadRecipe(f"{flag(name)} is of use with {needed} only; it is {value}")
 
-# Ways of working, by name: what differs from the default.
-PRESETS: dict[str, dict[str, Any]] = {
-    # For a first look: 99.4 % in half a minute of CPU time.
-    "quick": {
-        "epochs": 3,
-        "rotation": 0.0,
-        "scale": 0.0,
-        "shear": 0.0,
-        "shift": 1.0,
-        "spoiled": 0.0,
-        "plain_epochs": 1,
-    },
-    "default": {},
-    # For the last tenth of a percent: an hour and a half of CPU time, most of it for the teachers.
-    "best": {
-        "network": "deep",
-        "epochs": 50,
-        "teachers": 4,
-        "teacher_network": "deep",
-        "teacher_width": 1.5,
-        "teacher_epochs": 20,
-        "rotation": 12.0,
-        "scale": 0.12,
-        "aspect": 0.1,
-        "shear": 0.15,
-        "shift": 2.0,
-        "elastic": 0.4,
-        "spoiled": 0.03,
-    },
+
+# Knobs that do nothing alone: what they need, and which values of it; none: any but 0.
+_USED_WITH: dict[str, dict[str, tuple[str, ...]]] = {
+    "momentum": {"optimiser": ("sgd",)},
+    "decay_every": {"schedule": ("step",)},
+    "decay_factor": {"schedule": ("step", "plateau")},
+    "decay_patience": {"schedule": ("plateau",)},
+    "contrast": {"spoiled": ()},
+    "noise": {"spoiled": ()},
+    "erasing": {"spoiled": ()},
+    "teacher_network": {"teachers": ()},
+    "teacher_width": {"teachers": ()},
+    "teacher_epochs": {"teachers": ()},
+    "distillation": {"teachers": ()},
+    "softness": {"teachers": ()},
 }
 
 
@@ -194,13 +188,30 @@ def _check_choices(recipe: Recipe) -> None:
             )
 
 
-def _check_bounds(recipe: Recipe) -> None:
+def _check_values(recipe: Recipe) -> None:
+    """Numbers within bounds, as Python's own types: notebooks bring NumPy's, files want ours."""
     for knob_ in fields(Recipe):
+        value = getattr(recipe, knob_.name)
+        if value is None and knob_.name == "plain_epochs":
+            continue  # it follows from the epochs
         if bounds := knob_.metadata.get("bounds"):
-            value, (low, high, kind) = getattr(recipe, knob_.name), bounds
-            if not low <= value <= high or kind(value) != value:  # NaN is in no range
-                whole = "a whole number from " if kind is int else ""
-                raise BadRecipe(f"{flag(knob_.name)} is {value}, it must be {whole}{low} to {high}")
+            object.__setattr__(recipe, knob_.name, _number(flag(knob_.name), value, *bounds))
+        elif isinstance(knob_.default, bool) and not isinstance(value, bool):
+            raise BadRecipe(f"{flag(knob_.name)} is {value!r}, it must be True or False")
+        elif isinstance(knob_.default, str):
+            object.__setattr__(recipe, knob_.name, str(value))
+
+
+def _number(name: str, value: Any, low: float, high: float, kind: type) -> float:
+    try:
+        number: float = kind(value)
+        right = not isinstance(value, str) and number == value and low <= value <= high
+    except (TypeError, ValueError, OverflowError):  # no number, NaN or infinity as a whole one
+        right = False
+    if not right:
+        whole = "a whole number from " if kind is int else ""
+        raise BadRecipe(f"{name} is {value!r}, it must be {whole}{low} to {high}")
+    return number
 
 
 def _check_combinations(recipe: Recipe) -> None:
@@ -217,7 +228,7 @@ def _check_combinations(recipe: Recipe) -> None:
             if asked:
                 raise BadRecipe(f"{name} needs a validation part: --validation is 0")
     if recipe.min_delta and not recipe.patience:
-        raise BadRecipe("--min-delta is of use with --patience only, which is 0")
+        raise BadRecipe("--min-delta is of use with --patience only; it is 0")
     if recipe.width != 1 and not NETWORKS[recipe.network].widens:
         raise BadRecipe(f"--width is {recipe.width}, but {recipe.network} has one width only")
     if recipe.mixed_precision and recipe.device in ("cpu", "mps"):

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
-from contract.card import DataFacts, Evaluation
+from contract.card import SIDE, DataFacts, Evaluation
 from training.model import NETWORKS, Network, build
 from training.progress import Epoch
 
@@ -216,10 +216,9 @@ class Run:
 
     def checkpoint(self) -> Checkpoint:
         path = self.folder / CHECKPOINT
-        if self.begun and not self.ended:
-            raise BadRun(
-                f"{path} is not there: the run did not end, go on with --resume {self.folder}"
-            )
+        if not self.ended:
+            advice = f"go on with --resume {self.folder}" if self.begun else "train again"
+            raise BadRun(f"{path} is not there: the run did not end, {advice}")
         return Checkpoint.load(path)
 
     def metrics(self) -> dict[str, Any]:
@@ -241,7 +240,11 @@ class Run:
                 pixels, labels = arrays["pixels"], arrays["labels"]
         except Exception as error:  # a damaged zip raises nearly anything
             raise BadRun(f"{path} is missing or damaged: train again ({error!r})") from error
-        if len(labels) == 0 or pixels.shape != (len(labels), 28, 28) or pixels.dtype != np.uint8:
+        if (
+            len(labels) == 0
+            or pixels.shape != (len(labels), SIDE, SIDE)
+            or pixels.dtype != np.uint8
+        ):
             raise BadRun(f"{path} holds {pixels.dtype} {pixels.shape}, not uint8 (n, 28, 28)")
         return pixels, labels
 
@@ -251,9 +254,9 @@ def load(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise BadRun(f"{path} is not there: the run did not end, train again") from error
+        raise BadRun(f"{path} is not there") from error
     except Exception as error:  # a damaged pickle raises nearly anything
-        raise BadRun(f"{path} is damaged: train again ({_first_line(error)})") from error
+        raise BadRun(f"{path} is damaged or no file of PyTorch ({_first_line(error)})") from error
 
 
 def _save_arrays(path: Path, pixels: NDArray[np.uint8], labels: NDArray[np.uint8]) -> None:
@@ -270,11 +273,22 @@ def _replace(path: Path, write: Callable[[Path], object]) -> None:
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         write(aside)
+        _sync(aside)
         aside.replace(path)
+        _sync(path.parent)
     except RuntimeError as error:  # torch.save's word for a full disk
         raise OSError(f"{path} cannot be written: {_first_line(error)}") from error
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    """On the disk, not merely in a cache, when this returns."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _first_line(error: BaseException) -> str:

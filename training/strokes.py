@@ -11,7 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-SIDE, BOX = 28, 20  # pixels
+from contract.card import SIDE
+
+BOX = 20  # pixels
 SMOOTH = 16  # points of the curve between two points of a skeleton
 WOBBLE = 0.045  # of the unit box, standard deviation of each point
 

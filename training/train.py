@@ -14,7 +14,7 @@ from training.augment import augment
 from training.board import PICTURES, Board
 from training.data import DataSet
 from training.evaluate import as_ink
-from training.finish import Spent, finish
+from training.finish import finish
 from training.loop import Stopped, Training
 from training.machine import settle
 from training.model import build, parameters_of
@@ -33,29 +33,32 @@ def train_into(
     data: DataSet,
     recipe: Recipe,
     *,
-    run: Run | None = None,
     place: Place | None = None,
 ) -> Run:
     """Train on `data` and leave a finished run, the latest, under `runs`.
 
-    In the folder of `run` and on `place` where they are given, else in a new one and where the
-    recipe says. Raises BadRecipe for what the data or the machine does not allow, before a folder
-    is made, and Stopped after Ctrl-C, when the run can be gone on with.
+    On `place` where it is given, else where the recipe says. Raises BadRecipe for what the data or
+    the machine does not allow, before a folder is made; BadRun if the disk has no room, OSError if
+    it cannot be written to; Stopped after Ctrl-C, when its `folder` can be gone on with.
     """
     with nullcontext(place) if place else place_of(recipe) as place:
         task = task_of(data, recipe, place)
         network = _network(recipe, task)
         if recipe.pretrained:
             load_pretrained(network, Path(recipe.pretrained), recipe.network)
-        if run is None:
-            run = Run(place.shared(Run.create(runs).folder if place.first else Path()))
+        run = Run(place.shared(Run.create(runs).folder if place.first else Path()))
         if place.first:
-            _write_down(run, recipe, data)
+            _check_room(run, recipe, task)
+            _write_down(run, recipe, task)
         return _train(run, recipe, task, network)
 
 
-def resume(run: Run, data: DataSet) -> Run:
-    """Go on with a run that was stopped, to the weights it would have reached without the stop."""
+def resume(run: Run, data: DataSet, *, place: Place | None = None) -> Run:
+    """Go on with a run that was stopped, to the weights it would have reached without the stop.
+
+    Raises BadRun if it has ended, if it was trained on other pictures or by another number of
+    processes, BadRecipe if its device is not there, Stopped after another Ctrl-C.
+    """
     facts = run.facts()
     if run.ended:
         raise BadRun(f"{run.folder} has ended: there is nothing to go on with")
@@ -65,19 +68,31 @@ def resume(run: Run, data: DataSet) -> Run:
             f"{fingerprint(data)}, the run's data had {facts['data']['fingerprint']}"
         )
     recipe = Recipe.made_of(facts["recipe"])
-    with place_of(recipe) as place:
+    with nullcontext(place) if place else place_of(recipe) as place:
+        if place.processes != facts["processes"]:
+            raise BadRun(
+                f"{run.folder} was begun by {facts['processes']} processes, these are "
+                f"{place.processes}: go on with {how_to_go_on(run)}"
+            )
         task = task_of(data, recipe, place)
-        return _train(run, recipe, task, _network(recipe, task))
+        network = _network(recipe, task)
+        if recipe.pretrained and not run.begun:
+            load_pretrained(network, Path(recipe.pretrained), recipe.network)
+        return _train(run, recipe, task, network)
+
+
+def how_to_go_on(run: Run) -> str:
+    """The command that goes on with a stopped run."""
+    processes = run.facts()["processes"]
+    program = f"torchrun --nproc_per_node={processes} -m" if processes > 1 else "python -m"
+    return f"{program} training --resume {run.folder}"
 
 
 def _train(run: Run, recipe: Recipe, task: Task, network: nn.Module) -> Run:
     place = task.place
-    settle(recipe, place.processes)
-    if place.first:
-        # Weights, their average, the best and two of the optimiser, twice while a file is replaced.
-        run.check_room(parameters_of(network) * 4 * 10 + task.data.test[0].nbytes)
     try:
         teachers = [_teacher(run, number, recipe, task) for number in range(1, recipe.teachers + 1)]
+        settle(recipe, place.processes)
         training = Training(network, recipe, place, task.learn, task.held_out, teachers)
         if place.shared(run.begun):
             training.go_on_from(run.state())
@@ -99,7 +114,6 @@ def _first_process(
     run: Run, recipe: Recipe, task: Task, training: Training, network: nn.Module
 ) -> None:
     """Train in sight of the screen, the run folder and TensorBoard, and finish."""
-    cpu = time.process_time()
     with Board(run.folder / "tensorboard", epochs_before=len(training.history)) as board:
         if not training.history:
             board.begin(network, _varied(recipe, task))
@@ -107,8 +121,7 @@ def _first_process(
         progress = Progress(training.steps, recipe.epochs, recipe.batch_size)
         with Watch(run, progress, board) as watch:
             training.run(watch)
-        spent = Spent(training.seconds, time.process_time() - cpu)
-        finish(run, recipe, task, training, network, spent, board)
+        finish(run, recipe, task, training, network, board)
 
 
 def _teacher(run: Run, number: int, recipe: Recipe, task: Task) -> nn.Module:
@@ -118,7 +131,7 @@ def _teacher(run: Run, number: int, recipe: Recipe, task: Task) -> nn.Module:
         say(task.place, f"Teacher {number} of {recipe.teachers}")
         own = recipe.of_teacher(number)
         if task.place.first:
-            _write_down(teacher, own, task.data)
+            _write_down(teacher, own, task)
         _train(teacher, own, task, _network(own, task))
     return _placed(teacher.checkpoint().build(), task.place)
 
@@ -147,10 +160,26 @@ def _varied(recipe: Recipe, task: Task) -> Tensor:
     return augment(as_ink(task.learn.pixels[:PICTURES]).to(task.place.device), recipe, random)
 
 
-def _write_down(run: Run, recipe: Recipe, data: DataSet) -> None:
-    facts = {"wanted": data.wanted, "source": data.source, "fingerprint": fingerprint(data)}
-    began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    run.begin({"data": facts, "recipe": recipe.as_dict(), "began": began})
+def _check_room(run: Run, recipe: Recipe, task: Task) -> None:
+    """For all files of the run and its teachers; BadRun, and no folder, if there is none."""
+    recipes = [recipe, *(recipe.of_teacher(number) for number in range(1, recipe.teachers + 1))]
+    # Weights, their average, the best and two of the optimiser, twice while a file is replaced.
+    weights = sum(parameters_of(_network(each, task)) for each in recipes) * 4 * 10
+    try:
+        run.check_room(weights + task.data.test[0].nbytes * len(recipes))
+    except BadRun:
+        run.discard()
+        raise
+
+
+def _write_down(run: Run, recipe: Recipe, task: Task) -> None:
+    data = task.data
+    run.begin({
+        "data": {"wanted": data.wanted, "source": data.source, "fingerprint": fingerprint(data)},
+        "recipe": recipe.as_dict(),
+        "processes": task.place.processes,
+        "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    })  # fmt: skip
 
 
 def _what(run: Run, recipe: Recipe, task: Task, network: nn.Module) -> str:

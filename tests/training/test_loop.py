@@ -155,6 +155,45 @@ def test_a_stopped_training_goes_on_to_the_weights_it_would_have_reached(
     assert [e.loss for e in whole.history] == [e.loss for e in rest.history]
 
 
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"shift": 1.0},
+        {"label_smoothing": 0.0},
+        {"weight_decay": 0.1},
+        {"dropout1": 0.2},
+        {"dropout2": 0.5},
+        {"ema": 0.5},
+        {"width": 1.5},
+        {"batch_size": 16},
+        {"learning_rate": 0.001},
+        {"rotation": 10.0},
+        {"scale": 0.2},
+        {"aspect": 0.2},
+        {"shear": 0.2},
+        {"elastic": 1.0},
+        {"stroke": 1.0},
+        {"spoiled": 0.5, "noise": 0.0, "erasing": 0.0},
+    ],
+    ids=lambda knobs: next(iter(knobs)),
+)
+def test_every_knob_changes_what_is_learned(
+    knobs: dict[str, Any], begun: Callable[..., Training]
+) -> None:
+    varied = {"epochs": 1, "plain_epochs": 0}
+    one, other = begun(recipe_with(**varied)), begun(recipe_with(**varied | knobs))
+    one.run(Keeper())
+    other.run(Keeper())
+    assert not same(one.best["weights"], other.best["weights"])
+
+
+def test_the_momentum_of_sgd_is_the_one_asked_for(begun: Callable[..., Training]) -> None:
+    training = begun(recipe_with(optimiser="sgd", momentum=0.5, epochs=1))
+    training.run(Keeper())
+    (group,) = training.state()["optimiser"]["param_groups"]
+    assert (group["momentum"], group["nesterov"]) == (0.5, True)
+
+
 def test_another_seed_gives_other_weights(begun: Callable[..., Training]) -> None:
     one, other = begun(SHORT), begun(replace(SHORT, seed=1))
     one.run(Keeper())

@@ -5,10 +5,12 @@ from argparse import ArgumentParser
 from dataclasses import fields
 from typing import Any
 
+import numpy as np
 import pytest
 
 from training.model import NETWORKS
-from training.recipe import PRESETS, BadRecipe, Recipe, flag
+from training.presets import PRESETS
+from training.recipe import BadRecipe, Recipe, flag
 
 NUMBERS = [knob for knob in fields(Recipe) if "bounds" in knob.metadata]
 CHOICES = [knob for knob in fields(Recipe) if "choices" in knob.metadata]
@@ -74,6 +76,32 @@ def test_what_is_not_said_is_what_suits_the_network_and_is_stored_as_a_number(ne
     assert Recipe(network=network, dropout2=0.3).dropout2 == 0.3
 
 
+@pytest.mark.parametrize(("epochs", "plain"), [(1, 0), (2, 1), (3, 2), (24, 2)])
+def test_the_last_two_epochs_are_plain_where_there_are_more(epochs: int, plain: int) -> None:
+    assert Recipe(epochs=epochs).plain_epochs == plain
+
+
+def test_numbers_of_numpy_become_pythons_own() -> None:
+    recipe = Recipe.made_of({"epochs": np.int64(3), "batch_size": 64.0, "shift": np.float32(1)})
+    assert recipe == Recipe(epochs=3, batch_size=64, shift=1.0)
+    assert {type(recipe.epochs), type(recipe.batch_size)} == {int}
+    assert type(recipe.shift) is float
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"momentum": 0.5}, "--momentum is of use with --optimiser sgd only; it is adam"),
+        ({"decay_factor": 0.3}, "of use with --schedule step or plateau only; it is one-cycle"),
+        ({"spoiled": 0.0, "noise": 0.3}, "--noise is of use with --spoiled only; it is 0.0"),
+        ({"softness": 2.0}, "--softness is of use with --teachers only; it is 0"),
+    ],
+)
+def test_a_knob_that_would_do_nothing_is_refused(given: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(BadRecipe, match=complaint):
+        Recipe.made_of(given).check_use(given)
+
+
 def test_a_stored_recipe_makes_the_same_recipe_again() -> None:
     recipe = Recipe(network="classic", optimiser="sgd", patience=3, min_delta=0.01)
     assert Recipe.made_of(recipe.as_dict()) == recipe
@@ -90,7 +118,10 @@ def test_a_stored_recipe_makes_the_same_recipe_again() -> None:
         ({"network": "classic", "width": 2.0}, "classic has one width only"),
         ({"mixed_precision": True, "device": "cpu"}, "--mixed-precision is for CUDA"),
         ({"epochs": 2.5}, "--epochs is 2.5, it must be a whole number from 1"),
-        ({"teachers": 2, "pretrained": "x.pt", "teacher_epochs": 0}, "--teacher-epochs is 0"),
+        ({"teacher_epochs": 0}, "--teacher-epochs is 0"),
+        ({"batch_size": "64"}, "--batch-size is '64', it must be a whole number from 2"),
+        ({"seed": math.inf}, "--seed is inf, it must be a whole number"),
+        ({"mixed_precision": "no"}, "--mixed-precision is 'no', it must be True or False"),
     ],
 )
 def test_wishes_that_contradict_each_other_are_refused(

@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from contract.cores import available_cores
 from tests.conftest import RECIPE
 from training.data import DataSet
 from training.evaluate import logits_of
-from training.loop import Stopped
+from training.loop import Part, Stopped
 from training.recipe import BadRecipe, Recipe
 from training.run import BadRun, Run
+from training.task import split
 from training.train import resume, train_into
 
 ROOT = Path(__file__).parent.parent.parent
@@ -77,6 +79,30 @@ def test_the_weights_kept_are_those_of_the_lowest_validation_loss(run: Run) -> N
     assert losses[metrics["best_epoch"] - 1] == pytest.approx(min(losses), abs=5e-5)
 
 
+def test_the_checkpoint_holds_the_weights_of_the_best_epoch_not_of_the_last(
+    trained: Callable[[Recipe], Run], small_data: DataSet
+) -> None:
+    run = trained(replace(RECIPE, epochs=8, learning_rate=0.03, schedule="none", validation=0.4))
+    history, best = run.metrics()["history"], run.metrics()["best_epoch"]
+    pixels, labels = (torch.tensor(array) for array in small_data.train)
+    part = Part(pixels, labels.long())
+    held_out = split(part, Recipe.made_of(run.checkpoint().recipe))[1]
+    assert held_out is not None
+    logits = logits_of(run.checkpoint().build(), held_out.pixels) / run.checkpoint().temperature
+    found = float(torch.nn.functional.cross_entropy(logits, held_out.labels))
+    assert best < 8
+    assert found == pytest.approx(history[best - 1]["validation_loss"], rel=1e-3)
+    assert found != pytest.approx(history[-1]["validation_loss"], rel=1e-3)
+
+
+def test_a_training_that_diverges_says_so(trained: Callable[[Recipe], Run]) -> None:
+    recipe = replace(
+        SHORT, network="mlp", optimiser="sgd", learning_rate=10, schedule="none", epochs=4
+    )
+    with pytest.raises(BadRecipe, match=r"the loss is no number any more .* lower --learning-rate"):
+        trained(recipe)
+
+
 def test_without_a_validation_part_the_last_weights_are_kept_uncalibrated(
     trained: Callable[[Recipe], Run],
 ) -> None:
@@ -122,6 +148,39 @@ def test_a_stopped_run_goes_on_to_the_weights_it_would_have_reached(
     assert [epoch["epoch"] for epoch in run.metrics()["history"]] == [1, 2]
 
 
+def test_a_run_of_two_processes_is_not_gone_on_with_by_one(
+    run: Run, small_data: DataSet, tmp_path: Path
+) -> None:
+    two = Run(tmp_path / "two")
+    two.begin(run.facts() | {"processes": 2})
+    with pytest.raises(BadRun, match=r"go on with torchrun --nproc_per_node=2 -m training"):
+        resume(two, small_data)
+
+
+def test_a_student_has_its_own_threads_whatever_its_teachers_had(
+    small_data: DataSet, tmp_path: Path
+) -> None:
+    recipe = replace(SHORT, threads=0, teachers=1, teacher_network="mlp", teacher_epochs=1)
+    run = train_into(tmp_path, small_data, recipe)
+    assert run.metrics()["threads"] == 1
+    assert run.teacher(1).metrics()["threads"] == available_cores()
+    assert run.metrics()["teachers_cpu_seconds"] == run.teacher(1).metrics()["cpu_seconds"]
+
+
+def test_weights_to_begin_from_count_also_after_a_stop_in_a_teacher(
+    run: Run, small_data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(
+        SHORT, teachers=1, teacher_network="compact", teacher_width=1, teacher_epochs=1,
+        pretrained=str(run.folder / "checkpoint.pt"),
+    )  # fmt: skip
+    whole = train_into(tmp_path / "whole", small_data, recipe)
+    StopAfter(monkeypatch, 3)
+    with pytest.raises(Stopped) as stopped:
+        train_into(tmp_path / "parts", small_data, recipe)
+    assert same(weights(resume(run_of(stopped.value), small_data)), weights(whole))
+
+
 def test_a_run_that_has_ended_or_is_none_cannot_be_gone_on_with(
     run: Run, small_data: DataSet, tmp_path: Path
 ) -> None:
@@ -163,13 +222,14 @@ def test_ctrl_c_keeps_the_state_and_says_how_to_go_on(tmp_path: Path) -> None:
 
 
 def test_a_disk_without_room_is_told_before_the_first_epoch(
-    trained: Callable[[Recipe], Run], monkeypatch: pytest.MonkeyPatch
+    small_data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import shutil
 
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 0))
     with pytest.raises(BadRun, match=r"has 0 MB free, this training needs about \d+: make room"):
-        trained(SHORT)
+        train_into(tmp_path / "runs", small_data, SHORT)
+    assert list((tmp_path / "runs").iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_written_to_is_told_before_the_first_epoch(

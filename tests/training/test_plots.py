@@ -1,0 +1,98 @@
+"""Plots tell what happened, in words that can be read."""
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from training import plots
+from training.evaluate import Judged
+from training.progress import Epoch
+
+PIXELS = np.zeros((60, 28, 28), np.uint8)
+
+
+def judged(names: tuple[str, ...] = tuple("0123456789")) -> Judged:
+    """Sixty answers, class by class; pictures 5 and 50 are read wrong, 50 with more certainty."""
+    labels = torch.arange(60) * len(names) // 60
+    answers = labels.clone()
+    answers[5], answers[50] = 1, 0
+    logits = torch.nn.functional.one_hot(answers, len(names)).float() * 5
+    logits[50] *= 2
+    return Judged(logits, labels, 0.8, names)
+
+
+def epochs(*losses: float | None) -> list[Epoch]:
+    return [
+        Epoch(number, 0.3, 0.9, loss, None if loss is None else 0.95 + number / 1000, 0.01, number)
+        for number, loss in enumerate(losses, 1)
+    ]
+
+
+def test_the_loss_graph_has_three_parts_and_a_ring_around_the_epoch_that_was_kept() -> None:
+    loss, accuracy, rate = plots.loss_graph(epochs(0.1, 0.05, 0.05002), best_epoch=3).axes
+    assert [axes.get_title() for axes in (loss, accuracy, rate)] == [
+        "Loss", "Accuracy", "Learning rate",
+    ]  # fmt: skip
+    assert len(loss.lines) == 3  # training, validation, ring
+    assert np.array(loss.lines[2].get_xydata()).tolist() == [[3, 0.05002]]
+    assert "kept: epoch 3, 95.30%" in accuracy.get_xlabel()
+
+
+def test_without_validation_the_loss_graph_shows_training_alone() -> None:
+    loss, accuracy, _ = plots.loss_graph(epochs(None, None), best_epoch=2).axes
+    assert len(loss.lines) == len(accuracy.lines) == 1
+
+
+def test_the_confusion_matrix_counts_every_picture_and_colours_errors_only() -> None:
+    axes = plots.confusion_matrix(judged()).axes[0]
+    texts = {text.get_position(): text.get_text() for text in axes.texts}
+    assert texts[(0, 0)] == "5"
+    assert texts[(1, 0)] == texts[(0, 8)] == "1"  # (taken for, is)
+    assert sum(map(int, texts.values())) == 60
+    coloured: Any = axes.images[0].get_array()
+    assert np.ma.getmaskarray(coloured).diagonal().all()
+    assert axes.get_title() == "2 of 60 read wrong (96.67% right)"
+
+
+def test_the_surest_error_comes_first_with_what_was_said_and_what_it_is() -> None:
+    axes = plots.misclassified(judged(), PIXELS).axes[0]
+    words = [text.get_text() for text in axes.texts]
+    assert len(words) == 2
+    assert words[0].startswith("0  100.0%\nis 8  0.0%")
+    assert words[1].startswith("1  ")
+
+
+def test_without_an_error_the_sheet_says_so() -> None:
+    right = replace(judged(), labels=judged().answers)
+    assert plots.misclassified(right, PIXELS).axes[0].get_title() == "No picture was read wrong"
+
+
+def test_samples_are_spread_over_all_classes() -> None:
+    texts = plots.sample_predictions(judged(), PIXELS, count=10).axes[0].texts
+    assert len({text.get_text()[0] for text in texts}) == 10
+
+
+def test_names_of_classes_are_not_formulas_and_have_room() -> None:
+    names = ("a$b$", "ankle boot", "T-shirt/top")
+    figure = plots.sample_predictions(judged(names), PIXELS, count=12)
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    for one, other in pairwise(boxes):
+        assert not one.overlaps(other)
+    assert any("a$b$" in text.get_text() for text in figure.axes[0].texts)
+
+
+def test_the_reliability_diagram_tells_the_error_before_and_after() -> None:
+    titles = [axes.get_title() for axes in plots.reliability_diagram(judged()).axes]
+    assert titles[0].startswith("Before calibration: error ")
+    assert "temperature 0.800: error " in titles[2 - 1] + titles[2]
+
+
+@pytest.mark.parametrize("count", [3, 60])
+def test_the_corruption_sheet_has_a_row_each(count: int) -> None:
+    sheet = plots.corruption_sheet(torch.tensor(PIXELS[:count]), {"fog": 0.9, "edges": 0.5})
+    assert [axes.get_ylabel() for axes in sheet.axes] == ["fog\n90.0%", "edges\n50.0%"]
