@@ -5,6 +5,7 @@ enough to make anew for each test session.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +35,18 @@ def small_data() -> DataSet:
         train=(pixels[:600], labels[:600]),
         test=(pixels[600:800], labels[600:800]),
     )
+
+
+@pytest.fixture(scope="session")
+def small_folder(small_data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same pictures as four IDX files."""
+    folder = tmp_path_factory.mktemp("small")
+    for part, (pixels, labels) in (("train", small_data.train), ("t10k", small_data.test)):
+        for kind, array in (("images-idx3", pixels), ("labels-idx1", labels)):
+            sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+            content = bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
+            (folder / f"{part}-{kind}-ubyte").write_bytes(content)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.data import embedded
+from training.data import DataSet
 from training.place import place_of
 from training.recipe import BadRecipe, Recipe
 from training.run import Run
@@ -42,19 +42,20 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2",
 # Without chance and BatchNorm, two halves of a batch are the same step as the whole.
 PLAIN = {
     "network": "mlp", "dropout1": 0.0, "dropout2": 0.0, "epochs": 2, "plain_epochs": 2,
-    "threads": 1, "validation": 0.1,
+    "threads": 1, "validation": 0.1, "batch_size": 32,
 }  # fmt: skip
 
 
-def test_two_processes_reach_the_weights_of_one(tmp_path: Path) -> None:
+def test_two_processes_reach_the_weights_of_one(
+    small_data: DataSet, small_folder: Path, tmp_path: Path
+) -> None:
     words = [f"--{name.replace('_', '-')}={value}" for name, value in PLAIN.items()]
-    command = [*TORCHRUN, "--data", "digits", *words, "--runs", str(tmp_path / "two")]
+    command = [*TORCHRUN, "--data", str(small_folder), *words, "--runs", str(tmp_path / "two")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("epoch    loss") == 1  # one of them speaks
     (folder,) = (tmp_path / "two").glob("2*")  # and writes
-    two, data = Run(folder), embedded()
-    one = train_into(tmp_path / "one", data, Recipe.made_of(data.recipe, PLAIN))
+    two, one = Run(folder), train_into(tmp_path / "one", small_data, Recipe.made_of(PLAIN))
     assert two.metrics()["device"] == "2 x cpu"
     assert two.metrics()["history"][0]["loss"] == pytest.approx(
         one.metrics()["history"][0]["loss"], rel=1e-3
@@ -64,8 +65,8 @@ def test_two_processes_reach_the_weights_of_one(tmp_path: Path) -> None:
         torch.testing.assert_close(two.checkpoint().weights[name], weights, atol=5e-3, rtol=0.05)
 
 
-def test_a_batch_that_cannot_be_shared_out_is_refused(tmp_path: Path) -> None:
-    words = ["--data", "digits", "--batch-size", "127", "--runs", str(tmp_path / "runs")]
+def test_a_batch_that_cannot_be_shared_out_is_refused(small_folder: Path, tmp_path: Path) -> None:
+    words = ["--data", str(small_folder), "--batch-size", "127", "--runs", str(tmp_path / "runs")]
     done = subprocess.run(
         [*TORCHRUN, *words], cwd=ROOT, capture_output=True, text=True, timeout=180
     )

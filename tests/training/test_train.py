@@ -201,14 +201,13 @@ def test_going_on_with_other_pictures_is_refused_with_both_checksums(
         resume(run_of(stopped.value), other)
 
 
-def test_ctrl_c_keeps_the_state_and_says_how_to_go_on(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "training", "--data", "digits", "--epochs", "500",
-               "--threads", "1", "--runs", str(tmp_path)]  # fmt: skip
+def test_ctrl_c_keeps_the_state_and_says_how_to_go_on(small_folder: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "training", "--data", str(small_folder), "--epochs", "3000",
+               "--threads", "1", "--batch-size", "32", "--runs", str(tmp_path)]  # fmt: skip
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("*/metrics.jsonl")) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    while not next(tmp_path.glob("*/metrics.jsonl")).read_text() and time.monotonic() < deadline:
+    while not any(file.read_text() for file in tmp_path.glob("*/metrics.jsonl")):
+        assert time.monotonic() < deadline
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
