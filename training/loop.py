@@ -98,7 +98,8 @@ class Training:
         # Times of this process, and what passed before it.
         self._began, self._seconds = time.monotonic(), 0.0
         self._cpu_began, self._cpu_seconds = time.process_time(), 0.0
-        # Of the epoch with the lowest validation loss, or of the last where nothing is held out.
+        # Of the epoch with the lowest validation loss; of the last if that is to be kept, or where
+        # nothing is held out.
         self.best: State = {"epoch": 0, "lowest": float("inf"), "weights": {}}
         self._progress = {"epoch": 0, "validation_loss": float("inf")}  # the last that counted
         self.history: list[Epoch] = []
@@ -244,7 +245,8 @@ class Training:
         if loss < self._progress["validation_loss"] - self._recipe.min_delta:
             self._progress = {"epoch": self._epoch, "validation_loss": loss}
         # Of epochs alike to four digits, the last one has learned most.
-        if record.validation_loss is None or loss < self.best["lowest"] + 5e-5:
+        last_counts = record.validation_loss is None or self._recipe.keep == "last"
+        if last_counts or loss < self.best["lowest"] + 5e-5:
             weights = {name: value.clone() for name, value in network.state_dict().items()}
             lowest = min(loss, self.best["lowest"])
             self.best = {"epoch": self._epoch, "lowest": lowest, "weights": weights}

@@ -86,6 +86,7 @@ class Recipe:
     # Judging
     validation: float = knob(0.05, "fraction of the training pictures held out, 0: none", 0, 0.5)
     validation_seed: int = knob(0, "which pictures are held out", 0, SEEDS)
+    keep: str = choice("best", "the weights of the best epoch or of the last", of=("best", "last"))
     patience: int = knob(0, "epochs without progress after which to stop, 0: never", 0, 10_000)
     min_delta: float = knob(0.0, "progress is a validation loss lower by more than this", 0, 1)
     # The machine

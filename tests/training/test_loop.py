@@ -194,6 +194,16 @@ def test_the_momentum_of_sgd_is_the_one_asked_for(begun: Callable[..., Training]
     assert (group["momentum"], group["nesterov"]) == (0.5, True)
 
 
+def test_the_last_weights_are_kept_if_that_is_asked_for(begun: Callable[..., Training]) -> None:
+    knobs = {"learning_rate": 0.03, "schedule": "none", "epochs": 8, "validation": 0.4}
+    training = begun(recipe_with(keep="last", **knobs))
+    training.run(Keeper())
+    losses = [epoch.validation_loss or 0 for epoch in training.history]
+    assert training.best["epoch"] == 8
+    assert min(losses) < losses[-1]
+    assert same(training.best["weights"], training.state()["network"])
+
+
 def test_another_seed_gives_other_weights(begun: Callable[..., Training]) -> None:
     one, other = begun(SHORT), begun(replace(SHORT, seed=1))
     one.run(Keeper())

@@ -16,7 +16,7 @@ import torch
 from contract.cores import available_cores
 from tests.conftest import RECIPE
 from training.data import DataSet
-from training.evaluate import logits_of
+from training.evaluate import calibration_error, logits_of
 from training.loop import Part, Stopped
 from training.recipe import BadRecipe, Recipe
 from training.run import BadRun, Run
@@ -93,6 +93,21 @@ def test_the_checkpoint_holds_the_weights_of_the_best_epoch_not_of_the_last(
     assert best < 8
     assert found == pytest.approx(history[best - 1]["validation_loss"], rel=1e-3)
     assert found != pytest.approx(history[-1]["validation_loss"], rel=1e-3)
+
+
+def test_what_is_judged_is_the_calibrated_network(
+    trained: Callable[[Recipe], Run], small_data: DataSet
+) -> None:
+    run = trained(replace(SHORT, validation=0.4))
+    checkpoint, labels = run.checkpoint(), torch.tensor(small_data.test[1]).long()
+    logits = logits_of(checkpoint.build(), torch.tensor(small_data.test[0]))
+    assert checkpoint.temperature != 1
+    found = checkpoint.evaluation
+    after = calibration_error(logits / checkpoint.temperature, labels)
+    assert found.calibration_error == pytest.approx(after, abs=1e-4)
+    assert found.calibration_error_before == pytest.approx(
+        calibration_error(logits, labels), abs=1e-4
+    )
 
 
 def test_a_training_that_diverges_says_so(trained: Callable[[Recipe], Run]) -> None:
