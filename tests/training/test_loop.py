@@ -89,6 +89,17 @@ def test_every_network_learns(network: str, begun: Callable[..., Training]) -> N
     assert (training.history[-1].validation_accuracy or 0) > 0.8
 
 
+def test_resnet18_learns(part: Part) -> None:
+    few = Part(part.pixels[:192], part.labels[:192])
+    recipe = recipe_with(network="resnet18", epochs=3, batch_size=32, validation=0.0)
+    torch.manual_seed(0)
+    network = build("resnet18", classes=10, dropout1=0, dropout2=0)
+    training = Training(network, recipe, Place(torch.device("cpu")), few, None)
+    training.run(Keeper())
+    losses = [epoch.loss for epoch in training.history]
+    assert losses[-1] < 0.6 * losses[0]
+
+
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
 def test_every_optimiser_learns(optimiser: str, begun: Callable[..., Training]) -> None:
     training = begun(recipe_with(optimiser=optimiser))
