@@ -80,7 +80,12 @@ def drawn_digits(count: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.u
     """`count` pictures (count, 28, 28) with labels (count,), all digits alike often."""
     random = np.random.default_rng(seed)
     labels = (np.arange(count) % 10).astype(np.uint8)
-    pixels = np.stack([_draw(int(digit), random) for digit in labels])
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # a pen's stroke is small: threads would wait for each other
+    try:
+        pixels = np.stack([_draw(int(digit), random) for digit in labels])
+    finally:
+        torch.set_num_threads(threads)
     return pixels, labels
 
 
