@@ -201,7 +201,7 @@ class MNISTClassifier:
             raise BadRun("there is no training to show: call train() first")
         metrics = self._run.metrics()
         history = [Epoch(**epoch) for epoch in metrics["history"]]
-        return plots.loss_graph(history, metrics["best_epoch"])
+        return plots.loss_graph(history, metrics["kept_epoch"])
 
     def plot_confusion_matrix(self) -> Figure:
         """What was taken for what on the test set."""

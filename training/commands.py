@@ -71,7 +71,7 @@ _COMPARED: dict[str, Callable[[dict[str, Any]], str]] = {
     "parameters": lambda run: f"{run['parameters']:,}",
     "test accuracy": lambda run: f"{run['evaluation']['accuracy']:.2%}",
     "calibration error": lambda run: f"{run['evaluation']['calibration_error']:.2%}",
-    "best epoch": lambda run: f"{run['best_epoch']} of {len(run['history'])}",
+    "kept epoch": lambda run: f"{run['kept_epoch']} of {len(run['history'])}",
     "time": lambda run: f"{run['wall_seconds']:.0f} s",
     "CPU time": lambda run: f"{run['cpu_seconds']:.0f} s",
     "device": lambda run: run["device"],

@@ -33,7 +33,6 @@ EMBEDDED_RECIPE = {
     "elastic": 0.8,
     "stroke": 1.0,
     "validation": 0.1,
-    "keep": "last",  # a part of these digits says little about other people's
 }
 
 

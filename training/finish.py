@@ -23,8 +23,8 @@ def finish(
     network: nn.Module,
     board: Board,
 ) -> None:
-    """Leave a finished run: its checkpoint holds the best weights with their temperature."""
-    network.load_state_dict(training.best["weights"])
+    """Leave a finished run: its checkpoint holds the kept weights with their temperature."""
+    network.load_state_dict(training.kept["weights"])
     network.cpu()
     temperature = 1.0
     if task.held_out:
@@ -49,7 +49,8 @@ def finish(
         task.data.test,
         training.history,
         **measured_of(judged),
-        best_epoch=training.best["epoch"],
+        best_epoch=training.best["epoch"],  # by validation loss
+        kept_epoch=training.kept["epoch"],
         parameters=parameters_of(network),
         device=task.place.name,
         threads=torch.get_num_threads(),
@@ -59,7 +60,7 @@ def finish(
         teachers_cpu_seconds=sum(teacher["cpu_seconds"] for teacher in taught),
     )
     board.end(judged, test.pixels)
-    best = training.best["epoch"]
-    write_plots(run.folder, judged, task.data.test[0], training.history, best)
+    kept = training.kept["epoch"]
+    write_plots(run.folder, judged, task.data.test[0], training.history, kept)
     took = f"in {wall:.0f} s ({cpu:.0f} s of CPU time)"
     say(task.place, f"{summary(judged)}, {took}.\nPlots and checkpoint: {run.folder}")

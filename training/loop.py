@@ -98,11 +98,17 @@ class Training:
         # Times of this process, and what passed before it.
         self._began, self._seconds = time.monotonic(), 0.0
         self._cpu_began, self._cpu_seconds = time.process_time(), 0.0
-        # Of the epoch with the lowest validation loss; of the last if that is to be kept, or where
-        # nothing is held out.
+        # Of the epoch with the lowest validation loss, or of the last where nothing is held out.
         self.best: State = {"epoch": 0, "lowest": float("inf"), "weights": {}}
         self._progress = {"epoch": 0, "validation_loss": float("inf")}  # the last that counted
         self.history: list[Epoch] = []
+
+    @property
+    def kept(self) -> State:
+        """Number and weights of the epoch that the recipe wants to keep."""
+        if self._recipe.keep == "best":
+            return self.best
+        return {"epoch": self._epoch, "weights": self._judged_network().state_dict()}
 
     @property
     def done(self) -> str:
@@ -125,7 +131,7 @@ class Training:
         while self._epoch < self._recipe.epochs and not self._out_of_patience():
             self._train_epoch(watcher)
             self._end_epoch()
-            watcher.epoch(self.history[-1], self._kept())
+            watcher.epoch(self.history[-1], self._judged_network())
             watcher.save(self.state())
 
     def state(self) -> State:
@@ -228,7 +234,7 @@ class Training:
     def _end_epoch(self) -> None:
         """Judge the epoch, and keep its weights if they are the best so far."""
         self._epoch, self._step = self._epoch + 1, 0
-        network = self._kept()
+        network = self._judged_network()
         means = self._place.mean(self._sums / self.steps)
         record = self._place.shared(self._judged(network, means) if self._place.first else None)
         assert record is not None
@@ -245,8 +251,7 @@ class Training:
         if loss < self._progress["validation_loss"] - self._recipe.min_delta:
             self._progress = {"epoch": self._epoch, "validation_loss": loss}
         # Of epochs alike to four digits, the last one has learned most.
-        last_counts = record.validation_loss is None or self._recipe.keep == "last"
-        if last_counts or loss < self.best["lowest"] + 5e-5:
+        if record.validation_loss is None or loss < self.best["lowest"] + 5e-5:
             weights = {name: value.clone() for name, value in network.state_dict().items()}
             lowest = min(loss, self.best["lowest"])
             self.best = {"epoch": self._epoch, "lowest": lowest, "weights": weights}
@@ -272,7 +277,7 @@ class Training:
             seconds=self.seconds,
         )
 
-    def _kept(self) -> nn.Module:
+    def _judged_network(self) -> nn.Module:
         """The network whose weights count: the moving average where there is one."""
         return self._average.module if self._average else self._network
 

@@ -39,7 +39,7 @@ def write_plots(
     judged: Judged,
     pixels: Pixels,
     history: Sequence[Epoch] = (),
-    best_epoch: int = 0,
+    kept_epoch: int = 0,
 ) -> None:
     """All of them as PNGs in `folder`; the loss graph only where there is a history."""
     figures = {
@@ -49,12 +49,12 @@ def write_plots(
         "reliability": reliability_diagram(judged),
     }
     if history:
-        figures["loss_graph"] = loss_graph(history, best_epoch)
+        figures["loss_graph"] = loss_graph(history, kept_epoch)
     for name, figure in figures.items():
         figure.savefig(folder / f"{name}.png", dpi=DPI)
 
 
-def loss_graph(history: Sequence[Epoch], best_epoch: int) -> Figure:
+def loss_graph(history: Sequence[Epoch], kept_epoch: int) -> Figure:
     """What each epoch of a training reached; a ring is around the one whose weights were kept."""
     figure = _figure(11, 3.6)
     loss, accuracy, rate = figure.subplots(1, 3)
@@ -70,10 +70,10 @@ def loss_graph(history: Sequence[Epoch], best_epoch: int) -> Figure:
         loss.plot(held, losses, color=ORANGE, label="validation", **dot)
         rights: list[Any] = [e.validation_accuracy for e in judged]
         accuracy.plot(held, rights, color=ORANGE, label="validation", **dot)
-        best = next(e for e in judged if e.epoch == best_epoch)
-        text = f"kept: epoch {best.epoch}, {best.validation_accuracy:.2%}"
-        for axes, value in ((loss, best.validation_loss), (accuracy, best.validation_accuracy)):
-            axes.plot([best.epoch], [value], "o", color=ORANGE, ms=9, mfc="none", mew=1.6)
+        kept = next(e for e in judged if e.epoch == kept_epoch)
+        text = f"kept: epoch {kept.epoch}, {kept.validation_accuracy:.2%}"
+        for axes, value in ((loss, kept.validation_loss), (accuracy, kept.validation_accuracy)):
+            axes.plot([kept.epoch], [value], "o", color=ORANGE, ms=9, mfc="none", mew=1.6)
         accuracy.set_xlabel(f"epoch      ({text})")
     rate.plot(epochs, [e.learning_rate for e in history], color=GREEN, **dot)
 

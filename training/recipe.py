@@ -29,7 +29,7 @@ def knob(default: float | None, meaning: str, low: float, high: float, kind: typ
     return field(default=default, metadata={"meaning": meaning, "bounds": (low, high, kind)})
 
 
-def choice(default: str, meaning: str, of: tuple[str, ...]) -> Any:
+def choice(default: str | None, meaning: str, of: tuple[str, ...]) -> Any:
     return field(default=default, metadata={"meaning": meaning, "choices": of})
 
 
@@ -86,7 +86,11 @@ class Recipe:
     # Judging
     validation: float = knob(0.05, "fraction of the training pictures held out, 0: none", 0, 0.5)
     validation_seed: int = knob(0, "which pictures are held out", 0, SEEDS)
-    keep: str = choice("best", "the weights of the best epoch or of the last", of=("best", "last"))
+    keep: str = choice(
+        None,
+        "whose weights; default: the last epoch's where the rate ends at 0",
+        of=("best", "last"),
+    )
     patience: int = knob(0, "epochs without progress after which to stop, 0: never", 0, 10_000)
     min_delta: float = knob(0.0, "progress is a validation loss lower by more than this", 0, 1)
     # The machine
@@ -104,6 +108,9 @@ class Recipe:
         _check_values(self)
         if self.plain_epochs is None:
             object.__setattr__(self, "plain_epochs", min(2, self.epochs - 1))
+        if self.keep is None:
+            settles = self.schedule in ("one-cycle", "cosine") and not self.patience
+            object.__setattr__(self, "keep", "last" if settles else "best")
         _check_combinations(self)
 
     def as_dict(self) -> dict[str, Any]:
@@ -122,6 +129,7 @@ class Recipe:
             "label_smoothing": 0.0,  # what is passed on should be the teacher's own doubts
             "pretrained": "",
             "teachers": 0,
+            "keep": None,
             "seed": (self.seed + number * 1_000_003) % SEEDS,
         }
         return Recipe.made_of(self.as_dict(), own)
@@ -183,7 +191,7 @@ def flag(name: str) -> str:
 def _check_choices(recipe: Recipe) -> None:
     for knob_ in fields(Recipe):
         value, choices = getattr(recipe, knob_.name), knob_.metadata.get("choices")
-        if choices and value not in choices:
+        if choices and value not in choices and not (value is None is knob_.default):
             raise BadRecipe(
                 f"{flag(knob_.name)} is {value!r}, it must be one of: {', '.join(choices)}"
             )
@@ -199,7 +207,7 @@ def _check_values(recipe: Recipe) -> None:
             object.__setattr__(recipe, knob_.name, _number(flag(knob_.name), value, *bounds))
         elif isinstance(knob_.default, bool) and not isinstance(value, bool):
             raise BadRecipe(f"{flag(knob_.name)} is {value!r}, it must be True or False")
-        elif isinstance(knob_.default, str):
+        elif isinstance(knob_.default, str) and value is not None:
             object.__setattr__(recipe, knob_.name, str(value))
 
 
@@ -240,7 +248,8 @@ def _argument(knob_: Any) -> dict[str, Any]:
     """The rest of add_argument for a field."""
     meaning = knob_.metadata["meaning"].replace("%", "%%")
     if choices := knob_.metadata.get("choices"):
-        return {"choices": choices, "help": f"{meaning} (default {knob_.default})"}
+        default = f" (default {knob_.default})" if knob_.default else ""
+        return {"choices": choices, "help": f"{meaning}{default}"}
     if isinstance(knob_.default, bool):
         return {"action": BooleanOptionalAction, "help": meaning}
     if isinstance(knob_.default, str):

@@ -33,7 +33,7 @@ def epochs(*losses: float | None) -> list[Epoch]:
 
 
 def test_the_loss_graph_has_three_parts_and_a_ring_around_the_epoch_that_was_kept() -> None:
-    loss, accuracy, rate = plots.loss_graph(epochs(0.1, 0.05, 0.05002), best_epoch=3).axes
+    loss, accuracy, rate = plots.loss_graph(epochs(0.1, 0.05, 0.05002), kept_epoch=3).axes
     assert [axes.get_title() for axes in (loss, accuracy, rate)] == [
         "Loss", "Accuracy", "Learning rate",
     ]  # fmt: skip
@@ -43,7 +43,7 @@ def test_the_loss_graph_has_three_parts_and_a_ring_around_the_epoch_that_was_kep
 
 
 def test_without_validation_the_loss_graph_shows_training_alone() -> None:
-    loss, accuracy, _ = plots.loss_graph(epochs(None, None), best_epoch=2).axes
+    loss, accuracy, _ = plots.loss_graph(epochs(None, None), kept_epoch=2).axes
     assert len(loss.lines) == len(accuracy.lines) == 1
 
 

@@ -81,6 +81,22 @@ def test_the_last_two_epochs_are_plain_where_there_are_more(epochs: int, plain: 
     assert Recipe(epochs=epochs).plain_epochs == plain
 
 
+@pytest.mark.parametrize(
+    ("recipe", "keep"),
+    [
+        (Recipe(), "last"),
+        (Recipe(schedule="cosine"), "last"),
+        (Recipe(schedule="step"), "best"),
+        (Recipe(patience=3), "best"),
+        (Recipe(keep="best"), "best"),
+    ],
+)
+def test_the_last_weights_are_kept_where_the_learning_rate_ends_at_nothing(
+    recipe: Recipe, keep: str
+) -> None:
+    assert recipe.keep == keep
+
+
 def test_numbers_of_numpy_become_pythons_own() -> None:
     recipe = Recipe.made_of({"epochs": np.int64(3), "batch_size": 64.0, "shift": np.float32(1)})
     assert recipe == Recipe(epochs=3, batch_size=64, shift=1.0)

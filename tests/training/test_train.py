@@ -82,7 +82,9 @@ def test_the_weights_kept_are_those_of_the_lowest_validation_loss(run: Run) -> N
 def test_the_checkpoint_holds_the_weights_of_the_best_epoch_not_of_the_last(
     trained: Callable[[Recipe], Run], small_data: DataSet
 ) -> None:
-    run = trained(replace(RECIPE, epochs=8, learning_rate=0.03, schedule="none", validation=0.4))
+    run = trained(
+        replace(RECIPE, epochs=8, learning_rate=0.03, schedule="none", validation=0.4, keep="best")
+    )
     history, best = run.metrics()["history"], run.metrics()["best_epoch"]
     pixels, labels = (torch.tensor(array) for array in small_data.train)
     part = Part(pixels, labels.long())
