@@ -8,9 +8,13 @@ torchrun --nproc_per_node=2 -m training ...    in two processes
 """
 
 import logging
+import os
 import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
+from typing import NoReturn
+
+from torch import distributed
 
 from training.commands import compare, evaluate
 from training.data import NAMES, DataSet, find_data_set, pictures_of
@@ -105,5 +109,18 @@ def _parser() -> ArgumentParser:
     return parser
 
 
+def _leave(code: int) -> NoReturn:
+    """End the process; under torchrun without taking PyTorch apart.
+
+    There, threads of its process group are now and then destroyed in an order that aborts the
+    process (2.13, gloo), after all is done and written.
+    """
+    if distributed.is_torchelastic_launched():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _leave(main())

@@ -85,22 +85,18 @@ def place_of(recipe: Recipe) -> Iterator[Place]:
         yield Place(torch.device(kind, 0) if kind == "cuda" else torch.device(kind))
         return
     distributed.init_process_group("nccl" if kind == "cuda" else "gloo")
-    try:
-        rank, processes = distributed.get_rank(), distributed.get_world_size()
-        if recipe.batch_size % processes:
-            raise BadRecipe(
-                f"--batch-size {recipe.batch_size} is no multiple of {processes} processes"
-            )
-        device = torch.device(kind)
-        if kind == "cuda":
-            number, there = distributed.get_node_local_rank(), torch.cuda.device_count()
-            if number >= there:
-                raise BadRecipe(f"process {number + 1} has no GPU of its own: there are {there}")
-            device = torch.device(kind, number)
-            torch.cuda.set_device(device)
-        yield Place(device, rank, processes)
-    finally:
-        distributed.destroy_process_group()
+    rank, processes = distributed.get_rank(), distributed.get_world_size()
+    if recipe.batch_size % processes:
+        raise BadRecipe(f"--batch-size {recipe.batch_size} is no multiple of {processes} processes")
+    device = torch.device(kind)
+    if kind == "cuda":
+        number, there = distributed.get_node_local_rank(), torch.cuda.device_count()
+        if number >= there:
+            raise BadRecipe(f"process {number + 1} has no GPU of its own: there are {there}")
+        device = torch.device(kind, number)
+        torch.cuda.set_device(device)
+    yield Place(device, rank, processes)
+    distributed.barrier()  # none leaves while another one still asks it something
 
 
 def _device_kind(recipe: Recipe, alone: bool) -> str:
