@@ -114,7 +114,7 @@ class Store:
         files = {path.name: _facts(path) for path in sorted(draft.iterdir())}
         card = card.model_copy(update={"files": files})
         _write_through(draft / CARD, card.to_json())
-        _sync(draft)
+        sync(draft)
         number = max(self.versions(), default=0)
         while True:
             number += 1
@@ -124,7 +124,7 @@ class Store:
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
-        _sync(self.folder)
+        sync(self.folder)
         return Version(number, self.folder / str(number), card)
 
     def activate(self, number: int) -> None:
@@ -133,7 +133,7 @@ class Store:
         aside = self.folder / f".{CURRENT}-{secrets.token_hex(4)}"
         _write_through(aside, f"{number}\n")
         aside.replace(self.folder / CURRENT)
-        _sync(self.folder)
+        sync(self.folder)
 
 
 def _card(folder: Path) -> ModelCard:
@@ -178,9 +178,9 @@ def _write_through(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def _sync(folder: Path) -> None:
-    """Make renames in `folder` survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Put a file, or the renames in a folder, on the disk and not merely into a cache."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

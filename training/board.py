@@ -8,7 +8,6 @@ graph       the network
 
 import warnings
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import torch
@@ -32,21 +31,15 @@ class Board:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._writer.close()
 
     def begin(self, network: nn.Module, varied: Tensor) -> None:
         """The network's graph, and ink (n, 1, 28, 28) as it is learned from."""
         self._pictures("learned from", varied)
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # TensorBoard traces the graph, which PyTorch deprecates
+            # TensorBoard traces the graph, which PyTorch deprecates.
+            warnings.simplefilter("ignore")
             self._writer.add_graph(network, varied[:1])
 
     def epoch(self, epoch: Epoch, network: nn.Module) -> None:

@@ -1,6 +1,6 @@
 """How good a network is, and how sure it may be of itself."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,10 +103,12 @@ def accuracy_under_corruptions(
     `pixels` (n, 28, 28) uint8 and `labels` (n,) on the CPU, as `network`.
     """
     ink = as_ink(pixels)  # (n, 1, 28, 28)
-    return {
-        name: float((_answers(network, corrupted(name, ink)).argmax(1) == labels).double().mean())
-        for name in CORRUPTIONS
-    }
+
+    def accuracy(name: str) -> float:
+        answers = _answers(network, torch.split(corrupted(name, ink), BATCH)).argmax(1)
+        return float((answers == labels).double().mean())
+
+    return {name: accuracy(name) for name in CORRUPTIONS}
 
 
 def as_ink(pixels: Tensor) -> Tensor:
@@ -114,25 +116,23 @@ def as_ink(pixels: Tensor) -> Tensor:
     return pixels.unsqueeze(1).to(torch.float32) / 255  # (n, 1, 28, 28)
 
 
-@torch.no_grad()
 def logits_of(network: nn.Module, pixels: Tensor) -> Tensor:
     """The network's answers to pixels (n, 28, 28) uint8, as (n, classes) float32."""
-    network.eval()
-    return torch.cat([network(as_ink(part)) for part in torch.split(pixels, BATCH)])
+    return _answers(network, (as_ink(part) for part in torch.split(pixels, BATCH)))
 
 
 @torch.no_grad()
-def _answers(network: nn.Module, ink: Tensor) -> Tensor:
+def _answers(network: nn.Module, batches: Iterable[Tensor]) -> Tensor:
     network.eval()
-    return torch.cat([network(part) for part in torch.split(ink, BATCH)])
+    return torch.cat([network(ink) for ink in batches])
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     """The number that logits must be divided by for their probabilities to be honest.
 
     Minimises the likelihood loss of logits (n, classes) for labels (n,), of pictures held out from
-    training. 1 where these are fewer than FEWEST: so few, or all right, would make anybody too
-    sure. Bounded to 0.05..20.
+    training. 1 where these are fewer than FEWEST, which would make anybody too sure. Bounded to
+    0.05..20, which only matters where every picture is right or all are at random.
     """
     if len(labels) < FEWEST:
         return 1.0

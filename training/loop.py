@@ -1,7 +1,7 @@
-"""The training itself: from pictures to the best weights, step by step.
+"""The training itself: from pictures to weights, step by step.
 
     each batch:        pixels --augment--> ink --network--> logits --> loss --> weights
-    after each epoch:  validation loss; the best weights are kept
+    after each epoch:  validation loss; the best weights so far are remembered
 
 The data set is one tensor on the device, a batch is one indexing operation, and augmentation
 happens to a whole batch: no loader, no worker processes.

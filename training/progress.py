@@ -2,7 +2,6 @@
 
 import sys
 import time
-from types import TracebackType
 from typing import NamedTuple, Self
 
 from rich.console import Console
@@ -79,12 +78,7 @@ class Progress:
         self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.stop()
         if self._hidden is not None:  # the last epoch of a training that ended early
             self._console.print(str(self._hidden), highlight=False)

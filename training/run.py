@@ -11,9 +11,9 @@
               teachers/<n>/         runs of the networks it learned from
     runs/latest                     the id of the last run that ended well
 
-A run's id is the time it began. The folder is complete once checkpoint.pt is there: that file is
-written last. Every file is written aside and renamed, so a full disk or a power cut leaves the one
-before it.
+A run's id is the time it began. All that export needs is there once checkpoint.pt is: it is written
+last, only the plots follow. Every file is written aside and renamed, so a full disk or a power cut
+leaves the one before it.
 """
 
 import json
@@ -31,6 +31,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from contract.card import SIDE, DataFacts, Evaluation
+from contract.store import sync
 from training.model import NETWORKS, Network, build
 from training.progress import Epoch
 
@@ -273,22 +274,13 @@ def _replace(path: Path, write: Callable[[Path], object]) -> None:
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         write(aside)
-        _sync(aside)
+        sync(aside)
         aside.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
     except RuntimeError as error:  # torch.save's word for a full disk
         raise OSError(f"{path} cannot be written: {_first_line(error)}") from error
     finally:
         aside.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    """On the disk, not merely in a cache, when this returns."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _first_line(error: BaseException) -> str:

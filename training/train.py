@@ -1,6 +1,8 @@
 """One training from beginning to end, new or gone on with, teachers first.
 
-recipe, data --teachers, if any--> loop --> best weights --> finish --> runs/<id>/
+    recipe, data --teachers, if any--> loop --> kept weights --> finish --> runs/<id>/
+
+Both doors, the command line and the Python API, come through here.
 """
 
 import time

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from contextlib import ExitStack
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Self
 
 from torch import Tensor, nn
@@ -36,12 +36,7 @@ class Listener:
             self._open.callback(signal.signal, number, signal.signal(number, self._ask))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._open.close()
 
     def _ask(self, number: int, _: FrameType | None) -> None:

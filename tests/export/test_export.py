@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from contract.store import Store, Version
-from export import proof
+from export import proof, speed
 from export.__main__ import export, main
 from export.artifacts import write_onnx, write_torchscript
 from export.graph import Graph
@@ -176,3 +176,16 @@ def test_every_network_leaves_artifacts_that_answer_as_it_does(name: str, tmp_pa
         answers = proof.answers_of(model, pixels)
         assert answers.logits.shape == (30, 26)
         proof.prove(name, answers, reference, np.zeros(30, np.uint8))
+
+
+def test_the_speed_of_a_version_is_told_for_each_batch_size(
+    published: tuple[Store, Version],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(speed, "SECONDS", 0.05)
+    assert speed.main(["--models", str(published[0].folder.parent)]) == 0
+    assert capsys.readouterr().out.count("pictures/s") == len(speed.BATCHES)
+    assert speed.main(["--models", str(tmp_path)]) == 1
+    assert "has no current version" in capsys.readouterr().err
