@@ -9,19 +9,33 @@ refused by the name of that field.
     probabilities  (n, labels) float32, each row sums to 1
 
 Scaling, normalisation, temperature and softmax are layers of the graph. n is its only dynamic axis.
+`python -m contract schema` prints what a card must hold as JSON Schema.
 """
 
+import json
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 SIDE = 28  # pixels
 INPUT, LOGITS, PROBABILITIES = "pixels", "logits", "probabilities"  # tensor names
-ONNX, TORCHSCRIPT, SAMPLE = "model.onnx", "model.ts", "sample.png"  # files of a version
+
+# Files of a version. Every graph eats and answers the same tensors.
+ONNX = "model.onnx"  # float32
+FP16 = "model.fp16.onnx"  # half precision inside
+INT8 = "model.int8.onnx"  # 8-bit integers where they pay, measured on training pictures
+TORCHSCRIPT = "model.ts"  # for programs that hold libtorch
+EXPORTED = "model.pt2"  # torch.export's, TorchScript's successor
+GOLDEN = "golden.npz"  # pixels (64, 28, 28) uint8 and PyTorch's logits (64, labels) for them
+SAMPLE = "sample.png"  # one test picture
+SAMPLES, SAMPLE_LABELS = "samples.png", "samples.json"  # a sheet of test pictures; what they are
+
+SCHEMA: Final = 2  # of the card; grows with each change that a reader must know of
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(gt=0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # A plain name: a card cannot point outside its own folder.
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -67,12 +81,14 @@ class Evaluation(_Facts):
 
 
 class Parity(_Facts):
-    """One artifact beside PyTorch, on the whole test set."""
+    """One artifact beside PyTorch, on the whole test set. Its size is in `files`."""
 
     accuracy: Fraction
     different_answers: Count  # test pictures on which the two disagree
     largest_difference: Annotated[float, Field(ge=0)]  # between two logits
     mean_difference: Annotated[float, Field(ge=0)]
+    seconds_1: Seconds  # of a call with one picture: median, one thread, on `measured_on`
+    seconds_64: Seconds  # of a call with 64
 
 
 class FileFacts(_Facts):
@@ -81,7 +97,7 @@ class FileFacts(_Facts):
 
 
 class ModelCard(_Facts):
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     name: str
     created: Annotated[datetime, Field(strict=False)]
     labels: Annotated[tuple[str, ...], Field(min_length=2)]
@@ -94,7 +110,10 @@ class ModelCard(_Facts):
     data_set: DataFacts
     temperature: Annotated[float, Field(gt=0)]
     evaluation: Evaluation
+    opset: Count  # of the ONNX operators
     parity: dict[FileName, Parity]
+    left_out: dict[FileName, str]  # artifacts this version does not have, with the reason
+    measured_on: str  # the processor behind the seconds in `parity`
     git_commit: str | None  # None: exported outside a git checkout
     libraries: dict[str, str]
     files: dict[FileName, FileFacts]  # every other file of the version; filled in when published
@@ -108,6 +127,7 @@ class ModelCard(_Facts):
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
         """A card from the text of card.json; BadCard names every field that is wrong."""
+        _check_schema_version(text)
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
@@ -118,6 +138,27 @@ class ModelCard(_Facts):
 
     def to_json(self) -> str:
         return self.model_dump_json(indent=2) + "\n"
+
+
+def _check_schema_version(text: str | bytes) -> None:
+    """Say it in one sentence if the card is of another time: its fields would be wrong one by one.
+
+    Whatever else is wrong with the text is left to who reads all of it.
+    """
+    try:
+        found = json.loads(text)["schema_version"]
+    except (ValueError, KeyError, TypeError):
+        return
+    if type(found) is int and found > SCHEMA:
+        raise BadCard(
+            f"its schema_version is {found}, newer than {SCHEMA}, the newest that this program "
+            "reads: update digitserve, or export the run again with this one"
+        )
+    if type(found) is int and found < SCHEMA:
+        raise BadCard(
+            f"its schema_version is {found}, older than {SCHEMA}, the only one that this program "
+            "reads: export the run again"
+        )
 
 
 def tensors(classes: int) -> tuple[TensorFacts, tuple[TensorFacts, TensorFacts]]:

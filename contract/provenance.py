@@ -1,6 +1,8 @@
-"""Where a file came from: the commit and the libraries of the program that wrote it."""
+"""Where a file came from: commit, libraries and processor of the program that wrote it."""
 
+import os
 import platform
+import re
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +22,17 @@ def git_commit() -> str | None:
 def library_versions(*names: str) -> dict[str, str]:
     """Version of Python and of each named distribution, such as {"torch": "2.13.0"}."""
     return {"python": platform.python_version()} | {name: version(name) for name in names}
+
+
+def processor() -> str:
+    """The processor's name, such as "AMD EPYC 9R14", with the number of cores of the machine."""
+    try:
+        facts = Path("/proc/cpuinfo").read_text()
+    except OSError:  # not Linux
+        facts = ""
+    found = re.search(r"^model name\s*: (.+)$", facts, re.MULTILINE)
+    name = found.group(1) if found else platform.processor() or platform.machine()
+    return f"{name}, {os.cpu_count()} cores"
 
 
 def _git(*words: str) -> str:

@@ -3,63 +3,64 @@
     models/digits/.draft-3f9a/     being written, invisible to readers
     models/digits/3/               published: one rename turned a draft into it
                     card.json      says what the version is and the sha256 of every other file
+                    card.json.sig  who vouches for the card, if anybody does
     models/digits/current          the number of the served version, replaced by a rename
+    models/digits/history.jsonl    which version was made current when
+    models/digits/.lock            held by whoever switches or prunes; nobody waits to read
 
 Two writers get two numbers: renaming onto a folder that has files fails, and the next number is
-tried. A reader hashes every file against the card before it trusts any of them.
+tried. A reader hashes every file against the card before it trusts any of them, so it never takes
+half a version for a whole one, not even where a folder's rename is no single step (object stores
+mounted as folders) or is seen late (NFS).
 """
 
 import errno
-import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from hashlib import sha256
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from contract.card import BadCard, FileFacts, ModelCard
+from contract import history
+from contract.card import ModelCard
+from contract.errors import BadName, BrokenVersion, NoVersion, StoreError
+from contract.files import facts_of, patiently, replace_together, sync, write_through
+from contract.history import Switch
+from contract.lock import locked
+from contract.version import (
+    CARD,
+    SIGNATURE,
+    Finding,
+    Version,
+    check_version,
+    open_version,
+    read_card,
+)
 
-CARD, CURRENT, DRAFT = "card.json", "current", ".draft-"
+if TYPE_CHECKING:  # `cryptography` is not needed where nothing is signed
+    from contract.signature import Sign, Trust
+
+CURRENT, HISTORY, LOCK = "current", "history.jsonl", ".lock"
+DRAFT, PRUNED = ".draft-", ".pruned-"
+ABANDONED = 24 * 3600.0  # seconds after which nobody writes a draft any more
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of a model
-
-
-class BadName(ValueError):
-    """What cannot be the name of a folder in the store."""
-
-
-class BrokenVersion(Exception):
-    """What lies in the store is not what the card describes; the message names the file."""
-
-
-class NoVersion(Exception):
-    """The version asked for, or any at all, is not in the store."""
-
-
-@dataclass(frozen=True)
-class Version:
-    """A published version whose every file has been found to be the one on its card."""
-
-    number: int
-    folder: Path
-    card: ModelCard
-
-    def read(self, name: str) -> bytes:
-        """The content of one file, hashed again: what was verified is what is used."""
-        if name not in self.card.files:
-            raise BrokenVersion(f"{self.folder / CARD} lists no {name}: export the run again")
-        return _verified(self.folder / name, self.card.files[name])
+NUMBER = r"[1-9][0-9]{0,17}"  # of a version
 
 
 class Store:
-    """The versions of one model."""
+    """The versions of one model. With `trust`, only those that it accepts are opened."""
 
-    def __init__(self, root: Path, name: str) -> None:
+    def __init__(self, root: Path, name: str, trust: "Trust | None" = None) -> None:
         if not re.fullmatch(NAME, name):
             raise BadName(f"{name!r} cannot name a model: letters, digits, '.', '_' and '-' only")
         self.folder = root / name
+        self._trust = trust
+
+    # ---- reading ------------------------------------------------------------------------------
 
     def versions(self) -> list[int]:
         """Numbers of the published versions, oldest first."""
@@ -68,35 +69,85 @@ class Store:
         if not self.folder.is_dir():
             raise BrokenVersion(f"{self.folder} is not a folder")
         names = (path.name for path in self.folder.iterdir() if path.is_dir())
-        return sorted(int(name) for name in names if re.fullmatch(r"[1-9][0-9]*", name))
+        return sorted(int(name) for name in names if re.fullmatch(NUMBER, name))
 
     def current(self) -> int:
         """The number of the version that is to be served."""
+        path = self.folder / CURRENT
         try:
-            text = (self.folder / CURRENT).read_text(errors="replace").strip()
+            text = patiently(path.read_bytes).decode(errors="replace").strip()
         except FileNotFoundError as error:
             raise NoVersion(
                 f"{self.folder} has no current version: export one (make export)"
             ) from error
         except OSError as error:
-            raise BrokenVersion(f"{self.folder / CURRENT} cannot be read: {error}") from error
-        if not re.fullmatch(r"[1-9][0-9]*", text):
-            raise BrokenVersion(f"{self.folder / CURRENT} must hold a version number, not {text!r}")
+            raise BrokenVersion(f"{path} cannot be read: {error}") from error
+        if not re.fullmatch(NUMBER, text):
+            raise BrokenVersion(f"{path} must hold a version number, not {text[:80]!r}")
         return int(text)
 
+    def card(self, number: int) -> ModelCard:
+        """What a version says of itself; neither its files nor its signature are looked at."""
+        with self._those_there():
+            return read_card(self.folder / str(number))
+
     def open(self, number: int | None = None) -> Version:
-        """A version, the current one unless `number` says another, with every file verified."""
-        number = self.current() if number is None else number
-        folder = self.folder / str(number)
-        if number not in self.versions():
-            known = ", ".join(map(str, self.versions())) or "none"
-            raise NoVersion(f"{folder} is not there; published versions: {known}")
-        version = Version(number, folder, _card(folder))
-        if version.card.name != self.folder.name:
-            raise BrokenVersion(f"{folder / CARD} is of a model named {version.card.name!r}")
-        for name in version.card.files:
-            version.read(name)
-        return version
+        """A version, the current one unless `number` says another, with every file verified.
+
+        Raises NoVersion, BrokenVersion, or Untrusted.
+        """
+        if number is not None:
+            with self._those_there():
+                return open_version(self.folder / str(number), self._trust)
+        while True:
+            number = self.current()
+            try:
+                return self.open(number)
+            except StoreError:
+                if self.current() == number:  # else it was replaced, and perhaps pruned, meanwhile
+                    raise
+
+    def check(self, number: int) -> list[Finding]:
+        """Every file of a version, and its signature if that matters, with what is wrong.
+
+        Raises NoVersion, or BrokenVersion where there is no card to check by.
+        """
+        with self._those_there():
+            return check_version(self.folder / str(number), self._trust)
+
+    def signed(self, number: int) -> bool:
+        """Whether a version has a signature, whoever made it."""
+        return (self.folder / str(number) / SIGNATURE).exists()
+
+    def history(self) -> list[Switch]:
+        """Which version was made current when, oldest first."""
+        path = self.folder / HISTORY
+        try:
+            switches = history.parse(patiently(path.read_bytes).decode(errors="replace"))
+        except FileNotFoundError:
+            switches = []
+        except OSError as error:
+            raise history.BadHistory(f"{path} cannot be read: {error}") from error
+        except history.BadHistory as error:
+            raise history.BadHistory(
+                f"{path}: {error}; move the file away to begin a new one"
+            ) from error
+        try:
+            current = self.current()
+            since = datetime.fromtimestamp(int((self.folder / CURRENT).stat().st_mtime), UTC)
+        except (NoVersion, BrokenVersion, OSError):
+            return switches
+        return history.settled(switches, current, since)
+
+    def previous(self) -> int:
+        """The version that `rollback` would make current."""
+        there = {*self.versions()}
+        way = [number for number in history.way_back(self.history()) if number in there]
+        if not way:
+            raise NoVersion(f"{self.folder} has no version that was current before this one")
+        return way[-1]
+
+    # ---- writing ------------------------------------------------------------------------------
 
     @contextmanager
     def draft(self) -> Iterator[Path]:
@@ -109,79 +160,111 @@ class Store:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def publish(self, draft: Path, card: ModelCard) -> Version:
+    def publish(self, draft: Path, card: ModelCard, sign: "Sign | None" = None) -> Version:
         """Make a draft the next version. Readers see all of it or nothing of it."""
-        files = {path.name: _facts(path) for path in sorted(draft.iterdir())}
-        card = card.model_copy(update={"files": files})
-        _write_through(draft / CARD, card.to_json())
+        files = {}
+        for path in sorted(draft.iterdir()):
+            sync(path)
+            files[path.name] = facts_of(path)
+        content = card.model_copy(update={"files": files}).to_json().encode()
+        card = ModelCard.from_json(content)  # what readers will make of it
+        write_through(draft / CARD, content)
+        if sign:
+            write_through(draft / SIGNATURE, sign(content))
         sync(draft)
-        number = max(self.versions(), default=0)
+        number = max([*self.versions(), *(switch.after for switch in self.history())], default=0)
         while True:
             number += 1
             try:
                 draft.rename(self.folder / str(number))
                 break
             except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                     raise
         sync(self.folder)
         return Version(number, self.folder / str(number), card)
 
-    def activate(self, number: int) -> None:
-        """Make a version the current one, if all of it is there."""
-        self.open(number)
-        aside = self.folder / f".{CURRENT}-{secrets.token_hex(4)}"
-        _write_through(aside, f"{number}\n")
-        aside.replace(self.folder / CURRENT)
-        sync(self.folder)
+    def activate(
+        self, number: int, action: Literal["activate", "rollback"] = "activate"
+    ) -> Switch | None:
+        """Make a version the current one, if all of it is there; None if it is already."""
+        if not self.folder.is_dir():
+            self.open(number)  # says so
+        with locked(self.folder / LOCK):  # nobody prunes what is being verified
+            self.open(number)
+            return self._switch(number, action)
 
+    def rollback(self) -> Switch:
+        """Make the version current that was so before; NoVersion if none was."""
+        self.current()  # else there is nothing to come back from
+        with locked(self.folder / LOCK):
+            number = self.previous()
+            self.open(number)
+            switch = self._switch(number, "rollback")
+            assert switch is not None, "the way back never leads to where one is"
+            return switch
 
-def _card(folder: Path) -> ModelCard:
-    path = folder / CARD
-    try:
-        return ModelCard.from_json(path.read_bytes())
-    except OSError as error:
-        raise BrokenVersion(
-            f"{path} cannot be read, so {folder} is no published version: {error}"
-        ) from error
-    except BadCard as error:
-        raise BrokenVersion(f"{path} is not a model card: {error}") from error
+    def prune(self, keep: int, *, dry: bool = False) -> list[int]:
+        """Remove all but the newest `keep` versions; returns which. `dry` only says which.
 
+        The current version and the one before it always stay.
+        """
+        if keep < 1:
+            raise ValueError("at least one version is kept")
+        with locked(self.folder / LOCK):
+            numbers = self.versions()
+            stay = {*numbers[-keep:]} | {*self._needed()}
+            going = [number for number in numbers if number not in stay]
+            if dry:
+                return going
+            for number in going:  # first out of sight, whole, then gone
+                aside = self.folder / f"{PRUNED}{number}-{secrets.token_hex(4)}"
+                (self.folder / str(number)).rename(aside)
+            for rest in self._rests():
+                shutil.rmtree(rest)
+            sync(self.folder)
+        return going
 
-def _verified(path: Path, card: FileFacts) -> bytes:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise BrokenVersion(f"{path} is on the card but cannot be read: {error}") from error
-    found = sha256(content).hexdigest()
-    if found != card.sha256:
-        raise BrokenVersion(
-            f"{path} is not the file that its card describes: it has {len(content)} bytes and "
-            f"sha256 {found}, the card says {card.size} bytes and sha256 {card.sha256}. "
-            "Restore it, export the run again or activate another version."
+    # ---- the steps of it ----------------------------------------------------------------------
+
+    @contextmanager
+    def _those_there(self) -> Iterator[None]:
+        """Who asks for a version that is not there is told which ones are."""
+        try:
+            yield
+        except NoVersion as error:
+            known = ", ".join(map(str, self.versions())) or "none"
+            raise NoVersion(f"{error}; published versions: {known}") from error
+
+    def _switch(self, number: int, action: Literal["activate", "rollback"]) -> Switch | None:
+        """Write history and `current`; with the lock held."""
+        try:
+            before = self.current()
+        except (NoVersion, BrokenVersion):  # this mends it
+            before = None
+        if before == number:
+            return None
+        switch = Switch(at=history.now(), action=action, before=before, after=number)
+        text = history.to_text([*self.history(), switch])
+        # In this order: see `history` for what a kill between the two leaves.
+        replace_together(
+            {
+                self.folder / HISTORY: text.encode(),
+                self.folder / CURRENT: f"{number}\n".encode(),
+            }
         )
-    return content
+        return switch
 
+    def _needed(self) -> Iterator[int]:
+        """The versions that are served or rolled back to."""
+        for number in (self.current, self.previous):
+            with suppress(NoVersion):
+                yield number()
 
-def _facts(path: Path) -> FileFacts:
-    """Hash and size of a file that is on the disk, not merely in a cache, when this returns."""
-    with path.open("rb") as file:
-        content = file.read()
-        os.fsync(file.fileno())
-    return FileFacts(sha256=sha256(content).hexdigest(), size=len(content))
-
-
-def _write_through(path: Path, text: str) -> None:
-    with path.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync(path: Path) -> None:
-    """Put a file, or the renames in a folder, on the disk and not merely into a cache."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    def _rests(self) -> Iterator[Path]:
+        """What was pruned, and drafts whose writer was killed."""
+        last_alive = time.time() - ABANDONED
+        for path in self.folder.iterdir():
+            pruned, draft = path.name.startswith(PRUNED), path.name.startswith(DRAFT)
+            if pruned or (draft and path.stat().st_mtime < last_alive):
+                yield path

@@ -1,6 +1,7 @@
-"""How many pictures a second a model version answers on one core: python -m export.speed
+"""How long a model takes to answer: python -m export.speed
 
-Medians of ONNX Runtime alone, without HTTP: pixels in, probabilities out, one thread.
+Medians of the model alone, without HTTP: pixels in, probabilities out, one thread. The command
+prints pictures a second for every ONNX artifact of a version.
 """
 
 import statistics
@@ -10,10 +11,12 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
-from contract.card import INPUT, ONNX
-from contract.store import BadName, BrokenVersion, NoVersion, Store
+from contract.card import SIDE
+from contract.errors import StoreError
+from contract.provenance import processor
+from contract.store import Store
+from export.runners import Model, onnx_runtime
 
 SECONDS = 2.0  # of measuring, for each batch size
 BATCHES = (1, 8, 64)  # pictures a call
@@ -27,28 +30,30 @@ def main(words: list[str] | None = None) -> int:
     arguments = parser.parse_args(words)
     try:
         version = Store(arguments.models, arguments.name).open(arguments.version)
-    except (BadName, BrokenVersion, NoVersion) as error:
+    except StoreError as error:
         print(f"export.speed: {error}", file=sys.stderr)
         return 1
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        version.read(ONNX), options, providers=["CPUExecutionProvider"]
-    )
-    print(f"{version.folder}: {version.card.network}, {version.card.parameters:,} parameters")
-    for batch in BATCHES:
-        call = _median_call(session, batch)
-        print(f"  {batch:3} a call   {call * 1e6:7.0f} us   {batch / call:9,.0f} pictures/s")
+    card = version.card
+    print(f"{version.folder}: {card.network}, {card.parameters:,} parameters, on {processor()}")
+    for name in (name for name in card.parity if name.endswith(".onnx")):
+        model = onnx_runtime(version.folder / name)
+        for batch in BATCHES:
+            call = latency(model, batch, SECONDS)
+            print(
+                f"{name:16} {batch:3} a call {call * 1e6:7.0f} us {batch / call:9,.0f} pictures/s"
+            )
     return 0
 
 
-def _median_call(session: onnxruntime.InferenceSession, batch: int) -> float:
-    """Seconds of one call with `batch` pictures of noise."""
-    pixels = np.random.default_rng(0).integers(0, 256, (batch, 28, 28), np.uint8)
-    calls, end = [], time.perf_counter() + SECONDS
-    while time.perf_counter() < end:
+def latency(model: Model, batch: int, seconds: float = 0.2) -> float:
+    """Median seconds of one call with `batch` pictures of noise, measured for `seconds`."""
+    pixels = np.random.default_rng(0).integers(0, 256, (batch, SIDE, SIDE), np.uint8)
+    model(pixels)  # the first call allocates
+    calls: list[float] = []
+    end = time.perf_counter() + seconds
+    while not calls or time.perf_counter() < end:
         began = time.perf_counter()
-        session.run(None, {INPUT: pixels})
+        model(pixels)
         calls.append(time.perf_counter() - began)
     return statistics.median(calls)
 

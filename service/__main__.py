@@ -9,7 +9,7 @@ import signal
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
-from contract.store import BrokenVersion, NoVersion
+from contract.errors import StoreError
 from service.life import CannotStart
 from service.settings import Settings, help_text, unknown_settings
 
@@ -30,7 +30,7 @@ def main(words: list[str] | None = None) -> int:
         from service.start import serve
 
         serve(settings)
-    except (CannotStart, BrokenVersion, NoVersion) as error:
+    except (CannotStart, StoreError) as error:
         print(f"service: {error}", file=sys.stderr)
         return 2
     return 0

@@ -26,6 +26,8 @@ SECONDS = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 )  # fmt: skip
 PICTURES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+# How an attempt to serve another version ends: it serves, or the gate that it did not pass.
+SWAPS = ("swapped", "failed_verify", "failed_load", "failed_golden", "failed_record")
 CONFIDENCE = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
 
 
@@ -69,7 +71,12 @@ class Metrics:
         self.model_info = gauge(
             "model_info", "1 for the served model", "name", "version", "sha256", "provider"
         )
-        self.model_load_seconds = gauge("model_load_seconds", "Verify, load and warm up the model")
+        self.model_swaps = counter(
+            "model_swap", "Attempts to serve another version, by how they ended", "result"
+        )
+        self.model_load_seconds = gauge(
+            "model_load_seconds", "Verify, load, warm up and prove the model"
+        )
         self.provider_fallback = gauge(
             "provider_fallback", "1 if another provider serves than the one asked for"
         )

@@ -58,23 +58,27 @@ class ProblemDetails(BaseModel):
     request_id: str
 
 
-_REFUSALS = {
-    400: "Empty body",
-    405: "Not POST",
-    408: "The body did not arrive in time",
-    413: "Body or picture too large",
-    415: "Content-Type is no picture's",
-    422: "Not a readable picture, or a blank one",
-    503: "Overloaded or stopping; Retry-After says when to come back",
-    504: "The deadline passed before the model answered",
-}
-_REFUSED: dict[int | str, dict[str, Any]] = {
-    status: {
-        "description": meaning,
-        "content": {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
+def refusals(meanings: dict[int, str]) -> dict[int | str, dict[str, Any]]:
+    """What FastAPI is told of answers that are problem documents."""
+    schema = {"$ref": "#/components/schemas/ProblemDetails"}
+    return {
+        status: {"description": meaning, "content": {CONTENT_TYPE: {"schema": schema}}}
+        for status, meaning in meanings.items()
     }
-    for status, meaning in _REFUSALS.items()
-}
+
+
+_REFUSED = refusals(
+    {
+        400: "Empty body",
+        405: "Not POST",
+        408: "The body did not arrive in time",
+        413: "Body or picture too large",
+        415: "Content-Type is no picture's",
+        422: "Not a readable picture, or a blank one",
+        503: "Overloaded or stopping; Retry-After says when to come back",
+        504: "The deadline passed before the model answered",
+    }
+)
 _HEADERS = {
     name: {"schema": {"type": kind}, "description": meaning}
     for name, kind, meaning in (

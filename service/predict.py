@@ -10,19 +10,28 @@ what `problems` knows how to answer.
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
+from typing import NamedTuple
 
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from contract.card import ModelCard
 from service.batcher import Answered, Batcher, DeadlinePassed, QueueFull
 from service.body import read_body
 from service.decode import Picture, identify
 from service.engine import Rows
 from service.ink import Pixels, as_mnist
 from service.metrics import Metrics
+from service.model import Model
 from service.problems import Problem
 from service.settings import Settings
+
+
+class Reading(NamedTuple):
+    """What a model says of one picture."""
+
+    model: Model
+    probabilities: Rows  # (labels,)
+
 
 LARGE_AT_ONCE = 2  # large pictures being decoded, of up to MAX_PIXELS each: this bounds the memory
 
@@ -30,15 +39,11 @@ LARGE_AT_ONCE = 2  # large pictures being decoded, of up to MAX_PIXELS each: thi
 class Predict:
     def __init__(
         self,
-        batcher: Batcher[Rows],
-        card: ModelCard,
-        version: int,
+        batcher: Batcher[Reading],
         settings: Settings,
         metrics: Metrics,
     ) -> None:
         self._batcher = batcher
-        self._labels = card.labels
-        self._model = {"name": card.name, "version": str(version)}
         self._settings = settings
         self._metrics = metrics
         self._decoders = ThreadPoolExecutor(LARGE_AT_ONCE, thread_name_prefix="decode")
@@ -69,12 +74,13 @@ class Predict:
         await send({"type": "http.response.body", "body": content})
 
     def _answer(
-        self, answered: Answered[Rows], decoded: float
+        self, answered: Answered[Reading], decoded: float
     ) -> tuple[list[tuple[bytes, bytes]], bytes]:
         """Headers and body; `decoded` is the seconds from file to pixels."""
         self._metrics.queue_wait_seconds.observe(answered.waited)
+        reading = answered.answer
         content = orjson.dumps(
-            {"model": self._model, "predictions": [self._prediction(answered.answer)]},
+            {"model": reading.model.named, "predictions": [self._prediction(reading)]},
             option=orjson.OPT_SERIALIZE_NUMPY,
         )
         timing = (
@@ -89,15 +95,16 @@ class Predict:
         ]
         return headers, content
 
-    def _prediction(self, probabilities: Rows) -> dict[str, object]:
-        """One entry of "predictions" from one row (labels,)."""
+    def _prediction(self, reading: Reading) -> dict[str, object]:
+        """One entry of "predictions"."""
+        labels, probabilities = reading.model.card.labels, reading.probabilities
         digit = int(probabilities.argmax())
         confidence = float(probabilities[digit])
-        self._metrics.predictions.labels(self._labels[digit]).inc()
+        self._metrics.predictions.labels(labels[digit]).inc()
         self._metrics.confidence.observe(confidence)
         return {
             "digit": digit,
-            "label": self._labels[digit],
+            "label": labels[digit],
             "confidence": probabilities[digit],
             "probabilities": probabilities,
         }

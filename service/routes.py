@@ -3,16 +3,15 @@
 import time
 
 from fastapi import APIRouter, FastAPI, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from contract.card import ONNX
-from contract.store import Version
 from service.batcher import Batcher
-from service.engine import Engine, Rows
 from service.life import Life
 from service.metrics import EXPOSITION, Metrics
+from service.predict import Reading
 from service.problems import CONTENT_TYPE, Problem, document, problem_of
+from service.serving import Serving, Swap
 from service.settings import Settings
 
 
@@ -34,6 +33,18 @@ class ModelStatus(BaseModel):
     created: str
 
 
+class PreviousModel(BaseModel):
+    version: str = Field(description="loaded and warm, for a rollback that waits for nothing")
+
+
+class LastSwap(BaseModel):
+    version: str | None = Field(description="null: the store does not say which is current")
+    result: str = Field(description="swapped, or failed_ and the check that it did not pass")
+    reason: str | None = Field(description="why it does not serve")
+    at: str
+    seconds: float
+
+
 class Batching(BaseModel):
     max_batch: int
     max_wait: float  # seconds
@@ -42,6 +53,8 @@ class Batching(BaseModel):
 
 class Status(BaseModel):
     model: ModelStatus
+    previous: PreviousModel | None
+    last_swap: LastSwap | None = Field(description="the last attempt to serve another version")
     provider: str
     provider_fallback: bool
     threads: int
@@ -52,9 +65,8 @@ class Status(BaseModel):
 
 
 def routes(
-    version: Version,
-    engine: Engine,
-    batcher: Batcher[Rows],
+    serving: Serving,
+    batcher: Batcher[Reading],
     settings: Settings,
     metrics: Metrics,
     life: Life,
@@ -82,18 +94,21 @@ def routes(
         "/v1/status", summary="Model, provider, batching, uptime, queue", tags=["operation"]
     )
     async def status() -> Status:
-        card = version.card
+        model, previous = serving.model, serving.previous
+        card = model.card
         return Status(
             model=ModelStatus(
                 name=card.name,
-                version=str(version.number),
-                sha256=card.files[ONNX].sha256,
+                version=str(model.number),
+                sha256=card.files[model.engine.artifact].sha256,
                 network=card.network,
                 data_set=card.data_set.name,
                 test_accuracy=card.evaluation.accuracy,
                 created=card.created.isoformat(),
             ),
-            provider=engine.provider,
+            previous=PreviousModel(version=str(previous.number)) if previous else None,
+            last_swap=_last_swap(serving.last_swap),
+            provider=model.engine.provider,
             provider_fallback=False,
             threads=settings.threads,
             batching=Batching(
@@ -117,6 +132,18 @@ def routes(
         return Response(metrics.exposition(), media_type=EXPOSITION)
 
     return router
+
+
+def _last_swap(swap: Swap | None) -> LastSwap | None:
+    if swap is None:
+        return None
+    return LastSwap(
+        version=str(swap.version) if swap.version else None,
+        result=swap.result,
+        reason=swap.reason,
+        at=swap.at.isoformat(),
+        seconds=swap.seconds,
+    )
 
 
 def answer_with_problems(app: FastAPI) -> None:

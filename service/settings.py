@@ -7,17 +7,18 @@ import os
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from contract.cores import available_cores
 from contract.store import NAME
 from service.life import CannotStart
 
 PREFIX = "DIGITSERVE_"
+OF_OTHERS = {"DIGITSERVE_SIGNING_KEY"}  # what export reads
 
 
 class BadSetting(CannotStart):
@@ -43,6 +44,24 @@ class Settings(BaseSettings):
     max_queue: int = Field(
         1024, ge=1, le=1_000_000, description="pictures waiting; one more is answered 503"
     )
+    watch_seconds: float = Field(
+        1.0, ge=0, le=3600, description="seconds between looks at which version is current; 0: none"
+    )
+    memory_reserve: int = Field(
+        256 * 2**20,
+        ge=0,
+        le=2**50,
+        description="bytes that stay free; below it the model that served before is let go",
+    )
+    trusted_keys: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="public keys, with commas between; only versions signed with one are served"
+    )
+    admin_token: SecretStr | None = Field(
+        None,
+        min_length=16,
+        max_length=1024,
+        description="bearer token of the admin routes; unset: they are closed",
+    )
     request_timeout: float = Field(
         5.0, gt=0, le=300, description="seconds from arrival to the answer, then 504"
     )
@@ -62,6 +81,13 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="debug, info, warning or error"
     )
+
+    @field_validator("trusted_keys", mode="before")
+    @classmethod
+    def _between_commas(cls, text: object) -> object:
+        if not isinstance(text, str):
+            return text
+        return tuple(key.strip() for key in text.split(",") if key.strip())
 
     @model_validator(mode="after")
     def _waiting_leaves_time_to_answer(self) -> Self:
@@ -84,7 +110,10 @@ class Settings(BaseSettings):
 def _sentence(wrong: ErrorDetails) -> str:
     if not wrong["loc"]:  # of several settings together, which the message names
         return wrong["msg"].removeprefix("Value error, ")
-    return f"{PREFIX}{str(wrong['loc'][0]).upper()}={wrong['input']}: {wrong['msg']}"
+    name = str(wrong["loc"][0])
+    secret = Settings.model_fields[name].annotation == SecretStr | None
+    value = "..." if secret else wrong["input"]
+    return f"{PREFIX}{name.upper()}={value}: {wrong['msg']}"
 
 
 def unknown_settings(environment: Mapping[str, str] = os.environ) -> list[str]:
@@ -92,7 +121,7 @@ def unknown_settings(environment: Mapping[str, str] = os.environ) -> list[str]:
     known = [PREFIX + name.upper() for name in Settings.model_fields]
     sentences = []
     for name in environment:
-        if name.startswith(PREFIX) and name not in known:
+        if name.startswith(PREFIX) and name not in (*known, *OF_OTHERS):
             near = get_close_matches(name, known, n=1)
             hint = f", did you mean {near[0]}?" if near else ""
             sentences.append(f"{name} is no setting{hint}")

@@ -1,51 +1,62 @@
-"""From settings to a service that runs: open the version, load the engine, serve, say so."""
+"""From settings to a service that runs: open the store, load the current version, serve, say so."""
 
 import logging
 import shlex
 import sys
 
 from contract.card import SAMPLE
-from contract.store import Store, Version
-from service.app import create_app, load
-from service.engine import Engine
+from contract.store import Store
+from service.app import create_app
 from service.life import Life
 from service.metrics import Metrics
+from service.model import Model, load
 from service.server import Server
+from service.serving import Serving
 from service.settings import Settings
 
 log = logging.getLogger("service")
 
 
 def serve(settings: Settings) -> None:
-    """Serve the current version until a signal ends it.
+    """Serve the current version, whichever that is, until a signal ends it.
 
-    Raises NoVersion, BrokenVersion or CannotStart before the port opens.
+    Raises a StoreError or CannotStart before the port opens.
     """
-    version = Store(settings.models, settings.model).open()
+    store = _store(settings)
     metrics, life = Metrics(), Life()
-    engine = load(version, settings, metrics)
-    _introduce(version, engine, settings)
+    model = load(store, None, settings)
+    _introduce(model, settings)
 
     def announce(url: str) -> None:
         log.info("ready on %s, API at %s/docs; Ctrl-C stops it. Try:", url, url)
-        sample = shlex.quote(f"@{version.folder / SAMPLE}")
+        sample = shlex.quote(f"@{model.version.folder / SAMPLE}")
         command = f"curl -H 'Content-Type: image/png' --data-binary {sample} {url}/v1/predict"
         print(f"\n  {command}\n", file=sys.stderr, flush=True)
 
-    app = create_app(version, engine, settings, metrics, life)
+    app = create_app(Serving(store, model, settings, metrics), settings, metrics, life)
     Server(app, settings, life, announce).serve_until_stopped()
 
 
-def _introduce(version: Version, engine: Engine, settings: Settings) -> None:
-    card = version.card
+def _store(settings: Settings) -> Store:
+    if not settings.trusted_keys:
+        return Store(settings.models, settings.model)
+    from contract import signature  # loads `cryptography`, which nobody else needs
+
+    return Store(settings.models, settings.model, signature.trust(settings.trusted_keys))
+
+
+def _introduce(model: Model, settings: Settings) -> None:
+    card = model.card
     log.info(
-        "%s version %d (%s, %.2f %% right on %d test pictures of %s) on %s, %d threads",
+        "%s version %d (%s, %.2f %% right on %d test pictures of %s) on %s, %d threads, "
+        "loaded and proven in %.2f s",
         card.name,
-        version.number,
+        model.number,
         card.network,
         card.evaluation.accuracy * 100,
         card.data_set.test,
         card.data_set.name,
-        engine.provider,
+        model.engine.provider,
         settings.threads,
+        model.seconds,
     )

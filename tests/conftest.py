@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from contract.store import Store, Version
-from export.__main__ import export
+from contract.store import Store
+from contract.version import Version
+from export.export import export
 from tests.service.running import Service
 from training.data import DIGITS, DataSet
 from training.embedded import written_digits

@@ -14,6 +14,8 @@ from training.report import measured_of, say, summary
 from training.run import Checkpoint, Run
 from training.task import Task
 
+CALIBRATION = 1000  # pictures, in the order of `split`, which is a random one
+
 
 def finish(
     run: Run,
@@ -47,6 +49,7 @@ def finish(
     run.finish(
         checkpoint,
         task.data.test,
+        task.learn.pixels[:CALIBRATION].numpy(),
         training.history,
         **measured_of(judged),
         best_epoch=training.best["epoch"],  # by validation loss

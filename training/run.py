@@ -5,6 +5,7 @@
               metrics.jsonl         one line an epoch, written as it ends
               checkpoint.pt         weights, recipe, labels, temperature, evaluation
               test_set.npz          the pictures it was judged by: export proves itself on them
+              calibration.npz       some it learned from: export measures ranges for int8 on them
               training_metrics.json everything measured, for people and plots
               *.png                 the plots
               tensorboard/          the same for `tensorboard --logdir runs`
@@ -31,11 +32,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from contract.card import SIDE, DataFacts, Evaluation
-from contract.store import sync
+from contract.files import sync
 from training.model import NETWORKS, Network, build
 from training.progress import Epoch
 
 CHECKPOINT, TEST_SET, FACTS, LAST = "checkpoint.pt", "test_set.npz", "run.json", "last.pt"
+CALIBRATION = "calibration.npz"
 EPOCHS, METRICS = "metrics.jsonl", "training_metrics.json"
 SPARE = 10 * 2**20  # bytes, for plots and metrics
 
@@ -202,12 +204,14 @@ class Run:
         self,
         checkpoint: Checkpoint,
         test_set: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+        calibration: NDArray[np.uint8],
         history: list[Epoch],
         **measured: Any,
     ) -> None:
         """Write everything, the checkpoint last, and make this the latest run."""
         pixels, labels = test_set
-        _replace(self.folder / TEST_SET, lambda aside: _save_arrays(aside, pixels, labels))
+        _save_arrays(self.folder / TEST_SET, pixels=pixels, labels=labels)
+        _save_arrays(self.folder / CALIBRATION, pixels=calibration)
         facts = checkpoint.model_dump(mode="json", exclude={"weights"})
         epochs = [epoch._asdict() for epoch in history]
         text = json.dumps(facts | measured | {"history": epochs}, indent=2) + "\n"
@@ -233,21 +237,23 @@ class Run:
             raise BadRun(f"{path} is damaged: {error}") from error
         return metrics
 
+    def papers(self) -> list[Path]:
+        """Metrics and plots: what tells people how it went."""
+        return [self.folder / METRICS, *sorted(self.folder.glob("*.png"))]
+
     def test_set(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Pixels (n, 28, 28) and labels (n,)."""
-        path = self.folder / TEST_SET
-        try:
-            with np.load(path) as arrays:
-                pixels, labels = arrays["pixels"], arrays["labels"]
-        except Exception as error:  # a damaged zip raises nearly anything
-            raise BadRun(f"{path} is missing or damaged: train again ({error!r})") from error
-        if (
-            len(labels) == 0
-            or pixels.shape != (len(labels), SIDE, SIDE)
-            or pixels.dtype != np.uint8
-        ):
-            raise BadRun(f"{path} holds {pixels.dtype} {pixels.shape}, not uint8 (n, 28, 28)")
+        arrays = _arrays(self.folder / TEST_SET, "pixels", "labels")
+        pixels, labels = arrays["pixels"], arrays["labels"]
+        if len(labels) != len(pixels):
+            raise BadRun(
+                f"{self.folder / TEST_SET} holds {len(pixels)} pictures and {len(labels)} labels"
+            )
         return pixels, labels
+
+    def calibration(self) -> NDArray[np.uint8]:
+        """Pixels (n, 28, 28) of some pictures that the weights learned from."""
+        return _arrays(self.folder / CALIBRATION, "pixels")["pixels"]
 
 
 def load(path: Path) -> Any:
@@ -260,9 +266,25 @@ def load(path: Path) -> Any:
         raise BadRun(f"{path} is damaged or no file of PyTorch ({_first_line(error)})") from error
 
 
-def _save_arrays(path: Path, pixels: NDArray[np.uint8], labels: NDArray[np.uint8]) -> None:
-    with path.open("wb") as file:
-        np.savez_compressed(file, pixels=pixels, labels=labels)
+def _save_arrays(path: Path, **arrays: NDArray[np.uint8]) -> None:
+    def write(aside: Path) -> None:
+        with aside.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+
+    _replace(path, write)
+
+
+def _arrays(path: Path, *names: str) -> dict[str, NDArray[np.uint8]]:
+    """The named arrays of a file, the first of which are pictures; BadRun if it is damaged."""
+    try:
+        with np.load(path) as file:
+            arrays = {name: file[name] for name in names}
+    except Exception as error:  # a damaged zip raises nearly anything
+        raise BadRun(f"{path} is missing or damaged: train again ({error!r})") from error
+    pixels = arrays["pixels"]
+    if pixels.dtype != np.uint8 or pixels.shape[1:] != (SIDE, SIDE) or len(pixels) == 0:
+        raise BadRun(f"{path} holds {pixels.dtype} {pixels.shape}, not uint8 (n, 28, 28)")
+    return arrays
 
 
 def _replace_text(path: Path, text: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from contract.card import BadCard, ModelCard
-from contract.store import Version
+from contract.version import Version
 
 
 @pytest.fixture
@@ -28,8 +28,12 @@ def test_a_card_says_what_a_user_of_the_model_must_know(facts: dict[str, Any]) -
     assert facts["data_set"]["test"] == 200
     assert facts["recipe"]["epochs"] == 6
     assert isinstance(facts["recipe"]["epochs"], int)
-    assert set(facts["parity"]) == {"model.onnx", "model.ts"}
-    assert set(facts["files"]) == {"model.onnx", "model.ts", "sample.png"}
+    graphs = {"model.onnx", "model.fp16.onnx", "model.int8.onnx", "model.ts", "model.pt2"}
+    assert {*facts["parity"]} | {*facts["left_out"]} == graphs
+    assert {*facts["parity"]} <= {*facts["files"]}
+    assert {"golden.npz", "sample.png", "samples.png", "samples.json"} <= {*facts["files"]}
+    assert {"training_metrics.json", "confusion_matrix.png"} <= {*facts["files"]}
+    assert facts["opset"] == 18
     assert {"torch", "onnx", "onnxruntime", "python"} <= set(facts["libraries"])
     assert len(facts["evaluation"]["per_class"]) == 10
 
@@ -47,7 +51,9 @@ def test_a_missing_field_is_named_whichever_it_is(facts: dict[str, Any], name: s
         ({"colour": "blue"}, "colour: Extra inputs are not permitted"),
         ({"parameters": "many"}, "parameters: Input should be a valid integer"),
         ({"temperature": 0}, "temperature: Input should be greater than 0"),
-        ({"schema_version": 2}, "schema_version: Input should be 1"),
+        ({"schema_version": "2"}, "schema_version: Input should be 2"),
+        ({"schema_version": 3}, "schema_version is 3, newer than 2, .*: update digitserve"),
+        ({"schema_version": 1}, "schema_version is 1, older than 2, .*: export the run again"),
         ({"files": {"../passwd": {"sha256": "0" * 64, "size": 1}}}, r"files.*passwd"),
         ({"files": {"a": {"sha256": "short", "size": 1}}}, r"files\.a\.sha256"),
         ({"labels": ["0", "1"]}, "input and outputs must be"),
@@ -56,7 +62,9 @@ def test_a_missing_field_is_named_whichever_it_is(facts: dict[str, Any], name: s
         "unknown",
         "ill-typed",
         "out of bounds",
+        "schema in words",
         "newer schema",
+        "older schema",
         "path",
         "hash",
         "labels",
@@ -78,3 +86,11 @@ def test_every_wrong_field_is_named_at_once(facts: dict[str, Any]) -> None:
 def test_what_is_no_card_at_all_is_refused(text: str) -> None:
     with pytest.raises(BadCard):
         ModelCard.from_json(text)
+
+
+def test_a_newer_card_is_told_apart_before_its_new_fields_are_complained_of(
+    facts: dict[str, Any],
+) -> None:
+    with pytest.raises(BadCard) as refused:
+        ModelCard.from_json(json.dumps(facts | {"schema_version": 3, "colour": "blue"}))
+    assert "colour" not in str(refused.value)

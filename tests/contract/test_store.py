@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from contract.card import ModelCard
-from contract.store import BrokenVersion, NoVersion, Store, Version
+from contract.errors import BrokenVersion, NoVersion
+from contract.store import Store
+from contract.version import Version
 
 
 @pytest.fixture

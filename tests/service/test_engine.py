@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from contract.store import Version
-from export import proof
+from contract.version import Version
+from export import proof, runners
 from service.engine import Engine, EngineRefused
 from training.run import Run
 
@@ -21,7 +21,7 @@ def engine(version: Version) -> Engine:
 @pytest.mark.parametrize("n", [1, 2, 63, 200])
 def test_it_answers_as_the_proof_did(engine: Engine, version: Version, run: Run, n: int) -> None:
     pixels = run.test_set()[0][:n]
-    expected = proof.answers_of(proof.onnx_runtime(version.folder / "model.onnx"), pixels)
+    expected = proof.answers_of(runners.onnx_runtime(version.folder / "model.onnx"), pixels)
     answers = engine(pixels)
     assert np.allclose(answers.logits, expected.logits, atol=1e-4)
     assert np.allclose(answers.probabilities, expected.probabilities, atol=1e-5)

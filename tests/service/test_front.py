@@ -10,13 +10,15 @@ import httpx2
 import numpy as np
 import pytest
 
-from contract.store import Version
+from contract.store import Store
+from contract.version import Version
 from service.batcher import Batcher
-from service.engine import Pixels, Rows
+from service.engine import Pixels
 from service.front import Front
 from service.life import Life
 from service.metrics import Metrics
-from service.predict import Predict
+from service.model import Model, load
+from service.predict import Predict, Reading
 from service.settings import Settings
 from tests.service.pictures import encoded, seven
 
@@ -30,33 +32,40 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-class Model:
+@pytest.fixture(scope="module")
+def served(published: tuple[Store, Version]) -> Model:
+    """What answers are said to come from."""
+    return load(published[0], None, Settings(threads=1))  # type: ignore[call-arg]
+
+
+class SaysSeven:
     """Says 7 to everything, once it is let; or fails."""
 
-    def __init__(self) -> None:
+    def __init__(self, served: Model) -> None:
+        self.served = served
         self.open = threading.Event()
         self.open.set()
         self.entered = threading.Event()
         self.error: Exception | None = None
 
-    def __call__(self, pixels: Pixels) -> list[Rows]:
+    def __call__(self, pixels: Pixels) -> list[Reading]:
         self.entered.set()
         assert self.open.wait(timeout=10)
         if self.error:
             raise self.error
         row = np.zeros(10, np.float32)
         row[7] = 1
-        return [row] * len(pixels)
+        return [Reading(self.served, row)] * len(pixels)
 
 
 class Door:
     """The front with one hot route, over a batcher whose model the test controls."""
 
-    def __init__(self, version: Version, batcher: Batcher[Rows], within: float) -> None:
+    def __init__(self, batcher: Batcher[Reading], within: float) -> None:
         self.batcher = batcher
         settings = Settings(request_timeout=within)  # type: ignore[call-arg]
         metrics = Metrics()
-        predict = Predict(batcher, version.card, version.number, settings, metrics)
+        predict = Predict(batcher, settings, metrics)
         front = Front({"/v1/predict": predict}, predict, metrics, Life())
         self._transport = httpx2.ASGITransport(app=front)
 
@@ -75,16 +84,16 @@ class Door:
 
 @asynccontextmanager
 async def door_to(
-    model: Model, version: Version, *, max_queue: int = 8, within: float = 30
+    model: SaysSeven, *, max_queue: int = 8, within: float = 30
 ) -> AsyncIterator[Door]:
     async with Batcher(model, max_batch=4, max_wait=0, max_queue=max_queue) as batcher:
-        yield Door(version, batcher, within)
+        yield Door(batcher, within)
         model.open.set()
 
 
-async def test_a_full_queue_is_503_and_says_when_to_come_back(version: Version) -> None:
-    model = Model()
-    async with door_to(model, version, max_queue=2) as door:
+async def test_a_full_queue_is_503_and_says_when_to_come_back(served: Model) -> None:
+    model = SaysSeven(served)
+    async with door_to(model, max_queue=2) as door:
         assert (await door.post()).status_code == 200
         model.open.clear()
         model.entered.clear()
@@ -100,21 +109,21 @@ async def test_a_full_queue_is_503_and_says_when_to_come_back(version: Version) 
     assert [response.status_code for response in accepted] == [200, 200, 200]
 
 
-async def test_an_answer_that_would_come_too_late_is_504(version: Version) -> None:
-    model = Model()
+async def test_an_answer_that_would_come_too_late_is_504(served: Model) -> None:
+    model = SaysSeven(served)
     model.open.clear()
-    async with door_to(model, version, within=0.1) as door:
+    async with door_to(model, within=0.1) as door:
         response = await door.post()
     assert response.status_code == 504
     assert response.json()["title"] == "Too late"
 
 
 async def test_a_model_that_fails_is_500_and_tells_the_log_alone_why(
-    version: Version, caplog: pytest.LogCaptureFixture
+    served: Model, caplog: pytest.LogCaptureFixture
 ) -> None:
-    model = Model()
+    model = SaysSeven(served)
     model.error = RuntimeError("secret detail of /opt/library")
-    async with door_to(model, version) as door:
+    async with door_to(model) as door:
         with caplog.at_level(logging.ERROR):
             response = await door.post()
         model.error = None
@@ -125,8 +134,8 @@ async def test_a_model_that_fails_is_500_and_tells_the_log_alone_why(
     assert "secret detail" in caplog.text
 
 
-async def test_after_the_batcher_has_closed_the_answer_is_503(version: Version) -> None:
-    async with door_to(Model(), version) as door:
+async def test_after_the_batcher_has_closed_the_answer_is_503(served: Model) -> None:
+    async with door_to(SaysSeven(served)) as door:
         pass
     response = await door.post()
     assert response.status_code == 503

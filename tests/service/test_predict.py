@@ -15,7 +15,8 @@ import pytest
 import torch
 from PIL import Image
 
-from contract.store import Store, Version
+from contract.store import Store
+from contract.version import Version
 from service.decode import identify
 from tests.service.pictures import encoded, seven
 from tests.service.running import Service

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from contract.store import Version
+from contract.version import Version
 from tests.service.pictures import encoded, seven
 from tests.service.running import Service
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from contract.store import Store, Version
+from contract.store import Store
+from contract.version import Version
 from tests.service.pictures import encoded, seven
 from tests.service.running import PATIENCE, ROOT, Service, clean_environment
 

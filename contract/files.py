@@ -1,0 +1,78 @@
+"""Files that are on the disk when it is said that they are, and are what they are said to be.
+
+A rename makes a file or folder visible whole, but only what was synced before is still there after
+a power cut. Hashes are taken in blocks: a model may be larger than the memory.
+"""
+
+import errno
+import os
+import secrets
+from collections.abc import Callable
+from hashlib import file_digest
+from pathlib import Path
+
+from contract.card import FileFacts
+
+_STALE = getattr(errno, "ESTALE", None)
+
+
+def facts_of(path: Path) -> FileFacts:
+    """Hash and size of a file."""
+    with path.open("rb") as file:
+        digest = file_digest(file, "sha256").hexdigest()
+        return FileFacts(sha256=digest, size=file.tell())
+
+
+def write_through(path: Path, content: bytes) -> None:
+    """Write a new file and put it on the disk; nothing is left of one that did not fit."""
+    try:
+        with path.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def replace_together(contents: dict[Path, bytes]) -> None:
+    """Replace files of one folder, each by a rename, in order, once all are safely written aside.
+
+    A full disk or a folder that may not be written therefore changes none of them.
+    """
+    asides: dict[Path, Path] = {}
+    try:
+        for path, content in contents.items():
+            aside = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+            write_through(aside, content)
+            asides[path] = aside
+        for path, aside in asides.items():
+            aside.replace(path)
+    finally:
+        for aside in asides.values():
+            aside.unlink(missing_ok=True)
+    for folder in {path.parent for path in contents}:
+        sync(folder)
+
+
+def sync(path: Path) -> None:
+    """Put a file, or the renames in a folder, on the disk and not merely into a cache."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def patiently(read: Callable[[], bytes], attempts: int = 5) -> bytes:
+    """What `read` returns, asked again where a network file system says the handle is stale.
+
+    NFS says so of a file that another machine has just replaced by a rename: the name is good.
+    """
+    for _ in range(attempts - 1):
+        try:
+            return read()
+        except OSError as error:
+            if error.errno != _STALE:
+                raise
+    return read()

@@ -1,0 +1,100 @@
+"""Who vouches for a version: an Ed25519 signature over card.json, which holds every file's hash.
+
+    private key   PEM (PKCS 8) in a file only its owner may read; export signs with it
+    public key    44 characters of base64; the service is told which ones to trust
+    card.json.sig the signature of card.json's bytes, base64 and a newline
+
+Signing is optional, and so is the package `cryptography`: only who signs or checks imports this
+module. A signature says that this card was signed for some version of a model of its name; it does
+not say which number, nor that the version is the newest.
+"""
+
+import base64
+import binascii
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from contract.errors import StoreError, Untrusted
+
+Sign = Callable[[bytes], bytes]  # content of card.json -> content of card.json.sig
+Trust = Callable[[bytes, bytes | None], None]  # card.json, card.json.sig; raises Untrusted
+
+
+class BadKey(StoreError):
+    """A key cannot be read or is not an Ed25519 key; the message never holds the key."""
+
+
+def generate(path: Path) -> str:
+    """Write a new private key, which must not be there yet, and return its public key."""
+    key = Ed25519PrivateKey.generate()
+    content = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+    return public_key(path)
+
+
+def public_key(path: Path) -> str:
+    """What DIGITSERVE_TRUSTED_KEYS takes, of the private key in `path`."""
+    return base64.b64encode(_private(path).public_key().public_bytes_raw()).decode()
+
+
+def signer(path: Path) -> Sign:
+    """Signs with the private key in `path`; BadKey if there is none."""
+    key = _private(path)
+    return lambda card: base64.b64encode(key.sign(card)) + b"\n"
+
+
+def trust(keys: Iterable[str]) -> Trust:
+    """Accepts what one of these public keys has signed; BadKey if one is no key."""
+    known = [_public(number, key) for number, key in enumerate(keys, 1)]
+
+    def check(card: bytes, signature: bytes | None) -> None:
+        if signature is None:
+            raise Untrusted("is not signed, and only versions signed with a trusted key are taken")
+        try:
+            raw = base64.b64decode(signature.strip(), validate=True)
+        except binascii.Error:
+            raise Untrusted("has a signature that is no base64") from None
+        for key in known:
+            try:
+                key.verify(raw, card)
+                return
+            except InvalidSignature:
+                continue
+        raise Untrusted("is not signed with any of the keys that are trusted")
+
+    return check
+
+
+def _private(path: Path) -> Ed25519PrivateKey:
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except OSError as error:
+        raise BadKey(f"the signing key {path} cannot be read: {error.strerror}") from error
+    except (ValueError, TypeError):  # TypeError: it is encrypted
+        raise BadKey(
+            f"{path} is no unencrypted private key in PEM; make one: python -m contract keygen"
+        ) from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise BadKey(f"{path} is no Ed25519 key; make one: python -m contract keygen")
+    return key
+
+
+def _public(number: int, text: str) -> Ed25519PublicKey:
+    try:
+        return Ed25519PublicKey.from_public_bytes(base64.b64decode(text, validate=True))
+    except ValueError:  # binascii.Error is one
+        raise BadKey(
+            f"trusted key {number} ({len(text)} characters) is no public key: it must be the 44 "
+            "characters that python -m contract keygen prints"
+        ) from None

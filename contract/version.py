@@ -1,0 +1,129 @@
+"""One published version: a folder with a card, trusted only after every file on it was hashed.
+
+Knows nothing of numbers, of `current` or of other versions: see `store`.
+"""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from contract.card import BadCard, FileFacts, ModelCard
+from contract.errors import BrokenVersion, NoVersion, Untrusted
+from contract.files import facts_of, patiently
+
+if TYPE_CHECKING:  # `cryptography` is not needed where nothing is signed
+    from contract.signature import Trust
+
+CARD, SIGNATURE = "card.json", "card.json.sig"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A published version whose every file has been found to be the one on its card."""
+
+    number: int
+    folder: Path
+    card: ModelCard
+
+    def read(self, name: str) -> bytes:
+        """The content of one file, hashed again: what was verified is what is used."""
+        if name not in self.card.files:
+            raise BrokenVersion(f"{self.folder / CARD} lists no {name}: export the run again")
+        path, facts = self.folder / name, self.card.files[name]
+        try:
+            content = patiently(path.read_bytes)
+        except OSError as error:
+            raise BrokenVersion(f"{path} is on the card but cannot be read: {error}") from error
+        found = FileFacts(sha256=sha256(content).hexdigest(), size=len(content))
+        if found != facts:
+            raise BrokenVersion(_another(path, found, facts))
+        return content
+
+
+class Finding(NamedTuple):
+    """What became of checking one file of a version."""
+
+    file: str
+    complaint: str | None  # None: it is as the card says
+
+
+def open_version(folder: Path, trust: "Trust | None") -> Version:
+    """The version in `folder`, if the card is trusted and every file is the one on it.
+
+    Raises NoVersion, BrokenVersion, or Untrusted.
+    """
+    card, content = _read(folder)
+    if card.name != folder.parent.name:
+        raise BrokenVersion(f"{folder / CARD} is of a model named {card.name!r}")
+    if trust and (distrust := _distrust(folder, content, trust)):
+        raise Untrusted(distrust)
+    for name in card.files:
+        if complaint := _complaint(folder / name, card):
+            raise BrokenVersion(complaint)
+    return Version(int(folder.name), folder, card)
+
+
+def read_card(folder: Path) -> ModelCard:
+    """What the version in `folder` says of itself; neither files nor signature are looked at."""
+    return _read(folder)[0]
+
+
+def check_version(folder: Path, trust: "Trust | None") -> list[Finding]:
+    """Every file in `folder` beside the card, with what is wrong with each."""
+    card, content = _read(folder)
+    findings = [Finding(name, _complaint(folder / name, card)) for name in card.files]
+    there = {path.name for path in folder.iterdir()} - {CARD, SIGNATURE, *card.files}
+    findings += [Finding(name, f"{folder / name} is not on the card") for name in sorted(there)]
+    if trust:
+        findings.append(Finding(SIGNATURE, _distrust(folder, content, trust)))
+    return findings
+
+
+def _read(folder: Path) -> tuple[ModelCard, bytes]:
+    """The card, and the very bytes that a signature is of."""
+    path = folder / CARD
+    try:
+        content = patiently(path.read_bytes)
+        return ModelCard.from_json(content), content
+    except OSError as error:
+        if not folder.is_dir():
+            raise NoVersion(f"{folder} is not there") from error
+        raise BrokenVersion(
+            f"{path} cannot be read, so {folder} is no published version: {error}"
+        ) from error
+    except BadCard as error:
+        raise BrokenVersion(f"{path} is not a model card: {error}") from error
+
+
+def _distrust(folder: Path, card: bytes, trust: "Trust") -> str | None:
+    """Why the card's signature is not accepted."""
+    try:
+        signature = patiently((folder / SIGNATURE).read_bytes)
+    except FileNotFoundError:
+        signature = None
+    except OSError as error:
+        return f"{folder / SIGNATURE} cannot be read: {error}"
+    try:
+        trust(card, signature)
+    except Untrusted as error:
+        return f"{folder / CARD} {error}"
+    return None
+
+
+def _complaint(path: Path, card: ModelCard) -> str | None:
+    """What is wrong with a file that is on the card."""
+    try:
+        found = facts_of(path)
+    except OSError as error:
+        return f"{path} is on the card but cannot be read: {error}"
+    facts = card.files[path.name]
+    return None if found == facts else _another(path, found, facts)
+
+
+def _another(path: Path, found: FileFacts, facts: FileFacts) -> str:
+    return (
+        f"{path} is not the file that its card describes: it has {found.size} bytes and "
+        f"sha256 {found.sha256}, the card says {facts.size} bytes and sha256 {facts.sha256}. "
+        "Restore it, export the run again or activate another version."
+    )

@@ -1,0 +1,74 @@
+"""A model that may serve: verified, loaded, warm, and found to answer as it was proven to.
+
+    store --verify--> version --load--> engine --warm--> every batch size --golden--> Model
+
+Each arrow is a gate. What does not pass one never answers a request.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from contract.card import ModelCard
+from contract.errors import StoreError
+from contract.store import Store
+from contract.version import Version
+from service.engine import Engine, EngineRefused
+from service.golden import WrongAnswers, check_golden
+from service.life import CannotStart
+from service.settings import Settings
+
+Gate = Literal["verify", "load", "golden"]
+
+
+class GateFailed(CannotStart):
+    """A version may not serve; the message says why, `gate` which check it was."""
+
+    def __init__(self, gate: Gate, reason: Exception) -> None:
+        super().__init__(str(reason))
+        self.gate = gate
+        self.reason = reason
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    version: Version
+    engine: Engine
+    seconds: float  # to load
+
+    @property
+    def number(self) -> int:
+        return self.version.number
+
+    @property
+    def card(self) -> ModelCard:
+        return self.version.card
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """How answers name it."""
+        return {"name": self.card.name, "version": str(self.number)}
+
+
+def load(store: Store, number: int | None, settings: Settings) -> Model:
+    """The version with that number, the current one for None, once it has passed every gate."""
+    began = time.perf_counter()
+    try:
+        version = store.open(number)
+    except (StoreError, OSError) as error:
+        raise GateFailed("verify", error) from error
+    try:
+        engine = Engine(version, provider=settings.provider, threads=settings.threads)
+        engine.warm_up(settings.max_batch)
+    except (StoreError, EngineRefused) as error:
+        raise GateFailed("load", error) from error
+    check(version, engine)
+    return Model(version, engine, time.perf_counter() - began)
+
+
+def check(version: Version, engine: Engine) -> None:
+    """GateFailed unless the golden pictures are answered as they were."""
+    try:
+        check_golden(version, engine)
+    except (StoreError, WrongAnswers) as error:
+        raise GateFailed("golden", error) from error

@@ -1,0 +1,210 @@
+"""Which model answers, and how another takes its place while requests go on.
+
+    `current` changed, or an admin asked --load beside the running one, all gates--> swap
+
+The swap is one assignment. The batcher's model reads `model` once a batch, so it falls between two
+batches, and every answer says which version gave it. A version that fails a gate changes nothing:
+the one that serves goes on serving, and the reason is in the log, in /v1/status and in
+model_swap_total{result}.
+
+The model that served before stays loaded, so that going back to it costs only its golden set, until
+free memory is short: then it is let go, also before another one is loaded.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal, TypeVar
+
+from contract.errors import StoreError
+from contract.store import Store
+from service.memory import free_memory
+from service.metrics import SWAPS, Metrics
+from service.model import GateFailed, Model, check, load
+from service.settings import Settings
+
+LONGEST_PAUSE = 60.0  # seconds between two tries of a version that fails
+Result = Literal["swapped", "failed_verify", "failed_load", "failed_golden", "failed_record"]
+T = TypeVar("T")
+
+log = logging.getLogger("service")
+
+
+class NotRecorded(Exception):
+    """A version passed every gate, but the store does not let it be made current."""
+
+
+@dataclass(frozen=True)
+class Swap:
+    """The last attempt to serve another version."""
+
+    version: int | None  # None: which one could not be read
+    result: Result
+    reason: str | None  # None: it serves
+    at: datetime
+    seconds: float
+
+
+class Serving:
+    def __init__(self, store: Store, model: Model, settings: Settings, metrics: Metrics) -> None:
+        self.model = model  # what answers; read from the batcher's thread, once a batch
+        self.previous: Model | None = None  # loaded and warm
+        self.last_swap: Swap | None = None
+        self._store = store
+        self._settings = settings
+        self._metrics = metrics
+        self._one_at_a_time = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="loader")
+        self._failures = 0  # in a row, of what `current` names
+        self._try_again_at = 0.0  # on time.monotonic
+        for result in SWAPS:
+            metrics.model_swaps.labels(result)
+        self._announce()
+
+    async def activate(self, number: int) -> Model:
+        """Serve a version and make it current in the store, if it passes every gate.
+
+        Raises GateFailed or NotRecorded; then the model that served goes on.
+        """
+        async with self._one_at_a_time:
+            return await self._take(number, lambda: self._store.activate(number))
+
+    async def rollback(self) -> Model:
+        """The same with the version that was current before; NoVersion if none was."""
+        async with self._one_at_a_time:
+            number = await self._aside(self._store.previous)
+            return await self._take(number, lambda: self._store.activate(number, "rollback"))
+
+    async def follow(self) -> None:
+        """Serve what the store says is current, whoever made it so, until cancelled."""
+        while self._settings.watch_seconds:
+            await asyncio.sleep(self._settings.watch_seconds)
+            try:
+                await self._look()
+            except Exception:  # a mistake of ours: say so, and go on looking
+                log.exception("following the store failed")
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _look(self) -> None:
+        await self._aside(self._let_go_if_memory_is_short)
+        async with self._one_at_a_time:
+            try:
+                number = await self._aside(self._store.current)
+            except (StoreError, OSError) as error:
+                self._failed(None, "failed_verify", error, 0.0)
+                return
+            if number == self.model.number:
+                self._failures = 0
+                return
+            same = self.last_swap is not None and self.last_swap.version == number
+            if same and self._failures and time.monotonic() < self._try_again_at:
+                return
+            with suppress(GateFailed):  # told already
+                await self._take(number, None)
+
+    async def _take(self, number: int, record: Callable[[], object] | None) -> Model:
+        """Load, prove, record, swap; with the lock held."""
+        began = time.perf_counter()
+        try:
+            model = await self._aside(lambda: self._loaded(number))
+            if record is not None:
+                await self._aside(record)
+        except GateFailed as failure:
+            seconds = time.perf_counter() - began
+            self._failed(number, f"failed_{failure.gate}", failure, seconds)  # type: ignore[arg-type]
+            raise
+        except (StoreError, OSError) as error:
+            self._failed(number, "failed_record", error, time.perf_counter() - began)
+            raise NotRecorded(str(error)) from error
+        self._failures = 0
+        if model is not self.model:
+            gone = [self.previous]
+            self.previous, self.model = self.model, model
+            self._swapped(time.perf_counter() - began)
+            # A session ends its threads when it goes: not on the event loop.
+            self._thread.submit(gone.clear)
+        return model
+
+    def _loaded(self, number: int) -> Model:
+        """The model of a version: one that is warm already, or a new one."""
+        for warm in (self.model, self.previous):
+            if warm is not None and warm.number == number and self._unchanged(warm):
+                check(warm.version, warm.engine)
+                return warm
+        self._let_go_if_memory_is_short()
+        return load(self._store, number, self._settings)
+
+    def _unchanged(self, model: Model) -> bool:
+        """Whether the version is still the one that was loaded: numbers may be used again."""
+        try:
+            return self._store.card(model.number) == model.card
+        except StoreError as error:
+            raise GateFailed("verify", error) from error
+
+    def _let_go_if_memory_is_short(self) -> None:
+        previous, free = self.previous, free_memory()
+        if previous is None or free is None or free >= self._settings.memory_reserve:
+            return
+        self.previous = None
+        log.warning(
+            "version %d is let go: %d MiB of memory are free, DIGITSERVE_MEMORY_RESERVE asks for "
+            "%d MiB",
+            previous.number,
+            free // 2**20,
+            self._settings.memory_reserve // 2**20,
+        )
+
+    async def _aside(self, work: Callable[[], T]) -> T:
+        """On the loader's thread: disks may be slow and models large."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    # ---- saying so ----------------------------------------------------------------------------
+
+    def _swapped(self, seconds: float) -> None:
+        self._note(Swap(self.model.number, "swapped", None, _now(), seconds))
+        self._announce()
+        before = self.previous.number if self.previous else 0
+        log.info("version %d serves in place of %d (%.2f s)", self.model.number, before, seconds)
+
+    def _failed(
+        self, number: int | None, result: Result, reason: Exception, seconds: float
+    ) -> None:
+        told = str(reason).replace(f"{self._store.folder}/", "")  # paths are for the log
+        known = self.last_swap and (self.last_swap.version, self.last_swap.reason)
+        self._failures = self._failures + 1 if known == (number, told) else 1
+        pause = min(LONGEST_PAUSE, self._settings.watch_seconds * 2**self._failures)
+        self._try_again_at = time.monotonic() + pause
+        self._note(Swap(number, result, told, _now(), seconds))
+        if self._failures == 1:  # the same again is only counted
+            log.error(
+                "version %s does not serve, %d goes on (%s): %s",
+                number or "?",
+                self.model.number,
+                result,
+                reason,
+            )
+
+    def _note(self, swap: Swap) -> None:
+        self.last_swap = swap
+        self._metrics.model_swaps.labels(swap.result).inc()
+
+    def _announce(self) -> None:
+        """Tell the metrics which model serves."""
+        engine, card = self.model.engine, self.model.card
+        sha256 = card.files[engine.artifact].sha256
+        self._metrics.model_info.clear()
+        self._metrics.model_info.labels(
+            card.name, str(self.model.number), sha256, engine.provider
+        ).set(1)
+        self._metrics.model_load_seconds.set(self.model.seconds)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,176 @@
+"""Every artifact eats raw pixels in batches of any size and answers as PyTorch does."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import TensorProto, helper
+from PIL import Image
+
+from contract.version import Version
+from export import proof, runners
+from export.artifacts import ARTIFACTS, OPSETS, BadGraph, Source, check_onnx
+from export.graph import Graph
+from training.model import NETWORKS, build
+from training.run import Run
+
+ONNX_FILES = ["model.onnx", "model.fp16.onnx", "model.int8.onnx"]
+
+
+@pytest.fixture(scope="module")
+def graph(run: Run) -> Graph:
+    checkpoint = run.checkpoint()
+    return Graph(checkpoint.build(), checkpoint.temperature)
+
+
+@pytest.fixture(scope="module")
+def written(run: Run, graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with every artifact of `run`, whatever its proof would say."""
+    folder = tmp_path_factory.mktemp("artifacts")
+    source = Source(graph, run.calibration(), opset=18)
+    for artifact in ARTIFACTS.values():
+        artifact.write(source, folder / artifact.file)
+    return folder
+
+
+@pytest.mark.parametrize("name", ARTIFACTS)
+def test_it_answers_the_whole_test_set_as_pytorch_does(
+    name: str, written: Path, run: Run, graph: Graph
+) -> None:
+    artifact = ARTIFACTS[name]
+    pixels, _ = run.test_set()
+    reference = proof.answers_of(runners.pytorch(graph), pixels)
+    answers = proof.answers_of(artifact.load(written / artifact.file), pixels)
+    assert np.allclose(answers.probabilities.sum(1), 1, atol=1e-5)
+    if artifact.may_lose is None:
+        assert np.array_equal(answers.digits, reference.digits)
+        assert np.abs(answers.logits - reference.logits).max() <= 1e-4
+    else:
+        assert (answers.digits != reference.digits).mean() <= 0.02
+        assert np.abs(answers.logits - reference.logits).mean() <= 0.3
+
+
+@pytest.mark.parametrize("name", ONNX_FILES)
+def test_an_onnx_file_is_one_file_with_the_same_tensors(name: str, written: Path) -> None:
+    check_onnx(written / name)
+    session = onnxruntime.InferenceSession(written / name)
+    (pixels,) = session.get_inputs()
+    assert (pixels.name, pixels.type, pixels.shape) == ("pixels", "tensor(uint8)", ["n", 28, 28])
+    for n in (1, 2, 65):
+        logits, probabilities = session.run(None, {"pixels": np.zeros((n, 28, 28), np.uint8)})
+        assert logits.shape == probabilities.shape == (n, 10)
+        assert logits.dtype == probabilities.dtype == np.float32
+
+
+def test_half_precision_is_half_the_size_and_float16_inside(written: Path) -> None:
+    model = onnx.load(written / "model.fp16.onnx")
+    weights = [each for each in model.graph.initializer if np.prod(each.dims) > 100]
+    assert {each.data_type for each in weights} == {TensorProto.FLOAT16}
+    sizes = {name: (written / name).stat().st_size for name in ONNX_FILES}
+    assert sizes["model.fp16.onnx"] < 0.65 * sizes["model.onnx"]
+
+
+def test_integers_are_inside_and_the_logits_are_not_rounded(written: Path) -> None:
+    graph = onnx.load(written / "model.int8.onnx").graph
+    weights = [each for each in graph.initializer if np.prod(each.dims) > 100]
+    assert {each.data_type for each in weights} == {TensorProto.INT8}
+    made_by = {output: node.op_type for node in graph.node for output in node.output}
+    (last,) = (node for node in graph.node if node.output[0] == "logits")
+    assert made_by[last.input[0]] == "Gemm"  # then / temperature
+
+
+def test_the_default_network_is_a_small_file(written: Path) -> None:
+    assert (written / "model.onnx").stat().st_size <= 200_000
+
+
+@pytest.mark.parametrize("opset", [OPSETS[0], OPSETS[-1]])
+def test_the_operator_set_is_the_one_asked_for(opset: int, graph: Graph, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    ARTIFACTS["onnx"].write(Source(graph, np.zeros((1, 28, 28), np.uint8), opset), path)
+    assert onnx.load(path).opset_import[0].version == opset
+
+
+def test_temperature_divides_the_logits_of_the_graph(run: Run, graph: Graph) -> None:
+    checkpoint = run.checkpoint()
+    pixels = torch.from_numpy(run.test_set()[0][:5])
+    logits, probabilities = graph(pixels)
+    bare, _ = Graph(checkpoint.build(), 1.0)(pixels)
+    torch.testing.assert_close(logits * checkpoint.temperature, bare)
+    torch.testing.assert_close(probabilities, torch.softmax(logits, 1))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_leaves_artifacts_that_answer_as_it_does(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    graph = Graph(build(name, classes=26, dropout1=0.2, dropout2=0.3), temperature=0.7)
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 28, 28), np.uint8)
+    source = Source(graph, pixels, opset=18)
+    reference = proof.answers_of(runners.pytorch(graph), pixels)
+    for artifact in ARTIFACTS.values():
+        path = tmp_path / artifact.file
+        artifact.write(source, path)
+        answers = proof.answers_of(artifact.load(path), pixels)
+        assert answers.logits.shape == (30, 26)
+        if artifact.may_lose is None:
+            proof.prove(path.name, answers, reference, np.zeros(30, np.uint8))
+        else:  # random weights on noise: logits of all pictures lie near each other
+            spread = np.ptp(reference.logits)
+            assert np.abs(answers.logits - reference.logits).max() <= 0.25 * spread
+
+
+def _model(shape: list[int | str]) -> onnx.ModelProto:
+    """Something that is valid ONNX, and no graph of ours unless the shape is right."""
+    tensors = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("x", "logits")
+    ]
+    node = helper.make_node("Identity", ["x"], ["logits"])
+    graph = helper.make_graph([node], "g", tensors[:1], tensors[1:])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+def test_a_graph_with_other_tensors_is_refused_with_both(tmp_path: Path) -> None:
+    onnx.save(_model([1, 10]), tmp_path / "model.onnx")
+    with pytest.raises(
+        BadGraph, match=r"model\.onnx has the tensors .*'x', \(1, 10\).*, not .*'n'"
+    ):
+        check_onnx(tmp_path / "model.onnx")
+
+
+def test_what_onnx_finds_invalid_is_refused(tmp_path: Path) -> None:
+    model = _model(["n", 10])
+    model.graph.node[0].op_type = "NoSuchOperator"
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(BadGraph, match=r"model\.onnx is no valid ONNX: .*NoSuchOperator"):
+        check_onnx(tmp_path / "model.onnx")
+
+
+def test_the_sheet_shows_test_pictures_row_by_row_with_what_they_are(
+    version: Version, run: Run
+) -> None:
+    pixels, labels = run.test_set()
+    facts = json.loads(version.read("samples.json"))
+    sheet = np.asarray(Image.open(version.folder / "samples.png"))
+    assert (facts["side"], facts["columns"], sheet.shape) == (28, 10, (280, 280))
+    assert facts["labels"] == [str(label) for label in labels[:100]]
+    for index in (0, 9, 10, 99):
+        row, column = divmod(index, 10)
+        cell = sheet[row * 28 : row * 28 + 28, column * 28 : column * 28 + 28]
+        assert np.array_equal(cell, pixels[index])
+
+
+def test_the_golden_set_is_64_pictures_of_all_classes_with_pytorchs_logits(
+    version: Version, run: Run, graph: Graph
+) -> None:
+    with np.load(version.folder / "golden.npz", allow_pickle=False) as golden:
+        pixels, logits = golden["pixels"], golden["logits"]
+    assert (pixels.shape, pixels.dtype) == ((64, 28, 28), np.uint8)
+    assert (logits.shape, logits.dtype) == ((64, 10), np.float32)
+    reference = proof.answers_of(runners.pytorch(graph), pixels)
+    assert np.allclose(logits, reference.logits, atol=1e-4)
+    all_pixels, labels = run.test_set()
+    known = {picture.tobytes(): label for picture, label in zip(all_pixels, labels, strict=True)}
+    assert {known[picture.tobytes()] for picture in pixels} == {*range(10)}

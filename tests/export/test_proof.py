@@ -1,0 +1,80 @@
+"""The proof accepts the same model, measures what it accepts, and refuses any other."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from export.proof import Answers, LosesTooMuch, ProofFailed, prove
+
+LOGITS = np.array([[2.0, 1.0], [0.0, 3.0], [1.0, 0.0]], np.float32)
+LABELS = np.array([0, 1, 1], np.uint8)
+
+
+def answers(logits: NDArray[np.float32]) -> Answers:
+    return Answers(logits, torch.softmax(torch.from_numpy(logits), 1).numpy())
+
+
+def test_it_measures_what_it_accepts() -> None:
+    close = LOGITS + np.float32(2e-5)
+    measured = prove("model.x", answers(close), answers(LOGITS), LABELS)
+    assert measured["accuracy"] == pytest.approx(2 / 3)
+    assert measured["different_answers"] == 0
+    assert measured["largest_difference"] == pytest.approx(2e-5, rel=0.05)
+    assert measured["mean_difference"] == pytest.approx(2e-5, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("logits", "complaint", "offending"),
+    [
+        (LOGITS[:, ::-1].copy(), r"model\.x answers 3 of 3 test pictures otherwise", [0, 1, 2]),
+        (
+            LOGITS + np.array([[0], [2e-4], [0]], np.float32),
+            r"differs from PyTorch by up to 2\.00e-04 in a logit \(test picture 1\)",
+            [1],
+        ),
+        (
+            np.array([[2, 1], [0, np.nan], [1, 0]], np.float32),
+            "probabilities are not the softmax of logits, by nan",
+            [1],
+        ),
+    ],
+    ids=["other answers", "other logits", "NaN"],
+)
+def test_what_is_not_the_same_model_fails_with_the_pictures_it_failed_on(
+    logits: NDArray[np.float32], complaint: str, offending: list[int]
+) -> None:
+    with pytest.raises(ProofFailed, match=complaint) as failed:
+        prove("model.x", answers(logits), answers(LOGITS), LABELS)
+    assert failed.value.offending.tolist() == offending
+
+
+def test_probabilities_that_are_no_softmax_fail() -> None:
+    wrong = Answers(LOGITS, np.full_like(LOGITS, 0.5))
+    with pytest.raises(ProofFailed, match="not the softmax"):
+        prove("model.x", wrong, answers(LOGITS), LABELS, may_lose=1)
+
+
+def one_wrong_of(count: int) -> tuple[Answers, Answers, NDArray[np.uint8]]:
+    """A model that gets one picture wrong, one that gets all right, the labels."""
+    right = np.tile(np.array([[2.0, 0.0]], np.float32), (count, 1))
+    wrong = right.copy()
+    wrong[0] = [0, 2]
+    return answers(wrong), answers(right), np.zeros(count, np.uint8)
+
+
+def test_less_than_float32_may_lose_a_little_and_what_it_lost_is_told() -> None:
+    measured = prove("model.x", *one_wrong_of(2000), may_lose=0.0005)
+    assert measured["accuracy"] == 0.9995
+    assert measured["different_answers"] == 1
+    assert measured["largest_difference"] == 2
+
+
+def test_less_than_float32_that_loses_more_says_how_much() -> None:
+    with pytest.raises(LosesTooMuch, match=r"99\.95% .* 100\.00%: a loss of 0\.05 points, more"):
+        prove("model.x", *one_wrong_of(1999), may_lose=0.0005)
+
+
+def test_being_right_more_often_is_no_loss() -> None:
+    better, worse, labels = one_wrong_of(10)
+    assert prove("model.x", worse, better, labels, may_lose=0)["accuracy"] == 1
