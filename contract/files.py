@@ -7,7 +7,8 @@ a power cut. Hashes are taken in blocks: a model may be larger than the memory.
 import errno
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from hashlib import file_digest
 from pathlib import Path
 
@@ -26,12 +27,23 @@ def facts_of(path: Path) -> FileFacts:
 def write_through(path: Path, content: bytes) -> None:
     """Write a new file and put it on the disk; nothing is left of one that did not fit."""
     try:
-        with path.open("xb") as file:
+        with named(path), path.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
     except OSError:
         path.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Let an error that does not say which file it is about name `path`: a full disk does not."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
         raise
 
 

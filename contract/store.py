@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Literal
 from contract import history
 from contract.card import ModelCard
 from contract.errors import BadName, BrokenVersion, NoVersion, StoreError
-from contract.files import facts_of, patiently, replace_together, sync, write_through
+from contract.files import facts_of, named, patiently, replace_together, sync, write_through
 from contract.history import Switch
 from contract.lock import locked
 from contract.version import (
@@ -156,7 +156,8 @@ class Store:
         folder = self.folder / f"{DRAFT}{secrets.token_hex(4)}"
         folder.mkdir()
         try:
-            yield folder
+            with named(folder):
+                yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

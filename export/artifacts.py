@@ -10,8 +10,10 @@ All eat and answer the same tensors, in batches of any size. float32 ones must a
 does; the others may lose a little accuracy, and are left out of the version if they lose more.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import onnx
@@ -75,14 +77,14 @@ def write_int8(source: Source, path: Path) -> None:
 
 
 def write_torchscript(source: Source, path: Path) -> None:
-    with quiet():
-        torch.jit.trace(source.graph, _example()).save(str(path))  # type: ignore[no-untyped-call]
+    with quiet(), _through_memory(path) as file:
+        torch.jit.save(torch.jit.trace(source.graph, _example()), file)  # type: ignore[no-untyped-call]
 
 
 def write_exported(source: Source, path: Path) -> None:
-    with quiet():
+    with quiet(), _through_memory(path) as file:
         program = torch.export.export(source.graph, (_example(),), dynamic_shapes=_any_batch())
-        torch.export.save(program, path)
+        torch.export.save(program, file)
 
 
 ARTIFACTS = {
@@ -128,6 +130,14 @@ def _write_onnx(graph: Graph, path: Path, opset: int) -> None:
     assert program is not None
     program.save(str(path), external_data=False)
     check_onnx(path)
+
+
+@contextmanager
+def _through_memory(path: Path) -> Iterator[BytesIO]:
+    """What PyTorch writes to a path ends the process with abort() where the disk is full."""
+    file = BytesIO()
+    yield file
+    path.write_bytes(file.getvalue())
 
 
 def _example() -> Tensor:

@@ -1,0 +1,55 @@
+"""Killed at any step, on a full disk or without the right to write: the old state or the new one.
+
+`faults` does it, in a process of its own, and says what it checks.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from contract.version import Version
+from tests.service.running import ROOT
+
+KILLED = ["publishing", "activating", "rolling_back", "pruning"]
+
+
+def run(scenario: str, folder: Path, version: Version, *wrapped: str) -> None:
+    card = version.card.model_copy(update={"files": {}}).to_json()
+    command = [*wrapped, sys.executable, "-m", "tests.contract.faults", scenario, str(folder), card]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("doing", KILLED)
+def test_a_writer_killed_at_any_step_leaves_the_old_state_or_the_new(
+    doing: str, tmp_path: Path, version: Version
+) -> None:
+    run(f"killed_while_{doing}", tmp_path, version)
+
+
+def test_a_write_that_does_not_fit_changes_nothing_and_names_the_file(
+    tmp_path: Path, version: Version
+) -> None:
+    run("files_may_not_grow", tmp_path, version)
+
+
+def may_mount() -> bool:
+    try:
+        return subprocess.run(["unshare", "-Urm", "true"], capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not may_mount(), reason="this machine lets users mount nothing: no full disk")
+def test_a_full_disk_changes_nothing_and_says_so(tmp_path: Path, version: Version) -> None:
+    mount = f'mount -t tmpfs -o size=400k tmpfs {tmp_path} && exec "$@"'
+    run("disk_is_full", tmp_path, version, "unshare", "-Urm", "sh", "-c", mount, "sh")
+
+
+def test_a_folder_that_may_not_be_written_is_left_alone_and_named(version: Version) -> None:
+    with TemporaryDirectory() as folder:  # pytest's own may not be entered by another user
+        Path(folder).chmod(0o755)
+        run("folder_is_read_only", Path(folder), version)
