@@ -1,7 +1,12 @@
 """Versions appear whole, are numbered, and are trusted only after every file was hashed."""
 
+import errno
 import multiprocessing
+import os
 import shutil
+import time
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from multiprocessing.synchronize import Barrier, Event
 from pathlib import Path
 
@@ -9,6 +14,8 @@ import pytest
 
 from contract.card import ModelCard
 from contract.errors import BrokenVersion, NoVersion
+from contract.history import BadHistory
+from contract.lock import Busy, locked
 from contract.store import Store
 from contract.version import Version
 
@@ -205,3 +212,193 @@ def test_a_damaged_current_is_named(store: Store, card: ModelCard) -> None:
 def test_a_name_that_leaves_the_store_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="cannot name a model"):
         Store(tmp_path, name)
+
+
+# ---- what was current when ---------------------------------------------------------------------
+
+
+def switches(store: Store) -> list[tuple[str, int | None, int]]:
+    return [(each.action, each.before, each.after) for each in store.history()]
+
+
+@pytest.fixture
+def three(store: Store, card: ModelCard) -> Store:
+    """A store in which 1, then 2, then 3 was made current."""
+    for _ in range(3):
+        store.activate(publish(store, card).number)
+    return store
+
+
+def test_every_switch_is_remembered_with_when_and_from_which_to_which(three: Store) -> None:
+    before = datetime.now(UTC) - timedelta(minutes=1)
+    assert switches(three) == [("activate", None, 1), ("activate", 1, 2), ("activate", 2, 3)]
+    assert all(before < each.at <= datetime.now(UTC) for each in three.history())
+
+
+def test_rolling_back_walks_the_way_back_and_ends_where_it_began(three: Store) -> None:
+    assert [three.rollback().after for _ in range(2)] == [2, 1]
+    assert switches(three)[-2:] == [("rollback", 3, 2), ("rollback", 2, 1)]
+    with pytest.raises(NoVersion, match="no version that was current before"):
+        three.rollback()
+    assert three.current() == 1
+
+
+def test_after_rolling_back_the_way_goes_on_from_there(three: Store, card: ModelCard) -> None:
+    three.rollback()
+    three.activate(publish(three, card).number)
+    assert [three.rollback().after for _ in range(2)] == [2, 1]
+
+
+def test_making_the_current_version_current_changes_nothing(three: Store) -> None:
+    assert three.activate(3) is None
+    assert len(three.history()) == 3
+
+
+def test_a_current_written_by_hand_is_found_and_remembered(three: Store) -> None:
+    (three.folder / "current").write_text("1\n")
+    assert switches(three)[-1] == ("found", 3, 1)
+    three.activate(2)
+    assert switches(three)[-2:] == [("found", 3, 1), ("activate", 1, 2)]
+
+
+def test_taking_a_switch_back_by_hand_is_as_if_it_had_not_been(three: Store) -> None:
+    (three.folder / "current").write_text("2\n")
+    assert three.rollback().after == 1
+
+
+def test_a_broken_version_is_not_rolled_back_to(three: Store) -> None:
+    (three.folder / "2/model.onnx").write_bytes(b"")
+    with pytest.raises(BrokenVersion, match=r"2/model\.onnx"):
+        three.rollback()
+    assert three.current() == 3
+
+
+def test_a_damaged_history_names_its_line_and_stops_nobody_from_reading(three: Store) -> None:
+    with (three.folder / "history.jsonl").open("a") as file:
+        file.write("half a li")
+    with pytest.raises(BadHistory, match=r"history\.jsonl: line 4 .*'half a li'.* move the file"):
+        three.activate(1)
+    assert three.open().number == 3
+
+
+def test_the_history_does_not_grow_without_end(three: Store) -> None:
+    path = three.folder / "history.jsonl"
+    path.write_text(path.read_text() * 400)
+    three.activate(1)
+    assert len(three.history()) == 1000
+    assert switches(three)[-1] == ("activate", 3, 1)
+
+
+def test_activating_mends_a_damaged_current(three: Store) -> None:
+    (three.folder / "current").write_text("nonsense")
+    three.activate(2)
+    assert three.current() == 2
+
+
+def _switch_some(root: Path, numbers: list[int], together: Barrier) -> None:
+    store = Store(root, "digits")
+    together.wait()
+    for number in numbers * 10:
+        store.activate(number)
+
+
+def test_processes_that_switch_at_once_leave_one_unbroken_history(three: Store) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    together = spawn.Barrier(3, timeout=20)
+    writers = [
+        spawn.Process(target=_switch_some, args=(three.folder.parent, numbers, together))
+        for numbers in ([1, 2], [2, 3], [3, 1])
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+    assert [writer.exitcode for writer in writers] == [0, 0, 0]
+    history = three.history()
+    assert all(a.after == b.before for a, b in pairwise(history))
+    assert history[-1].after == three.current()
+    assert "found" not in {each.action for each in history}
+
+
+def test_who_waits_for_a_switch_that_never_ends_is_told(three: Store) -> None:
+    path = three.folder / ".lock"
+    with locked(path), pytest.raises(Busy, match=r"\.lock for 0\.05 s"), locked(path, 0.05):
+        pass
+
+
+# ---- pruning ------------------------------------------------------------------------------------
+
+
+def test_pruning_keeps_the_newest_the_current_and_the_one_before(
+    three: Store, card: ModelCard
+) -> None:
+    for _ in range(3):
+        publish(three, card)
+    assert three.prune(1, dry=True) == [1, 4, 5]
+    assert three.versions() == [1, 2, 3, 4, 5, 6]
+    assert three.prune(1) == [1, 4, 5]
+    assert three.versions() == [2, 3, 6]
+    assert three.rollback().after == 2
+
+
+def test_a_pruned_number_is_not_used_again(three: Store, card: ModelCard) -> None:
+    three.rollback()
+    three.rollback()
+    shutil.rmtree(three.folder / "3")
+    assert publish(three, card).number == 4
+
+
+def test_pruning_clears_what_killed_writers_left_and_nothing_that_is_being_written(
+    three: Store,
+) -> None:
+    for name in (".draft-old", ".draft-new", ".pruned-9-abc"):
+        (three.folder / name).mkdir()
+    long_ago = time.time() - 2 * 24 * 3600
+    os.utime(three.folder / ".draft-old", (long_ago, long_ago))
+    three.prune(3)
+    assert sorted(path.name for path in three.folder.glob(".*-*")) == [".draft-new"]
+
+
+# ---- file systems where a rename is not one step, or is seen late ------------------------------
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["card first", "card last"])
+def test_a_version_that_arrives_file_by_file_is_refused_until_it_is_whole(
+    three: Store, order: int
+) -> None:
+    """As a rename looks through a mounted object store, or a folder that somebody copies."""
+    source, arriving = three.folder / "3", three.folder / "9"
+    (three.folder / "current").write_text("9\n")
+    with pytest.raises(NoVersion):
+        three.open()
+    arriving.mkdir()
+    for path in sorted(source.iterdir())[::order]:
+        content = path.read_bytes()
+        for part in (content[: len(content) // 2], content):
+            with pytest.raises(BrokenVersion):
+                three.open()
+            (arriving / path.name).write_bytes(part)
+    assert three.open().number == 9
+
+
+def test_a_reader_that_is_overtaken_by_a_switch_and_a_pruning_takes_the_new_version(
+    three: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = iter([1, 3, 3])  # 1 is what it read before it was overtaken
+    shutil.rmtree(three.folder / "1")
+    monkeypatch.setattr(three, "current", lambda: next(numbers))
+    assert three.open().number == 3
+
+
+def test_a_stale_handle_is_asked_again(three: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NFS says ESTALE of a file that another machine has just replaced."""
+    read, stale = Path.read_bytes, [OSError(errno.ESTALE, "Stale file handle")]
+
+    def read_bytes(path: Path) -> bytes:
+        if path.name == "current" and stale:
+            raise stale.pop()
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    assert three.current() == 3
+    assert stale == []

@@ -1,0 +1,198 @@
+"""python -m contract: tables for people, JSON for programs, exit codes for both."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contract import signature
+from contract.__main__ import main
+from contract.card import ModelCard
+from contract.store import Store
+from contract.version import Version
+from tests.service.running import ROOT
+
+
+@pytest.fixture
+def models(tmp_path: Path, version: Version) -> Path:
+    """1 and 2 are the same but for their accuracy; 2 is current, 1 was before it."""
+    store = Store(tmp_path / "models", "digits")
+    judged = version.card.evaluation
+    for accuracy in (judged.accuracy, 0.95):
+        evaluation = judged.model_copy(update={"accuracy": accuracy})
+        with store.draft() as draft:
+            shutil.copy(version.folder / "model.onnx", draft)
+            card = version.card.model_copy(update={"evaluation": evaluation})
+            store.activate(store.publish(draft, card).number)
+    return tmp_path / "models"
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("DIGITSERVE_")]:
+        monkeypatch.delenv(name)
+
+
+class Command:
+    def __init__(self, models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self._models = models
+        self._capsys = capsys
+
+    def __call__(self, words: str, code: int = 0) -> str:
+        """What it prints; its exit code must be `code`."""
+        name, *others = words.split()
+        self._capsys.readouterr()
+        assert main([name, "--models", str(self._models), *others]) == code
+        printed = self._capsys.readouterr()
+        return printed.err if code and not printed.out else printed.out
+
+    def json(self, words: str, code: int = 0) -> Any:
+        return json.loads(self(f"{words} --json", code))
+
+
+@pytest.fixture
+def contract(models: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(models, capsys)
+
+
+def test_list_tells_every_version_and_which_is_current(contract: Command) -> None:
+    first, second = contract.json("list")
+    assert (first["version"], first["current"], second["current"]) == (1, False, True)
+    assert second["accuracy"] == 0.95
+    assert "95.00%" in contract("list").splitlines()[2]
+
+
+def test_list_tells_a_broken_version_among_the_others(contract: Command, models: Path) -> None:
+    (models / "digits/1/card.json").write_text("{}")
+    first, second = contract.json("list")
+    assert "card.json is not a model card" in first["broken"]
+    assert second["version"] == 2
+    assert "broken: " in contract("list")
+
+
+def test_an_empty_store_is_listed_as_such(contract: Command, models: Path) -> None:
+    assert contract.json("list --name other") == []
+    assert "holds no version" in contract("list --name other")
+
+
+def test_show_tells_the_card(contract: Command, models: Path) -> None:
+    shown = contract.json("show current")
+    assert shown["version"] == 2
+    assert ModelCard.model_validate_json(json.dumps(shown["card"])) == (
+        Store(models, "digits").card(2)
+    )
+    table = contract("show 2")
+    assert "(current)" in table
+    assert "model.fp16.onnx" in table
+
+
+def test_verify_hashes_every_file_and_fails_if_one_is_another(
+    contract: Command, models: Path
+) -> None:
+    assert contract.json("verify 2")["ok"] is True
+    (models / "digits/2/model.onnx").write_bytes(b"other")
+    (models / "digits/2/stray").write_bytes(b"")
+    found = contract.json("verify 2", code=1)
+    assert found["ok"] is False
+    assert "not the file that its card describes" in found["files"]["model.onnx"]
+    assert "not on the card" in found["files"]["stray"]
+    assert "2 of 2 are not as they must be" in contract("verify 2", code=1)
+
+
+def test_activate_rollback_and_history_tell_from_which_to_which(contract: Command) -> None:
+    assert contract.json("rollback") == {"from": 2, "to": 1, "changed": True}
+    assert "digits: 1 -> 2" in contract("activate 2")
+    assert contract.json("activate 2")["changed"] is False
+    assert [(each["action"], each["to"]) for each in contract.json("history")] == [
+        ("activate", 1), ("activate", 2), ("rollback", 1), ("activate", 2),
+    ]  # fmt: skip
+    assert len(contract("history").splitlines()) == 5
+
+
+def test_prune_says_what_goes_and_what_stays(contract: Command, models: Path) -> None:
+    for _ in range(3):
+        shutil.copytree(models / "digits/2", models / f"digits/{len(contract.json('list')) + 1}")
+    assert contract.json("prune --keep 1 --dry-run")["removed"] == [3, 4]
+    assert contract("prune --keep 1").strip() == "removed: 3, 4; left: 1, 2, 5"
+    assert [each["version"] for each in contract.json("list")] == [1, 2, 5]
+
+
+def test_diff_compares_accuracy_and_tells_which_fields_differ(
+    contract: Command, version: Version
+) -> None:
+    differing = contract.json("diff 1 2")
+    assert differing["accuracy"] == [version.card.evaluation.accuracy, 0.95]
+    assert "recipe.epochs" not in differing["differing"]
+    points = (0.95 - version.card.evaluation.accuracy) * 100
+    assert f"{points:+.2f} points" in contract("diff 1 2")
+    assert contract.json("diff 1 1")["differing"] == {}
+
+
+def test_what_differs_is_told_by_its_dotted_name(contract: Command, models: Path) -> None:
+    path = models / "digits/2/card.json"
+    card = ModelCard.from_json(path.read_bytes())
+    path.write_text(card.model_copy(update={"recipe": {**card.recipe, "epochs": 9}}).to_json())
+    assert contract.json("diff 1 2")["differing"]["recipe.epochs"] == [6, 9]
+
+
+@pytest.mark.parametrize(
+    "words", ["show 7", "verify 7", "activate 7", "diff 1 7", "rollback --name other"]
+)
+def test_what_is_not_there_is_refused_with_1_for_people_and_programs(
+    contract: Command, words: str
+) -> None:
+    assert "contract: " in contract(words, code=1)
+    assert contract.json(words, code=1)["error"]
+
+
+@pytest.mark.parametrize(
+    "words", [["show", "0"], ["show", "x"], ["prune"], ["prune", "--keep", "0"], [], ["nonsense"]]
+)
+def test_what_is_not_understood_ends_with_2(words: list[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(words)
+    assert refused.value.code == 2
+
+
+def test_keygen_writes_a_key_and_tells_the_setting_that_trusts_it(
+    contract: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = tmp_path / "key.pem"
+    assert main(["keygen", str(key)]) == 0
+    assert f"DIGITSERVE_TRUSTED_KEYS={signature.public_key(key)}" in capsys.readouterr().out
+    assert main(["keygen", str(key)]) == 1
+    assert "keys are not replaced" in capsys.readouterr().err
+
+
+def test_trusted_keys_hold_for_the_command_too(
+    contract: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIGITSERVE_TRUSTED_KEYS", signature.generate(tmp_path / "key.pem"))
+    assert "is not signed" in contract("activate 1", code=1)
+    found = contract.json("verify 1", code=1)
+    assert "is not signed" in found["files"]["card.json.sig"]
+
+
+def test_schema_is_the_json_schema_that_cards_fulfil(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    assert {*schema["required"]} == {*ModelCard.model_fields}
+    assert schema["properties"]["schema_version"]["const"] == 2
+    assert schema["additionalProperties"] is False
+
+
+def test_the_command_runs_as_it_is_typed(models: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "contract", "list"],
+        cwd=ROOT,
+        env={**os.environ, "DIGITSERVE_MODELS": str(models)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "*" in done.stdout
