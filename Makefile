@@ -10,7 +10,7 @@ SHELL         := bash
 .NOTPARALLEL:
 
 PYTHON ?= python3
-ARGS   ?=# for train and for pytest, as in: make train ARGS="--epochs 20"
+ARGS   ?=# for train, export, pytest and swap, as in: make train ARGS="--epochs 20"
 # The floor of `make accuracy`, as in: make accuracy ACCURACY="--at-least 0.995"
 ACCURACY ?=
 PY     := .venv/bin/python
@@ -49,6 +49,9 @@ fast: .venv/.dev ## The tests
 accuracy: .venv/.dev models/digits/current ## Post every test digit to a real service, compare with PyTorch
 	@$(call task,Posting the whole test set over HTTP,about 10 seconds,$(PY) -m tests.accuracy $(ACCURACY))
 
+swap: .venv/.dev runs/latest ## Switch versions under load for a minute: nobody may notice
+	@$(call task,Switching versions under load,about a minute and a half,$(PY) -m tests.swap $(ARGS))
+
 format: .venv/.dev ## Mend what lint complains about
 	@$(PY) -m ruff check --quiet --fix . ; $(PY) -m ruff format .
 
@@ -70,7 +73,7 @@ help: ## Show this list
 # ---- files ------------------------------------------------------------------------------------
 
 train  = $(call task,Training,about three minutes on CPU,$(PY) -m training $(ARGS))
-export = $(call task,Exporting and proving the export,about 10 seconds,$(PY) -m export)
+export = $(call task,Exporting and proving the export,about 15 seconds,$(PY) -m export)
 
 runs/latest: | .venv/.run
 	@$(train)
@@ -104,4 +107,4 @@ install = $(PY) -m pip install --progress-bar off --constraint constraints.txt \
 	| { grep --line-buffered -E '^ *(Downloading|Using cached|Processing|Installing)' || true; } \
 	| cut -c 1-100
 
-.PHONY: demo serve train export test lint types fast accuracy format constraints clean help
+.PHONY: demo serve train export test lint types fast accuracy swap format constraints clean help

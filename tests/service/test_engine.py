@@ -7,7 +7,7 @@ import pytest
 
 from contract.version import Version
 from export import proof, runners
-from service.engine import Engine, EngineRefused
+from service.engine import Answers, Engine, EngineRefused, Pixels
 from training.run import Run
 
 
@@ -35,3 +35,23 @@ def test_a_graph_that_is_not_the_one_on_the_card_is_refused(version: Version) ->
     fewer = version.card.model_copy(update={"outputs": version.card.outputs[:1]})
     with pytest.raises(EngineRefused, match=r"model\.onnx has the tensors .*probabilities"):
         Engine(replace(version, card=fewer), provider="cpu", threads=1)
+
+
+class Counting(Engine):
+    """Remembers the batch sizes it was asked."""
+
+    def __call__(self, pixels: Pixels) -> Answers:
+        self.sizes = [*getattr(self, "sizes", []), len(pixels)]
+        return super().__call__(pixels)
+
+
+@pytest.mark.parametrize(
+    ("max_batch", "sizes"),
+    [(1, [1]), (64, [*range(1, 65)]), (1000, [*range(1, 257), 512, 768, 1000])],
+)
+def test_every_batch_size_is_warmed_up_and_of_large_ones_some(
+    version: Version, max_batch: int, sizes: list[int]
+) -> None:
+    engine = Counting(version, provider="cpu", threads=1)
+    engine.warm_up(max_batch)
+    assert engine.sizes == sizes

@@ -100,7 +100,10 @@ def test_a_wrong_method_on_an_ordinary_route_is_a_problem(service: Service) -> N
 
 def test_the_openapi_document_describes_the_hot_route_too(service: Service) -> None:
     document = get(service, "/openapi.json").json()
-    assert {"/v1/predict", "/livez", "/readyz", "/v1/status", "/metrics"} == set(document["paths"])
+    assert set(document["paths"]) == {
+        "/v1/predict", "/livez", "/readyz", "/v1/status", "/metrics",
+        "/v1/models/{name}/versions/{version}/activate", "/v1/models/{name}/rollback",
+    }  # fmt: skip
     predict = document["paths"]["/v1/predict"]["post"]
     assert "image/png" in predict["requestBody"]["content"]
     assert set(predict["responses"]) >= {"200", "400", "413", "415", "422", "503", "504"}

@@ -1,0 +1,374 @@
+"""Another version takes over while requests go on, or changes nothing and says why."""
+
+import asyncio
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from contract import signature
+from contract.store import Store
+from contract.version import Version
+from service.memory import free_memory
+from tests import swap
+from tests.service.pictures import encoded, seven
+from tests.service.running import PATIENCE, Service
+from training.run import Run
+
+TOKEN = "a token of sixteen letters or more"
+ADMIN = {"Authorization": f"Bearer {TOKEN}"}
+LETTERS = tuple("abcdefghij")
+
+
+def publish(
+    store: Store,
+    version: Version,
+    change: Callable[[Path], object] = lambda _: None,
+    sign: signature.Sign | None = None,
+    **card: object,
+) -> int:
+    """A new version like `version`, but for what `change` does to its files and for `card`."""
+    with store.draft() as draft:
+        for name in version.card.files:
+            shutil.copy(version.folder / name, draft)
+        change(draft)
+        return store.publish(draft, version.card.model_copy(update=card), sign).number
+
+
+@pytest.fixture
+def store(published: tuple[Store, Version], tmp_path: Path) -> Store:
+    """A store of one's own: 1 is current, 2 says letters instead of digits."""
+    shutil.copytree(published[0].folder, tmp_path / "models/digits")
+    store = Store(tmp_path / "models", "digits")
+    publish(store, published[1], labels=LETTERS)
+    return store
+
+
+@pytest.fixture
+def service(store: Store) -> Iterator[Service]:
+    with Service.started(store.folder.parent, admin_token=TOKEN, watch_seconds=0.05) as service:
+        yield service
+
+
+def status(service: Service) -> dict[str, Any]:
+    with service.client() as client:
+        answer: dict[str, Any] = client.get("/v1/status").json()
+    return answer
+
+
+def admin(service: Service, path: str, **headers: str) -> Any:
+    with service.client() as client:
+        return client.post(f"/v1/models/{path}", headers=headers or ADMIN)
+
+
+def predicted(service: Service) -> tuple[str, str]:
+    """The version that answers now, and its label for a seven."""
+    with service.client(headers={"Content-Type": "image/png"}) as client:
+        answer = client.post("/v1/predict", content=encoded(seven())).json()
+    return answer["model"]["version"], answer["predictions"][0]["label"]
+
+
+def metric(service: Service, name: str) -> float:
+    with service.client() as client:
+        text = client.get("/metrics").text
+    return float(re.findall(rf"^digitserve_{re.escape(name)} (\S+)$", text, re.MULTILINE)[0])
+
+
+def wait_until(condition: Callable[[], bool], service: Service) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, service.log
+        time.sleep(0.02)
+
+
+# ---- switching ---------------------------------------------------------------------------------
+
+
+def test_activating_makes_the_next_answer_the_new_versions(service: Service, store: Store) -> None:
+    assert predicted(service) == ("1", "7")
+    response = admin(service, "digits/versions/2/activate")
+    assert response.status_code == 200
+    assert response.json() == {"model": {"name": "digits", "version": "2"}, "previous": "1"}
+    assert predicted(service) == ("2", "h")
+    assert store.current() == 2
+    told = status(service)
+    assert (told["model"]["version"], told["previous"]) == ("2", {"version": "1"})
+    assert told["last_swap"]["result"] == "swapped"
+    assert told["last_swap"]["reason"] is None
+    assert metric(service, 'model_swap_total{result="swapped"}') == 1
+    assert "version 2 serves in place of 1" in service.log
+
+
+def test_the_metrics_name_the_one_version_that_serves(service: Service) -> None:
+    admin(service, "digits/versions/2/activate")
+    with service.client() as client:
+        lines = re.findall(r"^digitserve_model_info.*$", client.get("/metrics").text, re.MULTILINE)
+    assert len(lines) == 1
+    assert 'version="2"' in lines[0]
+
+
+def test_rolling_back_serves_the_version_before_without_loading_it_again(
+    service: Service, store: Store
+) -> None:
+    loaded = metric(service, "model_load_seconds")
+    admin(service, "digits/versions/2/activate")
+    assert metric(service, "model_load_seconds") != loaded
+    assert admin(service, "digits/rollback").json()["model"]["version"] == "1"
+    assert predicted(service) == ("1", "7")
+    assert metric(service, "model_load_seconds") == loaded
+    assert [each.action for each in store.history()] == ["activate", "activate", "rollback"]
+    refused = admin(service, "digits/rollback")
+    assert refused.status_code == 409
+    assert "no version that was current before" in refused.json()["detail"]
+
+
+def test_activating_what_serves_already_changes_nothing(service: Service, store: Store) -> None:
+    assert admin(service, "digits/versions/1/activate").status_code == 200
+    assert status(service)["last_swap"] is None
+    assert len(store.history()) == 1
+
+
+def test_a_switch_in_the_store_is_followed_whoever_made_it(service: Service, store: Store) -> None:
+    store.activate(2)
+    wait_until(lambda: predicted(service) == ("2", "h"), service)
+    store.rollback()
+    wait_until(lambda: predicted(service) == ("1", "7"), service)
+
+
+def test_a_service_that_is_told_not_to_look_does_not_follow(store: Store) -> None:
+    models = store.folder.parent
+    with Service.started(models, admin_token=TOKEN, watch_seconds=0) as service:
+        store.activate(2)
+        time.sleep(0.3)
+        assert predicted(service)[0] == "1"
+        assert admin(service, "digits/versions/2/activate").status_code == 200
+        assert predicted(service)[0] == "2"
+
+
+# ---- who may -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"X": "y"}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"}],
+    ids=["none", "wrong", "another scheme"],
+)
+@pytest.mark.parametrize("path", ["digits/versions/2/activate", "digits/rollback"])
+def test_without_the_admin_token_nothing_is_switched(
+    service: Service, path: str, headers: dict[str, str]
+) -> None:
+    response = admin(service, path, **headers)
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert predicted(service)[0] == "1"
+
+
+def test_where_no_token_is_set_the_routes_are_closed(store: Store) -> None:
+    with Service.started(store.folder.parent) as service:
+        response = admin(service, "digits/versions/2/activate")
+    assert response.status_code == 403
+    assert "DIGITSERVE_ADMIN_TOKEN is not set" in response.json()["detail"]
+
+
+def test_the_token_is_never_written_down(store: Store) -> None:
+    refused = Service(store.folder.parent, admin_token="short secret")
+    assert refused.exit_code() == 2
+    assert "DIGITSERVE_ADMIN_TOKEN=...: " in refused.log
+    assert "short secret" not in refused.log
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["digits/versions/9/activate", "digits/versions/two/activate", "letters/versions/1/activate"],
+)
+def test_what_is_not_there_is_404(service: Service, path: str) -> None:
+    response = admin(service, path)
+    assert response.status_code == 404
+    assert response.json()["title"].startswith("No such")
+
+
+# ---- what may not ------------------------------------------------------------------------------
+
+
+def shift_golden(draft: Path) -> None:
+    with np.load(draft / "golden.npz") as golden:
+        arrays = {"pixels": golden["pixels"], "logits": golden["logits"] + np.float32(0.01)}
+    np.savez(draft / "golden.npz", **arrays)
+
+
+def no_golden(draft: Path) -> None:
+    (draft / "golden.npz").write_bytes(b"nothing")
+
+
+def no_graph(draft: Path) -> None:
+    (draft / "model.onnx").write_bytes(b"no graph")
+
+
+BAD = {
+    "golden": (shift_golden, r"model\.onnx on cpu answers 64 of 64 golden pictures wrongly"),
+    "load": (no_graph, r"ONNX Runtime cannot load model\.onnx"),
+}
+
+
+@pytest.mark.parametrize("gate", BAD)
+def test_a_version_that_fails_a_gate_leaves_the_old_one_serving_and_says_why(
+    service: Service, store: Store, version: Version, gate: str
+) -> None:
+    change, reason = BAD[gate]
+    number = publish(store, version, change)
+    response = admin(service, f"digits/versions/{number}/activate")
+    assert response.status_code == 409
+    assert re.search(reason, response.json()["detail"])
+    assert predicted(service) == ("1", "7")
+    assert store.current() == 1
+    told = status(service)["last_swap"]
+    assert (told["version"], told["result"]) == (str(number), f"failed_{gate}")
+    assert re.search(reason, told["reason"])
+    assert re.search(rf"version {number} does not serve, 1 goes on .*{reason}", service.log)
+    assert metric(service, f'model_swap_total{{result="failed_{gate}"}}') == 1
+
+
+def test_a_golden_set_that_cannot_be_read_is_no_golden_set(
+    service: Service, store: Store, version: Version
+) -> None:
+    number = publish(store, version, no_golden)
+    detail = admin(service, f"digits/versions/{number}/activate").json()["detail"]
+    assert "golden.npz holds no golden set" in detail
+
+
+def test_a_current_version_that_is_broken_is_named_once_and_served_when_mended(
+    service: Service, store: Store
+) -> None:
+    """As when files arrive after the switch, on a network file system."""
+    model = store.folder / "2/model.onnx"
+    content = model.read_bytes()
+    model.write_bytes(content[:-1])
+    (store.folder / "current").write_text("2\n")
+    failures = 'model_swap_total{result="failed_verify"}'
+    wait_until(lambda: metric(service, failures) >= 2, service)
+    told = status(service)["last_swap"]
+    assert told["reason"].startswith("2/model.onnx is not the file that its card describes")
+    assert predicted(service)[0] == "1"
+    assert service.log.count("does not serve") == 1
+    model.write_bytes(content)
+    wait_until(lambda: predicted(service)[0] == "2", service)
+
+
+@pytest.mark.parametrize("content", ["nonsense", ""])
+def test_a_damaged_current_is_told_and_changes_nothing(
+    service: Service, store: Store, content: str
+) -> None:
+    (store.folder / "current").write_text(content)
+    wait_until(lambda: status(service)["last_swap"] is not None, service)
+    assert "current must hold a version number" in status(service)["last_swap"]["reason"]
+    assert status(service)["last_swap"]["version"] is None
+    assert predicted(service)[0] == "1"
+
+
+def test_a_store_that_cannot_be_written_keeps_the_version_that_serves(
+    service: Service, store: Store
+) -> None:
+    (store.folder / "history.jsonl").unlink()
+    (store.folder / "history.jsonl").mkdir()
+    response = admin(service, "digits/versions/2/activate")
+    assert response.status_code == 409
+    assert response.json()["title"] == "Not recorded"
+    assert predicted(service)[0] == "1"
+    assert status(service)["last_swap"]["result"] == "failed_record"
+
+
+def test_a_card_of_a_newer_time_asks_for_an_update(service: Service, store: Store) -> None:
+    card = store.folder / "2/card.json"
+    card.write_text(card.read_text().replace('"schema_version": 2', '"schema_version": 3'))
+    detail = admin(service, "digits/versions/2/activate").json()["detail"]
+    assert "schema_version is 3, newer than 2" in detail
+
+
+def test_where_keys_are_trusted_only_signed_versions_serve(
+    store: Store, version: Version, tmp_path: Path
+) -> None:
+    public = signature.generate(tmp_path / "key.pem")
+    models, keys = store.folder.parent, f" {public} , {public}"
+    refused = Service(models, trusted_keys=keys)
+    assert refused.exit_code() == 2
+    assert "1/card.json is not signed" in refused.log
+    number = publish(store, version, sign=signature.signer(tmp_path / "key.pem"))
+    store.activate(number)
+    with Service.started(models, trusted_keys=keys, admin_token=TOKEN) as service:
+        assert predicted(service) == (str(number), "7")
+        response = admin(service, "digits/versions/1/activate")
+        assert response.status_code == 409
+        assert "is not signed" in response.json()["detail"]
+        assert predicted(service)[0] == str(number)
+
+
+def test_a_key_that_is_none_is_refused_at_start(store: Store) -> None:
+    refused = Service(store.folder.parent, trusted_keys="not-a-key")
+    assert refused.exit_code() == 2
+    assert "trusted key 1 (9 characters) is no public key" in refused.log
+
+
+def test_a_current_version_that_answers_wrongly_does_not_start(
+    store: Store, version: Version
+) -> None:
+    store.activate(publish(store, version, shift_golden))
+    refused = Service(store.folder.parent)
+    assert refused.exit_code() == 2
+    assert "a logit is off by 0.01, 0.001 is allowed" in refused.log
+
+
+# ---- under load, and short of memory -----------------------------------------------------------
+
+
+def test_switching_under_load_fails_nobody_and_every_answer_is_its_versions(
+    run: Run, tmp_path: Path
+) -> None:
+    """`python -m tests.swap` in small; run it for a minute to measure waiting times."""
+    store = swap.versions_of(run, tmp_path)
+    pixels = run.test_set()[0]
+    with Service.started(store.folder.parent, admin_token=swap.TOKEN) as service:
+        answers, switches = asyncio.run(
+            swap.load(service, pixels, swap.expected_of(store, pixels), 3, 0.25, connections=16)
+        )
+    assert len(switches) >= 4
+    assert len({answer.version for answer in answers}) == 3
+    judged = swap.judge(answers, switches)
+    assert (judged.failed, judged.wrong, judged.stale) == ({}, 0, 0)
+
+
+@pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="free memory is read in /proc")
+def test_when_memory_is_short_the_previous_version_is_let_go(store: Store) -> None:
+    models = store.folder.parent
+    all_of_it = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    settings = {"admin_token": TOKEN, "watch_seconds": 0.05, "memory_reserve": all_of_it}
+    with Service.started(models, **settings) as service:
+        admin(service, "digits/versions/2/activate")
+        wait_until(lambda: status(service)["previous"] is None, service)
+        assert "version 1 is let go" in service.log
+        assert admin(service, "digits/rollback").status_code == 200  # it is loaded again
+        assert predicted(service) == ("1", "7")
+
+
+def test_free_memory_is_what_the_cgroup_leaves_with_the_cache_that_can_be_given_back(
+    tmp_path: Path,
+) -> None:
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal: 9000 kB\nMemAvailable: 4000 kB\n")
+    assert free_memory(tmp_path, meminfo) == 4000 * 1024
+    for name, content in (
+        ("memory.max", "1000000"),
+        ("memory.current", "700000"),
+        ("memory.stat", "anon 5\ninactive_file 50000\n"),
+    ):
+        (tmp_path / name).write_text(content)
+    assert free_memory(tmp_path, meminfo) == 350_000
+    (tmp_path / "memory.max").write_text("max")
+    assert free_memory(tmp_path, meminfo) == 4000 * 1024
+    assert free_memory(tmp_path / "none", tmp_path / "none") is None
