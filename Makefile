@@ -10,7 +10,7 @@ SHELL         := bash
 .NOTPARALLEL:
 
 PYTHON ?= python3
-ARGS   ?=# for train, export, pytest and swap, as in: make train ARGS="--epochs 20"
+ARGS   ?=# for train, pytest and swap, as in: make train ARGS="--epochs 20"
 # The floor of `make accuracy`, as in: make accuracy ACCURACY="--at-least 0.995"
 ACCURACY ?=
 PY     := .venv/bin/python

@@ -9,7 +9,7 @@ while the versions are activated in turn, with a rollback after each round. Chec
 * no request fails,
 * every answer is that of the version it names, to 1e-4,
 * that version was current at some time between the request's start and its answer,
-* no request that meets a switch waits 0.1 s longer than the slowest that meets none.
+* no request that meets a switch waits 0.1 s longer than 99 % of those that meet none do.
 
 Prints what was measured and exits with 1 if one of these does not hold.
 """
@@ -95,7 +95,7 @@ def main() -> int:
             )
     judged = judge(answers, switches)
     report(answers, switches, judged)
-    late = max(judged.meeting) > max(judged.others) + LONGER
+    late = max(judged.meeting) > float(np.quantile(judged.others, 0.99)) + LONGER
     return int(bool(judged.failed or judged.wrong or judged.stale or late))
 
 
@@ -157,16 +157,16 @@ async def load(
         writer.close()
 
     async def switcher() -> None:
-        reader, writer = await asyncio.open_connection(host, int(port))
         for path in cycle((*(f"versions/{n}/activate" for n in (1, 2, 3)), "rollback")):
             if time.monotonic() + every > end:
                 break
             await asyncio.sleep(every)
+            reader, writer = await asyncio.open_connection(host, int(port))
             began = time.monotonic()
             status, body = await _ask(reader, writer, _request(f"/v1/models/digits/{path}", b""))
             assert status == 200, body
             switches.append(Switched(began, time.monotonic(), body["model"]["version"]))
-        writer.close()
+            writer.close()
 
     await asyncio.gather(*(client(7 * number) for number in range(connections)), switcher())
     return answers, switches
