@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from contract import report
+from contract import difference, report
 from contract.card import ModelCard
 from contract.errors import StoreError
 from contract.store import Store
@@ -80,7 +80,7 @@ def _prune(arguments: Namespace) -> Answer:
 def _diff(arguments: Namespace) -> Answer:
     store = _store(arguments)
     first, second = _number(store, arguments.a), _number(store, arguments.b)
-    return report.comparing(store, first, second)
+    return difference.comparing(store, first, second)
 
 
 def _keygen(arguments: Namespace) -> Answer:

@@ -134,10 +134,12 @@ class Serving:
 
     def _loaded(self, number: int) -> Model:
         """The model of a version: one that is warm already, or a new one."""
-        for warm in (self.model, self.previous):
-            if warm is not None and warm.number == number and self._unchanged(warm):
-                check(warm.version, warm.engine)
-                return warm
+        if self.model.number == number and self._unchanged(self.model):
+            return self.model
+        previous = self.previous
+        if previous is not None and previous.number == number and self._unchanged(previous):
+            check(previous.version, previous.engine)
+            return previous
         self._let_go_if_memory_is_short()
         return load(self._store, number, self._settings)
 
@@ -149,8 +151,11 @@ class Serving:
             raise GateFailed("verify", error) from error
 
     def _let_go_if_memory_is_short(self) -> None:
-        previous, free = self.previous, free_memory()
-        if previous is None or free is None or free >= self._settings.memory_reserve:
+        previous = self.previous
+        if previous is None:
+            return
+        free = free_memory()
+        if free is None or free >= self._settings.memory_reserve:
             return
         self.previous = None
         log.warning(

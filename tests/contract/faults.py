@@ -84,6 +84,7 @@ def whole(store: Store) -> list[int]:
         store.open(number)
     assert store.open().number in numbers
     assert store.history()[-1].after == store.current()
+    assert "found" not in {each.action for each in store.history()}  # nobody wrote it by hand
     return numbers
 
 
