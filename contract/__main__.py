@@ -12,23 +12,20 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from contract import difference, report
+from contract.access import keys_of, open_store
 from contract.card import ModelCard
-from contract.errors import StoreError
+from contract.errors import NotConfirmed, StoreError
+from contract.report import Answer
 from contract.store import Store
-
-Answer = tuple[Any, str]  # for programs, for people
 
 
 def main(words: list[str] | None = None) -> int:
     arguments = _parser().parse_args(words)
     try:
         answer, text = arguments.command(arguments)
-    except BrokenPipeError:
-        raise
-    except (StoreError, OSError) as error:
+    except (StoreError, NotConfirmed, OSError) as error:
         _refuse(str(error), arguments)
         return 1
     print(json.dumps(answer, indent=2) if arguments.json else text)
@@ -106,12 +103,12 @@ def _schema(_: Namespace) -> Answer:
 
 
 def _store(arguments: Namespace) -> Store:
-    keys = [key.strip() for key in os.environ.get("DIGITSERVE_TRUSTED_KEYS", "").split(",")]
-    if not any(keys):
-        return Store(arguments.models, arguments.name)
-    from contract import signature
-
-    return Store(arguments.models, arguments.name, signature.trust(key for key in keys if key))
+    keys = os.environ.get("DIGITSERVE_TRUSTED_KEYS")
+    try:
+        trusted = () if keys is None else keys_of(keys)
+    except ValueError as error:
+        raise StoreError(f"DIGITSERVE_TRUSTED_KEYS: {error}") from error
+    return open_store(arguments.models, arguments.name, trusted)
 
 
 def _number(store: Store, version: int | None) -> int:

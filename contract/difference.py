@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from contract.card import ONNX, ModelCard
+from contract.card import ModelCard
 from contract.report import Answer
 from contract.store import Store
 from contract.tables import percent, table
@@ -25,7 +25,11 @@ def comparing(store: Store, first: int, second: int) -> Answer:
         for name, (x, y) in accuracy.items()
     ]
     rows += _recalls(a, b)
-    rows += [[key, _cell(x), _cell(y), ""] for key, (x, y) in differing.items()]
+    rows += [
+        [key, _cell(x), _cell(y), ""]
+        for key, (x, y) in differing.items()
+        if not key.startswith("evaluation.")  # told above
+    ]
     answer = {"versions": [first, second], **accuracy, "differing": differing}
     return answer, table(["", f"version {first}", f"version {second}", "difference"], rows)
 
@@ -46,10 +50,15 @@ def _recalls(a: ModelCard, b: ModelCard) -> list[list[str]]:
 
 
 def _flat(card: ModelCard) -> dict[str, Any]:
-    """The card's facts by dotted name, less the accuracy and the hashes."""
-    facts = card.model_dump(mode="json", exclude={"evaluation", "input", "outputs"})
-    facts["files"] = {name: each["size"] for name, each in facts["files"].items()}
+    """The card's facts by dotted name."""
+    facts = card.model_dump(mode="json", exclude={"input", "outputs"})
     facts["labels"] = " ".join(facts["labels"])
+    facts["files"] = {
+        name: f"{each['size']} bytes, {each['sha256'][:12]}"
+        for name, each in facts["files"].items()
+    }
+    classes = facts["evaluation"]["per_class"]
+    facts["evaluation"]["per_class"] = {each["label"]: each for each in classes}
     flat: dict[str, Any] = {}
 
     def walk(prefix: str, value: Any) -> None:
@@ -60,7 +69,6 @@ def _flat(card: ModelCard) -> dict[str, Any]:
             flat[prefix[:-1]] = value
 
     walk("", facts)
-    flat["model sha256"] = card.files[ONNX].sha256 if ONNX in card.files else None
     return flat
 
 

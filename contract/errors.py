@@ -19,3 +19,7 @@ class NoVersion(StoreError):
 
 class Untrusted(BrokenVersion):
     """The card is not signed with a key that is trusted."""
+
+
+class NotConfirmed(Exception):
+    """What was asked is done and seen by everybody, but the disk does not say that it has it."""

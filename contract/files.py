@@ -13,6 +13,7 @@ from hashlib import file_digest
 from pathlib import Path
 
 from contract.card import FileFacts
+from contract.errors import NotConfirmed
 
 _STALE = getattr(errno, "ESTALE", None)
 
@@ -24,10 +25,11 @@ def facts_of(path: Path) -> FileFacts:
         return FileFacts(sha256=digest, size=file.tell())
 
 
-def write_through(path: Path, content: bytes) -> None:
+def write_through(path: Path, content: bytes, mode: int = 0o666) -> None:
     """Write a new file and put it on the disk; nothing is left of one that did not fit."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
-        with named(path), path.open("xb") as file:
+        with named(path), os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -64,7 +66,7 @@ def replace_together(contents: dict[Path, bytes]) -> None:
         for aside in asides.values():
             aside.unlink(missing_ok=True)
     for folder in {path.parent for path in contents}:
-        sync(folder)
+        confirm(folder)
 
 
 def sync(path: Path) -> None:
@@ -74,6 +76,21 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def confirm(folder: Path) -> None:
+    """Sync a folder after a rename in it; NotConfirmed if that fails, for the rename is done.
+
+    Some mounted file systems cannot sync a folder at all, which says nothing about the rename.
+    """
+    try:
+        sync(folder)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise NotConfirmed(
+                f"the change in {folder} is made and seen by everybody, but may not survive a "
+                f"power cut: {error}"
+            ) from error
 
 
 def patiently(read: Callable[[], bytes], attempts: int = 5) -> bytes:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from contract.errors import StoreError
+from contract.files import named
 
 PATIENCE = 10.0  # seconds; what is done under the lock takes milliseconds
 
@@ -22,7 +23,8 @@ def locked(path: Path, patience: float = PATIENCE) -> Iterator[None]:
         end = time.monotonic() + patience
         while True:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                with named(path):
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
                 if time.monotonic() > end:

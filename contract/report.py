@@ -33,7 +33,7 @@ def listing(store: Store) -> Answer:
             "data_set": card.data_set.name,
             "accuracy": card.evaluation.accuracy,
             "bytes": total,
-            "signed": store.signed(number),
+            "signature": store.signature(number),
             "run": card.run,
         }
         answer.append(facts)
@@ -46,7 +46,7 @@ def listing(store: Store) -> Answer:
                 card.data_set.name,
                 percent(card.evaluation.accuracy),
                 size(total),
-                "signed" if facts["signed"] else "",
+                store.signature(number),
             ]
         )
     if not rows:
@@ -60,7 +60,7 @@ def showing(store: Store, number: int) -> Answer:
     text = "\n\n".join(
         [
             _facts(store, number, card),
-            _artifacts(card),
+            artifacts(card),
             _classes(card),
             _files(card),
         ]
@@ -73,7 +73,9 @@ def verifying(store: Store, number: int) -> Answer:
     bad = [finding for finding in findings if finding.complaint]
     rows = [[finding.file, finding.complaint or "ok"] for finding in findings]
     summary = f"{len(bad)} of {len(findings)} are not as they must be" if bad else "all as it says"
-    if store.signed(number) and SIGNATURE not in {finding.file for finding in findings}:
+    if store.signature(number) == "signed" and SIGNATURE not in {
+        finding.file for finding in findings
+    }:
         summary += "; it is signed, and DIGITSERVE_TRUSTED_KEYS is not set to check by"
     answer = {
         "version": number,
@@ -145,11 +147,12 @@ def _facts(store: Store, number: int, card: ModelCard) -> str:
 
 def _remark(store: Store, number: int) -> str:
     remarks = ["current"] if number == _current(store) else []
-    remarks += ["signed"] if store.signed(number) else []
-    return f" ({', '.join(remarks)})" if remarks else ""
+    remarks += [store.signature(number)]
+    return f" ({', '.join(filter(None, remarks))})" if any(remarks) else ""
 
 
-def _artifacts(card: ModelCard) -> str:
+def artifacts(card: ModelCard) -> str:
+    """Every artifact beside PyTorch, and those that were left out."""
     rows = [
         [
             name,

@@ -11,7 +11,6 @@ not say which number, nor that the version is the newest.
 
 import base64
 import binascii
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from contract.errors import StoreError, Untrusted
+from contract.files import write_through
 
 Sign = Callable[[bytes], bytes]  # content of card.json -> content of card.json.sig
 Trust = Callable[[bytes, bytes | None], None]  # card.json, card.json.sig; raises Untrusted
@@ -37,9 +37,7 @@ def generate(path: Path) -> str:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
+    write_through(path, content, mode=0o600)
     return public_key(path)
 
 

@@ -28,7 +28,15 @@ from typing import TYPE_CHECKING, Literal
 from contract import history
 from contract.card import ModelCard
 from contract.errors import BadName, BrokenVersion, NoVersion, StoreError
-from contract.files import facts_of, named, patiently, replace_together, sync, write_through
+from contract.files import (
+    confirm,
+    facts_of,
+    named,
+    patiently,
+    replace_together,
+    sync,
+    write_through,
+)
 from contract.history import Switch
 from contract.lock import locked
 from contract.version import (
@@ -39,6 +47,7 @@ from contract.version import (
     check_version,
     open_version,
     read_card,
+    signature_of,
 )
 
 if TYPE_CHECKING:  # `cryptography` is not needed where nothing is signed
@@ -91,6 +100,12 @@ class Store:
         with self._those_there():
             return read_card(self.folder / str(number))
 
+    def find(self, number: int) -> None:
+        """NoVersion, which says what there is, unless the version is there, whole or not."""
+        with self._those_there():
+            if not (self.folder / str(number)).is_dir():
+                raise NoVersion(f"{self.folder / str(number)} is not there")
+
     def open(self, number: int | None = None) -> Version:
         """A version, the current one unless `number` says another, with every file verified.
 
@@ -115,9 +130,10 @@ class Store:
         with self._those_there():
             return check_version(self.folder / str(number), self._trust)
 
-    def signed(self, number: int) -> bool:
-        """Whether a version has a signature, whoever made it."""
-        return (self.folder / str(number) / SIGNATURE).exists()
+    def signature(self, number: int) -> str:
+        """Who vouches for a version: "", "signed", and with `trust` "trusted" or "not trusted"."""
+        with self._those_there():
+            return signature_of(self.folder / str(number), self._trust)
 
     def history(self) -> list[Switch]:
         """Which version was made current when, oldest first."""
@@ -143,6 +159,8 @@ class Store:
         """The version that `rollback` would make current."""
         there = {*self.versions()}
         way = [number for number in history.way_back(self.history()) if number in there]
+        while way and way[-1] == self.current():  # what lay between was pruned
+            way.pop()
         if not way:
             raise NoVersion(f"{self.folder} has no version that was current before this one")
         return way[-1]
@@ -182,7 +200,7 @@ class Store:
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                     raise
-        sync(self.folder)
+        confirm(self.folder)
         return Version(number, self.folder / str(number), card)
 
     def activate(
@@ -202,7 +220,7 @@ class Store:
             number = self.previous()
             self.open(number)
             switch = self._switch(number, "rollback")
-            assert switch is not None, "the way back never leads to where one is"
+            assert switch is not None, "`previous` is never the current one"
             return switch
 
     def prune(self, keep: int, *, dry: bool = False) -> list[int]:
@@ -212,18 +230,16 @@ class Store:
         """
         if keep < 1:
             raise ValueError("at least one version is kept")
+        if dry or not self.folder.is_dir():
+            return self._going(keep)
         with locked(self.folder / LOCK):
-            numbers = self.versions()
-            stay = {*numbers[-keep:]} | {*self._needed()}
-            going = [number for number in numbers if number not in stay]
-            if dry:
-                return going
+            going = self._going(keep)
             for number in going:  # first out of sight, whole, then gone
                 aside = self.folder / f"{PRUNED}{number}-{secrets.token_hex(4)}"
                 (self.folder / str(number)).rename(aside)
             for rest in self._rests():
                 shutil.rmtree(rest)
-            sync(self.folder)
+            confirm(self.folder)
         return going
 
     # ---- the steps of it ----------------------------------------------------------------------
@@ -256,6 +272,12 @@ class Store:
         )
         return switch
 
+    def _going(self, keep: int) -> list[int]:
+        """What pruning removes."""
+        numbers = self.versions()
+        stay = {*numbers[-keep:]} | {*self._needed()}
+        return [number for number in numbers if number not in stay]
+
     def _needed(self) -> Iterator[int]:
         """The versions that are served or rolled back to."""
         for number in (self.current, self.previous):
@@ -266,6 +288,9 @@ class Store:
         """What was pruned, and drafts whose writer was killed."""
         last_alive = time.time() - ABANDONED
         for path in self.folder.iterdir():
-            pruned, draft = path.name.startswith(PRUNED), path.name.startswith(DRAFT)
-            if pruned or (draft and path.stat().st_mtime < last_alive):
+            if path.name.startswith(PRUNED):
                 yield path
+            elif path.name.startswith(DRAFT):
+                with suppress(FileNotFoundError):  # it has just been published
+                    if path.stat().st_mtime < last_alive:
+                        yield path

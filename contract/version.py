@@ -80,6 +80,15 @@ def check_version(folder: Path, trust: "Trust | None") -> list[Finding]:
     return findings
 
 
+def signature_of(folder: Path, trust: "Trust | None") -> str:
+    """ "", "signed", and where somebody is trusted "trusted" or "not trusted"."""
+    if not (folder / SIGNATURE).exists():
+        return "not signed" if trust else ""
+    if trust is None:
+        return "signed"
+    return "not trusted" if _distrust(folder, _read(folder)[1], trust) else "trusted"
+
+
 def _read(folder: Path) -> tuple[ModelCard, bytes]:
     """The card, and the very bytes that a signature is of."""
     path = folder / CARD

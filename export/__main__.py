@@ -2,7 +2,9 @@
 
 Writes the artifacts, proves on the whole test set that each answers as PyTorch does, and only then
 publishes them as the next version under models/<name>/ and makes it the current one. Signs the
-version's card if there is a key: --signing-key FILE, or DIGITSERVE_SIGNING_KEY.
+version's card if there is a key: --signing-key FILE, or DIGITSERVE_SIGNING_KEY. Like the service it
+takes DIGITSERVE_MODELS and DIGITSERVE_MODEL, and with DIGITSERVE_TRUSTED_KEYS makes only a version
+current that is signed with one of them.
 
 Exit codes: 0 published and current, 1 refused (nothing was published, unless it says so), 2 the
 command was not understood.
@@ -10,14 +12,14 @@ command was not understood.
 
 import os
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contract.errors import StoreError
+from contract import report
+from contract.access import keys_of, open_store
+from contract.errors import NotConfirmed, StoreError
 from contract.store import Store
-from contract.tables import microseconds, percent, size, table
-from contract.version import Version
 from export.artifacts import ARTIFACTS, OPSET, OPSETS, BadGraph
 from export.export import NotActivated, export, say
 from export.proof import ProofFailed
@@ -33,7 +35,7 @@ def main(words: list[str] | None = None) -> int:
         run = Run(arguments.run) if arguments.run else Run.latest(arguments.runs)
         version = export(
             run,
-            Store(arguments.models, arguments.name),
+            _store(arguments),
             artifacts=arguments.artifacts,
             opset=arguments.opset,
             sign=_signer(arguments.signing_key),
@@ -42,36 +44,25 @@ def main(words: list[str] | None = None) -> int:
     except (BadRun, BadGraph, ProofFailed, StoreError, OSError) as error:
         print(f"export: {error}. Nothing was published.", file=sys.stderr)
         return 1
-    except NotActivated as error:
+    except (NotActivated, NotConfirmed) as error:
         print(f"export: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("export: stopped, nothing was published", file=sys.stderr)
         return 130
-    _report(version)
+    say(report.artifacts(version.card))
     now = ", which is now the current version" if arguments.activate else ", not made current"
     say(f"Published {version.folder}{now}")
     return 0
 
 
-def _report(version: Version) -> None:
-    card = version.card
-    head = ["", "size", "right", "other answers", "largest difference", "1 a call", "64 a call"]
-    rows = [
-        [
-            name,
-            size(card.files[name].size),
-            percent(parity.accuracy),
-            f"{parity.different_answers}",
-            f"{parity.largest_difference:.1e}",
-            microseconds(parity.seconds_1),
-            microseconds(parity.seconds_64),
-        ]
-        for name, parity in card.parity.items()
-    ]
-    say(table(head, rows))
-    for name, reason in card.left_out.items():
-        say(f"{name} is left out: {reason}")
+def _store(arguments: Namespace) -> Store:
+    keys = os.environ.get("DIGITSERVE_TRUSTED_KEYS")
+    try:
+        trusted = () if keys is None else keys_of(keys)
+    except ValueError as error:
+        raise StoreError(f"DIGITSERVE_TRUSTED_KEYS: {error}") from error
+    return open_store(arguments.models, arguments.name, trusted)
 
 
 def _signer(key: Path | None) -> "Sign | None":
@@ -97,8 +88,10 @@ def _parser() -> ArgumentParser:
     key = os.environ.get("DIGITSERVE_SIGNING_KEY")
     parser.add_argument("--run", type=Path, metavar="DIR", help="default: the one in runs/latest")
     parser.add_argument("--runs", type=Path, metavar="DIR", default=Path("runs"))
-    parser.add_argument("--models", type=Path, metavar="DIR", default=Path("models"))
-    parser.add_argument("--name", default="digits", help="of the model; default: digits")
+    models = Path(os.environ.get("DIGITSERVE_MODELS", "models"))
+    name = os.environ.get("DIGITSERVE_MODEL", "digits")
+    parser.add_argument("--models", type=Path, metavar="DIR", default=models)
+    parser.add_argument("--name", default=name, help=f"of the model; default: {name}")
     parser.add_argument(
         "--artifacts",
         type=_artifacts,
@@ -118,7 +111,7 @@ def _parser() -> ArgumentParser:
         "--signing-key",
         type=Path,
         metavar="FILE",
-        default=Path(key) if key else None,
+        default=None if key is None else Path(key),
         help="private key that signs the card; python -m contract keygen makes one",
     )
     parser.add_argument(

@@ -50,7 +50,7 @@ class Source:
     """What artifacts are made from."""
 
     graph: Graph
-    calibration: Pixels  # (n, 28, 28), pictures the weights learned from
+    calibration: Callable[[], Pixels]  # (n, 28, 28), pictures the weights learned from
     opset: int
 
 
@@ -72,7 +72,7 @@ def write_fp16(source: Source, path: Path) -> None:
 
 def write_int8(source: Source, path: Path) -> None:
     """Made from model.onnx, which must lie beside it."""
-    quantise(path.with_name(ONNX), path, source.calibration)
+    quantise(path.with_name(ONNX), path, source.calibration())
     check_onnx(path)
 
 

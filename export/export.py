@@ -19,7 +19,7 @@ from contract.version import Version
 from export import proof, runners
 from export.artifacts import ARTIFACTS, OPSET, Source
 from export.graph import Graph
-from export.offending import save_offending
+from export.offending import discard_offending, save_offending
 from export.proof import Answers, LosesTooMuch, ProofFailed
 from export.runners import Pixels
 from export.samples import write_golden, write_samples
@@ -46,14 +46,14 @@ def export(
     """Publish `run` as the next version of `store`, if its artifacts are proven equal to it.
 
     `artifacts` are keys of ARTIFACTS, in their order. Raises ProofFailed, BadRun, BadGraph, a
-    StoreError or an OSError with nothing published, or NotActivated.
+    StoreError or an OSError with nothing published, NotActivated, or NotConfirmed.
     """
     checkpoint = run.checkpoint()
     pixels, labels = run.test_set()
     graph = Graph(checkpoint.build(), checkpoint.temperature)
     with store.draft() as draft, _one_thread():
         reference = _reference(run, checkpoint, graph, pixels, labels)
-        source = Source(graph, run.calibration(), opset)
+        source = Source(graph, run.calibration, opset)
         write_golden(draft, pixels, labels, reference)
         parity: dict[str, Parity] = {}
         left_out = {
@@ -80,11 +80,13 @@ def export(
         write_samples(draft, pixels, labels, checkpoint.labels)
         card = _card(run, checkpoint, graph, store.folder.name, opset, parity, left_out)
         version = store.publish(draft, card, sign)
+    discard_offending(run.folder)  # of an earlier try
     if activate:
         try:
             store.activate(version.number)
-        except (OSError, StoreError) as error:
-            raise NotActivated(f"{version.folder} is published but not current: {error}") from error
+        except (OSError, StoreError, KeyboardInterrupt) as error:
+            why = str(error) or "stopped"
+            raise NotActivated(f"{version.folder} is published but not current: {why}") from error
     return version
 
 

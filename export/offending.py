@@ -28,8 +28,8 @@ def save_offending(
     labels: NDArray[np.uint8],
 ) -> Path:
     """Write them into `run`, in place of what an earlier failure left; returns the folder."""
+    discard_offending(run)
     folder = run / FOLDER
-    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     pictures = []
     for index in failure.offending[:MOST].tolist():
@@ -48,6 +48,10 @@ def save_offending(
     }
     (folder / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     return folder
+
+
+def discard_offending(run: Path) -> None:
+    shutil.rmtree(run / FOLDER, ignore_errors=True)
 
 
 def _facts(failure: ProofFailed, reference: Answers, index: int, label: int) -> dict[str, Any]:

@@ -67,6 +67,8 @@ def prove(
     Without `may_lose` every answer must be the same and every logit within TOLERANCE, else
     ProofFailed. With it, LosesTooMuch if the accuracy is lower by more than that.
     """
+    if may_lose is not None and not np.isfinite(answers.logits).all():
+        raise LosesTooMuch("some of its logits are no finite numbers")
     _check_probabilities(name, answers)
     difference = np.abs(answers.logits - reference.logits)  # (n, classes)
     different = np.flatnonzero(answers.digits != reference.digits)

@@ -46,7 +46,7 @@ def quantise(source: Path, path: Path, calibration: NDArray[np.uint8]) -> None:
 
     `calibration` is (n, 28, 28): pictures on which the ranges of all activations are measured.
     """
-    with TemporaryDirectory() as folder, _silent():
+    with TemporaryDirectory(dir=path.parent) as folder, _silent():
         prepared = Path(folder) / "prepared.onnx"
         # Its symbolic shape inference is for graphs with free inner shapes; here only n is free.
         quant_pre_process(source, prepared, skip_symbolic_shape=True)

@@ -55,14 +55,20 @@ def admin_routes(serving: Serving, settings: Settings) -> APIRouter:
         _check_name(name)
         if not re.fullmatch(NUMBER, version):
             raise Problem(404, f"{version!r} is no version's number", title="No such version")
-        return await _switched(serving.activate(int(version)))
+        try:
+            return await _switched(serving.activate(int(version)))
+        except NoVersion as error:
+            raise Problem(404, str(error), title="No such version") from error
 
     @router.post(
         "/rollback", summary="Serve the version that was current before", responses=_REFUSED
     )
     async def rollback(name: str) -> Switched:
         _check_name(name)
-        return await _switched(serving.rollback())
+        try:
+            return await _switched(serving.rollback())
+        except NoVersion as error:
+            raise Problem(409, str(error), title="Nothing to go back to") from error
 
     def _check_name(name: str) -> None:
         if name != settings.model:
@@ -73,11 +79,7 @@ def admin_routes(serving: Serving, settings: Settings) -> APIRouter:
     async def _switched(switching: Any) -> Switched:
         try:
             model = await switching
-        except NoVersion as error:
-            raise Problem(409, str(error), title="Nothing to go back to") from error
         except GateFailed as failure:
-            if isinstance(failure.reason, NoVersion):
-                raise Problem(404, str(failure), title="No such version") from failure
             raise Problem(409, str(failure), title=f"Failed: {failure.gate}") from failure
         except NotRecorded as error:
             detail = f"it passed every check, but the store cannot be written: {error}"

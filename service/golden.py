@@ -13,13 +13,14 @@ import io
 import zipfile
 
 import numpy as np
+from numpy.typing import NDArray
 
-from contract.card import GOLDEN
+from contract.card import GOLDEN, SIDE
 from contract.errors import BrokenVersion
 from contract.version import CARD, Version
-from service.engine import Engine
+from service.engine import Engine, Pixels, Rows
 
-FLOOR = 1e-3  # difference between two logits
+FLOOR = 1e-3  # difference between two logits, or two probabilities
 
 
 class WrongAnswers(Exception):
@@ -27,19 +28,47 @@ class WrongAnswers(Exception):
 
 
 def check_golden(version: Version, engine: Engine) -> None:
-    """WrongAnswers unless `engine` answers the version's golden pictures as PyTorch did."""
-    try:
-        with np.load(io.BytesIO(version.read(GOLDEN)), allow_pickle=False) as arrays:
-            pixels, expected = arrays["pixels"], arrays["logits"]
-    except (KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise BrokenVersion(f"{version.folder / GOLDEN} holds no golden set: {error}") from error
+    """WrongAnswers unless `engine` answers the version's golden pictures as PyTorch did.
+
+    BrokenVersion where there is no golden set, or no proof of what the engine runs.
+    """
+    pixels, expected = _golden(version)
     if engine.artifact not in version.card.parity:
         raise BrokenVersion(f"{version.folder / CARD} has no proof of {engine.artifact}")
     allowed = max(FLOOR, 2 * version.card.parity[engine.artifact].largest_difference)
-    off = np.abs(engine(pixels).logits - expected).max(1)  # (n,)
+    answers = engine(pixels)
+    _compare("logit", answers.logits, expected, allowed, engine)
+    # Whatever its logits are worth, the probabilities must be theirs.
+    _compare("probability", answers.probabilities, _softmax(answers.logits), FLOOR, engine)
+
+
+def _compare(what: str, found: Rows, expected: Rows, allowed: float, engine: Engine) -> None:
+    off = np.abs(found - expected).max(1)  # (n,)
     if not off.max() <= allowed:  # NaN is not
         raise WrongAnswers(
             f"{engine.artifact} on {engine.provider} answers {int((~(off <= allowed)).sum())} of "
-            f"{len(off)} golden pictures wrongly: a logit is off by {off.max():.3g}, "
+            f"{len(off)} golden pictures wrongly: a {what} is off by {off.max():.3g}, "
             f"{allowed:.3g} is allowed"
         )
+
+
+def _golden(version: Version) -> tuple[Pixels, Rows]:
+    """Pictures (n, 28, 28) and their logits (n, labels)."""
+    path = version.folder / GOLDEN
+    try:
+        with np.load(io.BytesIO(version.read(GOLDEN)), allow_pickle=False) as arrays:
+            pixels, logits = arrays["pixels"], arrays["logits"]
+    except (KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise BrokenVersion(f"{path} holds no golden set: {error}") from error
+    wanted = (len(pixels), SIDE, SIDE), (len(pixels), len(version.card.labels))
+    if (pixels.shape, logits.shape) != wanted or pixels.dtype != np.uint8 or not len(pixels):
+        raise BrokenVersion(
+            f"{path} holds no golden set: {pixels.dtype} {pixels.shape}, logits {logits.shape}"
+        )
+    return pixels, logits
+
+
+def _softmax(logits: Rows) -> NDArray[np.float32]:
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    softmax: NDArray[np.float32] = powers / powers.sum(1, keepdims=True)
+    return softmax

@@ -4,6 +4,8 @@ Prefix `digitserve_`, base units, classic histograms. A `Metrics` has a registry
 two services in one process (tests) do not add up.
 """
 
+from typing import Literal, get_args
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -27,7 +29,8 @@ SECONDS = (
 )  # fmt: skip
 PICTURES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 # How an attempt to serve another version ends: it serves, or the gate that it did not pass.
-SWAPS = ("swapped", "failed_verify", "failed_load", "failed_golden", "failed_record")
+SwapResult = Literal["swapped", "failed_verify", "failed_load", "failed_golden", "failed_record"]
+SWAPS: tuple[SwapResult, ...] = get_args(SwapResult)
 CONFIDENCE = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
 
 

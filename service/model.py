@@ -6,6 +6,8 @@ Each arrow is a gate. What does not pass one never answers a request.
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,7 +15,7 @@ from contract.card import ModelCard
 from contract.errors import StoreError
 from contract.store import Store
 from contract.version import Version
-from service.engine import Engine, EngineRefused
+from service.engine import Engine
 from service.golden import WrongAnswers, check_golden
 from service.life import CannotStart
 from service.settings import Settings
@@ -25,9 +27,9 @@ class GateFailed(CannotStart):
     """A version may not serve; the message says why, `gate` which check it was."""
 
     def __init__(self, gate: Gate, reason: Exception) -> None:
-        super().__init__(str(reason))
+        ours = isinstance(reason, StoreError | CannotStart | WrongAnswers | OSError)
+        super().__init__(str(reason) if ours else f"{type(reason).__name__}: {reason}")
         self.gate = gate
-        self.reason = reason
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,22 +55,24 @@ class Model:
 def load(store: Store, number: int | None, settings: Settings) -> Model:
     """The version with that number, the current one for None, once it has passed every gate."""
     began = time.perf_counter()
-    try:
+    with _gate("verify"):
         version = store.open(number)
-    except (StoreError, OSError) as error:
-        raise GateFailed("verify", error) from error
-    try:
+    with _gate("load"):
         engine = Engine(version, provider=settings.provider, threads=settings.threads)
         engine.warm_up(settings.max_batch)
-    except (StoreError, EngineRefused) as error:
-        raise GateFailed("load", error) from error
     check(version, engine)
     return Model(version, engine, time.perf_counter() - began)
 
 
 def check(version: Version, engine: Engine) -> None:
     """GateFailed unless the golden pictures are answered as they were."""
-    try:
+    with _gate("golden"):
         check_golden(version, engine)
-    except (StoreError, WrongAnswers) as error:
-        raise GateFailed("golden", error) from error
+
+
+@contextmanager
+def _gate(name: Gate) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # whatever a graph or a library does: this version may not serve
+        raise GateFailed(name, error) from error

@@ -16,20 +16,23 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, TypeVar
+from typing import TypeVar
 
-from contract.errors import StoreError
+from contract.errors import NotConfirmed, NoVersion, StoreError
 from contract.store import Store
 from service.memory import free_memory
-from service.metrics import SWAPS, Metrics
-from service.model import GateFailed, Model, check, load
+from service.metrics import SWAPS, Metrics, SwapResult
+from service.model import Gate, GateFailed, Model, check, load
 from service.settings import Settings
 
+FAILED: dict[Gate, SwapResult] = {
+    "verify": "failed_verify",
+    "load": "failed_load",
+    "golden": "failed_golden",
+}
 LONGEST_PAUSE = 60.0  # seconds between two tries of a version that fails
-Result = Literal["swapped", "failed_verify", "failed_load", "failed_golden", "failed_record"]
 T = TypeVar("T")
 
 log = logging.getLogger("service")
@@ -44,10 +47,34 @@ class Swap:
     """The last attempt to serve another version."""
 
     version: int | None  # None: which one could not be read
-    result: Result
+    result: SwapResult
     reason: str | None  # None: it serves
     at: datetime
     seconds: float
+
+
+class Retry:
+    """When to try again what fails: after twice as long each time, at once what is another."""
+
+    def __init__(self, pause: float) -> None:
+        self._first_pause = pause  # seconds
+        self._number: int | None = None  # what failed last
+        self._pause = 0.0  # seconds; 0: nothing failed
+        self._at = 0.0  # on time.monotonic
+
+    def due(self, number: int | None) -> bool:
+        """Whether to try the version now; None is that nobody knows which is current."""
+        return not self._pause or number != self._number or time.monotonic() >= self._at
+
+    def failed(self, number: int | None) -> None:
+        if number != self._number:
+            self.forget()
+        self._number = number
+        self._pause = min(LONGEST_PAUSE, 2 * (self._pause or self._first_pause))
+        self._at = time.monotonic() + self._pause
+
+    def forget(self) -> None:
+        self._number, self._pause, self._at = None, 0.0, 0.0
 
 
 class Serving:
@@ -60,8 +87,7 @@ class Serving:
         self._metrics = metrics
         self._one_at_a_time = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="loader")
-        self._failures = 0  # in a row, of what `current` names
-        self._try_again_at = 0.0  # on time.monotonic
+        self._retry = Retry(settings.watch_seconds)
         for result in SWAPS:
             metrics.model_swaps.labels(result)
         self._announce()
@@ -69,15 +95,22 @@ class Serving:
     async def activate(self, number: int) -> Model:
         """Serve a version and make it current in the store, if it passes every gate.
 
-        Raises GateFailed or NotRecorded; then the model that served goes on.
+        Raises NoVersion, GateFailed or NotRecorded; then the model that served goes on.
         """
         async with self._one_at_a_time:
+            await self._aside(lambda: self._store.find(number))
             return await self._take(number, lambda: self._store.activate(number))
 
     async def rollback(self) -> Model:
         """The same with the version that was current before; NoVersion if none was."""
         async with self._one_at_a_time:
-            number = await self._aside(self._store.previous)
+            try:
+                number = await self._aside(self._store.previous)
+            except NoVersion:
+                raise
+            except (StoreError, OSError) as error:
+                self._failed(None, "failed_record", error, 0.0)
+                raise NotRecorded(str(error)) from error
             return await self._take(number, lambda: self._store.activate(number, "rollback"))
 
     async def follow(self) -> None:
@@ -93,21 +126,21 @@ class Serving:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _look(self) -> None:
-        await self._aside(self._let_go_if_memory_is_short)
         async with self._one_at_a_time:
+            await self._aside(self._let_go_if_memory_is_short)
+            number = None
             try:
                 number = await self._aside(self._store.current)
+                if number == self.model.number:
+                    self._retry.forget()
+                elif self._retry.due(number):
+                    await self._take(number, None)
+            except GateFailed:  # told already
+                self._retry.failed(number)
             except (StoreError, OSError) as error:
-                self._failed(None, "failed_verify", error, 0.0)
-                return
-            if number == self.model.number:
-                self._failures = 0
-                return
-            same = self.last_swap is not None and self.last_swap.version == number
-            if same and self._failures and time.monotonic() < self._try_again_at:
-                return
-            with suppress(GateFailed):  # told already
-                await self._take(number, None)
+                if self._retry.due(None):
+                    self._failed(None, "failed_verify", error, 0.0)
+                    self._retry.failed(None)
 
     async def _take(self, number: int, record: Callable[[], object] | None) -> Model:
         """Load, prove, record, swap; with the lock held."""
@@ -118,12 +151,14 @@ class Serving:
                 await self._aside(record)
         except GateFailed as failure:
             seconds = time.perf_counter() - began
-            self._failed(number, f"failed_{failure.gate}", failure, seconds)  # type: ignore[arg-type]
+            self._failed(number, FAILED[failure.gate], failure, seconds)
             raise
+        except NotConfirmed as error:  # it is done, and seen by everybody
+            log.warning("%s", error)
         except (StoreError, OSError) as error:
             self._failed(number, "failed_record", error, time.perf_counter() - began)
             raise NotRecorded(str(error)) from error
-        self._failures = 0
+        self._retry.forget()
         if model is not self.model:
             gone = [self.previous]
             self.previous, self.model = self.model, model
@@ -133,15 +168,22 @@ class Serving:
         return model
 
     def _loaded(self, number: int) -> Model:
-        """The model of a version: one that is warm already, or a new one."""
+        """The model of a version: one that is loaded already, or a new one."""
+        warm = self._warm(number)
+        if warm is not None:
+            return warm
+        self._let_go_if_memory_is_short()
+        return load(self._store, number, self._settings)
+
+    def _warm(self, number: int) -> Model | None:
+        """The model that serves or the one before, if that is the version asked for."""
         if self.model.number == number and self._unchanged(self.model):
             return self.model
         previous = self.previous
         if previous is not None and previous.number == number and self._unchanged(previous):
             check(previous.version, previous.engine)
             return previous
-        self._let_go_if_memory_is_short()
-        return load(self._store, number, self._settings)
+        return None
 
     def _unchanged(self, model: Model) -> bool:
         """Whether the version is still the one that was loaded: numbers may be used again."""
@@ -179,15 +221,13 @@ class Serving:
         log.info("version %d serves in place of %d (%.2f s)", self.model.number, before, seconds)
 
     def _failed(
-        self, number: int | None, result: Result, reason: Exception, seconds: float
+        self, number: int | None, result: SwapResult, reason: Exception, seconds: float
     ) -> None:
-        told = str(reason).replace(f"{self._store.folder}/", "")  # paths are for the log
-        known = self.last_swap and (self.last_swap.version, self.last_swap.reason)
-        self._failures = self._failures + 1 if known == (number, told) else 1
-        pause = min(LONGEST_PAUSE, self._settings.watch_seconds * 2**self._failures)
-        self._try_again_at = time.monotonic() + pause
+        folder, name = str(self._store.folder), self._store.folder.name
+        told = str(reason).replace(f"{folder}/", "").replace(folder, name)  # paths are for the log
+        last = self.last_swap
         self._note(Swap(number, result, told, _now(), seconds))
-        if self._failures == 1:  # the same again is only counted
+        if last is None or (last.version, last.reason) != (number, told):  # again: only counted
             log.error(
                 "version %s does not serve, %d goes on (%s): %s",
                 number or "?",

@@ -4,6 +4,7 @@ A value outside its bounds is refused by name before the port opens. Times are s
 """
 
 import os
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from contract.access import keys_of
 from contract.cores import available_cores
 from contract.store import NAME
 from service.life import CannotStart
@@ -85,9 +87,14 @@ class Settings(BaseSettings):
     @field_validator("trusted_keys", mode="before")
     @classmethod
     def _between_commas(cls, text: object) -> object:
-        if not isinstance(text, str):
-            return text
-        return tuple(key.strip() for key in text.split(",") if key.strip())
+        return keys_of(text) if isinstance(text, str) else text
+
+    @field_validator("admin_token")
+    @classmethod
+    def _fits_a_header(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and not re.fullmatch(r"[!-~]+", token.get_secret_value()):
+            raise ValueError("only printable ASCII without blanks can be sent in a header")
+        return token
 
     @model_validator(mode="after")
     def _waiting_leaves_time_to_answer(self) -> Self:

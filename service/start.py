@@ -4,8 +4,8 @@ import logging
 import shlex
 import sys
 
+from contract.access import open_store
 from contract.card import SAMPLE
-from contract.store import Store
 from service.app import create_app
 from service.life import Life
 from service.metrics import Metrics
@@ -22,7 +22,7 @@ def serve(settings: Settings) -> None:
 
     Raises a StoreError or CannotStart before the port opens.
     """
-    store = _store(settings)
+    store = open_store(settings.models, settings.model, settings.trusted_keys)
     metrics, life = Metrics(), Life()
     model = load(store, None, settings)
     _introduce(model, settings)
@@ -35,14 +35,6 @@ def serve(settings: Settings) -> None:
 
     app = create_app(Serving(store, model, settings, metrics), settings, metrics, life)
     Server(app, settings, life, announce).serve_until_stopped()
-
-
-def _store(settings: Settings) -> Store:
-    if not settings.trusted_keys:
-        return Store(settings.models, settings.model)
-    from contract import signature  # loads `cryptography`, which nobody else needs
-
-    return Store(settings.models, settings.model, signature.trust(settings.trusted_keys))
 
 
 def _introduce(model: Model, settings: Settings) -> None:

@@ -39,7 +39,7 @@ from export.runners import onnx_runtime
 from tests.service.running import Service
 from training.run import CHECKPOINT, Run
 
-TOKEN = "only for this test of switching"
+TOKEN = "only-for-this-test-of-switching"
 FIRST = "3"  # the version that is current before the first switch
 PICTURES = 200
 LONGER = 0.1  # seconds that a request may wait more because of a switch

@@ -130,6 +130,8 @@ def test_diff_compares_accuracy_and_tells_which_fields_differ(
     assert "recipe.epochs" not in differing["differing"]
     points = (0.95 - version.card.evaluation.accuracy) * 100
     assert f"{points:+.2f} points" in contract("diff 1 2")
+    before, after = differing["differing"]["evaluation.accuracy"]
+    assert (before, after) == (version.card.evaluation.accuracy, 0.95)
     assert contract.json("diff 1 1")["differing"] == {}
 
 
@@ -176,6 +178,14 @@ def test_trusted_keys_hold_for_the_command_too(
     assert "is not signed" in contract("activate 1", code=1)
     found = contract.json("verify 1", code=1)
     assert "is not signed" in found["files"]["card.json.sig"]
+
+
+@pytest.mark.parametrize("keys", ["", " , "])
+def test_trusted_keys_that_hold_none_do_not_switch_checking_off(
+    contract: Command, keys: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIGITSERVE_TRUSTED_KEYS", keys)
+    assert "DIGITSERVE_TRUSTED_KEYS: it is set and holds no key" in contract("activate 1", code=1)
 
 
 def test_schema_is_the_json_schema_that_cards_fulfil(capsys: pytest.CaptureFixture[str]) -> None:

@@ -341,6 +341,20 @@ def test_pruning_keeps_the_newest_the_current_and_the_one_before(
     assert three.rollback().after == 2
 
 
+def test_what_lay_between_two_times_of_being_current_may_be_pruned(three: Store) -> None:
+    three.rollback()
+    three.activate(1)  # the way back is now 1, 2; 2 goes
+    shutil.rmtree(three.folder / "2")
+    with pytest.raises(NoVersion, match="no version that was current before"):
+        three.rollback()
+    assert three.prune(1) == []
+
+
+def test_pruning_what_is_not_there_removes_nothing(store: Store) -> None:
+    assert store.prune(1) == store.prune(1, dry=True) == []
+    assert not store.folder.exists()
+
+
 def test_a_pruned_number_is_not_used_again(three: Store, card: ModelCard) -> None:
     three.rollback()
     three.rollback()

@@ -31,7 +31,7 @@ def graph(run: Run) -> Graph:
 def written(run: Run, graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with every artifact of `run`, whatever its proof would say."""
     folder = tmp_path_factory.mktemp("artifacts")
-    source = Source(graph, run.calibration(), opset=18)
+    source = Source(graph, run.calibration, opset=18)
     for artifact in ARTIFACTS.values():
         artifact.write(source, folder / artifact.file)
     return folder
@@ -87,10 +87,19 @@ def test_the_default_network_is_a_small_file(written: Path) -> None:
 
 
 @pytest.mark.parametrize("opset", [OPSETS[0], OPSETS[-1]])
-def test_the_operator_set_is_the_one_asked_for(opset: int, graph: Graph, tmp_path: Path) -> None:
-    path = tmp_path / "model.onnx"
-    ARTIFACTS["onnx"].write(Source(graph, np.zeros((1, 28, 28), np.uint8), opset), path)
-    assert onnx.load(path).opset_import[0].version == opset
+def test_the_operator_set_is_the_one_asked_for_and_answers_alike(
+    opset: int, graph: Graph, run: Run, tmp_path: Path
+) -> None:
+    source, (pixels, labels) = Source(graph, run.calibration, opset), run.test_set()
+    reference = proof.answers_of(runners.pytorch(graph), pixels)
+    for name in ("onnx", "fp16", "int8"):
+        artifact = ARTIFACTS[name]
+        path = tmp_path / artifact.file
+        artifact.write(source, path)
+        versions = {each.domain: each.version for each in onnx.load(path).opset_import}
+        assert versions[""] == opset
+        answers = proof.answers_of(artifact.load(path), pixels)
+        proof.prove(name, answers, reference, labels, may_lose=artifact.may_lose and 0.02)
 
 
 def test_temperature_divides_the_logits_of_the_graph(run: Run, graph: Graph) -> None:
@@ -107,7 +116,7 @@ def test_every_network_leaves_artifacts_that_answer_as_it_does(name: str, tmp_pa
     torch.manual_seed(0)
     graph = Graph(build(name, classes=26, dropout1=0.2, dropout2=0.3), temperature=0.7)
     pixels = np.random.default_rng(0).integers(0, 256, (30, 28, 28), np.uint8)
-    source = Source(graph, pixels, opset=18)
+    source = Source(graph, lambda: pixels, opset=18)
     reference = proof.answers_of(runners.pytorch(graph), pixels)
     for artifact in ARTIFACTS.values():
         path = tmp_path / artifact.file

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from export.__main__ import main
 from export.artifacts import ARTIFACTS, Source
 from export.export import export
 from export.graph import Graph
+from tests.service.running import ROOT
 from training.model import build
 from training.run import BadRun, Run
 
@@ -112,6 +115,9 @@ def test_a_failed_proof_publishes_nothing_and_saves_the_pictures_it_failed_on(
     assert len(pictures) == min(100, report["offending"])
     for each in report["pictures"]:
         assert each["pytorch"]["answer"] != each["artifact"]["answer"]
+    monkeypatch.undo()
+    assert main(words) == 0
+    assert not (own / "failed_proof").exists()
 
 
 def test_an_artifact_that_loses_too_much_is_left_out_with_the_reason(
@@ -137,6 +143,30 @@ def test_a_key_signs_what_is_published(run: Run, tmp_path: Path) -> None:
     words = ["--run", str(run.folder), "--models", str(tmp_path), "--artifacts", "onnx"]
     assert main([*words, "--signing-key", str(tmp_path / "key.pem")]) == 0
     assert Store(tmp_path, "digits", signature.trust([public])).open().number == 1
+
+
+def test_where_keys_are_trusted_an_unsigned_version_is_not_made_current(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIGITSERVE_TRUSTED_KEYS", signature.generate(tmp_path / "key.pem"))
+    monkeypatch.setenv("DIGITSERVE_MODELS", str(tmp_path))
+    assert main(["--run", str(run.folder), "--artifacts", "onnx"]) == 1
+    assert "is published but not current: " in capsys.readouterr().err
+    assert main(["--run", str(run.folder), "--artifacts", "onnx",
+                 "--signing-key", str(tmp_path / "key.pem")]) == 0  # fmt: skip
+    assert Store(tmp_path, "digits").current() == 2
+
+
+def test_two_exports_at_once_are_two_versions(run: Run, tmp_path: Path) -> None:
+    words = ["--run", str(run.folder), "--models", str(tmp_path), "--artifacts", "onnx"]
+    command = [sys.executable, "-m", "export", *words]
+    exports = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE) for _ in range(2)]
+    said = [each.communicate()[1] for each in exports]
+    assert [each.returncode for each in exports] == [0, 0], said
+    store = Store(tmp_path, "digits")
+    assert store.versions() == [1, 2]
+    assert store.open().number in (1, 2)
+    assert [path.name for path in store.folder.glob(".draft-*")] == []
 
 
 def test_a_key_that_is_not_there_publishes_nothing(
@@ -186,7 +216,7 @@ def test_without_a_run_the_command_says_what_to_do(
 
 
 @pytest.mark.parametrize("name", ["test_set.npz", "calibration.npz"])
-@pytest.mark.parametrize("content", [None, b"", b"PK nothing", b"text"])
+@pytest.mark.parametrize("content", [None, b"PK nothing"])
 def test_damaged_pictures_are_named(
     run: Run, tmp_path: Path, name: str, content: bytes | None
 ) -> None:
@@ -196,6 +226,8 @@ def test_damaged_pictures_are_named(
         (tmp_path / "run" / name).write_bytes(content)
     with pytest.raises(BadRun, match=rf"{name} is missing or damaged"):
         export(Run(tmp_path / "run"), Store(tmp_path / "models", "digits"))
+    if name == "calibration.npz":  # only integers need it
+        export(Run(tmp_path / "run"), Store(tmp_path / "models", "digits"), artifacts=FEW)
 
 
 def test_the_speed_of_a_version_is_told_for_each_artifact_and_batch_size(

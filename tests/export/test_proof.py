@@ -78,3 +78,9 @@ def test_less_than_float32_that_loses_more_says_how_much() -> None:
 def test_being_right_more_often_is_no_loss() -> None:
     better, worse, labels = one_wrong_of(10)
     assert prove("model.x", worse, better, labels, may_lose=0)["accuracy"] == 1
+
+
+def test_less_than_float32_that_overflows_loses_too_much() -> None:
+    overflowed = np.where(LOGITS == 3, np.inf, LOGITS).astype(np.float32)
+    with pytest.raises(LosesTooMuch, match="no finite numbers"):
+        prove("model.x", answers(overflowed), answers(LOGITS), LABELS, may_lose=1)
