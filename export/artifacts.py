@@ -50,7 +50,7 @@ class Source:
     """What artifacts are made from."""
 
     graph: Graph
-    calibration: Callable[[], Pixels]  # (n, 28, 28), pictures the weights learned from
+    calibration: Pixels | None  # (n, 28, 28), pictures the weights learned from; for int8 alone
     opset: int
 
 
@@ -72,7 +72,8 @@ def write_fp16(source: Source, path: Path) -> None:
 
 def write_int8(source: Source, path: Path) -> None:
     """Made from model.onnx, which must lie beside it."""
-    quantise(path.with_name(ONNX), path, source.calibration())
+    assert source.calibration is not None, "who asks for int8 brings them"
+    quantise(path.with_name(ONNX), path, source.calibration)
     check_onnx(path)
 
 

@@ -50,10 +50,11 @@ def export(
     """
     checkpoint = run.checkpoint()
     pixels, labels = run.test_set()
+    calibration = run.calibration() if "int8" in artifacts else None
     graph = Graph(checkpoint.build(), checkpoint.temperature)
+    source = Source(graph, calibration, opset)
     with store.draft() as draft, _one_thread():
         reference = _reference(run, checkpoint, graph, pixels, labels)
-        source = Source(graph, run.calibration, opset)
         write_golden(draft, pixels, labels, reference)
         parity: dict[str, Parity] = {}
         left_out = {
