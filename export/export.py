@@ -85,9 +85,11 @@ def export(
     if activate:
         try:
             store.activate(version.number)
-        except (OSError, StoreError, KeyboardInterrupt) as error:
-            why = str(error) or "stopped"
-            raise NotActivated(f"{version.folder} is published but not current: {why}") from error
+        except (OSError, StoreError) as error:
+            raise NotActivated(f"{version.folder} is published but not current: {error}") from error
+        except KeyboardInterrupt as error:
+            advice = "python -m contract list tells whether it is current"
+            raise NotActivated(f"stopped; {version.folder} is published, {advice}") from error
     return version
 
 

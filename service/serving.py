@@ -25,6 +25,7 @@ from contract.store import Store
 from service.memory import free_memory
 from service.metrics import SWAPS, Metrics, SwapResult
 from service.model import Gate, GateFailed, Model, check, load
+from service.retry import Retry
 from service.settings import Settings
 
 FAILED: dict[Gate, SwapResult] = {
@@ -32,7 +33,6 @@ FAILED: dict[Gate, SwapResult] = {
     "load": "failed_load",
     "golden": "failed_golden",
 }
-LONGEST_PAUSE = 60.0  # seconds between two tries of a version that fails
 T = TypeVar("T")
 
 log = logging.getLogger("service")
@@ -51,30 +51,6 @@ class Swap:
     reason: str | None  # None: it serves
     at: datetime
     seconds: float
-
-
-class Retry:
-    """When to try again what fails: after twice as long each time, at once what is another."""
-
-    def __init__(self, pause: float) -> None:
-        self._first_pause = pause  # seconds
-        self._number: int | None = None  # what failed last
-        self._pause = 0.0  # seconds; 0: nothing failed
-        self._at = 0.0  # on time.monotonic
-
-    def due(self, number: int | None) -> bool:
-        """Whether to try the version now; None is that nobody knows which is current."""
-        return not self._pause or number != self._number or time.monotonic() >= self._at
-
-    def failed(self, number: int | None) -> None:
-        if number != self._number:
-            self.forget()
-        self._number = number
-        self._pause = min(LONGEST_PAUSE, 2 * (self._pause or self._first_pause))
-        self._at = time.monotonic() + self._pause
-
-    def forget(self) -> None:
-        self._number, self._pause, self._at = None, 0.0, 0.0
 
 
 class Serving:
@@ -160,9 +136,9 @@ class Serving:
             raise NotRecorded(str(error)) from error
         self._retry.forget()
         if model is not self.model:
-            gone = [self.previous]
-            self.previous, self.model = self.model, model
-            self._swapped(time.perf_counter() - began)
+            before, gone = self.model, [self.previous]
+            self.previous, self.model = before, model
+            self._swapped(before.number, time.perf_counter() - began)
             # A session ends its threads when it goes: not on the event loop.
             self._thread.submit(gone.clear)
         return model
@@ -214,10 +190,9 @@ class Serving:
 
     # ---- saying so ----------------------------------------------------------------------------
 
-    def _swapped(self, seconds: float) -> None:
+    def _swapped(self, before: int, seconds: float) -> None:
         self._note(Swap(self.model.number, "swapped", None, _now(), seconds))
         self._announce()
-        before = self.previous.number if self.previous else 0
         log.info("version %d serves in place of %d (%.2f s)", self.model.number, before, seconds)
 
     def _failed(

@@ -3,12 +3,16 @@
 import ast
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+from contract.__main__ import main as contract_main
+from contract.version import Version
+from export.__main__ import main as export_main
 from service.settings import Settings
 from tests.service.running import Service
 from training.__main__ import main
@@ -104,3 +108,32 @@ def test_the_python_example_runs_as_it_is_told() -> None:
     pairs = (pair.split("=") for pair in arguments.split(", "))
     knobs: dict[str, Any] = {name: ast.literal_eval(value) for name, value in pairs}
     MNISTClassifier(**knobs)
+
+
+VERSIONS = (ROOT / "docs/versions.md").read_text()
+
+
+def help_of(command: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit):
+        command(["--help"])
+    return capsys.readouterr().out
+
+
+def test_every_command_that_looks_after_versions_is_told_and_exists(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told = set(re.findall(r"python -m contract ([a-z]+)", VERSIONS))
+    there = set(re.findall(r"^    ([a-z]+) ", help_of(contract_main, capsys), re.MULTILINE))
+    assert told == there
+
+
+def test_every_flag_of_export_is_told_and_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [line for line in VERSIONS.splitlines() if "-m export" in line]
+    told = set(re.findall(r"--[a-z-]+", " ".join(lines)))
+    there = set(re.findall(r"^  (--[a-z-]+)", help_of(export_main, capsys), re.MULTILINE))
+    assert told == there - {"--runs", "--models"}
+
+
+def test_every_file_of_a_version_is_told(version: Version) -> None:
+    told = set(re.findall(r"`([a-z0-9_.*]+\.[a-z0-9]+)`", VERSIONS))
+    assert {name for name in version.card.files if not name.endswith(".png")} <= told

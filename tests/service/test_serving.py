@@ -23,7 +23,8 @@ from contract.version import Version
 from service.memory import free_memory
 from service.metrics import Metrics
 from service.model import GateFailed, Model, load
-from service.serving import Retry, Serving
+from service.retry import Retry
+from service.serving import Serving
 from service.settings import Settings
 from tests import swap
 from tests.service.pictures import encoded, seven
