@@ -103,12 +103,8 @@ def _schema(_: Namespace) -> Answer:
 
 
 def _store(arguments: Namespace) -> Store:
-    keys = os.environ.get("DIGITSERVE_TRUSTED_KEYS")
-    try:
-        trusted = () if keys is None else keys_of(keys)
-    except ValueError as error:
-        raise StoreError(f"DIGITSERVE_TRUSTED_KEYS: {error}") from error
-    return open_store(arguments.models, arguments.name, trusted)
+    keys = keys_of(os.environ.get("DIGITSERVE_TRUSTED_KEYS"))
+    return open_store(arguments.models, arguments.name, keys)
 
 
 def _number(store: Store, version: int | None) -> int:

@@ -3,7 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from contract.errors import StoreError
 from contract.store import Store
+
+
+class NoKeys(StoreError, ValueError):
+    """Who is trusted is asked for, and nobody is named."""
 
 
 def open_store(models: Path, name: str, trusted_keys: Sequence[str] = ()) -> Store:
@@ -15,12 +20,16 @@ def open_store(models: Path, name: str, trusted_keys: Sequence[str] = ()) -> Sto
     return Store(models, name, signature.trust(trusted_keys))
 
 
-def keys_of(text: str) -> tuple[str, ...]:
-    """The keys in DIGITSERVE_TRUSTED_KEYS, which have commas between them.
+def keys_of(text: str | None) -> tuple[str, ...]:
+    """The keys in DIGITSERVE_TRUSTED_KEYS, with commas between them; none if it is not set.
 
-    ValueError if it is set and holds none: an empty secret must not switch checking off.
+    NoKeys if it is set and holds none: an empty secret must not switch checking off.
     """
+    if text is None:
+        return ()
     keys = tuple(key.strip() for key in text.split(",") if key.strip())
     if not keys:
-        raise ValueError("it is set and holds no key: unset it to take unsigned versions")
+        raise NoKeys(
+            "DIGITSERVE_TRUSTED_KEYS is set and holds no key: unset it to take unsigned versions"
+        )
     return keys

@@ -57,12 +57,8 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _store(arguments: Namespace) -> Store:
-    keys = os.environ.get("DIGITSERVE_TRUSTED_KEYS")
-    try:
-        trusted = () if keys is None else keys_of(keys)
-    except ValueError as error:
-        raise StoreError(f"DIGITSERVE_TRUSTED_KEYS: {error}") from error
-    return open_store(arguments.models, arguments.name, trusted)
+    keys = keys_of(os.environ.get("DIGITSERVE_TRUSTED_KEYS"))
+    return open_store(arguments.models, arguments.name, keys)
 
 
 def _signer(key: Path | None) -> "Sign | None":

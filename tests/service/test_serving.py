@@ -427,8 +427,8 @@ def test_where_keys_are_trusted_only_signed_versions_serve(
     ("keys", "complaint"),
     [
         ("not-a-key", "trusted key 1 (9 characters) is no public key"),
-        ("", "it is set and holds no key"),
-        (" , ", "it is set and holds no key"),
+        ("", "DIGITSERVE_TRUSTED_KEYS is set and holds no key"),
+        (" , ", "DIGITSERVE_TRUSTED_KEYS is set and holds no key"),
     ],
 )
 def test_keys_that_are_none_are_refused_at_start(store: Store, keys: str, complaint: str) -> None:
