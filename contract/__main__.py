@@ -8,6 +8,8 @@ command was not understood.
 
 import json
 import os
+import re
+import signal
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable
@@ -18,7 +20,7 @@ from contract.access import keys_of, open_store
 from contract.card import ModelCard
 from contract.errors import NotConfirmed, StoreError
 from contract.report import Answer
-from contract.store import Store
+from contract.store import NUMBER, Store
 
 
 def main(words: list[str] | None = None) -> int:
@@ -115,13 +117,13 @@ def _version(word: str) -> int | None:
     """A version's number, or None for the current one."""
     if word == "current":
         return None
-    if not word.isdecimal() or int(word) < 1:
+    if not re.fullmatch(NUMBER, word):
         raise ArgumentTypeError(f"{word!r} is no version: give its number, or current")
     return int(word)
 
 
 def _keep(word: str) -> int:
-    if not word.isdecimal() or int(word) < 1:
+    if not re.fullmatch(NUMBER, word):
         raise ArgumentTypeError(f"{word!r} must be a number of versions, at least 1")
     return int(word)
 
@@ -165,4 +167,5 @@ def _parser() -> ArgumentParser:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` has read enough: no traceback
     sys.exit(main())

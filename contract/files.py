@@ -60,6 +60,9 @@ def replace_together(contents: dict[Path, bytes]) -> None:
             aside = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
             write_through(aside, content)
             asides[path] = aside
+        for path in contents:
+            if path.is_dir():  # where a rename would fail, after those before it
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         for path, aside in asides.items():
             aside.replace(path)
     finally:

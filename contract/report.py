@@ -65,7 +65,13 @@ def showing(store: Store, number: int) -> Answer:
             _files(card),
         ]
     )
-    return {"version": number, "card": card.model_dump(mode="json")}, text
+    facts = {
+        "version": number,
+        "current": number == _current(store),
+        "signature": store.signature(number),
+        "card": card.model_dump(mode="json"),
+    }
+    return facts, text
 
 
 def verifying(store: Store, number: int) -> Answer:

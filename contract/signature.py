@@ -93,6 +93,6 @@ def _public(number: int, text: str) -> Ed25519PublicKey:
         return Ed25519PublicKey.from_public_bytes(base64.b64decode(text, validate=True))
     except ValueError:  # binascii.Error is one
         raise BadKey(
-            f"trusted key {number} ({len(text)} characters) is no public key: it must be the 44 "
-            "characters that python -m contract keygen prints"
+            f"key {number} of DIGITSERVE_TRUSTED_KEYS ({len(text)} characters) is none: it must be "
+            "the 44 characters that python -m contract keygen prints"
         ) from None

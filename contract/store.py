@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Literal
 
 from contract import history
 from contract.card import ModelCard
-from contract.errors import BadName, BrokenVersion, NoVersion, StoreError
+from contract.errors import BadName, BrokenVersion, NoVersion, StoreError, Untrusted
 from contract.files import (
     confirm,
     facts_of,
@@ -86,9 +86,9 @@ class Store:
         try:
             text = patiently(path.read_bytes).decode(errors="replace").strip()
         except FileNotFoundError as error:
-            raise NoVersion(
-                f"{self.folder} has no current version: export one (make export)"
-            ) from error
+            there = ", ".join(map(str, self.versions()))
+            advice = f"make one current, of {there}" if there else "export one (make export)"
+            raise NoVersion(f"{self.folder} has no current version: {advice}") from error
         except OSError as error:
             raise BrokenVersion(f"{path} cannot be read: {error}") from error
         if not re.fullmatch(NUMBER, text):
@@ -159,7 +159,7 @@ class Store:
         """The version that `rollback` would make current."""
         there = {*self.versions()}
         way = [number for number in history.way_back(self.history()) if number in there]
-        while way and way[-1] == self.current():  # what lay between was pruned
+        while way and way[-1] == self._last_known():  # what lay between was pruned
             way.pop()
         if not way:
             raise NoVersion(f"{self.folder} has no version that was current before this one")
@@ -178,6 +178,14 @@ class Store:
                 yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def check_signer(self, sign: "Sign | None") -> None:
+        """Untrusted if what `sign` signs, or nobody for None, could not be made current here."""
+        if self._trust:
+            try:
+                self._trust(b"", sign(b"") if sign else None)
+            except Untrusted as error:
+                raise Untrusted(f"a version for {self.folder} {error}") from error
 
     def publish(self, draft: Path, card: ModelCard, sign: "Sign | None" = None) -> Version:
         """Make a draft the next version. Readers see all of it or nothing of it."""
@@ -255,12 +263,10 @@ class Store:
 
     def _switch(self, number: int, action: Literal["activate", "rollback"]) -> Switch | None:
         """Write history and `current`; with the lock held."""
-        try:
-            before = self.current()
-        except (NoVersion, BrokenVersion):  # this mends it
-            before = None
-        if before == number:
-            return None
+        with suppress(NoVersion, BrokenVersion):  # if it cannot be read, this mends it
+            if self.current() == number:
+                return None
+        before = self._last_known()
         switch = Switch(at=history.now(), action=action, before=before, after=number)
         text = history.to_text([*self.history(), switch])
         # In this order: see `history` for what a kill between the two leaves.
@@ -280,9 +286,17 @@ class Store:
 
     def _needed(self) -> Iterator[int]:
         """The versions that are served or rolled back to."""
-        for number in (self.current, self.previous):
-            with suppress(NoVersion):
-                yield number()
+        if (served := self._last_known()) is not None:
+            yield served
+        with suppress(NoVersion):
+            yield self.previous()
+
+    def _last_known(self) -> int | None:
+        """The current version; where `current` was removed or spoilt, what the history says."""
+        with suppress(NoVersion, BrokenVersion):
+            return self.current()
+        switches = self.history()
+        return switches[-1].after if switches else None
 
     def _rests(self) -> Iterator[Path]:
         """What was pruned, and drafts whose writer was killed."""

@@ -73,6 +73,8 @@ def check_version(folder: Path, trust: "Trust | None") -> list[Finding]:
     """Every file in `folder` beside the card, with what is wrong with each."""
     card, content = _read(folder)
     findings = [Finding(name, _complaint(folder / name, card)) for name in card.files]
+    if card.name != folder.parent.name:
+        findings.append(Finding(CARD, f"{folder / CARD} is of a model named {card.name!r}"))
     there = {path.name for path in folder.iterdir()} - {CARD, SIGNATURE, *card.files}
     findings += [Finding(name, f"{folder / name} is not on the card") for name in sorted(there)]
     if trust:

@@ -7,7 +7,7 @@ takes DIGITSERVE_MODELS and DIGITSERVE_MODEL, and with DIGITSERVE_TRUSTED_KEYS m
 current that is signed with one of them.
 
 Exit codes: 0 published and current, 1 refused (nothing was published, unless it says so), 2 the
-command was not understood.
+command was not understood, 130 stopped with Ctrl-C.
 """
 
 import os

@@ -53,6 +53,8 @@ def export(
     calibration = run.calibration() if "int8" in artifacts else None
     graph = Graph(checkpoint.build(), checkpoint.temperature)
     source = Source(graph, calibration, opset)
+    if activate:
+        store.check_signer(sign)  # rather now than after the proof
     with store.draft() as draft, _one_thread():
         reference = _reference(run, checkpoint, graph, pixels, labels)
         write_golden(draft, pixels, labels, reference)

@@ -82,8 +82,7 @@ def admin_routes(serving: Serving, settings: Settings) -> APIRouter:
         except GateFailed as failure:
             raise Problem(409, str(failure), title=f"Failed: {failure.gate}") from failure
         except NotRecorded as error:
-            detail = f"it passed every check, but the store cannot be written: {error}"
-            raise Problem(409, detail, title="Not recorded") from error
+            raise Problem(409, f"{error}; nothing changed", title="Not recorded") from error
         previous = serving.previous
         return Switched(
             model=ServedModel(**model.named), previous=str(previous.number) if previous else None

@@ -24,7 +24,7 @@ from contract.errors import NotConfirmed, NoVersion, StoreError
 from contract.store import Store
 from service.memory import free_memory
 from service.metrics import SWAPS, Metrics, SwapResult
-from service.model import Gate, GateFailed, Model, check, load
+from service.model import Gate, GateFailed, Model, check, load, verify
 from service.retry import Retry
 from service.settings import Settings
 
@@ -152,21 +152,20 @@ class Serving:
         return load(self._store, number, self._settings)
 
     def _warm(self, number: int) -> Model | None:
-        """The model that serves or the one before, if that is the version asked for."""
-        if self.model.number == number and self._unchanged(self.model):
-            return self.model
+        """The model that serves or the one before, if that is the version asked for.
+
+        Its files are verified as any others': they may have changed since it was loaded.
+        """
         previous = self.previous
-        if previous is not None and previous.number == number and self._unchanged(previous):
-            check(previous.version, previous.engine)
+        if number not in (self.model.number, previous and previous.number):
+            return None
+        version = verify(self._store, number)
+        if version.card == self.model.card:
+            return self.model
+        if previous is not None and version.card == previous.card:
+            check(version, previous.engine)
             return previous
         return None
-
-    def _unchanged(self, model: Model) -> bool:
-        """Whether the version is still the one that was loaded: numbers may be used again."""
-        try:
-            return self._store.card(model.number) == model.card
-        except StoreError as error:
-            raise GateFailed("verify", error) from error
 
     def _let_go_if_memory_is_short(self) -> None:
         previous = self.previous

@@ -62,7 +62,7 @@ class Settings(BaseSettings):
         None,
         min_length=16,
         max_length=1024,
-        description="bearer token of the admin routes; unset: they are closed",
+        description="bearer token of the admin routes, 16 letters or more; unset: they are closed",
     )
     request_timeout: float = Field(
         5.0, gt=0, le=300, description="seconds from arrival to the answer, then 504"

@@ -221,6 +221,8 @@ class Run:
 
     def checkpoint(self) -> Checkpoint:
         path = self.folder / CHECKPOINT
+        if not self.folder.is_dir():
+            raise BadRun(f"{self.folder} is no run: name a folder of runs/, or train one")
         if not self.ended:
             advice = f"go on with --resume {self.folder}" if self.begun else "train again"
             raise BadRun(f"{path} is not there: the run did not end, {advice}")

@@ -82,7 +82,7 @@ def test_an_empty_store_is_listed_as_such(contract: Command, models: Path) -> No
 
 def test_show_tells_the_card(contract: Command, models: Path) -> None:
     shown = contract.json("show current")
-    assert shown["version"] == 2
+    assert (shown["version"], shown["current"], shown["signature"]) == (2, True, "")
     assert ModelCard.model_validate_json(json.dumps(shown["card"])) == (
         Store(models, "digits").card(2)
     )
@@ -102,6 +102,14 @@ def test_verify_hashes_every_file_and_fails_if_one_is_another(
     assert "not the file that its card describes" in found["files"]["model.onnx"]
     assert "not on the card" in found["files"]["stray"]
     assert "2 of 2 are not as they must be" in contract("verify 2", code=1)
+
+
+def test_verify_refuses_a_version_under_another_models_name(
+    contract: Command, models: Path
+) -> None:
+    shutil.copytree(models / "digits", models / "letters")
+    found = contract.json("verify 1 --name letters", code=1)
+    assert "is of a model named 'digits'" in found["files"]["card.json"]
 
 
 def test_activate_rollback_and_history_tell_from_which_to_which(contract: Command) -> None:

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import shutil
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from multiprocessing.synchronize import Barrier, Event
@@ -289,10 +290,30 @@ def test_the_history_does_not_grow_without_end(three: Store) -> None:
     assert switches(three)[-1] == ("activate", 3, 1)
 
 
-def test_activating_mends_a_damaged_current(three: Store) -> None:
-    (three.folder / "current").write_text("nonsense")
+@pytest.mark.parametrize("spoil", [lambda path: path.write_text("?"), lambda path: path.unlink()])
+def test_activating_mends_a_damaged_current_and_the_history_knows_what_it_was(
+    three: Store, spoil: Callable[[Path], object]
+) -> None:
+    spoil(three.folder / "current")
+    assert three.prune(1) == [1]  # 3 was current, and 2 before it
     three.activate(2)
     assert three.current() == 2
+    assert switches(three)[-1] == ("activate", 3, 2)
+
+
+def test_a_current_that_is_a_folder_is_no_switch(three: Store) -> None:
+    before = three.history()
+    (three.folder / "current").unlink()
+    (three.folder / "current").mkdir()
+    with pytest.raises(IsADirectoryError, match="current"):
+        three.activate(1)
+    assert three.history() == before
+
+
+def test_where_versions_are_but_none_is_current_it_is_told_which_there_are(three: Store) -> None:
+    (three.folder / "current").unlink()
+    with pytest.raises(NoVersion, match="make one current, of 1, 2, 3"):
+        three.open()
 
 
 def _switch_some(root: Path, numbers: list[int], together: Barrier) -> None:

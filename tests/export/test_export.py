@@ -140,16 +140,17 @@ def test_a_key_signs_what_is_published(run: Run, tmp_path: Path) -> None:
     assert Store(tmp_path, "digits", signature.trust([public])).open().number == 1
 
 
-def test_where_keys_are_trusted_an_unsigned_version_is_not_made_current(
+def test_where_keys_are_trusted_an_unsigned_version_is_refused_before_it_is_made(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DIGITSERVE_TRUSTED_KEYS", signature.generate(tmp_path / "key.pem"))
     monkeypatch.setenv("DIGITSERVE_MODELS", str(tmp_path))
     assert main(["--run", str(run.folder), "--artifacts", "onnx"]) == 1
-    assert "is published but not current: " in capsys.readouterr().err
+    assert "digits is not signed" in capsys.readouterr().err
+    assert Store(tmp_path, "digits").versions() == []
     assert main(["--run", str(run.folder), "--artifacts", "onnx",
                  "--signing-key", str(tmp_path / "key.pem")]) == 0  # fmt: skip
-    assert Store(tmp_path, "digits").current() == 2
+    assert Store(tmp_path, "digits").current() == 1
 
 
 def test_two_exports_at_once_are_two_versions_and_one_of_them_is_current(

@@ -143,6 +143,19 @@ def test_rolling_back_serves_the_version_before_without_loading_it_again(
     assert "no version that was current before" in refused.json()["detail"]
 
 
+def test_a_version_that_is_warm_is_verified_all_the_same(service: Service, store: Store) -> None:
+    admin(service, "digits/versions/2/activate")
+    (store.folder / "1/model.onnx").write_bytes(b"other")
+    response = admin(service, "digits/rollback")
+    assert response.status_code == 409
+    assert "1/model.onnx is not the file" in response.json()["detail"]
+    assert status(service)["last_swap"]["result"] == "failed_verify"
+    (store.folder / "current").write_text("1\n")
+    failures = 'model_swap_total{result="failed_verify"}'
+    wait_until(lambda: metric(service, failures) >= 2, service)
+    assert predicted(service)[0] == "2"
+
+
 def test_activating_what_serves_already_changes_nothing(service: Service, store: Store) -> None:
     assert admin(service, "digits/versions/1/activate").status_code == 200
     assert status(service)["last_swap"] is None
@@ -426,7 +439,7 @@ def test_where_keys_are_trusted_only_signed_versions_serve(
 @pytest.mark.parametrize(
     ("keys", "complaint"),
     [
-        ("not-a-key", "trusted key 1 (9 characters) is no public key"),
+        ("not-a-key", "key 1 of DIGITSERVE_TRUSTED_KEYS (9 characters) is none"),
         ("", "DIGITSERVE_TRUSTED_KEYS is set and holds no key"),
         (" , ", "DIGITSERVE_TRUSTED_KEYS is set and holds no key"),
     ],
