@@ -6,3 +6,9 @@
 
 `python -m export --help`.
 """
+
+import os
+
+# ONNX Runtime 1.31 reports how it is used unless this is set before it is imported. Nobody who runs
+# digitserve has agreed to that; who does may set it to 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -14,9 +14,6 @@ from torch import Tensor
 from contract.card import INPUT, LOGITS, PROBABILITIES
 from export.graph import Graph
 
-# The library can report how it is used. Nobody who runs this has agreed to that.
-onnxruntime.disable_telemetry_events()
-
 Pixels = NDArray[np.uint8]  # (n, 28, 28)
 Rows = NDArray[np.float32]  # (n, classes)
 Model = Callable[[Pixels], tuple[Rows, Rows]]  # pixels -> logits, probabilities

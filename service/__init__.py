@@ -5,3 +5,9 @@
 `app` wires these together, `front` is the outermost door, `server` the life from start to drain.
 `python -m service --help`. Never imports torch, training or export.
 """
+
+import os
+
+# ONNX Runtime 1.31 reports how it is used unless this is set before it is imported. Nobody who runs
+# digitserve has agreed to that; who does may set it to 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -20,9 +20,6 @@ from service.life import CannotStart
 Pixels = NDArray[np.uint8]  # (n, 28, 28)
 Rows = NDArray[np.float32]  # (n, labels)
 
-# The library can report how it is used. Nobody who runs this has agreed to that.
-onnxruntime.disable_telemetry_events()
-
 EACH_SIZE = 256  # pictures; up to here every batch size is warmed up
 PROVIDERS = {"cpu": "CPUExecutionProvider"}  # as the settings name them: as ONNX Runtime does
 
