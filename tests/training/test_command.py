@@ -27,7 +27,7 @@ from training.run import Run
         (["--data", "digits", "--pretrained", "no.pt"], "no.pt"),
         (["--resume", "no/such/run"], "no/such/run is no run"),
         (["--resume", "run", "--epochs", "3"], "--resume goes on with the run's own data"),
-        (["evaluate", "no/such/run"], "no/such/run/checkpoint.pt is not there"),
+        (["evaluate", "no/such/run"], "no/such/run is no run"),
         (["compare", "no/such/run"], "no/such/run/training_metrics.json is not there"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
