@@ -44,7 +44,7 @@ types: .venv/.dev ## Static types
 	@$(call task,Checking types,half a minute the first time,$(PY) -m mypy)
 
 fast: .venv/.dev ## The tests
-	@$(call task,Testing,about two minutes,$(PY) -m pytest $(ARGS))
+	@$(call task,Testing,about five minutes,$(PY) -m pytest $(ARGS))
 
 accuracy: .venv/.dev models/digits/current ## Post every test digit to a real service, compare with PyTorch
 	@$(call task,Posting the whole test set over HTTP,about 10 seconds,$(PY) -m tests.accuracy $(ACCURACY))

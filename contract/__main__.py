@@ -18,9 +18,10 @@ from pathlib import Path
 from contract import difference, report
 from contract.access import keys_of, open_store
 from contract.card import ModelCard
+from contract.current import NUMBER
 from contract.errors import NotConfirmed, StoreError
 from contract.report import Answer
-from contract.store import NUMBER, Store
+from contract.store import Store
 
 
 def main(words: list[str] | None = None) -> int:

@@ -18,27 +18,24 @@ import errno
 import re
 import secrets
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from contract import history
 from contract.card import ModelCard
+from contract.current import NUMBER, Action, Current
 from contract.errors import BadName, BrokenVersion, NoVersion, StoreError, Untrusted
 from contract.files import (
     confirm,
     facts_of,
     named,
-    patiently,
-    replace_together,
     sync,
     write_through,
 )
 from contract.history import Switch
 from contract.lock import locked
+from contract.remains import DRAFT, remove
 from contract.version import (
     CARD,
     SIGNATURE,
@@ -53,11 +50,8 @@ from contract.version import (
 if TYPE_CHECKING:  # `cryptography` is not needed where nothing is signed
     from contract.signature import Sign, Trust
 
-CURRENT, HISTORY, LOCK = "current", "history.jsonl", ".lock"
-DRAFT, PRUNED = ".draft-", ".pruned-"
-ABANDONED = 24 * 3600.0  # seconds after which nobody writes a draft any more
+LOCK = ".lock"
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of a model
-NUMBER = r"[1-9][0-9]{0,17}"  # of a version
 
 
 class Store:
@@ -67,6 +61,7 @@ class Store:
         if not re.fullmatch(NAME, name):
             raise BadName(f"{name!r} cannot name a model: letters, digits, '.', '_' and '-' only")
         self.folder = root / name
+        self._current = Current(self.folder)
         self._trust = trust
 
     # ---- reading ------------------------------------------------------------------------------
@@ -82,18 +77,12 @@ class Store:
 
     def current(self) -> int:
         """The number of the version that is to be served."""
-        path = self.folder / CURRENT
         try:
-            text = patiently(path.read_bytes).decode(errors="replace").strip()
-        except FileNotFoundError as error:
+            return self._current.number()
+        except NoVersion as error:
             there = ", ".join(map(str, self.versions()))
             advice = f"make one current, of {there}" if there else "export one (make export)"
-            raise NoVersion(f"{self.folder} has no current version: {advice}") from error
-        except OSError as error:
-            raise BrokenVersion(f"{path} cannot be read: {error}") from error
-        if not re.fullmatch(NUMBER, text):
-            raise BrokenVersion(f"{path} must hold a version number, not {text[:80]!r}")
-        return int(text)
+            raise NoVersion(f"{error}: {advice}") from error
 
     def card(self, number: int) -> ModelCard:
         """What a version says of itself; neither its files nor its signature are looked at."""
@@ -137,33 +126,11 @@ class Store:
 
     def history(self) -> list[Switch]:
         """Which version was made current when, oldest first."""
-        path = self.folder / HISTORY
-        try:
-            switches = history.parse(patiently(path.read_bytes).decode(errors="replace"))
-        except FileNotFoundError:
-            switches = []
-        except OSError as error:
-            raise history.BadHistory(f"{path} cannot be read: {error}") from error
-        except history.BadHistory as error:
-            raise history.BadHistory(
-                f"{path}: {error}; move the file away to begin a new one"
-            ) from error
-        try:
-            current = self.current()
-            since = datetime.fromtimestamp(int((self.folder / CURRENT).stat().st_mtime), UTC)
-        except (NoVersion, BrokenVersion, OSError):
-            return switches
-        return history.settled(switches, current, since)
+        return self._current.history()
 
     def previous(self) -> int:
         """The version that `rollback` would make current."""
-        there = {*self.versions()}
-        way = [number for number in history.way_back(self.history()) if number in there]
-        while way and way[-1] == self._last_known():  # what lay between was pruned
-            way.pop()
-        if not way:
-            raise NoVersion(f"{self.folder} has no version that was current before this one")
-        return way[-1]
+        return self._current.previous(self.versions())
 
     # ---- writing ------------------------------------------------------------------------------
 
@@ -211,15 +178,13 @@ class Store:
         confirm(self.folder)
         return Version(number, self.folder / str(number), card)
 
-    def activate(
-        self, number: int, action: Literal["activate", "rollback"] = "activate"
-    ) -> Switch | None:
+    def activate(self, number: int, action: Action = "activate") -> Switch | None:
         """Make a version the current one, if all of it is there; None if it is already."""
         if not self.folder.is_dir():
             self.open(number)  # says so
         with locked(self.folder / LOCK):  # nobody prunes what is being verified
             self.open(number)
-            return self._switch(number, action)
+            return self._current.switch(number, action)
 
     def rollback(self) -> Switch:
         """Make the version current that was so before; NoVersion if none was."""
@@ -227,7 +192,7 @@ class Store:
         with locked(self.folder / LOCK):
             number = self.previous()
             self.open(number)
-            switch = self._switch(number, "rollback")
+            switch = self._current.switch(number, "rollback")
             assert switch is not None, "`previous` is never the current one"
             return switch
 
@@ -242,12 +207,7 @@ class Store:
             return self._going(keep)
         with locked(self.folder / LOCK):
             going = self._going(keep)
-            for number in going:  # first out of sight, whole, then gone
-                aside = self.folder / f"{PRUNED}{number}-{secrets.token_hex(4)}"
-                (self.folder / str(number)).rename(aside)
-            for rest in self._rests():
-                shutil.rmtree(rest)
-            confirm(self.folder)
+            remove(self.folder, going)
         return going
 
     # ---- the steps of it ----------------------------------------------------------------------
@@ -261,23 +221,6 @@ class Store:
             known = ", ".join(map(str, self.versions())) or "none"
             raise NoVersion(f"{error}; published versions: {known}") from error
 
-    def _switch(self, number: int, action: Literal["activate", "rollback"]) -> Switch | None:
-        """Write history and `current`; with the lock held."""
-        with suppress(NoVersion, BrokenVersion):  # if it cannot be read, this mends it
-            if self.current() == number:
-                return None
-        before = self._last_known()
-        switch = Switch(at=history.now(), action=action, before=before, after=number)
-        text = history.to_text([*self.history(), switch])
-        # In this order: see `history` for what a kill between the two leaves.
-        replace_together(
-            {
-                self.folder / HISTORY: text.encode(),
-                self.folder / CURRENT: f"{number}\n".encode(),
-            }
-        )
-        return switch
-
     def _going(self, keep: int) -> list[int]:
         """What pruning removes."""
         numbers = self.versions()
@@ -286,25 +229,7 @@ class Store:
 
     def _needed(self) -> Iterator[int]:
         """The versions that are served or rolled back to."""
-        if (served := self._last_known()) is not None:
+        if (served := self._current.last_known()) is not None:
             yield served
         with suppress(NoVersion):
             yield self.previous()
-
-    def _last_known(self) -> int | None:
-        """The current version; where `current` was removed or spoilt, what the history says."""
-        with suppress(NoVersion, BrokenVersion):
-            return self.current()
-        switches = self.history()
-        return switches[-1].after if switches else None
-
-    def _rests(self) -> Iterator[Path]:
-        """What was pruned, and drafts whose writer was killed."""
-        last_alive = time.time() - ABANDONED
-        for path in self.folder.iterdir():
-            if path.name.startswith(PRUNED):
-                yield path
-            elif path.name.startswith(DRAFT):
-                with suppress(FileNotFoundError):  # it has just been published
-                    if path.stat().st_mtime < last_alive:
-                        yield path

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, Field
 
+from contract.current import NUMBER
 from contract.errors import NoVersion
-from contract.store import NUMBER
 from service.model import GateFailed
 from service.openapi import ServedModel, refusals
 from service.problems import Problem

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from contract.card import ModelCard
@@ -46,9 +47,9 @@ class Model:
     def card(self) -> ModelCard:
         return self.version.card
 
-    @property
+    @cached_property
     def named(self) -> dict[str, Any]:
-        """How answers name it."""
+        """How answers name it; made once, for every answer holds it."""
         return {"name": self.card.name, "version": str(self.number)}
 
 

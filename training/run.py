@@ -18,9 +18,7 @@ leaves the one before it.
 """
 
 import json
-import os
 import shutil
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -28,73 +26,18 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
-from torch import Tensor
 
-from contract.card import SIDE, DataFacts, Evaluation
-from contract.files import sync
-from training.model import NETWORKS, Network, build
+from contract.card import SIDE
+from training.checkpoint import BadRun, Checkpoint, load
+from training.files import replace, replace_text, save_arrays
 from training.progress import Epoch
+
+__all__ = ["BadRun", "Checkpoint", "Run", "load"]  # all that others need to know of a run
 
 CHECKPOINT, TEST_SET, FACTS, LAST = "checkpoint.pt", "test_set.npz", "run.json", "last.pt"
 CALIBRATION = "calibration.npz"
 EPOCHS, METRICS = "metrics.jsonl", "training_metrics.json"
 SPARE = 10 * 2**20  # bytes, for plots and metrics
-
-
-class BadRun(Exception):
-    """A run folder is missing, unfinished or damaged; the message names the file and what to do."""
-
-
-class Checkpoint(BaseModel):
-    """A trained network and everything needed to build, judge and describe it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
-
-    weights: dict[str, Tensor]
-    recipe: dict[str, bool | int | float | str]
-    labels: tuple[str, ...]
-    temperature: float
-    data_set: DataFacts
-    evaluation: Evaluation
-    git_commit: str | None
-    libraries: dict[str, str]
-
-    @property
-    def network(self) -> str:
-        """A key of NETWORKS."""
-        return str(self.recipe.get("network", ""))
-
-    def build(self) -> Network:
-        """The network with its weights, ready to answer; BadRun if they are of another one."""
-        if self.network not in NETWORKS:
-            known = ", ".join(NETWORKS)
-            raise BadRun(f"the checkpoint is of a network {self.network!r}; known are: {known}")
-        try:
-            network = build(
-                self.network,
-                classes=len(self.labels),
-                dropout1=float(self.recipe["dropout1"]),
-                dropout2=float(self.recipe["dropout2"]),
-                width=float(self.recipe["width"]),
-            )
-            network.load_state_dict(self.weights)
-        except (RuntimeError, KeyError) as error:
-            raise BadRun(f"the checkpoint's weights are not {self.network}'s: {error}") from error
-        network.eval()
-        return network
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """From checkpoint.pt; BadRun if it is damaged or something else."""
-        try:
-            return cls.model_validate(load(path))
-        except ValidationError as error:
-            fields = ", ".join(".".join(map(str, wrong["loc"])) for wrong in error.errors())
-            raise BadRun(f"{path} is not a checkpoint of this project: see {fields}") from error
-
-    def save(self, path: Path) -> None:
-        _replace(path, lambda aside: torch.save(self.model_dump(), aside))
 
 
 class Run:
@@ -151,7 +94,7 @@ class Run:
     def begin(self, facts: dict[str, Any]) -> None:
         """Write down what is trained on what."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        _replace_text(self.folder / FACTS, json.dumps(facts, indent=2) + "\n")
+        replace_text(self.folder / FACTS, json.dumps(facts, indent=2) + "\n")
 
     def facts(self) -> dict[str, Any]:
         path = self.folder / FACTS
@@ -176,9 +119,9 @@ class Run:
 
     def save(self, state: dict[str, Any]) -> None:
         """Keep all that is needed to go on, and the history for people."""
-        _replace(self.folder / LAST, lambda aside: torch.save(state, aside))
+        replace(self.folder / LAST, lambda aside: torch.save(state, aside))
         lines = "".join(json.dumps(epoch) + "\n" for epoch in state["history"])
-        _replace_text(self.folder / EPOCHS, lines)
+        replace_text(self.folder / EPOCHS, lines)
 
     def state(self) -> dict[str, Any]:
         """What was last saved."""
@@ -188,7 +131,7 @@ class Run:
     def pack(self, path: Path) -> None:
         """Keep what `state` and `facts` say in one file."""
         packed = {"facts": json.dumps(self.facts()), "state": self.state()}
-        _replace(path, lambda aside: torch.save(packed, aside))
+        replace(path, lambda aside: torch.save(packed, aside))
 
     def unpack(self, path: Path) -> None:
         """Take up in this folder what another run's `pack` has kept."""
@@ -210,14 +153,14 @@ class Run:
     ) -> None:
         """Write everything, the checkpoint last, and make this the latest run."""
         pixels, labels = test_set
-        _save_arrays(self.folder / TEST_SET, pixels=pixels, labels=labels)
-        _save_arrays(self.folder / CALIBRATION, pixels=calibration)
+        save_arrays(self.folder / TEST_SET, pixels=pixels, labels=labels)
+        save_arrays(self.folder / CALIBRATION, pixels=calibration)
         facts = checkpoint.model_dump(mode="json", exclude={"weights"})
         epochs = [epoch._asdict() for epoch in history]
         text = json.dumps(facts | measured | {"history": epochs}, indent=2) + "\n"
-        _replace_text(self.folder / METRICS, text)
+        replace_text(self.folder / METRICS, text)
         checkpoint.save(self.folder / CHECKPOINT)
-        _replace_text(self.folder.parent / "latest", self.id + "\n")
+        replace_text(self.folder.parent / "latest", self.id + "\n")
 
     def checkpoint(self) -> Checkpoint:
         path = self.folder / CHECKPOINT
@@ -258,24 +201,6 @@ class Run:
         return _arrays(self.folder / CALIBRATION, "pixels")["pixels"]
 
 
-def load(path: Path) -> Any:
-    """Tensors, numbers and texts from a file of torch.save; BadRun if it is missing or damaged."""
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise BadRun(f"{path} is not there") from error
-    except Exception as error:  # a damaged pickle raises nearly anything
-        raise BadRun(f"{path} is damaged or no file of PyTorch ({_first_line(error)})") from error
-
-
-def _save_arrays(path: Path, **arrays: NDArray[np.uint8]) -> None:
-    def write(aside: Path) -> None:
-        with aside.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
-
-    _replace(path, write)
-
-
 def _arrays(path: Path, *names: str) -> dict[str, NDArray[np.uint8]]:
     """The named arrays of a file, the first of which are pictures; BadRun if it is damaged."""
     try:
@@ -287,25 +212,3 @@ def _arrays(path: Path, *names: str) -> dict[str, NDArray[np.uint8]]:
     if pixels.dtype != np.uint8 or pixels.shape[1:] != (SIDE, SIDE) or len(pixels) == 0:
         raise BadRun(f"{path} holds {pixels.dtype} {pixels.shape}, not uint8 (n, 28, 28)")
     return arrays
-
-
-def _replace_text(path: Path, text: str) -> None:
-    _replace(path, lambda aside: aside.write_text(text))
-
-
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Write aside, then rename: nobody sees half a file."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(aside)
-        sync(aside)
-        aside.replace(path)
-        sync(path.parent)
-    except RuntimeError as error:  # torch.save's word for a full disk
-        raise OSError(f"{path} cannot be written: {_first_line(error)}") from error
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,40 @@
+"""Files of a run, each written aside and renamed: nobody sees half of one."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.files import sync
+
+
+def save_arrays(path: Path, **arrays: NDArray[np.uint8]) -> None:
+    def write(aside: Path) -> None:
+        with aside.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+
+    replace(path, write)
+
+
+def replace_text(path: Path, text: str) -> None:
+    replace(path, lambda aside: aside.write_text(text))
+
+
+def replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Write aside, then rename: nobody sees half a file."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write(aside)
+        sync(aside)
+        aside.replace(path)
+        sync(path.parent)
+    except RuntimeError as error:  # torch.save's word for a full disk
+        raise OSError(f"{path} cannot be written: {first_line(error)}") from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
