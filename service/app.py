@@ -38,7 +38,7 @@ def create_app(serving: Serving, settings: Settings, metrics: Metrics, life: Lif
         max_wait=settings.max_wait,
         max_queue=settings.max_queue,
     )
-    metrics.queue_depth.set_function(lambda: batcher.depth)
+    metrics.before_scrape.append(lambda: metrics.queue_depth.set(batcher.depth))
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:

@@ -2,8 +2,17 @@
 
 Prefix `digitserve_`, base units, classic histograms. A `Metrics` has a registry of its own, so that
 two services in one process (tests) do not add up.
+
+    one process       numbers are kept in memory
+    worker k of N     numbers are kept in files of slot k, in the folder PROMETHEUS_MULTIPROC_DIR;
+                      whichever worker is asked adds up the files of all
+
+The files are named for the slot, not for the process: the worker that takes a dead one's place goes
+on with its counters, so they never fall, and there are never more files than slots. Facts (`fact`)
+are what the process that is asked says for itself.
 """
 
+from collections.abc import Callable
 from typing import Literal, get_args
 
 from prometheus_client import (
@@ -16,7 +25,12 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
     generate_latest,
+    values,
 )
+from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from service.fact import Fact
 
 # Otherwise each counter and histogram has a second series, with the time it was made.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -35,24 +49,38 @@ CONFIDENCE = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
 
 
 class Metrics:
-    def __init__(self) -> None:
-        registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
+    def __init__(self, slot: int | None = None) -> None:
+        """Of the one process, or of the worker in a slot."""
+        self.before_scrape: list[Callable[[], None]] = []
+        self._registry = registry = CollectorRegistry()
         PlatformCollector(registry=registry)
-        GCCollector(registry=registry)
-        self._registry = registry
+        # The library asks this global whenever a number is made, and decides by the environment
+        # what it is at import; here it is what was asked for.
+        if slot is None:
+            values.ValueClass = values.MutexValue
+            ProcessCollector(registry=registry)
+            GCCollector(registry=registry)
+            counted: CollectorRegistry | None = registry
+        else:
+            values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+            counted = None  # what the collector above finds in the files is all there is
 
         def counter(name: str, meaning: str, *labels: str) -> Counter:
-            return Counter(f"digitserve_{name}", meaning, labels, registry=registry)
+            return Counter(f"digitserve_{name}", meaning, labels, registry=counted)
 
-        def gauge(name: str, meaning: str, *labels: str) -> Gauge:
-            return Gauge(f"digitserve_{name}", meaning, labels, registry=registry)
+        def gauge(name: str, meaning: str) -> Gauge:
+            name = f"digitserve_{name}"
+            return Gauge(name, meaning, registry=counted, multiprocess_mode="livesum")
 
         def histogram(
             name: str, meaning: str, *labels: str, buckets: tuple[float, ...] = SECONDS
         ) -> Histogram:
             name = f"digitserve_{name}"
-            return Histogram(name, meaning, labels, registry=registry, buckets=buckets)
+            return Histogram(name, meaning, labels, registry=counted, buckets=buckets)
+
+        def fact(name: str, meaning: str, *labels: str) -> Fact:
+            return Fact(GaugeMetricFamily, f"digitserve_{name}", meaning, labels, registry)
 
         self.requests = counter("http_requests", "Answered requests", "route", "method", "code")
         self.request_seconds = histogram(
@@ -71,20 +99,26 @@ class Metrics:
         self.confidence = histogram(
             "prediction_confidence", "Probability of the answer given", buckets=CONFIDENCE
         )
-        self.model_info = gauge(
+        self.model_info = fact(
             "model_info", "1 for the served model", "name", "version", "sha256", "provider"
         )
         self.model_swaps = counter(
             "model_swap", "Attempts to serve another version, by how they ended", "result"
         )
-        self.model_load_seconds = gauge(
+        self.model_load_seconds = fact(
             "model_load_seconds", "Verify, load, warm up and prove the model"
         )
-        self.provider_fallback = gauge(
+        self.provider_fallback = fact(
             "provider_fallback", "1 if another provider serves than the one asked for"
         )
         self.provider_fallback.set(0)
 
+    def refresh(self) -> None:
+        """Set what nobody counts but can be looked up, as the length of a queue."""
+        for look_up in self.before_scrape:
+            look_up()
+
     def exposition(self) -> bytes:
         """What GET /metrics answers."""
+        self.refresh()
         return generate_latest(self._registry)

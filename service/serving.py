@@ -218,10 +218,7 @@ class Serving:
         """Tell the metrics which model serves."""
         engine, card = self.model.engine, self.model.card
         sha256 = card.files[engine.artifact].sha256
-        self._metrics.model_info.clear()
-        self._metrics.model_info.labels(
-            card.name, str(self.model.number), sha256, engine.provider
-        ).set(1)
+        self._metrics.model_info.set(1, card.name, str(self.model.number), sha256, engine.provider)
         self._metrics.model_load_seconds.set(self.model.seconds)
 
 
