@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from time import perf_counter
 
 from fastapi_offline import FastAPIOffline
 
@@ -13,30 +14,34 @@ from service.front import Front
 from service.life import Life
 from service.metrics import Metrics
 from service.openapi import document
-from service.predict import Predict, Reading
+from service.predict import Predict
+from service.readings import Readings
 from service.routes import answer_with_problems, routes
 from service.serving import Serving
 from service.settings import Settings
 
+ON_LOOP = 0.002  # seconds of a model call that may hold up the event loop
 DESCRIPTION = "Handwritten digits, read in batches by ONNX Runtime."
 
 
 def create_app(serving: Serving, settings: Settings, metrics: Metrics, life: Life) -> Front:
     """The ASGI application; its lifespan runs the batcher and follows the store."""
 
-    def observed(pixels: Pixels) -> list[Reading]:
+    def observed(pixels: Pixels) -> Readings:
         """The model that serves now, as the batcher calls it: (n, 28, 28) -> n readings."""
         model = serving.model  # once: a batch is answered by one version
-        metrics.batch_size.observe(len(pixels))
-        with metrics.inference_seconds.labels(model.engine.provider).time():
-            rows = model.engine(pixels).probabilities
-        return [Reading(model, row) for row in rows]
+        metrics.batch_size.note(len(pixels))
+        began = perf_counter()
+        answers = model.engine(pixels)
+        metrics.inference_seconds.labels(model.engine.provider).note(perf_counter() - began)
+        return Readings(model, answers)
 
     batcher = Batcher(
         observed,
         max_batch=settings.max_batch,
         max_wait=settings.max_wait,
         max_queue=settings.max_queue,
+        on_loop=ON_LOOP,
     )
     metrics.before_scrape.append(lambda: metrics.queue_depth.set(batcher.depth))
 
@@ -59,4 +64,4 @@ def create_app(serving: Serving, settings: Settings, metrics: Metrics, life: Lif
     answer_with_problems(app)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     predict = Predict(batcher, settings, metrics)
-    return Front({"/v1/predict": predict}, otherwise=app, metrics=metrics, life=life)
+    return Front([predict], otherwise=app, settings=settings, metrics=metrics, life=life)

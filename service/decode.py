@@ -81,7 +81,10 @@ class Picture(NamedTuple):
 
 def identify(body: bytes, *, max_pixels: int) -> Picture:
     """What `body` is, from its header alone; NotAPicture or TooManyPixels if it is refused."""
-    flags = next((flags for first, flags in FORMATS.items() if body.startswith(first)), None)
+    if body.startswith(PNG):  # nearly all are
+        flags: int | None = FORMATS[PNG]
+    else:
+        flags = next((flags for first, flags in FORMATS.items() if body.startswith(first)), None)
     if flags is None:
         raise NotAPicture("the body is no PNG, JPEG, WebP, BMP, GIF or TIFF")
     width, height = _size(body)

@@ -17,10 +17,8 @@ from typing import Literal, get_args
 
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
     Gauge,
     GCCollector,
-    Histogram,
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
@@ -31,6 +29,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.fact import Fact
+from service.noted import NotedCounter, NotedHistogram
 
 # Otherwise each counter and histogram has a second series, with the time it was made.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -52,6 +51,8 @@ class Metrics:
     def __init__(self, slot: int | None = None) -> None:
         """Of the one process, or of the worker in a slot."""
         self.before_scrape: list[Callable[[], None]] = []
+        self.in_flight = 0  # requests being worked on
+        self._noted: list[NotedCounter | NotedHistogram] = []
         self._registry = registry = CollectorRegistry()
         PlatformCollector(registry=registry)
         # The library asks this global whenever a number is made, and decides by the environment
@@ -66,8 +67,10 @@ class Metrics:
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
             counted = None  # what the collector above finds in the files is all there is
 
-        def counter(name: str, meaning: str, *labels: str) -> Counter:
-            return Counter(f"digitserve_{name}", meaning, labels, registry=counted)
+        def counter(name: str, meaning: str, *labels: str) -> NotedCounter:
+            made = NotedCounter(f"digitserve_{name}", meaning, labels, registry=counted)
+            self._noted.append(made)
+            return made
 
         def gauge(name: str, meaning: str) -> Gauge:
             name = f"digitserve_{name}"
@@ -75,9 +78,11 @@ class Metrics:
 
         def histogram(
             name: str, meaning: str, *labels: str, buckets: tuple[float, ...] = SECONDS
-        ) -> Histogram:
+        ) -> NotedHistogram:
             name = f"digitserve_{name}"
-            return Histogram(name, meaning, labels, registry=counted, buckets=buckets)
+            made = NotedHistogram(name, meaning, labels, registry=counted, buckets=buckets)
+            self._noted.append(made)
+            return made
 
         def fact(name: str, meaning: str, *labels: str) -> Fact:
             return Fact(GaugeMetricFamily, f"digitserve_{name}", meaning, labels, registry)
@@ -94,7 +99,10 @@ class Metrics:
         self.inference_seconds = histogram("inference_seconds", "One model call", "provider")
         self.batch_size = histogram("batch_size", "Pictures of one model call", buckets=PICTURES)
         self.queue_depth = gauge("queue_depth", "Pictures waiting for the model")
-        self.shed = counter("shed", "Pictures refused or given up on to stay responsive", "reason")
+        self.shed = counter("shed", "Requests refused or given up on to stay responsive", "reason")
+        self.cancelled = counter(
+            "cancelled", "Requests whose client hung up, by where they were", "stage"
+        )
         self.predictions = counter("predictions", "Answers given", "label")
         self.confidence = histogram(
             "prediction_confidence", "Probability of the answer given", buckets=CONFIDENCE
@@ -114,7 +122,10 @@ class Metrics:
         self.provider_fallback.set(0)
 
     def refresh(self) -> None:
-        """Set what nobody counts but can be looked up, as the length of a queue."""
+        """Add up what was noted, and look up what nobody counts, as the length of a queue."""
+        for metric in self._noted:
+            metric.fold()
+        self.inflight.set(self.in_flight)
         for look_up in self.before_scrape:
             look_up()
 

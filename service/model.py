@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+import orjson
+
 from contract.card import ModelCard
 from contract.errors import StoreError
 from contract.store import Store
@@ -46,6 +48,24 @@ class Model:
     @property
     def card(self) -> ModelCard:
         return self.version.card
+
+    @cached_property
+    def labels(self) -> list[tuple[str]]:
+        """Of each class, as metrics take them."""
+        return [(label,) for label in self.card.labels]
+
+    @cached_property
+    def openings(self) -> list[bytes]:
+        """How the JSON of a prediction begins, for each class, up to the confidence."""
+        return [
+            orjson.dumps({"digit": digit, "label": label, "confidence": 0})[:-2]
+            for digit, label in enumerate(self.card.labels)
+        ]
+
+    @cached_property
+    def answer(self) -> bytes:
+        """The JSON of an answer, with %b for the predictions."""
+        return b'{"model":%b,"predictions":[%%b]}' % orjson.dumps(self.named).replace(b"%", b"%%")
 
     @cached_property
     def named(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.body import TYPES
+from service.predict import TYPES
 from service.problems import CONTENT_TYPE
 
 

@@ -1,122 +1,143 @@
 """POST /v1/predict: one picture in the body, one prediction in the answer.
 
-    body --decode, ink--> (28, 28) --batcher--> probabilities (10,) --> JSON
+    body --decode, ink--> (28, 28) --batcher--> Readings of the batch --> JSON
 
-A plain ASGI application: FastAPI's machinery around one request costs more than the prediction, so
-this route is answered before it (see `front`) and only documented by it (see `openapi`). Raises
-what `problems` knows how to answer.
+FastAPI's machinery around one request costs more than the prediction, so this route is answered
+before it (see `exchange`) and only documented by it (see `openapi`). Raises what `problems` knows
+how to answer.
 """
 
 import asyncio
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
-from typing import NamedTuple
 
-import orjson
-from starlette.types import Receive, Scope, Send
+import numpy as np
 
-from service.batcher import Answered, Batcher, DeadlinePassed, QueueFull
-from service.body import read_body
+from service.batcher import Batcher, DeadlinePassed, Run, Waiting
 from service.decode import Picture, identify
-from service.engine import Rows
+from service.exchange import Exchange, Stage
 from service.ink import Pixels, as_mnist
 from service.metrics import Metrics
-from service.model import Model
 from service.problems import Problem
+from service.readings import Readings
 from service.settings import Settings
 
-
-class Reading(NamedTuple):
-    """What a model says of one picture."""
-
-    model: Model
-    probabilities: Rows  # (labels,)
-
-
+# Of a picture, and what stands for "look for yourself".
+TYPES = frozenset(
+    {
+        b"image/png", b"image/jpeg", b"image/webp", b"image/bmp", b"image/gif", b"image/tiff",
+        b"application/octet-stream", b"",
+    }
+)  # fmt: skip
 LARGE_AT_ONCE = 2  # large pictures being decoded, of up to MAX_PIXELS each: this bounds the memory
 
 
 class Predict:
-    def __init__(
-        self,
-        batcher: Batcher[Reading],
-        settings: Settings,
-        metrics: Metrics,
-    ) -> None:
-        self._batcher = batcher
+    route = "/v1/predict"
+
+    def __init__(self, batcher: Batcher[Readings], settings: Settings, metrics: Metrics) -> None:
+        self.batcher = batcher
+        self.metrics = metrics
         self._settings = settings
-        self._metrics = metrics
         self._decoders = ThreadPoolExecutor(LARGE_AT_ONCE, thread_name_prefix="decode")
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        deadline = asyncio.get_running_loop().time() + self._settings.request_timeout
-        if scope["method"] != "POST":
-            raise Problem(405, "post a picture to this route", headers={"allow": "POST"})
-        body = await read_body(scope, receive, self._settings, deadline)
-        picture = identify(body, max_pixels=self._settings.max_pixels)
+    def admit(self, headers: Mapping[bytes, bytes]) -> None:
+        """Problem 415 unless the body may be a picture."""
+        kind = headers.get(b"content-type", b"")
+        if kind not in TYPES:  # most are written just so
+            kind = kind.partition(b";")[0].strip().lower()
+            if kind not in TYPES:
+                raise Problem(
+                    415,
+                    f"{kind.decode('latin-1')} is not a picture; send image/png, image/jpeg, "
+                    "image/webp, image/bmp, image/gif, image/tiff or application/octet-stream",
+                )
+
+    def begin(self, exchange: Exchange) -> None:
+        if not exchange.body:
+            raise Problem(400, "the body is empty; send a picture file as the request's body")
+        picture = identify(exchange.body, max_pixels=self._settings.max_pixels)
         began = perf_counter()
-        try:
-            if picture.small:
-                pixels = _decode(picture)
-            else:
-                pixels = await self._decode_aside(picture, deadline)
-            decoded = perf_counter() - began
-            self._metrics.decode_seconds.observe(decoded)
-            answered = await self._batcher.predict(pixels, deadline=deadline)
-        except QueueFull:
-            self._metrics.shed.labels("queue_full").inc()
-            raise
-        except DeadlinePassed:
-            self._metrics.shed.labels("deadline").inc()
-            raise
-        headers, content = self._answer(answered, decoded)
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": content})
+        if picture.small:
+            pixels = as_mnist(picture.gray())
+            _Asked(self, exchange).ask(pixels, perf_counter() - began)
+        else:
+            self._decode_aside(exchange, picture, began)
 
-    def _answer(
-        self, answered: Answered[Reading], decoded: float
-    ) -> tuple[list[tuple[bytes, bytes]], bytes]:
-        """Headers and body; `decoded` is the seconds from file to pixels."""
-        self._metrics.queue_wait_seconds.observe(answered.waited)
-        reading = answered.answer
-        content = orjson.dumps(
-            {"model": reading.model.named, "predictions": [self._prediction(reading)]},
-            option=orjson.OPT_SERIALIZE_NUMPY,
-        )
-        timing = (
-            f"decode;dur={decoded * 1e3:.3f}, queue;dur={answered.waited * 1e3:.3f}, "
-            f"infer;dur={answered.ran * 1e3:.3f}"
-        )
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(content)),
-            (b"server-timing", timing.encode()),
-            (b"x-batch-size", b"%d" % answered.batch_size),
-        ]
-        return headers, content
-
-    def _prediction(self, reading: Reading) -> dict[str, object]:
-        """One entry of "predictions"."""
-        labels, probabilities = reading.model.card.labels, reading.probabilities
-        digit = int(probabilities.argmax())
-        confidence = float(probabilities[digit])
-        self._metrics.predictions.labels(labels[digit]).inc()
-        self._metrics.confidence.observe(confidence)
-        return {
-            "digit": digit,
-            "label": labels[digit],
-            "confidence": probabilities[digit],
-            "probabilities": probabilities,
-        }
-
-    async def _decode_aside(self, picture: Picture, deadline: float) -> Pixels:
+    def _decode_aside(self, exchange: Exchange, picture: Picture, began: float) -> None:
         """Decode a large picture in a thread, so that the event loop stays free."""
         loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout_at(deadline):
-                return await loop.run_in_executor(self._decoders, _decode, picture)
-        except TimeoutError:
-            raise DeadlinePassed("the deadline passed before the picture was decoded") from None
+        decoding = loop.run_in_executor(self._decoders, _decode, picture)
+        too_late = loop.call_later(
+            exchange.deadline - perf_counter(),
+            exchange.fail,
+            DeadlinePassed("the deadline passed before the picture was decoded"),
+        )
+        exchange.work = _Decoding(decoding)
+
+        def decoded(done: asyncio.Future[Pixels]) -> None:
+            too_late.cancel()
+            if exchange.over:
+                return
+            try:
+                _Asked(self, exchange).ask(done.result(), perf_counter() - began)
+            except Exception as error:  # of the picture, or of a queue that is full
+                exchange.fail(error)
+
+        decoding.add_done_callback(decoded)
+
+
+class _Decoding:
+    """The work of a large picture before it is pixels."""
+
+    def __init__(self, decoding: asyncio.Future[Pixels]) -> None:
+        self._decoding = decoding
+
+    def cancel(self) -> Stage:
+        self._decoding.cancel()  # if its turn has not come
+        return "decode"
+
+
+class _Asked:
+    """A picture in the batcher, and its exchange."""
+
+    __slots__ = ("_decoded", "_exchange", "_predict", "_waiting")
+
+    def __init__(self, predict: Predict, exchange: Exchange) -> None:
+        self._predict = predict
+        self._exchange = exchange
+
+    def ask(self, pixels: Pixels, decoded: float) -> None:
+        """`pixels` (28, 28), which took `decoded` seconds."""
+        predict, exchange = self._predict, self._exchange
+        self._decoded = decoded
+        predict.metrics.decode_seconds.note(decoded)
+        self._waiting: Waiting[Readings] = predict.batcher.submit(
+            self, pixels[np.newaxis], deadline=exchange.deadline
+        )
+        exchange.work = self
+
+    def answered(self, run: Run[Readings], first: int, waited: float) -> None:
+        metrics, readings = self._predict.metrics, run.answers
+        reading = readings.each[first]
+        metrics.queue_wait_seconds.note(waited)
+        metrics.predictions.note(readings.model.labels[reading.digit])
+        metrics.confidence.note(reading.confidence)
+        self._exchange.reply(
+            200,
+            b"content-type: application/json\r\n"
+            b"server-timing: decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f\r\n"
+            b"x-batch-size: %d\r\n"
+            % (self._decoded * 1e3, waited * 1e3, run.seconds * 1e3, len(readings)),
+            readings.model.answer % reading.json,
+        )
+
+    def failed(self, error: Exception) -> None:
+        self._exchange.fail(error)
+
+    def cancel(self) -> Stage | None:
+        return self._predict.batcher.cancel(self._waiting)
 
 
 def _decode(picture: Picture) -> Pixels:

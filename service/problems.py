@@ -5,6 +5,7 @@
 Raised anywhere below `front` or FastAPI, answered there.
 """
 
+import logging
 import math
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -13,11 +14,13 @@ import orjson
 from starlette.exceptions import HTTPException
 from starlette.types import Message
 
-from service.batcher import Closed, DeadlinePassed, QueueFull
+from service.batcher import Closed, DeadlinePassed, DeadlineUnreachable, QueueFull
 from service.decode import NotAPicture, TooManyPixels
 from service.ink import Blank
 
 CONTENT_TYPE = "application/problem+json"
+
+log = logging.getLogger("service")
 
 
 class Problem(Exception):
@@ -50,7 +53,8 @@ def problem_of(error: Exception) -> Problem:
         case QueueFull():
             seconds = str(max(1, math.ceil(error.retry_after)))
             detail = f"{error}; try again in {seconds} s"
-            return Problem(503, detail, title="Overloaded", headers={"retry-after": seconds})
+            title = "Too late" if isinstance(error, DeadlineUnreachable) else "Overloaded"
+            return Problem(503, detail, title=title, headers={"retry-after": seconds})
         case Closed():
             detail = "the service is stopping; another replica can answer"
             return Problem(503, detail, title="Stopping", headers={"retry-after": "1"})
@@ -58,6 +62,14 @@ def problem_of(error: Exception) -> Problem:
             return Problem(504, str(error), title="Too late")
         case _:
             return Problem(500, "an internal error; the log has it under this request's id")
+
+
+def logged_problem(error: Exception, request_id: str) -> Problem:
+    """The same, and what is our own mistake is in the log under the request's id."""
+    problem = problem_of(error)
+    if problem.status == 500:
+        log.error("request %s failed", request_id, exc_info=error)
+    return problem
 
 
 _SENTENCES = {
@@ -80,6 +92,14 @@ def document(problem: Problem, request_id: str) -> bytes:
             "request_id": request_id,
         }
     )
+
+
+def header_lines(problem: Problem, request_id: str) -> tuple[bytes, bytes]:
+    """Head and content of the answer, as an exchange is replied to."""
+    headers = {"content-type": CONTENT_TYPE, **problem.headers}
+    headers.pop("connection", None)  # the protocol's affair
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return head.encode(), document(problem, request_id)
 
 
 def messages(problem: Problem, request_id: str) -> tuple[Message, Message]:

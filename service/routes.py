@@ -9,8 +9,8 @@ from starlette.exceptions import HTTPException
 from service.batcher import Batcher
 from service.life import Life
 from service.metrics import EXPOSITION, Metrics
-from service.predict import Reading
 from service.problems import CONTENT_TYPE, Problem, document, problem_of
+from service.readings import Readings
 from service.serving import Serving, Swap
 from service.settings import Settings
 
@@ -66,7 +66,7 @@ class Status(BaseModel):
 
 def routes(
     serving: Serving,
-    batcher: Batcher[Reading],
+    batcher: Batcher[Readings],
     settings: Settings,
     metrics: Metrics,
     life: Life,

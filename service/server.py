@@ -11,6 +11,7 @@ also if the service had not taken it up when the port closed.
 
 import asyncio
 import contextlib
+import gc
 import logging
 import math
 import signal
@@ -23,8 +24,8 @@ from typing import Any
 import uvicorn
 
 from service.front import Front
+from service.hot import HotProtocol
 from service.life import CannotStart, Life
-from service.protocol import Protocol
 from service.settings import Settings
 
 BACKLOG = 2048  # connections the kernel holds until they are accepted
@@ -43,7 +44,7 @@ class Server(uvicorn.Server):
     ) -> None:
         config = uvicorn.Config(
             app,
-            http=Protocol,
+            http=HotProtocol,
             log_config=None,
             access_log=settings.access_log,
             server_header=False,
@@ -69,6 +70,9 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            # What was made until now stays: no need to look through it for garbage ever again.
+            gc.collect()
+            gc.freeze()
             self._announce(self._url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

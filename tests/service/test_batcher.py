@@ -3,23 +3,23 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from time import perf_counter
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from service.batcher import (
-    Answered,
     Batcher,
     Closed,
     DeadlinePassed,
+    DeadlineUnreachable,
     ModelFailed,
     Pixels,
     QueueFull,
+    Run,
 )
 
 pytestmark = pytest.mark.anyio
@@ -30,6 +30,25 @@ BAD = 255  # a picture of this value makes every batch fail that it is in
 
 def picture(value: int) -> Pixels:
     return np.full((28, 28), value, np.uint8)
+
+
+class Answered(NamedTuple):
+    answer: int  # to the first picture
+    batch_size: int
+    waited: float
+
+
+class Asking:
+    """A caller that can be awaited."""
+
+    def __init__(self) -> None:
+        self.outcome: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
+
+    def answered(self, run: Run[list[int]], first: int, waited: float) -> None:
+        self.outcome.set_result(Answered(run.answers[first], len(run.answers), waited))
+
+    def failed(self, error: Exception) -> None:
+        self.outcome.set_exception(error)
 
 
 class Model:
@@ -51,7 +70,7 @@ class Model:
         return values
 
     @asynccontextmanager
-    async def busy(self, batcher: Batcher[int]) -> AsyncIterator[asyncio.Task[Answered[int]]]:
+    async def busy(self, batcher: Batcher[list[int]]) -> AsyncIterator[asyncio.Task[Answered]]:
         """The model holds picture 0 until the block ends."""
         self.open.clear()
         self.entered.clear()
@@ -74,19 +93,30 @@ def model() -> Model:
 
 
 def batcher_of(
-    model: Any, *, max_batch: int = 64, max_wait: float = 0.0, max_queue: int = 64
-) -> Batcher[int]:
-    return Batcher(model, max_batch=max_batch, max_wait=max_wait, max_queue=max_queue)
+    model: Any,
+    *,
+    max_batch: int = 64,
+    max_wait: float = 0.0,
+    max_queue: int = 64,
+    on_loop: float = 0.0,
+) -> Batcher[list[int]]:
+    return Batcher(
+        model, max_batch=max_batch, max_wait=max_wait, max_queue=max_queue, on_loop=on_loop
+    )
 
 
-def ask(
-    batcher: Batcher[int], value: int, within: float = FOREVER
-) -> Coroutine[Any, Any, Answered[int]]:
-    deadline = asyncio.get_running_loop().time() + within
-    return batcher.predict(picture(value), deadline=deadline)
+async def ask(batcher: Batcher[list[int]], *values: int, within: float = FOREVER) -> Answered:
+    """Ask for a few pictures at once; to be cancelled is to hang up."""
+    asking = Asking()
+    pixels = np.stack([picture(value) for value in values])
+    waiting = batcher.submit(asking, pixels, deadline=perf_counter() + within)
+    try:
+        return await asking.outcome
+    finally:
+        batcher.cancel(waiting)
 
 
-async def asked(batcher: Batcher[int], *values: int) -> list[asyncio.Task[Answered[int]]]:
+async def asked(batcher: Batcher[list[int]], *values: int) -> list[asyncio.Task[Answered]]:
     """Tasks that are all waiting in the queue when this returns."""
     tasks = [asyncio.create_task(ask(batcher, value)) for value in values]
     before = batcher.depth
@@ -251,8 +281,8 @@ async def test_a_deadline_that_has_passed_already_is_never_computed(model: Model
 
 async def test_a_caller_that_hangs_up_before_an_idle_model_took_its_picture(model: Model) -> None:
     async with batcher_of(model) as batcher:
-        (gone,) = await asked(batcher, 1)
-        gone.cancel()
+        gone = batcher.submit(Asking(), picture(1)[np.newaxis], deadline=perf_counter() + FOREVER)
+        assert batcher.cancel(gone) == "queue"
         await ask(batcher, 2)
     assert model.batches == [[2]]
 
@@ -297,46 +327,107 @@ async def test_a_closed_batcher_refuses(model: Model) -> None:
         await ask(batcher, 1)
 
 
-CALLER = st.tuples(
-    st.sampled_from([1, 2, 3, BAD]),  # what it asks
-    st.sampled_from(["patient", "hangs up", "in a hurry"]),
-    st.integers(0, 3),  # turns of the event loop before it arrives
-)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(CALLER, max_size=25), st.integers(1, 8), st.integers(1, 12))
-def test_every_caller_gets_exactly_one_outcome_and_the_right_one(
-    callers: list[tuple[int, str, int]], max_batch: int, max_queue: int
+async def test_pictures_that_came_together_leave_together_and_are_answered_together(
+    model: Model,
 ) -> None:
-    model = Model()
-
-    async def call(batcher: Batcher[int], value: int, kind: str, turns: int) -> Any:
-        for _ in range(turns):
+    async with batcher_of(model, max_batch=4) as batcher:
+        async with model.busy(batcher):
+            answers = [
+                asyncio.create_task(ask(batcher, *values)) for values in ([1, 2], [3, 4, 5], [6])
+            ]
             await asyncio.sleep(0)
-        return await ask(batcher, value, within=0.0 if kind == "in a hurry" else FOREVER)
+            assert batcher.depth == 6
+        first = [(await answer).answer for answer in answers]
+    assert model.batches == [[0], [1, 2], [3, 4, 5, 6]]
+    assert first == [1, 3, 6]
 
-    async def run() -> list[Any]:
-        async with batcher_of(model, max_batch=max_batch, max_queue=max_queue) as batcher:
-            tasks = [asyncio.create_task(call(batcher, *caller)) for caller in callers]
-            for _ in range(2):
-                await asyncio.sleep(0)
-            for task, (_, kind, _) in zip(tasks, callers, strict=True):
-                if kind == "hangs up":
-                    task.cancel()
-            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-            assert batcher.depth == 0
-            return outcomes
 
-    outcomes = asyncio.run(run())
-    for outcome, (value, kind, _) in zip(outcomes, callers, strict=True):
-        if isinstance(outcome, Answered):
-            assert outcome.answer == value != BAD
-        elif isinstance(outcome, ModelFailed):
-            assert value == BAD
-        elif isinstance(outcome, asyncio.CancelledError):
-            assert kind == "hangs up"
-        elif isinstance(outcome, DeadlinePassed):
-            assert kind == "in a hurry"
-        else:
-            assert isinstance(outcome, QueueFull)
+async def test_a_deadline_that_the_queue_ahead_cannot_meet_is_refused_at_once(
+    model: Model,
+) -> None:
+    async with batcher_of(model, max_batch=2) as batcher:
+        async with model.busy(batcher):
+            await asyncio.sleep(0.2)  # seconds that this batch takes: all that is known of the pace
+        async with model.busy(batcher):
+            tasks = await asked(batcher, 1, 2, 3, 4)
+            with pytest.raises(DeadlineUnreachable, match="4 pictures are waiting") as refused:
+                await ask(batcher, 5, within=0.3)
+            patient = await asked(batcher, 6)
+        await asyncio.gather(*tasks, *patient)
+    assert 0 < refused.value.retry_after < FOREVER
+
+
+async def test_a_slow_moment_does_not_make_it_refuse_for_ever(model: Model) -> None:
+    async with batcher_of(model, max_batch=2) as batcher:
+        async with model.busy(batcher):
+            await asyncio.sleep(0.5)
+        for _ in range(10):  # each of them is shorter than the batch before
+            assert (await ask(batcher, 1, within=0.4)).answer == 1
+
+
+async def test_the_next_batch_is_in_the_model_before_the_answers_of_the_last_are_told(
+    model: Model,
+) -> None:
+    class Slow(Asking):
+        def answered(self, run: Run[list[int]], first: int, waited: float) -> None:
+            assert model.entered.wait(timeout=10)
+            super().answered(run, first, waited)
+
+    async with batcher_of(model) as batcher:
+        model.open.clear()
+        slow = Slow()
+        batcher.submit(slow, picture(1)[np.newaxis], deadline=perf_counter() + FOREVER)
+        while not model.entered.is_set():  # noqa: ASYNC110 (set in a thread)
+            await asyncio.sleep(0.001)
+        tasks = await asked(batcher, 2)
+        model.entered.clear()
+        model.open.set()
+        assert (await slow.outcome).answer == 1
+        await asyncio.gather(*tasks)
+
+
+async def test_a_quick_model_is_called_on_the_event_loop_and_a_slow_one_beside_it() -> None:
+    threads: list[int] = []
+
+    def model(pixels: Pixels) -> list[int]:
+        threads.append(threading.get_ident())
+        if pixels.max() == 2:
+            time.sleep(0.05)
+        return [0] * len(pixels)
+
+    async with batcher_of(model, on_loop=0.02) as batcher:
+        for value in (1, 1, 1, 2, 1, 1):
+            await ask(batcher, value)
+    here = threading.get_ident()
+    # The first is not known to be quick; the slow one is a surprise; the next pays for it.
+    assert [thread == here for thread in threads] == [False, True, True, True, False, True]
+
+
+async def test_a_caller_that_cannot_take_its_answer_costs_nobody_theirs(
+    model: Model, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(Asking):
+        def answered(self, run: Run[list[int]], first: int, waited: float) -> None:
+            raise RuntimeError("cannot write")
+
+    async with batcher_of(model) as batcher:
+        async with model.busy(batcher):
+            batcher.submit(Broken(), picture(1)[np.newaxis], deadline=perf_counter() + FOREVER)
+            tasks = await asked(batcher, 2)
+        assert (await tasks[0]).answer == 2
+    assert "an answer could not be given" in caplog.text
+
+
+async def test_to_hang_up_says_where_the_pictures_were(model: Model) -> None:
+    async with batcher_of(model) as batcher:
+        deadline = perf_counter() + FOREVER
+        model.open.clear()
+        running = batcher.submit(Asking(), picture(1)[np.newaxis], deadline=deadline)
+        while not model.entered.is_set():  # noqa: ASYNC110 (set in a thread)
+            await asyncio.sleep(0.001)
+        waiting = batcher.submit(Asking(), picture(2)[np.newaxis], deadline=deadline)
+        assert batcher.cancel(waiting) == "queue"
+        assert batcher.cancel(running) == "model"
+        assert batcher.cancel(running) is None
+        model.open.set()
+    assert model.batches == [[1]]

@@ -9,16 +9,18 @@ from contextlib import asynccontextmanager
 import httpx2
 import numpy as np
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from contract.store import Store
 from contract.version import Version
 from service.batcher import Batcher
-from service.engine import Pixels
+from service.engine import Answers, Pixels
 from service.front import Front
 from service.life import Life
 from service.metrics import Metrics
 from service.model import Model, load
-from service.predict import Predict, Reading
+from service.predict import Predict
+from service.readings import Readings
 from service.settings import Settings
 from tests.service.pictures import encoded, seven
 
@@ -48,25 +50,29 @@ class SaysSeven:
         self.entered = threading.Event()
         self.error: Exception | None = None
 
-    def __call__(self, pixels: Pixels) -> list[Reading]:
+    def __call__(self, pixels: Pixels) -> Readings:
         self.entered.set()
         assert self.open.wait(timeout=10)
         if self.error:
             raise self.error
-        row = np.zeros(10, np.float32)
-        row[7] = 1
-        return [Reading(self.served, row)] * len(pixels)
+        rows = np.zeros((len(pixels), 10), np.float32)
+        rows[:, 7] = 1
+        return Readings(self.served, Answers(rows, rows))
+
+
+async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
+    raise AssertionError(f"{scope['path']} is not hot")
 
 
 class Door:
     """The front with one hot route, over a batcher whose model the test controls."""
 
-    def __init__(self, batcher: Batcher[Reading], within: float) -> None:
+    def __init__(self, batcher: Batcher[Readings], within: float) -> None:
         self.batcher = batcher
         settings = Settings(request_timeout=within)  # type: ignore[call-arg]
         metrics = Metrics()
         predict = Predict(batcher, settings, metrics)
-        front = Front({"/v1/predict": predict}, predict, metrics, Life())
+        front = Front([predict], nowhere, settings, metrics, Life())
         self._transport = httpx2.ASGITransport(app=front)
 
     async def post(self) -> httpx2.Response:

@@ -70,7 +70,7 @@ def test_the_answer_carries_timings_batch_size_and_an_id(service: Service) -> No
         r"decode;dur=[\d.]+, queue;dur=[\d.]+, infer;dur=[\d.]+", headers["Server-Timing"]
     )
     assert headers["X-Batch-Size"] == "1"
-    assert re.fullmatch(r"[0-9a-f]{16}", headers["X-Request-ID"])
+    assert re.fullmatch(r"[0-9a-f]{20}", headers["X-Request-ID"])
 
 
 def test_a_clients_own_request_id_is_kept(service: Service) -> None:
@@ -81,7 +81,7 @@ def test_a_clients_own_request_id_is_kept(service: Service) -> None:
 
 def test_a_request_id_that_could_forge_a_log_line_is_replaced(service: Service) -> None:
     headers = post(service, encoded(seven()), X_Request_ID="a b\tc").headers
-    assert re.fullmatch(r"[0-9a-f]{16}", headers["X-Request-ID"])
+    assert re.fullmatch(r"[0-9a-f]{20}", headers["X-Request-ID"])
 
 
 @pytest.mark.parametrize("kind", ["image/png", "application/octet-stream", "IMAGE/PNG; x=y"])

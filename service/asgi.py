@@ -1,0 +1,91 @@
+"""A hot endpoint on any ASGI server: bodies in pieces, of any size, from clients of any speed.
+
+What `hot` does not take arrives here, and everything in tests that need no socket.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from time import perf_counter
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from service.body import ClientGone, read_body
+from service.exchange import Endpoint, Exchange, deadline_of
+from service.metrics import Metrics
+from service.problems import Problem
+from service.settings import Settings
+
+Reply = tuple[int, bytes, bytes]  # status, header lines, content
+
+
+class Asgi:
+    def __init__(self, endpoint: Endpoint, settings: Settings, metrics: Metrics) -> None:
+        self._endpoint = endpoint
+        self._settings = settings
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = perf_counter()
+        if scope["method"] != "POST":
+            raise Problem(405, "this route takes POST", headers={"allow": "POST"})
+        headers = dict(scope["headers"])
+        deadline = deadline_of(headers, began, self._settings.request_timeout)
+        self._endpoint.admit(headers)
+        try:
+            body = await read_body(headers, receive, self._settings.max_body, deadline)
+        except ClientGone:
+            self._metrics.cancelled.labels("body").inc()
+            raise
+        exchange = _AsgiExchange(self._metrics, headers, body, began, deadline)
+        self._endpoint.begin(exchange)
+        status, head, content = await exchange.replied(receive)
+        lines = [line.split(b": ", 1) for line in head.split(b"\r\n")[:-1]]
+        pairs = [(name, value) for name, value in lines]
+        pairs.append((b"content-length", b"%d" % len(content)))
+        await send({"type": "http.response.start", "status": status, "headers": pairs})
+        await send({"type": "http.response.body", "body": content})
+
+
+class _AsgiExchange(Exchange):
+    __slots__ = ("_reply",)
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        headers: Mapping[bytes, bytes],
+        body: bytes,
+        began: float,
+        deadline: float,
+    ) -> None:
+        super().__init__(metrics, headers, body, began, deadline)
+        self._reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+
+    async def replied(self, receive: Receive) -> Reply:
+        """The reply, or ClientGone: a client is watched while it waits."""
+        watching = asyncio.ensure_future(_disconnected(receive))
+        try:
+            either: set[asyncio.Future[Any]] = {self._reply, watching}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not self._reply.done():
+                raise ClientGone
+            return self._reply.result()
+        finally:
+            self.hang_up()
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+
+    def _send(self, status: int, head: bytes, content: bytes) -> None:
+        if not self._reply.done():
+            self._reply.set_result((status, head, content))
+
+    def _refuse(self, error: Exception) -> None:
+        if not self._reply.done():
+            self._reply.set_exception(error)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

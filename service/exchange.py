@@ -1,0 +1,117 @@
+"""One request, whole, and its one answer: all that the hot endpoints know of HTTP.
+
+    hot    (in uvicorn's protocol) --+
+                                     +--> Endpoint.begin(exchange) ... reply() or fail(), once
+    asgi   (on any ASGI server)    --+
+
+An endpoint looks at the request, hands its pictures to the batcher and is told by it. There is no
+task, no future and no timer a request: together they cost more than the prediction.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from math import isfinite
+from typing import Literal, Protocol
+
+from service.batcher import DeadlinePassed, DeadlineUnreachable, QueueFull
+from service.metrics import Metrics
+from service.problems import Problem
+
+Stage = Literal["body", "decode", "queue", "model"]
+STAGES: tuple[Stage, ...] = ("body", "decode", "queue", "model")
+TIMEOUT = b"x-request-timeout"
+
+
+class Work(Protocol):
+    """What goes on for an exchange between begin and reply."""
+
+    def cancel(self) -> Stage | None:
+        """Nobody waits for it any more; where it was, None if it was over."""
+
+
+class Exchange(ABC):
+    __slots__ = ("began", "body", "deadline", "headers", "metrics", "over", "work")
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        headers: Mapping[bytes, bytes],
+        body: bytes,
+        began: float,
+        deadline: float,
+    ) -> None:
+        self.metrics = metrics
+        self.headers = headers  # names in lower case
+        self.body = body
+        self.began = began  # on perf_counter, as is the deadline
+        self.deadline = deadline
+        self.work: Work | None = None
+        self.over = False
+
+    def reply(self, status: int, head: bytes, content: bytes) -> None:
+        """Answer; `head` is header lines, each with its CRLF. Nothing happens if it is over."""
+        if not self.over:
+            self.over, self.work = True, None  # no cycle: the garbage collector would cost 20 us
+            self._send(status, head, content)
+
+    def fail(self, error: Exception) -> None:
+        """Answer with what `problems` makes of an exception."""
+        if not self.over:
+            self.over, self.work = True, None
+            count_shed(self.metrics, error)
+            self._refuse(error)
+
+    def hang_up(self) -> None:
+        """The client is gone: stop what goes on for it."""
+        if not self.over:
+            work, self.over, self.work = self.work, True, None
+            stage = work.cancel() if work is not None else None
+            if stage is not None:
+                self.metrics.cancelled.labels(stage).inc()
+
+    @abstractmethod
+    def _send(self, status: int, head: bytes, content: bytes) -> None: ...
+
+    @abstractmethod
+    def _refuse(self, error: Exception) -> None: ...
+
+
+class Endpoint(Protocol):
+    """A route that answers exchanges. Both may raise what `problems` knows."""
+
+    route: str
+
+    def admit(self, headers: Mapping[bytes, bytes]) -> None:
+        """Look at the headers, before the body has come."""
+
+    def begin(self, exchange: Exchange) -> None:
+        """Reply or fail, now or later, on the event loop."""
+
+
+def count_shed(metrics: Metrics, error: Exception) -> None:
+    for kind, reason in _SHED.items():
+        if isinstance(error, kind):
+            metrics.shed.labels(reason).inc()
+            return
+
+
+_SHED: dict[type[Exception], str] = {  # the first that fits
+    DeadlineUnreachable: "deadline_unreachable",
+    QueueFull: "queue_full",
+    DeadlinePassed: "deadline_passed",
+}
+SHED = tuple(_SHED.values())
+
+
+def deadline_of(headers: Mapping[bytes, bytes], began: float, longest: float) -> float:
+    """When the client stops waiting: X-Request-Timeout seconds from `began`, at most `longest`."""
+    given = headers.get(TIMEOUT)
+    if given is None:
+        return began + longest
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = 0.0
+    if not (isfinite(seconds) and seconds > 0):
+        raise Problem(400, "X-Request-Timeout must be a number of seconds above 0, such as 0.5")
+    return began + min(seconds, longest)
