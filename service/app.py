@@ -11,6 +11,7 @@ from service.admin import admin_routes
 from service.batcher import Batcher
 from service.engine import Pixels
 from service.front import Front
+from service.infer import Infer
 from service.life import Life
 from service.metrics import Metrics
 from service.openapi import document
@@ -64,4 +65,5 @@ def create_app(serving: Serving, settings: Settings, metrics: Metrics, life: Lif
     answer_with_problems(app)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     predict = Predict(batcher, settings, metrics)
-    return Front([predict], otherwise=app, settings=settings, metrics=metrics, life=life)
+    infer = Infer(batcher, settings, metrics)
+    return Front([predict, infer], otherwise=app, settings=settings, metrics=metrics, life=life)

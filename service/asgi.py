@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from service.body import ClientGone, read_body
 from service.exchange import Endpoint, Exchange, deadline_of
 from service.metrics import Metrics
-from service.problems import Problem
+from service.problems import Problem, logged_problem
 from service.settings import Settings
 
 Reply = tuple[int, bytes, bytes]  # status, header lines, content
@@ -27,6 +27,21 @@ class Asgi:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            status, head, content = await self._reply(scope, receive)
+        except ClientGone:
+            raise
+        except Exception as error:
+            problem = logged_problem(error, scope["request_id"])
+            status = problem.status
+            head, content = self._endpoint.refuse(problem, scope["request_id"])
+        lines = [line.split(b": ", 1) for line in head.split(b"\r\n")[:-1]]
+        headers = [(name, value) for name, value in lines]
+        headers.append((b"content-length", b"%d" % len(content)))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+    async def _reply(self, scope: Scope, receive: Receive) -> Reply:
         began = perf_counter()
         if scope["method"] != "POST":
             raise Problem(405, "this route takes POST", headers={"allow": "POST"})
@@ -39,13 +54,11 @@ class Asgi:
             self._metrics.cancelled.labels("body").inc()
             raise
         exchange = _AsgiExchange(self._metrics, headers, body, began, deadline)
-        self._endpoint.begin(exchange)
-        status, head, content = await exchange.replied(receive)
-        lines = [line.split(b": ", 1) for line in head.split(b"\r\n")[:-1]]
-        pairs = [(name, value) for name, value in lines]
-        pairs.append((b"content-length", b"%d" % len(content)))
-        await send({"type": "http.response.start", "status": status, "headers": pairs})
-        await send({"type": "http.response.body", "body": content})
+        try:
+            self._endpoint.begin(exchange)
+        except Exception as error:
+            exchange.fail(error)  # which counts it
+        return await exchange.replied(receive)
 
 
 class _AsgiExchange(Exchange):

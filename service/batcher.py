@@ -126,7 +126,7 @@ class Batcher(Generic[Answers]):
         self._alarm: asyncio.TimerHandle | None = None  # at the earliest deadline
         self._rings = inf
         # Seconds that a batch took the last time, by the number of bits of its size.
-        self._took = [inf] * (max_batch.bit_length() + 1)
+        self._took: dict[int, float] = {}
         self._finished = 0.0  # when the last batch was done
         self._pace = 0.0  # seconds from one batch to the next while the queue is never empty
         self._closed = True
@@ -159,9 +159,9 @@ class Batcher(Generic[Answers]):
     def submit(
         self, caller: Caller[Answers], pixels: Pixels, *, deadline: float
     ) -> Waiting[Answers]:
-        """Tell `caller` the model's answers to pictures (n, 28, 28), n at most `max_batch`.
+        """Tell `caller` the model's answers to pictures (n, 28, 28), all from one call of it.
 
-        Raises QueueFull, DeadlineUnreachable or Closed; then `caller` is told nothing more.
+        More than `max_batch` of them leave alone. Raises QueueFull, DeadlineUnreachable or Closed; then `caller` is told nothing more.
         """
         if self._closed:
             raise Closed("the batcher takes no more pictures")
@@ -230,7 +230,7 @@ class Batcher(Generic[Answers]):
         if not batch:
             if self._closed:
                 self._empty.set()
-        elif self._took[pictures.bit_length()] < self._on_loop:
+        elif self._took.get(pictures.bit_length(), inf) < self._on_loop:
             self._deliver(self._run(batch))
         else:
             self._running = batch
@@ -247,7 +247,7 @@ class Batcher(Generic[Answers]):
         while self._queue:
             waiting, _ = self._queue.popitem(last=False)
             count = len(waiting.pixels)
-            if pictures + count > self._max_batch:
+            if batch and pictures + count > self._max_batch:
                 self._queue[waiting] = None
                 self._queue.move_to_end(waiting, last=False)
                 break

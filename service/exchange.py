@@ -87,6 +87,9 @@ class Endpoint(Protocol):
     def begin(self, exchange: Exchange) -> None:
         """Reply or fail, now or later, on the event loop."""
 
+    def refuse(self, problem: Problem, request_id: str) -> tuple[bytes, bytes]:
+        """Header lines and content of an answer that is an error."""
+
 
 def count_shed(metrics: Metrics, error: Exception) -> None:
     for kind, reason in _SHED.items():

@@ -21,7 +21,7 @@ from typing import Any, cast
 from service.body import too_slow
 from service.exchange import Exchange, deadline_of
 from service.front import GONE, Front, HotRoute, request_id_of
-from service.problems import header_lines, logged_problem
+from service.problems import logged_problem
 from service.protocol import Protocol
 
 LARGEST = 2**18  # bytes of a body: what uvloop reads at once, and a batch of 256 raw pictures
@@ -207,9 +207,9 @@ class HotExchange(Exchange):
 
     def _refuse(self, error: Exception) -> None:
         problem = logged_problem(error, self.request_id)
-        if problem.headers.get("connection") == "close":
-            self.keep_alive = False
-        self._send(problem.status, *header_lines(problem, self.request_id))
+        if problem.headers.pop("connection", "") == "close":
+            self.keep_alive = False  # which says so
+        self._send(problem.status, *self.route.endpoint.refuse(problem, self.request_id))
 
     def end(self, code: str) -> None:
         """Count it, and let the connection go on."""

@@ -19,7 +19,7 @@ from service.decode import Picture, identify
 from service.exchange import Exchange, Stage
 from service.ink import Pixels, as_mnist
 from service.metrics import Metrics
-from service.problems import Problem
+from service.problems import Problem, document, header_lines
 from service.readings import Readings
 from service.settings import Settings
 
@@ -64,6 +64,9 @@ class Predict:
             _Asked(self, exchange).ask(pixels, perf_counter() - began)
         else:
             self._decode_aside(exchange, picture, began)
+
+    def refuse(self, problem: Problem, request_id: str) -> tuple[bytes, bytes]:
+        return header_lines(problem), document(problem, request_id)
 
     def _decode_aside(self, exchange: Exchange, picture: Picture, began: float) -> None:
         """Decode a large picture in a thread, so that the event loop stays free."""

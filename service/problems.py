@@ -94,12 +94,10 @@ def document(problem: Problem, request_id: str) -> bytes:
     )
 
 
-def header_lines(problem: Problem, request_id: str) -> tuple[bytes, bytes]:
-    """Head and content of the answer, as an exchange is replied to."""
-    headers = {"content-type": CONTENT_TYPE, **problem.headers}
-    headers.pop("connection", None)  # the protocol's affair
-    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return head.encode(), document(problem, request_id)
+def header_lines(problem: Problem, content_type: str = CONTENT_TYPE) -> bytes:
+    """The head of the answer, as an exchange is replied to."""
+    headers = {"content-type": content_type, **problem.headers}
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode()
 
 
 def messages(problem: Problem, request_id: str) -> tuple[Message, Message]:

@@ -36,11 +36,21 @@ class Readings:
         return len(self.logits)
 
     @cached_property
+    def digits(self) -> list[int]:
+        """The index of the likeliest class, of each picture."""
+        digits: list[int] = self.probabilities.argmax(1).tolist()
+        return digits
+
+    @cached_property
+    def confidences(self) -> list[float]:
+        """Its probability."""
+        confidences: list[float] = self.probabilities.max(1).tolist()
+        return confidences
+
+    @cached_property
     def each(self) -> list[Reading]:
         """Made for all when the first is asked for; V2 never asks, and gets the arrays."""
         rows = np.ascontiguousarray(self.probabilities)
-        digits = rows.argmax(1)  # (n,)
-        confidences = rows[np.arange(len(rows)), digits].tolist()
         # [[0.1,0.9],[0.8,0.2]] without its outermost brackets, cut into rows.
         texts = orjson.dumps(rows, option=orjson.OPT_SERIALIZE_NUMPY)[2:-2].split(b"],[")
         openings = self.model.openings
@@ -50,10 +60,5 @@ class Readings:
                 confidence,
                 b'%b%b,"probabilities":[%b]}' % (openings[digit], text.split(b",")[digit], text),
             )
-            for digit, confidence, text in zip(digits.tolist(), confidences, texts, strict=True)
+            for digit, confidence, text in zip(self.digits, self.confidences, texts, strict=True)
         ]
-
-    def document(self, first: int, count: int) -> bytes:
-        """The answer to `count` pictures from `first` on."""
-        each = self.each[first : first + count]
-        return self.model.answer % b",".join([reading.json for reading in each])

@@ -46,6 +46,9 @@ class Settings(BaseSettings):
     max_queue: int = Field(
         1024, ge=1, le=1_000_000, description="pictures waiting; one more is answered 503"
     )
+    max_pictures: int = Field(
+        256, ge=1, le=4096, description="pictures of one request; more is answered 413"
+    )
     watch_seconds: float = Field(
         1.0, ge=0, le=3600, description="seconds between looks at which version is current; 0: none"
     )
