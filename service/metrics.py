@@ -83,7 +83,9 @@ class Metrics:
         self.provider_fallback = gauge(
             "provider_fallback", "1 if another provider serves than the one asked for"
         )
-        self.provider_fallback.set(0)
+        self.engine_fallbacks = counter(
+            "engine_fallback", "Models that serve otherwise than was asked, by what of them", "what"
+        )
 
     def exposition(self) -> bytes:
         """What GET /metrics answers."""
