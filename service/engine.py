@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 
 from contract.version import Version
 from service.buckets import buckets, each_size
@@ -117,7 +118,7 @@ class _Order:
             precision=precision,
             max_batch=self.max_batch,
             graphs=graphs,
-            cache_in=self.cache_in,
+            cache_in=self._cache(artifact) if provider == "tensorrt" else None,
         )
         missing = () if provider == "cpu" else missing_libraries()
         try:
@@ -128,6 +129,18 @@ class _Order:
             if not missing:
                 raise
             raise EngineRefused(f"{'; '.join(missing)} ({refusal})") from refusal
+
+    def _cache(self, artifact: str) -> Path | None:
+        """A folder of this file's own: TensorRT's names for engines do not tell of the weights."""
+        if self.cache_in is None:
+            return None
+        sha256 = self.version.card.files[artifact].sha256
+        folder = self.cache_in / f"{onnxruntime.__version__}-{sha256[:16]}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EngineRefused(f"TensorRT cannot keep its engines: {error}") from error
+        return folder
 
 
 def _running(

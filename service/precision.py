@@ -19,7 +19,7 @@ def choose(asked: AskedPrecision, provider: Provider, card: ModelCard) -> Precis
     if name not in card.files:
         reason = card.left_out.get(name, "it was not exported")
         raise EngineRefused(
-            f"this version has no {name} ({reason}); DIGITSERVE_PRECISION={asked} needs it: "
+            f"the precision {asked} was asked for, but this version has no {name} ({reason}): "
             "`make export` makes a version with every artifact"
         )
     return asked

@@ -41,7 +41,7 @@ def to_try(asked: AskedProvider) -> tuple[Provider, ...]:
         return ("cuda", "cpu") if CUDA in built else ("cpu",)
     if NAMES[asked] not in built:
         raise EngineRefused(
-            f"DIGITSERVE_PROVIDER={asked}, but the ONNX Runtime that is installed was built "
+            f"the provider {asked} was asked for, but the ONNX Runtime that is installed was built "
             "without it: make an environment with the group `gpu` of pyproject.toml in place of "
             "`serve` (docs/gpu.md); onnxruntime and onnxruntime-gpu must never be in one"
         )
