@@ -2,89 +2,178 @@
 
     pixels (n, 28, 28) uint8 --> logits (n, labels), probabilities (n, labels), float32
 
-An engine is made from the bytes of a model version, so what was verified is what runs. It refuses a
-graph that is not the one on the card, and a session whose nodes do not all run on the provider
-asked for.
+An engine is made from the bytes of a model version, so what was verified is what runs. An engine
+that exists is warm: it refuses a graph that is not the one on the card, a provider that does not
+run every node, and one that cannot run the batch sizes it will be asked. Where it may do with less
+than was asked (auto without a GPU, no CUDA graphs), `facts` says so.
 """
 
-from typing import NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 
-from contract.card import INPUT, LOGITS, ONNX, PROBABILITIES, SIDE, ModelCard, TensorFacts
 from contract.version import Version
-from service.life import CannotStart
+from service.buckets import buckets, each_size
+from service.facts import (
+    AskedPrecision,
+    AskedProvider,
+    EngineFacts,
+    Fallback,
+    Precision,
+    Provider,
+    Way,
+)
+from service.precision import FILES, choose
+from service.providers import EngineRefused, chain, missing_libraries, to_try
+from service.session import Session, check_graph, nodes_of, open_session
+from service.tensors import Answers, Pixels, Rows
+from service.ways import Bound, Plain
 
-Pixels = NDArray[np.uint8]  # (n, 28, 28)
-Rows = NDArray[np.float32]  # (n, labels)
+__all__ = ["Answers", "Engine", "EngineRefused", "Pixels", "Rows"]
 
-EACH_SIZE = 256  # pictures; up to here every batch size is warmed up
-PROVIDERS = {"cpu": "CPUExecutionProvider"}  # as the settings name them: as ONNX Runtime does
-
-
-class EngineRefused(CannotStart):
-    """The graph or the provider is not what was asked for; the message says which."""
-
-
-class Answers(NamedTuple):
-    logits: Rows
-    probabilities: Rows
+BEST: dict[Provider, Way] = {"cpu": "plain", "cuda": "graph", "tensorrt": "plain"}
+# One thread does all of the process's work on the GPU, whoever asks: ONNX Runtime keeps CUDA graphs
+# for each thread, and while one is recorded CUDA forbids every other thread to copy or allocate,
+# which would fail the requests that another version answers meanwhile.
+ON_GPU = ThreadPoolExecutor(1, thread_name_prefix="gpu")
 
 
 class Engine:
-    """One model version on one provider. Calls are safe from any one thread at a time."""
+    """One model version on one provider, warm. Calls are safe from any thread."""
 
-    def __init__(self, version: Version, *, provider: str, threads: int) -> None:
-        self.artifact = ONNX  # the file that runs
-        self.provider = "cpu" if provider == "auto" else provider
-        self._session = _session(version.read(self.artifact), PROVIDERS[self.provider], threads)
-        _check_graph(self._session, version.card)
+    def __init__(
+        self,
+        version: Version,
+        *,
+        provider: AskedProvider,
+        threads: int,
+        precision: AskedPrecision = "auto",
+        max_batch: int = 64,
+        way: Way | None = None,
+        cache_in: Path | None = None,
+        fallbacks: tuple[Fallback, ...] = (),
+    ) -> None:
+        """`way`: None for the provider's best. `cache_in`: where TensorRT keeps what it builds.
+
+        `fallbacks`: what this engine itself takes the place of.
+        """
+        order = _Order(version, provider, threads, precision, max_batch, cache_in)
+        facts, self._way = _first_that_runs(order, way)
+        self.facts = replace(facts, fallbacks=(*fallbacks, *facts.fallbacks))
+        self.artifact = self.facts.artifact  # the file that runs
+        self.provider = self.facts.provider
 
     def __call__(self, pixels: Pixels) -> Answers:
-        return Answers(*self._session.run([LOGITS, PROBABILITIES], {INPUT: pixels}))
+        """Any number of pictures from 1; more than the largest bucket go in pieces."""
+        if self.provider == "cpu":
+            return self._answer(pixels)
+        return ON_GPU.submit(self._answer, pixels).result()
 
-    def warm_up(self, max_batch: int) -> None:
-        """Run every batch size once: the first run of each plans its memory, which takes longer.
-
-        Beyond EACH_SIZE only every EACH_SIZE-th: all would take minutes and save a millisecond.
-        """
-        sizes = [*range(1, min(max_batch, EACH_SIZE)), *range(EACH_SIZE, max_batch, EACH_SIZE)]
-        for size in (*sizes, max_batch):
-            self(np.zeros((size, SIDE, SIDE), np.uint8))
+    def _answer(self, pixels: Pixels) -> Answers:
+        n, most = len(pixels), max(self.facts.buckets, default=len(pixels))
+        if n <= most:
+            return self._way(pixels)
+        pieces = [self._way(pixels[start : start + most]) for start in range(0, n, most)]
+        return Answers(*(np.concatenate(rows) for rows in zip(*pieces, strict=True)))
 
 
-def _session(model: bytes, provider: str, threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # Threads that spin while they wait would take the cores from the event loop beside them.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+@dataclass(frozen=True)
+class _Order:
+    """What an engine is to be, on whichever provider."""
+
+    version: Version
+    asked: AskedProvider
+    threads: int
+    precision: AskedPrecision
+    max_batch: int
+    cache_in: Path | None
+
+    def on(self, provider: Provider, way: Way) -> tuple[EngineFacts, Plain | Bound]:
+        """EngineRefused unless all of it runs there, that way, every batch size."""
+        card = self.version.card
+        precision = choose(self.precision, provider, card)
+        artifact = FILES[precision]
+        session = self._session(provider, precision, graphs=way == "graph")
+        check_graph(artifact, session, card)
+        padded = () if (provider, way) == ("cpu", "plain") else buckets(self.max_batch)
+        try:
+            running = _running(session, padded, len(card.labels), provider, way)
+            for size in padded or each_size(self.max_batch):
+                warm_up = partial(running.warm_up, size)
+                warm_up() if provider == "cpu" else ON_GPU.submit(warm_up).result()
+        except Exception as error:  # of CUDA, cuDNN, TensorRT: the message is all there is
+            raise EngineRefused(f"{artifact} does not run on {provider}: {error}") from error
+        nodes = nodes_of(session)
+        facts = EngineFacts(self.asked, provider, precision, artifact, way, padded, nodes, ())
+        return facts, running
+
+    def _session(self, provider: Provider, precision: Precision, *, graphs: bool) -> Session:
+        artifact = FILES[precision]
+        options = chain(
+            provider,
+            precision=precision,
+            max_batch=self.max_batch,
+            graphs=graphs,
+            cache_in=self._cache(artifact) if provider == "tensorrt" else None,
+        )
+        missing = () if provider == "cpu" else missing_libraries()
+        try:
+            return open_session(
+                artifact, self.version.read(artifact), options, threads=self.threads
+            )
+        except EngineRefused as refusal:
+            if not missing:
+                raise
+            raise EngineRefused(f"{'; '.join(missing)} ({refusal})") from refusal
+
+    def _cache(self, artifact: str) -> Path | None:
+        """A folder of this file's own: TensorRT's names for engines do not tell of the weights."""
+        if self.cache_in is None:
+            return None
+        sha256 = self.version.card.files[artifact].sha256
+        folder = self.cache_in / f"{onnxruntime.__version__}-{sha256[:16]}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EngineRefused(f"TensorRT cannot keep its engines: {error}") from error
+        return folder
+
+
+def _running(
+    session: Session, padded: tuple[int, ...], labels: int, provider: Provider, way: Way
+) -> Plain | Bound:
+    if way == "plain":
+        return Plain(session, padded)
+    device = "cpu" if provider == "cpu" else "cuda"
+    return Bound(session, padded, labels, device, graphs=way == "graph")
+
+
+def _first_that_runs(order: _Order, way: Way | None) -> tuple[EngineFacts, Plain | Bound]:
+    """On the first provider that runs it; facts tell of those that did not."""
+    *better, last = to_try(order.asked)
+    refused: list[Fallback] = []
+    for provider in better:
+        try:
+            return _with_or_without_graphs(order, provider, way or BEST[provider])
+        except EngineRefused as refusal:
+            refused.append(Fallback("provider", str(refusal)))
+    facts, running = _with_or_without_graphs(order, last, way or BEST[last])
+    return replace(facts, fallbacks=(*refused, *facts.fallbacks)), running
+
+
+def _with_or_without_graphs(
+    order: _Order, provider: Provider, way: Way
+) -> tuple[EngineFacts, Plain | Bound]:
     try:
-        # Without enable_fallback=0 a provider that fails is replaced by the CPU, with a print.
-        session = onnxruntime.InferenceSession(
-            model, options, providers=[provider], enable_fallback=0
-        )
-    except Exception as error:  # ONNX Runtime's errors have no base class of their own
-        raise EngineRefused(f"ONNX Runtime cannot load {ONNX} on {provider}: {error}") from error
-    elsewhere = {part.ep_name for part in session.get_provider_graph_assignment_info()} - {provider}
-    if elsewhere or session.get_providers()[0] != provider:
-        raise EngineRefused(
-            f"{provider} was asked for, but parts of the graph run on "
-            f"{', '.join(sorted(elsewhere)) or session.get_providers()[0]}"
-        )
-    return session
-
-
-def _check_graph(session: onnxruntime.InferenceSession, card: ModelCard) -> None:
-    types = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
-    found = [
-        TensorFacts.model_construct(
-            name=tensor.name, dtype=types.get(tensor.type, tensor.type), shape=tuple(tensor.shape)
-        )
-        for tensor in (*session.get_inputs(), *session.get_outputs())
-    ]
-    if found != [card.input, *card.outputs]:
-        raise EngineRefused(f"{ONNX} has the tensors {found}, the card says otherwise")
+        return order.on(provider, way)
+    except EngineRefused as refusal:
+        if way != "graph" or (provider != "cpu" and missing_libraries()):
+            raise
+        reason = str(refusal)
+    # A session that was made for graphs, or failed while it recorded one, is of no use without.
+    facts, running = order.on(provider, "plain")
+    return replace(facts, fallbacks=(Fallback("cuda_graph", reason),)), running

@@ -119,7 +119,9 @@ class Metrics:
         self.provider_fallback = fact(
             "provider_fallback", "1 if another provider serves than the one asked for"
         )
-        self.provider_fallback.set(0)
+        self.engine_fallbacks = counter(
+            "engine_fallback", "Models that serve otherwise than was asked, by what of them", "what"
+        )
 
     def refresh(self) -> None:
         """Add up what was noted, and look up what nobody counts, as the length of a queue."""

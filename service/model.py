@@ -1,6 +1,6 @@
 """A model that may serve: verified, loaded, warm, and found to answer as it was proven to.
 
-    store --verify--> version --load--> engine --warm--> every batch size --golden--> Model
+    store --verify--> version --load, warm up--> engine --golden--> Model
 
 Each arrow is a gate. What does not pass one never answers a request.
 """
@@ -19,6 +19,7 @@ from contract.errors import StoreError
 from contract.store import Store
 from contract.version import Version
 from service.engine import Engine
+from service.facts import AskedPrecision, Fallback
 from service.golden import WrongAnswers, check_golden
 from service.life import CannotStart
 from service.settings import Settings
@@ -77,11 +78,36 @@ def load(store: Store, number: int | None, settings: Settings) -> Model:
     """The version with that number, the current one for None, once it has passed every gate."""
     began = time.perf_counter()
     version = verify(store, number)
-    with _gate("load"):
-        engine = Engine(version, provider=settings.provider, threads=settings.threads)
-        engine.warm_up(settings.max_batch)
-    check(version, engine)
+    if settings.precision == "auto":
+        engine = proven(version, settings, "auto", or_else="fp32")
+    else:
+        engine = proven(version, settings, settings.precision)
     return Model(version, engine, time.perf_counter() - began)
+
+
+def proven(
+    version: Version,
+    settings: Settings,
+    precision: AskedPrecision,
+    or_else: AskedPrecision | None = None,
+) -> Engine:
+    """An engine that passes the golden set in that precision, or in the other one.
+
+    GateFailed if it does not load, or passes in neither. A card's proof of half precision was made
+    on a CPU: what a GPU makes of it comes to light only here.
+    """
+    engine = _engine(version, settings, precision)
+    try:
+        check(version, engine)
+    except GateFailed as failure:
+        if or_else in (None, engine.facts.precision):
+            raise
+        reason = Fallback("precision", str(failure))
+    else:
+        return engine
+    engine = _engine(version, settings, or_else, reason)
+    check(version, engine)
+    return engine
 
 
 def verify(store: Store, number: int | None) -> Version:
@@ -94,6 +120,21 @@ def check(version: Version, engine: Engine) -> None:
     """GateFailed unless the golden pictures are answered as they were."""
     with _gate("golden"):
         check_golden(version, engine)
+
+
+def _engine(
+    version: Version, settings: Settings, precision: AskedPrecision, *fallbacks: Fallback
+) -> Engine:
+    with _gate("load"):
+        return Engine(
+            version,
+            provider=settings.provider,
+            threads=settings.threads,
+            precision=precision,
+            max_batch=settings.max_batch,
+            cache_in=settings.tensorrt_cache,
+            fallbacks=fallbacks,
+        )
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from service.batcher import Batcher
+from service.facts import EngineFacts
 from service.life import Life
 from service.metrics import EXPOSITION, Metrics
 from service.problems import CONTENT_TYPE, Problem, document, problem_of
@@ -45,6 +46,22 @@ class LastSwap(BaseModel):
     seconds: float
 
 
+class FellBack(BaseModel):
+    what: str = Field(description="provider or cuda_graph: what another took the place of")
+    reason: str
+
+
+class EngineStatus(BaseModel):
+    asked: str = Field(description="the provider, as DIGITSERVE_PROVIDER names it")
+    precision: str
+    artifact: str = Field(description="the version's file that runs")
+    way: str = Field(description="plain runs, bound buffers, or a CUDA graph for each bucket")
+    cuda_graphs: bool
+    buckets: list[int] = Field(description="batch sizes others are padded to; none: none are")
+    nodes: dict[str, int] = Field(description="of the graph, on each of ONNX Runtime's providers")
+    fallbacks: list[FellBack] = Field(description="what is not as was asked, and why")
+
+
 class Batching(BaseModel):
     max_batch: int
     max_wait: float  # seconds
@@ -57,6 +74,7 @@ class Status(BaseModel):
     last_swap: LastSwap | None = Field(description="the last attempt to serve another version")
     provider: str
     provider_fallback: bool
+    engine: EngineStatus
     threads: int
     batching: Batching
     queue_depth: int  # pictures
@@ -91,7 +109,9 @@ def routes(
         return Ready(ready=True)
 
     @router.get(
-        "/v1/status", summary="Model, provider, batching, uptime, queue", tags=["operation"]
+        "/v1/status",
+        summary="Model, engine and its fallbacks, batching, queue",
+        tags=["operation"],
     )
     async def status() -> Status:
         model, previous = serving.model, serving.previous
@@ -109,7 +129,8 @@ def routes(
             previous=PreviousModel(version=str(previous.number)) if previous else None,
             last_swap=_last_swap(serving.last_swap),
             provider=model.engine.provider,
-            provider_fallback=False,
+            provider_fallback=model.engine.facts.provider_fell_back,
+            engine=_engine(model.engine.facts),
             threads=settings.threads,
             batching=Batching(
                 max_batch=settings.max_batch,
@@ -132,6 +153,19 @@ def routes(
         return Response(metrics.exposition(), media_type=EXPOSITION)
 
     return router
+
+
+def _engine(facts: EngineFacts) -> EngineStatus:
+    return EngineStatus(
+        asked=facts.asked,
+        precision=facts.precision,
+        artifact=facts.artifact,
+        way=facts.way,
+        cuda_graphs=facts.way == "graph",
+        buckets=list(facts.buckets),
+        nodes=dict(facts.nodes),
+        fallbacks=[FellBack(what=each.what, reason=each.reason) for each in facts.fallbacks],
+    )
 
 
 def _last_swap(swap: Swap | None) -> LastSwap | None:

@@ -22,6 +22,7 @@ from typing import TypeVar
 
 from contract.errors import NotConfirmed, NoVersion, StoreError
 from contract.store import Store
+from service.facts import WHATS
 from service.memory import free_memory
 from service.metrics import SWAPS, Metrics, SwapResult
 from service.model import Gate, GateFailed, Model, check, load, verify
@@ -66,6 +67,8 @@ class Serving:
         self._retry = Retry(settings.watch_seconds)
         for result in SWAPS:
             metrics.model_swaps.labels(result)
+        for what in WHATS:
+            metrics.engine_fallbacks.labels(what)
         self._announce()
 
     async def activate(self, number: int) -> Model:
@@ -215,11 +218,15 @@ class Serving:
         self._metrics.model_swaps.labels(swap.result).inc()
 
     def _announce(self) -> None:
-        """Tell the metrics which model serves."""
+        """Tell the metrics which model serves, and everybody what of it is not as was asked."""
         engine, card = self.model.engine, self.model.card
         sha256 = card.files[engine.artifact].sha256
         self._metrics.model_info.set(1, card.name, str(self.model.number), sha256, engine.provider)
         self._metrics.model_load_seconds.set(self.model.seconds)
+        self._metrics.provider_fallback.set(engine.facts.provider_fell_back)
+        for fallback in engine.facts.fallbacks:
+            self._metrics.engine_fallbacks.labels(fallback.what).inc()
+            log.warning("version %d: %s", self.model.number, fallback)
 
 
 def _now() -> datetime:

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from contract.access import keys_of
 from contract.cores import available_cores
 from contract.store import NAME
+from service.facts import AskedPrecision, AskedProvider
 from service.life import CannotStart
 
 PREFIX = "DIGITSERVE_"
@@ -34,7 +35,15 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="0 takes any free one")
     models: Path = Field(Path("models"), description="the model store")
     model: str = Field("digits", pattern=NAME, description="name of the model in the store")
-    provider: Literal["auto", "cpu"] = Field("auto", description="of ONNX Runtime: auto or cpu")
+    provider: AskedProvider = Field(
+        "auto", description="auto, cpu, cuda or tensorrt; auto: cuda where it comes up, else cpu"
+    )
+    precision: AskedPrecision = Field(
+        "auto", description="auto, fp32, fp16 or int8; auto: fp16 on a GPU if it lost nothing by it"
+    )
+    tensorrt_cache: Path | None = Field(
+        None, description="folder for the engines that TensorRT builds; unset: built at each start"
+    )
     threads: int = Field(
         default_factory=available_cores,
         ge=1,

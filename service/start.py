@@ -48,7 +48,7 @@ def _introduce(model: Model, settings: Settings) -> None:
         card.evaluation.accuracy * 100,
         card.data_set.test,
         card.data_set.name,
-        model.engine.provider,
+        model.engine.facts,
         settings.threads,
         model.seconds,
     )

@@ -14,6 +14,7 @@ from contract.__main__ import main as contract_main
 from contract.version import Version
 from export.__main__ import main as export_main
 from service.settings import Settings
+from service.speed import main as speed_main
 from tests.service.running import Service
 from training.__main__ import main
 from training.api import MNISTClassifier
@@ -108,6 +109,22 @@ def test_the_python_example_runs_as_it_is_told() -> None:
     pairs = (pair.split("=") for pair in arguments.split(", "))
     knobs: dict[str, Any] = {name: ast.literal_eval(value) for name, value in pairs}
     MNISTClassifier(**knobs)
+
+
+GPU = (ROOT / "docs/gpu.md").read_text()
+
+
+def test_every_flag_of_the_speed_of_the_engine_is_told_and_exists(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    there = set(re.findall(r"^  (--[a-z-]+)", help_of(speed_main, capsys), re.MULTILINE))
+    assert set(re.findall(r"--(?!constraint|group)[a-z][a-z-]+", GPU)) == there
+
+
+def test_every_setting_of_the_engine_is_told() -> None:
+    told = set(re.findall(r"DIGITSERVE_([A-Z_]+)", GPU))
+    assert {"PROVIDER", "PRECISION", "TENSORRT_CACHE", "MAX_BATCH"} <= told
+    assert {name.lower() for name in told} <= set(Settings.model_fields)
 
 
 VERSIONS = (ROOT / "docs/versions.md").read_text()

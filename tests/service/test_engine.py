@@ -1,34 +1,131 @@
-"""The engine runs the version it was given, on the provider it was asked for, or refuses."""
+"""The engine runs the version it was given, on the provider it was asked for, or refuses.
 
+Every test of what it answers runs on each provider that this machine has and in each way of running
+there, so that a machine with a GPU holds CUDA to the same words.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
+import onnxruntime
 import pytest
 
+from contract.card import FP16, INT8, ONNX
 from contract.version import Version
 from export import proof, runners
-from service.engine import Answers, Engine, EngineRefused, Pixels
+from service.buckets import buckets, each_size
+from service.engine import Engine, EngineRefused, Pixels
+from service.facts import AskedProvider, Precision, Way
+from service.precision import choose, lost_nothing
+from service.providers import missing_libraries
 from training.run import Run
 
+GPU_BUILD = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+CUDA = GPU_BUILD and not missing_libraries()
 
-@pytest.fixture(scope="module")
-def engine(version: Version) -> Engine:
-    engine = Engine(version, provider="auto", threads=1)
-    engine.warm_up(8)
+on_cuda = pytest.mark.skipif(not CUDA, reason="needs an NVIDIA GPU and onnxruntime-gpu")
+Kind = tuple[AskedProvider, Way]
+ON_CPU: list[Kind] = [("cpu", "plain"), ("cpu", "bound")]
+ON_CUDA: list[Kind] = [("cuda", "plain"), ("cuda", "bound"), ("cuda", "graph")]
+KINDS = ON_CPU + (ON_CUDA if CUDA else [])
+
+
+def pictures(n: int) -> Pixels:
+    return np.random.default_rng(n).integers(0, 256, (n, 28, 28)).astype(np.uint8)
+
+
+@pytest.fixture(
+    scope="module",
+    params=KINDS,
+    ids=lambda kind: " ".join(kind),
+)
+def engine(request: pytest.FixtureRequest, version: Version) -> Engine:
+    """One on each provider and in each way; its largest batch is 24, no power of two."""
+    provider, way = request.param
+    engine = Engine(version, provider=provider, threads=1, precision="fp32", max_batch=24, way=way)
+    assert (engine.provider, engine.facts.way) == (provider, way)
     return engine
 
 
-@pytest.mark.parametrize("n", [1, 2, 63, 200])
+# ---- what it answers ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 24, 25, 63, 200])
 def test_it_answers_as_the_proof_did(engine: Engine, version: Version, run: Run, n: int) -> None:
     pixels = run.test_set()[0][:n]
-    expected = proof.answers_of(runners.onnx_runtime(version.folder / "model.onnx"), pixels)
+    expected = proof.answers_of(runners.onnx_runtime(version.folder / ONNX), pixels)
     answers = engine(pixels)
-    assert np.allclose(answers.logits, expected.logits, atol=1e-4)
-    assert np.allclose(answers.probabilities, expected.probabilities, atol=1e-5)
+    assert np.allclose(answers.logits, expected.logits, atol=1e-3)
+    assert np.allclose(answers.probabilities, expected.probabilities, atol=1e-4)
 
 
-def test_auto_says_which_provider_it_found(engine: Engine) -> None:
-    assert engine.provider == "cpu"
+def test_answers_stay_when_the_next_batch_is_asked(engine: Engine) -> None:
+    first = engine(pictures(3))
+    kept = first.logits.copy(), first.probabilities.copy()
+    engine(255 - pictures(3))
+    assert np.array_equal(first.logits, kept[0])
+    assert np.array_equal(first.probabilities, kept[1])
+
+
+def test_what_a_larger_batch_left_behind_changes_no_answer(engine: Engine) -> None:
+    alone = engine(pictures(5))
+    engine(255 - pictures(8))
+    assert np.array_equal(engine(pictures(5)).logits, alone.logits)
+
+
+def test_threads_that_ask_at_once_each_get_their_own_answers(engine: Engine) -> None:
+    sizes = [1, 2, 3, 5, 8, 13, 24] * 8
+    expected = {n: engine(pictures(n)).logits for n in set(sizes)}
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda n: engine(pictures(n)).logits, sizes))
+    for n, logits in zip(sizes, found, strict=True):
+        assert np.allclose(logits, expected[n], atol=1e-5)
+
+
+def test_the_facts_tell_where_every_node_runs(engine: Engine) -> None:
+    name = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[engine.provider]
+    assert list(engine.facts.nodes) == [name]
+    assert engine.facts.nodes[name] > 5
+    assert engine.facts.fallbacks == ()
+
+
+# ---- batch sizes -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("max_batch", "sizes"),
+    [(1, (1,)), (2, (1, 2)), (24, (1, 2, 4, 8, 16, 24)), (64, (1, 2, 4, 8, 16, 32, 64))],
+)
+def test_buckets_are_the_powers_of_two_and_the_largest_batch(
+    max_batch: int, sizes: tuple[int, ...]
+) -> None:
+    assert buckets(max_batch) == sizes
+
+
+@pytest.mark.parametrize(
+    ("max_batch", "sizes"),
+    [(1, (1,)), (64, (*range(1, 65),)), (1000, (*range(1, 257), 512, 768, 1000))],
+)
+def test_on_a_cpu_every_batch_size_is_warmed_up_and_of_large_ones_some(
+    max_batch: int, sizes: tuple[int, ...]
+) -> None:
+    assert each_size(max_batch) == sizes
+
+
+def test_only_a_cpu_that_runs_plainly_takes_every_size_as_it_is(engine: Engine) -> None:
+    as_they_are = (engine.provider, engine.facts.way) == ("cpu", "plain")
+    assert engine.facts.buckets == (() if as_they_are else (1, 2, 4, 8, 16, 24))
+
+
+@on_cuda
+def test_on_a_gpu_a_cuda_graph_for_each_bucket_serves(version: Version) -> None:
+    facts = Engine(version, provider="auto", threads=1, max_batch=24).facts
+    assert (facts.provider, facts.way, facts.fallbacks) == ("cuda", "graph", ())
+    assert facts.precision == choose("auto", "cuda", version.card)
+
+
+# ---- what it refuses, and what it does without ------------------------------------------------
 
 
 def test_a_graph_that_is_not_the_one_on_the_card_is_refused(version: Version) -> None:
@@ -37,21 +134,102 @@ def test_a_graph_that_is_not_the_one_on_the_card_is_refused(version: Version) ->
         Engine(replace(version, card=fewer), provider="cpu", threads=1)
 
 
-class Counting(Engine):
-    """Remembers the batch sizes it was asked."""
+def test_where_no_cuda_graph_can_be_recorded_plain_runs_serve_and_it_is_told(
+    version: Version, run: Run
+) -> None:
+    """A CPU records none. The same words hold for a GPU that fails to."""
+    engine = Engine(version, provider="cpu", threads=1, max_batch=4, way="graph")
+    assert engine.facts.way == "plain"
+    [fallback] = engine.facts.fallbacks
+    assert fallback.what == "cuda_graph"
+    assert "CPUExecutionProvider records no CUDA graphs" in fallback.reason
+    assert not engine.facts.provider_fell_back
+    assert len(engine(run.test_set()[0][:9]).logits) == 9
 
-    def __call__(self, pixels: Pixels) -> Answers:
-        self.sizes = [*getattr(self, "sizes", []), len(pixels)]
-        return super().__call__(pixels)
+
+@pytest.mark.skipif(GPU_BUILD, reason="this ONNX Runtime was built for GPUs")
+def test_on_a_build_without_cuda_auto_means_cpu_and_is_no_fallback(version: Version) -> None:
+    facts = Engine(version, provider="auto", threads=1, max_batch=1).facts
+    assert (facts.provider, facts.fallbacks) == ("cpu", ())
+
+
+@pytest.mark.skipif(GPU_BUILD, reason="this ONNX Runtime was built for GPUs")
+@pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
+def test_a_build_without_the_provider_that_was_asked_for_says_what_to_install(
+    version: Version, provider: AskedProvider
+) -> None:
+    with pytest.raises(EngineRefused, match=f"provider {provider} was asked .* group `gpu`"):
+        Engine(version, provider=provider, threads=1)
+
+
+needs_gpu_build = pytest.mark.skipif(
+    not GPU_BUILD or CUDA, reason="needs onnxruntime-gpu on a machine without a GPU"
+)
+
+
+@needs_gpu_build
+def test_auto_without_a_gpu_serves_on_the_cpu_and_says_why(version: Version) -> None:
+    facts = Engine(version, provider="auto", threads=1, max_batch=1).facts
+    assert (facts.provider, facts.provider_fell_back) == ("cpu", True)
+    assert "cannot open shared object file" in facts.fallbacks[0].reason
+
+
+@needs_gpu_build
+@pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
+def test_without_a_gpu_one_that_was_asked_for_is_refused(
+    version: Version, provider: AskedProvider
+) -> None:
+    with pytest.raises(EngineRefused, match="cannot open shared object file"):
+        Engine(version, provider=provider, threads=1)
+
+
+# ---- precision ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("precision", "file"), [("fp32", ONNX), ("fp16", FP16), ("int8", INT8)])
+def test_the_file_of_the_precision_asked_for_runs(
+    version: Version, run: Run, precision: Precision, file: str
+) -> None:
+    engine = Engine(version, provider="cpu", threads=1, precision=precision, max_batch=2)
+    assert (engine.artifact, engine.facts.precision) == (file, precision)
+    pixels = run.test_set()[0]
+    right = (engine(pixels).probabilities.argmax(1) == run.test_set()[1]).mean()
+    assert right == pytest.approx(version.card.parity[file].accuracy, abs=0.005)
+
+
+def test_a_precision_that_the_version_lacks_is_refused_by_the_files_name(version: Version) -> None:
+    card = version.card.model_copy(
+        update={
+            "files": {name: facts for name, facts in version.card.files.items() if name != INT8},
+            "left_out": {INT8: "it loses 0.2 points"},
+        }
+    )
+    with pytest.raises(EngineRefused, match=r"no model\.int8\.onnx \(it loses 0\.2 points\).*make"):
+        Engine(replace(version, card=card), provider="cpu", threads=1, precision="int8")
 
 
 @pytest.mark.parametrize(
-    ("max_batch", "sizes"),
-    [(1, [1]), (64, [*range(1, 65)]), (1000, [*range(1, 257), 512, 768, 1000])],
+    ("more_right", "different", "nothing_lost"),
+    [
+        pytest.param(0, 0, True, id="every answer is the same"),
+        pytest.param(1, 1, True, id="one differs, and is right now"),
+        pytest.param(0, 2, False, id="one is right now, another wrong"),
+        pytest.param(-1, 1, False, id="one is wrong now"),
+        pytest.param(0, 1, False, id="one is as wrong as before, but another"),
+    ],
 )
-def test_every_batch_size_is_warmed_up_and_of_large_ones_some(
-    version: Version, max_batch: int, sizes: list[int]
+def test_half_precision_is_taken_on_a_gpu_where_no_test_picture_got_worse(
+    version: Version, more_right: int, different: int, nothing_lost: bool
 ) -> None:
-    engine = Counting(version, provider="cpu", threads=1)
-    engine.warm_up(max_batch)
-    assert engine.sizes == sizes
+    full = version.card.parity[ONNX].model_copy(update={"accuracy": 0.9})
+    accuracy = 0.9 + more_right / version.card.data_set.test
+    half = full.model_copy(update={"accuracy": accuracy, "different_answers": different})
+    card = version.card.model_copy(update={"parity": {ONNX: full, FP16: half}})
+    assert lost_nothing(card) is nothing_lost
+    assert choose("auto", "cuda", card) == ("fp16" if nothing_lost else "fp32")
+    assert choose("auto", "cpu", card) == "fp32"
+
+
+def test_a_version_without_half_precision_runs_in_full_on_a_gpu(version: Version) -> None:
+    card = version.card.model_copy(update={"files": {ONNX: version.card.files[ONNX]}})
+    assert choose("auto", "cuda", card) == "fp32"

@@ -25,6 +25,16 @@ def test_status_tells_what_is_served_how_and_since_when(service: Service, versio
     assert status["model"]["test_accuracy"] == version.card.evaluation.accuracy
     assert status["provider"] == "cpu"
     assert status["provider_fallback"] is False
+    assert status["engine"] == {
+        "asked": "auto",
+        "precision": "fp32",
+        "artifact": "model.onnx",
+        "way": "plain",
+        "cuda_graphs": False,
+        "buckets": [],
+        "nodes": {"CPUExecutionProvider": status["engine"]["nodes"]["CPUExecutionProvider"]},
+        "fallbacks": [],
+    }
     assert status["batching"] == {"max_batch": 64, "max_wait": 0.0, "max_queue": 1024}
     assert status["queue_depth"] == 0
     assert status["draining"] is False

@@ -40,7 +40,8 @@ def test_the_environment_overrides_them(monkeypatch: pytest.MonkeyPatch) -> None
         ("REQUEST_TIMEOUT", "0", "greater than 0"),
         ("REQUEST_TIMEOUT", "nan", "less than or equal to 300"),
         ("MAX_PIXELS", "100", "greater than or equal to 784"),
-        ("PROVIDER", "tpu", "'auto' or 'cpu'"),
+        ("PROVIDER", "tpu", "'auto', 'cpu', 'cuda' or 'tensorrt'"),
+        ("PRECISION", "fp8", "'auto', 'fp32', 'fp16' or 'int8'"),
         ("LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
     ],
 )

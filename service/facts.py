@@ -1,0 +1,52 @@
+"""What an engine was asked to be and what it is: for the log, /v1/status and the metrics.
+
+No fallback is silent: whatever runs otherwise than asked is a `Fallback` here, with its reason.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Provider = Literal["cpu", "cuda", "tensorrt"]
+AskedProvider = Literal["auto", "cpu", "cuda", "tensorrt"]
+Precision = Literal["fp32", "fp16", "int8"]
+AskedPrecision = Literal["auto", "fp32", "fp16", "int8"]
+# How a session is called: with arrays; with buffers that stay where they are; with these and one
+# CUDA graph for each batch size, which replays its kernels with one launch.
+Way = Literal["plain", "bound", "graph"]
+What = Literal["provider", "precision", "cuda_graph"]  # that another took the place of
+WHATS: tuple[What, ...] = get_args(What)
+INSTEAD: dict[What, str] = {
+    "provider": "the CPU serves and not the GPU",
+    "precision": "float32 serves and not half precision",
+    "cuda_graph": "plain runs serve and no CUDA graphs",
+}
+
+
+@dataclass(frozen=True)
+class Fallback:
+    what: What
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{INSTEAD[self.what]}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    asked: AskedProvider
+    provider: Provider  # that runs
+    precision: Precision
+    artifact: str  # the version's file that runs
+    way: Way
+    buckets: tuple[int, ...]  # batch sizes that others are padded to; none: each runs as it is
+    nodes: Mapping[str, int]  # of the graph, on each of ONNX Runtime's providers
+    fallbacks: tuple[Fallback, ...]
+
+    @property
+    def provider_fell_back(self) -> bool:
+        return any(fallback.what == "provider" for fallback in self.fallbacks)
+
+    def __str__(self) -> str:
+        ways = {"plain": "plain runs", "bound": "bound buffers", "graph": "CUDA graphs"}
+        return f"{self.provider}, {self.precision}, {ways[self.way]}"

@@ -1,0 +1,109 @@
+"""ONNX Runtime's execution providers: which there are, what each needs, how each is set.
+
+cpu        always there
+cuda       the wheel onnxruntime-gpu, NVIDIA's libraries (its extras) and driver
+tensorrt   these and TensorRT's libraries; what it leaves alone runs on cuda
+auto       cuda if the wheel was built for it, else cpu; never tensorrt
+"""
+
+import contextlib
+import ctypes
+import io
+import sys
+from functools import cache
+from pathlib import Path
+
+import onnxruntime
+
+from contract.card import INPUT, SIDE
+from service.facts import AskedProvider, Precision, Provider
+from service.life import CannotStart
+
+Chain = list[tuple[str, dict[str, str]]]  # ONNX Runtime's names and options, the first choice first
+
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+TENSORRT = "TensorrtExecutionProvider"
+NAMES: dict[Provider, str] = {"cpu": CPU, "cuda": CUDA, "tensorrt": TENSORRT}
+
+
+class EngineRefused(CannotStart):
+    """The graph or the provider is not what was asked for; the message says which."""
+
+
+def to_try(asked: AskedProvider) -> tuple[Provider, ...]:
+    """In this order; more than one only for auto. EngineRefused if the wheel lacks the one asked.
+
+    A wheel without CUDA has nothing to fall back from: on it, auto means cpu.
+    """
+    built = onnxruntime.get_available_providers()  # into the wheel: no word on the machine
+    if asked == "auto":
+        return ("cuda", "cpu") if CUDA in built else ("cpu",)
+    if NAMES[asked] not in built:
+        raise EngineRefused(
+            f"the provider {asked} was asked for, but the ONNX Runtime that is installed was built "
+            "without it: make an environment with the group `gpu` of pyproject.toml in place of "
+            "`serve` (docs/gpu.md); onnxruntime and onnxruntime-gpu must never be in one"
+        )
+    return (asked,)
+
+
+@cache
+def missing_libraries() -> tuple[str, ...]:
+    """Load what CUDA needs, from NVIDIA's wheels or the system; a line for each that does not load.
+
+    Once is enough, before the first session. ONNX Runtime prints what is missing, and then makes a
+    session without CUDA and without an error.
+    """
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        onnxruntime.preload_dlls()
+    lines = printed.getvalue().splitlines()
+    failed = [line.partition(": ")[2] for line in lines if line.startswith("Failed to load ")]
+    if sys.platform == "linux":
+        try:
+            ctypes.CDLL("libcuda.so.1")
+        except OSError as error:
+            failed.append(f"{error} (NVIDIA's driver)")
+    return tuple(failed)
+
+
+def chain(
+    provider: Provider,
+    *,
+    precision: Precision,
+    max_batch: int,
+    graphs: bool = False,
+    cache_in: Path | None = None,
+) -> Chain:
+    if provider == "cpu":
+        return [(CPU, {})]
+    if provider == "cuda":
+        return [(CUDA, _cuda(graphs))]
+    return [(TENSORRT, _tensorrt(precision, max_batch, cache_in)), (CUDA, _cuda(graphs=False))]
+
+
+def _cuda(graphs: bool) -> dict[str, str]:
+    return {
+        # The default tries every algorithm for each new shape: seconds, for the same speed after.
+        "cudnn_conv_algo_search": "HEURISTIC",
+        "do_copy_in_default_stream": "1",  # on a stream of their own copies may race
+        "arena_extend_strategy": "kSameAsRequested",  # not the next power of two
+        "use_tf32": "0",  # its 10 bits are half precision's, and float32 was proven with 23
+        "enable_cuda_graph": str(int(graphs)),
+    }
+
+
+def _tensorrt(precision: Precision, max_batch: int, cache_in: Path | None) -> dict[str, str]:
+    options = {
+        "trt_profile_min_shapes": f"{INPUT}:1x{SIDE}x{SIDE}",
+        "trt_profile_opt_shapes": f"{INPUT}:{max_batch}x{SIDE}x{SIDE}",
+        "trt_profile_max_shapes": f"{INPUT}:{max_batch}x{SIDE}x{SIDE}",
+        "trt_fp16_enable": str(int(precision == "fp16")),
+        "trt_int8_enable": str(int(precision == "int8")),
+    }
+    if cache_in is not None:
+        folder = str(cache_in)
+        options |= {"trt_engine_cache_enable": "1", "trt_engine_cache_path": folder}
+        options |= {"trt_timing_cache_enable": "1", "trt_timing_cache_path": folder}
+    return options

@@ -1,0 +1,181 @@
+"""How fast the engine runs a version here, in every precision and way: python -m service.speed
+
+The engine alone, without HTTP: pixels in, probabilities out, copies included. What is compared is
+measured in turns, round after round, so that a machine that slows down slows all of it. On a GPU it
+also tells how much of it is left while the engine is called without a pause.
+"""
+
+import json
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from itertools import product
+from pathlib import Path
+from statistics import median
+from typing import Any, get_args
+
+import numpy as np
+import onnxruntime
+
+from contract.card import SIDE
+from contract.cores import available_cores
+from contract.errors import StoreError
+from contract.provenance import processor
+from contract.store import Store
+from contract.version import Version
+from service.buckets import buckets
+from service.engine import Engine, EngineRefused
+from service.facts import AskedProvider, Precision, Provider, Way
+from service.gpu import use_during
+
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+WAYS: dict[Provider, tuple[Way, ...]] = {
+    "cpu": ("plain", "bound"),
+    "cuda": ("plain", "bound", "graph"),
+    "tensorrt": ("plain", "bound"),
+}
+WATCHED = 2.0  # seconds that the GPU is watched for
+
+
+@dataclass
+class Cell:
+    """One engine with one batch size."""
+
+    engine: Engine
+    pictures: int
+    calls: list[float] = field(default_factory=list)  # seconds of each
+    rates: list[float] = field(default_factory=list)  # pictures a second in each round
+
+    def measure(self, seconds: float) -> None:
+        """One round: calls without a pause."""
+        shape = (self.pictures, SIDE, SIDE)
+        pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+        self.engine(pixels)  # the other engines have filled the caches meanwhile
+        calls: list[float] = []
+        began = now = time.perf_counter()
+        while now - began < seconds or not calls:
+            self.engine(pixels)
+            before, now = now, time.perf_counter()
+            calls.append(now - before)
+        self.calls += calls
+        self.rates.append(self.pictures * len(calls) / (now - began))
+
+    def result(self) -> dict[str, Any]:
+        facts, calls = self.engine.facts, np.array(self.calls)
+        return {
+            "provider": facts.provider,
+            "precision": facts.precision,
+            "way": facts.way,
+            "pictures": self.pictures,
+            "pictures_per_second": median(self.rates),
+            "p50_seconds": float(np.quantile(calls, 0.5)),
+            "p99_seconds": float(np.quantile(calls, 0.99)),
+            "calls": len(calls),
+        }
+
+    def __str__(self) -> str:
+        facts, p50, p99 = self.engine.facts, *np.quantile(self.calls, (0.5, 0.99)) * 1e6
+        return (
+            f"{facts.provider:10}{facts.precision:6}{facts.way:8}{self.pictures:7}"
+            f"{median(self.rates):14,.0f}{p50:9,.0f} us{p99:9,.0f} us"
+        )
+
+
+def main(words: list[str] | None = None) -> int:
+    asked = _arguments(words)
+    try:
+        version = Store(asked.models, asked.model).open(asked.version)
+        engines, left_out = _engines(version, asked)
+    except (StoreError, EngineRefused) as error:
+        print(f"service.speed: {error}", file=sys.stderr)
+        return 2
+    machine = f"{processor()}, threads: {asked.threads}"
+    print(f"{version.folder}: {version.card.network}, on {machine}")
+    report = {
+        "version": str(version.folder),
+        "machine": machine,
+        "onnxruntime": onnxruntime.__version__,
+        "left_out": left_out,
+        "results": _results(engines, asked),
+        "gpu": _gpu(engines, asked),
+    }
+    if asked.json:
+        asked.json.write_text(json.dumps(report, indent=2) + "\n")
+    return 0
+
+
+def _arguments(words: list[str] | None) -> Namespace:
+    parser = ArgumentParser("python -m service.speed", description=__doc__)
+    parser.add_argument("--models", type=Path, metavar="DIR", default=Path("models"))
+    parser.add_argument("--model", default="digits", help="its name; default: digits")
+    parser.add_argument("--version", type=int, metavar="N", help="default: the current one")
+    parser.add_argument("--provider", choices=get_args(AskedProvider), default="auto")
+    parser.add_argument("--precision", choices=PRECISIONS, nargs="+", default=PRECISIONS)
+    parser.add_argument("--way", choices=get_args(Way), nargs="+")
+    parser.add_argument("--max-batch", type=int, default=64, metavar="N", help="default: 64")
+    parser.add_argument("--threads", type=int, default=available_cores(), metavar="N")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="default: 5")
+    parser.add_argument("--seconds", type=float, default=0.1, help="of each round; default: 0.1")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write it for programs, too")
+    return parser.parse_args(words)
+
+
+def _engines(version: Version, asked: Namespace) -> tuple[list[Engine], list[str]]:
+    """Those that run, and a sentence for each that does not; EngineRefused without the provider."""
+    build = partial(Engine, version, threads=asked.threads)
+    probe = build(provider=asked.provider, precision="fp32", max_batch=1, way="plain")
+    left_out = [str(fallback) for fallback in probe.facts.fallbacks]
+    engines: list[Engine] = []
+    for precision, way in product(asked.precision, asked.way or WAYS[probe.provider]):
+        try:
+            engine = build(
+                provider=probe.provider, precision=precision, max_batch=asked.max_batch, way=way
+            )
+        except EngineRefused as refusal:
+            left_out.append(f"{precision}, {way}: {refusal}")
+            continue
+        left_out += [f"{precision}, {way}: {fallback}" for fallback in engine.facts.fallbacks]
+        if engine.facts.way == way:
+            engines.append(engine)
+    if not engines:
+        raise EngineRefused("; ".join(left_out))
+    for reason in left_out:
+        print(f"left out: {reason}")
+    return engines, left_out
+
+
+def _results(engines: list[Engine], asked: Namespace) -> list[dict[str, Any]]:
+    """Measure every engine with every bucket, and print what was found."""
+    print(f"{'':24}{'a call':>7}{'pictures/s':>14}{'p50':>12}{'p99':>12}")
+    results = []
+    for pictures in buckets(asked.max_batch):
+        cells = [Cell(engine, pictures) for engine in engines]
+        for _ in range(asked.rounds):
+            for cell in cells:
+                cell.measure(asked.seconds)
+        for cell in cells:
+            results.append(cell.result())
+            print(cell)
+    return results
+
+
+def _gpu(engines: list[Engine], asked: Namespace) -> list[dict[str, Any]]:
+    """How much of the GPU each engine leaves, called with the largest batch without a pause."""
+    uses = []
+    for engine in engines:
+        if engine.provider == "cpu":
+            continue
+        cell = Cell(engine, asked.max_batch)
+        use = use_during(partial(cell.measure, WATCHED))
+        if use is None:
+            print("left out: how much of the GPU is left, for there is no nvidia-smi")
+            break
+        print(f"{engine.facts}, {asked.max_batch} a call: {use}")
+        uses.append(asdict(use) | {"precision": engine.facts.precision, "way": engine.facts.way})
+    return uses
+
+
+if __name__ == "__main__":
+    sys.exit(main())

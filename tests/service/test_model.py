@@ -1,0 +1,61 @@
+"""A model serves in the best precision that passes the golden set, and tells what it is not."""
+
+from dataclasses import replace
+
+import pytest
+
+from contract.card import FP16
+from contract.store import Store
+from contract.version import Version
+from service.metrics import Metrics
+from service.model import GateFailed, Model, proven
+from service.serving import Serving
+from service.settings import Settings
+
+
+@pytest.fixture
+def version(version: Version) -> Version:
+    """One whose half precision is off by more than its card says, as a GPU's might be."""
+    parity = dict(version.card.parity)
+    parity[FP16] = parity[FP16].model_copy(update={"largest_difference": 0.0})
+    return replace(version, card=version.card.model_copy(update={"parity": parity}))
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(provider="cpu", threads=1, max_batch=2)  # type: ignore[call-arg]
+
+
+def test_half_precision_that_fails_the_golden_set_gives_way_to_float32(
+    version: Version, settings: Settings
+) -> None:
+    facts = proven(version, settings, "fp16", or_else="fp32").facts
+    assert (facts.precision, facts.artifact) == ("fp32", "model.onnx")
+    [fallback] = facts.fallbacks
+    assert fallback.what == "precision"
+    assert "model.fp16.onnx on cpu answers" in fallback.reason
+
+
+def test_one_that_was_asked_for_and_fails_is_refused(version: Version, settings: Settings) -> None:
+    with pytest.raises(GateFailed, match=r"model\.fp16\.onnx on cpu answers .* wrongly"):
+        proven(version, settings, "fp16")
+
+
+def test_one_that_passes_is_no_fallback(version: Version, settings: Settings) -> None:
+    assert proven(version, settings, "fp32", or_else="fp16").facts.fallbacks == ()
+
+
+def test_what_a_model_does_without_is_logged_and_counted(
+    published: tuple[Store, Version],
+    version: Version,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    metrics = Metrics()
+    engine = proven(version, settings, "fp16", or_else="fp32")
+    Serving(published[0], Model(version, engine, 0.1), settings, metrics).close()
+    exposition = metrics.exposition().decode()
+    assert 'digitserve_engine_fallback_total{what="precision"} 1.0' in exposition
+    assert 'digitserve_engine_fallback_total{what="cuda_graph"} 0.0' in exposition
+    assert "digitserve_provider_fallback 0.0" in exposition
+    assert "float32 serves and not half precision: model.fp16.onnx on cpu answers" in caplog.text
