@@ -28,6 +28,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sized
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from math import inf
 from time import perf_counter
 from types import TracebackType
@@ -161,7 +162,8 @@ class Batcher(Generic[Answers]):
     ) -> Waiting[Answers]:
         """Tell `caller` the model's answers to pictures (n, 28, 28), all from one call of it.
 
-        More than `max_batch` of them leave alone. Raises QueueFull, DeadlineUnreachable or Closed; then `caller` is told nothing more.
+        More than `max_batch` of them leave alone. Raises QueueFull, DeadlineUnreachable or Closed;
+        then `caller` is told nothing more.
         """
         if self._closed:
             raise Closed("the batcher takes no more pictures")
@@ -304,10 +306,7 @@ class Batcher(Generic[Answers]):
                 else:
                     caller, waiting.caller = waiting.caller, None
                     if caller is not None:  # it did not hang up meanwhile
-                        try:
-                            caller.answered(run, first, run.left - waiting.arrived)
-                        except Exception:  # a mistake of ours must not cost the others' answers
-                            log.exception("an answer could not be given")
+                        self._answer(caller, run, first, run.left - waiting.arrived)
                 first += len(waiting.pixels)
         if (self._queue or self._closed) and self._departure is None and not self._running:
             self._departure = self._loop.call_soon(self._depart)
@@ -322,8 +321,18 @@ class Batcher(Generic[Answers]):
         if caller is not None:
             try:
                 caller.failed(error)
-            except Exception:  # as above
+            except Exception:  # a mistake of ours must not cost the others their answers
                 log.exception("a failure could not be told")
+
+    def _answer(
+        self, caller: Caller[Answers], run: Run[Answers], first: int, waited: float
+    ) -> None:
+        try:
+            caller.answered(run, first, waited)
+        except Exception as error:  # as above
+            log.exception("an answer could not be given")
+            with suppress(Exception):
+                caller.failed(error)
 
     # ---- deadlines ----------------------------------------------------------------------------
 

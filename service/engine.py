@@ -64,17 +64,18 @@ class Engine:
         order = _Order(version, provider, threads, precision, max_batch, cache_in)
         facts, self._way = _first_that_runs(order, way)
         self.facts = replace(facts, fallbacks=(*fallbacks, *facts.fallbacks))
+        self._most = max_batch  # pictures a call of ONNX Runtime
         self.artifact = self.facts.artifact  # the file that runs
         self.provider = self.facts.provider
 
     def __call__(self, pixels: Pixels) -> Answers:
-        """Any number of pictures from 1; more than the largest bucket go in pieces."""
+        """Any number of pictures from 1; more than `max_batch` go in pieces."""
         if self.provider == "cpu":
             return self._answer(pixels)
         return ON_GPU.submit(self._answer, pixels).result()
 
     def _answer(self, pixels: Pixels) -> Answers:
-        n, most = len(pixels), max(self.facts.buckets, default=len(pixels))
+        n, most = len(pixels), self._most
         if n <= most:
             return self._way(pixels)
         pieces = [self._way(pixels[start : start + most]) for start in range(0, n, most)]

@@ -55,7 +55,7 @@ class Output(BaseModel):
 
 class RequestParameters(BaseModel):
     binary_data_output: bool = False
-    timeout: int | None = Field(None, gt=0)  # microseconds
+    timeout: int | None = Field(default=None, gt=0)  # microseconds
 
 
 class InferRequest(BaseModel):
@@ -82,6 +82,8 @@ class Infer:
 
     def begin(self, exchange: Exchange) -> None:
         request, pixels = _read(exchange)
+        if any(output.parameters.classification for output in request.outputs):
+            raise Problem(400, "classification is not offered; ask for probabilities")
         if len(pixels) > self._max_pictures:
             raise Problem(
                 413,
@@ -193,7 +195,7 @@ def _from_bytes(tail: memoryview, shape: list[int], size: int) -> Pixels:
     if not size == len(tail) == expected:
         raise Problem(
             400,
-            f"{INPUT} {shape} has {expected} bytes; binary_data_size is {size}, and {len(tail)} came",
+            f"{INPUT} {shape} has {expected} bytes; binary_data_size says {size}, {len(tail)} came",
         )
     return np.frombuffer(tail, np.uint8).reshape(shape)
 
@@ -221,8 +223,6 @@ def _written(
     """Header lines and body of the answer."""
     outputs, blobs = [], []
     for output in request.outputs or [Output(name="logits"), Output(name="probabilities")]:
-        if output.parameters.classification:
-            raise Problem(400, "classification is not offered; ask for probabilities")
         tensor = tensors[output.name]
         described: dict[str, Any] = {
             "name": output.name,
