@@ -216,6 +216,13 @@ class HotExchange(Exchange):
         metrics, protocol = self.metrics, self.protocol
         self.response_complete = True
         metrics.in_flight -= 1
-        metrics.requests.note((self.route.endpoint.route, "POST", code))
+        path = self.route.endpoint.route
+        metrics.requests.note((path, "POST", code))
+        if protocol.access_log:  # in uvicorn's words
+            host, port = protocol.client or ("", 0)
+            client = f"{host}:{port}"
+            protocol.access_logger.info(
+                '%s - "%s %s HTTP/%s" %s', client, "POST", path, "1.1", code
+            )
         self.route.note_seconds(perf_counter() - self.began)
         protocol.ended(self)

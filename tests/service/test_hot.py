@@ -1,0 +1,271 @@
+"""The short way from a socket to an answer gives the same answers as the long one, to anybody."""
+
+import re
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx2
+import pytest
+
+from contract.store import Store
+from contract.version import Version
+from tests.service.pictures import encoded, seven
+from tests.service.running import PATIENCE, Service
+
+SEVEN = encoded(seven())
+
+
+def request(body: bytes = SEVEN, *lines: str, path: str = "/v1/predict") -> bytes:
+    """A plain prediction, as most clients write it."""
+    head = [f"POST {path} HTTP/1.1", "Host: x", "Content-Type: image/png", *lines]
+    return "\r\n".join([*head, f"Content-Length: {len(body)}", "", ""]).encode() + body
+
+
+class Connection:
+    """A socket, and the answers that came over it."""
+
+    def __init__(self, service: Service) -> None:
+        url = httpx2.URL(service.url)
+        self.socket = socket.create_connection((url.host, url.port or 80), timeout=PATIENCE)
+        self._rest = b""
+
+    def send(self, *parts: bytes) -> None:
+        for part in parts:
+            self.socket.sendall(part)
+
+    def answer(self) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body of the next answer."""
+        while b"\r\n\r\n" not in self._rest:
+            self._rest += self._more()
+        head, _, self._rest = self._rest.partition(b"\r\n\r\n")
+        first, *lines = head.decode().split("\r\n")
+        headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+        while len(self._rest) < int(headers.get("content-length", 0)):
+            self._rest += self._more()
+        size = int(headers.get("content-length", 0))
+        body, self._rest = self._rest[:size], self._rest[size:]
+        return int(first.split()[1]), headers, body
+
+    def closed(self) -> bool:
+        return self.socket.recv(1) == b""
+
+    def _more(self) -> bytes:
+        more = self.socket.recv(65536)
+        assert more, f"closed after {self._rest!r}"
+        return more
+
+
+@contextmanager
+def connected(service: Service) -> Iterator[Connection]:
+    connection = Connection(service)
+    with connection.socket:
+        yield connection
+
+
+def counted(service: Service, name: str) -> float:
+    """The sum of a metric over the labels that `name` leaves open."""
+    exposition = httpx2.get(f"{service.url}/metrics").text
+    return sum(
+        float(line.rsplit(" ", 1)[1])
+        for line in exposition.splitlines()
+        if line.startswith(f"digitserve_{name}")
+    )
+
+
+def without_times(headers: dict[str, str]) -> dict[str, str]:
+    return {name: re.sub(r"\d+\.\d+", "t", value) for name, value in headers.items()}
+
+
+@pytest.mark.parametrize(
+    ("way", "pieces"),
+    [
+        ("in two pieces", [request()[:-100], request()[-100:]]),
+        ("a byte at a time", [request()[i : i + 1] for i in range(len(request()))]),
+        ("with a query", [request(path="/v1/predict?x=1")]),
+        (
+            "in chunks",
+            [
+                b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+                b"%x\r\n%b\r\n" % (len(SEVEN), SEVEN),
+                b"0\r\n\r\n",
+            ],
+        ),
+        ("in capitals", [request().replace(b"Content-Length", b"CONTENT-LENGTH")]),
+    ],
+    ids=lambda way: way if isinstance(way, str) else "",
+)
+def test_however_a_request_arrives_its_answer_is_the_same(
+    service: Service, way: str, pieces: list[bytes]
+) -> None:
+    with connected(service) as connection:
+        connection.send(request(SEVEN, "X-Request-ID: mine"))
+        status, headers, body = connection.answer()
+        connection.send(
+            *(piece.replace(b"Host: x", b"Host: x\r\nX-Request-ID: mine") for piece in pieces[:1])
+        )
+        for piece in pieces[1:]:
+            connection.send(piece)
+        assert status == 200
+        other = connection.answer()
+    expected = dict(without_times(headers))
+    found = without_times(other[1])
+    if way == "a byte at a time":  # the id went with the first byte
+        found["x-request-id"] = "mine"
+    assert (other[0], found, other[2]) == (200, expected, body)
+
+
+def test_pipelined_requests_are_answered_in_their_order(service: Service) -> None:
+    get = b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Request-ID: c\r\n\r\n"
+    with connected(service) as connection:
+        connection.send(
+            b"".join(
+                [
+                    request(SEVEN, "X-Request-ID: a"),
+                    request(SEVEN, "X-Request-ID: b"),
+                    get,
+                    request(b"nonsense", "X-Request-ID: d"),
+                    request(SEVEN, "X-Request-ID: e"),
+                ]
+            )
+        )
+        answers = [connection.answer() for _ in range(5)]
+    assert [headers["x-request-id"] for _, headers, _ in answers] == ["a", "b", "c", "d", "e"]
+    assert [status for status, _, _ in answers] == [200, 200, 200, 422, 200]
+
+
+def test_a_refusal_leaves_the_connection_as_it_was(service: Service) -> None:
+    with connected(service) as connection:
+        connection.send(request(b"nonsense"))
+        status, headers, body = connection.answer()
+        assert status == 422
+        assert headers["content-type"] == "application/problem+json"
+        assert headers["x-request-id"].encode() in body
+        connection.send(request())
+        assert connection.answer()[0] == 200
+
+
+@pytest.mark.parametrize("line", ["Connection: close", "connection: Close"])
+def test_a_connection_is_closed_when_its_client_asks(service: Service, line: str) -> None:
+    with connected(service) as connection:
+        connection.send(request(SEVEN, line))
+        status, headers, _ = connection.answer()
+        assert (status, headers["connection"]) == (200, "close")
+        assert connection.closed()
+
+
+def test_a_client_of_http_1_0_is_answered_and_closed(service: Service) -> None:
+    with connected(service) as connection:
+        connection.send(request().replace(b"HTTP/1.1", b"HTTP/1.0"))
+        assert connection.answer()[0] == 200
+        assert connection.closed()
+
+
+def test_a_client_that_asks_before_it_sends_is_told_to_go_on(service: Service) -> None:
+    with connected(service) as connection:
+        connection.send(request(SEVEN, "Expect: 100-continue")[: -len(SEVEN)])
+        assert connection.answer()[0] == 100
+        connection.send(SEVEN)
+        assert connection.answer()[0] == 200
+
+
+def test_other_methods_are_refused_by_name(service: Service) -> None:
+    response = httpx2.get(f"{service.url}/v1/predict")
+    assert (response.status_code, response.headers["Allow"]) == (405, "POST")
+
+
+def test_bytes_that_are_no_request_after_one_that_was_end_the_connection(service: Service) -> None:
+    with connected(service) as connection:
+        connection.send(request())
+        assert connection.answer()[0] == 200
+        connection.send(b"\x16\x03\x01 no HTTP\r\n\r\n")
+        assert connection.answer()[0] == 400
+        assert connection.closed()
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "nan", "inf", "soon", ""])
+def test_a_timeout_that_is_no_time_is_refused(service: Service, given: str) -> None:
+    response = httpx2.post(
+        f"{service.url}/v1/predict", content=SEVEN, headers={"X-Request-Timeout": given}
+    )
+    assert response.status_code == 400
+    assert "X-Request-Timeout" in response.json()["detail"]
+
+
+@pytest.fixture(scope="module")
+def patient(published: tuple[Store, Version]) -> Iterator[Service]:
+    """A service where a lone picture waits a second for company, and a body as long at most."""
+    with Service.started(
+        published[0].folder.parent, max_wait=1, request_timeout=2, access_log=True
+    ) as service:
+        yield service
+
+
+def test_a_client_waits_no_longer_than_it_said(patient: Service) -> None:
+    before = counted(patient, 'shed_total{reason="deadline_passed"}')
+    began = time.monotonic()
+    response = httpx2.post(
+        f"{patient.url}/v1/predict", content=SEVEN, headers={"X-Request-Timeout": "0.2"}
+    )
+    assert response.status_code == 504
+    assert 0.15 < time.monotonic() - began < 1  # it would have been answered after a second
+    assert counted(patient, 'shed_total{reason="deadline_passed"}') == before + 1
+
+
+@pytest.mark.parametrize("path", ["/v1/predict", "/v1/predict?by=asgi"])
+def test_a_picture_whose_client_hung_up_is_not_computed_and_counted(
+    patient: Service, path: str
+) -> None:
+    computed = counted(patient, "inference_seconds_count")
+    gone = counted(patient, 'cancelled_total{stage="queue"}')
+    with connected(patient) as connection:
+        waiting = counted(patient, "queue_depth")
+        connection.send(request(path=path))
+        while counted(patient, "queue_depth") == waiting:
+            time.sleep(0.01)
+    while counted(patient, 'cancelled_total{stage="queue"}') == gone:
+        time.sleep(0.01)
+    time.sleep(1)  # its turn would have come
+    assert counted(patient, "inference_seconds_count") == computed
+    assert counted(patient, "inflight_requests") == 1  # the one that asks
+
+
+def test_a_body_that_does_not_arrive_is_given_up_on(patient: Service) -> None:
+    with connected(patient) as connection:
+        connection.send(request()[:-10])
+        status, headers, body = connection.answer()
+        assert (status, headers["connection"]) == (408, "close")
+        assert b"DIGITSERVE_REQUEST_TIMEOUT" in body
+        assert connection.closed()
+
+
+def test_a_client_that_hangs_up_in_the_middle_of_its_body_is_counted(patient: Service) -> None:
+    before = counted(patient, 'cancelled_total{stage="body"}')
+    with connected(patient) as connection:
+        connection.send(request()[:-10])
+        time.sleep(0.1)
+    while counted(patient, 'cancelled_total{stage="body"}') == before:
+        time.sleep(0.01)
+
+
+def test_the_access_log_has_a_line_for_a_prediction(patient: Service) -> None:
+    httpx2.post(f"{patient.url}/v1/predict", content=SEVEN)
+    deadline = time.monotonic() + PATIENCE
+    while '"POST /v1/predict HTTP/1.1" 200' not in patient.log:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_request_that_waits_when_the_service_is_told_to_stop_is_answered(
+    published: tuple[Store, Version],
+) -> None:
+    with Service.started(published[0].folder.parent, max_wait=1, drain_seconds=0) as service:
+        with connected(service) as connection:
+            connection.send(request())
+            while counted(service, "queue_depth") == 0:
+                time.sleep(0.01)
+            service.send(signal.SIGTERM)
+            assert connection.answer()[0] == 200
+        assert service.exit_code() == 0
