@@ -1,0 +1,78 @@
+"""The results in words: a table for the terminal, and the same one in Markdown."""
+
+from collections.abc import Iterable
+
+from loadtest.limits import BATCH
+from loadtest.summary import Round, Row, Spread, ratios, rows
+
+HEAD = (
+    "what", "connections", "req/s", "p50 ms", "p99 ms", "CPU us/req", "idle MB", "after MB",
+    "refused", "broken", "client",
+)  # fmt: skip
+Line = tuple[str, ...]
+
+
+def table(rounds: list[Round]) -> list[Line]:
+    return [HEAD, *map(_line, rows(rounds))]
+
+
+def limits(rounds: list[Round]) -> list[Line]:
+    """CPU us a picture of what cannot be saved."""
+    found = [each.limits for each in rounds if each.limits]
+    if not found:
+        return []
+    told = {
+        "decode a PNG": [each.decode for each in found],
+        f"network, {BATCH} a call": [each.network for each in found],
+        "network, 1 a call": [each.network_alone for each in found],
+    }
+    spreads = ((name, Spread.of(values)) for name, values in told.items())
+    return [
+        ("limit", "CPU us a picture"),
+        *((name, between(spread, 1e6, 2)) for name, spread in spreads if spread),
+    ]
+
+
+def compared(rounds: list[Round], peers: Iterable[str]) -> list[Line]:
+    lines = [(name, between(spread, 1, 2)) for name, spread in ratios(rounds, peers).items()]
+    return [("comparison, within a round", "median (lowest to highest)"), *lines] if lines else []
+
+
+def plain(lines: list[Line]) -> str:
+    """Columns as wide as they must be: the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if at else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def markdown(lines: list[Line]) -> str:
+    head, *rest = (f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join([head, "|---" * len(lines[0]) + "|", *rest])
+
+
+def between(spread: Spread, factor: float, digits: int) -> str:
+    median, lowest, highest = (
+        f"{value * factor:,.{digits}f}" for value in (spread.median, spread.lowest, spread.highest)
+    )
+    return f"{median} ({lowest} to {highest})"
+
+
+def _line(row: Row) -> Line:
+    return (
+        row.target if row.posted == "pictures" else f"{row.target}, {BATCH} pictures a request",
+        str(row.connections),
+        f"{row.rate.median:,.0f}",
+        f"{row.p50.median * 1e3:.3f}",
+        f"{row.p99.median * 1e3:.3f}",
+        f"{row.cpu.median * 1e6:.1f}",
+        f"{row.idle.median / 2**20:.1f}",
+        f"{row.after.median / 2**20:.1f}",
+        str(row.refused),
+        str(row.broken),
+        f"{row.client.median:.0%}",
+    )
