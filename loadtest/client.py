@@ -6,9 +6,12 @@ fast server could do more is not seen. CPU time a request is measured on the ser
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from loadtest.load import Address, Load, quantile
+
+PATIENCE = 30.0  # seconds for an answer
 
 
 @dataclass(frozen=True)
@@ -81,24 +84,35 @@ async def _ask_on_all(
 ) -> list[Asked]:
     asked: list[Asked] = []
     tasks = [
-        ask_until(address, [*requests[first:], *requests[:first]], asked, end)
+        ask_while(
+            lambda: time.perf_counter() < end,
+            address,
+            [*requests[first:], *requests[:first]],
+            asked,
+        )
         for first in (number % len(requests) for number in range(connections))
     ]
     await asyncio.gather(*tasks)
     return asked
 
 
-async def ask_until(
-    address: Address, requests: list[bytes], asked: list[Asked], end: float, *, pause: float = 0.0
+async def ask_while(
+    wanted: Callable[[], bool],
+    address: Address,
+    requests: list[bytes],
+    asked: list[Asked],
+    *,
+    pause: float = 0.0,
 ) -> None:
-    """Ask over one connection, made anew if it breaks, until `end` on time.perf_counter."""
+    """Ask over one connection, made anew if it breaks, one request after the other."""
     connection: Connection | None = None
     number = 0
-    while time.perf_counter() < end:
+    while wanted():
         began = time.perf_counter()
         try:
-            connection = connection or await Connection.to(address)
-            answer = await connection.ask(requests[number % len(requests)])
+            async with asyncio.timeout(PATIENCE):
+                connection = connection or await Connection.to(address)
+                answer = await connection.ask(requests[number % len(requests)])
         except LOST:
             if connection:
                 await connection.close()
@@ -125,4 +139,4 @@ def ask_once(address: Address, request: bytes) -> Answer:
         finally:
             await connection.close()
 
-    return asyncio.run(once())
+    return asyncio.run(asyncio.wait_for(once(), PATIENCE))

@@ -1,7 +1,7 @@
 """The least a Python server can do for a request: python -m loadtest.echo PORT
 
-An ASGI app under uvicorn, with its fastest loop and parser, that reads the body and answers the same
-reply to everybody. What a service costs above this, its own code costs.
+An ASGI app under uvicorn, with its fastest loop and parser, that reads the body and answers
+everybody the same. What a service costs above this, its own code costs.
 """
 
 import sys
@@ -32,7 +32,7 @@ async def app(
 
 if __name__ == "__main__":
     uvicorn.run(
-        app,  # type: ignore[arg-type]  # uvicorn's types want every kind of scope and message
+        app,
         port=int(sys.argv[1]),
         loop="uvloop",
         http="httptools",

@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+MANY, ONE = 64, 1  # connections
+
 
 class Address(NamedTuple):
     host: str

@@ -95,7 +95,7 @@ def settings_handed_on() -> dict[str, str]:
 
 def _commit() -> str:
     """Of the checkout, with a mark if it holds changes beside."""
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607
         cwd=Path(__file__).parent,
         capture_output=True,

@@ -13,11 +13,11 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes. What processes share counts once in `shared_out` and for each of them in `resident`."""
+    """Bytes. What processes share counts for each in `resident`, once in `proportional`."""
 
     processes: int
     resident: int  # RSS, summed
-    shared_out: int  # PSS, summed: what is shared is divided among those who share it
+    proportional: int  # PSS, summed
     largest: int  # RSS of the largest process
 
 
@@ -56,16 +56,16 @@ def resident(pid: int) -> int:
 
 def memory(pid: int) -> Memory:
     """All of it. The kernel walks every page for this: not while something is measured."""
-    resident_of, shared_out_of = [], []
+    resident_of, proportional_of = [], []
     for each in tree(pid):
         with contextlib.suppress(OSError):
             told = _rollup(each)
             resident_of.append(told["Rss"])
-            shared_out_of.append(told["Pss"])
+            proportional_of.append(told["Pss"])
     return Memory(
         processes=len(resident_of),
         resident=sum(resident_of),
-        shared_out=sum(shared_out_of),
+        proportional=sum(proportional_of),
         largest=max(resident_of, default=0),
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from loadtest.limits import BATCH
+from loadtest.overload import Overload
 from loadtest.summary import Round, Row, Spread, ratios, rows
 
 HEAD = (
@@ -76,3 +77,32 @@ def _line(row: Row) -> Line:
         str(row.broken),
         f"{row.client.median:.0%}",
     )
+
+
+def overload(found: Overload) -> list[Line]:
+    told = ", ".join(f"{number} x {status or 'none'}" for status, number in found.statuses.items())
+    normal = found.normal_after
+    return [
+        (f"overload: {found.connections} connections, {found.queue} may wait", ""),
+        ("answers a second, refusing nobody", f"{found.most:,.0f}"),
+        ("answers a second of status 200", f"{found.good:,.0f} ({found.kept:.0%} of that)"),
+        ("refusals a second", f"{found.refused:,.0f}"),
+        ("connections that broke", str(found.broken)),
+        ("statuses the sampler was told", told),
+        ("refusals without Retry-After", str(found.without_retry_after)),
+        ("a refusal, p50 and p99, ms", _times(found.refusal_p50, found.refusal_p99)),
+        ("status 200, p50 and p99, ms", _times(found.good_p50, found.good_p99)),
+        (
+            "RSS before, most during, after, MB",
+            f"{found.before.resident / 2**20:.1f}, {found.during / 2**20:.1f}, "
+            f"{found.after.resident / 2**20:.1f}",
+        ),
+        (
+            "normal again after the load, ms",
+            "not while it was watched" if normal is None else f"{normal * 1e3:.1f}",
+        ),
+    ]
+
+
+def _times(p50: float, p99: float) -> str:
+    return f"{p50 * 1e3:.2f}, {p99 * 1e3:.2f}"

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from loadtest.limits import Limits
+from loadtest.load import MANY, ONE
 from loadtest.visit import BATCH, BATCH_CONNECTIONS, BATCHES, PICTURES, Measured, Visit
-
-MANY, ONE = 64, 1  # connections
 
 
 @dataclass(frozen=True)
@@ -16,12 +15,17 @@ class Round:
     limits: Limits | None
     visits: list[Visit]
 
-    def visit(self, target: str) -> Visit | None:
-        return next((each for each in self.visits if each.target == target), None)
+    def pair(self, target: str, posted: str, connections: int) -> tuple[Visit, Measured] | None:
+        """A peer is visited twice a round, in two configurations."""
+        for visit in self.visits:
+            found = visit.of(posted, connections)
+            if visit.target == target and found:
+                return visit, found
+        return None
 
     def of(self, target: str, posted: str, connections: int) -> Measured | None:
-        found = self.visit(target)
-        return found.of(posted, connections) if found else None
+        pair = self.pair(target, posted, connections)
+        return pair[1] if pair else None
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,7 @@ def rows(rounds: list[Round]) -> list[Row]:
 
 
 def _row(rounds: list[Round], target: str, posted: str, connections: int) -> Row:
-    visits = [visit for each in rounds if (visit := each.visit(target))]
-    there = [(visit, found) for visit in visits if (found := visit.of(posted, connections))]
+    there = [pair for each in rounds if (pair := each.pair(target, posted, connections))]
 
     def spread(value: Callable[[Visit, Measured], float]) -> Spread:
         found = Spread.of(value(*pair) for pair in there)

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from loadtest.load import MANY, ONE
 from loadtest.server import Command
 
-# What is kept in mind when a service is compared with a limit on one core: more threads than cores
-# would only take turns.
+PEERS = ("mosec", "litserve")
+# On one core more threads than one would only take turns.
 SERVICE = {"DIGITSERVE_THREADS": "1", "DIGITSERVE_HOST": "127.0.0.1"}
 
 
@@ -17,6 +18,7 @@ class Target:
     name: str
     command: Command
     environment: dict[str, str] = field(default_factory=dict)
+    connections: tuple[int, ...] = ()  # it is made for; none: for any number
     reads: bool = True  # it says what digit it sees
     takes_batches: bool = False  # of the Open Inference Protocol
 
@@ -35,6 +37,25 @@ def service(models: Path, name: str, settings: dict[str, str]) -> Target:
     store = {"DIGITSERVE_MODELS": str(models.resolve()), "DIGITSERVE_MODEL": name}
     environment = SERVICE | settings | store
     return Target("service", _service, environment, takes_batches=True)
+
+
+def peers(venvs: Path, folder: Path) -> list[Target]:
+    """Each in the configuration that was best for many connections, and in that for one."""
+    version = {"VERSION_FOLDER": str(folder.resolve())}
+    return [
+        Target(
+            name,
+            _module(python_of(venvs, name), f"loadtest.peers.with_{name}", how),
+            version,
+            (connections,),
+        )
+        for name in PEERS
+        for how, connections in (("many", MANY), ("one", ONE))
+    ]
+
+
+def python_of(venvs: Path, peer: str) -> Path:
+    return venvs / peer / "bin/python"
 
 
 def _service(port: int) -> list[str]:

@@ -86,7 +86,7 @@ def visit(target: Target, pictures: Pictures, plan: Plan) -> Visit:
         )
         measured = [
             _measure(running, requests, PICTURES, connections, plan)
-            for connections in plan.connections
+            for connections in target.connections or plan.connections
         ]
         skipped = ""
         if plan.batches and target.takes_batches:
