@@ -31,6 +31,7 @@ def main(words: list[str] | None = None) -> int:
     words = sys.argv[1:] if words is None else words
     arguments = _parser().parse_args(words)
     arguments.only = set(arguments.only or ALWAYS) | set(PEERS if arguments.peers else ())
+    arguments.venvs = arguments.venvs.resolve()
     try:
         results = bench(arguments, " ".join(["python -m loadtest.bench", *words]))
     except CannotMeasure as error:
@@ -57,7 +58,7 @@ def bench(arguments: Namespace, command: str) -> Results:
         connections=(MANY, ONE),
         batches="batches" in arguments.only,
         model=arguments.name,
-        core=cores.server,
+        cores=cores,
     )
     for peer in PEERS:
         if peer in arguments.only:
@@ -84,7 +85,7 @@ def _round(arguments: Namespace, asked_for: list[Target], pictures: Pictures, pl
     limits = None
     if "limits" in arguments.only:
         seconds = min(1.0, arguments.seconds)
-        limits = measured_apart(arguments.models, arguments.name, seconds, core=plan.core)
+        limits = measured_apart(arguments.models, arguments.name, seconds, core=plan.cores.server)
     return Round(limits, [visit(target, pictures, plan) for target in asked_for])
 
 

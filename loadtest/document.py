@@ -7,10 +7,17 @@ from loadtest.results import Results
 HOW = """\
 Each target is started anew every round and measured in turn with the others, on one core, its
 client on another. Numbers of a row are medians over the rounds; a comparison is made within each
-round, and its median, lowest and highest are given. CPU is user and system time of the server and
-its children, an answer; memory is RSS of all of them, before the first load and after the last.
-`limit` is the echo app's CPU, one PNG decoded and one picture of a network call of 64. The client's
-column is how much of its own core it took: near 100 % it is the client that was measured.
+round, and its median, lowest and highest are given.
+
+* CPU: user and system time of the server and its children, an answer. The limit's is the echo
+  app's, one PNG decoded and one picture of a network call of 64.
+* worker: RSS of the largest process before the load. idle, after: PSS of all of them, before the
+  first load and after the last.
+* p99: wrk counts a slow answer as often as others would have fitted into it, so under a full load
+  it is rather too high than too low.
+* client: how much of its own core it took. Near 100 %, it is the client that was measured.
+* others: how much of the server's core somebody else took, in the worst round. Much more than
+  nothing, and the round was disturbed.
 """
 
 

@@ -70,7 +70,9 @@ def overload(
     requests = [picture(png) for png in pictures.pngs]
     target = target.with_settings(max_queue=queue)
     watch = min(WATCH, seconds)
-    with started(target.command, target.environment, core=plan.core, probe=requests[0]) as running:
+    with started(
+        target.command, target.environment, core=plan.cores.server, probe=requests[0]
+    ) as running:
         most = plan.tool.ask(
             running.address, requests, connections=min(NEEDED, queue), seconds=plan.seconds
         )

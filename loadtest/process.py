@@ -45,6 +45,16 @@ def cpu_seconds(pid: int) -> float:
     return ticks * TICK
 
 
+def busy_seconds(core: int) -> float:
+    """What everybody has taken of a core since it began, and what the host has taken of it."""
+    for line in (PROC / "stat").read_text().splitlines():
+        name, *ticks = line.split()
+        if name == f"cpu{core}":
+            user, nice, system, _idle, _waiting, *interrupts_and_stolen = map(int, ticks[:8])
+            return (user + nice + system + sum(interrupts_and_stolen)) * TICK
+    return 0.0
+
+
 def resident(pid: int) -> int:
     """RSS of the tree, in bytes: cheap enough to ask while a load runs."""
     pages = 0

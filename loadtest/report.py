@@ -7,8 +7,8 @@ from loadtest.overload import Overload
 from loadtest.summary import Round, Row, Spread, ratios, rows
 
 HEAD = (
-    "what", "connections", "req/s", "p50 ms", "p99 ms", "CPU us/req", "idle MB", "after MB",
-    "refused", "broken", "client",
+    "what", "connections", "req/s", "p50 ms", "p99 ms", "CPU us/req", "worker MB", "idle MB",
+    "after MB", "refused", "broken", "client", "others",
 )  # fmt: skip
 Line = tuple[str, ...]
 
@@ -71,11 +71,13 @@ def _line(row: Row) -> Line:
         f"{row.p50.median * 1e3:.3f}",
         f"{row.p99.median * 1e3:.3f}",
         f"{row.cpu.median * 1e6:.1f}",
+        f"{row.worker.median / 2**20:.1f}",
         f"{row.idle.median / 2**20:.1f}",
         f"{row.after.median / 2**20:.1f}",
         str(row.refused),
         str(row.broken),
         f"{row.client.median:.0%}",
+        f"{row.others.highest:.0%}",
     )
 
 

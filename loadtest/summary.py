@@ -53,9 +53,10 @@ class Row:
     p50: Spread  # seconds
     p99: Spread
     cpu: Spread  # seconds an answer
-    idle: Spread  # bytes, RSS of all its processes
+    worker: Spread  # bytes, RSS of its largest process before the load
+    idle: Spread  # bytes, PSS of all its processes before the load
     after: Spread
-    largest: Spread  # bytes, RSS of its largest process when idle
+    others: Spread  # share of its core that others took
     client: Spread  # share of its core that the client took
     refused: int
     broken: int
@@ -86,9 +87,10 @@ def _row(rounds: list[Round], target: str, posted: str, connections: int) -> Row
         p50=spread(lambda _, m: m.load.p50),
         p99=spread(lambda _, m: m.load.p99),
         cpu=spread(lambda _, m: m.cpu),
-        idle=spread(lambda v, _: v.idle.resident),
-        after=spread(lambda v, _: v.after.resident),
-        largest=spread(lambda v, _: v.idle.largest),
+        worker=spread(lambda v, _: v.idle.largest),
+        idle=spread(lambda v, _: v.idle.proportional),
+        after=spread(lambda v, _: v.after.proportional),
+        others=spread(lambda _, m: m.others),
         client=spread(lambda _, m: m.load.client_cpu / m.load.seconds),
         refused=sum(found.load.refused for _, found in there),
         broken=sum(found.load.broken for _, found in there),

@@ -10,7 +10,7 @@ from loadtest.server import Command
 
 PEERS = ("mosec", "litserve")
 # On one core more threads than one would only take turns.
-SERVICE = {"DIGITSERVE_THREADS": "1", "DIGITSERVE_HOST": "127.0.0.1"}
+SERVICE = {"DIGITSERVE_THREADS": "1"}
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,12 @@ def echo() -> Target:
 
 def service(models: Path, name: str, settings: dict[str, str]) -> Target:
     """`python -m service`; what the user has set in the environment goes before our choice."""
-    store = {"DIGITSERVE_MODELS": str(models.resolve()), "DIGITSERVE_MODEL": name}
-    environment = SERVICE | settings | store
+    ours = {
+        "DIGITSERVE_HOST": "127.0.0.1",
+        "DIGITSERVE_MODELS": str(models.resolve()),
+        "DIGITSERVE_MODEL": name,
+    }
+    environment = SERVICE | settings | ours
     return Target("service", _service, environment, takes_batches=True)
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from loadtest import client, wrk
 from loadtest.load import Load
+from loadtest.machine import Cores
 from loadtest.pictures import Pictures
-from loadtest.process import Memory
+from loadtest.process import Memory, busy_seconds
 from loadtest.request import picture, tensor
 from loadtest.server import Running, started
 from loadtest.targets import Target
@@ -28,6 +29,7 @@ class Measured:
     posted: str
     load: Load
     cpu: float  # seconds of the server, user and system, an answer
+    others: float  # share of the server's core that somebody else took, the host included
 
     @property
     def connections(self) -> int:
@@ -71,12 +73,14 @@ class Plan:
     connections: tuple[int, ...]
     batches: bool
     model: str
-    core: int  # of the server
+    cores: Cores
 
 
 def visit(target: Target, pictures: Pictures, plan: Plan) -> Visit:
     requests = [picture(png) for png in pictures.pngs]
-    with started(target.command, target.environment, core=plan.core, probe=requests[0]) as running:
+    with started(
+        target.command, target.environment, core=plan.cores.server, probe=requests[0]
+    ) as running:
         right = _right(running, requests, pictures.labels) if target.reads else None
         plan.tool.ask(
             running.address,
@@ -100,9 +104,13 @@ def visit(target: Target, pictures: Pictures, plan: Plan) -> Visit:
 def _measure(
     running: Running, requests: list[bytes], posted: str, connections: int, plan: Plan
 ) -> Measured:
-    before = running.cpu_seconds()
+    cores = plan.cores
+    cpu, busy = running.cpu_seconds(), busy_seconds(cores.server)
     load = plan.tool.ask(running.address, requests, connections=connections, seconds=plan.seconds)
-    return Measured(posted, load, (running.cpu_seconds() - before) / max(1, load.answers))
+    cpu, busy = running.cpu_seconds() - cpu, busy_seconds(cores.server) - busy
+    ours = cpu + (load.client_cpu if cores.client == cores.server else 0.0)
+    others = max(0.0, busy - ours) / load.seconds
+    return Measured(posted, load, cpu / max(1, load.answers), others)
 
 
 def _right(running: Running, requests: list[bytes], labels: list[str]) -> int:
