@@ -29,6 +29,7 @@ class Asked:
     ended: float
     status: int
     retry_after: bool = False
+    lost: str = ""  # why there was no answer
 
     @property
     def seconds(self) -> float:
@@ -113,11 +114,11 @@ async def ask_while(
             async with asyncio.timeout(PATIENCE):
                 connection = connection or await Connection.to(address)
                 answer = await connection.ask(requests[number % len(requests)])
-        except LOST:
+        except LOST as error:
             if connection:
                 await connection.close()
             connection = None
-            asked.append(Asked(began, time.perf_counter(), 0))
+            asked.append(Asked(began, time.perf_counter(), 0, lost=repr(error)))
             await asyncio.sleep(0.01)  # a server that is gone is not asked a million times
         else:
             retry = "retry-after" in answer.headers

@@ -29,10 +29,10 @@ from loadtest.visit import Plan
 
 NEEDED = 64  # connections that keep it busy
 CONNECTIONS = 10 * NEEDED
-SAMPLERS = 4  # connections of the sampler
-PAUSE = 0.005  # seconds between two questions of each
+SAMPLERS = 16  # connections of the sampler
+PAUSE = 0.02  # seconds between two questions of each
 NORMAL = 0.010  # seconds, or three times what it took before the load, whichever is longer
-STEADY = 20  # answers in a row
+STEADY = 50  # answers in a row
 WATCH = 3.0  # seconds before and after the load, at most
 OK, REFUSED = 200, 503
 EVERY = 0.1  # seconds between looks at the memory
@@ -48,6 +48,7 @@ class Overload:
     refused: float  # the others, a second
     broken: int  # connections and answers of the load that failed
     statuses: dict[int, int]  # what the sampler was told under the load; 0: no answer
+    lost: list[str]  # why the sampler got no answer, each reason once
     without_retry_after: int  # of the refusals it was told
     refusal_p50: float  # seconds
     refusal_p99: float
@@ -99,6 +100,7 @@ def overload(
         refused=load.refused / load.seconds,
         broken=load.broken,
         statuses=dict(sorted(Counter(each.status for each in told).items())),
+        lost=sorted({each.lost for each in told if each.lost}),
         without_retry_after=sum(not each.retry_after for each in refusals),
         refusal_p50=quantile([each.seconds for each in refusals], 0.5),
         refusal_p99=quantile([each.seconds for each in refusals], 0.99),

@@ -91,6 +91,7 @@ def overload(found: Overload) -> list[Line]:
         ("refusals a second", f"{found.refused:,.0f}"),
         ("connections that broke", str(found.broken)),
         ("statuses the sampler was told", told),
+        *(("no answer", reason) for reason in found.lost),
         ("refusals without Retry-After", str(found.without_retry_after)),
         ("a refusal, p50 and p99, ms", _times(found.refusal_p50, found.refusal_p99)),
         ("status 200, p50 and p99, ms", _times(found.good_p50, found.good_p99)),

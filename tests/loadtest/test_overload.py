@@ -29,7 +29,10 @@ def test_a_good_answer_among_bad_ones_is_not_normal() -> None:
 
 
 def test_what_never_settles_is_said_to_be_so() -> None:
-    asked = [*BEFORE, *(answered(n / 10, status=503 if n % 5 else 200) for n in range(50))]
+    asked = [
+        *BEFORE,
+        *(answered(n / 10, status=200 if n % STEADY else 503) for n in range(4 * STEADY)),
+    ]
     assert normal_after(asked, BEGAN, ENDED) is None
 
 
