@@ -10,7 +10,7 @@ SHELL         := bash
 .NOTPARALLEL:
 
 PYTHON ?= python3
-ARGS   ?=# for train, pytest and swap, as in: make train ARGS="--epochs 20"
+ARGS   ?=# for train, pytest, swap and bench, as in: make train ARGS="--epochs 20"
 # The floor of `make accuracy`, as in: make accuracy ACCURACY="--at-least 0.995"
 ACCURACY ?=
 PY     := .venv/bin/python
@@ -52,6 +52,13 @@ accuracy: .venv/.dev models/digits/current ## Post every test digit to a real se
 swap: .venv/.dev runs/latest ## Switch versions under load for a minute: nobody may notice
 	@$(call task,Switching versions under load,about a minute and a half,$(PY) -m tests.swap $(ARGS))
 
+bench: .venv/.run models/digits/current ## Measure the service against its limits, into docs/benchmarks/
+	@$(call task,Measuring the service against its limits,about two minutes,$(bench) $(ARGS))
+
+bench-peers: .venv/.run models/digits/current ## The same, with mosec and LitServe beside it
+	@$(call task,Measuring the service against its limits and its peers,about five minutes,\
+	  $(bench) --peers $(ARGS))
+
 format: .venv/.dev ## Mend what lint complains about
 	@$(PY) -m ruff check --quiet --fix . ; $(PY) -m ruff format .
 
@@ -64,15 +71,16 @@ constraints: .venv/.dev ## Pin the newest versions that fit, on every platform, 
 	@mv constraints.new constraints.txt
 
 clean: ## Remove what can be rebuilt: the environment and caches, not data, runs or models
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .peers .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
-	      /^[a-z]+:.*## / {printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	      /^[a-z-]+:.*## / {printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # ---- files ------------------------------------------------------------------------------------
 
 train  = $(call task,Training,about three minutes on CPU,$(PY) -m training $(ARGS))
+bench  = $(PY) -m loadtest.bench --markdown docs/benchmarks/serving.md
 export = $(call task,Exporting and proving the export,about 15 seconds,$(PY) -m export)
 
 runs/latest: | .venv/.run
@@ -107,4 +115,4 @@ install = $(PY) -m pip install --progress-bar off --constraint constraints.txt \
 	| { grep --line-buffered -E '^ *(Downloading|Using cached|Processing|Installing)' || true; } \
 	| cut -c 1-100
 
-.PHONY: demo serve train export test lint types fast accuracy swap format constraints clean help
+.PHONY: demo serve train export test lint types fast accuracy swap bench bench-peers format constraints clean help

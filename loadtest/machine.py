@@ -1,0 +1,112 @@
+"""The machine: which core serves, which one asks, and what has to be told beside every number."""
+
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Self
+
+from loadtest.errors import CannotMeasure
+
+GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+PACKAGES = ("onnxruntime", "opencv-python-headless", "numpy", "uvicorn", "uvloop", "httptools")
+PREFIX = "DIGITSERVE_"
+
+
+@dataclass(frozen=True)
+class Cores:
+    """One core for what is measured, another for what measures it, where there are two."""
+
+    server: int
+    client: int
+
+    @classmethod
+    def of_this_process(cls) -> Self:
+        if not hasattr(os, "sched_getaffinity"):
+            raise CannotMeasure("the bench pins processes and reads /proc, which only Linux has")
+        allowed = sorted(os.sched_getaffinity(0))
+        return cls(allowed[0], allowed[min(1, len(allowed) - 1)])
+
+    def __str__(self) -> str:
+        if self.server == self.client:
+            return f"server and client share core {self.server}: this machine has no other"
+        return f"server on core {self.server}, client on core {self.client}"
+
+
+@contextmanager
+def on(core: int) -> Iterator[None]:
+    """This process, and every process it starts meanwhile, on one core."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a number means nothing without."""
+
+    date: str  # UTC
+    command: str
+    commit: str
+    processor: str
+    cores: int  # that this process may use
+    pinned: str
+    governor: str
+    load: float  # of the last minute, before the bench began
+    kernel: str
+    python: str
+    packages: dict[str, str]
+    client: str
+    settings: dict[str, str]  # DIGITSERVE_ variables that were handed on to the service
+    model: str
+
+    @classmethod
+    def now(cls, *, command: str, cores: Cores, client: str, model: str) -> Self:
+        return cls(
+            date=time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
+            command=command,
+            commit=_commit(),
+            processor=_processor(),
+            cores=len(os.sched_getaffinity(0)),
+            pinned=str(cores),
+            governor=GOVERNOR.read_text().strip() if GOVERNOR.exists() else "not told",
+            load=os.getloadavg()[0],
+            kernel=platform.release(),
+            python=platform.python_version(),
+            packages={name: version(name) for name in PACKAGES},
+            client=client,
+            settings=settings_handed_on(),
+            model=model,
+        )
+
+
+def settings_handed_on() -> dict[str, str]:
+    """The service's settings in this process's environment: who sets one wants it measured."""
+    return {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
+
+
+def _commit() -> str:
+    """Of the checkout, with a mark if it holds changes beside."""
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() or "not a checkout"
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()

@@ -1,0 +1,111 @@
+"""The results in words: a table for the terminal, and the same one in Markdown."""
+
+from collections.abc import Iterable
+
+from loadtest.limits import BATCH
+from loadtest.overload import Overload
+from loadtest.summary import Round, Row, Spread, ratios, rows
+
+HEAD = (
+    "what", "connections", "req/s", "p50 ms", "p99 ms", "CPU us/req", "worker MB", "idle MB",
+    "after MB", "refused", "broken", "client", "others",
+)  # fmt: skip
+Line = tuple[str, ...]
+
+
+def table(rounds: list[Round]) -> list[Line]:
+    return [HEAD, *map(_line, rows(rounds))]
+
+
+def limits(rounds: list[Round]) -> list[Line]:
+    """CPU us a picture of what cannot be saved."""
+    found = [each.limits for each in rounds if each.limits]
+    if not found:
+        return []
+    told = {
+        "decode a PNG": [each.decode for each in found],
+        f"network, {BATCH} a call": [each.network for each in found],
+        "network, 1 a call": [each.network_alone for each in found],
+    }
+    spreads = ((name, Spread.of(values)) for name, values in told.items())
+    return [
+        ("limit", "CPU us a picture"),
+        *((name, between(spread, 1e6, 2)) for name, spread in spreads if spread),
+    ]
+
+
+def compared(rounds: list[Round], peers: Iterable[str]) -> list[Line]:
+    lines = [(name, between(spread, 1, 2)) for name, spread in ratios(rounds, peers).items()]
+    return [("comparison, within a round", "median (lowest to highest)"), *lines] if lines else []
+
+
+def plain(lines: list[Line]) -> str:
+    """Columns as wide as they must be: the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if at else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def markdown(lines: list[Line]) -> str:
+    head, *rest = (f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join([head, "|---" * len(lines[0]) + "|", *rest])
+
+
+def between(spread: Spread, factor: float, digits: int) -> str:
+    median, lowest, highest = (
+        f"{value * factor:,.{digits}f}" for value in (spread.median, spread.lowest, spread.highest)
+    )
+    return f"{median} ({lowest} to {highest})"
+
+
+def _line(row: Row) -> Line:
+    return (
+        row.target if row.posted == "pictures" else f"{row.target}, {BATCH} pictures a request",
+        str(row.connections),
+        f"{row.rate.median:,.0f}",
+        f"{row.p50.median * 1e3:.3f}",
+        f"{row.p99.median * 1e3:.3f}",
+        f"{row.cpu.median * 1e6:.1f}",
+        f"{row.worker.median / 2**20:.1f}",
+        f"{row.idle.median / 2**20:.1f}",
+        f"{row.after.median / 2**20:.1f}",
+        str(row.refused),
+        str(row.broken),
+        f"{row.client.median:.0%}",
+        f"{row.others.highest:.0%}",
+    )
+
+
+def overload(found: Overload) -> list[Line]:
+    told = ", ".join(f"{number} x {status or 'none'}" for status, number in found.statuses.items())
+    normal = found.normal_after
+    return [
+        (f"overload: {found.connections} connections, {found.queue} may wait", ""),
+        ("answers a second, refusing nobody", f"{found.most:,.0f}"),
+        ("answers a second of status 200", f"{found.good:,.0f} ({found.kept:.0%} of that)"),
+        ("refusals a second", f"{found.refused:,.0f}"),
+        ("connections that broke", str(found.broken)),
+        ("statuses the sampler was told", told),
+        *(("no answer", reason) for reason in found.lost),
+        ("refusals without Retry-After", str(found.without_retry_after)),
+        ("a refusal, p50 and p99, ms", _times(found.refusal_p50, found.refusal_p99)),
+        ("status 200, p50 and p99, ms", _times(found.good_p50, found.good_p99)),
+        (
+            "RSS before, most during, after, MB",
+            f"{found.before.resident / 2**20:.1f}, {found.during / 2**20:.1f}, "
+            f"{found.after.resident / 2**20:.1f}",
+        ),
+        (
+            "normal again after the load, ms",
+            "not while it was watched" if normal is None else f"{normal * 1e3:.1f}",
+        ),
+    ]
+
+
+def _times(p50: float, p99: float) -> str:
+    return f"{p50 * 1e3:.2f}, {p99 * 1e3:.2f}"

@@ -1,0 +1,98 @@
+"""A server process on a core of its own, from start to end."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadtest import process
+from loadtest.client import LOST, Answer, ask_once
+from loadtest.errors import CannotMeasure
+from loadtest.load import Address
+from loadtest.machine import on
+from loadtest.process import Memory
+
+ROOT = Path(__file__).parent.parent
+PATIENCE = 60.0  # seconds until it answers
+GRACE = 10.0  # seconds to end by itself
+
+Command = Callable[[int], list[str]]  # the port -> the words that start a server on it
+
+
+@dataclass(frozen=True)
+class Running:
+    address: Address
+    pid: int
+    idle: Memory  # before it was asked anything but the one picture that showed it was ready
+
+    def cpu_seconds(self) -> float:
+        return process.cpu_seconds(self.pid)
+
+    def resident(self) -> int:
+        return process.resident(self.pid)
+
+    def memory(self) -> Memory:
+        return process.memory(self.pid)
+
+    def ask(self, request: bytes) -> Answer:
+        return ask_once(self.address, request)
+
+
+@contextmanager
+def started(
+    command: Command, environment: dict[str, str], *, core: int, probe: bytes
+) -> Iterator[Running]:
+    """A server that has answered `probe` with 200; it and its children are ended with the block."""
+    address = Address("127.0.0.1", _free_port())
+    with tempfile.TemporaryFile() as log:
+        with on(core):
+            server = subprocess.Popen(  # noqa: S603
+                command(address.port),
+                cwd=ROOT,
+                env=os.environ | environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            _wait_for(server, address, probe, log.fileno())
+            yield Running(address, server.pid, process.memory(server.pid))
+        finally:
+            _end(server)
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+def _wait_for(server: subprocess.Popen[bytes], address: Address, probe: bytes, log: int) -> None:
+    end = time.monotonic() + PATIENCE
+    while server.poll() is None and time.monotonic() < end:
+        with contextlib.suppress(*LOST):
+            answer = ask_once(address, probe)
+            if answer.status == 200:
+                return
+        time.sleep(0.05)
+    said = os.pread(log, 1 << 20, 0).decode(errors="replace").strip()
+    what = "did not answer" if server.poll() is None else f"ended with {server.returncode}"
+    raise CannotMeasure(f"{' '.join(map(str, server.args))} {what}:\n{said[-2000:]}")  # type: ignore[arg-type]
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """Ctrl-C to all of them, which needs no drain, and force for who does not hear it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(server.pid, signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(GRACE)
+        os.killpg(server.pid, signal.SIGKILL)
+    server.wait()

@@ -1,0 +1,70 @@
+"""What can be asked for predictions, and how each is started: on one core, with one thread."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from loadtest.load import MANY, ONE
+from loadtest.server import Command
+
+PEERS = ("mosec", "litserve")
+# On one core more threads than one would only take turns.
+SERVICE = {"DIGITSERVE_THREADS": "1"}
+
+
+@dataclass(frozen=True)
+class Target:
+    name: str
+    command: Command
+    environment: dict[str, str] = field(default_factory=dict)
+    connections: tuple[int, ...] = ()  # it is made for; none: for any number
+    reads: bool = True  # it says what digit it sees
+    takes_batches: bool = False  # of the Open Inference Protocol
+
+    def with_settings(self, **settings: object) -> "Target":
+        """The service with other settings than it would have."""
+        more = {f"DIGITSERVE_{name.upper()}": str(value) for name, value in settings.items()}
+        return replace(self, environment=self.environment | more)
+
+
+def echo() -> Target:
+    return Target("echo", _module(Path(sys.executable), "loadtest.echo"), reads=False)
+
+
+def service(models: Path, name: str, settings: dict[str, str]) -> Target:
+    """`python -m service`; what the user has set in the environment goes before our choice."""
+    ours = {
+        "DIGITSERVE_HOST": "127.0.0.1",
+        "DIGITSERVE_MODELS": str(models.resolve()),
+        "DIGITSERVE_MODEL": name,
+    }
+    environment = SERVICE | settings | ours
+    return Target("service", _service, environment, takes_batches=True)
+
+
+def peers(venvs: Path, folder: Path) -> list[Target]:
+    """Each in the configuration that was best for many connections, and in that for one."""
+    version = {"VERSION_FOLDER": str(folder.resolve())}
+    return [
+        Target(
+            name,
+            _module(python_of(venvs, name), f"loadtest.peers.with_{name}", how),
+            version,
+            (connections,),
+        )
+        for name in PEERS
+        for how, connections in (("many", MANY), ("one", ONE))
+    ]
+
+
+def python_of(venvs: Path, peer: str) -> Path:
+    return venvs / peer / "bin/python"
+
+
+def _service(port: int) -> list[str]:
+    return ["/usr/bin/env", f"DIGITSERVE_PORT={port}", sys.executable, "-m", "service"]
+
+
+def _module(python: Path, module: str, *words: str) -> Callable[[int], list[str]]:
+    return lambda port: [str(python), "-m", module, str(port), *words]

@@ -1,0 +1,80 @@
+"""A whole run, as short as it can be, against the real service."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from contract.store import Store
+from contract.version import Version
+from loadtest.bench import main
+from loadtest.visit import Tool
+
+
+@pytest.fixture(autouse=True)
+def _default_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("DIGITSERVE_"):
+            monkeypatch.delenv(name)
+
+
+def test_one_run_measures_everything_and_says_under_which_conditions(
+    published: tuple[Store, Version], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--models", str(published[0].folder.parent), "--client", "asyncio"]
+    words += ["--seconds", "0.2", "--rounds", "1", "--overload", "0.2"]
+    written = ["--json", str(tmp_path / "b.json"), "--markdown", str(tmp_path / "b.md")]
+    assert main([*words, *written]) == 0
+    told = json.loads((tmp_path / "b.json").read_text())
+    (only,) = told["rounds"]
+    assert all(seconds > 0 for seconds in only["limits"].values())
+    echo, service = only["visits"]
+    assert (echo["target"], service["target"]) == ("echo", "service")
+    assert service["right"] > 50  # of 100, by a network that was trained for a second
+    for visit in (echo, service):
+        loads = [each["load"] for each in visit["measured"] if each["posted"] == "pictures"]
+        assert [load["connections"] for load in loads] == [64, 1]
+        for load in loads:
+            assert load["answers"] > 0
+            assert (load["refused"], load["broken"]) == (0, 0)
+            assert 0 < load["p50"] <= load["p99"] <= load["slowest"]
+        assert visit["idle"]["largest"] > 0
+    batches = any(each["posted"] == "batches" for each in service["measured"])
+    assert batches or "/v2/" in told["skipped"][0]
+    assert len(told["ratios"]) == 3 + batches
+    overload = told["overload"]
+    assert (overload["connections"], overload["queue"]) == (640, 64)
+    assert overload["without_retry_after"] == overload["broken"] == 0
+    assert set(overload["statuses"]) <= {"200", "503"}
+    assert overload["most"] > 0
+    conditions = told["conditions"]
+    assert "slower than wrk" in conditions["client"]
+    assert conditions["packages"]["onnxruntime"]
+    printed = capsys.readouterr().out
+    assert "slower than wrk" in printed
+    for heading in ("decode a PNG", "service", "limit's CPU / service's CPU", "Retry-After"):
+        assert heading in printed
+        assert heading in (tmp_path / "b.md").read_text()
+
+
+def test_parts_can_be_measured_alone(
+    published: tuple[Store, Version], capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = ["--models", str(published[0].folder.parent)]
+    assert main([*store, "--seconds", "0.05", "--rounds", "1", "--only", "limits"]) == 0
+    printed = capsys.readouterr().out
+    assert "network, 64 a call" in printed
+    assert "service" not in printed
+
+
+def test_without_a_version_nothing_is_started(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--models", str(tmp_path)]) == 1
+    assert "bench: no model version to measure" in capsys.readouterr().err
+
+
+def test_without_wrk_the_bundled_client_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert "slower than wrk" in Tool.found("auto").name

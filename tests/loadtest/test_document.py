@@ -1,0 +1,78 @@
+"""A run's results as text: every number has its conditions beside it."""
+
+from loadtest import document, report
+from loadtest.machine import Conditions
+from loadtest.results import Results
+from loadtest.summary import Round
+from tests.loadtest.rounds import one_round, visited
+
+CONDITIONS = Conditions(
+    date="2026-01-02 03:04",
+    command="python -m loadtest.bench --rounds 1",
+    commit="abc",
+    processor="A Processor",
+    cores=2,
+    pinned="server on core 0, client on core 1",
+    governor="performance",
+    load=0.25,
+    kernel="6.1",
+    python="3.11.7",
+    packages={"numpy": "2.0"},
+    client="wrk",
+    settings={"DIGITSERVE_THREADS": "1"},
+    model="models/digits/1",
+)
+ROUND = one_round(100e-6)
+RESULTS = Results(CONDITIONS, [ROUND], None, ("mosec",))
+
+
+def test_the_table_has_a_row_for_every_load() -> None:
+    head, *lines = report.table([ROUND])
+    assert head[:3] == ("what", "connections", "req/s")
+    assert [line[:3] for line in lines] == [
+        ("echo", "64", "20,000"),
+        ("echo", "1", "5,000"),
+        ("service", "64", "5,000"),
+        ("service", "1", "1,000"),
+        ("service, 64 pictures a request", "4", "500"),
+        ("mosec", "64", "10,000"),
+        ("mosec", "1", "2,000"),
+    ]
+    assert dict(zip(head, lines[2], strict=True)) == {
+        "what": "service",
+        "connections": "64",
+        "req/s": "5,000",
+        "p50 ms": "1.000",
+        "p99 ms": "3.000",
+        "CPU us/req": "100.0",
+        "worker MB": "60.0",
+        "idle MB": "80.0",
+        "after MB": "80.0",
+        "refused": "1",
+        "broken": "0",
+        "client": "25%",
+        "others": "10%",
+    }
+
+
+def test_columns_stand_under_each_other() -> None:
+    assert report.plain([("what", "n"), ("a", "10"), ("long one", "1")]) == (
+        "what       n\na         10\nlong one   1"
+    )
+
+
+def test_markdown_tells_the_conditions_and_all_that_the_terminal_is_told() -> None:
+    text = document.markdown(RESULTS)
+    for told in ("A Processor", "commit abc", "6.1", "numpy 2.0", "DIGITSERVE_THREADS=1", "0.25"):
+        assert told in text
+    assert "| service | 64 | 5,000 |" in text
+    assert "| limit's CPU / service's CPU, 64 connections | 0.60 (0.60 to 0.60) |" in text
+    assert "0.60 (0.60 to 0.60)" in document.plain(RESULTS)
+
+
+def test_what_was_not_measured_is_said_once() -> None:
+    skipping = Round(None, [visited("service", skipped="no batches here")])
+    results = Results(CONDITIONS, [skipping, skipping], None, ())
+    assert results.skipped == ["no batches here"]
+    assert document.plain(results) == "no batches here"
+    assert "Not measured: no batches here" in document.markdown(results)

@@ -1,0 +1,55 @@
+"""What the peers are given to do, and where they are installed. The frameworks are not needed."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from contract.store import Store
+from contract.version import Version
+from export.runners import onnx_runtime
+from loadtest.environment import HERE, ensure
+from loadtest.errors import CannotMeasure
+from loadtest.peers.answers import Answers
+from loadtest.pictures import Pictures
+from loadtest.targets import PEERS, peers
+
+
+def test_the_peers_answer_what_the_model_answers(
+    published: tuple[Store, Version], version: Version
+) -> None:
+    pictures = Pictures.of_current(published[0].folder.parent, "digits")
+    answers = Answers(version.folder)
+    rows = answers.rows(pictures.pngs)
+    told = json.loads(answers.json(rows[0]))["predictions"][0]
+    assert np.allclose(rows, onnx_runtime(pictures.graph)(pictures.pixels)[1], atol=1e-6)
+    assert told["label"] == str(told["digit"]) == str(rows[0].argmax())
+    assert told["confidence"] == max(told["probabilities"]) == pytest.approx(float(rows[0].max()))
+
+
+def test_each_peer_runs_for_many_connections_and_for_one_in_its_environment(tmp_path: Path) -> None:
+    targets = peers(tmp_path, tmp_path)
+    assert [(each.name, each.connections) for each in targets] == [
+        (peer, connections) for peer in PEERS for connections in ((64,), (1,))
+    ]
+    for each in targets:
+        assert each.command(1)[0] == str(tmp_path / each.name / "bin/python")
+
+
+@pytest.mark.parametrize("peer", PEERS)
+def test_a_peer_that_is_installed_is_not_installed_again(peer: str, tmp_path: Path) -> None:
+    (tmp_path / peer).mkdir()
+    requirements = (HERE / f"peers/{peer}.txt").read_bytes()
+    (tmp_path / peer / "requirements.txt").write_bytes(requirements)
+    ensure(tmp_path, peer)
+    assert sorted(path.name for path in (tmp_path / peer).iterdir()) == ["requirements.txt"]
+
+
+def test_a_peer_that_cannot_be_installed_is_told_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(CannotMeasure, match="/bin/false -m venv"):
+        ensure(tmp_path, "mosec")

@@ -1,0 +1,59 @@
+"""A server under measurement: on its core, with all its children, ended with the block."""
+
+import os
+import sys
+
+import pytest
+
+from loadtest import process
+from loadtest.client import LOST
+from loadtest.echo import REPLY
+from loadtest.errors import CannotMeasure
+from loadtest.machine import Cores, on
+from loadtest.request import picture
+from loadtest.server import Command, started
+from loadtest.targets import echo
+
+PROBE = picture(b"anything")
+CORE = Cores.of_this_process().server
+
+
+def python(code: str) -> Command:
+    return lambda port: [sys.executable, "-c", code]
+
+
+def test_the_echo_app_answers_everybody_the_same_on_its_core() -> None:
+    with started(echo().command, {}, core=CORE, probe=PROBE) as running:
+        answer = running.ask(picture(bytes(100_000)))
+        assert os.sched_getaffinity(running.pid) == {CORE}
+        assert running.idle.processes == 1
+        assert running.cpu_seconds() > 0
+    assert (answer.status, answer.body) == (200, REPLY)
+    assert list(process.tree(running.pid)) == []
+    with pytest.raises(LOST):
+        running.ask(PROBE)
+
+
+def test_a_server_that_cannot_start_is_told_with_its_last_words() -> None:
+    with (
+        pytest.raises(CannotMeasure, match=r"(?s)ended with 3.*no model here"),
+        started(
+            python("import sys; print('no model here'); sys.exit(3)"), {}, core=CORE, probe=PROBE
+        ),
+    ):
+        pass
+
+
+def test_cores_are_given_back() -> None:
+    before = os.sched_getaffinity(0)
+    with on(CORE):
+        assert os.sched_getaffinity(0) == {CORE}
+    assert os.sched_getaffinity(0) == before
+
+
+def test_where_there_is_one_core_it_is_said() -> None:
+    with on(CORE):
+        cores = Cores.of_this_process()
+    assert cores == Cores(CORE, CORE)
+    assert "no other" in str(cores)
+    assert str(Cores(0, 1)) == "server on core 0, client on core 1"

@@ -1,0 +1,74 @@
+"""A visit posts pictures, and batches to who takes them; who does not is told, not measured."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from loadtest import client
+from loadtest.machine import Cores
+from loadtest.pictures import Pictures
+from loadtest.targets import Target
+from loadtest.visit import BATCHES, PICTURES, Plan, Tool, Visit, visit
+
+# Reads a seven in every picture, and answers batches with a status of choice.
+SERVER = """
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        batch = self.path == "/v2/models/digits/infer"
+        said = b'{"predictions":[{"label":"7"}]}'
+        self.send_response(int(sys.argv[2]) if batch else 200)
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    def log_message(self, *words):
+        pass
+
+ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+PIXELS = np.zeros((2, 28, 28), np.uint8)
+SEVEN_AND_ONE = Pictures(Path("nowhere"), PIXELS, ["7", "1"], [b"a picture", b"another"])
+
+
+def visited(status: int) -> Visit:
+    target = Target(
+        "fake",
+        lambda port: [sys.executable, "-c", SERVER, str(port), str(status)],
+        takes_batches=True,
+    )
+    plan = Plan(
+        tool=Tool("asyncio", client.ask),
+        seconds=0.05,
+        connections=(2, 1),
+        batches=True,
+        model="digits",
+        cores=Cores.of_this_process(),
+    )
+    return visit(target, SEVEN_AND_ONE, plan)
+
+
+def test_pictures_and_batches_are_measured_and_what_was_read_is_counted() -> None:
+    found = visited(200)
+    assert [each.posted for each in found.measured] == [PICTURES, PICTURES, BATCHES]
+    assert [each.connections for each in found.measured] == [2, 1, 4]
+    assert all(each.load.answers > 0 == each.load.refused for each in found.measured)
+    assert (found.right, found.skipped) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [(404, "this service has no /v2/models/.../infer"), (422, "answered 422: {")],
+)
+def test_batches_that_are_not_taken_are_skipped_with_the_reason(status: int, why: str) -> None:
+    found = visited(status)
+    assert [each.posted for each in found.measured] == [PICTURES, PICTURES]
+    assert found.of(BATCHES, 4) is None
+    assert why in found.skipped
