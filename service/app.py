@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from time import perf_counter
 
 from fastapi_offline import FastAPIOffline
@@ -21,7 +21,7 @@ from service.routes import answer_with_problems, routes
 from service.serving import Serving
 from service.settings import Settings
 
-ON_LOOP = 0.002  # seconds of a model call that may hold up the event loop
+ON_LOOP = 0.005  # seconds of a model call that may hold up the event loop
 DESCRIPTION = "Handwritten digits, read in batches by ONNX Runtime."
 
 
@@ -50,10 +50,11 @@ def create_app(serving: Serving, settings: Settings, metrics: Metrics, life: Lif
     async def lifespan(_: object) -> AsyncIterator[None]:
         async with batcher:
             following = asyncio.create_task(serving.follow(), name="follow the store")
+            adding_up = asyncio.create_task(metrics.keep_adding_up(), name="add up metrics")
             yield
-            following.cancel()
-            with suppress(asyncio.CancelledError):
-                await following
+            for task in (following, adding_up):
+                task.cancel()
+            await asyncio.gather(following, adding_up, return_exceptions=True)
         serving.close()
 
     # FastAPIOffline is FastAPI whose /docs brings its own scripts and loads none from elsewhere.

@@ -126,7 +126,7 @@ class Batcher(Generic[Answers]):
         self._departure: asyncio.Handle | None = None  # of the next batch
         self._alarm: asyncio.TimerHandle | None = None  # at the earliest deadline
         self._rings = inf
-        # Seconds that a batch took the last time, by the number of bits of its size.
+        # Seconds that a batch takes, by the number of bits of its size.
         self._took: dict[int, float] = {}
         self._finished = 0.0  # when the last batch was done
         self._pace = 0.0  # seconds from one batch to the next while the queue is never empty
@@ -165,21 +165,8 @@ class Batcher(Generic[Answers]):
         More than `max_batch` of them leave alone. Raises QueueFull, DeadlineUnreachable or Closed;
         then `caller` is told nothing more.
         """
-        if self._closed:
-            raise Closed("the batcher takes no more pictures")
         now = perf_counter()
-        if self.depth + len(pixels) > self._max_queue:
-            raise QueueFull(f"{self.depth} pictures are already waiting", self._until_empty())
-        # Only behind a whole batch, whose end renews what is known of the pace: an estimate that
-        # has become far too long could otherwise refuse everybody for ever.
-        if self.depth >= self._max_batch:
-            expected = self._until_empty() + self._pace
-            if now + expected > deadline:
-                raise DeadlineUnreachable(
-                    f"{self.depth} pictures are waiting, which takes about {expected:.2g} s, and "
-                    f"the deadline is in {max(0.0, deadline - now):.2g} s",
-                    now + expected - deadline,
-                )
+        self.admit(len(pixels), now, deadline)
         waiting = Waiting(caller, pixels, now, deadline)
         self._queue[waiting] = None
         self.depth += len(pixels)
@@ -191,6 +178,23 @@ class Batcher(Generic[Answers]):
             elif self._max_wait and self.depth >= self._max_batch:
                 self._leave_now()
         return waiting
+
+    def admit(self, pictures: int, now: float, deadline: float) -> None:
+        """Raise what `submit` would raise now: to know before a picture is decoded is cheaper."""
+        if self._closed:
+            raise Closed("the batcher takes no more pictures")
+        if self.depth + pictures > self._max_queue:
+            raise QueueFull(f"{self.depth} pictures are already waiting", self._until_empty())
+        # Only behind a whole batch, whose end renews what is known of the pace: an estimate that
+        # has become far too long could otherwise refuse everybody for ever.
+        if self.depth >= self._max_batch:
+            expected = self._until_empty() + self._pace
+            if now + expected > deadline:
+                raise DeadlineUnreachable(
+                    f"{self.depth} pictures are waiting, which takes about {expected:.2g} s, and "
+                    f"the deadline is in {max(0.0, deadline - now):.2g} s",
+                    now + expected - deadline,
+                )
 
     def cancel(self, waiting: Waiting[Answers]) -> Place | None:
         """Its caller hung up: tell it nothing. Where its pictures were; None if it was told."""
@@ -290,7 +294,10 @@ class Batcher(Generic[Answers]):
             half = len(batch) // 2
             return self._run(batch[:half]) + self._run(batch[half:])
         seconds = perf_counter() - left
-        self._took[len(pixels).bit_length()] = seconds
+        bits = len(pixels).bit_length()
+        before = self._took.get(bits, seconds)
+        # Down at once and up in steps: one call that others held up says little of the model.
+        self._took[bits] = min(seconds, 0.7 * before + 0.3 * seconds)
         return [(batch, Run(answers, left, seconds))]
 
     def _deliver(self, outcomes: list[Outcome[Answers]]) -> None:
@@ -306,7 +313,12 @@ class Batcher(Generic[Answers]):
                 else:
                     caller, waiting.caller = waiting.caller, None
                     if caller is not None:  # it did not hang up meanwhile
-                        self._answer(caller, run, first, run.left - waiting.arrived)
+                        try:
+                            caller.answered(run, first, run.left - waiting.arrived)
+                        except Exception as error:  # of ours: it must not cost others' answers
+                            log.exception("an answer could not be given")
+                            with suppress(Exception):
+                                caller.failed(error)
                 first += len(waiting.pixels)
         if (self._queue or self._closed) and self._departure is None and not self._running:
             self._departure = self._loop.call_soon(self._depart)
@@ -321,18 +333,8 @@ class Batcher(Generic[Answers]):
         if caller is not None:
             try:
                 caller.failed(error)
-            except Exception:  # a mistake of ours must not cost the others their answers
+            except Exception:  # as above
                 log.exception("a failure could not be told")
-
-    def _answer(
-        self, caller: Caller[Answers], run: Run[Answers], first: int, waited: float
-    ) -> None:
-        try:
-            caller.answered(run, first, waited)
-        except Exception as error:  # as above
-            log.exception("an answer could not be given")
-            with suppress(Exception):
-                caller.failed(error)
 
     # ---- deadlines ----------------------------------------------------------------------------
 

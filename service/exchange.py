@@ -94,7 +94,7 @@ class Endpoint(Protocol):
 def count_shed(metrics: Metrics, error: Exception) -> None:
     for kind, reason in _SHED.items():
         if isinstance(error, kind):
-            metrics.shed.labels(reason).inc()
+            metrics.shed.note((reason,))
             return
 
 

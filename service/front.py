@@ -10,6 +10,7 @@ An exception from either becomes a problem document here and nowhere else.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from itertools import count
 from secrets import token_hex
 from time import perf_counter
@@ -29,9 +30,10 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 # A client's own id is kept if it cannot forge a log line.
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 # An id must be unique, not secret: a random start and a number cost a tenth of random bytes.
-_START = token_hex(6)
+_START = token_hex(6).encode()
 _NUMBERS = count()
 GONE = "499"  # as nginx says it: nobody was there to be answered
+CODES = (*(str(status.value) for status in HTTPStatus), GONE)
 
 
 class HotRoute(NamedTuple):
@@ -39,6 +41,7 @@ class HotRoute(NamedTuple):
 
     endpoint: Endpoint
     note_seconds: Callable[[float], None]  # in http_request_duration_seconds
+    labels: Mapping[str, tuple[str, str, str]]  # of http_requests_total, by code
 
 
 class Front:
@@ -52,7 +55,9 @@ class Front:
     ) -> None:
         self.hot = {
             endpoint.route.encode(): HotRoute(
-                endpoint, metrics.request_seconds.labels(endpoint.route).note
+                endpoint,
+                metrics.request_seconds.labels(endpoint.route).note,
+                {code: (endpoint.route, "POST", code) for code in CODES},
             )
             for endpoint in endpoints
         }
@@ -67,7 +72,7 @@ class Front:
             await self._otherwise(scope, receive, send)
             return
         began = perf_counter()
-        request_id = scope["request_id"] = request_id_of(dict(scope["headers"]))
+        request_id = scope["request_id"] = request_id_of(dict(scope["headers"])).decode()
         status = 0
 
         async def observed(message: Message) -> None:
@@ -106,9 +111,9 @@ class Front:
         self.metrics.request_seconds.labels(route).note(seconds)
 
 
-def request_id_of(headers: Mapping[bytes, bytes]) -> str:
+def request_id_of(headers: Mapping[bytes, bytes]) -> bytes:
     """The client's own X-Request-ID, if it may be used, or a new one."""
     given = headers.get(b"x-request-id")
     if given is not None and REQUEST_ID.fullmatch(given):
-        return given.decode()
-    return f"{_START}{next(_NUMBERS):08x}"
+        return given
+    return b"%b%08x" % (_START, next(_NUMBERS))

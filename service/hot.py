@@ -83,18 +83,22 @@ class HotProtocol(Protocol):
         self._start(route, parts[0] if len(parts) == 1 else b"".join(parts))
 
     def _is_plain(self) -> bool:
-        """Whether nothing about this request needs uvicorn's care."""
+        """Whether nothing about this request needs uvicorn's care.
+
+        Asks the parser as little as can be: each question to it costs as much as five to a dict.
+        """
         headers = self._named = dict(self.headers)
         size = headers.get(b"content-length")
         return (
             size is not None
             and int(size) <= self._largest
             and (self.cycle is None or self.cycle.response_complete)
-            and self.parser.get_method() == b"POST"
-            and self.parser.get_http_version() == "1.1"
             and b"expect" not in headers
-            and not self.parser.should_upgrade()
-            and not self.front.life.draining
+            and b"upgrade" not in headers
+            and self.parser.get_method() == b"POST"
+            and self.parser.should_keep_alive()
+            # To a client of HTTP/1.0 that wants to go on, uvicorn says that it may not.
+            and (b"connection" not in headers or self.parser.get_http_version() == "1.1")
         )
 
     def _become_asgi(self) -> None:
@@ -141,7 +145,7 @@ class HotProtocol(Protocol):
                 timer.cancel()
         if self._exchange is not None:
             self._exchange.hang_up()
-            self._exchange.end(GONE)
+            self.ended(self._exchange, GONE)
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
@@ -152,8 +156,16 @@ class HotProtocol(Protocol):
             super().on_body(b"".join(self._parts))
         super().shutdown()
 
-    def ended(self, exchange: "HotExchange") -> None:
+    def ended(self, exchange: HotExchange, code: str) -> None:
         """Its last byte is written, or nobody is there to read it."""
+        route, metrics = exchange.route, self.front.metrics
+        metrics.in_flight -= 1
+        metrics.requests.note(route.labels[code])
+        route.note_seconds(perf_counter() - exchange.began)
+        if self.access_log:  # in uvicorn's words
+            host, port = self.client or ("", 0)
+            line = '%s:%d - "%s %s HTTP/%s" %s'
+            self.access_logger.info(line, host, port, "POST", route.endpoint.route, "1.1", code)
         self._exchange = None
         if self.cycle is exchange:
             self.cycle = None  # so that an idle connection holds no picture

@@ -12,6 +12,7 @@ on with its counters, so they never fall, and there are never more files than sl
 are what the process that is asked says for itself.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Literal, get_args
 
@@ -40,6 +41,7 @@ EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 )  # fmt: skip
+ADD_UP = 0.25  # seconds
 PICTURES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 # How an attempt to serve another version ends: it serves, or the gate that it did not pass.
 SwapResult = Literal["swapped", "failed_verify", "failed_load", "failed_golden", "failed_record"]
@@ -130,6 +132,12 @@ class Metrics:
         self.inflight.set(self.in_flight)
         for look_up in self.before_scrape:
             look_up()
+
+    async def keep_adding_up(self) -> None:
+        """Until cancelled, so that no list grows with the load between two scrapes."""
+        while True:
+            await asyncio.sleep(ADD_UP)
+            self.refresh()
 
     def exposition(self) -> bytes:
         """What GET /metrics answers."""

@@ -57,11 +57,12 @@ class Predict:
     def begin(self, exchange: Exchange) -> None:
         if not exchange.body:
             raise Problem(400, "the body is empty; send a picture file as the request's body")
-        picture = identify(exchange.body, max_pixels=self._settings.max_pixels)
         began = perf_counter()
+        self.batcher.admit(1, began, exchange.deadline)
+        picture = identify(exchange.body, max_pixels=self._settings.max_pixels)
         if picture.small:
             pixels = as_mnist(picture.gray())
-            _Asked(self, exchange).ask(pixels, perf_counter() - began)
+            _Asked(self, exchange, pixels, perf_counter() - began)
         else:
             self._decode_aside(exchange, picture, began)
 
@@ -84,7 +85,7 @@ class Predict:
             if exchange.over:
                 return
             try:
-                _Asked(self, exchange).ask(done.result(), perf_counter() - began)
+                _Asked(self, exchange, done.result(), perf_counter() - began)
             except Exception as error:  # of the picture, or of a queue that is full
                 exchange.fail(error)
 
@@ -107,13 +108,12 @@ class _Asked:
 
     __slots__ = ("_decoded", "_exchange", "_predict", "_waiting")
 
-    def __init__(self, predict: Predict, exchange: Exchange) -> None:
+    def __init__(
+        self, predict: Predict, exchange: Exchange, pixels: Pixels, decoded: float
+    ) -> None:
+        """`pixels` (28, 28), which took `decoded` seconds; raises what `submit` raises."""
         self._predict = predict
         self._exchange = exchange
-
-    def ask(self, pixels: Pixels, decoded: float) -> None:
-        """`pixels` (28, 28), which took `decoded` seconds."""
-        predict, exchange = self._predict, self._exchange
         self._decoded = decoded
         predict.metrics.decode_seconds.note(decoded)
         self._waiting: Waiting[Readings] = predict.batcher.submit(
@@ -123,17 +123,16 @@ class _Asked:
 
     def answered(self, run: Run[Readings], first: int, waited: float) -> None:
         metrics, readings = self._predict.metrics, run.answers
-        reading = readings.each[first]
         metrics.queue_wait_seconds.note(waited)
-        metrics.predictions.note(readings.model.labels[reading.digit])
-        metrics.confidence.note(reading.confidence)
+        metrics.predictions.note(readings.model.labels[readings.digits[first]])
+        metrics.confidence.note(readings.confidences[first])
         self._exchange.reply(
             200,
             b"content-type: application/json\r\n"
             b"server-timing: decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f\r\n"
             b"x-batch-size: %d\r\n"
             % (self._decoded * 1e3, waited * 1e3, run.seconds * 1e3, len(readings)),
-            readings.model.answer % reading.json,
+            readings.model.answer % readings.predictions[first],
         )
 
     def failed(self, error: Exception) -> None:

@@ -7,21 +7,12 @@ where a dict of its own and a call of orjson take 8.
 """
 
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 import orjson
 
 from service.engine import Answers, Rows
 from service.model import Model
-
-
-class Reading(NamedTuple):
-    """Of one picture."""
-
-    digit: int  # index of the likeliest class
-    confidence: float  # its probability
-    json: bytes  # an entry of "predictions"
 
 
 class Readings:
@@ -48,17 +39,13 @@ class Readings:
         return confidences
 
     @cached_property
-    def each(self) -> list[Reading]:
-        """Made for all when the first is asked for; V2 never asks, and gets the arrays."""
+    def predictions(self) -> list[bytes]:
+        """The entry of "predictions", of each picture."""
         rows = np.ascontiguousarray(self.probabilities)
         # [[0.1,0.9],[0.8,0.2]] without its outermost brackets, cut into rows.
         texts = orjson.dumps(rows, option=orjson.OPT_SERIALIZE_NUMPY)[2:-2].split(b"],[")
         openings = self.model.openings
         return [
-            Reading(
-                digit,
-                confidence,
-                b'%b%b,"probabilities":[%b]}' % (openings[digit], text.split(b",")[digit], text),
-            )
-            for digit, confidence, text in zip(self.digits, self.confidences, texts, strict=True)
+            b'%b%b,"probabilities":[%b]}' % (openings[digit], text.split(b",")[digit], text)
+            for digit, text in zip(self.digits, texts, strict=True)
         ]

@@ -53,6 +53,7 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=math.ceil(settings.request_timeout) + 1,
         )
         super().__init__(config)
+        self._front = app
         self._settings = settings
         self._life = life
         self._announce = announce
@@ -107,6 +108,7 @@ class Server(uvicorn.Server):
             self.should_exit = self.force_exit = True
             return
         self._life.draining = True
+        self._front.hot.clear()  # from now on each answer says that the connection ends
         wait = self._settings.drain_seconds if sig == signal.SIGTERM else 0.0
         log.info("%s: not ready any more, closing in %g s", signal.Signals(sig).name, wait)
         self._stop_at = time.monotonic() + wait

@@ -392,7 +392,7 @@ async def test_a_quick_model_is_called_on_the_event_loop_and_a_slow_one_beside_i
     def model(pixels: Pixels) -> list[int]:
         threads.append(threading.get_ident())
         if pixels.max() == 2:
-            time.sleep(0.05)
+            time.sleep(0.2)
         return [0] * len(pixels)
 
     async with batcher_of(model, on_loop=0.02) as batcher:
