@@ -17,11 +17,14 @@ from service.predict import Predict, Reading
 from service.routes import answer_with_problems, routes
 from service.serving import Serving
 from service.settings import Settings
+from service.team import Team
 
 DESCRIPTION = "Handwritten digits, read in batches by ONNX Runtime."
 
 
-def create_app(serving: Serving, settings: Settings, metrics: Metrics, life: Life) -> Front:
+def create_app(
+    serving: Serving, settings: Settings, metrics: Metrics, life: Life, team: Team
+) -> Front:
     """The ASGI application; its lifespan runs the batcher and follows the store."""
 
     def observed(pixels: Pixels) -> list[Reading]:
@@ -54,8 +57,8 @@ def create_app(serving: Serving, settings: Settings, metrics: Metrics, life: Lif
     app = FastAPIOffline(
         title="digitserve", version="1", description=DESCRIPTION, lifespan=lifespan
     )
-    app.include_router(routes(serving, batcher, settings, metrics, life))
-    app.include_router(admin_routes(serving, settings))
+    app.include_router(routes(serving, batcher, settings, metrics, life, team))
+    app.include_router(admin_routes(serving, settings, team))
     answer_with_problems(app)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     predict = Predict(batcher, settings, metrics)

@@ -27,10 +27,11 @@ from prometheus_client import (
     generate_latest,
     values,
 )
-from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
-from service.fact import Fact
+from service.fact import Fact, Family
 
 # Otherwise each counter and histogram has a second series, with the time it was made.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -79,8 +80,10 @@ class Metrics:
             name = f"digitserve_{name}"
             return Histogram(name, meaning, labels, registry=counted, buckets=buckets)
 
-        def fact(name: str, meaning: str, *labels: str) -> Fact:
-            return Fact(GaugeMetricFamily, f"digitserve_{name}", meaning, labels, registry)
+        def fact(
+            name: str, meaning: str, *labels: str, kind: type[Family] = GaugeMetricFamily
+        ) -> Fact:
+            return Fact(kind, f"digitserve_{name}", meaning, labels, registry)
 
         self.requests = counter("http_requests", "Answered requests", "route", "method", "code")
         self.request_seconds = histogram(
@@ -112,6 +115,16 @@ class Metrics:
             "provider_fallback", "1 if another provider serves than the one asked for"
         )
         self.provider_fallback.set(0)
+        self.workers = fact("workers", "Processes that serve")
+        self.worker_restarts = fact(
+            "worker_restarts",
+            "Processes that took the place of one that ended",
+            kind=CounterMetricFamily,
+        )
+
+    def also(self, collector: Collector) -> None:
+        """Expose what something else collects."""
+        self._registry.register(collector)
 
     def refresh(self) -> None:
         """Set what nobody counts but can be looked up, as the length of a queue."""

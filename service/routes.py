@@ -13,6 +13,7 @@ from service.predict import Reading
 from service.problems import CONTENT_TYPE, Problem, document, problem_of
 from service.serving import Serving, Swap
 from service.settings import Settings
+from service.team import Team
 
 
 class Alive(BaseModel):
@@ -51,6 +52,12 @@ class Batching(BaseModel):
     max_queue: int  # pictures
 
 
+class WorkerStatus(BaseModel):
+    worker: int
+    pid: int
+    version: str | None = Field(description="null: it starts")
+
+
 class Status(BaseModel):
     model: ModelStatus
     previous: PreviousModel | None
@@ -60,6 +67,7 @@ class Status(BaseModel):
     threads: int
     batching: Batching
     queue_depth: int  # pictures
+    workers: list[WorkerStatus] = Field(description="the processes that serve this port")
     draining: bool
     uptime_seconds: float
 
@@ -70,6 +78,7 @@ def routes(
     settings: Settings,
     metrics: Metrics,
     life: Life,
+    team: Team,
 ) -> APIRouter:
     router = APIRouter()
 
@@ -117,6 +126,14 @@ def routes(
                 max_queue=settings.max_queue,
             ),
             queue_depth=batcher.depth,
+            workers=[
+                WorkerStatus(
+                    worker=row.worker,
+                    pid=row.pid,
+                    version=str(row.version) if row.version else None,
+                )
+                for row in team.rows
+            ],
             draining=life.draining,
             uptime_seconds=time.time() - life.began,
         )
