@@ -67,6 +67,7 @@ class Status(BaseModel):
     threads: int
     batching: Batching
     queue_depth: int  # pictures
+    worker: int = Field(description="which of the workers answers")
     workers: list[WorkerStatus] = Field(description="the processes that serve this port")
     draining: bool
     uptime_seconds: float
@@ -126,6 +127,7 @@ def routes(
                 max_queue=settings.max_queue,
             ),
             queue_depth=batcher.depth,
+            worker=team.slot,
             workers=[
                 WorkerStatus(
                     worker=row.worker,

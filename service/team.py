@@ -28,9 +28,9 @@ class Team:
         slot: int = 0,
         say: Callable[[Said], None] = _say_nothing,
     ) -> None:
+        self.slot = slot
         self._serving = serving
         self._metrics = metrics
-        self._slot = slot
         self._say = say
         self._looked = 0.0
         self._others: list[Row] = []
@@ -41,7 +41,7 @@ class Team:
 
     @property
     def rows(self) -> list[Row]:
-        own = Row(worker=self._slot, pid=os.getpid(), version=self._serving.model.number)
+        own = Row(worker=self.slot, pid=os.getpid(), version=self._serving.model.number)
         return sorted([own, *self._others], key=lambda row: row.worker)
 
     def say(self, *, all_look: bool = False, leaving: bool = False) -> None:
@@ -50,7 +50,7 @@ class Team:
         self._say(Said(version=version, looked=self._looked, all_look=all_look, leaving=leaving))
 
     def hear(self, told: Told) -> None:
-        self._others = [row for row in told.rows if row.worker != self._slot]
+        self._others = [row for row in told.rows if row.worker != self.slot]
         self._metrics.workers.set(sum(row.version is not None for row in self.rows))
         self._metrics.worker_restarts.set(told.restarts)
         self._news.set()
