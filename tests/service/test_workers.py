@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -250,7 +251,7 @@ def test_a_switch_is_answered_when_all_workers_serve_the_version(service: Servic
 def test_a_worker_that_cannot_follow_a_switch_is_named(service: Service, store: Store) -> None:
     """The version is damaged after one worker has loaded it and before the other does."""
     other = workers(service)[1]
-    with client_of(0, service) as client, ThreadPoolExecutor(1) as thread:
+    with closing(client_of(0, service)) as client, ThreadPoolExecutor(1) as thread:
         os.kill(other, signal.SIGSTOP)
         path = "/v1/models/digits/versions/2/activate"
         answer = thread.submit(client.post, path, headers=ADMIN)
