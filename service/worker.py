@@ -96,7 +96,13 @@ class Worker(Server):
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)  # else it may be collected while it runs
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception():  # a mistake of ours: deaf, it must not go on
+            log.error("out of touch: stopping", exc_info=task.exception())
+            self.drain(time.monotonic())
 
 
 def main(slot: int, channel: Channel, folder: Path, version: int | None) -> int:

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,17 +31,16 @@ PNG = {"Content-Type": "image/png"}
 PREDICTED = 'http_requests_total{code="200",method="POST",route="/v1/predict"}'
 
 
-@pytest.fixture
-def store(published: tuple[Store, Version], tmp_path: Path) -> Store:
+def two_versions(published: tuple[Store, Version], models: Path) -> Store:
     """A store of one's own: 1 is current, 2 says letters instead of digits."""
-    shutil.copytree(published[0].folder, tmp_path / "models/digits")
-    store = Store(tmp_path / "models", "digits")
+    shutil.copytree(published[0].folder, models / "digits")
+    store = Store(models, "digits")
     publish(store, published[1], labels=LETTERS)
     return store
 
 
-@pytest.fixture
-def service(store: Store) -> Iterator[Service]:
+@contextmanager
+def two_workers(store: Store) -> Iterator[Service]:
     """Two workers that follow the store only when they are told to."""
     with Service.started(
         store.folder.parent, workers=2, admin_token=TOKEN, watch_seconds=0, drain_seconds=0
@@ -49,6 +48,26 @@ def service(store: Store) -> Iterator[Service]:
         yield service
         service.send(signal.SIGTERM)  # killed, it would leave a folder for the workers to remove
         service.exit_code()
+
+
+@pytest.fixture
+def store(published: tuple[Store, Version], tmp_path: Path) -> Store:
+    return two_versions(published, tmp_path)
+
+
+@pytest.fixture
+def service(store: Store) -> Iterator[Service]:
+    with two_workers(store) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def shared(
+    published: tuple[Store, Version], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """One for the tests that leave it as it was."""
+    with two_workers(two_versions(published, tmp_path_factory.mktemp("shared"))) as service:
+        yield service
 
 
 def wait_until(condition: Callable[[], object], service: Service) -> None:
@@ -147,23 +166,23 @@ class Load:
 # ---- one port, one sum ---------------------------------------------------------------------------
 
 
-def test_all_workers_answer_on_one_port_and_each_adds_up_what_all_did(service: Service) -> None:
-    assert all(predict(service).status == 200 for _ in range(40))
+def test_all_workers_answer_on_one_port_and_each_adds_up_what_all_did(shared: Service) -> None:
+    names = (PREDICTED, 'predictions_total{label="7"}', "prediction_confidence_count")
+    before = {name: metric(shared, name) for name in names}
+    assert all(predict(shared).status == 200 for _ in range(40))
     answering, sums = set[int](), set[float]()
     for _ in range(30):
-        with service.client() as client:
+        with shared.client() as client:
             answering.add(client.get("/v1/status").json()["worker"])
             found = re.search(rf"{re.escape(PREDICTED)} (\S+)", client.get("/metrics").text)
             sums.add(float(found[1]) if found else 0)
     assert answering == {0, 1}
-    assert sums == {40}
-    assert len(set(workers(service).values())) == 2
-    assert metric(service, 'predictions_total{label="7"}') == 40
-    assert metric(service, "prediction_confidence_count") == 40
-    assert metric(service, "queue_wait_seconds_count") == 40
-    assert metric(service, "inflight_requests") == 1  # the one that asks
-    assert metric(service, "workers") == 2
-    assert metric(service, "process_resident_memory_bytes") > 2 * 50e6
+    assert sums == {before[PREDICTED] + 40}
+    assert {name: metric(shared, name) - before[name] for name in names} == dict.fromkeys(names, 40)
+    assert len(set(workers(shared).values())) == 2
+    assert metric(shared, "inflight_requests") == 1  # the one that asks
+    assert metric(shared, "workers") == 2
+    assert metric(shared, "process_resident_memory_bytes") > 2 * 50e6
 
 
 def test_a_killed_worker_is_replaced_and_only_its_requests_fail(service: Service) -> None:
@@ -236,15 +255,15 @@ def test_a_worker_that_cannot_start_again_leaves_its_connections_to_the_others(
 # ---- one switch ----------------------------------------------------------------------------------
 
 
-def test_a_switch_is_answered_when_all_workers_serve_the_version(service: Service) -> None:
+def test_a_switch_is_answered_when_all_workers_serve_the_version(shared: Service) -> None:
     for path, version, label in (("versions/2/activate", "2", "h"), ("rollback", "1", "7")):
-        answer = ask(service, f"/v1/models/digits/{path}", b"", **ADMIN)
+        answer = ask(shared, f"/v1/models/digits/{path}", b"", **ADMIN)
         assert answer.status == 200
         assert (answer.json()["model"]["version"], answer.json()["behind"]) == (version, [])
-        readings = [predict(service).json() for _ in range(20)]
+        readings = [predict(shared).json() for _ in range(20)]
         assert {reading["model"]["version"] for reading in readings} == {version}
         assert {reading["predictions"][0]["label"] for reading in readings} == {label}
-        rows = status(service)["workers"]
+        rows = status(shared)["workers"]
         assert [row["version"] for row in rows] == [version, version]
 
 
@@ -348,9 +367,9 @@ def test_a_version_that_may_not_serve_ends_the_start_with_one_message(store: Sto
 
 @pytest.mark.parametrize("others", [1, 2])
 def test_a_second_service_on_the_port_is_refused(
-    service: Service, store: Store, others: int
+    shared: Service, store: Store, others: int
 ) -> None:
-    port = httpx2.URL(service.url).port
+    port = httpx2.URL(shared.url).port
     second = Service(store.folder.parent, workers=others, port=port)
     assert second.exit_code() == 2
     assert f"cannot listen on 127.0.0.1 port {port}" in second.log
