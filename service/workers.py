@@ -23,12 +23,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from contract.card import SAMPLE
-from service.channel import Told
 from service.life import CannotStart
 from service.listeners import listen_together, url_of
 from service.ready import say_ready
 from service.settings import Settings
 from service.slot import Slot
+from service.slots import Slots
 
 TICK = 1.0  # seconds
 HUNG = 30  # ticks in which a worker says nothing; it has something to say in each
@@ -57,11 +57,10 @@ def serve_together(settings: Settings, environment: Mapping[str, str]) -> None:
 class Supervisor:
     def __init__(self, settings: Settings, slots: list[Slot]) -> None:
         self._settings = settings
-        self._slots = slots
+        self._slots = Slots(slots)
         self._ready = False  # all were, once
         self._stopping = asyncio.Event()
         self._version: int | None = None  # that a worker began to serve last
-        self._restarts = 0
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -69,11 +68,11 @@ class Supervisor:
             loop.add_signal_handler(sig, self._signalled, sig)
         watching = asyncio.create_task(self._watch())
         try:
-            await asyncio.gather(*map(self._keep, self._slots))
+            await asyncio.gather(*map(self._keep, self._slots.all))
         finally:
             watching.cancel()
-            self._kill_all()
-            for slot in self._slots:
+            self._slots.kill()
+            for slot in self._slots.all:
                 slot.end()
 
     async def _keep(self, slot: Slot) -> None:
@@ -81,24 +80,29 @@ class Supervisor:
         pause, version = 0.0, None
         while not self._stopping.is_set():
             slot.start(version)
-            self._tell_all()
+            self._slots.tell_all()
             began = time.monotonic()
             reason = await self._hear_out(slot)
-            ended = reason or await asyncio.to_thread(slot.end)
+            ended = await asyncio.to_thread(slot.end)
             served = slot.row.version is not None
-            self._vacate(slot)
+            if not self._stopping.is_set():
+                self._slots.others_listen(slot)
+            slot.clear()
+            self._slots.tell_all()
             if self._stopping.is_set():
                 return
             if not self._ready:
                 raise CannotStart(reason or f"worker {slot.number} did not start: {ended}")
             stable = served and time.monotonic() - began >= STABLE
             pause = 0.0 if stable else min(max(pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
-            log.error("worker %d ended (%s); another starts in %g s", slot.number, ended, pause)
+            log.error(
+                "worker %d ended (%s); another starts in %g s", slot.number, reason or ended, pause
+            )
             await self._pause(pause)
             # What the others serve, even if something else is current by now: they follow the
             # store as they were told to. Only where that does not start, whatever is current.
             version = self._version if served else None
-            self._restarts += 1
+            self._slots.restarts += 1
 
     async def _hear_out(self, slot: Slot) -> str | None:
         """Follow what a worker says until it is gone; why it could not start, if it said so."""
@@ -110,11 +114,11 @@ class Supervisor:
             if said.version is not None and said.version != before.version:
                 self._serves(slot, said.version, new=before.version is None)
             if slot.row != before:
-                self._tell_all()
+                self._slots.tell_all()
             if said.all_look:
-                self._tell_all(look=True, but=slot)
-            if said.leaving:
-                self._others_listen(slot)
+                self._slots.tell_all(look=True, but=slot)
+            if said.leaving and not self._stopping.is_set():
+                self._slots.others_listen(slot)
         return reason
 
     def _serves(self, slot: Slot, version: int, *, new: bool) -> None:
@@ -124,59 +128,24 @@ class Supervisor:
         if not new or self._stopping.is_set():
             return
         if self._ready:
-            self._listens(slot)
-        elif all(each.row.version is not None for each in self._slots):
+            self._slots.listens(slot)
+        elif all(each.row.version is not None for each in self._slots.all):
             self._all_ready()
 
     def _all_ready(self) -> None:
         self._ready = True
-        for slot in self._slots:
-            self._listens(slot)
-        versions = {slot.row.version for slot in self._slots}
+        for slot in self._slots.all:
+            self._slots.listens(slot)
+        versions = {slot.row.version for slot in self._slots.all}
         if len(versions) > 1:  # a switch in the middle of the start
-            self._tell_all(look=True)
+            self._slots.tell_all(look=True)
         model = self._settings.models / self._settings.model
-        say_ready(url_of(self._slots[0].listener), model / str(self._version) / SAMPLE)
-
-    # ---- who listens to which socket ----------------------------------------------------------
-
-    def _listens(self, slot: Slot) -> None:
-        """A worker is ready: it takes its socket, and those that nobody listens to."""
-        slot.listens = True
-        for other in self._slots:
-            if other is slot or not other.listens:
-                slot.tell(self._told(listen=[other.number]), other.listener)
-            else:
-                other.tell(self._told(release=[slot.number]))
-
-    def _others_listen(self, slot: Slot) -> None:
-        if slot.listens and not self._stopping.is_set():
-            slot.listens = False
-            for other in self._slots:
-                if other.listens:
-                    other.tell(self._told(listen=[slot.number]), slot.listener)
-
-    def _vacate(self, slot: Slot) -> None:
-        self._others_listen(slot)
-        slot.clear()
-        self._tell_all()
-
-    # ---- telling ------------------------------------------------------------------------------
-
-    def _told(self, **more: object) -> Told:
-        rows = [slot.row for slot in self._slots if slot.row.pid]
-        return Told.model_validate({"rows": rows, "restarts": self._restarts, **more})
-
-    def _tell_all(self, *, but: Slot | None = None, **more: object) -> None:
-        told = self._told(**more)
-        for slot in self._slots:
-            if slot is not but:
-                slot.tell(told)
+        say_ready(url_of(self._slots.all[0].listener), model / str(self._version) / SAMPLE)
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(TICK)
-            for slot in self._slots:
+            for slot in self._slots.all:
                 # Ticks, not seconds: when a machine or a container was suspended, all were.
                 slot.silent += 1
                 if slot.silent > HUNG and slot.listens:
@@ -189,24 +158,19 @@ class Supervisor:
         if self._stopping.is_set() or not self._ready:
             log.warning("%s: stopping now", sig.name)
             self._stopping.set()
-            self._kill_all()
+            self._slots.kill()
             return
         self._stopping.set()
         wait = self._settings.drain_seconds if sig == signal.SIGTERM else 0.0
         log.info("%s: not ready any more, closing in %g s", sig.name, wait)
-        for slot in self._slots:
-            slot.listener.close()  # else the kernel would go on filling its queue
-        self._tell_all(drain_until=time.monotonic() + wait)
+        self._slots.close()
+        self._slots.tell_all(drain_until=time.monotonic() + wait)
         limit = wait + math.ceil(self._settings.request_timeout) + 1 + LATE
         asyncio.get_running_loop().call_later(limit, self._late)
 
     def _late(self) -> None:
         log.error("workers that have not ended are killed")
-        self._kill_all()
-
-    def _kill_all(self) -> None:
-        for slot in self._slots:
-            slot.kill()
+        self._slots.kill()
 
     async def _pause(self, seconds: float) -> None:
         try:

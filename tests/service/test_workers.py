@@ -235,20 +235,23 @@ def test_what_a_dead_worker_was_doing_is_no_longer_counted_as_being_done(
     assert metric(service, "queue_depth") == 0
 
 
+@pytest.mark.parametrize(("sig", "lost"), [(signal.SIGTERM, 0), (signal.SIGKILL, 4)])
 def test_a_worker_that_cannot_start_again_leaves_its_connections_to_the_others(
-    service: Service, store: Store
+    service: Service, store: Store, sig: signal.Signals, lost: int
 ) -> None:
+    """Let go alone, it finishes what it has; killed, it cannot."""
     model = store.folder / "1/model.onnx"
     content = model.read_bytes()
     model.write_bytes(content[:-1])
     with Load(service) as load:
-        os.kill(workers(service)[0], signal.SIGTERM)  # let go alone, it finishes what it has
+        os.kill(workers(service)[0], sig)
         wait_until(lambda: service.log.count("worker 0 ended") == 2, service)
-        wait_until(lambda: len(load.outcomes) > 100, service)
+        since = len(load.outcomes)
+        wait_until(lambda: len(load.outcomes) > since + 100, service)
         model.write_bytes(content)
         wait_until(lambda: len(workers(service)) == 2, service)
-    assert set(load.outcomes) == {200}
-    assert "worker 0 ended (exit code 0)" in service.log
+    outcomes = Counter(load.outcomes)
+    assert outcomes.total() - outcomes[200] <= lost, outcomes
     assert str(model) in service.log
 
 
