@@ -11,6 +11,7 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
 from contract.errors import StoreError
 from service.life import CannotStart
+from service.log import log_to_stderr
 from service.settings import Settings, help_text, unknown_settings
 
 
@@ -23,28 +24,24 @@ def main(words: list[str] | None = None) -> int:
     ).parse_args(words)
     try:
         settings = Settings.from_environment()
-        _log_to_stderr(settings)
+        log_to_stderr(settings)
+        for sentence in unknown_settings():
+            logging.getLogger("service").warning(sentence)
         # OpenCV reads this once, when it is loaded: a limit under the one that `decode` checks, for
         # files whose header says one size to us and another to the decoder.
         os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(settings.max_pixels)
-        from service.start import serve
+        if settings.workers > 1:
+            from service.workers import serve_together
 
-        serve(settings)
+            serve_together(settings, os.environ.copy())
+        else:
+            from service.start import serve
+
+            serve(settings)
     except (CannotStart, StoreError) as error:
         print(f"service: {error}", file=sys.stderr)
         return 2
     return 0
-
-
-def _log_to_stderr(settings: Settings) -> None:
-    logging.basicConfig(
-        level=settings.log_level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # `server` tells its life
-    for sentence in unknown_settings():
-        logging.getLogger("service").warning(sentence)
 
 
 if __name__ == "__main__":

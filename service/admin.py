@@ -15,6 +15,7 @@ from service.openapi import ServedModel, refusals
 from service.problems import Problem
 from service.serving import NotRecorded, Serving
 from service.settings import Settings
+from service.team import Team
 
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
 
@@ -31,9 +32,12 @@ _REFUSED = refusals(
 class Switched(BaseModel):
     model: ServedModel
     previous: str | None = Field(description="the version that served before, warm for a rollback")
+    behind: list[int] = Field(
+        description="workers that still serve another version; /v1/status says which"
+    )
 
 
-def admin_routes(serving: Serving, settings: Settings) -> APIRouter:
+def admin_routes(serving: Serving, settings: Settings, team: Team) -> APIRouter:
     async def admin(credentials: Credentials) -> None:
         if settings.admin_token is None:
             raise Problem(403, "the admin routes are closed: DIGITSERVE_ADMIN_TOKEN is not set")
@@ -85,7 +89,9 @@ def admin_routes(serving: Serving, settings: Settings) -> APIRouter:
             raise Problem(409, f"{error}; nothing changed", title="Not recorded") from error
         previous = serving.previous
         return Switched(
-            model=ServedModel(**model.named), previous=str(previous.number) if previous else None
+            model=ServedModel(**model.named),
+            previous=str(previous.number) if previous else None,
+            behind=await team.agree(),
         )
 
     return router

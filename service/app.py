@@ -20,12 +20,15 @@ from service.readings import Readings
 from service.routes import answer_with_problems, routes
 from service.serving import Serving
 from service.settings import Settings
+from service.team import Team
 
 ON_LOOP = 0.005  # seconds of a model call that may hold up the event loop
 DESCRIPTION = "Handwritten digits, read in batches by ONNX Runtime."
 
 
-def create_app(serving: Serving, settings: Settings, metrics: Metrics, life: Life) -> Front:
+def create_app(
+    serving: Serving, settings: Settings, metrics: Metrics, life: Life, team: Team
+) -> Front:
     """The ASGI application; its lifespan runs the batcher and follows the store."""
 
     def observed(pixels: Pixels) -> Readings:
@@ -61,8 +64,8 @@ def create_app(serving: Serving, settings: Settings, metrics: Metrics, life: Lif
     app = FastAPIOffline(
         title="digitserve", version="1", description=DESCRIPTION, lifespan=lifespan
     )
-    app.include_router(routes(serving, batcher, settings, metrics, life))
-    app.include_router(admin_routes(serving, settings))
+    app.include_router(routes(serving, batcher, settings, metrics, life, team))
+    app.include_router(admin_routes(serving, settings, team))
     answer_with_problems(app)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     predict = Predict(batcher, settings, metrics)

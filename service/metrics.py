@@ -26,10 +26,11 @@ from prometheus_client import (
     generate_latest,
     values,
 )
-from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
-from service.fact import Fact
+from service.fact import Fact, Family
 from service.noted import NotedCounter, NotedHistogram
 
 # Otherwise each counter and histogram has a second series, with the time it was made.
@@ -86,8 +87,10 @@ class Metrics:
             self._noted.append(made)
             return made
 
-        def fact(name: str, meaning: str, *labels: str) -> Fact:
-            return Fact(GaugeMetricFamily, f"digitserve_{name}", meaning, labels, registry)
+        def fact(
+            name: str, meaning: str, *labels: str, kind: type[Family] = GaugeMetricFamily
+        ) -> Fact:
+            return Fact(kind, f"digitserve_{name}", meaning, labels, registry)
 
         self.requests = counter("http_requests", "Answered requests", "route", "method", "code")
         self.request_seconds = histogram(
@@ -124,6 +127,16 @@ class Metrics:
         self.engine_fallbacks = counter(
             "engine_fallback", "Models that serve otherwise than was asked, by what of them", "what"
         )
+        self.workers = fact("workers", "Processes that serve")
+        self.worker_restarts = fact(
+            "worker_restarts",
+            "Processes that took the place of one that ended",
+            kind=CounterMetricFamily,
+        )
+
+    def also(self, collector: Collector) -> None:
+        """Expose what something else collects."""
+        self._registry.register(collector)
 
     def refresh(self) -> None:
         """Add up what was noted, and look up what nobody counts, as the length of a queue."""

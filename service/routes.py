@@ -14,6 +14,7 @@ from service.problems import CONTENT_TYPE, Problem, document, problem_of
 from service.readings import Readings
 from service.serving import Serving, Swap
 from service.settings import Settings
+from service.team import Team
 
 
 class Alive(BaseModel):
@@ -68,6 +69,12 @@ class Batching(BaseModel):
     max_queue: int  # pictures
 
 
+class WorkerStatus(BaseModel):
+    worker: int
+    pid: int
+    version: str | None = Field(description="null: it starts")
+
+
 class Status(BaseModel):
     model: ModelStatus
     previous: PreviousModel | None
@@ -78,6 +85,8 @@ class Status(BaseModel):
     threads: int
     batching: Batching
     queue_depth: int  # pictures
+    worker: int = Field(description="which of the workers answers")
+    workers: list[WorkerStatus] = Field(description="the processes that serve this port")
     draining: bool
     uptime_seconds: float
 
@@ -88,6 +97,7 @@ def routes(
     settings: Settings,
     metrics: Metrics,
     life: Life,
+    team: Team,
 ) -> APIRouter:
     router = APIRouter()
 
@@ -138,6 +148,15 @@ def routes(
                 max_queue=settings.max_queue,
             ),
             queue_depth=batcher.depth,
+            worker=team.slot,
+            workers=[
+                WorkerStatus(
+                    worker=row.worker,
+                    pid=row.pid,
+                    version=str(row.version) if row.version else None,
+                )
+                for row in team.rows
+            ],
             draining=life.draining,
             uptime_seconds=time.time() - life.began,
         )

@@ -25,22 +25,18 @@ import uvicorn
 
 from service.front import Front
 from service.hot import HotProtocol
-from service.life import CannotStart, Life
+from service.life import Life
+from service.listeners import BACKLOG
 from service.settings import Settings
 
-BACKLOG = 2048  # connections the kernel holds until they are accepted
 LAST_WORDS = 0.2  # seconds for the request of a connection that was made as the port closed
 
 log = logging.getLogger("service")
 
 
-class PortTaken(CannotStart):
-    """The address cannot be listened on; the message says which setting to change."""
-
-
 class Server(uvicorn.Server):
     def __init__(
-        self, app: Front, settings: Settings, life: Life, announce: Callable[[str], None]
+        self, app: Front, settings: Settings, life: Life, announce: Callable[[], None]
     ) -> None:
         config = uvicorn.Config(
             app,
@@ -54,43 +50,56 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         self._front = app
-        self._settings = settings
-        self._life = life
+        self.settings = settings
+        self.life = life
         self._announce = announce
         self._stop_at = math.inf
-
-    def serve_until_stopped(self) -> None:
-        """Run until a signal ends it; PortTaken if the port cannot be opened."""
-        listener = _listen(self._settings.host, self._settings.port)
-        self._listener = listener.dup()  # the event loop closes its own
-        host, port = listener.getsockname()[:2]
-        self._url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        self.run(sockets=[listener])
-        log.info("stopped")
+        self._closed = False
+        self._listening: dict[int, tuple[socket.socket, asyncio.AbstractServer]] = {}
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            # What was made until now stays: no need to look through it for garbage ever again.
-            gc.collect()
-            gc.freeze()
-            self._announce(self._url)
+        await super().startup([])
+        for slot, listener in enumerate(sockets or []):
+            await self.listen_on(listener, slot)
+        # What was made until now stays: no need to look through it for garbage ever again.
+        gc.collect()
+        gc.freeze()
+        self._announce()
+
+    async def listen_on(self, listener: socket.socket, slot: int) -> None:
+        """Accept connections from one more socket."""
+        if self._closed:
+            listener.close()
+            return
+        loop = asyncio.get_running_loop()
+        # The event loop closes its own; this one is for what waits when the port closes.
+        own = listener.dup()
+        server = await loop.create_server(self._protocol, sock=own, backlog=BACKLOG)
+        self._listening[slot] = listener, server
+
+    def release(self, slot: int) -> None:
+        """Leave a socket, and what waits in it, to others."""
+        listener, server = self._listening.pop(slot)
+        server.close()
+        listener.close()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._closed = True
         if not self.force_exit:
-            for server in self.servers:
+            for _, server in self._listening.values():
                 server.close()
-            await self._take_up_the_rest()
+            for listener, _ in self._listening.values():
+                await self._take_up_the_rest(listener)
             await asyncio.sleep(LAST_WORDS)
-        await super().shutdown(sockets)
+        await super().shutdown()
 
-    async def _take_up_the_rest(self) -> None:
+    async def _take_up_the_rest(self, listener: socket.socket) -> None:
         """Serve the connections that wait in the kernel: closing the port would reset them."""
         loop = asyncio.get_running_loop()
-        with self._listener, contextlib.suppress(BlockingIOError):
-            self._listener.setblocking(False)
+        with listener, contextlib.suppress(BlockingIOError):
+            listener.setblocking(False)
             while True:
-                connection, _ = self._listener.accept()
+                connection, _ = listener.accept()
                 await loop.connect_accepted_socket(self._protocol, connection)
 
     def _protocol(self) -> asyncio.Protocol:
@@ -103,31 +112,19 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # uvicorn would raise the signal again after a clean stop, and the exit code would not be 0.
-        if self._life.draining:
+        if self.life.draining:
             log.warning("second signal: stopping now")
             self.should_exit = self.force_exit = True
             return
-        self._life.draining = True
-        self._front.hot.clear()  # from now on each answer says that the connection ends
-        wait = self._settings.drain_seconds if sig == signal.SIGTERM else 0.0
+        wait = self.settings.drain_seconds if sig == signal.SIGTERM else 0.0
         log.info("%s: not ready any more, closing in %g s", signal.Signals(sig).name, wait)
-        self._stop_at = time.monotonic() + wait
+        self.drain(time.monotonic() + wait)
+
+    def drain(self, until: float) -> None:
+        """Be not ready any more, and close the port then."""
+        self.life.draining = True
+        self._front.hot.clear()  # from now on each answer says that the connection ends
+        self._stop_at = min(self._stop_at, until)
 
     async def on_tick(self, counter: int) -> bool:
         return await super().on_tick(counter) or time.monotonic() >= self._stop_at
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except (OSError, UnicodeError) as error:  # UnicodeError: not even the form of a host name
-        reason = getattr(error, "strerror", None) or error
-        raise PortTaken(
-            f"cannot listen on {host} port {port}: {reason}; "
-            "choose others with DIGITSERVE_HOST and DIGITSERVE_PORT"
-        ) from error
-    listener.listen(BACKLOG)
-    return listener

@@ -59,6 +59,7 @@ class Serving:
         self.model = model  # what answers; read from the batcher's thread, once a batch
         self.previous: Model | None = None  # loaded and warm
         self.last_swap: Swap | None = None
+        self.when_swapped: list[Callable[[], None]] = []  # called after each swap
         self._store = store
         self._settings = settings
         self._metrics = metrics
@@ -96,13 +97,21 @@ class Serving:
         """Serve what the store says is current, whoever made it so, until cancelled."""
         while self._settings.watch_seconds:
             await asyncio.sleep(self._settings.watch_seconds)
-            try:
-                await self._look()
-            except Exception:  # a mistake of ours: say so, and go on looking
-                log.exception("following the store failed")
+            await self._look_whatever_happens()
+
+    async def look(self) -> None:
+        """Serve what the store says is current, now, if that passes every gate."""
+        self._retry.forget()
+        await self._look_whatever_happens()
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _look_whatever_happens(self) -> None:
+        try:
+            await self._look()
+        except Exception:  # a mistake of ours: say so, and go on serving
+            log.exception("following the store failed")
 
     async def _look(self) -> None:
         async with self._one_at_a_time:
@@ -144,6 +153,8 @@ class Serving:
             self._swapped(before.number, time.perf_counter() - began)
             # A session ends its threads when it goes: not on the event loop.
             self._thread.submit(gone.clear)
+            for tell in self.when_swapped:
+                tell()
         return model
 
     def _loaded(self, number: int) -> Model:

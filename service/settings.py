@@ -44,11 +44,14 @@ class Settings(BaseSettings):
     tensorrt_cache: Path | None = Field(
         None, description="folder for the engines that TensorRT builds; unset: built at each start"
     )
+    workers: int = Field(
+        1, ge=1, le=64, description="processes that serve the port, each with a model of its own"
+    )
     threads: int = Field(
-        default_factory=available_cores,
+        default_factory=lambda others: max(1, available_cores() // others.get("workers", 1)),
         ge=1,
         le=256,
-        description="CPU threads of one model call; default: the cores it may use",
+        description="CPU threads of one model call; default: the cores it may use / WORKERS",
     )
     max_batch: int = Field(64, ge=1, le=4096, description="pictures a model call")
     max_wait: float = Field(0.0, ge=0, le=1, description="seconds a picture may wait for company")

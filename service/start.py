@@ -1,18 +1,19 @@
 """From settings to a service that runs: open the store, load the current version, serve, say so."""
 
 import logging
-import shlex
-import sys
 
 from contract.access import open_store
 from contract.card import SAMPLE
 from service.app import create_app
 from service.life import Life
+from service.listeners import listen, url_of
 from service.metrics import Metrics
 from service.model import Model, load
+from service.ready import say_ready
 from service.server import Server
 from service.serving import Serving
 from service.settings import Settings
+from service.team import Team
 
 log = logging.getLogger("service")
 
@@ -25,19 +26,17 @@ def serve(settings: Settings) -> None:
     store = open_store(settings.models, settings.model, settings.trusted_keys)
     metrics, life = Metrics(), Life()
     model = load(store, None, settings)
-    _introduce(model, settings)
-
-    def announce(url: str) -> None:
-        log.info("ready on %s, API at %s/docs; Ctrl-C stops it. Try:", url, url)
-        sample = shlex.quote(f"@{model.version.folder / SAMPLE}")
-        command = f"curl -H 'Content-Type: image/png' --data-binary {sample} {url}/v1/predict"
-        print(f"\n  {command}\n", file=sys.stderr, flush=True)
-
-    app = create_app(Serving(store, model, settings, metrics), settings, metrics, life)
-    Server(app, settings, life, announce).serve_until_stopped()
+    introduce(model, settings)
+    serving = Serving(store, model, settings, metrics)
+    app = create_app(serving, settings, metrics, life, Team(serving, metrics))
+    listener = listen(settings.host, settings.port)
+    url, sample = url_of(listener), model.version.folder / SAMPLE
+    server = Server(app, settings, life, announce=lambda: say_ready(url, sample))
+    server.run(sockets=[listener])
+    log.info("stopped")
 
 
-def _introduce(model: Model, settings: Settings) -> None:
+def introduce(model: Model, settings: Settings) -> None:
     card = model.card
     log.info(
         "%s version %d (%s, %.2f %% right on %d test pictures of %s) on %s, %d threads, "

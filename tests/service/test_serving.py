@@ -109,7 +109,11 @@ def test_activating_makes_the_next_answer_the_new_versions(service: Service, sto
     assert predicted(service) == ("1", "7")
     response = admin(service, "digits/versions/2/activate")
     assert response.status_code == 200
-    assert response.json() == {"model": {"name": "digits", "version": "2"}, "previous": "1"}
+    assert response.json() == {
+        "model": {"name": "digits", "version": "2"},
+        "previous": "1",
+        "behind": [],
+    }
     assert predicted(service) == ("2", "h")
     assert store.current() == 2
     told = status(service)

@@ -23,6 +23,15 @@ def test_the_defaults_are_the_documented_ones() -> None:
     assert settings.threads == available_cores()
 
 
+def test_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.settings.available_cores", lambda: 7)
+    for workers, threads in (("1", 7), ("2", 3), ("8", 1)):
+        monkeypatch.setenv("DIGITSERVE_WORKERS", workers)
+        assert Settings.from_environment().threads == threads
+    monkeypatch.setenv("DIGITSERVE_THREADS", "4")
+    assert Settings.from_environment().threads == 4
+
+
 def test_the_environment_overrides_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIGITSERVE_MAX_BATCH", "8")
     monkeypatch.setenv("DIGITSERVE_MAX_WAIT", "0.002")
@@ -35,6 +44,7 @@ def test_the_environment_overrides_them(monkeypatch: pytest.MonkeyPatch) -> None
     [
         ("PORT", "70000", "less than or equal to 65535"),
         ("PORT", "tcp://10.0.0.1:80", "valid integer"),
+        ("WORKERS", "0", "greater than or equal to 1"),
         ("MAX_BATCH", "0", "greater than or equal to 1"),
         ("MAX_WAIT", "-1", "greater than or equal to 0"),
         ("REQUEST_TIMEOUT", "0", "greater than 0"),

@@ -1,0 +1,99 @@
+"""What the supervisor and a worker say to each other, in lines of JSON over a pair of sockets.
+
+    supervisor --Told--> worker    who else there is; look at the store; listen here; drain
+    worker     --Said--> supervisor    which version it serves, every second and when that changes
+
+A listening socket travels beside the line that tells of it. The end of the channel is the end of
+whoever held the other side: the kernel closes it however a process dies.
+
+The supervisor imports this: nothing heavy here.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+AT_ONCE = 65536  # bytes
+MOST_SOCKETS = 64  # in one message
+
+
+class Row(BaseModel):
+    """A worker, as the others know it."""
+
+    worker: int
+    pid: int
+    version: int | None = None  # None: it does not serve yet
+    looked: float = 0.0  # when it began the last look it was asked for, time.monotonic()
+
+
+class Told(BaseModel):
+    rows: list[Row]
+    restarts: int  # since the service began
+    look: bool = False  # at what the store says is current, now
+    listen: list[int] = []  # slots whose sockets come along
+    release: list[int] = []  # slots whose own worker listens again
+    drain_until: float | None = None  # time.monotonic(), the same clock in all processes
+
+
+class Said(BaseModel):
+    version: int | None = None
+    looked: float = 0.0
+    all_look: bool = False  # a request: let the others look at the store
+    leaving: bool = False  # it was told to stop by somebody else, and drains
+    failed: str | None = None  # why it cannot start
+
+
+Message = TypeVar("Message", bound=BaseModel)
+
+
+class Channel:
+    def __init__(self, end: socket.socket) -> None:
+        end.setblocking(False)
+        self._end = end
+        self.sockets: deque[socket.socket] = deque()  # that came along and were not taken yet
+
+    def send(self, message: BaseModel, *sockets: socket.socket) -> None:
+        """OSError if the other side is gone, or has left so much unread that it hangs."""
+        line = message.model_dump_json(exclude_defaults=True).encode() + b"\n"
+        if sockets:
+            sent = socket.send_fds(self._end, [line], [each.fileno() for each in sockets])
+        else:
+            sent = self._end.send(line)
+        if sent < len(line):
+            raise BlockingIOError("the other side does not read")
+
+    async def messages(self, kind: type[Message]) -> AsyncIterator[Message]:
+        """What arrives, until the other side is gone."""
+        rest = b""
+        while True:
+            try:
+                content, fds, _, _ = socket.recv_fds(self._end, AT_ONCE, MOST_SOCKETS)
+            except BlockingIOError:
+                await self._arrival()
+                continue
+            except ConnectionResetError:
+                return
+            if not content:
+                return
+            self.sockets.extend(socket.socket(fileno=fd) for fd in fds)
+            *lines, rest = (rest + content).split(b"\n")
+            for line in lines:
+                yield kind.model_validate_json(line)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._end.close()
+
+    async def _arrival(self) -> None:
+        arrived = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._end, arrived.set)
+        try:
+            await arrived.wait()
+        finally:
+            loop.remove_reader(self._end)

@@ -1,0 +1,92 @@
+"""A place for a worker: its number, its listening socket, and the process that is in it now.
+
+The socket stays when the process dies, so connections that it had not accepted wait for whoever
+listens next. So do the files with its numbers (see `metrics`), except those of gauges: what a dead
+process was doing is nothing.
+"""
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+from service.channel import Channel, Row, Said, Told
+
+LAST_BREATH = 5.0  # seconds from the end of the channel to the end of the process
+
+
+class Slot:
+    def __init__(
+        self, number: int, listener: socket.socket, folder: Path, environment: Mapping[str, str]
+    ) -> None:
+        self.number = number
+        self.listener = listener
+        self.row = Row(worker=number, pid=0)
+        self.listens = False  # its own worker does; if not, the others do
+        self.silent = 0  # ticks since it was heard of
+        self._folder = folder
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: Channel | None = None
+
+    def start(self, version: int | None) -> None:
+        """Start a worker that is to serve this version, or the current one."""
+        ours, theirs = socket.socketpair()
+        words = [str(self.number), str(theirs.fileno()), str(self._folder), str(version or "")]
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-m", "service.worker", *words],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                # Ctrl-C in a terminal is for the supervisor, who tells the workers.
+                process_group=0,
+                env={**self._environment, "PROMETHEUS_MULTIPROC_DIR": str(self._folder)},
+            )
+        self._channel = Channel(ours)
+        self.row = Row(worker=self.number, pid=self._process.pid)
+        self.silent = 0
+
+    def tell(self, told: Told, *listeners: socket.socket) -> None:
+        """A worker that does not read what it is told is ended, which is how it will be heard."""
+        if self._channel is None:
+            return
+        try:
+            self._channel.send(told, *listeners)
+        except BlockingIOError:
+            self.kill()
+        except OSError:
+            pass  # it is gone already
+
+    async def messages(self) -> AsyncIterator[Said]:
+        """What the worker says, until it is gone."""
+        assert self._channel is not None
+        async for said in self._channel.messages(Said):
+            self.silent = 0
+            yield said
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+
+    def end(self) -> str:
+        """Wait for the end of a worker whose channel has ended; how it ended, in words."""
+        if self._process is None:
+            return "not there"
+        try:
+            code = self._process.wait(LAST_BREATH)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+    def clear(self) -> None:
+        """Nobody is here any more."""
+        if self._channel is not None:
+            self._channel.close()
+        self._process = self._channel = None
+        self.listens = False
+        self.row = Row(worker=self.number, pid=0)
+        for path in self._folder.glob(f"gauge_*_{self.number}.db"):
+            path.unlink(missing_ok=True)

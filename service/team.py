@@ -1,0 +1,88 @@
+"""The workers of the service, this one among them, as far as this one knows.
+
+A process that serves alone is a team of one. In a worker, the supervisor tells who else there is,
+and `say` tells the supervisor what this one serves.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+
+from service.channel import Row, Said, Told
+from service.metrics import Metrics
+from service.serving import Serving
+
+AGREE_SECONDS = 30.0  # that an admin waits for the others at most
+
+
+def _say_nothing(_: Said) -> None:
+    """There is nobody to talk to."""
+
+
+class Team:
+    def __init__(
+        self,
+        serving: Serving,
+        metrics: Metrics,
+        slot: int = 0,
+        say: Callable[[Said], None] = _say_nothing,
+    ) -> None:
+        self.slot = slot
+        self._serving = serving
+        self._metrics = metrics
+        self._say = say
+        self._looked = 0.0
+        self._others: list[Row] = []
+        self._news = asyncio.Event()  # the others' rows are not what they were
+        metrics.workers.set(1)
+        metrics.worker_restarts.set(0)
+        serving.when_swapped.append(self.say)
+
+    @property
+    def rows(self) -> list[Row]:
+        own = Row(worker=self.slot, pid=os.getpid(), version=self._serving.model.number)
+        return sorted([own, *self._others], key=lambda row: row.worker)
+
+    def say(self, *, all_look: bool = False, leaving: bool = False) -> None:
+        """What this one serves, and what else there is to say."""
+        version = self._serving.model.number
+        self._say(Said(version=version, looked=self._looked, all_look=all_look, leaving=leaving))
+
+    def hear(self, told: Told) -> None:
+        self._others = [row for row in told.rows if row.worker != self.slot]
+        self._metrics.workers.set(sum(row.version is not None for row in self.rows))
+        self._metrics.worker_restarts.set(told.restarts)
+        self._news.set()
+
+    async def look(self) -> None:
+        """Serve what is current now, if it can be served, and say so."""
+        began = time.monotonic()
+        await self._serving.look()
+        self._looked = began
+        self.say()
+
+    async def agree(self) -> list[int]:
+        """After a switch here: have the others look; who serves something else nevertheless."""
+        asked = time.monotonic()
+        self.say(all_look=True)
+        try:
+            async with asyncio.timeout(AGREE_SECONDS):
+                while self._behind(since=asked):
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            pass
+        return self._behind()
+
+    def _behind(self, since: float = float("inf")) -> list[int]:
+        """Workers that serve another version, and have not looked at the store since then.
+
+        One that is not ready is left out: it is told to look, too, before it serves.
+        """
+        number = self._serving.model.number
+        return [
+            row.worker
+            for row in self._others
+            if row.version not in (None, number) and row.looked < since
+        ]

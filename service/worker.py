@@ -1,0 +1,139 @@
+"""One of several workers: the service as it is alone, but told by a supervisor what to do.
+
+It listens where it is told to, once it is told to, and drains when it is told to or when the
+supervisor is gone. Started by `slot`, never by hand.
+"""
+
+import asyncio
+import logging
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Coroutine
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from contract.access import open_store
+from contract.errors import StoreError
+from service.app import create_app
+from service.channel import Channel, Said, Told
+from service.front import Front
+from service.life import CannotStart, Life
+from service.log import log_to_stderr
+from service.metrics import Metrics
+from service.model import load
+from service.processes import Processes
+from service.server import Server
+from service.serving import Serving
+from service.settings import Settings
+from service.start import introduce
+from service.team import Team
+
+SAY_EVERY = 1.0  # seconds: the supervisor hears that the event loop is alive
+
+log = logging.getLogger("service")
+
+
+class Worker(Server):
+    def __init__(
+        self,
+        app: Front,
+        settings: Settings,
+        life: Life,
+        team: Team,
+        channel: Channel,
+    ) -> None:
+        super().__init__(app, settings, life, announce=team.say)
+        self._team = team
+        self._channel = channel
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.orphaned = False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._run(self._obey())
+        self._run(self._stay_in_touch())
+
+    async def _obey(self) -> None:
+        async for told in self._channel.messages(Told):
+            self._team.hear(told)
+            for slot in told.listen:
+                await self.listen_on(self._channel.sockets.popleft(), slot)
+            for slot in told.release:
+                self.release(slot)
+            if told.look:
+                self._run(self._team.look())
+            if told.drain_until is not None:
+                self.drain(told.drain_until)
+        if not self.life.draining:
+            log.warning("the supervisor is gone: stopping")
+        self.orphaned = True
+        self.drain(time.monotonic())
+
+    async def _stay_in_touch(self) -> None:
+        while True:
+            await asyncio.sleep(SAY_EVERY)
+            self._team.say()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Signals are the supervisor's to count: one sent to all at once is not the second one.
+
+        SIGTERM for this worker alone lets it go; another takes its place.
+        """
+        if sig == signal.SIGTERM and not self.life.draining:
+            self.drain(time.monotonic() + self.settings.drain_seconds)
+            self._team.say(leaving=True)
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)  # else it may be collected while it runs
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception():  # a mistake of ours: deaf, it must not go on
+            log.error("out of touch: stopping", exc_info=task.exception())
+            self.drain(time.monotonic())
+
+
+def main(slot: int, channel: Channel, folder: Path, version: int | None) -> int:
+    def say(said: Said) -> None:
+        with suppress(OSError):  # the end of the channel is heard of where it is read
+            channel.send(said)
+
+    settings = Settings.from_environment()
+    log_to_stderr(settings, f"worker {slot}: ")
+    metrics, life = Metrics(slot), Life()
+    try:
+        store = open_store(settings.models, settings.model, settings.trusted_keys)
+        model = load(store, version, settings)
+    except (CannotStart, StoreError) as error:
+        say(Said(failed=str(error)))
+        return 2
+    introduce(model, settings)
+    serving = Serving(store, model, settings, metrics)
+    team = Team(serving, metrics, slot, say)
+    metrics.also(Processes(lambda: [row.pid for row in team.rows]))
+    app = create_app(serving, settings, metrics, life, team)
+    worker = Worker(app, settings, life, team, channel)
+    worker.run(sockets=[])
+    if worker.orphaned:  # who else would?
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _, number, end, files, wanted = sys.argv
+    sys.exit(
+        main(
+            int(number),
+            Channel(socket.socket(fileno=int(end))),
+            Path(files),
+            int(wanted) if wanted else None,
+        )
+    )

@@ -1,0 +1,180 @@
+"""Several workers on one port: starts them, replaces those that die, ends them together.
+
+    python -m service ── supervisor: ports, signals, who serves what; imports nothing heavy
+        ├── worker 0: the whole service, with a listening socket and a batcher of its own
+        └── worker 1: the same
+
+    ready     all have loaded their model; then each gets its socket, and the address is announced
+    died      the others accept the connections of its socket too until its replacement is ready
+    switched  an admin's switch in one worker makes the others look at the store at once
+    SIGTERM   every worker drains as a single process would; a second signal ends all now
+
+A worker whose supervisor is gone drains and ends. One that says nothing for long is killed.
+"""
+
+import asyncio
+import logging
+import math
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from contract.card import SAMPLE
+from service.life import CannotStart
+from service.listeners import listen_together, url_of
+from service.ready import say_ready
+from service.settings import Settings
+from service.slot import Slot
+from service.slots import Slots
+
+TICK = 1.0  # seconds
+HUNG = 30  # ticks in which a worker says nothing; it has something to say in each
+STABLE = 10.0  # seconds that a worker lives if it is replaced at once when it dies
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between attempts to replace a worker
+LATE = 5.0  # seconds after which a worker that should have ended is killed
+
+log = logging.getLogger("service")
+
+
+def serve_together(settings: Settings, environment: Mapping[str, str]) -> None:
+    """Serve from several processes until a signal ends them.
+
+    Raises PortTaken before any is started, and CannotStart if one does not become ready at first.
+    """
+    listeners = listen_together(settings.host, settings.port, settings.workers)
+    folder = Path(tempfile.mkdtemp(prefix="digitserve-"))
+    try:
+        slots = [Slot(*each, folder, environment) for each in enumerate(listeners)]
+        asyncio.run(Supervisor(settings, slots).run())
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    log.info("stopped")
+
+
+class Supervisor:
+    def __init__(self, settings: Settings, slots: list[Slot]) -> None:
+        self._settings = settings
+        self._slots = Slots(slots)
+        self._ready = False  # all were, once
+        self._stopping = asyncio.Event()
+        self._version: int | None = None  # that a worker began to serve last
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        for sig in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(sig, self._signalled, sig)
+        watching = asyncio.create_task(self._watch())
+        try:
+            await asyncio.gather(*map(self._keep, self._slots.all))
+        finally:
+            watching.cancel()
+            self._slots.kill()
+            for slot in self._slots.all:
+                slot.end()
+
+    async def _keep(self, slot: Slot) -> None:
+        """Have a worker in the slot until the service stops."""
+        pause, version = 0.0, None
+        while not self._stopping.is_set():
+            slot.start(version)
+            self._slots.tell_all()
+            began = time.monotonic()
+            reason = await self._hear_out(slot)
+            ended = await asyncio.to_thread(slot.end)
+            served = slot.row.version is not None
+            if not self._stopping.is_set():
+                self._slots.others_listen(slot)
+            slot.clear()
+            self._slots.tell_all()
+            if self._stopping.is_set():
+                return
+            if not self._ready:
+                raise CannotStart(reason or f"worker {slot.number} did not start: {ended}")
+            stable = served and time.monotonic() - began >= STABLE
+            pause = 0.0 if stable else min(max(pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
+            log.error(
+                "worker %d ended (%s); another starts in %g s", slot.number, reason or ended, pause
+            )
+            await self._pause(pause)
+            # What the others serve, even if something else is current by now: they follow the
+            # store as they were told to. Only where that does not start, whatever is current.
+            version = self._version if served else None
+            self._slots.restarts += 1
+
+    async def _hear_out(self, slot: Slot) -> str | None:
+        """Follow what a worker says until it is gone; why it could not start, if it said so."""
+        reason = None
+        async for said in slot.messages():
+            reason = said.failed
+            before = slot.row
+            slot.row = before.model_copy(update=said.model_dump(include={"version", "looked"}))
+            if said.version is not None and said.version != before.version:
+                self._serves(slot, said.version, new=before.version is None)
+            if slot.row != before:
+                self._slots.tell_all()
+            if said.all_look:
+                self._slots.tell_all(look=True, but=slot)
+            if said.leaving and not self._stopping.is_set():
+                self._slots.others_listen(slot)
+        return reason
+
+    def _serves(self, slot: Slot, version: int, *, new: bool) -> None:
+        """A worker is ready, or has switched."""
+        if not new or self._version is None:
+            self._version = version
+        if not new or self._stopping.is_set():
+            return
+        if self._ready:
+            self._slots.listens(slot)
+        elif all(each.row.version is not None for each in self._slots.all):
+            self._all_ready()
+
+    def _all_ready(self) -> None:
+        self._ready = True
+        for slot in self._slots.all:
+            self._slots.listens(slot)
+        versions = {slot.row.version for slot in self._slots.all}
+        if len(versions) > 1:  # a switch in the middle of the start
+            self._slots.tell_all(look=True)
+        model = self._settings.models / self._settings.model
+        say_ready(url_of(self._slots.all[0].listener), model / str(self._version) / SAMPLE)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            for slot in self._slots.all:
+                # Ticks, not seconds: when a machine or a container was suspended, all were.
+                slot.silent += 1
+                if slot.silent > HUNG and slot.listens:
+                    log.error("worker %d says nothing: it is killed", slot.number)
+                    slot.kill()
+
+    # ---- the end ------------------------------------------------------------------------------
+
+    def _signalled(self, sig: signal.Signals) -> None:
+        if self._stopping.is_set() or not self._ready:
+            log.warning("%s: stopping now", sig.name)
+            self._stopping.set()
+            self._slots.kill()
+            return
+        self._stopping.set()
+        wait = self._settings.drain_seconds if sig == signal.SIGTERM else 0.0
+        log.info("%s: not ready any more, closing in %g s", sig.name, wait)
+        self._slots.close()
+        self._slots.tell_all(drain_until=time.monotonic() + wait)
+        limit = wait + math.ceil(self._settings.request_timeout) + 1 + LATE
+        asyncio.get_running_loop().call_later(limit, self._late)
+
+    def _late(self) -> None:
+        log.error("workers that have not ended are killed")
+        self._slots.kill()
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass

@@ -1,0 +1,379 @@
+"""Several workers are one service: one port, one sum, one switch, one end."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx2
+import pytest
+
+from contract.store import Store
+from contract.version import Version
+from tests.service.pictures import encoded, seven
+from tests.service.running import PATIENCE, Service
+from tests.service.test_serving import ADMIN, LETTERS, TOKEN, publish
+
+SEVEN = encoded(seven())
+PNG = {"Content-Type": "image/png"}
+PREDICTED = 'http_requests_total{code="200",method="POST",route="/v1/predict"}'
+
+
+def two_versions(published: tuple[Store, Version], models: Path) -> Store:
+    """A store of one's own: 1 is current, 2 says letters instead of digits."""
+    shutil.copytree(published[0].folder, models / "digits")
+    store = Store(models, "digits")
+    publish(store, published[1], labels=LETTERS)
+    return store
+
+
+@contextmanager
+def two_workers(store: Store) -> Iterator[Service]:
+    """Two workers that follow the store only when they are told to."""
+    with Service.started(
+        store.folder.parent, workers=2, admin_token=TOKEN, watch_seconds=0, drain_seconds=0
+    ) as service:
+        yield service
+        service.send(signal.SIGTERM)  # killed, it would leave a folder for the workers to remove
+        service.exit_code()
+
+
+@pytest.fixture
+def store(published: tuple[Store, Version], tmp_path: Path) -> Store:
+    return two_versions(published, tmp_path)
+
+
+@pytest.fixture
+def service(store: Store) -> Iterator[Service]:
+    with two_workers(store) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def shared(
+    published: tuple[Store, Version], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """One for the tests that leave it as it was."""
+    with two_workers(two_versions(published, tmp_path_factory.mktemp("shared"))) as service:
+        yield service
+
+
+def wait_until(condition: Callable[[], object], service: Service) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, service.log
+        time.sleep(0.01)
+
+
+class Answer(NamedTuple):
+    status: int
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def ask(service: Service, path: str, body: bytes | None = None, **headers: str) -> Answer:
+    """Over a connection of its own, so that any worker may answer."""
+    url = httpx2.URL(service.url)
+    connection = HTTPConnection(url.host, url.port, timeout=PATIENCE)
+    try:
+        connection.request("GET" if body is None else "POST", path, body, headers)
+        response = connection.getresponse()
+        return Answer(response.status, response.read())
+    finally:
+        connection.close()
+
+
+def predict(service: Service) -> Answer:
+    return ask(service, "/v1/predict", SEVEN, **PNG)
+
+
+def status(service: Service) -> Any:
+    return ask(service, "/v1/status").json()
+
+
+def metric(service: Service, name: str) -> float:
+    text = ask(service, "/metrics").body.decode()
+    found = re.findall(rf"^(?:digitserve_)?{re.escape(name)} (\S+)$", text, re.MULTILINE)
+    return float(found[0]) if found else 0.0
+
+
+def workers(service: Service) -> dict[int, int]:
+    """Worker -> process, of those that serve."""
+    rows = status(service)["workers"]
+    return {row["worker"]: row["pid"] for row in rows if row["version"]}
+
+
+def client_of(worker: int, service: Service) -> httpx2.Client:
+    """A client whose connection this worker has accepted."""
+    while True:
+        client = service.client()
+        if client.get("/v1/status").json()["worker"] == worker:
+            return client
+        client.close()
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+
+
+class Load:
+    """Clients that post without pause, each request over a connection of its own."""
+
+    def __init__(self, service: Service, clients: int = 4) -> None:
+        self._service = service
+        self._enough = threading.Event()
+        self.outcomes: list[int | str] = []
+        self.clients = [threading.Thread(target=self._post) for _ in range(clients)]
+
+    def __enter__(self) -> "Load":
+        for thread in self.clients:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._enough.set()
+        for thread in self.clients:
+            thread.join(PATIENCE)
+
+    def _post(self) -> None:
+        while not self._enough.is_set():
+            try:
+                self.outcomes.append(predict(self._service).status)
+            except ConnectionRefusedError:
+                return  # never accepted
+            except (OSError, HTTPException) as error:
+                self.outcomes.append(repr(error))
+            time.sleep(0.005)  # the service shares the machine with its clients
+
+
+# ---- one port, one sum ---------------------------------------------------------------------------
+
+
+def test_all_workers_answer_on_one_port_and_each_adds_up_what_all_did(shared: Service) -> None:
+    names = (PREDICTED, 'predictions_total{label="7"}', "prediction_confidence_count")
+    before = {name: metric(shared, name) for name in names}
+    assert all(predict(shared).status == 200 for _ in range(40))
+    answering, sums = set[int](), set[float]()
+    for _ in range(30):
+        with shared.client() as client:
+            answering.add(client.get("/v1/status").json()["worker"])
+            found = re.search(rf"{re.escape(PREDICTED)} (\S+)", client.get("/metrics").text)
+            sums.add(float(found[1]) if found else 0)
+    assert answering == {0, 1}
+    assert sums == {before[PREDICTED] + 40}
+    assert {name: metric(shared, name) - before[name] for name in names} == dict.fromkeys(names, 40)
+    assert len(set(workers(shared).values())) == 2
+    assert metric(shared, "inflight_requests") == 1  # the one that asks
+    assert metric(shared, "workers") == 2
+    assert metric(shared, "process_resident_memory_bytes") > 2 * 50e6
+
+
+def test_a_killed_worker_is_replaced_and_only_its_requests_fail(service: Service) -> None:
+    before = workers(service)
+    with Load(service) as load:
+        wait_until(lambda: len(load.outcomes) > 50, service)
+        counted, cpu = metric(service, PREDICTED), metric(service, "process_cpu_seconds_total")
+        os.kill(before[0], signal.SIGKILL)
+        while workers(service).get(0, before[0]) == before[0]:
+            now, used = metric(service, PREDICTED), metric(service, "process_cpu_seconds_total")
+            assert now >= counted
+            assert used >= cpu
+            counted, cpu = now, used
+    outcomes = Counter(load.outcomes)
+    failed = outcomes.total() - outcomes[200]
+    assert failed <= 4, outcomes  # one a client at most, in flight on that worker
+    counted = metric(service, PREDICTED)
+    assert counted >= outcomes[200] - failed
+    assert all(predict(service).status == 200 for _ in range(20))
+    assert {metric(service, PREDICTED) for _ in range(6)} == {counted + 20}
+    assert workers(service)[1] == before[1]
+    assert metric(service, "worker_restarts_total") == 1
+    assert "worker 0 ended (killed by SIGKILL)" in service.log
+
+
+def test_what_a_dead_worker_was_doing_is_no_longer_counted_as_being_done(
+    service: Service,
+) -> None:
+    url = httpx2.URL(service.url)
+    head = f"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(SEVEN)}\r\n\r\n"
+    connections = [socket.create_connection((url.host, url.port or 80)) for _ in range(20)]
+    for connection in connections:
+        connection.sendall(head.encode() + SEVEN[:100])
+    wait_until(lambda: metric(service, "inflight_requests") == 21, service)
+    os.kill(workers(service)[0], signal.SIGKILL)
+    wait_until(lambda: metric(service, "workers") == 1, service)
+    assert 1 < metric(service, "inflight_requests") < 21
+    wait_until(lambda: len(workers(service)) == 2, service)
+    assert 1 < metric(service, "inflight_requests") < 21
+    answers = []
+    for connection in connections:
+        with connection:
+            try:
+                connection.sendall(SEVEN[100:])
+                answers.append(connection.recv(12))
+            except OSError:
+                answers.append(b"")
+    assert set(answers) == {b"HTTP/1.1 200", b""}
+    wait_until(lambda: metric(service, "inflight_requests") == 1, service)
+    assert metric(service, "queue_depth") == 0
+
+
+@pytest.mark.parametrize(("sig", "lost"), [(signal.SIGTERM, 0), (signal.SIGKILL, 4)])
+def test_a_worker_that_cannot_start_again_leaves_its_connections_to_the_others(
+    service: Service, store: Store, sig: signal.Signals, lost: int
+) -> None:
+    """Let go alone, it finishes what it has; killed, it cannot."""
+    model = store.folder / "1/model.onnx"
+    content = model.read_bytes()
+    model.write_bytes(content[:-1])
+    with Load(service) as load:
+        os.kill(workers(service)[0], sig)
+        wait_until(lambda: service.log.count("worker 0 ended") == 2, service)
+        since = len(load.outcomes)
+        wait_until(lambda: len(load.outcomes) > since + 100, service)
+        model.write_bytes(content)
+        wait_until(lambda: len(workers(service)) == 2, service)
+    outcomes = Counter(load.outcomes)
+    assert outcomes.total() - outcomes[200] <= lost, outcomes
+    assert str(model) in service.log
+
+
+# ---- one switch ----------------------------------------------------------------------------------
+
+
+def test_a_switch_is_answered_when_all_workers_serve_the_version(shared: Service) -> None:
+    for path, version, label in (("versions/2/activate", "2", "h"), ("rollback", "1", "7")):
+        answer = ask(shared, f"/v1/models/digits/{path}", b"", **ADMIN)
+        assert answer.status == 200
+        assert (answer.json()["model"]["version"], answer.json()["behind"]) == (version, [])
+        readings = [predict(shared).json() for _ in range(20)]
+        assert {reading["model"]["version"] for reading in readings} == {version}
+        assert {reading["predictions"][0]["label"] for reading in readings} == {label}
+        rows = status(shared)["workers"]
+        assert [row["version"] for row in rows] == [version, version]
+
+
+def test_a_worker_that_cannot_follow_a_switch_is_named(service: Service, store: Store) -> None:
+    """The version is damaged after one worker has loaded it and before the other does."""
+    other = workers(service)[1]
+    with closing(client_of(0, service)) as client, ThreadPoolExecutor(1) as thread:
+        os.kill(other, signal.SIGSTOP)
+        path = "/v1/models/digits/versions/2/activate"
+        answer = thread.submit(client.post, path, headers=ADMIN)
+        wait_until(lambda: "version 2 serves in place of 1" in service.log, service)
+        (store.folder / "2/model.onnx").write_bytes(b"damaged")
+        os.kill(other, signal.SIGCONT)
+        assert answer.result(PATIENCE).json()["behind"] == [1]
+    assert [row["version"] for row in status(service)["workers"]] == ["2", "1"]
+
+
+def test_a_replacement_serves_what_the_others_serve(service: Service, store: Store) -> None:
+    """Not what was made current since: they were told not to follow the store."""
+    store.activate(2)
+    before = workers(service)
+    os.kill(before[0], signal.SIGKILL)
+    wait_until(lambda: workers(service).get(0, before[0]) != before[0], service)
+    rows = status(service)["workers"]
+    assert [row["version"] for row in rows] == ["1", "1"]
+
+
+# ---- one end -------------------------------------------------------------------------------------
+
+
+def test_sigterm_loses_no_request_of_any_worker(store: Store) -> None:
+    with Service.started(store.folder.parent, workers=2, drain_seconds=0.5) as service:
+        with Load(service) as load:
+            wait_until(lambda: len(load.outcomes) > 50, service)
+            service.send(signal.SIGTERM)
+            wait_until(lambda: ask(service, "/readyz").status == 503, service)
+            for thread in load.clients:
+                thread.join(PATIENCE)
+        assert service.exit_code() == 0
+    assert set(load.outcomes) == {200}
+
+
+def test_signals_are_counted_once_for_all_processes(service: Service) -> None:
+    """Ctrl-C in a terminal, or a service manager, signals every process at once."""
+    with service.client() as idle, service.client() as another:
+        assert idle.get("/livez").status_code == another.get("/livez").status_code == 200
+        url = httpx2.URL(service.url)
+        with socket.create_connection((url.host, url.port or 80), timeout=PATIENCE) as connection:
+            head = f"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(SEVEN)}\r\n\r\n"
+            connection.sendall(head.encode() + SEVEN[:100])
+            wait_until(lambda: metric(service, "inflight_requests") == 2, service)
+            pids = workers(service).values()
+            for pid in (service.process.pid, *pids):
+                for sig in (signal.SIGINT, signal.SIGTERM)[
+                    : 1 if pid == service.process.pid else 2
+                ]:
+                    os.kill(pid, sig)
+            wait_until(lambda: "not ready any more" in service.log, service)
+            connection.sendall(SEVEN[100:])
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        began = time.monotonic()
+        assert service.exit_code() == 0
+        assert time.monotonic() - began < 3  # idle connections do not hold it
+    assert not any(map(alive, pids))
+    assert "Traceback" not in service.log
+
+
+def test_a_second_signal_ends_all_workers_now(store: Store) -> None:
+    with Service.started(store.folder.parent, workers=2, drain_seconds=30) as service:
+        pids = workers(service).values()
+        service.send(signal.SIGTERM)
+        wait_until(lambda: all(ask(service, "/readyz").status == 503 for _ in range(8)), service)
+        assert ask(service, "/livez").status == 200
+        service.send(signal.SIGTERM)
+        assert service.exit_code() == 0
+        assert not any(map(alive, pids))
+
+
+def test_workers_whose_supervisor_was_killed_end(store: Store, tmp_path: Path) -> None:
+    before = set(Path(tempfile.gettempdir()).glob("digitserve-*"))
+    with Service.started(store.folder.parent, workers=2, drain_seconds=30) as service:
+        pids = workers(service).values()
+        (folder,) = set(Path(tempfile.gettempdir()).glob("digitserve-*")) - before
+        service.send(signal.SIGKILL)
+        wait_until(lambda: not any(map(alive, pids)), service)
+        assert not folder.exists()
+
+
+# ---- what does not start -------------------------------------------------------------------------
+
+
+def test_a_version_that_may_not_serve_ends_the_start_with_one_message(store: Store) -> None:
+    model = store.folder / "1/model.onnx"
+    model.write_bytes(model.read_bytes()[:-1])
+    service = Service(store.folder.parent, workers=2)
+    assert service.exit_code() == 2
+    assert service.url == ""
+    assert service.log.count(str(model)) == 1
+    assert "Traceback" not in service.log
+
+
+@pytest.mark.parametrize("others", [1, 2])
+def test_a_second_service_on_the_port_is_refused(
+    shared: Service, store: Store, others: int
+) -> None:
+    port = httpx2.URL(shared.url).port
+    second = Service(store.folder.parent, workers=others, port=port)
+    assert second.exit_code() == 2
+    assert f"cannot listen on 127.0.0.1 port {port}" in second.log
+    assert "worker 0" not in second.log
