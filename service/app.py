@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from time import perf_counter
 
 from fastapi_offline import FastAPIOffline
@@ -53,11 +53,10 @@ def create_app(
     async def lifespan(_: object) -> AsyncIterator[None]:
         async with batcher:
             following = asyncio.create_task(serving.follow(), name="follow the store")
-            adding_up = asyncio.create_task(metrics.keep_adding_up(), name="add up metrics")
             yield
-            for task in (following, adding_up):
-                task.cancel()
-            await asyncio.gather(following, adding_up, return_exceptions=True)
+            following.cancel()
+            with suppress(asyncio.CancelledError):
+                await following
         serving.close()
 
     # FastAPIOffline is FastAPI whose /docs brings its own scripts and loads none from elsewhere.

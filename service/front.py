@@ -86,7 +86,7 @@ class Front:
             await send(message)
 
         application: ASGIApp = self._asgi.get(scope["path"], self._otherwise)
-        self.metrics.in_flight += 1
+        self.metrics.request_begins()
         try:
             await application(scope, receive, observed)
         except ClientGone:
@@ -97,7 +97,6 @@ class Front:
                 for message in messages(problem, request_id):
                     await observed(message)
         finally:
-            self.metrics.in_flight -= 1
             self._count(scope, str(status or GONE), perf_counter() - began)
 
     def _count(self, scope: Scope, code: str, seconds: float) -> None:
@@ -107,7 +106,7 @@ class Front:
         else:  # "other" is the files of /docs, and whatever does not exist
             route = getattr(scope.get("route"), "path", "other")
         method = scope["method"] if scope["method"] in METHODS else "other"
-        self.metrics.requests.note((route, method, code))
+        self.metrics.request_ends((route, method, code))
         self.metrics.request_seconds.labels(route).note(seconds)
 
 

@@ -62,6 +62,7 @@ class HotProtocol(Protocol):
         if route is not None and self._is_plain():
             self._arriving = route
             self._parts = []
+            self.front.metrics.request_begins()
         else:
             self._become_asgi()
 
@@ -113,7 +114,6 @@ class HotProtocol(Protocol):
     def _start(self, route: HotRoute, body: bytes) -> None:
         exchange = HotExchange(self, route, self._named, body, self._began)
         self.cycle = self._exchange = exchange  # so that a pipelined request waits for its turn
-        self.front.metrics.in_flight += 1
         try:
             exchange.deadline = deadline_of(self._named, self._began, self._timeout)
             route.endpoint.admit(self._named)
@@ -133,13 +133,13 @@ class HotProtocol(Protocol):
         assert route is not None
         exchange = HotExchange(self, route, self._named, b"", self._began)
         self.cycle = self._exchange = exchange
-        self.front.metrics.in_flight += 1
         exchange.fail(too_slow(self._timeout))
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._arriving is not None:
+            self.front.metrics.request_ends(self._arriving.labels[GONE])
+            self.front.metrics.cancelled.note(("body",))
             self._arriving = None
-            self.front.metrics.cancelled.labels("body").inc()
         for timer in (self._too_late, self._idle_timer):
             if timer is not None:
                 timer.cancel()
@@ -152,6 +152,7 @@ class HotProtocol(Protocol):
         """The server stops: what has begun to arrive is still answered."""
         if self._arriving is not None:
             self._arriving = None
+            self.front.metrics.request_moves()
             self._become_asgi()
             super().on_body(b"".join(self._parts))
         super().shutdown()
@@ -159,8 +160,7 @@ class HotProtocol(Protocol):
     def ended(self, exchange: HotExchange, code: str) -> None:
         """Its last byte is written, or nobody is there to read it."""
         route, metrics = exchange.route, self.front.metrics
-        metrics.in_flight -= 1
-        metrics.requests.note(route.labels[code])
+        metrics.request_ends(route.labels[code])
         route.note_seconds(perf_counter() - exchange.began)
         if self.access_log:  # in uvicorn's words
             host, port = self.client or ("", 0)

@@ -42,7 +42,9 @@ EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 )  # fmt: skip
-ADD_UP = 0.25  # seconds
+# Seconds from a request to its numbers' being added up, and in the files that workers share: what a
+# worker that is killed takes with it, and no list grows longer than the load makes it meanwhile.
+ADD_UP = 0.01
 PICTURES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 # How an attempt to serve another version ends: it serves, or the gate that it did not pass.
 SwapResult = Literal["swapped", "failed_verify", "failed_load", "failed_golden", "failed_record"]
@@ -54,7 +56,9 @@ class Metrics:
     def __init__(self, slot: int | None = None) -> None:
         """Of the one process, or of the worker in a slot."""
         self.before_scrape: list[Callable[[], None]] = []
-        self.in_flight = 0  # requests being worked on
+        self._in_flight = 0  # requests
+        self._shared = slot is not None
+        self._due = False  # whether what was noted will be added up soon
         self._noted: list[NotedCounter | NotedHistogram] = []
         self._registry = registry = CollectorRegistry()
         PlatformCollector(registry=registry)
@@ -134,23 +138,43 @@ class Metrics:
             kind=CounterMetricFamily,
         )
 
+    def _add_up_soon(self) -> None:
+        self._due = True
+        asyncio.get_running_loop().call_later(ADD_UP, self.refresh)
+
     def also(self, collector: Collector) -> None:
         """Expose what something else collects."""
         self._registry.register(collector)
 
     def refresh(self) -> None:
         """Add up what was noted, and look up what nobody counts, as the length of a queue."""
+        self._due = False
         for metric in self._noted:
             metric.fold()
-        self.inflight.set(self.in_flight)
+        self.inflight.set(self._in_flight)
         for look_up in self.before_scrape:
             look_up()
 
-    async def keep_adding_up(self) -> None:
-        """Until cancelled, so that no list grows with the load between two scrapes."""
-        while True:
-            await asyncio.sleep(ADD_UP)
-            self.refresh()
+    def request_begins(self) -> None:
+        self._in_flight += 1
+        if not self._due:
+            self._add_up_soon()
+
+    def request_ends(self, labels: tuple[str, str, str]) -> None:
+        """`labels` are those of http_requests_total."""
+        self._in_flight -= 1
+        self.requests.note(labels)
+        if not self._due:
+            self._add_up_soon()
+
+    def request_moves(self) -> None:
+        """It begins again, as another's."""
+        self._in_flight -= 1
+
+    async def settled(self) -> None:
+        """Wait until this worker sees in the files what the others have done by now."""
+        if self._shared:
+            await asyncio.sleep(2 * ADD_UP)
 
     def exposition(self) -> bytes:
         """What GET /metrics answers."""

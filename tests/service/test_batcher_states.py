@@ -101,28 +101,28 @@ class Batching(RuleBasedStateMachine):
     )
     def arrive(self, pictures: int, bad: bool, within: float) -> None:
         caller = Caller(len(self.callers), pictures, bad, self.model.version)
+        self.callers.append(caller)
 
         async def submit() -> None:
-            caller.waiting = self.batcher.submit(
-                caller, caller.pixels, deadline=perf_counter() + within
-            )
+            try:
+                caller.waiting = self.batcher.submit(
+                    caller, caller.pixels, deadline=perf_counter() + within
+                )
+                assert self.closing is None
+            except QueueFull:
+                assert self.batcher.depth > 0
+            except Closed:
+                assert self.closing is not None
 
-        try:
-            self.loop.run_until_complete(submit())
-        except QueueFull:
-            assert self.batcher.depth > 0
-        except Closed:
-            assert self.closing is not None
-        else:
-            assert self.closing is None
-            self.callers.append(caller)
+        self.loop.run_until_complete(submit())
 
     @precondition(lambda self: self.callers)
     @rule(which=st.integers(0, 30))
     def hang_up(self, which: int) -> None:
         caller = self.callers[which % len(self.callers)]
         told = len(caller.told)
-        assert caller.waiting is not None
+        if caller.waiting is None:  # it was refused
+            return
         place = self.batcher.cancel(caller.waiting)
         assert (place is None) == (told > 0 or caller.left_from is not None)
         caller.left_from = caller.left_from or place
@@ -168,7 +168,10 @@ class Batching(RuleBasedStateMachine):
         self.loop.close()
         assert self.batcher.depth == 0
         for caller in self.callers:
-            self.check(caller)
+            if caller.waiting is None:
+                assert caller.told == []
+            else:
+                self.check(caller)
 
     def check(self, caller: Caller) -> None:
         if caller.left_from is not None:
