@@ -15,9 +15,9 @@ What callers may rely on:
 * pictures of a caller that was cancelled or too late before their batch left are never computed;
 * a batch that fails is split until only the caller whose pictures fail alone has failed.
 
-A model is any callable. It runs on a thread of the batcher's own, or on the event loop where such a
-batch took less than `on_loop` the last time: handing 64 pictures to a thread and their answers back
-costs a tenth of the throughput of one core, and 60 us of a lone picture's 230.
+A model is any callable. It runs on a thread of the batcher's own, or on the event loop where
+`on_loop` says so of that many pictures: handing 64 to a thread and their answers back costs a tenth
+of the throughput of one core, and 60 us of a lone picture's 230.
 
 Knows nothing of HTTP, ONNX or metrics; everything but the model is called on the event loop. Times
 are seconds; deadlines are on time.perf_counter, for uvloop's own clock ticks in milliseconds.
@@ -112,7 +112,7 @@ class Batcher(Generic[Answers]):
         max_batch: int,
         max_wait: float,
         max_queue: int,
-        on_loop: float = 0.0,
+        on_loop: Callable[[int], bool] = lambda _: False,
     ) -> None:
         self._model = model
         self._max_batch = max_batch
@@ -126,8 +126,6 @@ class Batcher(Generic[Answers]):
         self._departure: asyncio.Handle | None = None  # of the next batch
         self._alarm: asyncio.TimerHandle | None = None  # at the earliest deadline
         self._rings = inf
-        # Seconds that a batch takes, by the number of bits of its size.
-        self._took: dict[int, float] = {}
         self._finished = 0.0  # when the last batch was done
         self._pace = 0.0  # seconds from one batch to the next while the queue is never empty
         self._closed = True
@@ -236,7 +234,7 @@ class Batcher(Generic[Answers]):
         if not batch:
             if self._closed:
                 self._empty.set()
-        elif self._took.get(pictures.bit_length(), inf) < self._on_loop:
+        elif self._on_loop(pictures):
             self._deliver(self._run(batch))
         else:
             self._running = batch
@@ -293,12 +291,7 @@ class Batcher(Generic[Answers]):
                 return [(batch, failure)]
             half = len(batch) // 2
             return self._run(batch[:half]) + self._run(batch[half:])
-        seconds = perf_counter() - left
-        bits = len(pixels).bit_length()
-        before = self._took.get(bits, seconds)
-        # Down at once and up in steps: one call that others held up says little of the model.
-        self._took[bits] = min(seconds, 0.7 * before + 0.3 * seconds)
-        return [(batch, Run(answers, left, seconds))]
+        return [(batch, Run(answers, left, perf_counter() - left))]
 
     def _deliver(self, outcomes: list[Outcome[Answers]]) -> None:
         now = perf_counter()

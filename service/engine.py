@@ -11,11 +11,14 @@ than was asked (auto without a GPU, no CUDA graphs), `facts` says so.
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 from pathlib import Path
+from time import thread_time
 
 import numpy as np
 import onnxruntime
 
+from contract.card import SIDE
 from contract.version import Version
 from service.buckets import buckets, each_size
 from service.facts import (
@@ -35,6 +38,7 @@ from service.ways import Bound, Plain
 
 __all__ = ["Answers", "Engine", "EngineRefused", "Pixels", "Rows"]
 
+LONG = 0.1  # seconds
 BEST: dict[Provider, Way] = {"cpu": "plain", "cuda": "graph", "tensorrt": "plain"}
 # One thread does all of the process's work on the GPU, whoever asks: ONNX Runtime keeps CUDA graphs
 # for each thread, and while one is recorded CUDA forbids every other thread to copy or allocate,
@@ -65,6 +69,7 @@ class Engine:
         facts, self._way = _first_that_runs(order, way)
         self.facts = replace(facts, fallbacks=(*fallbacks, *facts.fallbacks))
         self._most = max_batch  # pictures a call of ONNX Runtime
+        self._seconds = _cpu_seconds(self._way, max_batch) if facts.provider == "cpu" else inf
         self.artifact = self.facts.artifact  # the file that runs
         self.provider = self.facts.provider
 
@@ -73,6 +78,10 @@ class Engine:
         if self.provider == "cpu":
             return self._answer(pixels)
         return ON_GPU.submit(self._answer, pixels).result()
+
+    def seconds(self, pictures: int) -> float:
+        """What a call takes of the thread that makes it, at most; inf where it waits for a GPU."""
+        return self._seconds * -(-pictures // self._most)
 
     def _answer(self, pixels: Pixels) -> Answers:
         n, most = len(pixels), self._most
@@ -142,6 +151,19 @@ class _Order:
         except OSError as error:
             raise EngineRefused(f"TensorRT cannot keep its engines: {error}") from error
         return folder
+
+
+def _cpu_seconds(way: Plain | Bound, pictures: int) -> float:
+    """Of a call of that many. CPU time, for another version may be serving meanwhile."""
+    pixels = np.zeros((pictures, SIDE, SIDE), np.uint8)
+    best = inf
+    for _ in range(3):
+        began = thread_time()
+        way(pixels)
+        best = min(best, thread_time() - began)
+        if best > LONG:  # near enough
+            break
+    return best
 
 
 def _running(
