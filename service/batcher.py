@@ -178,7 +178,7 @@ class Batcher(Generic[Answers]):
         return waiting
 
     def admit(self, pictures: int, now: float, deadline: float) -> None:
-        """Raise what `submit` would raise now: to know before a picture is decoded is cheaper."""
+        """Raise what `submit` would raise now, which is cheaper than to do work for nothing."""
         if self._closed:
             raise Closed("the batcher takes no more pictures")
         if self.depth + pictures > self._max_queue:

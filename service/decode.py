@@ -19,6 +19,8 @@ Gray = NDArray[np.uint8]  # (h, w), 0 = black, 255 = white
 
 SMALL = 256 * 256  # pixels
 PNG = b"\x89PNG\r\n\x1a\n"
+HEADER = 24  # bytes of a PNG up to where its height ends
+_WIDTH_HEIGHT = struct.Struct(">II").unpack_from
 # The first bytes of each format, and what OpenCV must be asked for: a JPEG has no alpha channel,
 # and only when asked for gray does OpenCV turn it as its EXIF orientation says.
 FORMATS = {
@@ -49,42 +51,47 @@ class Picture(NamedTuple):
 
     body: bytes
     flags: int  # for OpenCV
-    pixels: int  # width times height
-
-    @property
-    def small(self) -> bool:
-        """Whether it is decoded in microseconds. Only a PNG's header cannot say one size to us and
-        another to the decoder."""
-        return self.pixels <= SMALL and self.body.startswith(PNG)
 
     def gray(self) -> Gray:
         """Decode. Transparent parts become paper, whichever of black and white the ink is not."""
-        try:
-            decoded: Any = cv2.imdecode(np.frombuffer(self.body, np.uint8), self.flags)
-        except cv2.error:  # some decoders answer None to a damaged picture, others raise
-            decoded = None
-        if decoded is None:
-            raise NotAPicture("the picture is damaged or incomplete: it cannot be decoded")
-        if decoded.dtype == np.uint16:
-            decoded = (decoded >> 8).astype(np.uint8)
-        if decoded.dtype != np.uint8:
-            raise NotAPicture(f"pixels of type {decoded.dtype} are not supported: use 8 or 16 bits")
-        gray: Any = decoded
-        if decoded.ndim == 3:  # OpenCV has turned palettes and gray with alpha into colours
-            alpha = decoded.shape[2] == 4
-            gray = cv2.cvtColor(decoded, cv2.COLOR_BGRA2GRAY if alpha else cv2.COLOR_BGR2GRAY)
-            if alpha:
-                gray = _on_paper(gray, decoded[:, :, 3])
-        pixels: Gray = gray
-        return pixels
+        return _decoded(self.body, self.flags)
+
+
+def gray_of_small_png(body: bytes, max_pixels: int) -> Gray | None:
+    """The pixels of a PNG that is decoded in microseconds, as nearly all are; None for any other.
+
+    Of all formats only a PNG's header cannot say one size to us and another to the decoder.
+    """
+    if not body.startswith(PNG) or len(body) < HEADER:
+        return None
+    width, height = _WIDTH_HEIGHT(body, 16)
+    return _decoded(body, FORMATS[PNG]) if 0 < width * height <= min(SMALL, max_pixels) else None
+
+
+def _decoded(body: bytes, flags: int) -> Gray:
+    try:
+        decoded: Any = cv2.imdecode(np.frombuffer(body, np.uint8), flags)
+    except cv2.error:  # some decoders answer None to a damaged picture, others raise
+        decoded = None
+    if decoded is None:
+        raise NotAPicture("the picture is damaged or incomplete: it cannot be decoded")
+    if decoded.dtype == np.uint16:
+        decoded = (decoded >> 8).astype(np.uint8)
+    if decoded.dtype != np.uint8:
+        raise NotAPicture(f"pixels of type {decoded.dtype} are not supported: use 8 or 16 bits")
+    gray: Any = decoded
+    if decoded.ndim == 3:  # OpenCV has turned palettes and gray with alpha into colours
+        alpha = decoded.shape[2] == 4
+        gray = cv2.cvtColor(decoded, cv2.COLOR_BGRA2GRAY if alpha else cv2.COLOR_BGR2GRAY)
+        if alpha:
+            gray = _on_paper(gray, decoded[:, :, 3])
+    pixels: Gray = gray
+    return pixels
 
 
 def identify(body: bytes, *, max_pixels: int) -> Picture:
     """What `body` is, from its header alone; NotAPicture or TooManyPixels if it is refused."""
-    if body.startswith(PNG):  # nearly all are
-        flags: int | None = FORMATS[PNG]
-    else:
-        flags = next((flags for first, flags in FORMATS.items() if body.startswith(first)), None)
+    flags = next((flags for first, flags in FORMATS.items() if body.startswith(first)), None)
     if flags is None:
         raise NotAPicture("the body is no PNG, JPEG, WebP, BMP, GIF or TIFF")
     width, height = _size(body)
@@ -95,15 +102,13 @@ def identify(body: bytes, *, max_pixels: int) -> Picture:
             f"the picture has {width} x {height} pixels, more than the {max_pixels:,} allowed "
             "(DIGITSERVE_MAX_PIXELS); send a smaller one"
         )
-    return Picture(body, flags, width * height)
+    return Picture(body, flags)
 
 
 def _size(body: bytes) -> tuple[int, int]:
     """Width and height, in pixels, as the header says."""
-    if body.startswith(PNG):  # imagesize takes 12 us, and nearly all pictures are PNG
-        if len(body) < 24:
-            return 0, 0
-        return struct.unpack_from(">II", body, 16)
+    if body.startswith(PNG):  # imagesize takes 12 us
+        return _WIDTH_HEIGHT(body, 16) if len(body) >= HEADER else (0, 0)
     width, height = imagesize.get(BytesIO(body))  # (-1, -1) where it cannot tell
     return int(width), int(height)
 

