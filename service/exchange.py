@@ -65,7 +65,7 @@ class Exchange(ABC):
         """The client is gone: stop what goes on for it."""
         if not self.over:
             work, self.over, self.work = self.work, True, None
-            stage = work.cancel() if work is not None else None
+            stage = work.cancel() if work is not None else "decode"
             if stage is not None:
                 self.metrics.cancelled.labels(stage).inc()
 

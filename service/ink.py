@@ -21,17 +21,33 @@ CONTRAST = 32  # between paper and the strongest ink; less is noise on an empty 
 OFF_CENTRE = 2.0  # pixels; the 70,000 digits of MNIST lie within 1 of the middle
 
 _ALONG = np.arange(SIDE, dtype=np.float32)
-_EMPTY = bytes(SIDE)
+# A picture as a row times this: its mass, and its sums over x and y times mass.
+_MOMENTS = np.stack(
+    [np.ones(SIDE * SIDE), np.tile(_ALONG, SIDE), np.repeat(_ALONG, SIDE)], 1
+).astype(np.float32)  # (784, 3)
+_BORDER = np.flatnonzero(np.pad(np.zeros((SIDE - 2, SIDE - 2)), 1, constant_values=1))  # (108,)
 
 
 class Blank(Exception):
     """There is nothing on the picture that could be a digit."""
 
 
+def are_mnist(sheets: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Of each picture (n, 28, 28), whether `as_mnist` would beyond doubt return it as it is:
+    nothing on its border, ink, and that centred.
+
+    Costs 1 us a picture where n is 64; `as_mnist` comes to the same in 20.
+    """
+    rows = sheets.reshape(len(sheets), -1)  # (n, 784)
+    mass, x, y = (rows.astype(np.float32) @ _MOMENTS).T  # (n,) each
+    middle, off = (SIDE - 1) / 2 * mass, OFF_CENTRE * mass
+    centred = (np.abs(x - middle) <= off) & (np.abs(y - middle) <= off)
+    found: NDArray[np.bool_] = centred & (rows.max(1) >= CONTRAST) & ~rows.take(_BORDER, 1).any(1)
+    return found
+
+
 def as_mnist(gray: Gray) -> Pixels:
     """The digit on a picture, white on black, 20 pixels high or wide, centred by mass in 28x28."""
-    if gray.shape == (SIDE, SIDE) and _is_mnist(gray):
-        return gray
     paper = float(np.median(_border(gray)))
     lightest, darkest = float(gray.max()), float(gray.min())
     if max(lightest - paper, paper - darkest) < CONTRAST:
@@ -44,22 +60,6 @@ def as_mnist(gray: Gray) -> Pixels:
     ink = np.maximum(gray, level) - level if on_black else level - np.minimum(gray, level)  # (h, w)
     full: Any = cv2.convertScaleAbs(ink, alpha=255 / float(ink.max()))
     return _centred(_boxed(full))
-
-
-def _is_mnist(gray: Gray) -> bool:
-    """Whether a 28x28 picture is one of MNIST's beyond doubt: an empty border, ink, and that
-    centred. Takes 6 us, where what follows for the others takes 20 to come to the same."""
-    pixels = gray.tobytes()
-    if pixels[:SIDE] != _EMPTY or pixels[-SIDE:] != _EMPTY:
-        return False
-    if pixels[::SIDE] != _EMPTY or pixels[SIDE - 1 :: SIDE] != _EMPTY:
-        return False
-    if cv2.norm(gray, cv2.NORM_INF) < CONTRAST:
-        return False
-    sums = cv2.moments(gray)
-    mass = sums["m00"]
-    middle, off = (SIDE - 1) / 2 * mass, OFF_CENTRE * mass
-    return abs(sums["m10"] - middle) <= off >= abs(sums["m01"] - middle)
 
 
 def _border(gray: Gray) -> Gray:

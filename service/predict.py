@@ -15,9 +15,9 @@ from time import perf_counter
 import numpy as np
 
 from service.batcher import Batcher, DeadlinePassed, Run, Waiting
-from service.decode import Picture, gray_of_small_png, identify
+from service.decode import Gray, Picture, gray_of_small_png, identify
 from service.exchange import Exchange, Stage
-from service.ink import Pixels, as_mnist
+from service.ink import SIDE, Pixels, are_mnist, as_mnist
 from service.metrics import Metrics
 from service.problems import Problem, document, header_lines
 from service.readings import Readings
@@ -40,6 +40,8 @@ class Predict:
         self.batcher = batcher
         self.metrics = metrics
         self._max_pixels = settings.max_pixels
+        # Pictures of 28x28 since the last turn of the event loop, and the seconds each took.
+        self._sheets: list[tuple[Exchange, Gray, float]] = []
         self._decoders = ThreadPoolExecutor(LARGE_AT_ONCE, thread_name_prefix="decode")
 
     def admit(self, headers: Mapping[bytes, bytes]) -> None:
@@ -58,13 +60,37 @@ class Predict:
         if not exchange.body:
             raise Problem(400, "the body is empty; send a picture file as the request's body")
         began = perf_counter()
-        self.batcher.admit(1, began, exchange.deadline)  # before decoding: that costs 20 us
+        # Before decoding, which costs 10 us. The sheets will be in the queue in a moment.
+        self.batcher.admit(1 + len(self._sheets), began, exchange.deadline)
         gray = gray_of_small_png(exchange.body, self._max_pixels)
-        if gray is not None:
-            _Asked(self, exchange, as_mnist(gray), perf_counter() - began)
-        else:
+        if gray is None:
             picture = identify(exchange.body, max_pixels=self._max_pixels)
             self._decode_aside(exchange, picture, began)
+        elif gray.shape == (SIDE, SIDE):
+            self._sheets.append((exchange, gray, perf_counter() - began))
+            if len(self._sheets) == 1:
+                asyncio.get_running_loop().call_soon(self._ask_sheets)
+        else:
+            _Asked(self, exchange, as_mnist(gray), perf_counter() - began)
+
+    def _ask_sheets(self) -> None:
+        """Ask for all pictures of 28x28 that came in this turn of the event loop.
+
+        Whether they look like MNIST is found out for all at once: a fifth of the cost.
+        """
+        sheets, self._sheets = self._sheets, []
+        looks = are_mnist(np.stack([gray for _, gray, _ in sheets])).tolist()
+        for (exchange, gray, decoded), is_mnist in zip(sheets, looks, strict=True):
+            if exchange.over:  # the client is gone
+                continue
+            try:
+                if not is_mnist:
+                    began = perf_counter()
+                    gray = as_mnist(gray)
+                    decoded += perf_counter() - began
+                _Asked(self, exchange, gray, decoded)
+            except Exception as error:  # of this picture
+                exchange.fail(error)
 
     def refuse(self, problem: Problem, request_id: str) -> tuple[bytes, bytes]:
         return header_lines(problem), document(problem, request_id)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from service.ink import Blank, Gray, as_mnist
+from service.ink import Blank, Gray, are_mnist, as_mnist
 from tests.service.pictures import seven
 from training.embedded import written_digits
 
@@ -92,3 +92,26 @@ def test_odd_shapes_end_in_pixels_or_in_blank(shape: tuple[int, int]) -> None:
         assert as_mnist(picture).shape == (28, 28)
     except Blank:
         assert picture.size == 1
+
+
+def test_what_is_known_as_mnist_at_a_glance_is_what_passes_through_unchanged() -> None:
+    """Digits as they are, moved by a few pixels, faded, turned to dark on light, and with dirt."""
+    pixels = written_digits()[0][:200]
+    generator = np.random.default_rng(0)
+    changed = [
+        pixels,
+        *(np.roll(pixels, move, (1, 2)) for move in [(1, 2), (3, 0), (0, -4), (5, 5)]),
+        pixels // generator.integers(1, 12, (len(pixels), 1, 1), np.uint8),
+        255 - pixels,
+        np.maximum(pixels, (generator.random(pixels.shape) < 0.002) * np.uint8(200)),
+    ]
+    sheets = np.concatenate(changed).astype(np.uint8)
+    known = are_mnist(sheets)
+    assert known[: len(pixels)].mean() > 0.9
+    assert 0.1 < known.mean() < 0.9
+    for sheet in sheets[known]:
+        assert as_mnist(sheet) is sheet
+
+
+def test_an_empty_sheet_is_not_known_as_mnist() -> None:
+    assert are_mnist(np.zeros((3, 28, 28), np.uint8)).tolist() == [False] * 3
