@@ -21,7 +21,7 @@ from loadtest.overload import NEEDED, overload
 from loadtest.pictures import Pictures
 from loadtest.results import Results
 from loadtest.summary import Round
-from loadtest.targets import PEERS, Target
+from loadtest.targets import PEERS, TUNED, Target
 from loadtest.visit import Plan, Tool, visit
 
 ALWAYS = ("limits", "echo", "service", "batches", "overload")
@@ -95,7 +95,7 @@ def _targets(arguments: Namespace, pictures: Pictures) -> list[Target]:
         _service(arguments),
         *targets.peers(arguments.venvs, pictures.folder),
     ]
-    return [target for target in known if target.name in arguments.only]
+    return [target for target in known if target.name.removesuffix(TUNED) in arguments.only]
 
 
 def _service(arguments: Namespace) -> Target:

@@ -7,6 +7,7 @@ from typing import Self
 
 from loadtest.limits import Limits
 from loadtest.load import MANY, ONE
+from loadtest.targets import TUNED
 from loadtest.visit import BATCH, BATCH_CONNECTIONS, BATCHES, PICTURES, Measured, Visit
 
 
@@ -16,7 +17,6 @@ class Round:
     visits: list[Visit]
 
     def pair(self, target: str, posted: str, connections: int) -> tuple[Visit, Measured] | None:
-        """A peer is visited twice a round, in two configurations."""
         for visit in self.visits:
             found = visit.of(posted, connections)
             if visit.target == target and found:
@@ -108,6 +108,8 @@ def ratios(rounds: list[Round], peers: Iterable[str] = ()) -> dict[str, Spread]:
     for peer in peers:
         told[f"service's req/s / {peer}'s, 64 connections"] = _rate_over(peer, MANY)
         told[f"service's req/s / {peer}'s, 1 connection"] = _rate_over(peer, ONE)
+        tuned = f"{peer}{TUNED}"
+        told[f"the same if {tuned}"] = _rate_over(tuned, ONE)
         told[f"service's CPU a request / {peer}'s, 64 connections"] = _cpu_over(peer, MANY)
     spreads = {
         name: Spread.of(value for each in rounds if (value := ratio(each)) is not None)

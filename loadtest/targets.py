@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from loadtest.load import MANY, ONE
+from loadtest.load import ONE
 from loadtest.server import Command
 
 PEERS = ("mosec", "litserve")
+TUNED = ", tuned for 1"  # after the name of a peer that is
 # On one core more threads than one would only take turns.
 SERVICE = {"DIGITSERVE_THREADS": "1"}
 
@@ -44,17 +45,19 @@ def service(models: Path, name: str, settings: dict[str, str]) -> Target:
 
 
 def peers(venvs: Path, folder: Path) -> list[Target]:
-    """Each in the configuration that was best for many connections, and in that for one."""
+    """Each as one would run it, best for many connections, and tuned for a single one too."""
     version = {"VERSION_FOLDER": str(folder.resolve())}
+
+    def command(name: str, how: str) -> Command:
+        return _module(python_of(venvs, name), f"loadtest.peers.with_{name}", how)
+
     return [
-        Target(
-            name,
-            _module(python_of(venvs, name), f"loadtest.peers.with_{name}", how),
-            version,
-            (connections,),
-        )
+        target
         for name in PEERS
-        for how, connections in (("many", MANY), ("one", ONE))
+        for target in (
+            Target(name, command(name, "many"), version),
+            Target(f"{name}{TUNED}", command(name, "one"), version, (ONE,)),
+        )
     ]
 
 

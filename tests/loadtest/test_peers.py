@@ -29,13 +29,14 @@ def test_the_peers_answer_what_the_model_answers(
     assert told["confidence"] == max(told["probabilities"]) == pytest.approx(float(rows[0].max()))
 
 
-def test_each_peer_runs_for_many_connections_and_for_one_in_its_environment(tmp_path: Path) -> None:
+def test_each_peer_runs_as_one_would_run_it_and_tuned_for_one_connection(tmp_path: Path) -> None:
     targets = peers(tmp_path, tmp_path)
     assert [(each.name, each.connections) for each in targets] == [
-        (peer, connections) for peer in PEERS for connections in ((64,), (1,))
+        pair for peer in PEERS for pair in ((peer, ()), (f"{peer}, tuned for 1", (1,)))
     ]
     for each in targets:
-        assert each.command(1)[0] == str(tmp_path / each.name / "bin/python")
+        peer = each.name.partition(",")[0]
+        assert each.command(1)[0] == str(tmp_path / peer / "bin/python")
 
 
 @pytest.mark.parametrize("peer", PEERS)
