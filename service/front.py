@@ -24,6 +24,7 @@ from service.exchange import Endpoint
 from service.life import Life
 from service.metrics import Metrics
 from service.problems import logged_problem, messages
+from service.rest import Rest
 from service.settings import Settings
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -64,6 +65,7 @@ class Front:
         self.settings = settings
         self.metrics = metrics
         self.life = life
+        self.rest = Rest()
         self._otherwise = otherwise
         self._asgi = {endpoint.route: Asgi(endpoint, settings, metrics) for endpoint in endpoints}
 

@@ -178,6 +178,13 @@ class HotProtocol(Protocol):
             self.transport.close()
         self.on_response_complete()
 
+    def rest(self) -> None:
+        self.flow.pause_reading()
+
+    def wake(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+
     # ---- idle connections: as uvicorn's, with a timer a connection in place of one a request -----
 
     def on_response_complete(self) -> None:

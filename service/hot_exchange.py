@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from service.batcher import QueueFull
 from service.exchange import Exchange
 from service.front import HotRoute, request_id_of
 from service.problems import logged_problem
@@ -75,3 +76,5 @@ class HotExchange(Exchange):
         if problem.headers.pop("connection", "") == "close":
             self.keep_alive = False  # which says so
         self._send(problem.status, *self.route.endpoint.refuse(problem, request_id))
+        if isinstance(error, QueueFull):
+            self.protocol.front.rest.add(self.protocol)

@@ -269,3 +269,26 @@ def test_a_request_that_waits_when_the_service_is_told_to_stop_is_answered(
             service.send(signal.SIGTERM)
             assert connection.answer()[0] == 200
         assert service.exit_code() == 0
+
+
+@pytest.mark.parametrize("path", ["/v1/predict", "/v1/predict?by=asgi"])
+def test_a_refusal_for_want_of_room_says_when_to_come_back_and_then_there_is_room(
+    published: tuple[Store, Version], path: str
+) -> None:
+    folder = published[0].folder.parent
+    with (
+        Service.started(folder, max_wait=1, max_queue=1) as service,
+        connected(service) as first,
+        connected(service) as second,
+    ):
+        first.send(request())
+        while counted(service, "queue_depth") == 0:
+            time.sleep(0.01)
+        second.send(request(path=path))
+        status, headers, body = second.answer()
+        assert (status, headers["retry-after"]) == (503, "1")
+        assert b"1 pictures are already waiting" in body
+        assert first.answer()[0] == 200
+        second.send(request(path=path))
+        assert second.answer()[0] == 200
+        assert counted(service, 'shed_total{reason="queue_full"}') == 1
