@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.infer import InferRequest
 from service.predict import TYPES
 from service.problems import CONTENT_TYPE
 
@@ -58,6 +59,25 @@ class ProblemDetails(BaseModel):
     request_id: str
 
 
+class InferOutput(BaseModel):
+    name: str
+    datatype: str
+    shape: list[int]
+    parameters: dict[str, int] | None = Field(None, description="binary_data_size, if in bytes")
+    data: list[float] | None = Field(None, description="flat")
+
+
+class InferResponse(BaseModel):
+    model_name: str
+    model_version: str
+    id: str | None = Field(None, description="yours")
+    outputs: list[InferOutput]
+
+
+class InferError(BaseModel):
+    error: str
+
+
 def refusals(meanings: dict[int, str]) -> dict[int | str, dict[str, Any]]:
     """What FastAPI is told of answers that are problem documents."""
     schema = {"$ref": "#/components/schemas/ProblemDetails"}
@@ -69,16 +89,26 @@ def refusals(meanings: dict[int, str]) -> dict[int | str, dict[str, Any]]:
 
 _REFUSED = refusals(
     {
-        400: "Empty body",
+        400: "Empty body, or a timeout that is no number",
         405: "Not POST",
         408: "The body did not arrive in time",
         413: "Body or picture too large",
         415: "Content-Type is no picture's",
         422: "Not a readable picture, or a blank one",
-        503: "Overloaded or stopping; Retry-After says when to come back",
+        503: "Overloaded, stopping, or the deadline cannot be met; Retry-After: when to come back",
         504: "The deadline passed before the model answered",
     }
 )
+_INFER_REFUSED: dict[int | str, str] = {
+    400: "Not what the protocol or the model asks for",
+    404: "No such model",
+    405: "Not POST",
+    408: "The body did not arrive in time",
+    413: "Body too large, or too many pictures",
+    503: "Overloaded, stopping, or the deadline cannot be met",
+    504: "The deadline passed before the model answered",
+    "default": "A mistake of ours",
+}
 _HEADERS = {
     name: {"schema": {"type": kind}, "description": meaning}
     for name, kind, meaning in (
@@ -87,6 +117,9 @@ _HEADERS = {
         ("Server-Timing", "string", "decode, queue and infer, in milliseconds"),
     )
 }
+_Timeout = Annotated[
+    float | None, Header(gt=0, description="seconds that you will wait, at most the service's own")
+]
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 
 _documented = APIRouter()
@@ -112,6 +145,33 @@ def _predict(
         str | None,
         Header(description="an id of your own, echoed, and logged if it fails"),
     ] = None,
+    x_request_timeout: _Timeout = None,
+) -> None: ...
+
+
+@_documented.post(
+    "/v2/models/{model}/infer",
+    operation_id="infer",
+    summary="Logits and probabilities of pixels",
+    description=(
+        "The Open Inference Protocol, JSON or with Triton's binary tensor extension. `pixels` is "
+        "UINT8, [n, 28, 28], 0 = paper, 255 = ink, centred as MNIST is."
+    ),
+    tags=["prediction"],
+    response_model=InferResponse,
+    response_model_exclude_none=True,
+    responses={
+        code: {"description": meaning, "model": InferError}
+        for code, meaning in _INFER_REFUSED.items()
+    },
+)
+def _infer(
+    request: InferRequest,
+    inference_header_content_length: Annotated[
+        int | None,
+        Header(ge=0, description="bytes of the JSON, where bytes of tensors follow it; 0: no JSON"),
+    ] = None,
+    x_request_timeout: _Timeout = None,
 ) -> None: ...
 
 
