@@ -75,7 +75,7 @@ class Infer:
         self.route = f"/v2/models/{settings.model}/infer"
         self.batcher = batcher
         self.metrics = metrics
-        self._max_pictures = settings.max_pictures
+        self._max_pictures = min(settings.max_pictures, settings.max_queue)
 
     def admit(self, headers: Mapping[bytes, bytes]) -> None:
         """Clients of this protocol send no Content-Type."""
@@ -88,7 +88,7 @@ class Infer:
             raise Problem(
                 413,
                 f"{len(pixels)} pictures in one request, {self._max_pictures} are allowed "
-                "(DIGITSERVE_MAX_PICTURES)",
+                "(DIGITSERVE_MAX_PICTURES, and at most DIGITSERVE_MAX_QUEUE)",
             )
         deadline = exchange.deadline
         if request.parameters.timeout is not None:
