@@ -10,7 +10,7 @@ from loadtest.server import Command
 
 PEERS = ("mosec", "litserve")
 # On one core more threads than one would only take turns.
-SERVICE = {"DIGITSERVE_THREADS": "1"}
+ON_ONE_CORE = {"DIGITSERVE_THREADS": "1"}
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,13 @@ def echo() -> Target:
 
 
 def service(models: Path, name: str, settings: dict[str, str]) -> Target:
-    """`python -m service`; what the user has set in the environment goes before our choice."""
+    """`python -m service`."""
     ours = {
         "DIGITSERVE_HOST": "127.0.0.1",
         "DIGITSERVE_MODELS": str(models.resolve()),
         "DIGITSERVE_MODEL": name,
     }
-    environment = SERVICE | settings | ours
-    return Target("service", _service, environment, takes_batches=True)
+    return Target("service", _service, settings | ours, takes_batches=True)
 
 
 def peers(venvs: Path, folder: Path) -> list[Target]:
