@@ -59,6 +59,13 @@ bench-peers: .venv/.run models/digits/current ## The same, with mosec and LitSer
 	@$(call task,Measuring the service against its limits and its peers,about five minutes,\
 	  $(bench) --peers $(ARGS))
 
+# No prerequisites: they would put the CPU's wheel where the GPU's has to be.
+bench-gpu: PY := .venv-gpu/bin/python
+bench-gpu: ## On a CUDA machine: engine, service with 1 to N workers, what is left of the GPU
+	@command -v "$(PY)" > /dev/null || { echo "There is no $(PY): docs/gpu.md says how to install the group gpu there;" \
+	  "where it is installed elsewhere, name its Python: make bench-gpu PY=/path/to/python"; exit 2; }
+	@$(call task,Measuring the engine and the service on the GPU,a few minutes,$(bench-gpu) $(ARGS))
+
 format: .venv/.dev ## Mend what lint complains about
 	@$(PY) -m ruff check --quiet --fix . ; $(PY) -m ruff format .
 
@@ -81,6 +88,7 @@ help: ## Show this list
 
 train  = $(call task,Training,about three minutes on CPU,$(PY) -m training $(ARGS))
 bench  = $(PY) -m loadtest.bench --markdown docs/benchmarks/serving.md
+bench-gpu = $(PY) -m loadtest.bench_gpu --markdown docs/benchmarks/gpu.md
 export = $(call task,Exporting and proving the export,about 15 seconds,$(PY) -m export)
 
 runs/latest: | .venv/.run
@@ -115,4 +123,4 @@ install = $(PY) -m pip install --progress-bar off --constraint constraints.txt \
 	| { grep --line-buffered -E '^ *(Downloading|Using cached|Processing|Installing)' || true; } \
 	| cut -c 1-100
 
-.PHONY: demo serve train export test lint types fast accuracy swap bench bench-peers format constraints clean help
+.PHONY: demo serve train export test lint types fast accuracy swap bench bench-peers bench-gpu format constraints clean help

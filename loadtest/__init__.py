@@ -8,6 +8,8 @@ The echo app, the decoder and the network alone, added up, are the limit: a serv
 does nothing of its own. `bench` runs them in turn with the service, several rounds of it, so that
 what disturbs the machine disturbs all alike. Speaks HTTP and reads the files of a model version;
 knows nothing of the service's code. `python -m loadtest.bench --help`.
+
+`bench_gpu` asks something else: what a GPU does with 1 to N workers, and how much of it is left.
 """
 
 import os

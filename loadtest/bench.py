@@ -50,7 +50,11 @@ def bench(arguments: Namespace, command: str) -> Results:
     pictures = Pictures.of_current(arguments.models, arguments.name)
     tool = Tool.found(arguments.client)
     conditions = Conditions.now(
-        command=command, cores=cores, client=tool.name, model=str(pictures.folder)
+        command=command,
+        pinned=str(cores),
+        client=tool.name,
+        model=str(pictures.folder),
+        settings=settings_handed_on(),
     )
     plan = Plan(
         tool=tool,
@@ -99,7 +103,9 @@ def _targets(arguments: Namespace, pictures: Pictures) -> list[Target]:
 
 
 def _service(arguments: Namespace) -> Target:
-    return targets.service(arguments.models, arguments.name, settings_handed_on())
+    # What the user has set in the environment goes before our choice.
+    settings = targets.ON_ONE_CORE | settings_handed_on()
+    return targets.service(arguments.models, arguments.name, settings)
 
 
 def _parser() -> ArgumentParser:

@@ -61,22 +61,41 @@ class Connection:
 LOST = (OSError, asyncio.IncompleteReadError, KeyError, ValueError)  # no answer, or none of HTTP
 
 
+@dataclass(frozen=True)
+class Told:
+    """All that one process was told."""
+
+    connections: int
+    asked: list[Asked]
+    seconds: float
+    cpu: float  # seconds that it took itself
+
+
 def ask(address: Address, requests: list[bytes], *, connections: int, seconds: float) -> Load:
+    return load_of([told(address, requests, connections, seconds)])
+
+
+def told(address: Address, requests: list[bytes], connections: int, seconds: float) -> Told:
     cpu, began = time.process_time(), time.perf_counter()
     asked = asyncio.run(_ask_on_all(address, requests, connections, began + seconds))
     took = time.perf_counter() - began
+    return Told(connections, asked, took, time.process_time() - cpu)
+
+
+def load_of(processes: list[Told]) -> Load:
+    asked = [each for one in processes for each in one.asked]
     answered = [each for each in asked if each.status]
     times = [each.seconds for each in answered]
     return Load(
-        connections=connections,
-        seconds=took,
+        connections=sum(one.connections for one in processes),
+        seconds=max(one.seconds for one in processes),
         answers=len(answered),
         refused=sum(each.status >= 400 for each in answered),
         broken=len(asked) - len(answered),
         p50=quantile(times, 0.5),
         p99=quantile(times, 0.99),
         slowest=max(times, default=0.0),
-        client_cpu=time.process_time() - cpu,
+        client_cpu=sum(one.cpu for one in processes),
     )
 
 

@@ -29,7 +29,11 @@ def markdown(results: Results) -> str:
     parts = [
         "# Serving, measured",
         "Written by `make bench`; the next one replaces it.",
-        _conditions(results.conditions, len(results.rounds)),
+        conditions(
+            results.conditions,
+            {"rounds": str(len(results.rounds))},
+            ours="DIGITSERVE_THREADS=1",
+        ),
         HOW.strip(),
         *map(report.markdown, _tables(results)),
         *(f"Not measured: {sentence}" for sentence in results.skipped),
@@ -47,18 +51,19 @@ def _tables(results: Results) -> list[list[report.Line]]:
     return [lines for lines in tables if len(lines) > 1]
 
 
-def _conditions(told: Conditions, rounds: int) -> str:
+def conditions(told: Conditions, more: dict[str, str], *, ours: str) -> str:
+    """`ours`: the settings that are the bench's own, unless they were handed on."""
     packages = ", ".join(f"{name} {version}" for name, version in told.packages.items())
     settings = ", ".join(f"{name}={value}" for name, value in told.settings.items())
     lines = {
         "when": f"{told.date} UTC, commit {told.commit}",
-        "command": f"`{told.command}` ({rounds} rounds)",
+        "command": f"`{told.command}`",
         "processor": f"{told.processor}, {told.cores} cores; governor: {told.governor}; "
         f"load before: {told.load:.2f}",
         "pinned": told.pinned,
         "client": told.client,
         "software": f"Linux {told.kernel}, Python {told.python}, {packages}",
         "model": told.model,
-        "settings handed on": settings or "none; DIGITSERVE_THREADS=1 is the bench's",
-    }
+        "settings handed on": settings or f"none; {ours} is the bench's",
+    } | more
     return "\n".join(f"* {name}: {value}" for name, value in lines.items())

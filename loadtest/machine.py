@@ -5,16 +5,19 @@ import platform
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Self
 
 from loadtest.errors import CannotMeasure
 
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
-PACKAGES = ("onnxruntime", "opencv-python-headless", "numpy", "uvicorn", "uvloop", "httptools")
+PACKAGES = (
+    "onnxruntime", "onnxruntime-gpu", "nvidia-cuda-runtime", "nvidia-cudnn-cu13",
+    "opencv-python-headless", "numpy", "uvicorn", "uvloop", "httptools",
+)  # fmt: skip
 PREFIX = "DIGITSERVE_"
 
 
@@ -27,8 +30,7 @@ class Cores:
 
     @classmethod
     def of_this_process(cls) -> Self:
-        if not hasattr(os, "sched_getaffinity"):
-            raise CannotMeasure("the bench pins processes and reads /proc, which only Linux has")
+        on_linux()
         allowed = sorted(os.sched_getaffinity(0))
         return cls(allowed[0], allowed[min(1, len(allowed) - 1)])
 
@@ -36,6 +38,11 @@ class Cores:
         if self.server == self.client:
             return f"server and client share core {self.server}: this machine has no other"
         return f"server on core {self.server}, client on core {self.client}"
+
+
+def on_linux() -> None:
+    if not hasattr(os, "sched_getaffinity"):
+        raise CannotMeasure("the bench pins processes and reads /proc, which only Linux has")
 
 
 @contextmanager
@@ -69,21 +76,23 @@ class Conditions:
     model: str
 
     @classmethod
-    def now(cls, *, command: str, cores: Cores, client: str, model: str) -> Self:
+    def now(
+        cls, *, command: str, pinned: str, client: str, model: str, settings: dict[str, str]
+    ) -> Self:
         return cls(
             date=time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
             command=command,
             commit=_commit(),
             processor=_processor(),
             cores=len(os.sched_getaffinity(0)),
-            pinned=str(cores),
+            pinned=pinned,
             governor=GOVERNOR.read_text().strip() if GOVERNOR.exists() else "not told",
             load=os.getloadavg()[0],
             kernel=platform.release(),
             python=platform.python_version(),
-            packages={name: version(name) for name in PACKAGES},
+            packages=_packages(),
             client=client,
-            settings=settings_handed_on(),
+            settings={name: _shown(name, text) for name, text in settings.items()},
             model=model,
         )
 
@@ -93,15 +102,29 @@ def settings_handed_on() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
 
 
+def _shown(name: str, text: str) -> str:
+    """What is written down of a setting: not the secrets."""
+    return "..." if name.endswith(("_TOKEN", "_KEY")) else text
+
+
+def _packages() -> dict[str, str]:
+    """Those that are installed: ONNX Runtime comes as one of two."""
+    found = {}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
 def _commit() -> str:
     """Of the checkout, with a mark if it holds changes beside."""
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    words = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        done = subprocess.run(  # noqa: S603
+            words, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return "not known: there is no git"
     return done.stdout.strip() or "not a checkout"
 
 

@@ -7,12 +7,17 @@ from numpy.typing import NDArray
 
 PREDICT = "/v1/predict"
 INFER = "/v2/models/{name}/infer"
+STATUS = "/v1/status"
 
 
 def post(path: str, body: bytes, headers: dict[str, str]) -> bytes:
     lines = [f"POST {path} HTTP/1.1", "Host: bench", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def get(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
 
 
 def picture(png: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""A server process on a core of its own, from start to end."""
+"""A server process, on a core of its own if it is to have one, from start to end."""
 
 import contextlib
 import os
@@ -47,12 +47,17 @@ class Running:
 
 @contextmanager
 def started(
-    command: Command, environment: dict[str, str], *, core: int, probe: bytes
+    command: Command,
+    environment: dict[str, str],
+    *,
+    core: int | None,
+    probe: bytes,
+    patience: float = PATIENCE,
 ) -> Iterator[Running]:
     """A server that has answered `probe` with 200; it and its children are ended with the block."""
     address = Address("127.0.0.1", _free_port())
     with tempfile.TemporaryFile() as log:
-        with on(core):
+        with contextlib.nullcontext() if core is None else on(core):
             server = subprocess.Popen(  # noqa: S603
                 command(address.port),
                 cwd=ROOT,
@@ -62,7 +67,7 @@ def started(
                 start_new_session=True,
             )
         try:
-            _wait_for(server, address, probe, log.fileno())
+            _wait_for(server, address, probe, log.fileno(), patience)
             yield Running(address, server.pid, process.memory(server.pid))
         finally:
             _end(server)
@@ -75,8 +80,10 @@ def _free_port() -> int:
         return port
 
 
-def _wait_for(server: subprocess.Popen[bytes], address: Address, probe: bytes, log: int) -> None:
-    end = time.monotonic() + PATIENCE
+def _wait_for(
+    server: subprocess.Popen[bytes], address: Address, probe: bytes, log: int, patience: float
+) -> None:
+    end = time.monotonic() + patience
     while server.poll() is None and time.monotonic() < end:
         with contextlib.suppress(*LOST):
             answer = ask_once(address, probe)

@@ -11,7 +11,7 @@ from loadtest.server import Command
 PEERS = ("mosec", "litserve")
 TUNED = ", tuned for 1"  # after the name of a peer that is
 # On one core more threads than one would only take turns.
-SERVICE = {"DIGITSERVE_THREADS": "1"}
+ON_ONE_CORE = {"DIGITSERVE_THREADS": "1"}
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,13 @@ def echo() -> Target:
 
 
 def service(models: Path, name: str, settings: dict[str, str]) -> Target:
-    """`python -m service`; what the user has set in the environment goes before our choice."""
+    """`python -m service`."""
     ours = {
         "DIGITSERVE_HOST": "127.0.0.1",
         "DIGITSERVE_MODELS": str(models.resolve()),
         "DIGITSERVE_MODEL": name,
     }
-    environment = SERVICE | settings | ours
-    return Target("service", _service, environment, takes_batches=True)
+    return Target("service", _service, settings | ours, takes_batches=True)
 
 
 def peers(venvs: Path, folder: Path) -> list[Target]:

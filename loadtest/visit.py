@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from loadtest import client, wrk
+from loadtest import crowd, wrk
 from loadtest.load import Load
 from loadtest.machine import Cores
 from loadtest.pictures import Pictures
@@ -57,12 +57,12 @@ class Tool:
     """Who asks: wrk, or the client that needs nothing."""
 
     name: str
-    ask: Callable[..., Load]
+    ask: Callable[..., Load]  # of wrk and crowd
 
     @classmethod
     def found(cls, wanted: str) -> "Tool":
         if wanted == "asyncio" or (wanted == "auto" and not wrk.path_of_wrk()):
-            return cls("asyncio (slower than wrk: a fast server waits for it)", client.ask)
+            return cls("asyncio (slower than wrk: a fast server waits for it)", crowd.ask)
         return cls("wrk", wrk.ask)
 
 

@@ -1,4 +1,4 @@
-"""wrk as the client: in C, so one core of it keeps a server's core busy.
+"""wrk as the client: in C, so one core of it keeps a server's core busy, and more than one.
 
 Its times count a slow answer as often as others would have fitted into it, so a p99 under a full
 load is rather too high than too low; and it runs whole seconds.
@@ -23,11 +23,20 @@ def path_of_wrk() -> str | None:
     return shutil.which("wrk")
 
 
-def ask(address: Address, requests: list[bytes], *, connections: int, seconds: float) -> Load:
+def ask(
+    address: Address, requests: list[bytes], *, connections: int, seconds: float, threads: int = 1
+) -> Load:
     before = _cpu_of_children()
     with TemporaryDirectory() as folder:
         process = subprocess.Popen(  # noqa: S603
-            command(address, requests, Path(folder), connections=connections, seconds=seconds),
+            command(
+                address,
+                requests,
+                Path(folder),
+                connections=connections,
+                seconds=seconds,
+                threads=threads,
+            ),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -39,7 +48,13 @@ def ask(address: Address, requests: list[bytes], *, connections: int, seconds: f
 
 
 def command(
-    address: Address, requests: list[bytes], folder: Path, *, connections: int, seconds: float
+    address: Address,
+    requests: list[bytes],
+    folder: Path,
+    *,
+    connections: int,
+    seconds: float,
+    threads: int = 1,
 ) -> list[str]:
     """The words that start wrk; leaves the requests in `folder` for it to read."""
     paths = []
@@ -48,8 +63,8 @@ def command(
         path.write_bytes(request)
         paths.append(str(path))
     length = f"-d{max(1, math.ceil(seconds))}s"
-    words = [path_of_wrk() or "wrk", "-t1", f"-c{connections}", length, "--timeout", "30s"]
-    return [*words, "-s", str(SCRIPT), str(address), "--", *paths]
+    words = [path_of_wrk() or "wrk", f"-t{threads}", f"-c{connections}", length]
+    return [*words, "--timeout", "30s", "-s", str(SCRIPT), str(address), "--", *paths]
 
 
 def parse(output: str, *, connections: int, client_cpu: float) -> Load:

@@ -13,6 +13,7 @@ import pytest
 from contract.__main__ import main as contract_main
 from contract.version import Version
 from export.__main__ import main as export_main
+from loadtest.bench_gpu import main as bench_gpu_main
 from service.settings import Settings
 from service.speed import main as speed_main
 from tests.service.running import Service
@@ -114,10 +115,11 @@ def test_the_python_example_runs_as_it_is_told() -> None:
 GPU = (ROOT / "docs/gpu.md").read_text()
 
 
-def test_every_flag_of_the_speed_of_the_engine_is_told_and_exists(
+def test_every_flag_of_what_measures_on_a_gpu_is_told_and_exists(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    there = set(re.findall(r"^  (--[a-z-]+)", help_of(speed_main, capsys), re.MULTILINE))
+    helps = help_of(speed_main, capsys) + help_of(bench_gpu_main, capsys)
+    there = set(re.findall(r"^  (--[a-z-]+)", helps, re.MULTILINE))
     assert set(re.findall(r"--(?!constraint|group)[a-z][a-z-]+", GPU)) == there
 
 

@@ -30,10 +30,12 @@ def test_what_wrk_says_becomes_seconds() -> None:
 
 def test_wrk_finds_every_request_in_a_file_and_runs_whole_seconds(tmp_path: Path) -> None:
     requests = [picture(b"one"), picture(b"two")]
-    words = wrk.command(Address("::1", 9), requests, tmp_path, connections=3, seconds=1.2)
+    words = wrk.command(
+        Address("::1", 9), requests, tmp_path, connections=3, seconds=1.2, threads=2
+    )
     paths = words[words.index("--") + 1 :]
     assert [Path(path).read_bytes() for path in paths] == requests
-    assert {"-c3", "-d2s"} <= set(words)
+    assert {"-t2", "-c3", "-d2s"} <= set(words)
 
 
 needs_wrk = pytest.mark.skipif(not wrk.path_of_wrk(), reason="wrk is not installed")

@@ -51,7 +51,7 @@ async def _serve(
     try:
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            length = int(head.partition("Content-Length: ")[2].split("\r\n")[0])
+            length = int(head.partition("Content-Length: ")[2].split("\r\n")[0] or 0)
             body = await reader.readexactly(length)
             said = answer(len(running.heard))
             running.heard.append(body)
