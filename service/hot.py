@@ -179,7 +179,8 @@ class HotProtocol(Protocol):
         self.on_response_complete()
 
     def rest(self) -> None:
-        self.flow.pause_reading()
+        if not self.transport.is_closing():
+            self.flow.pause_reading()
 
     def wake(self) -> None:
         if not self.transport.is_closing():
