@@ -8,6 +8,7 @@ from time import perf_counter
 from fastapi_offline import FastAPIOffline
 
 from service.admin import admin_routes
+from service.aside import Aside
 from service.batcher import Batcher
 from service.engine import Pixels
 from service.front import Front
@@ -47,6 +48,7 @@ def create_app(
         max_queue=settings.max_queue,
         on_loop=lambda pictures: serving.model.engine.seconds(pictures) < ON_LOOP,
     )
+    aside = Aside(settings.max_queue)
     metrics.before_scrape.append(lambda: metrics.queue_depth.set(batcher.depth))
 
     @asynccontextmanager
@@ -58,6 +60,7 @@ def create_app(
             with suppress(asyncio.CancelledError):
                 await following
         serving.close()
+        aside.close()
 
     # FastAPIOffline is FastAPI whose /docs brings its own scripts and loads none from elsewhere.
     app = FastAPIOffline(
@@ -67,6 +70,6 @@ def create_app(
     app.include_router(admin_routes(serving, settings, team))
     answer_with_problems(app)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
-    predict = Predict(batcher, settings, metrics)
-    infer = Infer(batcher, settings, metrics)
+    predict = Predict(batcher, aside, settings, metrics)
+    infer = Infer(batcher, aside, settings, metrics)
     return Front([predict, infer], otherwise=app, settings=settings, metrics=metrics, life=life)

@@ -11,7 +11,7 @@ What callers may rely on:
   never after it was cancelled;
 * the queue is bounded: QueueFull at once rather than an answer too late;
 * a deadline that the queue cannot meet is refused at once: DeadlineUnreachable;
-* a deadline passes: DeadlinePassed then, whether the pictures waited or ran;
+* a deadline passes: DeadlinePassed, whether the pictures waited or ran;
 * pictures of a caller that was cancelled or too late before their batch left are never computed;
 * a batch that fails is split until only the caller whose pictures fail alone has failed.
 
@@ -126,7 +126,8 @@ class Batcher(Generic[Answers]):
         self._departure: asyncio.Handle | None = None  # of the next batch
         self._alarm: asyncio.TimerHandle | None = None  # at the earliest deadline
         self._rings = inf
-        self._finished = 0.0  # when the last batch was done
+        self._left = 0.0  # when the batch did that runs, or the last one
+        self._finished = 0.0  # when the last one was done
         self._pace = 0.0  # seconds from one batch to the next while the queue is never empty
         self._closed = True
 
@@ -231,11 +232,12 @@ class Batcher(Generic[Answers]):
                 self._departure = self._loop.call_later(wait, self._depart)
                 return
         batch, pictures = self._take(now)
+        self._left = now
         if not batch:
             if self._closed:
                 self._empty.set()
         elif self._on_loop(pictures):
-            self._deliver(self._run(batch))
+            self._deliver(self._run(batch), now)
         else:
             self._running = batch
             self._thread.submit(self._run_aside, batch)
@@ -269,9 +271,9 @@ class Batcher(Generic[Answers]):
         self._loop.call_soon_threadsafe(self._came_back, outcomes)
 
     def _came_back(self, outcomes: list[Outcome[Answers]]) -> None:
-        self._running = []
+        self._running, left = [], self._left
         self._depart()  # first, so that the model does not idle while answers are written
-        self._deliver(outcomes)
+        self._deliver(outcomes, left)
 
     def _run(self, batch: Batch[Answers]) -> list[Outcome[Answers]]:
         """One model call, or several smaller ones if it fails."""
@@ -293,9 +295,9 @@ class Batcher(Generic[Answers]):
             return self._run(batch[:half]) + self._run(batch[half:])
         return [(batch, Run(answers, left, perf_counter() - left))]
 
-    def _deliver(self, outcomes: list[Outcome[Answers]]) -> None:
+    def _deliver(self, outcomes: list[Outcome[Answers]], left: float) -> None:
         now = perf_counter()
-        self._keep_pace(outcomes[0][0][0].arrived, now)
+        self._keep_pace(outcomes[0][0][0].arrived, left, now)
         for batch, run in outcomes:
             first = 0
             for waiting in batch:
@@ -316,8 +318,9 @@ class Batcher(Generic[Answers]):
         if (self._queue or self._closed) and self._departure is None and not self._running:
             self._departure = self._loop.call_soon(self._depart)
 
-    def _keep_pace(self, arrived: float, now: float) -> None:
-        seconds = now - max(arrived, self._finished)
+    def _keep_pace(self, arrived: float, left: float, now: float) -> None:
+        """Of a queue that is never empty; to wait for company is no part of it."""
+        seconds = now - (left if self._max_wait else max(arrived, self._finished))
         self._finished = now
         self._pace = 0.8 * self._pace + 0.2 * seconds if self._pace else seconds
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 Gray = NDArray[np.uint8]  # (h, w), 0 = black, 255 = white
 
 SMALL = 256 * 256  # pixels
+SMALL_FILE = 2**16  # bytes; what else is in a larger one may take libpng long
 PNG = b"\x89PNG\r\n\x1a\n"
 HEADER = 24  # bytes of a PNG up to where its height ends
 _WIDTH_HEIGHT = struct.Struct(">II").unpack_from
@@ -62,7 +63,7 @@ def gray_of_small_png(body: bytes, max_pixels: int) -> Gray | None:
 
     Of all formats only a PNG's header cannot say one size to us and another to the decoder.
     """
-    if not body.startswith(PNG) or len(body) < HEADER:
+    if not body.startswith(PNG) or not HEADER <= len(body) <= SMALL_FILE:
         return None
     width, height = _WIDTH_HEIGHT(body, 16)
     return _decoded(body, FORMATS[PNG]) if 0 < width * height <= min(SMALL, max_pixels) else None

@@ -5,7 +5,8 @@
     asgi   (on any ASGI server)    --+
 
 An endpoint looks at the request, hands its pictures to the batcher and is told by it. There is no
-task, no future and no timer a request: together they cost more than the prediction.
+task, no future and no timer a request (but for large ones, see `aside`): together they cost more
+than the prediction.
 """
 
 from abc import ABC, abstractmethod
@@ -18,7 +19,6 @@ from service.metrics import Metrics
 from service.problems import Problem
 
 Stage = Literal["body", "decode", "queue", "model"]
-STAGES: tuple[Stage, ...] = ("body", "decode", "queue", "model")
 TIMEOUT = b"x-request-timeout"
 
 
@@ -82,7 +82,7 @@ class Endpoint(Protocol):
     route: str
 
     def admit(self, headers: Mapping[bytes, bytes]) -> None:
-        """Look at the headers, before the body has come."""
+        """Look at the headers, before the body is awaited."""
 
     def begin(self, exchange: Exchange) -> None:
         """Reply or fail, now or later, on the event loop."""
@@ -103,7 +103,6 @@ _SHED: dict[type[Exception], str] = {  # the first that fits
     QueueFull: "queue_full",
     DeadlinePassed: "deadline_passed",
 }
-SHED = tuple(_SHED.values())
 
 
 def deadline_of(headers: Mapping[bytes, bytes], began: float, longest: float) -> float:

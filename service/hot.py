@@ -24,6 +24,7 @@ from service.front import GONE, Front, HotRoute
 from service.hot_exchange import HotExchange
 from service.protocol import Protocol
 
+PIPELINED = 1000  # requests that may wait for their turn on one connection
 LARGEST = 2**18  # bytes of a body: what uvloop reads at once, and a batch of 256 raw pictures
 
 
@@ -40,7 +41,7 @@ class HotProtocol(Protocol):
         self._timeout = front.settings.request_timeout
         self._arriving: HotRoute | None = None  # the one of a hot request that is not complete
         self._parts: list[bytes] = []  # of its body
-        self._began = 0.0  # when the first byte of the latest request came
+        self._began = 0.0  # when the head of the latest request was complete
         # The timer of a body that came in pieces.
         self._too_late: asyncio.TimerHandle | None = None
         self._exchange: HotExchange | None = None  # the hot request that is being answered
@@ -50,7 +51,6 @@ class HotProtocol(Protocol):
     # ---- what the parser tells ----------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        self._began = perf_counter()
         self.url = b""
         self.headers = []
 
@@ -58,6 +58,7 @@ class HotProtocol(Protocol):
         self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
+        self._began = perf_counter()
         route = self._hot.get(self.url)
         if route is not None and self._is_plain():
             self._arriving = route
@@ -65,6 +66,8 @@ class HotProtocol(Protocol):
             self.front.metrics.request_begins()
         else:
             self._become_asgi()
+            if len(self.pipeline) > PIPELINED:
+                self.transport.abort()
 
     def on_body(self, body: bytes) -> None:
         if self._arriving is not None:
@@ -81,7 +84,7 @@ class HotProtocol(Protocol):
         if self._too_late is not None:
             self._too_late.cancel()
             self._too_late = None
-        parts, headers = self._parts, self._named
+        parts, self._parts, headers = self._parts, [], self._named
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         exchange = HotExchange(self, route, headers, body, self._began, self._timeout)
         self.cycle = self._exchange = exchange  # so that a pipelined request waits for its turn
@@ -104,6 +107,7 @@ class HotProtocol(Protocol):
             size is not None
             and int(size) <= self._largest
             and (self.cycle is None or self.cycle.response_complete)
+            and not self.flow.write_paused  # its client reads
             and b"expect" not in headers
             and b"upgrade" not in headers
             and self.parser.get_method() == b"POST"
@@ -126,23 +130,49 @@ class HotProtocol(Protocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self._arriving is not None and self._too_late is None:
-            self._too_late = self.loop.call_later(self._timeout, self._give_up_on_body)
+            self._await_body(self._arriving)
 
-    def _give_up_on_body(self) -> None:
-        route, self._arriving = self._arriving, None
-        assert route is not None
+    def _await_body(self, route: HotRoute) -> None:
+        """The body comes in pieces: look at what could be refused now, and set a limit."""
+        try:
+            deadline = deadline_of(self._named, self._began, self._timeout)
+            route.endpoint.admit(self._named)
+        except Exception:  # ASGI says it, and goes on reading
+            self._hand_over()
+        else:
+            left = deadline - perf_counter()
+            self._too_late = self.loop.call_later(left, self._give_up_on_body, route, left)
+
+    def _give_up_on_body(self, route: HotRoute, seconds: float) -> None:
+        self._stop_arriving()
         exchange = HotExchange(self, route, self._named, b"", self._began, self._timeout)
         self.cycle = self._exchange = exchange
-        exchange.fail(too_slow(self._timeout))
+        exchange.fail(too_slow(seconds))
+
+    def _hand_over(self) -> None:
+        """Let ASGI have a request of which a part has come."""
+        parts = self._parts
+        self._stop_arriving()
+        self.front.metrics.request_moves()
+        self._become_asgi()
+        if parts:
+            super().on_body(b"".join(parts))
+
+    def _stop_arriving(self) -> None:
+        self._arriving, self._parts = None, []
+        if self._too_late is not None:
+            self._too_late.cancel()
+            self._too_late = None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._arriving is not None:
-            self.front.metrics.request_ends(self._arriving.labels[GONE])
+        route = self._arriving
+        if route is not None:
+            self._stop_arriving()
+            self.front.metrics.request_ends(route.labels[GONE])
             self.front.metrics.cancelled.note(("body",))
-            self._arriving = None
-        for timer in (self._too_late, self._idle_timer):
-            if timer is not None:
-                timer.cancel()
+            route.note_seconds(perf_counter() - self._began)
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
         if self._exchange is not None:
             self._exchange.hang_up()
             self.ended(self._exchange, GONE)
@@ -151,10 +181,7 @@ class HotProtocol(Protocol):
     def shutdown(self) -> None:
         """The server stops: what has begun to arrive is still answered."""
         if self._arriving is not None:
-            self._arriving = None
-            self.front.metrics.request_moves()
-            self._become_asgi()
-            super().on_body(b"".join(self._parts))
+            self._hand_over()
         super().shutdown()
 
     def ended(self, exchange: HotExchange, code: str) -> None:
@@ -162,7 +189,7 @@ class HotProtocol(Protocol):
         route, now = exchange.route, perf_counter()
         self.front.metrics.request_ends(route.labels[code])
         route.note_seconds(now - exchange.began)
-        if self.access_log:  # in uvicorn's words
+        if self.access_log and code != GONE:  # in uvicorn's words
             host, port = self.client or ("", 0)
             line = '%s:%d - "%s %s HTTP/%s" %s'
             self.access_logger.info(line, host, port, "POST", route.endpoint.route, "1.1", code)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field, ValidationError
 
 from contract.card import INPUT, LOGITS, PROBABILITIES, SIDE
+from service.aside import Aside
 from service.batcher import Batcher, Run, Waiting
 from service.exchange import Exchange, Stage
 from service.metrics import Metrics
@@ -29,6 +30,7 @@ from service.settings import Settings
 Pixels = NDArray[np.uint8]  # (n, 28, 28)
 HEADER_LENGTH = b"inference-header-content-length"
 PIXELS = SIDE * SIDE  # bytes of a picture
+SHORT = 2**15  # bytes of JSON that are read in well under a millisecond
 
 
 class InputParameters(BaseModel):
@@ -36,9 +38,9 @@ class InputParameters(BaseModel):
 
 
 class Input(BaseModel):
-    name: str
-    shape: list[int]
-    datatype: str
+    name: str = Field(max_length=64)
+    shape: list[int] = Field(max_length=8)
+    datatype: str = Field(max_length=16)
     parameters: InputParameters = InputParameters()
     data: Any = None
 
@@ -59,10 +61,10 @@ class RequestParameters(BaseModel):
 
 
 class InferRequest(BaseModel):
-    id: str | None = None
+    id: str | None = Field(default=None, max_length=256)
     parameters: RequestParameters = RequestParameters()
     inputs: list[Input] = Field(min_length=1, max_length=1)
-    outputs: list[Output] = []
+    outputs: list[Output] = Field(default=[], max_length=2)
 
 
 _RAW = InferRequest.model_construct(
@@ -71,9 +73,12 @@ _RAW = InferRequest.model_construct(
 
 
 class Infer:
-    def __init__(self, batcher: Batcher[Readings], settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self, batcher: Batcher[Readings], aside: Aside, settings: Settings, metrics: Metrics
+    ) -> None:
         self.route = f"/v2/models/{settings.model}/infer"
         self.batcher = batcher
+        self._aside = aside
         self.metrics = metrics
         self._max_pictures = min(settings.max_pictures, settings.max_queue)
 
@@ -81,15 +86,18 @@ class Infer:
         """Clients of this protocol send no Content-Type."""
 
     def begin(self, exchange: Exchange) -> None:
-        request, pixels = _read(exchange)
-        if any(output.parameters.classification for output in request.outputs):
-            raise Problem(400, "classification is not offered; ask for probabilities")
-        if len(pixels) > self._max_pictures:
-            raise Problem(
-                413,
-                f"{len(pixels)} pictures in one request, {self._max_pictures} are allowed "
-                "(DIGITSERVE_MAX_PICTURES, and at most DIGITSERVE_MAX_QUEUE)",
+        body, given = exchange.body, exchange.headers.get(HEADER_LENGTH)
+        length = len(body) if given is None else _header_length(given, len(body))
+        if length <= SHORT:
+            self._ask(exchange, *_read(body, length, given is not None, self._max_pictures))
+        else:
+            self._aside.do(
+                exchange,
+                lambda: _read(body, length, given is not None, self._max_pictures),
+                lambda read: self._ask(exchange, *read),
             )
+
+    def _ask(self, exchange: Exchange, request: InferRequest, pixels: Pixels) -> None:
         deadline = exchange.deadline
         if request.parameters.timeout is not None:
             deadline = min(deadline, exchange.began + request.parameters.timeout / 1e6)
@@ -146,21 +154,15 @@ class _Asked:
 # ---- reading ----------------------------------------------------------------------------------
 
 
-def _read(exchange: Exchange) -> tuple[InferRequest, Pixels]:
-    """The request and its pictures; Problem 400 says what is wrong with it."""
-    body, given = exchange.body, exchange.headers.get(HEADER_LENGTH)
-    length = len(body) if given is None else _header_length(given, len(body))
+def _read(body: bytes, length: int, binary: bool, max_pictures: int) -> tuple[InferRequest, Pixels]:
+    """The request and its pictures; Problem says what is wrong with it.
+
+    `length`: bytes of JSON, behind which, if `binary`, bytes of tensors follow.
+    """
     tail = memoryview(body)[length:]
-    if given is not None and length == 0:
+    if binary and length == 0:
         return _RAW, _from_bytes(tail, [1, SIDE, SIDE], len(tail))
-    try:
-        request = InferRequest.model_validate(orjson.loads(body[:length]))
-    except orjson.JSONDecodeError as error:
-        raise Problem(400, f"the request is not JSON: {error}") from error
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        place = ".".join(str(part) for part in wrong["loc"])
-        raise Problem(400, f"{place or 'the request'}: {wrong['msg']}") from error
+    request = _request(body[:length])
     (tensor,) = request.inputs
     if tensor.name != INPUT or tensor.datatype != "UINT8":
         raise Problem(
@@ -170,8 +172,14 @@ def _read(exchange: Exchange) -> tuple[InferRequest, Pixels]:
     shape, size = tensor.shape, tensor.parameters.binary_data_size
     if len(shape) != 3 or shape[0] < 1 or shape[1:] != [SIDE, SIDE]:
         raise Problem(400, f"{INPUT} has the shape [n, {SIDE}, {SIDE}], n at least 1, not {shape}")
+    if shape[0] > max_pictures:
+        raise Problem(
+            413,
+            f"{shape[0]} pictures in one request, {max_pictures} are allowed "
+            "(DIGITSERVE_MAX_PICTURES, and at most DIGITSERVE_MAX_QUEUE)",
+        )
     if size is not None:
-        if given is None:
+        if not binary:
             raise Problem(400, "binary_data_size needs the header Inference-Header-Content-Length")
         return request, _from_bytes(tail, shape, size)
     if len(tail):
@@ -179,12 +187,35 @@ def _read(exchange: Exchange) -> tuple[InferRequest, Pixels]:
     return request, _from_json(tensor.data, shape)
 
 
+def _request(content: bytes) -> InferRequest:
+    try:
+        document = orjson.loads(content)
+        # Before each of a million entries is found wrong, and told of.
+        for name, most in (("inputs", 1), ("outputs", 2)):
+            entries = document.get(name) if isinstance(document, dict) else None
+            if isinstance(entries, list) and len(entries) > most:
+                raise Problem(400, f"{name}: at most {most}, {len(entries)} came")
+        request = InferRequest.model_validate(document)
+    except orjson.JSONDecodeError as error:
+        raise Problem(400, f"the request is not JSON: {error}") from error
+    except ValidationError as error:
+        wrong = error.errors(include_input=False)[0]
+        place = ".".join(str(part) for part in wrong["loc"])
+        raise Problem(400, f"{place or 'the request'}: {wrong['msg']}") from error
+    names = [output.name for output in request.outputs]
+    if len(set(names)) < len(names):
+        raise Problem(400, f"outputs: {names[0]} is asked for twice")
+    if any(output.parameters.classification for output in request.outputs):
+        raise Problem(400, "classification is not offered; ask for probabilities")
+    return request
+
+
 def _header_length(given: bytes, most: int) -> int:
-    length = int(given) if given.isdigit() else -1
+    length = int(given) if given.isdigit() and len(given) < 16 else -1
     if not 0 <= length <= most:
         raise Problem(
             400,
-            f"Inference-Header-Content-Length is {given.decode('latin-1')}, "
+            f"Inference-Header-Content-Length is {given[:20].decode('latin-1')}, "
             f"the body has {most} bytes",
         )
     return length
@@ -202,16 +233,25 @@ def _from_bytes(tail: memoryview, shape: list[int], size: int) -> Pixels:
 
 def _from_json(data: Any, shape: list[int]) -> Pixels:
     """`data` nested or flat."""
-    try:
-        numbers = np.asarray(data)
-        whole = numbers.dtype.kind in "iu" or bool((numbers == np.floor(numbers)).all())
-    except (TypeError, ValueError):
-        whole, numbers = False, np.empty(0)
-    if not whole or (numbers.size and not 0 <= numbers.min() <= numbers.max() <= 255):
-        raise Problem(400, f"the data of {INPUT} must be whole numbers from 0 to 255")
-    if numbers.size != shape[0] * PIXELS:
-        raise Problem(400, f"{INPUT} {shape} has {shape[0] * PIXELS} numbers, {numbers.size} came")
+    expected = shape[0] * PIXELS
+    flat: list[Any] = data if isinstance(data, list) else []
+    while flat and isinstance(flat[0], list) and len(flat) <= expected:
+        if not all(isinstance(row, list) for row in flat):
+            break
+        flat = [number for row in flat for number in row]
+    if len(flat) != expected:
+        raise Problem(400, f"{INPUT} {shape} has {expected} numbers, {len(flat)} came")
+    # Looked at here: numpy would make of one long text among them as many as there are numbers.
+    if not {*map(type, flat)} <= {int, float}:
+        raise _no_pixels()
+    numbers = np.array(flat, np.float64)
+    if not (0 <= numbers.min() <= numbers.max() <= 255 and (numbers == np.floor(numbers)).all()):
+        raise _no_pixels()
     return numbers.astype(np.uint8).reshape(shape)
+
+
+def _no_pixels() -> Problem:
+    return Problem(400, f"the data of {INPUT} must be whole numbers from 0 to 255")
 
 
 # ---- writing ----------------------------------------------------------------------------------

@@ -98,7 +98,7 @@ class Metrics:
 
         self.requests = counter("http_requests", "Answered requests", "route", "method", "code")
         self.request_seconds = histogram(
-            "http_request_duration_seconds", "From the first byte to the last", "route"
+            "http_request_duration_seconds", "From a request's head to its answer's end", "route"
         )
         self.inflight = gauge("inflight_requests", "Requests being worked on")
         self.decode_seconds = histogram("decode_seconds", "Picture file to 28x28 pixels, a picture")
@@ -168,7 +168,7 @@ class Metrics:
             self._add_up_soon()
 
     def request_moves(self) -> None:
-        """It begins again, as another's."""
+        """It will begin again, by another way."""
         self._in_flight -= 1
 
     async def settled(self) -> None:

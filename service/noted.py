@@ -31,7 +31,8 @@ class NotedHistogram(Histogram):
             return
         values = np.array(self._notes[:count])
         del self._notes[:count]
-        places = np.searchsorted(self._upper_bounds, values)  # the first bound not below it
+        # The first bound not below it; NaN is in none, and counts in the last as with observe().
+        places = np.searchsorted(self._upper_bounds, values).clip(max=len(self._buckets) - 1)
         for place, number in enumerate(np.bincount(places).tolist()):
             if number:
                 self._buckets[place].inc(number)

@@ -9,13 +9,13 @@ how to answer.
 
 import asyncio
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 
 import numpy as np
 
-from service.batcher import Batcher, DeadlinePassed, Run, Waiting
-from service.decode import Gray, Picture, gray_of_small_png, identify
+from service.aside import Aside
+from service.batcher import Batcher, Run, Waiting
+from service.decode import Gray, gray_of_small_png, identify
 from service.exchange import Exchange, Stage
 from service.ink import SIDE, Pixels, are_mnist, as_mnist
 from service.metrics import Metrics
@@ -30,19 +30,20 @@ TYPES = frozenset(
         b"application/octet-stream", b"",
     }
 )  # fmt: skip
-LARGE_AT_ONCE = 2  # large pictures being decoded, of up to MAX_PIXELS each: this bounds the memory
 
 
 class Predict:
     route = "/v1/predict"
 
-    def __init__(self, batcher: Batcher[Readings], settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self, batcher: Batcher[Readings], aside: Aside, settings: Settings, metrics: Metrics
+    ) -> None:
         self.batcher = batcher
         self.metrics = metrics
         self._max_pixels = settings.max_pixels
         # Pictures of 28x28 since the last turn of the event loop, and the seconds each took.
         self._sheets: list[tuple[Exchange, Gray, float]] = []
-        self._decoders = ThreadPoolExecutor(LARGE_AT_ONCE, thread_name_prefix="decode")
+        self._aside = aside
 
     def admit(self, headers: Mapping[bytes, bytes]) -> None:
         """Problem 415 unless the body may be a picture."""
@@ -64,14 +65,21 @@ class Predict:
         self.batcher.admit(1 + len(self._sheets), began, exchange.deadline)
         gray = gray_of_small_png(exchange.body, self._max_pixels)
         if gray is None:
-            picture = identify(exchange.body, max_pixels=self._max_pixels)
-            self._decode_aside(exchange, picture, began)
+            body = exchange.body
+            self._aside.do(
+                exchange,
+                lambda: self._long_way(body),
+                lambda decoded: self._ask(exchange, *decoded),
+            )
         elif gray.shape == (SIDE, SIDE):
             self._sheets.append((exchange, gray, perf_counter() - began))
             if len(self._sheets) == 1:
                 asyncio.get_running_loop().call_soon(self._ask_sheets)
         else:
-            _Asked(self, exchange, as_mnist(gray), perf_counter() - began)
+            self._ask(exchange, as_mnist(gray), perf_counter() - began)
+
+    def _ask(self, exchange: Exchange, pixels: Pixels, decoded: float) -> None:
+        _Asked(self, exchange, pixels, decoded)
 
     def _ask_sheets(self) -> None:
         """Ask for all pictures of 28x28 that came in this turn of the event loop.
@@ -95,38 +103,11 @@ class Predict:
     def refuse(self, problem: Problem, request_id: str) -> tuple[bytes, bytes]:
         return header_lines(problem), document(problem, request_id)
 
-    def _decode_aside(self, exchange: Exchange, picture: Picture, began: float) -> None:
-        """Decode a large picture in a thread, so that the event loop stays free."""
-        loop = asyncio.get_running_loop()
-        decoding = loop.run_in_executor(self._decoders, _decode, picture)
-        too_late = loop.call_later(
-            exchange.deadline - perf_counter(),
-            exchange.fail,
-            DeadlinePassed("the deadline passed before the picture was decoded"),
-        )
-        exchange.work = _Decoding(decoding)
-
-        def decoded(done: asyncio.Future[Pixels]) -> None:
-            too_late.cancel()
-            if exchange.over:
-                return
-            try:
-                _Asked(self, exchange, done.result(), perf_counter() - began)
-            except Exception as error:  # of the picture, or of a queue that is full
-                exchange.fail(error)
-
-        decoding.add_done_callback(decoded)
-
-
-class _Decoding:
-    """The work of a large picture before it is pixels."""
-
-    def __init__(self, decoding: asyncio.Future[Pixels]) -> None:
-        self._decoding = decoding
-
-    def cancel(self) -> Stage:
-        self._decoding.cancel()  # if its turn has not come
-        return "decode"
+    def _long_way(self, body: bytes) -> tuple[Pixels, float]:
+        """Pixels (28, 28) of any picture, and the seconds they took; in a thread."""
+        began = perf_counter()
+        pixels = as_mnist(identify(body, max_pixels=self._max_pixels).gray())
+        return pixels, perf_counter() - began
 
 
 class _Asked:
@@ -166,7 +147,3 @@ class _Asked:
 
     def cancel(self) -> Stage | None:
         return self._predict.batcher.cancel(self._waiting)
-
-
-def _decode(picture: Picture) -> Pixels:
-    return as_mnist(picture.gray())

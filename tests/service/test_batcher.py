@@ -428,3 +428,28 @@ async def test_to_hang_up_says_where_the_pictures_were(model: Model) -> None:
         assert batcher.cancel(running) is None
         model.open.set()
     assert model.batches == [[1]]
+
+
+async def test_to_wait_for_company_says_nothing_of_the_pace(model: Model) -> None:
+    async with batcher_of(model, max_batch=2, max_wait=0.3) as batcher:
+        await ask(batcher, 1)  # which waits for nobody
+        crowd = [asyncio.create_task(ask(batcher, value, within=0.5)) for value in range(20)]
+        answers = await asyncio.gather(*crowd)
+    assert [answered.answer for answered in answers] == list(range(20))
+
+
+async def test_on_the_event_loop_a_long_queue_leaves_batch_after_batch(model: Model) -> None:
+    async with batcher_of(model, max_batch=4, on_loop=lambda _: True) as batcher:
+        async with asyncio.timeout(5):
+            await asyncio.gather(*(ask(batcher, value) for value in range(10)))
+    assert [len(batch) for batch in model.batches] == [4, 4, 2]
+
+
+async def test_an_answer_that_comes_after_the_deadline_is_none() -> None:
+    def model(pixels: Pixels) -> list[int]:
+        time.sleep(0.1)
+        return [1] * len(pixels)
+
+    async with batcher_of(model, on_loop=lambda _: True) as batcher:
+        with pytest.raises(DeadlinePassed, match="in the model"):
+            await ask(batcher, 1, within=0.05)

@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from contract.store import Store
 from contract.version import Version
+from service.aside import Aside
 from service.batcher import Batcher
 from service.engine import Answers, Pixels
 from service.front import Front
@@ -71,7 +72,7 @@ class Door:
         self.batcher = batcher
         settings = Settings(request_timeout=within)  # type: ignore[call-arg]
         metrics = Metrics()
-        predict = Predict(batcher, settings, metrics)
+        predict = Predict(batcher, Aside(8), settings, metrics)
         front = Front([predict], nowhere, settings, metrics, Life())
         self._transport = httpx2.ASGITransport(app=front)
 

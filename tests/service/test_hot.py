@@ -4,10 +4,12 @@ import re
 import signal
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import httpx2
+import numpy as np
 import pytest
 
 from contract.store import Store
@@ -73,6 +75,13 @@ def counted(service: Service, name: str) -> float:
         for line in exposition.splitlines()
         if line.startswith(f"digitserve_{name}")
     )
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def without_times(headers: dict[str, str]) -> dict[str, str]:
@@ -223,10 +232,8 @@ def test_a_picture_whose_client_hung_up_is_not_computed_and_counted(
     with connected(patient) as connection:
         waiting = counted(patient, "queue_depth")
         connection.send(request(path=path))
-        while counted(patient, "queue_depth") == waiting:
-            time.sleep(0.01)
-    while counted(patient, 'cancelled_total{stage="queue"}') == gone:
-        time.sleep(0.01)
+        wait_until(lambda: counted(patient, "queue_depth") > waiting)
+    wait_until(lambda: counted(patient, 'cancelled_total{stage="queue"}') > gone)
     time.sleep(1)  # its turn would have come
     assert counted(patient, "inference_seconds_count") == computed
     assert counted(patient, "inflight_requests") == 1  # the one that asks
@@ -246,8 +253,112 @@ def test_a_client_that_hangs_up_in_the_middle_of_its_body_is_counted(patient: Se
     with connected(patient) as connection:
         connection.send(request()[:-10])
         time.sleep(0.1)
-    while counted(patient, 'cancelled_total{stage="body"}') == before:
-        time.sleep(0.01)
+    wait_until(lambda: counted(patient, 'cancelled_total{stage="body"}') > before)
+
+
+@pytest.mark.parametrize("path", ["/v1/predict", "/v1/predict?by=asgi"])
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("X-Request-Timeout: 0.2", 408),
+        ("X-Request-Timeout: soon", 400),
+        ("Content-Type: text/plain", 415),
+    ],
+)
+def test_what_the_head_says_is_heard_before_the_body_is_there(
+    patient: Service, path: str, line: str, status: int
+) -> None:
+    began = time.monotonic()
+    with connected(patient) as connection:
+        connection.send(request(SEVEN, line, path=path)[:-10])
+        assert connection.answer()[0] == status
+    assert time.monotonic() - began < 1.5  # sooner than the service's own timeout
+
+
+@pytest.mark.parametrize("path", ["/v1/predict", "/v1/predict?by=asgi"])
+def test_every_end_of_a_request_counts_the_same_by_both_ways(patient: Service, path: str) -> None:
+    def ended() -> dict[str, float]:
+        names = {code: f'http_requests_total{{code="{code}"' for code in (200, 408, 422, 499)}
+        found = {str(code): counted(patient, name) for code, name in names.items()}
+        return found | {
+            "seconds": counted(patient, "http_request_duration_seconds_count"),
+            "in body": counted(patient, 'cancelled_total{stage="body"}'),
+            "in queue": counted(patient, 'cancelled_total{stage="queue"}'),
+        }
+
+    before = ended()
+    for body, count in ((SEVEN, 1), (b"nonsense", 1)):
+        for _ in range(count):
+            with connected(patient) as connection:
+                connection.send(request(body, path=path))
+                connection.answer()
+    with connected(patient) as connection:
+        connection.send(request(path=path)[:-10])
+        assert connection.answer()[0] == 408
+    with connected(patient) as connection:  # hangs up in its body
+        connection.send(request(path=path)[:-10])
+        wait_until(lambda: counted(patient, "inflight_requests") == 2)
+    with connected(patient) as connection:  # hangs up in the queue
+        connection.send(request(path=path))
+        wait_until(lambda: counted(patient, "queue_depth") == 1)
+    wait_until(lambda: counted(patient, "inflight_requests") == 1)
+    more = {name: number - before[name] for name, number in ended().items()}
+    scrapes = more.pop("seconds") - 5, more["200"] - 1
+    assert scrapes[0] == scrapes[1] > 0  # the same both: of /metrics
+    del more["200"]
+    assert more == {"408": 1, "422": 1, "499": 2, "in body": 1, "in queue": 1}
+
+
+def test_a_large_picture_ends_at_its_deadline_and_frees_its_place(
+    published: tuple[Store, Version],
+) -> None:
+    """Thirty at once are more than a second's work; those who gave up are not worked for."""
+    large = encoded(np.kron(seven(), np.ones((19, 19), np.uint8)), "JPEG")  # 3800 x 3800
+    folder = published[0].folder.parent
+    with Service.started(folder, request_timeout=1) as service:
+        with ExitStack() as stack:
+            connections = [stack.enter_context(connected(service)) for _ in range(30)]
+            for connection in connections:
+                connection.send(request(large))
+            statuses = Counter(connection.answer()[0] for connection in connections)
+        assert statuses[504] > 0
+        assert statuses[504] + statuses[200] == 30
+        response = httpx2.post(f"{service.url}/v1/predict", content=large)
+        assert response.status_code == 200
+        assert counted(service, 'shed_total{reason="deadline_passed"}') == statuses[504]
+        with connected(service) as connection:
+            connection.send(request(large))
+            wait_until(lambda: counted(service, "inflight_requests") == 2)
+        wait_until(lambda: counted(service, 'cancelled_total{stage="decode"}') == 1)
+        assert "Traceback" not in service.log
+
+
+def test_a_client_that_does_not_read_is_not_answered_for_ever(service: Service) -> None:
+    with connected(service) as connection:
+        connection.socket.setblocking(False)
+        before = counted(service, 'http_requests_total{code="200"')
+        until = time.monotonic() + 2
+        while time.monotonic() < until:
+            try:
+                connection.socket.send(request() * 20)
+            except BlockingIOError:
+                time.sleep(0.001)
+            except OSError:  # too many waited for their turn: it was cut off
+                break
+        assert counted(service, 'http_requests_total{code="200"') - before < 20_000
+
+
+def test_an_idle_connection_is_closed_five_seconds_after_its_last_answer(service: Service) -> None:
+    with connected(service) as connection:
+        for _ in range(2):
+            connection.send(request()[:-10])
+            time.sleep(0.1)  # for the body to be waited for
+            connection.send(request()[-10:])
+            assert connection.answer()[0] == 200
+            time.sleep(1)
+        last = time.monotonic()
+        assert connection.closed()
+        assert 3 < time.monotonic() - last < 8
 
 
 def test_the_access_log_has_a_line_for_a_prediction(patient: Service) -> None:
@@ -258,14 +369,29 @@ def test_the_access_log_has_a_line_for_a_prediction(patient: Service) -> None:
         time.sleep(0.01)
 
 
+def test_a_body_that_is_half_there_when_the_service_is_told_to_stop_is_awaited(
+    published: tuple[Store, Version],
+) -> None:
+    with Service.started(published[0].folder.parent, drain_seconds=0) as service:
+        with connected(service) as connection:
+            connection.send(request()[:-100])
+            wait_until(lambda: counted(service, "inflight_requests") == 2)
+            service.send(signal.SIGTERM)
+            wait_until(lambda: "not ready any more" in service.log)
+            time.sleep(0.5)  # until the port is closed and connections are told to end
+            connection.send(request()[-100:])
+            assert connection.answer()[0] == 200
+        assert service.exit_code() == 0
+        assert "Traceback" not in service.log
+
+
 def test_a_request_that_waits_when_the_service_is_told_to_stop_is_answered(
     published: tuple[Store, Version],
 ) -> None:
     with Service.started(published[0].folder.parent, max_wait=1, drain_seconds=0) as service:
         with connected(service) as connection:
             connection.send(request())
-            while counted(service, "queue_depth") == 0:
-                time.sleep(0.01)
+            wait_until(lambda: counted(service, "queue_depth") > 0)
             service.send(signal.SIGTERM)
             assert connection.answer()[0] == 200
         assert service.exit_code() == 0
@@ -282,8 +408,7 @@ def test_a_refusal_for_want_of_room_says_when_to_come_back_and_then_there_is_roo
         connected(service) as second,
     ):
         first.send(request())
-        while counted(service, "queue_depth") == 0:
-            time.sleep(0.01)
+        wait_until(lambda: counted(service, "queue_depth") > 0)
         second.send(request(path=path))
         status, headers, body = second.answer()
         assert (status, headers["retry-after"]) == (503, "1")

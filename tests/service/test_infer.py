@@ -152,6 +152,11 @@ BLOB = bytes(784)
         (document(shape=[0, 28, 28]), None, "n at least 1"),
         (document(shape=[1, 28, 27]), None, "has the shape"),
         (document(outputs=[{"name": "softmax"}]), None, "outputs.0.name"),
+        (document(outputs=[{"name": "logits"}] * 2), None, "logits is asked for twice"),
+        (document(outputs=[{}] * 100_000), None, "outputs: at most 2, 100000 came"),
+        (b'{"inputs": [' + b"{}," * 10**5 + b"{}]}", None, "inputs: at most 1, 100001 came"),
+        (document(shape=["x"] * 10**5), None, "inputs.0.shape: List should have at most 8"),
+        (document() + BLOB, "9" * 5000, "Inference-Header-Content-Length is 99999999999999999999,"),
         (
             document(outputs=[{"name": "logits", "parameters": {"classification": 3}}]) + BLOB,
             str(len(document(outputs=[{"name": "logits", "parameters": {"classification": 3}}]))),
@@ -176,8 +181,11 @@ def test_what_is_wrong_is_said_in_the_words_that_clients_read(
         ([0] * 783 + [-1], "whole numbers from 0 to 255"),
         ([0] * 783 + [0.5], "whole numbers from 0 to 255"),
         (["a"] * 784, "whole numbers from 0 to 255"),
-        ([[0] * 28] * 27 + [[0] * 27], "whole numbers from 0 to 255"),
-        (None, "whole numbers from 0 to 255"),
+        ([[0] * 28] * 27 + [[0] * 27], "783 came"),
+        ([[0] * 28] * 27 + [0], "28 came"),
+        ([True] * 784, "whole numbers from 0 to 255"),
+        (["a" * 10**6] + ["a"] * 783, "whole numbers from 0 to 255"),
+        (None, "0 came"),
     ],
 )
 def test_numbers_that_are_no_pixels_are_refused(service: Service, data: Any, said: str) -> None:
@@ -185,6 +193,14 @@ def test_numbers_that_are_no_pixels_are_refused(service: Service, data: Any, sai
     response = post(service, json.dumps({"inputs": [tensor]}).encode())
     assert response.status_code == 400
     assert said in response.json()["error"]
+
+
+def test_a_long_document_is_read_as_a_short_one(
+    client: triton.InferenceServerClient, pixels: Pixels, logits: NDArray[np.float32]
+) -> None:
+    """In JSON 64 pictures have 150 kB, which are read aside; the others are answered meanwhile."""
+    result = client.infer("digits", asked(pixels[:64], binary=False))
+    np.testing.assert_allclose(result.as_numpy("logits"), logits[:64], atol=1e-3)
 
 
 def test_too_many_pictures_are_refused_with_the_setting(

@@ -1,0 +1,80 @@
+"""Work of a request that would hold up the event loop: a large picture, a long document.
+
+    exchange --at most MAX_QUEUE wait--> AT_ONCE threads --> then(result), or fail
+
+At its deadline, or when its client hangs up, what has not begun is not done any more.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
+from typing import Any, TypeVar
+
+from service.batcher import DeadlinePassed, QueueFull
+from service.exchange import Exchange, Stage
+
+AT_ONCE = 2  # pictures of up to MAX_PIXELS each are decoded at a time: this bounds the memory
+T = TypeVar("T")
+
+
+class Aside:
+    def __init__(self, most: int) -> None:
+        """At most that many wait."""
+        self._most = most
+        self._going_on = 0
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="decode")
+        self._pace = 0.1  # seconds apiece, smoothed
+
+    def do(self, exchange: Exchange, work: Callable[[], T], then: Callable[[T], None]) -> None:
+        """Call `then` with what `work` gives; what either raises is the exchange's failure.
+
+        QueueFull if too many wait already.
+        """
+        if self._going_on >= self._most:
+            seconds = self._going_on * self._pace / AT_ONCE
+            raise QueueFull(f"{self._going_on} requests are already waiting to be read", seconds)
+        loop = asyncio.get_running_loop()
+        self._going_on += 1
+        going_on = loop.run_in_executor(self._threads, self._timed, work)
+
+        def too_late() -> None:
+            exchange.fail(DeadlinePassed("the deadline passed before the request was read"))
+            going_on.cancel()
+
+        alarm = loop.call_later(exchange.deadline - perf_counter(), too_late)
+        exchange.work = _GoingOn(going_on)
+
+        def done(result: asyncio.Future[tuple[T, float]]) -> None:
+            self._going_on -= 1
+            alarm.cancel()
+            if result.cancelled():
+                return
+            try:
+                given, seconds = result.result()
+                self._pace = 0.8 * self._pace + 0.2 * seconds
+                if not exchange.over:
+                    then(given)
+            except Exception as error:  # of the request, or of a queue that is full
+                exchange.fail(error)
+
+        going_on.add_done_callback(done)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    @staticmethod
+    def _timed(work: Callable[[], T]) -> tuple[T, float]:
+        began = perf_counter()
+        return work(), perf_counter() - began
+
+
+class _GoingOn:
+    """The work of an exchange while it is aside."""
+
+    def __init__(self, future: asyncio.Future[Any]) -> None:
+        self._future = future
+
+    def cancel(self) -> Stage:
+        self._future.cancel()
+        return "decode"
