@@ -26,80 +26,33 @@ are seconds; deadlines are on time.perf_counter, for uvloop's own clock ticks in
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from math import inf
 from time import perf_counter
 from types import TracebackType
-from typing import Generic, Literal, NamedTuple, Protocol, Self, TypeVar
+from typing import Generic, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-Pixels = NDArray[np.uint8]  # (n, 28, 28), 0 = paper, 255 = ink
-Answers = TypeVar("Answers", bound=Sized)  # of one model call, one a picture, in order
-Model = Callable[[Pixels], Answers]
-Place = Literal["queue", "model"]
+from service.alarm import Alarm
+from service.splitting import outcomes_of
+from service.waiting import (
+    Answers,
+    Batch,
+    Caller,
+    Closed,
+    DeadlinePassed,
+    DeadlineUnreachable,
+    Model,
+    ModelFailed,
+    Outcome,
+    Pixels,
+    Place,
+    QueueFull,
+    Waiting,
+)
 
 log = logging.getLogger("service")
-
-
-class QueueFull(Exception):
-    """No room for more pictures; `retry_after` seconds from now there should be some."""
-
-    def __init__(self, reason: str, retry_after: float) -> None:
-        super().__init__(reason)
-        self.retry_after = retry_after
-
-
-class DeadlineUnreachable(QueueFull):
-    """At its present pace the queue ahead takes longer than the caller would wait."""
-
-
-class DeadlinePassed(Exception):
-    """The caller's deadline came before the answer."""
-
-
-class Closed(Exception):
-    """The batcher takes no more pictures."""
-
-
-class ModelFailed(Exception):
-    """The model raised on these pictures alone; `__cause__` is what it raised."""
-
-
-class Run(NamedTuple, Generic[Answers]):
-    """One model call, shared by everyone whose pictures were in it."""
-
-    answers: Answers
-    left: float  # when, on perf_counter
-    seconds: float  # it took
-
-
-class Caller(Protocol[Answers]):
-    def answered(self, run: Run[Answers], first: int, waited: float) -> None:
-        """The answers are those from `first` on; `waited` is the seconds in the queue."""
-
-    def failed(self, error: Exception) -> None: ...
-
-
-class Waiting(Generic[Answers]):
-    """Pictures that were accepted, until their caller is told."""
-
-    __slots__ = ("arrived", "caller", "deadline", "pixels")
-
-    def __init__(
-        self, caller: Caller[Answers], pixels: Pixels, arrived: float, deadline: float
-    ) -> None:
-        self.caller: Caller[Answers] | None = caller  # None: told, or cancelled
-        self.pixels = pixels
-        self.arrived = arrived
-        self.deadline = deadline
-
-
-Batch = list[Waiting[Answers]]
-Outcome = tuple[Batch[Answers], Run[Answers] | ModelFailed]
 
 
 class Batcher(Generic[Answers]):
@@ -124,8 +77,7 @@ class Batcher(Generic[Answers]):
         self.depth = 0  # pictures in the queue; those in the model are not
         self._running: Batch[Answers] = []
         self._departure: asyncio.Handle | None = None  # of the next batch
-        self._alarm: asyncio.TimerHandle | None = None  # at the earliest deadline
-        self._rings = inf
+        self._alarm = Alarm(self._expire)  # at the earliest deadline
         self._left = 0.0  # when the batch did that runs, or the last one
         self._finished = 0.0  # when the last one was done
         self._pace = 0.0  # seconds from one batch to the next while the queue is never empty
@@ -147,8 +99,7 @@ class Batcher(Generic[Answers]):
         self._closed = True
         self._leave_now()
         await self._empty.wait()
-        if self._alarm is not None:
-            self._alarm.cancel()
+        self._alarm.cancel()
         self._thread.shutdown()
 
     @property
@@ -169,8 +120,8 @@ class Batcher(Generic[Answers]):
         waiting = Waiting(caller, pixels, now, deadline)
         self._queue[waiting] = None
         self.depth += len(pixels)
-        if deadline < self._rings:
-            self._ring_at(deadline)
+        if deadline < self._alarm.time:
+            self._alarm.set(deadline)
         if not self._running:
             if self._departure is None:
                 self._departure = self._loop.call_soon(self._depart)
@@ -237,7 +188,7 @@ class Batcher(Generic[Answers]):
             if self._closed:
                 self._empty.set()
         elif self._on_loop(pictures):
-            self._deliver(self._run(batch), now)
+            self._deliver(outcomes_of(self._model, batch), now)
         else:
             self._running = batch
             self._thread.submit(self._run_aside, batch)
@@ -267,33 +218,13 @@ class Batcher(Generic[Answers]):
 
     def _run_aside(self, batch: Batch[Answers]) -> None:
         """On the model's thread."""
-        outcomes = self._run(batch)
+        outcomes = outcomes_of(self._model, batch)
         self._loop.call_soon_threadsafe(self._came_back, outcomes)
 
     def _came_back(self, outcomes: list[Outcome[Answers]]) -> None:
         self._running, left = [], self._left
         self._depart()  # first, so that the model does not idle while answers are written
         self._deliver(outcomes, left)
-
-    def _run(self, batch: Batch[Answers]) -> list[Outcome[Answers]]:
-        """One model call, or several smaller ones if it fails."""
-        left = perf_counter()
-        try:
-            if len(batch) == 1:
-                pixels = batch[0].pixels
-            else:
-                pixels = np.concatenate([waiting.pixels for waiting in batch])  # (n, 28, 28)
-            answers = self._model(pixels)
-            if len(answers) != len(pixels):
-                raise ValueError(f"the model gave {len(answers)} answers to {len(pixels)} pictures")
-        except BaseException as error:  # whatever a model may raise, it must not end the loop
-            if len(batch) == 1:
-                failure = ModelFailed("the model cannot answer this picture")
-                failure.__cause__ = error
-                return [(batch, failure)]
-            half = len(batch) // 2
-            return self._run(batch[:half]) + self._run(batch[half:])
-        return [(batch, Run(answers, left, perf_counter() - left))]
 
     def _deliver(self, outcomes: list[Outcome[Answers]], left: float) -> None:
         now = perf_counter()
@@ -332,18 +263,9 @@ class Batcher(Generic[Answers]):
             except Exception:  # as above
                 log.exception("a failure could not be told")
 
-    # ---- deadlines ----------------------------------------------------------------------------
-
-    def _ring_at(self, deadline: float) -> None:
-        """One timer for all: a timer a request would cost more than its place in the queue."""
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._rings = deadline
-        self._alarm = self._loop.call_later(max(0.0, deadline - perf_counter()), self._expire)
-
     def _expire(self) -> None:
+        """Tell those whose deadline has passed, and wait for the next."""
         now = perf_counter()
-        self._alarm, self._rings = None, inf
         earliest = inf
         for waiting in [*self._queue, *self._running]:
             if waiting.deadline > now:
@@ -352,4 +274,4 @@ class Batcher(Generic[Answers]):
                 place = self._give_up(waiting)
                 self._fail(waiting, DeadlinePassed(f"the deadline passed in the {place}"))
         if earliest < inf:
-            self._ring_at(earliest)
+            self._alarm.set(earliest)

@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Literal, Protocol
 
-from service.batcher import DeadlinePassed, DeadlineUnreachable, QueueFull
 from service.metrics import Metrics
 from service.problems import Problem
+from service.waiting import DeadlinePassed, DeadlineUnreachable, QueueFull
 
 Stage = Literal["body", "decode", "queue", "model"]
 TIMEOUT = b"x-request-timeout"

@@ -14,7 +14,6 @@ where the same endpoint behind ASGI takes 126.
 """
 
 import asyncio
-from math import inf
 from time import perf_counter
 from typing import Any, cast
 
@@ -22,13 +21,13 @@ from service.body import too_slow
 from service.exchange import TIMEOUT, deadline_of
 from service.front import GONE, Front, HotRoute
 from service.hot_exchange import HotExchange
-from service.protocol import Protocol
+from service.keep_alive import KeepAlive
 
 PIPELINED = 1000  # requests that may wait for their turn on one connection
 LARGEST = 2**18  # bytes of a body: what uvloop reads at once, and a batch of 256 raw pictures
 
 
-class HotProtocol(Protocol):
+class HotProtocol(KeepAlive):
     """One connection. `config.app` must be a Front."""
 
     cycle: Any  # uvicorn's, or a HotExchange
@@ -45,8 +44,6 @@ class HotProtocol(Protocol):
         # The timer of a body that came in pieces.
         self._too_late: asyncio.TimerHandle | None = None
         self._exchange: HotExchange | None = None  # the hot request that is being answered
-        self._idle_since = inf  # on perf_counter; inf: it is not idle
-        self._idle_timer: asyncio.TimerHandle | None = None
 
     # ---- what the parser tells ----------------------------------------------------------------
 
@@ -171,8 +168,6 @@ class HotProtocol(Protocol):
             self.front.metrics.request_ends(route.labels[GONE])
             self.front.metrics.cancelled.note(("body",))
             route.note_seconds(perf_counter() - self._began)
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
         if self._exchange is not None:
             self._exchange.hang_up()
             self.ended(self._exchange, GONE)
@@ -194,13 +189,10 @@ class HotProtocol(Protocol):
             line = '%s:%d - "%s %s HTTP/%s" %s'
             self.access_logger.info(line, host, port, "POST", route.endpoint.route, "1.1", code)
         self._exchange = None
-        if self.cycle is exchange and exchange.keep_alive and self._idle_timer is not None:
+        if self.cycle is exchange:  # and no other waits behind it
             self.cycle = None  # so that an idle connection holds no picture
-            self._idle_since = now  # what on_response_complete comes to, nearly always
-            self.server_state.total_requests += 1
-            return
-        if self.cycle is exchange:
-            self.cycle = None
+            if exchange.keep_alive and self.is_idle(now):
+                return
         if not exchange.keep_alive:
             self.transport.close()
         self.on_response_complete()
@@ -212,31 +204,3 @@ class HotProtocol(Protocol):
     def wake(self) -> None:
         if not self.transport.is_closing():
             self.flow.resume_reading()
-
-    # ---- idle connections: as uvicorn's, with a timer a connection in place of one a request -----
-
-    def on_response_complete(self) -> None:
-        self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            return
-        self.flow.resume_reading()
-        if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
-            return
-        self._idle_since = perf_counter()
-        if self._idle_timer is None:
-            self._look_again_in(self.timeout_keep_alive)
-
-    def _unset_keepalive_if_required(self) -> None:
-        self._idle_since = inf
-
-    def _look_again_in(self, seconds: float) -> None:
-        self._idle_timer = self.loop.call_later(seconds, self._close_if_idle)
-
-    def _close_if_idle(self) -> None:
-        self._idle_timer = None
-        left = self._idle_since + self.timeout_keep_alive - perf_counter()
-        if left <= 0.001:  # uvloop's timers ring up to a millisecond early
-            self.timeout_keep_alive_handler()
-        elif left < inf:
-            self._look_again_in(left)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from service.batcher import QueueFull
 from service.exchange import Exchange
 from service.front import HotRoute, request_id_of
 from service.problems import logged_problem
+from service.waiting import QueueFull
 
 if TYPE_CHECKING:
     from service.hot import HotProtocol

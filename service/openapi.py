@@ -12,7 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.infer import InferRequest
+from service.inference import InferRequest
 from service.predict import TYPES
 from service.problems import CONTENT_TYPE
 

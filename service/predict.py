@@ -14,7 +14,7 @@ from time import perf_counter
 import numpy as np
 
 from service.aside import Aside
-from service.batcher import Batcher, Run, Waiting
+from service.batcher import Batcher
 from service.decode import Gray, gray_of_small_png, identify
 from service.exchange import Exchange, Stage
 from service.ink import SIDE, Pixels, are_mnist, as_mnist
@@ -22,6 +22,7 @@ from service.metrics import Metrics
 from service.problems import Problem, document, header_lines
 from service.readings import Readings
 from service.settings import Settings
+from service.waiting import Run, Waiting
 
 # Of a picture, and what stands for "look for yourself".
 TYPES = frozenset(

@@ -14,9 +14,9 @@ import orjson
 from starlette.exceptions import HTTPException
 from starlette.types import Message
 
-from service.batcher import Closed, DeadlinePassed, DeadlineUnreachable, QueueFull
 from service.decode import NotAPicture, TooManyPixels
 from service.ink import Blank
+from service.waiting import Closed, DeadlinePassed, DeadlineUnreachable, QueueFull
 
 CONTENT_TYPE = "application/problem+json"
 

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from service.batcher import (
-    Batcher,
+from service.batcher import Batcher
+from service.waiting import (
     Closed,
     DeadlinePassed,
     DeadlineUnreachable,

@@ -10,8 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from service.batcher import (
-    Batcher,
+from service.batcher import Batcher
+from service.waiting import (
     Closed,
     DeadlinePassed,
     ModelFailed,
