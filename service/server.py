@@ -29,8 +29,8 @@ from service.life import Life
 from service.listeners import BACKLOG
 from service.settings import Settings
 
-# Objects made, less objects gone, between two looks for garbage. A batch makes a thousand, and hardly
-# ever a cycle: to look after 700 of them, as Python does of itself, takes 3 us of a request's 55.
+# Objects made, less objects gone, between two looks for garbage. A batch makes a thousand, and
+# hardly ever a cycle: to look after 700, as Python does of itself, takes 3 us of a request's 55.
 NEW_OBJECTS = 50_000
 LAST_WORDS = 0.2  # seconds for the request of a connection that was made as the port closed
 
