@@ -124,7 +124,10 @@ async def ask_while(
     *,
     pause: float = 0.0,
 ) -> None:
-    """Ask over one connection, made anew if it breaks, one request after the other."""
+    """Ask over one connection, made anew if it breaks, one request after the other.
+
+    With a `pause` between them, and as Retry-After says after a refusal; else at once.
+    """
     connection: Connection | None = None
     number = 0
     while wanted():
@@ -140,10 +143,10 @@ async def ask_while(
             asked.append(Asked(began, time.perf_counter(), 0, lost=repr(error)))
             await asyncio.sleep(0.01)  # a server that is gone is not asked a million times
         else:
-            retry = "retry-after" in answer.headers
-            asked.append(Asked(began, time.perf_counter(), answer.status, retry))
+            retry = answer.headers.get("retry-after")
+            asked.append(Asked(began, time.perf_counter(), answer.status, retry is not None))
             if pause:
-                await asyncio.sleep(pause)
+                await asyncio.sleep(float(retry or pause))
         number += 1
     if connection:
         await connection.close()

@@ -2,7 +2,7 @@
 
     before   a sampler asks now and then over a few connections: this is normal
     load     wrk asks over CONNECTIONS connections as fast as it can, refused or not; the sampler
-             goes on, and times what it is told apart by status
+             goes on, waits as Retry-After says, and times what it is told apart by status
     after    the load is gone; the sampler says when answers are normal again
 
 The service is started with a queue that holds a tenth of those who ask, or fewer. The most it
@@ -29,7 +29,7 @@ from loadtest.visit import Plan
 
 NEEDED = 64  # connections that keep it busy
 CONNECTIONS = 10 * NEEDED
-SAMPLERS = 16  # connections of the sampler
+SAMPLERS = 32  # connections of the sampler
 PAUSE = 0.02  # seconds between two questions of each
 NORMAL = 0.010  # seconds, or three times what it took before the load, whichever is longer
 STEADY = 50  # answers in a row

@@ -1,20 +1,22 @@
 """Connections whose request was refused for want of room are not read for a moment.
 
-A refusal costs a third of an answer. Clients that ask again at once, as a load generator does and
-a retry loop without a pause, would get ever more refusals and leave the others no answers: 640 of
-them, of whom 64 could wait, let through a fifth of what the service can do. So each rests before
-its next request is read, the longer the more there are; who waits as
-Retry-After says never notices.
+A refusal costs most of what an answer costs but the model. Clients that ask again at once, as a
+load generator does and a retry loop without a pause, would get ever more refusals and leave the
+others no answers: 640 of them, of whom 64 could wait, let through a fifth of what the service can
+do. So each rests before its next request is read, the longer the more there are, but never as long
+as Retry-After says at least: who waits as told never notices.
 """
 
 import asyncio
 from collections import deque
+from math import ceil
 from time import perf_counter
 from typing import Protocol
 
 LEAST = 0.02  # seconds of rest
 TICK = 0.005  # seconds between looks at who has rested
-RATE = 3000  # connections a second that are read again: a tenth of one core's time
+RATE = 1000  # connections a second that are read again: less than a tenth of one core's time
+LONGEST = 1.0  # seconds of rest, whatever the rate
 
 
 class Resting(Protocol):
@@ -37,7 +39,7 @@ class Rest:
 
     def _wake(self) -> None:
         rested = perf_counter() - LEAST
-        for _ in range(int(RATE * TICK)):
+        for _ in range(ceil(TICK * max(RATE, len(self._resting) / LONGEST))):
             if not self._resting or self._resting[0][0] > rested:
                 break
             self._resting.popleft()[1].wake()
