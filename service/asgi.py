@@ -4,7 +4,6 @@ What `hot` does not take arrives here, and everything in tests that need no sock
 """
 
 import asyncio
-from collections.abc import Mapping
 from contextlib import suppress
 from time import perf_counter
 from typing import Any
@@ -54,6 +53,7 @@ class Asgi:
             self._metrics.cancelled.labels("body").inc()
             raise
         exchange = _AsgiExchange(self._metrics, headers, body, began, deadline)
+        exchange.reply_to = asyncio.get_running_loop().create_future()
         try:
             self._endpoint.begin(exchange)
         except Exception as error:
@@ -62,28 +62,18 @@ class Asgi:
 
 
 class _AsgiExchange(Exchange):
-    __slots__ = ("_reply",)
-
-    def __init__(
-        self,
-        metrics: Metrics,
-        headers: Mapping[bytes, bytes],
-        body: bytes,
-        began: float,
-        deadline: float,
-    ) -> None:
-        super().__init__(metrics, headers, body, began, deadline)
-        self._reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+    __slots__ = ("reply_to",)
+    reply_to: asyncio.Future[Reply]
 
     async def replied(self, receive: Receive) -> Reply:
         """The reply, or ClientGone: a client is watched while it waits."""
         watching = asyncio.ensure_future(_disconnected(receive))
         try:
-            either: set[asyncio.Future[Any]] = {self._reply, watching}
+            either: set[asyncio.Future[Any]] = {self.reply_to, watching}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if not self._reply.done():
+            if not self.reply_to.done():
                 raise ClientGone
-            return self._reply.result()
+            return self.reply_to.result()
         finally:
             self.hang_up()
             watching.cancel()
@@ -91,12 +81,12 @@ class _AsgiExchange(Exchange):
                 await watching
 
     def _send(self, status: int, head: bytes, content: bytes) -> None:
-        if not self._reply.done():
-            self._reply.set_result((status, head, content))
+        if not self.reply_to.done():
+            self.reply_to.set_result((status, head, content))
 
     def _refuse(self, error: Exception) -> None:
-        if not self._reply.done():
-            self._reply.set_exception(error)
+        if not self.reply_to.done():
+            self.reply_to.set_exception(error)
 
 
 async def _disconnected(receive: Receive) -> None:

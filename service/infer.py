@@ -80,11 +80,8 @@ class _Asked:
         )
         metrics.queue_wait_seconds.note(waited)
         labels = readings.model.labels
-        for digit, confidence in zip(
-            readings.digits[mine], readings.confidences[mine], strict=True
-        ):
-            metrics.predictions.note(labels[digit])
-            metrics.confidence.note(confidence)
+        metrics.predictions.note_all([labels[digit] for digit in readings.digits[mine]])
+        metrics.confidence.note_all(readings.confidences[mine])
         tensors = {LOGITS: readings.logits[mine], PROBABILITIES: readings.probabilities[mine]}
         head, content = written(self._request, readings.model.named, tensors)
         timing = b"server-timing: queue;dur=%.3f, infer;dur=%.3f\r\nx-batch-size: %d\r\n" % (

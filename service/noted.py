@@ -17,6 +17,7 @@ class NotedHistogram(Histogram):
     def _metric_init(self) -> None:
         super()._metric_init()
         self._notes: list[float] = []
+        self.note_all = self._notes.extend
         self.note = self._notes.append
 
     def fold(self) -> None:
@@ -31,7 +32,7 @@ class NotedHistogram(Histogram):
             return
         values = np.array(self._notes[:count])
         del self._notes[:count]
-        # The first bound not below it; NaN is in none, and counts in the last as with observe().
+        # The first bound not below it; for NaN there is none, and it counts in the last.
         places = np.searchsorted(self._upper_bounds, values).clip(max=len(self._buckets) - 1)
         for place, number in enumerate(np.bincount(places).tolist()):
             if number:
@@ -42,8 +43,9 @@ class NotedHistogram(Histogram):
 class NotedCounter(Counter):
     def __init__(self, *words: Any, **options: Any) -> None:
         super().__init__(*words, **options)
-        self._notes: list[tuple[str, ...]] = []
-        self.note = self._notes.append  # of the values of all labels
+        self._notes: list[tuple[str, ...]] = []  # the values of all labels
+        self.note_all = self._notes.extend
+        self.note = self._notes.append
 
     def fold(self) -> None:
         count = len(self._notes)
