@@ -77,7 +77,7 @@ class Exchange(ABC):
 
 
 class Endpoint(Protocol):
-    """A route that answers exchanges. Both may raise what `problems` knows."""
+    """A route that answers exchanges; admit and begin may raise what `problems` knows."""
 
     route: str
 

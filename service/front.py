@@ -3,9 +3,8 @@
     request --> id, count, time --> the hot routes, by exact path --> Asgi
                                 --> everything else               --> FastAPI
 
-Most requests to the hot routes never come here: `hot` answers them before ASGI.
-
-An exception from either becomes a problem document here and nowhere else.
+Most requests to the hot routes never come here: `hot` answers them before ASGI. A hot endpoint says
+how it refuses; any other exception becomes a problem document here, or in FastAPI's handlers.
 """
 
 import re

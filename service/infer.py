@@ -44,7 +44,7 @@ class Infer:
             self._aside.do(
                 exchange,
                 lambda: read(body, length, given is not None, self._max_pictures),
-                lambda read: self._ask(exchange, *read),
+                lambda asked: self._ask(exchange, *asked),
             )
 
     def _ask(self, exchange: Exchange, request: InferRequest, pixels: Pixels) -> None:
@@ -73,11 +73,8 @@ class _Asked:
         self._count = count
 
     def answered(self, run: Run[Readings], first: int, waited: float) -> None:
-        metrics, readings, mine = (
-            self._infer.metrics,
-            run.answers,
-            slice(first, first + self._count),
-        )
+        metrics, readings = self._infer.metrics, run.answers
+        mine = slice(first, first + self._count)
         metrics.queue_wait_seconds.note(waited)
         labels = readings.model.labels
         metrics.predictions.note_all([labels[digit] for digit in readings.digits[mine]])

@@ -138,10 +138,6 @@ class Metrics:
             kind=CounterMetricFamily,
         )
 
-    def _add_up_soon(self) -> None:
-        self._due = True
-        asyncio.get_running_loop().call_later(ADD_UP, self.refresh)
-
     def also(self, collector: Collector) -> None:
         """Expose what something else collects."""
         self._registry.register(collector)
@@ -180,3 +176,7 @@ class Metrics:
         """What GET /metrics answers."""
         self.refresh()
         return generate_latest(self._registry)
+
+    def _add_up_soon(self) -> None:
+        self._due = True
+        asyncio.get_running_loop().call_later(ADD_UP, self.refresh)

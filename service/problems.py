@@ -2,7 +2,7 @@
 
     {"title": "Not a picture", "status": 422, "detail": "<what to do>", "request_id": "..."}
 
-Raised anywhere below `front` or FastAPI, answered there.
+Raised anywhere below `front` or FastAPI, answered there or by the hot endpoint.
 """
 
 import logging
