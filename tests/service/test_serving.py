@@ -51,6 +51,13 @@ def publish(
         return store.publish(draft, version.card.model_copy(update=card), sign).number
 
 
+def write_current(store: Store, content: str) -> None:
+    """By hand, and in one piece: a look between truncation and text would be a failure more."""
+    written = store.folder / "current.written"
+    written.write_text(content)
+    written.replace(store.folder / "current")
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
@@ -154,7 +161,7 @@ def test_a_version_that_is_warm_is_verified_all_the_same(service: Service, store
     assert response.status_code == 409
     assert "1/model.onnx is not the file" in response.json()["detail"]
     assert status(service)["last_swap"]["result"] == "failed_verify"
-    (store.folder / "current").write_text("1\n")
+    write_current(store, "1\n")
     failures = 'model_swap_total{result="failed_verify"}'
     wait_until(lambda: metric(service, failures) >= 2, service)
     assert predicted(service)[0] == "2"
@@ -340,7 +347,7 @@ def test_a_current_version_that_fails_is_tried_again_after_ever_longer_pauses(
     service: Service, store: Store, version: Version
 ) -> None:
     number = publish(store, version, shift_golden)
-    (store.folder / "current").write_text(f"{number}\n")
+    write_current(store, f"{number}\n")
     failures = 'model_swap_total{result="failed_golden"}'
     wait_until(lambda: metric(service, failures) >= 3, service)
     time.sleep(1)  # twenty looks; the pauses are 0.1, 0.2, 0.4, 0.8 s
@@ -369,7 +376,7 @@ def test_a_current_version_that_is_broken_is_named_once_and_served_when_mended(
     model = store.folder / "2/model.onnx"
     content = model.read_bytes()
     model.write_bytes(content[:-1])
-    (store.folder / "current").write_text("2\n")
+    write_current(store, "2\n")
     failures = 'model_swap_total{result="failed_verify"}'
     wait_until(lambda: metric(service, failures) >= 2, service)
     told = status(service)["last_swap"]
@@ -384,7 +391,7 @@ def test_a_current_version_that_is_broken_is_named_once_and_served_when_mended(
 def test_a_damaged_current_is_told_and_changes_nothing(
     service: Service, store: Store, content: str
 ) -> None:
-    (store.folder / "current").write_text(content)
+    write_current(store, content)
     wait_until(lambda: status(service)["last_swap"] is not None, service)
     assert "current must hold a version number" in status(service)["last_swap"]["reason"]
     assert status(service)["last_swap"]["version"] is None
