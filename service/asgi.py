@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from service.body import ClientGone, read_body
 from service.exchange import Endpoint, Exchange, deadline_of
 from service.metrics import Metrics
-from service.problems import Problem, logged_problem
+from service.problems import Problem, logged_problem, refusal
 from service.settings import Settings
 
 Reply = tuple[int, bytes, bytes]  # status, header lines, content
@@ -33,7 +33,7 @@ class Asgi:
         except Exception as error:
             problem = logged_problem(error, scope["request_id"])
             status = problem.status
-            head, content = self._endpoint.refuse(problem, scope["request_id"])
+            head, content = refusal(problem, self._endpoint.route, scope["request_id"])
         lines = [line.split(b": ", 1) for line in head.split(b"\r\n")[:-1]]
         headers = [(name, value) for name, value in lines]
         headers.append((b"content-length", b"%d" % len(content)))
@@ -52,7 +52,8 @@ class Asgi:
         except ClientGone:
             self._metrics.cancelled.labels("body").inc()
             raise
-        exchange = _AsgiExchange(self._metrics, headers, body, began, deadline)
+        query = scope["query_string"]
+        exchange = _AsgiExchange(self._metrics, headers, query, body, began, deadline)
         exchange.reply_to = asyncio.get_running_loop().create_future()
         try:
             self._endpoint.begin(exchange)

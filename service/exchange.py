@@ -30,18 +30,20 @@ class Work(Protocol):
 
 
 class Exchange(ABC):
-    __slots__ = ("began", "body", "deadline", "headers", "metrics", "over", "work")
+    __slots__ = ("began", "body", "deadline", "headers", "metrics", "over", "query", "work")
 
     def __init__(
         self,
         metrics: Metrics,
         headers: Mapping[bytes, bytes],
+        query: bytes,
         body: bytes,
         began: float,
         deadline: float,
     ) -> None:
         self.metrics = metrics
         self.headers = headers  # names in lower case
+        self.query = query  # what follows the ? of the URL
         self.body = body
         self.began = began  # on perf_counter, as is the deadline
         self.deadline = deadline
@@ -86,9 +88,6 @@ class Endpoint(Protocol):
 
     def begin(self, exchange: Exchange) -> None:
         """Reply or fail, now or later, on the event loop."""
-
-    def refuse(self, problem: Problem, request_id: str) -> tuple[bytes, bytes]:
-        """Header lines and content of an answer that is an error."""
 
 
 def count_shed(metrics: Metrics, error: Exception) -> None:

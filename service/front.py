@@ -95,7 +95,7 @@ class Front:
         except Exception as error:  # the last resort: whatever went wrong, the client hears of it
             problem = logged_problem(error, request_id)
             if status == 0:
-                for message in messages(problem, request_id):
+                for message in messages(problem, scope["path"], request_id):
                     await observed(message)
         finally:
             self._count(scope, str(status or GONE), perf_counter() - began)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from service.exchange import Exchange
 from service.front import HotRoute, request_id_of
-from service.problems import logged_problem
+from service.problems import logged_problem, refusal
 from service.waiting import QueueFull
 
 if TYPE_CHECKING:
@@ -37,11 +37,12 @@ class HotExchange(Exchange):
         protocol: HotProtocol,
         route: HotRoute,
         headers: Mapping[bytes, bytes],
+        query: bytes,
         body: bytes,
         began: float,
         timeout: float,
     ) -> None:
-        super().__init__(protocol.front.metrics, headers, body, began, began + timeout)
+        super().__init__(protocol.front.metrics, headers, query, body, began, began + timeout)
         self.protocol = protocol
         self.route = route
         self.request_id = request_id_of(headers)
@@ -75,6 +76,6 @@ class HotExchange(Exchange):
         problem = logged_problem(error, request_id)
         if problem.headers.pop("connection", "") == "close":
             self.keep_alive = False  # which says so
-        self._send(problem.status, *self.route.endpoint.refuse(problem, request_id))
+        self._send(problem.status, *refusal(problem, self.route.endpoint.route, request_id))
         if isinstance(error, QueueFull):
             self.protocol.front.rest.add(self.protocol)

@@ -6,15 +6,12 @@ they came. `inference` knows how it is all written.
 
 from collections.abc import Mapping
 
-import orjson
-
 from contract.card import LOGITS, PROBABILITIES
 from service.aside import Aside
 from service.batcher import Batcher
 from service.exchange import Exchange, Stage
 from service.inference import HEADER_LENGTH, InferRequest, Pixels, header_length, read, written
 from service.metrics import Metrics
-from service.problems import Problem, header_lines
 from service.readings import Readings
 from service.settings import Settings
 from service.waiting import Run, Waiting
@@ -54,10 +51,6 @@ class Infer:
         asked = _Asked(self, exchange, request, len(pixels))
         asked.waiting = self.batcher.submit(asked, pixels, deadline=deadline)
         exchange.work = asked
-
-    def refuse(self, problem: Problem, request_id: str) -> tuple[bytes, bytes]:
-        """Clients of this protocol read the "error" of a document, and nothing else."""
-        return header_lines(problem, "application/json"), orjson.dumps({"error": problem.detail})
 
 
 class _Asked:

@@ -19,7 +19,7 @@ from service.decode import Gray, gray_of_small_png, identify
 from service.exchange import Exchange, Stage
 from service.ink import SIDE, Pixels, are_mnist, as_mnist
 from service.metrics import Metrics
-from service.problems import Problem, document, header_lines
+from service.problems import Problem
 from service.readings import Readings
 from service.settings import Settings
 from service.waiting import Run, Waiting
@@ -100,9 +100,6 @@ class Predict:
                 _Asked(self, exchange, gray, decoded)
             except Exception as error:  # of this picture
                 exchange.fail(error)
-
-    def refuse(self, problem: Problem, request_id: str) -> tuple[bytes, bytes]:
-        return header_lines(problem), document(problem, request_id)
 
     def _long_way(self, body: bytes) -> tuple[Pixels, float]:
         """Pixels (28, 28) of any picture, and the seconds they took; in a thread."""

@@ -2,7 +2,8 @@
 
     {"title": "Not a picture", "status": 422, "detail": "<what to do>", "request_id": "..."}
 
-Raised anywhere below `front` or FastAPI, answered there or by the hot endpoint.
+Raised anywhere below `front` or FastAPI, answered there or by the hot endpoint. Under /v2 they are
+written as clients of the Open Inference Protocol read them: {"error": "<what to do>"}.
 """
 
 import logging
@@ -19,6 +20,7 @@ from service.ink import Blank
 from service.waiting import Closed, DeadlinePassed, DeadlineUnreachable, QueueFull
 
 CONTENT_TYPE = "application/problem+json"
+OPEN_INFERENCE = "/v2"  # where paths begin whose errors are the Open Inference Protocol's
 
 log = logging.getLogger("service")
 
@@ -82,8 +84,14 @@ def _lower(headers: Mapping[str, str] | None) -> dict[str, str]:
     return {name.lower(): value for name, value in (headers or {}).items()}
 
 
+def content_of(problem: Problem, path: str, request_id: str) -> tuple[str, bytes]:
+    """Content type and body of the answer to a request for `path`."""
+    if path.startswith(OPEN_INFERENCE):  # its clients read "error", and nothing else
+        return "application/json", orjson.dumps({"error": problem.detail})
+    return CONTENT_TYPE, document(problem, request_id)
+
+
 def document(problem: Problem, request_id: str) -> bytes:
-    """The body of the answer."""
     return orjson.dumps(
         {
             "title": problem.title,
@@ -94,16 +102,17 @@ def document(problem: Problem, request_id: str) -> bytes:
     )
 
 
-def header_lines(problem: Problem, content_type: str = CONTENT_TYPE) -> bytes:
-    """The head of the answer, as an exchange is replied to."""
+def refusal(problem: Problem, path: str, request_id: str) -> tuple[bytes, bytes]:
+    """Header lines and body, as an exchange is replied to."""
+    content_type, body = content_of(problem, path, request_id)
     headers = {"content-type": content_type, **problem.headers}
-    return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode()
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode(), body
 
 
-def messages(problem: Problem, request_id: str) -> tuple[Message, Message]:
-    """The two ASGI messages that answer with `problem`."""
-    body = document(problem, request_id)
-    headers = {"content-type": CONTENT_TYPE, "content-length": str(len(body)), **problem.headers}
+def messages(problem: Problem, path: str, request_id: str) -> tuple[Message, Message]:
+    """The same as two ASGI messages."""
+    content_type, body = content_of(problem, path, request_id)
+    headers = {"content-type": content_type, "content-length": str(len(body)), **problem.headers}
     start = {
         "type": "http.response.start",
         "status": problem.status,

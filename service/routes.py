@@ -10,7 +10,7 @@ from service.batcher import Batcher
 from service.facts import EngineFacts
 from service.life import Life
 from service.metrics import EXPOSITION, Metrics
-from service.problems import CONTENT_TYPE, Problem, document, problem_of
+from service.problems import Problem, content_of, problem_of
 from service.readings import Readings
 from service.serving import Serving, Swap
 from service.settings import Settings
@@ -205,12 +205,9 @@ def answer_with_problems(app: FastAPI) -> None:
 
     async def as_problem(request: Request, error: Exception) -> Response:
         problem = problem_of(error)
-        return Response(
-            document(problem, request.scope["request_id"]),
-            problem.status,
-            headers=problem.headers,
-            media_type=CONTENT_TYPE,
-        )
+        path, request_id = request.scope["path"], request.scope["request_id"]
+        content_type, body = content_of(problem, path, request_id)
+        return Response(body, problem.status, headers=problem.headers, media_type=content_type)
 
     for kind in (Problem, HTTPException, Exception):
         app.add_exception_handler(kind, as_problem)
