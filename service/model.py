@@ -50,6 +50,11 @@ class Model:
     def card(self) -> ModelCard:
         return self.version.card
 
+    @property
+    def threshold(self) -> float:
+        """Below this confidence a prediction is uncertain, unless its sender says otherwise."""
+        return 0.0
+
     @cached_property
     def labels(self) -> list[tuple[str]]:
         """Of each class, as metrics take them."""

@@ -13,7 +13,7 @@ from fastapi.routing import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.inference import InferRequest
-from service.predict import TYPES
+from service.predict import PICTURES
 from service.problems import CONTENT_TYPE
 
 
@@ -136,7 +136,7 @@ _documented = APIRouter()
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {kind.decode(): _BINARY for kind in sorted(TYPES) if kind},
+            "content": {kind.decode(): _BINARY for kind in sorted(PICTURES) if kind},
         }
     },
 )

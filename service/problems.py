@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 import orjson
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import Message
 
@@ -72,6 +73,13 @@ def logged_problem(error: Exception, request_id: str) -> Problem:
     if problem.status == 500:
         log.error("request %s failed", request_id, exc_info=error)
     return problem
+
+
+def invalid(error: ValidationError, whole: str) -> Problem:
+    """The refusal of a document or a query, by the first field that is wrong."""
+    wrong = error.errors(include_input=False, include_url=False)[0]
+    place = ".".join(str(part)[:64] for part in wrong["loc"])
+    return Problem(400, f"{place or whole}: {wrong['msg'].removeprefix('Value error, ')}")
 
 
 _SENTENCES = {

@@ -61,6 +61,12 @@ class Settings(BaseSettings):
     max_pictures: int = Field(
         256, ge=1, le=4096, description="pictures of one request; more is answered 413"
     )
+    max_parts: int = Field(
+        300, ge=1, le=10_000, description="parts of a multipart body; more is answered 413"
+    )
+    max_json_depth: int = Field(
+        32, ge=4, le=512, description="lists and objects in one another; more is answered 400"
+    )
     watch_seconds: float = Field(
         1.0, ge=0, le=3600, description="seconds between looks at which version is current; 0: none"
     )

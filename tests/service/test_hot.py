@@ -93,7 +93,7 @@ def without_times(headers: dict[str, str]) -> dict[str, str]:
     [
         ("in two pieces", [request()[:-100], request()[-100:]]),
         ("a byte at a time", [request()[i : i + 1] for i in range(len(request()))]),
-        ("with a query", [request(path="/v1/predict?x=1")]),
+        ("with a query", [request(path="/v1/predict?ink=auto")]),
         (
             "in chunks",
             [
