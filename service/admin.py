@@ -1,11 +1,10 @@
 """The routes that change which version serves. They take the admin token, or are closed."""
 
 import re
-import secrets
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Any
 
 from fastapi import APIRouter, Depends
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, Field
 
 from contract.current import NUMBER
@@ -16,8 +15,6 @@ from service.problems import Problem
 from service.serving import NotRecorded, Serving
 from service.settings import Settings
 from service.team import Team
-
-Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
 
 _REFUSED = refusals(
     {
@@ -37,19 +34,9 @@ class Switched(BaseModel):
     )
 
 
-def admin_routes(serving: Serving, settings: Settings, team: Team) -> APIRouter:
-    async def admin(credentials: Credentials) -> None:
-        if settings.admin_token is None:
-            raise Problem(403, "the admin routes are closed: DIGITSERVE_ADMIN_TOKEN is not set")
-        given = credentials.credentials if credentials else ""
-        wanted = settings.admin_token.get_secret_value()
-        if not secrets.compare_digest(given.encode(), wanted.encode()):
-            raise Problem(
-                401,
-                "send the admin token: Authorization: Bearer <DIGITSERVE_ADMIN_TOKEN>",
-                headers={"www-authenticate": "Bearer"},
-            )
-
+def admin_routes(
+    serving: Serving, settings: Settings, team: Team, admin: Callable[..., None]
+) -> APIRouter:
     router = APIRouter(prefix="/v1/models/{name}", tags=["models"], dependencies=[Depends(admin)])
 
     @router.post(

@@ -7,6 +7,7 @@ from time import perf_counter
 
 from fastapi_offline import FastAPIOffline
 
+from service.access import Access
 from service.admin import admin_routes
 from service.aside import Aside
 from service.batcher import Batcher
@@ -16,6 +17,7 @@ from service.infer import Infer
 from service.life import Life
 from service.metrics import Metrics
 from service.openapi import document
+from service.pages import pages
 from service.predict import Predict
 from service.readings import Readings
 from service.routes import answer_with_problems, routes
@@ -49,6 +51,7 @@ def create_app(
         on_loop=lambda pictures: serving.model.engine.seconds(pictures) < ON_LOOP,
     )
     aside = Aside(settings.max_queue)
+    access = Access(settings, metrics)
     metrics.before_scrape.append(lambda: metrics.queue_depth.set(batcher.depth))
 
     @asynccontextmanager
@@ -62,14 +65,20 @@ def create_app(
         serving.close()
         aside.close()
 
-    # FastAPIOffline is FastAPI whose /docs brings its own scripts and loads none from elsewhere.
+    # FastAPIOffline is FastAPI that serves the scripts of /docs itself.
     app = FastAPIOffline(
-        title="digitserve", version="1", description=DESCRIPTION, lifespan=lifespan
+        docs_url=None,  # `pages` shows it
+        redoc_url=None,
+        title="digitserve",
+        version="1",
+        description=DESCRIPTION,
+        lifespan=lifespan,
     )
     app.include_router(routes(serving, batcher, settings, metrics, life, team))
-    app.include_router(admin_routes(serving, settings, team))
-    answer_with_problems(app)
+    app.include_router(admin_routes(serving, settings, team, access.admin))
+    app.include_router(pages())
+    answer_with_problems(app, metrics)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     predict = Predict(batcher, aside, settings, metrics)
     infer = Infer(batcher, aside, settings, metrics)
-    return Front([predict, infer], otherwise=app, settings=settings, metrics=metrics, life=life)
+    return Front([predict, infer], app, settings, metrics, life, access)

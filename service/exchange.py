@@ -16,7 +16,6 @@ from typing import Literal, Protocol
 
 from service.metrics import Metrics
 from service.problems import Problem
-from service.waiting import DeadlinePassed, DeadlineUnreachable, QueueFull
 
 Stage = Literal["body", "decode", "queue", "model"]
 TIMEOUT = b"x-request-timeout"
@@ -60,7 +59,6 @@ class Exchange(ABC):
         """Answer with what `problems` makes of an exception."""
         if not self.over:
             self.over, self.work = True, None
-            count_shed(self.metrics, error)
             self._refuse(error)
 
     def hang_up(self) -> None:
@@ -88,20 +86,6 @@ class Endpoint(Protocol):
 
     def begin(self, exchange: Exchange) -> None:
         """Reply or fail, now or later, on the event loop."""
-
-
-def count_shed(metrics: Metrics, error: Exception) -> None:
-    for kind, reason in _SHED.items():
-        if isinstance(error, kind):
-            metrics.shed.note((reason,))
-            return
-
-
-_SHED: dict[type[Exception], str] = {  # the first that fits
-    DeadlineUnreachable: "deadline_unreachable",
-    QueueFull: "queue_full",
-    DeadlinePassed: "deadline_passed",
-}
 
 
 def deadline_of(headers: Mapping[bytes, bytes], began: float, longest: float) -> float:

@@ -6,7 +6,6 @@ Raised anywhere below `front` or FastAPI, answered there or by the hot endpoint.
 written as clients of the Open Inference Protocol read them: {"error": "<what to do>"}.
 """
 
-import logging
 import math
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -22,8 +21,6 @@ from service.waiting import Closed, DeadlinePassed, DeadlineUnreachable, QueueFu
 
 CONTENT_TYPE = "application/problem+json"
 OPEN_INFERENCE = "/v2"  # where paths begin whose errors are the Open Inference Protocol's
-
-log = logging.getLogger("service")
 
 
 class Problem(Exception):
@@ -65,14 +62,6 @@ def problem_of(error: Exception) -> Problem:
             return Problem(504, str(error), title="Too late")
         case _:
             return Problem(500, "an internal error; the log has it under this request's id")
-
-
-def logged_problem(error: Exception, request_id: str) -> Problem:
-    """The same, and what is our own mistake is in the log under the request's id."""
-    problem = problem_of(error)
-    if problem.status == 500:
-        log.error("request %s failed", request_id, exc_info=error)
-    return problem
 
 
 def invalid(error: ValidationError, whole: str) -> Problem:

@@ -10,8 +10,9 @@ from service.batcher import Batcher
 from service.facts import EngineFacts
 from service.life import Life
 from service.metrics import EXPOSITION, Metrics
-from service.problems import Problem, content_of, problem_of
+from service.problems import Problem, content_of
 from service.readings import Readings
+from service.refusals import told
 from service.serving import Serving, Swap
 from service.settings import Settings
 from service.team import Team
@@ -200,12 +201,12 @@ def _last_swap(swap: Swap | None) -> LastSwap | None:
     )
 
 
-def answer_with_problems(app: FastAPI) -> None:
+def answer_with_problems(app: FastAPI, metrics: Metrics) -> None:
     """Let errors that end inside FastAPI leave as problem documents too."""
 
     async def as_problem(request: Request, error: Exception) -> Response:
-        problem = problem_of(error)
         path, request_id = request.scope["path"], request.scope["request_id"]
+        problem = told(error, request_id, request.scope["client"], metrics)
         content_type, body = content_of(problem, path, request_id)
         return Response(body, problem.status, headers=problem.headers, media_type=content_type)
 
