@@ -27,6 +27,10 @@ class Protocol(HttpToolsProtocol):
 
     def refuse(self, problem: Problem) -> None:
         """Answer what never became a request, and close the connection."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False  # the one before it is answered, and that is all
+            self.flow.pause_reading()
+            return
         request_id = token_hex(8)
         log.info("request %s: %s", request_id, problem.detail)
         self.front.metrics.requests.note(("other", "other", str(problem.status)))
