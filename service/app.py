@@ -10,6 +10,7 @@ from fastapi_offline import FastAPIOffline
 from service.admin import admin_routes
 from service.aside import Aside
 from service.batcher import Batcher
+from service.catalog import catalog_routes
 from service.engine import Pixels
 from service.front import Front
 from service.infer import Infer
@@ -19,6 +20,7 @@ from service.openapi import document
 from service.predict import Predict
 from service.readings import Readings
 from service.routes import answer_with_problems, routes
+from service.samples import sample_routes
 from service.serving import Serving
 from service.settings import Settings
 from service.team import Team
@@ -68,6 +70,8 @@ def create_app(
     )
     app.include_router(routes(serving, batcher, settings, metrics, life, team))
     app.include_router(admin_routes(serving, settings, team))
+    app.include_router(catalog_routes(serving, settings, life))
+    app.include_router(sample_routes(serving))
     answer_with_problems(app)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     predict = Predict(batcher, aside, settings, metrics)

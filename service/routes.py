@@ -3,6 +3,7 @@
 import time
 
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
@@ -212,5 +213,5 @@ def answer_with_problems(app: FastAPI) -> None:
             media_type=CONTENT_TYPE,
         )
 
-    for kind in (Problem, HTTPException, Exception):
+    for kind in (Problem, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, as_problem)
