@@ -193,9 +193,8 @@ def document(app: FastAPI) -> dict[str, Any]:
 
 def _drop_fastapis_refusals(paths: dict[str, Any], schemas: dict[str, Any]) -> None:
     """FastAPI documents a 422 of its own wherever there is a parameter; ours are problems."""
-    for operation in (each for path in paths.values() for each in path.values()):
-        told = operation["responses"].get("422", {}).get("content", {})
-        if "application/json" in told:
-            del operation["responses"]["422"]
+    for answers in (each["responses"] for path in paths.values() for each in path.values()):
+        if "application/json" in answers.get("422", {}).get("content", {}):
+            del answers["422"]
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)

@@ -59,6 +59,12 @@ def test_it_keeps_the_promise_and_no_lower_one_does(
     assert all((accepted(confidence, right, each)[1] or 0) < wanted for each in lower)
 
 
+def test_neighbours_among_floats_are_told_apart() -> None:
+    confidence = np.array([np.nextafter(np.float32(0.5), np.float32(1)), 0.5], np.float32)
+    right = np.array([True, False])
+    assert accepted(confidence, right, lowest_threshold(confidence, right)) == (0.5, 1.0)
+
+
 @given(st.lists(st.tuples(CONFIDENCES, st.booleans()), min_size=1, max_size=50))
 def test_who_wants_more_accepts_no_more(pairs: list[tuple[float, bool]]) -> None:
     thresholds = [lowest_threshold(*arrays(pairs), wanted) for wanted in (0.5, 0.8, 0.99)]

@@ -119,7 +119,9 @@ def test_a_card_that_was_replaced_is_read_again(own: Service, store: Store) -> N
     assert listed(own)["2"]["accuracy"] == 0.125
 
 
-def test_a_card_of_before_there_was_a_threshold_is_told_as_any(own: Service, store: Store) -> None:
+def test_a_version_of_before_there_was_a_threshold_is_told_and_serves(
+    own: Service, store: Store
+) -> None:
     path = store.folder / "2/card.json"
     card = json.loads(path.read_text())
     del card["acceptance"]
@@ -127,6 +129,8 @@ def test_a_card_of_before_there_was_a_threshold_is_told_as_any(own: Service, sto
     assert listed(own)["2"]["broken"] is None
     told = get(own, "/v1/models/digits/versions/2").json()["card"]
     assert (told["schema_version"], told["acceptance"]) == (2, None)
+    with own.client() as client:
+        assert client.post("/v1/models/digits/versions/2/activate", headers=ADMIN).is_success
 
 
 def test_the_newest_are_told_and_how_many_there_are(own: Service, store: Store) -> None:
