@@ -8,7 +8,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, Field
 
 from contract.errors import NoVersion
-from service.asked import check_name, number_of
+from service.paths import check_name, number_of
 from service.model import GateFailed
 from service.openapi import ServedModel, refusals
 from service.problems import Problem

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from contract.card import ModelCard
-from service.asked import check_name, number_of
+from service.paths import check_name, number_of
 from service.life import Life
 from service.openapi import refusals
 from service.serving import Serving
