@@ -1,16 +1,15 @@
 """The routes that change which version serves. They take the admin token, or are closed."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
-from contract.current import NUMBER
 from contract.errors import NoVersion
 from service.model import GateFailed
 from service.openapi import ServedModel, refusals
+from service.paths import check_name, number_of
 from service.problems import Problem
 from service.serving import NotRecorded, Serving
 from service.settings import Settings
@@ -43,11 +42,10 @@ def admin_routes(
         "/versions/{version}/activate", summary="Serve another version", responses=_REFUSED
     )
     async def activate(name: str, version: str) -> Switched:
-        _check_name(name)
-        if not re.fullmatch(NUMBER, version):
-            raise Problem(404, f"{version!r} is no version's number", title="No such version")
+        check_name(name, settings.model)
+        number = number_of(version)
         try:
-            return await _switched(serving.activate(int(version)))
+            return await _switched(serving.activate(number))
         except NoVersion as error:
             raise Problem(404, str(error), title="No such version") from error
 
@@ -55,17 +53,11 @@ def admin_routes(
         "/rollback", summary="Serve the version that was current before", responses=_REFUSED
     )
     async def rollback(name: str) -> Switched:
-        _check_name(name)
+        check_name(name, settings.model)
         try:
             return await _switched(serving.rollback())
         except NoVersion as error:
             raise Problem(409, str(error), title="Nothing to go back to") from error
-
-    def _check_name(name: str) -> None:
-        if name != settings.model:
-            raise Problem(
-                404, f"the model served here is {settings.model!r}", title="No such model"
-            )
 
     async def _switched(switching: Any) -> Switched:
         try:

@@ -11,6 +11,7 @@ from service.access import Access
 from service.admin import admin_routes
 from service.aside import Aside
 from service.batcher import Batcher
+from service.catalog import catalog_routes
 from service.engine import Pixels
 from service.front import Front
 from service.infer import Infer
@@ -21,6 +22,7 @@ from service.pages import pages
 from service.predict import Predict
 from service.readings import Readings
 from service.routes import answer_with_problems, routes
+from service.samples import sample_routes
 from service.serving import Serving
 from service.settings import Settings
 from service.team import Team
@@ -76,6 +78,8 @@ def create_app(
     )
     app.include_router(routes(serving, batcher, settings, metrics, life, team))
     app.include_router(admin_routes(serving, settings, team, access.admin))
+    app.include_router(catalog_routes(serving, settings, life))
+    app.include_router(sample_routes(serving))
     app.include_router(pages())
     answer_with_problems(app, metrics)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]

@@ -31,6 +31,7 @@ class _Date:
 class HotExchange(Exchange):
     """A request that was taken off uvicorn's hands; to uvicorn it looks like one of its cycles."""
 
+    more_body = False
     __slots__ = ("keep_alive", "protocol", "request_id", "response_complete", "route")
 
     def __init__(

@@ -50,10 +50,10 @@ class Model:
     def card(self) -> ModelCard:
         return self.version.card
 
-    @property
+    @cached_property
     def threshold(self) -> float:
         """Below this confidence a prediction is uncertain, unless its sender says otherwise."""
-        return 0.0
+        return self.card.acceptance.threshold if self.card.acceptance else 0.0
 
     @cached_property
     def labels(self) -> list[tuple[str]]:

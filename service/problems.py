@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 import orjson
+from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import Message
@@ -44,6 +45,9 @@ def problem_of(error: Exception) -> Problem:
         case HTTPException():
             detail = _SENTENCES.get(error.status_code, error.detail)
             return Problem(error.status_code, detail, headers=_lower(error.headers))
+        case RequestValidationError():
+            wrong = (f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors())
+            return Problem(400, "; ".join(wrong), title="Bad parameter")
         case NotAPicture():
             return Problem(422, str(error), title="Not a picture")
         case Blank():

@@ -27,8 +27,9 @@ class Protocol(HttpToolsProtocol):
 
     def refuse(self, problem: Problem) -> None:
         """Answer what never became a request, and close the connection."""
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.keep_alive = False  # the one before it is answered, and that is all
+        before: Any = self.cycle
+        if before is not None and not before.response_complete and not before.more_body:
+            before.keep_alive = False  # what came before it is answered, and that is all
             self.flow.pause_reading()
             return
         request_id = token_hex(8)

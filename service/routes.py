@@ -3,6 +3,7 @@
 import time
 
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
@@ -210,5 +211,5 @@ def answer_with_problems(app: FastAPI, metrics: Metrics) -> None:
         content_type, body = content_of(problem, path, request_id)
         return Response(body, problem.status, headers=problem.headers, media_type=content_type)
 
-    for kind in (Problem, HTTPException, Exception):
+    for kind in (Problem, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, as_problem)

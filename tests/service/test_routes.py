@@ -117,6 +117,8 @@ def test_the_openapi_document_describes_the_hot_routes_too(service: Service) -> 
     assert set(document["paths"]) == {
         "/v1/predict", "/v2/models/{model}/infer", "/livez", "/readyz", "/v1/status", "/metrics",
         "/v1/models/{name}/versions/{version}/activate", "/v1/models/{name}/rollback",
+        "/v1/models", "/v1/models/{name}", "/v1/models/{name}/versions/{version}",
+        "/v1/samples/random",
     }  # fmt: skip
     predict = document["paths"]["/v1/predict"]["post"]
     assert "image/png" in predict["requestBody"]["content"]
