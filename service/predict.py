@@ -10,14 +10,16 @@ how to answer.
 import asyncio
 from collections.abc import Mapping
 from time import perf_counter
+from typing import Any
 
+import cv2
 import numpy as np
 
 from service.aside import Aside
 from service.batcher import Batcher
-from service.decode import Gray, gray_of_small_png, identify
+from service.decode import Raster, identify, small_png
 from service.exchange import Exchange, Stage
-from service.ink import SIDE, Pixels, are_mnist, as_mnist
+from service.ink import SIDE, Gray, Pixels, are_mnist, as_mnist
 from service.metrics import Metrics
 from service.problems import Problem, document, header_lines
 from service.readings import Readings
@@ -43,7 +45,7 @@ class Predict:
         self.metrics = metrics
         self._max_pixels = settings.max_pixels
         # Pictures of 28x28 since the last turn of the event loop, and the seconds each took.
-        self._sheets: list[tuple[Exchange, Gray, float]] = []
+        self._sheets: list[tuple[Exchange, Raster, float]] = []
         self._aside = aside
 
     def admit(self, headers: Mapping[bytes, bytes]) -> None:
@@ -64,20 +66,20 @@ class Predict:
         began = perf_counter()
         # Before decoding, which costs 10 us. The sheets will be in the queue in a moment.
         self.batcher.admit(1 + len(self._sheets), began, exchange.deadline)
-        gray = gray_of_small_png(exchange.body, self._max_pixels)
-        if gray is None:
+        raster = small_png(exchange.body, self._max_pixels)
+        if raster is None:
             body = exchange.body
             self._aside.do(
                 exchange,
                 lambda: self._long_way(body),
                 lambda decoded: self._ask(exchange, *decoded),
             )
-        elif gray.shape == (SIDE, SIDE):
-            self._sheets.append((exchange, gray, perf_counter() - began))
+        elif raster.shape == (SIDE, SIDE):
+            self._sheets.append((exchange, raster, perf_counter() - began))
             if len(self._sheets) == 1:
                 asyncio.get_running_loop().call_soon(self._ask_sheets)
         else:
-            self._ask(exchange, as_mnist(gray), perf_counter() - began)
+            self._ask(exchange, as_mnist(_gray(raster)), perf_counter() - began)
 
     def _ask(self, exchange: Exchange, pixels: Pixels, decoded: float) -> None:
         _Asked(self, exchange, pixels, decoded)
@@ -107,7 +109,7 @@ class Predict:
     def _long_way(self, body: bytes) -> tuple[Pixels, float]:
         """Pixels (28, 28) of any picture, and the seconds they took; in a thread."""
         began = perf_counter()
-        pixels = as_mnist(identify(body, max_pixels=self._max_pixels).gray())
+        pixels = as_mnist(_gray(identify(body, max_pixels=self._max_pixels).raster()))
         return pixels, perf_counter() - began
 
 
@@ -148,3 +150,18 @@ class _Asked:
 
     def cancel(self) -> Stage | None:
         return self._predict.batcher.cancel(self._waiting)
+
+
+def _gray(raster: Raster) -> Gray:
+    """Until `ink` takes a raster: transparent parts become paper, of the colour that ink is not."""
+    if raster.ndim == 2:
+        return raster
+    alpha = raster.shape[2] == 4
+    gray: Any = cv2.cvtColor(raster, cv2.COLOR_BGRA2GRAY if alpha else cv2.COLOR_BGR2GRAY)
+    if alpha:
+        opaque = raster[:, :, 3]
+        on_black: Any = cv2.multiply(gray, opaque, scale=1 / 255)  # (h, w) uint8
+        dark = on_black.sum() * 255.0 <= 128.0 * opaque.sum(dtype=np.float64)
+        gray = on_black + (255 - opaque) if dark else on_black
+    laid: Gray = gray
+    return laid
