@@ -15,6 +15,7 @@ SIGNATURE = b"BM"
 OS2 = 12  # bytes of the header of OS/2 1.x, with sizes of 16 bits
 BITFIELDS = 3  # compression: none, and masks say where the colours are
 WITH_ALPHA = 56  # bytes of a header with a fourth mask
+SHORTEST = 70  # bytes of a file with masks, be they four or three and a pixel
 BYTES = {0xFF << 8 * k: k for k in range(4)}  # a mask, and which byte of a pixel it is
 
 
@@ -33,10 +34,19 @@ def _raster(body: bytes, header: int) -> Raster:
     bits, compression = struct.unpack_from("<HI", body, 28)
     if bits != 32 or compression != BITFIELDS:
         return raster
-    masks = struct.unpack_from("<IIII" if header >= WITH_ALPHA else "<III", body, 54)
-    red, green, blue, *alpha = (BYTES.get(mask) for mask in masks if mask)
-    if red is None or green is None or blue is None or None in alpha:
-        raise NotAPicture("a BMP of 32 bits whose colours are not bytes is not supported")
-    order = [blue, green, red, *alpha]
-    # Left alone where it is as OpenCV thinks: bytes of blue, green, red and alpha.
+    order = _order(body, header)
     return raster if order == [0, 1, 2, 3] else np.ascontiguousarray(raster[..., order])
+
+
+def _order(body: bytes, header: int) -> list[int]:
+    """Which of the four channels that OpenCV gives are blue, green, red, and, if any, alpha."""
+    if len(body) < SHORTEST:
+        raise NotAPicture("the BMP is damaged: it has no place for its masks")
+    *masks, alpha = struct.unpack_from("<IIII", body, 54)
+    if header >= WITH_ALPHA:
+        return [0, 1, 2, 3] if alpha else [0, 1, 2]
+    # For all shorter headers it gives the bytes of a pixel as they are, whatever the masks.
+    order = [BYTES[mask] for mask in reversed(masks) if mask in BYTES]
+    if len(order) < 3:
+        raise NotAPicture("a BMP of 32 bits whose colours are not bytes is not supported")
+    return order

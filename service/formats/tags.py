@@ -27,12 +27,13 @@ class Tag(IntEnum):
 KNOWN = frozenset(Tag)
 BYTE, SHORT, LONG = 1, 3, 4  # types
 LETTERS = {BYTE: "B", SHORT: "H", LONG: "I"}  # for struct
-MOST_NUMBERS = 768  # that are read of an entry; a pixel has not as many samples
+SIZES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8)  # bytes of a value of each type
+MOST_NUMBERS = 2**16  # of an entry
 
 
 class Entry(NamedTuple):
-    type: int
-    count: int
+    kind: int  # of number: an index of SIZES
+    many: int
     value: bytes  # 4 of them: the numbers, or where they are
 
 
@@ -53,24 +54,31 @@ class Directory(NamedTuple):
         for tag, *entry in struct.iter_unpack(order + "HHI4s", raw[: len(raw) // 12 * 12]):
             if tag in KNOWN:
                 entries.setdefault(tag, Entry(*entry))
-        return cls(order, entries)
+        directory = cls(order, entries)
+        if any(directory._end(entry) > len(body) for entry in entries.values()):
+            raise NotAPicture("the TIFF is incomplete: a value is missing")
+        return directory
+
+    def _end(self, entry: Entry) -> int:
+        """Where in the body the value ends, if that is not in the entry."""
+        if entry.kind >= len(SIZES):
+            raise NotAPicture(f"the TIFF is damaged: there is no type {entry.kind}")
+        size = SIZES[entry.kind] * entry.many
+        return struct.unpack(self.order + "I", entry.value)[0] + size if size > 4 else 0
 
     def number(self, body: bytes, tag: Tag, otherwise: int = 0) -> int:
         """The first number of a tag."""
         return self.numbers(body, tag)[0] if tag in self.entries else otherwise
 
     def numbers(self, body: bytes, tag: Tag) -> tuple[int, ...]:
-        kind, count, value = self.entries[tag]
-        if kind not in LETTERS or not 0 < count <= MOST_NUMBERS:
-            raise NotAPicture(f"the TIFF is damaged: its {tag.name.lower()} is no number")
-        numbers = struct.Struct(f"{self.order}{count}{LETTERS[kind]}")
+        kind, many, value = self.entries.get(tag, Entry(0, 0, b""))
+        if kind not in LETTERS or not 0 < many <= MOST_NUMBERS:
+            raise NotAPicture(f"the TIFF is damaged: its {tag.name.lower()} are no numbers")
+        numbers = struct.Struct(f"{self.order}{many}{LETTERS[kind]}")
         if numbers.size <= 4:
             return numbers.unpack(value[: numbers.size])
         (at,) = struct.unpack(self.order + "I", value)
-        try:
-            return numbers.unpack_from(body, at)
-        except struct.error:
-            raise NotAPicture("the TIFF is incomplete: a value is missing") from None
+        return numbers.unpack_from(body, at)
 
     def written(self, body: bytes, changed: dict[Tag, list[int]]) -> bytes:
         """A file of the same pixels with this directory, its only one, and some tags changed.

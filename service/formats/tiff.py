@@ -7,6 +7,7 @@ the colours for transparency, and knows neither 4 bits of gray nor 16 of which 0
 """
 
 from functools import partial
+from operator import add
 from typing import NamedTuple, Self
 
 import cv2
@@ -54,7 +55,7 @@ class Stored(NamedTuple):
             photometric,
             tags.number(body, Tag.BITS, 1),
             samples,
-            tags.number(body, Tag.EXTRA) if beside else 0,
+            tags.number(body, Tag.EXTRA, STRAIGHT) if beside else 0,
             samples > 1 and tags.number(body, Tag.PLANAR, CONTIGUOUS) != CONTIGUOUS,
         )
 
@@ -110,8 +111,14 @@ def _check_kind(body: bytes, tags: Directory, stored: Stored) -> None:
 
 
 def _pieces(body: bytes, tags: Directory, stored: Stored) -> dict[Tag, list[int]]:
-    """The tags that say what size a strip or a tile is, if it can be."""
-    if Tag.TILES in tags.entries:
+    """The tags that say what size a strip or a tile is, if it can be and all are there."""
+    tiled = Tag.TILES in tags.entries
+    places = tags.numbers(body, Tag.TILES if tiled else Tag.STRIPS)
+    lengths = tags.numbers(body, Tag.TILE_BYTES if tiled else Tag.STRIP_BYTES)
+    # Behind the body will be our directory, which libtiff would take for pixels.
+    if any(map(len(body).__lt__, map(add, places, lengths))):
+        raise NotAPicture("the TIFF is incomplete: it ends within its pixels")
+    if tiled:
         width, height = tags.number(body, Tag.TILE_WIDTH), tags.number(body, Tag.TILE_HEIGHT)
         sizes = {Tag.TILE_WIDTH: [width], Tag.TILE_HEIGHT: [height]}
     else:
