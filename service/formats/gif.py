@@ -1,6 +1,9 @@
 """GIF: its first frame, unless the decoder would be kept busy with clearing its table.
 
-header, colours, blocks: extensions, then the first frame: 10 bytes, colours, LZW in sub-blocks
+    header, colours, extensions, first frame: 10 bytes, colours, bits of a code, codes in sub-blocks
+
+Codes are of LZW: each that is read adds one to a table, and so they grow from 3 bits to 12. One of
+them clears the table. OpenCV takes 15 us to do so, and 10 MB may hold 28 million of it.
 """
 
 import struct
@@ -15,9 +18,9 @@ SIGNATURE = b"GIF8"
 EXTENSION, FRAME = 0x21, 0x2C
 COLOURS = 0x80  # flag: 3 * 2 ** (1 + the last three bits) bytes of colours follow
 MOST_CODES = 4096  # of a table, after which encoders clear it
-# To clear its table takes OpenCV 15 us, and 3 bits of the sender's. An encoder does so when the
-# table is full, after a pixel or more for each code.
+# Those who clear it when it is full have had as many pixels as codes, or more.
 PIXELS_A_CLEAR, SPARE_CLEARS = 2000, 1000
+AHEAD = 64  # codes that are looked at in a new table: it may be cleared again soon
 
 
 def opened(body: bytes) -> Picture:
@@ -50,7 +53,7 @@ def _codes(body: bytes) -> tuple[int, bytes]:
 
 
 def _colours(flags: int) -> int:
-    """Bytes of a table of colours; includes nothing if there is none."""
+    """Bytes of a table of colours; 0 if there is none."""
     return 3 * 2 ** (1 + (flags & 7)) if flags & COLOURS else 0
 
 
@@ -69,20 +72,20 @@ def _clears(bits: int, codes: bytes, most: int) -> int:
         raise NotAPicture("the GIF is damaged: its codes are too long")
     data = np.frombuffer(codes + bytes(3), np.uint8).astype(np.uint32)
     begins, masks = _places(bits)
-    clear, end = 1 << bits, 8 * len(codes)
-    at, found, since, width = 0, 0, 0, MOST_CODES
-    while at < end and found <= most:
-        # Few codes at first: where there is much to clear, it is soon.
-        many = min(64 if not since else width, len(begins) - 1 - since)
-        places = at + begins[since : since + many] - begins[since]
-        places = places[places < end]
+    at, since, found = 0, 0, 0  # bits, codes in the table, clears
+    while at < 8 * len(codes) and found <= most:
+        ahead = slice(since, since + (MOST_CODES if since else AHEAD))
+        places = at + begins[ahead] - begins[since]
+        places = places[places < 8 * len(codes)]
         byte, shift = places >> 3, (places & 7).astype(np.uint32)
         words = data[byte] | data[byte + 1] << np.uint32(8) | data[byte + 2] << np.uint32(16)
-        hits = np.flatnonzero((words >> shift & masks[since : since + len(places)]) == clear)
-        many = int(hits[0]) + 1 if len(hits) else len(places)
-        at += int(begins[since + many] - begins[since])
-        found += len(hits) > 0
-        since = 0 if len(hits) else min(since + many, MOST_CODES)
+        read = words >> shift & masks[ahead][: len(places)]
+        (clears,) = np.nonzero(read | 1 == 1 << bits | 1)  # or end, which clears, too
+        cleared = len(clears) > 0
+        end = since + (int(clears[0]) + 1 if cleared else len(places))
+        at += int(begins[end] - begins[since])
+        since = 0 if cleared else min(end, MOST_CODES)  # a full table stays as it is
+        found += cleared
     return found
 
 

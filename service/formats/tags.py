@@ -73,7 +73,7 @@ class Directory(NamedTuple):
     def numbers(self, body: bytes, tag: Tag) -> tuple[int, ...]:
         kind, many, value = self.entries.get(tag, Entry(0, 0, b""))
         if kind not in LETTERS or not 0 < many <= MOST_NUMBERS:
-            raise NotAPicture(f"the TIFF is damaged: its {tag.name.lower()} are no numbers")
+            raise NotAPicture(f"the TIFF is damaged: tag {tag}, {tag.name}, holds no numbers")
         numbers = struct.Struct(f"{self.order}{many}{LETTERS[kind]}")
         if numbers.size <= 4:
             return numbers.unpack(value[: numbers.size])

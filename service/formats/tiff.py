@@ -7,7 +7,6 @@ the colours for transparency, and knows neither 4 bits of gray nor 16 of which 0
 """
 
 from functools import partial
-from operator import add
 from typing import NamedTuple, Self
 
 import cv2
@@ -116,7 +115,7 @@ def _pieces(body: bytes, tags: Directory, stored: Stored) -> dict[Tag, list[int]
     places = tags.numbers(body, Tag.TILES if tiled else Tag.STRIPS)
     lengths = tags.numbers(body, Tag.TILE_BYTES if tiled else Tag.STRIP_BYTES)
     # Behind the body will be our directory, which libtiff would take for pixels.
-    if any(map(len(body).__lt__, map(add, places, lengths))):
+    if any(at + length > len(body) for at, length in zip(places, lengths, strict=False)):
         raise NotAPicture("the TIFF is incomplete: it ends within its pixels")
     if tiled:
         width, height = tags.number(body, Tag.TILE_WIDTH), tags.number(body, Tag.TILE_HEIGHT)
