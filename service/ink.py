@@ -47,8 +47,24 @@ def are_mnist(sheets: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return found
 
 
-def as_mnist(gray: Gray, how: Ink = "auto") -> Pixels:
+def _gray(raster: Gray) -> Gray:
+    """Until `ink` takes a raster: transparent parts become paper, of the colour that ink is not."""
+    if raster.ndim == 2:
+        return raster
+    alpha = raster.shape[2] == 4
+    gray: Any = cv2.cvtColor(raster, cv2.COLOR_BGRA2GRAY if alpha else cv2.COLOR_BGR2GRAY)
+    if alpha:
+        opaque = raster[:, :, 3]
+        on_black: Any = cv2.multiply(gray, opaque, scale=1 / 255)  # (h, w) uint8
+        dark = on_black.sum() * 255.0 <= 128.0 * opaque.sum(dtype=np.float64)
+        gray = on_black + (255 - opaque) if dark else on_black
+    laid: Gray = gray
+    return laid
+
+
+def as_mnist(raster: Gray, how: Ink = "auto") -> Pixels:
     """The digit on a picture, white on black, 20 pixels high or wide, centred by mass in 28x28."""
+    gray = _gray(raster)
     paper = float(np.median(_border(gray)))
     lightest, darkest = float(gray.max()), float(gray.min())
     if max(lightest - paper, paper - darkest) < CONTRAST:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from service.decode import NotAPicture, TooManyPixels, gray_of_small_png, identify
+from service.decode import NotAPicture, TooManyPixels, identify, small_png
 from service.forms import Sent
 from service.ink import SIDE, Blank, Ink, Pixels, as_mnist
 
@@ -26,7 +26,7 @@ def quick_pixels_of(sent: Sequence[Sent], ink: Ink, max_pixels: int) -> Pixels |
     sheets = []
     for place, (_, body) in enumerate(sent):
         try:
-            raster = gray_of_small_png(body, max_pixels)
+            raster = small_png(body, max_pixels)
             if raster is None:
                 return None
             sheets.append(as_mnist(raster, ink))
@@ -47,7 +47,7 @@ def pixels_of(
         if is_over():
             raise NobodyWaits
         try:
-            pixels[place] = as_mnist(identify(body, max_pixels=max_pixels).gray(), ink)
+            pixels[place] = as_mnist(identify(body, max_pixels=max_pixels).raster(), ink)
         except (NotAPicture, TooManyPixels, Blank) as error:
             raise _named(error, sent, place) from error
     return pixels

@@ -18,7 +18,7 @@ import numpy as np
 from service.aside import Aside
 from service.asked import Asked
 from service.batcher import Batcher
-from service.decode import Gray, gray_of_small_png
+from service.decode import Raster, small_png
 from service.exchange import Exchange
 from service.forms import Form, Sent, from_json, from_multipart
 from service.ink import SIDE, Pixels, are_mnist, as_mnist
@@ -50,7 +50,7 @@ class Predict:
         self._metrics = metrics
         self._settings = settings
         # Pictures of 28x28 since the last turn of the event loop, and the seconds each took.
-        self._sheets: list[tuple[Exchange, Options, Gray, float]] = []
+        self._sheets: list[tuple[Exchange, Options, Raster, float]] = []
         self._aside = aside
 
     def admit(self, headers: Mapping[bytes, bytes]) -> None:
@@ -84,16 +84,16 @@ class Predict:
         began = perf_counter()
         # Before decoding, which costs 10 us. The sheets will be in the queue in a moment.
         self._batcher.admit(1 + len(self._sheets), began, exchange.deadline)
-        gray = gray_of_small_png(exchange.body, self._settings.max_pixels)
-        if gray is None:
+        raster = small_png(exchange.body, self._settings.max_pixels)
+        if raster is None:
             sent = [Sent("", exchange.body)]
             self._decode_aside(exchange, options, lambda: sent)
-        elif gray.shape == (SIDE, SIDE) and options.ink == "auto":
-            self._sheets.append((exchange, options, gray, perf_counter() - began))
+        elif raster.shape == (SIDE, SIDE) and options.ink == "auto":
+            self._sheets.append((exchange, options, raster, perf_counter() - began))
             if len(self._sheets) == 1:
                 asyncio.get_running_loop().call_soon(self._ask_sheets)
         else:
-            pixels = as_mnist(gray, options.ink)[np.newaxis]
+            pixels = as_mnist(raster, options.ink)[np.newaxis]
             self._ask(exchange, options, pixels, perf_counter() - began)
 
     def _begin_form(self, exchange: Exchange, options: Options, form: Form) -> None:
@@ -131,16 +131,16 @@ class Predict:
         Whether they look like MNIST is found out for all at once: a fifth of the cost.
         """
         sheets, self._sheets = self._sheets, []
-        looks = are_mnist(np.stack([gray for _, _, gray, _ in sheets])).tolist()
-        for (exchange, options, gray, decoded), is_mnist in zip(sheets, looks, strict=True):
+        looks = are_mnist(np.stack([raster for _, _, raster, _ in sheets])).tolist()
+        for (exchange, options, raster, decoded), is_mnist in zip(sheets, looks, strict=True):
             if exchange.over:  # the client is gone
                 continue
             try:
                 if not is_mnist:
                     began = perf_counter()
-                    gray = as_mnist(gray)
+                    raster = as_mnist(raster)
                     decoded += perf_counter() - began
-                self._ask(exchange, options, gray[np.newaxis], decoded)
+                self._ask(exchange, options, raster[np.newaxis], decoded)
             except Exception as error:  # of this picture
                 exchange.fail(error)
 
