@@ -19,6 +19,7 @@ from service.problems import Problem
 
 Stage = Literal["body", "decode", "queue", "model"]
 TIMEOUT = b"x-request-timeout"
+SOONEST = 0.001  # seconds
 
 
 class Work(Protocol):
@@ -97,6 +98,8 @@ def deadline_of(headers: Mapping[bytes, bytes], began: float, longest: float) ->
         seconds = float(given)
     except ValueError:
         seconds = 0.0
-    if not (isfinite(seconds) and seconds > 0):
-        raise Problem(400, "X-Request-Timeout must be a number of seconds above 0, such as 0.5")
+    if not (isfinite(seconds) and seconds >= SOONEST):
+        raise Problem(
+            400, f"X-Request-Timeout must be a number of seconds from {SOONEST} up, such as 0.5"
+        )
     return began + min(seconds, longest)

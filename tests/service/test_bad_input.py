@@ -115,6 +115,7 @@ PREDICT = {
     "a form with an empty file": Bad(422, part(b"") + b"--x--\r\n", FORM),
     "a form with too many files": Bad(413, part(SEVEN) * 300 + b"--x--\r\n", FORM),
     "a timeout that is no number": Bad(400, SEVEN, headers={"X-Request-Timeout": "soon"}),
+    "a timeout of nothing": Bad(400, SEVEN, headers={"X-Request-Timeout": "5e-324"}),
     "a negative timeout": Bad(400, SEVEN, headers={"X-Request-Timeout": "-1"}),
     "a timeout that is not a number": Bad(400, SEVEN, headers={"X-Request-Timeout": "nan"}),
 }
