@@ -1,0 +1,47 @@
+"""Ask the service thousands of things that its OpenAPI document allows, and as many that it does
+not, and look whether every answer is one that the document promises.
+
+    python -m tests.fuzz [--examples 300] [--seed 1]
+
+Starts `python -m service` on a free port, with keys and an admin token, and lets Schemathesis loose
+on it with every check it has. Exits with 1 if it found something, or if the service is not as it
+was.
+"""
+
+import os
+import subprocess
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+
+import httpx2
+
+from tests.service.running import ROOT, Service
+
+TOKEN = "the-admin-token-of-the-fuzzer"
+
+
+def main() -> int:
+    parser = ArgumentParser("python -m tests.fuzz")
+    parser.add_argument("--models", type=Path, default=Path("models"))
+    parser.add_argument("--examples", type=int, default=300, help="of each route, at most")
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    settings = {"admin_token": TOKEN, "api_keys": "a-key-of-the-fuzzer"}
+    with Service.started(arguments.models, **settings) as service:
+        command = [
+            Path(sys.executable).with_name("schemathesis"), "run", f"{service.url}/openapi.json",
+            "--checks", "all", "--max-examples", str(arguments.examples),
+            "--seed", str(arguments.seed), "--header", f"Authorization: Bearer {TOKEN}",
+            "--continue-on-failure", "--request-timeout", "10",
+        ]  # fmt: skip
+        hooks = {"SCHEMATHESIS_HOOKS": "tests.fuzz_hooks"}
+        found = subprocess.run(command, cwd=ROOT, env=os.environ | hooks, check=False).returncode
+        well = httpx2.get(f"{service.url}/readyz").status_code == 200
+        wrong = [line for line in service.log.splitlines() if "Traceback" in line]
+    print(f"the service is {'well' if well else 'NOT READY'}, {len(wrong)} traces in its log")
+    return int(found != 0 or not well or bool(wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
