@@ -1,0 +1,72 @@
+"""The digit among all that looks like ink: its box, without specks, lines of the paper and frames.
+
+    ink (h, w) --strong enough--> pieces --belong together--> digit (h', w'), cut out, 255 = full
+
+A digit may be in several pieces (the bar of a 5, a pen that skipped), and so may dirt.
+"""
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Ink = NDArray[np.uint8]  # (h, w), 0 = paper, 255 = ink
+
+STRONG = 0.4  # of the strongest ink: lines and grain of the paper are weaker
+NOISE = 5.0  # times the usual deviation of paper from paper
+PIECE = 0.03  # of the largest piece's ink: less is a speck
+NEAR = 0.3  # of the largest piece's longer side: what is farther away is something else
+
+
+def cut_out(ink: Ink) -> Ink | None:
+    """The digit's ink in the box that it fills; None if nothing is stronger than the grain."""
+    smooth = _smooth(ink)
+    noise = 1.4826 * float(np.median(smooth))
+    peak = _peak(smooth)
+    level = max(STRONG * peak, NOISE * noise, 1.0)
+    if level >= peak:
+        return None
+    kept = _kept(smooth, smooth > level)
+    left, top, width, height = cv2.boundingRect(kept)
+    edge = slice(max(0, top - 1), top + height + 1), slice(max(0, left - 1), left + width + 1)
+    near = cv2.dilate(kept[edge], np.ones((3, 3), np.uint8))  # with the soft edge of the stroke
+    digit = np.where(near > 0, ink[edge], 0).astype(np.float32)
+    full = float(np.percentile(ink[edge][kept[edge] > 0], 75))
+    floor = min(3 * noise, full / 4)
+    stretched = np.clip((digit - floor) * (255 / max(1.0, full - floor)), 0, 255).astype(np.uint8)
+    left, top, width, height = cv2.boundingRect((stretched > 48).astype(np.uint8))
+    return stretched[top : top + height, left : left + width]
+
+
+def _smooth(ink: Ink) -> Ink:
+    """Grain averaged away where strokes are wide enough to survive it."""
+    if max(ink.shape) < 100:
+        return ink
+    return np.asarray(cv2.GaussianBlur(ink, (3, 3), 0), np.uint8)
+
+
+def _peak(ink: Ink) -> float:
+    """The strongest ink, but for single pixels."""
+    counts = np.bincount(ink.ravel(), minlength=256)[::-1].cumsum()  # at least this strong
+    return 255 - float(np.searchsorted(counts, max(1, ink.size // 2000)))
+
+
+def _kept(ink: Ink, strong: NDArray[np.bool_]) -> Ink:
+    """255 where a piece of the digit is."""
+    bridged = cv2.dilate(strong.astype(np.uint8), np.ones((3, 3), np.uint8))
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(bridged, connectivity=8)
+    mass = np.bincount(labels[strong], weights=ink[strong], minlength=len(boxes))  # (pieces,)
+    main = int(mass.argmax())
+    keep = (mass >= PIECE * mass[main]) & _are_near(boxes, main)
+    keep[0] = False
+    return (keep[labels] & strong).astype(np.uint8) * np.uint8(255)
+
+
+def _are_near(boxes: NDArray[Any], main: int) -> NDArray[np.bool_]:
+    """Of each box (left, top, width, height, area), whether its gap to the main one is small."""
+    left, top, width, height = boxes[:, :4].T
+    x = np.maximum(left[main] - left - width, left - left[main] - width[main])
+    y = np.maximum(top[main] - top - height, top - top[main] - height[main])
+    near: NDArray[np.bool_] = np.maximum(x, y) <= NEAR * max(width[main], height[main])
+    return near
