@@ -22,18 +22,19 @@ NEAR = 0.3  # of the largest piece's longer side: what is farther away is someth
 def cut_out(ink: Ink) -> Ink | None:
     """The digit's ink in the box that it fills; None if nothing is stronger than the grain."""
     smooth = _smooth(ink)
-    noise = 1.4826 * float(np.median(smooth))
-    peak = _peak(smooth)
-    level = max(STRONG * peak, NOISE * noise, 1.0)
-    if level >= peak:
+    paper = float(np.median(smooth))
+    noise = paper - float(np.percentile(smooth, 16))
+    peak = _peak(smooth) - paper
+    if peak <= max(1.0, NOISE * noise):
         return None
+    level = paper + STRONG * peak
     kept = _kept(smooth, smooth > level)
     left, top, width, height = cv2.boundingRect(kept)
     edge = slice(max(0, top - 1), top + height + 1), slice(max(0, left - 1), left + width + 1)
     near = cv2.dilate(kept[edge], np.ones((3, 3), np.uint8))  # with the soft edge of the stroke
     digit = np.where(near > 0, ink[edge], 0).astype(np.float32)
     full = float(np.percentile(ink[edge][kept[edge] > 0], 75))
-    floor = min(3 * noise, full / 4)
+    floor = min(paper + 3 * noise, paper + (full - paper) / 4)
     stretched = np.clip((digit - floor) * (255 / max(1.0, full - floor)), 0, 255).astype(np.uint8)
     left, top, width, height = cv2.boundingRect((stretched > 48).astype(np.uint8))
     return stretched[top : top + height, left : left + width]

@@ -17,21 +17,24 @@ Raster = NDArray[np.uint8]  # (h, w) gray or (h, w, 3) BGR
 Levels = NDArray[np.float32]  # (h, w), as far apart as levels of gray, 0..255
 Ink = NDArray[np.uint8]  # (h, w), 0 = paper, 255 = ink
 
-COARSE = 64  # pixels of the longest side on which the paper is looked for
-REACH = 27  # coarse pixels; wider strokes are taken for paper, narrower shadows for ink
+COARSE = 128  # pixels of the longest side on which the paper is looked for
+REACHES = 0.12, 0.24, 0.42  # of the longest side; what is wider than the one chosen is paper
+DETAIL = 0.1  # of the longest side; how far around it a colour is compared
+SOFT = 0.3  # of the sharpest edge; softer ones speak against what they are an edge of
+BETTER = 1.05  # times as good a wider reach must be
 DIMMEST = 48.0  # level; what is darker than that does not count as paper in the shade
+
+_NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
 def contrast_and_ink(raster: Raster) -> tuple[float, Ink]:
     """By how many levels the ink stands out from the paper, and its strength at each pixel."""
     shade, is_lightness = _one_channel(raster)
-    lightest, darkest = _papers(shade)
-    dark, light = lightest - shade, shade - darkest
-    is_dark = _is_around(_smooth(dark), _smooth(light))
-    ink = dark if is_dark else light
+    paper, is_dark = _paper(shade)
+    ink = paper - shade if is_dark else shade - paper
     contrast = float(_smooth(ink).max())
     if is_dark and is_lightness:  # in the shade everything is darker by the same factor
-        ink = ink * (255 / np.maximum(lightest, DIMMEST))
+        ink = ink * (255 / np.maximum(paper, DIMMEST))
     return contrast, np.clip(ink, 0, 255).astype(np.uint8)
 
 
@@ -44,7 +47,7 @@ def _one_channel(raster: Raster) -> tuple[Levels, bool]:
     if raster.ndim == 2:
         return raster.astype(np.float32), True
     colours: Any = raster.astype(np.float32)  # (h, w, 3)
-    around = max(3, max(raster.shape) // 4)
+    around = max(3, round(DETAIL * max(raster.shape)))
     details = (colours - cv2.blur(colours, (around, around))).reshape(-1, 3)  # (h * w, 3)
     _, axes = np.linalg.eigh(details.T @ details)
     axis = axes[:, -1] * (1 if axes[:, -1].sum() >= 0 else -1)  # (3,)
@@ -52,46 +55,48 @@ def _one_channel(raster: Raster) -> tuple[Levels, bool]:
     return shade, bool(axis.min() > 0)
 
 
-def _papers(shade: Levels) -> tuple[Levels, Levels]:
-    """What each pixel would be without ink: if the ink is dark, and if it is light."""
+def _paper(shade: Levels) -> tuple[Levels, bool]:
+    """What each pixel would be without ink, and whether the ink is darker than that.
+
+    Of several guesses the one whose ink has its outline where the picture has its edges: shadows
+    have no sharp ones, and what is inside of a loop has only some of them.
+    """
     height, width = shade.shape
     scale = min(1.0, COARSE / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     coarse = cv2.resize(shade, size, interpolation=cv2.INTER_AREA)
+    edges = cv2.morphologyEx(coarse, cv2.MORPH_GRADIENT, _NEIGHBOURS)
+    edges -= SOFT * float(edges.max())
+    best, most = (coarse, True), -np.inf
+    for reach in REACHES:
+        for is_dark in (True, False):
+            paper = _without_ink(coarse, max(1, round(reach * max(size) / 2)), is_dark)
+            found = float(edges[_outline(np.abs(paper - coarse))].sum())
+            if found > most:
+                best, most = (paper, is_dark), found * BETTER
+    paper, is_dark = best
+    fine = cv2.resize(paper, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(fine, np.float32), is_dark
+
+
+def _without_ink(shade: Levels, reach: int, is_dark: bool) -> Levels:
+    """Strokes up to twice `reach` wide filled with what is beside them."""
+    square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     # Beyond its edges the sheet goes on as it ends: a gap between stroke and edge is no stroke.
-    wide = cv2.copyMakeBorder(coarse, *[REACH // 2] * 4, cv2.BORDER_REPLICATE)
-    square = np.ones((REACH, REACH), np.uint8)
-    found = []
-    for kind in (cv2.MORPH_CLOSE, cv2.MORPH_OPEN):
-        paper = cv2.blur(cv2.morphologyEx(wide, kind, square), (5, 5))
-        inner = paper[REACH // 2 : -(REACH // 2), REACH // 2 : -(REACH // 2)]
-        found.append(cv2.resize(inner, (width, height), interpolation=cv2.INTER_LINEAR))
-    lightest, darkest = found
-    return np.asarray(lightest, np.float32), np.asarray(darkest, np.float32)
+    wide = cv2.copyMakeBorder(shade, reach, reach, reach, reach, cv2.BORDER_REPLICATE)
+    paper: Any = cv2.morphologyEx(wide, cv2.MORPH_CLOSE if is_dark else cv2.MORPH_OPEN, square)
+    return np.asarray(paper[reach:-reach, reach:-reach], np.float32)
 
 
-def _is_around(one: Levels, other: Levels) -> bool:
-    """Is what stands out in `one` around what stands out in `other`, as a stroke around its loop?
-
-    Each row and column, from either end, asks which of both it meets first.
-    """
-    peak = max(float(one.max()), float(other.max())) / 2
-    first, second = one > peak, other > peak
-    votes = 0
-    for marks, others in ((first, second), (first.T, second.T)):
-        for step in (1, -1):
-            met = _first(marks[:, ::step]) - _first(others[:, ::step])
-            votes += int((met < 0).sum()) - int((met > 0).sum())
-    return votes >= 0
-
-
-def _first(marks: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Of each row, how far its first mark is; its length if there is none."""
-    return np.where(marks.any(1), marks.argmax(1), marks.shape[1])
+def _outline(ink: Levels) -> NDArray[np.bool_]:
+    """The pixels on either side of the edge of what is at least half as strong as the strongest."""
+    strong = (ink > float(ink.max()) / 2).astype(np.uint8)
+    outline: NDArray[np.bool_] = cv2.morphologyEx(strong, cv2.MORPH_GRADIENT, _NEIGHBOURS) > 0
+    return outline
 
 
 def _smooth(levels: Levels) -> Levels:
     """Without single pixels, where there are enough of them to miss some."""
-    if min(levels.shape) < 2 * COARSE:
+    if min(levels.shape) < COARSE:
         return levels
     return np.asarray(cv2.blur(levels, (3, 3)), np.float32)
