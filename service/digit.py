@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Ink = NDArray[np.uint8]  # (h, w), 0 = paper, 255 = ink
 
 STRONG = 0.4  # of the strongest ink: lines and grain of the paper are weaker
-NOISE = 5.0  # times the usual deviation of paper from paper
+NOISE = 3.7  # times the usual deviation of paper from paper
 PIECE = 0.03  # of the largest piece's ink: less is a speck
 NEAR = 0.3  # of the largest piece's longer side: what is farther away is something else
 
