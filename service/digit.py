@@ -14,16 +14,18 @@ from numpy.typing import NDArray
 Ink = NDArray[np.uint8]  # (h, w), 0 = paper, 255 = ink
 
 STRONG = 0.4  # of the strongest ink: lines and grain of the paper are weaker
-NOISE = 3.7  # times the usual deviation of paper from paper
+NOISE = 4.5  # times the usual deviation of paper from paper
 PIECE = 0.03  # of the largest piece's ink: less is a speck
 NEAR = 0.3  # of the largest piece's longer side: what is farther away is something else
+LARGE, FAR = 0.15, 1.0  # as PIECE and NEAR, of pieces too large to be a speck
 
 
 def cut_out(ink: Ink) -> Ink | None:
     """The digit's ink in the box that it fills; None if nothing is stronger than the grain."""
     smooth = _smooth(ink)
-    paper = float(np.median(smooth))
-    noise = paper - float(np.percentile(smooth, 16))
+    # Quarter and twentieth: the paper's, even where ink and lines take more than half.
+    paper, clean = (float(level) for level in np.percentile(smooth, (25, 5)))
+    noise = paper - clean
     peak = _peak(smooth) - paper
     if peak <= max(1.0, NOISE * noise):
         return None
@@ -36,7 +38,7 @@ def cut_out(ink: Ink) -> Ink | None:
     full = float(np.percentile(ink[edge][kept[edge] > 0], 75))
     floor = min(paper + 3 * noise, paper + (full - paper) / 4)
     stretched = np.clip((digit - floor) * (255 / max(1.0, full - floor)), 0, 255).astype(np.uint8)
-    left, top, width, height = cv2.boundingRect((stretched > 48).astype(np.uint8))
+    left, top, width, height = cv2.boundingRect((stretched > 8).astype(np.uint8))
     return stretched[top : top + height, left : left + width]
 
 
@@ -59,15 +61,16 @@ def _kept(ink: Ink, strong: NDArray[np.bool_]) -> Ink:
     _, labels, boxes, _ = cv2.connectedComponentsWithStats(bridged, connectivity=8)
     mass = np.bincount(labels[strong], weights=ink[strong], minlength=len(boxes))  # (pieces,)
     main = int(mass.argmax())
-    keep = (mass >= PIECE * mass[main]) & _are_near(boxes, main)
+    share, gap = mass / mass[main], _gaps(boxes, main)
+    keep = ((share >= PIECE) & (gap <= NEAR)) | ((share >= LARGE) & (gap <= FAR))
     keep[0] = False
     return (keep[labels] & strong).astype(np.uint8) * np.uint8(255)
 
 
-def _are_near(boxes: NDArray[Any], main: int) -> NDArray[np.bool_]:
-    """Of each box (left, top, width, height, area), whether its gap to the main one is small."""
+def _gaps(boxes: NDArray[Any], main: int) -> NDArray[np.float64]:
+    """From each box (left, top, width, height, area) to the main one, in the latter's sides."""
     left, top, width, height = boxes[:, :4].T
     x = np.maximum(left[main] - left - width, left - left[main] - width[main])
     y = np.maximum(top[main] - top - height, top - top[main] - height[main])
-    near: NDArray[np.bool_] = np.maximum(x, y) <= NEAR * max(width[main], height[main])
-    return near
+    gaps: NDArray[np.float64] = np.maximum(x, y) / max(width[main], height[main])
+    return gaps
