@@ -27,6 +27,7 @@ SIDE = 28  # pixels of the sheet
 ENOUGH = 320  # pixels of the longest side; more do not make a digit of 20 any clearer
 CONTRAST = 32  # between paper and the strongest ink; less is noise on an empty sheet
 OFF_CENTRE = 2.0  # pixels; the 70,000 digits of MNIST lie within 1 of the middle
+MIDDLE = 14.0  # pixels, where MNIST has its centres of mass: half a pixel off the sheet's own
 OPAQUE = 128  # alpha
 
 _ALONG = np.arange(SIDE, dtype=np.float32)
@@ -148,9 +149,8 @@ def _centred(digit: Gray) -> Pixels:
     """On a 28x28 sheet, the centre of mass as near the middle as whole pixels allow."""
     height, width = digit.shape
     x, y = _centre_of_mass(digit)
-    middle = (SIDE - 1) / 2
-    left = min(max(round(middle - x), 0), SIDE - width)
-    top = min(max(round(middle - y), 0), SIDE - height)
+    left = min(max(round(MIDDLE - x), 0), SIDE - width)
+    top = min(max(round(MIDDLE - y), 0), SIDE - height)
     sheet = np.zeros((SIDE, SIDE), np.uint8)
     sheet[top : top + height, left : left + width] = digit
     return sheet
