@@ -5,6 +5,7 @@
 A digit may be in several pieces (the bar of a 5, a pen that skipped), and so may dirt.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 Ink = NDArray[np.uint8]  # (h, w), 0 = paper, 255 = ink
 
 STRONG = 0.4  # of the strongest ink: lines and grain of the paper are weaker
+LARGE_ENOUGH = 100  # pixels; strokes on smaller pictures may be a pixel wide
 NOISE = 4.5  # times the usual deviation of paper from paper
 PIECE = 0.03  # of the largest piece's ink: less is a speck
 NEAR = 0.3  # of the largest piece's longer side: what is farther away is something else
@@ -24,9 +26,8 @@ def cut_out(ink: Ink) -> Ink | None:
     """The digit's ink in the box that it fills; None if nothing is stronger than the grain."""
     smooth = _smooth(ink)
     # Quarter and twentieth: the paper's, even where ink and lines take more than half.
-    paper, clean = (float(level) for level in np.percentile(smooth, (25, 5)))
-    noise = paper - clean
-    peak = _peak(smooth) - paper
+    clean, paper, strongest = _levels(smooth, (0.05, 0.25, 1 - 1 / 2000))
+    noise, peak = paper - clean, strongest - paper
     if peak <= max(1.0, NOISE * noise):
         return None
     level = paper + STRONG * peak
@@ -35,7 +36,7 @@ def cut_out(ink: Ink) -> Ink | None:
     edge = slice(max(0, top - 1), top + height + 1), slice(max(0, left - 1), left + width + 1)
     near = cv2.dilate(kept[edge], np.ones((3, 3), np.uint8))  # with the soft edge of the stroke
     digit = np.where(near > 0, ink[edge], 0).astype(np.float32)
-    full = float(np.percentile(ink[edge][kept[edge] > 0], 75))
+    (full,) = _levels(ink[edge][kept[edge] > 0], (0.75,))
     floor = min(paper + 3 * noise, paper + (full - paper) / 4)
     stretched = np.clip((digit - floor) * (255 / max(1.0, full - floor)), 0, 255).astype(np.uint8)
     left, top, width, height = cv2.boundingRect((stretched > 8).astype(np.uint8))
@@ -44,15 +45,15 @@ def cut_out(ink: Ink) -> Ink | None:
 
 def _smooth(ink: Ink) -> Ink:
     """Grain averaged away where strokes are wide enough to survive it."""
-    if max(ink.shape) < 100:
+    if max(ink.shape) < LARGE_ENOUGH:
         return ink
     return np.asarray(cv2.GaussianBlur(ink, (3, 3), 0), np.uint8)
 
 
-def _peak(ink: Ink) -> float:
-    """The strongest ink, but for single pixels."""
-    counts = np.bincount(ink.ravel(), minlength=256)[::-1].cumsum()  # at least this strong
-    return 255 - float(np.searchsorted(counts, max(1, ink.size // 2000)))
+def _levels(ink: Ink, shares: Sequence[float]) -> list[float]:
+    """For each share of the pixels, the level that no more than that are below."""
+    counts = cv2.calcHist([ink], [0], None, [256], [0, 256]).ravel().cumsum()
+    return [float(level) for level in np.searchsorted(counts, np.multiply(shares, ink.size))]
 
 
 def _kept(ink: Ink, strong: NDArray[np.bool_]) -> Ink:

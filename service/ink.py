@@ -24,7 +24,7 @@ Pixels = NDArray[np.uint8]  # (28, 28), 0 = paper, 255 = ink
 Ink = Literal["auto", "on", "off"]  # prepare what does not look like MNIST, everything, or nothing
 
 SIDE = 28  # pixels of the sheet
-ENOUGH = 320  # pixels of the longest side; more do not make a digit of 20 any clearer
+ENOUGH = 192  # pixels of the longest side; more do not make a digit of 20 any clearer
 CONTRAST = 32  # between paper and the strongest ink; less is noise on an empty sheet
 OFF_CENTRE = 2.0  # pixels; the 70,000 digits of MNIST lie within 1 of the middle
 MIDDLE = 14.0  # pixels, where MNIST has its centres of mass: half a pixel off the sheet's own
