@@ -59,7 +59,7 @@ def _levels(ink: Ink, shares: Sequence[float]) -> list[float]:
 def _kept(ink: Ink, strong: NDArray[np.bool_]) -> Ink:
     """255 where a piece of the digit is."""
     bridged = cv2.dilate(strong.astype(np.uint8), np.ones((3, 3), np.uint8))
-    _, labels, boxes, _ = cv2.connectedComponentsWithStats(bridged, connectivity=8)
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(bridged, ltype=cv2.CV_16U)
     mass = np.bincount(labels[strong], weights=ink[strong], minlength=len(boxes))  # (pieces,)
     main = int(mass.argmax())
     share, gap = mass / mass[main], _gaps(boxes, main)

@@ -24,7 +24,7 @@ Pixels = NDArray[np.uint8]  # (28, 28), 0 = paper, 255 = ink
 Ink = Literal["auto", "on", "off"]  # prepare what does not look like MNIST, everything, or nothing
 
 SIDE = 28  # pixels of the sheet
-ENOUGH = 192  # pixels of the longest side; more do not make a digit of 20 any clearer
+ENOUGH = 256  # pixels of the longest side; more do not make a digit of 20 any clearer
 CONTRAST = 32  # between paper and the strongest ink; less is noise on an empty sheet
 OFF_CENTRE = 2.0  # pixels; the 70,000 digits of MNIST lie within 1 of the middle
 MIDDLE = 14.0  # pixels, where MNIST has its centres of mass: half a pixel off the sheet's own
@@ -102,12 +102,15 @@ def _without_channels_that_say_nothing(raster: Raster) -> Raster:
 
 
 def _shrunk(raster: Raster, longest: int) -> Raster:
+    """By a whole number, at which OpenCV is three times as fast; what is left over is cut off."""
     height, width = raster.shape[:2]
-    scale = longest / max(height, width)
-    if scale >= 1:
+    times = -(-max(height, width) // longest)
+    down, right = min(times, height), min(times, width)
+    if times == 1:
         return raster
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(cv2.resize(raster, size, interpolation=cv2.INTER_AREA), np.uint8)
+    size = width // right, height // down
+    whole = raster[: size[1] * down, : size[0] * right]
+    return np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _looks_like_mnist(gray: Gray) -> bool:
