@@ -50,6 +50,10 @@ class Drawing(NamedTuple):
     sheet: str
     place: str  # "anywhere" or "corner"
 
+    @property
+    def kinds(self) -> dict[str, str]:
+        return {"pen": self.pen, "paper": self.paper, "sheet": self.sheet, "place": self.place}
+
 
 def drawn(digit: NDArray[np.uint8], generator: np.random.Generator) -> Drawing:
     """A digit (28, 28) of MNIST with a pen, on a sheet and at a place of the generator's choice."""
