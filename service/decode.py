@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Gray = NDArray[np.uint8]  # (h, w), 0 = black, 255 = white
+Raster = NDArray[np.uint8]  # (h, w) gray, (h, w, 3) BGR or (h, w, 4) BGRA
 
 SMALL = 256 * 256  # pixels
 SMALL_FILE = 2**16  # bytes; what else is in a larger one may take libpng long
@@ -53,6 +54,11 @@ class Picture(NamedTuple):
     body: bytes
     flags: int  # for OpenCV
 
+    def raster(self) -> Raster:
+        """Decode: gray, BGR or BGRA, upright."""
+        colour = self.flags == cv2.IMREAD_GRAYSCALE  # a JPEG
+        return _raster(self.body, cv2.IMREAD_COLOR if colour else self.flags)
+
     def gray(self) -> Gray:
         """Decode. Transparent parts become paper, whichever of black and white the ink is not."""
         return _decoded(self.body, self.flags)
@@ -69,7 +75,15 @@ def gray_of_small_png(body: bytes, max_pixels: int) -> Gray | None:
     return _decoded(body, FORMATS[PNG]) if 0 < width * height <= min(SMALL, max_pixels) else None
 
 
-def _decoded(body: bytes, flags: int) -> Gray:
+def small_png(body: bytes, max_pixels: int) -> Raster | None:
+    """As `gray_of_small_png`, with its colours and its alpha."""
+    if not body.startswith(PNG) or not HEADER <= len(body) <= SMALL_FILE:
+        return None
+    width, height = _WIDTH_HEIGHT(body, 16)
+    return _raster(body, FORMATS[PNG]) if 0 < width * height <= min(SMALL, max_pixels) else None
+
+
+def _raster(body: bytes, flags: int) -> Raster:
     try:
         decoded: Any = cv2.imdecode(np.frombuffer(body, np.uint8), flags)
     except cv2.error:  # some decoders answer None to a damaged picture, others raise
@@ -80,6 +94,12 @@ def _decoded(body: bytes, flags: int) -> Gray:
         decoded = (decoded >> 8).astype(np.uint8)
     if decoded.dtype != np.uint8:
         raise NotAPicture(f"pixels of type {decoded.dtype} are not supported: use 8 or 16 bits")
+    raster: Raster = decoded
+    return raster
+
+
+def _decoded(body: bytes, flags: int) -> Gray:
+    decoded = _raster(body, flags)
     gray: Any = decoded
     if decoded.ndim == 3:  # OpenCV has turned palettes and gray with alpha into colours
         alpha = decoded.shape[2] == 4

@@ -15,7 +15,7 @@ import numpy as np
 
 from service.aside import Aside
 from service.batcher import Batcher
-from service.decode import Gray, gray_of_small_png, identify
+from service.decode import Raster, identify, small_png
 from service.exchange import Exchange, Stage
 from service.ink import SIDE, Pixels, are_mnist, as_mnist
 from service.metrics import Metrics
@@ -43,7 +43,7 @@ class Predict:
         self.metrics = metrics
         self._max_pixels = settings.max_pixels
         # Pictures of 28x28 since the last turn of the event loop, and the seconds each took.
-        self._sheets: list[tuple[Exchange, Gray, float]] = []
+        self._sheets: list[tuple[Exchange, Raster, float]] = []
         self._aside = aside
 
     def admit(self, headers: Mapping[bytes, bytes]) -> None:
@@ -64,20 +64,20 @@ class Predict:
         began = perf_counter()
         # Before decoding, which costs 10 us. The sheets will be in the queue in a moment.
         self.batcher.admit(1 + len(self._sheets), began, exchange.deadline)
-        gray = gray_of_small_png(exchange.body, self._max_pixels)
-        if gray is None:
+        raster = small_png(exchange.body, self._max_pixels)
+        if raster is None:
             body = exchange.body
             self._aside.do(
                 exchange,
                 lambda: self._long_way(body),
                 lambda decoded: self._ask(exchange, *decoded),
             )
-        elif gray.shape == (SIDE, SIDE):
-            self._sheets.append((exchange, gray, perf_counter() - began))
+        elif raster.shape == (SIDE, SIDE):
+            self._sheets.append((exchange, raster, perf_counter() - began))
             if len(self._sheets) == 1:
                 asyncio.get_running_loop().call_soon(self._ask_sheets)
         else:
-            self._ask(exchange, as_mnist(gray), perf_counter() - began)
+            self._ask(exchange, as_mnist(raster), perf_counter() - began)
 
     def _ask(self, exchange: Exchange, pixels: Pixels, decoded: float) -> None:
         _Asked(self, exchange, pixels, decoded)
@@ -107,7 +107,7 @@ class Predict:
     def _long_way(self, body: bytes) -> tuple[Pixels, float]:
         """Pixels (28, 28) of any picture, and the seconds they took; in a thread."""
         began = perf_counter()
-        pixels = as_mnist(identify(body, max_pixels=self._max_pixels).gray())
+        pixels = as_mnist(identify(body, max_pixels=self._max_pixels).raster())
         return pixels, perf_counter() - began
 
 
