@@ -35,13 +35,10 @@ def contrast_and_ink(raster: Raster) -> tuple[float, Ink]:
         is_lightness = bool(to_shade[0, :3].min() > 0)
         raster = np.asarray(cv2.transform(raster, to_shade), np.uint8)
         coarse = np.asarray(cv2.transform(coarse, to_shade), np.uint8)
-    paper, is_dark = _paper(coarse)
+    paper, is_dark = _paper(coarse, is_lightness)
     paper = np.asarray(cv2.resize(paper, raster.shape[::-1], interpolation=cv2.INTER_LINEAR))
-    ink: Any = cv2.subtract(paper, raster) if is_dark else cv2.subtract(raster, paper)
-    contrast = float(_smooth(ink).max())
-    if is_dark and is_lightness:  # in the shade everything is darker by the same factor
-        ink = cv2.divide(ink, cv2.max(paper, DIMMEST), scale=255)
-    return contrast, ink
+    contrast = float(_smooth(_apart(raster, paper, is_dark)).max())
+    return contrast, _strength(raster, paper, is_dark, is_lightness)
 
 
 def _coarse(raster: Raster) -> Raster:
@@ -71,7 +68,7 @@ def _to_shade(colours: Raster) -> NDArray[np.float64]:
     return np.append(axis, from_zero)[np.newaxis]
 
 
-def _paper(shade: Shade) -> tuple[Shade, bool]:
+def _paper(shade: Shade, is_lightness: bool) -> tuple[Shade, bool]:
     """What each pixel would be without ink, and whether the ink is darker than that.
 
     Of several guesses the one whose ink has its outline where the picture has its edges: shadows
@@ -83,7 +80,7 @@ def _paper(shade: Shade) -> tuple[Shade, bool]:
     for reach in REACHES:
         for is_dark in (True, False):
             paper = _without_ink(shade, max(1, round(reach * max(shade.shape) / 2)), is_dark)
-            found = float(edges[_outline(cv2.absdiff(paper, shade))].sum())
+            found = float(edges[_outline(_strength(shade, paper, is_dark, is_lightness))].sum())
             if found > most:
                 best, most = (paper, is_dark), found
     return best
@@ -98,7 +95,21 @@ def _without_ink(shade: Shade, reach: int, is_dark: bool) -> Shade:
     return np.asarray(paper[reach:-reach, reach:-reach], np.uint8)
 
 
-def _outline(ink: Any) -> NDArray[np.bool_]:
+def _apart(shade: Shade, paper: Shade, is_dark: bool) -> Shade:
+    """In levels, and only to the side where the ink is."""
+    apart: Any = cv2.subtract(paper, shade) if is_dark else cv2.subtract(shade, paper)
+    return np.asarray(apart, np.uint8)
+
+
+def _strength(shade: Shade, paper: Shade, is_dark: bool, is_lightness: bool) -> Ink:
+    """What is darker than the paper counts in shares of it: less light makes both darker."""
+    apart = _apart(shade, paper, is_dark)
+    if not (is_dark and is_lightness):
+        return apart
+    return np.asarray(cv2.divide(apart, cv2.max(paper, DIMMEST), scale=255), np.uint8)
+
+
+def _outline(ink: Ink) -> NDArray[np.bool_]:
     """The pixels on either side of the edge of what is at least half as strong as the strongest."""
     strong = (ink > float(ink.max()) / 2).astype(np.uint8)
     outline: NDArray[np.bool_] = cv2.morphologyEx(strong, cv2.MORPH_GRADIENT, _NEIGHBOURS) > 0
