@@ -20,6 +20,8 @@ NOISE = 4.5  # times the usual deviation of paper from paper
 PIECE = 0.03  # of the largest piece's ink: less is a speck
 NEAR = 0.3  # of the largest piece's longer side: what is farther away is something else
 LARGE, FAR = 0.15, 1.0  # as PIECE and NEAR, of pieces too large to be a speck
+FRAME = 0.5  # of an edge of the picture
+INSIDE = 0.1  # of its longer side; smaller things in a frame are no digit
 
 
 def cut_out(ink: Ink) -> Ink | None:
@@ -61,11 +63,22 @@ def _kept(ink: Ink, strong: NDArray[np.bool_]) -> Ink:
     bridged = cv2.dilate(strong.astype(np.uint8), np.ones((3, 3), np.uint8))
     _, labels, boxes, _ = cv2.connectedComponentsWithStats(bridged, ltype=cv2.CV_16U)
     mass = np.bincount(labels[strong], weights=ink[strong], minlength=len(boxes))  # (pieces,)
+    mass[_are_frame(labels, boxes)] = 0
     main = int(mass.argmax())
     share, gap = mass / mass[main], _gaps(boxes, main)
     keep = ((share >= PIECE) & (gap <= NEAR)) | ((share >= LARGE) & (gap <= FAR))
     keep[0] = False
     return (keep[labels] & strong).astype(np.uint8) * np.uint8(255)
+
+
+def _are_frame(labels: NDArray[Any], boxes: NDArray[Any]) -> NDArray[np.bool_]:
+    """Of each piece, whether it is what lies around the paper: it takes most of an edge of the
+    picture, and inside of it something else touches none."""
+    edges = labels[0], labels[-1], labels[:, 0], labels[:, -1]
+    share = np.stack([np.bincount(edge, minlength=len(boxes)) / len(edge) for edge in edges])
+    inside = ~share.any(0) & (boxes[:, 2:4].max(1) >= INSIDE * max(labels.shape))
+    inside[0] = False
+    return (share.max(0) > FRAME) & inside.any()
 
 
 def _gaps(boxes: NDArray[Any], main: int) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ Ink = NDArray[np.uint8]  # (h, w), 0 = paper, 255 = ink
 COARSE = 96  # pixels of the longest side on which the paper is looked for
 REACHES = 0.12, 0.24, 0.42  # of the longest side; what is wider than the one chosen is paper
 DETAIL = 0.1  # of the longest side; how far around it a colour is compared
-SOFT = 0.3  # of the sharpest edge; softer ones speak against what they are an edge of
+SOFT = 0.45  # of the sharpest edge; softer ones speak against what they are an edge of
 DIMMEST = 48  # level; what is darker than that does not count as paper in the shade
 
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
