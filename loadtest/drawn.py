@@ -77,7 +77,9 @@ def drawings(known: Shapes, count: int, seed: int) -> Iterator[Posted]:
     """Every digit once before any is drawn twice; the same for the same seed."""
     generator = np.random.default_rng(seed)
     pixels, labels = known
-    order = np.concatenate([generator.permutation(len(pixels)) for _ in range(0, count, len(pixels))])
+    order = np.concatenate(
+        [generator.permutation(len(pixels)) for _ in range(0, count, len(pixels))]
+    )
     for index in order[:count]:
         drawing = drawn(pixels[index], generator)
         kind = "jpeg" if drawing.paper in PHOTOS and generator.random() < 0.5 else "png"

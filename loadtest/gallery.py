@@ -37,7 +37,9 @@ class Gallery:
 
     def told(self) -> str:
         """The share of right ones, of all and of each kind."""
-        lines = [f"{sum(self.results)} of {len(self.results)} drawn digits right ({self.right:.2%})"]
+        lines = [
+            f"{sum(self.results)} of {len(self.results)} drawn digits right ({self.right:.2%})"
+        ]
         for kind in dict.fromkeys(kind for kind, _ in self.of_kind):
             lines.append(f"\n{kind:<16}   right     of")
             for (one, what), results in sorted(self.of_kind.items()):

@@ -86,7 +86,7 @@ def _gradient(generator: np.random.Generator, size: Size, *, weakest: float) -> 
     along = np.cos(angle) * right + np.sin(angle) * down
     along = (along - along.min()) / max(float(np.ptp(along)), 1e-6)
     lit = 1 - along * (1 - generator.uniform(weakest, min(0.95, weakest + 0.35)))
-    return lit[..., np.newaxis].astype(np.float32)
+    return np.asarray(lit[..., np.newaxis], np.float32)
 
 
 def _shadow(generator: np.random.Generator, size: Size) -> Sheet:
@@ -101,7 +101,7 @@ def _shadow(generator: np.random.Generator, size: Size) -> Sheet:
     soft = generator.uniform(0.015, 0.12)  # of the sheet's side
     lit = 1 / (1 + np.exp(np.clip(-inside / soft * 2, -30, 30)))
     deep = generator.uniform(0.35, 0.75)  # light that is left
-    return (deep + (1 - deep) * lit)[..., np.newaxis].astype(np.float32)
+    return np.asarray((deep + (1 - deep) * lit)[..., np.newaxis], np.float32)
 
 
 def _places(size: Size) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -109,12 +109,10 @@ def _places(size: Size) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     height, width = size
     down = (np.arange(height, dtype=np.float32) - height / 2) / max(size)
     right = (np.arange(width, dtype=np.float32) - width / 2) / max(size)
-    return down[:, np.newaxis], right[np.newaxis]
+    return down[:, np.newaxis].astype(np.float32), right[np.newaxis].astype(np.float32)
 
 
-def _pair(
-    generator: np.random.Generator, *, same_light: bool = False
-) -> tuple[Colour, Colour]:
+def _pair(generator: np.random.Generator, *, same_light: bool = False) -> tuple[Colour, Colour]:
     while True:
         paper, pen = generator.uniform(0, 255, (2, 3)).astype(np.float32)
         lighter = abs(float((paper - pen) @ _GRAY))
@@ -130,9 +128,9 @@ def _dark(generator: np.random.Generator) -> Colour:
     """A pen for white paper: black, blue, red, green, or anything dark enough."""
     known = np.array([[20, 20, 20], [150, 40, 20], [40, 30, 200], [50, 110, 30], [70, 70, 70]])
     pen = known[generator.integers(len(known))] + generator.uniform(-20, 20, 3)
-    return np.clip(pen, 0, 255).astype(np.float32)
+    return np.asarray(np.clip(pen, 0, 255), np.float32)
 
 
 def _bright(generator: np.random.Generator) -> Colour:
     known = np.array([[255, 255, 255], [230, 230, 230], [60, 220, 250], [120, 230, 120]])
-    return known[generator.integers(len(known))].astype(np.float32)
+    return np.asarray(known[generator.integers(len(known))], np.float32)

@@ -105,7 +105,9 @@ def _placed(
     width = max(FINEST, across * generator.uniform(*PENS[pen]))
     length = max(4.0, across - width)
     room = np.array(size[::-1]) - lines.size * length - width  # x and y
-    part = generator.integers(0, 2, 2) if place == "corner" else generator.uniform(0, 1, 2)
+    part = generator.uniform(0, 1, 2)
+    if place == "corner":
+        part = part.round()
     return lines.coverage(size, part * np.maximum(room, 0) + width / 2, length, width)
 
 

@@ -62,8 +62,9 @@ def _seen(raster: Raster) -> Colours:
         return np.asarray(cv2.cvtColor(raster, cv2.COLOR_GRAY2BGR), np.uint8)
     if raster.shape[2] == 3:
         return raster
-    alpha = raster[..., 3:] / np.float32(255)
-    return np.asarray(raster[..., :3] * alpha + np.float32(CANVAS) * (1 - alpha), np.uint8)
+    alpha = raster[..., 3:].astype(np.float32) / 255
+    under = np.array(CANVAS, np.float32) * (1 - alpha)
+    return np.asarray(raster[..., :3] * alpha + under, np.uint8)
 
 
 def _put(tile: Colours, picture: Any, left: int) -> None:

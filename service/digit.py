@@ -42,7 +42,8 @@ def cut_out(ink: Ink) -> Ink | None:
     floor = min(paper + 3 * noise, paper + (full - paper) / 4)
     stretched = np.clip((digit - floor) * (255 / max(1.0, full - floor)), 0, 255).astype(np.uint8)
     left, top, width, height = cv2.boundingRect((stretched > 8).astype(np.uint8))
-    return stretched[top : top + height, left : left + width]
+    found: Ink = stretched[top : top + height, left : left + width]
+    return found
 
 
 def _smooth(ink: Ink) -> Ink:
@@ -68,7 +69,8 @@ def _kept(ink: Ink, strong: NDArray[np.bool_]) -> Ink:
     share, gap = mass / mass[main], _gaps(boxes, main)
     keep = ((share >= PIECE) & (gap <= NEAR)) | ((share >= LARGE) & (gap <= FAR))
     keep[0] = False
-    return (keep[labels] & strong).astype(np.uint8) * np.uint8(255)
+    kept: Ink = (keep[labels] & strong).astype(np.uint8) * np.uint8(255)
+    return kept
 
 
 def _are_frame(labels: NDArray[Any], boxes: NDArray[Any]) -> NDArray[np.bool_]:
@@ -78,7 +80,8 @@ def _are_frame(labels: NDArray[Any], boxes: NDArray[Any]) -> NDArray[np.bool_]:
     share = np.stack([np.bincount(edge, minlength=len(boxes)) / len(edge) for edge in edges])
     inside = ~share.any(0) & (boxes[:, 2:4].max(1) >= INSIDE * max(labels.shape))
     inside[0] = False
-    return (share.max(0) > FRAME) & inside.any()
+    frame: NDArray[np.bool_] = (share.max(0) > FRAME) & inside.any()
+    return frame
 
 
 def _gaps(boxes: NDArray[Any], main: int) -> NDArray[np.float64]:

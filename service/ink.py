@@ -78,7 +78,9 @@ def _as_it_is(raster: Raster) -> Pixels:
     raster = _shrunk(raster, ENOUGH)
     if raster.ndim == 3:
         gray: Any = cv2.cvtColor(raster[..., :3], cv2.COLOR_BGR2GRAY)
-        raster = cv2.multiply(gray, raster[..., 3], scale=1 / 255) if raster.shape[2] == 4 else gray
+        if raster.shape[2] == 4:
+            gray = cv2.multiply(gray, raster[..., 3], scale=1 / 255)
+        raster = np.asarray(gray, np.uint8)
     if raster.shape == (SIDE, SIDE):
         return raster
     shrinks = min(raster.shape) > SIDE

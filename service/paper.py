@@ -20,8 +20,8 @@ Ink = NDArray[np.uint8]  # (h, w), 0 = paper, 255 = ink
 COARSE = 96  # pixels of the longest side on which the paper is looked for
 REACHES = 0.12, 0.24, 0.42  # of the longest side; what is wider than the one chosen is paper
 DETAIL = 0.1  # of the longest side; how far around it a colour is compared
-SOFT = 0.45  # of the sharpest edge; softer ones speak against what they are an edge of
-DIMMEST = 48  # level; what is darker than that does not count as paper in the shade
+SOFT = 0.4  # of the sharpest edge; softer ones speak against what they are an edge of
+DIMMEST = np.uint8(48)  # level; what is darker than that does not count as paper in the shade
 
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
@@ -106,7 +106,7 @@ def _strength(shade: Shade, paper: Shade, is_dark: bool, is_lightness: bool) -> 
     apart = _apart(shade, paper, is_dark)
     if not (is_dark and is_lightness):
         return apart
-    return np.asarray(cv2.divide(apart, cv2.max(paper, DIMMEST), scale=255), np.uint8)
+    return np.asarray(cv2.divide(apart, np.maximum(paper, DIMMEST), scale=255), np.uint8)
 
 
 def _outline(ink: Ink) -> NDArray[np.bool_]:
