@@ -10,7 +10,7 @@ SHELL         := bash
 .NOTPARALLEL:
 
 PYTHON ?= python3
-ARGS   ?=# for train, pytest, swap and bench, as in: make train ARGS="--epochs 20"
+ARGS   ?=# for train, pytest, drawn, swap and bench, as in: make train ARGS="--epochs 20"
 # The floor of `make accuracy`, as in: make accuracy ACCURACY="--at-least 0.995"
 ACCURACY ?=
 PY     := .venv/bin/python
@@ -48,6 +48,9 @@ fast: .venv/.dev ## The tests
 
 accuracy: .venv/.dev models/digits/current ## Post every test digit to a real service, compare with PyTorch
 	@$(call task,Posting the whole test set over HTTP,about 10 seconds,$(PY) -m tests.accuracy $(ACCURACY))
+
+drawn: .venv/.run models/digits/current ## Draw MNIST's test digits with many pens, post them, count
+	@$(call task,Drawing and posting 2000 digits,about a minute and a half,$(PY) -m loadtest.drawn $(ARGS))
 
 swap: .venv/.dev runs/latest ## Switch versions under load for a minute: nobody may notice
 	@$(call task,Switching versions under load,about a minute and a half,$(PY) -m tests.swap $(ARGS))
@@ -123,4 +126,4 @@ install = $(PY) -m pip install --progress-bar off --constraint constraints.txt \
 	| { grep --line-buffered -E '^ *(Downloading|Using cached|Processing|Installing)' || true; } \
 	| cut -c 1-100
 
-.PHONY: demo serve train export test lint types fast accuracy swap bench bench-peers bench-gpu format constraints clean help
+.PHONY: demo serve train export test lint types fast accuracy drawn swap bench bench-peers bench-gpu format constraints clean help

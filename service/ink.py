@@ -1,10 +1,11 @@
 """Any picture of a digit -> what MNIST looks like.
 
-    gray (h, w) --paper--> ink (h, w) --crop, longest side to 20, centre by mass--> (28, 28)
+    raster --alpha or paper--> ink --digit--> cut out --stroke--> 20 long --centre--> (28, 28)
 
 MNIST was made this way from scanned forms, and a network that learned from it expects no other: a
-digit in the corner or a thin pen costs tens of points of accuracy otherwise. A 28x28 picture that
-already looks like MNIST passes through untouched, so nothing is done twice.
+digit in the corner, a shadow or a thin pen costs tens of points of accuracy otherwise. A 28x28
+picture that already looks like MNIST passes through untouched, so nothing is done twice.
+docs/ink.md says why each step is there and what it brings.
 """
 
 from typing import Any, Literal
@@ -13,13 +14,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Gray = NDArray[np.uint8]  # (h, w), 0 = black, 255 = white
-Pixels = NDArray[np.uint8]  # (28, 28), 0 = paper, 255 = ink
-Ink = Literal["auto", "on", "off"]
+from service.decode import Raster
+from service.digit import cut_out
+from service.paper import contrast_and_ink
+from service.stroke import as_wide
 
-SIDE, BOX = 28, 20  # pixels of the sheet, and of the digit's longest side on it
+Gray = NDArray[np.uint8]  # (h, w)
+Pixels = NDArray[np.uint8]  # (28, 28), 0 = paper, 255 = ink
+Ink = Literal["auto", "on", "off"]  # prepare what does not look like MNIST, everything, or nothing
+
+SIDE = 28  # pixels of the sheet
+ENOUGH = 256  # pixels of the longest side; more do not make a digit of 20 any clearer
 CONTRAST = 32  # between paper and the strongest ink; less is noise on an empty sheet
 OFF_CENTRE = 2.0  # pixels; the 70,000 digits of MNIST lie within 1 of the middle
+MIDDLE = 14.0  # pixels, where MNIST has its centres of mass: half a pixel off the sheet's own
+OPAQUE = 128  # alpha
 
 _ALONG = np.arange(SIDE, dtype=np.float32)
 # A picture as a row times this: its mass, and its sums over x and y times mass.
@@ -37,7 +46,7 @@ def are_mnist(sheets: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Of each picture (n, 28, 28), whether `as_mnist` would beyond doubt return it as it is:
     nothing on its border, ink, and that centred.
 
-    Costs 1 us a picture where n is 64; `as_mnist` comes to the same in 20.
+    Costs 1 us a picture where n is 64; `as_mnist` comes to the same in 20 or more.
     """
     rows = sheets.reshape(len(sheets), -1)  # (n, 784)
     mass, x, y = (rows.astype(np.float32) @ _MOMENTS).T  # (n,) each
@@ -47,73 +56,106 @@ def are_mnist(sheets: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return found
 
 
-def _gray(raster: Gray) -> Gray:
-    """Until `ink` takes a raster: transparent parts become paper, of the colour that ink is not."""
-    if raster.ndim == 2:
+def as_mnist(raster: Raster, ink: Ink = "auto") -> Pixels:
+    """The digit on a picture, white on black, 20 pixels high or wide, centred by mass in 28x28.
+
+    Raises Blank where there is none. With `ink` off the picture is taken as it is, 255 = ink, and
+    only resized: it is the sender who knows.
+    """
+    if ink == "off":
+        return _as_it_is(raster)
+    raster = _without_channels_that_say_nothing(raster)
+    if ink == "auto" and raster.shape == (SIDE, SIDE) and _looks_like_mnist(raster):
         return raster
-    alpha = raster.shape[2] == 4
-    gray: Any = cv2.cvtColor(raster, cv2.COLOR_BGRA2GRAY if alpha else cv2.COLOR_BGR2GRAY)
-    if alpha:
-        opaque = raster[:, :, 3]
-        on_black: Any = cv2.multiply(gray, opaque, scale=1 / 255)  # (h, w) uint8
-        dark = on_black.sum() * 255.0 <= 128.0 * opaque.sum(dtype=np.float64)
-        gray = on_black + (255 - opaque) if dark else on_black
-    laid: Gray = gray
-    return laid
-
-
-def as_mnist(raster: Gray, how: Ink = "auto") -> Pixels:
-    """The digit on a picture, white on black, 20 pixels high or wide, centred by mass in 28x28."""
-    gray = _gray(raster)
-    paper = float(np.median(_border(gray)))
-    lightest, darkest = float(gray.max()), float(gray.min())
-    if max(lightest - paper, paper - darkest) < CONTRAST:
+    digit = cut_out(_ink(_shrunk(raster, ENOUGH)))
+    if digit is None:
         raise Blank("the picture is blank: nothing on it stands out from the background")
-    on_black = lightest - paper > paper - darkest
-    if gray.shape == (SIDE, SIDE) and on_black and _is_centred(gray):
-        return gray
-    # In bytes throughout: a photo as floats would take four times the memory.
-    level = np.uint8(paper)
-    ink = np.maximum(gray, level) - level if on_black else level - np.minimum(gray, level)  # (h, w)
-    full: Any = cv2.convertScaleAbs(ink, alpha=255 / float(ink.max()))
-    return _centred(_boxed(full))
+    return _centred(as_wide(digit))
 
 
-def _border(gray: Gray) -> Gray:
-    """The outermost pixels: paper, but for a stroke that leaves the sheet."""
-    return np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
+def _as_it_is(raster: Raster) -> Pixels:
+    """Gray, 28x28; what is transparent is paper, which is black."""
+    raster = _shrunk(raster, ENOUGH)
+    if raster.ndim == 3:
+        gray: Any = cv2.cvtColor(raster[..., :3], cv2.COLOR_BGR2GRAY)
+        if raster.shape[2] == 4:
+            gray = cv2.multiply(gray, raster[..., 3], scale=1 / 255)
+        raster = np.asarray(gray, np.uint8)
+    if raster.shape == (SIDE, SIDE):
+        return raster
+    shrinks = min(raster.shape) > SIDE
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(raster, (SIDE, SIDE), interpolation=how), np.uint8)
 
 
-def _is_centred(ink: Gray) -> bool:
-    x, y = _centre_of_mass(ink)
+def _without_channels_that_say_nothing(raster: Raster) -> Raster:
+    """No alpha where all is opaque, no colours where all are gray; only small ones are looked at.
+
+    Large ones are shrunk first, which is cheaper than looking at each of their pixels.
+    """
+    raster = _shrunk(raster, ENOUGH)
+    if raster.ndim == 3 and raster.shape[2] == 4 and int(raster[..., 3].min()) == 255:
+        raster = raster[..., :3]
+    if raster.ndim == 3 and raster.shape[2] == 3:
+        blue, green, red = cv2.split(raster)
+        if np.array_equal(blue, green) and np.array_equal(green, red):
+            return np.asarray(blue, np.uint8)
+    return np.ascontiguousarray(raster)
+
+
+def _shrunk(raster: Raster, longest: int) -> Raster:
+    """By a whole number, at which OpenCV is three times as fast; what is left over is cut off."""
+    height, width = raster.shape[:2]
+    times = -(-max(height, width) // longest)
+    down, right = min(times, height), min(times, width)
+    if times == 1:
+        return raster
+    size = width // right, height // down
+    whole = raster[: size[1] * down, : size[0] * right]
+    return np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _looks_like_mnist(gray: Gray) -> bool:
+    """Black paper, ink, and that centred."""
+    paper = float(np.median(gray.reshape(-1).take(_BORDER)))
+    if paper >= CONTRAST or float(gray.max()) - paper < CONTRAST:
+        return False
+    x, y = _centre_of_mass(gray)
     middle = (SIDE - 1) / 2
     return abs(x - middle) <= OFF_CENTRE and abs(y - middle) <= OFF_CENTRE
 
 
-def _boxed(ink: Gray) -> Gray:
-    """The ink's bounding box, resized so that its longest side is 20 pixels, antialiased."""
-    level, _ = cv2.threshold(ink, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    paper, pen = ink[ink <= level].mean(), ink[ink > level].mean()
-    # A quarter of the way up: noise of the paper ends there, soft edges of the stroke stay.
-    ink = np.where(ink > paper + (pen - paper) / 4, ink, 0).astype(np.uint8)
-    left, top, width, height = cv2.boundingRect(ink)
-    digit = ink[top : top + height, left : left + width]
-    scale = BOX / max(width, height)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    shrinks = scale < 1
-    sized = cv2.resize(digit, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    # Averaging lowers the peaks of fine strokes: bring them back to full ink.
-    full: Gray = np.clip(sized * (255.0 / max(1, sized.max())), 0, 255).astype(np.uint8)
-    return full
+def _ink(raster: Raster) -> Gray:
+    """The ink's strength at each pixel, from alpha if that is what draws."""
+    if raster.ndim == 3 and raster.shape[2] == 4:
+        alpha = raster[..., 3]
+        visible = raster[alpha >= OPAQUE][:, :3]
+        if _is_drawn_in_alpha(alpha, visible):
+            if int(alpha.max()) < CONTRAST:
+                raise Blank("the picture is blank: all of it is transparent")
+            return np.ascontiguousarray(alpha)
+        raster = raster[..., :3].copy()
+        raster[alpha < OPAQUE] = np.median(visible, 0)
+    contrast, ink = contrast_and_ink(raster)
+    if contrast < CONTRAST:
+        raise Blank("the picture is blank: nothing on it stands out from the background")
+    return ink
+
+
+def _is_drawn_in_alpha(alpha: Gray, visible: NDArray[np.uint8]) -> bool:
+    """Is what is visible ink? It is paper with ink on it if it is most, and of several colours."""
+    if 2 * len(visible) < alpha.size:
+        return True
+    apart = np.abs(visible.astype(np.int16) - np.median(visible, 0)).max(1)
+    return float((apart >= CONTRAST).mean()) < 0.01
 
 
 def _centred(digit: Gray) -> Pixels:
     """On a 28x28 sheet, the centre of mass as near the middle as whole pixels allow."""
     height, width = digit.shape
     x, y = _centre_of_mass(digit)
-    middle = (SIDE - 1) / 2
-    left = min(max(round(middle - x), 0), SIDE - width)
-    top = min(max(round(middle - y), 0), SIDE - height)
+    left = min(max(round(MIDDLE - x), 0), SIDE - width)
+    top = min(max(round(MIDDLE - y), 0), SIDE - height)
     sheet = np.zeros((SIDE, SIDE), np.uint8)
     sheet[top : top + height, left : left + width] = digit
     return sheet
@@ -123,7 +165,7 @@ def _centre_of_mass(ink: Gray) -> tuple[float, float]:
     """x and y in pixels from the top left pixel's middle; sides of at most 28 pixels."""
     columns = ink.sum(0, dtype=np.float32)  # (w,)
     rows = ink.sum(1, dtype=np.float32)  # (h,)
-    mass = float(columns.sum())
+    mass = max(1.0, float(columns.sum()))
     return (
         float(columns @ _ALONG[: len(columns)]) / mass,
         float(rows @ _ALONG[: len(rows)]) / mass,

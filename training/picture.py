@@ -2,9 +2,11 @@
 
     file, PIL image, array or tensor --> gray (h, w) --> ink, cropped, centred --> (28, 28)
 
-A 28x28 picture that already looks like MNIST, light on dark and centred by mass, passes through
-untouched. The service has the same in OpenCV (service/ink.py), because it must be fast and must not
-import training; a test holds the two together.
+A 28x28 picture that already looks like MNIST, light on black and centred by mass, passes through
+untouched. The service has more of this in OpenCV (service/ink.py), because it must be fast and must
+not import training. A test holds the two together on clean sheets: one light, one pen, no grain.
+Colours that are equally light, shadows, ruled paper and white pens on transparent sheets are the
+service's alone.
 """
 
 from pathlib import Path
@@ -16,12 +18,14 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from contract.card import SIDE
+from training.width import as_wide
 
 Gray = NDArray[np.uint8]  # (h, w), 0 = black, 255 = white
 Pixels = NDArray[np.uint8]  # (28, 28), 0 = paper, 255 = ink
 
 BOX = 20  # pixels of the digit's longest side on the sheet
 CONTRAST = 32  # between paper and the strongest ink; less is noise on an empty sheet
+MIDDLE = 14.0  # pixels, where MNIST has its centres of mass: half a pixel off the sheet's own
 OFF_CENTRE = 2.0  # pixels; the 70,000 digits of MNIST lie within 1 of the middle
 
 
@@ -45,7 +49,7 @@ def as_mnist(gray: Gray) -> Pixels:
     if max(lightest - paper, paper - darkest) < CONTRAST:
         raise BadPicture("it is blank: nothing on it stands out from the background")
     on_black = lightest - paper > paper - darkest
-    if gray.shape == (SIDE, SIDE) and on_black and _is_centred(gray):
+    if gray.shape == (SIDE, SIDE) and on_black and paper < CONTRAST and _is_centred(gray):
         return gray
     ink = gray - paper if on_black else paper - gray.astype(np.float64)
     ink = np.clip(ink, 0, None)
@@ -56,9 +60,8 @@ def centred(digit: NDArray[Any]) -> Pixels:
     """`digit` (h, w) of at most 28 pixels on a 28x28 sheet, its centre of mass in the middle."""
     height, width = digit.shape
     x, y = _centre_of_mass(digit)
-    middle = (SIDE - 1) / 2
-    left = int(np.clip(round(middle - x), 0, SIDE - width))
-    top = int(np.clip(round(middle - y), 0, SIDE - height))
+    left = int(np.clip(round(MIDDLE - x), 0, SIDE - width))
+    top = int(np.clip(round(MIDDLE - y), 0, SIDE - height))
     sheet = np.zeros((SIDE, SIDE), np.uint8)
     sheet[top : top + height, left : left + width] = digit
     return sheet
@@ -130,13 +133,19 @@ def _boxed(ink: NDArray[np.float64]) -> NDArray[np.float64]:
     # A quarter of the way up: noise of the paper ends there, soft edges of the stroke stay.
     ink = np.where(ink > paper + (pen - paper) / 4, ink, 0)
     rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
-    digit = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    scale = BOX / max(digit.shape)
-    height, width = (max(1, round(size * scale)) for size in digit.shape)
-    sized = _shares(height, digit.shape[0]) @ digit @ _shares(width, digit.shape[1]).T
+    digit = as_wide(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], _resized)
     # Averaging lowers the peaks of fine strokes: bring them back to full ink.
-    full: NDArray[np.float64] = np.clip(sized * (255 / max(1.0, float(sized.max()))), 0, 255)
+    full: NDArray[np.float64] = np.clip(digit * (255 / max(1.0, float(digit.max()))), 0, 255)
     return full
+
+
+def _resized(digit: NDArray[np.float64], longest: int) -> NDArray[np.float64]:
+    scale = longest / max(digit.shape)
+    height, width = (max(1, round(size * scale)) for size in digit.shape)
+    sized: NDArray[np.float64] = (
+        _shares(height, digit.shape[0]) @ digit @ _shares(width, digit.shape[1]).T
+    )
+    return sized
 
 
 def _shares(after: int, before: int) -> NDArray[np.float64]:

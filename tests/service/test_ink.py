@@ -1,102 +1,123 @@
 """Any picture of a digit becomes what MNIST looks like; what already does is left alone."""
 
+from collections.abc import Callable
+
+import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from service.ink import Blank, Gray, are_mnist, as_mnist
+from loadtest.pens import drawn
+from service.ink import Blank, Gray, Ink, Raster, are_mnist, as_mnist
+from service.stroke import resized, stroke_width
 from tests.service.pictures import seven
 from training.embedded import written_digits
 
+DIGITS = written_digits()[0]  # (1797, 28, 28)
 UPRIGHT = as_mnist(seven())  # what every picture of the same seven should come to
+SIDE = 200
+COVERED = (255 - seven(side=SIDE)) / np.float32(255)  # by the pen, (200, 200)
 
 
 def box(pixels: Gray) -> tuple[int, int]:
     """Width and height of the ink."""
-    rows, columns = np.where(pixels > 64)
+    rows, columns = np.where(pixels > 0)
     return int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1
 
 
 def likeness(pixels: Gray, other: Gray) -> float:
-    """Correlation of two pictures, 1 = the same."""
-    return float(np.corrcoef(pixels.ravel(), other.ravel())[0, 1])
+    """Correlation of two pictures, 1 = the same, where whole pixels may have rounded otherwise."""
+    moves = [(y, x) for y in (0, 1, -1) for x in (0, 1, -1)]
+    shifted = (np.roll(pixels, move, (0, 1)) for move in moves)
+    return max(float(np.corrcoef(each.ravel(), other.ravel())[0, 1]) for each in shifted)
+
+
+def width(pixels: Gray) -> float:
+    """Of the strokes, in pixels, measured as MNIST's was: on four pixels for each."""
+    return stroke_width(resized(pixels, 28 * 4)) / 4
+
+
+def coloured(paper: tuple[int, int, int], ink: tuple[int, int, int]) -> Raster:
+    """A seven in colours, BGR."""
+    part = COVERED[..., np.newaxis]
+    seen = np.array(paper) * (1 - part) + np.array(ink) * part
+    return np.asarray(np.round(seen), np.uint8)
+
+
+def transparent(ink: int) -> Raster:
+    """A seven on nothing: all of it is in alpha."""
+    raster = np.full((SIDE, SIDE, 4), ink, np.uint8)
+    raster[..., 3] = np.round(COVERED * 255)
+    return raster
+
+
+def lit(light: np.ndarray) -> Raster:
+    """A dark seven on white paper, under that light (h, w) or (w,), 1 = full."""
+    return np.asarray(np.round((255 - 200 * COVERED) * light), np.uint8)
+
+
+def centre(pixels: Gray) -> tuple[float, float]:
+    axis, mass = np.arange(28), pixels.sum(dtype=float)
+    return float(pixels.sum(0) @ axis / mass), float(pixels.sum(1) @ axis / mass)
+
+
+def grain(deviation: float, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, deviation, (SIDE, SIDE))
+
+
+def noisy(deviation: float) -> Raster:
+    return np.asarray(np.clip(230 - 170 * COVERED + grain(deviation), 0, 255), np.uint8)
+
+
+def jpeg(raster: Raster, quality: int) -> Raster:
+    body = cv2.imencode(".jpg", raster, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return np.asarray(cv2.imdecode(body, cv2.IMREAD_UNCHANGED), np.uint8)
+
+
+def with_specks() -> Raster:
+    picture = seven().copy()
+    for x, y in ((5, 5), (190, 8), (10, 190), (193, 193), (100, 4)):
+        picture[y : y + 2, x : x + 2] = 0
+    return picture
+
+
+def lined(step: int, *, both: bool) -> Raster:
+    picture = seven(paper=240, ink=20).copy()
+    picture[::step] = np.minimum(picture[::step], 185)
+    if both:
+        picture[:, ::step] = np.minimum(picture[:, ::step], 185)
+    return picture
+
+
+def with_a_strip_of_table() -> Raster:
+    picture = seven().copy()
+    picture[-16:] = 60
+    return picture
+
+
+ACROSS = np.linspace(0, 1, SIDE)
+SHADOW = 0.5 + 0.5 / (1 + np.exp((np.hypot(*np.mgrid[-60:140, -90:110]) - 70) / 4))
+
+
+# ---- what is left alone ------------------------------------------------------------------------
 
 
 def test_pictures_in_mnist_form_pass_through_untouched() -> None:
-    pixels, _ = written_digits()
-    assert all(as_mnist(picture) is picture for picture in pixels)
+    assert all(as_mnist(picture) is picture for picture in DIGITS)
 
 
-def test_the_result_is_28_by_28_white_on_black_20_long_and_centred_by_mass() -> None:
-    assert UPRIGHT.shape == (28, 28)
-    assert UPRIGHT.dtype == np.uint8
-    assert UPRIGHT[0].max() == UPRIGHT[:, 0].max() == 0
-    assert UPRIGHT.max() == 255
-    assert 19 <= max(box(UPRIGHT)) <= 20
-    axis = np.arange(28)
-    mass = UPRIGHT.sum(dtype=float)
-    assert abs((UPRIGHT.sum(0) @ axis) / mass - 13.5) <= 0.6
-    assert abs((UPRIGHT.sum(1) @ axis) / mass - 13.5) <= 0.6
-
-
-@pytest.mark.parametrize(
-    "picture",
-    [
-        seven(at=(0.02, 0.02), size=0.3, pen=0.03),
-        seven(at=(0.6, 0.65), size=0.3, pen=0.03),
-        seven(side=600),
-        seven(side=56),
-        seven(paper=0, ink=255),
-        seven(paper=200, ink=60),
-        seven(paper=40, ink=120),
-        np.pad(seven(), ((0, 0), (300, 10)), constant_values=255),
-        seven(side=28, at=(0.05, 0.05), paper=0, ink=255),
-    ],
-    ids=[
-        "top left corner",
-        "bottom right corner",
-        "large",
-        "small",
-        "light on dark",
-        "gray on gray",
-        "low contrast, light on dark",
-        "wide sheet",
-        "28x28, off centre",
-    ],
-)
-def test_place_size_colour_and_contrast_do_not_matter(picture: Gray) -> None:
-    assert likeness(as_mnist(picture), UPRIGHT) > 0.8
-
-
-def test_noise_on_the_paper_does_not_widen_the_digit() -> None:
-    noisy = seven().astype(int) + np.random.default_rng(0).integers(-12, 1, (200, 200))
-    assert likeness(as_mnist(np.clip(noisy, 0, 255).astype(np.uint8)), UPRIGHT) > 0.95
-
-
-@pytest.mark.parametrize("gray", [0, 128, 255])
-def test_an_empty_sheet_is_blank(gray: int) -> None:
-    with pytest.raises(Blank, match="nothing on it stands out"):
-        as_mnist(np.full((100, 100), gray, np.uint8))
-
-
-def test_a_noisy_empty_sheet_is_blank() -> None:
-    noise = np.random.default_rng(0).integers(240, 256, (100, 100)).astype(np.uint8)
-    with pytest.raises(Blank):
-        as_mnist(noise)
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (1, 50), (50, 1), (2, 2), (3, 1000)])
-def test_odd_shapes_end_in_pixels_or_in_blank(shape: tuple[int, int]) -> None:
-    picture = np.zeros(shape, np.uint8)
-    picture.flat[0] = 255
-    try:
-        assert as_mnist(picture).shape == (28, 28)
-    except Blank:
-        assert picture.size == 1
+def test_they_do_so_with_three_equal_channels_and_with_an_opaque_fourth() -> None:
+    for picture in DIGITS[:20]:
+        three = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
+        four = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGRA)
+        assert np.array_equal(as_mnist(np.asarray(three, np.uint8)), picture)
+        assert np.array_equal(as_mnist(np.asarray(four, np.uint8)), picture)
 
 
 def test_what_is_known_as_mnist_at_a_glance_is_what_passes_through_unchanged() -> None:
     """Digits as they are, moved by a few pixels, faded, turned to dark on light, and with dirt."""
-    pixels = written_digits()[0][:200]
+    pixels = DIGITS[:200]
     generator = np.random.default_rng(0)
     changed = [
         pixels,
@@ -115,3 +136,168 @@ def test_what_is_known_as_mnist_at_a_glance_is_what_passes_through_unchanged() -
 
 def test_an_empty_sheet_is_not_known_as_mnist() -> None:
     assert are_mnist(np.zeros((3, 28, 28), np.uint8)).tolist() == [False] * 3
+
+
+# ---- what is prepared --------------------------------------------------------------------------
+
+
+def test_the_result_is_28_by_28_white_on_black_20_long_and_centred_as_mnist_is() -> None:
+    assert UPRIGHT.shape == (28, 28)
+    assert UPRIGHT.dtype == np.uint8
+    assert UPRIGHT[0].max() == UPRIGHT[:, 0].max() == 0
+    assert UPRIGHT.max() > 240
+    assert 19 <= max(box(UPRIGHT)) <= 20
+    assert centre(UPRIGHT) == pytest.approx((14, 14), abs=0.6)
+
+
+ANY_PICTURE: dict[str, Callable[[], Raster]] = {
+    "top left corner": lambda: seven(at=(0.02, 0.02), size=0.3, pen=0.03),
+    "bottom right corner": lambda: seven(at=(0.6, 0.65), size=0.3, pen=0.03),
+    "touching the border": lambda: seven(at=(0.0, 0.03), pen=0.05),
+    "large": lambda: seven(side=600),
+    "small": lambda: seven(side=56),
+    "a bitmap of 16x16": lambda: seven(side=16, at=(0.2, 0.1), size=0.8, pen=0.1),
+    "thin pen": lambda: seven(side=400, pen=0.005),
+    "thick pen": lambda: seven(at=(0.25, 0.25), pen=0.1),
+    "light on dark": lambda: seven(paper=0, ink=255),
+    "gray on gray": lambda: seven(paper=200, ink=60),
+    "low contrast, light on dark": lambda: seven(paper=40, ink=120),
+    "wide sheet": lambda: np.pad(seven(), ((0, 0), (300, 10)), constant_values=255),
+    "28x28, off centre": lambda: seven(side=28, at=(0.05, 0.05), paper=0, ink=255),
+    "blue on white": lambda: coloured((250, 250, 250), (170, 50, 20)),
+    "yellow on black": lambda: coloured((10, 10, 10), (60, 220, 250)),
+    "red on green, equally light": lambda: coloured((60, 134, 60), (60, 60, 205)),
+    "black on transparent": lambda: transparent(0),
+    "white on transparent": lambda: transparent(255),
+    "opaque paper with transparent corners": lambda: sticker(),
+    "light from the left": lambda: lit(1 - 0.6 * ACROSS),
+    "a shadow across it": lambda: lit(SHADOW),
+    "noise": lambda: noisy(12),
+    "JPEG of low quality": lambda: jpeg(noisy(4), 50),
+    "specks in every corner": with_specks,
+    "lined paper": lambda: lined(25, both=False),
+    "squared paper": lambda: lined(20, both=True),
+    "the edge of the table": with_a_strip_of_table,
+}
+
+
+def sticker() -> Raster:
+    raster = cv2.cvtColor(seven(), cv2.COLOR_GRAY2BGRA)
+    for edge in (np.s_[:8], np.s_[-8:], np.s_[:, :8], np.s_[:, -8:]):
+        raster[edge] = 0
+    return np.asarray(raster, np.uint8)
+
+
+@pytest.mark.parametrize("picture", ANY_PICTURE.values(), ids=ANY_PICTURE.keys())
+def test_the_same_digit_comes_out_the_same(picture: Callable[[], Raster]) -> None:
+    assert likeness(as_mnist(picture()), UPRIGHT) > 0.8
+
+
+def test_a_digit_in_two_pieces_stays_whole() -> None:
+    picture = seven().copy()
+    picture[75:85] = 255  # the pen skipped
+    assert box(as_mnist(picture)) == pytest.approx(box(UPRIGHT), abs=1)
+
+
+def test_pens_come_nearer_to_mnists_and_not_farther() -> None:
+    thin, thick = (as_mnist(seven(side=400, pen=pen)) for pen in (0.005, 0.13))
+    assert 1.5 < width(thin) <= width(UPRIGHT) < width(thick) < 5.0
+
+
+def test_sixty_pens_end_as_mnist_does() -> None:
+    generator = np.random.default_rng(5)
+    pictures = [as_mnist(drawn(digit, generator).raster) for digit in DIGITS[:60]]
+    lengths = np.array([max(box(picture)) for picture in pictures])
+    widths = np.array([width(picture) for picture in pictures])
+    assert (abs(lengths - 20) <= 1).all()
+    assert np.allclose([centre(picture) for picture in pictures], 14, atol=1.0)
+    assert ((widths > 1.4) & (widths < 5.5)).mean() > 0.95  # MNIST's 1st and 99th percentile
+
+
+# ---- what is none ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gray", [0, 128, 255])
+@pytest.mark.parametrize("ink", ["auto", "on"])
+def test_an_empty_sheet_is_blank(gray: int, ink: Ink) -> None:
+    for shape in ((28, 28), (100, 100), (100, 100, 3)):
+        with pytest.raises(Blank, match="nothing on it stands out"):
+            as_mnist(np.full(shape, gray, np.uint8), ink)
+
+
+@pytest.mark.parametrize("deviation", [2, 6, 12])
+def test_a_noisy_empty_sheet_is_blank(deviation: float) -> None:
+    with pytest.raises(Blank):
+        as_mnist(np.clip(200 + grain(deviation), 0, 255).astype(np.uint8))
+
+
+def test_a_canvas_on_which_nothing_was_drawn_is_blank() -> None:
+    with pytest.raises(Blank, match="all of it is transparent"):
+        as_mnist(np.zeros((280, 280, 4), np.uint8))
+
+
+# ---- on and off --------------------------------------------------------------------------------
+
+
+def test_on_prepares_mnist_too_and_hardly_changes_it() -> None:
+    for picture in DIGITS[:100]:
+        prepared = as_mnist(picture, "on")
+        assert likeness(prepared, picture) > 0.85
+
+
+def test_off_takes_the_picture_as_it_is() -> None:
+    sheet = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
+    assert np.array_equal(as_mnist(sheet, "off"), sheet)
+    assert as_mnist(np.zeros((50, 50), np.uint8), "off").tolist() == [[0] * 28] * 28
+    dark_on_light = as_mnist(seven(), "off")
+    assert dark_on_light[0, 0] == 255  # not turned
+    small = as_mnist(seven(at=(0.0, 0.0), size=0.3, paper=0, ink=255), "off")
+    assert small[14:].max() == 0  # nor moved, nor enlarged
+    assert as_mnist(transparent(255), "off")[0, 0] == 0
+
+
+# ---- whatever comes ----------------------------------------------------------------------------
+
+
+@given(
+    st.tuples(st.integers(1, 40), st.integers(1, 40), st.sampled_from([None, 3, 4])),
+    st.sampled_from(["auto", "on", "off"]),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([1, 16, 128]),
+)
+@settings(max_examples=150, deadline=None)
+def test_any_raster_ends_in_pixels_or_in_blank(
+    shape: tuple[int, int, int | None], ink: Ink, seed: int, step: int
+) -> None:
+    sizes = [size for size in shape if size is not None]
+    raster = np.random.default_rng(seed).integers(0, 256, sizes, np.uint8) // step * step
+    try:
+        pixels = as_mnist(raster.astype(np.uint8), ink)
+    except Blank:
+        assert ink != "off"
+    else:
+        assert pixels.shape == (28, 28)
+        assert pixels.dtype == np.uint8
+
+
+@pytest.mark.parametrize("shape", [(1, 5000), (5000, 1), (1, 5000, 3), (5000, 1, 4), (3, 1000)])
+def test_so_does_the_longest_strip(shape: tuple[int, ...]) -> None:
+    picture = np.zeros(shape, np.uint8)
+    picture.reshape(-1)[:40] = 255
+    assert as_mnist(picture).shape == (28, 28)
+
+
+def test_large_pictures_cost_no_more_memory_than_their_pixels() -> None:
+    """16 million pixels in colour, a photo's light included."""
+    import tracemalloc
+
+    picture = np.asarray(cv2.resize(lit(1 - 0.5 * ACROSS), (4000, 4000)), np.uint8)
+    picture = np.asarray(cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR), np.uint8)
+    tracemalloc.start()
+    try:
+        prepared = as_mnist(picture)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert likeness(prepared, UPRIGHT) > 0.8
+    assert most < picture.nbytes / 10  # bytes beside the raster itself

@@ -1,0 +1,88 @@
+"""Show what the network sees of pictures: python -m service.contact_sheet FILES --out sheet.png
+
+Every picture stands beside the 28x28 pixels that are made of it, enlarged, with its file's name
+below: who wonders why a picture is misread looks here first.
+"""
+
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from service.decode import NotAPicture, TooManyPixels, identify
+from service.ink import Blank, Ink, Raster, as_mnist
+
+Colours = NDArray[np.uint8]  # (h, w, 3) BGR
+
+SIDE = 112  # pixels of each of the two pictures: 28 times 4
+CAPTION = 18  # pixels
+GAP = 4  # pixels
+MAX_PIXELS = 10**8
+GROUND, TEXT, CANVAS = (96, 96, 96), (255, 255, 255), (200, 230, 200)  # transparent: pale green
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    parser = ArgumentParser("python -m service.contact_sheet", description=__doc__)
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.png")
+    parser.add_argument("--columns", type=int, default=6, help="pictures in a row; default: 6")
+    parser.add_argument("--ink", choices=get_args(Ink), default="auto", help="default: auto")
+    arguments = parser.parse_args(words)
+    tiles = [_tile(file, arguments.ink) for file in arguments.files]
+    if not cv2.imwrite(str(arguments.out), _in_rows(tiles, max(1, arguments.columns))):
+        parser.error(f"{arguments.out} cannot be written")
+    return 0
+
+
+def _tile(file: Path, ink: Ink) -> Colours:
+    """A picture, what is made of it, and its name."""
+    tile: Colours = np.full((SIDE + CAPTION + GAP, 2 * (SIDE + GAP), 3), GROUND, np.uint8)
+    caption = file.name.partition("_")[2] or file.name
+    try:
+        raster = identify(file.read_bytes(), max_pixels=MAX_PIXELS).raster()
+        _put(tile, _seen(raster), 0)
+        _put(tile, cv2.cvtColor(as_mnist(raster, ink), cv2.COLOR_GRAY2BGR), SIDE + GAP // 2)
+    except (OSError, NotAPicture, TooManyPixels) as error:
+        caption = f"{caption}: {error}"
+    except Blank:
+        caption = f"{caption} (blank)"
+    at = 2, SIDE + CAPTION - 5
+    cv2.putText(tile, caption, at, cv2.FONT_HERSHEY_SIMPLEX, 0.36, TEXT, 1, cv2.LINE_AA)
+    return tile
+
+
+def _seen(raster: Raster) -> Colours:
+    """In colours, what is transparent on pale green."""
+    if raster.ndim == 2:
+        return np.asarray(cv2.cvtColor(raster, cv2.COLOR_GRAY2BGR), np.uint8)
+    if raster.shape[2] == 3:
+        return raster
+    alpha = raster[..., 3:].astype(np.float32) / 255
+    under = np.array(CANVAS, np.float32) * (1 - alpha)
+    return np.asarray(raster[..., :3] * alpha + under, np.uint8)
+
+
+def _put(tile: Colours, picture: Any, left: int) -> None:
+    """Into a square of the tile, as large as it fits; pixels that are enlarged stay square."""
+    height, width = picture.shape[:2]
+    scale = SIDE / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
+    tile[: size[1], left : left + size[0]] = cv2.resize(picture, size, interpolation=how)
+
+
+def _in_rows(tiles: list[Colours], columns: int) -> Colours:
+    columns = min(columns, len(tiles))
+    empty = np.full_like(tiles[0], GROUND[0])
+    tiles = tiles + [empty] * (-len(tiles) % columns)
+    rows = [np.concatenate(tiles[at : at + columns], 1) for at in range(0, len(tiles), columns)]
+    return np.concatenate(rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""The digit among all that looks like ink: its box, without specks, lines of the paper and frames.
+
+    ink (h, w) --strong enough--> pieces --belong together--> digit (h', w'), cut out, 255 = full
+
+A digit may be in several pieces (the bar of a 5, a pen that skipped), and so may dirt.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Ink = NDArray[np.uint8]  # (h, w), 0 = paper, 255 = ink
+
+STRONG = 0.4  # of the strongest ink: lines and grain of the paper are weaker
+LARGE_ENOUGH = 100  # pixels; strokes on smaller pictures may be a pixel wide
+NOISE = 4.5  # times the usual deviation of paper from paper
+PIECE = 0.03  # of the largest piece's ink: less is a speck
+NEAR = 0.3  # of the largest piece's longer side: what is farther away is something else
+LARGE, FAR = 0.15, 1.0  # as PIECE and NEAR, of pieces too large to be a speck
+FRAME = 0.5  # of an edge of the picture
+INSIDE = 0.1  # of its longer side; smaller things in a frame are no digit
+
+
+def cut_out(ink: Ink) -> Ink | None:
+    """The digit's ink in the box that it fills; None if nothing is stronger than the grain."""
+    smooth = _smooth(ink)
+    # Quarter and twentieth: the paper's, even where ink and lines take more than half.
+    clean, paper, strongest = _levels(smooth, (0.05, 0.25, 1 - 1 / 2000))
+    noise, peak = paper - clean, strongest - paper
+    if peak <= max(1.0, NOISE * noise):
+        return None
+    level = paper + STRONG * peak
+    kept = _kept(smooth, smooth > level)
+    left, top, width, height = cv2.boundingRect(kept)
+    edge = slice(max(0, top - 1), top + height + 1), slice(max(0, left - 1), left + width + 1)
+    near = cv2.dilate(kept[edge], np.ones((3, 3), np.uint8))  # with the soft edge of the stroke
+    digit = np.where(near > 0, ink[edge], 0).astype(np.float32)
+    (full,) = _levels(ink[edge][kept[edge] > 0], (0.75,))
+    floor = min(paper + 3 * noise, paper + (full - paper) / 4)
+    stretched = np.clip((digit - floor) * (255 / max(1.0, full - floor)), 0, 255).astype(np.uint8)
+    left, top, width, height = cv2.boundingRect((stretched > 8).astype(np.uint8))
+    found: Ink = stretched[top : top + height, left : left + width]
+    return found
+
+
+def _smooth(ink: Ink) -> Ink:
+    """Grain averaged away where strokes are wide enough to survive it."""
+    if max(ink.shape) < LARGE_ENOUGH:
+        return ink
+    return np.asarray(cv2.GaussianBlur(ink, (3, 3), 0), np.uint8)
+
+
+def _levels(ink: Ink, shares: Sequence[float]) -> list[float]:
+    """For each share of the pixels, the level that no more than that are below."""
+    counts = cv2.calcHist([ink], [0], None, [256], [0, 256]).ravel().cumsum()
+    return [float(level) for level in np.searchsorted(counts, np.multiply(shares, ink.size))]
+
+
+def _kept(ink: Ink, strong: NDArray[np.bool_]) -> Ink:
+    """255 where a piece of the digit is."""
+    bridged = cv2.dilate(strong.astype(np.uint8), np.ones((3, 3), np.uint8))
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(bridged, ltype=cv2.CV_16U)
+    mass = np.bincount(labels[strong], weights=ink[strong], minlength=len(boxes))  # (pieces,)
+    mass[_are_frame(labels, boxes)] = 0
+    main = int(mass.argmax())
+    share, gap = mass / mass[main], _gaps(boxes, main)
+    keep = ((share >= PIECE) & (gap <= NEAR)) | ((share >= LARGE) & (gap <= FAR))
+    keep[0] = False
+    kept: Ink = (keep[labels] & strong).astype(np.uint8) * np.uint8(255)
+    return kept
+
+
+def _are_frame(labels: NDArray[Any], boxes: NDArray[Any]) -> NDArray[np.bool_]:
+    """Of each piece, whether it is what lies around the paper: it takes most of an edge of the
+    picture, and inside of it something else touches none."""
+    edges = labels[0], labels[-1], labels[:, 0], labels[:, -1]
+    share = np.stack([np.bincount(edge, minlength=len(boxes)) / len(edge) for edge in edges])
+    inside = ~share.any(0) & (boxes[:, 2:4].max(1) >= INSIDE * max(labels.shape))
+    inside[0] = False
+    frame: NDArray[np.bool_] = (share.max(0) > FRAME) & inside.any()
+    return frame
+
+
+def _gaps(boxes: NDArray[Any], main: int) -> NDArray[np.float64]:
+    """From each box (left, top, width, height, area) to the main one, in the latter's sides."""
+    left, top, width, height = boxes[:, :4].T
+    x = np.maximum(left[main] - left - width, left - left[main] - width[main])
+    y = np.maximum(top[main] - top - height, top - top[main] - height[main])
+    gaps: NDArray[np.float64] = np.maximum(x, y) / max(width[main], height[main])
+    return gaps
