@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from service.decode import NotAPicture, TooManyPixels, identify
-from service.ink import Blank, Ink, Raster, as_mnist
+from service.decode import NotAPicture, Raster, TooManyPixels, identify
+from service.ink import Blank, Ink, as_mnist
 
 Colours = NDArray[np.uint8]  # (h, w, 3) BGR
 

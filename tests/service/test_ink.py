@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtest.pens import drawn
-from service.ink import Blank, Gray, Ink, Raster, are_mnist, as_mnist
+from service.decode import Raster
+from service.ink import Blank, Gray, Ink, are_mnist, as_mnist
 from service.stroke import resized, stroke_width
 from tests.service.pictures import seven
 from training.embedded import written_digits
