@@ -30,7 +30,8 @@ def main() -> int:
     settings = {"admin_token": TOKEN, "api_keys": "a-key-of-the-fuzzer"}
     with Service.started(arguments.models, **settings) as service:
         command = [
-            str(Path(sys.executable).with_name("schemathesis")), "run", f"{service.url}/openapi.json",
+            str(Path(sys.executable).with_name("schemathesis")),
+            "run", f"{service.url}/openapi.json",
             "--checks", "all", "--max-examples", str(arguments.examples),
             "--seed", str(arguments.seed), "--header", f"Authorization: Bearer {TOKEN}",
             "--continue-on-failure", "--request-timeout", "10",
