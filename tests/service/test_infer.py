@@ -157,11 +157,6 @@ BLOB = bytes(784)
         (b'{"inputs": [' + b"{}," * 10**5 + b"{}]}", None, "inputs: at most 1, 100001 came"),
         (document(shape=["x"] * 10**5), None, "inputs.0.shape: List should have at most 8"),
         (document() + BLOB, "9" * 5000, "Inference-Header-Content-Length is 99999999999999999999,"),
-        (
-            document(outputs=[{"name": "logits", "parameters": {"classification": 3}}]) + BLOB,
-            str(len(document(outputs=[{"name": "logits", "parameters": {"classification": 3}}]))),
-            "classification is not offered",
-        ),
     ],
 )
 def test_what_is_wrong_is_said_in_the_words_that_clients_read(
