@@ -7,9 +7,11 @@ from time import perf_counter
 
 from fastapi_offline import FastAPIOffline
 
+from service.addressed import Addressed
 from service.admin import admin_routes
 from service.aside import Aside
 from service.batcher import Batcher
+from service.by_name import by_name_routes
 from service.engine import Pixels
 from service.front import Front
 from service.infer import Infer
@@ -18,17 +20,25 @@ from service.metrics import Metrics
 from service.openapi import document
 from service.predict import Predict
 from service.readings import Readings
+from service.repository import repository_routes
 from service.routes import answer_with_problems, routes
 from service.serving import Serving
 from service.settings import Settings
+from service.statistics import Statistics
 from service.team import Team
+from service.v2 import health_routes, model_routes
 
 ON_LOOP = 0.004  # seconds; a model call that takes longer would hold up the event loop
 DESCRIPTION = "Handwritten digits, read in batches by ONNX Runtime."
 
 
 def create_app(
-    serving: Serving, settings: Settings, metrics: Metrics, life: Life, team: Team
+    serving: Serving,
+    settings: Settings,
+    metrics: Metrics,
+    life: Life,
+    team: Team,
+    statistics: Statistics,
 ) -> Front:
     """The ASGI application; its lifespan runs the batcher and follows the store."""
 
@@ -38,8 +48,9 @@ def create_app(
         metrics.batch_size.note(len(pixels))
         began = perf_counter()
         answers = model.engine(pixels)
-        metrics.inference_seconds.labels(model.engine.provider).note(perf_counter() - began)
-        return Readings(model, answers)
+        seconds = perf_counter() - began
+        metrics.inference_seconds.labels(model.engine.provider).note(seconds)
+        return Readings(model, answers, seconds)
 
     batcher = Batcher(
         observed,
@@ -47,9 +58,11 @@ def create_app(
         max_wait=settings.max_wait,
         max_queue=settings.max_queue,
         on_loop=lambda pictures: serving.model.engine.seconds(pictures) < ON_LOOP,
+        delivered=statistics.delivered,
     )
     aside = Aside(settings.max_queue)
     metrics.before_scrape.append(lambda: metrics.queue_depth.set(batcher.depth))
+    metrics.when_failed.append(lambda seconds: statistics.failed(serving.model.number, seconds))
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
@@ -68,8 +81,12 @@ def create_app(
     )
     app.include_router(routes(serving, batcher, settings, metrics, life, team))
     app.include_router(admin_routes(serving, settings, team))
+    app.include_router(health_routes(life, batcher, app.version))
+    app.include_router(model_routes(serving, batcher, settings, life, statistics))
+    app.include_router(repository_routes(serving, settings, team))
     answer_with_problems(app)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     predict = Predict(batcher, aside, settings, metrics)
     infer = Infer(batcher, aside, settings, metrics)
+    app.router.routes += by_name_routes(infer, Addressed(serving, settings), settings, metrics)
     return Front([predict, infer], otherwise=app, settings=settings, metrics=metrics, life=life)

@@ -12,10 +12,11 @@ than the prediction.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from math import isfinite
+from time import perf_counter
 from typing import Literal, Protocol
 
 from service.metrics import Metrics
-from service.problems import Problem
+from service.problems import Problem, problem_of
 from service.waiting import DeadlinePassed, DeadlineUnreachable, QueueFull
 
 Stage = Literal["body", "decode", "queue", "model"]
@@ -60,7 +61,7 @@ class Exchange(ABC):
         """Answer with what `problems` makes of an exception."""
         if not self.over:
             self.over, self.work = True, None
-            count_shed(self.metrics, error)
+            count_failure(self.metrics, error, self.began)
             self._refuse(error)
 
     def hang_up(self) -> None:
@@ -90,7 +91,10 @@ class Endpoint(Protocol):
         """Reply or fail, now or later, on the event loop."""
 
 
-def count_shed(metrics: Metrics, error: Exception) -> None:
+def count_failure(metrics: Metrics, error: Exception, began: float) -> None:
+    if problem_of(error).status >= 500:
+        for tell in metrics.when_failed:
+            tell(perf_counter() - began)
     for kind, reason in _SHED.items():
         if isinstance(error, kind):
             metrics.shed.note((reason,))

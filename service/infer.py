@@ -8,6 +8,7 @@ they came.
 
 from collections.abc import Mapping
 
+from service.addressed import not_serving
 from service.aside import Aside
 from service.batcher import Batcher
 from service.compression import Coding, accepted, coding_of, compressed, decompressed
@@ -15,7 +16,6 @@ from service.exchange import Exchange, Stage
 from service.inference import HEADER_LENGTH, InferRequest, Pixels, header_length, read
 from service.inferred import written
 from service.metrics import Metrics
-from service.problems import Problem
 from service.readings import Readings
 from service.settings import Settings
 from service.waiting import QueueFull, Run, Waiting
@@ -149,8 +149,3 @@ class _Asked:
 
     def cancel(self) -> Stage | None:
         return self._infer.batcher.cancel(self.waiting)
-
-
-def not_serving(version: object, serving: int) -> Problem:
-    """The refusal of a version by its number, or by what came in its place."""
-    return Problem(404, f"version {version} does not serve; version {serving} does")
