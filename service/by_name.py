@@ -26,8 +26,9 @@ class ByName:
     """An ASGI application."""
 
     def __init__(
-        self, infer: Infer, addressed: Addressed, settings: Settings, metrics: Metrics
+        self, path: str, infer: Infer, addressed: Addressed, settings: Settings, metrics: Metrics
     ) -> None:
+        self.path = path
         self._infer = infer
         self._addressed = addressed
         self._settings = settings
@@ -35,6 +36,7 @@ class ByName:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = scope["path_params"]
+        scope["route"] = self  # as FastAPI's own routes do, for `front` to count by
         endpoint = _OneVersion(self._infer, self._addressed, asked["model"], asked.get("version"))
         await Asgi(endpoint, self._settings, self._metrics)(scope, receive, send)
 
@@ -62,5 +64,7 @@ class _OneVersion:
 def by_name_routes(
     infer: Infer, addressed: Addressed, settings: Settings, metrics: Metrics
 ) -> list[Route]:
-    application = ByName(infer, addressed, settings, metrics)
-    return [Route(path, application, methods=["POST"]) for path in (PATH, VERSION_PATH)]
+    return [
+        Route(path, ByName(path, infer, addressed, settings, metrics), methods=["POST"])
+        for path in (PATH, VERSION_PATH)
+    ]

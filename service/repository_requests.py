@@ -96,8 +96,9 @@ async def asked(request: Request, kind: type[Asked], settings: Settings) -> Aske
         raise Problem(400, f"the request is not JSON: {error}") from error
     except ValidationError as error:
         wrong = error.errors(include_input=False)[0]
+        said = wrong["msg"].removeprefix("Value error, ")
         place = ".".join(str(part) for part in wrong["loc"])
-        raise Problem(400, f"{place or 'the request'}: {wrong['msg']}") from error
+        raise Problem(400, f"{place or 'the request'}: {said}") from error
 
 
 def documented(kind: type[BaseModel]) -> dict[str, Any]:
