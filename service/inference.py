@@ -141,8 +141,8 @@ def _check(tensor: Input, max_pictures: int) -> None:
     if len(shape) != 3 or shape[0] < 1 or shape[1:] != [SIDE, SIDE]:
         raise Problem(400, f"{INPUT} has the shape [n, {SIDE}, {SIDE}], n at least 1, not {shape}")
     if shape[0] > max_pictures:
-        raise Problem(
-            413,
+        raise Problem(  # Triton's word for a batch that is too large, where 413 is a body's
+            400,
             f"{shape[0]} pictures in one request, {max_pictures} are allowed "
             "(DIGITSERVE_MAX_PICTURES, and at most DIGITSERVE_MAX_QUEUE)",
         )

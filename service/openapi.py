@@ -106,7 +106,7 @@ _INFER_REFUSED: dict[int | str, str] = {
     404: "No such model, or another version serves",
     405: "Not POST",
     408: "The body did not arrive in time",
-    413: "Body too large, or too many pictures",
+    413: "Body too large",
     415: "Content-Encoding is neither gzip nor deflate",
     503: "Overloaded, stopping, or the deadline cannot be met",
     504: "The deadline passed before the model answered",

@@ -15,7 +15,9 @@ BLOB = bytes(784)
 
 
 def client_of(service: Service, concurrency: int = 1) -> triton.InferenceServerClient:
-    return triton.InferenceServerClient(service.url.removeprefix("http://"), concurrency=concurrency)
+    return triton.InferenceServerClient(
+        service.url.removeprefix("http://"), concurrency=concurrency
+    )
 
 
 def asked(pixels: Pixels, *, binary: bool = True) -> list[triton.InferInput]:

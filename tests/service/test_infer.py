@@ -304,7 +304,7 @@ def test_too_many_pictures_are_refused_with_the_setting(
 ) -> None:
     with pytest.raises(InferenceServerException, match="DIGITSERVE_MAX_PICTURES") as refused:
         client.infer("digits", asked(pixels, binary=True))
-    assert refused.value.status() == "413"
+    assert refused.value.status() == "400"
 
 
 def test_the_timeout_is_in_microseconds(published: tuple[Store, Version], pixels: Pixels) -> None:
