@@ -13,14 +13,16 @@ from service.aside import Aside
 from service.batcher import Batcher
 from service.compression import Coding, accepted, coding_of, compressed, decompressed
 from service.exchange import Exchange, Stage
-from service.inference import HEADER_LENGTH, InferRequest, Pixels, header_length, read
+from service.inference import HEADER_LENGTH, PIXELS, InferRequest, Pixels, header_length, read
 from service.inferred import written
 from service.metrics import Metrics
+from service.problems import Problem
 from service.readings import Readings
 from service.settings import Settings
 from service.waiting import QueueFull, Run, Waiting
 
 SHORT = 2**15  # bytes of JSON that are read in well under a millisecond
+NUMBER = 8  # bytes of JSON that a pixel takes at most: "255.0, " and some brackets
 FEW = 64  # pictures whose classes, or whose compressed answer, are written in that time
 
 
@@ -34,6 +36,8 @@ class Infer:
         self.metrics = metrics
         self._max_body = settings.max_body
         self._max_pictures = min(settings.max_pictures, settings.max_queue)
+        # Reading it holds the interpreter, 0.1 s a few megabytes of it: no more than can be needed.
+        self._max_json = SHORT + NUMBER * PIXELS * self._max_pictures
 
     def admit(self, headers: Mapping[bytes, bytes]) -> None:
         """Clients of this protocol send no Content-Type; Problem 415 for a coding not known."""
@@ -47,7 +51,7 @@ class Infer:
         body, given = exchange.body, exchange.headers.get(HEADER_LENGTH)
         coding = coding_of(exchange.headers)
         if coding is None:
-            length = len(body) if given is None else header_length(given, len(body))
+            length = self._length(body, given)
             if length <= SHORT:
                 asked = read(body, length, given is not None, self._max_pictures)
                 self._ask(exchange, version, *asked)
@@ -64,8 +68,19 @@ class Infer:
         """In a thread."""
         if coding is not None:
             body = decompressed(body, coding, self._max_body)
-        length = len(body) if given is None else header_length(given, len(body))
+        length = self._length(body, given)
         return read(body, length, given is not None, self._max_pictures)
+
+    def _length(self, body: bytes, given: bytes | None) -> int:
+        """Bytes of JSON; Problem 413 if they are more than a request can need."""
+        length = len(body) if given is None else header_length(given, len(body))
+        if length > self._max_json:
+            raise Problem(
+                413,
+                f"{length:,} bytes of JSON, and {self._max_pictures} pictures "
+                f"(DIGITSERVE_MAX_PICTURES) need at most {self._max_json:,}",
+            )
+        return length
 
     def _ask(
         self, exchange: Exchange, version: int | None, request: InferRequest, pixels: Pixels

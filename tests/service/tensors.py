@@ -32,13 +32,13 @@ def document(**changes: Any) -> bytes:
         "name": "pixels",
         "shape": [1, 28, 28],
         "datatype": "UINT8",
-        "parameters": {"binary_data_size": 784},
+        "parameters": {"binary_data_size": changes.pop("binary_data_size", 784)},
     }
     whole = {key: changes.pop(key) for key in ("outputs", "parameters", "id") if key in changes}
     return json.dumps({"inputs": [tensor | changes], **whole}).encode()
 
 
-def post(service: Service, body: bytes, path: str = "", **headers: object) -> httpx2.Response:
+def post(service: Service, body: bytes, path: str = "", /, **headers: object) -> httpx2.Response:
     """`path`: after the model's own."""
     named = {name.replace("_", "-"): str(value) for name, value in headers.items()}
     return httpx2.post(f"{service.url}/v2/models/digits{path}/infer", content=body, headers=named)

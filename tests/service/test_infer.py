@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import numpy as np
@@ -173,7 +174,7 @@ def test_more_classes_than_there_are_is_all_of_them(
 def test_pixels_of_another_type_are_told_which_is_wanted(
     client: triton.InferenceServerClient, kind: type
 ) -> None:
-    tensor = np.zeros((1, 28, 28), kind)
+    tensor: Any = np.zeros((1, 28, 28), kind)
     if kind is np.object_:  # BYTES
         tensor[:] = b"x"
     with pytest.raises(InferenceServerException, match="the input is pixels of UINT8") as refused:
@@ -223,10 +224,16 @@ def test_bytes_alone_are_one_picture(
         (document(shape=28), None, "inputs.0.shape"),
         (document(name=None), None, "inputs.0.name"),
         (document(data=[0] * 784) + BLOB, str(len(document(data=[0] * 784))), "only one of them"),
-        (document(parameters={"binary_data_size": 2**63}) + BLOB, "97", "not JSON"),
-        (document(parameters={"binary_data_size": True}), None, "binary_data_size"),
-        (document(parameters={"binary_data_size": -1}) + BLOB, None, "not JSON"),
+        (
+            document(binary_data_size=2**63) + BLOB,
+            str(len(document(binary_data_size=2**63))),
+            "784 came",
+        ),
+        (document(binary_data_size=True), None, "inputs.0.parameters.binary_data_size"),
+        (document(binary_data_size=-1) + BLOB, str(len(document(binary_data_size=-1))), "says -1"),
         (document(id=7), None, "id"),
+        (document(parameters={"timeout": 0}), None, "parameters.timeout"),
+        (document(parameters={"priority": -1}), None, "parameters.priority"),
         (
             document(outputs=[{"name": "logits", "parameters": {"classification": 0}}]),
             None,
@@ -289,6 +296,25 @@ def test_numbers_that_are_no_pixels_are_refused(service: Service, data: Any, sai
     response = post(service, json.dumps({"inputs": [tensor]}).encode())
     assert response.status_code == 400
     assert said in response.json()["error"]
+
+
+def test_json_longer_than_any_request_is_not_even_read(service: Service) -> None:
+    """A megabyte of empty lists takes longer to read than a batch to compute."""
+    began = time.perf_counter()
+    response = post(service, b'{"inputs": [' + b"[]," * 3 * 10**6 + b"[]]}")
+    assert response.status_code == 413
+    assert "of JSON" in response.json()["error"]
+    assert time.perf_counter() - began < 1
+
+
+def test_as_many_pictures_as_a_request_may_have_fit_into_its_json(
+    service: Service, pixels: Pixels, logits: NDArray[np.float32]
+) -> None:
+    """Written as spaciously as Python does it, as floating point numbers."""
+    data = np.maximum(pixels[:256], 100).astype(float).tolist()
+    tensor = {"name": "pixels", "shape": [256, 28, 28], "datatype": "UINT8", "data": data}
+    response = post(service, json.dumps({"inputs": [tensor]}).encode())
+    assert response.status_code == 200
 
 
 def test_a_long_document_is_read_as_a_short_one(
