@@ -19,6 +19,7 @@ from service.tensors import Pixels
 from tests.service.running import PATIENCE, Service
 from tests.service.tensors import asked, client_of
 from tests.service.test_serving import ADMIN, LETTERS, TOKEN, publish, status
+from tests.service.test_workers import two_versions, two_workers
 
 
 def of_version(number: int) -> str:
@@ -248,3 +249,20 @@ def test_no_answer_comes_from_a_version_that_was_not_asked_for(
         assert post(service, "models/digits/load?version=2", **ADMIN).status_code == 200
         asking.join()
     assert str(found[0]) == "[404] version 1 does not serve; version 2 does"
+
+
+def test_a_version_is_unloaded_in_every_worker(
+    published: tuple[Store, Version], tmp_path: Path
+) -> None:
+    with two_workers(two_versions(published, tmp_path)) as service:
+
+        def previous() -> set[str]:
+            """Of the workers that 16 connections reach."""
+            return {str(status(service)["previous"]) for _ in range(16)}
+
+        assert post(service, "models/digits/load?version=2", **ADMIN).json()["behind"] == []
+        assert previous() == {"{'version': '1'}"}
+        assert post(service, "models/digits/unload?version=1", **ADMIN).status_code == 200
+        deadline = time.monotonic() + PATIENCE
+        while previous() != {"None"}:
+            assert time.monotonic() < deadline
