@@ -86,6 +86,9 @@ def test_requests_that_share_a_batch_are_counted_each(service: Service, pixels: 
     runs = {each["batch_size"]: each["compute_infer"]["count"] for each in sizes}
     assert sum(size * count for size, count in runs.items()) == 64 * 3
     assert sum(runs.values()) == statistics["execution_count"] <= 64
+    for part in PARTS[1:]:  # of which each request has what its whole batch took
+        shared = sum(each[part]["ns"] * each["batch_size"] // 3 for each in sizes)
+        assert abs(statistics["inference_stats"][part]["ns"] - shared) <= 64
 
 
 def test_the_clients_own_mistakes_are_no_failures(
