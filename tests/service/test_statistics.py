@@ -112,6 +112,18 @@ def test_what_is_shed_or_too_late_is_a_failure(
         assert 50e6 < fail["ns"] < 5e9
 
 
+def test_the_wait_of_each_is_counted(published: tuple[Store, Version], pixels: Pixels) -> None:
+    with (
+        Service.started(published[0].folder.parent, max_wait=0.4) as service,
+        client_of(service, concurrency=4) as client,
+    ):
+        for handle in [client.async_infer("digits", asked(pixels[:1])) for _ in range(4)]:
+            handle.get_result()
+        queue = of(client)["inference_stats"]["queue"]
+    assert queue["count"] == 4
+    assert queue["ns"] > 4 * 0.2e9
+
+
 def of_service(service: Service) -> Any:
     with client_of(service) as client:
         return of(client)
