@@ -31,7 +31,8 @@ GOLDEN = "golden.npz"  # pixels (64, 28, 28) uint8 and PyTorch's logits (64, lab
 SAMPLE = "sample.png"  # one test picture
 SAMPLES, SAMPLE_LABELS = "samples.png", "samples.json"  # a sheet of test pictures; what they are
 
-SCHEMA: Final = 2  # of the card; grows with each change that a reader must know of
+SCHEMA: Final = 3  # of the card; grows with each change that a reader must know of
+OLDEST: Final = 2  # that is read: without `acceptance`
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -80,6 +81,20 @@ class Evaluation(_Facts):
     per_class: tuple[ClassReport, ...]
 
 
+class Acceptance(_Facts):
+    """From which confidence on an answer is accepted, and what that gave. All fractions.
+
+    The threshold was chosen on the validation pictures; only the test pictures are new to it.
+    """
+
+    threshold: Fraction  # the lowest that reaches `wanted`; 1 where none does
+    wanted: Fraction  # of the accepted validation pictures, to be right
+    validation_accepted: Fraction  # of all validation pictures
+    validation_accuracy: Fraction | None  # of the accepted ones; None: there are none
+    test_accepted: Fraction
+    test_accuracy: Fraction | None
+
+
 class Parity(_Facts):
     """One artifact beside PyTorch, on the whole test set. Its size is in `files`."""
 
@@ -97,7 +112,7 @@ class FileFacts(_Facts):
 
 
 class ModelCard(_Facts):
-    schema_version: Literal[2]
+    schema_version: Literal[2, 3]
     name: str
     created: Annotated[datetime, Field(strict=False)]
     labels: Annotated[tuple[str, ...], Field(min_length=2)]
@@ -110,6 +125,7 @@ class ModelCard(_Facts):
     data_set: DataFacts
     temperature: Annotated[float, Field(gt=0)]
     evaluation: Evaluation
+    acceptance: Acceptance | None  # None: too few pictures were held out, or schema 2
     opset: Count  # of the ONNX operators
     parity: dict[FileName, Parity]
     left_out: dict[FileName, str]  # artifacts this version does not have, with the reason
@@ -127,9 +143,8 @@ class ModelCard(_Facts):
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
         """A card from the text of card.json; BadCard names every field that is wrong."""
-        _check_schema_version(text)
         try:
-            return cls.model_validate_json(text)
+            return cls.model_validate_json(_of_today(text))
         except ValidationError as error:
             wrong = (
                 f"{'.'.join(map(str, e['loc'])) or 'the card'}: {e['msg']}" for e in error.errors()
@@ -140,25 +155,28 @@ class ModelCard(_Facts):
         return self.model_dump_json(indent=2) + "\n"
 
 
-def _check_schema_version(text: str | bytes) -> None:
-    """Say it in one sentence if the card is of another time: its fields would be wrong one by one.
+def _of_today(text: str | bytes) -> str | bytes:
+    """The card with the fields that it is too old to have.
 
+    Says it in one sentence if it is of too far a time: its fields would be wrong one by one.
     Whatever else is wrong with the text is left to who reads all of it.
     """
     try:
-        found = json.loads(text)["schema_version"]
+        card = json.loads(text)
+        found = card["schema_version"]
     except (ValueError, KeyError, TypeError):
-        return
+        return text
     if type(found) is int and found > SCHEMA:
         raise BadCard(
             f"its schema_version is {found}, newer than {SCHEMA}, the newest that this program "
             "reads: update digitserve, or export the run again with this one"
         )
-    if type(found) is int and found < SCHEMA:
+    if type(found) is int and found < OLDEST:
         raise BadCard(
-            f"its schema_version is {found}, older than {SCHEMA}, the only one that this program "
+            f"its schema_version is {found}, older than {OLDEST}, the oldest that this program "
             "reads: export the run again"
         )
+    return json.dumps({"acceptance": None} | card) if found == OLDEST else text
 
 
 def tensors(classes: int) -> tuple[TensorFacts, tuple[TensorFacts, TensorFacts]]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from contract.acceptance import accepted
 from contract.card import ModelCard
 from contract.errors import BrokenVersion, NoVersion, StoreError
 from contract.history import Switch
@@ -141,6 +142,7 @@ def _facts(store: Store, number: int, card: ModelCard) -> str:
             f"{percent(judged.calibration_error_before)}",
         ],
         ["temperature", f"{card.temperature:.3f}"],
+        ["accepted", accepted(card)],
         ["run", card.run],
         ["commit", card.git_commit or "unknown"],
         ["recipe", ", ".join(f"{key}={value}" for key, value in card.recipe.items())],

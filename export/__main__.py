@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contract import report
+from contract.acceptance import accepted
 from contract.access import keys_of, open_store
 from contract.errors import NotConfirmed, StoreError
 from contract.store import Store
@@ -51,6 +52,7 @@ def main(words: list[str] | None = None) -> int:
         print("export: stopped, nothing was published", file=sys.stderr)
         return 130
     say(report.artifacts(version.card))
+    say(f"Accepted {accepted(version.card)}")
     now = ", which is now the current version" if arguments.activate else ", not made current"
     say(f"Published {version.folder}{now}")
     return 0

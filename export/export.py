@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from contract.card import SCHEMA, ModelCard, Parity, tensors
+from contract.card import SCHEMA, Acceptance, ModelCard, Parity, tensors
 from contract.errors import StoreError
 from contract.provenance import git_commit, library_versions, processor
 from contract.store import Store
@@ -23,6 +23,7 @@ from export.offending import discard_offending, save_offending
 from export.proof import Answers, LosesTooMuch, ProofFailed
 from export.runners import Pixels
 from export.samples import write_golden, write_samples
+from export.threshold import acceptance
 from training.model import parameters_of
 from training.run import Checkpoint, Run
 
@@ -57,6 +58,7 @@ def export(
         store.check_signer(sign)  # rather now than after the proof
     with store.draft() as draft, _one_thread():
         reference = _reference(run, checkpoint, graph, pixels, labels)
+        sure = _acceptance(run, graph, (reference, labels))
         write_golden(draft, pixels, labels, reference)
         parity: dict[str, Parity] = {}
         left_out = {
@@ -81,7 +83,7 @@ def export(
         for paper in run.papers():
             shutil.copyfile(paper, draft / paper.name)
         write_samples(draft, pixels, labels, checkpoint.labels)
-        card = _card(run, checkpoint, graph, store.folder.name, opset, parity, left_out)
+        card = _card(run, checkpoint, graph, store.folder.name, opset, sure, parity, left_out)
         version = store.publish(draft, card, sign)
     discard_offending(run.folder)  # of an earlier try
     if activate:
@@ -113,6 +115,17 @@ def _reference(
     return reference
 
 
+def _acceptance(
+    run: Run, graph: Graph, test: tuple[Answers, NDArray[np.uint8]]
+) -> Acceptance | None:
+    """By PyTorch's answers, which the artifacts' are those of."""
+    kept = run.validation_set()
+    if kept is None:
+        return None
+    pixels, labels = kept
+    return acceptance((proof.answers_of(runners.pytorch(graph), pixels), labels), test)
+
+
 def _with_pictures(
     failure: ProofFailed,
     run: Run,
@@ -134,6 +147,7 @@ def _card(
     graph: Graph,
     name: str,
     opset: int,
+    sure: Acceptance | None,
     parity: dict[str, Parity],
     left_out: dict[str, str],
 ) -> ModelCard:
@@ -152,6 +166,7 @@ def _card(
         data_set=checkpoint.data_set,
         temperature=checkpoint.temperature,
         evaluation=checkpoint.evaluation,
+        acceptance=sure,
         opset=opset,
         parity=parity,
         left_out=left_out,

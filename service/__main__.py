@@ -28,8 +28,9 @@ def main(words: list[str] | None = None) -> int:
         for sentence in unknown_settings():
             logging.getLogger("service").warning(sentence)
         # OpenCV reads this once, when it is loaded: a limit under the one that `decode` checks, for
-        # files whose header says one size to us and another to the decoder.
-        os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(settings.max_pixels)
+        # files whose header says one size to us and another to the decoder. The sheet of samples,
+        # which is our own, is larger than the smallest that may be set.
+        os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(max(settings.max_pixels, 2**17))
         if settings.workers > 1:
             from service.workers import serve_together
 

@@ -4,12 +4,11 @@ One version serves. The one before stays warm for a rollback, but answers nobody
 it would notice its end only by chance.
 """
 
-import re
 from typing import Any
 
-from contract.current import NUMBER
 from service.model import Model
 from service.openapi import InferError
+from service.paths import check_name
 from service.problems import Problem
 from service.serving import Serving
 from service.settings import Settings
@@ -22,22 +21,11 @@ class Addressed:
 
     def model(self, name: str, version: str | None = None) -> Model:
         """The one that serves; Problem 404 if another is meant."""
-        self.check_name(name)
+        check_name(name, self._name)
         model = self._serving.model
         if version is not None and version != str(model.number):
             raise not_serving(version, model.number)
         return model
-
-    def check_name(self, name: str) -> None:
-        if name != self._name:
-            raise Problem(404, f"there is no model {name[:64]!r} here; {self._name!r} is served")
-
-
-def number_of(version: str) -> int:
-    """Problem 404 for what is no number."""
-    if not re.fullmatch(NUMBER, version):
-        raise Problem(404, f"{version[:64]!r} is no version's number")
-    return int(version)
 
 
 def not_serving(version: object, serving: int) -> Problem:

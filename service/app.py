@@ -7,21 +7,25 @@ from time import perf_counter
 
 from fastapi_offline import FastAPIOffline
 
+from service.access import Access
 from service.addressed import Addressed
 from service.admin import admin_routes
 from service.aside import Aside
 from service.batcher import Batcher
 from service.by_name import by_name_routes
+from service.catalog import catalog_routes
 from service.engine import Pixels
 from service.front import Front
 from service.infer import Infer
 from service.life import Life
 from service.metrics import Metrics
 from service.openapi import document
+from service.pages import pages
 from service.predict import Predict
 from service.readings import Readings
 from service.repository import repository_routes
 from service.routes import answer_with_problems, routes
+from service.samples import sample_routes
 from service.serving import Serving
 from service.settings import Settings
 from service.statistics import Statistics
@@ -61,6 +65,7 @@ def create_app(
         delivered=statistics.delivered,
     )
     aside = Aside(settings.max_queue)
+    access = Access(settings, metrics)
     metrics.before_scrape.append(lambda: metrics.queue_depth.set(batcher.depth))
     metrics.when_failed.append(lambda seconds: statistics.failed(serving.model.number, seconds))
 
@@ -75,18 +80,28 @@ def create_app(
         serving.close()
         aside.close()
 
-    # FastAPIOffline is FastAPI whose /docs brings its own scripts and loads none from elsewhere.
+    # FastAPIOffline is FastAPI that serves the scripts of /docs itself.
     app = FastAPIOffline(
-        title="digitserve", version="1", description=DESCRIPTION, lifespan=lifespan
+        docs_url=None,  # `pages` shows it
+        redoc_url=None,
+        title="digitserve",
+        version="1",
+        description=DESCRIPTION,
+        lifespan=lifespan,
     )
     app.include_router(routes(serving, batcher, settings, metrics, life, team))
-    app.include_router(admin_routes(serving, settings, team))
+    app.include_router(admin_routes(serving, settings, team, access.admin))
+    app.include_router(catalog_routes(serving, settings, life))
+    app.include_router(sample_routes(serving))
+    app.include_router(pages())
     app.include_router(health_routes(life, batcher, app.version))
     app.include_router(model_routes(serving, batcher, settings, life, statistics))
-    app.include_router(repository_routes(serving, settings, team))
-    answer_with_problems(app)
+    app.include_router(repository_routes(serving, settings, team, access.admin))
+    answer_with_problems(app, metrics)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     predict = Predict(batcher, aside, settings, metrics)
     infer = Infer(batcher, aside, settings, metrics)
-    app.router.routes += by_name_routes(infer, Addressed(serving, settings), settings, metrics)
-    return Front([predict, infer], otherwise=app, settings=settings, metrics=metrics, life=life)
+    front = Front([predict, infer], app, settings, metrics, life, access)
+    addressed = Addressed(serving, settings)
+    app.router.routes += by_name_routes(infer, addressed, settings, metrics, front.room)
+    return front

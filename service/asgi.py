@@ -13,34 +13,42 @@ from starlette.types import Receive, Scope, Send
 from service.body import ClientGone, read_body
 from service.exchange import Endpoint, Exchange, deadline_of
 from service.metrics import Metrics
-from service.problems import Problem, logged_problem, refusal
+from service.problems import Problem, refusal
+from service.refusals import told
+from service.room import Room, Share
 from service.settings import Settings
 
 Reply = tuple[int, bytes, bytes]  # status, header lines, content
 
 
 class Asgi:
-    def __init__(self, endpoint: Endpoint, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self, endpoint: Endpoint, settings: Settings, metrics: Metrics, room: Room
+    ) -> None:
         self._endpoint = endpoint
         self._settings = settings
         self._metrics = metrics
+        self._room = room
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        share = Share(self._room)
         try:
-            status, head, content = await self._reply(scope, receive)
+            status, head, content = await self._reply(scope, receive, share)
         except ClientGone:
             raise
         except Exception as error:
-            problem = logged_problem(error, scope["request_id"])
+            problem = told(error, scope["request_id"], scope["client"], self._metrics)
             status = problem.status
             head, content = refusal(problem, self._endpoint.route, scope["request_id"])
+        finally:
+            share.give_back()
         lines = [line.split(b": ", 1) for line in head.split(b"\r\n")[:-1]]
         headers = [(name, value) for name, value in lines]
         headers.append((b"content-length", b"%d" % len(content)))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
-    async def _reply(self, scope: Scope, receive: Receive) -> Reply:
+    async def _reply(self, scope: Scope, receive: Receive, share: Share) -> Reply:
         began = perf_counter()
         if scope["method"] != "POST":
             raise Problem(405, "this route takes POST", headers={"allow": "POST"})
@@ -48,7 +56,7 @@ class Asgi:
         deadline = deadline_of(headers, began, self._settings.request_timeout)
         self._endpoint.admit(headers)
         try:
-            body = await read_body(headers, receive, self._settings.max_body, deadline)
+            body = await read_body(headers, receive, self._settings.max_body, deadline, share)
         except ClientGone:
             self._metrics.cancelled.labels("body").inc()
             raise

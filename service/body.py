@@ -8,6 +8,7 @@ from time import perf_counter
 from starlette.types import Receive
 
 from service.problems import Problem
+from service.room import Share
 
 DISCARD_SECONDS = 2.0  # of the body of a request that is refused already
 
@@ -17,11 +18,11 @@ class ClientGone(Exception):
 
 
 async def read_body(
-    headers: Mapping[bytes, bytes], receive: Receive, limit: int, deadline: float
+    headers: Mapping[bytes, bytes], receive: Receive, limit: int, deadline: float, share: Share
 ) -> bytes:
     """The body, at most `limit` bytes, read before `deadline` on perf_counter.
 
-    Raises Problem: 408 too slow, 413 too large; or ClientGone.
+    Raises Problem: 408 too slow, 413 too large; QueueFull if `share` cannot grow; or ClientGone.
     """
     if int(headers.get(b"content-length", b"0")) > limit:
         # A client that asked first, as curl does, has not begun to send.
@@ -35,6 +36,7 @@ async def read_body(
                 if message["type"] == "http.disconnect":
                     raise ClientGone
                 chunks.append(message.get("body", b""))
+                share.take(len(chunks[-1]))
                 size += len(chunks[-1])
                 more = message.get("more_body", False)
     except TimeoutError:

@@ -16,6 +16,7 @@ from service.asgi import Asgi
 from service.exchange import Exchange
 from service.infer import Infer
 from service.metrics import Metrics
+from service.room import Room
 from service.settings import Settings
 
 PATH = "/v2/models/{model}/infer"
@@ -26,19 +27,26 @@ class ByName:
     """An ASGI application."""
 
     def __init__(
-        self, path: str, infer: Infer, addressed: Addressed, settings: Settings, metrics: Metrics
+        self,
+        path: str,
+        infer: Infer,
+        addressed: Addressed,
+        settings: Settings,
+        metrics: Metrics,
+        room: Room,
     ) -> None:
         self.path = path
         self._infer = infer
         self._addressed = addressed
         self._settings = settings
         self._metrics = metrics
+        self._room = room
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = scope["path_params"]
         scope["route"] = self  # as FastAPI's own routes do, for `front` to count by
         endpoint = _OneVersion(self._infer, self._addressed, asked["model"], asked.get("version"))
-        await Asgi(endpoint, self._settings, self._metrics)(scope, receive, send)
+        await Asgi(endpoint, self._settings, self._metrics, self._room)(scope, receive, send)
 
 
 class _OneVersion:
@@ -62,9 +70,9 @@ class _OneVersion:
 
 
 def by_name_routes(
-    infer: Infer, addressed: Addressed, settings: Settings, metrics: Metrics
+    infer: Infer, addressed: Addressed, settings: Settings, metrics: Metrics, room: Room
 ) -> list[Route]:
     return [
-        Route(path, ByName(path, infer, addressed, settings, metrics), methods=["POST"])
+        Route(path, ByName(path, infer, addressed, settings, metrics, room), methods=["POST"])
         for path in (PATH, VERSION_PATH)
     ]

@@ -17,7 +17,6 @@ from typing import Literal, Protocol
 
 from service.metrics import Metrics
 from service.problems import Problem, problem_of
-from service.waiting import DeadlinePassed, DeadlineUnreachable, QueueFull
 
 Stage = Literal["body", "decode", "queue", "model"]
 TIMEOUT = b"x-request-timeout"
@@ -61,7 +60,9 @@ class Exchange(ABC):
         """Answer with what `problems` makes of an exception."""
         if not self.over:
             self.over, self.work = True, None
-            count_failure(self.metrics, error, self.began)
+            if problem_of(error).status >= 500:
+                for tell in self.metrics.when_failed:
+                    tell(perf_counter() - self.began)
             self._refuse(error)
 
     def hang_up(self) -> None:
@@ -89,23 +90,6 @@ class Endpoint(Protocol):
 
     def begin(self, exchange: Exchange) -> None:
         """Reply or fail, now or later, on the event loop."""
-
-
-def count_failure(metrics: Metrics, error: Exception, began: float) -> None:
-    if problem_of(error).status >= 500:
-        for tell in metrics.when_failed:
-            tell(perf_counter() - began)
-    for kind, reason in _SHED.items():
-        if isinstance(error, kind):
-            metrics.shed.note((reason,))
-            return
-
-
-_SHED: dict[type[Exception], str] = {  # the first that fits
-    DeadlineUnreachable: "deadline_unreachable",
-    QueueFull: "queue_full",
-    DeadlinePassed: "deadline_passed",
-}
 
 
 def deadline_of(headers: Mapping[bytes, bytes], began: float, longest: float) -> float:

@@ -1,10 +1,11 @@
 """The outermost ASGI application: picks who answers, and does what is true of every request.
 
-    request --> id, count, time --> the hot routes, by exact path --> Asgi
-                                --> everything else               --> FastAPI
+    request --> id, count, time --CORS, access--> the hot routes, by exact path --> Asgi
+                                              --> everything else               --> FastAPI
 
-Most requests to the hot routes never come here: `hot` answers them before ASGI. A hot endpoint says
-how it refuses; any other exception becomes a problem document here, or in FastAPI's handlers.
+Whoever is not let in here gets nowhere, whichever routes are added behind. Most requests to the hot
+routes never come here: `hot` answers them before ASGI. Any exception becomes a problem document
+here, in a hot endpoint or in FastAPI's handlers.
 """
 
 import re
@@ -13,17 +14,22 @@ from http import HTTPStatus
 from itertools import count
 from secrets import token_hex
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.access import OPEN, Access
 from service.asgi import Asgi
 from service.body import ClientGone
 from service.exchange import Endpoint
+from service.headers import by_name
 from service.life import Life
 from service.metrics import Metrics
-from service.problems import logged_problem, messages
+from service.problems import Problem, messages
+from service.refusals import told
 from service.rest import Rest
+from service.room import Room
 from service.settings import Settings
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -32,14 +38,30 @@ REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 # An id must be unique, not secret: a random start and a number cost a tenth of random bytes.
 _START = token_hex(6).encode()
 _NUMBERS = count()
+NOSNIFF = (b"x-content-type-options", b"nosniff")  # what a type says is what it is
 GONE = "499"  # as nginx says it: nobody was there to be answered
 CODES = (*(str(status.value) for status in HTTPStatus), GONE)
+
+
+# What scripts of other origins may send and see, if their origin is named.
+CORS: dict[str, Any] = {
+    "allow_methods": ["GET", "POST"],
+    "allow_headers": [
+        "Authorization", "Content-Type", "Inference-Header-Content-Length", "X-API-Key",
+        "X-Request-ID", "X-Request-Timeout",
+    ],
+    "expose_headers": [
+        "Inference-Header-Content-Length", "Retry-After", "Server-Timing", "X-Batch-Size",
+        "X-Label", "X-Request-ID",
+    ],
+}  # fmt: skip
 
 
 class HotRoute(NamedTuple):
     """What `hot` looks up a request by."""
 
     endpoint: Endpoint
+    admit: Callable[[Mapping[bytes, bytes]], None]  # who asks, and what for; or raise
     note_seconds: Callable[[float], None]  # in http_request_duration_seconds
     labels: Mapping[str, tuple[str, str, str]]  # of http_requests_total, by code
 
@@ -52,10 +74,12 @@ class Front:
         settings: Settings,
         metrics: Metrics,
         life: Life,
+        access: Access,
     ) -> None:
         self.hot = {
             endpoint.route.encode(): HotRoute(
                 endpoint,
+                _both(access.check, endpoint.admit) if access.asks_for_keys else endpoint.admit,
                 metrics.request_seconds.labels(endpoint.route).note,
                 {code: (endpoint.route, "POST", code) for code in CODES},
             )
@@ -65,8 +89,15 @@ class Front:
         self.metrics = metrics
         self.life = life
         self.rest = Rest()
+        self.room = Room(settings.max_buffered)
+        self._access = access
         self._otherwise = otherwise
-        self._asgi = {endpoint.route: Asgi(endpoint, settings, metrics) for endpoint in endpoints}
+        self._asgi = {
+            endpoint.route: Asgi(endpoint, settings, metrics, self.room) for endpoint in endpoints
+        }
+        self._inside: ASGIApp = self._answer
+        if settings.cors_origins:  # before access: a browser asks for leave without any key
+            self._inside = CORSMiddleware(self._answer, settings.cors_origins, **CORS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":  # lifespan
@@ -74,31 +105,61 @@ class Front:
             return
         began = perf_counter()
         request_id = scope["request_id"] = request_id_of(dict(scope["headers"])).decode()
-        status = 0
+        scope["status"] = None
 
         async def observed(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+                scope["status"] = message["status"]
+                headers = [
+                    *message.get("headers", ()),
+                    (b"x-request-id", request_id.encode()),
+                    NOSNIFF,
+                ]
                 if self.life.draining:  # so that this client's next request goes elsewhere
                     headers.append((b"connection", b"close"))
                 message["headers"] = headers
             await send(message)
 
-        application: ASGIApp = self._asgi.get(scope["path"], self._otherwise)
         self.metrics.request_begins()
         try:
-            await application(scope, receive, observed)
+            await self._inside(scope, receive, observed)
         except ClientGone:
             pass
-        except Exception as error:  # the last resort: whatever went wrong, the client hears of it
-            problem = logged_problem(error, request_id)
-            if status == 0:
-                for message in messages(problem, scope["path"], request_id):
-                    await observed(message)
         finally:
-            self._count(scope, str(status or GONE), perf_counter() - began)
+            self._count(scope, str(scope["status"] or GONE), perf_counter() - began)
+
+    async def crowded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The same on a connection beyond MAX_CONNECTIONS: only what is open is answered."""
+        await self({**scope, "crowded": True}, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            self._let_in(scope)
+            application: ASGIApp = self._asgi.get(scope["path"], self._otherwise)
+            await application(scope, receive, send)
+        except ClientGone:
+            raise
+        except Exception as error:  # the last resort: whatever went wrong, the client hears of it
+            problem = told(error, scope["request_id"], scope["client"], self.metrics)
+            if scope["status"] is None:
+                for message in messages(problem, scope["path"], scope["request_id"]):
+                    await send(message)
+
+    def _let_in(self, scope: Scope) -> None:
+        """Problem if this request may not go any further."""
+        headers = by_name(scope["headers"])
+        if OPEN.fullmatch(scope["path"]):
+            return
+        if "crowded" in scope:
+            self.metrics.shed.note(("connections",))
+            raise Problem(
+                503,
+                f"there are more than {self.settings.max_connections} connections "
+                "(DIGITSERVE_MAX_CONNECTIONS); try again in 1 s",
+                title="Overloaded",
+                headers={"retry-after": "1", "connection": "close"},
+            )
+        self._access.check(headers)
 
     def _count(self, scope: Scope, code: str, seconds: float) -> None:
         """By route, never by path: paths are the client's, and would make series without end."""
@@ -109,6 +170,16 @@ class Front:
         method = scope["method"] if scope["method"] in METHODS else "other"
         self.metrics.request_ends((route, method, code))
         self.metrics.request_seconds.labels(route).note(seconds)
+
+
+def _both(
+    first: Callable[[Mapping[bytes, bytes]], None], then: Callable[[Mapping[bytes, bytes]], None]
+) -> Callable[[Mapping[bytes, bytes]], None]:
+    def admit(headers: Mapping[bytes, bytes]) -> None:
+        first(headers)
+        then(headers)
+
+    return admit
 
 
 def request_id_of(headers: Mapping[bytes, bytes]) -> bytes:

@@ -14,28 +14,32 @@ the same endpoint behind ASGI took 155 in the same run.
 """
 
 import asyncio
+from math import inf
 from time import perf_counter
-from typing import Any, cast
+from typing import Any
 
 from service.body import too_slow
 from service.exchange import TIMEOUT, deadline_of
-from service.front import GONE, Front, HotRoute
+from service.front import GONE, HotRoute
+from service.heads import Heads
 from service.hot_exchange import HotExchange
-from service.keep_alive import KeepAlive
+from service.room import Share
 
 PIPELINED = 1000  # requests that may wait for their turn on one connection
+SPARE = 64  # connections beyond MAX_CONNECTIONS: for probes, and to say that there are too many
 LARGEST = 2**18  # bytes of a body: what uvloop reads at once, and a batch of 256 raw pictures
 
 
-class HotProtocol(KeepAlive):
-    """One connection. `config.app` must be a Front."""
+class HotProtocol(Heads):
+    """One connection."""
 
     cycle: Any  # uvicorn's, or a HotExchange
 
     def __init__(self, *words: Any, **options: Any) -> None:
         super().__init__(*words, **options)
-        self.front = front = cast(Front, self.config.app)
+        front = self.front
         self._hot = front.hot
+        self._heeds_origins = bool(front.settings.cors_origins)
         self._largest = min(LARGEST, front.settings.max_body)
         self._timeout = front.settings.request_timeout
         self._arriving: HotRoute | None = None  # the one of a hot request that is not complete
@@ -44,11 +48,13 @@ class HotProtocol(KeepAlive):
         self._began = 0.0  # when the head of the latest request was complete
         # The timer of a body that came in pieces.
         self._too_late: asyncio.TimerHandle | None = None
+        self._share = Share(front.room)  # of the memory for bodies, while one comes in pieces
         self._exchange: HotExchange | None = None  # the hot request that is being answered
 
     # ---- what the parser tells ----------------------------------------------------------------
 
     def on_message_begin(self) -> None:
+        self.head_has_begun = True
         self.url = b""
         self.headers = []
 
@@ -57,6 +63,8 @@ class HotProtocol(KeepAlive):
 
     def on_headers_complete(self) -> None:
         self._began = perf_counter()
+        self.head_has_begun, self.closes_at = False, inf
+        self.check_head()
         route, self._query = self._hot.get(self.url), b""
         if route is None and b"?" in self.url:
             path, _, self._query = self.url.partition(b"?")
@@ -83,8 +91,7 @@ class HotProtocol(KeepAlive):
             return
         self._arriving = None
         if self._too_late is not None:
-            self._too_late.cancel()
-            self._too_late = None
+            self._wait_no_more(self._too_late)
         parts, self._parts, headers = self._parts, [], self._named
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         exchange = HotExchange(self, route, headers, self._query, body, self._began, self._timeout)
@@ -92,7 +99,7 @@ class HotProtocol(KeepAlive):
         try:
             if TIMEOUT in headers:
                 exchange.deadline = deadline_of(headers, self._began, self._timeout)
-            route.endpoint.admit(headers)
+            route.admit(headers)
             route.endpoint.begin(exchange)
         except Exception as error:  # `problems` knows what it means
             exchange.fail(error)
@@ -111,6 +118,8 @@ class HotProtocol(KeepAlive):
             and not self.flow.write_paused  # its client reads
             and b"expect" not in headers
             and b"upgrade" not in headers
+            and len(headers) == len(self.headers)  # none twice
+            and not (self._heeds_origins and b"origin" in headers)
             and self.parser.get_method() == b"POST"
             and self.parser.should_keep_alive()
             # To a client of HTTP/1.0 that wants to go on, uvicorn says that it may not.
@@ -128,6 +137,14 @@ class HotProtocol(KeepAlive):
 
     # ---- what the transport tells -------------------------------------------------------------
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        beyond = len(self.connections) - self.front.settings.max_connections
+        if beyond > SPARE:
+            transport.abort()
+        elif beyond > 0:
+            self.app, self._hot = self.front.crowded, {}
+
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self._arriving is not None and self._too_late is None:
@@ -137,7 +154,8 @@ class HotProtocol(KeepAlive):
         """The body comes in pieces: look at what could be refused now, and set a limit."""
         try:
             deadline = deadline_of(self._named, self._began, self._timeout)
-            route.endpoint.admit(self._named)
+            route.admit(self._named)
+            self._share.take(int(self._named[b"content-length"]))
         except Exception:  # ASGI says it, and goes on reading
             self._hand_over()
         else:
@@ -162,8 +180,12 @@ class HotProtocol(KeepAlive):
     def _stop_arriving(self) -> None:
         self._arriving, self._parts = None, []
         if self._too_late is not None:
-            self._too_late.cancel()
-            self._too_late = None
+            self._wait_no_more(self._too_late)
+
+    def _wait_no_more(self, timer: asyncio.TimerHandle) -> None:
+        timer.cancel()
+        self._too_late = None
+        self._share.give_back()
 
     def connection_lost(self, exc: Exception | None) -> None:
         route = self._arriving

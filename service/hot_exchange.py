@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from service.exchange import Exchange
 from service.front import HotRoute, request_id_of
-from service.problems import logged_problem, refusal
+from service.problems import refusal
+from service.refusals import told
 from service.waiting import QueueFull
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class _Date:
 class HotExchange(Exchange):
     """A request that was taken off uvicorn's hands; to uvicorn it looks like one of its cycles."""
 
+    more_body = False
     __slots__ = ("keep_alive", "protocol", "request_id", "response_complete", "route")
 
     def __init__(
@@ -61,7 +63,7 @@ class HotExchange(Exchange):
                     _Date.lines,
                     head,
                     b"" if self.keep_alive else b"connection: close\r\n",
-                    b"x-request-id: ",
+                    b"x-content-type-options: nosniff\r\nx-request-id: ",
                     self.request_id,
                     b"\r\ncontent-length: %d\r\n\r\n" % len(content),
                     content,
@@ -73,7 +75,7 @@ class HotExchange(Exchange):
 
     def _refuse(self, error: Exception) -> None:
         request_id = self.request_id.decode()
-        problem = logged_problem(error, request_id)
+        problem = told(error, request_id, self.protocol.client, self.metrics)
         if problem.headers.pop("connection", "") == "close":
             self.keep_alive = False  # which says so
         self._send(problem.status, *refusal(problem, self.route.endpoint.route, request_id))

@@ -13,7 +13,15 @@ from service.aside import Aside
 from service.batcher import Batcher
 from service.compression import Coding, accepted, coding_of, compressed, decompressed
 from service.exchange import Exchange, Stage
-from service.inference import HEADER_LENGTH, PIXELS, InferRequest, Pixels, header_length, read
+from service.inference import (
+    HEADER_LENGTH,
+    PIXELS,
+    InferRequest,
+    Pixels,
+    header_length,
+    most_pictures,
+    read,
+)
 from service.inferred import written
 from service.metrics import Metrics
 from service.problems import Problem
@@ -34,8 +42,8 @@ class Infer:
         self.batcher = batcher
         self.aside = aside
         self.metrics = metrics
-        self._max_body = settings.max_body
-        self._max_pictures = min(settings.max_pictures, settings.max_queue)
+        self._settings = settings
+        self._max_pictures = most_pictures(settings)
         # Reading it holds the interpreter, 0.1 s a few megabytes of it: no more than can be needed.
         self._max_json = SHORT + NUMBER * PIXELS * self._max_pictures
 
@@ -53,7 +61,7 @@ class Infer:
         if coding is None:
             length = self._length(body, given)
             if length <= SHORT:
-                asked = read(body, length, given is not None, self._max_pictures)
+                asked = read(body, length, given is not None, self._settings)
                 self._ask(exchange, version, *asked)
                 return
         self.aside.do(
@@ -67,9 +75,11 @@ class Infer:
     ) -> tuple[InferRequest, Pixels]:
         """In a thread."""
         if coding is not None:
-            body = decompressed(body, coding, self._max_body)
+            body = decompressed(body, coding, self._settings.max_body)
         length = self._length(body, given)
-        return read(body, length, given is not None, self._max_pictures)
+        request, pixels = read(body, length, given is not None, self._settings)
+        # A copy: nobody has counted what was decompressed, so it does not wait in the queue.
+        return request, pixels if coding is None else pixels.copy()
 
     def _length(self, body: bytes, given: bytes | None) -> int:
         """Bytes of JSON; Problem 413 if they are more than a request can need."""

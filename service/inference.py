@@ -11,12 +11,13 @@ others. One input, pixels (n, 28, 28) UINT8; `inferred` writes the answers.
 from typing import Any, Literal
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from contract.card import INPUT, SIDE
-from service.problems import Problem
+from service.documents import read_json
+from service.problems import Problem, invalid
+from service.settings import Settings
 
 Pixels = NDArray[np.uint8]  # (n, 28, 28)
 HEADER_LENGTH = b"inference-header-content-length"
@@ -73,7 +74,7 @@ _RAW = InferRequest.model_construct(
 )
 
 
-def read(body: bytes, length: int, binary: bool, max_pictures: int) -> tuple[InferRequest, Pixels]:
+def read(body: bytes, length: int, binary: bool, settings: Settings) -> tuple[InferRequest, Pixels]:
     """The request and its pictures; Problem says what is wrong with it.
 
     `length`: bytes of JSON, behind which, if `binary`, bytes of tensors follow.
@@ -81,9 +82,9 @@ def read(body: bytes, length: int, binary: bool, max_pictures: int) -> tuple[Inf
     tail = memoryview(body)[length:]
     if binary and length == 0:
         return _RAW, _from_bytes(tail, [1, SIDE, SIDE], len(tail))
-    request = _request(body[:length])
+    request = _request(body[:length], settings.max_json_depth)
     (tensor,) = request.inputs
-    _check(tensor, max_pictures)
+    _check(tensor, most_pictures(settings))
     size = tensor.parameters.binary_data_size
     if size is not None:
         if not binary:
@@ -94,6 +95,11 @@ def read(body: bytes, length: int, binary: bool, max_pictures: int) -> tuple[Inf
     if len(tail):
         raise Problem(400, f"{len(tail)} bytes after the JSON, and no input that wants them")
     return request, _from_json(tensor.data, tensor.shape)
+
+
+def most_pictures(settings: Settings) -> int:
+    """Of one request."""
+    return min(settings.max_pictures, settings.max_queue)
 
 
 def header_length(given: bytes, most: int) -> int:
@@ -108,8 +114,8 @@ def header_length(given: bytes, most: int) -> int:
     return length
 
 
-def _request(content: bytes) -> InferRequest:
-    document = _document(content)
+def _request(content: bytes, max_depth: int) -> InferRequest:
+    document = read_json(content, max_depth)
     # Before each of a million entries is found wrong, and told of.
     for name, most in (("inputs", 1), ("outputs", 2)):
         entries = document.get(name) if isinstance(document, dict) else None
@@ -118,20 +124,11 @@ def _request(content: bytes) -> InferRequest:
     try:
         request = InferRequest.model_validate(document)
     except ValidationError as error:
-        wrong = error.errors(include_input=False)[0]
-        place = ".".join(str(part) for part in wrong["loc"])
-        raise Problem(400, f"{place or 'the request'}: {wrong['msg']}") from error
+        raise invalid(error, "the request") from error
     names = [output.name for output in request.outputs]
     if len(set(names)) < len(names):
         raise Problem(400, f"outputs: {names[0]} is asked for twice")
     return request
-
-
-def _document(content: bytes) -> Any:
-    try:
-        return orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        raise Problem(400, f"the request is not JSON: {error}") from error
 
 
 def _check(tensor: Input, max_pictures: int) -> None:

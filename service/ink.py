@@ -7,7 +7,7 @@ digit in the corner or a thin pen costs tens of points of accuracy otherwise. A 
 already looks like MNIST passes through untouched, so nothing is done twice.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 Gray = NDArray[np.uint8]  # (h, w), 0 = black, 255 = white
 Pixels = NDArray[np.uint8]  # (28, 28), 0 = paper, 255 = ink
+Ink = Literal["auto", "on", "off"]
 
 SIDE, BOX = 28, 20  # pixels of the sheet, and of the digit's longest side on it
 CONTRAST = 32  # between paper and the strongest ink; less is noise on an empty sheet
@@ -46,8 +47,24 @@ def are_mnist(sheets: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return found
 
 
-def as_mnist(gray: Gray) -> Pixels:
+def _gray(raster: Gray) -> Gray:
+    """Until `ink` takes a raster: transparent parts become paper, of the colour that ink is not."""
+    if raster.ndim == 2:
+        return raster
+    alpha = raster.shape[2] == 4
+    gray: Any = cv2.cvtColor(raster, cv2.COLOR_BGRA2GRAY if alpha else cv2.COLOR_BGR2GRAY)
+    if alpha:
+        opaque = raster[:, :, 3]
+        on_black: Any = cv2.multiply(gray, opaque, scale=1 / 255)  # (h, w) uint8
+        dark = on_black.sum() * 255.0 <= 128.0 * opaque.sum(dtype=np.float64)
+        gray = on_black + (255 - opaque) if dark else on_black
+    laid: Gray = gray
+    return laid
+
+
+def as_mnist(raster: Gray, how: Ink = "auto") -> Pixels:
     """The digit on a picture, white on black, 20 pixels high or wide, centred by mass in 28x28."""
+    gray = _gray(raster)
     paper = float(np.median(_border(gray)))
     lightest, darkest = float(gray.max()), float(gray.min())
     if max(lightest - paper, paper - darkest) < CONTRAST:

@@ -1,31 +1,44 @@
-"""uvicorn's protocol with one timer an idle connection, where it makes one after each answer."""
+"""uvicorn's protocol with a limit to how long a client may take: to ask, to ask again, to read.
+
+    connection made --seconds--> head complete ... answered --timeout_keep_alive--> next head
+                                                   answer written --seconds--> read by the client
+
+One timer a connection, which looks when it rings whether anything is late, where uvicorn makes one
+after each answer, and none for the time its clients take to send a head or to read an answer. The
+time for a body is measured by who waits for it.
+"""
 
 import asyncio
 from math import inf
 from time import perf_counter
 from typing import Any
 
+from service.problems import Problem
 from service.protocol import Protocol
 
 
 class KeepAlive(Protocol):
     def __init__(self, *words: Any, **options: Any) -> None:
         super().__init__(*words, **options)
-        self._idle_since = inf  # on perf_counter; inf: it is not idle
-        self._idle_timer: asyncio.TimerHandle | None = None
+        self.seconds: float = self.front.settings.request_timeout
+        self.head_has_begun = False  # and is not complete
+        # When the connection is closed unless a head is complete by then, on perf_counter.
+        self.closes_at = inf
+        self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = inf  # at most; a timer that rings too early sets itself again
+        self._stalled: asyncio.TimerHandle | None = None  # runs while the client does not read
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.close_in(self.seconds)
 
     def is_idle(self, now: float) -> bool:
         """What `on_response_complete` comes to on a connection that has been idle before."""
-        if self._idle_timer is None:
+        self.closes_at = closes_at = now + self.timeout_keep_alive
+        if self._rings_at > closes_at:
             return False
-        self._idle_since = now
         self.server_state.total_requests += 1
         return True
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
-        super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
@@ -34,21 +47,61 @@ class KeepAlive(Protocol):
         self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
-            return
-        self._idle_since = perf_counter()
-        if self._idle_timer is None:
-            self._look_again_in(self.timeout_keep_alive)
+        else:
+            self.close_in(self.timeout_keep_alive)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stalled = self.loop.call_later(self.seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._forget_stall()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._forget_stall()
+        super().connection_lost(exc)
+
+    def close_in(self, seconds: float) -> None:
+        """Close the connection then, unless the head of a request is complete before."""
+        self.closes_at = perf_counter() + seconds
+        if self._rings_at > self.closes_at:
+            self._ring_in(seconds)
 
     def _unset_keepalive_if_required(self) -> None:
-        self._idle_since = inf
+        """uvicorn thinks that any byte is a request."""
 
-    def _look_again_in(self, seconds: float) -> None:
-        self._idle_timer = self.loop.call_later(seconds, self._close_if_idle)
+    def _forget_stall(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
-    def _close_if_idle(self) -> None:
-        self._idle_timer = None
-        left = self._idle_since + self.timeout_keep_alive - perf_counter()
+    def _ring_in(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._rings_at = perf_counter() + seconds
+        self._timer = self.loop.call_later(seconds, self._close_if_late)
+
+    def _close_if_late(self) -> None:
+        self._timer, self._rings_at = None, inf
+        left = self.closes_at - perf_counter()
         if left <= 0.001:  # uvloop's timers ring up to a millisecond early
-            self.timeout_keep_alive_handler()
+            self._close()
         elif left < inf:
-            self._look_again_in(left)
+            self._ring_in(left)
+
+    def _close(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.close_in(self.seconds)  # what is late comes behind a request not answered yet
+        elif self.head_has_begun:
+            self.refuse(
+                Problem(
+                    408,
+                    f"the head of the request did not arrive within {self.seconds:g} s "
+                    "(DIGITSERVE_REQUEST_TIMEOUT)",
+                )
+            )
+        else:
+            self.timeout_keep_alive_handler()

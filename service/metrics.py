@@ -111,6 +111,9 @@ class Metrics:
         self.batch_size = histogram("batch_size", "Pictures of one model call", buckets=PICTURES)
         self.queue_depth = gauge("queue_depth", "Pictures waiting for the model")
         self.shed = counter("shed", "Requests refused or given up on to stay responsive", "reason")
+        self.access_refused = counter(
+            "access_refused", "Requests without the key or token they need", "reason"
+        )
         self.cancelled = counter(
             "cancelled", "Requests whose client hung up, by where they were", "stage"
         )

@@ -51,6 +51,11 @@ class Model:
         return self.version.card
 
     @cached_property
+    def threshold(self) -> float:
+        """Below this confidence a prediction is uncertain, unless its sender says otherwise."""
+        return self.card.acceptance.threshold if self.card.acceptance else 0.0
+
+    @cached_property
     def labels(self) -> list[tuple[str]]:
         """Of each class, as metrics take them."""
         return [(label,) for label in self.card.labels]

@@ -7,6 +7,7 @@ thing, as sequences or ensembles, is left out.
 from pydantic import BaseModel, Field
 
 from contract.card import INPUT, LOGITS, PROBABILITIES, SIDE
+from service.inference import most_pictures
 from service.model import Model
 from service.settings import Settings
 
@@ -70,7 +71,7 @@ def config_of(model: Model, settings: Settings) -> ModelConfig:
     return ModelConfig(
         name=card.name,
         version_policy=VersionPolicy(specific=SpecificVersions(versions=[model.number])),
-        max_batch_size=min(settings.max_pictures, settings.max_queue),
+        max_batch_size=most_pictures(settings),
         input=[Tensor(name=INPUT, data_type="TYPE_UINT8", dims=[SIDE, SIDE])],
         output=[
             Tensor(name=name, data_type="TYPE_FP32", dims=[classes])

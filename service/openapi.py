@@ -13,7 +13,7 @@ from fastapi.routing import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.inference import InferRequest
-from service.predict import TYPES
+from service.predict import PICTURES
 from service.problems import CONTENT_TYPE
 
 
@@ -139,7 +139,7 @@ _documented = APIRouter()
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {kind.decode(): _BINARY for kind in sorted(TYPES) if kind},
+            "content": {kind.decode(): _BINARY for kind in sorted(PICTURES) if kind},
         }
     },
 )
@@ -208,6 +208,16 @@ def document(app: FastAPI) -> dict[str, Any]:
             routes=[*_documented.routes, *app.routes],
         )
         schemas = schema["components"]["schemas"]
+        _drop_fastapis_refusals(schema["paths"], schemas)
         schemas["ProblemDetails"] = ProblemDetails.model_json_schema()
         app.openapi_schema = schema
     return app.openapi_schema
+
+
+def _drop_fastapis_refusals(paths: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """FastAPI documents a 422 of its own wherever there is a parameter; ours are problems."""
+    for answers in (each["responses"] for path in paths.values() for each in path.values()):
+        if "application/json" in answers.get("422", {}).get("content", {}):
+            del answers["422"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)

@@ -1,6 +1,8 @@
-"""POST /v1/predict: one picture in the body, one prediction in the answer.
+"""POST /v1/predict: pictures in the body, a prediction for each in the answer.
 
-    body --decode, ink--> (28, 28) --batcher--> Readings of the batch --> JSON
+    one picture file --decode, ink------+
+                                        +--> (n, 28, 28) --batcher--> Readings --> JSON
+    multipart, JSON --forms, pictures---+
 
 FastAPI's machinery around one request costs more than the prediction, so this route is answered
 before it (see `exchange`) and only documented by it (see `openapi`). Raises what `problems` knows
@@ -8,29 +10,34 @@ how to answer.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import perf_counter
 
 import numpy as np
 
 from service.aside import Aside
+from service.asked import Asked
 from service.batcher import Batcher
-from service.decode import Gray, gray_of_small_png, identify
-from service.exchange import Exchange, Stage
+from service.decode import Raster, small_png
+from service.exchange import Exchange
+from service.forms import Form, Sent, from_json, from_multipart
 from service.ink import SIDE, Pixels, are_mnist, as_mnist
 from service.metrics import Metrics
+from service.options import NOTHING_ASKED, Options, options_of
+from service.pictures import pixels_of, quick_pixels_of
 from service.problems import Problem
 from service.readings import Readings
 from service.settings import Settings
-from service.waiting import Run, Waiting
 
 # Of a picture, and what stands for "look for yourself".
-TYPES = frozenset(
+PICTURES = frozenset(
     {
         b"image/png", b"image/jpeg", b"image/webp", b"image/bmp", b"image/gif", b"image/tiff",
         b"application/octet-stream", b"",
     }
 )  # fmt: skip
+FORMS: dict[bytes, Form] = {b"multipart/form-data": from_multipart, b"application/json": from_json}
+SHORT = 2**15  # bytes of a form that is read in well under a millisecond
 
 
 class Predict:
@@ -39,48 +46,84 @@ class Predict:
     def __init__(
         self, batcher: Batcher[Readings], aside: Aside, settings: Settings, metrics: Metrics
     ) -> None:
-        self.batcher = batcher
-        self.metrics = metrics
-        self._max_pixels = settings.max_pixels
+        self._batcher = batcher
+        self._metrics = metrics
+        self._settings = settings
         # Pictures of 28x28 since the last turn of the event loop, and the seconds each took.
-        self._sheets: list[tuple[Exchange, Gray, float]] = []
+        self._sheets: list[tuple[Exchange, Options, Raster, float]] = []
         self._aside = aside
 
     def admit(self, headers: Mapping[bytes, bytes]) -> None:
-        """Problem 415 unless the body may be a picture."""
-        kind = headers.get(b"content-type", b"")
-        if kind not in TYPES:  # most are written just so
-            kind = kind.partition(b";")[0].strip().lower()
-            if kind not in TYPES:
-                raise Problem(
-                    415,
-                    f"{kind.decode('latin-1')} is not a picture; send image/png, image/jpeg, "
-                    "image/webp, image/bmp, image/gif, image/tiff or application/octet-stream",
-                )
+        """Problem 415 unless the body may hold pictures."""
+        kind = _kind_of(headers)
+        if kind not in PICTURES and kind not in FORMS:
+            raise Problem(
+                415,
+                f"{kind.decode('latin-1')} is not a picture; send image/png, image/jpeg, "
+                "image/webp, image/bmp, image/gif, image/tiff or application/octet-stream, or "
+                "several in multipart/form-data or application/json",
+            )
+        if headers.get(b"content-encoding", b"identity") != b"identity":
+            raise Problem(
+                415,
+                "compressed bodies are not taken here: picture files are compressed already",
+                headers={"accept-encoding": "identity"},
+            )
 
     def begin(self, exchange: Exchange) -> None:
         if not exchange.body:
             raise Problem(400, "the body is empty; send a picture file as the request's body")
+        options = options_of(exchange.query) if exchange.query else NOTHING_ASKED
+        form = FORMS.get(_kind_of(exchange.headers))
+        if form is None:
+            self._begin_picture(exchange, options)
+        else:
+            self._begin_form(exchange, options, form)
+
+    def _begin_picture(self, exchange: Exchange, options: Options) -> None:
         began = perf_counter()
         # Before decoding, which costs 10 us. The sheets will be in the queue in a moment.
-        self.batcher.admit(1 + len(self._sheets), began, exchange.deadline)
-        gray = gray_of_small_png(exchange.body, self._max_pixels)
-        if gray is None:
-            body = exchange.body
-            self._aside.do(
-                exchange,
-                lambda: self._long_way(body),
-                lambda decoded: self._ask(exchange, *decoded),
-            )
-        elif gray.shape == (SIDE, SIDE):
-            self._sheets.append((exchange, gray, perf_counter() - began))
+        self._batcher.admit(1 + len(self._sheets), began, exchange.deadline)
+        raster = small_png(exchange.body, self._settings.max_pixels)
+        if raster is None:
+            sent = [Sent("", exchange.body)]
+            self._decode_aside(exchange, options, lambda: sent)
+        elif raster.shape == (SIDE, SIDE) and options.ink == "auto":
+            self._sheets.append((exchange, options, raster, perf_counter() - began))
             if len(self._sheets) == 1:
                 asyncio.get_running_loop().call_soon(self._ask_sheets)
         else:
-            self._ask(exchange, as_mnist(gray), perf_counter() - began)
+            pixels = as_mnist(raster, options.ink)[np.newaxis]
+            self._ask(exchange, options, pixels, perf_counter() - began)
 
-    def _ask(self, exchange: Exchange, pixels: Pixels, decoded: float) -> None:
-        _Asked(self, exchange, pixels, decoded)
+    def _begin_form(self, exchange: Exchange, options: Options, form: Form) -> None:
+        began, settings, body = perf_counter(), self._settings, exchange.body
+        kind = exchange.headers[b"content-type"]
+        if len(body) > SHORT:
+            self._decode_aside(exchange, options, lambda: form(body, kind, settings))
+            return
+        sent = form(body, kind, settings)
+        self._batcher.admit(len(sent), began, exchange.deadline)
+        pixels = quick_pixels_of(sent, options.ink, settings.max_pixels)
+        if pixels is None:
+            self._decode_aside(exchange, options, lambda: sent)
+        else:
+            self._ask(exchange, options, pixels, perf_counter() - began)
+
+    def _decode_aside(
+        self, exchange: Exchange, options: Options, read: Callable[[], list[Sent]]
+    ) -> None:
+        def work() -> tuple[Pixels, float]:
+            began = perf_counter()
+            pixels = pixels_of(
+                read(), options.ink, self._settings.max_pixels, lambda: exchange.over
+            )
+            return pixels, perf_counter() - began
+
+        self._aside.do(exchange, work, lambda done: self._ask(exchange, options, *done))
+
+    def _ask(self, exchange: Exchange, options: Options, pixels: Pixels, decoded: float) -> None:
+        Asked(self._batcher, self._metrics, exchange, options, pixels, decoded)
 
     def _ask_sheets(self) -> None:
         """Ask for all pictures of 28x28 that came in this turn of the event loop.
@@ -88,60 +131,21 @@ class Predict:
         Whether they look like MNIST is found out for all at once: a fifth of the cost.
         """
         sheets, self._sheets = self._sheets, []
-        looks = are_mnist(np.stack([gray for _, gray, _ in sheets])).tolist()
-        for (exchange, gray, decoded), is_mnist in zip(sheets, looks, strict=True):
+        looks = are_mnist(np.stack([raster for _, _, raster, _ in sheets])).tolist()
+        for (exchange, options, raster, decoded), is_mnist in zip(sheets, looks, strict=True):
             if exchange.over:  # the client is gone
                 continue
             try:
                 if not is_mnist:
                     began = perf_counter()
-                    gray = as_mnist(gray)
+                    raster = as_mnist(raster)
                     decoded += perf_counter() - began
-                _Asked(self, exchange, gray, decoded)
+                self._ask(exchange, options, raster[np.newaxis], decoded)
             except Exception as error:  # of this picture
                 exchange.fail(error)
 
-    def _long_way(self, body: bytes) -> tuple[Pixels, float]:
-        """Pixels (28, 28) of any picture, and the seconds they took; in a thread."""
-        began = perf_counter()
-        pixels = as_mnist(identify(body, max_pixels=self._max_pixels).gray())
-        return pixels, perf_counter() - began
 
-
-class _Asked:
-    """A picture in the batcher, and its exchange."""
-
-    __slots__ = ("_decoded", "_exchange", "_predict", "_waiting")
-
-    def __init__(
-        self, predict: Predict, exchange: Exchange, pixels: Pixels, decoded: float
-    ) -> None:
-        """`pixels` (28, 28), which took `decoded` seconds; raises what `submit` raises."""
-        self._predict = predict
-        self._exchange = exchange
-        self._decoded = decoded
-        predict.metrics.decode_seconds.note(decoded)
-        self._waiting: Waiting[Readings] = predict.batcher.submit(
-            self, pixels[np.newaxis], deadline=exchange.deadline
-        )
-        exchange.work = self
-
-    def answered(self, run: Run[Readings], first: int, waited: float) -> None:
-        metrics, readings = self._predict.metrics, run.answers
-        metrics.queue_wait_seconds.note(waited)
-        metrics.predictions.note(readings.model.labels[readings.digits[first]])
-        metrics.confidence.note(readings.confidences[first])
-        self._exchange.reply(
-            200,
-            b"content-type: application/json\r\n"
-            b"server-timing: decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f\r\n"
-            b"x-batch-size: %d\r\n"
-            % (self._decoded * 1e3, waited * 1e3, run.seconds * 1e3, len(readings)),
-            readings.model.answer % readings.predictions[first],
-        )
-
-    def failed(self, error: Exception) -> None:
-        self._exchange.fail(error)
-
-    def cancel(self) -> Stage | None:
-        return self._predict.batcher.cancel(self._waiting)
+def _kind_of(headers: Mapping[bytes, bytes]) -> bytes:
+    """The content type, without its parameters."""
+    kind = headers.get(b"content-type", b"")
+    return kind if kind in PICTURES else kind.partition(b";")[0].strip().lower()

@@ -6,12 +6,13 @@ Raised anywhere below `front` or FastAPI, answered there or by the hot endpoint.
 written as clients of the Open Inference Protocol read them: {"error": "<what to do>"}.
 """
 
-import logging
 import math
 from collections.abc import Mapping
 from http import HTTPStatus
 
 import orjson
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import Message
 
@@ -21,8 +22,6 @@ from service.waiting import Closed, DeadlinePassed, DeadlineUnreachable, QueueFu
 
 CONTENT_TYPE = "application/problem+json"
 OPEN_INFERENCE = "/v2"  # where paths begin whose errors are the Open Inference Protocol's
-
-log = logging.getLogger("service")
 
 
 class Problem(Exception):
@@ -46,6 +45,9 @@ def problem_of(error: Exception) -> Problem:
         case HTTPException():
             detail = _SENTENCES.get(error.status_code, error.detail)
             return Problem(error.status_code, detail, headers=_lower(error.headers))
+        case RequestValidationError():
+            wrong = (f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors())
+            return Problem(400, "; ".join(wrong), title="Bad parameter")
         case NotAPicture():
             return Problem(422, str(error), title="Not a picture")
         case Blank():
@@ -66,12 +68,11 @@ def problem_of(error: Exception) -> Problem:
             return Problem(500, "an internal error; the log has it under this request's id")
 
 
-def logged_problem(error: Exception, request_id: str) -> Problem:
-    """The same, and what is our own mistake is in the log under the request's id."""
-    problem = problem_of(error)
-    if problem.status == 500:
-        log.error("request %s failed", request_id, exc_info=error)
-    return problem
+def invalid(error: ValidationError, whole: str) -> Problem:
+    """The refusal of a document or a query, by the first field that is wrong."""
+    wrong = error.errors(include_input=False, include_url=False)[0]
+    place = ".".join(str(part)[:64] for part in wrong["loc"])
+    return Problem(400, f"{place or whole}: {wrong['msg'].removeprefix('Value error, ')}")
 
 
 _SENTENCES = {

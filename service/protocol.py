@@ -2,23 +2,44 @@
 
 import logging
 from secrets import token_hex
+from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.problems import CONTENT_TYPE, Problem, document
 
+if TYPE_CHECKING:
+    from service.front import Front
+
 log = logging.getLogger("service")
 
 
 class Protocol(HttpToolsProtocol):
+    """One connection. `config.app` must be a Front."""
+
+    def __init__(self, *words: Any, **options: Any) -> None:
+        super().__init__(*words, **options)
+        self.front = cast("Front", self.config.app)
+        self.refusal: Problem | None = None  # why a callback of the parser raised
+
     def send_400_response(self, msg: str) -> None:
+        self.refuse(self.refusal or Problem(400, "the request is not valid HTTP/1.1"))
+
+    def refuse(self, problem: Problem) -> None:
+        """Answer what never became a request, and close the connection."""
+        before: Any = self.cycle
+        if before is not None and not before.response_complete and not before.more_body:
+            before.keep_alive = False  # what came before it is answered, and that is all
+            self.flow.pause_reading()
+            return
         request_id = token_hex(8)
-        log.info("request %s: %s", request_id, msg)
-        body = document(Problem(400, "the request is not valid HTTP/1.1"), request_id)
+        log.info("request %s: %s", request_id, problem.detail)
+        self.front.metrics.requests.note(("other", "other", str(problem.status)))
+        body = document(problem, request_id)
         head = (
-            f"HTTP/1.1 400 Bad Request\r\nContent-Type: {CONTENT_TYPE}\r\n"
+            f"HTTP/1.1 {problem.status} {problem.title}\r\nContent-Type: {CONTENT_TYPE}\r\n"
             f"Content-Length: {len(body)}\r\nX-Request-ID: {request_id}\r\n"
-            "Connection: close\r\n\r\n"
+            "X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)
         self.transport.close()

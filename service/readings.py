@@ -13,6 +13,9 @@ import orjson
 
 from service.engine import Answers, Rows
 from service.model import Model
+from service.options import Options
+
+CERTAIN, UNCERTAIN = b"}", b',"uncertain":true}'
 
 
 class Readings:
@@ -41,13 +44,43 @@ class Readings:
         return confidences
 
     @cached_property
-    def predictions(self) -> list[bytes]:
-        """The entry of "predictions", of each picture."""
+    def texts(self) -> list[bytes]:
+        """The probabilities as JSON, of each picture, without the brackets around them."""
         rows = np.ascontiguousarray(self.probabilities)
         # [[0.1,0.9],[0.8,0.2]] without its outermost brackets, cut into rows.
-        texts = orjson.dumps(rows, option=orjson.OPT_SERIALIZE_NUMPY)[2:-2].split(b"],[")
-        openings = self.model.openings
+        return orjson.dumps(rows, option=orjson.OPT_SERIALIZE_NUMPY)[2:-2].split(b"],[")
+
+    @cached_property
+    def predictions(self) -> list[bytes]:
+        """The entry of "predictions", of each picture whose sender asked for nothing special."""
+        openings, threshold = self.model.openings, self.model.threshold
         return [
-            b'%b%b,"probabilities":[%b]}' % (openings[digit], text.split(b",")[digit], text)
-            for digit, text in zip(self.digits, texts, strict=True)
+            b'%b%b,"probabilities":[%b]%b'
+            % (
+                openings[digit],
+                text.split(b",")[digit],
+                text,
+                CERTAIN if confidence >= threshold else UNCERTAIN,
+            )
+            for digit, text, confidence in zip(
+                self.digits, self.texts, self.confidences, strict=True
+            )
         ]
+
+    def prediction(self, place: int, options: Options) -> bytes:
+        """The entry of "predictions" of one picture."""
+        if options.threshold is None and options.top_k is None:
+            return self.predictions[place]
+        numbers, openings = self.texts[place].split(b","), self.model.openings
+        digit = self.digits[place]
+        top, closing = b"", CERTAIN
+        if options.top_k is not None:
+            likeliest = np.argsort(-self.probabilities[place], kind="stable")[: options.top_k]
+            top = b',"top_k":[%b]' % b",".join(
+                [b"%b%b}" % (openings[index], numbers[index]) for index in likeliest.tolist()]
+            )
+        threshold = self.model.threshold if options.threshold is None else options.threshold
+        if self.confidences[place] < threshold:
+            closing = UNCERTAIN
+        head = b'%b%b,"probabilities":[%b]' % (openings[digit], numbers[digit], self.texts[place])
+        return head + top + closing

@@ -8,17 +8,18 @@ A version is named by the parameter "version", or, for what Triton's client lets
 query (?version=2) or as the config's version_policy.
 """
 
-import asyncio
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, Field
 
-from contract.errors import NoVersion, StoreError
-from service.addressed import Addressed, number_of, refused
-from service.admin import Switched, admin_only, switched
+from contract.errors import NoVersion
+from service.addressed import refused
+from service.admin import Switched, switched
 from service.model import Model
 from service.model_config import config_of
+from service.paths import check_name, number_of
 from service.problems import Problem
 from service.repository_requests import (
     IndexRequest,
@@ -29,6 +30,7 @@ from service.repository_requests import (
 )
 from service.serving import Serving
 from service.settings import Settings
+from service.shelf import Shelf
 from service.team import Team
 
 Asked = Annotated[str | None, Query(alias="version", description="its number")]
@@ -52,9 +54,11 @@ class Unloaded(BaseModel):
     version: str
 
 
-def repository_routes(serving: Serving, settings: Settings, team: Team) -> APIRouter:
-    addressed = Addressed(serving, settings)
-    only_admin = [Depends(admin_only(settings))]
+def repository_routes(
+    serving: Serving, settings: Settings, team: Team, admin: Callable[..., None]
+) -> APIRouter:
+    only_admin = [Depends(admin)]
+    shelf = Shelf(serving.store)
     router = APIRouter(prefix="/v2/repository", tags=["Open Inference Protocol"])
 
     @router.post(
@@ -65,11 +69,7 @@ def repository_routes(serving: Serving, settings: Settings, team: Team) -> APIRo
     )
     async def index(request: Request) -> list[Entry]:
         only_ready = (await asked(request, IndexRequest, settings)).ready
-        try:
-            there = await asyncio.to_thread(serving.versions)
-        except (StoreError, OSError) as error:
-            raise Problem(503, "the store cannot be read; the log has more of it") from error
-        numbers = sorted({*there, serving.model.number})
+        numbers = sorted({*await shelf.numbers(), serving.model.number})
         entries = [_entry(serving, settings.model, number) for number in numbers]
         return [entry for entry in entries if not only_ready or entry.state == "READY"]
 
@@ -83,7 +83,7 @@ def repository_routes(serving: Serving, settings: Settings, team: Team) -> APIRo
         ),
     )
     async def load(request: Request, model: str, query: Asked = None) -> Switched:
-        addressed.check_name(model)
+        check_name(model, settings.model)
         given = (await asked(request, LoadRequest, settings)).parameters
         version = given.version_asked(config_of(serving.model, settings)) or query
         if version is None:
@@ -110,7 +110,7 @@ def repository_routes(serving: Serving, settings: Settings, team: Team) -> APIRo
         responses=refused({**_ADMIN, 409: "It serves, and something must"}),
     )
     async def unload(request: Request, model: str, query: Asked = None) -> Unloaded:
-        addressed.check_name(model)
+        check_name(model, settings.model)
         version = (await asked(request, UnloadRequest, settings)).parameters.version or query
         serves = str(serving.model.number)
         if version in (None, serves):
@@ -120,7 +120,7 @@ def repository_routes(serving: Serving, settings: Settings, team: Team) -> APIRo
                 "and this one can be; or stop the service",
             )
         number = number_of(version)
-        if number not in await asyncio.to_thread(serving.versions):
+        if number not in await shelf.numbers():
             raise Problem(404, f"version {version} is not in the store")
         await team.let_go(number)
         return Unloaded(name=model, version=version)

@@ -3,16 +3,18 @@
 Triton's client sends neither a Content-Type nor a version: `LoadParameters` says how it can.
 """
 
-from time import perf_counter
+import asyncio
 from typing import Any, TypeVar
 
 import orjson
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from starlette.requests import ClientDisconnect
 
-from service.body import read_body
+from service.body import too_slow
+from service.documents import read_json
 from service.model_config import ModelConfig
-from service.problems import Problem
+from service.problems import Problem, invalid
 from service.settings import Settings
 
 LONGEST = 2**16  # bytes
@@ -83,22 +85,29 @@ Asked = TypeVar("Asked", bound=BaseModel)
 
 async def asked(request: Request, kind: type[Asked], settings: Settings) -> Asked:
     """The body of a request, which has no Content-Type; Problem 400 if it is another's."""
-    headers = dict(request.scope["headers"])
-    deadline = perf_counter() + settings.request_timeout
-    body = await read_body(headers, request.receive, settings.max_body, deadline)
-    if len(body) > LONGEST:
-        raise Problem(413, f"the request has {len(body)} bytes, at most {LONGEST} are read")
+    body = await _body(request, settings.request_timeout)
     if not body:
         return kind()
     try:
-        return kind.model_validate(orjson.loads(body))
-    except orjson.JSONDecodeError as error:
-        raise Problem(400, f"the request is not JSON: {error}") from error
+        return kind.model_validate(read_json(body, settings.max_json_depth))
     except ValidationError as error:
-        wrong = error.errors(include_input=False)[0]
-        said = wrong["msg"].removeprefix("Value error, ")
-        place = ".".join(str(part) for part in wrong["loc"])
-        raise Problem(400, f"{place or 'the request'}: {said}") from error
+        raise invalid(error, "the request") from error
+
+
+async def _body(request: Request, patience: float) -> bytes:
+    """At most LONGEST bytes, read within `patience` seconds."""
+    body = b""
+    try:
+        async with asyncio.timeout(patience):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > LONGEST:
+                    raise Problem(413, f"the request has more than {LONGEST:,} bytes")
+    except TimeoutError:
+        raise too_slow(patience) from None
+    except ClientDisconnect:
+        raise Problem(400, "the client hung up") from None
+    return body
 
 
 def documented(kind: type[BaseModel]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import time
 
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
@@ -11,8 +12,9 @@ from service.facts import EngineFacts
 from service.life import Life
 from service.metrics import EXPOSITION, Metrics
 from service.probes import check_ready
-from service.problems import Problem, content_of, problem_of
+from service.problems import Problem, content_of
 from service.readings import Readings
+from service.refusals import told
 from service.serving import Serving, Swap
 from service.settings import Settings
 from service.team import Team
@@ -198,14 +200,14 @@ def _last_swap(swap: Swap | None) -> LastSwap | None:
     )
 
 
-def answer_with_problems(app: FastAPI) -> None:
+def answer_with_problems(app: FastAPI, metrics: Metrics) -> None:
     """Let errors that end inside FastAPI leave as problem documents too."""
 
     async def as_problem(request: Request, error: Exception) -> Response:
-        problem = problem_of(error)
         path, request_id = request.scope["path"], request.scope["request_id"]
+        problem = told(error, request_id, request.scope["client"], metrics)
         content_type, body = content_of(problem, path, request_id)
         return Response(body, problem.status, headers=problem.headers, media_type=content_type)
 
-    for kind in (Problem, HTTPException, Exception):
+    for kind in (Problem, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, as_problem)

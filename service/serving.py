@@ -56,11 +56,11 @@ class Swap:
 
 class Serving:
     def __init__(self, store: Store, model: Model, settings: Settings, metrics: Metrics) -> None:
+        self.store = store
         self.model = model  # what answers; read from the batcher's thread, once a batch
         self.previous: Model | None = None  # loaded and warm
         self.last_swap: Swap | None = None
         self.when_swapped: list[Callable[[], None]] = []  # called after each swap
-        self._store = store
         self._settings = settings
         self._metrics = metrics
         self._one_at_a_time = asyncio.Lock()
@@ -78,20 +78,20 @@ class Serving:
         Raises NoVersion, GateFailed or NotRecorded; then the model that served goes on.
         """
         async with self._one_at_a_time:
-            await self._aside(lambda: self._store.find(number))
-            return await self._take(number, lambda: self._store.activate(number))
+            await self._aside(lambda: self.store.find(number))
+            return await self._take(number, lambda: self.store.activate(number))
 
     async def rollback(self) -> Model:
         """The same with the version that was current before; NoVersion if none was."""
         async with self._one_at_a_time:
             try:
-                number = await self._aside(self._store.previous)
+                number = await self._aside(self.store.previous)
             except NoVersion:
                 raise
             except (StoreError, OSError) as error:
                 self._failed(None, "failed_record", error, 0.0)
                 raise NotRecorded(str(error)) from error
-            return await self._take(number, lambda: self._store.activate(number, "rollback"))
+            return await self._take(number, lambda: self.store.activate(number, "rollback"))
 
     async def follow(self) -> None:
         """Serve what the store says is current, whoever made it so, until cancelled."""
@@ -103,10 +103,6 @@ class Serving:
         """Serve what the store says is current, now, if that passes every gate."""
         self._retry.forget()
         await self._look_whatever_happens()
-
-    def versions(self) -> list[int]:
-        """Those in the store, oldest first; from any thread."""
-        return self._store.versions()
 
     async def let_go(self, number: int) -> None:
         """Free the memory of the version that served before, if that is its number."""
@@ -133,7 +129,7 @@ class Serving:
             await self._aside(self._let_go_if_memory_is_short)
             number = None
             try:
-                number = await self._aside(self._store.current)
+                number = await self._aside(self.store.current)
                 if number == self.model.number:
                     self._retry.forget()
                 elif self._retry.due(number):
@@ -178,7 +174,7 @@ class Serving:
         if warm is not None:
             return warm
         self._let_go_if_memory_is_short()
-        return load(self._store, number, self._settings)
+        return load(self.store, number, self._settings)
 
     def _warm(self, number: int) -> Model | None:
         """The model that serves or the one before, if that is the version asked for.
@@ -188,7 +184,7 @@ class Serving:
         previous = self.previous
         if number not in (self.model.number, previous and previous.number):
             return None
-        version = verify(self._store, number)
+        version = verify(self.store, number)
         if version.card == self.model.card:
             return self.model
         if previous is not None and version.card == previous.card:
@@ -226,8 +222,7 @@ class Serving:
     def _failed(
         self, number: int | None, result: SwapResult, reason: Exception, seconds: float
     ) -> None:
-        folder, name = str(self._store.folder), self._store.folder.name
-        told = str(reason).replace(f"{folder}/", "").replace(folder, name)  # paths are for the log
+        told = without_paths(reason, self.store)
         last = self.last_swap
         self._note(Swap(number, result, told, _now(), seconds))
         if last is None or (last.version, last.reason) != (number, told):  # again: only counted
@@ -253,6 +248,12 @@ class Serving:
         for fallback in engine.facts.fallbacks:
             self._metrics.engine_fallbacks.labels(fallback.what).inc()
             log.warning("version %d: %s", self.model.number, fallback)
+
+
+def without_paths(reason: Exception, store: Store) -> str:
+    """The reason as clients are told it: where the store lies is for the log."""
+    folder, name = str(store.folder), store.folder.name
+    return str(reason).replace(f"{folder}/", "").replace(folder, name)
 
 
 def _now() -> datetime:

@@ -10,7 +10,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -21,11 +28,22 @@ from service.facts import AskedPrecision, AskedProvider
 from service.life import CannotStart
 
 PREFIX = "DIGITSERVE_"
+SECRETS = {"admin_token", "api_keys"}  # never shown
 OF_OTHERS = {"DIGITSERVE_SIGNING_KEY"}  # what export reads
 
 
 class BadSetting(CannotStart):
     """A setting is not what it may be; the message names it, its value and its bounds."""
+
+
+def _fits_a_header(secret: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[!-~]+", secret.get_secret_value()):
+        raise ValueError("only printable ASCII without blanks can be sent in a header")
+    return secret
+
+
+Secret = Annotated[SecretStr, Field(min_length=16, max_length=1024), AfterValidator(_fits_a_header)]
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s,]+)$")]
 
 
 class Settings(BaseSettings):
@@ -61,6 +79,24 @@ class Settings(BaseSettings):
     max_pictures: int = Field(
         256, ge=1, le=4096, description="pictures of one request; more is answered 413"
     )
+    max_parts: int = Field(
+        300, ge=1, le=10_000, description="parts of a multipart body; more is answered 413"
+    )
+    max_json_depth: int = Field(
+        32, ge=4, le=512, description="lists and objects in one another; more is answered 400"
+    )
+    max_header: int = Field(
+        16 * 2**10, ge=1024, le=2**20, description="bytes of a request's head; more is answered 431"
+    )
+    max_connections: int = Field(
+        4096, ge=1, le=1_000_000, description="connections of a worker; on others 503 is answered"
+    )
+    max_buffered: int = Field(
+        256 * 2**20,
+        ge=2**20,
+        le=2**40,
+        description="bytes of all bodies that a worker is receiving; more is answered 503",
+    )
     watch_seconds: float = Field(
         1.0, ge=0, le=3600, description="seconds between looks at which version is current; 0: none"
     )
@@ -73,14 +109,23 @@ class Settings(BaseSettings):
     trusted_keys: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="public keys, with commas between; only versions signed with one are served"
     )
-    admin_token: SecretStr | None = Field(
+    api_keys: Annotated[tuple[Secret, ...], NoDecode] = Field(
+        (),
+        description="keys, with commas between, of which a request must name one; unset: open",
+    )
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode] = Field(
+        (),
+        description="origins, with commas between, whose pages may ask; * means any; unset: none",
+    )
+    admin_token: Secret | None = Field(
         None,
-        min_length=16,
-        max_length=1024,
         description="bearer token of the admin routes, 16 letters or more; unset: they are closed",
     )
     request_timeout: float = Field(
-        5.0, gt=0, le=300, description="seconds from arrival to the answer, then 504"
+        5.0,
+        gt=0,
+        le=300,
+        description="seconds from a request's head to the answer, then 504; also for the head",
     )
     max_body: int = Field(
         10 * 2**20, ge=1, le=2**30, description="bytes of a request; more is answered 413"
@@ -104,12 +149,15 @@ class Settings(BaseSettings):
     def _between_commas(cls, text: object) -> object:
         return keys_of(text) if isinstance(text, str) else text
 
-    @field_validator("admin_token")
+    @field_validator("api_keys", "cors_origins", mode="before")
     @classmethod
-    def _fits_a_header(cls, token: SecretStr | None) -> SecretStr | None:
-        if token is not None and not re.fullmatch(r"[!-~]+", token.get_secret_value()):
-            raise ValueError("only printable ASCII without blanks can be sent in a header")
-        return token
+    def _listed(cls, text: object) -> object:
+        if not isinstance(text, str):
+            return text
+        parts = tuple(part.strip() for part in text.split(",") if part.strip())
+        if not parts:  # a secret that went missing on the way must not open the door
+            raise ValueError("it is set and names none: unset it")
+        return parts
 
     @model_validator(mode="after")
     def _waiting_leaves_time_to_answer(self) -> Self:
@@ -133,8 +181,7 @@ def _sentence(wrong: ErrorDetails) -> str:
     if not wrong["loc"]:  # of several settings together, which the message names
         return wrong["msg"].removeprefix("Value error, ")
     name = str(wrong["loc"][0])
-    secret = Settings.model_fields[name].annotation == SecretStr | None
-    value = "..." if secret else wrong["input"]
+    value = "..." if name in SECRETS else wrong["input"]
     return f"{PREFIX}{name.upper()}={value}: {wrong['msg']}"
 
 

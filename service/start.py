@@ -9,6 +9,7 @@ from service.life import Life
 from service.listeners import listen, url_of
 from service.metrics import Metrics
 from service.model import Model, load
+from service.open_files import allow_connections
 from service.ready import say_ready
 from service.server import Server
 from service.serving import Serving
@@ -24,6 +25,7 @@ def serve(settings: Settings) -> None:
 
     Raises a StoreError or CannotStart before the port opens.
     """
+    allow_connections(settings.max_connections)
     store = open_store(settings.models, settings.model, settings.trusted_keys)
     metrics, life = Metrics(), Life()
     model = load(store, None, settings)

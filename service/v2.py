@@ -10,12 +10,13 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel
 
 from contract.card import INPUT, LOGITS, PROBABILITIES, SIDE
-from service.addressed import Addressed, number_of, refused
+from service.addressed import Addressed, refused
 from service.batcher import Batcher
 from service.life import Life
 from service.model import Model
 from service.model_config import ModelConfig, config_of
 from service.model_statistics import Statistics, statistics_of
+from service.paths import check_name, number_of
 from service.probes import check_ready
 from service.problems import Problem
 from service.readings import Readings
@@ -105,12 +106,12 @@ def model_routes(
 
     @router.get("/{model}/stats", summary="The same")
     async def statistics(model: Name) -> Statistics:
-        addressed.check_name(model)
+        check_name(model, settings.model)
         return _statistics(None)
 
     @router.get("/{model}/versions/{version}/stats", summary="What was counted, of one version")
     async def version_statistics(model: Name, version: Version) -> Statistics:
-        addressed.check_name(model)
+        check_name(model, settings.model)
         return _statistics(number_of(version))
 
     @router.get("/{model}", summary="Tensors and versions")

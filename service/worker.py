@@ -26,6 +26,7 @@ from service.life import CannotStart, Life
 from service.log import log_to_stderr
 from service.metrics import Metrics
 from service.model import load
+from service.open_files import allow_connections
 from service.processes import Processes
 from service.server import Server
 from service.serving import Serving
@@ -112,6 +113,7 @@ def main(slot: int, channel: Channel, folder: Path, version: int | None) -> int:
     log_to_stderr(settings, f"worker {slot}: ")
     metrics, life = Metrics(slot), Life()
     try:
+        allow_connections(settings.max_connections)
         store = open_store(settings.models, settings.model, settings.trusted_keys)
         model = load(store, version, settings)
     except (CannotStart, StoreError) as error:

@@ -22,9 +22,9 @@ MAY_IMPORT = {
     # of training only what describes a run and builds its network: see EXPORT_MAY_USE
     "export": {"contract", "training", "PIL", "numpy", "onnx", "onnxruntime", "torch"},
     "service": {
-        "contract", "cv2", "fastapi", "fastapi_offline", "imagesize", "numpy", "onnxruntime",
-        "orjson", "prometheus_client", "pydantic", "pydantic_core", "pydantic_settings",
-        "starlette", "uvicorn",
+        "contract", "cv2", "fastapi", "fastapi_offline", "multipart", "numpy",
+        "onnxruntime", "orjson", "prometheus_client", "pydantic", "pydantic_core",
+        "pydantic_settings", "starlette", "uvicorn",
     },
     # Speaks HTTP, knows nobody. cv2, onnxruntime and uvicorn are the limits that the service is
     # held against; the rest is for peers/, which runs in environments of its own.

@@ -1,17 +1,18 @@
 """The end of a training: calibrate, judge on the test set, write everything down."""
 
+import numpy as np
 import torch
 from torch import nn
 
 from contract.provenance import git_commit, library_versions
 from training.board import Board
 from training.evaluate import fit_temperature, judge, logits_of
-from training.loop import Training
+from training.loop import Part, Training
 from training.model import parameters_of
 from training.plots import write_plots
 from training.recipe import Recipe
 from training.report import measured_of, say, summary
-from training.run import Checkpoint, Run
+from training.run import Checkpoint, Pictures, Run
 from training.task import Task
 
 CALIBRATION = 1000  # pictures, in the order of `split`, which is a random one
@@ -49,6 +50,7 @@ def finish(
     run.finish(
         checkpoint,
         task.data.test,
+        _arrays(task.held_out) if task.held_out else None,
         task.learn.pixels[:CALIBRATION].numpy(),
         training.history,
         **measured_of(judged),
@@ -67,3 +69,7 @@ def finish(
     write_plots(run.folder, judged, task.data.test[0], training.history, kept)
     took = f"in {wall:.0f} s ({cpu:.0f} s of CPU time)"
     say(task.place, f"{summary(judged)}, {took}.\nPlots and checkpoint: {run.folder}")
+
+
+def _arrays(part: Part) -> Pictures:
+    return part.pixels.numpy(), part.labels.numpy().astype(np.uint8)

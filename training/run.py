@@ -5,6 +5,7 @@
               metrics.jsonl         one line an epoch, written as it ends
               checkpoint.pt         weights, recipe, labels, temperature, evaluation
               test_set.npz          the pictures it was judged by: export proves itself on them
+              validation_set.npz    those held out: export finds on them what is sure enough
               calibration.npz       some it learned from: export measures ranges for int8 on them
               training_metrics.json everything measured, for people and plots
               *.png                 the plots
@@ -35,8 +36,10 @@ from training.progress import Epoch
 __all__ = ["BadRun", "Checkpoint", "Run", "load"]  # all that others need to know of a run
 
 CHECKPOINT, TEST_SET, FACTS, LAST = "checkpoint.pt", "test_set.npz", "run.json", "last.pt"
-CALIBRATION = "calibration.npz"
+CALIBRATION, VALIDATION_SET = "calibration.npz", "validation_set.npz"
 EPOCHS, METRICS = "metrics.jsonl", "training_metrics.json"
+Pictures = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # pixels (n, 28, 28), labels (n,)
+
 SPARE = 10 * 2**20  # bytes, for plots and metrics
 
 
@@ -146,14 +149,16 @@ class Run:
     def finish(
         self,
         checkpoint: Checkpoint,
-        test_set: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+        test_set: Pictures,
+        validation_set: Pictures | None,
         calibration: NDArray[np.uint8],
         history: list[Epoch],
         **measured: Any,
     ) -> None:
         """Write everything, the checkpoint last, and make this the latest run."""
-        pixels, labels = test_set
-        save_arrays(self.folder / TEST_SET, pixels=pixels, labels=labels)
+        for file, pictures in ((TEST_SET, test_set), (VALIDATION_SET, validation_set)):
+            if pictures is not None:
+                save_arrays(self.folder / file, pixels=pictures[0], labels=pictures[1])
         save_arrays(self.folder / CALIBRATION, pixels=calibration)
         facts = checkpoint.model_dump(mode="json", exclude={"weights"})
         epochs = [epoch._asdict() for epoch in history]
@@ -186,19 +191,25 @@ class Run:
         """Metrics and plots: what tells people how it went."""
         return [self.folder / METRICS, *sorted(self.folder.glob("*.png"))]
 
-    def test_set(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Pixels (n, 28, 28) and labels (n,)."""
-        arrays = _arrays(self.folder / TEST_SET, "pixels", "labels")
-        pixels, labels = arrays["pixels"], arrays["labels"]
-        if len(labels) != len(pixels):
-            raise BadRun(
-                f"{self.folder / TEST_SET} holds {len(pixels)} pictures and {len(labels)} labels"
-            )
-        return pixels, labels
+    def test_set(self) -> Pictures:
+        return _pictures(self.folder / TEST_SET)
+
+    def validation_set(self) -> Pictures | None:
+        """What was held out; None if nothing was, or the run is of before it was kept."""
+        path = self.folder / VALIDATION_SET
+        return _pictures(path) if path.exists() else None
 
     def calibration(self) -> NDArray[np.uint8]:
         """Pixels (n, 28, 28) of some pictures that the weights learned from."""
         return _arrays(self.folder / CALIBRATION, "pixels")["pixels"]
+
+
+def _pictures(path: Path) -> Pictures:
+    arrays = _arrays(path, "pixels", "labels")
+    pixels, labels = arrays["pixels"], arrays["labels"]
+    if len(labels) != len(pixels):
+        raise BadRun(f"{path} holds {len(pixels)} pictures and {len(labels)} labels")
+    return pixels, labels
 
 
 def _arrays(path: Path, *names: str) -> dict[str, NDArray[np.uint8]]:

@@ -167,8 +167,9 @@ def _check_room(run: Run, recipe: Recipe, task: Task) -> None:
     recipes = [recipe, *(recipe.of_teacher(number) for number in range(1, recipe.teachers + 1))]
     # Weights, their average, the best and two of the optimiser, twice while a file is replaced.
     weights = sum(parameters_of(_network(each, task)) for each in recipes) * 4 * 10
+    pictures = task.data.test[0].nbytes + (task.held_out.pixels.nbytes if task.held_out else 0)
     try:
-        run.check_room(weights + task.data.test[0].nbytes * len(recipes))
+        run.check_room(weights + pictures * len(recipes))
     except BadRun:
         run.discard()
         raise

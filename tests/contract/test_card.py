@@ -51,8 +51,8 @@ def test_a_missing_field_is_named_whichever_it_is(facts: dict[str, Any], name: s
         ({"colour": "blue"}, "colour: Extra inputs are not permitted"),
         ({"parameters": "many"}, "parameters: Input should be a valid integer"),
         ({"temperature": 0}, "temperature: Input should be greater than 0"),
-        ({"schema_version": "2"}, "schema_version: Input should be 2"),
-        ({"schema_version": 3}, "schema_version is 3, newer than 2, .*: update digitserve"),
+        ({"schema_version": "2"}, "schema_version: Input should be 2 or 3"),
+        ({"schema_version": 4}, "schema_version is 4, newer than 3, .*: update digitserve"),
         ({"schema_version": 1}, "schema_version is 1, older than 2, .*: export the run again"),
         ({"files": {"../passwd": {"sha256": "0" * 64, "size": 1}}}, r"files.*passwd"),
         ({"files": {"a": {"sha256": "short", "size": 1}}}, r"files\.a\.sha256"),
@@ -82,6 +82,13 @@ def test_every_wrong_field_is_named_at_once(facts: dict[str, Any]) -> None:
         ModelCard.from_json(json.dumps(facts | {"name": 1, "run": 2}))
 
 
+def test_a_card_of_before_there_was_a_threshold_is_read_without_one(facts: dict[str, Any]) -> None:
+    facts = {name: fact for name, fact in facts.items() if name != "acceptance"}
+    card = ModelCard.from_json(json.dumps(facts | {"schema_version": 2}))
+    assert (card.schema_version, card.acceptance) == (2, None)
+    assert ModelCard.from_json(card.to_json()) == card
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "null"], ids=["empty", "cut", "list", "null"])
 def test_what_is_no_card_at_all_is_refused(text: str) -> None:
     with pytest.raises(BadCard):
@@ -92,5 +99,5 @@ def test_a_newer_card_is_told_apart_before_its_new_fields_are_complained_of(
     facts: dict[str, Any],
 ) -> None:
     with pytest.raises(BadCard) as refused:
-        ModelCard.from_json(json.dumps(facts | {"schema_version": 3, "colour": "blue"}))
+        ModelCard.from_json(json.dumps(facts | {"schema_version": 4, "colour": "blue"}))
     assert "colour" not in str(refused.value)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -88,6 +89,7 @@ def test_show_tells_the_card(contract: Command, models: Path) -> None:
     )
     table = contract("show 2")
     assert "(current)" in table
+    assert re.search(r"accepted +whatever the confidence", table)
     assert "model.fp16.onnx" in table
 
 
@@ -200,7 +202,7 @@ def test_schema_is_the_json_schema_that_cards_fulfil(capsys: pytest.CaptureFixtu
     assert main(["schema"]) == 0
     schema = json.loads(capsys.readouterr().out)
     assert {*schema["required"]} == {*ModelCard.model_fields}
-    assert schema["properties"]["schema_version"]["const"] == 2
+    assert schema["properties"]["schema_version"]["enum"] == [2, 3]
     assert schema["additionalProperties"] is False
 
 

@@ -20,7 +20,9 @@ from export.__main__ import main
 from export.artifacts import ARTIFACTS, Source
 from export.export import export
 from export.graph import Graph
+from export.runners import onnx_runtime
 from tests.service.running import ROOT
+from training.data import DataSet
 from training.model import build
 from training.run import BadRun, Run
 
@@ -40,6 +42,56 @@ def test_the_card_records_the_proof_of_every_artifact(version: Version, run: Run
         assert 0 < parity.seconds_1 < parity.seconds_64
         assert card.files[name].size == (version.folder / name).stat().st_size
     assert card.parity["model.fp16.onnx"].largest_difference > 1e-4
+
+
+def held_out(run: Run, folder: Path, data: DataSet, pictures: slice) -> Run:
+    """A copy of the run that kept those pictures of `data` for its validation."""
+    shutil.copytree(run.folder, folder)
+    pixels, labels = (part[pictures] for part in data.train)
+    np.savez_compressed(folder / "validation_set.npz", pixels=pixels, labels=labels)
+    return Run(folder)
+
+
+def test_the_card_records_from_which_confidence_on_answers_are_accepted(
+    run: Run, small_data: DataSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = held_out(run, tmp_path / "run", small_data, slice(300))
+    words = ["--run", str(own.folder), "--models", str(tmp_path), "--artifacts", "onnx"]
+    assert main(words) == 0
+    version = Store(tmp_path, "digits").open()
+    found = version.card.acceptance
+    assert found is not None
+    assert f"Accepted from a confidence of {found.threshold:.4f} on" in capsys.readouterr().err
+    assert found.validation_accuracy is not None
+    assert found.validation_accuracy >= found.wanted == 0.999
+    pixels, labels = run.test_set()
+    _, probabilities = onnx_runtime(version.folder / "model.onnx")(pixels)
+    taken = probabilities.max(1) >= found.threshold
+    assert found.test_accepted == pytest.approx(taken.mean())
+    right = (probabilities.argmax(1) == labels)[taken]
+    assert found.test_accuracy == pytest.approx(right.mean())
+
+
+def test_a_run_with_few_validation_pictures_is_published_without_a_threshold(
+    run: Run, small_data: DataSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = held_out(run, tmp_path / "few", small_data, slice(30))
+    older = held_out(run, tmp_path / "older", small_data, slice(30))
+    (older.folder / "validation_set.npz").unlink()
+    for each in (few, older):
+        words = ["--run", str(each.folder), "--models", str(tmp_path), "--artifacts", "onnx"]
+        assert main(words) == 0
+        assert "Accepted whatever the confidence: the run kept too few" in capsys.readouterr().err
+        assert Store(tmp_path, "digits").open().card.acceptance is None
+
+
+def test_a_damaged_validation_set_is_named(
+    run: Run, small_data: DataSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = held_out(run, tmp_path / "run", small_data, slice(300))
+    (own.folder / "validation_set.npz").write_bytes(b"PK nothing")
+    assert main(["--run", str(own.folder), "--models", str(tmp_path / "models")]) == 1
+    assert "validation_set.npz is missing or damaged" in capsys.readouterr().err
 
 
 def test_the_version_holds_the_plots_and_metrics_of_the_run(version: Version, run: Run) -> None:

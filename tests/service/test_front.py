@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from contract.store import Store
 from contract.version import Version
+from service.access import Access
 from service.aside import Aside
 from service.batcher import Batcher
 from service.engine import Answers, Pixels
@@ -73,7 +74,7 @@ class Door:
         settings = Settings(request_timeout=within)  # type: ignore[call-arg]
         metrics = Metrics()
         predict = Predict(batcher, Aside(8), settings, metrics)
-        front = Front([predict], nowhere, settings, metrics, Life())
+        front = Front([predict], nowhere, settings, metrics, Life(), Access(settings, metrics))
         self._transport = httpx2.ASGITransport(app=front)
 
     async def post(self) -> httpx2.Response:

@@ -1,7 +1,11 @@
 """What an operator asks the service: probes, status, metrics, documentation."""
 
 import re
+from base64 import b64encode
+from hashlib import sha256
 from typing import Any
+
+import pytest
 
 from contract.version import Version
 from tests.service.pictures import encoded, seven
@@ -121,6 +125,8 @@ def test_the_openapi_document_describes_the_hot_routes_too(service: Service) -> 
         ),
         "/v2/repository/index", "/v2/repository/models/{model}/load",
         "/v2/repository/models/{model}/unload",
+        "/v1/models", "/v1/models/{name}", "/v1/models/{name}/versions/{version}",
+        "/v1/samples/random",
     }  # fmt: skip
     predict = document["paths"]["/v1/predict"]["post"]
     assert "image/png" in predict["requestBody"]["content"]
@@ -138,5 +144,23 @@ def test_the_documentation_page_loads_nothing_from_elsewhere(service: Service) -
     sources = re.findall(r'(?:src|href)="([^"]+)"', page.text)
     assert sources
     for source in sources:
-        assert source.startswith("/")
-        assert get(service, source).status_code == 200
+        assert "//" not in source
+        assert get(service, f"/{source}").status_code == 200
+
+
+def test_the_documentation_page_may_do_nothing_but_what_it_does(service: Service) -> None:
+    page = get(service, "/docs")
+    policy = dict(
+        part.split(" ", 1) for part in page.headers["Content-Security-Policy"].split("; ")
+    )
+    assert policy["default-src"] == policy["frame-ancestors"] == "'none'"
+    (script,) = re.findall(r"<script>(.*?)</script>", page.text, re.DOTALL)
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    assert policy["script-src"] == f"'self' 'sha256-{digest}'"
+    assert page.headers["X-Frame-Options"] == "DENY"
+    assert page.headers["Referrer-Policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize("path", ["/docs", "/livez", "/nowhere", "/v1/predict", "/v2/nowhere"])
+def test_no_answer_is_taken_for_another_type(service: Service, path: str) -> None:
+    assert get(service, path).headers["X-Content-Type-Options"] == "nosniff"

@@ -424,9 +424,9 @@ def test_rolling_back_along_a_damaged_history_is_refused_and_told(
 
 def test_a_card_of_a_newer_time_asks_for_an_update(service: Service, store: Store) -> None:
     card = store.folder / "2/card.json"
-    card.write_text(card.read_text().replace('"schema_version": 2', '"schema_version": 3'))
+    card.write_text(card.read_text().replace('"schema_version": 3', '"schema_version": 4'))
     detail = admin(service, "digits/versions/2/activate").json()["detail"]
-    assert "schema_version is 3, newer than 2" in detail
+    assert "schema_version is 4, newer than 3" in detail
 
 
 def test_where_keys_are_trusted_only_signed_versions_serve(

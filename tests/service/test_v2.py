@@ -94,8 +94,8 @@ def test_the_configuration_says_what_the_settings_do(
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("/models/letters", "there is no model 'letters' here; 'digits' is served"),
-        ("/models/letters/versions/1", "there is no model 'letters' here; 'digits' is served"),
+        ("/models/letters", "the model served here is 'digits'"),
+        ("/models/letters/versions/1", "the model served here is 'digits'"),
         ("/models/digits/versions/2", "version 2 "),
         ("/models/digits/versions/x", "x"),
         ("/models/digits/versions/01", "01"),
@@ -152,9 +152,9 @@ def test_a_large_body_reaches_a_version_too(
     [
         ("digits", "2", "version 2 does not serve; version 1 does"),
         ("digits", "x", "version x does not serve; version 1 does"),
-        ("letters", "", "there is no model 'letters'"),
-        ("letters", "1", "there is no model 'letters'"),
-        ("a model?all", "", "there is no model 'a model"),
+        ("letters", "", "the model served here is 'digits'"),
+        ("letters", "1", "the model served here is 'digits'"),
+        ("a model?all", "", "the model served here is 'digits'"),
     ],
 )
 def test_what_does_not_serve_does_not_answer(
@@ -194,5 +194,5 @@ async def test_the_asynchronous_client_reads_all_of_it(service: Service, pixels:
         assert index == [{"name": "digits", "version": "1", "state": "READY", "reason": ""}]
         result = await client.infer("digits", asked(pixels[:2]), model_version="1")
         assert result.as_numpy("logits").shape == (2, 10)
-        with pytest.raises(InferenceServerException, match="there is no model"):
+        with pytest.raises(InferenceServerException, match="the model served here"):
             await client.infer("letters", asked(pixels[:2]))

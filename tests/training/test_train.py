@@ -329,3 +329,22 @@ def test_a_built_checkpoint_answers_as_it_did_when_it_was_trained(run: Run) -> N
     pixels, labels = run.test_set()
     answers = logits_of(checkpoint.build(), torch.from_numpy(pixels)).argmax(1).numpy()
     assert float((answers == labels).mean()) == pytest.approx(checkpoint.evaluation.accuracy)
+
+
+def test_the_pictures_held_out_are_kept_for_those_who_judge_by_them(
+    trained: Callable[[Recipe], Run], small_data: DataSet
+) -> None:
+    run = trained(replace(SHORT, validation=0.2))
+    kept = run.validation_set()
+    assert kept is not None
+    _, held_out = split(Part(*map(torch.tensor, small_data.train)), replace(SHORT, validation=0.2))
+    assert held_out is not None
+    assert (kept[0] == held_out.pixels.numpy()).all()
+    assert (kept[1] == held_out.labels.numpy()).all()
+    assert len(kept[1]) == run.checkpoint().data_set.validation == 120
+
+
+def test_where_nothing_is_held_out_nothing_is_kept_of_it(
+    trained: Callable[[Recipe], Run],
+) -> None:
+    assert trained(replace(SHORT, validation=0)).validation_set() is None

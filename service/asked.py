@@ -1,0 +1,64 @@
+"""The pictures of a request to /v1/predict, in the batcher, and the answer that becomes of them."""
+
+from service.batcher import Batcher
+from service.exchange import Exchange, Stage
+from service.ink import Pixels
+from service.metrics import Metrics
+from service.options import Options
+from service.readings import Readings
+from service.waiting import Run, Waiting
+
+
+class Asked:
+    __slots__ = ("_batcher", "_count", "_decoded", "_exchange", "_metrics", "_options", "_waiting")
+
+    def __init__(
+        self,
+        batcher: Batcher[Readings],
+        metrics: Metrics,
+        exchange: Exchange,
+        options: Options,
+        pixels: Pixels,
+        decoded: float,
+    ) -> None:
+        """`pixels` (n, 28, 28), which took `decoded` seconds; raises what `submit` raises."""
+        self._batcher = batcher
+        self._metrics = metrics
+        self._exchange = exchange
+        self._options = options
+        self._decoded = decoded
+        self._count = count = len(pixels)
+        if count == 1:
+            metrics.decode_seconds.note(decoded)
+        else:
+            metrics.decode_seconds.note_all([decoded / count] * count)
+        self._waiting: Waiting[Readings] = batcher.submit(self, pixels, deadline=exchange.deadline)
+        exchange.work = self
+
+    def answered(self, run: Run[Readings], first: int, waited: float) -> None:
+        metrics, readings = self._metrics, run.answers
+        labels, digits, confidences = readings.model.labels, readings.digits, readings.confidences
+        metrics.queue_wait_seconds.note(waited)
+        if self._count == 1:  # as most are
+            metrics.predictions.note(labels[digits[first]])
+            metrics.confidence.note(confidences[first])
+            predictions = readings.prediction(first, self._options)
+        else:
+            mine = range(first, first + self._count)
+            metrics.predictions.note_all([labels[digits[place]] for place in mine])
+            metrics.confidence.note_all([confidences[place] for place in mine])
+            predictions = b",".join([readings.prediction(place, self._options) for place in mine])
+        self._exchange.reply(
+            200,
+            b"content-type: application/json\r\n"
+            b"server-timing: decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f\r\n"
+            b"x-batch-size: %d\r\n"
+            % (self._decoded * 1e3, waited * 1e3, run.seconds * 1e3, len(readings)),
+            readings.model.answer % predictions,
+        )
+
+    def failed(self, error: Exception) -> None:
+        self._exchange.fail(error)
+
+    def cancel(self) -> Stage | None:
+        return self._batcher.cancel(self._waiting)

@@ -1,0 +1,149 @@
+"""The routes that tell of models: what is served, what is in the store, and every version's card.
+
+They only read, and ask nobody who they are. No file is hashed: a version that is listed may still
+fail a gate when it is activated.
+"""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from contract.card import ModelCard
+from service.life import Life
+from service.openapi import refusals
+from service.paths import check_name, number_of
+from service.serving import Serving
+from service.settings import Settings
+from service.shelf import Listed, Shelf
+
+State = Literal["serving", "stopping"]
+Loaded = Literal["serves", "warm"]
+
+_NAME = Field(examples=["digits"])
+_VERSION = Field(description="the one that serves", examples=["3"])
+_LOADED = Field(description="warm: for a rollback that waits for nothing; null: not loaded")
+_CURRENT = Field(description="whether the store says that it is to be served")
+
+
+class ModelSummary(BaseModel):
+    name: str = _NAME
+    version: str = _VERSION
+    versions: list[str] = Field(description="in the store, newest first", examples=[["3", "2"]])
+    state: State
+
+
+class Models(BaseModel):
+    models: list[ModelSummary]
+
+
+class ListedVersion(BaseModel):
+    version: str = Field(examples=["3"])
+    current: bool = _CURRENT
+    loaded: Loaded | None = _LOADED
+    created: datetime | None = Field(description="null: its card cannot be read")
+    accuracy: float | None = Field(
+        description="fraction of its test set that it answers right", examples=[0.9961]
+    )
+    broken: str | None = Field(description="why its card cannot be read; null: it can")
+
+
+class ModelDetail(BaseModel):
+    name: str = _NAME
+    version: str = _VERSION
+    state: State
+    count: int = Field(description="versions in the store", examples=[1])
+    versions: list[ListedVersion] = Field(description="the newest of them, newest first")
+    card: ModelCard = Field(description="of the version that serves")
+
+
+class VersionDetail(BaseModel):
+    name: str = _NAME
+    version: str = Field(examples=["2"])
+    current: bool = _CURRENT
+    loaded: Loaded | None = _LOADED
+    card: ModelCard
+
+
+_NO_STORE = {503: "The store cannot be read"}
+_NO_MODEL = _NO_STORE | {400: "limit is not 1 to 1000", 404: "No such model"}
+_NO_VERSION = _NO_STORE | {404: "No such model or version", 409: "Its card cannot be read"}
+_Limit = Annotated[int, Query(ge=1, le=1000, description="versions that are told of, at most")]
+
+
+def catalog_routes(serving: Serving, settings: Settings, life: Life) -> APIRouter:
+    router = APIRouter(prefix="/v1/models", tags=["models"])
+    shelf = Shelf(serving.store)
+
+    def state() -> State:
+        return "stopping" if life.draining else "serving"
+
+    @router.get("", summary="What is served here", responses=refusals(_NO_STORE))
+    async def models() -> Models:
+        versions = [str(number) for number in await shelf.numbers()]
+        served = ModelSummary(**serving.model.named, versions=versions, state=state())
+        return Models(models=[served])
+
+    @router.get(
+        "/{name}", summary="The card that serves, and all versions", responses=refusals(_NO_MODEL)
+    )
+    async def model(name: str, limit: _Limit = 100) -> ModelDetail:
+        check_name(name, settings.model)
+        count, newest = await shelf.newest(limit)
+        served = serving.model
+        return ModelDetail(
+            **served.named,
+            state=state(),
+            count=count,
+            versions=[_listed(each, serving) for each in newest],
+            card=public(served.card),
+        )
+
+    @router.get(
+        "/{name}/versions/{version}", summary="A version's card", responses=refusals(_NO_VERSION)
+    )
+    async def version(name: str, version: str) -> VersionDetail:
+        check_name(name, settings.model)
+        number = number_of(version)
+        card, current = await shelf.card(number)
+        return VersionDetail(
+            name=name,
+            version=version,
+            current=current,
+            loaded=_loaded(number, serving),
+            card=public(card),
+        )
+
+    return router
+
+
+def public(card: ModelCard) -> ModelCard:
+    """The card without the folders of the machine that it was made on."""
+    source = _without_folders(card.data_set.source)
+    recipe = {knob: _without_folders(value) for knob, value in card.recipe.items()}
+    data_set = card.data_set.model_copy(update={"source": source})
+    return card.model_copy(update={"data_set": data_set, "recipe": recipe})
+
+
+def _without_folders(value: object) -> object:
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+
+
+def _listed(each: Listed, serving: Serving) -> ListedVersion:
+    return ListedVersion(
+        version=str(each.number),
+        current=each.current,
+        loaded=_loaded(each.number, serving),
+        created=each.summary.created if each.summary else None,
+        accuracy=each.summary.accuracy if each.summary else None,
+        broken=each.broken,
+    )
+
+
+def _loaded(number: int, serving: Serving) -> Loaded | None:
+    if number == serving.model.number:
+        return "serves"
+    previous = serving.previous
+    return "warm" if previous is not None and number == previous.number else None

@@ -1,0 +1,34 @@
+"""JSON from strangers, bounded in depth."""
+
+from typing import Any
+
+import orjson
+
+from service.problems import Problem
+
+
+def read_json(body: bytes, max_depth: int) -> Any:
+    """What a body says; Problem 400 if it is no JSON, or lists and objects nest too deep in it."""
+    try:
+        document = orjson.loads(body)  # which itself gives up at a depth of 1024
+    except orjson.JSONDecodeError as error:
+        raise Problem(400, f"the body is not JSON: {error}") from error
+    # Most have not even that many brackets, and a million numbers take a while to walk over.
+    if body.count(b"[") + body.count(b"{") > max_depth:
+        _check_depth(document, max_depth)
+    return document
+
+
+def _check_depth(document: Any, most: int) -> None:
+    level, depth = [document], 0
+    while level := [each for each in level if isinstance(each, dict | list)]:
+        depth += 1
+        if depth > most:
+            raise Problem(
+                400,
+                f"the JSON nests deeper than {most} levels (DIGITSERVE_MAX_JSON_DEPTH); "
+                "send a flatter document",
+            )
+        level = [
+            child for each in level for child in (each.values() if isinstance(each, dict) else each)
+        ]

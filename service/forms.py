@@ -1,0 +1,151 @@
+"""Bodies that carry picture files inside: multipart and JSON.
+
+    multipart/form-data   each part a picture file, under any name     curl -F image=@seven.png
+    application/json      {"image": text} or {"images": [text, ...]}   base64, or a data URL
+
+The whole body is in memory already, bounded by MAX_BODY; here parts, pictures and depth are.
+"""
+
+import binascii
+import re
+from collections.abc import Callable
+from typing import NamedTuple, Self
+
+from multipart import (
+    MultipartError,
+    MultipartSegment,
+    ParserLimitReached,
+    PushMultipartParser,
+    parse_options_header,
+)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from service.documents import read_json
+from service.problems import Problem, invalid
+from service.settings import Settings
+
+# data:image/png;base64,... of which the type is not believed: the first bytes say what it is.
+DATA_URL = re.compile(r"data:[^,]{0,256};base64,", re.IGNORECASE | re.ASCII)
+# A part's own headers: three in practice, Content-Disposition with a file's name the longest.
+PART_HEADERS, PART_HEADER_BYTES = 8, 4096
+
+
+class Sent(NamedTuple):
+    """One picture file of a request."""
+
+    name: str  # for its sender, should it be refused
+    body: bytes
+
+
+class PicturesRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    image: str | None = Field(None, description="a picture file in base64, or as a data URL")
+    images: list[str] | None = Field(None, min_length=1, description="several of them")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.image is None) == (self.images is None):
+            raise ValueError('send either {"image": "<base64>"} or {"images": ["<base64>", ...]}')
+        return self
+
+
+Form = Callable[[bytes, bytes, Settings], list[Sent]]
+
+
+def from_json(body: bytes, content_type: bytes, settings: Settings) -> list[Sent]:
+    """The pictures of a JSON document; Problem says what is wrong with it."""
+    document = read_json(body, settings.max_json_depth)
+    if isinstance(document, dict) and isinstance(document.get("images"), list):
+        check_count(len(document["images"]), settings)
+    try:
+        request = PicturesRequest.model_validate(document)
+    except ValidationError as error:
+        raise invalid(error, "the document") from error
+    if request.image is not None:
+        return [Sent("image", _bytes_of(request.image, "image"))]
+    names = [f"images[{place}]" for place in range(len(request.images or []))]
+    return [
+        Sent(name, _bytes_of(text, name))
+        for name, text in zip(names, request.images or [], strict=True)
+    ]
+
+
+def from_multipart(body: bytes, content_type: bytes, settings: Settings) -> list[Sent]:
+    """The files of a form; Problem says what is wrong with it."""
+    _, options = parse_options_header(content_type.decode("latin-1"))
+    try:
+        sent = _files(body, options.get("boundary", ""), settings)
+    except ParserLimitReached as error:
+        raise Problem(413, f"a part of the form is beyond bounds: {error}") from error
+    except (MultipartError, ValueError) as error:
+        raise Problem(400, f"the body is no whole multipart/form-data: {error}") from error
+    if not sent:
+        raise Problem(400, "the form is empty; send a file, as curl -F image=@seven.png does")
+    return sent
+
+
+def check_count(count: int, settings: Settings) -> None:
+    """Problem 413 if a request has more pictures than one may have."""
+    most = min(settings.max_pictures, settings.max_queue)
+    if count > most:
+        raise Problem(
+            413,
+            f"{count} pictures in one request, {most} are allowed "
+            "(DIGITSERVE_MAX_PICTURES, and at most DIGITSERVE_MAX_QUEUE)",
+        )
+
+
+def _bytes_of(text: str, name: str) -> bytes:
+    prefix = DATA_URL.match(text)
+    try:
+        # Line ends, as `base64` writes them, are passed over; anything else foreign is not.
+        content = text[prefix.end() if prefix else 0 :].replace("\n", "").replace("\r", "")
+        decoded = binascii.a2b_base64(content, strict_mode=True)
+    except ValueError as error:  # of which binascii.Error is one
+        raise Problem(400, f"{name} is neither base64 nor a data URL of it: {error}") from error
+    if not decoded:
+        raise Problem(400, f"{name} is empty; send a picture file in base64")
+    return decoded
+
+
+def _files(body: bytes, boundary: str, settings: Settings) -> list[Sent]:
+    """Raises what `multipart` does."""
+    if not boundary:
+        raise Problem(400, "the Content-Type multipart/form-data names no boundary")
+    sent: list[Sent] = []
+    with PushMultipartParser(
+        boundary,
+        max_header_count=PART_HEADERS,
+        max_header_size=PART_HEADER_BYTES,
+        strict=True,
+    ) as parser:
+        parts, name, chunks = 0, "", list[bytes]()
+        for event in parser.parse(body):
+            if isinstance(event, MultipartSegment):
+                parts += 1
+                if parts > settings.max_parts:
+                    raise Problem(
+                        413, f"more than {settings.max_parts} parts (DIGITSERVE_MAX_PARTS)"
+                    )
+                name, chunks = _name_of(event), []
+            elif event is not None:
+                chunks.append(event)
+            else:
+                sent.append(Sent(name, b"".join(chunks)))
+                check_count(len(sent), settings)
+    return sent
+
+
+def _name_of(part: MultipartSegment) -> str:
+    field, file = part.name or "", part.filename
+    if file is None:
+        raise Problem(
+            400,
+            f"the part {field[:64]!r} is no file; the options of a prediction go into the URL, "
+            "as in /v1/predict?top_k=3",
+        )
+    # It is used for nothing but messages; who sends such a one is up to no good, or mistaken.
+    if ".." in re.split(r"[/\\]", file) or not file.isprintable():
+        raise Problem(400, f"the file name {file[:64]!r} is no plain name")
+    return file[:64] or field[:64]

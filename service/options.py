@@ -1,0 +1,63 @@
+"""What a client may ask of a prediction, in the query of its URL: ?top_k=3&ink=on&threshold=0.9"""
+
+from functools import lru_cache
+from typing import Final
+from urllib.parse import parse_qsl
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from service.ink import Ink
+from service.problems import Problem, invalid
+
+
+class Options(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    top_k: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Name that many of the likeliest classes, each with its confidence, in `top_k` "
+        "(all, if there are fewer).",
+        examples=[3],
+    )
+    ink: Ink = Field(
+        default="auto",
+        description="How a picture becomes 28x28 pixels of white ink on black. `auto`: found, cut "
+        "out, scaled and centred, unless it looks like MNIST already; `on`: always so; `off`: the "
+        "picture is only made gray and resized, for who has prepared it.",
+    )
+    threshold: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="A prediction whose confidence is below this carries `uncertain: true`. "
+        "Without it: the threshold on the model's card, above which 99.9 % of the validation "
+        "pictures were read right.",
+        examples=[0.9],
+    )
+
+
+NOTHING_ASKED: Final = Options()
+
+
+@lru_cache(128)
+def options_of(query: bytes) -> Options:
+    """Problem 400 if one is unknown, given twice or out of its bounds."""
+    try:
+        pairs = parse_qsl(
+            query.decode("ascii"), keep_blank_values=True, max_num_fields=16, errors="strict"
+        )
+    except ValueError as error:  # of which UnicodeDecodeError is one
+        raise Problem(400, "the query of the URL cannot be read") from error
+    names = [name for name, _ in pairs]
+    for name in names:
+        if name not in Options.model_fields:
+            known = ", ".join(Options.model_fields)
+            raise Problem(400, f"the query parameter {name[:64]!r} is unknown; there are {known}")
+        if names.count(name) > 1:
+            raise Problem(400, f"the query parameter {name!r} came {names.count(name)} times")
+    try:
+        return Options.model_validate(dict(pairs))
+    except ValidationError as error:
+        raise invalid(error, "the query") from error

@@ -1,0 +1,147 @@
+"""The route that gives a picture to try the service with: GET /v1/samples/random
+
+One of the test pictures that travel with the version that serves, as JSON for pages or as the PNG
+itself for <img> and curl. The sheet is read, verified and cut at the first request after a switch:
+
+    samples.png   rows of `columns` pictures, 28x28 each, 0 = paper, 255 = ink
+    samples.json  {"side": 28, "columns": 10, "labels": ["7", "2", ...]}, row by row
+"""
+
+import asyncio
+import json
+import secrets
+from base64 import b64encode
+from typing import Annotated, Any, NamedTuple
+from urllib.parse import quote
+
+import cv2
+import numpy as np
+from fastapi import APIRouter, Header, Query, Response
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field
+
+from contract.card import SAMPLE_LABELS, SAMPLES, SIDE
+from contract.errors import BrokenVersion
+from contract.version import Version
+from service.model import Model
+from service.openapi import ServedModel, refusals
+from service.problems import Problem
+from service.serving import Serving, without_paths
+
+PNG = "image/png"
+
+
+class Sample(BaseModel):
+    model: ServedModel
+    label: str = Field(description="what is on it", examples=["7"])
+    index: int = Field(ge=0, description="in the test set", examples=[0])
+    image: str = Field(
+        description="PNG as a data URL, light on dark", examples=["data:image/png;base64,iVBO..."]
+    )
+
+
+class Sheet(NamedTuple):
+    pictures: NDArray[np.uint8]  # (n, 28, 28)
+    labels: list[str]  # (n,)
+
+
+class Samples:
+    """The sheet of the model that serves: 80 kB, kept until another one serves."""
+
+    def __init__(self) -> None:
+        self._one_at_a_time = asyncio.Lock()
+        self._kept: tuple[Model, Sheet] | None = None
+
+    async def of(self, model: Model) -> Sheet:
+        """BrokenVersion if it is not there or not what the card says."""
+        async with self._one_at_a_time:
+            if self._kept is None or self._kept[0] is not model:
+                self._kept = model, await asyncio.to_thread(cut, model.version)
+            return self._kept[1]
+
+
+def cut(version: Version) -> Sheet:
+    """The version's sheet as pictures; BrokenVersion if it is not what the card says."""
+    path = version.folder / SAMPLES
+    try:
+        facts = json.loads(version.read(SAMPLE_LABELS))
+        labels, columns = [str(label) for label in facts["labels"]], int(facts["columns"])
+        file = np.frombuffer(version.read(SAMPLES), np.uint8)
+        sheet = cv2.imdecode(file, cv2.IMREAD_GRAYSCALE)  # (rows * 28, columns * 28)
+        if sheet is None:
+            raise ValueError("it cannot be decoded")
+        places = sheet.reshape(-1, SIDE, columns, SIDE).swapaxes(1, 2)  # rows, columns, 28, 28
+    except (ValueError, KeyError, TypeError, cv2.error) as error:
+        raise BrokenVersion(f"{path} is no sheet of pictures: {error}") from error
+    pictures = places.reshape(-1, SIDE, SIDE)[: len(labels)]  # (n, 28, 28)
+    if not 0 < len(labels) == len(pictures):
+        raise BrokenVersion(f"{path} has {len(pictures)} pictures for {len(labels)} labels")
+    return Sheet(pictures.astype(np.uint8), labels)
+
+
+_HEADERS = {"X-Label": {"schema": {"type": "string"}, "description": "of the PNG, percent-encoded"}}
+_ANSWER: dict[int | str, dict[str, Any]] = {
+    200: {"headers": _HEADERS, "content": {PNG: {"schema": {"type": "string"}}}}
+}
+_REFUSED = refusals({404: "No picture of that label, or none at all", 503: "They are damaged"})
+
+
+def sample_routes(serving: Serving) -> APIRouter:
+    router = APIRouter(prefix="/v1/samples", tags=["prediction"])
+    samples = Samples()
+
+    @router.get(
+        "/random",
+        summary="A test picture to try the service with",
+        description="JSON, or the PNG itself for who accepts image/png.",
+        response_model=Sample,
+        responses=_ANSWER | _REFUSED,
+    )
+    async def random(
+        label: Annotated[str | None, Query(description="of the picture", examples=["7"])] = None,
+        accept: Annotated[str, Header()] = "",
+    ) -> Response:
+        model = serving.model
+        sheet = await _sheet(model)
+        index = _chosen(sheet, label)
+        return _answer(model, sheet, index, png=_asks_for_png(accept))
+
+    async def _sheet(model: Model) -> Sheet:
+        if not {SAMPLES, SAMPLE_LABELS} <= {*model.card.files}:
+            raise Problem(404, "the version that serves brings no samples", title="No samples")
+        try:
+            return await samples.of(model)
+        except BrokenVersion as error:
+            told = without_paths(error, serving.store)
+            raise Problem(503, told, title="Samples not readable") from error
+
+    return router
+
+
+def _chosen(sheet: Sheet, label: str | None) -> int:
+    fitting = [at for at, each in enumerate(sheet.labels) if label in (None, each)]
+    if not fitting:
+        there = ", ".join(sorted({*sheet.labels}))
+        raise Problem(404, f"no sample is labelled {label!r}; there are {there}", title="No sample")
+    return secrets.choice(fitting)
+
+
+def _asks_for_png(accept: str) -> bool:
+    """Also <img>, which accepts any kind of picture; who accepts anything at all gets JSON."""
+    kinds = {kind.partition(";")[0].strip().lower() for kind in accept.split(",")}
+    return bool(kinds & {PNG, "image/*"}) and "application/json" not in kinds
+
+
+def _answer(model: Model, sheet: Sheet, index: int, *, png: bool) -> Response:
+    file = cv2.imencode(".png", sheet.pictures[index])[1].tobytes()
+    headers = {"cache-control": "no-store", "vary": "accept"}
+    label = sheet.labels[index]
+    if png:
+        return Response(file, headers=headers | {"x-label": quote(label)}, media_type=PNG)
+    sample = Sample(
+        model=ServedModel(**model.named),
+        label=label,
+        index=index,
+        image=f"data:{PNG};base64,{b64encode(file).decode()}",
+    )
+    return Response(sample.model_dump_json(), headers=headers, media_type="application/json")

@@ -1,0 +1,300 @@
+"""What is damaged, too large, or costs more than its size is refused: at once, and never else."""
+
+import struct
+import tracemalloc
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from time import thread_time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from service.decode import OPENED, NotAPicture, TooManyPixels, identify, small_png
+from tests.service import files
+from tests.service.pictures import encoded, seven
+
+LIMIT = 16_000_000
+KINDS = ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"]
+SEVEN = seven(side=64)
+SHEET = encoded(seven(side=28, paper=0, ink=255))
+COLOUR = Image.fromarray(SEVEN).convert("RGB")
+CLEAR = Image.merge("LA", (Image.fromarray(SEVEN), Image.fromarray(255 - SEVEN)))
+WHOLE = [
+    *(encoded(image, kind) for kind in KINDS for image in (Image.fromarray(SEVEN), COLOUR)),
+    *(encoded(CLEAR, kind) for kind in ("PNG", "WEBP", "GIF", "TIFF")),
+    encoded(COLOUR, "JPEG", progressive=True),
+    encoded(COLOUR, "WEBP", save_all=True, append_images=[COLOUR.rotate(90)]),
+    encoded(COLOUR, "GIF", save_all=True, append_images=[COLOUR.rotate(90)]),
+    encoded(COLOUR.quantize(9), "PNG", transparency=3),
+    *(encoded(COLOUR, "TIFF", compression=c) for c in ("tiff_lzw", "packbits", "jpeg")),
+    encoded(COLOUR.convert("1"), "TIFF", compression="group4"),
+]
+
+
+@contextmanager
+def soon(seconds: float = 0.1) -> Iterator[None]:
+    """Of the processor, which others use, too."""
+    began = thread_time()
+    yield
+    assert thread_time() - began < seconds
+
+
+def read(body: bytes) -> None:
+    """By both ways; whatever is raised but a refusal is a failure."""
+    with suppress(NotAPicture):
+        small_png(body, LIMIT)
+    with suppress(NotAPicture, TooManyPixels):
+        identify(body, max_pixels=LIMIT).raster()
+
+
+@pytest.mark.parametrize("whole", WHOLE, ids=lambda body: f"{body[:4]!r}, {len(body)} bytes")
+def test_a_cut_file_is_refused_unless_nothing_of_its_pixels_is_missing(whole: bytes) -> None:
+    expected = identify(whole, max_pixels=LIMIT).raster()
+    most = len(whole)
+    for length in {*range(1, 60), *range(60, most, 41), *range(most - 30, most)}:
+        with soon(), suppress(NotAPicture):
+            assert np.array_equal(identify(whole[:length], max_pixels=LIMIT).raster(), expected)
+    with pytest.raises(NotAPicture):
+        identify(whole[: most // 2], max_pixels=LIMIT).raster()
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_that_ends_within_a_scan_is_refused(progressive: bool) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3)).astype(np.uint8)
+    whole = encoded(noise, "JPEG", progressive=progressive)
+    for length in range(len(whole) // 2, len(whole), 4999):
+        with pytest.raises(NotAPicture):
+            identify(whole[:length], max_pixels=LIMIT).raster()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"hello",
+        b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>",
+        b"%PDF-1.7",
+        b"RIFF" + bytes(4) + b"WAVEfmt " + bytes(40),
+        b"II+\0\x08\0\0\0" + bytes(99),
+        bytes(99),
+    ],
+    ids=["text", "SVG", "PDF", "sound", "BigTIFF", "zeros"],
+)
+def test_what_is_no_known_picture_is_refused_by_its_first_bytes(body: bytes) -> None:
+    with pytest.raises(NotAPicture, match="no PNG, JPEG, WebP, BMP, GIF or TIFF"):
+        identify(body, max_pixels=LIMIT)
+
+
+def of_size(kind: str, width: int, height: int) -> bytes:
+    """A small file that says it is of that size."""
+    if kind == "TIFF":
+        return files.tiff("<", files.tags((width, height), 8, 1), [SEVEN.tobytes()])
+    body = bytearray(encoded(SEVEN, kind))
+    match kind:
+        case "PNG":
+            struct.pack_into(">II", body, 16, width, height)
+        case "JPEG":
+            struct.pack_into(">HH", body, body.index(b"\xff\xc0") + 5, height, width)
+        case "WEBP":
+            struct.pack_into("<HH", body, 26, width, height)
+        case "BMP":
+            struct.pack_into("<ii", body, 18, width, height)
+        case "GIF":
+            struct.pack_into("<HH", body, 6, width, height)
+    return bytes(body)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_too_many_pixels_are_refused_from_the_header_alone(kind: str) -> None:
+    side = 16_000 if kind == "WEBP" else 30_000  # 14 bits
+    with soon(0.01), pytest.raises(TooManyPixels, match=f"{side} x {side} pixels, more than the 1"):
+        identify(of_size(kind, side, side), max_pixels=LIMIT)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_limit_of_pixels_is_exact(kind: str) -> None:
+    body = encoded(SEVEN, kind)
+    identify(body, max_pixels=64 * 64)
+    with pytest.raises(TooManyPixels, match="64 x 64"):
+        identify(body, max_pixels=64 * 64 - 1)
+    assert small_png(SHEET, 28 * 28) is not None
+    assert small_png(SHEET, 28 * 28 - 1) is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_header_without_a_size_is_refused(kind: str) -> None:
+    with pytest.raises(NotAPicture, match="no width and height"):
+        identify(of_size(kind, 0, 28), max_pixels=LIMIT)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        files.bmp((30_000, 30_000), 24, b"", header=12),
+        files.bmp((30_000, -30_000), 24, b""),
+        b"RIFF\0\1\0\0WEBPVP8X\n\0\0\0\2\0\0\0" + b"\x30\x75\0" * 2 + bytes(99),
+        b"\xff\xd8\xff\xe1\0\x0c" + b"\xff\xc0\0\x08" + bytes(6) + of_size("JPEG", 9999, 9999)[2:],
+    ],
+    ids=["OS/2", "upside down", "canvas of an animation", "thumbnail in EXIF"],
+)
+def test_a_size_is_found_where_the_decoder_finds_it(body: bytes) -> None:
+    with pytest.raises(TooManyPixels):
+        identify(body, max_pixels=LIMIT)
+
+
+def test_a_negative_width_is_refused() -> None:
+    with pytest.raises(NotAPicture):
+        identify(files.bmp((-28, 28), 24, b""), max_pixels=LIMIT)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "width"), [(64, 1, 64), (1, 64, 1)], ids=["larger", "smaller"]
+)
+def test_of_a_tag_that_a_tiff_has_twice_all_believe_the_first(
+    first: int, second: int, width: int
+) -> None:
+    body = bytearray(files.tiff("<", files.tags((first, 64), 8, 1), [SEVEN.tobytes()]))
+    again = body.index(struct.pack("<HHI", 277, 3, 1))  # the samples of a pixel: 1 if not said
+    struct.pack_into("<HHII", body, again, 256, 4, 1, second)
+    picture = identify(bytes(body), max_pixels=LIMIT)
+    assert picture.width == width
+    assert picture.raster().shape == (64, width)
+
+
+@pytest.mark.parametrize("chain", [False, True], ids=["itself", "a million more"])
+def test_a_tiff_may_lead_anywhere_but_is_not_followed(chain: bool) -> None:
+    body = bytearray(files.tiff("<", files.tags((64, 64), 8, 1), [SEVEN.tobytes()]))
+    begin, behind = 8, b""
+    (count,) = struct.unpack_from("<H", body, begin)
+    if chain:
+        pages = np.zeros((10**6, 6), np.uint8)
+        pages[:, 2:] = (
+            (len(body) + 6 * np.arange(1, 10**6 + 1, dtype="<u4")).view(np.uint8).reshape(-1, 4)
+        )
+        begin, behind = len(body), pages.tobytes()
+    struct.pack_into("<I", body, 8 + 2 + 12 * count, begin)
+    with soon():
+        raster = identify(bytes(body) + behind, max_pixels=LIMIT).raster()
+    assert np.array_equal(raster, SEVEN)
+
+
+@pytest.mark.parametrize(
+    ("tags", "reason"),
+    [
+        (files.tags((64, 64), 32, 1, t339=3), "not whole"),
+        (files.tags((64, 64), 8, 1, t339=2), "below 0"),
+        (files.tags((64, 64), 2, 1), "2 bits"),
+        (files.tags((64, 64), 8, 8, 3), "colour space of number 8"),
+        (files.tags((64, 64), 8, 1, 5), "5 samples"),
+        (files.tags((64, 64), 8, 1) | {259: ("H", [50000])}, "compression of number 50000"),
+        (files.tags((64, 64_000), 8, 1, t278=1), "more than 16,384 parts"),
+        (files.tags((64, 64), 8, 1, t322=2**16, t323=2**16), "far too large"),
+        (files.tags((64, 64), 8, 1, t278=0), "no size"),
+    ],
+)
+def test_a_tiff_that_we_do_not_decode_is_told_why(
+    tags: dict[int, tuple[str, list[int]]], reason: str
+) -> None:
+    body = files.tiff("<", tags, [bytes(64 * 64 * 8)])
+    with soon(), pytest.raises(NotAPicture, match=reason):
+        identify(body, max_pixels=LIMIT).raster()
+
+
+def test_a_wrong_checksum_is_refused() -> None:
+    for at in (30, 60, len(SHEET) - 14):  # of the header, within the data, of the data
+        body = bytearray(SHEET)
+        body[at] ^= 1
+        with pytest.raises(NotAPicture):
+            identify(bytes(body), max_pixels=LIMIT).raster()
+        with pytest.raises(NotAPicture):
+            small_png(bytes(body), LIMIT)
+
+
+LONG = zlib.compress(bytes(7_999_000), 9)  # as long as libpng inflates
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "times"),
+    [
+        (b"zTXt", b"k\0\0" + LONG, 100),
+        (b"iTXt", b"k\0\1\0\0\0" + LONG, 100),
+        (b"iCCP", b"k\0\0" + LONG, 1),
+        (b"tEXt", b"k\0" + bytes(10**6), 9),
+        (b"abCd", b"", 10_000),
+    ],
+)
+def test_what_a_png_says_beside_its_pixels_costs_nothing(
+    kind: bytes, data: bytes, times: int
+) -> None:
+    body = files.with_chunk(SHEET, kind, data, times)
+    assert small_png(body, LIMIT) is None
+    picture = identify(body, max_pixels=LIMIT)
+    with soon():
+        picture.raster()
+    tracemalloc.start()
+    picture.raster()
+    assert tracemalloc.get_traced_memory()[1] < 2**21
+    tracemalloc.stop()
+
+
+def test_a_png_of_more_data_than_pixels_is_refused() -> None:
+    body = files.png((28, 28), 8, 0, bytes(50_000_000))
+    assert small_png(body, LIMIT) is None
+    with soon(), pytest.raises(NotAPicture, match="more data than pixels"):
+        identify(body, max_pixels=LIMIT).raster()
+
+
+@pytest.mark.parametrize("code", [[0, 0, 1], [1, 0, 1]], ids=["clear", "end"])
+def test_a_gif_that_does_nothing_but_clear_its_table_is_refused(code: list[int]) -> None:
+    clears = np.packbits(np.array(code * 10**6, np.uint8), bitorder="little").tobytes()
+    with soon(), pytest.raises(NotAPicture, match="clears its table"):
+        identify(files.gif((28, 28), clears), max_pixels=LIMIT).raster()
+
+
+def test_a_gif_may_clear_its_table_as_often_as_it_is_full() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (500, 2000)).astype(np.uint8)
+    raster = identify(encoded(noise, "GIF"), max_pixels=LIMIT).raster()
+    assert np.array_equal(raster[..., 0], noise)
+
+
+def test_a_jpeg_of_many_scans_is_refused() -> None:
+    body = encoded(Image.new("RGB", (2000, 2000)), "JPEG", progressive=True)
+    last = body[body.rindex(b"\xff\xda") : -2]
+    with soon(), pytest.raises(NotAPicture, match="more than 32 scans"):
+        identify(body[:-2] + 1000 * last + body[-2:], max_pixels=LIMIT)
+
+
+def test_pixels_of_16_bits_take_three_times_the_memory_of_the_raster_at_most() -> None:
+    noise = np.random.default_rng(0).integers(0, 2**16, (1000, 1000)).astype(np.uint16)
+    body = encoded(Image.fromarray(noise), "TIFF")
+    tracemalloc.start()
+    raster = identify(body, max_pixels=LIMIT).raster()
+    # What numpy and OpenCV's arrays take, and once more the file with our directory behind it.
+    assert tracemalloc.get_traced_memory()[1] < 3.1 * raster.nbytes + len(body)
+    tracemalloc.stop()
+
+
+@settings(max_examples=300, deadline=None)
+@given(first=st.sampled_from(sorted(OPENED)), rest=st.binary(max_size=300))
+def test_whatever_follows_the_first_bytes_is_read_or_refused(first: bytes, rest: bytes) -> None:
+    with soon():
+        read(first + rest)
+
+
+@settings(max_examples=600, deadline=None)
+@given(
+    whole=st.sampled_from(WHOLE),
+    flips=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), min_size=1, max_size=8),
+    early=st.booleans(),
+)
+def test_a_file_with_wrong_bytes_is_read_or_refused(
+    whole: bytes, flips: list[tuple[float, int]], early: bool
+) -> None:
+    body = bytearray(whole)
+    for place, value in flips:  # half of them where headers are
+        body[int(place * (min(len(body), 100) if early else len(body)))] = value
+    with soon():
+        read(bytes(body))

@@ -1,0 +1,231 @@
+"""What a client may cost: connections, time to send and to read, heads, parts, memory."""
+
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import httpx2
+import pytest
+
+from contract.store import Store
+from contract.version import Version
+from tests.service.pictures import encoded, seven
+from tests.service.running import Service
+from tests.service.test_forms import part, post_parts
+from tests.service.test_hot import connected, counted, request, wait_until
+from tests.service.test_predict import problem
+
+SEVEN = encoded(seven())
+GET = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def strict(published: tuple[Store, Version]) -> Iterator[Service]:
+    """A service with little patience and little room."""
+    settings = {
+        "request_timeout": 0.5, "max_header": 2048, "max_parts": 2, "max_buffered": 2**20,
+        "max_connections": 20, "max_json_depth": 4,
+    }  # fmt: skip
+    with Service.started(published[0].folder.parent, **settings) as service:
+        yield service
+
+
+def told(answer: tuple[int, dict[str, str], bytes], status: int) -> str:
+    """What a problem document says."""
+    assert answer[0] == status
+    assert answer[1]["content-type"] == "application/problem+json"
+    detail: str = json.loads(answer[2])["detail"]
+    return detail
+
+
+def test_parts_are_counted(strict: Service) -> None:
+    response = post_parts(strict, part(SEVEN), part(SEVEN), part(SEVEN))
+    assert "more than 2 parts (DIGITSERVE_MAX_PARTS)" in problem(response, 413)["detail"]
+
+
+def test_depth_is_measured(strict: Service) -> None:
+    with strict.client() as client:
+        kind = {"Content-Type": "application/json"}
+        response = client.post("/v1/predict", content=b'{"image": [[[[1]]]]}', headers=kind)
+    assert "deeper than 4 levels" in problem(response, 400)["detail"]
+
+
+# ---- heads ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [["X-Long: " + "x" * 2000], [f"X-Many-{n}: 1" for n in range(200)], ["X: " + "x" * 300_000]],
+    ids=["a long line", "many lines", "a very long line"],
+)
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_a_head_that_is_too_large_is_431(strict: Service, lines: list[str], pieces: int) -> None:
+    sent = request(SEVEN, *lines)
+    step = len(sent) // pieces + 1
+    with connected(strict) as connection:
+        try:
+            for at in range(0, len(sent), step):
+                connection.send(sent[at : at + step])
+                time.sleep(0.05)
+        except OSError:  # it was refused while we sent
+            pass
+        answer = connection.answer()
+        assert "larger than 2,048 bytes (DIGITSERVE_MAX_HEADER)" in told(answer, 431)
+        assert answer[1]["connection"] == "close"
+
+
+def test_a_url_counts_as_well(strict: Service) -> None:
+    with connected(strict) as connection:
+        connection.send(request(path="/v1/predict?" + "a" * 3000))
+        told(connection.answer(), 431)
+
+
+def test_a_large_body_is_no_large_head(strict: Service) -> None:
+    body = SEVEN + bytes(100_000)
+    with connected(strict) as connection:
+        for _ in range(3):
+            connection.send(request(body))
+            assert connection.answer()[0] == 200
+
+
+def test_a_head_in_pieces_within_bounds_is_taken(strict: Service) -> None:
+    sent = request(SEVEN, "X-Long: " + "x" * 1500)
+    with connected(strict) as connection:
+        for at in range(0, 1600, 100):
+            connection.send(sent[at : at + 100])
+            time.sleep(0.005)
+        connection.send(sent[1600:])
+        assert connection.answer()[0] == 200
+
+
+# ---- time -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("beginning", [b"", b"P", b"POST /v1/predict HTTP/1.1\r\nHost"])
+def test_a_connection_that_says_nothing_whole_is_closed(strict: Service, beginning: bytes) -> None:
+    with connected(strict) as connection:
+        began = time.monotonic()
+        connection.send(beginning)
+        if beginning:
+            assert "0.5 s (DIGITSERVE_REQUEST_TIMEOUT)" in told(connection.answer(), 408)
+        assert connection.closed()
+        assert 0.4 < time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("piece", [b"x", b"\r\n"], ids=["letters", "empty lines"])
+def test_a_head_that_trickles_is_cut(strict: Service, piece: bytes) -> None:
+    with connected(strict) as connection:
+        connection.send(GET)  # a second request may trickle as well
+        connection.answer()
+        began = time.monotonic()
+        with pytest.raises(OSError, match=r"reset|[Bb]roken"):  # noqa: PT012
+            while time.monotonic() - began < 20:
+                connection.send(piece)
+                time.sleep(0.1)
+    assert time.monotonic() - began < 10
+
+
+def test_500_clients_that_trickle_stop_nobody(published: tuple[Store, Version]) -> None:
+    with (
+        Service.started(published[0].folder.parent, request_timeout=2) as service,
+        ExitStack() as stack,
+    ):
+        head = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
+        slow = [stack.enter_context(connected(service)) for _ in range(500)]
+        for place, connection in enumerate(slow):  # half in the head, half in the body
+            connection.send(head if place % 2 else head + b"\r\n")
+        slowest = 0.0
+        for _ in range(3):
+            for connection in slow:
+                connection.socket.send(b"x")
+            for _ in range(20):
+                began = time.monotonic()
+                with connected(service) as other:
+                    other.send(request())
+                    assert other.answer()[0] == 200
+                slowest = max(slowest, time.monotonic() - began)
+        assert slowest < 1
+        for connection in slow:
+            assert connection.answer()[0] == 408
+            assert connection.closed()
+
+
+def test_a_client_that_does_not_read_is_cut(strict: Service) -> None:
+    url = httpx2.URL(strict.url)
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect((url.host, url.port))
+        connection.settimeout(10)
+        began = time.monotonic()
+        with pytest.raises(OSError, match=r"reset|[Bb]roken"):  # noqa: PT012
+            while time.monotonic() - began < 20:
+                connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
+    assert time.monotonic() - began < 10
+
+
+# ---- connections ------------------------------------------------------------------------------
+
+
+def test_beyond_the_limit_a_connection_is_503_and_probes_are_answered(strict: Service) -> None:
+    shed = counted(strict, 'shed_total{reason="connections"}')
+    with ExitStack() as stack:
+        crowd = [stack.enter_context(connected(strict)) for _ in range(20)]
+        for connection in crowd:  # each asks again and again, so that none is idle for long
+            connection.send(GET)
+            connection.answer()
+        with connected(strict) as beyond:
+            beyond.send(request())
+            answer = beyond.answer()
+            assert "more than 20 connections" in told(answer, 503)
+            assert answer[1]["retry-after"] == "1"
+            assert beyond.closed()
+        with connected(strict) as probe:
+            probe.send(GET)
+            assert probe.answer()[0] == 200
+        assert counted(strict, 'shed_total{reason="connections"}') == shed + 1
+        crowd[0].send(request())
+        assert crowd[0].answer()[0] == 200
+    wait_until(lambda: predicted(strict))
+
+
+def predicted(service: Service) -> bool:
+    with connected(service) as connection:
+        connection.send(request())
+        return connection.answer()[0] == 200
+
+
+def test_the_limit_of_open_files_is_told_at_start(published: tuple[Store, Version]) -> None:
+    refused = Service(published[0].folder.parent, max_connections=1_000_000)
+    if refused.process.poll() is None and "ready on" in refused.log:
+        pytest.fail("this machine allows a million files")
+    assert refused.exit_code() == 2
+    assert re.search(r"MAX_CONNECTIONS=1000000 needs 1000256 open files, the limit is", refused.log)
+
+
+# ---- memory -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [200_000, 700_000], ids=["the short way", "ASGI"])
+def test_bodies_that_arrive_share_their_room(strict: Service, size: int) -> None:
+    """Of 1 MiB: the bodies that come last find none, and their senders are told at once."""
+    answers: list[int] = []
+
+    def send_slowly() -> None:
+        with connected(strict) as connection:
+            sent = request(SEVEN + bytes(size))
+            connection.send(sent[:-1])
+            time.sleep(0.2)
+            connection.send(sent[-1:])
+            answers.append(connection.answer()[0])
+
+    threads = [threading.Thread(target=send_slowly) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(answers) == {200, 503}
+    assert predicted(strict)  # and the room is free again
