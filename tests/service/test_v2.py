@@ -196,3 +196,18 @@ async def test_the_asynchronous_client_reads_all_of_it(service: Service, pixels:
         assert result.as_numpy("logits").shape == (2, 10)
         with pytest.raises(InferenceServerException, match="the model served here"):
             await client.infer("letters", asked(pixels[:2]))
+
+
+def test_where_there_are_keys_only_probes_are_open(published: tuple[Store, Version]) -> None:
+    key = "a-key-of-sixteen-letters-or-more"
+    with Service.started(published[0].folder.parent, api_keys=key) as service:
+        for path in ("/health/live", "/health/ready", "/models/digits/ready"):
+            assert get(service, path).status_code == 200
+        for path in ("", "/models/digits", "/models/digits/config", "/models/stats"):
+            assert get(service, path).status_code == 401
+        head = document()
+        for path in ("", "/versions/1"):
+            refused = post(service, head + BLOB, path, **{HEADER: len(head)})
+            assert (refused.status_code, list(refused.json())) == (401, ["error"])
+            let_in = post(service, head + BLOB, path, **{HEADER: len(head), "X-API-Key": key})
+            assert let_in.status_code == 200
