@@ -119,9 +119,14 @@ def test_the_wait_of_each_is_counted(published: tuple[Store, Version], pixels: P
     ):
         for handle in [client.async_infer("digits", asked(pixels[:1])) for _ in range(4)]:
             handle.get_result()
-        queue = of(client)["inference_stats"]["queue"]
-    assert queue["count"] == 4
-    assert queue["ns"] > 4 * 0.2e9
+        statistics = of(client)
+    parts = statistics["inference_stats"]
+    assert parts["queue"]["count"] == 4
+    assert parts["queue"]["ns"] > 4 * 0.2e9
+    (batch,) = statistics["batch_stats"]  # they left together, and each has all of its time
+    assert batch["batch_size"] == 4
+    for part in PARTS[1:]:
+        assert abs(parts[part]["ns"] - 4 * batch[part]["ns"]) <= 4
 
 
 def of_service(service: Service) -> Any:
