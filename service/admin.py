@@ -1,13 +1,12 @@
 """The routes that change which version serves. They take the admin token, or are closed."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
 from contract.errors import NoVersion
-from service.model import GateFailed
+from service.model import GateFailed, Model
 from service.openapi import ServedModel, refusals
 from service.paths import check_name, number_of
 from service.problems import Problem
@@ -45,7 +44,7 @@ def admin_routes(
         check_name(name, settings.model)
         number = number_of(version)
         try:
-            return await _switched(serving.activate(number))
+            return await switched(serving.activate(number), serving, team)
         except NoVersion as error:
             raise Problem(404, str(error), title="No such version") from error
 
@@ -55,22 +54,24 @@ def admin_routes(
     async def rollback(name: str) -> Switched:
         check_name(name, settings.model)
         try:
-            return await _switched(serving.rollback())
+            return await switched(serving.rollback(), serving, team)
         except NoVersion as error:
             raise Problem(409, str(error), title="Nothing to go back to") from error
 
-    async def _switched(switching: Any) -> Switched:
-        try:
-            model = await switching
-        except GateFailed as failure:
-            raise Problem(409, str(failure), title=f"Failed: {failure.gate}") from failure
-        except NotRecorded as error:
-            raise Problem(409, f"{error}; nothing changed", title="Not recorded") from error
-        previous = serving.previous
-        return Switched(
-            model=ServedModel(**model.named),
-            previous=str(previous.number) if previous else None,
-            behind=await team.agree(),
-        )
-
     return router
+
+
+async def switched(switching: Awaitable[Model], serving: Serving, team: Team) -> Switched:
+    """What became of a switch, once all workers have made it; Problem 409 if it was not made."""
+    try:
+        model = await switching
+    except GateFailed as failure:
+        raise Problem(409, str(failure), title=f"Failed: {failure.gate}") from failure
+    except NotRecorded as error:
+        raise Problem(409, f"{error}; nothing changed", title="Not recorded") from error
+    previous = serving.previous
+    return Switched(
+        model=ServedModel(**model.named),
+        previous=str(previous.number) if previous else None,
+        behind=await team.agree(),
+    )

@@ -8,9 +8,11 @@ from time import perf_counter
 from fastapi_offline import FastAPIOffline
 
 from service.access import Access
+from service.addressed import Addressed
 from service.admin import admin_routes
 from service.aside import Aside
 from service.batcher import Batcher
+from service.by_name import by_name_routes
 from service.catalog import catalog_routes
 from service.engine import Pixels
 from service.front import Front
@@ -21,18 +23,26 @@ from service.openapi import document
 from service.pages import pages
 from service.predict import Predict
 from service.readings import Readings
+from service.repository import repository_routes
 from service.routes import answer_with_problems, routes
 from service.samples import sample_routes
 from service.serving import Serving
 from service.settings import Settings
+from service.statistics import Statistics
 from service.team import Team
+from service.v2 import health_routes, model_routes
 
 ON_LOOP = 0.004  # seconds; a model call that takes longer would hold up the event loop
 DESCRIPTION = "Handwritten digits, read in batches by ONNX Runtime."
 
 
 def create_app(
-    serving: Serving, settings: Settings, metrics: Metrics, life: Life, team: Team
+    serving: Serving,
+    settings: Settings,
+    metrics: Metrics,
+    life: Life,
+    team: Team,
+    statistics: Statistics,
 ) -> Front:
     """The ASGI application; its lifespan runs the batcher and follows the store."""
 
@@ -42,8 +52,9 @@ def create_app(
         metrics.batch_size.note(len(pixels))
         began = perf_counter()
         answers = model.engine(pixels)
-        metrics.inference_seconds.labels(model.engine.provider).note(perf_counter() - began)
-        return Readings(model, answers)
+        seconds = perf_counter() - began
+        metrics.inference_seconds.labels(model.engine.provider).note(seconds)
+        return Readings(model, answers, seconds)
 
     batcher = Batcher(
         observed,
@@ -51,10 +62,12 @@ def create_app(
         max_wait=settings.max_wait,
         max_queue=settings.max_queue,
         on_loop=lambda pictures: serving.model.engine.seconds(pictures) < ON_LOOP,
+        delivered=statistics.delivered,
     )
     aside = Aside(settings.max_queue)
     access = Access(settings, metrics)
     metrics.before_scrape.append(lambda: metrics.queue_depth.set(batcher.depth))
+    metrics.when_failed.append(lambda seconds: statistics.failed(serving.model.number, seconds))
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
@@ -81,8 +94,14 @@ def create_app(
     app.include_router(catalog_routes(serving, settings, life))
     app.include_router(sample_routes(serving))
     app.include_router(pages())
+    app.include_router(health_routes(life, batcher, app.version))
+    app.include_router(model_routes(serving, batcher, settings, life, statistics))
+    app.include_router(repository_routes(serving, settings, team, access.admin))
     answer_with_problems(app, metrics)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     predict = Predict(batcher, aside, settings, metrics)
     infer = Infer(batcher, aside, settings, metrics)
-    return Front([predict, infer], app, settings, metrics, life, access)
+    front = Front([predict, infer], app, settings, metrics, life, access)
+    addressed = Addressed(serving, settings)
+    app.router.routes += by_name_routes(infer, addressed, settings, metrics, front.room)
+    return front

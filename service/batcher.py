@@ -49,6 +49,7 @@ from service.waiting import (
     Pixels,
     Place,
     QueueFull,
+    Run,
     Waiting,
 )
 
@@ -66,12 +67,17 @@ class Batcher(Generic[Answers]):
         max_wait: float,
         max_queue: int,
         on_loop: Callable[[int], bool] = lambda _: False,
+        delivered: Callable[[Run[Answers], int, float], None] = lambda *_: None,
     ) -> None:
+        """`delivered` is told after each batch: how many callers were answered, and the seconds
+        that they had waited in all.
+        """
         self._model = model
         self._max_batch = max_batch
         self._max_wait = max_wait
         self._max_queue = max_queue
         self._on_loop = on_loop
+        self._delivered = delivered
         # An ordered set: callers that hang up leave it in any order, a thousand at once.
         self._queue: OrderedDict[Waiting[Answers], None] = OrderedDict()
         self.depth = 0  # pictures in the queue; those in the model are not
@@ -238,24 +244,37 @@ class Batcher(Generic[Answers]):
         now = perf_counter()
         self._keep_pace(outcomes[0][0][0].arrived, left, now)
         for batch, run in outcomes:
-            first = 0
-            for waiting in batch:
-                if isinstance(run, ModelFailed):
+            if isinstance(run, ModelFailed):
+                for waiting in batch:
                     self._fail(waiting, run)
-                elif waiting.deadline <= now:
-                    self._fail(waiting, DeadlinePassed("the deadline passed in the model"))
-                else:
-                    caller, waiting.caller = waiting.caller, None
-                    if caller is not None:  # it did not hang up meanwhile
-                        try:
-                            caller.answered(run, first, run.left - waiting.arrived)
-                        except Exception as error:  # of ours: it must not cost others' answers
-                            log.exception("an answer could not be given")
-                            with suppress(Exception):
-                                caller.failed(error)
-                first += len(waiting.pixels)
+            else:
+                self._tell(batch, run, now)
         if (self._queue or self._closed) and self._departure is None and not self._running:
             self._departure = self._loop.call_soon(self._depart)
+
+    def _tell(self, batch: Batch[Answers], run: Run[Answers], now: float) -> None:
+        first = told = 0
+        total = 0.0  # seconds
+        for waiting in batch:
+            if waiting.deadline <= now:
+                self._fail(waiting, DeadlinePassed("the deadline passed in the model"))
+            else:
+                caller, waiting.caller = waiting.caller, None
+                if caller is not None:  # it did not hang up meanwhile
+                    waited = run.left - waiting.arrived
+                    try:
+                        caller.answered(run, first, waited)
+                        told += 1
+                        total += waited
+                    except Exception as error:  # of ours: it must not cost others' answers
+                        log.exception("an answer could not be given")
+                        with suppress(Exception):
+                            caller.failed(error)
+            first += len(waiting.pixels)
+        try:
+            self._delivered(run, told, total)
+        except Exception:  # a number less
+            log.exception("a batch could not be counted")
 
     def _keep_pace(self, arrived: float, left: float, now: float) -> None:
         """Of a queue that is never empty; to wait for company is no part of it."""

@@ -35,6 +35,7 @@ class Told(BaseModel):
     rows: list[Row]
     restarts: int  # since the service began
     look: bool = False  # at what the store says is current, now
+    let_go: int | None = None  # of that version, if it is the one that served before
     listen: list[int] = []  # slots whose sockets come along
     release: list[int] = []  # slots whose own worker listens again
     drain_until: float | None = None  # time.monotonic(), the same clock in all processes
@@ -44,6 +45,7 @@ class Said(BaseModel):
     version: int | None = None
     looked: float = 0.0
     all_look: bool = False  # a request: let the others look at the store
+    let_go: int | None = None  # a request: let the others let go of that version
     leaving: bool = False  # it was told to stop by somebody else, and drains
     failed: str | None = None  # why it cannot start
 

@@ -12,10 +12,11 @@ than the prediction.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from math import isfinite
+from time import perf_counter
 from typing import Literal, Protocol
 
 from service.metrics import Metrics
-from service.problems import Problem
+from service.problems import Problem, problem_of
 
 Stage = Literal["body", "decode", "queue", "model"]
 TIMEOUT = b"x-request-timeout"
@@ -60,6 +61,9 @@ class Exchange(ABC):
         """Answer with what `problems` makes of an exception."""
         if not self.over:
             self.over, self.work = True, None
+            if problem_of(error).status >= 500:
+                for tell in self.metrics.when_failed:
+                    tell(perf_counter() - self.began)
             self._refuse(error)
 
     def hang_up(self) -> None:

@@ -1,22 +1,37 @@
 """POST /v2/models/<name>/infer: tensors in, tensors out, as the Open Inference Protocol has it.
 
+    body --decompressed, `inference`--> (n, 28, 28) --batcher--> Readings --`inferred`--> answer
+
 The input is what the graph eats: nothing is decoded or centred here, and bytes go to the model as
-they came. `inference` knows how it is all written.
+they came.
 """
 
 from collections.abc import Mapping
 
-from contract.card import LOGITS, PROBABILITIES
+from service.addressed import not_serving
 from service.aside import Aside
 from service.batcher import Batcher
+from service.compression import Coding, accepted, coding_of, compressed, decompressed
 from service.exchange import Exchange, Stage
-from service.inference import HEADER_LENGTH, InferRequest, Pixels, header_length, read, written
+from service.inference import (
+    HEADER_LENGTH,
+    PIXELS,
+    InferRequest,
+    Pixels,
+    header_length,
+    most_pictures,
+    read,
+)
+from service.inferred import written
 from service.metrics import Metrics
+from service.problems import Problem
 from service.readings import Readings
 from service.settings import Settings
-from service.waiting import Run, Waiting
+from service.waiting import QueueFull, Run, Waiting
 
 SHORT = 2**15  # bytes of JSON that are read in well under a millisecond
+NUMBER = 8  # bytes of JSON that a pixel takes at most: "255.0, " and some brackets
+FEW = 64  # pictures whose classes, or whose compressed answer, are written in that time
 
 
 class Infer:
@@ -25,30 +40,65 @@ class Infer:
     ) -> None:
         self.route = f"/v2/models/{settings.model}/infer"
         self.batcher = batcher
-        self._aside = aside
+        self.aside = aside
         self.metrics = metrics
-        self._max_pictures = min(settings.max_pictures, settings.max_queue)
+        self._settings = settings
+        self._max_pictures = most_pictures(settings)
+        # Reading it holds the interpreter, 0.1 s a few megabytes of it: no more than can be needed.
+        self._max_json = SHORT + NUMBER * PIXELS * self._max_pictures
 
     def admit(self, headers: Mapping[bytes, bytes]) -> None:
-        """Clients of this protocol send no Content-Type."""
+        """Clients of this protocol send no Content-Type; Problem 415 for a coding not known."""
+        coding_of(headers)
 
     def begin(self, exchange: Exchange) -> None:
-        body, given = exchange.body, exchange.headers.get(HEADER_LENGTH)
-        length = len(body) if given is None else header_length(given, len(body))
-        if length <= SHORT:
-            self._ask(exchange, *read(body, length, given is not None, self._max_pictures))
-        else:
-            self._aside.do(
-                exchange,
-                lambda: read(body, length, given is not None, self._max_pictures),
-                lambda asked: self._ask(exchange, *asked),
-            )
+        self.begin_for(exchange, None)
 
-    def _ask(self, exchange: Exchange, request: InferRequest, pixels: Pixels) -> None:
+    def begin_for(self, exchange: Exchange, version: int | None) -> None:
+        """Answer with that version only, or with whichever serves."""
+        body, given = exchange.body, exchange.headers.get(HEADER_LENGTH)
+        coding = coding_of(exchange.headers)
+        if coding is None:
+            length = self._length(body, given)
+            if length <= SHORT:
+                asked = read(body, length, given is not None, self._settings)
+                self._ask(exchange, version, *asked)
+                return
+        self.aside.do(
+            exchange,
+            lambda: self._long_way(body, coding, given),
+            lambda asked: self._ask(exchange, version, *asked),
+        )
+
+    def _long_way(
+        self, body: bytes, coding: Coding | None, given: bytes | None
+    ) -> tuple[InferRequest, Pixels]:
+        """In a thread."""
+        if coding is not None:
+            body = decompressed(body, coding, self._settings.max_body)
+        length = self._length(body, given)
+        request, pixels = read(body, length, given is not None, self._settings)
+        # A copy: nobody has counted what was decompressed, so it does not wait in the queue.
+        return request, pixels if coding is None else pixels.copy()
+
+    def _length(self, body: bytes, given: bytes | None) -> int:
+        """Bytes of JSON; Problem 413 if they are more than a request can need."""
+        length = len(body) if given is None else header_length(given, len(body))
+        if length > self._max_json:
+            raise Problem(
+                413,
+                f"{length:,} bytes of JSON, and {self._max_pictures} pictures "
+                f"(DIGITSERVE_MAX_PICTURES) need at most {self._max_json:,}",
+            )
+        return length
+
+    def _ask(
+        self, exchange: Exchange, version: int | None, request: InferRequest, pixels: Pixels
+    ) -> None:
         deadline = exchange.deadline
         if request.parameters.timeout is not None:
             deadline = min(deadline, exchange.began + request.parameters.timeout / 1e6)
-        asked = _Asked(self, exchange, request, len(pixels))
+        asked = _Asked(self, exchange, version, request, len(pixels))
         asked.waiting = self.batcher.submit(asked, pixels, deadline=deadline)
         exchange.work = asked
 
@@ -56,30 +106,68 @@ class Infer:
 class _Asked:
     """Pictures in the batcher, and their exchange."""
 
-    __slots__ = ("_count", "_exchange", "_infer", "_request", "waiting")
+    __slots__ = ("_count", "_exchange", "_infer", "_request", "_version", "waiting")
     waiting: Waiting[Readings]
 
-    def __init__(self, infer: Infer, exchange: Exchange, request: InferRequest, count: int) -> None:
+    def __init__(
+        self,
+        infer: Infer,
+        exchange: Exchange,
+        version: int | None,
+        request: InferRequest,
+        count: int,
+    ) -> None:
         self._infer = infer
         self._exchange = exchange
+        self._version = version
         self._request = request
         self._count = count
 
     def answered(self, run: Run[Readings], first: int, waited: float) -> None:
         metrics, readings = self._infer.metrics, run.answers
+        if self._version not in (None, readings.model.number):  # swapped while it waited
+            self._exchange.fail(not_serving(self._version, readings.model.number))
+            return
         mine = slice(first, first + self._count)
         metrics.queue_wait_seconds.note(waited)
         labels = readings.model.labels
         metrics.predictions.note_all([labels[digit] for digit in readings.digits[mine]])
         metrics.confidence.note_all(readings.confidences[mine])
-        tensors = {LOGITS: readings.logits[mine], PROBABILITIES: readings.probabilities[mine]}
-        head, content = written(self._request, readings.model.named, tensors)
         timing = b"server-timing: queue;dur=%.3f, infer;dur=%.3f\r\nx-batch-size: %d\r\n" % (
             waited * 1e3,
             run.seconds * 1e3,
             len(readings),
         )
-        self._exchange.reply(200, head + timing, content)
+        coding = accepted(self._exchange.headers)
+        if self._count > FEW and (coding or self._classifies()):
+            self._write_aside(readings, mine, timing, coding)
+        else:
+            self._exchange.reply(200, *self._written(readings, mine, timing, coding))
+
+    def _written(
+        self, readings: Readings, mine: slice, timing: bytes, coding: Coding | None
+    ) -> tuple[bytes, bytes]:
+        head, content = written(self._request, readings, mine)
+        if coding is not None:
+            timing += b"content-encoding: %b\r\n" % coding.encode()
+            content = compressed(content, coding)
+        return head + timing, content
+
+    def _write_aside(
+        self, readings: Readings, mine: slice, timing: bytes, coding: Coding | None
+    ) -> None:
+        exchange = self._exchange
+        try:
+            self._infer.aside.do(
+                exchange,
+                lambda: self._written(readings, mine, timing, coding),
+                lambda answer: exchange.reply(200, *answer),
+            )
+        except QueueFull as full:
+            exchange.fail(full)
+
+    def _classifies(self) -> bool:
+        return any(output.parameters.classification for output in self._request.outputs)
 
     def failed(self, error: Exception) -> None:
         self._exchange.fail(error)

@@ -1,33 +1,40 @@
-"""Requests and answers of the Open Inference Protocol, in JSON and in bytes.
+"""Requests of the Open Inference Protocol, in JSON and in bytes.
 
     JSON                          {"inputs": [{"name": "pixels", "data": [...]}]}
     JSON, then bytes              Inference-Header-Content-Length says where the JSON ends
     bytes                         that header is 0: one picture, 784 bytes
 
-https://github.com/kserve/open-inference-protocol describes the first, Triton's binary tensor
-extension the others. Pixels (n, 28, 28) UINT8 in; logits and probabilities (n, labels) FP32 out.
+https://github.com/kserve/open-inference-protocol describes the first, Triton's extensions the
+others. One input, pixels (n, 28, 28) UINT8; `inferred` writes the answers.
 """
 
 from typing import Any, Literal
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from contract.card import INPUT, SIDE
-from service.problems import Problem
+from service.documents import read_json
+from service.problems import Problem, invalid
+from service.settings import Settings
 
 Pixels = NDArray[np.uint8]  # (n, 28, 28)
 HEADER_LENGTH = b"inference-header-content-length"
 PIXELS = SIDE * SIDE  # bytes of a picture
 
 
-class InputParameters(BaseModel):
+class Part(BaseModel):
+    """Of a request. Strict: no true for 1, no "28" for 28. What is unknown is ignored."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class InputParameters(Part):
     binary_data_size: int | None = None  # bytes
 
 
-class Input(BaseModel):
+class Input(Part):
     name: str = Field(max_length=64)
     shape: list[int] = Field(max_length=8)
     datatype: str = Field(max_length=16)
@@ -35,22 +42,27 @@ class Input(BaseModel):
     data: Any = None
 
 
-class OutputParameters(BaseModel):
+class OutputParameters(Part):
     binary_data: bool | None = None
-    classification: int = 0
+    classification: int | None = Field(
+        default=None, ge=1, description='the n best classes, as texts "value:index:label"'
+    )
 
 
-class Output(BaseModel):
+class Output(Part):
     name: Literal["logits", "probabilities"]
     parameters: OutputParameters = OutputParameters()
 
 
-class RequestParameters(BaseModel):
+class RequestParameters(Part):
     binary_data_output: bool = False
-    timeout: int | None = Field(default=None, gt=0)  # microseconds
+    timeout: int | None = Field(default=None, gt=0, description="microseconds")
+    priority: int | None = Field(
+        default=None, ge=0, description="accepted, and of no effect: there is one queue for all"
+    )
 
 
-class InferRequest(BaseModel):
+class InferRequest(Part):
     id: str | None = Field(default=None, max_length=256)
     parameters: RequestParameters = RequestParameters()
     inputs: list[Input] = Field(min_length=1, max_length=1)
@@ -62,10 +74,7 @@ _RAW = InferRequest.model_construct(
 )
 
 
-# ---- reading ----------------------------------------------------------------------------------
-
-
-def read(body: bytes, length: int, binary: bool, max_pictures: int) -> tuple[InferRequest, Pixels]:
+def read(body: bytes, length: int, binary: bool, settings: Settings) -> tuple[InferRequest, Pixels]:
     """The request and its pictures; Problem says what is wrong with it.
 
     `length`: bytes of JSON, behind which, if `binary`, bytes of tensors follow.
@@ -73,55 +82,28 @@ def read(body: bytes, length: int, binary: bool, max_pictures: int) -> tuple[Inf
     tail = memoryview(body)[length:]
     if binary and length == 0:
         return _RAW, _from_bytes(tail, [1, SIDE, SIDE], len(tail))
-    request = _request(body[:length])
+    request = _request(body[:length], settings.max_json_depth)
     (tensor,) = request.inputs
-    if tensor.name != INPUT or tensor.datatype != "UINT8":
-        raise Problem(
-            400,
-            f"the input is {INPUT} of UINT8, not {tensor.name} of {tensor.datatype}",
-        )
-    shape, size = tensor.shape, tensor.parameters.binary_data_size
-    if len(shape) != 3 or shape[0] < 1 or shape[1:] != [SIDE, SIDE]:
-        raise Problem(400, f"{INPUT} has the shape [n, {SIDE}, {SIDE}], n at least 1, not {shape}")
-    if shape[0] > max_pictures:
-        raise Problem(
-            413,
-            f"{shape[0]} pictures in one request, {max_pictures} are allowed "
-            "(DIGITSERVE_MAX_PICTURES, and at most DIGITSERVE_MAX_QUEUE)",
-        )
+    _check(tensor, most_pictures(settings))
+    size = tensor.parameters.binary_data_size
     if size is not None:
         if not binary:
             raise Problem(400, "binary_data_size needs the header Inference-Header-Content-Length")
-        return request, _from_bytes(tail, shape, size)
+        if tensor.data is not None:
+            raise Problem(400, f"{INPUT} has data and a binary_data_size: only one of them")
+        return request, _from_bytes(tail, tensor.shape, size)
     if len(tail):
         raise Problem(400, f"{len(tail)} bytes after the JSON, and no input that wants them")
-    return request, _from_json(tensor.data, shape)
+    return request, _from_json(tensor.data, tensor.shape)
 
 
-def _request(content: bytes) -> InferRequest:
-    try:
-        document = orjson.loads(content)
-        # Before each of a million entries is found wrong, and told of.
-        for name, most in (("inputs", 1), ("outputs", 2)):
-            entries = document.get(name) if isinstance(document, dict) else None
-            if isinstance(entries, list) and len(entries) > most:
-                raise Problem(400, f"{name}: at most {most}, {len(entries)} came")
-        request = InferRequest.model_validate(document)
-    except orjson.JSONDecodeError as error:
-        raise Problem(400, f"the request is not JSON: {error}") from error
-    except ValidationError as error:
-        wrong = error.errors(include_input=False)[0]
-        place = ".".join(str(part) for part in wrong["loc"])
-        raise Problem(400, f"{place or 'the request'}: {wrong['msg']}") from error
-    names = [output.name for output in request.outputs]
-    if len(set(names)) < len(names):
-        raise Problem(400, f"outputs: {names[0]} is asked for twice")
-    if any(output.parameters.classification for output in request.outputs):
-        raise Problem(400, "classification is not offered; ask for probabilities")
-    return request
+def most_pictures(settings: Settings) -> int:
+    """Of one request."""
+    return min(settings.max_pictures, settings.max_queue)
 
 
 def header_length(given: bytes, most: int) -> int:
+    """Bytes of JSON in a body of `most`."""
     length = int(given) if given.isdigit() and len(given) < 16 else -1
     if not 0 <= length <= most:
         raise Problem(
@@ -130,6 +112,37 @@ def header_length(given: bytes, most: int) -> int:
             f"the body has {most} bytes",
         )
     return length
+
+
+def _request(content: bytes, max_depth: int) -> InferRequest:
+    document = read_json(content, max_depth)
+    # Before each of a million entries is found wrong, and told of.
+    for name, most in (("inputs", 1), ("outputs", 2)):
+        entries = document.get(name) if isinstance(document, dict) else None
+        if isinstance(entries, list) and len(entries) > most:
+            raise Problem(400, f"{name}: at most {most}, {len(entries)} came")
+    try:
+        request = InferRequest.model_validate(document)
+    except ValidationError as error:
+        raise invalid(error, "the request") from error
+    names = [output.name for output in request.outputs]
+    if len(set(names)) < len(names):
+        raise Problem(400, f"outputs: {names[0]} is asked for twice")
+    return request
+
+
+def _check(tensor: Input, max_pictures: int) -> None:
+    if tensor.name != INPUT or tensor.datatype != "UINT8":
+        raise Problem(400, f"the input is {INPUT} of UINT8, not {tensor.name} of {tensor.datatype}")
+    shape = tensor.shape
+    if len(shape) != 3 or shape[0] < 1 or shape[1:] != [SIDE, SIDE]:
+        raise Problem(400, f"{INPUT} has the shape [n, {SIDE}, {SIDE}], n at least 1, not {shape}")
+    if shape[0] > max_pictures:
+        raise Problem(  # Triton's word for a batch that is too large, where 413 is a body's
+            400,
+            f"{shape[0]} pictures in one request, {max_pictures} are allowed "
+            "(DIGITSERVE_MAX_PICTURES, and at most DIGITSERVE_MAX_QUEUE)",
+        )
 
 
 def _from_bytes(tail: memoryview, shape: list[int], size: int) -> Pixels:
@@ -143,11 +156,12 @@ def _from_bytes(tail: memoryview, shape: list[int], size: int) -> Pixels:
 
 
 def _from_json(data: Any, shape: list[int]) -> Pixels:
-    """`data` nested or flat."""
+    """`data` nested as the shape says, or less, or flat."""
     expected = shape[0] * PIXELS
     flat: list[Any] = data if isinstance(data, list) else []
-    while flat and isinstance(flat[0], list) and len(flat) <= expected:
-        if not all(isinstance(row, list) for row in flat):
+    for _ in shape[1:]:
+        nested = flat and len(flat) <= expected and isinstance(flat[0], list)
+        if not nested or not all(isinstance(row, list) for row in flat):
             break
         flat = [number for row in flat for number in row]
     if len(flat) != expected:
@@ -163,38 +177,3 @@ def _from_json(data: Any, shape: list[int]) -> Pixels:
 
 def _no_pixels() -> Problem:
     return Problem(400, f"the data of {INPUT} must be whole numbers from 0 to 255")
-
-
-# ---- writing ----------------------------------------------------------------------------------
-
-
-def written(
-    request: InferRequest, named: dict[str, str], tensors: dict[str, NDArray[np.float32]]
-) -> tuple[bytes, bytes]:
-    """Header lines and body of the answer."""
-    outputs, blobs = [], []
-    for output in request.outputs or [Output(name="logits"), Output(name="probabilities")]:
-        tensor = tensors[output.name]
-        described: dict[str, Any] = {
-            "name": output.name,
-            "datatype": "FP32",
-            "shape": tensor.shape,
-        }
-        asked = output.parameters.binary_data
-        if request.parameters.binary_data_output if asked is None else asked:
-            blobs.append(tensor.astype("<f4", copy=False).tobytes())
-            described["parameters"] = {"binary_data_size": len(blobs[-1])}
-        else:
-            described["data"] = tensor.ravel()
-        outputs.append(described)
-    document = {"model_name": named["name"], "model_version": named["version"]}
-    if request.id is not None:
-        document["id"] = request.id
-    header = orjson.dumps({**document, "outputs": outputs}, option=orjson.OPT_SERIALIZE_NUMPY)
-    if not blobs:
-        return b"content-type: application/json\r\n", header
-    return (
-        b"content-type: application/octet-stream\r\n"
-        b"inference-header-content-length: %d\r\n" % len(header),
-        b"".join([header, *blobs]),
-    )

@@ -56,6 +56,8 @@ class Metrics:
     def __init__(self, slot: int | None = None) -> None:
         """Of the one process, or of the worker in a slot."""
         self.before_scrape: list[Callable[[], None]] = []
+        # Called with the seconds of a request that failed, and not by its client's fault.
+        self.when_failed: list[Callable[[float], None]] = []
         self._in_flight = 0  # requests
         self._shared = slot is not None
         self._due = False  # whether what was noted will be added up soon

@@ -64,7 +64,9 @@ class InferOutput(BaseModel):
     datatype: str
     shape: list[int]
     parameters: dict[str, int] | None = Field(None, description="binary_data_size, if in bytes")
-    data: list[float] | None = Field(None, description="flat")
+    data: list[float | str] | None = Field(
+        None, description="flat; texts where classes were asked for"
+    )
 
 
 class InferResponse(BaseModel):
@@ -101,10 +103,11 @@ _REFUSED = refusals(
 )
 _INFER_REFUSED: dict[int | str, str] = {
     400: "Not what the protocol or the model asks for",
-    404: "No such model",
+    404: "No such model, or another version serves",
     405: "Not POST",
     408: "The body did not arrive in time",
-    413: "Body too large, or too many pictures",
+    413: "Body too large",
+    415: "Content-Encoding is neither gzip nor deflate",
     503: "Overloaded, stopping, or the deadline cannot be met",
     504: "The deadline passed before the model answered",
     "default": "A mistake of ours",
@@ -155,7 +158,8 @@ def _predict(
     summary="Logits and probabilities of pixels",
     description=(
         "The Open Inference Protocol, JSON or with Triton's binary tensor extension. `pixels` is "
-        "UINT8, [n, 28, 28], 0 = paper, 255 = ink, centred as MNIST is."
+        "UINT8, [n, 28, 28], 0 = paper, 255 = ink, centred as MNIST is. Bodies may be compressed "
+        "with gzip or deflate, either way."
     ),
     tags=["prediction"],
     response_model=InferResponse,
@@ -171,6 +175,25 @@ def _infer(
         int | None,
         Header(ge=0, description="bytes of the JSON, where bytes of tensors follow it; 0: no JSON"),
     ] = None,
+    x_request_timeout: _Timeout = None,
+) -> None: ...
+
+
+@_documented.post(
+    "/v2/models/{model}/versions/{version}/infer",
+    operation_id="infer_version",
+    summary="The same, by that version and no other",
+    tags=["prediction"],
+    response_model=InferResponse,
+    response_model_exclude_none=True,
+    responses={
+        code: {"description": meaning, "model": InferError}
+        for code, meaning in _INFER_REFUSED.items()
+    },
+)
+def _infer_version(
+    request: InferRequest,
+    inference_header_content_length: Annotated[int | None, Header(ge=0)] = None,
     x_request_timeout: _Timeout = None,
 ) -> None: ...
 

@@ -21,8 +21,10 @@ CERTAIN, UNCERTAIN = b"}", b',"uncertain":true}'
 class Readings:
     """Of one batch, by one model."""
 
-    def __init__(self, model: Model, answers: Answers) -> None:
+    def __init__(self, model: Model, answers: Answers, seconds: float = 0.0) -> None:
+        """`seconds`: that the model took."""
         self.model = model
+        self.seconds = seconds
         self.logits: Rows = answers.logits  # (n, labels)
         self.probabilities: Rows = answers.probabilities  # (n, labels)
 

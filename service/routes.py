@@ -11,6 +11,7 @@ from service.batcher import Batcher
 from service.facts import EngineFacts
 from service.life import Life
 from service.metrics import EXPOSITION, Metrics
+from service.probes import check_ready
 from service.problems import Problem, content_of
 from service.readings import Readings
 from service.refusals import told
@@ -114,10 +115,7 @@ def routes(
         responses={503: {"description": "Stopping, or the model no longer answers"}},
     )
     async def readyz() -> Ready:
-        if life.draining:
-            raise Problem(503, "the service is stopping", title="Not ready")
-        if not batcher.alive:
-            raise Problem(503, "the batcher has stopped", title="Not ready")
+        check_ready(life, batcher)
         return Ready(ready=True)
 
     @router.get(

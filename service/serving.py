@@ -104,6 +104,17 @@ class Serving:
         self._retry.forget()
         await self._look_whatever_happens()
 
+    async def let_go(self, number: int) -> None:
+        """Free the memory of the version that served before, if that is its number."""
+        async with self._one_at_a_time:
+            previous = self.previous
+            if previous is not None and previous.number == number:
+                self.previous = None
+                log.info("version %d is let go, as was asked", number)
+                gone = [previous]
+                del previous
+                self._thread.submit(gone.clear)  # as in a swap
+
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
 

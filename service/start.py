@@ -14,6 +14,7 @@ from service.ready import say_ready
 from service.server import Server
 from service.serving import Serving
 from service.settings import Settings
+from service.statistics import Statistics
 from service.team import Team
 
 log = logging.getLogger("service")
@@ -30,7 +31,8 @@ def serve(settings: Settings) -> None:
     model = load(store, None, settings)
     introduce(model, settings)
     serving = Serving(store, model, settings, metrics)
-    app = create_app(serving, settings, metrics, life, Team(serving, metrics))
+    team, statistics = Team(serving, metrics), Statistics(settings)
+    app = create_app(serving, settings, metrics, life, team, statistics)
     listener = listen(settings.host, settings.port)
     url, sample = url_of(listener), model.version.folder / SAMPLE
     server = Server(app, settings, life, announce=lambda: say_ready(url, sample))

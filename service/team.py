@@ -44,10 +44,19 @@ class Team:
         own = Row(worker=self.slot, pid=os.getpid(), version=self._serving.model.number)
         return sorted([own, *self._others], key=lambda row: row.worker)
 
-    def say(self, *, all_look: bool = False, leaving: bool = False) -> None:
+    def say(
+        self, *, all_look: bool = False, leaving: bool = False, let_go: int | None = None
+    ) -> None:
         """What this one serves, and what else there is to say."""
-        version = self._serving.model.number
-        self._say(Said(version=version, looked=self._looked, all_look=all_look, leaving=leaving))
+        self._say(
+            Said(
+                version=self._serving.model.number,
+                looked=self._looked,
+                all_look=all_look,
+                leaving=leaving,
+                let_go=let_go,
+            )
+        )
 
     def hear(self, told: Told) -> None:
         self._others = [row for row in told.rows if row.worker != self.slot]
@@ -61,6 +70,12 @@ class Team:
         await self._serving.look()
         self._looked = began
         self.say()
+
+    async def let_go(self, number: int, *, told: bool = False) -> None:
+        """Free the version that served before, here and, unless they `told`, in the others."""
+        await self._serving.let_go(number)
+        if not told:
+            self.say(let_go=number)
 
     async def agree(self) -> list[int]:
         """After a switch here: have the others look; who serves something else nevertheless."""

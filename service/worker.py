@@ -32,6 +32,7 @@ from service.server import Server
 from service.serving import Serving
 from service.settings import Settings
 from service.start import introduce
+from service.statistics import Statistics
 from service.team import Team
 
 SAY_EVERY = 1.0  # seconds: the supervisor hears that the event loop is alive
@@ -68,6 +69,8 @@ class Worker(Server):
                 self.release(slot)
             if told.look:
                 self._run(self._team.look())
+            if told.let_go is not None:
+                self._run(self._team.let_go(told.let_go, told=True))
             if told.drain_until is not None:
                 self.drain(told.drain_until)
         if not self.life.draining:
@@ -120,7 +123,8 @@ def main(slot: int, channel: Channel, folder: Path, version: int | None) -> int:
     serving = Serving(store, model, settings, metrics)
     team = Team(serving, metrics, slot, say)
     metrics.also(Processes(lambda: [row.pid for row in team.rows]))
-    app = create_app(serving, settings, metrics, life, team)
+    statistics = Statistics(settings, folder, slot)
+    app = create_app(serving, settings, metrics, life, team, statistics)
     worker = Worker(app, settings, life, team, channel)
     worker.run(sockets=[])
     if worker.orphaned:  # who else would?

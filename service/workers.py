@@ -117,6 +117,8 @@ class Supervisor:
                 self._slots.tell_all()
             if said.all_look:
                 self._slots.tell_all(look=True, but=slot)
+            if said.let_go is not None:
+                self._slots.tell_all(let_go=said.let_go, but=slot)
             if said.leaving and not self._stopping.is_set():
                 self._slots.others_listen(slot)
         return reason

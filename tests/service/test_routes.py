@@ -117,6 +117,14 @@ def test_the_openapi_document_describes_the_hot_routes_too(service: Service) -> 
     assert set(document["paths"]) == {
         "/v1/predict", "/v2/models/{model}/infer", "/livez", "/readyz", "/v1/status", "/metrics",
         "/v1/models/{name}/versions/{version}/activate", "/v1/models/{name}/rollback",
+        "/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/stats",
+        *(
+            f"/v2/models/{{model}}{version}{what}"
+            for version in ("", "/versions/{version}")
+            for what in ("", "/ready", "/config", "/stats", "/infer")
+        ),
+        "/v2/repository/index", "/v2/repository/models/{model}/load",
+        "/v2/repository/models/{model}/unload",
         "/v1/models", "/v1/models/{name}", "/v1/models/{name}/versions/{version}",
         "/v1/samples/random",
     }  # fmt: skip

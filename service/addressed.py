@@ -1,0 +1,41 @@
+"""The model that a path under /v2 names, by name and perhaps by version, or why it does not answer.
+
+One version serves. The one before stays warm for a rollback, but answers nobody: whoever asked for
+it would notice its end only by chance.
+"""
+
+from typing import Any
+
+from service.model import Model
+from service.openapi import InferError
+from service.paths import check_name
+from service.problems import Problem
+from service.serving import Serving
+from service.settings import Settings
+
+
+class Addressed:
+    def __init__(self, serving: Serving, settings: Settings) -> None:
+        self._serving = serving
+        self._name = settings.model
+
+    def model(self, name: str, version: str | None = None) -> Model:
+        """The one that serves; Problem 404 if another is meant."""
+        check_name(name, self._name)
+        model = self._serving.model
+        if version is not None and version != str(model.number):
+            raise not_serving(version, model.number)
+        return model
+
+
+def not_serving(version: object, serving: int) -> Problem:
+    """The refusal of a version by its number, or by what came in its place."""
+    return Problem(404, f"version {str(version)[:20]} does not serve; version {serving} does")
+
+
+def refused(meanings: dict[int, str]) -> dict[int | str, dict[str, Any]]:
+    """What FastAPI is told of answers that are {"error"}."""
+    return {
+        status: {"description": meaning, "model": InferError}
+        for status, meaning in meanings.items()
+    }

@@ -1,0 +1,78 @@
+"""Inference by a path that is not the hot one: with a version, or with a name that is not served.
+
+    /v2/models/{model}/infer, /v2/models/{model}/versions/{version}/infer --> Infer, or 404
+
+A version is answered while it serves. If another takes its place between a request and its batch,
+the request is refused too: no answer comes from a version that was not asked for.
+"""
+
+from collections.abc import Mapping
+
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from service.addressed import Addressed
+from service.asgi import Asgi
+from service.exchange import Exchange
+from service.infer import Infer
+from service.metrics import Metrics
+from service.room import Room
+from service.settings import Settings
+
+PATH = "/v2/models/{model}/infer"
+VERSION_PATH = "/v2/models/{model}/versions/{version}/infer"
+
+
+class ByName:
+    """An ASGI application."""
+
+    def __init__(
+        self,
+        path: str,
+        infer: Infer,
+        addressed: Addressed,
+        settings: Settings,
+        metrics: Metrics,
+        room: Room,
+    ) -> None:
+        self.path = path
+        self._infer = infer
+        self._addressed = addressed
+        self._settings = settings
+        self._metrics = metrics
+        self._room = room
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = scope["path_params"]
+        scope["route"] = self  # as FastAPI's own routes do, for `front` to count by
+        endpoint = _OneVersion(self._infer, self._addressed, asked["model"], asked.get("version"))
+        await Asgi(endpoint, self._settings, self._metrics, self._room)(scope, receive, send)
+
+
+class _OneVersion:
+    """An endpoint that answers one request."""
+
+    route = VERSION_PATH
+
+    def __init__(self, infer: Infer, addressed: Addressed, name: str, version: str | None) -> None:
+        self._infer = infer
+        self._addressed = addressed
+        self._name = name
+        self._version = version
+
+    def admit(self, headers: Mapping[bytes, bytes]) -> None:
+        self._addressed.model(self._name, self._version)
+        self._infer.admit(headers)
+
+    def begin(self, exchange: Exchange) -> None:
+        model = self._addressed.model(self._name, self._version)
+        self._infer.begin_for(exchange, model.number)
+
+
+def by_name_routes(
+    infer: Infer, addressed: Addressed, settings: Settings, metrics: Metrics, room: Room
+) -> list[Route]:
+    return [
+        Route(path, ByName(path, infer, addressed, settings, metrics, room), methods=["POST"])
+        for path in (PATH, VERSION_PATH)
+    ]

@@ -1,0 +1,68 @@
+"""Answers of the Open Inference Protocol: each output in JSON, or in bytes behind it.
+
+    Readings --request's outputs--> {"model_name": ..., "outputs": [...]} + bytes, in their order
+
+logits and probabilities (n, labels) FP32; asked for a classification, either is (n, k) BYTES.
+"""
+
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from contract.card import LOGITS, PROBABILITIES
+from service.classification import best, in_bytes
+from service.inference import InferRequest, Output
+from service.readings import Readings
+from service.tensors import Rows
+
+# What is asked for by whoever names no outputs.
+ALL = [Output(name="logits"), Output(name="probabilities")]
+# The content depends on what the client accepts, whether it accepted anything or not.
+JSON = b"content-type: application/json\r\nvary: accept-encoding\r\n"
+BYTES = b"content-type: application/octet-stream\r\nvary: accept-encoding\r\n"
+
+
+def written(request: InferRequest, readings: Readings, mine: slice) -> tuple[bytes, bytes]:
+    """Header lines and body of the answer: of those readings, the caller's own."""
+    tensors = {LOGITS: readings.logits[mine], PROBABILITIES: readings.probabilities[mine]}
+    labels = readings.model.card.labels
+    described, blobs = [], []
+    for output in request.outputs or ALL:
+        asked = output.parameters.binary_data
+        binary = request.parameters.binary_data_output if asked is None else asked
+        entry, tensor = _entry(output, tensors[output.name], labels)
+        if binary:
+            blob = in_bytes(tensor) if isinstance(tensor, list) else _little_endian(tensor)
+            blobs.append(blob)
+            entry["parameters"] = {"binary_data_size": len(blob)}
+        else:
+            entry["data"] = tensor
+        described.append(entry)
+    named = readings.model.named
+    document = {"model_name": named["name"], "model_version": named["version"]}
+    if request.id is not None:
+        document["id"] = request.id
+    header = orjson.dumps({**document, "outputs": described}, option=orjson.OPT_SERIALIZE_NUMPY)
+    if not blobs:
+        return JSON, header
+    lines = b"%binference-header-content-length: %d\r\n" % (BYTES, len(header))
+    return lines, b"".join([header, *blobs])
+
+
+def _entry(
+    output: Output, tensor: Rows, labels: tuple[str, ...]
+) -> tuple[dict[str, Any], NDArray[np.float32] | list[str]]:
+    """How an output is described, and what it holds, flat."""
+    classes = output.parameters.classification
+    if classes is None:
+        entry = {"name": output.name, "datatype": "FP32", "shape": tensor.shape}
+        return entry, tensor.ravel()
+    classes = min(classes, len(labels))
+    entry = {"name": output.name, "datatype": "BYTES", "shape": (len(tensor), classes)}
+    return entry, best(tensor, classes, labels)
+
+
+def _little_endian(tensor: NDArray[np.float32]) -> bytes:
+    return tensor.astype("<f4", copy=False).tobytes()

@@ -1,0 +1,141 @@
+"""The model repository extension: which versions there are, and which of them serves.
+
+    index   every version in the store: READY the one that serves, UNAVAILABLE the others, and why
+    load    have a version serve, as the admin's routes do: proven first, in every worker
+    unload  let go of the version that served before; the one that serves is never without
+
+A version is named by the parameter "version", or, for what Triton's client lets one say, in the
+query (?version=2) or as the config's version_policy.
+"""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel, Field
+
+from contract.errors import NoVersion
+from service.addressed import refused
+from service.admin import Switched, switched
+from service.model import Model
+from service.model_config import config_of
+from service.paths import check_name, number_of
+from service.problems import Problem
+from service.repository_requests import (
+    IndexRequest,
+    LoadRequest,
+    UnloadRequest,
+    asked,
+    documented,
+)
+from service.serving import Serving
+from service.settings import Settings
+from service.shelf import Shelf
+from service.team import Team
+
+Asked = Annotated[str | None, Query(alias="version", description="its number")]
+_ADMIN = {
+    400: "Not what the extension asks for",
+    401: "No token, or not the admin's",
+    403: "No admin token is set, so these routes are closed",
+    404: "No such model or version",
+}
+
+
+class Entry(BaseModel):
+    name: str
+    version: str
+    state: str = Field(description="READY: it serves; or UNAVAILABLE")
+    reason: str = Field(description="why it does not serve, or nothing")
+
+
+class Unloaded(BaseModel):
+    name: str
+    version: str
+
+
+def repository_routes(
+    serving: Serving, settings: Settings, team: Team, admin: Callable[..., None]
+) -> APIRouter:
+    only_admin = [Depends(admin)]
+    shelf = Shelf(serving.store)
+    router = APIRouter(prefix="/v2/repository", tags=["Open Inference Protocol"])
+
+    @router.post(
+        "/index",
+        summary="The versions in the store",
+        openapi_extra=documented(IndexRequest),
+        responses=refused({400: "Not an index request", 503: "The store cannot be read"}),
+    )
+    async def index(request: Request) -> list[Entry]:
+        only_ready = (await asked(request, IndexRequest, settings)).ready
+        numbers = sorted({*await shelf.numbers(), serving.model.number})
+        entries = [_entry(serving, settings.model, number) for number in numbers]
+        return [entry for entry in entries if not only_ready or entry.state == "READY"]
+
+    @router.post(
+        "/models/{model}/load",
+        summary="Have a version serve; without one, what the store says is current",
+        dependencies=only_admin,
+        openapi_extra=documented(LoadRequest),
+        responses=refused(
+            {**_ADMIN, 409: "It failed a check, or the store cannot be written: nothing changed"}
+        ),
+    )
+    async def load(request: Request, model: str, query: Asked = None) -> Switched:
+        check_name(model, settings.model)
+        given = (await asked(request, LoadRequest, settings)).parameters
+        version = given.version_asked(config_of(serving.model, settings)) or query
+        if version is None:
+            return await switched(_current(), serving, team)
+        try:
+            return await switched(serving.activate(number_of(version)), serving, team)
+        except NoVersion as error:
+            raise Problem(404, f"version {version} is not in the store") from error
+
+    async def _current() -> Model:
+        """What the store says is current, served if it passes every gate."""
+        before = serving.last_swap
+        await team.look()
+        last = serving.last_swap
+        if last is not None and last is not before and last.result != "swapped":
+            raise Problem(409, f"version {last.version or '?'} does not serve: {last.reason}")
+        return serving.model
+
+    @router.post(
+        "/models/{model}/unload",
+        summary="Let go of a version that no longer serves",
+        dependencies=only_admin,
+        openapi_extra=documented(UnloadRequest),
+        responses=refused({**_ADMIN, 409: "It serves, and something must"}),
+    )
+    async def unload(request: Request, model: str, query: Asked = None) -> Unloaded:
+        check_name(model, settings.model)
+        version = (await asked(request, UnloadRequest, settings)).parameters.version or query
+        serves = str(serving.model.number)
+        if version in (None, serves):
+            raise Problem(
+                409,
+                f"version {serves} of {model!r} serves and is not unloaded: load another version, "
+                "and this one can be; or stop the service",
+            )
+        number = number_of(version)
+        if number not in await shelf.numbers():
+            raise Problem(404, f"version {version} is not in the store")
+        await team.let_go(number)
+        return Unloaded(name=model, version=version)
+
+    return router
+
+
+def _entry(serving: Serving, name: str, number: int) -> Entry:
+    if number == serving.model.number:
+        return Entry(name=name, version=str(number), state="READY", reason="")
+    last, previous = serving.last_swap, serving.previous
+    if last is not None and last.version == number and last.reason is not None:
+        reason = last.reason
+    elif previous is not None and previous.number == number:
+        reason = "loaded, but another version serves"
+    else:
+        reason = "unloaded"
+    return Entry(name=name, version=str(number), state="UNAVAILABLE", reason=reason)
