@@ -10,7 +10,7 @@ SHELL         := bash
 .NOTPARALLEL:
 
 PYTHON ?= python3
-ARGS   ?=# for train, pytest, drawn, swap and bench, as in: make train ARGS="--epochs 20"
+ARGS   ?=# for train, pytest, drawn, fuzz, swap and bench, as in: make train ARGS="--epochs 20"
 # The floor of `make accuracy`, as in: make accuracy ACCURACY="--at-least 0.995"
 ACCURACY ?=
 PY     := .venv/bin/python
@@ -51,6 +51,9 @@ accuracy: .venv/.dev models/digits/current ## Post every test digit to a real se
 
 drawn: .venv/.run models/digits/current ## Draw MNIST's test digits with many pens, post them, count
 	@$(call task,Drawing and posting 2000 digits,about a minute and a half,$(PY) -m loadtest.drawn $(ARGS))
+
+fuzz: .venv/.dev models/digits/current ## Ask a service 5,000 things and more that its OpenAPI document allows, or not
+	@$(call task,Fuzzing the API with Schemathesis,some minutes,$(PY) -m tests.fuzz $(ARGS))
 
 swap: .venv/.dev runs/latest ## Switch versions under load for a minute: nobody may notice
 	@$(call task,Switching versions under load,about a minute and a half,$(PY) -m tests.swap $(ARGS))

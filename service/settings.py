@@ -77,7 +77,7 @@ class Settings(BaseSettings):
         1024, ge=1, le=1_000_000, description="pictures waiting; one more is answered 503"
     )
     max_pictures: int = Field(
-        256, ge=1, le=4096, description="pictures of one request; more is answered 413"
+        256, ge=1, le=4096, description="pictures of one request; more: 413, under /v2 400"
     )
     max_parts: int = Field(
         300, ge=1, le=10_000, description="parts of a multipart body; more is answered 413"
