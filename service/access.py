@@ -62,7 +62,7 @@ class Access:
         """Refused unless a request for what is not open to everybody names a key."""
         if not self.asks_for_keys:
             return
-        given = headers.get(b"x-api-key") or _bearer(headers)
+        given = headers[b"x-api-key"] if b"x-api-key" in headers else _bearer(headers)
         if given is None:
             raise Refused(
                 "no_key", 401, "send an API key: Authorization: Bearer <key>, or X-API-Key: <key>"

@@ -14,12 +14,12 @@ from service.aside import Aside
 from service.batcher import Batcher
 from service.by_name import by_name_routes
 from service.catalog import catalog_routes
+from service.document import document
 from service.engine import Pixels
 from service.front import Front
 from service.infer import Infer
 from service.life import Life
 from service.metrics import Metrics
-from service.openapi import document
 from service.pages import pages
 from service.predict import Predict
 from service.readings import Readings
@@ -98,7 +98,7 @@ def create_app(
     app.include_router(model_routes(serving, batcher, settings, life, statistics))
     app.include_router(repository_routes(serving, settings, team, access.admin))
     answer_with_problems(app, metrics)
-    app.openapi = lambda: document(app)  # type: ignore[method-assign]
+    app.openapi = lambda: document(app, settings)  # type: ignore[method-assign]
     predict = Predict(batcher, aside, settings, metrics)
     infer = Infer(batcher, aside, settings, metrics)
     front = Front([predict, infer], app, settings, metrics, life, access)

@@ -35,11 +35,11 @@ class InputParameters(Part):
 
 
 class Input(Part):
-    name: str = Field(max_length=64)
-    shape: list[int] = Field(max_length=8)
-    datatype: str = Field(max_length=16)
+    name: str = Field(max_length=64, examples=[INPUT])
+    shape: list[int] = Field(max_length=8, examples=[[1, SIDE, SIDE]])
+    datatype: str = Field(max_length=16, examples=["UINT8"])
     parameters: InputParameters = InputParameters()
-    data: Any = None
+    data: Any = Field(default=None, description="whole numbers from 0 to 255, nested or flat")
 
 
 class OutputParameters(Part):

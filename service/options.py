@@ -1,10 +1,11 @@
 """What a client may ask of a prediction, in the query of its URL: ?top_k=3&ink=on&threshold=0.9"""
 
 from functools import lru_cache
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.json_schema import SkipJsonSchema
 
 from service.ink import Ink
 from service.problems import Problem, invalid
@@ -13,10 +14,9 @@ from service.problems import Problem, invalid
 class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    top_k: int | None = Field(
+    # SkipJsonSchema: a parameter that is left out is not null.
+    top_k: Annotated[int, Field(ge=1, le=1000)] | SkipJsonSchema[None] = Field(
         default=None,
-        ge=1,
-        le=1000,
         description="Name that many of the likeliest classes, each with its confidence, in `top_k` "
         "(all, if there are fewer).",
         examples=[3],
@@ -27,10 +27,8 @@ class Options(BaseModel):
         "out, scaled and centred, unless it looks like MNIST already; `on`: always so; `off`: the "
         "picture is only made gray and resized, for who has prepared it.",
     )
-    threshold: float | None = Field(
+    threshold: Annotated[float, Field(ge=0, le=1)] | SkipJsonSchema[None] = Field(
         default=None,
-        ge=0,
-        le=1,
         description="A prediction whose confidence is below this carries `uncertain: true`. "
         "Without it: the threshold on the model's card, above which 99.9 % of the validation "
         "pictures were read right.",

@@ -18,7 +18,7 @@ import httpx2
 
 from tests.service.running import ROOT, Service
 
-TOKEN = "the-admin-token-of-the-fuzzer"
+KEY, TOKEN = "the-api-key-of-the-fuzzer", "the-admin-token-of-the-fuzzer"
 
 
 def main() -> int:
@@ -27,13 +27,15 @@ def main() -> int:
     parser.add_argument("--examples", type=int, default=300, help="of each route, at most")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    settings = {"admin_token": TOKEN, "api_keys": "a-key-of-the-fuzzer"}
+    settings = {"admin_token": TOKEN, "api_keys": KEY}
     with Service.started(arguments.models, **settings) as service:
         command = [
             str(Path(sys.executable).with_name("schemathesis")),
+            "--config-file", str(ROOT / "tests/schemathesis.toml"),
             "run", f"{service.url}/openapi.json",
-            "--checks", "all", "--max-examples", str(arguments.examples),
-            "--seed", str(arguments.seed), "--header", f"Authorization: Bearer {TOKEN}",
+            "--max-examples", str(arguments.examples),
+            "--seed", str(arguments.seed),
+            "--header", f"Authorization: Bearer {TOKEN}", "--header", f"X-API-Key: {KEY}",
             "--continue-on-failure", "--request-timeout", "10",
         ]  # fmt: skip
         hooks = {"SCHEMATHESIS_HOOKS": "tests.fuzz_hooks"}
