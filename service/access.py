@@ -35,7 +35,7 @@ OPEN = re.compile(
 # For OpenAPI, which says so of each route that depends on it.
 _Documented = Annotated[
     HTTPAuthorizationCredentials | None,
-    Depends(HTTPBearer(auto_error=False, scheme_name="admin token")),
+    Depends(HTTPBearer(auto_error=False, scheme_name="AdminToken")),
 ]
 
 

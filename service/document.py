@@ -32,8 +32,8 @@ HEADERS = {
 }
 OF_STATUS = {"401": "WWW-Authenticate", "405": "Allow", "503": "Retry-After"}
 KEYS = {
-    "API key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-    "API key as bearer": {"type": "http", "scheme": "bearer"},
+    "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "ApiKeyAsBearer": {"type": "http", "scheme": "bearer"},
 }
 
 

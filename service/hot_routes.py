@@ -117,6 +117,12 @@ _HeaderLength = Annotated[
     Annotated[int, Field(ge=0)] | SkipJsonSchema[None],
     Header(description="bytes of the JSON, where bytes of tensors follow it; 0: no JSON"),
 ]
+_BYTES = {
+    "type": "string",
+    "format": "binary",
+    "description": "JSON, then bytes of tensors; Inference-Header-Content-Length says where the "
+    "JSON ends. With 0 a request is a picture's 784 bytes alone.",
+}
 _FILE = {"type": "string", "format": "binary", "description": "a picture file"}
 
 
@@ -174,14 +180,7 @@ def _tensors() -> dict[str, Any]:
     }
     return {
         "application/json": {"examples": {"a seven": {"value": {"inputs": [pixels]}}}},
-        "application/octet-stream": {
-            "schema": {
-                "type": "string",
-                "format": "binary",
-                "description": "JSON, then bytes of tensors, or a picture's 784 bytes alone; "
-                "Inference-Header-Content-Length says where the JSON ends",
-            }
-        },
+        "application/octet-stream": {"schema": _BYTES},
     }
 
 
@@ -216,7 +215,19 @@ _INFERS: dict[str, Any] = {
     "tags": ["prediction"],
     "response_model": InferResponse,
     "response_model_exclude_none": True,
-    "responses": {200: {"headers": _ANSWERED}, **_INFER_REFUSED},
+    "responses": {
+        200: {
+            "headers": {
+                **_ANSWERED,
+                "Inference-Header-Content-Length": {
+                    "schema": {"type": "integer"},
+                    "description": "bytes of the JSON, where bytes of tensors follow it",
+                },
+            },
+            "content": {"application/octet-stream": {"schema": _BYTES}},
+        },
+        **_INFER_REFUSED,
+    },
     "openapi_extra": {"requestBody": {"content": _tensors()}},
 }
 

@@ -1,7 +1,7 @@
 """Ask the service thousands of things that its OpenAPI document allows, and as many that it does
 not, and look whether every answer is one that the document promises.
 
-    python -m tests.fuzz [--examples 300] [--seed 1]
+    python -m tests.fuzz [--examples 150] [--seed 1]
 
 Starts `python -m service` on a free port, with keys and an admin token, and lets Schemathesis loose
 on it with every check it has. Exits with 1 if it found something, or if the service is not as it
@@ -24,7 +24,7 @@ KEY, TOKEN = "the-api-key-of-the-fuzzer", "the-admin-token-of-the-fuzzer"
 def main() -> int:
     parser = ArgumentParser("python -m tests.fuzz")
     parser.add_argument("--models", type=Path, default=Path("models"))
-    parser.add_argument("--examples", type=int, default=300, help="of each route, at most")
+    parser.add_argument("--examples", type=int, default=150, help="of each route, at most")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     settings = {"admin_token": TOKEN, "api_keys": KEY}

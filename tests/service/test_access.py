@@ -48,6 +48,7 @@ def test_each_of_the_keys_opens_the_predictions(guarded: Service, key: str, path
         ({}, "no_key"),
         ({"Authorization": f"Basic {KEYS[0]}"}, "no_key"),
         ({"X_API_Key": "not-one-of-the-keys"}, "wrong_key"),
+        ({"X_API_Key": "", "Authorization": f"Bearer {KEYS[0]}"}, "wrong_key"),
         ({"X_API_Key": KEYS[0][:-1]}, "wrong_key"),
         ({"X_API_Key": f"{KEYS[0]}, {KEYS[1]}"}, "wrong_key"),
     ],
