@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import cv2
 import numpy as np
 from fastapi import APIRouter, Header, Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from contract.card import INPUT, SIDE
@@ -19,55 +19,9 @@ from service.addressed import refused
 from service.exchange import SOONEST
 from service.forms import PicturesRequest
 from service.inference import InferRequest, Pixels
-from service.openapi import ServedModel, refusals
+from service.openapi import InferResponse, Predictions, refusals
 from service.options import Options
 from service.predict import PICTURES
-
-
-class Prediction(BaseModel):
-    digit: int = Field(ge=0, description="index of the likeliest class")
-    label: str = Field(description="its name")
-    confidence: float = Field(ge=0, le=1, description="its probability")
-    probabilities: list[float] = Field(description="of every class, in order")
-
-
-class Predictions(BaseModel):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "model": {"name": "digits", "version": "1"},
-                "predictions": [
-                    {
-                        "digit": 7,
-                        "label": "7",
-                        "confidence": 0.9987,
-                        "probabilities": [0, 0, 0.0009, 0.0002, 0, 0, 0, 0.9987, 0, 0.0002],
-                    }
-                ],
-            }
-        }
-    )
-
-    model: ServedModel
-    predictions: list[Prediction] = Field(description="one a picture, in order")
-
-
-class InferOutput(BaseModel):
-    name: str
-    datatype: str
-    shape: list[int]
-    parameters: dict[str, int] | None = Field(None, description="binary_data_size, if in bytes")
-    data: list[float | str] | None = Field(
-        None, description="flat; texts where classes were asked for"
-    )
-
-
-class InferResponse(BaseModel):
-    model_name: str
-    model_version: str
-    id: str | None = Field(None, description="yours")
-    outputs: list[InferOutput]
-
 
 _REFUSED = refusals(
     {

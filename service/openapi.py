@@ -1,8 +1,8 @@
-"""Words of the OpenAPI document that several routes need; `document` puts it together."""
+"""Answers as the OpenAPI document describes them; `document` puts it together."""
 
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from service.problems import CONTENT_TYPE
 
@@ -10,6 +10,51 @@ from service.problems import CONTENT_TYPE
 class ServedModel(BaseModel):
     name: str
     version: str
+
+
+class Prediction(BaseModel):
+    digit: int = Field(ge=0, description="index of the likeliest class")
+    label: str = Field(description="its name")
+    confidence: float = Field(ge=0, le=1, description="its probability")
+    probabilities: list[float] = Field(description="of every class, in order")
+
+
+class Predictions(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "model": {"name": "digits", "version": "1"},
+                "predictions": [
+                    {
+                        "digit": 7,
+                        "label": "7",
+                        "confidence": 0.9987,
+                        "probabilities": [0, 0, 0.0009, 0.0002, 0, 0, 0, 0.9987, 0, 0.0002],
+                    }
+                ],
+            }
+        }
+    )
+
+    model: ServedModel
+    predictions: list[Prediction] = Field(description="one a picture, in order")
+
+
+class InferOutput(BaseModel):
+    name: str
+    datatype: str
+    shape: list[int]
+    parameters: dict[str, int] | None = Field(None, description="binary_data_size, if in bytes")
+    data: list[float | str] | None = Field(
+        None, description="flat; texts where classes were asked for"
+    )
+
+
+class InferResponse(BaseModel):
+    model_name: str
+    model_version: str
+    id: str | None = Field(None, description="yours")
+    outputs: list[InferOutput]
 
 
 class ProblemDetails(BaseModel):
