@@ -47,7 +47,7 @@ CODES = (*(str(status.value) for status in HTTPStatus), GONE)
 CORS: dict[str, Any] = {
     "allow_methods": ["GET", "POST"],
     "allow_headers": [
-        "Authorization", "Content-Type", "Inference-Header-Content-Length", "X-API-Key",
+        "Authorization", "Content-Encoding", "Content-Type", "Inference-Header-Content-Length", "X-API-Key",
         "X-Request-ID", "X-Request-Timeout",
     ],
     "expose_headers": [

@@ -61,7 +61,7 @@ _RequestId = Annotated[
 ]
 _Timeout = Annotated[
     Annotated[float, Field(ge=SOONEST)] | SkipJsonSchema[None],
-    Header(description="seconds that you will wait, at most the service's own", example=2.5),
+    Header(description="seconds that you will wait, at most the service's own", examples=[2.5]),
 ]
 _Encoding = Annotated[
     Literal["gzip", "deflate", "identity"] | SkipJsonSchema[None],

@@ -60,8 +60,9 @@ class Predict:
             raise Problem(
                 415,
                 f"{kind.decode('latin-1')} is not a picture; send image/png, image/jpeg, "
-                "image/webp, image/bmp, image/gif, image/tiff or application/octet-stream, or "
-                "several in multipart/form-data or application/json",
+                "image/webp, image/bmp, image/gif, image/tiff or application/octet-stream "
+                "(curl -H 'Content-Type: image/png' --data-binary @seven.png), or several in "
+                "multipart/form-data or application/json",
             )
         if headers.get(b"content-encoding", b"identity") != b"identity":
             raise Problem(
