@@ -41,14 +41,12 @@ _NUMBERS = count()
 NOSNIFF = (b"x-content-type-options", b"nosniff")  # what a type says is what it is
 GONE = "499"  # as nginx says it: nobody was there to be answered
 CODES = (*(str(status.value) for status in HTTPStatus), GONE)
-
-
 # What scripts of other origins may send and see, if their origin is named.
 CORS: dict[str, Any] = {
     "allow_methods": ["GET", "POST"],
     "allow_headers": [
-        "Authorization", "Content-Encoding", "Content-Type", "Inference-Header-Content-Length", "X-API-Key",
-        "X-Request-ID", "X-Request-Timeout",
+        "Authorization", "Content-Encoding", "Content-Type", "Inference-Header-Content-Length",
+        "X-API-Key", "X-Request-ID", "X-Request-Timeout",
     ],
     "expose_headers": [
         "Inference-Header-Content-Length", "Retry-After", "Server-Timing", "X-Batch-Size",
