@@ -58,7 +58,7 @@ def test_one_run_measures_engine_and_service_and_what_is_left_of_the_gpu(
         assert row["cores"] > 0
         assert row["gpu"]["busy"] == 0.25
     (skipped,) = crew["skipped"]
-    assert skipped.startswith("256 pictures a request: answered 413")
+    assert skipped.startswith("256 pictures a request: answered 400")
     assert told["conditions"]["settings"]["DIGITSERVE_MAX_PICTURES"] == "64"
     printed, document = capsys.readouterr().out, (tmp_path / "g.md").read_text()
     for text in (printed, document):
