@@ -83,11 +83,6 @@ class Model:
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def model() -> Model:
     return Model()
 

@@ -31,11 +31,6 @@ pytestmark = pytest.mark.anyio
 SEVEN = encoded(seven())
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(scope="module")
 def served(published: tuple[Store, Version]) -> Model:
     """What answers are said to come from."""

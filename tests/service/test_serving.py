@@ -5,7 +5,6 @@ import gc
 import io
 import os
 import re
-import shutil
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -27,28 +26,11 @@ from service.retry import Retry
 from service.serving import Serving
 from service.settings import Settings
 from tests import swap
+from tests.service.metrics import metric
 from tests.service.pictures import encoded, seven
-from tests.service.running import PATIENCE, Service
+from tests.service.running import ADMIN, TOKEN, Service, status, wait_until
+from tests.service.versions import publish, two_versions
 from training.run import Run
-
-TOKEN = "a-token-of-sixteen-letters-or-more"
-ADMIN = {"Authorization": f"Bearer {TOKEN}"}
-LETTERS = tuple("abcdefghij")
-
-
-def publish(
-    store: Store,
-    version: Version,
-    change: Callable[[Path], object] = lambda _: None,
-    sign: signature.Sign | None = None,
-    **card: object,
-) -> int:
-    """A new version like `version`, but for what `change` does to its files and for `card`."""
-    with store.draft() as draft:
-        for name in version.card.files:
-            shutil.copy(version.folder / name, draft)
-        change(draft)
-        return store.publish(draft, version.card.model_copy(update=card), sign).number
 
 
 def write_current(store: Store, content: str) -> None:
@@ -59,29 +41,14 @@ def write_current(store: Store, content: str) -> None:
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def store(published: tuple[Store, Version], tmp_path: Path) -> Store:
-    """A store of one's own: 1 is current, 2 says letters instead of digits."""
-    shutil.copytree(published[0].folder, tmp_path / "models/digits")
-    store = Store(tmp_path / "models", "digits")
-    publish(store, published[1], labels=LETTERS)
-    return store
+    return two_versions(published, tmp_path / "models")
 
 
 @pytest.fixture
 def service(store: Store) -> Iterator[Service]:
     with Service.started(store.folder.parent, admin_token=TOKEN, watch_seconds=0.05) as service:
         yield service
-
-
-def status(service: Service) -> dict[str, Any]:
-    with service.client() as client:
-        answer: dict[str, Any] = client.get("/v1/status").json()
-    return answer
 
 
 def admin(service: Service, path: str, **headers: str) -> Any:
@@ -94,19 +61,6 @@ def predicted(service: Service) -> tuple[str, str]:
     with service.client(headers={"Content-Type": "image/png"}) as client:
         answer = client.post("/v1/predict", content=encoded(seven())).json()
     return answer["model"]["version"], answer["predictions"][0]["label"]
-
-
-def metric(service: Service, name: str) -> float:
-    with service.client() as client:
-        text = client.get("/metrics").text
-    return float(re.findall(rf"^digitserve_{re.escape(name)} (\S+)$", text, re.MULTILINE)[0])
-
-
-def wait_until(condition: Callable[[], bool], service: Service) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, service.log
-        time.sleep(0.02)
 
 
 # ---- switching ---------------------------------------------------------------------------------
