@@ -68,7 +68,10 @@ def test_many_pictures_are_answered_in_their_order(
     service: Service, run: Run, how: str, count: int
 ) -> None:
     pixels = run.test_set()[0][:count]
-    one_by_one = [digits(post(service, content=encoded(picture)))[0] for picture in pixels]
+    with service.client() as client:
+        one_by_one = [
+            digits(client.post("/v1/predict", content=encoded(picture)))[0] for picture in pixels
+        ]
     assert len(set(one_by_one)) > 1
     if how == "json":
         response = post(service, json={"images": [base64(encoded(each)) for each in pixels]})

@@ -51,6 +51,16 @@ def service(store: Store) -> Iterator[Service]:
         yield service
 
 
+@pytest.fixture(scope="module")
+def steady(
+    published: tuple[Store, Version], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """One for the tests that have nothing switched."""
+    models = two_versions(published, tmp_path_factory.mktemp("steady")).folder.parent
+    with Service.started(models, admin_token=TOKEN, watch_seconds=0) as service:
+        yield service
+
+
 def admin(service: Service, path: str, **headers: str) -> Any:
     with service.client() as client:
         return client.post(f"/v1/models/{path}", headers=headers or ADMIN)
@@ -154,13 +164,13 @@ def test_a_service_that_is_told_not_to_look_does_not_follow(store: Store) -> Non
 )
 @pytest.mark.parametrize("path", ["digits/versions/2/activate", "digits/rollback"])
 def test_without_the_admin_token_nothing_is_switched(
-    service: Service, path: str, headers: dict[str, str]
+    steady: Service, path: str, headers: dict[str, str]
 ) -> None:
-    response = admin(service, path, **headers)
+    response = admin(steady, path, **headers)
     assert response.status_code == 401
     assert response.headers["WWW-Authenticate"] == "Bearer"
     assert response.headers["Content-Type"] == "application/problem+json"
-    assert predicted(service)[0] == "1"
+    assert predicted(steady)[0] == "1"
 
 
 def test_where_no_token_is_set_the_routes_are_closed(store: Store) -> None:
@@ -184,11 +194,11 @@ def test_a_token_that_cannot_be_used_is_refused_and_never_written_down(
     "path",
     ["digits/versions/9/activate", "digits/versions/two/activate", "letters/versions/1/activate"],
 )
-def test_what_is_not_there_is_404(service: Service, path: str) -> None:
-    response = admin(service, path)
+def test_what_is_not_there_is_404(steady: Service, path: str) -> None:
+    response = admin(steady, path)
     assert response.status_code == 404
     assert response.json()["title"].startswith("No such")
-    assert status(service)["last_swap"] is None  # a typing error is no failed swap
+    assert status(steady)["last_swap"] is None  # a typing error is no failed swap
 
 
 # ---- what may not ------------------------------------------------------------------------------
