@@ -18,10 +18,10 @@ from multipart import (
     PushMultipartParser,
     parse_options_header,
 )
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from service.documents import read_json
-from service.problems import Problem, invalid
+from service.documents import fitted, read_json
+from service.problems import Problem
 from service.settings import Settings
 
 # data:image/png;base64,... of which the type is not believed: the first bytes say what it is.
@@ -58,10 +58,7 @@ def from_json(body: bytes, content_type: bytes, settings: Settings) -> list[Sent
     document = read_json(body, settings.max_json_depth)
     if isinstance(document, dict) and isinstance(document.get("images"), list):
         check_count(len(document["images"]), settings)
-    try:
-        request = PicturesRequest.model_validate(document)
-    except ValidationError as error:
-        raise invalid(error, "the document") from error
+    request = fitted(PicturesRequest, document, "the document")
     if request.image is not None:
         return [Sent("image", _bytes_of(request.image, "image"))]
     names = [f"images[{place}]" for place in range(len(request.images or []))]

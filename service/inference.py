@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from contract.card import INPUT, SIDE
-from service.documents import read_json
-from service.problems import Problem, invalid
+from service.documents import fitted, read_json
+from service.problems import Problem
 from service.settings import Settings
 
 Pixels = NDArray[np.uint8]  # (n, 28, 28)
@@ -121,10 +121,7 @@ def _request(content: bytes, max_depth: int) -> InferRequest:
         entries = document.get(name) if isinstance(document, dict) else None
         if isinstance(entries, list) and len(entries) > most:
             raise Problem(400, f"{name}: at most {most}, {len(entries)} came")
-    try:
-        request = InferRequest.model_validate(document)
-    except ValidationError as error:
-        raise invalid(error, "the request") from error
+    request = fitted(InferRequest, document, "the request")
     names = [output.name for output in request.outputs]
     if len(set(names)) < len(names):
         raise Problem(400, f"outputs: {names[0]} is asked for twice")

@@ -4,10 +4,11 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from service.documents import fitted
 from service.ink import Ink
-from service.problems import Problem, invalid
+from service.problems import Problem
 
 
 class Options(BaseModel):
@@ -57,7 +58,4 @@ def options_of(query: bytes) -> Options:
             raise Problem(400, f"the query parameter {name[:64]!r} is unknown; there are {known}")
         if names.count(name) > 1:
             raise Problem(400, f"the query parameter {name!r} came {names.count(name)} times")
-    try:
-        return Options.model_validate(dict(pairs))
-    except ValidationError as error:
-        raise invalid(error, "the query") from error
+    return fitted(Options, dict(pairs), "the query")
