@@ -23,7 +23,7 @@ def read_json(body: bytes, max_depth: int) -> Any:
 
 
 def fitted(kind: type[Document], document: object, whole: str) -> Document:
-    """The document as one of that kind; Problem 400 names the first field that is wrong, or the whole."""
+    """The document as one of that kind; Problem 400 names what is wrong first, or the whole."""
     try:
         return kind.model_validate(document)
     except ValidationError as error:

@@ -20,6 +20,7 @@ from multipart import (
 )
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from service.bounds import check_pictures
 from service.documents import fitted, read_json
 from service.problems import Problem
 from service.settings import Settings
@@ -57,7 +58,7 @@ def from_json(body: bytes, content_type: bytes, settings: Settings) -> list[Sent
     """The pictures of a JSON document; Problem says what is wrong with it."""
     document = read_json(body, settings.max_json_depth)
     if isinstance(document, dict) and isinstance(document.get("images"), list):
-        check_count(len(document["images"]), settings)
+        check_pictures(len(document["images"]), settings)
     request = fitted(PicturesRequest, document, "the document")
     if request.image is not None:
         return [Sent("image", _bytes_of(request.image, "image"))]
@@ -80,17 +81,6 @@ def from_multipart(body: bytes, content_type: bytes, settings: Settings) -> list
     if not sent:
         raise Problem(400, "the form is empty; send a file, as curl -F image=@seven.png does")
     return sent
-
-
-def check_count(count: int, settings: Settings) -> None:
-    """Problem 413 if a request has more pictures than one may have."""
-    most = min(settings.max_pictures, settings.max_queue)
-    if count > most:
-        raise Problem(
-            413,
-            f"{count} pictures in one request, {most} are allowed "
-            "(DIGITSERVE_MAX_PICTURES, and at most DIGITSERVE_MAX_QUEUE)",
-        )
 
 
 def _bytes_of(text: str, name: str) -> bytes:
@@ -130,7 +120,7 @@ def _files(body: bytes, boundary: str, settings: Settings) -> list[Sent]:
                 chunks.append(event)
             else:
                 sent.append(Sent(name, b"".join(chunks)))
-                check_count(len(sent), settings)
+                check_pictures(len(sent), settings)
     return sent
 
 
