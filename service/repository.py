@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 
 from contract.errors import NoVersion
 from service.addressed import refused
-from service.admin import Switched, switched
+from service.admin import NOT_ADMIN, NOT_SWITCHED, Switched, switched
 from service.model import Model
 from service.model_config import config_of
 from service.paths import check_name, number_of
@@ -34,12 +34,7 @@ from service.shelf import Shelf
 from service.team import Team
 
 Asked = Annotated[str | None, Query(alias="version", description="its number")]
-_ADMIN = {
-    400: "Not what the extension asks for",
-    401: "No token, or not the admin's",
-    403: "No admin token is set, so these routes are closed",
-    404: "No such model or version",
-}
+_NOT_ASKED = {400: "Not what the extension asks for"}
 
 
 class Entry(BaseModel):
@@ -78,9 +73,7 @@ def repository_routes(
         summary="Have a version serve; without one, what the store says is current",
         dependencies=only_admin,
         openapi_extra=documented(LoadRequest),
-        responses=refused(
-            {**_ADMIN, 409: "It failed a check, or the store cannot be written: nothing changed"}
-        ),
+        responses=refused(_NOT_ASKED | NOT_ADMIN | NOT_SWITCHED),
     )
     async def load(request: Request, model: str, query: Asked = None) -> Switched:
         check_name(model, settings.model)
@@ -107,7 +100,9 @@ def repository_routes(
         summary="Let go of a version that no longer serves",
         dependencies=only_admin,
         openapi_extra=documented(UnloadRequest),
-        responses=refused({**_ADMIN, 409: "It serves, and something must"}),
+        responses=refused(
+            _NOT_ASKED | NOT_ADMIN | NOT_SWITCHED | {409: "It serves, and something must"}
+        ),
     )
     async def unload(request: Request, model: str, query: Asked = None) -> Unloaded:
         check_name(model, settings.model)
