@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.documents import fitted
-from service.ink import Ink
+from service.ink import AskedInk
 from service.problems import Problem
 
 
@@ -22,7 +22,7 @@ class Options(BaseModel):
         "(all, if there are fewer).",
         examples=[3],
     )
-    ink: Ink = Field(
+    ink: AskedInk = Field(
         default="auto",
         description="How a picture becomes 28x28 pixels of white ink on black. `auto`: found, cut "
         "out, scaled and centred, unless it looks like MNIST already; `on`: always so; `off`: the "

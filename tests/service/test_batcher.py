@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from service.batcher import Batcher
+from service.tensors import Pixels
 from service.waiting import (
     Closed,
     DeadlinePassed,
     DeadlineUnreachable,
     ModelFailed,
-    Pixels,
     QueueFull,
     Run,
 )
