@@ -25,15 +25,15 @@ from service.repository_requests import (
     IndexRequest,
     LoadRequest,
     UnloadRequest,
-    asked,
     documented,
+    read_request,
 )
 from service.serving import Serving
 from service.settings import Settings
 from service.shelf import Shelf
 from service.team import Team
 
-Asked = Annotated[str | None, Query(alias="version", description="its number")]
+QueryVersion = Annotated[str | None, Query(alias="version", description="its number")]
 _NOT_ASKED = {400: "Not what the extension asks for"}
 
 
@@ -63,7 +63,7 @@ def repository_routes(
         responses=refused({400: "Not an index request", 503: "The store cannot be read"}),
     )
     async def index(request: Request) -> list[Entry]:
-        only_ready = (await asked(request, IndexRequest, settings)).ready
+        only_ready = (await read_request(request, IndexRequest, settings)).ready
         numbers = sorted({*await shelf.numbers(), serving.model.number})
         entries = [_entry(serving, settings.model, number) for number in numbers]
         return [entry for entry in entries if not only_ready or entry.state == "READY"]
@@ -75,9 +75,9 @@ def repository_routes(
         openapi_extra=documented(LoadRequest),
         responses=refused(_NOT_ASKED | NOT_ADMIN | NOT_SWITCHED),
     )
-    async def load(request: Request, model: str, query: Asked = None) -> Switched:
+    async def load(request: Request, model: str, query: QueryVersion = None) -> Switched:
         check_name(model, settings.model)
-        given = (await asked(request, LoadRequest, settings)).parameters
+        given = (await read_request(request, LoadRequest, settings)).parameters
         version = given.version_asked(config_of(serving.model, settings)) or query
         if version is None:
             return await switched(_current(), serving, team)
@@ -104,9 +104,9 @@ def repository_routes(
             _NOT_ASKED | NOT_ADMIN | NOT_SWITCHED | {409: "It serves, and something must"}
         ),
     )
-    async def unload(request: Request, model: str, query: Asked = None) -> Unloaded:
+    async def unload(request: Request, model: str, query: QueryVersion = None) -> Unloaded:
         check_name(model, settings.model)
-        version = (await asked(request, UnloadRequest, settings)).parameters.version or query
+        version = (await read_request(request, UnloadRequest, settings)).parameters.version or query
         serves = str(serving.model.number)
         if version in (None, serves):
             raise Problem(

@@ -80,10 +80,10 @@ class UnloadRequest(BaseModel):
     parameters: UnloadParameters = UnloadParameters()
 
 
-Asked = TypeVar("Asked", bound=BaseModel)
+Kind = TypeVar("Kind", bound=BaseModel)
 
 
-async def asked(request: Request, kind: type[Asked], settings: Settings) -> Asked:
+async def read_request(request: Request, kind: type[Kind], settings: Settings) -> Kind:
     """The body of a request, which has no Content-Type; Problem 400 if it is another's."""
     body = await _body(request, settings.request_timeout)
     if not body:
