@@ -42,7 +42,7 @@ def main(words: Sequence[str] | None = None) -> int:
 def _tile(file: Path, ink: AskedInk) -> Colours:
     """A picture, what is made of it, and its name."""
     tile: Colours = np.full((SIDE + CAPTION + GAP, 2 * (SIDE + GAP), 3), GROUND, np.uint8)
-    caption = file.name.partition("_")[2] or file.name
+    caption = file.name
     try:
         raster = identify(file.read_bytes(), max_pixels=MAX_PIXELS).raster()
         _put(tile, _seen(raster), 0)
