@@ -16,8 +16,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contract import report
-from contract.acceptance import accepted
+from contract import card_tables
 from contract.access import keys_of, open_store
 from contract.errors import NotConfirmed, StoreError
 from contract.store import Store
@@ -51,8 +50,8 @@ def main(words: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("export: stopped, nothing was published", file=sys.stderr)
         return 130
-    say(report.artifacts(version.card))
-    say(f"Accepted {accepted(version.card)}")
+    say(card_tables.artifacts(version.card))
+    say(f"Accepted {card_tables.accepted(version.card)}")
     now = ", which is now the current version" if arguments.activate else ", not made current"
     say(f"Published {version.folder}{now}")
     return 0

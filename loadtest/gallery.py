@@ -53,7 +53,8 @@ class Gallery:
         with tempfile.TemporaryDirectory() as folder:
             files = []
             for number, (caption, body) in enumerate(self.wrong + self.shown):
-                files.append(Path(folder, f"{number:03}_{caption}"))
+                files.append(Path(folder, f"{number}", caption))  # captions may be the same
+                files[-1].parent.mkdir()
                 files[-1].write_bytes(body)
             command = [sys.executable, "-m", "service.contact_sheet", *map(str, files)]
             command += ["--out", str(sheet.resolve())]

@@ -10,9 +10,10 @@ import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
 from contract.errors import StoreError
+from service.environment import help_text, unknown_settings
 from service.life import CannotStart
 from service.log import log_to_stderr
-from service.settings import Settings, help_text, unknown_settings
+from service.settings import Settings
 
 
 def main(words: list[str] | None = None) -> int:
@@ -25,7 +26,7 @@ def main(words: list[str] | None = None) -> int:
     try:
         settings = Settings.from_environment()
         log_to_stderr(settings)
-        for sentence in unknown_settings():
+        for sentence in unknown_settings(os.environ):
             logging.getLogger("service").warning(sentence)
         # OpenCV reads this once, when it is loaded: a limit under the one that `decode` checks, for
         # files whose header says one size to us and another to the decoder. The sheet of samples,

@@ -14,14 +14,16 @@ from service.serving import NotRecorded, Serving
 from service.settings import Settings
 from service.team import Team
 
-_REFUSED = refusals(
-    {
-        401: "No token, or not the admin's",
-        403: "No admin token is set, so these routes are closed",
-        404: "No such model or version",
-        409: "The version failed a check, or the store cannot be written; nothing changed",
-    }
-)
+# How routes that take the token refuse, and how a switch does.
+NOT_ADMIN = {
+    401: "No token, or not the admin's",
+    403: "No admin token is set, so these routes are closed",
+}
+NOT_SWITCHED = {
+    404: "No such model or version",
+    409: "The version failed a check, or the store cannot be written; nothing changed",
+}
+_REFUSED = refusals(NOT_ADMIN | NOT_SWITCHED)
 
 
 class Switched(BaseModel):

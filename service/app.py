@@ -15,7 +15,6 @@ from service.batcher import Batcher
 from service.by_name import by_name_routes
 from service.catalog import catalog_routes
 from service.document import document
-from service.engine import Pixels
 from service.front import Front
 from service.infer import Infer
 from service.life import Life
@@ -30,6 +29,7 @@ from service.serving import Serving
 from service.settings import Settings
 from service.statistics import Statistics
 from service.team import Team
+from service.tensors import Pixels
 from service.v2 import health_routes, model_routes
 
 ON_LOOP = 0.004  # seconds; a model call that takes longer would hold up the event loop

@@ -2,10 +2,10 @@
 
 from service.batcher import Batcher
 from service.exchange import Exchange, Stage
-from service.ink import Pixels
 from service.metrics import Metrics
 from service.options import Options
 from service.readings import Readings
+from service.tensors import Pixels
 from service.waiting import Run, Waiting
 
 

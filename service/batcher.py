@@ -36,6 +36,7 @@ from typing import Generic, Self
 
 from service.alarm import Alarm
 from service.splitting import outcomes_of
+from service.tensors import Pixels
 from service.waiting import (
     Answers,
     Batch,
@@ -46,7 +47,6 @@ from service.waiting import (
     Model,
     ModelFailed,
     Outcome,
-    Pixels,
     Place,
     QueueFull,
     Run,

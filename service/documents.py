@@ -1,10 +1,13 @@
-"""JSON from strangers, bounded in depth."""
+"""What strangers send in JSON: bounded in depth, and of the kind that is expected."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
+from pydantic import BaseModel, ValidationError
 
 from service.problems import Problem
+
+Document = TypeVar("Document", bound=BaseModel)
 
 
 def read_json(body: bytes, max_depth: int) -> Any:
@@ -17,6 +20,19 @@ def read_json(body: bytes, max_depth: int) -> Any:
     if body.count(b"[") + body.count(b"{") > max_depth:
         _check_depth(document, max_depth)
     return document
+
+
+def fitted(kind: type[Document], document: object, whole: str) -> Document:
+    """The document as one of that kind; Problem 400 names what is wrong first, or the whole."""
+    try:
+        return kind.model_validate(document)
+    except ValidationError as error:
+        wrong = error.errors(include_input=False, include_url=False)[0]
+        parts = [str(part)[:64] for part in wrong["loc"]]
+        # Beside names there is what pydantic calls one of several types that a field may have.
+        place = ".".join(part for part in parts if not part.startswith("constrained-"))
+        told = wrong["msg"].removeprefix("Value error, ")
+        raise Problem(400, f"{place or whole}: {told}") from error
 
 
 def _check_depth(document: Any, most: int) -> None:

@@ -33,10 +33,8 @@ from service.facts import (
 from service.precision import FILES, choose
 from service.providers import EngineRefused, chain, missing_libraries, to_try
 from service.session import Session, check_graph, nodes_of, open_session
-from service.tensors import Answers, Pixels, Rows
+from service.tensors import Answers, Pixels
 from service.ways import Bound, Plain
-
-__all__ = ["Answers", "Engine", "EngineRefused", "Pixels", "Rows"]
 
 LONG = 0.1  # seconds
 BEST: dict[Provider, Way] = {"cpu": "plain", "cuda": "graph", "tensorrt": "plain"}

@@ -18,10 +18,11 @@ from multipart import (
     PushMultipartParser,
     parse_options_header,
 )
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from service.documents import read_json
-from service.problems import Problem, invalid
+from service.bounds import check_pictures
+from service.documents import fitted, read_json
+from service.problems import Problem
 from service.settings import Settings
 
 # data:image/png;base64,... of which the type is not believed: the first bytes say what it is.
@@ -57,11 +58,8 @@ def from_json(body: bytes, content_type: bytes, settings: Settings) -> list[Sent
     """The pictures of a JSON document; Problem says what is wrong with it."""
     document = read_json(body, settings.max_json_depth)
     if isinstance(document, dict) and isinstance(document.get("images"), list):
-        check_count(len(document["images"]), settings)
-    try:
-        request = PicturesRequest.model_validate(document)
-    except ValidationError as error:
-        raise invalid(error, "the document") from error
+        check_pictures(len(document["images"]), settings)
+    request = fitted(PicturesRequest, document, "the document")
     if request.image is not None:
         return [Sent("image", _bytes_of(request.image, "image"))]
     names = [f"images[{place}]" for place in range(len(request.images or []))]
@@ -83,17 +81,6 @@ def from_multipart(body: bytes, content_type: bytes, settings: Settings) -> list
     if not sent:
         raise Problem(400, "the form is empty; send a file, as curl -F image=@seven.png does")
     return sent
-
-
-def check_count(count: int, settings: Settings) -> None:
-    """Problem 413 if a request has more pictures than one may have."""
-    most = min(settings.max_pictures, settings.max_queue)
-    if count > most:
-        raise Problem(
-            413,
-            f"{count} pictures in one request, {most} are allowed "
-            "(DIGITSERVE_MAX_PICTURES, and at most DIGITSERVE_MAX_QUEUE)",
-        )
 
 
 def _bytes_of(text: str, name: str) -> bytes:
@@ -133,7 +120,7 @@ def _files(body: bytes, boundary: str, settings: Settings) -> list[Sent]:
                 chunks.append(event)
             else:
                 sent.append(Sent(name, b"".join(chunks)))
-                check_count(len(sent), settings)
+                check_pictures(len(sent), settings)
     return sent
 
 

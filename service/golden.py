@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from contract.card import GOLDEN, SIDE
 from contract.errors import BrokenVersion
 from contract.version import CARD, Version
-from service.engine import Engine, Pixels, Rows
+from service.engine import Engine
+from service.tensors import Pixels, Rows
 
 FLOOR = 1e-3  # difference between two logits, or two probabilities
 

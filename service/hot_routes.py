@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import cv2
 import numpy as np
 from fastapi import APIRouter, Header, Path, Query
+from numpy.typing import NDArray
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
@@ -18,7 +19,7 @@ from contract.card import INPUT, SIDE
 from service.addressed import refused
 from service.exchange import SOONEST
 from service.forms import PicturesRequest
-from service.inference import InferRequest, Pixels
+from service.inference import InferRequest
 from service.openapi import InferResponse, Predictions, refusals
 from service.options import Options
 from service.predict import PICTURES
@@ -80,7 +81,7 @@ _BYTES = {
 _FILE = {"type": "string", "format": "binary", "description": "a picture file"}
 
 
-def _seven() -> Pixels:
+def _seven() -> NDArray[np.uint8]:
     """A digit (28, 28), for whoever tries a route from the document."""
     sheet = np.zeros((28, 28), np.uint8)
     corners = np.array([[7, 6], [20, 6], [12, 22]], np.int32)

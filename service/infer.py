@@ -11,15 +11,14 @@ from collections.abc import Mapping
 from service.addressed import not_serving
 from service.aside import Aside
 from service.batcher import Batcher
+from service.bounds import most_pictures
 from service.compression import Coding, accepted, coding_of, compressed, decompressed
 from service.exchange import Exchange, Stage
 from service.inference import (
     HEADER_LENGTH,
     PIXELS,
     InferRequest,
-    Pixels,
     header_length,
-    most_pictures,
     read,
 )
 from service.inferred import written
@@ -27,6 +26,7 @@ from service.metrics import Metrics
 from service.problems import Problem
 from service.readings import Readings
 from service.settings import Settings
+from service.tensors import Pixels
 from service.waiting import QueueFull, Run, Waiting
 
 SHORT = 2**15  # bytes of JSON that are read in well under a millisecond

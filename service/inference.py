@@ -11,15 +11,15 @@ others. One input, pixels (n, 28, 28) UINT8; `inferred` writes the answers.
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from contract.card import INPUT, SIDE
-from service.documents import read_json
-from service.problems import Problem, invalid
+from service.bounds import check_pictures
+from service.documents import fitted, read_json
+from service.problems import Problem
 from service.settings import Settings
+from service.tensors import Pixels
 
-Pixels = NDArray[np.uint8]  # (n, 28, 28)
 HEADER_LENGTH = b"inference-header-content-length"
 PIXELS = SIDE * SIDE  # bytes of a picture
 
@@ -84,7 +84,7 @@ def read(body: bytes, length: int, binary: bool, settings: Settings) -> tuple[In
         return _RAW, _from_bytes(tail, [1, SIDE, SIDE], len(tail))
     request = _request(body[:length], settings.max_json_depth)
     (tensor,) = request.inputs
-    _check(tensor, most_pictures(settings))
+    _check(tensor, settings)
     size = tensor.parameters.binary_data_size
     if size is not None:
         if not binary:
@@ -95,11 +95,6 @@ def read(body: bytes, length: int, binary: bool, settings: Settings) -> tuple[In
     if len(tail):
         raise Problem(400, f"{len(tail)} bytes after the JSON, and no input that wants them")
     return request, _from_json(tensor.data, tensor.shape)
-
-
-def most_pictures(settings: Settings) -> int:
-    """Of one request."""
-    return min(settings.max_pictures, settings.max_queue)
 
 
 def header_length(given: bytes, most: int) -> int:
@@ -121,28 +116,21 @@ def _request(content: bytes, max_depth: int) -> InferRequest:
         entries = document.get(name) if isinstance(document, dict) else None
         if isinstance(entries, list) and len(entries) > most:
             raise Problem(400, f"{name}: at most {most}, {len(entries)} came")
-    try:
-        request = InferRequest.model_validate(document)
-    except ValidationError as error:
-        raise invalid(error, "the request") from error
+    request = fitted(InferRequest, document, "the request")
     names = [output.name for output in request.outputs]
     if len(set(names)) < len(names):
         raise Problem(400, f"outputs: {names[0]} is asked for twice")
     return request
 
 
-def _check(tensor: Input, max_pictures: int) -> None:
+def _check(tensor: Input, settings: Settings) -> None:
     if tensor.name != INPUT or tensor.datatype != "UINT8":
         raise Problem(400, f"the input is {INPUT} of UINT8, not {tensor.name} of {tensor.datatype}")
     shape = tensor.shape
     if len(shape) != 3 or shape[0] < 1 or shape[1:] != [SIDE, SIDE]:
         raise Problem(400, f"{INPUT} has the shape [n, {SIDE}, {SIDE}], n at least 1, not {shape}")
-    if shape[0] > max_pictures:
-        raise Problem(  # Triton's word for a batch that is too large, where 413 is a body's
-            400,
-            f"{shape[0]} pictures in one request, {max_pictures} are allowed "
-            "(DIGITSERVE_MAX_PICTURES, and at most DIGITSERVE_MAX_QUEUE)",
-        )
+    # Triton's word for a batch that is too large, where 413 is a body's.
+    check_pictures(shape[0], settings, status=400)
 
 
 def _from_bytes(tail: memoryview, shape: list[int], size: int) -> Pixels:

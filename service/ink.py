@@ -14,16 +14,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.card import SIDE
 from service.decode import Raster
 from service.digit import cut_out
-from service.paper import contrast_and_ink
+from service.paper import Ink, contrast_and_ink
 from service.stroke import as_wide
+from service.tensors import Pixels
 
 Gray = NDArray[np.uint8]  # (h, w)
-Pixels = NDArray[np.uint8]  # (28, 28), 0 = paper, 255 = ink
-Ink = Literal["auto", "on", "off"]  # prepare what does not look like MNIST, everything, or nothing
+Sheet = NDArray[np.uint8]  # (28, 28), 0 = paper, 255 = ink
+# To prepare what does not look like MNIST, everything, or nothing.
+AskedInk = Literal["auto", "on", "off"]
 
-SIDE = 28  # pixels of the sheet
 ENOUGH = 256  # pixels of the longest side; more do not make a digit of 20 any clearer
 CONTRAST = 32  # between paper and the strongest ink; less is noise on an empty sheet
 OFF_CENTRE = 2.0  # pixels; the 70,000 digits of MNIST lie within 1 of the middle
@@ -42,7 +44,7 @@ class Blank(Exception):
     """There is nothing on the picture that could be a digit."""
 
 
-def are_mnist(sheets: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def are_mnist(sheets: Pixels) -> NDArray[np.bool_]:
     """Of each picture (n, 28, 28), whether `as_mnist` would beyond doubt return it as it is:
     nothing on its border, ink, and that centred.
 
@@ -56,7 +58,7 @@ def are_mnist(sheets: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return found
 
 
-def as_mnist(raster: Raster, ink: Ink = "auto") -> Pixels:
+def as_mnist(raster: Raster, ink: AskedInk = "auto") -> Sheet:
     """The digit on a picture, white on black, 20 pixels high or wide, centred by mass in 28x28.
 
     Raises Blank where there is none. With `ink` off the picture is taken as it is, 255 = ink, and
@@ -73,7 +75,7 @@ def as_mnist(raster: Raster, ink: Ink = "auto") -> Pixels:
     return _centred(as_wide(digit))
 
 
-def _as_it_is(raster: Raster) -> Pixels:
+def _as_it_is(raster: Raster) -> Sheet:
     """Gray, 28x28; what is transparent is paper, which is black."""
     raster = _shrunk(raster, ENOUGH)
     if raster.ndim == 3:
@@ -125,7 +127,7 @@ def _looks_like_mnist(gray: Gray) -> bool:
     return abs(x - middle) <= OFF_CENTRE and abs(y - middle) <= OFF_CENTRE
 
 
-def _ink(raster: Raster) -> Gray:
+def _ink(raster: Raster) -> Ink:
     """The ink's strength at each pixel, from alpha if that is what draws."""
     if raster.ndim == 3 and raster.shape[2] == 4:
         alpha = raster[..., 3]
@@ -150,7 +152,7 @@ def _is_drawn_in_alpha(alpha: Gray, visible: NDArray[np.uint8]) -> bool:
     return float((apart >= CONTRAST).mean()) < 0.01
 
 
-def _centred(digit: Gray) -> Pixels:
+def _centred(digit: Ink) -> Sheet:
     """On a 28x28 sheet, the centre of mass as near the middle as whole pixels allow."""
     height, width = digit.shape
     x, y = _centre_of_mass(digit)
@@ -161,7 +163,7 @@ def _centred(digit: Gray) -> Pixels:
     return sheet
 
 
-def _centre_of_mass(ink: Gray) -> tuple[float, float]:
+def _centre_of_mass(ink: Ink) -> tuple[float, float]:
     """x and y in pixels from the top left pixel's middle; sides of at most 28 pixels."""
     columns = ink.sum(0, dtype=np.float32)  # (w,)
     rows = ink.sum(1, dtype=np.float32)  # (h,)

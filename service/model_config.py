@@ -7,7 +7,7 @@ thing, as sequences or ensembles, is left out.
 from pydantic import BaseModel, Field
 
 from contract.card import INPUT, LOGITS, PROBABILITIES, SIDE
-from service.inference import most_pictures
+from service.bounds import most_pictures
 from service.model import Model
 from service.settings import Settings
 

@@ -4,11 +4,12 @@ from functools import lru_cache
 from typing import Annotated, Final
 from urllib.parse import parse_qsl
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from service.ink import Ink
-from service.problems import Problem, invalid
+from service.documents import fitted
+from service.ink import AskedInk
+from service.problems import Problem
 
 
 class Options(BaseModel):
@@ -21,7 +22,7 @@ class Options(BaseModel):
         "(all, if there are fewer).",
         examples=[3],
     )
-    ink: Ink = Field(
+    ink: AskedInk = Field(
         default="auto",
         description="How a picture becomes 28x28 pixels of white ink on black. `auto`: found, cut "
         "out, scaled and centred, unless it looks like MNIST already; `on`: always so; `off`: the "
@@ -55,7 +56,4 @@ def options_of(query: bytes) -> Options:
             raise Problem(400, f"the query parameter {name[:64]!r} is unknown; there are {known}")
         if names.count(name) > 1:
             raise Problem(400, f"the query parameter {name!r} came {names.count(name)} times")
-    try:
-        return Options.model_validate(dict(pairs))
-    except ValidationError as error:
-        raise invalid(error, "the query") from error
+    return fitted(Options, dict(pairs), "the query")

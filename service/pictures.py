@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from contract.card import SIDE
 from service.decode import NotAPicture, TooManyPixels, identify, small_png
 from service.forms import Sent
-from service.ink import SIDE, Blank, Ink, Pixels, are_mnist, as_mnist
+from service.ink import AskedInk, Blank, are_mnist, as_mnist
+from service.tensors import Pixels
 
 SHEET = (SIDE, SIDE)
 FEW = 32  # pictures that are decoded on the event loop: more would hold it up
@@ -37,7 +39,7 @@ def prepared(sent: Sequence[Sent], max_pixels: int) -> Pixels | None:
 
 
 def pixels_of(
-    sent: Sequence[Sent], ink: Ink, max_pixels: int, is_over: Callable[[], bool]
+    sent: Sequence[Sent], ink: AskedInk, max_pixels: int, is_over: Callable[[], bool]
 ) -> Pixels:
     """Pixels (n, 28, 28) of any; NotAPicture, TooManyPixels or Blank says which is none.
 

@@ -15,19 +15,21 @@ from time import perf_counter
 
 import numpy as np
 
+from contract.card import SIDE
 from service.aside import Aside
 from service.asked import Asked
 from service.batcher import Batcher
 from service.decode import Raster, small_png
 from service.exchange import Exchange
 from service.forms import Form, Sent, from_json, from_multipart
-from service.ink import SIDE, Pixels, are_mnist, as_mnist
+from service.ink import are_mnist, as_mnist
 from service.metrics import Metrics
 from service.options import NOTHING_ASKED, Options, options_of
 from service.pictures import pixels_of, prepared
 from service.problems import Problem
 from service.readings import Readings
 from service.settings import Settings
+from service.tensors import Pixels
 
 # Of a picture, and what stands for "look for yourself".
 PICTURES = frozenset(

@@ -12,7 +12,6 @@ from http import HTTPStatus
 
 import orjson
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import Message
 
@@ -66,13 +65,6 @@ def problem_of(error: Exception) -> Problem:
             return Problem(504, str(error), title="Too late")
         case _:
             return Problem(500, "an internal error; the log has it under this request's id")
-
-
-def invalid(error: ValidationError, whole: str) -> Problem:
-    """The refusal of a document or a query, by the first field that is wrong."""
-    wrong = error.errors(include_input=False, include_url=False)[0]
-    place = ".".join(str(part)[:64] for part in wrong["loc"])
-    return Problem(400, f"{place or whole}: {wrong['msg'].removeprefix('Value error, ')}")
 
 
 _SENTENCES = {

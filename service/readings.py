@@ -11,9 +11,9 @@ from functools import cached_property
 import numpy as np
 import orjson
 
-from service.engine import Answers, Rows
 from service.model import Model
 from service.options import Options
+from service.tensors import Answers, Rows
 
 CERTAIN, UNCERTAIN = b"}", b',"uncertain":true}'
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 
 from contract.errors import NoVersion
 from service.addressed import refused
-from service.admin import Switched, switched
+from service.admin import NOT_ADMIN, NOT_SWITCHED, Switched, switched
 from service.model import Model
 from service.model_config import config_of
 from service.paths import check_name, number_of
@@ -25,21 +25,16 @@ from service.repository_requests import (
     IndexRequest,
     LoadRequest,
     UnloadRequest,
-    asked,
     documented,
+    read_request,
 )
 from service.serving import Serving
 from service.settings import Settings
 from service.shelf import Shelf
 from service.team import Team
 
-Asked = Annotated[str | None, Query(alias="version", description="its number")]
-_ADMIN = {
-    400: "Not what the extension asks for",
-    401: "No token, or not the admin's",
-    403: "No admin token is set, so these routes are closed",
-    404: "No such model or version",
-}
+QueryVersion = Annotated[str | None, Query(alias="version", description="its number")]
+_NOT_ASKED = {400: "Not what the extension asks for"}
 
 
 class Entry(BaseModel):
@@ -68,7 +63,7 @@ def repository_routes(
         responses=refused({400: "Not an index request", 503: "The store cannot be read"}),
     )
     async def index(request: Request) -> list[Entry]:
-        only_ready = (await asked(request, IndexRequest, settings)).ready
+        only_ready = (await read_request(request, IndexRequest, settings)).ready
         numbers = sorted({*await shelf.numbers(), serving.model.number})
         entries = [_entry(serving, settings.model, number) for number in numbers]
         return [entry for entry in entries if not only_ready or entry.state == "READY"]
@@ -78,13 +73,11 @@ def repository_routes(
         summary="Have a version serve; without one, what the store says is current",
         dependencies=only_admin,
         openapi_extra=documented(LoadRequest),
-        responses=refused(
-            {**_ADMIN, 409: "It failed a check, or the store cannot be written: nothing changed"}
-        ),
+        responses=refused(_NOT_ASKED | NOT_ADMIN | NOT_SWITCHED),
     )
-    async def load(request: Request, model: str, query: Asked = None) -> Switched:
+    async def load(request: Request, model: str, query: QueryVersion = None) -> Switched:
         check_name(model, settings.model)
-        given = (await asked(request, LoadRequest, settings)).parameters
+        given = (await read_request(request, LoadRequest, settings)).parameters
         version = given.version_asked(config_of(serving.model, settings)) or query
         if version is None:
             return await switched(_current(), serving, team)
@@ -107,11 +100,13 @@ def repository_routes(
         summary="Let go of a version that no longer serves",
         dependencies=only_admin,
         openapi_extra=documented(UnloadRequest),
-        responses=refused({**_ADMIN, 409: "It serves, and something must"}),
+        responses=refused(
+            _NOT_ASKED | NOT_ADMIN | NOT_SWITCHED | {409: "It serves, and something must"}
+        ),
     )
-    async def unload(request: Request, model: str, query: Asked = None) -> Unloaded:
+    async def unload(request: Request, model: str, query: QueryVersion = None) -> Unloaded:
         check_name(model, settings.model)
-        version = (await asked(request, UnloadRequest, settings)).parameters.version or query
+        version = (await read_request(request, UnloadRequest, settings)).parameters.version or query
         serves = str(serving.model.number)
         if version in (None, serves):
             raise Problem(

@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 
 import orjson
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.requests import ClientDisconnect
 
 from service.body import too_slow
-from service.documents import read_json
+from service.documents import fitted, read_json
 from service.model_config import ModelConfig
-from service.problems import Problem, invalid
+from service.problems import Problem
 from service.settings import Settings
 
 LONGEST = 2**16  # bytes
@@ -80,18 +80,15 @@ class UnloadRequest(BaseModel):
     parameters: UnloadParameters = UnloadParameters()
 
 
-Asked = TypeVar("Asked", bound=BaseModel)
+Kind = TypeVar("Kind", bound=BaseModel)
 
 
-async def asked(request: Request, kind: type[Asked], settings: Settings) -> Asked:
+async def read_request(request: Request, kind: type[Kind], settings: Settings) -> Kind:
     """The body of a request, which has no Content-Type; Problem 400 if it is another's."""
     body = await _body(request, settings.request_timeout)
     if not body:
         return kind()
-    try:
-        return kind.model_validate(read_json(body, settings.max_json_depth))
-    except ValidationError as error:
-        raise invalid(error, "the request") from error
+    return fitted(kind, read_json(body, settings.max_json_depth), "the request")
 
 
 async def _body(request: Request, patience: float) -> bytes:
@@ -115,9 +112,7 @@ def documented(kind: type[BaseModel]) -> dict[str, Any]:
     schema = kind.model_json_schema()
     parts = schema.pop("$defs", {})
     for name, field in schema["properties"].items():
-        if (
-            "$ref" in field
-        ):  # the document has its own place for definitions: here each is used once
+        if "$ref" in field:  # each is used once, and the document has its own place for them
             schema["properties"][name] = parts[field["$ref"].rpartition("/")[2]]
     return {"requestBody": {"content": {"application/json": {"schema": schema}}}}
 

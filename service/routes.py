@@ -1,22 +1,20 @@
 """The routes that are not hot: probes, metrics and status, as ordinary FastAPI."""
 
-import time
-
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from service.batcher import Batcher
-from service.facts import EngineFacts
 from service.life import Life
 from service.metrics import EXPOSITION, Metrics
 from service.probes import check_ready
 from service.problems import Problem, content_of
 from service.readings import Readings
 from service.refusals import told
-from service.serving import Serving, Swap
+from service.serving import Serving
 from service.settings import Settings
+from service.status import Status, status_of
 from service.team import Team
 
 
@@ -26,72 +24,6 @@ class Alive(BaseModel):
 
 class Ready(BaseModel):
     ready: bool
-
-
-class ModelStatus(BaseModel):
-    name: str
-    version: str
-    sha256: str
-    network: str
-    data_set: str
-    test_accuracy: float
-    created: str
-
-
-class PreviousModel(BaseModel):
-    version: str = Field(description="loaded and warm, for a rollback that waits for nothing")
-
-
-class LastSwap(BaseModel):
-    version: str | None = Field(description="null: the store does not say which is current")
-    result: str = Field(description="swapped, or failed_ and the check that it did not pass")
-    reason: str | None = Field(description="why it does not serve")
-    at: str
-    seconds: float
-
-
-class FellBack(BaseModel):
-    what: str = Field(description="provider or cuda_graph: what another took the place of")
-    reason: str
-
-
-class EngineStatus(BaseModel):
-    asked: str = Field(description="the provider, as DIGITSERVE_PROVIDER names it")
-    precision: str
-    artifact: str = Field(description="the version's file that runs")
-    way: str = Field(description="plain runs, bound buffers, or a CUDA graph for each bucket")
-    cuda_graphs: bool
-    buckets: list[int] = Field(description="batch sizes others are padded to; none: none are")
-    nodes: dict[str, int] = Field(description="of the graph, on each of ONNX Runtime's providers")
-    fallbacks: list[FellBack] = Field(description="what is not as was asked, and why")
-
-
-class Batching(BaseModel):
-    max_batch: int
-    max_wait: float  # seconds
-    max_queue: int  # pictures
-
-
-class WorkerStatus(BaseModel):
-    worker: int
-    pid: int
-    version: str | None = Field(description="null: it starts")
-
-
-class Status(BaseModel):
-    model: ModelStatus
-    previous: PreviousModel | None
-    last_swap: LastSwap | None = Field(description="the last attempt to serve another version")
-    provider: str
-    provider_fallback: bool
-    engine: EngineStatus
-    threads: int
-    batching: Batching
-    queue_depth: int  # pictures
-    worker: int = Field(description="which of the workers answers")
-    workers: list[WorkerStatus] = Field(description="the processes that serve this port")
-    draining: bool
-    uptime_seconds: float
 
 
 def routes(
@@ -124,42 +56,7 @@ def routes(
         tags=["operation"],
     )
     async def status() -> Status:
-        model, previous = serving.model, serving.previous
-        card = model.card
-        return Status(
-            model=ModelStatus(
-                name=card.name,
-                version=str(model.number),
-                sha256=card.files[model.engine.artifact].sha256,
-                network=card.network,
-                data_set=card.data_set.name,
-                test_accuracy=card.evaluation.accuracy,
-                created=card.created.isoformat(),
-            ),
-            previous=PreviousModel(version=str(previous.number)) if previous else None,
-            last_swap=_last_swap(serving.last_swap),
-            provider=model.engine.provider,
-            provider_fallback=model.engine.facts.provider_fell_back,
-            engine=_engine(model.engine.facts),
-            threads=settings.threads,
-            batching=Batching(
-                max_batch=settings.max_batch,
-                max_wait=settings.max_wait,
-                max_queue=settings.max_queue,
-            ),
-            queue_depth=batcher.depth,
-            worker=team.slot,
-            workers=[
-                WorkerStatus(
-                    worker=row.worker,
-                    pid=row.pid,
-                    version=str(row.version) if row.version else None,
-                )
-                for row in team.rows
-            ],
-            draining=life.draining,
-            uptime_seconds=time.time() - life.began,
-        )
+        return status_of(serving, batcher, settings, life, team)
 
     @router.get(
         "/metrics",
@@ -173,31 +70,6 @@ def routes(
         return Response(metrics.exposition(), media_type=EXPOSITION)
 
     return router
-
-
-def _engine(facts: EngineFacts) -> EngineStatus:
-    return EngineStatus(
-        asked=facts.asked,
-        precision=facts.precision,
-        artifact=facts.artifact,
-        way=facts.way,
-        cuda_graphs=facts.way == "graph",
-        buckets=list(facts.buckets),
-        nodes=dict(facts.nodes),
-        fallbacks=[FellBack(what=each.what, reason=each.reason) for each in facts.fallbacks],
-    )
-
-
-def _last_swap(swap: Swap | None) -> LastSwap | None:
-    if swap is None:
-        return None
-    return LastSwap(
-        version=str(swap.version) if swap.version else None,
-        result=swap.result,
-        reason=swap.reason,
-        at=swap.at.isoformat(),
-        seconds=swap.seconds,
-    )
 
 
 def answer_with_problems(app: FastAPI, metrics: Metrics) -> None:

@@ -3,10 +3,7 @@
 A value outside its bounds is refused by name before the port opens. Times are seconds.
 """
 
-import os
 import re
-from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -29,7 +26,6 @@ from service.life import CannotStart
 
 PREFIX = "DIGITSERVE_"
 SECRETS = {"admin_token", "api_keys"}  # never shown
-OF_OTHERS = {"DIGITSERVE_SIGNING_KEY"}  # what export reads
 
 
 class BadSetting(CannotStart):
@@ -183,24 +179,3 @@ def _sentence(wrong: ErrorDetails) -> str:
     name = str(wrong["loc"][0])
     value = "..." if name in SECRETS else wrong["input"]
     return f"{PREFIX}{name.upper()}={value}: {wrong['msg']}"
-
-
-def unknown_settings(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """A sentence for each DIGITSERVE_ variable that is no setting, most likely misspelt."""
-    known = [PREFIX + name.upper() for name in Settings.model_fields]
-    sentences = []
-    for name in environment:
-        if name.startswith(PREFIX) and name not in (*known, *OF_OTHERS):
-            near = get_close_matches(name, known, n=1)
-            hint = f", did you mean {near[0]}?" if near else ""
-            sentences.append(f"{name} is no setting{hint}")
-    return sentences
-
-
-def help_text() -> str:
-    """A line a setting: name, default, meaning."""
-    lines = []
-    for name, field in Settings.model_fields.items():
-        default = field.get_default(call_default_factory=True, validated_data={})
-        lines.append(f"  {PREFIX + name.upper():27} {default!s:>10}   {field.description or ''}")
-    return "\n".join(lines)

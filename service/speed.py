@@ -26,9 +26,10 @@ from contract.provenance import processor
 from contract.store import Store
 from contract.version import Version
 from service.buckets import buckets
-from service.engine import Engine, EngineRefused
+from service.engine import Engine
 from service.facts import AskedProvider, Precision, Provider, Way
 from service.gpu import use_during
+from service.providers import EngineRefused
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 WAYS: dict[Provider, tuple[Way, ...]] = {

@@ -10,9 +10,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Ink = NDArray[np.uint8]  # (h, w), 0 = paper, 255 = ink
+from service.paper import Ink
 
 BOX = 20  # pixels of the digit's longest side on the sheet
 FINE = 4  # fine pixels for each of the sheet, where strokes are measured and changed

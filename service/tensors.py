@@ -1,4 +1,4 @@
-"""What goes into an engine and what comes out of it."""
+"""What goes into a model and what comes out of it: n pictures in, n rows of each output."""
 
 from typing import NamedTuple
 

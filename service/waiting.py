@@ -7,10 +7,8 @@ exceptions here. Times are seconds on time.perf_counter.
 from collections.abc import Callable, Sized
 from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
+from service.tensors import Pixels
 
-Pixels = NDArray[np.uint8]  # (n, 28, 28), 0 = paper, 255 = ink
 Answers = TypeVar("Answers", bound=Sized)  # of one model call, one a picture, in order
 Model = Callable[[Pixels], Answers]
 Place = Literal["queue", "model"]

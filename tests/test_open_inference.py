@@ -15,8 +15,7 @@ from contract.store import Store
 from contract.version import Version
 from service.settings import Settings
 from service.v2 import EXTENSIONS
-from tests.service.running import Service
-from tests.service.test_serving import TOKEN
+from tests.service.running import TOKEN, Service
 
 DOCUMENT = (Path(__file__).parent.parent / "docs/open-inference.md").read_text()
 EXAMPLES = re.findall(r"```(python|sh)\n(.*?)```", DOCUMENT, re.DOTALL)

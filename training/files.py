@@ -4,18 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from contract.files import sync
-
-
-def save_arrays(path: Path, **arrays: NDArray[np.uint8]) -> None:
-    def write(aside: Path) -> None:
-        with aside.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
-
-    replace(path, write)
 
 
 def replace_text(path: Path, text: str) -> None:

@@ -7,12 +7,13 @@ from torch import nn
 from contract.provenance import git_commit, library_versions
 from training.board import Board
 from training.evaluate import fit_temperature, judge, logits_of
+from training.kept import Pictures
 from training.loop import Part, Training
 from training.model import parameters_of
 from training.plots import write_plots
 from training.recipe import Recipe
 from training.report import measured_of, say, summary
-from training.run import Checkpoint, Pictures, Run
+from training.run import Checkpoint, Run
 from training.task import Task
 
 CALIBRATION = 1000  # pictures, in the order of `split`, which is a random one

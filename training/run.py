@@ -28,9 +28,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from contract.card import SIDE
 from training.checkpoint import BadRun, Checkpoint, load
-from training.files import replace, replace_text, save_arrays
+from training.files import replace, replace_text
+from training.kept import Pictures, kept_pictures, kept_pixels, save_arrays
 from training.progress import Epoch
 
 __all__ = ["BadRun", "Checkpoint", "Run", "load"]  # all that others need to know of a run
@@ -38,8 +38,6 @@ __all__ = ["BadRun", "Checkpoint", "Run", "load"]  # all that others need to kno
 CHECKPOINT, TEST_SET, FACTS, LAST = "checkpoint.pt", "test_set.npz", "run.json", "last.pt"
 CALIBRATION, VALIDATION_SET = "calibration.npz", "validation_set.npz"
 EPOCHS, METRICS = "metrics.jsonl", "training_metrics.json"
-Pictures = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # pixels (n, 28, 28), labels (n,)
-
 SPARE = 10 * 2**20  # bytes, for plots and metrics
 
 
@@ -101,12 +99,7 @@ class Run:
 
     def facts(self) -> dict[str, Any]:
         path = self.folder / FACTS
-        try:
-            facts = json.loads(path.read_text())
-        except OSError as error:
-            raise BadRun(f"{self.folder} is no run: {path.name} is not there") from error
-        except ValueError as error:
-            raise BadRun(f"{path} is damaged: {error}") from error
+        facts = _document(path, f"{self.folder} is no run: {path.name} is not there")
         if not isinstance(facts, dict) or not {"data", "recipe"} <= set(facts):
             raise BadRun(f"{path} does not tell data and recipe of a run")
         return facts
@@ -179,12 +172,7 @@ class Run:
     def metrics(self) -> dict[str, Any]:
         """What training_metrics.json holds."""
         path = self.folder / METRICS
-        try:
-            metrics: dict[str, Any] = json.loads(path.read_text())
-        except OSError as error:
-            raise BadRun(f"{path} is not there: the run did not end") from error
-        except ValueError as error:
-            raise BadRun(f"{path} is damaged: {error}") from error
+        metrics: dict[str, Any] = _document(path, f"{path} is not there: the run did not end")
         return metrics
 
     def papers(self) -> list[Path]:
@@ -192,34 +180,23 @@ class Run:
         return [self.folder / METRICS, *sorted(self.folder.glob("*.png"))]
 
     def test_set(self) -> Pictures:
-        return _pictures(self.folder / TEST_SET)
+        return kept_pictures(self.folder / TEST_SET)
 
     def validation_set(self) -> Pictures | None:
         """What was held out; None if nothing was, or the run is of before it was kept."""
         path = self.folder / VALIDATION_SET
-        return _pictures(path) if path.exists() else None
+        return kept_pictures(path) if path.exists() else None
 
     def calibration(self) -> NDArray[np.uint8]:
         """Pixels (n, 28, 28) of some pictures that the weights learned from."""
-        return _arrays(self.folder / CALIBRATION, "pixels")["pixels"]
+        return kept_pixels(self.folder / CALIBRATION)
 
 
-def _pictures(path: Path) -> Pictures:
-    arrays = _arrays(path, "pixels", "labels")
-    pixels, labels = arrays["pixels"], arrays["labels"]
-    if len(labels) != len(pixels):
-        raise BadRun(f"{path} holds {len(pixels)} pictures and {len(labels)} labels")
-    return pixels, labels
-
-
-def _arrays(path: Path, *names: str) -> dict[str, NDArray[np.uint8]]:
-    """The named arrays of a file, the first of which are pictures; BadRun if it is damaged."""
+def _document(path: Path, unless_there: str) -> Any:
+    """What a JSON file says."""
     try:
-        with np.load(path) as file:
-            arrays = {name: file[name] for name in names}
-    except Exception as error:  # a damaged zip raises nearly anything
-        raise BadRun(f"{path} is missing or damaged: train again ({error!r})") from error
-    pixels = arrays["pixels"]
-    if pixels.dtype != np.uint8 or pixels.shape[1:] != (SIDE, SIDE) or len(pixels) == 0:
-        raise BadRun(f"{path} holds {pixels.dtype} {pixels.shape}, not uint8 (n, 28, 28)")
-    return arrays
+        return json.loads(path.read_text())
+    except OSError as error:
+        raise BadRun(unless_there) from error
+    except ValueError as error:
+        raise BadRun(f"{path} is damaged: {error}") from error

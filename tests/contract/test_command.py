@@ -24,7 +24,7 @@ def models(tmp_path: Path, version: Version) -> Path:
     """1 and 2 are the same but for their accuracy; 2 is current, 1 was before it."""
     store = Store(tmp_path / "models", "digits")
     judged = version.card.evaluation
-    for accuracy in (judged.accuracy, 0.95):
+    for accuracy in (judged.accuracy, 0.5):
         evaluation = judged.model_copy(update={"accuracy": accuracy})
         with store.draft() as draft:
             shutil.copy(version.folder / "model.onnx", draft)
@@ -64,8 +64,8 @@ def contract(models: Path, capsys: pytest.CaptureFixture[str]) -> Command:
 def test_list_tells_every_version_and_which_is_current(contract: Command) -> None:
     first, second = contract.json("list")
     assert (first["version"], first["current"], second["current"]) == (1, False, True)
-    assert second["accuracy"] == 0.95
-    assert "95.00%" in contract("list").splitlines()[2]
+    assert second["accuracy"] == 0.5
+    assert "50.00%" in contract("list").splitlines()[2]
 
 
 def test_list_tells_a_broken_version_among_the_others(contract: Command, models: Path) -> None:
@@ -136,12 +136,12 @@ def test_diff_compares_accuracy_and_tells_which_fields_differ(
     contract: Command, version: Version
 ) -> None:
     differing = contract.json("diff 1 2")
-    assert differing["accuracy"] == [version.card.evaluation.accuracy, 0.95]
+    assert differing["accuracy"] == [version.card.evaluation.accuracy, 0.5]
     assert "recipe.epochs" not in differing["differing"]
-    points = (0.95 - version.card.evaluation.accuracy) * 100
+    points = (0.5 - version.card.evaluation.accuracy) * 100
     assert f"{points:+.2f} points" in contract("diff 1 2")
     before, after = differing["differing"]["evaluation.accuracy"]
-    assert (before, after) == (version.card.evaluation.accuracy, 0.95)
+    assert (before, after) == (version.card.evaluation.accuracy, 0.5)
     assert contract.json("diff 1 1")["differing"] == {}
 
 

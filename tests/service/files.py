@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 Samples = NDArray[Any]
 PNG = b"\x89PNG\r\n\x1a\n"
-CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a PNG's colour types
 
 
 def packed(samples: Samples, bits: int) -> Samples:

@@ -35,3 +35,6 @@ def encoded(picture: Any, kind: str = "PNG", **options: Any) -> bytes:
     buffer = BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+SEVEN = encoded(seven())

@@ -6,15 +6,20 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import httpx2
 
+from contract.store import Store
+
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 60.0  # seconds; a start takes one, but machines may be busy
+TOKEN = "a-token-of-sixteen-letters-or-more"
+ADMIN = {"Authorization": f"Bearer {TOKEN}"}
 
 
 class Service:
@@ -74,6 +79,31 @@ class Service:
                     self.url = ready.group(1)
                     self._settled.set()
         self._settled.set()
+
+
+@contextmanager
+def two_workers(store: Store) -> Iterator[Service]:
+    """Two workers that follow the store only when they are told to."""
+    with Service.started(
+        store.folder.parent, workers=2, admin_token=TOKEN, watch_seconds=0, drain_seconds=0
+    ) as service:
+        yield service
+        service.send(signal.SIGTERM)  # killed, it would leave a folder for the workers to remove
+        service.exit_code()
+
+
+def status(service: Service) -> Any:
+    """Over a connection of its own, so that any worker may answer."""
+    with service.client() as client:
+        return client.get("/v1/status").json()
+
+
+def wait_until(condition: Callable[[], object], service: Service) -> None:
+    """What the service said is told if that does not become true."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, service.log
+        time.sleep(0.01)
 
 
 def clean_environment() -> dict[str, str]:

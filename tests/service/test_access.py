@@ -8,12 +8,12 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
-from tests.service.pictures import encoded, seven
-from tests.service.running import Service
-from tests.service.test_hot import connected, counted, request, wait_until
-from tests.service.test_predict import problem
+from tests.service.connection import connected, request
+from tests.service.metrics import counted
+from tests.service.pictures import SEVEN
+from tests.service.problems import problem
+from tests.service.running import Service, wait_until
 
-SEVEN = encoded(seven())
 KEYS = ["key-of-the-old-days-0001", "key-of-these-days-000002"]
 TOKEN = "the-admins-own-token-000003"
 ORIGIN = "https://shop.example"
@@ -63,7 +63,7 @@ def test_without_a_key_a_picture_is_401_logged_and_counted(
     problem(response, 401)
     assert response.headers["WWW-Authenticate"] == "Bearer"
     assert counted(guarded, name) == before + 1
-    wait_until(lambda: "request who-is-it from 127.0.0.1 was refused: " in guarded.log)
+    wait_until(lambda: "request who-is-it from 127.0.0.1 was refused: " in guarded.log, guarded)
 
 
 @pytest.mark.parametrize(

@@ -17,14 +17,13 @@ import httpx2
 import numpy as np
 import pytest
 
-from tests.service.pictures import encoded, seven
+from tests.service.connection import connected, request
+from tests.service.forms import part
+from tests.service.pictures import SEVEN, encoded, seven
 from tests.service.running import Service
-from tests.service.test_forms import part
-from tests.service.test_hot import connected, request
 
 SOON = 0.1  # seconds, for the fastest of TRIES: the machine may be busy with something else
 TRIES = 5
-SEVEN = encoded(seven())
 SHEET = seven(side=28).tobytes()
 INFER = "/v2/models/digits/infer"
 FORMATS = ["PNG", "JPEG", "WebP", "BMP", "GIF", "TIFF"]

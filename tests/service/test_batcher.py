@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from service.batcher import Batcher
+from service.tensors import Pixels
 from service.waiting import (
     Closed,
     DeadlinePassed,
     DeadlineUnreachable,
     ModelFailed,
-    Pixels,
     QueueFull,
     Run,
 )
@@ -80,11 +80,6 @@ class Model:
             yield task
         finally:
             self.open.set()
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 @pytest.fixture

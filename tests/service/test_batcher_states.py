@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from service.batcher import Batcher
+from service.tensors import Pixels
 from service.waiting import (
     Closed,
     DeadlinePassed,
     ModelFailed,
-    Pixels,
     Place,
     QueueFull,
     Run,

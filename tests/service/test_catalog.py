@@ -10,17 +10,13 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
-from tests.service.running import Service
-from tests.service.test_serving import ADMIN, LETTERS, TOKEN, publish
+from tests.service.running import ADMIN, TOKEN, Service
+from tests.service.versions import LETTERS, two_versions
 
 
 @pytest.fixture
 def store(published: tuple[Store, Version], tmp_path: Path) -> Store:
-    """1 is current, 2 says letters instead of digits."""
-    shutil.copytree(published[0].folder, tmp_path / "models/digits")
-    store = Store(tmp_path / "models", "digits")
-    publish(store, published[1], labels=LETTERS)
-    return store
+    return two_versions(published, tmp_path)
 
 
 @pytest.fixture

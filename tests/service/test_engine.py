@@ -15,10 +15,11 @@ from contract.card import FP16, INT8, ONNX
 from contract.version import Version
 from export import proof, runners
 from service.buckets import buckets, each_size
-from service.engine import Engine, EngineRefused, Pixels
+from service.engine import Engine
 from service.facts import AskedProvider, Precision, Way
 from service.precision import choose, lost_nothing
-from service.providers import missing_libraries
+from service.providers import EngineRefused, missing_libraries
+from service.tensors import Pixels
 from training.run import Run
 
 GPU_BUILD = "CUDAExecutionProvider" in onnxruntime.get_available_providers()

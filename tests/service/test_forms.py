@@ -8,12 +8,12 @@ import httpx2
 import numpy as np
 import pytest
 
-from tests.service.pictures import encoded, seven
+from tests.service.forms import part, post_parts
+from tests.service.pictures import SEVEN, encoded, seven
+from tests.service.problems import problem
 from tests.service.running import Service
-from tests.service.test_predict import problem
 from training.run import Run
 
-SEVEN = encoded(seven())
 LARGE = encoded(seven(side=1200))
 URL = "data:image/png;base64," + b64encode(SEVEN).decode()
 BLANK = encoded(np.full((50, 50), 255, np.uint8))
@@ -31,15 +31,6 @@ def post(service: Service, path: str = "/v1/predict", **request: Any) -> httpx2.
 def digits(response: httpx2.Response) -> list[int]:
     assert response.status_code == 200, response.text
     return [prediction["digit"] for prediction in response.json()["predictions"]]
-
-
-def part(content: bytes, disposition: str = 'form-data; name="image"; filename="a.png"') -> bytes:
-    return b"--x\r\nContent-Disposition: %b\r\n\r\n%b\r\n" % (disposition.encode(), content)
-
-
-def post_parts(service: Service, *parts: bytes, end: bytes = b"--x--\r\n") -> httpx2.Response:
-    kind = {"Content-Type": "multipart/form-data; boundary=x"}
-    return post(service, content=b"".join(parts) + end, headers=kind)
 
 
 # ---- forms ------------------------------------------------------------------------------------
@@ -77,7 +68,10 @@ def test_many_pictures_are_answered_in_their_order(
     service: Service, run: Run, how: str, count: int
 ) -> None:
     pixels = run.test_set()[0][:count]
-    one_by_one = [digits(post(service, content=encoded(picture)))[0] for picture in pixels]
+    with service.client() as client:
+        one_by_one = [
+            digits(client.post("/v1/predict", content=encoded(picture)))[0] for picture in pixels
+        ]
     assert len(set(one_by_one)) > 1
     if how == "json":
         response = post(service, json={"images": [base64(encoded(each)) for each in pixels]})

@@ -16,7 +16,6 @@ from contract.version import Version
 from service.access import Access
 from service.aside import Aside
 from service.batcher import Batcher
-from service.engine import Answers, Pixels
 from service.front import Front
 from service.life import Life
 from service.metrics import Metrics
@@ -24,16 +23,12 @@ from service.model import Model, load
 from service.predict import Predict
 from service.readings import Readings
 from service.settings import Settings
+from service.tensors import Answers, Pixels
 from tests.service.pictures import encoded, seven
 
 pytestmark = pytest.mark.anyio
 
 SEVEN = encoded(seven())
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 @pytest.fixture(scope="module")

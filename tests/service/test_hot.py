@@ -2,11 +2,10 @@
 
 import re
 import signal
-import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 
 import httpx2
 import numpy as np
@@ -14,74 +13,10 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
-from tests.service.pictures import encoded, seven
-from tests.service.running import PATIENCE, Service
-
-SEVEN = encoded(seven())
-
-
-def request(body: bytes = SEVEN, *lines: str, path: str = "/v1/predict") -> bytes:
-    """A plain prediction, as most clients write it."""
-    head = [f"POST {path} HTTP/1.1", "Host: x", "Content-Type: image/png", *lines]
-    return "\r\n".join([*head, f"Content-Length: {len(body)}", "", ""]).encode() + body
-
-
-class Connection:
-    """A socket, and the answers that came over it."""
-
-    def __init__(self, service: Service) -> None:
-        url = httpx2.URL(service.url)
-        self.socket = socket.create_connection((url.host, url.port or 80), timeout=PATIENCE)
-        self._rest = b""
-
-    def send(self, *parts: bytes) -> None:
-        for part in parts:
-            self.socket.sendall(part)
-
-    def answer(self) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers and body of the next answer."""
-        while b"\r\n\r\n" not in self._rest:
-            self._rest += self._more()
-        head, _, self._rest = self._rest.partition(b"\r\n\r\n")
-        first, *lines = head.decode().split("\r\n")
-        headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
-        while len(self._rest) < int(headers.get("content-length", 0)):
-            self._rest += self._more()
-        size = int(headers.get("content-length", 0))
-        body, self._rest = self._rest[:size], self._rest[size:]
-        return int(first.split()[1]), headers, body
-
-    def closed(self) -> bool:
-        return self.socket.recv(1) == b""
-
-    def _more(self) -> bytes:
-        more = self.socket.recv(65536)
-        assert more, f"closed after {self._rest!r}"
-        return more
-
-
-@contextmanager
-def connected(service: Service) -> Iterator[Connection]:
-    connection = Connection(service)
-    with connection.socket:
-        yield connection
-
-
-def counted(service: Service, name: str) -> float:
-    """The sum of a metric over the labels that `name` leaves open."""
-    exposition = httpx2.get(f"{service.url}/metrics").text
-    return sum(
-        float(line.rsplit(" ", 1)[1])
-        for line in exposition.splitlines()
-        if line.startswith(f"digitserve_{name}")
-    )
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+from tests.service.connection import connected, request
+from tests.service.metrics import counted
+from tests.service.pictures import SEVEN, encoded, seven
+from tests.service.running import Service, wait_until
 
 
 def without_times(headers: dict[str, str]) -> dict[str, str]:
@@ -232,8 +167,8 @@ def test_a_picture_whose_client_hung_up_is_not_computed_and_counted(
     with connected(patient) as connection:
         waiting = counted(patient, "queue_depth")
         connection.send(request(path=path))
-        wait_until(lambda: counted(patient, "queue_depth") > waiting)
-    wait_until(lambda: counted(patient, 'cancelled_total{stage="queue"}') > gone)
+        wait_until(lambda: counted(patient, "queue_depth") > waiting, patient)
+    wait_until(lambda: counted(patient, 'cancelled_total{stage="queue"}') > gone, patient)
     time.sleep(1)  # its turn would have come
     assert counted(patient, "inference_seconds_count") == computed
     assert counted(patient, "inflight_requests") == 1  # the one that asks
@@ -253,7 +188,7 @@ def test_a_client_that_hangs_up_in_the_middle_of_its_body_is_counted(patient: Se
     with connected(patient) as connection:
         connection.send(request()[:-10])
         time.sleep(0.1)
-    wait_until(lambda: counted(patient, 'cancelled_total{stage="body"}') > before)
+    wait_until(lambda: counted(patient, 'cancelled_total{stage="body"}') > before, patient)
 
 
 @pytest.mark.parametrize("path", ["/v1/predict", "/v1/%70redict"])
@@ -297,11 +232,11 @@ def test_every_end_of_a_request_counts_the_same_by_both_ways(patient: Service, p
         assert connection.answer()[0] == 408
     with connected(patient) as connection:  # hangs up in its body
         connection.send(request(path=path)[:-10])
-        wait_until(lambda: counted(patient, "inflight_requests") == 2)
+        wait_until(lambda: counted(patient, "inflight_requests") == 2, patient)
     with connected(patient) as connection:  # hangs up in the queue
         connection.send(request(path=path))
-        wait_until(lambda: counted(patient, "queue_depth") == 1)
-    wait_until(lambda: counted(patient, "inflight_requests") == 1)
+        wait_until(lambda: counted(patient, "queue_depth") == 1, patient)
+    wait_until(lambda: counted(patient, "inflight_requests") == 1, patient)
     more = {name: number - before[name] for name, number in ended().items()}
     scrapes = more.pop("seconds") - 5, more["200"] - 1
     assert scrapes[0] == scrapes[1] > 0  # the same both: of /metrics
@@ -331,7 +266,7 @@ def test_a_large_picture_ends_at_its_deadline_and_frees_its_place(
             for connection in connections:
                 connection.send(request(large))
             connections[0].answer()
-        wait_until(lambda: counted(service, 'cancelled_total{stage="decode"}') > 0)
+        wait_until(lambda: counted(service, 'cancelled_total{stage="decode"}') > 0, service)
         assert "Traceback" not in service.log
 
 
@@ -365,10 +300,7 @@ def test_an_idle_connection_is_closed_five_seconds_after_its_last_answer(service
 
 def test_the_access_log_has_a_line_for_a_prediction(patient: Service) -> None:
     httpx2.post(f"{patient.url}/v1/predict", content=SEVEN)
-    deadline = time.monotonic() + PATIENCE
-    while '"POST /v1/predict HTTP/1.1" 200' not in patient.log:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: '"POST /v1/predict HTTP/1.1" 200' in patient.log, patient)
 
 
 def test_a_body_that_is_half_there_when_the_service_is_told_to_stop_is_awaited(
@@ -377,9 +309,9 @@ def test_a_body_that_is_half_there_when_the_service_is_told_to_stop_is_awaited(
     with Service.started(published[0].folder.parent, drain_seconds=0) as service:
         with connected(service) as connection:
             connection.send(request()[:-100])
-            wait_until(lambda: counted(service, "inflight_requests") == 2)
+            wait_until(lambda: counted(service, "inflight_requests") == 2, service)
             service.send(signal.SIGTERM)
-            wait_until(lambda: "not ready any more" in service.log)
+            wait_until(lambda: "not ready any more" in service.log, service)
             time.sleep(0.5)  # until the port is closed and connections are told to end
             connection.send(request()[-100:])
             assert connection.answer()[0] == 200
@@ -393,7 +325,7 @@ def test_a_request_that_waits_when_the_service_is_told_to_stop_is_answered(
     with Service.started(published[0].folder.parent, max_wait=1, drain_seconds=0) as service:
         with connected(service) as connection:
             connection.send(request())
-            wait_until(lambda: counted(service, "queue_depth") > 0)
+            wait_until(lambda: counted(service, "queue_depth") > 0, service)
             service.send(signal.SIGTERM)
             assert connection.answer()[0] == 200
         assert service.exit_code() == 0
@@ -410,7 +342,7 @@ def test_a_refusal_for_want_of_room_says_when_to_come_back_and_then_there_is_roo
         connected(service) as second,
     ):
         first.send(request())
-        wait_until(lambda: counted(service, "queue_depth") > 0)
+        wait_until(lambda: counted(service, "queue_depth") > 0, service)
         second.send(request(path=path))
         status, headers, body = second.answer()
         assert (status, headers["retry-after"]) == (503, "1")

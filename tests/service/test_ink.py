@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from loadtest.pens import drawn
 from service.decode import Raster
-from service.ink import Blank, Gray, Ink, are_mnist, as_mnist
+from service.ink import AskedInk, Blank, Gray, are_mnist, as_mnist
 from service.stroke import resized, stroke_width
 from tests.service.pictures import seven
 from training.embedded import written_digits
@@ -220,7 +220,7 @@ def test_sixty_pens_end_as_mnist_does() -> None:
 
 @pytest.mark.parametrize("gray", [0, 128, 255])
 @pytest.mark.parametrize("ink", ["auto", "on"])
-def test_an_empty_sheet_is_blank(gray: int, ink: Ink) -> None:
+def test_an_empty_sheet_is_blank(gray: int, ink: AskedInk) -> None:
     for shape in ((28, 28), (100, 100), (100, 100, 3)):
         with pytest.raises(Blank, match="nothing on it stands out"):
             as_mnist(np.full(shape, gray, np.uint8), ink)
@@ -268,7 +268,7 @@ def test_off_takes_the_picture_as_it_is() -> None:
 )
 @settings(max_examples=150, deadline=None)
 def test_any_raster_ends_in_pixels_or_in_blank(
-    shape: tuple[int, int, int | None], ink: Ink, seed: int, step: int
+    shape: tuple[int, int, int | None], ink: AskedInk, seed: int, step: int
 ) -> None:
     sizes = [size for size in shape if size is not None]
     raster = np.random.default_rng(seed).integers(0, 256, sizes, np.uint8) // step * step

@@ -13,13 +13,13 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
-from tests.service.pictures import encoded, seven
-from tests.service.running import Service
-from tests.service.test_forms import part, post_parts
-from tests.service.test_hot import connected, counted, request, wait_until
-from tests.service.test_predict import problem
+from tests.service.connection import connected, request
+from tests.service.forms import part, post_parts
+from tests.service.metrics import counted
+from tests.service.pictures import SEVEN
+from tests.service.problems import problem
+from tests.service.running import Service, wait_until
 
-SEVEN = encoded(seven())
 GET = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -189,7 +189,7 @@ def test_beyond_the_limit_a_connection_is_503_and_probes_are_answered(strict: Se
         assert counted(strict, 'shed_total{reason="connections"}') == shed + 1
         crowd[0].send(request())
         assert crowd[0].answer()[0] == 200
-    wait_until(lambda: predicted(strict))
+    wait_until(lambda: predicted(strict), strict)
 
 
 def predicted(service: Service) -> bool:

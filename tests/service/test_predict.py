@@ -18,6 +18,7 @@ from PIL import Image
 from contract.store import Store
 from contract.version import Version
 from tests.service.pictures import encoded, seven
+from tests.service.problems import problem
 from tests.service.running import Service
 from training.evaluate import logits_of
 from training.run import Run
@@ -29,17 +30,6 @@ def post(service: Service, body: bytes, **headers: str) -> httpx2.Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     with service.client() as client:
         return client.post("/v1/predict", content=body, headers=PNG | named)
-
-
-def problem(response: httpx2.Response, status: int) -> dict[str, Any]:
-    """The problem document of a response, which must be one of `status`."""
-    assert response.status_code == status
-    assert response.headers["Content-Type"] == "application/problem+json"
-    document: dict[str, Any] = response.json()
-    assert document["status"] == status
-    assert document["title"]
-    assert document["request_id"] == response.headers["X-Request-ID"]
-    return document
 
 
 def test_a_test_digit_is_answered_as_pytorch_answers_it(

@@ -16,10 +16,9 @@ from tritonclient.utils import InferenceServerException
 from contract.store import Store
 from contract.version import Version
 from service.tensors import Pixels
-from tests.service.running import PATIENCE, Service
+from tests.service.running import ADMIN, PATIENCE, TOKEN, Service, status, two_workers, wait_until
 from tests.service.tensors import asked, client_of
-from tests.service.test_serving import ADMIN, LETTERS, TOKEN, publish, status
-from tests.service.test_workers import two_versions, two_workers
+from tests.service.versions import LETTERS, publish, two_versions
 
 
 def of_version(number: int) -> str:
@@ -29,10 +28,7 @@ def of_version(number: int) -> str:
 @pytest.fixture(scope="module")
 def store(published: tuple[Store, Version], tmp_path_factory: pytest.TempPathFactory) -> Store:
     """1 is current, 2 says letters instead of digits, 3 is broken."""
-    models = tmp_path_factory.mktemp("repository")
-    shutil.copytree(published[0].folder, models / "digits")
-    store = Store(models, "digits")
-    publish(store, published[1], labels=LETTERS)
+    store = two_versions(published, tmp_path_factory.mktemp("repository"))
     number = publish(store, published[1])
     (store.folder / str(number) / "model.onnx").write_bytes(b"broken")
     return store
@@ -243,9 +239,7 @@ def test_no_answer_comes_from_a_version_that_was_not_asked_for(
 
         asking = threading.Thread(target=ask)
         asking.start()
-        deadline = time.monotonic() + PATIENCE
-        while status(service)["queue_depth"] == 0:
-            assert time.monotonic() < deadline
+        wait_until(lambda: status(service)["queue_depth"] > 0, service)
         assert post(service, "models/digits/load?version=2", **ADMIN).status_code == 200
         asking.join()
     assert str(found[0]) == "[404] version 1 does not serve; version 2 does"

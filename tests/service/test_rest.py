@@ -10,11 +10,6 @@ from service.rest import LEAST, RATE, TICK, Rest
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Connection:
     def __init__(self, woken: list["Connection"]) -> None:
         self.rested_at = self.woke_at = 0.0

@@ -14,8 +14,8 @@ from PIL import Image
 
 from contract.store import Store
 from contract.version import Version
-from tests.service.running import Service
-from tests.service.test_serving import ADMIN, TOKEN, publish
+from tests.service.running import ADMIN, TOKEN, Service
+from tests.service.versions import publish
 from training.run import Run
 
 RANDOM = "/v1/samples/random"

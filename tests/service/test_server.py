@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
@@ -15,10 +14,9 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
-from tests.service.pictures import encoded, seven
-from tests.service.running import PATIENCE, ROOT, Service, clean_environment
+from tests.service.pictures import SEVEN
+from tests.service.running import PATIENCE, ROOT, Service, clean_environment, wait_until
 
-SEVEN = encoded(seven())
 PNG = {"Content-Type": "image/png"}
 
 
@@ -88,22 +86,12 @@ def test_a_misspelt_setting_is_warned_of(models: Path) -> None:
 def test_the_start_prints_a_command_that_works_when_pasted(models: Path) -> None:
     models = models.rename(models.with_name("my models"))
     with Service.started(models) as service:
-        deadline = time.monotonic() + PATIENCE
-        while "curl " not in service.log:
-            assert time.monotonic() < deadline, service.log
-            time.sleep(0.01)
+        wait_until(lambda: "curl " in service.log, service)
         (command,) = (line for line in service.log.splitlines() if "curl " in line)
         done = subprocess.run(
             ["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True
         )
     assert '"predictions":[{"digit":' in done.stdout
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_sigterm_in_the_middle_of_requests_loses_none_of_those_accepted(models: Path) -> None:
@@ -126,7 +114,7 @@ def test_sigterm_in_the_middle_of_requests_loses_none_of_those_accepted(models: 
         clients = [threading.Thread(target=client) for _ in range(8)]
         for thread in clients:
             thread.start()
-        wait_until(lambda: len(outcomes) > 50)
+        wait_until(lambda: len(outcomes) > 50, service)
         service.send(signal.SIGTERM)
         for thread in clients:
             thread.join(PATIENCE)
@@ -138,7 +126,7 @@ def test_the_port_stays_open_for_drain_seconds_after_sigterm(models: Path) -> No
     with Service.started(models, drain_seconds=2) as service:
         service.send(signal.SIGTERM)
         told = time.monotonic()
-        wait_until(lambda: "not ready any more" in service.log)
+        wait_until(lambda: "not ready any more" in service.log, service)
         while (passed := time.monotonic() - told) < 1:  # half of it: new connections are welcome
             assert httpx2.get(f"{service.url}/livez").status_code == 200
             time.sleep(0.05)
@@ -155,7 +143,7 @@ def test_sigterm_answers_a_request_whose_body_is_still_on_its_way(models: Path) 
             with service.client() as client:  # so the request above has arrived, too
                 assert client.get("/livez").status_code == 200
             service.send(signal.SIGTERM)
-            wait_until(lambda: "not ready any more" in service.log)
+            wait_until(lambda: "not ready any more" in service.log, service)
             connection.sendall(SEVEN[100:])
             assert connection.recv(65536).startswith(b"HTTP/1.1 200")
         assert service.exit_code() == 0
@@ -164,7 +152,7 @@ def test_sigterm_answers_a_request_whose_body_is_still_on_its_way(models: Path) 
 def test_while_it_drains_it_is_not_ready_but_answers(models: Path) -> None:
     with Service.started(models, drain_seconds=30) as service, service.client() as client:
         service.send(signal.SIGTERM)
-        wait_until(lambda: client.get("/readyz").status_code == 503)
+        wait_until(lambda: client.get("/readyz").status_code == 503, service)
         assert "stopping" in client.get("/readyz").json()["detail"]
         assert client.get("/v1/status").json()["draining"] is True
         response = client.post("/v1/predict", content=SEVEN, headers=PNG)
@@ -193,7 +181,7 @@ def test_ctrl_c_stops_without_waiting_and_without_a_traceback(models: Path) -> N
 def test_an_access_log_is_written_when_asked_for(models: Path) -> None:
     with Service.started(models, access_log=True) as service, service.client() as client:
         client.get("/livez")
-        wait_until(lambda: '"GET /livez HTTP/1.1" 200' in service.log)
+        wait_until(lambda: '"GET /livez HTTP/1.1" 200' in service.log, service)
 
 
 def test_help_lists_every_setting() -> None:

@@ -5,7 +5,6 @@ import gc
 import io
 import os
 import re
-import shutil
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -27,28 +26,11 @@ from service.retry import Retry
 from service.serving import Serving
 from service.settings import Settings
 from tests import swap
+from tests.service.metrics import metric
 from tests.service.pictures import encoded, seven
-from tests.service.running import PATIENCE, Service
+from tests.service.running import ADMIN, TOKEN, Service, status, wait_until
+from tests.service.versions import publish, two_versions
 from training.run import Run
-
-TOKEN = "a-token-of-sixteen-letters-or-more"
-ADMIN = {"Authorization": f"Bearer {TOKEN}"}
-LETTERS = tuple("abcdefghij")
-
-
-def publish(
-    store: Store,
-    version: Version,
-    change: Callable[[Path], object] = lambda _: None,
-    sign: signature.Sign | None = None,
-    **card: object,
-) -> int:
-    """A new version like `version`, but for what `change` does to its files and for `card`."""
-    with store.draft() as draft:
-        for name in version.card.files:
-            shutil.copy(version.folder / name, draft)
-        change(draft)
-        return store.publish(draft, version.card.model_copy(update=card), sign).number
 
 
 def write_current(store: Store, content: str) -> None:
@@ -59,17 +41,8 @@ def write_current(store: Store, content: str) -> None:
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def store(published: tuple[Store, Version], tmp_path: Path) -> Store:
-    """A store of one's own: 1 is current, 2 says letters instead of digits."""
-    shutil.copytree(published[0].folder, tmp_path / "models/digits")
-    store = Store(tmp_path / "models", "digits")
-    publish(store, published[1], labels=LETTERS)
-    return store
+    return two_versions(published, tmp_path / "models")
 
 
 @pytest.fixture
@@ -78,10 +51,14 @@ def service(store: Store) -> Iterator[Service]:
         yield service
 
 
-def status(service: Service) -> dict[str, Any]:
-    with service.client() as client:
-        answer: dict[str, Any] = client.get("/v1/status").json()
-    return answer
+@pytest.fixture(scope="module")
+def steady(
+    published: tuple[Store, Version], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """One for the tests that have nothing switched."""
+    models = two_versions(published, tmp_path_factory.mktemp("steady")).folder.parent
+    with Service.started(models, admin_token=TOKEN, watch_seconds=0) as service:
+        yield service
 
 
 def admin(service: Service, path: str, **headers: str) -> Any:
@@ -94,19 +71,6 @@ def predicted(service: Service) -> tuple[str, str]:
     with service.client(headers={"Content-Type": "image/png"}) as client:
         answer = client.post("/v1/predict", content=encoded(seven())).json()
     return answer["model"]["version"], answer["predictions"][0]["label"]
-
-
-def metric(service: Service, name: str) -> float:
-    with service.client() as client:
-        text = client.get("/metrics").text
-    return float(re.findall(rf"^digitserve_{re.escape(name)} (\S+)$", text, re.MULTILINE)[0])
-
-
-def wait_until(condition: Callable[[], bool], service: Service) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, service.log
-        time.sleep(0.02)
 
 
 # ---- switching ---------------------------------------------------------------------------------
@@ -200,13 +164,13 @@ def test_a_service_that_is_told_not_to_look_does_not_follow(store: Store) -> Non
 )
 @pytest.mark.parametrize("path", ["digits/versions/2/activate", "digits/rollback"])
 def test_without_the_admin_token_nothing_is_switched(
-    service: Service, path: str, headers: dict[str, str]
+    steady: Service, path: str, headers: dict[str, str]
 ) -> None:
-    response = admin(service, path, **headers)
+    response = admin(steady, path, **headers)
     assert response.status_code == 401
     assert response.headers["WWW-Authenticate"] == "Bearer"
     assert response.headers["Content-Type"] == "application/problem+json"
-    assert predicted(service)[0] == "1"
+    assert predicted(steady)[0] == "1"
 
 
 def test_where_no_token_is_set_the_routes_are_closed(store: Store) -> None:
@@ -230,11 +194,11 @@ def test_a_token_that_cannot_be_used_is_refused_and_never_written_down(
     "path",
     ["digits/versions/9/activate", "digits/versions/two/activate", "letters/versions/1/activate"],
 )
-def test_what_is_not_there_is_404(service: Service, path: str) -> None:
-    response = admin(service, path)
+def test_what_is_not_there_is_404(steady: Service, path: str) -> None:
+    response = admin(steady, path)
     assert response.status_code == 404
     assert response.json()["title"].startswith("No such")
-    assert status(service)["last_swap"] is None  # a typing error is no failed swap
+    assert status(steady)["last_swap"] is None  # a typing error is no failed swap
 
 
 # ---- what may not ------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ import os
 import pytest
 
 from contract.cores import available_cores
-from service.settings import BadSetting, Settings, help_text, unknown_settings
+from service.environment import help_text, unknown_settings
+from service.settings import BadSetting, Settings
 
 
 @pytest.fixture(autouse=True)

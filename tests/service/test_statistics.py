@@ -17,10 +17,9 @@ from contract.store import Store
 from contract.version import Version
 from service.tensors import Pixels
 from tests.service.pictures import encoded, seven
-from tests.service.running import Service
+from tests.service.running import ADMIN, TOKEN, Service, two_workers
 from tests.service.tensors import asked, client_of, post
-from tests.service.test_serving import ADMIN, TOKEN
-from tests.service.test_workers import two_versions, two_workers
+from tests.service.versions import two_versions
 
 PARTS = ("queue", "compute_input", "compute_infer", "compute_output")
 

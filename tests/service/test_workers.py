@@ -3,16 +3,15 @@
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,32 +21,13 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
-from tests.service.pictures import encoded, seven
-from tests.service.running import PATIENCE, Service
-from tests.service.test_serving import ADMIN, LETTERS, TOKEN, publish
+from tests.service.metrics import metric
+from tests.service.pictures import SEVEN
+from tests.service.running import ADMIN, PATIENCE, Service, status, two_workers, wait_until
+from tests.service.versions import two_versions
 
-SEVEN = encoded(seven())
 PNG = {"Content-Type": "image/png"}
 PREDICTED = 'http_requests_total{code="200",method="POST",route="/v1/predict"}'
-
-
-def two_versions(published: tuple[Store, Version], models: Path) -> Store:
-    """A store of one's own: 1 is current, 2 says letters instead of digits."""
-    shutil.copytree(published[0].folder, models / "digits")
-    store = Store(models, "digits")
-    publish(store, published[1], labels=LETTERS)
-    return store
-
-
-@contextmanager
-def two_workers(store: Store) -> Iterator[Service]:
-    """Two workers that follow the store only when they are told to."""
-    with Service.started(
-        store.folder.parent, workers=2, admin_token=TOKEN, watch_seconds=0, drain_seconds=0
-    ) as service:
-        yield service
-        service.send(signal.SIGTERM)  # killed, it would leave a folder for the workers to remove
-        service.exit_code()
 
 
 @pytest.fixture
@@ -68,13 +48,6 @@ def shared(
     """One for the tests that leave it as it was."""
     with two_workers(two_versions(published, tmp_path_factory.mktemp("shared"))) as service:
         yield service
-
-
-def wait_until(condition: Callable[[], object], service: Service) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, service.log
-        time.sleep(0.01)
 
 
 class Answer(NamedTuple):
@@ -99,16 +72,6 @@ def ask(service: Service, path: str, body: bytes | None = None, **headers: str) 
 
 def predict(service: Service) -> Answer:
     return ask(service, "/v1/predict", SEVEN, **PNG)
-
-
-def status(service: Service) -> Any:
-    return ask(service, "/v1/status").json()
-
-
-def metric(service: Service, name: str) -> float:
-    text = ask(service, "/metrics").body.decode()
-    found = re.findall(rf"^(?:digitserve_)?{re.escape(name)} (\S+)$", text, re.MULTILINE)
-    return float(found[0]) if found else 0.0
 
 
 def workers(service: Service) -> dict[int, int]:

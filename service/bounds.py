@@ -1,0 +1,23 @@
+"""How many pictures a request may have, by whichever door it comes: MAX_PICTURES, if they can wait.
+
+More than the queue may hold would be refused however empty it is.
+"""
+
+from service.problems import Problem
+from service.settings import Settings
+
+
+def most_pictures(settings: Settings) -> int:
+    """Of one request."""
+    return min(settings.max_pictures, settings.max_queue)
+
+
+def check_pictures(count: int, settings: Settings, *, status: int = 413) -> None:
+    """Problem if a request has more than it may have."""
+    most = most_pictures(settings)
+    if count > most:
+        raise Problem(
+            status,
+            f"{count} pictures in one request, {most} are allowed "
+            "(DIGITSERVE_MAX_PICTURES, and at most DIGITSERVE_MAX_QUEUE)",
+        )

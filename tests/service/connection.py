@@ -1,0 +1,57 @@
+"""HTTP by hand: what a client writes to a socket, and the answers that come back."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx2
+
+from tests.service.pictures import SEVEN
+from tests.service.running import PATIENCE, Service
+
+
+def request(body: bytes = SEVEN, *lines: str, path: str = "/v1/predict") -> bytes:
+    """A plain prediction, as most clients write it."""
+    head = [f"POST {path} HTTP/1.1", "Host: x", "Content-Type: image/png", *lines]
+    return "\r\n".join([*head, f"Content-Length: {len(body)}", "", ""]).encode() + body
+
+
+class Connection:
+    """A socket, and the answers that came over it."""
+
+    def __init__(self, service: Service) -> None:
+        url = httpx2.URL(service.url)
+        self.socket = socket.create_connection((url.host, url.port or 80), timeout=PATIENCE)
+        self._rest = b""
+
+    def send(self, *parts: bytes) -> None:
+        for part in parts:
+            self.socket.sendall(part)
+
+    def answer(self) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body of the next answer."""
+        while b"\r\n\r\n" not in self._rest:
+            self._rest += self._more()
+        head, _, self._rest = self._rest.partition(b"\r\n\r\n")
+        first, *lines = head.decode().split("\r\n")
+        headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+        while len(self._rest) < int(headers.get("content-length", 0)):
+            self._rest += self._more()
+        size = int(headers.get("content-length", 0))
+        body, self._rest = self._rest[:size], self._rest[size:]
+        return int(first.split()[1]), headers, body
+
+    def closed(self) -> bool:
+        return self.socket.recv(1) == b""
+
+    def _more(self) -> bytes:
+        more = self.socket.recv(65536)
+        assert more, f"closed after {self._rest!r}"
+        return more
+
+
+@contextmanager
+def connected(service: Service) -> Iterator[Connection]:
+    connection = Connection(service)
+    with connection.socket:
+        yield connection

@@ -1,0 +1,16 @@
+"""Problem documents, as clients read them."""
+
+from typing import Any
+
+import httpx2
+
+
+def problem(response: httpx2.Response, status: int) -> dict[str, Any]:
+    """The problem document of a response, which must be one of `status`."""
+    assert response.status_code == status
+    assert response.headers["Content-Type"] == "application/problem+json"
+    document: dict[str, Any] = response.json()
+    assert document["status"] == status
+    assert document["title"]
+    assert document["request_id"] == response.headers["X-Request-ID"]
+    return document
