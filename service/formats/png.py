@@ -53,6 +53,16 @@ def is_plain(body: bytes) -> bool:
     return kinds <= PLAIN or (kinds <= PLAIN | {b"tRNS"} and body[COLOUR] != GRAY)
 
 
+def is_bomb(body: bytes) -> bool:
+    """Whether the pixels' data is longer than the pixels, or no data at all."""
+    view = memoryview(body)
+    try:
+        data = [view[begin + 8 : end - 4] for kind, begin, end in _chunks(body) if kind == b"IDAT"]
+        return _inflates_to_more(_steps(data), _longest(body))
+    except (NotAPicture, zlib.error):
+        return True
+
+
 def _chunks(body: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Kind of each chunk, and where it begins and ends; the last is IEND."""
     begin, kind = len(SIGNATURE), b""
@@ -90,21 +100,29 @@ def _number(data: memoryview) -> int:
 
 def _check_length(body: bytes, data: list[memoryview]) -> None:
     """NotAPicture if the pixels' data is longer than the pixels: libpng inflates all of it."""
-    width, height, bits, colour = _HEADER(body, START)
-    if colour not in SAMPLES:
-        raise NotAPicture(f"the PNG is damaged: there is no colour type {colour}")
-    # Interlaced, a row is eight parts at most, each with its byte for the filter and its padding.
-    most = height * ((width * SAMPLES[colour] * bits + 7) // 8 + 1) + 16 * (width + height)
+    most = _longest(body)
     # To inflate twice is half of the work on a photo. A drawing is compressed so well that it
     # could not be much longer.
     if INFLATES * sum(map(len, data)) <= 8 * most + HARMLESS:
         return
-    steps = (part[at : at + STEP] for part in data for at in range(0, len(part), STEP))
     try:
-        if _inflates_to_more(steps, most):
+        if _inflates_to_more(_steps(data), most):
             raise NotAPicture("the PNG is damaged: it has more data than pixels")
     except zlib.error:
         raise NotAPicture("the PNG is damaged: its data cannot be inflated") from None
+
+
+def _longest(body: bytes) -> int:
+    """Bytes that the pixels have, inflated, at most."""
+    width, height, bits, colour = _HEADER(body, START)
+    if colour not in SAMPLES:
+        raise NotAPicture(f"the PNG is damaged: there is no colour type {colour}")
+    # Interlaced, a row is eight parts at most, each with its byte for the filter and its padding.
+    return int(height * ((width * SAMPLES[colour] * bits + 7) // 8 + 1) + 16 * (width + height))
+
+
+def _steps(data: list[memoryview]) -> Iterator[memoryview]:
+    return (part[at : at + STEP] for part in data for at in range(0, len(part), STEP))
 
 
 def _inflates_to_more(steps: Iterator[memoryview], most: int) -> bool:
