@@ -35,6 +35,7 @@ PLAIN = frozenset(
 STEP = 2**14  # bytes that are inflated at a time
 INFLATES = 1032  # times as long, at most
 HARMLESS = 2**24  # bytes, inflated in 30 ms
+MOST_PARTS = 2**14  # chunks of pixels' data; 10 MB may hold 800,000 that are empty
 
 
 def opened(body: bytes) -> Picture:
@@ -82,6 +83,8 @@ def _raster(body: bytes) -> Raster:
     for kind, begin, end in _chunks(body):
         if kind not in NEEDED or (kind != b"IDAT" and kind in parts):
             continue
+        if len(needed) > MOST_PARTS:
+            raise NotAPicture(f"a PNG of more than {MOST_PARTS:,} parts is not decoded")
         if end > len(body) or zlib.crc32(view[begin + 4 : end - 4]) != _number(view[end - 4 : end]):
             raise NotAPicture(f"the PNG is damaged: the checksum of its {kind!r} is wrong")
         parts.setdefault(kind, []).append(view[begin + 8 : end - 4])
