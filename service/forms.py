@@ -26,6 +26,7 @@ from service.settings import Settings
 
 # data:image/png;base64,... of which the type is not believed: the first bytes say what it is.
 DATA_URL = re.compile(r"data:[^,]{0,256};base64,", re.IGNORECASE | re.ASCII)
+SPARE_COMMAS = 1000  # of JSON; whoever has some pictures too many hears how many
 # A part's own headers: three in practice, Content-Disposition with a file's name the longest.
 PART_HEADERS, PART_HEADER_BYTES = 8, 4096
 
@@ -55,6 +56,7 @@ Form = Callable[[bytes, bytes, Settings], list[Sent]]
 
 def from_json(body: bytes, content_type: bytes, settings: Settings) -> list[Sent]:
     """The pictures of a JSON document; Problem says what is wrong with it."""
+    _check_commas(body, settings)
     document = read_json(body, settings.max_json_depth)
     if isinstance(document, dict) and isinstance(document.get("images"), list):
         check_count(len(document["images"]), settings)
@@ -87,12 +89,30 @@ def from_multipart(body: bytes, content_type: bytes, settings: Settings) -> list
 
 def check_count(count: int, settings: Settings) -> None:
     """Problem 413 if a request has more pictures than one may have."""
-    most = min(settings.max_pictures, settings.max_queue)
+    most = _most_pictures(settings)
     if count > most:
         raise Problem(
             413,
             f"{count} pictures in one request, {most} are allowed "
             "(DIGITSERVE_MAX_PICTURES, and at most DIGITSERVE_MAX_QUEUE)",
+        )
+
+
+def _most_pictures(settings: Settings) -> int:
+    return min(settings.max_pictures, settings.max_queue)
+
+
+def _check_commas(body: bytes, settings: Settings) -> None:
+    """Problem 413 if there are more than pictures need: one between two, one in a data URL.
+
+    Of a million lists or names the interpreter is held by reading, and by freeing, for seconds.
+    """
+    most = _most_pictures(settings)
+    if body.count(b",") > SPARE_COMMAS + 2 * most:
+        raise Problem(
+            413,
+            f"the document has far more in it than {most} pictures (DIGITSERVE_MAX_PICTURES, and "
+            "at most DIGITSERVE_MAX_QUEUE)",
         )
 
 
