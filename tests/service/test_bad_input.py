@@ -243,6 +243,14 @@ def test_what_is_no_clear_http_is_400(service: Service, sent: bytes) -> None:
     assert json.loads(body)["request_id"] == headers["x-request-id"]
 
 
+@pytest.mark.parametrize("path", ["/v1/predict", "http://x/v1/predict"])
+def test_a_length_may_begin_with_many_zeros_or_is_400(service: Service, path: str) -> None:
+    sent = request(SEVEN, path=path).replace(b"Content-Length: ", b"Content-Length: " + b"0" * 5000)
+    with connected(service) as connection:
+        connection.send(sent)
+        assert connection.answer()[0] in (200, 400)
+
+
 def test_a_body_that_is_larger_than_it_says_is_no_second_request(service: Service) -> None:
     with connected(service) as connection:
         connection.send(request(SEVEN) + b"and something more\r\n\r\n")
