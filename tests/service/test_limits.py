@@ -7,14 +7,17 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import httpx2
+import numpy as np
 import pytest
 
 from contract.store import Store
 from contract.version import Version
 from tests.service.pictures import encoded, seven
 from tests.service.running import Service
+from tests.service.test_bad_input import resident
 from tests.service.test_forms import part, post_parts
 from tests.service.test_hot import connected, counted, request, wait_until
 from tests.service.test_predict import problem
@@ -229,3 +232,27 @@ def test_bodies_that_arrive_share_their_room(strict: Service, size: int) -> None
         thread.join()
     assert set(answers) == {200, 503}
     assert predicted(strict)  # and the room is free again
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read in /proc")
+def test_a_body_whose_sender_hung_up_is_held_by_nobody(service: Service) -> None:
+    slow = encoded(np.full((4000, 4000, 3), 255, np.uint8))  # 0.1 s each
+    form = b"".join([part(slow)] * 100) + b"--x--\r\n"
+    kind = "Content-Type: multipart/form-data; boundary=x"
+    busy = request(form, path="/v1/predict?ink=off").replace(
+        b"Content-Type: image/png", kind.encode()
+    )
+    large = request(b"\xff\xd8\xff" + bytes(9 * 2**20))
+    with connected(service) as one, connected(service) as other:
+        for connection in (one, other):  # both threads are busy till the deadline
+            connection.send(busy)
+        wait_until(lambda: counted(service, "inflight_requests") >= 3)
+        time.sleep(0.2)
+        before = resident(service)
+        gone = counted(service, "cancelled_total")
+        for _ in range(20):
+            with connected(service) as connection:
+                connection.send(large)
+                time.sleep(0.03)
+        wait_until(lambda: counted(service, "cancelled_total") == gone + 20)
+        assert resident(service) - before < 100 * 2**20
