@@ -95,6 +95,34 @@ def test_a_large_body_is_no_large_head(strict: Service) -> None:
             assert connection.answer()[0] == 200
 
 
+CHUNKED = b"POST %b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
+
+
+@pytest.mark.parametrize("path", [b"/v1/predict", b"/livez"], ids=["read", "answered before"])
+@pytest.mark.parametrize("piece", [b"a: b\r\n" * 100, b"x" * 600], ids=["many", "one"])
+def test_headers_behind_a_body_are_bounded(strict: Service, path: bytes, piece: bytes) -> None:
+    sent, begun = 0, time.monotonic()
+    with connected(strict) as connection:
+        connection.send(CHUNKED % path)
+        with pytest.raises(OSError, match=r"reset|[Bb]roken"):  # noqa: PT012
+            while time.monotonic() - begun < 20:
+                connection.send(piece)
+                sent += len(piece)
+                time.sleep(0.01)
+    assert sent < 15_000  # of 30,000 in the time that a body may take
+
+
+def test_headers_behind_a_body_count_for_nothing(strict: Service) -> None:
+    with connected(strict) as connection:
+        connection.send(
+            CHUNKED % b"/v1/predict", b"X-Request-ID: mine\r\nContent-Encoding: x\r\n\r\n", GET
+        )
+        status, headers, _ = connection.answer()
+        assert status == 422
+        assert headers["x-request-id"] != "mine"
+        assert connection.answer()[0] == 200
+
+
 def test_a_head_in_pieces_within_bounds_is_taken(strict: Service) -> None:
     sent = request(SEVEN, "X-Long: " + "x" * 1500)
     with connected(strict) as connection:
