@@ -60,7 +60,7 @@ class Heads(KeepAlive):
         self._size = self._size + received if self._size else 1
         if self._size > self._max_head:
             if self.cycle.response_started:
-                self.transport.close()
+                self.close_for_certain()
             else:
                 self.refuse(self._too_large())
 

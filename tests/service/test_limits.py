@@ -198,6 +198,39 @@ def test_a_client_that_does_not_read_is_cut(strict: Service) -> None:
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="queues are read in /proc")
+def test_a_client_that_does_not_read_the_last_answer_is_cut(strict: Service) -> None:
+    """Of so short answers that the service may write on: they wait in its own memory."""
+    url = httpx2.URL(strict.url)
+    before = open_files(strict)
+    with ExitStack() as stack:
+        for _ in range(2):
+            connection = stack.enter_context(socket.socket())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            connection.connect((url.host, url.port))
+            queued = [-1, 0]
+            while queued[-1] == 0 or queued[-1] > queued[-2]:  # until the kernel takes no more
+                connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+                time.sleep(0.01)
+                queued.append(bytes_on_their_way_to(connection))
+        assert open_files(strict) > before
+        wait_until(lambda: open_files(strict) <= before)
+
+
+def open_files(service: Service) -> int:
+    return len([*Path(f"/proc/{service.process.pid}/fd").iterdir()])
+
+
+def bytes_on_their_way_to(connection: socket.socket) -> int:
+    """That the service's kernel holds; 0 if the connection is not there."""
+    port = f":{connection.getsockname()[1]:04X}"
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, _, remote, _, queues, *_ = line.split()
+        if remote.endswith(port):
+            return int(queues.partition(":")[0], 16)
+    return 0
+
+
 # ---- connections ------------------------------------------------------------------------------
 
 
