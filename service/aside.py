@@ -36,14 +36,15 @@ class Aside:
             raise QueueFull(f"{self._going_on} requests are already waiting to be read", seconds)
         loop = asyncio.get_running_loop()
         self._going_on += 1
-        going_on = loop.run_in_executor(self._threads, self._timed, work)
+        held = [work]
+        going_on = _GoingOn(loop.run_in_executor(self._threads, self._timed, held), held)
 
         def too_late() -> None:
             exchange.fail(DeadlinePassed("the deadline passed before the request was read"))
             going_on.cancel()
 
         alarm = loop.call_later(exchange.deadline - perf_counter(), too_late)
-        exchange.work = _GoingOn(going_on)
+        exchange.work = going_on
 
         def done(result: asyncio.Future[tuple[T, float]]) -> None:
             self._going_on -= 1
@@ -58,23 +59,27 @@ class Aside:
             except Exception as error:  # of the request, or of a queue that is full
                 exchange.fail(error)
 
-        going_on.add_done_callback(done)
+        going_on.future.add_done_callback(done)
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     @staticmethod
-    def _timed(work: Callable[[], T]) -> tuple[T, float]:
+    def _timed(held: list[Callable[[], T]]) -> tuple[T, float]:
         began = perf_counter()
+        work = held.pop()  # or IndexError, of which nobody hears: it was cancelled
         return work(), perf_counter() - began
 
 
 class _GoingOn:
     """The work of an exchange while it is aside."""
 
-    def __init__(self, future: asyncio.Future[Any]) -> None:
-        self._future = future
+    def __init__(self, future: asyncio.Future[Any], held: list[Any]) -> None:
+        self.future = future
+        self._held = held
 
     def cancel(self) -> Stage:
-        self._future.cancel()
+        self.future.cancel()
+        # A thread forgets what was cancelled when its turn comes, and until then it holds a body.
+        self._held.clear()
         return "decode"

@@ -24,7 +24,8 @@ async def read_body(
 
     Raises Problem: 408 too slow, 413 too large; QueueFull if `share` cannot grow; or ClientGone.
     """
-    if int(headers.get(b"content-length", b"0")) > limit:
+    # Of any number of zeros before a number the parser takes no notice, but `int` does.
+    if int(headers.get(b"content-length", b"").lstrip(b"0") or b"0") > limit:
         # A client that asked first, as curl does, has not begun to send.
         raise await _too_large(receive, limit, sending=b"expect" not in headers)
     chunks, size, more = [], 0, True

@@ -20,13 +20,14 @@ from multipart import (
 )
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from service.bounds import check_pictures
+from service.bounds import check_pictures, most_pictures
 from service.documents import fitted, read_json
 from service.problems import Problem
 from service.settings import Settings
 
 # data:image/png;base64,... of which the type is not believed: the first bytes say what it is.
 DATA_URL = re.compile(r"data:[^,]{0,256};base64,", re.IGNORECASE | re.ASCII)
+SPARE_COMMAS = 1000  # of JSON; whoever has some pictures too many hears how many
 # A part's own headers: three in practice, Content-Disposition with a file's name the longest.
 PART_HEADERS, PART_HEADER_BYTES = 8, 4096
 
@@ -56,6 +57,7 @@ Form = Callable[[bytes, bytes, Settings], list[Sent]]
 
 def from_json(body: bytes, content_type: bytes, settings: Settings) -> list[Sent]:
     """The pictures of a JSON document; Problem says what is wrong with it."""
+    _check_commas(body, settings)
     document = read_json(body, settings.max_json_depth)
     if isinstance(document, dict) and isinstance(document.get("images"), list):
         check_pictures(len(document["images"]), settings)
@@ -81,6 +83,20 @@ def from_multipart(body: bytes, content_type: bytes, settings: Settings) -> list
     if not sent:
         raise Problem(400, "the form is empty; send a file, as curl -F image=@seven.png does")
     return sent
+
+
+def _check_commas(body: bytes, settings: Settings) -> None:
+    """Problem 413 if there are more than pictures need: one between two, one in a data URL.
+
+    Of a million lists or names the interpreter is held by reading, and by freeing, for seconds.
+    """
+    most = most_pictures(settings)
+    if body.count(b",") > SPARE_COMMAS + 2 * most:
+        raise Problem(
+            413,
+            f"the document has far more in it than {most} pictures (DIGITSERVE_MAX_PICTURES, and "
+            "at most DIGITSERVE_MAX_QUEUE)",
+        )
 
 
 def _bytes_of(text: str, name: str) -> bytes:

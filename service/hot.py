@@ -59,7 +59,8 @@ class HotProtocol(Heads):
         self.headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value))
+        if self.head_has_begun:  # behind a body they are let fall: nobody has looked at them
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         self._began = perf_counter()
@@ -82,11 +83,13 @@ class HotProtocol(Heads):
         if self._arriving is not None:
             self._parts.append(body)
         else:
+            self.between_chunks = False
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         route = self._arriving
         if route is None:
+            self.end_body()
             super().on_message_complete()
             return
         self._arriving = None

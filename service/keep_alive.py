@@ -43,6 +43,7 @@ class KeepAlive(Protocol):
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
         if self.transport.is_closing():
+            self.close_for_certain()
             return
         self.flow.resume_reading()
         if self.pipeline:
@@ -52,11 +53,27 @@ class KeepAlive(Protocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._stalled = self.loop.call_later(self.seconds, self.transport.abort)
+        self._abort_in_time()
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self._forget_stall()
+        if self.transport.is_closing():
+            self._abort_in_time()
+
+    def refuse(self, problem: Problem) -> None:
+        super().refuse(problem)
+        if self.transport.is_closing():
+            self.close_for_certain()
+
+    def close_for_certain(self) -> None:
+        """Close the connection, also if its client does not read the rest of an answer.
+
+        A transport that is closed waits for ever to be rid of what is written already.
+        """
+        self.transport.close()
+        if self.transport.get_write_buffer_size():
+            self._abort_in_time()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
@@ -72,6 +89,10 @@ class KeepAlive(Protocol):
 
     def _unset_keepalive_if_required(self) -> None:
         """uvicorn thinks that any byte is a request."""
+
+    def _abort_in_time(self) -> None:
+        if self._stalled is None:
+            self._stalled = self.loop.call_later(self.seconds, self.transport.abort)
 
     def _forget_stall(self) -> None:
         if self._stalled is not None:
@@ -104,4 +125,4 @@ class KeepAlive(Protocol):
                 )
             )
         else:
-            self.timeout_keep_alive_handler()
+            self.close_for_certain()

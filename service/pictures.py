@@ -28,7 +28,7 @@ def prepared(sent: Sequence[Sent], max_pixels: int) -> Pixels | None:
     sheets = []
     for _, body in sent:
         try:
-            raster = small_png(body, max_pixels)
+            raster = small_png(body, max_pixels, tiny=0)  # many that are tiny are large together
         except NotAPicture:  # which is told, by its name, on the long way
             return None
         if raster is None or raster.shape != SHEET:

@@ -35,6 +35,7 @@ PLAIN = frozenset(
 STEP = 2**14  # bytes that are inflated at a time
 INFLATES = 1032  # times as long, at most
 HARMLESS = 2**24  # bytes, inflated in 30 ms
+MOST_PARTS = 2**14  # chunks of pixels' data; 10 MB may hold 800,000 that are empty
 
 
 def opened(body: bytes) -> Picture:
@@ -51,6 +52,16 @@ def is_plain(body: bytes) -> bool:
     except NotAPicture:
         return False
     return kinds <= PLAIN or (kinds <= PLAIN | {b"tRNS"} and body[COLOUR] != GRAY)
+
+
+def is_bomb(body: bytes) -> bool:
+    """Whether the pixels' data is longer than the pixels, or no data at all."""
+    view = memoryview(body)
+    try:
+        data = [view[begin + 8 : end - 4] for kind, begin, end in _chunks(body) if kind == b"IDAT"]
+        return _inflates_to_more(_steps(data), _longest(body))
+    except (NotAPicture, zlib.error):
+        return True
 
 
 def _chunks(body: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -72,6 +83,8 @@ def _raster(body: bytes) -> Raster:
     for kind, begin, end in _chunks(body):
         if kind not in NEEDED or (kind != b"IDAT" and kind in parts):
             continue
+        if len(needed) > MOST_PARTS:
+            raise NotAPicture(f"a PNG of more than {MOST_PARTS:,} parts is not decoded")
         if end > len(body) or zlib.crc32(view[begin + 4 : end - 4]) != _number(view[end - 4 : end]):
             raise NotAPicture(f"the PNG is damaged: the checksum of its {kind!r} is wrong")
         parts.setdefault(kind, []).append(view[begin + 8 : end - 4])
@@ -90,21 +103,29 @@ def _number(data: memoryview) -> int:
 
 def _check_length(body: bytes, data: list[memoryview]) -> None:
     """NotAPicture if the pixels' data is longer than the pixels: libpng inflates all of it."""
-    width, height, bits, colour = _HEADER(body, START)
-    if colour not in SAMPLES:
-        raise NotAPicture(f"the PNG is damaged: there is no colour type {colour}")
-    # Interlaced, a row is eight parts at most, each with its byte for the filter and its padding.
-    most = height * ((width * SAMPLES[colour] * bits + 7) // 8 + 1) + 16 * (width + height)
+    most = _longest(body)
     # To inflate twice is half of the work on a photo. A drawing is compressed so well that it
     # could not be much longer.
     if INFLATES * sum(map(len, data)) <= 8 * most + HARMLESS:
         return
-    steps = (part[at : at + STEP] for part in data for at in range(0, len(part), STEP))
     try:
-        if _inflates_to_more(steps, most):
+        if _inflates_to_more(_steps(data), most):
             raise NotAPicture("the PNG is damaged: it has more data than pixels")
     except zlib.error:
         raise NotAPicture("the PNG is damaged: its data cannot be inflated") from None
+
+
+def _longest(body: bytes) -> int:
+    """Bytes that the pixels have, inflated, at most."""
+    width, height, bits, colour = _HEADER(body, START)
+    if colour not in SAMPLES:
+        raise NotAPicture(f"the PNG is damaged: there is no colour type {colour}")
+    # Interlaced, a row is eight parts at most, each with its byte for the filter and its padding.
+    return int(height * ((width * SAMPLES[colour] * bits + 7) // 8 + 1) + 16 * (width + height))
+
+
+def _steps(data: list[memoryview]) -> Iterator[memoryview]:
+    return (part[at : at + STEP] for part in data for at in range(0, len(part), STEP))
 
 
 def _inflates_to_more(steps: Iterator[memoryview], most: int) -> bool:

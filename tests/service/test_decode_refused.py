@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from service.decode import OPENED, NotAPicture, TooManyPixels, identify, small_png
+from service.forms import Sent
+from service.pictures import prepared
 from tests.service import files
 from tests.service.pictures import encoded, seven
 
@@ -245,6 +247,42 @@ def test_a_png_of_more_data_than_pixels_is_refused() -> None:
     assert small_png(body, LIMIT) is None
     with soon(), pytest.raises(NotAPicture, match="more data than pixels"):
         identify(body, max_pixels=LIMIT).raster()
+
+
+def test_a_png_of_very_many_parts_is_refused() -> None:
+    body = files.with_chunk(SHEET, b"IDAT", b"", 800_000)
+    tracemalloc.start()
+    with pytest.raises(NotAPicture, match="more than 16,384 parts"):
+        identify(body, max_pixels=LIMIT).raster()
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
+
+
+def test_the_blocks_of_a_gif_take_a_few_times_the_memory_of_the_file() -> None:
+    blocks = b"\x02\x00\x00" * 500_000
+    body = files.gif((28, 28), b"")
+    at = body.rindex(b"\0;")
+    body = body[:at] + blocks + body[at:]
+    tracemalloc.start()
+    with pytest.raises(NotAPicture):
+        identify(body, max_pixels=LIMIT).raster()
+    assert tracemalloc.get_traced_memory()[1] < 6 * len(body)
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("side", "data"), [(28, 7_000_000), (256, 30_000_000)])
+def test_a_small_png_of_more_data_than_pixels_is_not_small(side: int, data: int) -> None:
+    body = files.png((side, side), 8, 0, bytes(data))
+    assert len(body) < 2**15
+    with soon(0.02):
+        assert small_png(body, LIMIT) is None
+
+
+def test_many_tiny_pngs_of_more_data_than_pixels_are_not_decoded_at_once() -> None:
+    body = files.png((28, 28), 8, 0, bytes(900_000))
+    assert len(body) < 2**10
+    with soon(0.05):
+        assert prepared([Sent("", body)] * 32, LIMIT) is None
 
 
 @pytest.mark.parametrize("code", [[0, 0, 1], [1, 0, 1]], ids=["clear", "end"])

@@ -1,6 +1,7 @@
 """Pictures in multipart and JSON, and the options of a prediction, as clients send them."""
 
 import json
+import re
 from base64 import b64encode
 from typing import Any
 
@@ -160,6 +161,29 @@ def test_too_many_pictures_are_413(service: Service) -> None:
     assert "257 pictures in one request, 256 are allowed" in told["detail"]
     told = problem(post_parts(service, *[part(b"x")] * 257), 413)
     assert "DIGITSERVE_MAX_PICTURES" in told["detail"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"images": [' + b"[], " * 500_000 + b"[]]}",
+        b"{" + b", ".join(b'"%x": 1' % n for n in range(500_000)) + b"}",
+    ],
+    ids=["lists", "names"],
+)
+def test_json_of_far_more_than_pictures_is_413_at_once(service: Service, body: bytes) -> None:
+    kind = {"Content-Type": "application/json"}
+    before = processor_seconds(service)
+    told = problem(post(service, content=body, headers=kind), 413)
+    assert "far more in it than 256 pictures" in told["detail"]
+    assert processor_seconds(service) - before < 0.2
+
+
+def processor_seconds(service: Service) -> float:
+    exposition = httpx2.get(f"{service.url}/metrics").text
+    found = re.search(r"^process_cpu_seconds_total (\S+)", exposition, re.MULTILINE)
+    assert found is not None
+    return float(found.group(1))
 
 
 def test_too_many_or_too_long_parts_are_413(service: Service) -> None:

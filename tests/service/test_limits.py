@@ -7,14 +7,17 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import httpx2
+import numpy as np
 import pytest
 
 from contract.store import Store
 from contract.version import Version
 from tests.service.connection import connected, request
 from tests.service.forms import part, post_parts
+from tests.service.memory import resident
 from tests.service.metrics import counted
 from tests.service.pictures import SEVEN
 from tests.service.problems import problem
@@ -92,6 +95,34 @@ def test_a_large_body_is_no_large_head(strict: Service) -> None:
             assert connection.answer()[0] == 200
 
 
+CHUNKED = b"POST %b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
+
+
+@pytest.mark.parametrize("path", [b"/v1/predict", b"/livez"], ids=["read", "answered before"])
+@pytest.mark.parametrize("piece", [b"a: b\r\n" * 100, b"x" * 600], ids=["many", "one"])
+def test_headers_behind_a_body_are_bounded(strict: Service, path: bytes, piece: bytes) -> None:
+    sent, begun = 0, time.monotonic()
+    with connected(strict) as connection:
+        connection.send(CHUNKED % path)
+        with pytest.raises(OSError, match=r"reset|[Bb]roken"):  # noqa: PT012
+            while time.monotonic() - begun < 20:
+                connection.send(piece)
+                sent += len(piece)
+                time.sleep(0.01)
+    assert sent < 15_000  # of 30,000 in the time that a body may take
+
+
+def test_headers_behind_a_body_count_for_nothing(strict: Service) -> None:
+    with connected(strict) as connection:
+        connection.send(
+            CHUNKED % b"/v1/predict", b"X-Request-ID: mine\r\nContent-Encoding: x\r\n\r\n", GET
+        )
+        status, headers, _ = connection.answer()
+        assert status == 422
+        assert headers["x-request-id"] != "mine"
+        assert connection.answer()[0] == 200
+
+
 def test_a_head_in_pieces_within_bounds_is_taken(strict: Service) -> None:
     sent = request(SEVEN, "X-Long: " + "x" * 1500)
     with connected(strict) as connection:
@@ -167,6 +198,39 @@ def test_a_client_that_does_not_read_is_cut(strict: Service) -> None:
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="queues are read in /proc")
+def test_a_client_that_does_not_read_the_last_answer_is_cut(strict: Service) -> None:
+    """Of so short answers that the service may write on: they wait in its own memory."""
+    url = httpx2.URL(strict.url)
+    before = open_files(strict)
+    with ExitStack() as stack:
+        for _ in range(2):
+            connection = stack.enter_context(socket.socket())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            connection.connect((url.host, url.port))
+            queued = [-1, 0]
+            while queued[-1] == 0 or queued[-1] > queued[-2]:  # until the kernel takes no more
+                connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+                time.sleep(0.01)
+                queued.append(bytes_on_their_way_to(connection))
+        assert open_files(strict) > before
+        wait_until(lambda: open_files(strict) <= before)
+
+
+def open_files(service: Service) -> int:
+    return len([*Path(f"/proc/{service.process.pid}/fd").iterdir()])
+
+
+def bytes_on_their_way_to(connection: socket.socket) -> int:
+    """That the service's kernel holds; 0 if the connection is not there."""
+    port = f":{connection.getsockname()[1]:04X}"
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, _, remote, _, queues, *_ = line.split()
+        if remote.endswith(port):
+            return int(queues.partition(":")[0], 16)
+    return 0
+
+
 # ---- connections ------------------------------------------------------------------------------
 
 
@@ -229,3 +293,27 @@ def test_bodies_that_arrive_share_their_room(strict: Service, size: int) -> None
         thread.join()
     assert set(answers) == {200, 503}
     assert predicted(strict)  # and the room is free again
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read in /proc")
+def test_a_body_whose_sender_hung_up_is_held_by_nobody(service: Service) -> None:
+    slow = encoded(np.full((4000, 4000, 3), 255, np.uint8))  # 0.1 s each
+    form = b"".join([part(slow)] * 100) + b"--x--\r\n"
+    kind = "Content-Type: multipart/form-data; boundary=x"
+    busy = request(form, path="/v1/predict?ink=off").replace(
+        b"Content-Type: image/png", kind.encode()
+    )
+    large = request(b"\xff\xd8\xff" + bytes(9 * 2**20))
+    with connected(service) as one, connected(service) as other:
+        for connection in (one, other):  # both threads are busy till the deadline
+            connection.send(busy)
+        wait_until(lambda: counted(service, "inflight_requests") >= 3)
+        time.sleep(0.2)
+        before = resident(service)
+        gone = counted(service, "cancelled_total")
+        for _ in range(20):
+            with connected(service) as connection:
+                connection.send(large)
+                time.sleep(0.03)
+        wait_until(lambda: counted(service, "cancelled_total") == gone + 20)
+        assert resident(service) - before < 100 * 2**20
