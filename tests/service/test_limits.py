@@ -19,7 +19,7 @@ from tests.service.connection import connected, request
 from tests.service.forms import part, post_parts
 from tests.service.memory import resident
 from tests.service.metrics import counted
-from tests.service.pictures import SEVEN
+from tests.service.pictures import SEVEN, encoded
 from tests.service.problems import problem
 from tests.service.running import Service, wait_until
 
@@ -214,7 +214,7 @@ def test_a_client_that_does_not_read_the_last_answer_is_cut(strict: Service) -> 
                 time.sleep(0.01)
                 queued.append(bytes_on_their_way_to(connection))
         assert open_files(strict) > before
-        wait_until(lambda: open_files(strict) <= before)
+        wait_until(lambda: open_files(strict) <= before, strict)
 
 
 def open_files(service: Service) -> int:
@@ -307,7 +307,7 @@ def test_a_body_whose_sender_hung_up_is_held_by_nobody(service: Service) -> None
     with connected(service) as one, connected(service) as other:
         for connection in (one, other):  # both threads are busy till the deadline
             connection.send(busy)
-        wait_until(lambda: counted(service, "inflight_requests") >= 3)
+        wait_until(lambda: counted(service, "inflight_requests") >= 3, service)
         time.sleep(0.2)
         before = resident(service)
         gone = counted(service, "cancelled_total")
@@ -315,5 +315,5 @@ def test_a_body_whose_sender_hung_up_is_held_by_nobody(service: Service) -> None
             with connected(service) as connection:
                 connection.send(large)
                 time.sleep(0.03)
-        wait_until(lambda: counted(service, "cancelled_total") == gone + 20)
+        wait_until(lambda: counted(service, "cancelled_total") == gone + 20, service)
         assert resident(service) - before < 100 * 2**20
