@@ -113,7 +113,8 @@ class Front:
                     (b"x-request-id", request_id.encode()),
                     NOSNIFF,
                 ]
-                if self.life.draining:  # so that this client's next request goes elsewhere
+                # So that this client's next request goes elsewhere, or finds room meanwhile.
+                if self.life.draining or "crowded" in scope:
                     headers.append((b"connection", b"close"))
                 message["headers"] = headers
             await send(message)
@@ -155,7 +156,7 @@ class Front:
                 f"there are more than {self.settings.max_connections} connections "
                 "(DIGITSERVE_MAX_CONNECTIONS); try again in 1 s",
                 title="Overloaded",
-                headers={"retry-after": "1", "connection": "close"},
+                headers={"retry-after": "1"},
             )
         self._access.check(headers)
 

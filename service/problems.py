@@ -34,6 +34,8 @@ class Problem(Exception):
         self.title = title or HTTPStatus(status).phrase
         self.detail = detail
         self.headers = headers or {}
+        if status == 503:
+            self.headers = {"retry-after": "1"} | self.headers
 
 
 def problem_of(error: Exception) -> Problem:

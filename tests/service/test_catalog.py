@@ -197,6 +197,7 @@ def test_a_store_that_cannot_be_read_is_said_to_be_and_predictions_go_on(
     for path in ("/v1/models", "/v1/models/digits"):
         answer = get(own, path)
         assert (answer.status_code, answer.json()["title"]) == (503, "Store not readable")
+        assert answer.headers["Retry-After"] == "1"
         assert str(store.folder.parent) not in answer.text
     with own.client(headers={"Content-Type": "image/png"}) as client:
         picture = (moved / "1/sample.png").read_bytes()

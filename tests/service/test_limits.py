@@ -249,7 +249,9 @@ def test_beyond_the_limit_a_connection_is_503_and_probes_are_answered(strict: Se
             assert beyond.closed()
         with connected(strict) as probe:
             probe.send(GET)
-            assert probe.answer()[0] == 200
+            answer = probe.answer()
+            assert (answer[0], answer[1]["connection"]) == (200, "close")
+            assert probe.closed()  # so that none of the few is held by who asks again and again
         assert counted(strict, 'shed_total{reason="connections"}') == shed + 1
         crowd[0].send(request())
         assert crowd[0].answer()[0] == 200

@@ -153,7 +153,9 @@ def test_while_it_drains_it_is_not_ready_but_answers(models: Path) -> None:
     with Service.started(models, drain_seconds=30) as service, service.client() as client:
         service.send(signal.SIGTERM)
         wait_until(lambda: client.get("/readyz").status_code == 503, service)
-        assert "stopping" in client.get("/readyz").json()["detail"]
+        unready = client.get("/readyz")
+        assert "stopping" in unready.json()["detail"]
+        assert unready.headers["Retry-After"] == "1"
         assert client.get("/v1/status").json()["draining"] is True
         response = client.post("/v1/predict", content=SEVEN, headers=PNG)
         assert response.status_code == 200
