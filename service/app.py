@@ -8,21 +8,17 @@ from time import perf_counter
 from fastapi_offline import FastAPIOffline
 
 from service.access import Access
-from service.addressed import Addressed
 from service.admin import admin_routes
 from service.aside import Aside
 from service.batcher import Batcher
-from service.by_name import by_name_routes
 from service.catalog import catalog_routes
 from service.document import document
 from service.front import Front
-from service.infer import Infer
 from service.life import Life
 from service.metrics import Metrics
 from service.pages import pages
 from service.predict import Predict
 from service.readings import Readings
-from service.repository import repository_routes
 from service.routes import answer_with_problems, routes
 from service.samples import sample_routes
 from service.serving import Serving
@@ -30,7 +26,11 @@ from service.settings import Settings
 from service.statistics import Statistics
 from service.team import Team
 from service.tensors import Pixels
-from service.v2 import health_routes, model_routes
+from service.v2.addressed import Addressed
+from service.v2.by_path import by_name_routes
+from service.v2.infer import Infer
+from service.v2.metadata import health_routes, model_routes
+from service.v2.repository import repository_routes
 
 ON_LOOP = 0.004  # seconds; a model call that takes longer would hold up the event loop
 DESCRIPTION = "Handwritten digits, read in batches by ONNX Runtime."

@@ -16,13 +16,13 @@ from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from contract.card import INPUT, SIDE
-from service.addressed import refused
 from service.exchange import SOONEST
 from service.forms import PicturesRequest
-from service.inference import InferRequest
 from service.openapi import InferResponse, Predictions, refusals
 from service.options import Options
 from service.predict import PICTURES
+from service.v2.addressed import refused
+from service.v2.requests import InferRequest
 
 _REFUSED = refusals(
     {

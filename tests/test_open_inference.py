@@ -14,7 +14,7 @@ import pytest
 from contract.store import Store
 from contract.version import Version
 from service.settings import Settings
-from service.v2 import EXTENSIONS
+from service.v2.metadata import EXTENSIONS
 from tests.service.running import TOKEN, Service
 
 DOCUMENT = (Path(__file__).parent.parent / "docs/open-inference.md").read_text()

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from contract.store import Store
 from contract.version import Version
-from service.compression import accepted, compressed, decompressed
 from service.problems import Problem
 from service.tensors import Pixels
+from service.v2.compression import accepted, compressed, decompressed
 from tests.service.running import Service
 from tests.service.tensors import BLOB, HEADER, asked, client_of, document, post
 

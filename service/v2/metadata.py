@@ -10,12 +10,9 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel
 
 from contract.card import INPUT, LOGITS, PROBABILITIES, SIDE
-from service.addressed import Addressed, refused
 from service.batcher import Batcher
 from service.life import Life
 from service.model import Model
-from service.model_config import ModelConfig, config_of
-from service.model_statistics import Statistics, statistics_of
 from service.paths import check_name, number_of
 from service.probes import check_ready
 from service.problems import Problem
@@ -23,6 +20,9 @@ from service.readings import Readings
 from service.serving import Serving
 from service.settings import Settings
 from service.statistics import Statistics as Counted
+from service.v2.addressed import Addressed, refused
+from service.v2.model_config import ModelConfig, config_of
+from service.v2.model_statistics import Statistics, statistics_of
 
 # Triton's names of them, each done: docs/open-inference.md tells how far.
 EXTENSIONS = [

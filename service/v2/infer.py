@@ -1,6 +1,6 @@
 """POST /v2/models/<name>/infer: tensors in, tensors out, as the Open Inference Protocol has it.
 
-    body --decompressed, `inference`--> (n, 28, 28) --batcher--> Readings --`inferred`--> answer
+    body --decompressed, `requests`--> (n, 28, 28) --batcher--> Readings --`answers`--> answer
 
 The input is what the graph eats: nothing is decoded or centred here, and bytes go to the model as
 they came.
@@ -8,25 +8,25 @@ they came.
 
 from collections.abc import Mapping
 
-from service.addressed import not_serving
 from service.aside import Aside
 from service.batcher import Batcher
 from service.bounds import most_pictures
-from service.compression import Coding, accepted, coding_of, compressed, decompressed
 from service.exchange import Exchange, Stage
-from service.inference import (
+from service.metrics import Metrics
+from service.problems import Problem
+from service.readings import Readings
+from service.settings import Settings
+from service.tensors import Pixels
+from service.v2.addressed import not_serving
+from service.v2.answers import written
+from service.v2.compression import Coding, accepted, coding_of, compressed, decompressed
+from service.v2.requests import (
     HEADER_LENGTH,
     PIXELS,
     InferRequest,
     header_length,
     read,
 )
-from service.inferred import written
-from service.metrics import Metrics
-from service.problems import Problem
-from service.readings import Readings
-from service.settings import Settings
-from service.tensors import Pixels
 from service.waiting import QueueFull, Run, Waiting
 
 SHORT = 2**15  # bytes of JSON that are read in well under a millisecond

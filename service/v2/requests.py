@@ -5,7 +5,7 @@
     bytes                         that header is 0: one picture, 784 bytes
 
 https://github.com/kserve/open-inference-protocol describes the first, Triton's extensions the
-others. One input, pixels (n, 28, 28) UINT8; `inferred` writes the answers.
+others. One input, pixels (n, 28, 28) UINT8; `answers` writes the answers.
 """
 
 from typing import Any, Literal

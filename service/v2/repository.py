@@ -15,23 +15,23 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, Field
 
 from contract.errors import NoVersion
-from service.addressed import refused
 from service.admin import NOT_ADMIN, NOT_SWITCHED, Switched, switched
 from service.model import Model
-from service.model_config import config_of
 from service.paths import check_name, number_of
 from service.problems import Problem
-from service.repository_requests import (
+from service.serving import Serving
+from service.settings import Settings
+from service.shelf import Shelf
+from service.team import Team
+from service.v2.addressed import refused
+from service.v2.model_config import config_of
+from service.v2.repository_requests import (
     IndexRequest,
     LoadRequest,
     UnloadRequest,
     documented,
     read_request,
 )
-from service.serving import Serving
-from service.settings import Settings
-from service.shelf import Shelf
-from service.team import Team
 
 QueryVersion = Annotated[str | None, Query(alias="version", description="its number")]
 _NOT_ASKED = {400: "Not what the extension asks for"}

@@ -12,10 +12,10 @@ import orjson
 from numpy.typing import NDArray
 
 from contract.card import LOGITS, PROBABILITIES
-from service.classification import best, in_bytes
-from service.inference import InferRequest, Output
 from service.readings import Readings
 from service.tensors import Rows
+from service.v2.classification import best, in_bytes
+from service.v2.requests import InferRequest, Output
 
 # What is asked for by whoever names no outputs.
 ALL = [Output(name="logits"), Output(name="probabilities")]

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from service.addressed import Addressed
 from service.asgi import Asgi
 from service.exchange import Exchange
-from service.infer import Infer
 from service.metrics import Metrics
 from service.room import Room
 from service.settings import Settings
+from service.v2.addressed import Addressed
+from service.v2.infer import Infer
 
 PATH = "/v2/models/{model}/infer"
 VERSION_PATH = "/v2/models/{model}/versions/{version}/infer"

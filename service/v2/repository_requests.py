@@ -13,9 +13,9 @@ from starlette.requests import ClientDisconnect
 
 from service.body import too_slow
 from service.documents import fitted, read_json
-from service.model_config import ModelConfig
 from service.problems import Problem
 from service.settings import Settings
+from service.v2.model_config import ModelConfig
 
 LONGEST = 2**16  # bytes
 
