@@ -18,10 +18,9 @@ from pydantic.json_schema import SkipJsonSchema
 from contract.card import INPUT, SIDE
 from service.exchange import SOONEST
 from service.forms import PicturesRequest
-from service.openapi import InferResponse, Predictions, refusals
+from service.openapi import InferResponse, Predictions, errors, refusals
 from service.options import Options
 from service.predict import PICTURES
-from service.v2.addressed import refused
 from service.v2.requests import InferRequest
 
 _REFUSED = refusals(
@@ -36,7 +35,7 @@ _REFUSED = refusals(
         504: "The deadline passed before the model answered",
     }
 )
-_INFER_REFUSED = refused(
+_INFER_REFUSED = errors(
     {
         400: "Not what the protocol or the model asks for, or too many pictures",
         404: "No such model, or another version serves",

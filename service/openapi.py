@@ -77,3 +77,11 @@ def refusals(meanings: dict[int, str]) -> dict[int | str, dict[str, Any]]:
         status: {"description": meaning, "content": {CONTENT_TYPE: {"schema": schema}}}
         for status, meaning in meanings.items()
     }
+
+
+def errors(meanings: dict[int, str]) -> dict[int | str, dict[str, Any]]:
+    """What FastAPI is told of answers that are {"error"}, as all under /v2."""
+    return {
+        status: {"description": meaning, "model": InferError}
+        for status, meaning in meanings.items()
+    }

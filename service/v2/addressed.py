@@ -4,10 +4,7 @@ One version serves. The one before stays warm for a rollback, but answers nobody
 it would notice its end only by chance.
 """
 
-from typing import Any
-
 from service.model import Model
-from service.openapi import InferError
 from service.paths import check_name
 from service.problems import Problem
 from service.serving import Serving
@@ -31,11 +28,3 @@ class Addressed:
 def not_serving(version: object, serving: int) -> Problem:
     """The refusal of a version by its number, or by what came in its place."""
     return Problem(404, f"version {str(version)[:20]} does not serve; version {serving} does")
-
-
-def refused(meanings: dict[int, str]) -> dict[int | str, dict[str, Any]]:
-    """What FastAPI is told of answers that are {"error"}."""
-    return {
-        status: {"description": meaning, "model": InferError}
-        for status, meaning in meanings.items()
-    }

@@ -13,6 +13,7 @@ from contract.card import INPUT, LOGITS, PROBABILITIES, SIDE
 from service.batcher import Batcher
 from service.life import Life
 from service.model import Model
+from service.openapi import errors
 from service.paths import check_name, number_of
 from service.probes import check_ready
 from service.problems import Problem
@@ -20,7 +21,7 @@ from service.readings import Readings
 from service.serving import Serving
 from service.settings import Settings
 from service.statistics import Statistics as Counted
-from service.v2.addressed import Addressed, refused
+from service.v2.addressed import Addressed
 from service.v2.model_config import ModelConfig, config_of
 from service.v2.model_statistics import Statistics, statistics_of
 
@@ -32,8 +33,8 @@ EXTENSIONS = [
 TAGS = ["Open Inference Protocol"]
 Name = Annotated[str, Path(description="digits, unless it was given another name")]
 Version = Annotated[str, Path(description="the number of the one that serves")]
-_UNREADY = refused({503: "Stopping, or the model no longer answers"})
-_UNKNOWN = refused({404: "No such model, or another version serves"})
+_UNREADY = errors({503: "Stopping, or the model no longer answers"})
+_UNKNOWN = errors({404: "No such model, or another version serves"})
 
 
 class Live(BaseModel):

@@ -17,13 +17,13 @@ from pydantic import BaseModel, Field
 from contract.errors import NoVersion
 from service.admin import NOT_ADMIN, NOT_SWITCHED, Switched, switched
 from service.model import Model
+from service.openapi import errors
 from service.paths import check_name, number_of
 from service.problems import Problem
 from service.serving import Serving
 from service.settings import Settings
 from service.shelf import Shelf
 from service.team import Team
-from service.v2.addressed import refused
 from service.v2.model_config import config_of
 from service.v2.repository_requests import (
     IndexRequest,
@@ -60,7 +60,7 @@ def repository_routes(
         "/index",
         summary="The versions in the store",
         openapi_extra=documented(IndexRequest),
-        responses=refused({400: "Not an index request", 503: "The store cannot be read"}),
+        responses=errors({400: "Not an index request", 503: "The store cannot be read"}),
     )
     async def index(request: Request) -> list[Entry]:
         only_ready = (await read_request(request, IndexRequest, settings)).ready
@@ -73,7 +73,7 @@ def repository_routes(
         summary="Have a version serve; without one, what the store says is current",
         dependencies=only_admin,
         openapi_extra=documented(LoadRequest),
-        responses=refused(_NOT_ASKED | NOT_ADMIN | NOT_SWITCHED),
+        responses=errors(_NOT_ASKED | NOT_ADMIN | NOT_SWITCHED),
     )
     async def load(request: Request, model: str, query: QueryVersion = None) -> Switched:
         check_name(model, settings.model)
@@ -100,7 +100,7 @@ def repository_routes(
         summary="Let go of a version that no longer serves",
         dependencies=only_admin,
         openapi_extra=documented(UnloadRequest),
-        responses=refused(
+        responses=errors(
             _NOT_ASKED | NOT_ADMIN | NOT_SWITCHED | {409: "It serves, and something must"}
         ),
     )
