@@ -52,12 +52,12 @@ def pixels_of(
         try:
             pixels[place] = as_mnist(identify(body, max_pixels=max_pixels).raster(), ink)
         except (NotAPicture, TooManyPixels, Blank) as error:
+            if len(sent) == 1:
+                raise  # an error that is its own cause would keep the body until garbage is sought
             raise _named(error, sent, place) from error
     return pixels
 
 
 def _named(error: Exception, sent: Sequence[Sent], place: int) -> Exception:
     """The same, saying which of several pictures it is."""
-    if len(sent) == 1:
-        return error
     return type(error)(f"{sent[place].name} (picture {place + 1} of {len(sent)}): {error}")

@@ -293,3 +293,15 @@ def test_nothing_is_held_when_they_are_gone(service: Service) -> None:
     for _ in range(5):
         refuse_all()
     assert resident(service) - before < 20 * 2**20
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read in /proc")
+def test_nothing_is_held_of_a_large_picture_that_is_refused(service: Service) -> None:
+    body = b"\xff\xd8\xff" + bytes(2**20)  # a JPEG that ends in its header
+    with service.client() as client:
+        for _ in range(10):
+            assert client.post("/v1/predict", content=body).status_code == 422
+        before = resident(service)
+        for _ in range(60):
+            client.post("/v1/predict", content=body)
+    assert resident(service) - before < 30 * 2**20
