@@ -45,6 +45,9 @@ class KeepAlive(Protocol):
         if self.transport.is_closing():
             self.close_for_certain()
             return
+        if self.is_last:
+            self.transport.close()
+            return
         self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())

@@ -21,15 +21,19 @@ class Protocol(HttpToolsProtocol):
         super().__init__(*words, **options)
         self.front = cast("Front", self.config.app)
         self.refusal: Problem | None = None  # why a callback of the parser raised
+        self.is_last = False  # whether the connection ends with the answer that is being made
 
     def send_400_response(self, msg: str) -> None:
         self.refuse(self.refusal or Problem(400, "the request is not valid HTTP/1.1"))
 
     def refuse(self, problem: Problem) -> None:
         """Answer what never became a request, and close the connection."""
-        before: Any = self.cycle
-        if before is not None and not before.response_complete and not before.more_body:
-            before.keep_alive = False  # what came before it is answered, and that is all
+        latest: Any = self.cycle
+        waits = latest is not None and not latest.response_complete
+        if self.pipeline or (waits and not latest.more_body):
+            # What is being answered is answered, and that is all.
+            self.pipeline.clear()
+            self.is_last, latest.keep_alive = True, False
             self.flow.pause_reading()
             return
         request_id = token_hex(8)

@@ -44,6 +44,8 @@ class Server(uvicorn.Server):
         config = uvicorn.Config(
             app,
             http=HotProtocol,
+            ws="none",
+            proxy_headers=False,  # whoever asks could put what they like into the log
             log_config=None,
             access_log=settings.access_log,
             server_header=False,

@@ -259,6 +259,16 @@ def test_a_body_that_is_larger_than_it_says_is_no_second_request(service: Servic
         assert connection.closed()
 
 
+def test_garbage_behind_requests_that_wait_takes_the_answer_of_none_that_runs(
+    service: Service,
+) -> None:
+    garbage = request(b"zz\r\n").replace(b"Content-Length: 4", b"Transfer-Encoding: chunked")
+    with connected(service) as connection:
+        connection.send(request(SEVEN) + garbage)
+        assert connection.answer()[0] == 200
+        assert connection.closed()
+
+
 def test_a_body_in_chunks_is_bounded_while_it_is_read(service: Service) -> None:
     def pieces() -> Any:
         for _ in range(11):
