@@ -3,7 +3,7 @@
 from service.batcher import Batcher
 from service.exchange import Exchange, Stage
 from service.metrics import Metrics
-from service.options import Options
+from service.options import NOTHING_ASKED, Options
 from service.readings import Readings
 from service.tensors import Pixels
 from service.waiting import Run, Waiting
@@ -42,7 +42,12 @@ class Asked:
         if self._count == 1:  # as most are
             metrics.predictions.note(labels[digits[first]])
             metrics.confidence.note(confidences[first])
-            predictions = readings.prediction(first, self._options)
+            options = self._options
+            predictions = (
+                readings.predictions[first]
+                if options is NOTHING_ASKED
+                else readings.prediction(first, options)
+            )
         else:
             mine = range(first, first + self._count)
             metrics.predictions.note_all([labels[digits[place]] for place in mine])

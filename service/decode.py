@@ -56,7 +56,8 @@ def small_png(body: bytes, max_pixels: int, tiny: int = TINY_FILE) -> Raster | N
     if size > tiny and png.is_bomb(body):
         return None
     if (kind == b"IDAT" and length + _AROUND == size) or png.is_plain(body):
-        return of_8_bits(decoded(body, cv2.IMREAD_UNCHANGED))
+        samples = decoded(body, cv2.IMREAD_UNCHANGED)
+        return samples if samples.itemsize == 1 else of_8_bits(samples)
     return None
 
 

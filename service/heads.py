@@ -14,51 +14,48 @@ class Heads(KeepAlive):
 
     def __init__(self, *words: Any, **options: Any) -> None:
         super().__init__(*words, **options)
-        self._max_head: int = self.front.settings.max_header
-        self._large = False  # whether the head that ends now may be too large
-        self._size = 0  # bytes of a head that comes in pieces; 0: none does
+        self.max_head: int = self.front.settings.max_header
+        self.may_be_large = False  # whether the head that ends now may be too large
+        self.size = 0  # bytes of a head that comes in pieces; 0: none does
         self.between_chunks = False  # of a body, or behind the last
 
-    def data_received(self, data: bytes) -> None:
-        self._large = self._size + len(data) > self._max_head
-        super().data_received(data)
+    def came_in_pieces(self, received: int) -> None:
+        """Those bytes did not end with the end of a head, nor in the data of a body."""
         if self.transport.is_closing():
             return
         if self.head_has_begun:
-            self._head_goes_on(len(data))
-        elif self.between_chunks:
-            self._chunks_stand_still(len(data))
+            self._head_goes_on(received)
+        else:
+            self._chunks_stand_still(received)
 
     def on_chunk_header(self) -> None:
         """The parser has read how long the next chunk is, or that there is none."""
-        self.between_chunks, self._size = True, 0
+        self.between_chunks, self.size = True, 0
 
     def end_body(self) -> None:
-        self.between_chunks, self._size = False, 0
+        self.between_chunks, self.size = False, 0
 
     def check_head(self) -> None:
-        """Of a head that is complete. Raises Problem, which goes through the parser."""
-        if self._large:
-            lines = sum(len(name) + len(value) + 4 for name, value in self.headers)
-            if len(self.url) + lines > self._max_head:
-                self.refusal = self._too_large()
-                raise self.refusal
-        self._size = 0
+        """Of one that is complete and may be too large. Raises Problem, through the parser."""
+        lines = sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if len(self.url) + lines > self.max_head:
+            self.refusal = self._too_large()
+            raise self.refusal
 
     def _head_goes_on(self, received: int) -> None:
-        if self._size:
-            self._size += received
+        if self.size:
+            self.size += received
         else:  # the first piece, of which a part may be the end of another request
-            self._size = 1 + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            self.size = 1 + sum(len(name) + len(value) + 4 for name, value in self.headers)
             self.close_in(self.seconds)
-        if self._size > self._max_head:
+        if self.size > self.max_head:
             self.refuse(self._too_large())
 
     def _chunks_stand_still(self, received: int) -> None:
         """What was received ends with no chunk's data: headers behind the last one, it may be."""
         # Of the first piece most may be data.
-        self._size = self._size + received if self._size else 1
-        if self._size > self._max_head:
+        self.size = self.size + received if self.size else 1
+        if self.size > self.max_head:
             if self.cycle.response_started:
                 self.close_for_certain()
             else:
@@ -67,6 +64,6 @@ class Heads(KeepAlive):
     def _too_large(self) -> Problem:
         return Problem(
             431,
-            f"the head of the request is larger than {self._max_head:,} bytes "
+            f"the head of the request is larger than {self.max_head:,} bytes "
             "(DIGITSERVE_MAX_HEADER); send fewer or shorter headers",
         )

@@ -64,8 +64,11 @@ class HotProtocol(Heads):
 
     def on_headers_complete(self) -> None:
         self._began = perf_counter()
-        self.head_has_begun, self.closes_at = False, inf
-        self.check_head()
+        self.head_has_begun = False
+        self.closes_at = inf
+        self.size = 0
+        if self.may_be_large:
+            self.check_head()
         route, self._query = self._hot.get(self.url), b""
         if route is None and b"?" in self.url:
             path, _, self._query = self.url.partition(b"?")
@@ -149,9 +152,13 @@ class HotProtocol(Heads):
             self.app, self._hot = self.front.crowded, {}
 
     def data_received(self, data: bytes) -> None:
+        self.may_be_large = self.size + len(data) > self.max_head
         super().data_received(data)
-        if self._arriving is not None and self._too_late is None:
-            self._await_body(self._arriving)
+        if self._arriving is not None:
+            if self._too_late is None:
+                self._await_body(self._arriving)
+        elif self.head_has_begun or self.between_chunks:
+            self.came_in_pieces(len(data))
 
     def _await_body(self, route: HotRoute) -> None:
         """The body comes in pieces: look at what could be refused now, and set a limit."""
