@@ -64,7 +64,8 @@ class Predict:
                 415,
                 f"{_kind_of(headers).decode('latin-1')} is not a picture; send image/png, "
                 "image/jpeg, image/webp, image/bmp, image/gif, image/tiff or "
-                "application/octet-stream (curl -H 'Content-Type: image/png' --data-binary @seven.png), or several in "
+                "application/octet-stream (curl -H 'Content-Type: image/png' --data-binary "
+                "@seven.png), or several in "
                 "multipart/form-data or application/json",
             )
         if b"content-encoding" in headers and headers[b"content-encoding"] != b"identity":
