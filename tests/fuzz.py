@@ -16,6 +16,7 @@ from pathlib import Path
 
 import httpx2
 
+from contract.store import Store
 from tests.service.running import ROOT, Service
 
 KEY, TOKEN = "the-api-key-of-the-fuzzer", "the-admin-token-of-the-fuzzer"
@@ -38,7 +39,8 @@ def main() -> int:
             "--header", f"Authorization: Bearer {TOKEN}", "--header", f"X-API-Key: {KEY}",
             "--continue-on-failure", "--request-timeout", "10",
         ]  # fmt: skip
-        hooks = {"SCHEMATHESIS_HOOKS": "tests.fuzz_hooks"}
+        version = str(Store(arguments.models, "digits").current())
+        hooks = {"SCHEMATHESIS_HOOKS": "tests.fuzz_hooks", "FUZZED_VERSION": version}
         found = subprocess.run(command, cwd=ROOT, env=os.environ | hooks, check=False).returncode
         well = httpx2.get(f"{service.url}/readyz").status_code == 200
         wrong = [line for line in service.log.splitlines() if "Traceback" in line]

@@ -4,6 +4,7 @@ Loaded by it, see `fuzz`. Pictures that no schema can describe, the damaged and 
 `tests/service/test_bad_input.py`.
 """
 
+import os
 from base64 import b64encode
 from typing import Any
 
@@ -13,7 +14,7 @@ from schemathesis import GenerationMode
 
 from tests.service.pictures import encoded, seven
 
-VERSION = "1"
+VERSION = os.environ["FUZZED_VERSION"]  # the one that serves
 FORMATS = {
     f"image/{kind}": [encoded(seven(side=side), kind) for side in (28, 60, 200)]
     for kind in ("png", "jpeg", "webp", "bmp", "gif", "tiff")
