@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from fastapi import APIRouter, Header, Path, Query
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from contract.card import INPUT, SIDE
@@ -54,23 +54,31 @@ _ANSWERED = {
         ("Server-Timing", "string", "decode, queue and infer, in milliseconds"),
     )
 }
-# SkipJsonSchema: a header that is left out is not null.
-_RequestId = Annotated[
-    str | SkipJsonSchema[None],
-    Header(description="an id of your own, echoed, and logged if the request fails"),
-]
-_Timeout = Annotated[
-    Annotated[float, Field(ge=SOONEST)] | SkipJsonSchema[None],
-    Header(description="seconds that you will wait, at most the service's own", examples=[2.5]),
-]
-_Encoding = Annotated[
-    Literal["gzip", "deflate", "identity"] | SkipJsonSchema[None],
-    Header(description="how the whole body is compressed"),
-]
-_HeaderLength = Annotated[
-    Annotated[int, Field(ge=0)] | SkipJsonSchema[None],
-    Header(description="bytes of the JSON, where bytes of tensors follow it; 0: no JSON"),
-]
+
+
+class _Headers(BaseModel):
+    """Of either route. SkipJsonSchema: one that is left out is not null."""
+
+    x_request_id: str | SkipJsonSchema[None] = Field(
+        default=None, description="an id of your own, echoed, and logged if the request fails"
+    )
+    x_request_timeout: Annotated[float, Field(ge=SOONEST)] | SkipJsonSchema[None] = Field(
+        default=None,
+        description="seconds that you will wait, at most the service's own",
+        examples=[2.5],
+    )
+
+
+class _InferHeaders(_Headers):
+    inference_header_content_length: Annotated[int, Field(ge=0)] | SkipJsonSchema[None] = Field(
+        default=None,
+        description="bytes of the JSON, where bytes of tensors follow it; 0: no JSON",
+    )
+    content_encoding: Literal["gzip", "deflate", "identity"] | SkipJsonSchema[None] = Field(
+        default=None, description="how the whole body is compressed"
+    )
+
+
 _BYTES = {
     "type": "string",
     "format": "binary",
@@ -154,9 +162,7 @@ described = APIRouter()
     openapi_extra={"requestBody": {"required": True, "content": _bodies()}},
 )
 def _predict(
-    options: Annotated[Options, Query()],
-    x_request_id: _RequestId = None,
-    x_request_timeout: _Timeout = None,
+    options: Annotated[Options, Query()], headers: Annotated[_Headers, Header()]
 ) -> None: ...
 
 
@@ -195,10 +201,7 @@ _INFERS: dict[str, Any] = {
 def _infer(
     model: Annotated[str, Path(description="its name")],
     request: InferRequest,
-    inference_header_content_length: _HeaderLength = None,
-    content_encoding: _Encoding = None,
-    x_request_id: _RequestId = None,
-    x_request_timeout: _Timeout = None,
+    headers: Annotated[_InferHeaders, Header()],
 ) -> None: ...
 
 
@@ -212,8 +215,5 @@ def _infer_version(
     model: Annotated[str, Path(description="its name")],
     version: Annotated[str, Path(description="the number of the one that serves")],
     request: InferRequest,
-    inference_header_content_length: _HeaderLength = None,
-    content_encoding: _Encoding = None,
-    x_request_id: _RequestId = None,
-    x_request_timeout: _Timeout = None,
+    headers: Annotated[_InferHeaders, Header()],
 ) -> None: ...
