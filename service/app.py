@@ -27,7 +27,7 @@ from service.statistics import Statistics
 from service.team import Team
 from service.tensors import Pixels
 from service.v2.addressed import Addressed
-from service.v2.by_path import by_name_routes
+from service.v2.by_path import by_path_routes
 from service.v2.infer import Infer
 from service.v2.metadata import health_routes, model_routes
 from service.v2.repository import repository_routes
@@ -104,5 +104,5 @@ def create_app(
     infer = Infer(batcher, aside, settings, metrics)
     front = Front([predict, infer], app, settings, metrics, life, access)
     addressed = Addressed(serving, settings)
-    app.router.routes += by_name_routes(infer, addressed, settings, metrics, front.room)
+    app.router.routes += by_path_routes(infer, addressed, settings, metrics, front.room)
     return front

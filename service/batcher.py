@@ -28,14 +28,15 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from math import inf
 from time import perf_counter
 from types import TracebackType
 from typing import Generic, Self
 
 from service.alarm import Alarm
+from service.pace import Pace
 from service.splitting import outcomes_of
+from service.telling import fail, tell
 from service.tensors import Pixels
 from service.waiting import (
     Answers,
@@ -86,8 +87,7 @@ class Batcher(Generic[Answers]):
         self._departure: asyncio.Handle | None = None  # of the next batch
         self._alarm = Alarm(self._expire)  # at the earliest deadline
         self._left = 0.0  # when the batch did that runs, or the last one
-        self._finished = 0.0  # when the last one was done
-        self._pace = 0.0  # seconds from one batch to the next while the queue is never empty
+        self._pace = Pace(max_batch, waits=max_wait > 0)
         self._closed = True
 
     async def __aenter__(self) -> Self:
@@ -142,11 +142,15 @@ class Batcher(Generic[Answers]):
         if self._closed:
             raise Closed("the batcher takes no more pictures")
         if self.depth + pictures > self._max_queue:
-            raise QueueFull(f"{self.depth} pictures are already waiting", self._until_empty())
+            raise QueueFull(
+                f"{self.depth} pictures are already waiting",
+                self._pace.until_empty(self.depth, busy=bool(self._running)),
+            )
         # Only behind a whole batch, whose end renews what is known of the pace: an estimate that
         # has become far too long could otherwise refuse everybody for ever.
         if self.depth >= self._max_batch:
-            expected = self._until_empty() + self._pace
+            busy = bool(self._running)
+            expected = self._pace.until_empty(self.depth, busy=busy) + self._pace.seconds
             if now + expected > deadline:
                 raise DeadlineUnreachable(
                     f"{self.depth} pictures are waiting, which takes about {expected:.2g} s, and "
@@ -167,10 +171,6 @@ class Batcher(Generic[Answers]):
             return "model"
         self.depth -= len(waiting.pixels)
         return "queue"
-
-    def _until_empty(self) -> float:
-        """Seconds until everything that waits now will have left."""
-        return (self.depth / self._max_batch + bool(self._running)) * self._pace
 
     # ---- batches ------------------------------------------------------------------------------
 
@@ -224,7 +224,7 @@ class Batcher(Generic[Answers]):
                 break
             self.depth -= count
             if waiting.deadline <= now:
-                self._fail(waiting, DeadlinePassed("the deadline passed in the queue"))
+                fail(waiting, DeadlinePassed("the deadline passed in the queue"))
             else:
                 batch.append(waiting)
                 pictures += count
@@ -242,53 +242,19 @@ class Batcher(Generic[Answers]):
 
     def _deliver(self, outcomes: list[Outcome[Answers]], left: float) -> None:
         now = perf_counter()
-        self._keep_pace(outcomes[0][0][0].arrived, left, now)
+        self._pace.keep(outcomes[0][0][0].arrived, left, now)
         for batch, run in outcomes:
             if isinstance(run, ModelFailed):
                 for waiting in batch:
-                    self._fail(waiting, run)
+                    fail(waiting, run)
             else:
-                self._tell(batch, run, now)
+                told, waited = tell(batch, run, now)
+                try:
+                    self._delivered(run, told, waited)
+                except Exception:  # a number less
+                    log.exception("a batch could not be counted")
         if (self._queue or self._closed) and self._departure is None and not self._running:
             self._departure = self._loop.call_soon(self._depart)
-
-    def _tell(self, batch: Batch[Answers], run: Run[Answers], now: float) -> None:
-        first = told = 0
-        total = 0.0  # seconds
-        for waiting in batch:
-            if waiting.deadline <= now:
-                self._fail(waiting, DeadlinePassed("the deadline passed in the model"))
-            else:
-                caller, waiting.caller = waiting.caller, None
-                if caller is not None:  # it did not hang up meanwhile
-                    waited = run.left - waiting.arrived
-                    try:
-                        caller.answered(run, first, waited)
-                        told += 1
-                        total += waited
-                    except Exception as error:  # of ours: it must not cost others' answers
-                        log.exception("an answer could not be given")
-                        with suppress(Exception):
-                            caller.failed(error)
-            first += len(waiting.pixels)
-        try:
-            self._delivered(run, told, total)
-        except Exception:  # a number less
-            log.exception("a batch could not be counted")
-
-    def _keep_pace(self, arrived: float, left: float, now: float) -> None:
-        """Of a queue that is never empty; to wait for company is no part of it."""
-        seconds = now - (left if self._max_wait else max(arrived, self._finished))
-        self._finished = now
-        self._pace = 0.8 * self._pace + 0.2 * seconds if self._pace else seconds
-
-    def _fail(self, waiting: Waiting[Answers], error: Exception) -> None:
-        caller, waiting.caller = waiting.caller, None
-        if caller is not None:
-            try:
-                caller.failed(error)
-            except Exception:  # as above
-                log.exception("a failure could not be told")
 
     def _expire(self) -> None:
         """Tell those whose deadline has passed, and wait for the next."""
@@ -299,6 +265,6 @@ class Batcher(Generic[Answers]):
                 earliest = min(earliest, waiting.deadline)
             elif waiting.caller is not None:
                 place = self._give_up(waiting)
-                self._fail(waiting, DeadlinePassed(f"the deadline passed in the {place}"))
+                fail(waiting, DeadlinePassed(f"the deadline passed in the {place}"))
         if earliest < inf:
             self._alarm.set(earliest)

@@ -23,7 +23,7 @@ PATH = "/v2/models/{model}/infer"
 VERSION_PATH = "/v2/models/{model}/versions/{version}/infer"
 
 
-class ByName:
+class ByPath:
     """An ASGI application."""
 
     def __init__(
@@ -69,10 +69,10 @@ class _OneVersion:
         self._infer.begin_for(exchange, model.number)
 
 
-def by_name_routes(
+def by_path_routes(
     infer: Infer, addressed: Addressed, settings: Settings, metrics: Metrics, room: Room
 ) -> list[Route]:
     return [
-        Route(path, ByName(path, infer, addressed, settings, metrics, room), methods=["POST"])
+        Route(path, ByPath(path, infer, addressed, settings, metrics, room), methods=["POST"])
         for path in (PATH, VERSION_PATH)
     ]
