@@ -10,7 +10,7 @@ from service.model import GateFailed, Model
 from service.openapi import ServedModel, refusals
 from service.paths import check_name, number_of
 from service.problems import Problem
-from service.serving import NotRecorded, Serving
+from service.serving import NotRecorded, Serving, without_paths
 from service.settings import Settings
 from service.team import Team
 
@@ -48,7 +48,9 @@ def admin_routes(
         try:
             return await switched(serving.activate(number), serving, team)
         except NoVersion as error:
-            raise Problem(404, str(error), title="No such version") from error
+            raise Problem(
+                404, without_paths(error, serving.store), title="No such version"
+            ) from error
 
     @router.post(
         "/rollback", summary="Serve the version that was current before", responses=_REFUSED
@@ -58,7 +60,9 @@ def admin_routes(
         try:
             return await switched(serving.rollback(), serving, team)
         except NoVersion as error:
-            raise Problem(409, str(error), title="Nothing to go back to") from error
+            raise Problem(
+                409, without_paths(error, serving.store), title="Nothing to go back to"
+            ) from error
 
     return router
 
@@ -68,9 +72,11 @@ async def switched(switching: Awaitable[Model], serving: Serving, team: Team) ->
     try:
         model = await switching
     except GateFailed as failure:
-        raise Problem(409, str(failure), title=f"Failed: {failure.gate}") from failure
+        told = without_paths(failure, serving.store)
+        raise Problem(409, told, title=f"Failed: {failure.gate}") from failure
     except NotRecorded as error:
-        raise Problem(409, f"{error}; nothing changed", title="Not recorded") from error
+        told = without_paths(error, serving.store)
+        raise Problem(409, f"{told}; nothing changed", title="Not recorded") from error
     previous = serving.previous
     return Switched(
         model=ServedModel(**model.named),

@@ -374,6 +374,17 @@ def test_a_store_that_cannot_be_written_keeps_the_version_that_serves(
     assert status(service)["last_swap"]["result"] == "failed_record"
 
 
+def test_no_refusal_of_a_switch_tells_where_the_store_lies(service: Service, store: Store) -> None:
+    refusals = [admin(service, "digits/versions/99/activate"), admin(service, "digits/rollback")]
+    (store.folder / "2/model.onnx").unlink()
+    refusals.append(admin(service, "digits/versions/2/activate"))
+    (store.folder / "history.jsonl").write_text("nonsense\n")
+    refusals.append(admin(service, "digits/rollback"))
+    assert [refusal.status_code for refusal in refusals] == [404, 409, 409, 409]
+    for refusal in refusals:
+        assert str(store.folder.parent) not in refusal.text
+
+
 def test_rolling_back_along_a_damaged_history_is_refused_and_told(
     service: Service, store: Store
 ) -> None:
