@@ -62,6 +62,7 @@ class Asgi:
             raise
         query = scope["query_string"]
         exchange = _AsgiExchange(self._metrics, headers, query, body, began, deadline)
+        scope["exchange"] = exchange
         exchange.reply_to = asyncio.get_running_loop().create_future()
         try:
             self._endpoint.begin(exchange)

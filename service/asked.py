@@ -1,6 +1,7 @@
 """The pictures of a request to /v1/predict, in the batcher, and the answer that becomes of them."""
 
 from service.batcher import Batcher
+from service.ended import Course
 from service.exchange import Exchange, Stage
 from service.metrics import Metrics
 from service.options import NOTHING_ASKED, Options
@@ -53,6 +54,7 @@ class Asked:
             metrics.predictions.note_all([labels[digits[place]] for place in mine])
             metrics.confidence.note_all([confidences[place] for place in mine])
             predictions = b",".join([readings.prediction(place, self._options) for place in mine])
+        self._exchange.course = Course(self._decoded, waited, run)
         self._exchange.reply(
             200,
             b"content-type: application/json\r\n"

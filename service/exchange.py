@@ -15,6 +15,7 @@ from math import isfinite
 from time import perf_counter
 from typing import Literal, Protocol
 
+from service.ended import Course
 from service.metrics import Metrics
 from service.problems import Problem, problem_of
 
@@ -31,7 +32,9 @@ class Work(Protocol):
 
 
 class Exchange(ABC):
-    __slots__ = ("began", "body", "deadline", "headers", "metrics", "over", "query", "work")
+    __slots__ = (
+        "began", "body", "course", "deadline", "headers", "metrics", "over", "query", "work",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class Exchange(ABC):
         self.began = began  # on perf_counter, as is the deadline
         self.deadline = deadline
         self.work: Work | None = None
+        self.course: Course | None = None  # once a model has answered
         self.over = False
 
     def reply(self, status: int, head: bytes, content: bytes) -> None:

@@ -22,7 +22,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.access import OPEN, Access
 from service.asgi import Asgi
 from service.body import ClientGone
-from service.exchange import Endpoint
+from service.ended import Course, Ended, Watcher
+from service.exchange import Endpoint, Exchange
 from service.headers import by_name
 from service.life import Life
 from service.metrics import Metrics
@@ -88,6 +89,7 @@ class Front:
         self.life = life
         self.rest = Rest()
         self.room = Room(settings.max_buffered)
+        self.watchers: list[Watcher] = []  # told of each request that is over
         self._access = access
         self._otherwise = otherwise
         self._asgi = {
@@ -102,21 +104,22 @@ class Front:
             await self._otherwise(scope, receive, send)
             return
         began = perf_counter()
-        request_id = scope["request_id"] = request_id_of(dict(scope["headers"])).decode()
-        scope["status"] = None
+        headers = dict(scope["headers"])
+        request_id = scope["request_id"] = request_id_of(headers).decode()
+        scope["status"] = scope["exchange"] = None
 
         async def observed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 scope["status"] = message["status"]
-                headers = [
+                answers = [
                     *message.get("headers", ()),
                     (b"x-request-id", request_id.encode()),
                     NOSNIFF,
                 ]
                 # So that this client's next request goes elsewhere, or finds room meanwhile.
                 if self.life.draining or "crowded" in scope:
-                    headers.append((b"connection", b"close"))
-                message["headers"] = headers
+                    answers.append((b"connection", b"close"))
+                message["headers"] = answers
             await send(message)
 
         self.metrics.request_begins()
@@ -125,7 +128,29 @@ class Front:
         except ClientGone:
             pass
         finally:
-            self._count(scope, str(scope["status"] or GONE), perf_counter() - began)
+            labels = self._labels(scope)
+            self.metrics.request_ends(labels)
+            self.metrics.request_seconds.labels(labels[0]).note(perf_counter() - began)
+            if self.watchers:
+                exchange: Exchange | None = scope["exchange"]
+                course = exchange.course if exchange is not None else None
+                self.tell(request_id, labels, began, scope["client"], headers, course)
+
+    def tell(
+        self,
+        request_id: str,
+        labels: tuple[str, str, str],
+        began: float,
+        client: tuple[str, int] | None,
+        headers: Mapping[bytes, bytes],
+        course: Course | None = None,
+    ) -> None:
+        """Whoever watches, that a request is over; `labels` are those of http_requests_total."""
+        route, method, code = labels
+        seconds = perf_counter() - began
+        ended = Ended(request_id, method, route, code, began, seconds, client, headers, course)
+        for watch in self.watchers:
+            watch(ended)
 
     async def crowded(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The same on a connection beyond MAX_CONNECTIONS: only what is open is answered."""
@@ -160,15 +185,16 @@ class Front:
             )
         self._access.check(headers)
 
-    def _count(self, scope: Scope, code: str, seconds: float) -> None:
-        """By route, never by path: paths are the client's, and would make series without end."""
+    def _labels(self, scope: Scope) -> tuple[str, str, str]:
+        """A request's route, never its path: that is the client's, and would make series without
+        end; its method and the code of its answer.
+        """
         if scope["path"] in self._asgi:
             route = scope["path"]
         else:  # "other" is the files of /docs, and whatever does not exist
             route = getattr(scope.get("route"), "path", "other")
         method = scope["method"] if scope["method"] in METHODS else "other"
-        self.metrics.request_ends((route, method, code))
-        self.metrics.request_seconds.labels(route).note(seconds)
+        return route, method, str(scope["status"] or GONE)
 
 
 def _both(

@@ -20,7 +20,7 @@ from typing import Any
 
 from service.body import too_slow
 from service.exchange import TIMEOUT, deadline_of
-from service.front import GONE, HotRoute
+from service.front import GONE, HotRoute, request_id_of
 from service.heads import Heads
 from service.hot_exchange import HotExchange
 from service.room import Share
@@ -204,6 +204,11 @@ class HotProtocol(Heads):
             self.front.metrics.request_ends(route.labels[GONE])
             self.front.metrics.cancelled.note(("body",))
             route.note_seconds(perf_counter() - self._began)
+            if self.front.watchers:
+                self.front.tell(
+                    request_id_of(self._named).decode(), route.labels[GONE], self._began,
+                    self.client, self._named,
+                )  # fmt: skip
         if self._exchange is not None:
             self._exchange.hang_up()
             self.ended(self._exchange, GONE)
@@ -220,10 +225,11 @@ class HotProtocol(Heads):
         route, now = exchange.route, perf_counter()
         self.front.metrics.request_ends(route.labels[code])
         route.note_seconds(now - exchange.began)
-        if self.access_log and code != GONE:  # in uvicorn's words
-            host, port = self.client or ("", 0)
-            line = '%s:%d - "%s %s HTTP/%s" %s'
-            self.access_logger.info(line, host, port, "POST", route.endpoint.route, "1.1", code)
+        if self.front.watchers:
+            self.front.tell(
+                exchange.request_id.decode(), route.labels[code], exchange.began, self.client,
+                exchange.headers, exchange.course,
+            )  # fmt: skip
         self._exchange = None
         if self.cycle is exchange:  # and no other waits behind it
             self.cycle = None  # so that an idle connection holds no picture

@@ -2,6 +2,7 @@
 
 import logging
 from secrets import token_hex
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -38,7 +39,10 @@ class Protocol(HttpToolsProtocol):
             return
         request_id = token_hex(8)
         log.info("request %s: %s", request_id, problem.detail)
-        self.front.metrics.requests.note(("other", "other", str(problem.status)))
+        labels = ("other", "other", str(problem.status))
+        self.front.metrics.requests.note(labels)
+        if self.front.watchers:
+            self.front.tell(request_id, labels, perf_counter(), self.client, {})
         body = document(problem, request_id)
         head = (
             f"HTTP/1.1 {problem.status} {problem.title}\r\nContent-Type: {CONTENT_TYPE}\r\n"

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from service.aside import Aside
 from service.batcher import Batcher
 from service.bounds import most_pictures
+from service.ended import Course
 from service.exchange import Exchange, Stage
 from service.metrics import Metrics
 from service.problems import Problem
@@ -128,6 +129,7 @@ class _Asked:
         if self._version not in (None, readings.model.number):  # swapped while it waited
             self._exchange.fail(not_serving(self._version, readings.model.number))
             return
+        self._exchange.course = Course(None, waited, run)
         mine = slice(first, first + self._count)
         metrics.queue_wait_seconds.note(waited)
         labels = readings.model.labels
