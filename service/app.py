@@ -66,6 +66,7 @@ def create_app(
     )
     aside = Aside(settings.max_queue)
     access = Access(settings, metrics)
+    metrics.queue_limit.set(settings.max_queue)
     metrics.before_scrape.append(lambda: metrics.queue_depth.set(batcher.depth))
     metrics.when_failed.append(lambda seconds: statistics.failed(serving.model.number, seconds))
 

@@ -44,6 +44,8 @@ class Asked:
             metrics.predictions.note(labels[digits[first]])
             metrics.confidence.note(confidences[first])
             options = self._options
+            if readings.uncertain(first, options.threshold):
+                metrics.uncertain.note(())
             predictions = (
                 readings.predictions[first]
                 if options is NOTHING_ASKED
@@ -53,6 +55,10 @@ class Asked:
             mine = range(first, first + self._count)
             metrics.predictions.note_all([labels[digits[place]] for place in mine])
             metrics.confidence.note_all([confidences[place] for place in mine])
+            threshold = self._options.threshold
+            metrics.uncertain.note_all(
+                [() for place in mine if readings.uncertain(place, threshold)]
+            )
             predictions = b",".join([readings.prediction(place, self._options) for place in mine])
         self._exchange.course = Course(self._decoded, waited, run)
         self._exchange.reply(

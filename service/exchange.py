@@ -13,13 +13,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from math import isfinite
 from time import perf_counter
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 from service.ended import Course
 from service.metrics import Metrics
 from service.problems import Problem, problem_of
 
 Stage = Literal["body", "decode", "queue", "model"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
 TIMEOUT = b"x-request-timeout"
 SOONEST = 0.001  # seconds
 

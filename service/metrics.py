@@ -110,6 +110,7 @@ class Metrics:
         self.inference_seconds = histogram("inference_seconds", "One model call", "provider")
         self.batch_size = histogram("batch_size", "Pictures of one model call", buckets=PICTURES)
         self.queue_depth = gauge("queue_depth", "Pictures waiting for the model")
+        self.queue_limit = gauge("queue_limit", "Pictures that may wait; one more is answered 503")
         self.shed = counter("shed", "Requests refused or given up on to stay responsive", "reason")
         self.access_refused = counter(
             "access_refused", "Requests without the key or token they need", "reason"
@@ -118,6 +119,7 @@ class Metrics:
             "cancelled", "Requests whose client hung up, by where they were", "stage"
         )
         self.predictions = counter("predictions", "Answers given", "label")
+        self.uncertain = counter("predictions_uncertain", "Answers below the threshold")
         self.confidence = histogram(
             "prediction_confidence", "Probability of the answer given", buckets=CONFIDENCE
         )

@@ -43,7 +43,7 @@ class NotedHistogram(Histogram):
 class NotedCounter(Counter):
     def __init__(self, *words: Any, **options: Any) -> None:
         super().__init__(*words, **options)
-        self._notes: list[tuple[str, ...]] = []  # the values of all labels
+        self._notes: list[tuple[str, ...]] = []  # the values of all labels; () if it has none
         self.note_all = self._notes.extend
         self.note = self._notes.append
 
@@ -52,4 +52,4 @@ class NotedCounter(Counter):
         noted = collections.Counter(self._notes[:count])
         del self._notes[:count]
         for labels, number in noted.items():
-            self.labels(*labels).inc(number)
+            (self.labels(*labels) if labels else self).inc(number)

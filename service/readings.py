@@ -67,20 +67,24 @@ class Readings:
             )
         ]
 
+    def uncertain(self, place: int, threshold: float | None) -> bool:
+        """Whether one picture's is below a threshold; None: the card's."""
+        if threshold is None:
+            threshold = self.model.threshold
+        return self.confidences[place] < threshold
+
     def prediction(self, place: int, options: Options) -> bytes:
         """The entry of "predictions" of one picture."""
         if options.threshold is None and options.top_k is None:
             return self.predictions[place]
         numbers, openings = self.texts[place].split(b","), self.model.openings
         digit = self.digits[place]
-        top, closing = b"", CERTAIN
+        top = b""
         if options.top_k is not None:
             likeliest = np.argsort(-self.probabilities[place], kind="stable")[: options.top_k]
             top = b',"top_k":[%b]' % b",".join(
                 [b"%b%b}" % (openings[index], numbers[index]) for index in likeliest.tolist()]
             )
-        threshold = self.model.threshold if options.threshold is None else options.threshold
-        if self.confidences[place] < threshold:
-            closing = UNCERTAIN
+        closing = UNCERTAIN if self.uncertain(place, options.threshold) else CERTAIN
         head = b'%b%b,"probabilities":[%b]' % (openings[digit], numbers[digit], self.texts[place])
         return head + top + closing

@@ -7,7 +7,7 @@ from service.metrics import Metrics
 from service.problems import Problem, problem_of
 from service.waiting import DeadlinePassed, DeadlineUnreachable, QueueFull
 
-_SHED: dict[type[Exception], str] = {  # the first that fits
+SHED: dict[type[Exception], str] = {  # the first that fits
     DeadlineUnreachable: "deadline_unreachable",
     QueueFull: "queue_full",
     DeadlinePassed: "deadline_passed",
@@ -28,7 +28,7 @@ def told(
     elif problem.status == 500:
         log.error("request %s failed", request_id, exc_info=error)
     else:
-        for kind, reason in _SHED.items():
+        for kind, reason in SHED.items():
             if isinstance(error, kind):
                 metrics.shed.note((reason,))
                 break

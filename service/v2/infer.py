@@ -134,7 +134,10 @@ class _Asked:
         metrics.queue_wait_seconds.note(waited)
         labels = readings.model.labels
         metrics.predictions.note_all([labels[digit] for digit in readings.digits[mine]])
-        metrics.confidence.note_all(readings.confidences[mine])
+        confidences = readings.confidences[mine]
+        metrics.confidence.note_all(confidences)
+        threshold = readings.model.threshold
+        metrics.uncertain.note_all([() for confidence in confidences if confidence < threshold])
         timing = b"server-timing: queue;dur=%.3f, infer;dur=%.3f\r\nx-batch-size: %d\r\n" % (
             waited * 1e3,
             run.seconds * 1e3,
