@@ -14,6 +14,7 @@ are what the process that is asked says for itself.
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal, get_args
 
 from prometheus_client import (
@@ -22,19 +23,15 @@ from prometheus_client import (
     GCCollector,
     PlatformCollector,
     ProcessCollector,
-    disable_created_metrics,
-    generate_latest,
     values,
 )
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from service.exposition import Exposition
 from service.fact import Fact, Family
 from service.noted import NotedCounter, NotedHistogram
-
-# Otherwise each counter and histogram has a second series, with the time it was made.
-disable_created_metrics()  # type: ignore[no-untyped-call]
+from service.shared import SharedNumbers
 
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -53,27 +50,27 @@ CONFIDENCE = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
 
 
 class Metrics:
-    def __init__(self, slot: int | None = None) -> None:
-        """Of the one process, or of the worker in a slot."""
+    def __init__(self, slot: int | None = None, folder: Path | None = None) -> None:
+        """Of the one process, or of the worker in a slot, whose files are in `folder`."""
         self.before_scrape: list[Callable[[], None]] = []
         # Called with the seconds of a request that failed, and not by its client's fault.
         self.when_failed: list[Callable[[float], None]] = []
         self._in_flight = 0  # requests
-        self._shared = slot is not None
         self._due = False  # whether what was noted will be added up soon
         self._noted: list[NotedCounter | NotedHistogram] = []
         self._registry = registry = CollectorRegistry()
+        self._exposition = Exposition(registry)
         PlatformCollector(registry=registry)
         # The library asks this global whenever a number is made, and decides by the environment
         # what it is at import; here it is what was asked for.
-        if slot is None:
+        if folder is None:
             values.ValueClass = values.MutexValue
             ProcessCollector(registry=registry)
             GCCollector(registry=registry)
             counted: CollectorRegistry | None = registry
         else:
             values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+            registry.register(SharedNumbers(folder))
             counted = None  # what the collector above finds in the files is all there is
 
         def counter(name: str, meaning: str, *labels: str) -> NotedCounter:
@@ -174,15 +171,10 @@ class Metrics:
         """It will begin again, by another way."""
         self._in_flight -= 1
 
-    async def settled(self) -> None:
-        """Wait until this worker sees in the files what the others have done by now."""
-        if self._shared:
-            await asyncio.sleep(2 * ADD_UP)
-
     def exposition(self) -> bytes:
         """What GET /metrics answers."""
         self.refresh()
-        return generate_latest(self._registry)
+        return self._exposition.text()
 
     def _add_up_soon(self) -> None:
         self._due = True

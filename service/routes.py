@@ -66,7 +66,6 @@ def routes(
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )
     async def exposition() -> Response:
-        await metrics.settled()
         return Response(metrics.exposition(), media_type=EXPOSITION)
 
     return router

@@ -111,7 +111,7 @@ def main(slot: int, channel: Channel, folder: Path, version: int | None) -> int:
 
     settings = Settings.from_environment()
     log_to_stderr(settings, f"worker {slot}: ")
-    metrics, life = Metrics(slot), Life()
+    metrics, life = Metrics(slot, folder), Life()
     try:
         allow_connections(settings.max_connections)
         store = open_store(settings.models, settings.model, settings.trusted_keys)
@@ -122,7 +122,7 @@ def main(slot: int, channel: Channel, folder: Path, version: int | None) -> int:
     introduce(model, settings)
     serving = Serving(store, model, settings, metrics)
     team = Team(serving, metrics, slot, say)
-    metrics.also(Processes(lambda: [row.pid for row in team.rows]))
+    metrics.also(Processes(lambda: {str(row.worker): row.pid for row in team.rows}))
     statistics = Statistics(settings, folder, slot)
     app = create_app(serving, settings, metrics, life, team, statistics)
     worker = Worker(app, settings, life, team, channel)

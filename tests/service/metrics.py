@@ -3,7 +3,7 @@
 import re
 from urllib.request import urlopen
 
-from tests.service.running import PATIENCE, Service
+from tests.service.running import PATIENCE, Service, status
 
 
 def metric(service: Service, name: str) -> float:
@@ -21,6 +21,15 @@ def counted(service: Service, name: str) -> float:
         for line in _exposition(service).splitlines()
         if line.startswith(f"digitserve_{name}")
     )
+
+
+def settle(service: Service) -> None:
+    """Have every worker add up what it did, as it does when it is asked, or some time later."""
+    left = {row["worker"] for row in status(service)["workers"] if row["version"]}
+    while left:
+        with service.client() as client:  # whose connection one worker accepts
+            client.get("/metrics")
+            left.discard(client.get("/v1/status").json()["worker"])
 
 
 def _exposition(service: Service) -> str:

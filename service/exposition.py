@@ -1,0 +1,83 @@
+"""The text of GET /metrics, in which only the numbers are written that are not what they were.
+
+    registry --collect--> families --numbers--> lines of the last text, some of them new --> text
+
+What stands before a number never changes as long as the series do, and most numbers do not change
+either from one scrape to the next. The library writes every family whose series are new, here and
+nowhere else, and takes 2 ms for 300 lines, in which the event loop answers nobody.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from service.histogram import text_of
+
+# Otherwise each counter and histogram has a second series, with the time it was made, and below the
+# others, where `_Text` would not look for it.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class Exposition:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._last: dict[str, _Text] = {}  # by family
+
+    def text(self) -> bytes:
+        now: dict[str, _Text] = {}
+        for family in self._registry.collect():
+            last = self._last.get(family.name)
+            series = [(sample.name, sample.labels) for sample in family.samples]
+            if last is None or last.series != series:
+                now[family.name] = _written(family)
+            else:
+                now[family.name] = _renewed(last, [sample.value for sample in family.samples])
+        self._last = now
+        return "".join([text.whole for text in now.values()]).encode()
+
+
+class _Text(NamedTuple):
+    """Of one family."""
+
+    head: str  # its first lines: what it means, what kind it is
+    series: list[tuple[str, dict[str, str]]]
+    values: list[float]
+    names: list[str]  # what stands before each value
+    lines: list[str]
+    whole: str
+
+
+class _Only(Collector):
+    def __init__(self, family: Metric) -> None:
+        self._family = family
+
+    def collect(self) -> Iterator[Metric]:
+        yield self._family
+
+
+def _written(family: Metric) -> _Text:
+    whole = generate_latest(_Only(family)).decode()
+    meaning, kind, *lines = whole.splitlines(keepends=True)
+    return _Text(
+        head=meaning + kind,
+        series=[(sample.name, sample.labels) for sample in family.samples],
+        values=[sample.value for sample in family.samples],
+        names=[line.rpartition(" ")[0] for line in lines],
+        lines=lines,
+        whole=whole,
+    )
+
+
+def _renewed(last: _Text, values: list[float]) -> _Text:
+    if values == last.values:
+        return last
+    lines = [
+        line if value == before else f"{name} {text_of(value)}\n"
+        for line, name, before, value in zip(
+            last.lines, last.names, last.values, values, strict=True
+        )
+    ]
+    return last._replace(values=values, lines=lines, whole=last.head + "".join(lines))

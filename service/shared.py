@@ -1,0 +1,140 @@
+"""What all workers have counted: the sums of the numbers in the files that they share.
+
+    <kind>_<slot>.db   key, number, key, number, ...    grows at its end; what is there stays there
+
+The library writes these files, and its own collector reads them key by key, which holds the event
+loop up for 2 ms a worker. Here the place of each number is noted, and places are looked for only in
+a file that has grown, so that the numbers of a file are added up at once.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client.metrics_core import Metric
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
+
+from service.histogram import HistogramSeries, Labels
+
+Key = tuple[str, str]  # kind, and the key in the files: JSON of name, series, labels and meaning
+Rows = NDArray[np.intp]
+Numbers = NDArray[np.float64]
+
+
+class _Known(NamedTuple):
+    """Where the numbers of a file are."""
+
+    used: int  # bytes, when it was looked through
+    places: Rows  # in the file, in steps of 8 bytes
+    rows: Rows  # of the same numbers, among the sums
+
+
+_NONE = _Known(0, np.zeros(0, np.intp), np.zeros(0, np.intp))
+
+
+class SharedNumbers(Collector):
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files: dict[Path, _Known] = {}
+        self._rows: dict[Key, int] = {}
+        self._families: dict[str, _Family] = {}
+        self._named = 0  # keys that are in a family
+
+    def collect(self) -> Iterator[Metric]:
+        found = []
+        for path in self._folder.glob("*.db"):
+            with suppress(FileNotFoundError):  # a gauge's goes with its worker
+                found.append(self._read(path))
+        if self._named < len(self._rows):
+            self._families, self._named = _families_of(self._rows), len(self._rows)
+        sums = np.zeros(len(self._rows))
+        for rows, numbers in found:
+            sums[rows] += numbers
+        for family in self._families.values():
+            yield family.of(sums.tolist())
+
+    def _read(self, path: Path) -> tuple[Rows, Numbers]:
+        """Rows, and what a file adds to them."""
+        with path.open("rb") as file:
+            used = int.from_bytes(file.read(4), sys.byteorder)
+            file.seek(0)
+            content = file.read(used)
+        if not used:  # it is being made at this moment
+            return _NONE.rows, np.zeros(0)
+        known = self._files.get(path)
+        # Of the same size it has the same keys, also if a worker in another's place has made it
+        # anew: that is done with gauges alone, and these have no labels.
+        if known is None or known.used != used:
+            known = self._files[path] = self._looked_through(path, used)
+        return known.rows, np.frombuffer(content, np.float64)[known.places]
+
+    def _looked_through(self, path: Path, used: int) -> _Known:
+        kind = path.name.partition("_")[0]
+        places, rows = [], []
+        entries = MmapedDict.read_all_values_from_file(path)  # type: ignore[no-untyped-call]
+        for key, _, _, place in entries:
+            if place < used:  # else it has grown meanwhile
+                places.append(place // 8)
+                rows.append(self._rows.setdefault((kind, key), len(self._rows)))
+        return _Known(used, np.array(places, np.intp), np.array(rows, np.intp))
+
+
+class _Family:
+    def __init__(self, kind: str, name: str, meaning: str) -> None:
+        self._kind, self._name, self._meaning = kind, name, meaning
+        self._numbers: list[tuple[str, Labels, int]] = []  # of a counter or gauge, with their rows
+        self._parts: dict[str, _Part] = {}  # of a histogram, by labels
+
+    def add(self, series: str, labels: Labels, row: int) -> None:
+        if self._kind != "histogram":
+            self._numbers.append((series, labels, row))
+            return
+        bound = labels.pop("le", None)
+        part = self._parts.setdefault(json.dumps(labels, sort_keys=True), _Part(labels))
+        if bound is None:
+            part.total = row
+        else:
+            part.buckets[float(bound)] = row
+
+    def close(self) -> None:
+        for part in self._parts.values():
+            part.buckets = dict(sorted(part.buckets.items()))
+            part.series = HistogramSeries(self._name, part.labels, part.buckets)
+
+    def of(self, sums: list[float]) -> Metric:
+        family = Metric(self._name, self._meaning, self._kind)
+        family.samples = [
+            Sample(series, labels, sums[row]) for series, labels, row in self._numbers
+        ]
+        for part in self._parts.values():
+            counts = [sums[row] for row in part.buckets.values()]
+            family.samples += part.series.samples(counts, sums[part.total])
+        return family
+
+
+class _Part:
+    """A histogram under one set of labels."""
+
+    series: HistogramSeries
+
+    def __init__(self, labels: Labels) -> None:
+        self.labels = labels
+        self.buckets: dict[float, int] = {}  # upper bound -> row
+        self.total = 0  # row
+
+
+def _families_of(rows: dict[Key, int]) -> dict[str, _Family]:
+    families: dict[str, _Family] = {}
+    for (kind, key), row in rows.items():
+        name, series, labels, meaning = json.loads(key)
+        families.setdefault(name, _Family(kind, name, meaning)).add(series, labels, row)
+    for family in families.values():
+        family.close()
+    return families

@@ -1,0 +1,149 @@
+"""What is written in shares and kept between scrapes is what the library writes anew."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+    values,
+)
+from prometheus_client.metrics_core import Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from service.exposition import Exposition
+from service.noted import NotedCounter, NotedHistogram
+from service.shared import SharedNumbers
+
+BOUNDS = (0.1, 0.25, 1.0)
+LABELS = st.sampled_from(["a", "b", 'quo"te', "back\\slash", "new\nline", "ü"])
+NUMBERS = st.floats(allow_infinity=True, allow_nan=True)
+AMOUNTS = st.floats(min_value=0, max_value=1e20)
+
+
+@given(st.lists(st.lists(st.tuples(LABELS, NUMBERS, AMOUNTS), max_size=4), max_size=6))
+def test_each_text_is_the_librarys(scrapes: list[list[tuple[str, float, float]]]) -> None:
+    registry = CollectorRegistry()
+    gauge = Gauge("g", 'a "gauge"\nof \\ two lines', ["label"], registry=registry)
+    counter = Counter("c", "a counter", registry=registry)
+    histogram = Histogram("h", "a histogram", ["label"], buckets=BOUNDS, registry=registry)
+    exposition = Exposition(registry)
+    for changes in scrapes:
+        for label, number, amount in changes:
+            gauge.labels(label).set(number)
+            counter.inc(amount)
+            histogram.labels(label).observe(number)
+        assert exposition.text() == generate_latest(registry)
+
+
+def test_series_that_are_gone_are_not_told() -> None:
+    registry = CollectorRegistry()
+    gauge = Gauge("g", "a gauge", ["label"], registry=registry)
+    gone = Gauge("other", "another", registry=registry)
+    exposition = Exposition(registry)
+    gauge.labels("a").set(1)
+    gauge.labels("b").set(2)
+    exposition.text()
+    gauge.remove("a")
+    registry.unregister(gone)
+    assert exposition.text() == generate_latest(registry)
+    assert b"other" not in exposition.text()
+
+
+def test_what_the_library_collects_of_itself_is_told() -> None:
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    first, second = (Exposition(registry).text() for _ in range(2))
+    assert b"process_resident_memory_bytes " in first
+    assert names(first) == names(second)
+
+
+def names(text: bytes) -> list[str]:
+    return [line.split()[0] for line in text.decode().splitlines() if line[0] != "#"]
+
+
+# ---- files that workers share --------------------------------------------------------------------
+
+
+class Worker:
+    """The numbers of one slot."""
+
+    def __init__(self, slot: int) -> None:
+        self._values = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
+        values.ValueClass = self._values
+        self.gauge = Gauge("g", "a gauge", registry=None, multiprocess_mode="livesum")
+        self.counter = NotedCounter("c", "a counter", ["label"], registry=None)
+        self.histogram = NotedHistogram("h", "of", ["label"], registry=None, buckets=BOUNDS)
+
+    def note(self, label: str, amount: float) -> None:
+        values.ValueClass = self._values  # the library asks it where a label is new
+        self.gauge.set(amount)
+        self.counter.labels(label).inc(amount)
+        self.histogram.labels(label).observe(amount)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    monkeypatch.setattr(values, "ValueClass", values.ValueClass)  # as it was, afterwards
+    yield tmp_path
+    values.close_all_multiprocess_files()  # type: ignore[no-untyped-call]
+
+
+def families(collector: Collector) -> dict[str, Metric]:
+    """Their samples in one order: nobody has promised any."""
+    found = {family.name: family for family in collector.collect()}
+    for family in found.values():
+        family.samples.sort(key=lambda sample: (sample.name, sorted(sample.labels.items())))
+    return found
+
+
+def test_sums_over_workers_are_the_librarys(folder: Path) -> None:
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    shared = SharedNumbers(folder)
+    assert list(shared.collect()) == []
+    workers = [Worker(slot) for slot in range(3)]
+    for number, label in enumerate('aab"a\\c\u00fcb'):  # new labels come between two scrapes
+        workers[number % 3].note(label, number / 8)
+        assert families(shared) == families(registry)
+
+
+def test_what_a_dead_worker_was_doing_is_not_in_the_sums_and_its_counts_are(folder: Path) -> None:
+    shared = SharedNumbers(folder)
+    for slot in range(2):
+        Worker(slot).note("a", 4)
+    assert families(shared)["g"].samples[0].value == 8
+    (folder / "gauge_livesum_1.db").unlink()
+    assert families(shared)["g"].samples[0].value == 4
+    Worker(1).note("a", 5)  # in its place
+    found = families(shared)
+    assert found["g"].samples[0].value == 9
+    assert found["c"].samples[0].value == 13
+
+
+def test_a_file_that_is_being_made_does_not_break_the_scrape(folder: Path) -> None:
+    shared = SharedNumbers(folder)
+    Worker(0).note("a", 4)
+    for content in (b"", bytes(2**16), (8).to_bytes(8, sys.byteorder) + bytes(2**16)):
+        (folder / "gauge_livesum_1.db").write_bytes(content)
+        assert families(shared)["g"].samples[0].value == 4
+
+
+def test_numbers_in_memory_are_collected_as_the_library_does() -> None:
+    ours, theirs = CollectorRegistry(), CollectorRegistry()
+    noted = NotedHistogram("h", "of", ["label"], registry=ours, buckets=BOUNDS)
+    plain = Histogram("h", "of", ["label"], registry=theirs, buckets=BOUNDS)
+    for label, value in (("a", 0.1), ("b", 3.0), ("a", 0.3)):
+        noted.labels(label).observe(value)
+        plain.labels(label).observe(value)
+    assert generate_latest(ours) == generate_latest(theirs)
