@@ -16,6 +16,7 @@ from service.document import document
 from service.front import Front
 from service.life import Life
 from service.metrics import Metrics
+from service.nvml import Gpus
 from service.pages import pages
 from service.predict import Predict
 from service.readings import Readings
@@ -66,6 +67,8 @@ def create_app(
     )
     aside = Aside(settings.max_queue)
     access = Access(settings, metrics)
+    gpus = Gpus(needed=serving.model.engine.provider != "cpu")
+    metrics.also(gpus)
     metrics.queue_limit.set(settings.max_queue)
     metrics.before_scrape.append(lambda: metrics.queue_depth.set(batcher.depth))
     metrics.when_failed.append(lambda seconds: statistics.failed(serving.model.number, seconds))
@@ -73,11 +76,13 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
         async with batcher:
+            gpus.start()
             following = asyncio.create_task(serving.follow(), name="follow the store")
             yield
             following.cancel()
             with suppress(asyncio.CancelledError):
                 await following
+        gpus.stop()
         serving.close()
         aside.close()
 

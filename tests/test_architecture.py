@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "service": {
         "contract", "cv2", "fastapi", "fastapi_offline", "multipart", "numpy",
         "onnxruntime", "orjson", "prometheus_client", "pydantic", "pydantic_core",
-        "pydantic_settings", "starlette", "uvicorn",
+        "pydantic_settings", "pynvml", "starlette", "uvicorn",
     },
     # Speaks HTTP, knows nobody. cv2, onnxruntime and uvicorn are the limits that the service is
     # held against; the rest is for peers/, which runs in environments of its own.

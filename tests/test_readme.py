@@ -11,12 +11,13 @@ import httpx2
 import pytest
 
 from contract.__main__ import main as contract_main
+from contract.store import Store
 from contract.version import Version
 from export.__main__ import main as export_main
 from loadtest.bench_gpu import main as bench_gpu_main
 from service.settings import Settings
 from service.speed import main as speed_main
-from tests.service.running import Service
+from tests.service.running import Service, wait_until
 from training.__main__ import main
 from training.api import MNISTClassifier
 from training.data import NAMES
@@ -47,9 +48,17 @@ def test_the_settings_are_all_there_with_default_and_meaning() -> None:
     assert table("Settings") == settings
 
 
-def test_the_metrics_are_all_there_with_labels_and_meaning(service: Service) -> None:
-    exposition = httpx2.get(f"{service.url}/metrics").text
-    found = dict(re.findall(r"^# HELP digitserve_(\w+) (.*)$", exposition, re.MULTILINE))
+def test_the_metrics_are_all_there_with_labels_and_meaning(
+    published: tuple[Store, Version], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests/played"))  # so that there is a GPU
+    with Service.started(published[0].folder.parent) as service:
+
+        def exposition() -> str:
+            return httpx2.get(f"{service.url}/metrics").text
+
+        wait_until(lambda: "digitserve_gpu_" in exposition(), service)
+        found = dict(re.findall(r"^# HELP digitserve_(\w+) (.*)$", exposition(), re.MULTILINE))
     told = {name.partition("{")[0]: meaning for name, (meaning,) in table("Metrics").items()}
     assert told == found
 

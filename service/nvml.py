@@ -1,0 +1,126 @@
+"""What the GPUs of the machine are doing, as NVIDIA's management library (NVML) tells it.
+
+    a thread, once a second --pynvml--> the last look --> whoever scrapes
+
+Reading takes a driver milliseconds, or for ever if it hangs, so nobody waits for it: a scrape is
+told the last look, and nothing any more once that is old. What a GPU does not tell is left out and
+said once in the log. Without the package or the driver there are no such numbers. All GPUs that
+NVML sees are told, whichever of them the service uses; `gpu` is NVML's index.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from threading import Event, Thread
+from time import monotonic
+from typing import Any
+
+from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+EVERY = 1.0  # seconds between two looks
+OLD = 10.0  # seconds after which a look tells nothing about now
+
+log = logging.getLogger("service")
+
+
+@dataclass(frozen=True)
+class Field:
+    name: str
+    meaning: str
+    read: Callable[[Any, Any], float]  # of pynvml and a device's handle
+
+
+FIELDS = (
+    Field(
+        "gpu_utilization_ratio",
+        "Share of the time in which the GPU ran a kernel",
+        lambda nvml, gpu: nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100,
+    ),
+    Field(
+        "gpu_memory_used_bytes",
+        "Memory of the GPU in use, by all programs",
+        lambda nvml, gpu: nvml.nvmlDeviceGetMemoryInfo(gpu).used,
+    ),
+    Field(
+        "gpu_memory_total_bytes",
+        "Memory of the GPU",
+        lambda nvml, gpu: nvml.nvmlDeviceGetMemoryInfo(gpu).total,
+    ),
+    Field(
+        "gpu_power_watts",
+        "Power that the GPU draws",
+        lambda nvml, gpu: nvml.nvmlDeviceGetPowerUsage(gpu) / 1000,
+    ),
+    Field(
+        "gpu_temperature_celsius",
+        "Temperature of the GPU",
+        lambda nvml, gpu: nvml.nvmlDeviceGetTemperature(gpu, nvml.NVML_TEMPERATURE_GPU),
+    ),
+)
+Look = dict[tuple[str, int], float]  # by name of the field and index of the GPU
+
+
+class Gpus(Collector):
+    def __init__(self, *, needed: bool) -> None:
+        """`needed`: the service runs on a GPU, so to see none is worth a warning."""
+        self._level = logging.WARNING if needed else logging.DEBUG
+        self._look: Look = {}
+        self._looked = 0.0
+        self._told: set[str] = set()  # what they do not tell
+        self._stop = Event()
+        self._thread = Thread(target=self._watch, name="gpus", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()  # the thread is not waited for: it may hang in the driver
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        look = self._look if monotonic() - self._looked < OLD else {}
+        for field in FIELDS:
+            family = GaugeMetricFamily(f"digitserve_{field.name}", field.meaning, labels=["gpu"])
+            for (name, gpu), value in look.items():
+                if name == field.name:
+                    family.add_metric([str(gpu)], value)
+            if family.samples:
+                yield family
+
+    def _watch(self) -> None:
+        try:
+            import pynvml as nvml  # only environments for a GPU have it
+
+            nvml.nvmlInit()
+        except Exception as error:  # no package, no driver, or one that does not fit the other
+            log.log(self._level, "no metrics of a GPU: %s (docs/gpu.md)", error)
+            return
+        while not self._stop.is_set():
+            self._look, self._looked = self._looked_at(nvml), monotonic()
+            self._stop.wait(EVERY)
+
+    def _looked_at(self, nvml: Any) -> Look:
+        look: Look = {}
+        try:
+            count = nvml.nvmlDeviceGetCount()
+        except nvml.NVMLError as error:
+            self._say_once("no GPU tells anything", error)
+            return look
+        for gpu in range(count):
+            try:
+                handle = nvml.nvmlDeviceGetHandleByIndex(gpu)
+            except nvml.NVMLError as error:
+                self._say_once(f"GPU {gpu} tells nothing", error)
+                continue
+            for field in FIELDS:
+                try:
+                    look[field.name, gpu] = float(field.read(nvml, handle))
+                # The second: a package of another age may lack a function.
+                except (nvml.NVMLError, AttributeError) as error:
+                    self._say_once(f"GPU {gpu} does not tell {field.name}", error)
+        return look
+
+    def _say_once(self, what: str, error: Exception) -> None:
+        if what not in self._told:
+            self._told.add(what)
+            log.warning("%s: %s", what, error)
