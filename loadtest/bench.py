@@ -2,8 +2,8 @@
 
 Each round measures, in turn: the decoder and the network alone; an echo app under uvicorn; the
 service, with single pictures and with binary batches; with --peers mosec and LitServe. After the
-rounds the service is overloaded. Needs a model version, as `make export` makes one. DIGITSERVE_
-variables are handed on to the service.
+rounds the service is scraped while it is busy, and overloaded. Needs a model version, as
+`make export` makes one. DIGITSERVE_ variables are handed on to the service.
 """
 
 import sys
@@ -20,11 +20,12 @@ from loadtest.machine import Conditions, Cores, on, settings_handed_on
 from loadtest.overload import NEEDED, overload
 from loadtest.pictures import Pictures
 from loadtest.results import Results
+from loadtest.scrape import WORKERS, scrapes
 from loadtest.summary import Round
 from loadtest.targets import PEERS, TUNED, Target
 from loadtest.visit import Plan, Tool, visit
 
-ALWAYS = ("limits", "echo", "service", "batches", "overload")
+ALWAYS = ("limits", "echo", "service", "batches", "scrape", "overload")
 
 
 def main(words: list[str] | None = None) -> int:
@@ -69,20 +70,22 @@ def bench(arguments: Namespace, command: str) -> Results:
             ensure(arguments.venvs, peer)
     print(f"{conditions.processor}; {cores}; asked by {tool.name}", flush=True)
     asked_for = _targets(arguments, pictures)
-    rounds, overloaded = [], None
+    rounds, scraped, overloaded = [], [], None
     with on(cores.client):
         for number in range(1, arguments.rounds + 1):
             began = time.monotonic()
             rounds.append(_round(arguments, asked_for, pictures, plan))
             took = time.monotonic() - began
             print(f"round {number} of {arguments.rounds} took {took:.0f} s", flush=True)
+        target = _service(arguments)
+        if "scrape" in arguments.only:
+            scraped = [scrapes(target, pictures, plan, workers=workers) for workers in WORKERS]
         if "overload" in arguments.only:
-            target = _service(arguments)
             overloaded = overload(
                 target, pictures, plan, seconds=arguments.overload, queue=arguments.queue
             )
     peers = tuple(peer for peer in PEERS if peer in arguments.only)
-    return Results(conditions, rounds, overloaded, peers)
+    return Results(conditions, rounds, scraped, overloaded, peers)
 
 
 def _round(arguments: Namespace, asked_for: list[Target], pictures: Pictures, plan: Plan) -> Round:

@@ -46,6 +46,7 @@ def _tables(results: Results) -> list[list[report.Line]]:
         report.limits(results.rounds),
         report.table(results.rounds),
         report.compared(results.rounds, results.peers),
+        report.scrapes(results.scrapes),
         report.overload(results.overload) if results.overload else [],
     ]
     return [lines for lines in tables if len(lines) > 1]

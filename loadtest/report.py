@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 
 from loadtest.limits import BATCH
+from loadtest.load import MANY
 from loadtest.overload import Overload
+from loadtest.scrape import Scrapes
 from loadtest.summary import Round, Row, Spread, ratios, rows
 
 HEAD = (
@@ -78,6 +80,30 @@ def _line(row: Row) -> Line:
         str(row.broken),
         f"{row.client.median:.0%}",
         f"{row.others.highest:.0%}",
+    )
+
+
+def scrapes(found: list[Scrapes]) -> list[Line]:
+    head = (
+        f"GET /metrics and {MANY} connections", "lines", "alone, ms", "busy, ms",
+        "req/s without, with", "p50 without, with, ms", "p99 without, with, ms",
+        "slowest without, with, ms",
+    )  # fmt: skip
+    return [head, *map(_scrapes_line, found)]
+
+
+def _scrapes_line(found: Scrapes) -> Line:
+    without, busied = found.without, found.load
+    alone_50, alone_99, busy_50, busy_99 = found.quantiles
+    return (
+        f"{found.workers} workers, p50 and p99" if found.workers > 1 else "1 worker, p50 and p99",
+        str(found.lines),
+        _times(alone_50, alone_99),
+        _times(busy_50, busy_99),
+        f"{without.rate:,.0f}, {busied.rate:,.0f}",
+        _times(without.p50, busied.p50),
+        _times(without.p99, busied.p99),
+        _times(without.slowest, busied.slowest),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 
 from loadtest.machine import Conditions
 from loadtest.overload import Overload
+from loadtest.scrape import Scrapes
 from loadtest.summary import Round, ratios
 
 
@@ -12,6 +13,7 @@ from loadtest.summary import Round, ratios
 class Results:
     conditions: Conditions
     rounds: list[Round]
+    scrapes: list[Scrapes]  # by number of workers
     overload: Overload | None
     peers: tuple[str, ...]
 
@@ -27,6 +29,7 @@ class Results:
             "conditions": asdict(self.conditions),
             "rounds": [asdict(each) for each in self.rounds],
             "ratios": {name: asdict(spread) for name, spread in spreads.items()},
+            "scrapes": [asdict(each) for each in self.scrapes],
             "overload": asdict(self.overload) | {"kept": self.overload.kept}
             if self.overload
             else None,

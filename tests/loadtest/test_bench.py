@@ -43,6 +43,12 @@ def test_one_run_measures_everything_and_says_under_which_conditions(
     batches = any(each["posted"] == "batches" for each in service["measured"])
     assert batches or "/v2/" in told["skipped"][0]
     assert len(told["ratios"]) == 3 + batches
+    one, two = told["scrapes"]
+    assert (one["workers"], two["workers"]) == (1, 2)
+    for each in (one, two):
+        assert each["lines"] > 200
+        assert min(*each["alone"], *each["busy"]) > 0
+        assert (each["load"]["refused"], each["load"]["broken"]) == (0, 0)
     overload = told["overload"]
     assert (overload["connections"], overload["queue"]) == (640, 64)
     assert overload["without_retry_after"] == overload["broken"] == 0
@@ -53,7 +59,8 @@ def test_one_run_measures_everything_and_says_under_which_conditions(
     assert conditions["packages"]["onnxruntime"]
     printed = capsys.readouterr().out
     assert "slower than wrk" in printed
-    for heading in ("decode a PNG", "service", "limit's CPU / service's CPU", "Retry-After"):
+    headings = ("decode a PNG", "service", "limit's CPU / service's CPU", "GET /metrics")
+    for heading in (*headings, "Retry-After"):
         assert heading in printed
         assert heading in (tmp_path / "b.md").read_text()
 

@@ -1,8 +1,10 @@
 """A run's results as text: every number has its conditions beside it."""
 
 from loadtest import document, report
+from loadtest.load import Load
 from loadtest.machine import Conditions
 from loadtest.results import Results
+from loadtest.scrape import Scrapes
 from loadtest.summary import Round
 from tests.loadtest.rounds import one_round, visited
 
@@ -23,7 +25,19 @@ CONDITIONS = Conditions(
     model="models/digits/1",
 )
 ROUND = one_round(100e-6)
-RESULTS = Results(CONDITIONS, [ROUND], None, ("mosec",))
+LOAD = Load(
+    connections=64,
+    seconds=2.0,
+    answers=20_000,
+    refused=0,
+    broken=0,
+    p50=0.004,
+    p99=0.006,
+    slowest=0.02,
+    client_cpu=0.1,
+)
+SCRAPES = Scrapes(2, 260, [0.001, 0.002], [0.003, 0.004], without=LOAD, load=LOAD)
+RESULTS = Results(CONDITIONS, [ROUND], [SCRAPES], None, ("mosec",))
 
 
 def test_the_table_has_a_row_for_every_load() -> None:
@@ -68,11 +82,12 @@ def test_markdown_tells_the_conditions_and_all_that_the_terminal_is_told() -> No
     assert "| service | 64 | 5,000 |" in text
     assert "| limit's CPU / service's CPU, 64 connections | 0.60 (0.60 to 0.60) |" in text
     assert "0.60 (0.60 to 0.60)" in document.plain(RESULTS)
+    assert "| 2 workers, p50 and p99 | 260 | 1.00, 2.00 | 3.00, 4.00 | 10,000, 10,000 |" in text
 
 
 def test_what_was_not_measured_is_said_once() -> None:
     skipping = Round(None, [visited("service", skipped="no batches here")])
-    results = Results(CONDITIONS, [skipping, skipping], None, ())
+    results = Results(CONDITIONS, [skipping, skipping], [], None, ())
     assert results.skipped == ["no batches here"]
     assert document.plain(results) == "no batches here"
     assert "Not measured: no batches here" in document.markdown(results)

@@ -1,0 +1,96 @@
+"""What GET /metrics costs while the service is busy: the scraper, and those who post meanwhile.
+
+    alone     a scraper asks again and again, nobody else does
+    without   MANY connections post pictures, nobody scrapes
+    with      both
+
+On one core, with one worker and with two. The scraper keeps its connection, as Prometheus does, and
+asks far more often than Prometheus would, so that there is something to count.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from loadtest import client
+from loadtest.client import Asked
+from loadtest.errors import CannotMeasure
+from loadtest.load import MANY, Load, quantile
+from loadtest.pictures import Pictures
+from loadtest.request import get, picture
+from loadtest.server import Running, started
+from loadtest.targets import Target
+from loadtest.visit import WARM_UP, Plan
+
+METRICS = "/metrics"
+WORKERS = (1, 2)
+PAUSE = 0.05  # seconds between two scrapes
+
+
+@dataclass(frozen=True)
+class Scrapes:
+    workers: int
+    lines: int  # of the text
+    alone: list[float]  # seconds a scrape, while nobody posts
+    busy: list[float]  # the same while MANY connections do
+    without: Load
+    load: Load  # with scrapes
+
+    @property
+    def quantiles(self) -> tuple[float, ...]:
+        """Seconds: p50 and p99 alone, p50 and p99 of the busy."""
+        return tuple(quantile(each, q) for each in (self.alone, self.busy) for q in (0.5, 0.99))
+
+
+def scrapes(target: Target, pictures: Pictures, plan: Plan, *, workers: int) -> Scrapes:
+    requests = [picture(png) for png in pictures.pngs]
+    target = target.with_settings(workers=workers)
+    with started(
+        target.command, target.environment, core=plan.cores.server, probe=requests[0]
+    ) as running:
+
+        def load(seconds: float) -> Load:
+            return plan.tool.ask(running.address, requests, connections=MANY, seconds=seconds)
+
+        load(min(WARM_UP, plan.seconds))
+        with _scraped(running) as alone:
+            time.sleep(plan.seconds)
+        without = load(plan.seconds)
+        with _scraped(running) as busy:
+            busied = load(plan.seconds)
+        text = running.ask(get(METRICS)).body
+    return Scrapes(
+        workers, text.count(b"\n"), _seconds(alone), _seconds(busy), without=without, load=busied
+    )
+
+
+def _seconds(asked: list[Asked]) -> list[float]:
+    """CannotMeasure if one was not answered."""
+    for each in asked:
+        if each.status != 200:
+            raise CannotMeasure(f"a scrape was answered {each.status} {each.lost}".strip())
+    return [each.seconds for each in asked]
+
+
+@contextmanager
+def _scraped(running: Running) -> Iterator[list[Asked]]:
+    """Scrapes of one connection meanwhile; at least one."""
+    asked: list[Asked] = []
+    done = threading.Event()
+    scraping = client.ask_while(
+        lambda: not (asked and done.is_set()),
+        running.address,
+        [get(METRICS)],
+        asked,
+        pause=PAUSE,
+    )
+    thread = threading.Thread(target=lambda: asyncio.run(scraping))
+    thread.start()
+    try:
+        yield asked
+    finally:
+        done.set()
+        thread.join()

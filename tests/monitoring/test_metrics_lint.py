@@ -1,0 +1,53 @@
+"""Prometheus' own linter has nothing to say about what the service exposes."""
+
+import subprocess
+
+import httpx2
+import numpy as np
+import pytest
+
+from contract.store import Store
+from contract.version import Version
+from tests.monitoring.binaries import PROMTOOL
+from tests.service.metrics import settle
+from tests.service.pictures import SEVEN
+from tests.service.running import ROOT, Service, wait_until
+from tests.service.tensors import asked, client_of
+
+
+def lint(exposition: bytes) -> tuple[int, str]:
+    words = [str(PROMTOOL), "check", "metrics"]
+    done = subprocess.run(words, input=exposition, capture_output=True, check=False)
+    return done.returncode, (done.stdout + done.stderr).decode()
+
+
+def test_the_linter_is_there_and_finds_something() -> None:
+    code, said = lint(b"# TYPE digitserve_shed counter\ndigitserve_shed 1\n")
+    assert code != 0
+    assert "_total" in said
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_is_exposed_is_as_prometheus_wants_it(
+    published: tuple[Store, Version],
+    workers: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests/played"))  # so that there is a GPU
+    with Service.started(published[0].folder.parent, workers=workers) as service:
+        for body in (SEVEN, b"nonsense"):
+            httpx2.post(f"{service.url}/v1/predict?threshold=1", content=body)
+        with client_of(service) as client:
+            client.infer("digits", asked(np.zeros((3, 28, 28), np.uint8)))
+        httpx2.get(f"{service.url}/nowhere")
+        settle(service)
+
+        def exposition() -> bytes:
+            return httpx2.get(f"{service.url}/metrics").content
+
+        wait_until(lambda: b"digitserve_gpu_" in exposition(), service)
+        text = exposition()
+    for name in (b"http_requests_total", b"predictions_uncertain_total", b"inference_seconds"):
+        assert b"digitserve_%b" % name in text
+    assert b"process_cpu_seconds_total" in text
+    assert lint(text) == (0, "")
