@@ -20,6 +20,7 @@ from service.nvml import Gpus
 from service.pages import pages
 from service.predict import Predict
 from service.readings import Readings
+from service.refusals import begin_at_zero
 from service.routes import answer_with_problems, routes
 from service.samples import sample_routes
 from service.serving import Serving
@@ -69,6 +70,7 @@ def create_app(
     access = Access(settings, metrics)
     gpus = Gpus(needed=serving.model.engine.provider != "cpu")
     metrics.also(gpus)
+    begin_at_zero(metrics)
     metrics.queue_limit.set(settings.max_queue)
     metrics.before_scrape.append(lambda: metrics.queue_depth.set(batcher.depth))
     metrics.when_failed.append(lambda seconds: statistics.failed(serving.model.number, seconds))

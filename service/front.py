@@ -23,12 +23,12 @@ from service.access import OPEN, Access
 from service.asgi import Asgi
 from service.body import ClientGone
 from service.ended import Course, Ended, Watcher
-from service.exchange import STAGES, Endpoint, Exchange
+from service.exchange import Endpoint, Exchange
 from service.headers import by_name
 from service.life import Life
 from service.metrics import Metrics
 from service.problems import Problem, messages
-from service.refusals import SHED, told
+from service.refusals import CROWDED, told
 from service.rest import Rest
 from service.room import Room
 from service.settings import Settings
@@ -40,7 +40,6 @@ REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _START = token_hex(6).encode()
 _NUMBERS = count()
 NOSNIFF = (b"x-content-type-options", b"nosniff")  # what a type says is what it is
-CROWDED = "connections"  # why such a request is shed
 GONE = "499"  # as nginx says it: nobody was there to be answered
 CODES = (*(str(status.value) for status in HTTPStatus), GONE)
 # What scripts of other origins may send and see, if their origin is named.
@@ -87,10 +86,6 @@ class Front:
         }
         self.settings = settings
         self.metrics = metrics
-        for reason in (*SHED.values(), CROWDED):  # an alert needs to see the 0 before the first
-            metrics.shed.labels(reason)
-        for stage in STAGES:
-            metrics.cancelled.labels(stage)
         self.life = life
         self.rest = Rest()
         self.room = Room(settings.max_buffered)

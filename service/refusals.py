@@ -3,17 +3,28 @@
 import logging
 
 from service.access import Refused
+from service.exchange import STAGES
 from service.metrics import Metrics
 from service.problems import Problem, problem_of
 from service.waiting import DeadlinePassed, DeadlineUnreachable, QueueFull
 
-SHED: dict[type[Exception], str] = {  # the first that fits
+_SHED: dict[type[Exception], str] = {  # the first that fits
     DeadlineUnreachable: "deadline_unreachable",
     QueueFull: "queue_full",
     DeadlinePassed: "deadline_passed",
 }
 
+CROWDED = "connections"  # beyond those there may be
+
 log = logging.getLogger("service")
+
+
+def begin_at_zero(metrics: Metrics) -> None:
+    """An alert sees the first of its kind only as an increase from 0."""
+    for reason in (*_SHED.values(), CROWDED):
+        metrics.shed.labels(reason)
+    for stage in STAGES:
+        metrics.cancelled.labels(stage)
 
 
 def told(
@@ -28,7 +39,7 @@ def told(
     elif problem.status == 500:
         log.error("request %s failed", request_id, exc_info=error)
     else:
-        for kind, reason in SHED.items():
+        for kind, reason in _SHED.items():
             if isinstance(error, kind):
                 metrics.shed.note((reason,))
                 break
