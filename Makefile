@@ -50,7 +50,7 @@ fast: .venv/.dev ## The tests
 	@$(call task,Testing,about five minutes,$(PY) -m pytest $(ARGS))
 
 test-monitoring: .venv/.dev prometheus ## Alerts, rules and dashboards, with a real Prometheus
-	@$(call task,Testing the monitoring,about a minute,$(PY) -m pytest tests/monitoring $(ARGS))
+	@$(call task,Testing the monitoring,about two minutes,$(PY) -m pytest tests/monitoring $(ARGS))
 
 accuracy: .venv/.dev models/digits/current ## Post every test digit to a real service, compare with PyTorch
 	@$(call task,Posting the whole test set over HTTP,about 10 seconds,$(PY) -m tests.accuracy $(ACCURACY))
