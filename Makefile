@@ -35,6 +35,9 @@ export: .venv/.run | runs/latest ## Turn the last run into a model version, prov
 
 ##@ Quality
 test: lint types fast ## Set up and run every check and every test that needs no GPU
+	@if $(MAKE) --no-print-directory prometheus; then $(MAKE) --no-print-directory test-monitoring; else \
+	  printf '\n!!! The tests of the monitoring were LEFT OUT: there is no Prometheus here, and the lines\n'; \
+	  printf '!!! above say why and what to install. Then: make test-monitoring\n'; fi
 
 lint: .venv/.dev ## Formatting and lint, changing nothing
 	@$(call task,Linting,seconds,$(PY) -m ruff check --quiet . && $(PY) -m ruff format --check --quiet . \
@@ -45,6 +48,9 @@ types: .venv/.dev ## Static types
 
 fast: .venv/.dev ## The tests
 	@$(call task,Testing,about five minutes,$(PY) -m pytest $(ARGS))
+
+test-monitoring: .venv/.dev prometheus ## Alerts, rules and dashboards, with a real Prometheus
+	@$(call task,Testing the monitoring,about a minute,$(PY) -m pytest tests/monitoring $(ARGS))
 
 accuracy: .venv/.dev models/digits/current ## Post every test digit to a real service, compare with PyTorch
 	@$(call task,Posting the whole test set over HTTP,about 10 seconds,$(PY) -m tests.accuracy $(ACCURACY))
@@ -84,11 +90,11 @@ constraints: .venv/.dev ## Pin the newest versions that fit, on every platform, 
 	@mv constraints.new constraints.txt
 
 clean: ## Remove what can be rebuilt: the environment and caches, not data, runs or models
-	rm -rf .venv .peers .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
+	rm -rf .venv .peers .prometheus .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
-	      /^[a-z-]+:.*## / {printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	      /^[a-z-]+:.*## / {printf "  \033[36m%-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # ---- files ------------------------------------------------------------------------------------
 
@@ -122,6 +128,24 @@ models/digits/current: | .venv/.run
 	  && $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pip; } \
 	  || { rm -rf .venv; echo 'That failed. On Debian and Ubuntu: apt install python3-venv'; exit 1; })
 
+# Prometheus is for tests alone: the one on PATH, else Debian's package, downloaded and unpacked
+# without root. The lists of packages are fetched anew: a container may have none, or old ones.
+prometheus: $(if $(shell command -v prometheus > /dev/null && command -v promtool),,.prometheus/usr/bin/prometheus)
+
+.prometheus/usr/bin/promtool: .prometheus/usr/bin/prometheus ;
+
+.prometheus/usr/bin/prometheus:
+	@command -v apt-get > /dev/null && command -v dpkg > /dev/null || { echo "There is no prometheus and promtool" \
+	  "on PATH, and no apt to get them with: install Prometheus 2.42 or newer (macOS: brew install prometheus)"; exit 1; }
+	@$(call task,Getting Debian's Prometheus into .prometheus,half a minute,$(get-prometheus))
+
+apt = apt-get -qq -o Dir::State::Lists="$$PWD/lists" -o Dir::Cache="$$PWD/cache" -o Debug::NoLocking=1 \
+	-o APT::Sandbox::User="$$(id -un)"
+get-prometheus = { rm -rf .prometheus && mkdir -p .prometheus/lists/partial .prometheus/cache/archives/partial \
+	&& cd .prometheus && $(apt) update && $(apt) download prometheus && dpkg -x prometheus_*.deb . \
+	&& rm -rf lists cache prometheus_*.deb && cd ..; } || { echo "apt did not give its package prometheus: install" \
+	"Prometheus 2.42 or newer, so that prometheus and promtool are on PATH"; exit 1; }
+
 , := ,
 # pip's own lines, less those that nobody reads; its exit status counts.
 install = $(PY) -m pip install --progress-bar off --constraint constraints.txt \
@@ -129,4 +153,4 @@ install = $(PY) -m pip install --progress-bar off --constraint constraints.txt \
 	| { grep --line-buffered -E '^ *(Downloading|Using cached|Processing|Installing)' || true; } \
 	| cut -c 1-100
 
-.PHONY: demo serve train export test lint types fast accuracy drawn fuzz swap bench bench-peers bench-gpu format constraints clean help
+.PHONY: demo serve train export test lint types fast test-monitoring prometheus accuracy drawn fuzz swap bench bench-peers bench-gpu format constraints clean help
