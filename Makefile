@@ -130,6 +130,7 @@ models/digits/current: | .venv/.run
 
 # Prometheus is for tests alone: the one on PATH, else Debian's package, downloaded and unpacked
 # without root. The lists of packages are fetched anew: a container may have none, or old ones.
+# promtool is a package of its own since Debian 13.
 prometheus: $(if $(shell command -v prometheus > /dev/null && command -v promtool),,.prometheus/usr/bin/prometheus)
 
 .prometheus/usr/bin/promtool: .prometheus/usr/bin/prometheus ;
@@ -142,8 +143,9 @@ prometheus: $(if $(shell command -v prometheus > /dev/null && command -v promtoo
 apt = apt-get -qq -o Dir::State::Lists="$$PWD/lists" -o Dir::Cache="$$PWD/cache" -o Debug::NoLocking=1 \
 	-o APT::Sandbox::User="$$(id -un)"
 get-prometheus = { rm -rf .prometheus && mkdir -p .prometheus/lists/partial .prometheus/cache/archives/partial \
-	&& cd .prometheus && $(apt) update && $(apt) download prometheus && dpkg -x prometheus_*.deb . \
-	&& rm -rf lists cache prometheus_*.deb && cd ..; } || { echo "apt did not give its package prometheus: install" \
+	&& cd .prometheus && $(apt) update && $(apt) download prometheus \
+	&& { $(apt) download promtool 2> /dev/null || true; } && for package in *.deb; do dpkg -x "$$package" .; done \
+	&& test -x usr/bin/promtool && rm -rf lists cache *.deb && cd ..; } || { echo "apt did not give its package prometheus: install" \
 	"Prometheus 2.42 or newer, so that prometheus and promtool are on PATH"; exit 1; }
 
 , := ,
