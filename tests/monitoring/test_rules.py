@@ -1,0 +1,106 @@
+"""Every alert is valid, proven, explained, and about something that the service tells."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import httpx2
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.monitoring.binaries import PROMTOOL
+from tests.monitoring.prometheus import Prometheus
+from tests.monitoring.rules import ALERTS, FOLDER, PROOFS, RECORDED, cases, metrics_in, sections
+from tests.service.pictures import SEVEN
+from tests.service.running import Service, wait_until
+
+SUFFIXES = {"counter": ["_total"], "histogram": ["_bucket", "_count", "_sum"]}
+RUNBOOK = sections()
+
+
+def promtool(*words: str) -> None:
+    """It must have nothing to find fault with."""
+    done = subprocess.run([PROMTOOL, *words], cwd=FOLDER, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def exposed(service: Service) -> set[str]:
+    """Names of all series that there are, or will be once there is something to count."""
+    families = text_string_to_metric_families(httpx2.get(f"{service.url}/metrics").text)
+    return {
+        family.name + suffix for family in families for suffix in SUFFIXES.get(family.type, [""])
+    }
+
+
+def test_promtool_finds_no_fault_with_the_configuration_and_its_rules() -> None:
+    promtool("check", "config", "--lint=all", "--lint-fatal", "prometheus.yml")
+
+
+@pytest.mark.parametrize("proof", PROOFS, ids=lambda path: path.name)
+def test_every_case_comes_out_as_it_is_told(proof: Path) -> None:
+    promtool("test", "rules", proof.name)
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_an_alert_is_seen_quiet_then_firing_then_over(alert: str) -> None:
+    stories: dict[str, list[tuple[int, bool]]] = {}
+    for case in cases():
+        if case.alert == alert:
+            stories.setdefault(case.story, []).append((case.seconds, case.fires))
+    seen = ["".join("quiet" if not fires else "FIRES" for _, fires in sorted(story))
+            for story in stories.values()]  # fmt: skip
+    assert any(re.fullmatch(r"(quiet)+(FIRES)+(quiet)+", story) for story in seen), seen
+
+
+def test_only_alerts_that_there_are_have_cases() -> None:
+    assert {case.alert for case in cases()} == set(ALERTS)
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_an_alert_says_how_soon_what_how_much_and_what_to_do(alert: str) -> None:
+    labels, notes = ALERTS[alert]["labels"], ALERTS[alert]["annotations"]
+    assert labels["severity"] in ("page", "ticket")
+    assert notes["summary"]
+    assert re.search(r"\d|\$value", notes["description"])
+    page, _, anchor = notes["runbook_url"].partition("#")
+    assert page == "docs/runbook.md"
+    section = RUNBOOK[anchor].lower()
+    assert labels["severity"] in section
+    assert "```sh" in section, "where to look first"
+    assert "over:" in section, "when it is over"
+
+
+def test_every_section_of_the_runbook_is_of_an_alert() -> None:
+    anchors = list(RUNBOOK)
+    told = set(anchors[anchors.index("alerts") + 1 :])
+    pages = {alert["annotations"]["runbook_url"].partition("#")[2] for alert in ALERTS.values()}
+    assert told == pages
+
+
+def test_rules_and_runbook_use_only_what_the_service_exposes(watched: Service) -> None:
+    texts = [*RECORDED.values(), *(alert["expr"] for alert in ALERTS.values()), *RUNBOOK.values()]
+    used = set().union(*map(metrics_in, texts))
+    assert used - exposed(watched) - set(RECORDED) == set()
+
+
+def test_a_real_service_is_counted_as_the_objectives_say(
+    watched: Service, prometheus: Prometheus
+) -> None:
+    """One picture is answered, the next is none, and so on; nothing fails."""
+
+    def half_are_accepted() -> bool:
+        for body in (SEVEN, b"no picture"):
+            httpx2.post(f"{watched.url}/v1/predict", content=body)
+        httpx2.get(f"{watched.url}/v1/status")  # no prediction: it counts for nothing
+        share = "digitserve:requests_accepted:per_minute / (60 * digitserve:requests:rate2m)"
+        return any(0.4 < value < 0.6 for value in prometheus.ask(share).values())
+
+    wait_until(half_are_accepted, watched)
+    whole_budget = "digitserve:availability_budget:ratio_30d == 1"
+    wait_until(lambda: prometheus.ask(whole_budget), watched)
+
+
+@pytest.mark.parametrize("recorded", RECORDED)
+def test_a_real_prometheus_records(recorded: str, watched: Service, prometheus: Prometheus) -> None:
+    httpx2.post(f"{watched.url}/v1/predict", content=SEVEN).raise_for_status()
+    wait_until(lambda: prometheus.ask(recorded), watched)

@@ -1,0 +1,44 @@
+"""Every command of the runbook that needs no container runs as it stands there."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.monitoring.binaries import PROMTOOL
+from tests.monitoring.prometheus import Prometheus
+from tests.monitoring.rules import sections
+from tests.service.running import TOKEN, Service
+
+BLOCKS = {
+    f"{anchor}-{number}": block
+    for anchor, text in sections().items()
+    for number, block in enumerate(re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
+}
+# As the runbook defines them, less the containers; an answer that is an error must not pass.
+WITHOUT_CONTAINERS = """
+ask() { "$PROMTOOL" query instant "$PROMETHEUS" "$1"; }
+curl() { command curl --fail "$@"; }
+"""
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_a_block_of_the_runbook_runs(
+    name: str, watched: Service, prometheus: Prometheus, tmp_path: Path
+) -> None:
+    surroundings = {
+        "SERVICE": watched.url,
+        "PROMETHEUS": prometheus.url,
+        "PROMTOOL": str(PROMTOOL),
+        "DIGITSERVE_ADMIN_TOKEN": TOKEN,
+    }
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", WITHOUT_CONTAINERS + BLOCKS[name]],
+        cwd=tmp_path,
+        env=os.environ | surroundings,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
