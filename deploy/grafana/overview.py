@@ -43,7 +43,7 @@ OVERVIEW = Row(
             width=3,
         ),
         Panel(
-            title="Availability",
+            title="Answered",
             description="Of the prediction requests in the time shown that were accepted (answered "
             "with neither 4xx nor 503), the share that got its answer. The objective is 99.9 % "
             "over 30 days. Bad: less.",
@@ -78,7 +78,7 @@ OVERVIEW = Row(
             width=3,
         ),
         Panel(
-            title="Queue",
+            title="Queue full",
             description="How full the fullest instance's queue is. Bad: above one half, for at the "
             "end of the queue pictures are refused with 503.",
             kind="stat",
