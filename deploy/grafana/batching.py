@@ -38,6 +38,7 @@ BATCHING = Row(
                 Target(total(metric("queue_depth")), "waiting"),
                 Target(total(metric("queue_limit")), "limit", dashed=True),
             ),
+            scale="symlog",
             colours={"^limit$": RED},
             width=8,
         ),

@@ -7,16 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from deploy.grafana.panel import Panel
-from deploy.grafana.promql import RATE, metric, total
+from deploy.grafana.promql import STEP, events, metric, total
 from deploy.grafana.schema import HEIGHT, SOURCE, Json, written
 
 COLUMNS = 24
 SCHEMA = 41  # of Grafana 12.1; newer ones read it too
 RUNBOOK = "/public/runbook.txt"  # docs/runbook.md, where Grafana hands out files of its own
 
-_STEP = "$__interval"  # between two points in time of a mark's question
 _SERVES = total(metric("model_info"), "instance", "version")
-_SERVED = total(f"{metric('model_info')} offset {_STEP}", "instance", "version")
+_SERVED = total(f"{metric('model_info')} offset {STEP}", "instance", "version")
 
 
 @dataclass(frozen=True)
@@ -128,11 +127,10 @@ def _switches() -> Json:
 
 
 def _failed_switches() -> Json:
-    failed = metric("model_swap_total", 'result=~"failed_.*"')
     return _mark(
         "Switch failed",
         "red",
-        f"{total(f'increase({failed}[{RATE}])', 'instance', 'result')} > 0",
+        events("model_swap_total", 'result=~"failed_.*"', by="instance, result") + " > 0",
         "a switch failed at {{instance}}: {{result}}",
     )
 

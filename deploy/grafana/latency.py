@@ -14,7 +14,12 @@ def _quantiles(histogram: str, *matchers: str) -> tuple[Target, ...]:
 
 def _stage(title: str, description: str, histogram: str) -> Panel:
     return Panel(
-        title=title, description=description, unit="s", targets=_quantiles(histogram), width=8
+        title=title,
+        description=description,
+        unit="s",
+        targets=_quantiles(histogram),
+        scale="log",
+        width=8,
     )
 
 
@@ -42,6 +47,7 @@ LATENCY = Row(
             "neighbours are exact, between them a straight line is drawn.",
             unit="s",
             targets=_quantiles("http_request_duration_seconds", PREDICTION),
+            scale="log",
             limits=_OBJECTIVE,
             width=12,
         ),

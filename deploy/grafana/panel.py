@@ -54,7 +54,8 @@ class Panel:
     limits: Limits = PLAIN
     decimals: int | None = None
     highest: float | None = None  # end of the axis; none: as the data are
-    stacked: Literal["none", "normal", "percent"] = "none"
+    scale: Literal["linear", "log", "symlog"] = "linear"  # symlog: has a zero
+    stacked: Literal["none", "normal"] = "none"
     bars: bool = False
     by_name: bool = False  # a stat that shows a label rather than the number
     words: dict[int, str] = field(default_factory=dict)  # shown in place of numbers

@@ -2,7 +2,7 @@
 
 from deploy.grafana.dashboard import Row
 from deploy.grafana.panel import Panel, Target, bad_above_none, bad_from
-from deploy.grafana.promql import RATE, increase, largest, metric, rate, total
+from deploy.grafana.promql import events, largest, metric, rate, total
 
 _EACH = "{{instance}} {{worker}}"  # worker: only where there are several
 _OPEN = f"{metric('process_open_fds')} / {metric('process_max_fds')}"
@@ -25,7 +25,7 @@ PROCESSES = Row(
             unit="short",
             targets=(
                 Target(
-                    total(increase("worker_restarts_total", window=RATE), "instance"),
+                    events("worker_restarts_total", by="instance"),
                     "{{instance}}",
                 ),
             ),

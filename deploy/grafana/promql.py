@@ -1,12 +1,14 @@
 """How questions to Prometheus are spelled: metrics of the selected instances, their rates and sums.
 
 `$job` and `$instance` are variables of the dashboards. `RATE` is the window that Grafana makes wide
-enough to hold several scrapes however far one has zoomed; `SHOWN` is all the time that is shown.
+enough to hold several scrapes however far one has zoomed; `SHOWN` is all the time that is shown,
+`STEP` the time between two points of a line.
 """
 
 SELECTED = 'job=~"$job", instance=~"$instance"'
 RATE = "$__rate_interval"
 SHOWN = "$__range"
+STEP = "$__interval"
 # The routes that answer pictures; /metrics, /docs and the probes would flatter every share.
 PREDICTION = 'route=~"/v1/predict|/v2/.*/infer"'
 # What the service took on: 4xx is the client's, 503 refuses before any work is done.
@@ -25,8 +27,18 @@ def rate(name: str, *matchers: str) -> str:
     return f"rate({metric(name, *matchers)}[{RATE}])"
 
 
-def increase(name: str, *matchers: str, window: str = SHOWN) -> str:
-    return f"increase({metric(name, *matchers)}[{window}])"
+def increase(name: str, *matchers: str) -> str:
+    """In all the time that is shown."""
+    return f"increase({metric(name, *matchers)}[{SHOWN}])"
+
+
+def events(name: str, *matchers: str, by: str) -> str:
+    """How many there were since the step before, exactly: rare ones would be smeared by a rate.
+
+    Not below 0, which it would be when a service starts anew.
+    """
+    of = metric(name, *matchers)
+    return f"clamp_min({total(of, by)} - {total(f'{of} offset {STEP}', by)}, 0)"
 
 
 def total(question: str, *by: str) -> str:

@@ -13,6 +13,11 @@ Json = dict[str, Any]
 
 SOURCE: Json = {"type": "prometheus", "uid": "${datasource}"}  # a variable of each dashboard
 HEIGHT: dict[Kind, int] = {"timeseries": 8, "stat": 4, "heatmap": 8, "bargauge": 8}
+_SCALES: dict[str, Json] = {
+    "linear": {"type": "linear"},
+    "log": {"type": "log", "log": 10},
+    "symlog": {"type": "symlog", "log": 10, "linearThreshold": 1},
+}
 _LETTERS = "ABCDEFGHIJ"
 _LAST = {"calcs": ["lastNotNull"], "fields": "", "values": False}
 _OPTIONS: dict[Kind, Json] = {
@@ -85,7 +90,7 @@ def _defaults(panel: Panel) -> Json:
     ends = {"decimals": panel.decimals, "max": panel.highest}
     return {
         "unit": panel.unit,
-        "min": 0,
+        **({} if panel.scale == "log" else {"min": 0}),
         **{name: value for name, value in ends.items() if value is not None},
         "color": {"mode": "palette-classic" if panel.kind == "timeseries" else "thresholds"},
         "thresholds": {"mode": "absolute", "steps": steps},
@@ -101,6 +106,7 @@ def _line(panel: Panel) -> Json:
         "fillOpacity": 60 if panel.bars else 10,
         "showPoints": "auto",  # a value between two gaps is a point or nothing
         "spanNulls": False,
+        "scaleDistribution": _SCALES[panel.scale],
         "stacking": {"mode": panel.stacked, "group": "A"},
         "thresholdsStyle": {"mode": "dashed" if panel.limits.steps else "off"},
     }

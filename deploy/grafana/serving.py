@@ -2,7 +2,7 @@
 
 from deploy.grafana.dashboard import Row
 from deploy.grafana.panel import GREEN, RED, YELLOW, Limits, Panel, Target, bad_above_none
-from deploy.grafana.promql import RATE, increase, largest, metric, total
+from deploy.grafana.promql import events, increase, largest, metric, total
 
 SERVING = Row(
     "What serves",
@@ -71,9 +71,7 @@ SERVING = Row(
             "serves. failed_*: the gate it did not pass, while the old one goes on. Bad: any "
             "failed_*, above all one that is tried again and again.",
             unit="short",
-            targets=(
-                Target(total(increase("model_swap_total", window=RATE), "result"), "{{result}}"),
-            ),
+            targets=(Target(events("model_swap_total", by="result"), "{{result}}"),),
             bars=True,
             stacked="normal",
             colours={"^swapped$": GREEN, "^failed_": RED},

@@ -75,7 +75,7 @@ def test_a_heat_map_has_cells_in_several_buckets(question: Question, seen: Watch
 
 def test_shares_are_parts_of_a_whole(seen: Watched) -> None:
     for question in questions():
-        if re.match("Answered|Availability|Within|Share|Uncertain", question.panel):
+        if re.match("Answered|Unavailability|Within|Share|Uncertain", question.panel):
             known = [value for value in numbers(seen.answers(question)) if math.isfinite(value)]
             assert 0 <= min(known) <= max(known) <= 1.0001, question.panel
 
