@@ -81,7 +81,7 @@ CONFIDENCE = Row(
             "own. Bad: many times what the test set had; somebody may have to look at them.",
             unit="percentunit",
             targets=(Target(f"{_UNCERTAIN} / {_ANSWERS}", "uncertain"),),
-            limits=bad_from(0.1, 0.25),
+            limits=bad_from(0.1, 0.2),
             width=24,
         ),
     ),

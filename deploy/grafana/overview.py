@@ -24,13 +24,23 @@ OVERVIEW = Row(
     "Now",
     (
         Panel(
+            title="Alerts",
+            description="Alerts of deploy/prometheus/alerts.yml that are firing. Bad: any; the "
+            "runbook has a section for each.",
+            kind="stat",
+            unit="none",
+            targets=(Target(or_zero('count(ALERTS{alertstate="firing", job=~"$job"})'), "firing"),),
+            limits=bad_above_none(),
+            width=2,
+        ),
+        Panel(
             title="Instances down",
             description="Instances that Prometheus cannot scrape. Bad: any.",
             kind="stat",
             unit="none",
             targets=(Target(or_zero(f"count({metric('up')} == 0)"), "down"),),
             limits=bad_above_none(),
-            width=3,
+            width=2,
         ),
         Panel(
             title="Asked for predictions",
@@ -74,7 +84,7 @@ OVERVIEW = Row(
             unit="percentunit",
             decimals=2,
             targets=(Target(f"{total(increase('shed_total'))} / {_ASKED}", "shed"),),
-            limits=bad_from(0.001, 0.05),
+            limits=bad_from(0.01, 0.1),
             width=3,
         ),
         Panel(
@@ -98,7 +108,7 @@ OVERVIEW = Row(
             unit="none",
             targets=(Target(total(metric("model_info"), "version"), "{{version}}"),),
             by_name=True,
-            width=3,
+            width=2,
         ),
         Panel(
             title="Provider",

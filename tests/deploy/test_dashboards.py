@@ -85,9 +85,10 @@ def test_every_question_has_a_letter_a_legend_and_a_source(panel: Any) -> None:
 
 def test_every_question_is_about_the_selected_instances(panel: Any) -> None:
     for target in panel["targets"]:
-        named = re.findall(r"\b(?:digitserve|process)_\w+|\bup\b", target["expr"])
-        selections = target["expr"].count('{job=~"$job", instance=~"$instance"')
-        assert len(named) == selections > 0
+        named = re.findall(r"\b(?:digitserve|process)_\w+|\bup\b|\bALERTS\b", target["expr"])
+        selected = target["expr"].count('{job=~"$job", instance=~"$instance"')
+        selected += target["expr"].count('{alertstate="firing", job=~"$job"}')  # of any instance
+        assert len(named) == selected > 0
 
 
 def test_rates_are_over_a_window_that_grafana_chooses(panel: Any) -> None:

@@ -17,7 +17,7 @@ from tests.service.pictures import encoded
 from tests.service.versions import publish
 from training.run import Run
 
-SECONDS = 24.0  # of trouble
+SECONDS = 20.0  # of trouble
 # What stays 0 as long as nothing is wrong with the machine.
 CALM = {"Fallbacks", "Provider", "Instances down"}
 

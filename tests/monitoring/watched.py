@@ -29,6 +29,10 @@ SWITCHES = (
     (0.7, "versions/3/activate"),
     (0.85, "rollback"),
 )
+# Of our alerts, none fires within a minute.
+ALERT = """
+groups: [{name: trouble, rules: [{alert: Trouble, expr: up == 1}]}]
+"""
 SETTINGS = {"admin_token": TOKEN, "api_keys": KEY, "watch_seconds": 0.2, "drain_seconds": 0}
 
 
@@ -53,7 +57,9 @@ def watched(store: Store, pictures: list[bytes], folder: Path, seconds: float) -
     _add_a_damaged_version(store)
     with _one(store) as one, _two(store) as two:
         targets = [service.url.removeprefix("http://") for service in (one, two)]
-        with Prometheus.started(folder, targets) as prometheus:
+        rules = folder / "rules.yml"
+        rules.write_text(ALERT)
+        with Prometheus.started(folder, targets, rules) as prometheus:
             prometheus.wait_for("sum(up) == 2")
             began = time.time()
             asyncio.run(_visit(one, two, pictures, seconds))
