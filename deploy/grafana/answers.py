@@ -68,6 +68,7 @@ CONFIDENCE = Row(
             "p10 or p50 that falls after a switch. Guessed inside a bucket, as all quantiles of "
             "histograms.",
             unit="percentunit",
+            lowest=None,
             highest=1,
             targets=tuple(
                 Target(quantile(part, "prediction_confidence"), name)

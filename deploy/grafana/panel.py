@@ -53,7 +53,8 @@ class Panel:
     kind: Kind = "timeseries"
     limits: Limits = PLAIN
     decimals: int | None = None
-    highest: float | None = None  # end of the axis; none: as the data are
+    lowest: float | None = 0  # end of the axis; none: as the data are
+    highest: float | None = None
     scale: Literal["linear", "log", "symlog"] = "linear"  # symlog: has a zero
     stacked: Literal["none", "normal"] = "none"
     bars: bool = False

@@ -87,10 +87,10 @@ def _defaults(panel: Panel) -> Json:
     steps: list[Json] = [{"color": panel.limits.base, "value": None}]
     steps += [{"color": colour, "value": value} for value, colour in panel.limits.steps]
     words = {str(value): {"text": text} for value, text in panel.words.items()}
-    ends = {"decimals": panel.decimals, "max": panel.highest}
+    lowest = None if panel.scale == "log" else panel.lowest
+    ends = {"decimals": panel.decimals, "min": lowest, "max": panel.highest}
     return {
         "unit": panel.unit,
-        **({} if panel.scale == "log" else {"min": 0}),
         **{name: value for name, value in ends.items() if value is not None},
         "color": {"mode": "palette-classic" if panel.kind == "timeseries" else "thresholds"},
         "thresholds": {"mode": "absolute", "steps": steps},

@@ -66,7 +66,7 @@ REFUSED = Row(
         Panel(
             title="Clients that hung up",
             description="Requests a second whose client left before the answer, by where they "
-            "were. Bad: many in queue or infer, for then clients wait less than the service "
+            "were. Bad: many in queue or model, for then clients wait less than the service "
             "takes.",
             unit="reqps",
             targets=(Target(total(rate("cancelled_total"), "stage"), "{{stage}}"),),

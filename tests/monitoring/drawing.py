@@ -87,20 +87,27 @@ def _lines(axes: Axes, panel: Any, answers: list[tuple[str, Series]], seen: Watc
             axes.bar(seconds, values, alpha=0.8, **look)
         else:
             axes.plot(seconds, values, "--" if _dashed(panel, name) else "-", lw=1, **look)
+    _mark_limits_and_switches(axes, panel, seen)
+    axes.set_xlim(0, seen.ended - seen.began)
+    axes.set_yscale(custom["scaleDistribution"]["type"])
+    if custom["scaleDistribution"]["type"] != "log":
+        low, high = axes.get_ylim()
+        defaults = panel["fieldConfig"]["defaults"]
+        room = 0.3 * (high - low)  # for the legend
+        axes.set_ylim(defaults.get("min", low), defaults.get("max", high + room))
+    axes.yaxis.set_major_formatter(lambda value, _: _worded(panel, value))
+    axes.grid(alpha=0.2)
+    if answers:
+        axes.legend(fontsize=6, loc="upper left", framealpha=0.5, ncols=1 + (len(answers) > 5))
+
+
+def _mark_limits_and_switches(axes: Axes, panel: Any, seen: Watched) -> None:
     for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"][1:]:
         axes.axhline(step["value"], color=_COLOURS[step["color"]], ls=":", lw=1)
     for mark in marks()[:2]:
         for moment in {moment for series in seen.answers(mark) for moment, _ in series.points}:
             colour = _COLOURS["red" if "failed" in mark.panel else "blue"]
             axes.axvline(moment - seen.began, color=colour, lw=0.6, alpha=0.6)
-    axes.set_xlim(0, seen.ended - seen.began)
-    axes.set_yscale(custom["scaleDistribution"]["type"])
-    if custom["scaleDistribution"]["type"] != "log":
-        axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_formatter(lambda value, _: _worded(panel, value))
-    axes.grid(alpha=0.2)
-    if answers:
-        axes.legend(fontsize=6, loc="upper left", framealpha=0.5, ncols=1 + (len(answers) > 5))
 
 
 def _heat(axes: Axes, panel: Any, answers: list[tuple[str, Series]], seen: Watched) -> None:
