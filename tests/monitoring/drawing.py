@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from tests.monitoring.dashboards import Question, dashboard, marks
-from tests.monitoring.prometheus import Series
+from tests.monitoring.series import Series
 from tests.monitoring.watched import Watched
 
 matplotlib.use("agg")

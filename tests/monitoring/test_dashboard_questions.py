@@ -11,7 +11,7 @@ import pytest
 from contract.store import Store
 from contract.version import Version
 from tests.monitoring.dashboards import NAMES, Question, dashboard, marks, questions, spelled
-from tests.monitoring.prometheus import Series
+from tests.monitoring.series import Series, label_values
 from tests.monitoring.watched import Watched, watched
 from tests.service.pictures import encoded
 from tests.service.versions import publish
@@ -96,6 +96,6 @@ def test_the_variables_offer_the_job_and_both_instances(name: str, seen: Watched
     for variable in dashboard(name)["templating"]["list"][1:]:  # the first is the data source
         question = spelled(variable["query"]["query"], shown=1)
         metric, label = question.removeprefix("label_values(").removesuffix(")").rsplit(", ", 1)
-        offered[variable["name"]] = seen.prometheus.label_values(metric, label)
+        offered[variable["name"]] = label_values(seen.prometheus, metric, label)
     assert offered["job"] == {"digitserve"}
     assert len(offered["instance"]) == 2

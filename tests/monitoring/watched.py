@@ -18,7 +18,8 @@ from pathlib import Path
 from contract.card import ONNX
 from contract.store import Store
 from tests.monitoring.dashboards import Question, spelled
-from tests.monitoring.prometheus import Prometheus, Series
+from tests.monitoring.prometheus import Prometheus
+from tests.monitoring.series import Series, along, wait_for
 from tests.monitoring.visitors import KEY, Visitors
 from tests.service.running import ROOT, TOKEN, Service
 
@@ -29,10 +30,6 @@ SWITCHES = (
     (0.7, "versions/3/activate"),
     (0.85, "rollback"),
 )
-# Of our alerts, none fires within a minute.
-ALERT = """
-groups: [{name: trouble, rules: [{alert: Trouble, expr: up == 1}]}]
-"""
 SETTINGS = {"admin_token": TOKEN, "api_keys": KEY, "watch_seconds": 0.2, "drain_seconds": 0}
 
 
@@ -45,7 +42,7 @@ class Watched:
     def answers(self, question: Question, *, window: float = 10, step: float = 1) -> list[Series]:
         """What the panel would show at each moment."""
         text = spelled(question.text, shown=self.ended - self.began, window=window, step=step)
-        return self.prometheus.along(text, self.began, self.ended, step)
+        return along(self.prometheus, text, self.began, self.ended, step)
 
 
 @contextmanager
@@ -55,15 +52,15 @@ def watched(store: Store, pictures: list[bytes], folder: Path, seconds: float) -
     Asked when all is over; services and Prometheus end with the block.
     """
     _add_a_damaged_version(store)
-    with _one(store) as one, _two(store) as two:
-        targets = [service.url.removeprefix("http://") for service in (one, two)]
-        rules = folder / "rules.yml"
-        rules.write_text(ALERT)
-        with Prometheus.started(folder, targets, rules) as prometheus:
-            prometheus.wait_for("sum(up) == 2")
-            began = time.time()
-            asyncio.run(_visit(one, two, pictures, seconds))
-            yield Watched(prometheus, began, time.time())
+    with (
+        _one(store) as one,
+        _two(store) as two,
+        Prometheus.started(one, folder, two) as prometheus,
+    ):
+        wait_for(prometheus, 'sum(up{job="digitserve"}) == 2')
+        began = time.time()
+        asyncio.run(_visit(one, two, pictures, seconds))
+        yield Watched(prometheus, began, time.time())
 
 
 def _add_a_damaged_version(store: Store) -> None:
