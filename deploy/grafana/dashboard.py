@@ -16,6 +16,7 @@ RUNBOOK = "/public/runbook.txt"  # docs/runbook.md, where Grafana hands out file
 
 _SERVES = total(metric("model_info"), "instance", "version")
 _SERVED = total(f"{metric('model_info')} offset {STEP}", "instance", "version")
+_LATELY = total(f"last_over_time({metric('model_info')}[5m] offset {STEP})", "instance", "version")
 
 
 @dataclass(frozen=True)
@@ -117,11 +118,14 @@ def _variables() -> Iterator[Json]:
 
 
 def _switches() -> Json:
-    """A version that serves and did not one step before. One that came back is one, too."""
+    """A version that serves and did not one step before.
+
+    Of an instance that was not heard one step before, what it said in the last minutes counts.
+    """
     return _mark(
         "Version serves",
         "blue",
-        f"{_SERVES} unless {_SERVED}",
+        f"{_SERVES} unless ({_SERVED} or {_LATELY} unless on (instance) {_SERVED})",
         "version {{version}} serves at {{instance}}",
     )
 

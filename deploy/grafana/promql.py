@@ -35,10 +35,11 @@ def increase(name: str, *matchers: str) -> str:
 def events(name: str, *matchers: str, by: str) -> str:
     """How many there were since the step before, exactly: rare ones would be smeared by a rate.
 
-    Not below 0, which it would be when a service starts anew.
+    Each series by itself, and not below 0: an instance that was not heard for a moment, or starts
+    anew, would otherwise count all that it ever did, or take it away.
     """
     of = metric(name, *matchers)
-    return f"clamp_min({total(of, by)} - {total(f'{of} offset {STEP}', by)}, 0)"
+    return total(f"clamp_min({of} - {of} offset {STEP}, 0)", by)
 
 
 def total(question: str, *by: str) -> str:
