@@ -61,6 +61,13 @@ drawn: .venv/.run models/digits/current ## Draw MNIST's test digits with many pe
 fuzz: .venv/.dev models/digits/current ## Ask a service 5,000 things and more that its OpenAPI document allows, or not
 	@$(call task,Fuzzing the API with Schemathesis,some minutes,$(PY) -m tests.fuzz $(ARGS))
 
+dashboards: .venv/.run ## Write Grafana's dashboards anew from what deploy/grafana/ describes
+	@$(PY) -m deploy.grafana
+
+dashboard-pictures: .venv/.dev runs/latest prometheus ## Draw what the dashboards show of a service in trouble
+	@$(call task,Watching two services and drawing the dashboards,about four minutes,\
+	  $(PY) -m tests.monitoring.pictures $(ARGS))
+
 swap: .venv/.dev runs/latest ## Switch versions under load for a minute: nobody may notice
 	@$(call task,Switching versions under load,about a minute and a half,$(PY) -m tests.swap $(ARGS))
 
@@ -94,7 +101,7 @@ clean: ## Remove what can be rebuilt: the environment and caches, not data, runs
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
-	      /^[a-z-]+:.*## / {printf "  \033[36m%-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	      /^[a-z-]+:.*## / {printf "  \033[36m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # ---- files ------------------------------------------------------------------------------------
 
@@ -155,4 +162,4 @@ install = $(PY) -m pip install --progress-bar off --constraint constraints.txt \
 	| { grep --line-buffered -E '^ *(Downloading|Using cached|Processing|Installing)' || true; } \
 	| cut -c 1-100
 
-.PHONY: demo serve train export test lint types fast test-monitoring prometheus accuracy drawn fuzz swap bench bench-peers bench-gpu format constraints clean help
+.PHONY: demo serve train export test lint types fast test-monitoring prometheus accuracy dashboards dashboard-pictures drawn fuzz swap bench bench-peers bench-gpu format constraints clean help

@@ -1,4 +1,4 @@
-"""A real Prometheus that scrapes a real service, with the files of deploy/ in a hurry."""
+"""A real Prometheus that scrapes real services, with the files of deploy/ in a hurry."""
 
 import json
 import re
@@ -20,11 +20,12 @@ HURRY = re.compile(r"(scrape_interval|scrape_timeout|evaluation_interval|interva
 
 
 class Prometheus:
-    def __init__(self, service: Service, folder: Path) -> None:
+    def __init__(self, service: Service, folder: Path, *others: Service) -> None:
+        addresses = [urlsplit(each.url).netloc for each in (service, *others)]
         for name in ("prometheus.yml", "recording.yml", "alerts.yml"):
             text = HURRY.sub(r"\1: 1s", (FOLDER / name).read_text())
-            address = urlsplit(service.url).netloc
-            (folder / name).write_text(text.replace("service:8000", address))
+            text = text.replace('"service:8000"', ", ".join(f'"{each}"' for each in addresses))
+            (folder / name).write_text(text)
         self._lines: list[str] = []
         self._settled = threading.Event()  # ready, or ended
         self.url = ""
@@ -43,9 +44,9 @@ class Prometheus:
 
     @classmethod
     @contextmanager
-    def started(cls, service: Service, folder: Path) -> Iterator[Self]:
+    def started(cls, service: Service, folder: Path, *others: Service) -> Iterator[Self]:
         """One that answers; it is ended with the block."""
-        prometheus = cls(service, folder)
+        prometheus = cls(service, folder, *others)
         try:
             assert prometheus._settled.wait(PATIENCE), prometheus.log
             assert prometheus.url, prometheus.log

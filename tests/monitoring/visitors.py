@@ -1,0 +1,135 @@
+"""All that can happen to a service, in little time: what a dashboard must be able to show.
+
+steady      single pictures, more of them and fewer as a wave goes
+several     many pictures a request, and pixels under /v2
+mistaken    blank, broken, late, unsure, without a key, at a route that is none
+leaving     gone in the middle of the body, or before the answer
+crowd       more pictures than may wait, for a while in the middle
+operator    switches to versions that are good, and to one that is not
+"""
+
+import asyncio
+import json
+import math
+import time
+from collections.abc import Awaitable, Callable
+from itertools import cycle
+
+import numpy as np
+
+from loadtest.client import LOST, Connection
+from loadtest.load import Address
+from tests.service.connection import request
+from tests.service.forms import part
+from tests.service.pictures import encoded, seven
+from tests.service.running import ADMIN, Service
+
+KEY = "a-key-of-sixteen-letters"
+LONGEST = 5.0  # seconds for a visit
+_OURS = f"X-API-Key: {KEY}"
+_ADMIN = f"Authorization: {ADMIN['Authorization']}"
+# Takes long enough to decode that one may be late, or leave, meanwhile.
+_LARGE = encoded(np.kron(seven(), np.ones((19, 19), np.uint8)), "JPEG")
+_BLANK = encoded(np.full((28, 28), 255, np.uint8))
+_MISTAKES = (
+    request(_BLANK, _OURS),
+    request(b"nonsense", _OURS),
+    request(_LARGE, _OURS, "X-Request-Timeout: 0.02"),
+    request(_BLANK),
+    request(_BLANK, "X-API-Key: another-key-of-sixteen"),
+    request(_BLANK, _OURS, path="/v1/models/digits/rollback"),
+    request(_BLANK, _OURS, path="/v1/predictions"),
+)
+
+Visit = Callable[[], Awaitable[None]]
+
+
+class Visitors:
+    def __init__(self, service: Service, pictures: list[bytes], seconds: float) -> None:
+        """`pictures` are files of digits; all visitors are gone after so many seconds."""
+        host, port = service.url.removeprefix("http://").split(":")
+        self._address = Address(host, int(port))
+        self._pictures = cycle(pictures)
+        self._seconds = seconds
+        self._began = time.monotonic()
+        self._mistakes = cycle(_MISTAKES)
+
+    async def come(self, crowd: int = 0, switches: tuple[tuple[float, str], ...] = ()) -> None:
+        """`switches` are paths below the model's, and at which part of the time to ask them."""
+        await asyncio.gather(
+            *(self._again(self._steady, 0.03) for _ in range(6)),
+            self._again(self._several, 0.2),
+            self._again(self._mistaken, 0.05),
+            self._again(self._leaving, 0.1),
+            *(self._again(self._crowding, 0.01, begin=0.5, end=0.62) for _ in range(crowd)),
+            *(self._later(at, path) for at, path in switches),
+        )
+
+    async def _again(self, visit: Visit, pause: float, *, begin: float = 0, end: float = 1) -> None:
+        """Between two parts of the time, with pauses that swell and shrink three times in all."""
+        await asyncio.sleep(begin * self._seconds)
+        while (gone := (time.monotonic() - self._began) / self._seconds) < end:
+            # A service that is overloaded or loses a worker is part of the story.
+            try:
+                await asyncio.wait_for(visit(), LONGEST)
+            except (*LOST, TimeoutError):
+                pass
+            await asyncio.sleep(pause * (1.3 + math.sin(6 * math.pi * gone)))
+
+    async def _steady(self) -> None:
+        """A few pictures over one connection; one in eight is asked to be very sure."""
+        await self._ask(
+            *(
+                request(
+                    next(self._pictures),
+                    _OURS,
+                    path="/v1/predict" + "?threshold=0.999" * (number == 0),
+                )
+                for number in range(8)
+            )
+        )
+
+    async def _several(self) -> None:
+        pixels = np.zeros((2, 28, 28), np.uint8)
+        pixels[:, 4:24, 12:15] = 255
+        tensor = {
+            "name": "pixels", "datatype": "UINT8", "shape": [2, 28, 28], "data": pixels.tolist(),
+        }  # fmt: skip
+        infer = json.dumps({"inputs": [tensor]}).encode()
+        await self._ask(self._form(5), self._form(40), _json(infer))
+
+    async def _mistaken(self) -> None:
+        await self._ask(next(self._mistakes))
+
+    async def _leaving(self) -> None:
+        for sent in (request(_LARGE, _OURS)[:-10], request(_LARGE, _OURS), self._form(100)):
+            _, writer = await asyncio.open_connection(*self._address)
+            writer.write(sent)
+            await asyncio.sleep(0.01)  # until the service has it
+            writer.close()
+
+    async def _crowding(self) -> None:
+        await self._ask(self._form(128))
+
+    async def _later(self, at: float, path: str) -> None:
+        await asyncio.sleep(at * self._seconds)
+        await self._ask(request(b"", _ADMIN, path=f"/v1/models/digits/{path}"))
+
+    def _form(self, count: int) -> bytes:
+        parts = b"".join(part(next(self._pictures)) for _ in range(count)) + b"--x--\r\n"
+        plain = request(parts, _OURS)
+        return plain.replace(b"image/png", b"multipart/form-data; boundary=x", 1)
+
+    async def _ask(self, *requests: bytes) -> None:
+        """One after the other, over a connection of their own."""
+        connection = await Connection.to(self._address)
+        try:
+            for each in requests:
+                await connection.ask(each)
+        finally:
+            await connection.close()
+
+
+def _json(body: bytes) -> bytes:
+    plain = request(body, _OURS, path="/v2/models/digits/infer")
+    return plain.replace(b"image/png", b"application/json", 1)
