@@ -12,8 +12,10 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from contract.errors import StoreError
 from service.environment import help_text, unknown_settings
 from service.life import CannotStart
-from service.log import log_to_stderr
-from service.settings import Settings
+from service.log import start_log
+from service.settings import BadSetting, Settings
+
+log = logging.getLogger("service")
 
 
 def main(words: list[str] | None = None) -> int:
@@ -25,9 +27,13 @@ def main(words: list[str] | None = None) -> int:
     ).parse_args(words)
     try:
         settings = Settings.from_environment()
-        log_to_stderr(settings)
+    except BadSetting as error:  # there is no log yet
+        print(f"service: {error}", file=sys.stderr)
+        return 2
+    journal = start_log(settings)
+    try:
         for sentence in unknown_settings(os.environ):
-            logging.getLogger("service").warning(sentence)
+            log.warning(sentence)
         # OpenCV reads this once, when it is loaded: a limit under the one that `decode` checks, for
         # files whose header says one size to us and another to the decoder. The sheet of samples,
         # which is our own, is larger than the smallest that may be set.
@@ -35,13 +41,13 @@ def main(words: list[str] | None = None) -> int:
         if settings.workers > 1:
             from service.workers import serve_together
 
-            serve_together(settings, os.environ.copy())
+            serve_together(settings, os.environ.copy(), journal)
         else:
             from service.start import serve
 
-            serve(settings)
+            serve(settings, journal)
     except (CannotStart, StoreError) as error:
-        print(f"service: {error}", file=sys.stderr)
+        log.critical("cannot start: %s", error)
         return 2
     return 0
 

@@ -1,5 +1,6 @@
 """A real `python -m service` process on a free port, for tests to talk to."""
 
+import json
 import os
 import re
 import signal
@@ -34,7 +35,8 @@ class Service:
             env=clean_environment()
             | {"DIGITSERVE_MODELS": str(models), "DIGITSERVE_PORT": "0"}
             | variables,
-            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,  # where what is for people is: why it could not start
             text=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -58,6 +60,11 @@ class Service:
     def log(self) -> str:
         return "".join(self._lines)
 
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """Of the log."""
+        return [json.loads(line) for line in self._lines if line.startswith("{")]
+
     def client(self, **options: object) -> httpx2.Client:
         return httpx2.Client(base_url=self.url, timeout=PATIENCE, **options)  # type: ignore[arg-type]
 
@@ -71,8 +78,8 @@ class Service:
         return code
 
     def _read(self) -> None:
-        assert self.process.stderr is not None
-        with self.process.stderr as lines:
+        assert self.process.stdout is not None
+        with self.process.stdout as lines:
             for line in lines:
                 self._lines.append(line)
                 if ready := re.search(r"ready on (http://\S+?),", line):
