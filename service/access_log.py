@@ -27,7 +27,7 @@ A_SECOND = 10  # lines of `sampled`, of what succeeds and of what is refused
 # Asked every few seconds by machines, day and night.
 PROBES = {
     "/livez", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready",
-    "/v2/models/{name}/ready", "/v2/models/{name}/versions/{version}/ready",
+    "/v2/models/{model}/ready", "/v2/models/{model}/versions/{version}/ready",
 }  # fmt: skip
 # Whose detail is a sentence of ours alone: others may quote the client.
 OUR_WORDS = {401, 403, 500, 503, 504}

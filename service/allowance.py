@@ -13,7 +13,7 @@ class Allowance:
 
     def spend(self, now: float) -> int | None:
         """How many were left out since the last one that passed; None if this one is, too."""
-        if self._spent_until > now + 1 - self._each:
+        if self._spent_until > now + 1 - self._each / 2:  # half: seconds do not add up exactly
             self._left_out += 1
             return None
         self._spent_until = max(self._spent_until, now) + self._each

@@ -83,10 +83,9 @@ class Journal(logging.Handler):
             taken = self._next()
             lines = [each for each in taken if isinstance(each, bytes)]
             dropped = self.dropped
-            if dropped > said and lines:
-                lines.insert(0, self._notice(dropped - said))
+            notice = self._notice(dropped - said) if lines and dropped > said else b""
             try:
-                self._write(b"".join(lines))
+                self._write(notice + b"".join(lines))
                 said = dropped
             except OSError:  # nobody is there to read it, or a disk is full: that may pass
                 self._unwritten += len(lines)

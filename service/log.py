@@ -43,8 +43,10 @@ def log_errors_of_loop() -> None:
 
 
 def _nobody_caught(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    # Not all of the context, as asyncio would: what is called, and with what, may be a request.
-    log.error("%s", context["message"], exc_info=context.get("exception"))
+    error = context.get("exception")
+    # Not in asyncio's words: they may quote what was called, and with what, as a request's body.
+    what = context["message"] if error is None else "nobody caught an exception in the event loop"
+    log.error("%s", what, exc_info=error)
 
 
 def _thread_ended(error: threading.ExceptHookArgs) -> None:

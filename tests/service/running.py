@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -24,19 +24,22 @@ ADMIN = {"Authorization": f"Bearer {TOKEN}"}
 
 
 class Service:
+    command: Sequence[str] = (sys.executable, "-m", "service")
+    stderr = subprocess.STDOUT  # where what is for people is, as why it could not start
+
     def __init__(self, models: Path, **settings: object) -> None:
         variables = {f"DIGITSERVE_{name.upper()}": str(value) for name, value in settings.items()}
         self._lines: list[str] = []
         self._settled = threading.Event()  # ready, or ended
         self.url = ""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "service"],
+            self.command,
             cwd=ROOT,
             env=clean_environment()
             | {"DIGITSERVE_MODELS": str(models), "DIGITSERVE_PORT": "0"}
             | variables,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,  # where what is for people is: why it could not start
+            stderr=self.stderr,
             text=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -78,12 +81,13 @@ class Service:
         return code
 
     def _read(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout as lines:
+        read = self.process.stderr or self.process.stdout
+        assert read is not None
+        with read as lines:
             for line in lines:
                 self._lines.append(line)
-                if ready := re.search(r"ready on (http://\S+?),", line):
-                    self.url = ready.group(1)
+                if ready := re.search(r"ready on (http://\S+?),|curl .* (http://\S+)/v1/", line):
+                    self.url = ready.group(1) or ready.group(2)
                     self._settled.set()
         self._settled.set()
 
