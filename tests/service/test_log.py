@@ -111,7 +111,7 @@ def on_terminal(models: Path, **settings: str) -> Iterator[tuple[str, str]]:
     os.close(theirs)
     try:
         said = ""
-        while not (found := re.search(r"  curl .* (http://\S+)/v1/predict", said)):
+        while not (found := re.search(r"  curl .* (http://\S+)/v1/predict\s*\n\r?\n", said)):
             said += os.read(ours, 65536).decode()
         yield said, found.group(1)
     finally:
