@@ -11,9 +11,12 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
 from contract.errors import StoreError
 from service.environment import help_text, unknown_settings
+from service.journal import Journal
 from service.life import CannotStart
-from service.log import log_to_stderr
-from service.settings import Settings
+from service.log import start_log
+from service.settings import BadSetting, Settings
+
+log = logging.getLogger("service")
 
 
 def main(words: list[str] | None = None) -> int:
@@ -25,25 +28,33 @@ def main(words: list[str] | None = None) -> int:
     ).parse_args(words)
     try:
         settings = Settings.from_environment()
-        log_to_stderr(settings)
-        for sentence in unknown_settings(os.environ):
-            logging.getLogger("service").warning(sentence)
-        # OpenCV reads this once, when it is loaded: a limit under the one that `decode` checks, for
-        # files whose header says one size to us and another to the decoder. The sheet of samples,
-        # which is our own, is larger than the smallest that may be set.
-        os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(max(settings.max_pixels, 2**17))
-        if settings.workers > 1:
-            from service.workers import serve_together
-
-            serve_together(settings, os.environ.copy())
-        else:
-            from service.start import serve
-
-            serve(settings)
-    except (CannotStart, StoreError) as error:
+    except BadSetting as error:  # there is no log yet
         print(f"service: {error}", file=sys.stderr)
         return 2
+    journal = start_log(settings)
+    for sentence in unknown_settings(os.environ):
+        log.warning(sentence)
+    try:
+        _serve(settings, journal)
+    except (CannotStart, StoreError) as error:
+        log.critical("cannot start: %s", error)
+        return 2
     return 0
+
+
+def _serve(settings: Settings, journal: Journal) -> None:
+    # OpenCV reads this once, when it is loaded: a limit under the one that `decode` checks, for
+    # files whose header says one size to us and another to the decoder. The sheet of samples,
+    # which is our own, is larger than the smallest that may be set.
+    os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(max(settings.max_pixels, 2**17))
+    if settings.workers > 1:
+        from service.workers import serve_together
+
+        serve_together(settings, os.environ.copy(), journal)
+    else:
+        from service.start import serve
+
+        serve(settings, journal)
 
 
 if __name__ == "__main__":

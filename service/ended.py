@@ -9,6 +9,7 @@ seconds, instants are on time.perf_counter.
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from service.problems import Problem
 from service.waiting import Run
 
 
@@ -30,6 +31,7 @@ class Ended(NamedTuple):
     client: tuple[str, int] | None
     headers: Mapping[bytes, bytes]  # of the request, names in lower case; they hold secrets
     course: Course | None  # None: no model answered it
+    problem: Problem | None  # that it was answered with
 
 
 Watcher = Callable[[Ended], None]

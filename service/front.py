@@ -106,7 +106,7 @@ class Front:
         began = perf_counter()
         headers = dict(scope["headers"])
         request_id = scope["request_id"] = request_id_of(headers).decode()
-        scope["status"] = scope["exchange"] = None
+        scope["status"] = scope["exchange"] = scope["problem"] = None
 
         async def observed(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -134,7 +134,8 @@ class Front:
             if self.watchers:
                 exchange: Exchange | None = scope["exchange"]
                 course = exchange.course if exchange is not None else None
-                self.tell(request_id, labels, began, scope["client"], headers, course)
+                problem: Problem | None = scope["problem"]
+                self.tell(request_id, labels, began, scope["client"], headers, course, problem)
 
     def tell(
         self,
@@ -144,11 +145,14 @@ class Front:
         client: tuple[str, int] | None,
         headers: Mapping[bytes, bytes],
         course: Course | None = None,
+        problem: Problem | None = None,
     ) -> None:
         """Whoever watches, that a request is over; `labels` are those of http_requests_total."""
         route, method, code = labels
         seconds = perf_counter() - began
-        ended = Ended(request_id, method, route, code, began, seconds, client, headers, course)
+        ended = Ended(
+            request_id, method, route, code, began, seconds, client, headers, course, problem
+        )
         for watch in self.watchers:
             watch(ended)
 
@@ -164,7 +168,10 @@ class Front:
         except ClientGone:
             raise
         except Exception as error:  # the last resort: whatever went wrong, the client hears of it
-            problem = told(error, scope["request_id"], scope["client"], self.metrics)
+            answered: Problem | None = scope["problem"]
+            if answered is not None and answered.status == 500:
+                return  # FastAPI raises again what it has answered
+            problem = scope["problem"] = told(error, self.metrics)
             if scope["status"] is None:
                 for message in messages(problem, scope["path"], scope["request_id"]):
                     await send(message)

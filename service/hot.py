@@ -228,7 +228,7 @@ class HotProtocol(Heads):
         if self.front.watchers:
             self.front.tell(
                 exchange.request_id.decode(), route.labels[code], exchange.began, self.client,
-                exchange.headers, exchange.course,
+                exchange.headers, exchange.course, exchange.problem,
             )  # fmt: skip
         self._exchange = None
         if self.cycle is exchange:  # and no other waits behind it

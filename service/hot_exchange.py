@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from service.exchange import Exchange
 from service.front import HotRoute, request_id_of
-from service.problems import refusal
+from service.problems import Problem, refusal
 from service.refusals import told
 from service.waiting import QueueFull
 
@@ -32,7 +32,7 @@ class HotExchange(Exchange):
     """A request that was taken off uvicorn's hands; to uvicorn it looks like one of its cycles."""
 
     more_body = False
-    __slots__ = ("keep_alive", "protocol", "request_id", "response_complete", "route")
+    __slots__ = ("keep_alive", "problem", "protocol", "request_id", "response_complete", "route")
 
     def __init__(
         self,
@@ -50,6 +50,7 @@ class HotExchange(Exchange):
         self.request_id = request_id_of(headers)
         self.response_complete = False
         self.keep_alive = True
+        self.problem: Problem | None = None  # that it is answered with
 
     def _send(self, status: int, head: bytes, content: bytes) -> None:
         protocol = self.protocol
@@ -74,10 +75,11 @@ class HotExchange(Exchange):
         protocol.ended(self, _CODES[status])
 
     def _refuse(self, error: Exception) -> None:
-        request_id = self.request_id.decode()
-        problem = told(error, request_id, self.protocol.client, self.metrics)
+        problem = self.problem = told(error, self.metrics)
         if problem.headers.pop("connection", "") == "close":
             self.keep_alive = False  # which says so
-        self._send(problem.status, *refusal(problem, self.route.endpoint.route, request_id))
+        self._send(
+            problem.status, *refusal(problem, self.route.endpoint.route, self.request_id.decode())
+        )
         if isinstance(error, QueueFull):
             self.protocol.front.rest.add(self.protocol)

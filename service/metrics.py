@@ -135,6 +135,7 @@ class Metrics:
         self.engine_fallbacks = counter(
             "engine_fallback", "Models that serve otherwise than was asked, by what of them", "what"
         )
+        self.log_dropped = counter("log_dropped", "Lines of the log that nobody took in time")
         self.workers = fact("workers", "Processes that serve")
         self.worker_restarts = fact(
             "worker_restarts",

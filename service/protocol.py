@@ -1,6 +1,5 @@
 """uvicorn's HTTP protocol, except that what is no HTTP is answered as a problem document too."""
 
-import logging
 from secrets import token_hex
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
@@ -11,8 +10,6 @@ from service.problems import CONTENT_TYPE, Problem, document
 
 if TYPE_CHECKING:
     from service.front import Front
-
-log = logging.getLogger("service")
 
 
 class Protocol(HttpToolsProtocol):
@@ -38,11 +35,10 @@ class Protocol(HttpToolsProtocol):
             self.flow.pause_reading()
             return
         request_id = token_hex(8)
-        log.info("request %s: %s", request_id, problem.detail)
         labels = ("other", "other", str(problem.status))
         self.front.metrics.requests.note(labels)
         if self.front.watchers:
-            self.front.tell(request_id, labels, perf_counter(), self.client, {})
+            self.front.tell(request_id, labels, perf_counter(), self.client, {}, None, problem)
         body = document(problem, request_id)
         head = (
             f"HTTP/1.1 {problem.status} {problem.title}\r\nContent-Type: {CONTENT_TYPE}\r\n"

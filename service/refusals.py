@@ -1,9 +1,10 @@
-"""What is told of each request that is refused, once: a line in the log, a count in the metrics."""
-
-import logging
+"""What is told of each request that is refused, once: a count in the metrics, and to the access log
+what went wrong, if the mistake is ours.
+"""
 
 from service.access import Refused
 from service.exchange import STAGES
+from service.log_lines import trace_of
 from service.metrics import Metrics
 from service.problems import Problem, problem_of
 from service.waiting import DeadlinePassed, DeadlineUnreachable, QueueFull
@@ -16,8 +17,6 @@ _SHED: dict[type[Exception], str] = {  # the first that fits
 
 CROWDED = "connections"  # beyond those there may be
 
-log = logging.getLogger("service")
-
 
 def begin_at_zero(metrics: Metrics) -> None:
     """An alert sees the first of its kind only as an increase from 0."""
@@ -27,17 +26,13 @@ def begin_at_zero(metrics: Metrics) -> None:
         metrics.cancelled.labels(stage)
 
 
-def told(
-    error: Exception, request_id: str, client: tuple[str, int] | None, metrics: Metrics
-) -> Problem:
-    """How an exception answers, having told the operator of it if there is need."""
+def told(error: Exception, metrics: Metrics) -> Problem:
+    """How an exception answers, with what the operator must know of it."""
     problem = problem_of(error)
     if isinstance(problem, Refused):
         metrics.access_refused.labels(problem.reason).inc()
-        host = client[0] if client else "a socket"
-        log.warning("request %s from %s was refused: %s", request_id, host, problem.detail)
     elif problem.status == 500:
-        log.error("request %s failed", request_id, exc_info=error)
+        problem.trace = trace_of(error)
     else:
         for kind, reason in _SHED.items():
             if isinstance(error, kind):

@@ -27,6 +27,7 @@ from service.front import Front
 from service.hot import HotProtocol
 from service.life import Life
 from service.listeners import BACKLOG
+from service.log import log_errors_of_loop
 from service.settings import Settings
 
 # Objects made, less objects gone, between two looks for garbage. A batch makes a thousand, and
@@ -47,7 +48,7 @@ class Server(uvicorn.Server):
             ws="none",
             proxy_headers=False,  # whoever asks could put what they like into the log
             log_config=None,
-            access_log=settings.access_log,
+            access_log=False,  # uvicorn's: it would tell paths
             server_header=False,
             backlog=BACKLOG,
             # An accepted request ends by its own deadline; this only bounds a client that stalls.
@@ -63,6 +64,7 @@ class Server(uvicorn.Server):
         self._listening: dict[int, tuple[socket.socket, asyncio.AbstractServer]] = {}
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        log_errors_of_loop()
         await super().startup([])
         for slot, listener in enumerate(sockets or []):
             await self.listen_on(listener, slot)

@@ -135,7 +135,12 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(
         5.0, ge=0, le=300, description="seconds from SIGTERM until the port closes"
     )
-    access_log: bool = Field(False, description="a log line a request")
+    access_log: Literal["off", "sampled", "all"] = Field(
+        "sampled", description="a log line a request: off, sampled (at most 10 a second) or all"
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="auto, json or text; auto: text on a terminal, else json"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="debug, info, warning or error"
     )

@@ -4,7 +4,9 @@ import logging
 
 from contract.access import open_store
 from contract.card import SAMPLE
+from service.access_log import keep_access_log
 from service.app import create_app
+from service.journal import Journal
 from service.life import Life
 from service.listeners import listen, url_of
 from service.metrics import Metrics
@@ -20,7 +22,7 @@ from service.team import Team
 log = logging.getLogger("service")
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, journal: Journal) -> None:
     """Serve the current version, whichever that is, until a signal ends it.
 
     Raises a StoreError or CannotStart before the port opens.
@@ -33,6 +35,7 @@ def serve(settings: Settings) -> None:
     serving = Serving(store, model, settings, metrics)
     team, statistics = Team(serving, metrics), Statistics(settings)
     app = create_app(serving, settings, metrics, life, team, statistics)
+    keep_access_log(app, settings, journal)
     listener = listen(settings.host, settings.port)
     url, sample = url_of(listener), model.version.folder / SAMPLE
     server = Server(app, settings, life, announce=lambda: say_ready(url, sample))

@@ -19,11 +19,12 @@ from typing import Any
 
 from contract.access import open_store
 from contract.errors import StoreError
+from service.access_log import keep_access_log
 from service.app import create_app
 from service.channel import Channel, Said, Told
 from service.front import Front
 from service.life import CannotStart, Life
-from service.log import log_to_stderr
+from service.log import start_log
 from service.metrics import Metrics
 from service.model import load
 from service.open_files import allow_connections
@@ -110,7 +111,8 @@ def main(slot: int, channel: Channel, folder: Path, version: int | None) -> int:
             channel.send(said)
 
     settings = Settings.from_environment()
-    log_to_stderr(settings, f"worker {slot}: ")
+    journal = start_log(settings, slot)
+    journal.take_turns(folder)
     metrics, life = Metrics(slot, folder), Life()
     try:
         allow_connections(settings.max_connections)
@@ -125,6 +127,7 @@ def main(slot: int, channel: Channel, folder: Path, version: int | None) -> int:
     metrics.also(Processes(lambda: {str(row.worker): row.pid for row in team.rows}))
     statistics = Statistics(settings, folder, slot)
     app = create_app(serving, settings, metrics, life, team, statistics)
+    keep_access_log(app, settings, journal)
     worker = Worker(app, settings, life, team, channel)
     worker.run(sockets=[])
     if worker.orphaned:  # who else would?

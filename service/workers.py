@@ -23,8 +23,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from contract.card import SAMPLE
+from service.journal import Journal
 from service.life import CannotStart
 from service.listeners import listen_together, url_of
+from service.log import log_errors_of_loop
 from service.ready import say_ready
 from service.settings import Settings
 from service.slot import Slot
@@ -39,13 +41,14 @@ LATE = 5.0  # seconds after which a worker that should have ended is killed
 log = logging.getLogger("service")
 
 
-def serve_together(settings: Settings, environment: Mapping[str, str]) -> None:
+def serve_together(settings: Settings, environment: Mapping[str, str], journal: Journal) -> None:
     """Serve from several processes until a signal ends them.
 
     Raises PortTaken before any is started, and CannotStart if one does not become ready at first.
     """
     listeners = listen_together(settings.host, settings.port, settings.workers)
     folder = Path(tempfile.mkdtemp(prefix="digitserve-"))
+    journal.take_turns(folder)
     try:
         slots = [Slot(*each, folder, environment) for each in enumerate(listeners)]
         asyncio.run(Supervisor(settings, slots).run())
@@ -63,6 +66,7 @@ class Supervisor:
         self._version: int | None = None  # that a worker began to serve last
 
     async def run(self) -> None:
+        log_errors_of_loop()
         loop = asyncio.get_running_loop()
         for sig in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(sig, self._signalled, sig)

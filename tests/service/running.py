@@ -1,5 +1,6 @@
 """A real `python -m service` process on a free port, for tests to talk to."""
 
+import json
 import os
 import re
 import signal
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -23,18 +24,22 @@ ADMIN = {"Authorization": f"Bearer {TOKEN}"}
 
 
 class Service:
+    command: Sequence[str] = (sys.executable, "-m", "service")
+    stderr = subprocess.STDOUT  # where what is for people is, as why it could not start
+
     def __init__(self, models: Path, **settings: object) -> None:
         variables = {f"DIGITSERVE_{name.upper()}": str(value) for name, value in settings.items()}
         self._lines: list[str] = []
         self._settled = threading.Event()  # ready, or ended
         self.url = ""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "service"],
+            self.command,
             cwd=ROOT,
             env=clean_environment()
             | {"DIGITSERVE_MODELS": str(models), "DIGITSERVE_PORT": "0"}
             | variables,
-            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.stderr,
             text=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -58,6 +63,11 @@ class Service:
     def log(self) -> str:
         return "".join(self._lines)
 
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """Of the log."""
+        return [json.loads(line) for line in self._lines if line.startswith("{")]
+
     def client(self, **options: object) -> httpx2.Client:
         return httpx2.Client(base_url=self.url, timeout=PATIENCE, **options)  # type: ignore[arg-type]
 
@@ -71,12 +81,13 @@ class Service:
         return code
 
     def _read(self) -> None:
-        assert self.process.stderr is not None
-        with self.process.stderr as lines:
+        read = self.process.stderr or self.process.stdout
+        assert read is not None
+        with read as lines:
             for line in lines:
                 self._lines.append(line)
-                if ready := re.search(r"ready on (http://\S+?),", line):
-                    self.url = ready.group(1)
+                if ready := re.search(r"ready on (http://\S+?),|curl .* (http://\S+)/v1/", line):
+                    self.url = ready.group(1) or ready.group(2)
                     self._settled.set()
         self._settled.set()
 

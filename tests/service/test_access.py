@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import pytest
@@ -22,6 +23,7 @@ ORIGIN = "https://shop.example"
 @pytest.fixture(scope="module")
 def guarded(published: tuple[Store, Version]) -> Iterator[Service]:
     settings = {"api_keys": ", ".join(KEYS), "admin_token": TOKEN, "cors_origins": ORIGIN}
+    settings["access_log"] = "all"
     with Service.started(published[0].folder.parent, **settings) as service:
         yield service
 
@@ -59,11 +61,13 @@ def test_without_a_key_a_picture_is_401_logged_and_counted(
 ) -> None:
     name = f'access_refused_total{{reason="{reason}"}}'
     before = counted(guarded, name)
-    response = ask(guarded, path, X_Request_ID="who-is-it", **headers)
+    who = f"who-is-it-{uuid4()}"
+    response = ask(guarded, path, X_Request_ID=who, **headers)
     problem(response, 401)
     assert response.headers["WWW-Authenticate"] == "Bearer"
     assert counted(guarded, name) == before + 1
-    wait_until(lambda: "request who-is-it from 127.0.0.1 was refused: " in guarded.log, guarded)
+    refusal = {"request_id": who, "client": "127.0.0.1", "error": "Unauthorized"}
+    wait_until(lambda: any(refusal.items() <= event.items() for event in guarded.events), guarded)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import httpx2
 import numpy as np
@@ -142,7 +143,7 @@ def test_a_timeout_that_is_no_time_is_refused(service: Service, given: str) -> N
 def patient(published: tuple[Store, Version]) -> Iterator[Service]:
     """A service where a lone picture waits a second for company, and a body as long at most."""
     with Service.started(
-        published[0].folder.parent, max_wait=1, request_timeout=2, access_log=True
+        published[0].folder.parent, max_wait=1, request_timeout=2, access_log="all"
     ) as service:
         yield service
 
@@ -299,8 +300,16 @@ def test_an_idle_connection_is_closed_five_seconds_after_its_last_answer(service
 
 
 def test_the_access_log_has_a_line_for_a_prediction(patient: Service) -> None:
-    httpx2.post(f"{patient.url}/v1/predict", content=SEVEN)
-    wait_until(lambda: '"POST /v1/predict HTTP/1.1" 200' in patient.log, patient)
+    answer = httpx2.post(f"{patient.url}/v1/predict", content=SEVEN)
+    request_id = answer.headers["X-Request-ID"]
+
+    def lines() -> list[dict[str, Any]]:
+        return [event for event in patient.events if event.get("request_id") == request_id]
+
+    wait_until(lines, patient)
+    (line,) = lines()
+    assert (line["event"], line["status"]) == ("POST /v1/predict 200", 200)
+    assert line["queue_seconds"] > 0.9  # for company
 
 
 def test_a_body_that_is_half_there_when_the_service_is_told_to_stop_is_awaited(

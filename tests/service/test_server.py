@@ -181,9 +181,9 @@ def test_ctrl_c_stops_without_waiting_and_without_a_traceback(models: Path) -> N
 
 
 def test_an_access_log_is_written_when_asked_for(models: Path) -> None:
-    with Service.started(models, access_log=True) as service, service.client() as client:
+    with Service.started(models, access_log="all") as service, service.client() as client:
         client.get("/livez")
-        wait_until(lambda: '"GET /livez HTTP/1.1" 200' in service.log, service)
+        wait_until(lambda: '"event":"GET /livez 200"' in service.log, service)
 
 
 def test_help_lists_every_setting() -> None:

@@ -1,0 +1,138 @@
+"""The access log: a line for each request that is over, or for as many as can be read.
+
+                 < 400, and 499         other 4xx, 503      500, 504
+    off          none                   none                each
+    sampled      10 a second at most,   10 a second,        each
+                 none for probes        probes too
+    all          each                   each                each
+
+A line says how many were left out since the last of its column. Only routes are told, never a path,
+a query, a header or a body: they may hold secrets.
+"""
+
+import logging
+from collections.abc import Callable
+from time import time
+from typing import Literal, NamedTuple
+
+from service.allowance import Allowance
+from service.ended import Course, Ended
+from service.front import GONE, Front
+from service.journal import Journal
+from service.log_lines import Fields, timestamp
+from service.problems import Problem
+from service.settings import Settings
+
+A_SECOND = 10  # lines of `sampled`, of what succeeds and of what is refused
+# Asked every few seconds by machines, day and night.
+PROBES = {
+    "/livez", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready",
+    "/v2/models/{model}/ready", "/v2/models/{model}/versions/{version}/ready",
+}  # fmt: skip
+# Whose detail is a sentence of ours alone: others may quote the client.
+OUR_WORDS = {401, 403, 500, 503, 504}
+
+log = logging.getLogger("access")
+
+
+class Kind(NamedTuple):
+    """What requests of one route, method and status have in common in their lines."""
+
+    status: int
+    level: str
+    event: str
+    allowance: Allowance | None  # None: each has a line
+
+
+class AccessLog:
+    def __init__(
+        self, mode: Literal["off", "sampled", "all"], tell: Callable[[Fields], None]
+    ) -> None:
+        self._mode = mode
+        self._tell = tell
+        self._answers, self._refusals = Allowance(A_SECOND), Allowance(A_SECOND)
+        self._kinds: dict[tuple[str, str, str], Kind | None] = {}  # None: they have no line
+
+    def note(self, ended: Ended) -> None:
+        """Write a line if there is to be one; what `Front` calls for each request."""
+        key = ended.method, ended.route, ended.status
+        try:
+            kind = self._kinds[key]
+        except KeyError:
+            kind = self._kinds[key] = self._kind_of(*key)
+        if kind is None:
+            return
+        now = ended.began + ended.seconds
+        left_out = 0 if kind.allowance is None else kind.allowance.spend(now)
+        if left_out is not None:
+            self._tell(_fields_of(ended, kind, left_out))
+
+    def _kind_of(self, method: str, route: str, status: str) -> Kind | None:
+        level, allowance = logging.INFO, self._answers
+        code = int(status)
+        if code in (500, 504):
+            level = logging.ERROR
+        elif code >= 400 and status != GONE:
+            level, allowance = logging.WARNING, self._refusals
+        failed, well = level == logging.ERROR, level == logging.INFO
+        unwanted = self._mode == "off" or (self._mode == "sampled" and well and route in PROBES)
+        if (unwanted and not failed) or not log.isEnabledFor(level):
+            return None
+        name = logging.getLevelName(level).lower()
+        each = failed or self._mode == "all"
+        return Kind(code, name, f"{method} {route} {status}", None if each else allowance)
+
+
+def keep_access_log(front: Front, settings: Settings, journal: Journal) -> None:
+    """Have requests told to the journal, and what it drops to the metrics."""
+    front.watchers.append(AccessLog(settings.access_log, journal.tell).note)
+    counted = 0
+
+    def count_dropped() -> None:
+        nonlocal counted
+        if (dropped := journal.dropped) > counted:
+            front.metrics.log_dropped.inc(dropped - counted)
+            counted = dropped
+
+    front.metrics.before_scrape.append(count_dropped)
+
+
+def _fields_of(ended: Ended, kind: Kind, left_out: int) -> Fields:
+    fields: Fields = {
+        "ts": timestamp(time()),
+        "level": kind.level,
+        "logger": "access",
+        "event": kind.event,
+        "request_id": ended.request_id,
+        "method": ended.method,
+        "route": ended.route,
+        "status": kind.status,
+        "seconds": round(ended.seconds, 6),
+    }
+    if ended.course is not None:
+        _tell_course(fields, ended.course)
+    if ended.client is not None:
+        fields["client"] = ended.client[0]
+    if ended.problem is not None:
+        _tell_problem(fields, ended.problem)
+    if left_out:
+        fields["left_out"] = left_out
+    return fields
+
+
+def _tell_course(fields: Fields, course: Course) -> None:
+    run = course.run
+    if course.decoded is not None:
+        fields["decode_seconds"] = round(course.decoded, 6)
+    fields["queue_seconds"] = round(course.waited, 6)
+    fields["infer_seconds"] = round(run.seconds, 6)
+    fields["batch_size"] = len(run.answers)
+    fields["model_version"] = str(run.answers.model.number)
+
+
+def _tell_problem(fields: Fields, problem: Problem) -> None:
+    fields["error"] = problem.title
+    if problem.status in OUR_WORDS:
+        fields["detail"] = problem.detail
+    if problem.trace is not None:
+        fields |= problem.trace

@@ -1,0 +1,112 @@
+"""What a line of the log looks like: JSON for machines, text for people.
+
+    LogRecord --fields_of--> {"ts", "level", "logger", "event", ...} --json_line, text_line--> bytes
+
+The names of the fields are documented in docs/operation.md. Whatever an event holds, it stays one
+line of JSON; in text, only the lines of a trace follow it, indented, so that none can be forged.
+"""
+
+import json
+import logging
+import time
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+LONGEST = 8192  # characters of a text; of a trace the last, which tell most
+PLACED = {"ts", "level", "logger", "worker", "event", "traceback"}  # by text, each in its own way
+# What every record has: anything else was given as `extra`.
+_USUAL = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message", "taskName"}
+
+Fields = dict[str, Any]
+
+
+def fields_of(record: logging.LogRecord) -> Fields:
+    """An event that was told to `logging`."""
+    fields = {
+        "ts": timestamp(record.created),
+        "level": record.levelname.lower(),
+        "logger": record.name,
+        "event": record.getMessage().strip()[:LONGEST],
+    }
+    fields |= {name: value for name, value in vars(record).items() if name not in _USUAL}
+    error = record.exc_info[1] if record.exc_info else None
+    if error is not None:
+        fields |= trace_of(error)
+    return fields
+
+
+def trace_of(error: BaseException) -> Fields:
+    """What an exception adds to an event: what it began with, and how it got here."""
+    first = error
+    while first.__cause__ is not None:
+        first = first.__cause__
+    return {
+        "exception": f"{type(first).__name__}: {first}"[:LONGEST],
+        "traceback": "".join(traceback.format_exception(error))[-LONGEST:],
+    }
+
+
+def timestamp(seconds: float) -> str:
+    """RFC 3339, UTC, to the millisecond, of seconds since 1970."""
+    second, millisecond = divmod(int(seconds * 1000), 1000)
+    latest = _Second.latest
+    if latest[0] != second:
+        latest = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        _Second.latest = latest
+    return "%s.%03dZ" % (latest[1], millisecond)  # noqa: UP031 (an f-string takes longer)
+
+
+class _Second:
+    """The latest, and how it is written: strftime takes longer than all the rest of a line."""
+
+    latest = -1, ""
+
+
+def json_line(fields: Fields) -> bytes:
+    try:
+        line = orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:  # half a surrogate pair, as in file names, or no JSON at all
+        line = b"\xff"
+    if line.isascii():
+        return line
+    # Escaped, what is not ASCII cannot be taken for the end of a line or for a terminal's command.
+    plain = {name: _encodable(value) for name, value in fields.items()}
+    return json.dumps(plain, default=str).encode() + b"\n"
+
+
+def text_line(fields: Fields) -> bytes:
+    worker = f"worker {fields['worker']}: " if "worker" in fields else ""
+    more = "".join(f" {name}={_shown(value)}" for name, value in _others(fields).items())
+    head = f"{fields['ts']} {fields['level'].upper()} {fields['logger']}: {worker}"
+    lines = [f"{head}{printable(fields['event'])}{more}"]
+    lines += [f"    {printable(line)}" for line in fields.get("traceback", "").splitlines()]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def printable(text: str) -> str:
+    """The same with an escape for each letter that could move a cursor or begin a line."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
+def _others(fields: Fields) -> Mapping[str, Any]:
+    return {name: value for name, value in fields.items() if name not in PLACED}
+
+
+def _shown(value: object) -> str:
+    """With quotes around what has blanks in it."""
+    text = printable(str(value))
+    return json.dumps(text, ensure_ascii=False) if " " in text or not text else text
+
+
+def _encodable(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    return value

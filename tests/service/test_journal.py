@@ -1,0 +1,155 @@
+"""Lines wait for whoever reads them, and nobody waits for that."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.journal import MOST, Journal
+from service.log_lines import Fields, json_line
+from tests.service.running import PATIENCE, ROOT
+
+Pipe = tuple[int, int]
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    """Its end for writing stays open: a journal's thread may still wait for it."""
+    ends = os.pipe()
+    yield ends
+    with suppress(OSError):  # the test has
+        os.close(ends[0])
+
+
+def event(number: int) -> Fields:
+    return {"level": "info", "logger": "test", "event": "x" * 300, "number": number}
+
+
+def read(descriptor: int, until: str) -> list[dict[str, Any]]:
+    """The events that come, until one says that; all that was written before is there."""
+    events = []
+    with os.fdopen(os.dup(descriptor)) as lines:
+        for line in lines:
+            events.append(json.loads(line))
+            if until in events[-1]["event"]:
+                break
+    return events
+
+
+def test_a_pipe_that_nobody_reads_holds_up_nobody_and_costs_the_oldest_lines(pipe: Pipe) -> None:
+    journal = Journal(json_line, pipe[1])
+    began = time.monotonic()
+    for number in range(3 * MOST):
+        journal.tell(event(number))
+    assert time.monotonic() - began < PATIENCE
+    dropped = journal.dropped
+    assert dropped >= MOST  # of three times as many, one waits, and a pipe and a write hold few
+    journal.tell(event(-1) | {"event": "the last"})
+    events = read(pipe[0], until="the last")
+    told = [each for each in events if "dropped" in each]
+    assert sum(each["dropped"] for each in told) == dropped + 1  # for the last took a place
+    numbers = [each["number"] for each in events if "number" in each]
+    assert numbers[-2:] == [3 * MOST - 1, -1]
+    assert numbers[:-1] == sorted(numbers[:-1])
+    assert len(numbers) + dropped + 1 == 3 * MOST + 1
+
+
+def test_what_was_told_is_written_when_flush_returns(pipe: Pipe) -> None:
+    journal = Journal(json_line, pipe[1])
+    for number in range(100):
+        journal.tell(event(number))
+    journal.flush()
+    os.set_blocking(pipe[0], False)
+    assert len(os.read(pipe[0], 1 << 20).splitlines()) == 100
+
+
+def test_flush_gives_up_where_nobody_reads(pipe: Pipe) -> None:
+    journal = Journal(json_line, pipe[1])
+    for number in range(1000):
+        journal.tell(event(number))
+    began = time.monotonic()
+    journal.flush()
+    assert 1 < time.monotonic() - began < PATIENCE
+
+
+def test_a_pipe_whose_reader_is_gone_is_no_end(pipe: Pipe) -> None:
+    journal = Journal(json_line, pipe[1])
+    os.close(pipe[0])
+    journal.tell(event(0))
+    journal.flush()
+    journal.tell(event(1))
+    journal.flush()
+    assert journal.dropped == 2
+
+
+def test_a_pipe_that_another_process_made_non_blocking_loses_nothing(pipe: Pipe) -> None:
+    os.set_blocking(pipe[1], False)
+    journal = Journal(json_line, pipe[1])
+    for number in range(2000):  # ten times what the pipe holds
+        journal.tell(event(number))
+    journal.tell({"event": "the last"})
+    assert len(read(pipe[0], until="the last")) == 2001
+    assert journal.dropped == 0
+
+
+def test_who_is_interrupted_while_it_logs_may_log_again(pipe: Pipe) -> None:
+    """As a signal's handler does: here the line's own shape."""
+    inside: list[bool] = []
+
+    def shape(fields: Fields) -> bytes:
+        if not inside:
+            inside.append(True)
+            logging.getLogger("test of interruption").warning("from within")
+        return json_line(fields)
+
+    journal = Journal(shape, pipe[1])
+    log = logging.getLogger("test of interruption")
+    log.addHandler(journal)
+    thread = threading.Thread(target=log.warning, args=("from without",))
+    thread.start()
+    thread.join(PATIENCE)
+    log.removeHandler(journal)
+    assert not thread.is_alive()
+    said = [each["event"] for each in read(pipe[0], until="from without")]
+    assert said == ["from within", "from without"]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from service.journal import Journal
+from service.log_lines import json_line
+
+journal = Journal(json_line, 1, int(sys.argv[1]))
+journal.take_turns(Path(sys.argv[2]))
+for number in range(200):
+    journal.tell({"event": "x" * 20_000, "number": number})
+journal.flush()
+"""
+
+
+def test_lines_of_several_processes_do_not_mix_however_long_they_are(tmp_path: Path) -> None:
+    """A pipe takes what is longer than 4 kB in pieces."""
+    ours, theirs = os.pipe()
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(number), str(tmp_path)], cwd=ROOT, stdout=theirs
+        )
+        for number in range(3)
+    ]
+    os.close(theirs)
+    with os.fdopen(ours) as lines:
+        events = [json.loads(line) for line in lines]
+    assert [writer.wait(PATIENCE) for writer in writers] == [0, 0, 0]
+    for worker in range(3):
+        numbers = [each["number"] for each in events if each["worker"] == worker]
+        assert numbers == list(range(200))
