@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from time import perf_counter
 
 from fastapi_offline import FastAPIOffline
@@ -28,6 +28,7 @@ from service.settings import Settings
 from service.statistics import Statistics
 from service.team import Team
 from service.tensors import Pixels
+from service.tracing import Tracing
 from service.v2.addressed import Addressed
 from service.v2.by_path import by_path_routes
 from service.v2.infer import Infer
@@ -45,6 +46,7 @@ def create_app(
     life: Life,
     team: Team,
     statistics: Statistics,
+    tracing: Tracing | None = None,
 ) -> Front:
     """The ASGI application; its lifespan runs the batcher and follows the store."""
 
@@ -77,7 +79,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
-        async with batcher:
+        async with tracing.running() if tracing is not None else nullcontext(), batcher:
             gpus.start()
             following = asyncio.create_task(serving.follow(), name="follow the store")
             yield
@@ -110,7 +112,7 @@ def create_app(
     app.openapi()  # now: it takes 0.1 s, which the event loop has not
     predict = Predict(batcher, aside, settings, metrics)
     infer = Infer(batcher, aside, settings, metrics)
-    front = Front([predict, infer], app, settings, metrics, life, access)
+    front = Front([predict, infer], app, settings, metrics, life, access, tracing)
     addressed = Addressed(serving, settings)
     app.router.routes += by_path_routes(infer, addressed, settings, metrics, front.room)
     return front

@@ -37,7 +37,9 @@ class Asgi:
         except ClientGone:
             raise
         except Exception as error:
-            problem = told(error, scope["request_id"], scope["client"], self._metrics)
+            problem = told(
+                error, scope["request_id"], scope["client"], self._metrics, scope["trace"]
+            )
             status = problem.status
             head, content = refusal(problem, self._endpoint.route, scope["request_id"])
         finally:

@@ -9,6 +9,7 @@ seconds, instants are on time.perf_counter.
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from service.trace import Trace
 from service.waiting import Run
 
 
@@ -18,6 +19,7 @@ class Course(NamedTuple):
     decoded: float | None  # seconds it took; None: they came as pixels
     waited: float  # seconds in the queue, until the model call left
     run: Run[Any]  # the model call, shared by all whose pictures were in it
+    pictures: int  # of the request
 
 
 class Ended(NamedTuple):
@@ -30,6 +32,8 @@ class Ended(NamedTuple):
     client: tuple[str, int] | None
     headers: Mapping[bytes, bytes]  # of the request, names in lower case; they hold secrets
     course: Course | None  # None: no model answered it
+    trace: Trace | None = None
+    trace_id: str | None = None  # as collectors show it; None: it is not traced
 
 
 Watcher = Callable[[Ended], None]

@@ -32,7 +32,7 @@ class HotExchange(Exchange):
     """A request that was taken off uvicorn's hands; to uvicorn it looks like one of its cycles."""
 
     more_body = False
-    __slots__ = ("keep_alive", "protocol", "request_id", "response_complete", "route")
+    __slots__ = ("keep_alive", "protocol", "request_id", "response_complete", "route", "trace")
 
     def __init__(
         self,
@@ -50,6 +50,8 @@ class HotExchange(Exchange):
         self.request_id = request_id_of(headers)
         self.response_complete = False
         self.keep_alive = True
+        begin_trace = protocol.front.begin_trace
+        self.trace = begin_trace(headers) if begin_trace is not None else None
 
     def _send(self, status: int, head: bytes, content: bytes) -> None:
         protocol = self.protocol
@@ -63,6 +65,7 @@ class HotExchange(Exchange):
                     _Date.lines,
                     head,
                     b"" if self.keep_alive else b"connection: close\r\n",
+                    b"" if self.trace is None else b"traceresponse: %b\r\n" % self.trace.response,
                     b"x-content-type-options: nosniff\r\nx-request-id: ",
                     self.request_id,
                     b"\r\ncontent-length: %d\r\n\r\n" % len(content),
@@ -75,7 +78,7 @@ class HotExchange(Exchange):
 
     def _refuse(self, error: Exception) -> None:
         request_id = self.request_id.decode()
-        problem = told(error, request_id, self.protocol.client, self.metrics)
+        problem = told(error, request_id, self.protocol.client, self.metrics, self.trace)
         if problem.headers.pop("connection", "") == "close":
             self.keep_alive = False  # which says so
         self._send(problem.status, *refusal(problem, self.route.endpoint.route, request_id))

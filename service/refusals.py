@@ -6,6 +6,7 @@ from service.access import Refused
 from service.exchange import STAGES
 from service.metrics import Metrics
 from service.problems import Problem, problem_of
+from service.trace import Trace
 from service.waiting import DeadlinePassed, DeadlineUnreachable, QueueFull
 
 _SHED: dict[type[Exception], str] = {  # the first that fits
@@ -28,10 +29,16 @@ def begin_at_zero(metrics: Metrics) -> None:
 
 
 def told(
-    error: Exception, request_id: str, client: tuple[str, int] | None, metrics: Metrics
+    error: Exception,
+    request_id: str,
+    client: tuple[str, int] | None,
+    metrics: Metrics,
+    trace: Trace | None,
 ) -> Problem:
     """How an exception answers, having told the operator of it if there is need."""
     problem = problem_of(error)
+    if trace is not None:
+        trace.problem = problem.title
     if isinstance(problem, Refused):
         metrics.access_refused.labels(problem.reason).inc()
         host = client[0] if client else "a socket"

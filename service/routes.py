@@ -76,7 +76,7 @@ def answer_with_problems(app: FastAPI, metrics: Metrics) -> None:
 
     async def as_problem(request: Request, error: Exception) -> Response:
         path, request_id = request.scope["path"], request.scope["request_id"]
-        problem = told(error, request_id, request.scope["client"], metrics)
+        problem = told(error, request_id, request.scope["client"], metrics, request.scope["trace"])
         content_type, body = content_of(problem, path, request_id)
         return Response(body, problem.status, headers=problem.headers, media_type=content_type)
 

@@ -135,6 +135,17 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(
         5.0, ge=0, le=300, description="seconds from SIGTERM until the port closes"
     )
+    otlp_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://[^/\s@?#]+(/[^\s?#]*)?$",
+        description="collector of OpenTelemetry traces, as http://collector:4318; unset: none",
+    )
+    trace_sample: float = Field(
+        0.01, ge=0, le=1, description="fraction traced of the requests whose caller does not decide"
+    )
+    trace_limit: int = Field(
+        100, ge=1, le=10_000, description="requests a second that a worker traces at most"
+    )
     access_log: bool = Field(False, description="a log line a request")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="debug, info, warning or error"
