@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext, suppress
 from time import perf_counter
 
+from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 
 from service.access import Access
@@ -36,6 +37,11 @@ from service.v2.metadata import health_routes, model_routes
 from service.v2.repository import repository_routes
 
 ON_LOOP = 0.004  # seconds; a model call that takes longer would hold up the event loop
+# FastAPI's own, which variables could switch on: it knows nothing of hot requests, tells what
+# clients wrote, and waits for its collector. `tracing` is what there is.
+NO_TELEMETRY: TelemetryConfig = {
+    "auto_configure": False, "tracing": False, "metrics": False, "logs": False,
+}  # fmt: skip
 DESCRIPTION = "Handwritten digits, read in batches by ONNX Runtime."
 
 
@@ -98,6 +104,7 @@ def create_app(
         version="1",
         description=DESCRIPTION,
         lifespan=lifespan,
+        telemetry=NO_TELEMETRY,
     )
     app.include_router(routes(serving, batcher, settings, metrics, life, team))
     app.include_router(admin_routes(serving, settings, team, access.admin))

@@ -38,6 +38,7 @@ from service.trace import Call, Inside, Story
 from service.trace_context import new_span_id
 
 SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+CLOCK_WAS_SET = 1_000_000  # ns
 NONE = SpanContext(0, 0, is_remote=False)
 
 
@@ -53,12 +54,14 @@ class Spans:
         )
         provider.add_span_processor(_Kept(self._made))
         self._tracer = provider.get_tracer("digitserve")
-        self._epoch = 0
+        self._epoch = 0  # ns since 1970, when perf_counter was 0
         self.set_clock()
 
     def set_clock(self) -> None:
-        """Learn anew what time it was when perf_counter was 0, in ns since 1970: clocks are set."""
-        self._epoch = time.time_ns() - time.perf_counter_ns()
+        """Follow the machine's, if it was set; not its noise, so that what was at once stays so."""
+        epoch = time.time_ns() - time.perf_counter_ns()
+        if abs(epoch - self._epoch) > CLOCK_WAS_SET:
+            self._epoch = epoch
 
     def of(self, story: Story) -> list[ReadableSpan]:
         trace, parent = story.trace, NONE
