@@ -26,7 +26,7 @@ from service.spans import Spans
 from service.trace import Call, Story
 
 EVERY = 1.0  # seconds between rounds; a model call is sent one after the first of its requests
-AT_ONCE = 32  # spans in one message: 2 ms of the interpreter
+AT_ONCE = 32  # spans in one message: 1 ms of the interpreter
 PAUSE = 0.0005  # seconds in which the event loop gets its turn
 TIMEOUT = 5.0  # seconds for a message, with what is tried again
 LAST_WORDS = 1.0  # seconds at the end

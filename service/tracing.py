@@ -3,7 +3,7 @@
     head of a request --begin--> Trace, or None for most
     end of it         --ended--> Story --bounded queue--> `collector`, on a thread of its own
 
-The event loop decides and remembers, 5 us of a traced request; spans are made and sent elsewhere.
+The event loop decides and remembers, 4 us of a traced request; spans are made and sent elsewhere.
 Nothing here waits for the collector: what it does not take is dropped and counted. All of it is
 made only if DIGITSERVE_OTLP_ENDPOINT is set, and only then are OpenTelemetry's packages imported.
 """

@@ -24,6 +24,7 @@ PNG = {"Content-Type": "image/png"}
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SERVER, OK, ERROR = 2, 0, 2  # kind of span, status codes
 ROUNDING = 1e-6  # seconds: instants are told as nanoseconds, which a float has not
+CLOCKS = 0.1  # seconds: the last byte may be read before its writer looks at the time
 
 
 @contextmanager
@@ -117,11 +118,11 @@ def test_a_prediction_is_a_span_with_what_it_went_through_inside(
     inside = children_of(server, receiver)
     assert set(inside) == {"decode", "queue", "infer"}
     decode, queue, infer = inside["decode"], inside["queue"], inside["infer"]
-    assert before - ROUNDING <= server.began <= decode.began + ROUNDING
+    assert before - CLOCKS <= server.began <= decode.began + ROUNDING
     assert abs(decode.ended - queue.began) <= ROUNDING
     assert abs(queue.ended - infer.began) <= ROUNDING
     assert infer.ended <= server.ended + ROUNDING
-    assert server.ended <= after + ROUNDING
+    assert server.ended <= after + CLOCKS
     durations = re.findall(r"dur=([\d.]+)", response.headers["server-timing"])
     milliseconds = [(span.ended - span.began) * 1e3 for span in (decode, queue, infer)]
     assert milliseconds == pytest.approx([float(each) for each in durations], abs=0.01)
