@@ -37,6 +37,8 @@ class Tracing:
         self._metrics = metrics
         self._collector = collector
         self._calls: OrderedDict[int, tuple[Any, Call]] = OrderedDict()  # by the id of their Run
+        for reason in ("limit", "queue_full", "not_sent"):  # an alert sees an increase from 0
+            metrics.spans_dropped.labels(reason)
 
     def begin(self, headers: Mapping[bytes, bytes], version: str = "1.1") -> Trace | None:
         """The trace of a request, if it is to have one: its caller decides, or chance."""
