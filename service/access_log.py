@@ -111,6 +111,8 @@ def _fields_of(ended: Ended, kind: Kind, left_out: int) -> Fields:
     }
     if ended.course is not None:
         _tell_course(fields, ended.course)
+    if ended.trace is not None:
+        fields["trace_id"] = ended.trace.name
     if ended.client is not None:
         fields["client"] = ended.client[0]
     if ended.problem is not None:
@@ -134,5 +136,5 @@ def _tell_problem(fields: Fields, problem: Problem) -> None:
     fields["error"] = problem.title
     if problem.status in OUR_WORDS:
         fields["detail"] = problem.detail
-    if problem.trace is not None:
-        fields |= problem.trace
+    if problem.failure is not None:
+        fields |= problem.failure

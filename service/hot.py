@@ -20,7 +20,7 @@ from typing import Any
 
 from service.body import too_slow
 from service.exchange import TIMEOUT, deadline_of
-from service.front import GONE, HotRoute, request_id_of
+from service.front import GONE, HotRoute
 from service.heads import Heads
 from service.hot_exchange import HotExchange
 from service.room import Share
@@ -201,14 +201,9 @@ class HotProtocol(Heads):
         route = self._arriving
         if route is not None:
             self._stop_arriving()
-            self.front.metrics.request_ends(route.labels[GONE])
             self.front.metrics.cancelled.note(("body",))
-            route.note_seconds(perf_counter() - self._began)
-            if self.front.watchers:
-                self.front.tell(
-                    request_id_of(self._named).decode(), route.labels[GONE], self._began,
-                    self.client, self._named,
-                )  # fmt: skip
+            exchange = HotExchange(self, route, self._named, b"", b"", self._began, self._timeout)
+            self._tell(exchange, GONE, perf_counter())
         if self._exchange is not None:
             self._exchange.hang_up()
             self.ended(self._exchange, GONE)
@@ -222,14 +217,8 @@ class HotProtocol(Heads):
 
     def ended(self, exchange: HotExchange, code: str) -> None:
         """Its last byte is written, or nobody is there to read it."""
-        route, now = exchange.route, perf_counter()
-        self.front.metrics.request_ends(route.labels[code])
-        route.note_seconds(now - exchange.began)
-        if self.front.watchers:
-            self.front.tell(
-                exchange.request_id.decode(), route.labels[code], exchange.began, self.client,
-                exchange.headers, exchange.course, exchange.problem,
-            )  # fmt: skip
+        now = perf_counter()
+        self._tell(exchange, code, now)
         self._exchange = None
         if self.cycle is exchange:  # and no other waits behind it
             self.cycle = None  # so that an idle connection holds no picture
@@ -238,6 +227,16 @@ class HotProtocol(Heads):
         if not exchange.keep_alive:
             self.transport.close()
         self.on_response_complete()
+
+    def _tell(self, exchange: HotExchange, code: str, now: float) -> None:
+        route = exchange.route
+        self.front.metrics.request_ends(route.labels[code])
+        route.note_seconds(now - exchange.began)
+        if self.front.watchers:
+            self.front.tell(
+                exchange.request_id.decode(), route.labels[code], exchange.began, self.client,
+                exchange.headers, exchange.course, exchange.problem, exchange.trace,
+            )  # fmt: skip
 
     def rest(self) -> None:
         if not self.transport.is_closing():

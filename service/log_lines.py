@@ -34,11 +34,11 @@ def fields_of(record: logging.LogRecord) -> Fields:
     fields |= {name: value for name, value in vars(record).items() if name not in _USUAL}
     error = record.exc_info[1] if record.exc_info else None
     if error is not None:
-        fields |= trace_of(error)
+        fields |= failure_of(error)
     return fields
 
 
-def trace_of(error: BaseException) -> Fields:
+def failure_of(error: BaseException) -> Fields:
     """What an exception adds to an event: what it began with, and how it got here."""
     first = error
     while first.__cause__ is not None:

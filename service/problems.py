@@ -34,7 +34,7 @@ class Problem(Exception):
         self.title = title or HTTPStatus(status).phrase
         self.detail = detail
         self.headers = headers or {}
-        self.trace: dict[str, str] | None = None  # of our own mistake, for the log alone
+        self.failure: dict[str, str] | None = None  # of our own mistake, for the log alone
         if status == 503:
             self.headers = {"retry-after": "1"} | self.headers
 

@@ -4,7 +4,7 @@ what went wrong, if the mistake is ours.
 
 from service.access import Refused
 from service.exchange import STAGES
-from service.log_lines import trace_of
+from service.log_lines import failure_of
 from service.metrics import Metrics
 from service.problems import Problem, problem_of
 from service.waiting import DeadlinePassed, DeadlineUnreachable, QueueFull
@@ -32,7 +32,7 @@ def told(error: Exception, metrics: Metrics) -> Problem:
     if isinstance(problem, Refused):
         metrics.access_refused.labels(problem.reason).inc()
     elif problem.status == 500:
-        problem.trace = trace_of(error)
+        problem.failure = failure_of(error)
     else:
         for kind, reason in _SHED.items():
             if isinstance(error, kind):

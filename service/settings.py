@@ -25,7 +25,7 @@ from service.facts import AskedPrecision, AskedProvider
 from service.life import CannotStart
 
 PREFIX = "DIGITSERVE_"
-SECRETS = {"admin_token", "api_keys"}  # never shown
+SECRETS = {"admin_token", "api_keys", "otlp_endpoint"}  # never shown; addresses hold passwords
 
 
 class BadSetting(CannotStart):
@@ -36,6 +36,16 @@ def _fits_a_header(secret: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[!-~]+", secret.get_secret_value()):
         raise ValueError("only printable ASCII without blanks can be sent in a header")
     return secret
+
+
+def _is_an_address(url: str) -> str:
+    """It is logged, so nothing secret may be in it."""
+    if not re.fullmatch(r"https?://[^/\s@?#]+(/[^\s?#]*)?", url):
+        raise ValueError(
+            "a collector's address looks as http://collector:4318; what it is to know who sends by "
+            "goes into OTEL_EXPORTER_OTLP_HEADERS"
+        )
+    return url
 
 
 Secret = Annotated[SecretStr, Field(min_length=16, max_length=1024), AfterValidator(_fits_a_header)]
@@ -140,6 +150,16 @@ class Settings(BaseSettings):
     )
     log_format: Literal["auto", "json", "text"] = Field(
         "auto", description="auto, json or text; auto: text on a terminal, else json"
+    )
+    otlp_endpoint: Annotated[str, AfterValidator(_is_an_address)] | None = Field(
+        None,
+        description="collector of OpenTelemetry traces, as http://collector:4318; unset: none",
+    )
+    trace_sample: float = Field(
+        0.01, ge=0, le=1, description="fraction traced of the requests whose caller does not decide"
+    )
+    trace_limit: int = Field(
+        100, ge=1, le=10_000, description="requests a second that a worker traces at most"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="debug, info, warning or error"

@@ -1,4 +1,4 @@
-"""So many lines a second, and no more."""
+"""So many a second, and no more."""
 
 from itertools import pairwise
 
