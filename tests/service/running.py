@@ -93,10 +93,15 @@ class Service:
 
 
 @contextmanager
-def two_workers(store: Store) -> Iterator[Service]:
+def two_workers(store: Store, **settings: object) -> Iterator[Service]:
     """Two workers that follow the store only when they are told to."""
     with Service.started(
-        store.folder.parent, workers=2, admin_token=TOKEN, watch_seconds=0, drain_seconds=0
+        store.folder.parent,
+        workers=2,
+        admin_token=TOKEN,
+        watch_seconds=0,
+        drain_seconds=0,
+        **settings,
     ) as service:
         yield service
         service.send(signal.SIGTERM)  # killed, it would leave a folder for the workers to remove

@@ -176,30 +176,31 @@ def test_a_killed_worker_is_replaced_and_only_its_requests_fail(service: Service
 
 
 def test_what_a_dead_worker_was_doing_is_no_longer_counted_as_being_done(
-    service: Service,
+    store: Store,
 ) -> None:
-    url = httpx2.URL(service.url)
-    head = f"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(SEVEN)}\r\n\r\n"
-    connections = [socket.create_connection((url.host, url.port or 80)) for _ in range(20)]
-    for connection in connections:
-        connection.sendall(head.encode() + SEVEN[:100])
-    wait_until(lambda: metric(service, "inflight_requests") == 21, service)
-    os.kill(workers(service)[0], signal.SIGKILL)
-    wait_until(lambda: metric(service, "workers") == 1, service)
-    assert 1 < metric(service, "inflight_requests") < 21
-    wait_until(lambda: len(workers(service)) == 2, service)
-    assert 1 < metric(service, "inflight_requests") < 21
-    answers = []
-    for connection in connections:
-        with connection:
-            try:
-                connection.sendall(SEVEN[100:])
-                answers.append(connection.recv(12))
-            except OSError:
-                answers.append(b"")
-    assert set(answers) == {b"HTTP/1.1 200", b""}
-    wait_until(lambda: metric(service, "inflight_requests") == 1, service)
-    assert metric(service, "queue_depth") == 0
+    with two_workers(store, request_timeout=PATIENCE) as service:  # a start may take some seconds
+        url = httpx2.URL(service.url)
+        head = f"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(SEVEN)}\r\n\r\n"
+        connections = [socket.create_connection((url.host, url.port or 80)) for _ in range(20)]
+        for connection in connections:
+            connection.sendall(head.encode() + SEVEN[:100])
+        wait_until(lambda: metric(service, "inflight_requests") == 21, service)
+        os.kill(workers(service)[0], signal.SIGKILL)
+        wait_until(lambda: metric(service, "workers") == 1, service)
+        assert 1 < metric(service, "inflight_requests") < 21
+        wait_until(lambda: len(workers(service)) == 2, service)
+        assert 1 < metric(service, "inflight_requests") < 21
+        answers = []
+        for connection in connections:
+            with connection:
+                try:
+                    connection.sendall(SEVEN[100:])
+                    answers.append(connection.recv(12))
+                except OSError:
+                    answers.append(b"")
+        assert set(answers) == {b"HTTP/1.1 200", b""}
+        wait_until(lambda: metric(service, "inflight_requests") == 1, service)
+        assert metric(service, "queue_depth") == 0
 
 
 @pytest.mark.parametrize(("sig", "lost"), [(signal.SIGTERM, 0), (signal.SIGKILL, 4)])
