@@ -114,7 +114,7 @@ class Front:
         headers = dict(scope["headers"])
         request_id = scope["request_id"] = request_id_of(headers).decode()
         scope["status"] = scope["exchange"] = scope["problem"] = None
-        trace = scope["trace"] = self._trace_of(scope, headers)
+        trace = self._trace_of(scope, headers)
 
         async def observed(message: Message) -> None:
             if message["type"] == "http.response.start":

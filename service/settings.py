@@ -145,12 +145,6 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(
         5.0, ge=0, le=300, description="seconds from SIGTERM until the port closes"
     )
-    access_log: Literal["off", "sampled", "all"] = Field(
-        "sampled", description="a log line a request: off, sampled (at most 10 a second) or all"
-    )
-    log_format: Literal["auto", "json", "text"] = Field(
-        "auto", description="auto, json or text; auto: text on a terminal, else json"
-    )
     otlp_endpoint: Annotated[str, AfterValidator(_is_an_address)] | None = Field(
         None,
         description="collector of OpenTelemetry traces, as http://collector:4318; unset: none",
@@ -160,6 +154,12 @@ class Settings(BaseSettings):
     )
     trace_limit: int = Field(
         100, ge=1, le=10_000, description="requests a second that a worker traces at most"
+    )
+    access_log: Literal["off", "sampled", "all"] = Field(
+        "sampled", description="a log line a request: off, sampled (at most 10 a second) or all"
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="auto, json or text; auto: text on a terminal, else json"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="debug, info, warning or error"

@@ -47,9 +47,8 @@ class Tracing:
         parent = parent_of(given) if given is not None else None
         if not (parent.sampled if parent is not None else random() < self._sample):  # noqa: S311
             return None
-        if (
-            self._allowance.spend(perf_counter()) is None
-        ):  # whoever asks could ask for a trace each time
+        # Whoever asks could ask for a trace each time.
+        if self._allowance.spend(perf_counter()) is None:
             self._metrics.spans_dropped.note(("limit",))
             return None
         state = headers.get(TRACESTATE, b"") if parent is not None else b""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -87,6 +88,10 @@ def predict(service: Service, **headers: str) -> httpx2.Response:
         return client.post("/v1/predict", content=SEVEN, headers=headers)
 
 
+def logged(service: Service, request_id: str) -> list[dict[str, Any]]:
+    return [event for event in service.events if event.get("request_id") == request_id]
+
+
 # ---- spans --------------------------------------------------------------------------------------
 
 
@@ -115,6 +120,8 @@ def test_a_prediction_is_a_span_with_what_it_went_through_inside(
         "digitserve.model.version": "1",
         "digitserve.pictures": 1,
     }
+    wait_until(lambda: logged(service, "mine"), service)
+    assert logged(service, "mine")[0]["trace_id"] == server.trace_id
     inside = children_of(server, receiver)
     assert set(inside) == {"decode", "queue", "infer"}
     decode, queue, infer = inside["decode"], inside["queue"], inside["infer"]
