@@ -111,6 +111,8 @@ def _fields_of(ended: Ended, kind: Kind, left_out: int) -> Fields:
     }
     if ended.course is not None:
         _tell_course(fields, ended.course)
+    if ended.trace_id is not None:
+        fields["trace_id"] = ended.trace_id
     if ended.client is not None:
         fields["client"] = ended.client[0]
     if ended.problem is not None:

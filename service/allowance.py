@@ -1,10 +1,10 @@
-"""So many lines a second, and no more: for what clients can cause at any rate."""
+"""So many lines or traces a second, and no more: for what clients can cause at any rate."""
 
 from math import inf
 
 
 class Allowance:
-    """At little traffic it lets everything pass; of a flood, a line every `1 / a_second` s."""
+    """At little traffic it lets everything pass; of a flood, one every `1 / a_second` s."""
 
     def __init__(self, a_second: float) -> None:
         self._each = 1 / a_second

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from time import perf_counter
 
+from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 
 from service.access import Access
@@ -28,6 +29,7 @@ from service.settings import Settings
 from service.statistics import Statistics
 from service.team import Team
 from service.tensors import Pixels
+from service.tracing import Tracing
 from service.v2.addressed import Addressed
 from service.v2.by_path import by_path_routes
 from service.v2.infer import Infer
@@ -35,6 +37,11 @@ from service.v2.metadata import health_routes, model_routes
 from service.v2.repository import repository_routes
 
 ON_LOOP = 0.004  # seconds; a model call that takes longer would hold up the event loop
+# FastAPI's own, which variables could switch on: it knows nothing of hot requests, tells what
+# clients wrote, and waits for its collector. `tracing` is what there is.
+NO_TELEMETRY: TelemetryConfig = {
+    "auto_configure": False, "tracing": False, "metrics": False, "logs": False,
+}  # fmt: skip
 DESCRIPTION = "Handwritten digits, read in batches by ONNX Runtime."
 
 
@@ -45,6 +52,7 @@ def create_app(
     life: Life,
     team: Team,
     statistics: Statistics,
+    tracing: Tracing | None = None,
 ) -> Front:
     """The ASGI application; its lifespan runs the batcher and follows the store."""
 
@@ -77,7 +85,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
-        async with batcher:
+        async with tracing.running() if tracing is not None else nullcontext(), batcher:
             gpus.start()
             following = asyncio.create_task(serving.follow(), name="follow the store")
             yield
@@ -96,6 +104,7 @@ def create_app(
         version="1",
         description=DESCRIPTION,
         lifespan=lifespan,
+        telemetry=NO_TELEMETRY,
     )
     app.include_router(routes(serving, batcher, settings, metrics, life, team))
     app.include_router(admin_routes(serving, settings, team, access.admin))
@@ -110,7 +119,7 @@ def create_app(
     app.openapi()  # now: it takes 0.1 s, which the event loop has not
     predict = Predict(batcher, aside, settings, metrics)
     infer = Infer(batcher, aside, settings, metrics)
-    front = Front([predict, infer], app, settings, metrics, life, access)
+    front = Front([predict, infer], app, settings, metrics, life, access, tracing)
     addressed = Addressed(serving, settings)
     app.router.routes += by_path_routes(infer, addressed, settings, metrics, front.room)
     return front

@@ -60,7 +60,7 @@ class Asked:
                 [() for place in mine if readings.uncertain(place, threshold)]
             )
             predictions = b",".join([readings.prediction(place, self._options) for place in mine])
-        self._exchange.course = Course(self._decoded, waited, run)
+        self._exchange.course = Course(self._decoded, waited, run, self._count)
         self._exchange.reply(
             200,
             b"content-type: application/json\r\n"

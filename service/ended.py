@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from service.problems import Problem
+from service.trace import Trace
 from service.waiting import Run
 
 
@@ -19,6 +20,7 @@ class Course(NamedTuple):
     decoded: float | None  # seconds it took; None: they came as pixels
     waited: float  # seconds in the queue, until the model call left
     run: Run[Any]  # the model call, shared by all whose pictures were in it
+    pictures: int  # of the request
 
 
 class Ended(NamedTuple):
@@ -32,6 +34,12 @@ class Ended(NamedTuple):
     headers: Mapping[bytes, bytes]  # of the request, names in lower case; they hold secrets
     course: Course | None  # None: no model answered it
     problem: Problem | None  # that it was answered with
+    trace: Trace | None
+
+    @property
+    def trace_id(self) -> str | None:
+        """As collectors show it; None: it is not traced."""
+        return self.trace.name if self.trace is not None else None
 
 
 Watcher = Callable[[Ended], None]

@@ -32,6 +32,9 @@ from service.refusals import CROWDED, told
 from service.rest import Rest
 from service.room import Room
 from service.settings import Settings
+from service.trace import Trace
+from service.trace_context import TRACEPARENT, TRACESTATE
+from service.tracing import Tracing
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # A client's own id is kept if it cannot forge a log line.
@@ -47,11 +50,11 @@ CORS: dict[str, Any] = {
     "allow_methods": ["GET", "POST"],
     "allow_headers": [
         "Authorization", "Content-Encoding", "Content-Type", "Inference-Header-Content-Length",
-        "X-API-Key", "X-Request-ID", "X-Request-Timeout",
+        "Traceparent", "Tracestate", "X-API-Key", "X-Request-ID", "X-Request-Timeout",
     ],
     "expose_headers": [
-        "Inference-Header-Content-Length", "Retry-After", "Server-Timing", "X-Batch-Size",
-        "X-Label", "X-Request-ID",
+        "Inference-Header-Content-Length", "Retry-After", "Server-Timing", "Traceresponse",
+        "X-Batch-Size", "X-Label", "X-Request-ID",
     ],
 }  # fmt: skip
 
@@ -74,6 +77,7 @@ class Front:
         metrics: Metrics,
         life: Life,
         access: Access,
+        tracing: Tracing | None = None,
     ) -> None:
         self.hot = {
             endpoint.route.encode(): HotRoute(
@@ -90,6 +94,9 @@ class Front:
         self.rest = Rest()
         self.room = Room(settings.max_buffered)
         self.watchers: list[Watcher] = []  # told of each request that is over
+        self.begin_trace = tracing.begin if tracing is not None else None
+        if tracing is not None:
+            self.watchers.append(tracing.ended)
         self._access = access
         self._otherwise = otherwise
         self._asgi = {
@@ -107,6 +114,7 @@ class Front:
         headers = dict(scope["headers"])
         request_id = scope["request_id"] = request_id_of(headers).decode()
         scope["status"] = scope["exchange"] = scope["problem"] = None
+        trace = self._trace_of(scope, headers)
 
         async def observed(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -116,6 +124,8 @@ class Front:
                     (b"x-request-id", request_id.encode()),
                     NOSNIFF,
                 ]
+                if trace is not None:
+                    answers.append((b"traceresponse", trace.response))
                 # So that this client's next request goes elsewhere, or finds room meanwhile.
                 if self.life.draining or "crowded" in scope:
                     answers.append((b"connection", b"close"))
@@ -135,7 +145,9 @@ class Front:
                 exchange: Exchange | None = scope["exchange"]
                 course = exchange.course if exchange is not None else None
                 problem: Problem | None = scope["problem"]
-                self.tell(request_id, labels, began, scope["client"], headers, course, problem)
+                self.tell(
+                    request_id, labels, began, scope["client"], headers, course, problem, trace
+                )
 
     def tell(
         self,
@@ -146,15 +158,28 @@ class Front:
         headers: Mapping[bytes, bytes],
         course: Course | None = None,
         problem: Problem | None = None,
+        trace: Trace | None = None,
     ) -> None:
         """Whoever watches, that a request is over; `labels` are those of http_requests_total."""
         route, method, code = labels
         seconds = perf_counter() - began
         ended = Ended(
-            request_id, method, route, code, began, seconds, client, headers, course, problem
-        )
+            request_id, method, route, code, began, seconds, client, headers, course, problem,
+            trace,
+        )  # fmt: skip
         for watch in self.watchers:
             watch(ended)
+
+    def _trace_of(self, scope: Scope, headers: dict[bytes, bytes]) -> Trace | None:
+        if self.begin_trace is None:
+            return None
+        if TRACEPARENT in headers:  # what came in several lines, the specification settles
+            said = scope["headers"]
+            parents = [value for name, value in said if name == TRACEPARENT]
+            states = [value for name, value in said if name == TRACESTATE]
+            parent = parents[0] if len(parents) == 1 else b""
+            headers = {**headers, TRACEPARENT: parent, TRACESTATE: b",".join(states)}
+        return self.begin_trace(headers, scope.get("http_version", "1.1"))
 
     async def crowded(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The same on a connection beyond MAX_CONNECTIONS: only what is open is answered."""

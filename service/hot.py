@@ -205,9 +205,11 @@ class HotProtocol(Heads):
             self.front.metrics.cancelled.note(("body",))
             route.note_seconds(perf_counter() - self._began)
             if self.front.watchers:
+                begin_trace = self.front.begin_trace
+                trace = begin_trace(self._named) if begin_trace is not None else None
                 self.front.tell(
                     request_id_of(self._named).decode(), route.labels[GONE], self._began,
-                    self.client, self._named,
+                    self.client, self._named, trace=trace,
                 )  # fmt: skip
         if self._exchange is not None:
             self._exchange.hang_up()
@@ -228,7 +230,7 @@ class HotProtocol(Heads):
         if self.front.watchers:
             self.front.tell(
                 exchange.request_id.decode(), route.labels[code], exchange.began, self.client,
-                exchange.headers, exchange.course, exchange.problem,
+                exchange.headers, exchange.course, exchange.problem, exchange.trace,
             )  # fmt: skip
         self._exchange = None
         if self.cycle is exchange:  # and no other waits behind it

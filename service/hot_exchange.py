@@ -32,7 +32,9 @@ class HotExchange(Exchange):
     """A request that was taken off uvicorn's hands; to uvicorn it looks like one of its cycles."""
 
     more_body = False
-    __slots__ = ("keep_alive", "problem", "protocol", "request_id", "response_complete", "route")
+    __slots__ = (
+        "keep_alive", "problem", "protocol", "request_id", "response_complete", "route", "trace",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -51,6 +53,8 @@ class HotExchange(Exchange):
         self.response_complete = False
         self.keep_alive = True
         self.problem: Problem | None = None  # that it is answered with
+        begin_trace = protocol.front.begin_trace
+        self.trace = begin_trace(headers) if begin_trace is not None else None
 
     def _send(self, status: int, head: bytes, content: bytes) -> None:
         protocol = self.protocol
@@ -64,6 +68,7 @@ class HotExchange(Exchange):
                     _Date.lines,
                     head,
                     b"" if self.keep_alive else b"connection: close\r\n",
+                    b"" if self.trace is None else b"traceresponse: %b\r\n" % self.trace.response,
                     b"x-content-type-options: nosniff\r\nx-request-id: ",
                     self.request_id,
                     b"\r\ncontent-length: %d\r\n\r\n" % len(content),

@@ -135,6 +135,10 @@ class Metrics:
         self.engine_fallbacks = counter(
             "engine_fallback", "Models that serve otherwise than was asked, by what of them", "what"
         )
+        self.spans_exported = counter("spans_exported", "Spans that the collector took")
+        self.spans_dropped = counter(
+            "spans_dropped", "Spans that no collector has, by what was in the way", "reason"
+        )
         self.log_dropped = counter("log_dropped", "Lines of the log that nobody took in time")
         self.workers = fact("workers", "Processes that serve")
         self.worker_restarts = fact(

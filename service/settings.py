@@ -25,7 +25,7 @@ from service.facts import AskedPrecision, AskedProvider
 from service.life import CannotStart
 
 PREFIX = "DIGITSERVE_"
-SECRETS = {"admin_token", "api_keys"}  # never shown
+SECRETS = {"admin_token", "api_keys", "otlp_endpoint"}  # never shown; addresses hold passwords
 
 
 class BadSetting(CannotStart):
@@ -36,6 +36,16 @@ def _fits_a_header(secret: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[!-~]+", secret.get_secret_value()):
         raise ValueError("only printable ASCII without blanks can be sent in a header")
     return secret
+
+
+def _is_an_address(url: str) -> str:
+    """It is logged, so nothing secret may be in it."""
+    if not re.fullmatch(r"https?://[^/\s@?#]+(/[^\s?#]*)?", url):
+        raise ValueError(
+            "a collector's address looks as http://collector:4318; what it is to know who sends by "
+            "goes into OTEL_EXPORTER_OTLP_HEADERS"
+        )
+    return url
 
 
 Secret = Annotated[SecretStr, Field(min_length=16, max_length=1024), AfterValidator(_fits_a_header)]
@@ -134,6 +144,16 @@ class Settings(BaseSettings):
     )
     drain_seconds: float = Field(
         5.0, ge=0, le=300, description="seconds from SIGTERM until the port closes"
+    )
+    otlp_endpoint: Annotated[str, AfterValidator(_is_an_address)] | None = Field(
+        None,
+        description="collector of OpenTelemetry traces, as http://collector:4318; unset: none",
+    )
+    trace_sample: float = Field(
+        0.01, ge=0, le=1, description="fraction traced of the requests whose caller does not decide"
+    )
+    trace_limit: int = Field(
+        100, ge=1, le=10_000, description="requests a second that a worker traces at most"
     )
     access_log: Literal["off", "sampled", "all"] = Field(
         "sampled", description="a log line a request: off, sampled (at most 10 a second) or all"

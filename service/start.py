@@ -18,6 +18,7 @@ from service.serving import Serving
 from service.settings import Settings
 from service.statistics import Statistics
 from service.team import Team
+from service.tracing import tracing_of
 
 log = logging.getLogger("service")
 
@@ -30,11 +31,12 @@ def serve(settings: Settings, journal: Journal) -> None:
     allow_connections(settings.max_connections)
     store = open_store(settings.models, settings.model, settings.trusted_keys)
     metrics, life = Metrics(), Life()
+    tracing = tracing_of(settings, metrics)
     model = load(store, None, settings)
     introduce(model, settings)
     serving = Serving(store, model, settings, metrics)
     team, statistics = Team(serving, metrics), Statistics(settings)
-    app = create_app(serving, settings, metrics, life, team, statistics)
+    app = create_app(serving, settings, metrics, life, team, statistics, tracing)
     keep_access_log(app, settings, journal)
     listener = listen(settings.host, settings.port)
     url, sample = url_of(listener), model.version.folder / SAMPLE

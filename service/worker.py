@@ -35,6 +35,7 @@ from service.settings import Settings
 from service.start import introduce
 from service.statistics import Statistics
 from service.team import Team
+from service.tracing import tracing_of
 
 SAY_EVERY = 1.0  # seconds: the supervisor hears that the event loop is alive
 
@@ -116,6 +117,7 @@ def main(slot: int, channel: Channel, folder: Path, version: int | None) -> int:
     metrics, life = Metrics(slot, folder), Life()
     try:
         allow_connections(settings.max_connections)
+        tracing = tracing_of(settings, metrics, slot)
         store = open_store(settings.models, settings.model, settings.trusted_keys)
         model = load(store, version, settings)
     except (CannotStart, StoreError) as error:
@@ -126,7 +128,7 @@ def main(slot: int, channel: Channel, folder: Path, version: int | None) -> int:
     team = Team(serving, metrics, slot, say)
     metrics.also(Processes(lambda: {str(row.worker): row.pid for row in team.rows}))
     statistics = Statistics(settings, folder, slot)
-    app = create_app(serving, settings, metrics, life, team, statistics)
+    app = create_app(serving, settings, metrics, life, team, statistics, tracing)
     keep_access_log(app, settings, journal)
     worker = Worker(app, settings, life, team, channel)
     worker.run(sockets=[])

@@ -23,8 +23,8 @@ MAY_IMPORT = {
     "export": {"contract", "training", "PIL", "numpy", "onnx", "onnxruntime", "torch"},
     "service": {
         "contract", "cv2", "fastapi", "fastapi_offline", "multipart", "numpy",
-        "onnxruntime", "orjson", "prometheus_client", "pydantic", "pydantic_core",
-        "pydantic_settings", "pynvml", "starlette", "uvicorn",
+        "onnxruntime", "opentelemetry", "orjson", "prometheus_client", "pydantic",
+        "pydantic_core", "pydantic_settings", "pynvml", "requests", "starlette", "uvicorn",
     },
     # Speaks HTTP, knows nobody. cv2, onnxruntime and uvicorn are the limits that the service is
     # held against; the rest is for peers/, which runs in environments of its own.

@@ -129,7 +129,7 @@ class _Asked:
         if self._version not in (None, readings.model.number):  # swapped while it waited
             self._exchange.fail(not_serving(self._version, readings.model.number))
             return
-        self._exchange.course = Course(None, waited, run)
+        self._exchange.course = Course(None, waited, run, self._count)
         mine = slice(first, first + self._count)
         metrics.queue_wait_seconds.note(waited)
         labels = readings.model.labels

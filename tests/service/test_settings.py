@@ -53,6 +53,9 @@ def test_the_environment_overrides_them(monkeypatch: pytest.MonkeyPatch) -> None
         ("MAX_PIXELS", "100", "greater than or equal to 784"),
         ("PROVIDER", "tpu", "'auto', 'cpu', 'cuda' or 'tensorrt'"),
         ("PRECISION", "fp8", "'auto', 'fp32', 'fp16' or 'int8'"),
+        ("TRACE_SAMPLE", "1.5", "less than or equal to 1"),
+        ("TRACE_SAMPLE", "nan", "less than or equal to 1"),
+        ("TRACE_LIMIT", "0", "greater than or equal to 1"),
         ("LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
     ],
 )
@@ -88,3 +91,16 @@ def test_help_has_a_line_for_every_setting() -> None:
     lines = help_text().splitlines()
     assert len(lines) == len(Settings.model_fields)
     assert all(len(line.split()) > 2 for line in lines)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "collector:4318", "ftp://collector", "http://", "http://me:hush@host", "http://a/?k=hush"],
+)
+def test_a_collector_is_named_by_an_address_that_holds_no_secret(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("DIGITSERVE_OTLP_ENDPOINT", address)
+    with pytest.raises(BadSetting, match=r"DIGITSERVE_OTLP_ENDPOINT=.*OTEL_EXPORTER") as refused:
+        Settings.from_environment()
+    assert "hush" not in str(refused.value)
