@@ -8,6 +8,7 @@ DIGITSERVE_MODELS. All of it is one process, so a signal to the container is for
 the exit codes are those of training and export.
 """
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -27,12 +28,16 @@ def main(words: list[str]) -> int:
             print(f"trainer: {there} is the current version, nothing to train", file=sys.stderr)
             return 0
         words = words[1:]
+    print("trainer: training and exporting; PyTorch takes some seconds to load", file=sys.stderr)
     if not os.environ.get("DIGITSERVE_SIGNING_KEY"):  # compose sets what is unset to nothing
         os.environ.pop("DIGITSERVE_SIGNING_KEY", None)
     from export.__main__ import main as export  # these load PyTorch: seconds
     from training.__main__ import main as train
 
-    return train(words) or export([])
+    if code := train(words):
+        return code
+    logging.getLogger().setLevel(logging.WARNING)  # training's level; ONNX tells of every pass
+    return export([])
 
 
 def _current() -> str:
