@@ -25,6 +25,7 @@ SETTINGS = {
 
 class Stack:
     def __init__(self) -> None:
+        self.first_log = ""  # of all, when it was healthy for the first time
         self.project = f"digitserve-test-{secrets.token_hex(4)}"
 
     def compose(self, *words: str, files: tuple[str, ...] = ()) -> str:
@@ -38,7 +39,9 @@ class Stack:
         began = time.monotonic()
         self.compose("up", "--detach", *SERVICES)
         self.healthy(self.service["Id"])
-        return time.monotonic() - began
+        took = time.monotonic() - began
+        self.first_log = self.first_log or self.logs
+        return took
 
     @staticmethod
     def healthy(container: str) -> None:

@@ -111,7 +111,7 @@ def is_at(container: str, name: str, number: float) -> bool:
 
 
 def started(stack: Stack, workers: int) -> str:
-    """A container beside the stack's, on the same models."""
+    """A container beside the stack's, on the same models and, as there, with an init."""
     models = f"--volume={stack.project}_models:/models:ro"
     setting = f"--env=DIGITSERVE_WORKERS={workers}"
-    return docker("run", "--detach", *HARDENED, models, setting, IMAGE)
+    return docker("run", "--detach", "--init", *HARDENED, models, setting, IMAGE)

@@ -25,7 +25,7 @@ def test_a_digit_is_read(stack: Stack) -> None:
 
 
 def test_the_training_tells_what_it_does_in_lines(stack: Stack) -> None:
-    said = stack.compose("logs", "--no-log-prefix", "--no-color", "trainer")
+    said = stack.first_log
     assert "epoch    loss  accuracy" in said
     assert "which is now the current version" in said
     assert "\r" not in said.replace("\r\n", "\n")  # no bar that would fill a log
