@@ -88,16 +88,43 @@ bench-gpu: ## On a CUDA machine: engine, service with 1 to N workers, what is le
 format: .venv/.dev ## Mend what lint complains about
 	@$(PY) -m ruff check --quiet --fix . ; $(PY) -m ruff format .
 
+##@ Docker: docs/docker.md
+up: ## Build the images, train where there is no model, serve in the background; on a GPU if there is one
+	@$(gpu-told)
+	@$(compose) build
+	@$(compose) up --no-log-prefix --exit-code-from trainer trainer
+	@$(compose) up --detach
+	@printf '\n==> Service on http://%s, Grafana on http://%s; make down stops all\n' \
+	  "$$($(compose) port service 8000)" "$$($(compose) port grafana 3000)"
+
+down: ## Stop what `make up` started; models and numbers are kept
+	@docker compose --profile loadtest down
+
+images: ## Build every image, with version and commit on its label
+	@$(call task,Building the images,about ten minutes the first time$(,) most of it PyTorch and CUDA,\
+	  docker compose --profile loadtest build && $(compose-gpu) build service)
+
+sbom: ## What the service's image holds, as CycloneDX, into dist/
+	@$(call task,Listing what the service image holds,seconds,mkdir -p dist && docker compose build sbom \
+	  && docker compose run --rm --no-TTY sbom > dist/service.cdx.json && ls -l dist/service.cdx.json)
+
+audit: .supply/bin/pip-audit ## Known vulnerabilities of all that is pinned; needs a network
+	@$(call task,Asking about known vulnerabilities,seconds,$(PY) -m tests.audit)
+
+test-docker: .venv/.dev ## Images and compose on a real Docker engine
+	@$(call task,Testing images and compose,about fifteen minutes the first time,\
+	  $(PY) -m pytest tests/docker $(ARGS))
+
 ##@ Housekeeping
 constraints: .venv/.dev ## Pin the newest versions that fit, on every platform, in constraints.txt
 	@$(PY) -m pip install --quiet uv
 	@{ head -n 1 constraints.txt; .venv/bin/uv pip compile pyproject.toml --quiet --upgrade \
 	  --universal --python-version 3.11 --no-annotate --no-header --no-emit-index-url \
-	  $(foreach group,setup export serve gpu loadtest dev,--group $(group)); } > constraints.new
+	  $(foreach group,setup export serve gpu loadtest supply dev,--group $(group)); } > constraints.new
 	@mv constraints.new constraints.txt
 
 clean: ## Remove what can be rebuilt: the environment and caches, not data, runs or models
-	rm -rf .venv .peers .prometheus .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
+	rm -rf .venv .peers .supply .prometheus dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
@@ -117,6 +144,25 @@ runs/latest: | .venv/.run
 models/digits/current: | .venv/.run
 	@if [ ! -e runs/latest ]; then $(train); fi
 	@$(export)
+
+# ---- docker -----------------------------------------------------------------------------------
+
+# On the images' labels, and on the card of what is trained in one.
+up images test-docker: export VERSION  = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+up images test-docker: export REVISION = $(shell git rev-parse HEAD 2>/dev/null)$(shell git status --porcelain 2>/dev/null | sed -n '1s/.*/+changes/p')
+up images test-docker: export CREATED  = $(shell git show --no-patch --format=%cI HEAD 2>/dev/null)
+
+compose-gpu = docker compose --file docker-compose.yml --file docker-compose.gpu.yml
+gpu         = $(shell docker info --format '{{json .Runtimes}}' 2>/dev/null | grep -o nvidia | head -n 1)
+compose     = $(if $(gpu),$(compose-gpu),docker compose)
+gpu-told    = if [ -n "$(gpu)" ]; then echo '==> Docker has the NVIDIA runtime: training and serving on the GPU'; \
+  elif command -v nvidia-smi > /dev/null; then echo '==> There is an NVIDIA driver, but Docker does not have its' \
+  'runtime: on the CPU. docs/docker.md says how to add it'; else echo '==> No NVIDIA GPU: on the CPU'; fi
+
+.supply/bin/pip-audit: pyproject.toml constraints.txt | .venv/.run
+	@$(PY) -m venv --without-pip .supply
+	@$(PY) -m pip --python .supply/bin/python install --quiet --constraint constraints.txt --group supply
+	@touch $@
 
 # Environments: .run is what demo needs, .dev adds what the checks need.
 .venv/.run: pyproject.toml constraints.txt | .venv/bin/python
@@ -162,4 +208,4 @@ install = $(PY) -m pip install --progress-bar off --constraint constraints.txt \
 	| { grep --line-buffered -E '^ *(Downloading|Using cached|Processing|Installing)' || true; } \
 	| cut -c 1-100
 
-.PHONY: demo serve train export test lint types fast test-monitoring prometheus accuracy dashboards dashboard-pictures drawn fuzz swap bench bench-peers bench-gpu format constraints clean help
+.PHONY: demo serve train export test lint types fast test-monitoring prometheus accuracy dashboards dashboard-pictures drawn fuzz swap bench bench-peers bench-gpu format up down images sbom audit test-docker constraints clean help

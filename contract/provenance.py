@@ -11,12 +11,15 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def git_commit() -> str | None:
-    """The checkout's commit, with "+changes" when files differ from it; None outside a checkout."""
+    """The checkout's commit, with "+changes" when files differ from it.
+
+    In an image the one it was built from, which stands in REVISION; None where neither is there.
+    """
     try:
         commit = _git("rev-parse", "HEAD")
         return f"{commit}+changes" if _git("status", "--porcelain") else commit
     except (OSError, subprocess.CalledProcessError):
-        return None
+        return _built_from()
 
 
 def library_versions(*names: str) -> dict[str, str]:
@@ -33,6 +36,13 @@ def processor() -> str:
     found = re.search(r"^model name\s*: (.+)$", facts, re.MULTILINE)
     name = found.group(1) if found else platform.processor() or platform.machine()
     return f"{name}, {os.cpu_count()} cores"
+
+
+def _built_from() -> str | None:
+    try:
+        return (ROOT / "REVISION").read_text().strip() or None
+    except FileNotFoundError:
+        return None
 
 
 def _git(*words: str) -> str:

@@ -20,7 +20,10 @@ log = logging.getLogger("service")
 
 
 def main(words: list[str] | None = None) -> int:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the server takes over, Ctrl-C just ends it
+    # Until the server takes over, a signal just ends it. SIGTERM with a handler of ours: the kernel
+    # spares a container's first process what it has none for, and `docker stop` would wait in vain.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
     ArgumentParser(
         "python -m service",
         description=f"{__doc__}\n{help_text()}",

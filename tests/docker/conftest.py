@@ -1,0 +1,39 @@
+"""The images, built once, and one stack of containers that most tests only ask things.
+
+What the tests start is gone when they end; the images stay.
+"""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.docker.engine import tried
+from tests.docker.stack import Stack
+
+FILES = ("docker-compose.yml", "docker-compose.gpu.yml")
+
+
+@pytest.fixture(scope="session")
+def images() -> None:
+    """Every image, as `make images` builds them."""
+    answer = tried("docker", "info")
+    assert answer.returncode == 0, f"these tests need a Docker engine; {answer.stderr}"
+    for what, words in {
+        "service, training, loadtest, sbom": ("--profile=loadtest", "--profile=sbom", "build"),
+        "service-gpu": ("build", "service"),
+    }.items():
+        began = time.monotonic()
+        Stack().compose(*words, files=FILES if what == "service-gpu" else FILES[:1])
+        print(f"built {what} in {time.monotonic() - began:.0f} s")
+
+
+@pytest.fixture(scope="session")
+def stack(images: None) -> Iterator[Stack]:
+    """Trainer, service and Prometheus; the model is trained meanwhile."""
+    running = Stack()
+    try:
+        print(f"trained and healthy in {running.up():.0f} s")
+        yield running
+    finally:
+        running.down()

@@ -1,0 +1,54 @@
+"""The Docker engine, asked as a person would: one command at a time."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent.parent
+PATIENCE = 120.0  # seconds; what is waited for takes a few, but machines may be busy
+# As in docker-compose.yml, for containers that a test starts by itself.
+HARDENED = (
+    "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges",
+)  # fmt: skip
+
+
+class CommandFailed(AssertionError):
+    """A command ended with another exit code than 0; the message tells what it said."""
+
+
+def run(*words: str, env: dict[str, str] | None = None) -> str:
+    """What the command prints."""
+    done = tried(*words, env=env)
+    if done.returncode:
+        raise CommandFailed(f"{' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def tried(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True)
+
+
+def docker(*words: str) -> str:
+    return run("docker", *words).strip()
+
+
+def inspect(name: str) -> Any:
+    """All that the engine knows of a container or an image."""
+    return json.loads(docker("inspect", name))[0]
+
+
+def python(image: str, program: str, *words: str) -> str:
+    """What a program of a few lines prints in a container of the image."""
+    return docker("run", "--rm", *HARDENED, "--entrypoint=python", image, "-c", program, *words)
+
+
+def wait_until(condition: Callable[[], object], why: Callable[[], object]) -> float:
+    """Seconds until that was true; `why` tells what there was instead."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < PATIENCE, why()
+        time.sleep(0.05)
+    return time.monotonic() - began

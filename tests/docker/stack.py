@@ -1,0 +1,89 @@
+"""docker compose under a name of its own, on free ports, with a model trained in seconds."""
+
+import os
+import secrets
+import time
+from typing import Any
+
+import httpx2
+
+from tests.docker import engine
+from tests.docker.engine import PATIENCE
+from tests.service.running import TOKEN
+
+# Grafana is left out: the tests need none, and its image is not everywhere.
+SERVICES = ("trainer", "service", "prometheus")
+SETTINGS = {
+    "TRAIN_ARGS": "--data digits --epochs 2",
+    "PORT": "0",  # any free one
+    "DIGITSERVE_ADMIN_TOKEN": TOKEN,
+    "DIGITSERVE_DRAIN_SECONDS": "1",
+    "LOAD_USERS": "3",
+    "LOAD_TIME": "5s",
+}
+
+
+class Stack:
+    def __init__(self) -> None:
+        self.first_log = ""  # of all, when it was healthy for the first time
+        self.project = f"digitserve-test-{secrets.token_hex(4)}"
+
+    def compose(self, *words: str, files: tuple[str, ...] = ()) -> str:
+        """The .env of whoever runs the tests is not read."""
+        named = [f"--file={file}" for file in files]
+        command = ["docker", "compose", "--project-name", self.project, "--env-file=/dev/null"]
+        return engine.run(*command, *named, *words, env={**os.environ, **SETTINGS})
+
+    def up(self) -> float:
+        """Seconds until the service is healthy, training included if there is no model."""
+        began = time.monotonic()
+        self.compose("up", "--detach", *SERVICES)
+        self.healthy(self.service["Id"])
+        took = time.monotonic() - began
+        self.first_log = self.first_log or self.logs
+        return took
+
+    @staticmethod
+    def healthy(container: str) -> None:
+        """Wait until a container is."""
+
+        def state() -> Any:
+            return engine.inspect(container)["State"]
+
+        engine.wait_until(lambda: state()["Health"]["Status"] == "healthy", state)
+
+    def down(self) -> None:
+        self.compose("--profile=loadtest", "--profile=sbom", "down", "--volumes", "--timeout=1")
+
+    def container(self, service: str) -> Any:
+        return engine.inspect(self.compose("ps", "--all", "--quiet", service).strip())
+
+    @property
+    def service(self) -> Any:
+        return self.container("service")
+
+    @property
+    def logs(self) -> str:
+        return self.compose("logs", "--no-color", *SERVICES)
+
+    @property
+    def url(self) -> str:
+        """As it is published on this machine."""
+        return f"http://{self.compose('port', 'service', '8000').strip()}"
+
+    @property
+    def inner_url(self) -> str:
+        """Past the engine's own proxy, which accepts connections that nobody will answer."""
+        networks = self.service["NetworkSettings"]["Networks"]
+        return f"http://{networks[f'{self.project}_outside']['IPAddress']}:8000"
+
+    def status(self) -> Any:
+        return httpx2.get(f"{self.url}/v1/status", timeout=PATIENCE).json()
+
+    def served(self) -> str:
+        """The version that answers; nothing while nobody does."""
+        try:
+            version: str = self.status()["model"]["version"]
+        except httpx2.HTTPError:
+            return ""
+        return version

@@ -1,0 +1,106 @@
+"""What compose makes of its files, before anything runs."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from service.settings import PREFIX, Settings
+from tests.docker.conftest import FILES
+from tests.docker.engine import ROOT
+from tests.docker.stack import Stack
+
+SERVICES = {"trainer", "service", "prometheus", "grafana", "locust", "sbom"}
+ONCE = {"trainer", "locust", "sbom"}  # end by themselves
+OF_THE_IMAGE = {"host", "port", "models"}  # the image and the compose file agree on these
+
+
+def config(*files: str) -> Any:
+    words = ("--profile=loadtest", "--profile=sbom", "config", "--format=json")
+    return json.loads(Stack().compose(*words, files=files))["services"]
+
+
+@pytest.fixture(scope="module", params=[FILES[:1], FILES], ids=["cpu", "gpu"])
+def services(request: pytest.FixtureRequest) -> Any:
+    return config(*request.param)
+
+
+def test_the_services_are_those_that_others_name(services: Any) -> None:
+    assert set(services) == SERVICES
+
+
+def test_nothing_is_named_so_that_two_stacks_would_meet(services: Any) -> None:
+    assert not [name for name, service in services.items() if "container_name" in service]
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_every_container_is_bounded_and_hardened(services: Any, name: str) -> None:
+    service = services[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert int(service["mem_limit"]) > 0
+    assert service["cpus"] > 0
+    assert service["pids_limit"] > 0
+    assert set(service["logging"]["options"]) == {"max-size", "max-file"}
+    assert service["restart"] == ("no" if name in ONCE else "unless-stopped")
+
+
+def test_only_service_and_grafana_are_published_and_only_on_this_machine(services: Any) -> None:
+    ports = {name: service["ports"] for name, service in services.items() if "ports" in service}
+    assert set(ports) == {"service", "grafana"}
+    assert {port["host_ip"] for each in ports.values() for port in each} == {"127.0.0.1"}
+
+
+def test_prometheus_and_locust_have_no_way_out(services: Any) -> None:
+    assert set(services["prometheus"]["networks"]) == set(services["locust"]["networks"])
+    assert set(services["prometheus"]["networks"]) == {"inside"}
+
+
+def test_a_stop_waits_for_the_drain_and_for_the_last_request(services: Any) -> None:
+    (grace,) = re.findall(r"^(\d+)s$", services["service"]["stop_grace_period"])
+    fields = Settings.model_fields
+    assert int(grace) > fields["drain_seconds"].default + fields["request_timeout"].default
+
+
+def test_every_setting_of_the_service_can_be_given(services: Any) -> None:
+    told = set(services["service"]["environment"])
+    assert told == {
+        PREFIX + name.upper() for name in Settings.model_fields if name not in OF_THE_IMAGE
+    }
+
+
+def test_a_setting_that_is_not_given_is_not_set() -> None:
+    assert config(*FILES[:1])["service"]["environment"]["DIGITSERVE_API_KEYS"] is None
+
+
+def test_no_service_is_given_the_secrets_of_another(services: Any) -> None:
+    for name, service in services.items():
+        told = set(service.get("environment") or {})
+        assert ("GF_SECURITY_ADMIN_PASSWORD" in told) == (name == "grafana")
+        assert ("DIGITSERVE_ADMIN_TOKEN" in told) == (name == "service")
+
+
+def test_without_a_password_grafana_makes_no_admin(services: Any) -> None:
+    """Empty means what grafana.ini says."""
+    environment = services["grafana"]["environment"]
+    assert environment["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == ""
+    assert environment["GF_SECURITY_ADMIN_PASSWORD"] == ""
+
+
+def test_on_a_gpu_the_service_serves_from_nothing_else() -> None:
+    service = config(*FILES)["service"]
+    assert service["environment"]["DIGITSERVE_PROVIDER"] == "cuda"
+    assert service["build"]["target"] == "service-gpu"
+    (device,) = service["deploy"]["resources"]["reservations"]["devices"]
+    assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+
+
+def test_the_example_of_an_env_file_tells_every_variable_and_no_other() -> None:
+    compose = "".join((ROOT / file).read_text() for file in FILES)
+    asked = set(re.findall(r"\$\{(\w+)|^ +([A-Z_]+):$", compose, re.MULTILINE))
+    variables = {"".join(each) for each in asked} - {"VERSION", "REVISION", "CREATED"}
+    told = set(re.findall(r"^#(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    settings = {PREFIX + name.upper() for name in Settings.model_fields}
+    assert told - settings == variables - settings - {"DIGITSERVE_SIGNING_KEY"}

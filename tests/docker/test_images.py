@@ -1,0 +1,153 @@
+"""What the images hold, and what they do not."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from tests.docker.engine import ROOT, docker, inspect, python, tried
+from tests.docker.stack import Stack
+
+SERVICE, GPU, TRAINING, LOADTEST = (
+    "digitserve-service", "digitserve-service-gpu", "digitserve-training", "digitserve-loadtest",
+)  # fmt: skip
+ALL = (SERVICE, GPU, TRAINING, LOADTEST)
+MB = 1_000_000
+MOST = 350 * MB  # of the service over the image that it is made from
+
+pytestmark = pytest.mark.usefixtures("images")
+
+# What of the words after it the service could import; and which programs there are.
+IMPORTED = """
+import importlib.util, sys
+print(*[word for word in sys.argv[1:] if importlib.util.find_spec(word)])
+"""
+PROGRAMS = """
+import shutil, sys
+print(*[word for word in sys.argv[1:] if shutil.which(word)])
+"""
+# Wheels and caches of pip, wherever they lie.
+CACHES = """
+import os
+for folder in ("/root", "/tmp", "/var/tmp", "/build", "/app"):
+    for at, _, files in os.walk(folder):
+        print(*[f"{at}/{name}" for name in files if name.endswith(".whl") or "/pip" in at])
+"""
+# What under /app the user may write.
+WRITABLE = """
+import os
+print(os.getuid(), *[at for at, *_ in os.walk("/app") if os.access(at, os.W_OK)])
+"""
+
+
+def test_the_service_image_is_small() -> None:
+    (base,) = re.findall(r"^ARG PYTHON=(.+)$", (ROOT / "docker/Dockerfile").read_text(), re.M)
+    sizes = {name: inspect(name)["Size"] for name in (base, *ALL)}
+    for name, size in sizes.items():
+        print(f"{name}: {size / MB:,.0f} MB, {(size - sizes[base]) / MB:,.0f} MB over its base")
+    assert sizes[SERVICE] - sizes[base] <= MOST
+
+
+@pytest.mark.parametrize("image", [SERVICE, GPU])
+def test_the_service_holds_nothing_of_training_tests_or_tools(image: str) -> None:
+    packages = ("torch", "torchvision", "sklearn", "matplotlib", "onnx", "pytest", "pip")
+    ours = ("training", "export", "loadtest", "tests")
+    programs = ("gcc", "cc", "c++", "make", "git", "curl")
+    assert python(image, IMPORTED, *packages, *ours, "fastapi") == "fastapi"
+    assert python(image, PROGRAMS, *programs, "python") == "python"
+
+
+@pytest.mark.parametrize("image", ALL)
+def test_no_image_holds_a_cache_of_pip(image: str) -> None:
+    root = ("--rm", "--user=0", "--entrypoint=python")
+    assert docker("run", *root, image, "-c", CACHES).split() == []
+
+
+def test_the_application_is_what_the_service_needs() -> None:
+    assert python(SERVICE, "import os; print(*sorted(os.listdir('/app')))").split() == [
+        "contract",
+        "docker",
+        "service",
+    ]
+
+
+@pytest.mark.parametrize("image", ALL)
+def test_every_image_runs_as_a_user_who_owns_nothing(image: str) -> None:
+    assert inspect(image)["Config"]["User"] == "10001:10001"
+    assert python(image, WRITABLE) == "10001"
+
+
+@pytest.mark.parametrize("image", [SERVICE, GPU])
+def test_sigterm_reaches_the_service_itself(image: str) -> None:
+    config = inspect(image)["Config"]
+    assert config["Entrypoint"] == ["python", "-m", "service"]
+    assert config["StopSignal"] == "SIGTERM"
+    assert "/readyz" in (ROOT / "docker/healthcheck.py").read_text()
+    assert config["Healthcheck"]["Test"][-1] == "/app/docker/healthcheck.py"
+
+
+@pytest.mark.parametrize("image", [SERVICE, GPU, TRAINING])
+def test_the_labels_say_what_it_is_and_of_which_commit(images: None, image: str) -> None:
+    labels = inspect(image)["Config"]["Labels"]
+    prefix = "org.opencontainers.image."
+    assert labels[f"{prefix}title"] == image
+    assert {f"{prefix}{name}" for name in ("version", "revision", "created", "licenses")} <= set(
+        labels
+    )
+
+
+@pytest.mark.parametrize("image", ALL)
+def test_no_secret_can_be_read_from_an_image(image: str) -> None:
+    """Build arguments of the final stage stand in an image's history: those of pip must not."""
+    told = docker("history", "--no-trunc", "--format={{.CreatedBy}}", image)
+    told += json.dumps(inspect(image)["Config"])
+    ours = "".join(line for line in told.splitlines() if "stand-in" not in line)
+    assert not re.findall(r"PIP_\w*INDEX|TOKEN|PASSWORD|API_KEY|SECRET|SIGNING", ours)
+
+
+def test_an_env_file_and_what_else_lies_about_is_not_sent_to_the_engine() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
+    taken = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
+    assert rules[0] == "*"
+    assert not {".", ".env", ".git", "tests", "models", "runs", "data"} & taken
+
+
+def test_a_gpu_image_without_a_gpu_falls_back_and_says_so(stack: Stack) -> None:
+    said = gpu_service(stack, "auto")
+    assert "warning" in said["log"].lower()
+    assert "libcuda.so.1" in said["log"]
+    status = said["status"]
+    assert (status["provider"], status["provider_fallback"]) == ("cpu", True)
+    assert [each["what"] for each in status["engine"]["fallbacks"]] == ["provider"]
+    assert "digitserve_provider_fallback 1.0" in said["metrics"]
+
+
+def test_a_gpu_image_that_must_have_a_gpu_refuses_to_start_without(stack: Stack) -> None:
+    done = tried(*gpu_command(stack, "cuda", "--rm"))
+    assert done.returncode == 2
+    assert "libcuda.so.1" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def gpu_command(stack: Stack, provider: str, *options: str) -> tuple[str, ...]:
+    models = f"--volume={stack.project}_models:/models:ro"
+    asked = f"--env=DIGITSERVE_PROVIDER={provider}"
+    return ("docker", "run", "--read-only", "--tmpfs=/tmp", models, asked, *options, GPU)
+
+
+def gpu_service(stack: Stack, provider: str) -> dict[str, Any]:
+    """What a service of the GPU's image tells of itself."""
+    container = docker(*gpu_command(stack, provider, "--detach")[1:])
+    read = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode())"
+    try:
+        Stack.healthy(container)
+        page = {
+            name: docker("exec", container, "python", "-c", read, f"http://127.0.0.1:8000{path}")
+            for name, path in {"status": "/v1/status", "metrics": "/metrics"}.items()
+        }
+        logs = tried("docker", "logs", container)
+        return {**page, "status": json.loads(page["status"]), "log": logs.stdout + logs.stderr}
+    finally:
+        docker("rm", "--force", container)

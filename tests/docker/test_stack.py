@@ -1,0 +1,107 @@
+"""docker compose up: trained, served, watched, and as little as can be allowed to."""
+
+import json
+import time
+
+import httpx2
+
+from tests.docker import engine
+from tests.docker.engine import wait_until
+from tests.docker.stack import Stack
+from tests.service.pictures import SEVEN
+from tests.service.running import ADMIN, PATIENCE
+
+PNG = {"Content-Type": "image/png"}
+
+
+def predict(url: str) -> httpx2.Response:
+    return httpx2.post(f"{url}/v1/predict", content=SEVEN, headers=PNG, timeout=PATIENCE)
+
+
+def test_a_digit_is_read(stack: Stack) -> None:
+    answer = predict(stack.url)
+    assert answer.status_code == 200
+    assert answer.json()["predictions"][0]["label"] in "0123456789"
+
+
+def test_the_training_tells_what_it_does_in_lines(stack: Stack) -> None:
+    said = stack.first_log
+    assert "epoch    loss  accuracy" in said
+    assert "which is now the current version" in said
+    assert "\r" not in said.replace("\r\n", "\n")  # no bar that would fill a log
+    assert "unused nodes" not in said  # what ONNX tells of each of its passes
+
+
+def test_prometheus_has_the_numbers_of_the_service(stack: Stack) -> None:
+    predict(stack.url)
+    count = "sum(digitserve_predictions_total)"
+    wait_until(lambda: asked(stack, count) >= 1, lambda: asked(stack, "up"))
+    assert asked(stack, 'up{job="digitserve"}') == 1
+
+
+def asked(stack: Stack, expression: str) -> float:
+    """What Prometheus answers, from inside: it is not published."""
+    query = ("promtool", "query", "instant", "--format=json", "http://localhost:9090")
+    found = json.loads(stack.compose("exec", "-T", "prometheus", *query, expression))
+    return float(found[0]["value"][1]) if found else 0.0
+
+
+def test_the_service_can_do_nothing_but_serve(stack: Stack) -> None:
+    facts = stack.compose("exec", "-T", "service", "python", "-c", ALLOWED)
+    assert json.loads(facts) == {"uid": 10001, "CapEff": 0, "CapBnd": 0, "NoNewPrivs": 1,
+                                 "writable": ["/models", "/tmp"]}  # fmt: skip
+    host = stack.service["HostConfig"]
+    assert host["ReadonlyRootfs"] is True
+    assert host["Memory"] == 2**30
+    assert host["NanoCpus"] == 2e9
+    assert host["PidsLimit"] == 256
+    assert host["LogConfig"]["Config"] == {"max-size": "10m", "max-file": "3"}
+
+
+ALLOWED = """
+import json, os
+lines = dict(line.split(":", 1) for line in open("/proc/1/status") if ":" in line)
+def may(folder):
+    try:
+        open(f"{folder}/.tried", "w").close(); os.remove(f"{folder}/.tried")
+    except OSError:
+        return False
+    return True
+print(json.dumps({
+    "uid": os.getuid(),
+    **{name: int(lines[name], 16) for name in ("CapEff", "CapBnd", "NoNewPrivs")},
+    "writable": [at for at in ("/", "/app", "/models", "/tmp", "/venv") if may(at)],
+}))
+"""
+
+
+def test_the_second_run_of_the_trainer_ends_at_once_and_loads_no_pytorch(stack: Stack) -> None:
+    began = time.monotonic()
+    word = "-e=PYTHONPROFILEIMPORTTIME=1"
+    done = engine.tried(
+        "docker", "compose", f"--project-name={stack.project}", "--env-file=/dev/null",
+        "run", "--rm", "--no-TTY", word, "trainer",
+    )  # fmt: skip
+    print(f"the trainer's second run took {time.monotonic() - began:.1f} s")
+    assert done.returncode == 0
+    assert "is the current version, nothing to train" in done.stderr
+    assert "contract.store" in done.stderr
+    assert " torch" not in done.stderr
+
+
+def test_an_admin_switches_versions_through_the_volume(stack: Stack) -> None:
+    """And so does who exports another one, or activates one by hand."""
+    before = stack.served()
+    stack.compose("run", "--rm", "--no-TTY", "trainer", "--data=digits", "--epochs=1")
+    took = wait_until(lambda: stack.served() not in ("", before), lambda: stack.logs)
+    print(f"the service followed {took:.1f} s after the export")
+    stack.compose("exec", "-T", "service", "python", "-m", "contract", "activate", before)
+    took = wait_until(lambda: stack.served() == before, lambda: stack.logs)
+    print(f"and {took:.1f} s after contract activate")
+    answer = httpx2.post(f"{stack.url}/v1/models/digits/rollback", headers=ADMIN, timeout=PATIENCE)
+    assert answer.status_code == 200
+    assert stack.served() != before
+
+
+def test_locust_reaches_the_service_and_finds_it_right(stack: Stack) -> None:
+    stack.compose("--profile=loadtest", "run", "--rm", "--no-TTY", "locust")
