@@ -16,9 +16,7 @@ def main() -> int:
     port = int(os.environ.get("DIGITSERVE_PORT", "8000"))
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
-            connection.sendall(
-                b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-            )
+            connection.sendall(REQUEST)
             answer = connection.recv(65536)
     except OSError as error:
         print(f"nobody answers on port {port}: {error}")
