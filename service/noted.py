@@ -33,7 +33,7 @@ class NotedHistogram(Histogram):
         return [*self._metrics.values()] if parent else [self]
 
     def collect(self) -> Iterator[Metric]:
-        """What the library's own does, in a sixth of the time."""
+        """What the library's own does, in a quarter of the time."""
         family = Metric(self._name, self._documentation, self._type)
         for each in self._each:
             counts = [bucket.get() for bucket in each._buckets]

@@ -3,8 +3,8 @@
     <kind>_<slot>.db   key, number, key, number, ...    grows at its end; what is there stays there
 
 The library writes these files, and its own collector reads them key by key, which holds the event
-loop up for 2 ms a worker. Here the place of each number is noted, and places are looked for only in
-a file that has grown, so that the numbers of a file are added up at once.
+loop up for more than 1 ms a worker. Here the place of each number is noted, and places are looked
+for only in a file that has grown, so that the numbers of a file are added up at once.
 """
 
 import json
