@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -35,14 +36,13 @@ def event(number: int) -> Fields:
 
 
 def read(descriptor: int, until: str) -> list[dict[str, Any]]:
-    """The events that come, until one says that; all that was written before is there."""
-    events = []
-    with os.fdopen(os.dup(descriptor)) as lines:
-        for line in lines:
-            events.append(json.loads(line))
-            if until in events[-1]["event"]:
-                break
-    return events
+    """The events that come, until one says that."""
+    content = bytearray()
+    while until.encode() not in content[-1000:]:
+        readable, _, _ = select.select([descriptor], [], [], PATIENCE)
+        assert readable, content[-1000:]
+        content += os.read(descriptor, 65536)
+    return [json.loads(line) for line in content.splitlines()]
 
 
 def test_a_pipe_that_nobody_reads_holds_up_nobody_and_costs_the_oldest_lines(pipe: Pipe) -> None:
