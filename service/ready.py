@@ -1,11 +1,14 @@
 """What is said when the service is ready: where it is, and a command that tries it.
 
-The command is no event of the log: it is for whoever started the service by hand, on stderr.
+The command is no event of the log: it is for whoever started the service by hand, on stderr. Where
+there is no stderr, or no room for it on a full disk, the service is ready nevertheless.
 """
 
 import logging
+import os
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 log = logging.getLogger("service")
@@ -17,4 +20,6 @@ def say_ready(url: str, sample: Path) -> None:
         handler.flush()  # on a terminal, the command is to come after it
     body = shlex.quote(f"@{sample}")
     command = f"curl -H 'Content-Type: image/png' --data-binary {body} {url}/v1/predict"
-    print(f"\n  {command}\n", file=sys.stderr, flush=True)
+    if sys.stderr is not None:  # else print would write it into the log
+        with suppress(OSError):  # not print: what it could not write it tries again at the end
+            os.write(sys.stderr.fileno(), f"\n  {command}\n\n".encode())

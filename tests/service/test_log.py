@@ -269,3 +269,19 @@ def test_without_a_stdout_the_service_serves(models: Path) -> None:
         service.send(signal.SIGTERM)
         assert service.exit_code() == 0
         assert service.read() == []
+
+
+@pytest.mark.parametrize("stderr", ["2>/dev/full", "2>&-"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_without_room_or_place_for_the_command_to_paste_the_service_is_ready(
+    models: Path, workers: int, stderr: str
+) -> None:
+    class Mute(Service):
+        command = ("bash", "-c", f'exec "$0" -m service {stderr}', sys.executable)
+
+    with Mute.started(models, workers=workers, drain_seconds=0) as service:
+        assert httpx2.get(f"{service.url}/readyz").status_code == 200
+        service.send(signal.SIGTERM)
+        assert service.exit_code() == 0
+    assert "curl" not in service.log
+    assert events_of(service)[-1]["event"] == "stopped"
