@@ -61,7 +61,8 @@ class _Only(Collector):
 
 def _written(family: Metric) -> _Text:
     whole = generate_latest(_Only(family)).decode()
-    meaning, kind, *lines = whole.splitlines(keepends=True)
+    # Not splitlines: a label may hold what ends a line for Python, and not for Prometheus.
+    meaning, kind, *lines = [f"{line}\n" for line in whole[:-1].split("\n")]
     return _Text(
         head=meaning + kind,
         series=[(sample.name, sample.labels) for sample in family.samples],
