@@ -36,7 +36,8 @@ class Protocol(HttpToolsProtocol):
             return
         request_id = token_hex(8)
         labels = ("other", "other", str(problem.status))
-        self.front.metrics.requests.note(labels)
+        self.front.metrics.request_begins()  # so that it is added up soon, as all are
+        self.front.metrics.request_ends(labels)
         if self.front.watchers:
             self.front.tell(request_id, labels, perf_counter(), self.client, {}, None, problem)
         body = document(problem, request_id)

@@ -21,12 +21,14 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
+from tests.service.connection import connected
 from tests.service.metrics import metric, settle
 from tests.service.pictures import SEVEN
 from tests.service.running import ADMIN, PATIENCE, Service, status, two_workers, wait_until
 from tests.service.versions import two_versions
 
 PNG = {"Content-Type": "image/png"}
+NO_HTTP = 'http_requests_total{code="400",method="other",route="other"}'
 PREDICTED = 'http_requests_total{code="200",method="POST",route="/v1/predict"}'
 
 
@@ -148,6 +150,16 @@ def test_all_workers_answer_on_one_port_and_each_adds_up_what_all_did(shared: Se
     assert metric(shared, "workers") == 2
     for worker in ("0", "1", "supervisor"):
         assert metric(shared, f'process_resident_memory_bytes{{worker="{worker}"}}') > 20e6
+
+
+def test_what_is_no_http_is_soon_in_the_sums_of_the_other_worker_too(service: Service) -> None:
+    with service.client() as client:  # whose connection stays with one worker
+        client.get("/livez")
+        for _ in range(20):
+            with connected(service) as connection:
+                connection.send(b"this is no HTTP\r\n\r\n")
+                assert connection.answer()[0] == 400
+        wait_until(lambda: f"{NO_HTTP} 20.0\n" in client.get("/metrics").text, service)
 
 
 def test_a_killed_worker_is_replaced_and_only_its_requests_fail(service: Service) -> None:
