@@ -19,6 +19,7 @@ from contract.store import Store
 from contract.version import Version
 from service.journal import MOST
 from tests.service.connection import connected, request
+from tests.service.memory import resident
 from tests.service.metrics import counted
 from tests.service.pictures import SEVEN, encoded, seven
 from tests.service.running import PATIENCE, ROOT, Service, clean_environment, wait_until
@@ -171,8 +172,10 @@ def ask(service: Service, count: int, body: bytes = b"") -> set[bytes]:
 def test_a_log_that_nobody_reads_holds_up_no_prediction(models: Path) -> None:
     """A full pipe, as a container runtime that hangs leaves it, while each request has a line."""
     with Unread.started(models, access_log="all", drain_seconds=0) as service:
+        before = resident(service)
         while not counted(service, "log_dropped_total"):
             assert ask(service, MOST // 4) == {b"HTTP/1.1 400"}
+        assert resident(service) - before < 40e6  # the lines are 5e6 of them
         assert ask(service, 300, SMALL) == {b"HTTP/1.1 200"}
         service.send(signal.SIGTERM)
         events = service.read()
