@@ -16,8 +16,8 @@ from time import time
 from typing import Literal, NamedTuple
 
 from service.allowance import Allowance
-from service.ended import Course, Ended
-from service.front import GONE, Front
+from service.ended import GONE, Course, Ended, Labels
+from service.front import Front
 from service.journal import Journal
 from service.log_lines import Fields, timestamp
 from service.problems import Problem
@@ -36,11 +36,12 @@ log = logging.getLogger("access")
 
 
 class Kind(NamedTuple):
-    """What requests of one route, method and status have in common in their lines."""
+    """What requests with the same labels have in common in their lines."""
 
+    route: str
+    method: str
     status: int
     level: str
-    event: str
     allowance: Allowance | None  # None: each has a line
 
 
@@ -51,23 +52,22 @@ class AccessLog:
         self._mode = mode
         self._tell = tell
         self._answers, self._refusals = Allowance(A_SECOND), Allowance(A_SECOND)
-        self._kinds: dict[tuple[str, str, str], Kind | None] = {}  # None: they have no line
+        self._kinds: dict[Labels, Kind | None] = {}  # None: they have no line
 
-    def note(self, ended: Ended) -> None:
-        """Write a line if there is to be one; what `Front` calls for each request."""
-        key = ended.method, ended.route, ended.status
+    def note(self, ended: Ended, labels: Labels, seconds: float) -> None:
+        """Write a line if there is to be one; what every watcher is told."""
         try:
-            kind = self._kinds[key]
+            kind = self._kinds[labels]
         except KeyError:
-            kind = self._kinds[key] = self._kind_of(*key)
+            kind = self._kinds[labels] = self._kind_of(*labels)
         if kind is None:
             return
-        now = ended.began + ended.seconds
+        now = ended.began + seconds
         left_out = 0 if kind.allowance is None else kind.allowance.spend(now)
         if left_out is not None:
-            self._tell(_fields_of(ended, kind, left_out))
+            self._tell(_fields_of(ended, kind, seconds, left_out))
 
-    def _kind_of(self, method: str, route: str, status: str) -> Kind | None:
+    def _kind_of(self, route: str, method: str, status: str) -> Kind | None:
         level, allowance = logging.INFO, self._answers
         code = int(status)
         if code in (500, 504):
@@ -80,7 +80,7 @@ class AccessLog:
             return None
         name = logging.getLevelName(level).lower()
         each = failed or self._mode == "all"
-        return Kind(code, name, f"{method} {route} {status}", None if each else allowance)
+        return Kind(route, method, code, name, None if each else allowance)
 
 
 def keep_access_log(front: Front, settings: Settings, journal: Journal) -> None:
@@ -97,17 +97,17 @@ def keep_access_log(front: Front, settings: Settings, journal: Journal) -> None:
     front.metrics.before_scrape.append(count_dropped)
 
 
-def _fields_of(ended: Ended, kind: Kind, left_out: int) -> Fields:
+def _fields_of(ended: Ended, kind: Kind, seconds: float, left_out: int) -> Fields:
     fields: Fields = {
         "ts": timestamp(time()),
         "level": kind.level,
         "logger": "access",
-        "event": kind.event,
-        "request_id": ended.request_id,
-        "method": ended.method,
-        "route": ended.route,
+        "event": f"{kind.method} {kind.route} {kind.status}",
+        "request_id": ended.request_id.decode(),
+        "method": kind.method,
+        "route": kind.route,
         "status": kind.status,
-        "seconds": round(ended.seconds, 6),
+        "seconds": round(seconds, 6),
     }
     if ended.course is not None:
         _tell_course(fields, ended.course)

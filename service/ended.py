@@ -1,17 +1,23 @@
 """A request that is over, as whoever watches is told of it: the access log, the traces.
 
-    Asked.answered --Course--> Exchange ... HotProtocol.ended, Front --Ended--> each watcher
+    Asked.answered --Course--> Exchange ... HotProtocol, Front, Protocol --Ended--> each Watcher
 
-Nothing of this is made while nobody watches, but for the Course: 0.1 us of a request. Times are
-seconds, instants are on time.perf_counter.
+A hot request's exchange is what is told itself, so that most requests, of which nobody keeps
+anything, cost no more than that somebody decides so. Instants are on time.perf_counter, durations
+are seconds.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from service.problems import Problem
 from service.trace import Trace
 from service.waiting import Run
+
+GONE = "499"  # as nginx says it: nobody was there to be answered
+
+# Route, method and code, as http_requests_total has them: never a client's own path.
+Labels = tuple[str, str, str]
 
 
 class Course(NamedTuple):
@@ -23,18 +29,45 @@ class Course(NamedTuple):
     pictures: int  # of the request
 
 
-class Ended(NamedTuple):
-    request_id: str
-    method: str
-    route: str  # as the metrics label it: never a client's own path
-    status: str  # "200"; "499" if nobody was there to be answered
-    began: float  # when its head was complete
-    seconds: float  # until the last byte of its answer was written
+class Ended(Protocol):
+    @property
+    def request_id(self) -> bytes: ...
+
+    @property
+    def began(self) -> float:
+        """When its head was complete."""
+
+    @property
+    def client(self) -> tuple[str, int] | None: ...
+
+    @property
+    def headers(self) -> Mapping[bytes, bytes]:
+        """Of the request, names in lower case; they hold secrets."""
+
+    @property
+    def course(self) -> Course | None:
+        """None: no model answered it."""
+
+    @property
+    def problem(self) -> Problem | None:
+        """That it was answered with."""
+
+    @property
+    def trace(self) -> Trace | None:
+        """None: it is not traced."""
+
+
+class Record(NamedTuple):
+    """An `Ended` of a request that had no exchange, or another one."""
+
+    request_id: bytes
+    began: float
     client: tuple[str, int] | None
-    headers: Mapping[bytes, bytes]  # of the request, names in lower case; they hold secrets
-    course: Course | None  # None: no model answered it
-    problem: Problem | None  # that it was answered with
-    trace: Trace | None  # None: it is not traced
+    headers: Mapping[bytes, bytes]
+    course: Course | None = None
+    problem: Problem | None = None
+    trace: Trace | None = None
 
 
-Watcher = Callable[[Ended], None]
+# With the seconds until the last byte of the answer was written.
+Watcher = Callable[[Ended, Labels, float], None]

@@ -8,64 +8,33 @@ routes never come here: `hot` answers them before ASGI. Any exception becomes a 
 here, in a hot endpoint or in FastAPI's handlers.
 """
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from http import HTTPStatus
-from itertools import count
-from secrets import token_hex
+from collections.abc import Mapping, Sequence
 from time import perf_counter
-from typing import Any, NamedTuple
 
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.access import OPEN, Access
 from service.asgi import Asgi
 from service.body import ClientGone
-from service.ended import Course, Ended, Watcher
+from service.cors import open_to
+from service.ended import GONE, Ended, Labels, Record, Watcher
 from service.exchange import Endpoint, Exchange
 from service.headers import by_name
+from service.hot_table import hot_table
 from service.life import Life
 from service.metrics import Metrics
 from service.problems import Problem, messages
 from service.refusals import CROWDED, told
+from service.request_id import request_id_of
 from service.rest import Rest
 from service.room import Room
 from service.settings import Settings
 from service.trace import Trace
-from service.trace_context import TRACEPARENT, TRACESTATE
+from service.trace_context import settled
 from service.tracing import Tracing
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# A client's own id is kept if it cannot forge a log line.
-REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
-# An id must be unique, not secret: a random start and a number cost a tenth of random bytes.
-_START = token_hex(6).encode()
-_NUMBERS = count()
 NOSNIFF = (b"x-content-type-options", b"nosniff")  # what a type says is what it is
-GONE = "499"  # as nginx says it: nobody was there to be answered
-CODES = (*(str(status.value) for status in HTTPStatus), GONE)
-# What scripts of other origins may send and see, if their origin is named.
-CORS: dict[str, Any] = {
-    "allow_methods": ["GET", "POST"],
-    "allow_headers": [
-        "Authorization", "Content-Encoding", "Content-Type", "Inference-Header-Content-Length",
-        "Traceparent", "Tracestate", "X-API-Key", "X-Request-ID", "X-Request-Timeout",
-    ],
-    "expose_headers": [
-        "Inference-Header-Content-Length", "Retry-After", "Server-Timing", "Traceresponse",
-        "X-Batch-Size", "X-Label", "X-Request-ID",
-    ],
-}  # fmt: skip
-
-
-class HotRoute(NamedTuple):
-    """What `hot` looks up a request by."""
-
-    endpoint: Endpoint
-    admit: Callable[[Mapping[bytes, bytes]], None]  # who asks, and what for; or raise
-    note_seconds: Callable[[float], None]  # in http_request_duration_seconds
-    labels: Mapping[str, tuple[str, str, str]]  # of http_requests_total, by code
 
 
 class Front:
@@ -79,15 +48,7 @@ class Front:
         access: Access,
         tracing: Tracing | None = None,
     ) -> None:
-        self.hot = {
-            endpoint.route.encode(): HotRoute(
-                endpoint,
-                _both(access.check, endpoint.admit) if access.asks_for_keys else endpoint.admit,
-                metrics.request_seconds.labels(endpoint.route).note,
-                {code: (endpoint.route, "POST", code) for code in CODES},
-            )
-            for endpoint in endpoints
-        }
+        self.hot = hot_table(endpoints, access, metrics)
         self.settings = settings
         self.metrics = metrics
         self.life = life
@@ -102,9 +63,8 @@ class Front:
         self._asgi = {
             endpoint.route: Asgi(endpoint, settings, metrics, self.room) for endpoint in endpoints
         }
-        self._inside: ASGIApp = self._answer
-        if settings.cors_origins:  # before access: a browser asks for leave without any key
-            self._inside = CORSMiddleware(self._answer, settings.cors_origins, **CORS)
+        # Before access: a browser asks for leave without any key.
+        self._inside = open_to(settings.cors_origins, self._answer)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":  # lifespan
@@ -112,24 +72,16 @@ class Front:
             return
         began = perf_counter()
         headers = dict(scope["headers"])
-        request_id = scope["request_id"] = request_id_of(headers).decode()
+        request_id = request_id_of(headers)
+        scope["request_id"] = request_id.decode()
         scope["status"] = scope["exchange"] = scope["problem"] = None
         trace = self._trace_of(scope, headers)
 
         async def observed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 scope["status"] = message["status"]
-                answers = [
-                    *message.get("headers", ()),
-                    (b"x-request-id", request_id.encode()),
-                    NOSNIFF,
-                ]
-                if trace is not None:
-                    answers.append((b"traceresponse", trace.response))
-                # So that this client's next request goes elsewhere, or finds room meanwhile.
-                if self.life.draining or "crowded" in scope:
-                    answers.append((b"connection", b"close"))
-                message["headers"] = answers
+                ours = self._headers_of_answer(scope, request_id, trace)
+                message["headers"] = [*message.get("headers", ()), *ours]
             await send(message)
 
         self.metrics.request_begins()
@@ -138,48 +90,40 @@ class Front:
         except ClientGone:
             pass
         finally:
-            labels = self._labels(scope)
-            self.metrics.request_ends(labels)
-            self.metrics.request_seconds.labels(labels[0]).note(perf_counter() - began)
-            if self.watchers:
-                exchange: Exchange | None = scope["exchange"]
-                course = exchange.course if exchange is not None else None
-                problem: Problem | None = scope["problem"]
-                self.tell(
-                    request_id, labels, began, scope["client"], headers, course, problem, trace
-                )
+            exchange: Exchange | None = scope["exchange"]
+            course = exchange.course if exchange is not None else None
+            problem: Problem | None = scope["problem"]
+            client: tuple[str, int] | None = scope["client"]
+            ended = Record(request_id, began, client, headers, course, problem, trace)
+            self._end(ended, self._labels(scope))
 
-    def tell(
-        self,
-        request_id: str,
-        labels: tuple[str, str, str],
-        began: float,
-        client: tuple[str, int] | None,
-        headers: Mapping[bytes, bytes],
-        course: Course | None = None,
-        problem: Problem | None = None,
-        trace: Trace | None = None,
-    ) -> None:
-        """Whoever watches, that a request is over; `labels` are those of http_requests_total."""
-        route, method, code = labels
-        seconds = perf_counter() - began
-        ended = Ended(
-            request_id, method, route, code, began, seconds, client, headers, course, problem,
-            trace,
-        )  # fmt: skip
+    def tell(self, ended: Ended, labels: Labels, seconds: float) -> None:
+        """Whoever watches, that a request is over."""
         for watch in self.watchers:
-            watch(ended)
+            watch(ended, labels, seconds)
 
-    def _trace_of(self, scope: Scope, headers: dict[bytes, bytes]) -> Trace | None:
+    def _end(self, ended: Ended, labels: Labels) -> None:
+        seconds = perf_counter() - ended.began
+        self.metrics.request_ends(labels)
+        self.metrics.request_seconds.labels(labels[0]).note(seconds)
+        self.tell(ended, labels, seconds)
+
+    def _headers_of_answer(
+        self, scope: Scope, request_id: bytes, trace: Trace | None
+    ) -> list[tuple[bytes, bytes]]:
+        headers = [(b"x-request-id", request_id), NOSNIFF]
+        if trace is not None:
+            headers.append((b"traceresponse", trace.response))
+        # So that this client's next request goes elsewhere, or finds room meanwhile.
+        if self.life.draining or "crowded" in scope:
+            headers.append((b"connection", b"close"))
+        return headers
+
+    def _trace_of(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Trace | None:
         if self.begin_trace is None:
             return None
-        if TRACEPARENT in headers:  # what came in several lines, the specification settles
-            said = scope["headers"]
-            parents = [value for name, value in said if name == TRACEPARENT]
-            states = [value for name, value in said if name == TRACESTATE]
-            parent = parents[0] if len(parents) == 1 else b""
-            headers = {**headers, TRACEPARENT: parent, TRACESTATE: b",".join(states)}
-        return self.begin_trace(headers, scope.get("http_version", "1.1"))
+        said = settled(headers, scope["headers"])
+        return self.begin_trace(said, scope.get("http_version", "1.1"))
 
     async def crowded(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The same on a connection beyond MAX_CONNECTIONS: only what is open is answered."""
@@ -217,7 +161,7 @@ class Front:
             )
         self._access.check(headers)
 
-    def _labels(self, scope: Scope) -> tuple[str, str, str]:
+    def _labels(self, scope: Scope) -> Labels:
         """A request's route, never its path: that is the client's, and would make series without
         end; its method and the code of its answer.
         """
@@ -227,21 +171,3 @@ class Front:
             route = getattr(scope.get("route"), "path", "other")
         method = scope["method"] if scope["method"] in METHODS else "other"
         return route, method, str(scope["status"] or GONE)
-
-
-def _both(
-    first: Callable[[Mapping[bytes, bytes]], None], then: Callable[[Mapping[bytes, bytes]], None]
-) -> Callable[[Mapping[bytes, bytes]], None]:
-    def admit(headers: Mapping[bytes, bytes]) -> None:
-        first(headers)
-        then(headers)
-
-    return admit
-
-
-def request_id_of(headers: Mapping[bytes, bytes]) -> bytes:
-    """The client's own X-Request-ID, if it may be used, or a new one."""
-    given = headers.get(b"x-request-id")
-    if given is not None and REQUEST_ID.fullmatch(given):
-        return given
-    return b"%b%08x" % (_START, next(_NUMBERS))

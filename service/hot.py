@@ -19,10 +19,11 @@ from time import perf_counter
 from typing import Any
 
 from service.body import too_slow
+from service.ended import GONE
 from service.exchange import TIMEOUT, deadline_of
-from service.front import GONE, HotRoute
 from service.heads import Heads
 from service.hot_exchange import HotExchange
+from service.hot_table import HotRoute
 from service.room import Share
 
 PIPELINED = 1000  # requests that may wait for their turn on one connection
@@ -229,14 +230,11 @@ class HotProtocol(Heads):
         self.on_response_complete()
 
     def _tell(self, exchange: HotExchange, code: str, now: float) -> None:
-        route = exchange.route
-        self.front.metrics.request_ends(route.labels[code])
-        route.note_seconds(now - exchange.began)
-        if self.front.watchers:
-            self.front.tell(
-                exchange.request_id.decode(), route.labels[code], exchange.began, self.client,
-                exchange.headers, exchange.course, exchange.problem, exchange.trace,
-            )  # fmt: skip
+        route, seconds = exchange.route, now - exchange.began
+        labels = route.labels[code]
+        self.front.metrics.request_ends(labels)
+        route.note_seconds(seconds)
+        self.front.tell(exchange, labels, seconds)
 
     def rest(self) -> None:
         if not self.transport.is_closing():

@@ -7,9 +7,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from service.exchange import Exchange
-from service.front import HotRoute, request_id_of
+from service.hot_table import HotRoute
 from service.problems import Problem, refusal
 from service.refusals import told
+from service.request_id import request_id_of
 from service.waiting import QueueFull
 
 if TYPE_CHECKING:
@@ -55,6 +56,10 @@ class HotExchange(Exchange):
         self.problem: Problem | None = None  # that it is answered with
         begin_trace = protocol.front.begin_trace
         self.trace = begin_trace(headers) if begin_trace is not None else None
+
+    @property
+    def client(self) -> tuple[str, int] | None:
+        return self.protocol.client
 
     def _send(self, status: int, head: bytes, content: bytes) -> None:
         protocol = self.protocol

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from service.ended import Record
 from service.problems import CONTENT_TYPE, Problem, document
 
 if TYPE_CHECKING:
@@ -35,11 +36,11 @@ class Protocol(HttpToolsProtocol):
             self.flow.pause_reading()
             return
         request_id = token_hex(8)
+        ended = Record(request_id.encode(), perf_counter(), self.client, {}, problem=problem)
         labels = ("other", "other", str(problem.status))
         self.front.metrics.request_begins()  # so that it is added up soon, as all are
         self.front.metrics.request_ends(labels)
-        if self.front.watchers:
-            self.front.tell(request_id, labels, perf_counter(), self.client, {}, None, problem)
+        self.front.tell(ended, labels, 0.0)
         body = document(problem, request_id)
         head = (
             f"HTTP/1.1 {problem.status} {problem.title}\r\nContent-Type: {CONTENT_TYPE}\r\n"

@@ -20,7 +20,7 @@ def attributes_of(story: Story) -> Attributes:
         "http.response.status_code": int(story.status),
         "url.scheme": "http",
         "network.protocol.version": story.trace.version,
-        "digitserve.request_id": story.request_id,
+        "digitserve.request_id": story.request_id.decode(),
     }
     if story.route != "other":
         attributes["http.route"] = story.route

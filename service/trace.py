@@ -66,9 +66,9 @@ class Inside(NamedTuple):
 
 class Story(NamedTuple):
     trace: Trace
-    request_id: str
-    method: str
+    request_id: bytes
     route: str
+    method: str
     status: str
     began: float
     seconds: float

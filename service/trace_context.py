@@ -7,6 +7,7 @@ trace of its own. Nothing is imported here that a service without traces lacks.
 """
 
 import re
+from collections.abc import Iterable, Mapping
 from random import getrandbits
 from typing import NamedTuple
 
@@ -34,6 +35,19 @@ def parent_of(traceparent: bytes) -> Parent | None:
     if version == b"00" and more is not None:
         return None
     return Parent(int(trace_id, 16), int(span_id, 16), bool(int(flags, 16) & _SAMPLED))
+
+
+def settled(
+    headers: Mapping[bytes, bytes], lines: Iterable[tuple[bytes, bytes]]
+) -> Mapping[bytes, bytes]:
+    """The headers of these lines, as the specification reads two of the same name."""
+    if TRACEPARENT not in headers:
+        return headers
+    parents, states = (
+        [value for name, value in lines if name == wanted] for wanted in (TRACEPARENT, TRACESTATE)
+    )
+    parent = parents[0] if len(parents) == 1 else b""
+    return {**headers, TRACEPARENT: parent, TRACESTATE: b",".join(states)}
 
 
 def new_trace_id() -> int:

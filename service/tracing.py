@@ -17,7 +17,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from service.allowance import Allowance
-from service.ended import Course, Ended
+from service.ended import Course, Ended, Labels
 from service.life import CannotStart
 from service.metrics import Metrics
 from service.settings import Settings
@@ -54,14 +54,14 @@ class Tracing:
         state = headers.get(TRACESTATE, b"") if parent is not None else b""
         return Trace(parent, state, version)
 
-    def ended(self, ended: Ended) -> None:
+    def ended(self, ended: Ended, labels: Labels, seconds: float) -> None:
         """Remember a traced request for the collector; what every watcher is told."""
         trace = ended.trace
         if trace is None:
             return
         story = Story(
-            trace, ended.request_id, ended.method, ended.route, ended.status, ended.began,
-            ended.seconds, ended.headers.get(b"host", b""), ended.headers.get(b"user-agent", b""),
+            trace, ended.request_id, *labels, ended.began, seconds,
+            ended.headers.get(b"host", b""), ended.headers.get(b"user-agent", b""),
             ended.problem.title if ended.problem is not None else None,
             self._inside(trace, ended.course) if ended.course is not None else None,
         )  # fmt: skip

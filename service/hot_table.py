@@ -1,0 +1,44 @@
+"""What `hot` looks a request up by: all that is true of each one to the same path, made once."""
+
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import NamedTuple
+
+from service.access import Access
+from service.ended import GONE, Labels
+from service.exchange import Endpoint
+from service.metrics import Metrics
+
+CODES = (*(str(status.value) for status in HTTPStatus), GONE)
+
+Admit = Callable[[Mapping[bytes, bytes]], None]  # looks at the headers, or raises
+
+
+class HotRoute(NamedTuple):
+    endpoint: Endpoint
+    admit: Admit  # who asks, and what for
+    note_seconds: Callable[[float], None]  # in http_request_duration_seconds
+    labels: Mapping[str, Labels]  # by code
+
+
+def hot_table(
+    endpoints: Sequence[Endpoint], access: Access, metrics: Metrics
+) -> dict[bytes, HotRoute]:
+    """By path."""
+    return {
+        endpoint.route.encode(): HotRoute(
+            endpoint,
+            _both(access.check, endpoint.admit) if access.asks_for_keys else endpoint.admit,
+            metrics.request_seconds.labels(endpoint.route).note,
+            {code: (endpoint.route, "POST", code) for code in CODES},
+        )
+        for endpoint in endpoints
+    }
+
+
+def _both(first: Admit, then: Admit) -> Admit:
+    def admit(headers: Mapping[bytes, bytes]) -> None:
+        first(headers)
+        then(headers)
+
+    return admit
