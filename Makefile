@@ -186,8 +186,6 @@ gpu-told    = if [ -n "$(gpu)" ]; then echo '==> Docker has the NVIDIA runtime: 
 # promtool is a package of its own since Debian 13.
 prometheus: $(if $(shell command -v prometheus > /dev/null && command -v promtool),,.prometheus/usr/bin/prometheus)
 
-.prometheus/usr/bin/promtool: .prometheus/usr/bin/prometheus ;
-
 .prometheus/usr/bin/prometheus:
 	@command -v apt-get > /dev/null && command -v dpkg > /dev/null || { echo "There is no prometheus and promtool" \
 	  "on PATH, and no apt to get them with: install Prometheus 2.42 or newer (macOS: brew install prometheus)"; exit 1; }

@@ -3,7 +3,7 @@
     LogRecord --fields_of--> {"ts", "level", "logger", "event", ...} --json_line, text_line--> bytes
 
 The names of the fields are documented in docs/operation.md. Whatever an event holds, it stays one
-line of JSON; in text, only the lines of a trace follow it, indented, so that none can be forged.
+line of JSON; in text, only the lines of a traceback follow it, indented, so that none can be forged.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-LONGEST = 8192  # characters of a text; of a trace the last, which tell most
+LONGEST = 8192  # characters of a text; of a traceback the last, which tell most
 PLACED = {"ts", "level", "logger", "worker", "event", "traceback"}  # by text, each in its own way
 # What every record has: anything else was given as `extra`.
 _USUAL = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message", "taskName"}

@@ -43,7 +43,7 @@ def told(error: Exception, metrics: Metrics) -> Problem:
 
 
 def _let_go(error: BaseException | None) -> None:
-    """Keep no body alive: frames hold it, the trace holds frames, and some frame holds the error.
+    """Keep no body alive: frames hold it, the traceback holds them, and one holds the error.
 
     Such circles wait for the garbage collector, which comes by once in 50,000 objects.
     """
