@@ -3,7 +3,7 @@
     LogRecord --fields_of--> {"ts", "level", "logger", "event", ...} --json_line, text_line--> bytes
 
 The names of the fields are documented in docs/operation.md. Whatever an event holds, it stays one
-line of JSON; in text, only the lines of a traceback follow it, indented, so that none can be forged.
+line of JSON; in text, only a traceback's lines follow it, indented, so that none can be forged.
 """
 
 import json
