@@ -3,14 +3,11 @@
 A value outside its bounds is refused by name before the port opens. Times are seconds.
 """
 
-import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     Field,
-    SecretStr,
     ValidationError,
     field_validator,
     model_validator,
@@ -23,33 +20,14 @@ from contract.cores import available_cores
 from contract.store import NAME
 from service.facts import AskedPrecision, AskedProvider
 from service.life import CannotStart
+from service.setting_texts import Address, Origin, Secret
 
 PREFIX = "DIGITSERVE_"
-SECRETS = {"admin_token", "api_keys", "otlp_endpoint"}  # never shown; addresses hold passwords
+SECRETS = {"admin_token", "api_keys", "otlp_endpoint"}  # never shown: a wrong address may hold one
 
 
 class BadSetting(CannotStart):
     """A setting is not what it may be; the message names it, its value and its bounds."""
-
-
-def _fits_a_header(secret: SecretStr) -> SecretStr:
-    if not re.fullmatch(r"[!-~]+", secret.get_secret_value()):
-        raise ValueError("only printable ASCII without blanks can be sent in a header")
-    return secret
-
-
-def _is_an_address(url: str) -> str:
-    """It is logged, so nothing secret may be in it."""
-    if not re.fullmatch(r"https?://[^/\s@?#]+(/[^\s?#]*)?", url):
-        raise ValueError(
-            "a collector's address looks as http://collector:4318; what it is to know who sends by "
-            "goes into OTEL_EXPORTER_OTLP_HEADERS"
-        )
-    return url
-
-
-Secret = Annotated[SecretStr, Field(min_length=16, max_length=1024), AfterValidator(_fits_a_header)]
-Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s,]+)$")]
 
 
 class Settings(BaseSettings):
@@ -145,7 +123,7 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(
         5.0, ge=0, le=300, description="seconds from SIGTERM until the port closes"
     )
-    otlp_endpoint: Annotated[str, AfterValidator(_is_an_address)] | None = Field(
+    otlp_endpoint: Address | None = Field(
         None,
         description="collector of OpenTelemetry traces, as http://collector:4318; unset: none",
     )
