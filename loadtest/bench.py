@@ -9,6 +9,7 @@ rounds the service is scraped while it is busy, and overloaded. Needs a model ve
 import sys
 import time
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
 from pathlib import Path
 
 from loadtest import document, targets
@@ -69,14 +70,9 @@ def bench(arguments: Namespace, command: str) -> Results:
         if peer in arguments.only:
             ensure(arguments.venvs, peer)
     print(f"{conditions.processor}; {cores}; asked by {tool.name}", flush=True)
-    asked_for = _targets(arguments, pictures)
-    rounds, scraped, overloaded = [], [], None
+    scraped, overloaded = [], None
     with on(cores.client):
-        for number in range(1, arguments.rounds + 1):
-            began = time.monotonic()
-            rounds.append(_round(arguments, asked_for, pictures, plan))
-            took = time.monotonic() - began
-            print(f"round {number} of {arguments.rounds} took {took:.0f} s", flush=True)
+        rounds = list(_rounds(arguments, pictures, plan))
         target = _service(arguments)
         if "scrape" in arguments.only:
             scraped = [scrapes(target, pictures, plan, workers=workers) for workers in WORKERS]
@@ -86,6 +82,15 @@ def bench(arguments: Namespace, command: str) -> Results:
             )
     peers = tuple(peer for peer in PEERS if peer in arguments.only)
     return Results(conditions, rounds, scraped, overloaded, peers)
+
+
+def _rounds(arguments: Namespace, pictures: Pictures, plan: Plan) -> Iterator[Round]:
+    asked_for = _targets(arguments, pictures)
+    for number in range(1, arguments.rounds + 1):
+        began = time.monotonic()
+        yield _round(arguments, asked_for, pictures, plan)
+        took = time.monotonic() - began
+        print(f"round {number} of {arguments.rounds} took {took:.0f} s", flush=True)
 
 
 def _round(arguments: Namespace, asked_for: list[Target], pictures: Pictures, plan: Plan) -> Round:

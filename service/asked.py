@@ -38,11 +38,10 @@ class Asked:
 
     def answered(self, run: Run[Readings], first: int, waited: float) -> None:
         metrics, readings = self._metrics, run.answers
-        labels, digits, confidences = readings.model.labels, readings.digits, readings.confidences
         metrics.queue_wait_seconds.note(waited)
         if self._count == 1:  # as most are
-            metrics.predictions.note(labels[digits[first]])
-            metrics.confidence.note(confidences[first])
+            metrics.predictions.note(readings.model.labels[readings.digits[first]])
+            metrics.confidence.note(readings.confidences[first])
             options = self._options
             if readings.uncertain(first, options.threshold):
                 metrics.uncertain.note(())
@@ -52,14 +51,7 @@ class Asked:
                 else readings.prediction(first, options)
             )
         else:
-            mine = range(first, first + self._count)
-            metrics.predictions.note_all([labels[digits[place]] for place in mine])
-            metrics.confidence.note_all([confidences[place] for place in mine])
-            threshold = self._options.threshold
-            metrics.uncertain.note_all(
-                [() for place in mine if readings.uncertain(place, threshold)]
-            )
-            predictions = b",".join([readings.prediction(place, self._options) for place in mine])
+            predictions = self._several(readings, range(first, first + self._count))
         self._exchange.course = Course(self._decoded, waited, run, self._count)
         self._exchange.reply(
             200,
@@ -75,3 +67,13 @@ class Asked:
 
     def cancel(self) -> Stage | None:
         return self._batcher.cancel(self._waiting)
+
+    def _several(self, readings: Readings, mine: range) -> bytes:
+        metrics, options = self._metrics, self._options
+        labels, digits = readings.model.labels, readings.digits
+        metrics.predictions.note_all([labels[digits[place]] for place in mine])
+        metrics.confidence.note_all([readings.confidences[place] for place in mine])
+        metrics.uncertain.note_all(
+            [() for place in mine if readings.uncertain(place, options.threshold)]
+        )
+        return b",".join([readings.prediction(place, options) for place in mine])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.trace_context import Parent, parent_of
+from service.trace_context import TRACEPARENT, TRACESTATE, Parent, parent_of, settled
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -47,3 +47,17 @@ def test_a_caller_says_which_trace_it_is_and_if_it_is_sampled(said: str, sampled
 )
 def test_what_is_not_written_as_specified_says_nothing(said: str) -> None:
     assert parent_of(said.encode()) is None
+
+
+def test_several_lines_of_tracestate_are_one_list() -> None:
+    lines = [(TRACEPARENT, b"mine"), (TRACESTATE, b"a=1"), (b"x", b"y"), (TRACESTATE, b"b=2")]
+    assert settled(dict(lines), lines) == {
+        TRACEPARENT: b"mine",
+        TRACESTATE: b"a=1,b=2",
+        b"x": b"y",
+    }
+
+
+def test_of_several_parents_none_is_believed() -> None:
+    lines = [(TRACEPARENT, b"mine"), (TRACEPARENT, b"mine")]
+    assert settled(dict(lines), lines)[TRACEPARENT] == b""
