@@ -27,6 +27,8 @@ AT_ONCE = 1024  # lines of one write
 PAUSE = 0.02  # seconds between writes while little is logged: to wake the thread costs the loop
 GRACE = 2.0  # seconds for the last lines, if nobody reads them
 
+LINE_END = ord("\n")
+
 Shape = Callable[[Fields], bytes]
 
 
@@ -41,6 +43,7 @@ class Journal(logging.Handler):
         self._waiting: SimpleQueue[bytes | threading.Event] = SimpleQueue()
         self._pushed_out = 0  # lines, by newer ones
         self._unwritten = 0  # lines that could not be written
+        self._broken_off = False  # a disk was full in the middle of a line
         self._turns: int | None = None  # descriptor of the file that is locked for a write
         threading.Thread(target=self._write_on, name="log", daemon=True).start()
 
@@ -116,11 +119,13 @@ class Journal(logging.Handler):
         return self._shape(fields)
 
     def _write(self, content: bytes) -> None:
-        rest = memoryview(content)
+        rest = memoryview(b"\n" + content if self._broken_off else content)
         with self._turn():
             while rest:
                 try:
-                    rest = rest[os.write(self._descriptor, rest) :]
+                    written = os.write(self._descriptor, rest)
+                    self._broken_off = rest[written - 1] != LINE_END
+                    rest = rest[written:]
                 except BlockingIOError:  # who shares the terminal or the pipe has made it so
                     select.select([], [self._descriptor], [])
 

@@ -158,3 +158,34 @@ def test_lines_of_several_processes_do_not_mix_however_long_they_are(tmp_path: P
     for worker in range(3):
         numbers = [each["number"] for each in events if each["worker"] == worker]
         assert numbers == list(range(200))
+
+
+FULL = r"""
+import os, resource, sys
+from service.journal import Journal
+from service.log_lines import json_line
+
+def tell(event):
+    journal.tell({"ts": "", "level": "info", "logger": "test", "event": event})
+    journal.flush()
+
+# A limit on the size of a file stands for a disk that is full, and then is not.
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+journal = Journal(json_line, sys.stdout.fileno())
+resource.setrlimit(resource.RLIMIT_FSIZE, (150, most))
+for _ in range(3):
+    tell("x" * 50)
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+tell("there is room again")
+"""
+
+
+def test_a_line_that_a_full_disk_broke_off_takes_no_other_with_it(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with log.open("wb") as stdout:
+        subprocess.run([sys.executable, "-c", FULL], cwd=ROOT, stdout=stdout, check=True)
+    whole, broken, notice, last = log.read_text().splitlines()
+    assert json.loads(whole)["event"] == "x" * 50
+    assert not broken.endswith("}")
+    assert json.loads(notice)["dropped"] == 2
+    assert json.loads(last)["event"] == "there is room again"
