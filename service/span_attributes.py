@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from service.trace import Call, Story
 
-LONGEST = 256  # letters of what a client says of itself
+LONGEST = 256  # bytes that are remembered of each thing a client says of itself
 
 Attributes = Mapping[str, str | int]
 
@@ -40,14 +40,14 @@ def attributes_of(story: Story) -> Attributes:
 
 def _told_by_the_client(story: Story) -> dict[str, str | int]:
     attributes: dict[str, str | int] = {}
-    address = story.host[:LONGEST].decode("latin-1")
+    address = story.host.decode("latin-1")
     host, _, port = address.rpartition(":")  # [::1]:8000 too
     if host and port.isascii() and port.isdecimal():
         attributes["server.address"], attributes["server.port"] = host, int(port[:5])
     elif address:
         attributes["server.address"] = address
     if story.agent:
-        attributes["user_agent.original"] = story.agent[:LONGEST].decode("latin-1")
+        attributes["user_agent.original"] = story.agent.decode("latin-1")
     return attributes
 
 

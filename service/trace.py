@@ -72,7 +72,7 @@ class Story(NamedTuple):
     status: str
     began: float
     seconds: float
-    host: bytes  # as the client wrote it
+    host: bytes  # as the client wrote it, or the first of it, as of the next
     agent: bytes
     problem: str | None  # title of the error it was answered with
     inside: Inside | None  # None: no model answered it

@@ -21,6 +21,7 @@ from service.ended import Course, Ended, Labels
 from service.life import CannotStart
 from service.metrics import Metrics
 from service.settings import Settings
+from service.span_attributes import LONGEST
 from service.trace import Call, Inside, Story, Trace
 from service.trace_context import TRACEPARENT, TRACESTATE, new_span_id, parent_of
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from service.collector import Collector
 
 WAITING = 1024  # requests that may wait to be sent, of some 2 kB each
+LONGEST_STATE = 2048  # bytes of a caller's tracestate; a part of it would not be valid
 CALLS = 16  # model calls whose requests are still being told; answers to large ones come later
 
 
@@ -52,7 +54,7 @@ class Tracing:
             self._metrics.spans_dropped.note(("limit",))
             return None
         state = headers.get(TRACESTATE, b"") if parent is not None else b""
-        return Trace(parent, state, version)
+        return Trace(parent, state if len(state) <= LONGEST_STATE else b"", version)
 
     def ended(self, ended: Ended, labels: Labels, seconds: float) -> None:
         """Remember a traced request for the collector; what every watcher is told."""
@@ -61,7 +63,8 @@ class Tracing:
             return
         story = Story(
             trace, ended.request_id, *labels, ended.began, seconds,
-            ended.headers.get(b"host", b""), ended.headers.get(b"user-agent", b""),
+            ended.headers.get(b"host", b"")[:LONGEST],
+            ended.headers.get(b"user-agent", b"")[:LONGEST],
             ended.problem.title if ended.problem is not None else None,
             self._inside(trace, ended.course) if ended.course is not None else None,
         )  # fmt: skip

@@ -242,6 +242,25 @@ def test_a_sampled_caller_is_the_parent(way: str, store: Store) -> None:
         assert server.state == "vendor=1,other=2"
 
 
+@pytest.mark.parametrize("way", ["hot", "asgi"])
+def test_of_what_a_caller_says_at_length_little_waits_for_the_collector(
+    way: str, service: Service, both: tuple[Service, Receiver]
+) -> None:
+    headers = {
+        "Traceparent": f"00-{TRACE}-{SPAN}-01",
+        "Tracestate": ",".join(f"vendor{number}={'x' * 250}" for number in range(20)),
+        "User-Agent": "a" * 5000,
+    }
+    with service.client(headers=headers) as client:
+        if way == "hot":
+            response = client.post("/v1/predict", content=SEVEN, headers=PNG)
+        else:
+            response = client.get("/v1/status")
+    server = told(both, response.headers)
+    assert (server.parent_id, server.state) == (SPAN, "")
+    assert server.attributes["user_agent.original"] == "a" * 256
+
+
 def test_an_unsampled_caller_is_not_traced_and_nobody_is_told_of_it(
     service: Service, receiver: Receiver, both: tuple[Service, Receiver]
 ) -> None:
