@@ -24,7 +24,9 @@ from service.log_lines import Fields, fields_of, timestamp
 
 MOST = 16_384  # lines that wait: one second of a full load, some 5 MB
 AT_ONCE = 1024  # lines of one write
-PAUSE = 0.02  # seconds between writes while little is logged: to wake the thread costs the loop
+# Seconds between two writes, unless there is more than one takes: each time that the thread wakes,
+# the event loop gives the interpreter to it and has to wait until it is given back.
+PAUSE = 0.02
 GRACE = 2.0  # seconds for the last lines, if nobody reads them
 
 LINE_END = ord("\n")
@@ -95,7 +97,7 @@ class Journal(logging.Handler):
             for each in taken:
                 if isinstance(each, threading.Event):
                     each.set()
-            if self._waiting.empty():
+            if len(taken) < AT_ONCE:
                 time.sleep(PAUSE)
 
     def _next(self) -> list[bytes | threading.Event]:
