@@ -89,7 +89,11 @@ class Exchange(ABC):
 class Endpoint(Protocol):
     """A route that answers exchanges; admit and begin may raise what `problems` knows."""
 
-    route: str
+    @property
+    def route(self) -> str: ...
+
+    @property
+    def method(self) -> str: ...
 
     def admit(self, headers: Mapping[bytes, bytes]) -> None:
         """Look at the headers, before the body is awaited."""

@@ -28,6 +28,7 @@ from service.refusals import CROWDED, told
 from service.request_id import request_id_of
 from service.rest import Rest
 from service.room import Room
+from service.scrape import Scrape
 from service.settings import Settings
 from service.trace import Trace
 from service.trace_context import settled
@@ -48,7 +49,8 @@ class Front:
         access: Access,
         tracing: Tracing | None = None,
     ) -> None:
-        self.hot = hot_table(endpoints, access, metrics)
+        # A scrape that is not plain is FastAPI's: no `Asgi` of its own below.
+        self.hot = hot_table((*endpoints, Scrape(metrics)), access, metrics)
         self.settings = settings
         self.metrics = metrics
         self.life = life

@@ -6,8 +6,8 @@ without.
 
 uvicorn makes a scope, a cycle, an event and a task for each request, and sends the answer in two
 writes; that costs more than decoding, model and JSON together. A plain request to a hot endpoint
-(a POST of a body of known size and at most LARGEST bytes, nothing unfinished before it on this
-connection) needs none of it. Every other request is given to uvicorn unchanged.
+(a POST of a body of known size and at most LARGEST bytes, or a scrape; nothing unfinished before it
+on this connection) needs none of it. Every other request is given to uvicorn unchanged.
 
 Measured with 64 connections on one core of an AMD EPYC: 73 us of CPU time a request this way, where
 the same endpoint behind ASGI took 155 in the same run.
@@ -74,7 +74,7 @@ class HotProtocol(Heads):
         if route is None and b"?" in self.url:
             path, _, self._query = self.url.partition(b"?")
             route = self._hot.get(path)
-        if route is not None and self._is_plain():
+        if route is not None and self._is_plain(route):
             self._arriving = route
             self._parts = []
             self.front.metrics.request_begins()
@@ -111,13 +111,15 @@ class HotProtocol(Heads):
         except Exception as error:  # `problems` knows what it means
             exchange.fail(error)
 
-    def _is_plain(self) -> bool:
+    def _is_plain(self, route: HotRoute) -> bool:
         """Whether nothing about this request needs uvicorn's care.
 
         Asks the parser as little as can be: each question to it costs as much as five to a dict.
         """
         headers = self._named = dict(self.headers)
         size = headers.get(b"content-length")
+        if size is None and route.method == b"GET" and b"transfer-encoding" not in headers:
+            size = b"0"
         return (
             size is not None
             and int(size) <= self._largest
@@ -127,7 +129,7 @@ class HotProtocol(Heads):
             and b"upgrade" not in headers
             and len(headers) == len(self.headers)  # none twice
             and not (self._heeds_origins and b"origin" in headers)
-            and self.parser.get_method() == b"POST"
+            and self.parser.get_method() == route.method
             and self.parser.should_keep_alive()
             # To a client of HTTP/1.0 that wants to go on, uvicorn says that it may not.
             and (b"connection" not in headers or self.parser.get_http_version() == "1.1")

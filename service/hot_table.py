@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import NamedTuple
 
-from service.access import Access
+from service.access import OPEN, Access
 from service.ended import GONE, Labels
 from service.exchange import Endpoint
 from service.metrics import Metrics
@@ -16,6 +16,7 @@ Admit = Callable[[Mapping[bytes, bytes]], None]  # looks at the headers, or rais
 
 class HotRoute(NamedTuple):
     endpoint: Endpoint
+    method: bytes
     admit: Admit  # who asks, and what for
     note_seconds: Callable[[float], None]  # in http_request_duration_seconds
     labels: Mapping[str, Labels]  # by code
@@ -28,17 +29,21 @@ def hot_table(
     return {
         endpoint.route.encode(): HotRoute(
             endpoint,
-            _both(access.check, endpoint.admit) if access.asks_for_keys else endpoint.admit,
+            endpoint.method.encode(),
+            endpoint.admit if OPEN.fullmatch(endpoint.route) else _both(access, endpoint),
             metrics.request_seconds.labels(endpoint.route).note,
-            {code: (endpoint.route, "POST", code) for code in CODES},
+            {code: (endpoint.route, endpoint.method, code) for code in CODES},
         )
         for endpoint in endpoints
     }
 
 
-def _both(first: Admit, then: Admit) -> Admit:
+def _both(access: Access, endpoint: Endpoint) -> Admit:
+    if not access.asks_for_keys:
+        return endpoint.admit
+
     def admit(headers: Mapping[bytes, bytes]) -> None:
-        first(headers)
-        then(headers)
+        access.check(headers)
+        endpoint.admit(headers)
 
     return admit

@@ -45,6 +45,7 @@ SHORT = 2**15  # bytes of a form that is read in well under a millisecond
 
 class Predict:
     route = "/v1/predict"
+    method = "POST"
 
     def __init__(
         self, batcher: Batcher[Readings], aside: Aside, settings: Settings, metrics: Metrics

@@ -52,6 +52,8 @@ class ByPath:
 class _OneVersion:
     """An endpoint that answers one request."""
 
+    method = "POST"
+
     route = VERSION_PATH
 
     def __init__(self, infer: Infer, addressed: Addressed, name: str, version: str | None) -> None:

@@ -36,6 +36,8 @@ FEW = 64  # pictures whose classes, or whose compressed answer, are written in t
 
 
 class Infer:
+    method = "POST"
+
     def __init__(
         self, batcher: Batcher[Readings], aside: Aside, settings: Settings, metrics: Metrics
     ) -> None:

@@ -81,6 +81,32 @@ def test_pipelined_requests_are_answered_in_their_order(service: Service) -> Non
     assert [status for status, _, _ in answers] == [200, 200, 200, 422, 200]
 
 
+@pytest.mark.parametrize(
+    ("more", "body"),
+    [
+        ("", b""),
+        ("Content-Length: 4\r\n", b"body"),
+        ("Transfer-Encoding: chunked\r\n", b"4\r\nbody\r\n0\r\n\r\n"),
+        ("Expect: 100-continue\r\nContent-Length: 0\r\n", b""),
+    ],
+    ids=["plain", "with a body", "in chunks", "expectant"],
+)
+def test_a_scrape_is_answered_however_it_arrives(service: Service, more: str, body: bytes) -> None:
+    scrape = f"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Request-ID: b\r\n{more}\r\n".encode() + body
+    with connected(service) as connection:
+        connection.send(request(SEVEN, "X-Request-ID: a") + scrape + request(SEVEN))
+        answers = [connection.answer() for _ in range(3)]
+    assert [status for status, _, _ in answers] == [200, 200, 200]
+    _, headers, text = answers[1]
+    assert headers["x-request-id"] == "b"
+    assert headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert b"\ndigitserve_inflight_requests " in text
+
+
+def test_a_scrape_that_only_asks_for_the_head_is_refused(service: Service) -> None:
+    assert httpx2.head(f"{service.url}/metrics").status_code == 405
+
+
 def test_a_refusal_leaves_the_connection_as_it_was(service: Service) -> None:
     with connected(service) as connection:
         connection.send(request(b"nonsense"))
