@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,52 +11,35 @@ from urllib.request import urlopen
 
 from tests.monitoring.binaries import PROMETHEUS
 from tests.monitoring.rules import FOLDER
-from tests.service.running import PATIENCE, Service
+from tests.program import Program
+from tests.service.running import Service
 
 # What is every few seconds or each minute in deploy/ is every second here.
 HURRY = re.compile(r"(scrape_interval|scrape_timeout|evaluation_interval|interval): \w+")
 
 
-class Prometheus:
+class Prometheus(Program):
     def __init__(self, service: Service, folder: Path, *others: Service) -> None:
         addresses = [urlsplit(each.url).netloc for each in (service, *others)]
         for name in ("prometheus.yml", "recording.yml", "alerts.yml"):
             text = HURRY.sub(r"\1: 1s", (FOLDER / name).read_text())
             text = text.replace('"service:8000"', ", ".join(f'"{each}"' for each in addresses))
             (folder / name).write_text(text)
-        self._lines: list[str] = []
-        self._settled = threading.Event()  # ready, or ended
-        self.url = ""
-        self.process = subprocess.Popen(
+        super().__init__(
             [
-                PROMETHEUS,
+                str(PROMETHEUS),
                 f"--config.file={folder / 'prometheus.yml'}",
                 f"--storage.tsdb.path={folder / 'data'}",
                 "--web.listen-address=127.0.0.1:0",
-            ],
-            stderr=subprocess.PIPE,
-            text=True,
+            ]
         )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
 
     @classmethod
     @contextmanager
     def started(cls, service: Service, folder: Path, *others: Service) -> Iterator[Self]:
         """One that answers; it is ended with the block."""
-        prometheus = cls(service, folder, *others)
-        try:
-            assert prometheus._settled.wait(PATIENCE), prometheus.log
-            assert prometheus.url, prometheus.log
+        with cls(service, folder, *others).while_ready() as prometheus:
             yield prometheus
-        finally:
-            prometheus.process.kill()
-            prometheus.process.wait()
-            prometheus._reader.join()
-
-    @property
-    def log(self) -> str:
-        return "".join(self._lines)
 
     def ask(self, query: str) -> dict[str, float]:
         """Labels, as Prometheus writes them -> value, of all series that answer."""
@@ -66,13 +47,7 @@ class Prometheus:
             found: Any = json.load(response)["data"]["result"]
         return {json.dumps(each["metric"]): float(each["value"][1]) for each in found}
 
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        with self.process.stderr as lines:
-            for line in lines:
-                self._lines.append(line)
-                if listens := re.search(r'"Listening on".* address=(\S+)', line):
-                    self.url = f"http://{listens.group(1)}"
-                if "Server is ready" in line:
-                    self._settled.set()
-        self._settled.set()
+    def hear(self, line: str) -> bool:
+        if listens := re.search(r'"Listening on".* address=(\S+)', line):
+            self.url = f"http://{listens.group(1)}"
+        return "Server is ready" in line

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 
 import httpx2
 
+from tests.program import PATIENCE
 from tests.service.pictures import SEVEN
-from tests.service.running import PATIENCE, Service
+from tests.service.running import Service
 
 
 def request(body: bytes = SEVEN, *lines: str, path: str = "/v1/predict") -> bytes:

@@ -3,7 +3,8 @@
 import re
 from urllib.request import urlopen
 
-from tests.service.running import PATIENCE, Service, status
+from tests.program import PATIENCE
+from tests.service.running import Service, status
 
 
 def metric(service: Service, name: str) -> float:

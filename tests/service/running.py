@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,52 +15,35 @@ from typing import Any, Self
 import httpx2
 
 from contract.store import Store
+from tests.program import PATIENCE, Program
 
 ROOT = Path(__file__).parent.parent.parent
-PATIENCE = 60.0  # seconds; a start takes one, but machines may be busy
 TOKEN = "a-token-of-sixteen-letters-or-more"
 ADMIN = {"Authorization": f"Bearer {TOKEN}"}
 
 
-class Service:
+class Service(Program):
     command: Sequence[str] = (sys.executable, "-m", "service")
     stderr = subprocess.STDOUT  # where what is for people is, as why it could not start
 
     def __init__(self, models: Path, **settings: object) -> None:
         variables = {f"DIGITSERVE_{name.upper()}": str(value) for name, value in settings.items()}
-        self._lines: list[str] = []
-        self._settled = threading.Event()  # ready, or ended
-        self.url = ""
-        self.process = subprocess.Popen(
+        super().__init__(
             self.command,
-            cwd=ROOT,
-            env=clean_environment()
+            folder=ROOT,
+            environment=clean_environment()
             | {"DIGITSERVE_MODELS": str(models), "DIGITSERVE_PORT": "0"}
             | variables,
             stdout=subprocess.PIPE,
             stderr=self.stderr,
-            text=True,
         )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
 
     @classmethod
     @contextmanager
     def started(cls, models: Path, **settings: object) -> Iterator[Self]:
         """A service that is ready; it is ended with the block."""
-        service = cls(models, **settings)
-        try:
-            assert service._settled.wait(PATIENCE), service.log
-            assert service.url, service.log
+        with cls(models, **settings).while_ready() as service:
             yield service
-        finally:
-            service.process.kill()
-            service.process.wait()
-            service._reader.join()
-
-    @property
-    def log(self) -> str:
-        return "".join(self._lines)
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -74,22 +56,11 @@ class Service:
     def send(self, sig: signal.Signals) -> None:
         self.process.send_signal(sig)
 
-    def exit_code(self) -> int:
-        """Wait for the end."""
-        code = self.process.wait(PATIENCE)
-        self._reader.join()
-        return code
-
-    def _read(self) -> None:
-        read = self.process.stderr or self.process.stdout
-        assert read is not None
-        with read as lines:
-            for line in lines:
-                self._lines.append(line)
-                if ready := re.search(r"ready on (http://\S+?),|curl .* (http://\S+)/v1/", line):
-                    self.url = ready.group(1) or ready.group(2)
-                    self._settled.set()
-        self._settled.set()
+    def hear(self, line: str) -> bool:
+        ready = re.search(r"ready on (http://\S+?),|curl .* (http://\S+)/v1/", line)
+        if ready is not None:
+            self.url = ready.group(1) or ready.group(2)
+        return ready is not None
 
 
 @contextmanager

@@ -17,7 +17,8 @@ import pytest
 
 from service.journal import MOST, Journal
 from service.log_lines import Fields, json_line
-from tests.service.running import PATIENCE, ROOT
+from tests.program import PATIENCE
+from tests.service.running import ROOT
 
 Pipe = tuple[int, int]
 

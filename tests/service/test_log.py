@@ -18,11 +18,12 @@ import pytest
 from contract.store import Store
 from contract.version import Version
 from service.journal import MOST
+from tests.program import PATIENCE
 from tests.service.connection import connected, request
 from tests.service.memory import resident
 from tests.service.metrics import counted
 from tests.service.pictures import SEVEN, encoded, seven
-from tests.service.running import PATIENCE, ROOT, Service, clean_environment, wait_until
+from tests.service.running import ROOT, Service, clean_environment, wait_until
 
 SMALL = encoded(seven(side=28))
 

@@ -10,9 +10,10 @@ import pytest
 from contract.store import Store
 from contract.version import Version
 from service.nvml import Gpus
+from tests.program import PATIENCE
 from tests.service.metrics import metric
 from tests.service.pictures import SEVEN
-from tests.service.running import PATIENCE, ROOT, Service, wait_until
+from tests.service.running import ROOT, Service, wait_until
 
 PLAYED = ROOT / "tests/played"
 NAMES = {

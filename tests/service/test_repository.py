@@ -16,7 +16,8 @@ from tritonclient.utils import InferenceServerException
 from contract.store import Store
 from contract.version import Version
 from service.tensors import Pixels
-from tests.service.running import ADMIN, PATIENCE, TOKEN, Service, status, two_workers, wait_until
+from tests.program import PATIENCE
+from tests.service.running import ADMIN, TOKEN, Service, status, two_workers, wait_until
 from tests.service.tensors import asked, client_of
 from tests.service.versions import LETTERS, publish, two_versions
 

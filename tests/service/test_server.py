@@ -14,8 +14,9 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
+from tests.program import PATIENCE
 from tests.service.pictures import SEVEN
-from tests.service.running import PATIENCE, ROOT, Service, clean_environment, wait_until
+from tests.service.running import ROOT, Service, clean_environment, wait_until
 
 PNG = {"Content-Type": "image/png"}
 

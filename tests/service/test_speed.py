@@ -11,7 +11,7 @@ from contract.store import Store
 from contract.version import Version
 from service.gpu import use_during
 from service.speed import main
-from tests.service.running import PATIENCE
+from tests.program import PATIENCE
 
 BRIEF = ["--max-batch", "3", "--rounds", "2", "--seconds", "0.001", "--threads", "1"]
 

@@ -21,10 +21,11 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
+from tests.program import PATIENCE
 from tests.service.connection import connected
 from tests.service.metrics import metric, settle
 from tests.service.pictures import SEVEN
-from tests.service.running import ADMIN, PATIENCE, Service, status, two_workers, wait_until
+from tests.service.running import ADMIN, Service, status, two_workers, wait_until
 from tests.service.versions import two_versions
 
 PNG = {"Content-Type": "image/png"}

@@ -1,0 +1,66 @@
+"""A program that runs beside a test: started, read until it is ready, ended with the block."""
+
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+PATIENCE = 60.0  # seconds; a start takes one, but machines may be busy
+
+
+class Program:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        folder: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        stdout: int | None = None,
+        stderr: int = subprocess.PIPE,
+    ) -> None:
+        """It is heard on the stream that is a pipe, stderr before stdout."""
+        self._lines: list[str] = []
+        self._settled = threading.Event()  # ready, or ended
+        self.url = ""
+        self.process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=stdout, stderr=stderr, text=True
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def log(self) -> str:
+        return "".join(self._lines)
+
+    def hear(self, line: str) -> bool:
+        """Whether it is ready with this line, which may tell its `url`."""
+        raise NotImplementedError
+
+    @contextmanager
+    def while_ready(self) -> Iterator[Self]:
+        """From when it is ready; it is ended with the block."""
+        try:
+            assert self._settled.wait(PATIENCE), self.log
+            assert self.url, self.log
+            yield self
+        finally:
+            self.process.kill()
+            self.exit_code()
+
+    def exit_code(self) -> int:
+        """Wait for the end."""
+        code = self.process.wait(PATIENCE)
+        self._reader.join()
+        return code
+
+    def _read(self) -> None:
+        read = self.process.stderr or self.process.stdout
+        assert read is not None
+        with read as lines:
+            for line in lines:
+                self._lines.append(line)
+                if self.hear(line):
+                    self._settled.set()
+        self._settled.set()
