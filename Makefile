@@ -47,7 +47,7 @@ types: .venv/.dev ## Static types
 	@$(call task,Checking types,half a minute the first time,$(PY) -m mypy)
 
 fast: .venv/.dev ## The tests
-	@$(call task,Testing,about five minutes,$(PY) -m pytest $(ARGS))
+	@$(call task,Testing,about ten minutes,$(PY) -m pytest $(ARGS))
 
 test-monitoring: .venv/.dev prometheus ## Alerts, rules and dashboards, with a real Prometheus
 	@$(call task,Testing the monitoring,about two minutes,$(PY) -m pytest tests/monitoring $(ARGS))
