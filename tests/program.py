@@ -2,6 +2,7 @@
 
 import subprocess
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Self
 PATIENCE = 60.0  # seconds; a start takes one, but machines may be busy
 
 
-class Program:
+class Program(ABC):
     def __init__(
         self,
         command: Sequence[str],
@@ -34,9 +35,9 @@ class Program:
     def log(self) -> str:
         return "".join(self._lines)
 
+    @abstractmethod
     def hear(self, line: str) -> bool:
         """Whether it is ready with this line, which may tell its `url`."""
-        raise NotImplementedError
 
     @contextmanager
     def while_ready(self) -> Iterator[Self]:
