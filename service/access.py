@@ -28,7 +28,7 @@ REASONS: tuple[Reason, ...] = ("no_key", "wrong_key", "no_token", "wrong_token",
 OPEN = re.compile(
     r"/(livez|readyz|metrics)?"
     r"|/v2/health/(live|ready)|/v2/models/[^/]+(/versions/[^/]+)?/ready"
-    r"|/(docs|openapi\.json)|/static-offline-docs/.*"
+    r"|/(docs|openapi\.json)|/(web|static-offline-docs)/.*"
 )
 
 

@@ -18,7 +18,7 @@ from service.front import Front
 from service.life import Life
 from service.metrics import Metrics
 from service.nvml import Gpus
-from service.pages import pages
+from service.pages import add_pages
 from service.predict import Predict
 from service.readings import Readings
 from service.refusals import begin_at_zero
@@ -110,7 +110,7 @@ def create_app(
     app.include_router(admin_routes(serving, settings, team, access.admin))
     app.include_router(catalog_routes(serving, settings, life))
     app.include_router(sample_routes(serving))
-    app.include_router(pages())
+    add_pages(app)
     app.include_router(health_routes(life, batcher, app.version))
     app.include_router(model_routes(serving, batcher, settings, life, statistics))
     app.include_router(repository_routes(serving, settings, team, access.admin))

@@ -1,23 +1,50 @@
-"""What a browser shows: the documentation of the API, with a policy of what it may load and run.
+"""What a browser shows: the page at /, and the documentation of the API at /docs.
 
-A page runs scripts of ours alone, talks to us alone, and is shown in nobody's frame. What stands
-inline in it is named by its hash.
+    /          web/index.html       draw, look at models, watch the service
+    /web/...   what lies beside it
+    /docs      Swagger UI
+
+Each with a policy of what it may load and run: scripts of ours alone, it talks to us alone, and is
+shown in nobody's frame. What stands inline in it is named by its hash.
 """
 
 import re
 from base64 import b64encode
 from hashlib import sha256
+from os import stat_result
+from pathlib import Path
+from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
+from starlette.staticfiles import StaticFiles
 
 SCRIPTS = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 STATIC = "static-offline-docs"  # where FastAPIOffline puts Swagger UI
+WEB = Path(__file__).parent.parent / "web"
+# To be asked whether it is still what it was: an update is seen at once, by all files of it.
+FRESH = {"cache-control": "no-cache"}
 
 
-def pages() -> APIRouter:
+class _Files(StaticFiles):
+    def file_response(
+        self, full_path: Any, stat_result: stat_result, scope: Any, status_code: int = 200
+    ) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        response.headers.update(FRESH)
+        return response
+
+
+def add_pages(app: FastAPI) -> None:
+    app.include_router(_pages())
+    app.mount("/web", _Files(directory=WEB))
+
+
+def _pages() -> APIRouter:
     router = APIRouter(include_in_schema=False)
+    page = (WEB / "index.html").read_bytes()
+    page_policy = page_headers(page, camera=True) | FRESH
     docs = get_swagger_ui_html(
         openapi_url="openapi.json",
         title="digitserve: the API",
@@ -28,6 +55,10 @@ def pages() -> APIRouter:
     # Swagger UI writes styles into its elements as it goes, and its pictures are in its scripts.
     content, headers = bytes(docs.body), page_headers(bytes(docs.body), inline_styles=True)
 
+    @router.get("/")
+    async def _page() -> HTMLResponse:
+        return HTMLResponse(page, headers=page_policy)
+
     @router.get("/docs")
     async def _docs() -> HTMLResponse:
         return HTMLResponse(content, headers=headers)
@@ -35,7 +66,9 @@ def pages() -> APIRouter:
     return router
 
 
-def page_headers(html: bytes, *, inline_styles: bool = False) -> dict[str, str]:
+def page_headers(
+    html: bytes, *, inline_styles: bool = False, camera: bool = False
+) -> dict[str, str]:
     """The headers of a page that may do what its own text asks for, and nothing else."""
     digests = [b64encode(sha256(script).digest()).decode() for script in SCRIPTS.findall(html)]
     hashes = "".join(f" 'sha256-{digest}'" for digest in digests)
@@ -43,11 +76,11 @@ def page_headers(html: bytes, *, inline_styles: bool = False) -> dict[str, str]:
     return {
         "content-security-policy": (
             f"default-src 'none'; script-src 'self'{hashes}; style-src 'self'{styles}; "
-            "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+            "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
             "frame-ancestors 'none'"
         ),
         "cross-origin-opener-policy": "same-origin",
-        "permissions-policy": "camera=(), geolocation=(), microphone=()",
+        "permissions-policy": f"camera=({'self' if camera else ''}), geolocation=(), microphone=()",
         "referrer-policy": "no-referrer",
         "x-frame-options": "DENY",
     }

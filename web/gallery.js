@@ -1,0 +1,64 @@
+/** The test digits that the version which serves reads wrongly. */
+
+import { $, h, percent } from "./dom.js";
+import { sheetOf } from "./sheet.js";
+import { Unreachable } from "./service.js";
+
+export class Gallery {
+  #shownOf = null; // the version
+
+  constructor({ service, views, models, draw }) {
+    Object.assign(this, { service, views, models, draw });
+    views.addEventListener("shown", () => this.#show());
+    models.addEventListener("listed", () => this.#show());
+  }
+
+  async #show() {
+    const version = this.models.served;
+    if (this.views.shown !== "gallery" || version === null || version === this.#shownOf) return;
+    this.#shownOf = version;
+    try {
+      this.#hang(await sheetOf(this.service, this.models, version, "mistakes"));
+    } catch (error) {
+      $("#mistakes").replaceChildren();
+      if (error.status === 404) await this.#none(version);
+      else this.#again(error);
+    }
+  }
+
+  #hang(pictures) {
+    $("#no-mistakes").hidden = true;
+    $("#mistakes").replaceChildren(...pictures.map((picture) => this.#frame(picture)));
+  }
+
+  #frame({ label, answer, confidence, canvas, file }) {
+    const told = `labelled ${label}, read as ${answer}`;
+    return h(
+      "button",
+      { type: "button", "aria-label": told, title: `${told}, ${percent(confidence)} sure`, onclick: async () => this.draw.put(await file(), label) },
+      canvas(),
+      h("span", { "aria-hidden": "true" }, h("s", {}, answer), ` ${label}`),
+    );
+  }
+
+  /** No mistakes, or a version from before they were kept one by one: the training's own plot has some. */
+  async #none(version) {
+    $("#no-mistakes").hidden = false;
+    const { card } = await this.models.card(version);
+    if (card.evaluation.accuracy === 1) {
+      $("#no-mistakes").textContent = "None: it reads every test digit rightly.";
+      return;
+    }
+    $("#no-mistakes").textContent = `Version ${version} was exported without them one by one. Export its run again to choose among them.`;
+    if (!("misclassified.png" in card.files)) return;
+    const plot = await this.service.ask(this.models.path(version, "files/misclassified.png"));
+    const picture = h("img", { class: "plot", alt: "Misclassified test digits, as the training drew them", src: URL.createObjectURL(await plot.blob()) });
+    $("#mistakes").replaceChildren(picture);
+  }
+
+  #again(error) {
+    this.#shownOf = null;
+    if (error instanceof Unreachable) this.service.addEventListener("back", () => this.#show(), { once: true });
+    else this.draw.fail(error);
+  }
+}

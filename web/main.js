@@ -1,0 +1,50 @@
+/** The wiring: which part of the page gets which. */
+
+import { Answer } from "./answer.js";
+import { $ } from "./dom.js";
+import { Draw } from "./draw.js";
+import { Gallery } from "./gallery.js";
+import { Live } from "./live.js";
+import { Models } from "./models.js";
+import { Notice } from "./notice.js";
+import { Pad } from "./pad.js";
+import { Quiz } from "./quiz.js";
+import { Salvo } from "./salvo.js";
+import { Service } from "./service.js";
+import { Views } from "./views.js";
+
+const BADGES = { down: "not reachable", "not-ready": "not ready", full: "full", locked: "needs a key" };
+
+const service = new Service();
+const notice = new Notice($("#notice"), service);
+const views = new Views(["draw", "gallery", "models", "live"]);
+const pad = new Pad($("#pad"));
+const answer = new Answer($("#spoken"));
+const models = new Models({ service, views, notice });
+const draw = new Draw({ service, views, notice, pad, answer, models });
+new Gallery({ service, views, models, draw });
+new Quiz({ service, views, models, notice });
+new Live({ service, views });
+new Salvo({ service, models });
+
+function badge() {
+  const { kind } = service.state;
+  $("#badge").className = `badge ${kind}`;
+  $("#badge-text").textContent = BADGES[kind] ?? (models.served ? `${models.name}, version ${models.served}` : "connecting");
+}
+
+models.addEventListener("listed", () => {
+  answer.labels = models.labels;
+  for (const each of document.querySelectorAll("[data-model]")) each.textContent = `version ${models.served}`;
+  badge();
+});
+service.addEventListener("state", badge);
+
+$("#theme").onclick = () => {
+  const root = document.documentElement;
+  const dark = getComputedStyle(root).colorScheme === "dark" || (!root.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
+  root.dataset.theme = dark ? "light" : "dark";
+  pad.redraw();
+};
+
+service.watch();

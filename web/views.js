@@ -1,0 +1,32 @@
+/** The four views, one of them shown: by the hash of the URL, so that Back works and a view can be linked to. */
+
+import { $ } from "./dom.js";
+
+export class Views extends EventTarget {
+  constructor(names) {
+    super();
+    this.names = names;
+    addEventListener("hashchange", () => this.#show());
+    this.#show();
+  }
+
+  get shown() {
+    const asked = location.hash.slice(1);
+    return this.names.includes(asked) ? asked : this.names[0];
+  }
+
+  go(name) {
+    location.hash = name;
+    this.#show();
+  }
+
+  #show() {
+    for (const name of this.names) {
+      $(`#${name}`).hidden = name !== this.shown;
+      const link = $(`nav a[href="#${name}"]`);
+      if (name === this.shown) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
+    this.dispatchEvent(new Event("shown"));
+  }
+}
