@@ -194,7 +194,8 @@ export class Pad extends EventTarget {
       context.lineWidth = point.width * side;
       context.beginPath();
       context.moveTo(...middle(before, point));
-      context.quadraticCurveTo(point.x * side, point.y * side, ...middle(point, after));
+      if (points.length === 1) context.lineTo(point.x * side + 0.01, point.y * side); // a dot
+      else context.quadraticCurveTo(point.x * side, point.y * side, ...middle(point, after));
       context.stroke();
     }
     context.globalCompositeOperation = "source-over";
