@@ -1,6 +1,6 @@
 /** What the network reads, and how it came to be: the answer large, a bar a class, the pixels it saw, the time it took. */
 
-import { $, duration, h, percent } from "./dom.js";
+import { $, chance, duration, h } from "./dom.js";
 
 const MOST_BARS = 12; // of more classes the likeliest are shown
 const STAGES = { decode: "decode", queue: "queue", infer: "model" };
@@ -45,8 +45,8 @@ export class Answer {
     if (answer.textContent !== label) replay(answer);
     answer.textContent = label;
     this.box.className = `card${uncertain ? " unsure" : ""}`;
-    $("#sure").textContent = uncertain ? this.#doubt(probabilities) : `${percent(confidence)} sure`;
-    this.#speakLater(uncertain ? this.#doubt(probabilities) : `Reads as ${label}, ${percent(confidence, 0)} sure`);
+    $("#sure").textContent = uncertain ? this.#doubt(probabilities) : `${chance(confidence)} sure`;
+    this.#speakLater(uncertain ? this.#doubt(probabilities) : `Reads as ${label}, ${chance(confidence)} sure`);
     this.#labels.forEach((each, at) => this.#bars.get(each).set(probabilities[at], each === label));
     this.#likeliest();
     this.#insight(reading);
@@ -114,7 +114,7 @@ function barOf(label) {
       element.dataset.probability = probability;
       element.classList.toggle("best", best);
       fill.style.transform = `scaleX(${probability})`;
-      number.textContent = probability ? percent(probability) : "";
+      number.textContent = probability < 0.0005 ? "" : chance(probability);
     },
     compare(probability) {
       other.hidden = probability === null;

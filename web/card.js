@@ -46,7 +46,7 @@ function artifacts({ files, parity, left_out: leftOut, measured_on: machine }) {
     duration(proof.seconds_64),
   ]);
   for (const [file, reason] of Object.entries(leftOut)) rows.push([file, `left out: ${reason}`, "", "", "", ""]);
-  return table(`Artifacts, each proven on the whole test set; times on ${machine}, one thread`, ["file", "size", "accuracy", "other answers than PyTorch", "1 picture", "64 pictures"], rows);
+  return table(`Artifacts, each compared with PyTorch on the whole test set; times on ${machine}, one thread`, ["file", "size", "accuracy", "other answers", "for 1", "for 64"], rows);
 }
 
 function recipe({ recipe }) {

@@ -25,12 +25,15 @@ export const typing = (target) => target.closest?.("input:not([type=range]), sel
 
 export const percent = (fraction, digits = 1) => `${(fraction * 100).toFixed(digits)} %`;
 
-/** Seconds for people: 0.4 ms, 12 ms, 1.3 s. */
+/** The same of what a network says, which is never quite sure: > 99.9 %. */
+export const chance = (probability) => (probability > 0.9995 ? "> 99.9 %" : percent(probability));
+
+/** Seconds for people: 29 µs, 0.4 ms, 12 ms, 1.3 s. */
 export function duration(seconds) {
   if (seconds == null) return "–";
   if (seconds >= 1) return `${seconds.toFixed(1)} s`;
-  const milliseconds = seconds * 1e3;
-  return `${milliseconds < 10 ? milliseconds.toFixed(1) : Math.round(milliseconds)} ms`;
+  if (seconds < 1e-4) return `${Math.round(seconds * 1e6)} µs`;
+  return `${(seconds * 1e3).toFixed(seconds < 0.01 ? 1 : 0)} ms`;
 }
 
 /** 1,234 or 12.3 or 0. */

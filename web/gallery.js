@@ -1,6 +1,6 @@
 /** The test digits that the version which serves reads wrongly. */
 
-import { $, h, percent } from "./dom.js";
+import { $, chance, h } from "./dom.js";
 import { sheetOf } from "./sheet.js";
 import { Unreachable } from "./service.js";
 
@@ -21,7 +21,7 @@ export class Gallery {
       this.#hang(await sheetOf(this.service, this.models, version, "mistakes"));
     } catch (error) {
       $("#mistakes").replaceChildren();
-      if (error.status === 404) await this.#none(version);
+      if (error.status === 404) await this.#none(version).catch((other) => this.#again(other));
       else this.#again(error);
     }
   }
@@ -35,7 +35,7 @@ export class Gallery {
     const told = `labelled ${label}, read as ${answer}`;
     return h(
       "button",
-      { type: "button", "aria-label": told, title: `${told}, ${percent(confidence)} sure`, onclick: async () => this.draw.put(await file(), label) },
+      { type: "button", "aria-label": told, title: `${told}, ${chance(confidence)} sure`, onclick: async () => this.draw.put(await file(), label) },
       canvas(),
       h("span", { "aria-hidden": "true" }, h("s", {}, answer), ` ${label}`),
     );
@@ -52,8 +52,8 @@ export class Gallery {
     $("#no-mistakes").textContent = `Version ${version} was exported without them one by one. Export its run again to choose among them.`;
     if (!("misclassified.png" in card.files)) return;
     const plot = await this.service.ask(this.models.path(version, "files/misclassified.png"));
-    const picture = h("img", { class: "plot", alt: "Misclassified test digits, as the training drew them", src: URL.createObjectURL(await plot.blob()) });
-    $("#mistakes").replaceChildren(picture);
+    const src = URL.createObjectURL(await plot.blob());
+    $("#mistakes").replaceChildren(h("img", { class: "plot", alt: "Misclassified test digits, as the training drew them", src }));
   }
 
   #again(error) {

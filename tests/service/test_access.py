@@ -93,7 +93,9 @@ def test_the_open_inference_protocol_asks_in_its_own_words(guarded: Service, pat
     }
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/docs", "/openapi.json"])
+@pytest.mark.parametrize(
+    "path", ["/livez", "/readyz", "/metrics", "/", "/web/main.js", "/docs", "/openapi.json"]
+)
 def test_probes_metrics_and_pages_are_open(guarded: Service, path: str) -> None:
     assert ask(guarded, path, "GET").status_code == 200
 
