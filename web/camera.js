@@ -3,52 +3,52 @@
 import { $ } from "./dom.js";
 
 const WHY = {
-  NotAllowedError: "The browser does not lend its camera to this page. Allow it beside the address, or upload a picture.",
-  NotFoundError: "There is no camera here. Upload a picture instead.",
-  NotReadableError: "The camera is in use by another program. Close that, or upload a picture.",
+	NotAllowedError: "The browser does not lend its camera to this page. Allow it beside the address, or upload a picture.",
+	NotFoundError: "There is no camera here. Upload a picture instead.",
+	NotReadableError: "The camera is in use by another program. Close that, or upload a picture.",
 };
 const LONGEST = 1280; // pixels of what is taken
 
 export class Camera {
-  #stream = null;
+	#stream = null;
 
-  constructor(dialog, take, say) {
-    Object.assign(this, { dialog, take, say, video: $("video", dialog) });
-    $("#shoot").onclick = () => this.#shoot();
-    $("#camera-close").onclick = () => dialog.close();
-    dialog.addEventListener("close", () => this.#stop());
-  }
+	constructor(dialog, take, say) {
+		Object.assign(this, { dialog, take, say, video: $("video", dialog) });
+		$("#shoot").onclick = () => this.#shoot();
+		$("#camera-close").onclick = () => dialog.close();
+		dialog.addEventListener("close", () => this.#stop());
+	}
 
-  async open() {
-    if (!navigator.mediaDevices) {
-      this.say("Browsers lend the camera only to pages over https, or of this machine. Upload a picture instead.");
-      return;
-    }
-    try {
-      const wish = { facingMode: "environment", width: { ideal: LONGEST } };
-      this.#stream = await navigator.mediaDevices.getUserMedia({ video: wish });
-    } catch (error) {
-      this.say(WHY[error.name] ?? `The camera does not work: ${error.message}`);
-      return;
-    }
-    this.dialog.showModal();
-    this.video.srcObject = this.#stream;
-    await this.video.play().catch(() => {}); // closed again meanwhile
-  }
+	async open() {
+		if (!navigator.mediaDevices) {
+			this.say("Browsers lend the camera only to pages over https, or of this machine. Upload a picture instead.");
+			return;
+		}
+		try {
+			const wish = { facingMode: "environment", width: { ideal: LONGEST } };
+			this.#stream = await navigator.mediaDevices.getUserMedia({ video: wish });
+		} catch (error) {
+			this.say(WHY[error.name] ?? `The camera does not work: ${error.message}`);
+			return;
+		}
+		this.dialog.showModal();
+		this.video.srcObject = this.#stream;
+		await this.video.play().catch(() => {}); // closed again meanwhile
+	}
 
-  async #shoot() {
-    const { videoWidth: width, videoHeight: height } = this.video;
-    const side = Math.min(width, height); // the middle, as it is shown
-    if (!side) return;
-    const sheet = new OffscreenCanvas(side, side);
-    sheet.getContext("2d").drawImage(this.video, (side - width) / 2, (side - height) / 2);
-    this.take(await sheet.convertToBlob({ type: "image/png" }));
-    this.dialog.close();
-  }
+	async #shoot() {
+		const { videoWidth: width, videoHeight: height } = this.video;
+		const side = Math.min(width, height); // the middle, as it is shown
+		if (!side) return;
+		const sheet = new OffscreenCanvas(side, side);
+		sheet.getContext("2d").drawImage(this.video, (side - width) / 2, (side - height) / 2);
+		this.take(await sheet.convertToBlob({ type: "image/png" }));
+		this.dialog.close();
+	}
 
-  #stop() {
-    this.video.srcObject = null;
-    for (const track of this.#stream?.getTracks() ?? []) track.stop();
-    this.#stream = null;
-  }
+	#stop() {
+		this.video.srcObject = null;
+		for (const track of this.#stream?.getTracks() ?? []) track.stop();
+		this.#stream = null;
+	}
 }

@@ -4,20 +4,20 @@ export const $ = (selector, root = document) => root.querySelector(selector);
 
 /** h("button", {type: "button", onclick}, "Undo"): what begins with "on" is listened to, the rest are attributes. */
 export const h = (name, properties = {}, ...children) =>
-  filled(document.createElement(name), properties, children);
+	filled(document.createElement(name), properties, children);
 
 /** The same for SVG. */
 export const s = (name, properties = {}, ...children) =>
-  filled(document.createElementNS("http://www.w3.org/2000/svg", name), properties, children);
+	filled(document.createElementNS("http://www.w3.org/2000/svg", name), properties, children);
 
 function filled(element, properties, children) {
-  for (const [name, value] of Object.entries(properties)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value === true) element.setAttribute(name, "");
-    else if (value !== false && value != null) element.setAttribute(name, value);
-  }
-  element.append(...children.flat().filter((child) => child != null));
-  return element;
+	for (const [name, value] of Object.entries(properties)) {
+		if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+		else if (value === true) element.setAttribute(name, "");
+		else if (value !== false && value != null) element.setAttribute(name, value);
+	}
+	element.append(...children.flat().filter((child) => child != null));
+	return element;
 }
 
 /** Whether keys belong to what has the focus: somebody types there, or chooses. */
@@ -30,18 +30,18 @@ export const chance = (probability) => (probability > 0.9995 ? "> 99.9 %" : perc
 
 /** Seconds for people: 29 µs, 0.4 ms, 12 ms, 1.3 s. */
 export function duration(seconds) {
-  if (seconds == null) return "–";
-  if (seconds >= 1) return `${seconds.toFixed(1)} s`;
-  if (seconds < 1e-4) return `${Math.round(seconds * 1e6)} µs`;
-  return `${(seconds * 1e3).toFixed(seconds < 0.01 ? 1 : 0)} ms`;
+	if (seconds == null) return "–";
+	if (seconds >= 1) return `${seconds.toFixed(1)} s`;
+	if (seconds < 1e-4) return `${Math.round(seconds * 1e6)} µs`;
+	return `${(seconds * 1e3).toFixed(seconds < 0.01 ? 1 : 0)} ms`;
 }
 
 /** 1,234 or 12.3 or 0. */
 export function count(value) {
-  if (value == null) return "–";
-  return value >= 100 || Number.isInteger(value) ? Math.round(value).toLocaleString("en") : value.toFixed(1);
+	if (value == null) return "–";
+	return value >= 100 || Number.isInteger(value) ? Math.round(value).toLocaleString("en") : value.toFixed(1);
 }
 
 export function bytes(size) {
-  return size < 1e3 ? `${size} B` : size < 1e6 ? `${Math.round(size / 1e3)} kB` : `${(size / 1e6).toFixed(1)} MB`;
+	return size < 1e3 ? `${size} B` : size < 1e6 ? `${Math.round(size / 1e3)} kB` : `${(size / 1e6).toFixed(1)} MB`;
 }

@@ -6,172 +6,173 @@ import { Pen } from "./pen.js";
 import { Reader } from "./reader.js";
 
 export class Draw {
-  #other = ""; // the version that is compared with
+	#other = ""; // the version that is compared with
 
-  constructor({ service, views, notice, pad, answer, models }) {
-    Object.assign(this, { service, views, notice, pad, answer, models });
-    this.reader = new Reader(service, pad, {
-      path: () => "v1/predict?debug=ink",
-      show: (reading) => this.#show(reading),
-      fail: (error) => this.#unreadable(error),
-    });
-    this.otherReader = new Reader(service, pad, {
-      path: () => (this.#other ? models.path(this.#other, "predict") : null),
-      as: () => ({ admin: true }),
-      show: (reading) => answer.compare(this.#other ? reading : null),
-      fail: (error) => this.#notCompared(error),
-    });
-    new Pen(pad, $("#cursor"), (text) => ($("#spoken").textContent = text));
-    this.#tools();
-    this.#sources();
-    this.#compare();
-    addEventListener("keydown", (event) => this.#key(event));
-    for (const event of ["change", "rest"]) pad.addEventListener(event, () => this.#look());
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => pad.redraw());
-    this.#look();
-  }
+	constructor({ service, views, notice, pad, answer, models }) {
+		Object.assign(this, { service, views, notice, pad, answer, models });
+		this.reader = new Reader(service, pad, {
+			path: () => "v1/predict?debug=ink",
+			show: (reading) => this.#show(reading),
+			fail: (error) => this.#unreadable(error),
+		});
+		this.otherReader = new Reader(service, pad, {
+			path: () => (this.#other ? models.path(this.#other, "predict") : null),
+			admin: true,
+			show: (reading) => answer.compare(this.#other ? reading : null),
+			fail: (error) => this.#notCompared(error),
+		});
+		new Pen(pad, $("#cursor"), (text) => ($("#spoken").textContent = text));
+		this.#tools();
+		this.#sources();
+		this.#compare();
+		addEventListener("keydown", (event) => this.#key(event));
+		for (const event of ["change", "rest"]) pad.addEventListener(event, () => this.#look());
+		matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => pad.redraw());
+		this.#look();
+	}
 
-  /** Lay a picture on the pad, which need not be one that the browser can show. */
-  async put(file, truth = null) {
-    this.notice.hush();
-    let bitmap = null;
-    try {
-      bitmap = await createImageBitmap(file);
-    } catch {
-      if (!file.type.startsWith("image/")) {
-        this.notice.say(`${file.name || "This"} is not a picture. Take a PNG, JPEG, WebP, GIF, BMP or TIFF file.`);
-        return;
-      }
-    }
-    this.views.go("draw");
-    this.pad.put(file, bitmap, truth);
-  }
+	/** Lay a picture on the pad, which need not be one that the browser can show. */
+	async put(file, truth = null) {
+		this.notice.hush();
+		let bitmap = null;
+		try {
+			bitmap = await createImageBitmap(file);
+		} catch {
+			if (!file.type.startsWith("image/")) {
+				this.notice.say(`${file.name || "This"} is not a picture. Take a PNG, JPEG, WebP, GIF, BMP or TIFF file.`);
+				return;
+			}
+		}
+		this.views.go("draw");
+		this.pad.put(file, bitmap, truth);
+	}
 
-  async random() {
-    try {
-      const { image, label } = await this.service.json("v1/samples/random");
-      await this.put(fileOf(image), label);
-    } catch (error) {
-      this.fail(error);
-    }
-  }
+	async random() {
+		try {
+			const { image, label } = await this.service.json("v1/samples/random");
+			await this.put(fileOf(image), label);
+		} catch (error) {
+			this.fail(error);
+		}
+	}
 
-  fail(error) {
-    if (error.status && error.status !== 503 && this.service.state.kind !== "locked") this.notice.say(`${sentence(error.message)}.`);
-  }
+	/** Say what was refused; what is the matter with the service is said already. */
+	fail(error) {
+		if (this.service.mayBeAsked && error.status) this.notice.say(`${sentence(error.message)}.`);
+	}
 
-  #show(reading) {
-    if (reading === null) {
-      this.answer.empty();
-      this.answer.compare(null);
-    } else {
-      this.answer.show(reading);
-      this.models.serves(reading.version);
-    }
-  }
+	#show(reading) {
+		if (reading === null) {
+			this.answer.empty();
+			this.answer.compare(null);
+		} else {
+			this.answer.show(reading);
+			this.models.serves(reading.version);
+		}
+	}
 
-  #unreadable(error) {
-    this.answer.empty();
-    if (error.title === "Blank picture") $("#sure").textContent = "Nothing to read yet";
-    else this.fail(error);
-  }
+	#unreadable(error) {
+		this.answer.empty();
+		if (error.title === "Blank picture") $("#sure").textContent = "Nothing to read yet";
+		else this.fail(error);
+	}
 
-  #notCompared(error) {
-    this.answer.compare(null);
-    this.#other = $("#other").value = "";
-    if (error.status === 401 || error.status === 403)
-      this.notice.say(`That version is not loaded, and loading it takes the admin token (under Models): ${error.message}.`);
-    else this.fail(error);
-  }
+	#notCompared(error) {
+		this.answer.compare(null);
+		this.#other = $("#other").value = "";
+		if (error.status === 401 || error.status === 403)
+			this.notice.say(`That version is not loaded, and loading it takes the admin token (under Models): ${error.message}.`);
+		else this.fail(error);
+	}
 
-  #tools() {
-    const { pad } = this;
-    $("#undo").onclick = () => pad.undo();
-    $("#redo").onclick = () => pad.redo();
-    $("#clear").onclick = () => pad.clear();
-    $("#predict").onclick = () => this.reader.now();
-    $("#eraser").onclick = () => this.#erase(!pad.erasing);
-    $("#brush").oninput = ({ target }) => (pad.width = target.value / 100);
-  }
+	#tools() {
+		const { pad } = this;
+		$("#undo").onclick = () => pad.undo();
+		$("#redo").onclick = () => pad.redo();
+		$("#clear").onclick = () => pad.clear();
+		$("#predict").onclick = () => this.reader.now();
+		$("#eraser").onclick = () => this.#erase(!pad.erasing);
+		$("#brush").oninput = ({ target }) => (pad.width = target.value / 100);
+	}
 
-  #erase(erasing) {
-    this.pad.erasing = erasing;
-    $("#eraser").setAttribute("aria-pressed", erasing);
-    $("#sheet").classList.toggle("erasing", erasing);
-  }
+	#erase(erasing) {
+		this.pad.erasing = erasing;
+		$("#eraser").setAttribute("aria-pressed", erasing);
+		$("#sheet").classList.toggle("erasing", erasing);
+	}
 
-  #sources() {
-    $("#random").onclick = () => this.random();
-    $("#file").onchange = ({ target }) => {
-      if (target.files[0]) this.put(target.files[0]);
-      target.value = ""; // the same file can be chosen again
-    };
-    const camera = new Camera($("#camera"), (file) => this.put(file), (text) => this.notice.say(text));
-    $("#use-camera").onclick = () => camera.open();
-    addEventListener("paste", (event) => {
-      const file = [...event.clipboardData.files][0];
-      if (file && !typing(event.target)) this.put(file);
-    });
-    addEventListener("dragover", (event) => {
-      event.preventDefault();
-      document.body.classList.add("dropping");
-    });
-    addEventListener("dragleave", ({ relatedTarget }) => relatedTarget ?? document.body.classList.remove("dropping"));
-    addEventListener("drop", (event) => {
-      event.preventDefault();
-      document.body.classList.remove("dropping");
-      const file = event.dataTransfer.files[0];
-      if (file) this.put(file);
-    });
-  }
+	#sources() {
+		$("#random").onclick = () => this.random();
+		$("#file").onchange = ({ target }) => {
+			if (target.files[0]) this.put(target.files[0]);
+			target.value = ""; // the same file can be chosen again
+		};
+		const camera = new Camera($("#camera"), (file) => this.put(file), (text) => this.notice.say(text));
+		$("#use-camera").onclick = () => camera.open();
+		addEventListener("paste", (event) => {
+			const file = [...event.clipboardData.files][0];
+			if (file && !typing(event.target)) this.put(file);
+		});
+		addEventListener("dragover", (event) => {
+			event.preventDefault();
+			document.body.classList.add("dropping");
+		});
+		addEventListener("dragleave", ({ relatedTarget }) => relatedTarget ?? document.body.classList.remove("dropping"));
+		addEventListener("drop", (event) => {
+			event.preventDefault();
+			document.body.classList.remove("dropping");
+			const file = event.dataTransfer.files[0];
+			if (file) this.put(file);
+		});
+	}
 
-  #compare() {
-    $("#other").onchange = ({ target }) => {
-      this.#other = target.value;
-      this.answer.compare(null);
-      this.otherReader.now();
-    };
-    this.models.addEventListener("listed", () => {
-      if ($("#other").value !== this.#other) {
-        this.#other = "";
-        this.answer.compare(null);
-      }
-    });
-  }
+	#compare() {
+		$("#other").onchange = ({ target }) => {
+			this.#other = target.value;
+			this.answer.compare(null);
+			this.otherReader.now();
+		};
+		this.models.addEventListener("listed", () => {
+			if ($("#other").value !== this.#other) {
+				this.#other = "";
+				this.answer.compare(null);
+			}
+		});
+	}
 
-  #key(event) {
-    if (this.views.shown !== "draw" || typing(event.target)) return;
-    const key = event.key.toLowerCase();
-    if (event.ctrlKey || event.metaKey) {
-      if (key === "z") event.shiftKey ? this.pad.redo() : this.pad.undo();
-      else if (key === "y") this.pad.redo();
-      else return;
-    } else if (event.altKey) return;
-    else if (key === "c") this.pad.clear();
-    else if (key === "e") this.#erase(!this.pad.erasing);
-    else if (key === "r") this.random();
-    else if (key === "enter" && !event.target.closest("button, a, label")) this.reader.now();
-    else return;
-    event.preventDefault();
-  }
+	#key(event) {
+		if (this.views.shown !== "draw" || typing(event.target)) return;
+		const key = event.key.toLowerCase();
+		if (event.ctrlKey || event.metaKey) {
+			if (key === "z") event.shiftKey ? this.pad.redo() : this.pad.undo();
+			else if (key === "y") this.pad.redo();
+			else return;
+		} else if (event.altKey) return;
+		else if (key === "c") this.pad.clear();
+		else if (key === "e") this.#erase(!this.pad.erasing);
+		else if (key === "r") this.random();
+		else if (key === "enter" && !event.target.closest("button, a, label")) this.reader.now();
+		else return;
+		event.preventDefault();
+	}
 
-  #look() {
-    const { pad } = this;
-    $("#undo").disabled = !pad.canUndo;
-    $("#redo").disabled = !pad.canRedo;
-    $("#invitation").hidden = !pad.empty;
-    const picture = pad.picture;
-    const truth = picture?.truth ?? null;
-    $("#truth").hidden = truth === null && (picture === null || picture.bitmap !== null);
-    $("#truth").textContent = truth !== null ? `labelled ${truth}` : "This browser cannot show it; the service reads it nevertheless";
-  }
+	#look() {
+		const { pad } = this;
+		$("#undo").disabled = !pad.canUndo;
+		$("#redo").disabled = !pad.canRedo;
+		$("#invitation").hidden = !pad.empty;
+		const picture = pad.picture;
+		const truth = picture?.truth ?? null;
+		$("#truth").hidden = truth === null && (picture === null || picture.bitmap !== null);
+		$("#truth").textContent = truth !== null ? `labelled ${truth}` : "This browser cannot show it; the service reads it nevertheless";
+	}
 }
 
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** The file in a data URL, which this page's policy does not let fetch() read. */
 export function fileOf(url) {
-  const [head, content] = url.split(",");
-  const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
-  return new Blob([bytes], { type: head.slice("data:".length).split(";")[0] });
+	const [head, content] = url.split(",");
+	const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+	return new Blob([bytes], { type: head.slice("data:".length).split(";")[0] });
 }

@@ -5,60 +5,51 @@ import { sheetOf } from "./sheet.js";
 import { Unreachable } from "./service.js";
 
 export class Gallery {
-  #shownOf = null; // the version
+	#shownOf = null; // the version
 
-  constructor({ service, views, models, draw }) {
-    Object.assign(this, { service, views, models, draw });
-    views.addEventListener("shown", () => this.#show());
-    models.addEventListener("listed", () => this.#show());
-  }
+	constructor({ service, views, models, draw }) {
+		Object.assign(this, { service, views, models, draw });
+		views.addEventListener("shown", () => this.#show());
+		models.addEventListener("listed", () => this.#show());
+	}
 
-  async #show() {
-    const version = this.models.served;
-    if (this.views.shown !== "gallery" || version === null || version === this.#shownOf) return;
-    this.#shownOf = version;
-    try {
-      this.#hang(await sheetOf(this.service, this.models, version, "mistakes"));
-    } catch (error) {
-      $("#mistakes").replaceChildren();
-      if (error.status === 404) await this.#none(version).catch((other) => this.#again(other));
-      else this.#again(error);
-    }
-  }
+	async #show() {
+		const version = this.models.served;
+		if (this.views.shown !== "gallery" || version === null || version === this.#shownOf) return;
+		this.#shownOf = version;
+		try {
+			this.#hang(await sheetOf(this.service, this.models, version, "mistakes"));
+		} catch (error) {
+			$("#mistakes").replaceChildren();
+			if (error.status === 404) this.#none();
+			else this.#again(error);
+		}
+	}
 
-  #hang(pictures) {
-    $("#no-mistakes").hidden = true;
-    $("#mistakes").replaceChildren(...pictures.map((picture) => this.#frame(picture)));
-  }
+	#hang(pictures) {
+		$("#no-mistakes").hidden = true;
+		$("#mistakes").replaceChildren(...pictures.map((picture) => this.#frame(picture)));
+	}
 
-  #frame({ label, answer, confidence, canvas, file }) {
-    const told = `labelled ${label}, read as ${answer}`;
-    return h(
-      "button",
-      { type: "button", "aria-label": told, title: `${told}, ${chance(confidence)} sure`, onclick: async () => this.draw.put(await file(), label) },
-      canvas(),
-      h("span", { "aria-hidden": "true" }, h("s", {}, answer), ` ${label}`),
-    );
-  }
+	#frame({ label, answer, confidence, canvas, file }) {
+		const told = `labelled ${label}, read as ${answer}`;
+		return h(
+			"button",
+			{ type: "button", "aria-label": told, title: `${told}, ${chance(confidence)} sure`, onclick: async () => this.draw.put(await file(), label) },
+			canvas(),
+			h("span", { "aria-hidden": "true" }, h("s", {}, answer), ` ${label}`),
+		);
+	}
 
-  /** No mistakes, or a version from before they were kept one by one: the training's own plot has some. */
-  async #none(version) {
-    $("#no-mistakes").hidden = false;
-    const { card } = await this.models.card(version);
-    if (card.evaluation.accuracy === 1) {
-      $("#no-mistakes").textContent = "None: it reads every test digit rightly.";
-      return;
-    }
-    $("#no-mistakes").textContent = `Version ${version} was exported without them one by one. Export its run again to choose among them.`;
-    if (!("misclassified.png" in card.files)) return;
-    const plot = await this.service.ask(this.models.path(version, "files/misclassified.png"));
-    const src = URL.createObjectURL(await plot.blob());
-    $("#mistakes").replaceChildren(h("img", { class: "plot", alt: "Misclassified test digits, as the training drew them", src }));
-  }
+	#none() {
+		const told = this.models.accuracy === 1 ? "None: it reads every test digit rightly." : "This version was exported without them. Export its run again to see them.";
+		$("#no-mistakes").textContent = told;
+		$("#no-mistakes").hidden = false;
+	}
 
-  #again(error) {
-    this.#shownOf = null;
-    if (error instanceof Unreachable) this.service.addEventListener("back", () => this.#show(), { once: true });
-    else this.draw.fail(error);
-  }
+	#again(error) {
+		this.#shownOf = null;
+		if (error instanceof Unreachable) this.service.addEventListener("back", () => this.#show(), { once: true });
+		else this.draw.fail(error);
+	}
 }

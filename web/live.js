@@ -13,105 +13,105 @@ const MINUTE = 120; // events
 const AGAIN = 2000; // milliseconds until an ended stream is asked for again
 
 export class Live {
-  #abort = null; // ends the stream under way
-  #again = null;
-  #past = { rate: [], p50: [], p99: [] };
+	#abort = null; // ends the stream under way
+	#again = null;
+	#past = { rate: [], p50: [], p99: [] };
 
-  constructor({ service, views }) {
-    Object.assign(this, { service, views });
-    views.addEventListener("shown", () => this.#turn());
-    document.addEventListener("visibilitychange", () => this.#turn());
-    service.addEventListener("back", () => this.#turn());
-    this.#turn();
-  }
+	constructor({ service, views }) {
+		Object.assign(this, { service, views });
+		views.addEventListener("shown", () => this.#turn());
+		document.addEventListener("visibilitychange", () => this.#turn());
+		service.addEventListener("back", () => this.#turn());
+		this.#turn();
+	}
 
-  #turn() {
-    const wanted = this.views.shown === "live" && !document.hidden;
-    if (wanted && this.#abort === null) this.#watch();
-    if (!wanted) this.#abort?.abort();
-  }
+	#turn() {
+		const wanted = this.views.shown === "live" && !document.hidden;
+		if (wanted && this.#abort === null) this.#watch();
+		if (!wanted) this.#abort?.abort();
+	}
 
-  async #watch() {
-    clearTimeout(this.#again);
-    const abort = (this.#abort = new AbortController());
-    let wait = AGAIN;
-    try {
-      for await (const pulse of this.#pulses(abort.signal)) this.#show(pulse);
-      this.#tell("The stream ended; it is asked for again.");
-    } catch (error) {
-      if (error.wait) wait = error.wait * 1e3;
-      if (!abort.signal.aborted) this.#tell(error instanceof Unreachable ? "The service does not answer." : `${error.message}.`);
-    }
-    this.#abort = null;
-    this.#again = setTimeout(() => this.#turn(), wait);
-  }
+	async #watch() {
+		clearTimeout(this.#again);
+		const abort = (this.#abort = new AbortController());
+		let wait = AGAIN;
+		try {
+			for await (const pulse of this.#pulses(abort.signal)) this.#show(pulse);
+			this.#tell("The stream ended; it is asked for again.");
+		} catch (error) {
+			if (error.wait) wait = error.wait * 1e3;
+			if (!abort.signal.aborted) this.#tell(error instanceof Unreachable ? "The service does not answer." : `${error.message}.`);
+		}
+		this.#abort = null;
+		this.#again = setTimeout(() => this.#turn(), wait);
+	}
 
-  async *#pulses(signal) {
-    const response = await this.service.stream("v1/live", signal);
-    let rest = "";
-    for await (const chunk of textOf(response.body)) {
-      const lines = (rest + chunk).split("\n");
-      rest = lines.pop();
-      for (const line of lines) if (line.startsWith("data:")) yield JSON.parse(line.slice("data:".length));
-    }
-  }
+	async *#pulses(signal) {
+		const response = await this.service.stream("v1/live", signal);
+		let rest = "";
+		for await (const chunk of textOf(response.body)) {
+			const lines = (rest + chunk).split("\n");
+			rest = lines.pop();
+			for (const line of lines) if (line.startsWith("data:")) yield JSON.parse(line.slice("data:".length));
+		}
+	}
 
-  #tell(text) {
-    $("#live-state").textContent = text;
-  }
+	#tell(text) {
+		$("#live-state").textContent = text;
+	}
 
-  #show(pulse) {
-    const { requests_per_second: rate, p50, p99, queue, queue_limit: limit } = pulse;
-    this.#tell("");
-    $("#rate").textContent = count(rate);
-    $("#p50").textContent = duration(p50);
-    $("#p99").textContent = duration(p99);
-    for (const [name, value] of Object.entries({ rate, p50, p99 })) this.#remember(name, value);
-    $("#queue").textContent = count(queue);
-    $("#queue-limit").textContent = `of ${count(limit)} pictures that may wait`;
-    $("#queue-bar span").style.transform = `scaleX(${Math.min(1, queue / limit)})`;
-    this.#errors(pulse);
-    this.#batches(pulse);
-    const fallback = pulse.provider_fallback ? ", fallen back" : "";
-    const facts = { provider: `${pulse.provider}${fallback}`, "live-version": pulse.version, workers: pulse.workers, inflight: pulse.inflight, watchers: pulse.watchers };
-    for (const [id, value] of Object.entries(facts)) $(`#${id}`).textContent = value;
-    if (pulse.draining) this.#tell("The service is stopping.");
-  }
+	#show(pulse) {
+		const { requests_per_second: rate, p50, p99, queue, queue_limit: limit } = pulse;
+		this.#tell("");
+		$("#rate").textContent = count(rate);
+		$("#p50").textContent = duration(p50);
+		$("#p99").textContent = duration(p99);
+		for (const [name, value] of Object.entries({ rate, p50, p99 })) this.#remember(name, value);
+		$("#queue").textContent = count(queue);
+		$("#queue-limit").textContent = `of ${count(limit)} pictures that may wait`;
+		$("#queue-bar span").style.transform = `scaleX(${Math.min(1, queue / limit)})`;
+		this.#errors(pulse);
+		this.#batches(pulse);
+		const fallback = pulse.provider_fallback ? ", fallen back" : "";
+		const facts = { provider: `${pulse.provider}${fallback}`, "live-version": pulse.version, workers: pulse.workers, inflight: pulse.inflight, watchers: pulse.watchers };
+		for (const [id, value] of Object.entries(facts)) $(`#${id}`).textContent = value;
+		if (pulse.draining) this.#tell("The service is stopping.");
+	}
 
-  #remember(name, value) {
-    const past = this.#past[name];
-    past.push(value);
-    if (past.length > MINUTE) past.shift();
-    spark($(`#${name}-line`), past, MINUTE);
-  }
+	#remember(name, value) {
+		const past = this.#past[name];
+		past.push(value);
+		if (past.length > MINUTE) past.shift();
+		spark($(`#${name}-line`), past, MINUTE);
+	}
 
-  #errors({ refused_per_second: refused, failed_per_second: failed, shed_per_second: shed }) {
-    $("#errors").textContent = count(failed);
-    $("#errors").classList.toggle("bad", failed > 0);
-    $("#errors-kinds").textContent = `${count(shed)} shed, ${count(refused)} refused (4xx)`;
-  }
+	#errors({ refused_per_second: refused, failed_per_second: failed, shed_per_second: shed }) {
+		$("#errors").textContent = count(failed);
+		$("#errors").classList.toggle("bad", failed > 0);
+		$("#errors-kinds").textContent = `${count(shed)} shed, ${count(refused)} refused (4xx)`;
+	}
 
-  #batches({ batches, calls_per_second: calls }) {
-    const all = batches.reduce((sum, each) => sum + each.calls, 0);
-    $("#calls").textContent = `${count(calls)} model calls a second`;
-    const used = batches.findLastIndex((each) => each.calls > 0);
-    const bars = batches.slice(0, Math.max(7, used + 1)).map(({ most, calls: times }, at) => {
-      const from = (batches[at - 1]?.most ?? 0) + 1;
-      const name = most === null ? `${from}+` : from === most ? String(most) : `${from}–${most}`;
-      const fill = h("span", { class: "column" });
-      fill.style.transform = `scaleY(${all ? times / all : 0})`;
-      return h("li", { title: `${times} calls` }, h("span", { class: "shaft" }, fill), h("span", { class: "name" }, name), h("span", { class: "unseen" }, `: ${times} calls`));
-    });
-    $("#batches").replaceChildren(...bars);
-  }
+	#batches({ batches, calls_per_second: calls }) {
+		const all = batches.reduce((sum, each) => sum + each.calls, 0);
+		$("#calls").textContent = `${count(calls)} model calls a second`;
+		const used = batches.findLastIndex((each) => each.calls > 0);
+		const bars = batches.slice(0, Math.max(7, used + 1)).map(({ most, calls: times }, at) => {
+			const from = (batches[at - 1]?.most ?? 0) + 1;
+			const name = most === null ? `${from}+` : from === most ? String(most) : `${from}–${most}`;
+			const fill = h("span", { class: "column" });
+			fill.style.transform = `scaleY(${all ? times / all : 0})`;
+			return h("li", { title: `${times} calls` }, h("span", { class: "shaft" }, fill), h("span", { class: "name" }, name), h("span", { class: "unseen" }, `: ${times} calls`));
+		});
+		$("#batches").replaceChildren(...bars);
+	}
 }
 
 /** Chunks of text; not every browser lets one loop over a stream itself. */
 async function* textOf(stream) {
-  const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    yield value;
-  }
+	const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
+	for (;;) {
+		const { done, value } = await reader.read();
+		if (done) return;
+		yield value;
+	}
 }

@@ -28,23 +28,23 @@ new Live({ service, views });
 new Salvo({ service, models });
 
 function badge() {
-  const { kind } = service.state;
-  $("#badge").className = `badge ${kind}`;
-  $("#badge-text").textContent = BADGES[kind] ?? (models.served ? `${models.name}, version ${models.served}` : "connecting");
+	const { kind } = service.state;
+	$("#badge").className = `badge ${kind}`;
+	$("#badge-text").textContent = BADGES[kind] ?? (models.served ? `${models.name}, version ${models.served}` : "connecting");
 }
 
 models.addEventListener("listed", () => {
-  answer.labels = models.labels;
-  for (const each of document.querySelectorAll("[data-model]")) each.textContent = `version ${models.served}`;
-  badge();
+	answer.labels = models.labels;
+	for (const each of document.querySelectorAll("[data-model]")) each.textContent = `version ${models.served}`;
+	badge();
 });
 service.addEventListener("state", badge);
 
 $("#theme").onclick = () => {
-  const root = document.documentElement;
-  const dark = getComputedStyle(root).colorScheme === "dark" || (!root.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
-  root.dataset.theme = dark ? "light" : "dark";
-  pad.redraw();
+	const root = document.documentElement;
+	const dark = getComputedStyle(root).colorScheme === "dark" || (!root.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
+	root.dataset.theme = dark ? "light" : "dark";
+	pad.redraw();
 };
 
 service.watch();

@@ -11,149 +11,151 @@ import { Unreachable } from "./service.js";
 const FRESH = 5000; // milliseconds between two looks while the view is shown
 
 export class Models extends EventTarget {
-  name = null;
-  served = null; // the version
-  labels = [];
-  #listed = "";
-  #articles = new Map(); // version -> its article, whose details one may have opened
+	name = null;
+	served = null; // the version
+	labels = [];
+	accuracy = null; // of the version that serves
+	#listed = "";
+	#articles = new Map(); // version -> its article, whose details one may have opened
 
-  constructor({ service, views, notice }) {
-    super();
-    Object.assign(this, { service, views, notice });
-    const token = $("#token");
-    token.oninput = () => {
-      service.token = token.value;
-      this.#hint("");
-    };
-    $("#admin").onsubmit = (event) => {
-      event.preventDefault();
-      this.#switch(`v1/models/${this.name}/rollback`);
-    };
-    service.addEventListener("back", () => this.list());
-    views.addEventListener("shown", () => this.#keepFresh());
-    setInterval(() => this.#keepFresh(), FRESH);
-    this.list();
-  }
+	constructor({ service, views, notice }) {
+		super();
+		Object.assign(this, { service, views, notice });
+		const token = $("#token");
+		token.oninput = () => {
+			service.token = token.value;
+			this.#hint("");
+		};
+		$("#admin").onsubmit = (event) => {
+			event.preventDefault();
+			this.#switch(`v1/models/${this.name}/rollback`);
+		};
+		service.addEventListener("back", () => this.list());
+		views.addEventListener("shown", () => this.#keepFresh());
+		setInterval(() => this.#keepFresh(), FRESH);
+		this.list();
+	}
 
-  path(version, what) {
-    return `v1/models/${encodeURIComponent(this.name)}/versions/${version}/${what}`;
-  }
+	path(version, what) {
+		return `v1/models/${encodeURIComponent(this.name)}/versions/${version}/${what}`;
+	}
 
-  card(version) {
-    return this.service.json(`v1/models/${encodeURIComponent(this.name)}/versions/${version}`);
-  }
+	card(version) {
+		return this.service.json(`v1/models/${encodeURIComponent(this.name)}/versions/${version}`);
+	}
 
-  /** An answer says which version gave it; the list may not know yet. */
-  serves(version) {
-    if (this.served !== null && version !== this.served) this.list();
-  }
+	/** An answer says which version gave it; the list may not know yet. */
+	serves(version) {
+		if (this.served !== null && version !== this.served) this.list();
+	}
 
-  async list() {
-    try {
-      const { models } = await this.service.json("v1/models");
-      this.name = models[0].name;
-      const detail = await this.service.json(`v1/models/${encodeURIComponent(this.name)}`);
-      this.served = detail.version;
-      this.labels = detail.card.labels;
-      this.#show(detail);
-    } catch (error) {
-      if (error instanceof Unreachable || this.service.state.kind === "locked") return; // "back" will come
-      this.notice.say(`The list of models is not there: ${error.message}.`);
-    }
-  }
+	async list() {
+		try {
+			const { models } = await this.service.json("v1/models");
+			this.name = models[0].name;
+			const detail = await this.service.json(`v1/models/${encodeURIComponent(this.name)}`);
+			this.served = detail.version;
+			this.labels = detail.card.labels;
+			this.accuracy = detail.card.evaluation.accuracy;
+			this.#show(detail);
+		} catch (error) {
+			if (error instanceof Unreachable || this.service.state.kind === "locked") return; // "back" will come
+			this.notice.say(`The list of models is not there: ${error.message}.`);
+		}
+	}
 
-  #keepFresh() {
-    if (this.views.shown === "models" && !document.hidden && this.service.state.kind === "up") this.list();
-  }
+	#keepFresh() {
+		if (this.views.shown === "models" && !document.hidden && this.service.state.kind === "up") this.list();
+	}
 
-  #show({ versions, count }) {
-    const listed = JSON.stringify(versions);
-    if (listed !== this.#listed) {
-      this.#listed = listed;
-      for (const each of versions) this.#article(each);
-      const there = versions.map(({ version }) => this.#articles.get(version));
-      const more = count > versions.length ? [h("p", { class: "quiet" }, `and ${count - versions.length} older ones`)] : [];
-      $("#versions").replaceChildren(...there, ...more);
-      this.#offerOthers(versions);
-    }
-    this.dispatchEvent(new Event("listed"));
-  }
+	#show({ versions, count }) {
+		const listed = JSON.stringify(versions);
+		if (listed !== this.#listed) {
+			this.#listed = listed;
+			for (const each of versions) this.#article(each);
+			const there = versions.map(({ version }) => this.#articles.get(version));
+			const more = count > versions.length ? [h("p", { class: "quiet" }, `and ${count - versions.length} older ones`)] : [];
+			$("#versions").replaceChildren(...there, ...more);
+			this.#offerOthers(versions);
+		}
+		this.dispatchEvent(new Event("listed"));
+	}
 
-  #article({ version, current, loaded, created, accuracy, broken }) {
-    let article = this.#articles.get(version);
-    if (!article) {
-      article = h("article", { class: "card", "data-version": version, "aria-label": `Version ${version}` }, h("div", { class: "summary" }));
-      if (!broken) article.append(this.#details(version));
-      this.#articles.set(version, article);
-    }
-    const serves = loaded === "serves";
-    const chips = [serves && "serves", current && !serves && "current in the store", loaded && !serves && loaded, broken && "broken"];
-    const activate = () => this.#switch(this.path(version, "activate"));
-    article.classList.toggle("serves", serves);
-    $(".summary", article).replaceChildren(
-      h("h2", {}, `Version ${version}`),
-      ...chips.filter(Boolean).map((chip) => h("span", { class: `chip ${chip}` }, chip)),
-      h("p", { class: "accuracy" }, accuracy == null ? "" : percent(accuracy, 2), accuracy == null ? null : h("span", { class: "quiet" }, " of the test set")),
-      h("p", { class: "quiet when" }, broken ?? new Date(created).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })),
-      serves || broken ? "" : h("button", { type: "button", onclick: activate, "aria-label": `Activate version ${version}` }, "Activate"),
-    );
-  }
+	#article({ version, current, loaded, created, accuracy, broken }) {
+		let article = this.#articles.get(version);
+		if (!article) {
+			article = h("article", { class: "card", "data-version": version, "aria-label": `Version ${version}` }, h("div", { class: "summary" }));
+			if (!broken) article.append(this.#details(version));
+			this.#articles.set(version, article);
+		}
+		const serves = loaded === "serves";
+		const chips = [serves && "serves", current && !serves && "current in the store", loaded && !serves && loaded, broken && "broken"];
+		const activate = () => this.#switch(this.path(version, "activate"));
+		article.classList.toggle("serves", serves);
+		$(".summary", article).replaceChildren(
+			h("h2", {}, `Version ${version}`),
+			...chips.filter(Boolean).map((chip) => h("span", { class: `chip ${chip}` }, chip)),
+			h("p", { class: "accuracy" }, accuracy == null ? "" : percent(accuracy, 2), accuracy == null ? null : h("span", { class: "quiet" }, " of the test set")),
+			h("p", { class: "quiet when" }, broken ?? new Date(created).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })),
+			serves || broken ? "" : h("button", { type: "button", onclick: activate, "aria-label": `Activate version ${version}` }, "Activate"),
+		);
+	}
 
-  #details(version) {
-    const details = h("details", {}, h("summary", {}, "Card"));
-    details.ontoggle = async () => {
-      if (!details.open || details.childElementCount > 1) return;
-      const body = h("p", { class: "quiet" }, "Reading the card");
-      details.append(body);
-      try {
-        const { card } = await this.card(version);
-        const metrics = await this.service.json(this.path(version, "files/training_metrics.json")).catch(() => null);
-        body.replaceWith(cardOf(card, metrics));
-      } catch (error) {
-        body.remove();
-        details.open = false;
-        this.notice.say(`The card of version ${version} is not there: ${error.message}.`);
-      }
-    };
-    return details;
-  }
+	#details(version) {
+		const details = h("details", {}, h("summary", {}, "Card"));
+		details.ontoggle = async () => {
+			if (!details.open || details.childElementCount > 1) return;
+			const body = h("p", { class: "quiet" }, "Reading the card");
+			details.append(body);
+			try {
+				const { card } = await this.card(version);
+				const metrics = await this.service.json(this.path(version, "files/training_metrics.json")).catch(() => null);
+				body.replaceWith(cardOf(card, metrics));
+			} catch (error) {
+				body.remove();
+				details.open = false;
+				this.notice.say(`The card of version ${version} is not there: ${error.message}.`);
+			}
+		};
+		return details;
+	}
 
-  #offerOthers(versions) {
-    const select = $("#other");
-    const chosen = select.value;
-    const others = versions.filter(({ loaded, broken }) => loaded !== "serves" && !broken);
-    const options = others.map(({ version, loaded }) => h("option", { value: version }, `version ${version}${loaded ? "" : ", not loaded"}`));
-    select.replaceChildren(h("option", { value: "" }, others.length ? "–" : "no other version"), ...options);
-    select.disabled = !others.length;
-    select.value = others.some(({ version }) => version === chosen) ? chosen : "";
-  }
+	#offerOthers(versions) {
+		const select = $("#other");
+		const chosen = select.value;
+		const others = versions.filter(({ loaded, broken }) => loaded !== "serves" && !broken);
+		const options = others.map(({ version, loaded }) => h("option", { value: version }, `version ${version}${loaded ? "" : ", not loaded"}`));
+		select.replaceChildren(h("option", { value: "" }, others.length ? "–" : "no other version"), ...options);
+		select.disabled = !others.length;
+		select.value = others.some(({ version }) => version === chosen) ? chosen : "";
+	}
 
-  async #switch(path) {
-    this.#hint("");
-    this.notice.hush();
-    try {
-      const { model, behind } = await this.service.json(path, { method: "POST", admin: true });
-      const late = behind.length ? ` Workers ${behind.join(", ")} still serve another.` : "";
-      this.#hint(`Version ${model.version} serves now.${late}`, "good");
-      await this.list();
-    } catch (error) {
-      if (error.status === 401) this.#wrongToken();
-      else if (error.status === 403) this.#hint("The admin routes are closed: the service was started without DIGITSERVE_ADMIN_TOKEN.", "bad");
-      else this.#hint(`${error.message}.`, "bad");
-    }
-  }
+	async #switch(path) {
+		this.#hint("");
+		this.notice.hush();
+		try {
+			const { model, behind } = await this.service.json(path, { method: "POST", admin: true });
+			const late = behind.length ? ` Workers ${behind.join(", ")} still serve another.` : "";
+			this.#hint(`Version ${model.version} serves now.${late}`, "good");
+			await this.list();
+		} catch (error) {
+			if (error.status === 401) this.#wrongToken();
+			else if (error.status === 403) this.#hint("The admin routes are closed: the service was started without DIGITSERVE_ADMIN_TOKEN.", "bad");
+			else this.#hint(`${error.message}.`, "bad");
+		}
+	}
 
-  #wrongToken() {
-    this.#hint(this.service.token ? "That is not the admin token." : "That takes the admin token.", "bad");
-    $("#token").setAttribute("aria-invalid", "true");
-    $("#token").focus();
-  }
+	#wrongToken() {
+		this.#hint(this.service.token ? "That is not the admin token." : "That takes the admin token.", "bad");
+		$("#token").setAttribute("aria-invalid", "true");
+		$("#token").focus();
+	}
 
-  #hint(text, look = "quiet") {
-    const hint = $("#token-hint");
-    hint.textContent = text || "Kept in this page's memory only.";
-    hint.className = look;
-    hint.setAttribute("role", text ? "status" : "note");
-    $("#token").removeAttribute("aria-invalid");
-  }
+	#hint(text, look = "quiet") {
+		const hint = $("#token-hint");
+		hint.textContent = text || "Kept in this page's memory only.";
+		hint.className = look;
+		hint.setAttribute("role", text ? "status" : "note");
+		$("#token").removeAttribute("aria-invalid");
+	}
 }

@@ -4,7 +4,7 @@ import { percent, s } from "./dom.js";
 
 const W = 320;
 const H = 220;
-const PAD = { left: 40, right: 12, top: 12, bottom: 30 };
+const PAD = { left: 40, right: 20, top: 12, bottom: 30 };
 
 /** A linear scale from values to pixels. */
 const scale = (from, to, a, b) => (value) => a + ((value - from) / (to - from || 1)) * (b - a);
@@ -12,76 +12,76 @@ const text = (x, y, content, look = "", anchor = "middle") => s("text", { x, y, 
 const line = (points, look) => s("polyline", { class: look, points: points.map((point) => point.map((at) => at.toFixed(1)).join()).join(" ") });
 
 function frame(label, ...content) {
-  return s("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": label, class: "plot" }, ...content);
+	return s("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": label, class: "plot" }, ...content);
 }
 
 function axes(x, y, xTicks, yTicks) {
-  return [
-    ...yTicks.flatMap(([at, told]) => [s("line", { class: "grid", x1: PAD.left, x2: W - PAD.right, y1: y(at), y2: y(at) }), text(PAD.left - 6, y(at) + 4, told, "tick", "end")]),
-    ...xTicks.map(([at, told]) => text(x(at), H - PAD.bottom + 16, told, "tick")),
-  ];
+	return [
+		...yTicks.flatMap(([at, told]) => [s("line", { class: "grid", x1: PAD.left, x2: W - PAD.right, y1: y(at), y2: y(at) }), text(PAD.left - 6, y(at) + 4, told, "tick", "end")]),
+		...xTicks.map(([at, told]) => text(x(at), H - PAD.bottom + 16, told, "tick")),
+	];
 }
 
 /** Errors on training and held-out pictures after each epoch, on a logarithmic scale: the last tenths are what counts. */
 export function curves(history) {
-  const errors = (key) => history.map((epoch) => [epoch.epoch, Math.max(1 - epoch[key], 1e-4)]).filter(([, error]) => Number.isFinite(error));
-  const sets = [["accuracy", "training"], ["validation_accuracy", "held-out"]].map(([key, look]) => [errors(key), look]);
-  const all = sets.flatMap(([points]) => points.map(([, error]) => Math.log10(error)));
-  const [low, high] = [Math.floor(Math.min(...all)), Math.ceil(Math.max(...all))];
-  const x = scale(1, history.length, PAD.left, W - PAD.right);
-  const y = scale(low, high, H - PAD.bottom, PAD.top);
-  const decades = Array.from({ length: high - low + 1 }, (_, at) => [low + at, percent(10 ** (low + at), Math.max(0, -2 - low - at))]);
-  const drawn = sets.map(([points, look]) => line(points.map(([epoch, error]) => [x(epoch), y(Math.log10(error))]), `curve ${look}`));
-  const last = errors("validation_accuracy").at(-1);
-  const names = [text(W - PAD.right, PAD.top + 10, "training, distorted pictures", "name training", "end"), text(W - PAD.right, PAD.top + 26, "held-out pictures", "name held-out", "end")];
-  const told = `Error after each of ${history.length} epochs${last ? `; ${percent(last[1], 2)} of the held-out pictures at the end` : ""}`;
-  return frame(told, ...axes(x, y, [[1, "epoch 1"], [history.length, String(history.length)]], decades), ...drawn, ...names);
+	const errors = (key) => history.map((epoch) => [epoch.epoch, Math.max(1 - epoch[key], 1e-4)]).filter(([, error]) => Number.isFinite(error));
+	const sets = [["accuracy", "training"], ["validation_accuracy", "held-out"]].map(([key, look]) => [errors(key), look]);
+	const all = sets.flatMap(([points]) => points.map(([, error]) => Math.log10(error)));
+	const [low, high] = [Math.floor(Math.min(...all)), Math.ceil(Math.max(...all))];
+	const x = scale(1, history.length, PAD.left, W - PAD.right);
+	const y = scale(low, high, H - PAD.bottom, PAD.top);
+	const decades = Array.from({ length: high - low + 1 }, (_, at) => [low + at, percent(10 ** (low + at), Math.max(0, -2 - low - at))]);
+	const drawn = sets.map(([points, look]) => line(points.map(([epoch, error]) => [x(epoch), y(Math.log10(error))]), `curve ${look}`));
+	const last = errors("validation_accuracy").at(-1);
+	const names = [text(W - PAD.right, PAD.top + 10, "training, distorted pictures", "name training", "end"), text(W - PAD.right, PAD.top + 26, "held-out pictures", "name held-out", "end")];
+	const told = `Error after each of ${history.length} epochs${last ? `; ${percent(last[1], 2)} of the held-out pictures at the end` : ""}`;
+	return frame(told, ...axes(x, y, [[1, "epoch 1"], [history.length, String(history.length)]], decades), ...drawn, ...names);
 }
 
 /** Rows are labels, columns what they were read as; the diagonal is left pale, so that mistakes stand out. */
 export function confusion(matrix, labels) {
-  const n = labels.length;
-  const cell = Math.min((W - 50) / n, (H - 44) / n);
-  const [left, top] = [(W - cell * n) / 2 + 8, 14];
-  const worst = Math.max(1, ...matrix.flatMap((row, r) => row.filter((_, c) => c !== r)));
-  const cells = matrix.flatMap((row, r) =>
-    row.map((times, c) => {
-      const look = r === c ? "right" : "wrong";
-      const box = s("rect", { class: look, x: left + c * cell, y: top + r * cell, width: cell - 1, height: cell - 1, rx: 2 }, s("title", {}, `${labels[r]} read as ${labels[c]}: ${times}`));
-      if (r !== c) box.style.fillOpacity = times ? 0.25 + (0.75 * times) / worst : 0;
-      return box;
-    }),
-  );
-  const numbers = n > 12 ? [] : matrix.flatMap((row, r) => row.map((times, c) => (r !== c && times ? text(left + (c + 0.5) * cell, top + (r + 0.5) * cell + 3.5, times, "times") : null)));
-  const names = n > 26 ? [] : labels.flatMap((label, at) => [text(left - 8, top + (at + 0.5) * cell + 4, label, "tick"), text(left + (at + 0.5) * cell, top + n * cell + 13, label, "tick")]);
-  const mistakes = matrix.reduce((sum, row, r) => sum + row.reduce((part, times, c) => part + (r === c ? 0 : times), 0), 0);
-  return frame(`${mistakes} mistakes, by label and what it was read as`, ...cells, ...numbers.filter(Boolean), ...names, text(left + (n * cell) / 2, H - 4, "read as", "tick"), text(10, top + (n * cell) / 2, "label", "tick up"));
+	const n = labels.length;
+	const cell = Math.min((W - 50) / n, (H - 44) / n);
+	const [left, top] = [(W - cell * n) / 2 + 8, 14];
+	const worst = Math.max(1, ...matrix.flatMap((row, r) => row.filter((_, c) => c !== r)));
+	const cells = matrix.flatMap((row, r) =>
+		row.map((times, c) => {
+			const look = r === c ? "right" : "wrong";
+			const box = s("rect", { class: look, x: left + c * cell, y: top + r * cell, width: cell - 1, height: cell - 1, rx: 2 }, s("title", {}, `${labels[r]} read as ${labels[c]}: ${times}`));
+			if (r !== c) box.style.fillOpacity = times ? 0.25 + (0.75 * times) / worst : 0;
+			return box;
+		}),
+	);
+	const numbers = n > 12 ? [] : matrix.flatMap((row, r) => row.map((times, c) => (r !== c && times ? text(left + (c + 0.5) * cell, top + (r + 0.5) * cell + 3.5, times, "times") : null)));
+	const names = n > 26 ? [] : labels.flatMap((label, at) => [text(left - 8, top + (at + 0.5) * cell + 4, label, "tick"), text(left + (at + 0.5) * cell, top + n * cell + 13, label, "tick")]);
+	const mistakes = matrix.reduce((sum, row, r) => sum + row.reduce((part, times, c) => part + (r === c ? 0 : times), 0), 0);
+	return frame(`${mistakes} mistakes, by label and what it was read as`, ...cells, ...numbers.filter(Boolean), ...names, text(left + (n * cell) / 2, H - 4, "read as", "tick"), text(10, top + (n * cell) / 2, "label", "tick up"));
 }
 
 /** How often answers of a confidence are right: on the diagonal, if they can be believed. */
 export function reliability(bins) {
-  const x = scale(0, 1, PAD.left, W - PAD.right);
-  const y = scale(0, 1, H - PAD.bottom, PAD.top);
-  const most = Math.max(...bins.map(({ count }) => count));
-  const ticks = [0, 0.5, 1].map((at) => [at, percent(at, 0)]);
-  const dots = bins.map(({ confidence, accuracy, count }) =>
-    s("circle", { class: "bin", cx: x(confidence), cy: y(accuracy), r: 3 + 6 * Math.sqrt(count / most) }, s("title", {}, `${count} answers, ${percent(confidence)} sure: ${percent(accuracy)} right`)),
-  );
-  return frame("How often answers of a confidence are right", ...axes(x, y, ticks, ticks), line([[x(0), y(0)], [x(1), y(1)]], "ideal"), ...dots, text((PAD.left + W) / 2, H - 1, "confidence", "tick"));
+	const x = scale(0, 1, PAD.left, W - PAD.right);
+	const y = scale(0, 1, H - PAD.bottom, PAD.top);
+	const most = Math.max(...bins.map(({ count }) => count));
+	const ticks = [0, 0.5, 1].map((at) => [at, percent(at, 0)]);
+	const dots = bins.map(({ confidence, accuracy, count }) =>
+		s("circle", { class: "bin", cx: x(confidence), cy: y(accuracy), r: 3 + 6 * Math.sqrt(count / most) }, s("title", {}, `${count} answers, ${percent(confidence)} sure: ${percent(accuracy)} right`)),
+	);
+	return frame("How often answers of a confidence are right", ...axes(x, y, ticks, ticks), line([[x(0), y(0)], [x(1), y(1)]], "ideal"), ...dots, text((PAD.left + W) / 2, H - 1, "confidence", "tick"));
 }
 
 /** The last minute of a number, newest at the right. */
 export function spark(svg, values, most) {
-  const [width, height] = [240, 48];
-  const x = scale(most - 1, 0, 0, width);
-  const y = scale(0, Math.max(...values.filter(Number.isFinite), 1e-9) * 1.1, height - 2, 2);
-  const points = values.map((value, at) => (value == null ? null : [x(values.length - 1 - at), y(value)])).filter(Boolean);
-  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  svg.setAttribute("preserveAspectRatio", "none");
-  if (points.length < 2) {
-    svg.replaceChildren();
-    return;
-  }
-  const [first, last] = [points[0], points.at(-1)];
-  svg.replaceChildren(line([[first[0], height], ...points, [last[0], height]], "area"), line(points, "curve"));
+	const [width, height] = [240, 48];
+	const x = scale(most - 1, 0, 0, width);
+	const y = scale(0, Math.max(...values.filter(Number.isFinite), 1e-9) * 1.1, height - 2, 2);
+	const points = values.map((value, at) => (value == null ? null : [x(values.length - 1 - at), y(value)])).filter(Boolean);
+	svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+	svg.setAttribute("preserveAspectRatio", "none");
+	if (points.length < 2) {
+		svg.replaceChildren();
+		return;
+	}
+	const [first, last] = [points[0], points.at(-1)];
+	svg.replaceChildren(line([[first[0], height], ...points, [last[0], height]], "area"), line(points, "curve"));
 }

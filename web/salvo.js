@@ -7,51 +7,50 @@ const DIGITS = 500;
 const AT_ONCE = 64; // asked for; over HTTP/1.1 a browser holds six connections to a host
 
 export class Salvo {
-  constructor({ service, models }) {
-    Object.assign(this, { service, models, button: $("#send-salvo"), told: $("#salvo") });
-    this.button.onclick = () => this.#fire();
-  }
+	constructor({ service, models }) {
+		Object.assign(this, { service, models, button: $("#send-salvo"), told: $("#salvo") });
+		this.button.onclick = () => this.#fire();
+	}
 
-  async #fire() {
-    this.button.disabled = true;
-    this.told.textContent = "Fetching the test digits";
-    try {
-      const sheet = await sheetOf(this.service, this.models, this.models.served, "samples");
-      const files = await Promise.all(sheet.map((each) => each.file()));
-      const digits = Array.from({ length: DIGITS }, (_, at) => ({ file: files[at % files.length], label: sheet[at % sheet.length].label }));
-      await this.#send(digits);
-    } catch (error) {
-      this.told.textContent = `They could not be sent: ${error.message}.`;
-    }
-    this.button.disabled = false;
-  }
+	async #fire() {
+		this.button.disabled = true;
+		this.told.textContent = "Fetching the test digits";
+		try {
+			const sheet = await sheetOf(this.service, this.models, this.models.served, "samples");
+			const files = await Promise.all(sheet.map((each) => each.file()));
+			const digits = Array.from({ length: DIGITS }, (_, at) => ({ file: files[at % files.length], label: sheet[at % sheet.length].label }));
+			await this.#send(digits);
+		} catch (error) {
+			this.told.textContent = `They could not be sent: ${error.message}.`;
+		}
+		this.button.disabled = false;
+	}
 
-  async #send(digits) {
-    const score = { answered: 0, right: 0, failed: 0, batches: 0 };
-    const began = performance.now();
-    const left = digits.values();
-    const line = async () => {
-      for (const digit of left) {
-        await this.#ask(digit, score);
-        if (score.answered % 50 === 0) this.told.textContent = `${score.answered} of ${DIGITS} answered`;
-      }
-    };
-    await Promise.all(Array.from({ length: AT_ONCE }, line));
-    const seconds = (performance.now() - began) / 1e3;
-    const failed = score.failed ? `, ${score.failed} failed` : "";
-    const company = (score.batches / Math.max(1, score.answered)).toFixed(1);
-    this.told.textContent = `${score.right} of ${DIGITS} right${failed}, in ${duration(seconds)}: ${Math.round(DIGITS / seconds)} a second, in batches of ${company} on average`;
-  }
+	async #send(digits) {
+		const score = { answered: 0, right: 0, failed: 0, batches: 0 };
+		const began = performance.now();
+		const left = digits.values();
+		const line = async () => {
+			for (const digit of left) {
+				await this.#ask(digit, score);
+				if (score.answered % 50 === 0) this.told.textContent = `${score.answered} of ${DIGITS} answered`;
+			}
+		};
+		await Promise.all(Array.from({ length: AT_ONCE }, line));
+		const seconds = (performance.now() - began) / 1e3;
+		const failed = score.failed ? `, ${score.failed} failed` : "";
+		const company = (score.batches / Math.max(1, score.answered)).toFixed(1);
+		this.told.textContent = `${score.right} of ${DIGITS} right${failed}, in ${duration(seconds)}: ${Math.round(DIGITS / seconds)} a second, in batches of ${company} on average`;
+	}
 
-  async #ask({ file, label }, score) {
-    try {
-      const response = await this.service.ask("v1/predict", { method: "POST", body: file });
-      const answer = await response.json();
-      score.answered += 1;
-      score.batches += Number(response.headers.get("X-Batch-Size"));
-      score.right += answer.predictions[0].label === label;
-    } catch {
-      score.failed += 1; // the notice says why
-    }
-  }
+	async #ask({ file, label }, score) {
+		try {
+			const reading = await this.service.read(file);
+			score.answered += 1;
+			score.batches += reading.batch;
+			score.right += reading.label === label;
+		} catch {
+			score.failed += 1; // the notice says why
+		}
+	}
 }

@@ -4,7 +4,7 @@
  *   up          answers
  *   down        does not answer at all
  *   not-ready   answers that it is not: it stops, or its model no longer answers
- *   full        has no room; says for how long to wait
+ *   full        has no room; it said for how long to wait
  *   locked      asks for an API key
  *
  * "state" is dispatched whenever that changes, "back" when it is up again. Secrets are in this
@@ -17,113 +17,137 @@ const PATIENCE = 10000; // milliseconds for an answer
 
 /** It answered, and said no. */
 export class Refused extends Error {
-  constructor(status, problem, wait) {
-    super(problem.detail ?? problem.error ?? `the service answered ${status}`);
-    this.status = status;
-    this.title = problem.title ?? "";
-    this.wait = wait; // seconds, or null
-  }
+	constructor(status, problem, wait) {
+		super(problem.detail ?? problem.error ?? `the service answered ${status}`);
+		this.status = status;
+		this.title = problem.title ?? "";
+		this.wait = wait; // seconds, or null
+	}
 }
 
 /** It did not answer. */
 export class Unreachable extends Error {}
 
 export class Service extends EventTarget {
-  state = { kind: "up" };
-  key = ""; // of the API
-  token = ""; // the admin's, sent where `admin` is asked for
-  #timer;
+	state = { kind: "up" };
+	key = ""; // of the API
+	token = ""; // the admin's, sent where `admin` is asked for
+	#timer; // until the next look at /readyz
+	#full; // until the wait is over that it told
 
-  /** The answer, if it is a good one: Refused or Unreachable otherwise. */
-  async ask(path, { method = "GET", body, admin = false, signal = AbortSignal.timeout(PATIENCE) } = {}) {
-    const headers = {};
-    const secret = (admin && this.token) || this.key;
-    if (secret) headers.Authorization = `Bearer ${secret}`;
-    let response;
-    try {
-      response = await fetch(path, { method, body, headers, cache: "no-cache", signal });
-    } catch {
-      if (signal.reason?.name === "AbortError") throw signal.reason; // nobody waits for it any more
-      this.#become({ kind: "down" });
-      throw new Unreachable("the service does not answer");
-    }
-    if (response.ok) {
-      if (this.state.kind !== "not-ready") this.#become({ kind: "up" });
-      return response;
-    }
-    throw this.#refusal(response.status, await problemOf(response), waitOf(response), admin);
-  }
+	/** Whether it would be of use. One that is stopping still answers. */
+	get mayBeAsked() {
+		return this.state.kind === "up" || this.state.kind === "not-ready";
+	}
 
-  /** An answer that goes on until `signal`. */
-  stream(path, signal) {
-    return this.ask(path, { signal });
-  }
+	/** The answer, if it is a good one: Refused or Unreachable otherwise. */
+	async ask(path, { method = "GET", body, admin = false, signal = AbortSignal.timeout(PATIENCE) } = {}) {
+		const headers = {};
+		const secret = (admin && this.token) || this.key;
+		if (secret) headers.Authorization = `Bearer ${secret}`;
+		let response;
+		try {
+			response = await fetch(path, { method, body, headers, cache: "no-cache", signal });
+		} catch {
+			if (signal.reason?.name === "AbortError") throw signal.reason; // nobody waits for it any more
+			this.#become({ kind: "down" });
+			throw new Unreachable("the service does not answer");
+		}
+		if (response.ok) {
+			if (this.state.kind === "down" || this.state.kind === "locked") this.#become({ kind: "up" });
+			return response;
+		}
+		throw this.#refusal(response.status, await problemOf(response), waitOf(response), admin);
+	}
 
-  async json(path, options) {
-    return (await this.ask(path, options)).json();
-  }
+	/** An answer that goes on until `signal`. */
+	stream(path, signal) {
+		return this.ask(path, { signal });
+	}
 
-  /** Look whether it is ready, from now on, as long as somebody sees the page. */
-  watch() {
-    document.addEventListener("visibilitychange", () => this.#look());
-    this.#look();
-  }
+	async json(path, options) {
+		return (await this.ask(path, options)).json();
+	}
 
-  unlock(key) {
-    this.key = key;
-    this.#become({ kind: "up" });
-  }
+	/** What it reads on a picture file, with what the answer's headers say of the way that took. */
+	async read(file, path = "v1/predict", admin = false) {
+		const began = performance.now();
+		const response = await this.ask(path, { method: "POST", body: file, admin });
+		const { model, predictions } = await response.json();
+		const timing = (response.headers.get("Server-Timing") ?? "").matchAll(/(\w+);dur=([\d.]+)/g);
+		return {
+			version: model.version,
+			...predictions[0],
+			stages: Object.fromEntries([...timing].map(([, stage, time]) => [stage, time / 1e3])), // seconds
+			batch: Number(response.headers.get("X-Batch-Size")),
+			seconds: (performance.now() - began) / 1e3, // there and back
+		};
+	}
 
-  #refusal(status, problem, wait, admin) {
-    const refused = new Refused(status, problem, wait);
-    if (status === 401 && !admin) this.#become({ kind: "locked", detail: refused.message });
-    else if (status === 503 && refused.title === "Overloaded") this.#full(refused);
-    else if (status === 503 && refused.title === "Stopping") this.#notReady(refused.message);
-    return refused;
-  }
+	/** Look whether it is ready, from now on, as long as somebody sees the page. */
+	watch() {
+		document.addEventListener("visibilitychange", () => this.#look());
+		this.#look();
+	}
 
-  #full(refused) {
-    this.#become({ kind: "full", detail: refused.message, until: Date.now() + refused.wait * 1e3 });
-  }
+	unlock(key) {
+		this.key = key;
+		this.#become({ kind: "up" });
+	}
 
-  #notReady(detail) {
-    this.#become({ kind: "not-ready", detail });
-  }
+	#refusal(status, problem, wait, admin) {
+		const refused = new Refused(status, problem, wait);
+		if (status === 401 && !admin) this.#become({ kind: "locked", detail: refused.message });
+		else if (status === 503 && refused.title === "Overloaded") this.#isFull(refused);
+		else if (status === 503 && refused.title === "Stopping") this.#isNotReady(refused.message);
+		return refused;
+	}
 
-  async #look() {
-    clearTimeout(this.#timer);
-    if (document.hidden) return;
-    try {
-      const response = await fetch("readyz", { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
-      if (!response.ok) this.#notReady((await problemOf(response)).detail);
-      else if (["down", "not-ready"].includes(this.state.kind)) this.#become({ kind: "up" });
-    } catch {
-      this.#become({ kind: "down" });
-    }
-    const soon = ["down", "not-ready"].includes(this.state.kind);
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#look(), soon ? LOOK_AGAIN : LOOK);
-  }
+	#isFull(refused) {
+		const wait = refused.wait * 1e3;
+		this.#become({ kind: "full", until: Date.now() + wait });
+		clearTimeout(this.#full);
+		this.#full = setTimeout(() => this.state.kind === "full" && this.#become({ kind: "up" }), wait);
+	}
 
-  #become(state) {
-    const before = this.state;
-    this.state = state;
-    if (state.kind === before.kind && state.kind !== "full" && state.detail === before.detail) return;
-    this.dispatchEvent(new Event("state"));
-    if (state.kind === "up") this.dispatchEvent(new CustomEvent("back", { detail: before.kind }));
-    if (state.kind === "down") this.#look();
-  }
+	#isNotReady(detail) {
+		this.#become({ kind: "not-ready", detail });
+	}
+
+	async #look() {
+		clearTimeout(this.#timer);
+		if (document.hidden) return;
+		try {
+			const response = await fetch("readyz", { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
+			if (!response.ok) this.#isNotReady((await problemOf(response)).detail);
+			else if (["down", "not-ready"].includes(this.state.kind)) this.#become({ kind: "up" });
+		} catch {
+			this.#become({ kind: "down" });
+		}
+		const soon = ["down", "not-ready"].includes(this.state.kind);
+		clearTimeout(this.#timer);
+		this.#timer = setTimeout(() => this.#look(), soon ? LOOK_AGAIN : LOOK);
+	}
+
+	#become(state) {
+		const before = this.state;
+		this.state = state;
+		if (state.kind === before.kind && state.kind !== "full" && state.detail === before.detail) return;
+		this.dispatchEvent(new Event("state"));
+		if (state.kind === "up") this.dispatchEvent(new CustomEvent("back", { detail: before.kind }));
+		if (state.kind === "down") this.#look();
+	}
 }
 
 async function problemOf(response) {
-  try {
-    return await response.json();
-  } catch {
-    return {};
-  }
+	try {
+		return await response.json();
+	} catch {
+		return {};
+	}
 }
 
 function waitOf(response) {
-  const seconds = Number(response.headers.get("Retry-After"));
-  return seconds > 0 ? seconds : response.status === 503 ? 1 : null;
+	const seconds = Number(response.headers.get("Retry-After"));
+	return seconds > 0 ? seconds : response.status === 503 ? 1 : null;
 }

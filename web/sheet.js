@@ -2,34 +2,34 @@
 
 /** All of them, each {file, label, answer, confidence, draw}; Refused with 404 if the version has no such sheet. */
 export async function sheetOf(service, models, version, name) {
-  const [facts, picture] = await Promise.all([
-    service.json(models.path(version, `files/${name}.json`)),
-    service.ask(models.path(version, `files/${name}.png`)),
-  ]);
-  const bitmap = await createImageBitmap(await picture.blob());
-  return facts.labels.map((label, at) => ({
-    label,
-    answer: facts.answers?.[at],
-    confidence: facts.confidences?.[at],
-    canvas: () => cut(bitmap, facts, at),
-    file: () => fileOf(cut(bitmap, facts, at)),
-  }));
+	const [facts, picture] = await Promise.all([
+		service.json(models.path(version, `files/${name}.json`)),
+		service.ask(models.path(version, `files/${name}.png`)),
+	]);
+	const bitmap = await createImageBitmap(await picture.blob());
+	return facts.labels.map((label, at) => ({
+		label,
+		answer: facts.answers?.[at],
+		confidence: facts.confidences?.[at],
+		canvas: () => cut(bitmap, facts, at),
+		file: () => fileOf(cut(bitmap, facts, at)),
+	}));
 }
 
 function cut(bitmap, { side, columns }, at) {
-  const canvas = document.createElement("canvas");
-  canvas.width = canvas.height = side;
-  const [x, y] = [(at % columns) * side, Math.floor(at / columns) * side];
-  canvas.getContext("2d").drawImage(bitmap, x, y, side, side, 0, 0, side, side);
-  return canvas;
+	const canvas = document.createElement("canvas");
+	canvas.width = canvas.height = side;
+	const [x, y] = [(at % columns) * side, Math.floor(at / columns) * side];
+	canvas.getContext("2d").drawImage(bitmap, x, y, side, side, 0, 0, side, side);
+	return canvas;
 }
 
 const fileOf = (canvas) => new Promise((take) => canvas.toBlob(take, "image/png"));
 
 /** A number of them, in random order. */
 export function some(pictures, number) {
-  const left = [...pictures];
-  const taken = [];
-  while (taken.length < number && left.length) taken.push(...left.splice(Math.floor(Math.random() * left.length), 1));
-  return taken;
+	const left = [...pictures];
+	const taken = [];
+	while (taken.length < number && left.length) taken.push(...left.splice(Math.floor(Math.random() * left.length), 1));
+	return taken;
 }

@@ -3,30 +3,30 @@
 import { $ } from "./dom.js";
 
 export class Views extends EventTarget {
-  constructor(names) {
-    super();
-    this.names = names;
-    addEventListener("hashchange", () => this.#show());
-    this.#show();
-  }
+	constructor(names) {
+		super();
+		this.names = names;
+		addEventListener("hashchange", () => this.#show());
+		this.#show();
+	}
 
-  get shown() {
-    const asked = location.hash.slice(1);
-    return this.names.includes(asked) ? asked : this.names[0];
-  }
+	get shown() {
+		const asked = location.hash.slice(1);
+		return this.names.includes(asked) ? asked : this.names[0];
+	}
 
-  go(name) {
-    location.hash = name;
-    this.#show();
-  }
+	go(name) {
+		location.hash = name;
+		this.#show();
+	}
 
-  #show() {
-    for (const name of this.names) {
-      $(`#${name}`).hidden = name !== this.shown;
-      const link = $(`nav a[href="#${name}"]`);
-      if (name === this.shown) link.setAttribute("aria-current", "page");
-      else link.removeAttribute("aria-current");
-    }
-    this.dispatchEvent(new Event("shown"));
-  }
+	#show() {
+		for (const name of this.names) {
+			$(`#${name}`).hidden = name !== this.shown;
+			const link = $(`nav a[href="#${name}"]`);
+			if (name === this.shown) link.setAttribute("aria-current", "page");
+			else link.removeAttribute("aria-current");
+		}
+		this.dispatchEvent(new Event("shown"));
+	}
 }
