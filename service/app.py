@@ -16,6 +16,8 @@ from service.catalog import catalog_routes
 from service.document import document
 from service.front import Front
 from service.life import Life
+from service.live import Live
+from service.live_route import live_routes
 from service.metrics import Metrics
 from service.nvml import Gpus
 from service.pages import pages
@@ -110,6 +112,7 @@ def create_app(
     app.include_router(admin_routes(serving, settings, team, access.admin))
     app.include_router(catalog_routes(serving, settings, life))
     app.include_router(sample_routes(serving))
+    app.include_router(live_routes(Live(serving, settings, metrics, life, team)))
     app.include_router(pages())
     app.include_router(health_routes(life, batcher, app.version))
     app.include_router(model_routes(serving, batcher, settings, life, statistics))
