@@ -16,6 +16,8 @@ from service.catalog import catalog_routes
 from service.document import document
 from service.front import Front
 from service.life import Life
+from service.live import Live
+from service.live_route import live_routes
 from service.metrics import Metrics
 from service.nvml import Gpus
 from service.pages import add_pages
@@ -114,6 +116,7 @@ def create_app(
     app.include_router(catalog_routes(serving, shelf, settings, life))
     app.include_router(file_routes(shelf, settings))
     app.include_router(sample_routes(serving))
+    app.include_router(live_routes(Live(serving, settings, metrics, life, team)))
     add_pages(app)
     app.include_router(health_routes(life, batcher, app.version))
     app.include_router(model_routes(serving, batcher, settings, life, statistics))

@@ -14,6 +14,7 @@ from service.access import OPEN
 from service.hot_routes import described
 from service.openapi import InferError, ProblemDetails
 from service.problems import CONTENT_TYPE, OPEN_INFERENCE
+from service.pulse import BatchSize, Pulse
 from service.settings import Settings
 
 EVERYWHERE = {
@@ -47,8 +48,10 @@ def document(app: FastAPI, settings: Settings) -> dict[str, Any]:
             routes=[*described.routes, *app.routes],
         )
         components = schema["components"]
-        for model in (ProblemDetails, InferError):
-            components["schemas"][model.__name__] = model.model_json_schema()
+        for model in (ProblemDetails, InferError, Pulse, BatchSize):
+            described_model = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            described_model.pop("$defs", None)
+            components["schemas"][model.__name__] = described_model
         for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own; ours are problems
             components["schemas"].pop(name, None)
         if settings.api_keys:

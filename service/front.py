@@ -75,9 +75,11 @@ class Front:
         began = perf_counter()
         headers = dict(scope["headers"])
         request_id = request_id_of(headers)
+        trace = self._trace_of(scope, headers)
+        asked = Record(request_id, began, scope["client"], headers, trace=trace)
         scope["request_id"] = request_id.decode()
         scope["status"] = scope["exchange"] = scope["problem"] = None
-        trace = self._trace_of(scope, headers)
+        scope["streams"] = scope["over"] = False
 
         async def observed(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -85,6 +87,8 @@ class Front:
                 ours = self._headers_of_answer(scope, request_id, trace)
                 message["headers"] = [*message.get("headers", ()), *ours]
             await send(message)
+            if scope["streams"] and message["type"] == "http.response.body":
+                self._end(scope, asked)
 
         self.metrics.request_begins()
         try:
@@ -92,23 +96,27 @@ class Front:
         except ClientGone:
             pass
         finally:
-            exchange: Exchange | None = scope["exchange"]
-            course = exchange.course if exchange is not None else None
-            problem: Problem | None = scope["problem"]
-            client: tuple[str, int] | None = scope["client"]
-            ended = Record(request_id, began, client, headers, course, problem, trace)
-            self._end(ended, self._labels(scope))
+            self._end(scope, asked)
 
     def tell(self, ended: Ended, labels: Labels, seconds: float) -> None:
         """Whoever watches, that a request is over."""
         for watch in self.watchers:
             watch(ended, labels, seconds)
 
-    def _end(self, ended: Ended, labels: Labels) -> None:
-        seconds = perf_counter() - ended.began
+    def _end(self, scope: Scope, asked: Record) -> None:
+        """Count, time and tell a request, once. A stream is over with its first event: how long
+        somebody watches is no latency, and nothing is being worked on meanwhile.
+        """
+        if scope["over"]:
+            return
+        scope["over"] = True
+        seconds = perf_counter() - asked.began
+        labels = self._labels(scope)
         self.metrics.request_ends(labels)
         self.metrics.request_seconds.labels(labels[0]).note(seconds)
-        self.tell(ended, labels, seconds)
+        exchange: Exchange | None = scope["exchange"]
+        course = exchange.course if exchange is not None else None
+        self.tell(asked._replace(course=course, problem=scope["problem"]), labels, seconds)
 
     def _headers_of_answer(
         self, scope: Scope, request_id: bytes, trace: Trace | None

@@ -10,11 +10,15 @@ time for a body is measured by who waits for it.
 
 import asyncio
 from math import inf
+from socket import SO_SNDBUF, SOL_SOCKET
 from time import perf_counter
 from typing import Any
+from weakref import ref
 
 from service.problems import Problem
 from service.protocol import Protocol
+
+LITTLE = 8192  # bytes; some ten events
 
 
 class KeepAlive(Protocol):
@@ -27,6 +31,11 @@ class KeepAlive(Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = inf  # at most; a timer that rings too early sets itself again
         self._stalled: asyncio.TimerHandle | None = None  # runs while the client does not read
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        scope: Any = self.scope
+        scope["connection"] = ref(self)  # weak, for the scope is its own
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -68,6 +77,19 @@ class KeepAlive(Protocol):
         super().refuse(problem)
         if self.transport.is_closing():
             self.close_for_certain()
+
+    def hold_little(self) -> None:
+        """Let little wait for a client that does not read, so that it is noticed.
+
+        Of a stream of events the kernel would take 4 MB, most of an hour, before anybody hears.
+        """
+        self.transport.set_write_buffer_limits(high=LITTLE)
+        socket: Any = self.transport.get_extra_info("socket")
+        socket.setsockopt(SOL_SOCKET, SO_SNDBUF, LITTLE)
+
+    def cut(self) -> None:
+        """Close the connection now, whatever was not sent."""
+        self.transport.abort()
 
     def close_for_certain(self) -> None:
         """Close the connection, also if its client does not read the rest of an answer.

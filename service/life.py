@@ -1,6 +1,7 @@
-"""Where the service is in its life: `server` writes it, probes and front read it."""
+"""Where the service is in its life: `server` writes it, probes, front and streams read it."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
@@ -12,3 +13,10 @@ class CannotStart(Exception):
 class Life:
     began: float = field(default_factory=time.time)  # seconds since 1970
     draining: bool = False  # told to stop, still answering
+    # Called when that begins, maybe from the middle of anything: by whoever handles a signal.
+    when_draining: list[Callable[[], None]] = field(default_factory=list)
+
+    def drain(self) -> None:
+        self.draining = True
+        for tell in self.when_draining:
+            tell()

@@ -28,6 +28,7 @@ from prometheus_client import (
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from service.chosen import Chosen
 from service.exposition import Exposition
 from service.fact import Fact, Family
 from service.noted import NotedCounter, NotedHistogram
@@ -58,6 +59,7 @@ class Metrics:
         self._in_flight = 0  # requests
         self._due = False  # whether what was noted will be added up soon
         self._noted: list[NotedCounter | NotedHistogram] = []
+        self._shared: SharedNumbers | None = None  # None: this process is alone
         self._registry = registry = CollectorRegistry()
         self._exposition = Exposition(registry)
         PlatformCollector(registry=registry)
@@ -70,7 +72,8 @@ class Metrics:
             counted: CollectorRegistry | None = registry
         else:
             values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
-            registry.register(SharedNumbers(folder))
+            self._shared = SharedNumbers(folder)
+            registry.register(self._shared)
             counted = None  # what the collector above finds in the files is all there is
 
         def counter(name: str, meaning: str, *labels: str) -> NotedCounter:
@@ -100,6 +103,7 @@ class Metrics:
             "http_request_duration_seconds", "From a request's head to its answer's end", "route"
         )
         self.inflight = gauge("inflight_requests", "Requests being worked on")
+        self.live_watchers = gauge("live_watchers", "Streams of /v1/live that are open")
         self.decode_seconds = histogram("decode_seconds", "Picture file to 28x28 pixels, a picture")
         self.queue_wait_seconds = histogram(
             "queue_wait_seconds", "In the batcher's queue, a picture"
@@ -180,6 +184,13 @@ class Metrics:
         """What GET /metrics answers."""
         self.refresh()
         return self._exposition.text()
+
+    def sums(self, *chosen: Chosen) -> list[list[float]]:
+        """What of each is counted by now, by all workers."""
+        self.refresh()
+        if self._shared is not None:
+            return self._shared.sums(chosen)
+        return [each.sums() for each in chosen]
 
     def _add_up_soon(self) -> None:
         self._due = True

@@ -7,7 +7,7 @@ noted is seen by a scrape, for that folds first. Notes may come from any thread;
 """
 
 import collections
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,12 @@ class NotedHistogram(Histogram):
             family.samples += each._series.samples(counts, each._sum.get())
         yield family
 
+    def sums(self, which: Callable[..., bool]) -> list[float]:
+        """How many were observed in each bucket alone, under labels that fit."""
+        each = [one for one in self._each if which(*one._labelvalues)]
+        columns = zip(*(one._buckets for one in each), strict=True)
+        return [sum(bucket.get() for bucket in column) for column in columns]
+
     def fold(self) -> None:
         """Add what was noted, under every label."""
         for each in self._each:
@@ -65,6 +71,13 @@ class NotedCounter(Counter):
         self._notes: list[tuple[str, ...]] = []  # the values of all labels; () if it has none
         self.note_all = self._notes.extend
         self.note = self._notes.append
+
+    def sums(self, which: Callable[..., bool]) -> list[float]:
+        """How many were counted under labels that fit."""
+        if not self._labelnames:
+            return [self._value.get()]
+        fitting: list[Any] = [one for labels, one in self._metrics.items() if which(*labels)]
+        return [sum(one._value.get() for one in fitting)]
 
     def fold(self) -> None:
         count = len(self._notes)

@@ -130,8 +130,8 @@ class Server(uvicorn.Server):
 
     def drain(self, until: float) -> None:
         """Be not ready any more, and close the port then."""
-        self.life.draining = True
         self._front.hot.clear()  # from now on each answer says that the connection ends
+        self.life.drain()
         self._stop_at = min(self._stop_at, until)
 
     async def on_tick(self, counter: int) -> bool:

@@ -75,6 +75,12 @@ class Settings(BaseSettings):
     max_connections: int = Field(
         4096, ge=1, le=1_000_000, description="connections of a worker; on others 503 is answered"
     )
+    max_watchers: int = Field(
+        16,
+        ge=0,
+        le=10_000,
+        description="streams of /v1/live from a worker; one more is answered 503; 0: none, 403",
+    )
     max_buffered: int = Field(
         256 * 2**20,
         ge=2**20,

@@ -9,7 +9,7 @@ for only in a file that has grown, so that the numbers of a file are added up at
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +21,7 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
+from service.chosen import Chosen, Which
 from service.histogram import HistogramSeries, Labels
 
 Key = tuple[str, str]  # kind, and the key in the files: JSON of name, series, labels and meaning
@@ -46,29 +47,52 @@ class SharedNumbers(Collector):
         self._rows: dict[Key, int] = {}
         self._families: dict[str, _Family] = {}
         self._named = 0  # keys that are in a family
+        self._chosen: dict[Chosen, Rows] = {}
 
     def collect(self) -> Iterator[Metric]:
+        sums = self._sums().tolist()
+        for family in self._families.values():
+            yield family.of(sums)
+
+    def sums(self, chosen: Iterable[Chosen]) -> list[list[float]]:
+        """What `Chosen.sums` says of each, over all workers."""
+        sums = self._sums()
+        return [sums[self._rows_of(each)].sum(0).tolist() for each in chosen]
+
+    def _rows_of(self, chosen: Chosen) -> Rows:
+        """(series, numbers of each)"""
+        rows = self._chosen.get(chosen)
+        if rows is None:
+            family = self._families.get(chosen.family)
+            found = family.rows(chosen.which) if family is not None else []
+            rows = self._chosen[chosen] = np.array(found or [[]], np.intp)
+        return rows
+
+    def _sums(self) -> Numbers:
+        """Of each row, as the files are now."""
         found = []
         for path in self._folder.glob("*.db"):
             with suppress(FileNotFoundError):  # a gauge's goes with its worker
                 found.append(self._read(path))
         if self._named < len(self._rows):
             self._families, self._named = _families_of(self._rows), len(self._rows)
+            self._chosen.clear()
         sums = np.zeros(len(self._rows))
         for rows, numbers in found:
             sums[rows] += numbers
-        for family in self._families.values():
-            yield family.of(sums.tolist())
+        return sums
 
     def _read(self, path: Path) -> tuple[Rows, Numbers]:
         """Rows, and what a file adds to them."""
-        with path.open("rb") as file:
-            used = int.from_bytes(file.read(4), sys.byteorder)
-            file.seek(0)
-            content = file.read(used)
+        known = self._files.get(path)
+        with path.open("rb", buffering=0) as file:
+            content = file.read(known.used if known is not None else 4)
+            used = int.from_bytes(content[:4], sys.byteorder)
+            if used != len(content):
+                file.seek(0)
+                content = file.read(used)
         if not used:  # it is being made at this moment
             return _NONE.rows, np.zeros(0)
-        known = self._files.get(path)
         # Of the same size it has the same keys, also if a worker in another's place has made it
         # anew: that is done with gauges alone, and these have no labels.
         if known is None or known.used != used:
@@ -107,6 +131,12 @@ class _Family:
         for part in self._parts.values():
             part.buckets = dict(sorted(part.buckets.items()))
             part.series = HistogramSeries(self._name, part.labels, part.buckets)
+
+    def rows(self, which: Which) -> list[list[int]]:
+        """Of each series that fits; of a histogram, those of its buckets."""
+        numbers = [[row] for _, labels, row in self._numbers if which(**labels)]
+        parts = [part for part in self._parts.values() if which(**part.labels)]
+        return numbers + [list(part.buckets.values()) for part in parts]
 
     def of(self, sums: list[float]) -> Metric:
         family = Metric(self._name, self._meaning, self._kind)

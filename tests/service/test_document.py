@@ -54,7 +54,7 @@ def test_the_openapi_document_describes_the_hot_routes_too(document: Document) -
         "/v2/repository/models/{model}/unload",
         "/v1/models", "/v1/models/{name}", "/v1/models/{name}/versions/{version}",
         "/v1/models/{name}/versions/{version}/files/{file}",
-        "/v1/samples/random",
+        "/v1/samples/random", "/v1/live",
     }  # fmt: skip
     predict = document["paths"]["/v1/predict"]["post"]
     assert "image/png" in predict["requestBody"]["content"]

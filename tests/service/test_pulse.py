@@ -1,0 +1,104 @@
+"""What two readings of the metrics come to: rates, quantiles, batches."""
+
+import pytest
+
+from service.metrics import PICTURES, SECONDS
+from service.pulse import Pulse, Standing, pulse_of
+from service.quantile import quantile
+from service.tally import Tally
+
+SERVES = Standing(provider="cpu", provider_fallback=True, version="3", workers=2, draining=False)
+BEGINNING = Tally(
+    at=100.0,
+    requests=50,
+    refused=5,
+    failed=1,
+    shed=1,
+    pictures=70,
+    seconds=[10.0] * (len(SECONDS) + 1),
+    sizes=[2.0] * (len(PICTURES) + 1),
+    queue=0,
+    queue_limit=1024,
+    inflight=0,
+    watchers=0,
+)
+
+
+def with_more(place: int, more: int, buckets: list[float]) -> list[float]:
+    return [count + more * (place == at) for at, count in enumerate(buckets)]
+
+
+def told(now: Tally, before: Tally = BEGINNING, long_before: Tally = BEGINNING) -> Pulse:
+    return pulse_of(now, before, long_before, SERVES, at=1763776657.1234)
+
+
+def test_rates_are_what_was_counted_by_the_seconds_that_passed() -> None:
+    now = BEGINNING._replace(
+        at=102.0, requests=1650, refused=15, failed=7, shed=5, pictures=2070,
+        sizes=with_more(3, 300, BEGINNING.sizes),
+    )  # fmt: skip
+    pulse = told(now)
+    assert pulse.seconds == 2
+    assert pulse.requests_per_second == 800
+    assert pulse.pictures_per_second == 1000
+    assert pulse.refused_per_second == 5
+    assert pulse.failed_per_second == 3
+    assert pulse.shed_per_second == 2
+    assert pulse.calls_per_second == 150
+
+
+def test_rates_look_back_less_far_than_quantiles_and_batches() -> None:
+    middle = BEGINNING._replace(
+        at=108.0,
+        requests=150,
+        seconds=with_more(0, 100, BEGINNING.seconds),
+        sizes=with_more(0, 100, BEGINNING.sizes),
+    )
+    pulse = told(middle._replace(at=110.0), before=middle)
+    assert (pulse.seconds, pulse.quantile_seconds) == (2, 10)
+    assert pulse.requests_per_second == pulse.calls_per_second == 0
+    assert pulse.p50 is not None
+    assert sum(each.calls for each in pulse.batches) == 100
+
+
+def test_quantiles_are_of_the_requests_in_between() -> None:
+    """Those before were as slow as could be."""
+    before = BEGINNING._replace(seconds=[0.0] * len(SECONDS) + [1e6])
+    seconds = [0.0, 0.0, 60.0, 40.0, *before.seconds[4:]]
+    pulse = told(before._replace(at=105.0, seconds=seconds), before, before)
+    assert pulse.p50 == quantile(0.5, SECONDS, [0, 0, 60, 40])
+    assert pulse.p99 == quantile(0.99, SECONDS, [0, 0, 60, 40])
+    assert pulse.p50 is not None
+    assert pulse.p99 is not None
+    assert 0.00025 < pulse.p50 < 0.0005 < pulse.p99 < 0.001
+
+
+def test_the_first_reading_has_nothing_to_compare_with() -> None:
+    pulse = told(BEGINNING)
+    assert pulse.seconds == pulse.quantile_seconds == pulse.requests_per_second == 0
+    assert pulse.p50 is None
+    assert pulse.p99 is None
+
+
+def test_each_batch_size_has_its_bound_and_the_last_has_none() -> None:
+    now = BEGINNING._replace(at=101.0, sizes=with_more(2, 7, BEGINNING.sizes))
+    pulse = told(now)
+    assert [each.most for each in pulse.batches] == [*PICTURES, None]
+    assert [each.most for each in pulse.batches if each.calls] == [4]
+    assert pulse.batches[2].calls == 7
+
+
+@pytest.mark.parametrize("empty", [[], [0.0] * (len(SECONDS) + 1)])
+def test_what_was_counted_for_the_first_time_counts_from_zero(empty: list[float]) -> None:
+    before = BEGINNING._replace(seconds=empty, sizes=[])
+    pulse = told(BEGINNING._replace(at=101.0), before, before)
+    assert pulse.p50 == quantile(0.5, SECONDS, BEGINNING.seconds)
+    assert {each.calls for each in pulse.batches} == {2}
+
+
+def test_what_serves_and_what_waits_is_told_as_it_is() -> None:
+    pulse = told(BEGINNING._replace(queue=3, inflight=4, watchers=2))
+    assert pulse.at == pytest.approx(1763776657.123)
+    assert (pulse.queue, pulse.queue_limit, pulse.inflight, pulse.watchers) == (3, 1024, 4, 2)
+    assert (pulse.provider, pulse.provider_fallback, pulse.version) == ("cpu", True, "3")
+    assert (pulse.workers, pulse.draining) == (2, False)

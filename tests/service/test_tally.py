@@ -1,0 +1,101 @@
+"""What counts as a request, a refusal, a failure for /v1/live; of one process and of several."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import values
+
+from service.metrics import PICTURES, SECONDS, Metrics
+from service.tally import Tally, tally_of
+
+
+def answered(metrics: Metrics, route: str, code: str, method: str = "POST") -> None:
+    metrics.requests.note((route, method, code))
+    metrics.request_seconds.labels(route).note(0.001)
+
+
+def some(metrics: Metrics) -> None:
+    """What happens in a while."""
+    for route in ("/v1/predict", "/v2/models/digits/infer", "/v2/models/{model}/infer"):
+        answered(metrics, route, "200")
+    for code in ("401", "422", "499", "500", "503"):
+        answered(metrics, "/v1/predict", code)
+    for route in ("/metrics", "/livez", "/v1/live", "/v1/models/{name}", "/v2/models/{model}"):
+        answered(metrics, route, "200", "GET")
+    answered(metrics, "/v1/models/{name}/rollback", "503")
+    answered(metrics, "/v1/live", "503", "GET")
+    metrics.shed.note(("queue_full",))
+    metrics.predictions.note_all([("7",), ("1",), ("7",)])
+    metrics.batch_size.note_all([1, 2, 3, 5000])
+    metrics.queue_limit.set(300)
+    metrics.live_watchers.set(2)
+
+
+def test_requests_are_those_that_predict() -> None:
+    metrics = Metrics()
+    some(metrics)
+    tally = tally_of(metrics, 12.5)
+    assert tally.at == 12.5
+    assert tally.requests == 8
+    assert sum(tally.seconds) == 8
+    assert tally.seconds[SECONDS.index(0.001)] == 8
+
+
+def test_a_client_that_hung_up_was_not_refused() -> None:
+    metrics = Metrics()
+    some(metrics)
+    tally = tally_of(metrics, 0.0)
+    assert (tally.refused, tally.failed, tally.shed) == (2, 2, 1)
+
+
+def test_another_method_is_no_prediction() -> None:
+    metrics = Metrics()
+    answered(metrics, "/v1/predict", "405", "GET")
+    tally = tally_of(metrics, 0.0)
+    assert (tally.requests, tally.refused) == (0, 0)
+
+
+def test_calls_are_counted_by_their_pictures() -> None:
+    metrics = Metrics()
+    some(metrics)
+    tally = tally_of(metrics, 0.0)
+    by_bound = dict(zip((*PICTURES, None), tally.sizes, strict=True))
+    assert [bound for bound, calls in by_bound.items() if calls] == [1, 2, 4, None]
+    assert sum(tally.sizes) == 4
+    assert tally.pictures == 3
+
+
+# ---- several workers -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    monkeypatch.setattr(values, "ValueClass", values.ValueClass)  # as it was, afterwards
+    yield tmp_path
+    values.close_all_multiprocess_files()  # type: ignore[no-untyped-call]
+
+
+def test_before_anything_was_counted_all_is_zero(folder: Path) -> None:
+    nothing = tally_of(Metrics(0, folder), 0.0)
+    assert not any(sum(each) if isinstance(each, list) else each for each in nothing)
+
+
+def test_each_worker_tells_of_all(folder: Path) -> None:
+    alone = Metrics()
+    some(alone)
+    expected = tally_of(alone, 0.0)
+    told: list[list[float | list[float]]] = []
+    for slot in range(3):
+        metrics = Metrics(slot, folder)
+        some(metrics)
+        told.append([*tally_of(metrics, 0.0)])
+    assert told == [times(expected, number) for number in (1, 2, 3)]
+
+
+def times(tally: Tally, number: int) -> list[float | list[float]]:
+    return [
+        [one * number for one in each] if isinstance(each, list) else each * number
+        for each in tally
+    ]
