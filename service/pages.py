@@ -17,7 +17,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 SCRIPTS = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
@@ -38,13 +38,12 @@ class _Files(StaticFiles):
 
 def add_pages(app: FastAPI) -> None:
     app.include_router(_pages())
-    app.mount("/web", _Files(directory=WEB))
+    app.mount("/web", _Files(directory=WEB))  # RuntimeError if there is none
 
 
 def _pages() -> APIRouter:
     router = APIRouter(include_in_schema=False)
-    page = (WEB / "index.html").read_bytes()
-    page_policy = page_headers(page, camera=True) | FRESH
+    page_policy = page_headers(b"", camera=True) | FRESH  # nothing stands inline in it
     docs = get_swagger_ui_html(
         openapi_url="openapi.json",
         title="digitserve: the API",
@@ -56,8 +55,8 @@ def _pages() -> APIRouter:
     content, headers = bytes(docs.body), page_headers(bytes(docs.body), inline_styles=True)
 
     @router.get("/")
-    async def _page() -> HTMLResponse:
-        return HTMLResponse(page, headers=page_policy)
+    async def _page() -> FileResponse:
+        return FileResponse(WEB / "index.html", headers=page_policy)
 
     @router.get("/docs")
     async def _docs() -> HTMLResponse:

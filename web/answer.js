@@ -7,7 +7,7 @@ const STAGES = { decode: "decode", queue: "queue", infer: "model" };
 const QUIET = 700; // milliseconds of no change until an answer is spoken
 
 export class Answer {
-	#bars = new Map(); // label -> its parts
+	#bars = new Map(); // by label
 	#speak;
 	#labels = [];
 

@@ -1,6 +1,6 @@
 /** A version's card as one reads it: numbers, plots, classes, artifacts. */
 
-import { bytes, count, duration, h, percent } from "./dom.js";
+import { bytes, count, duration, h, percent, table } from "./dom.js";
 import { confusion, curves, reliability } from "./plots.js";
 
 /** `metrics`: the run's training_metrics.json, null where the version has none. */
@@ -52,10 +52,4 @@ function artifacts({ files, parity, left_out: leftOut, measured_on: machine }) {
 function recipe({ recipe, libraries }) {
 	const told = Object.entries({ ...recipe, ...libraries }).map(([name, value]) => `${name} ${value === "" ? "–" : value}`);
 	return h("details", { class: "recipe" }, h("summary", {}, "Recipe and libraries"), h("p", {}, told.join(" · ")));
-}
-
-function table(caption, columns, rows) {
-	const head = h("tr", {}, columns.map((column) => h("th", { scope: "col" }, column)));
-	const body = rows.map(([first, ...rest]) => h("tr", {}, h("th", { scope: "row" }, first), rest.map((cell) => h("td", {}, cell))));
-	return h("div", { class: "scrolls", tabindex: "0", role: "region", "aria-label": caption }, h("table", {}, h("caption", {}, caption), h("thead", {}, head), h("tbody", {}, body)));
 }

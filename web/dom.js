@@ -42,6 +42,14 @@ export function count(value) {
 	return value >= 100 || Number.isInteger(value) ? Math.round(value).toLocaleString("en") : value.toFixed(1);
 }
 
+/** Rows of cells, the first of each its name; it scrolls where it is too wide. */
+export function table(caption, columns, rows) {
+	const head = h("tr", {}, columns.map((column) => h("th", { scope: "col" }, column)));
+	const body = rows.map(([name, ...cells]) => h("tr", {}, h("th", { scope: "row" }, name), cells.map((cell) => h("td", {}, cell))));
+	const whole = h("table", {}, h("caption", {}, caption), h("thead", {}, head), h("tbody", {}, body));
+	return h("div", { class: "scrolls", tabindex: "0", role: "region", "aria-label": caption }, whole);
+}
+
 export function bytes(size) {
 	return size < 1e3 ? `${size} B` : size < 1e6 ? `${Math.round(size / 1e3)} kB` : `${(size / 1e6).toFixed(1)} MB`;
 }

@@ -9,7 +9,7 @@ import { $, count, duration, h } from "./dom.js";
 import { spark } from "./plots.js";
 import { Unreachable } from "./service.js";
 
-const MINUTE = 120; // events
+const KEPT = 60; // events, of half a minute
 const AGAIN = 2000; // milliseconds until an ended stream is asked for again
 
 export class Live {
@@ -69,7 +69,7 @@ export class Live {
 		for (const [name, value] of Object.entries({ rate, p50, p99 })) this.#remember(name, value);
 		$("#queue").textContent = count(queue);
 		$("#queue-limit").textContent = `of ${count(limit)} pictures that may wait`;
-		$("#queue-bar span").style.transform = `scaleX(${Math.min(1, queue / limit)})`;
+		$("#queue-bar .fill").style.transform = `scaleX(${Math.min(1, queue / limit)})`;
 		this.#errors(pulse);
 		this.#batches(pulse);
 		const fallback = pulse.provider_fallback ? ", fallen back" : "";
@@ -81,8 +81,8 @@ export class Live {
 	#remember(name, value) {
 		const past = this.#past[name];
 		past.push(value);
-		if (past.length > MINUTE) past.shift();
-		spark($(`#${name}-line`), past, MINUTE);
+		if (past.length > KEPT) past.shift();
+		spark($(`#${name}-line`), past, KEPT);
 	}
 
 	#errors({ refused_per_second: refused, failed_per_second: failed, shed_per_second: shed }) {

@@ -36,12 +36,15 @@ export class Models extends EventTarget {
 		this.list();
 	}
 
-	path(version, what) {
-		return `v1/models/${encodeURIComponent(this.name)}/versions/${version}/${what}`;
+	/** The route of a version, or of something of it. */
+	path(version, what = "") {
+		return `v1/models/${this.name}/versions/${version}${what && `/${what}`}`;
 	}
 
-	card(version) {
-		return this.service.json(`v1/models/${encodeURIComponent(this.name)}/versions/${version}`);
+	/** The one that serves, once it is known. */
+	async version() {
+		if (this.served === null) await this.list();
+		return this.served;
 	}
 
 	/** An answer says which version gave it; the list may not know yet. */
@@ -53,7 +56,7 @@ export class Models extends EventTarget {
 		try {
 			const { models } = await this.service.json("v1/models");
 			this.name = models[0].name;
-			const detail = await this.service.json(`v1/models/${encodeURIComponent(this.name)}`);
+			const detail = await this.service.json(`v1/models/${this.name}`);
 			this.served = detail.version;
 			this.labels = detail.card.labels;
 			this.accuracy = detail.card.evaluation.accuracy;
@@ -108,7 +111,7 @@ export class Models extends EventTarget {
 			const body = h("p", { class: "quiet" }, "Reading the card");
 			details.append(body);
 			try {
-				const { card } = await this.card(version);
+				const { card } = await this.service.json(this.path(version));
 				const metrics = await this.service.json(this.path(version, "files/training_metrics.json")).catch(() => null);
 				body.replaceWith(cardOf(card, metrics));
 			} catch (error) {

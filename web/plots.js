@@ -70,7 +70,7 @@ export function reliability(bins) {
 	return frame("How often answers of a confidence are right", ...axes(x, y, ticks, ticks), line([[x(0), y(0)], [x(1), y(1)]], "ideal"), ...dots, text((PAD.left + W) / 2, H - 1, "confidence", "tick"));
 }
 
-/** The last minute of a number, newest at the right. */
+/** The last values of a number, newest at the right. */
 export function spark(svg, values, most) {
 	const [width, height] = [240, 48];
 	const x = scale(most - 1, 0, 0, width);

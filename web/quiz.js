@@ -1,6 +1,6 @@
 /** Ten digits, some of them hard, for you and for the network: who reads more, and how fast. */
 
-import { $, duration, h, typing } from "./dom.js";
+import { $, duration, h, table, typing } from "./dom.js";
 import { sheetOf, some } from "./sheet.js";
 
 const ROUNDS = 10;
@@ -20,13 +20,13 @@ export class Quiz {
 	#invite(...result) {
 		this.#now = null;
 		const start = h("button", { type: "button", class: "main", onclick: () => this.#start() }, result.length ? "Once more" : "Start");
-		const rules = h("p", {}, `${ROUNDS} test digits, about half of them ones that it is known to misread. Press the key of what you see.`);
+		const rules = h("p", {}, `${ROUNDS} test digits, half of them such as it misreads. Press the key of what you see.`);
 		this.body.replaceChildren(...(result.length ? result : [rules]), start);
 	}
 
 	async #start() {
 		try {
-			const { served } = this.models;
+			const served = await this.models.version();
 			const [plain, hard] = await Promise.all([
 				sheetOf(this.service, this.models, served, "samples"),
 				sheetOf(this.service, this.models, served, "mistakes").catch((error) => {
@@ -92,10 +92,11 @@ export class Quiz {
 
 	#end() {
 		const { you, network } = this.#score;
-		const row = (who, answers) =>
-			h("tr", {}, h("th", { scope: "row" }, who), h("td", {}, `${answers.filter(({ right }) => right).length} of ${answers.length}`), h("td", {}, duration(median(answers.map(({ seconds }) => seconds)))));
-		const head = h("tr", {}, h("td"), h("th", { scope: "col" }, "right"), h("th", { scope: "col" }, "typical time"));
-		this.#invite(h("table", { class: "score" }, h("thead", {}, head), h("tbody", {}, row("You", you), row("Network", network))));
+		const row = (who, answers) => {
+			const right = answers.filter((each) => each.right).length;
+			return [who, `${right} of ${answers.length}`, duration(median(answers.map(({ seconds }) => seconds)))];
+		};
+		this.#invite(table("Who read more, and how fast", ["", "right", "typical time"], [row("You", you), row("Network", network)]));
 	}
 
 	#key(event) {

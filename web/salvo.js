@@ -16,7 +16,7 @@ export class Salvo {
 		this.button.disabled = true;
 		this.told.textContent = "Fetching the test digits";
 		try {
-			const sheet = await sheetOf(this.service, this.models, this.models.served, "samples");
+			const sheet = await sheetOf(this.service, this.models, await this.models.version(), "samples");
 			const files = await Promise.all(sheet.map((each) => each.file()));
 			const digits = Array.from({ length: DIGITS }, (_, at) => ({ file: files[at % files.length], label: sheet[at % sheet.length].label }));
 			await this.#send(digits);
