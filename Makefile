@@ -38,6 +38,9 @@ test: lint types fast ## Set up and run every check and every test that needs no
 	@if $(MAKE) --no-print-directory prometheus; then $(MAKE) --no-print-directory test-monitoring; else \
 	  printf '\n!!! The tests of the monitoring were LEFT OUT: there is no Prometheus here, and the lines\n'; \
 	  printf '!!! above say why and what to install. Then: make test-monitoring\n'; fi
+	@if $(chromium); then $(MAKE) --no-print-directory test-web; else \
+	  printf '\n!!! The tests of the web page were LEFT OUT: there is no Chromium here, and the line\n'; \
+	  printf '!!! above says what to install. Then: make test-web\n'; fi
 
 lint: .venv/.dev ## Formatting and lint, changing nothing
 	@$(call task,Linting,seconds,$(PY) -m ruff check --quiet . && $(PY) -m ruff format --check --quiet . \
@@ -51,6 +54,10 @@ fast: .venv/.dev ## The tests
 
 test-monitoring: .venv/.dev prometheus ## Alerts, rules and dashboards, with a real Prometheus
 	@$(call task,Testing the monitoring,about two minutes,$(PY) -m pytest tests/monitoring $(ARGS))
+
+test-web: .venv/.dev ## The web page in a real Chromium
+	@$(chromium)
+	@$(call task,Testing the web page,about a minute and a half,$(PY) -m pytest tests/web $(ARGS))
 
 accuracy: .venv/.dev models/digits/current ## Post every test digit to a real service, compare with PyTorch
 	@$(call task,Posting the whole test set over HTTP,about 10 seconds,$(PY) -m tests.accuracy $(ACCURACY))
@@ -133,6 +140,7 @@ help: ## Show this list
 # ---- files ------------------------------------------------------------------------------------
 
 train  = $(call task,Training,about three minutes on CPU,$(PY) -m training $(ARGS))
+chromium = $(PY) -m tests.web.chromium > /dev/null
 bench  = $(PY) -m loadtest.bench --markdown docs/benchmarks/serving.md
 bench-gpu = $(PY) -m loadtest.bench_gpu --markdown docs/benchmarks/gpu.md
 export = $(call task,Exporting and proving the export,about 15 seconds,$(PY) -m export)
@@ -206,4 +214,4 @@ install = $(PY) -m pip install --progress-bar off --constraint constraints.txt \
 	| { grep --line-buffered -E '^ *(Downloading|Using cached|Processing|Installing)' || true; } \
 	| cut -c 1-100
 
-.PHONY: demo serve train export test lint types fast test-monitoring prometheus accuracy dashboards dashboard-pictures drawn fuzz swap bench bench-peers bench-gpu format up down images sbom audit test-docker constraints clean help
+.PHONY: demo serve train export test lint types fast test-monitoring prometheus test-web accuracy dashboards dashboard-pictures drawn fuzz swap bench bench-peers bench-gpu format up down images sbom audit test-docker constraints clean help

@@ -1,0 +1,29 @@
+"""A camera that sees a digit: a short film for Chromium's fake capture device.
+
+    --use-fake-device-for-media-stream --use-file-for-fake-video-capture=FILE.y4m
+
+The film is raw: a head line, then FRAME and the planes Y, U and V of each picture.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from tests.service.pictures import Gray
+
+FRAMES = 4  # shown over and over
+GREY = 128  # of both planes of colour
+
+
+def film(picture: Gray, path: Path) -> Path:
+    """One that shows nothing but `picture`, whose sides are even."""
+    height, width = picture.shape
+    colour = np.full((2, height // 2, width // 2), GREY, np.uint8)
+    frame = b"FRAME\n" + picture.tobytes() + colour.tobytes()
+    head = f"YUV4MPEG2 W{width} H{height} F10:1 Ip A1:1 C420jpeg\n"
+    path.write_bytes(head.encode() + frame * FRAMES)
+    return path
+
+
+def switches(path: Path) -> tuple[str, ...]:
+    return ("--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={path}")

@@ -1,0 +1,70 @@
+"""One browser, one service of three versions and one film for all tests of the web page.
+
+`make test-web` runs the tests of this folder in a run of their own: Playwright's loop and that of
+asynchronous tests do not go together in one process.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+
+from contract.store import Store
+from tests.service.pictures import seven
+from tests.service.running import TOKEN, Service
+from tests.web import camera
+from tests.web.chromium import NoChromium, chromium, launched
+from tests.web.guard import Guard
+from tests.web.versions import three_versions
+from tests.web.visit import visiting
+from training.run import Run
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    try:
+        chromium()
+    except NoChromium as error:
+        pytest.skip(str(error))
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """With a camera that sees a seven on a table."""
+    sheet = np.pad(seven(side=400), ((40, 40), (120, 120)), constant_values=255)  # (480, 640)
+    path = camera.film(sheet, tmp_path_factory.mktemp("camera") / "seven.y4m")
+    with launched(playwright, *camera.switches(path)) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def store(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Tests that change it take a copy."""
+    return three_versions(run, tmp_path_factory.mktemp("shown"))
+
+
+@pytest.fixture(scope="session")
+def service(store: Store) -> Iterator[Service]:
+    """For tests that change nothing that others see."""
+    with Service.started(store.folder.parent, admin_token=TOKEN) as service:
+        yield service
+
+
+@pytest.fixture
+def visit(browser: Browser, service: Service) -> Iterator[tuple[Page, Guard]]:
+    with visiting(browser, service.url) as visit:
+        yield visit
+
+
+@pytest.fixture
+def page(visit: tuple[Page, Guard]) -> Page:
+    """The page as somebody finds it who comes with a mouse and a large window."""
+    return visit[0]
+
+
+@pytest.fixture
+def guard(visit: tuple[Page, Guard]) -> Guard:
+    return visit[1]

@@ -1,0 +1,68 @@
+"""What must not happen behind a web page: errors on its console, failed and foreign requests.
+
+A guard listens to all pages of a browser's context. What a test brings about on purpose, as the
+refused requests to a service that is stopped, it allows by a pattern; anything else fails it.
+"""
+
+import re
+from urllib.parse import urlsplit
+
+from playwright.sync_api import BrowserContext, ConsoleMessage, Request, WebError, WebSocket
+
+OWN_SCHEMES = {"data", "blob"}  # never leave the page
+GIVEN_UP = "net::ERR_ABORTED"  # by the page itself: it was left, or it asked for something newer
+
+
+class Guard:
+    def __init__(self, context: BrowserContext, url: str) -> None:
+        """`url` is the only origin that may be asked."""
+        self._origin = _origin(url)
+        self._allowed: list[str] = []
+        self._seen: list[str] = []
+        context.on("console", self._hear)
+        context.on("weberror", self._catch)
+        context.on("request", self._follow)
+        context.on("requestfailed", self._miss)
+        context.on("page", lambda page: page.on("websocket", self._connect))
+
+    def allow(self, *patterns: str) -> None:
+        """What fits one of these is no reason to fail, whether it came before or comes later."""
+        self._allowed += patterns
+
+    @property
+    def told(self) -> str:
+        """What happened that was not allowed, a line each."""
+        return "\n".join(
+            line
+            for line in self._seen
+            if not any(re.search(pattern, line) for pattern in self._allowed)
+        )
+
+    def check(self) -> None:
+        assert not self.told, f"behind the page:\n{self.told}"
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning", "assert"):
+            self._seen.append(f"console {message.type}: {message.text} {message.location['url']}")
+
+    def _catch(self, error: WebError) -> None:
+        self._seen.append(f"uncaught: {error.error}")
+
+    def _follow(self, request: Request) -> None:
+        self._look_at(request.url)
+
+    def _connect(self, socket: WebSocket) -> None:
+        self._look_at(socket.url)
+
+    def _look_at(self, url: str) -> None:
+        if urlsplit(url).scheme not in OWN_SCHEMES and _origin(url) != self._origin:
+            self._seen.append(f"foreign: {url}")
+
+    def _miss(self, request: Request) -> None:
+        if request.failure != GIVEN_UP:
+            self._seen.append(f"failed: {request.method} {request.url} {request.failure}")
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc

@@ -1,0 +1,46 @@
+"""The versions that the page shows in tests: real networks, soon trained, without a download."""
+
+from pathlib import Path
+
+import numpy as np
+
+from contract.store import Store
+from export.export import export
+from tests.service.versions import LETTERS, publish
+from training.data import DIGITS, DataSet
+from training.embedded import written_digits
+from training.recipe import Recipe
+from training.run import Run
+from training.strokes import drawn_digits
+from training.train import train_into
+
+DRAWN = 1500
+# One that reads what `shapes` draws.
+RECIPE = Recipe(epochs=3, rotation=0, scale=0, shear=0, shift=0, spoiled=0, threads=1)
+
+
+def three_versions(little: Run, folder: Path) -> Store:
+    """1 is of `little`, a run that errs now and then; 2 serves; 3 says letters, not digits."""
+    store = Store(folder / "models", "digits")
+    export(little, store, artifacts=("onnx",))
+    learned = train_into(folder / "runs", drawn_and_written(), RECIPE)
+    publish(store, export(learned, store, artifacts=("onnx", "ts")), labels=LETTERS)
+    return store
+
+
+def drawn_and_written() -> DataSet:
+    """Fewer digits than training takes when it has no others, and so little time to learn them."""
+    written, digits = written_digits()
+    drawn, drawn_as = drawn_digits(DRAWN, seed=0)
+    test = np.arange(len(digits)) % 5 == 0
+    return DataSet(
+        wanted="small",
+        name="digits",
+        source="scikit-learn",
+        labels=DIGITS,
+        train=(
+            np.concatenate([written[~test], drawn]),
+            np.concatenate([digits[~test], drawn_as]),
+        ),
+        test=(written[test], digits[test]),
+    )
