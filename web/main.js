@@ -42,8 +42,8 @@ service.addEventListener("state", badge);
 
 $("#theme").onclick = () => {
 	const root = document.documentElement;
-	const dark = getComputedStyle(root).colorScheme === "dark" || (!root.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
-	root.dataset.theme = dark ? "light" : "dark";
+	const asked = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+	root.dataset.theme = (root.dataset.theme ?? asked) === "dark" ? "light" : "dark";
 	pad.redraw();
 };
 
