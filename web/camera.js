@@ -1,6 +1,7 @@
 /** The camera, lent by the browser while its dialog is open. */
 
 import { $ } from "./dom.js";
+import { blank, pngOf } from "./png.js";
 
 const WHY = {
 	NotAllowedError: "The browser does not lend its camera to this page. Allow it beside the address, or upload a picture.",
@@ -36,13 +37,13 @@ export class Camera {
 		await this.video.play().catch(() => {}); // closed again meanwhile
 	}
 
-	async #shoot() {
+	#shoot() {
 		const { videoWidth: width, videoHeight: height } = this.video;
 		const side = Math.min(width, height); // the middle, as it is shown
 		if (!side) return;
-		const sheet = new OffscreenCanvas(side, side);
-		sheet.getContext("2d").drawImage(this.video, (side - width) / 2, (side - height) / 2);
-		this.take(await sheet.convertToBlob({ type: "image/png" }));
+		const [canvas, sheet] = blank(side);
+		sheet.drawImage(this.video, (side - width) / 2, (side - height) / 2);
+		this.take(pngOf(canvas));
 		this.dialog.close();
 	}
 

@@ -3,6 +3,7 @@
 import { $, typing } from "./dom.js";
 import { Camera } from "./camera.js";
 import { Pen } from "./pen.js";
+import { fileOf } from "./png.js";
 import { Reader } from "./reader.js";
 
 export class Draw {
@@ -169,10 +170,3 @@ export class Draw {
 }
 
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
-
-/** The file in a data URL, which this page's policy does not let fetch() read. */
-export function fileOf(url) {
-	const [head, content] = url.split(",");
-	const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
-	return new Blob([bytes], { type: head.slice("data:".length).split(";")[0] });
-}

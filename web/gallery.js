@@ -35,7 +35,7 @@ export class Gallery {
 		const told = `labelled ${label}, read as ${answer}`;
 		return h(
 			"button",
-			{ type: "button", "aria-label": told, title: `${told}, ${chance(confidence)} sure`, onclick: async () => this.draw.put(await file(), label) },
+			{ type: "button", "aria-label": told, title: `${told}, ${chance(confidence)} sure`, onclick: () => this.draw.put(file(), label) },
 			canvas(),
 			h("span", { "aria-hidden": "true" }, h("s", {}, answer), ` ${label}`),
 		);

@@ -32,7 +32,7 @@ export class Notice {
 			this.#put("bad", "The service does not answer. It is tried again all the time; nothing drawn is lost.");
 		else if (kind === "not-ready") this.#put("bad", `The service is not ready: ${detail}. The page goes on when it is.`);
 		else if (kind === "full") this.#count(until);
-		else if (kind === "locked") this.#put("ask", "This service asks for an API key.", this.#form());
+		else if (kind === "locked") this.#put("ask", this.service.key ? "That is none of this service's API keys." : "This service asks for an API key.", this.#form());
 		else if (this.#said !== null) this.#put("bad", this.#said, close);
 		else this.#put("");
 	}

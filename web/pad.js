@@ -5,9 +5,11 @@
  *           {kind: "clear", cleared: [...]} with the marks that were there
  *   points  {x, y, width}, as fractions of the sheet's side
  *
- * "change" is dispatched whenever the sheet looks different, "rest" when a stroke or anything else is done.
+ * "change" is dispatched while a stroke is drawn, "rest" when it or anything else is done.
  * What is sent is dark ink on white at 256x256, or the picture's own file as long as nobody drew on it.
  */
+
+import { blank, pngOf } from "./png.js";
 
 const SENT = 256; // pixels; more do not make a digit of 20 any clearer
 const MOST = 500; // marks that can be undone
@@ -15,6 +17,7 @@ const MOST = 500; // marks that can be undone
 export class Pad extends EventTarget {
 	width = 0.075; // of a stroke
 	erasing = false;
+	revision = 0; // of what is on the sheet
 	#marks = [];
 	#undone = [];
 	#stroke = null; // under way
@@ -88,6 +91,7 @@ export class Pad extends EventTarget {
 		const width = this.width * (kind === "erase" ? 1.6 : 0.5 + pressure);
 		points.push({ x, y, width: last ? (last.width + width) / 2 : width });
 		this.#draw(this.#stroke, Math.max(0, points.length - 3));
+		this.revision += 1;
 		this.dispatchEvent(new Event("change"));
 	}
 
@@ -100,10 +104,10 @@ export class Pad extends EventTarget {
 	}
 
 	/** What is to be read, as a file. */
-	async file() {
+	get file() {
 		const picture = this.picture;
 		if (picture && this.#marks.at(-1) === picture && !this.#stroke) return picture.file;
-		const sheet = new OffscreenCanvas(SENT, SENT).getContext("2d");
+		const [canvas, sheet] = blank(SENT);
 		sheet.drawImage(this.canvas, 0, 0, SENT, SENT);
 		if (!picture) {
 			sheet.globalCompositeOperation = "source-in"; // the theme's ink becomes black
@@ -112,7 +116,7 @@ export class Pad extends EventTarget {
 		sheet.globalCompositeOperation = "destination-over";
 		sheet.fillStyle = picture?.dark ? "#000" : "#fff";
 		sheet.fillRect(0, 0, SENT, SENT);
-		return sheet.canvas.convertToBlob({ type: "image/png" });
+		return pngOf(canvas);
 	}
 
 	/** Draw all of it anew: another theme has another ink. */
@@ -130,7 +134,7 @@ export class Pad extends EventTarget {
 
 	#drawn() {
 		this.redraw();
-		this.dispatchEvent(new Event("change"));
+		this.revision += 1;
 		this.dispatchEvent(new Event("rest"));
 	}
 
@@ -208,7 +212,7 @@ export class Pad extends EventTarget {
 }
 
 function isDark(bitmap) {
-	const context = new OffscreenCanvas(8, 8).getContext("2d");
+	const [, context] = blank(8);
 	context.fillStyle = "#fff";
 	context.fillRect(0, 0, 8, 8);
 	context.drawImage(bitmap, 0, 0, 8, 8);

@@ -60,7 +60,7 @@ export class Quiz {
 			h("div", { class: "question" }, canvas),
 			h("div", { class: "digits", role: "group", "aria-label": "What do you see?" }, keys),
 		);
-		const network = picture.file().then((file) => this.service.read(file));
+		const network = this.service.read(picture.file());
 		network.catch(() => {}); // told of when you have answered
 		this.#now = { picture, since: performance.now(), network };
 	}

@@ -13,6 +13,7 @@ const WHILE_DRAWING = 60; // milliseconds between two requests, at least
 export class Reader {
 	#wanted = null; // "soon" or "now": something is on the pad that was not sent
 	#busy = false;
+	#revision = 0; // of the pad, that was sent last
 	#timer;
 	#earliest = 0; // when the next one may be sent that has time, on performance.now()
 
@@ -20,7 +21,7 @@ export class Reader {
 	constructor(service, pad, { path, admin = false, show, fail }) {
 		Object.assign(this, { service, pad, path, admin, show, fail });
 		pad.addEventListener("change", () => this.#want("soon"));
-		pad.addEventListener("rest", () => this.now());
+		pad.addEventListener("rest", () => pad.revision === this.#revision || this.now());
 		service.addEventListener("back", () => this.now());
 	}
 
@@ -49,9 +50,9 @@ export class Reader {
 		this.#wanted = null;
 		this.#busy = true;
 		try {
-			const file = await this.pad.file();
+			this.#revision = this.pad.revision;
 			this.#earliest = performance.now() + WHILE_DRAWING;
-			const reading = await this.service.read(file, this.path(), this.admin);
+			const reading = await this.service.read(this.pad.file, this.path(), this.admin);
 			if (!this.pad.empty) this.show(reading);
 		} catch (error) {
 			this.#failed(error);

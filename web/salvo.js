@@ -17,9 +17,8 @@ export class Salvo {
 		this.told.textContent = "Fetching the test digits";
 		try {
 			const sheet = await sheetOf(this.service, this.models, await this.models.version(), "samples");
-			const files = await Promise.all(sheet.map((each) => each.file()));
-			const digits = Array.from({ length: DIGITS }, (_, at) => ({ file: files[at % files.length], label: sheet[at % sheet.length].label }));
-			await this.#send(digits);
+			const files = sheet.map(({ file, label }) => ({ file: file(), label }));
+			await this.#send(Array.from({ length: DIGITS }, (_, at) => files[at % files.length]));
 		} catch (error) {
 			this.told.textContent = `They could not be sent: ${error.message}.`;
 		}
@@ -27,7 +26,7 @@ export class Salvo {
 	}
 
 	async #send(digits) {
-		const score = { answered: 0, right: 0, failed: 0, batches: 0 };
+		const score = { answered: 0, right: 0, waited: 0, batches: 0 };
 		const began = performance.now();
 		const left = digits.values();
 		const line = async () => {
@@ -38,9 +37,9 @@ export class Salvo {
 		};
 		await Promise.all(Array.from({ length: AT_ONCE }, line));
 		const seconds = (performance.now() - began) / 1e3;
-		const failed = score.failed ? `, ${score.failed} failed` : "";
+		const waited = score.waited ? `, ${score.waited} times told to wait` : "";
 		const company = (score.batches / Math.max(1, score.answered)).toFixed(1);
-		this.told.textContent = `${score.right} of ${DIGITS} right${failed}, in ${duration(seconds)}: ${Math.round(DIGITS / seconds)} a second, in batches of ${company} on average`;
+		this.told.textContent = `${score.right} of ${DIGITS} right${waited}, in ${duration(seconds)}: ${Math.round(DIGITS / seconds)} a second, in batches of ${company} on average`;
 	}
 
 	async #ask({ file, label }, score) {
@@ -49,8 +48,11 @@ export class Salvo {
 			score.answered += 1;
 			score.batches += reading.batch;
 			score.right += reading.label === label;
-		} catch {
-			score.failed += 1; // the notice says why
+		} catch ({ wait, message }) {
+			if (!wait) throw new Error(message);
+			score.waited += 1; // as it was told
+			await new Promise((go) => setTimeout(go, wait * 1e3));
+			await this.#ask({ file, label }, score);
 		}
 	}
 }

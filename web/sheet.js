@@ -1,5 +1,7 @@
 /** A version's sheet of test pictures, cut up: rows of `columns` pictures, with what is known of each. */
 
+import { blank, pngOf } from "./png.js";
+
 /** All of them, each {file, label, answer, confidence, draw}; Refused with 404 if the version has no such sheet. */
 export async function sheetOf(service, models, version, name) {
 	const [facts, picture] = await Promise.all([
@@ -12,19 +14,16 @@ export async function sheetOf(service, models, version, name) {
 		answer: facts.answers?.[at],
 		confidence: facts.confidences?.[at],
 		canvas: () => cut(bitmap, facts, at),
-		file: () => fileOf(cut(bitmap, facts, at)),
+		file: () => pngOf(cut(bitmap, facts, at)),
 	}));
 }
 
 function cut(bitmap, { side, columns }, at) {
-	const canvas = document.createElement("canvas");
-	canvas.width = canvas.height = side;
+	const [canvas, sheet] = blank(side);
 	const [x, y] = [(at % columns) * side, Math.floor(at / columns) * side];
-	canvas.getContext("2d").drawImage(bitmap, x, y, side, side, 0, 0, side, side);
+	sheet.drawImage(bitmap, x, y, side, side, 0, 0, side, side);
 	return canvas;
 }
-
-const fileOf = (canvas) => new Promise((take) => canvas.toBlob(take, "image/png"));
 
 /** A number of them, in random order. */
 export function some(pictures, number) {
