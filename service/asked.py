@@ -1,5 +1,7 @@
 """The pictures of a request to /v1/predict, in the batcher, and the answer that becomes of them."""
 
+from collections.abc import Sequence
+
 from service.batcher import Batcher
 from service.ended import Course
 from service.exchange import Exchange, Stage
@@ -11,7 +13,9 @@ from service.waiting import Run, Waiting
 
 
 class Asked:
-    __slots__ = ("_batcher", "_count", "_decoded", "_exchange", "_metrics", "_options", "_waiting")
+    __slots__ = (
+        "_batcher", "_count", "_decoded", "_exchange", "_looks", "_metrics", "_options", "_waiting",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -21,13 +25,18 @@ class Asked:
         options: Options,
         pixels: Pixels,
         decoded: float,
+        looks: Sequence[str] | None = None,
     ) -> None:
-        """`pixels` (n, 28, 28), which took `decoded` seconds; raises what `submit` raises."""
+        """`pixels` (n, 28, 28), which took `decoded` seconds; raises what `submit` raises.
+
+        `looks`: the same as data URLs, where the sender wants to see them.
+        """
         self._batcher = batcher
         self._metrics = metrics
         self._exchange = exchange
         self._options = options
         self._decoded = decoded
+        self._looks = looks
         self._count = count = len(pixels)
         if count == 1:
             metrics.decode_seconds.note(decoded)
@@ -48,7 +57,7 @@ class Asked:
             predictions = (
                 readings.predictions[first]
                 if options is NOTHING_ASKED
-                else readings.prediction(first, options)
+                else readings.prediction(first, options, self._looks[0] if self._looks else None)
             )
         else:
             predictions = self._several(readings, range(first, first + self._count))
@@ -76,4 +85,10 @@ class Asked:
         metrics.uncertain.note_all(
             [() for place in mine if readings.uncertain(place, options.threshold)]
         )
-        return b",".join([readings.prediction(place, options) for place in mine])
+        looks: Sequence[str | None] = self._looks or [None] * self._count
+        return b",".join(
+            [
+                readings.prediction(place, options, look)
+                for place, look in zip(mine, looks, strict=True)
+            ]
+        )

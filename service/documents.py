@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from service.problems import Problem
 
 Document = TypeVar("Document", bound=BaseModel)
+TYPES = ("constrained-", "literal[")  # how pydantic calls one of several that a field may have
 
 
 def read_json(body: bytes, max_depth: int) -> Any:
@@ -29,8 +30,7 @@ def fitted(kind: type[Document], document: object, whole: str) -> Document:
     except ValidationError as error:
         wrong = error.errors(include_input=False, include_url=False)[0]
         parts = [str(part)[:64] for part in wrong["loc"]]
-        # Beside names there is what pydantic calls one of several types that a field may have.
-        place = ".".join(part for part in parts if not part.startswith("constrained-"))
+        place = ".".join(part for part in parts if not part.startswith(TYPES))
         told = wrong["msg"].removeprefix("Value error, ")
         raise Problem(400, f"{place or whole}: {told}") from error
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from contract.card import INPUT, SIDE
+from service.data_url import data_url, png_of
 from service.exchange import SOONEST
 from service.forms import PicturesRequest
 from service.openapi import InferResponse, Predictions, errors, refusals
@@ -98,7 +99,7 @@ def _seven() -> NDArray[np.uint8]:
 
 def _bodies() -> dict[str, Any]:
     """Every form that the body of /v1/predict may have."""
-    image = b64encode(cv2.imencode(".png", _seven())[1].tobytes()).decode()
+    image = b64encode(png_of(_seven())).decode()
     text = {"type": "string", "format": "byte", "minLength": 1, "description": "base64, data URL"}
     alone = {
         "type": "object",
@@ -126,7 +127,7 @@ def _bodies() -> dict[str, Any]:
             "schema": {"title": PicturesRequest.__name__, "oneOf": [alone, several]},
             "examples": {
                 "one": {"value": {"image": image}},
-                "several": {"value": {"images": [image, f"data:image/png;base64,{image}"]}},
+                "several": {"value": {"images": [image, data_url(png_of(_seven()))]}},
             },
         },
     }

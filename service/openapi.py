@@ -3,6 +3,7 @@
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from service.problems import CONTENT_TYPE
 
@@ -17,6 +18,9 @@ class Prediction(BaseModel):
     label: str = Field(description="its name")
     confidence: float = Field(ge=0, le=1, description="its probability")
     probabilities: list[float] = Field(description="of every class, in order")
+    ink: str | SkipJsonSchema[None] = Field(
+        None, description="the 28x28 pixels that were read, as a data URL, with `debug=ink`"
+    )
 
 
 class Predictions(BaseModel):

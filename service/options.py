@@ -1,7 +1,7 @@
 """What a client may ask of a prediction, in the query of its URL: ?top_k=3&ink=on&threshold=0.9"""
 
 from functools import lru_cache
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -34,6 +34,13 @@ class Options(BaseModel):
         "Without it: the threshold on the model's card, above which 99.9 % of the validation "
         "pictures were read right.",
         examples=[0.9],
+    )
+    debug: Literal["ink"] | SkipJsonSchema[None] = Field(
+        default=None,
+        description="`ink`: each prediction also carries `ink`, the 28x28 pixels that the network "
+        "really saw, 0 = paper, 255 = ink, as a data URL of a PNG. For pages and for whoever "
+        "wonders at an answer; it takes longer.",
+        examples=["ink"],
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from contract.card import SIDE
+from service.data_url import data_url, png_of
 from service.decode import NotAPicture, TooManyPixels, identify, small_png
 from service.forms import Sent
 from service.ink import AskedInk, Blank, are_mnist, as_mnist
@@ -56,6 +57,11 @@ def pixels_of(
                 raise  # an error that is its own cause would keep the body until garbage is sought
             raise _named(error, sent, place) from error
     return pixels
+
+
+def looks_of(pixels: Pixels) -> list[str]:
+    """Of each picture (n, 28, 28), what goes to the model, as a page can show it."""
+    return [data_url(png_of(sheet)) for sheet in pixels]
 
 
 def _named(error: Exception, sent: Sequence[Sent], place: int) -> Exception:

@@ -25,7 +25,7 @@ from service.forms import Form, Sent, from_json, from_multipart
 from service.ink import are_mnist, as_mnist
 from service.metrics import Metrics
 from service.options import NOTHING_ASKED, Options, options_of
-from service.pictures import pixels_of, prepared
+from service.pictures import looks_of, pixels_of, prepared
 from service.problems import Problem
 from service.readings import Readings
 from service.settings import Settings
@@ -92,7 +92,7 @@ class Predict:
         if raster is None:
             sent = [Sent("", exchange.body)]
             self._decode_aside(exchange, options, lambda: sent)
-        elif raster.shape == (SIDE, SIDE) and options.ink == "auto":
+        elif raster.shape == (SIDE, SIDE) and (options is NOTHING_ASKED or _is_quick(options)):
             self._sheets.append((exchange, options, raster, perf_counter() - began))
             if len(self._sheets) == 1:
                 asyncio.get_running_loop().call_soon(self._ask_sheets)
@@ -107,7 +107,7 @@ class Predict:
             return
         sent = form(body, kind, settings)
         self._batcher.admit(len(sent), began, exchange.deadline)
-        pixels = prepared(sent, settings.max_pixels) if options.ink == "auto" else None
+        pixels = prepared(sent, settings.max_pixels) if _is_quick(options) else None
         if pixels is None:
             self._decode_aside(exchange, options, lambda: sent)
         else:
@@ -116,26 +116,34 @@ class Predict:
     def _decode_aside(
         self, exchange: Exchange, options: Options, read: Callable[[], list[Sent]]
     ) -> None:
-        def work() -> tuple[Pixels, float]:
-            began = perf_counter()
-            pixels = pixels_of(
-                read(), options.ink, self._settings.max_pixels, lambda: exchange.over
-            )
-            return pixels, perf_counter() - began
+        def pixels() -> Pixels:
+            return pixels_of(read(), options.ink, self._settings.max_pixels, lambda: exchange.over)
 
-        self._aside.do(exchange, work, lambda done: self._ask(exchange, options, *done))
+        self._make_aside(exchange, options, pixels)
 
     def _prepare_aside(self, exchange: Exchange, options: Options, raster: Raster) -> None:
         """Of a picture that is decoded: it takes a millisecond, which the event loop has not."""
 
-        def work() -> tuple[Pixels, float]:
+        self._make_aside(exchange, options, lambda: as_mnist(raster, options.ink)[np.newaxis])
+
+    def _make_aside(self, exchange: Exchange, options: Options, make: Callable[[], Pixels]) -> None:
+        def work() -> tuple[Pixels, float, list[str] | None]:
             began = perf_counter()
-            return as_mnist(raster, options.ink)[np.newaxis], perf_counter() - began
+            pixels = make()
+            decoded = perf_counter() - began
+            return pixels, decoded, looks_of(pixels) if options.debug == "ink" else None
 
         self._aside.do(exchange, work, lambda done: self._ask(exchange, options, *done))
 
-    def _ask(self, exchange: Exchange, options: Options, pixels: Pixels, decoded: float) -> None:
-        Asked(self._batcher, self._metrics, exchange, options, pixels, decoded)
+    def _ask(
+        self,
+        exchange: Exchange,
+        options: Options,
+        pixels: Pixels,
+        decoded: float,
+        looks: list[str] | None = None,
+    ) -> None:
+        Asked(self._batcher, self._metrics, exchange, options, pixels, decoded, looks)
 
     def _ask_sheets(self) -> None:
         """Ask for all pictures of 28x28 that came in this turn of the event loop.
@@ -155,6 +163,11 @@ class Predict:
                     self._prepare_aside(exchange, options, raster)
             except Exception as error:  # of this picture
                 exchange.fail(error)
+
+
+def _is_quick(options: Options) -> bool:
+    """Whether a picture that looks like MNIST needs nothing done that takes long."""
+    return options.ink == "auto" and options.debug is None
 
 
 def _kind_of(headers: Mapping[bytes, bytes]) -> bytes:

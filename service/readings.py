@@ -73,9 +73,9 @@ class Readings:
             threshold = self.model.threshold
         return self.confidences[place] < threshold
 
-    def prediction(self, place: int, options: Options) -> bytes:
-        """The entry of "predictions" of one picture."""
-        if options.threshold is None and options.top_k is None:
+    def prediction(self, place: int, options: Options, look: str | None = None) -> bytes:
+        """The entry of "predictions" of one picture, which looks so."""
+        if options.threshold is None and options.top_k is None and look is None:
             return self.predictions[place]
         numbers, openings = self.texts[place].split(b","), self.model.openings
         digit = self.digits[place]
@@ -85,6 +85,7 @@ class Readings:
             top = b',"top_k":[%b]' % b",".join(
                 [b"%b%b}" % (openings[index], numbers[index]) for index in likeliest.tolist()]
             )
+        ink = b',"ink":"%b"' % look.encode() if look is not None else b""
         closing = UNCERTAIN if self.uncertain(place, options.threshold) else CERTAIN
         head = b'%b%b,"probabilities":[%b]' % (openings[digit], numbers[digit], self.texts[place])
-        return head + top + closing
+        return head + top + ink + closing

@@ -10,7 +10,6 @@ itself for <img> and curl. The sheet is read, verified and cut at the first requ
 import asyncio
 import json
 import secrets
-from base64 import b64encode
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import quote
 
@@ -23,12 +22,11 @@ from pydantic import BaseModel, Field
 from contract.card import SAMPLE_LABELS, SAMPLES, SIDE
 from contract.errors import BrokenVersion
 from contract.version import Version
+from service.data_url import PNG, data_url, png_of
 from service.model import Model
 from service.openapi import ServedModel, refusals
 from service.problems import Problem
 from service.serving import Serving, without_paths
-
-PNG = "image/png"
 
 
 class Sample(BaseModel):
@@ -133,7 +131,7 @@ def _asks_for_png(accept: str) -> bool:
 
 
 def _answer(model: Model, sheet: Sheet, index: int, *, png: bool) -> Response:
-    file = cv2.imencode(".png", sheet.pictures[index])[1].tobytes()
+    file = png_of(sheet.pictures[index])
     headers = {"cache-control": "no-store", "vary": "accept"}
     label = sheet.labels[index]
     if png:
@@ -142,6 +140,6 @@ def _answer(model: Model, sheet: Sheet, index: int, *, png: bool) -> Response:
         model=ServedModel(**model.named),
         label=label,
         index=index,
-        image=f"data:{PNG};base64,{b64encode(file).decode()}",
+        image=data_url(file),
     )
     return Response(sample.model_dump_json(), headers=headers, media_type="application/json")
