@@ -28,17 +28,7 @@ class Version:
 
     def read(self, name: str) -> bytes:
         """The content of one file, hashed again: what was verified is what is used."""
-        if name not in self.card.files:
-            raise BrokenVersion(f"{self.folder / CARD} lists no {name}: export the run again")
-        path, facts = self.folder / name, self.card.files[name]
-        try:
-            content = patiently(path.read_bytes)
-        except OSError as error:
-            raise BrokenVersion(f"{path} is on the card but cannot be read: {error}") from error
-        found = FileFacts(sha256=sha256(content).hexdigest(), size=len(content))
-        if found != facts:
-            raise BrokenVersion(_another(path, found, facts))
-        return content
+        return read_file(self.folder, self.card, name)
 
 
 class Finding(NamedTuple):
@@ -67,6 +57,22 @@ def open_version(folder: Path, trust: "Trust | None") -> Version:
 def read_card(folder: Path) -> ModelCard:
     """What the version in `folder` says of itself; neither files nor signature are looked at."""
     return _read(folder)[0]
+
+
+def read_file(folder: Path, card: ModelCard, name: str) -> bytes:
+    """The content of one file of the version in `folder`; BrokenVersion unless it is the one on
+    the card. No other file is looked at."""
+    if name not in card.files:
+        raise BrokenVersion(f"{folder / CARD} lists no {name}: export the run again")
+    path, facts = folder / name, card.files[name]
+    try:
+        content = patiently(path.read_bytes)
+    except OSError as error:
+        raise BrokenVersion(f"{path} is on the card but cannot be read: {error}") from error
+    found = FileFacts(sha256=sha256(content).hexdigest(), size=len(content))
+    if found != facts:
+        raise BrokenVersion(_another(path, found, facts))
+    return content
 
 
 def check_version(folder: Path, trust: "Trust | None") -> list[Finding]:

@@ -26,6 +26,7 @@ from service.routes import answer_with_problems, routes
 from service.samples import sample_routes
 from service.serving import Serving
 from service.settings import Settings
+from service.shelf import Shelf
 from service.statistics import Statistics
 from service.team import Team
 from service.tensors import Pixels
@@ -35,6 +36,7 @@ from service.v2.by_path import by_path_routes
 from service.v2.infer import Infer
 from service.v2.metadata import health_routes, model_routes
 from service.v2.repository import repository_routes
+from service.version_files import file_routes
 
 ON_LOOP = 0.004  # seconds; a model call that takes longer would hold up the event loop
 # FastAPI's own, which variables could switch on: it knows nothing of hot requests, tells what
@@ -108,7 +110,9 @@ def create_app(
     )
     app.include_router(routes(serving, batcher, settings, metrics, life, team))
     app.include_router(admin_routes(serving, settings, team, access.admin))
-    app.include_router(catalog_routes(serving, settings, life))
+    shelf = Shelf(serving.store)
+    app.include_router(catalog_routes(serving, shelf, settings, life))
+    app.include_router(file_routes(shelf, settings))
     app.include_router(sample_routes(serving))
     app.include_router(pages())
     app.include_router(health_routes(life, batcher, app.version))

@@ -5,7 +5,6 @@ fail a gate when it is activated.
 """
 
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
@@ -15,6 +14,7 @@ from contract.card import ModelCard
 from service.life import Life
 from service.openapi import refusals
 from service.paths import check_name, number_of
+from service.public import public_card
 from service.serving import Serving
 from service.settings import Settings
 from service.shelf import Listed, Shelf
@@ -73,9 +73,8 @@ _NO_VERSION = _NO_STORE | {404: "No such model or version", 409: "Its card canno
 _Limit = Annotated[int, Query(ge=1, le=1000, description="versions that are told of, at most")]
 
 
-def catalog_routes(serving: Serving, settings: Settings, life: Life) -> APIRouter:
+def catalog_routes(serving: Serving, shelf: Shelf, settings: Settings, life: Life) -> APIRouter:
     router = APIRouter(prefix="/v1/models", tags=["models"])
-    shelf = Shelf(serving.store)
 
     def state() -> State:
         return "stopping" if life.draining else "serving"
@@ -98,7 +97,7 @@ def catalog_routes(serving: Serving, settings: Settings, life: Life) -> APIRoute
             state=state(),
             count=count,
             versions=[_listed(each, serving) for each in newest],
-            card=public(served.card),
+            card=public_card(served.card),
         )
 
     @router.get(
@@ -113,22 +112,10 @@ def catalog_routes(serving: Serving, settings: Settings, life: Life) -> APIRoute
             version=version,
             current=current,
             loaded=_loaded(number, serving),
-            card=public(card),
+            card=public_card(card),
         )
 
     return router
-
-
-def public(card: ModelCard) -> ModelCard:
-    """The card without the folders of the machine that it was made on."""
-    source = _without_folders(card.data_set.source)
-    recipe = {knob: _without_folders(value) for knob, value in card.recipe.items()}
-    data_set = card.data_set.model_copy(update={"source": source})
-    return card.model_copy(update={"data_set": data_set, "recipe": recipe})
-
-
-def _without_folders(value: object) -> object:
-    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
 def _listed(each: Listed, serving: Serving) -> ListedVersion:

@@ -5,18 +5,22 @@ first listing took 0.2 s of Python, kept from the requests beside it, the next o
 """
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from hashlib import sha256
 from typing import NamedTuple, TypeVar
 
 from contract.card import ModelCard
 from contract.errors import BrokenVersion, NoVersion, StoreError
 from contract.store import Store
-from contract.version import CARD
+from contract.version import CARD, read_file
 from service.problems import Problem
+from service.public import public_document
 from service.serving import without_paths
 
+PICTURE, DOCUMENT = ".png", ".json"
+SHOWN = (PICTURE, DOCUMENT)  # how files end that are for people: never networks
 T = TypeVar("T")
 Stamp = tuple[int, int, int]  # of a file: another one if it was replaced or written to
 
@@ -52,6 +56,13 @@ class Shelf:
     async def card(self, number: int) -> tuple[ModelCard, bool]:
         """The card of a version, and whether it is current; a Problem if there is none."""
         return await self._look(lambda: self._card(number))
+
+    async def file(self, number: int, name: str) -> tuple[bytes, str]:
+        """What people may see of a file of a version, and the sha256 of that.
+
+        A Problem if the file is none for them, or not the one on the card.
+        """
+        return await self._look(lambda: self._file(number, name))
 
     async def _look(self, work: Callable[[], T]) -> T:
         async with self._one_at_a_time:
@@ -101,8 +112,29 @@ class Shelf:
         return found.st_mtime_ns, found.st_size, found.st_ino
 
     def _card(self, number: int) -> tuple[ModelCard, bool]:
-        try:
+        with self._refusing():
             return self._store.card(number), number == self._current()
+
+    def _file(self, number: int, name: str) -> tuple[bytes, str]:
+        with self._refusing():
+            card = self._store.card(number)
+            shown = [each for each in card.files if each.endswith(SHOWN)]
+            if name not in shown:
+                there = ", ".join(shown) or "none"
+                told = f"version {number} shows no file {name[:64]!r}; there are {there}"
+                raise Problem(404, told, title="No such file")
+            content = read_file(self._store.folder / str(number), card, name)
+            if name.endswith(DOCUMENT):
+                try:
+                    content = public_document(content)
+                except ValueError as error:
+                    raise BrokenVersion(f"{number}/{name} is no JSON: {error}") from error
+        return content, sha256(content).hexdigest()
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        try:
+            yield
         except NoVersion as error:
             raise self._problem(404, "No such version", error) from error
         except BrokenVersion as error:

@@ -53,6 +53,7 @@ def test_the_openapi_document_describes_the_hot_routes_too(document: Document) -
         "/v2/repository/index", "/v2/repository/models/{model}/load",
         "/v2/repository/models/{model}/unload",
         "/v1/models", "/v1/models/{name}", "/v1/models/{name}/versions/{version}",
+        "/v1/models/{name}/versions/{version}/files/{file}",
         "/v1/samples/random",
     }  # fmt: skip
     predict = document["paths"]["/v1/predict"]["post"]
