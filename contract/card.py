@@ -30,6 +30,7 @@ EXPORTED = "model.pt2"  # torch.export's, TorchScript's successor
 GOLDEN = "golden.npz"  # pixels (64, 28, 28) uint8 and PyTorch's logits (64, labels) for them
 SAMPLE = "sample.png"  # one test picture
 SAMPLES, SAMPLE_LABELS = "samples.png", "samples.json"  # a sheet of test pictures; what they are
+MISTAKES, MISTAKE_FACTS = "mistakes.png", "mistakes.json"  # of those read wrongly, if any are
 
 SCHEMA: Final = 3  # of the card; grows with each change that a reader must know of
 OLDEST: Final = 2  # that is read: without `acceptance`

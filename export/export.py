@@ -22,7 +22,7 @@ from export.graph import Graph
 from export.offending import discard_offending, save_offending
 from export.proof import Answers, LosesTooMuch, ProofFailed
 from export.runners import Pixels
-from export.samples import write_golden, write_samples
+from export.samples import write_golden, write_mistakes, write_samples
 from export.threshold import acceptance
 from training.model import parameters_of
 from training.run import Checkpoint, Run
@@ -83,6 +83,7 @@ def export(
         for paper in run.papers():
             shutil.copyfile(paper, draft / paper.name)
         write_samples(draft, pixels, labels, checkpoint.labels)
+        write_mistakes(draft, pixels, labels, checkpoint.labels, reference)
         card = _card(run, checkpoint, graph, store.folder.name, opset, sure, parity, left_out)
         version = store.publish(draft, card, sign)
     discard_offending(run.folder)  # of an earlier try

@@ -2,6 +2,8 @@
 
     sample.png                 the first, to try the service with
     samples.png, samples.json  a sheet of 100, row by row, and what is on each
+    mistakes.png, .json        a sheet of up to 100 that are read wrongly, the surest answers first,
+                               and what was answered; only if there are any
     golden.npz                 64 with PyTorch's logits: a service that answers otherwise is broken
 
 The golden pictures take the classes in turn, so that each is there.
@@ -10,16 +12,25 @@ The golden pictures take the classes in turn, so that each is there.
 import json
 from itertools import chain, zip_longest
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from contract.card import GOLDEN, SAMPLE, SAMPLE_LABELS, SAMPLES, SIDE
+from contract.card import (
+    GOLDEN,
+    MISTAKE_FACTS,
+    MISTAKES,
+    SAMPLE,
+    SAMPLE_LABELS,
+    SAMPLES,
+    SIDE,
+)
 from export.proof import Answers
 from export.runners import Pixels
 
-COLUMNS, ROWS = 10, 10  # of the sheet
+COLUMNS, MOST = 10, 100  # pictures of a row, and of a sheet
 GOLDEN_PICTURES = 64
 
 
@@ -27,18 +38,32 @@ def write_samples(
     folder: Path, pixels: Pixels, labels: NDArray[np.uint8], names: tuple[str, ...]
 ) -> None:
     """`names` are the classes' names; `labels` (n,) point into them."""
-    shown = pixels[: COLUMNS * ROWS]
-    places = np.zeros((ROWS * COLUMNS, SIDE, SIDE), np.uint8)  # what is missing stays black
-    places[: len(shown)] = shown
-    sheet = places.reshape(ROWS, COLUMNS, SIDE, SIDE).swapaxes(1, 2)  # rows, SIDE, columns, SIDE
-    Image.fromarray(sheet.reshape(ROWS * SIDE, COLUMNS * SIDE)).save(folder / SAMPLES)
-    facts = {
-        "side": SIDE,
-        "columns": COLUMNS,
-        "labels": [names[label] for label in labels[: len(shown)]],
-    }
-    (folder / SAMPLE_LABELS).write_text(json.dumps(facts) + "\n")
+    shown = np.arange(min(MOST, len(pixels)))
+    _write_sheet(folder / SAMPLES, pixels[shown])
+    _write_facts(folder / SAMPLE_LABELS, labels=_named(labels[shown], names))
     Image.fromarray(pixels[0]).save(folder / SAMPLE)
+
+
+def write_mistakes(
+    folder: Path,
+    pixels: Pixels,
+    labels: NDArray[np.uint8],
+    names: tuple[str, ...],
+    reference: Answers,
+) -> None:
+    """Of the answers of `reference` to all `pixels`; no files where all are right."""
+    wrong = np.flatnonzero(reference.digits != labels)
+    confidences = reference.probabilities.max(1)  # (n,)
+    shown = wrong[np.argsort(-confidences[wrong], kind="stable")][:MOST]
+    if len(shown) == 0:
+        return
+    _write_sheet(folder / MISTAKES, pixels[shown])
+    _write_facts(
+        folder / MISTAKE_FACTS,
+        labels=_named(labels[shown], names),
+        answers=_named(reference.digits[shown], names),
+        confidences=confidences[shown].tolist(),
+    )
 
 
 def write_golden(
@@ -52,3 +77,21 @@ def write_golden(
         np.savez_compressed(
             file, allow_pickle=False, pixels=pixels[chosen], logits=reference.logits[chosen]
         )
+
+
+def _write_sheet(path: Path, pictures: Pixels) -> None:
+    """Row by row, as many rows as it takes; what is missing of the last one stays black."""
+    rows = -(-len(pictures) // COLUMNS)
+    places = np.zeros((rows * COLUMNS, SIDE, SIDE), np.uint8)
+    places[: len(pictures)] = pictures
+    sheet = places.reshape(rows, COLUMNS, SIDE, SIDE).swapaxes(1, 2)  # rows, SIDE, columns, SIDE
+    Image.fromarray(sheet.reshape(rows * SIDE, COLUMNS * SIDE)).save(path)
+
+
+def _write_facts(path: Path, **of_each: list[str] | list[float]) -> None:
+    facts = {"side": SIDE, "columns": COLUMNS, **of_each}
+    path.write_text(json.dumps(facts) + "\n")
+
+
+def _named(classes: NDArray[np.integer[Any]], names: tuple[str, ...]) -> list[str]:
+    return [names[each] for each in classes]

@@ -46,8 +46,8 @@ def file_routes(shelf: Shelf, settings: Settings) -> APIRouter:
         "/{name}/versions/{version}/files/{file}",
         summary="A picture or document of a version",
         description="The files on the card that end in .png or .json: training_metrics.json, "
-        "samples.json, samples.png and the plots of the training. Folders of the machine that "
-        "trained are left out.",
+        "samples and mistakes, each .json and .png, and the plots of the training. Folders of the "
+        "machine that trained are left out.",
         response_class=Response,
         responses=_ANSWERED | _REFUSED,
     )

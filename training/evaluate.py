@@ -63,6 +63,10 @@ class Judged:
             ),
         )
 
+    def reliability(self) -> list["Bar"]:
+        """How right the calibrated answers are, by how sure they are."""
+        return reliability(self.logits / self.temperature, self.labels)
+
     def confusions(self) -> NDArray[np.int64]:
         """How often class `row` was taken for class `column`, (classes, classes)."""
         classes = range(len(self.names))
@@ -169,6 +173,7 @@ class Bar:
     accuracy: float
     confidence: float  # mean
     share: float  # of all answers
+    count: int  # of answers
 
 
 def reliability(logits: Tensor, labels: Tensor) -> list[Bar]:
@@ -185,6 +190,7 @@ def reliability(logits: Tensor, labels: Tensor) -> list[Bar]:
             accuracy=float(right[bin_of == b].mean()),
             confidence=float(confidence[bin_of == b].mean()),
             share=float((bin_of == b).mean()),
+            count=int((bin_of == b).sum()),
         )
         for b in np.unique(bin_of)
     ]

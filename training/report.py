@@ -13,6 +13,10 @@ def measured_of(judged: Judged) -> dict[str, Any]:
         "accuracy": judged.accuracy,
         "confusion_matrix": judged.confusions().tolist(),
         "commonest_confusions": judged.commonest_confusions(),
+        "reliability": [
+            {"confidence": bar.confidence, "accuracy": bar.accuracy, "count": bar.count}
+            for bar in judged.reliability()
+        ],  # what reliability.png draws, for who draws it otherwise
     }
 
 

@@ -38,7 +38,7 @@ def test_every_picture_and_document_on_the_card_is_given(
     service: Service, version: Version
 ) -> None:
     names = [name for name in version.card.files if name.endswith((".png", ".json"))]
-    assert {"samples.json", "training_metrics.json", "confusion_matrix.png"} <= {*names}
+    assert {"mistakes.json", "mistakes.png", "training_metrics.json", "samples.json"} <= {*names}
     for name in names:
         answer = get(service, name)
         kind = "image/png" if name.endswith(".png") else "application/json"

@@ -56,7 +56,7 @@ def test_the_calibration_error_is_the_gap_between_confidence_and_accuracy() -> N
     labels = torch.tensor([0] * 5 + [1] * 5)  # right half of the time
     assert calibration_error(logits, labels) == pytest.approx(0.3, abs=1e-6)
     (bar,) = reliability(logits, labels)
-    assert (bar.accuracy, bar.share) == (0.5, 1.0)
+    assert (bar.accuracy, bar.share, bar.count) == (0.5, 1.0, 10)
 
 
 # ---- corruptions -----------------------------------------------------------------------------

@@ -310,6 +310,20 @@ def test_a_run_holds_everything_that_was_measured(run: Run) -> None:
     assert sum(row["times"] for row in metrics["commonest_confusions"]) <= wrong
 
 
+def test_a_run_holds_how_right_answers_are_by_how_sure_they_are(run: Run) -> None:
+    metrics = run.metrics()
+    bins = metrics["reliability"]
+    assert 1 <= len(bins) <= 15
+    assert [*bins[0]] == ["confidence", "accuracy", "count"]
+    assert all(each["count"] > 0 for each in bins)
+    assert sum(each["count"] for each in bins) == 200
+    right = sum(each["count"] * each["accuracy"] for each in bins)
+    assert right / 200 == pytest.approx(metrics["accuracy"])
+    error = sum(each["count"] * abs(each["accuracy"] - each["confidence"]) for each in bins) / 200
+    assert error == pytest.approx(metrics["evaluation"]["calibration_error"])
+    assert [each["confidence"] for each in bins] == sorted(each["confidence"] for each in bins)
+
+
 def test_a_run_has_all_its_pictures_and_event_files(run: Run) -> None:
     for name in (
         "loss_graph", "confusion_matrix", "sample_predictions", "misclassified", "reliability",
