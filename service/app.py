@@ -7,12 +7,15 @@ from time import perf_counter
 
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
+from starlette.routing import Route
 
 from service.access import Access
 from service.admin import admin_routes
 from service.aside import Aside
+from service.asked import batched
 from service.batcher import Batcher
 from service.catalog import catalog_routes
+from service.comparing import Comparing
 from service.document import document
 from service.front import Front
 from service.life import Life
@@ -39,6 +42,7 @@ from service.v2.infer import Infer
 from service.v2.metadata import health_routes, model_routes
 from service.v2.repository import repository_routes
 from service.version_files import file_routes
+from service.version_predict import ByVersion
 
 ON_LOOP = 0.004  # seconds; a model call that takes longer would hold up the event loop
 # FastAPI's own, which variables could switch on: it knows nothing of hot requests, tells what
@@ -80,6 +84,7 @@ def create_app(
     )
     aside = Aside(settings.max_queue)
     access = Access(settings, metrics)
+    comparing = Comparing(serving, settings, access)
     gpus = Gpus(needed=serving.model.engine.provider != "cpu")
     metrics.also(gpus)
     begin_at_zero(metrics)
@@ -97,8 +102,8 @@ def create_app(
             with suppress(asyncio.CancelledError):
                 await following
         gpus.stop()
-        serving.close()
-        aside.close()
+        for part in (serving, comparing, aside):
+            part.close()
 
     # FastAPIOffline is FastAPI that serves the scripts of /docs itself.
     app = FastAPIOffline(
@@ -113,7 +118,7 @@ def create_app(
     app.include_router(routes(serving, batcher, settings, metrics, life, team))
     app.include_router(admin_routes(serving, settings, team, access.admin))
     shelf = Shelf(serving.store)
-    app.include_router(catalog_routes(serving, shelf, settings, life))
+    app.include_router(catalog_routes(serving, comparing, shelf, settings, life))
     app.include_router(file_routes(shelf, settings))
     app.include_router(sample_routes(serving))
     app.include_router(live_routes(Live(serving, settings, metrics, life, team)))
@@ -124,9 +129,11 @@ def create_app(
     answer_with_problems(app, metrics)
     app.openapi = lambda: document(app, settings)  # type: ignore[method-assign]
     app.openapi()  # now: it takes 0.1 s, which the event loop has not
-    predict = Predict(batcher, aside, settings, metrics)
+    predict = Predict(batched(batcher, metrics), aside, settings)
     infer = Infer(batcher, aside, settings, metrics)
     front = Front([predict, infer], app, settings, metrics, life, access, tracing)
     addressed = Addressed(serving, settings)
     app.router.routes += by_path_routes(infer, addressed, settings, metrics, front.room)
+    by_version = ByVersion(serving, comparing, batcher, aside, settings, metrics, front.room)
+    app.router.routes.append(Route(by_version.path, by_version, methods=["POST"]))
     return front

@@ -1,15 +1,53 @@
 """The pictures of a request to /v1/predict, in the batcher, and the answer that becomes of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
 
 from service.batcher import Batcher
 from service.ended import Course
 from service.exchange import Exchange, Stage
 from service.metrics import Metrics
 from service.options import NOTHING_ASKED, Options
+from service.problems import Problem
 from service.readings import Readings
 from service.tensors import Pixels
 from service.waiting import Run, Waiting
+
+Looks = Sequence[str] | None  # of each picture, as a data URL; None: its sender does not ask for it
+
+
+class Answering(NamedTuple):
+    """Who answers pictures, once they are pixels."""
+
+    # Raises what `ask` would raise now, of that many pictures, at that time, with that deadline.
+    admit: Callable[[int, float, float], None]
+    # Pixels (n, 28, 28), which took so many seconds to make.
+    ask: Callable[[Exchange, Options, Pixels, float, Looks], object]
+
+
+def batched(batcher: Batcher[Readings], metrics: Metrics, version: int | None = None) -> Answering:
+    """By the model that serves, in batches; refused if that is another version than asked for."""
+    if version is None:
+        return Answering(batcher.admit, partial(Asked, batcher, metrics))
+    return Answering(batcher.admit, partial(_AskedOf, version, batcher, metrics))
+
+
+def head_of(decoded: float, waited: float, run: Run[Readings]) -> bytes:
+    """Of an answer; times are seconds."""
+    return (
+        b"content-type: application/json\r\n"
+        b"server-timing: decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f\r\n"
+        b"x-batch-size: %d\r\n" % (decoded * 1e3, waited * 1e3, run.seconds * 1e3, len(run.answers))
+    )
+
+
+def predictions_of(readings: Readings, mine: range, options: Options, looks: Looks) -> bytes:
+    """All that "predictions" holds."""
+    shown: Sequence[str | None] = looks or [None] * len(mine)
+    return b",".join(
+        [readings.prediction(place, options, look) for place, look in zip(mine, shown, strict=True)]
+    )
 
 
 class Asked:
@@ -25,12 +63,9 @@ class Asked:
         options: Options,
         pixels: Pixels,
         decoded: float,
-        looks: Sequence[str] | None = None,
+        looks: Looks,
     ) -> None:
-        """`pixels` (n, 28, 28), which took `decoded` seconds; raises what `submit` raises.
-
-        `looks`: the same as data URLs, where the sender wants to see them.
-        """
+        """`pixels` (n, 28, 28), which took `decoded` seconds; raises what `submit` raises."""
         self._batcher = batcher
         self._metrics = metrics
         self._exchange = exchange
@@ -63,12 +98,7 @@ class Asked:
             predictions = self._several(readings, range(first, first + self._count))
         self._exchange.course = Course(self._decoded, waited, run, self._count)
         self._exchange.reply(
-            200,
-            b"content-type: application/json\r\n"
-            b"server-timing: decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f\r\n"
-            b"x-batch-size: %d\r\n"
-            % (self._decoded * 1e3, waited * 1e3, run.seconds * 1e3, len(readings)),
-            readings.model.answer % predictions,
+            200, head_of(self._decoded, waited, run), readings.model.answer % predictions
         )
 
     def failed(self, error: Exception) -> None:
@@ -85,10 +115,32 @@ class Asked:
         metrics.uncertain.note_all(
             [() for place in mine if readings.uncertain(place, options.threshold)]
         )
-        looks: Sequence[str | None] = self._looks or [None] * self._count
-        return b",".join(
-            [
-                readings.prediction(place, options, look)
-                for place, look in zip(mine, looks, strict=True)
-            ]
-        )
+        return predictions_of(readings, mine, options, self._looks)
+
+
+class _AskedOf(Asked):
+    """The same of one version: no answer comes from another."""
+
+    __slots__ = ("_version",)
+
+    def __init__(
+        self,
+        version: int,
+        batcher: Batcher[Readings],
+        metrics: Metrics,
+        exchange: Exchange,
+        options: Options,
+        pixels: Pixels,
+        decoded: float,
+        looks: Looks,
+    ) -> None:
+        self._version = version
+        super().__init__(batcher, metrics, exchange, options, pixels, decoded, looks)
+
+    def answered(self, run: Run[Readings], first: int, waited: float) -> None:
+        serving = run.answers.model.number
+        if serving == self._version:
+            super().answered(run, first, waited)
+        else:
+            told = f"version {serving} took the place of {self._version} meanwhile; ask again"
+            self.failed(Problem(409, told, title="Switched"))

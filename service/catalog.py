@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from contract.card import ModelCard
+from service.comparing import Comparing
 from service.life import Life
 from service.openapi import refusals
 from service.paths import check_name, number_of
@@ -20,11 +21,14 @@ from service.settings import Settings
 from service.shelf import Listed, Shelf
 
 State = Literal["serving", "stopping"]
-Loaded = Literal["serves", "warm"]
+Loaded = Literal["serves", "warm", "compared"]
 
 _NAME = Field(examples=["digits"])
 _VERSION = Field(description="the one that serves", examples=["3"])
-_LOADED = Field(description="warm: for a rollback that waits for nothing; null: not loaded")
+_LOADED = Field(
+    description="warm: for a rollback that waits for nothing; compared: for answers beside those "
+    "of the one that serves; null: not loaded"
+)
 _CURRENT = Field(description="whether the store says that it is to be served")
 
 
@@ -73,11 +77,20 @@ _NO_VERSION = _NO_STORE | {404: "No such model or version", 409: "Its card canno
 _Limit = Annotated[int, Query(ge=1, le=1000, description="versions that are told of, at most")]
 
 
-def catalog_routes(serving: Serving, shelf: Shelf, settings: Settings, life: Life) -> APIRouter:
+def catalog_routes(
+    serving: Serving, comparing: Comparing, shelf: Shelf, settings: Settings, life: Life
+) -> APIRouter:
     router = APIRouter(prefix="/v1/models", tags=["models"])
 
     def state() -> State:
         return "stopping" if life.draining else "serving"
+
+    def loaded(number: int) -> Loaded | None:
+        if number == serving.model.number:
+            return "serves"
+        if comparing.is_warm(number):
+            return "warm"
+        return "compared" if number == comparing.number else None
 
     @router.get("", summary="What is served here", responses=refusals(_NO_STORE))
     async def models() -> Models:
@@ -96,7 +109,7 @@ def catalog_routes(serving: Serving, shelf: Shelf, settings: Settings, life: Lif
             **served.named,
             state=state(),
             count=count,
-            versions=[_listed(each, serving) for each in newest],
+            versions=[_listed(each, loaded(each.number)) for each in newest],
             card=public_card(served.card),
         )
 
@@ -111,26 +124,19 @@ def catalog_routes(serving: Serving, shelf: Shelf, settings: Settings, life: Lif
             name=name,
             version=version,
             current=current,
-            loaded=_loaded(number, serving),
+            loaded=loaded(number),
             card=public_card(card),
         )
 
     return router
 
 
-def _listed(each: Listed, serving: Serving) -> ListedVersion:
+def _listed(each: Listed, loaded: Loaded | None) -> ListedVersion:
     return ListedVersion(
         version=str(each.number),
         current=each.current,
-        loaded=_loaded(each.number, serving),
+        loaded=loaded,
         created=each.summary.created if each.summary else None,
         accuracy=each.summary.accuracy if each.summary else None,
         broken=each.broken,
     )
-
-
-def _loaded(number: int, serving: Serving) -> Loaded | None:
-    if number == serving.model.number:
-        return "serves"
-    previous = serving.previous
-    return "warm" if previous is not None and number == previous.number else None

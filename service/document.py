@@ -10,12 +10,13 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from service import hot_routes
 from service.access import OPEN
-from service.hot_routes import described
 from service.openapi import InferError, ProblemDetails
 from service.problems import CONTENT_TYPE, OPEN_INFERENCE
 from service.pulse import BatchSize, Pulse
 from service.settings import Settings
+from service.v2.described import described
 
 EVERYWHERE = {
     "400": "No clear HTTP, or a header that came twice",
@@ -45,7 +46,7 @@ def document(app: FastAPI, settings: Settings) -> dict[str, Any]:
             title=app.title,
             version=app.version,
             description=app.description,
-            routes=[*described.routes, *app.routes],
+            routes=[*hot_routes.described.routes, *described.routes, *app.routes],
         )
         components = schema["components"]
         for model in (ProblemDetails, InferError, Pulse, BatchSize):
@@ -69,8 +70,9 @@ def _complete(operation: dict[str, Any], path: str, settings: Settings) -> None:
     if CONTENT_TYPE not in answers.get("422", {}).get("content", {CONTENT_TYPE: None}):
         del answers["422"]  # which FastAPI says of every route that has a parameter
     guarded = bool(settings.api_keys) and not OPEN.fullmatch(path.replace("{", "").replace("}", ""))
-    if guarded and "security" not in operation:  # else it is the admin's
-        operation["security"] = [{name: []} for name in KEYS]
+    asked = operation.get("security", [{}])  # {}: it asks for nothing, or for nothing always
+    if guarded and {} in asked:
+        operation["security"] = [{name: []} for name in KEYS] + [each for each in asked if each]
     for status, meaning in EVERYWHERE.items():
         if guarded or status != "401":
             answers.setdefault(status, {"description": meaning})

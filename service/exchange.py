@@ -34,7 +34,8 @@ class Work(Protocol):
 
 class Exchange(ABC):
     __slots__ = (
-        "began", "body", "course", "deadline", "headers", "metrics", "over", "query", "work",
+        "began", "beside", "body", "course", "deadline", "headers", "metrics", "over", "query",
+        "work",
     )  # fmt: skip
 
     def __init__(
@@ -55,6 +56,7 @@ class Exchange(ABC):
         self.work: Work | None = None
         self.course: Course | None = None  # once a model has answered
         self.over = False
+        self.beside = False  # answered by another model than the one that serves
 
     def reply(self, status: int, head: bytes, content: bytes) -> None:
         """Answer; `head` is header lines, each with its CRLF. Nothing happens if it is over."""
@@ -66,7 +68,7 @@ class Exchange(ABC):
         """Answer with what `problems` makes of an exception."""
         if not self.over:
             self.over, self.work = True, None
-            if problem_of(error).status >= 500:
+            if not self.beside and problem_of(error).status >= 500:
                 for tell in self.metrics.when_failed:
                     tell(perf_counter() - self.began)
             self._refuse(error)

@@ -1,12 +1,12 @@
-"""What the OpenAPI document says of the hot routes, which FastAPI does not serve.
+"""What the OpenAPI document says of predictions, which FastAPI does not serve.
 
 A hot route is answered before FastAPI (see `front`), so FastAPI would not know of it. Here it is
 described with FastAPI's own means, by functions that are never called: their signatures and their
-response models are what the document needs.
+response models are what the document needs. Those of /v2 are in `v2.described`.
 """
 
 from base64 import b64encode
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from contract.card import INPUT, SIDE
+from service.admin import NOT_ADMIN
 from service.data_url import data_url, png_of
 from service.exchange import SOONEST
 from service.forms import PicturesRequest
-from service.openapi import InferResponse, Predictions, errors, refusals
+from service.openapi import Predictions, refusals
 from service.options import Options
 from service.predict import PICTURES
-from service.v2.requests import InferRequest
+from service.version_predict import ByVersion
 
 _REFUSED = refusals(
     {
@@ -36,19 +36,15 @@ _REFUSED = refusals(
         504: "The deadline passed before the model answered",
     }
 )
-_INFER_REFUSED = errors(
-    {
-        400: "Not what the protocol or the model asks for, or too many pictures",
-        404: "No such model, or another version serves",
-        405: "Not POST",
-        408: "The body did not arrive in time",
-        413: "Body too large, also once it is decompressed",
-        415: "Content-Encoding is neither gzip nor deflate",
-        503: "Overloaded, stopping, or the deadline cannot be met",
-        504: "The deadline passed before the model answered",
+_VERSION_REFUSED = refusals(
+    NOT_ADMIN
+    | {
+        404: "No such model or version",
+        409: "The version failed a check, or another took its place meanwhile",
+        503: "Overloaded, stopping, too little memory, or the deadline cannot be met",
     }
 )
-_ANSWERED = {
+ANSWERED = {
     name: {"schema": {"type": kind}, "description": meaning}
     for name, kind, meaning in (
         ("X-Batch-Size", "integer", "pictures that shared the model call"),
@@ -57,8 +53,8 @@ _ANSWERED = {
 }
 
 
-class _Headers(BaseModel):
-    """Of either route. SkipJsonSchema: one that is left out is not null."""
+class Headers(BaseModel):
+    """Of any of them. SkipJsonSchema: one that is left out is not null."""
 
     x_request_id: str | SkipJsonSchema[None] = Field(
         default=None, description="an id of your own, echoed, and logged if the request fails"
@@ -70,26 +66,10 @@ class _Headers(BaseModel):
     )
 
 
-class _InferHeaders(_Headers):
-    inference_header_content_length: Annotated[int, Field(ge=0)] | SkipJsonSchema[None] = Field(
-        default=None,
-        description="bytes of the JSON, where bytes of tensors follow it; 0: no JSON",
-    )
-    content_encoding: Literal["gzip", "deflate", "identity"] | SkipJsonSchema[None] = Field(
-        default=None, description="how the whole body is compressed"
-    )
-
-
-_BYTES = {
-    "type": "string",
-    "format": "binary",
-    "description": "JSON, then bytes of tensors; Inference-Header-Content-Length says where the "
-    "JSON ends. With 0 a request is a picture's 784 bytes alone.",
-}
 _FILE = {"type": "string", "format": "binary", "description": "a picture file"}
 
 
-def _seven() -> NDArray[np.uint8]:
+def a_seven() -> NDArray[np.uint8]:
     """A digit (28, 28), for whoever tries a route from the document."""
     sheet = np.zeros((28, 28), np.uint8)
     corners = np.array([[7, 6], [20, 6], [12, 22]], np.int32)
@@ -99,7 +79,7 @@ def _seven() -> NDArray[np.uint8]:
 
 def _bodies() -> dict[str, Any]:
     """Every form that the body of /v1/predict may have."""
-    image = b64encode(png_of(_seven())).decode()
+    image = b64encode(png_of(a_seven())).decode()
     text = {"type": "string", "format": "byte", "minLength": 1, "description": "base64, data URL"}
     alone = {
         "type": "object",
@@ -127,27 +107,19 @@ def _bodies() -> dict[str, Any]:
             "schema": {"title": PicturesRequest.__name__, "oneOf": [alone, several]},
             "examples": {
                 "one": {"value": {"image": image}},
-                "several": {"value": {"images": [image, data_url(png_of(_seven()))]}},
+                "several": {"value": {"images": [image, data_url(png_of(a_seven()))]}},
             },
         },
     }
 
 
-def _tensors() -> dict[str, Any]:
-    """The two forms that the body of infer may have; FastAPI knows the schema of the first."""
-    pixels = {
-        "name": INPUT,
-        "shape": [1, SIDE, SIDE],
-        "datatype": "UINT8",
-        "data": _seven().ravel().tolist(),
-    }
-    return {
-        "application/json": {"examples": {"a seven": {"value": {"inputs": [pixels]}}}},
-        "application/octet-stream": {"schema": _BYTES},
-    }
-
-
 described = APIRouter()
+_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": _bodies()}}
+_PREDICTS: dict[str, Any] = {
+    "tags": ["prediction"],
+    "response_model": Predictions,
+    "response_model_exclude_none": True,
+}
 
 
 @described.post(
@@ -156,65 +128,29 @@ described = APIRouter()
     summary="Say which digit is on a picture",
     description="Pictures of one digit each, dark on light or light on dark, of any size: a file "
     "as the body, files of a form, or JSON with base64.",
-    tags=["prediction"],
-    response_model=Predictions,
-    response_model_exclude_none=True,
-    responses={200: {"headers": _ANSWERED}, **_REFUSED},
-    openapi_extra={"requestBody": {"required": True, "content": _bodies()}},
+    responses={200: {"headers": ANSWERED}, **_REFUSED},
+    openapi_extra=_BODY,
+    **_PREDICTS,
 )
 def _predict(
-    options: Annotated[Options, Query()], headers: Annotated[_Headers, Header()]
-) -> None: ...
-
-
-_INFERS: dict[str, Any] = {
-    "description": (
-        "The Open Inference Protocol, JSON or with Triton's binary tensor extension. `pixels` is "
-        "UINT8, [n, 28, 28], 0 = paper, 255 = ink, centred as MNIST is. Bodies may be compressed "
-        "with gzip or deflate, either way."
-    ),
-    "tags": ["prediction"],
-    "response_model": InferResponse,
-    "response_model_exclude_none": True,
-    "responses": {
-        200: {
-            "headers": {
-                **_ANSWERED,
-                "Inference-Header-Content-Length": {
-                    "schema": {"type": "integer"},
-                    "description": "bytes of the JSON, where bytes of tensors follow it",
-                },
-            },
-            "content": {"application/octet-stream": {"schema": _BYTES}},
-        },
-        **_INFER_REFUSED,
-    },
-    "openapi_extra": {"requestBody": {"content": _tensors()}},
-}
-
-
-@described.post(
-    "/v2/models/{model}/infer",
-    operation_id="infer",
-    summary="Logits and probabilities of pixels",
-    **_INFERS,
-)
-def _infer(
-    model: Annotated[str, Path(description="its name")],
-    request: InferRequest,
-    headers: Annotated[_InferHeaders, Header()],
+    options: Annotated[Options, Query()], headers: Annotated[Headers, Header()]
 ) -> None: ...
 
 
 @described.post(
-    "/v2/models/{model}/versions/{version}/infer",
-    operation_id="infer_version",
+    ByVersion.path,
+    operation_id="predict_version",
     summary="The same, by that version and no other",
-    **_INFERS,
+    description="For comparing versions. The one that serves and the one before it, while it is "
+    "warm, answer whoever may ask; any other is loaded for it, which takes the admin token.",
+    responses={200: {"headers": ANSWERED}, **_REFUSED, **_VERSION_REFUSED},
+    # {}: without the token, of the versions that are loaded anyway.
+    openapi_extra=_BODY | {"security": [{}, {"AdminToken": []}]},
+    **_PREDICTS,
 )
-def _infer_version(
-    model: Annotated[str, Path(description="its name")],
-    version: Annotated[str, Path(description="the number of the one that serves")],
-    request: InferRequest,
-    headers: Annotated[_InferHeaders, Header()],
+def _predict_version(
+    name: str,
+    version: Annotated[str, Path(description="its number")],
+    options: Annotated[Options, Query()],
+    headers: Annotated[Headers, Header()],
 ) -> None: ...

@@ -15,6 +15,17 @@ def free_memory(cgroup: Path = CGROUP, meminfo: Path = MEMINFO) -> int | None:
     return min(rooms, default=None)
 
 
+def shortage(reserve: int) -> str | None:
+    """Why what is not needed is let go, and nothing more loaded; None: `reserve` bytes are free."""
+    free = free_memory()
+    if free is None or free >= reserve:
+        return None
+    return (
+        f"{free // 2**20} MiB of memory are free, DIGITSERVE_MEMORY_RESERVE asks for "
+        f"{reserve // 2**20} MiB"
+    )
+
+
 def _machine(meminfo: Path) -> int | None:
     try:
         facts = dict(line.split(":") for line in meminfo.read_text().splitlines())

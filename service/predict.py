@@ -17,17 +17,14 @@ import numpy as np
 
 from contract.card import SIDE
 from service.aside import Aside
-from service.asked import Asked
-from service.batcher import Batcher
+from service.asked import Answering, Looks
 from service.decode import Raster, small_png
 from service.exchange import Exchange
 from service.forms import Form, Sent, from_json, from_multipart
 from service.ink import are_mnist, as_mnist
-from service.metrics import Metrics
 from service.options import NOTHING_ASKED, Options, options_of
 from service.pictures import looks_of, pixels_of, prepared
 from service.problems import Problem
-from service.readings import Readings
 from service.settings import Settings
 from service.tensors import Pixels
 
@@ -47,11 +44,8 @@ class Predict:
     route = "/v1/predict"
     method = "POST"
 
-    def __init__(
-        self, batcher: Batcher[Readings], aside: Aside, settings: Settings, metrics: Metrics
-    ) -> None:
-        self._batcher = batcher
-        self._metrics = metrics
+    def __init__(self, answering: Answering, aside: Aside, settings: Settings) -> None:
+        self._admit, self._ask = answering
         self._settings = settings
         # Pictures of 28x28 since the last turn of the event loop, and the seconds each took.
         self._sheets: list[tuple[Exchange, Options, Raster, float]] = []
@@ -87,7 +81,7 @@ class Predict:
                 return
         began = perf_counter()
         # Before decoding, which costs 10 us. The sheets will be in the queue in a moment.
-        self._batcher.admit(1 + len(self._sheets), began, exchange.deadline)
+        self._admit(1 + len(self._sheets), began, exchange.deadline)
         raster = small_png(exchange.body, self._settings.max_pixels)
         if raster is None:
             sent = [Sent("", exchange.body)]
@@ -106,12 +100,12 @@ class Predict:
             self._decode_aside(exchange, options, lambda: form(body, kind, settings))
             return
         sent = form(body, kind, settings)
-        self._batcher.admit(len(sent), began, exchange.deadline)
+        self._admit(len(sent), began, exchange.deadline)
         pixels = prepared(sent, settings.max_pixels) if _is_quick(options) else None
         if pixels is None:
             self._decode_aside(exchange, options, lambda: sent)
         else:
-            self._ask(exchange, options, pixels, perf_counter() - began)
+            self._ask(exchange, options, pixels, perf_counter() - began, None)
 
     def _decode_aside(
         self, exchange: Exchange, options: Options, read: Callable[[], list[Sent]]
@@ -127,23 +121,13 @@ class Predict:
         self._make_aside(exchange, options, lambda: as_mnist(raster, options.ink)[np.newaxis])
 
     def _make_aside(self, exchange: Exchange, options: Options, make: Callable[[], Pixels]) -> None:
-        def work() -> tuple[Pixels, float, list[str] | None]:
+        def work() -> tuple[Pixels, float, Looks]:
             began = perf_counter()
             pixels = make()
             decoded = perf_counter() - began
             return pixels, decoded, looks_of(pixels) if options.debug == "ink" else None
 
         self._aside.do(exchange, work, lambda done: self._ask(exchange, options, *done))
-
-    def _ask(
-        self,
-        exchange: Exchange,
-        options: Options,
-        pixels: Pixels,
-        decoded: float,
-        looks: list[str] | None = None,
-    ) -> None:
-        Asked(self._batcher, self._metrics, exchange, options, pixels, decoded, looks)
 
     def _ask_sheets(self) -> None:
         """Ask for all pictures of 28x28 that came in this turn of the event loop.
@@ -157,8 +141,7 @@ class Predict:
                 continue
             try:
                 if is_mnist:
-                    pixels = raster[np.newaxis]
-                    Asked(self._batcher, self._metrics, exchange, options, pixels, decoded)
+                    self._ask(exchange, options, raster[np.newaxis], decoded, None)
                 else:
                     self._prepare_aside(exchange, options, raster)
             except Exception as error:  # of this picture

@@ -23,7 +23,7 @@ from typing import TypeVar
 from contract.errors import NotConfirmed, NoVersion, StoreError
 from contract.store import Store
 from service.facts import WHATS
-from service.memory import free_memory
+from service.memory import shortage
 from service.metrics import SWAPS, Metrics, SwapResult
 from service.model import Gate, GateFailed, Model, check, load, verify
 from service.retry import Retry
@@ -61,6 +61,8 @@ class Serving:
         self.previous: Model | None = None  # loaded and warm
         self.last_swap: Swap | None = None
         self.when_swapped: list[Callable[[], None]] = []  # called after each swap
+        # Called first, on the loader's thread, with the reason.
+        self.when_memory_is_short: list[Callable[[str], None]] = []
         self._settings = settings
         self._metrics = metrics
         self._one_at_a_time = asyncio.Lock()
@@ -193,20 +195,15 @@ class Serving:
         return None
 
     def _let_go_if_memory_is_short(self) -> None:
-        previous = self.previous
-        if previous is None:
+        short = shortage(self._settings.memory_reserve)
+        if short is None:
             return
-        free = free_memory()
-        if free is None or free >= self._settings.memory_reserve:
-            return
-        self.previous = None
-        log.warning(
-            "version %d is let go: %d MiB of memory are free, DIGITSERVE_MEMORY_RESERVE asks for "
-            "%d MiB",
-            previous.number,
-            free // 2**20,
-            self._settings.memory_reserve // 2**20,
-        )
+        for let_go in self.when_memory_is_short:
+            let_go(short)
+        short, previous = shortage(self._settings.memory_reserve), self.previous
+        if short is not None and previous is not None:
+            self.previous = None
+            log.warning("version %d is let go: %s", previous.number, short)
 
     async def _aside(self, work: Callable[[], T]) -> T:
         """On the loader's thread: disks may be slow and models large."""

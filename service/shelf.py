@@ -39,6 +39,15 @@ class Listed(NamedTuple):
     broken: str | None  # why there is no summary
 
 
+def stamp_of(store: Store, number: int) -> Stamp | None:
+    """Of a version's card; None if it is not there, or whatever reading it will say."""
+    try:
+        found = (store.folder / str(number) / CARD).stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
 class Shelf:
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -94,7 +103,7 @@ class Shelf:
             return Listed(number, current, None, without_paths(error, self._store))
 
     def _summary(self, number: int) -> Summary:
-        stamp = self._stamp(number)
+        stamp = stamp_of(self._store, number)
         known = self._known.get(number)
         if known is not None and known[0] == stamp:
             return known[1]
@@ -103,13 +112,6 @@ class Shelf:
         if stamp is not None:
             self._known[number] = stamp, summary
         return summary
-
-    def _stamp(self, number: int) -> Stamp | None:
-        try:
-            found = (self._store.folder / str(number) / CARD).stat()
-        except OSError:  # reading it says what is wrong
-            return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
 
     def _card(self, number: int) -> tuple[ModelCard, bool]:
         with self._refusing():

@@ -5,5 +5,5 @@
     repository     which versions there are, and which serves
 
 What it shares with /v1 (batcher, statistics, serving, problems) lies beside it in `service`, and
-imports nothing from here but for the wiring (`app`) and the document (`hot_routes`).
+imports nothing from here but for the wiring (`app`) and the document.
 """

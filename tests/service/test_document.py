@@ -54,6 +54,7 @@ def test_the_openapi_document_describes_the_hot_routes_too(document: Document) -
         "/v2/repository/models/{model}/unload",
         "/v1/models", "/v1/models/{name}", "/v1/models/{name}/versions/{version}",
         "/v1/models/{name}/versions/{version}/files/{file}",
+        "/v1/models/{name}/versions/{version}/predict",
         "/v1/samples/random", "/v1/live",
     }  # fmt: skip
     predict = document["paths"]["/v1/predict"]["post"]
@@ -117,8 +118,20 @@ def test_tensors_come_in_json_or_in_bytes_both_ways(document: Document) -> None:
 
 def test_without_keys_none_is_asked_for(document: Document) -> None:
     for path, operation in operations(document):
-        admin = path.endswith(("/activate", "/rollback", "/load", "/unload"))
+        admin = path.endswith(("/activate", "/rollback", "/load", "/unload", "{version}/predict"))
         assert ("security" in operation) == ("401" in operation["responses"]) == admin, path
+
+
+def test_other_versions_answer_with_a_token_that_is_not_always_needed(
+    document: Document, guarded: Document
+) -> None:
+    path = "/v1/models/{name}/versions/{version}/predict"
+    predict, as_ever = (document["paths"][each]["post"] for each in (path, "/v1/predict"))
+    assert predict["security"] == [{}, {"AdminToken": []}]
+    assert predict["requestBody"] == as_ever["requestBody"]
+    assert {*predict["responses"]} == {*as_ever["responses"], "401", "403", "404", "409"}
+    schemes = guarded["paths"][path]["post"]["security"]
+    assert schemes == [{"ApiKey": []}, {"ApiKeyAsBearer": []}, {"AdminToken": []}]
 
 
 def test_with_keys_all_but_probes_and_metrics_ask_for_one(guarded: Document) -> None:

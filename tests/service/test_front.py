@@ -15,6 +15,7 @@ from contract.version import Version
 from service.access import Access
 from service.access_log import AccessLog
 from service.aside import Aside
+from service.asked import batched
 from service.batcher import Batcher
 from service.front import Front
 from service.life import Life
@@ -69,7 +70,7 @@ class Door:
         self.batcher = batcher
         settings = Settings(request_timeout=within)  # type: ignore[call-arg]
         metrics = Metrics()
-        predict = Predict(batcher, Aside(8), settings, metrics)
+        predict = Predict(batched(batcher, metrics), Aside(8), settings)
         self.told: list[Fields] = []  # to the log
         front = Front([predict], nowhere, settings, metrics, Life(), Access(settings, metrics))
         front.watchers.append(AccessLog("off", self.told.append).note)
