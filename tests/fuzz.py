@@ -3,16 +3,18 @@ not, and look whether every answer is one that the document promises.
 
     python -m tests.fuzz [--examples 150] [--seed 1]
 
-Starts `python -m service` on a free port, with keys and an admin token, and lets Schemathesis loose
-on it with every check it has. Exits with 1 if it found something, or if the service is not as it
-was.
+Starts `python -m service` on a free port, with keys, an admin token and a copy of the store, whose
+versions are switched, and lets Schemathesis loose on it with every check it has. Exits with 1 if it
+found something, or if the service is not as it was.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx2
 
@@ -28,18 +30,24 @@ def main() -> int:
     parser.add_argument("--examples", type=int, default=150, help="of each route, at most")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
+    with TemporaryDirectory() as folder:
+        models = Path(shutil.copytree(arguments.models, Path(folder) / "models"))
+        return fuzz(models, arguments.examples, arguments.seed)
+
+
+def fuzz(models: Path, examples: int, seed: int) -> int:
     settings = {"admin_token": TOKEN, "api_keys": KEY}
-    with Service.started(arguments.models, **settings) as service:
+    with Service.started(models, **settings) as service:
         command = [
             str(Path(sys.executable).with_name("schemathesis")),
             "--config-file", str(ROOT / "tests/schemathesis.toml"),
             "run", f"{service.url}/openapi.json",
-            "--max-examples", str(arguments.examples),
-            "--seed", str(arguments.seed),
+            "--max-examples", str(examples),
+            "--seed", str(seed),
             "--header", f"Authorization: Bearer {TOKEN}", "--header", f"X-API-Key: {KEY}",
             "--continue-on-failure", "--request-timeout", "10",
         ]  # fmt: skip
-        version = str(Store(arguments.models, "digits").current())
+        version = str(Store(models, "digits").current())
         hooks = {"SCHEMATHESIS_HOOKS": "tests.fuzz_hooks", "FUZZED_VERSION": version}
         found = subprocess.run(command, cwd=ROOT, env=os.environ | hooks, check=False).returncode
         well = httpx2.get(f"{service.url}/readyz").status_code == 200

@@ -58,7 +58,7 @@ export class Answer {
 		for (const bar of this.#bars.values()) bar.compare(null);
 		if (reading === null) return;
 		$("#other-answer").textContent = reading.label;
-		$("#other-version").textContent = `version ${reading.version}`;
+		$("#other-version").textContent = `version ${reading.version}, ${chance(reading.confidence)}`;
 		this.#labels.forEach((each, at) => this.#bars.get(each).compare(reading.probabilities[at]));
 	}
 

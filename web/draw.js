@@ -81,8 +81,8 @@ export class Draw {
 	#notCompared(error) {
 		this.answer.compare(null);
 		this.#other = $("#other").value = "";
-		if (error.status === 401 || error.status === 403)
-			this.notice.say(`That version is not loaded, and loading it takes the admin token (under Models): ${error.message}.`);
+		const needed = this.service.token ? "which is not what you typed in under Models" : "typed in under Models";
+		if (error.status === 401) this.notice.say(`That version is not loaded, and loading it takes the admin token, ${needed}.`);
 		else this.fail(error);
 	}
 
@@ -131,6 +131,7 @@ export class Draw {
 		$("#other").onchange = ({ target }) => {
 			this.#other = target.value;
 			this.answer.compare(null);
+			this.notice.hush();
 			this.otherReader.now();
 		};
 		this.models.addEventListener("listed", () => {
