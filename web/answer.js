@@ -4,6 +4,8 @@ import { $, chance, duration, h } from "./dom.js";
 
 const MOST_BARS = 12; // of more classes the likeliest are shown
 const STAGES = { decode: "decode", queue: "queue", infer: "model" };
+const STILL = matchMedia("(prefers-reduced-motion: reduce)");
+const ARRIVING = [{ transform: ["scale(.7) rotate(-5deg)", "none"] }, { duration: 280, easing: "cubic-bezier(.2, 1.6, .4, 1)" }];
 const QUIET = 700; // milliseconds of no change until an answer is spoken
 
 export class Answer {
@@ -42,7 +44,7 @@ export class Answer {
 		const { label, confidence, probabilities, uncertain } = reading;
 		if (this.#labels.length !== probabilities.length) this.labels = probabilities.map((_, at) => String(at));
 		const answer = $("#answer");
-		if (answer.textContent !== label) replay(answer);
+		if (answer.textContent !== label && !STILL.matches) answer.animate(...ARRIVING);
 		answer.textContent = label;
 		this.box.className = `card${uncertain ? " unsure" : ""}`;
 		$("#sure").textContent = uncertain ? this.#doubt(probabilities) : `${chance(confidence)} sure`;
@@ -123,11 +125,4 @@ function barOf(label) {
 	};
 	bar.set(0);
 	return bar;
-}
-
-/** Let an element's animation run once more. */
-function replay(element) {
-	element.classList.remove("new");
-	void element.offsetWidth;
-	element.classList.add("new");
 }

@@ -51,5 +51,5 @@ function artifacts({ files, parity, left_out: leftOut, measured_on: machine }) {
 
 function recipe({ recipe, libraries }) {
 	const told = Object.entries({ ...recipe, ...libraries }).map(([name, value]) => `${name} ${value === "" ? "–" : value}`);
-	return h("details", { class: "recipe" }, h("summary", {}, "Recipe and libraries"), h("p", {}, told.join(" · ")));
+	return h("details", { class: "recipe" }, h("summary", {}, "Recipe and libraries"), h("p", { class: "quiet" }, told.join(" · ")));
 }

@@ -100,7 +100,7 @@ export class Live {
 			const name = most === null ? `${from}+` : from === most ? String(most) : `${from}–${most}`;
 			const fill = h("span", { class: "column" });
 			fill.style.transform = `scaleY(${all ? times / all : 0})`;
-			return h("li", { title: `${times} calls` }, h("span", { class: "shaft" }, fill), h("span", { class: "name" }, name), h("span", { class: "unseen" }, `: ${times} calls`));
+			return h("li", {}, h("span", { class: "shaft" }, fill), h("span", { class: "name quiet" }, name), h("span", { class: "unseen" }, `: ${times} calls`));
 		});
 		$("#batches").replaceChildren(...bars);
 	}

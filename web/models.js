@@ -158,7 +158,6 @@ export class Models extends EventTarget {
 		const hint = $("#token-hint");
 		hint.textContent = text || "Kept in this page's memory only.";
 		hint.className = look;
-		hint.setAttribute("role", text ? "status" : "note");
 		$("#token").removeAttribute("aria-invalid");
 	}
 }

@@ -143,6 +143,7 @@ export class Pad extends EventTarget {
 		canvas.addEventListener("pointerdown", (event) => {
 			if (event.button !== 0 || this.#pointer !== null) return;
 			event.preventDefault();
+			canvas.classList.add("by-hand"); // which knows where it is
 			canvas.focus({ preventScroll: true });
 			canvas.setPointerCapture(event.pointerId);
 			this.lift();

@@ -50,6 +50,7 @@ export class Pen {
 	}
 
 	#show() {
+		this.pad.canvas.classList.remove("by-hand");
 		this.cursor.hidden = false;
 		this.cursor.classList.toggle("down", this.#isDown);
 		this.cursor.style.left = `${this.#x * 100}%`;

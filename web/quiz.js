@@ -84,7 +84,7 @@ export class Quiz {
 		const verdict = (who, said) => h("span", { class: said === truth ? "right" : "wrong" }, `${who} ${said} ${said === truth ? "✓" : "✗"}`);
 		const next = h("button", { type: "button", class: "main next", onclick: () => this.#next() }, this.#rounds.length ? "Next" : "Result");
 		$(".digits", this.body).replaceWith(
-			h("p", { class: "told", role: "status" }, verdict("You:", yours), verdict("Network:", read), h("span", {}, `Label: ${truth}`)),
+			h("p", { class: "told", role: "status" }, verdict("You:", yours), verdict("Network:", read), `Label: ${truth}`),
 			next,
 		);
 		next.focus();
