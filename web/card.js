@@ -8,7 +8,7 @@ export function cardOf(card, metrics) {
 	return h("div", { class: "sheet-of-facts" }, facts(card), plotsOf(card, metrics), perClass(card), artifacts(card), recipe(card));
 }
 
-function facts({ evaluation, acceptance, data_set: data, network, parameters, run, temperature, git_commit: commit, created }) {
+function facts({ evaluation, acceptance, data_set: data, network, parameters, run, temperature, git_commit: commit }) {
 	const list = [
 		["Accuracy", `${percent(evaluation.accuracy, 2)} of ${count(data.test)} test pictures`],
 		["Network", `${network}, ${count(parameters)} parameters`],
@@ -16,7 +16,6 @@ function facts({ evaluation, acceptance, data_set: data, network, parameters, ru
 		["Calibration error", `${percent(evaluation.calibration_error, 2)} (${percent(evaluation.calibration_error_before, 2)} before temperature ${temperature.toFixed(2)})`],
 		["Sure from", acceptance ? `${percent(acceptance.threshold)}: ${percent(acceptance.test_accepted)} of the test pictures are, ${percent(acceptance.test_accuracy ?? 0, 2)} of these rightly` : "no threshold on this card"],
 		["Run", `${run}${commit ? `, commit ${commit.slice(0, 7)}` : ""}`],
-		["Made", new Date(created).toLocaleString()],
 	];
 	return h("dl", { class: "facts" }, ...list.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
 }

@@ -70,18 +70,10 @@ export function reliability(bins) {
 	return frame("How often answers of a confidence are right", ...axes(x, y, ticks, ticks), line([[x(0), y(0)], [x(1), y(1)]], "ideal"), ...dots, text((PAD.left + W) / 2, H - 1, "confidence", "tick"));
 }
 
-/** The last values of a number, newest at the right. */
+/** The last values of a number, null where there was none, newest at the right of an SVG of 240x48. */
 export function spark(svg, values, most) {
-	const [width, height] = [240, 48];
-	const x = scale(most - 1, 0, 0, width);
-	const y = scale(0, Math.max(...values.filter(Number.isFinite), 1e-9) * 1.1, height - 2, 2);
-	const points = values.map((value, at) => (value == null ? null : [x(values.length - 1 - at), y(value)])).filter(Boolean);
-	svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-	svg.setAttribute("preserveAspectRatio", "none");
-	if (points.length < 2) {
-		svg.replaceChildren();
-		return;
-	}
-	const [first, last] = [points[0], points.at(-1)];
-	svg.replaceChildren(line([[first[0], height], ...points, [last[0], height]], "area"), line(points, "curve"));
+	const x = scale(most - 1, 0, 0, 240);
+	const y = scale(0, Math.max(...values, 1e-9) * 1.1, 46, 2);
+	const points = values.map((value, at) => (value === null ? null : [x(values.length - 1 - at), y(value)]));
+	svg.replaceChildren(line(points.filter(Boolean), "curve"));
 }

@@ -14,7 +14,6 @@ export class Salvo {
 
 	async #fire() {
 		this.button.disabled = true;
-		this.told.textContent = "Fetching the test digits";
 		try {
 			const sheet = await sheetOf(this.service, this.models, await this.models.version(), "samples");
 			const files = sheet.map(({ file, label }) => ({ file: file(), label }));
