@@ -64,7 +64,7 @@ export class Pad extends EventTarget {
 	}
 
 	clear() {
-		this.#stroke = this.#pointer = null;
+		this.lift();
 		if (this.empty) return;
 		this.#undone = [];
 		this.#marks = [{ kind: "clear", cleared: this.#marks }];
@@ -73,7 +73,7 @@ export class Pad extends EventTarget {
 
 	/** Lay a picture on the sheet: its file, and how it looks (null: this browser cannot show it). */
 	put(file, bitmap, truth = null) {
-		this.#stroke = this.#pointer = null;
+		this.lift();
 		this.#add({ kind: "picture", file, bitmap, truth, dark: bitmap !== null && isDark(bitmap) });
 		this.#drawn();
 	}
@@ -85,6 +85,7 @@ export class Pad extends EventTarget {
 	}
 
 	move(x, y, pressure = 0.5) {
+		if (!this.#stroke) return this.down(x, y, pressure); // undone or cleared under the pen
 		const { points, kind } = this.#stroke;
 		const last = points.at(-1);
 		if (last && Math.hypot(x - last.x, y - last.y) < 0.002) return;
@@ -100,6 +101,7 @@ export class Pad extends EventTarget {
 		this.#stroke = this.#pointer = null;
 		if (!stroke?.points.length) return;
 		this.#add(stroke);
+		this.redraw(); // while it grew its corners were sharper; it must look as after undo and redo
 		this.dispatchEvent(new Event("rest"));
 	}
 

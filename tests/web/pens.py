@@ -11,8 +11,6 @@ from playwright.sync_api import FloatRect, Page
 
 from tests.web.shapes import Point, Stroke
 
-STEPS = 3  # moves of the mouse between two points
-
 
 class Pen(ABC):
     """Pressed down at the first point of a stroke, lifted at its last."""
@@ -44,7 +42,7 @@ class Mouse(Pen):
         self.page.mouse.down()
 
     def move(self, to: Point) -> None:
-        self.page.mouse.move(*to, steps=STEPS)
+        self.page.mouse.move(*to)
 
     def lift(self, at: Point) -> None:
         self.page.mouse.up()

@@ -4,17 +4,24 @@ A stroke is the points that a pen passes, (x, y), y down. Made of lines and arcs
 arc begin at its right and go on as a clock's hands do.
 """
 
+from itertools import pairwise
 from math import cos, radians, sin
 
 Point = tuple[float, float]
 Stroke = list[Point]
 
-STEP = 15  # degrees between two points of an arc
+STEP = 20  # degrees between two points of an arc
+PARTS = 4  # of a line, between two of its points
 MARGIN = 0.2  # of the sheet, left free around a digit
 
 
 def lines(*points: Point) -> Stroke:
-    return [*points]
+    """From point to point, through points between them: so sharp corners are drawn as such."""
+    stroke = [points[0]]
+    for (x, y), (to_x, to_y) in pairwise(points):
+        shares = [part / PARTS for part in range(1, PARTS + 1)]
+        stroke += [(x + (to_x - x) * share, y + (to_y - y) * share) for share in shares]
+    return stroke
 
 
 def arc(middle: Point, width: float, height: float, begin: float, end: float) -> Stroke:
@@ -37,7 +44,7 @@ _BARE: dict[int, list[Stroke]] = {
     0: [arc((0.5, 0.5), 0.62, 0.96, -90, 270)],
     1: [lines((0.36, 0.2), (0.55, 0.02), (0.55, 0.98))],
     2: [
-        arc((0.5, 0.3), 0.6, 0.56, -170, 30) + lines((0.16, 0.96), (0.88, 0.96)),
+        arc((0.5, 0.3), 0.6, 0.56, -170, 30) + lines((0.73, 0.47), (0.16, 0.96), (0.88, 0.96)),
     ],
     3: [
         arc((0.46, 0.26), 0.6, 0.48, -155, 90) + arc((0.46, 0.74), 0.7, 0.48, -90, 150),
@@ -58,7 +65,7 @@ _BARE: dict[int, list[Stroke]] = {
         arc((0.5, 0.27), 0.52, 0.5, 90, 450) + arc((0.5, 0.75), 0.62, 0.46, -90, -450),
     ],
     9: [
-        arc((0.5, 0.3), 0.58, 0.54, 0, -360) + lines((0.74, 0.98)),
+        arc((0.5, 0.3), 0.6, 0.56, 0, -360) + arc((0.3, 0.5), 1, 0.95, 0, 90),
     ],
 }  # fmt: skip
 DIGITS = {digit: placed(strokes) for digit, strokes in _BARE.items()}

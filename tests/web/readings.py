@@ -1,0 +1,38 @@
+"""What the service answers while somebody draws, as the browser received it."""
+
+import re
+from typing import Any
+
+from playwright.sync_api import Page, Response
+
+Prediction = dict[str, Any]
+
+
+class Readings:
+    """Of a page, from now on. Whoever looks at the latest must expect another one."""
+
+    def __init__(self, page: Page) -> None:
+        self._answers: list[Response] = []
+        page.on("response", self._take)
+
+    def _take(self, response: Response) -> None:
+        if "/v1/predict" in response.url:
+            self._answers.append(response)
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    @property
+    def prediction(self) -> Prediction:
+        prediction: Prediction = self._answers[-1].json()["predictions"][0]
+        return prediction
+
+    @property
+    def batch(self) -> str:
+        return self._answers[-1].headers["x-batch-size"]
+
+    @property
+    def times(self) -> dict[str, float]:
+        """Milliseconds of each stage."""
+        told = re.findall(r"(\w+);dur=([\d.]+)", self._answers[-1].headers["server-timing"])
+        return {stage: float(time) for stage, time in told}

@@ -1,0 +1,149 @@
+"""What the page says of a reading: label, certainty, a bar a class, the pixels, the times."""
+
+import re
+from base64 import b64decode
+from io import BytesIO
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from tests.service.pictures import SEVEN, encoded, seven
+from tests.service.running import Service
+from tests.web.eventually import eventually
+from tests.web.pad import answer, draw, expect_answer
+from tests.web.readings import Readings
+from tests.web.shapes import DIGITS
+
+UNSURE = re.compile(r"\bunsure\b")
+TOLD = "(bars) => bars.map(({dataset}) => [dataset.label, Number(dataset.probability)])"
+LENGTHS = "(bars) => bars.map((bar) => bar.getBoundingClientRect().width)"
+
+
+def drawn(page: Page, digit: int) -> Readings:
+    """A digit, and what was answered while it was drawn."""
+    readings = Readings(page)
+    draw(page, DIGITS[digit])
+    expect_answer(page, str(digit))
+    return readings
+
+
+def milliseconds(text: str) -> float:
+    number, unit = text.split()
+    return float(number) * {"µs": 0.001, "ms": 1, "s": 1000}[unit]
+
+
+def text_after(page: Page, name: str) -> str:
+    """What the list of times says of something."""
+    term = page.locator("#stages dt", has_text=name)
+    return term.locator("xpath=following-sibling::dd[1]").inner_text()
+
+
+def test_every_class_has_a_bar_as_long_as_it_is_likely(page: Page) -> None:
+    readings = drawn(page, 3)
+    bars = page.locator("#bars li")
+    expect(bars).to_have_count(10)
+
+    def told() -> dict[str, float]:
+        return dict(bars.evaluate_all(TOLD))
+
+    def wanted() -> dict[str, float]:
+        return {str(at): each for at, each in enumerate(readings.prediction["probabilities"])}
+
+    eventually(page, told, wanted)
+    lengths = bars.locator(".fill").evaluate_all(LENGTHS)
+    assert lengths.index(max(lengths)) == 3
+
+
+def test_how_sure_the_network_is_is_told(page: Page) -> None:
+    readings = drawn(page, 6)
+
+    def wanted() -> str:
+        share = f"{100 * readings.prediction['confidence']:.1f} %"
+        return f"{'> 99.9 %' if share == '100.0 %' else share} sure"
+
+    eventually(page, page.locator("#sure").inner_text, wanted)
+
+
+def test_a_reading_that_is_not_sure_says_so(page: Page, service: Service, tmp_path: Path) -> None:
+    path = tmp_path / "doubtful.png"
+    path.write_bytes(doubtful(service))
+    page.get_by_label("Upload").set_input_files(path)
+    expect(page.locator("#sure")).to_contain_text("Not sure")
+    expect(page.locator("#result")).to_have_class(UNSURE)
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator("#result")).not_to_have_class(UNSURE)
+
+
+def doubtful(service: Service) -> bytes:
+    """A picture of two digits at once, of which the network is sure of neither."""
+    digits = [seven(), seven()[::-1], seven()[:, ::-1], seven().T]
+    with service.client() as client:
+        for one, other in combinations(digits, 2):
+            picture = encoded(np.minimum(one, other))
+            (reading,) = client.post("/v1/predict", content=picture).json()["predictions"]
+            if reading.get("uncertain"):
+                return picture
+    raise AssertionError("the network is sure of everything")
+
+
+def test_the_picture_that_is_shown_is_the_one_that_the_network_saw(
+    page: Page, service: Service, tmp_path: Path
+) -> None:
+    path = tmp_path / "seven.png"
+    path.write_bytes(SEVEN)
+    page.get_by_label("Upload").set_input_files(path)
+    with service.client() as client:
+        asked = client.post("/v1/predict?debug=ink", content=SEVEN).json()["predictions"][0]
+    seen = page.locator("#seen")
+    expect(seen).to_have_attribute("src", asked["ink"])
+    expect(seen).to_have_js_property("naturalWidth", 28)
+    expect(seen).to_have_js_property("naturalHeight", 28)
+
+
+def test_the_picture_that_is_shown_is_that_of_what_is_drawn(page: Page) -> None:
+    readings = drawn(page, 5)
+    seen = page.locator("#seen")
+    eventually(page, lambda: seen.get_attribute("src"), lambda: readings.prediction["ink"])
+    picture = b64decode((seen.get_attribute("src") or "").partition(",")[2])
+    pixels = np.asarray(Image.open(BytesIO(picture)))
+    assert pixels.shape == (28, 28)
+    assert not pixels[0].any()  # paper
+    assert pixels.max() > 200  # ink
+
+
+def test_the_times_of_a_reading_and_its_batch_are_told(page: Page) -> None:
+    readings = drawn(page, 1)
+
+    def told() -> list[float]:
+        return [milliseconds(text_after(page, name)) for name in ("decode", "queue", "model")]
+
+    def wanted() -> Any:
+        times = [readings.times[stage] for stage in ("decode", "queue", "infer")]
+        return pytest.approx(times, abs=0.05, rel=0.06)  # told in tenths, from 10 ms on in whole ones
+
+    eventually(page, told, wanted)
+    assert text_after(page, "batch").startswith(readings.batch)
+
+
+def test_before_anything_is_drawn_there_is_no_answer(page: Page) -> None:
+    expect(answer(page)).to_be_empty()
+    expect(page.locator("#sure")).to_have_text("Nothing drawn yet")
+    expect(page.locator("#seen")).to_be_hidden()
+    expect(page.locator("#stages")).to_be_empty()
+
+
+def test_an_answer_is_said_to_who_does_not_see_it(page: Page) -> None:
+    draw(page, DIGITS[7])
+    expect_answer(page, "7")
+    said = page.locator("[role=status], [aria-live]").filter(has_text=re.compile(r"\b7\b"))
+    expect(said).to_have_count(1)
+
+
+def test_the_version_that_read_it_is_named(page: Page) -> None:
+    draw(page, DIGITS[7])
+    expect(page.locator("#result")).to_contain_text("version 2")

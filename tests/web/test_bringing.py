@@ -1,0 +1,179 @@
+"""Pictures that one brings: a file, the clipboard, a drop, the camera, a random test digit."""
+
+from base64 import b64encode
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Playwright, expect
+
+from tests.service.pictures import SEVEN
+from tests.service.running import Service
+from tests.web.chromium import launched
+from tests.web.guard import Guard
+from tests.web.pad import answer, draw, expect_answer, pad
+from tests.web.shapes import lines
+from tests.web.visit import visiting
+
+# Into the system's own clipboard, as a picture that was copied elsewhere.
+COPY = """async (base64) => {
+  const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+  const picture = new Blob([bytes], { type: "image/png" });
+  await navigator.clipboard.write([new ClipboardItem({ "image/png": picture })]);
+}"""
+CLIPBOARD = ["clipboard-read", "clipboard-write"]
+
+
+@pytest.fixture
+def seven(tmp_path: Path) -> Path:
+    path = tmp_path / "seven.png"
+    path.write_bytes(SEVEN)
+    return path
+
+
+def drop(page: Page, path: Path) -> None:
+    """As from the system's own file manager, somewhere on the page."""
+    browser = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        event = {"type": kind, "data": data, "x": 300, "y": 300}
+        browser.send("Input.dispatchDragEvent", event)
+
+
+def test_a_file_that_is_uploaded_is_read(page: Page, seven: Path) -> None:
+    with page.expect_file_chooser() as chooser:
+        page.get_by_text("Upload", exact=True).click()
+    chooser.value.set_files(seven)
+    expect_answer(page, "7")
+
+
+def test_the_same_file_can_be_uploaded_again(page: Page, seven: Path) -> None:
+    for _ in range(2):
+        page.get_by_label("Upload").set_input_files(seven)
+        expect_answer(page, "7")
+        page.get_by_role("button", name="Clear").click()
+        expect(answer(page)).to_be_empty()
+
+
+def test_a_picture_that_is_pasted_is_read(browser: Browser, service: Service) -> None:
+    with visiting(browser, service.url, permissions=CLIPBOARD) as (page, _):
+        page.evaluate(COPY, b64encode(SEVEN).decode())
+        page.keyboard.press("Control+v")
+        expect_answer(page, "7")
+
+
+def test_a_picture_that_is_dropped_is_read(page: Page, seven: Path) -> None:
+    drop(page, seven)
+    expect_answer(page, "7")
+
+
+def test_a_picture_that_is_dropped_on_another_view_is_read_in_draw(page: Page, seven: Path) -> None:
+    page.get_by_role("link", name="Models").click()
+    expect(pad(page)).to_be_hidden()
+    drop(page, seven)
+    expect(pad(page)).to_be_visible()
+    expect_answer(page, "7")
+
+
+def test_a_picture_can_be_drawn_on(page: Page, seven: Path) -> None:
+    page.get_by_label("Upload").set_input_files(seven)
+    expect_answer(page, "7")
+    seen = page.locator("#seen")
+    before = seen.get_attribute("src")
+    draw(page, [lines((0.2, 0.8), (0.8, 0.8))])
+    expect(seen).not_to_have_attribute("src", before or "")
+    page.get_by_role("button", name="Undo").click()
+    expect(seen).to_have_attribute("src", before or "")
+
+
+def test_what_the_camera_sees_is_read(browser: Browser, service: Service) -> None:
+    with visiting(browser, service.url, permissions=["camera"]) as (page, _):
+        page.get_by_role("button", name="Camera").click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog).to_be_visible()
+        video = page.locator("dialog video")
+        expect(video).to_have_js_property("readyState", 4)
+        dialog.get_by_role("button", name="Take picture").click()
+        expect(dialog).to_be_hidden()
+        expect_answer(page, "7")
+        assert video.evaluate("(video) => video.srcObject") is None, "the camera is still on"
+
+
+def test_the_camera_is_off_when_its_dialog_was_closed(browser: Browser, service: Service) -> None:
+    with visiting(browser, service.url, permissions=["camera"]) as (page, _):
+        page.get_by_role("button", name="Camera").click()
+        video = page.get_by_role("dialog").locator("video")
+        expect(video).to_have_js_property("readyState", 4)
+        track = video.evaluate_handle("(video) => video.srcObject.getTracks()[0]")
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_be_hidden()
+        assert track.evaluate("(track) => track.readyState") == "ended"
+
+
+def test_a_camera_that_is_not_lent_is_told_in_plain_words(
+    browser: Browser, service: Service
+) -> None:
+    with visiting(browser, service.url, permissions=[]) as (page, _):
+        page.get_by_role("button", name="Camera").click()
+        expect(page.locator("#notice")).to_contain_text("does not lend its camera")
+        expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+def test_that_there_is_no_camera_is_told_in_plain_words(
+    playwright: Playwright, service: Service
+) -> None:
+    with (
+        launched(playwright) as blind,
+        visiting(blind, service.url, permissions=["camera"]) as (page, _),
+    ):
+        page.get_by_role("button", name="Camera").click()
+        expect(page.locator("#notice")).to_contain_text("no camera")
+
+
+@pytest.mark.parametrize("way", ["button", "key"])
+def test_a_random_test_digit_comes_with_its_label(page: Page, way: str) -> None:
+    with page.expect_response("**/v1/samples/random") as sample:
+        if way == "button":
+            page.get_by_role("button", name="Random test digit").click()
+        else:
+            page.keyboard.press("r")
+    expect(page.locator("#truth")).to_contain_text(sample.value.json()["label"])
+    expect(answer(page)).not_to_be_empty()
+
+
+def test_the_label_goes_with_its_digit(page: Page) -> None:
+    truth = page.locator("#truth")
+    page.get_by_role("button", name="Random test digit").click()
+    expect(truth).to_be_visible()
+    page.get_by_role("button", name="Clear").click()
+    expect(truth).to_be_hidden()
+
+
+def test_a_file_that_is_no_picture_is_told_in_plain_words(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "letter.txt"
+    path.write_text("Dear digit")
+    page.get_by_label("Upload").set_input_files(path)
+    expect(page.locator("#notice")).to_contain_text("letter.txt is not a picture")
+    expect(answer(page)).to_be_empty()
+
+
+def test_a_picture_that_cannot_be_read_is_told_in_the_services_words(
+    page: Page, guard: Guard, service: Service, tmp_path: Path
+) -> None:
+    guard.allow("status of 422 .*/v1/predict")
+    path = tmp_path / "broken.png"
+    path.write_bytes(SEVEN[:100])
+    with service.client() as client:
+        said = client.post("/v1/predict", content=SEVEN[:100]).json()["detail"]
+    page.get_by_label("Upload").set_input_files(path)
+    expect(page.locator("#notice")).to_contain_text(said, ignore_case=True)
+
+
+def test_a_notice_goes_when_one_goes_on(page: Page, seven: Path, tmp_path: Path) -> None:
+    path = tmp_path / "letter.txt"
+    path.write_text("Dear digit")
+    page.get_by_label("Upload").set_input_files(path)
+    notice = page.get_by_role("status").filter(has_text="is not a picture")
+    expect(notice).to_be_visible()
+    page.get_by_label("Upload").set_input_files(seven)
+    expect_answer(page, "7")
+    expect(notice).to_have_count(0)

@@ -1,0 +1,114 @@
+"""Drawing digits: with a mouse, a finger, a pen; what is drawn is read while one draws."""
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.service.running import Service
+from tests.web.pad import answer, draw, expect_answer, ink, pad
+from tests.web.pens import Finger, Mouse, Stylus
+from tests.web.shapes import DIGITS, lines
+from tests.web.visit import visiting
+
+LINE = [lines((0.2, 0.3), (0.5, 0.3), (0.8, 0.3))]
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+
+@pytest.mark.parametrize("digit", DIGITS)
+def test_a_digit_that_is_drawn_with_a_mouse_is_read(digit: int, page: Page) -> None:
+    draw(page, DIGITS[digit])
+    expect_answer(page, str(digit))
+
+
+@pytest.mark.parametrize("digit", [2, 4])
+def test_a_digit_that_is_drawn_with_a_finger_is_read(
+    digit: int, browser: Browser, service: Service
+) -> None:
+    with visiting(browser, service.url, **PHONE) as (page, _):
+        draw(page, DIGITS[digit], Finger(page))
+        expect_answer(page, str(digit))
+
+
+def test_a_finger_that_draws_does_not_scroll_the_page(browser: Browser, service: Service) -> None:
+    with visiting(browser, service.url, **PHONE) as (page, _):
+        pad(page).scroll_into_view_if_needed()
+        before = page.evaluate("scrollY")
+        draw(page, [lines((0.5, 0.9), (0.5, 0.5), (0.5, 0.1))], Finger(page))
+        expect(answer(page)).not_to_be_empty()
+        assert page.evaluate("scrollY") == before
+
+
+def test_a_second_finger_does_not_disturb_the_first(browser: Browser, service: Service) -> None:
+    with visiting(browser, service.url, **PHONE) as (page, _):
+        box = pad(page).bounding_box()
+        assert box is not None
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 5
+        finger, step = page.context.new_cdp_session(page), box["height"] / 10
+        touching = [{"x": x, "y": y, "id": 0}]
+        for number in range(7):
+            touching[0] = {"x": x, "y": y + number * step, "id": 0}
+            if number == 3:
+                touching.append({"x": x - 3 * step, "y": y + 3 * step, "id": 1})
+            kind = "touchStart" if number in (0, 3) else "touchMove"
+            finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touching})
+        finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        expect_answer(page, "1")
+
+
+def test_a_digit_that_is_drawn_with_a_pen_is_read(page: Page) -> None:
+    draw(page, DIGITS[3], Stylus(page, pressure=0.4))
+    expect_answer(page, "3")
+
+
+def test_a_pen_that_is_pressed_harder_draws_wider(page: Page) -> None:
+    drawn = []
+    for pressure in (0.1, 0.5, 0.9):
+        draw(page, LINE, Stylus(page, pressure))
+        drawn.append(ink(page))
+        page.get_by_role("button", name="Clear").click()
+    thin, plain, wide = drawn
+    assert 1.3 * thin < plain < wide / 1.2
+
+
+def test_a_larger_brush_draws_wider(page: Page) -> None:
+    brush = page.get_by_label("Brush size")
+    drawn = []
+    for key in ("Home", "End"):
+        brush.press(key)
+        draw(page, LINE)
+        drawn.append(ink(page))
+        page.get_by_role("button", name="Clear").click()
+    assert drawn[1] > 2 * drawn[0]
+
+
+def test_a_digit_is_read_before_the_pen_is_lifted(page: Page) -> None:
+    box = pad(page).bounding_box()
+    assert box is not None
+    mouse = Mouse(page)
+    corners = [(box["x"] + box["width"] * x, box["y"] + box["height"] * y) for x, y in DIGITS[7][0]]
+    mouse.press(corners[0])
+    for corner in corners[1:]:
+        mouse.move(corner)
+    expect_answer(page, "7")
+    mouse.lift(corners[-1])
+    expect_answer(page, "7")
+
+
+def test_a_line_that_leaves_the_sheet_goes_on_where_it_comes_back(page: Page) -> None:
+    draw(page, [lines((0.5, 0.15), (0.5, 0.5), (1.4, 0.5), (1.4, 0.6), (0.5, 0.6), (0.5, 0.85))])
+    expect(answer(page)).not_to_be_empty()
+    assert ink(page) > 0
+    page.mouse.move(5, 5)
+    before = ink(page)
+    page.mouse.move(300, 300)
+    assert ink(page) == before  # lifted outside, it draws no more
+
+
+def test_the_other_buttons_of_a_mouse_draw_nothing(page: Page) -> None:
+    box = pad(page).bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 50, box["y"] + 50)
+    page.mouse.down(button="middle")
+    page.mouse.move(box["x"] + 150, box["y"] + 150, steps=5)
+    page.mouse.up(button="middle")
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
+    expect(answer(page)).to_be_empty()

@@ -1,0 +1,97 @@
+"""How the page asks while one draws: one request at a time, the newest picture wins."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Page, Request, Route, expect
+
+from tests.web.eventually import eventually
+from tests.web.guard import Guard
+from tests.web.pad import answer, draw, expect_answer
+from tests.web.shapes import DIGITS
+
+PREDICT = "**/v1/predict*"
+
+
+class Held:
+    """Requests for a reading that are on their way, but not let through yet."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self.routes: list[Route] = []
+
+    def hold(self, route: Route) -> None:
+        self.routes.append(route)
+
+    def wait(self, count: int) -> None:
+        """For so many in all."""
+        eventually(self._page, lambda: len(self.routes), lambda: count)
+
+    def let_go(self) -> None:
+        """The last one, to the service: what it answers is its own."""
+        self.routes[-1].continue_()
+
+
+@contextmanager
+def holding(page: Page) -> Iterator[Held]:
+    held = Held(page)
+    page.route(PREDICT, held.hold)
+    yield held
+    page.unroute(PREDICT, held.hold)
+
+
+def test_at_most_one_request_is_in_flight_and_the_newest_picture_wins(page: Page) -> None:
+    with holding(page) as held:
+        draw(page, DIGITS[1])
+        held.wait(1)
+        for digit in (3, 5, 7):
+            page.get_by_role("button", name="Clear").click()
+            draw(page, DIGITS[digit])
+        page.keyboard.press("Enter")
+        assert len(held.routes) == 1
+        expect(answer(page)).to_be_empty()
+        held.let_go()
+        held.wait(2)
+        held.let_go()
+        expect_answer(page, "7")
+        assert len(held.routes) == 2
+
+
+def test_a_late_answer_does_not_fill_a_sheet_that_was_cleared(page: Page) -> None:
+    with holding(page) as held:
+        draw(page, DIGITS[1])
+        held.wait(1)
+        page.get_by_role("button", name="Clear").click()
+        with page.expect_response(PREDICT) as late:
+            held.let_go()
+        late.value.finished()
+        expect(page.locator("#sure")).to_have_text("Nothing drawn yet")
+        expect(answer(page)).to_be_empty()
+    draw(page, DIGITS[7])
+    expect_answer(page, "7")
+
+
+def test_an_answer_that_fails_once_leaves_the_next_one_to_come(page: Page, guard: Guard) -> None:
+    guard.allow("net::ERR_CONNECTION_RESET")
+    with holding(page) as held:
+        draw(page, DIGITS[7])
+        held.wait(1)
+        held.routes[0].abort("connectionreset")
+    expect_answer(page, "7")
+
+
+def test_drawing_asks_again_and_again_and_never_more_than_once_at_a_time(page: Page) -> None:
+    under_way: list[int] = [0]  # after each beginning and end
+
+    def count(request: Request, change: int) -> None:
+        if "/v1/predict" in request.url:
+            under_way.append(under_way[-1] + change)
+
+    page.on("request", lambda request: count(request, 1))
+    page.on("requestfinished", lambda request: count(request, -1))
+    draw(page, DIGITS[2] + DIGITS[3])
+    page.keyboard.press("c")
+    draw(page, DIGITS[3])
+    expect_answer(page, "3")
+    assert len(under_way) > 8
+    assert set(under_way) == {0, 1}
