@@ -14,7 +14,7 @@ from loadtest.visit import BATCHES, PICTURES, Plan, Tool, Visit, visit
 
 # Reads a seven in every picture, and answers batches with a status of choice.
 SERVER = """
-import sys
+import signal, sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 class Handler(BaseHTTPRequestHandler):
@@ -32,6 +32,7 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *words):
         pass
 
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # which is ignored where tests run in the background
 ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
 PIXELS = np.zeros((2, 28, 28), np.uint8)

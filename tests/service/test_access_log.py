@@ -4,6 +4,7 @@ import base64
 import signal
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,8 @@ def test_a_line_tells_what_a_prediction_went_through(models: Path) -> None:
 def test_each_failure_is_told_in_every_mode_once_with_its_reason(models: Path, mode: str) -> None:
     settings = {"access_log": mode, "max_wait": 0.3}
     with Failing.started(models, **settings) as service:
-        failures = [fail(service) for _ in range(12)]  # more than ten at once
+        with ThreadPoolExecutor(12) as pool:  # more than ten at once
+            failures = list(pool.map(lambda _: fail(service), range(12)))
         late = predict(service, X_Request_Timeout="0.15")
         assert (failures[0].status_code, late.status_code) == (500, 504)
         told = [line_of(service, failure) for failure in failures]

@@ -4,6 +4,7 @@ import base64
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -21,17 +22,40 @@ from training.run import Run
 RANDOM = "/v1/samples/random"
 
 
+def copied(published: tuple[Store, Version], models: Path) -> Store:
+    shutil.copytree(published[0].folder, models / "digits")
+    return Store(models, "digits")
+
+
+@contextmanager
+def serving(store: Store) -> Iterator[Service]:
+    models = store.folder.parent
+    with Service.started(models, admin_token=TOKEN, watch_seconds=0, max_pixels=784) as service:
+        yield service
+
+
 @pytest.fixture
 def store(published: tuple[Store, Version], tmp_path: Path) -> Store:
-    shutil.copytree(published[0].folder, tmp_path / "models/digits")
-    return Store(tmp_path / "models", "digits")
+    return copied(published, tmp_path / "models")
 
 
 @pytest.fixture
 def own(store: Store) -> Iterator[Service]:
-    """A service on a store of one's own, for tests that change it."""
-    models = store.folder.parent
-    with Service.started(models, admin_token=TOKEN, watch_seconds=0, max_pixels=784) as service:
+    """A service on a store of one's own, for tests that break its version."""
+    with serving(store) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def growing(published: tuple[Store, Version], tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store for the tests that only publish one more version."""
+    return copied(published, tmp_path_factory.mktemp("growing"))
+
+
+@pytest.fixture(scope="module")
+def switching(growing: Store) -> Iterator[Service]:
+    """A service on that store, for the tests that have it serve what they published."""
+    with serving(growing) as service:
         yield service
 
 
@@ -111,7 +135,7 @@ def test_what_is_posted_back_is_mostly_read_as_its_label(service: Service) -> No
 
 
 def test_the_samples_are_those_of_the_version_that_serves(
-    own: Service, store: Store, version: Version
+    switching: Service, growing: Store, version: Version
 ) -> None:
     def another(draft: Path) -> None:
         """A sheet of one white picture, whose label cannot stand in a header as it is."""
@@ -119,13 +143,14 @@ def test_the_samples_are_those_of_the_version_that_serves(
         (draft / "samples.json").write_text(json.dumps(facts))
         Image.fromarray(np.full((28, 28), 255, np.uint8)).save(draft / "samples.png")
 
-    number = publish(store, version, another)
-    assert get(own).json()["model"]["version"] == "1"
-    activate(own, number)
-    sample = get(own).json()
+    number = publish(growing, version, another)
+    activate(switching, 1)
+    assert get(switching).json()["model"]["version"] == "1"
+    activate(switching, number)
+    sample = get(switching).json()
     assert (sample["model"]["version"], sample["label"]) == (str(number), "ä b")
     assert (pixels_of(file_of(sample)) == 255).all()
-    assert get(own, Accept="image/png").headers["X-Label"] == "%C3%A4%20b"
+    assert get(switching, Accept="image/png").headers["X-Label"] == "%C3%A4%20b"
 
 
 def test_a_sheet_is_read_once(own: Service, store: Store) -> None:
@@ -157,18 +182,18 @@ def test_a_sheet_that_is_not_the_one_on_the_card_is_refused(own: Service, store:
     ],
 )
 def test_a_sheet_that_is_none_is_said_to_be(
-    own: Service, store: Store, version: Version, name: str, content: bytes
+    switching: Service, growing: Store, version: Version, name: str, content: bytes
 ) -> None:
-    number = publish(store, version, lambda draft: (draft / name).write_bytes(content))
-    activate(own, number)
-    answer = get(own)
+    number = publish(growing, version, lambda draft: (draft / name).write_bytes(content))
+    activate(switching, number)
+    answer = get(switching)
     assert (answer.status_code, answer.json()["title"]) == (503, "Samples not readable")
 
 
 def test_a_version_without_samples_is_a_problem(
-    own: Service, store: Store, version: Version
+    switching: Service, growing: Store, version: Version
 ) -> None:
-    number = publish(store, version, lambda draft: (draft / "samples.png").unlink())
-    activate(own, number)
-    answer = get(own)
+    number = publish(growing, version, lambda draft: (draft / "samples.png").unlink())
+    activate(switching, number)
+    answer = get(switching)
     assert (answer.status_code, answer.json()["title"]) == (404, "No samples")

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import socket
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -326,11 +325,13 @@ def test_a_second_signal_ends_all_workers_now(store: Store) -> None:
         assert not any(map(alive, pids))
 
 
-def test_workers_whose_supervisor_was_killed_end(store: Store, tmp_path: Path) -> None:
-    before = set(Path(tempfile.gettempdir()).glob("digitserve-*"))
+def test_workers_whose_supervisor_was_killed_end(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     with Service.started(store.folder.parent, workers=2, drain_seconds=30) as service:
         pids = workers(service).values()
-        (folder,) = set(Path(tempfile.gettempdir()).glob("digitserve-*")) - before
+        (folder,) = tmp_path.glob("digitserve-*")
         service.send(signal.SIGKILL)
         wait_until(lambda: not any(map(alive, pids)), service)
         assert not folder.exists()

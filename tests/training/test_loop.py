@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -51,13 +52,13 @@ def torch_copy(state: State) -> State:
     return copy
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def part(small_data: DataSet) -> Part:
     pixels, labels = small_data.train
     return Part(torch.tensor(pixels), torch.tensor(labels).long())
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def begun(part: Part) -> Callable[..., Training]:
     """A training of a recipe, not yet run."""
 
@@ -72,6 +73,19 @@ def begun(part: Part) -> Callable[..., Training]:
         return Training(network, recipe, Place(torch.device("cpu")), learn, held_out, teachers)
 
     return begin
+
+
+@pytest.fixture(scope="module")
+def whole(begun: Callable[..., Training]) -> Callable[[Recipe], Training]:
+    """A training of a recipe, run without a stop; once, for all tests that only look at it."""
+
+    @cache
+    def run(recipe: Recipe) -> Training:
+        training = begun(recipe)
+        training.run(Keeper())
+        return training
+
+    return run
 
 
 def recipe_with(**knobs: Any) -> Recipe:
@@ -151,19 +165,22 @@ def test_plateau_drops_the_learning_rate_after_an_epoch_that_was_no_better(
     ids=["augmented", "sgd plateau average", "adamw step", "dropout, no validation"],
 )
 def test_a_stopped_training_goes_on_to_the_weights_it_would_have_reached(
-    steps: int, knobs: dict[str, Any], begun: Callable[..., Training]
+    steps: int,
+    knobs: dict[str, Any],
+    begun: Callable[..., Training],
+    whole: Callable[[Recipe], Training],
 ) -> None:
     recipe = recipe_with(**knobs)
-    whole, first, rest = begun(recipe), begun(recipe), begun(recipe)
-    whole.run(Keeper())
+    first, rest = begun(recipe), begun(recipe)
     keeper = Keeper(steps)
     with pytest.raises(Stopped):
         first.run(keeper)
     rest.go_on_from(keeper.kept)
     rest.run(Keeper())
-    assert same(whole.best["weights"], rest.best["weights"])
-    assert same(whole.state()["network"], rest.state()["network"])
-    assert [e.loss for e in whole.history] == [e.loss for e in rest.history]
+    expected = whole(recipe)
+    assert same(expected.best["weights"], rest.best["weights"])
+    assert same(expected.state()["network"], rest.state()["network"])
+    assert [e.loss for e in expected.history] == [e.loss for e in rest.history]
 
 
 @pytest.mark.parametrize(
@@ -189,12 +206,10 @@ def test_a_stopped_training_goes_on_to_the_weights_it_would_have_reached(
     ids=lambda knobs: next(iter(knobs)),
 )
 def test_every_knob_changes_what_is_learned(
-    knobs: dict[str, Any], begun: Callable[..., Training]
+    knobs: dict[str, Any], whole: Callable[[Recipe], Training]
 ) -> None:
     varied = {"epochs": 1, "plain_epochs": 0}
-    one, other = begun(recipe_with(**varied)), begun(recipe_with(**varied | knobs))
-    one.run(Keeper())
-    other.run(Keeper())
+    one, other = whole(recipe_with(**varied)), whole(recipe_with(**varied | knobs))
     assert not same(one.best["weights"], other.best["weights"])
 
 

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,8 @@ from training.train import resume, train_into
 
 ROOT = Path(__file__).parent.parent.parent
 SHORT = replace(RECIPE, epochs=2, plain_epochs=1)
+WITHOUT_VALIDATION = replace(SHORT, validation=0)
+TAUGHT = replace(SHORT, teachers=2, teacher_network="compact", teacher_width=1, teacher_epochs=1)
 
 Weights = dict[str, torch.Tensor]
 
@@ -33,6 +36,13 @@ Weights = dict[str, torch.Tensor]
 def trained(small_data: DataSet, tmp_path: Path) -> Callable[[Recipe], Run]:
     """Train a recipe on the small data."""
     return lambda recipe: train_into(tmp_path / "runs", small_data, recipe)
+
+
+@pytest.fixture(scope="module")
+def whole(small_data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Recipe], Run]:
+    """The same, without a stop, once for all tests that only look at the run."""
+    runs = tmp_path_factory.mktemp("whole")
+    return cache(lambda recipe: train_into(runs, small_data, recipe))
 
 
 def weights(run: Run) -> Weights:
@@ -121,9 +131,9 @@ def test_a_training_that_diverges_says_so(trained: Callable[[Recipe], Run]) -> N
 
 
 def test_without_a_validation_part_the_last_weights_are_kept_uncalibrated(
-    trained: Callable[[Recipe], Run],
+    whole: Callable[[Recipe], Run],
 ) -> None:
-    run = trained(replace(SHORT, validation=0))
+    run = whole(WITHOUT_VALIDATION)
     assert run.metrics()["best_epoch"] == 2
     assert run.metrics()["history"][0]["validation_loss"] is None
     assert run.checkpoint().temperature == 1
@@ -152,16 +162,19 @@ class StopAfter:
 
 
 def test_a_stopped_run_goes_on_to_the_weights_it_would_have_reached(
-    small_data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_data: DataSet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    whole: Callable[[Recipe], Run],
 ) -> None:
-    whole = train_into(tmp_path / "whole", small_data, SHORT)
+    expected = whole(SHORT)
     StopAfter(monkeypatch, 20)
     with pytest.raises(Stopped, match="stopped after 1 epochs and 3 of 17 steps") as stopped:
         train_into(tmp_path / "parts", small_data, SHORT)
     run = run_of(stopped.value)
     assert not run.ended
     resume(run, small_data)
-    assert same(weights(run), weights(whole))
+    assert same(weights(run), weights(expected))
     assert [epoch["epoch"] for epoch in run.metrics()["history"]] == [1, 2]
 
 
@@ -260,12 +273,9 @@ def test_a_folder_that_cannot_be_written_to_is_told_before_the_first_epoch(
 
 
 def test_a_network_learns_from_teachers_that_are_trained_first(
-    trained: Callable[[Recipe], Run],
+    whole: Callable[[Recipe], Run],
 ) -> None:
-    alone = trained(SHORT)
-    taught = trained(
-        replace(SHORT, teachers=2, teacher_network="compact", teacher_width=1, teacher_epochs=1)
-    )
+    alone, taught = whole(SHORT), whole(TAUGHT)
     assert not same(weights(alone), weights(taught))
     teachers = [taught.teacher(number) for number in (1, 2)]
     assert all(teacher.ended for teacher in teachers)
@@ -273,21 +283,21 @@ def test_a_network_learns_from_teachers_that_are_trained_first(
 
 
 def test_a_stop_while_a_teacher_learns_goes_on_with_all_of_it(
-    small_data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_data: DataSet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    whole: Callable[[Recipe], Run],
 ) -> None:
-    recipe = replace(
-        SHORT, teachers=2, teacher_network="compact", teacher_width=1, teacher_epochs=1
-    )
-    whole = train_into(tmp_path / "whole", small_data, recipe)
+    expected = whole(TAUGHT)
     StopAfter(monkeypatch, 20)  # in the second teacher
     with pytest.raises(Stopped) as stopped:
-        train_into(tmp_path / "parts", small_data, recipe)
+        train_into(tmp_path / "parts", small_data, TAUGHT)
     run = run_of(stopped.value)
     assert run.folder.parent == tmp_path / "parts"
     assert run.teacher(1).ended
     assert not run.teacher(2).ended
     resume(run, small_data)
-    assert same(weights(run), weights(whole))
+    assert same(weights(run), weights(expected))
 
 
 # ---- what is left ----------------------------------------------------------------------------
@@ -359,6 +369,6 @@ def test_the_pictures_held_out_are_kept_for_those_who_judge_by_them(
 
 
 def test_where_nothing_is_held_out_nothing_is_kept_of_it(
-    trained: Callable[[Recipe], Run],
+    whole: Callable[[Recipe], Run],
 ) -> None:
-    assert trained(replace(SHORT, validation=0)).validation_set() is None
+    assert whole(WITHOUT_VALIDATION).validation_set() is None
