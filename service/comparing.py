@@ -144,8 +144,9 @@ class Comparing:
         stamp, held = stamp_of(self._serving.store, number), self._held
         if held is not None and (held.model.number, held.stamp) == (number, stamp):
             return held.model
-        del held  # or it would be loaded beside the new one
-        self.let_go(f"version {number} is asked for")
+        del held  # or it would stay in memory beside the new one
+        if self.number == number:
+            self.let_go("its files are no longer those that were loaded")
         model = self._load(number)
         with self._holding:
             self._held = _Held(model, stamp)
@@ -153,10 +154,12 @@ class Comparing:
         return model
 
     def _load(self, number: int) -> Model:
-        """Problem unless there is room, and it passes every gate."""
-        store, short = self._serving.store, shortage(self._settings.memory_reserve)
+        """In place of the one there is; Problem unless there is room, and it passes every gate."""
+        store = self._serving.store
         try:
             store.find(number)
+            self.let_go(f"version {number} is asked for")
+            short = shortage(self._settings.memory_reserve)
             if short is not None:
                 raise Problem(503, f"version {number} is not loaded: {short}", title="No memory")
             return load(store, number, self._settings)

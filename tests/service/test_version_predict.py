@@ -131,6 +131,8 @@ def test_of_the_others_the_last_that_was_asked_for_stays_loaded(service: Service
     assert said(ask(service, 2, headers=ADMIN)) == ("2", "h")
     assert loaded(service) == {"1": "serves", "2": "compared", "3": None}
     assert "version 3 is compared no longer: version 2 is asked for" in service.log
+    assert problem(ask(service, 9, headers=ADMIN), 404)
+    assert loaded(service)["2"] == "compared"
 
 
 def test_an_answer_says_how_long_it_took_and_whose_it_is(service: Service) -> None:
@@ -257,7 +259,7 @@ def test_a_version_that_is_pruned_answers_no_longer(service: Service, store: Sto
     assert said(ask(service, 3, headers=ADMIN)) == ("3", "r")
     shutil.rmtree(store.folder / "3")
     assert problem(ask(service, 3, headers=ADMIN), 404)["title"] == "No such version"
-    assert "version 3 is compared no longer" in service.log
+    assert "version 3 is compared no longer: its files are no longer" in service.log
 
 
 def test_a_number_that_has_become_another_versions_answers_as_that(
