@@ -124,9 +124,7 @@ def test_the_times_of_a_reading_and_its_batch_are_told(page: Page) -> None:
 
     def wanted() -> Any:
         times = [readings.times[stage] for stage in ("decode", "queue", "infer")]
-        return pytest.approx(
-            times, abs=0.05, rel=0.06
-        )  # told in tenths, from 10 ms on in whole ones
+        return pytest.approx(times, abs=0.05, rel=0.06)  # told in tenths, or in whole ones
 
     eventually(page, told, wanted)
     assert text_after(page, "batch").startswith(readings.batch)

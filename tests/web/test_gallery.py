@@ -1,0 +1,92 @@
+"""The digits that the network misreads, and the quiz against it."""
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.service.running import Service
+from tests.web.pad import expect_answer
+
+ROUNDS = 10
+
+
+@pytest.fixture
+def gallery(page: Page) -> Page:
+    page.locator("nav").get_by_role("link", name="Gallery").click()
+    return page
+
+
+def test_every_digit_that_the_version_misreads_hangs_there(gallery: Page, service: Service) -> None:
+    with service.client() as client:
+        told = client.get("/v1/models/digits/versions/2/files/mistakes.json").json()
+    assert told["labels"], "the version makes no mistakes: the tests need some"
+    wanted = [
+        f"labelled {label}, read as {answer}"
+        for label, answer in zip(told["labels"], told["answers"], strict=True)
+    ]
+    pictures = gallery.locator("#mistakes button")
+    expect(pictures).to_have_count(len(wanted))
+    names = pictures.evaluate_all("(them) => them.map((it) => it.getAttribute('aria-label'))")
+    assert names == wanted
+
+
+def test_a_misread_digit_can_be_looked_at_closer(gallery: Page) -> None:
+    picture = gallery.locator("#mistakes button").first
+    expect(picture).to_have_accessible_name(re.compile("labelled ., read as ."))
+    told = re.findall(r"labelled (.), read as (.)", picture.get_attribute("aria-label") or "")
+    ((label, read),) = told
+    picture.click()
+    expect(gallery.locator("section#draw")).to_be_visible()
+    expect(gallery.locator("#truth")).to_contain_text(label)
+    expect_answer(gallery, read)
+
+
+def one_of(quiz: Locator, way: str, guess: str) -> tuple[bool, bool]:
+    """A round of the quiz: whether the guess was right, and the network."""
+    page = quiz.page
+    choice = quiz.get_by_role("group").get_by_role("button", name=guess, exact=True)
+    expect(choice).to_be_visible()
+    if way == "button":
+        choice.click()
+    else:
+        page.keyboard.press(guess)
+    verdict = quiz.get_by_role("status")
+    expect(verdict).to_contain_text("Label:")
+    told = verdict.inner_text()
+    truth = re.findall(r"Label: (.)", told)
+    network = re.findall(r"Network: (.)", told)
+    assert ("✓" in told.partition("Network")[0]) == ([guess] == truth)
+    return [guess] == truth, network == truth
+
+
+@pytest.mark.parametrize("way", ["button", "key"])
+def test_the_quiz_counts_who_reads_more(gallery: Page, way: str) -> None:
+    quiz = gallery.locator("#quiz")
+    quiz.get_by_role("button", name="Start").click()
+    rounds = []
+    for _ in range(ROUNDS):
+        rounds.append(one_of(quiz, way, "7"))
+        gallery.keyboard.press("Enter")  # the button to go on has the focus
+    you, network = (sum(right) for right in zip(*rounds, strict=True))
+    expect(quiz.get_by_role("row", name="You")).to_contain_text(f"{you} of {ROUNDS}")
+    expect(quiz.get_by_role("row", name="Network")).to_contain_text(f"{network} of {ROUNDS}")
+
+
+def test_the_quiz_can_be_played_once_more(gallery: Page) -> None:
+    quiz = gallery.locator("#quiz")
+    quiz.get_by_role("button", name="Start").click()
+    for _ in range(ROUNDS):
+        one_of(quiz, "key", "1")
+        gallery.keyboard.press("Enter")
+    quiz.get_by_role("button", name="Once more").click()
+    one_of(quiz, "key", "1")
+
+
+def test_the_quiz_asks_for_nothing_that_it_has_told_before(gallery: Page) -> None:
+    """While a digit is asked, neither its label nor what the network says of it is on the page."""
+    quiz = gallery.locator("#quiz")
+    quiz.get_by_role("button", name="Start").click()
+    expect(quiz.get_by_role("img")).to_be_visible()
+    expect(quiz).not_to_contain_text("Label")
+    expect(quiz).not_to_contain_text("Network:")

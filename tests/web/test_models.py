@@ -1,0 +1,170 @@
+"""The versions: what is on their cards, which serves, and how another takes its place."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from contract.store import Store
+from tests.service.running import ADMIN, TOKEN, Service, status
+from tests.web.guard import Guard
+from tests.web.pad import draw, expect_answer
+from tests.web.shapes import DIGITS
+from tests.web.visit import visiting
+
+# Everything that a page can leave behind in a browser, as one text.
+LEFT_BEHIND = """async () => {
+  const databases = await indexedDB.databases(), stores = await caches.keys();
+  return JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie,
+    location.href, history.state, databases, stores, document.documentElement.outerHTML]);
+}"""
+
+
+@pytest.fixture(scope="module")
+def models(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stores of their own."""
+    models = tmp_path_factory.mktemp("switched")
+    shutil.copytree(store.folder, models / "digits")
+    return models
+
+
+@pytest.fixture(scope="module")
+def switched(models: Path) -> Iterator[Service]:
+    """A service whose versions the tests switch."""
+    with Service.started(models, admin_token=TOKEN, watch_seconds=0) as service:
+        yield service
+
+
+@pytest.fixture
+def visit(browser: Browser, switched: Service) -> Iterator[tuple[Page, Guard]]:
+    """With version 2 serving, which came after 1."""
+    with switched.client(headers=ADMIN) as client:
+        for version in (1, 2):
+            client.post(f"/v1/models/digits/versions/{version}/activate").raise_for_status()
+    with visiting(browser, f"{switched.url}/#models") as visit:
+        yield visit
+
+
+def version(page: Page, number: int) -> Locator:
+    return page.locator(f'article[data-version="{number}"]')
+
+
+def serves(page: Page, number: int) -> None:
+    expect(version(page, number)).to_contain_text("serves")
+    expect(page.get_by_text("serves", exact=True)).to_have_count(1)
+
+
+def activate(page: Page, number: int) -> None:
+    version(page, number).get_by_role("button", name="Activate").click()
+
+
+def left_behind(page: Page) -> str:
+    """In storage, address, cookies and the page's own text."""
+    return str(page.evaluate(LEFT_BEHIND)) + str(page.context.cookies())
+
+
+def test_every_version_is_there_and_the_one_that_serves_is_marked(page: Page) -> None:
+    expect(page.locator("article")).to_have_count(3)
+    serves(page, 2)
+    expect(version(page, 2).get_by_role("button", name="Activate")).to_have_count(0)
+
+
+def test_a_version_tells_how_good_it_is(page: Page, store: Store) -> None:
+    for number in (1, 2, 3):
+        accuracy = store.card(number).evaluation.accuracy
+        expect(version(page, number)).to_contain_text(f"{100 * accuracy:.2f} %")
+
+
+def test_a_card_can_be_read(page: Page, store: Store) -> None:
+    card = store.card(2)
+    article = version(page, 2)
+    article.get_by_text("Card").click()
+    table = article.get_by_role("table").filter(has_text="precision")
+    expect(table.get_by_role("row")).to_have_count(11)
+    expect(article).to_contain_text(re.compile("calibration error", re.IGNORECASE))
+    for name in ("Training", "Confusion matrix", "Calibration"):
+        plot = article.get_by_role("figure").filter(has_text=name).get_by_role("img")
+        expect(plot).to_be_visible()
+    for file in card.parity:
+        row = article.get_by_role("row").filter(has_text=file)
+        expect(row).to_contain_text(f"{round(card.files[file].size / 1000)} kB")
+
+
+def test_a_version_is_activated_and_rolled_back(page: Page, switched: Service) -> None:
+    page.get_by_label("Admin token").fill(TOKEN)
+    activate(page, 3)
+    serves(page, 3)
+    assert status(switched)["model"]["version"] == "3"
+    page.get_by_role("link", name="Draw", exact=True).click()
+    draw(page, DIGITS[7])
+    expect_answer(page, "h")  # its labels are letters
+    expect(page.locator("#bars li")).to_have_count(10)
+    expect(page.locator("header")).to_contain_text("version 3")
+    page.get_by_role("link", name="Models").click()
+    page.get_by_role("button", name="Roll back").click()
+    serves(page, 2)
+    assert status(switched)["model"]["version"] == "2"
+
+
+def test_what_somebody_else_activates_is_seen_with_the_next_answer(
+    page: Page, switched: Service
+) -> None:
+    page.get_by_role("link", name="Draw", exact=True).click()
+    draw(page, DIGITS[7])
+    expect_answer(page, "7")
+    with switched.client(headers=ADMIN) as client:
+        client.post("/v1/models/digits/versions/3/activate").raise_for_status()
+    page.keyboard.press("Enter")
+    expect_answer(page, "h")
+    expect(page.locator("#bars li").first).to_have_attribute("data-label", "a")
+    expect(page.locator("header")).to_contain_text("version 3")
+
+
+@pytest.mark.parametrize(
+    ("token", "told"), [("", "takes the admin token"), ("wrong" * 4, "not the admin token")]
+)
+def test_without_the_right_token_nothing_changes(
+    page: Page, guard: Guard, switched: Service, token: str, told: str
+) -> None:
+    guard.allow("status of 401 .*/activate")
+    page.get_by_label("Admin token").fill(token)
+    activate(page, 1)
+    expect(page.get_by_role("status").filter(has_text=told)).to_be_visible()
+    expect(page.get_by_label("Admin token")).to_be_focused()
+    serves(page, 2)
+    assert status(switched)["model"]["version"] == "2"
+
+
+def test_the_token_is_in_memory_only(page: Page, guard: Guard) -> None:
+    guard.allow("status of 401 .*/rollback")
+    token = page.get_by_label("Admin token")
+    token.fill(TOKEN)
+    expect(token).to_have_attribute("type", "password")
+    activate(page, 3)
+    serves(page, 3)
+    assert TOKEN not in left_behind(page)
+    page.reload()
+    expect(token).to_have_value("")
+    page.get_by_role("button", name="Roll back").click()
+    expect(page.get_by_role("status").filter(has_text="admin token")).to_be_visible()
+    serves(page, 3)
+
+
+def test_a_version_that_may_not_serve_is_refused_with_the_reason(
+    page: Page, guard: Guard, switched: Service, models: Path
+) -> None:
+    guard.allow("status of 409 .*/activate")
+    shutil.copytree(models / "digits/3", models / "digits/4")
+    try:
+        with (models / "digits/4/model.onnx").open("ab") as file:
+            file.write(b"damage")
+        page.reload()
+        page.get_by_label("Admin token").fill(TOKEN)
+        activate(page, 4)
+        expect(page.locator("#token-hint")).to_contain_text("model.onnx")
+        serves(page, 2)
+    finally:
+        shutil.rmtree(models / "digits/4")

@@ -1,0 +1,51 @@
+"""The four views: one is shown, the hash in the address says which."""
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.service.running import Service
+from tests.web.visit import visiting
+
+VIEWS = {"draw": "Draw", "gallery": "Gallery", "models": "Models", "live": "Live"}
+
+
+def expect_view(page: Page, shown: str) -> None:
+    for view in VIEWS:
+        section = page.locator(f"section#{view}")
+        (expect(section).to_be_visible if view == shown else expect(section).to_be_hidden)()
+    link = page.locator("nav [aria-current]")
+    expect(link).to_have_text(VIEWS[shown])
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_can_be_linked_to(view: str, browser: Browser, service: Service) -> None:
+    with visiting(browser, f"{service.url}/#{view}") as (page, _):
+        expect_view(page, view)
+
+
+@pytest.mark.parametrize("address", ["", "#", "#nothing"])
+def test_an_address_without_a_view_shows_where_one_draws(
+    address: str, browser: Browser, service: Service
+) -> None:
+    with visiting(browser, f"{service.url}/{address}") as (page, _):
+        expect_view(page, "draw")
+
+
+def test_links_lead_from_view_to_view_and_back_leads_back(page: Page) -> None:
+    for view, name in VIEWS.items():
+        page.locator("nav").get_by_role("link", name=name).click()
+        expect_view(page, view)
+        assert page.url.endswith(f"/#{view}")
+    page.go_back()
+    expect_view(page, "models")
+    page.go_forward()
+    expect_view(page, "live")
+
+
+def test_what_is_drawn_is_still_there_after_a_look_at_another_view(page: Page) -> None:
+    page.keyboard.press("r")
+    expect(page.locator("#answer")).not_to_be_empty()
+    read = page.locator("#answer").inner_text()
+    page.get_by_role("link", name="Models").click()
+    page.go_back()
+    expect(page.locator("#answer")).to_have_text(read)
