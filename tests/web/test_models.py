@@ -11,16 +11,10 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from contract.store import Store
 from tests.service.running import ADMIN, TOKEN, Service, status
 from tests.web.guard import Guard
+from tests.web.memory import left_behind
 from tests.web.pad import draw, expect_answer
 from tests.web.shapes import DIGITS
 from tests.web.visit import visiting
-
-# Everything that a page can leave behind in a browser, as one text.
-LEFT_BEHIND = """async () => {
-  const databases = await indexedDB.databases(), stores = await caches.keys();
-  return JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie,
-    location.href, history.state, databases, stores, document.documentElement.outerHTML]);
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +53,6 @@ def serves(page: Page, number: int) -> None:
 
 def activate(page: Page, number: int) -> None:
     version(page, number).get_by_role("button", name="Activate").click()
-
-
-def left_behind(page: Page) -> str:
-    """In storage, address, cookies and the page's own text."""
-    return str(page.evaluate(LEFT_BEHIND)) + str(page.context.cookies())
 
 
 def test_every_version_is_there_and_the_one_that_serves_is_marked(page: Page) -> None:

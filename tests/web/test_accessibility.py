@@ -1,0 +1,57 @@
+"""Whether everybody can use the page: axe-core finds nothing against any view, small or large."""
+
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from tests.service.running import Service
+from tests.web.tour import tour
+from tests.web.visit import visiting
+
+
+def check(page: Page, what: str) -> None:
+    found = Axe().run(page)
+    assert not found.violations_count, f"{what}:\n{found.generate_report()}"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_axe_finds_nothing(width: int, theme: Any, browser: Browser, service: Service) -> None:
+    size = {"width": width, "height": 800}
+    look = {"color_scheme": theme, "reduced_motion": "reduce"}  # half faded in is half as clear
+    with visiting(browser, service.url, viewport=size, **look) as (page, _):
+        check(page, "empty")
+        for view in tour(page):
+            check(page, view)
+
+
+def test_axe_finds_nothing_against_the_quiz_the_camera_and_a_notice(
+    browser: Browser, service: Service
+) -> None:
+    with visiting(browser, service.url, permissions=["camera"], reduced_motion="reduce") as (
+        page,
+        _,
+    ):
+        page.get_by_role("button", name="Camera").click()
+        expect(page.get_by_role("dialog")).to_be_visible()
+        check(page, "camera")
+        page.keyboard.press("Escape")
+        page.get_by_label("Upload").set_input_files(
+            {"name": "letter.txt", "mimeType": "text/plain", "buffer": b"Dear digit"}
+        )
+        expect(page.locator("#notice")).to_contain_text("not a picture")
+        check(page, "notice")
+        page.locator('nav a[href="#gallery"]').click()
+        page.get_by_role("button", name="Start").click()
+        expect(page.get_by_role("img", name="A digit to read")).to_be_visible()
+        check(page, "quiz")
+
+
+def test_axe_finds_what_is_wrong(page: Page) -> None:
+    page.get_by_role("button", name="Undo").evaluate("(it) => it.removeAttribute('aria-label')")
+    page.get_by_role("button", name="Clear").evaluate("(it) => it.setAttribute('role', 'nothing')")
+    page.get_by_label("Brush size").evaluate("(it) => it.closest('label').replaceWith(it)")
+    found = Axe().run(page)
+    assert {each["id"] for each in found.response["violations"]} >= {"aria-roles", "label"}

@@ -1,0 +1,73 @@
+"""A service that asks for an API key: so does the page, and keeps it in its memory."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from contract.store import Store
+from tests.service.running import Service
+from tests.web.guard import Guard
+from tests.web.memory import left_behind
+from tests.web.pad import draw, expect_answer
+from tests.web.shapes import DIGITS
+from tests.web.visit import visiting
+
+KEY = "a-key-of-sixteen-letters"
+
+
+@pytest.fixture(scope="module")
+def locked(store: Store) -> Iterator[Service]:
+    with Service.started(store.folder.parent, api_keys=KEY) as service:
+        yield service
+
+
+@pytest.fixture
+def visit(browser: Browser, locked: Service) -> Iterator[tuple[Page, Guard]]:
+    with visiting(browser, locked.url) as visit:
+        visit[1].allow("status of 401")
+        yield visit
+
+
+def question(page: Page) -> Locator:
+    return page.get_by_label("API key")
+
+
+def give(page: Page, key: str) -> None:
+    question(page).fill(key)
+    question(page).press("Enter")
+
+
+def test_it_is_asked_for_and_what_was_drawn_before_is_read_with_it(page: Page) -> None:
+    expect(question(page)).to_have_attribute("type", "password")
+    draw(page, DIGITS[7])
+    give(page, KEY)
+    expect_answer(page, "7")
+    expect(page.locator("#notice")).to_be_empty()
+    expect(page.locator("header")).to_contain_text("version 2")
+
+
+def test_a_wrong_one_is_asked_for_again(page: Page) -> None:
+    draw(page, DIGITS[7])
+    give(page, "wrong" * 4)
+    expect(question(page)).to_have_value("")
+    give(page, KEY)
+    expect_answer(page, "7")
+
+
+@pytest.mark.parametrize("view", ["gallery", "models", "live"])
+def test_every_view_works_with_it(page: Page, view: str) -> None:
+    give(page, KEY)
+    page.locator(f'nav a[href="#{view}"]').click()
+    content = {"gallery": "#mistakes button", "models": "article", "live": "#watchers:text('1')"}
+    expect(page.locator(content[view]).first).to_be_visible()
+    expect(page.locator("#notice")).to_be_empty()
+
+
+def test_it_is_in_memory_only(page: Page) -> None:
+    draw(page, DIGITS[1])
+    give(page, KEY)
+    expect_answer(page, "1")
+    assert KEY not in left_behind(page)
+    page.reload()
+    expect(question(page)).to_have_value("")

@@ -1,0 +1,94 @@
+"""How the page looks: nothing sticks out of a narrow one, two themes, and stillness where wanted.
+
+Pictures of every view, width and theme are left in .pictures/, which git ignores, for people.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.service.running import ROOT, Service
+from tests.web.pad import draw, expect_answer
+from tests.web.shapes import DIGITS
+from tests.web.tour import tour
+from tests.web.visit import visiting
+
+PICTURES = ROOT / ".pictures"
+SIZES = {"small": {"width": 390, "height": 844}, "large": {"width": 1280, "height": 900}}
+# Names of what is wider than the window; what scrolls in a frame of its own may be.
+STICKS_OUT = """() => {
+  const width = document.documentElement.clientWidth;
+  const framed = (it) => it.closest(".scrolls") && !it.matches(".scrolls");
+  return [...document.querySelectorAll("body *")].filter((it) => {
+    const box = it.getBoundingClientRect();
+    return box.width && !framed(it) && (box.right > width + 1 || box.left < -1);
+  }).filter((it) => !it.closest(".unseen, svg, dialog")).map((it) => it.outerHTML.slice(0, 80));
+}"""
+SCROLLS = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+MOVING = "document.getAnimations().filter(({ playState }) => playState === 'running').length"
+PAPER = "getComputedStyle(document.body).backgroundColor"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_nothing_sticks_out_of_any_view(
+    size: str, theme: Any, browser: Browser, service: Service
+) -> None:
+    PICTURES.mkdir(exist_ok=True)
+    with visiting(
+        browser, service.url, viewport=SIZES[size], color_scheme=theme, reduced_motion="reduce"
+    ) as (page, _):
+        for view in tour(page):
+            path: Path = PICTURES / f"{view}-{size}-{theme}.png"
+            page.screenshot(path=path, full_page=True)
+            assert not page.evaluate(SCROLLS), f"{view} scrolls sideways: {path}"
+            assert page.evaluate(STICKS_OUT) == [], f"{view}: {path}"
+
+
+def test_a_very_narrow_window_does_not_scroll_sideways(browser: Browser, service: Service) -> None:
+    """320 pixels: a large window at 400 %, for whom letters are too small."""
+    with visiting(browser, service.url, viewport={"width": 320, "height": 640}) as (page, _):
+        for view in tour(page):
+            assert not page.evaluate(SCROLLS), view
+
+
+def test_nothing_moves_for_whom_movement_is_too_much(browser: Browser, service: Service) -> None:
+    with visiting(browser, service.url, reduced_motion="reduce") as (page, _):
+        for digit in (1, 7):
+            page.keyboard.press("c")
+            draw(page, DIGITS[digit])
+            expect_answer(page, str(digit))
+            assert page.evaluate(MOVING) == 0
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_theme_is_the_systems_until_it_is_changed(
+    theme: Any, browser: Browser, service: Service
+) -> None:
+    with visiting(browser, service.url, color_scheme=theme) as (page, _):
+        assert is_dark(page) == (theme == "dark")
+        change = page.get_by_role("button", name="Change between light and dark")
+        change.click()
+        assert is_dark(page) == (theme == "light")
+        change.click()
+        assert is_dark(page) == (theme == "dark")
+
+
+def test_a_drawing_is_seen_and_read_in_either_theme(page: Page) -> None:
+    draw(page, DIGITS[4])
+    expect_answer(page, "4")
+    page.get_by_role("button", name="Change between light and dark").click()
+    page.get_by_role("button", name="Predict").click()
+    seen = page.locator("#seen").get_attribute("src")
+    expect_answer(page, "4")
+    page.keyboard.press("c")
+    draw(page, DIGITS[4])
+    expect_answer(page, "4")
+    expect(page.locator("#seen")).to_have_attribute("src", seen or "")
+
+
+def is_dark(page: Page) -> bool:
+    colours = page.evaluate(PAPER).removeprefix("rgb(").removesuffix(")").split(",")
+    return sum(int(each) for each in colours) < 3 * 128

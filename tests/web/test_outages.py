@@ -1,0 +1,192 @@
+"""A service that is away, stops or is full: the page says so in plain words, and goes on."""
+
+import re
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+from playwright.sync_api import Browser, Locator, Page, Route, expect
+
+from contract.store import Store
+from tests.service.pictures import SEVEN
+from tests.service.running import Service
+from tests.web.guard import Guard
+from tests.web.pad import draw, expect_answer
+from tests.web.shapes import DIGITS
+from tests.web.visit import visiting
+
+AWAY = r"net::ERR_(CONNECTION|EMPTY|INCOMPLETE|SOCKET|NETWORK)"
+REFUSED = "status of 503"
+
+
+@pytest.fixture
+def models(store: Store) -> Path:
+    return store.folder.parent
+
+
+def notice(page: Page) -> Locator:
+    return page.locator("#notice")
+
+
+@contextmanager
+def again(models: Path, before: Service) -> Iterator[None]:
+    """Another service where one was."""
+    before.process.kill()
+    before.exit_code()
+    with Service.started(models, port=httpx2.URL(before.url).port):
+        yield
+
+
+@contextmanager
+def stayed(page: Page) -> Iterator[None]:
+    """All that happens meanwhile happens to the same page: it is not loaded anew."""
+    page.evaluate("() => { window.stayed = true }")
+    yield
+    assert page.evaluate("window.stayed"), "the page was loaded anew"
+
+
+@contextmanager
+def occupied(service: Service) -> Iterator[None]:
+    """All places of those who wait are taken, again and again."""
+    ended = threading.Event()
+
+    def occupy() -> None:
+        with service.client() as client:
+            while not ended.is_set():
+                client.post("/v1/predict", content=SEVEN)
+
+    crowd = [threading.Thread(target=occupy) for _ in range(3)]
+    for each in crowd:
+        each.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        for each in crowd:
+            each.join()
+
+
+def test_what_was_drawn_while_the_service_was_away_is_read_when_it_is_back(
+    browser: Browser, models: Path
+) -> None:
+    with (
+        Service.started(models) as service,
+        visiting(browser, service.url) as (page, guard),
+        stayed(page),
+    ):
+        guard.allow(AWAY)
+        service.process.kill()
+        service.exit_code()
+        expect(notice(page)).to_contain_text("does not answer")
+        draw(page, DIGITS[7])
+        expect(notice(page)).to_contain_text("does not answer")
+        with again(models, service):
+            expect_answer(page, "7")
+            expect(notice(page)).to_be_empty()
+
+
+def test_live_numbers_come_back_with_the_service(browser: Browser, models: Path) -> None:
+    with (
+        Service.started(models) as service,
+        visiting(browser, f"{service.url}/#live") as (page, guard),
+        stayed(page),
+    ):
+        guard.allow(AWAY)
+        watchers = page.locator("#watchers")
+        expect(watchers).to_have_text("1")
+        service.process.kill()
+        service.exit_code()
+        expect(notice(page)).to_contain_text("does not answer")
+        page.evaluate("() => { document.querySelector('#watchers').textContent = '' }")
+        with again(models, service):
+            expect(watchers).to_have_text("1")
+            expect(notice(page)).to_be_empty()
+
+
+def test_a_service_that_is_about_to_stop_is_told_and_still_reads(
+    browser: Browser, models: Path
+) -> None:
+    with (
+        Service.started(models, drain_seconds=60) as service,
+        visiting(browser, service.url) as (page, guard),
+        stayed(page),
+    ):
+        guard.allow(AWAY, f"{REFUSED} .*/readyz")
+        service.send(signal.SIGTERM)
+        expect(notice(page)).to_contain_text("not ready")
+        expect(notice(page)).to_contain_text("stopping")
+        draw(page, DIGITS[7])
+        expect_answer(page, "7")
+        with again(models, service):
+            expect(notice(page)).to_be_empty()
+
+
+def test_a_full_service_is_asked_again_until_it_answers(browser: Browser, models: Path) -> None:
+    """One picture may wait there, and waits a second for company that never comes."""
+    with (
+        Service.started(models, max_queue=1, max_wait=1, max_batch=2) as service,
+        visiting(browser, service.url) as (page, guard),
+        stayed(page),
+    ):
+        guard.allow(f"{REFUSED} .*/v1/predict")
+        with occupied(service):
+            draw(page, DIGITS[7])
+            expect(notice(page)).to_contain_text(re.compile(r"full.* \d+ s"))
+        expect_answer(page, "7")
+        expect(notice(page)).to_be_empty()
+
+
+def test_the_wait_that_a_full_service_told_is_counted_down_and_kept(
+    page: Page, guard: Guard, full: httpx2.Response
+) -> None:
+    """The refusal is a real one, but for a longer wait."""
+    guard.allow(f"{REFUSED} .*/v1/predict")
+    asked: list[str] = []
+
+    def refuse_once(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) > 1:
+            route.continue_()
+        else:
+            headers = {**full.headers, "retry-after": "4"}
+            route.fulfill(status=full.status_code, headers=headers, body=full.content)
+
+    page.route("**/v1/predict*", refuse_once)
+    draw(page, DIGITS[7])
+    for seconds in (4, 3, 2):
+        expect(notice(page)).to_contain_text(f"{seconds} s")
+        assert len(asked) == 1
+    expect_answer(page, "7")
+    expect(notice(page)).to_be_empty()
+
+
+@pytest.fixture
+def full(models: Path) -> httpx2.Response:
+    """What a full service answers."""
+    with Service.started(models, max_queue=1, max_wait=1, max_batch=2) as service:
+        for _ in range(100):
+            with occupied(service), service.client() as client:
+                response = client.post("/v1/predict", content=SEVEN)
+            if response.status_code == 503:
+                return response
+    raise AssertionError("it was never full")
+
+
+def test_who_finds_no_place_to_watch_gets_one_when_another_leaves(
+    browser: Browser, models: Path
+) -> None:
+    with (
+        Service.started(models, max_watchers=1) as service,
+        visiting(browser, f"{service.url}/#live") as (first, _),
+    ):
+        expect(first.locator("#watchers")).to_have_text("1")
+        with visiting(browser, f"{service.url}/#live") as (second, guard):
+            guard.allow(f"{REFUSED} .*/v1/live")
+            expect(second.locator("#live-state")).to_contain_text("streams are open")
+            first.locator("nav").get_by_role("link", name="Draw").click()
+            expect(second.locator("#watchers")).to_have_text("1")
+            expect(second.locator("#live-state")).to_be_empty()

@@ -1,0 +1,25 @@
+"""The four views with something in each: what tests look at and pictures show."""
+
+from collections.abc import Iterator
+
+from playwright.sync_api import Page, expect
+
+from tests.web.pad import draw, expect_answer
+from tests.web.shapes import DIGITS
+
+
+def tour(page: Page, version: str = "2") -> Iterator[str]:
+    """The name of each view, when all that belongs to it is there; `version` has its card open."""
+    draw(page, DIGITS[3])
+    expect_answer(page, "3")
+    yield "draw"
+    page.locator('nav a[href="#gallery"]').click()
+    expect(page.locator("#mistakes button").first).to_be_visible()
+    yield "gallery"
+    page.locator('nav a[href="#models"]').click()
+    page.locator(f'article[data-version="{version}"]').get_by_text("Card").click()
+    expect(page.get_by_role("figure").first).to_be_visible()
+    yield "models"
+    page.locator('nav a[href="#live"]').click()
+    expect(page.locator("#watchers")).to_have_text("1")
+    yield "live"
