@@ -23,7 +23,7 @@ def test_one_run_measures_everything_and_says_under_which_conditions(
     published: tuple[Store, Version], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--models", str(published[0].folder.parent), "--client", "asyncio"]
-    words += ["--seconds", "0.2", "--rounds", "1", "--overload", "0.2"]
+    words += ["--seconds", "0.5", "--rounds", "1", "--overload", "0.2"]
     written = ["--json", str(tmp_path / "b.json"), "--markdown", str(tmp_path / "b.md")]
     assert main([*words, *written]) == 0
     told = json.loads((tmp_path / "b.json").read_text())

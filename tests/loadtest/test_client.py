@@ -11,7 +11,7 @@ REQUESTS = [picture(b"one"), picture(b"two"), picture(b"three")]
 
 def test_requests_are_sent_in_turn_and_every_answer_counts() -> None:
     with tiny(lambda number: reply()) as server:
-        load = client.ask(server.address, REQUESTS, connections=1, seconds=0.1)
+        load = client.ask(server.address, REQUESTS, connections=1, seconds=0.5)
     assert load.answers == len(server.heard) > 3
     assert server.heard[:4] == [b"one", b"two", b"three", b"one"]
     assert (load.refused, load.broken, load.connections) == (0, 0, 1)
@@ -29,7 +29,7 @@ def test_refusals_are_counted_apart() -> None:
 
 def test_a_connection_that_breaks_is_counted_and_made_anew() -> None:
     with tiny(lambda number: b"" if number == 1 else reply()) as server:
-        load = client.ask(server.address, REQUESTS, connections=1, seconds=0.1)
+        load = client.ask(server.address, REQUESTS, connections=1, seconds=0.5)
     assert load.broken == 1
     assert load.answers == len(server.heard) - 1 > 1
 

@@ -301,6 +301,15 @@ def test_bodies_that_arrive_share_their_room(strict: Service, size: int) -> None
     assert predicted(strict)  # and the room is free again
 
 
+def most_resident(service: Service) -> int:
+    """Bytes, in a second of work: the memory of a picture comes and goes."""
+    most = 0
+    for _ in range(100):
+        most = max(most, resident(service))
+        time.sleep(0.01)
+    return most
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read in /proc")
 def test_a_body_whose_sender_hung_up_is_held_by_nobody(service: Service) -> None:
     slow = encoded(np.full((4000, 4000, 3), 255, np.uint8))  # 0.1 s each
@@ -314,12 +323,11 @@ def test_a_body_whose_sender_hung_up_is_held_by_nobody(service: Service) -> None
         for connection in (one, other):  # both threads are busy till the deadline
             connection.send(busy)
         wait_until(lambda: counted(service, "inflight_requests") >= 3, service)
-        time.sleep(0.2)
-        before = resident(service)
+        before = most_resident(service)
         gone = counted(service, "cancelled_total")
         for _ in range(20):
             with connected(service) as connection:
                 connection.send(large)
                 time.sleep(0.03)
         wait_until(lambda: counted(service, "cancelled_total") == gone + 20, service)
-        assert resident(service) - before < 100 * 2**20
+        assert most_resident(service) - before < 100 * 2**20

@@ -456,7 +456,7 @@ def test_switching_under_load_fails_nobody_and_every_answer_is_its_versions(
     pixels = run.test_set()[0]
     with Service.started(store.folder.parent, admin_token=swap.TOKEN) as service:
         answers, switches = asyncio.run(
-            swap.load(service, pixels, swap.expected_of(store, pixels), 3, 0.25, connections=16)
+            swap.load(service, pixels, swap.expected_of(store, pixels), 5, 0.25, connections=16)
         )
     assert len(switches) >= 4
     assert len({answer.version for answer in answers}) == 3
