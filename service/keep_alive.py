@@ -18,7 +18,7 @@ from weakref import ref
 from service.problems import Problem
 from service.protocol import Protocol
 
-LITTLE = 8192  # bytes; some ten events
+LITTLE = 4096  # bytes; some five events
 
 
 class KeepAlive(Protocol):
@@ -79,7 +79,7 @@ class KeepAlive(Protocol):
             self.close_for_certain()
 
     def hold_little(self) -> None:
-        """Let little wait for a client that does not read, so that it is noticed.
+        """Let little wait here for a client that takes nothing, so that it is soon cut.
 
         Of a stream of events the kernel would take 4 MB, most of an hour, before anybody hears.
         """

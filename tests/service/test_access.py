@@ -75,6 +75,7 @@ def test_without_a_key_a_picture_is_401_logged_and_counted(
     [
         ("GET", "/v1/status"),
         ("GET", "/v1/models"),
+        ("GET", "/v1/live"),
         ("GET", "/nowhere"),
         ("GET", "/v1/status/../../livez/../v1/status"),
         ("POST", "/v1/models/digits/rollback"),

@@ -94,6 +94,18 @@ def test_each_worker_tells_of_all(folder: Path) -> None:
     assert told == [times(expected, number) for number in (1, 2, 3)]
 
 
+def test_what_another_counts_for_the_first_time_is_told_too(folder: Path) -> None:
+    asked = Metrics(0, folder)
+    some(asked)
+    before = tally_of(asked, 0.0)
+    other = Metrics(1, folder)
+    answered(other, "/v2/models/{model}/versions/{version}/infer", "400")
+    other.refresh()
+    tally = tally_of(asked, 0.0)
+    assert (tally.requests, tally.refused) == (before.requests + 1, before.refused + 1)
+    assert sum(tally.seconds) == sum(before.seconds) + 1
+
+
 def times(tally: Tally, number: int) -> list[float | list[float]]:
     return [
         [one * number for one in each] if isinstance(each, list) else each * number

@@ -1,11 +1,9 @@
 """Somebody who watches a running service: the events of GET /v1/live, as they come."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
-
-import httpx2
 
 from tests.service.running import Service
 
@@ -16,16 +14,14 @@ Events = Iterator[Event]
 @contextmanager
 def watching(service: Service, query: str = "", **headers: str) -> Iterator[Events]:
     """Over a connection of its own, which is closed with the block."""
-    with (
-        service.client() as client,
-        client.stream("GET", f"/v1/live{query}", headers=headers) as (response),
-    ):
+    url = f"/v1/live{query}"
+    with service.client(headers=headers) as client, client.stream("GET", url) as response:
         assert response.status_code == 200, response.read()
-        yield events_of(response)
+        yield events_of(response.iter_lines())
 
 
-def events_of(response: httpx2.Response) -> Events:
-    for line in response.iter_lines():
+def events_of(lines: Iterable[str]) -> Events:
+    for line in lines:
         if line.startswith("data: "):
             yield json.loads(line.removeprefix("data: "))
 
