@@ -75,6 +75,10 @@ dashboard-pictures: .venv/.dev runs/latest prometheus ## Draw what the dashboard
 	@$(call task,Watching two services and drawing the dashboards,about four minutes,\
 	  $(PY) -m tests.monitoring.pictures $(ARGS))
 
+web-pictures: .venv/.dev runs/latest ## Take pictures of the web page for docs/images/
+	@$(chromium)
+	@$(call task,Taking pictures of the page,about half a minute,$(PY) -m tests.web.pictures $(ARGS))
+
 swap: .venv/.dev runs/latest ## Switch versions under load for a minute: nobody may notice
 	@$(call task,Switching versions under load,about a minute and a half,$(PY) -m tests.swap $(ARGS))
 
@@ -84,6 +88,10 @@ bench: .venv/.run models/digits/current ## Measure the service against its limit
 bench-peers: .venv/.run models/digits/current ## The same, with mosec and LitServe beside it
 	@$(call task,Measuring the service against its limits and its peers,about five minutes,\
 	  $(bench) --peers $(ARGS))
+
+bench-web: .venv/.dev models/digits/current ## First paint, and pen up to bars, in a real Chromium
+	@$(chromium)
+	@$(call task,Measuring the page,about a minute,$(PY) -m tests.web.bench --markdown docs/benchmarks/page.md $(ARGS))
 
 # No prerequisites: they would put the CPU's wheel where the GPU's has to be.
 bench-gpu: PY := .venv-gpu/bin/python
@@ -214,4 +222,4 @@ install = $(PY) -m pip install --progress-bar off --constraint constraints.txt \
 	| { grep --line-buffered -E '^ *(Downloading|Using cached|Processing|Installing)' || true; } \
 	| cut -c 1-100
 
-.PHONY: demo serve train export test lint types fast test-monitoring prometheus test-web accuracy dashboards dashboard-pictures drawn fuzz swap bench bench-peers bench-gpu format up down images sbom audit test-docker constraints clean help
+.PHONY: demo serve train export test lint types fast test-monitoring prometheus test-web accuracy dashboards dashboard-pictures web-pictures drawn fuzz swap bench bench-peers bench-web bench-gpu format up down images sbom audit test-docker constraints clean help
