@@ -41,16 +41,16 @@ def test_a_second_finger_does_not_disturb_the_first(browser: Browser, service: S
     with visiting(browser, service.url, **PHONE) as (page, _):
         box = pad(page).bounding_box()
         assert box is not None
-        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 5
-        finger, step = page.context.new_cdp_session(page), box["height"] / 10
-        touching = [{"x": x, "y": y, "id": 0}]
-        for number in range(7):
-            touching[0] = {"x": x, "y": y + number * step, "id": 0}
-            if number == 3:
-                touching.append({"x": x - 3 * step, "y": y + 3 * step, "id": 1})
-            kind = "touchStart" if number in (0, 3) else "touchMove"
-            finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touching})
-        finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        touch = page.context.new_cdp_session(page)
+        for part in range(7):  # downwards, and from the third on another one to and fro beside it
+            fingers = [(0.6, 0.2 + part / 10), (0.2 + 0.2 * (part % 2), 0.5)][: 1 + (part > 2)]
+            points = [
+                {"x": box["x"] + box["width"] * x, "y": box["y"] + box["height"] * y, "id": number}
+                for number, (x, y) in enumerate(fingers)
+            ]
+            kind = "touchStart" if part in (0, 3) else "touchMove"
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
         expect_answer(page, "1")
 
 
