@@ -11,6 +11,7 @@ from contract.store import Store
 from contract.version import Version
 from loadtest.bench_gpu import main
 from tests.loadtest.nvidia_smi import put_on_path
+from tests.program import PATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +35,7 @@ def test_one_run_measures_engine_and_service_and_what_is_left_of_the_gpu(
     put_on_path(tmp_path, monkeypatch, "Big GPU, 580.1, 25, 1000, 8000")
     monkeypatch.setenv("DIGITSERVE_MAX_BATCH", "2")
     monkeypatch.setenv("DIGITSERVE_MAX_PICTURES", "64")
+    monkeypatch.setenv("DIGITSERVE_REQUEST_TIMEOUT", str(PATIENCE))
     words = ["--provider", "cpu", "--seconds", "0.3", "--workers", "1", "--client", "asyncio"]
     written = ["--json", str(tmp_path / "g.json"), "--markdown", str(tmp_path / "g.md")]
     assert main([*models, *words, *written]) == 0

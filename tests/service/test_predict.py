@@ -17,6 +17,7 @@ from PIL import Image
 
 from contract.store import Store
 from contract.version import Version
+from tests.program import PATIENCE
 from tests.service.pictures import encoded, seven
 from tests.service.problems import problem
 from tests.service.running import Service
@@ -153,13 +154,17 @@ def test_a_picture_that_lies_about_its_size_is_refused(service: Service) -> None
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read in /proc")
-def test_large_pictures_at_once_are_read_a_few_at_a_time(service: Service) -> None:
+def test_large_pictures_at_once_are_read_a_few_at_a_time(
+    published: tuple[Store, Version],
+) -> None:
     large = encoded(Image.fromarray(seven()).resize((3500, 3500)).convert("RGBA"))
-    with ThreadPoolExecutor(8) as pool:
-        responses = list(pool.map(lambda _: post(service, large), range(8)))
+    models = published[0].folder.parent
+    with Service.started(models, request_timeout=PATIENCE) as service:
+        with ThreadPoolExecutor(8) as pool:
+            responses = list(pool.map(lambda _: post(service, large), range(8)))
+        status = Path(f"/proc/{service.process.pid}/status").read_text()
     answers = [response.json()["predictions"][0]["digit"] for response in responses]
     assert answers == [7] * 8
-    status = Path(f"/proc/{service.process.pid}/status").read_text()
     peak = int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) // 1024  # MiB
     assert peak < 500
 
