@@ -1,29 +1,35 @@
 """What must not happen behind a web page: errors on its console, failed and foreign requests.
 
-A guard listens to all pages of a browser's context. What a test brings about on purpose, as the
+A guard listens to one page until it leaves. What a test brings about on purpose, as the
 refused requests to a service that is stopped, it allows by a pattern; anything else fails it.
 """
 
 import re
+from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, Request, WebError, WebSocket
+from playwright.sync_api import ConsoleMessage, Error, Page, Request, WebSocket
 
 OWN_SCHEMES = {"data", "blob"}  # never leave the page
 GIVEN_UP = "net::ERR_ABORTED"  # by the page itself: it was left, or it asked for something newer
 
 
 class Guard:
-    def __init__(self, context: BrowserContext, url: str) -> None:
+    def __init__(self, page: Page, url: str) -> None:
         """`url` is the only origin that may be asked."""
         self._origin = _origin(url)
         self._allowed: list[str] = []
         self._seen: list[str] = []
-        context.on("console", self._hear)
-        context.on("weberror", self._catch)
-        context.on("request", self._follow)
-        context.on("requestfailed", self._miss)
-        context.on("page", lambda page: page.on("websocket", self._connect))
+        self._listeners: dict[Any, Any] = {
+            "console": self._hear,
+            "pageerror": self._catch,
+            "request": self._follow,
+            "requestfailed": self._miss,
+            "websocket": self._connect,
+        }
+        self._page = page
+        for event, listener in self._listeners.items():
+            page.on(event, listener)
 
     def allow(self, *patterns: str) -> None:
         """What fits one of these is no reason to fail, whether it came before or comes later."""
@@ -41,12 +47,16 @@ class Guard:
     def check(self) -> None:
         assert not self.told, f"behind the page:\n{self.told}"
 
+    def leave(self) -> None:
+        for event, listener in self._listeners.items():
+            self._page.remove_listener(event, listener)
+
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning", "assert"):
             self._seen.append(f"console {message.type}: {message.text} {message.location['url']}")
 
-    def _catch(self, error: WebError) -> None:
-        self._seen.append(f"uncaught: {error.error}")
+    def _catch(self, error: Error) -> None:
+        self._seen.append(f"uncaught: {error}")
 
     def _follow(self, request: Request) -> None:
         self._look_at(request.url)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from contract.store import Store
 from tests.service.running import Service
@@ -11,7 +11,7 @@ from tests.web.guard import Guard
 from tests.web.memory import left_behind
 from tests.web.pad import draw, expect_answer
 from tests.web.shapes import DIGITS
-from tests.web.visit import visiting
+from tests.web.visit import guarded
 
 KEY = "a-key-of-sixteen-letters"
 
@@ -23,8 +23,8 @@ def locked(store: Store) -> Iterator[Service]:
 
 
 @pytest.fixture
-def visit(browser: Browser, locked: Service) -> Iterator[tuple[Page, Guard]]:
-    with visiting(browser, locked.url) as visit:
+def visit(tab: Page, locked: Service) -> Iterator[tuple[Page, Guard]]:
+    with guarded(tab, locked.url) as visit:
         visit[1].allow("status of 401")
         yield visit
 

@@ -4,14 +4,14 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from contract.store import Store
 from tests.service.running import ADMIN, TOKEN, Service
 from tests.web.guard import Guard
 from tests.web.pad import answer, draw, expect_answer
 from tests.web.shapes import DIGITS
-from tests.web.visit import visiting
+from tests.web.visit import guarded
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +26,8 @@ def compared(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture
-def visit(browser: Browser, compared: Service) -> Iterator[tuple[Page, Guard]]:
-    with visiting(browser, compared.url) as visit:
+def visit(tab: Page, compared: Service) -> Iterator[tuple[Page, Guard]]:
+    with guarded(tab, compared.url) as visit:
         yield visit
 
 

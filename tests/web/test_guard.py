@@ -4,11 +4,11 @@ import re
 import time
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 from tests.service.running import Service
 from tests.web.guard import Guard
-from tests.web.visit import PATIENCE, visiting
+from tests.web.visit import PATIENCE, guarded
 
 # What a page does, and what is said of it.
 MISDEEDS = {
@@ -41,9 +41,9 @@ def do(page: Page, guard: Guard, deed: str) -> str:
 
 @pytest.mark.parametrize("misdeed", MISDEEDS)
 def test_a_misdeed_of_the_page_fails_the_test_unless_it_was_to_be(
-    misdeed: str, browser: Browser, service: Service
+    misdeed: str, tab: Page, service: Service
 ) -> None:
-    with visiting(browser, f"{service.url}/livez") as (page, guard):
+    with guarded(tab, f"{service.url}/livez") as (page, guard):
         assert re.search(MISDEEDS[misdeed], do(page, guard, misdeed))
         with pytest.raises(AssertionError, match=MISDEEDS[misdeed]):
             guard.check()
@@ -51,8 +51,8 @@ def test_a_misdeed_of_the_page_fails_the_test_unless_it_was_to_be(
 
 
 @pytest.mark.parametrize("deed", DEEDS)
-def test_what_a_page_may_do_fails_no_test(deed: str, browser: Browser, service: Service) -> None:
-    with visiting(browser, f"{service.url}/livez") as (page, guard):
+def test_what_a_page_may_do_fails_no_test(deed: str, tab: Page, service: Service) -> None:
+    with guarded(tab, f"{service.url}/livez") as (page, guard):
         # what came before this, the guard has heard of by then
         told = do(page, guard, f"{deed}; console.error('over')")
         guard.allow("console error: over")

@@ -1,9 +1,11 @@
 """Everything without a mouse: the pen that arrow keys move, the keys, the order of Tab."""
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
+from tests.service.running import Service
 from tests.web.pad import answer, expect_answer, ink, pad
+from tests.web.visit import visiting
 
 # Keys, and how often: a 1 and a 7, wherever the pen is when the sheet gets the focus.
 SEVEN = [
@@ -77,12 +79,13 @@ def test_shift_takes_the_pen_farther(page: Page) -> None:
     assert drawn[1] > 1.5 * drawn[0]
 
 
-def test_keys_that_draw_do_not_scroll_the_page(page: Page) -> None:
-    page.set_viewport_size({"width": 800, "height": 300})
-    pad(page).focus()
-    before = page.evaluate("scrollY")
-    press(page, [("ArrowDown", 3), (" ", 2)])
-    assert page.evaluate("scrollY") == before
+def test_keys_that_draw_do_not_scroll_the_page(browser: Browser, service: Service) -> None:
+    low = {"width": 800, "height": 300}
+    with visiting(browser, service.url, viewport=low) as (page, _):
+        pad(page).focus()
+        before = page.evaluate("scrollY")
+        press(page, [("ArrowDown", 3), (" ", 2)])
+        assert page.evaluate("scrollY") == before
 
 
 def test_whether_the_pen_is_down_is_said(page: Page) -> None:

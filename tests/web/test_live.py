@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from contract.store import Store
 from tests.service.metrics import metric
@@ -13,7 +13,7 @@ from tests.service.pictures import SEVEN
 from tests.service.running import Service, wait_until
 from tests.web.eventually import eventually
 from tests.web.guard import Guard
-from tests.web.visit import visiting
+from tests.web.visit import guarded
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +24,8 @@ def watched(store: Store) -> Iterator[Service]:
 
 
 @pytest.fixture
-def visit(browser: Browser, watched: Service) -> Iterator[tuple[Page, Guard]]:
-    with visiting(browser, f"{watched.url}/#live") as visit:
+def visit(tab: Page, watched: Service) -> Iterator[tuple[Page, Guard]]:
+    with guarded(tab, f"{watched.url}/#live") as visit:
         yield visit
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from contract.store import Store
 from tests.service.running import ADMIN, TOKEN, Service, status
@@ -14,7 +14,7 @@ from tests.web.guard import Guard
 from tests.web.memory import left_behind
 from tests.web.pad import draw, expect_answer
 from tests.web.shapes import DIGITS
-from tests.web.visit import visiting
+from tests.web.visit import guarded
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +33,12 @@ def switched(models: Path) -> Iterator[Service]:
 
 
 @pytest.fixture
-def visit(browser: Browser, switched: Service) -> Iterator[tuple[Page, Guard]]:
+def visit(tab: Page, switched: Service) -> Iterator[tuple[Page, Guard]]:
     """With version 2 serving, which came after 1."""
     with switched.client(headers=ADMIN) as client:
         for version in (1, 2):
             client.post(f"/v1/models/digits/versions/{version}/activate").raise_for_status()
-    with visiting(browser, f"{switched.url}/#models") as visit:
+    with guarded(tab, f"{switched.url}/#models") as visit:
         yield visit
 
 

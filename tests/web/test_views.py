@@ -1,10 +1,10 @@
 """The four views: one is shown, the hash in the address says which."""
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.service.running import Service
-from tests.web.visit import visiting
+from tests.web.visit import guarded
 
 VIEWS = {"draw": "Draw", "gallery": "Gallery", "models": "Models", "live": "Live"}
 
@@ -18,16 +18,16 @@ def expect_view(page: Page, shown: str) -> None:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_a_view_can_be_linked_to(view: str, browser: Browser, service: Service) -> None:
-    with visiting(browser, f"{service.url}/#{view}") as (page, _):
+def test_a_view_can_be_linked_to(view: str, tab: Page, service: Service) -> None:
+    with guarded(tab, f"{service.url}/#{view}") as (page, _):
         expect_view(page, view)
 
 
 @pytest.mark.parametrize("address", ["", "#", "#nothing"])
 def test_an_address_without_a_view_shows_where_one_draws(
-    address: str, browser: Browser, service: Service
+    address: str, tab: Page, service: Service
 ) -> None:
-    with visiting(browser, f"{service.url}/{address}") as (page, _):
+    with guarded(tab, f"{service.url}/{address}") as (page, _):
         expect_view(page, "draw")
 
 

@@ -1,4 +1,4 @@
-"""A visit to the page in a browser's context of its own, guarded from the first request on."""
+"""A visit to the page, guarded from the first request on."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -16,14 +16,27 @@ expect.set_options(timeout=PATIENCE)
 @contextmanager
 def visiting(browser: Browser, url: str, **options: Any) -> Iterator[tuple[Page, Guard]]:
     """A page on `url` and what guards it, which has the last word. `options` are the context's."""
-    with closing(browser.new_context(**options)) as context:
-        context.set_default_timeout(PATIENCE)
-        guard = Guard(context, url)
-        page = context.new_page()
-        page.goto(url)
-        try:
-            yield page, guard
-        except Exception as error:
-            error.add_note(f"behind the page: {guard.told or 'nothing'}")
-            raise
+    with (
+        closing(browser.new_context(**options)) as context,
+        guarded(context.new_page(), url) as visit,
+    ):
+        yield visit
+
+
+@contextmanager
+def guarded(page: Page, url: str) -> Iterator[tuple[Page, Guard]]:
+    """The same in a page that is there already; it is left as it was found, but for its history."""
+    page.set_default_timeout(PATIENCE)
+    guard = Guard(page, url)
+    page.goto(url)
+    try:
+        yield page, guard
+    except Exception as error:
+        error.add_note(f"behind the page: {guard.told or 'nothing'}")
+        raise
+    else:
         guard.check()
+    finally:
+        guard.leave()
+        page.unroute_all(behavior="ignoreErrors")
+        page.goto("about:blank")
