@@ -96,14 +96,14 @@ class Live:
         loop = asyncio.get_running_loop()
         if self._next_tick is not None:
             self._next_tick.cancel()
-        if self._life.draining:
-            loop.call_later(LAST_WORDS, self._cut_who_is_left)
-        else:
-            self._next_tick = loop.call_later(EVERY, self._tick)
         self._history.append(tally_of(self._metrics, time.perf_counter()))
         self.latest = Event(self._content(), self._life.draining)
         news, self._news = self._news, asyncio.Event()
         news.set()
+        if self._life.draining:
+            loop.call_later(LAST_WORDS, self._cut_who_is_left)
+        else:
+            self._next_tick = loop.call_later(EVERY, self._tick)
 
     def _content(self) -> bytes:
         """Of the event that tells what the history says."""
