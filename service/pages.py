@@ -15,9 +15,9 @@ from os import stat_result
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 SCRIPTS = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
@@ -37,13 +37,14 @@ class _Files(StaticFiles):
 
 
 def add_pages(app: FastAPI) -> None:
-    app.include_router(_pages())
-    app.mount("/web", _Files(directory=WEB))  # RuntimeError if there is none
+    files = _Files(directory=WEB)  # RuntimeError if there is none
+    app.include_router(_pages(files))
+    app.mount("/web", files)
 
 
-def _pages() -> APIRouter:
+def _pages(files: StaticFiles) -> APIRouter:
     router = APIRouter(include_in_schema=False)
-    page_policy = page_headers(b"", camera=True) | FRESH  # nothing stands inline in it
+    page_policy = page_headers(b"", camera=True)  # nothing stands inline in it
     docs = get_swagger_ui_html(
         openapi_url="openapi.json",
         title="digitserve: the API",
@@ -55,8 +56,10 @@ def _pages() -> APIRouter:
     content, headers = bytes(docs.body), page_headers(bytes(docs.body), inline_styles=True)
 
     @router.get("/")
-    async def _page() -> FileResponse:
-        return FileResponse(WEB / "index.html", headers=page_policy)
+    async def _page(request: Request) -> Response:
+        page = await files.get_response("index.html", request.scope)
+        page.headers.update(page_policy)
+        return page
 
     @router.get("/docs")
     async def _docs() -> HTMLResponse:

@@ -21,16 +21,15 @@ export class Camera {
 	}
 
 	async open() {
-		if (!navigator.mediaDevices) {
-			this.say("Browsers lend the camera only to pages over https, or of this machine. Upload a picture instead.");
-			return;
-		}
+		if (!navigator.mediaDevices)
+			return this.say("Browsers lend the camera only to pages over https, or of this machine. Upload a picture instead.");
 		try {
 			const wish = { facingMode: "environment", width: { ideal: LONGEST } };
-			this.#stream = await navigator.mediaDevices.getUserMedia({ video: wish });
+			const stream = await navigator.mediaDevices.getUserMedia({ video: wish });
+			this.#stop(); // of a second click, while the browser asked
+			this.#stream = stream;
 		} catch (error) {
-			this.say(WHY[error.name] ?? `The camera does not work: ${error.message}`);
-			return;
+			return this.say(WHY[error.name] ?? `The camera does not work: ${error.message}`);
 		}
 		this.dialog.showModal();
 		this.video.srcObject = this.#stream;

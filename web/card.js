@@ -5,7 +5,7 @@ import { confusion, curves, reliability } from "./plots.js";
 
 /** `metrics`: the run's training_metrics.json, null where the version has none. */
 export function cardOf(card, metrics) {
-	return h("div", { class: "sheet-of-facts" }, facts(card), plotsOf(card, metrics), perClass(card), artifacts(card), recipe(card));
+	return h("div.sheet-of-facts", facts(card), plotsOf(card, metrics), perClass(card), artifacts(card), recipe(card));
 }
 
 function facts({ evaluation, acceptance, data_set: data, network, parameters, run, temperature, git_commit: commit }) {
@@ -17,17 +17,17 @@ function facts({ evaluation, acceptance, data_set: data, network, parameters, ru
 		["Sure from", acceptance ? `${percent(acceptance.threshold)}: ${percent(acceptance.test_accepted)} of the test pictures are, ${percent(acceptance.test_accuracy ?? 0, 2)} of these rightly` : "no threshold on this card"],
 		["Run", `${run}${commit ? `, commit ${commit.slice(0, 7)}` : ""}`],
 	];
-	return h("dl", { class: "facts" }, ...list.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+	return h("dl.facts", ...list.flatMap(([name, value]) => [h("dt", name), h("dd", value)]));
 }
 
 function plotsOf(card, metrics) {
-	if (metrics === null) return h("p", { class: "quiet" }, "This version brings no training metrics to draw.");
+	if (metrics === null) return h("p.quiet", "This version brings no training metrics to draw.");
 	const plots = [
 		["Training", curves(metrics.history)],
 		["Confusion matrix", confusion(metrics.confusion_matrix, card.labels)],
-		["Calibration", metrics.reliability ? reliability(metrics.reliability) : h("p", { class: "quiet" }, "This version was exported without its bins; its reliability.png has them.")],
+		["Calibration", metrics.reliability ? reliability(metrics.reliability) : h("p.quiet", "This version was exported without its bins; its reliability.png has them.")],
 	];
-	return h("div", { class: "plots" }, ...plots.map(([title, plot]) => h("figure", {}, h("figcaption", {}, title), plot)));
+	return h("div.plots", ...plots.map(([title, plot]) => h("figure", h("figcaption", title), plot)));
 }
 
 function perClass({ evaluation }) {
@@ -50,5 +50,5 @@ function artifacts({ files, parity, left_out: leftOut, measured_on: machine }) {
 
 function recipe({ recipe, libraries }) {
 	const told = Object.entries({ ...recipe, ...libraries }).map(([name, value]) => `${name} ${value === "" ? "–" : value}`);
-	return h("details", { class: "recipe" }, h("summary", {}, "Recipe and libraries"), h("p", { class: "quiet" }, told.join(" · ")));
+	return h("details.recipe", h("summary", "Recipe and libraries"), h("p.quiet", told.join(" · ")));
 }

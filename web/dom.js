@@ -2,21 +2,25 @@
 
 export const $ = (selector, root = document) => root.querySelector(selector);
 
-/** h("button", {type: "button", onclick}, "Undo"): what begins with "on" is listened to, the rest are attributes. */
-export const h = (name, properties = {}, ...children) =>
-	filled(document.createElement(name), properties, children);
+/** Have the element of that id say it. */
+export const tell = (id, text) => ($(`#${id}`).textContent = text);
+
+/** h("button.main", {onclick}, "Undo"): a name with its classes; attributes, if there are any, of which what begins with "on" is listened to; what is in it. */
+export const h = (...of) => made("http://www.w3.org/1999/xhtml", ...of);
 
 /** The same for SVG. */
-export const s = (name, properties = {}, ...children) =>
-	filled(document.createElementNS("http://www.w3.org/2000/svg", name), properties, children);
+export const s = (...of) => made("http://www.w3.org/2000/svg", ...of);
 
-function filled(element, properties, children) {
+function made(namespace, name, ...content) {
+	const [kind, ...classes] = name.split(".");
+	const element = document.createElementNS(namespace, kind);
+	if (classes.length) element.setAttribute("class", classes.join(" "));
+	const properties = content[0]?.constructor === Object ? content.shift() : {};
 	for (const [name, value] of Object.entries(properties)) {
 		if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-		else if (value === true) element.setAttribute(name, "");
-		else if (value !== false && value != null) element.setAttribute(name, value);
+		else element.setAttribute(name, value);
 	}
-	element.append(...children.flat().filter((child) => child != null));
+	element.append(...content.flat());
 	return element;
 }
 
@@ -44,12 +48,14 @@ export function count(value) {
 
 /** Rows of cells, the first of each its name; it scrolls where it is too wide. */
 export function table(caption, columns, rows) {
-	const head = h("tr", {}, columns.map((column) => h("th", { scope: "col" }, column)));
-	const body = rows.map(([name, ...cells]) => h("tr", {}, h("th", { scope: "row" }, name), cells.map((cell) => h("td", {}, cell))));
-	const whole = h("table", {}, h("caption", {}, caption), h("thead", {}, head), h("tbody", {}, body));
+	const head = h("tr", columns.map((column) => h("th", { scope: "col" }, column)));
+	const body = rows.map(([name, ...cells]) => h("tr", h("th", { scope: "row" }, name), cells.map((cell) => h("td", cell))));
+	const whole = h("table", h("caption", caption), h("thead", head), h("tbody", body));
 	return h("div", { class: "scrolls", tabindex: "0", role: "region", "aria-label": caption }, whole);
 }
 
-export function bytes(size) {
-	return size < 1e3 ? `${size} B` : size < 1e6 ? `${Math.round(size / 1e3)} kB` : `${(size / 1e6).toFixed(1)} MB`;
-}
+/** Whether a key is pressed together with another one, and so means something else. */
+export const chord = ({ ctrlKey, metaKey, altKey }) => ctrlKey || metaKey || altKey;
+
+export const bytes = (size) =>
+	size < 1e3 ? `${size} B` : size < 1e6 ? `${Math.round(size / 1e3)} kB` : `${(size / 1e6).toFixed(1)} MB`;

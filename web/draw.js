@@ -1,13 +1,14 @@
 /** The view where one draws: the pad with its tools and keys, the ways pictures come in, what is read of them. */
 
-import { $, typing } from "./dom.js";
+import { $, chord, tell, typing } from "./dom.js";
 import { Camera } from "./camera.js";
 import { Pen } from "./pen.js";
-import { fileOf } from "./png.js";
+import { fileOf, lookOf } from "./png.js";
 import { Reader } from "./reader.js";
 
 export class Draw {
 	#other = ""; // the version that is compared with
+	#brought = 0; // pictures
 
 	constructor({ service, views, notice, pad, answer, models }) {
 		Object.assign(this, { service, views, notice, pad, answer, models });
@@ -19,10 +20,10 @@ export class Draw {
 		this.otherReader = new Reader(service, pad, {
 			path: () => (this.#other ? models.path(this.#other, "predict") : null),
 			admin: true,
-			show: (reading) => answer.compare(this.#other ? reading : null),
+			show: (reading) => answer.compare(reading),
 			fail: (error) => this.#notCompared(error),
 		});
-		new Pen(pad, $("#cursor"), (text) => ($("#spoken").textContent = text));
+		new Pen(pad, $("#cursor"), (text) => tell("spoken", text));
 		this.#tools();
 		this.#sources();
 		this.#compare();
@@ -35,17 +36,19 @@ export class Draw {
 	/** Lay a picture on the pad, which need not be one that the browser can show. */
 	async put(file, truth = null) {
 		this.notice.hush();
-		let bitmap = null;
+		const mine = ++this.#brought;
+		let content;
+		let look = null;
 		try {
-			bitmap = await createImageBitmap(file);
+			content = new Blob([await file.arrayBuffer()], { type: file.type }); // on the disk it may change
+			look = await lookOf(content);
 		} catch {
-			if (!file.type.startsWith("image/")) {
-				this.notice.say(`${file.name || "This"} is not a picture. Take a PNG, JPEG, WebP, GIF, BMP or TIFF file.`);
-				return;
-			}
+			if (!content?.type.startsWith("image/"))
+				return this.notice.say(`${file.name || "This"} is not a picture. Take a PNG, JPEG, WebP, GIF, BMP or TIFF file.`);
 		}
+		if (mine !== this.#brought) return;
 		this.views.go("draw");
-		this.pad.put(file, bitmap, truth);
+		this.pad.put(content, look, truth);
 	}
 
 	async random() {
@@ -74,7 +77,7 @@ export class Draw {
 
 	#unreadable(error) {
 		this.answer.empty();
-		if (error.title === "Blank picture") $("#sure").textContent = "Nothing to read yet";
+		if (error.title === "Blank picture") tell("sure", "Nothing to read yet");
 		else this.fail(error);
 	}
 
@@ -88,9 +91,7 @@ export class Draw {
 
 	#tools() {
 		const { pad } = this;
-		$("#undo").onclick = () => pad.undo();
-		$("#redo").onclick = () => pad.redo();
-		$("#clear").onclick = () => pad.clear();
+		for (const deed of ["undo", "redo", "clear"]) $(`#${deed}`).onclick = () => pad[deed]();
 		$("#predict").onclick = () => this.reader.now();
 		$("#eraser").onclick = () => this.#erase(!pad.erasing);
 		$("#brush").oninput = ({ target }) => (pad.width = target.value / 100);
@@ -142,31 +143,24 @@ export class Draw {
 		});
 	}
 
+	/** A key presses a button, so to say. */
 	#key(event) {
-		if (this.views.shown !== "draw" || typing(event.target)) return;
-		const key = event.key.toLowerCase();
-		if (event.ctrlKey || event.metaKey) {
-			if (key === "z") event.shiftKey ? this.pad.redo() : this.pad.undo();
-			else if (key === "y") this.pad.redo();
-			else return;
-		} else if (event.altKey) return;
-		else if (key === "c") this.pad.clear();
-		else if (key === "e") this.#erase(!this.pad.erasing);
-		else if (key === "r") this.random();
-		else if (key === "enter" && !event.target.closest("button, a, label")) this.reader.now();
-		else return;
+		if (this.views.shown !== "draw" || typing(event.target) || event.altKey) return;
+		const withControl = { z: event.shiftKey ? "redo" : "undo", y: "redo" };
+		const alone = { c: "clear", e: "eraser", r: "random", enter: !event.target.closest("button, a, label") && "predict" };
+		const pressed = (chord(event) ? withControl : alone)[event.key.toLowerCase()];
+		if (!pressed) return;
 		event.preventDefault();
+		$(`#${pressed}`).click();
 	}
 
 	#look() {
-		const { pad } = this;
-		$("#undo").disabled = !pad.canUndo;
-		$("#redo").disabled = !pad.canRedo;
-		$("#invitation").hidden = !pad.empty;
-		const picture = pad.picture;
-		const truth = picture?.truth ?? null;
-		$("#truth").hidden = truth === null && (picture === null || picture.bitmap !== null);
-		$("#truth").textContent = truth !== null ? `labelled ${truth}` : "This browser cannot show it; the service reads it nevertheless";
+		const { canUndo, canRedo, empty, picture } = this.pad;
+		$("#undo").disabled = !canUndo;
+		$("#redo").disabled = !canRedo;
+		$("#invitation").hidden = !empty;
+		$("#truth").hidden = !picture || (picture.look && picture.truth === null);
+		tell("truth", picture?.look ? `labelled ${picture.truth}` : "This browser cannot show it");
 	}
 }
 

@@ -1,14 +1,14 @@
 /** The test digits that the version which serves reads wrongly. */
 
-import { $, chance, h } from "./dom.js";
+import { $, chance, h, tell } from "./dom.js";
+import { missing } from "./service.js";
 import { sheetOf } from "./sheet.js";
-import { Unreachable } from "./service.js";
 
 export class Gallery {
 	#shownOf = null; // the version
 
-	constructor({ service, views, models, draw }) {
-		Object.assign(this, { service, views, models, draw });
+	constructor({ views, models, draw }) {
+		Object.assign(this, { views, models, draw });
 		views.addEventListener("shown", () => this.#show());
 		models.addEventListener("listed", () => this.#show());
 	}
@@ -18,38 +18,31 @@ export class Gallery {
 		if (this.views.shown !== "gallery" || version === null || version === this.#shownOf) return;
 		this.#shownOf = version;
 		try {
-			this.#hang(await sheetOf(this.service, this.models, version, "mistakes"));
+			const pictures = await sheetOf(this.models, version, "mistakes").catch(missing([]));
+			if (version === this.#shownOf) this.#hang(pictures); // else another one serves meanwhile
 		} catch (error) {
-			$("#mistakes").replaceChildren();
-			if (error.status === 404) this.#none();
-			else this.#again(error);
+			tell("mistakes", "");
+			this.#shownOf = null; // with the next list it is tried again
+			this.draw.fail(error);
 		}
 	}
 
 	#hang(pictures) {
-		$("#no-mistakes").hidden = true;
 		$("#mistakes").replaceChildren(...pictures.map((picture) => this.#frame(picture)));
+		$("#no-mistakes").hidden = pictures.length;
 	}
 
 	#frame({ label, answer, confidence, canvas, file }) {
 		const told = `labelled ${label}, read as ${answer}`;
+		const onclick = async () => {
+			await this.draw.put(file(), label);
+			$("#pad").focus();
+		};
 		return h(
 			"button",
-			{ type: "button", "aria-label": told, title: `${told}, ${chance(confidence)} sure`, onclick: () => this.draw.put(file(), label) },
+			{ "aria-label": told, title: `${told}, ${chance(confidence)} sure`, onclick },
 			canvas(),
-			h("span", { "aria-hidden": "true" }, h("s", {}, answer), ` ${label}`),
+			h("span", { "aria-hidden": "true" }, h("s", answer), ` ${label}`),
 		);
-	}
-
-	#none() {
-		const told = this.models.accuracy === 1 ? "None: it reads every test digit rightly." : "This version was exported without them. Export its run again to see them.";
-		$("#no-mistakes").textContent = told;
-		$("#no-mistakes").hidden = false;
-	}
-
-	#again(error) {
-		this.#shownOf = null;
-		if (error instanceof Unreachable) this.service.addEventListener("back", () => this.#show(), { once: true });
-		else this.draw.fail(error);
 	}
 }

@@ -5,9 +5,8 @@
  * a bounded number of places for those who watch.
  */
 
-import { $, count, duration, h } from "./dom.js";
+import { $, count, duration, h, tell } from "./dom.js";
 import { spark } from "./plots.js";
-import { Unreachable } from "./service.js";
 
 const KEPT = 60; // events, of half a minute
 const AGAIN = 2000; // milliseconds until an ended stream is asked for again
@@ -22,11 +21,12 @@ export class Live {
 		views.addEventListener("shown", () => this.#turn());
 		document.addEventListener("visibilitychange", () => this.#turn());
 		service.addEventListener("back", () => this.#turn());
+		service.addEventListener("state", () => service.state.kind === "down" && this.#abort?.abort()); // it may never end
 		this.#turn();
 	}
 
 	#turn() {
-		const wanted = this.views.shown === "live" && !document.hidden;
+		const wanted = this.views.shown === "live" && !document.hidden && this.service.state.kind !== "locked";
 		if (wanted && this.#abort === null) this.#watch();
 		if (!wanted) this.#abort?.abort();
 	}
@@ -37,17 +37,18 @@ export class Live {
 		let wait = AGAIN;
 		try {
 			for await (const pulse of this.#pulses(abort.signal)) this.#show(pulse);
-			this.#tell("The stream ended; it is asked for again.");
+			tell("live-state", "The stream ended; it is asked for again.");
 		} catch (error) {
 			if (error.wait) wait = error.wait * 1e3;
-			if (!abort.signal.aborted) this.#tell(error instanceof Unreachable ? "The service does not answer." : `${error.message}.`);
+			if (!abort.signal.aborted) tell("live-state", `${error.message}.`);
 		}
+		abort.abort(); // an event that could not be shown leaves it open
 		this.#abort = null;
 		this.#again = setTimeout(() => this.#turn(), wait);
 	}
 
 	async *#pulses(signal) {
-		const response = await this.service.stream("v1/live", signal);
+		const response = await this.service.ask("v1/live", { signal });
 		let rest = "";
 		for await (const chunk of textOf(response.body)) {
 			const lines = (rest + chunk).split("\n");
@@ -56,29 +57,25 @@ export class Live {
 		}
 	}
 
-	#tell(text) {
-		$("#live-state").textContent = text;
-	}
-
 	#show(pulse) {
 		const { requests_per_second: rate, p50, p99, queue, queue_limit: limit } = pulse;
-		this.#tell("");
-		$("#rate").textContent = count(rate);
-		$("#p50").textContent = duration(p50);
-		$("#p99").textContent = duration(p99);
-		for (const [name, value] of Object.entries({ rate, p50, p99 })) this.#remember(name, value);
-		$("#queue").textContent = count(queue);
-		$("#queue-limit").textContent = `of ${count(limit)} pictures that may wait`;
+		tell("live-state", "");
+		this.#dial("rate", rate, count);
+		this.#dial("p50", p50, duration);
+		this.#dial("p99", p99, duration);
+		tell("queue", count(queue));
+		tell("queue-limit", `of ${count(limit)} pictures that may wait`);
 		$("#queue-bar .fill").style.transform = `scaleX(${Math.min(1, queue / limit)})`;
 		this.#errors(pulse);
 		this.#batches(pulse);
-		const fallback = pulse.provider_fallback ? ", fallen back" : "";
-		const facts = { provider: `${pulse.provider}${fallback}`, "live-version": pulse.version, workers: pulse.workers, inflight: pulse.inflight, watchers: pulse.watchers };
-		for (const [id, value] of Object.entries(facts)) $(`#${id}`).textContent = value;
-		if (pulse.draining) this.#tell("The service is stopping.");
+		tell("provider", pulse.provider + (pulse.provider_fallback ? ", fallen back" : ""));
+		tell("live-version", pulse.version);
+		for (const id of ["workers", "inflight", "watchers"]) tell(id, pulse[id]);
+		if (pulse.draining) tell("live-state", "The service is stopping.");
 	}
 
-	#remember(name, value) {
+	#dial(name, value, inWords) {
+		tell(name, inWords(value));
 		const past = this.#past[name];
 		past.push(value);
 		if (past.length > KEPT) past.shift();
@@ -86,21 +83,21 @@ export class Live {
 	}
 
 	#errors({ refused_per_second: refused, failed_per_second: failed, shed_per_second: shed }) {
-		$("#errors").textContent = count(failed);
+		tell("errors", count(failed));
 		$("#errors").classList.toggle("bad", failed > 0);
-		$("#errors-kinds").textContent = `${count(shed)} shed, ${count(refused)} refused (4xx)`;
+		tell("errors-kinds", `${count(shed)} shed, ${count(refused)} refused (4xx)`);
 	}
 
 	#batches({ batches, calls_per_second: calls }) {
 		const all = batches.reduce((sum, each) => sum + each.calls, 0);
-		$("#calls").textContent = `${count(calls)} model calls a second`;
+		tell("calls", `${count(calls)} model calls a second`);
 		const used = batches.findLastIndex((each) => each.calls > 0);
 		const bars = batches.slice(0, Math.max(7, used + 1)).map(({ most, calls: times }, at) => {
 			const from = (batches[at - 1]?.most ?? 0) + 1;
 			const name = most === null ? `${from}+` : from === most ? String(most) : `${from}–${most}`;
-			const fill = h("span", { class: "column" });
+			const fill = h("span.column");
 			fill.style.transform = `scaleY(${all ? times / all : 0})`;
-			return h("li", {}, h("span", { class: "shaft" }, fill), h("span", { class: "name quiet" }, name), h("span", { class: "unseen" }, `: ${times} calls`));
+			return h("li", h("span.shaft", fill), h("span.name.quiet", name), h("span.unseen", `: ${times} calls`));
 		});
 		$("#batches").replaceChildren(...bars);
 	}

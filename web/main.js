@@ -1,7 +1,7 @@
 /** The wiring: which part of the page gets which. */
 
 import { Answer } from "./answer.js";
-import { $ } from "./dom.js";
+import { $, tell } from "./dom.js";
 import { Draw } from "./draw.js";
 import { Gallery } from "./gallery.js";
 import { Live } from "./live.js";
@@ -19,10 +19,10 @@ const service = new Service();
 const notice = new Notice($("#notice"), service);
 const views = new Views(["draw", "gallery", "models", "live"]);
 const pad = new Pad($("#pad"));
-const answer = new Answer($("#spoken"));
+const answer = new Answer();
 const models = new Models({ service, views, notice });
 const draw = new Draw({ service, views, notice, pad, answer, models });
-new Gallery({ service, views, models, draw });
+new Gallery({ views, models, draw });
 new Quiz({ service, views, models, notice });
 new Live({ service, views });
 new Salvo({ service, models });
@@ -30,20 +30,20 @@ new Salvo({ service, models });
 function badge() {
 	const { kind } = service.state;
 	$("#badge").className = `badge ${kind}`;
-	$("#badge-text").textContent = BADGES[kind] ?? (models.served ? `${models.name}, version ${models.served}` : "connecting");
+	tell("badge-text", BADGES[kind] ?? (models.served ? `${models.name}, version ${models.served}` : "connecting"));
 }
 
 models.addEventListener("listed", () => {
 	answer.labels = models.labels;
-	for (const each of document.querySelectorAll("[data-model]")) each.textContent = `version ${models.served}`;
+	tell("misreader", `version ${models.served}`);
 	badge();
 });
 service.addEventListener("state", badge);
 
 $("#theme").onclick = () => {
-	const root = document.documentElement;
+	const { style } = document.documentElement;
 	const asked = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
-	root.dataset.theme = (root.dataset.theme ?? asked) === "dark" ? "light" : "dark";
+	style.colorScheme = (style.colorScheme || asked) === "dark" ? "light" : "dark";
 	pad.redraw();
 };
 

@@ -6,7 +6,7 @@
 
 import { $, h, percent } from "./dom.js";
 import { cardOf } from "./card.js";
-import { Unreachable } from "./service.js";
+import { missing, Unreachable } from "./service.js";
 
 const FRESH = 5000; // milliseconds between two looks while the view is shown
 
@@ -14,9 +14,9 @@ export class Models extends EventTarget {
 	name = null;
 	served = null; // the version
 	labels = [];
-	accuracy = null; // of the version that serves
+	#listing = Promise.resolve(); // one after another: what was asked first must not come last
 	#listed = "";
-	#articles = new Map(); // version -> its article, whose details one may have opened
+	#articles = new Map(); // of each version, whose details one may have opened
 
 	constructor({ service, views, notice }) {
 		super();
@@ -26,10 +26,8 @@ export class Models extends EventTarget {
 			service.token = token.value;
 			this.#hint("");
 		};
-		$("#admin").onsubmit = (event) => {
-			event.preventDefault();
-			this.#switch(`v1/models/${this.name}/rollback`);
-		};
+		$("#admin").onsubmit = (event) => event.preventDefault(); // Enter after the token
+		$("#rollback").onclick = () => this.#switch(`v1/models/${this.name}/rollback`);
 		service.addEventListener("back", () => this.list());
 		views.addEventListener("shown", () => this.#keepFresh());
 		setInterval(() => this.#keepFresh(), FRESH);
@@ -49,17 +47,20 @@ export class Models extends EventTarget {
 
 	/** An answer says which version gave it; the list may not know yet. */
 	serves(version) {
-		if (this.served !== null && version !== this.served) this.list();
+		if (version !== this.served) this.list();
 	}
 
-	async list() {
+	list() {
+		return (this.#listing = this.#listing.then(() => this.#list()));
+	}
+
+	async #list() {
 		try {
 			const { models } = await this.service.json("v1/models");
 			this.name = models[0].name;
 			const detail = await this.service.json(`v1/models/${this.name}`);
 			this.served = detail.version;
 			this.labels = detail.card.labels;
-			this.accuracy = detail.card.evaluation.accuracy;
 			this.#show(detail);
 		} catch (error) {
 			if (error instanceof Unreachable || this.service.state.kind === "locked") return; // "back" will come
@@ -75,44 +76,47 @@ export class Models extends EventTarget {
 		const listed = JSON.stringify(versions);
 		if (listed !== this.#listed) {
 			this.#listed = listed;
-			for (const each of versions) this.#article(each);
-			const there = versions.map(({ version }) => this.#articles.get(version));
-			const more = count > versions.length ? [h("p", { class: "quiet" }, `and ${count - versions.length} older ones`)] : [];
-			$("#versions").replaceChildren(...there, ...more);
+			const held = document.activeElement;
+			const article = held.closest("article");
+			// A number may come again, and what was broken may be mended.
+			this.#articles = new Map(versions.map((each) => [each.version + each.created, this.#article(each)]));
+			const more = count > versions.length ? [h("p.quiet", `and ${count - versions.length} older ones`)] : [];
+			$("#versions").replaceChildren(...this.#articles.values(), ...more);
+			if (article) (held.isConnected ? held : $("summary", article))?.focus({ preventScroll: true });
 			this.#offerOthers(versions);
 		}
 		this.dispatchEvent(new Event("listed"));
 	}
 
 	#article({ version, current, loaded, created, accuracy, broken }) {
-		let article = this.#articles.get(version);
+		let article = this.#articles.get(version + created);
 		if (!article) {
-			article = h("article", { class: "card", "data-version": version, "aria-label": `Version ${version}` }, h("div", { class: "summary" }));
+			article = h("article", { class: "card", "data-version": version, "aria-label": `Version ${version}` }, h("div.summary"));
 			if (!broken) article.append(this.#details(version));
-			this.#articles.set(version, article);
 		}
 		const serves = loaded === "serves";
 		const chips = [serves && "serves", current && !serves && "current in the store", loaded && !serves && loaded, broken && "broken"];
 		const activate = () => this.#switch(this.path(version, "activate"));
 		article.classList.toggle("serves", serves);
 		$(".summary", article).replaceChildren(
-			h("h2", {}, `Version ${version}`),
+			h("h2", `Version ${version}`),
 			...chips.filter(Boolean).map((chip) => h("span", { class: `chip ${chip}` }, chip)),
-			h("p", { class: "accuracy" }, accuracy == null ? "" : percent(accuracy, 2), accuracy == null ? null : h("span", { class: "quiet" }, " of the test set")),
-			h("p", { class: "quiet when" }, broken ?? new Date(created).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })),
-			serves || broken ? "" : h("button", { type: "button", onclick: activate, "aria-label": `Activate version ${version}` }, "Activate"),
+			h("p.accuracy", accuracy == null ? [] : [percent(accuracy, 2), h("span.quiet", " of the test set")]),
+			h("p.quiet.when", broken ?? new Date(created).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })),
+			serves || broken ? "" : h("button", { onclick: activate, "aria-label": `Activate version ${version}` }, "Activate"),
 		);
+		return article;
 	}
 
 	#details(version) {
-		const details = h("details", {}, h("summary", {}, "Card"));
+		const details = h("details", h("summary", "Card"));
 		details.ontoggle = async () => {
 			if (!details.open || details.childElementCount > 1) return;
-			const body = h("p", { class: "quiet" }, "Reading the card");
+			const body = h("p.quiet", "Reading the card");
 			details.append(body);
 			try {
 				const { card } = await this.service.json(this.path(version));
-				const metrics = await this.service.json(this.path(version, "files/training_metrics.json")).catch(() => null);
+				const metrics = await this.service.json(this.path(version, "files/training_metrics.json")).catch(missing(null));
 				body.replaceWith(cardOf(card, metrics));
 			} catch (error) {
 				body.remove();
@@ -128,7 +132,7 @@ export class Models extends EventTarget {
 		const chosen = select.value;
 		const others = versions.filter(({ loaded, broken }) => loaded !== "serves" && !broken);
 		const options = others.map(({ version, loaded }) => h("option", { value: version }, `version ${version}${loaded ? "" : ", not loaded"}`));
-		select.replaceChildren(h("option", { value: "" }, others.length ? "–" : "no other version"), ...options);
+		select.replaceChildren(select.options[0], ...options);
 		select.disabled = !others.length;
 		select.value = others.some(({ version }) => version === chosen) ? chosen : "";
 	}
@@ -150,7 +154,7 @@ export class Models extends EventTarget {
 
 	#wrongToken() {
 		this.#hint(this.service.token ? "That is not the admin token." : "That takes the admin token.", "bad");
-		$("#token").setAttribute("aria-invalid", "true");
+		$("#token").ariaInvalid = "true";
 		$("#token").focus();
 	}
 
@@ -158,6 +162,6 @@ export class Models extends EventTarget {
 		const hint = $("#token-hint");
 		hint.textContent = text || "Kept in this page's memory only.";
 		hint.className = look;
-		$("#token").removeAttribute("aria-invalid");
+		$("#token").ariaInvalid = null;
 	}
 }

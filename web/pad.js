@@ -1,8 +1,8 @@
 /**
  * The sheet one draws on: strokes over perhaps a picture, with undo and redo.
  *
- *   marks   what was done, in order: {kind: "stroke", ...}, {kind: "erase", ...} or {kind: "picture", ...},
- *           {kind: "clear", cleared: [...]} with the marks that were there
+ *   marks   what was done, in order: {kind: "stroke", points}, "erase" likewise, "picture" or "clear";
+ *           what came before one of the last two is seen no longer
  *   points  {x, y, width}, as fractions of the sheet's side
  *
  * "change" is dispatched while a stroke is drawn, "rest" when it or anything else is done.
@@ -12,7 +12,7 @@
 import { blank, pngOf } from "./png.js";
 
 const SENT = 256; // pixels; more do not make a digit of 20 any clearer
-const MOST = 500; // marks that can be undone
+const MOST = 500; // marks that are kept, but for those that are seen
 
 export class Pad extends EventTarget {
 	width = 0.075; // of a stroke
@@ -31,55 +31,51 @@ export class Pad extends EventTarget {
 	}
 
 	get empty() {
-		return !this.#stroke?.points.length && !this.#marks.some(({ kind }) => kind === "stroke" || kind === "picture");
+		return ![...this.#seen, this.#stroke].some((mark) => mark?.kind === "stroke" || mark?.kind === "picture");
 	}
 
 	get canUndo() {
-		return this.#marks.length > 0;
+		return this.#marks.length > 0 || this.#stroke !== null;
 	}
 
 	get canRedo() {
 		return this.#undone.length > 0;
 	}
 
+	/** The mark that hides all before it, if there is one. */
+	get ground() {
+		return this.#marks.findLast(hides);
+	}
+
 	/** The picture that lies on the sheet, if one does. */
 	get picture() {
-		return this.#marks.findLast((mark) => mark.kind === "picture") ?? null;
+		return this.ground?.kind === "picture" ? this.ground : null;
 	}
 
 	undo() {
-		if (this.#stroke) this.lift();
-		if (!this.canUndo) return;
-		const mark = this.#marks.pop();
-		this.#undone.push(mark);
-		if (mark.kind === "clear") this.#marks = mark.cleared;
-		this.#drawn();
+		this.lift();
+		this.#shift(this.#marks, this.#undone);
 	}
 
 	redo() {
-		const mark = this.#undone.pop();
-		if (!mark) return;
-		this.#marks = mark.kind === "clear" ? [mark] : [...this.#marks, mark];
-		this.#drawn();
+		this.lift();
+		this.#shift(this.#undone, this.#marks);
 	}
 
 	clear() {
 		this.lift();
-		if (this.empty) return;
-		this.#undone = [];
-		this.#marks = [{ kind: "clear", cleared: this.#marks }];
-		this.#drawn();
+		if (!this.empty) this.#put({ kind: "clear" });
 	}
 
 	/** Lay a picture on the sheet: its file, and how it looks (null: this browser cannot show it). */
-	put(file, bitmap, truth = null) {
+	put(file, look, truth = null) {
 		this.lift();
-		this.#add({ kind: "picture", file, bitmap, truth, dark: bitmap !== null && isDark(bitmap) });
-		this.#drawn();
+		this.#put({ kind: "picture", file, look, truth, dark: look !== null && isDark(look) });
 	}
 
 	/** Put the pen down; `pressure` 0 to 1, 0.5 is a mouse's. */
 	down(x, y, pressure = 0.5) {
+		if (this.picture?.look === null) this.clear(); // what one does not see one does not draw on
 		this.#stroke = { kind: this.erasing ? "erase" : "stroke", points: [] };
 		this.move(x, y, pressure);
 	}
@@ -99,9 +95,9 @@ export class Pad extends EventTarget {
 	lift() {
 		const stroke = this.#stroke;
 		this.#stroke = this.#pointer = null;
-		if (!stroke?.points.length) return;
+		if (!stroke) return;
 		this.#add(stroke);
-		this.redraw(); // while it grew its corners were sharper; it must look as after undo and redo
+		this.redraw(); // its corners grew sharper; it must look as after undo and redo
 		this.dispatchEvent(new Event("rest"));
 	}
 
@@ -124,14 +120,29 @@ export class Pad extends EventTarget {
 	/** Draw all of it anew: another theme has another ink. */
 	redraw() {
 		this.context.clearRect(0, 0, this.canvas.width, this.canvas.height);
-		for (const mark of this.#marks) this.#draw(mark);
+		for (const mark of this.#seen) this.#draw(mark);
 		if (this.#stroke) this.#draw(this.#stroke);
+	}
+
+	get #seen() {
+		return this.#marks.slice(Math.max(0, this.#marks.lastIndexOf(this.ground)));
 	}
 
 	#add(mark) {
 		this.#undone = [];
 		this.#marks.push(mark);
-		if (this.#marks.length > MOST) this.#marks.shift();
+		if (this.#marks.length > MOST && this.#marks[0] !== this.#seen[0]) this.#marks.shift();
+	}
+
+	#put(mark) {
+		this.#add(mark);
+		this.#drawn();
+	}
+
+	#shift(from, to) {
+		if (!from.length) return;
+		to.push(from.pop());
+		this.#drawn();
 	}
 
 	#drawn() {
@@ -143,7 +154,8 @@ export class Pad extends EventTarget {
 	#listen() {
 		const { canvas } = this;
 		canvas.addEventListener("pointerdown", (event) => {
-			if (event.button !== 0 || this.#pointer !== null) return;
+			// The same again: where it was lifted nobody heard of.
+			if (event.button !== 0 || (this.#pointer ?? event.pointerId) !== event.pointerId) return;
 			event.preventDefault();
 			canvas.classList.add("by-hand"); // which knows where it is
 			canvas.focus({ preventScroll: true });
@@ -158,7 +170,7 @@ export class Pad extends EventTarget {
 			const moves = event.getCoalescedEvents?.() ?? [];
 			for (const each of moves.length ? moves : [event]) this.move(...this.#place(each));
 		});
-		for (const end of ["pointerup", "pointercancel"])
+		for (const end of ["pointerup", "lostpointercapture"])
 			canvas.addEventListener(end, (event) => event.pointerId === this.#pointer && this.lift());
 	}
 
@@ -174,17 +186,16 @@ export class Pad extends EventTarget {
 		else if (mark.kind !== "clear") this.#drawStroke(mark, from);
 	}
 
-	#drawPicture({ bitmap, dark }) {
+	#drawPicture({ look, dark }) {
 		const { context, canvas } = this;
 		const side = canvas.width;
-		context.clearRect(0, 0, side, side);
-		if (bitmap === null) return;
+		if (look === null) return;
 		context.fillStyle = dark ? "#000" : "#fff";
 		context.fillRect(0, 0, side, side);
-		const scale = side / Math.max(bitmap.width, bitmap.height);
-		const [width, height] = [bitmap.width * scale, bitmap.height * scale];
+		const scale = side / Math.max(look.width, look.height);
+		const [width, height] = [look.width * scale, look.height * scale];
 		context.imageSmoothingEnabled = scale < 4; // else one wants to see the pixels
-		context.drawImage(bitmap, (side - width) / 2, (side - height) / 2, width, height);
+		context.drawImage(look, (side - width) / 2, (side - height) / 2, width, height);
 	}
 
 	/** From point `from` on, smoothly: curves from middle to middle of what the points are joined by. */
@@ -209,16 +220,18 @@ export class Pad extends EventTarget {
 	}
 
 	#colour(kind, picture) {
-		if (picture?.bitmap) return (kind === "erase") === picture.dark ? "#000" : "#fff";
+		if (picture) return (kind === "erase") === picture.dark ? "#000" : "#fff";
 		return getComputedStyle(this.canvas).color;
 	}
 }
 
-function isDark(bitmap) {
+const hides = ({ kind }) => kind === "picture" || kind === "clear";
+
+function isDark(look) {
 	const [, context] = blank(8);
 	context.fillStyle = "#fff";
 	context.fillRect(0, 0, 8, 8);
-	context.drawImage(bitmap, 0, 0, 8, 8);
+	context.drawImage(look, 0, 0, 8, 8);
 	const { data } = context.getImageData(0, 0, 8, 8);
 	return data.reduce((sum, value) => sum + value, 0) / data.length < 140; // alpha is 255
 }

@@ -1,5 +1,7 @@
 /** The keyboard's pen: arrow keys move it, Space puts it down and lifts it. */
 
+import { chord } from "./dom.js";
+
 const STEP = 0.03; // of the sheet's side
 const FAR = 3; // steps, with Shift
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -15,11 +17,11 @@ export class Pen {
 		this.say = say;
 		pad.canvas.addEventListener("keydown", (event) => this.#key(event));
 		pad.canvas.addEventListener("blur", () => this.#leave());
-		pad.canvas.addEventListener("pointerdown", () => this.#leave());
+		pad.canvas.addEventListener("pointerdown", () => this.#leave(), true); // before the pad's
 	}
 
 	#key(event) {
-		if (event.ctrlKey || event.metaKey || event.altKey) return;
+		if (chord(event)) return;
 		const move = MOVES[event.key];
 		if (move) this.#move(move, event.shiftKey ? FAR : 1);
 		else if (event.key === " ") this.#toggle();

@@ -17,8 +17,8 @@ function frame(label, ...content) {
 
 function axes(x, y, xTicks, yTicks) {
 	return [
-		...yTicks.flatMap(([at, told]) => [s("line", { class: "grid", x1: PAD.left, x2: W - PAD.right, y1: y(at), y2: y(at) }), text(PAD.left - 6, y(at) + 4, told, "tick", "end")]),
-		...xTicks.map(([at, told]) => text(x(at), H - PAD.bottom + 16, told, "tick")),
+		...yTicks.flatMap(([at, told]) => [s("line", { class: "grid", x1: PAD.left, x2: W - PAD.right, y1: y(at), y2: y(at) }), text(PAD.left - 6, y(at) + 4, told, "", "end")]),
+		...xTicks.map(([at, told]) => text(x(at), H - PAD.bottom + 16, told)),
 	];
 }
 
@@ -43,19 +43,20 @@ export function confusion(matrix, labels) {
 	const n = labels.length;
 	const cell = Math.min((W - 50) / n, (H - 44) / n);
 	const [left, top] = [(W - cell * n) / 2 + 8, 14];
-	const worst = Math.max(1, ...matrix.flatMap((row, r) => row.filter((_, c) => c !== r)));
+	const wrong = matrix.flatMap((row, r) => row.filter((_, c) => c !== r));
+	const worst = Math.max(1, ...wrong);
 	const cells = matrix.flatMap((row, r) =>
-		row.map((times, c) => {
+		row.flatMap((times, c) => {
 			const look = r === c ? "right" : "wrong";
-			const box = s("rect", { class: look, x: left + c * cell, y: top + r * cell, width: cell - 1, height: cell - 1, rx: 2 }, s("title", {}, `${labels[r]} read as ${labels[c]}: ${times}`));
-			if (r !== c) box.style.fillOpacity = times ? 0.25 + (0.75 * times) / worst : 0;
-			return box;
+			const box = s("rect", { class: look, x: left + c * cell, y: top + r * cell, width: cell - 1, height: cell - 1, rx: 2 }, s("title", `${labels[r]} read as ${labels[c]}: ${times}`));
+			if (r === c) return box;
+			box.style.fillOpacity = times ? 0.25 + (0.75 * times) / worst : 0;
+			return times && n <= 12 ? [box, text(left + (c + 0.5) * cell, top + (r + 0.5) * cell + 3.5, times, "times")] : box;
 		}),
 	);
-	const numbers = n > 12 ? [] : matrix.flatMap((row, r) => row.map((times, c) => (r !== c && times ? text(left + (c + 0.5) * cell, top + (r + 0.5) * cell + 3.5, times, "times") : null)));
-	const names = n > 26 ? [] : labels.flatMap((label, at) => [text(left - 8, top + (at + 0.5) * cell + 4, label, "tick"), text(left + (at + 0.5) * cell, top + n * cell + 13, label, "tick")]);
-	const mistakes = matrix.reduce((sum, row, r) => sum + row.reduce((part, times, c) => part + (r === c ? 0 : times), 0), 0);
-	return frame(`${mistakes} mistakes, by label and what it was read as`, ...cells, ...numbers.filter(Boolean), ...names, text(left + (n * cell) / 2, H - 4, "read as", "tick"), text(10, top + (n * cell) / 2, "label", "tick up"));
+	const names = n > 26 ? [] : labels.flatMap((label, at) => [text(left - 8, top + (at + 0.5) * cell + 4, label), text(left + (at + 0.5) * cell, top + n * cell + 13, label)]);
+	const mistakes = wrong.reduce((sum, times) => sum + times, 0);
+	return frame(`${mistakes} mistakes, by label and what it was read as`, ...cells, ...names, text(left + (n * cell) / 2, H - 4, "read as"), text(10, top + (n * cell) / 2, "label", "up"));
 }
 
 /** How often answers of a confidence are right: on the diagonal, if they can be believed. */
@@ -65,9 +66,9 @@ export function reliability(bins) {
 	const most = Math.max(...bins.map(({ count }) => count));
 	const ticks = [0, 0.5, 1].map((at) => [at, percent(at, 0)]);
 	const dots = bins.map(({ confidence, accuracy, count }) =>
-		s("circle", { class: "bin", cx: x(confidence), cy: y(accuracy), r: 3 + 6 * Math.sqrt(count / most) }, s("title", {}, `${count} answers, ${percent(confidence)} sure: ${percent(accuracy)} right`)),
+		s("circle", { class: "bin", cx: x(confidence), cy: y(accuracy), r: 3 + 6 * Math.sqrt(count / most) }, s("title", `${count} answers, ${percent(confidence)} sure: ${percent(accuracy)} right`)),
 	);
-	return frame("How often answers of a confidence are right", ...axes(x, y, ticks, ticks), line([[x(0), y(0)], [x(1), y(1)]], "ideal"), ...dots, text((PAD.left + W) / 2, H - 1, "confidence", "tick"));
+	return frame("How often answers of a confidence are right", ...axes(x, y, ticks, ticks), line([[x(0), y(0)], [x(1), y(1)]], "ideal"), ...dots, text((PAD.left + W) / 2, H - 1, "confidence"));
 }
 
 /** The last values of a number, null where there was none, newest at the right of an SVG of 240x48. */

@@ -13,6 +13,16 @@ export function fileOf(url) {
 	return new Blob([bytes], { type: head.slice("data:".length).split(";")[0] });
 }
 
+/** What is in a picture file, no larger than the pad shows it: photos take 50 MB. */
+export async function lookOf(file) {
+	const bitmap = await createImageBitmap(file);
+	const scale = Math.min(1, 720 / Math.max(bitmap.width, bitmap.height));
+	const [canvas, sheet] = blank(Math.ceil(bitmap.width * scale), Math.ceil(bitmap.height * scale));
+	sheet.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+	bitmap.close();
+	return canvas;
+}
+
 /** A canvas to draw on, with its context. */
 export function blank(width, height = width) {
 	const canvas = document.createElement("canvas");

@@ -1,6 +1,7 @@
 /** Ten digits, some of them hard, for you and for the network: who reads more, and how fast. */
 
-import { $, duration, h, table, typing } from "./dom.js";
+import { $, chord, duration, h, table, typing } from "./dom.js";
+import { missing } from "./service.js";
 import { sheetOf, some } from "./sheet.js";
 
 const ROUNDS = 10;
@@ -11,34 +12,29 @@ export class Quiz {
 	#score = null;
 	#now = null; // the picture that is asked, and since when
 
-	constructor({ service, views, models, notice }) {
-		Object.assign(this, { service, views, models, notice, body: $("#quiz-body") });
+	constructor(parts) {
+		Object.assign(this, parts, { body: $("#quiz-body") });
 		addEventListener("keydown", (event) => this.#key(event));
-		this.#invite();
+		$("#start").onclick = () => this.#start();
 	}
 
-	#invite(...result) {
-		this.#now = null;
-		const start = h("button", { type: "button", class: "main", onclick: () => this.#start() }, result.length ? "Once more" : "Start");
-		const rules = h("p", {}, `${ROUNDS} test digits, half of them such as it misreads. Press the key of what you see.`);
-		this.body.replaceChildren(...(result.length ? result : [rules]), start);
+	#invite(result) {
+		const again = h("button", { class: "main", onclick: () => this.#start() }, "Once more");
+		this.body.replaceChildren(result, again);
+		again.focus();
 	}
 
 	async #start() {
 		try {
 			const served = await this.models.version();
 			const [plain, hard] = await Promise.all([
-				sheetOf(this.service, this.models, served, "samples"),
-				sheetOf(this.service, this.models, served, "mistakes").catch((error) => {
-					if (error.status === 404) return []; // it makes none
-					throw error;
-				}),
+				sheetOf(this.models, served, "samples"),
+				sheetOf(this.models, served, "mistakes").catch(missing([])),
 			]);
 			const chosen = some(hard, HARD);
 			this.#rounds = some([...chosen, ...some(plain, ROUNDS - chosen.length)], ROUNDS);
 		} catch (error) {
-			this.notice.say(`There are no test digits to ask: ${error.message}.`);
-			return;
+			return this.notice.say(`There are no test digits to ask: ${error.message}.`);
 		}
 		this.#score = { you: [], network: [] };
 		await this.#next();
@@ -46,20 +42,17 @@ export class Quiz {
 
 	async #next() {
 		const picture = this.#rounds.pop();
-		if (!picture) {
-			this.#end();
-			return;
-		}
+		if (!picture) return this.#end();
 		const number = ROUNDS - this.#rounds.length;
-		const keys = this.models.labels.map((label) => h("button", { type: "button", onclick: () => this.#answer(label) }, label));
+		const keys = this.models.labels.map((label) => h("button", { onclick: () => this.#answer(label) }, label));
 		const canvas = picture.canvas();
-		canvas.setAttribute("role", "img");
-		canvas.setAttribute("aria-label", "A digit to read");
+		Object.assign(canvas, { role: "img", ariaLabel: "A digit to read", tabIndex: -1 });
 		this.body.replaceChildren(
-			h("p", { class: "quiet" }, `${number} of ${ROUNDS}`),
-			h("div", { class: "question" }, canvas),
+			h("p.quiet", `${number} of ${ROUNDS}`),
+			h("div.question", canvas),
 			h("div", { class: "digits", role: "group", "aria-label": "What do you see?" }, keys),
 		);
+		canvas.focus();
 		const network = this.service.read(picture.file());
 		network.catch(() => {}); // told of when you have answered
 		this.#now = { picture, since: performance.now(), network };
@@ -76,13 +69,13 @@ export class Quiz {
 			this.#score.network.push({ right: read === picture.label, seconds: stages.infer });
 			this.#tell(label, read, picture.label);
 		} catch (error) {
-			this.#invite(h("p", {}, `The network could not be asked: ${error.message}.`));
+			this.#invite(h("p", `The network could not be asked: ${error.message}.`));
 		}
 	}
 
 	#tell(yours, read, truth) {
-		const verdict = (who, said) => h("span", { class: said === truth ? "right" : "wrong" }, `${who} ${said} ${said === truth ? "✓" : "✗"}`);
-		const next = h("button", { type: "button", class: "main next", onclick: () => this.#next() }, this.#rounds.length ? "Next" : "Result");
+		const verdict = (who, said) => h("span", { class: said === truth ? "good" : "bad" }, `${who} ${said} ${said === truth ? "✓" : "✗"}`);
+		const next = h("button", { class: "main next", onclick: () => this.#next() }, this.#rounds.length ? "Next" : "Result");
 		$(".digits", this.body).replaceWith(
 			h("p", { class: "told", role: "status" }, verdict("You:", yours), verdict("Network:", read), `Label: ${truth}`),
 			next,
@@ -100,8 +93,9 @@ export class Quiz {
 	}
 
 	#key(event) {
-		if (this.#now === null || this.views.shown !== "gallery" || typing(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
-		const label = this.models.labels.find((each) => each.toLowerCase() === event.key.toLowerCase());
+		if (this.#now === null || this.views.shown !== "gallery" || typing(event.target) || chord(event)) return;
+		const { labels } = this.models; // of which "A" and "a" may be two
+		const label = labels.find((each) => each === event.key) ?? labels.find((each) => each.toLowerCase() === event.key.toLowerCase());
 		if (label !== undefined) this.#answer(label);
 	}
 }

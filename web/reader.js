@@ -49,25 +49,27 @@ export class Reader {
 	async #read() {
 		this.#wanted = null;
 		this.#busy = true;
+		const [path, { ground }] = [this.path(), this.pad];
+		const isAskedFor = () => path === this.path() && ground === this.pad.ground && !this.pad.empty;
 		try {
 			this.#revision = this.pad.revision;
 			this.#earliest = performance.now() + WHILE_DRAWING;
-			const reading = await this.service.read(this.pad.file, this.path(), this.admin);
-			if (!this.pad.empty) this.show(reading);
+			const reading = await this.service.read(this.pad.file, path, this.admin);
+			if (isAskedFor()) this.show(reading);
 		} catch (error) {
-			this.#failed(error);
+			this.#failed(error, isAskedFor());
 		} finally {
 			this.#busy = false;
 		}
 		this.#go();
 	}
 
-	#failed(error) {
+	#failed(error, isAskedFor) {
 		if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
-		if (!this.service.mayBeAsked) this.#wanted = "now"; // when it may again
-		else if (error.status === 503) {
+		if (!this.service.mayBeAsked) this.#wanted = "now";
+		else if (error.wait) {
 			this.#wanted = "soon";
 			this.#earliest = performance.now() + error.wait * 1e3;
-		} else this.fail(error);
+		} else if (isAskedFor) this.fail(error);
 	}
 }

@@ -15,7 +15,7 @@ export class Salvo {
 	async #fire() {
 		this.button.disabled = true;
 		try {
-			const sheet = await sheetOf(this.service, this.models, await this.models.version(), "samples");
+			const sheet = await sheetOf(this.models, await this.models.version(), "samples");
 			const files = sheet.map(({ file, label }) => ({ file: file(), label }));
 			await this.#send(Array.from({ length: DIGITS }, (_, at) => files[at % files.length]));
 		} catch (error) {
@@ -27,14 +27,15 @@ export class Salvo {
 	async #send(digits) {
 		const score = { answered: 0, right: 0, waited: 0, batches: 0 };
 		const began = performance.now();
-		const left = digits.values();
+		let failure;
 		const line = async () => {
-			for (const digit of left) {
-				await this.#ask(digit, score);
+			while (digits.length && !failure) {
+				await this.#ask(digits.pop(), score).catch((error) => (failure ??= error));
 				if (score.answered % 50 === 0) this.told.textContent = `${score.answered} of ${DIGITS} answered`;
 			}
 		};
 		await Promise.all(Array.from({ length: AT_ONCE }, line));
+		if (failure) throw failure;
 		const seconds = (performance.now() - began) / 1e3;
 		const waited = score.waited ? `, ${score.waited} times told to wait` : "";
 		const company = (score.batches / Math.max(1, score.answered)).toFixed(1);

@@ -13,20 +13,26 @@
 
 const LOOK = 3000; // milliseconds between looks at /readyz
 const LOOK_AGAIN = 700; // while it is down, or not ready
-const PATIENCE = 10000; // milliseconds for an answer
+const PATIENCE = 10000; // milliseconds for an answer; loading a version may take minutes
 
 /** It answered, and said no. */
 export class Refused extends Error {
 	constructor(status, problem, wait) {
-		super(problem.detail ?? problem.error ?? `the service answered ${status}`);
+		super(problem.detail);
 		this.status = status;
-		this.title = problem.title ?? "";
-		this.wait = wait; // seconds, or null
+		this.title = problem.title;
+		this.wait = wait; // seconds, 0 if it does not tell
 	}
 }
 
 /** It did not answer. */
 export class Unreachable extends Error {}
+
+/** For catch(): that instead of what is not there. */
+export const missing = (instead) => (error) => {
+	if (error.status === 404) return instead;
+	throw error;
+};
 
 export class Service extends EventTarget {
 	state = { kind: "up" };
@@ -41,18 +47,11 @@ export class Service extends EventTarget {
 	}
 
 	/** The answer, if it is a good one: Refused or Unreachable otherwise. */
-	async ask(path, { method = "GET", body, admin = false, signal = AbortSignal.timeout(PATIENCE) } = {}) {
+	async ask(path, { method = "GET", body, admin = false, signal = AbortSignal.timeout(admin ? 6e5 : PATIENCE) } = {}) {
 		const headers = {};
 		const secret = (admin && this.token) || this.key;
 		if (secret) headers.Authorization = `Bearer ${secret}`;
-		let response;
-		try {
-			response = await fetch(path, { method, body, headers, cache: "no-cache", signal });
-		} catch {
-			if (signal.reason?.name === "AbortError") throw signal.reason; // nobody waits for it any more
-			this.#become({ kind: "down" });
-			throw new Unreachable("the service does not answer");
-		}
+		const response = await this.#arrived(fetch(path, { method, body, headers, cache: "no-cache", signal }), signal);
 		if (response.ok) {
 			if (this.state.kind === "down" || this.state.kind === "locked") this.#become({ kind: "up" });
 			return response;
@@ -60,20 +59,16 @@ export class Service extends EventTarget {
 		throw this.#refusal(response.status, await problemOf(response), waitOf(response), admin);
 	}
 
-	/** An answer that goes on until `signal`. */
-	stream(path, signal) {
-		return this.ask(path, { signal });
-	}
-
 	async json(path, options) {
-		return (await this.ask(path, options)).json();
+		const response = await this.ask(path, options);
+		return this.#arrived(response.json());
 	}
 
 	/** What it reads on a picture file, with what the answer's headers say of the way that took. */
 	async read(file, path = "v1/predict", admin = false) {
 		const began = performance.now();
 		const response = await this.ask(path, { method: "POST", body: file, admin });
-		const { model, predictions } = await response.json();
+		const { model, predictions } = await this.#arrived(response.json());
 		const timing = (response.headers.get("Server-Timing") ?? "").matchAll(/(\w+);dur=([\d.]+)/g);
 		return {
 			version: model.version,
@@ -95,23 +90,30 @@ export class Service extends EventTarget {
 		this.#become({ kind: "up" });
 	}
 
+	/** What is under way, once it is there whole. */
+	async #arrived(underWay, signal) {
+		try {
+			return await underWay;
+		} catch {
+			if (signal?.reason?.name === "AbortError") throw signal.reason; // nobody waits for it any more
+			this.#become({ kind: "down" });
+			throw new Unreachable("the service does not answer");
+		}
+	}
+
 	#refusal(status, problem, wait, admin) {
 		const refused = new Refused(status, problem, wait);
 		if (status === 401 && !admin) this.#become({ kind: "locked", detail: refused.message });
 		else if (status === 503 && refused.title === "Overloaded") this.#isFull(refused);
-		else if (status === 503 && refused.title === "Stopping") this.#isNotReady(refused.message);
+		else if (status === 503 && refused.title === "Stopping") this.#become({ kind: "not-ready", detail: refused.message });
 		return refused;
 	}
 
 	#isFull(refused) {
-		const wait = refused.wait * 1e3;
+		const wait = (refused.wait || 1) * 1e3;
 		this.#become({ kind: "full", until: Date.now() + wait });
 		clearTimeout(this.#full);
 		this.#full = setTimeout(() => this.state.kind === "full" && this.#become({ kind: "up" }), wait);
-	}
-
-	#isNotReady(detail) {
-		this.#become({ kind: "not-ready", detail });
 	}
 
 	async #look() {
@@ -119,11 +121,15 @@ export class Service extends EventTarget {
 		if (document.hidden) return;
 		try {
 			const response = await fetch("readyz", { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
-			if (!response.ok) this.#isNotReady((await problemOf(response)).detail);
+			if (!response.ok) this.#become({ kind: "not-ready", detail: (await problemOf(response)).detail });
 			else if (["down", "not-ready"].includes(this.state.kind)) this.#become({ kind: "up" });
 		} catch {
 			this.#become({ kind: "down" });
 		}
+		this.#lookLater();
+	}
+
+	#lookLater() {
 		const soon = ["down", "not-ready"].includes(this.state.kind);
 		clearTimeout(this.#timer);
 		this.#timer = setTimeout(() => this.#look(), soon ? LOOK_AGAIN : LOOK);
@@ -134,20 +140,14 @@ export class Service extends EventTarget {
 		this.state = state;
 		if (state.kind === before.kind && state.kind !== "full" && state.detail === before.detail) return;
 		this.dispatchEvent(new Event("state"));
-		if (state.kind === "up") this.dispatchEvent(new CustomEvent("back", { detail: before.kind }));
-		if (state.kind === "down") this.#look();
+		if (state.kind === "up") this.dispatchEvent(new Event("back"));
+		// Not at once: one request that always fails would be asked without end.
+		if (state.kind === "down") this.#lookLater();
 	}
 }
 
 async function problemOf(response) {
-	try {
-		return await response.json();
-	} catch {
-		return {};
-	}
+	return { detail: `it answered ${response.status}`, ...(await response.json().catch(() => null)) };
 }
 
-function waitOf(response) {
-	const seconds = Number(response.headers.get("Retry-After"));
-	return seconds > 0 ? seconds : response.status === 503 ? 1 : null;
-}
+const waitOf = (response) => Number(response.headers.get("Retry-After")) || 0;

@@ -3,7 +3,8 @@
 import { blank, pngOf } from "./png.js";
 
 /** All of them, each {file, label, answer, confidence, draw}; Refused with 404 if the version has no such sheet. */
-export async function sheetOf(service, models, version, name) {
+export async function sheetOf(models, version, name) {
+	const { service } = models;
 	const [facts, picture] = await Promise.all([
 		service.json(models.path(version, `files/${name}.json`)),
 		service.ask(models.path(version, `files/${name}.png`)),
@@ -26,9 +27,5 @@ function cut(bitmap, { side, columns }, at) {
 }
 
 /** A number of them, in random order. */
-export function some(pictures, number) {
-	const left = [...pictures];
-	const taken = [];
-	while (taken.length < number && left.length) taken.push(...left.splice(Math.floor(Math.random() * left.length), 1));
-	return taken;
-}
+export const some = (pictures, number) =>
+	pictures.map((each) => [Math.random(), each]).sort(([a], [b]) => a - b).slice(0, number).map(([, each]) => each);

@@ -16,6 +16,7 @@ export class Views extends EventTarget {
 	}
 
 	go(name) {
+		if (name === this.shown) return;
 		location.hash = name;
 		this.#show();
 	}
@@ -23,9 +24,7 @@ export class Views extends EventTarget {
 	#show() {
 		for (const name of this.names) {
 			$(`#${name}`).hidden = name !== this.shown;
-			const link = $(`nav a[href="#${name}"]`);
-			if (name === this.shown) link.setAttribute("aria-current", "page");
-			else link.removeAttribute("aria-current");
+			$(`nav a[href="#${name}"]`).ariaCurrent = name === this.shown ? "page" : null;
 		}
 		this.dispatchEvent(new Event("shown"));
 	}

@@ -66,10 +66,13 @@ def test_no_other_page_has_the_camera(service: Service) -> None:
     assert get(service, "/docs").headers["Permissions-Policy"].startswith("camera=(), ")
 
 
-def test_a_browser_asks_whether_a_file_is_new_and_gets_it_only_then(service: Service) -> None:
-    first = get(service, "/web/main.js")
+@pytest.mark.parametrize("path", ["/", "/web/main.js"])
+def test_a_browser_asks_whether_a_file_is_new_and_gets_it_only_then(
+    service: Service, path: str
+) -> None:
+    first = get(service, path)
     assert first.headers["Cache-Control"] == "no-cache"
-    again = get(service, "/web/main.js", **{"If-None-Match": first.headers["ETag"]})
+    again = get(service, path, **{"If-None-Match": first.headers["ETag"]})
     assert (again.status_code, again.content) == (304, b"")
     assert again.headers["Cache-Control"] == "no-cache"
 
