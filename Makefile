@@ -54,14 +54,14 @@ types: .venv/.dev ## Static types
 	@$(call task,Checking types,half a minute the first time,$(PY) -m mypy)
 
 fast: .venv/.dev ## The tests
-	@$(call task,Testing,about seven minutes,$(PY) -m pytest $(at-once) $(ARGS))
+	@$(call task,Testing,about eight minutes,$(PY) -m pytest $(at-once) $(ARGS))
 
 test-monitoring: .venv/.dev prometheus ## Alerts, rules and dashboards, with a real Prometheus
 	@$(call task,Testing the monitoring,about two minutes,$(PY) -m pytest tests/monitoring $(ARGS))
 
 test-web: .venv/.dev ## The web page in a real Chromium
 	@$(chromium)
-	@$(call task,Testing the web page,about a minute and a half,$(PY) -m pytest tests/web $(ARGS))
+	@$(call task,Testing the web page,about three minutes,$(PY) -m pytest tests/web $(ARGS))
 
 accuracy: .venv/.dev models/digits/current ## Post every test digit to a real service, compare with PyTorch
 	@$(call task,Posting the whole test set over HTTP,about 10 seconds,$(PY) -m tests.accuracy $(ACCURACY))

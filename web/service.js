@@ -52,10 +52,7 @@ export class Service extends EventTarget {
 		const secret = (admin && this.token) || this.key;
 		if (secret) headers.Authorization = `Bearer ${secret}`;
 		const response = await this.#arrived(fetch(path, { method, body, headers, cache: "no-cache", signal }), signal);
-		if (response.ok) {
-			if (this.state.kind === "down" || this.state.kind === "locked") this.#become({ kind: "up" });
-			return response;
-		}
+		if (response.ok) return response;
 		throw this.#refusal(response.status, await problemOf(response), waitOf(response), admin);
 	}
 
@@ -141,7 +138,7 @@ export class Service extends EventTarget {
 		if (state.kind === before.kind && state.kind !== "full" && state.detail === before.detail) return;
 		this.dispatchEvent(new Event("state"));
 		if (state.kind === "up") this.dispatchEvent(new Event("back"));
-		// Not at once: one request that always fails would be asked without end.
+		// Not at once, nor with another's answer: one that always fails would be asked without end.
 		if (state.kind === "down") this.#lookLater();
 	}
 }

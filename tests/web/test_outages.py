@@ -19,7 +19,7 @@ from tests.web.pad import draw, expect_answer
 from tests.web.shapes import DIGITS
 from tests.web.visit import visiting
 
-AWAY = r"net::ERR_(CONNECTION|EMPTY|INCOMPLETE|SOCKET|NETWORK)"
+AWAY = r"net::ERR_(CONNECTION|EMPTY|INCOMPLETE|SOCKET|NETWORK|CONTENT_LENGTH)"
 REFUSED = "status of 503"
 
 
