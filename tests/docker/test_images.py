@@ -69,6 +69,7 @@ def test_the_application_is_what_the_service_needs() -> None:
         "contract",
         "docker",
         "service",
+        "web",
     ]
 
 
