@@ -2,7 +2,7 @@
 
 import { blank, pngOf } from "./png.js";
 
-/** All of them, each {file, label, answer, confidence, draw}; Refused with 404 if the version has no such sheet. */
+/** All of them, each {label, answer, confidence, canvas(), file()}; Refused with 404 if the version has no such sheet. */
 export async function sheetOf(models, version, name) {
 	const { service } = models;
 	const [facts, picture] = await Promise.all([
