@@ -93,6 +93,11 @@ def wait_until(condition: Callable[[], object], service: Service) -> None:
         time.sleep(0.01)
 
 
+def wait_to_read(pattern: str, service: Service) -> None:
+    """In the log, which a thread of the service writes: an answer may come before its line."""
+    wait_until(lambda: re.search(pattern, service.log), service)
+
+
 def clean_environment() -> dict[str, str]:
     """This process's environment without settings of ours that would leak into a test."""
     return {name: value for name, value in os.environ.items() if not name.startswith("DIGITSERVE_")}

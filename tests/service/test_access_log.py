@@ -16,7 +16,7 @@ from contract.version import Version
 from tests.service.connection import connected, request
 from tests.service.failing import REASON
 from tests.service.pictures import SEVEN
-from tests.service.running import Service, wait_until
+from tests.service.running import Service, wait_to_read, wait_until
 from tests.service.tensors import HEADER, document, post
 
 MODEL_READY = "/v2/models/digits/ready"
@@ -158,7 +158,7 @@ def test_probes_are_not_in_sampled_unless_they_fail(models: Path) -> None:
         line_of(service, client.get("/v1/status"))
         assert len(lines(service)) == 1
         service.send(signal.SIGTERM)
-        wait_until(lambda: "not ready any more" in service.log, service)
+        wait_to_read("not ready any more", service)
         line = line_of(service, client.get("/readyz"))
         assert (line["level"], line["error"], line["status"]) == ("warning", "Not ready", 503)
         service.send(signal.SIGTERM)

@@ -17,7 +17,7 @@ from contract.version import Version
 from tests.service.connection import connected, request
 from tests.service.metrics import counted
 from tests.service.pictures import SEVEN, encoded, seven
-from tests.service.running import Service, wait_until
+from tests.service.running import Service, wait_to_read, wait_until
 
 
 def without_times(headers: dict[str, str]) -> dict[str, str]:
@@ -347,7 +347,7 @@ def test_a_body_that_is_half_there_when_the_service_is_told_to_stop_is_awaited(
             connection.send(request()[:-100])
             wait_until(lambda: counted(service, "inflight_requests") == 2, service)
             service.send(signal.SIGTERM)
-            wait_until(lambda: "not ready any more" in service.log, service)
+            wait_to_read("not ready any more", service)
             time.sleep(0.5)  # until the port is closed and connections are told to end
             connection.send(request()[-100:])
             assert connection.answer()[0] == 200

@@ -19,7 +19,7 @@ from tests.service.forms import part, post_parts
 from tests.service.metrics import metric
 from tests.service.pictures import SEVEN
 from tests.service.problems import problem
-from tests.service.running import Service, two_workers, wait_until
+from tests.service.running import Service, two_workers, wait_to_read, wait_until
 from tests.service.watching import Event, events_of, until, watching
 
 ANSWERED = 'http_requests_total{code="200",method="GET",route="/v1/live"}'
@@ -245,7 +245,7 @@ def test_the_log_has_a_line_when_somebody_begins_to_watch(
             wait_until(lines, service)
             until(events, lambda event: event["seconds"] > 0)
         wait_until(lambda: watchers(service) == 0, service)
-        wait_until(lambda: "/metrics" in service.log, service)
+        wait_to_read("/metrics", service)
         (line,) = lines()
         assert line["status"] == 200
 

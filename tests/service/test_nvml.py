@@ -13,7 +13,7 @@ from service.nvml import Gpus
 from tests.program import PATIENCE
 from tests.service.metrics import metric
 from tests.service.pictures import SEVEN
-from tests.service.running import ROOT, Service, wait_until
+from tests.service.running import ROOT, Service, wait_to_read, wait_until
 
 PLAYED = ROOT / "tests/played"
 NAMES = {
@@ -75,8 +75,12 @@ def test_what_a_gpu_does_not_tell_is_left_out_and_said_once(models: Path, wrong:
         assert predicts(service)
         wrong.write_text("")
         wait_until(lambda: gpu(service).keys() == NAMES, service)
-        assert service.log.count("GPU 0 does not tell gpu_power_watts: Not Supported") == 1
-        assert service.log.count("GPU 0 tells nothing: GPU is lost") == 1
+        for line in (
+            "GPU 0 does not tell gpu_power_watts: Not Supported",
+            "GPU 0 tells nothing: GPU is lost",
+        ):
+            wait_to_read(line, service)
+            assert service.log.count(line) == 1
 
 
 def test_a_driver_that_hangs_holds_nobody_up(models: Path, wrong: Path) -> None:
@@ -95,7 +99,7 @@ def test_without_a_driver_there_are_no_numbers_and_on_a_cpu_no_word(
 ) -> None:
     wrong.write_text("driver")
     with Service.started(models, log_level="debug") as service:
-        wait_until(lambda: "no metrics of a GPU: Driver Not Loaded" in service.log, service)
+        wait_to_read("no metrics of a GPU: Driver Not Loaded", service)
         assert gpu(service) == {}
         (told,) = (each for each in service.events if "no metrics of a GPU" in each["event"])
         assert told["level"] == "debug"

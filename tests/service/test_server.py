@@ -16,7 +16,7 @@ from contract.store import Store
 from contract.version import Version
 from tests.program import PATIENCE
 from tests.service.pictures import SEVEN
-from tests.service.running import ROOT, Service, clean_environment, wait_until
+from tests.service.running import ROOT, Service, clean_environment, wait_to_read, wait_until
 
 PNG = {"Content-Type": "image/png"}
 
@@ -87,7 +87,7 @@ def test_a_misspelt_setting_is_warned_of(models: Path) -> None:
 def test_the_start_prints_a_command_that_works_when_pasted(models: Path) -> None:
     models = models.rename(models.with_name("my models"))
     with Service.started(models) as service:
-        wait_until(lambda: "curl " in service.log, service)
+        wait_to_read("curl ", service)
         (command,) = (line for line in service.log.splitlines() if "curl " in line)
         done = subprocess.run(
             ["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True
@@ -127,7 +127,7 @@ def test_the_port_stays_open_for_drain_seconds_after_sigterm(models: Path) -> No
     with Service.started(models, drain_seconds=2) as service:
         service.send(signal.SIGTERM)
         told = time.monotonic()
-        wait_until(lambda: "not ready any more" in service.log, service)
+        wait_to_read("not ready any more", service)
         while (passed := time.monotonic() - told) < 1:  # half of it: new connections are welcome
             assert httpx2.get(f"{service.url}/livez").status_code == 200
             time.sleep(0.05)
@@ -144,7 +144,7 @@ def test_sigterm_answers_a_request_whose_body_is_still_on_its_way(models: Path) 
             with service.client() as client:  # so the request above has arrived, too
                 assert client.get("/livez").status_code == 200
             service.send(signal.SIGTERM)
-            wait_until(lambda: "not ready any more" in service.log, service)
+            wait_to_read("not ready any more", service)
             connection.sendall(SEVEN[100:])
             assert connection.recv(65536).startswith(b"HTTP/1.1 200")
         assert service.exit_code() == 0
@@ -184,7 +184,7 @@ def test_ctrl_c_stops_without_waiting_and_without_a_traceback(models: Path) -> N
 def test_an_access_log_is_written_when_asked_for(models: Path) -> None:
     with Service.started(models, access_log="all") as service, service.client() as client:
         client.get("/livez")
-        wait_until(lambda: '"event":"GET /livez 200"' in service.log, service)
+        wait_to_read('"event":"GET /livez 200"', service)
 
 
 def test_help_lists_every_setting() -> None:

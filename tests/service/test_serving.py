@@ -28,7 +28,7 @@ from service.settings import Settings
 from tests import swap
 from tests.service.metrics import metric
 from tests.service.pictures import encoded, seven
-from tests.service.running import ADMIN, TOKEN, Service, status, wait_until
+from tests.service.running import ADMIN, TOKEN, Service, status, wait_to_read, wait_until
 from tests.service.versions import publish, two_versions
 from training.run import Run
 
@@ -92,7 +92,7 @@ def test_activating_makes_the_next_answer_the_new_versions(service: Service, sto
     assert told["last_swap"]["result"] == "swapped"
     assert told["last_swap"]["reason"] is None
     assert metric(service, 'model_swap_total{result="swapped"}') == 1
-    assert "version 2 serves in place of 1" in service.log
+    wait_to_read("version 2 serves in place of 1", service)
 
 
 def test_the_metrics_name_the_one_version_that_serves(service: Service) -> None:
@@ -270,7 +270,7 @@ def test_a_version_that_fails_a_gate_leaves_the_old_one_serving_and_says_why(
     told = status(service)["last_swap"]
     assert (told["version"], told["result"]) == (str(number), f"failed_{gate}")
     assert re.search(reason, told["reason"])
-    assert re.search(rf"version {number} does not serve, 1 goes on .*{reason}", service.log)
+    wait_to_read(rf"version {number} does not serve, 1 goes on .*{reason}", service)
     assert "Traceback" not in service.log
     assert metric(service, f'model_swap_total{{result="failed_{gate}"}}') == 1
 
@@ -346,6 +346,7 @@ def test_a_current_version_that_is_broken_is_named_once_and_served_when_mended(
     told = status(service)["last_swap"]
     assert told["reason"].startswith("2/model.onnx is not the file that its card describes")
     assert predicted(service)[0] == "1"
+    wait_to_read("does not serve", service)
     assert service.log.count("does not serve") == 1
     model.write_bytes(content)
     wait_until(lambda: predicted(service)[0] == "2", service)
@@ -472,7 +473,7 @@ def test_when_memory_is_short_the_previous_version_is_let_go(store: Store) -> No
     with Service.started(models, **settings) as service:
         admin(service, "digits/versions/2/activate")
         wait_until(lambda: status(service)["previous"] is None, service)
-        assert "version 1 is let go" in service.log
+        wait_to_read("version 1 is let go", service)
         assert admin(service, "digits/rollback").status_code == 200  # it is loaded again
         assert predicted(service) == ("1", "7")
 

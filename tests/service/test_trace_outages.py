@@ -15,7 +15,7 @@ from tests.service.connection import connected
 from tests.service.metrics import metric
 from tests.service.pictures import SEVEN
 from tests.service.receiver import Handler, Receiver, answering, hanging, resetting
-from tests.service.running import Service, wait_until
+from tests.service.running import Service, wait_to_read, wait_until
 
 NOT_SENT = 'spans_dropped_total{reason="not_sent"}'
 FULL = 'spans_dropped_total{reason="queue_full"}'
@@ -85,6 +85,7 @@ def test_what_a_broken_collector_does_not_take_is_counted_and_said_once(
         predict(service, 20)  # three messages
         wait_until(lambda: metric(service, NOT_SENT) > 40, service)
         predict(service)
+        wait_until(lambda: complaints(service), service)
         (complaint,) = complaints(service)
         assert f"{url}/v1/traces" in complaint
         assert said in complaint
@@ -102,8 +103,8 @@ def test_a_collector_that_is_back_gets_traces_and_that_is_said_once(models: Path
             wait_until(lambda: receiver.heads, service)
             predict(service)
             wait_until(lambda: len(receiver.named("batch")) > 1, service)
-            again = [line for line in service.log.splitlines() if "takes traces again" in line]
-            assert len(again) == len(complaints(service)) == 1
+            wait_to_read("takes traces again", service)
+            assert service.log.count("takes traces again") == len(complaints(service)) == 1
             assert metric(service, NOT_SENT) > 0
 
 

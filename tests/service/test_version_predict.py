@@ -31,7 +31,7 @@ from tests.service.forms import MULTIPART, part
 from tests.service.metrics import counted, metric, settle
 from tests.service.pictures import SEVEN, encoded, seven
 from tests.service.problems import problem
-from tests.service.running import ADMIN, TOKEN, Service, wait_until
+from tests.service.running import ADMIN, TOKEN, Service, wait_to_read
 from tests.service.versions import publish, two_versions
 
 THIRD = tuple("klmnopqrst")  # labels of version 3; 1 says 0 to 9, 2 says a to j
@@ -119,6 +119,7 @@ def test_any_other_answers_who_has_the_token_and_stays_loaded(service: Service) 
     assert said(ask(service, 3, headers=ADMIN)) == ("3", "r")
     assert loaded(service) == {"1": "serves", "2": None, "3": "compared"}
     assert said(ask(service, 3, headers=ADMIN)) == ("3", "r")
+    wait_to_read("version 3 is loaded to be compared", service)
     assert service.log.count("version 3 is loaded to be compared") == 1
     assert numbers(service) == before
     with service.client() as client:
@@ -130,7 +131,7 @@ def test_of_the_others_the_last_that_was_asked_for_stays_loaded(service: Service
     assert said(ask(service, 3, headers=ADMIN)) == ("3", "r")
     assert said(ask(service, 2, headers=ADMIN)) == ("2", "h")
     assert loaded(service) == {"1": "serves", "2": "compared", "3": None}
-    assert "version 3 is compared no longer: version 2 is asked for" in service.log
+    wait_to_read("version 3 is compared no longer: version 2 is asked for", service)
     assert problem(ask(service, 9, headers=ADMIN), 404)
     assert loaded(service)["2"] == "compared"
 
@@ -259,7 +260,7 @@ def test_a_version_that_is_pruned_answers_no_longer(service: Service, store: Sto
     assert said(ask(service, 3, headers=ADMIN)) == ("3", "r")
     shutil.rmtree(store.folder / "3")
     assert problem(ask(service, 3, headers=ADMIN), 404)["title"] == "No such version"
-    assert "version 3 is compared no longer: its files are no longer" in service.log
+    wait_to_read("version 3 is compared no longer: its files are no longer", service)
 
 
 def test_a_number_that_has_become_another_versions_answers_as_that(
@@ -274,7 +275,7 @@ def test_a_number_that_has_become_another_versions_answers_as_that(
 def test_a_version_that_comes_to_serve_is_not_loaded_twice(service: Service) -> None:
     assert said(ask(service, 3, headers=ADMIN)) == ("3", "r")
     activate(service, 3)
-    wait_until(lambda: "compared no longer: it is loaded for serving" in service.log, service)
+    wait_to_read("compared no longer: it is loaded for serving", service)
     assert loaded(service) == {"1": "warm", "2": None, "3": "serves"}
     assert said(ask(service, 3)) == ("3", "r")
     assert said(ask(service, 1)) == ("1", "7")

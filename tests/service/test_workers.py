@@ -24,7 +24,7 @@ from tests.program import PATIENCE
 from tests.service.connection import connected
 from tests.service.metrics import metric, settle
 from tests.service.pictures import SEVEN
-from tests.service.running import ADMIN, Service, status, two_workers, wait_until
+from tests.service.running import ADMIN, Service, status, two_workers, wait_to_read, wait_until
 from tests.service.versions import two_versions
 
 PNG = {"Content-Type": "image/png"}
@@ -184,7 +184,7 @@ def test_a_killed_worker_is_replaced_and_only_its_requests_fail(service: Service
     assert {metric(service, PREDICTED) for _ in range(6)} == {counted + 20}
     assert workers(service)[1] == before[1]
     assert metric(service, "worker_restarts_total") == 1
-    assert "worker 0 ended (killed by SIGKILL)" in service.log
+    wait_to_read(r"worker 0 ended \(killed by SIGKILL\)", service)
 
 
 def test_what_a_dead_worker_was_doing_is_no_longer_counted_as_being_done(
@@ -232,7 +232,7 @@ def test_a_worker_that_cannot_start_again_leaves_its_connections_to_the_others(
         wait_until(lambda: len(workers(service)) == 2, service)
     outcomes = Counter(load.outcomes)
     assert outcomes.total() - outcomes[200] <= lost, outcomes
-    assert str(model) in service.log
+    wait_to_read(re.escape(str(model)), service)
 
 
 # ---- one switch ----------------------------------------------------------------------------------
@@ -257,7 +257,7 @@ def test_a_worker_that_cannot_follow_a_switch_is_named(service: Service, store: 
         os.kill(other, signal.SIGSTOP)
         path = "/v1/models/digits/versions/2/activate"
         answer = thread.submit(client.post, path, headers=ADMIN)
-        wait_until(lambda: "version 2 serves in place of 1" in service.log, service)
+        wait_to_read("version 2 serves in place of 1", service)
         (store.folder / "2/model.onnx").write_bytes(b"damaged")
         os.kill(other, signal.SIGCONT)
         assert answer.result(PATIENCE).json()["behind"] == [1]
@@ -304,7 +304,7 @@ def test_signals_are_counted_once_for_all_processes(service: Service) -> None:
                     : 1 if pid == service.process.pid else 2
                 ]:
                     os.kill(pid, sig)
-            wait_until(lambda: "not ready any more" in service.log, service)
+            wait_to_read("not ready any more", service)
             connection.sendall(SEVEN[100:])
             assert connection.recv(65536).startswith(b"HTTP/1.1 200")
         began = time.monotonic()
