@@ -10,7 +10,11 @@ SHELL         := bash
 .NOTPARALLEL:
 
 PYTHON ?= python3
-ARGS   ?=# for train, pytest, drawn, fuzz, swap and bench, as in: make train ARGS="--epochs 20"
+ARGS   ?=# for train, pytest, drawn, fuzz, swap and what measures, as in: make train ARGS="--epochs 20"
+# Of `make soak`
+MINUTES ?= 30
+# Requests a second that `make capacity` tells the replicas for
+RATE ?= 1000 10000 50000
 # The floor of `make accuracy`, as in: make accuracy ACCURACY="--at-least 0.995"
 ACCURACY ?=
 PY     := .venv/bin/python
@@ -86,16 +90,30 @@ web-pictures: .venv/.dev runs/latest ## Take pictures of the web page for docs/i
 swap: .venv/.dev runs/latest ## Switch versions under load for a minute: nobody may notice
 	@$(call task,Switching versions under load,about a minute and a half,$(PY) -m tests.swap $(ARGS))
 
-bench: .venv/.run models/digits/current ## Measure the service against its limits, into docs/benchmarks/
-	@$(call task,Measuring the service against its limits,about two minutes,$(bench) $(ARGS))
-
-bench-peers: .venv/.run models/digits/current ## The same, with mosec and LitServe beside it
-	@$(call task,Measuring the service against its limits and its peers,about five minutes,\
-	  $(bench) --peers $(ARGS))
-
 bench-web: .venv/.dev models/digits/current ## First paint, and pen up to bars, in a real Chromium
 	@$(chromium)
 	@$(call task,Measuring the page,about a minute,$(PY) -m tests.web.bench --markdown docs/benchmarks/page.md $(ARGS))
+
+format: .venv/.dev ## Mend what lint complains about
+	@$(PY) -m ruff check --quiet --fix . ; $(PY) -m ruff format .
+
+##@ Load: docs/loadtest.md
+loadtest: .venv/.loadtest models/digits/current ## Ever more users, as locust makes them; a report with plots in loadtest/results/
+	@$(call task,Testing under load,about two minutes,$(PY) -m loadtest $(ARGS))
+
+capacity: .venv/.run models/digits/current ## The highest rate at which the SLO holds; replicas and cores: make capacity RATE=50000
+	@$(call task,Looking for the highest rate at which the SLO holds,about five minutes,\
+	  $(PY) -m loadtest.capacity --markdown auto $(foreach rate,$(RATE),--rate $(rate)) $(ARGS))
+
+soak: .venv/.loadtest models/digits/current ## Steady load and a switch a minute, is there a trend? make soak MINUTES=30
+	@$(call task,Soaking,$(MINUTES) minutes,$(PY) -m loadtest.soak --minutes $(MINUTES) $(ARGS))
+
+bench: .venv/.run models/digits/current ## Measure the service against its limits, into docs/benchmarks/
+	@$(call task,Measuring the service against its limits,about two minutes,$(bench) $(ARGS))
+
+bench-peers: .venv/.run models/digits/current ## The same, with mosec, LitServe, BentoML and plain FastAPI beside it
+	@$(call task,Measuring the service against its limits and its peers,about eight minutes,\
+	  $(bench) --peers $(ARGS))
 
 # No prerequisites: they would put the CPU's wheel where the GPU's has to be.
 bench-gpu: PY := .venv-gpu/bin/python
@@ -103,9 +121,6 @@ bench-gpu: ## On a CUDA machine: engine, service with 1 to N workers, what is le
 	@command -v "$(PY)" > /dev/null || { echo "There is no $(PY): docs/gpu.md says how to install the group gpu there;" \
 	  "where it is installed elsewhere, name its Python: make bench-gpu PY=/path/to/python"; exit 2; }
 	@$(call task,Measuring the engine and the service on the GPU,a few minutes,$(bench-gpu) $(ARGS))
-
-format: .venv/.dev ## Mend what lint complains about
-	@$(PY) -m ruff check --quiet --fix . ; $(PY) -m ruff format .
 
 ##@ Docker: docs/docker.md
 up: ## Build the images, train where there is no model, serve in the background; on a GPU if there is one
@@ -184,10 +199,14 @@ gpu-told    = if [ -n "$(gpu)" ]; then echo '==> Docker has the NVIDIA runtime: 
 	@$(PY) -m pip --python .supply/bin/python install --quiet --constraint constraints.txt --group supply
 	@touch $@
 
-# Environments: .run is what demo needs, .dev adds what the checks need.
+# Environments: .run is what demo needs, .loadtest adds locust, .dev what the checks need.
 .venv/.run: pyproject.toml constraints.txt | .venv/bin/python
 	@$(call task,Installing PyTorch$(,) ONNX Runtime and FastAPI into .venv,about a minute on a fast line,\
 	  $(call install,setup export serve))
+	@touch $@
+
+.venv/.loadtest: .venv/.run
+	@$(call task,Installing locust,seconds,$(call install,loadtest))
 	@touch $@
 
 .venv/.dev: .venv/.run
@@ -226,4 +245,4 @@ install = $(PY) -m pip install --progress-bar off --constraint constraints.txt \
 	| { grep --line-buffered -E '^ *(Downloading|Using cached|Processing|Installing)' || true; } \
 	| cut -c 1-100
 
-.PHONY: demo serve train export test lint types fast test-monitoring prometheus test-web accuracy dashboards dashboard-pictures web-pictures drawn fuzz swap bench bench-peers bench-web bench-gpu format up down images sbom audit test-docker constraints clean help
+.PHONY: demo serve train export test lint types fast test-monitoring prometheus test-web accuracy dashboards dashboard-pictures web-pictures drawn fuzz swap bench-web format loadtest capacity soak bench bench-peers bench-gpu up down images sbom audit test-docker constraints clean help
