@@ -1,0 +1,157 @@
+"""Before the load: digits are fetched, requests are made of them, each is sent once at rest.
+
+Once in a process, for all its users, by the first of them; the others wait. What the model misreads
+at rest is left out, so that what goes wrong later does because of the load. None of this is in the
+statistics, but each try that failed: a service that is not there yet is waited for.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Set
+from functools import partial
+
+import gevent
+from gevent.event import Event
+from gevent.lock import BoundedSemaphore
+from gevent.pool import Pool
+from locust.contrib.fasthttp import FastHttpSession
+
+from loadtest.users.answers import said
+from loadtest.users.bodies import MAKERS, pngs
+from loadtest.users.digit import SAMPLES, Digit
+from loadtest.users.request import Request
+from loadtest.users.sending import Answer, refused, sent
+from loadtest.users.settings import Settings
+from loadtest.users.wrong import wrong_requests
+
+DIGITS = 50
+ASKED_FOR = 150  # samples, at most: they come by chance, a sheet of 100 gives 50 after some 70
+AT_ONCE = 8  # requests: few, for the service to be at rest; not one, for it may be far away
+AGAIN = 1.0  # seconds until who got no answer asks again
+WRONG = "wrong"
+
+log = logging.getLogger(__name__)
+
+
+class CannotBegin(Exception):
+    """There is nothing to ask, or nobody who answers; the message says what to do."""
+
+
+class Rehearsal:
+    def __init__(
+        self, settings: Settings, kinds: Set[str], give_up: Callable[[str], object]
+    ) -> None:
+        """`give_up` is told, once, why there is nothing to ask: it is to stop the test."""
+        self.settings = settings
+        self._kinds = kinds  # that are expected; another one is rehearsed when it comes
+        self._give_up = give_up
+        self._one_at_a_time = BoundedSemaphore()
+        self._fetched = 0
+        self._digits: list[Digit] = []  # of them, that are read right
+        self._requests: dict[str, list[Request]] = {}
+        self._left_out: dict[str, int] = {}
+        self._hopeless = False
+
+    def requests(self, session: FastHttpSession, kind: str) -> list[Request]:
+        """Of a kind, that are answered right; never comes back if there are none."""
+        with self._one_at_a_time:
+            if not self._hopeless and kind not in self._requests:
+                try:
+                    self._rehearse(session, {kind} | self._kinds)
+                except CannotBegin as error:
+                    self._hopeless = True
+                    self._give_up(str(error))
+            if self._hopeless:
+                Event().wait()  # to be stopped with all others
+        return self._requests[kind]
+
+    def _rehearse(self, session: FastHttpSession, kinds: Set[str]) -> None:
+        if not self._digits:
+            self._read(session, self._found(session))
+        for kind in sorted(kinds - self._requests.keys() - {WRONG}):
+            requests = MAKERS[kind](self._digits, self.settings.model)
+            self._keep(kind, requests, self._answers(session, requests))
+        self._requests[WRONG] = wrong_requests(self._digits, self.settings.model)
+        left_out = ", ".join(f"{number} {kind}" for kind, number in self._left_out.items())
+        log.info("%d digits; misread at rest, and so left out: %s", self._fetched, left_out)
+
+    def _found(self, session: FastHttpSession) -> list[Digit]:
+        request = Request(SAMPLES, SAMPLES, {"Accept": "application/json"}, b"", method="GET")
+        first = _told(self._answer(session, request))  # alone: it may have to wait for the service
+        found = {first.number: first}
+        for _ in range(0, ASKED_FOR, AT_ONCE):
+            digits = map(_told, self._answers(session, [request] * AT_ONCE))
+            found |= {digit.number: digit for digit in digits}
+            if len(found) >= DIGITS:
+                break
+        return list(found.values())[:DIGITS]
+
+    def _read(self, session: FastHttpSession, digits: list[Digit]) -> None:
+        """As they came: what all other requests are made of are those that are read right."""
+        requests = pngs(digits, self.settings.model)
+        answers = self._answers(session, requests)
+        self._fetched = len(digits)
+        self._digits = [
+            digit._replace(column=answer.json()["predictions"][0]["digit"])
+            for digit, request, answer in zip(digits, requests, answers, strict=True)
+            if not _complaint(request, answer)
+        ]
+        self._keep("png", requests, answers)
+
+    def _keep(self, kind: str, requests: list[Request], answers: list[Answer]) -> None:
+        """Those that were answered right."""
+        complaints = list(map(_complaint, requests, answers))
+        right = [request for request, wrong in zip(requests, complaints, strict=True) if not wrong]
+        if not right:
+            raise CannotBegin(
+                f"nothing is read right as {kind}, at rest; at first: {complaints[0]}"
+            )
+        self._requests[kind] = right
+        self._left_out[kind] = len(requests) - len(right)
+
+    def _answers(self, session: FastHttpSession, requests: list[Request]) -> list[Answer]:
+        answers: list[Answer] = Pool(AT_ONCE).map(partial(self._answer, session), requests)
+        return answers
+
+    def _answer(self, session: FastHttpSession, request: Request) -> Answer:
+        """200, or CannotBegin when there is no hope or no patience any more."""
+        end = time.monotonic() + self.settings.patience
+        waiting = False
+        while True:
+            answer = sent(session, request)
+            if answer.status_code == 200:
+                return answer
+            why = _failed(answer)
+            if 400 <= answer.status_code < 500:
+                raise CannotBegin(f"{request.path} answered {why}")
+            if time.monotonic() > end:
+                raise CannotBegin(f"{request.path}: {why}, for {self.settings.patience:g} s")
+            if not waiting:
+                log.warning("%s: %s; it is waited for", request.path, why)
+                waiting = True
+            gevent.sleep(AGAIN)
+
+
+def _failed(answer: Answer) -> str:
+    """Count it; what was wrong."""
+    if answer.status_code == 0:
+        with answer:  # locust knows what happened to the connection
+            return f"no answer ({answer.error})"
+    why = f"{answer.status_code}: {said(answer.content or b'')}"
+    if answer.status_code in (401, 403):
+        why += " (API_KEY in the environment is what is sent)"
+    with answer:
+        if refused(answer) is None:  # others of us may be at work already
+            answer.failure(why)
+    return why
+
+
+def _told(answer: Answer) -> Digit:
+    try:
+        return Digit.told(answer.content)
+    except (ValueError, KeyError, TypeError) as error:
+        raise CannotBegin(f"{SAMPLES} answers no digit with its label: {error!r}") from error
+
+
+def _complaint(request: Request, answer: Answer) -> str:
+    return request.check(answer.content, answer.headers) if request.check else ""
