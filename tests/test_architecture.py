@@ -29,8 +29,8 @@ MAY_IMPORT = {
     # Speaks HTTP, knows nobody. cv2, onnxruntime and uvicorn are the limits that the service is
     # held against; the rest is for peers/, which runs in environments of its own.
     "loadtest": {
-        "cv2", "fastapi", "litserve", "locust", "mosec", "numpy", "onnxruntime", "orjson",
-        "starlette", "uvicorn",
+        "bentoml", "cv2", "fastapi", "litserve", "locust", "mosec", "numpy", "onnxruntime",
+        "orjson", "starlette", "uvicorn",
     },
     "deploy": set(),  # writes configuration, and needs nothing for it
 }  # fmt: skip
