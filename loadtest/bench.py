@@ -1,19 +1,22 @@
 """Measure the service against its limits, on this machine, in one run: python -m loadtest.bench
 
 Each round measures, in turn: the decoder and the network alone; an echo app under uvicorn; the
-service, with single pictures and with binary batches; with --peers mosec and LitServe. After the
-rounds the service is scraped while it is busy, and overloaded. Needs a model version, as
-`make export` makes one. DIGITSERVE_ variables are handed on to the service.
+service, with single pictures and with binary batches; with --peers mosec, LitServe, BentoML and
+plain FastAPI. After the rounds the service is scraped while it is busy, and overloaded. Needs a
+model version, as `make export` makes one. DIGITSERVE_ variables are handed on to the service.
+
+Exits with 1 if it cannot measure, with 3 if it measured all but a peer.
 """
 
 import sys
 import time
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Iterator
 from pathlib import Path
 
 from loadtest import document, targets
-from loadtest.environment import ensure
+from loadtest.client import LOST
+from loadtest.environment import ensure, version_of
 from loadtest.errors import CannotMeasure
 from loadtest.limits import measured_apart
 from loadtest.load import MANY, ONE
@@ -24,9 +27,10 @@ from loadtest.results import Results
 from loadtest.scrape import WORKERS, scrapes
 from loadtest.summary import Round
 from loadtest.targets import PEERS, TUNED, Target
-from loadtest.visit import Plan, Tool, visit
+from loadtest.visit import Plan, Tool, Visit, visit
 
 ALWAYS = ("limits", "echo", "service", "batches", "scrape", "overload")
+DONE, NOTHING, NOT_ALL = 0, 1, 3  # exit codes; 2 is argparse's
 
 
 def main(words: list[str] | None = None) -> int:
@@ -38,13 +42,13 @@ def main(words: list[str] | None = None) -> int:
         results = bench(arguments, " ".join(["python -m loadtest.bench", *words]))
     except CannotMeasure as error:
         print(f"bench: {error}", file=sys.stderr)
-        return 1
+        return NOTHING
     print(f"\n{document.plain(results)}")
     if arguments.json:
         arguments.json.write_text(results.json())
     if arguments.markdown:
         arguments.markdown.write_text(document.markdown(results))
-    return 0
+    return NOT_ALL if results.missing else DONE
 
 
 def bench(arguments: Namespace, command: str) -> Results:
@@ -66,13 +70,12 @@ def bench(arguments: Namespace, command: str) -> Results:
         model=arguments.name,
         cores=cores,
     )
-    for peer in PEERS:
-        if peer in arguments.only:
-            ensure(arguments.venvs, peer)
+    missing = _not_installed(arguments)
+    installed = [peer for peer in PEERS if peer in arguments.only and peer not in missing]
     print(f"{conditions.processor}; {cores}; asked by {tool.name}", flush=True)
     scraped, overloaded = [], None
     with on(cores.client):
-        rounds = list(_rounds(arguments, pictures, plan))
+        rounds = list(_rounds(arguments, pictures, plan, missing))
         target = _service(arguments)
         if "scrape" in arguments.only:
             scraped = [scrapes(target, pictures, plan, workers=workers) for workers in WORKERS]
@@ -80,25 +83,57 @@ def bench(arguments: Namespace, command: str) -> Results:
             overloaded = overload(
                 target, pictures, plan, seconds=arguments.overload, queue=arguments.queue
             )
-    peers = tuple(peer for peer in PEERS if peer in arguments.only)
-    return Results(conditions, rounds, scraped, overloaded, peers)
+    peers = {peer: version_of(arguments.venvs, peer) for peer in installed}
+    return Results(conditions, rounds, scraped, overloaded, peers, missing)
 
 
-def _rounds(arguments: Namespace, pictures: Pictures, plan: Plan) -> Iterator[Round]:
+def _not_installed(arguments: Namespace) -> dict[str, str]:
+    """Peers that cannot be, and why."""
+    missing: dict[str, str] = {}
+    for peer in PEERS:
+        if peer in arguments.only:
+            try:
+                ensure(arguments.venvs, peer)
+            except CannotMeasure as error:
+                missing[peer] = _left_out(peer, "it cannot be installed", error)
+    return missing
+
+
+def _rounds(
+    arguments: Namespace, pictures: Pictures, plan: Plan, missing: dict[str, str]
+) -> Iterator[Round]:
+    """Adds to `missing` the peers that fail, which are not tried again."""
     asked_for = _targets(arguments, pictures)
     for number in range(1, arguments.rounds + 1):
         began = time.monotonic()
-        yield _round(arguments, asked_for, pictures, plan)
+        limits = None
+        if "limits" in arguments.only:
+            seconds, core = min(1.0, arguments.seconds), plan.cores.server
+            limits = measured_apart(arguments.models, arguments.name, seconds, core=core)
+        yield Round(limits, list(_visits(asked_for, pictures, plan, missing, f"round {number}")))
         took = time.monotonic() - began
         print(f"round {number} of {arguments.rounds} took {took:.0f} s", flush=True)
 
 
-def _round(arguments: Namespace, asked_for: list[Target], pictures: Pictures, plan: Plan) -> Round:
-    limits = None
-    if "limits" in arguments.only:
-        seconds = min(1.0, arguments.seconds)
-        limits = measured_apart(arguments.models, arguments.name, seconds, core=plan.cores.server)
-    return Round(limits, [visit(target, pictures, plan) for target in asked_for])
+def _visits(
+    asked_for: list[Target], pictures: Pictures, plan: Plan, missing: dict[str, str], when: str
+) -> Iterator[Visit]:
+    for target in asked_for:
+        peer = target.name.removesuffix(TUNED)
+        if {peer, target.name} & missing.keys():
+            continue
+        try:
+            yield visit(target, pictures, plan)
+        except (CannotMeasure, *LOST) as error:
+            if peer not in PEERS:
+                raise
+            missing[target.name] = _left_out(target.name, f"it failed in {when}", error)
+
+
+def _left_out(name: str, what: str, error: Exception) -> str:
+    """All of the reason to the terminal at once; for the report, its last line."""
+    print(f"bench: {name} is left out, {what}: {error}", file=sys.stderr, flush=True)
+    return f"{what}: {(str(error) or repr(error)).splitlines()[-1]}"
 
 
 def _targets(arguments: Namespace, pictures: Pictures) -> list[Target]:
@@ -117,12 +152,16 @@ def _service(arguments: Namespace) -> Target:
 
 
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser("python -m loadtest.bench", description=__doc__)
+    parser = ArgumentParser(
+        "python -m loadtest.bench",
+        description=__doc__,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
     add = parser.add_argument
     add("--seconds", type=float, default=5, help="of each load; default: 5")
     add("--rounds", type=int, default=3, help="default: 3")
     add("--only", nargs="+", choices=(*ALWAYS, *PEERS), help="measure these parts alone")
-    add("--peers", action="store_true", help="mosec and LitServe too, installed on demand")
+    add("--peers", action="store_true", help=f"{', '.join(PEERS)} too, installed on demand")
     add("--overload", type=float, default=10, metavar="SECONDS", help="of overload; default: 10")
     add("--queue", type=int, default=NEEDED, help=f"MAX_QUEUE under overload; default: {NEEDED}")
     add(

@@ -15,6 +15,7 @@ round, and its median, lowest and highest are given.
   first load and after the last.
 * p99: wrk counts a slow answer as often as others would have fitted into it, so under a full load
   it is rather too high than too low.
+* right: pictures that it reads as they are labelled, asked one by one before the load.
 * client: how much of its own core it took. Near 100 %, it is the client that was measured.
 * others: how much of the server's core somebody else took, in the worst round. Much more than
   nothing, and the round was disturbed.
@@ -22,27 +23,38 @@ round, and its median, lowest and highest are given.
 
 
 def plain(results: Results) -> str:
-    return "\n\n".join([*map(report.plain, _tables(results)), *results.skipped])
+    return "\n\n".join([*map(report.plain, _tables(results)), *results.remarks, *_missing(results)])
 
 
 def markdown(results: Results) -> str:
     parts = [
         "# Serving, measured",
-        "Written by `make bench`; the next one replaces it.",
+        "Written by `make bench` and `make bench-peers`; the next one replaces it.",
         conditions(
             results.conditions,
-            {"rounds": str(len(results.rounds))},
+            {"rounds": str(len(results.rounds))} | _peers(results),
             ours="DIGITSERVE_THREADS=1",
         ),
         HOW.strip(),
+        *results.remarks,
         *map(report.markdown, _tables(results)),
-        *(f"Not measured: {sentence}" for sentence in results.skipped),
+        *_missing(results),
     ]
     return "\n\n".join(parts) + "\n"
 
 
+def _missing(results: Results) -> list[str]:
+    return [f"Not measured: {sentence}" for sentence in results.skipped]
+
+
+def _peers(results: Results) -> dict[str, str]:
+    versions = [f"{name} {version}" for name, version in results.peers.items()]
+    return {"peers": ", ".join(versions)} if versions else {}
+
+
 def _tables(results: Results) -> list[list[report.Line]]:
     tables = [
+        report.glance(results.rounds, results.peers) if results.peers else [],
         report.limits(results.rounds),
         report.table(results.rounds),
         report.compared(results.rounds, results.peers),

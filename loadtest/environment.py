@@ -1,11 +1,14 @@
 """A virtual environment for each peer: what it needs may not suit the service.
 
-Made when it is first asked for, and anew when its requirements have changed.
+Made when it is first asked for, and anew when its requirements have changed. constraints.txt pins
+what is installed there as it does for the service, but for what a peer's own file pins: no peer
+then keeps the service from a newer release of something, nor the other way round.
 """
 
 import shutil
 import subprocess
 import sys
+from importlib.metadata import distributions
 from pathlib import Path
 
 from loadtest.errors import CannotMeasure
@@ -22,9 +25,30 @@ def ensure(venvs: Path, peer: str) -> None:
         return
     print(f"installing {peer} into {folder}", flush=True)
     _run(sys.executable, "-m", "venv", "--clear", str(folder))
+    constraints = folder / "constraints.txt"
+    constraints.write_text(constraints_beside(wanted.read_text()))
     pip = (str(folder / "bin/python"), "-m", "pip", "install", "--quiet")
-    _run(*pip, "--constraint", str(CONSTRAINTS), "--requirement", str(wanted))
+    _run(*pip, "--constraint", str(constraints), "--requirement", str(wanted))
     shutil.copyfile(wanted, stamp)
+
+
+def constraints_beside(requirements: str) -> str:
+    """constraints.txt, without what the requirements pin themselves."""
+    pinned = {_pinned(line) for line in requirements.splitlines()} - {""}
+    lines = CONSTRAINTS.read_text().splitlines(keepends=True)
+    return "".join(line for line in lines if _pinned(line) not in pinned)
+
+
+def version_of(venvs: Path, peer: str) -> str:
+    """Of the framework, as it is installed."""
+    folders = [str(each) for each in (venvs / peer).glob("lib/python*/site-packages")]
+    return next((each.version for each in distributions(name=peer, path=folders)), "of no version")
+
+
+def _pinned(line: str) -> str:
+    """The package that a line pins; nothing if it pins none."""
+    name, pins, _ = line.partition("==")
+    return name if pins and not name.startswith("#") else ""
 
 
 def _run(*words: str) -> None:

@@ -6,13 +6,43 @@ from loadtest.limits import BATCH
 from loadtest.load import MANY
 from loadtest.overload import Overload
 from loadtest.scrape import Scrapes
-from loadtest.summary import Round, Row, Spread, ratios, rows
+from loadtest.summary import Round, Row, Spread, rate_over, ratios, rows
+from loadtest.visit import PICTURES
 
 HEAD = (
     "what", "connections", "req/s", "p50 ms", "p99 ms", "CPU us/req", "worker MB", "idle MB",
-    "after MB", "refused", "broken", "client", "others",
+    "after MB", "refused", "broken", "right", "client", "others",
+)  # fmt: skip
+GLANCE = (
+    f"at a glance: {MANY} connections", "req/s", "p50 ms", "p99 ms", "CPU us/req", "right",
+    "service's req/s over it",
 )  # fmt: skip
 Line = tuple[str, ...]
+
+
+def glance(rounds: list[Round], peers: dict[str, str]) -> list[Line]:
+    """The service and its peers in few words; `peers`: their versions."""
+    names = {"service": "service"} | {name: f"{name} {peers[name]}" for name in peers}
+    return [
+        GLANCE,
+        *(
+            _glance_line(row, names[row.target], rate_over(rounds, row.target))
+            for row in rows(rounds)
+            if row.target in names and (row.posted, row.connections) == (PICTURES, MANY)
+        ),
+    ]
+
+
+def _glance_line(row: Row, name: str, over: Spread | None) -> Line:
+    return (
+        name,
+        f"{row.rate.median:,.0f}",
+        f"{row.p50.median * 1e3:.1f}",
+        f"{row.p99.median * 1e3:.1f}",
+        f"{row.cpu.median * 1e6:,.0f}",
+        _right(row),
+        between(over, 1, 2) if over and row.target != "service" else "",
+    )
 
 
 def table(rounds: list[Round]) -> list[Line]:
@@ -67,7 +97,7 @@ def between(spread: Spread, factor: float, digits: int) -> str:
 
 def _line(row: Row) -> Line:
     return (
-        row.target if row.posted == "pictures" else f"{row.target}, {BATCH} pictures a request",
+        row.target if row.posted == PICTURES else f"{row.target}, {BATCH} pictures a request",
         str(row.connections),
         f"{row.rate.median:,.0f}",
         f"{row.p50.median * 1e3:.3f}",
@@ -78,9 +108,14 @@ def _line(row: Row) -> Line:
         f"{row.after.median / 2**20:.1f}",
         str(row.refused),
         str(row.broken),
+        _right(row),
         f"{row.client.median:.0%}",
         f"{row.others.highest:.0%}",
     )
+
+
+def _right(row: Row) -> str:
+    return "" if row.right is None else f"{row.right} of {row.pictures}"
 
 
 def scrapes(found: list[Scrapes]) -> list[Line]:

@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass
 
 from loadtest.machine import Conditions
 from loadtest.overload import Overload
+from loadtest.remarks import remarks
 from loadtest.scrape import Scrapes
-from loadtest.summary import Round, ratios
+from loadtest.summary import Round, ratios, rows
 
 
 @dataclass(frozen=True)
@@ -15,13 +16,19 @@ class Results:
     rounds: list[Round]
     scrapes: list[Scrapes]  # by number of workers
     overload: Overload | None
-    peers: tuple[str, ...]
+    peers: dict[str, str]  # those that were installed, and their versions
+    missing: dict[str, str]  # peers that could not be measured, and why
 
     @property
     def skipped(self) -> list[str]:
         """Why something was not measured, each reason once."""
         reasons = (visit.skipped for each in self.rounds for visit in each.visits)
-        return sorted({reason for reason in reasons if reason})
+        peers = [f"{name}: {why}" for name, why in self.missing.items()]
+        return [*sorted({reason for reason in reasons if reason}), *peers]
+
+    @property
+    def remarks(self) -> list[str]:
+        return remarks(rows(self.rounds))
 
     def json(self) -> str:
         spreads = ratios(self.rounds, self.peers)
@@ -33,6 +40,8 @@ class Results:
             "overload": asdict(self.overload) | {"kept": self.overload.kept}
             if self.overload
             else None,
+            "peers": self.peers,
             "skipped": self.skipped,
+            "remarks": self.remarks,
         }
         return json.dumps(told, indent=2) + "\n"

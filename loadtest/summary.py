@@ -60,6 +60,8 @@ class Row:
     client: Spread  # share of its core that the client took
     refused: int
     broken: int
+    right: int | None  # of the pictures that it was shown, in the worst round
+    pictures: int
 
 
 def rows(rounds: list[Round]) -> list[Row]:
@@ -94,6 +96,8 @@ def _row(rounds: list[Round], target: str, posted: str, connections: int) -> Row
         client=spread(lambda _, m: m.load.client_cpu / m.load.seconds),
         refused=sum(found.load.refused for _, found in there),
         broken=sum(found.load.broken for _, found in there),
+        right=min((visit.right for visit, _ in there if visit.right is not None), default=None),
+        pictures=there[0][0].pictures,
     )
 
 
@@ -111,11 +115,17 @@ def ratios(rounds: list[Round], peers: Iterable[str] = ()) -> dict[str, Spread]:
         tuned = f"{peer}{TUNED}"
         told[f"the same if {tuned}"] = _rate_over(tuned, ONE)
         told[f"service's CPU a request / {peer}'s, 64 connections"] = _cpu_over(peer, MANY)
-    spreads = {
-        name: Spread.of(value for each in rounds if (value := ratio(each)) is not None)
-        for name, ratio in told.items()
-    }
+    spreads = {name: _over(rounds, ratio) for name, ratio in told.items()}
     return {name: spread for name, spread in spreads.items() if spread}
+
+
+def rate_over(rounds: list[Round], peer: str) -> Spread | None:
+    """The service's answers a second over a peer's, over MANY connections."""
+    return _over(rounds, _rate_over(peer, MANY))
+
+
+def _over(rounds: list[Round], ratio: Callable[[Round], float | None]) -> Spread | None:
+    return Spread.of(value for each in rounds if (value := ratio(each)) is not None)
 
 
 def _cost(each: Round) -> float | None:

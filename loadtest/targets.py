@@ -8,7 +8,8 @@ from pathlib import Path
 from loadtest.load import ONE
 from loadtest.server import Command
 
-PEERS = ("mosec", "litserve")
+PEERS = ("mosec", "litserve", "bentoml", "fastapi")  # as packages are called
+BATCHING = PEERS[:3]  # what is best for many connections is not for one
 TUNED = ", tuned for 1"  # after the name of a peer that is
 # On one core more threads than one would only take turns.
 ON_ONE_CORE = {"DIGITSERVE_THREADS": "1"}
@@ -50,14 +51,12 @@ def peers(venvs: Path, folder: Path) -> list[Target]:
     def command(name: str, how: str) -> Command:
         return _module(python_of(venvs, name), f"loadtest.peers.with_{name}", how)
 
-    return [
-        target
-        for name in PEERS
-        for target in (
-            Target(name, command(name, "many"), version),
-            Target(f"{name}{TUNED}", command(name, "one"), version, (ONE,)),
-        )
-    ]
+    found = []
+    for name in PEERS:
+        found.append(Target(name, command(name, "many"), version))
+        if name in BATCHING:
+            found.append(Target(f"{name}{TUNED}", command(name, "one"), version, (ONE,)))
+    return found
 
 
 def python_of(venvs: Path, peer: str) -> Path:

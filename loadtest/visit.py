@@ -7,6 +7,7 @@ there while another is measured.
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from loadtest import crowd, wrk
 from loadtest.load import Load
@@ -39,7 +40,8 @@ class Measured:
 @dataclass(frozen=True)
 class Visit:
     target: str
-    right: int | None  # of the version's pictures, as the target reads them
+    right: int | None  # of the pictures, as the target reads them
+    pictures: int  # on the version's sheet
     idle: Memory
     after: Memory
     measured: list[Measured]
@@ -98,7 +100,15 @@ def visit(target: Target, pictures: Pictures, plan: Plan) -> Visit:
             skipped = _why_not(running, batch)
             if not skipped:
                 measured.append(_measure(running, [batch], BATCHES, BATCH_CONNECTIONS, plan))
-        return Visit(target.name, right, running.idle, running.memory(), measured, skipped)
+        return Visit(
+            target=target.name,
+            right=right,
+            pictures=len(requests),
+            idle=running.idle,
+            after=running.memory(),
+            measured=measured,
+            skipped=skipped,
+        )
 
 
 def _measure(
@@ -115,9 +125,16 @@ def _measure(
 
 def _right(running: Running, requests: list[bytes], labels: list[str]) -> int:
     """How many pictures it reads as they are: who is fast must do the work too."""
-    answers = [running.ask(request) for request in requests]
-    read = [json.loads(answer.body)["predictions"][0]["label"] for answer in answers]
-    return sum(map(str.__eq__, read, labels))
+    read = [_label(running.ask(request).body) for request in requests]
+    return sum(said == label for said, label in zip(read, labels, strict=True))
+
+
+def _label(body: bytes) -> Any:
+    """What is read in the picture; None if the answer does not say."""
+    try:
+        return json.loads(body)["predictions"][0]["label"]
+    except (ValueError, LookupError, TypeError):
+        return None
 
 
 def _why_not(running: Running, batch: bytes) -> str:

@@ -30,8 +30,8 @@ MAY_IMPORT = {
     # held against; locust, what it is made of (gevent, flask) and PIL are for users/, the rest is
     # for peers/, which runs in environments of its own.
     "loadtest": {
-        "PIL", "cv2", "fastapi", "flask", "gevent", "litserve", "locust", "mosec", "numpy",
-        "onnxruntime", "orjson", "starlette", "uvicorn",
+        "PIL", "bentoml", "cv2", "fastapi", "flask", "gevent", "litserve", "locust", "mosec",
+        "numpy", "onnxruntime", "orjson", "starlette", "uvicorn",
     },
     "deploy": set(),  # writes configuration, and needs nothing for it
 }  # fmt: skip

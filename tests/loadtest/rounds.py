@@ -11,7 +11,12 @@ MEMORY = Memory(processes=2, resident=100 * MB, proportional=80 * MB, largest=60
 
 
 def measured(
-    connections: int, rate: float, cpu: float, p50: float = 0.001, posted: str = "pictures"
+    connections: int,
+    rate: float,
+    cpu: float,
+    p50: float = 0.001,
+    posted: str = "pictures",
+    client: float = 0.25,
 ) -> Measured:
     load = Load(
         connections=connections,
@@ -22,13 +27,13 @@ def measured(
         p50=p50,
         p99=3 * p50,
         slowest=1.0,
-        client_cpu=0.5,
+        client_cpu=client * 2.0,
     )
     return Measured(posted, load, cpu, others=0.1)
 
 
-def visited(target: str, *loads: Measured, skipped: str = "") -> Visit:
-    return Visit(target, 99, MEMORY, MEMORY, list(loads), skipped)
+def visited(target: str, *loads: Measured, right: int | None = 99, skipped: str = "") -> Visit:
+    return Visit(target, right, 100, MEMORY, MEMORY, list(loads), skipped)
 
 
 def one_round(cost: float) -> Round:
@@ -36,7 +41,12 @@ def one_round(cost: float) -> Round:
     return Round(
         Limits(decode=10e-6, network=20e-6, network_alone=30e-6),
         [
-            visited("echo", measured(64, 20_000, 30e-6), measured(1, 5_000, 90e-6, p50=0.0002)),
+            visited(
+                "echo",
+                measured(64, 20_000, 30e-6),
+                measured(1, 5_000, 90e-6, p50=0.0002),
+                right=None,
+            ),
             visited(
                 "service",
                 measured(64, 5_000, cost),

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from contract.store import Store
 from contract.version import Version
 from loadtest.bench import main
+from loadtest.environment import HERE
 from loadtest.visit import Tool
 
 
@@ -63,6 +66,36 @@ def test_one_run_measures_everything_and_says_under_which_conditions(
     for heading in (*headings, "Retry-After"):
         assert heading in printed
         assert heading in (tmp_path / "b.md").read_text()
+
+
+def test_a_peer_that_cannot_be_measured_is_left_out_with_the_reason(
+    published: tuple[Store, Version], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    venvs, document, told = tmp_path / "venvs", tmp_path / "b.md", tmp_path / "b.json"
+    _installed(venvs, "mosec", "echo no mosec here; exit 3")
+    _installed(venvs, "fastapi", f'exec "{sys.executable}" "$@"')
+    (venvs / "litserve").write_text("in the way of a folder")
+    words = ["--models", str(published[0].folder.parent), "--client", "asyncio"]
+    words += ["--seconds", "0.1", "--rounds", "2", "--venvs", str(venvs)]
+    words += ["--only", "service", "mosec", "litserve", "fastapi"]
+    assert main([*words, "--markdown", str(document), "--json", str(told)]) == 3
+    for text in (document.read_text(), capsys.readouterr().out):
+        assert "Not measured: mosec: it failed in round 1: no mosec here" in text
+        assert "Not measured: litserve: it cannot be installed: " in text
+        assert "service's req/s / fastapi's, 64 connections" in text
+    for each in json.loads(told.read_text())["rounds"]:
+        service, fastapi = each["visits"]
+        assert (service["target"], fastapi["target"]) == ("service", "fastapi")
+        assert service["right"] == fastapi["right"] > 50
+
+
+def _installed(venvs: Path, peer: str, script: str) -> None:
+    """An environment whose Python is a shell script."""
+    python = venvs / peer / "bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o755)
+    shutil.copyfile(HERE / f"peers/{peer}.txt", venvs / peer / "requirements.txt")
 
 
 def test_parts_can_be_measured_alone(

@@ -6,7 +6,7 @@ from loadtest.machine import Conditions
 from loadtest.results import Results
 from loadtest.scrape import Scrapes
 from loadtest.summary import Round
-from tests.loadtest.rounds import one_round, visited
+from tests.loadtest.rounds import measured, one_round, visited
 
 CONDITIONS = Conditions(
     date="2026-01-02 03:04",
@@ -37,7 +37,7 @@ LOAD = Load(
     client_cpu=0.1,
 )
 SCRAPES = Scrapes(2, 260, [0.001, 0.002], [0.003, 0.004], without=LOAD, load=LOAD)
-RESULTS = Results(CONDITIONS, [ROUND], [SCRAPES], None, ("mosec",))
+RESULTS = Results(CONDITIONS, [ROUND], [SCRAPES], None, {"mosec": "0.9"}, {})
 
 
 def test_the_table_has_a_row_for_every_load() -> None:
@@ -64,9 +64,24 @@ def test_the_table_has_a_row_for_every_load() -> None:
         "after MB": "80.0",
         "refused": "1",
         "broken": "0",
+        "right": "99 of 100",
         "client": "25%",
         "others": "10%",
     }
+
+
+def test_at_a_glance_the_service_stands_beside_its_peers() -> None:
+    head, *lines = report.glance([ROUND], {"mosec": "0.9"})
+    assert head[0] == "at a glance: 64 connections"
+    assert lines == [
+        ("service", "5,000", "1.0", "3.0", "100", "99 of 100", ""),
+        ("mosec 0.9", "10,000", "1.0", "3.0", "60", "99 of 100", "0.50 (0.50 to 0.50)"),
+    ]
+
+
+def test_without_peers_there_is_no_glance() -> None:
+    alone = Results(CONDITIONS, [ROUND], [], None, {}, {})
+    assert "at a glance" not in document.markdown(alone)
 
 
 def test_columns_stand_under_each_other() -> None:
@@ -81,13 +96,24 @@ def test_markdown_tells_the_conditions_and_all_that_the_terminal_is_told() -> No
         assert told in text
     assert "| service | 64 | 5,000 |" in text
     assert "| limit's CPU / service's CPU, 64 connections | 0.60 (0.60 to 0.60) |" in text
+    assert "* peers: mosec 0.9\n" in text
+    assert text.index("| mosec 0.9 | 10,000 |") < text.index("| mosec | 64 | 10,000 |")
     assert "0.60 (0.60 to 0.60)" in document.plain(RESULTS)
     assert "| 2 workers, p50 and p99 | 260 | 1.00, 2.00 | 3.00, 4.00 | 10,000, 10,000 |" in text
 
 
 def test_what_was_not_measured_is_said_once() -> None:
     skipping = Round(None, [visited("service", skipped="no batches here")])
-    results = Results(CONDITIONS, [skipping, skipping], [], None, ())
-    assert results.skipped == ["no batches here"]
-    assert document.plain(results) == "no batches here"
-    assert "Not measured: no batches here" in document.markdown(results)
+    missing = {"mosec": "it cannot be installed: no line"}
+    results = Results(CONDITIONS, [skipping, skipping], [], None, {}, missing)
+    assert results.skipped == ["no batches here", "mosec: it cannot be installed: no line"]
+    for text in (document.plain(results), document.markdown(results)):
+        assert text.count("Not measured: no batches here") == 1
+        assert text.count("Not measured: mosec: it cannot be installed: no line") == 1
+
+
+def test_a_client_that_was_the_bottleneck_is_told_of_in_terminal_and_markdown() -> None:
+    busy = Round(None, [visited("echo", measured(64, 20_000, 1e-5, client=0.95))])
+    results = Results(CONDITIONS, [busy], [], None, {}, {})
+    for text in (document.plain(results), document.markdown(results)):
+        assert "The client was the bottleneck: echo, pictures, 64 connections" in text

@@ -10,7 +10,7 @@ import pytest
 from contract.store import Store
 from contract.version import Version
 from export.runners import onnx_runtime
-from loadtest.environment import HERE, ensure
+from loadtest.environment import CONSTRAINTS, HERE, constraints_beside, ensure, version_of
 from loadtest.errors import CannotMeasure
 from loadtest.peers.answers import Answers
 from loadtest.pictures import Pictures
@@ -32,11 +32,20 @@ def test_the_peers_answer_what_the_model_answers(
 def test_each_peer_runs_as_one_would_run_it_and_tuned_for_one_connection(tmp_path: Path) -> None:
     targets = peers(tmp_path, tmp_path)
     assert [(each.name, each.connections) for each in targets] == [
-        pair for peer in PEERS for pair in ((peer, ()), (f"{peer}, tuned for 1", (1,)))
+        ("mosec", ()),
+        ("mosec, tuned for 1", (1,)),
+        ("litserve", ()),
+        ("litserve, tuned for 1", (1,)),
+        ("bentoml", ()),
+        ("bentoml, tuned for 1", (1,)),
+        ("fastapi", ()),  # makes no batches, so there is nothing to tune
     ]
     for each in targets:
         peer = each.name.partition(",")[0]
-        assert each.command(1)[0] == str(tmp_path / peer / "bin/python")
+        python, _, module, port, how = each.command(1)
+        assert python == str(tmp_path / peer / "bin/python")
+        assert (HERE.parent / module.replace(".", "/")).with_suffix(".py").exists()
+        assert (port, how) == ("1", "one" if each.connections else "many")
 
 
 @pytest.mark.parametrize("peer", PEERS)
@@ -46,6 +55,31 @@ def test_a_peer_that_is_installed_is_not_installed_again(peer: str, tmp_path: Pa
     (tmp_path / peer / "requirements.txt").write_bytes(requirements)
     ensure(tmp_path, peer)
     assert sorted(path.name for path in (tmp_path / peer).iterdir()) == ["requirements.txt"]
+
+
+@pytest.mark.parametrize("peer", PEERS)
+def test_every_peer_is_given_the_same_decoder_network_and_json(peer: str) -> None:
+    wanted = (HERE / f"peers/{peer}.txt").read_text()
+    pinned = CONSTRAINTS.read_text().splitlines()
+    beside = constraints_beside(wanted).splitlines()
+    for package in ("numpy", "onnxruntime", "opencv-python-headless", "orjson", "uvicorn"):
+        pins = [line for line in pinned if line.startswith(f"{package}==")]
+        assert pins
+        assert set(pins) <= {*beside, *wanted.splitlines()}
+
+
+def test_what_a_peer_pins_itself_goes_before_the_constraints() -> None:
+    beside = constraints_beside("# certifi==2\ncertifi==1\nnumpy\n").splitlines()
+    pinned = CONSTRAINTS.read_text().splitlines()
+    assert [line for line in pinned if line not in beside] == [
+        line for line in pinned if line.startswith("certifi==")
+    ]
+
+
+def test_the_version_of_a_peer_is_the_one_in_its_environment(tmp_path: Path) -> None:
+    assert version_of(tmp_path, "numpy") == "of no version"
+    (tmp_path / "numpy").symlink_to(sys.prefix)
+    assert version_of(tmp_path, "numpy") == np.__version__
 
 
 def test_a_peer_that_cannot_be_installed_is_told_with_the_reason(

@@ -48,3 +48,9 @@ def test_a_row_is_the_median_of_its_rounds_and_the_sum_of_what_failed() -> None:
     assert (row.rate.median, row.refused, row.broken) == (5_000, 3, 0)
     assert (row.worker.median, row.idle.median) == (60 * MB, 80 * MB)
     assert row.client.median == 0.25
+    assert (row.right, row.pictures) == (99, 100)
+
+
+def test_what_a_target_read_right_is_told_of_its_worst_round() -> None:
+    read = [Round(None, [visited("mosec", measured(1, 9, 1.0), right=n)]) for n in (99, 97, 98)]
+    assert [row.right for row in rows(read)] == [97]

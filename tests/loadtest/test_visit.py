@@ -12,7 +12,7 @@ from loadtest.pictures import Pictures
 from loadtest.targets import Target
 from loadtest.visit import BATCHES, PICTURES, Plan, Tool, Visit, visit
 
-# Reads a seven in every picture, and answers batches with a status of choice.
+# Reads a seven in every picture, answers batches with a status of choice, and others with a body.
 SERVER = """
 import signal, sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,7 +23,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         batch = self.path == "/v2/models/digits/infer"
-        said = b'{"predictions":[{"label":"7"}]}'
+        said = sys.argv[3].encode()
         self.send_response(int(sys.argv[2]) if batch else 200)
         self.send_header("Content-Length", str(len(said)))
         self.end_headers()
@@ -39,10 +39,10 @@ PIXELS = np.zeros((2, 28, 28), np.uint8)
 SEVEN_AND_ONE = Pictures(Path("nowhere"), PIXELS, ["7", "1"], [b"a picture", b"another"])
 
 
-def visited(status: int) -> Visit:
+def visited(status: int, body: str = '{"predictions":[{"label":"7"}]}') -> Visit:
     target = Target(
         "fake",
-        lambda port: [sys.executable, "-c", SERVER, str(port), str(status)],
+        lambda port: [sys.executable, "-c", SERVER, str(port), str(status), body],
         takes_batches=True,
     )
     plan = Plan(
@@ -61,7 +61,12 @@ def test_pictures_and_batches_are_measured_and_what_was_read_is_counted() -> Non
     assert [each.posted for each in found.measured] == [PICTURES, PICTURES, BATCHES]
     assert [each.connections for each in found.measured] == [2, 1, 4]
     assert all(each.load.answers > 0 == each.load.refused for each in found.measured)
-    assert (found.right, found.skipped) == (1, "")
+    assert (found.right, found.pictures, found.skipped) == (1, 2, "")
+
+
+@pytest.mark.parametrize("body", ["seven", "7", '{"predictions":[]}', '{"digits":[7]}'])
+def test_an_answer_that_does_not_say_what_it_reads_is_not_right(body: str) -> None:
+    assert visited(200, body).right == 0
 
 
 @pytest.mark.parametrize(

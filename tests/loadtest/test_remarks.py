@@ -1,0 +1,43 @@
+"""What has to be said of rows before they are believed."""
+
+from loadtest.remarks import remarks
+from loadtest.summary import Round, rows
+from tests.loadtest.rounds import measured, one_round, visited
+
+
+def told(*rounds: Round) -> list[str]:
+    return remarks(rows(list(rounds)))
+
+
+def test_nothing_is_said_where_nothing_is_wrong() -> None:
+    assert told(one_round(100e-6)) == []
+    assert told() == []
+
+
+def test_a_client_that_took_its_core_is_called_the_bottleneck_row_by_row() -> None:
+    busy, idle = measured(64, 9_000, 1e-5, client=0.96), measured(1, 900, 1e-4, client=0.9)
+    assert told(Round(None, [visited("echo", busy, idle, right=None)])) == [
+        "The client was the bottleneck: echo, pictures, 64 connections: it took 96% of its own "
+        "core, so the server may do more than was measured."
+    ]
+
+
+def test_the_median_of_the_rounds_decides_whether_the_client_was_the_bottleneck() -> None:
+    shares = (0.95, 0.4, 0.99)
+    busy = [Round(None, [visited("echo", measured(1, 9, 1.0, client=each))]) for each in shares]
+    (sentence,) = told(*busy)
+    assert "echo, pictures, 1 connection: it took 95%" in sentence
+    assert told(*busy[:2]) == []
+
+
+def test_a_peer_that_reads_fewer_pictures_than_the_service_is_pointed_out() -> None:
+    load = measured(64, 9, 1.0)
+    visits = [
+        visited("echo", load, right=None),
+        visited("service", load, right=98),
+        visited("mosec", load, right=98),
+        visited("litserve", load, right=97),
+    ]
+    assert told(Round(None, visits)) == [
+        "Not the same work: litserve reads 97 of 100 pictures right, the service 98."
+    ]
