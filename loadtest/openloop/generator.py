@@ -101,8 +101,8 @@ class _Generator:
         self._epoll.close()
 
     def _ask(self, number: int) -> None:
+        self.notes.taken[number] = time.perf_counter()
         if self._free:
-            self.notes.free[number] = True
             self._send(self._free.popleft(), number)
         elif len(self._connections) < self._most:
             self._send(self._add(Connection(self._address)), number)

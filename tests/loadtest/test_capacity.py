@@ -47,7 +47,7 @@ def test_one_run_finds_what_it_may_and_writes_it_down(
     assert [row["cores"] for row in told["replicas"]] == [3, 7]
     first, second = told["searches"]
     assert first["probes"][0]["rate"] == 250
-    assert len(second["probes"]) < len(first["probes"]) + 1  # it begins near what is known
+    assert len(second["probes"]) <= len(first["probes"])  # it begins near what is known
     for probe in (*first["probes"], *second["probes"]):
         assert probe["requests"] == pytest.approx(probe["rate"] * 0.4, rel=0.4)
         assert (probe["wrong"], probe["unanswered"], probe["broken"]) == (0, 0, {})
@@ -86,7 +86,7 @@ def test_a_promise_that_the_generator_cannot_judge_is_no_measurement(
     words = ["--url", service.url, "--repeat", "1", "--p99", "0.1us", *SHORT]
     assert main([*models, *words]) == 1
     printed = capsys.readouterr().out
-    assert "does not count: the generator sent" in printed
+    assert "does not count: the generator was" in printed
     assert "Nothing is known of the service: the generator was the bottleneck" in printed
 
 

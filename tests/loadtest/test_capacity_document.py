@@ -133,9 +133,9 @@ def test_the_file_is_named_for_the_machine(processor: str, cores: int, name: str
 
 def test_a_late_generator_is_a_bottleneck_too_and_a_line_says_why() -> None:
     late = replace(probe(500, limit=1000), late=0.0051)
-    assert late.bound(PLAN.slo) == "the generator sent 5.1 ms late (p99)"
+    assert late.bound(PLAN.slo) == "the generator was 5.1 ms late (p99)"
     assert not late.holds(PLAN.slo)
-    assert "does not count: the generator sent" in late.told(PLAN.slo)
+    assert "does not count: the generator was" in late.told(PLAN.slo)
     assert late.told(PLAN.slo).startswith("      500/s  p50     1 ms  p99    10 ms")
     assert probe(500, limit=1000).told(PLAN.slo).endswith("generator  50%  holds")
     assert "p99 never > 50 ms" in probe(500, limit=100).told(PLAN.slo)

@@ -52,7 +52,8 @@ def test_every_request_is_sent_and_its_answer_timed_and_read() -> None:
     done = heard(lambda _: RIGHT, ready=2)
     assert done.requests == pytest.approx(100, abs=40)
     assert (done.errors, done.unanswered, done.refused, done.wrong) == (0, 0, 0, 0)
-    assert np.all(done.intended <= done.sent)
+    assert np.all(done.intended <= done.taken)
+    assert np.all(done.taken <= done.sent)
     assert np.all(done.sent < done.ended)
     assert len(done.latencies) == done.requests
     assert 0 < done.cpu[0] < 1
@@ -74,6 +75,7 @@ def test_a_stall_counts_for_all_that_came_during_it(connections: int) -> None:
     during = (done.intended > done.sent[first]) & (done.intended < end)
     assert during.sum() > 0.6 * 120 * STALL  # a closed loop would have sent two
     assert np.all(done.ended[during] >= end)
+    assert np.median((done.taken - done.intended)[during]) < STALL / 5  # it was not held up
     assert np.median((done.ended - done.intended)[during]) > STALL / 3
     after = done.intended > done.ended[during].max() + 0.05
     assert np.median((done.ended - done.intended)[after]) < STALL / 3
