@@ -44,6 +44,8 @@ def markdown(results: Results) -> str:
         f"{plan.warm_up:g} s of warm-up",
         "connections": f"at most {plan.connections} of each generator",
     }
+    if not plan.placement.server:
+        more["settings handed on"] = "none: the server was running"
     parts = [
         "# Capacity, measured",
         "Written by `make capacity`; the next one on such a machine replaces it.",

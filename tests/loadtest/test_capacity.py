@@ -63,7 +63,7 @@ def test_one_run_finds_what_it_may_and_writes_it_down(
         for heading in ("at the highest rate that held", "stopped by", "offered, req/s"):
             assert heading in text
     assert "    500/s  p50" in printed
-    assert "server on cores 0" in document
+    assert "pinned: server on core " in document
 
 
 def test_a_service_that_runs_is_measured_where_it_is(

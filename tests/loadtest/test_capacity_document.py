@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from dataclasses import replace
 from functools import partial
 
@@ -15,7 +16,7 @@ from loadtest.capacity.replicas import Margin
 from loadtest.capacity.results import Results
 from loadtest.capacity.search import search
 from loadtest.capacity.subject import Placement
-from loadtest.machine import Conditions
+from loadtest.machine import Conditions, on
 from loadtest.slo import Slo
 
 CONDITIONS = Conditions.now(command="c", pinned="p", client="o", model="m", settings={})
@@ -139,3 +140,36 @@ def test_a_late_generator_is_a_bottleneck_too_and_a_line_says_why() -> None:
     assert late.told(PLAN.slo).startswith("      500/s  p50     1 ms  p99    10 ms")
     assert probe(500, limit=1000).told(PLAN.slo).endswith("generator  50%  holds")
     assert "p99 never > 50 ms" in probe(500, limit=100).told(PLAN.slo)
+
+
+@pytest.mark.parametrize(
+    ("server", "generators", "told"),
+    [
+        ((0,), (1,), "server on core 0, generator on core 1"),
+        ((0, 1), (2, 3), "server on cores 0, 1, generator on cores 2, 3"),
+        ((0,), (0,), "server on core 0, generator on core 0: they share, as this machine has"),
+        ((), (1,), "generator on core 1; the server was running: its cores are not seen"),
+    ],
+)
+def test_it_says_which_core_did_what(
+    server: tuple[int, ...], generators: tuple[int, ...], told: str
+) -> None:
+    assert str(Placement(server, generators)).startswith(told)
+
+
+def test_of_a_server_that_was_running_no_settings_and_no_cores_are_claimed() -> None:
+    found = results(10_000, rates=(100,))
+    there = replace(found, plan=replace(PLAN, placement=Placement((), (1,))))
+    text = document.markdown(there)
+    assert "settings handed on: none: the server was running" in text
+    assert "| 100 | 2 | 1 | not seen |" in text
+    assert "requests a second with p99" in document.verdict(there)
+
+
+def test_every_worker_and_the_generators_get_cores_as_far_as_there_are_some() -> None:
+    with on(min(os.sched_getaffinity(0))):
+        only = Placement.of(workers=2, generators=2)
+    assert only.shared
+    assert len(only.server) == 1
+    assert len(only.generators) == 2
+    assert Placement.of(workers=0, generators=1).server == ()

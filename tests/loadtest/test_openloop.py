@@ -76,7 +76,7 @@ def test_a_stall_counts_for_all_that_came_during_it(connections: int) -> None:
     assert during.sum() > 0.6 * 120 * STALL  # a closed loop would have sent two
     assert np.all(done.ended[during] >= end)
     assert np.median((done.taken - done.intended)[during]) < STALL / 5  # it was not held up
-    assert np.median((done.ended - done.intended)[during]) > STALL / 3
+    assert (done.latencies > STALL / 3).sum() > during.sum() / 2
     after = done.intended > done.ended[during].max() + 0.05
     assert np.median((done.ended - done.intended)[after]) < STALL / 3
 
