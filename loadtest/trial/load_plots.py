@@ -65,7 +65,7 @@ def service(curve: Curve, below: str) -> Figure:
     figure, axes = panels((1.6, 1.6, 1.6), _batching(steps), curve.caveat or below, warned=warned)
     for each, name, color, values in zip(
         axes,
-        ("pictures of\na model call", "pictures\nwaiting", "% of requests\nshed"),
+        ("pictures\na model call", "pictures\nwaiting", "% of requests\nshed"),
         (BLUE, ORANGE, RED),
         (
             [each.batch for each in told],
@@ -77,6 +77,8 @@ def service(curve: Curve, below: str) -> Figure:
         each.plot(_at(steps), values, color=color, **POINTS)
         each.fill_between(_at(steps), values, color=color, alpha=0.12, linewidth=0)
         each.set_ylim(0, max(1.0, 1.15 * max(values)))
+        if not any(values):
+            each.text(0.5, 0.5, "none", transform=each.transAxes, color=GRAY, ha="center")
         named(each, name)
     _against_load(axes, steps)
     return figure
@@ -107,11 +109,9 @@ def _batching(steps: list[Step]) -> str:
     """The finding, in a line."""
     top = steps[-1].service
     assert top is not None
-    shed = f", {top.shed:.1%} are shed" if top.shed else ", and none is shed"
-    return (
-        f"At {steps[-1].users} users a model call takes {top.batch:.1f} pictures, "
-        f"{top.queue:.1f} wait{shed}"
-    )
+    waits = f"{top.queue:,.0f} pictures wait" if top.queue >= 1 else "hardly one waits"
+    shed = f"{top.shed:.1%} of requests are shed" if top.shed else "none is shed"
+    return f"At {steps[-1].users} users {top.batch:.1f} pictures a model call, {waits}, {shed}"
 
 
 def _at(steps: list[Step]) -> list[float]:
