@@ -42,10 +42,8 @@ def panels(
         fontsize=10.5, color=RED if warned else GRAY, va="top",
     )  # fmt: skip
     axes = [figure.add_subplot(grid[0])]
-    axes += [
-        figure.add_subplot(each, sharex=axes[0])
-        for each in (grid[place] for place in range(1, len(heights)))
-    ]
+    for place in range(1, len(heights)):
+        axes.append(figure.add_subplot(grid[place], sharex=axes[0]))
     for each in axes:
         each.spines[["top", "right"]].set_visible(False)
         each.spines[["left", "bottom"]].set_color("#b0b0b0")
@@ -63,8 +61,10 @@ def named(axes: Axes, text: str) -> None:
 
 
 def beside(axes: Axes, at: tuple[float, float], text: str, color: str, **how: Any) -> None:
-    """A word at a point; `shift` moves it by points of the font."""
+    """A word at a point; `shift` moves it by points of the font, `boxed` hides what is below it."""
     shift = how.pop("shift", (0, 0))
+    if how.pop("boxed", False):
+        how["bbox"] = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.5}
     if not math.isnan(at[1]):
         axes.annotate(
             text, at, shift, textcoords="offset points", color=color, fontsize=10.5,

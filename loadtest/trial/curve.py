@@ -39,8 +39,14 @@ class Curve:
 
     @property
     def generator_bound(self) -> bool:
-        """Whether the knee is locust's: it was at its limit where the service seemed to be."""
-        return self.beyond is not None and self.beyond.generator_bound
+        """Whether the knee is locust's: it was at its limit where the service seemed to be.
+
+        Not where the service itself failed or refused.
+        """
+        beyond = self.beyond
+        return (
+            beyond is not None and beyond.generator_bound and beyond.told.errors <= self.slo.errors
+        )
 
     def lacks(self, step: Step) -> list[str]:
         """Why a step is not carried, each in a few words; nothing if it is."""

@@ -24,11 +24,8 @@ from loadtest.trial.curve import Curve
 from loadtest.trial.step import Step
 
 POINTS: dict[str, Any] = {
-    "linewidth": 2.2,
-    "marker": "o",
-    "markersize": 6.5,
-    "markeredgecolor": "white",
-}
+    "linewidth": 2.2, "marker": "o", "markersize": 6.5, "markeredgecolor": "white",
+}  # fmt: skip
 ROOM = 0.06  # of the width, right of the last point, for names
 
 
@@ -97,12 +94,8 @@ def _throughput(axes: Axes, curve: Curve, steps: list[Step]) -> None:
         axes.plot(*place, "o", color=BLUE, markersize=12, markeredgecolor="white")
         what = "the knee: " if curve.beyond and not curve.generator_bound else ""
         told = f"{what}{knee.rate:,.0f} a second,\n{knee.users} users"
-        left = place[0] > 0.5 * at[-1]
-        how = {"shift": (-9 if left else 9, -9), "ha": "right" if left else "left"}
-        if left:
-            # Below the curve there is room; above it is the line of what is offered.
-            how["shift"] = (-4, -14)
-        beside(axes, place, told, BLUE, va="top", **how)
+        # Below the curve is room, and above it the line of what is offered.
+        beside(axes, place, told, BLUE, shift=(9, -24), va="top", ha="left", boxed=True)
 
 
 def _batching(steps: list[Step]) -> str:

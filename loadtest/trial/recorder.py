@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-import gevent  # type: ignore[import-untyped]
+import gevent
 from locust import events
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
@@ -41,8 +41,8 @@ class Recorder:
         self._environment, self._file = environment, file
         self._kinds: dict[int, dict[str, Kind]] = defaultdict(lambda: defaultdict(Kind))
         self._next = int(time.time())  # the first second that is not written yet
-        environment.events.request.add_listener(self.hear)  # type: ignore[no-untyped-call]
-        environment.events.quit.add_listener(self.end)  # type: ignore[no-untyped-call]
+        environment.events.request.add_listener(self.hear)
+        environment.events.quit.add_listener(self.end)
         self._writing = gevent.spawn(self._write_on)
 
     def hear(self, name: str, response_time: float, exception: object, **_: Any) -> None:

@@ -25,7 +25,7 @@ def kinds(told: dict[str, Told]) -> list[Line]:
 
 def _step(step: Step, curve: Curve) -> Line:
     service = step.service
-    marks = [KNEE] if step is curve.knee else []
+    marks = [KNEE] if curve.beyond and step is curve.knee else []
     marks += [AT_ITS_LIMIT] if step.generator > BUSY else []
     return (
         str(step.users),

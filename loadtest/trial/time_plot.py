@@ -20,7 +20,9 @@ from loadtest.trial.canvas import (
     panels,
 )  # fmt: skip
 from loadtest.trial.result import Result
+from loadtest.trial.second import Second
 from loadtest.trial.step import Service
+from loadtest.watch import Look
 
 ROOM = 0.07  # of the width, right of the last second, for names
 
@@ -31,18 +33,19 @@ def course(result: Result, below: str) -> Figure:
         (1.1, 1.5, 1.5, 1.4), curve.finding, curve.caveat or below, warned=curve.generator_bound
     )
     users, answers, times, inside = axes
-    at = [second.at - result.asking.started for second in result.seconds]
-    counts = [second.users for second in result.seconds]
+    seconds = result.seconds[1:]  # in the first one, users prepare
+    at = [second.at - result.asking.started for second in seconds]
+    counts = [second.users for second in seconds]
     users.fill_between(at, counts, step="post", color=GRAY, alpha=0.2, linewidth=0)
     users.step(at, counts, where="post", color=GRAY, linewidth=1.8)
     named(users, "users")
-    _answers(answers, at, result)
+    _answers(answers, at, seconds)
     for name, color, q in (("p99", RED, 0.99), ("p50", GREEN, 0.5)):
-        told = milliseconds([second.told.quantile(q) for second in result.seconds])
+        told = milliseconds([second.told.quantile(q) for second in seconds])
         _line(times, at, told, name, color)
     in_milliseconds(times, result.slo.p99)
     named(times, "milliseconds\nto an answer")
-    _inside(inside, result)
+    _inside(inside, [look for look in result.looks if at[0] <= look.at <= at[-1] + 1])
     for each in (users, answers, inside):
         each.set_ylim(bottom=0)
     users.set_xlim(at[0], at[-1] + ROOM * max(1, at[-1] - at[0]))
@@ -50,8 +53,8 @@ def course(result: Result, below: str) -> Figure:
     return figure
 
 
-def _answers(axes: Axes, at: list[float], result: Result) -> None:
-    told = [second.told for second in result.seconds]
+def _answers(axes: Axes, at: list[float], seconds: list[Second]) -> None:
+    told = [second.told for second in seconds]
     _line(axes, at, [each.right for each in told], "right", BLUE)
     if any(each.failed for each in told):
         _line(axes, at, [each.failed for each in told], "failed", RED)
@@ -60,9 +63,8 @@ def _answers(axes: Axes, at: list[float], result: Result) -> None:
     named(axes, "answers\na second")
 
 
-def _inside(axes: Axes, result: Result) -> None:
+def _inside(axes: Axes, looks: list[Look]) -> None:
     """Of the service, between one look and the next."""
-    looks = [look for look in result.looks if look.metrics is not None]
     pairs = ((last.at, Service.between(first, last)) for first, last in pairwise(looks))
     told = [(at, service) for at, service in pairs if service]
     at = [each for each, _ in told]

@@ -70,7 +70,9 @@ def result(
             over = offered - right
             time = 0.002 + 0.004 * (right / most) ** 4 + min(0.060, over * 0.0002)
             refused = int(over / 4) if refuses and over > 150 else 0
-            every.append(Second(STARTED + len(every), each, {"png": told(int(right), time, 0, refused, 2.5)}))
+            every.append(
+                Second(STARTED + len(every), each, {"png": told(int(right), time, 0, refused, 2.5)})
+            )
             asked += int(right) + refused
             shed += refused
             batches += int(right / (1 + 30 * (right / most) ** 6))
