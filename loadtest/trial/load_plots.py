@@ -49,10 +49,8 @@ def service(curve: Curve, below: str) -> Figure:
     """Batches, queue and what is shed."""
     steps = [step for step in curve.by_load if step.service]
     told = [step.service for step in steps if step.service]
-    warned = curve.generator_bound
-    figure, axes = canvas.panels(
-        (1.6, 1.6, 1.6), _batching(steps), curve.caveat or below, warned=warned
-    )
+    title, warned = _batching(steps), curve.generator_bound
+    figure, axes = canvas.panels((1.6, 1.6, 1.6), title, curve.caveat or below, warned=warned)
     for each, name, color, values in zip(
         axes,
         ("pictures\na model call", "pictures\nwaiting", "% of requests\nshed"),
@@ -80,9 +78,7 @@ def _throughput(axes: Axes, curve: Curve, steps: list[Step]) -> None:
     canvas.named(axes, "right answers\na second")
     if steps[0].offered is not None:
         axes.plot([0, *at], [0, *at], color=GRAY, linestyle=DASHED, linewidth=1.3)
-        canvas.beside(
-            axes, (at[-1], at[-1]), "offered", GRAY, shift=(-8, 4), ha="right", va="bottom"
-        )
+        canvas.beside(axes, (at[-1], at[-1]), "offered", GRAY, shift=(-8, 4), ha="right")
     axes.plot(at, rates, color=BLUE, **POINTS)
     if knee := curve.knee:
         place = (at[steps.index(knee)], knee.rate)
@@ -98,7 +94,7 @@ def _batching(steps: list[Step]) -> str:
     top = steps[-1].service
     assert top is not None
     waits = f"{top.queue:,.0f} wait" if top.queue >= 1 else "hardly one waits"
-    shed = f"{top.shed:.1%} of requests shed" if top.shed else "none is shed"
+    shed = f"{top.shed:.1%} are shed" if top.shed else "none is shed"
     return f"At {steps[-1].users} users: {top.batch:.1f} pictures a model call, {waits}, {shed}"
 
 

@@ -40,6 +40,11 @@ class Cores:
             )
         return cls(allowed[:service], allowed[service:])
 
+    @property
+    def all(self) -> tuple[int, ...]:
+        """None where those of the service are not known."""
+        return tuple(sorted({*self.service, *self.generator})) if self.service else ()
+
     def __str__(self) -> str:
         generator = f"locust on {_named(self.generator)}"
         if not self.service:

@@ -29,9 +29,12 @@ def _asked(options: Options, service: Served, conditions: Conditions, folder: Pa
         asking = Asking(
             think=options.think,
             cores=min(processes, len(service.cores.generator)),
+            all_cores=len(service.cores.all),
             started=time.time(),
         )
-        with watched(service.url, service=service.pid, generator=locust.pid) as looks:
+        with watched(
+            service.url, service=service.pid, generator=locust.pid, cores=service.cores.all
+        ) as looks:
             try:
                 follow(locust, recording, looks, asking)
             except KeyboardInterrupt:
