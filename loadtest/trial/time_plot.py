@@ -23,7 +23,8 @@ def course(result: Result, below: str) -> Figure:
         (1.1, 1.5, 1.5, 1.4), curve.finding, curve.caveat or below, warned=curve.generator_bound
     )
     users, answers, times, inside = axes
-    seconds = result.seconds[1:]  # in the first one, users prepare
+    # In the first one they prepare, in the last they may have gone.
+    seconds = [second for second in result.seconds[1:] if second.users]
     at = [second.at - result.asking.started for second in seconds]
     counts = [second.users for second in seconds]
     users.set_xlim(at[0], at[-1] + ROOM * max(1, at[-1] - at[0]))
