@@ -109,6 +109,7 @@ def _steady(seconds: list[Second]) -> list[list[Second]]:
     found = list(_stretches(seconds))
     if found:
         return found
+    seconds = [second for second in seconds if second.users]
     pieces = [seconds[first : first + PIECE] for first in range(0, len(seconds), PIECE)]
     return [piece for piece in pieces if len(piece) >= SHORTEST]
 
