@@ -78,6 +78,13 @@ def give_up(environment: Environment, msg: Any, **_: Any) -> None:
     gevent.spawn(runner.quit if options.headless or options.autostart else runner.stop)
 
 
+def look_back(environment: Environment, **_: Any) -> None:
+    asked = environment.stats.total.num_requests
+    if not asked and _options(environment).headless and not _options(environment).worker:
+        log.error("The test was over before anything was asked: it needs a longer --run-time")
+        environment.process_exit_code = 1
+
+
 def _options(environment: Environment) -> Namespace:
     assert isinstance(environment.parsed_options, Namespace)
     return environment.parsed_options
@@ -86,3 +93,4 @@ def _options(environment: Environment) -> Namespace:
 events.init_command_line_parser.add_listener(add_arguments)
 events.init.add_listener(set_up)
 events.test_start.add_listener(begin)
+events.quitting.add_listener(look_back)
