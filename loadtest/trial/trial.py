@@ -22,7 +22,7 @@ def measured(options: Options, command: str) -> Result:
 
 
 def _asked(options: Options, service: Served, conditions: Conditions, folder: Path) -> Result:
-    processes = options.processes or len(service.cores.generator)
+    processes = options.processes or service.processes
     recording = Recording(folder / generator.SECONDS)
     stopped = False
     with generator.asking(options, service.url, folder, processes) as locust:

@@ -1,8 +1,6 @@
 """A service is looked at while something asks it, and no look ends anything."""
 
 import os
-import time
-from collections.abc import Callable
 
 import pytest
 
@@ -10,18 +8,11 @@ from contract.store import Store
 from contract.version import Version
 from loadtest.watch import Look, watched
 from tests.loadtest.tiny import reply, tiny
+from tests.loadtest.waiting import until
 from tests.service.running import Service
 
 REQUESTS = "digitserve_http_requests_total"
 EVERY = 0.05  # seconds
-PATIENCE = 30.0
-
-
-def until(true: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def heard(look: Look) -> float:

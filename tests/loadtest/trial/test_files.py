@@ -26,9 +26,7 @@ TESTS = {
 
 
 @pytest.mark.parametrize("how", TESTS.values(), ids=TESTS)
-def test_pictures_are_there_and_of_a_size_to_look_at(
-    how: dict[str, Any], tmp_path: Path
-) -> None:
+def test_pictures_are_there_and_of_a_size_to_look_at(how: dict[str, Any], tmp_path: Path) -> None:
     files.write(result(tmp_path, **how))
     for name in (LOAD, SERVICE, TIME):
         with Image.open(tmp_path / name) as picture:
