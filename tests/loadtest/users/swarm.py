@@ -39,6 +39,9 @@ class Page(Program):
         page = ("--web-host=127.0.0.1", f"--web-port={port}")
         super().__init__([*LOCUST, *page, *words], folder=ROOT)
 
+    def lines(self, word: str) -> list[str]:
+        return [line for line in self.log.splitlines() if word in line]
+
     def hear(self, line: str) -> bool:
         ready = "Starting web interface" in line
         if ready:
