@@ -79,11 +79,11 @@ def names(axes: Axes, ends: list[tuple[str, str, float, float]]) -> None:
         last = lifted
 
 
-def in_milliseconds(axes: Axes, slo: float) -> None:
-    """A logarithmic axis, with the SLO's line."""
+def in_milliseconds(axes: Axes, slo: float, *, ticks: tuple[int, ...] = (1, 2, 5)) -> None:
+    """A logarithmic axis, with the SLO's line; `ticks` of each power of ten."""
     axes.axhline(slo * 1e3, color=RED, linestyle=DASHED, linewidth=1.3)
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
+    axes.yaxis.set_major_locator(LogLocator(subs=ticks, numticks=12))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda ms, _: f"{ms:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
 

@@ -35,7 +35,7 @@ def load(curve: Curve, below: str) -> Figure:
         ends.append((name, color, at[-1], shown[-1]))
     canvas.in_milliseconds(axes[1], slo)
     told = f"SLO: p99 {shown_seconds(slo)}"
-    canvas.beside(axes[1], (at[0], slo * 1e3), told, RED, shift=(0, 4))
+    canvas.beside(axes[1], (0, slo * 1e3), told, RED, shift=(6, 5), boxed=True)
     canvas.named(axes[1], "milliseconds\nto an answer")
     _against_load(axes, steps)
     canvas.names(axes[1], ends)
@@ -86,7 +86,9 @@ def _throughput(axes: Axes, curve: Curve, steps: list[Step]) -> None:
         what = "the knee: " if curve.beyond and not curve.generator_bound else ""
         told = f"{what}{knee.rate:,.0f} a second,\n{knee.users} users"
         # Below the curve is room, and above it the line of what is offered.
-        canvas.beside(axes, place, told, BLUE, shift=(9, -24), va="top", ha="left", boxed=True)
+        right = place[0] > 0.75 * at[-1]
+        how = {"ha": "right", "shift": (-9, -52)} if right else {"ha": "left", "shift": (9, -24)}
+        canvas.beside(axes, place, told, BLUE, va="top", boxed=True, **how)
 
 
 def _batching(steps: list[Step]) -> str:

@@ -32,7 +32,7 @@ def course(result: Result, below: str) -> Figure:
     users.step(at, counts, where="post", color=GRAY, linewidth=1.8)
     canvas.named(users, "users")
     _answers(answers, at, seconds)
-    canvas.in_milliseconds(times, result.slo.p99)
+    canvas.in_milliseconds(times, result.slo.p99, ticks=(1, 3))
     canvas.named(times, "milliseconds\nto an answer")
     quantiles = (("p99", RED, 0.99), ("p50", GREEN, 0.5))
     _lines(
