@@ -1,4 +1,4 @@
-"""CPU seconds and memory of a process and all its children, as /proc tells them."""
+"""CPU seconds, memory, descriptors and threads of a process and its children, as /proc tells."""
 
 import contextlib
 import os
@@ -64,6 +64,15 @@ def resident(pid: int) -> int:
     return pages * PAGE
 
 
+def descriptors(pid: int) -> int:
+    """Open files and sockets of the tree."""
+    return _entries(pid, "fd")
+
+
+def threads(pid: int) -> int:
+    return _entries(pid, "task")
+
+
 def memory(pid: int) -> Memory:
     """All of it. The kernel walks every page for this: not while something is measured."""
     resident_of, proportional_of = [], []
@@ -85,3 +94,12 @@ def _rollup(pid: int) -> dict[str, int]:
     return {
         name: int(rest.split()[0]) * 1024 for name, _, rest in (x.partition(":") for x in lines)
     }
+
+
+def _entries(pid: int, folder: str) -> int:
+    """Of that folder of each process of the tree."""
+    found = 0
+    for each in tree(pid):
+        with contextlib.suppress(OSError):
+            found += len(os.listdir(PROC / str(each) / folder))  # noqa: PTH208 (names are enough)
+    return found

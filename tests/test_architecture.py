@@ -27,10 +27,11 @@ MAY_IMPORT = {
         "pydantic_core", "pydantic_settings", "pynvml", "requests", "starlette", "uvicorn",
     },
     # Speaks HTTP, knows nobody. cv2, onnxruntime and uvicorn are the limits that the service is
-    # held against; locust, what it is made of (gevent, flask) and PIL are for users/, the rest is
-    # for peers/, which runs in environments of its own.
+    # held against; locust, what it is made of (gevent, flask) and PIL are for users/, matplotlib
+    # draws; the rest is for peers/, which runs in environments of its own.
     "loadtest": {
-        "PIL", "bentoml", "cv2", "fastapi", "flask", "gevent", "litserve", "locust", "mosec",
+        "PIL", "bentoml", "cv2", "fastapi", "flask", "gevent", "litserve", "locust", "matplotlib",
+        "mosec",
         "numpy", "onnxruntime", "orjson", "starlette", "uvicorn",
     },
     "deploy": set(),  # writes configuration, and needs nothing for it
