@@ -27,10 +27,11 @@ MAY_IMPORT = {
         "pydantic_core", "pydantic_settings", "pynvml", "requests", "starlette", "uvicorn",
     },
     # Speaks HTTP, knows nobody. cv2, onnxruntime and uvicorn are the limits that the service is
-    # held against; the rest is for peers/, which runs in environments of its own.
+    # held against, matplotlib and scipy make reports; the rest is for peers/, which runs in
+    # environments of its own.
     "loadtest": {
-        "cv2", "fastapi", "litserve", "locust", "mosec", "numpy", "onnxruntime", "orjson",
-        "starlette", "uvicorn",
+        "cv2", "fastapi", "litserve", "locust", "matplotlib", "mosec", "numpy", "onnxruntime",
+        "orjson", "scipy", "starlette", "uvicorn",
     },
     "deploy": set(),  # writes configuration, and needs nothing for it
 }  # fmt: skip
