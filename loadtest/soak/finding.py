@@ -7,8 +7,10 @@ found is told, and is no reason to fail: allocators settle for hours, and a mach
 gets slower and faster.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from loadtest.soak.period import Period
 from loadtest.soak.trend import FEWEST, Point, Trend, trend
@@ -24,16 +26,17 @@ class Quantity:
     of: Callable[[Period], float]
     unit: str
     scale: float  # of the unit
-    bound: float  # units an hour
+    bound: float  # units an hour; endless: told, but no reason to fail
 
     def points(self, periods: Sequence[Period]) -> list[Point]:
-        """In the unit."""
-        return [Point(each.at, self.of(each) / self.scale) for each in periods]
+        """In the unit; where it is nothing, nothing was there to measure."""
+        return [Point(each.at, value / self.scale) for each in periods if (value := self.of(each))]
 
 
 QUANTITIES = (
     Quantity("RSS", lambda period: period.resident, "MB", MB, bound=2.0),
-    Quantity("PSS", lambda period: period.proportional, "MB", MB, bound=2.0),
+    # Grows also when another program ends that shares a library with the service.
+    Quantity("PSS", lambda period: period.proportional, "MB", MB, bound=math.inf),
     Quantity("descriptors", lambda period: period.descriptors, "", 1.0, bound=10.0),
     Quantity("threads", lambda period: period.threads, "", 1.0, bound=10.0),
     Quantity("p99", lambda period: period.p99, "ms", MS, bound=5.0),
@@ -57,7 +60,7 @@ class Finding:
         if self.trend is None:
             return "not judged"
         told = (x * HOUR for x in (self.trend.slope, self.trend.lowest, self.trend.highest))
-        slope, lowest, highest = (f"{x:+.2f}" for x in told)
+        slope, lowest, highest = map(_signed, told)
         unit = f" {self.quantity.unit}/h" if self.quantity.unit else "/h"
         return f"{slope}{unit} ({lowest} to {highest})"
 
@@ -65,6 +68,8 @@ class Finding:
     def words(self) -> str:
         if self.trend is None:
             return f"not judged: fewer than {FEWEST} blocks"
+        if math.isinf(self.quantity.bound):
+            return "not judged: it moves with other programs"
         if self.grows:
             return "grows"
         if self.trend.lowest > 0:
@@ -74,12 +79,20 @@ class Finding:
         return "indistinguishable from zero"
 
 
-def findings(periods: Sequence[Period], *, after: float, block: float) -> list[Finding]:
-    judged = [each for each in periods if each.at > after]
-    return [_finding(quantity, judged, after, block) for quantity in QUANTITIES]
+def findings(
+    periods: Sequence[Period], *, after: float, until: float, block: float
+) -> list[Finding]:
+    judged = [each for each in periods if after < each.at <= until]
+    found = []
+    for quantity in QUANTITIES:
+        points = quantity.points(judged)
+        mean = fmean(point.value for point in points) if points else 0.0
+        told = trend(points, after=after, until=until, block=block)
+        found.append(Finding(quantity, mean, told))
+    return found
 
 
-def _finding(quantity: Quantity, judged: list[Period], after: float, block: float) -> Finding:
-    points = quantity.points(judged)
-    mean = sum(point.value for point in points) / len(points) if points else 0.0
-    return Finding(quantity, mean, trend(points, after=after, block=block))
+def _signed(value: float) -> str:
+    """Two decimals where there is room for them, and no minus before a zero."""
+    digits = 2 if abs(value) < 10 else 0
+    return f"{round(value, digits) + 0.0:+,.{digits}f}"

@@ -13,7 +13,7 @@ matplotlib.use("Agg")
 
 from matplotlib import pyplot
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from loadtest.soak.finding import Finding
 from loadtest.soak.period import Period
@@ -58,9 +58,8 @@ def plot(results: Results, path: Path) -> None:
 
 
 def _memory(axes: Axes, results: Results) -> None:
-    resident, proportional, *_ = results.findings
+    resident, *_ = results.findings
     _quantity(axes, results, resident, BLUE)
-    _quantity(axes, results, proportional, ORANGE)
     axes.set_ylabel("memory, MB")
     _legend(axes)
 
@@ -77,16 +76,17 @@ def _held(axes: Axes, results: Results) -> None:
 
 def _latency(axes: Axes, results: Results) -> None:
     *_, p99 = results.findings
-    periods = [each for each in results.seen.periods if each.p99]
+    periods = [each for each in results.under_load if each.p99]
     axes.plot(_minutes(periods), [each.p50 * 1e3 for each in periods], color=BLUE, label="p50")
     _quantity(axes, results, p99, RED)
-    axes.set_ylim(bottom=0)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda ms, _: f"{ms:g}"))
     axes.set_ylabel("POST /v1/predict, ms")
     _legend(axes)
 
 
 def _load(axes: Axes, results: Results) -> None:
-    periods = results.seen.periods
+    periods = results.under_load
     minutes, failed = _minutes(periods), [each.failed / each.seconds for each in periods]
     axes.plot(minutes, [each.rate for each in periods], color=BLUE, label="answered")
     axes.plot(minutes, failed, color=RED, label="of them 5xx")
@@ -98,7 +98,7 @@ def _load(axes: Axes, results: Results) -> None:
 def _quantity(axes: Axes, results: Results, finding: Finding, colour: str) -> None:
     """What was seen, the means of its blocks, and the line through them with its band."""
     quantity, told = finding.quantity, finding.trend
-    seen = [point for point in quantity.points(results.seen.periods) if point.value]
+    seen = quantity.points(results.under_load)
     label = f"{quantity.name}, {finding.slope}"
     axes.plot([x.at / MINUTE for x in seen], [x.value for x in seen], color=colour, label=label)
     if told is None:

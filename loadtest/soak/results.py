@@ -27,7 +27,17 @@ class Results:
 
     @cached_property
     def findings(self) -> list[Finding]:
-        return findings(self.seen.periods, after=self.plan.warm_up, block=self.plan.block)
+        plan = self.plan
+        return findings(self.under_load, after=plan.warm_up, until=self.until, block=plan.block)
+
+    @property
+    def until(self) -> float:
+        return min(self.plan.seconds, self.seen.seconds)
+
+    @property
+    def under_load(self) -> list[Period]:
+        """The last look is one at a service whose users have gone."""
+        return [each for each in self.seen.periods if each.at <= self.until]
 
     @property
     def judged(self) -> bool:

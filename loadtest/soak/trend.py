@@ -58,9 +58,9 @@ class Trend:
         return value, self.margin * math.hypot(pstdev(times), away)
 
 
-def trend(points: Sequence[Point], *, after: float, block: float) -> Trend | None:
-    """Of what was seen `after` so many seconds; None where FEWEST blocks do not fit."""
-    found = blocks(points, after=after, block=block)
+def trend(points: Sequence[Point], *, after: float, until: float, block: float) -> Trend | None:
+    """Of what was seen in that time, in blocks of so many seconds; None if they are too few."""
+    found = blocks(points, after=after, until=until, block=block)
     if len(found) < FEWEST:
         return None
     times, means = zip(*found, strict=True)
@@ -72,11 +72,10 @@ def trend(points: Sequence[Point], *, after: float, block: float) -> Trend | Non
     return Trend(found, float(fitted.slope), float(wide))
 
 
-def blocks(points: Sequence[Point], *, after: float, block: float) -> list[Point]:
+def blocks(points: Sequence[Point], *, after: float, until: float, block: float) -> list[Point]:
     """Whole blocks, one after the other; one that nothing was seen in is left out."""
-    end = max((point.at for point in points), default=0.0)
     found = []
-    for number in range(int((end - after) / block + 1e-9)):
+    for number in range(int((until - after) / block + 1e-9)):
         begin = after + number * block
         inside = [point.value for point in points if begin < point.at <= begin + block]
         if inside:
