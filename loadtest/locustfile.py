@@ -1,75 +1,84 @@
-"""Users for locust: each posts test digits, one after another, and looks at every answer.
+"""What locust runs: python -m locust --locustfile loadtest/locustfile.py --host http://127.0.0.1:8000
 
-    locust --locustfile loadtest/locustfile.py --host http://127.0.0.1:8000
-    ... --headless --users 20 --spawn-rate 10 --run-time 60s
+    ... --headless --users 20 --spawn-rate 10 --run-time 60s      no page, a table at the end
+    ... --shape ramp --users 500 --run-time 5m                    until it breaks
+    ... --processes 4                                             more than one core to ask with
 
-At its start a user fetches some pictures from /v1/samples/random, then posts them at random. An
-answer is right if it is 200 and one whole prediction; whether the digit is the right one is not
-what a load test asks. 503 with Retry-After is a service that defends itself: it is counted by a
-name of its own, and the user comes back when it was told to. Sends API_KEY where that is set.
-Locust's exit code is 1 if any answer was not right.
+`loadtest.users` is what it does, docs/loadtest.md tells of it. Locust's exit code is 1 if any
+answer was not right, or if there was nobody to ask.
 """
 
-import json
-import math
-import os
-import random
-import time
+import logging
+import sys
+from argparse import Namespace
+from pathlib import Path
 from typing import Any
 
-from locust import FastHttpUser, between, task
+import gevent
+from locust import events
+from locust.env import Environment
+from locust.runners import Runner, WorkerRunner
+from locust.web import WebUI
 
-PREDICT, SAMPLES = "/v1/predict", "/v1/samples/random"
-REFUSED = f"{PREDICT}, refused"
-PICTURES = 10  # of a user
-AGAIN = 1.0  # seconds until a user who got no picture asks again
-KEY = os.environ.get("API_KEY")
+# Locust looks beside this file and in the folder that it was started in; the package is above it.
+sys.path.insert(1, str(Path(__file__).resolve().parent.parent))
 
+from loadtest.users.client import CANNOT_BEGIN, Client
+from loadtest.users.kinds import KINDS, Binary, Form, Jpeg, Json, Png, Wrong  # noqa: F401
+from loadtest.users.page import look_at_forms
+from loadtest.users.rehearsal import Rehearsal
+from loadtest.users.settings import WEIGHTS, Settings, WrongSetting, add_arguments
+from loadtest.users.shaped import shape_of
 
-class Reader(FastHttpUser):
-    wait_time = between(0.05, 0.5)  # seconds between an answer and the next picture
-    default_headers = {"X-API-Key": KEY} if KEY else {}
-
-    def on_start(self) -> None:
-        self.pictures = [self._sample() for _ in range(PICTURES)]
-
-    @task
-    def predict(self) -> None:
-        pause = 0.0
-        with self.client.post(
-            PREDICT,
-            data=random.choice(self.pictures),  # type: ignore[arg-type]  # noqa: S311 (it takes bytes)
-            headers={"Content-Type": "image/png"},
-            catch_response=True,
-        ) as answer:
-            if answer.status_code == 503 and "Retry-After" in answer.headers:
-                answer.request_meta["name"] = REFUSED
-                pause = float(answer.headers["Retry-After"])
-                answer.success()
-            elif answer.status_code != 200:
-                answer.failure(f"{answer.status_code}: {answer.text}")
-            elif complaint := _complaint(answer.text):
-                answer.failure(complaint)
-        time.sleep(pause)
-
-    def _sample(self) -> bytes:
-        """A test picture as PNG; asks until there is one, and each failure counts."""
-        while True:
-            answer = self.client.get(SAMPLES, headers={"Accept": "image/png"})
-            if answer.status_code == 200 and answer.content:
-                png: bytes = answer.content
-                return png
-            time.sleep(AGAIN)
+log = logging.getLogger(__name__)
+weighed = dict(WEIGHTS)  # as --weights last said
 
 
-def _complaint(text: str | None) -> str:
-    """What is wrong with an answer to one picture; nothing if it is a whole prediction."""
+def set_up(environment: Environment, runner: Runner, web_ui: WebUI | None, **_: Any) -> None:
+    if isinstance(runner, WorkerRunner):
+        return  # does as its master says
+    runner.register_message(CANNOT_BEGIN, give_up)
+    if web_ui:
+        look_at_forms(environment, web_ui)
     try:
-        (prediction,) = json.loads(text or "")["predictions"]
-        probabilities: list[Any] = prediction["probabilities"]
-        whole = math.isclose(math.fsum(probabilities), 1, abs_tol=1e-3)
-        if whole and prediction["confidence"] == max(probabilities) and "label" in prediction:
-            return ""
-    except (ValueError, KeyError, TypeError) as error:
-        return f"no prediction: {type(error).__name__} in {(text or '')[:200]}"
-    return f"probabilities that are none: {(text or '')[:200]}"
+        weigh(environment)
+        if not web_ui or _options(environment).autostart:
+            environment.shape_class = shape_of(_options(environment), runner)
+    except WrongSetting as error:
+        print(f"locust: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def begin(environment: Environment, **_: Any) -> None:
+    weigh(environment)
+    kinds = {each.kind for each in KINDS if each in environment.user_classes and each.weight}
+    Client.rehearsal = Rehearsal(Settings.of(_options(environment)), kinds)
+
+
+def weigh(environment: Environment) -> None:
+    """Only what --weights says anew, so that --config-users and the page's own weights count."""
+    weights = Settings.of(_options(environment)).weights
+    for each in KINDS:
+        if weights[each.kind] != weighed[each.kind]:
+            each.weight = weighed[each.kind] = weights[each.kind]
+    if not any(each.weight or each.fixed_count for each in environment.user_classes):
+        raise WrongSetting("--weights leaves every user out that was asked for")
+
+
+def give_up(environment: Environment, msg: Any, **_: Any) -> None:
+    """There is no test without anything to ask; several processes may say so."""
+    runner, options = environment.runner, _options(environment)
+    assert runner is not None
+    log.error("There is nothing to test: %s", msg.data)
+    environment.process_exit_code = 1
+    gevent.spawn(runner.quit if options.headless or options.autostart else runner.stop)
+
+
+def _options(environment: Environment) -> Namespace:
+    assert isinstance(environment.parsed_options, Namespace)
+    return environment.parsed_options
+
+
+events.init_command_line_parser.add_listener(add_arguments)
+events.init.add_listener(set_up)
+events.test_start.add_listener(begin)

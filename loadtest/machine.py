@@ -46,10 +46,10 @@ def on_linux() -> None:
 
 
 @contextmanager
-def on(core: int) -> Iterator[None]:
-    """This process, and every process it starts meanwhile, on one core."""
+def on(*cores: int) -> Iterator[None]:
+    """This process, and every process it starts meanwhile, on one core, or on some."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, cores)
     try:
         yield
     finally:

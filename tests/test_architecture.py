@@ -27,11 +27,11 @@ MAY_IMPORT = {
         "pydantic_core", "pydantic_settings", "pynvml", "requests", "starlette", "uvicorn",
     },
     # Speaks HTTP, knows nobody. cv2, onnxruntime and uvicorn are the limits that the service is
-    # held against, matplotlib and scipy make reports; the rest is for peers/, which runs in
-    # environments of its own.
+    # held against; matplotlib and scipy make reports; locust, what it is made of (gevent, flask)
+    # and PIL are for users/, the rest is for peers/, which runs in environments of its own.
     "loadtest": {
-        "cv2", "fastapi", "litserve", "locust", "matplotlib", "mosec", "numpy", "onnxruntime",
-        "orjson", "scipy", "starlette", "uvicorn",
+        "PIL", "cv2", "fastapi", "flask", "gevent", "litserve", "locust", "matplotlib", "mosec",
+        "numpy", "onnxruntime", "orjson", "scipy", "starlette", "uvicorn",
     },
     "deploy": set(),  # writes configuration, and needs nothing for it
 }  # fmt: skip

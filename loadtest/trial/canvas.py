@@ -1,0 +1,90 @@
+"""How the pictures look: light, few lines, each named where it ends, a title that says the finding.
+
+Colours are Okabe and Ito's, which all eyes tell apart. Only here and in the plots is matplotlib
+imported; the figures know no window.
+"""
+
+import math
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+WIDTH, DPI = 9.0, 130  # inches, dots an inch
+BLUE, GREEN, ORANGE, RED, GRAY = "#0072B2", "#009E73", "#E69F00", "#D55E00", "#6b6b6b"
+DASHED = (0, (4, 3))
+LETTERS = 72  # of a title's line
+HEAD = 0.95  # inches for title and what stands below it
+
+
+def panels(
+    heights: Sequence[float], title: str, below: str, *, warned: bool
+) -> tuple[Figure, list[Axes]]:
+    """One below the other, of these heights in inches; `warned`: what stands below is a warning."""
+    words = textwrap.wrap(title, LETTERS)
+    told = textwrap.wrap(below, int(LETTERS * 1.35))
+    head = HEAD + 0.27 * (len(words) - 1) + 0.2 * (len(told) - 1)
+    height = sum(heights) + 0.14 * len(heights) + head + 0.6
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white")
+    grid = figure.add_gridspec(
+        len(heights), 1, height_ratios=heights, left=0.115, right=0.925,
+        top=1 - head / height, bottom=0.62 / height, hspace=0.16,
+    )  # fmt: skip
+    figure.text(
+        0.025, 1 - 0.16 / height, "\n".join(words), fontsize=15, fontweight="bold", va="top"
+    )
+    figure.text(
+        0.025, 1 - (0.2 + 0.29 * len(words)) / height, "\n".join(told),
+        fontsize=10.5, color=RED if warned else GRAY, va="top",
+    )  # fmt: skip
+    axes = [figure.add_subplot(grid[0])]
+    for place in range(1, len(heights)):
+        axes.append(figure.add_subplot(grid[place], sharex=axes[0]))
+    for each in axes:
+        each.spines[["top", "right"]].set_visible(False)
+        each.spines[["left", "bottom"]].set_color("#b0b0b0")
+        each.tick_params(color="#b0b0b0", labelsize=10.5, labelbottom=each is axes[-1])
+        each.grid(axis="y", color="#e9e9e9", linewidth=1)
+        each.set_axisbelow(True)
+        each.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    return figure, axes
+
+
+def named(axes: Axes, text: str) -> None:
+    """The axis on the left."""
+    axes.set_ylabel(text, fontsize=11)
+    axes.yaxis.set_label_coords(-0.075, 0.5)
+
+
+def beside(axes: Axes, at: tuple[float, float], text: str, color: str, **how: Any) -> None:
+    """A word at a point; `shift` moves it by points of the font, `boxed` hides what is below it."""
+    shift = how.pop("shift", (0, 0))
+    if how.pop("boxed", False):
+        how["bbox"] = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.5}
+    if not math.isnan(at[1]):
+        axes.annotate(
+            text, at, shift, textcoords="offset points", color=color, fontsize=10.5,
+            annotation_clip=False, **how,
+        )  # fmt: skip
+
+
+def in_milliseconds(axes: Axes, slo: float) -> None:
+    """A logarithmic axis, with the SLO's line."""
+    axes.axhline(slo * 1e3, color=RED, linestyle=DASHED, linewidth=1.3)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda ms, _: f"{ms:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def milliseconds(times: Sequence[float]) -> list[float]:
+    """To draw: nothing where there was no answer."""
+    return [time * 1e3 or math.nan for time in times]
+
+
+def saved(figure: Figure, path: Path) -> None:
+    figure.savefig(path, metadata={"Software": None})

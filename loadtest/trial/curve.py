@@ -1,0 +1,92 @@
+"""Where throughput leaves what is offered: the knee, and the sentence that says it.
+
+A step is carried if right answers come at CARRIED of the offered rate or more and the SLO holds in
+it. The knee is the carried step with the most users. Where users do not think nothing is offered,
+and a step is carried if the SLO holds.
+"""
+
+from dataclasses import dataclass
+
+from loadtest.slo import Slo, shown_fraction, shown_seconds
+from loadtest.trial.step import Step
+
+CARRIED = 0.9  # of what is offered
+BOTTLENECK = (
+    "the generator was the bottleneck: this is what locust can ask, not what the service can answer"
+)
+
+
+@dataclass(frozen=True)
+class Curve:
+    steps: list[Step]  # as they were measured
+    slo: Slo
+
+    @property
+    def by_load(self) -> list[Step]:
+        return sorted(self.steps, key=lambda step: step.users)
+
+    @property
+    def knee(self) -> Step | None:
+        """None: not even the fewest users were carried, or nothing was measured."""
+        carried = [step for step in self.by_load if not self.lacks(step)]
+        return carried[-1] if carried else None
+
+    @property
+    def beyond(self) -> Step | None:
+        """The step after the knee; None: there is none, the most users were carried."""
+        users = self.knee.users if self.knee else 0
+        return next((step for step in self.by_load if step.users > users), None)
+
+    @property
+    def generator_bound(self) -> bool:
+        """Whether the knee is locust's: it was at its limit where the service seemed to be.
+
+        Not where the service itself failed or refused.
+        """
+        beyond = self.beyond
+        return (
+            beyond is not None and beyond.generator_bound and beyond.told.errors <= self.slo.errors
+        )
+
+    def lacks(self, step: Step) -> list[str]:
+        """Why a step is not carried, each in a few words; nothing if it is."""
+        found = self.slo.broken(p99=step.p99, errors=step.told.errors)
+        if not step.told.right:
+            found = ["no right answer"]
+        elif step.offered and step.rate < CARRIED * step.offered:
+            found.append(f"{step.rate / step.offered:.0%} of the offered rate is answered")
+        return found
+
+    @property
+    def finding(self) -> str:
+        """In a line."""
+        if not self.steps:
+            return "Nothing was measured"
+        knee, beyond = self.knee, self.beyond
+        if knee is None:
+            first = self.by_load[0]
+            return f"Does not carry {first.users} users: {', '.join(self.lacks(first))}"
+        carries = f"{knee.rate:,.0f} requests a second"
+        if beyond is None:
+            return f"Carries all that was asked: {carries}, p99 {shown_seconds(knee.p99)}"
+        if self.generator_bound:
+            return f"Carries at least {carries}"
+        return f"Carries {carries}; above that {self._leaves(beyond)}"
+
+    @property
+    def caveat(self) -> str:
+        """What must stand beside it; nothing if it can stand alone."""
+        if not self.generator_bound:
+            return ""
+        return f"above that {BOTTLENECK}" if self.knee else BOTTLENECK
+
+    @property
+    def title(self) -> str:
+        return ": ".join(filter(None, (self.finding, self.caveat)))
+
+    def _leaves(self, step: Step) -> str:
+        if not step.p99 <= self.slo.p99:
+            return f"p99 leaves {shown_seconds(self.slo.p99)}"
+        if not step.told.errors <= self.slo.errors:
+            return f"more than {shown_fraction(self.slo.errors)} fail"
+        return "answers fall behind what is asked"

@@ -1,0 +1,24 @@
+"""The pictures of a load test, as PNG: those there is something to show on."""
+
+from pathlib import Path
+
+from loadtest.trial import load_plots, time_plot
+from loadtest.trial.canvas import saved
+from loadtest.trial.result import Result
+
+LOAD, SERVICE, TIME = "load.png", "service.png", "time.png"
+
+
+def draw(result: Result, folder: Path) -> list[str]:
+    """Their names."""
+    below = f"{result.conditions.processor}; {result.conditions.pinned}"
+    steps, drawn = result.curve.steps, {}
+    if steps:
+        drawn[LOAD] = load_plots.load(result.curve, below)
+    if any(step.service for step in steps):
+        drawn[SERVICE] = load_plots.service(result.curve, below)
+    if len(result.seconds) > 2:
+        drawn[TIME] = time_plot.course(result, below)
+    for name, figure in drawn.items():
+        saved(figure, folder / name)
+    return list(drawn)

@@ -1,0 +1,146 @@
+"""What a steady number of users was told, and what it took of the service: a row of the tables.
+
+A step is as long as the number of users stays the same. Its first seconds are left out, in which
+the new ones begin all at once, and seconds in which users came or went belong to none. Where it
+never stays the same (the shape ramp) a step is a piece of PIECE seconds, with the mean of users.
+
+    right, failed, refused, p50, p95, p99    from the users themselves, exactly
+    batch, queue, shed                       from what GET /metrics counted between two looks
+    CPU                                      from /proc
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from statistics import fmean
+
+from loadtest.exposition import Exposition
+from loadtest.trial.second import Second, Told
+from loadtest.watch import Look
+
+SETTLE = 2  # seconds left out at the beginning of a step, or a quarter of one that is short
+SHORTEST = 2  # seconds that are left of a step that counts
+PIECE = 5  # seconds
+BUSY = 0.9  # share of its cores from which on the generator is what is measured
+PREFIX = "digitserve_"
+
+
+@dataclass(frozen=True)
+class Service:
+    """What it says of itself, and what /proc says of it, between two looks."""
+
+    batch: float  # pictures of a model call, mean
+    queue: float  # pictures waiting for the model, mean over time
+    shed: float  # fraction of its requests that it refused or gave up on
+    cpu: float | None  # cores; None: its processes cannot be seen from here
+
+    @classmethod
+    def between(cls, first: Look, last: Look) -> "Service | None":
+        if first.metrics is None or last.metrics is None or last.at <= first.at:
+            return None
+        counted, seconds = last.metrics.since(first.metrics), last.at - first.at
+        return cls(
+            batch=counted.mean(f"{PREFIX}batch_size"),
+            # Little's law. The gauge misses all that comes and goes between two scrapes.
+            queue=counted.total(f"{PREFIX}queue_wait_seconds_sum") / seconds,
+            shed=_shed(counted),
+            cpu=(last.service.cpu - first.service.cpu) / seconds
+            if first.service and last.service
+            else None,
+        )
+
+
+@dataclass(frozen=True)
+class Step:
+    users: int
+    offered: float | None  # requests a second; None: users do not think
+    began: float  # seconds since the start
+    seconds: int  # that were counted
+    told: Told
+    service: Service | None  # None: it did not tell
+    generator: float  # fraction of the cores that it may use
+
+    @property
+    def rate(self) -> float:
+        """Right answers a second."""
+        return self.told.right / self.seconds
+
+    @property
+    def p50(self) -> float:
+        return self.told.quantile(0.5)
+
+    @property
+    def p95(self) -> float:
+        return self.told.quantile(0.95)
+
+    @property
+    def p99(self) -> float:
+        return self.told.quantile(0.99)
+
+    @property
+    def generator_bound(self) -> bool:
+        return self.generator > BUSY
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What is known of those who ask."""
+
+    think: float  # seconds between an answer and the next request, mean
+    cores: int  # that they can keep busy
+    started: float  # since 1970: when the first look began
+
+    def offered(self, users: int) -> float | None:
+        return users / self.think if self.think else None
+
+
+def steps(seconds: list[Second], looks: list[Look], asking: Asking) -> list[Step]:
+    return [_step(counted, looks, asking) for counted in _steady(seconds)]
+
+
+def _steady(seconds: list[Second]) -> list[list[Second]]:
+    found = list(_stretches(seconds))
+    if found:
+        return found
+    pieces = [seconds[first : first + PIECE] for first in range(0, len(seconds), PIECE)]
+    return [piece for piece in pieces if len(piece) >= SHORTEST]
+
+
+def _stretches(seconds: list[Second]) -> Iterator[list[Second]]:
+    for users, together in groupby(seconds, key=lambda second: second.users):
+        stretch = list(together)
+        counted = stretch[min(SETTLE, max(1, len(stretch) // 4)) :]
+        if users and len(counted) >= SHORTEST:
+            yield counted
+
+
+def _step(counted: list[Second], looks: list[Look], asking: Asking) -> Step:
+    users = round(fmean(second.users for second in counted))
+    began = counted[0].at - asking.started
+    ends = _ends(looks, began, began + len(counted))
+    generator = 0.0
+    if ends and ends[1].at > ends[0].at:
+        taken = ends[1].generator_cpu - ends[0].generator_cpu
+        generator = taken / (ends[1].at - ends[0].at) / asking.cores
+    return Step(
+        users=users,
+        offered=asking.offered(users),
+        began=began,
+        seconds=len(counted),
+        told=Told.together(second.told for second in counted),
+        service=Service.between(*ends) if ends else None,
+        generator=generator,
+    )
+
+
+def _ends(looks: list[Look], began: float, ended: float) -> tuple[Look, Look] | None:
+    """The first and the last look in between that were told something, if any were."""
+    inside = [look for look in looks if began <= look.at <= ended]
+    told = [look for look in inside if look.metrics is not None] or inside
+    return (told[0], told[-1]) if told else None
+
+
+def _shed(counted: Exposition) -> float:
+    shed = counted.total(f"{PREFIX}shed_total")
+    asked = counted.total(f"{PREFIX}http_requests_total")
+    return min(1.0, shed / asked) if asked else 0.0

@@ -1,0 +1,61 @@
+"""From a service and its users to a result: start, watch, wait, end."""
+
+import time
+from pathlib import Path
+
+from loadtest.machine import Conditions
+from loadtest.trial import files, generator
+from loadtest.trial.options import Options
+from loadtest.trial.progress import follow
+from loadtest.trial.result import Result
+from loadtest.trial.second import Recording
+from loadtest.trial.serving import Served, served
+from loadtest.trial.step import Asking
+from loadtest.watch import watched
+
+
+def measured(options: Options, command: str) -> Result:
+    """CannotMeasure if there is no service, or locust does not do what it was asked to."""
+    with served(options) as service:
+        conditions = _conditions(options, service, command)
+        return _asked(options, service, conditions, files.made(options.results))
+
+
+def _asked(options: Options, service: Served, conditions: Conditions, folder: Path) -> Result:
+    processes = options.processes or len(service.cores.generator)
+    recording = Recording(folder / generator.SECONDS)
+    stopped = False
+    with generator.asking(options, service.url, folder, processes) as locust:
+        asking = Asking(
+            think=options.think,
+            cores=min(processes, len(service.cores.generator)),
+            started=time.time(),
+        )
+        with watched(service.url, service=service.pid, generator=locust.pid) as looks:
+            try:
+                follow(locust, recording, looks, asking)
+            except KeyboardInterrupt:
+                print("\nstopping: the report is of what was measured until now", flush=True)
+                stopped = True
+    if not stopped:
+        generator.check(locust, folder)
+    return Result(
+        folder=folder,
+        conditions=conditions,
+        shape=options.shape,
+        slo=options.slo,
+        asking=asking,
+        seconds=recording.seconds(ended=True),
+        looks=looks,
+        stopped=stopped,
+    )
+
+
+def _conditions(options: Options, service: Served, command: str) -> Conditions:
+    return Conditions.now(
+        command=command,
+        pinned=str(service.cores),
+        client=f"locust: {' '.join(options.words)}",
+        model=service.model,
+        settings=service.settings,
+    )

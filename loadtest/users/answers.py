@@ -1,0 +1,65 @@
+"""What is wrong with an answer; nothing if it is right.
+
+To be right it must be whole: one prediction a picture, probabilities that are some, and the digit
+that is on the picture. Judged for every answer, in some 10 us.
+"""
+
+import json
+import math
+import struct
+from collections.abc import Callable, Mapping, Sequence
+
+HEAD = "Inference-Header-Content-Length"
+ENOUGH = 100  # bytes of an answer that are shown
+
+Check = Callable[[bytes, Mapping[str, str]], str]  # body, headers -> complaint
+
+
+def predicted(labels: Sequence[str], body: bytes, _: Mapping[str, str]) -> str:
+    """Of /v1/predict, asked for pictures that are `labels`."""
+    try:
+        read = [_label(prediction) for prediction in json.loads(body)["predictions"]]
+    except (ValueError, KeyError, TypeError) as error:
+        return f"no prediction: {type(error).__name__} in {shown(body)}"
+    return "" if read == labels else f"read {' '.join(read)}, not {' '.join(labels)}"
+
+
+def inferred(column: int, body: bytes, headers: Mapping[str, str]) -> str:
+    """Of the Open Inference Protocol, asked for the probabilities of one picture, in bytes."""
+    try:
+        length = int(headers[HEAD])
+        (output,) = json.loads(body[:length])["outputs"]
+        one, classes = output["shape"]
+        probabilities = struct.unpack(f"<{classes}f", body[length:])
+    except (ValueError, KeyError, TypeError, struct.error) as error:
+        return f"no probabilities: {type(error).__name__} in {shown(body)}"
+    if one != 1 or not _whole(probabilities):
+        return f"probabilities that are none: {probabilities}"
+    read = probabilities.index(max(probabilities))
+    return "" if read == column else f"read class {read}, not {column}"
+
+
+def shown(body: bytes) -> str:
+    return body[:ENOUGH].decode(errors="replace")
+
+
+def said(body: bytes) -> str:
+    """What a refusal says, without what differs each time: locust counts equal texts together."""
+    try:
+        told = json.loads(body)
+        return str(told.get("detail") or told["error"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return shown(body)
+
+
+def _label(prediction: dict[str, object]) -> str:
+    probabilities = prediction["probabilities"]
+    if not isinstance(probabilities, list) or not _whole(probabilities):
+        raise ValueError
+    if prediction["confidence"] != max(probabilities):
+        raise ValueError
+    return str(prediction["label"])
+
+
+def _whole(probabilities: Sequence[float]) -> bool:
+    return math.isclose(math.fsum(probabilities), 1, abs_tol=1e-3)

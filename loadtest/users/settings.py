@@ -1,0 +1,172 @@
+"""What a load test may be told: arguments of locust's own command line and fields of its page.
+
+Each is also an environment variable, LOADTEST_<NAME>. They travel to workers as the texts they were
+given as, so they are texts until `Settings.of` reads them.
+"""
+
+import re
+from argparse import ArgumentTypeError, Namespace
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from loadtest.users.courses import COURSES
+
+if TYPE_CHECKING:
+    from locust.argument_parser import LocustArgumentParser
+
+WEIGHTS = {"png": 6, "jpeg": 1, "form": 1, "json": 2, "binary": 2, "wrong": 1}
+CONSTANT = "constant"
+SHAPES = (CONSTANT, *COURSES)
+UNITS = {"": 1.0, "s": 1.0, "ms": 1e-3}  # seconds
+
+
+class WrongSetting(ValueError):
+    """The message names the setting, and says what it may be."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    weights: dict[str, int]  # of all kinds
+    think: tuple[float, float]  # seconds between an answer and the next request: least, most
+    model: str  # of /v2
+    shape: str
+    steps: int
+    break_p99: float  # seconds
+    break_errors: float  # fraction of requests that failed or were refused
+    patience: float  # seconds that the service may need until it answers
+
+    @classmethod
+    def of(cls, options: Namespace) -> Self:
+        told = vars(options)
+        return cls(**{name: each.read(name, told[name]) for name, each in ARGUMENTS.items()})
+
+
+@dataclass(frozen=True)
+class Argument:
+    reads: Callable[[str], Any]  # ValueError, saying what it may be
+    default: str
+    help: str
+    choices: tuple[str, ...] | None = None
+
+    def read(self, name: str, text: object) -> Any:
+        try:
+            return self.reads(str(text))
+        except ValueError as error:
+            raise WrongSetting(f"--{name.replace('_', '-')} {text!r}: {error}") from None
+
+    def checked(self, text: str) -> str:
+        """For argparse, which knows the name."""
+        try:
+            self.reads(text)
+        except ValueError as error:
+            raise ArgumentTypeError(f"{text!r}: {error}") from None
+        return text
+
+
+def add_arguments(parser: "LocustArgumentParser") -> None:
+    for name, each in ARGUMENTS.items():
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            env_var=f"LOADTEST_{name.upper()}",
+            type=each.checked,
+            default=each.default,
+            choices=each.choices,
+            help=each.help,
+            metavar=None if each.choices else "<...>",
+        )
+
+
+def weights_of(text: str) -> dict[str, int]:
+    """All kinds; one that is not named keeps its weight."""
+    weights = dict(WEIGHTS)
+    for word in text.replace(",", " ").split():
+        kind, _, weight = word.partition("=")
+        if kind not in WEIGHTS:
+            raise ValueError(f"there is no kind {kind!r}, only {', '.join(WEIGHTS)}")
+        if not re.fullmatch(r"\d{1,6}", weight):
+            raise ValueError(f"{word!r} is no weight: {kind}=2, or {kind}=0 to leave it out")
+        weights[kind] = int(weight)
+    if not any(weights.values()):
+        raise ValueError("every kind is left out: one must have a weight")
+    return weights
+
+
+def think_of(text: str) -> tuple[float, float]:
+    least, dash, most = text.partition("-")
+    try:
+        span = float(least), float(most if dash else least)
+    except ValueError:
+        raise ValueError("seconds, as 0.5, or least and most, as 0.05-0.5") from None
+    if not 0 <= span[0] <= span[1] < float("inf"):
+        raise ValueError("the least comes first, and neither is below 0 or endless")
+    return span
+
+
+def duration_of(text: str) -> float:
+    """Seconds: 50ms, 0.05s, 0.05."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) *(ms|s|)", text.strip())
+    if found is None or float(found[1]) == 0:
+        raise ValueError("a time above 0, as 50ms or 0.05s")
+    return float(found[1]) * UNITS[found[2]]
+
+
+def share_of(text: str) -> float:
+    """A fraction: 1%, 0.01."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) *(%?)", text.strip())
+    share = float(found[1]) / (100 if found[2] else 1) if found else -1
+    if not 0 <= share <= 1:
+        raise ValueError("a share between 0 and 1, as 1% or 0.01")
+    return share
+
+
+def count_of(text: str) -> int:
+    if not re.fullmatch(r"\d{1,4}", text) or int(text) == 0:
+        raise ValueError("a number from 1 to 9999")
+    return int(text)
+
+
+def name_of(text: str) -> str:
+    if not re.fullmatch(r"[\w.-]+", text):
+        raise ValueError("letters, digits, and . _ - between them")
+    return text
+
+
+def shape_of(text: str) -> str:
+    if text not in SHAPES:
+        raise ValueError(f"one of {', '.join(SHAPES)}")
+    return text
+
+
+ARGUMENTS = {
+    "weights": Argument(
+        weights_of,
+        " ".join(f"{kind}={weight}" for kind, weight in WEIGHTS.items()),
+        "how many users send what, as 'png=6 wrong=0'; 0 leaves a kind out, what is not named "
+        "keeps its weight",
+    ),
+    "think": Argument(
+        think_of,
+        "0.05-0.5",
+        "seconds between an answer and the user's next request, least and most; 0: none",
+    ),
+    "model": Argument(name_of, "digits", "name of the model, for the Open Inference Protocol"),
+    "shape": Argument(
+        shape_of,
+        CONSTANT,
+        "how the number of users changes up to --users within --run-time",
+        SHAPES,
+    ),
+    "steps": Argument(count_of, "5", "of --shape steps"),
+    "break_p99": Argument(
+        duration_of, "500ms", "--shape ramp ends where p99 of the last 10 s is above this"
+    ),
+    "break_errors": Argument(
+        share_of,
+        "1%",
+        "--shape ramp ends where more of the last 10 s failed or were refused",
+    ),
+    "patience": Argument(
+        duration_of, "60s", "that a service which does not answer yet is waited for"
+    ),
+}
