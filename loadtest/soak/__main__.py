@@ -19,10 +19,9 @@ from loadtest.errors import CannotMeasure
 from loadtest.machine import Conditions, Cores, settings_handed_on
 from loadtest.pictures import Pictures
 from loadtest.soak import report
+from loadtest.soak.plan import Plan, Think
 from loadtest.soak.results import NOT_MEASURED, Results
 from loadtest.soak.run import soak
-from loadtest.soak.seen import Plan
-from loadtest.soak.users import Think
 
 TRUSTED = "DIGITSERVE_TRUSTED_KEYS"  # the copies' cards are not what anybody has signed
 WARM_UP, AT_LEAST, AT_MOST = 0.1, 120.0, 0.2  # of all; seconds; of all

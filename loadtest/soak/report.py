@@ -1,5 +1,6 @@
 """The results in words: one sentence, two tables for the terminal, and all of it in Markdown."""
 
+import math
 from collections.abc import Iterator
 from statistics import fmean, median
 
@@ -24,7 +25,9 @@ lies above zero and its slope above the bound, or if one request or switch fails
 
 def headline(results: Results) -> str:
     """One sentence, without its end."""
-    ran = f"{results.seen.seconds / 60:.3g} minutes, {results.seen.requests:,} requests"
+    seconds = results.seen.seconds
+    long = f"{seconds / 60:.0f} minutes" if seconds > 100 else f"{seconds:.0f} seconds"
+    ran = f"{long}, {results.seen.requests:,} requests"
     if results.failures:
         others = len(results.failures) - 1
         more = f", and {others} more" if others else ""
@@ -80,7 +83,7 @@ def _trend(finding: Finding) -> Line:
         quantity.name,
         f"{finding.mean:,.1f}{unit}",
         finding.slope,
-        f"{quantity.bound:g}{unit}/h",
+        "none" if math.isinf(quantity.bound) else f"{quantity.bound:g}{unit}/h",
         finding.words,
     )
 

@@ -12,10 +12,11 @@ from typing import Any
 from loadtest.machine import Conditions
 from loadtest.soak.finding import HOUR, Finding, findings
 from loadtest.soak.period import Period
-from loadtest.soak.seen import End, Plan, Seen
+from loadtest.soak.plan import Plan
+from loadtest.soak.seen import End, Seen
 
 HOLDS, FAILS, NOT_MEASURED, INTERRUPTED = 0, 1, 2, 130
-REFUSED = "refused"  # in the name that users give a request that they are to send again
+REFUSED = ", refused"  # after the name that users give to a request
 BUSY = 0.9  # of its core: a generator that takes more is what was measured
 
 
@@ -75,7 +76,7 @@ class Results:
         told = sum(each.times for each in seen.failed)
         if later := sum(kind.failures for kind in seen.kinds) - told:
             yield f"{later} requests more failed in the last seconds"
-        if refused := sum(kind.requests for kind in seen.kinds if REFUSED in kind.what):
+        if refused := sum(kind.requests for kind in seen.kinds if kind.what.endswith(REFUSED)):
             yield f"{refused} requests were refused"
         if broken := sum(each.failed for each in seen.periods):
             yield f"the service counts {broken} answers of status 5xx"

@@ -13,7 +13,8 @@ from loadtest.request import picture
 from loadtest.server import Command, Running, started
 from loadtest.soak.copies import copies
 from loadtest.soak.period import Periods
-from loadtest.soak.seen import End, Plan, Seen
+from loadtest.soak.plan import Plan
+from loadtest.soak.seen import End, Seen
 from loadtest.soak.switch import switch
 from loadtest.soak.users import Users, asking
 from loadtest.watch import Look, watched
@@ -51,9 +52,7 @@ class _Soak:
     def under_load(self, folder: Path) -> Seen:
         plan, seen, url = self._plan, self._seen, str(self._running.address)
         print(f"The service answers on {url}; {plan.users} users come", flush=True)
-        with asking(
-            url, folder, number=plan.users, think=plan.think, seconds=plan.seconds
-        ) as users:
+        with asking(url, folder, plan) as users:
             self._began = time.perf_counter()
             pids = {"service": self._running.pid, "generator": users.pid}
             with watched(url, every=plan.look_every, **pids) as looks:

@@ -1,34 +1,11 @@
-"""What a soak is to do, and what was seen while it did."""
+"""What was seen while the service was under load."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from loadtest.machine import Cores
 from loadtest.soak.period import Period
 from loadtest.soak.switch import Switch
-from loadtest.soak.users import Failed, Kind, Think
-
-
-@dataclass(frozen=True)
-class Plan:
-    seconds: float
-    rate: float  # requests a second that are aimed at
-    think: Think
-    switch_every: float  # seconds
-    versions: int  # that are switched between
-    look_every: float  # seconds
-    warm_up: float  # seconds that are not judged
-    model: str
-    cores: Cores
-
-    @property
-    def users(self) -> int:
-        return self.think.users(self.rate)
-
-    @property
-    def block(self) -> float:
-        """Seconds of a block: as long as two switches, so that one is like the other."""
-        return 2 * self.switch_every
+from loadtest.soak.users import Failed, Kind
 
 
 class End(StrEnum):

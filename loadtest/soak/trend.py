@@ -43,6 +43,11 @@ class Trend:
     margin: float  # to both sides of the slope, with which it is 95 % sure
 
     @property
+    def seconds(self) -> float:
+        """From the first block's middle to the last one's."""
+        return self.blocks[-1].at - self.blocks[0].at
+
+    @property
     def lowest(self) -> float:
         return self.slope - self.margin
 

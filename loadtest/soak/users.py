@@ -16,30 +16,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from loadtest.server import ROOT
+from loadtest.soak.plan import Plan
 
 LOCUSTFILE = "loadtest/locustfile.py"
 LOG = "locust.log"
 RAMP = 5.0  # seconds until all users are there
 LAST_ANSWERS = 10.0  # seconds that users have for them at the end
 GRACE = 20.0  # seconds for locust to end by itself, with its users
-ANSWER = 0.002  # seconds, about; what a user waits for beside thinking
-
-
-class Think(NamedTuple):
-    """Seconds between an answer and the same user's next request: any time in between."""
-
-    shortest: float
-    longest: float
-
-    def __str__(self) -> str:
-        return f"{self.shortest:g}-{self.longest:g}"
-
-    def users(self, rate: float) -> int:
-        """How many ask so often a second together."""
-        return max(1, math.ceil(rate * ((self.shortest + self.longest) / 2 + ANSWER)))
 
 
 @dataclass(frozen=True)
@@ -116,17 +101,17 @@ class Users:
 
 
 @contextmanager
-def asking(url: str, folder: Path, *, number: int, think: Think, seconds: float) -> Iterator[Users]:
-    """So many users meanwhile, for so many seconds at most; their files go into `folder`.
+def asking(url: str, folder: Path, plan: Plan) -> Iterator[Users]:
+    """The plan's users meanwhile, for its seconds at most; what they tell goes into `folder`.
 
     They are in a session of their own, so that Ctrl-C ends them when all is told, not before.
     """
-    words = [
-        *(sys.executable, "-m", "locust", "--locustfile", LOCUSTFILE, "--headless"),
-        *("--host", url, "--users", str(number), "--spawn-rate", f"{number / RAMP:g}"),
-        *("--run-time", f"{math.ceil(seconds)}s", "--stop-timeout", f"{LAST_ANSWERS:g}"),
-        *("--csv", str(folder / "requests"), "--json-file", str(folder / "requests")),
-    ]
+    requests = str(folder.resolve() / "requests")  # locust runs elsewhere
+    words = [sys.executable, "-m", "locust", "--locustfile", LOCUSTFILE, "--headless"]
+    words += ["--host", url, "--users", str(plan.users), "--spawn-rate", f"{plan.users / RAMP:g}"]
+    words += ["--run-time", f"{math.ceil(plan.seconds)}s", "--stop-timeout", f"{LAST_ANSWERS:g}"]
+    words += ["--think", str(plan.think), "--model", plan.model, "--shape", "constant"]
+    words += ["--csv", requests, "--json-file", requests]
     with (folder / LOG).open("wb") as log:
         process = subprocess.Popen(  # noqa: S603
             words, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
