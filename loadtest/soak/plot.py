@@ -16,6 +16,7 @@ from loadtest.soak.report import headline
 from loadtest.soak.results import Results
 from loadtest.trial.canvas import (
     BLUE,
+    GRAY,
     GREEN,
     RED,
     beside,
@@ -23,7 +24,7 @@ from loadtest.trial.canvas import (
     named,
     panels,
     saved,
-)
+)  # fmt: skip
 
 MINUTE = 60.0  # seconds
 SWITCH, SHADE = "#dcdcdc", "#f3f3f3"
@@ -54,9 +55,8 @@ def _memory(axes: Axes, results: Results) -> None:
     resident, *_ = results.findings
     _quantity(axes, results, resident, BLUE)
     _said(axes, resident)
-    judged = [
-        x.value for x in resident.quantity.points(results.under_load) if x.at > results.plan.warm_up
-    ]
+    seen = resident.quantity.points(results.under_load)
+    judged = [point.value for point in seen if point.at > results.plan.warm_up]
     if judged:  # or what a start takes would hide what comes after it
         axes.set_ylim(min(judged) - MARGIN, max(judged) + MARGIN)
     named(axes, "memory, MB")
