@@ -97,6 +97,6 @@ def findings(
 
 
 def _signed(value: float) -> str:
-    """Two decimals where there is room for them, and no minus before a zero."""
-    digits = 2 if abs(value) < 10 else 0
+    """Three digits, two of them behind the point at most, and no minus before a zero."""
+    digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
     return f"{round(value, digits) + 0.0:+,.{digits}f}"

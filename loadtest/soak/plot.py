@@ -24,7 +24,7 @@ from loadtest.trial.canvas import (
     named,
     panels,
     saved,
-)  # fmt: skip
+)
 
 MINUTE = 60.0  # seconds
 SWITCH, SHADE = "#dcdcdc", "#f3f3f3"

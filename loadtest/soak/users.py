@@ -9,6 +9,7 @@ import csv
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from loadtest.soak.plan import Plan
 
 LOCUSTFILE = "loadtest/locustfile.py"
 LOG = "locust.log"
+SAID = re.compile(r"""CatchResponseError\((['"])(.*)\1\)""")  # what the users say of an answer
 RAMP = 5.0  # seconds until all users are there
 LAST_ANSWERS = 10.0  # seconds that users have for them at the end
 GRACE = 20.0  # seconds for locust to end by itself, with its users
@@ -67,7 +69,11 @@ class Users:
 
     def failed(self) -> list[Failed]:
         return [
-            Failed(f"{row['Method']} {row['Name']}", row["Error"], int(row["Occurrences"]))
+            Failed(
+                f"{row['Method']} {row['Name']}",
+                SAID.sub(r"\2", row["Error"]),
+                int(row["Occurrences"]),
+            )
             for row in self._rows("failures")
         ]
 
