@@ -74,7 +74,8 @@ class Results:
         for each in [*seen.failed, *seen.mistakes]:
             yield f"{each.times} x {each.what}: {each.why}"
         told = sum(each.times for each in seen.failed)
-        if later := sum(kind.failures for kind in seen.kinds) - told:
+        later = sum(kind.failures for kind in seen.kinds) - told
+        if later > 0:
             yield f"{later} requests more failed in the last seconds"
         if refused := sum(kind.requests for kind in seen.kinds if kind.what.endswith(REFUSED)):
             yield f"{refused} requests were refused"

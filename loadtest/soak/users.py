@@ -8,17 +8,15 @@ locust --headless --csv, --json-file --> failures.csv      as they happen, up to
 import csv
 import json
 import math
-import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadtest.server import ROOT
+from loadtest.server import GRACE, ROOT, end
 from loadtest.soak.plan import Plan
 
 LOCUSTFILE = "loadtest/locustfile.py"
@@ -26,7 +24,6 @@ LOG = "locust.log"
 SAID = re.compile(r"""CatchResponseError\((['"])(.*)\1\)""")  # what the users say of an answer
 RAMP = 5.0  # seconds until all users are there
 LAST_ANSWERS = 10.0  # seconds that users have for them at the end
-GRACE = 20.0  # seconds for locust to end by itself, with its users
 
 
 @dataclass(frozen=True)
@@ -54,18 +51,6 @@ class Users:
 
     def running(self) -> bool:
         return self._process.poll() is None
-
-    def end(self) -> None:
-        """Ask it to end, then make it."""
-        try:
-            if self.running():
-                self._process.send_signal(signal.SIGTERM)
-                with suppress(subprocess.TimeoutExpired):
-                    self._process.wait(LAST_ANSWERS + GRACE)
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
-            self._process.wait()
 
     def failed(self) -> list[Failed]:
         return [
@@ -122,8 +107,7 @@ def asking(url: str, folder: Path, plan: Plan) -> Iterator[Users]:
         process = subprocess.Popen(  # noqa: S603
             words, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
         )
-    users = Users(process, folder)
     try:
-        yield users
+        yield Users(process, folder)
     finally:
-        users.end()
+        end(process, LAST_ANSWERS + GRACE)
