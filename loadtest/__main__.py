@@ -26,8 +26,6 @@ INTERRUPTED = 128 + signal.SIGINT  # as shells call it
 def main(words: list[str] | None = None) -> int:
     words = sys.argv[1:] if words is None else words
     options = Options.read(words)
-    # Whoever ends this means all that it has started; Ctrl-C already does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         result = measured(options, " ".join(["python -m loadtest", *words]))
     except CannotMeasure as error:
@@ -39,4 +37,6 @@ def main(words: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    # Whoever ends this means all that it has started; Ctrl-C already does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

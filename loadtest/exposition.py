@@ -31,9 +31,8 @@ class Exposition:
         told: defaultdict[str, dict[Labels, float]] = defaultdict(dict)
         for line in text.split("\n"):
             if line and not line.startswith("#"):
-                series, _, value = line.rpartition(" ")
-                name, labels = _series(series)
-                told[name][labels] = float(value)
+                name, labels, value = _read(line)
+                told[name][labels] = value
         return cls(dict(told))
 
     def since(self, before: Self) -> Self:
@@ -88,12 +87,20 @@ class Exposition:
         return (pair for pair in self.series.get(name, {}).items() if wanted <= pair[0])
 
 
+def _read(line: str) -> tuple[str, Labels, float]:
+    series, _, value = line.rpartition(" ")
+    try:
+        return *_series(series), float(value)
+    except ValueError:
+        raise ValueError(f"no line of Prometheus' text format: {line[:200]!r}") from None
+
+
 # The same ones come with each scrape, and a long load keeps many scrapes.
 @functools.lru_cache(maxsize=10_000)
 def _series(text: str) -> tuple[str, Labels]:
     found = SERIES.fullmatch(text)
     if found is None:
-        raise ValueError(f"no series of Prometheus' text format: {text[:200]!r}")
+        raise ValueError(text)
     name, labels = found.groups()
     return name, frozenset(
         (label, _unescaped(value)) for label, value in LABEL.findall(labels or "")

@@ -11,6 +11,7 @@ answer was not right, or if there was nobody to ask.
 import logging
 import sys
 from argparse import Namespace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from locust.web import WebUI
 # Locust looks beside this file and in the folder that it was started in; the package is above it.
 sys.path.insert(1, str(Path(__file__).resolve().parent.parent))
 
-from loadtest.users.client import CANNOT_BEGIN, Client
+from loadtest.users.client import Client
 from loadtest.users.kinds import KINDS, Binary, Form, Jpeg, Json, Png, Wrong  # noqa: F401
 from loadtest.users.page import look_at_forms
 from loadtest.users.rehearsal import Rehearsal
@@ -31,6 +32,7 @@ from loadtest.users.settings import WEIGHTS, Settings, WrongSetting, add_argumen
 from loadtest.users.shaped import shape_of
 
 log = logging.getLogger(__name__)
+CANNOT_BEGIN = "cannot begin"  # a message to the master, with the reason
 weighed = dict(WEIGHTS)  # as --weights last said
 
 
@@ -52,7 +54,9 @@ def set_up(environment: Environment, runner: Runner, web_ui: WebUI | None, **_: 
 def begin(environment: Environment, **_: Any) -> None:
     weigh(environment)
     kinds = {each.kind for each in KINDS if each in environment.user_classes and each.weight}
-    Client.rehearsal = Rehearsal(Settings.of(_options(environment)), kinds)
+    assert environment.runner is not None
+    tell = partial(environment.runner.send_message, CANNOT_BEGIN)
+    Client.rehearsal = Rehearsal(Settings.of(_options(environment)), kinds, tell)
 
 
 def weigh(environment: Environment) -> None:
@@ -74,6 +78,13 @@ def give_up(environment: Environment, msg: Any, **_: Any) -> None:
     gevent.spawn(runner.quit if options.headless or options.autostart else runner.stop)
 
 
+def look_back(environment: Environment, **_: Any) -> None:
+    asked = environment.stats.total.num_requests
+    if not asked and _options(environment).headless and not _options(environment).worker:
+        log.error("The test was over before anything was asked: it needs a longer --run-time")
+        environment.process_exit_code = 1
+
+
 def _options(environment: Environment) -> Namespace:
     assert isinstance(environment.parsed_options, Namespace)
     return environment.parsed_options
@@ -82,3 +93,4 @@ def _options(environment: Environment) -> Namespace:
 events.init_command_line_parser.add_listener(add_arguments)
 events.init.add_listener(set_up)
 events.test_start.add_listener(begin)
+events.quitting.add_listener(look_back)

@@ -2,7 +2,7 @@
 
     GET /metrics       what the service counts, over one connection that is kept, as Prometheus does
     /proc, if it is    memory, descriptors, threads and CPU time of the service and its children;
-    on this machine    CPU time of those who ask
+    on this machine    CPU time of those who ask, and of cores, whoever takes it
 
 `looks` grows while the block runs, from the first look, when it begins, to the last, when it has
 ended. A look that failed says why, and never ends anything.
@@ -10,7 +10,7 @@ ended. A look that failed says why, and never ends anything.
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -46,14 +46,20 @@ class Look:
     lost: str  # why not
     service: Use | None  # None: not on this machine, or gone
     generator_cpu: float  # seconds since it began, with its children
+    busy: float = 0.0  # seconds that everybody took of the cores that are watched
 
 
 @contextmanager
 def watched(
-    url: str, *, service: int | None = None, generator: int | None = None, every: float = EVERY
+    url: str,
+    *,
+    service: int | None = None,
+    generator: int | None = None,
+    cores: Sequence[int] = (),
+    every: float = EVERY,
 ) -> Iterator[list[Look]]:
     """The looks at the service on `url`; `service` and `generator` are the ids of processes."""
-    watcher = _Watcher(url, service, generator)
+    watcher = _Watcher(url, service, generator, cores)
     looks = [watcher.look()]
     done = threading.Event()
 
@@ -76,12 +82,14 @@ def watched(
 
 
 class _Watcher:
-    def __init__(self, url: str, service: int | None, generator: int | None) -> None:
+    def __init__(
+        self, url: str, service: int | None, generator: int | None, cores: Sequence[int]
+    ) -> None:
         address = urlsplit(url)
         connect = HTTPSConnection if address.scheme == "https" else HTTPConnection
         self._connection = connect(address.hostname or "", address.port, timeout=PATIENCE)
         self._path = address.path.rstrip("/") + METRICS
-        self._service, self._generator = service, generator
+        self._service, self._generator, self._cores = service, generator, cores
         self._proportional, self._proportional_at = 0, -PROPORTIONAL_EVERY
         self.began = time.perf_counter()
 
@@ -96,6 +104,7 @@ class _Watcher:
             lost=lost,
             service=self._use(at),
             generator_cpu=process.cpu_seconds(self._generator) if self._generator else 0.0,
+            busy=sum(map(process.busy_seconds, self._cores)),
         )
 
     def close(self) -> None:

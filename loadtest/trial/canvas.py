@@ -18,6 +18,7 @@ WIDTH, DPI = 9.0, 130  # inches, dots an inch
 BLUE, GREEN, ORANGE, RED, GRAY = "#0072B2", "#009E73", "#E69F00", "#D55E00", "#6b6b6b"
 DASHED = (0, (4, 3))
 LETTERS = 72  # of a title's line
+LETTER = 12.0  # points, the height of one
 HEAD = 0.95  # inches for title and what stands below it
 
 
@@ -50,7 +51,8 @@ def panels(
         each.tick_params(color="#b0b0b0", labelsize=10.5, labelbottom=each is axes[-1])
         each.grid(axis="y", color="#e9e9e9", linewidth=1)
         each.set_axisbelow(True)
-        each.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+        for axis in (each.xaxis, each.yaxis):
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     return figure, axes
 
 
@@ -70,6 +72,21 @@ def beside(axes: Axes, at: tuple[float, float], text: str, color: str, **how: An
             text, at, shift, textcoords="offset points", color=color, fontsize=10.5,
             annotation_clip=False, **how,
         )  # fmt: skip
+
+
+def names(axes: Axes, ends: list[tuple[str, str, float, float]]) -> None:
+    """Name lines where they end (name, colour, x, y), and no name upon another.
+
+    After the limits of the axes are set.
+    """
+    last = -math.inf
+    for name, color, x, y in sorted(ends, key=lambda end: end[3]):
+        if math.isnan(y):
+            continue
+        place = axes.transData.transform((x, y))[1] * 72 / DPI  # points
+        lifted = max(place, last + LETTER)
+        beside(axes, (x, y), name, color, shift=(8, lifted - place), va="center")
+        last = lifted
 
 
 def in_milliseconds(axes: Axes, slo: float) -> None:

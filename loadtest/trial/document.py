@@ -4,7 +4,7 @@ from loadtest import document, report
 from loadtest.trial import tables
 from loadtest.trial.curve import CARRIED
 from loadtest.trial.result import Result
-from loadtest.trial.step import BUSY, PIECE, SETTLE
+from loadtest.trial.step import BUSY, NOISY, PIECE, SETTLE
 
 HOW = f"""\
 ## What the numbers are
@@ -25,9 +25,11 @@ HOW = f"""\
   time (the time that pictures waited, divided by the time). **shed**: the share of requests that
   the service refused or gave up on. All three as the service counts them.
 * **service CPU**: of one core. **generator CPU**: all processes of locust, of the cores that they
-  may use; above {BUSY:.0%} it is locust that was measured.
-* The SLO is judged over the whole run, with all that was between the steps; of the shape ramp it is
-  asked whether it held at all before it broke.
+  may use; above {BUSY:.0%} it is locust that was measured. **others**: what somebody else took of
+  all cores of both, said above {NOISY:.0%}.
+* The **SLO** is judged over the whole run: errors of all requests, p99 of all steps together (of
+  the shape spike, where users come suddenly, of all answers). Of the shape ramp it is asked whether
+  it held in any step before it broke.
 """
 
 
@@ -58,8 +60,11 @@ def markdown(result: Result, pictures: list[str]) -> str:
 
 def _said(result: Result) -> list[str]:
     stopped = ["Stopped before its time: all this is of what was measured until then."]
+    others = max((step.others or 0.0 for step in result.curve.steps), default=0.0)
+    noisy = f"The machine was not quiet: others took up to {others:.0%} of these cores in a step."
     return [
         f"{result.curve.title}.",
         f"{result.verdict.words}.",
+        *([noisy] if others > NOISY else []),
         *(stopped if result.stopped else []),
     ]

@@ -81,6 +81,7 @@ def _look(look: Look) -> dict[str, Any]:
         "descriptors": use.descriptors if use else "",
         "threads": use.threads if use else "",
         "generator_cpu_seconds": round(look.generator_cpu, 2),
+        "busy_seconds": round(look.busy, 2),
     }
 
 
@@ -112,6 +113,7 @@ def _step(step: Step, slo: Slo) -> dict[str, Any]:
         "seconds": step.seconds,
         "service": asdict(step.service) if step.service else None,
         "generator": step.generator,
+        "others": step.others,
     }
 
 

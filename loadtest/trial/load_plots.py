@@ -7,19 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from loadtest.slo import shown_seconds
-from loadtest.trial.canvas import (
-    BLUE,
-    DASHED,
-    GRAY,
-    GREEN,
-    ORANGE,
-    RED,
-    beside,
-    in_milliseconds,
-    milliseconds,
-    named,
-    panels,
-)  # fmt: skip
+from loadtest.trial import canvas
+from loadtest.trial.canvas import BLUE, DASHED, GRAY, GREEN, ORANGE, RED
 from loadtest.trial.curve import Curve
 from loadtest.trial.step import Step
 
@@ -32,22 +21,24 @@ ROOM = 0.06  # of the width, right of the last point, for names
 def load(curve: Curve, below: str) -> Figure:
     """Throughput and latency, the knee, the SLO's line."""
     steps, warned = curve.by_load, curve.generator_bound
-    figure, axes = panels((2.5, 2.5), curve.finding, curve.caveat or below, warned=warned)
+    figure, axes = canvas.panels((2.5, 2.5), curve.finding, curve.caveat or below, warned=warned)
     _throughput(axes[0], curve, steps)
     at, slo = _at(steps), curve.slo.p99
+    ends = []
     for name, color, times in (
         ("p99", RED, [step.p99 for step in steps]),
         ("p95", ORANGE, [step.p95 for step in steps]),
         ("p50", GREEN, [step.p50 for step in steps]),
     ):
-        shown = milliseconds(times)
+        shown = canvas.milliseconds(times)
         axes[1].plot(at, shown, color=color, **POINTS)
-        beside(axes[1], (at[-1], shown[-1]), name, color, shift=(8, 0), va="center")
-    in_milliseconds(axes[1], slo)
+        ends.append((name, color, at[-1], shown[-1]))
+    canvas.in_milliseconds(axes[1], slo)
     told = f"SLO: p99 {shown_seconds(slo)}"
-    beside(axes[1], (at[0], slo * 1e3), told, RED, shift=(0, 4))
-    named(axes[1], "milliseconds\nto an answer")
+    canvas.beside(axes[1], (at[0], slo * 1e3), told, RED, shift=(0, 4))
+    canvas.named(axes[1], "milliseconds\nto an answer")
     _against_load(axes, steps)
+    canvas.names(axes[1], ends)
     if curve.knee:
         for each in axes:
             each.axvline(at[steps.index(curve.knee)], color=BLUE, linewidth=1, alpha=0.5, zorder=0)
@@ -58,8 +49,8 @@ def service(curve: Curve, below: str) -> Figure:
     """Batches, queue and what is shed."""
     steps = [step for step in curve.by_load if step.service]
     told = [step.service for step in steps if step.service]
-    warned = curve.generator_bound
-    figure, axes = panels((1.6, 1.6, 1.6), _batching(steps), curve.caveat or below, warned=warned)
+    title, warned = _batching(steps), curve.generator_bound
+    figure, axes = canvas.panels((1.6, 1.6, 1.6), title, curve.caveat or below, warned=warned)
     for each, name, color, values in zip(
         axes,
         ("pictures\na model call", "pictures\nwaiting", "% of requests\nshed"),
@@ -76,7 +67,7 @@ def service(curve: Curve, below: str) -> Figure:
         each.set_ylim(0, max(1.0, 1.15 * max(values)))
         if not any(values):
             each.text(0.5, 0.5, "none", transform=each.transAxes, color=GRAY, ha="center")
-        named(each, name)
+        canvas.named(each, name)
     _against_load(axes, steps)
     return figure
 
@@ -84,10 +75,10 @@ def service(curve: Curve, below: str) -> Figure:
 def _throughput(axes: Axes, curve: Curve, steps: list[Step]) -> None:
     at, rates = _at(steps), [step.rate for step in steps]
     axes.set_ylim(0, 1.15 * max(rates + [step.offered or 0 for step in steps]) or 1)
-    named(axes, "right answers\na second")
+    canvas.named(axes, "right answers\na second")
     if steps[0].offered is not None:
         axes.plot([0, *at], [0, *at], color=GRAY, linestyle=DASHED, linewidth=1.3)
-        beside(axes, (at[-1], at[-1]), "offered", GRAY, shift=(-8, 4), ha="right", va="bottom")
+        canvas.beside(axes, (at[-1], at[-1]), "offered", GRAY, shift=(-8, 4), ha="right")
     axes.plot(at, rates, color=BLUE, **POINTS)
     if knee := curve.knee:
         place = (at[steps.index(knee)], knee.rate)
@@ -95,16 +86,16 @@ def _throughput(axes: Axes, curve: Curve, steps: list[Step]) -> None:
         what = "the knee: " if curve.beyond and not curve.generator_bound else ""
         told = f"{what}{knee.rate:,.0f} a second,\n{knee.users} users"
         # Below the curve is room, and above it the line of what is offered.
-        beside(axes, place, told, BLUE, shift=(9, -24), va="top", ha="left", boxed=True)
+        canvas.beside(axes, place, told, BLUE, shift=(9, -24), va="top", ha="left", boxed=True)
 
 
 def _batching(steps: list[Step]) -> str:
     """The finding, in a line."""
     top = steps[-1].service
     assert top is not None
-    waits = f"{top.queue:,.0f} pictures wait" if top.queue >= 1 else "hardly one waits"
-    shed = f"{top.shed:.1%} of requests are shed" if top.shed else "none is shed"
-    return f"At {steps[-1].users} users {top.batch:.1f} pictures a model call, {waits}, {shed}"
+    waits = f"{top.queue:,.0f} wait" if top.queue >= 1 else "hardly one waits"
+    shed = f"{top.shed:.1%} are shed" if top.shed else "none is shed"
+    return f"At {steps[-1].users} users: {top.batch:.1f} pictures a model call, {waits}, {shed}"
 
 
 def _at(steps: list[Step]) -> list[float]:

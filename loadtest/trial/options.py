@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from loadtest.slo import Slo, fraction, seconds
+from loadtest.users.courses import FASTEST
 from loadtest.users.settings import ARGUMENTS, think_of
 
 DEFAULTS = {"shape": "steps", "steps": "8"}  # where they are not those of locust's users
@@ -58,6 +59,7 @@ class Options:
         settings = self.users_settings.items()
         return [
             f"--users={self.users}",
+            f"--spawn-rate={min(self.users, FASTEST):g}",  # of the shape constant
             f"--run-time={self.run_time}s",
             *(f"--{name.replace('_', '-')}={value}" for name, value in settings),
         ]

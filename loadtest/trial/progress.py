@@ -19,9 +19,9 @@ def follow(
     recording: Recording,
     looks: list[Look],
     asking: Asking,
-    out: TextIO = sys.stdout,
 ) -> None:
     """Until locust has ended by itself."""
+    out = sys.stdout
     over = out.isatty()
     shown = 0  # seconds
     began = time.monotonic()

@@ -26,7 +26,7 @@ from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.runners import MasterRunner
 
-from loadtest.users.client import REFUSED
+from loadtest.users.sending import REFUSED
 
 
 @dataclass

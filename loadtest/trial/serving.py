@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from loadtest import targets
@@ -17,6 +18,7 @@ from loadtest.server import started
 from loadtest.trial.options import Options
 
 READY = "/readyz"
+LOCAL = ("127.0.0.1", "localhost", "::1")
 PATIENCE = 5.0  # seconds
 
 
@@ -40,6 +42,11 @@ class Cores:
             )
         return cls(allowed[:service], allowed[service:])
 
+    @property
+    def all(self) -> tuple[int, ...]:
+        """None where those of the service are not known."""
+        return tuple(sorted({*self.service, *self.generator})) if self.service else ()
+
     def __str__(self) -> str:
         generator = f"locust on {_named(self.generator)}"
         if not self.service:
@@ -56,6 +63,12 @@ class Served:
     cores: Cores
     model: str
     settings: dict[str, str]  # DIGITSERVE_ variables that were handed on
+
+    @property
+    def processes(self) -> int:
+        """Of locust, if nobody says how many: one a core, less one for a service beside it."""
+        beside = self.pid is None and urlsplit(self.url).hostname in LOCAL
+        return max(1, len(self.cores.generator) - beside)
 
 
 @contextmanager

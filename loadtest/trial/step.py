@@ -22,6 +22,7 @@ SETTLE = 2  # seconds left out at the beginning of a step, or a quarter of one t
 SHORTEST = 2  # seconds that are left of a step that counts
 PIECE = 5  # seconds
 BUSY = 0.9  # share of its cores from which on the generator is what is measured
+NOISY = 0.1  # share of all cores from which on somebody else's work is measured too
 PREFIX = "digitserve_"
 
 
@@ -59,6 +60,7 @@ class Step:
     told: Told
     service: Service | None  # None: it did not tell
     generator: float  # fraction of the cores that it may use
+    others: float | None  # fraction of all cores that somebody else took; None: not known
 
     @property
     def rate(self) -> float:
@@ -81,6 +83,10 @@ class Step:
     def generator_bound(self) -> bool:
         return self.generator > BUSY
 
+    @property
+    def disturbed(self) -> bool:
+        return self.others is not None and self.others > NOISY
+
 
 @dataclass(frozen=True)
 class Asking:
@@ -88,6 +94,7 @@ class Asking:
 
     think: float  # seconds between an answer and the next request, mean
     cores: int  # that they can keep busy
+    all_cores: int  # theirs and the service's; 0: those of the service are not known
     started: float  # since 1970: when the first look began
 
     def offered(self, users: int) -> float | None:
@@ -102,6 +109,7 @@ def _steady(seconds: list[Second]) -> list[list[Second]]:
     found = list(_stretches(seconds))
     if found:
         return found
+    seconds = [second for second in seconds if second.users]
     pieces = [seconds[first : first + PIECE] for first in range(0, len(seconds), PIECE)]
     return [piece for piece in pieces if len(piece) >= SHORTEST]
 
@@ -118,19 +126,30 @@ def _step(counted: list[Second], looks: list[Look], asking: Asking) -> Step:
     users = round(fmean(second.users for second in counted))
     began = counted[0].at - asking.started
     ends = _ends(looks, began, began + len(counted))
-    generator = 0.0
-    if ends and ends[1].at > ends[0].at:
-        taken = ends[1].generator_cpu - ends[0].generator_cpu
-        generator = taken / (ends[1].at - ends[0].at) / asking.cores
+    service = Service.between(*ends) if ends else None
+    generator, busy = _taken(*ends) if ends else (0.0, 0.0)
+    others = None
+    if asking.all_cores and service and service.cpu is not None:
+        others = max(0.0, busy - generator - service.cpu) / asking.all_cores
     return Step(
         users=users,
         offered=asking.offered(users),
         began=began,
         seconds=len(counted),
         told=Told.together(second.told for second in counted),
-        service=Service.between(*ends) if ends else None,
-        generator=generator,
+        service=service,
+        generator=generator / asking.cores,
+        others=others,
     )
+
+
+def _taken(first: Look, last: Look) -> tuple[float, float]:
+    """Cores: by the generator, by everybody."""
+    seconds = last.at - first.at
+    if not seconds:
+        return 0.0, 0.0
+    taken, busy = last.generator_cpu - first.generator_cpu, last.busy - first.busy
+    return taken / seconds, busy / seconds
 
 
 def _ends(looks: list[Look], began: float, ended: float) -> tuple[Look, Look] | None:

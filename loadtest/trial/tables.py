@@ -3,7 +3,7 @@
 from loadtest.report import Line
 from loadtest.trial.curve import Curve
 from loadtest.trial.second import Told
-from loadtest.trial.step import BUSY, Step
+from loadtest.trial.step import Step
 
 HEAD = (
     "users", "offered/s", "right/s", "p50 ms", "p95 ms", "p99 ms", "failed", "refused", "batch",
@@ -26,7 +26,8 @@ def kinds(told: dict[str, Told]) -> list[Line]:
 def _step(step: Step, curve: Curve) -> Line:
     service = step.service
     marks = [KNEE] if curve.beyond and step is curve.knee else []
-    marks += [AT_ITS_LIMIT] if step.generator > BUSY else []
+    marks += [AT_ITS_LIMIT] if step.generator_bound else []
+    marks += [f"others took {step.others:.0%}"] if step.disturbed else []
     return (
         str(step.users),
         UNKNOWN if step.offered is None else f"{step.offered:,.0f}",

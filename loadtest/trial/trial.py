@@ -22,16 +22,19 @@ def measured(options: Options, command: str) -> Result:
 
 
 def _asked(options: Options, service: Served, conditions: Conditions, folder: Path) -> Result:
-    processes = options.processes or len(service.cores.generator)
+    processes = options.processes or service.processes
     recording = Recording(folder / generator.SECONDS)
     stopped = False
     with generator.asking(options, service.url, folder, processes) as locust:
         asking = Asking(
             think=options.think,
             cores=min(processes, len(service.cores.generator)),
+            all_cores=len(service.cores.all),
             started=time.time(),
         )
-        with watched(service.url, service=service.pid, generator=locust.pid) as looks:
+        with watched(
+            service.url, service=service.pid, generator=locust.pid, cores=service.cores.all
+        ) as looks:
             try:
                 follow(locust, recording, looks, asking)
             except KeyboardInterrupt:

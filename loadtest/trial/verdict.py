@@ -1,12 +1,13 @@
 """Whether the SLO holds, in words and as the exit code.
 
     0  it holds
-    1  it does not: over the whole run, or, where users come until it breaks (ramp), at no step
-    2  it could not be measured: nothing was answered at all, or p99 alone was too long, and only
-       in steps in which the generator was the bottleneck, whose own waiting is in that p99
+    1  it does not; where users come until it breaks (ramp): not in a single step
+    2  it could not be measured: there was no step, or p99 alone was too long, and only in steps in
+       which the generator was the bottleneck, whose own waiting is in that p99
 
-An error is a request whose user did not get what it asked for: a failure, and a refusal too. p99 is
-of right answers.
+An error is a request whose user did not get what it asked for: a failure, and a refusal too. All
+of the run count. p99 is of the right answers of all steps, which begin when the users have come: so
+many at once are not what is promised for. In a spike they are, and all answers count.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from loadtest.trial.second import Told
 from loadtest.trial.step import Step
 
 HOLDS, BROKEN, NOT_MEASURED = 0, 1, 2
-RAMP = "ramp"  # the shape that is meant to break it
+RAMP, SPIKE = "ramp", "spike"  # shapes: the one that is meant to break it, and the sudden one
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,14 @@ def verdict(curve: Curve, whole: Told, shape: str) -> Verdict:
         return Verdict(NOT_MEASURED, "Not measured: no step was long enough to count")
     if shape == RAMP:
         return _of_ramp(curve)
-    broken = curve.slo.broken(p99=whole.quantile(0.99), errors=whole.errors)
-    if not whole.right:
+    judged = whole if shape == SPIKE else Told.together(step.told for step in curve.steps)
+    p99 = judged.quantile(0.99)
+    broken = curve.slo.broken(p99=p99, errors=whole.errors)
+    if not judged.right:
         broken = ["no right answer"]
     if not broken:
-        told = f"p99 {shown_seconds(whole.quantile(0.99))}, errors {shown_fraction(whole.errors)}"
-        return Verdict(HOLDS, f"The SLO holds ({curve.slo}): {told} over the whole run")
+        told = f"p99 {shown_seconds(p99)}, errors {shown_fraction(whole.errors)} over the whole run"
+        return Verdict(HOLDS, f"The SLO holds ({curve.slo}): {told}")
     words = f"{', '.join(broken)} over the whole run{_worst(curve)}"
     if _only_the_generator(curve, whole):
         return Verdict(NOT_MEASURED, f"Not measured: {words}, but there {BOTTLENECK}")

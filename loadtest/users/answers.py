@@ -56,7 +56,7 @@ def _label(prediction: dict[str, object]) -> str:
     probabilities = prediction["probabilities"]
     if not isinstance(probabilities, list) or not _whole(probabilities):
         raise ValueError
-    if prediction["confidence"] != max(probabilities):
+    if prediction["confidence"] != max(probabilities) or not isinstance(prediction["digit"], int):
         raise ValueError
     return str(prediction["label"])
 

@@ -11,15 +11,12 @@ from typing import ClassVar
 
 import gevent
 from locust import FastHttpUser, task
-from locust.exception import StopUser
 
 from loadtest.users.answers import said
-from loadtest.users.rehearsal import CannotBegin, Rehearsal, sent
+from loadtest.users.rehearsal import Rehearsal
+from loadtest.users.sending import refused, sent
 
 KEY = os.environ.get("API_KEY")
-CANNOT_BEGIN = "cannot begin"  # a message to whoever runs the test, with the reason
-REFUSED = ", refused"  # after the name of what was
-UNAVAILABLE = 503
 
 
 class Client(FastHttpUser):
@@ -29,18 +26,14 @@ class Client(FastHttpUser):
     default_headers = {"X-API-Key": KEY} if KEY else {}
 
     def on_start(self) -> None:
-        try:
-            self.requests = self.rehearsal.requests(self.client, self.kind)
-        except CannotBegin as error:
-            self.environment.runner.send_message(CANNOT_BEGIN, str(error))
-            raise StopUser from error
+        self.requests = self.rehearsal.requests(self.client, self.kind)
 
     def wait_time(self) -> float:
         return random.uniform(*self.rehearsal.settings.think)  # noqa: S311
 
     @task
     def ask(self) -> None:
-        pause = 0.0
+        pause = None
         request = random.choice(self.requests)  # noqa: S311
         with sent(self.client, request) as answer:
             status = answer.status_code
@@ -50,10 +43,10 @@ class Client(FastHttpUser):
                     answer.failure(complaint)
                 else:
                     answer.success()
-            elif status == UNAVAILABLE and "Retry-After" in answer.headers:
-                answer.request_meta["name"] += REFUSED
-                pause = float(answer.headers["Retry-After"])
-                answer.success()
             elif status:  # without one, locust knows what happened to the connection
-                answer.failure(f"{status}, not {request.status}: {said(answer.content or b'')}")
-        gevent.sleep(pause)
+                pause = refused(answer)
+                if pause is None:
+                    wrong = f"{status}, not {request.status}: {said(answer.content or b'')}"
+                    answer.failure(wrong)
+        if pause:
+            gevent.sleep(pause)

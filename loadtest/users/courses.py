@@ -51,14 +51,14 @@ class Spike(Course):
     """A tenth of the users, suddenly all of them, and a tenth again: how does it recover?"""
 
     def _users(self, part: float) -> int:
-        return self.top if CALM <= part < 1 - CALM else math.ceil(self.top * QUIET)
+        return self.top if CALM <= part < 1 - CALM else round(self.top * QUIET)
 
 
 class Soak(Course):
     """Up, a long time all of them, and down: what is left afterwards?"""
 
     def _users(self, part: float) -> int:
-        return math.ceil(self.top * min(1.0, part / RISE, (1 - part) / RISE))
+        return round(self.top * min(1.0, part / RISE, (1 - part) / RISE))
 
     def _change(self) -> int:
         return math.ceil(self.top / (self.length * RISE))
@@ -68,7 +68,7 @@ class Ramp(Course):
     """One more and one more; `breaking` ends it early."""
 
     def _users(self, part: float) -> int:
-        return math.ceil(self.top * part)
+        return round(self.top * part)
 
     def _change(self) -> int:
         return math.ceil(self.top / self.length)

@@ -7,11 +7,11 @@ statistics, but each try that failed: a service that is not there yet is waited 
 
 import logging
 import time
-from collections.abc import Set
+from collections.abc import Callable, Set
 from functools import partial
-from typing import Any, TypeVar
 
 import gevent
+from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 from gevent.pool import Pool
 from locust.contrib.fasthttp import FastHttpSession
@@ -20,6 +20,7 @@ from loadtest.users.answers import said
 from loadtest.users.bodies import MAKERS, pngs
 from loadtest.users.digit import SAMPLES, Digit
 from loadtest.users.request import Request
+from loadtest.users.sending import Answer, refused, sent
 from loadtest.users.settings import Settings
 from loadtest.users.wrong import wrong_requests
 
@@ -29,8 +30,6 @@ AT_ONCE = 8  # requests: few, for the service to be at rest; not one, for it may
 AGAIN = 1.0  # seconds until who got no answer asks again
 WRONG = "wrong"
 
-Item = TypeVar("Item")
-Answer = Any  # locust's ResponseContextManager, whose types are half there
 log = logging.getLogger(__name__)
 
 
@@ -39,37 +38,42 @@ class CannotBegin(Exception):
 
 
 class Rehearsal:
-    def __init__(self, settings: Settings, kinds: Set[str]) -> None:
+    def __init__(
+        self, settings: Settings, kinds: Set[str], give_up: Callable[[str], object]
+    ) -> None:
+        """`give_up` is told, once, why there is nothing to ask: it is to stop the test."""
         self.settings = settings
         self._kinds = kinds  # that are expected; another one is rehearsed when it comes
+        self._give_up = give_up
         self._one_at_a_time = BoundedSemaphore()
-        self._digits: list[Digit] = []
+        self._fetched = 0
+        self._digits: list[Digit] = []  # of them, that are read right
         self._requests: dict[str, list[Request]] = {}
-        self._hopeless: CannotBegin | None = None
+        self._left_out: dict[str, int] = {}
+        self._hopeless = False
 
     def requests(self, session: FastHttpSession, kind: str) -> list[Request]:
-        """Of a kind, that are answered right; CannotBegin if there are none."""
+        """Of a kind, that are answered right; never comes back if there are none."""
         with self._one_at_a_time:
-            if self._hopeless:
-                raise self._hopeless
-            if kind not in self._requests:
+            if not self._hopeless and kind not in self._requests:
                 try:
                     self._rehearse(session, {kind} | self._kinds)
                 except CannotBegin as error:
-                    self._hopeless = error
-                    raise
+                    self._hopeless = True
+                    self._give_up(str(error))
+            if self._hopeless:
+                Event().wait()  # to be stopped with all others
         return self._requests[kind]
 
     def _rehearse(self, session: FastHttpSession, kinds: Set[str]) -> None:
         if not self._digits:
-            found = self._found(session)
-            self._digits = self._read_right(session, found)
-        for kind in sorted(kinds - self._requests.keys()):
-            self._requests[kind] = self._answered_right(session, kind)
-        right = ", ".join(
-            f"{kind} {len(requests)}" for kind, requests in self._requests.items() if kind != WRONG
-        )
-        log.info("Read right at rest, and so asked under load: %s; the rest is left out", right)
+            self._read(session, self._found(session))
+        for kind in sorted(kinds - self._requests.keys() - {WRONG}):
+            requests = MAKERS[kind](self._digits, self.settings.model)
+            self._keep(kind, requests, self._answers(session, requests))
+        self._requests[WRONG] = wrong_requests(self._digits, self.settings.model)
+        left_out = ", ".join(f"{number} {kind}" for kind, number in self._left_out.items())
+        log.info("%d digits; misread at rest, and so left out: %s", self._fetched, left_out)
 
     def _found(self, session: FastHttpSession) -> list[Digit]:
         request = Request(SAMPLES, SAMPLES, {"Accept": "application/json"}, b"", method="GET")
@@ -82,32 +86,28 @@ class Rehearsal:
                 break
         return list(found.values())[:DIGITS]
 
-    def _read_right(self, session: FastHttpSession, digits: list[Digit]) -> list[Digit]:
-        """Those that are, as they came, with their column."""
+    def _read(self, session: FastHttpSession, digits: list[Digit]) -> None:
+        """As they came: what all other requests are made of are those that are read right."""
         requests = pngs(digits, self.settings.model)
         answers = self._answers(session, requests)
-        right = [
+        self._fetched = len(digits)
+        self._digits = [
             digit._replace(column=answer.json()["predictions"][0]["digit"])
             for digit, request, answer in zip(digits, requests, answers, strict=True)
             if not _complaint(request, answer)
         ]
-        log.info("%d digits fetched; %d are misread at rest", len(digits), len(digits) - len(right))
-        return self._some(right, "digits", _complaint(requests[0], answers[0]))
+        self._keep("png", requests, answers)
 
-    def _answered_right(self, session: FastHttpSession, kind: str) -> list[Request]:
-        if kind == WRONG:
-            return wrong_requests(self._digits, self.settings.model)
-        requests = MAKERS[kind](self._digits, self.settings.model)
-        answers = self._answers(session, requests)
+    def _keep(self, kind: str, requests: list[Request], answers: list[Answer]) -> None:
+        """Those that were answered right."""
         complaints = list(map(_complaint, requests, answers))
         right = [request for request, wrong in zip(requests, complaints, strict=True) if not wrong]
-        return self._some(right, kind, complaints[0])
-
-    @staticmethod
-    def _some(right: list[Item], what: str, why: str) -> list[Item]:
         if not right:
-            raise CannotBegin(f"none of the {what} is read right at rest; the first: {why}")
-        return right
+            raise CannotBegin(
+                f"nothing is read right as {kind}, at rest; at first: {complaints[0]}"
+            )
+        self._requests[kind] = right
+        self._left_out[kind] = len(requests) - len(right)
 
     def _answers(self, session: FastHttpSession, requests: list[Request]) -> list[Answer]:
         answers: list[Answer] = Pool(AT_ONCE).map(partial(self._answer, session), requests)
@@ -132,18 +132,6 @@ class Rehearsal:
             gevent.sleep(AGAIN)
 
 
-def sent(session: FastHttpSession, request: Request) -> Answer:
-    """The answer, which the statistics know nothing of until it is used in a with block."""
-    return session.request(
-        request.method,
-        request.path,
-        name=request.name,
-        data=request.body,  # type: ignore[arg-type]  # it takes bytes
-        headers=request.headers,
-        catch_response=True,
-    )
-
-
 def _failed(answer: Answer) -> str:
     """Count it; what was wrong."""
     if answer.status_code == 0:
@@ -153,7 +141,8 @@ def _failed(answer: Answer) -> str:
     if answer.status_code in (401, 403):
         why += " (API_KEY in the environment is what is sent)"
     with answer:
-        answer.failure(why)
+        if refused(answer) is None:  # others of us may be at work already
+            answer.failure(why)
     return why
 
 

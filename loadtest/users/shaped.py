@@ -5,14 +5,16 @@ length.
 """
 
 import logging
+import time
 from argparse import Namespace
+from collections.abc import Callable
 
 from locust import LoadTestShape
 from locust.runners import Runner
 
 from loadtest.users.breaking import Counted, Limits, Watch
-from loadtest.users.client import REFUSED
 from loadtest.users.courses import COURSES, Course
+from loadtest.users.sending import REFUSED
 from loadtest.users.settings import CONSTANT, Settings, WrongSetting
 
 RAMP = "ramp"
@@ -23,13 +25,16 @@ log = logging.getLogger(__name__)
 class Shape(LoadTestShape):
     use_common_options = True  # the page asks for users and run time
 
-    def __init__(self, name: str, runner: Runner) -> None:
+    def __init__(
+        self, name: str, runner: Runner, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.name = name
+        self.clock = clock  # seconds
         self.runner = runner
 
     def reset_time(self) -> None:
-        super().reset_time()  # type: ignore[no-untyped-call]
+        self.start_time = self.clock()
         options = _options(self.runner)
         settings = Settings.of(options)
         self.course = course_of(self.name, options)
@@ -37,7 +42,7 @@ class Shape(LoadTestShape):
         self.watch = Watch()
 
     def tick(self) -> tuple[int, float] | None:
-        seconds = self.get_run_time()  # type: ignore[no-untyped-call]
+        seconds = self.clock() - self.start_time
         users = self.course.users(seconds)
         if self.name == RAMP:
             seen = self.watch.look(_counted(self.runner, seconds))

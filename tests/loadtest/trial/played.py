@@ -14,7 +14,7 @@ from tests.loadtest.test_document import CONDITIONS
 SLO = Slo(p99=0.050, errors=0.001)
 THINK = 0.25  # seconds
 STARTED = 1_000_000  # since 1970
-ASKING = Asking(think=THINK, cores=1, started=STARTED)
+ASKING = Asking(think=THINK, cores=1, all_cores=2, started=STARTED)
 IDLE = Service(batch=1.0, queue=0.0, shed=0.0, cpu=0.5)
 
 
@@ -42,6 +42,7 @@ def step(
         told=told(right, time, failed=round(right * errors)),
         service=IDLE,
         generator=generator,
+        others=0.0,
     )
 
 

@@ -1,0 +1,49 @@
+"""Locust as a process of its own: to import it would put gevent's sockets under every test."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.program import Program
+from tests.service.running import ROOT
+
+LOCUST = (sys.executable, "-m", "locust", f"--locustfile={ROOT / 'loadtest/locustfile.py'}")
+
+
+class Done(NamedTuple):
+    code: int
+    told: dict[str, dict[str, Any]]  # of each kind of request
+    log: str
+
+
+def swarm(*words: str, folder: Path = ROOT, seconds: int = 3, users: int = 13) -> Done:
+    """Headless, all users at once, from beginning to end."""
+    how = ("--headless", f"--run-time={seconds}s", f"--users={users}", "--spawn-rate=99", "--json")
+    done = tried(*how, *words, folder=folder)
+    told = done.stdout[done.stdout.rfind("\n[") + 1 :]  # the master's comes after its workers'
+    each_kind = {each["name"]: each for each in json.loads(told or "[]")}
+    return Done(done.returncode, each_kind, done.stderr)
+
+
+def tried(*words: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*LOCUST, *words], cwd=folder, capture_output=True, text=True)
+
+
+class Page(Program):
+    """Locust with its web page."""
+
+    def __init__(self, *words: str, port: int) -> None:
+        self.port = port
+        page = ("--web-host=127.0.0.1", f"--web-port={port}")
+        super().__init__([*LOCUST, *page, *words], folder=ROOT)
+
+    def lines(self, word: str) -> list[str]:
+        return [line for line in self.log.splitlines() if word in line]
+
+    def hear(self, line: str) -> bool:
+        ready = "Starting web interface" in line
+        if ready:
+            self.url = f"http://127.0.0.1:{self.port}"
+        return ready

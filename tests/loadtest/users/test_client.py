@@ -1,0 +1,80 @@
+"""Users tell right answers from wrong ones, and a refusal from a failure."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.loadtest.users.between import Said, another_digit, between
+from tests.loadtest.users.swarm import Done, swarm
+from tests.service.running import Service
+
+KINDS = {"png", "jpeg", "form", "json", "binary"}
+WRONG = {
+    "wrong, no picture's type", "wrong, empty body", "wrong, truncated picture",
+    "wrong, blank picture", "wrong, malformed JSON", "wrong, no base64", "wrong, wrong shape",
+    "wrong, no such model", "wrong, no such route",
+}  # fmt: skip
+BUSY = ("--think=0.01", "--weights=png=2 jpeg=2 wrong=4")
+
+
+def test_a_service_that_works_is_found_right(service: Service, tmp_path: Path) -> None:
+    """By two processes, from any folder, with every kind of request, in steps."""
+    shape = ("--shape=steps", "--steps=2", "--processes=2")
+    done = swarm(f"--host={service.url}", *BUSY, *shape, folder=tmp_path, seconds=4, users=20)
+    assert done.code == 0, done.log
+    assert set(done.told) == KINDS | WRONG
+    assert {name for name, each in done.told.items() if each["num_failures"]} == set()
+    assert done.log.count("50 digits; misread at rest, and so left out:") == 2
+    assert "updating to 10 users" in done.log
+    assert "updating to 20 users" in done.log
+
+
+def test_another_digit_is_wrong_in_every_kind_and_so_is_who_takes_what_is_wrong(
+    service: Service,
+) -> None:
+    with between(service, another_digit) as url:
+        done = swarm(f"--host={url}", *BUSY)
+    assert done.code == 1
+    assert failed(done) == KINDS | WRONG
+    assert all(done.told[name]["num_failures"] == done.told[name]["num_requests"] for name in WRONG)
+    assert "200, not 415" in done.log
+
+
+def test_a_refusal_is_a_failure_only_if_it_does_not_say_when_to_come_back(
+    service: Service,
+) -> None:
+    """Only the users that were named are there; the service, a little later than they."""
+
+    def refuse(path: str, said: Said) -> Said:
+        again = {"Retry-After": "1"} if path == "/v1/predict" else {}
+        return Said(503, again, b"{}")
+
+    with between(service, refuse, refused_at_first=1) as url:
+        done = swarm(f"--host={url}", "--think=0.01", "Png", "Binary", users=4)
+    assert done.code == 1
+    assert set(done.told) == {"/v1/samples/random", "png, refused", "binary"}
+    assert failed(done) == {"/v1/samples/random", "binary"}
+    assert done.told["/v1/samples/random"]["num_failures"] == 1
+    assert "/v1/samples/random: 503: not yet; it is waited for" in done.log
+    assert 2 <= done.told["png, refused"]["num_requests"] <= 2 * 3
+
+
+@pytest.mark.parametrize("processes", [(), ("--processes=2",)], ids=["one", "two"])
+def test_without_a_service_nothing_begins(processes: tuple[str, ...]) -> None:
+    nobody = ("--host=http://127.0.0.1:1", "--patience=0.1s")
+    done = swarm(*nobody, *processes, seconds=60, users=4)
+    assert done.code == 1
+    assert "There is nothing to test: /v1/samples/random: no answer" in done.log
+    assert "Traceback" not in done.log
+    assert done.told["/v1/samples/random"]["num_failures"] >= 2
+
+
+def test_a_service_without_that_model_is_nothing_to_test(service: Service) -> None:
+    done = swarm(f"--host={service.url}", "--model=others", seconds=60)
+    assert done.code == 1
+    assert "There is nothing to test: /v2/models/others/infer answered 404" in done.log
+    assert done.told.keys() == {"binary"}
+
+
+def failed(done: Done) -> set[str]:
+    return {name for name, each in done.told.items() if each["num_failures"]}

@@ -1,0 +1,84 @@
+"""What may be told is read strictly, and what is wrong with it is said by name."""
+
+import re
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+
+from loadtest.users.settings import ARGUMENTS, WEIGHTS, Settings, WrongSetting
+from tests.loadtest.users.swarm import tried
+from tests.service.running import ROOT
+
+DEFAULTS = {name: each.default for name, each in ARGUMENTS.items()}
+
+
+def told(**texts: str) -> Settings:
+    return Settings.of(Namespace(**DEFAULTS | texts))
+
+
+def test_the_defaults_are_settings() -> None:
+    settings = told()
+    assert settings.weights == WEIGHTS
+    assert settings.think == (0.05, 0.5)
+    assert (settings.shape, settings.break_p99, settings.break_errors) == ("constant", 0.5, 0.01)
+
+
+def test_a_weight_that_is_not_named_stays_and_0_leaves_a_kind_out() -> None:
+    assert told(weights="png=1, wrong=0").weights == WEIGHTS | {"png": 1, "wrong": 0}
+    assert told(weights="").weights == WEIGHTS
+
+
+@pytest.mark.parametrize(
+    ("text", "think"), [("0", (0, 0)), ("0.2", (0.2, 0.2)), ("0.05-1", (0.05, 1))]
+)
+def test_to_think_takes_one_time_or_any_between_two(text: str, think: tuple[float, float]) -> None:
+    assert told(think=text).think == think
+
+
+def test_times_and_shares_may_carry_their_unit() -> None:
+    assert told(break_p99="50ms").break_p99 == told(break_p99="0.05").break_p99 == 0.05
+    assert told(break_errors="0.1%").break_errors == told(break_errors="0.001").break_errors
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("weights", "gif=2", "--weights 'gif=2': there is no kind 'gif', only png, jpeg, form"),
+        ("weights", "png=much", "'png=much' is no weight: png=2, or png=0 to leave it out"),
+        ("weights", "png=-1", "is no weight"),
+        ("weights", " ".join(f"{kind}=0" for kind in WEIGHTS), "one must have a weight"),
+        ("think", "0.5-0.1", "the least comes first"),
+        ("think", "a while", "seconds, as 0.5"),
+        ("think", "nan", "the least comes first"),
+        ("shape", "round", "--shape 'round': one of constant, steps, spike, soak, ramp"),
+        ("steps", "0", "a number from 1"),
+        ("model", "../etc", "letters"),
+        ("break_p99", "0", "--break-p99 '0': a time above 0"),
+        ("break_errors", "101%", "a share between 0 and 1"),
+    ],
+)
+def test_what_is_wrong_is_named(name: str, text: str, why: str) -> None:
+    with pytest.raises(WrongSetting, match=re.escape(why)):
+        told(**{name: text})
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--weights=gif=2"], "argument --weights: 'gif=2': there is no kind 'gif'"),
+        (["--shape=soak", "--users=3"], "locust: --shape soak needs --run-time"),
+        (["--weights=jpeg=0", "Jpeg"], "--weights leaves every user out that was asked for"),
+    ],
+)
+def test_locust_ends_with_2_before_it_asks_anything(words: list[str], why: str) -> None:
+    done = tried("--headless", "--host=http://127.0.0.1:1", *words)
+    assert done.returncode == 2
+    assert why in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_chapter_tells_every_setting_with_its_default() -> None:
+    chapter = Path(ROOT, "docs/loadtest.md").read_text()
+    for name, each in ARGUMENTS.items():
+        assert f"| `--{name.replace('_', '-')}` | `{each.default}` |" in chapter

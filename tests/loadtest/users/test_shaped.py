@@ -1,0 +1,18 @@
+"""The ramp ends when the service breaks, and otherwise when its time is over."""
+
+import json
+import subprocess
+import sys
+
+from tests.service.running import ROOT
+
+
+def test_a_ramp_rises_until_the_service_breaks() -> None:
+    program = [sys.executable, "-m", "tests.loadtest.users.ticks"]
+    done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True)
+    broken, held = json.loads(done.stdout)
+    assert held == [[max(1, second), 1.0] for second in range(100)] + [None]
+    # A tenth of the last 10 seconds is refused after two in which every second one is, and more
+    # with the third.
+    assert broken == [*held[:33], None]
+    assert "The service broke: 32 users, 10 requests/s, p99 5 ms, 15.00% failed" in done.stderr

@@ -1,0 +1,42 @@
+"""What the ramp says at each second, of a service that answers worse and worse: on stdout, as JSON.
+
+A program of its own, for it imports locust.
+"""
+
+import json
+from argparse import Namespace
+from types import SimpleNamespace
+from typing import Any
+
+from locust.stats import RequestStats
+
+from loadtest.users.sending import REFUSED
+from loadtest.users.settings import ARGUMENTS
+from loadtest.users.shaped import Shape
+
+OPTIONS = {"num_users": 100, "run_time": 100, "break_errors": "10%"}
+
+
+def ticks(refused_from: int) -> list[Any]:
+    """From that second on, every second answer is a refusal."""
+    now = 0.0
+    said: list[Any] = []
+    stats = RequestStats()
+    options = Namespace(**{name: each.default for name, each in ARGUMENTS.items()} | OPTIONS)
+    runner: Any = SimpleNamespace(
+        stats=stats, user_count=0, environment=SimpleNamespace(parsed_options=options)
+    )
+    shape = Shape("ramp", runner, clock=lambda: now)
+    shape.reset_time()
+    while not said or said[-1] is not None:
+        said.append(shape.tick())
+        runner.user_count = said[-1][0] if said[-1] else 0
+        for number in range(10):
+            refused = now >= refused_from and number % 2
+            stats.log_request("POST", f"png{REFUSED}" if refused else "png", 5, 400)
+        now += 1
+    return said
+
+
+if __name__ == "__main__":
+    print(json.dumps([ticks(refused_from=30), ticks(refused_from=1000)]))
