@@ -54,8 +54,9 @@ class _Soak:
         print(f"The service answers on {url}; {plan.users} users come", flush=True)
         with asking(url, folder, plan) as users:
             self._began = time.perf_counter()
-            pids = {"service": self._running.pid, "generator": users.pid}
-            with watched(url, every=plan.look_every, **pids) as looks:
+            with watched(
+                url, service=self._running.pid, generator=users.pid, every=plan.look_every
+            ) as looks:
                 try:
                     self._watch(users, looks)
                 except KeyboardInterrupt:
