@@ -20,9 +20,10 @@ from loadtest.machine import Conditions, Cores, settings_handed_on
 from loadtest.pictures import Pictures
 from loadtest.soak import report
 from loadtest.soak.plan import Plan, Think
-from loadtest.soak.results import NOT_MEASURED, Results
+from loadtest.soak.results import INTERRUPTED, NOT_MEASURED, Results
 from loadtest.soak.run import soak
 
+PICTURE = "soak.png"
 TRUSTED = "DIGITSERVE_TRUSTED_KEYS"  # the copies' cards are not what anybody has signed
 # Seconds between two looks. The service hangs up on who says nothing for 5 s, and a look that asks
 # in that moment has no answer.
@@ -34,17 +35,20 @@ def main(words: list[str] | None = None) -> int:
     words = sys.argv[1:] if words is None else words
     arguments = _parser().parse_args(words)
     try:
-        folder = _folder(arguments.results)
-        results = measured(arguments, " ".join(["python -m loadtest.soak", *words]), folder)
+        results, folder = measured(arguments, " ".join(["python -m loadtest.soak", *words]))
     except CannotMeasure as error:
         print(f"soak: {error}", file=sys.stderr)
         return NOT_MEASURED
+    except KeyboardInterrupt:
+        print("soak: stopped before anything was seen", file=sys.stderr)
+        return INTERRUPTED
     print(f"\n{report.plain(results)}\n")
     _write(results, folder, arguments)
     return results.code
 
 
-def measured(arguments: Namespace, command: str, folder: Path) -> Results:
+def measured(arguments: Namespace, command: str) -> tuple[Results, Path]:
+    """With the folder that is to hold them."""
     plan = _plan(arguments)
     if TRUSTED in os.environ:
         raise CannotMeasure(f"{TRUSTED} is set, and copies of a version are not signed: unset it")
@@ -56,8 +60,9 @@ def measured(arguments: Namespace, command: str, folder: Path) -> Results:
         model=str(pictures.folder),
         settings=settings_handed_on(),
     )
+    folder = _folder(arguments.results)
     print(f"{conditions.processor}; {plan.cores}; results go into {folder}", flush=True)
-    return Results(conditions, plan, soak(plan, pictures, folder))
+    return Results(conditions, plan, soak(plan, pictures, folder)), folder
 
 
 def _plan(arguments: Namespace) -> Plan:
@@ -88,18 +93,20 @@ def _folder(results: Path) -> Path:
 
 
 def _write(results: Results, folder: Path, arguments: Namespace) -> None:
-    from loadtest.soak.plot import plot  # matplotlib takes a second, and half a soak needs none
-
+    """The picture last: whatever keeps it from being drawn, the numbers are there."""
     results.write_looks(folder / "looks.csv")
     (folder / "summary.json").write_text(results.json())
-    pictures = {folder / "soak.png", *([arguments.plot] if arguments.plot else [])}
-    for picture in pictures:
-        plot(results, picture)
-    (folder / "report.md").write_text(report.markdown(results, "soak.png"))
+    (folder / "report.md").write_text(report.markdown(results, PICTURE))
+    beside = arguments.plot
     if arguments.markdown:
-        beside = arguments.plot
         link = os.path.relpath(beside, arguments.markdown.parent) if beside else ""
         arguments.markdown.write_text(report.markdown(results, link))
+
+    from loadtest.soak.plot import plot  # matplotlib, which is not everywhere
+
+    for picture in (folder / PICTURE, beside):
+        if picture:
+            plot(results, picture)
     print(f"Written: {folder}/report.md, soak.png, looks.csv, summary.json")
 
 
@@ -145,8 +152,8 @@ def _parser() -> ArgumentParser:
     add("--models", type=Path, metavar="DIR", default=Path("models"))
     add("--name", default="digits", help="of the model; default: digits")
     add("--results", type=Path, metavar="DIR", default=Path("loadtest/results"))
-    add("--markdown", type=Path, metavar="FILE", help="write the report there too")
-    add("--plot", type=Path, metavar="FILE", help="and the plot, as PNG or SVG")
+    add("--markdown", type=_file(".md"), metavar="FILE", help="write the report there too")
+    add("--plot", type=_file(".png"), metavar="FILE", help="and the plot")
     return parser
 
 
@@ -158,6 +165,18 @@ def _between(lowest: float, highest: float) -> Callable[[str], float]:
         return found
 
     return number
+
+
+def _file(suffix: str) -> Callable[[str], Path]:
+    """One that can be written, for it is half an hour until it is."""
+
+    def path(text: str) -> Path:
+        found = Path(text)
+        if found.suffix != suffix or not found.parent.is_dir():
+            raise ArgumentTypeError(f"{text} is no {suffix} file in a folder that is there")
+        return found
+
+    return path
 
 
 def _think(text: str) -> Think:

@@ -48,7 +48,7 @@ QUANTITIES = (
 @dataclass(frozen=True)
 class Finding:
     quantity: Quantity
-    mean: float  # after the warm-up, in the unit
+    mean: float | None  # after the warm-up, in the unit; None: it ended before that
     trend: Trend | None  # None: FEWEST blocks did not fit
 
     @property
@@ -90,7 +90,7 @@ def findings(
     found = []
     for quantity in QUANTITIES:
         points = quantity.points(judged)
-        mean = fmean(point.value for point in points) if points else 0.0
+        mean = fmean(point.value for point in points) if points else None
         told = trend(points, after=after, until=until, block=block)
         found.append(Finding(quantity, mean, told))
     return found

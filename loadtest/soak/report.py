@@ -81,7 +81,7 @@ def _trend(finding: Finding) -> Line:
     unit = f" {quantity.unit}" if quantity.unit else ""
     return (
         quantity.name,
-        f"{finding.mean:,.1f}{unit}",
+        "-" if finding.mean is None else f"{finding.mean:,.1f}{unit}",
         finding.slope,
         "none" if math.isinf(quantity.bound) else f"{quantity.bound:g}{unit}/h",
         finding.words,

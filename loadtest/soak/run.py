@@ -66,7 +66,7 @@ class _Soak:
         self._periods.take(looks)
         seen.periods, seen.lost = self._periods.seen, self._periods.lost
         seen.kinds, seen.failed, seen.mistakes = users.kinds(), users.failed(), users.mistakes()
-        if not seen.requests and seen.end is not End.INTERRUPTED:
+        if not seen.requests and seen.end in (End.PLANNED, End.LOAD_GONE):
             raise CannotMeasure(f"nobody asked anything: {users.last_words()}")
         return seen
 
@@ -92,11 +92,9 @@ class _Soak:
         version = str(next(self._versions))
         done = switch(self._running, self._plan.model, version, self._token, began=self._began)
         self._seen.switches.append(done)
-        what = (
-            f"NOT SWITCHED to version {version}: {done.failed}"
-            if done.failed
-            else (f"version {version} serves, after {done.seconds * 1e3:.0f} ms")
-        )
+        what = f"version {version} serves, after {done.seconds * 1e3:.0f} ms"
+        if done.failed:
+            what = f"NOT SWITCHED to version {version}: {done.failed}"
         print(f"{clock(done.at)}  {what}", flush=True)
 
     def _say(self, users: Users) -> None:
