@@ -18,6 +18,7 @@ from typing import Any
 import gevent
 from locust import events
 from locust.env import Environment
+from locust.exception import StopTest
 from locust.runners import Runner, WorkerRunner
 from locust.web import WebUI
 
@@ -52,7 +53,10 @@ def set_up(environment: Environment, runner: Runner, web_ui: WebUI | None, **_: 
 
 
 def begin(environment: Environment, **_: Any) -> None:
-    weigh(environment)
+    try:
+        weigh(environment)
+    except WrongSetting as error:  # of the page's form: nothing else comes this far
+        raise StopTest(str(error)) from error
     kinds = {each.kind for each in KINDS if each in environment.user_classes and each.weight}
     assert environment.runner is not None
     tell = partial(environment.runner.send_message, CANNOT_BEGIN)

@@ -47,7 +47,7 @@ def on_linux() -> None:
 
 @contextmanager
 def on(*cores: int) -> Iterator[None]:
-    """This process, and every process it starts meanwhile, on one core, or on some."""
+    """This process, and every process it starts meanwhile, on these cores alone."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:

@@ -1,4 +1,4 @@
-"""A server process, on a core of its own if it is to have one, from start to end."""
+"""A server process, on cores of its own if it is to have some, from start to end."""
 
 import contextlib
 import os
@@ -50,14 +50,15 @@ def started(
     command: Command,
     environment: dict[str, str],
     *,
-    core: int | None,
+    core: int | tuple[int, ...] | None,
     probe: bytes,
     patience: float = PATIENCE,
 ) -> Iterator[Running]:
     """A server that has answered `probe` with 200; it and its children are ended with the block."""
     address = Address("127.0.0.1", _free_port())
     with tempfile.TemporaryFile() as log:
-        with contextlib.nullcontext() if core is None else on(core):
+        cores = (core,) if isinstance(core, int) else core
+        with on(*cores) if cores else contextlib.nullcontext():
             server = subprocess.Popen(  # noqa: S603
                 command(address.port),
                 cwd=ROOT,

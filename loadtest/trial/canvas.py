@@ -12,6 +12,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 WIDTH, DPI = 9.0, 130  # inches, dots an inch
@@ -42,18 +43,7 @@ def panels(
         0.025, 1 - (0.2 + 0.29 * len(words)) / height, "\n".join(told),
         fontsize=10.5, color=RED if warned else GRAY, va="top",
     )  # fmt: skip
-    axes = [figure.add_subplot(grid[0])]
-    for place in range(1, len(heights)):
-        axes.append(figure.add_subplot(grid[place], sharex=axes[0]))
-    for each in axes:
-        each.spines[["top", "right"]].set_visible(False)
-        each.spines[["left", "bottom"]].set_color("#b0b0b0")
-        each.tick_params(color="#b0b0b0", labelsize=10.5, labelbottom=each is axes[-1])
-        each.grid(axis="y", color="#e9e9e9", linewidth=1)
-        each.set_axisbelow(True)
-        for axis in (each.xaxis, each.yaxis):
-            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-    return figure, axes
+    return figure, _stacked(figure, grid, len(heights))
 
 
 def named(axes: Axes, text: str) -> None:
@@ -105,3 +95,19 @@ def milliseconds(times: Sequence[float]) -> list[float]:
 
 def saved(figure: Figure, path: Path) -> None:
     figure.savefig(path, metadata={"Software": None})
+
+
+def _stacked(figure: Figure, grid: GridSpec, number: int) -> list[Axes]:
+    """They share their x axis, which is told below the last one."""
+    axes = [figure.add_subplot(grid[0])]
+    for place in range(1, number):
+        axes.append(figure.add_subplot(grid[place], sharex=axes[0]))
+    for each in axes:
+        each.spines[["top", "right"]].set_visible(False)
+        each.spines[["left", "bottom"]].set_color("#b0b0b0")
+        each.tick_params(color="#b0b0b0", labelsize=10.5, labelbottom=each is axes[-1])
+        each.grid(axis="y", color="#e9e9e9", linewidth=1)
+        each.set_axisbelow(True)
+        for axis in (each.xaxis, each.yaxis):
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    return axes

@@ -68,7 +68,10 @@ class Curve:
             return f"Does not carry {first.users} users: {', '.join(self.lacks(first))}"
         carries = f"{knee.rate:,.0f} requests a second"
         if beyond is None:
-            return f"Carries all that was asked: {carries}, p99 {shown_seconds(knee.p99)}"
+            what = "all that was asked"
+            if knee.offered is None:
+                what = f"{knee.users} users who never pause"
+            return f"Carries {what}: {carries}, p99 {shown_seconds(knee.p99)}"
         if self.generator_bound:
             return f"Carries at least {carries}"
         return f"Carries {carries}; above that {self._leaves(beyond)}"
@@ -79,6 +82,11 @@ class Curve:
         if not self.generator_bound:
             return ""
         return f"above that {BOTTLENECK}" if self.knee else BOTTLENECK
+
+    @property
+    def others(self) -> float:
+        """The most that somebody else took of the cores in a step, as a fraction."""
+        return max((step.others or 0.0 for step in self.steps), default=0.0)
 
     @property
     def title(self) -> str:

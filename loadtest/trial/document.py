@@ -60,7 +60,7 @@ def markdown(result: Result, pictures: list[str]) -> str:
 
 def _said(result: Result) -> list[str]:
     stopped = ["Stopped before its time: all this is of what was measured until then."]
-    others = max((step.others or 0.0 for step in result.curve.steps), default=0.0)
+    others = result.curve.others
     noisy = f"The machine was not quiet: others took up to {others:.0%} of these cores in a step."
     return [
         f"{result.curve.title}.",

@@ -51,29 +51,13 @@ def write(result: Result) -> None:
 
 def _look(look: Look) -> dict[str, Any]:
     """Counters are as the service tells them: since it began."""
-    told, use = look.metrics or Exposition({}), look.service
-    codes = told.by(f"{PREFIX}http_requests_total", "code")
-    known = look.metrics is not None
+    use = look.service
+    counted = _counted(look.metrics or Exposition({}))
     return {
         "seconds": round(look.at, 3),
         "scrape_seconds": round(look.took, 6),
         "lost": look.lost,
-        **{
-            name: value if known else ""
-            for name, value in {
-                "requests": sum(codes.values()),
-                "requests_2xx": sum(codes[code] for code in codes if code.startswith("2")),
-                "requests_4xx": sum(codes[code] for code in codes if code.startswith("4")),
-                "requests_5xx": sum(codes[code] for code in codes if code.startswith("5")),
-                "request_seconds": told.total(f"{HTTP}_sum"),
-                "batches": told.total(f"{PREFIX}batch_size_count"),
-                "pictures": told.total(f"{PREFIX}batch_size_sum"),
-                "queue_depth": told.total(f"{PREFIX}queue_depth"),
-                "queue_wait_seconds": told.total(f"{PREFIX}queue_wait_seconds_sum"),
-                "shed": told.total(f"{PREFIX}shed_total"),
-                "uncertain": told.total(f"{PREFIX}predictions_uncertain_total"),
-            }.items()
-        },
+        **{name: "" if look.metrics is None else value for name, value in counted.items()},
         "processes": use.processes if use else "",
         "cpu_seconds": round(use.cpu, 2) if use else "",
         "rss_bytes": use.resident if use else "",
@@ -82,6 +66,24 @@ def _look(look: Look) -> dict[str, Any]:
         "threads": use.threads if use else "",
         "generator_cpu_seconds": round(look.generator_cpu, 2),
         "busy_seconds": round(look.busy, 2),
+    }
+
+
+def _counted(told: Exposition) -> dict[str, float]:
+    codes = told.by(f"{PREFIX}http_requests_total", "code")
+    return {
+        "requests": sum(codes.values()),
+        **{
+            f"requests_{first}xx": sum(codes[code] for code in codes if code.startswith(first))
+            for first in "245"
+        },
+        "request_seconds": told.total(f"{HTTP}_sum"),
+        "batches": told.total(f"{PREFIX}batch_size_count"),
+        "pictures": told.total(f"{PREFIX}batch_size_sum"),
+        "queue_depth": told.total(f"{PREFIX}queue_depth"),
+        "queue_wait_seconds": told.total(f"{PREFIX}queue_wait_seconds_sum"),
+        "shed": told.total(f"{PREFIX}shed_total"),
+        "uncertain": told.total(f"{PREFIX}predictions_uncertain_total"),
     }
 
 

@@ -5,14 +5,17 @@ from pathlib import Path
 from loadtest.trial import load_plots, time_plot
 from loadtest.trial.canvas import saved
 from loadtest.trial.result import Result
+from loadtest.trial.step import NOISY
 
 LOAD, SERVICE, TIME = "load.png", "service.png", "time.png"
 
 
 def draw(result: Result, folder: Path) -> list[str]:
     """Their names."""
+    steps, others, drawn = result.curve.steps, result.curve.others, {}
     below = f"{result.conditions.processor}; {result.conditions.pinned}"
-    steps, drawn = result.curve.steps, {}
+    if others > NOISY:
+        below += f"; not quiet: others took up to {others:.0%} of these cores"
     if steps:
         drawn[LOAD] = load_plots.load(result.curve, below)
     if any(step.service for step in steps):

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from statistics import fmean
 from subprocess import Popen
 from typing import TextIO
 
@@ -41,7 +42,7 @@ def follow(
 def line(seconds: list[Second], looks: list[Look], asking: Asking) -> str:
     """`seconds` are those that were not told yet."""
     last, told = seconds[-1], Told.together(second.told for second in seconds)
-    offered = asking.offered(last.users)
+    offered = asking.offered(fmean(second.users for second in seconds))
     parts = [
         f"{last.at + 1 - asking.started:4.0f} s",
         f"{last.users} users",

@@ -86,11 +86,9 @@ def served(options: Options) -> Iterator[Served]:
     settings = settings_handed_on()
     target = targets.service(options.models, options.model, threads | settings)
     print(f"starting the service on {pictures.folder}; {cores}", flush=True)
+    probe = picture(pictures.pngs[0])
     with (
-        on(*cores.service),
-        started(
-            target.command, target.environment, core=None, probe=picture(pictures.pngs[0])
-        ) as running,
+        started(target.command, target.environment, core=cores.service, probe=probe) as running,
         on(*cores.generator),
     ):
         yield Served(str(running.address), running.pid, cores, str(pictures.folder), settings)

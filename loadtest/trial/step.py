@@ -97,7 +97,7 @@ class Asking:
     all_cores: int  # theirs and the service's; 0: those of the service are not known
     started: float  # since 1970: when the first look began
 
-    def offered(self, users: int) -> float | None:
+    def offered(self, users: float) -> float | None:
         return users / self.think if self.think else None
 
 

@@ -23,15 +23,10 @@ def measured(options: Options, command: str) -> Result:
 
 def _asked(options: Options, service: Served, conditions: Conditions, folder: Path) -> Result:
     processes = options.processes or service.processes
-    recording = Recording(folder / generator.SECONDS)
-    stopped = False
+    recording, stopped = Recording(folder / generator.SECONDS), False
     with generator.asking(options, service.url, folder, processes) as locust:
-        asking = Asking(
-            think=options.think,
-            cores=min(processes, len(service.cores.generator)),
-            all_cores=len(service.cores.all),
-            started=time.time(),
-        )
+        cores = min(processes, len(service.cores.generator))
+        asking = Asking(options.think, cores, len(service.cores.all), started=time.time())
         with watched(
             service.url, service=service.pid, generator=locust.pid, cores=service.cores.all
         ) as looks:

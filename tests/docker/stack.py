@@ -20,11 +20,13 @@ SETTINGS = {
     "DIGITSERVE_DRAIN_SECONDS": "1",
     "LOAD_USERS": "3",
     "LOAD_TIME": "5s",
+    "LOAD_WORKERS": "2",
 }
 
 
 class Stack:
-    def __init__(self) -> None:
+    def __init__(self, **settings: str) -> None:
+        self._settings = {**SETTINGS, **settings}
         self.first_log = ""  # of all, when it was healthy for the first time
         self.project = f"digitserve-test-{secrets.token_hex(4)}"
 
@@ -32,7 +34,7 @@ class Stack:
         """The .env of whoever runs the tests is not read."""
         named = [f"--file={file}" for file in files]
         command = ["docker", "compose", "--project-name", self.project, "--env-file=/dev/null"]
-        return engine.run(*command, *named, *words, env={**os.environ, **SETTINGS})
+        return engine.run(*command, *named, *words, env={**os.environ, **self._settings})
 
     def up(self) -> float:
         """Seconds until the service is healthy, training included if there is no model."""

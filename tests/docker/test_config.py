@@ -11,16 +11,16 @@ from tests.docker.conftest import FILES
 from tests.docker.engine import ROOT
 from tests.docker.stack import Stack
 
-SERVICES = {"trainer", "service", "prometheus", "grafana", "locust", "sbom"}
-ONCE = {"trainer", "locust", "sbom"}  # end by themselves
+SERVICES = {"trainer", "service", "prometheus", "grafana", "locust", "locust-worker", "sbom"}
+ONCE = {"trainer", "locust", "locust-worker", "sbom"}  # end by themselves
 # OpenTelemetry's own, of which the first holds a secret.
 OF_TRACES = {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"}
 OF_THE_IMAGE = {"host", "port", "models"}  # the image and the compose file agree on these
 
 
-def config(*files: str) -> Any:
+def config(*files: str, **settings: str) -> Any:
     words = ("--profile=loadtest", "--profile=sbom", "config", "--format=json")
-    return json.loads(Stack().compose(*words, files=files))["services"]
+    return json.loads(Stack(**settings).compose(*words, files=files))["services"]
 
 
 @pytest.fixture(scope="module", params=[FILES[:1], FILES], ids=["cpu", "gpu"])
@@ -56,8 +56,15 @@ def test_only_service_and_grafana_are_published_and_only_on_this_machine(service
 
 
 def test_prometheus_and_locust_have_no_way_out(services: Any) -> None:
-    assert set(services["prometheus"]["networks"]) == set(services["locust"]["networks"])
-    assert set(services["prometheus"]["networks"]) == {"inside"}
+    for name in ("prometheus", "locust", "locust-worker"):
+        assert set(services[name]["networks"]) == {"inside"}
+
+
+def test_locust_waits_for_as_many_workers_as_there_are() -> None:
+    services = config(*FILES[:1], LOAD_WORKERS="3", LOAD_SHAPE="ramp")
+    assert services["locust-worker"]["deploy"]["replicas"] == 3
+    assert "--expect-workers=3" in services["locust"]["command"]
+    assert services["locust"]["environment"]["LOADTEST_SHAPE"] == "ramp"
 
 
 def test_a_stop_waits_for_the_drain_and_for_the_last_request(services: Any) -> None:
@@ -82,6 +89,7 @@ def test_no_service_is_given_the_secrets_of_another(services: Any) -> None:
         told = set(service.get("environment") or {})
         assert ("GF_SECURITY_ADMIN_PASSWORD" in told) == (name == "grafana")
         assert ("DIGITSERVE_ADMIN_TOKEN" in told) == (name == "service")
+        assert ("API_KEY" in told) == (name == "locust-worker")
         assert ("OTEL_EXPORTER_OTLP_HEADERS" in told) == (name == "service")
 
 

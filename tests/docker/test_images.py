@@ -73,6 +73,11 @@ def test_the_application_is_what_the_service_needs() -> None:
     ]
 
 
+def test_locust_has_its_users_and_nothing_else() -> None:
+    told = python(LOADTEST, "import os; print(*sorted(os.listdir('/app/loadtest')))")
+    assert told.split() == ["__init__.py", "locustfile.py", "users"]
+
+
 @pytest.mark.parametrize("image", ALL)
 def test_every_image_runs_as_a_user_who_owns_nothing(image: str) -> None:
     assert inspect(image)["Config"]["User"] == "10001:10001"

@@ -1,6 +1,7 @@
 """docker compose up: trained, served, watched, and as little as can be allowed to."""
 
 import json
+import re
 import time
 
 import httpx2
@@ -104,5 +105,16 @@ def test_an_admin_switches_versions_through_the_volume(stack: Stack) -> None:
     assert stack.served() != before
 
 
-def test_locust_reaches_the_service_and_finds_it_right(stack: Stack) -> None:
-    stack.compose("--profile=loadtest", "run", "--rm", "--no-TTY", "locust")
+def test_locust_and_its_workers_find_the_service_right_and_end(stack: Stack) -> None:
+    said = stack.compose("--profile=loadtest", "up", "locust", "locust-worker")
+    assert said.count("misread at rest, and so left out:") == 2  # each worker
+    assert re.search(r"POST +png +\d+ +0\(0.00%\)", said)
+    containers = stack.compose(
+        "--profile=loadtest", "ps", "--all", "--quiet", "locust", "locust-worker"
+    ).split()
+    ended = [engine.inspect(container)["State"] for container in containers]
+    assert [(each["Running"], each["ExitCode"]) for each in ended] == [(False, 0)] * 3
+
+
+def test_locust_runs_again_in_a_container_of_its_own(stack: Stack) -> None:
+    stack.compose("--profile=loadtest", "run", "--rm", "--no-TTY", "--use-aliases", "locust")

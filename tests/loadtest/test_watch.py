@@ -55,7 +55,7 @@ def test_the_looks_keep_one_connection(service: Service) -> None:
 
 
 def test_a_look_that_failed_says_why_and_the_next_one_tries_again() -> None:
-    answers = [b"", reply(503), reply(body=b"<html>"), reply(body=b"depth 3\n")]
+    answers = [b"", reply(503), b"no HTTP\r\n\r\n", reply(body=b"<html>"), reply(body=b"depth 3\n")]
     with (
         tiny(lambda number: answers[min(number, len(answers) - 1)]) as server,
         watched(str(server.address), every=EVERY) as looks,
@@ -64,8 +64,9 @@ def test_a_look_that_failed_says_why_and_the_next_one_tries_again() -> None:
     lost = [look.lost for look in looks]
     assert "RemoteDisconnected" in lost[0]
     assert "503" in lost[1]
-    assert "<html>" in lost[2]
-    told = looks[3].metrics
+    assert "no HTTP" in lost[2]
+    assert "<html>" in lost[3]
+    told = looks[4].metrics
     assert told is not None
     assert told.total("depth") == 3
 

@@ -86,14 +86,8 @@ def test_users_who_do_not_get_what_they_asked_for_break_the_slo(
 ) -> None:
     """Of a service that runs; and what is for locust reaches it."""
     with between(service, spoiled) as url:
-        words = [
-            f"--host={url}",
-            f"--results={results}",
-            *SHORT,
-            "--weights=wrong=0",
-            "--processes=1",
-        ]
-        assert main([*words, "--", "--loglevel=DEBUG"]) == 1
+        words = [f"--host={url}", f"--results={results}", *SHORT, "--weights=wrong=0"]
+        assert main([*words, "--processes=1", "--", "--loglevel=DEBUG"]) == 1
     told = summary(results)
     assert told["kinds"]["png"]["refused"] > 0
     assert told["kinds"]["binary"]["failed"] > 0

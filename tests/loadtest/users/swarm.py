@@ -1,6 +1,7 @@
 """Locust as a process of its own: to import it would put gevent's sockets under every test."""
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -34,9 +35,11 @@ def tried(*words: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
 class Page(Program):
     """Locust with its web page."""
 
-    def __init__(self, *words: str, port: int) -> None:
-        self.port = port
-        page = ("--web-host=127.0.0.1", f"--web-port={port}")
+    def __init__(self, *words: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        page = ("--web-host=127.0.0.1", f"--web-port={self.port}")
         super().__init__([*LOCUST, *page, *words], folder=ROOT)
 
     def lines(self, word: str) -> list[str]:

@@ -7,7 +7,6 @@ from typing import Any
 import httpx2
 import pytest
 
-from loadtest.server import _free_port
 from tests.loadtest.users.swarm import Page
 from tests.program import PATIENCE
 from tests.service.running import Service
@@ -17,7 +16,7 @@ FORM = {"user_count": "10", "spawn_rate": "99", "think": "0.01", "run_time": "4s
 
 @pytest.fixture(scope="module")
 def page(service: Service) -> Iterator[Page]:
-    with Page(f"--host={service.url}", port=_free_port()).while_ready() as running:
+    with Page(f"--host={service.url}").while_ready() as running:
         yield running
 
 

@@ -1,0 +1,116 @@
+"""The results as one text: for the terminal, and with their conditions for docs/benchmarks/."""
+
+import re
+from pathlib import Path
+
+from loadtest import document, report
+from loadtest.capacity.results import Results
+from loadtest.capacity.search import Stopped
+from loadtest.capacity.tables import tables
+from loadtest.machine import Conditions
+from loadtest.server import ROOT
+
+FOLDER = ROOT / "docs/benchmarks"
+TRADE_MARKS = re.compile(r"\((r|tm)\)|cpu|processor|@.*", re.IGNORECASE)
+
+HOW = """\
+An open loop offers a rate for some seconds: Poisson arrivals, each at a time drawn beforehand, sent
+then whether or not the server has answered those before. Latency is counted from that time, so a
+stall counts for everybody who came during it. The rate is doubled until the promise is broken, then
+bisected; that is repeated with a server started anew and both ends verified anew.
+
+* capacity: the median of the highest rates of the searches. The interval is that of order
+  statistics: each search is as likely above the true median as below it, so of 6 all lie on the
+  same side with 2 / 2^6 = 3.1 %, and between the lowest and the highest it lies with 96.9 %.
+  Nothing is assumed of how they are distributed. It covers what varies from search to search here,
+  not another machine or other pictures.
+* errors: any status but 200, another digit than the picture shows, a broken connection, no answer.
+* p50, p99, p99.9: of requests answered with 200 and of those that got no answer, which never end.
+* server, generator: share of their cores, warm-up included. pictures a call: the mean of a probe.
+* A probe does not count if its generator took more than 90 % of its core, or sent later than a
+  tenth of the promised p99 (99 % of what had a free connection): then it is the generator that was
+  measured.
+"""
+
+
+def plain(results: Results) -> str:
+    return "\n\n".join([verdict(results), *map(report.plain, tables(results)), *_notes(results)])
+
+
+def markdown(results: Results) -> str:
+    plan, margin = results.plan, results.margin
+    more = {
+        "promise": str(plan.slo),
+        "searches": f"{len(results.searches)}, with probes of {plan.seconds:g} s after "
+        f"{plan.warm_up:g} s of warm-up",
+        "connections": f"at most {plan.connections} of each generator",
+    }
+    parts = [
+        "# Capacity, measured",
+        "Written by `make capacity`; the next one on such a machine replaces it.",
+        f"**{verdict(results)}**",
+        document.conditions(results.conditions, more, ours="DIGITSERVE_THREADS=1"),
+        HOW.strip(),
+        *map(report.markdown, tables(results)),
+        *_notes(results),
+    ]
+    if results.replicas:
+        parts.append(
+            f"Replicas are counted from the lower end of the interval, with "
+            f"{margin.headroom:.0%} of it left as headroom, and {margin.spare} spare."
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def path_for(conditions: Conditions) -> Path:
+    """docs/benchmarks/capacity-<machine>.md"""
+    processor = TRADE_MARKS.sub(" ", conditions.processor)
+    cores = "1 core" if conditions.cores == 1 else f"{conditions.cores} cores"
+    words = re.findall(r"[a-z0-9]+", f"{processor} {cores}".lower())
+    return FOLDER / f"capacity-{'-'.join(words)}.md"
+
+
+def verdict(results: Results) -> str:
+    """In one sentence or two."""
+    found, stopped, slo = results.interval, results.stopped, results.plan.slo
+    on = f" on {_cores(results.cores)}" if results.cores else ""
+    times = f"in {stopped[Stopped.GENERATOR]} of {found.repetitions} searches"
+    if not found.high and Stopped.GENERATOR in stopped:
+        return f"Nothing is known of the service: the generator was the bottleneck {times}."
+    if not found.high:
+        lowest = min(results.by_rate(), default=0.0)
+        return f"{slo} does not hold at any rate: not at {lowest:,.0f} requests a second either."
+    if results.at_least:
+        why = (
+            f"the generator was the bottleneck {times}. More --generators need more cores"
+            if Stopped.GENERATOR in stopped
+            else "it held at the highest rate that was to be tried (--most)"
+        )
+        return f"At least {found.low:,.0f} requests a second{on} with {slo}: {why}."
+    return (
+        f"Capacity: {found.median:,.0f} requests a second{on} with {slo} "
+        f"({found.low:,.0f} to {found.high:,.0f} with {found.confidence:.1%} confidence, "
+        f"of {found.repetitions} searches)."
+    )
+
+
+def _notes(results: Results) -> list[str]:
+    notes = []
+    if results.not_counted:
+        notes.append(
+            f"Probes that do not count, as the generator was the bottleneck: {results.not_counted}."
+        )
+    if results.left_out:
+        notes.append(f"Pictures left out, as they are misread at rest too: {results.left_out}.")
+    if results.rates and not results.replicas:
+        notes.append("Replicas cannot be counted: no rate is known that one carries.")
+    if results.interval.confidence < 0.95 and results.interval.high:
+        notes.append(
+            f"With {results.interval.repetitions} searches the interval has "
+            f"{results.interval.confidence:.1%} confidence; 6 are the fewest for 95 %."
+        )
+    return notes
+
+
+def _cores(number: int) -> str:
+    return "1 core" if number == 1 else f"{number} cores"

@@ -1,0 +1,83 @@
+"""One rate offered for some seconds: what came of it, and if it says anything of the service."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from loadtest.openloop.heard import Heard, of_sorted
+from loadtest.slo import Slo, shown_fraction, shown_seconds
+
+BUSY = 0.9  # share of its core; above it a generator has no time left
+LATE = 0.1  # of the SLO's p99; above it the generator's own lateness weighs
+
+
+@dataclass(frozen=True)
+class Server:
+    """What was seen of the server meanwhile; None: it could not be."""
+
+    cpu: float | None  # share of its cores
+    others: float | None  # share of its cores that somebody else took
+    batch: float | None  # pictures of a model call, the mean
+
+
+@dataclass(frozen=True)
+class Probe:
+    rate: float  # requests a second that were offered
+    requests: int
+    p50: float  # seconds from when they were due; inf: no answer came
+    p99: float
+    p999: float
+    refused: int  # answered, but not with 200
+    wrong: int  # answered with another digit
+    unanswered: int
+    broken: dict[str, int]  # connections lost with a request on them, by reason; warm-up included
+    generator_cpu: float  # share of its core, of the busiest
+    late: float  # seconds, p99: sent after it was due, though a connection was free
+    server: Server
+    errors: float  # fraction
+
+    @classmethod
+    def of(cls, rate: float, heard: Heard, server: Server, *, warm_up: float) -> Self:
+        counted = heard.since(warm_up)
+        latencies = counted.latencies
+        return cls(
+            rate=rate,
+            requests=counted.requests,
+            p50=of_sorted(latencies, 0.5),
+            p99=of_sorted(latencies, 0.99),
+            p999=of_sorted(latencies, 0.999),
+            refused=counted.refused,
+            wrong=counted.wrong,
+            unanswered=counted.unanswered,
+            broken=dict(counted.broken),
+            generator_cpu=max(heard.cpu),
+            late=counted.late,
+            server=server,
+            errors=counted.errors,
+        )
+
+    def holds(self, slo: Slo) -> bool:
+        return slo.holds(p99=self.p99, errors=self.errors) and not self.bound(slo)
+
+    def bound(self, slo: Slo) -> str:
+        """Why it was the generator that was measured and not the service; else nothing."""
+        if self.generator_cpu > BUSY:
+            return f"the generator took {self.generator_cpu:.0%} of its core"
+        if self.late > LATE * slo.p99:
+            return f"the generator sent {shown_seconds(self.late)} late (p99)"
+        return ""
+
+    def told(self, slo: Slo) -> str:
+        """A line, as it is printed when it is done."""
+        verdict = self.bound(slo) or "; ".join(slo.broken(p99=self.p99, errors=self.errors))
+        server = "not seen" if self.server.cpu is None else f"{self.server.cpu:.0%}"
+        return (
+            f"{self.rate:>9,.0f}/s  p50 {shown_seconds(self.p50):>8}  "
+            f"p99 {shown_seconds(self.p99):>8}  errors {shown_fraction(self.errors):>8}  "
+            f"server {server:>4}  generator {self.generator_cpu:>4.0%}  "
+            + (f"does not count: {verdict}" if self.bound(slo) else verdict or "holds")
+            + self._disturbed()
+        )
+
+    def _disturbed(self) -> str:
+        others = self.server.others or 0.0
+        return f" (others took {others:.0%} of the server's core)" if others > 0.05 else ""

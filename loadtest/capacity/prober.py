@@ -1,0 +1,69 @@
+"""Offers a server a rate for some seconds, says in a line what came of it, and lets it recover."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from loadtest.capacity.probe import Probe
+from loadtest.capacity.subject import Placement, Subject
+from loadtest.client import LOST, ask_once
+from loadtest.errors import CannotMeasure
+from loadtest.openloop.question import Question
+from loadtest.openloop.several import Offer, made
+from loadtest.slo import Slo
+
+RECOVERY = 30.0  # seconds in which a server must answer again after it was offered too much
+
+
+@dataclass(frozen=True)
+class Plan:
+    slo: Slo
+    seconds: float  # of a probe
+    warm_up: float  # seconds before them, at the same rate, that do not count
+    connections: int  # of each generator, at most
+    placement: Placement
+
+
+def prober(
+    subject: Subject, questions: Sequence[Question], plan: Plan, seeds: Callable[[], int]
+) -> Callable[[float], Probe]:
+    """Every probe draws its arrivals anew, from the next of the seeds."""
+
+    def probe(rate: float) -> Probe:
+        offer = Offer(
+            subject.address,
+            questions,
+            rate,
+            plan.warm_up + plan.seconds,
+            (seeds(),),
+            plan.connections,
+        )
+        first = subject.read()
+        heard = made(offer, plan.placement.generators)
+        server = subject.between(first, subject.read(), shared=plan.placement.shared)
+        done = Probe.of(rate, heard, server, warm_up=plan.warm_up)
+        print(done.told(plan.slo), flush=True)
+        if not done.holds(plan.slo):
+            _recovered(subject, questions[0], plan.slo)
+        return done
+
+    return probe
+
+
+def _recovered(subject: Subject, question: Question, slo: Slo) -> None:
+    """Wait until one request is answered as promised."""
+    end = time.monotonic() + RECOVERY
+    said = "no answer"
+    while time.monotonic() < end:
+        began = time.monotonic()
+        try:
+            status = ask_once(subject.address, question.request).status
+        except LOST as error:
+            said = repr(error)
+        else:
+            took = time.monotonic() - began
+            if status == 200 and took <= slo.p99:
+                return
+            said = f"status {status} after {took:.3f} s"
+        time.sleep(0.05)
+    raise CannotMeasure(f"{subject.address} did not recover within {RECOVERY:.0f} s: {said}")

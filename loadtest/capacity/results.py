@@ -1,0 +1,98 @@
+"""All that was found, what follows from it, and how it goes into a file."""
+
+import json
+import math
+import statistics
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from loadtest.capacity.interval import Interval
+from loadtest.capacity.probe import Probe
+from loadtest.capacity.prober import Plan
+from loadtest.capacity.replicas import Margin, Replicas, replicas
+from loadtest.capacity.search import Found, Stopped
+from loadtest.machine import Conditions
+
+
+@dataclass(frozen=True)
+class Results:
+    conditions: Conditions
+    plan: Plan
+    searches: list[Found[Probe]]
+    rates: tuple[float, ...]  # targets
+    margin: Margin
+    left_out: int  # pictures that are misread at rest too
+
+    @property
+    def interval(self) -> Interval:
+        return Interval.of([found.rate for found in self.searches])
+
+    @property
+    def cores(self) -> int | None:
+        """Of one replica."""
+        return len(self.plan.placement.server) or None
+
+    @property
+    def stopped(self) -> Counter[Stopped]:
+        """How many searches were stopped by what."""
+        return Counter(found.stopped for found in self.searches)
+
+    @property
+    def at_least(self) -> bool:
+        """The service may do more: not all searches were stopped by it."""
+        return not {Stopped.GENERATOR, Stopped.MOST}.isdisjoint(self.stopped)
+
+    @property
+    def replicas(self) -> list[Replicas]:
+        return replicas(self.rates, self.interval.low, self.margin, cores=self.cores)
+
+    @property
+    def best(self) -> list[Probe]:
+        """That at the highest rate of each search."""
+        return [found.best for found in self.searches if found.best]
+
+    def by_rate(self) -> dict[float, list[Probe]]:
+        """Those that say something of the service, of all searches, from the lowest rate up."""
+        counted = [each for each in self._probes() if not each.bound(self.plan.slo)]
+        rates = sorted({each.rate for each in counted})
+        return {rate: [each for each in counted if each.rate == rate] for rate in rates}
+
+    @property
+    def not_counted(self) -> int:
+        """Probes whose generator was the bottleneck."""
+        return sum(bool(each.bound(self.plan.slo)) for each in self._probes())
+
+    def json(self) -> str:
+        told = {
+            "conditions": asdict(self.conditions),
+            "plan": asdict(self.plan),
+            "capacity": asdict(self.interval)
+            | {"at_least": self.at_least, "cores": self.cores, "stopped": self.stopped},
+            "margin": asdict(self.margin),
+            "replicas": [
+                asdict(each) | {"count": each.count, "told": each.told} for each in self.replicas
+            ],
+            "searches": [asdict(found) for found in self.searches],
+            "pictures_left_out": self.left_out,
+        }
+        return json.dumps(_finite(told), indent=2, allow_nan=False) + "\n"
+
+    def _probes(self) -> list[Probe]:
+        return [probe for found in self.searches for probe in found.probes]
+
+
+def median(values: Iterable[float | None]) -> float | None:
+    """Of those that could be measured."""
+    there = [value for value in values if value is not None]
+    return statistics.median(there) if there else None
+
+
+def _finite(told: Any) -> Any:
+    """JSON knows no infinity: what never ended is null."""
+    if isinstance(told, dict):
+        return {name: _finite(value) for name, value in told.items()}
+    if isinstance(told, list | tuple):
+        return [_finite(value) for value in told]
+    return None if isinstance(told, float) and not math.isfinite(told) else told

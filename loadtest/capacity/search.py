@@ -1,0 +1,105 @@
+"""The highest rung at which a service keeps its promise: gallop until it breaks, then bisect.
+
+    unknown    from rung 0, up by doubling the rate, or down by halving it
+    known      from both sides of what was found before, near it, and further away each time an end
+               is not as expected: an end is verified, never believed
+
+A probe that says nothing of the service, as its generator was the bottleneck, is made once more;
+if that says nothing either, the search goes on below, and remembers what stopped it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Generic, Protocol, TypeVar
+
+from loadtest.capacity.ladder import Ladder
+from loadtest.slo import Slo
+
+GALLOP = 2.0  # by how much the rate changes while nothing is known
+NEAR = 1.1  # the first step to either side of what is known
+
+
+class Tried(Protocol):
+    def holds(self, slo: Slo) -> bool: ...
+
+    def bound(self, slo: Slo) -> str: ...
+
+
+T = TypeVar("T", bound=Tried)
+
+
+class Stopped(StrEnum):
+    """What kept it from a higher rate."""
+
+    SERVICE = "service"
+    GENERATOR = "generator"
+    MOST = "most"  # none higher was to be tried
+    NEVER = "never"  # it did not hold at the lowest rate either
+
+
+@dataclass(frozen=True)
+class Found(Generic[T]):
+    rung: int
+    rate: float  # requests a second, the highest that held; 0: none did
+    stopped: Stopped
+    best: T | None  # the probe of that rate
+    probes: list[T]  # in order
+
+
+def search(
+    probe: Callable[[float], T], slo: Slo, ladder: Ladder, *, known: int | None = None
+) -> Found[T]:
+    """`known`: a rung near which the limit was found before."""
+    return _Search(probe, slo, ladder).found(known)
+
+
+class _Search(Generic[T]):
+    def __init__(self, probe: Callable[[float], T], slo: Slo, ladder: Ladder) -> None:
+        self._probe, self._slo, self._ladder = probe, slo, ladder
+        self._low, self._high = ladder.bottom - 1, ladder.top + 1  # beyond: nothing is known
+        self._best: T | None = None
+        self._stopped = Stopped.MOST  # by what, at `high`
+        self._probes: list[T] = []
+
+    def found(self, known: int | None) -> Found[T]:
+        ladder = self._ladder
+        if known is None:
+            self._bracket(0, ladder.rungs(GALLOP))
+        else:
+            near = ladder.rungs(NEAR)
+            self._bracket(known - near, 2 * near)
+        while self._low + 1 < self._high and self._best is not None:
+            self._try((self._low + self._high) // 2)
+        rate = 0.0 if self._best is None else ladder.rate(self._low)
+        return Found(self._low, rate, self._reason(), self._best, self._probes)
+
+    def _bracket(self, rung: int, stride: int) -> None:
+        """Until one rung holds and one does not, or one end of the ladder is reached."""
+        bottom, top, gallop = self._ladder.bottom, self._ladder.top, self._ladder.rungs(GALLOP)
+        while self._low < top and self._high > bottom:
+            self._try(min(max(rung, bottom), top))
+            if self._low >= bottom and self._high <= top:
+                return
+            rung = self._low + stride if self._low >= bottom else self._high - stride
+            stride = max(stride, min(2 * stride, gallop))
+
+    def _try(self, rung: int) -> None:
+        tried = self._ask(rung)
+        if tried.bound(self._slo):
+            tried = self._ask(rung)
+        if tried.holds(self._slo):
+            self._low, self._best = rung, tried
+        else:
+            self._high = rung
+            self._stopped = Stopped.GENERATOR if tried.bound(self._slo) else Stopped.SERVICE
+
+    def _ask(self, rung: int) -> T:
+        tried = self._probe(self._ladder.rate(rung))
+        self._probes.append(tried)
+        return tried
+
+    def _reason(self) -> Stopped:
+        if self._best is None and self._stopped is Stopped.SERVICE:
+            return Stopped.NEVER
+        return self._stopped

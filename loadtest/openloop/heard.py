@@ -1,0 +1,93 @@
+"""What became of every request, and what the generator can say against itself."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadtest.load import quantile
+
+NO_ANSWER = 0  # the status of a request that got none
+OK = 200
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A row for each request. Times are seconds since the generator began."""
+
+    intended: NDArray[np.float64]
+    sent: NDArray[np.float64]  # inf: never
+    ended: NDArray[np.float64]  # inf: never
+    status: NDArray[np.int16]
+    right: NDArray[np.bool_]  # the answer holds what it must
+    free: NDArray[np.bool_]  # a connection was free when it was due
+    cpu: tuple[float, ...]  # of each generator, the share of a core that it took while it sent
+    broken: Counter[str]  # requests that lost their connection, by reason
+
+    @classmethod
+    def together(cls, parts: Sequence[Self]) -> Self:
+        """What several generators heard that began at the same time."""
+
+        def joined(name: str) -> NDArray[Any]:
+            return np.concatenate([getattr(part, name) for part in parts])
+
+        rows = {name: joined(name) for name in ROWS}
+        cpu = tuple(share for part in parts for share in part.cpu)
+        return cls(**rows, cpu=cpu, broken=sum((part.broken for part in parts), Counter()))
+
+    def since(self, seconds: float) -> Self:
+        """Without the requests that were due before."""
+        there = self.intended >= seconds
+        return replace(self, **{name: getattr(self, name)[there] for name in ROWS})
+
+    @property
+    def requests(self) -> int:
+        return len(self.intended)
+
+    @property
+    def unanswered(self) -> int:
+        """Broken connections among them."""
+        return int((self.status == NO_ANSWER).sum())
+
+    @property
+    def refused(self) -> int:
+        """Answered, and not with 200."""
+        return int(((self.status != OK) & (self.status != NO_ANSWER)).sum())
+
+    @property
+    def wrong(self) -> int:
+        return int(((self.status == OK) & ~self.right).sum())
+
+    @property
+    def errors(self) -> float:
+        """Fraction of the requests."""
+        failed = self.unanswered + self.refused + self.wrong
+        return failed / self.requests if self.requests else 0.0
+
+    @property
+    def latencies(self) -> NDArray[np.float64]:
+        """From when it was due, sorted; inf where no answer came.
+
+        Those that were refused are left out: a quick refusal is no quick answer.
+        """
+        counted = (self.status == OK) | (self.status == NO_ANSWER)
+        return np.sort((self.ended - self.intended)[counted])
+
+    @property
+    def late(self) -> float:
+        """Seconds, p99: sent after it was due though a connection was free. The generator's own."""
+        there = self.free & np.isfinite(self.sent)
+        return quantile((self.sent - self.intended)[there].tolist(), 0.99)
+
+
+ROWS = ("intended", "sent", "ended", "status", "right", "free")
+
+
+def of_sorted(latencies: NDArray[np.float64], q: float) -> float:
+    """The smallest within which a share `q` of all lies; inf where there is none."""
+    count = len(latencies)
+    return float(latencies[max(0, math.ceil(q * count) - 1)]) if count else math.inf

@@ -1,0 +1,91 @@
+"""Generators in as many processes, each with its share of the rate: a core of its own for each.
+
+The sum of Poisson processes is one. They begin together: each waits until all have started.
+"""
+
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from multiprocessing.connection import Connection as Pipe
+from multiprocessing.synchronize import Barrier
+
+from loadtest.errors import CannotMeasure
+from loadtest.load import Address
+from loadtest.machine import on
+from loadtest.openloop.arrivals import poisson
+from loadtest.openloop.generator import CONNECTIONS, PATIENCE, generate
+from loadtest.openloop.heard import Heard
+from loadtest.openloop.question import Question
+
+START = 60.0  # seconds until all have started
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What is asked of a server for a while."""
+
+    address: Address
+    questions: Sequence[Question]
+    rate: float  # requests a second
+    seconds: float
+    seed: tuple[int, ...]
+    connections: int = CONNECTIONS  # of each generator, at most
+    patience: float = PATIENCE  # seconds for outstanding answers at the end
+
+    def share(self, number: int, generators: int) -> "Offer":
+        """Of one of so many generators."""
+        return replace(self, rate=self.rate / generators, seed=(*self.seed, number))
+
+
+def made(offer: Offer, cores: Sequence[int]) -> Heard:
+    """By one generator on each of the cores; one alone runs in this process."""
+    if len(cores) == 1:
+        with on(cores[0]):
+            return _generated(offer.share(0, 1))
+    context = get_context("spawn")
+    together = context.Barrier(len(cores), timeout=START)
+    pipes, processes = [], []
+    for number, core in enumerate(cores):
+        pipe, theirs = context.Pipe(duplex=False)
+        share = offer.share(number, len(cores))
+        process = context.Process(target=_run, args=(share, core, together, theirs), daemon=True)
+        process.start()
+        theirs.close()
+        pipes.append(pipe)
+        processes.append(process)
+    try:
+        return Heard.together([_told(pipe, offer) for pipe in pipes])
+    finally:
+        for process in processes:
+            process.terminate()
+            process.join()
+
+
+def _generated(offer: Offer) -> Heard:
+    intended = poisson(offer.rate, offer.seconds, offer.seed)
+    return generate(
+        offer.address,
+        offer.questions,
+        intended,
+        connections=offer.connections,
+        patience=offer.patience,
+    )
+
+
+def _run(offer: Offer, core: int, together: Barrier, pipe: Pipe) -> None:
+    """A process. Ctrl-C is for the one that started it, which ends this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with on(core):
+        together.wait()
+        pipe.send(_generated(offer))
+
+
+def _told(pipe: Pipe, offer: Offer) -> Heard:
+    try:
+        if pipe.poll(START + offer.seconds + offer.patience + START):
+            heard: Heard = pipe.recv()
+            return heard
+    except EOFError:
+        pass
+    raise CannotMeasure("a generator ended before it told what it heard")

@@ -1,0 +1,43 @@
+"""What a process asks of the kernel and of Python before it keeps time."""
+
+import gc
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from loadtest.errors import CannotMeasure
+
+SLACK = Path("/proc/self/timerslack_ns")  # how late the kernel may wake this process; usually 50 us
+OTHER_FILES = 64  # descriptors of a process beside its connections
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """No garbage collection, and timers that the kernel keeps to the microsecond, meanwhile."""
+    before = ""
+    with suppress(OSError):
+        before = SLACK.read_text()
+        SLACK.write_text("1000")
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        with suppress(OSError):
+            SLACK.write_text(before)
+
+
+def allow_connections(count: int) -> None:
+    """To this process, and to those that it starts; CannotMeasure if the machine does not."""
+    needed = count + OTHER_FILES
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed in (resource.RLIM_INFINITY, most) and allowed < needed:
+        raise CannotMeasure(
+            f"{count} connections need {needed} open files, and this process may have {most}: "
+            "fewer --connections, or a higher `ulimit -n`"
+        )
+    if allowed < needed:
+        with suppress(ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (needed, most))
