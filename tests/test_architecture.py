@@ -27,8 +27,8 @@ MAY_IMPORT = {
         "pydantic_core", "pydantic_settings", "pynvml", "requests", "starlette", "uvicorn",
     },
     # Speaks HTTP, knows nobody. cv2, onnxruntime and uvicorn are the limits that the service is
-    # held against; locust, what it is made of (gevent, flask) and PIL are for users/, matplotlib and
-    # scipy for reports; the rest is for peers/, which runs in environments of its own.
+    # held against; locust, what it is made of (gevent, flask) and PIL are for users/, matplotlib
+    # and scipy for reports; the rest is for peers/, which runs in environments of its own.
     "loadtest": {
         "PIL", "cv2", "fastapi", "flask", "gevent", "litserve", "locust", "matplotlib", "mosec",
         "numpy", "onnxruntime", "orjson", "scipy", "starlette", "uvicorn",
