@@ -71,7 +71,7 @@ def started(
             _wait_for(server, address, probe, log.fileno(), patience)
             yield Running(address, server.pid, process.memory(server.pid))
         finally:
-            _end(server)
+            end(server)
 
 
 def _free_port() -> int:
@@ -96,11 +96,13 @@ def _wait_for(
     raise CannotMeasure(f"{' '.join(map(str, server.args))} {what}:\n{said[-2000:]}")  # type: ignore[arg-type]
 
 
-def _end(server: subprocess.Popen[bytes]) -> None:
-    """Ctrl-C to all of them, which needs no drain, and force for who does not hear it."""
+def end(leader: subprocess.Popen[bytes], grace: float = GRACE) -> None:
+    """Ctrl-C to all of its session, which needs no drain, and force for who does not hear it."""
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(server.pid, signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            server.wait(GRACE)
-        os.killpg(server.pid, signal.SIGKILL)
-    server.wait()
+        os.killpg(leader.pid, signal.SIGINT)
+        try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                leader.wait(grace)
+        finally:  # Ctrl-C once more
+            os.killpg(leader.pid, signal.SIGKILL)
+    leader.wait()

@@ -28,11 +28,10 @@ MAY_IMPORT = {
     },
     # Speaks HTTP, knows nobody. cv2, onnxruntime and uvicorn are the limits that the service is
     # held against; locust, what it is made of (gevent, flask) and PIL are for users/, matplotlib
-    # draws; the rest is for peers/, which runs in environments of its own.
+    # and scipy for reports; the rest is for peers/, which runs in environments of its own.
     "loadtest": {
         "PIL", "bentoml", "cv2", "fastapi", "flask", "gevent", "litserve", "locust", "matplotlib",
-        "mosec",
-        "numpy", "onnxruntime", "orjson", "starlette", "uvicorn",
+        "mosec", "numpy", "onnxruntime", "orjson", "scipy", "starlette", "uvicorn",
     },
     "deploy": set(),  # writes configuration, and needs nothing for it
 }  # fmt: skip

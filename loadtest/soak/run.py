@@ -1,0 +1,124 @@
+"""One soak, from its store to its end: who is started, what is looked at, what is said of it."""
+
+import secrets
+import time
+from itertools import cycle
+from pathlib import Path
+
+from loadtest import targets
+from loadtest.errors import CannotMeasure
+from loadtest.machine import on, settings_handed_on
+from loadtest.pictures import Pictures
+from loadtest.request import picture
+from loadtest.server import Command, Running, started
+from loadtest.soak.copies import copies
+from loadtest.soak.period import Periods
+from loadtest.soak.plan import Plan
+from loadtest.soak.seen import End, Seen
+from loadtest.soak.switch import switch
+from loadtest.soak.users import Users, asking
+from loadtest.watch import Look, watched
+
+TICK = 0.1  # seconds
+SAY_EVERY = 10.0  # seconds
+ON_TIME = 0.95  # of the planned seconds: locust does not end before
+
+
+def soak(plan: Plan, pictures: Pictures, folder: Path, command: Command | None = None) -> Seen:
+    """Ctrl-C ends it earlier. `folder` takes locust's files; `command` starts another service.
+
+    CannotMeasure if the service does not start, or nobody asks it anything.
+    """
+    token = secrets.token_urlsafe()
+    settings = targets.ON_ONE_CORE | settings_handed_on() | {"DIGITSERVE_ADMIN_TOKEN": token}
+    with copies(pictures.folder, plan.model, plan.versions) as models, on(plan.cores.client):
+        target = targets.service(models, plan.model, settings)
+        with started(
+            command or target.command,
+            target.environment,
+            core=plan.cores.server,
+            probe=picture(pictures.pngs[0]),
+        ) as running:
+            return _Soak(plan, running, token).under_load(folder)
+
+
+class _Soak:
+    def __init__(self, plan: Plan, running: Running, token: str) -> None:
+        self._plan, self._running, self._token = plan, running, token
+        self._seen, self._periods = Seen(), Periods()
+        self._versions = cycle([*range(2, plan.versions + 1), 1])
+        self._began = time.perf_counter()
+
+    def under_load(self, folder: Path) -> Seen:
+        plan, seen, url = self._plan, self._seen, str(self._running.address)
+        print(f"The service answers on {url}; {plan.users} users come", flush=True)
+        with asking(url, folder, plan) as users:
+            self._began = time.perf_counter()
+            with watched(
+                url, service=self._running.pid, generator=users.pid, every=plan.look_every
+            ) as looks:
+                try:
+                    self._watch(users, looks)
+                except KeyboardInterrupt:
+                    seen.end = End.INTERRUPTED
+                    print("Stopping locust and the service", flush=True)
+                seen.seconds = self._now()
+        self._periods.take(looks)
+        seen.periods, seen.lost = self._periods.seen, self._periods.lost
+        seen.kinds, seen.failed, seen.mistakes = users.kinds(), users.failed(), users.mistakes()
+        if not seen.requests and seen.end in (End.PLANNED, End.LOAD_GONE):
+            raise CannotMeasure(f"nobody asked anything: {users.last_words()}")
+        return seen
+
+    def _watch(self, users: Users, looks: list[Look]) -> None:
+        """Until locust has ended."""
+        switch_at, say_at = self._plan.switch_every, SAY_EVERY
+        while users.running():
+            time.sleep(TICK)
+            self._periods.take(looks)
+            if self._periods.gone:
+                self._seen.end = End.SERVICE_GONE
+                return
+            if switch_at <= self._now() < self._plan.seconds:
+                switch_at += self._plan.switch_every
+                self._switch()
+            if say_at <= self._now():
+                say_at += SAY_EVERY
+                self._say(users)
+        if self._now() < ON_TIME * self._plan.seconds:
+            self._seen.end = End.LOAD_GONE
+
+    def _switch(self) -> None:
+        version = str(next(self._versions))
+        done = switch(self._running, self._plan.model, version, self._token, began=self._began)
+        self._seen.switches.append(done)
+        what = f"version {version} serves, after {done.seconds * 1e3:.0f} ms"
+        if done.failed:
+            what = f"NOT SWITCHED to version {version}: {done.failed}"
+        print(f"{clock(done.at)}  {what}", flush=True)
+
+    def _say(self, users: Users) -> None:
+        periods = [each for each in self._periods.seen if each.at > self._now() - SAY_EVERY]
+        if not periods:
+            print(f"{clock(self._now())}  nothing seen: {self._periods.lost[-1:]}", flush=True)
+            return
+        last = periods[-1]
+        failed = sum(each.times for each in users.failed())
+        seconds = sum(each.seconds for each in periods)
+        print(
+            f"{clock(self._now())} of {clock(self._plan.seconds)}  "
+            f"{sum(each.answers for each in periods) / seconds:.0f} req/s  "
+            f"p50 {last.p50 * 1e3:.1f} ms  p99 {last.p99 * 1e3:.1f} ms  "
+            f"RSS {last.resident / 2**20:.1f} MB  {last.descriptors} descriptors  "
+            f"{last.threads} threads  {failed} failed",
+            flush=True,
+        )
+
+    def _now(self) -> float:
+        return time.perf_counter() - self._began
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds: 29:59."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes:>3}:{rest:02}"
