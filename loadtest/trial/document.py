@@ -53,9 +53,15 @@ def markdown(result: Result, pictures: list[str]) -> str:
         report.markdown(tables.kinds(result.kinds)),
         HOW.strip(),
         "## Conditions",
-        document.conditions(result.conditions, {}, ours="DIGITSERVE_THREADS"),
+        _conditions(result),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _conditions(result: Result) -> str:
+    theirs = {"settings handed on": "none: the service was there before"}
+    more = {} if result.asking.all_cores else theirs
+    return document.conditions(result.conditions, more, ours="DIGITSERVE_THREADS")
 
 
 def _said(result: Result) -> list[str]:
