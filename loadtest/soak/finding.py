@@ -41,7 +41,7 @@ QUANTITIES = (
     Quantity("PSS", lambda period: period.proportional, "MB", MB, bound=math.inf),
     Quantity("descriptors", lambda period: period.descriptors, "", 1.0, bound=10.0),
     Quantity("threads", lambda period: period.threads, "", 1.0, bound=10.0),
-    Quantity("p99", lambda period: period.p99, "ms", MS, bound=5.0),
+    Quantity("p99", lambda period: period.p99, "ms", MS, bound=20.0),
 )
 
 
