@@ -77,6 +77,7 @@ def test_the_interval_is_students_where_blocks_do_not_depend_on_each_other() -> 
         (0.0, 0.045),  # seconds, and the share of 1 in 40 with room for chance
         (20.0, 0.055),
         (60.0, 0.07),
+        (180.0, 0.085),  # 0.105 where blocks count in full
     ],
 )
 def test_a_false_alarm_is_as_seldom_as_promised(forgets: float, most: float) -> None:
