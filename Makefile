@@ -106,7 +106,8 @@ capacity: .venv/.run models/digits/current ## The highest rate at which the SLO 
 	  $(PY) -m loadtest.capacity --markdown auto $(foreach rate,$(RATE),--rate $(rate)) $(ARGS))
 
 soak: .venv/.loadtest models/digits/current ## Steady load and a switch a minute, is there a trend? make soak MINUTES=30
-	@$(call task,Soaking,$(MINUTES) minutes,$(PY) -m loadtest.soak --minutes $(MINUTES) $(ARGS))
+	@$(call task,Soaking,$(MINUTES) minutes,$(PY) -m loadtest.soak --minutes $(MINUTES) \
+	  --markdown docs/benchmarks/soak.md --plot docs/benchmarks/soak.png $(ARGS))
 
 bench: .venv/.run models/digits/current ## Measure the service against its limits, into docs/benchmarks/
 	@$(call task,Measuring the service against its limits,about two minutes,$(bench) $(ARGS))
@@ -154,7 +155,7 @@ constraints: .venv/.dev ## Pin the newest versions that fit, on every platform, 
 	@$(PY) -m pip install --quiet uv
 	@{ head -n 1 constraints.txt; .venv/bin/uv pip compile pyproject.toml --quiet --upgrade \
 	  --universal --python-version 3.11 --no-annotate --no-header --no-emit-index-url \
-	  $(foreach group,setup export serve gpu loadtest supply dev,--group $(group)); } > constraints.new
+	  $(foreach group,setup export serve gpu loadtest report supply dev,--group $(group)); } > constraints.new
 	@mv constraints.new constraints.txt
 
 clean: ## Remove what can be rebuilt: the environment and caches, not data, runs or models
@@ -206,7 +207,7 @@ gpu-told    = if [ -n "$(gpu)" ]; then echo '==> Docker has the NVIDIA runtime: 
 	@touch $@
 
 .venv/.loadtest: .venv/.run
-	@$(call task,Installing locust,seconds,$(call install,loadtest))
+	@$(call task,Installing locust and what draws,seconds,$(call install,loadtest report))
 	@touch $@
 
 .venv/.dev: .venv/.run

@@ -28,7 +28,7 @@ TRUSTED = "DIGITSERVE_TRUSTED_KEYS"  # the copies' cards are not what anybody ha
 # Seconds between two looks. The service hangs up on who says nothing for 5 s, and a look that asks
 # in that moment has no answer.
 LONGEST = 4.0
-WARM_UP, AT_LEAST, AT_MOST = 0.1, 120.0, 0.2  # of all; seconds; of all
+WARM_UP = 0.2  # of all
 
 
 def main(words: list[str] | None = None) -> int:
@@ -67,9 +67,7 @@ def measured(arguments: Namespace, command: str) -> tuple[Results, Path]:
 
 def _plan(arguments: Namespace) -> Plan:
     seconds = arguments.minutes * 60
-    warm_up = arguments.warm_up
-    if warm_up is None:
-        warm_up = min(max(WARM_UP * seconds, AT_LEAST), AT_MOST * seconds)
+    warm_up = WARM_UP * seconds if arguments.warm_up is None else arguments.warm_up
     return Plan(
         seconds=seconds,
         rate=arguments.rate,
@@ -147,7 +145,7 @@ def _parser() -> ArgumentParser:
         "--warm-up",
         type=_between(0, 86_400),
         metavar="SECONDS",
-        help="not judged; default: a tenth, at least 2 minutes, at most a fifth",
+        help="not judged; default: a fifth of all",
     )
     add("--models", type=Path, metavar="DIR", default=Path("models"))
     add("--name", default="digits", help="of the model; default: digits")

@@ -14,7 +14,7 @@ from loadtest.soak.finding import Finding
 from loadtest.soak.period import Period
 from loadtest.soak.report import headline
 from loadtest.soak.results import Results
-from loadtest.trial.canvas import (
+from loadtest.canvas import (
     BLUE,
     GRAY,
     GREEN,

@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from loadtest.slo import shown_seconds
-from loadtest.trial import canvas
-from loadtest.trial.canvas import BLUE, DASHED, GRAY, GREEN, ORANGE, RED
+from loadtest import canvas
+from loadtest.canvas import BLUE, DASHED, GRAY, GREEN, ORANGE, RED
 from loadtest.trial.curve import Curve
 from loadtest.trial.step import Step
 

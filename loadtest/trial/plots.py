@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from loadtest.trial import load_plots, time_plot
-from loadtest.trial.canvas import saved
+from loadtest.canvas import saved
 from loadtest.trial.result import Result
 from loadtest.trial.step import NOISY
 

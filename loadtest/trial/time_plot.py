@@ -7,8 +7,8 @@ from itertools import pairwise
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from loadtest.trial import canvas
-from loadtest.trial.canvas import BLUE, GRAY, GREEN, ORANGE, RED
+from loadtest import canvas
+from loadtest.canvas import BLUE, GRAY, GREEN, ORANGE, RED
 from loadtest.trial.result import Result
 from loadtest.trial.second import Second
 from loadtest.trial.step import Service
