@@ -8,6 +8,6 @@
 `settings` is what may be told, `digit`, `drawing` and `bodies` make requests, `answers` judges,
 `wrong` is what must be refused, `rehearsal` is what happens before the load, `client` and `kinds`
 are the users, `courses` and `breaking` are the shapes, which `shaped` and `page` give to locust.
-Only client, kinds, rehearsal, shaped and page import locust, which puts gevent's sockets under
-everything. Seconds, bytes, fractions.
+Client, kinds, sending, rehearsal, shaped and page import locust, which puts gevent's sockets under
+everything; the others do not. Seconds, bytes, fractions.
 """

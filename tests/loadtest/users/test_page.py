@@ -11,12 +11,13 @@ from tests.loadtest.users.swarm import Page
 from tests.program import PATIENCE
 from tests.service.running import Service
 
-FORM = {"user_count": "10", "spawn_rate": "99", "think": "0.01", "run_time": "4s"}
+FORM = {"user_count": "10", "spawn_rate": "99", "think": "0.01", "run_time": "3s"}
 
 
 @pytest.fixture(scope="module")
 def page(service: Service) -> Iterator[Page]:
     with Page(f"--host={service.url}").while_ready() as running:
+        wait_until(lambda: listens(running), running)  # it says that it starts before it does
         yield running
 
 
@@ -50,6 +51,13 @@ def test_a_shape_ends_by_itself_and_without_one_the_stop_button_does(page: Page)
     wait_until(lambda: state(page)["state"] == "stopped", page)
     assert names(page) <= {"png", "form", "json", "binary"}
     assert not state(page)["fail_ratio"]
+
+
+def listens(page: Page) -> bool:
+    try:
+        return httpx2.get(page.url, timeout=PATIENCE).status_code == 200
+    except httpx2.ConnectError:
+        return False
 
 
 def start(page: Page, **more: str) -> Any:
