@@ -27,9 +27,8 @@ bisected; that is repeated with a server started anew and both ends verified ane
 * errors: any status but 200, another digit than the picture shows, a broken connection, no answer.
 * p50, p99, p99.9: of requests answered with 200 and of those that got no answer, which never end.
 * server, generator: share of their cores, warm-up included. pictures a call: the mean of a probe.
-* A probe does not count if its generator took more than 90 % of its core, or sent later than a
-  tenth of the promised p99 (99 % of what had a free connection): then it is the generator that was
-  measured.
+* A probe does not count if its generator took more than 90 % of its core, or got to 1 % of the
+  requests later than a tenth of the promised p99: then it is the generator that was measured.
 """
 
 
@@ -45,6 +44,8 @@ def markdown(results: Results) -> str:
         f"{plan.warm_up:g} s of warm-up",
         "connections": f"at most {plan.connections} of each generator",
     }
+    if not plan.placement.server:
+        more["settings handed on"] = "none: the server was running"
     parts = [
         "# Capacity, measured",
         "Written by `make capacity`; the next one on such a machine replaces it.",

@@ -41,5 +41,5 @@ class Interval:
 
 def covered(count: int, inward: int) -> float:
     """How likely the median lies from the `inward`-th lowest to the `inward`-th highest of all."""
-    outside: int = sum(math.comb(count, below) for below in range(inward))
-    return max(0.0, 1 - outside / 2 ** (count - 1))
+    outside = sum(math.comb(count, below) for below in range(inward))
+    return max(0.0, 1 - float(2 * outside / 2**count))

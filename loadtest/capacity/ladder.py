@@ -17,7 +17,7 @@ class Ladder:
 
     def rate(self, rung: int) -> float:
         rate = self.first * (1 + self.resolution) ** rung
-        return min(self.most, round(rate) if rate >= 100 else round(rate, 1))
+        return min(self.most, round(rate, 0 if rate >= 100 else 1))
 
     @property
     def top(self) -> int:

@@ -31,7 +31,7 @@ class Probe:
     unanswered: int
     broken: dict[str, int]  # connections lost with a request on them, by reason; warm-up included
     generator_cpu: float  # share of its core, of the busiest
-    late: float  # seconds, p99: sent after it was due, though a connection was free
+    late: float  # seconds, p99, by which the generator got to a request after it was due
     server: Server
     errors: float  # fraction
 
@@ -63,7 +63,7 @@ class Probe:
         if self.generator_cpu > BUSY:
             return f"the generator took {self.generator_cpu:.0%} of its core"
         if self.late > LATE * slo.p99:
-            return f"the generator sent {shown_seconds(self.late)} late (p99)"
+            return f"the generator was {shown_seconds(self.late)} late (p99)"
         return ""
 
     def told(self, slo: Slo) -> str:

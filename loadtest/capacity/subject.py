@@ -46,11 +46,11 @@ class Placement:
         return not set(self.server).isdisjoint(self.generators)
 
     def __str__(self) -> str:
-        generators = f"generators on cores {', '.join(map(str, self.generators))}"
+        generators = f"generator on {_named(self.generators)}"
         if not self.server:
             return f"{generators}; the server was running: its cores are not seen"
         shared = ": they share, as this machine has no other" if self.shared else ""
-        return f"server on cores {', '.join(map(str, self.server))}, {generators}{shared}"
+        return f"server on {_named(self.server)}, {generators}{shared}"
 
 
 class Reading(NamedTuple):
@@ -121,3 +121,7 @@ def elsewhere(url: str) -> Subject:
             return Subject(Address(host, port))
     except OSError as error:
         raise CannotMeasure(f"--url {url}: nobody listens there: {error}") from error
+
+
+def _named(cores: tuple[int, ...]) -> str:
+    return f"core{'s' if len(cores) > 1 else ''} {', '.join(map(str, cores))}"

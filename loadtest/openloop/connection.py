@@ -1,10 +1,14 @@
 """A connection that carries one request at a time and never waits: epoll says when it may go on."""
 
 import socket
+from typing import Self
 
 from loadtest.load import Address
+from loadtest.openloop import answer
 
 FREE = -1  # the number of no request
+RECEIVED = 1 << 16  # bytes at a time
+HUNG_UP = "the server hung up"
 
 
 class Connection:
@@ -21,6 +25,20 @@ class Connection:
         self.unsent = b""
         self.heard = b""  # the beginning of an answer
 
+    @classmethod
+    def answered(cls, address: Address, request: bytes, patience: float) -> Self:
+        """One over which a request was answered already; OSError or NotHttp if it was not."""
+        connection = cls(address)
+        connection.socket.settimeout(patience)
+        try:
+            connection.socket.sendall(request)
+            connection._hear_whole()
+        except BaseException:
+            connection.socket.close()
+            raise
+        connection.socket.setblocking(False)
+        return connection
+
     def send(self, data: bytes) -> bool:
         """True once all is sent. An error is told by the event that follows it."""
         try:
@@ -31,3 +49,11 @@ class Connection:
             return False
         self.unsent = data[sent:]
         return not self.unsent
+
+    def _hear_whole(self) -> None:
+        data = b""
+        while not data or not answer.size(data) or len(data) < answer.size(data):
+            more = self.socket.recv(RECEIVED)
+            if not more:
+                raise ConnectionResetError(HUNG_UP)
+            data += more

@@ -13,11 +13,12 @@ import select
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 
 from loadtest.load import Address
 from loadtest.openloop import answer
 from loadtest.openloop.arrivals import Times
-from loadtest.openloop.connection import FREE, Connection
+from loadtest.openloop.connection import FREE, HUNG_UP, RECEIVED, Connection
 from loadtest.openloop.heard import OK, Heard
 from loadtest.openloop.notes import Notes
 from loadtest.openloop.question import Question
@@ -26,8 +27,6 @@ from loadtest.openloop.undisturbed import undisturbed
 CONNECTIONS = 1024  # at most
 PATIENCE = 2.0  # seconds for outstanding answers, after the last request was due
 BURST = 16  # requests sent in a row, before answers are heard again
-RECEIVED = 1 << 16  # bytes at a time
-HUNG_UP = "the server hung up"
 
 
 def generate(
@@ -36,11 +35,16 @@ def generate(
     intended: Times,
     *,
     connections: int = CONNECTIONS,
+    ready: int = 0,
     patience: float = PATIENCE,
 ) -> Heard:
-    """Ask the questions in turn, each at its time, and wait for what is still to come."""
+    """Ask the questions in turn, each at its time, and wait for what is still to come.
+
+    `ready`: connections that are made and have carried a request before the time begins.
+    """
     generator = _Generator(address, questions, len(intended), connections)
     try:
+        generator.make_ready(min(ready, connections), patience)
         with undisturbed():
             cpu, began = time.process_time(), time.perf_counter()
             generator.send_all((intended + began).tolist())
@@ -59,10 +63,17 @@ class _Generator:
         # select.select knows descriptors below 1024 only: this one comes before the connections.
         self._epoll = select.epoll()
         self._connections: dict[int, Connection] = {}  # by descriptor
-        self._free: list[Connection] = []
+        self._free: deque[Connection] = deque()  # in turn: the server closes those that idle
         self._line: deque[int] = deque()  # requests that are due and have no connection
         self._left = count  # requests without an end
         self.notes = Notes(count)
+
+    def make_ready(self, connections: int, patience: float) -> None:
+        """One after another. If one fails, what is missing is made, or fails, under the load."""
+        with suppress(OSError, answer.NotHttp):
+            for _ in range(connections):
+                request = self._questions[0].request
+                self._free.append(self._add(Connection.answered(self._address, request, patience)))
 
     def send_all(self, due: list[float]) -> None:
         number, count = 0, len(due)
@@ -90,16 +101,15 @@ class _Generator:
         self._epoll.close()
 
     def _ask(self, number: int) -> None:
+        self.notes.taken[number] = time.perf_counter()
         if self._free:
-            self.notes.free[number] = True
-            self._send(self._free.pop(), number)
+            self._send(self._free.popleft(), number)
         elif len(self._connections) < self._most:
-            self._send(self._connect(), number)
+            self._send(self._add(Connection(self._address)), number)
         else:
             self._line.append(number)
 
-    def _connect(self) -> Connection:
-        connection = Connection(self._address)
+    def _add(self, connection: Connection) -> Connection:
         self._connections[connection.descriptor] = connection
         self._epoll.register(connection.descriptor, select.EPOLLIN)
         return connection
@@ -172,4 +182,4 @@ class _Generator:
         self._epoll.unregister(connection.descriptor)
         connection.socket.close()
         if self._line:
-            self._send(self._connect(), self._line.popleft())
+            self._send(self._add(Connection(self._address)), self._line.popleft())

@@ -20,11 +20,11 @@ class Heard:
     """A row for each request. Times are seconds since the generator began."""
 
     intended: NDArray[np.float64]
+    taken: NDArray[np.float64]  # when the generator got to it: sent it, or found no connection free
     sent: NDArray[np.float64]  # inf: never
     ended: NDArray[np.float64]  # inf: never
     status: NDArray[np.int16]
     right: NDArray[np.bool_]  # the answer holds what it must
-    free: NDArray[np.bool_]  # a connection was free when it was due
     cpu: tuple[float, ...]  # of each generator, the share of a core that it took while it sent
     broken: Counter[str]  # requests that lost their connection, by reason
 
@@ -79,12 +79,11 @@ class Heard:
 
     @property
     def late(self) -> float:
-        """Seconds, p99: sent after it was due though a connection was free. The generator's own."""
-        there = self.free & np.isfinite(self.sent)
-        return quantile((self.sent - self.intended)[there].tolist(), 0.99)
+        """Seconds, p99, by which the generator got to a request after it was due: its own fault."""
+        return quantile((self.taken - self.intended).tolist(), 0.99)
 
 
-ROWS = ("intended", "sent", "ended", "status", "right", "free")
+ROWS = ("intended", "taken", "sent", "ended", "status", "right")
 
 
 def of_sorted(latencies: NDArray[np.float64], q: float) -> float:

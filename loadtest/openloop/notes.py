@@ -11,21 +11,21 @@ from loadtest.openloop.heard import NO_ANSWER, Heard
 
 class Notes:
     def __init__(self, count: int) -> None:
-        self.sent = [math.inf] * count  # time.perf_counter
+        self.taken = [math.inf] * count  # time.perf_counter
+        self.sent = [math.inf] * count
         self.ended = [math.inf] * count
         self.status = [NO_ANSWER] * count
         self.right = bytearray(count)
-        self.free = bytearray(count)  # a connection was, when it was due
         self.broken: Counter[str] = Counter()
 
     def heard(self, intended: Times, *, began: float, cpu: float) -> Heard:
         return Heard(
             intended=intended,
+            taken=np.array(self.taken) - began,
             sent=np.array(self.sent) - began,
             ended=np.array(self.ended) - began,
             status=np.array(self.status, np.int16),
             right=np.array(self.right, np.bool_),
-            free=np.array(self.free, np.bool_),
             cpu=(cpu,),
             broken=self.broken,
         )

@@ -31,6 +31,7 @@ class Offer:
     seconds: float
     seed: tuple[int, ...]
     connections: int = CONNECTIONS  # of each generator, at most
+    ready: int = 0  # connections of each that are made before the time begins
     patience: float = PATIENCE  # seconds for outstanding answers at the end
 
     def share(self, number: int, generators: int) -> "Offer":
@@ -69,6 +70,7 @@ def _generated(offer: Offer) -> Heard:
         offer.questions,
         intended,
         connections=offer.connections,
+        ready=offer.ready,
         patience=offer.patience,
     )
 
