@@ -10,10 +10,6 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
-from loadtest.soak.finding import Finding
-from loadtest.soak.period import Period
-from loadtest.soak.report import headline
-from loadtest.soak.results import Results
 from loadtest.canvas import (
     BLUE,
     GRAY,
@@ -25,6 +21,10 @@ from loadtest.canvas import (
     panels,
     saved,
 )
+from loadtest.soak.finding import Finding
+from loadtest.soak.period import Period
+from loadtest.soak.report import headline
+from loadtest.soak.results import Results
 
 MINUTE = 60.0  # seconds
 SWITCH, SHADE = "#dcdcdc", "#f3f3f3"

@@ -6,9 +6,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from loadtest.slo import shown_seconds
 from loadtest import canvas
 from loadtest.canvas import BLUE, DASHED, GRAY, GREEN, ORANGE, RED
+from loadtest.slo import shown_seconds
 from loadtest.trial.curve import Curve
 from loadtest.trial.step import Step
 

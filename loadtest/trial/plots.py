@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from loadtest.trial import load_plots, time_plot
 from loadtest.canvas import saved
+from loadtest.trial import load_plots, time_plot
 from loadtest.trial.result import Result
 from loadtest.trial.step import NOISY
 
