@@ -1,4 +1,14 @@
-"""What the service costs, next to what it cannot cost less than.
+"""What the service carries and what it costs, asked over HTTP as its users ask. docs/loadtest.md
+
+    __main__   what users get as there are more of them       users/ as locust makes them, trial/
+    capacity/  the highest rate at which a promise holds      openloop/: nobody waits for an answer
+    soak/      what grows and what fails in half an hour      users/, and a switch every minute
+    bench      what it costs, next to what it cannot cost     wrk, or crowd; peers/ are others
+               less than, and next to peers
+    bench_gpu  what a GPU does with 1 to N workers, and how much of it is left
+    drawn      whether drawings are read
+
+The bench:
 
     samples.png --> PNGs --> requests --wrk--> echo | service | peers     req/s, p50, p99
                                                CPU us a request, memory, from /proc
@@ -6,10 +16,8 @@
 
 The echo app, the decoder and the network alone, added up, are the limit: a service in Python that
 does nothing of its own. `bench` runs them in turn with the service, several rounds of it, so that
-what disturbs the machine disturbs all alike. Speaks HTTP and reads the files of a model version;
-knows nothing of the service's code. `python -m loadtest.bench --help`.
-
-`bench_gpu` asks something else: what a GPU does with 1 to N workers, and how much of it is left.
+what disturbs the machine disturbs all alike. All speak HTTP and read the files of a model version;
+none knows of the service's code.
 """
 
 import os

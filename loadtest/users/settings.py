@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from loadtest import slo
 from loadtest.users.courses import COURSES
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 WEIGHTS = {"png": 6, "jpeg": 1, "form": 1, "json": 2, "binary": 2, "wrong": 1}
 CONSTANT = "constant"
 SHAPES = (CONSTANT, *COURSES)
-UNITS = {"": 1.0, "s": 1.0, "ms": 1e-3}  # seconds
 
 
 class WrongSetting(ValueError):
@@ -44,7 +44,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Argument:
-    reads: Callable[[str], Any]  # ValueError, saying what it may be
+    reads: Callable[[str], Any]  # ValueError or ArgumentTypeError, saying what it may be
     default: str
     help: str
     choices: tuple[str, ...] | None = None
@@ -52,7 +52,7 @@ class Argument:
     def read(self, name: str, text: object) -> Any:
         try:
             return self.reads(str(text))
-        except ValueError as error:
+        except (ValueError, ArgumentTypeError) as error:
             raise WrongSetting(f"--{name.replace('_', '-')} {text!r}: {error}") from None
 
     def checked(self, text: str) -> str:
@@ -103,23 +103,6 @@ def think_of(text: str) -> tuple[float, float]:
     return span
 
 
-def duration_of(text: str) -> float:
-    """Seconds: 50ms, 0.05s, 0.05."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?) *(ms|s|)", text.strip())
-    if found is None or float(found[1]) == 0:
-        raise ValueError("a time above 0, as 50ms or 0.05s")
-    return float(found[1]) * UNITS[found[2]]
-
-
-def share_of(text: str) -> float:
-    """A fraction: 1%, 0.01."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?) *(%?)", text.strip())
-    share = float(found[1]) / (100 if found[2] else 1) if found else -1
-    if not 0 <= share <= 1:
-        raise ValueError("a share between 0 and 1, as 1% or 0.01")
-    return share
-
-
 def count_of(text: str) -> int:
     if not re.fullmatch(r"\d{1,4}", text) or int(text) == 0:
         raise ValueError("a number from 1 to 9999")
@@ -159,14 +142,14 @@ ARGUMENTS = {
     ),
     "steps": Argument(count_of, "5", "of --shape steps"),
     "break_p99": Argument(
-        duration_of, "500ms", "--shape ramp ends where p99 of the last 10 s is above this"
+        slo.seconds, "500ms", "--shape ramp ends where p99 of the last 10 s is above this"
     ),
     "break_errors": Argument(
-        share_of,
+        slo.fraction,
         "1%",
         "--shape ramp ends where more of the last 10 s failed or were refused",
     ),
     "patience": Argument(
-        duration_of, "60s", "that a service which does not answer yet is waited for"
+        slo.seconds, "60s", "that a service which does not answer yet is waited for"
     ),
 }

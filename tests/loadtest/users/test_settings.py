@@ -54,8 +54,8 @@ def test_times_and_shares_may_carry_their_unit() -> None:
         ("shape", "round", "--shape 'round': one of constant, steps, spike, soak, ramp"),
         ("steps", "0", "a number from 1"),
         ("model", "../etc", "letters"),
-        ("break_p99", "0", "--break-p99 '0': a time above 0"),
-        ("break_errors", "101%", "a share between 0 and 1"),
+        ("break_p99", "0", "--break-p99 '0': 0 is not a time above 0"),
+        ("break_errors", "101%", "101% is not a share from 0 to 1"),
     ],
 )
 def test_what_is_wrong_is_named(name: str, text: str, why: str) -> None:
