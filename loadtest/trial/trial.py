@@ -1,6 +1,7 @@
 """From a service and its users to a result: start, watch, wait, end."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from loadtest.machine import Conditions
@@ -50,10 +51,12 @@ def _asked(options: Options, service: Served, conditions: Conditions, folder: Pa
 
 
 def _conditions(options: Options, service: Served, command: str) -> Conditions:
-    return Conditions.now(
+    told = Conditions.now(
         command=command,
         pinned=str(service.cores),
         client=f"locust: {' '.join(options.words)}",
         model=service.model,
         settings=service.settings,
     )
+    # This process has moved away from the service's.
+    return replace(told, cores=len(service.cores.all) or told.cores)
