@@ -113,7 +113,7 @@ bench: .venv/.run models/digits/current ## Measure the service against its limit
 	@$(call task,Measuring the service against its limits,about two minutes,$(bench) $(ARGS))
 
 bench-peers: .venv/.run models/digits/current ## The same, with mosec, LitServe, BentoML and plain FastAPI beside it
-	@$(call task,Measuring the service against its limits and its peers,about eight minutes,\
+	@$(call task,Measuring the service against its limits and its peers,about seven minutes$(,) and two more the first time,\
 	  $(bench) --peers $(ARGS))
 
 # No prerequisites: they would put the CPU's wheel where the GPU's has to be.
