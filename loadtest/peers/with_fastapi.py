@@ -1,7 +1,7 @@
 """Plain FastAPI: python -m loadtest.peers.with_fastapi PORT many|one; needs VERSION_FOLDER set.
 
 What one writes first: an endpoint that runs the network once a request, under uvicorn with its
-fastest loop and parser. An async one, on the loop: 250 us of CPU a request, one core, 64
+fastest loop and parser. An async one, on the loop: 230 to 260 us of CPU a request, one core, 64
 connections; `def`, in the thread pool, 310 to 440. Nothing of it is for many connections or for
 one, so both are the same.
 """
