@@ -4,7 +4,7 @@
     python -m loadtest --host http://127.0.0.1:8000       asks one that runs
     python -m loadtest --p99 20ms --errors 0.01%          exit code 1 if that does not hold
     python -m loadtest --shape ramp --users 2000 --run-time 3m --break-p99 100ms
-    python -m loadtest -- --master-port 5600              what is behind -- is for locust
+    python -m loadtest -- --loglevel DEBUG                what is behind -- is for locust
 
 Prints a line a second, then what was found, and leaves a report with pictures in
 loadtest/results/<UTC time>/. Exit code: 0 the SLO (--p99, --errors) holds, 1 it does not, 2 it

@@ -55,7 +55,7 @@ def started(
     patience: float = PATIENCE,
 ) -> Iterator[Running]:
     """A server that has answered `probe` with 200; it and its children are ended with the block."""
-    address = Address("127.0.0.1", _free_port())
+    address = Address("127.0.0.1", free_port())
     with tempfile.TemporaryFile() as log:
         cores = (core,) if isinstance(core, int) else core
         with on(*cores) if cores else contextlib.nullcontext():
@@ -74,7 +74,7 @@ def started(
             end(server)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port: int = taken.getsockname()[1]

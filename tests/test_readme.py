@@ -14,7 +14,10 @@ from contract.__main__ import main as contract_main
 from contract.store import Store
 from contract.version import Version
 from export.__main__ import main as export_main
+from loadtest.__main__ import main as loadtest_main
 from loadtest.bench_gpu import main as bench_gpu_main
+from loadtest.capacity.__main__ import main as capacity_main
+from loadtest.soak.__main__ import main as soak_main
 from service.settings import Settings
 from service.speed import main as speed_main
 from tests.service.running import Service, wait_until
@@ -26,6 +29,7 @@ from training.presets import PRESETS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+DOCS = sorted((ROOT / "docs").glob("*.md"))
 
 
 def table(heading: str) -> dict[str, list[str]]:
@@ -165,3 +169,23 @@ def test_every_flag_of_export_is_told_and_exists(capsys: pytest.CaptureFixture[s
 def test_every_file_of_a_version_is_told(version: Version) -> None:
     told = set(re.findall(r"`([a-z0-9_.*]+\.[a-z0-9]+)`", VERSIONS))
     assert {name for name in version.card.files if not name.endswith(".png")} <= told
+
+
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{each.name}" for each in DOCS)])
+def test_what_a_page_links_to_and_shows_is_there(page: str) -> None:
+    path = ROOT / page
+    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", path.read_text())
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+LOAD = (ROOT / "docs/loadtest.md").read_text()
+
+
+def test_every_flag_of_a_load_test_that_is_told_exists(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    helps = "".join(help_of(main, capsys) for main in (loadtest_main, capacity_main, soak_main))
+    there = set(re.findall(r"^  (--[a-z0-9-]+)", helps, re.MULTILINE))
+    lines = [line for line in LOAD.splitlines() if "make " in line or "-m loadtest." in line]
+    told = set(re.findall(r"--[a-z][a-z0-9-]+", " ".join(lines)))
+    assert told - {"--loglevel", "--help"} <= there  # the first is locust's

@@ -2,7 +2,7 @@
 
 from loadtest import document, report
 from loadtest.trial import tables
-from loadtest.trial.curve import CARRIED
+from loadtest.trial.curve import CARRIED, LONG
 from loadtest.trial.result import Result
 from loadtest.trial.step import BUSY, NOISY, PIECE, SETTLE
 
@@ -17,10 +17,12 @@ HOW = f"""\
 * **p50, p95, p99**: of right answers, from each single one, to three digits; not locust's own,
   which are of the last ten seconds. The time that the generator needs to read an answer is in them.
 * A **step** is as long as the number of users stays the same, less its first {SETTLE} seconds, in
-  which the new ones begin all at once (a quarter of a short one). The shape ramp, which never stays
-  the same, is cut into pieces of {PIECE} seconds.
+  which the new ones begin all at once (a quarter of a short one). The shape ramp is cut into pieces
+  of {PIECE} seconds.
 * The **knee** is the step with the most users that is carried: right answers come at
-  {CARRIED:.0%} of the offered rate or more, and the SLO holds in it.
+  {CARRIED:.0%} of the offered rate or more, and the SLO holds in it. Where users think for less
+  than {LONG:g} times the SLO's p99, the SLO alone counts: answers within it already keep them from
+  what is offered.
 * **batch**: pictures of a model call, mean. **queue**: pictures waiting for the model, mean over
   time (the time that pictures waited, divided by the time). **shed**: the share of requests that
   the service refused or gave up on. All three as the service counts them.

@@ -10,12 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from loadtest.errors import CannotMeasure
+from loadtest.server import free_port
 from loadtest.trial.options import Options
 
 ROOT = Path(__file__).parent.parent.parent
 FILES = ("loadtest/locustfile.py", "loadtest/trial/recorder.py")
 SECONDS, LOG, PAGE = "seconds", "locust.log", "locust.html"
 GRACE = 15.0  # seconds to end its users and write its page
+ERROR = "/ERROR/"  # in a line of its log
+WORKERS = 60  # seconds until its processes have found one another
 
 
 @contextmanager
@@ -40,8 +43,10 @@ def check(locust: subprocess.Popen[bytes], folder: Path) -> None:
     """CannotMeasure, with its last words, if it did not end as it should."""
     if locust.returncode:
         said = (folder / LOG).read_text(errors="replace").strip().splitlines()
+        # Its statistics come after what went wrong.
+        wrong = [line for line in said if ERROR in line] or said
         raise CannotMeasure(
-            f"locust ended with {locust.returncode}: {' '.join(said[-1:])} ({folder / LOG})"
+            f"locust ended with {locust.returncode}: {' '.join(wrong[-1:])} ({folder / LOG})"
         )
 
 
@@ -52,16 +57,21 @@ def _command(options: Options, url: str, folder: Path, processes: int) -> list[s
     words += [f"--html={folder.resolve() / PAGE}", f"--record={folder.resolve() / SECONDS}"]
     # Whether what failed is too much is for the SLO to say.
     words += ["--only-summary", "--exit-code-on-error=0", *options.words]
-    words += [f"--processes={processes}"] if processes > 1 else []
+    if processes > 1:
+        port = free_port()
+        words += [f"--processes={processes}", f"--master-bind-port={port}", f"--master-port={port}"]
+        words += [f"--expect-workers-max-wait={WORKERS}"]
     return [*words, *options.more]
 
 
 def _end(locust: subprocess.Popen[bytes]) -> None:
     """Ctrl-C, upon which it writes its page, and force for who does not hear it."""
     with contextlib.suppress(ProcessLookupError):
-        if locust.poll() is None:
-            locust.send_signal(signal.SIGINT)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                locust.wait(GRACE)
-        os.killpg(locust.pid, signal.SIGKILL)
+        try:
+            if locust.poll() is None:
+                locust.send_signal(signal.SIGINT)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    locust.wait(GRACE)
+        finally:  # Ctrl-C once more
+            os.killpg(locust.pid, signal.SIGKILL)
     locust.wait()

@@ -20,7 +20,7 @@ def draw(result: Result, folder: Path) -> list[str]:
         drawn[LOAD] = load_plots.load(result.curve, below)
     if any(step.service for step in steps):
         drawn[SERVICE] = load_plots.service(result.curve, below)
-    if len(result.seconds) > 2:
+    if sum(second.users > 0 for second in result.seconds[1:]) > 1:
         drawn[TIME] = time_plot.course(result, below)
     for name, figure in drawn.items():
         saved(figure, folder / name)

@@ -1,8 +1,8 @@
 """What a steady number of users was told, and what it took of the service: a row of the tables.
 
 A step is as long as the number of users stays the same. Its first seconds are left out, in which
-the new ones begin all at once, and seconds in which users came or went belong to none. Where it
-never stays the same (the shape ramp) a step is a piece of PIECE seconds, with the mean of users.
+the new ones begin all at once, and seconds in which users came or went belong to none. Where users
+come one after another (the shape ramp) a step is a piece of PIECE seconds, with the mean of users.
 
     right, failed, refused, p50, p95, p99    from the users themselves, exactly
     batch, queue, shed                       from what GET /metrics counted between two looks
@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from statistics import fmean
+from typing import NamedTuple
 
 from loadtest.exposition import Exposition
 from loadtest.trial.second import Second, Told
@@ -51,6 +52,13 @@ class Service:
         )
 
 
+class Taken(NamedTuple):
+    """Cores."""
+
+    generator: float
+    all: float  # by everybody
+
+
 @dataclass(frozen=True)
 class Step:
     users: int
@@ -59,7 +67,7 @@ class Step:
     seconds: int  # that were counted
     told: Told
     service: Service | None  # None: it did not tell
-    generator: float  # fraction of the cores that it may use
+    generator: float | None  # fraction of the cores that it may use; None: not looked at
     others: float | None  # fraction of all cores that somebody else took; None: not known
 
     @property
@@ -81,7 +89,7 @@ class Step:
 
     @property
     def generator_bound(self) -> bool:
-        return self.generator > BUSY
+        return self.generator is not None and self.generator > BUSY
 
     @property
     def disturbed(self) -> bool:
@@ -96,22 +104,23 @@ class Asking:
     cores: int  # that they can keep busy
     all_cores: int  # theirs and the service's; 0: those of the service are not known
     started: float  # since 1970: when the first look began
+    in_steps: bool = True  # not one after another
 
     def offered(self, users: float) -> float | None:
         return users / self.think if self.think else None
 
 
 def steps(seconds: list[Second], looks: list[Look], asking: Asking) -> list[Step]:
-    return [_step(counted, looks, asking) for counted in _steady(seconds)]
+    counted = _stretches(seconds) if asking.in_steps else _pieces(seconds)
+    return [_step(each, looks, asking) for each in counted]
 
 
-def _steady(seconds: list[Second]) -> list[list[Second]]:
-    found = list(_stretches(seconds))
-    if found:
-        return found
+def _pieces(seconds: list[Second]) -> Iterator[list[Second]]:
     seconds = [second for second in seconds if second.users]
-    pieces = [seconds[first : first + PIECE] for first in range(0, len(seconds), PIECE)]
-    return [piece for piece in pieces if len(piece) >= SHORTEST]
+    for first in range(0, len(seconds), PIECE):
+        piece = seconds[first : first + PIECE]
+        if len(piece) >= SHORTEST:
+            yield piece
 
 
 def _stretches(seconds: list[Second]) -> Iterator[list[Second]]:
@@ -125,12 +134,13 @@ def _stretches(seconds: list[Second]) -> Iterator[list[Second]]:
 def _step(counted: list[Second], looks: list[Look], asking: Asking) -> Step:
     users = round(fmean(second.users for second in counted))
     began = counted[0].at - asking.started
-    ends = _ends(looks, began, began + len(counted))
-    service = Service.between(*ends) if ends else None
-    generator, busy = _taken(*ends) if ends else (0.0, 0.0)
+    inside = [look for look in looks if began <= look.at <= began + len(counted)]
+    told = [look for look in inside if look.metrics is not None]
+    service = Service.between(told[0], told[-1]) if told else None
+    taken = _taken(inside)
     others = None
-    if asking.all_cores and service and service.cpu is not None:
-        others = max(0.0, busy - generator - service.cpu) / asking.all_cores
+    if asking.all_cores and taken and service and service.cpu is not None:
+        others = max(0.0, taken.all - taken.generator - service.cpu) / asking.all_cores
     return Step(
         users=users,
         offered=asking.offered(users),
@@ -138,25 +148,20 @@ def _step(counted: list[Second], looks: list[Look], asking: Asking) -> Step:
         seconds=len(counted),
         told=Told.together(second.told for second in counted),
         service=service,
-        generator=generator / asking.cores,
+        generator=taken.generator / asking.cores if taken else None,
         others=others,
     )
 
 
-def _taken(first: Look, last: Look) -> tuple[float, float]:
-    """Cores: by the generator, by everybody."""
+def _taken(looks: list[Look]) -> Taken | None:
+    """None where there are no two looks."""
+    if len(looks) < 2:
+        return None
+    first, last = looks[0], looks[-1]
     seconds = last.at - first.at
-    if not seconds:
-        return 0.0, 0.0
-    taken, busy = last.generator_cpu - first.generator_cpu, last.busy - first.busy
-    return taken / seconds, busy / seconds
-
-
-def _ends(looks: list[Look], began: float, ended: float) -> tuple[Look, Look] | None:
-    """The first and the last look in between that were told something, if any were."""
-    inside = [look for look in looks if began <= look.at <= ended]
-    told = [look for look in inside if look.metrics is not None] or inside
-    return (told[0], told[-1]) if told else None
+    return Taken(
+        (last.generator_cpu - first.generator_cpu) / seconds, (last.busy - first.busy) / seconds
+    )
 
 
 def _shed(counted: Exposition) -> float:

@@ -40,7 +40,7 @@ def _step(step: Step, curve: Curve) -> Line:
         f"{service.batch:.1f}" if service else UNKNOWN,
         f"{service.queue:.1f}" if service else UNKNOWN,
         f"{service.cpu:.0%}" if service and service.cpu is not None else UNKNOWN,
-        f"{step.generator:.0%}",
+        UNKNOWN if step.generator is None else f"{step.generator:.0%}",
         ", ".join(marks),
     )
 

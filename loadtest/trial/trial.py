@@ -12,6 +12,7 @@ from loadtest.trial.result import Result
 from loadtest.trial.second import Recording
 from loadtest.trial.serving import Served, served
 from loadtest.trial.step import Asking
+from loadtest.trial.verdict import RAMP
 from loadtest.watch import watched
 
 
@@ -27,7 +28,13 @@ def _asked(options: Options, service: Served, conditions: Conditions, folder: Pa
     recording, stopped = Recording(folder / generator.SECONDS), False
     with generator.asking(options, service.url, folder, processes) as locust:
         cores = min(processes, len(service.cores.generator))
-        asking = Asking(options.think, cores, len(service.cores.all), started=time.time())
+        asking = Asking(
+            options.think,
+            cores,
+            len(service.cores.all),
+            started=time.time(),
+            in_steps=options.shape != RAMP,
+        )
         with watched(
             service.url, service=service.pid, generator=locust.pid, cores=service.cores.all
         ) as looks:

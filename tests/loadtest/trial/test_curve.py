@@ -61,6 +61,11 @@ KNEES = {
         100,
         "Carries 100 users who never pause: 400 requests a second, p99 20 ms",
     ),
+    "users hardly pause, and are kept from asking by answers within the SLO": (
+        curve(replace(step(100, carried=0.8), offered=100 / 0.02)),
+        100,
+        "Carries all that was asked: 320 requests a second, p99 20 ms",
+    ),
     "users never pause": (
         curve(replace(step(100, carried=0.1), offered=None), replace(step(200, time=0.06))),
         100,
@@ -81,6 +86,8 @@ def test_the_knee_is_the_most_users_that_are_carried(
 def test_a_knee_at_which_the_generator_is_at_its_limit_is_not_the_services() -> None:
     found = curve(step(100), step(200, time=0.06, generator=0.95))
     assert found.title == f"Carries at least 400 requests a second: above that {BOTTLENECK}"
+    all_it_has = curve(replace(step(100, generator=0.95), offered=None))
+    assert all_it_has.title == f"Carries at least 400 requests a second: {BOTTLENECK}"
     none = curve(step(100, time=0.06, generator=0.95))
     assert none.title.endswith(f": {BOTTLENECK}")
 

@@ -26,7 +26,7 @@ FILES = {
 }  # fmt: skip
 # Machines that run tests are busy: only what can be relied upon is promised.
 EASY = ("--p99=9s", "--errors=0")
-SHORT = ("--shape=constant", "--users=8", "--run-time=3s", "--think=0.05", *EASY)
+SHORT = ("--shape=constant", "--users=8", "--run-time=10s", "--think=0.05", *EASY)
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ def test_a_service_is_started_asked_in_steps_watched_and_reported(
     published: tuple[Store, Version], results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [f"--models={published[0].folder.parent}", f"--results={results}", *EASY]
-    how = ["--users=8", "--steps=2", "--run-time=6s", "--think=0.02-0.04", "--weights=jpeg=0"]
+    how = ["--users=8", "--steps=2", "--run-time=16s", "--think=0.02-0.04", "--weights=jpeg=0"]
     assert main([*words, *how]) == 0
     (folder,) = results.iterdir()
     assert {path.name for path in folder.iterdir()} == FILES
@@ -115,6 +115,20 @@ def test_what_locust_does_not_take_is_told_in_its_words(
     words = [f"--host={service.url}", f"--results={results}", *SHORT, "--", "--no-such-thing"]
     assert main(words) == 2
     assert "unrecognized arguments: --no-such-thing" in capsys.readouterr().err
+
+
+def test_why_locust_gave_up_is_told_and_not_its_statistics(
+    service: Service, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([f"--host={service.url}", f"--results={results}", *SHORT, "--model=others"]) == 2
+    assert "There is nothing to test: /v2/models/others/infer" in capsys.readouterr().err
+
+
+def test_several_processes_ask_together(service: Service, results: Path) -> None:
+    words = [f"--host={service.url}", f"--results={results}", *SHORT]
+    assert main([*words, "--processes=2"]) == 0
+    (folder,) = results.iterdir()
+    assert len(list((folder / "seconds").iterdir())) == 2
 
 
 def test_ctrl_c_ends_all_that_was_started_and_reports_what_was_measured(

@@ -37,9 +37,12 @@ def test_offered_is_what_users_would_ask_for_if_answers_took_no_time() -> None:
     assert step.offered is None
 
 
-def test_where_users_never_stay_as_many_a_step_is_a_piece_of_time() -> None:
-    pieces = steps(seconds(*range(1, 12)), [], ASKING)
+def test_where_users_come_one_after_another_a_step_is_a_piece_of_time() -> None:
+    ramp = replace(ASKING, in_steps=False)
+    pieces = steps(seconds(*range(1, 12)), [], ramp)
     assert [(piece.users, piece.seconds) for piece in pieces] == [(3, 5), (8, 5)]
+    slow = steps(seconds(1, 1, 1, 2, 2, 3, 3, 3, 3, 4), [], ramp)
+    assert [(piece.users, piece.seconds) for piece in slow] == [(1, 5), (3, 5)]
 
 
 def test_nobody_and_a_moment_are_no_steps() -> None:
@@ -69,6 +72,9 @@ def test_what_the_service_did_lies_between_the_first_and_the_last_look_of_the_st
 
 
 def test_what_is_not_known_is_not_said() -> None:
+    (step,) = steps(seconds(*[10] * 12), [look(3)], ASKING)
+    assert (step.service, step.others, step.generator) == (None, None, None)
+    assert not step.generator_bound
     lost = [replace(look(at), metrics=None, service=None) for at in (3, 11)]
     (step,) = steps(seconds(*[10] * 12), lost, ASKING)
     assert (step.service, step.others) == (None, None)

@@ -19,7 +19,7 @@ class Done(NamedTuple):
     log: str
 
 
-def swarm(*words: str, folder: Path = ROOT, seconds: int = 3, users: int = 13) -> Done:
+def swarm(*words: str, folder: Path = ROOT, seconds: int = 10, users: int = 13) -> Done:
     """Headless, all users at once, from beginning to end."""
     how = ("--headless", f"--run-time={seconds}s", f"--users={users}", "--spawn-rate=99", "--json")
     done = tried(*how, *words, folder=folder)

@@ -45,7 +45,7 @@ def test_a_shape_ends_by_itself_and_without_one_the_stop_button_does(page: Page)
     assert "All users spawned" in page.log
     assert [line.partition(" to ")[2][:2] for line in page.lines("updating")] == ["5 ", "10"]
     wait_until(lambda: state(page)["state"] == "stopped", page)
-    assert start(page, shape="constant", weights="jpeg=0 wrong=0")["message"] == "Swarming started"
+    assert start(page, run_time="10m", shape="constant", weights="jpeg=0 wrong=0")["success"]
     wait_until(lambda: state(page)["state"] == "running" and "json" in names(page), page)
     httpx2.post(f"{page.url}/stop", timeout=PATIENCE)
     wait_until(lambda: state(page)["state"] == "stopped", page)
