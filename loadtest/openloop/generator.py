@@ -4,7 +4,7 @@
     answer --> the connection is free, or takes the first of the line
 
 Nothing waits but the loop itself, for the next answer or the next time, whichever comes first. In
-Python without a framework a request takes about 20 us of its core. A request that loses its
+Python without a framework a request takes 25 to 40 us of its core. A request that loses its
 connection has failed; the connection is made anew when one is needed. One that the server closes
 while it carries nothing is no failure: servers do that to idle connections.
 """
