@@ -47,7 +47,7 @@ def prober(
         first = subject.read()
         heard = made(offer, plan.placement.generators)
         server = subject.between(first, subject.read(), shared=plan.placement.shared)
-        done = Probe.of(rate, heard, server, warm_up=plan.warm_up)
+        done = Probe.of(rate, heard, server, warm_up=plan.warm_up, cores=plan.placement.generators)
         print(done.told(plan.slo), flush=True)
         if not done.holds(plan.slo):
             _recovered(subject, questions[0], plan.slo)
