@@ -12,7 +12,7 @@ while it carries nothing is no failure: servers do that to idle connections.
 import select
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from loadtest.load import Address
@@ -37,14 +37,17 @@ def generate(
     connections: int = CONNECTIONS,
     ready: int = 0,
     patience: float = PATIENCE,
+    begin: Callable[[], object] = lambda: None,
 ) -> Heard:
     """Ask the questions in turn, each at its time, and wait for what is still to come.
 
     `ready`: connections that are made and have carried a request before the time begins.
+    `begin` is called in between.
     """
     generator = _Generator(address, questions, len(intended), connections)
     try:
         generator.make_ready(min(ready, connections), patience)
+        begin()
         with undisturbed():
             cpu, began = time.process_time(), time.perf_counter()
             generator.send_all((intended + began).tolist())

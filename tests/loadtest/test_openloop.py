@@ -157,6 +157,16 @@ def test_the_first_seconds_can_be_left_out() -> None:
     assert (counted.requests, counted.wrong) == (done.requests - 1, 0)
 
 
+@pytest.mark.parametrize("cores", [[0], [0, 0]])
+def test_it_begins_when_all_connections_are_ready(cores: list[int]) -> None:
+    answered: list[int] = []
+    with tiny(lambda _: RIGHT) as server:
+        offer = Offer(server.address, [SEVEN], 300, 0.2, (1,), ready=5)
+        done = made(offer, cores, lambda: answered.append(len(server.heard)))
+        assert answered == [5 * len(cores)]
+        assert len(server.heard) == done.requests + 5 * len(cores)
+
+
 def test_several_generators_share_the_rate_and_are_told_together() -> None:
     with tiny(lambda _: RIGHT) as server:
         done = made(Offer(server.address, [SEVEN], 300, 0.5, (1,)), [0, 0])

@@ -1,0 +1,33 @@
+"""What a probe reads of a server."""
+
+import itertools
+
+import pytest
+
+from loadtest.capacity.prober import Plan, prober
+from loadtest.capacity.subject import Placement, Subject
+from loadtest.openloop.question import Question
+from loadtest.request import picture
+from loadtest.slo import Slo
+from tests.loadtest.tiny import reply, tiny
+
+SEVEN = Question(picture(b"a seven"), b'"label":"7"')
+METRICS = """{{"label":"7"}}
+digitserve_batch_size_sum{{worker="1"}} {}
+digitserve_batch_size_count{{worker="1"}} {}
+"""
+HERE = Placement(server=(), generators=(0,))
+
+
+def test_pictures_a_call_are_those_of_the_time_that_is_measured() -> None:
+    ready = 10  # 200/s x 50 ms
+
+    def threes_later(number: int) -> bytes:
+        """One picture a call for the connections, three when it is measured."""
+        pictures = number + 2 * max(0, number - ready)
+        return reply(body=METRICS.format(pictures, number).encode())
+
+    plan = Plan(Slo(0.05, 1.0), 0.3, 0.0, 1024, HERE)
+    with tiny(threes_later) as server:
+        done = prober(Subject(server.address), [SEVEN], plan, itertools.count().__next__)(200)
+    assert done.server.batch == pytest.approx(3)
