@@ -9,6 +9,7 @@ from loadtest.capacity.probe import Probe
 from loadtest.capacity.subject import Placement, Reading, Subject
 from loadtest.client import LOST, ask_once
 from loadtest.errors import CannotMeasure
+from loadtest.openloop.generator import PATIENCE
 from loadtest.openloop.question import Question
 from loadtest.openloop.several import Offer, made
 from loadtest.slo import Slo
@@ -44,6 +45,7 @@ def prober(
             (seeds(),),
             plan.connections,
             math.ceil(rate * plan.slo.p99 / len(generators)),
+            max(PATIENCE, plan.slo.p99),
         )
         first: list[Reading] = []  # once the connections are ready: each took a call of its own
         heard = made(offer, generators, lambda: first.append(subject.read()))

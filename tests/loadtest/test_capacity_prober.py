@@ -1,11 +1,13 @@
-"""What a probe reads of a server."""
+"""What a probe reads of a server, and how long it waits for answers."""
 
 import itertools
+import time
 
 import pytest
 
 from loadtest.capacity.prober import Plan, prober
 from loadtest.capacity.subject import Placement, Subject
+from loadtest.openloop.generator import PATIENCE
 from loadtest.openloop.question import Question
 from loadtest.request import picture
 from loadtest.slo import Slo
@@ -31,3 +33,17 @@ def test_pictures_a_call_are_those_of_the_time_that_is_measured() -> None:
     with tiny(threes_later) as server:
         done = prober(Subject(server.address), [SEVEN], plan, itertools.count().__next__)(200)
     assert done.server.batch == pytest.approx(3)
+
+
+def test_a_promise_is_waited_for_even_if_it_is_long() -> None:
+    def slow(number: int) -> bytes:
+        if number == ready:
+            time.sleep(PATIENCE + 0.5)
+        return reply(body=b'{"label":"7"}')
+
+    plan = Plan(Slo(20.0, 0.0), 0.3, 0.0, 20, HERE)
+    ready = 20 + 1  # connections, and what /metrics is asked
+    with tiny(slow) as server:
+        done = prober(Subject(server.address), [SEVEN], plan, itertools.count().__next__)(30)
+    assert (done.unanswered, done.errors) == (0, 0)
+    assert done.p99 > PATIENCE
