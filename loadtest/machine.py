@@ -19,7 +19,7 @@ PACKAGES = (
     "opencv-python-headless", "numpy", "uvicorn", "uvloop", "httptools",
 )  # fmt: skip
 PREFIX = "DIGITSERVE_"
-SECRET = ("_TOKEN", "_KEY", "_KEYS", "_ENDPOINT")  # how names of settings end that are one
+SECRET = ("_TOKEN", "_KEY", "_KEYS", "_ENDPOINT")  # how the names of secret settings end
 
 
 @dataclass(frozen=True)
