@@ -1,8 +1,9 @@
 """A virtual environment for each peer: what it needs may not suit the service.
 
-Made when it is first asked for, and anew when its requirements have changed. constraints.txt pins
-what is installed there as it does for the service, but for what a peer's own file pins: no peer
-then keeps the service from a newer release of something, nor the other way round.
+Made when it is first asked for, and anew when its requirements or the constraints have changed.
+constraints.txt pins what is installed there as it does for the service, but for what a peer's own
+file pins: no peer then keeps the service from a newer release of something, nor the other way
+round.
 """
 
 import shutil
@@ -21,12 +22,12 @@ def ensure(venvs: Path, peer: str) -> None:
     """CannotMeasure if it cannot be installed, with what pip said."""
     wanted = HERE / "peers" / f"{peer}.txt"
     folder, stamp = venvs / peer, venvs / peer / "requirements.txt"
-    if stamp.exists() and stamp.read_bytes() == wanted.read_bytes():
+    constraints, beside = folder / "constraints.txt", constraints_beside(wanted.read_text())
+    if _holds(stamp, wanted.read_text()) and _holds(constraints, beside):
         return
     print(f"installing {peer} into {folder}", flush=True)
     _run(sys.executable, "-m", "venv", "--clear", str(folder))
-    constraints = folder / "constraints.txt"
-    constraints.write_text(constraints_beside(wanted.read_text()))
+    constraints.write_text(beside)
     pip = (str(folder / "bin/python"), "-m", "pip", "install", "--quiet")
     _run(*pip, "--constraint", str(constraints), "--requirement", str(wanted))
     shutil.copyfile(wanted, stamp)
@@ -43,6 +44,10 @@ def version_of(venvs: Path, peer: str) -> str:
     """Of the framework, as it is installed."""
     folders = [str(each) for each in (venvs / peer).glob("lib/python*/site-packages")]
     return next((each.version for each in distributions(name=peer, path=folders)), "of no version")
+
+
+def _holds(path: Path, text: str) -> bool:
+    return path.exists() and path.read_text() == text
 
 
 def _pinned(line: str) -> str:

@@ -19,6 +19,7 @@ PACKAGES = (
     "opencv-python-headless", "numpy", "uvicorn", "uvloop", "httptools",
 )  # fmt: skip
 PREFIX = "DIGITSERVE_"
+SECRET = ("_TOKEN", "_KEY", "_KEYS", "_ENDPOINT")  # how the names of secret settings end
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def settings_handed_on() -> dict[str, str]:
 
 def _shown(name: str, text: str) -> str:
     """What is written down of a setting: not the secrets."""
-    return "..." if name.endswith(("_TOKEN", "_KEY")) else text
+    return "..." if name.endswith(SECRET) else text
 
 
 def _packages() -> dict[str, str]:

@@ -6,7 +6,7 @@ BUSY = 0.9  # share of its core from which on the client may be what was measure
 
 
 def remarks(rows: list[Row]) -> list[str]:
-    return [*_busy_clients(rows), *_misreaders(rows)]
+    return [*_busy_clients(rows), *_failing(rows), *_misreaders(rows)]
 
 
 def _busy_clients(rows: list[Row]) -> list[str]:
@@ -15,6 +15,16 @@ def _busy_clients(rows: list[Row]) -> list[str]:
         f"{row.client.median:.0%} of its own core, so the server may do more than was measured."
         for row in rows
         if row.client.median > BUSY
+    ]
+
+
+def _failing(rows: list[Row]) -> list[str]:
+    """A refusal is an answer too, and a quick one."""
+    return [
+        f"Not everything was answered with 200: {row.target}, {row.posted}, {_connections(row)}: "
+        f"{row.refused:,} refused, {row.broken:,} broken; refusals count in its req/s too."
+        for row in rows
+        if row.refused or row.broken
     ]
 
 

@@ -22,8 +22,9 @@ bisected; that is repeated with a server started anew and both ends verified ane
 * capacity: the median of the highest rates of the searches. The interval is that of order
   statistics: each search is as likely above the true median as below it, so of 6 all lie on the
   same side with 2 / 2^6 = 3.1 %, and between the lowest and the highest it lies with 96.9 %.
-  Nothing is assumed of how they are distributed. It covers what varies from search to search here,
-  not another machine or other pictures.
+  That takes searches for independent, and all but the first begin near what was found before and
+  lean towards it: the interval is rather too narrow. It covers what varies from search to search
+  here, not another machine or other pictures.
 * errors: any status but 200, another digit than the picture shows, a broken connection, no answer.
 * p50, p99, p99.9: of requests answered with 200 and of those that got no answer, which never end.
 * server, generator: share of their cores, warm-up included. pictures a call: the mean of a probe.

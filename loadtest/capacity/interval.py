@@ -1,4 +1,4 @@
-"""The median of a few repetitions, and how sure it is, whatever their distribution.
+"""The median of a few independent repetitions, and how sure it is, whatever their distribution.
 
 Each repetition is as likely above the true median as below it. That k or more of n lie on the same
 side is a matter of tossing coins: the true median lies between the k-th lowest and the k-th highest

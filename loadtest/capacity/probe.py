@@ -1,5 +1,6 @@
 """One rate offered for some seconds: what came of it, and if it says anything of the service."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -30,13 +31,16 @@ class Probe:
     wrong: int  # answered with another digit
     unanswered: int
     broken: dict[str, int]  # connections lost with a request on them, by reason; warm-up included
-    generator_cpu: float  # share of its core, of the busiest
+    generator_cpu: float  # of the busiest core, the share that its generators took
     late: float  # seconds, p99, by which the generator got to a request after it was due
     server: Server
     errors: float  # fraction
 
     @classmethod
-    def of(cls, rate: float, heard: Heard, server: Server, *, warm_up: float) -> Self:
+    def of(
+        cls, rate: float, heard: Heard, server: Server, *, warm_up: float, cores: Sequence[int]
+    ) -> Self:
+        """`cores`: of the generators, in the order in which they were heard."""
         counted = heard.since(warm_up)
         latencies = counted.latencies
         return cls(
@@ -49,7 +53,7 @@ class Probe:
             wrong=counted.wrong,
             unanswered=counted.unanswered,
             broken=dict(counted.broken),
-            generator_cpu=max(heard.cpu),
+            generator_cpu=_busiest(cores, heard.cpu),
             late=counted.late,
             server=server,
             errors=counted.errors,
@@ -81,3 +85,8 @@ class Probe:
     def _disturbed(self) -> str:
         others = self.server.others or 0.0
         return f" (others took {others:.0%} of the server's core)" if others > 0.05 else ""
+
+
+def _busiest(cores: Sequence[int], shares: Sequence[float]) -> float:
+    pairs = list(zip(cores, shares, strict=True))
+    return max(sum(share for core, share in pairs if core == each) for each in cores)

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from loadtest.capacity.probe import Probe
-from loadtest.capacity.subject import Placement, Subject
+from loadtest.capacity.subject import Placement, Reading, Subject
 from loadtest.client import LOST, ask_once
 from loadtest.errors import CannotMeasure
+from loadtest.openloop.generator import PATIENCE
 from loadtest.openloop.question import Question
 from loadtest.openloop.several import Offer, made
 from loadtest.slo import Slo
@@ -33,6 +34,7 @@ def prober(
 
     It begins with as many connections as are busy when each request takes the promised p99.
     """
+    generators = plan.placement.generators
 
     def probe(rate: float) -> Probe:
         offer = Offer(
@@ -42,12 +44,13 @@ def prober(
             plan.warm_up + plan.seconds,
             (seeds(),),
             plan.connections,
-            math.ceil(rate * plan.slo.p99 / len(plan.placement.generators)),
+            math.ceil(rate * plan.slo.p99 / len(generators)),
+            max(PATIENCE, plan.slo.p99),
         )
-        first = subject.read()
-        heard = made(offer, plan.placement.generators)
-        server = subject.between(first, subject.read(), shared=plan.placement.shared)
-        done = Probe.of(rate, heard, server, warm_up=plan.warm_up)
+        first: list[Reading] = []  # once the connections are ready: each took a call of its own
+        heard = made(offer, generators, lambda: first.append(subject.read()))
+        server = subject.between(first[0], subject.read(), shared=plan.placement.shared)
+        done = Probe.of(rate, heard, server, warm_up=plan.warm_up, cores=generators)
         print(done.told(plan.slo), flush=True)
         if not done.holds(plan.slo):
             _recovered(subject, questions[0], plan.slo)

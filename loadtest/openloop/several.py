@@ -1,14 +1,15 @@
 """Generators in as many processes, each with its share of the rate: a core of its own for each.
 
-The sum of Poisson processes is one. They begin together: each waits until all have started.
+The sum of Poisson processes is one. They begin together: each waits until all are ready.
 """
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.synchronize import Barrier
+from threading import BrokenBarrierError
 
 from loadtest.errors import CannotMeasure
 from loadtest.load import Address
@@ -18,7 +19,7 @@ from loadtest.openloop.generator import CONNECTIONS, PATIENCE, generate
 from loadtest.openloop.heard import Heard
 from loadtest.openloop.question import Question
 
-START = 60.0  # seconds until all have started
+START = 60.0  # seconds until all are ready
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,16 @@ class Offer:
         return replace(self, rate=self.rate / generators, seed=(*self.seed, number))
 
 
-def made(offer: Offer, cores: Sequence[int]) -> Heard:
-    """By one generator on each of the cores; one alone runs in this process."""
+def made(offer: Offer, cores: Sequence[int], begin: Callable[[], object] = lambda: None) -> Heard:
+    """By one generator on each of the cores; one alone runs in this process.
+
+    `begin` is called here, once all are ready and before any request is due.
+    """
     if len(cores) == 1:
         with on(cores[0]):
-            return _generated(offer.share(0, 1))
+            return _generated(offer.share(0, 1), begin)
     context = get_context("spawn")
-    together = context.Barrier(len(cores), timeout=START)
+    together = context.Barrier(len(cores) + 1, timeout=START + offer.patience)
     pipes, processes = [], []
     for number, core in enumerate(cores):
         pipe, theirs = context.Pipe(duplex=False)
@@ -56,14 +60,19 @@ def made(offer: Offer, cores: Sequence[int]) -> Heard:
         pipes.append(pipe)
         processes.append(process)
     try:
+        together.wait()
+        begin()
+        together.wait()
         return Heard.together([_told(pipe, offer) for pipe in pipes])
+    except BrokenBarrierError:
+        raise CannotMeasure("the generators did not get ready") from None
     finally:
         for process in processes:
             process.terminate()
             process.join()
 
 
-def _generated(offer: Offer) -> Heard:
+def _generated(offer: Offer, begin: Callable[[], object]) -> Heard:
     intended = poisson(offer.rate, offer.seconds, offer.seed)
     return generate(
         offer.address,
@@ -72,15 +81,20 @@ def _generated(offer: Offer) -> Heard:
         connections=offer.connections,
         ready=offer.ready,
         patience=offer.patience,
+        begin=begin,
     )
 
 
 def _run(offer: Offer, core: int, together: Barrier, pipe: Pipe) -> None:
     """A process. Ctrl-C is for the one that started it, which ends this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def begin() -> None:
+        together.wait()  # until all are ready
+        together.wait()  # until the one that started them has begun
+
     with on(core):
-        together.wait()
-        pipe.send(_generated(offer))
+        pipe.send(_generated(offer, begin))
 
 
 def _told(pipe: Pipe, offer: Offer) -> Heard:

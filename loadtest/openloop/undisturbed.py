@@ -32,12 +32,12 @@ def undisturbed() -> Iterator[None]:
 def allow_connections(count: int) -> None:
     """To this process, and to those that it starts; CannotMeasure if the machine does not."""
     needed = count + OTHER_FILES
-    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if allowed in (resource.RLIM_INFINITY, most) and allowed < needed:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    if hard != resource.RLIM_INFINITY and hard < needed:
         raise CannotMeasure(
-            f"{count} connections need {needed} open files, and this process may have {most}: "
+            f"{count} connections need {needed} open files, and this process may have {hard}: "
             "fewer --connections, or a higher `ulimit -n`"
         )
-    if allowed < needed:
-        with suppress(ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (needed, most))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

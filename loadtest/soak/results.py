@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
@@ -116,7 +117,7 @@ class Results:
             "switches": [asdict(each) for each in self.seen.switches],
             "trends": {each.quantity.name: _told(each) for each in self.findings},
         }
-        return json.dumps(told, indent=2) + "\n"
+        return json.dumps(told, indent=2, allow_nan=False) + "\n"
 
 
 def _told(finding: Finding) -> dict[str, Any]:
@@ -126,7 +127,7 @@ def _told(finding: Finding) -> dict[str, Any]:
         "unit": quantity.unit,
         "mean": finding.mean,
         "says": finding.words,
-        "bound_an_hour": quantity.bound,
+        "bound_an_hour": quantity.bound if math.isfinite(quantity.bound) else None,
         "slope_an_hour": told.slope * HOUR if told else None,
         "interval_an_hour": [told.lowest * HOUR, told.highest * HOUR] if told else None,
         "blocks": [list(point) for point in told.blocks] if told else [],

@@ -2,19 +2,19 @@
 
     points --after the warm-up--> means of blocks --a line through them--> slope, its 95 % interval
 
-Looks that follow each other tell much the same: what is high now is high five seconds later.
+Looks that follow each other tell much the same: what is high now is high two seconds later.
 A line through all of them would be far too sure of itself. Means of blocks that are long beside
 that memory are nearly independent; what dependence is left between neighbouring blocks is measured
 on what the line leaves over, and counts as fewer blocks: n (1 - r) / (1 + r) of them, with r their
 correlation (Santer et al. 2000, doi.org/10.1029/1999JD901105).
 
 How often the interval then lies above zero where nothing grows, which should be one in forty: of
-312 looks every 5 s in 13 blocks, 4,000 series of noise that forgets within so many seconds (AR(1)):
+720 looks every 2 s in 12 blocks, 4,000 series of noise that forgets within so many seconds (AR(1)):
 
     forgets within        0 s     20 s    60 s   120 s   300 s
-    these intervals       2 %      3 %     4 %     6 %     8 %
-    blocks alone          2 %      4 %     6 %    11 %    20 %
-    no blocks             3 %     23 %    33 %    39 %    46 %
+    these intervals       2 %      3 %     4 %     6 %     9 %
+    blocks alone          3 %      3 %     6 %    11 %    20 %
+    no blocks             3 %     31 %    40 %    43 %    45 %
 """
 
 import math

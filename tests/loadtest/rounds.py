@@ -17,13 +17,15 @@ def measured(
     p50: float = 0.001,
     posted: str = "pictures",
     client: float = 0.25,
+    refused: int = 0,
+    broken: int = 0,
 ) -> Measured:
     load = Load(
         connections=connections,
         seconds=2.0,
         answers=int(rate * 2),
-        refused=1,
-        broken=0,
+        refused=refused,
+        broken=broken,
         p50=p50,
         p99=3 * p50,
         slowest=1.0,
@@ -49,7 +51,7 @@ def one_round(cost: float) -> Round:
             ),
             visited(
                 "service",
-                measured(64, 5_000, cost),
+                measured(64, 5_000, cost, refused=1),
                 measured(1, 1_000, 300e-6, p50=0.0005),
                 measured(4, 500, 0.002, posted="batches"),
             ),

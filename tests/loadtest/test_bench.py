@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from contract.store import Store
 from contract.version import Version
 from loadtest.bench import main
-from loadtest.environment import HERE
+from loadtest.environment import HERE, constraints_beside
 from loadtest.visit import Tool
 
 
@@ -95,7 +94,9 @@ def _installed(venvs: Path, peer: str, script: str) -> None:
     python.parent.mkdir(parents=True)
     python.write_text(f"#!/bin/sh\n{script}\n")
     python.chmod(0o755)
-    shutil.copyfile(HERE / f"peers/{peer}.txt", venvs / peer / "requirements.txt")
+    requirements = (HERE / f"peers/{peer}.txt").read_text()
+    (venvs / peer / "requirements.txt").write_text(requirements)
+    (venvs / peer / "constraints.txt").write_text(constraints_beside(requirements))
 
 
 def test_parts_can_be_measured_alone(

@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import pytest
 
 from loadtest.capacity import document
@@ -17,6 +18,8 @@ from loadtest.capacity.results import Results
 from loadtest.capacity.search import search
 from loadtest.capacity.subject import Placement
 from loadtest.machine import Conditions, on
+from loadtest.openloop.heard import Heard
+from loadtest.openloop.notes import Notes
 from loadtest.slo import Slo
 
 CONDITIONS = Conditions.now(command="c", pinned="p", client="o", model="m", settings={})
@@ -140,6 +143,17 @@ def test_a_late_generator_is_a_bottleneck_too_and_a_line_says_why() -> None:
     assert late.told(PLAN.slo).startswith("      500/s  p50     1 ms  p99    10 ms")
     assert probe(500, limit=1000).told(PLAN.slo).endswith("generator  50%  holds")
     assert "p99 never > 50 ms" in probe(500, limit=100).told(PLAN.slo)
+
+
+@pytest.mark.parametrize(("cores", "share"), [((1, 1, 2), 1.2), ((1, 2, 3), 0.7)])
+def test_generators_that_share_a_core_are_busy_together(
+    cores: tuple[int, ...], share: float
+) -> None:
+    none = np.array([])
+    heard = Heard.together([Notes(0).heard(none, began=0, cpu=cpu) for cpu in (0.5, 0.7, 0.4)])
+    done = Probe.of(500, heard, Server(None, None, None), warm_up=0, cores=cores)
+    assert done.generator_cpu == pytest.approx(share)
+    assert bool(done.bound(PLAN.slo)) is (share > 0.9)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 import pytest
 
-from loadtest.machine import Conditions
+from loadtest.machine import PREFIX, Conditions
+from service.settings import SECRETS
 
 
 def conditions(**settings: str) -> Conditions:
@@ -21,5 +22,6 @@ def test_only_what_is_installed_of_the_packages_is_told() -> None:
 
 
 def test_secrets_are_not_written_down() -> None:
-    told = conditions(DIGITSERVE_ADMIN_TOKEN="secret", DIGITSERVE_THREADS="1").settings
-    assert told == {"DIGITSERVE_ADMIN_TOKEN": "...", "DIGITSERVE_THREADS": "1"}
+    secret = {f"{PREFIX}{name.upper()}": "secret" for name in SECRETS}
+    told = conditions(**secret, DIGITSERVE_THREADS="1").settings
+    assert told == dict.fromkeys(secret, "...") | {"DIGITSERVE_THREADS": "1"}

@@ -1,6 +1,8 @@
 """Requests are sent when they are due and timed from then, whatever the server does meanwhile."""
 
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +17,8 @@ from loadtest.openloop.generator import generate
 from loadtest.openloop.heard import Heard
 from loadtest.openloop.question import Question, read_at_rest
 from loadtest.openloop.several import Offer, made
-from loadtest.openloop.undisturbed import allow_connections
 from loadtest.request import picture
+from loadtest.server import ROOT
 from tests.loadtest.tiny import reply, tiny
 
 SEVEN = Question(picture(b"a seven"), b'"label":"7"')
@@ -71,8 +73,8 @@ def test_a_stall_counts_for_all_that_came_during_it(connections: int) -> None:
     done = heard(stalls_once, rate=120, seconds=1.2, connections=connections)
     assert done.errors == 0
     first = np.argmax(done.ended - done.intended)
-    end = done.sent[first] + STALL
-    during = (done.intended > done.sent[first]) & (done.intended < end)
+    end = done.taken[first] + STALL
+    during = (done.intended > done.taken[first]) & (done.intended < end)
     assert during.sum() > 0.6 * 120 * STALL  # a closed loop would have sent two
     assert np.all(done.ended[during] >= end)
     assert np.median((done.taken - done.intended)[during]) < STALL / 5  # it was not held up
@@ -155,6 +157,16 @@ def test_the_first_seconds_can_be_left_out() -> None:
     assert (counted.requests, counted.wrong) == (done.requests - 1, 0)
 
 
+@pytest.mark.parametrize("cores", [[0], [0, 0]])
+def test_it_begins_when_all_connections_are_ready(cores: list[int]) -> None:
+    answered: list[int] = []
+    with tiny(lambda _: RIGHT) as server:
+        offer = Offer(server.address, [SEVEN], 300, 0.2, (1,), ready=5)
+        done = made(offer, cores, lambda: answered.append(len(server.heard)))
+        assert answered == [5 * len(cores)]
+        assert len(server.heard) == done.requests + 5 * len(cores)
+
+
 def test_several_generators_share_the_rate_and_are_told_together() -> None:
     with tiny(lambda _: RIGHT) as server:
         done = made(Offer(server.address, [SEVEN], 300, 0.5, (1,)), [0, 0])
@@ -181,7 +193,22 @@ def test_a_server_that_cannot_be_measured_is_told_with_the_reason(said: bytes, w
         read_at_rest(server.address, [SEVEN])
 
 
-def test_more_connections_than_the_machine_allows_are_refused() -> None:
-    allow_connections(10)
-    with pytest.raises(CannotMeasure, match="fewer --connections, or a higher"):
-        allow_connections(10**9)
+@pytest.mark.parametrize(
+    ("connections", "said"), [(10, "128"), (300, "364"), (500, "may have 512")]
+)
+def test_as_many_connections_are_allowed_as_the_machine_allows(connections: int, said: str) -> None:
+    asked = (
+        "import resource\n"
+        "from loadtest.openloop.undisturbed import allow_connections\n"
+        f"allow_connections({connections})\n"
+        "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+    )
+    limited = 'ulimit -Sn 128; ulimit -Hn 512; exec "$0" -c "$1"'
+    done = subprocess.run(
+        ["/bin/sh", "-c", limited, sys.executable, asked],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said in (done.stdout or done.stderr).splitlines()[-1]

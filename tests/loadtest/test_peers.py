@@ -48,13 +48,32 @@ def test_each_peer_runs_as_one_would_run_it_and_tuned_for_one_connection(tmp_pat
         assert (port, how) == ("1", "one" if each.connections else "many")
 
 
+def installed(folder: Path, peer: str) -> None:
+    """As far as can be told from what it was installed with."""
+    requirements = (HERE / f"peers/{peer}.txt").read_text()
+    (folder / "requirements.txt").write_text(requirements)
+    (folder / "constraints.txt").write_text(constraints_beside(requirements))
+
+
 @pytest.mark.parametrize("peer", PEERS)
 def test_a_peer_that_is_installed_is_not_installed_again(peer: str, tmp_path: Path) -> None:
     (tmp_path / peer).mkdir()
-    requirements = (HERE / f"peers/{peer}.txt").read_bytes()
-    (tmp_path / peer / "requirements.txt").write_bytes(requirements)
+    installed(tmp_path / peer, peer)
     ensure(tmp_path, peer)
-    assert sorted(path.name for path in (tmp_path / peer).iterdir()) == ["requirements.txt"]
+    assert len(list((tmp_path / peer).iterdir())) == 2
+
+
+@pytest.mark.parametrize("changed", ["requirements.txt", "constraints.txt"])
+def test_a_peer_is_installed_anew_when_what_it_was_installed_with_has_changed(
+    changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mosec").mkdir()
+    installed(tmp_path / "mosec", "mosec")
+    with (tmp_path / "mosec" / changed).open("a") as file:
+        file.write("numpy==1\n")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(CannotMeasure, match="/bin/false -m venv"):
+        ensure(tmp_path, "mosec")
 
 
 @pytest.mark.parametrize("peer", PEERS)

@@ -2,7 +2,7 @@
 
 from loadtest.remarks import remarks
 from loadtest.summary import Round, rows
-from tests.loadtest.rounds import measured, one_round, visited
+from tests.loadtest.rounds import measured, visited
 
 
 def told(*rounds: Round) -> list[str]:
@@ -10,7 +10,7 @@ def told(*rounds: Round) -> list[str]:
 
 
 def test_nothing_is_said_where_nothing_is_wrong() -> None:
-    assert told(one_round(100e-6)) == []
+    assert told(Round(None, [visited("service", measured(64, 5_000, 1e-4))])) == []
     assert told() == []
 
 
@@ -28,6 +28,17 @@ def test_the_median_of_the_rounds_decides_whether_the_client_was_the_bottleneck(
     (sentence,) = told(*busy)
     assert "echo, pictures, 1 connection: it took 95%" in sentence
     assert told(*busy[:2]) == []
+
+
+def test_what_was_refused_or_broke_is_told_row_by_row_for_all_rounds() -> None:
+    refuses, breaks = measured(64, 9_000, 1e-5, refused=600), measured(1, 900, 1e-4, broken=1)
+    rounds = [Round(None, [visited("mosec", refuses, breaks, measured(4, 90, 1e-3))])] * 2
+    assert told(*rounds) == [
+        "Not everything was answered with 200: mosec, pictures, 64 connections: 1,200 refused, "
+        "0 broken; refusals count in its req/s too.",
+        "Not everything was answered with 200: mosec, pictures, 1 connection: 0 refused, "
+        "2 broken; refusals count in its req/s too.",
+    ]
 
 
 def test_a_peer_that_reads_fewer_pictures_than_the_service_is_pointed_out() -> None:

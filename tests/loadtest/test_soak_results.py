@@ -1,5 +1,7 @@
 """What a soak comes to, in an exit code and in words."""
 
+import json
+
 import pytest
 
 from loadtest.machine import Conditions, Cores
@@ -75,6 +77,11 @@ def test_one_thing_that_failed_fails_it(seen: dict[str, object], said: str) -> N
     assert said in sentence
     for text in (report.plain(failed), report.markdown(failed, "soak.png")):
         assert f"* {sentence}" in text
+
+
+def test_the_file_holds_no_infinity_and_no_bound_where_there_is_none() -> None:
+    told = json.loads(results().json(), parse_constant=pytest.fail)["trends"]
+    assert (told["RSS"]["bound_an_hour"], told["PSS"]["bound_an_hour"]) == (2.0, None)
 
 
 @pytest.mark.parametrize(("end", "code"), [(End.INTERRUPTED, 130), (End.LOAD_GONE, 2)])
