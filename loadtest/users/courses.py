@@ -6,6 +6,7 @@ A course begins at 0 and is over after `length` seconds; `top` is the most users
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ FASTEST = 100.0  # users a second: above, locust warns
 
 
 @dataclass(frozen=True)
-class Course:
+class Course(ABC):
     top: int
     length: float  # seconds
     steps: int = 1
@@ -32,8 +33,9 @@ class Course:
         """Users a second that come or go where the number changes."""
         return min(FASTEST, float(max(1, self._change())))
 
+    @abstractmethod
     def _users(self, part: float) -> int:
-        raise NotImplementedError
+        """After that part of the length, from 0 to 1."""
 
     def _change(self) -> int:
         """The most by which the number changes from one second to the next."""
