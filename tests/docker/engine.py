@@ -19,12 +19,12 @@ class CommandFailed(AssertionError):
     """A command ended with another exit code than 0; the message tells what it said."""
 
 
-def run(*words: str, env: dict[str, str] | None = None) -> str:
-    """What the command prints."""
+def run(*words: str, env: dict[str, str] | None = None, errors: bool = False) -> str:
+    """What the command prints; with `errors`, what it says on stderr too."""
     done = tried(*words, env=env)
     if done.returncode:
         raise CommandFailed(f"{' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}")
-    return done.stdout
+    return done.stdout + done.stderr if errors else done.stdout
 
 
 def tried(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -30,11 +30,12 @@ class Stack:
         self.first_log = ""  # of all, when it was healthy for the first time
         self.project = f"digitserve-test-{secrets.token_hex(4)}"
 
-    def compose(self, *words: str, files: tuple[str, ...] = ()) -> str:
-        """The .env of whoever runs the tests is not read."""
+    def compose(self, *words: str, files: tuple[str, ...] = (), errors: bool = False) -> str:
+        """What it prints. The .env of whoever runs the tests is not read."""
         named = [f"--file={file}" for file in files]
         command = ["docker", "compose", "--project-name", self.project, "--env-file=/dev/null"]
-        return engine.run(*command, *named, *words, env={**os.environ, **self._settings})
+        env = {**os.environ, **self._settings}
+        return engine.run(*command, *named, *words, env=env, errors=errors)
 
     def up(self) -> float:
         """Seconds until the service is healthy, training included if there is no model."""
