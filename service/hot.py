@@ -78,7 +78,7 @@ class HotProtocol(Heads):
             self._arriving = route
             self._parts = []
             self.front.metrics.request_begins()
-        else:
+        elif not self.parser.should_upgrade():  # else `protocol` parses it again, without the offer
             self._become_asgi()
             if len(self.pipeline) > PIPELINED:
                 self.transport.abort()
@@ -94,7 +94,8 @@ class HotProtocol(Heads):
         route = self._arriving
         if route is None:
             self.end_body()
-            super().on_message_complete()
+            if not self.parser.should_upgrade():
+                super().on_message_complete()
             return
         self._arriving = None
         if self._too_late is not None:

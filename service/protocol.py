@@ -1,9 +1,27 @@
-"""uvicorn's HTTP protocol, except that what is no HTTP is answered as a problem document too."""
+"""uvicorn's HTTP protocol, except for offered upgrades and for what is not HTTP.
 
+An `Upgrade` that a request offers is ignored, as RFC 9110 section 7.8 allows: the request is served
+over HTTP/1.1 and the bytes behind its head are its body. llhttp, the parser below httptools, ends
+such a message at its head instead, and uvicorn then drops the rest of the segment and parses the
+next one as a new request. Behind a proxy that reads the message to its end, this lets a client
+write requests of its own into the connection that other clients share.
+
+    head --llhttp: upgrade--> the same head without its Upgrade header, then the rest --> llhttp
+
+Bytes that are not HTTP are answered with a problem document, and the connection is closed.
+"""
+
+import re
 from secrets import token_hex
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
+from httptools import (
+    HttpParserError,
+    HttpParserInvalidMethodError,
+    HttpParserUpgrade,
+    HttpRequestParser,
+)
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.ended import Record
@@ -11,6 +29,8 @@ from service.problems import CONTENT_TYPE, Problem, document
 
 if TYPE_CHECKING:
     from service.front import Front
+
+REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) \S+ HTTP/1\.[01]\r\n")
 
 
 class Protocol(HttpToolsProtocol):
@@ -22,8 +42,44 @@ class Protocol(HttpToolsProtocol):
         self.refusal: Problem | None = None  # why a callback of the parser raised
         self.is_last = False  # whether the connection ends with the answer that is being made
 
-    def send_400_response(self, msg: str) -> None:
-        self.refuse(self.refusal or Problem(400, "the request is not valid HTTP/1.1"))
+    def data_received(self, data: bytes) -> None:
+        rest: bytes | memoryview | None = data
+        try:
+            while rest and not self.transport.is_closing():
+                rest = self._parse(rest)
+        except HttpParserError as error:
+            self.refuse(self.refusal or _problem_of(error, data))
+
+    def _parse(self, data: bytes | memoryview) -> memoryview | None:
+        """Feed the parser; returns what it left of the data behind a head that offers an upgrade.
+
+        Raises HttpParserError.
+        """
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade as upgrade:
+            head = self._head_without_upgrade()
+            # A new one: where this message is the connection's last, the old one reads no more.
+            self.parser = HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+            self.parser.feed_data(head)
+            # A view: of a thousand such requests in one segment, copies would be quadratic.
+            return memoryview(data)[upgrade.args[0] :]
+        return None
+
+    def _head_without_upgrade(self) -> bytes:
+        """The head that has just been parsed, as the parser must read it again.
+
+        Raises the refusal of CONNECT, whose head no other protocol follows either: it cannot be
+        parsed as anything but the last message of a connection.
+        """
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self.refusal = Problem(501, "CONNECT is not implemented: this is not a proxy")
+            raise HttpParserError
+        lines = [b"%b %b HTTP/%b" % (method, self.url, self.parser.get_http_version().encode())]
+        lines += [b"%b: %b" % header for header in self.headers if header[0].lower() != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
 
     def refuse(self, problem: Problem) -> None:
         """Answer what never became a request, and close the connection."""
@@ -49,3 +105,11 @@ class Protocol(HttpToolsProtocol):
         )
         self.transport.write(head.encode() + body)
         self.transport.close()
+
+
+def _problem_of(error: HttpParserError, data: bytes) -> Problem:
+    """Why the parser refused these bytes, as far as it can be known."""
+    line = REQUEST_LINE.match(data)
+    if isinstance(error, HttpParserInvalidMethodError) and line is not None:
+        return Problem(501, f"the method {line[1][:20].decode()} is not implemented")
+    return Problem(400, "the request is not valid HTTP/1.1")
