@@ -21,6 +21,7 @@ from service.front import Front
 from service.life import Life
 from service.live import Live
 from service.live_route import live_routes
+from service.methods import Methods
 from service.metrics import Metrics
 from service.nvml import Gpus
 from service.pages import add_pages
@@ -113,6 +114,8 @@ def create_app(
         version="1",
         description=DESCRIPTION,
         lifespan=lifespan,
+        redirect_slashes=False,  # to absolute addresses, which behind a proxy are wrong
+        servers=[{"url": settings.root_path}] if settings.root_path else None,
         telemetry=NO_TELEMETRY,
     )
     app.include_router(routes(serving, batcher, settings, metrics, life, team))
@@ -126,12 +129,13 @@ def create_app(
     app.include_router(health_routes(life, batcher, app.version))
     app.include_router(model_routes(serving, batcher, settings, life, statistics))
     app.include_router(repository_routes(serving, settings, team, access.admin))
-    answer_with_problems(app, metrics)
     app.openapi = lambda: document(app, settings)  # type: ignore[method-assign]
     app.openapi()  # now: it takes 0.1 s, which the event loop has not
     predict = Predict(batched(batcher, metrics), aside, settings)
     infer = Infer(batcher, aside, settings, metrics)
-    front = Front([predict, infer], app, settings, metrics, life, access, tracing)
+    methods = Methods([predict, infer], app.router.routes)
+    answer_with_problems(app, metrics, methods)
+    front = Front([predict, infer], app, settings, metrics, life, access, methods, tracing)
     addressed = Addressed(serving, settings)
     app.router.routes += by_path_routes(infer, addressed, settings, metrics, front.room)
     by_version = ByVersion(serving, comparing, batcher, aside, settings, metrics, front.room)

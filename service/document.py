@@ -46,6 +46,7 @@ def document(app: FastAPI, settings: Settings) -> dict[str, Any]:
             title=app.title,
             version=app.version,
             description=app.description,
+            servers=app.servers or None,
             routes=[*hot_routes.described.routes, *described.routes, *app.routes],
         )
         components = schema["components"]

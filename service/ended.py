@@ -10,6 +10,7 @@ are seconds.
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
+from service.forwarded import Peer
 from service.problems import Problem
 from service.trace import Trace
 from service.waiting import Run
@@ -38,7 +39,12 @@ class Ended(Protocol):
         """When its head was complete."""
 
     @property
-    def client(self) -> tuple[str, int] | None: ...
+    def client(self) -> Peer:
+        """The other end of the connection, or what a trusted proxy there says it is."""
+
+    @property
+    def scheme(self) -> str:
+        """http or https: how the client speaks to the proxy in front, if it is trusted."""
 
     @property
     def headers(self) -> Mapping[bytes, bytes]:
@@ -62,8 +68,9 @@ class Record(NamedTuple):
 
     request_id: bytes
     began: float
-    client: tuple[str, int] | None
+    client: Peer
     headers: Mapping[bytes, bytes]
+    scheme: str = "http"
     course: Course | None = None
     problem: Problem | None = None
     trace: Trace | None = None

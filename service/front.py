@@ -6,11 +6,16 @@
 Whoever is not let in here gets nowhere, whichever routes are added behind. Most requests to the hot
 routes never come here: `hot` answers them before ASGI. Any exception becomes a problem document
 here, in a hot endpoint or in FastAPI's handlers.
+
+Behind a proxy that publishes the service under DIGITSERVE_ROOT_PATH, paths may come with that
+prefix or without: routes and everything below see them without.
 """
 
 from collections.abc import Mapping, Sequence
 from time import perf_counter
+from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.access import OPEN, Access
@@ -19,9 +24,12 @@ from service.body import ClientGone
 from service.cors import open_to
 from service.ended import GONE, Ended, Labels, Record, Watcher
 from service.exchange import Endpoint, Exchange
+from service.forwarded import TrustedProxies
 from service.headers import by_name
 from service.hot_table import hot_table
+from service.idle import IdleConnections
 from service.life import Life
+from service.methods import KNOWN, Methods, empty_answer
 from service.metrics import Metrics
 from service.problems import Problem, messages
 from service.refusals import CROWDED, told
@@ -34,7 +42,6 @@ from service.trace import Trace
 from service.trace_context import settled
 from service.tracing import Tracing
 
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 NOSNIFF = (b"x-content-type-options", b"nosniff")  # what a type says is what it is
 
 
@@ -47,20 +54,27 @@ class Front:
         metrics: Metrics,
         life: Life,
         access: Access,
+        methods: Methods,
         tracing: Tracing | None = None,
     ) -> None:
         # A scrape that is not plain is FastAPI's: no `Asgi` of its own below.
-        self.hot = hot_table((*endpoints, Scrape(metrics)), access, metrics)
+        hot = hot_table((*endpoints, Scrape(metrics)), access, metrics)
+        prefix = settings.root_path.encode()
+        self.hot = hot | {prefix + path: route for path, route in hot.items()}
+        self.proxies = TrustedProxies(settings.trusted_proxies)
         self.settings = settings
         self.metrics = metrics
         self.life = life
         self.rest = Rest()
+        self.idle = IdleConnections()
         self.room = Room(settings.max_buffered)
         self.watchers: list[Watcher] = []  # told of each request that is over
         self.begin_trace = tracing.begin if tracing is not None else None
         if tracing is not None:
             self.watchers.append(tracing.ended)
         self._access = access
+        self._methods = methods
+        self._prefix = settings.root_path
         self._otherwise = otherwise
         self._asgi = {
             endpoint.route: Asgi(endpoint, settings, metrics, self.room) for endpoint in endpoints
@@ -76,18 +90,24 @@ class Front:
         headers = dict(scope["headers"])
         request_id = request_id_of(headers)
         trace = self._trace_of(scope, headers)
-        asked = Record(request_id, began, scope["client"], headers, trace=trace)
-        scope["request_id"] = request_id.decode()
-        scope["status"] = scope["exchange"] = scope["problem"] = None
-        scope["streams"] = scope["over"] = False
+        scope = self._inner(scope, request_id)
+        asked = Record(request_id, began, scope["client"], headers, scope["scheme"], trace=trace)
+        head_alone = scope["client_method"] == "HEAD"
 
         async def observed(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            starts = message["type"] == "http.response.start"
+            if starts:
                 scope["status"] = message["status"]
-                ours = self._headers_of_answer(scope, request_id, trace)
-                message["headers"] = [*message.get("headers", ()), *ours]
-            await send(message)
-            if scope["streams"] and message["type"] == "http.response.body":
+                theirs = message.get("headers", ())
+                ours = self._headers_of_answer(scope, headers, request_id, trace)
+                if any(name == b"connection" for name, _ in theirs):
+                    ours = [each for each in ours if each[0] != b"connection"]
+                message["headers"] = [*theirs, *ours]
+            if starts or not head_alone:
+                await send(message)
+            if starts and head_alone:  # now, for a stream would have no end
+                await send({"type": "http.response.body"})
+            if scope["streams"] and not starts:
                 self._end(scope, asked)
 
         self.metrics.request_begins()
@@ -118,8 +138,35 @@ class Front:
         course = exchange.course if exchange is not None else None
         self.tell(asked._replace(course=course, problem=scope["problem"]), labels, seconds)
 
+    def _inner(self, scope: Scope, request_id: bytes) -> dict[str, Any]:
+        """What everything below sees of a request. A copy: the server's own stays as it is."""
+        method, path, raw_path = scope["method"], scope["path"], scope["raw_path"]
+        if self._prefix and path.startswith(f"{self._prefix}/"):
+            path = path.removeprefix(self._prefix)
+            raw_path = raw_path.removeprefix(self._prefix.encode())
+        peer, headers = scope["client"], scope["headers"]
+        return {
+            **scope,
+            "client": self.proxies.client_of(peer, headers) if self.proxies else peer,
+            "client_method": method,
+            "exchange": None,
+            "method": "GET" if method == "HEAD" else method,
+            "over": False,
+            "path": path,
+            "problem": None,
+            "raw_path": raw_path,
+            "request_id": request_id.decode(),
+            "scheme": self.proxies.scheme_of(peer, headers) if self.proxies else scope["scheme"],
+            "status": None,
+            "streams": False,
+        }
+
     def _headers_of_answer(
-        self, scope: Scope, request_id: bytes, trace: Trace | None
+        self,
+        scope: Scope,
+        headers_of_request: Mapping[bytes, bytes],
+        request_id: bytes,
+        trace: Trace | None,
     ) -> list[tuple[bytes, bytes]]:
         headers = [(b"x-request-id", request_id), NOSNIFF]
         if trace is not None:
@@ -127,6 +174,11 @@ class Front:
         # So that this client's next request goes elsewhere, or finds room meanwhile.
         if self.life.draining or "crowded" in scope:
             headers.append((b"connection", b"close"))
+        elif (
+            scope["http_version"] == "1.0"
+            and headers_of_request.get(b"connection", b"").lower() == b"keep-alive"
+        ):
+            headers.append((b"connection", b"keep-alive"))
         return headers
 
     def _trace_of(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Trace | None:
@@ -141,7 +193,18 @@ class Front:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
+            elsewhere = self._redirected(scope)
+            if elsewhere is not None:
+                for message in empty_answer(308, "location", elsewhere):
+                    await send(message)
+                return
             self._let_in(scope)
+            if scope["method"] == "OPTIONS":
+                for message in empty_answer(204, "allow", self._allowed(scope)):
+                    await send(message)
+                return
+            if scope["method"] not in KNOWN:
+                raise Problem(501, f"the method {scope['method'][:20]} is not implemented")
             application: ASGIApp = self._asgi.get(scope["path"], self._otherwise)
             await application(scope, receive, send)
         except ClientGone:
@@ -154,6 +217,18 @@ class Front:
             if scope["status"] is None:
                 for message in messages(problem, scope["path"], scope["request_id"]):
                     await send(message)
+
+    def _redirected(self, scope: Scope) -> str | None:
+        """Where a path is found that ends in a slash too many, or is the prefix without one."""
+        if self._prefix and scope["path"] == self._prefix:
+            return f"{self._prefix.rpartition('/')[2]}/"
+        return self._methods.without_slash(scope) if scope["path"].endswith("/") else None
+
+    def _allowed(self, scope: Scope) -> str:
+        allowed = self._methods.allowed(scope["path"])
+        if not allowed:
+            raise HTTPException(404)
+        return allowed
 
     def _let_in(self, scope: Scope) -> None:
         """Problem if this request may not go any further."""
@@ -179,5 +254,5 @@ class Front:
             route = scope["path"]
         else:  # "other" is the files of /docs, and whatever does not exist
             route = getattr(scope.get("route"), "path", "other")
-        method = scope["method"] if scope["method"] in METHODS else "other"
+        method = scope["client_method"] if scope["client_method"] in KNOWN else "other"
         return route, method, str(scope["status"] or GONE)

@@ -42,6 +42,18 @@ class Heads(KeepAlive):
             self.refusal = self._too_large()
             raise self.refusal
 
+    def check_host(self) -> None:
+        """Of a complete head, as RFC 9112 section 3.2 wants it. Raises Problem, through the parser.
+
+        Without exactly one, a proxy and this service could think of different hosts.
+        """
+        hosts = sum([name == b"host" for name, _ in self.headers])
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+            self.refusal = Problem(
+                400, f"a request of HTTP/1.1 has one Host header, and this one has {hosts}"
+            )
+            raise self.refusal
+
     def _head_goes_on(self, received: int) -> None:
         if self.size:
             self.size += received

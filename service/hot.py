@@ -22,7 +22,7 @@ from service.body import too_slow
 from service.ended import GONE
 from service.exchange import TIMEOUT, deadline_of
 from service.heads import Heads
-from service.hot_exchange import HotExchange
+from service.hot_exchange import KEEP_ALIVE, HotExchange
 from service.hot_table import HotRoute
 from service.room import Share
 
@@ -79,6 +79,9 @@ class HotProtocol(Heads):
             self._parts = []
             self.front.metrics.request_begins()
         elif not self.parser.should_upgrade():  # else `protocol` parses it again, without the offer
+            self.check_host()
+            if self.url == b"*" and self.parser.get_method() == b"OPTIONS":
+                self.url = b"/"  # what is true of the whole server
             self._become_asgi()
             if len(self.pipeline) > PIPELINED:
                 self.transport.abort()
@@ -103,6 +106,8 @@ class HotProtocol(Heads):
         parts, self._parts, headers = self._parts, [], self._named
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         exchange = HotExchange(self, route, headers, self._query, body, self._began, self._timeout)
+        if b"connection" in headers and self.parser.get_http_version() == "1.0":
+            exchange.connection = KEEP_ALIVE
         self.cycle = self._exchange = exchange  # so that a pipelined request waits for its turn
         try:
             if TIMEOUT in headers:
@@ -130,10 +135,9 @@ class HotProtocol(Heads):
             and b"upgrade" not in headers
             and len(headers) == len(self.headers)  # none twice
             and not (self._heeds_origins and b"origin" in headers)
+            and b"host" in headers
             and self.parser.get_method() == route.method
             and self.parser.should_keep_alive()
-            # To a client of HTTP/1.0 that wants to go on, uvicorn says that it may not.
-            and (b"connection" not in headers or self.parser.get_http_version() == "1.1")
         )
 
     def _become_asgi(self) -> None:
@@ -144,12 +148,16 @@ class HotProtocol(Heads):
         for name, value in headers:
             super().on_header(name, value)
         super().on_headers_complete()
+        if self.scope["http_version"] == "1.0":  # uvicorn closes these, also where the client asks
+            self.cycle.keep_alive = self.parser.should_keep_alive()
 
     # ---- what the transport tells -------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         beyond = len(self.connections) - self.front.settings.max_connections
+        if beyond > 0:
+            beyond -= self.front.idle.close_some(self.connections)
         if beyond > SPARE:
             transport.abort()
         elif beyond > 0:

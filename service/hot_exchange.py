@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from service.exchange import Exchange
+from service.forwarded import Peer
 from service.hot_table import HotRoute
 from service.problems import Problem, refusal
 from service.refusals import told
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 _STATUS = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus
 }
+# Header lines: of a connection that ends with this answer, and of one of HTTP/1.0 that does not.
+CLOSE, KEEP_ALIVE = b"connection: close\r\n", b"connection: keep-alive\r\n"
 _CODES = {status.value: str(status.value) for status in HTTPStatus}
 
 
@@ -34,7 +37,8 @@ class HotExchange(Exchange):
 
     more_body = False
     __slots__ = (
-        "keep_alive", "problem", "protocol", "request_id", "response_complete", "route", "trace",
+        "connection", "keep_alive", "problem", "protocol", "request_id", "response_complete",
+        "route", "trace",
     )  # fmt: skip
 
     def __init__(
@@ -53,13 +57,20 @@ class HotExchange(Exchange):
         self.request_id = request_id_of(headers)
         self.response_complete = False
         self.keep_alive = True
+        self.connection = b""  # header line of an answer after which the connection goes on
         self.problem: Problem | None = None  # that it is answered with
         begin_trace = protocol.front.begin_trace
         self.trace = begin_trace(headers) if begin_trace is not None else None
 
     @property
-    def client(self) -> tuple[str, int] | None:
-        return self.protocol.client
+    def client(self) -> Peer:
+        peer, proxies = self.protocol.client, self.protocol.front.proxies
+        return proxies.client_of(peer, self.headers.items()) if proxies else peer
+
+    @property
+    def scheme(self) -> str:
+        proxies = self.protocol.front.proxies
+        return proxies.scheme_of(self.protocol.client, self.headers.items()) if proxies else "http"
 
     def _send(self, status: int, head: bytes, content: bytes) -> None:
         protocol = self.protocol
@@ -72,7 +83,7 @@ class HotExchange(Exchange):
                     _STATUS[status],
                     _Date.lines,
                     head,
-                    b"" if self.keep_alive else b"connection: close\r\n",
+                    self.connection if self.keep_alive else CLOSE,
                     b"" if self.trace is None else b"traceresponse: %b\r\n" % self.trace.response,
                     b"x-content-type-options: nosniff\r\nx-request-id: ",
                     self.request_id,

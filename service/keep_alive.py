@@ -1,6 +1,6 @@
 """uvicorn's protocol with a limit to how long a client may take: to ask, to ask again, to read.
 
-    connection made --seconds--> head complete ... answered --timeout_keep_alive--> next head
+    connection made --seconds--> head complete ... answered --KEEP_ALIVE--> next head
                                                    answer written --seconds--> read by the client
 
 One timer a connection, which looks when it rings whether anything is late, where uvicorn makes one
@@ -25,6 +25,7 @@ class KeepAlive(Protocol):
     def __init__(self, *words: Any, **options: Any) -> None:
         super().__init__(*words, **options)
         self.seconds: float = self.front.settings.request_timeout
+        self.keep_alive: float = self.front.settings.keep_alive  # seconds
         self.head_has_begun = False  # and is not complete
         # When the connection is closed unless a head is complete by then, on perf_counter.
         self.closes_at = inf
@@ -43,11 +44,17 @@ class KeepAlive(Protocol):
 
     def is_idle(self, now: float) -> bool:
         """What `on_response_complete` comes to on a connection that has been idle before."""
-        self.closes_at = closes_at = now + self.timeout_keep_alive
+        self.closes_at = closes_at = now + self.keep_alive
         if self._rings_at > closes_at:
             return False
         self.server_state.total_requests += 1
         return True
+
+    def idle_since(self) -> float:
+        """When its last answer was complete, on perf_counter; inf: it is not idle."""
+        if self.headers is None or self.head_has_begun:  # it has not sent a request yet, or does so
+            return inf
+        return self.closes_at - self.keep_alive
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
@@ -61,7 +68,7 @@ class KeepAlive(Protocol):
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         else:
-            self.close_in(self.timeout_keep_alive)
+            self.close_in(self.keep_alive)
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -1,15 +1,20 @@
 """Listening sockets: one for a process that serves alone, or several on one port.
 
 On Linux every worker gets a queue of connections of its own (SO_REUSEPORT), and the kernel deals
-them out evenly. Elsewhere that option hands all to one socket, so there the workers share one.
+them out evenly. Elsewhere that option hands all to one socket, so there the workers share one; so
+they do everywhere on a Unix socket.
 
-Only the standard library: the supervisor stays small.
+The supervisor imports this: nothing heavy here.
 """
 
 import socket
+import stat
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 from service.life import CannotStart
+from service.settings import Settings
 
 BACKLOG = 2048  # connections the kernel holds until they are accepted
 
@@ -18,8 +23,42 @@ class PortTaken(CannotStart):
     """The address cannot be listened on; the message says which setting to change."""
 
 
-def listen(host: str, port: int, together: bool = False) -> socket.socket:
-    """A socket that listens on an address; `together` with others of this service only."""
+def listen(settings: Settings) -> socket.socket:
+    """The socket of a process that serves alone."""
+    if settings.uds is not None:
+        return _listen_on_path(settings.uds)
+    return _listen_on_port(settings.host, settings.port)
+
+
+def listen_together(settings: Settings) -> list[socket.socket]:
+    """A socket for each worker, at an address that nobody else listens on."""
+    alone, count = listen(settings), settings.workers
+    if settings.uds is not None or sys.platform != "linux":
+        return [alone, *(alone.dup() for _ in range(1, count))]
+    # SO_REUSEPORT would let a second service of the same user in, and each would get half of the
+    # requests. A socket without it is refused where anybody listens: that was the question.
+    port = alone.getsockname()[1]
+    alone.close()
+    return [_listen_on_port(settings.host, port, together=True) for _ in range(count)]
+
+
+def url_of(listener: socket.socket) -> str:
+    """http://host:port, or unix:path."""
+    if listener.family == socket.AF_UNIX:
+        return f"unix:{listener.getsockname()}"
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def remove_path(settings: Settings) -> None:
+    """Remove the Unix socket of a service that ends, unless another has taken its place."""
+    if settings.uds is not None and not _is_listened_on(settings.uds):
+        with suppress(OSError):
+            settings.uds.unlink()
+
+
+def _listen_on_port(host: str, port: int, together: bool = False) -> socket.socket:
+    """`together` with others of this service only."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind)
@@ -37,18 +76,34 @@ def listen(host: str, port: int, together: bool = False) -> socket.socket:
     return listener
 
 
-def listen_together(host: str, port: int, count: int) -> list[socket.socket]:
-    """As many sockets on one port, which nobody else listens on."""
-    alone = listen(host, port)
-    if sys.platform != "linux":
-        return [alone, *(alone.dup() for _ in range(1, count))]
-    # SO_REUSEPORT would let a second service of the same user in, and each would get half of the
-    # requests. A socket without it is refused where anybody listens: that was the question.
-    port = alone.getsockname()[1]
-    alone.close()
-    return [listen(host, port, together=True) for _ in range(count)]
+def _listen_on_path(path: Path) -> socket.socket:
+    """Replaces the socket that a service which was killed has left there, and nothing else.
+
+    Every user may connect, as to a port: who may is up to the permissions of the folder.
+    """
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
+            raise OSError("there is another file")
+        if _is_listened_on(path):
+            raise OSError("another program listens there")
+        path.unlink(missing_ok=True)
+        listener.bind(str(path))
+        path.chmod(0o666)
+        listener.listen(BACKLOG)
+    except OSError as error:  # also: a path longer than 107 bytes
+        listener.close()
+        raise PortTaken(
+            f"cannot listen on {path}: {error.strerror or error}; choose another path with "
+            "DIGITSERVE_UDS"
+        ) from error
+    return listener
 
 
-def url_of(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def _is_listened_on(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+    return True

@@ -15,11 +15,17 @@ log = logging.getLogger("service")
 
 
 def say_ready(url: str, sample: Path) -> None:
-    log.info("ready on %s, API at %s/docs; Ctrl-C stops it", url, url)
+    path = url.removeprefix("unix:")
+    if path == url:
+        log.info("ready on %s, API at %s/docs; Ctrl-C stops it", url, url)
+        option = ""
+    else:
+        log.info("ready on %s; Ctrl-C stops it", url)
+        option, url = f"--unix-socket {shlex.quote(path)} ", "http://localhost"
     for handler in logging.getLogger().handlers:
         handler.flush()  # on a terminal, the command is to come after it
     body = shlex.quote(f"@{sample}")
-    command = f"curl -H 'Content-Type: image/png' --data-binary {body} {url}/v1/predict"
+    command = f"curl {option}-H 'Content-Type: image/png' --data-binary {body} {url}/v1/predict"
     if sys.stderr is not None:  # else print would write it into the log
         with suppress(OSError):  # not print: what it could not write it tries again at the end
             os.write(sys.stderr.fileno(), f"\n  {command}\n\n".encode())

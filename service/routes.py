@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 
 from service.batcher import Batcher
 from service.life import Life
+from service.methods import Methods
 from service.metrics import EXPOSITION, Metrics
 from service.probes import check_ready
 from service.problems import Problem, content_of
@@ -71,12 +72,14 @@ def routes(
     return router
 
 
-def answer_with_problems(app: FastAPI, metrics: Metrics) -> None:
+def answer_with_problems(app: FastAPI, metrics: Metrics, methods: Methods) -> None:
     """Let errors that end inside FastAPI leave as problem documents too."""
 
     async def as_problem(request: Request, error: Exception) -> Response:
         path, request_id = request.scope["path"], request.scope["request_id"]
         problem = request.scope["problem"] = told(error, metrics)
+        if problem.status == 405:  # Starlette names the methods of one of several routes
+            problem.headers["allow"] = methods.allowed(path)
         content_type, body = content_of(problem, path, request_id)
         return Response(body, problem.status, headers=problem.headers, media_type=content_type)
 

@@ -46,7 +46,7 @@ class Server(uvicorn.Server):
             app,
             http=HotProtocol,
             ws="none",
-            proxy_headers=False,  # whoever asks could put what they like into the log
+            proxy_headers=False,  # `forwarded` reads them, on both paths
             log_config=None,
             access_log=False,  # uvicorn's: it would tell paths
             server_header=False,
@@ -82,7 +82,8 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         # The event loop closes its own; this one is for what waits when the port closes.
         own = listener.dup()
-        server = await loop.create_server(self._protocol, sock=own, backlog=BACKLOG)
+        create = loop.create_unix_server if own.family == socket.AF_UNIX else loop.create_server
+        server = await create(self._protocol, sock=own, backlog=BACKLOG)
         self._listening[slot] = listener, server
 
     def release(self, slot: int) -> None:

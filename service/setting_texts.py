@@ -1,9 +1,18 @@
-"""Settings that are texts of a certain form: secrets, origins of pages, a collector's address."""
+"""Settings of a certain form: secrets, origins, addresses, the prefix of the service."""
 
 import re
+from ipaddress import ip_network
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+from service.forwarded import UNIX, TrustedProxy
+
+# First segments of the service's own paths: a request for /v1/predict could not be told from one
+# for /predict under a prefix of /v1.
+OWN_SEGMENTS = frozenset(
+    {"docs", "livez", "metrics", "problems", "readyz", "static-offline-docs", "v1", "v2", "web"}
+)
 
 
 def _fits_a_header(secret: SecretStr) -> SecretStr:
@@ -22,6 +31,28 @@ def _is_an_address(url: str) -> str:
     return url
 
 
+def _is_a_prefix(path: str) -> str:
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", path):
+        raise ValueError("a prefix looks like /digits: it begins with / and does not end with it")
+    if path and path.split("/")[1] in OWN_SEGMENTS:
+        raise ValueError(f"paths of the service itself begin with /{path.split('/')[1]}")
+    return path
+
+
+def _proxy(text: object) -> object:
+    """A network, also of one address, or the word for Unix sockets."""
+    if text == UNIX or not isinstance(text, str):
+        return text
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; name addresses, networks such as 10.0.0.0/8, or {UNIX}"
+        ) from None
+
+
+RootPath = Annotated[str, AfterValidator(_is_a_prefix)]
+Proxy = Annotated[TrustedProxy, BeforeValidator(_proxy)]
 Secret = Annotated[SecretStr, Field(min_length=16, max_length=1024), AfterValidator(_fits_a_header)]
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s,]+)$")]
 Address = Annotated[str, AfterValidator(_is_an_address)]

@@ -20,9 +20,11 @@ from contract.cores import available_cores
 from contract.store import NAME
 from service.facts import AskedPrecision, AskedProvider
 from service.life import CannotStart
-from service.setting_texts import Address, Origin, Secret
+from service.setting_texts import Address, Origin, Proxy, RootPath, Secret
 
 PREFIX = "DIGITSERVE_"
+# Of a default that depends on other settings, where one of those is wrong and named already.
+NOT_CALLED = "default_factory_not_called"
 SECRETS = {"admin_token", "api_keys", "otlp_endpoint"}  # never shown: a wrong address may hold one
 
 
@@ -35,6 +37,17 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="0 takes any free one")
+    uds: Path | None = Field(
+        None, description="path of a Unix socket to listen on instead of HOST and PORT"
+    )
+    root_path: RootPath = Field(
+        "", description="prefix under which a proxy publishes the service, such as /digits"
+    )
+    trusted_proxies: Annotated[tuple[Proxy, ...], NoDecode] = Field(
+        (),
+        description="addresses and networks, separated by commas, whose X-Forwarded-For and "
+        "X-Forwarded-Proto are believed; unix: the peers of UDS; unset: none",
+    )
     models: Path = Field(Path("models"), description="the model store")
     model: str = Field("digits", pattern=NAME, description="name of the model in the store")
     provider: AskedProvider = Field(
@@ -74,6 +87,13 @@ class Settings(BaseSettings):
     )
     max_connections: int = Field(
         4096, ge=1, le=1_000_000, description="connections of a worker; on others 503 is answered"
+    )
+    keep_alive: float = Field(
+        75.0,
+        gt=0,
+        le=3600,
+        description="seconds that a connection may be idle between two requests; more than the "
+        "proxy in front keeps it",
     )
     max_watchers: int = Field(
         16,
@@ -154,7 +174,7 @@ class Settings(BaseSettings):
     def _between_commas(cls, text: object) -> object:
         return keys_of(text) if isinstance(text, str) else text
 
-    @field_validator("api_keys", "cors_origins", mode="before")
+    @field_validator("api_keys", "cors_origins", "trusted_proxies", mode="before")
     @classmethod
     def _listed(cls, text: object) -> object:
         if not isinstance(text, str):
@@ -179,12 +199,14 @@ class Settings(BaseSettings):
         try:
             return cls()  # type: ignore[call-arg]  # from the environment
         except ValidationError as error:
-            raise BadSetting("\n".join(map(_sentence, error.errors()))) from error
+            wrong = [each for each in error.errors() if each["type"] != NOT_CALLED]
+            raise BadSetting("\n".join(map(_sentence, wrong))) from error
 
 
 def _sentence(wrong: ErrorDetails) -> str:
+    message = wrong["msg"].removeprefix("Value error, ")
     if not wrong["loc"]:  # of several settings together, which the message names
-        return wrong["msg"].removeprefix("Value error, ")
+        return message
     name = str(wrong["loc"][0])
     value = "..." if name in SECRETS else wrong["input"]
-    return f"{PREFIX}{name.upper()}={value}: {wrong['msg']}"
+    return f"{PREFIX}{name.upper()}={value}: {message}"

@@ -18,7 +18,7 @@ def attributes_of(story: Story) -> Attributes:
     attributes: dict[str, str | int] = {
         "http.request.method": story.method if known else "_OTHER",
         "http.response.status_code": int(story.status),
-        "url.scheme": "http",
+        "url.scheme": story.scheme,
         "network.protocol.version": story.trace.version,
         "digitserve.request_id": story.request_id.decode(),
     }

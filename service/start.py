@@ -8,7 +8,7 @@ from service.access_log import keep_access_log
 from service.app import create_app
 from service.journal import Journal
 from service.life import Life
-from service.listeners import listen, url_of
+from service.listeners import listen, remove_path, url_of
 from service.metrics import Metrics
 from service.model import Model, load
 from service.open_files import allow_connections
@@ -38,10 +38,13 @@ def serve(settings: Settings, journal: Journal) -> None:
     team, statistics = Team(serving, metrics), Statistics(settings)
     app = create_app(serving, settings, metrics, life, team, statistics, tracing)
     keep_access_log(app, settings, journal)
-    listener = listen(settings.host, settings.port)
+    listener = listen(settings)
     url, sample = url_of(listener), model.version.folder / SAMPLE
     server = Server(app, settings, life, announce=lambda: say_ready(url, sample))
-    server.run(sockets=[listener])
+    try:
+        server.run(sockets=[listener])
+    finally:
+        remove_path(settings)
     log.info("stopped")
 
 

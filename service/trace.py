@@ -72,6 +72,7 @@ class Story(NamedTuple):
     status: str
     began: float
     seconds: float
+    scheme: str
     host: bytes  # as the client wrote it, or the first of it, as of the next
     agent: bytes
     problem: str | None  # title of the error it was answered with

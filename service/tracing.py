@@ -62,7 +62,7 @@ class Tracing:
         if trace is None:
             return
         story = Story(
-            trace, ended.request_id, *labels, ended.began, seconds,
+            trace, ended.request_id, *labels, ended.began, seconds, ended.scheme,
             ended.headers.get(b"host", b"")[:LONGEST],
             ended.headers.get(b"user-agent", b"")[:LONGEST],
             ended.problem.title if ended.problem is not None else None,

@@ -25,7 +25,7 @@ from pathlib import Path
 from contract.card import SAMPLE
 from service.journal import Journal
 from service.life import CannotStart
-from service.listeners import listen_together, url_of
+from service.listeners import listen_together, remove_path, url_of
 from service.log import log_errors_of_loop
 from service.ready import say_ready
 from service.settings import Settings
@@ -46,13 +46,14 @@ def serve_together(settings: Settings, environment: Mapping[str, str], journal: 
 
     Raises PortTaken before any is started, and CannotStart if one does not become ready at first.
     """
-    listeners = listen_together(settings.host, settings.port, settings.workers)
+    listeners = listen_together(settings)
     folder = Path(tempfile.mkdtemp(prefix="digitserve-"))
     journal.take_turns(folder)
     try:
         slots = [Slot(*each, folder, environment) for each in enumerate(listeners)]
         asyncio.run(Supervisor(settings, slots).run())
     finally:
+        remove_path(settings)
         shutil.rmtree(folder, ignore_errors=True)
     log.info("stopped")
 

@@ -20,6 +20,7 @@ from service.batcher import Batcher
 from service.front import Front
 from service.life import Life
 from service.log_lines import Fields
+from service.methods import Methods
 from service.metrics import Metrics
 from service.model import Model, load
 from service.predict import Predict
@@ -72,7 +73,8 @@ class Door:
         metrics = Metrics()
         predict = Predict(batched(batcher, metrics), Aside(8), settings)
         self.told: list[Fields] = []  # to the log
-        front = Front([predict], nowhere, settings, metrics, Life(), Access(settings, metrics))
+        access, methods = Access(settings, metrics), Methods([predict], [])
+        front = Front([predict], nowhere, settings, metrics, Life(), access, methods)
         front.watchers.append(AccessLog("off", self.told.append).note)
         self._transport = httpx2.ASGITransport(app=front)
 
