@@ -5,29 +5,31 @@ Thread pools that are sized from the host's cores throttle each other under a co
 
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-CGROUP = Path("/sys/fs/cgroup")
+from contract.cgroup import PROC, folders_of
 
 
-def available_cores(cgroup: Path = CGROUP) -> int:
-    """The smaller of this process's cores and its cgroup's CPU quota, rounded up, at least 1."""
+def available_cores(proc: Path = PROC) -> int:
+    """The smaller of this process's cores and its cgroups' CPU quotas, rounded up, at least 1."""
     if hasattr(os, "sched_getaffinity"):
         allowed = len(os.sched_getaffinity(0))
     else:  # macOS, Windows
         allowed = os.cpu_count() or 1
-    quota = _quota(cgroup)
-    return allowed if quota is None else max(1, min(allowed, math.ceil(quota)))
+    return max(1, min([allowed, *map(math.ceil, _quotas(proc))]))
 
 
-def _quota(cgroup: Path) -> float | None:
-    """CPU time a wall second from cgroup v2 or v1, or None where there is no limit."""
-    try:
-        if (cgroup / "cpu.max").exists():
-            limit, period = (cgroup / "cpu.max").read_text().split()
-        else:
-            limit = (cgroup / "cpu/cpu.cfs_quota_us").read_text().strip()
-            period = (cgroup / "cpu/cpu.cfs_period_us").read_text().strip()
-    except OSError:
-        return None
-    return None if limit in ("max", "-1") else float(limit) / float(period)
+def _quotas(proc: Path) -> Iterator[float]:
+    """CPU seconds a second, of each cgroup that has a limit: version 2 or 1."""
+    for folder in folders_of("cpu", proc):
+        try:
+            if (folder / "cpu.max").exists():
+                limit, period = (folder / "cpu.max").read_text().split()
+            else:
+                limit = (folder / "cpu.cfs_quota_us").read_text().strip()
+                period = (folder / "cpu.cfs_period_us").read_text().strip()
+        except OSError:  # the root of version 2 has no limit
+            continue
+        if limit not in ("max", "-1"):
+            yield float(limit) / float(period)

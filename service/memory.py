@@ -1,18 +1,20 @@
 """How much memory this process may still take, inside a container too."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
-CGROUP = Path("/sys/fs/cgroup")
+from contract.cgroup import PROC, folders_of
+
 MEMINFO = Path("/proc/meminfo")
 
 
-def free_memory(cgroup: Path = CGROUP, meminfo: Path = MEMINFO) -> int | None:
-    """Bytes: the smaller of what the machine has and what the cgroup's limit leaves.
+def free_memory(proc: Path = PROC, meminfo: Path = MEMINFO) -> int | None:
+    """Bytes: the smallest of what the machine has and what the cgroups' limits leave.
 
     None where neither can be read (macOS). Page cache counts as free: it is given back on demand.
     """
-    rooms = [room for room in (_machine(meminfo), _limit(cgroup)) if room is not None]
-    return min(rooms, default=None)
+    machine = _machine(meminfo)
+    return min([*_limits(proc), *([] if machine is None else [machine])], default=None)
 
 
 def shortage(reserve: int) -> str | None:
@@ -34,22 +36,19 @@ def _machine(meminfo: Path) -> int | None:
         return None
 
 
-def _limit(cgroup: Path) -> int | None:
-    """What is left under the limit of cgroup v2 or v1; None where there is no limit."""
-    files = {
-        "memory.max": ("memory.current", "memory.stat", "inactive_file"),
-        "memory/memory.limit_in_bytes": (
-            "memory/memory.usage_in_bytes",
-            "memory/memory.stat",
-            "total_inactive_file",
-        ),
-    }
-    for limit, (usage, statistics, cache) in files.items():
-        try:
-            most = int((cgroup / limit).read_text())
-            used = int((cgroup / usage).read_text())
-            facts = dict(line.split() for line in (cgroup / statistics).read_text().splitlines())
-        except (OSError, ValueError):  # ValueError: "max", no limit
-            continue
-        return max(0, most - used + int(facts.get(cache, 0)))
-    return None
+def _limits(proc: Path) -> Iterator[int]:
+    """What is left under the limit of each cgroup that has one: version 2 or 1."""
+    files = (
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    )
+    for folder in folders_of("memory", proc):
+        for limit, usage, cache in files:
+            try:
+                most = int((folder / limit).read_text())
+                used = int((folder / usage).read_text())
+                lines = (folder / "memory.stat").read_text().splitlines()
+            except (OSError, ValueError):  # ValueError: "max", no limit
+                continue
+            facts = dict(line.split() for line in lines)
+            yield max(0, most - used + int(facts.get(cache, 0)))

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     # of training only what describes a run and builds its network: see EXPORT_MAY_USE
     "export": {"contract", "training", "PIL", "numpy", "onnx", "onnxruntime", "torch"},
     "service": {
-        "contract", "cv2", "fastapi", "fastapi_offline", "multipart", "numpy",
+        "contract", "cv2", "fastapi", "fastapi_offline", "httptools", "multipart", "numpy",
         "onnxruntime", "opentelemetry", "orjson", "prometheus_client", "pydantic",
         "pydantic_core", "pydantic_settings", "pynvml", "requests", "starlette", "uvicorn",
     },

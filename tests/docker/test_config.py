@@ -15,7 +15,7 @@ SERVICES = {"trainer", "service", "prometheus", "grafana", "locust", "locust-wor
 ONCE = {"trainer", "locust", "locust-worker", "sbom"}  # end by themselves
 # OpenTelemetry's own, of which the first holds a secret.
 OF_TRACES = {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"}
-OF_THE_IMAGE = {"host", "port", "models"}  # the image and the compose file agree on these
+OF_THE_IMAGE = {"host", "port", "uds", "models"}  # the image and the compose file agree on these
 
 
 def config(*files: str, **settings: str) -> Any:

@@ -26,6 +26,7 @@ from service.retry import Retry
 from service.serving import Serving
 from service.settings import Settings
 from tests import swap
+from tests.contract.groups import Groups
 from tests.service.metrics import metric
 from tests.service.pictures import encoded, seven
 from tests.service.running import ADMIN, TOKEN, Service, status, wait_to_read, wait_until
@@ -501,19 +502,18 @@ async def test_when_memory_is_short_it_is_let_go_before_another_one_is_loaded(
     assert serving.previous.number == 2
 
 
-def test_free_memory_is_what_the_cgroup_leaves_with_the_cache_that_can_be_given_back(
+def test_free_memory_is_what_the_cgroups_leave_with_the_cache_that_can_be_given_back(
     tmp_path: Path,
 ) -> None:
-    meminfo = tmp_path / "meminfo"
+    groups, meminfo = Groups(tmp_path), tmp_path / "meminfo"
     meminfo.write_text("MemTotal: 9000 kB\nMemAvailable: 4000 kB\n")
-    assert free_memory(tmp_path, meminfo) == 4000 * 1024
-    for name, content in (
-        ("memory.max", "1000000"),
-        ("memory.current", "700000"),
-        ("memory.stat", "anon 5\ninactive_file 50000\n"),
-    ):
-        (tmp_path / name).write_text(content)
-    assert free_memory(tmp_path, meminfo) == 350_000
-    (tmp_path / "memory.max").write_text("max")
-    assert free_memory(tmp_path, meminfo) == 4000 * 1024
+    assert free_memory(groups.proc, meminfo) == 4000 * 1024
+    files = {"memory_current": "700000", "memory_stat": "anon 5\ninactive_file 50000"}
+    groups.version_2("/pods", memory_max="1000000", **files)
+    groups.version_2("/pods/a", memory_max="max", **files)
+    groups.process_is_in("/pods/a")
+    assert free_memory(groups.proc, meminfo) == 350_000
+    groups.version_2("/pods", memory_max="max", **files)
+    groups.process_is_in("/pods/a")
+    assert free_memory(groups.proc, meminfo) == 4000 * 1024
     assert free_memory(tmp_path / "none", tmp_path / "none") is None
