@@ -44,16 +44,17 @@ class Methods:
         return allow_of(methods) if methods else ""
 
     def without_slash(self, scope: Scope) -> str | None:
-        """Where a path that ends in slashes is found without them; None if nowhere."""
+        """Where a path that ends in a slash is found without it; None if nowhere.
+
+        Of several slashes clients make different things, so they are not looked at.
+        """
         path: str = scope["path"]
-        bare = path.rstrip("/")
-        if bare == path or not bare or self.allowed(path) or not self.allowed(bare):
+        bare = path.removesuffix("/")
+        if not bare or bare.endswith("/") or self.allowed(path) or not self.allowed(bare):
             return None
-        raw = scope["raw_path"].decode("ascii")
-        segment = raw.rstrip("/").rpartition("/")[2]
+        segment = scope["raw_path"].decode("ascii").removesuffix("/").rpartition("/")[2]
         query = scope["query_string"].decode("ascii")
-        up = "../" * (len(path) - len(bare))
-        return f"{up}{segment}?{query}" if query else f"{up}{segment}"
+        return f"../{segment}?{query}" if query else f"../{segment}"
 
 
 def empty_answer(status: int, name: str, value: str) -> tuple[Message, Message]:

@@ -108,7 +108,7 @@ def test_a_wrong_method_on_an_ordinary_route_is_a_problem(service: Service) -> N
     with service.client() as client:
         response = client.post("/livez")
     assert response.status_code == 405
-    assert response.headers["Allow"] == "GET"
+    assert response.headers["Allow"] == "GET, HEAD, OPTIONS"
     assert response.headers["Content-Type"] == "application/problem+json"
 
 

@@ -21,7 +21,16 @@ def test_the_defaults_are_the_documented_ones() -> None:
     assert (settings.max_batch, settings.max_wait, settings.max_queue) == (64, 0.0, 1024)
     assert (settings.max_body, settings.max_pixels) == (10 * 2**20, 16_000_000)
     assert settings.request_timeout == settings.drain_seconds == 5.0
+    assert settings.keep_alive == 75.0
     assert settings.threads == available_cores()
+
+
+def test_one_wrong_setting_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIGITSERVE_PORT", "99999")
+    with pytest.raises(BadSetting) as refused:
+        Settings.from_environment()
+    (line,) = str(refused.value).splitlines()  # none about THREADS, whose default needs WORKERS
+    assert line.startswith("DIGITSERVE_PORT=99999: ")
 
 
 def test_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:

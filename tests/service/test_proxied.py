@@ -1,0 +1,222 @@
+"""Behind a proxy: under a prefix, with the client's address and scheme, on a Unix socket."""
+
+import re
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+
+import httpx2
+import pytest
+
+from contract.store import Store
+from contract.version import Version
+from service.forwarded import TrustedProxies
+from service.idle import IDLE, IdleConnections
+from service.settings import BadSetting, Settings
+from tests.service.connection import connected, request
+from tests.service.pictures import SEVEN
+from tests.service.running import TOKEN, Service, wait_until
+
+SAMPLE = {"Content-Type": "image/png"}
+
+
+@pytest.fixture(scope="module")
+def behind(published: tuple[Store, Version]) -> Iterator[Service]:
+    """A service that is published under /digits/v1, by proxies on this machine."""
+    with Service.started(
+        published[0].folder.parent,
+        root_path="/digits/v1",
+        trusted_proxies="127.0.0.1, 10.0.0.0/8",
+        access_log="all",
+        keep_alive=0.3,
+        api_keys=TOKEN,
+    ) as service:
+        yield service
+
+
+@pytest.mark.parametrize("prefix", ["", "/digits/v1"], ids=["stripped", "kept"])
+def test_every_path_is_answered_with_the_prefix_and_without(behind: Service, prefix: str) -> None:
+    with behind.client(headers={"X-API-Key": TOKEN}) as client:
+        for path in ("/", "/docs", "/livez", "/metrics", "/web/main.js", "/v1/status", "/v2"):
+            assert client.get(prefix + path).status_code == 200, path
+        for path in ("/v1/predict", "/v1/%70redict", "/v1/models/digits/versions/1/predict"):
+            assert client.post(prefix + path, content=SEVEN, headers=SAMPLE).status_code == 200
+        assert client.get(f"{prefix}/v2/").headers["Location"] == "../v2"
+
+
+def test_the_prefix_opens_no_way_around_a_key(behind: Service) -> None:
+    with behind.client() as client:
+        assert client.post("/digits/v1/v1/predict", content=SEVEN).status_code == 401
+        assert client.get("/digits/v1/v1/status").status_code == 401
+        assert client.get("/digits/v1/livez").status_code == 200
+
+
+def test_the_bare_prefix_leads_to_the_page(behind: Service) -> None:
+    with behind.client(follow_redirects=True) as client:
+        page = client.get("/digits/v1")
+    assert page.url.path == "/digits/v1/"
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+
+
+def test_the_document_names_the_prefix_so_that_try_it_out_stays_behind_it(
+    behind: Service, service: Service
+) -> None:
+    assert httpx2.get(f"{behind.url}/openapi.json").json()["servers"] == [{"url": "/digits/v1"}]
+    assert "servers" not in httpx2.get(f"{service.url}/openapi.json").json()
+
+
+def client_in_log(service: Service, request_id: str) -> str | None:
+    """Of the line of a request, which a thread of the service writes."""
+
+    def lines() -> list[dict[str, str]]:
+        return [event for event in service.events if event.get("request_id") == request_id]
+
+    wait_until(lines, service)
+    return lines()[0].get("client")
+
+
+@pytest.mark.parametrize("path", ["/v1/predict", "/v1/%70redict"], ids=["fast", "careful"])
+@pytest.mark.parametrize(
+    ("forwarded", "client"),
+    [
+        (["203.0.113.7"], "203.0.113.7"),
+        (["198.51.100.1, 203.0.113.7"], "203.0.113.7"),  # the first is the client's own word
+        (["203.0.113.7, 10.1.2.3"], "203.0.113.7"),  # of two proxies that are trusted
+        (["203.0.113.7:4711"], "203.0.113.7"),
+        (["[2001:db8::7]:4711"], "2001:db8::7"),
+        (["2001:db8::7"], "2001:db8::7"),
+        (["unknown"], "127.0.0.1"),
+        (["203.0.113.7, _hidden, 10.1.2.3"], "10.1.2.3"),
+        ([""], "127.0.0.1"),
+        (["198.51.100.1", "203.0.113.7"], "203.0.113.7"),  # in two headers, which are one list
+    ],
+)
+def test_the_log_has_the_client_that_a_trusted_proxy_reports(
+    behind: Service, path: str, forwarded: list[str], client: str
+) -> None:
+    request_id = re.sub(r"\W", "-", "".join([path, *forwarded]))
+    lines = [f"X-Forwarded-For: {each}" for each in forwarded]
+    with connected(behind) as connection:
+        connection.send(
+            request(SEVEN, f"X-Request-ID: {request_id}", f"X-API-Key: {TOKEN}", *lines, path=path)
+        )
+        assert connection.answer()[0] == 200
+    assert client_in_log(behind, request_id) == client
+
+
+def test_forwarded_headers_of_anybody_else_are_not_believed(service: Service) -> None:
+    headers = {"X-Forwarded-For": "203.0.113.7", "X-Request-ID": "forged"}
+    httpx2.get(f"{service.url}/v1/status", headers=headers)
+    assert client_in_log(service, "forged") == "127.0.0.1"
+
+
+def test_the_scheme_is_what_a_trusted_proxy_says() -> None:
+    proxies = TrustedProxies(Settings(trusted_proxies="10.0.0.0/8,unix").trusted_proxies)  # type: ignore[arg-type, call-arg]
+    https = [(b"x-forwarded-proto", b"https")]
+    assert proxies.scheme_of(("10.0.0.1", 1), https) == "https"
+    assert proxies.scheme_of(("::ffff:10.0.0.1", 1), https) == "https"
+    assert proxies.scheme_of(None, https) == "https"
+    assert proxies.scheme_of(("10.0.0.1", 1), []) == "http"
+    assert proxies.scheme_of(("192.0.2.1", 1), https) == "http"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("ROOT_PATH", "digits", "looks like /digits"),
+        ("ROOT_PATH", "/digits/", "looks like /digits"),
+        ("ROOT_PATH", "/v1", "paths of the service itself begin with /v1"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8", "10.0.0.1/8 has host bits set"),
+        ("TRUSTED_PROXIES", "10.0.0.1, proxy", "'proxy' does not appear to be"),
+        ("TRUSTED_PROXIES", ",", "it is set and names none"),
+        ("KEEP_ALIVE", "0", "greater than 0"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, reason: str
+) -> None:
+    monkeypatch.setenv(f"DIGITSERVE_{name}", value)
+    with pytest.raises(BadSetting) as refused:
+        Settings.from_environment()
+    (line,) = str(refused.value).splitlines()
+    assert line.startswith(f"DIGITSERVE_{name}=")
+    assert reason in line
+
+
+def test_a_connection_may_be_idle_as_long_as_the_setting_says_after_each_answer(
+    behind: Service,
+) -> None:
+    sent = request(SEVEN, f"X-API-Key: {TOKEN}")
+    with connected(behind) as connection:
+        for _ in range(3):
+            connection.send(sent[:-10])
+            time.sleep(0.1)  # for the body to be waited for
+            connection.send(sent[-10:])
+            assert connection.answer()[0] == 200
+            time.sleep(0.1)
+        last = perf_counter()
+        assert connection.closed()
+    assert perf_counter() - last > 0.1
+
+
+class Connection:
+    def __init__(self, idle_since: float) -> None:
+        self._idle_since = idle_since
+        self.closed = False
+
+    def idle_since(self) -> float:
+        return self._idle_since
+
+    def close_for_certain(self) -> None:
+        self.closed = True
+
+
+def test_only_connections_that_have_been_idle_for_a_while_make_room_for_others() -> None:
+    now = perf_counter()
+    long, short, busy = Connection(now - IDLE - 1), Connection(now - 1), Connection(float("inf"))
+    idle = IdleConnections()
+    assert idle.close_some([busy, short, long]) == 1
+    assert (busy.closed, short.closed, long.closed) == (False, False, True)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_unix_socket_is_listened_on(
+    published: tuple[Store, Version], tmp_path: Path, workers: int
+) -> None:
+    path = tmp_path / "service.sock"
+    with socket.socket(socket.AF_UNIX) as left_behind:  # by a service that was killed
+        left_behind.bind(str(path))
+    with Service.started(
+        published[0].folder.parent, uds=path, workers=workers, drain_seconds=0
+    ) as service:
+        assert f"--unix-socket {path}" in service.log
+        with httpx2.Client(
+            transport=httpx2.HTTPTransport(uds=str(path)), base_url="http://localhost"
+        ) as client:
+            for _ in range(4):
+                assert client.post("/v1/predict", content=SEVEN, headers=SAMPLE).status_code == 200
+            assert client.get("/livez").json() == {"alive": True}
+        service.send(signal.SIGTERM)
+        assert service.exit_code() == 0
+    assert not path.exists()
+
+
+def test_a_path_that_is_taken_is_refused_by_name(
+    published: tuple[Store, Version], tmp_path: Path
+) -> None:
+    path = tmp_path / "service.sock"
+    path.write_text("precious")
+    service = Service(published[0].folder.parent, uds=path)
+    assert service.exit_code() == 2
+    assert f"cannot listen on {path}: there is another file" in service.log
+    assert path.read_text() == "precious"
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        other.listen()
+        service = Service(published[0].folder.parent, uds=path)
+        assert service.exit_code() == 2
+    assert "another program listens there; choose another path with DIGITSERVE_UDS" in service.log
