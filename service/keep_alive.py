@@ -9,8 +9,11 @@ time for a body is measured by who waits for it.
 """
 
 import asyncio
+import sys
+from fcntl import ioctl
 from math import inf
 from socket import SO_SNDBUF, SOL_SOCKET
+from termios import TIOCOUTQ
 from time import perf_counter
 from typing import Any
 from weakref import ref
@@ -31,6 +34,7 @@ class KeepAlive(Protocol):
         self.closes_at = inf
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = inf  # at most; a timer that rings too early sets itself again
+        self._unread = 0  # bytes of answers that the client had not taken when it rang last
         self._stalled: asyncio.TimerHandle | None = None  # runs while the client does not read
 
     def on_message_begin(self) -> None:
@@ -134,14 +138,27 @@ class KeepAlive(Protocol):
     def _ring_in(self, seconds: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        seconds = min(seconds, self.seconds)  # to look whether answers are read
         self._rings_at = perf_counter() + seconds
         self._timer = self.loop.call_later(seconds, self._close_if_late)
+
+    def _count_unread(self) -> int:
+        """Bytes of answers here and, on Linux, in the kernel."""
+        waiting = self.transport.get_write_buffer_size()
+        if sys.platform == "linux":
+            socket: Any = self.transport.get_extra_info("socket")
+            answer = ioctl(socket.fileno(), TIOCOUTQ, bytes(4))
+            waiting += int.from_bytes(answer, sys.byteorder)
+        return waiting
 
     def _close_if_late(self) -> None:
         self._timer, self._rings_at = None, inf
         left = self.closes_at - perf_counter()
+        before, self._unread = self._unread, self._count_unread()
         if left <= 0.001:  # uvloop's timers ring up to a millisecond early
             self._close()
+        elif left < inf and before and before == self._unread:  # so little that nothing was paused
+            self.cut()
         elif left < inf:
             self._ring_in(left)
 

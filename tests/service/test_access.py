@@ -179,5 +179,5 @@ def test_pages_of_other_origins_may_not(guarded: Service) -> None:
 
 
 def test_without_named_origins_no_page_may(service: Service) -> None:
-    problem(ask(service, method="OPTIONS", **PREFLIGHT), 405)
-    assert "Access-Control-Allow-Origin" not in ask(service, Origin=ORIGIN).headers
+    for response in (ask(service, method="OPTIONS", **PREFLIGHT), ask(service, Origin=ORIGIN)):
+        assert "Access-Control-Allow-Origin" not in response.headers

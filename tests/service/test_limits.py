@@ -31,7 +31,7 @@ def strict(published: tuple[Store, Version]) -> Iterator[Service]:
     """A service with little patience and little room."""
     settings = {
         "request_timeout": 0.5, "max_header": 2048, "max_parts": 2, "max_buffered": 2**20,
-        "max_connections": 20, "max_json_depth": 4,
+        "max_connections": 20, "max_json_depth": 4, "keep_alive": 2,
     }  # fmt: skip
     with Service.started(published[0].folder.parent, **settings) as service:
         yield service
