@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import cv2
 
-from service.formats import bmp, gif, jpeg, png, tiff, webp
+from service.formats import bmp, foreign, gif, jpeg, png, tiff, webp
 from service.formats.picture import NotAPicture, Picture, Raster, decoded, of_8_bits
 
 __all__ = ["NotAPicture", "Picture", "Raster", "TooManyPixels", "identify", "small_png"]
@@ -33,6 +33,7 @@ OPENED: dict[bytes, Callable[[bytes], Picture]] = {
     tiff.LITTLE: tiff.opened,
     tiff.BIG: tiff.opened,
 }
+SIGNATURES = tuple(OPENED)
 
 
 class TooManyPixels(Exception):
@@ -65,7 +66,9 @@ def identify(body: bytes, *, max_pixels: int) -> Picture:
     """What `body` is, from its header alone; NotAPicture or TooManyPixels if it is refused."""
     opened = next((opened for first, opened in OPENED.items() if body.startswith(first)), None)
     if opened is None:
-        raise NotAPicture("the body is no PNG, JPEG, WebP, BMP, GIF or TIFF")
+        raise NotAPicture(foreign.name_of(body) or foreign.UNKNOWN)
+    if foreign.has_lost_bytes(body):
+        raise NotAPicture(foreign.DAMAGED)
     picture = opened(body)
     if picture.width < 1 or picture.height < 1:
         raise NotAPicture("the picture's header is damaged: it gives no width and height")

@@ -3,19 +3,26 @@
 from typing import Any, TypeVar
 
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic_core import PydanticUseDefault
 
 from service.problems import Problem
 
 Document = TypeVar("Document", bound=BaseModel)
 TYPES = ("constrained-", "literal[")  # how pydantic calls one of several that a field may have
+BOM = b"\xef\xbb\xbf"  # which Windows puts before texts in UTF-8
+# How texts in UTF-16 and UTF-32 begin, with such a mark, or with ASCII.
+_OTHER_UNICODE = (b"\xff\xfe", b"\xfe\xff", b"\0")
 
 
 def read_json(body: bytes, max_depth: int) -> Any:
     """What a body says; Problem 400 if it is no JSON, or lists and objects nest too deep in it."""
     try:
-        document = orjson.loads(body)  # which itself gives up at a depth of 1024
+        # It gives up at a depth of 1024 by itself.
+        document = orjson.loads(body.removeprefix(BOM))
     except orjson.JSONDecodeError as error:
+        if body.startswith(_OTHER_UNICODE) or body[1:2] == b"\0":
+            raise Problem(400, "the body is not JSON in UTF-8, but in UTF-16 or UTF-32") from error
         raise Problem(400, f"the body is not JSON: {error}") from error
     # Most have not even that many brackets, and a million numbers take a while to walk over.
     if body.count(b"[") + body.count(b"{") > max_depth:
@@ -33,6 +40,17 @@ def fitted(kind: type[Document], document: object, whole: str) -> Document:
         place = ".".join(part for part in parts if not part.startswith(TYPES))
         told = wrong["msg"].removeprefix("Value error, ")
         raise Problem(400, f"{place or whole}: {told}") from error
+
+
+def nullable(kind: Any) -> BeforeValidator:
+    """For a field of that type: null is as good as absent, as many clients write it."""
+    return BeforeValidator(_or_default, json_schema_input_type=kind | None)
+
+
+def _or_default(given: Any) -> Any:
+    if given is None:
+        raise PydanticUseDefault
+    return given
 
 
 def _check_depth(document: Any, most: int) -> None:

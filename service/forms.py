@@ -1,12 +1,11 @@
 """Bodies that carry picture files inside: multipart and JSON.
 
-    multipart/form-data   each part a picture file, under any name     curl -F image=@seven.png
+    multipart/form-data   each part a picture, under any name          curl -F image=@seven.png
     application/json      {"image": text} or {"images": [text, ...]}   base64, or a data URL
 
 The whole body is in memory already, bounded by MAX_BODY; here parts, pictures and depth are.
 """
 
-import binascii
 import re
 from collections.abc import Callable
 from typing import NamedTuple, Self
@@ -20,13 +19,14 @@ from multipart import (
 )
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from service.base64_text import NotBase64, decoded
 from service.bounds import check_pictures, most_pictures
+from service.decode import SIGNATURES
 from service.documents import fitted, read_json
 from service.problems import Problem
 from service.settings import Settings
 
-# data:image/png;base64,... of which the type is not believed: the first bytes say what it is.
-DATA_URL = re.compile(r"data:[^,]{0,256};base64,", re.IGNORECASE | re.ASCII)
+EMPTY = "the form is empty; send a file, as curl -F image=@seven.png does"
 SPARE_COMMAS = 1000  # of JSON; whoever has some pictures too many hears how many
 # A part's own headers: three in practice, Content-Disposition with a file's name the longest.
 PART_HEADERS, PART_HEADER_BYTES = 8, 4096
@@ -72,7 +72,7 @@ def from_json(body: bytes, content_type: bytes, settings: Settings) -> list[Sent
 
 
 def from_multipart(body: bytes, content_type: bytes, settings: Settings) -> list[Sent]:
-    """The files of a form; Problem says what is wrong with it."""
+    """The pictures of a form; Problem says what is wrong with it."""
     _, options = parse_options_header(content_type.decode("latin-1"))
     try:
         sent = _files(body, options.get("boundary", ""), settings)
@@ -81,8 +81,34 @@ def from_multipart(body: bytes, content_type: bytes, settings: Settings) -> list
     except (MultipartError, ValueError) as error:
         raise Problem(400, f"the body is no whole multipart/form-data: {error}") from error
     if not sent:
-        raise Problem(400, "the form is empty; send a file, as curl -F image=@seven.png does")
+        raise Problem(400, EMPTY)
     return sent
+
+
+def is_text(content: bytes) -> bool:
+    """Whether it may be base64 or a form, whereas every picture file has zero bytes."""
+    return b"\0" not in content and content.isascii()
+
+
+def picture_of_field(name: str, content: bytes) -> Sent:
+    """Of a form's field that is not sent as a file: the bytes of one, or base64 of them."""
+    field = f"the field {name[:64]!r}"
+    if not is_text(content):
+        return Sent(name[:64], content)
+    if not content.strip():
+        raise Problem(400, f"{field} is empty; send a file, as curl -F image=@seven.png does")
+    try:
+        body = decoded(content)
+        reason = "what it stands for is no picture"
+    except NotBase64 as error:
+        body, reason = b"", str(error)
+    if not body.startswith(SIGNATURES):
+        raise Problem(
+            400,
+            f"{field} is neither a picture file nor base64 or a data URL of one: {reason}; send a "
+            "file, as curl -F image=@seven.png does, and options in the URL: /v1/predict?top_k=3",
+        )
+    return Sent(name[:64], body)
 
 
 def _check_commas(body: bytes, settings: Settings) -> None:
@@ -100,22 +126,22 @@ def _check_commas(body: bytes, settings: Settings) -> None:
 
 
 def _bytes_of(text: str, name: str) -> bytes:
-    prefix = DATA_URL.match(text)
     try:
-        # Line ends, as `base64` writes them, are passed over; anything else foreign is not.
-        content = text[prefix.end() if prefix else 0 :].replace("\n", "").replace("\r", "")
-        decoded = binascii.a2b_base64(content, strict_mode=True)
-    except ValueError as error:  # of which binascii.Error is one
+        body = decoded(text.encode())
+    except NotBase64 as error:
         raise Problem(400, f"{name} is neither base64 nor a data URL of it: {error}") from error
-    if not decoded:
+    if not body:
         raise Problem(400, f"{name} is empty; send a picture file in base64")
-    return decoded
+    return body
 
 
 def _files(body: bytes, boundary: str, settings: Settings) -> list[Sent]:
     """Raises what `multipart` does."""
     if not boundary:
-        raise Problem(400, "the Content-Type multipart/form-data names no boundary")
+        raise Problem(
+            400,
+            "the Content-Type multipart/form-data names no boundary; let your HTTP client set it",
+        )
     sent: list[Sent] = []
     with PushMultipartParser(
         boundary,
@@ -123,7 +149,7 @@ def _files(body: bytes, boundary: str, settings: Settings) -> list[Sent]:
         max_header_size=PART_HEADER_BYTES,
         strict=True,
     ) as parser:
-        parts, name, chunks = 0, "", list[bytes]()
+        parts, name, is_file, chunks = 0, "", False, list[bytes]()
         for event in parser.parse(body):
             if isinstance(event, MultipartSegment):
                 parts += 1
@@ -131,23 +157,18 @@ def _files(body: bytes, boundary: str, settings: Settings) -> list[Sent]:
                     raise Problem(
                         413, f"more than {settings.max_parts} parts (DIGITSERVE_MAX_PARTS)"
                     )
-                name, chunks = _name_of(event), []
+                name, is_file, chunks = _name_of(event), event.filename is not None, []
             elif event is not None:
                 chunks.append(event)
             else:
-                sent.append(Sent(name, b"".join(chunks)))
+                content = b"".join(chunks)
+                sent.append(Sent(name, content) if is_file else picture_of_field(name, content))
                 check_pictures(len(sent), settings)
     return sent
 
 
 def _name_of(part: MultipartSegment) -> str:
-    field, file = part.name or "", part.filename
-    if file is None:
-        raise Problem(
-            400,
-            f"the part {field[:64]!r} is no file; the options of a prediction go into the URL, "
-            "as in /v1/predict?top_k=3",
-        )
+    field, file = part.name or "", part.filename or ""
     # It is used for nothing but messages; who sends such a one is up to no good, or mistaken.
     if ".." in re.split(r"[/\\]", file) or not file.isprintable():
         raise Problem(400, f"the file name {file[:64]!r} is no plain name")

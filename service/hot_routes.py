@@ -16,12 +16,12 @@ from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from service.admin import NOT_ADMIN
+from service.content_types import MULTIPART, PICTURES, URLENCODED
 from service.data_url import data_url, png_of
 from service.exchange import SOONEST
 from service.forms import PicturesRequest
 from service.openapi import Predictions, refusals
 from service.options import Options
-from service.predict import PICTURES
 from service.version_predict import ByVersion
 
 _REFUSED = refusals(
@@ -30,7 +30,7 @@ _REFUSED = refusals(
         405: "Not POST",
         408: "The body did not arrive in time",
         413: "Body, picture or form too large, or too many pictures",
-        415: "Content-Type is none that holds pictures, or the body is compressed",
+        415: "Content-Type is of something else than pictures, or the body is compressed",
         422: "Not a readable picture, or a blank one",
         503: "Overloaded, stopping, or the deadline cannot be met",
         504: "The deadline passed before the model answered",
@@ -95,14 +95,18 @@ def _bodies() -> dict[str, Any]:
     }
     form = {
         "type": "object",
-        "description": "files under any name",
+        "description": "files, or base64 or data URLs of them, under any name",
         "properties": {"image": {"type": "array", "items": _FILE, "minItems": 1}},
         "required": ["image"],
         "additionalProperties": False,
     }
+    texts = {**form, "description": "base64 or data URLs under any name; or a file as it is"}
+    texts["properties"] = {"image": {"type": "array", "items": text, "minItems": 1}}
     return {
         **{kind.decode(): {"schema": _FILE} for kind in sorted(PICTURES) if kind},
-        "multipart/form-data": {"schema": form},
+        "image/*": {"schema": _FILE},
+        MULTIPART.decode(): {"schema": form},
+        URLENCODED.decode(): {"schema": texts},
         "application/json": {
             "schema": {"title": PicturesRequest.__name__, "oneOf": [alone, several]},
             "examples": {
@@ -127,7 +131,8 @@ _PREDICTS: dict[str, Any] = {
     operation_id="predict",
     summary="Say which digit is on a picture",
     description="Pictures of one digit each, dark on light or light on dark, of any size: a file "
-    "as the body, files of a form, or JSON with base64.",
+    "as the body, files of a form, or JSON with base64. The first bytes of a file "
+    "count, whichever image type the Content-Type names.",
     responses={200: {"headers": ANSWERED}, **_REFUSED},
     openapi_extra=_BODY,
     **_PREDICTS,

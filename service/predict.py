@@ -4,6 +4,8 @@
                                         +--> (n, 28, 28) --batcher--> Readings --> JSON
     multipart, JSON --forms, pictures---+
 
+Which of them a body is, `content_types` says.
+
 FastAPI's machinery around one request costs more than the prediction, so this route is answered
 before it (see `exchange`) and only documented by it (see `openapi`). Raises what `problems` knows
 how to answer.
@@ -18,9 +20,10 @@ import numpy as np
 from contract.card import SIDE
 from service.aside import Aside
 from service.asked import Answering, Looks
+from service.content_types import PICTURES, check_type, form_of
 from service.decode import Raster, small_png
 from service.exchange import Exchange
-from service.forms import Form, Sent, from_json, from_multipart
+from service.forms import Form, Sent
 from service.ink import are_mnist, as_mnist
 from service.options import NOTHING_ASKED, Options, options_of
 from service.pictures import looks_of, pixels_of, prepared
@@ -28,15 +31,6 @@ from service.problems import Problem
 from service.settings import Settings
 from service.tensors import Pixels
 
-# Of a picture, and what stands for "look for yourself".
-PICTURES = frozenset(
-    {
-        b"image/png", b"image/jpeg", b"image/webp", b"image/bmp", b"image/gif", b"image/tiff",
-        b"application/octet-stream", b"",
-    }
-)  # fmt: skip
-FORMS: dict[bytes, Form] = {b"multipart/form-data": from_multipart, b"application/json": from_json}
-KINDS = PICTURES | {*FORMS}
 SHORT = 2**15  # bytes of a form that is read in well under a millisecond
 
 
@@ -53,16 +47,9 @@ class Predict:
 
     def admit(self, headers: Mapping[bytes, bytes]) -> None:
         """Problem 415 unless the body may hold pictures."""
-        kind = headers.get(b"content-type", b"")
-        if kind not in PICTURES and _kind_of(headers) not in KINDS:
-            raise Problem(
-                415,
-                f"{_kind_of(headers).decode('latin-1')} is not a picture; send image/png, "
-                "image/jpeg, image/webp, image/bmp, image/gif, image/tiff or "
-                "application/octet-stream (curl -H 'Content-Type: image/png' --data-binary "
-                "@seven.png), or several in "
-                "multipart/form-data or application/json",
-            )
+        content_type = headers.get(b"content-type", b"")
+        if content_type not in PICTURES:
+            check_type(content_type)
         if b"content-encoding" in headers and headers[b"content-encoding"] != b"identity":
             raise Problem(
                 415,
@@ -74,8 +61,9 @@ class Predict:
         if not exchange.body:
             raise Problem(400, "the body is empty; send a picture file as the request's body")
         options = options_of(exchange.query) if exchange.query else NOTHING_ASKED
-        if exchange.headers.get(b"content-type", b"") not in PICTURES:  # most are written just so
-            form = FORMS.get(_kind_of(exchange.headers))
+        content_type = exchange.headers.get(b"content-type", b"")
+        if content_type not in PICTURES:  # most are written just so
+            form = form_of(content_type, exchange.body)
             if form is not None:
                 self._begin_form(exchange, options, form)
                 return
@@ -151,9 +139,3 @@ class Predict:
 def _is_quick(options: Options) -> bool:
     """Whether a picture that looks like MNIST needs nothing done that takes long."""
     return options.ink == "auto" and options.debug is None
-
-
-def _kind_of(headers: Mapping[bytes, bytes]) -> bytes:
-    """The content type, without its parameters."""
-    kind = headers.get(b"content-type", b"")
-    return kind if kind in PICTURES else kind.partition(b";")[0].strip().lower()

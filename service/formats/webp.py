@@ -3,6 +3,7 @@
 import struct
 from functools import partial
 
+from service.formats.foreign import UNKNOWN
 from service.formats.picture import NotAPicture, Picture, Raster, decoded, of_8_bits
 
 SIGNATURE = b"RIFF"
@@ -12,7 +13,7 @@ _LOSSY = struct.Struct("<HH").unpack_from  # 14 bits each, then 2 of scaling, wh
 
 def opened(body: bytes) -> Picture:
     if len(body) < HEADER or body[8:12] != b"WEBP":
-        raise NotAPicture("the body is no PNG, JPEG, WebP, BMP, GIF or TIFF")
+        raise NotAPicture(UNKNOWN)
     width, height = _size(body)
     return Picture(width, height, partial(_raster, body))
 

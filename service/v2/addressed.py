@@ -21,10 +21,15 @@ class Addressed:
         check_name(name, self._name)
         model = self._serving.model
         if version is not None and version != str(model.number):
-            raise not_serving(version, model.number)
+            raise not_serving(name, version, model.number)
         return model
 
 
-def not_serving(version: object, serving: int) -> Problem:
+def not_serving(name: str, version: object, serving: int) -> Problem:
     """The refusal of a version by its number, or by what came in its place."""
-    return Problem(404, f"version {str(version)[:20]} does not serve; version {serving} does")
+    asked = str(version)[:20]
+    return Problem(
+        404,
+        f"Request for unknown model: '{name}' version {asked} is not found; version {asked} does "
+        f"not serve; version {serving} does",
+    )

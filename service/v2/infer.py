@@ -129,7 +129,8 @@ class _Asked:
     def answered(self, run: Run[Readings], first: int, waited: float) -> None:
         metrics, readings = self._infer.metrics, run.answers
         if self._version not in (None, readings.model.number):  # swapped while it waited
-            self._exchange.fail(not_serving(self._version, readings.model.number))
+            name = readings.model.card.name
+            self._exchange.fail(not_serving(name, self._version, readings.model.number))
             return
         self._exchange.course = Course(None, waited, run, self._count)
         mine = slice(first, first + self._count)

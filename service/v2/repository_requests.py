@@ -4,7 +4,7 @@ Triton's client sends neither a Content-Type nor a version: `LoadParameters` say
 """
 
 import asyncio
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import orjson
 from fastapi import Request
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.requests import ClientDisconnect
 
 from service.body import too_slow
-from service.documents import fitted, read_json
+from service.documents import fitted, nullable, read_json
 from service.problems import Problem
 from service.settings import Settings
 from service.v2.model_config import ModelConfig
@@ -23,7 +23,7 @@ LONGEST = 2**16  # bytes
 class IndexRequest(BaseModel):
     model_config = ConfigDict(strict=True)
 
-    ready: bool = Field(default=False, description="only what serves")
+    ready: Annotated[bool, nullable(bool)] = Field(default=False, description="only what serves")
 
 
 class LoadParameters(BaseModel):
@@ -66,18 +66,20 @@ class LoadParameters(BaseModel):
 
 
 class LoadRequest(BaseModel):
-    parameters: LoadParameters = LoadParameters()
+    parameters: Annotated[LoadParameters, nullable(LoadParameters)] = LoadParameters()
 
 
 class UnloadParameters(BaseModel):
     model_config = ConfigDict(strict=True)
 
     version: str | None = Field(default=None, description="its number")
-    unload_dependents: bool = Field(default=False, description="there are none")
+    unload_dependents: Annotated[bool, nullable(bool)] = Field(
+        default=False, description="there are none"
+    )
 
 
 class UnloadRequest(BaseModel):
-    parameters: UnloadParameters = UnloadParameters()
+    parameters: Annotated[UnloadParameters, nullable(UnloadParameters)] = UnloadParameters()
 
 
 Kind = TypeVar("Kind", bound=BaseModel)
@@ -111,9 +113,10 @@ def documented(kind: type[BaseModel]) -> dict[str, Any]:
     """What FastAPI is told of a body that it does not read itself."""
     schema = kind.model_json_schema()
     parts = schema.pop("$defs", {})
-    for name, field in schema["properties"].items():
-        if "$ref" in field:  # each is used once, and the document has its own place for them
-            schema["properties"][name] = parts[field["$ref"].rpartition("/")[2]]
+    for field in schema["properties"].values():
+        for choice in field.get("anyOf", ()):
+            if "$ref" in choice:  # each is used once, and the document has its own place for them
+                choice |= parts[choice.pop("$ref").rpartition("/")[2]]
     return {"requestBody": {"content": {"application/json": {"schema": schema}}}}
 
 

@@ -8,14 +8,14 @@ https://github.com/kserve/open-inference-protocol describes the first, Triton's 
 others. One input, pixels (n, 28, 28) UINT8; `answers` writes the answers.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from contract.card import INPUT, SIDE
 from service.bounds import check_pictures
-from service.documents import fitted, read_json
+from service.documents import fitted, nullable, read_json
 from service.problems import Problem
 from service.settings import Settings
 from service.tensors import Pixels
@@ -25,7 +25,9 @@ PIXELS = SIDE * SIDE  # bytes of a picture
 
 
 class Part(BaseModel):
-    """Of a request. Strict: no true for 1, no "28" for 28. What is unknown is ignored."""
+    """Of a request. Strict: no true for 1, no "28" for 28. What is unknown is ignored, and null
+    stands for what is absent where it may be.
+    """
 
     model_config = ConfigDict(strict=True)
 
@@ -38,7 +40,7 @@ class Input(Part):
     name: str = Field(max_length=64, examples=[INPUT])
     shape: list[int] = Field(max_length=8, examples=[[1, SIDE, SIDE]])
     datatype: str = Field(max_length=16, examples=["UINT8"])
-    parameters: InputParameters = InputParameters()
+    parameters: Annotated[InputParameters, nullable(InputParameters)] = InputParameters()
     data: Any = Field(default=None, description="whole numbers from 0 to 255, nested or flat")
 
 
@@ -51,11 +53,14 @@ class OutputParameters(Part):
 
 class Output(Part):
     name: Literal["logits", "probabilities"]
-    parameters: OutputParameters = OutputParameters()
+    parameters: Annotated[OutputParameters, nullable(OutputParameters)] = OutputParameters()
+
+
+Outputs = Annotated[list[Output], Field(max_length=2)]
 
 
 class RequestParameters(Part):
-    binary_data_output: bool = False
+    binary_data_output: Annotated[bool, nullable(bool)] = False
     timeout: int | None = Field(default=None, gt=0, description="microseconds")
     priority: int | None = Field(
         default=None, ge=0, description="accepted, and of no effect: there is one queue for all"
@@ -64,9 +69,9 @@ class RequestParameters(Part):
 
 class InferRequest(Part):
     id: str | None = Field(default=None, max_length=256)
-    parameters: RequestParameters = RequestParameters()
+    parameters: Annotated[RequestParameters, nullable(RequestParameters)] = RequestParameters()
     inputs: list[Input] = Field(min_length=1, max_length=1)
-    outputs: list[Output] = Field(default=[], max_length=2)
+    outputs: Annotated[Outputs, nullable(Outputs)] = []
 
 
 _RAW = InferRequest.model_construct(

@@ -80,7 +80,7 @@ PREDICT = {
     "text as PNG": Bad(422, b"this is text", "image/png"),
     "text that says what it is": Bad(415, b"seven", "text/plain"),
     "SVG": Bad(422, SVG),
-    "SVG that says what it is": Bad(415, SVG, "image/svg+xml"),
+    "SVG that says what it is": Bad(422, SVG, "image/svg+xml"),
     "HTML": Bad(415, b"<img>", "text/html"),
     **{f"half a {kind}": Bad(422, half) for kind, half in HALVES.items()},
     **{f"the start of a {kind}": Bad(422, half[:12]) for kind, half in HALVES.items()},

@@ -77,13 +77,11 @@ def test_a_jpeg_that_ends_within_a_scan_is_refused(progressive: bool) -> None:
     "body",
     [
         b"hello",
-        b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>",
-        b"%PDF-1.7",
         b"RIFF" + bytes(4) + b"WAVEfmt " + bytes(40),
         b"II+\0\x08\0\0\0" + bytes(99),
         bytes(99),
     ],
-    ids=["text", "SVG", "PDF", "sound", "BigTIFF", "zeros"],
+    ids=["text", "sound", "BigTIFF", "zeros"],
 )
 def test_what_is_no_known_picture_is_refused_by_its_first_bytes(body: bytes) -> None:
     with pytest.raises(NotAPicture, match="no PNG, JPEG, WebP, BMP, GIF or TIFF"):

@@ -101,7 +101,8 @@ def test_every_form_of_a_picture_is_told_and_the_example_is_one(document: Docume
     content = document["paths"]["/v1/predict"]["post"]["requestBody"]["content"]
     assert {*content} == {
         "image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif", "image/tiff",
-        "application/octet-stream", "multipart/form-data", "application/json",
+        "image/*", "application/octet-stream", "application/x-www-form-urlencoded",
+        "multipart/form-data", "application/json",
     }  # fmt: skip
     example = content["application/json"]["examples"]["one"]["value"]["image"]
     assert identify(b64decode(example), max_pixels=784).raster().shape == (28, 28)

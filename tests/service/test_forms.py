@@ -136,7 +136,7 @@ def test_json_that_holds_no_pictures_is_400_and_told_why(
         ([], b"nonsense", "no whole multipart"),
         ([part(SEVEN)], b"", "no whole multipart"),
         ([part(SEVEN)[:200]], b"", "no whole multipart"),
-        ([part(b"3", 'form-data; name="top_k"')], b"--x--\r\n", "'top_k' is no file"),
+        ([part(b"3", 'form-data; name="top_k"')], b"--x--\r\n", "'top_k' is neither a picture"),
         ([b"--x\r\n\r\nnothing\r\n"], b"--x--\r\n", ""),
         ([part(SEVEN, 'form-data; name="i"; filename="../../etc/passwd"')], b"--x--\r\n", "plain"),
         ([part(SEVEN, 'form-data; name="i"; filename="..\\\\seven.png"')], b"--x--\r\n", "plain"),

@@ -84,10 +84,12 @@ def test_a_body_without_content_type_is_looked_at(service: Service) -> None:
         assert client.post("/v1/predict", content=encoded(seven())).status_code == 200
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/xml", "image/svg+xml"])
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/xml", "text/html; charset=utf-8", "video/mp4"]
+)
 def test_other_types_are_415_and_told_which_are_taken(service: Service, kind: str) -> None:
     detail = problem(post(service, b"{}", Content_Type=kind), 415)["detail"]
-    assert kind in detail
+    assert kind.partition(";")[0] in detail
     assert "image/png" in detail
 
 

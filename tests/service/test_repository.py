@@ -243,7 +243,7 @@ def test_no_answer_comes_from_a_version_that_was_not_asked_for(
         wait_until(lambda: status(service)["queue_depth"] > 0, service)
         assert post(service, "models/digits/load?version=2", **ADMIN).status_code == 200
         asking.join()
-    assert str(found[0]) == "[404] version 1 does not serve; version 2 does"
+    assert "version 1 does not serve; version 2 does" in str(found[0])
 
 
 def test_a_version_is_unloaded_in_every_worker(
