@@ -151,6 +151,66 @@ def test_a_form_that_holds_no_files_is_400_and_told_why(
     assert says in problem(post_parts(service, *parts, end=end), 400)["detail"]
 
 
+FIELD = 'form-data; name="image"'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        SEVEN,
+        LARGE,
+        encoded(seven(), "JPEG"),
+        base64(SEVEN).encode(),
+        base64(SEVEN).encode() + b"\r\n",
+        URL.encode(),
+        URL.rstrip("=").encode(),
+        ("data:image/png;base64," + base64(LARGE)).encode(),
+    ],
+    ids=[
+        "PNG", "large", "JPEG", "base64", "base64 with a line end", "data URL",
+        "data URL without padding", "long data URL",
+    ],
+)  # fmt: skip
+def test_a_field_that_is_no_file_may_hold_a_picture(service: Service, content: bytes) -> None:
+    response = post_parts(service, part(content, FIELD), part(SEVEN))
+    assert digits(response) == [7, 7]
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "says"),
+    [
+        (b"", 400, "the field 'image' is empty; send a file, as curl -F image=@seven.png does"),
+        (b"seven.png", 400, "character 6 is '.'; send a file, as curl -F image=@seven.png does"),
+        (b"3", 400, "options in the URL: /v1/predict?top_k=3"),
+        (b"AAAA", 400, "what it stands for is no picture"),
+        (b"data:image/png;base64,iVBOR%", 400, "character 6 is '%'"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", 422, "the file is HEIC"),
+        (SEVEN[:100], 422, "the PNG is damaged"),
+    ],
+    ids=["empty", "a name", "an option", "other base64", "no base64", "HEIC", "half a PNG"],
+)
+def test_a_field_without_a_picture_is_refused_with_the_reason(
+    service: Service, content: bytes, status: int, says: str
+) -> None:
+    told = problem(post_parts(service, part(content, FIELD)), status)
+    assert says in told["detail"]
+
+
+@pytest.mark.parametrize("file", ["a.png", ""], ids=["an empty file", "no file chosen"])
+def test_an_empty_file_is_called_empty(service: Service, file: str) -> None:
+    empty = part(b"", f'form-data; name="image"; filename="{file}"')
+    assert problem(post_parts(service, empty), 422)["detail"] == "the file is empty"
+
+
+@pytest.mark.parametrize("body", [b'{"image": "%b"}' % base64(SEVEN).encode()])
+def test_json_may_begin_with_a_byte_order_mark_but_is_utf_8(service: Service, body: bytes) -> None:
+    kind = {"Content-Type": "application/json"}
+    assert digits(post(service, content=b"\xef\xbb\xbf" + body, headers=kind)) == [7]
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32"):
+        response = post(service, content=body.decode().encode(encoding), headers=kind)
+        assert "in UTF-8, but in UTF-16 or UTF-32" in problem(response, 400)["detail"]
+
+
 def test_a_form_without_boundary_is_400(service: Service) -> None:
     response = post(service, content=part(SEVEN), headers={"Content-Type": "multipart/form-data"})
     assert "boundary" in problem(response, 400)["detail"]

@@ -298,6 +298,54 @@ def test_numbers_that_are_no_pixels_are_refused(service: Service, data: Any, sai
     assert said in response.json()["error"]
 
 
+def test_null_stands_for_what_may_be_absent(service: Service) -> None:
+    tensor = {"name": "pixels", "shape": [1, 28, 28], "datatype": "UINT8", "data": [0] * 784}
+    nothing = {"parameters": None}
+    asked = json.dumps(
+        {
+            "id": None,
+            "inputs": [tensor | nothing],
+            "outputs": [{"name": "logits", **nothing}, {"name": "probabilities", **nothing}],
+            **nothing,
+        }
+    )
+    everywhere = {"binary_data_output": None, "timeout": None, "priority": None, "mine": None}
+    of_an_output = {"binary_data": None, "classification": None}
+    empty = {"inputs": [tensor | {"parameters": {"binary_data_size": None}}]}
+    parameters = {"parameters": everywhere, "outputs": None}
+    outputs = {"outputs": [{"name": "logits", "parameters": of_an_output}]}
+    plain = post(service, json.dumps({"inputs": [tensor]}).encode()).json()
+    assert post(service, asked.encode()).json() == plain
+    assert post(service, json.dumps(empty | parameters).encode()).json() == plain
+    assert post(service, json.dumps(empty | outputs).encode()).json() == {
+        **plain,
+        "outputs": plain["outputs"][:1],
+    }
+
+
+def test_null_data_beside_bytes_is_absent(service: Service) -> None:
+    head = document(data=None, id=None, parameters=None, outputs=None)
+    assert post(service, head + BLOB, **{HEADER: len(head)}).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["inputs", "name", "shape", "datatype"])
+def test_null_is_nothing_that_must_be_there(service: Service, name: str) -> None:
+    body = b'{"inputs": null}' if name == "inputs" else document(**{name: None})
+    response = post(service, body)
+    assert response.status_code == 400
+    assert name in response.json()["error"]
+
+
+def test_json_may_begin_with_a_byte_order_mark_but_is_utf_8(service: Service) -> None:
+    head = b"\xef\xbb\xbf" + document()
+    assert post(service, head + BLOB, **{HEADER: len(head)}).status_code == 200
+    tensor = document(binary_data_size=None, data=[0] * 784)
+    assert post(service, b"\xef\xbb\xbf" + tensor).status_code == 200
+    refused = post(service, tensor.decode().encode("utf-16"))
+    assert refused.status_code == 400
+    assert "UTF-16" in refused.json()["error"]
+
+
 def test_json_longer_than_any_request_is_not_even_read(service: Service) -> None:
     """A megabyte of empty lists takes longer to read than a batch to compute."""
     began = time.perf_counter()

@@ -110,6 +110,22 @@ def test_the_version_may_be_named_in_the_body_or_the_query(service: Service, how
     }
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("index", {"ready": None}, 200),
+        ("models/digits/load", {"parameters": None}, 200),
+        ("models/digits/load", {"parameters": {"version": None, "config": None}}, 200),
+        ("models/digits/unload", {"parameters": None}, 409),  # the one that serves
+        ("models/digits/unload?version=2", {"parameters": {"unload_dependents": None}}, 200),
+    ],
+)
+def test_null_stands_for_what_may_be_absent(
+    service: Service, path: str, body: object, status: int
+) -> None:
+    assert post(service, path, body, **ADMIN).status_code == status
+
+
 def test_without_a_version_what_the_store_says_is_current_is_loaded(
     client: triton.InferenceServerClient, store: Store
 ) -> None:

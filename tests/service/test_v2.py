@@ -165,6 +165,37 @@ def test_what_does_not_serve_does_not_answer(
     assert refused.value.status() == "404"
 
 
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/models/letters", "Request for unknown model: 'letters' is not found"),
+        ("/models/letters/config", "Request for unknown model: 'letters' is not found"),
+        ("/models/letters/stats", "Request for unknown model: 'letters' is not found"),
+        ("/models/letters/versions/1", "Request for unknown model: 'letters' is not found"),
+        ("/models/digits/versions/9", "Request for unknown model: 'digits' version 9 is not found"),
+        ("/models/" + "a" * 999, f"Request for unknown model: '{'a' * 64}' is not found"),
+    ],
+)
+def test_what_is_unknown_is_said_in_tritons_words_first(
+    service: Service, client: triton.InferenceServerClient, path: str, said: str
+) -> None:
+    error = get(service, path).json()["error"]
+    assert error.startswith(f"{said}; ")
+    assert len(error) < 300
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "said"),
+    [("letters", "", "'letters' is not found"), ("digits", "9", "'digits' version 9 is not found")],
+)
+def test_tritons_client_reads_its_own_words(
+    client: triton.InferenceServerClient, pixels: Pixels, name: str, version: str, said: str
+) -> None:
+    with pytest.raises(InferenceServerException) as refused:
+        client.infer(name, asked(pixels[:1]), model_version=version)
+    assert refused.value.message().startswith(f"Request for unknown model: {said}")
+
+
 def test_requests_by_version_are_counted_by_their_route(service: Service) -> None:
     def counted() -> float:
         label = 'code="200",method="POST",route="/v2/models/{model}/versions/{version}/infer"'
