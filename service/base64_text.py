@@ -33,7 +33,7 @@ def decoded(text: bytes) -> bytes:
 def _canonical(content: bytes) -> bytes:
     """The same in the usual alphabet, with padding."""
     if _ADDRESS.match(content):
-        raise NotBase64("it is an address, from which nothing is fetched; send the file itself")
+        raise NotBase64("it is an address, from which nothing is fetched")
     if content[:5].lower() == b"data:":
         raise NotBase64("it is a data URL, but does not say ;base64,")
     if b" " in content:

@@ -73,6 +73,7 @@ SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="28" height="28"/>'
 HALVES = {kind: encoded(seven(), kind)[: len(encoded(seven(), kind)) // 2] for kind in FORMATS}
 BASE64 = b64encode(SEVEN).decode()
 JSON, FORM = "application/json", "multipart/form-data; boundary=x"
+URLENCODED = "application/x-www-form-urlencoded"
 
 PREDICT = {
     "nothing": Bad(400, b""),
@@ -114,6 +115,13 @@ PREDICT = {
     ),
     "a form with an empty file": Bad(422, part(b"") + b"--x--\r\n", FORM),
     "a form with too many files": Bad(413, part(SEVEN) * 300 + b"--x--\r\n", FORM),
+    "a form of a million escapes": Bad(400, b"image=" + b"%41" * 10**6, URLENCODED),
+    "a form of a million percent signs": Bad(400, b"image=" + b"%" * 10**6, URLENCODED),
+    "a form of a million fields": Bad(413, b"a=&" * 10**6, URLENCODED),
+    "a form of a million blanks": Bad(400, b"image=" + b"%20" * 10**6, URLENCODED),
+    "JSON with a million blanks": Bad(422, b'{"image": "' + b" A" * 10**6 + b'"}', JSON),
+    "JSON with a million dashes": Bad(400, b'{"image": "' + b"-+" * 10**6 + b'"}', JSON),
+    "a million beginnings of SVG": Bad(422, b"<!--" * 10**6),
     "a timeout that is no number": Bad(400, SEVEN, headers={"X-Request-Timeout": "soon"}),
     "a timeout of nothing": Bad(400, SEVEN, headers={"X-Request-Timeout": "5e-324"}),
     "a negative timeout": Bad(400, SEVEN, headers={"X-Request-Timeout": "-1"}),
