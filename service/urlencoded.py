@@ -21,9 +21,9 @@ def from_urlencoded(body: bytes, content_type: bytes, settings: Settings) -> lis
     """The pictures of a form; Problem or NotAPicture says what is wrong with it."""
     if body.lstrip()[:1] == b"{":
         return from_json(body, content_type, settings)
-    foreigner = foreign.name_of(body)
-    if foreigner is not None:
-        raise NotAPicture(foreigner)
+    named = foreign.name_of(body)
+    if named is not None:
+        raise NotAPicture(named)
     fields = body.translate(None, b"\r\n").split(b"&", settings.max_parts)
     if len(fields) > settings.max_parts:
         raise Problem(
