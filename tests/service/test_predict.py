@@ -122,7 +122,7 @@ def test_other_methods_are_405_and_told_which_is_taken(service: Service, method:
     with service.client() as client:
         response = client.request(method, "/v1/predict")
     assert response.status_code == 405
-    assert response.headers["Allow"] == "POST"
+    assert response.headers["Allow"] == "OPTIONS, POST"
 
 
 def test_concurrent_clients_each_get_the_answer_to_their_own_picture(
