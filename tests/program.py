@@ -43,12 +43,16 @@ class Program(ABC):
     def while_ready(self) -> Iterator[Self]:
         """From when it is ready; it is ended with the block."""
         try:
-            assert self._settled.wait(PATIENCE), self.log
-            assert self.url, self.log
+            self.wait_until_ready()
             yield self
         finally:
             self.process.kill()
             self.exit_code()
+
+    def wait_until_ready(self) -> None:
+        """As `hear` says; a program that prints nothing when it is ready overrides this."""
+        assert self._settled.wait(PATIENCE), self.log
+        assert self.url, self.log
 
     def exit_code(self) -> int:
         """Wait for the end."""

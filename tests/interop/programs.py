@@ -1,0 +1,59 @@
+"""The programs that the tests of this folder run, none of which pip can install.
+
+`python -m tests.interop.programs` names on stderr those that are missing and the Debian package
+that has each. It installs nothing; the tests that need a missing program are skipped.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# program: Debian's package
+PACKAGES = {
+    "nginx": "nginx-light",
+    "caddy": "caddy",
+    "haproxy": "haproxy",
+    "java": "default-jdk-headless",  # a JRE cannot run a source file: it has no compiler
+    "curl": "curl",
+    "wget": "wget",
+}
+# Debian has daemons where only root's PATH leads.
+PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
+
+
+def found(name: str) -> Path | None:
+    path = shutil.which(name, path=PATH)
+    if path is None or (name == "java" and not _has_compiler(path)):
+        return None
+    return Path(path)
+
+
+def required(name: str) -> Path:
+    """Where the program is; the test that asks for one that is missing is skipped."""
+    path = found(name)
+    if path is None:
+        pytest.skip(f"no {name} here: apt install {PACKAGES[name]}")
+    return path
+
+
+def missing() -> list[str]:
+    """A line for each program that is not installed."""
+    return [
+        f"!!! The tests with {name} were LEFT OUT: no {name} here: apt install {package}"
+        for name, package in PACKAGES.items()
+        if found(name) is None
+    ]
+
+
+def _has_compiler(java: str) -> bool:
+    listed = subprocess.run([java, "--list-modules"], capture_output=True, text=True)
+    return "jdk.compiler@" in listed.stdout
+
+
+if __name__ == "__main__":
+    for line in missing():
+        print(line, file=sys.stderr)
