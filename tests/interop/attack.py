@@ -36,8 +36,9 @@ TARGETS = (
     "/v2/models/digits/infer",
     "/no/such/route",
 )
+ANSWER = b"x-request-id: "  # which the service puts into every answer, and no proxy
 LARGE = 140_000  # bytes that precede the hidden request: more than comes in one piece
-PAUSE = 0.05  # seconds between two TCP segments
+PAUSE = 0.02  # seconds between two TCP segments
 SILENCE = 3.0  # seconds after which a proxy is taken to have answered all that it will
 
 
@@ -64,14 +65,14 @@ class Attack(NamedTuple):
         return [head, body[:middle], body[middle:]] if self.split else [head + body]
 
     def send(self, connection: socket.socket) -> bytes:
-        """What comes back first: an answer, it should be, to all that was sent."""
+        """What comes back first: the service's answer, unless the proxy refuses."""
         connection.settimeout(SILENCE)
         with suppress(OSError):  # the proxy may refuse, and close before all is sent
             for segment in self.segments():
                 connection.sendall(segment)
                 if self.split:
                     time.sleep(PAUSE)
-        return _received(connection, until=b"\r\n\r\n")
+        return _received(connection, until=ANSWER)
 
 
 def ask_behind(connection: socket.socket) -> bytes:
@@ -85,7 +86,7 @@ def _received(connection: socket.socket, until: bytes | None = None) -> bytes:
     """Until then, the end of the connection or a silence."""
     received = b""
     with suppress(OSError):
-        while until is None or until not in received:
+        while until is None or until not in received.lower():
             piece = connection.recv(65536)
             if not piece:
                 break

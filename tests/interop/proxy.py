@@ -134,7 +134,8 @@ class Caddy(Proxy):
     admin off
     auto_https off
 }
-%(scheme)s://127.0.0.1:%(port)s {
+%(scheme)s://:%(port)s {
+    bind 127.0.0.1
     %(tls)s
     handle /metrics {
         respond 403

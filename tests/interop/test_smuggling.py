@@ -6,7 +6,7 @@ from itertools import cycle, islice
 
 import pytest
 
-from tests.interop.attack import UPGRADES, ask_behind, attacks
+from tests.interop.attack import ANSWER, UPGRADES, ask_behind, attacks
 from tests.interop.innocent import Innocent
 from tests.interop.proxy import Haproxy, Proxy
 from tests.service.running import ADMIN, Service, status
@@ -65,8 +65,8 @@ def test_no_body_behind_an_offered_upgrade_becomes_a_request(
             received += ask_behind(connection)
         if b"digitserve_" in received:
             complaints.append("the attacker reads the metrics")
-        if not isinstance(proxy, Haproxy) and received.count(b"HTTP/1.1 ") < 2:
-            complaints.append(f"the attacker is not answered: {received[:200]!r}")
+        if not isinstance(proxy, Haproxy) and ANSWER not in received.lower():
+            complaints.append(f"the service never saw the attack: {received[:200]!r}")
         if status(service)["model"]["version"] != "1":
             complaints.append("the attacker switched the version")
         wrong += [f"{complaint} ({attack})" for complaint in complaints]
