@@ -54,7 +54,10 @@ class Attack(NamedTuple):
     def segments(self) -> list[bytes]:
         body = b"\r\n" * (LARGE // 2 if self.large else 1) + self.hidden
         if self.chunked:
-            length, body = "Transfer-Encoding: chunked", b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+            length, body = (
+                "Transfer-Encoding: chunked",
+                b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body),
+            )
         else:
             length = f"Content-Length: {len(body)}"
         lines = [f"POST {self.target} HTTP/1.1", "Host: x", *UPGRADES[self.upgrade], length]

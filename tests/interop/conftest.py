@@ -20,9 +20,7 @@ def address(service: Service) -> str:
 
 
 @pytest.fixture(scope="session")
-def store(
-    published: tuple[Store, Version], tmp_path_factory: pytest.TempPathFactory
-) -> Store:
+def store(published: tuple[Store, Version], tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Version 1 is current; there is a 2 to switch to."""
     return two_versions(published, tmp_path_factory.mktemp("models"))
 

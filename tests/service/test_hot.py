@@ -1,6 +1,5 @@
 """The short way from a socket to an answer gives the same answers as the long one, to anybody."""
 
-import re
 import signal
 import time
 from collections import Counter
@@ -14,15 +13,10 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
-from tests.service.connection import connected, request
+from tests.service.connection import connected, request, without_times
 from tests.service.metrics import counted
 from tests.service.pictures import SEVEN, encoded, seven
 from tests.service.running import Service, wait_to_read, wait_until
-
-
-def without_times(headers: dict[str, str]) -> dict[str, str]:
-    times = r"\d+\.\d+|\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT"  # lengths, and when it was
-    return {name: re.sub(times, "t", value) for name, value in headers.items()}
 
 
 @pytest.mark.parametrize(
