@@ -1,0 +1,92 @@
+"""Clients that offer HTTP/2 with each request, or with the first, are answered as all others."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.interop.programs import required
+from tests.service.pictures import SEVEN
+from tests.service.running import TOKEN, Service
+from tests.service.test_upgrade import PIXELS
+
+HERE = Path(__file__).parent
+TIMES = 100
+PICTURE = ("-H", "Content-Type: image/png", "--data-binary", "@seven.png")
+FORM = ("-F", "image=@seven.png", "-F", "image=@seven.png")
+DOCUMENT = ("-H", "Content-Type: application/json", "--data-binary", "@seven.json")
+TENSOR = ("-H", "Content-Type: application/json", "--data-binary", "@pixels.json")
+ADMIN = ("-X", "POST", "-H", f"Authorization: Bearer {TOKEN}")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What clients send, as files."""
+    folder = tmp_path_factory.mktemp("sent")
+    (folder / "seven.png").write_bytes(SEVEN)
+    (folder / "pixels.json").write_bytes(PIXELS)
+    encoded = subprocess.run(["base64", "-w0"], input=SEVEN, capture_output=True, check=True)
+    (folder / "seven.json").write_text(json.dumps({"images": [encoded.stdout.decode()]}))
+    return folder
+
+
+@pytest.mark.parametrize("version", ["HTTP_2", "HTTP_1_1"])
+def test_every_post_of_a_java_client_is_answered(
+    service: Service, folder: Path, version: str
+) -> None:
+    """Its first mode is the default; it offers h2c with the first request of a connection."""
+    words = [f"{service.url}/v1/predict", str(folder / "seven.png"), str(TIMES), version]
+    done = subprocess.run(
+        [required("java"), HERE / "Post.java", *words], capture_output=True, text=True, check=True
+    )
+    answers = [line.split(" ", 1) for line in done.stdout.splitlines()]
+    assert [status for status, _ in answers] == ["200"] * TIMES
+    assert {json.loads(body)["predictions"][0]["label"] for _, body in answers} == {"7"}
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        pytest.param("/v1/predict", PICTURE, id="picture"),
+        pytest.param("/v1/predict", FORM, id="form"),
+        pytest.param("/v1/predict", DOCUMENT, id="JSON"),
+        pytest.param("/v1/predict", (*PICTURE, "-H", "Expect: 100-continue"), id="expectant"),
+        pytest.param("/v1/predict", (*PICTURE, "-H", "Transfer-Encoding: chunked"), id="in chunks"),
+        pytest.param("/v1/models/digits/versions/1/predict", PICTURE, id="by version"),
+        pytest.param("/v2/models/digits/infer", TENSOR, id="tensor"),
+        pytest.param("/v2/models/digits/versions/1/infer", TENSOR, id="tensor by version"),
+        pytest.param("/v1/models/digits/versions/1/activate", ADMIN, id="activate"),
+        pytest.param("/v1/models/digits/rollback", ADMIN, id="rollback"),
+        pytest.param(
+            "/v2/repository/models/digits/load", (*ADMIN, "-d", "{}", *DOCUMENT[:2]), id="load"
+        ),
+        pytest.param(
+            "/v2/repository/models/digits/unload", (*ADMIN, "-d", "{}", *DOCUMENT[:2]), id="unload"
+        ),
+        pytest.param("/v2/repository/index", (*ADMIN, "-d", "{}", *DOCUMENT[:2]), id="index"),
+    ],
+)
+def test_curl_that_offers_http_2_is_answered_as_without(
+    service: Service, folder: Path, path: str, words: tuple[str, ...]
+) -> None:
+    curl, url = required("curl"), f"{service.url}{path}"
+
+    def answered(version: str) -> tuple[str, object]:
+        done = subprocess.run(
+            [curl, "--silent", version, "--write-out", "\n%{http_code}", *words, url],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        body, _, status = done.stdout.rpartition("\n")
+        document = json.loads(body or "null")
+        if isinstance(document, dict):
+            document.pop("request_id", None)
+        return status, document
+
+    expected = answered("--http1.1")
+    assert answered("--http2") == expected
+    if words[:2] != ADMIN[:2]:
+        assert expected[0] == "200"
