@@ -113,7 +113,7 @@ http {
         proxy_set_header Connection $connection_upgrade;
         proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
         proxy_set_header X-Forwarded-Proto $scheme;
-        location = /metrics { return 403; }
+        location = %(prefix)s/metrics { return 403; }
         location %(prefix)s/ { proxy_pass http://service/; }
     }
 }
@@ -137,7 +137,7 @@ class Caddy(Proxy):
 %(scheme)s://:%(port)s {
     bind 127.0.0.1
     %(tls)s
-    handle /metrics {
+    handle %(prefix)s/metrics {
         respond 403
     }
     handle_path %(prefix)s/* {
@@ -183,13 +183,17 @@ backend service
     def unix(self, path: str) -> str:
         return f"unix@{path}"
 
-    def statistics(self) -> dict[str, str]:
-        """What HAProxy says of its one server."""
+    def checked(self) -> tuple[str, str] | None:
+        """How the latest check of its one server ended, and what HAProxy takes the server for."""
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(str(self.folder / "haproxy.sock"))
+            try:
+                connection.connect(str(self.folder / "haproxy.sock"))
+            except FileNotFoundError:  # it comes after the port
+                return None
             connection.sendall(b"show stat -1 4 -1\n")
-            lines = connection.makefile().read().splitlines()
-        return dict(zip(lines[0].removeprefix("# ").split(","), lines[1].split(","), strict=True))
+            names, values = connection.makefile().read().splitlines()[:2]
+        row = dict(zip(names.removeprefix("# ").split(","), values.split(","), strict=True))
+        return None if row["check_status"] in ("", "INI") else (row["check_status"], row["status"])
 
 
 PROXIES: tuple[type[Proxy], ...] = (Nginx, Caddy, Haproxy)

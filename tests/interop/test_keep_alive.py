@@ -1,0 +1,61 @@
+"""A proxy never sends a request on a connection that the service is just closing.
+
+nginx asks again for a GET that met one, but not for a POST, which might count twice: it is a 502.
+"""
+
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contract.store import Store
+from tests.interop.conftest import address
+from tests.interop.proxy import Nginx
+from tests.service.pictures import SEVEN
+from tests.service.running import Service
+
+CLIENTS = 32
+BURST = 100  # requests
+BURSTS = 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "proxy_keeps", "pause"),
+    [
+        pytest.param({}, "60s", 5.0, id="defaults"),
+        pytest.param({"keep_alive": 2}, "1s", 1.0, id="a second longer than the proxy"),
+    ],
+)
+def test_bursts_are_answered_whatever_the_pause_between_them(
+    store: Store, tmp_path: Path, settings: dict[str, Any], proxy_keeps: str, pause: float
+) -> None:
+    """The pauses are those after which a server or a proxy of these settings closes."""
+    with (
+        Service.started(store.folder.parent, **settings) as service,
+        Nginx.started(address(service), tmp_path, keepalive_timeout=proxy_keeps) as nginx,
+        ThreadPoolExecutor(CLIENTS) as threads,
+    ):
+        clients = [nginx.client() for _ in range(CLIENTS)]
+        statuses: Counter[int] = Counter()
+        for burst in range(BURSTS):
+            if burst:
+                time.sleep(pause)
+            statuses.update(threads.map(_share, clients))
+        for client in clients:
+            client.close()
+    assert statuses.keys() == {200}
+
+
+def _share(client: HTTPConnection) -> int:
+    """Post one client's share of a burst; the worst status of its answers."""
+    worst = 0
+    for _ in range(BURST // CLIENTS):
+        client.request("POST", "/v1/predict", SEVEN, {"Content-Type": "image/png"})
+        response = client.getresponse()
+        response.read()
+        worst = max(worst, response.status)
+    return worst
