@@ -67,6 +67,12 @@ test-web: .venv/.dev ## The web page in a real Chromium
 	@$(chromium)
 	@$(call task,Testing the web page,about three minutes,$(PY) -m pytest tests/web $(ARGS))
 
+test-all: test-interop ## Every test that needs packages of the system; what is missing is left out
+
+test-interop: .venv/.dev ## Behind nginx, Caddy and HAProxy; asked by Java, curl and wget
+	@$(call task,Testing with proxies and other clients,about a minute and a half,$(PY) -m pytest tests/interop $(ARGS))
+	@$(PY) -m tests.interop.programs
+
 accuracy: .venv/.dev models/digits/current ## Post every test digit to a real service, compare with PyTorch
 	@$(call task,Posting the whole test set over HTTP,about 10 seconds,$(PY) -m tests.accuracy $(ACCURACY))
 
@@ -246,4 +252,4 @@ install = $(PY) -m pip install --progress-bar off --constraint constraints.txt \
 	| { grep --line-buffered -E '^ *(Downloading|Using cached|Processing|Installing)' || true; } \
 	| cut -c 1-100
 
-.PHONY: demo serve train export test lint types fast test-monitoring prometheus test-web accuracy dashboards dashboard-pictures web-pictures drawn fuzz swap bench-web format loadtest capacity soak bench bench-peers bench-gpu up down images sbom audit test-docker constraints clean help
+.PHONY: demo serve train export test lint types fast test-monitoring prometheus test-web test-all test-interop accuracy dashboards dashboard-pictures web-pictures drawn fuzz swap bench-web format loadtest capacity soak bench bench-peers bench-gpu up down images sbom audit test-docker constraints clean help
