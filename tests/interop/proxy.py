@@ -193,7 +193,8 @@ backend service
             connection.sendall(b"show stat -1 4 -1\n")
             names, values = connection.makefile().read().splitlines()[:2]
         row = dict(zip(names.removeprefix("# ").split(","), values.split(","), strict=True))
-        return None if row["check_status"] in ("", "INI") else (row["check_status"], row["status"])
+        check = row["check_status"].removeprefix("* ")  # while another check runs
+        return None if check in ("", "INI") else (check, row["status"])
 
 
 PROXIES: tuple[type[Proxy], ...] = (Nginx, Caddy, Haproxy)
