@@ -7,8 +7,8 @@ Whoever is not let in here gets nowhere, whichever routes are added behind. Most
 routes never come here: `hot` answers them before ASGI. Any exception becomes a problem document
 here, in a hot endpoint or in FastAPI's handlers.
 
-Behind a proxy that publishes the service under DIGITSERVE_ROOT_PATH, paths may come with that
-prefix or without: routes and everything below see them without.
+A proxy that publishes the service under DIGITSERVE_ROOT_PATH removes that prefix from paths. It is
+not removed here as well: a path that has it twice would get past the proxy's own rules.
 """
 
 from collections.abc import Mapping, Sequence
@@ -58,9 +58,7 @@ class Front:
         tracing: Tracing | None = None,
     ) -> None:
         # A scrape that is not plain is FastAPI's: no `Asgi` of its own below.
-        hot = hot_table((*endpoints, Scrape(metrics)), access, metrics)
-        prefix = settings.root_path.encode()
-        self.hot = hot | {prefix + path: route for path, route in hot.items()}
+        self.hot = hot_table((*endpoints, Scrape(metrics)), access, metrics)
         self.proxies = TrustedProxies(settings.trusted_proxies)
         self.settings = settings
         self.metrics = metrics
@@ -140,10 +138,7 @@ class Front:
 
     def _inner(self, scope: Scope, request_id: bytes) -> dict[str, Any]:
         """What everything below sees of a request. A copy: the server's own stays as it is."""
-        method, path, raw_path = scope["method"], scope["path"], scope["raw_path"]
-        if self._prefix and path.startswith(f"{self._prefix}/"):
-            path = path.removeprefix(self._prefix)
-            raw_path = raw_path.removeprefix(self._prefix.encode())
+        method = scope["method"]
         peer, headers = scope["client"], scope["headers"]
         return {
             **scope,
@@ -152,9 +147,7 @@ class Front:
             "exchange": None,
             "method": "GET" if method == "HEAD" else method,
             "over": False,
-            "path": path,
             "problem": None,
-            "raw_path": raw_path,
             "request_id": request_id.decode(),
             "scheme": self.proxies.scheme_of(peer, headers) if self.proxies else scope["scheme"],
             "status": None,
@@ -193,7 +186,8 @@ class Front:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            elsewhere = self._redirected(scope)
+            ends_in_slash = scope["path"].endswith("/")
+            elsewhere = self._methods.without_slash(scope) if ends_in_slash else None
             if elsewhere is not None:
                 for message in empty_answer(308, "location", elsewhere):
                     await send(message)
@@ -205,6 +199,8 @@ class Front:
                 return
             if scope["method"] not in KNOWN:
                 raise Problem(501, f"the method {scope['method'][:20]} is not implemented")
+            if self._prefix and scope["path"].startswith(f"{self._prefix}/"):
+                self._check_prefix(scope["path"])
             application: ASGIApp = self._asgi.get(scope["path"], self._otherwise)
             await application(scope, receive, send)
         except ClientGone:
@@ -218,17 +214,20 @@ class Front:
                 for message in messages(problem, scope["path"], scope["request_id"]):
                     await send(message)
 
-    def _redirected(self, scope: Scope) -> str | None:
-        """Where a path is found that ends in a slash too many, or is the prefix without one."""
-        if self._prefix and scope["path"] == self._prefix:
-            return f"{self._prefix.rpartition('/')[2]}/"
-        return self._methods.without_slash(scope) if scope["path"].endswith("/") else None
-
     def _allowed(self, scope: Scope) -> str:
         allowed = self._methods.allowed(scope["path"])
         if not allowed:
             raise HTTPException(404)
         return allowed
+
+    def _check_prefix(self, path: str) -> None:
+        """Problem 404 unless there is a route that begins like the prefix."""
+        if not self._methods.allowed(path):
+            raise Problem(
+                404,
+                f"there is no such route: the proxy must remove {self._prefix} "
+                "(DIGITSERVE_ROOT_PATH) from paths",
+            )
 
     def _let_in(self, scope: Scope) -> None:
         """Problem if this request may not go any further."""

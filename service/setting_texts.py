@@ -8,12 +8,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from service.forwarded import UNIX, TrustedProxy
 
-# First segments of the service's own paths: a request for /v1/predict could not be told from one
-# for /predict under a prefix of /v1.
-OWN_SEGMENTS = frozenset(
-    {"docs", "livez", "metrics", "problems", "readyz", "static-offline-docs", "v1", "v2", "web"}
-)
-
 
 def _fits_a_header(secret: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[!-~]+", secret.get_secret_value()):
@@ -34,8 +28,6 @@ def _is_an_address(url: str) -> str:
 def _is_a_prefix(path: str) -> str:
     if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", path):
         raise ValueError("a prefix looks like /digits: it begins with / and does not end with it")
-    if path and path.split("/")[1] in OWN_SEGMENTS:
-        raise ValueError(f"paths of the service itself begin with /{path.split('/')[1]}")
     return path
 
 

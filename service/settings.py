@@ -41,7 +41,7 @@ class Settings(BaseSettings):
         None, description="path of a Unix socket to listen on instead of HOST and PORT"
     )
     root_path: RootPath = Field(
-        "", description="prefix under which a proxy publishes the service, such as /digits"
+        "", description="prefix that a proxy publishes the service under and removes, as /digits"
     )
     trusted_proxies: Annotated[tuple[Proxy, ...], NoDecode] = Field(
         (),

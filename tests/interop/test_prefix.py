@@ -83,6 +83,11 @@ def test_a_request_by_the_openapi_document_stays_under_the_prefix(browser: httpx
     assert answer.json()["predictions"][0]["label"] == "7"
 
 
+def test_the_prefix_twice_is_no_way_around_the_proxy(browser: httpx2.Client) -> None:
+    assert browser.get("metrics").status_code == 403
+    assert browser.get("digits/metrics").status_code == 404
+
+
 def test_a_redirect_stays_under_the_prefix_and_in_tls(browser: httpx2.Client) -> None:
     answer = browser.get("v1/status/", follow_redirects=True)
     assert str(answer.url) == f"{browser.base_url}v1/status"

@@ -37,28 +37,15 @@ def behind(published: tuple[Store, Version]) -> Iterator[Service]:
         yield service
 
 
-@pytest.mark.parametrize("prefix", ["", "/digits/v1"], ids=["stripped", "kept"])
-def test_every_path_is_answered_with_the_prefix_and_without(behind: Service, prefix: str) -> None:
+def test_the_proxy_alone_removes_the_prefix(behind: Service) -> None:
+    """Else a path that has it twice would get past a rule of the proxy for the path itself."""
     with behind.client(headers={"X-API-Key": TOKEN}) as client:
-        for path in ("/", "/docs", "/livez", "/metrics", "/web/main.js", "/v1/status", "/v2"):
-            assert client.get(prefix + path).status_code == 200, path
-        for path in ("/v1/predict", "/v1/%70redict", "/v1/models/digits/versions/1/predict"):
-            assert client.post(prefix + path, content=SEVEN, headers=SAMPLE).status_code == 200
-        assert client.get(f"{prefix}/v2/").headers["Location"] == "../v2"
-
-
-def test_the_prefix_opens_no_way_around_a_key(behind: Service) -> None:
-    with behind.client() as client:
-        assert client.post("/digits/v1/v1/predict", content=SEVEN).status_code == 401
-        assert client.get("/digits/v1/v1/status").status_code == 401
-        assert client.get("/digits/v1/livez").status_code == 200
-
-
-def test_the_bare_prefix_leads_to_the_page(behind: Service) -> None:
-    with behind.client(follow_redirects=True) as client:
-        page = client.get("/digits/v1")
-    assert page.url.path == "/digits/v1/"
-    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert client.get("/livez").status_code == 200
+        for path in ("/livez", "/metrics", "/v1/status", "/"):
+            refused = client.get(f"/digits/v1{path}")
+            assert refused.status_code == 404
+        assert "the proxy must remove /digits/v1" in refused.json()["detail"]
+        assert client.post("/digits/v1/v1/predict", content=SEVEN).status_code == 404
 
 
 def test_the_document_names_the_prefix_so_that_try_it_out_stays_behind_it(
@@ -128,7 +115,7 @@ def test_the_scheme_is_what_a_trusted_proxy_says() -> None:
     [
         ("ROOT_PATH", "digits", "looks like /digits"),
         ("ROOT_PATH", "/digits/", "looks like /digits"),
-        ("ROOT_PATH", "/v1", "paths of the service itself begin with /v1"),
+        ("ROOT_PATH", "//example.org", "looks like /digits"),
         ("TRUSTED_PROXIES", "10.0.0.1/8", "10.0.0.1/8 has host bits set"),
         ("TRUSTED_PROXIES", "10.0.0.1, proxy", "'proxy' does not appear to be"),
         ("TRUSTED_PROXIES", ",", "it is set and names none"),
