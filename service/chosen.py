@@ -1,7 +1,7 @@
 """Which series of a metric are to be added up, and the sum of them as this process knows it.
 
     http_requests, which(route, method, code) --> [how many]
-    http_request_duration_seconds, which(route) --> [how many in the 1st bucket, in the 2nd, ...]
+    http_request_duration_seconds, which(route, version) --> [how many in the 1st bucket, ...]
 
 A whole scrape for a dozen sums would hold the event loop up for most of a millisecond.
 """

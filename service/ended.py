@@ -29,6 +29,12 @@ class Course(NamedTuple):
     run: Run[Any]  # the model call, shared by all whose pictures were in it
     pictures: int  # of the request
 
+    @property
+    def version(self) -> int:
+        """Of the model that answered."""
+        number: int = self.run.answers.model.number
+        return number
+
 
 class Ended(Protocol):
     @property

@@ -131,9 +131,10 @@ class Front:
         seconds = perf_counter() - asked.began
         labels = self._labels(scope)
         self.metrics.request_ends(labels)
-        self.metrics.request_seconds.labels(labels[0]).note(seconds)
         exchange: Exchange | None = scope["exchange"]
         course = exchange.course if exchange is not None else None
+        version = course.version if course is not None else None
+        self.metrics.seconds_of(labels[0])[version].note(seconds)
         self.tell(asked._replace(course=course, problem=scope["problem"]), labels, seconds)
 
     def _inner(self, scope: Scope, request_id: bytes) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from prometheus_client.samples import Sample
 from prometheus_client.utils import floatToGoString
 
 Labels = dict[str, str]
+Key = tuple[str, frozenset[tuple[str, str]]]  # of a series: its name and labels
+Exemplars = dict[Key, str]  # as OpenMetrics writes them behind a number
 text_of: Callable[[float], str] = floatToGoString  # of a number, as Prometheus writes it
 
 
@@ -20,6 +22,10 @@ class HistogramSeries:
             (f"{name}_sum", labels),
         ]
 
+    def key(self, place: int) -> Key:
+        """Of the bucket there."""
+        return key_of(*self._series[place])
+
     def samples(self, counts: Iterable[float], total: float) -> list[Sample]:
         """`counts` of each bucket alone; `total` of all that was observed."""
         so_far = list(accumulate(counts))
@@ -28,3 +34,12 @@ class HistogramSeries:
             Sample(name, labels, value)
             for (name, labels), value in zip(self._series, values, strict=True)
         ]
+
+
+def key_of(name: str, labels: Labels) -> Key:
+    return name, frozenset(labels.items())
+
+
+def exemplar_text(trace_id: str, value: float, at: float) -> str:
+    """`at`: seconds since 1970. OpenMetrics allows 128 letters of labels; a trace's id has 32."""
+    return f' # {{trace_id="{trace_id}"}} {text_of(value)} {at:.3f}'

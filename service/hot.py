@@ -244,7 +244,8 @@ class HotProtocol(Heads):
         route, seconds = exchange.route, now - exchange.began
         labels = route.labels[code]
         self.front.metrics.request_ends(labels)
-        route.note_seconds(seconds)
+        course = exchange.course
+        route.seconds[None if course is None else course.version].note(seconds)
         self.front.tell(exchange, labels, seconds)
 
     def rest(self) -> None:

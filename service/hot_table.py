@@ -8,6 +8,7 @@ from service.access import OPEN, Access
 from service.ended import GONE, Labels
 from service.exchange import Endpoint
 from service.metrics import Metrics
+from service.version_series import RouteSeries
 
 CODES = (*(str(status.value) for status in HTTPStatus), GONE)
 
@@ -18,7 +19,7 @@ class HotRoute(NamedTuple):
     endpoint: Endpoint
     method: bytes
     admit: Admit  # who asks, and what for
-    note_seconds: Callable[[float], None]  # in http_request_duration_seconds
+    seconds: RouteSeries  # of http_request_duration_seconds, by version
     labels: Mapping[str, Labels]  # by code
 
 
@@ -31,7 +32,7 @@ def hot_table(
             endpoint,
             endpoint.method.encode(),
             endpoint.admit if OPEN.fullmatch(endpoint.route) else _both(access, endpoint),
-            metrics.request_seconds.labels(endpoint.route).note,
+            metrics.seconds_of(endpoint.route, predicts=endpoint.method == "POST"),
             {code: (endpoint.route, endpoint.method, code) for code in CODES},
         )
         for endpoint in endpoints

@@ -96,7 +96,10 @@ class Live:
         loop = asyncio.get_running_loop()
         if self._next_tick is not None:
             self._next_tick.cancel()
-        self._history.append(tally_of(self._metrics, time.perf_counter()))
+        now = tally_of(self._metrics, time.perf_counter())
+        if self._history and sum(now.seconds) < sum(self._history[-1].seconds):
+            self._history.clear()  # the series of an old version are gone, and its requests
+        self._history.append(now)
         self.latest = Event(self._content(), self._life.draining)
         news, self._news = self._news, asyncio.Event()
         news.set()

@@ -29,12 +29,12 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from service.chosen import Chosen
-from service.exposition import Exposition
+from service.exposition import Exposition, OpenMetrics
 from service.fact import Fact, Family
+from service.histogram import Exemplars
 from service.noted import NotedCounter, NotedHistogram
 from service.shared import SharedNumbers
-
-EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+from service.version_series import RouteSeries, VersionSeries
 
 # Seconds. A picture takes well under a millisecond, the usual buckets from 5 ms would show nothing.
 SECONDS = (
@@ -62,6 +62,7 @@ class Metrics:
         self._shared: SharedNumbers | None = None  # None: this process is alone
         self._registry = registry = CollectorRegistry()
         self._exposition = Exposition(registry)
+        self._openmetrics = OpenMetrics(registry, self._exemplars)
         PlatformCollector(registry=registry)
         # The library asks this global whenever a number is made, and decides by the environment
         # what it is at import; here it is what was asked for.
@@ -100,8 +101,12 @@ class Metrics:
 
         self.requests = counter("http_requests", "Answered requests", "route", "method", "code")
         self.request_seconds = histogram(
-            "http_request_duration_seconds", "From a request's head to its answer's end", "route"
+            "http_request_duration_seconds",
+            "From a request's head to its answer's end",
+            "route",
+            "version",
         )
+        self._by_version = VersionSeries(self.request_seconds, slot, folder)
         self.inflight = gauge("inflight_requests", "Requests being worked on")
         self.live_watchers = gauge("live_watchers", "Streams of /v1/live that are open")
         self.decode_seconds = histogram("decode_seconds", "Picture file to 28x28 pixels, a picture")
@@ -113,6 +118,9 @@ class Metrics:
         self.queue_depth = gauge("queue_depth", "Pictures waiting for the model")
         self.queue_limit = gauge("queue_limit", "Pictures that may wait; one more is answered 503")
         self.shed = counter("shed", "Requests refused or given up on to stay responsive", "reason")
+        self.client_deadlines = counter(
+            "client_deadline", "Requests answered 504 at a deadline of their client's own", "route"
+        )
         self.access_refused = counter(
             "access_refused", "Requests without the key or token they need", "reason"
         )
@@ -155,6 +163,14 @@ class Metrics:
         """Expose what something else collects."""
         self._registry.register(collector)
 
+    def seconds_of(self, route: str, *, predicts: bool = False) -> RouteSeries:
+        """The series of request_seconds of a route, by the number of the version that answered."""
+        return self._by_version.of(route, predicts=predicts)
+
+    def version_serves(self, number: int) -> None:
+        """To be called before it answers, on the event loop."""
+        self._by_version.serves(number)
+
     def refresh(self) -> None:
         """Add up what was noted, and look up what nobody counts, as the length of a queue."""
         self._due = False
@@ -180,10 +196,10 @@ class Metrics:
         """It will begin again, by another way."""
         self._in_flight -= 1
 
-    def exposition(self) -> bytes:
+    def exposition(self, *, openmetrics: bool = False) -> bytes:
         """What GET /metrics answers."""
         self.refresh()
-        return self._exposition.text()
+        return (self._openmetrics if openmetrics else self._exposition).text()
 
     def sums(self, *chosen: Chosen) -> list[list[float]]:
         """What of each is counted by now, by all workers."""
@@ -191,6 +207,11 @@ class Metrics:
         if self._shared is not None:
             return self._shared.sums(chosen)
         return [each.sums() for each in chosen]
+
+    def _exemplars(self) -> dict[str, Exemplars]:
+        """By family; only this process's."""
+        (family,) = self.request_seconds.describe()
+        return {family.name: self.request_seconds.exemplars()}
 
     def _add_up_soon(self) -> None:
         self._due = True

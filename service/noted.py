@@ -4,9 +4,13 @@
 
 Prometheus' own observe() takes 2 us, and a prediction has five of them: more than its JSON. What is
 noted is seen by a scrape, for that folds first. Notes may come from any thread; fold on one.
+
+A request that is traced may be named as the exemplar of its bucket: the latest is kept, in memory.
 """
 
 import collections
+import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,7 +18,7 @@ import numpy as np
 from prometheus_client import Counter, Histogram
 from prometheus_client.metrics_core import Metric
 
-from service.histogram import HistogramSeries
+from service.histogram import Exemplars, HistogramSeries, exemplar_text
 
 
 class NotedHistogram(Histogram):
@@ -25,6 +29,7 @@ class NotedHistogram(Histogram):
         self.note = self._notes.append
         labels = dict(zip(self._labelnames, self._labelvalues, strict=True))
         self._series = HistogramSeries(self._name, labels, self._upper_bounds)
+        self._exemplars: dict[int, str] = {}  # by place of the bucket
 
     @property
     def _each(self) -> list[Any]:
@@ -39,6 +44,24 @@ class NotedHistogram(Histogram):
             counts = [bucket.get() for bucket in each._buckets]
             family.samples += each._series.samples(counts, each._sum.get())
         yield family
+
+    def exemplify(self, value: float, trace_id: str) -> None:
+        """Name a trace as an example of a value that was noted."""
+        place = min(bisect_left(self._upper_bounds, value), len(self._upper_bounds) - 1)
+        self._exemplars[place] = exemplar_text(trace_id, value, time.time())
+
+    def exemplars(self) -> Exemplars:
+        """The latest of each bucket, under every label."""
+        return {
+            each._series.key(place): text
+            for each in self._each
+            for place, text in [*each._exemplars.items()]
+        }
+
+    def forget(self, *labels: str) -> None:
+        """Have no series under these labels any more."""
+        with self._lock:
+            self._metrics.pop(labels, None)
 
     def sums(self, which: Callable[..., bool]) -> list[float]:
         """How many were observed in each bucket alone, under labels that fit."""

@@ -8,15 +8,18 @@ from starlette.exceptions import HTTPException
 from service.batcher import Batcher
 from service.life import Life
 from service.methods import Methods
-from service.metrics import EXPOSITION, Metrics
+from service.metrics import Metrics
 from service.probes import check_ready
 from service.problems import Problem, content_of
 from service.readings import Readings
 from service.refusals import told
+from service.scrape import OPENMETRICS, TEXT, answer_to
 from service.serving import Serving
 from service.settings import Settings
 from service.status import Status, status_of
 from service.team import Team
+
+METRICS = tuple(kind.partition(";")[0] for kind in (TEXT, OPENMETRICS))
 
 
 class Alive(BaseModel):
@@ -62,12 +65,19 @@ def routes(
     @router.get(
         "/metrics",
         summary="Prometheus metrics",
+        description="Prometheus' text format, or OpenMetrics with exemplars if `Accept` prefers it",
         tags=["operation"],
         response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+        responses={200: {"content": {kind: {"schema": {"type": "string"}} for kind in METRICS}}},
     )
-    async def exposition() -> Response:
-        return Response(metrics.exposition(), media_type=EXPOSITION)
+    async def exposition(request: Request) -> Response:
+        # Sent in several lines, a list is one.
+        wanted = {
+            name.encode(): ", ".join(request.headers.getlist(name)).encode("latin-1")
+            for name in ("accept", "accept-encoding")
+        }
+        headers, content = answer_to(wanted, metrics)
+        return Response(content, headers=headers)
 
     return router
 

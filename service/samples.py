@@ -24,6 +24,7 @@ from contract.errors import BrokenVersion
 from contract.version import Version
 from service.data_url import PNG, data_url, png_of
 from service.model import Model
+from service.negotiation import preferred
 from service.openapi import ServedModel, refusals
 from service.problems import Problem
 from service.serving import Serving, without_paths
@@ -91,7 +92,7 @@ def sample_routes(serving: Serving) -> APIRouter:
     @router.get(
         "/random",
         summary="A test picture to try the service with",
-        description="JSON, or the PNG itself for who accepts image/png.",
+        description="JSON, or the PNG itself if `Accept` prefers image/png.",
         response_model=Sample,
         responses=_ANSWER | _REFUSED,
     )
@@ -102,7 +103,7 @@ def sample_routes(serving: Serving) -> APIRouter:
         model = serving.model
         sheet = await _sheet(model)
         index = _chosen(sheet, label)
-        return _answer(model, sheet, index, png=_asks_for_png(accept))
+        return _answer(model, sheet, index, png=_prefers_png(accept))
 
     async def _sheet(model: Model) -> Sheet:
         if not {SAMPLES, SAMPLE_LABELS} <= {*model.card.files}:
@@ -124,10 +125,9 @@ def _chosen(sheet: Sheet, label: str | None) -> int:
     return secrets.choice(fitting)
 
 
-def _asks_for_png(accept: str) -> bool:
-    """Also <img>, which accepts any kind of picture; who accepts anything at all gets JSON."""
-    kinds = {kind.partition(";")[0].strip().lower() for kind in accept.split(",")}
-    return bool(kinds & {PNG, "image/*"}) and "application/json" not in kinds
+def _prefers_png(accept: str) -> bool:
+    """As <img> does, which accepts any kind of picture; a client without a preference gets JSON."""
+    return preferred(accept.encode("latin-1"), ("application/json", PNG)) == PNG
 
 
 def _answer(model: Model, sheet: Sheet, index: int, *, png: bool) -> Response:

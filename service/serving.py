@@ -72,6 +72,7 @@ class Serving:
             metrics.model_swaps.labels(result)
         for what in WHATS:
             metrics.engine_fallbacks.labels(what)
+        metrics.version_serves(model.number)
         self._announce()
 
     async def activate(self, number: int) -> Model:
@@ -161,6 +162,7 @@ class Serving:
             raise NotRecorded(str(error)) from error
         self._retry.forget()
         if model is not self.model:
+            self._metrics.version_serves(model.number)
             before, gone = self.model, [self.previous]
             self.previous, self.model = before, model
             self._swapped(before.number, time.perf_counter() - began)

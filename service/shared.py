@@ -1,6 +1,7 @@
 """What all workers have counted: the sums of the numbers in the files that they share.
 
     <kind>_<slot>.db   key, number, key, number, ...    grows at its end; what is there stays there
+    histogram_<slot>-<time>-<version>.db                the same, until its version's series go
 
 The library writes these files, and its own collector reads them key by key, which holds the event
 loop up for more than 1 ms a worker. Here the place of each number is noted, and places are looked
@@ -10,7 +11,6 @@ for only in a file that has grown, so that the numbers of a file are added up at
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,10 +70,13 @@ class SharedNumbers(Collector):
 
     def _sums(self) -> Numbers:
         """Of each row, as the files are now."""
-        found = []
-        for path in self._folder.glob("*.db"):
-            with suppress(FileNotFoundError):  # a gauge's goes with its worker
-                found.append(self._read(path))
+        paths = [*self._folder.glob("*.db")]
+        if not self._files.keys() <= {*paths}:
+            self._forget()
+        try:
+            found = [self._read(path) for path in paths]
+        except FileNotFoundError:  # it went meanwhile
+            return self._sums()
         if self._named < len(self._rows):
             self._families, self._named = _families_of(self._rows), len(self._rows)
             self._chosen.clear()
@@ -81,6 +84,13 @@ class SharedNumbers(Collector):
         for rows, numbers in found:
             sums[rows] += numbers
         return sums
+
+    def _forget(self) -> None:
+        """A file is gone, and with it maybe series: look at all that is left as if it were new."""
+        self._files.clear()
+        self._rows.clear()
+        self._families, self._named = {}, 0
+        self._chosen.clear()
 
     def _read(self, path: Path) -> tuple[Rows, Numbers]:
         """Rows, and what a file adds to them."""

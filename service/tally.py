@@ -39,7 +39,7 @@ def tally_of(metrics: Metrics, at: float) -> Tally:
         Chosen(metrics.requests, _failed),
         Chosen(metrics.shed),
         Chosen(metrics.predictions),
-        Chosen(metrics.request_seconds, _is_prediction),
+        Chosen(metrics.request_seconds, _took),
         Chosen(metrics.batch_size),
         Chosen(metrics.queue_depth),
         Chosen(metrics.queue_limit),
@@ -64,6 +64,11 @@ def _was_refused(route: str, method: str, code: str) -> bool:
 
 def _failed(route: str, method: str, code: str) -> bool:
     return code.startswith("5") and _predicts(route, method, code)
+
+
+def _took(route: str, version: str) -> bool:
+    """Whichever version answered."""
+    return _is_prediction(route)
 
 
 @lru_cache(maxsize=128)  # there are some thirty routes

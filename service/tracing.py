@@ -61,12 +61,15 @@ class Tracing:
         trace = ended.trace
         if trace is None:
             return
+        course = ended.course
+        version = course.version if course is not None else None
+        self._metrics.seconds_of(labels[0])[version].exemplify(seconds, trace.name)
         story = Story(
             trace, ended.request_id, *labels, ended.began, seconds, ended.scheme,
             ended.headers.get(b"host", b"")[:LONGEST],
             ended.headers.get(b"user-agent", b"")[:LONGEST],
             ended.problem.title if ended.problem is not None else None,
-            self._inside(trace, ended.course) if ended.course is not None else None,
+            self._inside(trace, course) if course is not None else None,
         )  # fmt: skip
         if len(self._collector.waiting) < WAITING:
             self._collector.waiting.append(story)

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Literal
 
+from service.negotiation import ranges_of
 from service.problems import Problem
 
 Coding = Literal["gzip", "deflate"]
@@ -16,7 +17,6 @@ CONTENT_ENCODING, ACCEPT_ENCODING = b"content-encoding", b"accept-encoding"
 WINDOWS: dict[Coding, int] = {"gzip": 31, "deflate": 15}
 # The fastest: pixels and floats become hardly smaller with more effort.
 LEVEL = 1
-LONGEST = 256  # bytes of an Accept-Encoding that is read
 _SENT: dict[bytes, Coding | None] = {
     b"": None, b"identity": None, b"gzip": "gzip", b"x-gzip": "gzip", b"deflate": "deflate",
 }  # fmt: skip
@@ -61,27 +61,12 @@ def compressed(content: bytes, coding: Coding) -> bytes:
 
 
 def accepted(headers: Mapping[bytes, bytes]) -> Coding | None:
-    """The coding that a client likes best of an answer; None: as it is."""
-    given = headers.get(ACCEPT_ENCODING)
-    if not given or len(given) > LONGEST:
-        return None
-    weights = {}
-    for entry in given.decode("latin-1").lower().split(","):
-        name, _, parameters = entry.partition(";")
-        weights[name.strip()] = _weight(parameters)
-    # "*" is left out: who takes anything is best served without the work.
+    """The coding of an answer that a client prefers; None: as it is."""
+    weights = {each.name: each.weight for each in ranges_of(headers.get(ACCEPT_ENCODING))}
+    weights["gzip"] = weights.get("gzip", weights.get("x-gzip", 0.0))
+    # "*" is left out: a client that accepts anything is best served without the work.
     coding, best = None, weights.get("identity", 0.0)
     for other in WINDOWS:
         if weights.get(other, 0.0) > best:
             coding, best = other, weights[other]
     return coding
-
-
-def _weight(parameters: str) -> float:
-    name, _, value = parameters.partition("=")
-    if name.strip() != "q":
-        return 1.0
-    try:
-        return float(value)
-    except ValueError:
-        return 0.0

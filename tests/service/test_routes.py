@@ -68,7 +68,9 @@ def test_metrics_count_what_happened(service: Service) -> None:
     assert more(requests.format(200, "POST", "/v1/predict")) == 1
     assert more(requests.format(422, "POST", "/v1/predict")) == 1
     assert more(requests.format(404, "GET", "other")) == 1
-    assert more('http_request_duration_seconds_count{route="/v1/predict"}') == 2
+    seconds = 'http_request_duration_seconds_count{{route="/v1/predict",version="{}"}}'
+    assert more(seconds.format(1)) == 1
+    assert more(seconds.format("none")) == 1  # no model answered
     assert more("decode_seconds_count") == 1
     assert more("queue_wait_seconds_count") == 1
     assert more('inference_seconds_count{provider="cpu"}') == 1
