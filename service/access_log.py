@@ -1,13 +1,14 @@
 """The access log: a line for each request that is over, or for as many as can be read.
 
-                 < 400, and 499         other 4xx, 503      500, 504
+                 < 400, 499, own 504    other 4xx, 503      500, other 504
     off          none                   none                each
     sampled      10 a second at most,   10 a second,        each
                  none for probes        probes too
     all          each                   each                each
 
-A line says how many were left out since the last of its column. Only routes are told, never a path,
-a query, a header or a body: they may hold secrets.
+An own 504 is one at a deadline of the client's own. A line says how many were left out since the
+last of its column. Only routes are told, never a path, a query, a header or a body: they may hold
+secrets.
 """
 
 import logging
@@ -60,6 +61,8 @@ class AccessLog:
             kind = self._kinds[labels]
         except KeyError:
             kind = self._kinds[labels] = self._kind_of(*labels)
+        if kind is not None and kind.status == 504 and _is_own_deadline(ended.problem):
+            kind = self._kind_of(*labels, level=logging.INFO)
         if kind is None:
             return
         now = ended.began + seconds
@@ -67,13 +70,13 @@ class AccessLog:
         if left_out is not None:
             self._tell(_fields_of(ended, kind, seconds, left_out))
 
-    def _kind_of(self, route: str, method: str, status: str) -> Kind | None:
-        level, allowance = logging.INFO, self._answers
+    def _kind_of(
+        self, route: str, method: str, status: str, level: int | None = None
+    ) -> Kind | None:
         code = int(status)
-        if code in (500, 504):
-            level = logging.ERROR
-        elif code >= 400 and status != GONE:
-            level, allowance = logging.WARNING, self._refusals
+        if level is None:
+            level = _level_of(code)
+        allowance = self._refusals if level == logging.WARNING else self._answers
         failed, well = level == logging.ERROR, level == logging.INFO
         unwanted = self._mode == "off" or (self._mode == "sampled" and well and route in PROBES)
         if (unwanted and not failed) or not log.isEnabledFor(level):
@@ -81,6 +84,16 @@ class AccessLog:
         name = logging.getLevelName(level).lower()
         each = failed or self._mode == "all"
         return Kind(route, method, code, name, None if each else allowance)
+
+
+def _level_of(status: int) -> int:
+    if status in (500, 504):
+        return logging.ERROR
+    return logging.WARNING if status >= 400 and status != int(GONE) else logging.INFO
+
+
+def _is_own_deadline(problem: Problem | None) -> bool:
+    return problem is not None and problem.is_clients_deadline
 
 
 def keep_access_log(front: Front, settings: Settings, journal: Journal) -> None:

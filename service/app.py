@@ -38,7 +38,7 @@ from service.team import Team
 from service.tensors import Pixels
 from service.tracing import Tracing
 from service.v2.addressed import Addressed
-from service.v2.by_path import by_path_routes
+from service.v2.by_path import PATH, VERSION_PATH, by_path_routes
 from service.v2.infer import Infer
 from service.v2.metadata import health_routes, model_routes
 from service.v2.repository import repository_routes
@@ -88,7 +88,6 @@ def create_app(
     comparing = Comparing(serving, settings, access)
     gpus = Gpus(needed=serving.model.engine.provider != "cpu")
     metrics.also(gpus)
-    begin_at_zero(metrics)
     metrics.queue_limit.set(settings.max_queue)
     metrics.before_scrape.append(lambda: metrics.queue_depth.set(batcher.depth))
     metrics.when_failed.append(lambda seconds: statistics.failed(serving.model.number, seconds))
@@ -135,6 +134,7 @@ def create_app(
     infer = Infer(batcher, aside, settings, metrics)
     methods = Methods([predict, infer], app.router.routes)
     answer_with_problems(app, metrics, methods)
+    begin_at_zero(metrics, (Predict.route, infer.route, PATH, VERSION_PATH, ByVersion.path))
     front = Front([predict, infer], app, settings, metrics, life, access, methods, tracing)
     addressed = Addressed(serving, settings)
     app.router.routes += by_path_routes(infer, addressed, settings, metrics, front.room)

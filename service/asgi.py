@@ -38,7 +38,7 @@ class Asgi:
         except ClientGone:
             raise
         except Exception as error:
-            problem = scope["problem"] = told(error, self._metrics)
+            problem = scope["problem"] = told(error, self._metrics, self._endpoint.route)
             status = problem.status
             head, content = refusal(problem, self._endpoint.route, scope["request_id"])
         finally:
@@ -63,6 +63,7 @@ class Asgi:
             raise
         query = scope["query_string"]
         exchange = _AsgiExchange(self._metrics, headers, query, body, began, deadline)
+        exchange.latest = began + self._settings.request_timeout
         scope["exchange"] = exchange
         exchange.reply_to = asyncio.get_running_loop().create_future()
         try:
@@ -73,7 +74,8 @@ class Asgi:
 
 
 class _AsgiExchange(Exchange):
-    __slots__ = ("reply_to",)
+    __slots__ = ("latest", "reply_to")
+    latest: float
     reply_to: asyncio.Future[Reply]
 
     async def replied(self, receive: Receive) -> Reply:

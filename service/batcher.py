@@ -10,7 +10,8 @@ What callers may rely on:
 * each is told once: the answers to its own pictures, or an exception; never before submit returned,
   never after it was cancelled;
 * the queue is bounded: QueueFull at once rather than an answer too late;
-* a deadline that the queue cannot meet is refused at once: DeadlineUnreachable;
+* a deadline that the queue cannot meet is refused at once: DeadlineUnreachable, or DeadlinePassed
+  if no queue could meet it any more;
 * a deadline passes: DeadlinePassed, whether the pictures waited or ran;
 * pictures of a caller that was cancelled or too late before their batch left are never computed;
 * a batch that fails is split until only the caller whose pictures fail alone has failed.
@@ -119,8 +120,8 @@ class Batcher(Generic[Answers]):
     ) -> Waiting[Answers]:
         """Tell `caller` the model's answers to pictures (n, 28, 28), all from one call of it.
 
-        More than `max_batch` of them leave alone. Raises QueueFull, DeadlineUnreachable or Closed;
-        then `caller` is told nothing more.
+        More than `max_batch` of them leave alone. Raises QueueFull, DeadlineUnreachable,
+        DeadlinePassed or Closed; then `caller` is told nothing more.
         """
         now = perf_counter()
         self.admit(len(pixels), now, deadline)
@@ -149,12 +150,14 @@ class Batcher(Generic[Answers]):
         # Only behind a whole batch, whose end renews what is known of the pace: an estimate that
         # has become far too long could otherwise refuse everybody for ever.
         if self.depth >= self._max_batch:
+            if deadline <= now:
+                raise DeadlinePassed("the deadline passed before the queue")
             busy = bool(self._running)
             expected = self._pace.until_empty(self.depth, busy=busy) + self._pace.seconds
             if now + expected > deadline:
                 raise DeadlineUnreachable(
                     f"{self.depth} pictures are waiting, which takes about {expected:.2g} s, and "
-                    f"the deadline is in {max(0.0, deadline - now):.2g} s",
+                    f"the deadline is in {deadline - now:.2g} s",
                     now + expected - deadline,
                 )
 

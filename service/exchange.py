@@ -18,6 +18,7 @@ from typing import Literal, Protocol, get_args
 from service.ended import Course
 from service.metrics import Metrics
 from service.problems import Problem, problem_of
+from service.waiting import ClientDeadlinePassed, DeadlinePassed
 
 Stage = Literal["body", "decode", "queue", "model"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -68,7 +69,10 @@ class Exchange(ABC):
         """Answer with what `problems` makes of an exception."""
         if not self.over:
             self.over, self.work = True, None
-            if not self.beside and problem_of(error).status >= 500:
+            is_clients = isinstance(error, DeadlinePassed) and self.deadline < self.latest
+            if is_clients:
+                error = ClientDeadlinePassed(str(error))
+            elif not self.beside and problem_of(error).status >= 500:
                 for tell in self.metrics.when_failed:
                     tell(perf_counter() - self.began)
             self._refuse(error)
@@ -80,6 +84,11 @@ class Exchange(ABC):
             stage = work.cancel() if work is not None else "decode"
             if stage is not None:
                 self.metrics.cancelled.labels(stage).inc()
+
+    @property
+    @abstractmethod
+    def latest(self) -> float:
+        """The service's own deadline; one before it is the client's."""
 
     @abstractmethod
     def _send(self, status: int, head: bytes, content: bytes) -> None: ...

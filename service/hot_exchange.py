@@ -72,6 +72,10 @@ class HotExchange(Exchange):
         proxies = self.protocol.front.proxies
         return proxies.scheme_of(self.protocol.client, self.headers.items()) if proxies else "http"
 
+    @property
+    def latest(self) -> float:
+        return self.began + self.protocol.front.settings.request_timeout
+
     def _send(self, status: int, head: bytes, content: bytes) -> None:
         protocol = self.protocol
         pairs = protocol.server_state.default_headers
@@ -96,7 +100,7 @@ class HotExchange(Exchange):
         protocol.ended(self, _CODES[status])
 
     def _refuse(self, error: Exception) -> None:
-        problem = self.problem = told(error, self.metrics)
+        problem = self.problem = told(error, self.metrics, self.route.endpoint.route)
         if problem.headers.pop("connection", "") == "close":
             self.keep_alive = False  # which says so
         self._send(

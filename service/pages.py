@@ -15,14 +15,19 @@ from os import stat_result
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import HTMLResponse, Response
+from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+
+from service.compressed import Compressed
 
 SCRIPTS = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 STATIC = "static-offline-docs"  # where FastAPIOffline puts Swagger UI
 WEB = Path(__file__).parent.parent / "web"
+# Paths of what is text and large: compressed for a client that prefers it.
+COMPRESSED = {"/", "/web", "/docs", "/openapi.json", f"/{STATIC}"}
 # To be asked whether it is still what it was: an update is seen at once, by all files of it.
 FRESH = {"cache-control": "no-cache"}
 
@@ -38,12 +43,14 @@ class _Files(StaticFiles):
 
 def add_pages(app: FastAPI) -> None:
     files = _Files(directory=WEB)  # RuntimeError if there is none
-    app.include_router(_pages(files))
+    _add_page_and_docs(app, files)
     app.mount("/web", files)
+    for route in app.routes:
+        if isinstance(route, Route | Mount) and route.path in COMPRESSED:
+            route.app = Compressed(route.app)
 
 
-def _pages(files: StaticFiles) -> APIRouter:
-    router = APIRouter(include_in_schema=False)
+def _add_page_and_docs(app: FastAPI, files: StaticFiles) -> None:
     page_policy = page_headers(b"", camera=True)  # nothing stands inline in it
     docs = get_swagger_ui_html(
         openapi_url="openapi.json",
@@ -55,17 +62,15 @@ def _pages(files: StaticFiles) -> APIRouter:
     # Swagger UI writes styles into its elements as it goes, and its pictures are in its scripts.
     content, headers = bytes(docs.body), page_headers(bytes(docs.body), inline_styles=True)
 
-    @router.get("/")
+    @app.get("/", include_in_schema=False)
     async def _page(request: Request) -> Response:
         page = await files.get_response("index.html", request.scope)
         page.headers.update(page_policy)
         return page
 
-    @router.get("/docs")
+    @app.get("/docs", include_in_schema=False)
     async def _docs() -> HTMLResponse:
         return HTMLResponse(content, headers=headers)
-
-    return router
 
 
 def page_headers(

@@ -35,6 +35,7 @@ class Problem(Exception):
         self.detail = detail
         self.headers = headers or {}
         self.failure: dict[str, str] | None = None  # of our own mistake, for the log alone
+        self.is_clients_deadline = False  # a 504 that the client chose
         if status == 503:
             self.headers = {"retry-after": "1"} | self.headers
 

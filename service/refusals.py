@@ -2,12 +2,14 @@
 what went wrong, if the mistake is ours.
 """
 
+from collections.abc import Iterable
+
 from service.access import Refused
 from service.exchange import STAGES
 from service.log_lines import failure_of
 from service.metrics import Metrics
 from service.problems import Problem, problem_of
-from service.waiting import DeadlinePassed, DeadlineUnreachable, QueueFull
+from service.waiting import ClientDeadlinePassed, DeadlinePassed, DeadlineUnreachable, QueueFull
 
 _SHED: dict[type[Exception], str] = {  # the first that fits
     DeadlineUnreachable: "deadline_unreachable",
@@ -18,18 +20,29 @@ _SHED: dict[type[Exception], str] = {  # the first that fits
 CROWDED = "connections"  # beyond those there may be
 
 
-def begin_at_zero(metrics: Metrics) -> None:
-    """An alert sees the first of its kind only as an increase from 0."""
+def begin_at_zero(metrics: Metrics, routes: Iterable[str]) -> None:
+    """An alert sees the first of its kind only as an increase from 0.
+
+    `routes` are those whose clients may set a deadline.
+    """
+    for route in routes:
+        metrics.client_deadlines.labels(route)
     for reason in (*_SHED.values(), CROWDED):
         metrics.shed.labels(reason)
     for stage in STAGES:
         metrics.cancelled.labels(stage)
 
 
-def told(error: Exception, metrics: Metrics) -> Problem:
-    """How an exception answers, with what the operator must know of it."""
+def told(error: Exception, metrics: Metrics, route: str = "other") -> Problem:
+    """How an exception answers, with what the operator must know of it.
+
+    A deadline of the client's own is no shedding: the service would have waited longer.
+    """
     problem = problem_of(error)
-    if isinstance(problem, Refused):
+    if isinstance(error, ClientDeadlinePassed):
+        problem.is_clients_deadline = True
+        metrics.client_deadlines.note((route,))
+    elif isinstance(problem, Refused):
         metrics.access_refused.labels(problem.reason).inc()
     elif problem.status == 500:
         problem.failure = failure_of(error)

@@ -30,6 +30,10 @@ class DeadlinePassed(Exception):
     """The caller's deadline came before the answer."""
 
 
+class ClientDeadlinePassed(DeadlinePassed):
+    """The same, of one that the caller set itself; the service would have waited longer."""
+
+
 class Closed(Exception):
     """The batcher takes no more pictures."""
 

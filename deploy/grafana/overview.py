@@ -3,19 +3,18 @@
 from deploy.grafana.dashboard import Row
 from deploy.grafana.panel import Panel, Target, bad_above_none, bad_below, bad_from
 from deploy.grafana.promql import (
-    ACCEPTED,
     PREDICTION,
-    UNANSWERED,
+    accepted,
     increase,
     largest,
     metric,
     or_zero,
     rate,
     total,
+    unanswered,
 )
 
-_ACCEPTED = total(increase("http_requests_total", PREDICTION, ACCEPTED))
-_UNANSWERED = or_zero(total(increase("http_requests_total", PREDICTION, UNANSWERED)))
+_ACCEPTED, _UNANSWERED = accepted(increase), unanswered(increase)
 _ASKED = total(increase("http_requests_total", PREDICTION))
 _FAST = total(increase("http_request_duration_seconds_bucket", PREDICTION, 'le="0.05"'))
 _ALL = total(increase("http_request_duration_seconds_count", PREDICTION))
@@ -55,8 +54,8 @@ OVERVIEW = Row(
         Panel(
             title="Answered",
             description="Of the prediction requests in the time shown that were accepted (answered "
-            "with neither 4xx nor 503), the share that got its answer. The objective is 99.9 % "
-            "over 30 days. Bad: less.",
+            "with neither 4xx nor 503, nor 504 at a deadline of their client's own), the share "
+            "that got its answer. The objective is 99.9 % over 30 days. Bad: less.",
             kind="stat",
             unit="percentunit",
             decimals=3,

@@ -5,6 +5,8 @@ enough to hold several scrapes however far one has zoomed; `SHOWN` is all the ti
 `STEP` the time between two points of a line.
 """
 
+from collections.abc import Callable
+
 SELECTED = 'job=~"$job", instance=~"$instance"'
 RATE = "$__rate_interval"
 SHOWN = "$__range"
@@ -14,6 +16,8 @@ PREDICTION = 'route=~"/v1/predict|/v2/.*/infer"'
 # What the service took on: 4xx is the client's, 503 refuses before any work is done.
 ACCEPTED = 'code!~"4..|503"'
 UNANSWERED = 'code=~"5..", code!="503"'
+# Seconds of what a model answered, by version: "none" is all else.
+ANSWERED = 'version!="none"'
 
 
 def metric(name: str, *matchers: str) -> str:
@@ -55,9 +59,25 @@ def or_zero(question: str) -> str:
     return f"({question} or vector(0))"
 
 
-def quantile(part: float, histogram: str, *matchers: str) -> str:
+def accepted(of: Callable[..., str]) -> str:
+    """Prediction requests that the service took on; `of` is `rate` or `increase`.
+
+    Not those that ended at a deadline of their client's own.
+    """
+    own = or_zero(total(of("client_deadline_total", PREDICTION)))
+    return f"({total(of('http_requests_total', PREDICTION, ACCEPTED))} - {own})"
+
+
+def unanswered(of: Callable[..., str]) -> str:
+    """Those of them that got no answer."""
+    own = or_zero(total(of("client_deadline_total", PREDICTION)))
+    failed = or_zero(total(of("http_requests_total", PREDICTION, UNANSWERED)))
+    return f"clamp_min({failed} - {own}, 0)"
+
+
+def quantile(part: float, histogram: str, *matchers: str, by: tuple[str, ...] = ()) -> str:
     """Over all instances: buckets may be added up, quantiles may not."""
-    buckets = total(rate(f"{histogram}_bucket", *matchers), "le")
+    buckets = total(rate(f"{histogram}_bucket", *matchers), "le", *by)
     return f"histogram_quantile({part:g}, {buckets})"
 
 

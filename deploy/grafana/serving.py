@@ -2,7 +2,16 @@
 
 from deploy.grafana.dashboard import Row
 from deploy.grafana.panel import GREEN, RED, YELLOW, Limits, Panel, Target, bad_above_none
-from deploy.grafana.promql import events, increase, largest, metric, total
+from deploy.grafana.promql import (
+    ANSWERED,
+    PREDICTION,
+    events,
+    increase,
+    largest,
+    metric,
+    quantile,
+    total,
+)
 
 SERVING = Row(
     "What serves",
@@ -76,6 +85,30 @@ SERVING = Row(
             stacked="normal",
             colours={"^swapped$": GREEN, "^failed_": RED},
             width=12,
+        ),
+        *(
+            Panel(
+                title=f"Duration of prediction requests by version, {name}",
+                description="From a request's head to its answer's end, of those that this version "
+                "answered; of the last four versions of each process. Bad: a new version that is "
+                "slower than the one it is to take the place of, at the same traffic.",
+                unit="s",
+                targets=(
+                    Target(
+                        quantile(
+                            part,
+                            "http_request_duration_seconds",
+                            PREDICTION,
+                            ANSWERED,
+                            by=("version",),
+                        ),
+                        "version {{version}}",
+                    ),
+                ),
+                scale="log",
+                width=12,
+            )
+            for part, name in ((0.5, "p50"), (0.99, "p99"))
         ),
     ),
 )

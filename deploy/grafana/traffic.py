@@ -2,10 +2,9 @@
 
 from deploy.grafana.dashboard import Row
 from deploy.grafana.panel import GREEN, RED, YELLOW, Limits, Panel, Target
-from deploy.grafana.promql import ACCEPTED, PREDICTION, UNANSWERED, metric, or_zero, rate, total
+from deploy.grafana.promql import accepted, metric, rate, total, unanswered
 
-_ACCEPTED = total(rate("http_requests_total", PREDICTION, ACCEPTED))
-_UNANSWERED = or_zero(total(rate("http_requests_total", PREDICTION, UNANSWERED)))
+_ACCEPTED, _UNANSWERED = accepted(rate), unanswered(rate)
 
 TRAFFIC = Row(
     "Traffic and errors",
@@ -31,9 +30,9 @@ TRAFFIC = Row(
         Panel(
             title="Unavailability",
             description="Share of the accepted prediction requests that did not get their answer "
-            "(5xx but 503); the line is what the objective allows over 30 days. Bad: above it; "
-            "14 times as much for an hour uses up 2 % of the month's. Without traffic there is no "
-            "value.",
+            "(5xx but 503 and deadlines of their clients' own); the line is what the objective "
+            "allows over 30 days. Bad: above it; 14 times as much for an hour uses up 2 % of the "
+            "month's. Without traffic there is no value.",
             unit="percentunit",
             decimals=2,
             targets=(Target(f"{_UNANSWERED} / {_ACCEPTED}", "not answered"),),
@@ -58,10 +57,21 @@ REFUSED = Row(
             title="Shed by reason",
             description="Requests refused or given up on a second. queue_full and connections: "
             "more comes than the service can take. deadline_unreachable: the queue is longer than "
-            "the client waits. deadline_passed: work that came to nothing. Bad: any that lasts.",
+            "the client waits. deadline_passed: the service's own deadline came first. Bad: any "
+            "that lasts.",
             unit="reqps",
             targets=(Target(total(rate("shed_total"), "reason"), "{{reason}}"),),
-            width=8,
+            width=12,
+        ),
+        Panel(
+            title="Clients' own deadlines",
+            description="Requests a second that were answered 504 because a deadline passed that "
+            "their client set itself, shorter than the service's, by route. They use up no budget. "
+            "Bad: more than there were with latency as ever (a client allows too little), or with "
+            "latency that rises (the service is too slow for its clients).",
+            unit="reqps",
+            targets=(Target(total(rate("client_deadline_total"), "route"), "{{route}}"),),
+            width=12,
         ),
         Panel(
             title="Clients that hung up",
@@ -70,7 +80,7 @@ REFUSED = Row(
             "takes.",
             unit="reqps",
             targets=(Target(total(rate("cancelled_total"), "stage"), "{{stage}}"),),
-            width=8,
+            width=12,
         ),
         Panel(
             title="Access refused by reason",
@@ -78,7 +88,7 @@ REFUSED = Row(
             "(somebody tries keys), or a steady part of the traffic (a client has an old key).",
             unit="reqps",
             targets=(Target(total(rate("access_refused_total"), "reason"), "{{reason}}"),),
-            width=8,
+            width=12,
         ),
     ),
 )

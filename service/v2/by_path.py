@@ -36,8 +36,8 @@ class ByPath:
         room: Room,
     ) -> None:
         self.path = path
-        self._infer = infer
-        self._addressed = addressed
+        self.infer = infer
+        self.addressed = addressed
         self._settings = settings
         self._metrics = metrics
         self._room = room
@@ -45,7 +45,7 @@ class ByPath:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = scope["path_params"]
         scope["route"] = self  # as FastAPI's own routes do, for `front` to count by
-        endpoint = _OneVersion(self._infer, self._addressed, asked["model"], asked.get("version"))
+        endpoint = _OneVersion(self, asked["model"], asked.get("version"))
         await Asgi(endpoint, self._settings, self._metrics, self._room)(scope, receive, send)
 
 
@@ -54,11 +54,10 @@ class _OneVersion:
 
     method = "POST"
 
-    route = VERSION_PATH
-
-    def __init__(self, infer: Infer, addressed: Addressed, name: str, version: str | None) -> None:
-        self._infer = infer
-        self._addressed = addressed
+    def __init__(self, by_path: ByPath, name: str, version: str | None) -> None:
+        self.route = by_path.path
+        self._infer = by_path.infer
+        self._addressed = by_path.addressed
         self._name = name
         self._version = version
 

@@ -98,11 +98,11 @@ class Infer:
     def _ask(
         self, exchange: Exchange, version: int | None, request: InferRequest, pixels: Pixels
     ) -> None:
-        deadline = exchange.deadline
         if request.parameters.timeout is not None:
-            deadline = min(deadline, exchange.began + request.parameters.timeout / 1e6)
+            timeout = request.parameters.timeout / 1e6  # seconds
+            exchange.deadline = min(exchange.deadline, exchange.began + timeout)
         asked = _Asked(self, exchange, version, request, len(pixels))
-        asked.waiting = self.batcher.submit(asked, pixels, deadline=deadline)
+        asked.waiting = self.batcher.submit(asked, pixels, deadline=exchange.deadline)
         exchange.work = asked
 
 

@@ -31,10 +31,21 @@ _ADMIN = f"Authorization: {ADMIN['Authorization']}"
 # Takes long enough to decode that one may be late, or leave, meanwhile.
 _LARGE = encoded(np.kron(seven(), np.ones((19, 19), np.uint8)), "JPEG")
 _BLANK = encoded(np.full((28, 28), 255, np.uint8))
+
+
+def _json(count: int, pixels: object, **parameters: int) -> bytes:
+    """A request for some pictures under /v2."""
+    tensor = {"name": "pixels", "datatype": "UINT8", "shape": [count, 28, 28], "data": pixels}
+    body = json.dumps({"inputs": [tensor], "parameters": parameters}).encode()
+    plain = request(body, _OURS, path="/v2/models/digits/infer")
+    return plain.replace(b"image/png", b"application/json", 1)
+
+
 _MISTAKES = (
     request(_BLANK, _OURS),
     request(b"nonsense", _OURS),
     request(_LARGE, _OURS, "X-Request-Timeout: 0.02"),
+    _json(1, [0] * 784, timeout=1),  # microseconds
     request(_BLANK),
     request(_BLANK, "X-API-Key: another-key-of-sixteen"),
     request(_BLANK, _OURS, path="/v1/models/digits/rollback"),
@@ -92,11 +103,7 @@ class Visitors:
     async def _several(self) -> None:
         pixels = np.zeros((2, 28, 28), np.uint8)
         pixels[:, 4:24, 12:15] = 255
-        tensor = {
-            "name": "pixels", "datatype": "UINT8", "shape": [2, 28, 28], "data": pixels.tolist(),
-        }  # fmt: skip
-        infer = json.dumps({"inputs": [tensor]}).encode()
-        await self._ask(self._form(5), self._form(40), _json(infer))
+        await self._ask(self._form(5), self._form(40), _json(2, pixels.tolist()))
 
     async def _mistaken(self) -> None:
         await self._ask(next(self._mistakes))
@@ -128,8 +135,3 @@ class Visitors:
                 await connection.ask(each)
         finally:
             await connection.close()
-
-
-def _json(body: bytes) -> bytes:
-    plain = request(body, _OURS, path="/v2/models/digits/infer")
-    return plain.replace(b"image/png", b"application/json", 1)

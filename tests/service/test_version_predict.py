@@ -318,6 +318,7 @@ class Played(Exchange):
     """Of a request that is asked by hand."""
 
     __slots__ = ("told",)
+    latest = 0.0  # no deadline is the client's
 
     def __init__(self, token: str = TOKEN) -> None:
         headers = {b"authorization": f"Bearer {token}".encode()}
