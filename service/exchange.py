@@ -69,10 +69,9 @@ class Exchange(ABC):
         """Answer with what `problems` makes of an exception."""
         if not self.over:
             self.over, self.work = True, None
-            is_clients = isinstance(error, DeadlinePassed) and self.deadline < self.latest
-            if is_clients:
+            if isinstance(error, DeadlinePassed) and self.deadline < self.latest:
                 error = ClientDeadlinePassed(str(error))
-            elif not self.beside and problem_of(error).status >= 500:
+            if not self.beside and problem_of(error).status >= 500:
                 for tell in self.metrics.when_failed:
                     tell(perf_counter() - self.began)
             self._refuse(error)

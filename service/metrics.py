@@ -54,7 +54,7 @@ class Metrics:
     def __init__(self, slot: int | None = None, folder: Path | None = None) -> None:
         """Of the one process, or of the worker in a slot, whose files are in `folder`."""
         self.before_scrape: list[Callable[[], None]] = []
-        # Called with the seconds of a request that failed, and not by its client's fault.
+        # Called with the seconds of a request that was answered 5xx.
         self.when_failed: list[Callable[[float], None]] = []
         self._in_flight = 0  # requests
         self._due = False  # whether what was noted will be added up soon

@@ -14,13 +14,14 @@ import pytest
 from contract.store import Store
 from contract.version import Version
 from tests.service.connection import connected, request
-from tests.service.failing import REASON
+from tests.service.failing import NEARLY, REASON, SLOWLY
 from tests.service.pictures import SEVEN
 from tests.service.running import Service, wait_to_read, wait_until
 from tests.service.tensors import HEADER, document, post
 
 MODEL_READY = "/v2/models/digits/ready"
 INK_ALL_OVER = b"\xff" * 784
+NEARLY_ALL_OVER = bytes([NEARLY]) * 784
 
 
 class Failing(Service):
@@ -74,11 +75,12 @@ def test_a_line_tells_what_a_prediction_went_through(models: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["off", "sampled", "all"])
 def test_each_failure_is_told_in_every_mode_once_with_its_reason(models: Path, mode: str) -> None:
-    settings = {"access_log": mode, "max_wait": 0.3}
+    settings = {"access_log": mode, "request_timeout": SLOWLY / 2}
     with Failing.started(models, **settings) as service:
         with ThreadPoolExecutor(12) as pool:  # more than ten at once
             failures = list(pool.map(lambda _: fail(service), range(12)))
-        late = predict(service, X_Request_Timeout="0.15")
+        body = document()
+        late = post(service, body + NEARLY_ALL_OVER, **{HEADER: len(body)})
         assert (failures[0].status_code, late.status_code) == (500, 504)
         told = [line_of(service, failure) for failure in failures]
         too_late = line_of(service, late)
@@ -89,6 +91,35 @@ def test_each_failure_is_told_in_every_mode_once_with_its_reason(models: Path, m
         assert line["route"] == "/v2/models/digits/infer"
     assert (too_late["level"], too_late["error"]) == ("error", "Too late")
     assert "deadline" in too_late["detail"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "log_level", "is_told"),
+    [("off", "info", False), ("sampled", "info", True), ("all", "warning", False)],
+)
+def test_a_deadline_of_the_clients_own_is_told_as_what_is_answered(
+    models: Path, mode: str, log_level: str, is_told: bool
+) -> None:
+    """However it is set; one as long as the service's own is the service's."""
+    with Failing.started(
+        models, access_log=mode, log_level=log_level, request_timeout=SLOWLY / 2
+    ) as service:
+        body, pixels = document(), NEARLY_ALL_OVER
+        hasty = document(parameters={"timeout": 1})
+        own = [
+            post(service, hasty + pixels, **{HEADER: len(hasty)}),
+            post(service, body + pixels, **{HEADER: len(body), "X_Request_Timeout": "0.1"}),
+        ]
+        ours = [
+            post(service, body + pixels, **{HEADER: len(body), "X_Request_Timeout": str(seconds)})
+            for seconds in (SLOWLY / 2, SLOWLY)
+        ]
+        assert {answer.status_code for answer in (*own, *ours)} == {504}
+        levels = {line_of(service, answer)["level"] for answer in ours}
+        told = [line_of(service, answer)["level"] for answer in own] if is_told else []
+        assert len(lines(service, status=504)) == len(ours) + len(told)
+        assert levels == {"error"}
+        assert {*told} <= {"info"}
 
 
 def test_off_tells_of_nothing_else(models: Path) -> None:

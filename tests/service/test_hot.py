@@ -166,14 +166,15 @@ def patient(published: tuple[Store, Version]) -> Iterator[Service]:
 
 
 def test_a_client_waits_no_longer_than_it_said(patient: Service) -> None:
-    before = counted(patient, 'shed_total{reason="deadline_passed"}')
+    own, shed = 'client_deadline_total{route="/v1/predict"}', 'shed_total{reason="deadline_passed"}'
+    before = counted(patient, own), counted(patient, shed)
     began = time.monotonic()
     response = httpx2.post(
         f"{patient.url}/v1/predict", content=SEVEN, headers={"X-Request-Timeout": "0.2"}
     )
     assert response.status_code == 504
     assert 0.15 < time.monotonic() - began < 1  # it would have been answered after a second
-    assert counted(patient, 'shed_total{reason="deadline_passed"}') == before + 1
+    assert (counted(patient, own), counted(patient, shed)) == (before[0] + 1, before[1])
 
 
 @pytest.mark.parametrize("path", ["/v1/predict", "/v1/%70redict"])
@@ -279,6 +280,7 @@ def test_a_large_picture_ends_at_its_deadline_and_frees_its_place(
         response = httpx2.post(f"{service.url}/v1/predict", content=large)
         assert response.status_code == 200
         assert counted(service, 'shed_total{reason="deadline_passed"}') == statuses[504]
+        assert counted(service, "client_deadline_total") == 0
         with ExitStack() as stack:
             connections = [stack.enter_context(connected(service)) for _ in range(30)]
             for connection in connections:
