@@ -32,7 +32,8 @@ class Compressed:
         async def named(message: Message) -> None:
             if message["type"] == "http.response.start":
                 answer = MutableHeaders(raw=message["headers"])
-                answer.add_vary_header("Accept-Encoding")
+                if "accept-encoding" not in answer.get("vary", "").lower():
+                    answer.add_vary_header("Accept-Encoding")
                 is_whole = message["status"] in (200, 304)
                 if compresses and is_whole and not answer.get("etag", "W/").startswith("W/"):
                     answer["etag"] = f"W/{answer['etag']}"

@@ -31,6 +31,7 @@ class Prometheus(Program):
                 f"--config.file={folder / 'prometheus.yml'}",
                 f"--storage.tsdb.path={folder / 'data'}",
                 "--web.listen-address=127.0.0.1:0",
+                "--enable-feature=exemplar-storage",
             ]
         )
 
@@ -46,6 +47,13 @@ class Prometheus(Program):
         with urlopen(f"{self.url}/api/v1/query?{urlencode({'query': query})}") as response:
             found: Any = json.load(response)["data"]["result"]
         return {json.dumps(each["metric"]): float(each["value"][1]) for each in found}
+
+    def exemplars(self, query: str) -> list[dict[str, str]]:
+        """Labels of each that it keeps for these series."""
+        asked = urlencode({"query": query, "start": 0, "end": 2**32})
+        with urlopen(f"{self.url}/api/v1/query_exemplars?{asked}") as response:
+            found: Any = json.load(response)["data"]
+        return [each["labels"] for series in found for each in series["exemplars"]]
 
     def hear(self, line: str) -> bool:
         if listens := re.search(r'"Listening on".* address=(\S+)', line):

@@ -13,6 +13,7 @@ from tests.monitoring.prometheus import Prometheus
 from tests.monitoring.rules import ALERTS, FOLDER, PROOFS, RECORDED, cases, metrics_in, sections
 from tests.service.pictures import SEVEN
 from tests.service.running import Service, wait_until
+from tests.service.tensors import HEADER, document, post
 
 SUFFIXES = {"counter": ["_total"], "histogram": ["_bucket", "_count", "_sum"]}
 RUNBOOK = sections()
@@ -98,6 +99,32 @@ def test_a_real_service_is_counted_as_the_objectives_say(
     wait_until(half_are_accepted, watched)
     whole_budget = "digitserve:availability_budget:ratio_30d == 1"
     wait_until(lambda: prometheus.ask(whole_budget), watched)
+
+
+def test_a_clients_own_deadlines_use_up_nothing(watched: Service, prometheus: Prometheus) -> None:
+    late = 'rate(digitserve_http_requests_total{code="504"}[1m])'
+
+    def many_were_late() -> bool:
+        head = document(parameters={"timeout": 1})
+        answer = post(watched, head + bytes(784), **{HEADER: len(head)})
+        assert answer.status_code == 504
+        return any(value > 0 for value in prometheus.ask(late).values())
+
+    wait_until(many_were_late, watched)
+    own = "digitserve_client_deadline_total > 0"
+    wait_until(lambda: prometheus.ask(own), watched)
+    assert set(prometheus.ask("digitserve:requests_failed:per_minute").values()) == {0.0}
+
+
+def test_a_real_prometheus_keeps_the_trace_of_a_request(
+    watched: Service, prometheus: Prometheus
+) -> None:
+    """It asks for OpenMetrics of itself."""
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+    httpx2.post(f"{watched.url}/v1/predict", content=SEVEN, headers=headers).raise_for_status()
+    series = 'digitserve_http_request_duration_seconds_bucket{route="/v1/predict", version="2"}'
+    wait_until(lambda: {"trace_id": trace} in prometheus.exemplars(series), watched)
 
 
 @pytest.mark.parametrize("recorded", RECORDED)

@@ -1,5 +1,6 @@
 """What is written in shares and kept between scrapes is what the library writes anew."""
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +19,11 @@ from prometheus_client import (
 )
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.openmetrics import parser
 from prometheus_client.registry import Collector
 
-from service.exposition import Exposition
+from service.exposition import Exposition, OpenMetrics
 from service.noted import NotedCounter, NotedHistogram
 from service.shared import SharedNumbers
 
@@ -45,6 +48,33 @@ def test_each_text_is_the_librarys(scrapes: list[list[tuple[str, float, float]]]
             counter.inc(amount)
             histogram.labels(label).observe(number)
         assert exposition.text() == generate_latest(registry)
+
+
+@given(st.lists(st.lists(st.tuples(LABELS, AMOUNTS), max_size=4), max_size=6))
+def test_each_text_of_openmetrics_is_the_librarys(scrapes: list[list[tuple[str, float]]]) -> None:
+    """With exemplars, which come behind the numbers and change without them."""
+    registry = CollectorRegistry()
+    counter = Counter("c", "a counter", registry=registry)
+    noted = NotedHistogram("h", "of", ["label"], buckets=BOUNDS, registry=registry)
+    exposition = OpenMetrics(registry, lambda: {"h": noted.exemplars()})
+    for number, changes in enumerate(scrapes):
+        for label, amount in changes:
+            counter.inc(amount)
+            noted.labels(label).note(amount)
+            noted.labels(label).exemplify(amount, f"{number:032x}")
+        noted.fold()
+        text = exposition.text().decode()
+        plain = re.sub(r" # {trace_id=.*", "", text)
+        assert plain.encode() == openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]
+        families = {family.name: family for family in openmetrics_parser(text)}
+        told = [each.exemplar for each in families["h"].samples if each.exemplar]
+        assert len(told) == len(noted.exemplars())
+        assert bool(told) == any(scrapes[: number + 1])
+    assert exposition.text().endswith(b"# EOF\n")
+
+
+def openmetrics_parser(text: str) -> Iterator[Metric]:
+    yield from parser.text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
 
 
 def test_series_that_are_gone_are_not_told() -> None:

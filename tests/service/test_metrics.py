@@ -14,10 +14,10 @@ from contract.version import Version
 from service.tensors import Pixels
 from tests.service.connection import connected, request
 from tests.service.forms import part, post_parts
-from tests.service.metrics import metric
+from tests.service.metrics import counted, metric
 from tests.service.pictures import SEVEN
 from tests.service.running import Service
-from tests.service.tensors import asked, client_of
+from tests.service.tensors import HEADER, asked, client_of, document, post
 from tests.service.versions import publish, two_versions
 
 UNCERTAIN = "predictions_uncertain_total"
@@ -89,6 +89,24 @@ def test_what_is_below_the_cards_threshold_is_counted_by_either_door(
     assert metric(doubtful, UNCERTAIN) == 6
 
 
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("", "/v2/models/digits/infer"),
+        ("/versions/1", "/v2/models/{model}/versions/{version}/infer"),
+    ],
+)
+def test_a_deadline_of_the_clients_own_is_counted_by_route_and_is_no_shedding(
+    service: Service, path: str, route: str
+) -> None:
+    head = document(parameters={"timeout": 1})
+    own = f'client_deadline_total{{route="{route}"}}'
+    before = counted(service, own), counted(service, "shed_total")
+    answer = post(service, head + bytes(784), path, **{HEADER: len(head)})
+    assert answer.status_code == 504
+    assert (counted(service, own), counted(service, "shed_total")) == (before[0] + 1, before[1])
+
+
 def test_as_many_may_wait_in_each_worker(
     service: Service, published: tuple[Store, Version]
 ) -> None:
@@ -110,6 +128,7 @@ def test_what_alerts_look_for_is_there_before_it_happens(service: Service) -> No
             "reason",
             ("queue_full", "deadline_unreachable", "deadline_passed", "connections"),
         ),
+        ("client_deadline", "route", ("/v1/predict", "/v2/models/digits/infer")),
         ("cancelled", "stage", ("body", "decode", "queue", "model")),
         ("engine_fallback", "what", ("provider", "precision", "cuda_graph")),
         ("model_swap", "result", ("swapped", "failed_verify", "failed_load", "failed_golden")),

@@ -1,10 +1,12 @@
 """The page at / as HTTP sees it: what it is made of, what it may do. What it does: tests/web."""
 
+import gzip
 import re
 
 import httpx2
 import pytest
 
+from tests.service.pictures import SEVEN
 from tests.service.running import ROOT, Service
 
 WEB = ROOT / "web"
@@ -84,6 +86,58 @@ def test_nothing_else_is_there(service: Service, path: str) -> None:
     answer = get(service, path)
     assert answer.status_code == 404
     assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/web/main.js", "/docs", "/openapi.json", "/static-offline-docs/swagger-ui-bundle.js"],
+)
+def test_text_is_compressed_for_a_client_that_prefers_it(service: Service, path: str) -> None:
+    plain = get(service, path, **{"Accept-Encoding": "gzip;q=0, br"})
+    assert "Content-Encoding" not in plain.headers
+    with (
+        service.client() as client,
+        client.stream("GET", path, headers={"Accept-Encoding": "gzip"}) as packed,
+    ):
+        raw = b"".join(packed.iter_raw())
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(raw) == plain.content
+    assert len(raw) < len(plain.content) / 1.5
+    for answer in (plain, packed):
+        assert answer.headers["Vary"].lower() == "accept-encoding"
+        assert answer.headers["Content-Type"] == plain.headers["Content-Type"]
+
+
+@pytest.mark.parametrize("path", ["/", "/web/main.js"])
+def test_what_is_compressed_has_a_weak_tag_that_still_says_whether_it_is_new(
+    service: Service, path: str
+) -> None:
+    zipped, plain = {"Accept-Encoding": "gzip"}, {"Accept-Encoding": "identity"}
+    tag = get(service, path, **plain).headers["ETag"]
+    packed = get(service, path, **zipped)
+    assert packed.headers["ETag"] == f"W/{tag}"
+    assert packed.headers["Cache-Control"] == "no-cache"
+    again = get(service, path, **zipped, **{"If-None-Match": f"W/{tag}"})
+    assert (again.status_code, again.headers["ETag"]) == (304, f"W/{tag}")
+    assert again.headers["Vary"].lower() == "accept-encoding"
+    assert get(service, path, **plain, **{"If-None-Match": tag}).status_code == 304
+
+
+def test_a_part_of_a_file_and_what_is_small_are_not_compressed(service: Service) -> None:
+    part = get(service, "/web/main.js", **{"Accept-Encoding": "gzip", "Range": "bytes=0-9"})
+    assert (part.status_code, len(part.content)) == (206, 10)
+    small = get(service, "/static-offline-docs/favicon.png", **{"Accept-Encoding": "gzip"})
+    for answer in (part, small):
+        assert "Content-Encoding" not in answer.headers
+
+
+def test_predictions_and_live_events_are_not_compressed(service: Service) -> None:
+    accepts = {"Accept-Encoding": "gzip"}
+    events = get(service, "/v1/live?events=1", **accepts)
+    answer = httpx2.post(f"{service.url}/v1/predict", content=SEVEN, headers=accepts)
+    for each in (events, answer):
+        assert each.status_code == 200
+        assert "Content-Encoding" not in each.headers
 
 
 def test_the_page_costs_a_phone_little() -> None:

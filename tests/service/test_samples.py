@@ -95,7 +95,15 @@ def test_samples_differ_and_nobody_keeps_them(service: Service) -> None:
     assert {answer.headers["Cache-Control"] for answer in answers} == {"no-store"}
 
 
-@pytest.mark.parametrize("accept", ["image/png", "image/avif,image/png;q=0.9,*/*;q=0.5", "image/*"])
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "image/png",
+        "image/avif,image/png;q=0.9,*/*;q=0.5",
+        "image/*",
+        "application/json;q=0.5,image/png",
+    ],
+)
 def test_who_accepts_png_gets_the_picture_itself(service: Service, run: Run, accept: str) -> None:
     answer = get(service, f"{RANDOM}?label=7", Accept=accept)
     assert answer.headers["Content-Type"] == "image/png"
@@ -105,7 +113,9 @@ def test_who_accepts_png_gets_the_picture_itself(service: Service, run: Run, acc
     assert any((found == seven).all() for seven in pixels[:100][labels[:100] == 7])
 
 
-@pytest.mark.parametrize("accept", ["*/*", "application/json", "application/json, image/png", ""])
+@pytest.mark.parametrize(
+    "accept", ["*/*", "application/json", "application/json, image/png", "image/png;q=0,*/*", ""]
+)
 def test_everybody_else_gets_json(service: Service, accept: str) -> None:
     answer = get(service, Accept=accept)
     assert answer.headers["Content-Type"] == "application/json"

@@ -1,0 +1,147 @@
+"""Requests are timed by the version that answered them, and old versions are let go."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from prometheus_client import values
+
+from contract.store import Store
+from contract.version import Version
+from service.metrics import Metrics
+from service.tally import tally_of
+from service.version_series import KEPT
+from tests.service.metrics import counted, settle
+from tests.service.pictures import SEVEN
+from tests.service.running import ADMIN, TOKEN, Service, two_workers
+from tests.service.versions import two_versions
+
+ROUTE = "/v1/predict"
+COUNT = "http_request_duration_seconds_count"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    monkeypatch.setattr(values, "ValueClass", values.ValueClass)  # as it was, afterwards
+    yield tmp_path
+    values.close_all_multiprocess_files()  # type: ignore[no-untyped-call]
+
+
+@pytest.fixture(params=["alone", "worker"])
+def metrics(request: pytest.FixtureRequest, folder: Path) -> Metrics:
+    return Metrics(0, folder) if request.param == "worker" else Metrics()
+
+
+def timed(metrics: Metrics, version: int | None, times: int = 1) -> None:
+    for _ in range(times):
+        metrics.seconds_of(ROUTE, predicts=True)[version].note(0.001)
+
+
+def told(metrics: Metrics) -> dict[str, float]:
+    """How many requests, by version."""
+    text = metrics.exposition().decode()
+    found = re.findall(rf'^digitserve_{COUNT}{{.*version="(\w+)"}} (\S+)$', text, re.MULTILINE)
+    return {version: float(count) for version, count in found}
+
+
+def test_two_versions_are_told_apart_while_one_takes_anothers_place(metrics: Metrics) -> None:
+    metrics.version_serves(1)
+    timed(metrics, 1, 3)
+    metrics.version_serves(2)
+    assert told(metrics) == {"none": 0, "1": 3, "2": 0}  # from 0 on, so that it is an increase
+    timed(metrics, 1)  # whose batch was on its way
+    timed(metrics, 2, 2)
+    timed(metrics, None)
+    assert told(metrics) == {"none": 1, "1": 4, "2": 2}
+
+
+def test_only_the_last_versions_have_series(metrics: Metrics) -> None:
+    for version in range(1, 20):
+        metrics.version_serves(version)
+        timed(metrics, version, version)
+    assert told(metrics) == {"none": 0, "16": 16, "17": 17, "18": 18, "19": 19}
+    assert len(told(metrics)) == KEPT + 1
+    timed(metrics, 3)  # no series for what has not served for long
+    assert told(metrics)["none"] == 1
+
+
+def test_one_that_serves_again_is_kept_before_others(metrics: Metrics) -> None:
+    for version in (1, 2, 3, 4, 1, 5):
+        metrics.version_serves(version)
+        timed(metrics, version)
+    assert told(metrics) == {"none": 0, "1": 2, "3": 1, "4": 1, "5": 1}
+    for version in (6, 7, 8, 9, 1):
+        metrics.version_serves(version)
+    assert told(metrics) == {"none": 0, "7": 0, "8": 0, "9": 0, "1": 0}  # begun anew
+
+
+def test_workers_add_up_and_keep_no_file_of_an_old_version(folder: Path) -> None:
+    workers = [Metrics(slot, folder) for slot in range(2)]
+    for version in range(1, 30):
+        for metrics in workers:
+            metrics.version_serves(version)
+            timed(metrics, version, version)
+            metrics.refresh()
+    for metrics in workers:
+        assert told(metrics) == {"none": 0, "26": 52, "27": 54, "28": 56, "29": 58}
+    assert len([*folder.glob("histogram_?-*.db")]) == 2 * KEPT
+
+
+def test_a_worker_goes_on_with_the_numbers_of_the_one_before(folder: Path) -> None:
+    first = Metrics(0, folder)
+    for version in range(1, 7):
+        first.version_serves(version)
+        timed(first, version, version)
+    first.refresh()
+    values.close_all_multiprocess_files()  # type: ignore[no-untyped-call]
+    second = Metrics(0, folder)
+    second.version_serves(6)
+    timed(second, 6)
+    assert told(second) == {"none": 0, "3": 3, "4": 4, "5": 5, "6": 7}
+    second.version_serves(7)
+    assert told(second) == {"none": 0, "4": 4, "5": 5, "6": 7, "7": 0}
+
+
+def test_what_is_gone_takes_its_requests_out_of_the_sums(metrics: Metrics) -> None:
+    metrics.version_serves(1)
+    timed(metrics, 1, 5)
+    assert sum(tally_of(metrics, 0.0).seconds) == 5
+    for version in range(2, 6):
+        metrics.version_serves(version)
+    timed(metrics, 5, 2)
+    assert sum(tally_of(metrics, 0.0).seconds) == 2
+
+
+# ---- a service that switches ---------------------------------------------------------------------
+
+
+def ask(service: Service) -> None:
+    httpx2.post(f"{service.url}{ROUTE}", content=SEVEN).raise_for_status()
+
+
+def of_version(service: Service, version: str) -> float:
+    return counted(service, f'{COUNT}{{route="{ROUTE}",version="{version}"}}')
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_switch_shows_which_version_answered_how_fast(
+    published: tuple[Store, Version], tmp_path: Path, workers: int
+) -> None:
+    store = two_versions(published, tmp_path)
+    with (
+        two_workers(store)
+        if workers == 2
+        else Service.started(store.folder.parent, admin_token=TOKEN)
+    ) as service:
+        ask(service)
+        with service.client(headers=ADMIN) as client:
+            client.post("/v1/models/digits/versions/2/activate").raise_for_status()
+        for _ in range(2):
+            ask(service)
+        httpx2.post(f"{service.url}{ROUTE}", content=b"no picture")
+        settle(service)
+        asked = {version: of_version(service, version) for version in ("1", "2", "none")}
+    assert asked == {"1": 1, "2": 2, "none": 1}
