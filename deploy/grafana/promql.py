@@ -14,8 +14,9 @@ STEP = "$__interval"
 # The routes that answer pictures; /metrics, /docs and the probes would flatter every share.
 PREDICTION = 'route=~"/v1/predict|/v2/.*/infer"'
 # What the service took on: 4xx is the client's, 503 refuses before any work is done.
-ACCEPTED = 'code!~"4..|503"'
-UNANSWERED = 'code=~"5..", code!="503"'
+# 504 is told apart from the rest: some are deadlines of their clients' own.
+ACCEPTED = 'code!~"4..|503|504"'
+FAILED = 'code=~"5..", code!~"503|504"'
 # Seconds of what a model answered, by version: "none" is all else.
 ANSWERED = 'version!="none"'
 
@@ -60,19 +61,20 @@ def or_zero(question: str) -> str:
 
 
 def accepted(of: Callable[..., str]) -> str:
-    """Prediction requests that the service took on; `of` is `rate` or `increase`.
-
-    Not those that ended at a deadline of their client's own.
-    """
-    own = or_zero(total(of("client_deadline_total", PREDICTION)))
-    return f"({total(of('http_requests_total', PREDICTION, ACCEPTED))} - {own})"
+    """Prediction requests that the service took on; `of` is `rate` or `increase`."""
+    return f"({total(of('http_requests_total', PREDICTION, ACCEPTED))} + {_late(of)})"
 
 
 def unanswered(of: Callable[..., str]) -> str:
     """Those of them that got no answer."""
+    return f"({or_zero(total(of('http_requests_total', PREDICTION, FAILED)))} + {_late(of)})"
+
+
+def _late(of: Callable[..., str]) -> str:
+    """Those answered 504, but at a deadline of their client's own: as recording.yml has it."""
+    late = or_zero(total(of("http_requests_total", PREDICTION, 'code="504"')))
     own = or_zero(total(of("client_deadline_total", PREDICTION)))
-    failed = or_zero(total(of("http_requests_total", PREDICTION, UNANSWERED)))
-    return f"clamp_min({failed} - {own}, 0)"
+    return f"clamp_min({late} - {own}, 0)"
 
 
 def quantile(part: float, histogram: str, *matchers: str, by: tuple[str, ...] = ()) -> str:
