@@ -37,8 +37,6 @@ class Compressed:
                 is_whole = message["status"] in (200, 304)
                 if compresses and is_whole and not answer.get("etag", "W/").startswith("W/"):
                     answer["etag"] = f"W/{answer['etag']}"
-                if compresses and scope["method"] == "HEAD":
-                    del answer["content-length"]  # of what GET would not send
             await send(message)
 
         await (self._gzip if compresses else self._plain)(scope, receive, named)

@@ -42,7 +42,7 @@ class Model:
     engine: Engine
     seconds: float  # to load
 
-    @property
+    @cached_property  # looked up with each request
     def number(self) -> int:
         return self.version.number
 
