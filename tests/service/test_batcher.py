@@ -352,6 +352,18 @@ async def test_a_deadline_that_the_queue_ahead_cannot_meet_is_refused_at_once(
     assert 0 < refused.value.retry_after < FOREVER
 
 
+async def test_a_deadline_that_has_passed_is_not_put_down_to_the_queue(model: Model) -> None:
+    """Behind a queue that no deadline a little later would meet either."""
+    async with batcher_of(model, max_batch=2) as batcher:
+        async with model.busy(batcher):
+            await asyncio.sleep(0.2)
+        async with model.busy(batcher):
+            tasks = await asked(batcher, 1, 2, 3, 4)
+            with pytest.raises(DeadlinePassed):
+                await ask(batcher, 5, within=0)
+        await asyncio.gather(*tasks)
+
+
 async def test_a_slow_moment_does_not_make_it_refuse_for_ever(model: Model) -> None:
     async with batcher_of(model, max_batch=2) as batcher:
         async with model.busy(batcher):
