@@ -12,23 +12,37 @@ import re
 from collections.abc import Mapping
 from hashlib import sha256
 from hmac import compare_digest
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from service.metrics import Metrics
+from service.problem_types.access import (
+    ADMIN_CLOSED,
+    NO_ADMIN_TOKEN,
+    NO_API_KEY,
+    WRONG_ADMIN_TOKEN,
+    WRONG_API_KEY,
+)
+from service.problem_types.problem_type import ProblemType
 from service.problems import Problem
 from service.settings import Settings
 
-Reason = Literal["no_key", "wrong_key", "no_token", "wrong_token", "admin_closed"]
-REASONS: tuple[Reason, ...] = ("no_key", "wrong_key", "no_token", "wrong_token", "admin_closed")
+# How the metrics call each refusal.
+REASONS = {
+    NO_API_KEY: "no_key",
+    WRONG_API_KEY: "wrong_key",
+    NO_ADMIN_TOKEN: "no_token",
+    WRONG_ADMIN_TOKEN: "wrong_token",
+    ADMIN_CLOSED: "admin_closed",
+}
 
 # Open to everybody, also where there are keys: who asks them carries none.
 OPEN = re.compile(
     r"/(livez|readyz|metrics)?"
     r"|/v2/health/(live|ready)|/v2/models/[^/]+(/versions/[^/]+)?/ready"
-    r"|/(docs|openapi\.json)|/(web|static-offline-docs)/.*"
+    r"|/(docs|openapi\.json)|/problems(/.*)?|/(web|static-offline-docs)/.*"
 )
 
 
@@ -42,10 +56,10 @@ _Documented = Annotated[
 class Refused(Problem):
     """401 or 403: who asks may not."""
 
-    def __init__(self, reason: Reason, status: int, detail: str) -> None:
-        headers = {"www-authenticate": "Bearer"} if status == 401 else {}
-        super().__init__(status, detail, headers=headers)
-        self.reason = reason
+    def __init__(self, kind: ProblemType, detail: str) -> None:
+        headers = {"www-authenticate": "Bearer"} if kind.status == 401 else {}
+        super().__init__(kind, detail, headers=headers)
+        self.reason = REASONS[kind]
 
 
 class Access:
@@ -55,7 +69,7 @@ class Access:
         keys = [_digest(key.get_secret_value().encode()) for key in settings.api_keys]
         self.asks_for_keys = bool(keys)
         self._keys = keys if self._token is None else [*keys, self._token]
-        for reason in REASONS:
+        for reason in REASONS.values():
             metrics.access_refused.labels(reason)
 
     def check(self, headers: Mapping[bytes, bytes]) -> None:
@@ -65,26 +79,24 @@ class Access:
         given = headers[b"x-api-key"] if b"x-api-key" in headers else _bearer(headers)
         if given is None:
             raise Refused(
-                "no_key", 401, "send an API key: Authorization: Bearer <key>, or X-API-Key: <key>"
+                NO_API_KEY, "send an API key: Authorization: Bearer <key>, or X-API-Key: <key>"
             )
         digest = _digest(given)
         # All of them, whichever fits: how long it takes tells nothing.
         if not sum([compare_digest(digest, key) for key in self._keys]):
-            raise Refused("wrong_key", 401, "this API key is not, or no longer, one of ours")
+            raise Refused(WRONG_API_KEY, "this API key is not, or no longer, one of ours")
 
     def check_admin(self, headers: Mapping[bytes, bytes]) -> None:
         """Refused unless a request carries the admin token."""
         if self._token is None:
             raise Refused(
-                "admin_closed",
-                403,
+                ADMIN_CLOSED,
                 "the admin routes are closed: DIGITSERVE_ADMIN_TOKEN is not set",
             )
         given = _bearer(headers)
         if given is None or not compare_digest(_digest(given), self._token):
             raise Refused(
-                "no_token" if given is None else "wrong_token",
-                401,
+                NO_ADMIN_TOKEN if given is None else WRONG_ADMIN_TOKEN,
                 "send the admin token: Authorization: Bearer <DIGITSERVE_ADMIN_TOKEN>",
             )
 

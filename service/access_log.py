@@ -147,6 +147,7 @@ def _tell_course(fields: Fields, course: Course) -> None:
 
 def _tell_problem(fields: Fields, problem: Problem) -> None:
     fields["error"] = problem.title
+    fields["problem"] = problem.kind.code
     if problem.status in OUR_WORDS:
         fields["detail"] = problem.detail
     if problem.failure is not None:

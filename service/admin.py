@@ -9,21 +9,24 @@ from contract.errors import NoVersion
 from service.model import GateFailed, Model
 from service.openapi import ServedModel, refusals
 from service.paths import check_name, number_of
+from service.problem_types.access import ADMIN_CLOSED, NO_ADMIN_TOKEN, WRONG_ADMIN_TOKEN
+from service.problem_types.versions import (
+    NO_PREVIOUS_VERSION,
+    NO_SUCH_MODEL,
+    NO_SUCH_VERSION,
+    SWITCH_NOT_RECORDED,
+    VERSION_FAILED_CHECK,
+)
 from service.problems import Problem
 from service.serving import NotRecorded, Serving, without_paths
 from service.settings import Settings
 from service.team import Team
 
 # How routes that take the token refuse, and how a switch does.
-NOT_ADMIN = {
-    401: "No token, or not the admin's",
-    403: "No admin token is set, so these routes are closed",
-}
-NOT_SWITCHED = {
-    404: "No such model or version",
-    409: "The version failed a check, or the store cannot be written; nothing changed",
-}
-_REFUSED = refusals(NOT_ADMIN | NOT_SWITCHED)
+NOT_ADMIN = (NO_ADMIN_TOKEN, WRONG_ADMIN_TOKEN, ADMIN_CLOSED)
+NO_MODEL_OR_VERSION = (NO_SUCH_MODEL, NO_SUCH_VERSION)
+NOT_SWITCHED = (*NO_MODEL_OR_VERSION, VERSION_FAILED_CHECK, SWITCH_NOT_RECORDED)
+_REFUSED = refusals(*NOT_ADMIN, *NOT_SWITCHED)
 
 
 class Switched(BaseModel):
@@ -48,21 +51,19 @@ def admin_routes(
         try:
             return await switched(serving.activate(number), serving, team)
         except NoVersion as error:
-            raise Problem(
-                404, without_paths(error, serving.store), title="No such version"
-            ) from error
+            raise Problem(NO_SUCH_VERSION, without_paths(error, serving.store)) from error
 
     @router.post(
-        "/rollback", summary="Serve the version that was current before", responses=_REFUSED
+        "/rollback",
+        summary="Serve the version that was current before",
+        responses=refusals(*NOT_ADMIN, *NOT_SWITCHED, NO_PREVIOUS_VERSION),
     )
     async def rollback(name: str) -> Switched:
         check_name(name, settings.model)
         try:
             return await switched(serving.rollback(), serving, team)
         except NoVersion as error:
-            raise Problem(
-                409, without_paths(error, serving.store), title="Nothing to go back to"
-            ) from error
+            raise Problem(NO_PREVIOUS_VERSION, without_paths(error, serving.store)) from error
 
     return router
 
@@ -73,10 +74,12 @@ async def switched(switching: Awaitable[Model], serving: Serving, team: Team) ->
         model = await switching
     except GateFailed as failure:
         told = without_paths(failure, serving.store)
-        raise Problem(409, told, title=f"Failed: {failure.gate}") from failure
+        raise Problem(
+            VERSION_FAILED_CHECK, f"the check {failure.gate!r} failed: {told}"
+        ) from failure
     except NotRecorded as error:
         told = without_paths(error, serving.store)
-        raise Problem(409, f"{told}; nothing changed", title="Not recorded") from error
+        raise Problem(SWITCH_NOT_RECORDED, f"{told}; nothing changed") from error
     previous = serving.previous
     return Switched(
         model=ServedModel(**model.named),

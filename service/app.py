@@ -26,6 +26,7 @@ from service.metrics import Metrics
 from service.nvml import Gpus
 from service.pages import add_pages
 from service.predict import Predict
+from service.problem_pages import problem_pages
 from service.readings import Readings
 from service.refusals import begin_at_zero
 from service.routes import answer_with_problems, routes
@@ -125,6 +126,7 @@ def create_app(
     app.include_router(sample_routes(serving))
     app.include_router(live_routes(Live(serving, settings, metrics, life, team)))
     add_pages(app)
+    app.include_router(problem_pages())
     app.include_router(health_routes(life, batcher, app.version))
     app.include_router(model_routes(serving, batcher, settings, life, statistics))
     app.include_router(repository_routes(serving, settings, team, access.admin))

@@ -14,6 +14,7 @@ from service.body import ClientGone, read_body
 from service.exchange import Endpoint, Exchange, deadline_of
 from service.methods import allow_of
 from service.metrics import Metrics
+from service.problem_types.http import METHOD_NOT_ALLOWED
 from service.problems import Problem, refusal
 from service.refusals import told
 from service.room import Room, Share
@@ -52,7 +53,9 @@ class Asgi:
     async def _reply(self, scope: Scope, receive: Receive, share: Share) -> Reply:
         began = perf_counter()
         if scope["method"] != "POST":
-            raise Problem(405, "this route takes POST", headers={"allow": allow_of(["POST"])})
+            raise Problem(
+                METHOD_NOT_ALLOWED, "this route takes POST", headers={"allow": allow_of(["POST"])}
+            )
         headers = dict(scope["headers"])
         deadline = deadline_of(headers, began, self._settings.request_timeout)
         self._endpoint.admit(headers)

@@ -9,6 +9,7 @@ from service.ended import Course
 from service.exchange import Exchange, Stage
 from service.metrics import Metrics
 from service.options import NOTHING_ASKED, Options
+from service.problem_types.versions import VERSION_REPLACED
 from service.problems import Problem
 from service.readings import Readings
 from service.tensors import Pixels
@@ -143,4 +144,4 @@ class _AskedOf(Asked):
             super().answered(run, first, waited)
         else:
             told = f"version {serving} took the place of {self._version} meanwhile; ask again"
-            self.failed(Problem(409, told, title="Switched"))
+            self.failed(Problem(VERSION_REPLACED, told))

@@ -7,6 +7,7 @@ from time import perf_counter
 
 from starlette.types import Receive
 
+from service.problem_types.content import BODY_TIMEOUT, BODY_TOO_LARGE
 from service.problems import Problem
 from service.room import Share
 
@@ -50,7 +51,7 @@ async def read_body(
 def too_slow(seconds: float) -> Problem:
     """The refusal of a body that did not arrive within `seconds`."""
     return Problem(
-        408,
+        BODY_TIMEOUT,
         f"the body did not arrive within {seconds:.3g} s (DIGITSERVE_REQUEST_TIMEOUT, or a shorter "
         "X-Request-Timeout)",
         headers={"connection": "close"},
@@ -71,7 +72,7 @@ async def _too_large(receive: Receive, limit: int, *, sending: bool) -> Problem:
                 patience -= len(message.get("body", b""))
                 sending = message.get("more_body", False)
     return Problem(
-        413,
+        BODY_TOO_LARGE,
         f"the body is larger than {limit:,} bytes (DIGITSERVE_MAX_BODY); send a smaller picture",
         headers={"connection": "close"},
     )

@@ -3,6 +3,8 @@
 More than the queue may hold would be refused however empty it is.
 """
 
+from service.problem_types.prediction import TOO_MANY_PICTURES
+from service.problem_types.problem_type import ProblemType
 from service.problems import Problem
 from service.settings import Settings
 
@@ -12,12 +14,14 @@ def most_pictures(settings: Settings) -> int:
     return min(settings.max_pictures, settings.max_queue)
 
 
-def check_pictures(count: int, settings: Settings, *, status: int = 413) -> None:
+def check_pictures(
+    count: int, settings: Settings, problem: ProblemType = TOO_MANY_PICTURES
+) -> None:
     """Problem if a request has more than it may have."""
     most = most_pictures(settings)
     if count > most:
         raise Problem(
-            status,
+            problem,
             f"{count} pictures in one request, {most} are allowed "
             "(DIGITSERVE_MAX_PICTURES, and at most DIGITSERVE_MAX_QUEUE)",
         )

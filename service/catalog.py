@@ -15,6 +15,13 @@ from service.comparing import Comparing
 from service.life import Life
 from service.openapi import refusals
 from service.paths import check_name, number_of
+from service.problem_types.http import BAD_PARAMETER
+from service.problem_types.versions import (
+    BROKEN_VERSION,
+    NO_SUCH_MODEL,
+    NO_SUCH_VERSION,
+    STORE_UNREADABLE,
+)
 from service.public import public_card
 from service.serving import Serving
 from service.settings import Settings
@@ -71,9 +78,7 @@ class VersionDetail(BaseModel):
     card: ModelCard
 
 
-_NO_STORE = {503: "The store cannot be read"}
-_NO_MODEL = _NO_STORE | {400: "limit is not 1 to 1000", 404: "No such model"}
-_NO_VERSION = _NO_STORE | {404: "No such model or version", 409: "Its card cannot be read"}
+_NO_VERSION = (NO_SUCH_MODEL, NO_SUCH_VERSION, BROKEN_VERSION, STORE_UNREADABLE)
 _Limit = Annotated[int, Query(ge=1, le=1000, description="versions that are told of, at most")]
 
 
@@ -92,14 +97,16 @@ def catalog_routes(
             return "warm"
         return "compared" if number == comparing.number else None
 
-    @router.get("", summary="What is served here", responses=refusals(_NO_STORE))
+    @router.get("", summary="What is served here", responses=refusals(STORE_UNREADABLE))
     async def models() -> Models:
         versions = [str(number) for number in await shelf.numbers()]
         served = ModelSummary(**serving.model.named, versions=versions, state=state())
         return Models(models=[served])
 
     @router.get(
-        "/{name}", summary="The card that serves, and all versions", responses=refusals(_NO_MODEL)
+        "/{name}",
+        summary="The card that serves, and all versions",
+        responses=refusals(BAD_PARAMETER, NO_SUCH_MODEL, STORE_UNREADABLE),
     )
     async def model(name: str, limit: _Limit = 100) -> ModelDetail:
         check_name(name, settings.model)
@@ -114,7 +121,7 @@ def catalog_routes(
         )
 
     @router.get(
-        "/{name}/versions/{version}", summary="A version's card", responses=refusals(_NO_VERSION)
+        "/{name}/versions/{version}", summary="A version's card", responses=refusals(*_NO_VERSION)
     )
     async def version(name: str, version: str) -> VersionDetail:
         check_name(name, settings.model)

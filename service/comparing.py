@@ -22,6 +22,13 @@ from service.aside import Aside
 from service.exchange import Exchange
 from service.memory import shortage
 from service.model import GateFailed, Model, load
+from service.problem_types.versions import (
+    NO_SUCH_VERSION,
+    NOT_ENOUGH_MEMORY,
+    STORE_UNREADABLE,
+    VERSION_FAILED_CHECK,
+    VERSION_REPLACED,
+)
 from service.problems import Problem
 from service.serving import Serving, without_paths
 from service.settings import Settings
@@ -131,7 +138,7 @@ class Comparing:
     def _warm_model(self, number: int) -> Model:
         model = self._loaded_for_serving(number)
         if model is None:
-            raise Problem(409, f"version {number} was let go meanwhile; ask again", title="Let go")
+            raise Problem(VERSION_REPLACED, f"version {number} was let go meanwhile; ask again")
         return model
 
     def _with_other(self, number: int, work: Callable[[Model], T]) -> T:
@@ -161,14 +168,16 @@ class Comparing:
             self.let_go(f"version {number} is asked for")
             short = shortage(self._settings.memory_reserve)
             if short is not None:
-                raise Problem(503, f"version {number} is not loaded: {short}", title="No memory")
+                raise Problem(NOT_ENOUGH_MEMORY, f"version {number} is not loaded: {short}")
             return load(store, number, self._settings)
         except NoVersion as error:
-            raise Problem(404, without_paths(error, store), title="No such version") from error
+            raise Problem(NO_SUCH_VERSION, without_paths(error, store)) from error
         except GateFailed as failure:
             told = without_paths(failure, store)
             log.warning("version %d cannot be compared: %s", number, told)
-            raise Problem(409, told, title=f"Failed: {failure.gate}") from failure
+            raise Problem(
+                VERSION_FAILED_CHECK, f"the check {failure.gate!r} failed: {told}"
+            ) from failure
         except (StoreError, OSError) as error:
             told = without_paths(error, store)
-            raise Problem(503, told, title="Store not readable") from error
+            raise Problem(STORE_UNREADABLE, told) from error

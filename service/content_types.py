@@ -11,6 +11,7 @@ names a text, a video or a document has, and is wrong: to guess otherwise would 
 
 from service.decode import SIGNATURES
 from service.forms import Form, from_json, from_multipart, is_text
+from service.problem_types.content import MEDIA_TYPE_MISMATCH, UNSUPPORTED_MEDIA_TYPE
 from service.problems import Problem
 from service.urlencoded import from_urlencoded
 
@@ -41,7 +42,7 @@ def check_type(content_type: bytes) -> None:
         return
     if not _is_json(kind):
         raise Problem(
-            415,
+            UNSUPPORTED_MEDIA_TYPE,
             f"{kind[:64].decode('latin-1')} holds no pictures; send a picture file as image/png, "
             "any other image/* or application/octet-stream (curl -H 'Content-Type: image/png' "
             "--data-binary @seven.png), or several in multipart/form-data or application/json",
@@ -59,7 +60,7 @@ def form_of(content_type: bytes, body: bytes) -> Form | None:
     form = from_multipart if kind == MULTIPART else from_json if _is_json(kind) else None
     if form is not None and body.startswith(SIGNATURES):
         raise Problem(
-            400,
+            MEDIA_TYPE_MISMATCH,
             f"the Content-Type says {kind[:64].decode('latin-1')}, but the body is a picture file; "
             "send it as image/png or application/octet-stream",
         )

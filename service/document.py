@@ -4,7 +4,6 @@ Any request may be refused before its route is asked: no clear HTTP, no key, too
 many connections. Each operation says so, with an example, in the words of its path.
 """
 
-from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
@@ -12,20 +11,27 @@ from fastapi.openapi.utils import get_openapi
 
 from service import hot_routes
 from service.access import OPEN
-from service.openapi import InferError, ProblemDetails
+from service.openapi import KINDS, InferError, ProblemDetails
+from service.problem_types.access import NO_API_KEY, WRONG_API_KEY
+from service.problem_types.http import (
+    BAD_HTTP,
+    HEAD_TIMEOUT,
+    HEAD_TOO_LARGE,
+    INTERNAL_ERROR,
+    REPEATED_HEADER,
+    TOO_MANY_CONNECTIONS,
+)
+from service.problem_types.registry import TYPES
 from service.problems import CONTENT_TYPE, OPEN_INFERENCE
 from service.pulse import BatchSize, Pulse
 from service.settings import Settings
 from service.v2.described import described
 
-EVERYWHERE = {
-    "400": "No clear HTTP, or a header that came twice",
-    "401": "No API key, or not one of ours",
-    "408": "The head of the request did not arrive in time",
-    "431": "The head of the request is too large",
-    "500": "A mistake of ours; the log has it under the request's id",
-    "503": "Too many connections",
-}
+EVERYWHERE = (
+    BAD_HTTP, REPEATED_HEADER, HEAD_TIMEOUT, HEAD_TOO_LARGE, INTERNAL_ERROR, TOO_MANY_CONNECTIONS,
+)  # fmt: skip
+WHERE_KEYS_ARE = (NO_API_KEY, WRONG_API_KEY)
+ERROR = "error-"  # begins the name of an example of /v2
 HEADERS = {
     "X-Request-ID": {"schema": {"type": "string"}, "description": "yours, or one made up"},
     "Retry-After": {"schema": {"type": "integer"}, "description": "seconds"},
@@ -58,6 +64,7 @@ def document(app: FastAPI, settings: Settings) -> dict[str, Any]:
             components["schemas"].pop(name, None)
         if settings.api_keys:
             components.setdefault("securitySchemes", {}).update(KEYS)
+        components["examples"] = _examples()
         for path, operations in schema["paths"].items():
             for operation in operations.values():
                 _complete(operation, path, settings)
@@ -68,15 +75,14 @@ def document(app: FastAPI, settings: Settings) -> dict[str, Any]:
 def _complete(operation: dict[str, Any], path: str, settings: Settings) -> None:
     """Say of an operation what nobody said of it alone."""
     answers = operation["responses"]
-    if CONTENT_TYPE not in answers.get("422", {}).get("content", {CONTENT_TYPE: None}):
+    if KINDS not in answers.get("422", {KINDS: None}):
         del answers["422"]  # which FastAPI says of every route that has a parameter
     guarded = bool(settings.api_keys) and not OPEN.fullmatch(path.replace("{", "").replace("}", ""))
     asked = operation.get("security", [{}])  # {}: it asks for nothing, or for nothing always
     if guarded and {} in asked:
         operation["security"] = [{name: []} for name in KEYS] + [each for each in asked if each]
-    for status, meaning in EVERYWHERE.items():
-        if guarded or status != "401":
-            answers.setdefault(status, {"description": meaning})
+    for kind in (*EVERYWHERE, *(WHERE_KEYS_ARE if guarded else ())):
+        answers.setdefault(str(kind.status), {}).setdefault(KINDS, []).append(kind.code)
     for status, answer in answers.items():
         _complete_answer(answer, status, path)
     for parameter in operation.get("parameters", []):
@@ -90,16 +96,31 @@ def _complete_answer(answer: dict[str, Any], status: str, path: str) -> None:
     answer["headers"] = {**answer.get("headers", {}), **{name: HEADERS[name] for name in names}}
     if status < "400":
         return
-    meaning = answer["description"]
+    codes: list[str] = answer.pop(KINDS)
+    answer["description"] = "; ".join(TYPES[code].title for code in codes)
     if path.startswith(OPEN_INFERENCE):
-        kind, name, example = "application/json", InferError.__name__, {"error": meaning}
+        media_type, name, prefix = "application/json", InferError.__name__, ERROR
     else:
-        kind, name = CONTENT_TYPE, ProblemDetails.__name__
-        example = {
-            "title": HTTPStatus(int(status)).phrase,
-            "status": int(status),
-            "detail": meaning,
+        media_type, name, prefix = CONTENT_TYPE, ProblemDetails.__name__, ""
+    answer["content"] = {
+        media_type: {
+            "schema": {"$ref": f"#/components/schemas/{name}"},
+            "examples": {code: {"$ref": f"#/components/examples/{prefix}{code}"} for code in codes},
+        }
+    }
+
+
+def _examples() -> dict[str, Any]:
+    """Of every kind of problem, as a problem document and as an error under /v2."""
+    examples: dict[str, Any] = {}
+    for kind in TYPES.values():
+        problem = {
+            "type": kind.uri,
+            "title": kind.title,
+            "status": kind.status,
+            "detail": kind.meaning,
             "request_id": "8f1c2a9d3b7e00000001",
         }
-    schema = {"$ref": f"#/components/schemas/{name}"}
-    answer["content"] = {kind: {"schema": schema, "example": example}}
+        examples[kind.code] = {"summary": kind.title, "value": problem}
+        examples[ERROR + kind.code] = {"summary": kind.title, "value": {"error": kind.meaning}}
+    return examples

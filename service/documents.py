@@ -6,6 +6,8 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ValidationError
 from pydantic_core import PydanticUseDefault
 
+from service.problem_types.content import BAD_DOCUMENT, BAD_JSON, JSON_TOO_DEEP
+from service.problem_types.problem_type import ProblemType
 from service.problems import Problem
 
 Document = TypeVar("Document", bound=BaseModel)
@@ -22,16 +24,20 @@ def read_json(body: bytes, max_depth: int) -> Any:
         document = orjson.loads(body.removeprefix(BOM))
     except orjson.JSONDecodeError as error:
         if body.startswith(_OTHER_UNICODE) or body[1:2] == b"\0":
-            raise Problem(400, "the body is not JSON in UTF-8, but in UTF-16 or UTF-32") from error
-        raise Problem(400, f"the body is not JSON: {error}") from error
+            raise Problem(
+                BAD_JSON, "the body is not JSON in UTF-8, but in UTF-16 or UTF-32"
+            ) from error
+        raise Problem(BAD_JSON, f"the body is not JSON: {error}") from error
     # Most have not even that many brackets, and a million numbers take a while to walk over.
     if body.count(b"[") + body.count(b"{") > max_depth:
         _check_depth(document, max_depth)
     return document
 
 
-def fitted(kind: type[Document], document: object, whole: str) -> Document:
-    """The document as one of that kind; Problem 400 names what is wrong first, or the whole."""
+def fitted(
+    kind: type[Document], document: object, whole: str, problem: ProblemType = BAD_DOCUMENT
+) -> Document:
+    """The document as one of that kind; a problem names what is wrong first, or the whole."""
     try:
         return kind.model_validate(document)
     except ValidationError as error:
@@ -39,7 +45,7 @@ def fitted(kind: type[Document], document: object, whole: str) -> Document:
         parts = [str(part)[:64] for part in wrong["loc"]]
         place = ".".join(part for part in parts if not part.startswith(TYPES))
         told = wrong["msg"].removeprefix("Value error, ")
-        raise Problem(400, f"{place or whole}: {told}") from error
+        raise Problem(problem, f"{place or whole}: {told}") from error
 
 
 def nullable(kind: Any) -> BeforeValidator:
@@ -59,7 +65,7 @@ def _check_depth(document: Any, most: int) -> None:
         depth += 1
         if depth > most:
             raise Problem(
-                400,
+                JSON_TOO_DEEP,
                 f"the JSON nests deeper than {most} levels (DIGITSERVE_MAX_JSON_DEPTH); "
                 "send a flatter document",
             )

@@ -17,6 +17,7 @@ from typing import Literal, Protocol, get_args
 
 from service.ended import Course
 from service.metrics import Metrics
+from service.problem_types.prediction import BAD_TIMEOUT
 from service.problems import Problem, problem_of
 from service.waiting import ClientDeadlinePassed, DeadlinePassed
 
@@ -123,6 +124,7 @@ def deadline_of(headers: Mapping[bytes, bytes], began: float, longest: float) ->
         seconds = 0.0
     if not (isfinite(seconds) and seconds >= SOONEST):
         raise Problem(
-            400, f"X-Request-Timeout must be a number of seconds from {SOONEST} up, such as 0.5"
+            BAD_TIMEOUT,
+            f"X-Request-Timeout must be a number of seconds from {SOONEST} up, such as 0.5",
         )
     return began + min(seconds, longest)

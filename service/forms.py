@@ -23,6 +23,14 @@ from service.base64_text import NotBase64, decoded
 from service.bounds import check_pictures, most_pictures
 from service.decode import SIGNATURES
 from service.documents import fitted, read_json
+from service.problem_types.content import (
+    BAD_BASE64,
+    BAD_FORM,
+    DOCUMENT_TOO_LARGE,
+    EMPTY_BODY,
+    PART_HEAD_TOO_LARGE,
+    TOO_MANY_PARTS,
+)
 from service.problems import Problem
 from service.settings import Settings
 
@@ -77,11 +85,13 @@ def from_multipart(body: bytes, content_type: bytes, settings: Settings) -> list
     try:
         sent = _files(body, options.get("boundary", ""), settings)
     except ParserLimitReached as error:
-        raise Problem(413, f"a part of the form is beyond bounds: {error}") from error
+        raise Problem(
+            PART_HEAD_TOO_LARGE, f"a part of the form is beyond bounds: {error}"
+        ) from error
     except (MultipartError, ValueError) as error:
-        raise Problem(400, f"the body is no whole multipart/form-data: {error}") from error
+        raise Problem(BAD_FORM, f"the body is no whole multipart/form-data: {error}") from error
     if not sent:
-        raise Problem(400, EMPTY)
+        raise Problem(BAD_FORM, EMPTY)
     return sent
 
 
@@ -96,7 +106,9 @@ def picture_of_field(name: str, content: bytes) -> Sent:
     if not is_text(content):
         return Sent(name[:64], content)
     if not content.strip():
-        raise Problem(400, f"{field} is empty; send a file, as curl -F image=@seven.png does")
+        raise Problem(
+            EMPTY_BODY, f"{field} is empty; send a file, as curl -F image=@seven.png does"
+        )
     try:
         body = decoded(content)
         reason = "what it stands for is no picture"
@@ -104,7 +116,7 @@ def picture_of_field(name: str, content: bytes) -> Sent:
         body, reason = b"", str(error)
     if not body.startswith(SIGNATURES):
         raise Problem(
-            400,
+            BAD_BASE64,
             f"{field} is neither a picture file nor base64 or a data URL of one: {reason}; send a "
             "file, as curl -F image=@seven.png does, and options in the URL: /v1/predict?top_k=3",
         )
@@ -119,7 +131,7 @@ def _check_commas(body: bytes, settings: Settings) -> None:
     most = most_pictures(settings)
     if body.count(b",") > SPARE_COMMAS + 2 * most:
         raise Problem(
-            413,
+            DOCUMENT_TOO_LARGE,
             f"the document has far more in it than {most} pictures (DIGITSERVE_MAX_PICTURES, and "
             "at most DIGITSERVE_MAX_QUEUE)",
         )
@@ -129,9 +141,11 @@ def _bytes_of(text: str, name: str) -> bytes:
     try:
         body = decoded(text.encode())
     except NotBase64 as error:
-        raise Problem(400, f"{name} is neither base64 nor a data URL of it: {error}") from error
+        raise Problem(
+            BAD_BASE64, f"{name} is neither base64 nor a data URL of it: {error}"
+        ) from error
     if not body:
-        raise Problem(400, f"{name} is empty; send a picture file in base64")
+        raise Problem(EMPTY_BODY, f"{name} is empty; send a picture file in base64")
     return body
 
 
@@ -139,7 +153,7 @@ def _files(body: bytes, boundary: str, settings: Settings) -> list[Sent]:
     """Raises what `multipart` does."""
     if not boundary:
         raise Problem(
-            400,
+            BAD_FORM,
             "the Content-Type multipart/form-data names no boundary; let your HTTP client set it",
         )
     sent: list[Sent] = []
@@ -155,7 +169,8 @@ def _files(body: bytes, boundary: str, settings: Settings) -> list[Sent]:
                 parts += 1
                 if parts > settings.max_parts:
                     raise Problem(
-                        413, f"more than {settings.max_parts} parts (DIGITSERVE_MAX_PARTS)"
+                        TOO_MANY_PARTS,
+                        f"more than {settings.max_parts} parts (DIGITSERVE_MAX_PARTS)",
                     )
                 name, is_file, chunks = _name_of(event), event.filename is not None, []
             elif event is not None:
@@ -171,5 +186,5 @@ def _name_of(part: MultipartSegment) -> str:
     field, file = part.name or "", part.filename or ""
     # It is used for nothing but messages; who sends such a one is up to no good, or mistaken.
     if ".." in re.split(r"[/\\]", file) or not file.isprintable():
-        raise Problem(400, f"the file name {file[:64]!r} is no plain name")
+        raise Problem(BAD_FORM, f"the file name {file[:64]!r} is no plain name")
     return file[:64] or field[:64]

@@ -31,6 +31,7 @@ from service.idle import IdleConnections
 from service.life import Life
 from service.methods import KNOWN, Methods, empty_answer
 from service.metrics import Metrics
+from service.problem_types.http import METHOD_NOT_IMPLEMENTED, NO_SUCH_ROUTE, TOO_MANY_CONNECTIONS
 from service.problems import Problem, messages
 from service.refusals import CROWDED, told
 from service.request_id import request_id_of
@@ -199,7 +200,9 @@ class Front:
                     await send(message)
                 return
             if scope["method"] not in KNOWN:
-                raise Problem(501, f"the method {scope['method'][:20]} is not implemented")
+                raise Problem(
+                    METHOD_NOT_IMPLEMENTED, f"the method {scope['method'][:20]} is not implemented"
+                )
             if self._prefix and scope["path"].startswith(f"{self._prefix}/"):
                 self._check_prefix(scope["path"])
             application: ASGIApp = self._asgi.get(scope["path"], self._otherwise)
@@ -225,7 +228,7 @@ class Front:
         """Problem 404 unless there is a route that begins like the prefix."""
         if not self._methods.allowed(path):
             raise Problem(
-                404,
+                NO_SUCH_ROUTE,
                 f"there is no such route: the proxy must remove {self._prefix} "
                 "(DIGITSERVE_ROOT_PATH) from paths",
             )
@@ -238,11 +241,9 @@ class Front:
         if "crowded" in scope:
             self.metrics.shed.note((CROWDED,))
             raise Problem(
-                503,
+                TOO_MANY_CONNECTIONS,
                 f"there are more than {self.settings.max_connections} connections "
                 "(DIGITSERVE_MAX_CONNECTIONS); try again in 1 s",
-                title="Overloaded",
-                headers={"retry-after": "1"},
             )
         self._access.check(headers)
 

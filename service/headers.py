@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from service.problem_types.http import REPEATED_HEADER
 from service.problems import Problem
 
 # Said twice, they may be two different things to us and to a proxy before us.
@@ -18,6 +19,8 @@ def by_name(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     headers: dict[bytes, bytes] = {}
     for name, value in pairs:
         if name in headers and name in ONCE:
-            raise Problem(400, f"the header {name.decode('latin-1')} came twice; send it once")
+            raise Problem(
+                REPEATED_HEADER, f"the header {name.decode('latin-1')} came twice; send it once"
+            )
         headers[name] = value
     return headers

@@ -6,6 +6,7 @@ What follows the last chunk of a body, more headers, counts as well.
 from typing import Any
 
 from service.keep_alive import KeepAlive
+from service.problem_types.http import HEAD_TOO_LARGE, HOST_HEADER
 from service.problems import Problem
 
 
@@ -50,7 +51,7 @@ class Heads(KeepAlive):
         hosts = sum([name == b"host" for name, _ in self.headers])
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
             self.refusal = Problem(
-                400, f"a request of HTTP/1.1 has one Host header, and this one has {hosts}"
+                HOST_HEADER, f"a request of HTTP/1.1 has one Host header, and this one has {hosts}"
             )
             raise self.refusal
 
@@ -75,7 +76,7 @@ class Heads(KeepAlive):
 
     def _too_large(self) -> Problem:
         return Problem(
-            431,
+            HEAD_TOO_LARGE,
             f"the head of the request is larger than {self.max_head:,} bytes "
             "(DIGITSERVE_MAX_HEADER); send fewer or shorter headers",
         )

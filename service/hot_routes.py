@@ -15,34 +15,58 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from service.admin import NOT_ADMIN
+from service.admin import NO_MODEL_OR_VERSION, NOT_ADMIN
 from service.content_types import MULTIPART, PICTURES, URLENCODED
 from service.data_url import data_url, png_of
 from service.exchange import SOONEST
 from service.forms import PicturesRequest
 from service.openapi import Predictions, refusals
 from service.options import Options
+from service.problem_types import content, http, operation, prediction, versions
 from service.version_predict import ByVersion
 
-_REFUSED = refusals(
-    {
-        400: "An empty body, no whole form or JSON, an unknown option, a timeout that is none",
-        405: "Not POST",
-        408: "The body did not arrive in time",
-        413: "Body, picture or form too large, or too many pictures",
-        415: "Content-Type is of something else than pictures, or the body is compressed",
-        422: "Not a readable picture, or a blank one",
-        503: "Overloaded, stopping, or the deadline cannot be met",
-        504: "The deadline passed before the model answered",
-    }
+# Of every prediction, whatever its body is.
+ANY_BODY = (
+    content.BODY_TIMEOUT,
+    content.BODY_TOO_LARGE,
+    content.BUFFER_FULL,
+    content.UNSUPPORTED_ENCODING,
+    http.METHOD_NOT_ALLOWED,
+    operation.STOPPING,
+    prediction.BAD_TIMEOUT,
+    prediction.DEADLINE_PASSED,
+    prediction.DEADLINE_UNREACHABLE,
+    prediction.QUEUE_FULL,
 )
-_VERSION_REFUSED = refusals(
-    NOT_ADMIN
-    | {
-        404: "No such model or version",
-        409: "The version failed a check, or another took its place meanwhile",
-        503: "Overloaded, stopping, too little memory, or the deadline cannot be met",
-    }
+JSON_BODY = (
+    content.BAD_JSON,
+    content.JSON_TOO_DEEP,
+    content.BAD_DOCUMENT,
+    content.DOCUMENT_TOO_LARGE,
+)
+_REFUSALS = (
+    *ANY_BODY,
+    *JSON_BODY,
+    content.BAD_BASE64,
+    content.BAD_FORM,
+    content.EMPTY_BODY,
+    content.MEDIA_TYPE_MISMATCH,
+    content.PART_HEAD_TOO_LARGE,
+    content.TOO_MANY_PARTS,
+    content.UNSUPPORTED_MEDIA_TYPE,
+    prediction.BAD_OPTION,
+    prediction.BLANK_PICTURE,
+    prediction.NOT_A_PICTURE,
+    prediction.TOO_MANY_PICTURES,
+    prediction.TOO_MANY_PIXELS,
+)
+_VERSION_REFUSALS = (
+    *NOT_ADMIN,
+    *NO_MODEL_OR_VERSION,
+    versions.NOT_ENOUGH_MEMORY,
+    versions.STORE_UNREADABLE,
+    versions.VERSION_FAILED_CHECK,
+    versions.VERSION_REPLACED,
 )
 ANSWERED = {
     name: {"schema": {"type": kind}, "description": meaning}
@@ -133,7 +157,7 @@ _PREDICTS: dict[str, Any] = {
     description="Pictures of one digit each, dark on light or light on dark, of any size: a file "
     "as the body, files of a form, or JSON with base64. The first bytes of a file "
     "count, whichever image type the Content-Type names.",
-    responses={200: {"headers": ANSWERED}, **_REFUSED},
+    responses={200: {"headers": ANSWERED}, **refusals(*_REFUSALS)},
     openapi_extra=_BODY,
     **_PREDICTS,
 )
@@ -148,7 +172,7 @@ def _predict(
     summary="The same, by that version and no other",
     description="For comparing versions. The one that serves and the one before it, while it is "
     "warm, answer whoever may ask; any other is loaded for it, which takes the admin token.",
-    responses={200: {"headers": ANSWERED}, **_REFUSED, **_VERSION_REFUSED},
+    responses={200: {"headers": ANSWERED}, **refusals(*_REFUSALS, *_VERSION_REFUSALS)},
     # {}: without the token, of the versions that are loaded anyway.
     openapi_extra=_BODY | {"security": [{}, {"AdminToken": []}]},
     **_PREDICTS,

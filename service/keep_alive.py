@@ -18,6 +18,7 @@ from time import perf_counter
 from typing import Any
 from weakref import ref
 
+from service.problem_types.http import HEAD_TIMEOUT
 from service.problems import Problem
 from service.protocol import Protocol
 
@@ -168,7 +169,7 @@ class KeepAlive(Protocol):
         elif self.head_has_begun:
             self.refuse(
                 Problem(
-                    408,
+                    HEAD_TIMEOUT,
                     f"the head of the request did not arrive within {self.seconds:g} s "
                     "(DIGITSERVE_REQUEST_TIMEOUT)",
                 )

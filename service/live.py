@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from service.life import Life
 from service.metrics import Metrics
+from service.problem_types.operation import LIVE_CLOSED, TOO_MANY_WATCHERS
 from service.problems import Problem
 from service.pulse import Standing, pulse_of
 from service.serving import Serving
@@ -80,15 +81,12 @@ class Live:
 
     def _check_room(self) -> None:
         if not self._most:
-            raise Problem(
-                403, "this route is closed: DIGITSERVE_MAX_WATCHERS is 0", title="Not open"
-            )
+            raise Problem(LIVE_CLOSED, "this route is closed: DIGITSERVE_MAX_WATCHERS is 0")
         if len(self._watchers) >= self._most:
             raise Problem(
-                503,
+                TOO_MANY_WATCHERS,
                 f"{self._most} streams are open already (DIGITSERVE_MAX_WATCHERS); close one, or "
                 "try again in 5 s",
-                title="Too many watchers",
                 headers={"retry-after": "5"},
             )
 

@@ -7,6 +7,8 @@ from fastapi import APIRouter, Query
 from service.event_stream import EventStream
 from service.live import Live
 from service.openapi import refusals
+from service.problem_types.http import BAD_PARAMETER
+from service.problem_types.operation import LIVE_CLOSED, TOO_MANY_WATCHERS
 from service.pulse import Pulse
 
 # In OpenAPI 3.1 the schema of a stream is that of each event, where anybody agrees on anything.
@@ -28,9 +30,7 @@ _ANSWER: dict[int | str, dict[str, Any]] = {
         "content": {"text/event-stream": {"schema": _EVENT}},
     }
 }
-_REFUSED = refusals(
-    {403: "Closed: DIGITSERVE_MAX_WATCHERS is 0", 503: "As many watch already as may"}
-)
+_REFUSED = refusals(BAD_PARAMETER, LIVE_CLOSED, TOO_MANY_WATCHERS)
 
 
 def live_routes(live: Live) -> APIRouter:

@@ -5,7 +5,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from service.problems import CONTENT_TYPE
+from service.problem_types.problem_type import ProblemType
+from service.problem_types.registry import TYPES
+
+KINDS = "x-problems"  # codes of a response's problems, until `document` describes them
 
 
 class ServedModel(BaseModel):
@@ -64,6 +67,10 @@ class InferResponse(BaseModel):
 class ProblemDetails(BaseModel):
     """RFC 9457."""
 
+    type: str = Field(
+        description="the kind of problem, stable; a relative reference to a page on it",
+        json_schema_extra={"enum": [*sorted(kind.uri for kind in TYPES.values())]},
+    )
     title: str
     status: int
     detail: str = Field(description="what went wrong and what to do, for a person")
@@ -74,18 +81,9 @@ class InferError(BaseModel):
     error: str
 
 
-def refusals(meanings: dict[int, str]) -> dict[int | str, dict[str, Any]]:
-    """What FastAPI is told of answers that are problem documents."""
-    schema = {"$ref": "#/components/schemas/ProblemDetails"}
-    return {
-        status: {"description": meaning, "content": {CONTENT_TYPE: {"schema": schema}}}
-        for status, meaning in meanings.items()
-    }
-
-
-def errors(meanings: dict[int, str]) -> dict[int | str, dict[str, Any]]:
-    """What FastAPI is told of answers that are {"error"}, as all under /v2."""
-    return {
-        status: {"description": meaning, "model": InferError}
-        for status, meaning in meanings.items()
-    }
+def refusals(*kinds: ProblemType) -> dict[int | str, dict[str, Any]]:
+    """Responses, as FastAPI takes them, of a route that may report these kinds of problem."""
+    codes: dict[int | str, dict[str, Any]] = {}
+    for kind in kinds:
+        codes.setdefault(kind.status, {KINDS: []})[KINDS].append(kind.code)
+    return codes

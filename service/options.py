@@ -9,6 +9,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from service.documents import fitted
 from service.ink import AskedInk
+from service.problem_types.prediction import BAD_OPTION
 from service.problems import Problem
 
 
@@ -55,12 +56,16 @@ def options_of(query: bytes) -> Options:
             query.decode("ascii"), keep_blank_values=True, max_num_fields=16, errors="strict"
         )
     except ValueError as error:  # of which UnicodeDecodeError is one
-        raise Problem(400, "the query of the URL cannot be read") from error
+        raise Problem(BAD_OPTION, "the query of the URL cannot be read") from error
     names = [name for name, _ in pairs]
     for name in names:
         if name not in Options.model_fields:
             known = ", ".join(Options.model_fields)
-            raise Problem(400, f"the query parameter {name[:64]!r} is unknown; there are {known}")
+            raise Problem(
+                BAD_OPTION, f"the query parameter {name[:64]!r} is unknown; there are {known}"
+            )
         if names.count(name) > 1:
-            raise Problem(400, f"the query parameter {name!r} came {names.count(name)} times")
-    return fitted(Options, dict(pairs), "the query")
+            raise Problem(
+                BAD_OPTION, f"the query parameter {name!r} came {names.count(name)} times"
+            )
+    return fitted(Options, dict(pairs), "the query", BAD_OPTION)

@@ -4,6 +4,8 @@
     /web/...   what lies beside it
     /docs      Swagger UI
 
+The pages on problems are those of `problem_pages`.
+
 Each with a policy of what it may load and run: scripts of ours alone, it talks to us alone, and is
 shown in nobody's frame. What stands inline in it is named by its hash.
 """
@@ -24,6 +26,7 @@ from starlette.staticfiles import StaticFiles
 from service.compressed import Compressed
 
 SCRIPTS = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
+STYLES = re.compile(rb"<style>(.*?)</style>", re.DOTALL)
 STATIC = "static-offline-docs"  # where FastAPIOffline puts Swagger UI
 WEB = Path(__file__).parent.parent / "web"
 # Paths of what is text and large: compressed for a client that prefers it.
@@ -77,12 +80,11 @@ def page_headers(
     html: bytes, *, inline_styles: bool = False, camera: bool = False
 ) -> dict[str, str]:
     """The headers of a page that may do what its own text asks for, and nothing else."""
-    digests = [b64encode(sha256(script).digest()).decode() for script in SCRIPTS.findall(html)]
-    hashes = "".join(f" 'sha256-{digest}'" for digest in digests)
-    styles = " 'unsafe-inline'" if inline_styles else ""
+    scripts = _hashes(SCRIPTS.findall(html))
+    styles = " 'unsafe-inline'" if inline_styles else _hashes(STYLES.findall(html))
     return {
         "content-security-policy": (
-            f"default-src 'none'; script-src 'self'{hashes}; style-src 'self'{styles}; "
+            f"default-src 'none'; script-src 'self'{scripts}; style-src 'self'{styles}; "
             "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
             "frame-ancestors 'none'"
         ),
@@ -91,3 +93,9 @@ def page_headers(
         "referrer-policy": "no-referrer",
         "x-frame-options": "DENY",
     }
+
+
+def _hashes(inline: list[bytes]) -> str:
+    """What a policy needs to allow these texts between tags."""
+    digests = (b64encode(sha256(text).digest()).decode() for text in inline)
+    return "".join(f" 'sha256-{digest}'" for digest in digests)

@@ -6,20 +6,20 @@ An unknown model is refused in the words of Triton, by which its clients know it
 import re
 
 from contract.current import NUMBER
+from service.problem_types.versions import NO_SUCH_MODEL, NO_SUCH_VERSION
 from service.problems import Problem
 
 
 def check_name(name: str, served: str) -> None:
     if name != served:
         raise Problem(
-            404,
+            NO_SUCH_MODEL,
             f"Request for unknown model: '{name[:64]}' is not found; the model served here is "
             f"{served!r}",
-            title="No such model",
         )
 
 
 def number_of(version: str) -> int:
     if not re.fullmatch(NUMBER, version):
-        raise Problem(404, f"{version!r} is no version's number", title="No such version")
+        raise Problem(NO_SUCH_VERSION, f"{version!r} is no version's number")
     return int(version)

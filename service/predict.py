@@ -27,6 +27,7 @@ from service.forms import Form, Sent
 from service.ink import are_mnist, as_mnist
 from service.options import NOTHING_ASKED, Options, options_of
 from service.pictures import looks_of, pixels_of, prepared
+from service.problem_types.content import EMPTY_BODY, UNSUPPORTED_ENCODING
 from service.problems import Problem
 from service.settings import Settings
 from service.tensors import Pixels
@@ -52,14 +53,16 @@ class Predict:
             check_type(content_type)
         if b"content-encoding" in headers and headers[b"content-encoding"] != b"identity":
             raise Problem(
-                415,
+                UNSUPPORTED_ENCODING,
                 "compressed bodies are not taken here: picture files are compressed already",
                 headers={"accept-encoding": "identity"},
             )
 
     def begin(self, exchange: Exchange) -> None:
         if not exchange.body:
-            raise Problem(400, "the body is empty; send a picture file as the request's body")
+            raise Problem(
+                EMPTY_BODY, "the body is empty; send a picture file as the request's body"
+            )
         options = options_of(exchange.query) if exchange.query else NOTHING_ASKED
         content_type = exchange.headers.get(b"content-type", b"")
         if content_type not in PICTURES:  # most are written just so

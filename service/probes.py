@@ -2,6 +2,7 @@
 
 from service.batcher import Batcher
 from service.life import Life
+from service.problem_types.operation import NOT_READY, STOPPING
 from service.problems import Problem
 from service.readings import Readings
 
@@ -9,6 +10,6 @@ from service.readings import Readings
 def check_ready(life: Life, batcher: Batcher[Readings]) -> None:
     """Problem 503 if not."""
     if life.draining:
-        raise Problem(503, "the service is stopping", title="Not ready")
+        raise Problem(STOPPING, "the service is stopping")
     if not batcher.alive:
-        raise Problem(503, "the batcher has stopped", title="Not ready")
+        raise Problem(NOT_READY, "the batcher has stopped")

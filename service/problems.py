@@ -1,14 +1,14 @@
 """Errors as RFC 9457 problem details, and the one table of which exception answers how.
 
-    {"title": "Not a picture", "status": 422, "detail": "<what to do>", "request_id": "..."}
+    {"type": "/problems/not-a-picture", "title": "Not a picture", "status": 422,
+     "detail": "<what to do>", "request_id": "..."}
 
+Type, title and status are those of one of the `problem_types`; `detail` belongs to the occurrence.
 Raised anywhere below `front` or FastAPI, answered there or by the hot endpoint. Under /v2 they are
 written as clients of the Open Inference Protocol read them: {"error": "<what to do>"}.
 """
 
 import math
-from collections.abc import Mapping
-from http import HTTPStatus
 
 import orjson
 from fastapi.exceptions import RequestValidationError
@@ -17,7 +17,24 @@ from starlette.types import Message
 
 from service.decode import NotAPicture, TooManyPixels
 from service.ink import Blank
-from service.waiting import Closed, DeadlinePassed, DeadlineUnreachable, QueueFull
+from service.problem_types.content import BUFFER_FULL
+from service.problem_types.http import (
+    BAD_PARAMETER,
+    INTERNAL_ERROR,
+    METHOD_NOT_ALLOWED,
+    NO_SUCH_ROUTE,
+)
+from service.problem_types.operation import STOPPING
+from service.problem_types.prediction import (
+    BLANK_PICTURE,
+    DEADLINE_PASSED,
+    DEADLINE_UNREACHABLE,
+    NOT_A_PICTURE,
+    QUEUE_FULL,
+    TOO_MANY_PIXELS,
+)
+from service.problem_types.problem_type import ProblemType
+from service.waiting import BufferFull, Closed, DeadlinePassed, DeadlineUnreachable, QueueFull
 
 CONTENT_TYPE = "application/problem+json"
 OPEN_INFERENCE = "/v2"  # where paths begin whose errors are the Open Inference Protocol's
@@ -27,16 +44,17 @@ class Problem(Exception):
     """A request that is answered with an error; `detail` says what to do about it."""
 
     def __init__(
-        self, status: int, detail: str, *, title: str = "", headers: dict[str, str] | None = None
+        self, kind: ProblemType, detail: str, *, headers: dict[str, str] | None = None
     ) -> None:
         super().__init__(detail)
-        self.status = status
-        self.title = title or HTTPStatus(status).phrase
+        self.kind = kind
+        self.status = kind.status
+        self.title = kind.title
         self.detail = detail
         self.headers = headers or {}
         self.failure: dict[str, str] | None = None  # of our own mistake, for the log alone
         self.is_clients_deadline = False  # a 504 that the client chose
-        if status == 503:
+        if kind.status == 503:
             self.headers = {"retry-after": "1"} | self.headers
 
 
@@ -46,39 +64,53 @@ def problem_of(error: Exception) -> Problem:
         case Problem():
             return error
         case HTTPException():
-            detail = _SENTENCES.get(error.status_code, error.detail)
-            return Problem(error.status_code, detail, headers=_lower(error.headers))
+            return _of_framework(error)
         case RequestValidationError():
             wrong = (f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors())
-            return Problem(400, "; ".join(wrong), title="Bad parameter")
+            return Problem(BAD_PARAMETER, "; ".join(wrong))
         case NotAPicture():
-            return Problem(422, str(error), title="Not a picture")
+            return Problem(NOT_A_PICTURE, str(error))
         case Blank():
-            return Problem(422, str(error), title="Blank picture")
+            return Problem(BLANK_PICTURE, str(error))
         case TooManyPixels():
-            return Problem(413, str(error), title="Too many pixels")
+            return Problem(TOO_MANY_PIXELS, str(error))
         case QueueFull():
             seconds = str(max(1, math.ceil(error.retry_after)))
             detail = f"{error}; try again in {seconds} s"
-            title = "Too late" if isinstance(error, DeadlineUnreachable) else "Overloaded"
-            return Problem(503, detail, title=title, headers={"retry-after": seconds})
+            return Problem(_kind_of_full(error), detail, headers={"retry-after": seconds})
         case Closed():
             detail = "the service is stopping; another replica can answer"
-            return Problem(503, detail, title="Stopping", headers={"retry-after": "1"})
+            return Problem(STOPPING, detail)
         case DeadlinePassed():
-            return Problem(504, str(error), title="Too late")
+            return Problem(DEADLINE_PASSED, str(error))
         case _:
-            return Problem(500, "an internal error; the log has it under this request's id")
+            return Problem(
+                INTERNAL_ERROR, "an internal error; the log has it under this request's id"
+            )
 
 
-_SENTENCES = {
-    404: "there is no such route; GET /docs lists them",
-    405: "this route does not take that method",
-}
+def _of_framework(error: HTTPException) -> Problem:
+    """What FastAPI and Starlette raise; anything but a wrong path or method is unexpected."""
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    match error.status_code:
+        case 404:
+            return Problem(NO_SUCH_ROUTE, "there is no such route; GET /docs lists them")
+        case 405:
+            return Problem(
+                METHOD_NOT_ALLOWED, "this route does not take that method", headers=headers
+            )
+        case _:
+            return problem_of(RuntimeError(error.detail))
 
 
-def _lower(headers: Mapping[str, str] | None) -> dict[str, str]:
-    return {name.lower(): value for name, value in (headers or {}).items()}
+def _kind_of_full(error: QueueFull) -> ProblemType:
+    match error:
+        case DeadlineUnreachable():
+            return DEADLINE_UNREACHABLE
+        case BufferFull():
+            return BUFFER_FULL
+        case _:
+            return QUEUE_FULL
 
 
 def content_of(problem: Problem, path: str, request_id: str) -> tuple[str, bytes]:
@@ -91,6 +123,7 @@ def content_of(problem: Problem, path: str, request_id: str) -> tuple[str, bytes
 def document(problem: Problem, request_id: str) -> bytes:
     return orjson.dumps(
         {
+            "type": problem.kind.uri,
             "title": problem.title,
             "status": problem.status,
             "detail": problem.detail,

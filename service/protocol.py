@@ -25,6 +25,7 @@ from httptools import (
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.ended import Record
+from service.problem_types.http import BAD_HTTP, METHOD_NOT_IMPLEMENTED
 from service.problems import CONTENT_TYPE, Problem, document
 
 if TYPE_CHECKING:
@@ -75,7 +76,9 @@ class Protocol(HttpToolsProtocol):
         """
         method = self.parser.get_method()
         if method == b"CONNECT":
-            self.refusal = Problem(501, "CONNECT is not implemented: this is not a proxy")
+            self.refusal = Problem(
+                METHOD_NOT_IMPLEMENTED, "CONNECT is not implemented: this is not a proxy"
+            )
             raise HttpParserError
         lines = [b"%b %b HTTP/%b" % (method, self.url, self.parser.get_http_version().encode())]
         lines += [b"%b: %b" % header for header in self.headers if header[0].lower() != b"upgrade"]
@@ -111,5 +114,7 @@ def _problem_of(error: HttpParserError, data: bytes) -> Problem:
     """Why the parser refused these bytes, as far as it can be known."""
     line = REQUEST_LINE.match(data)
     if isinstance(error, HttpParserInvalidMethodError) and line is not None:
-        return Problem(501, f"the method {line[1][:20].decode()} is not implemented")
-    return Problem(400, "the request is not valid HTTP/1.1")
+        return Problem(
+            METHOD_NOT_IMPLEMENTED, f"the method {line[1][:20].decode()} is not implemented"
+        )
+    return Problem(BAD_HTTP, "the request is not valid HTTP/1.1")

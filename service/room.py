@@ -3,7 +3,7 @@
 Each is bounded by MAX_BODY, and connections by MAX_CONNECTIONS; the product would be far too much.
 """
 
-from service.waiting import QueueFull
+from service.waiting import BufferFull
 
 
 class Room:
@@ -21,9 +21,9 @@ class Share:
         self._taken = 0
 
     def take(self, size: int) -> None:
-        """QueueFull if there is no room for `size` bytes more."""
+        """BufferFull if there is no room for `size` bytes more."""
         if self._room.taken + size > self._room.most:
-            raise QueueFull(
+            raise BufferFull(
                 "the bodies of other requests leave no room (DIGITSERVE_MAX_BUFFERED)", 1.0
             )
         self._room.taken += size

@@ -9,7 +9,9 @@ from service.batcher import Batcher
 from service.life import Life
 from service.methods import Methods
 from service.metrics import Metrics
+from service.openapi import refusals
 from service.probes import check_ready
+from service.problem_types.operation import NOT_READY, STOPPING
 from service.problems import Problem, content_of
 from service.readings import Readings
 from service.refusals import told
@@ -48,7 +50,7 @@ def routes(
         "/readyz",
         summary="Whether to send requests here",
         tags=["probes"],
-        responses={503: {"description": "Stopping, or the model no longer answers"}},
+        responses=refusals(STOPPING, NOT_READY),
     )
     async def readyz() -> Ready:
         check_ready(life, batcher)

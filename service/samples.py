@@ -26,6 +26,7 @@ from service.data_url import PNG, data_url, png_of
 from service.model import Model
 from service.negotiation import preferred
 from service.openapi import ServedModel, refusals
+from service.problem_types.versions import NO_SAMPLES, NO_SUCH_SAMPLE, SAMPLES_UNREADABLE
 from service.problems import Problem
 from service.serving import Serving, without_paths
 
@@ -82,7 +83,7 @@ _HEADERS = {"X-Label": {"schema": {"type": "string"}, "description": "of the PNG
 _ANSWER: dict[int | str, dict[str, Any]] = {
     200: {"headers": _HEADERS, "content": {PNG: {"schema": {"type": "string"}}}}
 }
-_REFUSED = refusals({404: "No picture of that label, or none at all", 503: "They are damaged"})
+_REFUSED = refusals(NO_SAMPLES, NO_SUCH_SAMPLE, SAMPLES_UNREADABLE)
 
 
 def sample_routes(serving: Serving) -> APIRouter:
@@ -107,12 +108,12 @@ def sample_routes(serving: Serving) -> APIRouter:
 
     async def _sheet(model: Model) -> Sheet:
         if not {SAMPLES, SAMPLE_LABELS} <= {*model.card.files}:
-            raise Problem(404, "the version that serves brings no samples", title="No samples")
+            raise Problem(NO_SAMPLES, "the version that serves brings no samples")
         try:
             return await samples.of(model)
         except BrokenVersion as error:
             told = without_paths(error, serving.store)
-            raise Problem(503, told, title="Samples not readable") from error
+            raise Problem(SAMPLES_UNREADABLE, told) from error
 
     return router
 
@@ -121,7 +122,7 @@ def _chosen(sheet: Sheet, label: str | None) -> int:
     fitting = [at for at, each in enumerate(sheet.labels) if label in (None, each)]
     if not fitting:
         there = ", ".join(sorted({*sheet.labels}))
-        raise Problem(404, f"no sample is labelled {label!r}; there are {there}", title="No sample")
+        raise Problem(NO_SUCH_SAMPLE, f"no sample is labelled {label!r}; there are {there}")
     return secrets.choice(fitting)
 
 

@@ -15,6 +15,13 @@ from contract.card import ModelCard
 from contract.errors import BrokenVersion, NoVersion, StoreError
 from contract.store import Store
 from contract.version import CARD, read_file
+from service.problem_types.problem_type import ProblemType
+from service.problem_types.versions import (
+    BROKEN_VERSION,
+    NO_SUCH_FILE,
+    NO_SUCH_VERSION,
+    STORE_UNREADABLE,
+)
 from service.problems import Problem
 from service.public import public_document
 from service.serving import without_paths
@@ -78,10 +85,10 @@ class Shelf:
             try:
                 return await asyncio.to_thread(work)
             except (StoreError, OSError) as error:
-                raise self._problem(503, "Store not readable", error) from error
+                raise self._problem(STORE_UNREADABLE, error) from error
 
-    def _problem(self, status: int, title: str, error: Exception) -> Problem:
-        return Problem(status, without_paths(error, self._store), title=title)
+    def _problem(self, kind: ProblemType, error: Exception) -> Problem:
+        return Problem(kind, without_paths(error, self._store))
 
     def _numbers(self) -> list[int]:
         return self._store.versions()[::-1]
@@ -124,7 +131,7 @@ class Shelf:
             if name not in shown:
                 there = ", ".join(shown) or "none"
                 told = f"version {number} shows no file {name[:64]!r}; there are {there}"
-                raise Problem(404, told, title="No such file")
+                raise Problem(NO_SUCH_FILE, told)
             content = read_file(self._store.folder / str(number), card, name)
             if name.endswith(DOCUMENT):
                 try:
@@ -138,9 +145,9 @@ class Shelf:
         try:
             yield
         except NoVersion as error:
-            raise self._problem(404, "No such version", error) from error
+            raise self._problem(NO_SUCH_VERSION, error) from error
         except BrokenVersion as error:
-            raise self._problem(409, "Broken version", error) from error
+            raise self._problem(BROKEN_VERSION, error) from error
 
     def _current(self) -> int | None:
         try:

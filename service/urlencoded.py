@@ -13,6 +13,7 @@ from service.bounds import check_pictures
 from service.decode import SIGNATURES, NotAPicture
 from service.formats import foreign
 from service.forms import EMPTY, Sent, from_json, picture_of_field
+from service.problem_types.content import BAD_FORM, TOO_MANY_PARTS
 from service.problems import Problem
 from service.settings import Settings
 
@@ -27,21 +28,22 @@ def from_urlencoded(body: bytes, content_type: bytes, settings: Settings) -> lis
     fields = body.translate(None, b"\r\n").split(b"&", settings.max_parts)
     if len(fields) > settings.max_parts:
         raise Problem(
-            413, f"the form has more than {settings.max_parts} fields (DIGITSERVE_MAX_PARTS)"
+            TOO_MANY_PARTS,
+            f"the form has more than {settings.max_parts} fields (DIGITSERVE_MAX_PARTS)",
         )
     sent: list[Sent] = []
     for field in filter(None, fields):
         name, equals, value = field.partition(b"=")
         if not equals:
             raise Problem(
-                400,
+                BAD_FORM,
                 "the body is neither a picture file nor a form; send the file as it is, as curl "
                 "--data-binary @seven.png does, or image=<base64>",
             )
         sent.append(picture_of_field(_unquoted(name).decode(errors="replace"), _content_of(value)))
         check_pictures(len(sent), settings)
     if not sent:
-        raise Problem(400, EMPTY)
+        raise Problem(BAD_FORM, EMPTY)
     return sent
 
 

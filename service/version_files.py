@@ -14,6 +14,13 @@ from fastapi import APIRouter, Header, Response
 from service.data_url import PNG
 from service.openapi import refusals
 from service.paths import check_name, number_of
+from service.problem_types.versions import (
+    BROKEN_VERSION,
+    NO_SUCH_FILE,
+    NO_SUCH_MODEL,
+    NO_SUCH_VERSION,
+    STORE_UNREADABLE,
+)
 from service.settings import Settings
 from service.shelf import PICTURE, Shelf
 
@@ -30,13 +37,7 @@ _ANSWERED: dict[int | str, dict[str, Any]] = {
     },
     304: {"description": "It is the one that If-None-Match names", "headers": _TAG},
 }
-_REFUSED = refusals(
-    {
-        404: "No such model or version, or no such file for people; the files there are",
-        409: "The card cannot be read, or the file is not the one on it",
-        503: "The store cannot be read",
-    }
-)
+_REFUSED = refusals(NO_SUCH_MODEL, NO_SUCH_VERSION, NO_SUCH_FILE, BROKEN_VERSION, STORE_UNREADABLE)
 
 
 def file_routes(shelf: Shelf, settings: Settings) -> APIRouter:

@@ -22,6 +22,10 @@ class QueueFull(Exception):
         self.retry_after = retry_after
 
 
+class BufferFull(QueueFull):
+    """The bodies that are being received fill the memory for them."""
+
+
 class DeadlineUnreachable(QueueFull):
     """At its present pace the queue ahead takes longer than the caller would wait."""
 

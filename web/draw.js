@@ -77,7 +77,7 @@ export class Draw {
 
 	#unreadable(error) {
 		this.answer.empty();
-		if (error.title === "Blank picture") tell("sure", "Nothing to read yet");
+		if (/blank-picture$/.test(error.type)) tell("sure", "Nothing to read yet");
 		else this.fail(error);
 	}
 

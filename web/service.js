@@ -20,7 +20,7 @@ export class Refused extends Error {
 	constructor(status, problem, wait) {
 		super(problem.detail);
 		this.status = status;
-		this.title = problem.title;
+		this.type = problem.type;
 		this.wait = wait; // seconds, 0 if it does not tell
 	}
 }
@@ -101,8 +101,8 @@ export class Service extends EventTarget {
 	#refusal(status, problem, wait, admin) {
 		const refused = new Refused(status, problem, wait);
 		if (status === 401 && !admin) this.#become({ kind: "locked", detail: refused.message });
-		else if (status === 503 && refused.title === "Overloaded") this.#isFull(refused);
-		else if (status === 503 && refused.title === "Stopping") this.#become({ kind: "not-ready", detail: refused.message });
+		else if (status === 503 && /-full$|-connections$/.test(refused.type)) this.#isFull(refused);
+		else if (status === 503 && /stopping$/.test(refused.type)) this.#become({ kind: "not-ready", detail: refused.message });
 		return refused;
 	}
 

@@ -6,6 +6,7 @@ it would notice its end only by chance.
 
 from service.model import Model
 from service.paths import check_name
+from service.problem_types.versions import VERSION_NOT_SERVING
 from service.problems import Problem
 from service.serving import Serving
 from service.settings import Settings
@@ -29,7 +30,7 @@ def not_serving(name: str, version: object, serving: int) -> Problem:
     """The refusal of a version by its number, or by what came in its place."""
     asked = str(version)[:20]
     return Problem(
-        404,
+        VERSION_NOT_SERVING,
         f"Request for unknown model: '{name}' version {asked} is not found; version {asked} does "
         f"not serve; version {serving} does",
     )

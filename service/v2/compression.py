@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from service.negotiation import ranges_of
+from service.problem_types.content import BAD_COMPRESSION, BODY_TOO_LARGE, UNSUPPORTED_ENCODING
 from service.problems import Problem
 
 Coding = Literal["gzip", "deflate"]
@@ -30,7 +31,7 @@ def coding_of(headers: Mapping[bytes, bytes]) -> Coding | None:
     name = given.strip().lower()
     if name not in _SENT:
         raise Problem(
-            415,
+            UNSUPPORTED_ENCODING,
             f"Content-Encoding is {given[:40].decode('latin-1')}; gzip and deflate are understood",
             headers={"accept-encoding": "gzip, deflate"},
         )
@@ -43,15 +44,18 @@ def decompressed(body: bytes, coding: Coding, limit: int) -> bytes:
     try:
         content = stream.decompress(body, limit + 1)
     except zlib.error as error:
-        raise Problem(400, f"the body is not {coding}: {error}") from error
+        raise Problem(BAD_COMPRESSION, f"the body is not {coding}: {error}") from error
     if len(content) > limit:
         raise Problem(
-            413, f"the body is larger than {limit:,} bytes when decompressed (DIGITSERVE_MAX_BODY)"
+            BODY_TOO_LARGE,
+            f"the body is larger than {limit:,} bytes when decompressed (DIGITSERVE_MAX_BODY)",
         )
     if not stream.eof:
-        raise Problem(400, f"the body ends before its {coding} stream does")
+        raise Problem(BAD_COMPRESSION, f"the body ends before its {coding} stream does")
     if stream.unused_data:
-        raise Problem(400, f"{len(stream.unused_data)} bytes follow the body's {coding} stream")
+        raise Problem(
+            BAD_COMPRESSION, f"{len(stream.unused_data)} bytes follow the body's {coding} stream"
+        )
     return content
 
 

@@ -7,21 +7,20 @@ from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from contract.card import INPUT, SIDE
-from service.hot_routes import ANSWERED, Headers, a_seven
-from service.openapi import InferResponse, errors
+from service.hot_routes import ANSWERED, ANY_BODY, JSON_BODY, Headers, a_seven
+from service.openapi import InferResponse, refusals
+from service.problem_types import content, prediction, versions
 from service.v2.requests import InferRequest
 
-_INFER_REFUSED = errors(
-    {
-        400: "Not what the protocol or the model asks for, or too many pictures",
-        404: "No such model, or another version serves",
-        405: "Not POST",
-        408: "The body did not arrive in time",
-        413: "Body too large, also once it is decompressed",
-        415: "Content-Encoding is neither gzip nor deflate",
-        503: "Overloaded, stopping, or the deadline cannot be met",
-        504: "The deadline passed before the model answered",
-    }
+_INFER_REFUSED = refusals(
+    *ANY_BODY,
+    *JSON_BODY,
+    content.BAD_COMPRESSION,
+    prediction.BAD_BINARY_DATA,
+    prediction.BAD_TENSOR,
+    prediction.BATCH_TOO_LARGE,
+    versions.NO_SUCH_MODEL,
+    versions.VERSION_NOT_SERVING,
 )
 
 

@@ -14,6 +14,7 @@ from service.bounds import most_pictures
 from service.ended import Course
 from service.exchange import Exchange, Stage
 from service.metrics import Metrics
+from service.problem_types.content import DOCUMENT_TOO_LARGE
 from service.problems import Problem
 from service.readings import Readings
 from service.settings import Settings
@@ -89,7 +90,7 @@ class Infer:
         length = len(body) if given is None else header_length(given, len(body))
         if length > self._max_json:
             raise Problem(
-                413,
+                DOCUMENT_TOO_LARGE,
                 f"{length:,} bytes of JSON, and {self._max_pictures} pictures "
                 f"(DIGITSERVE_MAX_PICTURES) need at most {self._max_json:,}",
             )

@@ -13,9 +13,11 @@ from contract.card import INPUT, LOGITS, PROBABILITIES, SIDE
 from service.batcher import Batcher
 from service.life import Life
 from service.model import Model
-from service.openapi import errors
+from service.openapi import refusals
 from service.paths import check_name, number_of
 from service.probes import check_ready
+from service.problem_types.operation import NOT_READY, STOPPING
+from service.problem_types.versions import NO_SUCH_MODEL, NO_SUCH_VERSION, VERSION_NOT_SERVING
 from service.problems import Problem
 from service.readings import Readings
 from service.serving import Serving
@@ -33,8 +35,8 @@ EXTENSIONS = [
 TAGS = ["Open Inference Protocol"]
 Name = Annotated[str, Path(description="digits, unless it was given another name")]
 Version = Annotated[str, Path(description="the number of the one that serves")]
-_UNREADY = errors({503: "Stopping, or the model no longer answers"})
-_UNKNOWN = errors({404: "No such model, or another version serves"})
+_UNREADY = refusals(STOPPING, NOT_READY)
+_UNKNOWN = refusals(NO_SUCH_MODEL, NO_SUCH_VERSION, VERSION_NOT_SERVING)
 
 
 class Live(BaseModel):
@@ -150,7 +152,7 @@ def model_routes(
     def _statistics(only: int | None) -> Statistics:
         known = {*counted.versions(), serving.model.number}
         if only is not None and only not in known:
-            raise Problem(404, f"version {only} has not served here")
+            raise Problem(VERSION_NOT_SERVING, f"version {only} has not served here")
         shown = sorted(known) if only is None else [only]
         return Statistics(
             model_stats=[statistics_of(settings.model, each, counted.of(each)) for each in shown]

@@ -15,10 +15,24 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, Field
 
 from contract.errors import NoVersion
-from service.admin import NOT_ADMIN, NOT_SWITCHED, Switched, switched
+from service.admin import NO_MODEL_OR_VERSION, NOT_ADMIN, NOT_SWITCHED, Switched, switched
 from service.model import Model
-from service.openapi import errors
+from service.openapi import refusals
 from service.paths import check_name, number_of
+from service.problem_types.content import (
+    BAD_DOCUMENT,
+    BAD_JSON,
+    BODY_TIMEOUT,
+    DOCUMENT_TOO_LARGE,
+    JSON_TOO_DEEP,
+)
+from service.problem_types.versions import (
+    FIXED_CONFIGURATION,
+    NO_SUCH_VERSION,
+    STORE_UNREADABLE,
+    VERSION_FAILED_CHECK,
+    VERSION_IN_USE,
+)
 from service.problems import Problem
 from service.serving import Serving
 from service.settings import Settings
@@ -34,7 +48,7 @@ from service.v2.repository_requests import (
 )
 
 QueryVersion = Annotated[str | None, Query(alias="version", description="its number")]
-_NOT_ASKED = {400: "Not what the extension asks for"}
+_BAD_REQUEST = (BAD_JSON, JSON_TOO_DEEP, BAD_DOCUMENT, BODY_TIMEOUT, DOCUMENT_TOO_LARGE)
 
 
 class Entry(BaseModel):
@@ -60,7 +74,7 @@ def repository_routes(
         "/index",
         summary="The versions in the store",
         openapi_extra=documented(IndexRequest),
-        responses=errors({400: "Not an index request", 503: "The store cannot be read"}),
+        responses=refusals(*_BAD_REQUEST, STORE_UNREADABLE),
     )
     async def index(request: Request) -> list[Entry]:
         only_ready = (await read_request(request, IndexRequest, settings)).ready
@@ -73,7 +87,7 @@ def repository_routes(
         summary="Have a version serve; without one, what the store says is current",
         dependencies=only_admin,
         openapi_extra=documented(LoadRequest),
-        responses=errors(_NOT_ASKED | NOT_ADMIN | NOT_SWITCHED),
+        responses=refusals(*_BAD_REQUEST, FIXED_CONFIGURATION, *NOT_ADMIN, *NOT_SWITCHED),
     )
     async def load(request: Request, model: str, query: QueryVersion = None) -> Switched:
         check_name(model, settings.model)
@@ -84,7 +98,7 @@ def repository_routes(
         try:
             return await switched(serving.activate(number_of(version)), serving, team)
         except NoVersion as error:
-            raise Problem(404, f"version {version} is not in the store") from error
+            raise Problem(NO_SUCH_VERSION, f"version {version} is not in the store") from error
 
     async def _current() -> Model:
         """What the store says is current, served if it passes every gate."""
@@ -92,7 +106,10 @@ def repository_routes(
         await team.look()
         last = serving.last_swap
         if last is not None and last is not before and last.result != "swapped":
-            raise Problem(409, f"version {last.version or '?'} does not serve: {last.reason}")
+            raise Problem(
+                VERSION_FAILED_CHECK,
+                f"version {last.version or '?'} does not serve: {last.reason}",
+            )
         return serving.model
 
     @router.post(
@@ -100,8 +117,8 @@ def repository_routes(
         summary="Let go of a version that no longer serves",
         dependencies=only_admin,
         openapi_extra=documented(UnloadRequest),
-        responses=errors(
-            _NOT_ASKED | NOT_ADMIN | NOT_SWITCHED | {409: "It serves, and something must"}
+        responses=refusals(
+            *_BAD_REQUEST, *NOT_ADMIN, *NO_MODEL_OR_VERSION, VERSION_IN_USE, STORE_UNREADABLE
         ),
     )
     async def unload(request: Request, model: str, query: QueryVersion = None) -> Unloaded:
@@ -110,13 +127,13 @@ def repository_routes(
         serves = str(serving.model.number)
         if version in (None, serves):
             raise Problem(
-                409,
+                VERSION_IN_USE,
                 f"version {serves} of {model!r} serves and is not unloaded: load another version, "
                 "and this one can be; or stop the service",
             )
         number = number_of(version)
         if number not in await shelf.numbers():
-            raise Problem(404, f"version {version} is not in the store")
+            raise Problem(NO_SUCH_VERSION, f"version {version} is not in the store")
         await team.let_go(number)
         return Unloaded(name=model, version=version)
 

@@ -13,6 +13,8 @@ from starlette.requests import ClientDisconnect
 
 from service.body import too_slow
 from service.documents import fitted, nullable, read_json
+from service.problem_types.content import BAD_DOCUMENT, BAD_JSON, CLIENT_GONE, DOCUMENT_TOO_LARGE
+from service.problem_types.versions import FIXED_CONFIGURATION
 from service.problems import Problem
 from service.settings import Settings
 from service.v2.model_config import ModelConfig
@@ -50,15 +52,15 @@ class LoadParameters(BaseModel):
         try:
             given = orjson.loads(self.config)
         except orjson.JSONDecodeError as error:
-            raise Problem(400, f"parameters.config is not JSON: {error}") from error
+            raise Problem(BAD_JSON, f"parameters.config is not JSON: {error}") from error
         if not isinstance(given, dict):
-            raise Problem(400, "parameters.config is not a JSON object")
+            raise Problem(BAD_DOCUMENT, "parameters.config is not a JSON object")
         policy = given.pop("version_policy", None)
         is_so = config.model_dump()
         for name, value in given.items():
             if name not in is_so or is_so[name] != value:
                 raise Problem(
-                    400,
+                    FIXED_CONFIGURATION,
                     f"parameters.config: {name[:64]} is set where the service starts; only "
                     "version_policy can be given",
                 )
@@ -101,11 +103,13 @@ async def _body(request: Request, patience: float) -> bytes:
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > LONGEST:
-                    raise Problem(413, f"the request has more than {LONGEST:,} bytes")
+                    raise Problem(
+                        DOCUMENT_TOO_LARGE, f"the request has more than {LONGEST:,} bytes"
+                    )
     except TimeoutError:
         raise too_slow(patience) from None
     except ClientDisconnect:
-        raise Problem(400, "the client hung up") from None
+        raise Problem(CLIENT_GONE, "the client hung up") from None
     return body
 
 
@@ -125,7 +129,7 @@ def _specific(policy: Any) -> str:
         case {"specific": {"versions": [int(version)]}} if not isinstance(version, bool):
             return str(version)
     raise Problem(
-        400,
+        BAD_DOCUMENT,
         'parameters.config: version_policy is {"specific": {"versions": [n]}} with one n, for one '
         "version serves at a time",
     )

@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from contract.card import INPUT, SIDE
 from service.bounds import check_pictures
 from service.documents import fitted, nullable, read_json
+from service.problem_types.content import BAD_DOCUMENT
+from service.problem_types.prediction import BAD_BINARY_DATA, BAD_TENSOR, BATCH_TOO_LARGE
 from service.problems import Problem
 from service.settings import Settings
 from service.tensors import Pixels
@@ -93,12 +95,18 @@ def read(body: bytes, length: int, binary: bool, settings: Settings) -> tuple[In
     size = tensor.parameters.binary_data_size
     if size is not None:
         if not binary:
-            raise Problem(400, "binary_data_size needs the header Inference-Header-Content-Length")
+            raise Problem(
+                BAD_BINARY_DATA, "binary_data_size needs the header Inference-Header-Content-Length"
+            )
         if tensor.data is not None:
-            raise Problem(400, f"{INPUT} has data and a binary_data_size: only one of them")
+            raise Problem(
+                BAD_BINARY_DATA, f"{INPUT} has data and a binary_data_size: only one of them"
+            )
         return request, _from_bytes(tail, tensor.shape, size)
     if len(tail):
-        raise Problem(400, f"{len(tail)} bytes after the JSON, and no input that wants them")
+        raise Problem(
+            BAD_BINARY_DATA, f"{len(tail)} bytes after the JSON, and no input that wants them"
+        )
     return request, _from_json(tensor.data, tensor.shape)
 
 
@@ -107,7 +115,7 @@ def header_length(given: bytes, most: int) -> int:
     length = int(given) if given.isdigit() and len(given) < 16 else -1
     if not 0 <= length <= most:
         raise Problem(
-            400,
+            BAD_BINARY_DATA,
             f"Inference-Header-Content-Length is {given[:20].decode('latin-1')}, "
             f"the body has {most} bytes",
         )
@@ -120,29 +128,33 @@ def _request(content: bytes, max_depth: int) -> InferRequest:
     for name, most in (("inputs", 1), ("outputs", 2)):
         entries = document.get(name) if isinstance(document, dict) else None
         if isinstance(entries, list) and len(entries) > most:
-            raise Problem(400, f"{name}: at most {most}, {len(entries)} came")
+            raise Problem(BAD_DOCUMENT, f"{name}: at most {most}, {len(entries)} came")
     request = fitted(InferRequest, document, "the request")
     names = [output.name for output in request.outputs]
     if len(set(names)) < len(names):
-        raise Problem(400, f"outputs: {names[0]} is asked for twice")
+        raise Problem(BAD_DOCUMENT, f"outputs: {names[0]} is asked for twice")
     return request
 
 
 def _check(tensor: Input, settings: Settings) -> None:
     if tensor.name != INPUT or tensor.datatype != "UINT8":
-        raise Problem(400, f"the input is {INPUT} of UINT8, not {tensor.name} of {tensor.datatype}")
+        raise Problem(
+            BAD_TENSOR, f"the input is {INPUT} of UINT8, not {tensor.name} of {tensor.datatype}"
+        )
     shape = tensor.shape
     if len(shape) != 3 or shape[0] < 1 or shape[1:] != [SIDE, SIDE]:
-        raise Problem(400, f"{INPUT} has the shape [n, {SIDE}, {SIDE}], n at least 1, not {shape}")
+        raise Problem(
+            BAD_TENSOR, f"{INPUT} has the shape [n, {SIDE}, {SIDE}], n at least 1, not {shape}"
+        )
     # Triton's word for a batch that is too large, where 413 is a body's.
-    check_pictures(shape[0], settings, status=400)
+    check_pictures(shape[0], settings, BATCH_TOO_LARGE)
 
 
 def _from_bytes(tail: memoryview, shape: list[int], size: int) -> Pixels:
     expected = shape[0] * PIXELS
     if not size == len(tail) == expected:
         raise Problem(
-            400,
+            BAD_BINARY_DATA,
             f"{INPUT} {shape} has {expected} bytes; binary_data_size says {size}, {len(tail)} came",
         )
     return np.frombuffer(tail, np.uint8).reshape(shape)
@@ -158,7 +170,7 @@ def _from_json(data: Any, shape: list[int]) -> Pixels:
             break
         flat = [number for row in flat for number in row]
     if len(flat) != expected:
-        raise Problem(400, f"{INPUT} {shape} has {expected} numbers, {len(flat)} came")
+        raise Problem(BAD_TENSOR, f"{INPUT} {shape} has {expected} numbers, {len(flat)} came")
     # Looked at here: numpy would make of one long text among them as many as there are numbers.
     if not {*map(type, flat)} <= {int, float}:
         raise _no_pixels()
@@ -169,4 +181,4 @@ def _from_json(data: Any, shape: list[int]) -> Pixels:
 
 
 def _no_pixels() -> Problem:
-    return Problem(400, f"the data of {INPUT} must be whole numbers from 0 to 255")
+    return Problem(BAD_TENSOR, f"the data of {INPUT} must be whole numbers from 0 to 255")

@@ -4,6 +4,8 @@ from typing import Any
 
 import httpx2
 
+from service.problem_types.registry import TYPES
+
 
 def problem(response: httpx2.Response, status: int) -> dict[str, Any]:
     """The problem document of a response, which must be one of `status`."""
@@ -11,6 +13,7 @@ def problem(response: httpx2.Response, status: int) -> dict[str, Any]:
     assert response.headers["Content-Type"] == "application/problem+json"
     document: dict[str, Any] = response.json()
     assert document["status"] == status
-    assert document["title"]
+    kind = TYPES[document["type"].removeprefix("/problems/")]
+    assert (document["title"], status) == (kind.title, kind.status)
     assert document["request_id"] == response.headers["X-Request-ID"]
     return document

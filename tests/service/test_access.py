@@ -63,10 +63,11 @@ def test_without_a_key_a_picture_is_401_logged_and_counted(
     before = counted(guarded, name)
     who = f"who-is-it-{uuid4()}"
     response = ask(guarded, path, X_Request_ID=who, **headers)
-    problem(response, 401)
+    code = {"no_key": "no-api-key", "wrong_key": "wrong-api-key"}[reason]
+    assert problem(response, 401)["type"] == f"/problems/{code}"
     assert response.headers["WWW-Authenticate"] == "Bearer"
     assert counted(guarded, name) == before + 1
-    refusal = {"request_id": who, "client": "127.0.0.1", "error": "Unauthorized"}
+    refusal = {"request_id": who, "client": "127.0.0.1", "problem": code}
     wait_until(lambda: any(refusal.items() <= event.items() for event in guarded.events), guarded)
 
 
@@ -95,7 +96,18 @@ def test_the_open_inference_protocol_asks_in_its_own_words(guarded: Service, pat
 
 
 @pytest.mark.parametrize(
-    "path", ["/livez", "/readyz", "/metrics", "/", "/web/main.js", "/docs", "/openapi.json"]
+    "path",
+    [
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/",
+        "/web/main.js",
+        "/docs",
+        "/openapi.json",
+        "/problems",
+        "/problems/no-api-key",
+    ],
 )
 def test_probes_metrics_and_pages_are_open(guarded: Service, path: str) -> None:
     assert ask(guarded, path, "GET").status_code == 200

@@ -90,6 +90,7 @@ def test_each_failure_is_told_in_every_mode_once_with_its_reason(models: Path, m
         assert "in _played" in line["traceback"]
         assert line["route"] == "/v2/models/digits/infer"
     assert (too_late["level"], too_late["error"]) == ("error", "Too late")
+    assert too_late["problem"] == "deadline-passed"
     assert "deadline" in too_late["detail"]
 
 
@@ -191,7 +192,7 @@ def test_probes_are_not_in_sampled_unless_they_fail(models: Path) -> None:
         service.send(signal.SIGTERM)
         wait_to_read("not ready any more", service)
         line = line_of(service, client.get("/readyz"))
-        assert (line["level"], line["error"], line["status"]) == ("warning", "Not ready", 503)
+        assert (line["level"], line["error"], line["status"]) == ("warning", "Stopping", 503)
         service.send(signal.SIGTERM)
 
 

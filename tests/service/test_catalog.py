@@ -177,7 +177,7 @@ def test_a_card_tells_nothing_of_the_folders_it_was_made_in(own: Service, store:
         ("digits/versions/7", "No such version"),
         ("digits/versions/0", "No such version"),
         ("digits/versions/current", "No such version"),
-        ("digits/versions/..%2F1", "Not Found"),
+        ("digits/versions/..%2F1", "No such route"),
     ],
 )
 def test_what_is_not_there_is_a_problem(

@@ -11,6 +11,7 @@ import schemathesis
 from contract.store import Store
 from contract.version import Version
 from service.decode import identify
+from service.problem_types.registry import TYPES
 from tests.service.running import Service
 
 Document = dict[str, Any]
@@ -33,6 +34,13 @@ def operations(document: Document) -> Iterator[tuple[str, dict[str, Any]]]:
     for path, methods in document["paths"].items():
         for operation in methods.values():
             yield path, operation
+
+
+def resolved(document: Document, example: dict[str, str]) -> dict[str, Any]:
+    """The value of an example that is referred to."""
+    name = example["$ref"].removeprefix("#/components/examples/")
+    value: dict[str, Any] = document["components"]["examples"][name]["value"]
+    return value
 
 
 def parameters(document: Document, path: str) -> dict[str, dict[str, Any]]:
@@ -80,7 +88,29 @@ def test_every_refusal_is_in_the_words_of_its_path_with_an_example(document: Doc
                 ((kind, content),) = answer["content"].items()
                 ours = kind == "application/problem+json"
                 assert ours != path.startswith("/v2"), path
-                assert next(iter(content["example"])) == ("title" if ours else "error")
+                examples = [resolved(document, each) for each in content["examples"].values()]
+                assert examples
+                for example in examples:
+                    assert next(iter(example)) == ("type" if ours else "error")
+                    assert not ours or example["status"] == int(status)
+
+
+def test_the_types_of_problems_are_listed_and_every_route_says_which_are_its_own(
+    document: Document,
+) -> None:
+    schema = document["components"]["schemas"]["ProblemDetails"]
+    assert schema["properties"]["type"]["enum"] == sorted(kind.uri for kind in TYPES.values())
+    assert "type" in schema["required"]
+
+    def codes(path: str, status: str) -> set[str]:
+        (operation,) = document["paths"][path].values()
+        (content,) = operation["responses"][status]["content"].values()
+        return {*content["examples"]}
+
+    assert codes("/v1/predict", "422") == {"blank-picture", "not-a-picture"}
+    assert codes("/v1/live", "403") == {"live-closed"}
+    assert codes("/v1/samples/random", "404") == {"no-samples", "no-such-sample"}
+    assert "batch-too-large" in codes("/v2/models/{model}/infer", "400")
 
 
 def test_what_is_left_out_is_not_null_and_bounds_are_told(document: Document) -> None:

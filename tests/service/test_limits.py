@@ -15,6 +15,7 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
+from service.problem_types.registry import TYPES
 from tests.service.connection import connected, request
 from tests.service.forms import part, post_parts
 from tests.service.memory import resident
@@ -37,24 +38,34 @@ def strict(published: tuple[Store, Version]) -> Iterator[Service]:
         yield service
 
 
-def told(answer: tuple[int, dict[str, str], bytes], status: int) -> str:
-    """What a problem document says."""
-    assert answer[0] == status
+def told(answer: tuple[int, dict[str, str], bytes], code: str) -> str:
+    """What a problem document of that code says."""
     assert answer[1]["content-type"] == "application/problem+json"
-    detail: str = json.loads(answer[2])["detail"]
+    document = json.loads(answer[2])
+    kind = TYPES[code]
+    assert (answer[0], document["type"]) == (kind.status, kind.uri)
+    detail: str = document["detail"]
+    return detail
+
+
+def typed(response: httpx2.Response, code: str) -> str:
+    """The same of an answer that was read by a client."""
+    document = problem(response, TYPES[code].status)
+    assert document["type"] == TYPES[code].uri
+    detail: str = document["detail"]
     return detail
 
 
 def test_parts_are_counted(strict: Service) -> None:
     response = post_parts(strict, part(SEVEN), part(SEVEN), part(SEVEN))
-    assert "more than 2 parts (DIGITSERVE_MAX_PARTS)" in problem(response, 413)["detail"]
+    assert "more than 2 parts (DIGITSERVE_MAX_PARTS)" in typed(response, "too-many-parts")
 
 
 def test_depth_is_measured(strict: Service) -> None:
     with strict.client() as client:
         kind = {"Content-Type": "application/json"}
         response = client.post("/v1/predict", content=b'{"image": [[[[1]]]]}', headers=kind)
-    assert "deeper than 4 levels" in problem(response, 400)["detail"]
+    assert "deeper than 4 levels" in typed(response, "json-too-deep")
 
 
 # ---- heads ------------------------------------------------------------------------------------
@@ -77,14 +88,14 @@ def test_a_head_that_is_too_large_is_431(strict: Service, lines: list[str], piec
         except OSError:  # it was refused while we sent
             pass
         answer = connection.answer()
-        assert "larger than 2,048 bytes (DIGITSERVE_MAX_HEADER)" in told(answer, 431)
+        assert "larger than 2,048 bytes (DIGITSERVE_MAX_HEADER)" in told(answer, "head-too-large")
         assert answer[1]["connection"] == "close"
 
 
 def test_a_url_counts_as_well(strict: Service) -> None:
     with connected(strict) as connection:
         connection.send(request(path="/v1/predict?" + "a" * 3000))
-        told(connection.answer(), 431)
+        told(connection.answer(), "head-too-large")
 
 
 def test_a_large_body_is_no_large_head(strict: Service) -> None:
@@ -142,7 +153,7 @@ def test_a_connection_that_says_nothing_whole_is_closed(strict: Service, beginni
         began = time.monotonic()
         connection.send(beginning)
         if beginning:
-            assert "0.5 s (DIGITSERVE_REQUEST_TIMEOUT)" in told(connection.answer(), 408)
+            assert "0.5 s (DIGITSERVE_REQUEST_TIMEOUT)" in told(connection.answer(), "head-timeout")
         assert connection.closed()
         assert 0.4 < time.monotonic() - began < 5
 
@@ -255,7 +266,7 @@ def test_beyond_the_limit_a_connection_is_503_and_probes_are_answered(strict: Se
         with connected(strict) as beyond:
             beyond.send(request())
             answer = beyond.answer()
-            assert "more than 20 connections" in told(answer, 503)
+            assert "more than 20 connections" in told(answer, "too-many-connections")
             assert answer[1]["retry-after"] == "1"
             assert beyond.closed()
         with connected(strict) as probe:

@@ -130,7 +130,7 @@ def test_a_certain_label_may_be_asked_for(service: Service) -> None:
 
 def test_a_label_that_is_not_there_is_a_problem_that_says_which_are(service: Service) -> None:
     answer = get(service, f"{RANDOM}?label=x")
-    assert (answer.status_code, answer.json()["title"]) == (404, "No sample")
+    assert (answer.status_code, answer.json()["title"]) == (404, "No such sample")
     assert "0, 1, 2" in answer.json()["detail"]
 
 

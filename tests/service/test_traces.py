@@ -192,7 +192,7 @@ def test_a_request_without_a_model_is_a_span_alone(
         nothing = told(both, client.get("/of/my/own?secret=1").headers)
     assert (status.name, status.status) == ("GET /v1/status", OK)
     assert (nothing.name, nothing.status) == ("GET", OK)  # the client's mistake is no error of ours
-    assert nothing.attributes["digitserve.problem"] == "Not Found"
+    assert nothing.attributes["digitserve.problem"] == "No such route"
     assert not children_of(status, receiver)
     assert "of/my/own" not in repr(receiver.spans)
 

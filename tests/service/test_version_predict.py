@@ -245,7 +245,8 @@ def test_a_version_that_fails_a_gate_is_409_and_no_failed_switch(
 ) -> None:
     (store.folder / "3/model.onnx").write_bytes(b"other")
     refusal = problem(ask(service, 3, headers=ADMIN), 409)
-    assert refusal["title"] == "Failed: verify"
+    assert refusal["type"] == "/problems/version-failed-check"
+    assert "the check 'verify' failed: " in refusal["detail"]
     assert "3/model.onnx is not the file" in refusal["detail"]
     assert str(store.folder.parent) not in refusal["detail"]
     assert counted(service, 'model_swap_total{result="failed_verify"}') == 0

@@ -1,0 +1,112 @@
+"""Predictions: options, pictures, tensors and deadlines."""
+
+from service.problem_types.problem_type import ProblemType
+
+BAD_OPTION = ProblemType(
+    "bad-option",
+    400,
+    "Bad option",
+    "An option in the URL's query is unknown, given twice, or out of its bounds; `detail` names "
+    "it.",
+    "Correct the option. The documentation of the API lists all: `ink`, `top_k`, `threshold`, "
+    "`debug`.",
+)
+BAD_TIMEOUT = ProblemType(
+    "bad-timeout",
+    400,
+    "Bad timeout",
+    "The header `X-Request-Timeout` is not a number of seconds that a request can take.",
+    "Send a number of seconds such as `0.5`, without a unit, or leave the header out.",
+)
+BATCH_TOO_LARGE = ProblemType(
+    "batch-too-large",
+    400,
+    "Too many pictures in a tensor",
+    "The input tensor has more pictures than one request may have; under `/v2` this is 400, as the "
+    "Open Inference Protocol's other servers answer.",
+    "Spread the pictures over several requests; the service batches them by itself.",
+    ("DIGITSERVE_MAX_PICTURES", "DIGITSERVE_MAX_QUEUE"),
+)
+BAD_TENSOR = ProblemType(
+    "bad-tensor",
+    400,
+    "Wrong tensor",
+    "The request names other inputs or outputs than the model has, or the input's datatype, shape "
+    "or data do not fit: it is `pixels`, UINT8, [n, 28, 28].",
+    "Compare the request with the model's metadata, `GET /v2/models/<name>`.",
+)
+BAD_BINARY_DATA = ProblemType(
+    "bad-binary-data",
+    400,
+    "Binary data and header disagree",
+    "`Inference-Header-Content-Length`, `binary_data_size` and the bytes that were sent do not fit "
+    "together.",
+    "Let a client library such as tritonclient write the request, or correct the sizes.",
+)
+TOO_MANY_PIXELS = ProblemType(
+    "too-many-pixels",
+    413,
+    "Too many pixels",
+    "The picture's header says that it has more pixels than the service decodes. Nothing was "
+    "decoded.",
+    "Scale the picture down: a few hundred pixels a side are plenty for a digit.",
+    ("DIGITSERVE_MAX_PIXELS",),
+)
+TOO_MANY_PICTURES = ProblemType(
+    "too-many-pictures",
+    413,
+    "Too many pictures",
+    "The request has more pictures than one request may have.",
+    "Spread the pictures over several requests; the service batches them by itself.",
+    ("DIGITSERVE_MAX_PICTURES", "DIGITSERVE_MAX_QUEUE"),
+)
+NOT_A_PICTURE = ProblemType(
+    "not-a-picture",
+    422,
+    "Not a picture",
+    "What was sent as a picture is not one, is in a format that the service does not read, or is "
+    "damaged or incomplete. The first bytes count, not the announced type.",
+    "Send a PNG, JPEG, WebP, BMP, GIF or TIFF. If the file opens elsewhere, check that the client "
+    "sends its bytes unchanged and completely.",
+)
+BLANK_PICTURE = ProblemType(
+    "blank-picture",
+    422,
+    "Blank picture",
+    "Nothing on the picture stands out from its background, so there is no digit to read.",
+    "Check that the picture shows a digit: an empty canvas, a picture that is entirely "
+    "transparent, and a digit in the colour of its background are common causes.",
+)
+QUEUE_FULL = ProblemType(
+    "queue-full",
+    503,
+    "Overloaded",
+    "More requests arrive than the service can answer, and as many as may wait are waiting "
+    "already.",
+    "Retry after the pause, and send fewer requests at once. Further workers or replicas help if "
+    "this happens often.",
+    ("DIGITSERVE_MAX_QUEUE",),
+    retry=True,
+)
+DEADLINE_UNREACHABLE = ProblemType(
+    "deadline-unreachable",
+    503,
+    "Deadline cannot be met",
+    "What is waiting takes longer than this request may take, so it was refused at once instead of "
+    "timing out later.",
+    "Retry after the pause, or allow more time with a longer `X-Request-Timeout`, up to the "
+    "service's own limit.",
+    ("DIGITSERVE_REQUEST_TIMEOUT",),
+    retry=True,
+)
+DEADLINE_PASSED = ProblemType(
+    "deadline-passed",
+    504,
+    "Too late",
+    "The answer was not ready when the request's deadline passed: the client's own "
+    "`X-Request-Timeout` or `timeout`, or the service's limit.",
+    "Allow more time if the client set a short timeout. Otherwise the service is overloaded, or "
+    "the pictures are very large.",
+    ("DIGITSERVE_REQUEST_TIMEOUT",),
+    retry=True,
+)
