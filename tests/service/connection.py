@@ -45,7 +45,11 @@ class Connection:
         return int(first.split()[1]), headers, body
 
     def closed(self) -> bool:
-        return self.socket.recv(1) == b""
+        """Also by a reset, which is what the kernel sends where something was not read."""
+        try:
+            return self.socket.recv(1) == b""
+        except ConnectionResetError:
+            return True
 
     def _more(self) -> bytes:
         more = self.socket.recv(65536)
