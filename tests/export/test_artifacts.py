@@ -8,7 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from contract.version import Version
@@ -78,6 +78,7 @@ def test_integers_are_inside_and_the_logits_are_not_rounded(written: Path) -> No
     graph = onnx.load(written / "model.int8.onnx").graph
     weights = [each for each in graph.initializer if np.prod(each.dims) > 100]
     assert {each.data_type for each in weights} == {TensorProto.INT8}
+    assert max(np.abs(numpy_helper.to_array(each)).max() for each in weights) <= 64  # 7 bits
     (last,) = (node.op_type for node in graph.node if node.output[0] == "logits")
     assert last == "Gemm"  # and not the dequantising of something rounded
 
