@@ -68,10 +68,19 @@ test-web: .venv/.dev ## The web page in a real Chromium
 	@$(call task,Testing the web page,about three minutes,$(PY) -m pytest tests/web $(ARGS))
 
 test-all: test-interop ## Every test that needs packages of the system; what is missing is left out
+	@if $(emulator); then $(MAKE) --no-print-directory test-processors; else \
+	  printf '\n!!! The tests on other processors were LEFT OUT: they need x86-64 and qemu-x86_64\n'; \
+	  printf '!!! (Debian, Ubuntu: apt install qemu-user). Then: make test-processors\n'; fi
 
 test-interop: .venv/.dev ## Behind nginx, Caddy and HAProxy; asked by Java, curl and wget
 	@$(call task,Testing with proxies and other clients,about a minute and a half,$(PY) -m pytest tests/interop $(ARGS))
 	@$(PY) -m tests.interop.programs
+
+test-processors: .venv/.dev ## What depends on arithmetic, on processors that QEMU emulates
+	@$(call task,Testing on other processors,about ten minutes,$(PY) -m pytest tests/processors $(ARGS))
+
+fixtures: .venv/.dev ## Train and export the model version that tests serve: tests/fixtures/
+	@$(call task,Training and exporting what tests serve,half a minute,$(PY) -m tests.fixtures.make)
 
 accuracy: .venv/.dev models/digits/current ## Post every test digit to a real service, compare with PyTorch
 	@$(call task,Posting the whole test set over HTTP,about 10 seconds,$(PY) -m tests.accuracy $(ACCURACY))
@@ -85,7 +94,7 @@ fuzz: .venv/.dev models/digits/current ## Ask a service 5,000 things and more th
 dashboards: .venv/.run ## Write Grafana's dashboards anew from what deploy/grafana/ describes
 	@$(PY) -m deploy.grafana
 
-dashboard-pictures: .venv/.dev runs/latest prometheus ## Draw what the dashboards show of a service in trouble
+dashboard-pictures: .venv/.dev models/digits/current prometheus ## Draw what the dashboards show of a service in trouble
 	@$(call task,Watching two services and drawing the dashboards,about four minutes,\
 	  $(PY) -m tests.monitoring.pictures $(ARGS))
 
@@ -93,7 +102,7 @@ web-pictures: .venv/.dev runs/latest ## Take pictures of the web page for docs/i
 	@$(chromium)
 	@$(call task,Taking pictures of the page,about half a minute,$(PY) -m tests.web.pictures $(ARGS))
 
-swap: .venv/.dev runs/latest ## Switch versions under load for a minute: nobody may notice
+swap: .venv/.dev models/digits/current ## Switch versions under load for a minute: nobody may notice
 	@$(call task,Switching versions under load,about a minute and a half,$(PY) -m tests.swap $(ARGS))
 
 bench-web: .venv/.dev models/digits/current ## First paint, and pen up to bars, in a real Chromium
@@ -174,6 +183,7 @@ help: ## Show this list
 # ---- files ------------------------------------------------------------------------------------
 
 train  = $(call task,Training,about three minutes on CPU,$(PY) -m training $(ARGS))
+emulator = [ "$$(uname -m)" = x86_64 ] && command -v qemu-x86_64 > /dev/null
 chromium = $(PY) -m tests.web.chromium > /dev/null
 bench  = $(PY) -m loadtest.bench --markdown docs/benchmarks/serving.md
 bench-gpu = $(PY) -m loadtest.bench_gpu --markdown docs/benchmarks/gpu.md
@@ -252,4 +262,4 @@ install = $(PY) -m pip install --progress-bar off --constraint constraints.txt \
 	| { grep --line-buffered -E '^ *(Downloading|Using cached|Processing|Installing)' || true; } \
 	| cut -c 1-100
 
-.PHONY: demo serve train export test lint types fast test-monitoring prometheus test-web test-all test-interop accuracy dashboards dashboard-pictures web-pictures drawn fuzz swap bench-web format loadtest capacity soak bench bench-peers bench-gpu up down images sbom audit test-docker constraints clean help
+.PHONY: demo serve train export test lint types fast test-monitoring prometheus test-web test-all test-interop test-processors fixtures accuracy dashboards dashboard-pictures web-pictures drawn fuzz swap bench-web format loadtest capacity soak bench bench-peers bench-gpu up down images sbom audit test-docker constraints clean help

@@ -1,71 +1,34 @@
-"""One small trained network and one model version for all tests that need one.
+"""The committed model version, and a service of it, for all tests that need one."""
 
-Trained in a second on digits that come with scikit-learn; good enough to tell digits apart, small
-enough to make anew for each test session.
-"""
-
+import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from contract.store import Store
 from contract.version import Version
-from export.export import export
+from tests.fixtures import MODELS, Judged
 from tests.service.running import Service
-from training.data import DIGITS, DataSet
-from training.embedded import written_digits
-from training.recipe import Recipe
-from training.run import Run
-from training.train import train_into
-
-RECIPE = Recipe(
-    epochs=6, batch_size=32, rotation=0, scale=0, shear=0, shift=0, spoiled=0, threads=1
-)
 
 
 @pytest.fixture(scope="session")
-def small_data() -> DataSet:
-    """600 pictures to learn from, 200 to be judged by."""
-    pixels, labels = written_digits()
-    return DataSet(
-        wanted="small",
-        name="small",
-        source="scikit-learn",
-        labels=DIGITS,
-        train=(pixels[:600], labels[:600]),
-        test=(pixels[600:800], labels[600:800]),
-    )
-
-
-@pytest.fixture(scope="session")
-def small_folder(small_data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same pictures as four IDX files."""
-    folder = tmp_path_factory.mktemp("small")
-    for part, (pixels, labels) in (("train", small_data.train), ("t10k", small_data.test)):
-        for kind, array in (("images-idx3", pixels), ("labels-idx1", labels)):
-            sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
-            content = bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
-            (folder / f"{part}-{kind}-ubyte").write_bytes(content)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def run(small_data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A finished training run."""
-    return train_into(tmp_path_factory.mktemp("runs"), small_data, RECIPE)
-
-
-@pytest.fixture(scope="session")
-def published(run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Version]:
-    """A store whose current version came from `run`. Tests that break it take a copy."""
-    store = Store(tmp_path_factory.mktemp("models"), "digits")
-    return store, export(run, store)
+def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Version]:
+    """A store whose current version is the committed one. Tests that break it take a copy."""
+    models = tmp_path_factory.mktemp("published") / "models"
+    shutil.copytree(MODELS, models)
+    store = Store(models, "digits")
+    return store, store.open()
 
 
 @pytest.fixture(scope="session")
 def version(published: tuple[Store, Version]) -> Version:
     return published[1]
+
+
+@pytest.fixture(scope="session")
+def judged() -> Judged:
+    """The test pictures of the committed version, with what PyTorch says of them."""
+    return Judged.load()
 
 
 @pytest.fixture(scope="session")

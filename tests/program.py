@@ -1,14 +1,28 @@
 """A program that runs beside a test: started, read until it is ready, ended with the block."""
 
+import signal
 import subprocess
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 PATIENCE = 60.0  # seconds; a start takes one, but machines may be busy
+
+
+def interruptible(command: Sequence[str], **options: Any) -> subprocess.Popen[str]:
+    """Start a program that SIGINT reaches, wherever the tests run.
+
+    A shell has its background jobs ignore SIGINT, and children inherit what is ignored: Python then
+    installs no handler of its own. A handler of this process is the default again in the child.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(command, text=True, **options)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Program(ABC):

@@ -2,8 +2,8 @@
 
     python -m tests.swap [--seconds 60] [--every 5] [--connections 64] [--longer 0.1]
 
-Exports the last run three times with three temperatures, so that each version's probabilities tell
-it from the others, starts `python -m service` on them and posts test digits over many connections
+Publishes the current version three times with three temperatures, so that the probabilities tell
+each from the others, starts `python -m service` on them and posts test digits over many connections
 while the versions are activated in turn, with a rollback after each round. Checks that
 
 * no request fails,
@@ -34,16 +34,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.card import ONNX
 from contract.store import Store
-from export.export import export
-from export.runners import onnx_runtime
+from contract.version import Version
+from loadtest.pictures import Pictures
+from service.engine import Engine
 from tests.service.running import Service
-from training.run import CHECKPOINT, Run
+from tests.service.versions import publish, warmer
 
 TOKEN = "only-for-this-test-of-switching"
 FIRST = "3"  # the version that is current before the first switch
-PICTURES = 200
 
 
 @dataclass(frozen=True)
@@ -73,16 +72,16 @@ class Judged:
 
 def main() -> int:
     parser = ArgumentParser("python -m tests.swap")
-    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--every", type=float, default=5, help="seconds between two switches")
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--longer", type=float, default=math.inf, help="seconds")
     arguments = parser.parse_args()
-    run = Run.latest(arguments.runs)
-    pixels = run.test_set()[0][:PICTURES]
+    version = Store(arguments.models, "digits").open()
+    pixels = Pictures.of_current(arguments.models, "digits").pixels
     with TemporaryDirectory() as folder:
-        store = versions_of(run, Path(folder))
+        store = versions_of(version, Path(folder))
         expected = expected_of(store, pixels)
         with Service.started(store.folder.parent, admin_token=TOKEN) as service:
             answers, switches = asyncio.run(
@@ -101,26 +100,20 @@ def main() -> int:
     return int(bool(judged.failed or judged.wrong or judged.stale or late))
 
 
-def versions_of(run: Run, folder: Path) -> Store:
-    """Three versions of `run` that answer alike and are sure to different degrees."""
+def versions_of(version: Version, folder: Path) -> Store:
+    """Three versions that answer like `version` and are sure to different degrees; 3 is current."""
     store = Store(folder / "models", "digits")
-    checkpoint = run.checkpoint()
     for number in (1, 2, 3):
-        aside = folder / f"runs/{number}"
-        aside.mkdir(parents=True)
-        for path in run.folder.glob("*.*"):
-            if path.name != CHECKPOINT:
-                (aside / path.name).symlink_to(path.resolve())
-        another = {"temperature": checkpoint.temperature * (1 + number / 4)}
-        checkpoint.model_copy(update=another).save(aside / CHECKPOINT)
-        export(Run(aside), store, artifacts=("onnx",))
+        factor = 1 + number / 4
+        publish(store, version, warmer(factor), temperature=version.card.temperature * factor)
+    store.activate(int(FIRST))
     return store
 
 
 def expected_of(store: Store, pixels: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
     """What each version of `store` answers: its name -> probabilities (n, labels)."""
     return {
-        str(number): onnx_runtime(store.folder / str(number) / ONNX)(pixels)[1]
+        str(number): Engine(store.open(number), provider="cpu", threads=1)(pixels).probabilities
         for number in store.versions()
     }
 

@@ -44,11 +44,35 @@ PACKAGES = [name for name in MAY_IMPORT if (ROOT / name).is_dir()]
 def imports_of(package: str) -> Iterator[str]:
     """Dotted names of all that is imported anywhere inside `package`, functions included."""
     for source in (ROOT / package).rglob("*.py"):
-        for node in ast.walk(ast.parse(source.read_text())):
-            if isinstance(node, ast.Import):
-                yield from (alias.name for alias in node.names)
-            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-                yield node.module
+        yield from imports_in(source)
+
+
+def imports_in(source: Path) -> Iterator[str]:
+    """`from a import b` is a and a.b, which may be a module."""
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def imported_for(package: str) -> set[str]:
+    """Dotted names of all that tests in `package` import, themselves or through other tests."""
+    sources = {*(ROOT / package).rglob("*.py"), ROOT / "tests/conftest.py"}
+    names: set[str] = set()
+    seen: set[Path] = set()
+    while waiting := sources - seen:
+        seen |= waiting
+        names |= {name for source in waiting for name in imports_in(source)}
+        paths = (ROOT / name.replace(".", "/") for name in names if name.startswith("tests"))
+        sources |= {
+            file
+            for path in paths
+            for file in (path.with_suffix(".py"), path / "__init__.py")
+            if file.exists()
+        }
+    return names
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -61,9 +85,17 @@ def test_the_service_holds_no_torch() -> None:
     assert not MAY_IMPORT["service"] & {"torch", "training", "export", "sklearn", "matplotlib"}
 
 
+@pytest.mark.parametrize("tests", ["tests/service", "tests/loadtest", "tests/contract"])
+def test_tests_of_what_runs_without_pytorch_need_none(tests: str) -> None:
+    """They serve the committed version: see tests/fixtures."""
+    imported = {name.partition(".")[0] for name in imported_for(tests)}
+    assert imported & {"service", "contract"}
+    assert not imported & {"torch", "torchvision", "training", "export"}
+
+
 def test_export_knows_of_training_only_what_a_run_is() -> None:
     used = {name for name in imports_of("export") if name.startswith("training")}
-    assert used == EXPORT_MAY_USE
+    assert {".".join(name.split(".")[:2]) for name in used} == EXPORT_MAY_USE
 
 
 def test_every_package_is_in_the_architecture() -> None:

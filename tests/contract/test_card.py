@@ -23,10 +23,10 @@ def test_a_card_says_what_a_user_of_the_model_must_know(facts: dict[str, Any]) -
     assert facts["labels"] == list("0123456789")
     assert facts["input"] == {"name": "pixels", "dtype": "uint8", "shape": ["n", 28, 28]}
     assert [output["name"] for output in facts["outputs"]] == ["logits", "probabilities"]
-    assert facts["data_set"]["name"] == "small"
-    assert facts["data_set"]["train"] + facts["data_set"]["validation"] == 600
+    assert facts["data_set"]["name"] == "drawn"
+    assert facts["data_set"]["train"] + facts["data_set"]["validation"] == 1000
     assert facts["data_set"]["test"] == 200
-    assert facts["recipe"]["epochs"] == 6
+    assert facts["recipe"]["epochs"] == 5
     assert isinstance(facts["recipe"]["epochs"], int)
     graphs = {"model.onnx", "model.fp16.onnx", "model.int8.onnx", "model.ts", "model.pt2"}
     assert {*facts["parity"]} | {*facts["left_out"]} == graphs

@@ -15,7 +15,7 @@ from contract.version import Version
 from loadtest import process
 from loadtest.capacity.__main__ import main
 from loadtest.server import ROOT
-from tests.program import PATIENCE
+from tests.program import PATIENCE, interruptible
 from tests.service.running import Service, clean_environment
 
 SHORT = ["--seconds", "0.4", "--warm-up", "0.1", "--from", "250", "--most", "500"]
@@ -91,13 +91,12 @@ def test_a_promise_that_the_generator_cannot_judge_is_no_measurement(
 
 
 def test_ctrl_c_ends_the_server_too(models: list[str]) -> None:
-    with subprocess.Popen(
+    with interruptible(
         [sys.executable, "-m", "loadtest.capacity", *models, *SHORT, *EASY, "--repeat", "100"],
         cwd=ROOT,
         env=clean_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
     ) as running:
         assert running.stdout is not None
         assert any("holds" in line for line in running.stdout)

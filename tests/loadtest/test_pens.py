@@ -13,7 +13,7 @@ from loadtest.papers import APART, SAME_LIGHT, colours
 from loadtest.pens import PAPERS, PENS, SHEETS, drawn
 from loadtest.strokes import Lines
 from loadtest.thinning import thinned
-from training.embedded import written_digits
+from tests.service.written import written_digits
 
 DIGITS, LABELS = written_digits()
 KNOWN = (DIGITS, [str(label) for label in LABELS])

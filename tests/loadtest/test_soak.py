@@ -20,6 +20,7 @@ from loadtest.soak.__main__ import main
 from loadtest.soak.plan import Plan, Think
 from loadtest.soak.results import Results
 from loadtest.soak.run import soak
+from tests.program import interruptible
 from tests.service.running import ROOT, clean_environment
 
 Published = tuple[Store, Version]
@@ -109,12 +110,11 @@ def test_what_goes_wrong_under_load_is_named(published: Published, tmp_path: Pat
 def test_ctrl_c_ends_all_and_tells_what_was_seen(published: Published, tmp_path: Path) -> None:
     words = ["--models", str(published[0].folder.parent), "--results", str(tmp_path / "results")]
     words += ["--minutes", "10", "--rate", "20", "--switch-every", "1", "--look-every", "0.5"]
-    with subprocess.Popen(
+    with interruptible(
         [sys.executable, "-m", "loadtest.soak", *words],
         cwd=ROOT,
         env=clean_environment() | {"TMPDIR": str(tmp_path)},
         stdout=subprocess.PIPE,
-        text=True,
     ) as running:
         assert running.stdout is not None
         for line in running.stdout:

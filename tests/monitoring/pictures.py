@@ -2,8 +2,9 @@
 
     python -m tests.monitoring.pictures [--seconds 180] [--folder docs/dashboards]
 
-Exports the last run three times with three temperatures, so that the versions are sure to different
-degrees, and lets all kinds of visitors come to two services on them (see `visitors`, `watched`).
+Publishes the current version three times with three temperatures, so that they are sure to
+different degrees, and lets all kinds of visitors come to two services on them (see `visitors`,
+`watched`).
 """
 
 import sys
@@ -11,25 +12,25 @@ from argparse import ArgumentParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from contract.store import Store
+from loadtest.pictures import Pictures
 from tests.monitoring.dashboards import NAMES
 from tests.monitoring.drawing import draw
 from tests.monitoring.watched import watched
-from tests.service.pictures import encoded
-from tests.swap import PICTURES, versions_of
-from training.run import Run
+from tests.swap import versions_of
 
 
 def main() -> int:
     parser = ArgumentParser("python -m tests.monitoring.pictures")
-    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--seconds", type=float, default=180)
     parser.add_argument("--folder", type=Path, default=Path("docs/dashboards"))
     arguments = parser.parse_args()
-    run = Run.latest(arguments.runs)
-    pictures = [encoded(pixels) for pixels in run.test_set()[0][:PICTURES]]
+    version = Store(arguments.models, "digits").open()
+    pictures = list(Pictures.of_current(arguments.models, "digits").pngs)
     arguments.folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder:
-        store = versions_of(run, Path(folder))
+        store = versions_of(version, Path(folder))
         (aside := Path(folder) / "prometheus").mkdir()
         with watched(store, pictures, aside, arguments.seconds) as seen:
             for name in NAMES:

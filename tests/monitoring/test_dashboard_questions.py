@@ -10,12 +10,12 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
+from tests.fixtures import Judged
 from tests.monitoring.dashboards import NAMES, Question, dashboard, marks, questions, spelled
 from tests.monitoring.series import Series, label_values
 from tests.monitoring.watched import Watched, watched
 from tests.service.pictures import encoded
 from tests.service.versions import publish
-from training.run import Run
 
 SECONDS = 20.0  # of trouble
 # What stays 0 as long as nothing is wrong with the machine or the service.
@@ -24,14 +24,16 @@ CALM = {"Fallbacks", "Provider", "Instances down", "Unavailability"}
 
 @pytest.fixture(scope="module")
 def seen(
-    run: Run, published: tuple[Store, Version], tmp_path_factory: pytest.TempPathFactory
+    published: tuple[Store, Version],
+    judged: Judged,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Watched]:
     models = tmp_path_factory.mktemp("models")
     shutil.copytree(published[0].folder, models / "digits")
     store = Store(models, "digits")
     for _ in range(2):
         publish(store, published[1])
-    pictures = [encoded(pixels) for pixels in run.test_set()[0]]
+    pictures = [encoded(pixels) for pixels in judged.pixels]
     with watched(store, pictures, tmp_path_factory.mktemp("prometheus"), SECONDS) as seen:
         yield seen
 

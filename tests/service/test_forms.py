@@ -9,11 +9,11 @@ import httpx2
 import numpy as np
 import pytest
 
+from tests.fixtures import Judged
 from tests.service.forms import part, post_parts
 from tests.service.pictures import SEVEN, encoded, seven
 from tests.service.problems import problem
 from tests.service.running import Service
-from training.run import Run
 
 LARGE = encoded(seven(side=1200))
 URL = "data:image/png;base64," + b64encode(SEVEN).decode()
@@ -66,9 +66,9 @@ def test_a_picture_may_come_in_a_form_under_any_name(service: Service, name: str
 @pytest.mark.parametrize("how", ["multipart", "json"])
 @pytest.mark.parametrize("count", [3, 100], ids=["a few", "more than a batch"])
 def test_many_pictures_are_answered_in_their_order(
-    service: Service, run: Run, how: str, count: int
+    service: Service, judged: Judged, how: str, count: int
 ) -> None:
-    pixels = run.test_set()[0][:count]
+    pixels = judged.pixels[:count]
     with service.client() as client:
         one_by_one = [
             digits(client.post("/v1/predict", content=encoded(picture)))[0] for picture in pixels
@@ -295,9 +295,9 @@ def test_options_count_for_every_picture_of_a_request(service: Service) -> None:
         assert prediction["uncertain"]
 
 
-def test_ink_off_takes_a_picture_as_it_is(service: Service, run: Run) -> None:
+def test_ink_off_takes_a_picture_as_it_is(service: Service, judged: Judged) -> None:
     """A digit in a corner is not looked for; one that is prepared is answered as ever."""
-    prepared = encoded(run.test_set()[0][0])
+    prepared = encoded(judged.pixels[0])
     assert (
         post(service, "/v1/predict?ink=off", content=prepared).json()
         == post(service, "/v1/predict", content=prepared).json()

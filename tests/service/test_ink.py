@@ -13,7 +13,7 @@ from service.decode import Raster
 from service.ink import AskedInk, Blank, Gray, are_mnist, as_mnist
 from service.stroke import resized, stroke_width
 from tests.service.pictures import seven
-from training.embedded import written_digits
+from tests.service.written import written_digits
 
 DIGITS = written_digits()[0]  # (1797, 28, 28)
 UPRIGHT = as_mnist(seven())  # what every picture of the same seven should come to

@@ -11,11 +11,11 @@ from PIL import Image
 
 from service.ink import as_mnist
 from service.tensors import Pixels
+from tests.fixtures import Judged
 from tests.service.forms import MULTIPART, part
 from tests.service.pictures import Gray, encoded, seven
 from tests.service.problems import problem
 from tests.service.running import Service
-from training.run import Run
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 256, (28, 28), np.uint8)  # which no ink would leave as it is
@@ -54,8 +54,10 @@ def test_a_sheet_that_is_taken_as_it_is_comes_back_as_it_was(service: Service, s
     assert np.array_equal(seen(prediction), sheet)
 
 
-def test_a_digit_that_looks_like_mnist_comes_back_as_it_was(service: Service, run: Run) -> None:
-    sheet = run.test_set()[0][0]
+def test_a_digit_that_looks_like_mnist_comes_back_as_it_was(
+    service: Service, judged: Judged
+) -> None:
+    sheet = judged.pixels[0]
     (prediction,) = predictions(service, "debug=ink", encoded(sheet))
     assert np.array_equal(seen(prediction), sheet)
 
@@ -68,10 +70,10 @@ def test_a_drawing_comes_back_as_its_ink(service: Service) -> None:
 @pytest.mark.parametrize("ink", ["auto", "on", "off"])
 @pytest.mark.parametrize("form", ["a picture", "json", "multipart"])
 def test_what_is_shown_is_what_was_read_however_it_came(
-    service: Service, run: Run, ink: str, form: str
+    service: Service, judged: Judged, ink: str, form: str
 ) -> None:
     """Sent once more, to be taken as it is, it gets the same answer."""
-    sheet = run.test_set()[0][1]
+    sheet = judged.pixels[1]
     files = [encoded(each) for each in (seven(), sheet, seven(side=28), 255 - sheet)]
     if form == "a picture":
         bodies, kind = files, "image/png"

@@ -12,17 +12,15 @@ from typing import Any
 import httpx2
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from contract.store import Store
 from contract.version import Version
+from tests.fixtures import Judged
 from tests.program import PATIENCE
 from tests.service.pictures import encoded, seven
 from tests.service.problems import problem
 from tests.service.running import Service
-from training.evaluate import logits_of
-from training.run import Run
 
 PNG = {"Content-Type": "image/png"}
 
@@ -33,13 +31,9 @@ def post(service: Service, body: bytes, **headers: str) -> httpx2.Response:
         return client.post("/v1/predict", content=body, headers=PNG | named)
 
 
-def test_a_test_digit_is_answered_as_pytorch_answers_it(
-    service: Service, run: Run, version: Version
-) -> None:
-    pixels, _ = run.test_set()
-    logits = logits_of(run.checkpoint().build(), torch.from_numpy(pixels[:1]))
-    expected = torch.softmax(logits / version.card.temperature, 1)[0]
-    answer = post(service, encoded(pixels[0])).json()
+def test_a_test_digit_is_answered_as_pytorch_answers_it(service: Service, judged: Judged) -> None:
+    expected = judged.probabilities[0]
+    answer = post(service, encoded(judged.pixels[0])).json()
     assert answer["model"] == {"name": "digits", "version": "1"}
     (prediction,) = answer["predictions"]
     assert prediction["digit"] == int(expected.argmax())
@@ -126,14 +120,13 @@ def test_other_methods_are_405_and_told_which_is_taken(service: Service, method:
 
 
 def test_concurrent_clients_each_get_the_answer_to_their_own_picture(
-    service: Service, run: Run
+    service: Service, judged: Judged
 ) -> None:
-    pixels, _ = run.test_set()
-    expected = logits_of(run.checkpoint().build(), torch.from_numpy(pixels)).argmax(1)
+    bodies = [encoded(picture) for picture in judged.pixels]
     with service.client(headers=PNG) as client, ThreadPoolExecutor(16) as pool:
-        responses = list(pool.map(lambda p: client.post("/v1/predict", content=encoded(p)), pixels))
+        responses = list(pool.map(lambda body: client.post("/v1/predict", content=body), bodies))
     answers = [response.json()["predictions"][0]["digit"] for response in responses]
-    assert answers == expected.tolist()
+    assert answers == judged.digits.tolist()
 
 
 def doubled_tag(side: int) -> bytes:

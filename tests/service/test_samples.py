@@ -15,9 +15,9 @@ from PIL import Image
 
 from contract.store import Store
 from contract.version import Version
+from tests.fixtures import Judged
 from tests.service.running import ADMIN, TOKEN, Service
 from tests.service.versions import publish
-from training.run import Run
 
 RANDOM = "/v1/samples/random"
 
@@ -80,8 +80,10 @@ def activate(service: Service, number: int) -> None:
     assert response.status_code == 200
 
 
-def test_a_sample_is_a_picture_of_the_test_set_with_its_label(service: Service, run: Run) -> None:
-    pixels, labels = run.test_set()
+def test_a_sample_is_a_picture_of_the_test_set_with_its_label(
+    service: Service, judged: Judged
+) -> None:
+    pixels, labels = judged.pixels, judged.labels
     for _ in range(20):
         sample = get(service).json()
         assert sample["model"] == {"name": "digits", "version": "1"}
@@ -104,11 +106,13 @@ def test_samples_differ_and_nobody_keeps_them(service: Service) -> None:
         "application/json;q=0.5,image/png",
     ],
 )
-def test_who_accepts_png_gets_the_picture_itself(service: Service, run: Run, accept: str) -> None:
+def test_who_accepts_png_gets_the_picture_itself(
+    service: Service, judged: Judged, accept: str
+) -> None:
     answer = get(service, f"{RANDOM}?label=7", Accept=accept)
     assert answer.headers["Content-Type"] == "image/png"
     assert answer.headers["X-Label"] == "7"
-    pixels, labels = run.test_set()
+    pixels, labels = judged.pixels, judged.labels
     found = pixels_of(answer.content)
     assert any((found == seven).all() for seven in pixels[:100][labels[:100] == 7])
 

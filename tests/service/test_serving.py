@@ -27,11 +27,11 @@ from service.serving import Serving
 from service.settings import Settings
 from tests import swap
 from tests.contract.groups import Groups
+from tests.fixtures import Judged
 from tests.service.metrics import metric
 from tests.service.pictures import encoded, seven
 from tests.service.running import ADMIN, TOKEN, Service, status, wait_to_read, wait_until
 from tests.service.versions import publish, two_versions
-from training.run import Run
 
 
 def write_current(store: Store, content: str) -> None:
@@ -451,19 +451,18 @@ def test_a_current_version_that_answers_wrongly_does_not_start(
 
 
 def test_switching_under_load_fails_nobody_and_every_answer_is_its_versions(
-    run: Run, tmp_path: Path
+    version: Version, judged: Judged, tmp_path: Path
 ) -> None:
     """`python -m tests.swap` in small; run it for a minute to measure waiting times."""
-    store = swap.versions_of(run, tmp_path)
-    pixels = run.test_set()[0]
+    store, pixels = swap.versions_of(version, tmp_path), judged.pixels
     with Service.started(store.folder.parent, admin_token=swap.TOKEN) as service:
         answers, switches = asyncio.run(
             swap.load(service, pixels, swap.expected_of(store, pixels), 5, 0.25, connections=16)
         )
     assert len(switches) >= 4
     assert len({answer.version for answer in answers}) == 3
-    judged = swap.judge(answers, switches)
-    assert (judged.failed, judged.wrong, judged.stale) == ({}, 0, 0)
+    found = swap.judge(answers, switches)
+    assert (found.failed, found.wrong, found.stale) == ({}, 0, 0)
 
 
 @pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="free memory is read in /proc")

@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from tests.conftest import RECIPE
+from tests.training.conftest import RECIPE
 from training.api import MNISTClassifier, MNISTPredictor
 from training.data import DataSet
 from training.loop import Stopped

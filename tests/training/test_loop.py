@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.conftest import RECIPE
+from tests.training.conftest import RECIPE
 from training.data import DataSet
 from training.evaluate import logits_of
 from training.loop import Part, State, Stopped, Training

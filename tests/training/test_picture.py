@@ -13,7 +13,8 @@ from service.ink import as_mnist as service_ink
 from training.embedded import written_digits
 from training.picture import BadPicture, as_mnist, as_pixels
 
-SEVEN = written_digits()[0][7]  # (28, 28) uint8, as MNIST
+DIGITS = written_digits()[0]  # (1797, 28, 28) uint8, as MNIST
+SEVEN = DIGITS[7]
 
 
 def drawn(size: int, pen: int, at: tuple[int, int], paper: int, ink: int) -> np.ndarray[Any, Any]:
@@ -44,6 +45,10 @@ def test_a_clean_picture_becomes_nearly_what_the_service_makes_of_it(
     moves = [(y, x) for y in (0, 1, -1) for x in (0, 1, -1)]
     shifted = (np.roll(ours, move, (0, 1)) for move in moves)
     assert max(np.corrcoef(each.ravel(), services.ravel())[0, 1] for each in shifted) > 0.9
+
+
+def test_the_service_leaves_the_digits_that_come_with_scikit_learn_as_they_are() -> None:
+    assert all(service_ink(picture) is picture for picture in DIGITS)
 
 
 def test_a_file_an_image_an_array_and_a_tensor_are_the_same_picture(tmp_path: Path) -> None:

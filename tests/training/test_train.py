@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from contract.cores import available_cores
-from tests.conftest import RECIPE
+from tests.program import interruptible
+from tests.training.conftest import RECIPE
 from training.data import DataSet
 from training.evaluate import calibration_error, logits_of
 from training.loop import Part, Stopped
@@ -234,7 +235,7 @@ def test_going_on_with_other_pictures_is_refused_with_both_checksums(
 def test_ctrl_c_keeps_the_state_and_says_how_to_go_on(small_folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "training", "--data", str(small_folder), "--epochs", "3000",
                "--threads", "1", "--batch-size", "32", "--runs", str(tmp_path)]  # fmt: skip
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    process = interruptible(command, cwd=ROOT, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
     while not any(file.read_text() for file in tmp_path.glob("*/metrics.jsonl")):
         assert time.monotonic() < deadline

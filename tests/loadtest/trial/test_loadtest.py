@@ -16,7 +16,7 @@ from loadtest import process
 from loadtest.__main__ import main
 from tests.loadtest.users.between import Said, another_digit, between
 from tests.loadtest.waiting import until
-from tests.program import PATIENCE
+from tests.program import PATIENCE, interruptible
 from tests.service.running import ROOT, Service, clean_environment
 
 FILES = {
@@ -136,9 +136,7 @@ def test_ctrl_c_ends_all_that_was_started_and_reports_what_was_measured(
 ) -> None:
     words = [f"--models={published[0].folder.parent}", f"--results={results}", *SHORT]
     words = [sys.executable, "-m", "loadtest", *words, "--run-time=10m"]
-    with subprocess.Popen(
-        words, cwd=ROOT, env=clean_environment(), stdout=subprocess.PIPE, text=True
-    ) as program:
+    with interruptible(words, cwd=ROOT, env=clean_environment(), stdout=subprocess.PIPE) as program:
         until(lambda: asked(results))
         started = set(process.tree(program.pid)) - {program.pid}
         assert len(started) >= 2

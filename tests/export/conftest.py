@@ -1,0 +1,18 @@
+"""A version that was exported here and now: what the tests of export look into."""
+
+import pytest
+
+from contract.store import Store
+from contract.version import Version
+from export.export import export
+from tests.training.conftest import run, small_data
+from training.run import Run
+
+__all__ = ["run", "small_data"]
+
+
+@pytest.fixture(scope="session")
+def published(run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Version]:
+    """A store whose current version came from `run`. Tests that break it take a copy."""
+    store = Store(tmp_path_factory.mktemp("models"), "digits")
+    return store, export(run, store)

@@ -1,0 +1,51 @@
+"""One small trained network for all tests that need one.
+
+Trained in a second on digits that come with scikit-learn; good enough to tell digits apart, small
+enough to make anew for each test session.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from training.data import DIGITS, DataSet
+from training.embedded import written_digits
+from training.recipe import Recipe
+from training.run import Run
+from training.train import train_into
+
+RECIPE = Recipe(
+    epochs=6, batch_size=32, rotation=0, scale=0, shear=0, shift=0, spoiled=0, threads=1
+)
+
+
+@pytest.fixture(scope="session")
+def small_data() -> DataSet:
+    """600 pictures to learn from, 200 to be judged by."""
+    pixels, labels = written_digits()
+    return DataSet(
+        wanted="small",
+        name="small",
+        source="scikit-learn",
+        labels=DIGITS,
+        train=(pixels[:600], labels[:600]),
+        test=(pixels[600:800], labels[600:800]),
+    )
+
+
+@pytest.fixture(scope="session")
+def small_folder(small_data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same pictures as four IDX files."""
+    folder = tmp_path_factory.mktemp("small")
+    for part, (pixels, labels) in (("train", small_data.train), ("t10k", small_data.test)):
+        for kind, array in (("images-idx3", pixels), ("labels-idx1", labels)):
+            sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+            content = bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
+            (folder / f"{part}-{kind}-ubyte").write_bytes(content)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run(small_data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished training run."""
+    return train_into(tmp_path_factory.mktemp("runs"), small_data, RECIPE)
