@@ -19,7 +19,6 @@ from tests.web.chromium import NoChromium, chromium, launched
 from tests.web.guard import Guard
 from tests.web.versions import three_versions
 from tests.web.visit import guarded
-from training.run import Run
 
 
 @pytest.fixture(scope="session")
@@ -42,9 +41,9 @@ def browser(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="session")
-def store(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Store:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Tests that change it take a copy."""
-    return three_versions(run, tmp_path_factory.mktemp("shown"))
+    return three_versions(tmp_path_factory.mktemp("shown"))
 
 
 @pytest.fixture(scope="session")
