@@ -194,7 +194,7 @@ def test_a_student_has_its_own_threads_whatever_its_teachers_had(
     recipe = replace(SHORT, threads=0, teachers=1, teacher_network="mlp", teacher_epochs=1)
     run = train_into(tmp_path, small_data, recipe)
     assert run.metrics()["threads"] == 1
-    assert run.teacher(1).metrics()["threads"] == available_cores()
+    assert run.teacher(1).metrics()["threads"] == min(64, available_cores())
     assert run.metrics()["teachers_cpu_seconds"] == run.teacher(1).metrics()["cpu_seconds"]
 
 
