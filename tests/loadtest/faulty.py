@@ -18,7 +18,7 @@ from service.tensors import Answers, Pixels
 
 WELL = 1000  # pictures: a start, and users who rehearse
 END = 1700  # pictures
-MOST = 1500  # of each that may leak: a soak of 13 s leaks some 700
+MOST = 1500  # of each that may leak: a soak of 20 s leaks some 1,000
 _computed = Engine.__call__
 _seen = 0  # pictures
 _calls = 0

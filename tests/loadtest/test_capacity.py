@@ -18,7 +18,7 @@ from loadtest.server import ROOT
 from tests.program import PATIENCE, interruptible
 from tests.service.running import Service, clean_environment
 
-SHORT = ["--seconds", "0.4", "--warm-up", "0.1", "--from", "250", "--most", "500"]
+SHORT = ["--seconds", "0.4", "--warm-up", "0.1", "--from", "100", "--most", "200"]
 EASY = ["--p99", "20s", "--errors", "50%"]  # whatever else the machine does meanwhile
 
 
@@ -38,18 +38,18 @@ def test_one_run_finds_what_it_may_and_writes_it_down(
     models: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = ["--json", str(tmp_path / "c.json"), "--markdown", str(tmp_path / "c.md")]
-    words = ["--repeat", "2", "--rate", "400", "--rate", "2000", *SHORT, *EASY]
+    words = ["--repeat", "2", "--rate", "160", "--rate", "800", *SHORT, *EASY]
     assert main([*models, *words, *files]) == 0
     told = json.loads((tmp_path / "c.json").read_text())
-    assert told["capacity"]["low"] == told["capacity"]["high"] == 500
+    assert told["capacity"]["low"] == told["capacity"]["high"] == 200
     assert told["capacity"]["at_least"]
     assert [row["count"] for row in told["replicas"]] == [3, 7]
     assert [row["cores"] for row in told["replicas"]] == [3, 7]
     first, second = told["searches"]
-    assert first["probes"][0]["rate"] == 250
+    assert first["probes"][0]["rate"] == 100
     assert len(second["probes"]) <= len(first["probes"])  # it begins near what is known
     for probe in (*first["probes"], *second["probes"]):
-        assert probe["requests"] == pytest.approx(probe["rate"] * 0.4, rel=0.4)
+        assert probe["requests"] == pytest.approx(probe["rate"] * 0.4, rel=0.6)
         assert (probe["wrong"], probe["unanswered"], probe["broken"]) == (0, 0, {})
         assert 0 < probe["p50"] <= probe["p99"] <= probe["p999"]
         assert 0 < probe["generator_cpu"] < 1
@@ -59,21 +59,21 @@ def test_one_run_finds_what_it_may_and_writes_it_down(
     assert told["conditions"]["client"] == "an open loop of Python and epoll, generators: 1"
     printed, document = capsys.readouterr().out, (tmp_path / "c.md").read_text()
     for text in (printed, document):
-        assert "At least 500 requests a second on 1 core with p99 <= 20 s" in text
+        assert "At least 200 requests a second on 1 core with p99 <= 20 s" in text
         for heading in ("at the highest rate that held", "stopped by", "offered, req/s"):
             assert heading in text
-    assert "    500/s  p50" in printed
+    assert "    200/s  p50" in printed
     assert "pinned: server on core " in document
 
 
 def test_a_service_that_runs_is_measured_where_it_is(
     models: list[str], service: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["--url", service.url, "--repeat", "1", "--generators", "2", "--rate", "100"]
+    words = ["--url", service.url, "--repeat", "1", "--generators", "2", "--rate", "40"]
     assert main([*models, *words, *SHORT, *EASY]) == 0
     printed = capsys.readouterr().out
     assert "the server was running: its cores are not seen" in printed
-    assert "At least 500 requests a second with p99" in printed
+    assert "At least 200 requests a second with p99" in printed
     assert "server not seen" in printed
     with service.client() as client:
         assert client.get("/readyz").status_code == 200  # it is not ended

@@ -89,7 +89,7 @@ def test_a_service_that_holds_is_soaked_and_all_is_written(
 
 
 def test_what_a_service_leaks_is_named(published: Published, tmp_path: Path) -> None:
-    results = faulty(published[0], tmp_path, "leaks", 13.0)
+    results = faulty(published[0], tmp_path, "leaks", 20.0)
     assert results.code == 1
     grown = [each.split()[0] for each in results.failures]
     assert {"RSS", "descriptors", "threads"} <= set(grown)
