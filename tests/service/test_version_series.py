@@ -84,7 +84,7 @@ def test_workers_add_up_and_keep_no_file_of_an_old_version(folder: Path) -> None
         for metrics in workers:
             metrics.version_serves(version)
             timed(metrics, version, version)
-            metrics.refresh()
+            assert len(told(metrics)) <= KEPT + 2  # the other one has not switched yet
     for metrics in workers:
         assert told(metrics) == {"none": 0, "26": 52, "27": 54, "28": 56, "29": 58}
     assert len([*folder.glob("histogram_?-*.db")]) == 2 * KEPT
