@@ -35,7 +35,7 @@ class TrustedProxies:
         hops = b",".join(values).decode("latin-1").split(",")
         while hops and self._trusts(client):
             address = _address_of(hops.pop())
-            if address is None:  # "unknown", or nothing: whoever is before it cannot be known
+            if address is None:  # "unknown", or empty: what lies beyond cannot be known
                 break
             client = address, 0
         return client

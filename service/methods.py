@@ -1,4 +1,4 @@
-"""Which methods a path takes, and what is answered to those that no route is asked for.
+"""Which methods a path takes, and the answers to OPTIONS, HEAD and methods that it does not take.
 
     OPTIONS           204 with Allow: the methods of that path
     HEAD              wherever GET is: `front` asks the route for GET and sends the head alone
