@@ -1,4 +1,4 @@
-"""Answers do not depend on the instructions of the processor: QEMU plays others.
+"""Answers do not depend on the instructions of the processor: QEMU emulates others.
 
 ONNX Runtime and OpenBLAS choose their kernels by what a processor has: the oldest here has SSE4.2
 alone, the others AVX2 without VNNI, whose sums of bytes are of 16 bits and can overflow.
@@ -6,72 +6,72 @@ alone, the others AVX2 without VNNI, whose sums of bytes are of 16 bits and can 
 """
 
 import json
-import os
-import shlex
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from tests.service.running import ROOT, clean_environment
+from contract.store import Store
+from contract.version import Version
+from service.precision import FILES
+from tests.fixtures import Judged
+from tests.service.running import ROOT, Service
+from tests.service.tensors import asked, client_of
 
-QEMU = "qemu-x86_64"
 PROCESSORS = ("Nehalem", "Haswell", "max")
-# What depends on arithmetic, or serves a model that does.
-FILES = ("test_engine", "test_speed", "test_model", "test_infer")
+# What depends on arithmetic and starts no program, which would run on the processor that there is.
+TESTS = ("test_engine", "test_speed", "test_model")
+SLOW = 300  # seconds; an emulated call takes some hundred times as long
 
 
 @pytest.fixture(scope="module", params=PROCESSORS)
-def processor(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
-def answers(*emulator: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [*emulator, sys.executable, "-m", "tests.processors.answers"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+def emulator(request: pytest.FixtureRequest) -> list[str]:
+    return ["qemu-x86_64", "-cpu", request.param]
 
 
 @pytest.fixture(scope="module")
-def here() -> dict[str, Any]:
+def here() -> Any:
     """What this processor answers."""
-    return answers()
+    return answers([])
+
+
+def answers(emulator: list[str]) -> Any:
+    command = [*emulator, sys.executable, "-m", "tests.processors.answers"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def test_every_precision_passes_the_golden_set_and_answers_as_pytorch(
-    processor: str, here: dict[str, Any]
+    emulator: list[str], here: Any
 ) -> None:
-    found = answers(QEMU, "-cpu", processor)
-    assert {name: each["different_answers"] for name, each in found.items()} == {
-        "fp32": 0,
-        "fp16": 0,
-        "int8": 0,
-    }
+    found = answers(emulator)
+    assert {name: each["different_answers"] for name, each in found.items()} == dict.fromkeys(
+        FILES, 0
+    )
     assert found["int8"] == here["int8"]  # sums of integers are exact
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_tests_that_depend_on_arithmetic_pass(processor: str, file: str, tmp_path: Path) -> None:
-    """With the services that they start."""
-    python = tmp_path / "python"
-    emulated = shlex.join([QEMU, "-cpu", processor, sys.executable])
-    python.write_text(f'#!/bin/sh\nexec {emulated} "$@"\n')
-    python.chmod(0o755)
-    words = ["-m", "pytest", "-q", "-p", "tests.processors.emulated", "-p", "no:cacheprovider"]
-    done = subprocess.run(
-        [python, *words, f"tests/service/{file}.py"],
-        cwd=ROOT,
-        env=clean_environment() | {"EMULATED_PYTHON": str(python), "PATH": os.environ["PATH"]},
-        capture_output=True,
-        text=True,
-    )
+def test_a_service_answers_as_pytorch(
+    emulator: list[str], published: tuple[Store, Version], judged: Judged
+) -> None:
+    class Emulated(Service):
+        command = (*emulator, *Service.command)
+
+    settings = {"threads": 1, "max_batch": 4, "request_timeout": SLOW}
+    with (
+        Emulated.started(published[0].folder.parent, **settings) as service,
+        client_of(service, network_timeout=SLOW) as client,
+    ):
+        result = client.infer("digits", asked(judged.pixels[:50]))
+    np.testing.assert_allclose(result.as_numpy("logits"), judged.logits[:50], atol=1e-3)
+
+
+@pytest.mark.parametrize("name", TESTS)
+def test_tests_that_depend_on_arithmetic_pass(emulator: list[str], name: str) -> None:
+    words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/service/{name}.py"]
+    command = [*emulator, sys.executable, *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

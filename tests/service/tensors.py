@@ -14,9 +14,13 @@ HEADER = "Inference-Header-Content-Length"
 BLOB = bytes(784)
 
 
-def client_of(service: Service, concurrency: int = 1) -> triton.InferenceServerClient:
+def client_of(
+    service: Service, concurrency: int = 1, network_timeout: float = 60
+) -> triton.InferenceServerClient:
     return triton.InferenceServerClient(
-        service.url.removeprefix("http://"), concurrency=concurrency
+        service.url.removeprefix("http://"),
+        concurrency=concurrency,
+        network_timeout=network_timeout,
     )
 
 
