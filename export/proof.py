@@ -2,8 +2,8 @@
 
 PyTorch here is the checkpoint in eager mode. The test set comes from the run's own folder, in
 batches of several sizes, one among them, so that the free batch axis is proven too. An artifact of
-less than float32 may lose a little accuracy; what it lost is measured and told. It may always lose
-one picture: of a small test set that is more than a little, but one picture shows nothing.
+less than float32 may lose a little accuracy; what it lost is measured and reported. It may always
+lose one picture: of a small test set that is more than a little, but one picture shows nothing.
 """
 
 from collections.abc import Iterator

@@ -63,11 +63,17 @@ def _canonical(content: bytes) -> bytes:
 
 def _with_plus_signs(content: bytes) -> bytes:
     """Each blank as the + of which form decoding has made it, if it can be nothing else."""
-    place, count = content.index(b" "), content.count(b" ")
-    in_lines = place in _LINES and content[place :: place + 1].count(b" ") == count
-    if len(content) % 4 or in_lines:
+    place = content.index(b" ")
+    if len(content) % 4 or content != content.strip() or _are_lines(content.split(b" ")):
         raise NotBase64(
             f"character {place + 1:,} is a blank, and it is unclear whether it was a + that form "
             "decoding has changed; send base64 without blanks"
         )
     return content.replace(b" ", b"+")
+
+
+def _are_lines(parts: list[bytes]) -> bool:
+    """Whether parts between blanks look like lines that were joined: all alike but the last."""
+    *whole, last = map(len, parts)
+    alike = len({*whole}) == 1 and last <= whole[0]
+    return alike and (len(whole) > 1 or whole[0] in _LINES)

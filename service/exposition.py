@@ -59,7 +59,7 @@ class OpenMetrics(Exposition):
     def __init__(
         self, registry: CollectorRegistry, exemplars: Callable[[], dict[str, Exemplars]]
     ) -> None:
-        """`exemplars` are asked for with each text, by family."""
+        """`exemplars` is called for each text; it returns those of each family."""
         super().__init__(registry)
         self._exemplars = exemplars
 

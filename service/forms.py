@@ -23,6 +23,7 @@ from service.base64_text import NotBase64, decoded
 from service.bounds import check_pictures, most_pictures
 from service.decode import SIGNATURES
 from service.documents import fitted, read_json
+from service.formats import foreign
 from service.problem_types.content import (
     BAD_BASE64,
     BAD_FORM,
@@ -111,7 +112,7 @@ def picture_of_field(name: str, content: bytes) -> Sent:
         )
     try:
         body = decoded(content)
-        reason = "what it stands for is no picture"
+        reason = foreign.name_of(body) or "what it stands for is no picture"
     except NotBase64 as error:
         body, reason = b"", str(error)
     if not body.startswith(SIGNATURES):

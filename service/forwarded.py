@@ -42,9 +42,9 @@ class TrustedProxies:
 
     def scheme_of(self, peer: Peer, headers: Iterable[tuple[bytes, bytes]]) -> str:
         """http, or https if the proxy in front says so."""
-        if self._trusts(peer) and (FORWARDED_PROTO, b"https") in headers:
-            return "https"
-        return "http"
+        values = [value for name, value in headers if name == FORWARDED_PROTO]
+        last = b",".join(values).rpartition(b",")[2].strip().lower()
+        return "https" if last == b"https" and self._trusts(peer) else "http"
 
     def _trusts(self, peer: Peer) -> bool:
         if peer is None:
@@ -62,6 +62,6 @@ def _address_of(hop: str) -> str | None:
     elif hop.count(":") == 1:
         hop = hop.partition(":")[0]
     try:
-        return str(ip_address(hop))
+        return None if "%" in hop else str(ip_address(hop))  # a zone may be any text
     except ValueError:
         return None

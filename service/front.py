@@ -98,7 +98,7 @@ class Front:
             if starts:
                 scope["status"] = message["status"]
                 theirs = message.get("headers", ())
-                ours = self._headers_of_answer(scope, headers, request_id, trace)
+                ours = self._headers_of_answer(scope, request_id, trace)
                 if any(name == b"connection" for name, _ in theirs):
                     ours = [each for each in ours if each[0] != b"connection"]
                 message["headers"] = [*theirs, *ours]
@@ -159,7 +159,6 @@ class Front:
     def _headers_of_answer(
         self,
         scope: Scope,
-        headers_of_request: Mapping[bytes, bytes],
         request_id: bytes,
         trace: Trace | None,
     ) -> list[tuple[bytes, bytes]]:
@@ -169,10 +168,7 @@ class Front:
         # So that this client's next request goes elsewhere, or finds room meanwhile.
         if self.life.draining or "crowded" in scope:
             headers.append((b"connection", b"close"))
-        elif (
-            scope["http_version"] == "1.0"
-            and headers_of_request.get(b"connection", b"").lower() == b"keep-alive"
-        ):
+        elif scope.get("keeps"):  # of HTTP/1.0, where that must be said
             headers.append((b"connection", b"keep-alive"))
         return headers
 
@@ -188,13 +184,15 @@ class Front:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
+            if self._prefix and scope["path"].startswith(f"{self._prefix}/"):
+                self._check_prefix(scope["path"])
+            self._let_in(scope)
             ends_in_slash = scope["path"].endswith("/")
             elsewhere = self._methods.without_slash(scope) if ends_in_slash else None
             if elsewhere is not None:
                 for message in empty_answer(308, "location", elsewhere):
                     await send(message)
                 return
-            self._let_in(scope)
             if scope["method"] == "OPTIONS":
                 for message in empty_answer(204, "allow", self._allowed(scope)):
                     await send(message)
@@ -203,8 +201,6 @@ class Front:
                 raise Problem(
                     METHOD_NOT_IMPLEMENTED, f"the method {scope['method'][:20]} is not implemented"
                 )
-            if self._prefix and scope["path"].startswith(f"{self._prefix}/"):
-                self._check_prefix(scope["path"])
             application: ASGIApp = self._asgi.get(scope["path"], self._otherwise)
             await application(scope, receive, send)
         except ClientGone:
@@ -236,7 +232,7 @@ class Front:
     def _let_in(self, scope: Scope) -> None:
         """Problem if this request may not go any further."""
         headers = by_name(scope["headers"])
-        if OPEN.fullmatch(scope["path"]):
+        if OPEN.fullmatch(scope["path"].removesuffix("/") or "/"):  # or a redirect to it
             return
         if "crowded" in scope:
             self.metrics.shed.note((CROWDED,))

@@ -149,7 +149,11 @@ class HotProtocol(Heads):
             super().on_header(name, value)
         super().on_headers_complete()
         if self.scope["http_version"] == "1.0":  # uvicorn closes these, also where the client asks
-            self.cycle.keep_alive = self.parser.should_keep_alive()
+            # Not behind chunks: a proxy of HTTP/1.0 may not know them (RFC 9112, 6.1).
+            in_chunks = any(name == b"transfer-encoding" for name, _ in headers)
+            keeps = self.parser.should_keep_alive() and not in_chunks
+            scope: Any = self.scope
+            self.cycle.keep_alive = scope["keeps"] = keeps
 
     # ---- what the transport tells -------------------------------------------------------------
 

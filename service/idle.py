@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any, Protocol
 
 CLOSED_AT_ONCE = 64  # connections: to find the longest idle takes a look at all
-PAUSE = 0.1  # seconds between two such looks, of half a millisecond each
+PAUSE = 0.1  # seconds between two such looks, each half a millisecond with 4,096 connections
 IDLE = 5.0  # seconds after which a connection may be closed
 
 

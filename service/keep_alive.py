@@ -3,9 +3,9 @@
     connection made --seconds--> head complete ... answered --KEEP_ALIVE--> next head
                                                    answer written --seconds--> read by the client
 
-One timer a connection, which looks when it rings whether anything is late, where uvicorn makes one
-after each answer, and none for the time its clients take to send a head or to read an answer. The
-time for a body is measured by who waits for it.
+One timer a connection, which looks at least every `seconds` whether anything is late and whether
+answers are being read. uvicorn makes one after each answer, and none for the time its clients take
+to send a head or to read an answer. The time for a body is measured where it is awaited.
 """
 
 import asyncio
@@ -35,7 +35,8 @@ class KeepAlive(Protocol):
         self.closes_at = inf
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = inf  # at most; a timer that rings too early sets itself again
-        self._unread = 0  # bytes of answers that the client had not taken when it rang last
+        # When it rang last: bytes of answers that the client had not taken, and `closes_at`.
+        self._unread = 0, inf
         self._stalled: asyncio.TimerHandle | None = None  # runs while the client does not read
 
     def on_message_begin(self) -> None:
@@ -155,10 +156,11 @@ class KeepAlive(Protocol):
     def _close_if_late(self) -> None:
         self._timer, self._rings_at = None, inf
         left = self.closes_at - perf_counter()
-        before, self._unread = self._unread, self._count_unread()
+        before, self._unread = self._unread, (self._count_unread(), self.closes_at)
         if left <= 0.001:  # uvloop's timers ring up to a millisecond early
             self._close()
-        elif left < inf and before and before == self._unread:  # so little that nothing was paused
+        # The same bytes of the same answer, so few that nothing was paused.
+        elif left < inf and before[0] and before == self._unread:
             self.cut()
         elif left < inf:
             self._ring_in(left)

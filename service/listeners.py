@@ -8,7 +8,6 @@ The supervisor imports this: nothing heavy here.
 """
 
 import socket
-import stat
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -51,10 +50,11 @@ def url_of(listener: socket.socket) -> str:
 
 
 def remove_path(settings: Settings) -> None:
-    """Remove the Unix socket of a service that ends, unless another has taken its place."""
-    if settings.uds is not None and not _is_listened_on(settings.uds):
+    """Remove the Unix socket of a service that ends, unless something else has taken its place."""
+    path = settings.uds
+    if path is not None and path.is_socket() and not _is_listened_on(path):
         with suppress(OSError):
-            settings.uds.unlink()
+            path.unlink()
 
 
 def _listen_on_port(host: str, port: int, together: bool = False) -> socket.socket:
@@ -83,7 +83,7 @@ def _listen_on_path(path: Path) -> socket.socket:
     """
     listener = socket.socket(socket.AF_UNIX)
     try:
-        if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
+        if path.exists() and not path.is_socket():
             raise OSError("there is another file")
         if _is_listened_on(path):
             raise OSError("another program listens there")

@@ -17,7 +17,7 @@ from service.exchange import Endpoint
 
 # Those of RFC 9110 and PATCH, less CONNECT, which never becomes a request.
 KNOWN = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
-ROUTED = ("GET", "POST", "PUT", "PATCH", "DELETE")  # that a route may have of its own
+ROUTED = ("POST", "PUT", "PATCH", "DELETE")  # beside GET, that a route may have
 
 
 def allow_of(methods: Iterable[str]) -> str:
@@ -35,12 +35,17 @@ class Methods:
     def allowed(self, path: str) -> str:
         """The value of Allow for a path; empty if there is no such path."""
         methods = {self._endpoints[path]} if path in self._endpoints else set()
+        scope = {"type": "http", "method": "GET", "path": path, "headers": []}
         for route in self._routes:
-            taken = ["GET"] if isinstance(route, Mount) else ROUTED  # files: for any other, 405
-            for method in taken:
-                scope = {"type": "http", "method": method, "path": path, "headers": []}
-                if route.matches(scope)[0] is Match.FULL:
-                    methods.add(method)
+            match, _ = route.matches(scope)
+            if match is Match.FULL:
+                methods.add("GET")
+            if match is not Match.NONE and not isinstance(route, Mount):  # files: for others, 405
+                methods |= {
+                    method
+                    for method in ROUTED
+                    if route.matches({**scope, "method": method})[0] is Match.FULL
+                }
         return allow_of(methods) if methods else ""
 
     def without_slash(self, scope: Scope) -> str | None:
@@ -48,9 +53,9 @@ class Methods:
 
         Of several slashes clients make different things, so they are not looked at.
         """
-        path: str = scope["path"]
-        bare = path.removesuffix("/")
-        if not bare or bare.endswith("/") or self.allowed(path) or not self.allowed(bare):
+        bare = scope["path"].removesuffix("/")
+        is_plain = scope["raw_path"].endswith(b"/") and bare and not bare.endswith("/")
+        if not is_plain or not self.allowed(bare):
             return None
         segment = scope["raw_path"].decode("ascii").removesuffix("/").rpartition("/")[2]
         query = scope["query_string"].decode("ascii")

@@ -25,13 +25,15 @@ from httptools import (
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.ended import Record
+from service.methods import KNOWN
 from service.problem_types.http import BAD_HTTP, METHOD_NOT_IMPLEMENTED
 from service.problems import CONTENT_TYPE, Problem, document
 
 if TYPE_CHECKING:
     from service.front import Front
 
-REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) \S+ HTTP/1\.[01]\r\n")
+# A request line, or the beginning of one.
+METHOD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32})(?:(?: \S*){0,2}\Z| \S+ HTTP/1\.[01]\r\n)")
 
 
 class Protocol(HttpToolsProtocol):
@@ -49,6 +51,7 @@ class Protocol(HttpToolsProtocol):
             while rest and not self.transport.is_closing():
                 rest = self._parse(rest)
         except HttpParserError as error:
+            self.logger.warning("Invalid HTTP request received.")  # as uvicorn does
             self.refuse(self.refusal or _problem_of(error, data))
 
     def _parse(self, data: bytes | memoryview) -> memoryview | None:
@@ -112,9 +115,11 @@ class Protocol(HttpToolsProtocol):
 
 def _problem_of(error: HttpParserError, data: bytes) -> Problem:
     """Why the parser refused these bytes, as far as it can be known."""
-    line = REQUEST_LINE.match(data)
-    if isinstance(error, HttpParserInvalidMethodError) and line is not None:
+    method = METHOD.match(data)
+    # A known one begins a request that was whole: what the parser refused stands behind that.
+    known = method is None or method[1].decode() in KNOWN
+    if isinstance(error, HttpParserInvalidMethodError) and method is not None and not known:
         return Problem(
-            METHOD_NOT_IMPLEMENTED, f"the method {line[1][:20].decode()} is not implemented"
+            METHOD_NOT_IMPLEMENTED, f"the method {method[1].decode()} is not implemented"
         )
     return Problem(BAD_HTTP, "the request is not valid HTTP/1.1")

@@ -26,7 +26,7 @@ def _is_an_address(url: str) -> str:
 
 
 def _is_a_prefix(path: str) -> str:
-    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", path):
+    if not re.fullmatch(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*", path):
         raise ValueError("a prefix looks like /digits: it begins with / and does not end with it")
     return path
 

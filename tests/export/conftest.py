@@ -16,3 +16,9 @@ def published(run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store
     """A store whose current version came from `run`. Tests that break it take a copy."""
     store = Store(tmp_path_factory.mktemp("models"), "digits")
     return store, export(run, store)
+
+
+@pytest.fixture(scope="session")
+def version(published: tuple[Store, Version]) -> Version:
+    """Here as well: pytest makes a session's fixture once, for whichever test comes first."""
+    return published[1]

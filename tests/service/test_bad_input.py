@@ -119,7 +119,7 @@ PREDICT = {
     "a form of a million percent signs": Bad(400, b"image=" + b"%" * 10**6, URLENCODED),
     "a form of a million fields": Bad(413, b"a=&" * 10**6, URLENCODED),
     "a form of a million blanks": Bad(400, b"image=" + b"%20" * 10**6, URLENCODED),
-    "JSON with a million blanks": Bad(422, b'{"image": "' + b" A" * 10**6 + b'"}', JSON),
+    "JSON with a million blanks": Bad(400, b'{"image": "' + b" A" * 10**6 + b'"}', JSON),
     "JSON with a million dashes": Bad(400, b'{"image": "' + b"-+" * 10**6 + b'"}', JSON),
     "a million beginnings of SVG": Bad(422, b"<!--" * 10**6),
     "a timeout that is no number": Bad(400, SEVEN, headers={"X-Request-Timeout": "soon"}),

@@ -48,6 +48,23 @@ def test_it_is_read_without_padding_in_either_alphabet_and_with_blanks_for_plus_
     assert is_seven(post(service, prefix + usual.replace("+", " ")))
 
 
+@pytest.mark.parametrize("end", ["", " ", "  "])
+@pytest.mark.parametrize("separator", [" ", "\r\n "], ids=["blank", "folded"])
+@pytest.mark.parametrize("width", [60, 64, 72, 76, 80])
+def test_lines_that_blanks_separate_are_never_taken_for_plus_signs(
+    service: Service, width: int, separator: str, end: str
+) -> None:
+    """Read so, some of them would be other pictures; of a length that base64 has."""
+    refused = 0
+    for cut in range(4):
+        text = b64encode(PICTURES[2]).decode()[: 400 - cut]
+        lines = [text[start : start + width] for start in range(0, len(text), width)]
+        response = post(service, separator.join(lines) + end)
+        assert response.status_code in (400, 422)
+        refused += "is a blank" in response.text
+    assert refused == 4
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

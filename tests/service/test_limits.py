@@ -253,6 +253,16 @@ def bytes_on_their_way_to(connection: socket.socket) -> int:
     return 0
 
 
+def test_a_client_that_reads_every_answer_is_not_cut(strict: Service) -> None:
+    """Also one of equal answers, of which the kernel always has one that is not confirmed yet."""
+    began = time.monotonic()
+    with connected(strict) as connection:
+        while time.monotonic() - began < 2:  # four times the service's patience
+            connection.send(request())
+            assert connection.answer()[0] == 200
+            time.sleep(0.02)
+
+
 # ---- connections ------------------------------------------------------------------------------
 
 

@@ -90,13 +90,15 @@ def test_options_of_nothing_is_404(service: Service) -> None:
     assert httpx2.options(f"{service.url}/nowhere").status_code == 404
 
 
+@pytest.mark.parametrize("pieces", [1, 2])
 @pytest.mark.parametrize("method", ["BREW", "get", "PROPFIND", "PURGE"])
-def test_an_unknown_method_is_501(service: Service, method: str) -> None:
+def test_an_unknown_method_is_501(service: Service, method: str, pieces: int) -> None:
     with connected(service) as connection:
-        connection.send(f"{method} /livez HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        sent = f"{method} /livez HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+        connection.send(*([sent] if pieces == 1 else [sent[:2], sent[2:]]))
         status, headers, body = connection.answer()
     assert (status, headers["content-type"]) == (501, "application/problem+json")
-    assert method.encode() in body
+    assert pieces == 2 or method.encode() in body
 
 
 def test_connect_is_501_and_nothing_behind_it_is_read(service: Service) -> None:
@@ -136,6 +138,20 @@ def test_a_slash_behind_nothing_is_404(service: Service, path: str) -> None:
         assert connection.answer()[0] == 404
 
 
+def test_an_escaped_slash_is_no_slash(service: Service) -> None:
+    for path in ("/livez%2F", "/v1/models/digits%2F"):
+        with connected(service) as connection:
+            connection.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            assert connection.answer()[0] == 404
+
+
+def test_what_is_no_request_behind_one_is_400(service: Service) -> None:
+    with connected(service) as connection:
+        connection.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n5\r\nhello\r\n")
+        assert connection.answer()[0] == 200
+        assert connection.answer()[0] == 400
+
+
 @pytest.mark.parametrize("hosts", ["", "Host: x\r\nHost: x\r\n"], ids=["none", "two"])
 @pytest.mark.parametrize("path", ["/livez", "/metrics", "/v1/predict"])
 def test_a_request_has_one_host(service: Service, path: str, hosts: str) -> None:
@@ -167,3 +183,36 @@ def test_a_client_of_http_1_0_may_keep_its_connection(service: Service, sent: by
             status, headers, _ = connection.answer()
             assert re.fullmatch("200|404", str(status))
             assert headers["connection"] == "keep-alive"
+
+
+def test_more_than_keep_alive_may_stand_in_connection(service: Service) -> None:
+    with connected(service) as connection:
+        for path in ("/livez", "/metrics"):
+            lines = f"GET {path} HTTP/1.0\r\nHost: x\r\nConnection: keep-alive, TE\r\n\r\n"
+            connection.send(lines.encode())
+            assert connection.answer()[1]["connection"] == "keep-alive"
+
+
+def test_chunks_of_http_1_0_end_the_connection(service: Service) -> None:
+    """A proxy of that version may not know them, and have read another request in them."""
+    head = request(SEVEN, "Connection: keep-alive", "Transfer-Encoding: chunked")
+    head = head.partition(b"\r\n\r\n")[0].replace(b"HTTP/1.1", b"HTTP/1.0")
+    head = re.sub(rb"Content-Length: \d+", b"X: y", head)
+    chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(SEVEN), SEVEN)
+    with connected(service) as connection:
+        connection.send(head + b"\r\n\r\n" + chunks + request())
+        status, headers, _ = connection.answer()
+        assert (status, headers["connection"]) == (200, "close")
+        assert connection.closed()
+
+
+def test_nothing_is_chunked_for_a_client_of_http_1_0(service: Service) -> None:
+    path = "/static-offline-docs/swagger-ui-bundle.js"
+    lines = "Accept-Encoding: gzip\r\nConnection: keep-alive"
+    with connected(service) as connection:
+        for _ in range(2):
+            connection.send(f"GET {path} HTTP/1.0\r\nHost: x\r\n{lines}\r\n\r\n".encode())
+            status, headers, body = connection.answer()
+            assert status == 200
+            assert "transfer-encoding" not in headers
+            assert len(body) == int(headers["content-length"])

@@ -31,7 +31,7 @@ def behind(published: tuple[Store, Version]) -> Iterator[Service]:
         root_path="/digits/v1",
         trusted_proxies="127.0.0.1, 10.0.0.0/8",
         access_log="all",
-        keep_alive=0.3,
+        keep_alive=1,
         api_keys=TOKEN,
     ) as service:
         yield service
@@ -46,6 +46,7 @@ def test_the_proxy_alone_removes_the_prefix(behind: Service) -> None:
             assert refused.status_code == 404
         assert "the proxy must remove /digits/v1" in refused.json()["detail"]
         assert client.post("/digits/v1/v1/predict", content=SEVEN).status_code == 404
+    assert httpx2.get(f"{behind.url}/digits/v1/livez").status_code == 404  # also without a key
 
 
 def test_the_document_names_the_prefix_so_that_try_it_out_stays_behind_it(
@@ -76,6 +77,7 @@ def client_in_log(service: Service, request_id: str) -> str | None:
         (["[2001:db8::7]:4711"], "2001:db8::7"),
         (["2001:db8::7"], "2001:db8::7"),
         (["unknown"], "127.0.0.1"),
+        (["fe80::1%a forged line"], "127.0.0.1"),
         (["203.0.113.7, _hidden, 10.1.2.3"], "10.1.2.3"),
         ([""], "127.0.0.1"),
         (["198.51.100.1", "203.0.113.7"], "203.0.113.7"),  # in two headers, which are one list
@@ -106,6 +108,8 @@ def test_the_scheme_is_what_a_trusted_proxy_says() -> None:
     assert proxies.scheme_of(("10.0.0.1", 1), https) == "https"
     assert proxies.scheme_of(("::ffff:10.0.0.1", 1), https) == "https"
     assert proxies.scheme_of(None, https) == "https"
+    assert proxies.scheme_of(("10.0.0.1", 1), [(b"x-forwarded-proto", b"http, HTTPS")]) == "https"
+    assert proxies.scheme_of(("10.0.0.1", 1), [*https, (b"x-forwarded-proto", b"http")]) == "http"
     assert proxies.scheme_of(("10.0.0.1", 1), []) == "http"
     assert proxies.scheme_of(("192.0.2.1", 1), https) == "http"
 
@@ -116,6 +120,7 @@ def test_the_scheme_is_what_a_trusted_proxy_says() -> None:
         ("ROOT_PATH", "digits", "looks like /digits"),
         ("ROOT_PATH", "/digits/", "looks like /digits"),
         ("ROOT_PATH", "//example.org", "looks like /digits"),
+        ("ROOT_PATH", "/a/../b", "looks like /digits"),
         ("TRUSTED_PROXIES", "10.0.0.1/8", "10.0.0.1/8 has host bits set"),
         ("TRUSTED_PROXIES", "10.0.0.1, proxy", "'proxy' does not appear to be"),
         ("TRUSTED_PROXIES", ",", "it is set and names none"),
@@ -143,10 +148,10 @@ def test_a_connection_may_be_idle_as_long_as_the_setting_says_after_each_answer(
             time.sleep(0.1)  # for the body to be waited for
             connection.send(sent[-10:])
             assert connection.answer()[0] == 200
-            time.sleep(0.1)
+            time.sleep(0.4)
         last = perf_counter()
         assert connection.closed()
-    assert perf_counter() - last > 0.1
+    assert perf_counter() - last > 0.4
 
 
 class Connection:
@@ -189,6 +194,18 @@ def test_a_unix_socket_is_listened_on(
         service.send(signal.SIGTERM)
         assert service.exit_code() == 0
     assert not path.exists()
+
+
+def test_a_file_in_the_place_of_the_socket_is_not_removed(
+    published: tuple[Store, Version], tmp_path: Path
+) -> None:
+    path = tmp_path / "service.sock"
+    with Service.started(published[0].folder.parent, uds=path, drain_seconds=0) as service:
+        path.unlink()
+        path.write_text("precious")
+        service.send(signal.SIGTERM)
+        assert service.exit_code() == 0
+    assert path.read_text() == "precious"
 
 
 def test_a_path_that_is_taken_is_refused_by_name(
