@@ -37,7 +37,7 @@ class Asgi:
         try:
             status, head, content = await self._reply(scope, receive, share)
         except ClientGone:
-            raise
+            return  # without an answer, from which `front` sees it: FastAPI would make it a 500
         except Exception as error:
             problem = scope["problem"] = told(error, self._metrics, self._endpoint.route)
             status = problem.status

@@ -20,7 +20,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.access import OPEN, Access
 from service.asgi import Asgi
-from service.body import ClientGone
 from service.cors import open_to
 from service.ended import GONE, Ended, Labels, Record, Watcher
 from service.exchange import Endpoint, Exchange
@@ -112,8 +111,6 @@ class Front:
         self.metrics.request_begins()
         try:
             await self._inside(scope, receive, observed)
-        except ClientGone:
-            pass
         finally:
             self._end(scope, asked)
 
@@ -203,8 +200,6 @@ class Front:
                 )
             application: ASGIApp = self._asgi.get(scope["path"], self._otherwise)
             await application(scope, receive, send)
-        except ClientGone:
-            raise
         except Exception as error:  # the last resort: whatever went wrong, the client hears of it
             answered: Problem | None = scope["problem"]
             if answered is not None and answered.status == 500:

@@ -11,7 +11,7 @@ class CannotStart(Exception):
 
 @dataclass
 class Life:
-    began: float = field(default_factory=time.time)  # seconds since 1970
+    began: float = field(default_factory=time.monotonic)  # seconds; the wall clock may be set
     draining: bool = False  # told to stop, still answering
     # Called when that begins, maybe from the middle of anything: by whoever handles a signal.
     when_draining: list[Callable[[], None]] = field(default_factory=list)

@@ -90,6 +90,10 @@ class Protocol(HttpToolsProtocol):
     def refuse(self, problem: Problem) -> None:
         """Answer what never became a request, and close the connection."""
         latest: Any = self.cycle
+        if latest is not None and latest.more_body and latest.response_started:
+            # Of the body that breaks: an error behind an answer would be taken for the next one.
+            self.transport.close()
+            return
         waits = latest is not None and not latest.response_complete
         if self.pipeline or (waits and not latest.more_body):
             # What is being answered is answered, and that is all.

@@ -106,7 +106,7 @@ def status_of(
         worker=team.slot,
         workers=_workers(team),
         draining=life.draining,
-        uptime_seconds=time.time() - life.began,
+        uptime_seconds=time.monotonic() - life.began,
     )
 
 

@@ -277,6 +277,17 @@ def test_garbage_behind_requests_that_wait_takes_the_answer_of_none_that_runs(
         assert connection.closed()
 
 
+@pytest.mark.parametrize("path", ["/livez", "/nowhere", "/v1/predict/"])
+def test_a_body_that_breaks_behind_its_answer_only_closes(service: Service, path: str) -> None:
+    """A second answer would be taken for that to the next request of the connection."""
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    with connected(service) as connection:
+        connection.send(head + b"1\r\nx\r\n")
+        assert connection.answer()[0] in (404, 405, 308)
+        connection.send(b"no chunk\r\n\r\n")
+        assert connection.closed()
+
+
 def test_a_body_in_chunks_is_bounded_while_it_is_read(service: Service) -> None:
     def pieces() -> Any:
         for _ in range(11):

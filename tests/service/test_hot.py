@@ -202,6 +202,24 @@ def test_a_body_that_does_not_arrive_is_given_up_on(patient: Service) -> None:
         assert connection.closed()
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/predict", "/v1/%70redict", "/v1/models/digits/versions/1/predict",
+        "/v2/models/digits/infer", "/v2/models/digits/versions/1/infer",
+    ],
+)  # fmt: skip
+def test_a_client_that_hangs_up_within_its_body_is_no_failure(patient: Service, path: str) -> None:
+    gone = 'http_requests_total{code="499",method="POST",route="'
+    before, failed = counted(patient, gone), counted(patient, 'http_requests_total{code="500"')
+    with connected(patient) as connection:
+        connection.send(request(path=path)[:-10])
+        time.sleep(0.1)
+    wait_until(lambda: counted(patient, gone) > before, patient)
+    assert counted(patient, 'http_requests_total{code="500"') == failed
+    assert "without completing response" not in patient.log
+
+
 def test_a_client_that_hangs_up_in_the_middle_of_its_body_is_counted(patient: Service) -> None:
     before = counted(patient, 'cancelled_total{stage="body"}')
     with connected(patient) as connection:
