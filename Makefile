@@ -72,7 +72,7 @@ test-all: test-interop ## Every test that needs packages of the system; what is 
 	  printf '\n!!! The tests on other processors were LEFT OUT: they need x86-64 and qemu-x86_64\n'; \
 	  printf '!!! (Debian, Ubuntu: apt install qemu-user). Then: make test-processors\n'; fi
 
-test-interop: .venv/.dev ## Behind nginx, Caddy and HAProxy; asked by Java, curl and wget
+test-interop: .venv/.dev ## Behind nginx, Caddy and HAProxy; with the clients of Java, curl and wget
 	@$(call task,Testing with proxies and other clients,about a minute and a half,$(PY) -m pytest tests/interop $(ARGS))
 	@$(PY) -m tests.interop.programs
 
