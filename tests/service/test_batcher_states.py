@@ -111,6 +111,9 @@ class Batching(RuleBasedStateMachine):
                 assert self.closing is None
             except QueueFull:
                 assert self.batcher.depth > 0
+            except DeadlinePassed:  # when it came, behind a whole batch
+                assert within <= SOON
+                assert self.batcher.depth >= 4
             except Closed:
                 assert self.closing is not None
 
