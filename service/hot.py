@@ -99,6 +99,7 @@ class HotProtocol(Heads):
             self.end_body()
             if not self.parser.should_upgrade():
                 super().on_message_complete()
+                self.cycle.more_body = False  # uvicorn leaves it so where the answer came first
             return
         self._arriving = None
         if self._too_late is not None:

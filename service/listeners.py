@@ -7,9 +7,7 @@ they do everywhere on a Unix socket.
 The supervisor imports this: nothing heavy here.
 """
 
-import ctypes
 import socket
-import struct
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -17,8 +15,6 @@ from pathlib import Path
 from service.life import CannotStart
 from service.settings import Settings
 
-SO_ATTACH_FILTER = 26  # of Linux; the module socket does not name it
-DROP_ALL = struct.pack("HBBI", 6, 0, 0, 0)  # BPF of one instruction: keep 0 bytes of each packet
 BACKLOG = 2048  # connections the kernel holds until they are accepted
 
 
@@ -51,18 +47,6 @@ def url_of(listener: socket.socket) -> str:
         return f"unix:{listener.getsockname()}"
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def complete_no_more(listener: socket.socket) -> None:
-    """Let the kernel complete no further connection; those that wait can still be accepted.
-
-    Else clients that go on connecting keep a service that accepts all that wait from ever ending,
-    and what waits when it stops to accept is reset. Only Linux can do it, and only of a port.
-    """
-    if sys.platform == "linux" and listener.family != socket.AF_UNIX:
-        program = ctypes.create_string_buffer(DROP_ALL)
-        fprog = struct.pack("HP", len(DROP_ALL) // 8, ctypes.addressof(program))
-        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, fprog)
 
 
 def remove_path(settings: Settings) -> None:

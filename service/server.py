@@ -26,7 +26,7 @@ import uvicorn
 from service.front import Front
 from service.hot import HotProtocol
 from service.life import Life
-from service.listeners import BACKLOG, complete_no_more
+from service.listeners import BACKLOG
 from service.log import log_errors_of_loop
 from service.settings import Settings
 
@@ -107,7 +107,6 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         with listener, contextlib.suppress(BlockingIOError):
             listener.setblocking(False)
-            complete_no_more(listener)
             for _ in range(BACKLOG + 1):  # as many as can wait, where others may still come
                 connection, _ = listener.accept()
                 await loop.connect_accepted_socket(self._protocol, connection)

@@ -277,6 +277,16 @@ def test_garbage_behind_requests_that_wait_takes_the_answer_of_none_that_runs(
         assert connection.closed()
 
 
+def test_what_breaks_behind_a_whole_request_is_refused(service: Service) -> None:
+    """Also where that was answered before the last of its body came."""
+    with connected(service) as connection:
+        connection.send(b"POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nx")
+        assert connection.answer()[0] == 405
+        connection.send(b"x")
+        connection.send(b"no HTTP\r\n\r\n")
+        assert connection.answer()[0] == 400
+
+
 @pytest.mark.parametrize("path", ["/livez", "/nowhere", "/v1/predict/"])
 def test_a_body_that_breaks_behind_its_answer_only_closes(service: Service, path: str) -> None:
     """A second answer would be taken for that to the next request of the connection."""

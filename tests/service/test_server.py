@@ -14,7 +14,6 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
-from service.listeners import complete_no_more
 from tests.program import PATIENCE
 from tests.service.pictures import SEVEN
 from tests.service.running import ROOT, Service, clean_environment, wait_to_read, wait_until
@@ -180,63 +179,6 @@ def test_ctrl_c_stops_without_waiting_and_without_a_traceback(models: Path) -> N
         service.send(signal.SIGINT)
         assert service.exit_code() == 0
         assert "Traceback" not in service.log
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can do it")
-def test_connections_that_wait_are_accepted_and_no_others_completed() -> None:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as listener,
-        socket.create_connection(listener.getsockname()),
-        socket.socket() as late,
-    ):
-        complete_no_more(listener)
-        late.settimeout(0.2)
-        with pytest.raises(TimeoutError):
-            late.connect(listener.getsockname())
-        listener.setblocking(False)
-        listener.accept()[0].close()
-        with pytest.raises(BlockingIOError):
-            listener.accept()
-
-
-@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("workers", [1, 2])
-def test_clients_that_go_on_connecting_do_not_hold_the_stop(
-    models: Path, workers: int, sig: signal.Signals
-) -> None:
-    """Each connection is answered or refused; a service that accepts all would never end."""
-    outcomes: list[str] = []
-    ended = threading.Event()
-
-    def client(address: tuple[str, int]) -> None:
-        while not ended.is_set():
-            try:
-                connection = socket.create_connection(address, timeout=PATIENCE)
-            except ConnectionRefusedError:
-                outcomes.append("refused")
-                continue
-            with connection:
-                try:
-                    connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
-                    outcomes.append(connection.recv(65536)[:12].decode())
-                except OSError as error:
-                    outcomes.append(repr(error))
-
-    with Service.started(models, drain_seconds=0, workers=workers) as service:
-        url = httpx2.URL(service.url)
-        address = url.host, url.port
-        clients = [threading.Thread(target=client, args=(address,)) for _ in range(16)]
-        for thread in clients:
-            thread.start()
-        wait_until(lambda: len(outcomes) > 50, service)
-        service.send(sig)
-        try:
-            assert service.exit_code() == 0
-        finally:
-            ended.set()
-            for thread in clients:
-                thread.join()
-    assert {*outcomes} == {"HTTP/1.1 200", "refused"}
 
 
 def test_an_access_log_is_written_when_asked_for(models: Path) -> None:
