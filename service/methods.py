@@ -15,8 +15,8 @@ from starlette.types import Message, Scope
 
 from service.exchange import Endpoint
 
-# Those of RFC 9110 and PATCH, less CONNECT, which never becomes a request.
-KNOWN = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
+# Those of RFC 9110, PATCH and QUERY, less CONNECT, which never becomes a request.
+KNOWN = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"})
 ROUTED = ("POST", "PUT", "PATCH", "DELETE")  # beside GET, that a route may have
 
 
