@@ -39,6 +39,7 @@ class Told(BaseModel):
     listen: list[int] = []  # slots whose sockets come along
     release: list[int] = []  # slots whose own worker listens again
     drain_until: float | None = None  # time.monotonic(), the same clock in all processes
+    end_now: bool = False  # answer 503 to what is open, and end
 
 
 class Said(BaseModel):

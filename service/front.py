@@ -11,6 +11,7 @@ A proxy that publishes the service under DIGITSERVE_ROOT_PATH removes that prefi
 not removed here as well: a path that has it twice would get past the proxy's own rules.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Any
@@ -41,6 +42,7 @@ from service.settings import Settings
 from service.trace import Trace
 from service.trace_context import settled
 from service.tracing import Tracing
+from service.waiting import Closed
 
 NOSNIFF = (b"x-content-type-options", b"nosniff")  # what a type says is what it is
 
@@ -200,14 +202,21 @@ class Front:
                 )
             application: ASGIApp = self._asgi.get(scope["path"], self._otherwise)
             await application(scope, receive, send)
+        except asyncio.CancelledError:  # by `server`, which does not wait any longer
+            if not self.life.draining:
+                raise
+            await self._refuse(Closed(), scope, send)
         except Exception as error:  # the last resort: whatever went wrong, the client hears of it
             answered: Problem | None = scope["problem"]
             if answered is not None and answered.status == 500:
                 return  # FastAPI raises again what it has answered
-            problem = scope["problem"] = told(error, self.metrics)
-            if scope["status"] is None:
-                for message in messages(problem, scope["path"], scope["request_id"]):
-                    await send(message)
+            await self._refuse(error, scope, send)
+
+    async def _refuse(self, error: Exception, scope: Scope, send: Send) -> None:
+        problem = scope["problem"] = told(error, self.metrics)
+        if scope["status"] is None:
+            for message in messages(problem, scope["path"], scope["request_id"]):
+                await send(message)
 
     def _allowed(self, scope: Scope) -> str:
         allowed = self._methods.allowed(scope["path"])

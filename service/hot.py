@@ -25,6 +25,7 @@ from service.heads import Heads
 from service.hot_exchange import KEEP_ALIVE, HotExchange
 from service.hot_table import HotRoute
 from service.room import Share
+from service.waiting import Closed
 
 PIPELINED = 1000  # requests that may wait for their turn on one connection
 SPARE = 64  # connections beyond MAX_CONNECTIONS: for probes, and to say that there are too many
@@ -190,10 +191,13 @@ class HotProtocol(Heads):
             self._too_late = self.loop.call_later(left, self._give_up_on_body, route, left)
 
     def _give_up_on_body(self, route: HotRoute, seconds: float) -> None:
-        self._stop_arriving()
-        exchange = HotExchange(self, route, self._named, b"", b"", self._began, self._timeout)
-        self.cycle = self._exchange = exchange
+        self.cycle = self._exchange = exchange = self._without_body(route)
         exchange.fail(too_slow(seconds))
+
+    def _without_body(self, route: HotRoute) -> HotExchange:
+        """A request whose body is not awaited any longer."""
+        self._stop_arriving()
+        return HotExchange(self, route, self._named, b"", b"", self._began, self._timeout)
 
     def _hand_over(self) -> None:
         """Let ASGI have a request of which a part has come."""
@@ -217,9 +221,8 @@ class HotProtocol(Heads):
     def connection_lost(self, exc: Exception | None) -> None:
         route = self._arriving
         if route is not None:
-            self._stop_arriving()
             self.front.metrics.cancelled.note(("body",))
-            exchange = HotExchange(self, route, self._named, b"", b"", self._began, self._timeout)
+            exchange = self._without_body(route)
             self._tell(exchange, GONE, perf_counter())
         if self._exchange is not None:
             self._exchange.hang_up()
@@ -231,6 +234,15 @@ class HotProtocol(Heads):
         if self._arriving is not None:
             self._hand_over()
         super().shutdown()
+
+    def refuse_open_request(self) -> None:
+        """The server ends now: answer 503 to a hot request that has begun to arrive or waits."""
+        exchange = self._exchange
+        if self._arriving is not None:
+            self.cycle = self._exchange = exchange = self._without_body(self._arriving)
+        if exchange is not None:
+            exchange.keep_alive = False
+            exchange.fail(Closed())
 
     def ended(self, exchange: HotExchange, code: str) -> None:
         """Its last byte is written, or nobody is there to read it."""

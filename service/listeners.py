@@ -7,7 +7,10 @@ they do everywhere on a Unix socket.
 The supervisor imports this: nothing heavy here.
 """
 
+import ctypes
+import logging
 import socket
+import struct
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +19,21 @@ from service.life import CannotStart
 from service.settings import Settings
 
 BACKLOG = 2048  # connections the kernel holds until they are accepted
+
+SO_ATTACH_FILTER = 26  # of Linux; Python's socket module does not name it
+# Classic BPF for a listening TCP socket: drops segments with SYN, passes all others, among them the
+# ACK that completes a handshake which has begun.
+DROP_SYN = b"".join(
+    struct.pack("HBBI", code, if_true, if_false, operand)
+    for code, if_true, if_false, operand in (
+        (0x30, 0, 0, 13),  # load the byte of the TCP header that holds the flags
+        (0x45, 0, 1, 0x02),  # does it have SYN?
+        (0x06, 0, 0, 0),  # drop
+        (0x06, 0, 0, 0xFFFFFFFF),  # pass
+    )
+)
+
+log = logging.getLogger("service")
 
 
 class PortTaken(CannotStart):
@@ -39,6 +57,24 @@ def listen_together(settings: Settings) -> list[socket.socket]:
     port = alone.getsockname()[1]
     alone.close()
     return [_listen_on_port(settings.host, port, together=True) for _ in range(count)]
+
+
+def refuse_connections(listener: socket.socket) -> None:
+    """Let no further connection complete; those that wait in the kernel can still be accepted.
+
+    For all processes that listen at this socket. Otherwise a connection that completes between the
+    last accept and the close is reset, although its client regards it as established. A client that
+    connects meanwhile tries again after a second, and is then refused.
+    """
+    if listener.family == socket.AF_UNIX:
+        listener.shutdown(socket.SHUT_RD)
+    elif sys.platform == "linux":
+        instructions = ctypes.create_string_buffer(DROP_SYN, len(DROP_SYN))
+        program = struct.pack("HP", len(DROP_SYN) // 8, ctypes.addressof(instructions))
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+        except OSError as error:  # of a sandbox that does not implement it
+            log.warning("connections that arrive while the port closes may be reset: %s", error)
 
 
 def url_of(listener: socket.socket) -> str:

@@ -3,10 +3,12 @@
     SIGTERM  /readyz turns 503, serving goes on for DRAIN_SECONDS so that load balancers look
              elsewhere; then the port closes, what was accepted is answered, the exit code is 0
     SIGINT   (Ctrl-C) the same without the wait
-    again    ends it now
+    again    open requests are answered 503, and the process ends within a second
 
 "Accepted" begins where a client can tell: a connection that the kernel has completed is served,
-also if the service had not taken it up when the port closed.
+also if the service had not taken it up when the port closed. However many clients go on connecting,
+the process ends within DRAIN_SECONDS + REQUEST_TIMEOUT + 1 s: a thread of its own ends it if
+anything hangs.
 """
 
 import asyncio
@@ -14,8 +16,10 @@ import contextlib
 import gc
 import logging
 import math
+import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable
 from types import FrameType
@@ -26,7 +30,7 @@ import uvicorn
 from service.front import Front
 from service.hot import HotProtocol
 from service.life import Life
-from service.listeners import BACKLOG
+from service.listeners import BACKLOG, refuse_connections
 from service.log import log_errors_of_loop
 from service.settings import Settings
 
@@ -34,6 +38,10 @@ from service.settings import Settings
 # hardly ever a cycle: to look after 700, as Python does of itself, takes 3 us of a request's 55.
 NEW_OBJECTS = 50_000
 LAST_WORDS = 0.2  # seconds for the request of a connection that was made as the port closed
+HANDSHAKE = 0.05  # seconds in which a handshake that has begun may complete
+# Seconds from the last request's deadline until tasks are cancelled, and from the same instant or a
+# second signal until the process is ended, whatever still runs.
+CANCELLED_AFTER, ENDED_AFTER = 0.6, 0.8
 
 log = logging.getLogger("service")
 
@@ -51,8 +59,6 @@ class Server(uvicorn.Server):
             access_log=False,  # uvicorn's: it would tell paths
             server_header=False,
             backlog=BACKLOG,
-            # An accepted request ends by its own deadline; this only bounds a client that stalls.
-            timeout_graceful_shutdown=math.ceil(settings.request_timeout) + 1,
         )
         super().__init__(config)
         self._front = app
@@ -61,10 +67,15 @@ class Server(uvicorn.Server):
         self._announce = announce
         self._stop_at = math.inf
         self._closed = False
+        # Whether other processes go on to accept connections at these sockets.
+        self.leaves_sockets_to_others = False
+        self._ends_at = math.inf  # time.monotonic()
+        self._ends = threading.Event()  # whether that is set
         self._listening: dict[int, tuple[socket.socket, asyncio.AbstractServer]] = {}
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         log_errors_of_loop()
+        threading.Thread(target=self._end_in_time, name="end", daemon=True).start()
         await super().startup([])
         for slot, listener in enumerate(sockets or []):
             await self.listen_on(listener, slot)
@@ -95,17 +106,33 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._closed = True
         if not self.force_exit:
+            listeners = [listener for listener, _ in self._listening.values()]
+            if not self.leaves_sockets_to_others:
+                for listener in listeners:
+                    refuse_connections(listener)
             for _, server in self._listening.values():
                 server.close()
-            for listener, _ in self._listening.values():
-                await self._take_up_the_rest(listener)
+            for listener in listeners:
+                await self._accept_waiting(listener)
+            await asyncio.sleep(HANDSHAKE)
+            for listener in listeners:
+                with listener:
+                    await self._accept_waiting(listener)
             await asyncio.sleep(LAST_WORDS)
+        left = self._stop_at + self.settings.request_timeout + CANCELLED_AFTER - time.monotonic()
+        # An accepted request ends by its own deadline; this only bounds a client that stalls.
+        limit: Any = max(0.0, left)
+        self.config.timeout_graceful_shutdown = limit
         await super().shutdown()
+        if self.force_exit:  # uvicorn leaves it out, and the application's task would log an error
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS):
+                    await self.lifespan.shutdown()
 
-    async def _take_up_the_rest(self, listener: socket.socket) -> None:
+    async def _accept_waiting(self, listener: socket.socket) -> None:
         """Serve the connections that wait in the kernel: closing the port would reset them."""
         loop = asyncio.get_running_loop()
-        with listener, contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(BlockingIOError):
             listener.setblocking(False)
             for _ in range(BACKLOG + 1):  # as many as can wait, where others may still come
                 connection, _ = listener.accept()
@@ -123,17 +150,47 @@ class Server(uvicorn.Server):
         # uvicorn would raise the signal again after a clean stop, and the exit code would not be 0.
         if self.life.draining:
             log.warning("second signal: stopping now")
-            self.should_exit = self.force_exit = True
+            self.end_now()
             return
         wait = self.settings.drain_seconds if sig == signal.SIGTERM else 0.0
         log.info("%s: not ready any more, closing in %g s", signal.Signals(sig).name, wait)
         self.drain(time.monotonic() + wait)
 
     def drain(self, until: float) -> None:
-        """Be not ready any more, and close the port then."""
+        """Be not ready any more, and close the port then (time.monotonic)."""
         self._front.hot.clear()  # from now on each answer says that the connection ends
         self.life.drain()
         self._stop_at = min(self._stop_at, until)
+        left = max(0.0, self._stop_at - time.monotonic())
+        self._end_in(left + self.settings.request_timeout + ENDED_AFTER)
+
+    def end_now(self) -> None:
+        """Answer 503 to open requests, and end within a second. Called by a signal's handler."""
+        self.should_exit = self.force_exit = True
+        self._end_in(ENDED_AFTER)
+        asyncio.get_running_loop().call_soon_threadsafe(self._refuse_open_requests)
+
+    def _refuse_open_requests(self) -> None:
+        connections: Any = list(self.server_state.connections)
+        for connection in connections:
+            connection.refuse_open_request()
+        for task in self.server_state.tasks:  # `front` answers these
+            task.cancel()
+
+    def _end_in(self, seconds: float) -> None:
+        """End the process then if it has not ended by itself."""
+        self._ends_at = time.monotonic() + seconds
+        self._ends.set()
+
+    def _end_in_time(self) -> None:
+        """In a thread of its own, for any other may hang."""
+        self._ends.wait()
+        while time.monotonic() < self._ends_at:
+            time.sleep(0.05)
+        if not self.force_exit:
+            log.error("ended although work goes on: a thread hangs, or a client stalls")
+            time.sleep(0.05)  # in which the log is written
+        os._exit(0 if self.force_exit else 1)
 
     async def on_tick(self, counter: int) -> bool:
         return await super().on_tick(counter) or time.monotonic() >= self._stop_at

@@ -25,11 +25,19 @@ class Slot:
         self.listener = listener
         self.row = Row(worker=number, pid=0)
         self.listens = False  # its own worker does; if not, the others do
+        self.leaving = False  # it drains while the others go on
+        self.asked: int | None = None  # version that it was started for; None: the current one
+        self.looks_since: float | None = None  # time.monotonic(), when it was told to look
         self.silent = 0  # ticks since it was heard of
         self._folder = folder
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
+
+    @property
+    def has_looked(self) -> bool:
+        """At what the store says is current, since it was told to."""
+        return self.looks_since is not None and self.row.looked >= self.looks_since
 
     def start(self, version: int | None) -> None:
         """Start a worker that is to serve this version, or the current one."""
@@ -46,6 +54,8 @@ class Slot:
             )
         self._channel = Channel(ours)
         self.row = Row(worker=self.number, pid=self._process.pid)
+        self.asked, self.looks_since = version, None
+        self.leaving = False
         self.silent = 0
 
     def tell(self, told: Told, *listeners: socket.socket) -> None:

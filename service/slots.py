@@ -4,6 +4,7 @@ Each worker listens to its own slot's socket. To one whose worker is not there, 
 """
 
 import socket
+import time
 
 from service.channel import Told
 from service.slot import Slot
@@ -36,6 +37,12 @@ class Slots:
             for other in self.all:
                 if other.listens:
                     self._tell(other, slot.listener, listen=[slot.number])
+
+    def have_look(self, slot: Slot) -> None:
+        """A worker that does not listen yet looks at what the store says is current, once."""
+        if slot.looks_since is None:
+            slot.looks_since = time.monotonic()
+            self._tell(slot, look=True)
 
     def close(self) -> None:
         """Leave the sockets to the workers: held here, the kernel would go on filling them."""

@@ -34,6 +34,7 @@ class Team:
         self._say = say
         self._looked = 0.0
         self._others: list[Row] = []
+        self._known_at = 0.0  # time.monotonic(): the others' rows are as of then, or newer
         self._news = asyncio.Event()  # the others' rows are not what they were
         metrics.workers.set(1)
         metrics.worker_restarts.set(0)
@@ -60,6 +61,8 @@ class Team:
 
     def hear(self, told: Told) -> None:
         self._others = [row for row in told.rows if row.worker != self.slot]
+        own = [row.looked for row in told.rows if row.worker == self.slot]
+        self._known_at = max([self._known_at, *own])
         self._metrics.workers.set(sum(row.version is not None for row in self.rows))
         self._metrics.worker_restarts.set(told.restarts)
         self._news.set()
@@ -78,12 +81,17 @@ class Team:
             self.say(let_go=number)
 
     async def agree(self) -> list[int]:
-        """After a switch here: have the others look; who serves something else nevertheless."""
-        asked = time.monotonic()
+        """Have the others look at the store after a switch here; returns the workers that do not
+        serve the same version.
+
+        Waits for those that look and for those that start, for AGREE_SECONDS at most.
+        """
+        self._looked = asked = time.monotonic()
         self.say(all_look=True)
         try:
             async with asyncio.timeout(AGREE_SECONDS):
-                while self._behind(since=asked):
+                # The rows of before may not have a worker that has become ready meanwhile.
+                while self._others and (self._known_at < asked or self._behind(since=asked)):
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError:
@@ -91,13 +99,7 @@ class Team:
         return self._behind()
 
     def _behind(self, since: float = float("inf")) -> list[int]:
-        """Workers that serve another version, and have not looked at the store since then.
-
-        One that is not ready is left out: it is told to look, too, before it serves.
-        """
+        """Workers that do not serve the version served here, and have not looked at the store since
+        then. One that starts is among them."""
         number = self._serving.model.number
-        return [
-            row.worker
-            for row in self._others
-            if row.version not in (None, number) and row.looked < since
-        ]
+        return [row.worker for row in self._others if row.version != number and row.looked < since]

@@ -74,10 +74,14 @@ class Worker(Server):
             if told.let_go is not None:
                 self._run(self._team.let_go(told.let_go, told=True))
             if told.drain_until is not None:
+                self.leaves_sockets_to_others = False  # all workers end
                 self.drain(told.drain_until)
+            if told.end_now:
+                self.end_now()
         if not self.life.draining:
             log.warning("the supervisor is gone: stopping")
         self.orphaned = True
+        self.leaves_sockets_to_others = False
         self.drain(time.monotonic())
 
     async def _stay_in_touch(self) -> None:
@@ -91,6 +95,7 @@ class Worker(Server):
         SIGTERM for this worker alone lets it go; another takes its place.
         """
         if sig == signal.SIGTERM and not self.life.draining:
+            self.leaves_sockets_to_others = True
             self.drain(time.monotonic() + self.settings.drain_seconds)
             self._team.say(leaving=True)
 

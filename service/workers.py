@@ -5,16 +5,16 @@
         └── worker 1: the same
 
     ready     all have loaded their model; then each gets its socket, and the address is announced
-    died      the others accept the connections of its socket too until its replacement is ready
+    died      the others accept the connections of its socket too until its replacement is ready,
+              which is when it serves the version that they serve
     switched  an admin's switch in one worker makes the others look at the store at once
-    SIGTERM   every worker drains as a single process would; a second signal ends all now
+    SIGTERM   every worker drains as a single process would; a second signal ends all within 1 s
 
 A worker whose supervisor is gone drains and ends. One that says nothing for long is killed.
 """
 
 import asyncio
 import logging
-import math
 import shutil
 import signal
 import tempfile
@@ -36,7 +36,9 @@ TICK = 1.0  # seconds
 HUNG = 30  # ticks in which a worker says nothing; it has something to say in each
 STABLE = 10.0  # seconds that a worker lives if it is replaced at once when it dies
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between attempts to replace a worker
-LATE = 5.0  # seconds after which a worker that should have ended is killed
+# Seconds from the last request's deadline, or from a second signal, until workers that have not
+# ended are killed. They end by themselves before; one that is suspended cannot.
+LATE = 0.9
 
 log = logging.getLogger("service")
 
@@ -116,8 +118,11 @@ class Supervisor:
             reason = said.failed
             before = slot.row
             slot.row = before.model_copy(update=said.model_dump(include={"version", "looked"}))
-            if said.version is not None and said.version != before.version:
-                self._serves(slot, said.version, new=before.version is None)
+            if slot.listens and said.version != before.version:
+                self._version = said.version
+            waits = not (slot.listens or slot.leaving or self._stopping.is_set())
+            if waits and said.version is not None:
+                self._is_ready(slot)
             if slot.row != before:
                 self._slots.tell_all()
             if said.all_look:
@@ -125,27 +130,46 @@ class Supervisor:
             if said.let_go is not None:
                 self._slots.tell_all(let_go=said.let_go, but=slot)
             if said.leaving and not self._stopping.is_set():
+                slot.leaving = True
                 self._slots.others_listen(slot)
         return reason
 
-    def _serves(self, slot: Slot, version: int, *, new: bool) -> None:
-        """A worker is ready, or has switched."""
-        if not new or self._version is None:
-            self._version = version
-        if not new or self._stopping.is_set():
-            return
-        if self._ready:
+    def _is_ready(self, slot: Slot) -> None:
+        """A worker that does not listen yet has loaded a version, or has looked at the store.
+
+        It gets its socket once it serves what the others serve: a switch may have come meanwhile.
+        """
+        if not self._ready:
+            self._begin_together()
+        elif slot.row.version == self._version:
             self._slots.listens(slot)
-        elif all(each.row.version is not None for each in self._slots.all):
+        elif not slot.has_looked:
+            self._slots.have_look(slot)
+        elif slot.asked is None:  # what the others serve did not start: whatever is current
+            self._slots.listens(slot)
+        else:
+            log.error("worker %d does not serve what the others serve: it is killed", slot.number)
+            slot.kill()
+
+    def _begin_together(self) -> None:
+        """Open the port if all workers have loaded the same version."""
+        slots = self._slots.all
+        versions = {each.row.version for each in slots}
+        if None in versions:
+            return
+        if len(versions) == 1:
+            (self._version,) = versions
             self._all_ready()
+        elif all(each.has_looked for each in slots):
+            raise CannotStart("a switch came meanwhile, and not every worker can serve the version")
+        else:
+            for each in slots:
+                self._slots.have_look(each)
 
     def _all_ready(self) -> None:
         self._ready = True
         for slot in self._slots.all:
             self._slots.listens(slot)
-        versions = {slot.row.version for slot in self._slots.all}
-        if len(versions) > 1:  # a switch in the middle of the start
-            self._slots.tell_all(look=True)
         model = self._settings.models / self._settings.model
         say_ready(url_of(self._slots.all[0].listener), model / str(self._version) / SAMPLE)
 
@@ -162,18 +186,23 @@ class Supervisor:
     # ---- the end ------------------------------------------------------------------------------
 
     def _signalled(self, sig: signal.Signals) -> None:
-        if self._stopping.is_set() or not self._ready:
+        if not self._ready:
             log.warning("%s: stopping now", sig.name)
             self._stopping.set()
             self._slots.kill()
+            return
+        loop = asyncio.get_running_loop()
+        if self._stopping.is_set():
+            log.warning("%s: stopping now", sig.name)
+            self._slots.tell_all(end_now=True)
+            loop.call_later(LATE, self._slots.kill)
             return
         self._stopping.set()
         wait = self._settings.drain_seconds if sig == signal.SIGTERM else 0.0
         log.info("%s: not ready any more, closing in %g s", sig.name, wait)
         self._slots.close()
         self._slots.tell_all(drain_until=time.monotonic() + wait)
-        limit = wait + math.ceil(self._settings.request_timeout) + 1 + LATE
-        asyncio.get_running_loop().call_later(limit, self._late)
+        loop.call_later(wait + self._settings.request_timeout + LATE, self._late)
 
     def _late(self) -> None:
         log.error("workers that have not ended are killed")

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx2
 
@@ -19,6 +19,7 @@ from tests.program import PATIENCE, Program
 
 ROOT = Path(__file__).parent.parent.parent
 TOKEN = "a-token-of-sixteen-letters-or-more"
+T = TypeVar("T")
 ADMIN = {"Authorization": f"Bearer {TOKEN}"}
 
 
@@ -83,6 +84,18 @@ def status(service: Service) -> Any:
     """Over a connection of its own, so that any worker may answer."""
     with service.client() as client:
         return client.get("/v1/status").json()
+
+
+def wait_for(value: Callable[[], T | None], service: Service) -> T:
+    """What `value` returns, once that is not None."""
+    found: list[T] = []
+
+    def returns() -> bool:
+        found.extend(each for each in [value()] if each is not None)
+        return bool(found)
+
+    wait_until(returns, service)
+    return found[0]
 
 
 def wait_until(condition: Callable[[], object], service: Service) -> None:

@@ -10,10 +10,10 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import httpx2
 import pytest
@@ -24,7 +24,15 @@ from tests.program import PATIENCE
 from tests.service.connection import connected
 from tests.service.metrics import metric, settle
 from tests.service.pictures import SEVEN
-from tests.service.running import ADMIN, Service, status, two_workers, wait_to_read, wait_until
+from tests.service.running import (
+    ADMIN,
+    Service,
+    status,
+    two_workers,
+    wait_for,
+    wait_to_read,
+    wait_until,
+)
 from tests.service.versions import two_versions
 
 PNG = {"Content-Type": "image/png"}
@@ -82,6 +90,13 @@ def workers(service: Service) -> dict[int, int]:
     return {row["worker"]: row["pid"] for row in rows if row["version"]}
 
 
+def starting(service: Service, before: int) -> int | None:
+    """The process that takes the place of `before` and does not serve yet."""
+    rows = status(service)["workers"]
+    pids = [row["pid"] for row in rows if row["version"] is None and row["pid"] != before]
+    return pids[0] if pids else None
+
+
 def client_of(worker: int, service: Service) -> httpx2.Client:
     """A client whose connection this worker has accepted."""
     while True:
@@ -126,6 +141,44 @@ class Load:
             except (OSError, HTTPException) as error:
                 self.outcomes.append(repr(error))
             time.sleep(0.005)  # the service shares the machine with its clients
+
+
+class Connecting:
+    """Clients that connect for each request, until the block ends, also where they are refused."""
+
+    def __init__(self, service: Service, clients: int = 16) -> None:
+        url = httpx2.URL(service.url)
+        self._address = url.host, url.port or 80
+        self._enough = threading.Event()
+        self.outcomes = Counter[bytes]()
+        self._clients = [threading.Thread(target=self._run) for _ in range(clients)]
+
+    def __enter__(self) -> Self:
+        for thread in self._clients:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._enough.set()
+        for thread in self._clients:
+            thread.join(PATIENCE)
+
+    def _run(self) -> None:
+        while not self._enough.is_set():
+            self.outcomes[self._outcome()] += 1
+
+    def _outcome(self) -> bytes:
+        try:
+            connection = socket.create_connection(self._address, timeout=PATIENCE)
+        except ConnectionRefusedError:
+            time.sleep(0.005)
+            return b"refused"
+        with connection:
+            try:
+                connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                return connection.recv(12) or b"closed"
+            except OSError as error:
+                return repr(error).encode()
 
 
 # ---- one port, one sum ---------------------------------------------------------------------------
@@ -274,6 +327,24 @@ def test_a_replacement_serves_what_the_others_serve(service: Service, store: Sto
     assert [row["version"] for row in rows] == ["1", "1"]
 
 
+def test_a_worker_that_starts_during_a_switch_serves_the_new_version_from_its_first_request(
+    service: Service,
+) -> None:
+    """It was started with the old version; `activate` waits for it."""
+    before = workers(service)[1]
+    with closing(client_of(0, service)) as client, ThreadPoolExecutor(1) as thread:
+        os.kill(before, signal.SIGKILL)
+        starts = wait_for(lambda: starting(service, before), service)
+        os.kill(starts, signal.SIGSTOP)
+        answer = thread.submit(client.post, "/v1/models/digits/versions/2/activate", headers=ADMIN)
+        wait_to_read("version 2 serves in place of 1", service)
+        os.kill(starts, signal.SIGCONT)
+        assert answer.result(PATIENCE).json()["behind"] == []
+    wait_until(lambda: workers(service).get(1) == starts, service)
+    readings = [predict(service).json() for _ in range(20)]
+    assert {reading["model"]["version"] for reading in readings} == {"2"}
+
+
 # ---- one end -------------------------------------------------------------------------------------
 
 
@@ -335,6 +406,58 @@ def test_workers_whose_supervisor_was_killed_end(
         service.send(signal.SIGKILL)
         wait_until(lambda: not any(map(alive, pids)), service)
         assert not folder.exists()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_and_loses_nothing_however_many_clients_go_on_connecting(
+    store: Store, sig: signal.Signals, count: int
+) -> None:
+    with (
+        Service.started(store.folder.parent, workers=count, drain_seconds=0.2) as service,
+        Connecting(service) as clients,
+    ):
+        wait_until(lambda: clients.outcomes[b"HTTP/1.1 200"] > 300, service)
+        service.send(sig)
+        assert service.exit_code() == 0
+    assert clients.outcomes.keys() == {b"HTTP/1.1 200", b"refused"}
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_at_a_second_signal_open_requests_are_answered_503_and_all_ends(
+    store: Store, count: int
+) -> None:
+    """One whose body is on its way, and one whose body comes in chunks."""
+    heads = (
+        f"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(SEVEN)}\r\n\r\nsome",
+        "POST /v1/predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n",
+    )
+    settings = {"workers": count, "drain_seconds": 0, "request_timeout": 2 * PATIENCE}
+    with Service.started(store.folder.parent, **settings) as service, ExitStack() as stack:
+        connections = [stack.enter_context(connected(service)) for _ in heads]
+        for connection, head in zip(connections, heads, strict=True):
+            connection.send(head.encode())
+        wait_until(lambda: metric(service, "inflight_requests") == 3, service)
+        service.send(signal.SIGTERM)
+        wait_to_read("not ready any more", service)
+        service.send(signal.SIGTERM)
+        for connection in connections:
+            status, headers, body = connection.answer()
+            assert (status, json.loads(body)["type"]) == (503, "/problems/stopping")
+            assert headers["connection"] == "close"
+        assert service.exit_code() == 0
+    assert "Traceback" not in service.log
+
+
+def test_a_suspended_worker_does_not_hold_the_stop(store: Store) -> None:
+    settings = {"workers": 2, "drain_seconds": 0, "request_timeout": 1}
+    with Service.started(store.folder.parent, **settings) as service:
+        suspended = workers(service)[0]
+        os.kill(suspended, signal.SIGSTOP)
+        service.send(signal.SIGTERM)
+        assert service.exit_code() == 0
+        assert not alive(suspended)
+        assert "workers that have not ended are killed" in service.log
 
 
 # ---- what does not start -------------------------------------------------------------------------
