@@ -340,9 +340,12 @@ def test_a_worker_that_starts_during_a_switch_serves_the_new_version_from_its_fi
         wait_to_read("version 2 serves in place of 1", service)
         os.kill(starts, signal.SIGCONT)
         assert answer.result(PATIENCE).json()["behind"] == []
-    wait_until(lambda: workers(service).get(1) == starts, service)
-    readings = [predict(service).json() for _ in range(20)]
-    assert {reading["model"]["version"] for reading in readings} == {"2"}
+    versions = Counter[str]()
+    with ThreadPoolExecutor(8) as clients:
+        while workers(service).get(1) != starts or versions.total() < 300:
+            answers = clients.map(lambda _: predict(service).json(), range(32))
+            versions.update(answer["model"]["version"] for answer in answers)
+    assert versions.keys() == {"2"}
 
 
 # ---- one end -------------------------------------------------------------------------------------
