@@ -50,8 +50,13 @@ class Swap:
     version: int | None  # None: which one could not be read
     result: SwapResult
     reason: str | None  # None: it serves
-    at: datetime
-    seconds: float
+    ended: float  # time.monotonic()
+    seconds: float  # that it took
+
+    @property
+    def at(self) -> datetime:
+        """When it ended, by the wall clock as it is set now."""
+        return datetime.fromtimestamp(time.time() - (time.monotonic() - self.ended), UTC)
 
 
 class Serving:
@@ -214,7 +219,7 @@ class Serving:
     # ---- saying so ----------------------------------------------------------------------------
 
     def _swapped(self, before: int, seconds: float) -> None:
-        self._note(Swap(self.model.number, "swapped", None, _now(), seconds))
+        self._note(Swap(self.model.number, "swapped", None, time.monotonic(), seconds))
         self._announce()
         log.info("version %d serves in place of %d (%.2f s)", self.model.number, before, seconds)
 
@@ -223,7 +228,7 @@ class Serving:
     ) -> None:
         told = without_paths(reason, self.store)
         last = self.last_swap
-        self._note(Swap(number, result, told, _now(), seconds))
+        self._note(Swap(number, result, told, time.monotonic(), seconds))
         if last is None or (last.version, last.reason) != (number, told):  # again: only counted
             log.error(
                 "version %s does not serve, %d goes on (%s): %s",
@@ -253,7 +258,3 @@ def without_paths(reason: Exception, store: Store) -> str:
     """The reason as clients are told it: where the store lies is for the log."""
     folder, name = str(store.folder), store.folder.name
     return str(reason).replace(f"{folder}/", "").replace(folder, name)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

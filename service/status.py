@@ -32,8 +32,8 @@ class LastSwap(BaseModel):
     version: str | None = Field(description="null: the store does not say which is current")
     result: str = Field(description="swapped, or failed_ and the check that it did not pass")
     reason: str | None = Field(description="why it does not serve")
-    at: str
-    seconds: float
+    at: str = Field(description="when it ended")
+    seconds: float = Field(description="that it took")
 
 
 class FellBack(BaseModel):
@@ -143,7 +143,7 @@ def _last_swap(swap: Swap | None) -> LastSwap | None:
         version=str(swap.version) if swap.version else None,
         result=swap.result,
         reason=swap.reason,
-        at=swap.at.isoformat(),
+        at=swap.at.isoformat(timespec="seconds"),
         seconds=swap.seconds,
     )
 

@@ -5,9 +5,11 @@ import gc
 import io
 import os
 import re
+import sys
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,37 @@ def test_activating_makes_the_next_answer_the_new_versions(service: Service, sto
     assert told["last_swap"]["reason"] is None
     assert metric(service, 'model_swap_total{result="swapped"}') == 1
     wait_to_read("version 2 serves in place of 1", service)
+
+
+YEAR = 365 * 24 * 3600  # seconds
+CLOCK = """
+import runpy, sys, time
+from pathlib import Path
+real, offset = time.time, Path(sys.argv.pop(1))
+time.time = lambda: real() + float(offset.read_text())
+runpy.run_module("service", run_name="__main__")
+"""
+
+
+def test_durations_hold_when_the_wall_clock_is_set_back(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a year here: uptime goes on, and the last switch was some seconds ago."""
+    offset = tmp_path / "offset"
+    offset.write_text("0")
+    monkeypatch.setattr(Service, "command", (sys.executable, "-c", CLOCK, str(offset)))
+    with Service.started(store.folder.parent, admin_token=TOKEN) as service:
+        assert admin(service, "digits/versions/2/activate").status_code == 200
+        before = status(service)
+        offset.write_text(str(-YEAR))
+        after = status(service)
+    assert 0 < before["uptime_seconds"] <= after["uptime_seconds"]
+    set_back = _instant(before) - _instant(after)
+    assert abs(set_back.total_seconds() - YEAR) <= 1  # it is given in whole seconds
+
+
+def _instant(told: Any) -> datetime:
+    return datetime.fromisoformat(told["last_swap"]["at"])
 
 
 def test_the_metrics_name_the_one_version_that_serves(service: Service) -> None:
