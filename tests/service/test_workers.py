@@ -426,6 +426,20 @@ def test_it_ends_and_loses_nothing_however_many_clients_go_on_connecting(
     assert clients.outcomes.keys() == {b"HTTP/1.1 200", b"refused"}
 
 
+def test_workers_whose_supervisor_was_killed_end_however_many_clients_go_on_connecting(
+    store: Store,
+) -> None:
+    with (
+        Service.started(store.folder.parent, workers=3) as service,
+        Connecting(service) as clients,
+    ):
+        pids = workers(service).values()
+        wait_until(lambda: clients.outcomes[b"HTTP/1.1 200"] > 300, service)
+        service.send(signal.SIGKILL)
+        wait_until(lambda: not any(map(alive, pids)), service)
+    assert clients.outcomes.keys() == {b"HTTP/1.1 200", b"refused"}
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_at_a_second_signal_open_requests_are_answered_503_and_all_ends(
     store: Store, count: int
