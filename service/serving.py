@@ -194,9 +194,13 @@ class Serving:
         if number not in (self.model.number, previous and previous.number):
             return None
         version = verify(self.store, number)
-        if version.card == self.model.card:
+        # By number and card: two versions may have equal cards, and a number's files may change.
+        if (version.number, version.card) == (self.model.number, self.model.card):
             return self.model
-        if previous is not None and version.card == previous.card:
+        if previous is not None and (version.number, version.card) == (
+            previous.number,
+            previous.card,
+        ):
             check(version, previous.engine)
             return previous
         return None

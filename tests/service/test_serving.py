@@ -5,6 +5,7 @@ import gc
 import io
 import os
 import re
+import shutil
 import sys
 import time
 import weakref
@@ -163,6 +164,21 @@ def test_a_version_that_is_warm_is_verified_all_the_same(service: Service, store
     failures = 'model_swap_total{result="failed_verify"}'
     wait_until(lambda: metric(service, failures) >= 2, service)
     assert predicted(service)[0] == "2"
+
+
+def test_a_switch_between_versions_with_equal_files_answers_with_the_number_that_is_current(
+    service: Service, store: Store
+) -> None:
+    """Equal to the byte, cards included: as copied by hand from one store to another."""
+    shutil.copytree(store.folder / "1", store.folder / "3")
+    for number in ("3", "1", "3"):
+        answered = admin(service, f"digits/versions/{number}/activate").json()
+        assert answered["model"]["version"] == number
+        assert store.current() == int(number)
+        assert predicted(service) == (number, "7")
+    assert admin(service, "digits/rollback").json()["model"]["version"] == "1"
+    assert predicted(service) == ("1", "7")
+    assert status(service)["model"]["version"] == "1"
 
 
 def test_activating_what_serves_already_changes_nothing(service: Service, store: Store) -> None:
