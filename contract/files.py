@@ -7,9 +7,11 @@ a power cut. Hashes are taken in blocks: a model may be larger than the memory.
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import file_digest
+from io import BufferedReader
 from pathlib import Path
 
 from contract.card import FileFacts
@@ -18,9 +20,40 @@ from contract.errors import NotConfirmed
 _STALE = getattr(errno, "ESTALE", None)
 
 
-def facts_of(path: Path) -> FileFacts:
-    """Hash and size of a file."""
-    with path.open("rb") as file:
+def open_regular(path: Path, most: int | None = None) -> BufferedReader:
+    """A file open for reading; OSError unless it is a regular one, of at most `most` bytes.
+
+    A link would have what lies outside of the version taken for a part of it, and the end of a pipe
+    may never come.
+    """
+    try:
+        # Without O_NONBLOCK, to open a pipe is to wait for its writer.
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise OSError(
+            errno.ELOOP, "it is a symbolic link, and only regular files are read", str(path)
+        ) from error
+    file = os.fdopen(handle, "rb")
+    found = os.fstat(handle)
+    if stat.S_ISREG(found.st_mode) and (most is None or found.st_size <= most):
+        return file
+    file.close()
+    if stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EFBIG, f"it has {found.st_size} bytes, more than {most}", str(path))
+    raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """The content of a regular file of at most `most` bytes; OSError otherwise."""
+    with open_regular(path, most) as file:
+        return file.read()
+
+
+def facts_of(path: Path, most: int | None = None) -> FileFacts:
+    """Hash and size of a regular file of at most `most` bytes; OSError otherwise."""
+    with open_regular(path, most) as file:
         digest = file_digest(file, "sha256").hexdigest()
         return FileFacts(sha256=digest, size=file.tell())
 

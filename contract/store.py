@@ -158,8 +158,8 @@ class Store:
         """Make a draft the next version. Readers see all of it or nothing of it."""
         files = {}
         for path in sorted(draft.iterdir()):
+            files[path.name] = facts_of(path)  # first: it refuses what is not a regular file
             sync(path)
-            files[path.name] = facts_of(path)
         content = card.model_copy(update={"files": files}).to_json().encode()
         card = ModelCard.from_json(content)  # what readers will make of it
         write_through(draft / CARD, content)

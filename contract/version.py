@@ -3,6 +3,7 @@
 Knows nothing of numbers, of `current` or of other versions: see `store`.
 """
 
+import errno
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from contract.card import BadCard, FileFacts, ModelCard
 from contract.errors import BrokenVersion, NoVersion, Untrusted
-from contract.files import facts_of, patiently
+from contract.files import facts_of, patiently, read_regular
 
 if TYPE_CHECKING:  # `cryptography` is not needed where nothing is signed
     from contract.signature import Trust
 
 CARD, SIGNATURE = "card.json", "card.json.sig"
+RESTORE = "Restore it, export the run again or activate another version."
+LARGEST_CARD = 16 * 2**20  # bytes; also of a signature. A card has some 7 kB
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,9 @@ def read_file(folder: Path, card: ModelCard, name: str) -> bytes:
         raise BrokenVersion(f"{folder / CARD} lists no {name}: export the run again")
     path, facts = folder / name, card.files[name]
     try:
-        content = patiently(path.read_bytes)
+        content = patiently(lambda: read_regular(path, facts.size))
     except OSError as error:
-        raise BrokenVersion(f"{path} is on the card but cannot be read: {error}") from error
+        raise BrokenVersion(_unreadable(path, error)) from error
     found = FileFacts(sha256=sha256(content).hexdigest(), size=len(content))
     if found != facts:
         raise BrokenVersion(_another(path, found, facts))
@@ -101,7 +104,7 @@ def _read(folder: Path) -> tuple[ModelCard, bytes]:
     """The card, and the very bytes that a signature is of."""
     path = folder / CARD
     try:
-        content = patiently(path.read_bytes)
+        content = patiently(lambda: read_regular(path, LARGEST_CARD))
         return ModelCard.from_json(content), content
     except OSError as error:
         if not folder.is_dir():
@@ -116,7 +119,7 @@ def _read(folder: Path) -> tuple[ModelCard, bytes]:
 def _distrust(folder: Path, card: bytes, trust: "Trust") -> str | None:
     """Why the card's signature is not accepted."""
     try:
-        signature = patiently((folder / SIGNATURE).read_bytes)
+        signature = patiently(lambda: read_regular(folder / SIGNATURE, LARGEST_CARD))
     except FileNotFoundError:
         signature = None
     except OSError as error:
@@ -130,17 +133,23 @@ def _distrust(folder: Path, card: bytes, trust: "Trust") -> str | None:
 
 def _complaint(path: Path, card: ModelCard) -> str | None:
     """What is wrong with a file that is on the card."""
-    try:
-        found = facts_of(path)
-    except OSError as error:
-        return f"{path} is on the card but cannot be read: {error}"
     facts = card.files[path.name]
+    try:
+        found = facts_of(path, most=facts.size)
+    except OSError as error:
+        return _unreadable(path, error)
     return None if found == facts else _another(path, found, facts)
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    if error.errno == errno.EFBIG:  # not hashed: it may be too large for that
+        return f"{path} is not the file that its card describes: {error.strerror}. {RESTORE}"
+    return f"{path} is on the card but cannot be read: {error}"
 
 
 def _another(path: Path, found: FileFacts, facts: FileFacts) -> str:
     return (
         f"{path} is not the file that its card describes: it has {found.size} bytes and "
         f"sha256 {found.sha256}, the card says {facts.size} bytes and sha256 {facts.sha256}. "
-        "Restore it, export the run again or activate another version."
+        f"{RESTORE}"
     )

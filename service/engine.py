@@ -21,6 +21,7 @@ import onnxruntime
 from contract.card import SIDE
 from contract.version import Version
 from service.buckets import buckets, each_size
+from service.external_data import BadGraph, external_files
 from service.facts import (
     AskedPrecision,
     AskedProvider,
@@ -130,9 +131,9 @@ class _Order:
         )
         missing = () if provider == "cpu" else missing_libraries()
         try:
-            return open_session(
-                artifact, self.version.read(artifact), options, threads=self.threads
-            )
+            graph = self.version.read(artifact)
+            files = _weights(self.version, artifact, graph)
+            return open_session(artifact, graph, files, options, threads=self.threads)
         except EngineRefused as refusal:
             if not missing:
                 raise
@@ -149,6 +150,20 @@ class _Order:
         except OSError as error:
             raise EngineRefused(f"TensorRT cannot keep its engines: {error}") from error
         return folder
+
+
+def _weights(version: Version, artifact: str, graph: bytes) -> dict[str, bytes]:
+    """The contents of the files that the graph has weights in, which must be on the card."""
+    try:
+        names = external_files(graph)
+    except BadGraph as error:
+        raise EngineRefused(f"{artifact} is not loaded: {error}") from error
+    if elsewhere := sorted(names - version.card.files.keys()):
+        raise EngineRefused(
+            f"{artifact} has weights in {elsewhere[0][:200]!r}, which is not a file on the "
+            f"version's card: publish the version with the weights in {artifact}, or beside it"
+        )
+    return {name: version.read(name) for name in sorted(names)}
 
 
 def _cpu_seconds(way: Plain | Bound, pictures: int) -> float:

@@ -23,8 +23,13 @@ from service.providers import CPU, Chain, EngineRefused
 Session: TypeAlias = onnxruntime.InferenceSession
 
 
-def open_session(name: str, model: bytes, chain: Chain, *, threads: int) -> Session:
-    """EngineRefused unless every node is on a provider of the chain. `name` is the file's."""
+def open_session(
+    name: str, model: bytes, files: Mapping[str, bytes], chain: Chain, *, threads: int
+) -> Session:
+    """EngineRefused unless every node is on a provider of the chain.
+
+    `name` is the file's; `files` are the contents of those that the graph has its weights in.
+    """
     first = chain[0][0]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -32,6 +37,12 @@ def open_session(name: str, model: bytes, chain: Chain, *, threads: int) -> Sess
     # Threads that spin while they wait would take the cores from the event loop beside them.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    # Not ONNX Runtime's own format, which it would take as well: nobody has read what that names.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    if files:
+        options.add_external_initializers_from_files_in_memory(
+            [*files], [*files.values()], [*map(len, files.values())]
+        )
     if first != CPU:
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     try:
