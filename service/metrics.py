@@ -33,6 +33,7 @@ from service.exposition import Exposition, OpenMetrics
 from service.fact import Fact, Family
 from service.histogram import Exemplars
 from service.noted import NotedCounter, NotedHistogram
+from service.renderings import Renderings
 from service.shared import SharedNumbers
 from service.version_series import RouteSeries, VersionSeries
 
@@ -63,6 +64,7 @@ class Metrics:
         self._registry = registry = CollectorRegistry()
         self._exposition = Exposition(registry)
         self._openmetrics = OpenMetrics(registry, self._exemplars)
+        self.renderings = Renderings(lambda openmetrics: self.exposition(openmetrics=openmetrics))
         PlatformCollector(registry=registry)
         # The library asks this global whenever a number is made, and decides by the environment
         # what it is at import; here it is what was asked for.
@@ -197,7 +199,7 @@ class Metrics:
         self._in_flight -= 1
 
     def exposition(self, *, openmetrics: bool = False) -> bytes:
-        """What GET /metrics answers."""
+        """What a scrape reads, as it is now."""
         self.refresh()
         return (self._openmetrics if openmetrics else self._exposition).text()
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from service.exchange import Exchange
 from service.metrics import Metrics
 from service.negotiation import preferred
-from service.v2.compression import accepted, compressed
+from service.v2.compression import accepted
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -25,14 +25,13 @@ class Answer(NamedTuple):
 
 
 def answer_to(headers: Mapping[bytes, bytes], metrics: Metrics) -> Answer:
-    """The numbers of now, as the client prefers them; text for one that accepts neither format."""
+    """The numbers as the client prefers them; text for one that accepts neither format."""
     kind = preferred(headers.get(b"accept"), (TEXT, OPENMETRICS)) or TEXT
-    content = metrics.exposition(openmetrics=kind == OPENMETRICS)
-    answer = {"content-type": kind, "vary": "accept, accept-encoding"}
     coding = accepted(headers)
+    content = metrics.renderings.of(openmetrics=kind == OPENMETRICS, coding=coding)
+    answer = {"content-type": kind, "vary": "accept, accept-encoding"}
     if coding is not None:
         answer["content-encoding"] = coding
-        content = compressed(content, coding)
     return Answer(answer, content)
 
 

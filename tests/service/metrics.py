@@ -1,16 +1,14 @@
 """Numbers of a running service, as Prometheus would read them."""
 
 import re
-from urllib.request import urlopen
 
-from tests.program import PATIENCE
 from tests.service.running import Service, status
 
 
 def metric(service: Service, name: str) -> float:
     """The one with exactly these labels; 0 if there is none."""
     found = re.findall(
-        rf"^(?:digitserve_)?{re.escape(name)} (\S+)$", _exposition(service), re.MULTILINE
+        rf"^(?:digitserve_)?{re.escape(name)} (\S+)$", exposition(service), re.MULTILINE
     )
     return float(found[0]) if found else 0.0
 
@@ -19,7 +17,7 @@ def counted(service: Service, name: str) -> float:
     """The sum of a metric over the labels that `name` leaves open."""
     return sum(
         float(line.rsplit(" ", 1)[1])
-        for line in _exposition(service).splitlines()
+        for line in exposition(service).splitlines()
         if line.startswith(f"digitserve_{name}")
     )
 
@@ -33,8 +31,7 @@ def settle(service: Service) -> None:
             left.discard(client.get("/v1/status").json()["worker"])
 
 
-def _exposition(service: Service) -> str:
-    """Over a connection of its own, so that any worker may answer."""
-    with urlopen(f"{service.url}/metrics", timeout=PATIENCE) as response:
-        text: str = response.read().decode()
-    return text
+def exposition(service: Service) -> str:
+    """What a scrape reads, over a connection of its own, so that any worker may answer."""
+    with service.client() as client:
+        return client.get("/metrics").text

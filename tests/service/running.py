@@ -1,6 +1,7 @@
 """A real `python -m service` process on a free port, for tests to talk to."""
 
 import json
+import math
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ from typing import Any, Self, TypeVar
 import httpx2
 
 from contract.store import Store
+from service.renderings import SHARED
 from tests.program import PATIENCE, Program
 
 ROOT = Path(__file__).parent.parent.parent
@@ -25,6 +27,7 @@ ADMIN = {"Authorization": f"Bearer {TOKEN}"}
 
 class Service(Program):
     command: Sequence[str] = (sys.executable, "-m", "service")
+    _scraped = -math.inf  # when /metrics was last read by a `client`, time.monotonic()
     stderr = subprocess.STDOUT  # where what is for people is, as why it could not start
 
     def __init__(self, models: Path, **settings: object) -> None:
@@ -52,7 +55,25 @@ class Service(Program):
         return [json.loads(line) for line in self._lines if line.startswith("{")]
 
     def client(self, **options: object) -> httpx2.Client:
-        return httpx2.Client(base_url=self.url, timeout=PATIENCE, **options)  # type: ignore[arg-type]
+        """Its GET /metrics waits until no earlier one's text is shared any more."""
+        hooks: dict[str, list[Callable[..., None]]] = {
+            "request": [self._before_scrape],
+            "response": [self._after_scrape],
+        }
+        return httpx2.Client(
+            base_url=self.url,
+            timeout=PATIENCE,
+            event_hooks=hooks,
+            **options,  # type: ignore[arg-type]
+        )
+
+    def _before_scrape(self, request: httpx2.Request) -> None:
+        if request.url.path == "/metrics":
+            time.sleep(max(0.0, self._scraped + SHARED - time.monotonic()))
+
+    def _after_scrape(self, response: httpx2.Response) -> None:
+        if response.request.url.path == "/metrics":
+            self._scraped = time.monotonic()
 
     def send(self, sig: signal.Signals) -> None:
         self.process.send_signal(sig)
@@ -76,7 +97,7 @@ def two_workers(store: Store, **settings: object) -> Iterator[Service]:
         **settings,
     ) as service:
         yield service
-        service.send(signal.SIGTERM)  # killed, it would leave a folder for the workers to remove
+        service.send(signal.SIGTERM)  # killed, it would leave workers that end some time later
         service.exit_code()
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.fixtures import Judged
 from tests.service.forms import part, post_parts
+from tests.service.metrics import exposition
 from tests.service.pictures import SEVEN, encoded, seven
 from tests.service.problems import problem
 from tests.service.running import Service
@@ -240,8 +241,8 @@ def test_json_of_far_more_than_pictures_is_413_at_once(service: Service, body: b
 
 
 def processor_seconds(service: Service) -> float:
-    exposition = httpx2.get(f"{service.url}/metrics").text
-    found = re.search(r"^process_cpu_seconds_total (\S+)", exposition, re.MULTILINE)
+    text = exposition(service)
+    found = re.search(r"^process_cpu_seconds_total (\S+)", text, re.MULTILINE)
     assert found is not None
     return float(found.group(1))
 

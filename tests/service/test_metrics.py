@@ -14,7 +14,7 @@ from contract.version import Version
 from service.tensors import Pixels
 from tests.service.connection import connected, request
 from tests.service.forms import part, post_parts
-from tests.service.metrics import counted, metric
+from tests.service.metrics import counted, exposition, metric
 from tests.service.pictures import SEVEN
 from tests.service.running import Service
 from tests.service.tensors import HEADER, asked, client_of, document, post
@@ -56,7 +56,7 @@ def predict(service: Service, query: str = "") -> None:
 def values_of(service: Service) -> dict[str, set[str]]:
     """Label -> all values that it has."""
     values: dict[str, set[str]] = {}
-    for family in text_string_to_metric_families(httpx2.get(f"{service.url}/metrics").text):
+    for family in text_string_to_metric_families(exposition(service)):
         for sample in family.samples:
             for label, value in sample.labels.items():
                 values.setdefault(label, set()).add(value)
@@ -121,7 +121,7 @@ def test_as_many_may_wait_in_each_worker(
 
 def test_what_alerts_look_for_is_there_before_it_happens(service: Service) -> None:
     """The first of its kind would be no increase, if its series began with it."""
-    lines = httpx2.get(f"{service.url}/metrics").text.splitlines()
+    lines = exposition(service).splitlines()
     for name, label, values in (
         (
             "shed",

@@ -1,6 +1,7 @@
 """GET /metrics in either format, plain and compressed: whichever way the request takes."""
 
 import gzip
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 
@@ -14,8 +15,10 @@ from prometheus_client.samples import Exemplar
 from contract.store import Store
 from contract.version import Version
 from service.metrics import SECONDS as BOUNDS
+from service.renderings import SHARED
 from service.scrape import OPENMETRICS, TEXT
-from tests.service.metrics import settle
+from tests.service.connection import connected
+from tests.service.metrics import metric, settle
 from tests.service.pictures import SEVEN
 from tests.service.running import Service
 
@@ -127,6 +130,32 @@ def test_it_is_compressed_as_the_client_prefers(
     assert content.startswith(b"# HELP ")
     assert content.endswith(b"# EOF\n") == (accept == OPENMETRICS)
     assert coding is None or len(raw) < len(content) / 4
+
+
+@pytest.mark.parametrize("coding", ["identity", "gzip"])
+@pytest.mark.parametrize("accept", [TEXT, OPENMETRICS])
+def test_scrapes_within_a_tenth_of_a_second_share_one_text(
+    service: Service, accept: str, coding: str
+) -> None:
+    """Each is a request itself, so each text of its own would be another one."""
+    head = f"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\nAccept-Encoding: {coding}\r\n"
+    bodies = set[bytes]()
+    with connected(service) as connection:
+        began = time.monotonic()
+        connection.send(f"{head}\r\n".encode() * 50)
+        for _ in range(50):
+            status, _, body = connection.answer()
+            assert status == 200
+            bodies.add(body)
+        passed = time.monotonic() - began
+    assert len(bodies) <= 1 + passed / SHARED
+
+
+def test_a_scrape_tells_what_was_counted_a_tenth_of_a_second_before(service: Service) -> None:
+    name = 'http_requests_total{code="200",method="GET",route="/metrics"}'
+    metric(service, name)
+    counts = [metric(service, name) for _ in range(3)]  # which waits that long before each
+    assert counts == [counts[0], counts[0] + 1, counts[0] + 2]
 
 
 def exemplars(service: Service) -> list[tuple[dict[str, str], Exemplar]]:

@@ -15,6 +15,7 @@ from tritonclient.utils import InferenceServerException
 from contract.store import Store
 from contract.version import Version
 from service.tensors import Pixels
+from tests.service.metrics import exposition
 from tests.service.running import Service
 from tests.service.tensors import BLOB, HEADER, asked, client_of, document, post
 
@@ -199,7 +200,7 @@ def test_tritons_client_reads_its_own_words(
 def test_requests_by_version_are_counted_by_their_route(service: Service) -> None:
     def counted() -> float:
         label = 'code="200",method="POST",route="/v2/models/{model}/versions/{version}/infer"'
-        lines = httpx2.get(f"{service.url}/metrics").text.splitlines()
+        lines = exposition(service).splitlines()
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if label in line)
 
     before = counted()

@@ -190,7 +190,7 @@ def test_all_workers_answer_on_one_port_and_each_adds_up_what_all_did(shared: Se
     assert all(predict(shared).status == 200 for _ in range(40))
     settle(shared)
     answering, sums = set[int](), set[float]()
-    for _ in range(30):
+    for _ in range(20):
         with shared.client() as client:
             answering.add(client.get("/v1/status").json()["worker"])
             found = re.search(rf"{re.escape(PREDICTED)} (\S+)", client.get("/metrics").text)
