@@ -6,7 +6,8 @@ Nobody who logs ever waits: a pipe that nobody reads stops the thread alone. Whe
 lines, the oldest are dropped, and a later line says how many. A pipe that is gone, or a full disk,
 drops them as well, and ends nothing. What was logged last is written before the process ends.
 
-Workers share one pipe, which takes more than 4 kB in pieces: a lock on a file gives them turns.
+Workers share one pipe, which takes more than 4 kB in pieces: a lock on the memory that they share
+gives them turns.
 """
 
 import fcntl
@@ -17,7 +18,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from service.log_lines import Fields, fields_of, timestamp
@@ -46,7 +46,7 @@ class Journal(logging.Handler):
         self._pushed_out = 0  # lines, by newer ones
         self._unwritten = 0  # lines that could not be written
         self._broken_off = False  # a disk was full in the middle of a line
-        self._turns: int | None = None  # descriptor of the file that is locked for a write
+        self._turns: int | None = None  # descriptor of what is locked for a write
         threading.Thread(target=self._write_on, name="log", daemon=True).start()
 
     @property
@@ -54,9 +54,9 @@ class Journal(logging.Handler):
         """Lines, until now."""
         return self._pushed_out + self._unwritten
 
-    def take_turns(self, folder: Path) -> None:
-        """Write only while nobody else does who was told the same folder."""
-        self._turns = os.open(folder / "log.turns", os.O_RDWR | os.O_CREAT, 0o600)
+    def take_turns(self, descriptor: int) -> None:
+        """Write only while no other process does that was given the same file."""
+        self._turns = descriptor
 
     def tell(self, fields: Fields) -> None:
         """Have an event written soon."""
@@ -136,8 +136,9 @@ class Journal(logging.Handler):
         if self._turns is None:
             yield
             return
-        fcntl.flock(self._turns, fcntl.LOCK_EX)
+        # Not flock, which locks for all that have inherited a descriptor together.
+        fcntl.lockf(self._turns, fcntl.LOCK_EX)
         try:
             yield
         finally:
-            fcntl.flock(self._turns, fcntl.LOCK_UN)
+            fcntl.lockf(self._turns, fcntl.LOCK_UN)

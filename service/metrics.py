@@ -4,27 +4,18 @@ Prefix `digitserve_`, base units, classic histograms. A `Metrics` has a registry
 two services in one process (tests) do not add up.
 
     one process       numbers are kept in memory
-    worker k of N     numbers are kept in files of slot k, in the folder PROMETHEUS_MULTIPROC_DIR;
-                      whichever worker is asked adds up the files of all
+    worker k of N     numbers are kept in the k-th segment of the memory that workers share;
+                      whichever worker is asked adds up the segments of all
 
-The files are named for the slot, not for the process: the worker that takes a dead one's place goes
-on with its counters, so they never fall, and there are never more files than slots. Facts (`fact`)
-are what the process that is asked says for itself.
+A segment is the slot's, not the process's: the worker that takes a dead one's place goes on with
+its counters, so they never fall. Facts (`fact`) are what the process that is asked says for itself.
 """
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 from typing import Literal, get_args
 
-from prometheus_client import (
-    CollectorRegistry,
-    Gauge,
-    GCCollector,
-    PlatformCollector,
-    ProcessCollector,
-    values,
-)
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -32,16 +23,17 @@ from service.chosen import Chosen
 from service.exposition import Exposition, OpenMetrics
 from service.fact import Fact, Family
 from service.histogram import Exemplars
-from service.noted import NotedCounter, NotedHistogram
+from service.noted import NotedCounter, NotedGauge, NotedHistogram, NotedMetric
 from service.renderings import Renderings
 from service.shared import SharedNumbers
+from service.shared_memory import SharedMemory
 from service.version_series import RouteSeries, VersionSeries
 
 # Seconds. A picture takes well under a millisecond, the usual buckets from 5 ms would show nothing.
 SECONDS = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 )  # fmt: skip
-# Seconds from a request to its numbers' being added up, and in the files that workers share: what a
+# Seconds from a request to its numbers' being added up, in the memory that workers share: what a
 # worker that is killed takes with it, and no list grows longer than the load makes it meanwhile.
 ADD_UP = 0.01
 PICTURES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -52,48 +44,54 @@ CONFIDENCE = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
 
 
 class Metrics:
-    def __init__(self, slot: int | None = None, folder: Path | None = None) -> None:
-        """Of the one process, or of the worker in a slot, whose files are in `folder`."""
+    def __init__(self, memory: SharedMemory | None = None) -> None:
+        """Of the one process, or of a worker whose numbers are in shared memory."""
         self.before_scrape: list[Callable[[], None]] = []
         # Called with the seconds of a request that was answered 5xx.
         self.when_failed: list[Callable[[float], None]] = []
         self._in_flight = 0  # requests
         self._due = False  # whether what was noted will be added up soon
         self._noted: list[NotedCounter | NotedHistogram] = []
-        self._shared: SharedNumbers | None = None  # None: this process is alone
+        self._memory = memory  # None: this process is alone
+        self._shared: SharedNumbers | None = None
         self._registry = registry = CollectorRegistry()
         self._exposition = Exposition(registry)
         self._openmetrics = OpenMetrics(registry, self._exemplars)
         self.renderings = Renderings(lambda openmetrics: self.exposition(openmetrics=openmetrics))
         PlatformCollector(registry=registry)
-        # The library asks this global whenever a number is made, and decides by the environment
-        # what it is at import; here it is what was asked for.
-        if folder is None:
-            values.ValueClass = values.MutexValue
+        all_noted: list[NotedMetric] = []
+        if memory is None:
+            own = None
             ProcessCollector(registry=registry)
             GCCollector(registry=registry)
             counted: CollectorRegistry | None = registry
         else:
-            values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
-            self._shared = SharedNumbers(folder)
+            own = memory.own
+            self._shared = SharedNumbers(memory.segments, all_noted)
             registry.register(self._shared)
-            counted = None  # what the collector above finds in the files is all there is
+            counted = None  # what the collector above finds in the memory is all there is
 
         def counter(name: str, meaning: str, *labels: str) -> NotedCounter:
-            made = NotedCounter(f"digitserve_{name}", meaning, labels, registry=counted)
+            name = f"digitserve_{name}"
+            made = NotedCounter(name, meaning, labels, registry=counted, memory=own)
             self._noted.append(made)
+            all_noted.append(made)
             return made
 
-        def gauge(name: str, meaning: str) -> Gauge:
-            name = f"digitserve_{name}"
-            return Gauge(name, meaning, registry=counted, multiprocess_mode="livesum")
+        def gauge(name: str, meaning: str) -> NotedGauge:
+            made = NotedGauge(f"digitserve_{name}", meaning, registry=counted, memory=own)
+            all_noted.append(made)
+            return made
 
         def histogram(
             name: str, meaning: str, *labels: str, buckets: tuple[float, ...] = SECONDS
         ) -> NotedHistogram:
             name = f"digitserve_{name}"
-            made = NotedHistogram(name, meaning, labels, registry=counted, buckets=buckets)
+            made = NotedHistogram(
+                name, meaning, labels, registry=counted, buckets=buckets, memory=own
+            )
             self._noted.append(made)
+            all_noted.append(made)
             return made
 
         def fact(
@@ -108,7 +106,7 @@ class Metrics:
             "route",
             "version",
         )
-        self._by_version = VersionSeries(self.request_seconds, slot, folder)
+        self._by_version = VersionSeries(self.request_seconds)
         self.inflight = gauge("inflight_requests", "Requests being worked on")
         self.live_watchers = gauge("live_watchers", "Streams of /v1/live that are open")
         self.decode_seconds = histogram("decode_seconds", "Picture file to 28x28 pixels, a picture")
@@ -160,6 +158,18 @@ class Metrics:
             "Processes that took the place of one that ended",
             kind=CounterMetricFamily,
         )
+        self._without_room = fact(
+            "series_without_room",
+            "Series that found no room in the memory that workers share, and are not told",
+            kind=CounterMetricFamily,
+        )
+
+    @property
+    def without_room(self) -> tuple[int, list[str]]:
+        """Series that are not told: how many, of all workers, and the first of this one's."""
+        if self._memory is None or self._memory.own is None:
+            return 0, []
+        return self._memory.refused, [*self._memory.own.without_room]
 
     def also(self, collector: Collector) -> None:
         """Expose what something else collects."""
@@ -179,6 +189,7 @@ class Metrics:
         for metric in self._noted:
             metric.fold()
         self.inflight.set(self._in_flight)
+        self._without_room.set(self.without_room[0])
         for look_up in self.before_scrape:
             look_up()
 

@@ -1,35 +1,103 @@
-"""Histograms and counters that are written to at the price of a list.append.
+"""Histograms, counters and gauges that are written to at the price of a list.append.
 
     hot path --note, 30 ns--> list --fold, now and then--> the metric, in bulk
 
 Prometheus' own observe() takes 2 us, and a prediction has five of them: more than its JSON. What is
 noted is seen by a scrape, for that folds first. Notes may come from any thread; fold on one.
 
+The numbers of each series are in the memory that workers share, or in that of the one process. A
+metric writes the family of any series that it is given, so also that of the sums over all workers.
+
 A request that is traced may be named as the exemplar of its bucket: the latest is kept, in memory.
 """
 
 import collections
+import threading
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
+from prometheus_client.samples import Sample
 
 from service.histogram import Exemplars, HistogramSeries, exemplar_text
+from service.shared_memory import Cells, Writer, key_of, private_cells
+
+LabelValues = tuple[str, ...]
+Series = Mapping[LabelValues, Sequence[float]]  # the numbers of each, by the values of its labels
+
+_INCREMENT = threading.Lock()
 
 
-class NotedHistogram(Histogram):
-    def _metric_init(self) -> None:
-        super()._metric_init()
-        self._notes: list[float] = []
-        self.note_all = self._notes.extend
-        self.note = self._notes.append
-        labels = dict(zip(self._labelnames, self._labelvalues, strict=True))
-        self._series = HistogramSeries(self._name, labels, self._upper_bounds)
-        self._exemplars: dict[int, str] = {}  # by place of the bucket
+class Value:
+    """A number in memory, as the library's metrics have it."""
+
+    def __init__(self, cells: Cells, place: int) -> None:
+        self._cells = cells
+        self._place = place
+
+    def inc(self, amount: float) -> None:
+        with _INCREMENT:
+            self._cells[self._place] += amount
+
+    def set(self, value: float, timestamp: float | None = None) -> None:
+        self._cells[self._place] = value
+
+    def get(self) -> float:
+        return self._cells[self._place]
+
+    def set_exemplar(self, exemplar: object) -> None:
+        """They are named otherwise: see `exemplify`."""
+
+    def get_exemplar(self) -> None:
+        """See above."""
+
+
+class _Stored(MetricWrapperBase):
+    """What counters, histograms and gauges have in common: part of a class of the library's."""
+
+    _type: str
+
+    def __init__(self, *words: Any, memory: Writer | None = None, **options: Any) -> None:
+        """`memory`: that workers share; None: this process is alone."""
+        self._memory = memory
+        super().__init__(*words, **options)
+        self._kwargs["memory"] = memory  # for each series that has labels
+
+    @property
+    def family(self) -> str:
+        return str(self._name)
+
+    @property
+    def kind(self) -> str:
+        return self._type
+
+    @property
+    def count(self) -> int:
+        """Numbers of each series."""
+        return 1
+
+    @property
+    def buckets(self) -> int:
+        """As many of them are in `sums`."""
+        return 1
+
+    def family_of(self, series: Series) -> Metric:
+        """With these series, wherever they were counted."""
+        raise NotImplementedError
+
+    def collect(self) -> Iterator[Metric]:
+        """What the library's own does, in a quarter of the time."""
+        yield self.family_of({each._labelvalues: each._cells.tolist() for each in self._each})
+
+    def sums(self, which: Callable[..., bool]) -> list[float]:
+        """Each bucket alone, of a histogram; else one number. None at all if no series fits."""
+        fitting = [each._cells.tolist() for each in self._each if which(*each._labelvalues)]
+        return [sum(column) for column in zip(*fitting, strict=True)][: self.buckets]
 
     @property
     def _each(self) -> list[Any]:
@@ -37,13 +105,86 @@ class NotedHistogram(Histogram):
         parent = self._labelnames and not self._labelvalues
         return [*self._metrics.values()] if parent else [self]
 
-    def collect(self) -> Iterator[Metric]:
-        """What the library's own does, in a quarter of the time."""
+    def _metric_init(self) -> None:
+        self._created = time.time()
+        if self._memory is None:
+            self._cells = private_cells(self.count)
+        else:
+            key = key_of(self._type, self._name, self._labelvalues)
+            self._cells = self._memory.cells(key, self.count)
+        self._value = Value(self._cells, 0)
+
+    def _samples_of(self, suffix: str, series: Series) -> Metric:
         family = Metric(self._name, self._documentation, self._type)
-        for each in self._each:
-            counts = [bucket.get() for bucket in each._buckets]
-            family.samples += each._series.samples(counts, each._sum.get())
-        yield family
+        family.samples = [
+            Sample(
+                self._name + suffix, dict(zip(self._labelnames, labels, strict=True)), numbers[0]
+            )
+            for labels, numbers in series.items()
+        ]
+        return family
+
+
+class NotedGauge(_Stored, Gauge):
+    def family_of(self, series: Series) -> Metric:
+        return self._samples_of("", series)
+
+
+class NotedCounter(_Stored, Counter):
+    def __init__(self, *words: Any, **options: Any) -> None:
+        super().__init__(*words, **options)
+        self._notes: list[LabelValues] = []  # the values of all labels; () if it has none
+        self.note_all = self._notes.extend
+        self.note = self._notes.append
+
+    def family_of(self, series: Series) -> Metric:
+        return self._samples_of("_total", series)
+
+    def fold(self) -> None:
+        count = len(self._notes)
+        noted = collections.Counter(self._notes[:count])
+        del self._notes[:count]
+        for labels, number in noted.items():
+            (self.labels(*labels) if labels else self).inc(number)
+
+
+class NotedHistogram(_Stored, Histogram):
+    def __init__(self, *words: Any, **options: Any) -> None:
+        self._names: dict[LabelValues, HistogramSeries] = {}
+        super().__init__(*words, **options)
+
+    @property
+    def count(self) -> int:
+        """Each bucket alone, and the sum of all that was observed."""
+        return len(self._upper_bounds) + 1
+
+    @property
+    def buckets(self) -> int:
+        """Without that sum."""
+        return len(self._upper_bounds)
+
+    def _metric_init(self) -> None:
+        super()._metric_init()
+        self._buckets = [Value(self._cells, place) for place in range(len(self._upper_bounds))]
+        self._sum = Value(self._cells, len(self._upper_bounds))
+        self._notes: list[float] = []
+        self.note_all = self._notes.extend
+        self.note = self._notes.append
+        self._exemplars: dict[int, str] = {}  # by place of the bucket
+
+    def family_of(self, series: Series) -> Metric:
+        self._names = {labels: self._named(labels) for labels in series}
+        family = Metric(self._name, self._documentation, self._type)
+        for labels, (*counts, total) in series.items():
+            family.samples += self._names[labels].samples(counts, total)
+        return family
+
+    def _named(self, labels: LabelValues) -> HistogramSeries:
+        found = self._names.get(labels)
+        if found is None:
+            named = dict(zip(self._labelnames, labels, strict=True))
+            found = HistogramSeries(self._name, named, self._upper_bounds)
+        return found
 
     def exemplify(self, value: float, trace_id: str) -> None:
         """Name a trace as an example of a value that was noted."""
@@ -53,21 +194,25 @@ class NotedHistogram(Histogram):
     def exemplars(self) -> Exemplars:
         """The latest of each bucket, under every label."""
         return {
-            each._series.key(place): text
+            self._named(each._labelvalues).key(place): text
             for each in self._each
             for place, text in [*each._exemplars.items()]
         }
 
-    def forget(self, *labels: str) -> None:
-        """Have no series under these labels any more."""
-        with self._lock:
-            self._metrics.pop(labels, None)
+    def stored(self) -> list[LabelValues]:
+        """Series in the shared memory, also those of the process before this one, oldest first."""
+        return [] if self._memory is None else self._memory.labels(self._type, self._name)
 
-    def sums(self, which: Callable[..., bool]) -> list[float]:
-        """How many were observed in each bucket alone, under labels that fit."""
-        each = [one for one in self._each if which(*one._labelvalues)]
-        columns = zip(*(one._buckets for one in each), strict=True)
-        return [sum(bucket.get() for bucket in column) for column in columns]
+    def forget(self, which: Callable[..., bool]) -> None:
+        """Have no series under labels that fit any more."""
+        with self._lock:
+            for labels in [*self._metrics]:
+                if which(*labels):
+                    del self._metrics[labels]
+        if self._memory is not None:
+            for labels in self.stored():
+                if which(*labels):
+                    self._memory.remove(key_of(self._type, self._name, labels))
 
     def fold(self) -> None:
         """Add what was noted, under every label."""
@@ -81,30 +226,12 @@ class NotedHistogram(Histogram):
         values = np.array(self._notes[:count])
         del self._notes[:count]
         # The first bound not below it; for NaN there is none, and it counts in the last.
-        places = np.searchsorted(self._upper_bounds, values).clip(max=len(self._buckets) - 1)
+        last = len(self._upper_bounds) - 1
+        places = np.searchsorted(self._upper_bounds, values).clip(max=last)
         for place, number in enumerate(np.bincount(places).tolist()):
             if number:
-                self._buckets[place].inc(number)
-        self._sum.inc(float(values.sum()))
+                self._cells[place] += number
+        self._cells[last + 1] += float(values.sum())
 
 
-class NotedCounter(Counter):
-    def __init__(self, *words: Any, **options: Any) -> None:
-        super().__init__(*words, **options)
-        self._notes: list[tuple[str, ...]] = []  # the values of all labels; () if it has none
-        self.note_all = self._notes.extend
-        self.note = self._notes.append
-
-    def sums(self, which: Callable[..., bool]) -> list[float]:
-        """How many were counted under labels that fit."""
-        if not self._labelnames:
-            return [self._value.get()]
-        fitting: list[Any] = [one for labels, one in self._metrics.items() if which(*labels)]
-        return [sum(one._value.get() for one in fitting)]
-
-    def fold(self) -> None:
-        count = len(self._notes)
-        noted = collections.Counter(self._notes[:count])
-        del self._notes[:count]
-        for labels, number in noted.items():
-            (self.labels(*labels) if labels else self).inc(number)
+NotedMetric = NotedCounter | NotedHistogram | NotedGauge

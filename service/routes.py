@@ -62,7 +62,7 @@ def routes(
         tags=["operation"],
     )
     async def status() -> Status:
-        return status_of(serving, batcher, settings, life, team)
+        return status_of(serving, batcher, settings, life, team, metrics)
 
     @router.get(
         "/metrics",

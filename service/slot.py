@@ -1,8 +1,8 @@
 """A place for a worker: its number, its listening socket, and the process that is in it now.
 
 The socket stays when the process dies, so connections that it had not accepted wait for whoever
-listens next. So do the files with its numbers (see `metrics`), except those of gauges: what a dead
-process was doing is nothing.
+listens next. So do its numbers in the shared memory (see `metrics`), except those of gauges: what a
+dead process was doing is nothing.
 """
 
 import signal
@@ -10,16 +10,20 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
 
 from service.channel import Channel, Row, Said, Told
+from service.shared_memory import SharedMemory
 
 LAST_BREATH = 5.0  # seconds from the end of the channel to the end of the process
 
 
 class Slot:
     def __init__(
-        self, number: int, listener: socket.socket, folder: Path, environment: Mapping[str, str]
+        self,
+        number: int,
+        listener: socket.socket,
+        memory: SharedMemory,
+        environment: Mapping[str, str],
     ) -> None:
         self.number = number
         self.listener = listener
@@ -29,7 +33,7 @@ class Slot:
         self.asked: int | None = None  # version that it was started for; None: the current one
         self.looks_since: float | None = None  # time.monotonic(), when it was told to look
         self.silent = 0  # ticks since it was heard of
-        self._folder = folder
+        self._memory = memory
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
@@ -42,15 +46,16 @@ class Slot:
     def start(self, version: int | None) -> None:
         """Start a worker that is to serve this version, or the current one."""
         ours, theirs = socket.socketpair()
-        words = [str(self.number), str(theirs.fileno()), str(self._folder), str(version or "")]
+        memory = self._memory.descriptor
+        words = [str(self.number), str(theirs.fileno()), str(memory), str(version or "")]
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", "service.worker", *words],
                 stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), memory],
                 # Ctrl-C in a terminal is for the supervisor, who tells the workers.
                 process_group=0,
-                env={**self._environment, "PROMETHEUS_MULTIPROC_DIR": str(self._folder)},
+                env=self._environment,
             )
         self._channel = Channel(ours)
         self.row = Row(worker=self.number, pid=self._process.pid)
@@ -98,5 +103,4 @@ class Slot:
         self._process = self._channel = None
         self.listens = False
         self.row = Row(worker=self.number, pid=0)
-        for path in self._folder.glob(f"gauge_*_{self.number}.db"):
-            path.unlink(missing_ok=True)
+        self._memory.segments[self.number].forget_gauges()

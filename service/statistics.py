@@ -4,41 +4,36 @@
     exchanges --failed--> its row 0                                     --+--> sums, when asked
 
 A table has a row for each batch size, so all that is asked of a version follows from one addition a
-batch. Workers keep their tables in files that all of them map, in the folder that they share; the
-one that is asked adds them up, and the worker that takes a dead one's slot goes on with its file.
+batch. Workers keep their tables in the memory that they share; the one that is asked adds them up,
+and the worker that takes a dead one's slot goes on with its tables. Each process has those of the
+last few versions that answered: a service that switches every hour must not grow without end.
 """
 
-import mmap
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from time import perf_counter
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.columns import COLUMNS, FAILED, FAILED_SECONDS, LAST, RUNS, VERSIONS, rows
 from service.readings import Readings
 from service.settings import Settings
+from service.shared_memory import Cells, Segment, SharedMemory, key_of, private_cells
 from service.waiting import Run
 
-# Columns of a row, in the order they are written. Seconds of requests are summed over requests;
-# seconds of runs over runs, whose parts each of a run's requests went through as well.
-RUNS, REQUESTS, QUEUED, PREPARED, COMPUTED, TOLD = range(6)
-EACH_PREPARED, EACH_COMPUTED, EACH_TOLD = range(6, 9)
-COLUMNS = 9
-FAILED, FAILED_SECONDS, LAST = range(3)  # of row 0, for no batch is empty
+KIND = "statistics", "of versions"  # of their keys in the shared memory
 Table = NDArray[np.float64]  # (sizes, COLUMNS)
-Cells: TypeAlias = "memoryview[float]"  # the same, flat
 
 
 class Statistics:
-    def __init__(self, settings: Settings, folder: Path | None = None, slot: int = 0) -> None:
-        """`folder`: of all workers' files; None: the numbers are in memory."""
-        self._rows = max(settings.max_batch, settings.max_pictures) + 1
-        self._folder = folder
-        self._slot = slot
+    def __init__(self, settings: Settings, memory: SharedMemory | None = None) -> None:
+        """`memory`: of all workers; None: this process is alone."""
+        self._rows = rows(settings)
+        self._memory = memory
         self._tables: dict[int, Cells] = {}  # by version
+        for version in [] if memory is None or memory.own is None else _versions_in(memory.own):
+            self._table(version)
 
     def delivered(self, run: Run[Readings], told: int, waited: float) -> None:
         """A batch's answers were given to `told` requests, which had waited that long together."""
@@ -64,17 +59,17 @@ class Statistics:
 
     def versions(self) -> list[int]:
         """Those that anything is known of."""
-        if self._folder is None:
+        if self._memory is None:
             return sorted(self._tables)
-        return sorted({int(path.name.split("-")[1]) for path in self._folder.glob("statistics-*")})
+        return sorted(set().union(*map(_versions_in, self._memory.segments)))
 
     def of(self, version: int) -> "Sums":
-        if self._folder is None:
-            known = self._tables.get(version)
-            tables = [] if known is None else [np.array(known)]
+        if self._memory is None:
+            known = [self._tables.get(version)]
         else:
-            paths = self._folder.glob(f"statistics-{version}-*")
-            tables = [np.fromfile(path, np.float64) for path in paths]
+            key = _key_of(version)
+            known = [segment.read(key) for segment in self._memory.segments]
+        tables = [np.array(each, np.float64) for each in known if each is not None]
         empty = np.zeros(self._rows * COLUMNS)
         table = sum(tables, start=empty).reshape(-1, COLUMNS)
         last = max((each[LAST] for each in tables), default=0.0)
@@ -83,13 +78,22 @@ class Statistics:
     def _table(self, version: int) -> Cells:
         cells = self._tables.get(version)
         if cells is None:
-            size = self._rows * COLUMNS * 8  # bytes
-            if self._folder is None:
-                cells = memoryview(bytearray(size)).cast("d")
-            else:
-                cells = _mapped(self._folder / f"statistics-{version}-{self._slot}", size)
-            self._tables[version] = cells
+            if len(self._tables) >= VERSIONS:
+                self._forget(min(self._tables, key=lambda each: self._tables[each][LAST]))
+            cells = self._tables[version] = self._made(version)
         return cells
+
+    def _made(self, version: int) -> Cells:
+        count = self._rows * COLUMNS
+        if self._memory is None or self._memory.own is None:
+            return private_cells(count)
+        return self._memory.own.cells(_key_of(version), count, at_end=True)
+
+    def _forget(self, version: int) -> None:
+        """The one that has not answered for the longest."""
+        del self._tables[version]
+        if self._memory is not None and self._memory.own is not None:
+            self._memory.own.remove(_key_of(version))
 
 
 @dataclass(frozen=True)
@@ -121,8 +125,9 @@ class Sums:
         return {int(size): self.table[size].tolist() for size in there}
 
 
-def _mapped(path: Path, size: int) -> Cells:
-    """The numbers of a file, made if it is not there."""
-    with path.open("a+b") as file:
-        file.truncate(size)
-        return memoryview(mmap.mmap(file.fileno(), size)).cast("d")
+def _key_of(version: int) -> str:
+    return key_of(*KIND, (str(version),))
+
+
+def _versions_in(segment: Segment) -> list[int]:
+    return [int(version) for (version,) in segment.labels(*KIND)]

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 from service.batcher import Batcher
 from service.facts import EngineFacts
 from service.life import Life
+from service.metrics import Metrics
 from service.model import Model
 from service.readings import Readings
 from service.serving import Serving, Swap
@@ -64,6 +65,11 @@ class WorkerStatus(BaseModel):
     version: str | None = Field(description="null: it starts")
 
 
+class SeriesStatus(BaseModel):
+    without_room: int = Field(description="series that are not in /metrics, of all workers")
+    names: list[str] = Field(description="the first of those of the worker that answers")
+
+
 class Status(BaseModel):
     model: ModelStatus
     previous: PreviousModel | None
@@ -76,6 +82,7 @@ class Status(BaseModel):
     queue_depth: int  # pictures
     worker: int = Field(description="which of the workers answers")
     workers: list[WorkerStatus] = Field(description="the processes that serve this port")
+    series: SeriesStatus = Field(description="what no memory is left for, of the metrics")
     draining: bool
     uptime_seconds: float
 
@@ -86,9 +93,11 @@ def status_of(
     settings: Settings,
     life: Life,
     team: Team,
+    metrics: Metrics,
 ) -> Status:
     """As it is now."""
     model, previous = serving.model, serving.previous
+    without_room, names = metrics.without_room
     return Status(
         model=_model(model),
         previous=PreviousModel(version=str(previous.number)) if previous else None,
@@ -105,6 +114,7 @@ def status_of(
         queue_depth=batcher.depth,
         worker=team.slot,
         workers=_workers(team),
+        series=SeriesStatus(without_room=without_room, names=names),
         draining=life.draining,
         uptime_seconds=time.monotonic() - life.began,
     )

@@ -6,14 +6,13 @@ supervisor is gone. Started by `slot`, never by hand.
 
 import asyncio
 import logging
-import shutil
+import os
 import signal
 import socket
 import sys
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -32,6 +31,7 @@ from service.processes import Processes
 from service.server import Server
 from service.serving import Serving
 from service.settings import Settings
+from service.shared_memory import SharedMemory
 from service.start import introduce
 from service.statistics import Statistics
 from service.team import Team
@@ -55,7 +55,6 @@ class Worker(Server):
         self._team = team
         self._channel = channel
         self._tasks: set[asyncio.Task[None]] = set()
-        self.orphaned = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -80,7 +79,6 @@ class Worker(Server):
                 self.end_now()
         if not self.life.draining:
             log.warning("the supervisor is gone: stopping")
-        self.orphaned = True
         self.leaves_sockets_to_others = False
         self.drain(time.monotonic())
 
@@ -111,15 +109,17 @@ class Worker(Server):
             self.drain(time.monotonic())
 
 
-def main(slot: int, channel: Channel, folder: Path, version: int | None) -> int:
+def main(slot: int, channel: Channel, descriptor: int, version: int | None) -> int:
     def say(said: Said) -> None:
         with suppress(OSError):  # the end of the channel is heard of where it is read
             channel.send(said)
 
     settings = Settings.from_environment()
     journal = start_log(settings, slot)
-    journal.take_turns(folder)
-    metrics, life = Metrics(slot, folder), Life()
+    os.set_inheritable(descriptor, False)
+    journal.take_turns(descriptor)
+    memory = SharedMemory(descriptor, settings.workers, slot)
+    metrics, life = Metrics(memory), Life()
     try:
         allow_connections(settings.max_connections)
         tracing = tracing_of(settings, metrics, slot)
@@ -132,24 +132,22 @@ def main(slot: int, channel: Channel, folder: Path, version: int | None) -> int:
     serving = Serving(store, model, settings, metrics)
     team = Team(serving, metrics, slot, say)
     metrics.also(Processes(lambda: {str(row.worker): row.pid for row in team.rows}))
-    statistics = Statistics(settings, folder, slot)
+    statistics = Statistics(settings, memory)
     app = create_app(serving, settings, metrics, life, team, statistics, tracing)
     keep_access_log(app, settings, journal)
     worker = Worker(app, settings, life, team, channel)
     worker.run(sockets=[])
-    if worker.orphaned:  # who else would?
-        shutil.rmtree(folder, ignore_errors=True)
     return 0
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _, number, end, files, wanted = sys.argv
+    _, number, end, memory, wanted = sys.argv
     sys.exit(
         main(
             int(number),
             Channel(socket.socket(fileno=int(end))),
-            Path(files),
+            int(memory),
             int(wanted) if wanted else None,
         )
     )

@@ -15,20 +15,19 @@ A worker whose supervisor is gone drains and ends. One that says nothing for lon
 
 import asyncio
 import logging
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 from contract.card import SAMPLE
+from service.columns import tables_size
 from service.journal import Journal
 from service.life import CannotStart
 from service.listeners import listen_together, remove_path, url_of
 from service.log import log_errors_of_loop
 from service.ready import say_ready
 from service.settings import Settings
+from service.shared_memory import SERIES, SharedMemory, reserve
 from service.slot import Slot
 from service.slots import Slots
 
@@ -49,14 +48,14 @@ def serve_together(settings: Settings, environment: Mapping[str, str], journal: 
     Raises PortTaken before any is started, and CannotStart if one does not become ready at first.
     """
     listeners = listen_together(settings)
-    folder = Path(tempfile.mkdtemp(prefix="digitserve-"))
-    journal.take_turns(folder)
     try:
-        slots = [Slot(*each, folder, environment) for each in enumerate(listeners)]
+        descriptor = reserve(len(listeners) * (SERIES + tables_size(settings)))
+        memory = SharedMemory(descriptor, len(listeners))
+        journal.take_turns(descriptor)
+        slots = [Slot(*each, memory, environment) for each in enumerate(listeners)]
         asyncio.run(Supervisor(settings, slots).run())
     finally:
         remove_path(settings)
-        shutil.rmtree(folder, ignore_errors=True)
     log.info("stopped")
 
 

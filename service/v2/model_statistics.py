@@ -8,7 +8,7 @@ Both doors count. A picture file's decoding and the reading of a document come b
 
 from pydantic import BaseModel, Field
 
-from service.statistics import (
+from service.columns import (
     COMPUTED,
     EACH_COMPUTED,
     EACH_PREPARED,
@@ -18,8 +18,8 @@ from service.statistics import (
     REQUESTS,
     RUNS,
     TOLD,
-    Sums,
 )
+from service.statistics import Sums
 
 
 class Duration(BaseModel):

@@ -1,9 +1,9 @@
 """What is written in shares and kept between scrapes is what the library writes anew."""
 
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,8 +24,10 @@ from prometheus_client.openmetrics import parser
 from prometheus_client.registry import Collector
 
 from service.exposition import Exposition, OpenMetrics
-from service.noted import NotedCounter, NotedHistogram
+from service.noted import NotedCounter, NotedGauge, NotedHistogram
 from service.shared import SharedNumbers
+from service.shared_memory import SharedMemory, Writer
+from tests.service.shared_memory import workers
 
 BOUNDS = (0.1, 0.25, 1.0)
 # The last three end lines for Python, not for Prometheus: somebody's class may be named so.
@@ -103,28 +105,42 @@ def names(text: bytes) -> list[str]:
     return [line.split()[0] for line in text.decode().splitlines() if line[0] != "#"]
 
 
-# ---- files that workers share --------------------------------------------------------------------
+# ---- memory that workers share -------------------------------------------------------------------
 
 
 class Worker:
-    """The numbers of one slot."""
+    """The numbers of one slot, and what the library counts in the file of a process."""
 
-    def __init__(self, slot: int) -> None:
-        self._values = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
-        values.ValueClass = self._values
-        self.gauge = Gauge("g", "a gauge", registry=None, multiprocess_mode="livesum")
-        self.counter = NotedCounter("c", "a counter", ["label"], registry=None)
-        self.histogram = NotedHistogram("h", "of", ["label"], registry=None, buckets=BOUNDS)
+    def __init__(self, memory: SharedMemory, theirs: Any) -> None:
+        self._theirs = theirs
+        self.own = self._metrics(memory.own)
+        self.shared = SharedNumbers(memory.segments, self.own)
+        values.ValueClass = theirs
+        self._plain = (
+            Gauge("g", "a gauge", registry=None, multiprocess_mode="livesum"),
+            Counter("c", "a counter", ["label"], registry=None),
+            Histogram("h", "of", ["label"], registry=None, buckets=BOUNDS),
+        )
+
+    def _metrics(self, memory: Writer | None) -> tuple[NotedGauge, NotedCounter, NotedHistogram]:
+        options = {"registry": None, "memory": memory}
+        return (
+            NotedGauge("g", "a gauge", **options),
+            NotedCounter("c", "a counter", ["label"], **options),
+            NotedHistogram("h", "of", ["label"], buckets=BOUNDS, **options),
+        )
 
     def note(self, label: str, amount: float) -> None:
-        values.ValueClass = self._values  # the library asks it where a label is new
-        self.gauge.set(amount)
-        self.counter.labels(label).inc(amount)
-        self.histogram.labels(label).observe(amount)
+        values.ValueClass = self._theirs  # the library asks it where a label is new
+        for gauge, counter, histogram in (self.own, self._plain):
+            gauge.set(amount)
+            counter.labels(label).inc(amount)
+            histogram.labels(label).observe(amount)
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Of the library's own files."""
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     monkeypatch.setattr(values, "ValueClass", values.ValueClass)  # as it was, afterwards
     yield tmp_path
@@ -132,8 +148,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def families(collector: Collector) -> dict[str, Metric]:
-    """Their samples in one order: nobody has promised any."""
-    found = {family.name: family for family in collector.collect()}
+    """Those with samples, in one order: nobody has promised any."""
+    found = {family.name: family for family in collector.collect() if family.samples}
     for family in found.values():
         family.samples.sort(key=lambda sample: (sample.name, sorted(sample.labels.items())))
     return found
@@ -142,33 +158,14 @@ def families(collector: Collector) -> dict[str, Metric]:
 def test_sums_over_workers_are_the_librarys(folder: Path) -> None:
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    shared = SharedNumbers(folder)
-    assert list(shared.collect()) == []
-    workers = [Worker(slot) for slot in range(3)]
+    each = [
+        Worker(memory, values.MultiProcessValue(lambda slot=slot: slot))  # type: ignore[no-untyped-call]
+        for slot, memory in enumerate(workers(3))
+    ]
     for number, label in enumerate('aab"a\\c\u00fcb'):  # new labels come between two scrapes
-        workers[number % 3].note(label, number / 8)
-        assert families(shared) == families(registry)
-
-
-def test_what_a_dead_worker_was_doing_is_not_in_the_sums_and_its_counts_are(folder: Path) -> None:
-    shared = SharedNumbers(folder)
-    for slot in range(2):
-        Worker(slot).note("a", 4)
-    assert families(shared)["g"].samples[0].value == 8
-    (folder / "gauge_livesum_1.db").unlink()
-    assert families(shared)["g"].samples[0].value == 4
-    Worker(1).note("a", 5)  # in its place
-    found = families(shared)
-    assert found["g"].samples[0].value == 9
-    assert found["c"].samples[0].value == 13
-
-
-def test_a_file_that_is_being_made_does_not_break_the_scrape(folder: Path) -> None:
-    shared = SharedNumbers(folder)
-    Worker(0).note("a", 4)
-    for content in (b"", bytes(2**16), (8).to_bytes(8, sys.byteorder) + bytes(2**16)):
-        (folder / "gauge_livesum_1.db").write_bytes(content)
-        assert families(shared)["g"].samples[0].value == 4
+        each[number % 3].note(label, number / 8)
+        for worker in each:
+            assert families(worker.shared) == families(registry)
 
 
 def test_numbers_in_memory_are_collected_as_the_library_does() -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from service.journal import MOST, Journal
 from service.log_lines import Fields, json_line
+from service.shared_memory import reserve
 from tests.program import PATIENCE
 from tests.service.running import ROOT
 
@@ -131,24 +132,27 @@ def test_who_is_interrupted_while_it_logs_may_log_again(pipe: Pipe) -> None:
 
 WRITER = """
 import sys
-from pathlib import Path
 from service.journal import Journal
 from service.log_lines import json_line
 
 journal = Journal(json_line, 1, int(sys.argv[1]))
-journal.take_turns(Path(sys.argv[2]))
+journal.take_turns(int(sys.argv[2]))
 for number in range(200):
     journal.tell({"event": "x" * 20_000, "number": number})
 journal.flush()
 """
 
 
-def test_lines_of_several_processes_do_not_mix_however_long_they_are(tmp_path: Path) -> None:
+def test_lines_of_several_processes_do_not_mix_however_long_they_are() -> None:
     """A pipe takes what is longer than 4 kB in pieces."""
     ours, theirs = os.pipe()
+    memory = reserve(4096)  # all of them inherit one description of it
     writers = [
         subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(number), str(tmp_path)], cwd=ROOT, stdout=theirs
+            [sys.executable, "-c", WRITER, str(number), str(memory)],
+            cwd=ROOT,
+            stdout=theirs,
+            pass_fds=[memory],
         )
         for number in range(3)
     ]

@@ -1,13 +1,8 @@
 """What counts as a request, a refusal, a failure for /v1/live; of one process and of several."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-from prometheus_client import values
-
 from service.metrics import PICTURES, SECONDS, Metrics
 from service.tally import Tally, tally_of
+from tests.service.shared_memory import workers
 
 
 def answered(metrics: Metrics, route: str, code: str, method: str = "POST") -> None:
@@ -69,36 +64,28 @@ def test_calls_are_counted_by_their_pictures() -> None:
 # ---- several workers -----------------------------------------------------------------------------
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
-    monkeypatch.setattr(values, "ValueClass", values.ValueClass)  # as it was, afterwards
-    yield tmp_path
-    values.close_all_multiprocess_files()  # type: ignore[no-untyped-call]
-
-
-def test_before_anything_was_counted_all_is_zero(folder: Path) -> None:
-    nothing = tally_of(Metrics(0, folder), 0.0)
+def test_before_anything_was_counted_all_is_zero() -> None:
+    (memory,) = workers(1)
+    nothing = tally_of(Metrics(memory), 0.0)
     assert not any(sum(each) if isinstance(each, list) else each for each in nothing)
 
 
-def test_each_worker_tells_of_all(folder: Path) -> None:
+def test_each_worker_tells_of_all() -> None:
     alone = Metrics()
     some(alone)
     expected = tally_of(alone, 0.0)
     told: list[list[float | list[float]]] = []
-    for slot in range(3):
-        metrics = Metrics(slot, folder)
+    for memory in workers(3):
+        metrics = Metrics(memory)
         some(metrics)
         told.append([*tally_of(metrics, 0.0)])
     assert told == [times(expected, number) for number in (1, 2, 3)]
 
 
-def test_what_another_counts_for_the_first_time_is_told_too(folder: Path) -> None:
-    asked = Metrics(0, folder)
+def test_what_another_counts_for_the_first_time_is_told_too() -> None:
+    asked, other = map(Metrics, workers(2))
     some(asked)
     before = tally_of(asked, 0.0)
-    other = Metrics(1, folder)
     answered(other, "/v2/models/{model}/versions/{version}/infer", "400")
     other.refresh()
     tally = tally_of(asked, 0.0)

@@ -1,38 +1,30 @@
 """Requests are timed by the version that answered them, and old versions are let go."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
-from prometheus_client import values
 
 from contract.store import Store
 from contract.version import Version
 from service.metrics import Metrics
+from service.shared_memory import SharedMemory
 from service.tally import tally_of
 from service.version_series import KEPT
 from tests.service.metrics import counted, settle
 from tests.service.pictures import SEVEN
 from tests.service.running import ADMIN, TOKEN, Service, two_workers
+from tests.service.shared_memory import memory_of, workers
 from tests.service.versions import two_versions
 
 ROUTE = "/v1/predict"
 COUNT = "http_request_duration_seconds_count"
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
-    monkeypatch.setattr(values, "ValueClass", values.ValueClass)  # as it was, afterwards
-    yield tmp_path
-    values.close_all_multiprocess_files()  # type: ignore[no-untyped-call]
-
-
 @pytest.fixture(params=["alone", "worker"])
-def metrics(request: pytest.FixtureRequest, folder: Path) -> Metrics:
-    return Metrics(0, folder) if request.param == "worker" else Metrics()
+def metrics(request: pytest.FixtureRequest) -> Metrics:
+    return Metrics(workers(1)[0]) if request.param == "worker" else Metrics()
 
 
 def timed(metrics: Metrics, version: int | None, times: int = 1) -> None:
@@ -78,26 +70,27 @@ def test_one_that_serves_again_is_kept_before_others(metrics: Metrics) -> None:
     assert told(metrics) == {"none": 0, "7": 0, "8": 0, "9": 0, "1": 0}  # begun anew
 
 
-def test_workers_add_up_and_keep_no_file_of_an_old_version(folder: Path) -> None:
-    workers = [Metrics(slot, folder) for slot in range(2)]
-    for version in range(1, 30):
-        for metrics in workers:
+def test_workers_add_up_and_keep_no_series_of_an_old_version() -> None:
+    memories = workers(2)
+    each = [*map(Metrics, memories)]
+    for version in range(1, 300):
+        for metrics in each:
             metrics.version_serves(version)
             timed(metrics, version, version)
             assert len(told(metrics)) <= KEPT + 2  # the other one has not switched yet
-    for metrics in workers:
-        assert told(metrics) == {"none": 0, "26": 52, "27": 54, "28": 56, "29": 58}
-    assert len([*folder.glob("histogram_?-*.db")]) == 2 * KEPT
+    for metrics in each:
+        assert told(metrics) == {"none": 0, "296": 592, "297": 594, "298": 596, "299": 598}
+        assert metrics.without_room == (0, [])
 
 
-def test_a_worker_goes_on_with_the_numbers_of_the_one_before(folder: Path) -> None:
-    first = Metrics(0, folder)
+def test_a_worker_goes_on_with_the_numbers_of_the_one_before() -> None:
+    descriptor = memory_of(1)
+    first = Metrics(SharedMemory(descriptor, 1, 0))
     for version in range(1, 7):
         first.version_serves(version)
         timed(first, version, version)
     first.refresh()
-    values.close_all_multiprocess_files()  # type: ignore[no-untyped-call]
-    second = Metrics(0, folder)
+    second = Metrics(SharedMemory(descriptor, 1, 0))
     second.version_serves(6)
     timed(second, 6)
     assert told(second) == {"none": 0, "3": 3, "4": 4, "5": 5, "6": 7}

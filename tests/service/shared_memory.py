@@ -1,0 +1,14 @@
+"""Memory that workers share, each of them in this process."""
+
+from service.shared_memory import SERIES, SharedMemory, reserve
+
+
+def memory_of(slots: int, size: int = SERIES) -> int:
+    """The descriptor of it, with that many bytes for each slot."""
+    return reserve(slots * size)
+
+
+def workers(slots: int, size: int = SERIES) -> list[SharedMemory]:
+    """As each of them maps it."""
+    descriptor = memory_of(slots, size)
+    return [SharedMemory(descriptor, slots, slot) for slot in range(slots)]
