@@ -15,6 +15,7 @@ from service.journal import Journal
 from service.life import CannotStart
 from service.log import start_log
 from service.settings import BadSetting, Settings
+from service.streams import STREAMS
 
 log = logging.getLogger("service")
 
@@ -32,8 +33,9 @@ def main(words: list[str] | None = None) -> int:
     try:
         settings = Settings.from_environment()
     except BadSetting as error:  # there is no log yet
-        print(f"service: {error}", file=sys.stderr)
+        STREAMS.show(f"service: {error}\n")
         return 2
+    STREAMS.keep_from_libraries()
     journal = start_log(settings)
     for sentence in unknown_settings(os.environ):
         log.warning(sentence)

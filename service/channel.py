@@ -34,6 +34,7 @@ class Row(BaseModel):
 class Told(BaseModel):
     rows: list[Row]
     restarts: int  # since the service began
+    native: tuple[int, int] = (0, 0)  # lines of native libraries, and those left out of the log
     look: bool = False  # at what the store says is current, now
     let_go: int | None = None  # of that version, if it is the one that served before
     listen: list[int] = []  # slots whose sockets come along

@@ -1,6 +1,7 @@
 """The log of a process: one event a line, on stdout, whoever it is that speaks.
 
 service, uvicorn, asyncio, warnings --logging--+
+native libraries, by `streams` -----------------+
 exceptions that nobody caught -----------------+--> Journal --> stdout
 requests that are over --AccessLog-------------+
 """
@@ -15,16 +16,18 @@ from typing import Any
 from service.journal import Journal
 from service.log_lines import json_line, text_line
 from service.settings import Settings
+from service.streams import STREAMS
 
 log = logging.getLogger("service")
 
 
 def start_log(settings: Settings, worker: int | None = None) -> Journal:
     """Have all that this process says written to stdout from now on."""
-    on_terminal = sys.stdout is not None and sys.stdout.isatty()
+    stdout = STREAMS.stdout
+    on_terminal = stdout is not None and os.isatty(stdout)
     text = settings.log_format == "text" or (settings.log_format == "auto" and on_terminal)
     # Where there is no stdout, its number may soon be a connection's or a file's.
-    descriptor = os.open(os.devnull, os.O_WRONLY) if sys.stdout is None else sys.stdout.fileno()
+    descriptor = os.open(os.devnull, os.O_WRONLY) if stdout is None else stdout
     journal = Journal(text_line if text else json_line, descriptor, worker)
     logging.basicConfig(level=settings.log_level.upper(), handlers=[journal])
     # `server` tells its life, the access log what clients did wrong.

@@ -152,6 +152,16 @@ class Metrics:
             "spans_dropped", "Spans that no collector has, by what was in the way", "reason"
         )
         self.log_dropped = counter("log_dropped", "Lines of the log that nobody took in time")
+        self.native_messages = fact(
+            "native_messages",
+            "Lines that native libraries wrote to stdout or stderr",
+            kind=CounterMetricFamily,
+        )
+        self.native_dropped = fact(
+            "native_dropped",
+            "Lines of native libraries that the log left out",
+            kind=CounterMetricFamily,
+        )
         self.workers = fact("workers", "Processes that serve")
         self.worker_restarts = fact(
             "worker_restarts",
@@ -170,6 +180,11 @@ class Metrics:
         if self._memory is None or self._memory.own is None:
             return 0, []
         return self._memory.refused, [*self._memory.own.without_room]
+
+    def count_native(self, messages: int, dropped: int) -> None:
+        """Lines until now, of all processes of the service."""
+        self.native_messages.set(messages)
+        self.native_dropped.set(dropped)
 
     def also(self, collector: Collector) -> None:
         """Expose what something else collects."""

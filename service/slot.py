@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Mapping
 
 from service.channel import Channel, Row, Said, Told
 from service.shared_memory import SharedMemory
+from service.streams import STREAMS
 
 LAST_BREATH = 5.0  # seconds from the end of the channel to the end of the process
 
@@ -52,6 +53,7 @@ class Slot:
             self._process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", "service.worker", *words],
                 stdin=subprocess.DEVNULL,
+                stdout=STREAMS.stdout if STREAMS.stdout is not None else subprocess.DEVNULL,
                 pass_fds=[theirs.fileno(), memory],
                 # Ctrl-C in a terminal is for the supervisor, who tells the workers.
                 process_group=0,

@@ -8,6 +8,7 @@ import time
 
 from service.channel import Told
 from service.slot import Slot
+from service.streams import STREAMS
 
 
 class Slots:
@@ -55,5 +56,7 @@ class Slots:
 
     def _tell(self, slot: Slot, *listeners: socket.socket, **more: object) -> None:
         rows = [each.row for each in self.all if each.row.pid]
-        told = Told.model_validate({"rows": rows, "restarts": self.restarts, **more})
+        told = Told.model_validate(
+            {"rows": rows, "restarts": self.restarts, "native": STREAMS.counts, **more}
+        )
         slot.tell(told, *listeners)

@@ -17,6 +17,7 @@ from service.server import Server
 from service.serving import Serving
 from service.settings import Settings
 from service.statistics import Statistics
+from service.streams import STREAMS
 from service.team import Team
 from service.tracing import tracing_of
 
@@ -31,6 +32,7 @@ def serve(settings: Settings, journal: Journal) -> None:
     allow_connections(settings.max_connections)
     store = open_store(settings.models, settings.model, settings.trusted_keys)
     metrics, life = Metrics(), Life()
+    metrics.before_scrape.append(lambda: metrics.count_native(*STREAMS.counts))
     tracing = tracing_of(settings, metrics)
     model = load(store, None, settings)
     introduce(model, settings)

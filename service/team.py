@@ -65,6 +65,7 @@ class Team:
         self._known_at = max([self._known_at, *own])
         self._metrics.workers.set(sum(row.version is not None for row in self.rows))
         self._metrics.worker_restarts.set(told.restarts)
+        self._metrics.count_native(*told.native)
         self._news.set()
 
     async def look(self) -> None:

@@ -34,6 +34,7 @@ from service.settings import Settings
 from service.shared_memory import SharedMemory
 from service.start import introduce
 from service.statistics import Statistics
+from service.streams import STREAMS
 from service.team import Team
 from service.tracing import tracing_of
 
@@ -115,6 +116,7 @@ def main(slot: int, channel: Channel, descriptor: int, version: int | None) -> i
             channel.send(said)
 
     settings = Settings.from_environment()
+    STREAMS.keep_stdout_from_libraries()
     journal = start_log(settings, slot)
     os.set_inheritable(descriptor, False)
     journal.take_turns(descriptor)

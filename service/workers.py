@@ -30,6 +30,7 @@ from service.settings import Settings
 from service.shared_memory import SERIES, SharedMemory, reserve
 from service.slot import Slot
 from service.slots import Slots
+from service.streams import STREAMS
 
 TICK = 1.0  # seconds
 HUNG = 30  # ticks in which a worker says nothing; it has something to say in each
@@ -173,8 +174,12 @@ class Supervisor:
         say_ready(url_of(self._slots.all[0].listener), model / str(self._version) / SAMPLE)
 
     async def _watch(self) -> None:
+        counts = STREAMS.counts
         while True:
             await asyncio.sleep(TICK)
+            if counts != STREAMS.counts:
+                counts = STREAMS.counts
+                self._slots.tell_all()
             for slot in self._slots.all:
                 # Ticks, not seconds: when a machine or a container was suspended, all were.
                 slot.silent += 1

@@ -1,0 +1,122 @@
+"""What native libraries write to stderr is logged; a stderr that nobody reads holds up nobody."""
+
+import fcntl
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from contract.store import Store
+from contract.version import Version
+from tests.service.files import with_chunk
+from tests.service.metrics import metric
+from tests.service.pictures import SEVEN
+from tests.service.running import Service, clean_environment, status, wait_until
+
+# A picture that is read all the same, about which libpng writes a line to descriptor 2.
+WARNED = with_chunk(SEVEN, b"pHYs", bytes(4))
+LINE = "libpng warning: pHYs: too short"
+
+
+@pytest.fixture
+def models(published: tuple[Store, Version]) -> Path:
+    return published[0].folder.parent
+
+
+@pytest.fixture
+def full_pipe() -> Iterator[int]:
+    """An end for writing that nothing more can be written to, for nobody reads the other one."""
+    reading, writing = os.pipe()
+    size = fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(writing, bytes(size))
+    yield writing
+    os.close(writing)
+    os.close(reading)
+
+
+def logged(service: Service) -> list[dict[str, Any]]:
+    """What libraries wrote."""
+    return [event for event in service.events if event["logger"] == "native"]
+
+
+def send(service: Service, count: int) -> None:
+    with service.client() as client:
+        for _ in range(count):
+            assert client.post("/v1/predict", content=WARNED).status_code == 200
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_stderr_that_nobody_reads_holds_up_neither_the_start_nor_a_request_nor_the_end(
+    models: Path, workers: int, full_pipe: int
+) -> None:
+    class Unread(Service):
+        stderr = full_pipe
+
+    with Unread.started(models, workers=workers, drain_seconds=0) as service:
+        send(service, 50)
+        assert httpx2.get(f"{service.url}/livez").status_code == 200
+        wait_until(lambda: metric(service, "native_messages_total") == 50, service)
+        assert metric(service, "native_dropped_total") == 0
+        wait_until(lambda: sum(event["lines"] for event in logged(service)) == 50, service)
+        service.send(signal.SIGTERM)
+        assert service.exit_code() == 0
+    assert {event["event"].partition(" (")[0] for event in logged(service)} == {LINE}
+
+
+def test_a_setting_is_refused_where_nobody_reads_why(models: Path, full_pipe: int) -> None:
+    service = subprocess.Popen(
+        [sys.executable, "-m", "service"],
+        env=clean_environment() | {"DIGITSERVE_PORT": "none"},
+        stderr=full_pipe,
+    )
+    assert service.wait(60) == 2
+
+
+def test_a_flood_from_libraries_costs_few_lines_of_the_log_and_is_counted(models: Path) -> None:
+    """Here from the process itself, as fast as it can: each line another one."""
+    program = r"""
+import logging, os, time
+from service.log import start_log
+from service.settings import Settings
+from service.streams import STREAMS
+
+STREAMS.keep_from_libraries()
+start_log(Settings())
+began = time.monotonic()
+for number in range(20_000):
+    os.write(2, b"libtiff: %d\n" % number)
+while STREAMS.counts[0] < 20_000:
+    time.sleep(0.01)
+os.write(1, b"the last")
+seconds = time.monotonic() - began
+logging.getLogger("test").warning("%d left out in %d s", STREAMS.counts[1], seconds)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=clean_environment(), capture_output=True, text=True,
+        check=True, timeout=60,
+    )  # fmt: skip
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    (told,) = (line for line in lines if "left out in" in line)
+    left_out, seconds = map(int, re.findall(r"(\d+) left out in (\d+) s", told)[0])
+    flood = [line for line in lines if "libtiff: " in line]
+    assert len(flood) <= 2 * (seconds + 2)
+    assert max(map(len, lines)) < 10_000
+    assert sum(line.count("libtiff: ") for line in flood) == 20_000 - left_out > 0
+    assert '"event":"the last"' in lines[-1]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_crash_still_shows_where_python_was(models: Path, workers: int) -> None:
+    """Alone on stderr; of a worker the supervisor logs it."""
+    with Service.started(models, workers=workers, drain_seconds=0) as service:
+        os.kill(status(service)["workers"][0]["pid"], signal.SIGSEGV)
+        wait_until(lambda: "Fatal Python error: Segmentation fault" in service.log, service)
+        assert bool(logged(service)) == (workers > 1)
