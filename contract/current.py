@@ -12,11 +12,12 @@ from typing import Literal
 
 from contract import history
 from contract.errors import BrokenVersion, NoVersion
-from contract.files import patiently, replace_together
+from contract.files import patiently, read_regular, replace_together
 from contract.history import Switch
 
 CURRENT, HISTORY = "current", "history.jsonl"
 NUMBER = r"[1-9][0-9]{0,17}"  # of a version
+LARGEST = 16 * 2**20  # bytes of either file; a thousand switches take 100 kB
 Action = Literal["activate", "rollback"]
 
 
@@ -30,7 +31,7 @@ class Current:
         """NoVersion where none is current, BrokenVersion where `current` names none."""
         path = self._folder / CURRENT
         try:
-            text = patiently(path.read_bytes).decode(errors="replace").strip()
+            text = _text_of(path).strip()
         except FileNotFoundError as error:
             raise NoVersion(f"{self._folder} has no current version") from error
         except OSError as error:
@@ -43,7 +44,7 @@ class Current:
         """Which version was made current when, oldest first."""
         path = self._folder / HISTORY
         try:
-            switches = history.parse(patiently(path.read_bytes).decode(errors="replace"))
+            switches = history.parse(_text_of(path))
         except FileNotFoundError:
             switches = []
         except OSError as error:
@@ -91,3 +92,9 @@ class Current:
             }
         )
         return switch
+
+
+def _text_of(path: Path) -> str:
+    """Of a file, which may be a link to it: where it lies says nothing of what is current."""
+    content = patiently(lambda: read_regular(path, LARGEST, follow_links=True))
+    return content.decode(errors="replace")

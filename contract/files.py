@@ -20,15 +20,21 @@ from contract.errors import NotConfirmed
 _STALE = getattr(errno, "ESTALE", None)
 
 
-def open_regular(path: Path, most: int | None = None) -> BufferedReader:
+def open_regular(
+    path: Path, most: int | None = None, *, follow_links: bool = False
+) -> BufferedReader:
     """A file open for reading; OSError unless it is a regular one, of at most `most` bytes.
 
     A link would have what lies outside of the version taken for a part of it, and the end of a pipe
     may never come.
     """
+    flags = os.O_RDONLY | os.O_CLOEXEC | (0 if follow_links else os.O_NOFOLLOW)
     try:
-        # Without O_NONBLOCK, to open a pipe is to wait for its writer.
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            # Without O_NONBLOCK, to open a pipe is to wait for its writer.
+            handle = os.open(path, flags | os.O_NONBLOCK)
+        except BlockingIOError:  # no pipe: a file server holds a lease on it and is giving it back
+            handle = os.open(path, flags)
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
@@ -45,9 +51,9 @@ def open_regular(path: Path, most: int | None = None) -> BufferedReader:
     raise OSError(errno.EINVAL, "it is not a regular file", str(path))
 
 
-def read_regular(path: Path, most: int) -> bytes:
+def read_regular(path: Path, most: int, *, follow_links: bool = False) -> bytes:
     """The content of a regular file of at most `most` bytes; OSError otherwise."""
-    with open_regular(path, most) as file:
+    with open_regular(path, most, follow_links=follow_links) as file:
         return file.read()
 
 

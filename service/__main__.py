@@ -6,12 +6,12 @@ Everything is set through environment variables:
 import logging
 import os
 import signal
-import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
 from contract.errors import StoreError
 from service.environment import help_text, unknown_settings
 from service.journal import Journal
+from service.leaving import leave
 from service.life import CannotStart
 from service.log import start_log
 from service.settings import BadSetting, Settings
@@ -63,4 +63,4 @@ def _serve(settings: Settings, journal: Journal) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
-from contract.errors import NoVersion
+from contract.errors import NoVersion, StoreError
 from service.model import GateFailed, Model
 from service.openapi import ServedModel, refusals
 from service.paths import check_name, number_of
@@ -14,18 +14,25 @@ from service.problem_types.versions import (
     NO_PREVIOUS_VERSION,
     NO_SUCH_MODEL,
     NO_SUCH_VERSION,
+    STORE_UNREADABLE,
     SWITCH_NOT_RECORDED,
     VERSION_FAILED_CHECK,
 )
 from service.problems import Problem
 from service.serving import NotRecorded, Serving, without_paths
 from service.settings import Settings
+from service.store_reads import store_problem
 from service.team import Team
 
 # How routes that take the token refuse, and how a switch does.
 NOT_ADMIN = (NO_ADMIN_TOKEN, WRONG_ADMIN_TOKEN, ADMIN_CLOSED)
 NO_MODEL_OR_VERSION = (NO_SUCH_MODEL, NO_SUCH_VERSION)
-NOT_SWITCHED = (*NO_MODEL_OR_VERSION, VERSION_FAILED_CHECK, SWITCH_NOT_RECORDED)
+NOT_SWITCHED = (
+    *NO_MODEL_OR_VERSION,
+    VERSION_FAILED_CHECK,
+    SWITCH_NOT_RECORDED,
+    STORE_UNREADABLE,
+)
 _REFUSED = refusals(*NOT_ADMIN, *NOT_SWITCHED)
 
 
@@ -80,6 +87,10 @@ async def switched(switching: Awaitable[Model], serving: Serving, team: Team) ->
     except NotRecorded as error:
         told = without_paths(error, serving.store)
         raise Problem(SWITCH_NOT_RECORDED, f"{told}; nothing changed") from error
+    except NoVersion:
+        raise
+    except (StoreError, OSError) as error:
+        raise store_problem(error, without_paths(error, serving.store)) from error
     previous = serving.previous
     return Switched(
         model=ServedModel(**model.named),

@@ -120,7 +120,7 @@ def create_app(
     )
     app.include_router(routes(serving, batcher, settings, metrics, life, team))
     app.include_router(admin_routes(serving, settings, team, access.admin))
-    shelf = Shelf(serving.store)
+    shelf = Shelf(serving.store, serving.reads)
     app.include_router(catalog_routes(serving, comparing, shelf, settings, life))
     app.include_router(file_routes(shelf, settings))
     app.include_router(sample_routes(serving))
@@ -129,7 +129,7 @@ def create_app(
     app.include_router(problem_pages())
     app.include_router(health_routes(life, batcher, app.version))
     app.include_router(model_routes(serving, batcher, settings, life, statistics))
-    app.include_router(repository_routes(serving, settings, team, access.admin))
+    app.include_router(repository_routes(serving, settings, team, shelf, access.admin))
     app.openapi = lambda: document(app, settings)  # type: ignore[method-assign]
     app.openapi()  # now: it takes 0.1 s, which the event loop has not
     predict = Predict(batched(batcher, metrics), aside, settings)

@@ -7,11 +7,12 @@ fail a gate when it is activated.
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 
 from contract.card import ModelCard
 from service.comparing import Comparing
+from service.connected import while_connected
 from service.life import Life
 from service.openapi import refusals
 from service.paths import check_name, number_of
@@ -98,8 +99,9 @@ def catalog_routes(
         return "compared" if number == comparing.number else None
 
     @router.get("", summary="What is served here", responses=refusals(STORE_UNREADABLE))
-    async def models() -> Models:
-        versions = [str(number) for number in await shelf.numbers()]
+    async def models(request: Request) -> Models:
+        numbers = await while_connected(request, shelf.numbers())
+        versions = [str(number) for number in numbers]
         served = ModelSummary(**serving.model.named, versions=versions, state=state())
         return Models(models=[served])
 
@@ -108,9 +110,9 @@ def catalog_routes(
         summary="The card that serves, and all versions",
         responses=refusals(BAD_PARAMETER, NO_SUCH_MODEL, STORE_UNREADABLE),
     )
-    async def model(name: str, limit: _Limit = 100) -> ModelDetail:
+    async def model(request: Request, name: str, limit: _Limit = 100) -> ModelDetail:
         check_name(name, settings.model)
-        count, newest = await shelf.newest(limit)
+        count, newest = await while_connected(request, shelf.newest(limit))
         served = serving.model
         return ModelDetail(
             **served.named,
@@ -123,10 +125,10 @@ def catalog_routes(
     @router.get(
         "/{name}/versions/{version}", summary="A version's card", responses=refusals(*_NO_VERSION)
     )
-    async def version(name: str, version: str) -> VersionDetail:
+    async def version(request: Request, name: str, version: str) -> VersionDetail:
         check_name(name, settings.model)
         number = number_of(version)
-        card, current = await shelf.card(number)
+        card, current = await while_connected(request, shelf.card(number))
         return VersionDetail(
             name=name,
             version=version,

@@ -152,6 +152,10 @@ class Metrics:
             "spans_dropped", "Spans that no collector has, by what was in the way", "reason"
         )
         self.log_dropped = counter("log_dropped", "Lines of the log that nobody took in time")
+        self.store_reads_stuck = gauge(
+            "store_reads_stuck",
+            "Reads of the model store that did not end by their deadline and go on",
+        )
         self.native_messages = fact(
             "native_messages",
             "Lines that native libraries wrote to stdout or stderr",

@@ -4,8 +4,10 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 from service.batcher import Batcher
+from service.body import ClientGone
 from service.life import Life
 from service.methods import Methods
 from service.metrics import Metrics
@@ -22,6 +24,13 @@ from service.status import Status, status_of
 from service.team import Team
 
 METRICS = tuple(kind.partition(";")[0] for kind in (TEXT, OPENMETRICS))
+
+
+class NoAnswer(Response):
+    """For a client that has hung up: `front` counts the request as 499."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send nothing."""
 
 
 class Alive(BaseModel):
@@ -95,5 +104,9 @@ def answer_with_problems(app: FastAPI, metrics: Metrics, methods: Methods) -> No
         content_type, body = content_of(problem, path, request_id)
         return Response(body, problem.status, headers=problem.headers, media_type=content_type)
 
+    async def without_answer(_: Request, __: Exception) -> Response:
+        return NoAnswer()
+
     for kind in (Problem, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, as_problem)
+    app.add_exception_handler(ClientGone, without_answer)

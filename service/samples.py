@@ -7,7 +7,6 @@ itself for <img> and curl. The sheet is read, verified and cut at the first requ
     samples.json  {"side": 28, "columns": 10, "labels": ["7", "2", ...]}, row by row
 """
 
-import asyncio
 import json
 import secrets
 from typing import Annotated, Any, NamedTuple
@@ -15,20 +14,27 @@ from urllib.parse import quote
 
 import cv2
 import numpy as np
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from contract.card import SAMPLE_LABELS, SAMPLES, SIDE
 from contract.errors import BrokenVersion
 from contract.version import Version
+from service.connected import while_connected
 from service.data_url import PNG, data_url, png_of
 from service.model import Model
 from service.negotiation import preferred
 from service.openapi import ServedModel, refusals
-from service.problem_types.versions import NO_SAMPLES, NO_SUCH_SAMPLE, SAMPLES_UNREADABLE
+from service.problem_types.versions import (
+    NO_SAMPLES,
+    NO_SUCH_SAMPLE,
+    SAMPLES_UNREADABLE,
+    STORE_UNREADABLE,
+)
 from service.problems import Problem
 from service.serving import Serving, without_paths
+from service.store_reads import StoreHangs, StoreReads, store_problem
 
 
 class Sample(BaseModel):
@@ -48,16 +54,28 @@ class Sheet(NamedTuple):
 class Samples:
     """The sheet of the model that serves: 80 kB, kept until another one serves."""
 
-    def __init__(self) -> None:
-        self._one_at_a_time = asyncio.Lock()
+    def __init__(self, reads: StoreReads) -> None:
+        self._reads = reads
         self._kept: tuple[Model, Sheet] | None = None
 
     async def of(self, model: Model) -> Sheet:
-        """BrokenVersion if it is not there or not what the card says."""
-        async with self._one_at_a_time:
-            if self._kept is None or self._kept[0] is not model:
-                self._kept = model, await asyncio.to_thread(cut, model.version)
-            return self._kept[1]
+        """BrokenVersion if it is not there or not what the card says, StoreHangs if that takes
+        too long."""
+        sheet = self._sheet(model)
+        if sheet is None:
+            sheet = await self._reads.read(lambda: self._read(model))
+        return sheet
+
+    def _sheet(self, model: Model) -> Sheet | None:
+        kept = self._kept
+        return kept[1] if kept is not None and kept[0] is model else None
+
+    def _read(self, model: Model) -> Sheet:
+        sheet = self._sheet(model)  # of a request that waited while another one read it
+        if sheet is None:
+            sheet = cut(model.version)
+            self._kept = model, sheet
+        return sheet
 
 
 def cut(version: Version) -> Sheet:
@@ -83,12 +101,12 @@ _HEADERS = {"X-Label": {"schema": {"type": "string"}, "description": "of the PNG
 _ANSWER: dict[int | str, dict[str, Any]] = {
     200: {"headers": _HEADERS, "content": {PNG: {"schema": {"type": "string"}}}}
 }
-_REFUSED = refusals(NO_SAMPLES, NO_SUCH_SAMPLE, SAMPLES_UNREADABLE)
+_REFUSED = refusals(NO_SAMPLES, NO_SUCH_SAMPLE, SAMPLES_UNREADABLE, STORE_UNREADABLE)
 
 
 def sample_routes(serving: Serving) -> APIRouter:
     router = APIRouter(prefix="/v1/samples", tags=["prediction"])
-    samples = Samples()
+    samples = Samples(serving.reads)
 
     @router.get(
         "/random",
@@ -98,11 +116,12 @@ def sample_routes(serving: Serving) -> APIRouter:
         responses=_ANSWER | _REFUSED,
     )
     async def random(
+        request: Request,
         label: Annotated[str | None, Query(description="of the picture", examples=["7"])] = None,
         accept: Annotated[str, Header()] = "",
     ) -> Response:
         model = serving.model
-        sheet = await _sheet(model)
+        sheet = await while_connected(request, _sheet(model))
         index = _chosen(sheet, label)
         return _answer(model, sheet, index, png=_prefers_png(accept))
 
@@ -114,6 +133,8 @@ def sample_routes(serving: Serving) -> APIRouter:
         except BrokenVersion as error:
             told = without_paths(error, serving.store)
             raise Problem(SAMPLES_UNREADABLE, told) from error
+        except StoreHangs as error:
+            raise store_problem(error, str(error)) from error
 
     return router
 

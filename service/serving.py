@@ -16,6 +16,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -28,6 +29,7 @@ from service.metrics import SWAPS, Metrics, SwapResult
 from service.model import Gate, GateFailed, Model, check, load, verify
 from service.retry import Retry
 from service.settings import Settings
+from service.store_reads import StoreReads
 
 FAILED: dict[Gate, SwapResult] = {
     "verify": "failed_verify",
@@ -65,6 +67,8 @@ class Serving:
         self.model = model  # what answers; read from the batcher's thread, once a batch
         self.previous: Model | None = None  # loaded and warm
         self.last_swap: Swap | None = None
+        # For those who only look, and for switches, which are not to wait behind them.
+        self.reads, self._own_reads = StoreReads(settings), StoreReads(settings)
         self.when_swapped: list[Callable[[], None]] = []  # called after each swap
         # Called first, on the loader's thread, with the reason.
         self.when_memory_is_short: list[Callable[[str], None]] = []
@@ -78,7 +82,13 @@ class Serving:
         for what in WHATS:
             metrics.engine_fallbacks.labels(what)
         metrics.version_serves(model.number)
+        metrics.before_scrape.append(lambda: metrics.store_reads_stuck.set(self.stuck_reads))
         self._announce()
+
+    @property
+    def stuck_reads(self) -> int:
+        """Reads of the store that did not end by their deadline and go on."""
+        return self.reads.stuck + self._own_reads.stuck
 
     async def activate(self, number: int) -> Model:
         """Serve a version and make it current in the store, if it passes every gate.
@@ -86,14 +96,14 @@ class Serving:
         Raises NoVersion, GateFailed or NotRecorded; then the model that served goes on.
         """
         async with self._one_at_a_time:
-            await self._aside(lambda: self.store.find(number))
+            await self._own_reads.read(lambda: self._find(number))
             return await self._take(number, lambda: self.store.activate(number))
 
     async def rollback(self) -> Model:
         """The same with the version that was current before; NoVersion if none was."""
         async with self._one_at_a_time:
             try:
-                number = await self._aside(self.store.previous)
+                number = await self._own_reads.read(self.store.previous)
             except NoVersion:
                 raise
             except (StoreError, OSError) as error:
@@ -137,7 +147,7 @@ class Serving:
             await self._aside(self._let_go_if_memory_is_short)
             number = None
             try:
-                number = await self._aside(self.store.current)
+                number = await self._own_reads.read(self.store.current)
                 if number == self.model.number:
                     self._retry.forget()
                 elif self._retry.due(number):
@@ -176,6 +186,12 @@ class Serving:
             for tell in self.when_swapped:
                 tell()
         return model
+
+    def _find(self, number: int) -> None:
+        """NoVersion unless it is there; with all that recording the switch will read."""
+        with suppress(StoreError):  # a switch mends it
+            self.store.current()
+        self.store.find(number)
 
     def _loaded(self, number: int) -> Model:
         """The model of a version: one that is loaded already, or a new one."""

@@ -110,6 +110,12 @@ class Settings(BaseSettings):
     watch_seconds: float = Field(
         1.0, ge=0, le=3600, description="seconds between looks at which version is current; 0: none"
     )
+    store_timeout: float = Field(
+        5.0,
+        gt=0,
+        le=300,
+        description="seconds that a read of the model store may take; longer: 503, no start",
+    )
     memory_reserve: int = Field(
         256 * 2**20,
         ge=0,

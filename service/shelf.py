@@ -1,10 +1,9 @@
-"""What lies in the store, read for those who only look: off the event loop, one of them at a time.
+"""What lies in the store, read for those who only look, in turn with each other: see `store_reads`.
 
 A card that was read once is not read again while its file is the same: of a thousand versions, the
 first listing took 0.2 s of Python, kept from the requests beside it, the next ones 0.02 s.
 """
 
-import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -20,11 +19,11 @@ from service.problem_types.versions import (
     BROKEN_VERSION,
     NO_SUCH_FILE,
     NO_SUCH_VERSION,
-    STORE_UNREADABLE,
 )
 from service.problems import Problem
 from service.public import public_document
 from service.serving import without_paths
+from service.store_reads import StoreReads, store_problem
 
 PICTURE, DOCUMENT = ".png", ".json"
 SHOWN = (PICTURE, DOCUMENT)  # how files end that are for people: never networks
@@ -56,9 +55,9 @@ def stamp_of(store: Store, number: int) -> Stamp | None:
 
 
 class Shelf:
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, reads: StoreReads) -> None:
         self._store = store
-        self._one_at_a_time = asyncio.Lock()
+        self._reads = reads
         self._known: dict[int, tuple[Stamp, Summary]] = {}
 
     async def numbers(self) -> list[int]:
@@ -81,11 +80,10 @@ class Shelf:
         return await self._look(lambda: self._file(number, name))
 
     async def _look(self, work: Callable[[], T]) -> T:
-        async with self._one_at_a_time:
-            try:
-                return await asyncio.to_thread(work)
-            except (StoreError, OSError) as error:
-                raise self._problem(STORE_UNREADABLE, error) from error
+        try:
+            return await self._reads.read(work)
+        except (StoreError, OSError) as error:
+            raise store_problem(error, without_paths(error, self._store)) from error
 
     def _problem(self, kind: ProblemType, error: Exception) -> Problem:
         return Problem(kind, without_paths(error, self._store))

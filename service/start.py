@@ -17,6 +17,7 @@ from service.server import Server
 from service.serving import Serving
 from service.settings import Settings
 from service.statistics import Statistics
+from service.store_reads import check_store
 from service.streams import STREAMS
 from service.team import Team
 from service.tracing import tracing_of
@@ -34,6 +35,7 @@ def serve(settings: Settings, journal: Journal) -> None:
     metrics, life = Metrics(), Life()
     metrics.before_scrape.append(lambda: metrics.count_native(*STREAMS.counts))
     tracing = tracing_of(settings, metrics)
+    check_store(store, None, settings)
     model = load(store, None, settings)
     introduce(model, settings)
     serving = Serving(store, model, settings, metrics)

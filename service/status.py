@@ -70,10 +70,16 @@ class SeriesStatus(BaseModel):
     names: list[str] = Field(description="the first of those of the worker that answers")
 
 
+class StoreStatus(BaseModel):
+    answers: bool = Field(description="whether reads of the model store end in time")
+    stuck_reads: int = Field(description="that did not end by their deadline and go on")
+
+
 class Status(BaseModel):
     model: ModelStatus
     previous: PreviousModel | None
     last_swap: LastSwap | None = Field(description="the last attempt to serve another version")
+    store: StoreStatus
     provider: str
     provider_fallback: bool
     engine: EngineStatus
@@ -102,6 +108,7 @@ def status_of(
         model=_model(model),
         previous=PreviousModel(version=str(previous.number)) if previous else None,
         last_swap=_last_swap(serving.last_swap),
+        store=StoreStatus(answers=not serving.stuck_reads, stuck_reads=serving.stuck_reads),
         provider=model.engine.provider,
         provider_fallback=model.engine.facts.provider_fell_back,
         engine=_engine(model.engine.facts),

@@ -9,8 +9,9 @@ but a number may become another version's.
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Header, Request, Response
 
+from service.connected import while_connected
 from service.data_url import PNG
 from service.openapi import refusals
 from service.paths import check_name, number_of
@@ -53,10 +54,14 @@ def file_routes(shelf: Shelf, settings: Settings) -> APIRouter:
         responses=_ANSWERED | _REFUSED,
     )
     async def file(
-        name: str, version: str, file: str, if_none_match: Annotated[str, Header()] = ""
+        request: Request,
+        name: str,
+        version: str,
+        file: str,
+        if_none_match: Annotated[str, Header()] = "",
     ) -> Response:
         check_name(name, settings.model)
-        content, digest = await shelf.file(number_of(version), file)
+        content, digest = await while_connected(request, shelf.file(number_of(version), file))
         tag = f'"{digest}"'
         headers = {"etag": tag, "cache-control": "no-cache"}
         if _names(if_none_match, tag):

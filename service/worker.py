@@ -22,6 +22,7 @@ from service.access_log import keep_access_log
 from service.app import create_app
 from service.channel import Channel, Said, Told
 from service.front import Front
+from service.leaving import leave
 from service.life import CannotStart, Life
 from service.log import start_log
 from service.metrics import Metrics
@@ -34,6 +35,7 @@ from service.settings import Settings
 from service.shared_memory import SharedMemory
 from service.start import introduce
 from service.statistics import Statistics
+from service.store_reads import check_store
 from service.streams import STREAMS
 from service.team import Team
 from service.tracing import tracing_of
@@ -126,6 +128,7 @@ def main(slot: int, channel: Channel, descriptor: int, version: int | None) -> i
         allow_connections(settings.max_connections)
         tracing = tracing_of(settings, metrics, slot)
         store = open_store(settings.models, settings.model, settings.trusted_keys)
+        check_store(store, version, settings)
         model = load(store, version, settings)
     except (CannotStart, StoreError) as error:
         say(Said(failed=str(error)))
@@ -145,7 +148,7 @@ def main(slot: int, channel: Channel, descriptor: int, version: int | None) -> i
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _, number, end, memory, wanted = sys.argv
-    sys.exit(
+    leave(
         main(
             int(number),
             Channel(socket.socket(fileno=int(end))),

@@ -116,10 +116,11 @@ STORE_UNREADABLE = ProblemType(
     "store-unreadable",
     503,
     "Store not readable",
-    "The folder of the models cannot be read: it was moved, its disk is not mounted, or its "
-    "permissions changed. Predictions are still answered.",
-    "Make the folder readable for the service.",
-    ("DIGITSERVE_MODELS",),
+    "The folder of the models cannot be read: it was moved, its disk is not mounted, its "
+    "permissions changed, or a read takes longer than it may. Predictions are still answered.",
+    "Make the folder readable for the service; if it is a network file system, see that its server "
+    "answers.",
+    ("DIGITSERVE_MODELS", "DIGITSERVE_STORE_TIMEOUT"),
     retry=True,
 )
 SAMPLES_UNREADABLE = ProblemType(

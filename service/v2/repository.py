@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 
 from contract.errors import NoVersion
 from service.admin import NO_MODEL_OR_VERSION, NOT_ADMIN, NOT_SWITCHED, Switched, switched
+from service.connected import while_connected
 from service.model import Model
 from service.openapi import refusals
 from service.paths import check_name, number_of
@@ -64,10 +65,9 @@ class Unloaded(BaseModel):
 
 
 def repository_routes(
-    serving: Serving, settings: Settings, team: Team, admin: Callable[..., None]
+    serving: Serving, settings: Settings, team: Team, shelf: Shelf, admin: Callable[..., None]
 ) -> APIRouter:
     only_admin = [Depends(admin)]
-    shelf = Shelf(serving.store)
     router = APIRouter(prefix="/v2/repository", tags=["Open Inference Protocol"])
 
     @router.post(
@@ -78,7 +78,7 @@ def repository_routes(
     )
     async def index(request: Request) -> list[Entry]:
         only_ready = (await read_request(request, IndexRequest, settings)).ready
-        numbers = sorted({*await shelf.numbers(), serving.model.number})
+        numbers = sorted({*await while_connected(request, shelf.numbers()), serving.model.number})
         entries = [_entry(serving, settings.model, number) for number in numbers]
         return [entry for entry in entries if not only_ready or entry.state == "READY"]
 
@@ -132,7 +132,7 @@ def repository_routes(
                 "and this one can be; or stop the service",
             )
         number = number_of(version)
-        if number not in await shelf.numbers():
+        if number not in await while_connected(request, shelf.numbers()):
             raise Problem(NO_SUCH_VERSION, f"version {version} is not in the store")
         await team.let_go(number)
         return Unloaded(name=model, version=version)
