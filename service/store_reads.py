@@ -57,8 +57,7 @@ class StoreReads:
     async def read(self, work: Callable[[], T]) -> T:
         """What `work` returns, called on a thread; StoreHangs if that takes too long, or would."""
         if len(self._stuck) >= MOST_STUCK:
-            seconds = time.monotonic() - self._hangs_since
-            raise self._hangs(f"has not answered for {seconds:.0f} s (DIGITSERVE_MODELS)")
+            raise self._hangs(f"does not answer (DIGITSERVE_MODELS): {MOST_STUCK} reads of it hang")
         if len(self._waiting) >= WAITING:
             raise self._hangs(f"is read by {WAITING} other requests already")
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from multiprocessing.synchronize import Barrier, Event
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -427,13 +428,13 @@ def test_a_reader_that_is_overtaken_by_a_switch_and_a_pruning_takes_the_new_vers
 
 def test_a_stale_handle_is_asked_again(three: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """NFS says ESTALE of a file that another machine has just replaced."""
-    read, stale = Path.read_bytes, [OSError(errno.ESTALE, "Stale file handle")]
+    really, stale = os.open, [OSError(errno.ESTALE, "Stale file handle")]
 
-    def read_bytes(path: Path) -> bytes:
-        if path.name == "current" and stale:
+    def opened(path: Path, *options: Any) -> int:
+        if Path(path).name == "current" and stale:
             raise stale.pop()
-        return read(path)
+        return really(path, *options)
 
-    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    monkeypatch.setattr(os, "open", opened)
     assert three.current() == 3
     assert stale == []
