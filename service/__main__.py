@@ -7,6 +7,8 @@ import logging
 import os
 import signal
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from contextlib import redirect_stderr
+from io import StringIO
 
 from contract.errors import StoreError
 from service.environment import help_text, unknown_settings
@@ -25,11 +27,17 @@ def main(words: list[str] | None = None) -> int:
     # spares a container's first process what it has none for, and `docker stop` would wait in vain.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
-    ArgumentParser(
+    parser = ArgumentParser(
         "python -m service",
         description=f"{__doc__}\n{help_text()}",
         formatter_class=RawDescriptionHelpFormatter,
-    ).parse_args(words)
+    )
+    complaint = StringIO()
+    try:
+        with redirect_stderr(complaint):
+            parser.parse_args(words)
+    finally:
+        STREAMS.show(complaint.getvalue())
     try:
         settings = Settings.from_environment()
     except BadSetting as error:  # there is no log yet

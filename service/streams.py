@@ -46,7 +46,7 @@ class Streams:
 
     def show(self, text: str) -> None:
         """Write for a person, to stderr as it was; given up where nobody takes it."""
-        if self.stderr is None:
+        if self.stderr is None or not text:
             return
         # By a thread: a terminal or a socket may have room for a part of it and then wait for ever,
         # and to make it non-blocking would do so for every program that shares it.

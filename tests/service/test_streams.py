@@ -15,10 +15,11 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
+from tests.program import PATIENCE
 from tests.service.files import with_chunk
 from tests.service.metrics import metric
 from tests.service.pictures import SEVEN
-from tests.service.running import Service, clean_environment, status, wait_until
+from tests.service.running import ROOT, Service, clean_environment, status, wait_until
 
 # A picture that is read all the same, about which libpng writes a line to descriptor 2.
 WARNED = with_chunk(SEVEN, b"pHYs", bytes(4))
@@ -70,13 +71,20 @@ def test_a_stderr_that_nobody_reads_holds_up_neither_the_start_nor_a_request_nor
     assert {event["event"].partition(" (")[0] for event in logged(service)} == {LINE}
 
 
-def test_a_setting_is_refused_where_nobody_reads_why(models: Path, full_pipe: int) -> None:
+@pytest.mark.parametrize(("words", "port"), [([], "none"), (["--none"], "0")])
+def test_a_setting_or_a_flag_is_refused_where_nobody_reads_why(
+    words: list[str], port: str, full_pipe: int
+) -> None:
     service = subprocess.Popen(
-        [sys.executable, "-m", "service"],
-        env=clean_environment() | {"DIGITSERVE_PORT": "none"},
+        [sys.executable, "-m", "service", *words],
+        cwd=ROOT,
+        env=clean_environment() | {"DIGITSERVE_PORT": port},
         stderr=full_pipe,
     )
-    assert service.wait(60) == 2
+    try:
+        assert service.wait(PATIENCE) == 2
+    finally:
+        service.kill()
 
 
 def test_a_flood_from_libraries_costs_few_lines_of_the_log_and_is_counted(models: Path) -> None:
@@ -99,9 +107,14 @@ seconds = time.monotonic() - began
 logging.getLogger("test").warning("%d left out in %d s", STREAMS.counts[1], seconds)
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], env=clean_environment(), capture_output=True, text=True,
-        check=True, timeout=60,
-    )  # fmt: skip
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE,
+    )
     assert done.stderr == ""
     lines = done.stdout.splitlines()
     (told,) = (line for line in lines if "left out in" in line)
