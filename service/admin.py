@@ -16,10 +16,11 @@ from service.problem_types.versions import (
     NO_SUCH_VERSION,
     STORE_UNREADABLE,
     SWITCH_NOT_RECORDED,
+    SWITCH_UNDER_WAY,
     VERSION_FAILED_CHECK,
 )
 from service.problems import Problem
-from service.serving import NotRecorded, Serving, without_paths
+from service.serving import NotRecorded, Serving, SwitchUnderWay, without_paths
 from service.settings import Settings
 from service.store_reads import store_problem
 from service.team import Team
@@ -31,6 +32,7 @@ NOT_SWITCHED = (
     *NO_MODEL_OR_VERSION,
     VERSION_FAILED_CHECK,
     SWITCH_NOT_RECORDED,
+    SWITCH_UNDER_WAY,
     STORE_UNREADABLE,
 )
 _REFUSED = refusals(*NOT_ADMIN, *NOT_SWITCHED)
@@ -85,8 +87,9 @@ async def switched(switching: Awaitable[Model], serving: Serving, team: Team) ->
             VERSION_FAILED_CHECK, f"the check {failure.gate!r} failed: {told}"
         ) from failure
     except NotRecorded as error:
-        told = without_paths(error, serving.store)
-        raise Problem(SWITCH_NOT_RECORDED, f"{told}; nothing changed") from error
+        raise Problem(SWITCH_NOT_RECORDED, without_paths(error, serving.store)) from error
+    except SwitchUnderWay as error:
+        raise Problem(SWITCH_UNDER_WAY, str(error)) from error
     except NoVersion:
         raise
     except (StoreError, OSError) as error:

@@ -22,6 +22,7 @@ from service.aside import Aside
 from service.exchange import Exchange
 from service.memory import shortage
 from service.model import GateFailed, Model, load
+from service.preflight import Preflight
 from service.problem_types.versions import (
     NO_SUCH_VERSION,
     NOT_ENOUGH_MEMORY,
@@ -57,6 +58,7 @@ class Comparing:
         self._held: _Held | None = None
         self._holding = threading.Lock()
         self._used = 0.0  # when it was last asked for, on monotonic
+        self._preflight = Preflight()
         self._timer: asyncio.TimerHandle | None = None
         self._warm = Aside(WAITING, at_once=1, stage="model", done="answered")
         again = "answered; a version that is being loaded will be there for the next"
@@ -108,6 +110,7 @@ class Comparing:
     def close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._preflight.close()
         self._warm.close()
         self._others.close()
 
@@ -169,7 +172,7 @@ class Comparing:
             short = shortage(self._settings.memory_reserve)
             if short is not None:
                 raise Problem(NOT_ENOUGH_MEMORY, f"version {number} is not loaded: {short}")
-            return load(store, number, self._settings)
+            return load(store, number, self._settings, self._preflight)
         except NoVersion as error:
             raise Problem(NO_SUCH_VERSION, without_paths(error, store)) from error
         except GateFailed as failure:

@@ -8,7 +8,6 @@ run every node, and one that cannot run the batch sizes it will be asked. Where 
 than was asked (auto without a GPU, no CUDA graphs), `facts` says so.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
@@ -21,6 +20,7 @@ import onnxruntime
 from contract.card import SIDE
 from contract.version import Version
 from service.buckets import buckets, each_size
+from service.daemon_executor import DaemonExecutor
 from service.external_data import BadGraph, external_files
 from service.facts import (
     AskedPrecision,
@@ -42,7 +42,7 @@ BEST: dict[Provider, Way] = {"cpu": "plain", "cuda": "graph", "tensorrt": "plain
 # One thread does all of the process's work on the GPU, whoever asks: ONNX Runtime keeps CUDA graphs
 # for each thread, and while one is recorded CUDA forbids every other thread to copy or allocate,
 # which would fail the requests that another version answers meanwhile.
-ON_GPU = ThreadPoolExecutor(1, thread_name_prefix="gpu")
+ON_GPU = DaemonExecutor("gpu")
 
 
 class Engine:

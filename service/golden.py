@@ -21,6 +21,8 @@ from contract.version import CARD, Version
 from service.engine import Engine
 from service.tensors import Pixels, Rows
 
+LARGEST = 16 * 2**20  # bytes of a golden set, inflated: some 20,000 pictures
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 FLOOR = 1e-3  # difference between two logits, or two probabilities
 
 
@@ -57,9 +59,10 @@ def _golden(version: Version) -> tuple[Pixels, Rows]:
     """Pictures (n, 28, 28) and their logits (n, labels)."""
     path = version.folder / GOLDEN
     try:
-        with np.load(io.BytesIO(version.read(GOLDEN)), allow_pickle=False) as arrays:
+        content = _bounded(version)
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             pixels, logits = arrays["pixels"], arrays["logits"]
-    except (KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (KeyError, ValueError, TypeError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise BrokenVersion(f"{path} holds no golden set: {error}") from error
     wanted = (len(pixels), SIDE, SIDE), (len(pixels), len(version.card.labels))
     if (pixels.shape, logits.shape) != wanted or pixels.dtype != np.uint8 or not len(pixels):
@@ -67,6 +70,24 @@ def _golden(version: Version) -> tuple[Pixels, Rows]:
             f"{path} holds no golden set: {pixels.dtype} {pixels.shape}, logits {logits.shape}"
         )
     return pixels, logits
+
+
+def _bounded(version: Version) -> bytes:
+    """The file, once its directory says that it inflates to at most LARGEST bytes.
+
+    Zip files are inflated to the size that their directory says and no further.
+    """
+    facts = version.card.files.get(GOLDEN)
+    if facts is not None and facts.size > LARGEST:
+        raise ValueError(f"it has {facts.size} bytes, more than {LARGEST}")
+    content = version.read(GOLDEN)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = archive.infolist()
+    if (inflated := sum(member.file_size for member in members)) > LARGEST:
+        raise ValueError(f"it inflates to {inflated} bytes, more than {LARGEST}")
+    if any(member.compress_type not in METHODS for member in members):
+        raise ValueError("it is compressed otherwise than numpy does it")
+    return content
 
 
 def _softmax(logits: Rows) -> NDArray[np.float32]:

@@ -6,8 +6,8 @@ Each arrow is a gate. What does not pass one never answers a request.
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -79,15 +79,24 @@ class Model:
         return {"name": self.card.name, "version": str(self.number)}
 
 
-def load(store: Store, number: int | None, settings: Settings) -> Model:
+# Holds while a verified version is loaded: watches it, or has it tried somewhere else first.
+Guard = Callable[[Version, Settings], AbstractContextManager[None]]
+
+
+def load(store: Store, number: int | None, settings: Settings, guard: Guard | None = None) -> Model:
     """The version with that number, the current one for None, once it has passed every gate."""
     began = time.perf_counter()
     version = verify(store, number)
-    if settings.precision == "auto":
-        engine = proven(version, settings, "auto", or_else="fp32")
-    else:
-        engine = proven(version, settings, settings.precision)
+    with guard(version, settings) if guard is not None else nullcontext():
+        engine = prove(version, settings)
     return Model(version, engine, time.perf_counter() - began)
+
+
+def prove(version: Version, settings: Settings) -> Engine:
+    """An engine of the version in the precision that the settings ask for."""
+    if settings.precision == "auto":
+        return proven(version, settings, "auto", or_else="fp32")
+    return proven(version, settings, settings.precision)
 
 
 def proven(

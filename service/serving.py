@@ -2,6 +2,9 @@
 
     `current` changed, or an admin asked --load beside the running one, all gates--> swap
 
+A version is tried in a child process first: see `preflight`. One switch is made at a time, and has
+a deadline; whoever asks for another one meanwhile waits for a while, and is then refused.
+
 The swap is one assignment. The batcher's model reads `model` once a batch, so it falls between two
 batches, and every answer says which version gave it. A version that fails a gate changes nothing:
 the one that serves goes on serving, and the reason is in the log, in /v1/status and in
@@ -14,19 +17,21 @@ free memory is short: then it is let go, also before another one is loaded.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from contract.errors import NotConfirmed, NoVersion, StoreError
 from contract.store import Store
+from service.daemon_executor import DaemonExecutor
 from service.facts import WHATS
+from service.load_limits import seconds_of
 from service.memory import shortage
 from service.metrics import SWAPS, Metrics, SwapResult
 from service.model import Gate, GateFailed, Model, check, load, verify
+from service.preflight import Preflight
 from service.retry import Retry
 from service.settings import Settings
 from service.store_reads import StoreReads
@@ -36,9 +41,20 @@ FAILED: dict[Gate, SwapResult] = {
     "load": "failed_load",
     "golden": "failed_golden",
 }
+# A switch takes at most so many times LOAD_TIMEOUT: for a turn, in the child process, and here.
+DEADLINE = 3
+LAST_WAIT = 2.0  # seconds at the end for a load: a library may not like to be left in the middle
 T = TypeVar("T")
 
 log = logging.getLogger("service")
+
+
+class LoaderTimeout(StoreError):
+    """Reading the store, or loading from it, has not ended by the deadline of the switch."""
+
+
+class SwitchUnderWay(Exception):
+    """Another switch goes on; the message says which, and since when."""
 
 
 class NotRecorded(Exception):
@@ -75,7 +91,11 @@ class Serving:
         self._settings = settings
         self._metrics = metrics
         self._one_at_a_time = asyncio.Lock()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="loader")
+        self._under_way: tuple[int | None, float] = None, 0.0  # to which version, and since when
+        self._most = DEADLINE * seconds_of(settings)  # seconds of a switch
+        self._deadline = 0.0  # of the one that is under way, on time.monotonic
+        self._thread = DaemonExecutor("loader")
+        self._preflight = Preflight()
         self._retry = Retry(settings.watch_seconds)
         for result in SWAPS:
             metrics.model_swaps.labels(result)
@@ -93,22 +113,23 @@ class Serving:
     async def activate(self, number: int) -> Model:
         """Serve a version and make it current in the store, if it passes every gate.
 
-        Raises NoVersion, GateFailed or NotRecorded; then the model that served goes on.
+        Raises NoVersion, GateFailed, NotRecorded or SwitchUnderWay; then the model that served
+        goes on.
         """
-        async with self._one_at_a_time:
+        async with self._turn(self._settings.request_timeout):
             await self._own_reads.read(lambda: self._find(number))
             return await self._take(number, lambda: self.store.activate(number))
 
     async def rollback(self) -> Model:
         """The same with the version that was current before; NoVersion if none was."""
-        async with self._one_at_a_time:
+        async with self._turn(self._settings.request_timeout):
             try:
                 number = await self._own_reads.read(self.store.previous)
             except NoVersion:
                 raise
             except (StoreError, OSError) as error:
                 self._failed(None, "failed_record", error, 0.0)
-                raise NotRecorded(str(error)) from error
+                raise NotRecorded(f"{error}; nothing changed") from error
             return await self._take(number, lambda: self.store.activate(number, "rollback"))
 
     async def follow(self) -> None:
@@ -122,9 +143,17 @@ class Serving:
         self._retry.forget()
         await self._look_whatever_happens()
 
-    async def let_go(self, number: int) -> None:
-        """Free the memory of the version that served before, if that is its number."""
-        async with self._one_at_a_time:
+    async def wait_for_switch(self) -> None:
+        """SwitchUnderWay if one goes on for longer than a request may wait."""
+        async with self._turn(self._settings.request_timeout):
+            pass
+
+    async def let_go(self, number: int, *, patient: bool = False) -> None:
+        """Free the memory of the version that served before, if that is its number.
+
+        SwitchUnderWay, unless it is `patient`, if a switch does not end in time.
+        """
+        async with self._turn(None if patient else self._settings.request_timeout):
             previous = self.previous
             if previous is not None and previous.number == number:
                 self.previous = None
@@ -134,7 +163,9 @@ class Serving:
                 self._thread.submit(gone.clear)  # as in a swap
 
     def close(self) -> None:
+        self._preflight.close()
         self._thread.shutdown(wait=False, cancel_futures=True)
+        self._thread.join(LAST_WAIT)
 
     async def _look_whatever_happens(self) -> None:
         try:
@@ -142,8 +173,27 @@ class Serving:
         except Exception:  # a mistake of ours: say so, and go on serving
             log.exception("following the store failed")
 
+    @asynccontextmanager
+    async def _turn(self, patience: float | None) -> AsyncIterator[None]:
+        """One switch at a time; SwitchUnderWay after so many seconds, or never for None."""
+        try:
+            async with asyncio.timeout(patience):
+                await self._one_at_a_time.acquire()
+        except TimeoutError:
+            number, since = self._under_way
+            raise SwitchUnderWay(
+                f"a switch to {'another version' if number is None else f'version {number}'} is "
+                f"under way, since {time.monotonic() - since:.0f} s"
+            ) from None
+        now = time.monotonic()
+        self._under_way, self._deadline = (None, now), now + self._most
+        try:
+            yield
+        finally:
+            self._one_at_a_time.release()
+
     async def _look(self) -> None:
-        async with self._one_at_a_time:
+        async with self._turn(None):
             await self._aside(self._let_go_if_memory_is_short)
             number = None
             try:
@@ -162,8 +212,12 @@ class Serving:
     async def _take(self, number: int, record: Callable[[], object] | None) -> Model:
         """Load, prove, record, swap; with the lock held."""
         began = time.perf_counter()
+        self._under_way = number, self._under_way[1]
         try:
-            model = await self._aside(lambda: self._loaded(number))
+            try:
+                model = await self._aside(lambda: self._loaded(number))
+            except LoaderTimeout as error:
+                raise GateFailed("load", error) from error
             if record is not None:
                 await self._aside(record)
         except GateFailed as failure:
@@ -174,7 +228,9 @@ class Serving:
             log.warning("%s", error)
         except (StoreError, OSError) as error:
             self._failed(number, "failed_record", error, time.perf_counter() - began)
-            raise NotRecorded(str(error)) from error
+            late = isinstance(error, LoaderTimeout)
+            what = "it may be recorded later, as `current` will say" if late else "nothing changed"
+            raise NotRecorded(f"{error}; {what}") from error
         self._retry.forget()
         if model is not self.model:
             self._metrics.version_serves(model.number)
@@ -199,7 +255,7 @@ class Serving:
         if warm is not None:
             return warm
         self._let_go_if_memory_is_short()
-        return load(self.store, number, self._settings)
+        return load(self.store, number, self._settings, self._preflight)
 
     def _warm(self, number: int) -> Model | None:
         """The model that serves or the one before, if that is the version asked for.
@@ -233,8 +289,22 @@ class Serving:
             log.warning("version %d is let go: %s", previous.number, short)
 
     async def _aside(self, work: Callable[[], T]) -> T:
-        """On the loader's thread: disks may be slow and models large."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        """On the loader's thread: disks may be slow and models large.
+
+        LoaderTimeout at the deadline of the switch. Python cannot end a thread: it is left to
+        itself, what it gives then is dropped, and another one takes its place.
+        """
+        future = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        left = self._deadline - time.monotonic()
+        if await asyncio.wait([future], timeout=left) == (set(), {future}):
+            future.add_done_callback(lambda late: late.cancelled() or late.exception())
+            self._thread.shutdown(wait=False)
+            self._thread = DaemonExecutor("loader")
+            raise LoaderTimeout(
+                f"the switch has not ended within {self._most:g} s, {DEADLINE} times "
+                "DIGITSERVE_LOAD_TIMEOUT"
+            )
+        return future.result()
 
     # ---- saying so ----------------------------------------------------------------------------
 

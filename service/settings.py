@@ -122,6 +122,19 @@ class Settings(BaseSettings):
         le=2**50,
         description="bytes that stay free; below it the model that served before is let go",
     )
+    load_timeout: float = Field(
+        30.0,
+        gt=0,
+        le=3600,
+        description="seconds to load and prove a version; longer: it is refused. TensorRT: 600",
+    )
+    load_memory: int | None = Field(
+        None,
+        ge=64 * 2**20,
+        le=2**50,
+        description="bytes of memory to load and prove a version; more: it is refused; unset: what "
+        "is free less MEMORY_RESERVE, at most 1 GiB or 4 times its largest file",
+    )
     trusted_keys: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="public keys, with commas between; only versions signed with one are served"
     )

@@ -9,6 +9,7 @@ from service.app import create_app
 from service.journal import Journal
 from service.life import Life
 from service.listeners import listen, remove_path, url_of
+from service.load_watch import LoadWatch
 from service.metrics import Metrics
 from service.model import Model, load
 from service.open_files import allow_connections
@@ -36,7 +37,8 @@ def serve(settings: Settings, journal: Journal) -> None:
     metrics.before_scrape.append(lambda: metrics.count_native(*STREAMS.counts))
     tracing = tracing_of(settings, metrics)
     check_store(store, None, settings)
-    model = load(store, None, settings)
+    watch = LoadWatch(lambda sentence: log.critical("cannot start: %s", sentence))
+    model = load(store, None, settings, watch)
     introduce(model, settings)
     serving = Serving(store, model, settings, metrics)
     team, statistics = Team(serving, metrics), Statistics(settings)

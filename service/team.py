@@ -77,7 +77,7 @@ class Team:
 
     async def let_go(self, number: int, *, told: bool = False) -> None:
         """Free the version that served before, here and, unless they `told`, in the others."""
-        await self._serving.let_go(number)
+        await self._serving.let_go(number, patient=told)
         if not told:
             self.say(let_go=number)
 

@@ -24,6 +24,7 @@ from service.channel import Channel, Said, Told
 from service.front import Front
 from service.leaving import leave
 from service.life import CannotStart, Life
+from service.load_watch import LoadWatch
 from service.log import start_log
 from service.metrics import Metrics
 from service.model import load
@@ -129,7 +130,8 @@ def main(slot: int, channel: Channel, descriptor: int, version: int | None) -> i
         tracing = tracing_of(settings, metrics, slot)
         store = open_store(settings.models, settings.model, settings.trusted_keys)
         check_store(store, version, settings)
-        model = load(store, version, settings)
+        watch = LoadWatch(lambda sentence: say(Said(failed=sentence)))
+        model = load(store, version, settings, watch)
     except (CannotStart, StoreError) as error:
         say(Said(failed=str(error)))
         return 2

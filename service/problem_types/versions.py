@@ -95,6 +95,16 @@ SWITCH_NOT_RECORDED = ProblemType(
     ("DIGITSERVE_MODELS",),
     retry=True,
 )
+SWITCH_UNDER_WAY = ProblemType(
+    "switch-under-way",
+    409,
+    "Another switch is under way",
+    "One version is loaded at a time. Another switch, which `detail` names, did not end while this "
+    "request waited; it ends at its deadline, three times the time that a load may take.",
+    "Send the request again once that switch has ended; `GET /v1/status` reports how it did.",
+    ("DIGITSERVE_LOAD_TIMEOUT",),
+    retry=True,
+)
 VERSION_IN_USE = ProblemType(
     "version-in-use",
     409,

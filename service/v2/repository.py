@@ -31,11 +31,12 @@ from service.problem_types.versions import (
     FIXED_CONFIGURATION,
     NO_SUCH_VERSION,
     STORE_UNREADABLE,
+    SWITCH_UNDER_WAY,
     VERSION_FAILED_CHECK,
     VERSION_IN_USE,
 )
 from service.problems import Problem
-from service.serving import Serving
+from service.serving import Serving, SwitchUnderWay
 from service.settings import Settings
 from service.shelf import Shelf
 from service.team import Team
@@ -102,6 +103,7 @@ def repository_routes(
 
     async def _current() -> Model:
         """What the store says is current, served if it passes every gate."""
+        await serving.wait_for_switch()
         before = serving.last_swap
         await team.look()
         last = serving.last_swap
@@ -118,7 +120,12 @@ def repository_routes(
         dependencies=only_admin,
         openapi_extra=documented(UnloadRequest),
         responses=refusals(
-            *_BAD_REQUEST, *NOT_ADMIN, *NO_MODEL_OR_VERSION, VERSION_IN_USE, STORE_UNREADABLE
+            *_BAD_REQUEST,
+            *NOT_ADMIN,
+            *NO_MODEL_OR_VERSION,
+            VERSION_IN_USE,
+            SWITCH_UNDER_WAY,
+            STORE_UNREADABLE,
         ),
     )
     async def unload(request: Request, model: str, query: QueryVersion = None) -> Unloaded:
@@ -134,7 +141,10 @@ def repository_routes(
         number = number_of(version)
         if number not in await while_connected(request, shelf.numbers()):
             raise Problem(NO_SUCH_VERSION, f"version {version} is not in the store")
-        await team.let_go(number)
+        try:
+            await team.let_go(number)
+        except SwitchUnderWay as error:
+            raise Problem(SWITCH_UNDER_WAY, str(error)) from error
         return Unloaded(name=model, version=version)
 
     return router

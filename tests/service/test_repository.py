@@ -254,6 +254,9 @@ def test_no_answer_comes_from_a_version_that_was_not_asked_for(
                 except InferenceServerException as error:
                     found.append(error)
 
+        for number in (2, 1):  # both are warm then, and a switch takes no longer than the wait
+            load = f"models/digits/load?version={number}"
+            assert post(service, load, **ADMIN).status_code == 200
         asking = threading.Thread(target=ask)
         asking.start()
         wait_until(lambda: status(service)["queue_depth"] > 0, service)

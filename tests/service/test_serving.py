@@ -20,17 +20,19 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from contract import signature
-from contract.store import Store
+from contract.lock import locked
+from contract.store import LOCK, Store
 from contract.version import Version
 from service.memory import free_memory
 from service.metrics import Metrics
 from service.model import GateFailed, Model, load
 from service.retry import Retry
-from service.serving import Serving
+from service.serving import NotRecorded, Serving
 from service.settings import Settings
 from tests import swap
 from tests.contract.groups import Groups
 from tests.fixtures import Judged
+from tests.program import PATIENCE
 from tests.service.metrics import metric
 from tests.service.pictures import encoded, seven
 from tests.service.running import ADMIN, TOKEN, Service, status, wait_to_read, wait_until
@@ -548,6 +550,34 @@ async def test_when_memory_is_short_it_is_let_go_before_another_one_is_loaded(
     assert alive == [None]
     assert serving.previous is not None
     assert serving.previous.number == 2
+
+
+def wait_for_switch(store: Store, number: int) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while store.current() != number:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.anyio
+async def test_a_switch_that_does_not_end_by_its_deadline_leaves_the_next_one_free(
+    store: Store,
+) -> None:
+    settings = Settings(threads=1, load_timeout=1)  # type: ignore[call-arg]
+    serving = Serving(store, load(store, None, settings), settings, Metrics())
+    serving.previous = load(store, 2, settings)
+    with (
+        locked(store.folder / LOCK),  # as by a program that was suspended
+        pytest.raises(NotRecorded, match=r"within 3 s, 3 times DIGITSERVE_LOAD_TIMEOUT; it may"),
+    ):
+        await serving.activate(2)
+    assert serving.model.number == 1
+    assert serving.last_swap is not None
+    assert serving.last_swap.result == "failed_record"
+    await asyncio.to_thread(wait_for_switch, store, 2)  # which was left to itself, and goes on
+    await serving.look()
+    assert serving.model.number == 2
+    serving.close()
 
 
 def test_free_memory_is_what_the_cgroups_leave_with_the_cache_that_can_be_given_back(
