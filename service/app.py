@@ -139,7 +139,7 @@ def create_app(
     begin_at_zero(metrics, (Predict.route, infer.route, PATH, VERSION_PATH, ByVersion.path))
     front = Front([predict, infer], app, settings, metrics, life, access, methods, tracing)
     addressed = Addressed(serving, settings)
-    app.router.routes += by_path_routes(infer, addressed, settings, metrics, front.room)
-    by_version = ByVersion(serving, comparing, batcher, aside, settings, metrics, front.room)
+    app.router.routes += by_path_routes(infer, addressed, settings, metrics, front.budget)
+    by_version = ByVersion(serving, comparing, batcher, aside, settings, metrics, front.budget)
     app.router.routes.append(Route(by_version.path, by_version, methods=["POST"]))
     return front

@@ -11,13 +11,13 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from service.body import ClientGone, read_body
+from service.buffer_budget import Budget, Reservation
 from service.exchange import Endpoint, Exchange, deadline_of
 from service.methods import allow_of
 from service.metrics import Metrics
 from service.problem_types.http import METHOD_NOT_ALLOWED
 from service.problems import Problem, refusal
 from service.refusals import told
-from service.room import Room, Share
 from service.settings import Settings
 
 Reply = tuple[int, bytes, bytes]  # status, header lines, content
@@ -25,17 +25,17 @@ Reply = tuple[int, bytes, bytes]  # status, header lines, content
 
 class Asgi:
     def __init__(
-        self, endpoint: Endpoint, settings: Settings, metrics: Metrics, room: Room
+        self, endpoint: Endpoint, settings: Settings, metrics: Metrics, budget: Budget
     ) -> None:
         self._endpoint = endpoint
         self._settings = settings
         self._metrics = metrics
-        self._room = room
+        self._budget = budget
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        share = Share(self._room)
+        reservation = Reservation(self._budget)
         try:
-            status, head, content = await self._reply(scope, receive, share)
+            status, head, content = await self._reply(scope, receive, reservation)
         except ClientGone:
             return  # without an answer, from which `front` sees it: FastAPI would make it a 500
         except Exception as error:
@@ -43,14 +43,14 @@ class Asgi:
             status = problem.status
             head, content = refusal(problem, self._endpoint.route, scope["request_id"])
         finally:
-            share.give_back()
+            reservation.release()
         lines = [line.split(b": ", 1) for line in head.split(b"\r\n")[:-1]]
         headers = [(name, value) for name, value in lines]
         headers.append((b"content-length", b"%d" % len(content)))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
-    async def _reply(self, scope: Scope, receive: Receive, share: Share) -> Reply:
+    async def _reply(self, scope: Scope, receive: Receive, reservation: Reservation) -> Reply:
         began = perf_counter()
         if scope["method"] != "POST":
             raise Problem(
@@ -60,7 +60,7 @@ class Asgi:
         deadline = deadline_of(headers, began, self._settings.request_timeout)
         self._endpoint.admit(headers)
         try:
-            body = await read_body(headers, receive, self._settings.max_body, deadline, share)
+            body = await read_body(headers, receive, self._settings.max_body, deadline, reservation)
         except ClientGone:
             self._metrics.cancelled.labels("body").inc()
             raise

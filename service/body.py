@@ -7,9 +7,9 @@ from time import perf_counter
 
 from starlette.types import Receive
 
+from service.buffer_budget import Reservation
 from service.problem_types.content import BODY_TIMEOUT, BODY_TOO_LARGE
 from service.problems import Problem
-from service.room import Share
 
 DISCARD_SECONDS = 2.0  # of the body of a request that is refused already
 
@@ -19,11 +19,16 @@ class ClientGone(Exception):
 
 
 async def read_body(
-    headers: Mapping[bytes, bytes], receive: Receive, limit: int, deadline: float, share: Share
+    headers: Mapping[bytes, bytes],
+    receive: Receive,
+    limit: int,
+    deadline: float,
+    reservation: Reservation,
 ) -> bytes:
     """The body, at most `limit` bytes, read before `deadline` on perf_counter.
 
-    Raises Problem: 408 too slow, 413 too large; QueueFull if `share` cannot grow; or ClientGone.
+    Raises Problem: 408 too slow, 413 too large; QueueFull if the memory for bodies is full; or
+    ClientGone.
     """
     # Of any number of zeros before a number the parser takes no notice, but `int` does.
     if int(headers.get(b"content-length", b"").lstrip(b"0") or b"0") > limit:
@@ -38,7 +43,7 @@ async def read_body(
                 if message["type"] == "http.disconnect":
                     raise ClientGone
                 chunks.append(message.get("body", b""))
-                share.take(len(chunks[-1]))
+                reservation.take(len(chunks[-1]))
                 size += len(chunks[-1])
                 more = message.get("more_body", False)
     except TimeoutError:

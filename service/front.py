@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.access import OPEN, Access
 from service.asgi import Asgi
+from service.buffer_budget import Budget
 from service.cors import open_to
 from service.ended import GONE, Ended, Labels, Record, Watcher
 from service.exchange import Endpoint, Exchange
@@ -36,7 +37,6 @@ from service.problems import Problem, messages
 from service.refusals import CROWDED, told
 from service.request_id import request_id_of
 from service.rest import Rest
-from service.room import Room
 from service.scrape import Scrape
 from service.settings import Settings
 from service.trace import Trace
@@ -67,7 +67,7 @@ class Front:
         self.life = life
         self.rest = Rest()
         self.idle = IdleConnections()
-        self.room = Room(settings.max_buffered)
+        self.budget = Budget(settings.max_buffered)
         self.watchers: list[Watcher] = []  # told of each request that is over
         self.begin_trace = tracing.begin if tracing is not None else None
         if tracing is not None:
@@ -77,7 +77,7 @@ class Front:
         self._prefix = settings.root_path
         self._otherwise = otherwise
         self._asgi = {
-            endpoint.route: Asgi(endpoint, settings, metrics, self.room) for endpoint in endpoints
+            endpoint.route: Asgi(endpoint, settings, metrics, self.budget) for endpoint in endpoints
         }
         # Before access: a browser asks for leave without any key.
         self._inside = open_to(settings.cors_origins, self._answer)

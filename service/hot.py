@@ -21,18 +21,20 @@ from typing import Any
 from service.body import too_slow
 from service.ended import GONE
 from service.exchange import TIMEOUT, deadline_of
-from service.heads import Heads
 from service.hot_exchange import KEEP_ALIVE, HotExchange
 from service.hot_table import HotRoute
-from service.room import Share
-from service.waiting import Closed
+from service.pipeline import Pipeline
+from service.refusals import told
+from service.waiting import BufferFull, Closed
 
-PIPELINED = 1000  # requests that may wait for their turn on one connection
 SPARE = 64  # connections beyond MAX_CONNECTIONS: for probes, and to say that there are too many
 LARGEST = 2**18  # bytes of a body: what uvloop reads at once, and a batch of 256 raw pictures
+# Bytes of a body, and bytes and lines of a head, that are not worth counting in the budget.
+SMALL_BODY, SMALL_HEAD, FEW_LINES = 4096, 2048, 32
+LINE = 256  # bytes that a parsed header takes beside its own
 
 
-class HotProtocol(Heads):
+class HotProtocol(Pipeline):
     """One connection."""
 
     cycle: Any  # uvicorn's, or a HotExchange
@@ -50,13 +52,12 @@ class HotProtocol(Heads):
         self._began = 0.0  # when the head of the latest request was complete
         # The timer of a body that came in pieces.
         self._too_late: asyncio.TimerHandle | None = None
-        self._share = Share(front.room)  # of the memory for bodies, while one comes in pieces
         self._exchange: HotExchange | None = None  # the hot request that is being answered
 
     # ---- what the parser tells ----------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        self.head_has_begun = True
+        self.head_has_begun = self.in_message = True
         self.url = b""
         self.headers = []
 
@@ -69,8 +70,8 @@ class HotProtocol(Heads):
         self.head_has_begun = False
         self.closes_at = inf
         self.size = 0
-        if self.may_be_large:
-            self.check_head()
+        if self.head_size > SMALL_HEAD or len(self.headers) > FEW_LINES:
+            self._count_head()
         route, self._query = self._hot.get(self.url), b""
         if route is None and b"?" in self.url:
             path, _, self._query = self.url.partition(b"?")
@@ -84,8 +85,7 @@ class HotProtocol(Heads):
             if self.url == b"*" and self.parser.get_method() == b"OPTIONS":
                 self.url = b"/"  # what is true of the whole server
             self._become_asgi()
-            if len(self.pipeline) > PIPELINED:
-                self.transport.abort()
+            self.body_left = _length_of(self.headers)
 
     def on_body(self, body: bytes) -> None:
         if self._arriving is not None:
@@ -95,12 +95,15 @@ class HotProtocol(Heads):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self.in_message = False
         route = self._arriving
         if route is None:
             self.end_body()
             if not self.parser.should_upgrade():
                 super().on_message_complete()
                 self.cycle.more_body = False  # uvicorn leaves it so where the answer came first
+                if self.held.size and self.cycle.response_complete:
+                    self.let_go()
             return
         self._arriving = None
         if self._too_late is not None:
@@ -112,6 +115,8 @@ class HotProtocol(Heads):
             exchange.connection = KEEP_ALIVE
         self.cycle = self._exchange = exchange  # so that a pipelined request waits for its turn
         try:
+            if len(body) > SMALL_BODY:  # it may wait to be decoded
+                self.held.resize(self._memory_of_head() + len(body))
             if TIMEOUT in headers:
                 exchange.deadline = deadline_of(headers, self._began, self._timeout)
             route.admit(headers)
@@ -128,11 +133,12 @@ class HotProtocol(Heads):
         size = headers.get(b"content-length")
         if size is None and route.method == b"GET" and b"transfer-encoding" not in headers:
             size = b"0"
+        if size is None:
+            return False
+        self.body_left = int(size)
         return (
-            size is not None
-            and int(size) <= self._largest
+            self.body_left <= self._largest
             and (self.cycle is None or self.cycle.response_complete)
-            and not self.flow.write_paused  # its client reads
             and b"expect" not in headers
             and b"upgrade" not in headers
             and len(headers) == len(self.headers)  # none twice
@@ -169,21 +175,19 @@ class HotProtocol(Heads):
         elif beyond > 0:
             self.app, self._hot = self.front.crowded, {}
 
-    def data_received(self, data: bytes) -> None:
-        self.may_be_large = self.size + len(data) > self.max_head
-        super().data_received(data)
+    def body_goes_on(self, received: int) -> None:
         if self._arriving is not None:
             if self._too_late is None:
                 self._await_body(self._arriving)
-        elif self.head_has_begun or self.between_chunks:
-            self.came_in_pieces(len(data))
+        elif self.between_chunks and not self.transport.is_closing():
+            self.chunks_stand_still(received)
 
     def _await_body(self, route: HotRoute) -> None:
         """The body comes in pieces: look at what could be refused now, and set a limit."""
         try:
             deadline = deadline_of(self._named, self._began, self._timeout)
             route.admit(self._named)
-            self._share.take(int(self._named[b"content-length"]))
+            self.held.resize(self._memory_of_head() + int(self._named[b"content-length"]))
         except Exception:  # ASGI says it, and goes on reading
             self._hand_over()
         else:
@@ -203,6 +207,7 @@ class HotProtocol(Heads):
         """Let ASGI have a request of which a part has come."""
         parts = self._parts
         self._stop_arriving()
+        self.held.resize(self._memory_of_head())  # of the body ASGI reserves what it reads
         self.front.metrics.request_moves()
         self._become_asgi()
         if parts:
@@ -216,7 +221,6 @@ class HotProtocol(Heads):
     def _wait_no_more(self, timer: asyncio.TimerHandle) -> None:
         timer.cancel()
         self._too_late = None
-        self._share.give_back()
 
     def connection_lost(self, exc: Exception | None) -> None:
         route = self._arriving
@@ -249,9 +253,13 @@ class HotProtocol(Heads):
         now = perf_counter()
         self._tell(exchange, code, now)
         self._exchange = None
-        if self.cycle is exchange:  # and no other waits behind it
+        if self.cycle is exchange:
             self.cycle = None  # so that an idle connection holds no picture
+            if self.held.size:
+                self.let_go()
             if exchange.keep_alive and self.is_idle(now):
+                if self.behind:
+                    self.go_on_soon()
                 return
         if not exchange.keep_alive:
             self.transport.close()
@@ -266,9 +274,42 @@ class HotProtocol(Heads):
         self.front.tell(exchange, labels, seconds)
 
     def rest(self) -> None:
+        self.flow.rests = True
         if not self.transport.is_closing():
             self.flow.pause_reading()
 
     def wake(self) -> None:
+        self.flow.rests = False
         if not self.transport.is_closing():
             self.flow.resume_reading()
+            self.go_on_soon()
+
+    def let_go(self) -> None:
+        super().let_go()
+        self._named = {}
+
+    # ---- memory -------------------------------------------------------------------------------
+
+    def _memory_of_head(self) -> int:
+        if self.head_size > SMALL_HEAD or len(self.headers) > FEW_LINES:
+            return self.head_size + LINE * len(self.headers)
+        return 0
+
+    def _count_head(self) -> None:
+        """Raises Problem, through the parser, where there is no memory for it."""
+        try:
+            self.held.resize(self._memory_of_head())
+        except BufferFull as error:
+            self.refusal = told(error, self.front.metrics)
+            raise self.refusal from None
+
+
+def _length_of(headers: list[tuple[bytes, bytes]]) -> int | None:
+    """Bytes of the body behind a head that the parser has accepted; None: it comes in chunks."""
+    length: int | None = 0
+    for name, value in headers:
+        if name == b"transfer-encoding":
+            return None
+        if name == b"content-length":
+            length = int(value.lstrip(b"0") or b"0")
+    return length

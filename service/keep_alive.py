@@ -18,14 +18,20 @@ from time import perf_counter
 from typing import Any
 from weakref import ref
 
+from service.buffer_budget import Reservation
+from service.flow import Flow
 from service.problem_types.http import HEAD_TIMEOUT
 from service.problems import Problem
 from service.protocol import Protocol
+from service.refusals import told
+from service.waiting import BufferFull
 
 LITTLE = 4096  # bytes; some five events
 
 
 class KeepAlive(Protocol):
+    flow: Flow
+
     def __init__(self, *words: Any, **options: Any) -> None:
         super().__init__(*words, **options)
         self.seconds: float = self.front.settings.request_timeout
@@ -37,7 +43,10 @@ class KeepAlive(Protocol):
         self._rings_at = inf  # at most; a timer that rings too early sets itself again
         # When it rang last: bytes of answers that the client had not taken, and `closes_at`.
         self._unread = 0, inf
-        self._stalled: asyncio.TimerHandle | None = None  # runs while the client does not read
+        # Runs while the client takes no answers, of which so many bytes were left when it was set.
+        self._stalled: asyncio.TimerHandle | None = None
+        self._left = 0
+        self._answers = Reservation(self.front.budget)  # for those that the kernel does not take
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -46,6 +55,9 @@ class KeepAlive(Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow = Flow(transport)
+        # Written at once where the kernel takes it; what it does not take pauses the connection.
+        transport.set_write_buffer_limits(high=LITTLE)
         self.close_in(self.seconds)
 
     def is_idle(self, now: float) -> bool:
@@ -78,13 +90,23 @@ class KeepAlive(Protocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._abort_in_time()
+        self.flow.pause_reading()
+        try:
+            self._answers.take(self.transport.get_write_buffer_size())
+        except BufferFull as error:  # there is no other way to answer
+            told(error, self.front.metrics)
+            self.cut()
+        else:
+            self._watch_unread()
 
     def resume_writing(self) -> None:
         super().resume_writing()
+        self._answers.release()
         self._forget_stall()
         if self.transport.is_closing():
-            self._abort_in_time()
+            self._watch_unread()
+        else:
+            self.flow.resume_reading()
 
     def refuse(self, problem: Problem) -> None:
         super().refuse(problem)
@@ -96,7 +118,6 @@ class KeepAlive(Protocol):
 
         Of a stream of events the kernel would take 4 MB, most of an hour, before anybody hears.
         """
-        self.transport.set_write_buffer_limits(high=LITTLE)
         socket: Any = self.transport.get_extra_info("socket")
         socket.setsockopt(SOL_SOCKET, SO_SNDBUF, LITTLE)
 
@@ -111,12 +132,13 @@ class KeepAlive(Protocol):
         """
         self.transport.close()
         if self.transport.get_write_buffer_size():
-            self._abort_in_time()
+            self._watch_unread()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._forget_stall()
+        self._answers.release()
         super().connection_lost(exc)
 
     def close_in(self, seconds: float) -> None:
@@ -128,9 +150,18 @@ class KeepAlive(Protocol):
     def _unset_keepalive_if_required(self) -> None:
         """uvicorn thinks that any byte is a request."""
 
-    def _abort_in_time(self) -> None:
+    def _watch_unread(self) -> None:
+        """Cut the connection once the client has taken nothing for `seconds`."""
         if self._stalled is None:
-            self._stalled = self.loop.call_later(self.seconds, self.transport.abort)
+            self._left = self._count_unread()
+            self._stalled = self.loop.call_later(self.seconds, self._cut_if_stalled)
+
+    def _cut_if_stalled(self) -> None:
+        self._stalled = None
+        if self._count_unread() >= self._left:
+            self.cut()
+        else:
+            self._watch_unread()
 
     def _forget_stall(self) -> None:
         if self._stalled is not None:

@@ -45,14 +45,18 @@ class Protocol(HttpToolsProtocol):
         self.refusal: Problem | None = None  # why a callback of the parser raised
         self.is_last = False  # whether the connection ends with the answer that is being made
 
-    def data_received(self, data: bytes) -> None:
+    def feed(self, data: bytes) -> None:
+        """Give the parser a head, or a part of a body. What it does not accept is refused."""
         rest: bytes | memoryview | None = data
         try:
             while rest and not self.transport.is_closing():
                 rest = self._parse(rest)
         except HttpParserError as error:
-            self.logger.warning("Invalid HTTP request received.")  # as uvicorn does
-            self.refuse(self.refusal or _problem_of(error, data))
+            self.refuse_invalid(error, data)
+
+    def refuse_invalid(self, error: HttpParserError, data: bytes) -> None:
+        self.logger.warning("Invalid HTTP request received.")  # as uvicorn does
+        self.refuse(self.refusal or _problem_of(error, data))
 
     def _parse(self, data: bytes | memoryview) -> memoryview | None:
         """Feed the parser; returns what it left of the data behind a head that offers an upgrade.
@@ -111,8 +115,9 @@ class Protocol(HttpToolsProtocol):
         head = (
             f"HTTP/1.1 {problem.status} {problem.title}\r\nContent-Type: {CONTENT_TYPE}\r\n"
             f"Content-Length: {len(body)}\r\nX-Request-ID: {request_id}\r\n"
-            "X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n"
+            "X-Content-Type-Options: nosniff\r\nConnection: close\r\n"
         )
+        head += "".join(f"{name}: {value}\r\n" for name, value in problem.headers.items()) + "\r\n"
         self.transport.write(head.encode() + body)
         self.transport.close()
 

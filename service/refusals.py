@@ -9,10 +9,17 @@ from service.exchange import STAGES
 from service.log_lines import failure_of
 from service.metrics import Metrics
 from service.problems import Problem, problem_of
-from service.waiting import ClientDeadlinePassed, DeadlinePassed, DeadlineUnreachable, QueueFull
+from service.waiting import (
+    BufferFull,
+    ClientDeadlinePassed,
+    DeadlinePassed,
+    DeadlineUnreachable,
+    QueueFull,
+)
 
 _SHED: dict[type[Exception], str] = {  # the first that fits
     DeadlineUnreachable: "deadline_unreachable",
+    BufferFull: "buffer_full",
     QueueFull: "queue_full",
     DeadlinePassed: "deadline_passed",
 }

@@ -17,6 +17,7 @@ from service.asgi import Asgi
 from service.aside import Aside
 from service.asked import Answering, Looks, batched, head_of, predictions_of
 from service.batcher import Batcher
+from service.buffer_budget import Budget
 from service.comparing import Comparing
 from service.ended import Course
 from service.exchange import Exchange
@@ -26,7 +27,6 @@ from service.options import Options
 from service.paths import check_name, number_of
 from service.predict import Predict
 from service.readings import Readings
-from service.room import Room
 from service.serving import Serving
 from service.settings import Settings
 from service.tensors import Pixels
@@ -46,13 +46,13 @@ class ByVersion:
         aside: Aside,
         settings: Settings,
         metrics: Metrics,
-        room: Room,
+        budget: Budget,
     ) -> None:
         self._serving = serving
         self._batcher = batcher
         self._aside = aside
         self._metrics = metrics
-        self._room = room
+        self._budget = budget
         self.comparing = comparing
         self.settings = settings
 
@@ -60,7 +60,7 @@ class ByVersion:
         asked = scope["path_params"]
         scope["route"] = self  # as FastAPI's own routes do, for `front` to count by
         endpoint = _OneVersion(self, asked["name"], asked["version"])
-        await Asgi(endpoint, self.settings, self._metrics, self._room)(scope, receive, send)
+        await Asgi(endpoint, self.settings, self._metrics, self._budget)(scope, receive, send)
 
     def predict(self, number: int) -> Predict:
         """By that version, in whichever way it is loaded now."""

@@ -12,9 +12,9 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from service.asgi import Asgi
+from service.buffer_budget import Budget
 from service.exchange import Exchange
 from service.metrics import Metrics
-from service.room import Room
 from service.settings import Settings
 from service.v2.addressed import Addressed
 from service.v2.infer import Infer
@@ -33,20 +33,20 @@ class ByPath:
         addressed: Addressed,
         settings: Settings,
         metrics: Metrics,
-        room: Room,
+        budget: Budget,
     ) -> None:
         self.path = path
         self.infer = infer
         self.addressed = addressed
         self._settings = settings
         self._metrics = metrics
-        self._room = room
+        self._budget = budget
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = scope["path_params"]
         scope["route"] = self  # as FastAPI's own routes do, for `front` to count by
         endpoint = _OneVersion(self, asked["model"], asked.get("version"))
-        await Asgi(endpoint, self._settings, self._metrics, self._room)(scope, receive, send)
+        await Asgi(endpoint, self._settings, self._metrics, self._budget)(scope, receive, send)
 
 
 class _OneVersion:
@@ -71,9 +71,9 @@ class _OneVersion:
 
 
 def by_path_routes(
-    infer: Infer, addressed: Addressed, settings: Settings, metrics: Metrics, room: Room
+    infer: Infer, addressed: Addressed, settings: Settings, metrics: Metrics, budget: Budget
 ) -> list[Route]:
     return [
-        Route(path, ByPath(path, infer, addressed, settings, metrics, room), methods=["POST"])
+        Route(path, ByPath(path, infer, addressed, settings, metrics, budget), methods=["POST"])
         for path in (PATH, VERSION_PATH)
     ]
