@@ -15,6 +15,7 @@ from httptools import HttpParserError, HttpRequestParser
 
 from service.buffer_budget import Reservation
 from service.heads import Heads
+from service.problems import Problem
 from service.refusals import told
 from service.waiting import BufferFull
 
@@ -46,20 +47,25 @@ class Pipeline(Heads):
         self.held = Reservation(self.front.budget)
 
     def data_received(self, data: bytes) -> None:
-        position = 0
         if self._head:
             data = self._head + data
         if self.behind:
-            data = self.behind[self._position :] + data
-        elif self.in_message or (
-            (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused
-        ):
-            position = self._advance(data, 0)
+            position, data = 0, self.behind[self._position :] + data
+        elif self.in_message:
+            position = self._feed_body(data, 0)
+        elif self.flow.write_paused or not (self.cycle is None or self.cycle.response_complete):
+            position = 0
+        else:
+            position = self._feed_request(data, 0)
         if position < len(data):
             self._wait(data, position)
 
     def body_goes_on(self, received: int) -> None:
         """A part of a body has arrived, with `received` bytes in all."""
+
+    def refuse(self, problem: Problem) -> None:
+        self.in_message = False  # nothing more is parsed
+        super().refuse(problem)
 
     def go_on_soon(self) -> None:
         """Begin the next request in the loop's next turn, if one waits and may begin."""
@@ -97,22 +103,10 @@ class Pipeline(Heads):
 
     # ---- one turn -----------------------------------------------------------------------------
 
-    def _advance(self, data: bytes, position: int) -> int:
-        """Parse the rest of the body that has begun, or one request; returns where that ends."""
-        if not self.in_message:
-            position = self._feed_head(data, position)
-        if self.in_message and position < len(data):
-            if self.body_left:
-                position = self._feed_body(data, position, self.body_left)
-            else:
-                position = self._feed_chunks(data, position)
-        if self.in_message:
-            self.body_goes_on(len(data))
-        return position
-
-    def _feed_head(self, data: bytes, position: int) -> int:
+    def _feed_request(self, data: bytes, position: int) -> int:
+        """Parse one request, or what is there of it; returns where that ends in `data`."""
         end = data.find(END, position) + 4
-        if end == 3:  # there is none
+        if end == 3:  # not even its head is complete
             self._keep_head(data[position:])
             return len(data)
         if self._head:
@@ -120,19 +114,29 @@ class Pipeline(Heads):
         self.head_size = end - position
         if self.head_size > self.max_head:
             self.refuse(self.too_large())
-        else:
-            self.feed(data[position:end])
-        return end
-
-    def _feed_body(self, data: bytes, position: int, left: int) -> int:
-        end = min(position + left, len(data))
-        self.body_left = left - (end - position)
+            return end
         self.feed(data[position:end])
+        return self._feed_body(data, end) if self.in_message else end
+
+    def _feed_body(self, data: bytes, position: int) -> int:
+        """The same of a body that has begun."""
+        left = self.body_left
+        if left:
+            end = min(position + left, len(data))
+            self.body_left = left - (end - position)
+            if position < end:
+                self.feed(data[position:end])
+        else:
+            end = self._feed_chunks(data, position)
+        if self.in_message:
+            self.body_goes_on(len(data))
         return end
 
     def _feed_chunks(self, data: bytes, position: int) -> int:
         """An empty line ends the body, and may be within it as well."""
         for _ in range(CHUNKS_AT_ONCE):
+            if position == len(data):
+                break
             # An empty line of which a part has been parsed before.
             overlap = (self._tail + data[position : position + 3]).find(END)
             if overlap >= 0:
@@ -145,8 +149,6 @@ class Pipeline(Heads):
             position = end
             if not self.in_message:
                 self._tail = b""
-                break
-            if position == len(data):
                 break
         return position
 
@@ -203,7 +205,8 @@ class Pipeline(Heads):
         if not self.behind or not self._may_go_on():
             return
         data, self.behind = self.behind, b""  # so that a response now is not followed by another
-        position = self._advance(data, self._position)
+        feed = self._feed_body if self.in_message else self._feed_request
+        position = feed(data, self._position)
         if position < len(data):
             self._wait(data, position)
         else:

@@ -6,7 +6,7 @@ such a message at its head instead, and uvicorn then drops the rest of the segme
 next one as a new request. Behind a proxy that reads the message to its end, this lets a client
 write requests of its own into the connection that other clients share.
 
-    head --llhttp: upgrade--> the same head without its Upgrade header, then the rest --> llhttp
+    head --llhttp: upgrade--> the same head without its Upgrade header, then the body --> llhttp
 
 Bytes that are not HTTP are answered with a problem document, and the connection is closed.
 """
@@ -47,10 +47,11 @@ class Protocol(HttpToolsProtocol):
 
     def feed(self, data: bytes) -> None:
         """Give the parser a head, or a part of a body. What it does not accept is refused."""
-        rest: bytes | memoryview | None = data
         try:
-            while rest and not self.transport.is_closing():
-                rest = self._parse(rest)
+            try:
+                self.parser.feed_data(data)
+            except HttpParserUpgrade:
+                self._parse_again(self._head_without_upgrade())
         except HttpParserError as error:
             self.refuse_invalid(error, data)
 
@@ -58,22 +59,11 @@ class Protocol(HttpToolsProtocol):
         self.logger.warning("Invalid HTTP request received.")  # as uvicorn does
         self.refuse(self.refusal or _problem_of(error, data))
 
-    def _parse(self, data: bytes | memoryview) -> memoryview | None:
-        """Feed the parser; returns what it left of the data behind a head that offers an upgrade.
-
-        Raises HttpParserError.
-        """
-        try:
-            self.parser.feed_data(data)
-        except HttpParserUpgrade as upgrade:
-            head = self._head_without_upgrade()
-            # A new one: where this message is the connection's last, the old one reads no more.
-            self.parser = HttpRequestParser(self)
-            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
-            self.parser.feed_data(head)
-            # A view: of a thousand such requests in one segment, copies would be quadratic.
-            return memoryview(data)[upgrade.args[0] :]
-        return None
+    def _parse_again(self, head: bytes) -> None:
+        # By a new parser: where this message is the connection's last, the old one reads no more.
+        self.parser = HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        self.parser.feed_data(head)
 
     def _head_without_upgrade(self) -> bytes:
         """The head that has just been parsed, as the parser must read it again.
