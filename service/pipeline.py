@@ -11,7 +11,7 @@ Of an incomplete head the bytes are kept, since parsed they take up to 50 times 
 
 from typing import Any
 
-from httptools import HttpParserError, HttpRequestParser
+from httptools import HttpParserCallbackError, HttpParserError, HttpRequestParser
 
 from service.buffer_budget import Reservation
 from service.heads import Heads
@@ -193,7 +193,23 @@ class Pipeline(Heads):
             self.behind, self._position = data, position
             self.flow.has_requests = True
             self.flow.pause_reading()
-            self.go_on_soon()
+            if self._may_go_on():
+                self.go_on_soon()
+            elif not self.in_message:
+                self._check_next(data, position)
+
+    def _check_next(self, data: bytes, position: int) -> None:
+        """Where no request follows, the answer that is awaited says that it is the last."""
+        end = data.find(END, position) + 4
+        head = data[position : end if end > 3 else position + self.max_head]
+        try:
+            HttpRequestParser(_Scout()).feed_data(head)
+        except HttpParserCallbackError:  # the scout's own: the head is complete
+            pass
+        except HttpParserError as error:
+            self.refuse_invalid(error, head)
+            if self.is_last:
+                self._drop()
 
     def _may_go_on(self) -> bool:
         if self.flow.write_paused or self.flow.rests:

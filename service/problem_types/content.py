@@ -137,8 +137,9 @@ UNSUPPORTED_ENCODING = ProblemType(
 BUFFER_FULL = ProblemType(
     "buffer-full",
     503,
-    "Too many bodies at once",
-    "The bodies that the worker is receiving fill the memory that they may occupy together.",
+    "No memory for the request",
+    "Requests that arrive or wait at this worker, and answers that clients do not read, fill the "
+    "memory that they may occupy together.",
     "Retry after the pause, and send smaller pictures. Further workers or replicas help if this "
     "happens often.",
     ("DIGITSERVE_MAX_BUFFERED",),

@@ -126,7 +126,13 @@ def test_what_alerts_look_for_is_there_before_it_happens(service: Service) -> No
         (
             "shed",
             "reason",
-            ("queue_full", "deadline_unreachable", "deadline_passed", "connections"),
+            (
+                "buffer_full",
+                "queue_full",
+                "deadline_unreachable",
+                "deadline_passed",
+                "connections",
+            ),
         ),
         ("client_deadline", "route", ("/v1/predict", "/v2/models/digits/infer")),
         ("cancelled", "stage", ("body", "decode", "queue", "model")),
