@@ -69,7 +69,6 @@ class HotProtocol(Pipeline):
         self._began = perf_counter()
         self.head_has_begun = False
         self.closes_at = inf
-        self.size = 0
         if self.head_size > SMALL_HEAD or len(self.headers) > FEW_LINES:
             self._count_head()
         route, self._query = self._hot.get(self.url), b""
@@ -81,24 +80,20 @@ class HotProtocol(Pipeline):
             self._parts = []
             self.front.metrics.request_begins()
         elif not self.parser.should_upgrade():  # else `protocol` parses it again, without the offer
-            self.check_host()
             if self.url == b"*" and self.parser.get_method() == b"OPTIONS":
                 self.url = b"/"  # what is true of the whole server
             self._become_asgi()
-            self.body_left = _length_of(self.headers)
 
     def on_body(self, body: bytes) -> None:
         if self._arriving is not None:
             self._parts.append(body)
         else:
-            self.between_chunks = False
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         self.in_message = False
         route = self._arriving
         if route is None:
-            self.end_body()
             if not self.parser.should_upgrade():
                 super().on_message_complete()
                 self.cycle.more_body = False  # uvicorn leaves it so where the answer came first
@@ -130,14 +125,9 @@ class HotProtocol(Pipeline):
         Asks the parser as little as can be: each question to it costs as much as five to a dict.
         """
         headers = self._named = dict(self.headers)
-        size = headers.get(b"content-length")
-        if size is None and route.method == b"GET" and b"transfer-encoding" not in headers:
-            size = b"0"
-        if size is None:
-            return False
-        self.body_left = int(size)
         return (
-            self.body_left <= self._largest
+            0 <= self.body_left <= self._largest  # and not in chunks
+            and (b"content-length" in headers or route.method == b"GET")
             and (self.cycle is None or self.cycle.response_complete)
             and b"expect" not in headers
             and b"upgrade" not in headers
@@ -157,11 +147,8 @@ class HotProtocol(Pipeline):
             super().on_header(name, value)
         super().on_headers_complete()
         if self.scope["http_version"] == "1.0":  # uvicorn closes these, also where the client asks
-            # Not behind chunks: a proxy of HTTP/1.0 may not know them (RFC 9112, 6.1).
-            in_chunks = any(name == b"transfer-encoding" for name, _ in headers)
-            keeps = self.parser.should_keep_alive() and not in_chunks
             scope: Any = self.scope
-            self.cycle.keep_alive = scope["keeps"] = keeps
+            self.cycle.keep_alive = scope["keeps"] = self.parser.should_keep_alive()
 
     # ---- what the transport tells -------------------------------------------------------------
 
@@ -175,12 +162,9 @@ class HotProtocol(Pipeline):
         elif beyond > 0:
             self.app, self._hot = self.front.crowded, {}
 
-    def body_goes_on(self, received: int) -> None:
-        if self._arriving is not None:
-            if self._too_late is None:
-                self._await_body(self._arriving)
-        elif self.between_chunks and not self.transport.is_closing():
-            self.chunks_stand_still(received)
+    def body_goes_on(self) -> None:
+        if self._arriving is not None and self._too_late is None:
+            self._await_body(self._arriving)
 
     def _await_body(self, route: HotRoute) -> None:
         """The body comes in pieces: look at what could be refused now, and set a limit."""
@@ -302,14 +286,3 @@ class HotProtocol(Pipeline):
         except BufferFull as error:
             self.refusal = told(error, self.front.metrics)
             raise self.refusal from None
-
-
-def _length_of(headers: list[tuple[bytes, bytes]]) -> int | None:
-    """Bytes of the body behind a head that the parser has accepted; None: it comes in chunks."""
-    length: int | None = 0
-    for name, value in headers:
-        if name == b"transfer-encoding":
-            return None
-        if name == b"content-length":
-            length = int(value.lstrip(b"0") or b"0")
-    return length

@@ -11,35 +11,35 @@ Of an incomplete head the bytes are kept, since parsed they take up to 50 times 
 
 from typing import Any
 
-from httptools import HttpParserCallbackError, HttpParserError, HttpRequestParser
-
 from service.buffer_budget import Reservation
-from service.heads import Heads
+from service.http_grammar import (
+    CHUNKED,
+    SMALL,
+    ChunkedBody,
+    check_beginning,
+    check_head,
+    check_small_head,
+    end_of_empty_lines,
+    too_large,
+)
+from service.keep_alive import KeepAlive
 from service.problems import Problem
 from service.refusals import told
 from service.waiting import BufferFull
 
-END = b"\r\n\r\n"  # of a head, and of a body in chunks
-SCOUT = 1024  # bytes of a parser
-CHUNKS_AT_ONCE = 64  # pieces of a body that are parsed in one turn
+END = b"\r\n\r\n"  # of a head
+CR = 13
 
 
-class _Scout:
-    """Of a parser that only finds out whether an incomplete head can become a valid one."""
-
-    def on_headers_complete(self) -> None:
-        raise ValueError("a head that does not end with an empty line, CR LF CR LF")
-
-
-class Pipeline(Heads):
+class Pipeline(KeepAlive):
     def __init__(self, *words: Any, **options: Any) -> None:
         super().__init__(*words, **options)
         self.in_message = False  # a head is complete, its body is not
-        self.body_left: int | None = None  # bytes of the body; None: it comes in chunks
+        self.max_head: int = self.front.settings.max_header
+        self.body_left = 0  # bytes of the body that have not arrived, or CHUNKED
         self.head_size = 0  # bytes of the latest complete head
-        self._tail = b""  # the last bytes of a body in chunks, at most 3
+        self._chunks = ChunkedBody(self.max_head)  # of the latest body in chunks
         self._head = b""  # an incomplete one
-        self._scout: HttpRequestParser | None = None
         self.behind, self._position = b"", 0  # what waits for its turn, and where it begins
         self._turn_is_due = False
         self._kept = Reservation(self.front.budget)  # for `_head` or `behind`
@@ -60,8 +60,8 @@ class Pipeline(Heads):
         if position < len(data):
             self._wait(data, position)
 
-    def body_goes_on(self, received: int) -> None:
-        """A part of a body has arrived, with `received` bytes in all."""
+    def body_goes_on(self) -> None:
+        """A part of a body has arrived, and it is not complete."""
 
     def refuse(self, problem: Problem) -> None:
         self.in_message = False  # nothing more is parsed
@@ -105,67 +105,69 @@ class Pipeline(Heads):
 
     def _feed_request(self, data: bytes, position: int) -> int:
         """Parse one request, or what is there of it; returns where that ends in `data`."""
-        end = data.find(END, position) + 4
+        # Empty lines before it are skipped, and count as a part of its head.
+        begin = end_of_empty_lines(data, position) if data[position] == CR else position
+        end = data.find(END, begin) + 4
         if end == 3:  # not even its head is complete
             self._keep_head(data[position:])
             return len(data)
         if self._head:
             self._forget_head()
-        self.head_size = end - position
-        if self.head_size > self.max_head:
-            self.refuse(self.too_large())
+        self.head_size = size = end - position
+        check = check_small_head if size <= SMALL else check_head
+        try:
+            if size > self.max_head:
+                raise too_large(self.max_head)
+            # Before it is parsed: what is behind a head that is not strictly valid is not read.
+            head, length, is_plain = check(data[begin:end])
+        except Problem as problem:
+            self.refuse(problem)
             return end
-        self.feed(data[position:end])
+        self.body_left = length
+        complete = end + length
+        if is_plain and complete <= len(data):
+            self.feed(data[begin:complete])
+            return complete
+        if length == CHUNKED:
+            self._chunks = ChunkedBody(self.max_head)
+        self.feed(head)
         return self._feed_body(data, end) if self.in_message else end
 
     def _feed_body(self, data: bytes, position: int) -> int:
         """The same of a body that has begun."""
         left = self.body_left
-        if left:
+        if left == CHUNKED:
+            end = self._feed_chunks(data, position)
+        else:
             end = min(position + left, len(data))
             self.body_left = left - (end - position)
             if position < end:
                 self.feed(data[position:end])
-        else:
-            end = self._feed_chunks(data, position)
         if self.in_message:
-            self.body_goes_on(len(data))
+            self.body_goes_on()
         return end
 
     def _feed_chunks(self, data: bytes, position: int) -> int:
-        """An empty line ends the body, and may be within it as well."""
-        for _ in range(CHUNKS_AT_ONCE):
-            if position == len(data):
-                break
-            # An empty line of which a part has been parsed before.
-            overlap = (self._tail + data[position : position + 3]).find(END)
-            if overlap >= 0:
-                end = position + overlap + 4 - len(self._tail)
-            else:
-                end = data.find(END, position) + 4
-                end = len(data) if end == 3 else end
-            self._tail = (self._tail + data[max(position, end - 3) : end])[-3:]
+        try:
+            end = self._chunks.check(data, position)
+        except Problem as problem:
+            self.refuse(problem)
+            return len(data)
+        if position < end:
             self.feed(data[position:end])
-            position = end
-            if not self.in_message:
-                self._tail = b""
-                break
-        return position
+        return end
 
     # ---- what waits ---------------------------------------------------------------------------
 
     def _keep_head(self, head: bytes) -> None:
         """Wait for the rest of it; what cannot become valid is refused at once."""
-        if self._scout is None:
-            self._scout = HttpRequestParser(_Scout())
         try:
-            self._scout.feed_data(head[len(self._head) :])
             if len(head) > self.max_head:
-                self.refuse(self.too_large())
-                return
-            self._kept.resize(len(head) + SCOUT)
-        except HttpParserError as error:
-            self.refuse_invalid(error, head)
+                raise too_large(self.max_head)
+            check_beginning(head, len(self._head))
+            self._kept.resize(len(head))
+        except Problem as problem:
+            self.refuse(problem)
         except BufferFull as error:
             self.refuse(told(error, self.front.metrics))
         else:
@@ -175,7 +177,7 @@ class Pipeline(Heads):
             self._head = head
 
     def _forget_head(self) -> None:
-        self._head, self._scout = b"", None
+        self._head = b""
         self._kept.release()
 
     def _wait(self, data: bytes, position: int) -> None:
@@ -189,7 +191,7 @@ class Pipeline(Heads):
             self._drop()
             self.refuse(told(error, self.front.metrics))
         else:
-            self._head, self._scout = b"", None
+            self._head = b""
             self.behind, self._position = data, position
             self.flow.has_requests = True
             self.flow.pause_reading()
@@ -200,14 +202,15 @@ class Pipeline(Heads):
 
     def _check_next(self, data: bytes, position: int) -> None:
         """Where no request follows, the answer that is awaited says that it is the last."""
-        end = data.find(END, position) + 4
-        head = data[position : end if end > 3 else position + self.max_head]
         try:
-            HttpRequestParser(_Scout()).feed_data(head)
-        except HttpParserCallbackError:  # the scout's own: the head is complete
-            pass
-        except HttpParserError as error:
-            self.refuse_invalid(error, head)
+            begin = end_of_empty_lines(data, position)
+            end = data.find(END, begin) + 4
+            if end == 3:
+                check_beginning(data[position : position + self.max_head], 0)
+            elif end - position <= self.max_head:
+                check_head(data[begin:end])
+        except Problem as problem:
+            self.refuse(problem)
             if self.is_last:
                 self._drop()
 

@@ -5,7 +5,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -90,6 +90,60 @@ def test_a_head_that_is_too_large_is_431(strict: Service, lines: list[str], piec
         answer = connection.answer()
         assert "larger than 2,048 bytes (DIGITSERVE_MAX_HEADER)" in told(answer, "head-too-large")
         assert answer[1]["connection"] == "close"
+
+
+IN_CHUNKS = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+LARGE = b"X-Long: " + b"x" * 2500
+HEADS = {
+    "one header": b"GET /livez HTTP/1.1\r\nHost: x\r\n" + LARGE + b"\r\n\r\n",
+    "one header's name": b"GET /livez HTTP/1.1\r\nHost: x\r\n" + b"x" * 2500 + b": y\r\n\r\n",
+    "white space": b"GET /livez HTTP/1.1\r\nHost: x\r\nX:" + b" " * 2500 + b"y\r\n\r\n",
+    "many headers": b"GET /livez HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 450 + b"\r\n",
+    "the URL": b"GET /livez?" + b"x" * 2500 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    "empty lines before it": b"\r\n" * 1250 + GET,
+    "chunk extensions": IN_CHUNKS + b"1;a=%b\r\nx\r\n0\r\n\r\n" % (b"b" * 2500),
+    "many chunk extensions": IN_CHUNKS + (b"1;%b\r\nx\r\n" % (b"a" * 100)) * 25 + b"0\r\n\r\n",
+    "headers behind a body": IN_CHUNKS + b"0\r\n" + LARGE + b"\r\n\r\n",
+}
+SPLITS: dict[str, Callable[[bytes], list[bytes]]] = {
+    "at once": lambda sent: [sent],
+    "in two segments": lambda sent: [sent[:-2], sent[-2:]],
+    "in the middle": lambda sent: [sent[:1500], sent[1500:]],
+    "in bytes": lambda sent: [sent[at : at + 1] for at in range(len(sent))],
+    "behind a request and in two segments": lambda sent: [GET + sent[:-2], sent[-2:]],
+    "behind a body and in two segments": lambda sent: [request() + sent[:-3], sent[-3:]],
+}
+
+
+@pytest.mark.parametrize("split", SPLITS.values(), ids=SPLITS.keys())
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS.keys())
+def test_the_bytes_of_a_head_count_however_it_is_split(
+    strict: Service, head: bytes, split: Callable[[bytes], list[bytes]]
+) -> None:
+    with connected(strict) as connection:
+        with suppress(OSError):  # it was refused while we sent
+            for piece in split(head):
+                connection.send(piece)
+                time.sleep(0.002 if len(piece) > 1 else 0)
+        answer = connection.answer()
+        if answer[0] == 200:  # of the request before it
+            answer = connection.answer()
+        told(answer, "head-too-large")
+        assert answer[1]["connection"] == "close"
+        assert connection.closed()
+
+
+@pytest.mark.parametrize("beyond", [0, 1], ids=["as large as the limit", "a byte larger"])
+@pytest.mark.parametrize("pieces", [1, 2], ids=["at once", "in two segments"])
+def test_the_limit_of_a_head_is_exact(strict: Service, beyond: int, pieces: int) -> None:
+    head = b"GET /livez HTTP/1.1\r\nHost: x\r\nX: %b\r\n\r\n"
+    head %= b"x" * (2048 + beyond - len(head) + 2)
+    with connected(strict) as connection:
+        connection.send(GET + head[: -1 if pieces > 1 else None])
+        assert connection.answer()[0] == 200
+        if pieces > 1:
+            connection.send(head[-1:])
+        assert connection.answer()[0] == (431 if beyond else 200)
 
 
 def test_a_url_counts_as_well(strict: Service) -> None:

@@ -193,19 +193,6 @@ def test_more_than_keep_alive_may_stand_in_connection(service: Service) -> None:
             assert connection.answer()[1]["connection"] == "keep-alive"
 
 
-def test_chunks_of_http_1_0_end_the_connection(service: Service) -> None:
-    """A proxy of that version may not know them, and have read another request in them."""
-    head = request(SEVEN, "Connection: keep-alive", "Transfer-Encoding: chunked")
-    head = head.partition(b"\r\n\r\n")[0].replace(b"HTTP/1.1", b"HTTP/1.0")
-    head = re.sub(rb"Content-Length: \d+", b"X: y", head)
-    chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(SEVEN), SEVEN)
-    with connected(service) as connection:
-        connection.send(head + b"\r\n\r\n" + chunks + request())
-        status, headers, _ = connection.answer()
-        assert (status, headers["connection"]) == (200, "close")
-        assert connection.closed()
-
-
 def test_nothing_is_chunked_for_a_client_of_http_1_0(service: Service) -> None:
     path = "/static-offline-docs/swagger-ui-bundle.js"
     lines = "Accept-Encoding: gzip\r\nConnection: keep-alive"
