@@ -10,7 +10,7 @@ SHELL         := bash
 .NOTPARALLEL:
 
 PYTHON ?= python3
-ARGS   ?=# for train, pytest, drawn, fuzz, swap and what measures, as in: make train ARGS="--epochs 20"
+ARGS   ?=# for train, pytest, drawn, fuzz, fuzz-http, swap and what measures, as in: make train ARGS="--epochs 20"
 # Of `make soak`
 MINUTES ?= 30
 # Requests a second that `make capacity` tells the replicas for
@@ -90,6 +90,9 @@ drawn: .venv/.run models/digits/current ## Draw MNIST's test digits with many pe
 
 fuzz: .venv/.dev models/digits/current ## Ask a service 5,000 things and more that its OpenAPI document allows, or not
 	@$(call task,Fuzzing the API with Schemathesis,some minutes,$(PY) -m tests.fuzz $(ARGS))
+
+fuzz-http: .venv/.dev ## Read 5,000 streams that are almost HTTP as the service does and as h11 does; compare
+	@$(call task,Comparing the service with a strict HTTP parser,half a minute,$(PY) -m tests.fuzz_http $(ARGS))
 
 dashboards: .venv/.run ## Write Grafana's dashboards anew from what deploy/grafana/ describes
 	@$(PY) -m deploy.grafana
@@ -262,4 +265,4 @@ install = $(PY) -m pip install --progress-bar off --constraint constraints.txt \
 	| { grep --line-buffered -E '^ *(Downloading|Using cached|Processing|Installing)' || true; } \
 	| cut -c 1-100
 
-.PHONY: demo serve train export test lint types fast test-monitoring prometheus test-web test-all test-interop test-processors fixtures accuracy dashboards dashboard-pictures web-pictures drawn fuzz swap bench-web format loadtest capacity soak bench bench-peers bench-gpu up down images sbom audit test-docker constraints clean help
+.PHONY: demo serve train export test lint types fast test-monitoring prometheus test-web test-all test-interop test-processors fixtures accuracy dashboards dashboard-pictures web-pictures drawn fuzz fuzz-http swap bench-web format loadtest capacity soak bench bench-peers bench-gpu up down images sbom audit test-docker constraints clean help

@@ -16,12 +16,24 @@ from tests.service.running import Service
 @pytest.mark.parametrize("invalid", INVALID.values(), ids=INVALID.keys())
 def test_it_is_400_and_nothing_behind_it_is_answered(service: Service, invalid: bytes) -> None:
     with connected(service) as connection:
-        connection.send(request() + invalid + NEXT)
-        assert connection.answer()[0] == 200
+        connection.send(invalid + NEXT)
         status, headers, body = connection.answer()
         assert (status, headers["connection"]) == (400, "close"), body
         assert headers["content-type"] == "application/problem+json"
         assert json.loads(body)["type"] in ("/problems/bad-http", "/problems/host-header")
+        assert connection.closed()
+
+
+@pytest.mark.parametrize("invalid", INVALID.values(), ids=INVALID.keys())
+def test_behind_a_request_it_ends_the_connection_as_well(service: Service, invalid: bytes) -> None:
+    with connected(service) as connection:
+        connection.send(request() + invalid + NEXT)
+        status, headers, _ = connection.answer()
+        assert status == 200
+        if "connection" not in headers:  # it was answered before the rest was looked at
+            status, headers, _ = connection.answer()
+            assert status == 400
+        assert headers["connection"] == "close"
         assert connection.closed()
 
 
