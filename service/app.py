@@ -11,7 +11,6 @@ from starlette.routing import Route
 
 from service.access import Access
 from service.admin import admin_routes
-from service.aside import Aside
 from service.asked import batched
 from service.batcher import Batcher
 from service.catalog import catalog_routes
@@ -26,6 +25,7 @@ from service.metrics import Metrics
 from service.nvml import Gpus
 from service.pages import add_pages
 from service.predict import Predict
+from service.preparation import Preparation
 from service.problem_pages import problem_pages
 from service.readings import Readings
 from service.refusals import begin_at_zero
@@ -84,7 +84,7 @@ def create_app(
         on_loop=lambda pictures: serving.model.engine.seconds(pictures) < ON_LOOP,
         delivered=statistics.delivered,
     )
-    aside = Aside(settings.max_queue)
+    preparation = Preparation(settings.max_queue, settings.max_decoding)
     access = Access(settings, metrics)
     comparing = Comparing(serving, settings, access)
     gpus = Gpus(needed=serving.model.engine.provider != "cpu")
@@ -103,7 +103,7 @@ def create_app(
             with suppress(asyncio.CancelledError):
                 await following
         gpus.stop()
-        for part in (serving, comparing, aside):
+        for part in (serving, comparing, preparation):
             part.close()
 
     # FastAPIOffline is FastAPI that serves the scripts of /docs itself.
@@ -132,14 +132,14 @@ def create_app(
     app.include_router(repository_routes(serving, settings, team, shelf, access.admin))
     app.openapi = lambda: document(app, settings)  # type: ignore[method-assign]
     app.openapi()  # now: it takes 0.1 s, which the event loop has not
-    predict = Predict(batched(batcher, metrics), aside, settings)
-    infer = Infer(batcher, aside, settings, metrics)
+    predict = Predict(batched(batcher, metrics), preparation, settings)
+    infer = Infer(batcher, preparation, settings, metrics)
     methods = Methods([predict, infer], app.router.routes)
     answer_with_problems(app, metrics, methods)
     begin_at_zero(metrics, (Predict.route, infer.route, PATH, VERSION_PATH, ByVersion.path))
     front = Front([predict, infer], app, settings, metrics, life, access, methods, tracing)
     addressed = Addressed(serving, settings)
     app.router.routes += by_path_routes(infer, addressed, settings, metrics, front.budget)
-    by_version = ByVersion(serving, comparing, batcher, aside, settings, metrics, front.budget)
+    by_version = ByVersion(serving, comparing, batcher, preparation, settings, metrics, front.budget)
     app.router.routes.append(Route(by_version.path, by_version, methods=["POST"]))
     return front

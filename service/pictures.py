@@ -1,25 +1,37 @@
 """Picture files -> pixels that the model eats, all of a request together.
 
-[Sent(name, body), ...] --decode, ink--> (n, 28, 28) uint8
+[Sent(name, body), ...] --identify--> sizes --decode, ink--> (n, 28, 28) uint8
+
+All heads are read before the first picture is decoded: what a request costs is known, and refused
+if it is too much, before it costs anything. Then comes one slice of the work after the other.
 """
 
 from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from contract.card import SIDE
+from service.allocation import was_refused
 from service.data_url import data_url, png_of
-from service.decode import NotAPicture, TooManyPixels, identify, small_png
+from service.decode import NotAPicture, Picture, TooManyPixels, identify, small_png
 from service.forms import Sent
 from service.ink import AskedInk, Blank, are_mnist, as_mnist
+from service.preparation import SMALL, Slices
+from service.problem_types.prediction import REQUEST_TOO_MANY_PIXELS
+from service.problems import Problem
 from service.tensors import Pixels
 
 SHEET = (SIDE, SIDE)
-FEW = 32  # pictures that are decoded on the event loop: more would hold it up
+FEW = 16  # pictures that are decoded on the event loop: more would hold it up
+SLICE = 0.005  # seconds that small pictures are prepared one after the other
 
 
-class NobodyWaits(Exception):
-    """The deadline passed, or the client hung up, while its pictures were decoded."""
+class Limits(NamedTuple):
+    pixels: int  # of a picture
+    request_pixels: int  # of all pictures of a request
 
 
 def prepared(sent: Sequence[Sent], max_pixels: int) -> Pixels | None:
@@ -40,22 +52,30 @@ def prepared(sent: Sequence[Sent], max_pixels: int) -> Pixels | None:
 
 
 def pixels_of(
-    sent: Sequence[Sent], ink: AskedInk, max_pixels: int, is_over: Callable[[], bool]
-) -> Pixels:
+    read: Callable[[], list[Sent]], reading: int, ink: AskedInk, limits: Limits
+) -> Slices[Pixels]:
     """Pixels (n, 28, 28) of any; NotAPicture, TooManyPixels or Blank says which is none.
 
-    Takes long: `is_over` is asked before each whether to go on, NobodyWaits if not.
+    `read` returns the files, which takes `reading` bytes of memory. Each slice is one large
+    picture, or as many small ones as take a few milliseconds.
     """
-    pixels = np.empty((len(sent), *SHEET), np.uint8)
-    for place, (_, body) in enumerate(sent):
-        if is_over():
-            raise NobodyWaits
+    yield reading
+    pictures = _identified(read(), limits)
+    del read  # and the body that it may hold
+    pixels = np.empty((len(pictures), *SHEET), np.uint8)
+    reserved, began = max(reading, SMALL), perf_counter()
+    pictures.reverse()  # so that each, and its file, is let go when it is done
+    for place in range(len(pictures)):
+        name, picture = pictures.pop()
+        if picture.memory > reserved or perf_counter() - began > SLICE:
+            yield picture.memory
+            reserved, began = max(picture.memory, SMALL), perf_counter()
         try:
-            pixels[place] = as_mnist(identify(body, max_pixels=max_pixels).raster(), ink)
-        except (NotAPicture, TooManyPixels, Blank) as error:
-            if len(sent) == 1:
+            pixels[place] = _sheet(picture, ink)
+        except (NotAPicture, Blank) as error:
+            if not name:
                 raise  # an error that is its own cause would keep the body until garbage is sought
-            raise _named(error, sent, place) from error
+            raise type(error)(f"{name}: {error}") from error
     return pixels
 
 
@@ -64,6 +84,42 @@ def looks_of(pixels: Pixels) -> list[str]:
     return [data_url(png_of(sheet)) for sheet in pixels]
 
 
-def _named(error: Exception, sent: Sequence[Sent], place: int) -> Exception:
-    """The same, saying which of several pictures it is."""
-    return type(error)(f"{sent[place].name} (picture {place + 1} of {len(sent)}): {error}")
+def _identified(sent: list[Sent], limits: Limits) -> list[tuple[str, Picture]]:
+    """Each with what an error calls it; Problem if all together have too many pixels."""
+    found, pixels, count = [], 0, len(sent)
+    for place, (name, body) in enumerate(sent, 1):
+        called = f"{name} (picture {place} of {count})" if count > 1 else ""
+        try:
+            picture = identify(body, max_pixels=limits.pixels)
+        except (NotAPicture, TooManyPixels) as error:
+            if not called:
+                raise
+            raise type(error)(f"{called}: {error}") from error
+        found.append((called, picture))
+        pixels += picture.width * picture.height
+    if pixels > limits.request_pixels:
+        raise Problem(
+            REQUEST_TOO_MANY_PIXELS,
+            f"the {count} pictures have {pixels:,} pixels together, more than the "
+            f"{limits.request_pixels:,} of a request (DIGITSERVE_MAX_REQUEST_PIXELS); send smaller "
+            "ones, or fewer at once",
+        )
+    return found
+
+
+def _sheet(picture: Picture, ink: AskedInk) -> Pixels:
+    """(28, 28); MemoryError where there was too little memory, whatever came of it."""
+    was_refused()  # which forgets what was before
+    try:
+        sheet = as_mnist(picture.raster(), ink)
+    except (NotAPicture, Blank):
+        if was_refused():
+            raise MemoryError("there was no memory to decode a picture") from None
+        raise
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem or was_refused():
+            raise MemoryError("there was no memory to prepare a picture") from error
+        raise
+    if was_refused():  # a decoder may give up, and leave the rest of the picture empty
+        raise MemoryError("there was no memory to decode a picture")
+    return sheet

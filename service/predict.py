@@ -18,7 +18,6 @@ from time import perf_counter
 import numpy as np
 
 from contract.card import SIDE
-from service.aside import Aside
 from service.asked import Answering, Looks
 from service.content_types import PICTURES, check_type, form_of
 from service.decode import Raster, small_png
@@ -26,25 +25,28 @@ from service.exchange import Exchange
 from service.forms import Form, Sent
 from service.ink import are_mnist, as_mnist
 from service.options import NOTHING_ASKED, Options, options_of
-from service.pictures import looks_of, pixels_of, prepared
+from service.pictures import Limits, looks_of, pixels_of, prepared
+from service.preparation import SMALL, Preparation, Slices, whole
 from service.problem_types.content import EMPTY_BODY, UNSUPPORTED_ENCODING
 from service.problems import Problem
 from service.settings import Settings
 from service.tensors import Pixels
 
-SHORT = 2**15  # bytes of a form that is read in well under a millisecond
+SHORT = 2**13  # bytes of a form that is read in well under a millisecond
+READING = 4  # times the bytes of a form that reading it takes
 
 
 class Predict:
     route = "/v1/predict"
     method = "POST"
 
-    def __init__(self, answering: Answering, aside: Aside, settings: Settings) -> None:
+    def __init__(self, answering: Answering, preparation: Preparation, settings: Settings) -> None:
         self._admit, self._ask = answering
         self._settings = settings
         # Pictures of 28x28 since the last turn of the event loop, and the seconds each took.
         self._sheets: list[tuple[Exchange, Options, Raster, float]] = []
-        self._aside = aside
+        self._preparation = preparation
+        self._limits = Limits(settings.max_pixels, settings.max_request_pixels)
 
     def admit(self, headers: Mapping[bytes, bytes]) -> None:
         """Problem 415 unless the body may hold pictures."""
@@ -76,49 +78,54 @@ class Predict:
         raster = small_png(exchange.body, self._settings.max_pixels)
         if raster is None:
             sent = [Sent("", exchange.body)]
-            self._decode_aside(exchange, options, lambda: sent)
+            self._prepare_files(exchange, options, lambda: sent, 0)
         elif raster.shape == (SIDE, SIDE) and (options is NOTHING_ASKED or _is_quick(options)):
             self._sheets.append((exchange, options, raster, perf_counter() - began))
             if len(self._sheets) == 1:
                 asyncio.get_running_loop().call_soon(self._ask_sheets)
         else:
-            self._prepare_aside(exchange, options, raster)
+            self._prepare_raster(exchange, options, raster)
 
     def _begin_form(self, exchange: Exchange, options: Options, form: Form) -> None:
         began, settings, body = perf_counter(), self._settings, exchange.body
         kind = exchange.headers[b"content-type"]
         if len(body) > SHORT:
-            self._decode_aside(exchange, options, lambda: form(body, kind, settings))
+            reading = READING * len(body)
+            self._prepare_files(exchange, options, lambda: form(body, kind, settings), reading)
             return
         sent = form(body, kind, settings)
         self._admit(len(sent), began, exchange.deadline)
         pixels = prepared(sent, settings.max_pixels) if _is_quick(options) else None
         if pixels is None:
-            self._decode_aside(exchange, options, lambda: sent)
+            self._prepare_files(exchange, options, lambda: sent, 0)
         else:
             self._ask(exchange, options, pixels, perf_counter() - began, None)
 
-    def _decode_aside(
-        self, exchange: Exchange, options: Options, read: Callable[[], list[Sent]]
+    def _prepare_files(
+        self,
+        exchange: Exchange,
+        options: Options,
+        read: Callable[[], list[Sent]],
+        reading: int,
     ) -> None:
-        def pixels() -> Pixels:
-            return pixels_of(read(), options.ink, self._settings.max_pixels, lambda: exchange.over)
+        pixels = pixels_of(read, reading, options.ink, self._limits)
+        self._prepare(exchange, options, pixels)
 
-        self._make_aside(exchange, options, pixels)
-
-    def _prepare_aside(self, exchange: Exchange, options: Options, raster: Raster) -> None:
+    def _prepare_raster(self, exchange: Exchange, options: Options, raster: Raster) -> None:
         """Of a picture that is decoded: it takes a millisecond, which the event loop has not."""
+        pixels = whole(SMALL, lambda: as_mnist(raster, options.ink)[np.newaxis])
+        self._prepare(exchange, options, pixels)
 
-        self._make_aside(exchange, options, lambda: as_mnist(raster, options.ink)[np.newaxis])
+    def _prepare(self, exchange: Exchange, options: Options, pixels: Slices[Pixels]) -> None:
+        def slices() -> Slices[tuple[Pixels, Looks]]:
+            found = yield from pixels
+            return found, looks_of(found) if options.debug == "ink" else None
 
-    def _make_aside(self, exchange: Exchange, options: Options, make: Callable[[], Pixels]) -> None:
-        def work() -> tuple[Pixels, float, Looks]:
-            began = perf_counter()
-            pixels = make()
-            decoded = perf_counter() - began
-            return pixels, decoded, looks_of(pixels) if options.debug == "ink" else None
+        def then(made: tuple[Pixels, Looks], seconds: float) -> None:
+            found, looks = made
+            self._ask(exchange, options, found, seconds, looks)
 
-        self._aside.do(exchange, work, lambda done: self._ask(exchange, options, *done))
+        self._preparation.do(exchange, slices(), then)
 
     def _ask_sheets(self) -> None:
         """Ask for all pictures of 28x28 that came in this turn of the event loop.
@@ -134,7 +141,7 @@ class Predict:
                 if is_mnist:
                     self._ask(exchange, options, raster[np.newaxis], decoded, None)
                 else:
-                    self._prepare_aside(exchange, options, raster)
+                    self._prepare_raster(exchange, options, raster)
             except Exception as error:  # of this picture
                 exchange.fail(error)
 

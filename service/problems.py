@@ -30,6 +30,7 @@ from service.problem_types.prediction import (
     DEADLINE_PASSED,
     DEADLINE_UNREACHABLE,
     NOT_A_PICTURE,
+    OUT_OF_MEMORY,
     QUEUE_FULL,
     TOO_MANY_PIXELS,
 )
@@ -72,6 +73,12 @@ def problem_of(error: Exception) -> Problem:
             return Problem(NOT_A_PICTURE, str(error))
         case Blank():
             return Problem(BLANK_PICTURE, str(error))
+        case MemoryError():
+            return Problem(
+                OUT_OF_MEMORY,
+                "the service has too little memory for this request at the moment; try again in "
+                "1 s. DIGITSERVE_MAX_DECODING bounds what decoding takes",
+            )
         case TooManyPixels():
             return Problem(TOO_MANY_PIXELS, str(error))
         case QueueFull():

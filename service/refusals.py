@@ -14,14 +14,17 @@ from service.waiting import (
     ClientDeadlinePassed,
     DeadlinePassed,
     DeadlineUnreachable,
+    PreparationFull,
     QueueFull,
 )
 
 _SHED: dict[type[Exception], str] = {  # the first that fits
     DeadlineUnreachable: "deadline_unreachable",
     BufferFull: "buffer_full",
+    PreparationFull: "preparation_full",
     QueueFull: "queue_full",
     DeadlinePassed: "deadline_passed",
+    MemoryError: "out_of_memory",
 }
 
 CROWDED = "connections"  # beyond those there may be

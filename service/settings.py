@@ -166,6 +166,19 @@ class Settings(BaseSettings):
         le=2**28,
         description="width times height of a picture; more is answered 413",
     )
+    max_request_pixels: int = Field(
+        256_000_000,
+        ge=784,
+        le=2**34,
+        description="pixels of all pictures of a request together; more is answered 413",
+    )
+    max_decoding: int = Field(
+        320 * 2**20,
+        ge=64 * 2**20,
+        le=2**40,
+        description="bytes of all that a worker decodes at a time; others wait, and a picture that "
+        "takes more alone is answered 413",
+    )
     drain_seconds: float = Field(
         5.0, ge=0, le=300, description="seconds from SIGTERM until the port closes"
     )

@@ -8,6 +8,7 @@ from service.batcher import Batcher
 from service.facts import EngineFacts
 from service.life import Life
 from service.metrics import Metrics
+from service.memory_budget import MemoryBudget
 from service.model import Model
 from service.readings import Readings
 from service.serving import Serving, Swap
@@ -59,6 +60,13 @@ class Batching(BaseModel):
     max_queue: int  # pictures
 
 
+class MemoryStatus(BaseModel):
+    budget: int = Field(description="bytes that all processes may take together, from the settings")
+    limit: int | None = Field(
+        description="bytes that there are: of the control group, or of the machine; null: unknown"
+    )
+
+
 class WorkerStatus(BaseModel):
     worker: int
     pid: int
@@ -86,6 +94,7 @@ class Status(BaseModel):
     threads: int
     batching: Batching
     queue_depth: int  # pictures
+    memory: MemoryStatus
     worker: int = Field(description="which of the workers answers")
     workers: list[WorkerStatus] = Field(description="the processes that serve this port")
     series: SeriesStatus = Field(description="what no memory is left for, of the metrics")
@@ -119,12 +128,18 @@ def status_of(
             max_queue=settings.max_queue,
         ),
         queue_depth=batcher.depth,
+        memory=_memory(settings),
         worker=team.slot,
         workers=_workers(team),
         series=SeriesStatus(without_room=without_room, names=names),
         draining=life.draining,
         uptime_seconds=time.monotonic() - life.began,
     )
+
+
+def _memory(settings: Settings) -> MemoryStatus:
+    budget = MemoryBudget.of(settings)
+    return MemoryStatus(budget=budget.total, limit=budget.limit)
 
 
 def _model(model: Model) -> ModelStatus:

@@ -14,7 +14,6 @@ from time import perf_counter
 from starlette.types import Receive, Scope, Send
 
 from service.asgi import Asgi
-from service.aside import Aside
 from service.asked import Answering, Looks, batched, head_of, predictions_of
 from service.batcher import Batcher
 from service.buffer_budget import Budget
@@ -26,6 +25,7 @@ from service.model import Model
 from service.options import Options
 from service.paths import check_name, number_of
 from service.predict import Predict
+from service.preparation import Preparation
 from service.readings import Readings
 from service.serving import Serving
 from service.settings import Settings
@@ -43,14 +43,14 @@ class ByVersion:
         serving: Serving,
         comparing: Comparing,
         batcher: Batcher[Readings],
-        aside: Aside,
+        preparation: Preparation,
         settings: Settings,
         metrics: Metrics,
         budget: Budget,
     ) -> None:
         self._serving = serving
         self._batcher = batcher
-        self._aside = aside
+        self._preparation = preparation
         self._metrics = metrics
         self._budget = budget
         self.comparing = comparing
@@ -68,7 +68,7 @@ class ByVersion:
             answering = batched(self._batcher, self._metrics, number)
         else:
             answering = beside(self.comparing, number)
-        return Predict(answering, self._aside, self.settings)
+        return Predict(answering, self._preparation, self.settings)
 
 
 class _OneVersion:

@@ -26,6 +26,10 @@ class BufferFull(QueueFull):
     """The bodies that are being received fill the memory for them."""
 
 
+class PreparationFull(QueueFull):
+    """As many requests as may wait to be read and decoded do."""
+
+
 class DeadlineUnreachable(QueueFull):
     """At its present pace the queue ahead takes longer than the caller would wait."""
 

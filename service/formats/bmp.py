@@ -9,12 +9,13 @@ from functools import partial
 import cv2
 import numpy as np
 
-from service.formats.picture import NotAPicture, Picture, Raster, decoded, of_8_bits
+from service.formats.picture import COPIES, NotAPicture, Picture, Raster, decoded, of_8_bits
 
 SIGNATURE = b"BM"
 OS2 = 12  # bytes of the header of OS/2 1.x, with sizes of 16 bits
 BITFIELDS = 3  # compression: none, and masks say where the colours are
 WITH_ALPHA = 56  # bytes of a header with a fourth mask
+CHANNELS = 4  # at most
 SHORTEST = 70  # bytes of a file with masks, be they four or three and a pixel
 BYTES = {0xFF << 8 * k: k for k in range(4)}  # a mask, and which byte of a pixel it is
 
@@ -24,7 +25,9 @@ def opened(body: bytes) -> Picture:
         raise NotAPicture("the BMP is incomplete: it ends in its header")
     (header,) = struct.unpack_from("<I", body, 14)
     width, height = struct.unpack_from("<HH" if header == OS2 else "<ii", body, 18)
-    return Picture(width, abs(height), partial(_raster, body, header))  # < 0: from the top down
+    height = abs(height)  # < 0: from the top down
+    memory = CHANNELS * (COPIES + 1) * width * height + len(body)  # one copy to order the channels
+    return Picture(width, height, partial(_raster, body, header), memory)
 
 
 def _raster(body: bytes, header: int) -> Raster:

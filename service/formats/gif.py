@@ -20,6 +20,7 @@ COLOURS = 0x80  # flag: 3 * 2 ** (1 + the last three bits) bytes of colours foll
 MOST_CODES = 4096  # of a table, after which encoders clear it
 # Those who clear it when it is full have had as many pixels as codes, or more.
 PIXELS_A_CLEAR, SPARE_CLEARS = 2000, 1000
+MOST_A_PIXEL = 12  # bytes: BGRA and its copy, the canvas and the codes of a frame
 AHEAD = 64  # codes that are looked at in a new table: it may be cleared again soon
 
 
@@ -27,7 +28,8 @@ def opened(body: bytes) -> Picture:
     if len(body) < 13:
         raise NotAPicture("the GIF is incomplete: it ends in its header")
     width, height = struct.unpack_from("<HH", body, 6)  # of the canvas; no frame may leave it
-    return Picture(width, height, partial(_raster, body, width * height))
+    memory = MOST_A_PIXEL * width * height + 3 * len(body)
+    return Picture(width, height, partial(_raster, body, width * height), memory)
 
 
 def _raster(body: bytes, pixels: int) -> Raster:

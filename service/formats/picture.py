@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from service.allocation import was_refused
+
 Raster = NDArray[np.uint8]
 Samples = NDArray[Any]  # a raster, but of 8 or 16 bits
 
@@ -22,6 +24,9 @@ cv2.setNumThreads(1)  # a picture is small; a thread pool of its own would only 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
+COPIES = 2  # of the samples: OpenCV's own, and the array that it is copied into
+
+
 class NotAPicture(Exception):
     """The bytes are no picture of a known format, a damaged one, or one we do not decode."""
 
@@ -32,6 +37,7 @@ class Picture(NamedTuple):
     width: int  # pixels, as stored: before it is turned upright
     height: int
     raster: Callable[[], Raster]  # decodes; NotAPicture if it is damaged
+    memory: int  # bytes that decoding takes at most, the raster and copies of the body included
 
 
 def decoded(body: bytes | bytearray, flags: int = UPRIGHT) -> Samples:
@@ -41,6 +47,8 @@ def decoded(body: bytes | bytearray, flags: int = UPRIGHT) -> Samples:
     except cv2.error:  # some decoders answer None to a damaged picture, others raise
         samples = None
     if samples is None:
+        if was_refused():
+            raise MemoryError("there was no memory to decode a picture")
         raise NotAPicture("the picture is damaged or incomplete: it cannot be decoded")
     if samples.dtype.char not in "BH":  # a tenth of what comparing types would cost
         raise NotAPicture(f"pixels of type {samples.dtype} are not supported: use 8 or 16 bits")

@@ -16,13 +16,22 @@ from typing import Any
 import cv2
 import numpy as np
 
-from service.formats.picture import NotAPicture, Picture, Raster, Samples, decoded, of_8_bits
+from service.formats.picture import (
+    COPIES,
+    NotAPicture,
+    Picture,
+    Raster,
+    Samples,
+    decoded,
+    of_8_bits,
+)
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 START, COLOUR = 16, 25  # bytes of a file before its width, and before its colour type
 _HEADER = struct.Struct(">IIBB").unpack_from  # width, height, bits of a sample, colour type
 _CHUNK = struct.Struct(">I4s").unpack_from
 GRAY, RGB, PALETTE, GRAY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6  # colour types
+DEEP = 16  # bits of a sample that takes two bytes
 SAMPLES = {GRAY: 1, RGB: 3, PALETTE: 1, GRAY_ALPHA: 2, RGB_ALPHA: 4}  # of a pixel
 NEEDED = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf"})
 # Nothing that libpng would do much about, and nothing that OpenCV gets wrong.
@@ -41,8 +50,19 @@ MOST_PARTS = 2**14  # chunks of pixels' data; 10 MB may hold 800,000 that are em
 def opened(body: bytes) -> Picture:
     if len(body) < START + 10 or body[12:16] != b"IHDR":
         raise NotAPicture("the PNG is damaged: it does not begin with a header")
-    width, height, _, _ = _HEADER(body, START)
-    return Picture(width, height, partial(_raster, body))
+    width, height, bits, colour = _HEADER(body, START)
+    memory = _bytes_a_pixel(body, bits, colour) * width * height + 2 * len(body)
+    return Picture(width, height, partial(_raster, body), memory)
+
+
+def _bytes_a_pixel(body: bytes, bits: int, colour: int) -> int:
+    """Of decoding: the samples, their copy, and what `_with_key` makes of gray."""
+    has_key = b"tRNS" in body
+    size = 2 if bits == DEEP else 1  # bytes of a sample
+    if colour == GRAY:
+        return (8 if has_key else COPIES) * size
+    channels = 3 if colour in (RGB, PALETTE) and not has_key else 4
+    return COPIES * channels * size
 
 
 def is_plain(body: bytes) -> bool:
@@ -134,7 +154,7 @@ def _inflates_to_more(steps: Iterator[memoryview], most: int) -> bool:
     for step in steps:
         rest: bytes | memoryview = step
         while rest and not inflater.eof:
-            found += len(inflater.decompress(rest, 64 * STEP))
+            found += len(inflater.decompress(rest, min(64 * STEP, most - found + 1)))
             rest = inflater.unconsumed_tail
             if found > most:
                 return True

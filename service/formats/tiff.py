@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from service.formats.jpeg import check_scans
-from service.formats.picture import NotAPicture, Picture, Raster, decoded, of_8_bits
+from service.formats.picture import COPIES, NotAPicture, Picture, Raster, decoded, of_8_bits
 from service.formats.tags import Directory, Tag
 
 LITTLE, BIG = b"II*\x00", b"MM\x00*"
@@ -26,6 +26,8 @@ UNSIGNED, CONTIGUOUS = 1, 1
 MULTIPLIED, STRAIGHT = 1, 2  # colours by their alpha, or not
 MOST_PIECES = 2**14  # strips or tiles; libtiff begins anew with each, which takes up to 20 us
 MOST_TILE = 2**24  # pixels
+MOST_PIECE = 2**28  # pixels; a larger one is refused when it is decoded, and not kept
+DEEP = 16  # bits of a sample that takes two bytes
 
 
 class Stored(NamedTuple):
@@ -62,7 +64,23 @@ class Stored(NamedTuple):
 def opened(body: bytes) -> Picture:
     tags = Directory.read(body)
     width, height = tags.number(body, Tag.WIDTH), tags.number(body, Tag.HEIGHT)
-    return Picture(width, height, partial(_raster, body, tags))
+    return Picture(width, height, partial(_raster, body, tags), _memory(body, tags))
+
+
+def _memory(body: bytes, tags: Directory) -> int:
+    """Bytes: samples and their copies, a strip or tile as libtiff keeps it, copies of the body."""
+    width, height = tags.number(body, Tag.WIDTH), tags.number(body, Tag.HEIGHT)
+    samples = tags.number(body, Tag.SAMPLES, 1)
+    size = 2 if tags.number(body, Tag.BITS, 1) == DEEP else 1  # bytes of a sample
+    if Tag.TILES in tags.entries:
+        piece = tags.number(body, Tag.TILE_WIDTH) * tags.number(body, Tag.TILE_HEIGHT)
+    else:
+        piece = width * min(tags.number(body, Tag.ROWS, height), height)
+    gray = tags.number(body, Tag.PHOTOMETRIC, -1) in (WHITE_IS_0, BLACK_IS_0)
+    channels = 1 if gray and samples == 1 else 5 if gray else 3 if samples <= 3 else 4
+    kept = 2 * samples if tags.number(body, Tag.COMPRESSION, 1) == JPEG else samples * size
+    pixels = COPIES * channels * size * width * height
+    return pixels + max(4, kept) * min(piece, MOST_PIECE) + 2 * len(body)
 
 
 def _raster(body: bytes, tags: Directory) -> Raster:

@@ -7,6 +7,7 @@ from service.formats.foreign import UNKNOWN
 from service.formats.picture import NotAPicture, Picture, Raster, decoded, of_8_bits
 
 SIGNATURE = b"RIFF"
+ANIMATED = 2  # flag
 HEADER = 32  # bytes that libwebp looks at
 _LOSSY = struct.Struct("<HH").unpack_from  # 14 bits each, then 2 of scaling, which none does
 
@@ -15,7 +16,18 @@ def opened(body: bytes) -> Picture:
     if len(body) < HEADER or body[8:12] != b"WEBP":
         raise NotAPicture(UNKNOWN)
     width, height = _size(body)
-    return Picture(width, height, partial(_raster, body))
+    memory = _bytes_a_pixel(body) * width * height + len(body)
+    return Picture(width, height, partial(_raster, body), memory)
+
+
+def _bytes_a_pixel(body: bytes) -> int:
+    """Of decoding: BGR or BGRA, its copy, and what libwebp keeps of its own."""
+    match body[12:16], body[20]:
+        case b"VP8 ", _:
+            return 7
+        case b"VP8X", flags if flags & ANIMATED:  # two more canvases
+            return 16
+    return 12
 
 
 def _size(body: bytes) -> tuple[int, int]:

@@ -52,6 +52,35 @@ TOO_MANY_PIXELS = ProblemType(
     "Scale the picture down: a few hundred pixels a side are plenty for a digit.",
     ("DIGITSERVE_MAX_PIXELS",),
 )
+REQUEST_TOO_MANY_PIXELS = ProblemType(
+    "request-too-many-pixels",
+    413,
+    "Too many pixels in a request",
+    "The headers of the pictures say that together they have more pixels than the service decodes "
+    "for one request. Nothing was decoded.",
+    "Scale the pictures down, or spread them over several requests.",
+    ("DIGITSERVE_MAX_REQUEST_PIXELS",),
+)
+DECODING_TOO_LARGE = ProblemType(
+    "decoding-too-large",
+    413,
+    "Too much memory to decode",
+    "To decode the picture, or to read the document, takes more memory than the service has for "
+    "one. It follows from the header: size, channels, bits of a sample, and whether it is "
+    "progressive. Nothing was decoded.",
+    "Scale the picture down, or save it with 8 bits a sample.",
+    ("DIGITSERVE_MAX_DECODING",),
+)
+OUT_OF_MEMORY = ProblemType(
+    "out-of-memory",
+    503,
+    "Out of memory",
+    "The service was refused memory while it worked on the request. The picture may be whole.",
+    "Retry after the pause. If this happens often, give the service more memory, or lower what it "
+    "may take at a time.",
+    ("DIGITSERVE_MAX_DECODING",),
+    retry=True,
+)
 TOO_MANY_PICTURES = ProblemType(
     "too-many-pictures",
     413,

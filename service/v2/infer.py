@@ -8,12 +8,12 @@ they came.
 
 from collections.abc import Mapping
 
-from service.aside import Aside
 from service.batcher import Batcher
 from service.bounds import most_pictures
 from service.ended import Course
 from service.exchange import Exchange, Stage
 from service.metrics import Metrics
+from service.preparation import SMALL, Preparation, whole
 from service.problem_types.content import DOCUMENT_TOO_LARGE
 from service.problems import Problem
 from service.readings import Readings
@@ -32,6 +32,8 @@ from service.v2.requests import (
 from service.waiting import QueueFull, Run, Waiting
 
 SHORT = 2**15  # bytes of JSON that are read in well under a millisecond
+READING = 8  # times the bytes of a body that reading it takes: a list for its numbers
+MOST_COMPRESSED = 1032  # times shorter than what it is decompressed to, at most
 NUMBER = 8  # bytes of JSON that a pixel takes at most: "255.0, " and some brackets
 FEW = 64  # pictures whose classes, or whose compressed answer, are written in that time
 
@@ -40,11 +42,15 @@ class Infer:
     method = "POST"
 
     def __init__(
-        self, batcher: Batcher[Readings], aside: Aside, settings: Settings, metrics: Metrics
+        self,
+        batcher: Batcher[Readings],
+        preparation: Preparation,
+        settings: Settings,
+        metrics: Metrics,
     ) -> None:
         self.route = f"/v2/models/{settings.model}/infer"
         self.batcher = batcher
-        self.aside = aside
+        self.preparation = preparation
         self.metrics = metrics
         self._settings = settings
         self._max_pictures = most_pictures(settings)
@@ -68,10 +74,12 @@ class Infer:
                 asked = read(body, length, given is not None, self._settings)
                 self._ask(exchange, version, *asked)
                 return
-        self.aside.do(
+        longest = min(self._settings.max_body, MOST_COMPRESSED * len(body))
+        memory = (len(body) if coding is None else longest) * READING
+        self.preparation.do(
             exchange,
-            lambda: self._long_way(body, coding, given),
-            lambda asked: self._ask(exchange, version, *asked),
+            whole(memory, lambda: self._long_way(body, coding, given)),
+            lambda asked, _: self._ask(exchange, version, *asked),
         )
 
     def _long_way(
@@ -167,10 +175,10 @@ class _Asked:
     ) -> None:
         exchange = self._exchange
         try:
-            self._infer.aside.do(
+            self._infer.preparation.do(
                 exchange,
-                lambda: self._written(readings, mine, timing, coding),
-                lambda answer: exchange.reply(200, *answer),
+                whole(SMALL, lambda: self._written(readings, mine, timing, coding)),
+                lambda answer, _: exchange.reply(200, *answer),
             )
         except QueueFull as full:
             exchange.fail(full)

@@ -14,7 +14,6 @@ from contract.store import Store
 from contract.version import Version
 from service.access import Access
 from service.access_log import AccessLog
-from service.aside import Aside
 from service.asked import batched
 from service.batcher import Batcher
 from service.front import Front
@@ -24,6 +23,7 @@ from service.methods import Methods
 from service.metrics import Metrics
 from service.model import Model, load
 from service.predict import Predict
+from service.preparation import Preparation
 from service.readings import Readings
 from service.settings import Settings
 from service.tensors import Answers, Pixels
@@ -71,7 +71,9 @@ class Door:
         self.batcher = batcher
         settings = Settings(request_timeout=within)  # type: ignore[call-arg]
         metrics = Metrics()
-        predict = Predict(batched(batcher, metrics), Aside(8), settings)
+        predict = Predict(
+            batched(batcher, metrics), Preparation(8, settings.max_decoding), settings
+        )
         self.told: list[Fields] = []  # to the log
         access, methods = Access(settings, metrics), Methods([predict], [])
         front = Front([predict], nowhere, settings, metrics, Life(), access, methods)
