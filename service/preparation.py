@@ -27,7 +27,7 @@ from service.waiting import DeadlinePassed, DeadlineUnreachable, PreparationFull
 
 SMALL = 2**22  # bytes; what takes no more is done in milliseconds
 MOST_THREADS = 8
-IN_TIME = 0.8  # of the time until a deadline, that a large slice may be expected to take
+IN_TIME = 0.5  # of the time until its deadline, that a request may be expected to wait at first
 T = TypeVar("T")
 # Yields the bytes that its next slice takes, works on that slice when it is resumed, and returns
 # the result.
@@ -99,17 +99,17 @@ class Preparation:
                 "smaller one, or of 8 bits a sample",
             )
         if memory > SMALL:
-            self._check_deadline(job, memory)
+            self._check_deadline(job, self._large_waiting / (self._count - 1) + memory, IN_TIME)
             self._large_waiting += memory
         job.memory, job.waits = memory, True
         queue = self._small_queue if memory <= SMALL else self._large_queue
         heappush(queue, (job.done + memory, next(self._order), job))
 
-    def _check_deadline(self, job: "_Job[Any]", memory: int) -> None:
-        """DeadlineUnreachable if all that waits takes longer: what is begun and not finished in
-        time is work that others needed."""
-        seconds = self._seconds_a_byte * (self._large_waiting / (self._count - 1) + memory)
-        if seconds > IN_TIME * (job.exchange.deadline - perf_counter()):
+    def _check_deadline(self, job: "_Job[Any]", memory: float, share: float = 1.0) -> None:
+        """DeadlineUnreachable if so many bytes take longer than that share of the time left: what
+        is begun and not finished in time is work that others needed."""
+        seconds = self._seconds_a_byte * memory
+        if seconds > share * (job.exchange.deadline - perf_counter()):
             raise DeadlineUnreachable(
                 "the pictures that wait to be decoded take longer than this request may", seconds
             )
@@ -126,7 +126,14 @@ class Preparation:
             if queue is None:
                 return
             _, _, job = heappop(queue)
-            self._run(job)
+            try:
+                if job.memory > SMALL:
+                    self._check_deadline(job, job.memory)
+            except DeadlineUnreachable as error:
+                self._finish(job)
+                job.exchange.fail(error)
+            else:
+                self._run(job)
 
     def _next_queue(self) -> "_Queue | None":
         small, large = (_without_cancelled(q) for q in (self._small_queue, self._large_queue))
