@@ -140,6 +140,8 @@ def create_app(
     front = Front([predict, infer], app, settings, metrics, life, access, methods, tracing)
     addressed = Addressed(serving, settings)
     app.router.routes += by_path_routes(infer, addressed, settings, metrics, front.budget)
-    by_version = ByVersion(serving, comparing, batcher, preparation, settings, metrics, front.budget)
+    by_version = ByVersion(
+        serving, comparing, batcher, preparation, settings, metrics, front.budget
+    )
     app.router.routes.append(Route(by_version.path, by_version, methods=["POST"]))
     return front

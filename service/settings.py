@@ -105,8 +105,8 @@ class Settings(BaseSettings):
         256 * 2**20,
         ge=2**20,
         le=2**40,
-        description="bytes that a worker keeps for clients: heads and bodies that arrive or wait, and "
-        "answers that are not read; more is answered 503",
+        description="bytes that a worker keeps for clients: heads and bodies that arrive or wait, "
+        "and answers that are not read; more is answered 503",
     )
     watch_seconds: float = Field(
         1.0, ge=0, le=3600, description="seconds between looks at which version is current; 0: none"

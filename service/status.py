@@ -7,8 +7,8 @@ from pydantic import BaseModel, Field
 from service.batcher import Batcher
 from service.facts import EngineFacts
 from service.life import Life
-from service.metrics import Metrics
 from service.memory_budget import MemoryBudget
+from service.metrics import Metrics
 from service.model import Model
 from service.readings import Readings
 from service.serving import Serving, Swap
