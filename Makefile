@@ -10,7 +10,7 @@ SHELL         := bash
 .NOTPARALLEL:
 
 PYTHON ?= python3
-ARGS   ?=# for train, pytest, drawn, fuzz, fuzz-http, swap and what measures, as in: make train ARGS="--epochs 20"
+ARGS   ?=# for train, pytest, drawn, fuzz, fuzz-http, swap, chaos and what measures, as in: make train ARGS="--epochs 20"
 # Of `make soak`
 MINUTES ?= 30
 # Requests a second that `make capacity` tells the replicas for
@@ -107,6 +107,9 @@ web-pictures: .venv/.dev runs/latest ## Take pictures of the web page for docs/i
 
 swap: .venv/.dev models/digits/current ## Switch versions under load for a minute: nobody may notice
 	@$(call task,Switching versions under load,about a minute and a half,$(PY) -m tests.swap $(ARGS))
+
+chaos: .venv/.dev ## Serve under faults that a seed draws, judge every answer: make chaos ARGS="--seed 7 --seconds 120"
+	@$(call task,Serving under faults,about three minutes,$(PY) -m tests.chaos $(ARGS))
 
 bench-web: .venv/.dev models/digits/current ## First paint, and pen up to bars, in a real Chromium
 	@$(chromium)
@@ -265,4 +268,4 @@ install = $(PY) -m pip install --progress-bar off --constraint constraints.txt \
 	| { grep --line-buffered -E '^ *(Downloading|Using cached|Processing|Installing)' || true; } \
 	| cut -c 1-100
 
-.PHONY: demo serve train export test lint types fast test-monitoring prometheus test-web test-all test-interop test-processors fixtures accuracy dashboards dashboard-pictures web-pictures drawn fuzz fuzz-http swap bench-web format loadtest capacity soak bench bench-peers bench-gpu up down images sbom audit test-docker constraints clean help
+.PHONY: demo serve train export test lint types fast test-monitoring prometheus test-web test-all test-interop test-processors fixtures accuracy dashboards dashboard-pictures web-pictures drawn fuzz fuzz-http swap chaos bench-web format loadtest capacity soak bench bench-peers bench-gpu up down images sbom audit test-docker constraints clean help

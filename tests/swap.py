@@ -42,6 +42,7 @@ from tests.service.running import Service
 from tests.service.versions import publish, warmer
 
 TOKEN = "only-for-this-test-of-switching"
+VERSIONS = (1, 2, 3)
 FIRST = "3"  # the version that is current before the first switch
 
 
@@ -103,7 +104,7 @@ def main() -> int:
 def versions_of(version: Version, folder: Path) -> Store:
     """Three versions that answer like `version` and are sure to different degrees; 3 is current."""
     store = Store(folder / "models", "digits")
-    for number in (1, 2, 3):
+    for number in VERSIONS:
         factor = 1 + number / 4
         publish(store, version, warmer(factor), temperature=version.card.temperature * factor)
     store.activate(int(FIRST))
@@ -111,10 +112,10 @@ def versions_of(version: Version, folder: Path) -> Store:
 
 
 def expected_of(store: Store, pixels: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-    """What each version of `store` answers: its name -> probabilities (n, labels)."""
+    """What each of VERSIONS answers: its name -> probabilities (n, labels)."""
     return {
         str(number): Engine(store.open(number), provider="cpu", threads=1)(pixels).probabilities
-        for number in store.versions()
+        for number in VERSIONS
     }
 
 
