@@ -16,14 +16,16 @@ import pytest
 from contract.store import Store
 from contract.version import Version
 from tests.program import PATIENCE
-from tests.service.files import with_chunk
+from tests.service.files import chunk
 from tests.service.metrics import metric
 from tests.service.pictures import SEVEN
 from tests.service.running import ROOT, Service, clean_environment, status, wait_until
 
-# A picture that is read all the same, about which libpng writes a line to descriptor 2.
-WARNED = with_chunk(SEVEN, b"pHYs", bytes(4))
-LINE = "libpng warning: pHYs: too short"
+BEGIN, END = SEVEN.index(b"IDAT") - 4, SEVEN.index(b"IEND") - 4
+# A picture that libpng writes one line about to descriptor 2, whichever way it is decoded: the
+# checksum of its pixels is wrong, that of the chunk is not.
+DAMAGED = SEVEN[:BEGIN] + chunk(b"IDAT", SEVEN[BEGIN + 8 : END - 8] + bytes(4)) + SEVEN[END:]
+LINE = "libpng error: IDAT: incorrect data check"
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def logged(service: Service) -> list[dict[str, Any]]:
 def send(service: Service, count: int) -> None:
     with service.client() as client:
         for _ in range(count):
-            assert client.post("/v1/predict", content=WARNED).status_code == 200
+            assert client.post("/v1/predict", content=DAMAGED).status_code == 422
 
 
 @pytest.mark.parametrize("workers", [1, 2])
