@@ -56,10 +56,7 @@ _STORE = frozenset({"admin", "catalog"})
 _OVERLOAD = _cause("overload: told when to retry, or too late", "503", "504")
 # Kind of fault -> what it may cause. What a death causes is judged by `_death`.
 CAUSES: Mapping[str, tuple[Cause, ...]] = {
-    "stop": (
-        _cause("waited in a suspended worker", "408", "503", "504", "silent", "not taken"),
-        _cause("suspended longer than the connection may idle", "closed", "reset", reused=True),
-    ),
+    "stop": (_cause("waited in a suspended worker", "408", "503", "504", "silent", "not taken"),),
     "terminate": (
         _cause("an idle connection that a draining worker closed", "closed", "reset", reused=True),
         _cause("the worker drains", "503", "not taken"),
