@@ -295,9 +295,10 @@ class Serving:
         itself, what it gives then is dropped, and another one takes its place.
         """
         future = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        # Nobody may be left to take its exception: the deadline passed, or the service stops.
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
         left = self._deadline - time.monotonic()
         if await asyncio.wait([future], timeout=left) == (set(), {future}):
-            future.add_done_callback(lambda late: late.cancelled() or late.exception())
             self._thread.shutdown(wait=False)
             self._thread = DaemonExecutor("loader")
             raise LoaderTimeout(

@@ -108,7 +108,7 @@ class Supervisor:
             await self._pause(pause)
             # What the others serve, even if something else is current by now: they follow the
             # store as they were told to. Only where that does not start, whatever is current.
-            version = self._version if served else None
+            version = None if reason else self._version
             self._slots.restarts += 1
 
     async def _hear_out(self, slot: Slot) -> str | None:
