@@ -27,7 +27,7 @@ from loadtest.visit import WARM_UP, Plan
 
 METRICS = "/metrics"
 WORKERS = (1, 2)
-PAUSE = 0.05  # seconds between two scrapes
+PAUSE = 0.15  # seconds between two scrapes; within 0.1 the service would give the same text
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ EVERY = 1.0  # seconds
 # Seconds between two looks at PSS: the kernel walks every page for it.
 PROPORTIONAL_EVERY = 10.0
 PATIENCE = 5.0  # seconds for /metrics
+SHARED = 0.1  # seconds in which the service answers scrapes with the same text
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ def watched(
     finally:
         done.set()
         thread.join()
+        time.sleep(max(0.0, watcher.looked + SHARED - time.perf_counter()))
         looks.append(watcher.look())
         watcher.close()
 
@@ -91,12 +93,13 @@ class _Watcher:
         self._path = address.path.rstrip("/") + METRICS
         self._service, self._generator, self._cores = service, generator, cores
         self._proportional, self._proportional_at = 0, -PROPORTIONAL_EVERY
-        self.began = time.perf_counter()
+        self.began = self.looked = time.perf_counter()  # `looked`: last, at /metrics
 
     def look(self) -> Look:
         at = time.perf_counter() - self.began
         metrics, lost = self._metrics()
-        took = time.perf_counter() - self.began - at
+        self.looked = time.perf_counter()
+        took = self.looked - self.began - at
         return Look(
             at=at,
             took=took,
