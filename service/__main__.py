@@ -16,7 +16,6 @@ from service.journal import Journal
 from service.leaving import leave
 from service.life import CannotStart
 from service.log import start_log
-from service.memory_budget import MemoryBudget
 from service.settings import BadSetting, Settings
 from service.streams import STREAMS
 
@@ -60,7 +59,6 @@ def _serve(settings: Settings, journal: Journal) -> None:
     # OpenCV reads this once, when it is loaded: a limit under the one that `decode` checks, for
     # files whose header says one size to us and another to the decoder. The sheet of samples,
     # which is our own, is larger than the smallest that may be set.
-    MemoryBudget.of(settings).log()
     os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(max(settings.max_pixels, 2**17))
     if settings.workers > 1:
         from service.workers import serve_together

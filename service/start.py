@@ -10,6 +10,7 @@ from service.journal import Journal
 from service.life import Life
 from service.listeners import listen, remove_path, url_of
 from service.load_watch import LoadWatch
+from service.memory_budget import MemoryBudget
 from service.metrics import Metrics
 from service.model import Model, load
 from service.open_files import allow_connections
@@ -40,6 +41,7 @@ def serve(settings: Settings, journal: Journal) -> None:
     watch = LoadWatch(lambda sentence: log.critical("cannot start: %s", sentence))
     model = load(store, None, settings, watch)
     introduce(model, settings)
+    MemoryBudget.of(settings).log()
     serving = Serving(store, model, settings, metrics)
     team, statistics = Team(serving, metrics), Statistics(settings)
     app = create_app(serving, settings, metrics, life, team, statistics, tracing)

@@ -25,6 +25,7 @@ from service.journal import Journal
 from service.life import CannotStart
 from service.listeners import listen_together, remove_path, url_of
 from service.log import log_errors_of_loop
+from service.memory_budget import MemoryBudget
 from service.ready import say_ready
 from service.settings import Settings
 from service.shared_memory import SERIES, SharedMemory, reserve
@@ -168,6 +169,7 @@ class Supervisor:
 
     def _all_ready(self) -> None:
         self._ready = True
+        MemoryBudget.of(self._settings).log()
         for slot in self._slots.all:
             self._slots.listens(slot)
         model = self._settings.models / self._settings.model
