@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import httpx2
@@ -29,7 +30,7 @@ MIB = 2**20
 linux = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="read in /proc")
 
 
-def large(side: int, channels: int = 3) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def large(side: int, channels: int = 3) -> Any:
     """A seven, (side, side, channels)."""
     gray = cv2.resize(seven(side=400), (side, side), interpolation=cv2.INTER_NEAREST)
     picture = np.repeat(gray[..., np.newaxis], channels, 2)
