@@ -94,6 +94,7 @@ class Batcher(Generic[Answers]):
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._thread.submit(perf_counter)  # it starts now: later there may be no memory for it
         self._empty = asyncio.Event()
         self._closed = False
         return self

@@ -117,7 +117,8 @@ def _sheet(picture: Picture, ink: AskedInk) -> Pixels:
             raise MemoryError("there was no memory to decode a picture") from None
         raise
     except cv2.error as error:
-        if error.code == cv2.Error.StsNoMem or was_refused():
+        # Of what the C++ library raises, such as std::bad_alloc, there is no code.
+        if was_refused() or getattr(error, "code", None) == cv2.Error.StsNoMem:
             raise MemoryError("there was no memory to prepare a picture") from error
         raise
     if was_refused():  # a decoder may give up, and leave the rest of the picture empty

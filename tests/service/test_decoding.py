@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import cv2
 import httpx2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from contract.store import Store
@@ -30,9 +30,9 @@ MIB = 2**20
 linux = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="read in /proc")
 
 
-def large(side: int, channels: int = 3) -> Any:
+def large(side: int, channels: int = 3) -> NDArray[np.uint8]:
     """A seven, (side, side, channels)."""
-    gray = cv2.resize(seven(side=400), (side, side), interpolation=cv2.INTER_NEAREST)
+    gray = np.asarray(cv2.resize(seven(side=400), (side, side)), np.uint8)
     picture = np.repeat(gray[..., np.newaxis], channels, 2)
     if channels == 4:
         picture[..., 3] = 255
@@ -201,6 +201,7 @@ def test_memory_that_runs_out_is_not_the_clients_fault(published: tuple[Store, V
         resource.prlimit(pid, resource.RLIMIT_AS, (most, most))
         refused = [answer for answer in answers if answer.status_code != 200]
         assert refused
+        assert {answer.status_code for answer in refused} == {503}, service.log
         for answer in refused:
             told = problem(answer, 503)
             assert told["type"] == "/problems/out-of-memory"
