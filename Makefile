@@ -111,6 +111,9 @@ swap: .venv/.dev models/digits/current ## Switch versions under load for a minut
 chaos: .venv/.dev ## Serve under faults that a seed draws, judge every answer: make chaos ARGS="--seed 7 --seconds 120"
 	@$(call task,Serving under faults,about three minutes,$(PY) -m tests.chaos $(ARGS))
 
+bench-fairness: .venv/.dev ## How long small pictures wait while four clients send large forms
+	@$(call task,Measuring beside large forms,under a minute,$(PY) -m tests.fairness)
+
 bench-web: .venv/.dev models/digits/current ## First paint, and pen up to bars, in a real Chromium
 	@$(chromium)
 	@$(call task,Measuring the page,about a minute,$(PY) -m tests.web.bench --markdown docs/benchmarks/page.md $(ARGS))
@@ -268,4 +271,4 @@ install = $(PY) -m pip install --progress-bar off --constraint constraints.txt \
 	| { grep --line-buffered -E '^ *(Downloading|Using cached|Processing|Installing)' || true; } \
 	| cut -c 1-100
 
-.PHONY: demo serve train export test lint types fast test-monitoring prometheus test-web test-all test-interop test-processors fixtures accuracy dashboards dashboard-pictures web-pictures drawn fuzz fuzz-http swap chaos bench-web format loadtest capacity soak bench bench-peers bench-gpu up down images sbom audit test-docker constraints clean help
+.PHONY: demo serve train export test lint types fast test-monitoring prometheus test-web test-all test-interop test-processors fixtures accuracy dashboards dashboard-pictures web-pictures drawn fuzz fuzz-http swap chaos bench-fairness bench-web format loadtest capacity soak bench bench-peers bench-gpu up down images sbom audit test-docker constraints clean help

@@ -1,4 +1,4 @@
-"""How long others wait while clients send large forms: python -m tests.fairness
+"""How long others wait while clients send large forms: make bench-fairness
 
 Starts a service, and has one client send a small picture that needs preparing again and again, in
 turns alone and beside four clients whose forms have 16 pictures of 16 megapixels. Prints the median
