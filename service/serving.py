@@ -57,6 +57,10 @@ class SwitchUnderWay(Exception):
     """Another switch goes on; the message says which, and since when."""
 
 
+class Superseded(Exception):
+    """While a version was loaded because it was current, another one became current."""
+
+
 class NotRecorded(Exception):
     """A version passed every gate, but the store does not let it be made current."""
 
@@ -201,16 +205,25 @@ class Serving:
                 if number == self.model.number:
                     self._retry.forget()
                 elif self._retry.due(number):
-                    await self._take(number, None)
-            except GateFailed:  # told already
+                    await self._take(number, lambda: self._check_still_current(number))
+            except Superseded:
+                pass  # the next look takes that one
+            except (GateFailed, NotRecorded):  # told already
                 self._retry.failed(number)
             except (StoreError, OSError) as error:
                 if self._retry.due(None):
                     self._failed(None, "failed_verify", error, 0.0)
                     self._retry.failed(None)
 
-    async def _take(self, number: int, record: Callable[[], object] | None) -> Model:
-        """Load, prove, record, swap; with the lock held."""
+    def _check_still_current(self, number: int) -> None:
+        if self.store.current() != number:
+            raise Superseded
+
+    async def _take(self, number: int, record: Callable[[], object]) -> Model:
+        """Load, prove, record, swap; with the lock held.
+
+        `record` makes the version current, or makes sure that it still is.
+        """
         began = time.perf_counter()
         self._under_way = number, self._under_way[1]
         try:
@@ -218,8 +231,7 @@ class Serving:
                 model = await self._aside(lambda: self._loaded(number))
             except LoaderTimeout as error:
                 raise GateFailed("load", error) from error
-            if record is not None:
-                await self._aside(record)
+            await self._aside(record)
         except GateFailed as failure:
             seconds = time.perf_counter() - began
             self._failed(number, FAILED[failure.gate], failure, seconds)

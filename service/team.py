@@ -91,16 +91,27 @@ class Team:
         self.say(all_look=True)
         try:
             async with asyncio.timeout(AGREE_SECONDS):
-                # The rows of before may not have a worker that has become ready meanwhile.
-                while self._others and (self._known_at < asked or self._behind(since=asked)):
-                    self._news.clear()
-                    await self._news.wait()
+                while self._others and self._known_at < asked:
+                    await self._next_news()
+                # These look. One that starts later loads what is served now.
+                look = {row.pid for row in self._others}
+                while any(self._is_awaited(row, look, asked) for row in self._others):
+                    await self._next_news()
         except TimeoutError:
             pass
-        return self._behind()
-
-    def _behind(self, since: float = float("inf")) -> list[int]:
-        """Workers that do not serve the version served here, and have not looked at the store since
-        then. One that starts is among them."""
         number = self._serving.model.number
-        return [row.worker for row in self._others if row.version != number and row.looked < since]
+        return [row.worker for row in self._others if row.version != number]
+
+    async def _next_news(self) -> None:
+        self._news.clear()
+        await self._news.wait()
+
+    def _is_awaited(self, row: Row, look: set[int], asked: float) -> bool:
+        """Whether a worker may still serve, or come to serve, another version.
+
+        One that serves the version may be taking up another one, which was current before: until it
+        has looked.
+        """
+        if row.pid in look:
+            return row.looked < asked
+        return row.version != self._serving.model.number

@@ -1,6 +1,7 @@
 """Another version takes over while requests go on, or changes nothing and says why."""
 
 import asyncio
+import fcntl
 import gc
 import io
 import os
@@ -23,6 +24,7 @@ from contract import signature
 from contract.lock import locked
 from contract.store import LOCK, Store
 from contract.version import Version
+from service import preflight
 from service.memory import free_memory
 from service.metrics import Metrics
 from service.model import GateFailed, Model, load
@@ -130,6 +132,27 @@ def test_durations_hold_when_the_wall_clock_is_set_back(
 
 def _instant(told: Any) -> datetime:
     return datetime.fromisoformat(told["last_swap"]["at"])
+
+
+def test_a_version_that_is_no_longer_current_once_it_is_loaded_does_not_serve(
+    store: Store,
+) -> None:
+    """Loading may take as long as it wants here: versions are tried one at a time."""
+    settings = {"admin_token": TOKEN, "watch_seconds": 0.05, "request_timeout": 0.2}
+    with Service.started(store.folder.parent, **settings) as service:
+        with preflight.PROGRAM.open("rb") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            write_current(store, "2")
+            wait_until(lambda: "to version 2 is under way" in reason_of_refusal(service), service)
+            write_current(store, "1")
+        wait_until(lambda: admin(service, "digits/versions/1/activate").status_code == 200, service)
+        assert status(service)["last_swap"] is None
+    assert "version 2 serves" not in service.log
+
+
+def reason_of_refusal(service: Service) -> str:
+    detail: str = admin(service, "digits/versions/1/activate").json().get("detail", "")
+    return detail
 
 
 def test_the_metrics_name_the_one_version_that_serves(service: Service) -> None:
