@@ -6,8 +6,11 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from math import ceil
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from contract.card import ModelCard
 from contract.version import Version
@@ -27,7 +30,10 @@ def main() -> int:
     # What a library prints must not be taken for the verdict.
     verdict_to = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    request = Request.model_validate_json(sys.stdin.buffer.read())
+    try:
+        request = Request.model_validate_json(sys.stdin.buffer.read())
+    except ValidationError:  # the parent has ended before it wrote all of it
+        return 1
     settings = Settings(**request.settings)  # type: ignore[arg-type]
     limited = bound(request, settings)
     version = Version(request.number, request.folder, ModelCard.from_json(request.card))
@@ -39,7 +45,7 @@ def main() -> int:
         if limited and "alloc" in reason.lower():  # bad_alloc, "failed to allocate"
             reason += f" ({request.memory // 2**20} MiB are the limit of DIGITSERVE_LOAD_MEMORY)"
         verdict = Verdict(gate=failure.gate, reason=reason)
-    with verdict_to:
+    with suppress(BrokenPipeError), verdict_to:  # else the parent has ended
         verdict_to.write(verdict.model_dump_json().encode())
         verdict_to.flush()
     os._exit(0)  # without waiting for threads of the graph
