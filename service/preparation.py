@@ -13,7 +13,7 @@ Once its deadline has passed, or its client has hung up, no further slice of a r
 import asyncio
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from time import perf_counter
 from typing import Any, Generic, TypeVar
@@ -102,8 +102,10 @@ class Preparation:
             self._check_deadline(job, self._large_waiting / (self._count - 1) + memory, IN_TIME)
             self._large_waiting += memory
         job.memory, job.waits = memory, True
-        queue = self._small_queue if memory <= SMALL else self._large_queue
-        heappush(queue, (job.done + memory, next(self._order), job))
+        heappush(self._queue_of(job), (job.done + memory, next(self._order), job))
+
+    def _queue_of(self, job: "_Job[Any]") -> "_Queue":
+        return self._small_queue if job.memory <= SMALL else self._large_queue
 
     def _check_deadline(self, job: "_Job[Any]", memory: float, share: float = 1.0) -> None:
         """DeadlineUnreachable if so many bytes take longer than that share of the time left: what
@@ -136,7 +138,7 @@ class Preparation:
                 self._run(job)
 
     def _next_queue(self) -> "_Queue | None":
-        small, large = (_without_cancelled(q) for q in (self._small_queue, self._large_queue))
+        small, large = self._small_queue, self._large_queue
         if large and (not small or large[0] < small[0]) and self._has_room(large[0][2].memory):
             return large
         return small or None
@@ -150,7 +152,6 @@ class Preparation:
         self._running += 1
         self._large_running += is_large
         self._taken += job.memory if is_large else 0
-        job.runs = True
         job.done += job.memory
         before = job.seconds
         future = asyncio.get_running_loop().run_in_executor(self._threads, job.resume)
@@ -159,7 +160,6 @@ class Preparation:
             self._running -= 1
             self._large_running -= is_large
             self._taken -= job.memory if is_large else 0
-            job.runs = False
             if is_large:
                 pace = (job.seconds - before) / job.memory
                 self._seconds_a_byte = 0.8 * self._seconds_a_byte + 0.2 * pace
@@ -199,7 +199,10 @@ class Preparation:
         self._cancelled(job)
 
     def _cancelled(self, job: "_Job[Any]") -> None:
-        if not job.runs:  # else when its slice ends
+        if job.waits:  # else when its slice ends
+            queue = self._queue_of(job)  # until its turn it would hold the request with its body
+            queue[:] = [entry for entry in queue if entry[2] is not job]
+            heapify(queue)
             self._finish(job)
 
 
@@ -218,7 +221,6 @@ class _Job(Generic[T]):
         self.done = 0  # bytes of all slices that have begun: what was done for it
         self.seconds = 0.0  # of work
         self.waits = False
-        self.runs = False
         self.is_finished = False
         self.result: T | None = None
         self._slices: Slices[T] | None = slices
@@ -240,14 +242,8 @@ class _Job(Generic[T]):
         return "decode"
 
     def forget(self) -> None:
-        """Hold no picture any longer: what is in a queue stays there until its turn."""
+        """Hold no picture any longer."""
         self._slices = None
 
 
 _Queue = list[tuple[int, int, _Job[Any]]]
-
-
-def _without_cancelled(queue: _Queue) -> _Queue:
-    while queue and queue[0][2].is_finished:
-        heappop(queue)
-    return queue
