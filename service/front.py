@@ -42,6 +42,7 @@ from service.settings import Settings
 from service.trace import Trace
 from service.trace_context import settled
 from service.tracing import Tracing
+from service.turns import Turns
 from service.waiting import Closed
 
 NOSNIFF = (b"x-content-type-options", b"nosniff")  # what a type says is what it is
@@ -67,6 +68,7 @@ class Front:
         self.life = life
         self.rest = Rest()
         self.idle = IdleConnections()
+        self.turns = Turns()
         self.budget = Budget(settings.max_buffered)
         self.watchers: list[Watcher] = []  # told of each request that is over
         self.begin_trace = tracing.begin if tracing is not None else None

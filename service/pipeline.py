@@ -68,10 +68,10 @@ class Pipeline(KeepAlive):
         super().refuse(problem)
 
     def go_on_soon(self) -> None:
-        """Begin the next request in the loop's next turn, if one waits and may begin."""
+        """Begin the next request in a later turn of the loop, if one waits and may begin."""
         if self.behind and not self._turn_is_due and self._may_go_on():
             self._turn_is_due = True
-            self.loop.call_soon(self._go_on)
+            self.front.turns.add(self._go_on)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

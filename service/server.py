@@ -38,6 +38,7 @@ from service.settings import Settings
 # hardly ever a cycle: to look after 700, as Python does of itself, takes 3 us of a request's 55.
 NEW_OBJECTS = 50_000
 LAST_WORDS = 0.2  # seconds for the request of a connection that was made as the port closed
+AT_ONCE = 64  # connections that are accepted in a turn of the event loop
 HANDSHAKE = 0.05  # seconds in which a handshake that has begun may complete
 # Seconds from the last request's deadline until tasks are cancelled, and from the same instant or a
 # second signal until the process is ended, whatever still runs.
@@ -71,6 +72,8 @@ class Server(uvicorn.Server):
         self.leaves_sockets_to_others = False
         self._ends_at = math.inf  # time.monotonic()
         self._ends = threading.Event()  # whether that is set
+        self._accepting: set[int] = set()  # slots whose `_accept_more` is due
+        self._connecting: set[asyncio.Task[Any]] = set()
         self._listening: dict[int, tuple[socket.socket, asyncio.AbstractServer]] = {}
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -94,8 +97,34 @@ class Server(uvicorn.Server):
         # The event loop closes its own; this one is for what waits when the port closes.
         own = listener.dup()
         create = loop.create_unix_server if own.family == socket.AF_UNIX else loop.create_server
-        server = await create(self._protocol, sock=own, backlog=BACKLOG)
+
+        def accepted() -> asyncio.Protocol:
+            if slot not in self._accepting:
+                self._accepting.add(slot)
+                loop.call_soon(self._accept_more, slot)
+            return self._protocol()
+
+        listener.setblocking(False)
+        server = await create(accepted, sock=own, backlog=BACKLOG)
         self._listening[slot] = listener, server
+
+    def _accept_more(self, slot: int) -> None:
+        """Accept what waits behind a connection that was accepted in this turn of the event loop.
+
+        uvloop accepts one a turn. While many clients are busy a turn takes tens of milliseconds,
+        and of 300 that connect at once the last one would wait for seconds.
+        """
+        self._accepting.discard(slot)
+        if slot not in self._listening or self._closed:
+            return
+        loop = asyncio.get_running_loop()
+        listener, _ = self._listening[slot]
+        with contextlib.suppress(OSError):  # none waits; where descriptors run out, uvloop says it
+            for _ in range(AT_ONCE):
+                connection, _ = listener.accept()
+                task = loop.create_task(loop.connect_accepted_socket(self._protocol, connection))
+                self._connecting.add(task)  # else it may be collected while it runs
+                task.add_done_callback(self._connecting.discard)
 
     def release(self, slot: int) -> None:
         """Leave a socket, and what waits in it, to others."""
@@ -133,7 +162,6 @@ class Server(uvicorn.Server):
         """Serve the connections that wait in the kernel: closing the port would reset them."""
         loop = asyncio.get_running_loop()
         with contextlib.suppress(BlockingIOError):
-            listener.setblocking(False)
             for _ in range(BACKLOG + 1):  # as many as can wait, where others may still come
                 connection, _ = listener.accept()
                 await loop.connect_accepted_socket(self._protocol, connection)
