@@ -54,16 +54,36 @@ def test_other_connections_come_first(logged: Service, pipelined: bytes) -> None
         assert other.answer()[0] == 200
         for _ in range(300):
             greedy.answer()
-    wait_until(lambda: len(lines_since_other(logged)) >= 290, logged)
+    wait_until(lambda: len(lines_since(logged, "other")) >= 290, logged)
     other_line = next(e for e in logged.events[::-1] if e.get("request_id") == "other")
     assert other_line["event"] == "GET /livez 200"
 
 
-def lines_since_other(service: Service) -> list[object]:
-    """Of the access log, behind the latest of the other connection."""
+def test_a_new_connection_comes_before_what_many_others_have_sent(logged: Service) -> None:
+    """Behind it 200 connect; of the 300 requests that 30 others pipelined, few are answered before
+    its own."""
+    with ExitStack() as stack:
+        greedy = [stack.enter_context(connected(logged)) for _ in range(30)]
+        for connection in greedy:
+            connection.send(PROBE)
+            connection.answer()
+        with suspended(logged):
+            for connection in greedy:
+                connection.send(PROBE * 10)
+            new = [stack.enter_context(connected(logged)) for _ in range(200)]
+            new[99].send(PROBE.replace(b"Host", b"X-Request-ID: new\r\nHost"))
+        assert new[99].answer()[0] == 200
+        for connection in greedy:
+            for _ in range(10):
+                connection.answer()
+    wait_until(lambda: len(lines_since(logged, "new")) >= 150, logged)
+
+
+def lines_since(service: Service, request_id: str) -> list[object]:
+    """Of the access log, behind the latest of that request."""
     names = [event.get("request_id") for event in service.events]
-    assert "other" in names
-    return names[len(names) - names[::-1].index("other") :]
+    assert request_id in names
+    return names[len(names) - names[::-1].index(request_id) :]
 
 
 def test_300_predictions_in_one_read_are_all_answered_in_their_order(service: Service) -> None:
