@@ -29,7 +29,7 @@ TOLERANCE = 1e-4  # of probabilities; versions differ by 0.06 and more
 FOLLOW = 6.0  # seconds for all workers to load a version that the store names, on a busy machine
 AFTER = 3.0  # seconds in which a fault that is over may still show
 SEEN = 0.5  # seconds between an event and what others see of it
-LIVE = 1.5  # seconds to the answer of /livez
+LIVE = 3.0  # seconds to the answer of /livez, on a machine that others use
 LATE = 2.0  # seconds beyond REQUEST_TIMEOUT
 DEADLY = {"kill", "terminate", "squeeze", "end"}
 KEEPS_FROM_STARTING = {"damage", "loop", "greedy"}
@@ -244,7 +244,9 @@ def _killer(death: Death, history: History) -> Fault | None:
         during = fault.began - SEEN <= death.at <= fault.ended + SEEN
         if fault.kind in DEADLY and during and fault.pid in (None, death.pid):
             return fault
-        if fault.kind in KEEPS_FROM_STARTING and during and not served:
+        # A start takes seconds, and reads the store at any of them.
+        while_starting = fault.began - SEEN <= death.at <= fault.ended + AFTER
+        if fault.kind in KEEPS_FROM_STARTING and while_starting and not served:
             return fault
         if fault.kind == "stop" and fault.pid == death.pid and death.at - fault.began > HUNG:
             return fault
