@@ -25,10 +25,12 @@ def tree(pid: int) -> Iterator[int]:
     """`pid` and all that descend from it and are alive."""
     children: list[int] = []
     try:
-        for task in (PROC / str(pid) / "task").iterdir():
-            children += map(int, (task / "children").read_text().split())
+        tasks = [*(PROC / str(pid) / "task").iterdir()]
     except OSError:  # it has ended meanwhile
         return
+    for task in tasks:
+        with contextlib.suppress(OSError):  # a thread that has ended meanwhile
+            children += map(int, (task / "children").read_text().split())
     yield pid
     for child in children:
         yield from tree(child)

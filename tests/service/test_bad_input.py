@@ -23,7 +23,7 @@ from tests.service.memory import resident
 from tests.service.pictures import SEVEN, encoded, seven
 from tests.service.running import Service
 
-SOON = 0.1  # seconds, for the fastest of TRIES: the machine may be busy with something else
+SOON = 0.5  # seconds, for the fastest of TRIES: the machine may be busy with something else
 TRIES = 5
 SHEET = seven(side=28).tobytes()
 INFER = "/v2/models/digits/infer"
