@@ -67,8 +67,8 @@ class StoreReads:
             async with asyncio.timeout(self._timeout):
                 return await done
         except TimeoutError:
-            if not done.cancelled():  # that of the read itself, as a network's
-                raise
+            if done.done() and not done.cancelled():  # just in time, or an error of the read itself
+                return done.result()
             raise self._hangs(
                 f"did not answer within {self._timeout:g} s (DIGITSERVE_STORE_TIMEOUT)"
             ) from None
