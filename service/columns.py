@@ -1,7 +1,7 @@
 """What a row of a version's statistics has, in this order, and how large the table of one is.
 
 Seconds of requests are summed over requests; seconds of runs over runs, whose parts each of a run's
-requests went through as well.
+requests went through as well. The supervisor reserves the tables: nothing heavy here.
 """
 
 from service.settings import Settings

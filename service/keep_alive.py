@@ -18,8 +18,9 @@ from time import perf_counter
 from typing import Any
 from weakref import ref
 
+from uvicorn.protocols.http.flow_control import FlowControl
+
 from service.buffer_budget import Reservation
-from service.flow import Flow
 from service.problem_types.http import HEAD_TIMEOUT
 from service.problems import Problem
 from service.protocol import Protocol
@@ -27,6 +28,20 @@ from service.refusals import told
 from service.waiting import BufferFull
 
 LITTLE = 4096  # bytes; some five events
+
+
+class Flow(FlowControl):
+    """With more reasons not to read: uvicorn resumes whenever an application awaits a body or a
+    response is complete.
+    """
+
+    has_requests = False  # that were received and have not begun
+    rests = False  # after a refusal: see `rest`
+
+    def resume_reading(self) -> None:
+        """Unless there is a reason left not to; a client that takes no answers is one."""
+        if not (self.has_requests or self.rests or self.write_paused):
+            super().resume_reading()
 
 
 class KeepAlive(Protocol):

@@ -61,6 +61,7 @@ class _Stored(MetricWrapperBase):
     """What counters, histograms and gauges have in common: part of a class of the library's."""
 
     _type: str
+    _ending = ""  # of a sample's name
 
     def __init__(self, *words: Any, memory: Writer | None = None, **options: Any) -> None:
         """`memory`: that workers share; None: this process is alone."""
@@ -88,7 +89,16 @@ class _Stored(MetricWrapperBase):
 
     def family_of(self, series: Series) -> Metric:
         """With these series, wherever they were counted."""
-        raise NotImplementedError
+        family = Metric(self._name, self._documentation, self._type)
+        family.samples = [
+            Sample(
+                self._name + self._ending,
+                dict(zip(self._labelnames, labels, strict=True)),
+                numbers[0],
+            )
+            for labels, numbers in series.items()
+        ]
+        return family
 
     def collect(self) -> Iterator[Metric]:
         """What the library's own does, in a quarter of the time."""
@@ -114,31 +124,19 @@ class _Stored(MetricWrapperBase):
             self._cells = self._memory.cells(key, self.count)
         self._value = Value(self._cells, 0)
 
-    def _samples_of(self, suffix: str, series: Series) -> Metric:
-        family = Metric(self._name, self._documentation, self._type)
-        family.samples = [
-            Sample(
-                self._name + suffix, dict(zip(self._labelnames, labels, strict=True)), numbers[0]
-            )
-            for labels, numbers in series.items()
-        ]
-        return family
-
 
 class NotedGauge(_Stored, Gauge):
-    def family_of(self, series: Series) -> Metric:
-        return self._samples_of("", series)
+    pass
 
 
 class NotedCounter(_Stored, Counter):
+    _ending = "_total"
+
     def __init__(self, *words: Any, **options: Any) -> None:
         super().__init__(*words, **options)
         self._notes: list[LabelValues] = []  # the values of all labels; () if it has none
         self.note_all = self._notes.extend
         self.note = self._notes.append
-
-    def family_of(self, series: Series) -> Metric:
-        return self._samples_of("_total", series)
 
     def fold(self) -> None:
         count = len(self._notes)

@@ -148,7 +148,7 @@ def test_scrapes_within_a_tenth_of_a_second_share_one_text(
             assert status == 200
             bodies.add(body)
         passed = time.monotonic() - began
-    assert len(bodies) <= 1 + passed / SHARED
+    assert len(bodies) <= 2 + passed / SHARED  # one of them may be of before
 
 
 def test_a_scrape_tells_what_was_counted_a_tenth_of_a_second_before(service: Service) -> None:
