@@ -1,4 +1,4 @@
-"""The engine without HTTP: `python -m service.speed`, and what it found."""
+"""The engine without HTTP: `python -m service.engine.benchmark`, and what it found."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ ROUNDS = 5
 
 @dataclass(frozen=True)
 class Engine:
-    """The lists are as service.speed writes them: a dict a row."""
+    """The lists are as service.engine.benchmark writes them: a dict a row."""
 
     onnxruntime: str  # version
     results: list[dict[str, Any]]  # a row for each precision, way and bucket
@@ -30,7 +30,7 @@ def measured(models: Path, name: str, provider: str, *, max_batch: str, seconds:
     """NoProvider with its sentence if that does not run here."""
     with TemporaryDirectory() as folder:
         file = Path(folder) / "speed.json"
-        words = [sys.executable, "-m", "service.speed", "--provider", provider]
+        words = [sys.executable, "-m", "service.engine.benchmark", "--provider", provider]
         words += ["--models", str(models.resolve()), "--model", name, "--json", str(file)]
         words += ["--precision", *PRECISIONS, "--max-batch", max_batch]
         words += ["--rounds", str(ROUNDS), "--seconds", str(seconds)]
@@ -44,8 +44,8 @@ def measured(models: Path, name: str, provider: str, *, max_batch: str, seconds:
         )
         said = done.stderr.strip()
         if done.returncode == NO_PROVIDER:
-            raise NoProvider(said.rpartition("service.speed: ")[2])
+            raise NoProvider(said.rpartition("service.engine.benchmark: ")[2])
         if done.returncode:
-            raise CannotMeasure(f"service.speed ended with {done.returncode}:\n{said[-2000:]}")
+            raise CannotMeasure(f"service.engine.benchmark ended with {done.returncode}:\n{said[-2000:]}")
         told = json.loads(file.read_text())
     return Engine(told["onnxruntime"], told["results"], told["gpu"], told["left_out"])

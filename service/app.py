@@ -12,7 +12,7 @@ from starlette.routing import Route
 from service.access import Access
 from service.admin import admin_routes
 from service.asked import batched
-from service.batcher import Batcher
+from service.batching.batcher import Batcher
 from service.catalog import catalog_routes
 from service.comparing import Comparing
 from service.document import document

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import Any, TypeVar
 
+from service.batching.interface import DeadlinePassed, QueueFull
 from service.exchange import Exchange, Stage
-from service.waiting import DeadlinePassed, QueueFull
 
 AT_ONCE = 2  # pictures of up to MAX_PIXELS each are decoded at a time: this bounds the memory
 T = TypeVar("T")

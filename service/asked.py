@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from service.batcher import Batcher
+from service.batching.batcher import Batcher
+from service.batching.interface import Run, Waiting
 from service.ended import Course
 from service.exchange import Exchange, Stage
 from service.metrics import Metrics
@@ -13,7 +14,6 @@ from service.problem_types.versions import VERSION_REPLACED
 from service.problems import Problem
 from service.readings import Readings
 from service.tensors import Pixels
-from service.waiting import Run, Waiting
 
 Looks = Sequence[str] | None  # of each picture, as a data URL; None: its sender does not ask for it
 

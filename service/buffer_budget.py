@@ -5,7 +5,7 @@
 Each is bounded for itself, and connections by MAX_CONNECTIONS; the product would be far too much.
 """
 
-from service.waiting import BufferFull
+from service.batching.interface import BufferFull
 
 
 class Budget:

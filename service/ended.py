@@ -10,10 +10,10 @@ are seconds.
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
+from service.batching.interface import Run
 from service.forwarded import Peer
 from service.problems import Problem
 from service.trace import Trace
-from service.waiting import Run
 
 GONE = "499"  # as nginx says it: nobody was there to be answered
 

@@ -15,11 +15,11 @@ from math import isfinite
 from time import perf_counter
 from typing import Literal, Protocol, get_args
 
+from service.batching.interface import ClientDeadlinePassed, DeadlinePassed
 from service.ended import Course
 from service.metrics import Metrics
 from service.problem_types.prediction import BAD_TIMEOUT
 from service.problems import Problem, problem_of
-from service.waiting import ClientDeadlinePassed, DeadlinePassed
 
 Stage = Literal["body", "decode", "queue", "model"]
 STAGES: tuple[Stage, ...] = get_args(Stage)

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.access import OPEN, Access
 from service.asgi import Asgi
+from service.batching.interface import Closed
 from service.buffer_budget import Budget
 from service.cors import open_to
 from service.ended import GONE, Ended, Labels, Record, Watcher
@@ -43,7 +44,6 @@ from service.trace import Trace
 from service.trace_context import settled
 from service.tracing import Tracing
 from service.turns import Turns
-from service.waiting import Closed
 
 NOSNIFF = (b"x-content-type-options", b"nosniff")  # what a type says is what it is
 

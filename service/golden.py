@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from contract.card import GOLDEN, SIDE
 from contract.errors import BrokenVersion
 from contract.version import CARD, Version
-from service.engine import Engine
+from service.engine.engine import Engine
 from service.tensors import Pixels, Rows
 
 LARGEST = 16 * 2**20  # bytes of a golden set, inflated: some 20,000 pictures

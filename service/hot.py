@@ -18,6 +18,7 @@ from math import inf
 from time import perf_counter
 from typing import Any
 
+from service.batching.interface import BufferFull, Closed
 from service.body import too_slow
 from service.ended import GONE
 from service.exchange import TIMEOUT, deadline_of
@@ -25,7 +26,6 @@ from service.hot_exchange import KEEP_ALIVE, HotExchange
 from service.hot_table import HotRoute
 from service.pipeline import Pipeline
 from service.refusals import told
-from service.waiting import BufferFull, Closed
 
 SPARE = 64  # connections beyond MAX_CONNECTIONS: for probes, and to say that there are too many
 LARGEST = 2**18  # bytes of a body: what uvloop reads at once, and a batch of 256 raw pictures

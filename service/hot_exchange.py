@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from service.batching.interface import QueueFull
 from service.exchange import Exchange
 from service.forwarded import Peer
 from service.hot_table import HotRoute
 from service.problems import Problem, refusal
 from service.refusals import told
 from service.request_id import request_id_of
-from service.waiting import QueueFull
 
 if TYPE_CHECKING:
     from service.hot import HotProtocol

@@ -20,12 +20,12 @@ from weakref import ref
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
+from service.batching.interface import BufferFull
 from service.buffer_budget import Reservation
 from service.problem_types.http import HEAD_TIMEOUT
 from service.problems import Problem
 from service.protocol import Protocol
 from service.refusals import told
-from service.waiting import BufferFull
 
 LITTLE = 4096  # bytes; some five events
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Self
 
 from contract.version import Version
+from service.engine.providers import to_try
 from service.memory import free_memory
-from service.providers import to_try
 from service.settings import Settings
 
 POLL = 0.02  # seconds between two looks at what is used

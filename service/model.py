@@ -18,8 +18,8 @@ from contract.card import ModelCard
 from contract.errors import StoreError
 from contract.store import Store
 from contract.version import Version
-from service.engine import Engine
-from service.facts import AskedPrecision, Fallback
+from service.engine.engine import Engine
+from service.engine.info import AskedPrecision, Fallback
 from service.golden import WrongAnswers, check_golden
 from service.life import CannotStart
 from service.settings import Settings

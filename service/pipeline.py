@@ -11,6 +11,7 @@ Of an incomplete head the bytes are kept, since parsed they take up to 50 times 
 
 from typing import Any
 
+from service.batching.interface import BufferFull
 from service.buffer_budget import Reservation
 from service.http_grammar import (
     CHUNKED,
@@ -25,7 +26,6 @@ from service.http_grammar import (
 from service.keep_alive import KeepAlive
 from service.problems import Problem
 from service.refusals import told
-from service.waiting import BufferFull
 
 END = b"\r\n\r\n"  # of a head
 CR = 13

@@ -1,6 +1,6 @@
 """Whether requests are to be sent here: what all doors' ready probes ask."""
 
-from service.batcher import Batcher
+from service.batching.batcher import Batcher
 from service.life import Life
 from service.problem_types.operation import NOT_READY, STOPPING
 from service.problems import Problem

@@ -15,6 +15,13 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import Message
 
+from service.batching.interface import (
+    BufferFull,
+    Closed,
+    DeadlinePassed,
+    DeadlineUnreachable,
+    QueueFull,
+)
 from service.decode import NotAPicture, TooManyPixels
 from service.ink import Blank
 from service.problem_types.content import BUFFER_FULL
@@ -35,7 +42,6 @@ from service.problem_types.prediction import (
     TOO_MANY_PIXELS,
 )
 from service.problem_types.problem_type import ProblemType
-from service.waiting import BufferFull, Closed, DeadlinePassed, DeadlineUnreachable, QueueFull
 
 CONTENT_TYPE = "application/problem+json"
 OPEN_INFERENCE = "/v2"  # where paths begin whose errors are the Open Inference Protocol's

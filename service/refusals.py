@@ -5,11 +5,7 @@ what went wrong, if the mistake is ours.
 from collections.abc import Iterable
 
 from service.access import Refused
-from service.exchange import STAGES
-from service.log_lines import failure_of
-from service.metrics import Metrics
-from service.problems import Problem, problem_of
-from service.waiting import (
+from service.batching.interface import (
     BufferFull,
     ClientDeadlinePassed,
     DeadlinePassed,
@@ -17,6 +13,10 @@ from service.waiting import (
     PreparationFull,
     QueueFull,
 )
+from service.exchange import STAGES
+from service.log_lines import failure_of
+from service.metrics import Metrics
+from service.problems import Problem, problem_of
 
 _SHED: dict[type[Exception], str] = {  # the first that fits
     DeadlineUnreachable: "deadline_unreachable",

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from service.batcher import Batcher
+from service.batching.batcher import Batcher
 from service.body import ClientGone
 from service.life import Life
 from service.methods import Methods

@@ -26,7 +26,7 @@ from typing import TypeVar
 from contract.errors import NotConfirmed, NoVersion, StoreError
 from contract.store import Store
 from service.daemon_executor import DaemonExecutor
-from service.facts import WHATS
+from service.engine.info import WHATS
 from service.load_limits import seconds_of
 from service.memory import shortage
 from service.metrics import SWAPS, Metrics, SwapResult

@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from contract.access import keys_of
 from contract.cores import available_cores
 from contract.store import NAME
-from service.facts import AskedPrecision, AskedProvider
+from service.engine.info import AskedPrecision, AskedProvider
 from service.life import CannotStart
 from service.setting_texts import Address, Origin, Proxy, RootPath, Secret
 

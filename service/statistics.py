@@ -16,11 +16,11 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
+from service.batching.interface import Run
 from service.columns import COLUMNS, FAILED, FAILED_SECONDS, LAST, RUNS, VERSIONS, rows
 from service.readings import Readings
 from service.settings import Settings
 from service.shared_memory import Cells, Segment, SharedMemory, key_of, private_cells
-from service.waiting import Run
 
 KIND = "statistics", "of versions"  # of their keys in the shared memory
 Table = NDArray[np.float64]  # (sizes, COLUMNS)

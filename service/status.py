@@ -4,8 +4,8 @@ import time
 
 from pydantic import BaseModel, Field
 
-from service.batcher import Batcher
-from service.facts import EngineFacts
+from service.batching.batcher import Batcher
+from service.engine.info import EngineFacts
 from service.life import Life
 from service.memory_budget import MemoryBudget
 from service.metrics import Metrics

@@ -15,7 +15,8 @@ from starlette.types import Receive, Scope, Send
 
 from service.asgi import Asgi
 from service.asked import Answering, Looks, batched, head_of, predictions_of
-from service.batcher import Batcher
+from service.batching.batcher import Batcher
+from service.batching.interface import Run
 from service.buffer_budget import Budget
 from service.comparing import Comparing
 from service.ended import Course
@@ -30,7 +31,6 @@ from service.readings import Readings
 from service.serving import Serving
 from service.settings import Settings
 from service.tensors import Pixels
-from service.waiting import Run
 
 
 class ByVersion:

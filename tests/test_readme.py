@@ -18,8 +18,8 @@ from loadtest.__main__ import main as loadtest_main
 from loadtest.bench_gpu import main as bench_gpu_main
 from loadtest.capacity.__main__ import main as capacity_main
 from loadtest.soak.__main__ import main as soak_main
+from service.engine.benchmark import main as speed_main
 from service.settings import Settings
-from service.speed import main as speed_main
 from tests.service.running import Service, wait_until
 from training.__main__ import main
 from training.api import MNISTClassifier

@@ -8,7 +8,8 @@ they came.
 
 from collections.abc import Mapping
 
-from service.batcher import Batcher
+from service.batching.batcher import Batcher
+from service.batching.interface import QueueFull, Run, Waiting
 from service.bounds import most_pictures
 from service.ended import Course
 from service.exchange import Exchange, Stage
@@ -29,7 +30,6 @@ from service.v2.requests import (
     header_length,
     read,
 )
-from service.waiting import QueueFull, Run, Waiting
 
 SHORT = 2**15  # bytes of JSON that are read in well under a millisecond
 READING = 8  # times the bytes of a body that reading it takes: a list for its numbers

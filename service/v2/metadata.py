@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel
 
 from contract.card import INPUT, LOGITS, PROBABILITIES, SIDE
-from service.batcher import Batcher
+from service.batching.batcher import Batcher
 from service.life import Life
 from service.model import Model
 from service.openapi import refusals

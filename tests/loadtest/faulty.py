@@ -13,7 +13,7 @@ import threading
 import numpy as np
 
 from service.__main__ import main
-from service.engine import Engine
+from service.engine.engine import Engine
 from service.tensors import Answers, Pixels
 
 WELL = 1000  # pictures: a start, and users who rehearse

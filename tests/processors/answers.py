@@ -8,9 +8,9 @@ import json
 from hashlib import sha256
 
 from contract.store import Store
-from service.engine import Engine
+from service.engine.engine import Engine
+from service.engine.providers import FILES
 from service.golden import check_golden
-from service.precision import FILES
 from tests.fixtures import MODELS, Judged
 
 

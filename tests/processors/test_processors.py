@@ -15,7 +15,7 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
-from service.precision import FILES
+from service.engine.providers import FILES
 from tests.fixtures import Judged
 from tests.service.running import ROOT, Service
 from tests.service.tensors import asked, client_of

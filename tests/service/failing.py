@@ -5,7 +5,7 @@ import sys
 import time
 
 from service.__main__ import main
-from service.engine import Engine
+from service.engine.engine import Engine
 from service.tensors import Answers, Pixels
 
 REASON = "the played model takes no ink all over"

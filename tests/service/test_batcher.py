@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from service.batcher import Batcher
-from service.tensors import Pixels
-from service.waiting import (
+from service.batching.batcher import Batcher
+from service.batching.interface import (
     Closed,
     DeadlinePassed,
     DeadlineUnreachable,
@@ -21,6 +20,7 @@ from service.waiting import (
     QueueFull,
     Run,
 )
+from service.tensors import Pixels
 
 pytestmark = pytest.mark.anyio
 

@@ -10,9 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from service.batcher import Batcher
-from service.tensors import Pixels
-from service.waiting import (
+from service.batching.batcher import Batcher
+from service.batching.interface import (
     Closed,
     DeadlinePassed,
     ModelFailed,
@@ -21,6 +20,7 @@ from service.waiting import (
     Run,
     Waiting,
 )
+from service.tensors import Pixels
 
 BAD = 255  # as the first byte of a picture: the model cannot read it
 SOON, LATER = 0.004, 60.0  # seconds

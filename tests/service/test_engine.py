@@ -13,11 +13,10 @@ import pytest
 
 from contract.card import FP16, INT8, ONNX
 from contract.version import Version
-from service.buckets import buckets, each_size
-from service.engine import Engine
-from service.facts import AskedProvider, Precision, Way
-from service.precision import choose, lost_nothing
-from service.providers import EngineRefused, missing_libraries
+from service.engine.engine import Engine
+from service.engine.info import AskedProvider, Precision, Way
+from service.engine.providers import EngineRefused, choose, lost_nothing, missing_libraries
+from service.engine.runners import buckets, each_size
 from service.tensors import Pixels
 from tests.fixtures import Judged
 

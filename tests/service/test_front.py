@@ -15,7 +15,7 @@ from contract.version import Version
 from service.access import Access
 from service.access_log import AccessLog
 from service.asked import batched
-from service.batcher import Batcher
+from service.batching.batcher import Batcher
 from service.front import Front
 from service.life import Life
 from service.log_lines import Fields

@@ -1,4 +1,4 @@
-"""`python -m service.speed` measures every engine there is here, and says what there is not."""
+"""`python -m service.engine.benchmark` measures every engine there is here, and says what there is not."""
 
 import json
 import time
@@ -9,8 +9,7 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
-from service.gpu import use_during
-from service.speed import main
+from service.engine.benchmark import main, use_during
 from tests.program import PATIENCE
 
 BRIEF = ["--max-batch", "3", "--rounds", "2", "--seconds", "0.001", "--threads", "1"]
@@ -59,7 +58,7 @@ def test_without_the_provider_it_says_so_and_fails(
     models: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*models, "--provider", "cuda"]) == 2
-    assert "service.speed: the provider cuda was asked for, but" in capsys.readouterr().err
+    assert "service.engine.benchmark: the provider cuda was asked for, but" in capsys.readouterr().err
 
 
 # ---- how much of the GPU is left ---------------------------------------------------------------

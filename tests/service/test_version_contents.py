@@ -14,7 +14,7 @@ from contract.card import ONNX, SAMPLE
 from contract.errors import BrokenVersion
 from contract.store import Store
 from contract.version import Version
-from service.external_data import BadGraph, external_files
+from service.engine.external_data import BadGraph, external_files
 from tests.service.pictures import encoded, seven
 from tests.service.running import ADMIN, ROOT, TOKEN, Service
 from tests.service.versions import publish, two_versions

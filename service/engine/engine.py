@@ -19,10 +19,9 @@ import onnxruntime
 
 from contract.card import SIDE
 from contract.version import Version
-from service.buckets import buckets, each_size
 from service.daemon_executor import DaemonExecutor
-from service.external_data import BadGraph, external_files
-from service.facts import (
+from service.engine.external_data import BadGraph, external_files
+from service.engine.info import (
     AskedPrecision,
     AskedProvider,
     EngineFacts,
@@ -31,11 +30,10 @@ from service.facts import (
     Provider,
     Way,
 )
-from service.precision import FILES, choose
-from service.providers import EngineRefused, chain, missing_libraries, to_try
-from service.session import Session, check_graph, nodes_of, open_session
+from service.engine.providers import FILES, EngineRefused, chain, choose, missing_libraries, to_try
+from service.engine.runners import Bound, Plain, buckets, each_size
+from service.engine.session import Session, check_graph, nodes_of, open_session
 from service.tensors import Answers, Pixels
-from service.ways import Bound, Plain
 
 LONG = 0.1  # seconds
 BEST: dict[Provider, Way] = {"cpu": "plain", "cuda": "graph", "tensorrt": "plain"}

@@ -6,10 +6,17 @@
 A CUDA graph is a run of `Bound` that was recorded once for each size and is replayed: it reads and
 writes the addresses it was recorded with, which is why the buffers must stay. Both answer as many
 rows as they were given pictures, in arrays of their own that the next call leaves alone.
+
+Which batch sizes an engine is made ready for.
+
+A GPU plans anew for each size it has not seen, and a CUDA graph is of one size. So there a batch is
+padded to the next of a few sizes, 1, 2, 4, ... max_batch, at most twice its own. A CPU takes each
+size as it is: a padded picture costs it as much as a real one.
 """
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import takewhile
 from threading import Lock
 
 import numpy as np
@@ -17,7 +24,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from contract.card import INPUT, LOGITS, PROBABILITIES, SIDE
-from service.session import Session
+from service.engine.session import Session
 from service.tensors import Answers, Pixels, Rows
 
 OFF = 0.01  # between two runs of the same kernels; another picture's answers are off by far more
@@ -134,3 +141,21 @@ def _captures(session: Session) -> bool:
     """Whether the provider that runs took the option; others drop it without a word."""
     options = session.get_provider_options()[session.get_providers()[0]]
     return bool(options.get("enable_cuda_graph") == "1")
+
+
+EACH_SIZE = 256  # pictures; up to here every batch size is warmed up on a CPU
+
+
+def buckets(max_batch: int) -> tuple[int, ...]:
+    """The powers of two below `max_batch`, and `max_batch`."""
+    powers = takewhile(lambda size: size < max_batch, (2**power for power in range(64)))
+    return (*powers, max_batch)
+
+
+def each_size(max_batch: int) -> tuple[int, ...]:
+    """Every size up to EACH_SIZE, then every EACH_SIZE-th: all would take minutes.
+
+    The first run of each size plans its memory, which takes longer.
+    """
+    some = range(EACH_SIZE, max_batch, EACH_SIZE)
+    return (*range(1, min(max_batch, EACH_SIZE)), *some, max_batch)

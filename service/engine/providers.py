@@ -4,6 +4,11 @@ cpu        always there
 cuda       the wheel onnxruntime-gpu, NVIDIA's libraries (its extras) and driver
 tensorrt   these and TensorRT's libraries; what it leaves alone runs on cuda
 auto       cuda if the wheel was built for it, else cpu; never tensorrt
+
+Which file of a version runs.
+
+`auto` takes half precision on a GPU if this version lost nothing by it, and float32 otherwise: half
+precision and integers are there for processors with instructions for them, and slower on others.
 """
 
 import contextlib
@@ -15,8 +20,8 @@ from pathlib import Path
 
 import onnxruntime
 
-from contract.card import INPUT, SIDE
-from service.facts import AskedProvider, Precision, Provider
+from contract.card import FP16, INPUT, INT8, ONNX, SIDE, ModelCard
+from service.engine.info import AskedPrecision, AskedProvider, Precision, Provider
 from service.life import CannotStart
 
 Chain = list[tuple[str, dict[str, str]]]  # ONNX Runtime's names and options, the first choice first
@@ -107,3 +112,34 @@ def _tensorrt(precision: Precision, max_batch: int, cache_in: Path | None) -> di
         options |= {"trt_engine_cache_enable": "1", "trt_engine_cache_path": folder}
         options |= {"trt_timing_cache_enable": "1", "trt_timing_cache_path": folder}
     return options
+
+
+FILES: dict[Precision, str] = {"fp32": ONNX, "fp16": FP16, "int8": INT8}
+
+
+def choose(asked: AskedPrecision, provider: Provider, card: ModelCard) -> Precision:
+    """EngineRefused if the version has no such file."""
+    if asked == "auto":
+        return "fp16" if provider != "cpu" and lost_nothing(card) else "fp32"
+    name = FILES[asked]
+    if name not in card.files:
+        reason = card.left_out.get(name, "it was not exported")
+        raise EngineRefused(
+            f"the precision {asked} was asked for, but this version has no {name} ({reason}): "
+            "`make export` makes a version with every artifact"
+        )
+    return asked
+
+
+def lost_nothing(card: ModelCard) -> bool:
+    """Whether half precision answers the whole test set no worse than float32, by the proof.
+
+    No worse: each answer that differs from PyTorch's turned from wrong to right. So it is right on
+    more test pictures than float32 by at least the number of answers that differ; as a rule both
+    are 0. The proof ran on a CPU; the golden set is what checks the GPU.
+    """
+    if FP16 not in card.files or FP16 not in card.parity or ONNX not in card.parity:
+        return False
+    half, full = card.parity[FP16], card.parity[ONNX]
+    more_right = round((half.accuracy - full.accuracy) * card.data_set.test)  # pictures
+    return more_right >= half.different_answers

@@ -34,12 +34,8 @@ from time import perf_counter
 from types import TracebackType
 from typing import Generic, Self
 
-from service.alarm import Alarm
-from service.pace import Pace
-from service.splitting import outcomes_of
-from service.telling import fail, tell
-from service.tensors import Pixels
-from service.waiting import (
+from service.batching.dispatch import fail, outcomes_of, tell
+from service.batching.interface import (
     Answers,
     Batch,
     Caller,
@@ -54,6 +50,8 @@ from service.waiting import (
     Run,
     Waiting,
 )
+from service.batching.timing import Alarm, Pace
+from service.tensors import Pixels
 
 log = logging.getLogger("service")
 

@@ -18,7 +18,7 @@ from typing import TypeAlias
 import onnxruntime
 
 from contract.card import ModelCard, TensorFacts
-from service.providers import CPU, Chain, EngineRefused
+from service.engine.providers import CPU, Chain, EngineRefused
 
 Session: TypeAlias = onnxruntime.InferenceSession
 

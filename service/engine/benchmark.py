@@ -1,19 +1,24 @@
-"""How fast the engine runs a version here, in every precision and way: python -m service.speed
+"""How fast the engine runs a version here, in every precision and way: python -m service.engine.benchmark
 
 The engine alone, without HTTP: pixels in, probabilities out, copies included. What is compared is
 measured in turns, round after round, so that a machine that slows down slows all of it. On a GPU it
 also tells how much of it is left while the engine is called without a pause.
+
+How much of the GPU is used while something runs, as `nvidia-smi` sees it.
 """
 
 import json
+import shutil
+import subprocess
 import sys
 import time
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import product
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any, get_args
 
 import numpy as np
@@ -25,11 +30,10 @@ from contract.errors import StoreError
 from contract.provenance import processor
 from contract.store import Store
 from contract.version import Version
-from service.buckets import buckets
-from service.engine import Engine
-from service.facts import AskedProvider, Precision, Provider, Way
-from service.gpu import use_during
-from service.providers import EngineRefused
+from service.engine.engine import Engine
+from service.engine.info import AskedProvider, Precision, Provider, Way
+from service.engine.providers import EngineRefused
+from service.engine.runners import buckets
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 WAYS: dict[Provider, tuple[Way, ...]] = {
@@ -90,7 +94,7 @@ def main(words: list[str] | None = None) -> int:
         version = Store(asked.models, asked.model).open(asked.version)
         engines, left_out = _engines(version, asked)
     except (StoreError, EngineRefused) as error:
-        print(f"service.speed: {error}", file=sys.stderr)
+        print(f"service.engine.benchmark: {error}", file=sys.stderr)
         return 2
     machine = f"{processor()}, threads: {asked.threads}"
     print(f"{version.folder}: {version.card.network}, on {machine}")
@@ -108,7 +112,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _arguments(words: list[str] | None) -> Namespace:
-    parser = ArgumentParser("python -m service.speed", description=__doc__)
+    parser = ArgumentParser("python -m service.engine.benchmark", description=__doc__)
     parser.add_argument("--models", type=Path, metavar="DIR", default=Path("models"))
     parser.add_argument("--model", default="digits", help="its name; default: digits")
     parser.add_argument("--version", type=int, metavar="N", help="default: the current one")
@@ -180,3 +184,56 @@ def _gpu(engines: list[Engine], asked: Namespace) -> list[dict[str, Any]]:
 
 if __name__ == "__main__":
     sys.exit(main())
+
+
+FIELDS = ("name", "driver_version", "utilization.gpu", "memory.used", "memory.total")
+MIB = 2**20
+EVERY = 100  # milliseconds between two looks; the driver itself averages over about as long
+
+
+@dataclass(frozen=True)
+class Use:
+    name: str
+    driver: str
+    busy: float | None  # fraction of the time that a kernel ran; None: this GPU does not tell
+    memory_used: int  # bytes, the most there were, of every program
+    memory_total: int  # bytes
+
+    def __str__(self) -> str:
+        busy = "does not tell how busy" if self.busy is None else f"{self.busy:.0%} busy"
+        left = (self.memory_total - self.memory_used) / MIB
+        return f"{self.name}: {busy}, {self.memory_used / MIB:,.0f} MiB used, {left:,.0f} MiB left"
+
+
+def use_during(work: Callable[[], object]) -> Use | None:
+    """Do the work and watch the first GPU meanwhile; None where there is no `nvidia-smi`."""
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        work()
+        return None
+    words = [f"--query-gpu={','.join(FIELDS)}", "--format=csv,noheader,nounits"]
+    words += ["--id=0", f"--loop-ms={EVERY}"]
+    watch = subprocess.Popen([command, *words], stdout=subprocess.PIPE, text=True)  # noqa: S603
+    try:
+        work()
+    finally:
+        watch.terminate()
+        told, _ = watch.communicate()
+    return _use(told)
+
+
+def _use(told: str) -> Use | None:
+    looks = [line.split(", ") for line in told.splitlines()]
+    looks = [look for look in looks if len(look) == len(FIELDS)]  # the last line may be cut
+    if not looks:
+        return None
+    name, driver, _, _, total = looks[0]
+    busy = [int(look[2]) / 100 for look in looks if look[2].isdigit()]
+    used = [int(look[3]) for look in looks if look[3].isdigit()]
+    return Use(
+        name=name,
+        driver=driver,
+        busy=fmean(busy) if busy else None,
+        memory_used=max(used, default=0) * MIB,
+        memory_total=int(total) * MIB if total.isdigit() else 0,
+    )
