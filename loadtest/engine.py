@@ -46,6 +46,8 @@ def measured(models: Path, name: str, provider: str, *, max_batch: str, seconds:
         if done.returncode == NO_PROVIDER:
             raise NoProvider(said.rpartition("service.engine.benchmark: ")[2])
         if done.returncode:
-            raise CannotMeasure(f"service.engine.benchmark ended with {done.returncode}:\n{said[-2000:]}")
+            raise CannotMeasure(
+                f"service.engine.benchmark ended with {done.returncode}:\n{said[-2000:]}"
+            )
         told = json.loads(file.read_text())
     return Engine(told["onnxruntime"], told["results"], told["gpu"], told["left_out"])

@@ -11,12 +11,11 @@ from contextlib import redirect_stderr
 from io import StringIO
 
 from contract.errors import StoreError
-from service.environment import help_text, unknown_settings
+from service.errors import CannotStart
 from service.journal import Journal
-from service.leaving import leave
-from service.life import CannotStart
+from service.lifecycle import leave
 from service.log import start_log
-from service.settings import BadSetting, Settings
+from service.settings import BadSetting, Settings, help_text, unknown_settings
 from service.streams import STREAMS
 
 log = logging.getLogger("service")

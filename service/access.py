@@ -17,6 +17,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from service.errors import Problem
 from service.metrics import Metrics
 from service.problem_types.access import (
     ADMIN_CLOSED,
@@ -26,7 +27,6 @@ from service.problem_types.access import (
     WRONG_API_KEY,
 )
 from service.problem_types.problem_type import ProblemType
-from service.problems import Problem
 from service.settings import Settings
 
 # How the metrics call each refusal.

@@ -18,10 +18,10 @@ from typing import Literal, NamedTuple
 
 from service.allowance import Allowance
 from service.ended import GONE, Course, Ended, Labels
+from service.errors import Problem
 from service.front import Front
 from service.journal import Journal
 from service.log_lines import Fields, timestamp
-from service.problems import Problem
 from service.settings import Settings
 
 A_SECOND = 10  # lines of `sampled`, of what succeeds and of what is refused

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
 from contract.errors import NoVersion, StoreError
+from service.errors import Problem
 from service.model import GateFailed, Model
 from service.openapi import ServedModel, refusals
 from service.paths import check_name, number_of
@@ -19,7 +20,6 @@ from service.problem_types.versions import (
     SWITCH_UNDER_WAY,
     VERSION_FAILED_CHECK,
 )
-from service.problems import Problem
 from service.serving import NotRecorded, Serving, SwitchUnderWay, without_paths
 from service.settings import Settings
 from service.store_reads import store_problem

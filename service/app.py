@@ -17,7 +17,7 @@ from service.catalog import catalog_routes
 from service.comparing import Comparing
 from service.document import document
 from service.front import Front
-from service.life import Life
+from service.lifecycle import Life
 from service.live import Live
 from service.live_route import live_routes
 from service.methods import Methods

@@ -12,11 +12,12 @@ from starlette.types import Receive, Scope, Send
 
 from service.body import ClientGone, read_body
 from service.buffer_budget import Budget, Reservation
+from service.errors import Problem
 from service.exchange import Endpoint, Exchange, deadline_of
 from service.methods import allow_of
 from service.metrics import Metrics
 from service.problem_types.http import METHOD_NOT_ALLOWED
-from service.problems import Problem, refusal
+from service.problems import refusal
 from service.refusals import told
 from service.settings import Settings
 

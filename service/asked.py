@@ -7,11 +7,11 @@ from typing import NamedTuple
 from service.batching.batcher import Batcher
 from service.batching.interface import Run, Waiting
 from service.ended import Course
+from service.errors import Problem
 from service.exchange import Exchange, Stage
 from service.metrics import Metrics
 from service.options import NOTHING_ASKED, Options
 from service.problem_types.versions import VERSION_REPLACED
-from service.problems import Problem
 from service.readings import Readings
 from service.tensors import Pixels
 

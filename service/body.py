@@ -8,8 +8,8 @@ from time import perf_counter
 from starlette.types import Receive
 
 from service.buffer_budget import Reservation
+from service.errors import Problem
 from service.problem_types.content import BODY_TIMEOUT, BODY_TOO_LARGE
-from service.problems import Problem
 
 DISCARD_SECONDS = 2.0  # of the body of a request that is refused already
 

@@ -3,9 +3,9 @@
 More than the queue may hold would be refused however empty it is.
 """
 
+from service.errors import Problem
 from service.problem_types.prediction import TOO_MANY_PICTURES
 from service.problem_types.problem_type import ProblemType
-from service.problems import Problem
 from service.settings import Settings
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from contract.card import ModelCard
 from service.comparing import Comparing
 from service.connected import while_connected
-from service.life import Life
+from service.lifecycle import Life
 from service.openapi import refusals
 from service.paths import check_name, number_of
 from service.problem_types.http import BAD_PARAMETER

@@ -19,6 +19,7 @@ from typing import NamedTuple, TypeVar
 from contract.errors import NoVersion, StoreError
 from service.access import Access
 from service.aside import Aside
+from service.errors import Problem
 from service.exchange import Exchange
 from service.memory import shortage
 from service.model import GateFailed, Model, load
@@ -30,7 +31,6 @@ from service.problem_types.versions import (
     VERSION_FAILED_CHECK,
     VERSION_REPLACED,
 )
-from service.problems import Problem
 from service.serving import Serving, without_paths
 from service.settings import Settings
 from service.shelf import Stamp, stamp_of

@@ -10,9 +10,9 @@ names a text, a video or a document has, and is wrong: to guess otherwise would 
 """
 
 from service.decode import SIGNATURES
+from service.errors import Problem
 from service.forms import Form, from_json, from_multipart, is_text
 from service.problem_types.content import MEDIA_TYPE_MISMATCH, UNSUPPORTED_MEDIA_TYPE
-from service.problems import Problem
 from service.urlencoded import from_urlencoded
 
 # As nearly all clients write them, so that most requests need no further look.

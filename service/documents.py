@@ -6,9 +6,9 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ValidationError
 from pydantic_core import PydanticUseDefault
 
+from service.errors import Problem
 from service.problem_types.content import BAD_DOCUMENT, BAD_JSON, JSON_TOO_DEEP
 from service.problem_types.problem_type import ProblemType
-from service.problems import Problem
 
 Document = TypeVar("Document", bound=BaseModel)
 TYPES = ("constrained-", "literal[")  # how pydantic calls one of several that a field may have

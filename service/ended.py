@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from service.batching.interface import Run
-from service.forwarded import Peer
-from service.problems import Problem
+from service.errors import Problem
 from service.trace import Trace
 
 GONE = "499"  # as nginx says it: nobody was there to be answered
 
+Peer = tuple[str, int] | None  # address and port; None: of a Unix socket
 # Route, method and code, as http_requests_total has them: never a client's own path.
 Labels = tuple[str, str, str]
 

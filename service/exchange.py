@@ -17,9 +17,10 @@ from typing import Literal, Protocol, get_args
 
 from service.batching.interface import ClientDeadlinePassed, DeadlinePassed
 from service.ended import Course
+from service.errors import Problem
 from service.metrics import Metrics
 from service.problem_types.prediction import BAD_TIMEOUT
-from service.problems import Problem, problem_of
+from service.problems import problem_of
 
 Stage = Literal["body", "decode", "queue", "model"]
 STAGES: tuple[Stage, ...] = get_args(Stage)

@@ -23,6 +23,7 @@ from service.base64_text import NotBase64, decoded
 from service.bounds import check_pictures, most_pictures
 from service.decode import SIGNATURES
 from service.documents import fitted, read_json
+from service.errors import Problem
 from service.formats import foreign
 from service.problem_types.content import (
     BAD_BASE64,
@@ -32,7 +33,6 @@ from service.problem_types.content import (
     PART_HEAD_TOO_LARGE,
     TOO_MANY_PARTS,
 )
-from service.problems import Problem
 from service.settings import Settings
 
 EMPTY = "the form is empty; send a file, as curl -F image=@seven.png does"

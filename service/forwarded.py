@@ -9,13 +9,12 @@ DIGITSERVE_TRUSTED_PROXIES: the client is the last address that no trusted proxy
 """
 
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import ip_address
 
-UNIX = "unix"  # as a trusted proxy: every peer of DIGITSERVE_UDS
+from service.ended import Peer
+from service.settings import UNIX, TrustedProxy
+
 FORWARDED_FOR, FORWARDED_PROTO = b"x-forwarded-for", b"x-forwarded-proto"
-
-Peer = tuple[str, int] | None  # address and port; None: of a Unix socket
-TrustedProxy = IPv4Network | IPv6Network | str  # "unix" is the only string
 
 
 class TrustedProxies:

@@ -25,16 +25,17 @@ from service.batching.interface import Closed
 from service.buffer_budget import Budget
 from service.cors import open_to
 from service.ended import GONE, Ended, Labels, Record, Watcher
+from service.errors import Problem
 from service.exchange import Endpoint, Exchange
 from service.forwarded import TrustedProxies
 from service.headers import by_name
 from service.hot_table import hot_table
 from service.idle import IdleConnections
-from service.life import Life
+from service.lifecycle import Life
 from service.methods import KNOWN, Methods, empty_answer
 from service.metrics import Metrics
 from service.problem_types.http import METHOD_NOT_IMPLEMENTED, NO_SUCH_ROUTE, TOO_MANY_CONNECTIONS
-from service.problems import Problem, messages
+from service.problems import messages
 from service.refusals import CROWDED, told
 from service.request_id import request_id_of
 from service.rest import Rest

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
+from service.errors import Problem
 from service.problem_types.http import REPEATED_HEADER
-from service.problems import Problem
 
 # Said twice, they may be two different things to us and to a proxy before us.
 ONCE = frozenset(

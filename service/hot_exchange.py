@@ -7,10 +7,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from service.batching.interface import QueueFull
+from service.ended import Peer
+from service.errors import Problem
 from service.exchange import Exchange
-from service.forwarded import Peer
 from service.hot_table import HotRoute
-from service.problems import Problem, refusal
+from service.problems import refusal
 from service.refusals import told
 from service.request_id import request_id_of
 

@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
+from service.errors import Problem
 from service.problem_types.http import BAD_HTTP, HEAD_TOO_LARGE, HOST_HEADER
-from service.problems import Problem
 
 CHUNKED = -1  # the length of a body that comes in chunks
 SMALL = 1024  # bytes of a head: the cache of them has at most 1 MiB

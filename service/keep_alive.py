@@ -22,8 +22,8 @@ from uvicorn.protocols.http.flow_control import FlowControl
 
 from service.batching.interface import BufferFull
 from service.buffer_budget import Reservation
+from service.errors import Problem
 from service.problem_types.http import HEAD_TIMEOUT
-from service.problems import Problem
 from service.protocol import Protocol
 from service.refusals import told
 

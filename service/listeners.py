@@ -15,7 +15,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from service.life import CannotStart
+from service.errors import CannotStart
 from service.settings import Settings
 
 BACKLOG = 2048  # connections the kernel holds until they are accepted

@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from service.life import Life
+from service.errors import Problem
+from service.lifecycle import Life
 from service.metrics import Metrics
 from service.problem_types.operation import LIVE_CLOSED, TOO_MANY_WATCHERS
-from service.problems import Problem
 from service.pulse import Standing, pulse_of
 from service.serving import Serving
 from service.settings import Settings

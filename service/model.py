@@ -20,8 +20,8 @@ from contract.store import Store
 from contract.version import Version
 from service.engine.engine import Engine
 from service.engine.info import AskedPrecision, Fallback
+from service.errors import CannotStart
 from service.golden import WrongAnswers, check_golden
-from service.life import CannotStart
 from service.settings import Settings
 
 Gate = Literal["verify", "load", "golden"]

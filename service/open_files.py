@@ -2,7 +2,7 @@
 
 import resource
 
-from service.life import CannotStart
+from service.errors import CannotStart
 
 OF_ITS_OWN = 256  # files: sockets it listens on, logs, the model's, the libraries'
 

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from service.documents import fitted
+from service.errors import Problem
 from service.ink import AskedInk
 from service.problem_types.prediction import BAD_OPTION
-from service.problems import Problem
 
 
 class Options(BaseModel):

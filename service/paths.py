@@ -6,8 +6,8 @@ An unknown model is refused in the words of Triton, by which its clients know it
 import re
 
 from contract.current import NUMBER
+from service.errors import Problem
 from service.problem_types.versions import NO_SUCH_MODEL, NO_SUCH_VERSION
-from service.problems import Problem
 
 
 def check_name(name: str, served: str) -> None:

@@ -17,11 +17,11 @@ from contract.card import SIDE
 from service.allocation import was_refused
 from service.data_url import data_url, png_of
 from service.decode import NotAPicture, Picture, TooManyPixels, identify, small_png
+from service.errors import Problem
 from service.forms import Sent
 from service.ink import AskedInk, Blank, are_mnist, as_mnist
 from service.preparation import SMALL, Slices
 from service.problem_types.prediction import REQUEST_TOO_MANY_PIXELS
-from service.problems import Problem
 from service.tensors import Pixels
 
 SHEET = (SIDE, SIDE)

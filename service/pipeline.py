@@ -13,6 +13,7 @@ from typing import Any
 
 from service.batching.interface import BufferFull
 from service.buffer_budget import Reservation
+from service.errors import Problem
 from service.http_grammar import (
     CHUNKED,
     SMALL,
@@ -24,7 +25,6 @@ from service.http_grammar import (
     too_large,
 )
 from service.keep_alive import KeepAlive
-from service.problems import Problem
 from service.refusals import told
 
 END = b"\r\n\r\n"  # of a head

@@ -21,6 +21,7 @@ from contract.card import SIDE
 from service.asked import Answering, Looks
 from service.content_types import PICTURES, check_type, form_of
 from service.decode import Raster, small_png
+from service.errors import Problem
 from service.exchange import Exchange
 from service.forms import Form, Sent
 from service.ink import are_mnist, as_mnist
@@ -28,7 +29,6 @@ from service.options import NOTHING_ASKED, Options, options_of
 from service.pictures import Limits, looks_of, pixels_of, prepared
 from service.preparation import SMALL, Preparation, Slices, whole
 from service.problem_types.content import EMPTY_BODY, UNSUPPORTED_ENCODING
-from service.problems import Problem
 from service.settings import Settings
 from service.tensors import Pixels
 

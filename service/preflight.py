@@ -24,7 +24,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from contract.version import Version
-from service.life import CannotStart
+from service.errors import CannotStart
 from service.load_limits import POLL, LoadLimits, seconds_of
 from service.model import Gate, GateFailed
 from service.settings import Settings

@@ -21,9 +21,9 @@ from typing import Any, Generic, TypeVar
 from contract.cores import available_cores
 from service.allocation import return_memory_early
 from service.batching.interface import DeadlinePassed, DeadlineUnreachable, PreparationFull
+from service.errors import Problem
 from service.exchange import Exchange, Stage
 from service.problem_types.prediction import DECODING_TOO_LARGE
-from service.problems import Problem
 
 SMALL = 2**22  # bytes; what takes no more is done in milliseconds
 MOST_THREADS = 8

@@ -1,9 +1,9 @@
 """Whether requests are to be sent here: what all doors' ready probes ask."""
 
 from service.batching.batcher import Batcher
-from service.life import Life
+from service.errors import Problem
+from service.lifecycle import Life
 from service.problem_types.operation import NOT_READY, STOPPING
-from service.problems import Problem
 from service.readings import Readings
 
 

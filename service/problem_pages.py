@@ -15,11 +15,11 @@ import orjson
 from fastapi import APIRouter
 from starlette.responses import HTMLResponse
 
+from service.errors import Problem
 from service.pages import FRESH, page_headers
 from service.problem_types.http import NO_SUCH_ROUTE
 from service.problem_types.problem_type import PAGES, ProblemType
 from service.problem_types.registry import TYPES
-from service.problems import Problem
 
 STYLE = """
 body { overflow-wrap: anywhere }

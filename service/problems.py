@@ -23,6 +23,7 @@ from service.batching.interface import (
     QueueFull,
 )
 from service.decode import NotAPicture, TooManyPixels
+from service.errors import Problem
 from service.ink import Blank
 from service.problem_types.content import BUFFER_FULL
 from service.problem_types.http import (
@@ -45,24 +46,6 @@ from service.problem_types.problem_type import ProblemType
 
 CONTENT_TYPE = "application/problem+json"
 OPEN_INFERENCE = "/v2"  # where paths begin whose errors are the Open Inference Protocol's
-
-
-class Problem(Exception):
-    """A request that is answered with an error; `detail` says what to do about it."""
-
-    def __init__(
-        self, kind: ProblemType, detail: str, *, headers: dict[str, str] | None = None
-    ) -> None:
-        super().__init__(detail)
-        self.kind = kind
-        self.status = kind.status
-        self.title = kind.title
-        self.detail = detail
-        self.headers = headers or {}
-        self.failure: dict[str, str] | None = None  # of our own mistake, for the log alone
-        self.is_clients_deadline = False  # a 504 that the client chose
-        if kind.status == 503:
-            self.headers = {"retry-after": "1"} | self.headers
 
 
 def problem_of(error: Exception) -> Problem:

@@ -25,9 +25,10 @@ from httptools import (
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.ended import Record
+from service.errors import Problem
 from service.methods import KNOWN
 from service.problem_types.http import BAD_HTTP, METHOD_NOT_IMPLEMENTED
-from service.problems import CONTENT_TYPE, Problem, document
+from service.problems import CONTENT_TYPE, document
 
 if TYPE_CHECKING:
     from service.front import Front

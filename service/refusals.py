@@ -13,10 +13,11 @@ from service.batching.interface import (
     PreparationFull,
     QueueFull,
 )
+from service.errors import Problem
 from service.exchange import STAGES
 from service.log_lines import failure_of
 from service.metrics import Metrics
-from service.problems import Problem, problem_of
+from service.problems import problem_of
 
 _SHED: dict[type[Exception], str] = {  # the first that fits
     DeadlineUnreachable: "deadline_unreachable",

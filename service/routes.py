@@ -8,13 +8,14 @@ from starlette.types import Receive, Scope, Send
 
 from service.batching.batcher import Batcher
 from service.body import ClientGone
-from service.life import Life
+from service.errors import Problem
+from service.lifecycle import Life
 from service.methods import Methods
 from service.metrics import Metrics
 from service.openapi import refusals
 from service.probes import check_ready
 from service.problem_types.operation import NOT_READY, STOPPING
-from service.problems import Problem, content_of
+from service.problems import content_of
 from service.readings import Readings
 from service.refusals import told
 from service.scrape import OPENMETRICS, TEXT, answer_to

@@ -23,6 +23,7 @@ from contract.errors import BrokenVersion
 from contract.version import Version
 from service.connected import while_connected
 from service.data_url import PNG, data_url, png_of
+from service.errors import Problem
 from service.model import Model
 from service.negotiation import preferred
 from service.openapi import ServedModel, refusals
@@ -32,7 +33,6 @@ from service.problem_types.versions import (
     SAMPLES_UNREADABLE,
     STORE_UNREADABLE,
 )
-from service.problems import Problem
 from service.serving import Serving, without_paths
 from service.store_reads import StoreHangs, StoreReads, store_problem
 

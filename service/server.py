@@ -29,7 +29,7 @@ import uvicorn
 
 from service.front import Front
 from service.hot import HotProtocol
-from service.life import Life
+from service.lifecycle import Life
 from service.listeners import BACKLOG, refuse_connections
 from service.log import log_errors_of_loop
 from service.settings import Settings

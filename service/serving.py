@@ -25,8 +25,8 @@ from typing import TypeVar
 
 from contract.errors import NotConfirmed, NoVersion, StoreError
 from contract.store import Store
-from service.daemon_executor import DaemonExecutor
 from service.engine.info import WHATS
+from service.lifecycle import DaemonExecutor
 from service.load_limits import seconds_of
 from service.memory import shortage
 from service.metrics import SWAPS, Metrics, SwapResult

@@ -1,13 +1,22 @@
 """Every setting of the service, each read once, at start, from DIGITSERVE_<NAME>.
 
 A value outside its bounds is refused by name before the port opens. Times are seconds.
+
+The environment beside the settings: what of it is misspelt, and what may be in it.
 """
 
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
+    AfterValidator,
+    BeforeValidator,
     Field,
+    SecretStr,
     ValidationError,
     field_validator,
     model_validator,
@@ -19,13 +28,57 @@ from contract.access import keys_of
 from contract.cores import available_cores
 from contract.store import NAME
 from service.engine.info import AskedPrecision, AskedProvider
-from service.life import CannotStart
-from service.setting_texts import Address, Origin, Proxy, RootPath, Secret
+from service.errors import CannotStart
 
 PREFIX = "DIGITSERVE_"
 # Of a default that depends on other settings, where one of those is wrong and named already.
 NOT_CALLED = "default_factory_not_called"
 SECRETS = {"admin_token", "api_keys", "otlp_endpoint"}  # never shown: a wrong address may hold one
+
+UNIX = "unix"  # as a trusted proxy: every peer of DIGITSERVE_UDS
+
+TrustedProxy = IPv4Network | IPv6Network | str  # "unix" is the only string
+
+
+def _fits_a_header(secret: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[!-~]+", secret.get_secret_value()):
+        raise ValueError("only printable ASCII without blanks can be sent in a header")
+    return secret
+
+
+def _is_an_address(url: str) -> str:
+    """It is logged, so nothing secret may be in it."""
+    if not re.fullmatch(r"https?://[^/\s@?#]+(/[^\s?#]*)?", url):
+        raise ValueError(
+            "a collector's address looks as http://collector:4318; what it is to know who sends by "
+            "goes into OTEL_EXPORTER_OTLP_HEADERS"
+        )
+    return url
+
+
+def _is_a_prefix(path: str) -> str:
+    if not re.fullmatch(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*", path):
+        raise ValueError("a prefix looks like /digits: it begins with / and does not end with it")
+    return path
+
+
+def _proxy(text: object) -> object:
+    """A network, also of one address, or the word for Unix sockets."""
+    if text == UNIX or not isinstance(text, str):
+        return text
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; name addresses, networks such as 10.0.0.0/8, or {UNIX}"
+        ) from None
+
+
+RootPath = Annotated[str, AfterValidator(_is_a_prefix)]
+Proxy = Annotated[TrustedProxy, BeforeValidator(_proxy)]
+Secret = Annotated[SecretStr, Field(min_length=16, max_length=1024), AfterValidator(_fits_a_header)]
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s,]+)$")]
+Address = Annotated[str, AfterValidator(_is_an_address)]
 
 
 class BadSetting(CannotStart):
@@ -243,3 +296,27 @@ def _sentence(wrong: ErrorDetails) -> str:
     name = str(wrong["loc"][0])
     value = "..." if name in SECRETS else wrong["input"]
     return f"{PREFIX}{name.upper()}={value}: {message}"
+
+
+OF_OTHERS = {"DIGITSERVE_SIGNING_KEY"}  # what export reads
+
+
+def unknown_settings(environment: Mapping[str, str]) -> list[str]:
+    """A sentence for each DIGITSERVE_ variable that is no setting, most likely misspelt."""
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    sentences = []
+    for name in environment:
+        if name.startswith(PREFIX) and name not in (*known, *OF_OTHERS):
+            near = get_close_matches(name, known, n=1)
+            hint = f", did you mean {near[0]}?" if near else ""
+            sentences.append(f"{name} is no setting{hint}")
+    return sentences
+
+
+def help_text() -> str:
+    """A line a setting: name, default, meaning."""
+    lines = []
+    for name, field in Settings.model_fields.items():
+        default = field.get_default(call_default_factory=True, validated_data={})
+        lines.append(f"  {PREFIX + name.upper():27} {default!s:>10}   {field.description or ''}")
+    return "\n".join(lines)

@@ -31,7 +31,7 @@ import threading
 from itertools import compress
 from typing import NamedTuple, TypeAlias
 
-from service.life import CannotStart
+from service.errors import CannotStart
 
 SERIES = 512 * 1024  # bytes a worker, of counters, gauges and histograms: many times what is used
 UNIT = 64  # bytes

@@ -14,13 +14,13 @@ from contract.card import ModelCard
 from contract.errors import BrokenVersion, NoVersion, StoreError
 from contract.store import Store
 from contract.version import CARD, read_file
+from service.errors import Problem
 from service.problem_types.problem_type import ProblemType
 from service.problem_types.versions import (
     BROKEN_VERSION,
     NO_SUCH_FILE,
     NO_SUCH_VERSION,
 )
-from service.problems import Problem
 from service.public import public_document
 from service.serving import without_paths
 from service.store_reads import StoreReads, store_problem

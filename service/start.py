@@ -7,7 +7,7 @@ from contract.card import SAMPLE
 from service.access_log import keep_access_log
 from service.app import create_app
 from service.journal import Journal
-from service.life import Life
+from service.lifecycle import Life
 from service.listeners import listen, remove_path, url_of
 from service.load_watch import LoadWatch
 from service.memory_budget import MemoryBudget

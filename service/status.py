@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from service.batching.batcher import Batcher
 from service.engine.info import EngineFacts
-from service.life import Life
+from service.lifecycle import Life
 from service.memory_budget import MemoryBudget
 from service.metrics import Metrics
 from service.model import Model

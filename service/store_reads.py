@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 
 from contract.errors import StoreError
 from contract.store import Store
+from service.errors import Problem
 from service.problem_types.versions import STORE_UNREADABLE
-from service.problems import Problem
 from service.settings import Settings
 
 WAITING = 64  # reads

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.allowance import Allowance
 from service.ended import Course, Ended, Labels
-from service.life import CannotStart
+from service.errors import CannotStart
 from service.metrics import Metrics
 from service.settings import Settings
 from service.span_attributes import LONGEST

@@ -11,10 +11,10 @@ import binascii
 
 from service.bounds import check_pictures
 from service.decode import SIGNATURES, NotAPicture
+from service.errors import Problem
 from service.formats import foreign
 from service.forms import EMPTY, Sent, from_json, picture_of_field
 from service.problem_types.content import BAD_FORM, TOO_MANY_PARTS
-from service.problems import Problem
 from service.settings import Settings
 
 

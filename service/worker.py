@@ -21,9 +21,9 @@ from contract.errors import StoreError
 from service.access_log import keep_access_log
 from service.app import create_app
 from service.channel import Channel, Said, Told
+from service.errors import CannotStart
 from service.front import Front
-from service.leaving import leave
-from service.life import CannotStart, Life
+from service.lifecycle import Life, leave
 from service.load_watch import LoadWatch
 from service.log import start_log
 from service.metrics import Metrics

@@ -21,8 +21,8 @@ from collections.abc import Mapping
 
 from contract.card import SAMPLE
 from service.columns import tables_size
+from service.errors import CannotStart
 from service.journal import Journal
-from service.life import CannotStart
 from service.listeners import listen_together, remove_path, url_of
 from service.log import log_errors_of_loop
 from service.memory_budget import MemoryBudget

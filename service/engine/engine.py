@@ -19,7 +19,6 @@ import onnxruntime
 
 from contract.card import SIDE
 from contract.version import Version
-from service.daemon_executor import DaemonExecutor
 from service.engine.external_data import BadGraph, external_files
 from service.engine.info import (
     AskedPrecision,
@@ -33,6 +32,7 @@ from service.engine.info import (
 from service.engine.providers import FILES, EngineRefused, chain, choose, missing_libraries, to_try
 from service.engine.runners import Bound, Plain, buckets, each_size
 from service.engine.session import Session, check_graph, nodes_of, open_session
+from service.lifecycle import DaemonExecutor
 from service.tensors import Answers, Pixels
 
 LONG = 0.1  # seconds

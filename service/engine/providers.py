@@ -22,7 +22,7 @@ import onnxruntime
 
 from contract.card import FP16, INPUT, INT8, ONNX, SIDE, ModelCard
 from service.engine.info import AskedPrecision, AskedProvider, Precision, Provider
-from service.life import CannotStart
+from service.errors import CannotStart
 
 Chain = list[tuple[str, dict[str, str]]]  # ONNX Runtime's names and options, the first choice first
 

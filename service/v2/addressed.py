@@ -4,10 +4,10 @@ One version serves. The one before stays warm for a rollback, but answers nobody
 it would notice its end only by chance.
 """
 
+from service.errors import Problem
 from service.model import Model
 from service.paths import check_name
 from service.problem_types.versions import VERSION_NOT_SERVING
-from service.problems import Problem
 from service.serving import Serving
 from service.settings import Settings
 

@@ -8,9 +8,9 @@ import zlib
 from collections.abc import Mapping
 from typing import Literal
 
+from service.errors import Problem
 from service.negotiation import ranges_of
 from service.problem_types.content import BAD_COMPRESSION, BODY_TOO_LARGE, UNSUPPORTED_ENCODING
-from service.problems import Problem
 
 Coding = Literal["gzip", "deflate"]
 CONTENT_ENCODING, ACCEPT_ENCODING = b"content-encoding", b"accept-encoding"

@@ -12,11 +12,11 @@ from service.batching.batcher import Batcher
 from service.batching.interface import QueueFull, Run, Waiting
 from service.bounds import most_pictures
 from service.ended import Course
+from service.errors import Problem
 from service.exchange import Exchange, Stage
 from service.metrics import Metrics
 from service.preparation import SMALL, Preparation, whole
 from service.problem_types.content import DOCUMENT_TOO_LARGE
-from service.problems import Problem
 from service.readings import Readings
 from service.settings import Settings
 from service.tensors import Pixels

@@ -11,14 +11,14 @@ from pydantic import BaseModel
 
 from contract.card import INPUT, LOGITS, PROBABILITIES, SIDE
 from service.batching.batcher import Batcher
-from service.life import Life
+from service.errors import Problem
+from service.lifecycle import Life
 from service.model import Model
 from service.openapi import refusals
 from service.paths import check_name, number_of
 from service.probes import check_ready
 from service.problem_types.operation import NOT_READY, STOPPING
 from service.problem_types.versions import NO_SUCH_MODEL, NO_SUCH_VERSION, VERSION_NOT_SERVING
-from service.problems import Problem
 from service.readings import Readings
 from service.serving import Serving
 from service.settings import Settings

@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field
 from contract.errors import NoVersion
 from service.admin import NO_MODEL_OR_VERSION, NOT_ADMIN, NOT_SWITCHED, Switched, switched
 from service.connected import while_connected
+from service.errors import Problem
 from service.model import Model
 from service.openapi import refusals
 from service.paths import check_name, number_of
@@ -35,7 +36,6 @@ from service.problem_types.versions import (
     VERSION_FAILED_CHECK,
     VERSION_IN_USE,
 )
-from service.problems import Problem
 from service.serving import Serving, SwitchUnderWay
 from service.settings import Settings
 from service.shelf import Shelf

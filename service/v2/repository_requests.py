@@ -13,9 +13,9 @@ from starlette.requests import ClientDisconnect
 
 from service.body import too_slow
 from service.documents import fitted, nullable, read_json
+from service.errors import Problem
 from service.problem_types.content import BAD_DOCUMENT, BAD_JSON, CLIENT_GONE, DOCUMENT_TOO_LARGE
 from service.problem_types.versions import FIXED_CONFIGURATION
-from service.problems import Problem
 from service.settings import Settings
 from service.v2.model_config import ModelConfig
 

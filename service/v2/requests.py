@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from contract.card import INPUT, SIDE
 from service.bounds import check_pictures
 from service.documents import fitted, nullable, read_json
+from service.errors import Problem
 from service.problem_types.content import BAD_DOCUMENT
 from service.problem_types.prediction import BAD_BINARY_DATA, BAD_TENSOR, BATCH_TOO_LARGE
-from service.problems import Problem
 from service.settings import Settings
 from service.tensors import Pixels
 

@@ -14,15 +14,15 @@ from starlette.types import Message, Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from service.access import Access
+from service.errors import Problem
 from service.exchange import Exchange
 from service.front import Front
 from service.hot import HotProtocol
 from service.hot_exchange import HotExchange
 from service.hot_table import hot_table
-from service.life import Life
+from service.lifecycle import Life
 from service.methods import Methods
 from service.metrics import Metrics
-from service.problems import Problem
 from service.settings import Settings
 from tests.fuzz_http.reading import CLOSED, OPEN, REFUSED, Reading, Request, request
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from contract.store import Store
 from contract.version import Version
-from service.problems import Problem
+from service.errors import Problem
 from service.tensors import Pixels
 from service.v2.compression import accepted, compressed, decompressed
 from tests.service.running import Service

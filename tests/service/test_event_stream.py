@@ -12,7 +12,7 @@ from starlette.types import Message
 from contract.store import Store
 from contract.version import Version
 from service.event_stream import EventStream
-from service.life import Life
+from service.lifecycle import Life
 from service.live import EVERY, Live
 from service.metrics import Metrics
 from service.model import load

@@ -17,7 +17,7 @@ from service.access_log import AccessLog
 from service.asked import batched
 from service.batching.batcher import Batcher
 from service.front import Front
-from service.life import Life
+from service.lifecycle import Life
 from service.log_lines import Fields
 from service.methods import Methods
 from service.metrics import Metrics

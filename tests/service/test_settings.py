@@ -5,8 +5,7 @@ import os
 import pytest
 
 from contract.cores import available_cores
-from service.environment import help_text, unknown_settings
-from service.settings import BadSetting, Settings
+from service.settings import BadSetting, Settings, help_text, unknown_settings
 
 
 @pytest.fixture(autouse=True)

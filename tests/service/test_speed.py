@@ -58,7 +58,9 @@ def test_without_the_provider_it_says_so_and_fails(
     models: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*models, "--provider", "cuda"]) == 2
-    assert "service.engine.benchmark: the provider cuda was asked for, but" in capsys.readouterr().err
+    assert (
+        "service.engine.benchmark: the provider cuda was asked for, but" in capsys.readouterr().err
+    )
 
 
 # ---- how much of the GPU is left ---------------------------------------------------------------

@@ -1,10 +1,34 @@
-"""A thread for work that may hang: the end of the process does not wait for it."""
+"""Where the service is in its life: `server` writes it, probes, front and streams read it.
 
+A thread for work that may hang: the end of the process does not wait for it.
+
+The end of a process, which waits for no thread that hangs.
+"""
+
+import logging
+import os
+import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
+
+
+@dataclass
+class Life:
+    began: float = field(default_factory=time.monotonic)  # seconds; the wall clock may be set
+    draining: bool = False  # told to stop, still answering
+    # Called when that begins, maybe from the middle of anything: by whoever handles a signal.
+    when_draining: list[Callable[[], None]] = field(default_factory=list)
+
+    def drain(self) -> None:
+        self.draining = True
+        for tell in self.when_draining:
+            tell()
+
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -52,3 +76,31 @@ class DaemonExecutor(Executor):
                 except BaseException as error:
                     future.set_exception(error)
             del call, future, work  # or they would stay in memory until the next call
+
+
+PATIENCE = 1.0  # seconds
+
+log = logging.getLogger("service")
+
+
+def leave(code: int) -> NoReturn:
+    """Exit; after PATIENCE also without the threads that have not ended by then.
+
+    Python itself waits for them for ever: for one that reads from a file system that does not
+    answer, for instance.
+    """
+    threading.Thread(target=_leave_without, args=(code,), daemon=True).start()
+    sys.exit(code)
+
+
+def _leave_without(code: int) -> None:
+    time.sleep(PATIENCE)
+    hanging = [
+        thread.name
+        for thread in threading.enumerate()
+        if not thread.daemon and thread is not threading.main_thread()
+    ]
+    if hanging:
+        log.warning("the end does not wait for threads that hang: %s", ", ".join(hanging))
+        logging.shutdown()
+        os._exit(code)
