@@ -12,11 +12,11 @@ from io import StringIO
 
 from contract.errors import StoreError
 from service.errors import CannotStart
-from service.journal import Journal
 from service.lifecycle import leave
-from service.log import start_log
 from service.settings import BadSetting, Settings, help_text, unknown_settings
-from service.streams import STREAMS
+from service.telemetry.logs.handler import Journal
+from service.telemetry.logs.setup import start_log
+from service.telemetry.logs.streams import STREAMS
 
 log = logging.getLogger("service")
 
@@ -60,11 +60,11 @@ def _serve(settings: Settings, journal: Journal) -> None:
     # which is our own, is larger than the smallest that may be set.
     os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(max(settings.max_pixels, 2**17))
     if settings.workers > 1:
-        from service.workers import serve_together
+        from service.workers.supervisor import serve_together
 
         serve_together(settings, os.environ.copy(), journal)
     else:
-        from service.start import serve
+        from service.single import serve
 
         serve(settings, journal)
 

@@ -9,42 +9,43 @@ from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from starlette.routing import Route
 
-from service.access import Access
-from service.admin import admin_routes
-from service.asked import batched
+from service.api.health import answer_with_problems, routes
+from service.api.live.broadcaster import Live
+from service.api.live.stream import live_routes
+from service.api.metrics import Scrape
+from service.api.openapi import document
+from service.api.pages import add_pages
+from service.api.predictions import Readings
+from service.api.problem_pages import problem_pages
+from service.api.v1.admin import admin_routes
+from service.api.v1.comparison import Comparing
+from service.api.v1.files import file_routes
+from service.api.v1.models import catalog_routes
+from service.api.v1.pending import batched
+from service.api.v1.predict import Predict
+from service.api.v1.predict_version import ByVersion
+from service.api.v1.samples import sample_routes
+from service.api.v2.by_path import PATH, VERSION_PATH, by_path_routes
+from service.api.v2.infer import Infer
+from service.api.v2.metadata import health_routes, model_routes
+from service.api.v2.model_lookup import Addressed
+from service.api.v2.repository import repository_routes
+from service.api.v2.statistics import Statistics
 from service.batching.batcher import Batcher
-from service.catalog import catalog_routes
-from service.comparing import Comparing
-from service.document import document
-from service.front import Front
+from service.http.auth import Access
+from service.http.gateway import Front
+from service.http.methods import Methods
+from service.http.preparation import Preparation
+from service.http.refusals import begin_at_zero
 from service.lifecycle import Life
-from service.live import Live
-from service.live_route import live_routes
-from service.methods import Methods
-from service.metrics import Metrics
-from service.nvml import Gpus
-from service.pages import add_pages
-from service.predict import Predict
-from service.preparation import Preparation
-from service.problem_pages import problem_pages
-from service.readings import Readings
-from service.refusals import begin_at_zero
-from service.routes import answer_with_problems, routes
-from service.samples import sample_routes
-from service.serving import Serving
+from service.models.manager import Serving
+from service.models.store_reader import Shelf
 from service.settings import Settings
-from service.shelf import Shelf
-from service.statistics import Statistics
-from service.team import Team
+from service.telemetry.metrics.gpu import Gpus
+from service.telemetry.metrics.registry import Metrics
+from service.telemetry.tracing.sampler import Tracing
 from service.tensors import Pixels
-from service.tracing import Tracing
-from service.v2.addressed import Addressed
-from service.v2.by_path import PATH, VERSION_PATH, by_path_routes
-from service.v2.infer import Infer
-from service.v2.metadata import health_routes, model_routes
-from service.v2.repository import repository_routes
-from service.version_files import file_routes
-from service.version_predict import ByVersion
+from service.workers.peers import Team
 
 ON_LOOP = 0.004  # seconds; a model call that takes longer would hold up the event loop
 # FastAPI's own, which variables could switch on: it knows nothing of hot requests, tells what
@@ -118,7 +119,8 @@ def create_app(
         servers=[{"url": settings.root_path}] if settings.root_path else None,
         telemetry=NO_TELEMETRY,
     )
-    app.include_router(routes(serving, batcher, settings, metrics, life, team))
+    scrape = Scrape(metrics)
+    app.include_router(routes(serving, batcher, settings, metrics, life, team, scrape))
     app.include_router(admin_routes(serving, settings, team, access.admin))
     shelf = Shelf(serving.store, serving.reads)
     app.include_router(catalog_routes(serving, comparing, shelf, settings, life))
@@ -137,7 +139,9 @@ def create_app(
     methods = Methods([predict, infer], app.router.routes)
     answer_with_problems(app, metrics, methods)
     begin_at_zero(metrics, (Predict.route, infer.route, PATH, VERSION_PATH, ByVersion.path))
-    front = Front([predict, infer], app, settings, metrics, life, access, methods, tracing)
+    front = Front(
+        [predict, infer], app, settings, metrics, life, access, methods, tracing, fast_only=[scrape]
+    )
     addressed = Addressed(serving, settings)
     app.router.routes += by_path_routes(infer, addressed, settings, metrics, front.budget)
     by_version = ByVersion(

@@ -27,12 +27,12 @@ from typing import Any
 
 import uvicorn
 
-from service.front import Front
-from service.hot import HotProtocol
+from service.http.fast.protocol import HotProtocol
+from service.http.gateway import Front
 from service.lifecycle import Life
-from service.listeners import BACKLOG, refuse_connections
-from service.log import log_errors_of_loop
 from service.settings import Settings
+from service.telemetry.logs.setup import log_errors_of_loop
+from service.workers.sockets import BACKLOG, refuse_connections
 
 # Objects made, less objects gone, between two looks for garbage. A batch makes a thousand, and
 # hardly ever a cycle: to look after 700, as Python does of itself, takes 3 us of a request's 55.

@@ -18,28 +18,28 @@ from typing import Any
 
 from contract.access import open_store
 from contract.errors import StoreError
-from service.access_log import keep_access_log
+from service.api.v2.statistics import Statistics
 from service.app import create_app
-from service.channel import Channel, Said, Told
 from service.errors import CannotStart
-from service.front import Front
+from service.http.access_log import keep_access_log
+from service.http.gateway import Front
 from service.lifecycle import Life, leave
-from service.load_watch import LoadWatch
-from service.log import start_log
-from service.metrics import Metrics
-from service.model import load
-from service.open_files import allow_connections
-from service.processes import Processes
+from service.models.load_limits import LoadWatch
+from service.models.loading import load
+from service.models.manager import Serving
+from service.models.store_reads import check_store
 from service.server import Server
-from service.serving import Serving
 from service.settings import Settings
-from service.shared_memory import SharedMemory
-from service.start import introduce
-from service.statistics import Statistics
-from service.store_reads import check_store
-from service.streams import STREAMS
-from service.team import Team
-from service.tracing import tracing_of
+from service.single import introduce
+from service.telemetry.logs.setup import start_log
+from service.telemetry.logs.streams import STREAMS
+from service.telemetry.metrics.processes import Processes
+from service.telemetry.metrics.registry import Metrics
+from service.telemetry.metrics.shared_memory import SharedMemory
+from service.telemetry.tracing.sampler import tracing_of
+from service.workers.channel import Channel, Said, Told
+from service.workers.peers import Team
+from service.workers.sockets import allow_connections
 
 SAY_EVERY = 1.0  # seconds: the supervisor hears that the event loop is alive
 

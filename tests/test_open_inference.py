@@ -13,8 +13,8 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
+from service.api.v2.metadata import EXTENSIONS
 from service.settings import Settings
-from service.v2.metadata import EXTENSIONS
 from tests.service.running import TOKEN, Service
 
 DOCUMENT = (Path(__file__).parent.parent / "docs/open-inference.md").read_text()

@@ -1,4 +1,4 @@
-"""How fast the engine runs a version here, in every precision and way: python -m service.engine.benchmark
+"""Benchmark of the engine in every precision and mode: python -m service.engine.benchmark
 
 The engine alone, without HTTP: pixels in, probabilities out, copies included. What is compared is
 measured in turns, round after round, so that a machine that slows down slows all of it. On a GPU it

@@ -13,17 +13,17 @@ import uvicorn
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from service.access import Access
 from service.errors import Problem
-from service.exchange import Exchange
-from service.front import Front
-from service.hot import HotProtocol
-from service.hot_exchange import HotExchange
-from service.hot_table import hot_table
+from service.http.auth import Access
+from service.http.exchange import Exchange
+from service.http.fast.exchange import HotExchange
+from service.http.fast.protocol import HotProtocol
+from service.http.fast.routes import hot_table
+from service.http.gateway import Front
+from service.http.methods import Methods
 from service.lifecycle import Life
-from service.methods import Methods
-from service.metrics import Metrics
 from service.settings import Settings
+from service.telemetry.metrics.registry import Metrics
 from tests.fuzz_http.reading import CLOSED, OPEN, REFUSED, Reading, Request, request
 
 IDLE_TURNS = 4  # turns of the loop in which nothing happened, after which nothing will

@@ -5,8 +5,8 @@ from itertools import accumulate
 
 import pytest
 
-from service.metrics import SECONDS
-from service.quantile import quantile
+from service.api.live.snapshot import quantile
+from service.telemetry.metrics.registry import SECONDS
 from tests.monitoring.prometheus import Prometheus
 
 BOUNDS = [*(f"{bound:g}" for bound in SECONDS), "+Inf"]

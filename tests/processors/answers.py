@@ -10,7 +10,7 @@ from hashlib import sha256
 from contract.store import Store
 from service.engine.engine import Engine
 from service.engine.providers import FILES
-from service.golden import check_golden
+from service.models.golden import check_golden
 from tests.fixtures import MODELS, Judged
 
 

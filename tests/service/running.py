@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 import httpx2
 
 from contract.store import Store
-from service.renderings import SHARED
+from service.api.metrics import SHARED
 from tests.program import PATIENCE, Program
 
 ROOT = Path(__file__).parent.parent.parent

@@ -1,6 +1,6 @@
 """Memory that workers share, each of them in this process."""
 
-from service.shared_memory import SERIES, SharedMemory, reserve
+from service.telemetry.metrics.shared_memory import SERIES, SharedMemory, reserve
 
 
 def memory_of(slots: int, size: int = SERIES) -> int:

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from service.allowance import Allowance
+from service.telemetry.logs.rate_limit import Allowance
 
 
 def test_little_traffic_passes_whole() -> None:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from contract.store import Store
 from contract.version import Version
 from service.errors import Problem
+from service.http.compression import accepted, compressed, decompressed
 from service.tensors import Pixels
-from service.v2.compression import accepted, compressed, decompressed
 from tests.service.running import Service
 from tests.service.tensors import BLOB, HEADER, asked, client_of, document, post
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from service.api.v1.bodies import Sent
+from service.api.v1.pictures import prepared
 from service.decode import OPENED, NotAPicture, TooManyPixels, identify, small_png
-from service.forms import Sent
-from service.pictures import prepared
 from tests.service import files
 from tests.service.pictures import encoded, seven
 

@@ -11,14 +11,14 @@ from starlette.types import Message
 
 from contract.store import Store
 from contract.version import Version
-from service.event_stream import EventStream
+from service.api.live.broadcaster import EVERY, Live
+from service.api.live.stream import EventStream
 from service.lifecycle import Life
-from service.live import EVERY, Live
-from service.metrics import Metrics
-from service.model import load
-from service.serving import Serving
+from service.models.loading import load
+from service.models.manager import Serving
 from service.settings import Settings
-from service.team import Team
+from service.telemetry.metrics.registry import Metrics
+from service.workers.peers import Team
 from tests.program import PATIENCE
 
 pytestmark = pytest.mark.anyio
@@ -135,7 +135,7 @@ async def test_what_was_before_nobody_watched_is_not_looked_back_to(house: House
 
 
 async def test_a_drain_waits_for_no_tick(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.live.EVERY", 2 * PATIENCE)
+    monkeypatch.setattr("service.api.live.broadcaster.EVERY", 2 * PATIENCE)
     async with watching(house) as (client,):
         await client.has(1)
         house.life.drain()

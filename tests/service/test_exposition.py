@@ -23,10 +23,10 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.openmetrics import parser
 from prometheus_client.registry import Collector
 
-from service.exposition import Exposition, OpenMetrics
-from service.noted import NotedCounter, NotedGauge, NotedHistogram
-from service.shared import SharedNumbers
-from service.shared_memory import SharedMemory, Writer
+from service.telemetry.metrics.buffered import NotedCounter, NotedGauge, NotedHistogram
+from service.telemetry.metrics.exposition import Exposition, OpenMetrics
+from service.telemetry.metrics.multiprocess import SharedNumbers
+from service.telemetry.metrics.shared_memory import SharedMemory, Writer
 from tests.service.shared_memory import workers
 
 BOUNDS = (0.1, 0.25, 1.0)

@@ -12,20 +12,20 @@ from starlette.types import Receive, Scope, Send
 
 from contract.store import Store
 from contract.version import Version
-from service.access import Access
-from service.access_log import AccessLog
-from service.asked import batched
+from service.api.predictions import Readings
+from service.api.v1.pending import batched
+from service.api.v1.predict import Predict
 from service.batching.batcher import Batcher
-from service.front import Front
+from service.http.access_log import AccessLog
+from service.http.auth import Access
+from service.http.gateway import Front
+from service.http.methods import Methods
+from service.http.preparation import Preparation
 from service.lifecycle import Life
-from service.log_lines import Fields
-from service.methods import Methods
-from service.metrics import Metrics
-from service.model import Model, load
-from service.predict import Predict
-from service.preparation import Preparation
-from service.readings import Readings
+from service.models.loading import Model, load
 from service.settings import Settings
+from service.telemetry.logs.format import Fields
+from service.telemetry.metrics.registry import Metrics
 from service.tensors import Answers, Pixels
 from tests.service.pictures import encoded, seven
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from service.journal import MOST, Journal
-from service.log_lines import Fields, json_line
-from service.shared_memory import reserve
+from service.telemetry.logs.format import Fields, json_line
+from service.telemetry.logs.handler import MOST, Journal
+from service.telemetry.metrics.shared_memory import reserve
 from tests.program import PATIENCE
 from tests.service.running import ROOT
 
@@ -132,8 +132,8 @@ def test_who_is_interrupted_while_it_logs_may_log_again(pipe: Pipe) -> None:
 
 WRITER = """
 import sys
-from service.journal import Journal
-from service.log_lines import json_line
+from service.telemetry.logs.handler import Journal
+from service.telemetry.logs.format import json_line
 
 journal = Journal(json_line, 1, int(sys.argv[1]))
 journal.take_turns(int(sys.argv[2]))
@@ -167,8 +167,8 @@ def test_lines_of_several_processes_do_not_mix_however_long_they_are() -> None:
 
 FULL = r"""
 import os, resource, sys
-from service.journal import Journal
-from service.log_lines import json_line
+from service.telemetry.logs.handler import Journal
+from service.telemetry.logs.format import json_line
 
 def tell(event):
     journal.tell({"ts": "", "level": "info", "logger": "test", "event": event})

@@ -12,7 +12,7 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
-from service.live import RATES
+from service.api.live.broadcaster import RATES
 from tests.program import PATIENCE
 from tests.service.connection import connected, request
 from tests.service.forms import part, post_parts

@@ -17,7 +17,7 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
-from service.journal import MOST
+from service.telemetry.logs.handler import MOST
 from tests.program import PATIENCE
 from tests.service.connection import connected, request
 from tests.service.memory import resident
@@ -212,7 +212,7 @@ def test_who_stops_reading_ends_nothing(models: Path) -> None:
 
 PROGRAM = r"""
 import asyncio, logging, threading, warnings
-from service.log import log_errors_of_loop, start_log
+from service.telemetry.logs.setup import log_errors_of_loop, start_log
 from service.settings import Settings
 
 def broken(*_):

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from service.log_lines import LONGEST, fields_of, json_line, text_line, timestamp
+from service.telemetry.logs.format import LONGEST, fields_of, json_line, text_line, timestamp
 
 NASTY = [
     "two\nlines",

@@ -7,10 +7,10 @@ import pytest
 from contract.card import FP16
 from contract.store import Store
 from contract.version import Version
-from service.metrics import Metrics
-from service.model import GateFailed, Model, proven
-from service.serving import Serving
+from service.models.loading import GateFailed, Model, proven
+from service.models.manager import Serving
 from service.settings import Settings
+from service.telemetry.metrics.registry import Metrics
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.negotiation import preferred
+from service.http.negotiation import preferred
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from service.noted import NotedCounter, NotedHistogram
+from service.telemetry.metrics.buffered import NotedCounter, NotedHistogram
 
 BOUNDS = (0.1, 0.25, 1.0)
 

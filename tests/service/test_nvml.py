@@ -9,7 +9,7 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
-from service.nvml import Gpus
+from service.telemetry.metrics.gpu import Gpus
 from tests.program import PATIENCE
 from tests.service.metrics import metric
 from tests.service.pictures import SEVEN

@@ -13,8 +13,8 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
-from service.forwarded import TrustedProxies
-from service.idle import IDLE, IdleConnections
+from service.http.fast.idle import IDLE, IdleConnections
+from service.http.forwarded import TrustedProxies
 from service.settings import BadSetting, Settings
 from tests.service.connection import connected, request
 from tests.service.pictures import SEVEN

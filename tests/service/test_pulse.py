@@ -2,10 +2,9 @@
 
 import pytest
 
-from service.metrics import PICTURES, SECONDS
-from service.pulse import Pulse, Standing, pulse_of
-from service.quantile import quantile
-from service.tally import Tally
+from service.api.live.snapshot import Tally, quantile
+from service.api.live.summary import Pulse, Standing, pulse_of
+from service.telemetry.metrics.registry import PICTURES, SECONDS
 
 SERVES = Standing(provider="cpu", provider_fallback=True, version="3", workers=2, draining=False)
 BEGINNING = Tally(

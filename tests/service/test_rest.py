@@ -5,7 +5,7 @@ from time import perf_counter
 
 import pytest
 
-from service.rest import LEAST, RATE, TICK, Rest
+from service.http.fast.backpressure import LEAST, RATE, TICK, Rest
 
 pytestmark = pytest.mark.anyio
 

@@ -14,9 +14,8 @@ from prometheus_client.samples import Exemplar
 
 from contract.store import Store
 from contract.version import Version
-from service.metrics import SECONDS as BOUNDS
-from service.renderings import SHARED
-from service.scrape import OPENMETRICS, TEXT
+from service.api.metrics import OPENMETRICS, SHARED, TEXT
+from service.telemetry.metrics.registry import SECONDS as BOUNDS
 from tests.service.connection import connected
 from tests.service.metrics import metric, settle
 from tests.service.pictures import SEVEN

@@ -24,13 +24,13 @@ from contract import signature
 from contract.lock import locked
 from contract.store import LOCK, Store
 from contract.version import Version
-from service import preflight
-from service.memory import free_memory
-from service.metrics import Metrics
-from service.model import GateFailed, Model, load
-from service.retry import Retry
-from service.serving import NotRecorded, Serving
+from service.memory.limits import free_memory
+from service.models import preflight
+from service.models.backoff import Retry
+from service.models.loading import GateFailed, Model, load
+from service.models.manager import NotRecorded, Serving
 from service.settings import Settings
+from service.telemetry.metrics.registry import Metrics
 from tests import swap
 from tests.contract.groups import Groups
 from tests.fixtures import Judged
@@ -568,7 +568,7 @@ async def test_when_memory_is_short_it_is_let_go_before_another_one_is_loaded(
         alive.append(first())
         return load(*wanted)
 
-    monkeypatch.setattr("service.serving.load", loading)
+    monkeypatch.setattr("service.models.manager.load", loading)
     await serving.activate(third)
     assert alive == [None]
     assert serving.previous is not None

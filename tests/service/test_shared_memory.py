@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from contract.store import Store
 from contract.version import Version
-from service.columns import VERSIONS, tables_size
-from service.metrics import Metrics
+from service.api.v2.statistics import Statistics
 from service.settings import Settings
-from service.shared_memory import SERIES, SharedMemory, key_of, unlinked_file
-from service.statistics import Statistics
+from service.telemetry.metrics.registry import Metrics
+from service.telemetry.metrics.shared_memory import SERIES, SharedMemory, key_of, unlinked_file
+from service.telemetry.statistics_layout import VERSIONS, tables_size
 from tests.program import PATIENCE
 from tests.service.metrics import counted, exposition, settle
 from tests.service.pictures import SEVEN
@@ -187,7 +187,7 @@ def test_every_process_reads_what_was_added_since_a_series_began(
 
 CHANGING = """
 import itertools, sys
-from service.shared_memory import SharedMemory, key_of
+from service.telemetry.metrics.shared_memory import SharedMemory, key_of
 
 writer = SharedMemory(int(sys.argv[1]), 1, 0).own
 print(flush=True)

@@ -1,4 +1,4 @@
-"""`python -m service.engine.benchmark` measures every engine there is here, and says what there is not."""
+"""`python -m service.engine.benchmark` measures every engine that this machine has."""
 
 import json
 import time

@@ -13,7 +13,7 @@ import pytest
 from contract.errors import BrokenVersion
 from contract.store import Store
 from contract.version import Version
-from service.store_reads import MOST_STUCK
+from service.models.store_reads import MOST_STUCK
 from tests.service.connection import connected
 from tests.service.metrics import counted, metric
 from tests.service.pictures import SEVEN

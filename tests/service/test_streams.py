@@ -93,9 +93,9 @@ def test_a_flood_from_libraries_costs_few_lines_of_the_log_and_is_counted(models
     """Here from the process itself, as fast as it can: each line another one."""
     program = r"""
 import logging, os, time
-from service.log import start_log
+from service.telemetry.logs.setup import start_log
 from service.settings import Settings
-from service.streams import STREAMS
+from service.telemetry.logs.streams import STREAMS
 
 STREAMS.keep_from_libraries()
 start_log(Settings())

@@ -1,7 +1,7 @@
 """What counts as a request, a refusal, a failure for /v1/live; of one process and of several."""
 
-from service.metrics import PICTURES, SECONDS, Metrics
-from service.tally import Tally, tally_of
+from service.api.live.snapshot import Tally, tally_of
+from service.telemetry.metrics.registry import PICTURES, SECONDS, Metrics
 from tests.service.shared_memory import workers
 
 

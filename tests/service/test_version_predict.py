@@ -19,13 +19,13 @@ from pydantic import SecretStr
 
 from contract.store import Store
 from contract.version import Version
-from service.access import Access, Refused
-from service.comparing import Comparing
-from service.exchange import Exchange
-from service.metrics import Metrics
-from service.model import Model, load
-from service.serving import Serving
+from service.api.v1.comparison import Comparing
+from service.http.auth import Access, Refused
+from service.http.exchange import Exchange
+from service.models.loading import Model, load
+from service.models.manager import Serving
 from service.settings import Settings
+from service.telemetry.metrics.registry import Metrics
 from tests.program import PATIENCE
 from tests.service.forms import MULTIPART, part
 from tests.service.metrics import counted, metric, settle

@@ -8,10 +8,10 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
-from service.metrics import Metrics
-from service.shared_memory import SharedMemory
-from service.tally import tally_of
-from service.version_series import KEPT
+from service.api.live.snapshot import tally_of
+from service.telemetry.metrics.registry import Metrics
+from service.telemetry.metrics.shared_memory import SharedMemory
+from service.telemetry.metrics.version_series import KEPT
 from tests.service.metrics import counted, settle
 from tests.service.pictures import SEVEN
 from tests.service.running import ADMIN, TOKEN, Service, two_workers

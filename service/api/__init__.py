@@ -1,0 +1,1 @@
+"""Routes: what each request means, and what its response says."""

@@ -1,0 +1,124 @@
+"""The routes that are not hot: probes, metrics and status, as ordinary FastAPI.
+
+Whether requests are to be sent here: what all doors' ready probes ask.
+"""
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
+
+from service.api.metrics import OPENMETRICS, TEXT, Scrape
+from service.api.predictions import Readings
+from service.api.schemas import refusals
+from service.api.status import Status, status_of
+from service.batching.batcher import Batcher
+from service.errors import Problem
+from service.http.body import ClientGone
+from service.http.errors import content_of
+from service.http.methods import Methods
+from service.http.refusals import told
+from service.lifecycle import Life
+from service.models.manager import Serving
+from service.problem_types.operation import NOT_READY, STOPPING
+from service.settings import Settings
+from service.telemetry.metrics.registry import Metrics
+from service.workers.peers import Team
+
+METRICS = tuple(kind.partition(";")[0] for kind in (TEXT, OPENMETRICS))
+
+
+class NoAnswer(Response):
+    """For a client that has hung up: `front` counts the request as 499."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send nothing."""
+
+
+class Alive(BaseModel):
+    alive: bool
+
+
+class Ready(BaseModel):
+    ready: bool
+
+
+def routes(
+    serving: Serving,
+    batcher: Batcher[Readings],
+    settings: Settings,
+    metrics: Metrics,
+    life: Life,
+    team: Team,
+    scrape: Scrape,
+) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/livez", summary="Whether the process answers at all", tags=["probes"])
+    async def livez() -> Alive:
+        return Alive(alive=True)
+
+    @router.get(
+        "/readyz",
+        summary="Whether to send requests here",
+        tags=["probes"],
+        responses=refusals(STOPPING, NOT_READY),
+    )
+    async def readyz() -> Ready:
+        check_ready(life, batcher)
+        return Ready(ready=True)
+
+    @router.get(
+        "/v1/status",
+        summary="Model, engine and its fallbacks, batching, queue",
+        tags=["operation"],
+    )
+    async def status() -> Status:
+        return status_of(serving, batcher, settings, life, team, metrics)
+
+    @router.get(
+        "/metrics",
+        summary="Prometheus metrics",
+        description="Prometheus' text format, or OpenMetrics with exemplars if `Accept` prefers it",
+        tags=["operation"],
+        response_class=Response,
+        responses={200: {"content": {kind: {"schema": {"type": "string"}} for kind in METRICS}}},
+    )
+    async def exposition(request: Request) -> Response:
+        # Sent in several lines, a list is one.
+        wanted = {
+            name.encode(): ", ".join(request.headers.getlist(name)).encode("latin-1")
+            for name in ("accept", "accept-encoding")
+        }
+        headers, content = scrape.response(wanted)
+        return Response(content, headers=headers)
+
+    return router
+
+
+def answer_with_problems(app: FastAPI, metrics: Metrics, methods: Methods) -> None:
+    """Let errors that end inside FastAPI leave as problem documents too."""
+
+    async def as_problem(request: Request, error: Exception) -> Response:
+        path, request_id = request.scope["path"], request.scope["request_id"]
+        problem = request.scope["problem"] = told(error, metrics)
+        if problem.status == 405:  # Starlette names the methods of one of several routes
+            problem.headers["allow"] = methods.allowed(path)
+        content_type, body = content_of(problem, path, request_id)
+        return Response(body, problem.status, headers=problem.headers, media_type=content_type)
+
+    async def without_answer(_: Request, __: Exception) -> Response:
+        return NoAnswer()
+
+    for kind in (Problem, HTTPException, RequestValidationError, Exception):
+        app.add_exception_handler(kind, as_problem)
+    app.add_exception_handler(ClientGone, without_answer)
+
+
+def check_ready(life: Life, batcher: Batcher[Readings]) -> None:
+    """Problem 503 if not."""
+    if life.draining:
+        raise Problem(STOPPING, "the service is stopping")
+    if not batcher.alive:
+        raise Problem(NOT_READY, "the batcher has stopped")

@@ -1,0 +1,245 @@
+"""Bodies that carry picture files inside: multipart and JSON.
+
+    multipart/form-data   each part a picture, under any name          curl -F image=@seven.png
+    application/json      {"image": text} or {"images": [text, ...]}   base64, or a data URL
+
+The whole body is in memory already, bounded by MAX_BODY; here parts, pictures and depth are.
+
+Bodies of the type application/x-www-form-urlencoded, which says little of what they are.
+
+HTTP clients name it for whatever they are given: curl --data-binary, urllib, HttpURLConnection.
+
+    zero bytes, or not ASCII  a picture file          curl --data-binary @seven.png
+    {"image": ...             JSON, see `forms`       curl -d '{"image": "iVBOR..."}'
+    image=...&image=...       base64, or whole files  curl --data-urlencode image@seven.png
+"""
+
+import binascii
+import re
+from collections.abc import Callable
+from typing import NamedTuple, Self
+
+from multipart import (
+    MultipartError,
+    MultipartSegment,
+    ParserLimitReached,
+    PushMultipartParser,
+    parse_options_header,
+)
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from service.api.params import check_pictures, most_pictures
+from service.api.v1.base64_text import NotBase64, decoded
+from service.decode import SIGNATURES, NotAPicture
+from service.errors import Problem
+from service.formats import foreign
+from service.http.json_body import fitted, read_json
+from service.problem_types.content import (
+    BAD_BASE64,
+    BAD_FORM,
+    DOCUMENT_TOO_LARGE,
+    EMPTY_BODY,
+    PART_HEAD_TOO_LARGE,
+    TOO_MANY_PARTS,
+)
+from service.settings import Settings
+
+EMPTY = "the form is empty; send a file, as curl -F image=@seven.png does"
+SPARE_COMMAS = 1000  # of JSON; whoever has some pictures too many hears how many
+# A part's own headers: three in practice, Content-Disposition with a file's name the longest.
+PART_HEADERS, PART_HEADER_BYTES = 8, 4096
+
+
+class Sent(NamedTuple):
+    """One picture file of a request."""
+
+    name: str  # for its sender, should it be refused
+    body: bytes
+
+
+class PicturesRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    image: str | None = Field(None, description="a picture file in base64, or as a data URL")
+    images: list[str] | None = Field(None, min_length=1, description="several of them")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.image is None) == (self.images is None):
+            raise ValueError('send either {"image": "<base64>"} or {"images": ["<base64>", ...]}')
+        return self
+
+
+Form = Callable[[bytes, bytes, Settings], list[Sent]]
+
+
+def from_json(body: bytes, content_type: bytes, settings: Settings) -> list[Sent]:
+    """The pictures of a JSON document; Problem says what is wrong with it."""
+    _check_commas(body, settings)
+    document = read_json(body, settings.max_json_depth)
+    if isinstance(document, dict) and isinstance(document.get("images"), list):
+        check_pictures(len(document["images"]), settings)
+    request = fitted(PicturesRequest, document, "the document")
+    if request.image is not None:
+        return [Sent("image", _bytes_of(request.image, "image"))]
+    names = [f"images[{place}]" for place in range(len(request.images or []))]
+    return [
+        Sent(name, _bytes_of(text, name))
+        for name, text in zip(names, request.images or [], strict=True)
+    ]
+
+
+def from_multipart(body: bytes, content_type: bytes, settings: Settings) -> list[Sent]:
+    """The pictures of a form; Problem says what is wrong with it."""
+    _, options = parse_options_header(content_type.decode("latin-1"))
+    try:
+        sent = _files(body, options.get("boundary", ""), settings)
+    except ParserLimitReached as error:
+        raise Problem(
+            PART_HEAD_TOO_LARGE, f"a part of the form is beyond bounds: {error}"
+        ) from error
+    except (MultipartError, ValueError) as error:
+        raise Problem(BAD_FORM, f"the body is no whole multipart/form-data: {error}") from error
+    if not sent:
+        raise Problem(BAD_FORM, EMPTY)
+    return sent
+
+
+def is_text(content: bytes) -> bool:
+    """Whether it may be base64 or a form, whereas every picture file has zero bytes."""
+    return b"\0" not in content and content.isascii()
+
+
+def picture_of_field(name: str, content: bytes) -> Sent:
+    """Of a form's field that is not sent as a file: the bytes of one, or base64 of them."""
+    field = f"the field {name[:64]!r}"
+    if not is_text(content):
+        return Sent(name[:64], content)
+    if not content.strip():
+        raise Problem(
+            EMPTY_BODY, f"{field} is empty; send a file, as curl -F image=@seven.png does"
+        )
+    try:
+        body = decoded(content)
+        reason = foreign.name_of(body) or "what it stands for is no picture"
+    except NotBase64 as error:
+        body, reason = b"", str(error)
+    if not body.startswith(SIGNATURES):
+        raise Problem(
+            BAD_BASE64,
+            f"{field} is neither a picture file nor base64 or a data URL of one: {reason}; send a "
+            "file, as curl -F image=@seven.png does, and options in the URL: /v1/predict?top_k=3",
+        )
+    return Sent(name[:64], body)
+
+
+def _check_commas(body: bytes, settings: Settings) -> None:
+    """Problem 413 if there are more than pictures need: one between two, one in a data URL.
+
+    Of a million lists or names the interpreter is held by reading, and by freeing, for seconds.
+    """
+    most = most_pictures(settings)
+    if body.count(b",") > SPARE_COMMAS + 2 * most:
+        raise Problem(
+            DOCUMENT_TOO_LARGE,
+            f"the document has far more in it than {most} pictures (DIGITSERVE_MAX_PICTURES, and "
+            "at most DIGITSERVE_MAX_QUEUE)",
+        )
+
+
+def _bytes_of(text: str, name: str) -> bytes:
+    try:
+        body = decoded(text.encode())
+    except NotBase64 as error:
+        raise Problem(
+            BAD_BASE64, f"{name} is neither base64 nor a data URL of it: {error}"
+        ) from error
+    if not body:
+        raise Problem(EMPTY_BODY, f"{name} is empty; send a picture file in base64")
+    return body
+
+
+def _files(body: bytes, boundary: str, settings: Settings) -> list[Sent]:
+    """Raises what `multipart` does."""
+    if not boundary:
+        raise Problem(
+            BAD_FORM,
+            "the Content-Type multipart/form-data names no boundary; let your HTTP client set it",
+        )
+    sent: list[Sent] = []
+    with PushMultipartParser(
+        boundary,
+        max_header_count=PART_HEADERS,
+        max_header_size=PART_HEADER_BYTES,
+        strict=True,
+    ) as parser:
+        parts, name, is_file, chunks = 0, "", False, list[bytes]()
+        for event in parser.parse(body):
+            if isinstance(event, MultipartSegment):
+                parts += 1
+                if parts > settings.max_parts:
+                    raise Problem(
+                        TOO_MANY_PARTS,
+                        f"more than {settings.max_parts} parts (DIGITSERVE_MAX_PARTS)",
+                    )
+                name, is_file, chunks = _name_of(event), event.filename is not None, []
+            elif event is not None:
+                chunks.append(event)
+            else:
+                content = b"".join(chunks)
+                sent.append(Sent(name, content) if is_file else picture_of_field(name, content))
+                check_pictures(len(sent), settings)
+    return sent
+
+
+def _name_of(part: MultipartSegment) -> str:
+    field, file = part.name or "", part.filename or ""
+    # It is used for nothing but messages; who sends such a one is up to no good, or mistaken.
+    if ".." in re.split(r"[/\\]", file) or not file.isprintable():
+        raise Problem(BAD_FORM, f"the file name {file[:64]!r} is no plain name")
+    return file[:64] or field[:64]
+
+
+def from_urlencoded(body: bytes, content_type: bytes, settings: Settings) -> list[Sent]:
+    """The pictures of a form; Problem or NotAPicture says what is wrong with it."""
+    if body.lstrip()[:1] == b"{":
+        return from_json(body, content_type, settings)
+    named = foreign.name_of(body)
+    if named is not None:
+        raise NotAPicture(named)
+    fields = body.translate(None, b"\r\n").split(b"&", settings.max_parts)
+    if len(fields) > settings.max_parts:
+        raise Problem(
+            TOO_MANY_PARTS,
+            f"the form has more than {settings.max_parts} fields (DIGITSERVE_MAX_PARTS)",
+        )
+    sent: list[Sent] = []
+    for field in filter(None, fields):
+        name, equals, value = field.partition(b"=")
+        if not equals:
+            raise Problem(
+                BAD_FORM,
+                "the body is neither a picture file nor a form; send the file as it is, as curl "
+                "--data-binary @seven.png does, or image=<base64>",
+            )
+        sent.append(picture_of_field(_unquoted(name).decode(errors="replace"), _content_of(value)))
+        check_pictures(len(sent), settings)
+    if not sent:
+        raise Problem(BAD_FORM, EMPTY)
+    return sent
+
+
+def _content_of(value: bytes) -> bytes:
+    """What a field holds. A + is a blank in a file, but itself in base64, which has no blanks."""
+    content = _unquoted(value)
+    return _unquoted(value.replace(b"+", b"%20")) if content.startswith(SIGNATURES) else content
+
+
+def _unquoted(text: bytes) -> bytes:
+    """Without percent-encoding, unless that is damaged, in one pass: of three million escapes
+    `urllib.parse` would make as many objects.
+    """
+    escapes = text.count(b"%")
+    # Quoted-printable is the same, but with another sign.
+    unquoted = binascii.a2b_qp(text.replace(b"=", b"=3D").replace(b"%", b"=")) if escapes else text
+    return unquoted if len(unquoted) == len(text) - 2 * escapes else text

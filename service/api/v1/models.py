@@ -1,0 +1,150 @@
+"""The routes that tell of models: what is served, what is in the store, and every version's card.
+
+They only read, and ask nobody who they are. No file is hashed: a version that is listed may still
+fail a gate when it is activated.
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, Field
+
+from contract.card import ModelCard
+from service.api.params import check_name, number_of
+from service.api.schemas import refusals
+from service.api.v1.comparison import Comparing
+from service.http.body import while_connected
+from service.lifecycle import Life
+from service.models.manager import Serving
+from service.models.store_reader import Listed, Shelf, public_card
+from service.problem_types.http import BAD_PARAMETER
+from service.problem_types.versions import (
+    BROKEN_VERSION,
+    NO_SUCH_MODEL,
+    NO_SUCH_VERSION,
+    STORE_UNREADABLE,
+)
+from service.settings import Settings
+
+State = Literal["serving", "stopping"]
+Loaded = Literal["serves", "warm", "compared"]
+
+_NAME = Field(examples=["digits"])
+_VERSION = Field(description="the one that serves", examples=["3"])
+_LOADED = Field(
+    description="warm: for a rollback that waits for nothing; compared: for answers beside those "
+    "of the one that serves; null: not loaded"
+)
+_CURRENT = Field(description="whether the store says that it is to be served")
+
+
+class ModelSummary(BaseModel):
+    name: str = _NAME
+    version: str = _VERSION
+    versions: list[str] = Field(description="in the store, newest first", examples=[["3", "2"]])
+    state: State
+
+
+class Models(BaseModel):
+    models: list[ModelSummary]
+
+
+class ListedVersion(BaseModel):
+    version: str = Field(examples=["3"])
+    current: bool = _CURRENT
+    loaded: Loaded | None = _LOADED
+    created: datetime | None = Field(description="null: its card cannot be read")
+    accuracy: float | None = Field(
+        description="fraction of its test set that it answers right", examples=[0.9961]
+    )
+    broken: str | None = Field(description="why its card cannot be read; null: it can")
+
+
+class ModelDetail(BaseModel):
+    name: str = _NAME
+    version: str = _VERSION
+    state: State
+    count: int = Field(description="versions in the store", examples=[1])
+    versions: list[ListedVersion] = Field(description="the newest of them, newest first")
+    card: ModelCard = Field(description="of the version that serves")
+
+
+class VersionDetail(BaseModel):
+    name: str = _NAME
+    version: str = Field(examples=["2"])
+    current: bool = _CURRENT
+    loaded: Loaded | None = _LOADED
+    card: ModelCard
+
+
+_NO_VERSION = (NO_SUCH_MODEL, NO_SUCH_VERSION, BROKEN_VERSION, STORE_UNREADABLE)
+_Limit = Annotated[int, Query(ge=1, le=1000, description="versions that are told of, at most")]
+
+
+def catalog_routes(
+    serving: Serving, comparing: Comparing, shelf: Shelf, settings: Settings, life: Life
+) -> APIRouter:
+    router = APIRouter(prefix="/v1/models", tags=["models"])
+
+    def state() -> State:
+        return "stopping" if life.draining else "serving"
+
+    def loaded(number: int) -> Loaded | None:
+        if number == serving.model.number:
+            return "serves"
+        if comparing.is_warm(number):
+            return "warm"
+        return "compared" if number == comparing.number else None
+
+    @router.get("", summary="What is served here", responses=refusals(STORE_UNREADABLE))
+    async def models(request: Request) -> Models:
+        numbers = await while_connected(request, shelf.numbers())
+        versions = [str(number) for number in numbers]
+        served = ModelSummary(**serving.model.named, versions=versions, state=state())
+        return Models(models=[served])
+
+    @router.get(
+        "/{name}",
+        summary="The card that serves, and all versions",
+        responses=refusals(BAD_PARAMETER, NO_SUCH_MODEL, STORE_UNREADABLE),
+    )
+    async def model(request: Request, name: str, limit: _Limit = 100) -> ModelDetail:
+        check_name(name, settings.model)
+        count, newest = await while_connected(request, shelf.newest(limit))
+        served = serving.model
+        return ModelDetail(
+            **served.named,
+            state=state(),
+            count=count,
+            versions=[_listed(each, loaded(each.number)) for each in newest],
+            card=public_card(served.card),
+        )
+
+    @router.get(
+        "/{name}/versions/{version}", summary="A version's card", responses=refusals(*_NO_VERSION)
+    )
+    async def version(request: Request, name: str, version: str) -> VersionDetail:
+        check_name(name, settings.model)
+        number = number_of(version)
+        card, current = await while_connected(request, shelf.card(number))
+        return VersionDetail(
+            name=name,
+            version=version,
+            current=current,
+            loaded=loaded(number),
+            card=public_card(card),
+        )
+
+    return router
+
+
+def _listed(each: Listed, loaded: Loaded | None) -> ListedVersion:
+    return ListedVersion(
+        version=str(each.number),
+        current=each.current,
+        loaded=loaded,
+        created=each.summary.created if each.summary else None,
+        accuracy=each.summary.accuracy if each.summary else None,
+        broken=each.broken,
+    )

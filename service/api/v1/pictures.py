@@ -1,0 +1,126 @@
+"""Picture files -> pixels that the model eats, all of a request together.
+
+[Sent(name, body), ...] --identify--> sizes --decode, ink--> (n, 28, 28) uint8
+
+All heads are read before the first picture is decoded: what a request costs is known, and refused
+if it is too much, before it costs anything. Then comes one slice of the work after the other.
+"""
+
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from contract.card import SIDE
+from service.api.v1.bodies import Sent
+from service.data_url import data_url, png_of
+from service.decode import NotAPicture, Picture, TooManyPixels, identify, small_png
+from service.errors import Problem
+from service.http.preparation import SMALL, Slices
+from service.ink import AskedInk, Blank, are_mnist, as_mnist
+from service.memory.allocator import was_refused
+from service.problem_types.prediction import REQUEST_TOO_MANY_PIXELS
+from service.tensors import Pixels
+
+SHEET = (SIDE, SIDE)
+FEW = 16  # pictures that are decoded on the event loop: more would hold it up
+SLICE = 0.005  # seconds that small pictures are prepared one after the other
+
+
+class Limits(NamedTuple):
+    pixels: int  # of a picture
+    request_pixels: int  # of all pictures of a request
+
+
+def prepared(sent: Sequence[Sent], max_pixels: int) -> Pixels | None:
+    """Pixels (n, 28, 28) of a few that look like MNIST, in microseconds; None for any others."""
+    if len(sent) > FEW:
+        return None
+    sheets = []
+    for _, body in sent:
+        try:
+            raster = small_png(body, max_pixels, tiny=0)  # many that are tiny are large together
+        except NotAPicture:  # which is told, by its name, on the long way
+            return None
+        if raster is None or raster.shape != SHEET:
+            return None
+        sheets.append(raster)
+    pixels = np.stack(sheets)
+    return pixels if are_mnist(pixels).all() else None
+
+
+def pixels_of(
+    read: Callable[[], list[Sent]], reading: int, ink: AskedInk, limits: Limits
+) -> Slices[Pixels]:
+    """Pixels (n, 28, 28) of any; NotAPicture, TooManyPixels or Blank says which is none.
+
+    `read` returns the files, which takes `reading` bytes of memory. Each slice is one large
+    picture, or as many small ones as take a few milliseconds.
+    """
+    yield reading
+    pictures = _identified(read(), limits)
+    del read  # and the body that it may hold
+    pixels = np.empty((len(pictures), *SHEET), np.uint8)
+    reserved, began = max(reading, SMALL), perf_counter()
+    pictures.reverse()  # so that each, and its file, is let go when it is done
+    for place in range(len(pictures)):
+        name, picture = pictures.pop()
+        if picture.memory > reserved or perf_counter() - began > SLICE:
+            yield picture.memory
+            reserved, began = max(picture.memory, SMALL), perf_counter()
+        try:
+            pixels[place] = _sheet(picture, ink)
+        except (NotAPicture, Blank) as error:
+            if not name:
+                raise  # an error that is its own cause would keep the body until garbage is sought
+            raise type(error)(f"{name}: {error}") from error
+    return pixels
+
+
+def looks_of(pixels: Pixels) -> list[str]:
+    """Of each picture (n, 28, 28), what goes to the model, as a page can show it."""
+    return [data_url(png_of(sheet)) for sheet in pixels]
+
+
+def _identified(sent: list[Sent], limits: Limits) -> list[tuple[str, Picture]]:
+    """Each with what an error calls it; Problem if all together have too many pixels."""
+    found, pixels, count = [], 0, len(sent)
+    for place, (name, body) in enumerate(sent, 1):
+        called = f"{name} (picture {place} of {count})" if count > 1 else ""
+        try:
+            picture = identify(body, max_pixels=limits.pixels)
+        except (NotAPicture, TooManyPixels) as error:
+            if not called:
+                raise
+            raise type(error)(f"{called}: {error}") from error
+        found.append((called, picture))
+        pixels += picture.width * picture.height
+    if pixels > limits.request_pixels:
+        raise Problem(
+            REQUEST_TOO_MANY_PIXELS,
+            f"the {count} pictures have {pixels:,} pixels together, more than the "
+            f"{limits.request_pixels:,} of a request (DIGITSERVE_MAX_REQUEST_PIXELS); send smaller "
+            "ones, or fewer at once",
+        )
+    return found
+
+
+def _sheet(picture: Picture, ink: AskedInk) -> Pixels:
+    """(28, 28); MemoryError where there was too little memory, whatever came of it."""
+    was_refused()  # which forgets what was before
+    try:
+        sheet = as_mnist(picture.raster(), ink)
+    except (NotAPicture, Blank):
+        if was_refused():
+            raise MemoryError("there was no memory to decode a picture") from None
+        raise
+    except cv2.error as error:
+        # Of what the C++ library raises, such as std::bad_alloc, there is no code.
+        if was_refused() or getattr(error, "code", None) == cv2.Error.StsNoMem:
+            raise MemoryError("there was no memory to prepare a picture") from error
+        raise
+    if was_refused():  # a decoder may give up, and leave the rest of the picture empty
+        raise MemoryError("there was no memory to decode a picture")
+    return sheet

@@ -1,0 +1,151 @@
+"""POST /v1/predict: pictures in the body, a prediction for each in the answer.
+
+    one picture file --decode, ink------+
+                                        +--> (n, 28, 28) --batcher--> Readings --> JSON
+    multipart, JSON --forms, pictures---+
+
+Which of them a body is, `content_types` says.
+
+FastAPI's machinery around one request costs more than the prediction, so this route is answered
+before it (see `exchange`) and only documented by it (see `openapi`). Raises what `problems` knows
+how to answer.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from time import perf_counter
+
+import numpy as np
+
+from contract.card import SIDE
+from service.api.options import NOTHING_ASKED, Options, options_of
+from service.api.v1.bodies import Form, Sent
+from service.api.v1.content_types import PICTURES, check_type, form_of
+from service.api.v1.pending import Answering, Looks
+from service.api.v1.pictures import Limits, looks_of, pixels_of, prepared
+from service.decode import Raster, small_png
+from service.errors import Problem
+from service.http.exchange import Exchange
+from service.http.preparation import SMALL, Preparation, Slices, whole
+from service.ink import are_mnist, as_mnist
+from service.problem_types.content import EMPTY_BODY, UNSUPPORTED_ENCODING
+from service.settings import Settings
+from service.tensors import Pixels
+
+SHORT = 2**13  # bytes of a form that is read in well under a millisecond
+READING = 4  # times the bytes of a form that reading it takes
+
+
+class Predict:
+    route = "/v1/predict"
+    method = "POST"
+
+    def __init__(self, answering: Answering, preparation: Preparation, settings: Settings) -> None:
+        self._admit, self._ask = answering
+        self._settings = settings
+        # Pictures of 28x28 since the last turn of the event loop, and the seconds each took.
+        self._sheets: list[tuple[Exchange, Options, Raster, float]] = []
+        self._preparation = preparation
+        self._limits = Limits(settings.max_pixels, settings.max_request_pixels)
+
+    def admit(self, headers: Mapping[bytes, bytes]) -> None:
+        """Problem 415 unless the body may hold pictures."""
+        content_type = headers.get(b"content-type", b"")
+        if content_type not in PICTURES:
+            check_type(content_type)
+        if b"content-encoding" in headers and headers[b"content-encoding"] != b"identity":
+            raise Problem(
+                UNSUPPORTED_ENCODING,
+                "compressed bodies are not taken here: picture files are compressed already",
+                headers={"accept-encoding": "identity"},
+            )
+
+    def begin(self, exchange: Exchange) -> None:
+        if not exchange.body:
+            raise Problem(
+                EMPTY_BODY, "the body is empty; send a picture file as the request's body"
+            )
+        options = options_of(exchange.query) if exchange.query else NOTHING_ASKED
+        content_type = exchange.headers.get(b"content-type", b"")
+        if content_type not in PICTURES:  # most are written just so
+            form = form_of(content_type, exchange.body)
+            if form is not None:
+                self._begin_form(exchange, options, form)
+                return
+        began = perf_counter()
+        # Before decoding, which costs 10 us. The sheets will be in the queue in a moment.
+        self._admit(1 + len(self._sheets), began, exchange.deadline)
+        raster = small_png(exchange.body, self._settings.max_pixels)
+        if raster is None:
+            sent = [Sent("", exchange.body)]
+            self._prepare_files(exchange, options, lambda: sent, 0)
+        elif raster.shape == (SIDE, SIDE) and (options is NOTHING_ASKED or _is_quick(options)):
+            self._sheets.append((exchange, options, raster, perf_counter() - began))
+            if len(self._sheets) == 1:
+                asyncio.get_running_loop().call_soon(self._ask_sheets)
+        else:
+            self._prepare_raster(exchange, options, raster)
+
+    def _begin_form(self, exchange: Exchange, options: Options, form: Form) -> None:
+        began, settings, body = perf_counter(), self._settings, exchange.body
+        kind = exchange.headers[b"content-type"]
+        if len(body) > SHORT:
+            reading = READING * len(body)
+            self._prepare_files(exchange, options, lambda: form(body, kind, settings), reading)
+            return
+        sent = form(body, kind, settings)
+        self._admit(len(sent), began, exchange.deadline)
+        pixels = prepared(sent, settings.max_pixels) if _is_quick(options) else None
+        if pixels is None:
+            self._prepare_files(exchange, options, lambda: sent, 0)
+        else:
+            self._ask(exchange, options, pixels, perf_counter() - began, None)
+
+    def _prepare_files(
+        self,
+        exchange: Exchange,
+        options: Options,
+        read: Callable[[], list[Sent]],
+        reading: int,
+    ) -> None:
+        pixels = pixels_of(read, reading, options.ink, self._limits)
+        self._prepare(exchange, options, pixels)
+
+    def _prepare_raster(self, exchange: Exchange, options: Options, raster: Raster) -> None:
+        """Of a picture that is decoded: it takes a millisecond, which the event loop has not."""
+        pixels = whole(SMALL, lambda: as_mnist(raster, options.ink)[np.newaxis])
+        self._prepare(exchange, options, pixels)
+
+    def _prepare(self, exchange: Exchange, options: Options, pixels: Slices[Pixels]) -> None:
+        def slices() -> Slices[tuple[Pixels, Looks]]:
+            found = yield from pixels
+            return found, looks_of(found) if options.debug == "ink" else None
+
+        def then(made: tuple[Pixels, Looks], seconds: float) -> None:
+            found, looks = made
+            self._ask(exchange, options, found, seconds, looks)
+
+        self._preparation.do(exchange, slices(), then)
+
+    def _ask_sheets(self) -> None:
+        """Ask for all pictures of 28x28 that came in this turn of the event loop.
+
+        Whether they look like MNIST is found out for all at once: a fifth of the cost.
+        """
+        sheets, self._sheets = self._sheets, []
+        looks = are_mnist(np.stack([raster for _, _, raster, _ in sheets])).tolist()
+        for (exchange, options, raster, decoded), is_mnist in zip(sheets, looks, strict=True):
+            if exchange.over:  # the client is gone
+                continue
+            try:
+                if is_mnist:
+                    self._ask(exchange, options, raster[np.newaxis], decoded, None)
+                else:
+                    self._prepare_raster(exchange, options, raster)
+            except Exception as error:  # of this picture
+                exchange.fail(error)
+
+
+def _is_quick(options: Options) -> bool:
+    """Whether a picture that looks like MNIST needs nothing done that takes long."""
+    return options.ink == "auto" and options.debug is None

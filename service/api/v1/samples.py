@@ -1,0 +1,167 @@
+"""The route that gives a picture to try the service with: GET /v1/samples/random
+
+One of the test pictures that travel with the version that serves, as JSON for pages or as the PNG
+itself for <img> and curl. The sheet is read, verified and cut at the first request after a switch:
+
+    samples.png   rows of `columns` pictures, 28x28 each, 0 = paper, 255 = ink
+    samples.json  {"side": 28, "columns": 10, "labels": ["7", "2", ...]}, row by row
+"""
+
+import json
+import secrets
+from typing import Annotated, Any, NamedTuple
+from urllib.parse import quote
+
+import cv2
+import numpy as np
+from fastapi import APIRouter, Header, Query, Request, Response
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field
+
+from contract.card import SAMPLE_LABELS, SAMPLES, SIDE
+from contract.errors import BrokenVersion
+from contract.version import Version
+from service.api.schemas import ServedModel, refusals
+from service.data_url import PNG, data_url, png_of
+from service.errors import Problem
+from service.http.body import while_connected
+from service.http.negotiation import preferred
+from service.models.loading import Model
+from service.models.manager import Serving, without_paths
+from service.models.store_reads import StoreHangs, StoreReads, store_problem
+from service.problem_types.versions import (
+    NO_SAMPLES,
+    NO_SUCH_SAMPLE,
+    SAMPLES_UNREADABLE,
+    STORE_UNREADABLE,
+)
+
+
+class Sample(BaseModel):
+    model: ServedModel
+    label: str = Field(description="what is on it", examples=["7"])
+    index: int = Field(ge=0, description="in the test set", examples=[0])
+    image: str = Field(
+        description="PNG as a data URL, light on dark", examples=["data:image/png;base64,iVBO..."]
+    )
+
+
+class Sheet(NamedTuple):
+    pictures: NDArray[np.uint8]  # (n, 28, 28)
+    labels: list[str]  # (n,)
+
+
+class Samples:
+    """The sheet of the model that serves: 80 kB, kept until another one serves."""
+
+    def __init__(self, reads: StoreReads) -> None:
+        self._reads = reads
+        self._kept: tuple[Model, Sheet] | None = None
+
+    async def of(self, model: Model) -> Sheet:
+        """BrokenVersion if it is not there or not what the card says, StoreHangs if that takes
+        too long."""
+        sheet = self._sheet(model)
+        if sheet is None:
+            sheet = await self._reads.read(lambda: self._read(model))
+        return sheet
+
+    def _sheet(self, model: Model) -> Sheet | None:
+        kept = self._kept
+        return kept[1] if kept is not None and kept[0] is model else None
+
+    def _read(self, model: Model) -> Sheet:
+        sheet = self._sheet(model)  # of a request that waited while another one read it
+        if sheet is None:
+            sheet = cut(model.version)
+            self._kept = model, sheet
+        return sheet
+
+
+def cut(version: Version) -> Sheet:
+    """The version's sheet as pictures; BrokenVersion if it is not what the card says."""
+    path = version.folder / SAMPLES
+    try:
+        facts = json.loads(version.read(SAMPLE_LABELS))
+        labels, columns = [str(label) for label in facts["labels"]], int(facts["columns"])
+        file = np.frombuffer(version.read(SAMPLES), np.uint8)
+        sheet = cv2.imdecode(file, cv2.IMREAD_GRAYSCALE)  # (rows * 28, columns * 28)
+        if sheet is None:
+            raise ValueError("it cannot be decoded")
+        places = sheet.reshape(-1, SIDE, columns, SIDE).swapaxes(1, 2)  # rows, columns, 28, 28
+    except (ValueError, KeyError, TypeError, cv2.error) as error:
+        raise BrokenVersion(f"{path} is no sheet of pictures: {error}") from error
+    pictures = places.reshape(-1, SIDE, SIDE)[: len(labels)]  # (n, 28, 28)
+    if not 0 < len(labels) == len(pictures):
+        raise BrokenVersion(f"{path} has {len(pictures)} pictures for {len(labels)} labels")
+    return Sheet(pictures.astype(np.uint8), labels)
+
+
+_HEADERS = {"X-Label": {"schema": {"type": "string"}, "description": "of the PNG, percent-encoded"}}
+_ANSWER: dict[int | str, dict[str, Any]] = {
+    200: {"headers": _HEADERS, "content": {PNG: {"schema": {"type": "string"}}}}
+}
+_REFUSED = refusals(NO_SAMPLES, NO_SUCH_SAMPLE, SAMPLES_UNREADABLE, STORE_UNREADABLE)
+
+
+def sample_routes(serving: Serving) -> APIRouter:
+    router = APIRouter(prefix="/v1/samples", tags=["prediction"])
+    samples = Samples(serving.reads)
+
+    @router.get(
+        "/random",
+        summary="A test picture to try the service with",
+        description="JSON, or the PNG itself if `Accept` prefers image/png.",
+        response_model=Sample,
+        responses=_ANSWER | _REFUSED,
+    )
+    async def random(
+        request: Request,
+        label: Annotated[str | None, Query(description="of the picture", examples=["7"])] = None,
+        accept: Annotated[str, Header()] = "",
+    ) -> Response:
+        model = serving.model
+        sheet = await while_connected(request, _sheet(model))
+        index = _chosen(sheet, label)
+        return _answer(model, sheet, index, png=_prefers_png(accept))
+
+    async def _sheet(model: Model) -> Sheet:
+        if not {SAMPLES, SAMPLE_LABELS} <= {*model.card.files}:
+            raise Problem(NO_SAMPLES, "the version that serves brings no samples")
+        try:
+            return await samples.of(model)
+        except BrokenVersion as error:
+            told = without_paths(error, serving.store)
+            raise Problem(SAMPLES_UNREADABLE, told) from error
+        except StoreHangs as error:
+            raise store_problem(error, str(error)) from error
+
+    return router
+
+
+def _chosen(sheet: Sheet, label: str | None) -> int:
+    fitting = [at for at, each in enumerate(sheet.labels) if label in (None, each)]
+    if not fitting:
+        there = ", ".join(sorted({*sheet.labels}))
+        raise Problem(NO_SUCH_SAMPLE, f"no sample is labelled {label!r}; there are {there}")
+    return secrets.choice(fitting)
+
+
+def _prefers_png(accept: str) -> bool:
+    """As <img> does, which accepts any kind of picture; a client without a preference gets JSON."""
+    return preferred(accept.encode("latin-1"), ("application/json", PNG)) == PNG
+
+
+def _answer(model: Model, sheet: Sheet, index: int, *, png: bool) -> Response:
+    file = png_of(sheet.pictures[index])
+    headers = {"cache-control": "no-store", "vary": "accept"}
+    label = sheet.labels[index]
+    if png:
+        return Response(file, headers=headers | {"x-label": quote(label)}, media_type=PNG)
+    sample = Sample(
+        model=ServedModel(**model.named),
+        label=label,
+        index=index,
+        image=data_url(file),
+    )
+    return Response(sample.model_dump_json(), headers=headers, media_type="application/json")

@@ -1,0 +1,193 @@
+"""POST /v2/models/<name>/infer: tensors in, tensors out, as the Open Inference Protocol has it.
+
+    body --decompressed, `requests`--> (n, 28, 28) --batcher--> Readings --`answers`--> answer
+
+The input is what the graph eats: nothing is decoded or centred here, and bytes go to the model as
+they came.
+"""
+
+from collections.abc import Mapping
+
+from service.api.params import most_pictures
+from service.api.predictions import Readings
+from service.api.v2.model_lookup import not_serving
+from service.api.v2.requests import (
+    HEADER_LENGTH,
+    PIXELS,
+    InferRequest,
+    header_length,
+    read,
+)
+from service.api.v2.responses import written
+from service.batching.batcher import Batcher
+from service.batching.interface import QueueFull, Run, Waiting
+from service.errors import Problem
+from service.http.compression import Coding, accepted, coding_of, compressed, decompressed
+from service.http.exchange import Exchange
+from service.http.preparation import SMALL, Preparation, whole
+from service.problem_types.content import DOCUMENT_TOO_LARGE
+from service.settings import Settings
+from service.telemetry.metrics.registry import Metrics
+from service.telemetry.request_record import Course, Stage
+from service.tensors import Pixels
+
+SHORT = 2**15  # bytes of JSON that are read in well under a millisecond
+READING = 8  # times the bytes of a body that reading it takes: a list for its numbers
+MOST_COMPRESSED = 1032  # times shorter than what it is decompressed to, at most
+NUMBER = 8  # bytes of JSON that a pixel takes at most: "255.0, " and some brackets
+FEW = 64  # pictures whose classes, or whose compressed answer, are written in that time
+
+
+class Infer:
+    method = "POST"
+
+    def __init__(
+        self,
+        batcher: Batcher[Readings],
+        preparation: Preparation,
+        settings: Settings,
+        metrics: Metrics,
+    ) -> None:
+        self.route = f"/v2/models/{settings.model}/infer"
+        self.batcher = batcher
+        self.preparation = preparation
+        self.metrics = metrics
+        self._settings = settings
+        self._max_pictures = most_pictures(settings)
+        # Reading it holds the interpreter, 0.1 s a few megabytes of it: no more than can be needed.
+        self._max_json = SHORT + NUMBER * PIXELS * self._max_pictures
+
+    def admit(self, headers: Mapping[bytes, bytes]) -> None:
+        """Clients of this protocol send no Content-Type; Problem 415 for a coding not known."""
+        coding_of(headers)
+
+    def begin(self, exchange: Exchange) -> None:
+        self.begin_for(exchange, None)
+
+    def begin_for(self, exchange: Exchange, version: int | None) -> None:
+        """Answer with that version only, or with whichever serves."""
+        body, given = exchange.body, exchange.headers.get(HEADER_LENGTH)
+        coding = coding_of(exchange.headers)
+        if coding is None:
+            length = self._length(body, given)
+            if length <= SHORT:
+                asked = read(body, length, given is not None, self._settings)
+                self._ask(exchange, version, *asked)
+                return
+        longest = min(self._settings.max_body, MOST_COMPRESSED * len(body))
+        memory = (len(body) if coding is None else longest) * READING
+        self.preparation.do(
+            exchange,
+            whole(memory, lambda: self._long_way(body, coding, given)),
+            lambda asked, _: self._ask(exchange, version, *asked),
+        )
+
+    def _long_way(
+        self, body: bytes, coding: Coding | None, given: bytes | None
+    ) -> tuple[InferRequest, Pixels]:
+        """In a thread."""
+        if coding is not None:
+            body = decompressed(body, coding, self._settings.max_body)
+        length = self._length(body, given)
+        request, pixels = read(body, length, given is not None, self._settings)
+        # A copy: nobody has counted what was decompressed, so it does not wait in the queue.
+        return request, pixels if coding is None else pixels.copy()
+
+    def _length(self, body: bytes, given: bytes | None) -> int:
+        """Bytes of JSON; Problem 413 if they are more than a request can need."""
+        length = len(body) if given is None else header_length(given, len(body))
+        if length > self._max_json:
+            raise Problem(
+                DOCUMENT_TOO_LARGE,
+                f"{length:,} bytes of JSON, and {self._max_pictures} pictures "
+                f"(DIGITSERVE_MAX_PICTURES) need at most {self._max_json:,}",
+            )
+        return length
+
+    def _ask(
+        self, exchange: Exchange, version: int | None, request: InferRequest, pixels: Pixels
+    ) -> None:
+        if request.parameters.timeout is not None:
+            timeout = request.parameters.timeout / 1e6  # seconds
+            exchange.deadline = min(exchange.deadline, exchange.began + timeout)
+        asked = _Asked(self, exchange, version, request, len(pixels))
+        asked.waiting = self.batcher.submit(asked, pixels, deadline=exchange.deadline)
+        exchange.work = asked
+
+
+class _Asked:
+    """Pictures in the batcher, and their exchange."""
+
+    __slots__ = ("_count", "_exchange", "_infer", "_request", "_version", "waiting")
+    waiting: Waiting[Readings]
+
+    def __init__(
+        self,
+        infer: Infer,
+        exchange: Exchange,
+        version: int | None,
+        request: InferRequest,
+        count: int,
+    ) -> None:
+        self._infer = infer
+        self._exchange = exchange
+        self._version = version
+        self._request = request
+        self._count = count
+
+    def answered(self, run: Run[Readings], first: int, waited: float) -> None:
+        metrics, readings = self._infer.metrics, run.answers
+        if self._version not in (None, readings.model.number):  # swapped while it waited
+            name = readings.model.card.name
+            self._exchange.fail(not_serving(name, self._version, readings.model.number))
+            return
+        self._exchange.course = Course(None, waited, run, self._count)
+        mine = slice(first, first + self._count)
+        metrics.queue_wait_seconds.note(waited)
+        labels = readings.model.labels
+        metrics.predictions.note_all([labels[digit] for digit in readings.digits[mine]])
+        confidences = readings.confidences[mine]
+        metrics.confidence.note_all(confidences)
+        threshold = readings.model.threshold
+        metrics.uncertain.note_all([() for confidence in confidences if confidence < threshold])
+        timing = b"server-timing: queue;dur=%.3f, infer;dur=%.3f\r\nx-batch-size: %d\r\n" % (
+            waited * 1e3,
+            run.seconds * 1e3,
+            len(readings),
+        )
+        coding = accepted(self._exchange.headers)
+        if self._count > FEW and (coding or self._classifies()):
+            self._write_aside(readings, mine, timing, coding)
+        else:
+            self._exchange.reply(200, *self._written(readings, mine, timing, coding))
+
+    def _written(
+        self, readings: Readings, mine: slice, timing: bytes, coding: Coding | None
+    ) -> tuple[bytes, bytes]:
+        head, content = written(self._request, readings, mine)
+        if coding is not None:
+            timing += b"content-encoding: %b\r\n" % coding.encode()
+            content = compressed(content, coding)
+        return head + timing, content
+
+    def _write_aside(
+        self, readings: Readings, mine: slice, timing: bytes, coding: Coding | None
+    ) -> None:
+        exchange = self._exchange
+        try:
+            self._infer.preparation.do(
+                exchange,
+                whole(SMALL, lambda: self._written(readings, mine, timing, coding)),
+                lambda answer, _: exchange.reply(200, *answer),
+            )
+        except QueueFull as full:
+            exchange.fail(full)
+
+    def _classifies(self) -> bool:
+        return any(output.parameters.classification for output in self._request.outputs)
+
+    def failed(self, error: Exception) -> None:
+        self._exchange.fail(error)
+
+    def cancel(self) -> Stage | None:
+        return self._infer.batcher.cancel(self.waiting)

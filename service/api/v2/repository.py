@@ -1,0 +1,163 @@
+"""The model repository extension: which versions there are, and which of them serves.
+
+    index   every version in the store: READY the one that serves, UNAVAILABLE the others, and why
+    load    have a version serve, as the admin's routes do: proven first, in every worker
+    unload  let go of the version that served before; the one that serves is never without
+
+A version is named by the parameter "version", or, for what Triton's client lets one say, in the
+query (?version=2) or as the config's version_policy.
+"""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel, Field
+
+from contract.errors import NoVersion
+from service.api.params import check_name, number_of
+from service.api.schemas import refusals
+from service.api.v1.admin import NO_MODEL_OR_VERSION, NOT_ADMIN, NOT_SWITCHED, Switched, switched
+from service.api.v2.model_config import config_of
+from service.api.v2.repository_requests import (
+    IndexRequest,
+    LoadRequest,
+    UnloadRequest,
+    documented,
+    read_request,
+)
+from service.errors import Problem
+from service.http.body import while_connected
+from service.models.loading import Model
+from service.models.manager import Serving, SwitchUnderWay
+from service.models.store_reader import Shelf
+from service.problem_types.content import (
+    BAD_DOCUMENT,
+    BAD_JSON,
+    BODY_TIMEOUT,
+    DOCUMENT_TOO_LARGE,
+    JSON_TOO_DEEP,
+)
+from service.problem_types.versions import (
+    FIXED_CONFIGURATION,
+    NO_SUCH_VERSION,
+    STORE_UNREADABLE,
+    SWITCH_UNDER_WAY,
+    VERSION_FAILED_CHECK,
+    VERSION_IN_USE,
+)
+from service.settings import Settings
+from service.workers.peers import Team
+
+QueryVersion = Annotated[str | None, Query(alias="version", description="its number")]
+_BAD_REQUEST = (BAD_JSON, JSON_TOO_DEEP, BAD_DOCUMENT, BODY_TIMEOUT, DOCUMENT_TOO_LARGE)
+
+
+class Entry(BaseModel):
+    name: str
+    version: str
+    state: str = Field(description="READY: it serves; or UNAVAILABLE")
+    reason: str = Field(description="why it does not serve, or nothing")
+
+
+class Unloaded(BaseModel):
+    name: str
+    version: str
+
+
+def repository_routes(
+    serving: Serving, settings: Settings, team: Team, shelf: Shelf, admin: Callable[..., None]
+) -> APIRouter:
+    only_admin = [Depends(admin)]
+    router = APIRouter(prefix="/v2/repository", tags=["Open Inference Protocol"])
+
+    @router.post(
+        "/index",
+        summary="The versions in the store",
+        openapi_extra=documented(IndexRequest),
+        responses=refusals(*_BAD_REQUEST, STORE_UNREADABLE),
+    )
+    async def index(request: Request) -> list[Entry]:
+        only_ready = (await read_request(request, IndexRequest, settings)).ready
+        numbers = sorted({*await while_connected(request, shelf.numbers()), serving.model.number})
+        entries = [_entry(serving, settings.model, number) for number in numbers]
+        return [entry for entry in entries if not only_ready or entry.state == "READY"]
+
+    @router.post(
+        "/models/{model}/load",
+        summary="Have a version serve; without one, what the store says is current",
+        dependencies=only_admin,
+        openapi_extra=documented(LoadRequest),
+        responses=refusals(*_BAD_REQUEST, FIXED_CONFIGURATION, *NOT_ADMIN, *NOT_SWITCHED),
+    )
+    async def load(request: Request, model: str, query: QueryVersion = None) -> Switched:
+        check_name(model, settings.model)
+        given = (await read_request(request, LoadRequest, settings)).parameters
+        version = given.version_asked(config_of(serving.model, settings)) or query
+        if version is None:
+            return await switched(_current(), serving, team)
+        try:
+            return await switched(serving.activate(number_of(version)), serving, team)
+        except NoVersion as error:
+            raise Problem(NO_SUCH_VERSION, f"version {version} is not in the store") from error
+
+    async def _current() -> Model:
+        """What the store says is current, served if it passes every gate."""
+        await serving.wait_for_switch()
+        before = serving.last_swap
+        await team.look()
+        last = serving.last_swap
+        if last is not None and last is not before and last.result != "swapped":
+            raise Problem(
+                VERSION_FAILED_CHECK,
+                f"version {last.version or '?'} does not serve: {last.reason}",
+            )
+        return serving.model
+
+    @router.post(
+        "/models/{model}/unload",
+        summary="Let go of a version that no longer serves",
+        dependencies=only_admin,
+        openapi_extra=documented(UnloadRequest),
+        responses=refusals(
+            *_BAD_REQUEST,
+            *NOT_ADMIN,
+            *NO_MODEL_OR_VERSION,
+            VERSION_IN_USE,
+            SWITCH_UNDER_WAY,
+            STORE_UNREADABLE,
+        ),
+    )
+    async def unload(request: Request, model: str, query: QueryVersion = None) -> Unloaded:
+        check_name(model, settings.model)
+        version = (await read_request(request, UnloadRequest, settings)).parameters.version or query
+        serves = str(serving.model.number)
+        if version in (None, serves):
+            raise Problem(
+                VERSION_IN_USE,
+                f"version {serves} of {model!r} serves and is not unloaded: load another version, "
+                "and this one can be; or stop the service",
+            )
+        number = number_of(version)
+        if number not in await while_connected(request, shelf.numbers()):
+            raise Problem(NO_SUCH_VERSION, f"version {version} is not in the store")
+        try:
+            await team.let_go(number)
+        except SwitchUnderWay as error:
+            raise Problem(SWITCH_UNDER_WAY, str(error)) from error
+        return Unloaded(name=model, version=version)
+
+    return router
+
+
+def _entry(serving: Serving, name: str, number: int) -> Entry:
+    if number == serving.model.number:
+        return Entry(name=name, version=str(number), state="READY", reason="")
+    last, previous = serving.last_swap, serving.previous
+    if last is not None and last.version == number and last.reason is not None:
+        reason = last.reason
+    elif previous is not None and previous.number == number:
+        reason = "loaded, but another version serves"
+    else:
+        reason = "unloaded"
+    return Entry(name=name, version=str(number), state="UNAVAILABLE", reason=reason)

@@ -1,0 +1,238 @@
+"""What the statistics extension counts: of each version, requests, pictures, runs and seconds.
+
+    batcher --delivered, once a batch--> a row of the version's table   --+
+    exchanges --failed--> its row 0                                     --+--> sums, when asked
+
+A table has a row for each batch size, so all that is asked of a version follows from one addition a
+batch. Workers keep their tables in the memory that they share; the one that is asked adds them up,
+and the worker that takes a dead one's slot goes on with its tables. Each process has those of the
+last few versions that answered: a service that switches every hour must not grow without end.
+
+The sums of `statistics` as the statistics extension writes them: counts, and nanoseconds.
+
+    success = queue + compute_input + compute_infer + compute_output, of each request
+    arrival in the queue --queue--> put together --> model --> answers written
+
+Both doors count. A picture file's decoding and the reading of a document come before all of it.
+"""
+
+import time
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field
+
+from service.api.predictions import Readings
+from service.batching.interface import Run
+from service.settings import Settings
+from service.telemetry.metrics.shared_memory import (
+    Cells,
+    Segment,
+    SharedMemory,
+    key_of,
+    private_cells,
+)
+from service.telemetry.statistics_layout import (
+    COLUMNS,
+    COMPUTED,
+    EACH_COMPUTED,
+    EACH_PREPARED,
+    EACH_TOLD,
+    FAILED,
+    FAILED_SECONDS,
+    LAST,
+    PREPARED,
+    QUEUED,
+    REQUESTS,
+    RUNS,
+    TOLD,
+    VERSIONS,
+    rows,
+)
+
+KIND = "statistics", "of versions"  # of their keys in the shared memory
+Table = NDArray[np.float64]  # (sizes, COLUMNS)
+
+
+class Statistics:
+    def __init__(self, settings: Settings, memory: SharedMemory | None = None) -> None:
+        """`memory`: of all workers; None: this process is alone."""
+        self._rows = rows(settings)
+        self._memory = memory
+        self._tables: dict[int, Cells] = {}  # by version
+        for version in [] if memory is None or memory.own is None else _versions_in(memory.own):
+            self._table(version)
+
+    def delivered(self, run: Run[Readings], told: int, waited: float) -> None:
+        """A batch's answers were given to `told` requests, which had waited that long together."""
+        readings = run.answers
+        cells = self._table(readings.model.number)
+        computed = readings.seconds
+        prepared = run.seconds - computed
+        written = perf_counter() - run.left - run.seconds
+        cell = COLUMNS * min(len(readings), self._rows - 1)
+        for amount in (
+            1.0, told, waited, prepared, computed, written,
+            told * prepared, told * computed, told * written,
+        ):  # fmt: skip
+            cells[cell] += amount
+            cell += 1
+        cells[LAST] = time.time()
+
+    def failed(self, version: int, seconds: float) -> None:
+        """A request failed for reasons that were not its own."""
+        cells = self._table(version)
+        cells[FAILED] += 1
+        cells[FAILED_SECONDS] += seconds
+
+    def versions(self) -> list[int]:
+        """Those that anything is known of."""
+        if self._memory is None:
+            return sorted(self._tables)
+        return sorted(set().union(*map(_versions_in, self._memory.segments)))
+
+    def of(self, version: int) -> "Sums":
+        if self._memory is None:
+            known = [self._tables.get(version)]
+        else:
+            key = _key_of(version)
+            known = [segment.read(key) for segment in self._memory.segments]
+        tables = [np.array(each, np.float64) for each in known if each is not None]
+        empty = np.zeros(self._rows * COLUMNS)
+        table = sum(tables, start=empty).reshape(-1, COLUMNS)
+        last = max((each[LAST] for each in tables), default=0.0)
+        return Sums(table, last)
+
+    def _table(self, version: int) -> Cells:
+        cells = self._tables.get(version)
+        if cells is None:
+            if len(self._tables) >= VERSIONS:
+                self._forget(min(self._tables, key=lambda each: self._tables[each][LAST]))
+            cells = self._tables[version] = self._made(version)
+        return cells
+
+    def _made(self, version: int) -> Cells:
+        count = self._rows * COLUMNS
+        if self._memory is None or self._memory.own is None:
+            return private_cells(count)
+        return self._memory.own.cells(_key_of(version), count, at_end=True)
+
+    def _forget(self, version: int) -> None:
+        """The one that has not answered for the longest."""
+        del self._tables[version]
+        if self._memory is not None and self._memory.own is not None:
+            self._memory.own.remove(_key_of(version))
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Of one version, over all workers."""
+
+    table: Table
+    last: float  # when a batch was answered, seconds since 1970; 0: none was
+
+    @property
+    def failed(self) -> tuple[int, float]:
+        """Requests, and their seconds."""
+        return int(self.table[0, FAILED]), float(self.table[0, FAILED_SECONDS])
+
+    @property
+    def total(self) -> list[float]:
+        """Each column, of all sizes."""
+        total: list[float] = self.table[1:].sum(0).tolist()
+        return total
+
+    @property
+    def pictures(self) -> int:
+        return int((np.arange(len(self.table)) * self.table[:, RUNS])[1:].sum())
+
+    @property
+    def sizes(self) -> dict[int, list[float]]:
+        """The row of each batch size that there was."""
+        there = np.flatnonzero(self.table[1:, RUNS]) + 1
+        return {int(size): self.table[size].tolist() for size in there}
+
+
+def _key_of(version: int) -> str:
+    return key_of(*KIND, (str(version),))
+
+
+def _versions_in(segment: Segment) -> list[int]:
+    return [int(version) for (version,) in segment.labels(*KIND)]
+
+
+class Duration(BaseModel):
+    count: int
+    ns: int
+
+
+class InferenceStatistics(BaseModel):
+    """Of requests: each has the time of the whole batch that it was in."""
+
+    success: Duration
+    fail: Duration = Field(description="failed, shed or too late, and not by the client's fault")
+    queue: Duration
+    compute_input: Duration
+    compute_infer: Duration
+    compute_output: Duration
+    cache_hit: Duration = Duration(count=0, ns=0)  # there is no cache
+    cache_miss: Duration = Duration(count=0, ns=0)
+
+
+class BatchStatistics(BaseModel):
+    """Of model calls of one size."""
+
+    batch_size: int
+    compute_input: Duration
+    compute_infer: Duration
+    compute_output: Duration
+
+
+class VersionStatistics(BaseModel):
+    name: str
+    version: str
+    last_inference: int = Field(description="ms since 1970; 0: there was none")
+    inference_count: int = Field(description="pictures")
+    execution_count: int = Field(description="model calls")
+    inference_stats: InferenceStatistics
+    batch_stats: list[BatchStatistics]
+
+
+class ModelStatistics(BaseModel):
+    model_stats: list[VersionStatistics]
+
+
+def statistics_of(name: str, version: int, sums: Sums) -> VersionStatistics:
+    total = sums.total
+    requests, (failed, failed_seconds) = int(total[REQUESTS]), sums.failed
+    each = EACH_PREPARED, EACH_COMPUTED, EACH_TOLD
+    return VersionStatistics(
+        name=name,
+        version=str(version),
+        last_inference=int(sums.last * 1e3),
+        inference_count=sums.pictures,
+        execution_count=int(total[RUNS]),
+        inference_stats=InferenceStatistics(
+            success=_duration(requests, sum(total[column] for column in (QUEUED, *each))),
+            fail=_duration(failed, failed_seconds),
+            queue=_duration(requests, total[QUEUED]),
+            compute_input=_duration(requests, total[EACH_PREPARED]),
+            compute_infer=_duration(requests, total[EACH_COMPUTED]),
+            compute_output=_duration(requests, total[EACH_TOLD]),
+        ),
+        batch_stats=[
+            BatchStatistics(
+                batch_size=size,
+                compute_input=_duration(int(row[RUNS]), row[PREPARED]),
+                compute_infer=_duration(int(row[RUNS]), row[COMPUTED]),
+                compute_output=_duration(int(row[RUNS]), row[TOLD]),
+            )
+            for size, row in sums.sizes.items()
+        ],
+    )
+
+
+def _duration(count: int, seconds: float) -> Duration:
+    return Duration(count=count, ns=round(seconds * 1e9))

@@ -1,0 +1,154 @@
+"""The access log: a line for each request that is over, or for as many as can be read.
+
+                 < 400, 499, own 504    other 4xx, 503      500, other 504
+    off          none                   none                each
+    sampled      10 a second at most,   10 a second,        each
+                 none for probes        probes too
+    all          each                   each                each
+
+An own 504 is one at a deadline of the client's own. A line says how many were left out since the
+last of its column. Only routes are told, never a path, a query, a header or a body: they may hold
+secrets.
+"""
+
+import logging
+from collections.abc import Callable
+from time import time
+from typing import Literal, NamedTuple
+
+from service.errors import Problem
+from service.http.gateway import Front
+from service.settings import Settings
+from service.telemetry.logs.format import Fields, timestamp
+from service.telemetry.logs.handler import Journal
+from service.telemetry.logs.rate_limit import Allowance
+from service.telemetry.request_record import GONE, Course, Ended, Labels
+
+A_SECOND = 10  # lines of `sampled`, of what succeeds and of what is refused
+# Asked every few seconds by machines, day and night.
+PROBES = {
+    "/livez", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready",
+    "/v2/models/{model}/ready", "/v2/models/{model}/versions/{version}/ready",
+}  # fmt: skip
+# Whose detail is a sentence of ours alone: others may quote the client.
+OUR_WORDS = {401, 403, 500, 503, 504}
+
+log = logging.getLogger("access")
+
+
+class Kind(NamedTuple):
+    """What requests with the same labels have in common in their lines."""
+
+    route: str
+    method: str
+    status: int
+    level: str
+    allowance: Allowance | None  # None: each has a line
+
+
+class AccessLog:
+    def __init__(
+        self, mode: Literal["off", "sampled", "all"], tell: Callable[[Fields], None]
+    ) -> None:
+        self._mode = mode
+        self._tell = tell
+        self._answers, self._refusals = Allowance(A_SECOND), Allowance(A_SECOND)
+        self._kinds: dict[Labels, Kind | None] = {}  # None: they have no line
+
+    def note(self, ended: Ended, labels: Labels, seconds: float) -> None:
+        """Write a line if there is to be one; what every watcher is told."""
+        try:
+            kind = self._kinds[labels]
+        except KeyError:
+            kind = self._kinds[labels] = self._kind_of(*labels)
+        if kind is not None and kind.status == 504 and _is_own_deadline(ended.problem):
+            kind = self._kind_of(*labels, level=logging.INFO)
+        if kind is None:
+            return
+        now = ended.began + seconds
+        left_out = 0 if kind.allowance is None else kind.allowance.spend(now)
+        if left_out is not None:
+            self._tell(_fields_of(ended, kind, seconds, left_out))
+
+    def _kind_of(
+        self, route: str, method: str, status: str, level: int | None = None
+    ) -> Kind | None:
+        code = int(status)
+        if level is None:
+            level = _level_of(code)
+        allowance = self._refusals if level == logging.WARNING else self._answers
+        failed, well = level == logging.ERROR, level == logging.INFO
+        unwanted = self._mode == "off" or (self._mode == "sampled" and well and route in PROBES)
+        if (unwanted and not failed) or not log.isEnabledFor(level):
+            return None
+        name = logging.getLevelName(level).lower()
+        each = failed or self._mode == "all"
+        return Kind(route, method, code, name, None if each else allowance)
+
+
+def _level_of(status: int) -> int:
+    if status in (500, 504):
+        return logging.ERROR
+    return logging.WARNING if status >= 400 and status != int(GONE) else logging.INFO
+
+
+def _is_own_deadline(problem: Problem | None) -> bool:
+    return problem is not None and problem.is_clients_deadline
+
+
+def keep_access_log(front: Front, settings: Settings, journal: Journal) -> None:
+    """Have requests told to the journal, and what it drops to the metrics."""
+    front.watchers.append(AccessLog(settings.access_log, journal.tell).note)
+    counted = 0
+
+    def count_dropped() -> None:
+        nonlocal counted
+        if (dropped := journal.dropped) > counted:
+            front.metrics.log_dropped.inc(dropped - counted)
+            counted = dropped
+
+    front.metrics.before_scrape.append(count_dropped)
+
+
+def _fields_of(ended: Ended, kind: Kind, seconds: float, left_out: int) -> Fields:
+    fields: Fields = {
+        "ts": timestamp(time()),
+        "level": kind.level,
+        "logger": "access",
+        "event": f"{kind.method} {kind.route} {kind.status}",
+        "request_id": ended.request_id.decode(),
+        "method": kind.method,
+        "route": kind.route,
+        "status": kind.status,
+        "seconds": round(seconds, 6),
+    }
+    if ended.course is not None:
+        _tell_course(fields, ended.course)
+    if ended.trace is not None:
+        fields["trace_id"] = ended.trace.name
+    if ended.client is not None:
+        fields["client"] = ended.client[0]
+    if ended.problem is not None:
+        _tell_problem(fields, ended.problem)
+    if left_out:
+        fields["left_out"] = left_out
+    return fields
+
+
+def _tell_course(fields: Fields, course: Course) -> None:
+    run = course.run
+    if course.decoded is not None:
+        fields["decode_seconds"] = round(course.decoded, 6)
+    fields["queue_seconds"] = round(course.waited, 6)
+    fields["infer_seconds"] = round(run.seconds, 6)
+    fields["batch_size"] = len(run.answers)
+    fields["model_version"] = str(run.answers.model.number)
+
+
+def _tell_problem(fields: Fields, problem: Problem) -> None:
+    fields["error"] = problem.title
+    fields["problem"] = problem.kind.code
+    if problem.status in OUR_WORDS:
+        fields["detail"] = problem.detail
+    if problem.failure is not None:
+        fields |= problem.failure

@@ -1,0 +1,110 @@
+"""A hot endpoint on any ASGI server: bodies in pieces, of any size, from clients of any speed.
+
+What `hot` does not take arrives here, and everything in tests that need no socket.
+"""
+
+import asyncio
+from contextlib import suppress
+from time import perf_counter
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from service.errors import Problem
+from service.http.body import Budget, ClientGone, Reservation, read_body
+from service.http.errors import refusal
+from service.http.exchange import Endpoint, Exchange, deadline_of
+from service.http.methods import allow_of
+from service.http.refusals import told
+from service.problem_types.http import METHOD_NOT_ALLOWED
+from service.settings import Settings
+from service.telemetry.metrics.registry import Metrics
+
+Reply = tuple[int, bytes, bytes]  # status, header lines, content
+
+
+class Asgi:
+    def __init__(
+        self, endpoint: Endpoint, settings: Settings, metrics: Metrics, budget: Budget
+    ) -> None:
+        self._endpoint = endpoint
+        self._settings = settings
+        self._metrics = metrics
+        self._budget = budget
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        reservation = Reservation(self._budget)
+        try:
+            status, head, content = await self._reply(scope, receive, reservation)
+        except ClientGone:
+            return  # without an answer, from which `front` sees it: FastAPI would make it a 500
+        except Exception as error:
+            problem = scope["problem"] = told(error, self._metrics, self._endpoint.route)
+            status = problem.status
+            head, content = refusal(problem, self._endpoint.route, scope["request_id"])
+        finally:
+            reservation.release()
+        lines = [line.split(b": ", 1) for line in head.split(b"\r\n")[:-1]]
+        headers = [(name, value) for name, value in lines]
+        headers.append((b"content-length", b"%d" % len(content)))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+    async def _reply(self, scope: Scope, receive: Receive, reservation: Reservation) -> Reply:
+        began = perf_counter()
+        if scope["method"] != "POST":
+            raise Problem(
+                METHOD_NOT_ALLOWED, "this route takes POST", headers={"allow": allow_of(["POST"])}
+            )
+        headers = dict(scope["headers"])
+        deadline = deadline_of(headers, began, self._settings.request_timeout)
+        self._endpoint.admit(headers)
+        try:
+            body = await read_body(headers, receive, self._settings.max_body, deadline, reservation)
+        except ClientGone:
+            self._metrics.cancelled.labels("body").inc()
+            raise
+        query = scope["query_string"]
+        exchange = _AsgiExchange(self._metrics, headers, query, body, began, deadline)
+        exchange.latest = began + self._settings.request_timeout
+        scope["exchange"] = exchange
+        exchange.reply_to = asyncio.get_running_loop().create_future()
+        try:
+            self._endpoint.begin(exchange)
+        except Exception as error:
+            exchange.fail(error)  # which counts it
+        return await exchange.replied(receive)
+
+
+class _AsgiExchange(Exchange):
+    __slots__ = ("latest", "reply_to")
+    latest: float
+    reply_to: asyncio.Future[Reply]
+
+    async def replied(self, receive: Receive) -> Reply:
+        """The reply, or ClientGone: a client is watched while it waits."""
+        watching = asyncio.ensure_future(_disconnected(receive))
+        try:
+            either: set[asyncio.Future[Any]] = {self.reply_to, watching}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not self.reply_to.done():
+                raise ClientGone
+            return self.reply_to.result()
+        finally:
+            self.hang_up()
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+
+    def _send(self, status: int, head: bytes, content: bytes) -> None:
+        if not self.reply_to.done():
+            self.reply_to.set_result((status, head, content))
+
+    def _refuse(self, error: Exception) -> None:
+        if not self.reply_to.done():
+            self.reply_to.set_exception(error)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

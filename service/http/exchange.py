@@ -1,0 +1,129 @@
+"""One request, whole, and its one answer: all that the hot endpoints know of HTTP.
+
+    hot    (in uvicorn's protocol) --+
+                                     +--> Endpoint.begin(exchange) ... reply() or fail(), once
+    asgi   (on any ASGI server)    --+
+
+An endpoint looks at the request, hands its pictures to the batcher and is told by it. There is no
+task, no future and no timer a request (but for large ones, see `aside`): together they cost more
+than the prediction.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from math import isfinite
+from time import perf_counter
+from typing import Protocol
+
+from service.batching.interface import ClientDeadlinePassed, DeadlinePassed
+from service.errors import Problem
+from service.http.errors import problem_of
+from service.problem_types.prediction import BAD_TIMEOUT
+from service.telemetry.metrics.registry import Metrics
+from service.telemetry.request_record import Course, Stage
+
+TIMEOUT = b"x-request-timeout"
+SOONEST = 0.001  # seconds
+
+
+class Work(Protocol):
+    """What goes on for an exchange between begin and reply."""
+
+    def cancel(self) -> Stage | None:
+        """Nobody waits for it any more; where it was, None if it was over."""
+
+
+class Exchange(ABC):
+    __slots__ = (
+        "began", "beside", "body", "course", "deadline", "headers", "metrics", "over", "query",
+        "work",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        headers: Mapping[bytes, bytes],
+        query: bytes,
+        body: bytes,
+        began: float,
+        deadline: float,
+    ) -> None:
+        self.metrics = metrics
+        self.headers = headers  # names in lower case
+        self.query = query  # what follows the ? of the URL
+        self.body = body
+        self.began = began  # on perf_counter, as is the deadline
+        self.deadline = deadline
+        self.work: Work | None = None
+        self.course: Course | None = None  # once a model has answered
+        self.over = False
+        self.beside = False  # answered by another model than the one that serves
+
+    def reply(self, status: int, head: bytes, content: bytes) -> None:
+        """Answer; `head` is header lines, each with its CRLF. Nothing happens if it is over."""
+        if not self.over:
+            self.over, self.work = True, None  # no cycle: the garbage collector would cost 20 us
+            self._send(status, head, content)
+
+    def fail(self, error: Exception) -> None:
+        """Answer with what `problems` makes of an exception."""
+        if not self.over:
+            self.over, self.work = True, None
+            if isinstance(error, DeadlinePassed) and self.deadline < self.latest:
+                error = ClientDeadlinePassed(str(error))
+            if not self.beside and problem_of(error).status >= 500:
+                for tell in self.metrics.when_failed:
+                    tell(perf_counter() - self.began)
+            self._refuse(error)
+
+    def hang_up(self) -> None:
+        """The client is gone: stop what goes on for it."""
+        if not self.over:
+            work, self.over, self.work = self.work, True, None
+            stage = work.cancel() if work is not None else "decode"
+            if stage is not None:
+                self.metrics.cancelled.labels(stage).inc()
+
+    @property
+    @abstractmethod
+    def latest(self) -> float:
+        """The service's own deadline; one before it is the client's."""
+
+    @abstractmethod
+    def _send(self, status: int, head: bytes, content: bytes) -> None: ...
+
+    @abstractmethod
+    def _refuse(self, error: Exception) -> None: ...
+
+
+class Endpoint(Protocol):
+    """A route that answers exchanges; admit and begin may raise what `problems` knows."""
+
+    @property
+    def route(self) -> str: ...
+
+    @property
+    def method(self) -> str: ...
+
+    def admit(self, headers: Mapping[bytes, bytes]) -> None:
+        """Look at the headers, before the body is awaited."""
+
+    def begin(self, exchange: Exchange) -> None:
+        """Reply or fail, now or later, on the event loop."""
+
+
+def deadline_of(headers: Mapping[bytes, bytes], began: float, longest: float) -> float:
+    """When the client stops waiting: X-Request-Timeout seconds from `began`, at most `longest`."""
+    given = headers.get(TIMEOUT)
+    if given is None:
+        return began + longest
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = 0.0
+    if not (isfinite(seconds) and seconds >= SOONEST):
+        raise Problem(
+            BAD_TIMEOUT,
+            f"X-Request-Timeout must be a number of seconds from {SOONEST} up, such as 0.5",
+        )
+    return began + min(seconds, longest)

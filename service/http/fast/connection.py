@@ -1,0 +1,344 @@
+"""uvicorn's HTTP protocol, except for offered upgrades and for what is not HTTP.
+
+An `Upgrade` that a request offers is ignored, as RFC 9110 section 7.8 allows: the request is served
+over HTTP/1.1 and the bytes behind its head are its body. llhttp, the parser below httptools, ends
+such a message at its head instead, and uvicorn then drops the rest of the segment and parses the
+next one as a new request. Behind a proxy that reads the message to its end, this lets a client
+write requests of its own into the connection that other clients share.
+
+    head --llhttp: upgrade--> the same head without its Upgrade header, then the body --> llhttp
+
+Bytes that are not HTTP are answered with a problem document, and the connection is closed.
+
+uvicorn's protocol with a limit to how long a client may take: to ask, to ask again, to read.
+
+    connection made --seconds--> head complete ... answered --KEEP_ALIVE--> next head
+                                                   answer written --seconds--> read by the client
+
+One timer a connection, which looks at least every `seconds` whether anything is late and whether
+answers are being read. uvicorn makes one after each answer, and none for the time its clients take
+to send a head or to read an answer. The time for a body is measured where it is awaited.
+"""
+
+import asyncio
+import re
+import sys
+from fcntl import ioctl
+from math import inf
+from secrets import token_hex
+from socket import SO_SNDBUF, SOL_SOCKET
+from termios import TIOCOUTQ
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, cast
+from weakref import ref
+
+from httptools import (
+    HttpParserError,
+    HttpParserInvalidMethodError,
+    HttpParserUpgrade,
+    HttpRequestParser,
+)
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from service.batching.interface import BufferFull
+from service.errors import Problem
+from service.http.body import Reservation
+from service.http.errors import CONTENT_TYPE, document
+from service.http.methods import KNOWN
+from service.http.refusals import told
+from service.problem_types.http import BAD_HTTP, HEAD_TIMEOUT, METHOD_NOT_IMPLEMENTED
+from service.telemetry.request_record import Record
+
+if TYPE_CHECKING:
+    from service.http.gateway import Front
+
+# A request line, or the beginning of one.
+METHOD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32})(?:(?: \S*){0,2}\Z| \S+ HTTP/1\.[01]\r\n)")
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection. `config.app` must be a Front."""
+
+    def __init__(self, *words: Any, **options: Any) -> None:
+        super().__init__(*words, **options)
+        self.front = cast("Front", self.config.app)
+        self.refusal: Problem | None = None  # why a callback of the parser raised
+        self.is_last = False  # whether the connection ends with the answer that is being made
+
+    def feed(self, data: bytes) -> None:
+        """Give the parser a head, or a part of a body. What it does not accept is refused."""
+        try:
+            try:
+                self.parser.feed_data(data)
+            except HttpParserUpgrade:
+                self._parse_again(self._head_without_upgrade())
+        except HttpParserError as error:
+            self.refuse_invalid(error, data)
+
+    def refuse_invalid(self, error: HttpParserError, data: bytes) -> None:
+        self.logger.warning("Invalid HTTP request received.")  # as uvicorn does
+        self.refuse(self.refusal or _problem_of(error, data))
+
+    def _parse_again(self, head: bytes) -> None:
+        # By a new parser: where this message is the connection's last, the old one reads no more.
+        self.parser = HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        self.parser.feed_data(head)
+
+    def _head_without_upgrade(self) -> bytes:
+        """The head that has just been parsed, as the parser must read it again.
+
+        Raises the refusal of CONNECT, whose head no other protocol follows either: it cannot be
+        parsed as anything but the last message of a connection.
+        """
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self.refusal = Problem(
+                METHOD_NOT_IMPLEMENTED, "CONNECT is not implemented: this is not a proxy"
+            )
+            raise HttpParserError
+        lines = [b"%b %b HTTP/%b" % (method, self.url, self.parser.get_http_version().encode())]
+        lines += [b"%b: %b" % header for header in self.headers if header[0].lower() != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
+
+    def refuse(self, problem: Problem) -> None:
+        """Answer what never became a request, and close the connection."""
+        latest: Any = self.cycle
+        if latest is not None and latest.more_body and latest.response_started:
+            # Of the body that breaks: an error behind an answer would be taken for the next one.
+            self.transport.close()
+            return
+        waits = latest is not None and not latest.response_complete
+        if self.pipeline or (waits and not latest.more_body):
+            # What is being answered is answered, and that is all.
+            self.pipeline.clear()
+            self.is_last, latest.keep_alive = True, False
+            self.flow.pause_reading()
+            return
+        request_id = token_hex(8)
+        ended = Record(request_id.encode(), perf_counter(), self.client, {}, problem=problem)
+        labels = ("other", "other", str(problem.status))
+        self.front.metrics.request_begins()  # so that it is added up soon, as all are
+        self.front.metrics.request_ends(labels)
+        self.front.tell(ended, labels, 0.0)
+        body = document(problem, request_id)
+        head = (
+            f"HTTP/1.1 {problem.status} {problem.title}\r\nContent-Type: {CONTENT_TYPE}\r\n"
+            f"Content-Length: {len(body)}\r\nX-Request-ID: {request_id}\r\n"
+            "X-Content-Type-Options: nosniff\r\nConnection: close\r\n"
+        )
+        head += "".join(f"{name}: {value}\r\n" for name, value in problem.headers.items()) + "\r\n"
+        self.transport.write(head.encode() + body)
+        self.transport.close()
+
+
+def _problem_of(error: HttpParserError, data: bytes) -> Problem:
+    """Why the parser refused these bytes, as far as it can be known."""
+    method = METHOD.match(data)
+    # A known one begins a request that was whole: what the parser refused stands behind that.
+    known = method is None or method[1].decode() in KNOWN
+    if isinstance(error, HttpParserInvalidMethodError) and method is not None and not known:
+        return Problem(
+            METHOD_NOT_IMPLEMENTED, f"the method {method[1].decode()} is not implemented"
+        )
+    return Problem(BAD_HTTP, "the request is not valid HTTP/1.1")
+
+
+LITTLE = 4096  # bytes; some five events
+
+
+class Flow(FlowControl):
+    """With more reasons not to read: uvicorn resumes whenever an application awaits a body or a
+    response is complete.
+    """
+
+    has_requests = False  # that were received and have not begun
+    rests = False  # after a refusal: see `rest`
+
+    def resume_reading(self) -> None:
+        """Unless there is a reason left not to; a client that takes no answers is one."""
+        if not (self.has_requests or self.rests or self.write_paused):
+            super().resume_reading()
+
+
+class KeepAlive(Protocol):
+    flow: Flow
+
+    def __init__(self, *words: Any, **options: Any) -> None:
+        super().__init__(*words, **options)
+        self.seconds: float = self.front.settings.request_timeout
+        self.keep_alive: float = self.front.settings.keep_alive  # seconds
+        self.head_has_begun = False  # and is not complete
+        # When the connection is closed unless a head is complete by then, on perf_counter.
+        self.closes_at = inf
+        self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = inf  # at most; a timer that rings too early sets itself again
+        # When it rang last: bytes of answers that the client had not taken, and `closes_at`.
+        self._unread = 0, inf
+        # Runs while the client takes no answers, of which so many bytes were left when it was set.
+        self._stalled: asyncio.TimerHandle | None = None
+        self._left = 0
+        self._answers = Reservation(self.front.budget)  # for those that the kernel does not take
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        scope: Any = self.scope
+        scope["connection"] = ref(self)  # weak, for the scope is its own
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.flow = Flow(transport)
+        # Written at once where the kernel takes it; what it does not take pauses the connection.
+        transport.set_write_buffer_limits(high=LITTLE)
+        self.close_in(self.seconds)
+
+    def is_idle(self, now: float) -> bool:
+        """What `on_response_complete` comes to on a connection that has been idle before."""
+        self.closes_at = closes_at = now + self.keep_alive
+        if self._rings_at > closes_at:
+            return False
+        self.server_state.total_requests += 1
+        return True
+
+    def idle_since(self) -> float:
+        """When its last answer was complete, on perf_counter; inf: it is not idle."""
+        if self.headers is None or self.head_has_begun:  # it has not sent a request yet, or does so
+            return inf
+        return self.closes_at - self.keep_alive
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            self.close_for_certain()
+            return
+        if self.is_last:
+            self.transport.close()
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self.close_in(self.keep_alive)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.flow.pause_reading()
+        try:
+            self._answers.take(self.transport.get_write_buffer_size())
+        except BufferFull as error:  # there is no other way to answer
+            told(error, self.front.metrics)
+            self.cut()
+        else:
+            self._watch_unread()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._answers.release()
+        self._forget_stall()
+        if self.transport.is_closing():
+            self._watch_unread()
+        else:
+            self.flow.resume_reading()
+
+    def refuse(self, problem: Problem) -> None:
+        super().refuse(problem)
+        if self.transport.is_closing():
+            self.close_for_certain()
+
+    def hold_little(self) -> None:
+        """Let little wait here for a client that takes nothing, so that it is soon cut.
+
+        Of a stream of events the kernel would take 4 MB, most of an hour, before anybody hears.
+        """
+        socket: Any = self.transport.get_extra_info("socket")
+        socket.setsockopt(SOL_SOCKET, SO_SNDBUF, LITTLE)
+
+    def cut(self) -> None:
+        """Close the connection now, whatever was not sent."""
+        self.transport.abort()
+
+    def close_for_certain(self) -> None:
+        """Close the connection, also if its client does not read the rest of an answer.
+
+        A transport that is closed waits for ever to be rid of what is written already.
+        """
+        self.transport.close()
+        if self.transport.get_write_buffer_size():
+            self._watch_unread()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._forget_stall()
+        self._answers.release()
+        super().connection_lost(exc)
+
+    def close_in(self, seconds: float) -> None:
+        """Close the connection then, unless the head of a request is complete before."""
+        self.closes_at = perf_counter() + seconds
+        if self._rings_at > self.closes_at:
+            self._ring_in(seconds)
+
+    def _unset_keepalive_if_required(self) -> None:
+        """uvicorn thinks that any byte is a request."""
+
+    def _watch_unread(self) -> None:
+        """Cut the connection once the client has taken nothing for `seconds`."""
+        if self._stalled is None:
+            self._left = self._count_unread()
+            self._stalled = self.loop.call_later(self.seconds, self._cut_if_stalled)
+
+    def _cut_if_stalled(self) -> None:
+        self._stalled = None
+        if self._count_unread() >= self._left:
+            self.cut()
+        else:
+            self._watch_unread()
+
+    def _forget_stall(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
+    def _ring_in(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        seconds = min(seconds, self.seconds)  # to look whether answers are read
+        self._rings_at = perf_counter() + seconds
+        self._timer = self.loop.call_later(seconds, self._close_if_late)
+
+    def _count_unread(self) -> int:
+        """Bytes of answers here and, on Linux, in the kernel."""
+        waiting = self.transport.get_write_buffer_size()
+        if sys.platform == "linux":
+            socket: Any = self.transport.get_extra_info("socket")
+            answer = ioctl(socket.fileno(), TIOCOUTQ, bytes(4))
+            waiting += int.from_bytes(answer, sys.byteorder)
+        return waiting
+
+    def _close_if_late(self) -> None:
+        self._timer, self._rings_at = None, inf
+        left = self.closes_at - perf_counter()
+        before, self._unread = self._unread, (self._count_unread(), self.closes_at)
+        if left <= 0.001:  # uvloop's timers ring up to a millisecond early
+            self._close()
+        # The same bytes of the same answer, so few that nothing was paused.
+        elif left < inf and before[0] and before == self._unread:
+            self.cut()
+        elif left < inf:
+            self._ring_in(left)
+
+    def _close(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.close_in(self.seconds)  # what is late comes behind a request not answered yet
+        elif self.head_has_begun:
+            self.refuse(
+                Problem(
+                    HEAD_TIMEOUT,
+                    f"the head of the request did not arrive within {self.seconds:g} s "
+                    "(DIGITSERVE_REQUEST_TIMEOUT)",
+                )
+            )
+        else:
+            self.close_for_certain()

@@ -1,0 +1,111 @@
+"""A plain request to a hot endpoint, as `hot` took it off a connection, and its way back there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from service.batching.interface import QueueFull
+from service.errors import Problem
+from service.http.errors import refusal
+from service.http.exchange import Exchange
+from service.http.fast.routes import HotRoute
+from service.http.headers import request_id_of
+from service.http.refusals import told
+from service.telemetry.request_record import Peer
+
+if TYPE_CHECKING:
+    from service.http.fast.protocol import HotProtocol
+
+_STATUS = {
+    status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus
+}
+# Header lines: of a connection that ends with this answer, and of one of HTTP/1.0 that does not.
+CLOSE, KEEP_ALIVE = b"connection: close\r\n", b"connection: keep-alive\r\n"
+_CODES = {status.value: str(status.value) for status in HTTPStatus}
+
+
+class _Date:
+    """The header lines that uvicorn puts first. It makes a new list of them each second."""
+
+    pairs: list[tuple[bytes, bytes]] | None = None
+    lines = b""
+
+
+class HotExchange(Exchange):
+    """A request that was taken off uvicorn's hands; to uvicorn it looks like one of its cycles."""
+
+    more_body = False
+    __slots__ = (
+        "connection", "keep_alive", "problem", "protocol", "request_id", "response_complete",
+        "route", "trace",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        protocol: HotProtocol,
+        route: HotRoute,
+        headers: Mapping[bytes, bytes],
+        query: bytes,
+        body: bytes,
+        began: float,
+        timeout: float,
+    ) -> None:
+        super().__init__(protocol.front.metrics, headers, query, body, began, began + timeout)
+        self.protocol = protocol
+        self.route = route
+        self.request_id = request_id_of(headers)
+        self.response_complete = False
+        self.keep_alive = True
+        self.connection = b""  # header line of an answer after which the connection goes on
+        self.problem: Problem | None = None  # that it is answered with
+        begin_trace = protocol.front.begin_trace
+        self.trace = begin_trace(headers) if begin_trace is not None else None
+
+    @property
+    def client(self) -> Peer:
+        peer, proxies = self.protocol.client, self.protocol.front.proxies
+        return proxies.client_of(peer, self.headers.items()) if proxies else peer
+
+    @property
+    def scheme(self) -> str:
+        proxies = self.protocol.front.proxies
+        return proxies.scheme_of(self.protocol.client, self.headers.items()) if proxies else "http"
+
+    @property
+    def latest(self) -> float:
+        return self.began + self.protocol.front.settings.request_timeout
+
+    def _send(self, status: int, head: bytes, content: bytes) -> None:
+        protocol = self.protocol
+        pairs = protocol.server_state.default_headers
+        if pairs is not _Date.pairs:
+            _Date.pairs, _Date.lines = pairs, b"".join([b"%b: %b\r\n" % pair for pair in pairs])
+        protocol.transport.write(
+            b"".join(
+                (
+                    _STATUS[status],
+                    _Date.lines,
+                    head,
+                    self.connection if self.keep_alive else CLOSE,
+                    b"" if self.trace is None else b"traceresponse: %b\r\n" % self.trace.response,
+                    b"x-content-type-options: nosniff\r\nx-request-id: ",
+                    self.request_id,
+                    b"\r\ncontent-length: %d\r\n\r\n" % len(content),
+                    content,
+                )
+            )
+        )
+        self.response_complete = True
+        protocol.ended(self, _CODES[status])
+
+    def _refuse(self, error: Exception) -> None:
+        problem = self.problem = told(error, self.metrics, self.route.endpoint.route)
+        if problem.headers.pop("connection", "") == "close":
+            self.keep_alive = False  # which says so
+        self._send(
+            problem.status, *refusal(problem, self.route.endpoint.route, self.request_id.decode())
+        )
+        if isinstance(error, QueueFull):
+            self.protocol.front.rest.add(self.protocol)

@@ -1,0 +1,277 @@
+"""One request at a time: what a connection has sent behind it waits for a later turn of the loop.
+
+    received --head, body of one request--> parser --response complete, next turn--> the next one
+             --an incomplete head---------> kept until the rest of it arrives
+             --what is behind a request---> kept until its turn; reading is paused meanwhile
+
+A read may hold thousands of requests, and parsing and answering them in one turn would keep every
+other connection waiting. httptools parses all that it is given, so it is given no more than that.
+Of an incomplete head the bytes are kept, since parsed they take up to 50 times the memory.
+
+Turns of the connections whose clients send requests faster than they are answered.
+
+    a request waits behind another --> queue --AT_ONCE in a turn of the loop--> it begins
+
+Requests that arrive alone begin at once. If those that wait began together, as many as there are
+such connections would stand before whatever arrives, in each turn of the event loop: with 300 of
+them a new connection waited for seconds.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from service.batching.interface import BufferFull
+from service.errors import Problem
+from service.http.body import Reservation
+from service.http.fast.connection import KeepAlive
+from service.http.fast.grammar import (
+    CHUNKED,
+    SMALL,
+    ChunkedBody,
+    check_beginning,
+    check_head,
+    check_small_head,
+    end_of_empty_lines,
+    too_large,
+)
+from service.http.refusals import told
+
+END = b"\r\n\r\n"  # of a head
+CR = 13
+
+
+class Pipeline(KeepAlive):
+    def __init__(self, *words: Any, **options: Any) -> None:
+        super().__init__(*words, **options)
+        self.in_message = False  # a head is complete, its body is not
+        self.max_head: int = self.front.settings.max_header
+        self.body_left = 0  # bytes of the body that have not arrived, or CHUNKED
+        self.head_size = 0  # bytes of the latest complete head
+        self._chunks = ChunkedBody(self.max_head)  # of the latest body in chunks
+        self._head = b""  # an incomplete one
+        self.behind, self._position = b"", 0  # what waits for its turn, and where it begins
+        self._turn_is_due = False
+        self._kept = Reservation(self.front.budget)  # for `_head` or `behind`
+        # For the head and the body of the request that is being received or answered.
+        self.held = Reservation(self.front.budget)
+
+    def data_received(self, data: bytes) -> None:
+        if self._head:
+            data = self._head + data
+        if self.behind:
+            position, data = 0, self.behind[self._position :] + data
+        elif self.in_message:
+            position = self._feed_body(data, 0)
+        elif self.flow.write_paused or not (self.cycle is None or self.cycle.response_complete):
+            position = 0
+        else:
+            position = self._feed_request(data, 0)
+        if position < len(data):
+            self._wait(data, position)
+
+    def body_goes_on(self) -> None:
+        """A part of a body has arrived, and it is not complete."""
+
+    def refuse(self, problem: Problem) -> None:
+        self.in_message = False  # nothing more is parsed
+        super().refuse(problem)
+
+    def go_on_soon(self) -> None:
+        """Begin the next request in a later turn of the loop, if one waits and may begin."""
+        if self.behind and not self._turn_is_due and self._may_go_on():
+            self._turn_is_due = True
+            self.front.turns.add(self._go_on)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.held.size and not self.in_message and self.cycle.response_complete:
+            self.let_go()
+        self.go_on_soon()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.go_on_soon()
+
+    def shutdown(self) -> None:
+        """The server stops. What was received is answered, and says that the connection ends."""
+        if not self.behind:
+            super().shutdown()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._drop()
+        self._forget_head()
+        self.held.release()
+        super().connection_lost(exc)
+
+    def let_go(self) -> None:
+        """Keep nothing of a large request on a connection that may be idle for long."""
+        self.held.release()
+        self.headers = []
+        scope_and_cycle: Any = None
+        self.scope = self.cycle = scope_and_cycle
+
+    # ---- one turn -----------------------------------------------------------------------------
+
+    def _feed_request(self, data: bytes, position: int) -> int:
+        """Parse one request, or what is there of it; returns where that ends in `data`."""
+        # Empty lines before it are skipped, and count as a part of its head.
+        begin = end_of_empty_lines(data, position) if data[position] == CR else position
+        end = data.find(END, begin) + 4
+        if end == 3:  # not even its head is complete
+            self._keep_head(data[position:])
+            return len(data)
+        if self._head:
+            self._forget_head()
+        self.head_size = size = end - position
+        check = check_small_head if size <= SMALL else check_head
+        try:
+            if size > self.max_head:
+                raise too_large(self.max_head)
+            # Before it is parsed: what is behind a head that is not strictly valid is not read.
+            head, length, is_plain = check(data[begin:end])
+        except Problem as problem:
+            self.refuse(problem)
+            return end
+        self.body_left = length
+        complete = end + length
+        if is_plain and complete <= len(data):
+            self.feed(data[begin:complete])
+            return complete
+        if length == CHUNKED:
+            self._chunks = ChunkedBody(self.max_head)
+        self.feed(head)
+        return self._feed_body(data, end) if self.in_message else end
+
+    def _feed_body(self, data: bytes, position: int) -> int:
+        """The same of a body that has begun."""
+        left = self.body_left
+        if left == CHUNKED:
+            end = self._feed_chunks(data, position)
+        else:
+            end = min(position + left, len(data))
+            self.body_left = left - (end - position)
+            if position < end:
+                self.feed(data[position:end])
+        if self.in_message:
+            self.body_goes_on()
+        return end
+
+    def _feed_chunks(self, data: bytes, position: int) -> int:
+        try:
+            end = self._chunks.check(data, position)
+        except Problem as problem:
+            self.refuse(problem)
+            return len(data)
+        if position < end:
+            self.feed(data[position:end])
+        return end
+
+    # ---- what waits ---------------------------------------------------------------------------
+
+    def _keep_head(self, head: bytes) -> None:
+        """Wait for the rest of it; what cannot become valid is refused at once."""
+        try:
+            if len(head) > self.max_head:
+                raise too_large(self.max_head)
+            check_beginning(head, len(self._head))
+            self._kept.resize(len(head))
+        except Problem as problem:
+            self.refuse(problem)
+        except BufferFull as error:
+            self.refuse(told(error, self.front.metrics))
+        else:
+            if not self.head_has_begun and head.strip(b"\r\n"):
+                self.head_has_begun = True
+                self.close_in(self.seconds)
+            self._head = head
+
+    def _forget_head(self) -> None:
+        self._head = b""
+        self._kept.release()
+
+    def _wait(self, data: bytes, position: int) -> None:
+        """Keep what is behind a request until its turn; it is dropped where no turn comes."""
+        if self.is_last or self.transport.is_closing():
+            self._drop()
+            return
+        try:
+            self._kept.resize(len(data))
+        except BufferFull as error:
+            self._drop()
+            self.refuse(told(error, self.front.metrics))
+        else:
+            self._head = b""
+            self.behind, self._position = data, position
+            self.flow.has_requests = True
+            self.flow.pause_reading()
+            if self._may_go_on():
+                self.go_on_soon()
+            elif not self.in_message:
+                self._check_next(data, position)
+
+    def _check_next(self, data: bytes, position: int) -> None:
+        """Where no request follows, the answer that is awaited says that it is the last."""
+        try:
+            begin = end_of_empty_lines(data, position)
+            end = data.find(END, begin) + 4
+            if end == 3:
+                check_beginning(data[position : position + self.max_head], 0)
+            elif end - position <= self.max_head:
+                check_head(data[begin:end])
+        except Problem as problem:
+            self.refuse(problem)
+            if self.is_last:
+                self._drop()
+
+    def _may_go_on(self) -> bool:
+        if self.flow.write_paused or self.flow.rests:
+            return False
+        return self.in_message or self.cycle is None or self.cycle.response_complete
+
+    def _go_on(self) -> None:
+        self._turn_is_due = False
+        if not self.behind or not self._may_go_on():
+            return
+        data, self.behind = self.behind, b""  # so that a response now is not followed by another
+        feed = self._feed_body if self.in_message else self._feed_request
+        position = feed(data, self._position)
+        if position < len(data):
+            self._wait(data, position)
+        else:
+            self._drop()
+
+    def _drop(self) -> None:
+        """Nothing waits any more."""
+        self.behind, self._position = b"", 0
+        if not self._head:
+            self._kept.release()
+        self.flow.has_requests = False
+        if not (self.is_last or self.transport.is_closing()):
+            self.flow.resume_reading()
+
+
+AT_ONCE = 8
+
+
+class Turns:
+    def __init__(self) -> None:
+        self._queue: deque[Callable[[], None]] = deque()
+        self._is_due = False
+
+    def add(self, begin: Callable[[], None]) -> None:
+        """Call `begin` when it is its turn, in a later turn of the event loop."""
+        self._queue.append(begin)
+        if not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self._run)
+
+    def _run(self) -> None:
+        try:
+            for _ in range(min(AT_ONCE, len(self._queue))):
+                self._queue.popleft()()
+        finally:  # whatever one of them raises, the others get their turn
+            self._is_due = bool(self._queue)
+            if self._is_due:
+                asyncio.get_running_loop().call_soon(self._run)

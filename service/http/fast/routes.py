@@ -1,0 +1,50 @@
+"""What `hot` looks a request up by: all that is true of each one to the same path, made once."""
+
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import NamedTuple
+
+from service.http.auth import OPEN, Access
+from service.http.exchange import Endpoint
+from service.telemetry.metrics.registry import Metrics
+from service.telemetry.metrics.version_series import RouteSeries
+from service.telemetry.request_record import GONE, Labels
+
+CODES = (*(str(status.value) for status in HTTPStatus), GONE)
+
+Admit = Callable[[Mapping[bytes, bytes]], None]  # looks at the headers, or raises
+
+
+class HotRoute(NamedTuple):
+    endpoint: Endpoint
+    method: bytes
+    admit: Admit  # who asks, and what for
+    seconds: RouteSeries  # of http_request_duration_seconds, by version
+    labels: Mapping[str, Labels]  # by code
+
+
+def hot_table(
+    endpoints: Sequence[Endpoint], access: Access, metrics: Metrics
+) -> dict[bytes, HotRoute]:
+    """By path."""
+    return {
+        endpoint.route.encode(): HotRoute(
+            endpoint,
+            endpoint.method.encode(),
+            endpoint.admit if OPEN.fullmatch(endpoint.route) else _both(access, endpoint),
+            metrics.seconds_of(endpoint.route, predicts=endpoint.method == "POST"),
+            {code: (endpoint.route, endpoint.method, code) for code in CODES},
+        )
+        for endpoint in endpoints
+    }
+
+
+def _both(access: Access, endpoint: Endpoint) -> Admit:
+    if not access.asks_for_keys:
+        return endpoint.admit
+
+    def admit(headers: Mapping[bytes, bytes]) -> None:
+        access.check(headers)
+        endpoint.admit(headers)
+
+    return admit

@@ -1,0 +1,262 @@
+"""The outermost ASGI application: picks who answers, and does what is true of every request.
+
+    request --> id, count, time --CORS, access--> the hot routes, by exact path --> Asgi
+                                              --> everything else               --> FastAPI
+
+Whoever is not let in here gets nowhere, whichever routes are added behind. Most requests to the hot
+routes never come here: `hot` answers them before ASGI. Any exception becomes a problem document
+here, in a hot endpoint or in FastAPI's handlers.
+
+A proxy that publishes the service under DIGITSERVE_ROOT_PATH removes that prefix from paths. It is
+not removed here as well: a path that has it twice would get past the proxy's own rules.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from time import perf_counter
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.batching.interface import Closed
+from service.errors import Problem
+from service.http.asgi import Asgi
+from service.http.auth import OPEN, Access
+from service.http.body import Budget
+from service.http.cors import open_to
+from service.http.errors import messages
+from service.http.exchange import Endpoint, Exchange
+from service.http.fast.backpressure import Rest
+from service.http.fast.idle import IdleConnections
+from service.http.fast.pipeline import Turns
+from service.http.fast.routes import hot_table
+from service.http.forwarded import TrustedProxies
+from service.http.headers import by_name, request_id_of
+from service.http.methods import KNOWN, Methods, empty_answer
+from service.http.refusals import CROWDED, told
+from service.lifecycle import Life
+from service.problem_types.http import METHOD_NOT_IMPLEMENTED, NO_SUCH_ROUTE, TOO_MANY_CONNECTIONS
+from service.settings import Settings
+from service.telemetry.metrics.registry import Metrics
+from service.telemetry.request_record import GONE, Ended, Labels, Record, Watcher
+from service.telemetry.trace_context import settled
+from service.telemetry.tracing.records import Trace
+from service.telemetry.tracing.sampler import Tracing
+
+NOSNIFF = (b"x-content-type-options", b"nosniff")  # what a type says is what it is
+
+
+class Front:
+    def __init__(
+        self,
+        endpoints: Sequence[Endpoint],
+        otherwise: ASGIApp,
+        settings: Settings,
+        metrics: Metrics,
+        life: Life,
+        access: Access,
+        methods: Methods,
+        tracing: Tracing | None = None,
+        *,
+        fast_only: Sequence[Endpoint] = (),
+    ) -> None:
+        """`fast_only`: endpoints whose requests `otherwise` serves where the fast path does not."""
+        self.hot = hot_table((*endpoints, *fast_only), access, metrics)
+        self.proxies = TrustedProxies(settings.trusted_proxies)
+        self.settings = settings
+        self.metrics = metrics
+        self.life = life
+        self.rest = Rest()
+        self.idle = IdleConnections()
+        self.turns = Turns()
+        self.budget = Budget(settings.max_buffered)
+        self.watchers: list[Watcher] = []  # told of each request that is over
+        self.begin_trace = tracing.begin if tracing is not None else None
+        if tracing is not None:
+            self.watchers.append(tracing.ended)
+        self._access = access
+        self._methods = methods
+        self._prefix = settings.root_path
+        self._otherwise = otherwise
+        self._asgi = {
+            endpoint.route: Asgi(endpoint, settings, metrics, self.budget) for endpoint in endpoints
+        }
+        # Before access: a browser asks for leave without any key.
+        self._inside = open_to(settings.cors_origins, self._answer)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":  # lifespan
+            await self._otherwise(scope, receive, send)
+            return
+        began = perf_counter()
+        headers = dict(scope["headers"])
+        request_id = request_id_of(headers)
+        trace = self._trace_of(scope, headers)
+        scope = self._inner(scope, request_id)
+        asked = Record(request_id, began, scope["client"], headers, scope["scheme"], trace=trace)
+        head_alone = scope["client_method"] == "HEAD"
+
+        async def observed(message: Message) -> None:
+            starts = message["type"] == "http.response.start"
+            if starts:
+                scope["status"] = message["status"]
+                theirs = message.get("headers", ())
+                ours = self._headers_of_answer(scope, request_id, trace)
+                if any(name == b"connection" for name, _ in theirs):
+                    ours = [each for each in ours if each[0] != b"connection"]
+                message["headers"] = [*theirs, *ours]
+            if starts or not head_alone:
+                await send(message)
+            if starts and head_alone:  # now, for a stream would have no end
+                await send({"type": "http.response.body"})
+            if scope["streams"] and not starts:
+                self._end(scope, asked)
+
+        self.metrics.request_begins()
+        try:
+            await self._inside(scope, receive, observed)
+        finally:
+            self._end(scope, asked)
+
+    def tell(self, ended: Ended, labels: Labels, seconds: float) -> None:
+        """Whoever watches, that a request is over."""
+        for watch in self.watchers:
+            watch(ended, labels, seconds)
+
+    def _end(self, scope: Scope, asked: Record) -> None:
+        """Count, time and tell a request, once. A stream is over with its first event: how long
+        somebody watches is no latency, and nothing is being worked on meanwhile.
+        """
+        if scope["over"]:
+            return
+        scope["over"] = True
+        seconds = perf_counter() - asked.began
+        labels = self._labels(scope)
+        self.metrics.request_ends(labels)
+        exchange: Exchange | None = scope["exchange"]
+        course = exchange.course if exchange is not None else None
+        version = course.version if course is not None else None
+        self.metrics.seconds_of(labels[0])[version].note(seconds)
+        self.tell(asked._replace(course=course, problem=scope["problem"]), labels, seconds)
+
+    def _inner(self, scope: Scope, request_id: bytes) -> dict[str, Any]:
+        """What everything below sees of a request. A copy: the server's own stays as it is."""
+        method = scope["method"]
+        peer, headers = scope["client"], scope["headers"]
+        return {
+            **scope,
+            "client": self.proxies.client_of(peer, headers) if self.proxies else peer,
+            "client_method": method,
+            "exchange": None,
+            "method": "GET" if method == "HEAD" else method,
+            "over": False,
+            "problem": None,
+            "request_id": request_id.decode(),
+            "scheme": self.proxies.scheme_of(peer, headers) if self.proxies else scope["scheme"],
+            "status": None,
+            "streams": False,
+        }
+
+    def _headers_of_answer(
+        self,
+        scope: Scope,
+        request_id: bytes,
+        trace: Trace | None,
+    ) -> list[tuple[bytes, bytes]]:
+        headers = [(b"x-request-id", request_id), NOSNIFF]
+        if trace is not None:
+            headers.append((b"traceresponse", trace.response))
+        # So that this client's next request goes elsewhere, or finds room meanwhile.
+        if self.life.draining or "crowded" in scope:
+            headers.append((b"connection", b"close"))
+        elif scope.get("keeps"):  # of HTTP/1.0, where that must be said
+            headers.append((b"connection", b"keep-alive"))
+        return headers
+
+    def _trace_of(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Trace | None:
+        if self.begin_trace is None:
+            return None
+        said = settled(headers, scope["headers"])
+        return self.begin_trace(said, scope.get("http_version", "1.1"))
+
+    async def crowded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The same on a connection beyond MAX_CONNECTIONS: only what is open is answered."""
+        await self({**scope, "crowded": True}, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            if self._prefix and scope["path"].startswith(f"{self._prefix}/"):
+                self._check_prefix(scope["path"])
+            self._let_in(scope)
+            ends_in_slash = scope["path"].endswith("/")
+            elsewhere = self._methods.without_slash(scope) if ends_in_slash else None
+            if elsewhere is not None:
+                for message in empty_answer(308, "location", elsewhere):
+                    await send(message)
+                return
+            if scope["method"] == "OPTIONS":
+                for message in empty_answer(204, "allow", self._allowed(scope)):
+                    await send(message)
+                return
+            if scope["method"] not in KNOWN:
+                raise Problem(
+                    METHOD_NOT_IMPLEMENTED, f"the method {scope['method'][:20]} is not implemented"
+                )
+            application: ASGIApp = self._asgi.get(scope["path"], self._otherwise)
+            await application(scope, receive, send)
+        except asyncio.CancelledError:  # by `server`, which does not wait any longer
+            if not self.life.draining:
+                raise
+            await self._refuse(Closed(), scope, send)
+        except Exception as error:  # the last resort: whatever went wrong, the client hears of it
+            answered: Problem | None = scope["problem"]
+            if answered is not None and answered.status == 500:
+                return  # FastAPI raises again what it has answered
+            await self._refuse(error, scope, send)
+
+    async def _refuse(self, error: Exception, scope: Scope, send: Send) -> None:
+        problem = scope["problem"] = told(error, self.metrics)
+        if scope["status"] is None:
+            for message in messages(problem, scope["path"], scope["request_id"]):
+                await send(message)
+
+    def _allowed(self, scope: Scope) -> str:
+        allowed = self._methods.allowed(scope["path"])
+        if not allowed:
+            raise HTTPException(404)
+        return allowed
+
+    def _check_prefix(self, path: str) -> None:
+        """Problem 404 unless there is a route that begins like the prefix."""
+        if not self._methods.allowed(path):
+            raise Problem(
+                NO_SUCH_ROUTE,
+                f"there is no such route: the proxy must remove {self._prefix} "
+                "(DIGITSERVE_ROOT_PATH) from paths",
+            )
+
+    def _let_in(self, scope: Scope) -> None:
+        """Problem if this request may not go any further."""
+        headers = by_name(scope["headers"])
+        if OPEN.fullmatch(scope["path"].removesuffix("/") or "/"):  # or a redirect to it
+            return
+        if "crowded" in scope:
+            self.metrics.shed.note((CROWDED,))
+            raise Problem(
+                TOO_MANY_CONNECTIONS,
+                f"there are more than {self.settings.max_connections} connections "
+                "(DIGITSERVE_MAX_CONNECTIONS); try again in 1 s",
+            )
+        self._access.check(headers)
+
+    def _labels(self, scope: Scope) -> Labels:
+        """A request's route, never its path: that is the client's, and would make series without
+        end; its method and the code of its answer.
+        """
+        if scope["path"] in self._asgi:
+            route = scope["path"]
+        else:  # "other" is the files of /docs, and whatever does not exist
+            route = getattr(scope.get("route"), "path", "other")
+        method = scope["client_method"] if scope["client_method"] in KNOWN else "other"
+        return route, method, str(scope["status"] or GONE)

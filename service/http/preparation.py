@@ -1,0 +1,250 @@
+"""Work of a request that would hold up the event loop: a large picture, a form, a long document.
+
+    exchange --slices--> queue --memory, a thread--> next slice ... --> then(result), or fail
+
+Work comes in slices, and each says first how much memory it takes. A slice begins when a thread is
+free and the budget, MAX_DECODING, has room for it. First comes the request for which least has been
+done: small ones pass large ones, and large ones take turns. One thread is kept for small slices,
+which so never wait until a large picture is decoded.
+
+Once its deadline has passed, or its client has hung up, no further slice of a request begins.
+"""
+
+import asyncio
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from heapq import heapify, heappop, heappush
+from itertools import count
+from time import perf_counter
+from typing import Any, Generic, TypeVar
+
+from contract.cores import available_cores
+from service.batching.interface import DeadlinePassed, DeadlineUnreachable, PreparationFull
+from service.errors import Problem
+from service.http.exchange import Exchange
+from service.memory.allocator import return_memory_early
+from service.problem_types.prediction import DECODING_TOO_LARGE
+from service.telemetry.request_record import Stage
+
+SMALL = 2**22  # bytes; what takes no more is done in milliseconds
+MOST_THREADS = 8
+IN_TIME = 0.5  # of the time until its deadline, that a request may be expected to wait at first
+T = TypeVar("T")
+# Yields the bytes that its next slice takes, works on that slice when it is resumed, and returns
+# the result.
+Slices = Generator[int, None, T]
+
+
+def thread_count() -> int:
+    return min(MOST_THREADS, max(2, available_cores()))
+
+
+def whole(memory: int, work: Callable[[], T]) -> Slices[T]:
+    """Work in one slice."""
+    yield memory
+    return work()
+
+
+class Preparation:
+    """Everything but the slices themselves is called on the event loop."""
+
+    def __init__(self, most: int, memory: int) -> None:
+        """For at most that many requests, whose slices take that many bytes at a time."""
+        self._most = most
+        self._memory = memory
+        self._count = thread_count()
+        self._large = memory - self._count * SMALL  # bytes for slices that are not small
+        self._taken = 0  # bytes of those that run
+        self._large_running = 0
+        self._large_waiting = 0  # bytes of the large slices that wait
+        self._seconds_a_byte = 1e-9  # of large slices, smoothed
+        self._running = 0
+        self._jobs = 0  # waiting or running
+        self._pace = 0.1  # seconds a request, smoothed
+        self._order = count()
+        self._small_queue: _Queue = []
+        self._large_queue: _Queue = []
+        return_memory_early()
+        self._threads = ThreadPoolExecutor(self._count, thread_name_prefix="prepare")
+        for _ in range(self._count):  # now, for later there may be no memory for their stacks
+            self._threads.submit(perf_counter)
+
+    def do(self, exchange: Exchange, slices: Slices[T], then: Callable[[T, float], object]) -> None:
+        """Call `then` with the result, and the seconds of work that it took; what either raises is
+        the exchange's failure.
+
+        Raises PreparationFull if too many wait already, and Problem if the first slice alone is
+        larger than the budget.
+        """
+        if self._jobs >= self._most:
+            seconds = self._jobs * self._pace / self._count
+            raise PreparationFull(f"{self._jobs} requests are already waiting to be read", seconds)
+        job = _Job(exchange, slices, then)
+        self._enqueue(job, next(slices))
+        self._jobs += 1
+        left = exchange.deadline - perf_counter()
+        job.alarm = asyncio.get_running_loop().call_later(left, self._too_late, job)
+        exchange.work = job
+        job.on_cancel = self._cancelled
+        self._begin()
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _enqueue(self, job: "_Job[Any]", memory: int) -> None:
+        if memory > SMALL and memory > self._large:
+            raise Problem(
+                DECODING_TOO_LARGE,
+                f"to decode it takes {memory:,} bytes of memory, more than the "
+                f"{self._large:,} that there are for one picture (DIGITSERVE_MAX_DECODING); send a "
+                "smaller one, or of 8 bits a sample",
+            )
+        if memory > SMALL:
+            self._check_deadline(job, self._large_waiting / (self._count - 1) + memory, IN_TIME)
+            self._large_waiting += memory
+        job.memory, job.waits = memory, True
+        heappush(self._queue_of(job), (job.done + memory, next(self._order), job))
+
+    def _queue_of(self, job: "_Job[Any]") -> "_Queue":
+        return self._small_queue if job.memory <= SMALL else self._large_queue
+
+    def _check_deadline(self, job: "_Job[Any]", memory: float, share: float = 1.0) -> None:
+        """DeadlineUnreachable if so many bytes take longer than that share of the time left: what
+        is begun and not finished in time is work that others needed."""
+        seconds = self._seconds_a_byte * memory
+        if seconds > share * (job.exchange.deadline - perf_counter()):
+            raise DeadlineUnreachable(
+                "the pictures that wait to be decoded take longer than this request may", seconds
+            )
+
+    def _leaves_queue(self, job: "_Job[Any]") -> None:
+        if job.waits and job.memory > SMALL:
+            self._large_waiting -= job.memory
+        job.waits = False
+
+    def _begin(self) -> None:
+        """Begin slices while a thread is free and the budget has room."""
+        while self._running < self._count:
+            queue = self._next_queue()
+            if queue is None:
+                return
+            _, _, job = heappop(queue)
+            try:
+                if job.memory > SMALL:
+                    self._check_deadline(job, job.memory)
+            except DeadlineUnreachable as error:
+                self._finish(job)
+                job.exchange.fail(error)
+            else:
+                self._run(job)
+
+    def _next_queue(self) -> "_Queue | None":
+        small, large = self._small_queue, self._large_queue
+        if large and (not small or large[0] < small[0]) and self._has_room(large[0][2].memory):
+            return large
+        return small or None
+
+    def _has_room(self, memory: int) -> bool:
+        return self._large_running < self._count - 1 and self._taken + memory <= self._large
+
+    def _run(self, job: "_Job[Any]") -> None:
+        is_large = job.memory > SMALL
+        self._leaves_queue(job)
+        self._running += 1
+        self._large_running += is_large
+        self._taken += job.memory if is_large else 0
+        job.done += job.memory
+        before = job.seconds
+        future = asyncio.get_running_loop().run_in_executor(self._threads, job.resume)
+
+        def done(ended: asyncio.Future[Any]) -> None:
+            self._running -= 1
+            self._large_running -= is_large
+            self._taken -= job.memory if is_large else 0
+            if is_large:
+                pace = (job.seconds - before) / job.memory
+                self._seconds_a_byte = 0.8 * self._seconds_a_byte + 0.2 * pace
+            self._after(job, ended)
+            self._begin()
+
+        future.add_done_callback(done)
+
+    def _after(self, job: "_Job[Any]", ended: "asyncio.Future[Any]") -> None:
+        """A slice has ended: go on, tell the result, or report what it raised."""
+        if ended.cancelled() or job.exchange.over:
+            ended.cancelled() or ended.exception()
+            self._finish(job)
+            return
+        try:
+            memory = ended.result()
+            if memory is not None:
+                self._enqueue(job, memory)
+                return
+            self._finish(job)
+            self._pace = 0.8 * self._pace + 0.2 * job.seconds
+            job.then(job.result, job.seconds)
+        except Exception as error:  # of the request, or of a queue that is full
+            self._finish(job)
+            job.exchange.fail(error)
+
+    def _finish(self, job: "_Job[Any]") -> None:
+        if not job.is_finished:
+            job.is_finished = True
+            self._leaves_queue(job)
+            self._jobs -= 1
+            job.alarm.cancel()
+            job.forget()
+
+    def _too_late(self, job: "_Job[Any]") -> None:
+        job.exchange.fail(DeadlinePassed("the deadline passed before the request was read"))
+        self._cancelled(job)
+
+    def _cancelled(self, job: "_Job[Any]") -> None:
+        if job.waits:  # else when its slice ends
+            queue = self._queue_of(job)  # until its turn it would hold the request with its body
+            queue[:] = [entry for entry in queue if entry[2] is not job]
+            heapify(queue)
+            self._finish(job)
+
+
+class _Job(Generic[T]):
+    """The preparation of one exchange."""
+
+    alarm: asyncio.TimerHandle
+    on_cancel: Callable[["_Job[Any]"], None]
+
+    def __init__(
+        self, exchange: Exchange, slices: Slices[T], then: Callable[[T, float], object]
+    ) -> None:
+        self.exchange = exchange
+        self.then = then
+        self.memory = 0  # bytes of the next slice, or of the one that runs
+        self.done = 0  # bytes of all slices that have begun: what was done for it
+        self.seconds = 0.0  # of work
+        self.waits = False
+        self.is_finished = False
+        self.result: T | None = None
+        self._slices: Slices[T] | None = slices
+
+    def resume(self) -> int | None:
+        """Work on a slice, on a thread; the bytes of the next, None if there is none."""
+        assert self._slices is not None
+        began = perf_counter()
+        try:
+            return next(self._slices)
+        except StopIteration as end:
+            self.result = end.value
+            return None
+        finally:
+            self.seconds += perf_counter() - began
+
+    def cancel(self) -> Stage:
+        self.on_cancel(self)
+        return "decode"
+
+    def forget(self) -> None:
+        """Hold no picture any longer."""
+        self._slices = None
+
+
+_Queue = list[tuple[int, int, _Job[Any]]]

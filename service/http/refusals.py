@@ -1,0 +1,76 @@
+"""Accounts for each refused request exactly once: a metric, and for internal errors the details
+that the access log writes.
+"""
+
+from collections.abc import Iterable
+
+from service.batching.interface import (
+    BufferFull,
+    ClientDeadlinePassed,
+    DeadlinePassed,
+    DeadlineUnreachable,
+    PreparationFull,
+    QueueFull,
+)
+from service.errors import Problem
+from service.http.auth import Refused
+from service.http.errors import problem_of
+from service.telemetry.logs.format import failure_of
+from service.telemetry.metrics.registry import Metrics
+from service.telemetry.request_record import STAGES
+
+_SHED: dict[type[Exception], str] = {  # the first that fits
+    DeadlineUnreachable: "deadline_unreachable",
+    BufferFull: "buffer_full",
+    PreparationFull: "preparation_full",
+    QueueFull: "queue_full",
+    DeadlinePassed: "deadline_passed",
+    MemoryError: "out_of_memory",
+}
+
+CROWDED = "connections"  # beyond those there may be
+
+
+def begin_at_zero(metrics: Metrics, routes: Iterable[str]) -> None:
+    """An alert sees the first of its kind only as an increase from 0.
+
+    `routes` are those whose clients may set a deadline.
+    """
+    for route in routes:
+        metrics.client_deadlines.labels(route)
+    for reason in (*_SHED.values(), CROWDED):
+        metrics.shed.labels(reason)
+    for stage in STAGES:
+        metrics.cancelled.labels(stage)
+
+
+def told(error: Exception, metrics: Metrics, route: str = "other") -> Problem:
+    """How an exception answers, with what the operator must know of it.
+
+    A deadline of the client's own is no shedding: the service would have waited longer.
+    """
+    problem = problem_of(error)
+    if isinstance(error, ClientDeadlinePassed):
+        problem.is_clients_deadline = True
+        metrics.client_deadlines.note((route,))
+    elif isinstance(problem, Refused):
+        metrics.access_refused.labels(problem.reason).inc()
+    elif problem.status == 500:
+        problem.failure = failure_of(error)
+    else:
+        for kind, reason in _SHED.items():
+            if isinstance(error, kind):
+                metrics.shed.note((reason,))
+                break
+    _let_go(error)
+    return problem
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Keep no body alive: frames hold it, the traceback holds them, and one holds the error.
+
+    Such circles wait for the garbage collector, which comes by once in 50,000 objects.
+    """
+    while error is not None and error.__traceback__ is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__

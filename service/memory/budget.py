@@ -1,0 +1,71 @@
+"""What all processes of the service may take of memory together, from their settings, and whether
+that fits.
+
+A worker takes its process and its model, MAX_BUFFERED for what it receives and has not sent,
+MAX_DECODING for pictures, and a process beside it in which a version is loaded and proven.
+"""
+
+import logging
+from functools import cache
+from typing import NamedTuple, Self
+
+from service.memory.limits import memory_limit
+from service.settings import PREFIX, Settings
+
+MIB = 2**20
+# Measured with the default network; larger ones add their weights.
+PROCESS = 120 * MIB
+LOADING = 128 * MIB  # a process that loads a version, and the version
+SUPERVISOR = 40 * MIB
+
+_limit = cache(memory_limit)  # it is not looked up again with each /v1/status
+log = logging.getLogger("service")
+
+
+class MemoryBudget(NamedTuple):
+    workers: int
+    buffered: int  # bytes of a worker, as all below
+    decoding: int
+    limit: int | None  # bytes: of the cgroup, or of the machine; None: it cannot be read
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        return cls(settings.workers, settings.max_buffered, settings.max_decoding, _limit())
+
+    @property
+    def total(self) -> int:
+        """Bytes."""
+        supervisor = SUPERVISOR if self.workers > 1 else 0
+        return supervisor + self.workers * (PROCESS + LOADING + self.buffered + self.decoding)
+
+    @property
+    def fits(self) -> bool:
+        return self.limit is None or self.total <= self.limit
+
+    def log(self) -> None:
+        """Say the sum, and warn where it does not fit."""
+        told = (
+            f"memory: at most {_mib(self.total)} = {self.workers} x ({_mib(PROCESS)} process + "
+            f"{_mib(self.buffered)} {PREFIX}MAX_BUFFERED + {_mib(self.decoding)} "
+            f"{PREFIX}MAX_DECODING + {_mib(LOADING)} to load a version)"
+        )
+        if self.workers > 1:
+            told += f" + {_mib(SUPERVISOR)} supervisor"
+        if self.limit is None:
+            log.info("%s; how much there is cannot be read", told)
+        elif self.fits:
+            log.info("%s, of %s", told, _mib(self.limit))
+        else:
+            log.warning(
+                "%s, and there are only %s: lower %sMAX_DECODING, %sMAX_BUFFERED%s, or give it "
+                "more memory",
+                told,
+                _mib(self.limit),
+                PREFIX,
+                PREFIX,
+                f" or {PREFIX}WORKERS" if self.workers > 1 else "",
+            )
+
+
+def _mib(size: int) -> str:
+    return f"{size // MIB:,} MiB"

@@ -1,0 +1,159 @@
+"""A model that may serve: verified, loaded, warm, and found to answer as it was proven to.
+
+    store --verify--> version --load, warm up--> engine --golden--> Model
+
+Each arrow is a gate. What does not pass one never answers a request.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import orjson
+
+from contract.card import ModelCard
+from contract.errors import StoreError
+from contract.store import Store
+from contract.version import Version
+from service.engine.engine import Engine
+from service.engine.info import AskedPrecision, Fallback
+from service.errors import CannotStart
+from service.models.golden import WrongAnswers, check_golden
+from service.settings import Settings
+
+Gate = Literal["verify", "load", "golden"]
+
+
+class GateFailed(CannotStart):
+    """A version may not serve; the message says why, `gate` which check it was."""
+
+    def __init__(self, gate: Gate, reason: Exception) -> None:
+        ours = isinstance(reason, StoreError | CannotStart | WrongAnswers | OSError)
+        super().__init__(str(reason) if ours else f"{type(reason).__name__}: {reason}")
+        self.gate = gate
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    version: Version
+    engine: Engine
+    seconds: float  # to load
+
+    @cached_property  # looked up with each request
+    def number(self) -> int:
+        return self.version.number
+
+    @property
+    def card(self) -> ModelCard:
+        return self.version.card
+
+    @cached_property
+    def threshold(self) -> float:
+        """Below this confidence a prediction is uncertain, unless its sender says otherwise."""
+        return self.card.acceptance.threshold if self.card.acceptance else 0.0
+
+    @cached_property
+    def labels(self) -> list[tuple[str]]:
+        """Of each class, as metrics take them."""
+        return [(label,) for label in self.card.labels]
+
+    @cached_property
+    def openings(self) -> list[bytes]:
+        """How the JSON of a prediction begins, for each class, up to the confidence."""
+        return [
+            orjson.dumps({"digit": digit, "label": label, "confidence": 0})[:-2]
+            for digit, label in enumerate(self.card.labels)
+        ]
+
+    @cached_property
+    def answer(self) -> bytes:
+        """The JSON of an answer, with %b for the predictions."""
+        return b'{"model":%b,"predictions":[%%b]}' % orjson.dumps(self.named).replace(b"%", b"%%")
+
+    @cached_property
+    def named(self) -> dict[str, Any]:
+        """How answers name it; made once, for every answer holds it."""
+        return {"name": self.card.name, "version": str(self.number)}
+
+
+# Holds while a verified version is loaded: watches it, or has it tried somewhere else first.
+Guard = Callable[[Version, Settings], AbstractContextManager[None]]
+
+
+def load(store: Store, number: int | None, settings: Settings, guard: Guard | None = None) -> Model:
+    """The version with that number, the current one for None, once it has passed every gate."""
+    began = time.perf_counter()
+    version = verify(store, number)
+    with guard(version, settings) if guard is not None else nullcontext():
+        engine = prove(version, settings)
+    return Model(version, engine, time.perf_counter() - began)
+
+
+def prove(version: Version, settings: Settings) -> Engine:
+    """An engine of the version in the precision that the settings ask for."""
+    if settings.precision == "auto":
+        return proven(version, settings, "auto", or_else="fp32")
+    return proven(version, settings, settings.precision)
+
+
+def proven(
+    version: Version,
+    settings: Settings,
+    precision: AskedPrecision,
+    or_else: AskedPrecision | None = None,
+) -> Engine:
+    """An engine that passes the golden set in that precision, or in the other one.
+
+    GateFailed if it does not load, or passes in neither. A card's proof of half precision was made
+    on a CPU: what a GPU makes of it comes to light only here.
+    """
+    engine = _engine(version, settings, precision)
+    try:
+        check(version, engine)
+    except GateFailed as failure:
+        if or_else in (None, engine.facts.precision):
+            raise
+        reason = Fallback("precision", str(failure))
+    else:
+        return engine
+    engine = _engine(version, settings, or_else, reason)
+    check(version, engine)
+    return engine
+
+
+def verify(store: Store, number: int | None) -> Version:
+    """GateFailed unless the card is trusted and every file is the one on it."""
+    with _gate("verify"):
+        return store.open(number)
+
+
+def check(version: Version, engine: Engine) -> None:
+    """GateFailed unless the golden pictures are answered as they were."""
+    with _gate("golden"):
+        check_golden(version, engine)
+
+
+def _engine(
+    version: Version, settings: Settings, precision: AskedPrecision, *fallbacks: Fallback
+) -> Engine:
+    with _gate("load"):
+        return Engine(
+            version,
+            provider=settings.provider,
+            threads=settings.threads,
+            precision=precision,
+            max_batch=settings.max_batch,
+            cache_in=settings.tensorrt_cache,
+            fallbacks=fallbacks,
+        )
+
+
+@contextmanager
+def _gate(name: Gate) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # whatever a graph or a library does: this version may not serve
+        raise GateFailed(name, error) from error

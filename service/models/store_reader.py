@@ -1,0 +1,185 @@
+"""What lies in the store, read for those who only look, in turn with each other: see `store_reads`.
+
+A card that was read once is not read again while its file is the same: of a thousand versions, the
+first listing took 0.2 s of Python, kept from the requests beside it, the next ones 0.02 s.
+
+What anybody may be told of a version: nothing of the folders of the machine that made it.
+
+Cards, and the metrics of a training, say from where the data and weights were read. The last part
+of such a path is a name that people know it by; what stands before is nobody's business.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import orjson
+
+from contract.card import ModelCard
+from contract.errors import BrokenVersion, NoVersion, StoreError
+from contract.store import Store
+from contract.version import CARD, read_file
+from service.errors import Problem
+from service.models.manager import without_paths
+from service.models.store_reads import StoreReads, store_problem
+from service.problem_types.problem_type import ProblemType
+from service.problem_types.versions import (
+    BROKEN_VERSION,
+    NO_SUCH_FILE,
+    NO_SUCH_VERSION,
+)
+
+PICTURE, DOCUMENT = ".png", ".json"
+SHOWN = (PICTURE, DOCUMENT)  # how files end that are for people: never networks
+T = TypeVar("T")
+Stamp = tuple[int, int, int]  # of a file: another one if it was replaced or written to
+
+
+class Summary(NamedTuple):
+    """What a listing takes from a card."""
+
+    created: datetime
+    accuracy: float  # on the test set, 0..1
+
+
+class Listed(NamedTuple):
+    number: int
+    current: bool
+    summary: Summary | None
+    broken: str | None  # why there is no summary
+
+
+def stamp_of(store: Store, number: int) -> Stamp | None:
+    """Of a version's card; None if it is not there, or whatever reading it will say."""
+    try:
+        found = (store.folder / str(number) / CARD).stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+class Shelf:
+    def __init__(self, store: Store, reads: StoreReads) -> None:
+        self._store = store
+        self._reads = reads
+        self._known: dict[int, tuple[Stamp, Summary]] = {}
+
+    async def numbers(self) -> list[int]:
+        """Of all versions, newest first. A Problem, here and below, if the store is unreadable."""
+        return await self._look(self._numbers)
+
+    async def newest(self, most: int) -> tuple[int, list[Listed]]:
+        """How many versions there are, and what the newest of them are."""
+        return await self._look(lambda: self._newest(most))
+
+    async def card(self, number: int) -> tuple[ModelCard, bool]:
+        """The card of a version, and whether it is current; a Problem if there is none."""
+        return await self._look(lambda: self._card(number))
+
+    async def file(self, number: int, name: str) -> tuple[bytes, str]:
+        """What people may see of a file of a version, and the sha256 of that.
+
+        A Problem if the file is none for them, or not the one on the card.
+        """
+        return await self._look(lambda: self._file(number, name))
+
+    async def _look(self, work: Callable[[], T]) -> T:
+        try:
+            return await self._reads.read(work)
+        except (StoreError, OSError) as error:
+            raise store_problem(error, without_paths(error, self._store)) from error
+
+    def _problem(self, kind: ProblemType, error: Exception) -> Problem:
+        return Problem(kind, without_paths(error, self._store))
+
+    def _numbers(self) -> list[int]:
+        return self._store.versions()[::-1]
+
+    def _newest(self, most: int) -> tuple[int, list[Listed]]:
+        numbers, current = self._numbers(), self._current()
+        there = set(numbers)
+        self._known = {each: known for each, known in self._known.items() if each in there}
+        listed = []
+        for number in numbers[:most]:
+            with suppress(NoVersion):  # pruned meanwhile
+                listed.append(self._listed(number, number == current))
+        return len(numbers), listed
+
+    def _listed(self, number: int, current: bool) -> Listed:
+        try:
+            return Listed(number, current, self._summary(number), None)
+        except BrokenVersion as error:
+            return Listed(number, current, None, without_paths(error, self._store))
+
+    def _summary(self, number: int) -> Summary:
+        stamp = stamp_of(self._store, number)
+        known = self._known.get(number)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        card = self._store.card(number)
+        summary = Summary(card.created, card.evaluation.accuracy)
+        if stamp is not None:
+            self._known[number] = stamp, summary
+        return summary
+
+    def _card(self, number: int) -> tuple[ModelCard, bool]:
+        with self._refusing():
+            return self._store.card(number), number == self._current()
+
+    def _file(self, number: int, name: str) -> tuple[bytes, str]:
+        with self._refusing():
+            card = self._store.card(number)
+            shown = [each for each in card.files if each.endswith(SHOWN)]
+            if name not in shown:
+                there = ", ".join(shown) or "none"
+                told = f"version {number} shows no file {name[:64]!r}; there are {there}"
+                raise Problem(NO_SUCH_FILE, told)
+            content = read_file(self._store.folder / str(number), card, name)
+            if name.endswith(DOCUMENT):
+                try:
+                    content = public_document(content)
+                except ValueError as error:
+                    raise BrokenVersion(f"{number}/{name} is no JSON: {error}") from error
+        return content, sha256(content).hexdigest()
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        try:
+            yield
+        except NoVersion as error:
+            raise self._problem(NO_SUCH_VERSION, error) from error
+        except BrokenVersion as error:
+            raise self._problem(BROKEN_VERSION, error) from error
+
+    def _current(self) -> int | None:
+        try:
+            return self._store.current()
+        except StoreError:  # the version that serves goes on
+            return None
+
+
+def public_card(card: ModelCard) -> ModelCard:
+    source = _without_folders(card.data_set.source)
+    recipe = {knob: _without_folders(value) for knob, value in card.recipe.items()}
+    data_set = card.data_set.model_copy(update={"source": source})
+    return card.model_copy(update={"data_set": data_set, "recipe": recipe})
+
+
+def public_document(content: bytes) -> bytes:
+    """The same of any JSON file of a version; byte for byte the file where that changes nothing."""
+    document = orjson.loads(content)
+    if not isinstance(document, dict):
+        return content
+    told = document | {
+        part: {name: _without_folders(value) for name, value in document[part].items()}
+        for part in ("data_set", "recipe")
+        if isinstance(document.get(part), dict)
+    }
+    return content if told == document else orjson.dumps(told)
+
+
+def _without_folders(value: Any) -> Any:
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value

@@ -1,0 +1,78 @@
+"""The log of a process: one event a line, on stdout, whoever it is that speaks.
+
+service, uvicorn, asyncio, warnings --logging--+
+native libraries, by `streams` -----------------+
+exceptions that nobody caught -----------------+--> Journal --> stdout
+requests that are over --AccessLog-------------+
+"""
+
+import asyncio
+import logging
+import os
+import shlex
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from service.settings import Settings
+from service.telemetry.logs.format import json_line, text_line
+from service.telemetry.logs.handler import Journal
+from service.telemetry.logs.streams import STREAMS
+
+log = logging.getLogger("service")
+
+
+def start_log(settings: Settings, worker: int | None = None) -> Journal:
+    """Have all that this process says written to stdout from now on."""
+    stdout = STREAMS.stdout
+    on_terminal = stdout is not None and os.isatty(stdout)
+    text = settings.log_format == "text" or (settings.log_format == "auto" and on_terminal)
+    # Where there is no stdout, its number may soon be a connection's or a file's.
+    descriptor = os.open(os.devnull, os.O_WRONLY) if stdout is None else stdout
+    journal = Journal(text_line if text else json_line, descriptor, worker)
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[journal])
+    # `server` tells its life, the access log what clients did wrong.
+    debugging = settings.log_level == "debug"
+    logging.getLogger("uvicorn.error").setLevel(logging.DEBUG if debugging else logging.ERROR)
+    logging.captureWarnings(True)
+    sys.excepthook = lambda _, error, __: log.critical("ended by an exception", exc_info=error)
+    sys.unraisablehook = _could_not_raise
+    threading.excepthook = _thread_ended
+    return journal
+
+
+def log_errors_of_loop() -> None:
+    """Of the running event loop: what no task and no protocol has caught."""
+    asyncio.get_running_loop().set_exception_handler(_nobody_caught)
+
+
+def _nobody_caught(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    error = context.get("exception")
+    # Not in asyncio's words: they may quote what was called, and with what, as a request's body.
+    what = context["message"] if error is None else "nobody caught an exception in the event loop"
+    log.error("%s", what, exc_info=error)
+
+
+def _thread_ended(error: threading.ExceptHookArgs) -> None:
+    if error.exc_value is not None and error.exc_type is not SystemExit:
+        log.error("a thread ended by an exception", exc_info=error.exc_value)
+
+
+def _could_not_raise(error: "sys.UnraisableHookArgs") -> None:
+    log.error("%s", error.err_msg or "an exception was ignored", exc_info=error.exc_value)
+
+
+def say_ready(url: str, sample: Path) -> None:
+    path = url.removeprefix("unix:")
+    if path == url:
+        logging.getLogger("service").info("ready on %s, API at %s/docs; Ctrl-C stops it", url, url)
+        option = ""
+    else:
+        logging.getLogger("service").info("ready on %s; Ctrl-C stops it", url)
+        option, url = f"--unix-socket {shlex.quote(path)} ", "http://localhost"
+    for handler in logging.getLogger().handlers:
+        handler.flush()  # on a terminal, the command is to come after it
+    body = shlex.quote(f"@{sample}")
+    command = f"curl {option}-H 'Content-Type: image/png' --data-binary {body} {url}/v1/predict"
+    STREAMS.show(f"\n  {command}\n\n")

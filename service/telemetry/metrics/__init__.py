@@ -1,0 +1,1 @@
+"""Prometheus metrics, counted in memory that the workers share and summed at each scrape."""

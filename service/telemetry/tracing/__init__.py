@@ -1,0 +1,1 @@
+"""OpenTelemetry traces, sent to a collector if DIGITSERVE_OTLP_ENDPOINT names one."""

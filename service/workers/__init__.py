@@ -1,0 +1,1 @@
+"""Several worker processes on one port: their supervisor, sockets, and messages."""

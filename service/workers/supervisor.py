@@ -1,0 +1,220 @@
+"""Several workers on one port: starts them, replaces those that die, ends them together.
+
+    python -m service ── supervisor: ports, signals, who serves what; imports nothing heavy
+        ├── worker 0: the whole service, with a listening socket and a batcher of its own
+        └── worker 1: the same
+
+    ready     all have loaded their model; then each gets its socket, and the address is announced
+    died      the others accept the connections of its socket too until its replacement is ready,
+              which is when it serves the version that they serve
+    switched  an admin's switch in one worker makes the others look at the store at once
+    SIGTERM   every worker drains as a single process would; a second signal ends all within 1 s
+
+A worker whose supervisor is gone drains and ends. One that says nothing for long is killed.
+"""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Mapping
+
+from contract.card import SAMPLE
+from service.errors import CannotStart
+from service.memory.budget import MemoryBudget
+from service.settings import Settings
+from service.telemetry.logs.handler import Journal
+from service.telemetry.logs.setup import log_errors_of_loop, say_ready
+from service.telemetry.logs.streams import STREAMS
+from service.telemetry.metrics.shared_memory import SERIES, SharedMemory, reserve
+from service.telemetry.statistics_layout import tables_size
+from service.workers.slots import Slot, Slots
+from service.workers.sockets import listen_together, remove_path, url_of
+
+TICK = 1.0  # seconds
+HUNG = 30  # ticks in which a worker says nothing; it has something to say in each
+STABLE = 10.0  # seconds that a worker lives if it is replaced at once when it dies
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between attempts to replace a worker
+# Seconds from the last request's deadline, or from a second signal, until workers that have not
+# ended are killed. They end by themselves before; one that is suspended cannot.
+LATE = 0.9
+
+log = logging.getLogger("service")
+
+
+def serve_together(settings: Settings, environment: Mapping[str, str], journal: Journal) -> None:
+    """Serve from several processes until a signal ends them.
+
+    Raises PortTaken before any is started, and CannotStart if one does not become ready at first.
+    """
+    listeners = listen_together(settings)
+    try:
+        descriptor = reserve(len(listeners) * (SERIES + tables_size(settings)))
+        memory = SharedMemory(descriptor, len(listeners))
+        journal.take_turns(descriptor)
+        slots = [Slot(*each, memory, environment) for each in enumerate(listeners)]
+        asyncio.run(Supervisor(settings, slots).run())
+    finally:
+        remove_path(settings)
+    log.info("stopped")
+
+
+class Supervisor:
+    def __init__(self, settings: Settings, slots: list[Slot]) -> None:
+        self._settings = settings
+        self._slots = Slots(slots)
+        self._ready = False  # all were, once
+        self._stopping = asyncio.Event()
+        self._version: int | None = None  # that a worker began to serve last
+
+    async def run(self) -> None:
+        log_errors_of_loop()
+        loop = asyncio.get_running_loop()
+        for sig in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(sig, self._signalled, sig)
+        watching = asyncio.create_task(self._watch())
+        try:
+            await asyncio.gather(*map(self._keep, self._slots.all))
+        finally:
+            watching.cancel()
+            self._slots.kill()
+            for slot in self._slots.all:
+                slot.end()
+
+    async def _keep(self, slot: Slot) -> None:
+        """Have a worker in the slot until the service stops."""
+        pause, version = 0.0, None
+        while not self._stopping.is_set():
+            slot.start(version)
+            self._slots.tell_all()
+            began = time.monotonic()
+            reason = await self._hear_out(slot)
+            ended = await asyncio.to_thread(slot.end)
+            served = slot.row.version is not None
+            if not self._stopping.is_set():
+                self._slots.others_listen(slot)
+            slot.clear()
+            self._slots.tell_all()
+            if self._stopping.is_set():
+                return
+            if not self._ready:
+                raise CannotStart(reason or f"worker {slot.number} did not start: {ended}")
+            stable = served and time.monotonic() - began >= STABLE
+            pause = 0.0 if stable else min(max(pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
+            log.error(
+                "worker %d ended (%s); another starts in %g s", slot.number, reason or ended, pause
+            )
+            await self._pause(pause)
+            # What the others serve, even if something else is current by now: they follow the
+            # store as they were told to. Only where that does not start, whatever is current.
+            version = None if reason else self._version
+            self._slots.restarts += 1
+
+    async def _hear_out(self, slot: Slot) -> str | None:
+        """Follow what a worker says until it is gone; why it could not start, if it said so."""
+        reason = None
+        async for said in slot.messages():
+            reason = said.failed
+            before = slot.row
+            slot.row = before.model_copy(update=said.model_dump(include={"version", "looked"}))
+            if slot.listens and said.version != before.version:
+                self._version = said.version
+            waits = not (slot.listens or slot.leaving or self._stopping.is_set())
+            if waits and said.version is not None:
+                self._is_ready(slot)
+            if slot.row != before:
+                self._slots.tell_all()
+            if said.all_look:
+                self._slots.tell_all(look=True, but=slot)
+            if said.let_go is not None:
+                self._slots.tell_all(let_go=said.let_go, but=slot)
+            if said.leaving and not self._stopping.is_set():
+                slot.leaving = True
+                self._slots.others_listen(slot)
+        return reason
+
+    def _is_ready(self, slot: Slot) -> None:
+        """A worker that does not listen yet has loaded a version, or has looked at the store.
+
+        It gets its socket once it serves what the others serve: a switch may have come meanwhile.
+        """
+        if not self._ready:
+            self._begin_together()
+        elif slot.row.version == self._version:
+            self._slots.listens(slot)
+        elif not slot.has_looked:
+            self._slots.have_look(slot)
+        elif slot.asked is None:  # what the others serve did not start: whatever is current
+            self._slots.listens(slot)
+        else:
+            log.error("worker %d does not serve what the others serve: it is killed", slot.number)
+            slot.kill()
+
+    def _begin_together(self) -> None:
+        """Open the port if all workers have loaded the same version."""
+        slots = self._slots.all
+        versions = {each.row.version for each in slots}
+        if None in versions:
+            return
+        if len(versions) == 1:
+            (self._version,) = versions
+            self._all_ready()
+        elif all(each.has_looked for each in slots):
+            raise CannotStart("a switch came meanwhile, and not every worker can serve the version")
+        else:
+            for each in slots:
+                self._slots.have_look(each)
+
+    def _all_ready(self) -> None:
+        self._ready = True
+        MemoryBudget.of(self._settings).log()
+        for slot in self._slots.all:
+            self._slots.listens(slot)
+        model = self._settings.models / self._settings.model
+        say_ready(url_of(self._slots.all[0].listener), model / str(self._version) / SAMPLE)
+
+    async def _watch(self) -> None:
+        counts = STREAMS.counts
+        while True:
+            await asyncio.sleep(TICK)
+            if counts != STREAMS.counts:
+                counts = STREAMS.counts
+                self._slots.tell_all()
+            for slot in self._slots.all:
+                # Ticks, not seconds: when a machine or a container was suspended, all were.
+                slot.silent += 1
+                if slot.silent > HUNG and slot.listens:
+                    log.error("worker %d says nothing: it is killed", slot.number)
+                    slot.kill()
+
+    # ---- the end ------------------------------------------------------------------------------
+
+    def _signalled(self, sig: signal.Signals) -> None:
+        if not self._ready:
+            log.warning("%s: stopping now", sig.name)
+            self._stopping.set()
+            self._slots.kill()
+            return
+        loop = asyncio.get_running_loop()
+        if self._stopping.is_set():
+            log.warning("%s: stopping now", sig.name)
+            self._slots.tell_all(end_now=True)
+            loop.call_later(LATE, self._slots.kill)
+            return
+        self._stopping.set()
+        wait = self._settings.drain_seconds if sig == signal.SIGTERM else 0.0
+        log.info("%s: not ready any more, closing in %g s", sig.name, wait)
+        self._slots.close()
+        self._slots.tell_all(drain_until=time.monotonic() + wait)
+        loop.call_later(wait + self._settings.request_timeout + LATE, self._late)
+
+    def _late(self) -> None:
+        log.error("workers that have not ended are killed")
+        self._slots.kill()
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
