@@ -94,6 +94,8 @@ def create_app(
     metrics.before_scrape.append(lambda: metrics.queue_depth.set(batcher.depth))
     metrics.when_failed.append(lambda seconds: statistics.failed(serving.model.number, seconds))
 
+    life.when_draining += [serving.stop_loading, comparing.stop_loading]
+
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
         async with tracing.running() if tracing is not None else nullcontext(), batcher:

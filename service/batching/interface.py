@@ -43,7 +43,7 @@ class ClientDeadlinePassed(DeadlinePassed):
 
 
 class Closed(Exception):
-    """The batcher takes no more pictures."""
+    """The service stops: no more images are queued, no more versions are loaded."""
 
 
 class ModelFailed(Exception):

@@ -25,6 +25,7 @@ from typing import TypeVar
 
 from contract.errors import NotConfirmed, NoVersion, StoreError
 from contract.store import Store
+from service.batching.interface import Closed
 from service.engine.info import WHATS
 from service.lifecycle import DaemonExecutor
 from service.memory.limits import shortage
@@ -166,8 +167,12 @@ class Serving:
                 del previous
                 self._thread.submit(gone.clear)  # as in a swap
 
-    def close(self) -> None:
+    def stop_loading(self) -> None:
+        """Give up a switch under way with `Closed`: nobody will use the version."""
         self._preflight.close()
+
+    def close(self) -> None:
+        self.stop_loading()
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._thread.join(LAST_WAIT)
 
@@ -208,6 +213,8 @@ class Serving:
                     await self._take(number, lambda: self._check_still_current(number))
             except Superseded:
                 pass  # the next look takes that one
+            except Closed:
+                pass  # the service stops
             except (GateFailed, NotRecorded):  # told already
                 self._retry.failed(number)
             except (StoreError, OSError) as error:

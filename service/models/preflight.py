@@ -15,7 +15,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +23,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from contract.version import Version
+from service.batching.interface import Closed
 from service.errors import CannotStart
 from service.models.load_limits import POLL, LoadLimits, seconds_of
 from service.models.loading import Gate, GateFailed
@@ -57,7 +57,7 @@ class Preflight:
     """The guard of a load in a service that serves: see `service.model.load`."""
 
     def __init__(self) -> None:
-        self._closed = threading.Event()
+        self._closed = False
 
     @contextmanager
     def __call__(self, version: Version, settings: Settings) -> Iterator[None]:
@@ -71,8 +71,8 @@ class Preflight:
         yield
 
     def close(self) -> None:
-        """End the child that there may be: the service stops."""
-        self._closed.set()
+        """End a trial under way with `Closed`, and any later one. Safe in a signal handler."""
+        self._closed = True
 
     def _try(self, version: Version, settings: Settings) -> None:
         limits = LoadLimits.of(version, settings, settings.memory_reserve)
@@ -114,8 +114,8 @@ class Preflight:
                     raise GateFailed("load", CannotStart(exceeded)) from None
 
     def _check_closed(self) -> None:
-        if self._closed.is_set():
-            raise GateFailed("load", CannotStart("the service stops"))
+        if self._closed:
+            raise Closed
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

@@ -202,12 +202,14 @@ def test_a_version_that_takes_too_much_is_refused_and_the_one_before_serves_on(
     assert service.exit_code() == 0
 
 
-def being_tried(service: Service) -> int:
+def being_tried(service: Service, responses: list[Any] | None = None) -> int:
     """Have the version that loops tried; the process that does it."""
 
     def ask() -> None:
-        with suppress(httpx2.TransportError):  # the service ends before it answers
-            activate(service, LOOP)
+        with suppress(httpx2.TransportError):  # the service is killed before it answers
+            response = activate(service, LOOP)
+            if responses is not None:
+                responses.append(response)
 
     threading.Thread(target=ask, daemon=True).start()
     wait_until(lambda: processes_of(service), service)
@@ -232,10 +234,14 @@ def test_while_a_version_is_tried_others_wait_and_are_then_told_so(service: Serv
 
 
 def test_a_signal_ends_a_service_that_tries_a_version(service: Service) -> None:
-    child = being_tried(service)
+    responses: list[Any] = []
+    child = being_tried(service, responses)
     service.send(signal.SIGTERM)
     assert service.exit_code() == 0
     assert not running(child)
+    (response,) = responses
+    assert response.status_code == 503
+    assert "the service is stopping" in response.text
 
 
 def test_a_child_ends_with_a_service_that_is_killed(service: Service) -> None:

@@ -107,10 +107,14 @@ class Comparing:
         if held is not None:
             log.info("version %d is compared no longer: %s", held.model.number, reason)
 
+    def stop_loading(self) -> None:
+        """Give up a version that is being loaded with `Closed`."""
+        self._preflight.close()
+
     def close(self) -> None:
+        self.stop_loading()
         if self._timer is not None:
             self._timer.cancel()
-        self._preflight.close()
         self._warm.close()
         self._others.close()
 
