@@ -38,14 +38,14 @@ from service.http.methods import Methods
 from service.http.preparation import Preparation
 from service.http.refusals import begin_at_zero
 from service.lifecycle import Life
-from service.models.manager import Serving
-from service.models.store_reader import Shelf
+from service.models.manager import ModelManager
+from service.models.store_reader import StoreReader
 from service.settings import Settings
 from service.telemetry.metrics.gpu import Gpus
 from service.telemetry.metrics.registry import Metrics
 from service.telemetry.tracing.sampler import Tracing
 from service.tensors import Pixels
-from service.workers.peers import Team
+from service.workers.peers import Peers
 
 ON_LOOP = 0.004  # seconds; a model call that takes longer would hold up the event loop
 # FastAPI's own, which variables could switch on: it knows nothing of hot requests, tells what
@@ -57,11 +57,11 @@ DESCRIPTION = "Handwritten digits, read in batches by ONNX Runtime."
 
 
 def create_app(
-    serving: Serving,
+    serving: ModelManager,
     settings: Settings,
     metrics: Metrics,
     life: Life,
-    team: Team,
+    peers: Peers,
     statistics: Statistics,
     tracing: Tracing | None = None,
 ) -> Front:
@@ -122,18 +122,18 @@ def create_app(
         telemetry=NO_TELEMETRY,
     )
     scrape = Scrape(metrics)
-    app.include_router(routes(serving, batcher, settings, metrics, life, team, scrape))
-    app.include_router(admin_routes(serving, settings, team, access.admin))
-    shelf = Shelf(serving.store, serving.reads)
+    app.include_router(routes(serving, batcher, settings, metrics, life, peers, scrape))
+    app.include_router(admin_routes(serving, settings, peers, access.admin))
+    shelf = StoreReader(serving.store, serving.reads)
     app.include_router(catalog_routes(serving, comparing, shelf, settings, life))
     app.include_router(file_routes(shelf, settings))
     app.include_router(sample_routes(serving))
-    app.include_router(live_routes(Live(serving, settings, metrics, life, team)))
+    app.include_router(live_routes(Live(serving, settings, metrics, life, peers)))
     add_pages(app)
     app.include_router(problem_pages())
     app.include_router(health_routes(life, batcher, app.version))
     app.include_router(model_routes(serving, batcher, settings, life, statistics))
-    app.include_router(repository_routes(serving, settings, team, shelf, access.admin))
+    app.include_router(repository_routes(serving, settings, peers, shelf, access.admin))
     app.openapi = lambda: document(app, settings)  # type: ignore[method-assign]
     app.openapi()  # now: it takes 0.1 s, which the event loop has not
     predict = Predict(batched(batcher, metrics), preparation, settings)

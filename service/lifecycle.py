@@ -20,14 +20,14 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 @dataclass
 class Life:
     began: float = field(default_factory=time.monotonic)  # seconds; the wall clock may be set
-    draining: bool = False  # told to stop, still answering
+    draining: bool = False  # stopping, still answering
     # Called when that begins, maybe from the middle of anything: by whoever handles a signal.
     when_draining: list[Callable[[], None]] = field(default_factory=list)
 
     def drain(self) -> None:
         self.draining = True
-        for tell in self.when_draining:
-            tell()
+        for callback in self.when_draining:
+            callback()
 
 
 P = ParamSpec("P")

@@ -27,7 +27,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from contract.access import keys_of
 from contract.cores import available_cores
 from contract.store import NAME
-from service.engine.info import AskedPrecision, AskedProvider
+from service.engine.info import RequestedPrecision, RequestedProvider
 from service.errors import CannotStart
 
 PREFIX = "DIGITSERVE_"
@@ -103,10 +103,10 @@ class Settings(BaseSettings):
     )
     models: Path = Field(Path("models"), description="the model store")
     model: str = Field("digits", pattern=NAME, description="name of the model in the store")
-    provider: AskedProvider = Field(
+    provider: RequestedProvider = Field(
         "auto", description="auto, cpu, cuda or tensorrt; auto: cuda where it comes up, else cpu"
     )
-    precision: AskedPrecision = Field(
+    precision: RequestedPrecision = Field(
         "auto", description="auto, fp32, fp16 or int8; auto: fp16 on a GPU if it lost nothing by it"
     )
     tensorrt_cache: Path | None = Field(

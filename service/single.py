@@ -11,7 +11,7 @@ from service.lifecycle import Life
 from service.memory.budget import MemoryBudget
 from service.models.load_limits import LoadWatch
 from service.models.loading import Model, load
-from service.models.manager import Serving
+from service.models.manager import ModelManager
 from service.models.store_reads import check_store
 from service.server import Server
 from service.settings import Settings
@@ -20,7 +20,7 @@ from service.telemetry.logs.setup import say_ready
 from service.telemetry.logs.streams import STREAMS
 from service.telemetry.metrics.registry import Metrics
 from service.telemetry.tracing.sampler import tracing_of
-from service.workers.peers import Team
+from service.workers.peers import Peers
 from service.workers.sockets import allow_connections, listen, remove_path, url_of
 
 log = logging.getLogger("service")
@@ -41,9 +41,9 @@ def serve(settings: Settings, journal: Journal) -> None:
     model = load(store, None, settings, watch)
     introduce(model, settings)
     MemoryBudget.of(settings).log()
-    serving = Serving(store, model, settings, metrics)
-    team, statistics = Team(serving, metrics), Statistics(settings)
-    app = create_app(serving, settings, metrics, life, team, statistics, tracing)
+    serving = ModelManager(store, model, settings, metrics)
+    peers, statistics = Peers(serving, metrics), Statistics(settings)
+    app = create_app(serving, settings, metrics, life, peers, statistics, tracing)
     keep_access_log(app, settings, journal)
     listener = listen(settings)
     url, sample = url_of(listener), model.version.folder / SAMPLE
@@ -66,7 +66,7 @@ def introduce(model: Model, settings: Settings) -> None:
         card.evaluation.accuracy * 100,
         card.data_set.test,
         card.data_set.name,
-        model.engine.facts,
+        model.engine.info,
         settings.threads,
         model.seconds,
     )

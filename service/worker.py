@@ -1,7 +1,7 @@
-"""One of several workers: the service as it is alone, but told by a supervisor what to do.
+"""One of several workers: the service under the commands of a supervisor.
 
-It listens where it is told to, once it is told to, and drains when it is told to or when the
-supervisor is gone. Started by `slot`, never by hand.
+It listens to a socket and drains on command, and drains when the supervisor is gone. Started by
+`workers.slots`, never by hand.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from service.http.gateway import Front
 from service.lifecycle import Life, leave
 from service.models.load_limits import LoadWatch
 from service.models.loading import load
-from service.models.manager import Serving
+from service.models.manager import ModelManager
 from service.models.store_reads import check_store
 from service.server import Server
 from service.settings import Settings
@@ -37,11 +37,11 @@ from service.telemetry.metrics.processes import Processes
 from service.telemetry.metrics.registry import Metrics
 from service.telemetry.metrics.shared_memory import SharedMemory
 from service.telemetry.tracing.sampler import tracing_of
-from service.workers.channel import Channel, Said, Told
-from service.workers.peers import Team
+from service.workers.channel import Channel, Command, Report
+from service.workers.peers import Peers
 from service.workers.sockets import allow_connections
 
-SAY_EVERY = 1.0  # seconds: the supervisor hears that the event loop is alive
+REPORT_EVERY = 1.0  # seconds: the supervisor hears that the event loop is alive
 
 log = logging.getLogger("service")
 
@@ -52,44 +52,44 @@ class Worker(Server):
         app: Front,
         settings: Settings,
         life: Life,
-        team: Team,
+        peers: Peers,
         channel: Channel,
     ) -> None:
-        super().__init__(app, settings, life, announce=team.say)
-        self._team = team
+        super().__init__(app, settings, life, announce=peers.report)
+        self._peers = peers
         self._channel = channel
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._run(self._obey())
-        self._run(self._stay_in_touch())
+        self._run(self._follow_commands())
+        self._run(self._report_regularly())
 
-    async def _obey(self) -> None:
-        async for told in self._channel.messages(Told):
-            self._team.hear(told)
-            for slot in told.listen:
+    async def _follow_commands(self) -> None:
+        async for command in self._channel.messages(Command):
+            self._peers.on_update(command)
+            for slot in command.listen:
                 await self.listen_on(self._channel.sockets.popleft(), slot)
-            for slot in told.release:
+            for slot in command.release:
                 self.release(slot)
-            if told.look:
-                self._run(self._team.look())
-            if told.let_go is not None:
-                self._run(self._team.let_go(told.let_go, told=True))
-            if told.drain_until is not None:
+            if command.reload:
+                self._run(self._peers.reload())
+            if command.evict is not None:
+                self._run(self._peers.evict(command.evict, from_peer=True))
+            if command.drain_until is not None:
                 self.leaves_sockets_to_others = False  # all workers end
-                self.drain(told.drain_until)
-            if told.end_now:
+                self.drain(command.drain_until)
+            if command.end_now:
                 self.end_now()
         if not self.life.draining:
             log.warning("the supervisor is gone: stopping")
         self.leaves_sockets_to_others = False
         self.drain(time.monotonic())
 
-    async def _stay_in_touch(self) -> None:
+    async def _report_regularly(self) -> None:
         while True:
-            await asyncio.sleep(SAY_EVERY)
-            self._team.say()
+            await asyncio.sleep(REPORT_EVERY)
+            self._peers.report()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Signals are the supervisor's to count: one sent to all at once is not the second one.
@@ -99,7 +99,7 @@ class Worker(Server):
         if sig == signal.SIGTERM and not self.life.draining:
             self.leaves_sockets_to_others = True
             self.drain(time.monotonic() + self.settings.drain_seconds)
-            self._team.say(leaving=True)
+            self._peers.report(leaving=True)
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -114,9 +114,9 @@ class Worker(Server):
 
 
 def main(slot: int, channel: Channel, descriptor: int, version: int | None) -> int:
-    def say(said: Said) -> None:
+    def send(report: Report) -> None:
         with suppress(OSError):  # the end of the channel is heard of where it is read
-            channel.send(said)
+            channel.send(report)
 
     settings = Settings.from_environment()
     STREAMS.keep_stdout_from_libraries()
@@ -130,19 +130,19 @@ def main(slot: int, channel: Channel, descriptor: int, version: int | None) -> i
         tracing = tracing_of(settings, metrics, slot)
         store = open_store(settings.models, settings.model, settings.trusted_keys)
         check_store(store, version, settings)
-        watch = LoadWatch(lambda sentence: say(Said(failed=sentence)))
+        watch = LoadWatch(lambda sentence: send(Report(failed=sentence)))
         model = load(store, version, settings, watch)
     except (CannotStart, StoreError) as error:
-        say(Said(failed=str(error)))
+        send(Report(failed=str(error)))
         return 2
     introduce(model, settings)
-    serving = Serving(store, model, settings, metrics)
-    team = Team(serving, metrics, slot, say)
-    metrics.also(Processes(lambda: {str(row.worker): row.pid for row in team.rows}))
+    serving = ModelManager(store, model, settings, metrics)
+    peers = Peers(serving, metrics, slot, send)
+    metrics.also(Processes(lambda: {str(each.worker): each.pid for each in peers.states}))
     statistics = Statistics(settings, memory)
-    app = create_app(serving, settings, metrics, life, team, statistics, tracing)
+    app = create_app(serving, settings, metrics, life, peers, statistics, tracing)
     keep_access_log(app, settings, journal)
-    worker = Worker(app, settings, life, team, channel)
+    worker = Worker(app, settings, life, peers, channel)
     worker.run(sockets=[])
     return 0
 

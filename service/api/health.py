@@ -20,11 +20,11 @@ from service.http.errors import content_of
 from service.http.methods import Methods
 from service.http.refusals import told
 from service.lifecycle import Life
-from service.models.manager import Serving
+from service.models.manager import ModelManager
 from service.problem_types.operation import NOT_READY, STOPPING
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
-from service.workers.peers import Team
+from service.workers.peers import Peers
 
 METRICS = tuple(kind.partition(";")[0] for kind in (TEXT, OPENMETRICS))
 
@@ -45,12 +45,12 @@ class Ready(BaseModel):
 
 
 def routes(
-    serving: Serving,
+    serving: ModelManager,
     batcher: Batcher[Readings],
     settings: Settings,
     metrics: Metrics,
     life: Life,
-    team: Team,
+    peers: Peers,
     scrape: Scrape,
 ) -> APIRouter:
     router = APIRouter()
@@ -75,7 +75,7 @@ def routes(
         tags=["operation"],
     )
     async def status() -> Status:
-        return status_of(serving, batcher, settings, life, team, metrics)
+        return status_of(serving, batcher, settings, life, peers, metrics)
 
     @router.get(
         "/metrics",

@@ -6,14 +6,14 @@ from pydantic import BaseModel, Field
 
 from service.api.predictions import Readings
 from service.batching.batcher import Batcher
-from service.engine.info import EngineFacts
+from service.engine.info import EngineInfo
 from service.lifecycle import Life
 from service.memory.budget import MemoryBudget
 from service.models.loading import Model
-from service.models.manager import Serving, Swap
+from service.models.manager import ModelManager, Swap
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
-from service.workers.peers import Team
+from service.workers.peers import Peers
 
 
 class ModelStatus(BaseModel):
@@ -103,11 +103,11 @@ class Status(BaseModel):
 
 
 def status_of(
-    serving: Serving,
+    serving: ModelManager,
     batcher: Batcher[Readings],
     settings: Settings,
     life: Life,
-    team: Team,
+    peers: Peers,
     metrics: Metrics,
 ) -> Status:
     """As it is now."""
@@ -119,8 +119,8 @@ def status_of(
         last_swap=_last_swap(serving.last_swap),
         store=StoreStatus(answers=not serving.stuck_reads, stuck_reads=serving.stuck_reads),
         provider=model.engine.provider,
-        provider_fallback=model.engine.facts.provider_fell_back,
-        engine=_engine(model.engine.facts),
+        provider_fallback=model.engine.info.provider_fell_back,
+        engine=_engine(model.engine.info),
         threads=settings.threads,
         batching=Batching(
             max_batch=settings.max_batch,
@@ -129,8 +129,8 @@ def status_of(
         ),
         queue_depth=batcher.depth,
         memory=_memory(settings),
-        worker=team.slot,
-        workers=_workers(team),
+        worker=peers.slot,
+        workers=_workers(peers),
         series=SeriesStatus(without_room=without_room, names=names),
         draining=life.draining,
         uptime_seconds=time.monotonic() - life.began,
@@ -155,7 +155,7 @@ def _model(model: Model) -> ModelStatus:
     )
 
 
-def _engine(facts: EngineFacts) -> EngineStatus:
+def _engine(facts: EngineInfo) -> EngineStatus:
     return EngineStatus(
         asked=facts.asked,
         precision=facts.precision,
@@ -180,10 +180,10 @@ def _last_swap(swap: Swap | None) -> LastSwap | None:
     )
 
 
-def _workers(team: Team) -> list[WorkerStatus]:
+def _workers(peers: Peers) -> list[WorkerStatus]:
     return [
         WorkerStatus(
             worker=row.worker, pid=row.pid, version=str(row.version) if row.version else None
         )
-        for row in team.rows
+        for row in peers.states
     ]

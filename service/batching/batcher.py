@@ -7,8 +7,8 @@ model fills its next batch by itself. `max_wait` lets the oldest picture wait a 
 batch.
 
 What callers may rely on:
-* each is told once: the answers to its own pictures, or an exception; never before submit returned,
-  never after it was cancelled;
+* each gets one result: the answers to its own pictures, or an exception; never before submit
+  returned, never after it was cancelled;
 * the queue is bounded: QueueFull at once rather than an answer too late;
 * a deadline that the queue cannot meet is refused at once: DeadlineUnreachable, or DeadlinePassed
   if no queue could meet it any more;
@@ -34,10 +34,11 @@ from time import perf_counter
 from types import TracebackType
 from typing import Generic, Self
 
-from service.batching.dispatch import fail, outcomes_of, tell
+from service.batching.dispatch import deliver, fail, run_with_bisection
 from service.batching.interface import (
     Answers,
     Batch,
+    BatchResult,
     Caller,
     Closed,
     DeadlinePassed,
@@ -46,11 +47,10 @@ from service.batching.interface import (
     ModelFailed,
     Outcome,
     Place,
+    QueuedRequest,
     QueueFull,
-    Run,
-    Waiting,
 )
-from service.batching.timing import Alarm, Pace
+from service.batching.timing import DeadlineTimer, ThroughputEstimate
 from service.tensors import Pixels
 
 log = logging.getLogger("service")
@@ -67,9 +67,9 @@ class Batcher(Generic[Answers]):
         max_wait: float,
         max_queue: int,
         on_loop: Callable[[int], bool] = lambda _: False,
-        delivered: Callable[[Run[Answers], int, float], None] = lambda *_: None,
+        delivered: Callable[[BatchResult[Answers], int, float], None] = lambda *_: None,
     ) -> None:
-        """`delivered` is told after each batch: how many callers were answered, and the seconds
+        """`delivered` is called after each batch: how many callers were answered, and the seconds
         that they had waited in all.
         """
         self._model = model
@@ -79,14 +79,14 @@ class Batcher(Generic[Answers]):
         self._on_loop = on_loop
         self._delivered = delivered
         # An ordered set: callers that hang up leave it in any order, a thousand at once.
-        self._queue: OrderedDict[Waiting[Answers], None] = OrderedDict()
+        self._queue: OrderedDict[QueuedRequest[Answers], None] = OrderedDict()
         self.depth = 0  # pictures in the queue; those in the model are not
         self._news = False  # whether anything came since the last look at the queue
         self._running: Batch[Answers] = []
         self._departure: asyncio.Handle | None = None  # of the next batch
-        self._alarm = Alarm(self._expire)  # at the earliest deadline
+        self._timer = DeadlineTimer(self._expire)  # at the earliest deadline
         self._left = 0.0  # when the batch did that runs, or the last one
-        self._pace = Pace(max_batch, waits=max_wait > 0)
+        self._throughput = ThroughputEstimate(max_batch, waits=max_wait > 0)
         self._closed = True
 
     async def __aenter__(self) -> Self:
@@ -106,7 +106,7 @@ class Batcher(Generic[Answers]):
         self._closed = True
         self._leave_now()
         await self._empty.wait()
-        self._alarm.cancel()
+        self._timer.cancel()
         self._thread.shutdown()
 
     @property
@@ -116,20 +116,20 @@ class Batcher(Generic[Answers]):
 
     def submit(
         self, caller: Caller[Answers], pixels: Pixels, *, deadline: float
-    ) -> Waiting[Answers]:
+    ) -> QueuedRequest[Answers]:
         """Tell `caller` the model's answers to pictures (n, 28, 28), all from one call of it.
 
         More than `max_batch` of them leave alone. Raises QueueFull, DeadlineUnreachable,
-        DeadlinePassed or Closed; then `caller` is told nothing more.
+        DeadlinePassed or Closed; then `caller` is never called.
         """
         now = perf_counter()
         self.admit(len(pixels), now, deadline)
-        waiting = Waiting(caller, pixels, now, deadline)
+        waiting = QueuedRequest(caller, pixels, now, deadline)
         self._queue[waiting] = None
         self._news = True
         self.depth += len(pixels)
-        if deadline < self._alarm.time:
-            self._alarm.set(deadline)
+        if deadline < self._timer.time:
+            self._timer.set(deadline)
         if not self._running:
             if self._departure is None:
                 self._departure = self._loop.call_soon(self._depart)
@@ -144,7 +144,7 @@ class Batcher(Generic[Answers]):
         if self.depth + pictures > self._max_queue:
             raise QueueFull(
                 f"{self.depth} pictures are already waiting",
-                self._pace.until_empty(self.depth, busy=bool(self._running)),
+                self._throughput.until_empty(self.depth, busy=bool(self._running)),
             )
         # Only behind a whole batch, whose end renews what is known of the pace: an estimate that
         # has become far too long could otherwise refuse everybody for ever.
@@ -152,7 +152,9 @@ class Batcher(Generic[Answers]):
             if deadline <= now:
                 raise DeadlinePassed("the deadline passed before the queue")
             busy = bool(self._running)
-            expected = self._pace.until_empty(self.depth, busy=busy) + self._pace.seconds
+            expected = (
+                self._throughput.until_empty(self.depth, busy=busy) + self._throughput.seconds
+            )
             if now + expected > deadline:
                 raise DeadlineUnreachable(
                     f"{self.depth} pictures are waiting, which takes about {expected:.2g} s, and "
@@ -160,14 +162,14 @@ class Batcher(Generic[Answers]):
                     now + expected - deadline,
                 )
 
-    def cancel(self, waiting: Waiting[Answers]) -> Place | None:
-        """Its caller hung up: tell it nothing. Where its pictures were; None if it was told."""
+    def cancel(self, waiting: QueuedRequest[Answers]) -> Place | None:
+        """Do not call its caller. Returns where its images were; None if it was called already."""
         if waiting.caller is None:
             return None
         waiting.caller = None
         return self._give_up(waiting)
 
-    def _give_up(self, waiting: Waiting[Answers]) -> Place:
+    def _give_up(self, waiting: QueuedRequest[Answers]) -> Place:
         """Take pictures out of the queue if they are still there."""
         if self._queue.pop(waiting, waiting) is not None:
             return "model"
@@ -204,7 +206,7 @@ class Batcher(Generic[Answers]):
             if self._closed:
                 self._empty.set()
         elif self._on_loop(pictures):
-            self._deliver(outcomes_of(self._model, batch), now)
+            self._deliver(run_with_bisection(self._model, batch), now)
         else:
             self._running = batch
             self._thread.submit(self._run_aside, batch)
@@ -234,7 +236,7 @@ class Batcher(Generic[Answers]):
 
     def _run_aside(self, batch: Batch[Answers]) -> None:
         """On the model's thread."""
-        outcomes = outcomes_of(self._model, batch)
+        outcomes = run_with_bisection(self._model, batch)
         self._loop.call_soon_threadsafe(self._came_back, outcomes)
 
     def _came_back(self, outcomes: list[Outcome[Answers]]) -> None:
@@ -244,15 +246,15 @@ class Batcher(Generic[Answers]):
 
     def _deliver(self, outcomes: list[Outcome[Answers]], left: float) -> None:
         now = perf_counter()
-        self._pace.keep(outcomes[0][0][0].arrived, left, now)
+        self._throughput.update(outcomes[0][0][0].arrived, left, now)
         for batch, run in outcomes:
             if isinstance(run, ModelFailed):
                 for waiting in batch:
                     fail(waiting, run)
             else:
-                told, waited = tell(batch, run, now)
+                answered, waited = deliver(batch, run, now)
                 try:
-                    self._delivered(run, told, waited)
+                    self._delivered(run, answered, waited)
                 except Exception:  # a number less
                     log.exception("a batch could not be counted")
         if (self._queue or self._closed) and self._departure is None and not self._running:
@@ -269,4 +271,4 @@ class Batcher(Generic[Answers]):
                 place = self._give_up(waiting)
                 fail(waiting, DeadlinePassed(f"the deadline passed in the {place}"))
         if earliest < inf:
-            self._alarm.set(earliest)
+            self._timer.set(earliest)

@@ -1,8 +1,7 @@
-"""One model call for a batch, or several smaller ones if it fails.
+"""Run the model on a batch and deliver the results, each caller's exactly once.
 
-A batch that raises is halved until only the callers whose pictures fail alone have failed.
-
-Tell callers what became of their pictures: each once, and none at another's cost.
+A batch that raises is halved until only those callers fail whose own images make the model fail. A
+caller that raises costs no other caller its result.
 """
 
 import logging
@@ -14,17 +13,17 @@ import numpy as np
 from service.batching.interface import (
     Answers,
     Batch,
+    BatchResult,
     DeadlinePassed,
     Model,
     ModelFailed,
     Outcome,
-    Run,
-    Waiting,
+    QueuedRequest,
 )
 
 
-def outcomes_of(model: Model[Answers], batch: Batch[Answers]) -> list[Outcome[Answers]]:
-    left = perf_counter()
+def run_with_bisection(model: Model[Answers], batch: Batch[Answers]) -> list[Outcome[Answers]]:
+    started_at = perf_counter()
     try:
         if len(batch) == 1:
             pixels = batch[0].pixels
@@ -39,19 +38,19 @@ def outcomes_of(model: Model[Answers], batch: Batch[Answers]) -> list[Outcome[An
             failure.__cause__ = error
             return [(batch, failure)]
         half = len(batch) // 2
-        return outcomes_of(model, batch[:half]) + outcomes_of(model, batch[half:])
-    return [(batch, Run(answers, left, perf_counter() - left))]
+        return run_with_bisection(model, batch[:half]) + run_with_bisection(model, batch[half:])
+    return [(batch, BatchResult(answers, started_at, perf_counter() - started_at))]
 
 
 log = logging.getLogger("service")
 
 
-def tell(batch: Batch[Answers], run: Run[Answers], now: float) -> tuple[int, float]:
-    """How many of a batch's callers were answered, and the seconds that they had waited in all.
+def deliver(batch: Batch[Answers], run: BatchResult[Answers], now: float) -> tuple[int, float]:
+    """Call every caller of a batch; returns how many were answered, and their total wait (s).
 
-    Those who are too late by now, on perf_counter, hear that; those who hung up hear nothing.
+    Those whose deadline is before `now`, on perf_counter, fail; those that hung up are skipped.
     """
-    first = told = 0
+    first = answered = 0
     total = 0.0  # seconds
     for waiting in batch:
         if waiting.deadline <= now:
@@ -59,24 +58,24 @@ def tell(batch: Batch[Answers], run: Run[Answers], now: float) -> tuple[int, flo
         else:
             caller, waiting.caller = waiting.caller, None
             if caller is not None:  # it did not hang up meanwhile
-                waited = run.left - waiting.arrived
+                waited = run.started_at - waiting.arrived
                 try:
                     caller.answered(run, first, waited)
-                    told += 1
+                    answered += 1
                     total += waited
                 except Exception as error:  # of ours: it must not cost others' answers
                     log.exception("an answer could not be given")
                     with suppress(Exception):
                         caller.failed(error)
         first += len(waiting.pixels)
-    return told, total
+    return answered, total
 
 
-def fail(waiting: Waiting[Answers], error: Exception) -> None:
-    """The same of an error; nothing if it was told already, or hung up."""
+def fail(waiting: QueuedRequest[Answers], error: Exception) -> None:
+    """Fail a caller, unless it was called already or hung up."""
     caller, waiting.caller = waiting.caller, None
     if caller is not None:
         try:
             caller.failed(error)
         except Exception:  # as above
-            log.exception("a failure could not be told")
+            log.exception("a failure could not be delivered")

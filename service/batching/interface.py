@@ -1,7 +1,7 @@
-"""What the batcher and its callers say to each other: what waits, runs, and what went wrong.
+"""What the batcher and its callers share: queued requests, batch results and exceptions.
 
-A caller hands in pictures, (n, 28, 28) uint8, and is told once: answered, or failed with one of the
-exceptions here. Times are seconds on time.perf_counter.
+A caller submits images, (n, 28, 28) uint8, and is called exactly once: `answered`, or `failed` with
+one of the exceptions here. Times are seconds on time.perf_counter.
 """
 
 from collections.abc import Callable, Sized
@@ -23,15 +23,15 @@ class QueueFull(Exception):
 
 
 class BufferFull(QueueFull):
-    """The bodies that are being received fill the memory for them."""
+    """Bodies that are being received fill the memory reserved for them."""
 
 
 class PreparationFull(QueueFull):
-    """As many requests as may wait to be read and decoded do."""
+    """As many requests wait to be read and decoded as may."""
 
 
 class DeadlineUnreachable(QueueFull):
-    """At its present pace the queue ahead takes longer than the caller would wait."""
+    """At the present throughput the queue ahead takes longer than the caller would wait."""
 
 
 class DeadlinePassed(Exception):
@@ -50,34 +50,34 @@ class ModelFailed(Exception):
     """The model raised on these pictures alone; `__cause__` is what it raised."""
 
 
-class Run(NamedTuple, Generic[Answers]):
-    """One model call, shared by everyone whose pictures were in it."""
+class BatchResult(NamedTuple, Generic[Answers]):
+    """The result of one model call, shared by all callers whose images were in it."""
 
     answers: Answers
-    left: float  # when, on perf_counter
+    started_at: float  # on perf_counter
     seconds: float  # it took
 
 
 class Caller(Protocol[Answers]):
-    def answered(self, run: Run[Answers], first: int, waited: float) -> None:
+    def answered(self, run: BatchResult[Answers], first: int, waited: float) -> None:
         """The answers are those from `first` on; `waited` is the seconds in the queue."""
 
     def failed(self, error: Exception) -> None: ...
 
 
-class Waiting(Generic[Answers]):
-    """Pictures that were accepted, until their caller is told."""
+class QueuedRequest(Generic[Answers]):
+    """Accepted images, until their caller is called."""
 
     __slots__ = ("arrived", "caller", "deadline", "pixels")
 
     def __init__(
         self, caller: Caller[Answers], pixels: Pixels, arrived: float, deadline: float
     ) -> None:
-        self.caller: Caller[Answers] | None = caller  # None: told, or cancelled
+        self.caller: Caller[Answers] | None = caller  # None: called, or cancelled
         self.pixels = pixels
         self.arrived = arrived
         self.deadline = deadline
 
 
-Batch = list[Waiting[Answers]]
-Outcome = tuple[Batch[Answers], Run[Answers] | ModelFailed]
+Batch = list[QueuedRequest[Answers]]
+Outcome = tuple[Batch[Answers], BatchResult[Answers] | ModelFailed]

@@ -1,7 +1,6 @@
-"""One timer for the earliest of many deadlines: a timer a request would cost more than its place in
-the queue.
+"""Timing of the queue: one timer for the earliest deadline, and the throughput of batches.
 
-How fast batches follow one another, and so when what waits now will have left.
+A timer for each request would cost more than its place in the queue.
 """
 
 import asyncio
@@ -10,18 +9,18 @@ from math import inf
 from time import perf_counter
 
 
-class Alarm:
-    def __init__(self, ring: Callable[[], None]) -> None:
-        self.time = inf  # when it rings, on perf_counter
-        self._ring = ring
+class DeadlineTimer:
+    def __init__(self, callback: Callable[[], None]) -> None:
+        self.time = inf  # when it expires, on perf_counter
+        self._callback = callback
         self._timer: asyncio.TimerHandle | None = None
 
     def set(self, time: float) -> None:
-        """Ring then, and not at another time."""
+        """Call back then, and at no other time."""
         self.cancel()
         self.time = time
         wait = max(0.0, time - perf_counter())
-        self._timer = asyncio.get_running_loop().call_later(wait, self._rings)
+        self._timer = asyncio.get_running_loop().call_later(wait, self._expired)
 
     def cancel(self) -> None:
         self.time = inf
@@ -29,25 +28,25 @@ class Alarm:
             self._timer.cancel()
             self._timer = None
 
-    def _rings(self) -> None:
+    def _expired(self) -> None:
         self.time, self._timer = inf, None
-        self._ring()
+        self._callback()
 
 
-class Pace:
+class ThroughputEstimate:
     def __init__(self, max_batch: int, *, waits: bool) -> None:
-        """`waits`: whether batches wait for company, which is no part of their pace."""
+        """`waits`: whether a batch waits to fill up, which does not count as time that it took."""
         self._max_batch = max_batch
         self._waits = waits
         self._finished = 0.0  # when the last batch was done, on perf_counter
         self.seconds = 0.0  # from one batch to the next while the queue is never empty, smoothed
 
-    def keep(self, arrived: float, left: float, now: float) -> None:
-        """A batch is done: its first pictures came at `arrived`, and it `left` for the model."""
-        seconds = now - (left if self._waits else max(arrived, self._finished))
+    def update(self, arrived: float, started_at: float, now: float) -> None:
+        """A batch is done whose oldest image came at `arrived`, whose model call began then."""
+        seconds = now - (started_at if self._waits else max(arrived, self._finished))
         self._finished = now
         self.seconds = 0.8 * self.seconds + 0.2 * seconds if self.seconds else seconds
 
     def until_empty(self, pictures: int, *, busy: bool) -> float:
-        """Seconds until as many will have left, behind the batch that keeps the model busy."""
+        """Seconds until that many images have been dispatched, after the batch that is running."""
         return (pictures / self._max_batch + busy) * self.seconds

@@ -31,12 +31,12 @@ from contract.provenance import processor
 from contract.store import Store
 from contract.version import Version
 from service.engine.engine import Engine
-from service.engine.info import AskedProvider, Precision, Provider, Way
+from service.engine.info import ExecutionMode, Precision, Provider, RequestedProvider
 from service.engine.providers import EngineRefused
 from service.engine.runners import buckets
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-WAYS: dict[Provider, tuple[Way, ...]] = {
+WAYS: dict[Provider, tuple[ExecutionMode, ...]] = {
     "cpu": ("plain", "bound"),
     "cuda": ("plain", "bound", "graph"),
     "tensorrt": ("plain", "bound"),
@@ -68,11 +68,11 @@ class Cell:
         self.rates.append(self.pictures * len(calls) / (now - began))
 
     def result(self) -> dict[str, Any]:
-        facts, calls = self.engine.facts, np.array(self.calls)
+        info, calls = self.engine.info, np.array(self.calls)
         return {
-            "provider": facts.provider,
-            "precision": facts.precision,
-            "way": facts.way,
+            "provider": info.provider,
+            "precision": info.precision,
+            "way": info.way,
             "pictures": self.pictures,
             "pictures_per_second": median(self.rates),
             "p50_seconds": float(np.quantile(calls, 0.5)),
@@ -81,9 +81,9 @@ class Cell:
         }
 
     def __str__(self) -> str:
-        facts, p50, p99 = self.engine.facts, *np.quantile(self.calls, (0.5, 0.99)) * 1e6
+        info, p50, p99 = self.engine.info, *np.quantile(self.calls, (0.5, 0.99)) * 1e6
         return (
-            f"{facts.provider:10}{facts.precision:6}{facts.way:8}{self.pictures:7}"
+            f"{info.provider:10}{info.precision:6}{info.way:8}{self.pictures:7}"
             f"{median(self.rates):14,.0f}{p50:9,.0f} us{p99:9,.0f} us"
         )
 
@@ -116,9 +116,9 @@ def _arguments(words: list[str] | None) -> Namespace:
     parser.add_argument("--models", type=Path, metavar="DIR", default=Path("models"))
     parser.add_argument("--model", default="digits", help="its name; default: digits")
     parser.add_argument("--version", type=int, metavar="N", help="default: the current one")
-    parser.add_argument("--provider", choices=get_args(AskedProvider), default="auto")
+    parser.add_argument("--provider", choices=get_args(RequestedProvider), default="auto")
     parser.add_argument("--precision", choices=PRECISIONS, nargs="+", default=PRECISIONS)
-    parser.add_argument("--way", choices=get_args(Way), nargs="+")
+    parser.add_argument("--way", choices=get_args(ExecutionMode), nargs="+")
     parser.add_argument("--max-batch", type=int, default=64, metavar="N", help="default: 64")
     parser.add_argument("--threads", type=int, default=available_cores(), metavar="N")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="default: 5")
@@ -131,7 +131,7 @@ def _engines(version: Version, asked: Namespace) -> tuple[list[Engine], list[str
     """Those that run, and a sentence for each that does not; EngineRefused without the provider."""
     build = partial(Engine, version, threads=asked.threads)
     probe = build(provider=asked.provider, precision="fp32", max_batch=1, way="plain")
-    left_out = [str(fallback) for fallback in probe.facts.fallbacks]
+    left_out = [str(fallback) for fallback in probe.info.fallbacks]
     engines: list[Engine] = []
     for precision, way in product(asked.precision, asked.way or WAYS[probe.provider]):
         try:
@@ -141,8 +141,8 @@ def _engines(version: Version, asked: Namespace) -> tuple[list[Engine], list[str
         except EngineRefused as refusal:
             left_out.append(f"{precision}, {way}: {refusal}")
             continue
-        left_out += [f"{precision}, {way}: {fallback}" for fallback in engine.facts.fallbacks]
-        if engine.facts.way == way:
+        left_out += [f"{precision}, {way}: {fallback}" for fallback in engine.info.fallbacks]
+        if engine.info.way == way:
             engines.append(engine)
     if not engines:
         raise EngineRefused("; ".join(left_out))
@@ -177,8 +177,8 @@ def _gpu(engines: list[Engine], asked: Namespace) -> list[dict[str, Any]]:
         if use is None:
             print("left out: how much of the GPU is left, for there is no nvidia-smi")
             break
-        print(f"{engine.facts}, {asked.max_batch} a call: {use}")
-        uses.append(asdict(use) | {"precision": engine.facts.precision, "way": engine.facts.way})
+        print(f"{engine.info}, {asked.max_batch} a call: {use}")
+        uses.append(asdict(use) | {"precision": engine.info.precision, "way": engine.info.way})
     return uses
 
 
@@ -188,7 +188,7 @@ if __name__ == "__main__":
 
 FIELDS = ("name", "driver_version", "utilization.gpu", "memory.used", "memory.total")
 MIB = 2**20
-EVERY = 100  # milliseconds between two looks; the driver itself averages over about as long
+EVERY = 100  # milliseconds between two samples; the driver itself averages over about as long
 
 
 @dataclass(frozen=True)
@@ -218,18 +218,18 @@ def use_during(work: Callable[[], object]) -> Use | None:
         work()
     finally:
         watch.terminate()
-        told, _ = watch.communicate()
-    return _use(told)
+        output, _ = watch.communicate()
+    return _use(output)
 
 
-def _use(told: str) -> Use | None:
-    looks = [line.split(", ") for line in told.splitlines()]
-    looks = [look for look in looks if len(look) == len(FIELDS)]  # the last line may be cut
-    if not looks:
+def _use(output: str) -> Use | None:
+    samples = [line.split(", ") for line in output.splitlines()]
+    samples = [look for look in samples if len(look) == len(FIELDS)]  # the last line may be cut
+    if not samples:
         return None
-    name, driver, _, _, total = looks[0]
-    busy = [int(look[2]) / 100 for look in looks if look[2].isdigit()]
-    used = [int(look[3]) for look in looks if look[3].isdigit()]
+    name, driver, _, _, total = samples[0]
+    busy = [int(look[2]) / 100 for look in samples if look[2].isdigit()]
+    used = [int(look[3]) for look in samples if look[3].isdigit()]
     return Use(
         name=name,
         driver=driver,

@@ -5,7 +5,7 @@
 An engine is made from the bytes of a model version, so what was verified is what runs. An engine
 that exists is warm: it refuses a graph that is not the one on the card, a provider that does not
 run every node, and one that cannot run the batch sizes it will be asked. Where it may do with less
-than was asked (auto without a GPU, no CUDA graphs), `facts` says so.
+than was asked (auto without a GPU, no CUDA graphs), `info` says so.
 """
 
 from dataclasses import dataclass, replace
@@ -21,22 +21,22 @@ from contract.card import SIDE
 from contract.version import Version
 from service.engine.external_data import BadGraph, external_files
 from service.engine.info import (
-    AskedPrecision,
-    AskedProvider,
-    EngineFacts,
+    EngineInfo,
+    ExecutionMode,
     Fallback,
     Precision,
     Provider,
-    Way,
+    RequestedPrecision,
+    RequestedProvider,
 )
 from service.engine.providers import FILES, EngineRefused, chain, choose, missing_libraries, to_try
-from service.engine.runners import Bound, Plain, buckets, each_size
+from service.engine.runners import ArrayRunner, IOBindingRunner, Runner, buckets, each_size
 from service.engine.session import Session, check_graph, nodes_of, open_session
 from service.lifecycle import DaemonExecutor
 from service.tensors import Answers, Pixels
 
 LONG = 0.1  # seconds
-BEST: dict[Provider, Way] = {"cpu": "plain", "cuda": "graph", "tensorrt": "plain"}
+BEST: dict[Provider, ExecutionMode] = {"cpu": "plain", "cuda": "graph", "tensorrt": "plain"}
 # One thread does all of the process's work on the GPU, whoever asks: ONNX Runtime keeps CUDA graphs
 # for each thread, and while one is recorded CUDA forbids every other thread to copy or allocate,
 # which would fail the requests that another version answers meanwhile.
@@ -50,11 +50,11 @@ class Engine:
         self,
         version: Version,
         *,
-        provider: AskedProvider,
+        provider: RequestedProvider,
         threads: int,
-        precision: AskedPrecision = "auto",
+        precision: RequestedPrecision = "auto",
         max_batch: int = 64,
-        way: Way | None = None,
+        way: ExecutionMode | None = None,
         cache_in: Path | None = None,
         fallbacks: tuple[Fallback, ...] = (),
     ) -> None:
@@ -63,12 +63,12 @@ class Engine:
         `fallbacks`: what this engine itself takes the place of.
         """
         order = _Order(version, provider, threads, precision, max_batch, cache_in)
-        facts, self._way = _first_that_runs(order, way)
-        self.facts = replace(facts, fallbacks=(*fallbacks, *facts.fallbacks))
+        info, self._runner = _first_that_runs(order, way)
+        self.info = replace(info, fallbacks=(*fallbacks, *info.fallbacks))
         self._most = max_batch  # pictures a call of ONNX Runtime
-        self._seconds = _cpu_seconds(self._way, max_batch) if facts.provider == "cpu" else inf
-        self.artifact = self.facts.artifact  # the file that runs
-        self.provider = self.facts.provider
+        self._seconds = _cpu_seconds(self._runner, max_batch) if info.provider == "cpu" else inf
+        self.artifact = self.info.artifact  # the file that runs
+        self.provider = self.info.provider
 
     def __call__(self, pixels: Pixels) -> Answers:
         """Any number of pictures from 1; more than `max_batch` go in pieces."""
@@ -83,8 +83,8 @@ class Engine:
     def _answer(self, pixels: Pixels) -> Answers:
         n, most = len(pixels), self._most
         if n <= most:
-            return self._way(pixels)
-        pieces = [self._way(pixels[start : start + most]) for start in range(0, n, most)]
+            return self._runner(pixels)
+        pieces = [self._runner(pixels[start : start + most]) for start in range(0, n, most)]
         return Answers(*(np.concatenate(rows) for rows in zip(*pieces, strict=True)))
 
 
@@ -93,13 +93,13 @@ class _Order:
     """What an engine is to be, on whichever provider."""
 
     version: Version
-    asked: AskedProvider
+    asked: RequestedProvider
     threads: int
-    precision: AskedPrecision
+    precision: RequestedPrecision
     max_batch: int
     cache_in: Path | None
 
-    def on(self, provider: Provider, way: Way) -> tuple[EngineFacts, Plain | Bound]:
+    def on(self, provider: Provider, way: ExecutionMode) -> tuple[EngineInfo, Runner]:
         """EngineRefused unless all of it runs there, that way, every batch size."""
         card = self.version.card
         precision = choose(self.precision, provider, card)
@@ -115,8 +115,8 @@ class _Order:
         except Exception as error:  # of CUDA, cuDNN, TensorRT: the message is all there is
             raise EngineRefused(f"{artifact} does not run on {provider}: {error}") from error
         nodes = nodes_of(session)
-        facts = EngineFacts(self.asked, provider, precision, artifact, way, padded, nodes, ())
-        return facts, running
+        info = EngineInfo(self.asked, provider, precision, artifact, way, padded, nodes, ())
+        return info, running
 
     def _session(self, provider: Provider, precision: Precision, *, graphs: bool) -> Session:
         artifact = FILES[precision]
@@ -164,7 +164,7 @@ def _weights(version: Version, artifact: str, graph: bytes) -> dict[str, bytes]:
     return {name: version.read(name) for name in sorted(names)}
 
 
-def _cpu_seconds(way: Plain | Bound, pictures: int) -> float:
+def _cpu_seconds(way: Runner, pictures: int) -> float:
     """Of a call of that many. CPU time, for another version may be serving meanwhile."""
     pixels = np.zeros((pictures, SIDE, SIDE), np.uint8)
     best = inf
@@ -178,16 +178,16 @@ def _cpu_seconds(way: Plain | Bound, pictures: int) -> float:
 
 
 def _running(
-    session: Session, padded: tuple[int, ...], labels: int, provider: Provider, way: Way
-) -> Plain | Bound:
+    session: Session, padded: tuple[int, ...], labels: int, provider: Provider, way: ExecutionMode
+) -> Runner:
     if way == "plain":
-        return Plain(session, padded)
+        return ArrayRunner(session, padded)
     device = "cpu" if provider == "cpu" else "cuda"
-    return Bound(session, padded, labels, device, graphs=way == "graph")
+    return IOBindingRunner(session, padded, labels, device, graphs=way == "graph")
 
 
-def _first_that_runs(order: _Order, way: Way | None) -> tuple[EngineFacts, Plain | Bound]:
-    """On the first provider that runs it; facts tell of those that did not."""
+def _first_that_runs(order: _Order, way: ExecutionMode | None) -> tuple[EngineInfo, Runner]:
+    """On the first provider that runs it; the info names those that did not."""
     *better, last = to_try(order.asked)
     refused: list[Fallback] = []
     for provider in better:
@@ -195,13 +195,13 @@ def _first_that_runs(order: _Order, way: Way | None) -> tuple[EngineFacts, Plain
             return _with_or_without_graphs(order, provider, way or BEST[provider])
         except EngineRefused as refusal:
             refused.append(Fallback("provider", str(refusal)))
-    facts, running = _with_or_without_graphs(order, last, way or BEST[last])
-    return replace(facts, fallbacks=(*refused, *facts.fallbacks)), running
+    info, running = _with_or_without_graphs(order, last, way or BEST[last])
+    return replace(info, fallbacks=(*refused, *info.fallbacks)), running
 
 
 def _with_or_without_graphs(
-    order: _Order, provider: Provider, way: Way
-) -> tuple[EngineFacts, Plain | Bound]:
+    order: _Order, provider: Provider, way: ExecutionMode
+) -> tuple[EngineInfo, Runner]:
     try:
         return order.on(provider, way)
     except EngineRefused as refusal:
@@ -209,5 +209,5 @@ def _with_or_without_graphs(
             raise
         reason = str(refusal)
     # A session that was made for graphs, or failed while it recorded one, is of no use without.
-    facts, running = order.on(provider, "plain")
-    return replace(facts, fallbacks=(Fallback("cuda_graph", reason),)), running
+    info, running = order.on(provider, "plain")
+    return replace(info, fallbacks=(Fallback("cuda_graph", reason),)), running

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 Provider = Literal["cpu", "cuda", "tensorrt"]
-AskedProvider = Literal["auto", "cpu", "cuda", "tensorrt"]
+RequestedProvider = Literal["auto", "cpu", "cuda", "tensorrt"]
 Precision = Literal["fp32", "fp16", "int8"]
-AskedPrecision = Literal["auto", "fp32", "fp16", "int8"]
+RequestedPrecision = Literal["auto", "fp32", "fp16", "int8"]
 # How a session is called: with arrays; with buffers that stay where they are; with these and one
 # CUDA graph for each batch size, which replays its kernels with one launch.
-Way = Literal["plain", "bound", "graph"]
+ExecutionMode = Literal["plain", "bound", "graph"]
 What = Literal["provider", "precision", "cuda_graph"]  # that another took the place of
 WHATS: tuple[What, ...] = get_args(What)
 INSTEAD: dict[What, str] = {
@@ -33,12 +33,12 @@ class Fallback:
 
 
 @dataclass(frozen=True)
-class EngineFacts:
-    asked: AskedProvider
+class EngineInfo:
+    asked: RequestedProvider
     provider: Provider  # that runs
     precision: Precision
     artifact: str  # the version's file that runs
-    way: Way
+    way: ExecutionMode
     buckets: tuple[int, ...]  # batch sizes that others are padded to; none: each runs as it is
     nodes: Mapping[str, int]  # of the graph, on each of ONNX Runtime's providers
     fallbacks: tuple[Fallback, ...]

@@ -21,7 +21,7 @@ from pathlib import Path
 import onnxruntime
 
 from contract.card import FP16, INPUT, INT8, ONNX, SIDE, ModelCard
-from service.engine.info import AskedPrecision, AskedProvider, Precision, Provider
+from service.engine.info import Precision, Provider, RequestedPrecision, RequestedProvider
 from service.errors import CannotStart
 
 Chain = list[tuple[str, dict[str, str]]]  # ONNX Runtime's names and options, the first choice first
@@ -36,7 +36,7 @@ class EngineRefused(CannotStart):
     """The graph or the provider is not what was asked for; the message says which."""
 
 
-def to_try(asked: AskedProvider) -> tuple[Provider, ...]:
+def to_try(asked: RequestedProvider) -> tuple[Provider, ...]:
     """In this order; more than one only for auto. EngineRefused if the wheel lacks the one asked.
 
     A wheel without CUDA has nothing to fall back from: on it, auto means cpu.
@@ -117,7 +117,7 @@ def _tensorrt(precision: Precision, max_batch: int, cache_in: Path | None) -> di
 FILES: dict[Precision, str] = {"fp32": ONNX, "fp16": FP16, "int8": INT8}
 
 
-def choose(asked: AskedPrecision, provider: Provider, card: ModelCard) -> Precision:
+def choose(asked: RequestedPrecision, provider: Provider, card: ModelCard) -> Precision:
     """EngineRefused if the version has no such file."""
     if asked == "auto":
         return "fp16" if provider != "cpu" and lost_nothing(card) else "fp32"

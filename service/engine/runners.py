@@ -1,11 +1,12 @@
-"""The ways to call a session: with arrays, or with buffers that stay where they are.
+"""Runners: how a session of ONNX Runtime is called, with arrays or with buffers that stay.
 
-    Plain    n pictures --pad--> arrays --> ONNX Runtime copies, runs, copies --> arrays
-    Bound    n pictures --copy--> the size's input buffer --> run --> its output buffers --copy-->
+    ArrayRunner      n images --pad--> arrays --> ONNX Runtime copies, runs, copies --> arrays
+    IOBindingRunner  n images --copy--> the size's input buffer --> run --> its output buffers
+                     --copy--> arrays
 
-A CUDA graph is a run of `Bound` that was recorded once for each size and is replayed: it reads and
-writes the addresses it was recorded with, which is why the buffers must stay. Both answer as many
-rows as they were given pictures, in arrays of their own that the next call leaves alone.
+A CUDA graph is a run of IOBindingRunner that was recorded once for each size and is replayed: it
+reads and writes the addresses it was recorded with, which is why the buffers must stay. Both
+return a row for each image, in arrays of their own that the next call leaves alone.
 
 Which batch sizes an engine is made ready for.
 
@@ -35,7 +36,7 @@ class CaptureFailed(Exception):
     """No CUDA graph could be recorded, or it does not answer as a run without it."""
 
 
-class Plain:
+class ArrayRunner:
     """Sizes are padded to the next of `buckets`; with none, each runs as it is."""
 
     def __init__(self, session: Session, buckets: Sequence[int]) -> None:
@@ -56,7 +57,7 @@ class Plain:
         self(np.zeros((size, SIDE, SIDE), np.uint8))
 
 
-class Bound:
+class IOBindingRunner:
     """Buffers on `device` for each of `buckets`; with `graphs`, one CUDA graph for each."""
 
     def __init__(
@@ -95,6 +96,9 @@ class Bound:
             buffers.fill(pixels)
             buffers.run(self._session, capture=capture)
             return buffers.answers(len(pixels))
+
+
+Runner = ArrayRunner | IOBindingRunner
 
 
 class _Buffers:

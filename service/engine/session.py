@@ -1,4 +1,4 @@
-"""A session of ONNX Runtime that runs where it was told to, or none.
+"""A session of ONNX Runtime that runs on the requested provider, or none.
 
 Left to itself ONNX Runtime replaces a provider that does not come up by the CPU, with a line on
 stderr at most. Each of these finds out another way in which it does:

@@ -44,22 +44,22 @@ class MemoryBudget(NamedTuple):
 
     def log(self) -> None:
         """Say the sum, and warn where it does not fit."""
-        told = (
+        sentence = (
             f"memory: at most {_mib(self.total)} = {self.workers} x ({_mib(PROCESS)} process + "
             f"{_mib(self.buffered)} {PREFIX}MAX_BUFFERED + {_mib(self.decoding)} "
             f"{PREFIX}MAX_DECODING + {_mib(LOADING)} to load a version)"
         )
         if self.workers > 1:
-            told += f" + {_mib(SUPERVISOR)} supervisor"
+            sentence += f" + {_mib(SUPERVISOR)} supervisor"
         if self.limit is None:
-            log.info("%s; how much there is cannot be read", told)
+            log.info("%s; how much there is cannot be read", sentence)
         elif self.fits:
-            log.info("%s, of %s", told, _mib(self.limit))
+            log.info("%s, of %s", sentence, _mib(self.limit))
         else:
             log.warning(
                 "%s, and there are only %s: lower %sMAX_DECODING, %sMAX_BUFFERED%s, or give it "
                 "more memory",
-                told,
+                sentence,
                 _mib(self.limit),
                 PREFIX,
                 PREFIX,

@@ -5,7 +5,7 @@ import time
 LONGEST_PAUSE = 60.0  # seconds
 
 
-class Retry:
+class Backoff:
     """Remembers what failed last. Anything else may be tried at once."""
 
     def __init__(self, pause: float) -> None:

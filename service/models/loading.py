@@ -19,7 +19,7 @@ from contract.errors import StoreError
 from contract.store import Store
 from contract.version import Version
 from service.engine.engine import Engine
-from service.engine.info import AskedPrecision, Fallback
+from service.engine.info import Fallback, RequestedPrecision
 from service.errors import CannotStart
 from service.models.golden import WrongAnswers, check_golden
 from service.settings import Settings
@@ -102,8 +102,8 @@ def prove(version: Version, settings: Settings) -> Engine:
 def proven(
     version: Version,
     settings: Settings,
-    precision: AskedPrecision,
-    or_else: AskedPrecision | None = None,
+    precision: RequestedPrecision,
+    or_else: RequestedPrecision | None = None,
 ) -> Engine:
     """An engine that passes the golden set in that precision, or in the other one.
 
@@ -114,7 +114,7 @@ def proven(
     try:
         check(version, engine)
     except GateFailed as failure:
-        if or_else in (None, engine.facts.precision):
+        if or_else in (None, engine.info.precision):
             raise
         reason = Fallback("precision", str(failure))
     else:
@@ -137,7 +137,7 @@ def check(version: Version, engine: Engine) -> None:
 
 
 def _engine(
-    version: Version, settings: Settings, precision: AskedPrecision, *fallbacks: Fallback
+    version: Version, settings: Settings, precision: RequestedPrecision, *fallbacks: Fallback
 ) -> Engine:
     with _gate("load"):
         return Engine(

@@ -29,7 +29,7 @@ from service.batching.interface import Closed
 from service.engine.info import WHATS
 from service.lifecycle import DaemonExecutor
 from service.memory.limits import shortage
-from service.models.backoff import Retry
+from service.models.backoff import Backoff
 from service.models.load_limits import seconds_of
 from service.models.loading import Gate, GateFailed, Model, check, load, verify
 from service.models.preflight import Preflight
@@ -82,7 +82,7 @@ class Swap:
         return datetime.fromtimestamp(time.time() - (time.monotonic() - self.ended), UTC)
 
 
-class Serving:
+class ModelManager:
     def __init__(self, store: Store, model: Model, settings: Settings, metrics: Metrics) -> None:
         self.store = store
         self.model = model  # what answers; read from the batcher's thread, once a batch
@@ -101,7 +101,7 @@ class Serving:
         self._deadline = 0.0  # of the one that is under way, on time.monotonic
         self._thread = DaemonExecutor("loader")
         self._preflight = Preflight()
-        self._retry = Retry(settings.watch_seconds)
+        self._retry = Backoff(settings.watch_seconds)
         for result in SWAPS:
             metrics.model_swaps.labels(result)
         for what in WHATS:
@@ -141,19 +141,19 @@ class Serving:
         """Serve what the store says is current, whoever made it so, until cancelled."""
         while self._settings.watch_seconds:
             await asyncio.sleep(self._settings.watch_seconds)
-            await self._look_whatever_happens()
+            await self._reload_or_log()
 
-    async def look(self) -> None:
+    async def reload(self) -> None:
         """Serve what the store says is current, now, if that passes every gate."""
         self._retry.forget()
-        await self._look_whatever_happens()
+        await self._reload_or_log()
 
     async def wait_for_switch(self) -> None:
         """SwitchUnderWay if one goes on for longer than a request may wait."""
         async with self._turn(self._settings.request_timeout):
             pass
 
-    async def let_go(self, number: int, *, patient: bool = False) -> None:
+    async def evict(self, number: int, *, patient: bool = False) -> None:
         """Free the memory of the version that served before, if that is its number.
 
         SwitchUnderWay, unless it is `patient`, if a switch does not end in time.
@@ -162,7 +162,7 @@ class Serving:
             previous = self.previous
             if previous is not None and previous.number == number:
                 self.previous = None
-                log.info("version %d is let go, as was asked", number)
+                log.info("version %d is unloaded, as requested", number)
                 gone = [previous]
                 del previous
                 self._thread.submit(gone.clear)  # as in a swap
@@ -176,9 +176,9 @@ class Serving:
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._thread.join(LAST_WAIT)
 
-    async def _look_whatever_happens(self) -> None:
+    async def _reload_or_log(self) -> None:
         try:
-            await self._look()
+            await self._reload()
         except Exception:  # a mistake of ours: say so, and go on serving
             log.exception("following the store failed")
 
@@ -201,9 +201,9 @@ class Serving:
         finally:
             self._one_at_a_time.release()
 
-    async def _look(self) -> None:
+    async def _reload(self) -> None:
         async with self._turn(None):
-            await self._aside(self._let_go_if_memory_is_short)
+            await self._aside(self._evict_if_memory_is_short)
             number = None
             try:
                 number = await self._own_reads.read(self.store.current)
@@ -215,7 +215,7 @@ class Serving:
                 pass  # the next look takes that one
             except Closed:
                 pass  # the service stops
-            except (GateFailed, NotRecorded):  # told already
+            except (GateFailed, NotRecorded):  # logged already
                 self._retry.failed(number)
             except (StoreError, OSError) as error:
                 if self._retry.due(None):
@@ -273,7 +273,7 @@ class Serving:
         warm = self._warm(number)
         if warm is not None:
             return warm
-        self._let_go_if_memory_is_short()
+        self._evict_if_memory_is_short()
         return load(self.store, number, self._settings, self._preflight)
 
     def _warm(self, number: int) -> Model | None:
@@ -296,12 +296,12 @@ class Serving:
             return previous
         return None
 
-    def _let_go_if_memory_is_short(self) -> None:
+    def _evict_if_memory_is_short(self) -> None:
         short = shortage(self._settings.memory_reserve)
         if short is None:
             return
-        for let_go in self.when_memory_is_short:
-            let_go(short)
+        for evict in self.when_memory_is_short:
+            evict(short)
         short, previous = shortage(self._settings.memory_reserve), self.previous
         if short is not None and previous is not None:
             self.previous = None
@@ -336,10 +336,10 @@ class Serving:
     def _failed(
         self, number: int | None, result: SwapResult, reason: Exception, seconds: float
     ) -> None:
-        told = without_paths(reason, self.store)
+        detail = without_paths(reason, self.store)
         last = self.last_swap
-        self._note(Swap(number, result, told, time.monotonic(), seconds))
-        if last is None or (last.version, last.reason) != (number, told):  # again: only counted
+        self._note(Swap(number, result, detail, time.monotonic(), seconds))
+        if last is None or (last.version, last.reason) != (number, detail):  # again: only counted
             log.error(
                 "version %s does not serve, %d goes on (%s): %s",
                 number or "?",
@@ -358,13 +358,13 @@ class Serving:
         sha256 = card.files[engine.artifact].sha256
         self._metrics.model_info.set(1, card.name, str(self.model.number), sha256, engine.provider)
         self._metrics.model_load_seconds.set(self.model.seconds)
-        self._metrics.provider_fallback.set(engine.facts.provider_fell_back)
-        for fallback in engine.facts.fallbacks:
+        self._metrics.provider_fallback.set(engine.info.provider_fell_back)
+        for fallback in engine.info.fallbacks:
             self._metrics.engine_fallbacks.labels(fallback.what).inc()
             log.warning("version %d: %s", self.model.number, fallback)
 
 
 def without_paths(reason: Exception, store: Store) -> str:
-    """The reason as clients are told it: where the store lies is for the log."""
+    """The reason without the paths of the store, which are for the log alone."""
     folder, name = str(store.folder), store.folder.name
     return str(reason).replace(f"{folder}/", "").replace(folder, name)

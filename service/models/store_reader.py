@@ -3,7 +3,7 @@
 A card that was read once is not read again while its file is the same: of a thousand versions, the
 first listing took 0.2 s of Python, kept from the requests beside it, the next ones 0.02 s.
 
-What anybody may be told of a version: nothing of the folders of the machine that made it.
+A card as it is published: without the folders of the machine that made it.
 
 Cards, and the metrics of a training, say from where the data and weights were read. The last part
 of such a path is a name that people know it by; what stands before is nobody's business.
@@ -45,7 +45,7 @@ class Summary(NamedTuple):
     accuracy: float  # on the test set, 0..1
 
 
-class Listed(NamedTuple):
+class VersionSummary(NamedTuple):
     number: int
     current: bool
     summary: Summary | None
@@ -61,7 +61,7 @@ def stamp_of(store: Store, number: int) -> Stamp | None:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-class Shelf:
+class StoreReader:
     def __init__(self, store: Store, reads: StoreReads) -> None:
         self._store = store
         self._reads = reads
@@ -71,7 +71,7 @@ class Shelf:
         """Of all versions, newest first. A Problem, here and below, if the store is unreadable."""
         return await self._look(self._numbers)
 
-    async def newest(self, most: int) -> tuple[int, list[Listed]]:
+    async def newest(self, most: int) -> tuple[int, list[VersionSummary]]:
         """How many versions there are, and what the newest of them are."""
         return await self._look(lambda: self._newest(most))
 
@@ -98,7 +98,7 @@ class Shelf:
     def _numbers(self) -> list[int]:
         return self._store.versions()[::-1]
 
-    def _newest(self, most: int) -> tuple[int, list[Listed]]:
+    def _newest(self, most: int) -> tuple[int, list[VersionSummary]]:
         numbers, current = self._numbers(), self._current()
         there = set(numbers)
         self._known = {each: known for each, known in self._known.items() if each in there}
@@ -108,11 +108,11 @@ class Shelf:
                 listed.append(self._listed(number, number == current))
         return len(numbers), listed
 
-    def _listed(self, number: int, current: bool) -> Listed:
+    def _listed(self, number: int, current: bool) -> VersionSummary:
         try:
-            return Listed(number, current, self._summary(number), None)
+            return VersionSummary(number, current, self._summary(number), None)
         except BrokenVersion as error:
-            return Listed(number, current, None, without_paths(error, self._store))
+            return VersionSummary(number, current, None, without_paths(error, self._store))
 
     def _summary(self, number: int) -> Summary:
         stamp = stamp_of(self._store, number)
@@ -135,8 +135,8 @@ class Shelf:
             shown = [each for each in card.files if each.endswith(SHOWN)]
             if name not in shown:
                 there = ", ".join(shown) or "none"
-                told = f"version {number} shows no file {name[:64]!r}; there are {there}"
-                raise Problem(NO_SUCH_FILE, told)
+                detail = f"version {number} shows no file {name[:64]!r}; there are {there}"
+                raise Problem(NO_SUCH_FILE, detail)
             content = read_file(self._store.folder / str(number), card, name)
             if name.endswith(DOCUMENT):
                 try:
@@ -173,12 +173,12 @@ def public_document(content: bytes) -> bytes:
     document = orjson.loads(content)
     if not isinstance(document, dict):
         return content
-    told = document | {
+    published = document | {
         part: {name: _without_folders(value) for name, value in document[part].items()}
         for part in ("data_set", "recipe")
         if isinstance(document.get(part), dict)
     }
-    return content if told == document else orjson.dumps(told)
+    return content if published == document else orjson.dumps(published)
 
 
 def _without_folders(value: Any) -> Any:

@@ -10,7 +10,7 @@ are seconds.
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, Protocol, get_args
 
-from service.batching.interface import Run
+from service.batching.interface import BatchResult
 from service.errors import Problem
 from service.telemetry.tracing.records import Trace
 
@@ -30,7 +30,7 @@ class Course(NamedTuple):
 
     decoded: float | None  # seconds it took; None: they came as pixels
     waited: float  # seconds in the queue, until the model call left
-    run: Run[Any]  # the model call, shared by all whose pictures were in it
+    run: BatchResult[Any]  # the model call, shared by all whose pictures were in it
     pictures: int  # of the request
 
     @property

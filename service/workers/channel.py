@@ -1,12 +1,10 @@
-"""What the supervisor and a worker say to each other, in lines of JSON over a pair of sockets.
+"""Messages between the supervisor and a worker: lines of JSON over a pair of sockets.
 
-    supervisor --Told--> worker    who else there is; look at the store; listen here; drain
-    worker     --Said--> supervisor    which version it serves, every second and when that changes
+    supervisor --Command--> worker      the other workers; reload; listen here; drain
+    worker     --Report--> supervisor   the version it serves, every second and when it changes
 
-A listening socket travels beside the line that tells of it. The end of the channel is the end of
-whoever held the other side: the kernel closes it however a process dies.
-
-The supervisor imports this: nothing heavy here.
+A listening socket travels beside the line that names it. The channel ends when either process does:
+the kernel closes it however that happens. The supervisor imports this: nothing heavy here.
 """
 
 import asyncio
@@ -22,33 +20,33 @@ AT_ONCE = 65536  # bytes
 MOST_SOCKETS = 64  # in one message
 
 
-class Row(BaseModel):
+class WorkerState(BaseModel):
     """A worker, as the others know it."""
 
     worker: int
     pid: int
     version: int | None = None  # None: it does not serve yet
-    looked: float = 0.0  # when it began the last look it was asked for, time.monotonic()
+    reloaded: float = 0.0  # when its last requested reload began, time.monotonic()
 
 
-class Told(BaseModel):
-    rows: list[Row]
+class Command(BaseModel):
+    workers: list[WorkerState]
     restarts: int  # since the service began
     native: tuple[int, int] = (0, 0)  # lines of native libraries, and those left out of the log
-    look: bool = False  # at what the store says is current, now
-    let_go: int | None = None  # of that version, if it is the one that served before
+    reload: bool = False  # what the store says is current, now
+    evict: int | None = None  # that version, if it is the previous one
     listen: list[int] = []  # slots whose sockets come along
     release: list[int] = []  # slots whose own worker listens again
     drain_until: float | None = None  # time.monotonic(), the same clock in all processes
     end_now: bool = False  # answer 503 to what is open, and end
 
 
-class Said(BaseModel):
+class Report(BaseModel):
     version: int | None = None
-    looked: float = 0.0
-    all_look: bool = False  # a request: let the others look at the store
-    let_go: int | None = None  # a request: let the others let go of that version
-    leaving: bool = False  # it was told to stop by somebody else, and drains
+    reloaded: float = 0.0
+    reload_all: bool = False  # a request: the other workers reload
+    evict: int | None = None  # a request: the other workers evict that version
+    leaving: bool = False  # it got a signal of its own, and drains
     failed: str | None = None  # why it cannot start
 
 

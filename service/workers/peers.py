@@ -1,7 +1,7 @@
-"""The workers of the service, this one among them, as far as this one knows.
+"""The workers of the service as this worker knows them.
 
-A process that serves alone is a team of one. In a worker, the supervisor tells who else there is,
-and `say` tells the supervisor what this one serves.
+A process that serves alone has no peers. In a worker, the supervisor sends who else there is, and
+`report` sends to the supervisor what this worker serves.
 """
 
 import asyncio
@@ -9,109 +9,109 @@ import os
 import time
 from collections.abc import Callable
 
-from service.models.manager import Serving
+from service.models.manager import ModelManager
 from service.telemetry.metrics.registry import Metrics
-from service.workers.channel import Row, Said, Told
+from service.workers.channel import Command, Report, WorkerState
 
-AGREE_SECONDS = 30.0  # that an admin waits for the others at most
+BARRIER_SECONDS = 30.0  # that an admin waits for the others at most
 
 
-def _say_nothing(_: Said) -> None:
+def _no_supervisor(_: Report) -> None:
     """There is nobody to talk to."""
 
 
-class Team:
+class Peers:
     def __init__(
         self,
-        serving: Serving,
+        serving: ModelManager,
         metrics: Metrics,
         slot: int = 0,
-        say: Callable[[Said], None] = _say_nothing,
+        send: Callable[[Report], None] = _no_supervisor,
     ) -> None:
         self.slot = slot
         self._serving = serving
         self._metrics = metrics
-        self._say = say
-        self._looked = 0.0
-        self._others: list[Row] = []
+        self._send = send
+        self._reloaded = 0.0
+        self._others: list[WorkerState] = []
         self._known_at = 0.0  # time.monotonic(): the others' rows are as of then, or newer
-        self._news = asyncio.Event()  # the others' rows are not what they were
+        self._updated = asyncio.Event()  # the others' rows are not what they were
         metrics.workers.set(1)
         metrics.worker_restarts.set(0)
-        serving.when_swapped.append(self.say)
+        serving.when_swapped.append(self.report)
 
     @property
-    def rows(self) -> list[Row]:
-        own = Row(worker=self.slot, pid=os.getpid(), version=self._serving.model.number)
-        return sorted([own, *self._others], key=lambda row: row.worker)
+    def states(self) -> list[WorkerState]:
+        own = WorkerState(worker=self.slot, pid=os.getpid(), version=self._serving.model.number)
+        return sorted([own, *self._others], key=lambda peer: peer.worker)
 
-    def say(
-        self, *, all_look: bool = False, leaving: bool = False, let_go: int | None = None
+    def report(
+        self, *, reload_all: bool = False, leaving: bool = False, evict: int | None = None
     ) -> None:
         """What this one serves, and what else there is to say."""
-        self._say(
-            Said(
+        self._send(
+            Report(
                 version=self._serving.model.number,
-                looked=self._looked,
-                all_look=all_look,
+                reloaded=self._reloaded,
+                reload_all=reload_all,
                 leaving=leaving,
-                let_go=let_go,
+                evict=evict,
             )
         )
 
-    def hear(self, told: Told) -> None:
-        self._others = [row for row in told.rows if row.worker != self.slot]
-        own = [row.looked for row in told.rows if row.worker == self.slot]
+    def on_update(self, command: Command) -> None:
+        self._others = [peer for peer in command.workers if peer.worker != self.slot]
+        own = [peer.reloaded for peer in command.workers if peer.worker == self.slot]
         self._known_at = max([self._known_at, *own])
-        self._metrics.workers.set(sum(row.version is not None for row in self.rows))
-        self._metrics.worker_restarts.set(told.restarts)
-        self._metrics.count_native(*told.native)
-        self._news.set()
+        self._metrics.workers.set(sum(peer.version is not None for peer in self.states))
+        self._metrics.worker_restarts.set(command.restarts)
+        self._metrics.count_native(*command.native)
+        self._updated.set()
 
-    async def look(self) -> None:
+    async def reload(self) -> None:
         """Serve what is current now, if it can be served, and say so."""
         began = time.monotonic()
-        await self._serving.look()
-        self._looked = began
-        self.say()
+        await self._serving.reload()
+        self._reloaded = began
+        self.report()
 
-    async def let_go(self, number: int, *, told: bool = False) -> None:
-        """Free the version that served before, here and, unless they `told`, in the others."""
-        await self._serving.let_go(number, patient=told)
-        if not told:
-            self.say(let_go=number)
+    async def evict(self, number: int, *, from_peer: bool = False) -> None:
+        """Unload the previous version, here and, unless a peer sent this, in the others."""
+        await self._serving.evict(number, patient=from_peer)
+        if not from_peer:
+            self.report(evict=number)
 
-    async def agree(self) -> list[int]:
-        """Have the others look at the store after a switch here; returns the workers that do not
-        serve the same version.
+    async def barrier(self) -> list[int]:
+        """Have the others reload after a switch; returns the workers that do not serve the same
+        version.
 
-        Waits for those that look and for those that start, for AGREE_SECONDS at most.
+        Waits for those that reloading and for those that start, for BARRIER_SECONDS at most.
         """
-        self._looked = asked = time.monotonic()
-        self.say(all_look=True)
+        self._reloaded = since = time.monotonic()
+        self.report(reload_all=True)
         try:
-            async with asyncio.timeout(AGREE_SECONDS):
-                while self._others and self._known_at < asked:
-                    await self._next_news()
-                # These look. One that starts later loads what is served now.
-                look = {row.pid for row in self._others}
-                while any(self._is_awaited(row, look, asked) for row in self._others):
-                    await self._next_news()
+            async with asyncio.timeout(BARRIER_SECONDS):
+                while self._others and self._known_at < since:
+                    await self._next_update()
+                # These reloading. One that starts later loads what is served now.
+                reloading = {peer.pid for peer in self._others}
+                while any(self._is_pending(peer, reloading, since) for peer in self._others):
+                    await self._next_update()
         except TimeoutError:
             pass
         number = self._serving.model.number
-        return [row.worker for row in self._others if row.version != number]
+        return [peer.worker for peer in self._others if peer.version != number]
 
-    async def _next_news(self) -> None:
-        self._news.clear()
-        await self._news.wait()
+    async def _next_update(self) -> None:
+        self._updated.clear()
+        await self._updated.wait()
 
-    def _is_awaited(self, row: Row, look: set[int], asked: float) -> bool:
+    def _is_pending(self, peer: WorkerState, reloading: set[int], since: float) -> bool:
         """Whether a worker may still serve, or come to serve, another version.
 
         One that serves the version may be taking up another one, which was current before: until it
-        has looked.
+        has reloaded.
         """
-        if row.pid in look:
-            return row.looked < asked
-        return row.version != self._serving.model.number
+        if peer.pid in reloading:
+            return peer.reloaded < since
+        return peer.version != self._serving.model.number

@@ -28,7 +28,7 @@ from service.telemetry.logs.setup import log_errors_of_loop, say_ready
 from service.telemetry.logs.streams import STREAMS
 from service.telemetry.metrics.shared_memory import SERIES, SharedMemory, reserve
 from service.telemetry.statistics_layout import tables_size
-from service.workers.slots import Slot, Slots
+from service.workers.slots import WorkerPool, WorkerSlot
 from service.workers.sockets import listen_together, remove_path, url_of
 
 TICK = 1.0  # seconds
@@ -52,7 +52,7 @@ def serve_together(settings: Settings, environment: Mapping[str, str], journal: 
         descriptor = reserve(len(listeners) * (SERIES + tables_size(settings)))
         memory = SharedMemory(descriptor, len(listeners))
         journal.take_turns(descriptor)
-        slots = [Slot(*each, memory, environment) for each in enumerate(listeners)]
+        slots = [WorkerSlot(*each, memory, environment) for each in enumerate(listeners)]
         asyncio.run(Supervisor(settings, slots).run())
     finally:
         remove_path(settings)
@@ -60,9 +60,9 @@ def serve_together(settings: Settings, environment: Mapping[str, str], journal: 
 
 
 class Supervisor:
-    def __init__(self, settings: Settings, slots: list[Slot]) -> None:
+    def __init__(self, settings: Settings, slots: list[WorkerSlot]) -> None:
         self._settings = settings
-        self._slots = Slots(slots)
+        self._slots = WorkerPool(slots)
         self._ready = False  # all were, once
         self._stopping = asyncio.Event()
         self._version: int | None = None  # that a worker began to serve last
@@ -81,20 +81,20 @@ class Supervisor:
             for slot in self._slots.all:
                 slot.end()
 
-    async def _keep(self, slot: Slot) -> None:
+    async def _keep(self, slot: WorkerSlot) -> None:
         """Have a worker in the slot until the service stops."""
         pause, version = 0.0, None
         while not self._stopping.is_set():
             slot.start(version)
-            self._slots.tell_all()
+            self._slots.broadcast()
             began = time.monotonic()
-            reason = await self._hear_out(slot)
+            reason = await self._follow(slot)
             ended = await asyncio.to_thread(slot.end)
-            served = slot.row.version is not None
+            served = slot.state.version is not None
             if not self._stopping.is_set():
                 self._slots.others_listen(slot)
             slot.clear()
-            self._slots.tell_all()
+            self._slots.broadcast()
             if self._stopping.is_set():
                 return
             if not self._ready:
@@ -110,41 +110,43 @@ class Supervisor:
             version = None if reason else self._version
             self._slots.restarts += 1
 
-    async def _hear_out(self, slot: Slot) -> str | None:
-        """Follow what a worker says until it is gone; why it could not start, if it said so."""
+    async def _follow(self, slot: WorkerSlot) -> str | None:
+        """Follow a worker's reports until it is gone; returns why it could not start, if so."""
         reason = None
-        async for said in slot.messages():
-            reason = said.failed
-            before = slot.row
-            slot.row = before.model_copy(update=said.model_dump(include={"version", "looked"}))
-            if slot.listens and said.version != before.version:
-                self._version = said.version
+        async for report in slot.messages():
+            reason = report.failed
+            before = slot.state
+            slot.state = before.model_copy(
+                update=report.model_dump(include={"version", "reloaded"})
+            )
+            if slot.listens and report.version != before.version:
+                self._version = report.version
             waits = not (slot.listens or slot.leaving or self._stopping.is_set())
-            if waits and said.version is not None:
+            if waits and report.version is not None:
                 self._is_ready(slot)
-            if slot.row != before:
-                self._slots.tell_all()
-            if said.all_look:
-                self._slots.tell_all(look=True, but=slot)
-            if said.let_go is not None:
-                self._slots.tell_all(let_go=said.let_go, but=slot)
-            if said.leaving and not self._stopping.is_set():
+            if slot.state != before:
+                self._slots.broadcast()
+            if report.reload_all:
+                self._slots.broadcast(reload=True, but=slot)
+            if report.evict is not None:
+                self._slots.broadcast(evict=report.evict, but=slot)
+            if report.leaving and not self._stopping.is_set():
                 slot.leaving = True
                 self._slots.others_listen(slot)
         return reason
 
-    def _is_ready(self, slot: Slot) -> None:
+    def _is_ready(self, slot: WorkerSlot) -> None:
         """A worker that does not listen yet has loaded a version, or has looked at the store.
 
         It gets its socket once it serves what the others serve: a switch may have come meanwhile.
         """
         if not self._ready:
             self._begin_together()
-        elif slot.row.version == self._version:
+        elif slot.state.version == self._version:
             self._slots.listens(slot)
-        elif not slot.has_looked:
-            self._slots.have_look(slot)
-        elif slot.asked is None:  # what the others serve did not start: whatever is current
+        elif not slot.has_reloaded:
+            self._slots.have_reloaded(slot)
+        elif slot.wanted is None:  # what the others serve did not start: whatever is current
             self._slots.listens(slot)
         else:
             log.error("worker %d does not serve what the others serve: it is killed", slot.number)
@@ -153,17 +155,17 @@ class Supervisor:
     def _begin_together(self) -> None:
         """Open the port if all workers have loaded the same version."""
         slots = self._slots.all
-        versions = {each.row.version for each in slots}
+        versions = {each.state.version for each in slots}
         if None in versions:
             return
         if len(versions) == 1:
             (self._version,) = versions
             self._all_ready()
-        elif all(each.has_looked for each in slots):
+        elif all(each.has_reloaded for each in slots):
             raise CannotStart("a switch came meanwhile, and not every worker can serve the version")
         else:
             for each in slots:
-                self._slots.have_look(each)
+                self._slots.have_reloaded(each)
 
     def _all_ready(self) -> None:
         self._ready = True
@@ -179,7 +181,7 @@ class Supervisor:
             await asyncio.sleep(TICK)
             if counts != STREAMS.counts:
                 counts = STREAMS.counts
-                self._slots.tell_all()
+                self._slots.broadcast()
             for slot in self._slots.all:
                 # Ticks, not seconds: when a machine or a container was suspended, all were.
                 slot.silent += 1
@@ -198,14 +200,14 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         if self._stopping.is_set():
             log.warning("%s: stopping now", sig.name)
-            self._slots.tell_all(end_now=True)
+            self._slots.broadcast(end_now=True)
             loop.call_later(LATE, self._slots.kill)
             return
         self._stopping.set()
         wait = self._settings.drain_seconds if sig == signal.SIGTERM else 0.0
         log.info("%s: not ready any more, closing in %g s", sig.name, wait)
         self._slots.close()
-        self._slots.tell_all(drain_until=time.monotonic() + wait)
+        self._slots.broadcast(drain_until=time.monotonic() + wait)
         loop.call_later(wait + self._settings.request_timeout + LATE, self._late)
 
     def _late(self) -> None:

@@ -13,12 +13,12 @@ import pytest
 
 from service.batching.batcher import Batcher
 from service.batching.interface import (
+    BatchResult,
     Closed,
     DeadlinePassed,
     DeadlineUnreachable,
     ModelFailed,
     QueueFull,
-    Run,
 )
 from service.tensors import Pixels
 
@@ -44,7 +44,7 @@ class Asking:
     def __init__(self) -> None:
         self.outcome: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
 
-    def answered(self, run: Run[list[int]], first: int, waited: float) -> None:
+    def answered(self, run: BatchResult[list[int]], first: int, waited: float) -> None:
         self.outcome.set_result(Answered(run.answers[first], len(run.answers), waited))
 
     def failed(self, error: Exception) -> None:
@@ -376,7 +376,7 @@ async def test_the_next_batch_is_in_the_model_before_the_answers_of_the_last_are
     model: Model,
 ) -> None:
     class Slow(Asking):
-        def answered(self, run: Run[list[int]], first: int, waited: float) -> None:
+        def answered(self, run: BatchResult[list[int]], first: int, waited: float) -> None:
             assert model.entered.wait(timeout=10)
             super().answered(run, first, waited)
 
@@ -411,7 +411,7 @@ async def test_a_caller_that_cannot_take_its_answer_costs_nobody_theirs(
     model: Model, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Broken(Asking):
-        def answered(self, run: Run[list[int]], first: int, waited: float) -> None:
+        def answered(self, run: BatchResult[list[int]], first: int, waited: float) -> None:
             raise RuntimeError("cannot write")
 
     async with batcher_of(model) as batcher:

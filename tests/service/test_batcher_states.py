@@ -12,13 +12,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from service.batching.batcher import Batcher
 from service.batching.interface import (
+    BatchResult,
     Closed,
     DeadlinePassed,
     ModelFailed,
     Place,
+    QueuedRequest,
     QueueFull,
-    Run,
-    Waiting,
 )
 from service.tensors import Pixels
 
@@ -59,7 +59,7 @@ class Caller:
         self.bad = bad
         self.version = version  # of the model when it came
         self.told: list[list[Answer] | Exception] = []
-        self.waiting: Waiting[list[Answer]] | None = None
+        self.waiting: QueuedRequest[list[Answer]] | None = None
         self.left_from: Place | None = None  # where it was when it hung up
 
     @property
@@ -69,7 +69,7 @@ class Caller:
         pixels[-1, 0, 0] = BAD if self.bad else 0
         return pixels
 
-    def answered(self, run: Run[list[Answer]], first: int, waited: float) -> None:
+    def answered(self, run: BatchResult[list[Answer]], first: int, waited: float) -> None:
         assert waited >= 0
         self.told.append(run.answers[first : first + self.pictures])
 

@@ -14,7 +14,7 @@ import pytest
 from contract.card import FP16, INT8, ONNX
 from contract.version import Version
 from service.engine.engine import Engine
-from service.engine.info import AskedProvider, Precision, Way
+from service.engine.info import ExecutionMode, Precision, RequestedProvider
 from service.engine.providers import EngineRefused, choose, lost_nothing, missing_libraries
 from service.engine.runners import buckets, each_size
 from service.tensors import Pixels
@@ -24,7 +24,7 @@ GPU_BUILD = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 CUDA = GPU_BUILD and not missing_libraries()
 
 on_cuda = pytest.mark.skipif(not CUDA, reason="needs an NVIDIA GPU and onnxruntime-gpu")
-Kind = tuple[AskedProvider, Way]
+Kind = tuple[RequestedProvider, ExecutionMode]
 ON_CPU: list[Kind] = [("cpu", "plain"), ("cpu", "bound")]
 ON_CUDA: list[Kind] = [("cuda", "plain"), ("cuda", "bound"), ("cuda", "graph")]
 KINDS = ON_CPU + (ON_CUDA if CUDA else [])
@@ -43,7 +43,7 @@ def engine(request: pytest.FixtureRequest, version: Version) -> Engine:
     """One on each provider and in each way; its largest batch is 24, no power of two."""
     provider, way = request.param
     engine = Engine(version, provider=provider, threads=1, precision="fp32", max_batch=24, way=way)
-    assert (engine.provider, engine.facts.way) == (provider, way)
+    assert (engine.provider, engine.info.way) == (provider, way)
     return engine
 
 
@@ -82,9 +82,9 @@ def test_threads_that_ask_at_once_each_get_their_own_answers(engine: Engine) -> 
 
 def test_the_facts_tell_where_every_node_runs(engine: Engine) -> None:
     name = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[engine.provider]
-    assert list(engine.facts.nodes) == [name]
-    assert engine.facts.nodes[name] > 5
-    assert engine.facts.fallbacks == ()
+    assert list(engine.info.nodes) == [name]
+    assert engine.info.nodes[name] > 5
+    assert engine.info.fallbacks == ()
 
 
 # ---- batch sizes -------------------------------------------------------------------------------
@@ -111,15 +111,15 @@ def test_on_a_cpu_every_batch_size_is_warmed_up_and_of_large_ones_some(
 
 
 def test_only_a_cpu_that_runs_plainly_takes_every_size_as_it_is(engine: Engine) -> None:
-    as_they_are = (engine.provider, engine.facts.way) == ("cpu", "plain")
-    assert engine.facts.buckets == (() if as_they_are else (1, 2, 4, 8, 16, 24))
+    as_they_are = (engine.provider, engine.info.way) == ("cpu", "plain")
+    assert engine.info.buckets == (() if as_they_are else (1, 2, 4, 8, 16, 24))
 
 
 @on_cuda
 def test_on_a_gpu_a_cuda_graph_for_each_bucket_serves(version: Version) -> None:
-    facts = Engine(version, provider="auto", threads=1, max_batch=24).facts
-    assert (facts.provider, facts.way, facts.fallbacks) == ("cuda", "graph", ())
-    assert facts.precision == choose("auto", "cuda", version.card)
+    info = Engine(version, provider="auto", threads=1, max_batch=24).info
+    assert (info.provider, info.way, info.fallbacks) == ("cuda", "graph", ())
+    assert info.precision == choose("auto", "cuda", version.card)
 
 
 # ---- what it refuses, and what it does without ------------------------------------------------
@@ -136,24 +136,24 @@ def test_where_no_cuda_graph_can_be_recorded_plain_runs_serve_and_it_is_told(
 ) -> None:
     """A CPU records none. The same words hold for a GPU that fails to."""
     engine = Engine(version, provider="cpu", threads=1, max_batch=4, way="graph")
-    assert engine.facts.way == "plain"
-    [fallback] = engine.facts.fallbacks
+    assert engine.info.way == "plain"
+    [fallback] = engine.info.fallbacks
     assert fallback.what == "cuda_graph"
     assert "CPUExecutionProvider records no CUDA graphs" in fallback.reason
-    assert not engine.facts.provider_fell_back
+    assert not engine.info.provider_fell_back
     assert len(engine(judged.pixels[:9]).logits) == 9
 
 
 @pytest.mark.skipif(GPU_BUILD, reason="this ONNX Runtime was built for GPUs")
 def test_on_a_build_without_cuda_auto_means_cpu_and_is_no_fallback(version: Version) -> None:
-    facts = Engine(version, provider="auto", threads=1, max_batch=1).facts
-    assert (facts.provider, facts.fallbacks) == ("cpu", ())
+    info = Engine(version, provider="auto", threads=1, max_batch=1).info
+    assert (info.provider, info.fallbacks) == ("cpu", ())
 
 
 @pytest.mark.skipif(GPU_BUILD, reason="this ONNX Runtime was built for GPUs")
 @pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
 def test_a_build_without_the_provider_that_was_asked_for_says_what_to_install(
-    version: Version, provider: AskedProvider
+    version: Version, provider: RequestedProvider
 ) -> None:
     with pytest.raises(EngineRefused, match=f"provider {provider} was asked .* group `gpu`"):
         Engine(version, provider=provider, threads=1)
@@ -166,15 +166,15 @@ needs_gpu_build = pytest.mark.skipif(
 
 @needs_gpu_build
 def test_auto_without_a_gpu_serves_on_the_cpu_and_says_why(version: Version) -> None:
-    facts = Engine(version, provider="auto", threads=1, max_batch=1).facts
-    assert (facts.provider, facts.provider_fell_back) == ("cpu", True)
-    assert "cannot open shared object file" in facts.fallbacks[0].reason
+    info = Engine(version, provider="auto", threads=1, max_batch=1).info
+    assert (info.provider, info.provider_fell_back) == ("cpu", True)
+    assert "cannot open shared object file" in info.fallbacks[0].reason
 
 
 @needs_gpu_build
 @pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
 def test_without_a_gpu_one_that_was_asked_for_is_refused(
-    version: Version, provider: AskedProvider
+    version: Version, provider: RequestedProvider
 ) -> None:
     with pytest.raises(EngineRefused, match="cannot open shared object file"):
         Engine(version, provider=provider, threads=1)
@@ -188,7 +188,7 @@ def test_the_file_of_the_precision_asked_for_runs(
     version: Version, judged: Judged, precision: Precision, file: str
 ) -> None:
     engine = Engine(version, provider="cpu", threads=1, precision=precision, max_batch=2)
-    assert (engine.artifact, engine.facts.precision) == (file, precision)
+    assert (engine.artifact, engine.info.precision) == (file, precision)
     found = engine(judged.pixels).logits
     largest = np.abs(found - judged.logits).max()
     assert largest == pytest.approx(version.card.parity[file].largest_difference, rel=0.1, abs=1e-4)
@@ -198,7 +198,7 @@ def test_the_file_of_the_precision_asked_for_runs(
 def test_a_precision_that_the_version_lacks_is_refused_by_the_files_name(version: Version) -> None:
     card = version.card.model_copy(
         update={
-            "files": {name: facts for name, facts in version.card.files.items() if name != INT8},
+            "files": {name: info for name, info in version.card.files.items() if name != INT8},
             "left_out": {INT8: "it loses 0.2 points"},
         }
     )

@@ -15,10 +15,10 @@ from service.api.live.broadcaster import EVERY, Live
 from service.api.live.stream import EventStream
 from service.lifecycle import Life
 from service.models.loading import load
-from service.models.manager import Serving
+from service.models.manager import ModelManager
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
-from service.workers.peers import Team
+from service.workers.peers import Peers
 from tests.program import PATIENCE
 
 pytestmark = pytest.mark.anyio
@@ -30,8 +30,8 @@ class House:
     def __init__(self, store: Store) -> None:
         settings = Settings(threads=1)  # type: ignore[call-arg]
         self.life, metrics = Life(), Metrics()
-        serving = Serving(store, load(store, None, settings), settings, metrics)
-        self.live = Live(serving, settings, metrics, self.life, Team(serving, metrics))
+        serving = ModelManager(store, load(store, None, settings), settings, metrics)
+        self.live = Live(serving, settings, metrics, self.life, Peers(serving, metrics))
         self.looks = 0
         metrics.before_scrape.append(self._look)
 

@@ -8,7 +8,7 @@ from contract.card import FP16
 from contract.store import Store
 from contract.version import Version
 from service.models.loading import GateFailed, Model, proven
-from service.models.manager import Serving
+from service.models.manager import ModelManager
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
 
@@ -29,9 +29,9 @@ def settings() -> Settings:
 def test_half_precision_that_fails_the_golden_set_gives_way_to_float32(
     version: Version, settings: Settings
 ) -> None:
-    facts = proven(version, settings, "fp16", or_else="fp32").facts
-    assert (facts.precision, facts.artifact) == ("fp32", "model.onnx")
-    [fallback] = facts.fallbacks
+    info = proven(version, settings, "fp16", or_else="fp32").info
+    assert (info.precision, info.artifact) == ("fp32", "model.onnx")
+    [fallback] = info.fallbacks
     assert fallback.what == "precision"
     assert "model.fp16.onnx on cpu answers" in fallback.reason
 
@@ -42,7 +42,7 @@ def test_one_that_was_asked_for_and_fails_is_refused(version: Version, settings:
 
 
 def test_one_that_passes_is_no_fallback(version: Version, settings: Settings) -> None:
-    assert proven(version, settings, "fp32", or_else="fp16").facts.fallbacks == ()
+    assert proven(version, settings, "fp32", or_else="fp16").info.fallbacks == ()
 
 
 def test_what_a_model_does_without_is_logged_and_counted(
@@ -53,7 +53,7 @@ def test_what_a_model_does_without_is_logged_and_counted(
 ) -> None:
     metrics = Metrics()
     engine = proven(version, settings, "fp16", or_else="fp32")
-    Serving(published[0], Model(version, engine, 0.1), settings, metrics).close()
+    ModelManager(published[0], Model(version, engine, 0.1), settings, metrics).close()
     exposition = metrics.exposition().decode()
     assert 'digitserve_engine_fallback_total{what="precision"} 1.0' in exposition
     assert 'digitserve_engine_fallback_total{what="cuda_graph"} 0.0' in exposition

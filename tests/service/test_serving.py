@@ -26,9 +26,9 @@ from contract.store import LOCK, Store
 from contract.version import Version
 from service.memory.limits import free_memory
 from service.models import preflight
-from service.models.backoff import Retry
+from service.models.backoff import Backoff
 from service.models.loading import GateFailed, Model, load
-from service.models.manager import NotRecorded, Serving
+from service.models.manager import ModelManager, NotRecorded
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
 from tests import swap
@@ -398,7 +398,7 @@ def test_a_current_version_that_fails_is_tried_again_after_ever_longer_pauses(
 
 
 def test_pauses_double_up_to_a_minute_and_never_overflow() -> None:
-    retry = Retry(1.0)
+    retry = Backoff(1.0)
     assert retry.due(4)
     for _ in range(2000):
         retry.failed(4)
@@ -558,7 +558,7 @@ async def test_when_memory_is_short_it_is_let_go_before_another_one_is_loaded(
 ) -> None:
     third = publish(store, version)
     settings = Settings(threads=1, memory_reserve=2**50)  # type: ignore[call-arg]
-    serving = Serving(store, load(store, None, settings), settings, Metrics())
+    serving = ModelManager(store, load(store, None, settings), settings, Metrics())
     first = weakref.ref(serving.model)
     await serving.activate(2)
     alive = []
@@ -587,7 +587,7 @@ async def test_a_switch_that_does_not_end_by_its_deadline_leaves_the_next_one_fr
     store: Store,
 ) -> None:
     settings = Settings(threads=1, load_timeout=1)  # type: ignore[call-arg]
-    serving = Serving(store, load(store, None, settings), settings, Metrics())
+    serving = ModelManager(store, load(store, None, settings), settings, Metrics())
     serving.previous = load(store, 2, settings)
     with (
         locked(store.folder / LOCK),  # as by a program that was suspended
@@ -598,7 +598,7 @@ async def test_a_switch_that_does_not_end_by_its_deadline_leaves_the_next_one_fr
     assert serving.last_swap is not None
     assert serving.last_swap.result == "failed_record"
     await asyncio.to_thread(wait_for_switch, store, 2)  # which was left to itself, and goes on
-    await serving.look()
+    await serving.reload()
     assert serving.model.number == 2
     serving.close()
 

@@ -23,7 +23,7 @@ from service.api.v1.comparison import Comparing
 from service.http.auth import Access, Refused
 from service.http.exchange import Exchange
 from service.models.loading import Model, load
-from service.models.manager import Serving
+from service.models.manager import ModelManager
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
 from tests.program import PATIENCE
@@ -347,15 +347,17 @@ class TestLettingGo:
     pytestmark = pytest.mark.anyio
 
     @pytest.fixture
-    async def make(self, store: Store) -> AsyncIterator[Callable[..., tuple[Serving, Comparing]]]:
-        made: list[Serving | Comparing] = []
+    async def make(
+        self, store: Store
+    ) -> AsyncIterator[Callable[..., tuple[ModelManager, Comparing]]]:
+        made: list[ModelManager | Comparing] = []
 
-        def make(unused: float = PATIENCE) -> tuple[Serving, Comparing]:
+        def make(unused: float = PATIENCE) -> tuple[ModelManager, Comparing]:
             """Of these, only the first finds memory short."""
             short = Settings(threads=1, memory_reserve=2**50)  # type: ignore[call-arg]
             ample = Settings(threads=1, memory_reserve=0, admin_token=SecretStr(TOKEN))  # type: ignore[call-arg]
             metrics = Metrics()
-            serving = Serving(store, load(store, None, short), short, metrics)
+            serving = ModelManager(store, load(store, None, short), short, metrics)
             comparing = Comparing(serving, ample, Access(ample, metrics), unused)
             made.extend((serving, comparing))
             return serving, comparing
@@ -377,7 +379,7 @@ class TestLettingGo:
         return int(await exchange.told)
 
     async def test_when_memory_is_short_it_goes_before_another_is_loaded_to_serve(
-        self, make: Callable[..., tuple[Serving, Comparing]]
+        self, make: Callable[..., tuple[ModelManager, Comparing]]
     ) -> None:
         serving, comparing = make()
         assert await self.number(comparing, 3) == 3
@@ -386,7 +388,7 @@ class TestLettingGo:
         assert comparing.number is None
 
     async def test_who_is_not_asked_for_a_while_goes(
-        self, make: Callable[..., tuple[Serving, Comparing]]
+        self, make: Callable[..., tuple[ModelManager, Comparing]]
     ) -> None:
         _, comparing = make(0.05)
         assert await self.number(comparing, 3) == 3
@@ -394,11 +396,11 @@ class TestLettingGo:
         assert await self.number(comparing, 3) == 3  # it is loaded again
 
     async def test_who_has_no_token_has_nothing_loaded_however_late_that_is_seen(
-        self, make: Callable[..., tuple[Serving, Comparing]]
+        self, make: Callable[..., tuple[ModelManager, Comparing]]
     ) -> None:
         serving, comparing = make()
         await serving.activate(2)
         comparing.admit(1, {})  # warm
-        await serving.let_go(1)
+        await serving.evict(1)
         with pytest.raises(Refused):
             comparing.do(Played("no token of ours"), 1, lambda model: model.number, print)

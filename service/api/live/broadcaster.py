@@ -21,11 +21,11 @@ from service.api.live.snapshot import Tally, tally_of
 from service.api.live.summary import Standing, pulse_of
 from service.errors import Problem
 from service.lifecycle import Life
-from service.models.manager import Serving
+from service.models.manager import ModelManager
 from service.problem_types.operation import LIVE_CLOSED, TOO_MANY_WATCHERS
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
-from service.workers.peers import Team
+from service.workers.peers import Peers
 
 EVERY = 0.5  # seconds between ticks
 RATES = 4  # ticks that rates look back
@@ -40,13 +40,13 @@ class Event(NamedTuple):
 
 class Live:
     def __init__(
-        self, serving: Serving, settings: Settings, metrics: Metrics, life: Life, team: Team
+        self, serving: ModelManager, settings: Settings, metrics: Metrics, life: Life, peers: Peers
     ) -> None:
         self._serving = serving
         self._most = settings.max_watchers
         self._metrics = metrics
         self._life = life
-        self._team = team
+        self._peers = peers
         self._watchers: list[Callable[[], None]] = []  # what cuts each off
         self._history: deque[Tally] = deque(maxlen=QUANTILES + 1)
         self._next_tick: asyncio.TimerHandle | None = None
@@ -117,9 +117,9 @@ class Live:
         model = self._serving.model
         return Standing(
             provider=model.engine.provider,
-            provider_fallback=model.engine.facts.provider_fell_back,
+            provider_fallback=model.engine.info.provider_fell_back,
             version=str(model.number),
-            workers=sum(row.version is not None for row in self._team.rows),
+            workers=sum(row.version is not None for row in self._peers.states),
             draining=self._life.draining,
         )
 

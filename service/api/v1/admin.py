@@ -10,7 +10,7 @@ from service.api.params import check_name, number_of
 from service.api.schemas import ServedModel, refusals
 from service.errors import Problem
 from service.models.loading import GateFailed, Model
-from service.models.manager import NotRecorded, Serving, SwitchUnderWay, without_paths
+from service.models.manager import ModelManager, NotRecorded, SwitchUnderWay, without_paths
 from service.models.store_reads import store_problem
 from service.problem_types.access import ADMIN_CLOSED, NO_ADMIN_TOKEN, WRONG_ADMIN_TOKEN
 from service.problem_types.versions import (
@@ -23,7 +23,7 @@ from service.problem_types.versions import (
     VERSION_FAILED_CHECK,
 )
 from service.settings import Settings
-from service.workers.peers import Team
+from service.workers.peers import Peers
 
 # How routes that take the token refuse, and how a switch does.
 NOT_ADMIN = (NO_ADMIN_TOKEN, WRONG_ADMIN_TOKEN, ADMIN_CLOSED)
@@ -47,7 +47,7 @@ class Switched(BaseModel):
 
 
 def admin_routes(
-    serving: Serving, settings: Settings, team: Team, admin: Callable[..., None]
+    serving: ModelManager, settings: Settings, peers: Peers, admin: Callable[..., None]
 ) -> APIRouter:
     router = APIRouter(prefix="/v1/models/{name}", tags=["models"], dependencies=[Depends(admin)])
 
@@ -58,7 +58,7 @@ def admin_routes(
         check_name(name, settings.model)
         number = number_of(version)
         try:
-            return await switched(serving.activate(number), serving, team)
+            return await switched(serving.activate(number), serving, peers)
         except NoVersion as error:
             raise Problem(NO_SUCH_VERSION, without_paths(error, serving.store)) from error
 
@@ -70,14 +70,14 @@ def admin_routes(
     async def rollback(name: str) -> Switched:
         check_name(name, settings.model)
         try:
-            return await switched(serving.rollback(), serving, team)
+            return await switched(serving.rollback(), serving, peers)
         except NoVersion as error:
             raise Problem(NO_PREVIOUS_VERSION, without_paths(error, serving.store)) from error
 
     return router
 
 
-async def switched(switching: Awaitable[Model], serving: Serving, team: Team) -> Switched:
+async def switched(switching: Awaitable[Model], serving: ModelManager, peers: Peers) -> Switched:
     """What became of a switch, once all workers have made it; Problem 409 if it was not made."""
     try:
         model = await switching
@@ -98,5 +98,5 @@ async def switched(switching: Awaitable[Model], serving: Serving, team: Team) ->
     return Switched(
         model=ServedModel(**model.named),
         previous=str(previous.number) if previous else None,
-        behind=await team.agree(),
+        behind=await peers.barrier(),
     )

@@ -23,7 +23,7 @@ from service.http.exchange import Exchange
 from service.http.offload import Aside
 from service.memory.limits import shortage
 from service.models.loading import GateFailed, Model, load
-from service.models.manager import Serving, without_paths
+from service.models.manager import ModelManager, without_paths
 from service.models.preflight import Preflight
 from service.models.store_reader import Stamp, stamp_of
 from service.problem_types.versions import (
@@ -49,7 +49,7 @@ class _Held(NamedTuple):
 
 class Comparing:
     def __init__(
-        self, serving: Serving, settings: Settings, access: Access, unused: float = UNUSED
+        self, serving: ModelManager, settings: Settings, access: Access, unused: float = UNUSED
     ) -> None:
         self._serving = serving
         self._settings = settings

@@ -15,7 +15,7 @@ from service.api.params import check_name, number_of
 from service.api.schemas import refusals
 from service.data_url import PNG
 from service.http.body import while_connected
-from service.models.store_reader import PICTURE, Shelf
+from service.models.store_reader import PICTURE, StoreReader
 from service.problem_types.versions import (
     BROKEN_VERSION,
     NO_SUCH_FILE,
@@ -41,7 +41,7 @@ _ANSWERED: dict[int | str, dict[str, Any]] = {
 _REFUSED = refusals(NO_SUCH_MODEL, NO_SUCH_VERSION, NO_SUCH_FILE, BROKEN_VERSION, STORE_UNREADABLE)
 
 
-def file_routes(shelf: Shelf, settings: Settings) -> APIRouter:
+def file_routes(shelf: StoreReader, settings: Settings) -> APIRouter:
     router = APIRouter(prefix="/v1/models", tags=["models"])
 
     @router.get(

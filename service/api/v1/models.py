@@ -16,8 +16,8 @@ from service.api.schemas import refusals
 from service.api.v1.comparison import Comparing
 from service.http.body import while_connected
 from service.lifecycle import Life
-from service.models.manager import Serving
-from service.models.store_reader import Listed, Shelf, public_card
+from service.models.manager import ModelManager
+from service.models.store_reader import StoreReader, VersionSummary, public_card
 from service.problem_types.http import BAD_PARAMETER
 from service.problem_types.versions import (
     BROKEN_VERSION,
@@ -83,7 +83,7 @@ _Limit = Annotated[int, Query(ge=1, le=1000, description="versions that are told
 
 
 def catalog_routes(
-    serving: Serving, comparing: Comparing, shelf: Shelf, settings: Settings, life: Life
+    serving: ModelManager, comparing: Comparing, shelf: StoreReader, settings: Settings, life: Life
 ) -> APIRouter:
     router = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -139,7 +139,7 @@ def catalog_routes(
     return router
 
 
-def _listed(each: Listed, loaded: Loaded | None) -> ListedVersion:
+def _listed(each: VersionSummary, loaded: Loaded | None) -> ListedVersion:
     return ListedVersion(
         version=str(each.number),
         current=each.current,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from service.api.options import NOTHING_ASKED, Options
 from service.api.predictions import Readings
 from service.batching.batcher import Batcher
-from service.batching.interface import Run, Waiting
+from service.batching.interface import BatchResult, QueuedRequest
 from service.errors import Problem
 from service.http.exchange import Exchange
 from service.problem_types.versions import VERSION_REPLACED
@@ -34,7 +34,7 @@ def batched(batcher: Batcher[Readings], metrics: Metrics, version: int | None = 
     return Answering(batcher.admit, partial(_AskedOf, version, batcher, metrics))
 
 
-def head_of(decoded: float, waited: float, run: Run[Readings]) -> bytes:
+def head_of(decoded: float, waited: float, run: BatchResult[Readings]) -> bytes:
     """Of an answer; times are seconds."""
     return (
         b"content-type: application/json\r\n"
@@ -78,10 +78,12 @@ class Asked:
             metrics.decode_seconds.note(decoded)
         else:
             metrics.decode_seconds.note_all([decoded / count] * count)
-        self._waiting: Waiting[Readings] = batcher.submit(self, pixels, deadline=exchange.deadline)
+        self._waiting: QueuedRequest[Readings] = batcher.submit(
+            self, pixels, deadline=exchange.deadline
+        )
         exchange.work = self
 
-    def answered(self, run: Run[Readings], first: int, waited: float) -> None:
+    def answered(self, run: BatchResult[Readings], first: int, waited: float) -> None:
         metrics, readings = self._metrics, run.answers
         metrics.queue_wait_seconds.note(waited)
         if self._count == 1:  # as most are
@@ -138,7 +140,7 @@ class _AskedOf(Asked):
         self._version = version
         super().__init__(batcher, metrics, exchange, options, pixels, decoded, looks)
 
-    def answered(self, run: Run[Readings], first: int, waited: float) -> None:
+    def answered(self, run: BatchResult[Readings], first: int, waited: float) -> None:
         serving = run.answers.model.number
         if serving == self._version:
             super().answered(run, first, waited)

@@ -20,13 +20,13 @@ from service.api.v1.comparison import Comparing
 from service.api.v1.pending import Answering, Looks, batched, head_of, predictions_of
 from service.api.v1.predict import Predict
 from service.batching.batcher import Batcher
-from service.batching.interface import Run
+from service.batching.interface import BatchResult
 from service.http.asgi import Asgi
 from service.http.body import Budget
 from service.http.exchange import Exchange
 from service.http.preparation import Preparation
 from service.models.loading import Model
-from service.models.manager import Serving
+from service.models.manager import ModelManager
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
 from service.telemetry.request_record import Course
@@ -40,7 +40,7 @@ class ByVersion:
 
     def __init__(
         self,
-        serving: Serving,
+        serving: ModelManager,
         comparing: Comparing,
         batcher: Batcher[Readings],
         preparation: Preparation,
@@ -104,7 +104,7 @@ def beside(comparing: Comparing, number: int) -> Answering:
             answers = model.engine(pixels)
             seconds = perf_counter() - left
             readings, waited = Readings(model, answers, seconds), left - asked
-            run = Run(readings, left, seconds)
+            run = BatchResult(readings, left, seconds)
             predictions = predictions_of(readings, range(len(pixels)), options, looks)
             course = Course(decoded, waited, run, len(pixels))
             return course, head_of(decoded, waited, run), model.answer % predictions

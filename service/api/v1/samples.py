@@ -27,7 +27,7 @@ from service.errors import Problem
 from service.http.body import while_connected
 from service.http.negotiation import preferred
 from service.models.loading import Model
-from service.models.manager import Serving, without_paths
+from service.models.manager import ModelManager, without_paths
 from service.models.store_reads import StoreHangs, StoreReads, store_problem
 from service.problem_types.versions import (
     NO_SAMPLES,
@@ -104,7 +104,7 @@ _ANSWER: dict[int | str, dict[str, Any]] = {
 _REFUSED = refusals(NO_SAMPLES, NO_SUCH_SAMPLE, SAMPLES_UNREADABLE, STORE_UNREADABLE)
 
 
-def sample_routes(serving: Serving) -> APIRouter:
+def sample_routes(serving: ModelManager) -> APIRouter:
     router = APIRouter(prefix="/v1/samples", tags=["prediction"])
     samples = Samples(serving.reads)
 

@@ -20,7 +20,7 @@ from service.api.v2.requests import (
 )
 from service.api.v2.responses import written
 from service.batching.batcher import Batcher
-from service.batching.interface import QueueFull, Run, Waiting
+from service.batching.interface import BatchResult, QueuedRequest, QueueFull
 from service.errors import Problem
 from service.http.compression import Coding, accepted, coding_of, compressed, decompressed
 from service.http.exchange import Exchange
@@ -119,7 +119,7 @@ class _Asked:
     """Pictures in the batcher, and their exchange."""
 
     __slots__ = ("_count", "_exchange", "_infer", "_request", "_version", "waiting")
-    waiting: Waiting[Readings]
+    waiting: QueuedRequest[Readings]
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class _Asked:
         self._request = request
         self._count = count
 
-    def answered(self, run: Run[Readings], first: int, waited: float) -> None:
+    def answered(self, run: BatchResult[Readings], first: int, waited: float) -> None:
         metrics, readings = self._infer.metrics, run.answers
         if self._version not in (None, readings.model.number):  # swapped while it waited
             name = readings.model.card.name

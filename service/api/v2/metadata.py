@@ -21,7 +21,7 @@ from service.batching.batcher import Batcher
 from service.errors import Problem
 from service.lifecycle import Life
 from service.models.loading import Model
-from service.models.manager import Serving
+from service.models.manager import ModelManager
 from service.problem_types.operation import NOT_READY, STOPPING
 from service.problem_types.versions import NO_SUCH_MODEL, NO_SUCH_VERSION, VERSION_NOT_SERVING
 from service.settings import Settings
@@ -92,7 +92,7 @@ def health_routes(life: Life, batcher: Batcher[Readings], version: str) -> APIRo
 
 
 def model_routes(
-    serving: Serving,
+    serving: ModelManager,
     batcher: Batcher[Readings],
     settings: Settings,
     life: Life,

@@ -7,13 +7,13 @@ it would notice its end only by chance.
 from service.api.params import check_name
 from service.errors import Problem
 from service.models.loading import Model
-from service.models.manager import Serving
+from service.models.manager import ModelManager
 from service.problem_types.versions import VERSION_NOT_SERVING
 from service.settings import Settings
 
 
 class Addressed:
-    def __init__(self, serving: Serving, settings: Settings) -> None:
+    def __init__(self, serving: ModelManager, settings: Settings) -> None:
         self._serving = serving
         self._name = settings.model
 

@@ -29,8 +29,8 @@ from service.api.v2.repository_requests import (
 from service.errors import Problem
 from service.http.body import while_connected
 from service.models.loading import Model
-from service.models.manager import Serving, SwitchUnderWay
-from service.models.store_reader import Shelf
+from service.models.manager import ModelManager, SwitchUnderWay
+from service.models.store_reader import StoreReader
 from service.problem_types.content import (
     BAD_DOCUMENT,
     BAD_JSON,
@@ -47,7 +47,7 @@ from service.problem_types.versions import (
     VERSION_IN_USE,
 )
 from service.settings import Settings
-from service.workers.peers import Team
+from service.workers.peers import Peers
 
 QueryVersion = Annotated[str | None, Query(alias="version", description="its number")]
 _BAD_REQUEST = (BAD_JSON, JSON_TOO_DEEP, BAD_DOCUMENT, BODY_TIMEOUT, DOCUMENT_TOO_LARGE)
@@ -66,7 +66,11 @@ class Unloaded(BaseModel):
 
 
 def repository_routes(
-    serving: Serving, settings: Settings, team: Team, shelf: Shelf, admin: Callable[..., None]
+    serving: ModelManager,
+    settings: Settings,
+    peers: Peers,
+    shelf: StoreReader,
+    admin: Callable[..., None],
 ) -> APIRouter:
     only_admin = [Depends(admin)]
     router = APIRouter(prefix="/v2/repository", tags=["Open Inference Protocol"])
@@ -95,9 +99,9 @@ def repository_routes(
         given = (await read_request(request, LoadRequest, settings)).parameters
         version = given.version_asked(config_of(serving.model, settings)) or query
         if version is None:
-            return await switched(_current(), serving, team)
+            return await switched(_current(), serving, peers)
         try:
-            return await switched(serving.activate(number_of(version)), serving, team)
+            return await switched(serving.activate(number_of(version)), serving, peers)
         except NoVersion as error:
             raise Problem(NO_SUCH_VERSION, f"version {version} is not in the store") from error
 
@@ -105,7 +109,7 @@ def repository_routes(
         """What the store says is current, served if it passes every gate."""
         await serving.wait_for_switch()
         before = serving.last_swap
-        await team.look()
+        await peers.reload()
         last = serving.last_swap
         if last is not None and last is not before and last.result != "swapped":
             raise Problem(
@@ -142,7 +146,7 @@ def repository_routes(
         if number not in await while_connected(request, shelf.numbers()):
             raise Problem(NO_SUCH_VERSION, f"version {version} is not in the store")
         try:
-            await team.let_go(number)
+            await peers.evict(number)
         except SwitchUnderWay as error:
             raise Problem(SWITCH_UNDER_WAY, str(error)) from error
         return Unloaded(name=model, version=version)
@@ -150,7 +154,7 @@ def repository_routes(
     return router
 
 
-def _entry(serving: Serving, name: str, number: int) -> Entry:
+def _entry(serving: ModelManager, name: str, number: int) -> Entry:
     if number == serving.model.number:
         return Entry(name=name, version=str(number), state="READY", reason="")
     last, previous = serving.last_swap, serving.previous

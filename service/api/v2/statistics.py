@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from service.api.predictions import Readings
-from service.batching.interface import Run
+from service.batching.interface import BatchResult
 from service.settings import Settings
 from service.telemetry.metrics.shared_memory import (
     Cells,
@@ -65,13 +65,13 @@ class Statistics:
         for version in [] if memory is None or memory.own is None else _versions_in(memory.own):
             self._table(version)
 
-    def delivered(self, run: Run[Readings], told: int, waited: float) -> None:
+    def delivered(self, run: BatchResult[Readings], told: int, waited: float) -> None:
         """A batch's answers were given to `told` requests, which had waited that long together."""
         readings = run.answers
         cells = self._table(readings.model.number)
         computed = readings.seconds
         prepared = run.seconds - computed
-        written = perf_counter() - run.left - run.seconds
+        written = perf_counter() - run.started_at - run.seconds
         cell = COLUMNS * min(len(readings), self._rows - 1)
         for amount in (
             1.0, told, waited, prepared, computed, written,
