@@ -49,14 +49,14 @@ class Gallery:
         return "\n".join(lines)
 
     def hang(self, sheet: Path) -> None:
-        """Before and after of the kept ones, as `python -m service.contact_sheet` shows them."""
+        """Before and after of the kept ones, as preprocessing.contact_sheet shows them."""
         with tempfile.TemporaryDirectory() as folder:
             files = []
             for number, (caption, body) in enumerate(self.wrong + self.shown):
                 files.append(Path(folder, f"{number}", caption))  # captions may be the same
                 files[-1].parent.mkdir()
                 files[-1].write_bytes(body)
-            command = [sys.executable, "-m", "service.contact_sheet", *map(str, files)]
+            command = [sys.executable, "-m", "preprocessing.contact_sheet", *map(str, files)]
             command += ["--out", str(sheet.resolve())]
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)  # noqa: S603
         if done.returncode:

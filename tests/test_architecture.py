@@ -15,23 +15,27 @@ ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {
     # cryptography only where versions are signed, and nobody imports it before that
     "contract": {"pydantic", "cryptography"},
+    "preprocessing": {"PIL", "contract", "cv2", "numpy"},
     "training": {
-        "PIL", "contract", "matplotlib", "numpy", "pydantic", "rich", "sklearn", "torch",
-        "torchvision",
+        "PIL", "contract", "matplotlib", "numpy", "preprocessing", "pydantic", "rich", "sklearn",
+        "torch", "torchvision",
     },
     # of training only what describes a run and builds its network: see EXPORT_MAY_USE
-    "export": {"contract", "training", "PIL", "numpy", "onnx", "onnxruntime", "torch"},
+    "export": {
+        "contract", "preprocessing", "training", "PIL", "numpy", "onnx", "onnxruntime", "torch",
+    },
     "service": {
         "contract", "cv2", "fastapi", "fastapi_offline", "httptools", "multipart", "numpy",
-        "onnxruntime", "opentelemetry", "orjson", "prometheus_client", "pydantic",
+        "onnxruntime", "opentelemetry", "orjson", "preprocessing", "prometheus_client", "pydantic",
         "pydantic_core", "pydantic_settings", "pynvml", "requests", "starlette", "uvicorn",
     },
-    # Speaks HTTP, knows nobody. cv2, onnxruntime and uvicorn are the limits that the service is
-    # held against; locust, what it is made of (gevent, flask) and PIL are for users/, matplotlib
-    # and scipy for reports; the rest is for peers/, which runs in environments of its own.
+    # Speaks HTTP, knows nobody but preprocessing. cv2, onnxruntime and uvicorn are the limits that
+    # the service is held against; locust, what it is made of (gevent, flask) and PIL are for
+    # users/, matplotlib and scipy for reports; the rest is for peers/, which runs in environments
+    # of its own.
     "loadtest": {
         "PIL", "bentoml", "cv2", "fastapi", "flask", "gevent", "litserve", "locust", "matplotlib",
-        "mosec", "numpy", "onnxruntime", "orjson", "scipy", "starlette", "uvicorn",
+        "mosec", "numpy", "onnxruntime", "orjson", "preprocessing", "scipy", "starlette", "uvicorn",
     },
     "deploy": set(),  # writes configuration, and needs nothing for it
 }  # fmt: skip

@@ -7,9 +7,9 @@ from urllib.parse import parse_qsl
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
+from preprocessing.digits.normalize import AskedInk
 from service.errors import Problem
 from service.http.json_body import fitted
-from service.ink import AskedInk
 from service.problem_types.prediction import BAD_OPTION
 
 

@@ -15,6 +15,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import Message
 
+from preprocessing.decoder import NotAPicture, TooManyPixels
+from preprocessing.digits.normalize import Blank
 from service.batching.interface import (
     BufferFull,
     Closed,
@@ -22,9 +24,7 @@ from service.batching.interface import (
     DeadlineUnreachable,
     QueueFull,
 )
-from service.decode import NotAPicture, TooManyPixels
 from service.errors import Problem
-from service.ink import Blank
 from service.problem_types.content import BUFFER_FULL
 from service.problem_types.http import (
     BAD_PARAMETER,

@@ -19,10 +19,10 @@ from time import perf_counter
 from typing import Any, Generic, TypeVar
 
 from contract.cores import available_cores
+from preprocessing.allocation import return_memory_early
 from service.batching.interface import DeadlinePassed, DeadlineUnreachable, PreparationFull
 from service.errors import Problem
 from service.http.exchange import Exchange
-from service.memory.allocator import return_memory_early
 from service.problem_types.prediction import DECODING_TOO_LARGE
 from service.telemetry.request_record import Stage
 

@@ -68,6 +68,7 @@ def test_the_application_is_what_the_service_needs() -> None:
     assert python(SERVICE, "import os; print(*sorted(os.listdir('/app')))").split() == [
         "contract",
         "docker",
+        "preprocessing",
         "service",
         "web",
     ]

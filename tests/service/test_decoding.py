@@ -18,7 +18,7 @@ from PIL import Image
 
 from contract.store import Store
 from contract.version import Version
-from service.decode import identify, small_png
+from preprocessing.decoder import identify, small_png
 from tests.service.forms import MULTIPART, part
 from tests.service.metrics import counted
 from tests.service.pictures import SEVEN, encoded, seven

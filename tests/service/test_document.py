@@ -10,7 +10,7 @@ import schemathesis
 
 from contract.store import Store
 from contract.version import Version
-from service.decode import identify
+from preprocessing.decoder import identify
 from service.problem_types.registry import TYPES
 from tests.service.running import Service
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.ink import as_mnist
+from preprocessing.digits.normalize import as_mnist
 from service.tensors import Pixels
 from tests.fixtures import Judged
 from tests.service.forms import MULTIPART, part

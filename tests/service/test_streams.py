@@ -15,8 +15,8 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
+from tests.preprocessing.files import chunk
 from tests.program import PATIENCE
-from tests.service.files import chunk
 from tests.service.metrics import metric
 from tests.service.pictures import SEVEN
 from tests.service.running import ROOT, Service, clean_environment, status, wait_until

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from service.ink import as_mnist as service_ink
+from preprocessing.digits.normalize import as_mnist as service_ink
 from training.embedded import written_digits
 from training.picture import BadPicture, as_mnist, as_pixels
 

@@ -28,11 +28,11 @@ from multipart import (
 )
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from preprocessing.decoder import SIGNATURES, NotAPicture
+from preprocessing.formats import foreign
 from service.api.params import check_pictures, most_pictures
 from service.api.v1.base64_text import NotBase64, decoded
-from service.decode import SIGNATURES, NotAPicture
 from service.errors import Problem
-from service.formats import foreign
 from service.http.json_body import fitted, read_json
 from service.problem_types.content import (
     BAD_BASE64,

@@ -9,8 +9,8 @@ A client that says nothing, or only that it sends bytes, has not thought about t
 names a text, a video or a document has, and is wrong: to guess otherwise would hide its mistake.
 """
 
+from preprocessing.decoder import SIGNATURES
 from service.api.v1.bodies import Form, from_json, from_multipart, from_urlencoded, is_text
-from service.decode import SIGNATURES
 from service.errors import Problem
 from service.problem_types.content import MEDIA_TYPE_MISMATCH, UNSUPPORTED_MEDIA_TYPE
 

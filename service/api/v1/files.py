@@ -11,9 +11,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
 
+from preprocessing.encoding import PNG
 from service.api.params import check_name, number_of
 from service.api.schemas import refusals
-from service.data_url import PNG
 from service.http.body import while_connected
 from service.models.store_reader import PICTURE, StoreReader
 from service.problem_types.versions import (

@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 
 from contract.card import SIDE
+from preprocessing.allocation import was_refused
+from preprocessing.decoder import NotAPicture, Picture, TooManyPixels, identify, small_png
+from preprocessing.digits.normalize import AskedInk, Blank, are_mnist, as_mnist
+from preprocessing.encoding import data_url, png_of
 from service.api.v1.bodies import Sent
-from service.data_url import data_url, png_of
-from service.decode import NotAPicture, Picture, TooManyPixels, identify, small_png
 from service.errors import Problem
 from service.http.preparation import SMALL, Slices
-from service.ink import AskedInk, Blank, are_mnist, as_mnist
-from service.memory.allocator import was_refused
 from service.problem_types.prediction import REQUEST_TOO_MANY_PIXELS
 from service.tensors import Pixels
 

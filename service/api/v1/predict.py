@@ -18,16 +18,16 @@ from time import perf_counter
 import numpy as np
 
 from contract.card import SIDE
+from preprocessing.decoder import Raster, small_png
+from preprocessing.digits.normalize import are_mnist, as_mnist
 from service.api.options import NOTHING_ASKED, Options, options_of
 from service.api.v1.bodies import Form, Sent
 from service.api.v1.content_types import PICTURES, check_type, form_of
 from service.api.v1.pending import Answering, Looks
 from service.api.v1.pictures import Limits, looks_of, pixels_of, prepared
-from service.decode import Raster, small_png
 from service.errors import Problem
 from service.http.exchange import Exchange
 from service.http.preparation import SMALL, Preparation, Slices, whole
-from service.ink import are_mnist, as_mnist
 from service.problem_types.content import EMPTY_BODY, UNSUPPORTED_ENCODING
 from service.settings import Settings
 from service.tensors import Pixels

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
+from preprocessing.encoding import data_url, png_of
 from service.api.options import Options
 from service.api.schemas import Predictions, refusals
 from service.api.v1.admin import NO_MODEL_OR_VERSION, NOT_ADMIN
 from service.api.v1.bodies import PicturesRequest
 from service.api.v1.content_types import MULTIPART, PICTURES, URLENCODED
 from service.api.v1.predict_version import ByVersion
-from service.data_url import data_url, png_of
 from service.http.exchange import SOONEST
 from service.problem_types import content, http, operation, prediction, versions
 

@@ -21,8 +21,8 @@ from pydantic import BaseModel, Field
 from contract.card import SAMPLE_LABELS, SAMPLES, SIDE
 from contract.errors import BrokenVersion
 from contract.version import Version
+from preprocessing.encoding import PNG, data_url, png_of
 from service.api.schemas import ServedModel, refusals
-from service.data_url import PNG, data_url, png_of
 from service.errors import Problem
 from service.http.body import while_connected
 from service.http.negotiation import preferred

@@ -9,7 +9,7 @@ from functools import partial
 import cv2
 import numpy as np
 
-from service.formats.picture import COPIES, NotAPicture, Picture, Raster, decoded, of_8_bits
+from preprocessing.formats.picture import COPIES, NotAPicture, Picture, Raster, decoded, of_8_bits
 
 SIGNATURE = b"BM"
 OS2 = 12  # bytes of the header of OS/2 1.x, with sizes of 16 bits

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtest.pens import drawn
-from service.decode import Raster
-from service.ink import AskedInk, Blank, Gray, are_mnist, as_mnist
-from service.stroke import resized, stroke_width
+from preprocessing.decoder import Raster
+from preprocessing.digits.normalize import AskedInk, Blank, Gray, are_mnist, as_mnist
+from preprocessing.digits.stroke import resized, stroke_width
 from tests.service.pictures import seven
 from tests.service.written import written_digits
 

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from service.paper import Ink
+from preprocessing.digits.background import Ink
 
 BOX = 20  # pixels of the digit's longest side on the sheet
 FINE = 4  # fine pixels for each of the sheet, where strokes are measured and changed

@@ -10,7 +10,7 @@ import struct
 from enum import IntEnum
 from typing import NamedTuple, Self
 
-from service.formats.picture import NotAPicture
+from preprocessing.formats.picture import NotAPicture
 
 
 class Tag(IntEnum):

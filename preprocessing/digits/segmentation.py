@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from service.paper import Ink
+from preprocessing.digits.background import Ink
 
 STRONG = 0.4  # of the strongest ink: lines and grain of the paper are weaker
 LARGE_ENOUGH = 100  # pixels; strokes on smaller pictures may be a pixel wide

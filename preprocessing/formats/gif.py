@@ -12,7 +12,7 @@ from functools import cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from service.formats.picture import NotAPicture, Picture, Raster, decoded, of_8_bits
+from preprocessing.formats.picture import NotAPicture, Picture, Raster, decoded, of_8_bits
 
 SIGNATURE = b"GIF8"
 EXTENSION, FRAME = 0x21, 0x2C

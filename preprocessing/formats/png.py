@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from service.formats.picture import (
+from preprocessing.formats.picture import (
     COPIES,
     NotAPicture,
     Picture,

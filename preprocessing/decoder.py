@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 import cv2
 
-from service.formats import bmp, foreign, gif, jpeg, png, tiff, webp
-from service.formats.picture import NotAPicture, Picture, Raster, decoded, of_8_bits
+from preprocessing.formats import bmp, foreign, gif, jpeg, png, tiff, webp
+from preprocessing.formats.picture import NotAPicture, Picture, Raster, decoded, of_8_bits
 
 __all__ = ["NotAPicture", "Picture", "Raster", "TooManyPixels", "identify", "small_png"]
 

@@ -1,4 +1,4 @@
-"""Show what the network sees of pictures: python -m service.contact_sheet FILES --out sheet.png
+"""Show what the network sees: python -m preprocessing.contact_sheet FILES --out sheet.png
 
 Every picture stands beside the 28x28 pixels that are made of it, enlarged, with its file's name
 below: who wonders why a picture is misread looks here first.
@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from service.decode import NotAPicture, Raster, TooManyPixels, identify
-from service.ink import AskedInk, Blank, as_mnist
+from preprocessing.decoder import NotAPicture, Raster, TooManyPixels, identify
+from preprocessing.digits.normalize import AskedInk, Blank, as_mnist
 
 Colours = NDArray[np.uint8]  # (h, w, 3) BGR
 
@@ -27,7 +27,7 @@ GROUND, TEXT, CANVAS = (96, 96, 96), (255, 255, 255), (200, 230, 200)  # transpa
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    parser = ArgumentParser("python -m service.contact_sheet", description=__doc__)
+    parser = ArgumentParser("python -m preprocessing.contact_sheet", description=__doc__)
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.png")
     parser.add_argument("--columns", type=int, default=6, help="pictures in a row; default: 6")

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from service.contact_sheet import SIDE, main
+from preprocessing.contact_sheet import SIDE, main
 from tests.service.pictures import encoded, seven
 
 

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.card import SIDE
-from service.decode import Raster
-from service.digit import cut_out
-from service.paper import Ink, contrast_and_ink
-from service.stroke import as_wide
-from service.tensors import Pixels
+from preprocessing.decoder import Raster
+from preprocessing.digits.background import Ink, contrast_and_ink
+from preprocessing.digits.segmentation import cut_out
+from preprocessing.digits.stroke import as_wide
 
+Pixels = NDArray[np.uint8]  # (n, 28, 28), 0 = paper, 255 = ink
 Gray = NDArray[np.uint8]  # (h, w)
 Sheet = NDArray[np.uint8]  # (28, 28), 0 = paper, 255 = ink
 # To prepare what does not look like MNIST, everything, or nothing.

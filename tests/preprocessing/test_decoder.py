@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from service.decode import NotAPicture, Raster, identify, small_png
-from tests.service import files
+from preprocessing.decoder import NotAPicture, Raster, identify, small_png
+from tests.preprocessing import files
 from tests.service.pictures import encoded, seven
 
 LIMIT = 16_000_000

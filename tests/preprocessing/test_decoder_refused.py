@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from preprocessing.decoder import OPENED, NotAPicture, TooManyPixels, identify, small_png
 from service.api.v1.bodies import Sent
 from service.api.v1.pictures import prepared
-from service.decode import OPENED, NotAPicture, TooManyPixels, identify, small_png
-from tests.service import files
+from tests.preprocessing import files
 from tests.service.pictures import encoded, seven
 
 LIMIT = 16_000_000

@@ -3,8 +3,8 @@
 import struct
 from functools import partial
 
-from service.formats.foreign import UNKNOWN
-from service.formats.picture import NotAPicture, Picture, Raster, decoded, of_8_bits
+from preprocessing.formats.foreign import UNKNOWN
+from preprocessing.formats.picture import NotAPicture, Picture, Raster, decoded, of_8_bits
 
 SIGNATURE = b"RIFF"
 ANIMATED = 2  # flag

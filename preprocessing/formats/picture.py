@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from service.memory.allocator import was_refused
+from preprocessing.allocation import was_refused
 
 Raster = NDArray[np.uint8]
 Samples = NDArray[Any]  # a raster, but of 8 or 16 bits

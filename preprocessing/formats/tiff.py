@@ -12,9 +12,9 @@ from typing import NamedTuple, Self
 import cv2
 import numpy as np
 
-from service.formats.jpeg import check_scans
-from service.formats.picture import COPIES, NotAPicture, Picture, Raster, decoded, of_8_bits
-from service.formats.tags import Directory, Tag
+from preprocessing.formats.jpeg import check_scans
+from preprocessing.formats.picture import COPIES, NotAPicture, Picture, Raster, decoded, of_8_bits
+from preprocessing.formats.tags import Directory, Tag
 
 LITTLE, BIG = b"II*\x00", b"MM\x00*"
 WHITE_IS_0, BLACK_IS_0, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6  # photometric

@@ -6,7 +6,7 @@ SOI, then segments: 0xff, marker, length, data; at SOS the scans begin
 import struct
 from functools import partial
 
-from service.formats.picture import COPIES, NotAPicture, Picture, Raster, decoded, of_8_bits
+from preprocessing.formats.picture import COPIES, NotAPicture, Picture, Raster, decoded, of_8_bits
 
 SIGNATURE = b"\xff\xd8\xff"
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0..15 without DHT, JPG, DAC
