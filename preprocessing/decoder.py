@@ -1,21 +1,38 @@
-"""Bytes of a picture file -> its pixels, with nothing decoded that is too large or unknown.
+"""Bytes of an image file -> its pixels, with nothing decoded that is too large or unknown.
 
-    body --first bytes--> format --header--> width, height --bounds--> OpenCV --> Raster
+    body --small PNG--> OpenCV ------------------------------------------+
+         --first bytes--> format --header--> width, height --limits--> Pillow --> Raster
 
-Raster   (h, w) gray, (h, w, 3) BGR or (h, w, 4) BGRA with straight alpha; uint8, upright
+Raster   (h, w) gray, (h, w, 3) BGR or (h, w, 4) BGRA with straight alpha; uint8, upright, and no
+         side longer than 256
 
 OpenCV decodes a 28x28 PNG in 5 us where Pillow takes 60.
 """
 
 import struct
-from collections.abc import Callable
+from typing import Any
 
 import cv2
+import numpy as np
 
-from preprocessing.formats import bmp, foreign, gif, jpeg, png, tiff, webp
-from preprocessing.formats.picture import NotAPicture, Picture, Raster, decoded, of_8_bits
+from preprocessing.allocation import was_refused
+from preprocessing.formats import (
+    LONGEST,
+    PNG,
+    SIGNATURES,
+    NotAPicture,
+    Picture,
+    Raster,
+    is_bomb,
+    is_plain,
+    open_image,
+)
+from preprocessing.unsupported import DAMAGED, UNKNOWN, has_lost_bytes, name_of
 
-__all__ = ["NotAPicture", "Picture", "Raster", "TooManyPixels", "identify", "small_png"]
+__all__ = [
+    "SIGNATURES", "NotAPicture", "Picture", "Raster", "TooManyPixels", "decode", "identify",
+    "small_png",
+]  # fmt: skip
 
 PREPARING = 2**20  # bytes that a raster takes, once it is shrunk, until it is a sheet
 
@@ -26,16 +43,10 @@ HEADER = 41  # bytes of a PNG up to where the kind of its second chunk ends
 # Width and height; length and kind of the chunk behind the header.
 _START = struct.Struct(">16xII9xI4s").unpack_from
 _AROUND = 57  # bytes of a PNG beside the data of its only other chunk
-OPENED: dict[bytes, Callable[[bytes], Picture]] = {
-    png.SIGNATURE: png.opened,
-    jpeg.SIGNATURE: jpeg.opened,
-    webp.SIGNATURE: webp.opened,
-    bmp.SIGNATURE: bmp.opened,
-    gif.SIGNATURE: gif.opened,
-    tiff.LITTLE: tiff.opened,
-    tiff.BIG: tiff.opened,
-}
-SIGNATURES = tuple(OPENED)
+
+cv2.setNumThreads(1)  # an image is small; a thread pool of its own would only fight the model's
+# What OpenCV says of a bad image concerns its sender; libpng still says it.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 class TooManyPixels(Exception):
@@ -49,29 +60,27 @@ def small_png(body: bytes, max_pixels: int, tiny: int = TINY_FILE) -> Raster | N
     header cannot say one size to us and another to the decoder.
     """
     size = len(body)
-    if not HEADER <= size <= SMALL_FILE or not body.startswith(png.SIGNATURE):
+    if not HEADER <= size <= SMALL_FILE or not body.startswith(PNG):
         return None
     width, height, length, kind = _START(body)
     pixels = width * height
-    if not 0 < pixels <= SMALL or pixels > max_pixels:
+    if not 0 < pixels <= SMALL or pixels > max_pixels or max(width, height) > LONGEST:
         return None
     # Libpng inflates all there is, a thousand bytes of each, whatever the size of the picture.
-    if size > tiny and png.is_bomb(body):
+    if size > tiny and is_bomb(body):
         return None
-    if (kind == b"IDAT" and length + _AROUND == size) or png.is_plain(body):
-        samples = decoded(body, cv2.IMREAD_UNCHANGED)
-        return samples if samples.itemsize == 1 else of_8_bits(samples)
+    if (kind == b"IDAT" and length + _AROUND == size) or is_plain(body):
+        return _decoded(body)
     return None
 
 
 def identify(body: bytes, *, max_pixels: int) -> Picture:
     """What `body` is, from its header alone; NotAPicture or TooManyPixels if it is refused."""
-    opened = next((opened for first, opened in OPENED.items() if body.startswith(first)), None)
-    if opened is None:
-        raise NotAPicture(foreign.name_of(body) or foreign.UNKNOWN)
-    if foreign.has_lost_bytes(body):
-        raise NotAPicture(foreign.DAMAGED)
-    picture = opened(body)
+    if not body.startswith(SIGNATURES):
+        raise NotAPicture(name_of(body) or UNKNOWN)
+    if has_lost_bytes(body):
+        raise NotAPicture(DAMAGED)
+    picture = open_image(body)
     if picture.width < 1 or picture.height < 1:
         raise NotAPicture("the picture's header is damaged: it gives no width and height")
     if picture.width * picture.height > max_pixels:
@@ -80,3 +89,21 @@ def identify(body: bytes, *, max_pixels: int) -> Picture:
             f"{max_pixels:,} allowed (DIGITSERVE_MAX_PIXELS); send a smaller one"
         )
     return picture._replace(memory=picture.memory + PREPARING)
+
+
+def decode(body: bytes, *, max_pixels: int) -> Raster:
+    """The pixels of any image file; NotAPicture or TooManyPixels if it is refused."""
+    raster = small_png(body, max_pixels)
+    return identify(body, max_pixels=max_pixels).raster() if raster is None else raster
+
+
+def _decoded(png: bytes) -> Raster:
+    samples: Any = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+    if samples is None:
+        if was_refused():
+            raise MemoryError("there was no memory to decode an image")
+        raise NotAPicture("the picture is damaged or incomplete: it cannot be decoded")
+    if samples.itemsize > 1:
+        samples = cv2.convertScaleAbs(samples, alpha=1 / 257)
+    raster: Raster = samples
+    return raster

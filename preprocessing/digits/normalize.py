@@ -26,7 +26,6 @@ Sheet = NDArray[np.uint8]  # (28, 28), 0 = paper, 255 = ink
 # To prepare what does not look like MNIST, everything, or nothing.
 AskedInk = Literal["auto", "on", "off"]
 
-ENOUGH = 256  # pixels of the longest side; more do not make a digit of 20 any clearer
 CONTRAST = 32  # between paper and the strongest ink; less is noise on an empty sheet
 OFF_CENTRE = 2.0  # pixels; the 70,000 digits of MNIST lie within 1 of the middle
 MIDDLE = 14.0  # pixels, where MNIST has its centres of mass: half a pixel off the sheet's own
@@ -69,7 +68,7 @@ def as_mnist(raster: Raster, ink: AskedInk = "auto") -> Sheet:
     raster = _without_channels_that_say_nothing(raster)
     if ink == "auto" and raster.shape == (SIDE, SIDE) and _looks_like_mnist(raster):
         return raster
-    digit = cut_out(_ink(_shrunk(raster, ENOUGH)))
+    digit = cut_out(_ink(raster))
     if digit is None:
         raise Blank("the picture is blank: nothing on it stands out from the background")
     return _centred(as_wide(digit))
@@ -77,7 +76,6 @@ def as_mnist(raster: Raster, ink: AskedInk = "auto") -> Sheet:
 
 def _as_it_is(raster: Raster) -> Sheet:
     """Gray, 28x28; what is transparent is paper, which is black."""
-    raster = _shrunk(raster, ENOUGH)
     if raster.ndim == 3:
         gray: Any = cv2.cvtColor(raster[..., :3], cv2.COLOR_BGR2GRAY)
         if raster.shape[2] == 4:
@@ -91,11 +89,7 @@ def _as_it_is(raster: Raster) -> Sheet:
 
 
 def _without_channels_that_say_nothing(raster: Raster) -> Raster:
-    """No alpha where all is opaque, no colours where all are gray; only small ones are looked at.
-
-    Large ones are shrunk first, which is cheaper than looking at each of their pixels.
-    """
-    raster = _shrunk(raster, ENOUGH)
+    """No alpha where all is opaque, no colours where all are gray."""
     if raster.ndim == 3 and raster.shape[2] == 4 and int(raster[..., 3].min()) == 255:
         raster = raster[..., :3]
     if raster.ndim == 3 and raster.shape[2] == 3:
@@ -103,18 +97,6 @@ def _without_channels_that_say_nothing(raster: Raster) -> Raster:
         if np.array_equal(blue, green) and np.array_equal(green, red):
             return np.asarray(blue, np.uint8)
     return np.ascontiguousarray(raster)
-
-
-def _shrunk(raster: Raster, longest: int) -> Raster:
-    """By a whole number, at which OpenCV is three times as fast; what is left over is cut off."""
-    height, width = raster.shape[:2]
-    times = -(-max(height, width) // longest)
-    down, right = min(times, height), min(times, width)
-    if times == 1:
-        return raster
-    size = width // right, height // down
-    whole = raster[: size[1] * down, : size[0] * right]
-    return np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _looks_like_mnist(gray: Gray) -> bool:

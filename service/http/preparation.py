@@ -97,7 +97,7 @@ class Preparation:
                 DECODING_TOO_LARGE,
                 f"to decode it takes {memory:,} bytes of memory, more than the "
                 f"{self._large:,} that there are for one picture (DIGITSERVE_MAX_DECODING); send a "
-                "smaller one, or of 8 bits a sample",
+                "smaller one",
             )
         if memory > SMALL:
             self._check_deadline(job, self._large_waiting / (self._count - 1) + memory, IN_TIME)

@@ -29,7 +29,7 @@ from multipart import (
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from preprocessing.decoder import SIGNATURES, NotAPicture
-from preprocessing.formats import foreign
+from preprocessing.unsupported import name_of
 from service.api.params import check_pictures, most_pictures
 from service.api.v1.base64_text import NotBase64, decoded
 from service.errors import Problem
@@ -121,7 +121,7 @@ def picture_of_field(name: str, content: bytes) -> Sent:
         )
     try:
         body = decoded(content)
-        reason = foreign.name_of(body) or "what it stands for is no picture"
+        reason = name_of(body) or "what it stands for is no picture"
     except NotBase64 as error:
         body, reason = b"", str(error)
     if not body.startswith(SIGNATURES):
@@ -204,7 +204,7 @@ def from_urlencoded(body: bytes, content_type: bytes, settings: Settings) -> lis
     """The pictures of a form; Problem or NotAPicture says what is wrong with it."""
     if body.lstrip()[:1] == b"{":
         return from_json(body, content_type, settings)
-    named = foreign.name_of(body)
+    named = name_of(body)
     if named is not None:
         raise NotAPicture(named)
     fields = body.translate(None, b"\r\n").split(b"&", settings.max_parts)
