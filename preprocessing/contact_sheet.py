@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocessing.decoder import NotAPicture, Raster, TooManyPixels, identify
-from preprocessing.digits.normalize import AskedInk, Blank, as_mnist
+from preprocessing.digits.normalize import Blank, InkMode, normalize_digit
 
 Colours = NDArray[np.uint8]  # (h, w, 3) BGR
 
@@ -31,7 +31,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.png")
     parser.add_argument("--columns", type=int, default=6, help="pictures in a row; default: 6")
-    parser.add_argument("--ink", choices=get_args(AskedInk), default="auto", help="default: auto")
+    parser.add_argument("--ink", choices=get_args(InkMode), default="auto", help="default: auto")
     arguments = parser.parse_args(words)
     tiles = [_tile(file, arguments.ink) for file in arguments.files]
     if not cv2.imwrite(str(arguments.out), _in_rows(tiles, max(1, arguments.columns))):
@@ -39,14 +39,14 @@ def main(words: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _tile(file: Path, ink: AskedInk) -> Colours:
+def _tile(file: Path, ink: InkMode) -> Colours:
     """A picture, what is made of it, and its name."""
     tile: Colours = np.full((SIDE + CAPTION + GAP, 2 * (SIDE + GAP), 3), GROUND, np.uint8)
     caption = file.name
     try:
         raster = identify(file.read_bytes(), max_pixels=MAX_PIXELS).raster()
         _put(tile, _seen(raster), 0)
-        _put(tile, cv2.cvtColor(as_mnist(raster, ink), cv2.COLOR_GRAY2BGR), SIDE + GAP // 2)
+        _put(tile, cv2.cvtColor(normalize_digit(raster, ink), cv2.COLOR_GRAY2BGR), SIDE + GAP // 2)
     except (OSError, NotAPicture, TooManyPixels) as error:
         caption = f"{caption}: {error}"
     except Blank:

@@ -40,8 +40,8 @@ SMALL = 2**11  # pixels; of more, none is answered without a thread's work on it
 SMALL_FILE = 2**12  # bytes, whose chunks are walked over in 0.1 ms
 TINY_FILE = 2**9  # bytes, inflated in 0.5 ms were each of them a thousand; of MNIST 300 are usual
 HEADER = 41  # bytes of a PNG up to where the kind of its second chunk ends
-# Width and height; length and kind of the chunk behind the header.
-_START = struct.Struct(">16xII9xI4s").unpack_from
+# Width, height and bits of a sample; length and kind of the chunk behind the header.
+_START = struct.Struct(">16xIIB8xI4s").unpack_from
 _AROUND = 57  # bytes of a PNG beside the data of its only other chunk
 
 cv2.setNumThreads(1)  # an image is small; a thread pool of its own would only fight the model's
@@ -62,9 +62,9 @@ def small_png(body: bytes, max_pixels: int, tiny: int = TINY_FILE) -> Raster | N
     size = len(body)
     if not HEADER <= size <= SMALL_FILE or not body.startswith(PNG):
         return None
-    width, height, length, kind = _START(body)
+    width, height, bits, length, kind = _START(body)
     pixels = width * height
-    if not 0 < pixels <= SMALL or pixels > max_pixels or max(width, height) > LONGEST:
+    if not 0 < pixels <= SMALL or pixels > max_pixels or max(width, height) > LONGEST or bits > 8:
         return None
     # Libpng inflates all there is, a thousand bytes of each, whatever the size of the picture.
     if size > tiny and is_bomb(body):
@@ -103,7 +103,5 @@ def _decoded(png: bytes) -> Raster:
         if was_refused():
             raise MemoryError("there was no memory to decode an image")
         raise NotAPicture("the picture is damaged or incomplete: it cannot be decoded")
-    if samples.itemsize > 1:
-        samples = cv2.convertScaleAbs(samples, alpha=1 / 257)
     raster: Raster = samples
     return raster

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from torch.nn import functional as F  # noqa: N812 (its usual name)
 
-from training.picture import centred
+from preprocessing.digits.normalize import center
 from training.strokes import drawn_digits
 
 Part = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # pixels (n, 28, 28), labels (n,)
@@ -64,4 +64,4 @@ def _like_mnist(picture: NDArray[np.float64]) -> NDArray[np.uint8]:
     height, width = (max(4, round(size * BOX / max(ink.shape))) for size in ink.shape)
     ink = F.interpolate(ink[None, None], (height, width), mode="bicubic", align_corners=False)
     ink = torch.clamp((ink[0, 0] - 0.4) * 3.0, 0, 1)  # (h, w) <= 20, edges as steep as MNIST's
-    return centred(np.round(ink.numpy() * 255))
+    return center(np.round(ink.numpy() * 255).astype(np.uint8))

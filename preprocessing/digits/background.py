@@ -26,7 +26,7 @@ DIMMEST = np.uint8(48)  # level; what is darker than that does not count as pape
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
-def contrast_and_ink(raster: Raster) -> tuple[float, Ink]:
+def separate_ink(raster: Raster) -> tuple[float, Ink]:
     """By how many levels the ink stands out from the paper, and its strength at each pixel."""
     coarse = _coarse(raster)
     is_lightness = True

@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from contract.card import SIDE
 from preprocessing.decoder import Raster
-from preprocessing.digits.background import Ink, contrast_and_ink
-from preprocessing.digits.segmentation import cut_out
-from preprocessing.digits.stroke import as_wide
+from preprocessing.digits.background import Ink, separate_ink
+from preprocessing.digits.segmentation import crop_digit
+from preprocessing.digits.stroke import normalize_stroke
 
 Pixels = NDArray[np.uint8]  # (n, 28, 28), 0 = paper, 255 = ink
 Gray = NDArray[np.uint8]  # (h, w)
 Sheet = NDArray[np.uint8]  # (28, 28), 0 = paper, 255 = ink
 # To prepare what does not look like MNIST, everything, or nothing.
-AskedInk = Literal["auto", "on", "off"]
+InkMode = Literal["auto", "on", "off"]
 
 CONTRAST = 32  # between paper and the strongest ink; less is noise on an empty sheet
 OFF_CENTRE = 2.0  # pixels; the 70,000 digits of MNIST lie within 1 of the middle
@@ -43,11 +43,11 @@ class Blank(Exception):
     """There is nothing on the picture that could be a digit."""
 
 
-def are_mnist(sheets: Pixels) -> NDArray[np.bool_]:
-    """Of each picture (n, 28, 28), whether `as_mnist` would beyond doubt return it as it is:
+def are_normalized(sheets: Pixels) -> NDArray[np.bool_]:
+    """Of each picture (n, 28, 28), whether `normalize_digit` would beyond doubt return it as it is:
     nothing on its border, ink, and that centred.
 
-    Costs 1 us a picture where n is 64; `as_mnist` comes to the same in 20 or more.
+    Costs 1 us a picture where n is 64; `normalize_digit` comes to the same in 20 or more.
     """
     rows = sheets.reshape(len(sheets), -1)  # (n, 784)
     mass, x, y = (rows.astype(np.float32) @ _MOMENTS).T  # (n,) each
@@ -57,7 +57,7 @@ def are_mnist(sheets: Pixels) -> NDArray[np.bool_]:
     return found
 
 
-def as_mnist(raster: Raster, ink: AskedInk = "auto") -> Sheet:
+def normalize_digit(raster: Raster, ink: InkMode = "auto") -> Sheet:
     """The digit on a picture, white on black, 20 pixels high or wide, centred by mass in 28x28.
 
     Raises Blank where there is none. With `ink` off the picture is taken as it is, 255 = ink, and
@@ -68,10 +68,10 @@ def as_mnist(raster: Raster, ink: AskedInk = "auto") -> Sheet:
     raster = _without_channels_that_say_nothing(raster)
     if ink == "auto" and raster.shape == (SIDE, SIDE) and _looks_like_mnist(raster):
         return raster
-    digit = cut_out(_ink(raster))
+    digit = crop_digit(_ink(raster))
     if digit is None:
         raise Blank("the picture is blank: nothing on it stands out from the background")
-    return _centred(as_wide(digit))
+    return center(normalize_stroke(digit))
 
 
 def _as_it_is(raster: Raster) -> Sheet:
@@ -120,7 +120,7 @@ def _ink(raster: Raster) -> Ink:
             return np.ascontiguousarray(alpha)
         raster = raster[..., :3].copy()
         raster[alpha < OPAQUE] = np.median(visible, 0)
-    contrast, ink = contrast_and_ink(raster)
+    contrast, ink = separate_ink(raster)
     if contrast < CONTRAST:
         raise Blank("the picture is blank: nothing on it stands out from the background")
     return ink
@@ -134,8 +134,8 @@ def _is_drawn_in_alpha(alpha: Gray, visible: NDArray[np.uint8]) -> bool:
     return float((apart >= CONTRAST).mean()) < 0.01
 
 
-def _centred(digit: Ink) -> Sheet:
-    """On a 28x28 sheet, the centre of mass as near the middle as whole pixels allow."""
+def center(digit: Ink) -> Sheet:
+    """A digit of at most 28 pixels on a sheet of 28x28, its centre of mass in the middle."""
     height, width = digit.shape
     x, y = _centre_of_mass(digit)
     left = min(max(round(MIDDLE - x), 0), SIDE - width)

@@ -24,7 +24,7 @@ FRAME = 0.5  # of an edge of the picture
 INSIDE = 0.1  # of its longer side; smaller things in a frame are no digit
 
 
-def cut_out(ink: Ink) -> Ink | None:
+def crop_digit(ink: Ink) -> Ink | None:
     """The digit's ink in the box that it fills; None if nothing is stronger than the grain."""
     smooth = _smooth(ink)
     # Quarter and twentieth: the paper's, even where ink and lines take more than half.

@@ -21,7 +21,7 @@ MARGIN = 8  # fine pixels around the digit, into which it may grow
 _SHARPER = np.clip((np.arange(256) - 64) * 2, 0, 255).astype(np.uint8)  # of each level
 
 
-def as_wide(digit: Ink) -> Ink:
+def normalize_stroke(digit: Ink) -> Ink:
     """The digit, 20 pixels long, with strokes of between THINNEST and WIDEST."""
     fine = resized(digit, BOX * FINE)
     width = stroke_width(fine) / FINE

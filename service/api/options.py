@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from preprocessing.digits.normalize import AskedInk
+from preprocessing.digits.normalize import InkMode
 from service.errors import Problem
 from service.http.json_body import fitted
 from service.problem_types.prediction import BAD_OPTION
@@ -23,7 +23,7 @@ class Options(BaseModel):
         "(all, if there are fewer).",
         examples=[3],
     )
-    ink: AskedInk = Field(
+    ink: InkMode = Field(
         default="auto",
         description="How a picture becomes 28x28 pixels of white ink on black. `auto`: found, cut "
         "out, scaled and centred, unless it looks like MNIST already; `on`: always so; `off`: the "

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from loadtest.pens import drawn
 from preprocessing.decoder import Raster, decode
-from preprocessing.digits.normalize import AskedInk, Blank, Gray, are_mnist, as_mnist
+from preprocessing.digits.normalize import Blank, Gray, InkMode, are_normalized, normalize_digit
 from preprocessing.digits.stroke import resized, stroke_width
 from tests.service.pictures import encoded, seven
 from tests.service.written import written_digits
 
 DIGITS = written_digits()[0]  # (1797, 28, 28)
-UPRIGHT = as_mnist(seven())  # what every picture of the same seven should come to
+UPRIGHT = normalize_digit(seven())  # what every picture of the same seven should come to
 SIDE = 200
 COVERED = (255 - seven(side=SIDE)) / np.float32(255)  # by the pen, (200, 200)
 
@@ -105,15 +105,15 @@ SHADOW = 0.5 + 0.5 / (1 + np.exp((np.hypot(*np.mgrid[-60:140, -90:110]) - 70) / 
 
 
 def test_pictures_in_mnist_form_pass_through_untouched() -> None:
-    assert all(as_mnist(picture) is picture for picture in DIGITS)
+    assert all(normalize_digit(picture) is picture for picture in DIGITS)
 
 
 def test_they_do_so_with_three_equal_channels_and_with_an_opaque_fourth() -> None:
     for picture in DIGITS[:20]:
         three = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
         four = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGRA)
-        assert np.array_equal(as_mnist(np.asarray(three, np.uint8)), picture)
-        assert np.array_equal(as_mnist(np.asarray(four, np.uint8)), picture)
+        assert np.array_equal(normalize_digit(np.asarray(three, np.uint8)), picture)
+        assert np.array_equal(normalize_digit(np.asarray(four, np.uint8)), picture)
 
 
 def test_what_is_known_as_mnist_at_a_glance_is_what_passes_through_unchanged() -> None:
@@ -128,15 +128,15 @@ def test_what_is_known_as_mnist_at_a_glance_is_what_passes_through_unchanged() -
         np.maximum(pixels, (generator.random(pixels.shape) < 0.002) * np.uint8(200)),
     ]
     sheets = np.concatenate(changed).astype(np.uint8)
-    known = are_mnist(sheets)
+    known = are_normalized(sheets)
     assert known[: len(pixels)].mean() > 0.9
     assert 0.1 < known.mean() < 0.9
     for sheet in sheets[known]:
-        assert as_mnist(sheet) is sheet
+        assert normalize_digit(sheet) is sheet
 
 
 def test_an_empty_sheet_is_not_known_as_mnist() -> None:
-    assert are_mnist(np.zeros((3, 28, 28), np.uint8)).tolist() == [False] * 3
+    assert are_normalized(np.zeros((3, 28, 28), np.uint8)).tolist() == [False] * 3
 
 
 # ---- what is prepared --------------------------------------------------------------------------
@@ -191,23 +191,23 @@ def sticker() -> Raster:
 
 @pytest.mark.parametrize("picture", ANY_PICTURE.values(), ids=ANY_PICTURE.keys())
 def test_the_same_digit_comes_out_the_same(picture: Callable[[], Raster]) -> None:
-    assert likeness(as_mnist(picture()), UPRIGHT) > 0.8
+    assert likeness(normalize_digit(picture()), UPRIGHT) > 0.8
 
 
 def test_a_digit_in_two_pieces_stays_whole() -> None:
     picture = seven().copy()
     picture[75:85] = 255  # the pen skipped
-    assert box(as_mnist(picture)) == pytest.approx(box(UPRIGHT), abs=1)
+    assert box(normalize_digit(picture)) == pytest.approx(box(UPRIGHT), abs=1)
 
 
 def test_pens_come_nearer_to_mnists_and_not_farther() -> None:
-    thin, thick = (as_mnist(seven(side=400, pen=pen)) for pen in (0.005, 0.13))
+    thin, thick = (normalize_digit(seven(side=400, pen=pen)) for pen in (0.005, 0.13))
     assert 1.5 < width(thin) <= width(UPRIGHT) < width(thick) < 5.0
 
 
 def test_sixty_pens_end_as_mnist_does() -> None:
     generator = np.random.default_rng(5)
-    pictures = [as_mnist(drawn(digit, generator).raster) for digit in DIGITS[:60]]
+    pictures = [normalize_digit(drawn(digit, generator).raster) for digit in DIGITS[:60]]
     lengths = np.array([max(box(picture)) for picture in pictures])
     widths = np.array([width(picture) for picture in pictures])
     assert (abs(lengths - 20) <= 1).all()
@@ -220,21 +220,21 @@ def test_sixty_pens_end_as_mnist_does() -> None:
 
 @pytest.mark.parametrize("gray", [0, 128, 255])
 @pytest.mark.parametrize("ink", ["auto", "on"])
-def test_an_empty_sheet_is_blank(gray: int, ink: AskedInk) -> None:
+def test_an_empty_sheet_is_blank(gray: int, ink: InkMode) -> None:
     for shape in ((28, 28), (100, 100), (100, 100, 3)):
         with pytest.raises(Blank, match="nothing on it stands out"):
-            as_mnist(np.full(shape, gray, np.uint8), ink)
+            normalize_digit(np.full(shape, gray, np.uint8), ink)
 
 
 @pytest.mark.parametrize("deviation", [2, 6, 12])
 def test_a_noisy_empty_sheet_is_blank(deviation: float) -> None:
     with pytest.raises(Blank):
-        as_mnist(np.clip(200 + grain(deviation), 0, 255).astype(np.uint8))
+        normalize_digit(np.clip(200 + grain(deviation), 0, 255).astype(np.uint8))
 
 
 def test_a_canvas_on_which_nothing_was_drawn_is_blank() -> None:
     with pytest.raises(Blank, match="all of it is transparent"):
-        as_mnist(np.zeros((280, 280, 4), np.uint8))
+        normalize_digit(np.zeros((280, 280, 4), np.uint8))
 
 
 # ---- on and off --------------------------------------------------------------------------------
@@ -242,19 +242,19 @@ def test_a_canvas_on_which_nothing_was_drawn_is_blank() -> None:
 
 def test_on_prepares_mnist_too_and_hardly_changes_it() -> None:
     for picture in DIGITS[:100]:
-        prepared = as_mnist(picture, "on")
+        prepared = normalize_digit(picture, "on")
         assert likeness(prepared, picture) > 0.85
 
 
 def test_off_takes_the_picture_as_it_is() -> None:
     sheet = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
-    assert np.array_equal(as_mnist(sheet, "off"), sheet)
-    assert as_mnist(np.zeros((50, 50), np.uint8), "off").tolist() == [[0] * 28] * 28
-    dark_on_light = as_mnist(seven(), "off")
+    assert np.array_equal(normalize_digit(sheet, "off"), sheet)
+    assert normalize_digit(np.zeros((50, 50), np.uint8), "off").tolist() == [[0] * 28] * 28
+    dark_on_light = normalize_digit(seven(), "off")
     assert dark_on_light[0, 0] == 255  # not turned
-    small = as_mnist(seven(at=(0.0, 0.0), size=0.3, paper=0, ink=255), "off")
+    small = normalize_digit(seven(at=(0.0, 0.0), size=0.3, paper=0, ink=255), "off")
     assert small[14:].max() == 0  # nor moved, nor enlarged
-    assert as_mnist(transparent(255), "off")[0, 0] == 0
+    assert normalize_digit(transparent(255), "off")[0, 0] == 0
 
 
 # ---- whatever comes ----------------------------------------------------------------------------
@@ -268,12 +268,12 @@ def test_off_takes_the_picture_as_it_is() -> None:
 )
 @settings(max_examples=150, deadline=None)
 def test_any_raster_ends_in_pixels_or_in_blank(
-    shape: tuple[int, int, int | None], ink: AskedInk, seed: int, step: int
+    shape: tuple[int, int, int | None], ink: InkMode, seed: int, step: int
 ) -> None:
     sizes = [size for size in shape if size is not None]
     raster = np.random.default_rng(seed).integers(0, 256, sizes, np.uint8) // step * step
     try:
-        pixels = as_mnist(raster.astype(np.uint8), ink)
+        pixels = normalize_digit(raster.astype(np.uint8), ink)
     except Blank:
         assert ink != "off"
     else:
@@ -285,7 +285,7 @@ def test_any_raster_ends_in_pixels_or_in_blank(
 def test_so_does_the_longest_strip(shape: tuple[int, ...]) -> None:
     picture = np.zeros(shape, np.uint8)
     picture.reshape(-1)[:40] = 255
-    assert as_mnist(picture).shape == (28, 28)
+    assert normalize_digit(picture).shape == (28, 28)
 
 
 def test_a_large_photo_is_shrunk_before_anything_else() -> None:
@@ -293,4 +293,4 @@ def test_a_large_photo_is_shrunk_before_anything_else() -> None:
     picture = np.asarray(cv2.resize(lit(1 - 0.5 * ACROSS), (4000, 4000)), np.uint8)
     raster = decode(encoded(cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB), "JPEG"), max_pixels=2**24)
     assert raster.shape == (250, 250, 3)
-    assert likeness(as_mnist(raster), UPRIGHT) > 0.8
+    assert likeness(normalize_digit(raster), UPRIGHT) > 0.8

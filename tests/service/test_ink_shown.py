@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from preprocessing.digits.normalize import as_mnist
+from preprocessing.digits.normalize import normalize_digit
 from service.tensors import Pixels
 from tests.fixtures import Judged
 from tests.service.forms import MULTIPART, part
@@ -64,7 +64,7 @@ def test_a_digit_that_looks_like_mnist_comes_back_as_it_was(
 
 def test_a_drawing_comes_back_as_its_ink(service: Service) -> None:
     (prediction,) = predictions(service, "debug=ink", encoded(seven()))
-    assert np.array_equal(seen(prediction), as_mnist(seven()))
+    assert np.array_equal(seen(prediction), normalize_digit(seven()))
 
 
 @pytest.mark.parametrize("ink", ["auto", "on", "off"])

@@ -69,7 +69,7 @@ def test_an_unreadable_picture_is_named(folder: Path) -> None:
 
 def test_a_blank_picture_is_named(folder: Path) -> None:
     cv2.imwrite(str(folder / "one" / "blank.png"), np.full((40, 40), 255, np.uint8))
-    with pytest.raises(BadData, match=r"one/blank\.png: it is blank"):
+    with pytest.raises(BadData, match=r"one/blank\.png: the picture is blank"):
         find_data_set(folder)
 
 

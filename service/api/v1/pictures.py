@@ -16,7 +16,7 @@ import numpy as np
 from contract.card import SIDE
 from preprocessing.allocation import was_refused
 from preprocessing.decoder import NotAPicture, Picture, TooManyPixels, identify, small_png
-from preprocessing.digits.normalize import AskedInk, Blank, are_mnist, as_mnist
+from preprocessing.digits.normalize import Blank, InkMode, are_normalized, normalize_digit
 from preprocessing.encoding import data_url, png_of
 from service.api.v1.bodies import Sent
 from service.errors import Problem
@@ -48,11 +48,11 @@ def prepared(sent: Sequence[Sent], max_pixels: int) -> Pixels | None:
             return None
         sheets.append(raster)
     pixels = np.stack(sheets)
-    return pixels if are_mnist(pixels).all() else None
+    return pixels if are_normalized(pixels).all() else None
 
 
 def pixels_of(
-    read: Callable[[], list[Sent]], reading: int, ink: AskedInk, limits: Limits
+    read: Callable[[], list[Sent]], reading: int, ink: InkMode, limits: Limits
 ) -> Slices[Pixels]:
     """Pixels (n, 28, 28) of any; NotAPicture, TooManyPixels or Blank says which is none.
 
@@ -107,11 +107,11 @@ def _identified(sent: list[Sent], limits: Limits) -> list[tuple[str, Picture]]:
     return found
 
 
-def _sheet(picture: Picture, ink: AskedInk) -> Pixels:
+def _sheet(picture: Picture, ink: InkMode) -> Pixels:
     """(28, 28); MemoryError where there was too little memory, whatever came of it."""
     was_refused()  # which forgets what was before
     try:
-        sheet = as_mnist(picture.raster(), ink)
+        sheet = normalize_digit(picture.raster(), ink)
     except (NotAPicture, Blank):
         if was_refused():
             raise MemoryError("there was no memory to decode a picture") from None

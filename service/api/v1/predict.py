@@ -19,7 +19,7 @@ import numpy as np
 
 from contract.card import SIDE
 from preprocessing.decoder import Raster, small_png
-from preprocessing.digits.normalize import are_mnist, as_mnist
+from preprocessing.digits.normalize import are_normalized, normalize_digit
 from service.api.options import NOTHING_ASKED, Options, options_of
 from service.api.v1.bodies import Form, Sent
 from service.api.v1.content_types import PICTURES, check_type, form_of
@@ -113,7 +113,7 @@ class Predict:
 
     def _prepare_raster(self, exchange: Exchange, options: Options, raster: Raster) -> None:
         """Of a picture that is decoded: it takes a millisecond, which the event loop has not."""
-        pixels = whole(SMALL, lambda: as_mnist(raster, options.ink)[np.newaxis])
+        pixels = whole(SMALL, lambda: normalize_digit(raster, options.ink)[np.newaxis])
         self._prepare(exchange, options, pixels)
 
     def _prepare(self, exchange: Exchange, options: Options, pixels: Slices[Pixels]) -> None:
@@ -133,7 +133,7 @@ class Predict:
         Whether they look like MNIST is found out for all at once: a fifth of the cost.
         """
         sheets, self._sheets = self._sheets, []
-        looks = are_mnist(np.stack([raster for _, _, raster, _ in sheets])).tolist()
+        looks = are_normalized(np.stack([raster for _, _, raster, _ in sheets])).tolist()
         for (exchange, options, raster, decoded), is_mnist in zip(sheets, looks, strict=True):
             if exchange.over:  # the client is gone
                 continue

@@ -1,0 +1,56 @@
+"""Training and the service prepare an image alike, to the last pixel."""
+
+import base64
+import json
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from loadtest.drawn import Posted, drawings
+from loadtest.pens import PAPERS
+from tests.service.running import Service
+from tests.service.written import written_digits
+from training.own import read_test
+
+COUNT = 600
+AT_ONCE = 50  # images of a request
+
+
+@pytest.fixture(scope="module")
+def posted() -> list[Posted]:
+    """Digits drawn with every pen on every kind of paper, as PNG and JPEG files."""
+    pixels, labels = written_digits()
+    found = list(drawings((pixels, [str(label) for label in labels]), COUNT, seed=0))
+    assert {each.drawing.paper for each in found} == set(PAPERS)
+    assert {each.kind for each in found} == {"png", "jpeg"}
+    return found
+
+
+def test_what_training_reads_from_files_is_what_the_service_prepares(
+    service: Service, posted: list[Posted], tmp_path: Path
+) -> None:
+    (tmp_path / "digits").mkdir()
+    for place, each in enumerate(posted):
+        (tmp_path / "digits" / f"{place:03}.{each.kind}").write_bytes(each.body)
+    read, _ = read_test(tmp_path, ("digits",))
+    prepared = [
+        pixels
+        for start in range(0, COUNT, AT_ONCE)
+        for pixels in prepared_by(service, posted[start : start + AT_ONCE])
+    ]
+    same = (read == np.stack(prepared)).all((1, 2))
+    assert same.sum() == COUNT
+
+
+def prepared_by(service: Service, posted: list[Posted]) -> list[np.ndarray]:
+    """The pixels that the service hands to its model."""
+    images = [base64.b64encode(each.body).decode() for each in posted]
+    with service.client(headers={"Content-Type": "application/json"}) as client:
+        body = json.dumps({"images": images})
+        answer = client.post("/v1/predict?debug=ink", content=body)
+    assert answer.status_code == 200, answer.text
+    files = (each["ink"].partition(",")[2] for each in answer.json()["predictions"])
+    return [np.asarray(Image.open(BytesIO(base64.b64decode(file)))) for file in files]
