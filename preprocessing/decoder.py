@@ -45,7 +45,7 @@ _START = struct.Struct(">16xIIB8xI4s").unpack_from
 _AROUND = 57  # bytes of a PNG beside the data of its only other chunk
 
 cv2.setNumThreads(1)  # an image is small; a thread pool of its own would only fight the model's
-# What OpenCV says of a bad image concerns its sender; libpng still says it.
+# What OpenCV says of a bad image concerns its sender; libpng and libtiff still say it.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 

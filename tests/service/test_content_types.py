@@ -212,7 +212,7 @@ def test_a_urlencoded_form_has_several_pictures(service: Service) -> None:
         (TEXT.encode(), 422, "a picture in base64"),
         (b"<html>", 422, "an HTML page"),
         (b"{", 400, "is not JSON"),
-        (b"image=%FF%D8%FF%E0%00%10", 422, "JPEG is incomplete"),
+        (b"image=%FF%D8%FF%E0%00%10", 422, "JPEG is damaged, incomplete"),
         (b"image=" + urllib.parse.quote(ISO % (b"heic", b"heic")).encode(), 422, "HEIC"),
     ],
 )
