@@ -4,7 +4,7 @@ Large blocks are mapped one by one, so that the memory of a body or a decoded pi
 the system when it is gone, whichever thread held it; by default the allocator keeps blocks of up
 to 32 MiB once it has seen one, in as many arenas as there are threads.
 
-OpenCV reports a picture that it finds no memory for like a damaged one. `errno` tells them apart:
+OpenCV reports a picture that it finds no memory for like a damaged one. `errno` distinguishes them:
 the allocator sets it when it refuses, and nothing resets it.
 """
 

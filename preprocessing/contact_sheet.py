@@ -1,7 +1,7 @@
 """Show what the network sees: python -m preprocessing.contact_sheet FILES --out sheet.png
 
 Every picture stands beside the 28x28 pixels that are made of it, enlarged, with its file's name
-below: who wonders why a picture is misread looks here first.
+below. It is the first thing to look at when a picture is misread.
 """
 
 import sys

@@ -49,8 +49,10 @@ MODES = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB", "RGBX": "RGB", "CMYK": "R
 STORED = {"1": 1, "L": 1, "P": 1} | dict.fromkeys(DEEP, 2)  # bytes of a pixel; of others 4
 CONVERTED = 4  # bytes of a pixel of the copy in another mode
 
-Image.MAX_IMAGE_PIXELS = None  # `decoder` has a limit of its own
-warnings.filterwarnings("ignore", module=r"PIL\.")  # about damaged files: their senders are told
+# What EXIF may make Pillow raise.
+BAD_EXIF = (SyntaxError, ArithmeticError, LookupError, OSError, TypeError, ValueError, struct.error)
+
+warnings.filterwarnings("ignore", module=r"PIL\.")  # about tags that do not matter here
 
 
 class NotAPicture(Exception):
@@ -94,15 +96,7 @@ def _upright(image: Image.Image) -> Image.Image:
     """Turned as EXIF says; as it is stored where EXIF is damaged, as browsers show it."""
     try:
         return ImageOps.exif_transpose(image)
-    except (
-        SyntaxError,
-        ArithmeticError,
-        LookupError,
-        OSError,
-        TypeError,
-        ValueError,
-        struct.error,
-    ):
+    except BAD_EXIF:
         return image
 
 
@@ -152,6 +146,12 @@ def _picture(body: bytes, image: ImageFile, extra: int = 0) -> Picture:
     return Picture(width, height, memory, partial(_raster, image))
 
 
+def _check_size(image: ImageFile, size: tuple[int, int]) -> None:
+    """NotAPicture if Pillow found another size than the one that was held against the limits."""
+    if image.size != size:
+        raise NotAPicture("the picture is damaged: it has two sizes")
+
+
 def _raster(image: ImageFile) -> Raster:
     with _refusing("picture"):
         return raster_of(image)
@@ -178,7 +178,7 @@ STEP = 2**20  # bytes that are inflated at a time
 
 
 def is_plain(body: bytes) -> bool:
-    """Whether OpenCV decodes the PNG as it should and at once, were it never so malicious."""
+    """Whether OpenCV decodes the PNG correctly and at once, even a malicious one."""
     try:
         kinds = {kind for kind, _, _ in _chunks(body)}
     except NotAPicture:
@@ -194,10 +194,10 @@ def is_bomb(body: bytes) -> bool:
     inflater, found = zlib.decompressobj(), 0
     try:
         for kind, begin, end in _chunks(body):
-            rest = body[begin + 8 : end - 4] if kind == b"IDAT" else b""
-            while rest and not inflater.eof:
-                found += len(inflater.decompress(rest, min(STEP, most - found + 1)))
-                rest = inflater.unconsumed_tail
+            data = body[begin + 8 : end - 4] if kind == b"IDAT" else b""
+            while data and not inflater.eof:
+                found += len(inflater.decompress(data, min(STEP, most - found + 1)))
+                data = inflater.unconsumed_tail
                 if found > most:
                     return True
     except (NotAPicture, zlib.error):
@@ -212,12 +212,11 @@ def _png(body: bytes) -> Picture:
     a_pixel = 1 if (bits, colour) == (8, GRAY) else A_PIXEL.get(colour, 4)
     if b"tRNS" in body:
         a_pixel += 2 * CONVERTED
-    return Picture(
-        width, height, a_pixel * width * height + 2 * len(body), partial(_png_raster, body)
-    )
+    memory = a_pixel * width * height + 2 * len(body)
+    return Picture(width, height, memory, partial(_png_raster, body, (width, height)))
 
 
-def _png_raster(body: bytes) -> Raster:
+def _png_raster(body: bytes, size: tuple[int, int]) -> Raster:
     """Only what makes the pixels is kept: Pillow would inflate texts and play animations."""
     view, kept = memoryview(body), [memoryview(PNG)]
     for kind, begin, end in _chunks(body):
@@ -230,6 +229,7 @@ def _png_raster(body: bytes) -> Raster:
         kept.append(view[begin:end])
     with _refusing("PNG"):
         image = PngImageFile(_Bounded(b"".join(kept)))
+        _check_size(image, size)
         bits = body[BITS]
         if "transparency" in image.info and body[COLOUR] == GRAY and bits in (2, 4):
             image.info["transparency"] *= 255 // (2**bits - 1)  # as its pixels will be
@@ -312,21 +312,25 @@ def _webp(body: bytes) -> Picture:
             raise NotAPicture("the WebP is damaged: it does not begin with a picture")
     # Two canvases and a copy of libwebp's, Pillow's image, and its copy if it has alpha.
     a_pixel = 16 if body[12:16] == b"VP8 " else 20
-    return Picture(
-        width, height, a_pixel * width * height + 2 * len(body), partial(_webp_raster, body)
-    )
+    memory = a_pixel * width * height + 2 * len(body)
+    return Picture(width, height, memory, partial(_webp_raster, body, (width, height)))
 
 
-def _webp_raster(body: bytes) -> Raster:
+def _webp_raster(body: bytes, size: tuple[int, int]) -> Raster:
     with _refusing("WebP"):
-        return raster_of(WebPImageFile(_Bounded(body)))
+        image = WebPImageFile(_Bounded(body))
+        _check_size(image, size)
+        return raster_of(image)
 
 
 def _little(data: bytes) -> int:
     return int.from_bytes(data, "little")
 
 
-WIDTH, HEIGHT, STRIPS, ROWS, TILE_WIDTH, TILE_HEIGHT, TILES = 256, 257, 273, 278, 322, 323, 324
+# Tags, and a value of one.
+WIDTH, HEIGHT, COMPRESSION, STRIPS, ROWS = 256, 257, 259, 273, 278
+TILE_WIDTH, TILE_HEIGHT, TILES = 322, 323, 324
+JPEG = 7
 
 
 def _tiff(body: bytes) -> Picture:
@@ -335,12 +339,14 @@ def _tiff(body: bytes) -> Picture:
         order = "<" if body.startswith(b"II") else ">"
         (at,) = struct.unpack_from(order + "I", body, 4)
         (count,) = struct.unpack_from(order + "H", body, at)
-        for tag, _, many, _ in struct.iter_unpack(order + "HHII", body[at + 2 :][: 12 * count]):
+        entries = struct.iter_unpack(order + "HHII", body[at + 2 : at + 2 + 12 * count])
+        for tag, _, many, _ in entries:
             if tag in (STRIPS, TILES) and many > MOST_PARTS:
                 raise NotAPicture(f"a TIFF of more than {MOST_PARTS:,} parts is not decoded")
-        _check_scans(body)  # of which a TIFF may consist
         image = TiffImageFile(_Bounded(body))
         tags = image.tag_v2
+        if tags.get(COMPRESSION) == JPEG:
+            _check_scans(body)
         width, height = tags[WIDTH], tags[HEIGHT]
         across, down = width, min(tags.get(ROWS, height), height)
         if TILES in tags:

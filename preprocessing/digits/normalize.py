@@ -61,11 +61,11 @@ def normalize_digit(raster: Raster, ink: InkMode = "auto") -> Sheet:
     """The digit on a picture, white on black, 20 pixels high or wide, centred by mass in 28x28.
 
     Raises Blank where there is none. With `ink` off the picture is taken as it is, 255 = ink, and
-    only resized: it is the sender who knows.
+    only resized, for callers that prepare pictures themselves.
     """
     if ink == "off":
         return _as_it_is(raster)
-    raster = _without_channels_that_say_nothing(raster)
+    raster = _without_redundant_channels(raster)
     if ink == "auto" and raster.shape == (SIDE, SIDE) and _looks_like_mnist(raster):
         return raster
     digit = crop_digit(_ink(raster))
@@ -88,7 +88,7 @@ def _as_it_is(raster: Raster) -> Sheet:
     return np.asarray(cv2.resize(raster, (SIDE, SIDE), interpolation=how), np.uint8)
 
 
-def _without_channels_that_say_nothing(raster: Raster) -> Raster:
+def _without_redundant_channels(raster: Raster) -> Raster:
     """No alpha where all is opaque, no colours where all are gray."""
     if raster.ndim == 3 and raster.shape[2] == 4 and int(raster[..., 3].min()) == 255:
         raster = raster[..., :3]

@@ -309,6 +309,47 @@ def test_a_jpeg_of_many_scans_is_refused() -> None:
         identify(body[:-2] + 1000 * last + body[-2:], max_pixels=LIMIT)
 
 
+def segments(marker: bytes, data: bytes, times: int) -> bytes:
+    """A JPEG with so many segments before its frame."""
+    segment = marker + struct.pack(">H", len(data) + 2) + data
+    whole = encoded(SEVEN, "JPEG")
+    return whole[:2] + segment * times + whole[2:]
+
+
+def comments(times: int) -> bytes:
+    """A GIF with a comment of so many blocks before its frame."""
+    whole, at = files.gif((28, 28), b""), 19  # behind its two colours
+    return whole[:at] + b"!\xfe" + b"\1x" * times + b"\0" + whole[at:]
+
+
+def two_headers() -> bytes:
+    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 0, 0, 0, 0)
+    return files.with_chunk(SHEET, b"IHDR", header)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (segments(b"\xff\xfe", b"x", 100_000), "so many parts"),
+        (segments(b"\xff\xe1", b"Exif\0\0" + bytes(60_000), 150), "more than 16 parts with EXIF"),
+        (comments(100_000), "so many parts"),
+        (two_headers(), "two sizes"),
+        (files.bmp((2000, 2000), 8, b"\0\2\0\0" * 10**6, bytes(1024), compression=1), "large BMP"),
+        (files.tiff("<", files.tags((64, 64), 8, 1), [SEVEN.tobytes()] * 20_000), "16,384 parts"),
+    ],
+    ids=["JPEG's comments", "EXIF", "GIF's comment", "two headers", "BMP's runs", "TIFF's strips"],
+)
+def test_what_would_keep_pillow_busy_is_refused_soon(body: bytes, reason: str) -> None:
+    with soon(0.3), pytest.raises(NotAPicture, match=reason):
+        identify(body, max_pixels=LIMIT).raster()
+
+
+def test_scans_are_counted_in_jpegs_alone() -> None:
+    scans = np.tile(np.array([255, 218], np.uint8), (64, 32))
+    for kind in ("TIFF", "BMP"):
+        assert np.array_equal(identify(encoded(scans, kind), max_pixels=LIMIT).raster(), scans)
+
+
 def test_pixels_of_16_bits_take_three_times_the_memory_of_the_raster_at_most() -> None:
     noise = np.random.default_rng(0).integers(0, 2**16, (1000, 1000)).astype(np.uint16)
     body = encoded(Image.fromarray(noise), "TIFF")
