@@ -94,7 +94,7 @@ fuzz: .venv/.dev models/digits/current ## Ask a service 5,000 things and more th
 fuzz-http: .venv/.dev ## Read 5,000 streams that are almost HTTP as the service does and as h11 does; compare
 	@$(call task,Comparing the service with a strict HTTP parser,half a minute,$(PY) -m tests.fuzz_http $(ARGS))
 
-dashboards: .venv/.run ## Write Grafana's dashboards anew from what deploy/grafana/ describes
+dashboards: .venv/.dev ## Write Grafana's dashboards anew from what deploy/grafana/ describes
 	@$(PY) -m deploy.grafana
 
 dashboard-pictures: .venv/.dev models/digits/current prometheus ## Draw what the dashboards show of a service in trouble

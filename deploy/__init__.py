@@ -1,4 +1,4 @@
-"""What runs the service elsewhere and watches it there: configuration, and what writes it.
+"""What runs the service elsewhere and monitors it there: configuration, and what writes it.
 
-Imports nothing but the standard library; nobody imports it.
+Imports the Grafana Foundation SDK, a dependency of development only; nobody imports this package.
 """

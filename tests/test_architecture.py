@@ -37,7 +37,7 @@ MAY_IMPORT = {
         "PIL", "bentoml", "cv2", "fastapi", "flask", "gevent", "litserve", "locust", "matplotlib",
         "mosec", "numpy", "onnxruntime", "orjson", "preprocessing", "scipy", "starlette", "uvicorn",
     },
-    "deploy": set(),  # writes configuration, and needs nothing for it
+    "deploy": {"grafana_foundation_sdk"},  # writes configuration
 }  # fmt: skip
 # training.run is the format of the folder that the two programs meet on; it builds its network.
 EXPORT_MAY_USE = {"training.model", "training.run"}

@@ -1,12 +1,12 @@
-"""Grafana's configuration, with dashboards that are written by a program.
+"""Grafana's configuration; a program writes the dashboards.
 
-    python -m deploy.grafana      panels, below ──► dashboards/service.json, dashboards/model.json
+    python -m deploy.grafana      panels ──► dashboards/service.json, dashboards/model.json
 
-    promql       how a question to Prometheus is spelled
-    panel        one picture: its questions, unit, limits and description
-    dashboard    rows of panels, laid out, with variables, links and marks
-    overview, traffic, latency, batching, processes, gpu      the rows of the service dashboard
-    answers, serving                                          the rows of the model dashboard
+    promql       expressions for Prometheus
+    panel        the kinds of panels, made with the Grafana Foundation SDK
+    dashboard    rows of panels with variables, links and annotations
+    overview, traffic, latency, resources      the rows of the service dashboard
+    model                                      the rows of the model dashboard
 
-The JSON is committed, so Grafana needs no Python; a test says that it is what the program writes.
+The JSON is committed, so Grafana needs no Python; a test compares it with what the program writes.
 """

@@ -1,17 +1,17 @@
-"""A dashboard: rows of panels one below the other, with variables, links and marks in time.
+"""A dashboard: rows of panels one below the other, with variables, links and annotations."""
 
-rows ──► a title line, then panels from left to right, a new line where 24 columns are full
-"""
-
-from collections.abc import Iterator
+import json
 from dataclasses import dataclass
+from itertools import count
+from typing import Any
 
-from deploy.grafana.panel import Panel
+from grafana_foundation_sdk.builders import dashboard
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models import dashboard as d
+
+from deploy.grafana.panel import SOURCE, AnyPanel
 from deploy.grafana.promql import STEP, events, metric, total
-from deploy.grafana.schema import HEIGHT, SOURCE, Json, written
 
-COLUMNS = 24
-SCHEMA = 41  # of Grafana 12.1; newer ones read it too
 RUNBOOK = "/public/runbook.txt"  # docs/runbook.md, where Grafana hands out files of its own
 
 _SERVES = total(metric("model_info"), "instance", "version")
@@ -22,124 +22,85 @@ _LATELY = total(f"last_over_time({metric('model_info')}[5m] offset {STEP})", "in
 @dataclass(frozen=True)
 class Row:
     title: str
-    panels: tuple[Panel, ...]
+    panels: tuple[AnyPanel, ...]
 
 
-@dataclass(frozen=True)
-class Dashboard:
-    """`name` is its file, and digitserve-<name> its address in Grafana."""
-
-    name: str
-    title: str
-    description: str
-    rows: tuple[Row, ...]
-    other: str  # the dashboard beside it
-
-    def json(self) -> Json:
-        return {
-            "uid": f"digitserve-{self.name}",
-            "title": self.title,
-            "description": self.description,
-            "tags": ["digitserve"],
-            "schemaVersion": SCHEMA,
-            "editable": False,  # the program is where to change it
-            "graphTooltip": 1,  # a line at the same time in all panels
-            "time": {"from": "now-1h", "to": "now"},
-            "refresh": "30s",
-            "timezone": "browser",
-            "links": [
-                _link(self.other.title(), "dashboard", f"/d/digitserve-{self.other}"),
-                _link("Runbook", "doc", RUNBOOK),
-            ],
-            "templating": {"list": [_source(), *_variables()]},
-            "annotations": {"list": [_switches(), _failed_switches()]},
-            "panels": list(self._laid_out()),
-        }
-
-    def _laid_out(self) -> Iterator[Json]:
-        number, y = 1, 0
-        for row in self.rows:
-            yield _heading(row.title, number, y)
-            number, x, y, high = number + 1, 0, y + 1, 0
-            for panel in row.panels:
-                if x + panel.width > COLUMNS:
-                    x, y, high = 0, y + high, 0
-                yield written(panel, number, x, y)
-                number, x, high = number + 1, x + panel.width, max(high, HEIGHT[panel.kind])
-            y += high
+def text_of(name: str, title: str, description: str, rows: tuple[Row, ...], other: str) -> str:
+    """The JSON of the dashboard digitserve-<name>; `other` is the dashboard beside it."""
+    built = (
+        dashboard.Dashboard(title)
+        .uid(f"digitserve-{name}")
+        .description(description)
+        .tags(["digitserve"])
+        .readonly()  # the program is where to change it
+        .tooltip(d.DashboardCursorSync.CROSSHAIR)  # a line at the same time in all panels
+        .time("now-1h", "now")
+        .refresh("30s")
+        .link(
+            _link(other.title(), "dashboard", f"/d/digitserve-{other}")
+            .keep_time(True)
+            .include_vars(True)
+        )
+        .link(_link("Runbook", "doc", RUNBOOK).target_blank(True))
+        .with_variable(
+            dashboard.DatasourceVariable("datasource")
+            .label("Data source")
+            .type("prometheus")
+            .current(d.VariableOption(text="Prometheus", value="prometheus"))
+        )
+        # Every process exposes its workers, so that metric knows the jobs and instances.
+        .with_variable(_variable("job", "digitserve_workers"))
+        .with_variable(_variable("instance", 'digitserve_workers{job=~"$job"}'))
+    )
+    number = count(1)
+    for row in rows:
+        built.with_row(dashboard.Row(row.title).id(next(number)))
+        for panel in row.panels:
+            built.with_panel(panel.id(next(number)))
+    # The SDK's annotations have no fields for an expression's text and tags.
+    found = built.build().to_json() | {"annotations": {"list": _annotations()}}
+    return json.dumps(found, indent=2, ensure_ascii=False, cls=JSONEncoder) + "\n"
 
 
-def _heading(title: str, number: int, y: int) -> Json:
-    place = {"x": 0, "y": y, "w": COLUMNS, "h": 1}
-    return {
-        "id": number, "type": "row", "title": title, "gridPos": place, "collapsed": False,
-        "panels": [],
-    }  # fmt: skip
+def _link(title: str, icon: str, url: str) -> dashboard.DashboardLink:
+    return dashboard.DashboardLink(title).type(d.DashboardLinkType.LINK).icon(icon).url(url)
 
 
-def _link(title: str, icon: str, url: str) -> Json:
-    here = icon == "dashboard"
-    return {
-        "type": "link", "title": title, "icon": icon, "url": url, "targetBlank": not here,
-        "keepTime": here, "includeVars": here, "tooltip": "", "tags": [], "asDropdown": False,
-    }  # fmt: skip
-
-
-def _source() -> Json:
-    return {
-        "name": "datasource",
-        "label": "Data source",
-        "type": "datasource",
-        "query": "prometheus",
-        "current": {"text": "Prometheus", "value": "prometheus"},
-    }
-
-
-def _variables() -> Iterator[Json]:
-    """Every process of ours tells its workers, so that metric knows the jobs and instances."""
-    for name, of in (
-        ("job", "digitserve_workers"),
-        ("instance", 'digitserve_workers{job=~"$job"}'),
-    ):
-        question = f"label_values({of}, {name})"
-        yield {
-            "name": name,
-            "label": name.capitalize(),
-            "type": "query",
-            "datasource": SOURCE,
-            "definition": question,
-            "query": {"query": question, "refId": f"variable-{name}", "qryType": 1},
-            "refresh": 2,  # whenever another time is shown
-            "sort": 1,
-            "multi": True,
-            "includeAll": True,
-            "current": {"text": ["All"], "value": ["$__all"]},
-        }
-
-
-def _switches() -> Json:
-    """A version that serves and did not one step before.
-
-    Of an instance that was not heard one step before, what it said in the last minutes counts.
-    """
-    return _mark(
-        "Version serves",
-        "blue",
-        f"{_SERVES} unless ({_SERVED} or {_LATELY} unless on (instance) {_SERVED})",
-        "version {{version}} serves at {{instance}}",
+def _variable(name: str, of: str) -> dashboard.QueryVariable:
+    question = f"label_values({of}, {name})"
+    return (
+        dashboard.QueryVariable(name)
+        .label(name.capitalize())
+        .datasource(SOURCE)
+        .query({"query": question, "refId": f"variable-{name}", "qryType": 1})
+        .refresh(d.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(d.VariableSort.ALPHABETICAL_ASC)
+        .multi(True)
+        .include_all(True)
+        .current(d.VariableOption(text=["All"], value=["$__all"]))
     )
 
 
-def _failed_switches() -> Json:
-    return _mark(
-        "Switch failed",
-        "red",
-        events("model_swap_total", 'result=~"failed_.*"', by="instance, result") + " > 0",
-        "a switch failed at {{instance}}: {{result}}",
-    )
+def _annotations() -> list[dict[str, Any]]:
+    return [
+        # A version that serves and did not one step before. For an instance that was not scraped
+        # one step before, what it exposed in the last minutes counts.
+        _annotation(
+            "Version serves",
+            "blue",
+            f"{_SERVES} unless ({_SERVED} or {_LATELY} unless on (instance) {_SERVED})",
+            "version {{version}} serves at {{instance}}",
+        ),
+        _annotation(
+            "Switch failed",
+            "red",
+            events("model_swap_total", 'result=~"failed_.*"', by="instance, result") + " > 0",
+            "a switch failed at {{instance}}: {{result}}",
+        ),
+    ]
 
 
-def _mark(name: str, colour: str, question: str, text: str) -> Json:
+def _annotation(name: str, colour: str, question: str, text: str) -> dict[str, Any]:
     return {
         "name": name,
         "datasource": SOURCE,

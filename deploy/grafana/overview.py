@@ -1,7 +1,10 @@
-"""The first row: is anything wrong? Every number is about all selected instances together."""
+"""The first row: is anything wrong? Every number covers all selected instances together."""
+
+from grafana_foundation_sdk.models import dashboard as d
+from grafana_foundation_sdk.models.common import BigValueTextMode
 
 from deploy.grafana.dashboard import Row
-from deploy.grafana.panel import Panel, Target, bad_above_none, bad_below, bad_from
+from deploy.grafana.panel import ZERO_EXPECTED, bad_below, bad_from, query, stat
 from deploy.grafana.promql import (
     PREDICTION,
     accepted,
@@ -15,110 +18,98 @@ from deploy.grafana.promql import (
 )
 
 _ACCEPTED, _UNANSWERED = accepted(increase), unanswered(increase)
-_ASKED = total(increase("http_requests_total", PREDICTION))
+_REQUESTS = total(increase("http_requests_total", PREDICTION))
 _FAST = total(increase("http_request_duration_seconds_bucket", PREDICTION, 'le="0.05"'))
 _ALL = total(increase("http_request_duration_seconds_count", PREDICTION))
+_PROVIDER = {"0": "as configured", "1": "fell back"}
 
 OVERVIEW = Row(
     "Now",
     (
-        Panel(
-            title="Alerts",
-            description="Alerts of deploy/prometheus/alerts.yml that are firing. Bad: any; the "
-            "runbook has a section for each.",
-            kind="stat",
+        stat(
+            "Alerts",
+            "Alerts of deploy/prometheus/alerts.yml that are firing. Bad: any; the runbook has a "
+            "section for each.",
+            query(or_zero('count(ALERTS{alertstate="firing", job=~"$job"})'), "firing"),
             unit="none",
-            targets=(Target(or_zero('count(ALERTS{alertstate="firing", job=~"$job"})'), "firing"),),
-            limits=bad_above_none(),
             width=2,
+            thresholds=ZERO_EXPECTED,
         ),
-        Panel(
-            title="Instances down",
-            description="Instances that Prometheus cannot scrape. Bad: any.",
-            kind="stat",
+        stat(
+            "Instances down",
+            "Instances that Prometheus cannot scrape. Bad: any.",
+            query(or_zero(f"count({metric('up')} == 0)"), "down"),
             unit="none",
-            targets=(Target(or_zero(f"count({metric('up')} == 0)"), "down"),),
-            limits=bad_above_none(),
             width=2,
+            thresholds=ZERO_EXPECTED,
         ),
-        Panel(
-            title="Asked for predictions",
-            description="Requests to the prediction routes a second, with those that are refused. "
-            "Bad: none where clients should be asking, or more than half of what was measured "
-            "as capacity.",
-            kind="stat",
+        stat(
+            "Prediction requests",
+            "Requests per second to the prediction routes, including refused ones. Bad: none "
+            "although clients should be sending, or more than half of the measured capacity.",
+            query(total(rate("http_requests_total", PREDICTION)), "requests"),
             unit="reqps",
-            targets=(Target(total(rate("http_requests_total", PREDICTION)), "asked"),),
             width=3,
         ),
-        Panel(
-            title="Answered",
-            description="Of the prediction requests in the time shown that were accepted (answered "
-            "with neither 4xx nor 503, nor 504 at a deadline of their client's own), the share "
-            "that got its answer. The objective is 99.9 % over 30 days. Bad: less.",
-            kind="stat",
+        stat(
+            "Answered",
+            "Share of the accepted prediction requests in the time range shown that were answered. "
+            "Accepted: answered with neither 4xx nor 503, nor with 504 at a deadline that the "
+            "client set. The objective is 99.9 % over 30 days. Bad: less.",
+            query(f"1 - {_UNANSWERED} / {_ACCEPTED}", "answered"),
             unit="percentunit",
-            decimals=3,
-            targets=(Target(f"1 - {_UNANSWERED} / {_ACCEPTED}", "answered"),),
-            limits=bad_below(0.999),
             width=3,
-        ),
-        Panel(
-            title="Within 50 ms",
-            description="Share of the prediction requests in the time shown that were over within "
-            "50 ms. The objective is 99 %, at up to half the capacity. Bad: less.",
-            kind="stat",
+            thresholds=bad_below(0.999),
+        ).decimals(3),
+        stat(
+            "Within 50 ms",
+            "Share of the prediction requests in the time range shown that finished within 50 ms. "
+            "The objective is 99 % at up to half the capacity. Bad: less.",
+            query(f"{_FAST} / {_ALL}", "within 50 ms"),
             unit="percentunit",
-            decimals=2,
-            targets=(Target(f"{_FAST} / {_ALL}", "within 50 ms"),),
-            limits=bad_below(0.99),
             width=3,
-        ),
-        Panel(
-            title="Shed",
-            description="Requests refused or given up on to stay responsive, as a share of the "
-            "prediction requests in the time shown. Bad: lasting; a short burst is what "
-            "shedding is for.",
-            kind="stat",
+            thresholds=bad_below(0.99),
+        ).decimals(2),
+        stat(
+            "Shed",
+            "Requests refused or given up to stay responsive, as a share of the prediction "
+            "requests in the time range shown. Bad: over a long time; shedding is meant for short "
+            "bursts.",
+            query(f"{total(increase('shed_total'))} / {_REQUESTS}", "shed"),
             unit="percentunit",
-            decimals=2,
-            targets=(Target(f"{total(increase('shed_total'))} / {_ASKED}", "shed"),),
-            limits=bad_from(0.01, 0.1),
             width=3,
-        ),
-        Panel(
-            title="Queue full",
-            description="How full the fullest instance's queue is. Bad: above one half, for at the "
-            "end of the queue pictures are refused with 503.",
-            kind="stat",
+            thresholds=bad_from(0.01, 0.1),
+        ).decimals(2),
+        stat(
+            "Queue full",
+            "Fill level of the fullest instance's queue. Bad: above one half; images that find "
+            "the queue full are refused with 503.",
+            query(largest(f"{metric('queue_depth')} / {metric('queue_limit')}"), "full"),
             unit="percentunit",
-            decimals=1,
-            targets=(
-                Target(largest(f"{metric('queue_depth')} / {metric('queue_limit')}"), "full"),
-            ),
-            limits=bad_from(0.5, 0.8),
             width=3,
-        ),
-        Panel(
-            title="Version",
-            description="The model version that serves. Bad: several of them for longer than a "
-            "switch takes.",
-            kind="stat",
+            thresholds=bad_from(0.5, 0.8),
+        ).decimals(1),
+        stat(
+            "Version",
+            "The model version that serves. Bad: several versions for longer than a switch takes.",
+            query(total(metric("model_info"), "version"), "{{version}}"),
             unit="none",
-            targets=(Target(total(metric("model_info"), "version"), "{{version}}"),),
-            by_name=True,
             width=2,
-        ),
-        Panel(
-            title="Provider",
-            description="Whether each instance runs on the provider that was asked for. Bad: an "
-            "instance that was to run on a GPU and serves from the CPU instead.",
-            kind="stat",
+        ).text_mode(BigValueTextMode.NAME),
+        stat(
+            "Provider",
+            "Whether each instance runs on the configured execution provider. Bad: an instance "
+            "that should run on a GPU and serves from the CPU instead.",
+            query(largest(metric("provider_fallback")), "fell back"),
             unit="none",
-            targets=(Target(largest(metric("provider_fallback")), "fell back"),),
-            limits=bad_above_none(),
-            words={0: "as asked", 1: "fell back"},
             width=3,
+            thresholds=ZERO_EXPECTED,
+        ).mappings(
+            [
+                d.ValueMap(
+                    {value: d.ValueMappingResult(text=text) for value, text in _PROVIDER.items()}
+                )
+            ]
         ),
     ),
 )

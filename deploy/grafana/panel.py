@@ -1,63 +1,175 @@
-"""One picture of a dashboard: what it asks Prometheus, in which unit, and what is bad."""
+"""The panels of the dashboards: Grafana's own builders with the defaults that all panels share.
 
-from dataclasses import dataclass, field
-from typing import Literal
+Each function returns a builder of the Grafana Foundation SDK, so that a row can go on with what is
+particular to its panel: `timeseries(...).max(1).stacking(STACKED)`.
+"""
 
-Kind = Literal["timeseries", "stat", "heatmap", "bargauge"]
+from typing import Literal, TypeVar
+
+from grafana_foundation_sdk.builders import common, dashboard
+from grafana_foundation_sdk.builders.bargauge import Panel as BarGauge
+from grafana_foundation_sdk.builders.heatmap import CellValues, RowsHeatmapOptions, YAxisConfig
+from grafana_foundation_sdk.builders.heatmap import Panel as HeatMap
+from grafana_foundation_sdk.builders.prometheus import Dataquery
+from grafana_foundation_sdk.builders.stat import Panel as Stat
+from grafana_foundation_sdk.builders.timeseries import Panel as TimeSeries
+from grafana_foundation_sdk.models import common as c
+from grafana_foundation_sdk.models import dashboard as d
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat, QueryEditorMode
+
 # Names that Grafana knows; cps is "counts per second", percentunit a fraction shown as per cent.
 Unit = Literal["none", "short", "s", "percentunit", "reqps", "cps", "bytes", "watt", "celsius"]
+AnyPanel = TimeSeries | Stat | HeatMap | BarGauge
+_Panel = TypeVar("_Panel", TimeSeries, Stat, HeatMap, BarGauge)
 
+SOURCE = c.DataSourceRef(type_val="prometheus", uid="${datasource}")  # a variable of each dashboard
 GREEN, YELLOW, RED, BLUE = "green", "yellow", "red", "blue"
 
-
-@dataclass(frozen=True)
-class Target:
-    """A question in PromQL, and what its answers are called: {{label}} is a label's value."""
-
-    question: str
-    legend: str
-    dashed: bool = False  # a limit rather than a measurement
+STACKED = common.StackingConfig().mode(c.StackingMode.NORMAL).group("A")
+LOG = common.ScaleDistributionConfig().type(c.ScaleDistribution.LOG).log(10)
+SYMLOG = (  # logarithmic, with a zero
+    common.ScaleDistributionConfig().type(c.ScaleDistribution.SYMLOG).log(10).linear_threshold(1)
+)
+DASHED = [d.DynamicConfigValue(id_val="custom.lineStyle", value={"fill": "dash", "dash": [10, 10]})]
 
 
-@dataclass(frozen=True)
-class Limits:
-    """From which value on which colour; `base` below the first."""
-
-    base: str = BLUE
-    steps: tuple[tuple[float, str], ...] = ()
+def fixed(colour: str) -> list[d.DynamicConfigValue]:
+    return [d.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": colour})]
 
 
-PLAIN = Limits()  # more is neither good nor bad
+def limits(base: str, *steps: tuple[float, str]) -> list[d.Threshold]:
+    """Colours by value: `base`, and another one from each step's value on."""
+    return [d.Threshold(None, base), *(d.Threshold(value, colour) for value, colour in steps)]
 
 
-def bad_from(warning: float, bad: float) -> Limits:
-    return Limits(GREEN, ((warning, YELLOW), (bad, RED)))
+NEUTRAL = limits(BLUE)  # more is neither good nor bad
+ZERO_EXPECTED = limits(GREEN, (1e-9, RED))
 
 
-def bad_above_none(colour: str = RED) -> Limits:
-    """One is already too many."""
-    return Limits(GREEN, ((1e-9, colour),))
+def bad_from(warning: float, bad: float) -> list[d.Threshold]:
+    return limits(GREEN, (warning, YELLOW), (bad, RED))
 
 
-def bad_below(objective: float) -> Limits:
-    return Limits(RED, ((objective, GREEN),))
+def bad_below(objective: float) -> list[d.Threshold]:
+    return limits(RED, (objective, GREEN))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Panel:
-    title: str
-    description: str  # what it shows; what is bad
-    unit: Unit
-    targets: tuple[Target, ...]
-    width: int  # columns
-    kind: Kind = "timeseries"
-    limits: Limits = PLAIN
-    decimals: int | None = None
-    lowest: float | None = 0  # end of the axis; none: as the data are
-    highest: float | None = None
-    scale: Literal["linear", "log", "symlog"] = "linear"  # symlog: has a zero
-    stacked: Literal["none", "normal"] = "none"
-    bars: bool = False
-    by_name: bool = False  # a stat that shows a label rather than the number
-    words: dict[int, str] = field(default_factory=dict)  # shown in place of numbers
-    colours: dict[str, str] = field(default_factory=dict)  # pattern of a legend -> colour
+def query(expression: str, legend: str) -> Dataquery:
+    """A question in PromQL, and the name of its series: {{label}} is a label's value."""
+    return (
+        Dataquery()
+        .expr(expression)
+        .legend_format(legend)
+        .datasource(SOURCE)
+        .editor_mode(QueryEditorMode.CODE)
+        .format(PromQueryFormat.TIME_SERIES)
+        .range()
+    )
+
+
+def timeseries(
+    title: str,
+    description: str,
+    *queries: Dataquery,
+    unit: Unit,
+    width: int = 12,
+    thresholds: list[d.Threshold] = NEUTRAL,
+    lowest: float | None = 0,
+) -> TimeSeries:
+    """`lowest` is the end of the axis; None: as the data are."""
+    panel = _described(TimeSeries(), title, description, queries, unit, width, thresholds)
+    if lowest is not None:
+        panel.min(lowest)
+    shown = c.GraphThresholdsStyleMode.DASHED if thresholds[1:] else c.GraphThresholdsStyleMode.OFF
+    return (
+        panel.color_scheme(dashboard.FieldColor().mode(d.FieldColorModeId.PALETTE_CLASSIC))
+        .draw_style(c.GraphDrawStyle.LINE)
+        .fill_opacity(10)
+        .thresholds_style(common.GraphThresholdsStyleConfig().mode(shown))
+        .legend(
+            common.VizLegendOptions()
+            .show_legend(True)
+            .display_mode(c.LegendDisplayMode.TABLE)
+            .placement(c.LegendPlacement.BOTTOM)
+            .calcs(["lastNotNull", "max"])
+        )
+        .tooltip(
+            common.VizTooltipOptions().mode(c.TooltipDisplayMode.MULTI).sort(c.SortOrder.DESCENDING)
+        )
+    )
+
+
+def bars(panel: TimeSeries) -> TimeSeries:
+    return panel.draw_style(c.GraphDrawStyle.BARS).fill_opacity(60)
+
+
+def stat(
+    title: str,
+    description: str,
+    of: Dataquery,
+    *,
+    unit: Unit,
+    width: int,
+    thresholds: list[d.Threshold] = NEUTRAL,
+) -> Stat:
+    panel = _described(Stat(), title, description, (of.instant(),), unit, width, thresholds)
+    return (
+        panel.min(0)
+        .height(4)
+        .reduce_options(_last())
+        .graph_mode(c.BigValueGraphMode.NONE)
+        .text_mode(c.BigValueTextMode.VALUE)
+    )
+
+
+def heatmap(title: str, description: str, buckets: str, *, unit: Unit, width: int = 12) -> HeatMap:
+    """The buckets of a histogram, by `le`."""
+    of = query(buckets, "{{le}}").format(PromQueryFormat.HEATMAP)
+    panel = _described(HeatMap(), title, description, (of,), unit, width, NEUTRAL)
+    return (
+        panel.min(0)
+        .cell_values(CellValues().unit("cps"))
+        .rows_frame(RowsHeatmapOptions().layout(c.HeatmapCellLayout.AUTO))
+        .show_y_histogram()
+        .y_axis(YAxisConfig().unit(unit).axis_placement(c.AxisPlacement.LEFT))
+    )
+
+
+def bargauge(
+    title: str, description: str, of: Dataquery, *, unit: Unit, width: int = 12
+) -> BarGauge:
+    panel = _described(BarGauge(), title, description, (of.instant(),), unit, width, NEUTRAL)
+    return (
+        panel.min(0)
+        .reduce_options(_last())
+        .orientation(c.VizOrientation.HORIZONTAL)
+        .display_mode(c.BarGaugeDisplayMode.BASIC)
+        .value_mode(c.BarGaugeValueMode.TEXT)
+    )
+
+
+def _described(
+    panel: _Panel,
+    title: str,
+    description: str,
+    queries: tuple[Dataquery, ...],
+    unit: Unit,
+    width: int,
+    thresholds: list[d.Threshold],
+) -> _Panel:
+    return (
+        panel.title(title)
+        .description(description)
+        .datasource(SOURCE)
+        .targets([each.ref_id(letter) for letter, each in zip("ABCDEFGHIJ", queries, strict=False)])
+        .unit(unit)
+        .mappings([])
+        .color_scheme(dashboard.FieldColor().mode(d.FieldColorModeId.THRESHOLDS))
+        .thresholds(dashboard.ThresholdsConfig().mode(d.ThresholdsMode.ABSOLUTE).steps(thresholds))
+        .height(8)
+        .span(width)
+    )
+
+
+def _last() -> common.ReduceDataOptions:
+    return common.ReduceDataOptions().calcs(["lastNotNull"])

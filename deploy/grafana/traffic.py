@@ -1,7 +1,7 @@
-"""Who asks, what they are told, and what is refused."""
+"""Requests by route and status, and what is refused."""
 
 from deploy.grafana.dashboard import Row
-from deploy.grafana.panel import GREEN, RED, YELLOW, Limits, Panel, Target
+from deploy.grafana.panel import GREEN, RED, STACKED, YELLOW, fixed, limits, query, timeseries
 from deploy.grafana.promql import accepted, metric, rate, total, unanswered
 
 _ACCEPTED, _UNANSWERED = accepted(rate), unanswered(rate)
@@ -9,86 +9,79 @@ _ACCEPTED, _UNANSWERED = accepted(rate), unanswered(rate)
 TRAFFIC = Row(
     "Traffic and errors",
     (
-        Panel(
-            title="Requests by route",
-            description="Answered requests a second. `other` is whatever does not exist. Bad: a "
-            "sudden fall to nothing; a route that nobody should ask.",
+        timeseries(
+            "Requests by route",
+            "Requests answered per second. `other` stands for routes that do not exist. Bad: a "
+            "sudden fall to zero; traffic on a route that no client should use.",
+            query(total(rate("http_requests_total"), "route"), "{{route}}"),
             unit="reqps",
-            targets=(Target(total(rate("http_requests_total"), "route"), "{{route}}"),),
-            width=12,
         ),
-        Panel(
-            title="Answers by status",
-            description="All routes, one upon the other. 4xx is the client's doing, 503 is "
-            "overload or a service that stops. Bad: any other 5xx; 504 is a deadline that passed.",
+        timeseries(
+            "Answers by status",
+            "All routes, stacked. 4xx is caused by the client, 503 means overload or a service "
+            "that is stopping. Bad: any other 5xx; 504 is a deadline that passed.",
+            query(total(rate("http_requests_total"), "code"), "{{code}}"),
             unit="reqps",
-            targets=(Target(total(rate("http_requests_total"), "code"), "{{code}}"),),
-            stacked="normal",
-            colours={"^2": GREEN, "^4": YELLOW, "^5": RED},
-            width=12,
-        ),
-        Panel(
-            title="Unavailability",
-            description="Share of the accepted prediction requests that did not get their answer "
-            "(5xx but 503 and deadlines of their clients' own); the line is what the objective "
-            "allows over 30 days. Bad: above it; 14 times as much for an hour uses up 2 % of the "
-            "month's. Without traffic there is no value.",
+        )
+        .stacking(STACKED)
+        .override_by_regexp("^2", fixed(GREEN))
+        .override_by_regexp("^4", fixed(YELLOW))
+        .override_by_regexp("^5", fixed(RED)),
+        timeseries(
+            "Unavailability",
+            "Share of the accepted prediction requests that were not answered: 5xx except 503 and "
+            "deadlines that clients set. The line is what the objective allows over 30 days. Bad: "
+            "above it; one hour at 14 times the line uses up 2 % of the month's budget. Without "
+            "traffic there is no value.",
+            query(f"{_UNANSWERED} / {_ACCEPTED}", "not answered"),
             unit="percentunit",
-            decimals=2,
-            targets=(Target(f"{_UNANSWERED} / {_ACCEPTED}", "not answered"),),
-            limits=Limits(GREEN, ((0.001, RED),)),
-            width=12,
-        ),
-        Panel(
-            title="Requests in flight",
-            description="Begun and not yet over when Prometheus looked, by instance. Bad: growing "
-            "while the traffic does not.",
+            thresholds=limits(GREEN, (0.001, RED)),
+        ).decimals(2),
+        timeseries(
+            "Requests in flight",
+            "Requests that had begun and not ended when Prometheus scraped, by instance. Bad: "
+            "growth without growing traffic.",
+            query(metric("inflight_requests"), "{{instance}}"),
             unit="short",
-            targets=(Target(metric("inflight_requests"), "{{instance}}"),),
-            width=12,
         ),
     ),
 )
 
 REFUSED = Row(
-    "Refused and gone",
+    "Refused and cancelled",
     (
-        Panel(
-            title="Shed by reason",
-            description="Requests refused or given up on a second. queue_full and connections: "
-            "more comes than the service can take. deadline_unreachable: the queue is longer than "
-            "the client waits. deadline_passed: the service's own deadline came first. Bad: any "
-            "that lasts.",
+        timeseries(
+            "Shed by reason",
+            "Requests refused or given up per second. queue_full and connections: more requests "
+            "arrive than the service can take. deadline_unreachable: the queue is longer than the "
+            "client waits. deadline_passed: the service's own deadline came first. Bad: any "
+            "reason over a long time.",
+            query(total(rate("shed_total"), "reason"), "{{reason}}"),
             unit="reqps",
-            targets=(Target(total(rate("shed_total"), "reason"), "{{reason}}"),),
-            width=12,
         ),
-        Panel(
-            title="Clients' own deadlines",
-            description="Requests a second that were answered 504 because a deadline passed that "
-            "their client set itself, shorter than the service's, by route. They use up no budget. "
-            "Bad: more than there were with latency as ever (a client allows too little), or with "
-            "latency that rises (the service is too slow for its clients).",
+        timeseries(
+            "Clients' own deadlines",
+            "Requests per second answered 504 because a deadline passed that the client set, "
+            "shorter than the service's, by route. They use up no budget. Bad: an increase at "
+            "unchanged latency (a client allows too little time), or together with latency (the "
+            "service is too slow for its clients).",
+            query(total(rate("client_deadline_total"), "route"), "{{route}}"),
             unit="reqps",
-            targets=(Target(total(rate("client_deadline_total"), "route"), "{{route}}"),),
-            width=12,
         ),
-        Panel(
-            title="Clients that hung up",
-            description="Requests a second whose client left before the answer, by where they "
-            "were. Bad: many in queue or model, for then clients wait less than the service "
-            "takes.",
+        timeseries(
+            "Clients that hung up",
+            "Requests per second whose client disconnected before the answer, by the stage they "
+            "had reached. Bad: many in queue or model, which means that clients wait less long "
+            "than the service takes.",
+            query(total(rate("cancelled_total"), "stage"), "{{stage}}"),
             unit="reqps",
-            targets=(Target(total(rate("cancelled_total"), "stage"), "{{stage}}"),),
-            width=12,
         ),
-        Panel(
-            title="Access refused by reason",
-            description="Requests a second without the key or token that they need. Bad: a burst "
-            "(somebody tries keys), or a steady part of the traffic (a client has an old key).",
+        timeseries(
+            "Access refused by reason",
+            "Requests per second without the required key or token. Bad: a burst (someone tries "
+            "keys), or a steady part of the traffic (a client uses an old key).",
+            query(total(rate("access_refused_total"), "reason"), "{{reason}}"),
             unit="reqps",
-            targets=(Target(total(rate("access_refused_total"), "reason"), "{{reason}}"),),
-            width=12,
         ),
     ),
 )

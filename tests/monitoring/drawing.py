@@ -77,7 +77,7 @@ def _lines(axes: Axes, panel: Any, answers: list[tuple[str, Series]], seen: Watc
         seconds = np.array([moment - seen.began for moment, _ in series.points])
         values = np.array([value for _, value in series.points])
         look: dict[str, Any] = {"label": name, "color": _coloured(panel, name) or next(palette)}
-        if custom["stacking"]["mode"] == "normal":
+        if custom.get("stacking", {}).get("mode") == "normal":
             at = seconds.round().astype(int)
             top = below.copy()
             top[at] += np.nan_to_num(values)
@@ -89,8 +89,9 @@ def _lines(axes: Axes, panel: Any, answers: list[tuple[str, Series]], seen: Watc
             axes.plot(seconds, values, "--" if _dashed(panel, name) else "-", lw=1, **look)
     _mark_limits_and_switches(axes, panel, seen)
     axes.set_xlim(0, seen.ended - seen.began)
-    axes.set_yscale(custom["scaleDistribution"]["type"])
-    if custom["scaleDistribution"]["type"] != "log":
+    scale = custom.get("scaleDistribution", {}).get("type", "linear")
+    axes.set_yscale(scale)
+    if scale != "log":
         low, high = axes.get_ylim()
         defaults = panel["fieldConfig"]["defaults"]
         room = 0.3 * (high - low)  # for the legend
