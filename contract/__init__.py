@@ -1,8 +1,8 @@
-"""What the programs agree on, and the only package they all import.
+"""The formats that the programs share: the only package that all of them import.
 
     training --runs/<id>/--> export --models/<name>/<version>/--> service
 
-`card` says what a model version is, `store` where versions live and how one becomes the served one,
-`provenance` what a program knows of itself. May import the standard library and pydantic only;
-`signature`, which is loaded where versions are signed, also cryptography.
+`card` describes a model version, `store` keeps versions and makes one of them current, `provenance`
+records commit, libraries and processor. May import the standard library and pydantic only;
+`signature`, imported only where versions are signed, also cryptography.
 """

@@ -1,9 +1,9 @@
-"""Look after the model store: python -m contract COMMAND
+"""Manage the model store: python -m contract COMMAND
 
 Takes the store from --models or DIGITSERVE_MODELS, the model's name from --name or DIGITSERVE_MODEL
 and, as the service does, only versions signed with a key of DIGITSERVE_TRUSTED_KEYS if that is set.
-With --json, prints JSON for programs. Exit codes: 0 done, 1 refused or something is broken, 2 the
-command was not understood.
+With --json, prints JSON for programs. Exit codes: 0 done, 1 refused or something is broken, 2 usage
+error.
 """
 
 import json
@@ -15,13 +15,12 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptio
 from collections.abc import Callable
 from pathlib import Path
 
-from contract import difference, report
-from contract.access import keys_of, open_store
+from contract import report
 from contract.card import ModelCard
 from contract.current import NUMBER
 from contract.errors import NotConfirmed, StoreError
 from contract.report import Answer
-from contract.store import Store
+from contract.store import Store, keys_of, open_store
 
 
 def main(words: list[str] | None = None) -> int:
@@ -29,58 +28,12 @@ def main(words: list[str] | None = None) -> int:
     try:
         answer, text = arguments.command(arguments)
     except (StoreError, NotConfirmed, OSError) as error:
-        _refuse(str(error), arguments)
+        if arguments.json:
+            print(json.dumps({"error": str(error)}))
+        print(f"contract: {error}", file=sys.stderr)
         return 1
     print(json.dumps(answer, indent=2) if arguments.json else text)
-    return int(arguments.command is _verify and not answer["ok"])
-
-
-def _refuse(reason: str, arguments: Namespace) -> None:
-    if arguments.json:
-        print(json.dumps({"error": reason}))
-    print(f"contract: {reason}", file=sys.stderr)
-
-
-def _list(arguments: Namespace) -> Answer:
-    return report.listing(_store(arguments))
-
-
-def _show(arguments: Namespace) -> Answer:
-    store = _store(arguments)
-    return report.showing(store, _number(store, arguments.version))
-
-
-def _verify(arguments: Namespace) -> Answer:
-    store = _store(arguments)
-    return report.verifying(store, _number(store, arguments.version))
-
-
-def _activate(arguments: Namespace) -> Answer:
-    store = _store(arguments)
-    number = _number(store, arguments.version)
-    return report.switching(store, store.activate(number), number)
-
-
-def _rollback(arguments: Namespace) -> Answer:
-    store = _store(arguments)
-    switch = store.rollback()
-    return report.switching(store, switch, switch.after)
-
-
-def _history(arguments: Namespace) -> Answer:
-    return report.remembering(_store(arguments))
-
-
-def _prune(arguments: Namespace) -> Answer:
-    store = _store(arguments)
-    removed = store.prune(arguments.keep, dry=arguments.dry_run)
-    return report.pruning(store, removed, dry=arguments.dry_run)
-
-
-def _diff(arguments: Namespace) -> Answer:
-    store = _store(arguments)
-    first, second = _number(store, arguments.a), _number(store, arguments.b)
-    return difference.comparing(store, first, second)
+    return int(isinstance(answer, dict) and answer.get("ok") is False)  # verify's
 
 
 def _keygen(arguments: Namespace) -> Answer:
@@ -105,13 +58,18 @@ def _schema(_: Namespace) -> Answer:
     return schema, json.dumps(schema, indent=2)
 
 
-def _store(arguments: Namespace) -> Store:
-    keys = keys_of(os.environ.get("DIGITSERVE_TRUSTED_KEYS"))
-    return open_store(arguments.models, arguments.name, keys)
+def _of_store(run: Callable[[Store, Namespace], Answer]) -> Callable[[Namespace], Answer]:
+    """A command that opens the store, and gets the number of a version given as `current`."""
 
+    def command(arguments: Namespace) -> Answer:
+        keys = keys_of(os.environ.get("DIGITSERVE_TRUSTED_KEYS"))
+        store = open_store(arguments.models, arguments.name, keys)
+        for name in {"version", "a", "b"} & vars(arguments).keys():
+            if getattr(arguments, name) is None:
+                setattr(arguments, name, store.current())
+        return run(store, arguments)
 
-def _number(store: Store, version: int | None) -> int:
-    return store.current() if version is None else version
+    return command
 
 
 def _version(word: str) -> int | None:
@@ -139,28 +97,57 @@ def _parser() -> ArgumentParser:
         added = commands.add_parser(name, help=meaning, description=meaning)
         added.set_defaults(command=run)
         added.add_argument("--json", action="store_true", help="print JSON")
-        if run not in (_keygen, _schema):
-            models = Path(os.environ.get("DIGITSERVE_MODELS", "models"))
-            name_of_model = os.environ.get("DIGITSERVE_MODEL", "digits")
-            added.add_argument("--models", type=Path, metavar="DIR", default=models)
-            added.add_argument("--name", default=name_of_model, help="of the model")
         return added
 
-    def of_version(added: ArgumentParser) -> None:
-        added.add_argument("version", type=_version, metavar="V", help="a number, or: current")
+    def of_store(
+        name: str, run: Callable[[Store, Namespace], Answer], meaning: str, *versions: str
+    ) -> ArgumentParser:
+        added = command(name, _of_store(run), meaning)
+        models = Path(os.environ.get("DIGITSERVE_MODELS", "models"))
+        model = os.environ.get("DIGITSERVE_MODEL", "digits")
+        added.add_argument("--models", type=Path, metavar="DIR", default=models)
+        added.add_argument("--name", default=model, help="of the model")
+        for each in versions:
+            shown = each[0].upper()
+            added.add_argument(each, type=_version, metavar=shown, help="a number, or: current")
+        return added
 
-    command("list", _list, "every version, and which one is current")
-    of_version(command("show", _show, "a version's card"))
-    of_version(command("verify", _verify, "hash every file of a version and compare with its card"))
-    of_version(command("activate", _activate, "make a version the current one"))
-    command("rollback", _rollback, "make the version current that was so before")
-    command("history", _history, "which version was made current when")
-    prune = command("prune", _prune, "remove old versions, never the current or the one before it")
+    of_store("list", lambda store, _: report.listing(store), "every version; which one is current")
+    of_store(
+        "show", lambda store, a: report.showing(store, a.version), "a version's card", "version"
+    )
+    of_store(
+        "verify",
+        lambda store, a: report.verifying(store, a.version),
+        "hash every file of a version and compare with its card",
+        "version",
+    )
+    of_store(
+        "activate",
+        lambda store, a: report.switching(store, store.activate(a.version), a.version),
+        "make a version the current one",
+        "version",
+    )
+    of_store(
+        "rollback",
+        lambda store, _: report.switching(store, store.rollback()),
+        "make the previous version current again",
+    )
+    of_store("history", lambda store, _: report.remembering(store), "when versions became current")
+    prune = of_store(
+        "prune",
+        lambda store, a: report.pruning(store, store.prune(a.keep, dry=a.dry_run), dry=a.dry_run),
+        "remove old versions, never the current or the one before it",
+    )
     prune.add_argument("--keep", type=_keep, required=True, metavar="N", help="newest that stay")
-    prune.add_argument("--dry-run", action="store_true", help="only say which would go")
-    diff = command("diff", _diff, "what differs between two versions' cards")
-    diff.add_argument("a", type=_version, metavar="A", help="a number, or: current")
-    diff.add_argument("b", type=_version, metavar="B", help="a number, or: current")
+    prune.add_argument("--dry-run", action="store_true", help="only list what would be removed")
+    of_store(
+        "diff",
+        lambda store, a: report.comparing(store, a.a, a.b),
+        "what differs between two versions' cards",
+        "a",
+        "b",
+    )
     keygen = command("keygen", _keygen, "make a key to sign versions with")
     keygen.add_argument("file", type=Path, metavar="FILE", help="where the private key goes")
     command("schema", _schema, "print the card's JSON Schema")

@@ -1,10 +1,10 @@
 """The model card: what one model version is, how it was made and how it was proven.
 
-It lies in the version's folder as card.json, holds the sha256 of every other file there, and is all
-that the service needs to know of training. A card with a missing, unknown or ill-typed field is
+It is the file card.json in the version's folder, holds the sha256 of every other file there, and is
+all that the service needs to know of training. A card with a missing, unknown or ill-typed field is
 refused by the name of that field.
 
-    pixels         (n, 28, 28) uint8, 0 = paper, 255 = ink: what the graph eats
+    pixels         (n, 28, 28) uint8, 0 = paper, 255 = ink: input of the graph
     logits         (n, labels) float32, divided by the temperature
     probabilities  (n, labels) float32, each row sums to 1
 
@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 SIDE = 28  # pixels
 INPUT, LOGITS, PROBABILITIES = "pixels", "logits", "probabilities"  # tensor names
 
-# Files of a version. Every graph eats and answers the same tensors.
+# Files of a version. Every graph has the same input and outputs.
 ONNX = "model.onnx"  # float32
 FP16 = "model.fp16.onnx"  # half precision inside
 INT8 = "model.int8.onnx"  # 8-bit integers where they pay, measured on training pictures
@@ -160,7 +160,7 @@ def _of_today(text: str | bytes) -> str | bytes:
     """The card with the fields that it is too old to have.
 
     Says it in one sentence if it is of too far a time: its fields would be wrong one by one.
-    Whatever else is wrong with the text is left to who reads all of it.
+    All other mistakes in the text are left to the validation.
     """
     try:
         card = json.loads(text)
@@ -181,7 +181,7 @@ def _of_today(text: str | bytes) -> str | bytes:
 
 
 def tensors(classes: int) -> tuple[TensorFacts, tuple[TensorFacts, TensorFacts]]:
-    """Input and outputs of every graph of this project that tells `classes` apart."""
+    """Input and outputs of every graph of this project that distinguishes `classes` classes."""
     row = ("n", classes)
     return (
         TensorFacts(name=INPUT, dtype="uint8", shape=("n", SIDE, SIDE)),

@@ -1,4 +1,4 @@
-"""The control groups that limit this process: its own and those around it.
+"""The control groups that limit this process: its own and its ancestors.
 
     /proc/self/cgroup      4:memory:/pods/a       version 1, one hierarchy for each controller
                            0::/pods/a             version 2, one for all

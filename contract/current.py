@@ -1,24 +1,48 @@
-"""Which version is current and which were before: the files `current` and `history.jsonl`, as one.
+"""Which version is current and which ones were before: the files `current` and `history.jsonl`.
 
-Knows no more of versions than their numbers. Who writes holds the store's lock; readers need none.
+    current         4
+    history.jsonl   {"at": "2026-01-02T03:04:05Z", "action": "activate", "from": 3, "to": 4}
+
+The file `current` decides; the history, one line a switch, is written just before it. If a program
+is killed between the two, the last line is of a switch that never happened, and if `current` is
+written by hand, the last line does not know of it. `_settled` corrects both.
+
+Rolling back goes one version back each time: after 1, 2, 3 to 2, then to 1, then it is refused.
+This module knows versions by number only. A writer holds the store's lock; readers need none.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from contract import history
-from contract.errors import BrokenVersion, NoVersion
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from contract.errors import BrokenVersion, NoVersion, StoreError
 from contract.files import patiently, read_regular, replace_together
-from contract.history import Switch
 
 CURRENT, HISTORY = "current", "history.jsonl"
 NUMBER = r"[1-9][0-9]{0,17}"  # of a version
 LARGEST = 16 * 2**20  # bytes of either file; a thousand switches take 100 kB
 Action = Literal["activate", "rollback"]
+LONGEST = 1000  # switches that are remembered
+
+
+class BadHistory(StoreError):
+    """A line of the history is no switch; the message says which."""
+
+
+class Switch(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True)
+
+    at: datetime
+    action: Literal["activate", "rollback", "found"]  # found: `current` was written by hand
+    before: int | None = Field(
+        validation_alias="from", serialization_alias="from"
+    )  # None: nothing was current
+    after: int = Field(validation_alias="to", serialization_alias="to")
 
 
 class Current:
@@ -44,21 +68,19 @@ class Current:
         """Which version was made current when, oldest first."""
         path = self._folder / HISTORY
         try:
-            switches = history.parse(_text_of(path))
+            switches = _parse(_text_of(path))
         except FileNotFoundError:
             switches = []
         except OSError as error:
-            raise history.BadHistory(f"{path} cannot be read: {error}") from error
-        except history.BadHistory as error:
-            raise history.BadHistory(
-                f"{path}: {error}; move the file away to begin a new one"
-            ) from error
+            raise BadHistory(f"{path} cannot be read: {error}") from error
+        except BadHistory as error:
+            raise BadHistory(f"{path}: {error}; move the file away to begin a new one") from error
         try:
             current = self.number()
             since = datetime.fromtimestamp(int((self._folder / CURRENT).stat().st_mtime), UTC)
         except (NoVersion, BrokenVersion, OSError):
             return switches
-        return history.settled(switches, current, since)
+        return _settled(switches, current, since)
 
     def last_known(self) -> int | None:
         """The current version; where `current` was removed or spoilt, what the history says."""
@@ -69,7 +91,7 @@ class Current:
 
     def previous(self, there: Collection[int]) -> int:
         """The version, of those that are `there`, that was current before."""
-        way = [number for number in history.way_back(self.history()) if number in there]
+        way = [number for number in _way_back(self.history()) if number in there]
         while way and way[-1] == self.last_known():  # what lay between was pruned
             way.pop()
         if not way:
@@ -82,9 +104,9 @@ class Current:
             if self.number() == number:
                 return None
         before = self.last_known()
-        switch = Switch(at=history.now(), action=action, before=before, after=number)
-        text = history.to_text([*self.history(), switch])
-        # In this order: see `history` for what a kill between the two leaves.
+        switch = Switch(at=_now(), action=action, before=before, after=number)
+        text = _to_text([*self.history(), switch])
+        # In this order: see above for what a kill between the two leaves.
         replace_together(
             {
                 self._folder / HISTORY: text.encode(),
@@ -98,3 +120,46 @@ def _text_of(path: Path) -> str:
     """Of a file, which may be a link to it: where it lies says nothing of what is current."""
     content = patiently(lambda: read_regular(path, LARGEST, follow_links=True))
     return content.decode(errors="replace")
+
+
+def _parse(text: str) -> list[Switch]:
+    """The switches of history.jsonl, oldest first; BadHistory names a line that is none."""
+    switches = []
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            switches.append(Switch.model_validate_json(line))
+        except ValidationError as error:
+            raise BadHistory(f"line {number} is no switch of versions: {line[:80]!r}") from error
+    return switches
+
+
+def _to_text(switches: Sequence[Switch]) -> str:
+    lines = (switch.model_dump_json(by_alias=True) for switch in switches[-LONGEST:])
+    return "".join(line + "\n" for line in lines)
+
+
+def _settled(switches: Sequence[Switch], current: int | None, since: datetime) -> list[Switch]:
+    """The history as it must have been for `current` to be current, which it is `since` then."""
+    last = switches[-1] if switches else None
+    if current is None or (last and last.after == current):
+        return [*switches]
+    if last and last.before == current:  # cut off before it took place, or taken back by hand
+        return [*switches[:-1]]
+    before = last.after if last else None
+    return [*switches, Switch(at=since, action="found", before=before, after=current)]
+
+
+def _way_back(switches: Sequence[Switch]) -> list[int]:
+    """The versions that rolling back leads through, the next one last."""
+    way: list[int] = []
+    for switch in switches:
+        if switch.action == "rollback":
+            while way and way.pop() != switch.after:
+                pass
+        elif switch.before is not None:
+            way.append(switch.before)
+    return way
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)

@@ -1,4 +1,4 @@
-"""What can be wrong with a model store: one exception to catch, and one for each cause."""
+"""Errors of the model store: one class to catch, and one for each cause."""
 
 
 class StoreError(Exception):
@@ -14,7 +14,7 @@ class BrokenVersion(StoreError):
 
 
 class NoVersion(StoreError):
-    """The version asked for, or any at all, is not in the store."""
+    """The requested version, or any at all, is not in the store."""
 
 
 class Untrusted(BrokenVersion):
@@ -22,4 +22,4 @@ class Untrusted(BrokenVersion):
 
 
 class NotConfirmed(Exception):
-    """What was asked is done and seen by everybody, but the disk does not say that it has it."""
+    """The change is made and visible, but the disk does not confirm that it is stored."""

@@ -1,13 +1,16 @@
-"""Files that are on the disk when it is said that they are, and are what they are said to be.
+"""Durable writes, checked reads and the writers' lock of the model store.
 
-A rename makes a file or folder visible whole, but only what was synced before is still there after
-a power cut. Hashes are taken in blocks: a model may be larger than the memory.
+A rename makes a file or folder visible as a whole, but only what was synced before survives a power
+cut. Hashes are computed in blocks, because a model may be larger than the memory. The kernel
+releases a lock when its holder dies, however it dies.
 """
 
 import errno
+import fcntl
 import os
 import secrets
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import file_digest
@@ -15,9 +18,14 @@ from io import BufferedReader
 from pathlib import Path
 
 from contract.card import FileFacts
-from contract.errors import NotConfirmed
+from contract.errors import NotConfirmed, StoreError
 
 _STALE = getattr(errno, "ESTALE", None)
+PATIENCE = 10.0  # seconds for a lock; what is done under it takes milliseconds
+
+
+class Busy(StoreError):
+    """Another program holds the lock for too long."""
 
 
 def open_regular(
@@ -89,24 +97,24 @@ def named(path: Path) -> Iterator[None]:
 
 
 def replace_together(contents: dict[Path, bytes]) -> None:
-    """Replace files of one folder, each by a rename, in order, once all are safely written aside.
+    """Replace files of one folder in order, each by a rename, once all new content is on disk.
 
     A full disk or a folder that may not be written therefore changes none of them.
     """
-    asides: dict[Path, Path] = {}
+    drafts: dict[Path, Path] = {}
     try:
         for path, content in contents.items():
-            aside = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-            write_through(aside, content)
-            asides[path] = aside
+            draft = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+            write_through(draft, content)
+            drafts[path] = draft
         for path in contents:
             if path.is_dir():  # where a rename would fail, after those before it
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        for path, aside in asides.items():
-            aside.replace(path)
+        for path, draft in drafts.items():
+            draft.replace(path)
     finally:
-        for aside in asides.values():
-            aside.unlink(missing_ok=True)
+        for draft in drafts.values():
+            draft.unlink(missing_ok=True)
     for folder in {path.parent for path in contents}:
         confirm(folder)
 
@@ -130,13 +138,13 @@ def confirm(folder: Path) -> None:
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise NotConfirmed(
-                f"the change in {folder} is made and seen by everybody, but may not survive a "
+                f"the change in {folder} is made and visible, but may not survive a "
                 f"power cut: {error}"
             ) from error
 
 
 def patiently(read: Callable[[], bytes], attempts: int = 5) -> bytes:
-    """What `read` returns, asked again where a network file system says the handle is stale.
+    """What `read` returns; repeated where a network file system reports a stale handle.
 
     NFS says so of a file that another machine has just replaced by a rename: the name is good.
     """
@@ -147,3 +155,20 @@ def patiently(read: Callable[[], bytes], attempts: int = 5) -> bytes:
             if error.errno != _STALE:
                 raise
     return read()
+
+
+@contextmanager
+def locked(path: Path, patience: float = PATIENCE) -> Iterator[None]:
+    """Hold the lock on the file `path`, which is made if it is not there; Busy after `patience`."""
+    with path.open("a") as file:
+        end = time.monotonic() + patience
+        while True:
+            try:
+                with named(path):
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise Busy(f"another program has held {path} for {patience:g} s") from None
+                time.sleep(0.01)
+        yield  # closing the file lets go

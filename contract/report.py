@@ -1,11 +1,11 @@
-"""What `python -m contract` answers: each once for programs, once as a table for people."""
+"""Results of `python -m contract`: each as JSON for programs and as a table for people."""
 
 from typing import Any
 
-from contract import card_tables
+from contract import tables
 from contract.card import ModelCard
+from contract.current import Switch
 from contract.errors import BrokenVersion, NoVersion, StoreError
-from contract.history import Switch
 from contract.store import Store
 from contract.tables import percent, size, table
 from contract.version import SIGNATURE
@@ -36,10 +36,10 @@ def showing(store: Store, number: int) -> Answer:
     card = store.card(number)
     text = "\n\n".join(
         [
-            card_tables.facts(card, f"{store.folder / str(number)}{_remark(store, number)}"),
-            card_tables.artifacts(card),
-            card_tables.classes(card),
-            card_tables.files(card),
+            tables.card_facts(card, f"{store.folder / str(number)}{_remark(store, number)}"),
+            tables.card_artifacts(card),
+            tables.card_classes(card),
+            tables.card_files(card),
         ]
     )
     facts = {
@@ -68,7 +68,8 @@ def verifying(store: Store, number: int) -> Answer:
     return answer, f"{table(['file', 'beside the card'], rows)}\n\nversion {number}: {summary}"
 
 
-def switching(store: Store, switch: Switch | None, number: int) -> Answer:
+def switching(store: Store, switch: Switch | None, number: int | None = None) -> Answer:
+    """`switch` is None where version `number` is current already."""
     name = store.folder.name
     if switch is None:
         answer = {"from": number, "to": number, "changed": False}
@@ -136,3 +137,73 @@ def _current(store: Store) -> int | None:
         return store.current()
     except (NoVersion, BrokenVersion):
         return None
+
+
+def comparing(store: Store, first: int, second: int) -> Answer:
+    a, b = store.card(first), store.card(second)
+    accuracy = {
+        "accuracy": [a.evaluation.accuracy, b.evaluation.accuracy],
+        "calibration_error": [a.evaluation.calibration_error, b.evaluation.calibration_error],
+    }
+    flat_a, flat_b = _flat(a), _flat(b)
+    differing = {
+        key: [flat_a.get(key), flat_b.get(key)]
+        for key in [*flat_a, *(key for key in flat_b if key not in flat_a)]
+        if flat_a.get(key) != flat_b.get(key)
+    }
+    rows = [
+        [name.replace("_", " "), percent(x), percent(y), f"{(y - x) * 100:+.2f} points"]
+        for name, (x, y) in accuracy.items()
+    ]
+    rows += _recalls(a, b)
+    rows += [
+        [key, _cell(x), _cell(y), ""]
+        for key, (x, y) in differing.items()
+        if not key.startswith("evaluation.")  # in the rows above
+    ]
+    answer = {"versions": [first, second], **accuracy, "differing": differing}
+    return answer, table(["", f"version {first}", f"version {second}", "difference"], rows)
+
+
+def _recalls(a: ModelCard, b: ModelCard) -> list[list[str]]:
+    """Of each class that both versions know and one reads better."""
+    before = {each.label: each.recall for each in a.evaluation.per_class}
+    return [
+        [
+            f"recall of {each.label}",
+            percent(before[each.label]),
+            percent(each.recall),
+            f"{(each.recall - before[each.label]) * 100:+.2f} points",
+        ]
+        for each in b.evaluation.per_class
+        if each.label in before and before[each.label] != each.recall
+    ]
+
+
+def _flat(card: ModelCard) -> dict[str, Any]:
+    """The card's facts by dotted name."""
+    facts = card.model_dump(mode="json", exclude={"input", "outputs"})
+    facts["labels"] = " ".join(facts["labels"])
+    facts["files"] = {
+        name: f"{each['size']} bytes, {each['sha256'][:12]}"
+        for name, each in facts["files"].items()
+    }
+    classes = facts["evaluation"]["per_class"]
+    facts["evaluation"]["per_class"] = {each["label"]: each for each in classes}
+    flat: dict[str, Any] = {}
+
+    def walk(prefix: str, value: Any) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                walk(f"{prefix}{key}.", inner)
+        else:
+            flat[prefix[:-1]] = value
+
+    walk("", facts)
+    return flat
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "-" if value is None else str(value)

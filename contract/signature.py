@@ -1,12 +1,12 @@
-"""Who vouches for a version: an Ed25519 signature over card.json, which holds every file's hash.
+"""Signatures of versions: an Ed25519 signature over card.json, which holds every file's hash.
 
     private key   PEM (PKCS 8) in a file only its owner may read; export signs with it
-    public key    44 characters of base64; the service is told which ones to trust
+    public key    44 characters of base64; DIGITSERVE_TRUSTED_KEYS lists the trusted ones
     card.json.sig the signature of card.json's bytes, base64 and a newline
 
-Signing is optional, and so is the package `cryptography`: only who signs or checks imports this
-module. A signature says that this card was signed for some version of a model of its name; it does
-not say which number, nor that the version is the newest.
+Signing is optional, and so is the package `cryptography`: only programs that sign or check
+import this module. A signature says that this card was signed for some version of a model of its
+name; it says neither which number the version has nor that it is the newest.
 """
 
 import base64

@@ -3,10 +3,10 @@
     models/digits/.draft-3f9a/     being written, invisible to readers
     models/digits/3/               published: one rename turned a draft into it
                     card.json      says what the version is and the sha256 of every other file
-                    card.json.sig  who vouches for the card, if anybody does
+                    card.json.sig  signature of the card, if there is one
     models/digits/current          the number of the served version, replaced by a rename
     models/digits/history.jsonl    which version was made current when
-    models/digits/.lock            held by whoever switches or prunes; nobody waits to read
+    models/digits/.lock            held by a program that switches or prunes; readers need none
 
 Two writers get two numbers: renaming onto a folder that has files fails, and the next number is
 tried. A reader hashes every file against the card before it trusts any of them, so it never takes
@@ -18,24 +18,16 @@ import errno
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contract.card import ModelCard
-from contract.current import NUMBER, Action, Current
+from contract.current import NUMBER, Action, Current, Switch
 from contract.errors import BadName, BrokenVersion, NoVersion, StoreError, Untrusted
-from contract.files import (
-    confirm,
-    facts_of,
-    named,
-    sync,
-    write_through,
-)
-from contract.history import Switch
-from contract.lock import locked
-from contract.remains import DRAFT, remove
+from contract.files import confirm, facts_of, locked, named, sync, write_through
 from contract.version import (
     CARD,
     SIGNATURE,
@@ -51,7 +43,13 @@ if TYPE_CHECKING:  # `cryptography` is not needed where nothing is signed
     from contract.signature import Sign, Trust
 
 LOCK = ".lock"
+DRAFT, PRUNED = ".draft-", ".pruned-"  # prefixes of folders' names
+ABANDONED = 24 * 3600.0  # seconds after which a draft is abandoned
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of a model
+
+
+class NoKeys(StoreError, ValueError):
+    """DIGITSERVE_TRUSTED_KEYS is set and names no key."""
 
 
 class Store:
@@ -76,7 +74,7 @@ class Store:
         return sorted(int(name) for name in names if re.fullmatch(NUMBER, name))
 
     def current(self) -> int:
-        """The number of the version that is to be served."""
+        """The number of the current version, which services serve."""
         try:
             return self._current.number()
         except NoVersion as error:
@@ -85,13 +83,13 @@ class Store:
             raise NoVersion(f"{error}: {advice}") from error
 
     def card(self, number: int) -> ModelCard:
-        """What a version says of itself; neither its files nor its signature are looked at."""
-        with self._those_there():
+        """A version's card; neither its files nor its signature are checked."""
+        with self._listing_published():
             return read_card(self.folder / str(number))
 
     def find(self, number: int) -> None:
         """NoVersion, which says what there is, unless the version is there, whole or not."""
-        with self._those_there():
+        with self._listing_published():
             if not (self.folder / str(number)).is_dir():
                 raise NoVersion(f"{self.folder / str(number)} is not there")
 
@@ -101,7 +99,7 @@ class Store:
         Raises NoVersion, BrokenVersion, or Untrusted.
         """
         if number is not None:
-            with self._those_there():
+            with self._listing_published():
                 return open_version(self.folder / str(number), self._trust)
         while True:
             number = self.current()
@@ -116,12 +114,12 @@ class Store:
 
         Raises NoVersion, or BrokenVersion where there is no card to check by.
         """
-        with self._those_there():
+        with self._listing_published():
             return check_version(self.folder / str(number), self._trust)
 
     def signature(self, number: int) -> str:
-        """Who vouches for a version: "", "signed", and with `trust` "trusted" or "not trusted"."""
-        with self._those_there():
+        """State of the signature: "", "signed", and with `trust` "trusted" or "not trusted"."""
+        with self._listing_published():
             return signature_of(self.folder / str(number), self._trust)
 
     def history(self) -> list[Switch]:
@@ -147,7 +145,7 @@ class Store:
             shutil.rmtree(folder, ignore_errors=True)
 
     def check_signer(self, sign: "Sign | None") -> None:
-        """Untrusted if what `sign` signs, or nobody for None, could not be made current here."""
+        """Untrusted if a version signed by `sign` (None: not signed) could not be made current."""
         if self._trust:
             try:
                 self._trust(b"", sign(b"") if sign else None)
@@ -182,7 +180,7 @@ class Store:
         """Make a version the current one, if all of it is there; None if it is already."""
         if not self.folder.is_dir():
             self.open(number)  # says so
-        with locked(self.folder / LOCK):  # nobody prunes what is being verified
+        with locked(self.folder / LOCK):  # a version is not pruned while it is verified
             self.open(number)
             return self._current.switch(number, action)
 
@@ -207,14 +205,14 @@ class Store:
             return self._going(keep)
         with locked(self.folder / LOCK):
             going = self._going(keep)
-            remove(self.folder, going)
+            _remove(self.folder, going)
         return going
 
     # ---- the steps of it ----------------------------------------------------------------------
 
     @contextmanager
-    def _those_there(self) -> Iterator[None]:
-        """Who asks for a version that is not there is told which ones are."""
+    def _listing_published(self) -> Iterator[None]:
+        """Let an error about a missing version list the published ones."""
         try:
             yield
         except NoVersion as error:
@@ -233,3 +231,48 @@ class Store:
             yield served
         with suppress(NoVersion):
             yield self.previous()
+
+
+def open_store(models: Path, name: str, trusted_keys: Sequence[str] = ()) -> Store:
+    """The store in the folder `models`; with keys, one that opens only what they have signed."""
+    if not trusted_keys:
+        return Store(models, name)
+    from contract import signature  # loads `cryptography`, which is optional
+
+    return Store(models, name, signature.trust(trusted_keys))
+
+
+def keys_of(text: str | None) -> tuple[str, ...]:
+    """The keys in DIGITSERVE_TRUSTED_KEYS, with commas between them; none if it is not set.
+
+    NoKeys if it is set and holds none: an empty secret must not switch checking off.
+    """
+    if text is None:
+        return ()
+    keys = tuple(key.strip() for key in text.split(",") if key.strip())
+    if not keys:
+        raise NoKeys(
+            "DIGITSERVE_TRUSTED_KEYS is set and holds no key: unset it to take unsigned versions"
+        )
+    return keys
+
+
+def _remove(folder: Path, numbers: Iterable[int]) -> None:
+    """Remove these versions, first out of sight, whole, then for good; and all that was left."""
+    for number in numbers:
+        (folder / str(number)).rename(folder / f"{PRUNED}{number}-{secrets.token_hex(4)}")
+    for path in _leftovers(folder):
+        shutil.rmtree(path)
+    confirm(folder)
+
+
+def _leftovers(folder: Path) -> Iterator[Path]:
+    """Pruned versions, and drafts whose writer was killed."""
+    last_alive = time.time() - ABANDONED
+    for path in folder.iterdir():
+        if path.name.startswith(PRUNED):
+            yield path
+        elif path.name.startswith(DRAFT):
+            with suppress(FileNotFoundError):  # it has just been published
+                if path.stat().st_mtime < last_alive:
+                    yield path

@@ -1,6 +1,6 @@
 """One published version: a folder with a card, trusted only after every file on it was hashed.
 
-Knows nothing of numbers, of `current` or of other versions: see `store`.
+`store` knows the other versions and which one is current.
 """
 
 import errno
@@ -35,7 +35,7 @@ class Version:
 
 
 class Finding(NamedTuple):
-    """What became of checking one file of a version."""
+    """The result of checking one file of a version."""
 
     file: str
     complaint: str | None  # None: it is as the card says
@@ -58,7 +58,7 @@ def open_version(folder: Path, trust: "Trust | None") -> Version:
 
 
 def read_card(folder: Path) -> ModelCard:
-    """What the version in `folder` says of itself; neither files nor signature are looked at."""
+    """The card of the version in `folder`; neither files nor signature are checked."""
     return _read(folder)[0]
 
 
@@ -92,7 +92,7 @@ def check_version(folder: Path, trust: "Trust | None") -> list[Finding]:
 
 
 def signature_of(folder: Path, trust: "Trust | None") -> str:
-    """ "", "signed", and where somebody is trusted "trusted" or "not trusted"."""
+    """ "", "signed", and where keys are trusted "trusted" or "not trusted"."""
     if not (folder / SIGNATURE).exists():
         return "not signed" if trust else ""
     if trust is None:

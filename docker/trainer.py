@@ -13,8 +13,8 @@ import os
 import sys
 from pathlib import Path
 
-from contract.access import open_store
 from contract.errors import NoVersion, StoreError
+from contract.store import open_store
 
 
 def main(words: list[str]) -> int:

@@ -9,6 +9,6 @@
 
 import os
 
-# ONNX Runtime 1.31 reports how it is used unless this is set before it is imported. Nobody who runs
-# digitserve has agreed to that; who does may set it to 0.
+# ONNX Runtime 1.31 reports how it is used unless this is set before it is imported. Users of
+# digitserve have not agreed to that; set it to 0 to allow it.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -2,12 +2,12 @@
 
 Writes the artifacts, proves on the whole test set that each answers as PyTorch does, and only then
 publishes them as the next version under models/<name>/ and makes it the current one. Signs the
-version's card if there is a key: --signing-key FILE, or DIGITSERVE_SIGNING_KEY. Like the service it
+version's card if a key is given: --signing-key FILE, or DIGITSERVE_SIGNING_KEY. Like the service it
 takes DIGITSERVE_MODELS and DIGITSERVE_MODEL, and with DIGITSERVE_TRUSTED_KEYS makes only a version
 current that is signed with one of them.
 
-Exit codes: 0 published and current, 1 refused (nothing was published, unless it says so), 2 the
-command was not understood, 130 stopped with Ctrl-C.
+Exit codes: 0 published and current, 1 refused (nothing was published, unless the message says so),
+2 usage error, 130 stopped with Ctrl-C.
 """
 
 import os
@@ -16,10 +16,9 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contract import card_tables
-from contract.access import keys_of, open_store
 from contract.errors import NotConfirmed, StoreError
-from contract.store import Store
+from contract.store import Store, keys_of, open_store
+from contract.tables import accepted, card_artifacts
 from export.artifacts import ARTIFACTS, OPSET, OPSETS, BadGraph
 from export.export import NotActivated, export, say
 from export.proof import ProofFailed
@@ -50,8 +49,8 @@ def main(words: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("export: stopped, nothing was published", file=sys.stderr)
         return 130
-    say(card_tables.artifacts(version.card))
-    say(f"Accepted {card_tables.accepted(version.card)}")
+    say(card_artifacts(version.card))
+    say(f"Accepted {accepted(version.card)}")
     now = ", which is now the current version" if arguments.activate else ", not made current"
     say(f"Published {version.folder}{now}")
     return 0
@@ -65,17 +64,17 @@ def _store(arguments: Namespace) -> Store:
 def _signer(key: Path | None) -> "Sign | None":
     if key is None:
         return None
-    from contract import signature  # needs the package `cryptography`, which nobody else does
+    from contract import signature  # needs the package `cryptography`, which is optional
 
     return signature.signer(key)
 
 
 def _artifacts(words: str) -> tuple[str, ...]:
-    asked = [word.strip() for word in words.split(",")]
-    for word in asked:
+    requested = [word.strip() for word in words.split(",")]
+    for word in requested:
         if word not in ARTIFACTS:
-            raise ArgumentTypeError(f"{word!r} is no artifact; there are {', '.join(ARTIFACTS)}")
-    return tuple(name for name in ARTIFACTS if name in asked or name == "onnx")
+            raise ArgumentTypeError(f"{word!r} is no artifact; known are {', '.join(ARTIFACTS)}")
+    return tuple(name for name in ARTIFACTS if name in requested or name == "onnx")
 
 
 def _parser() -> ArgumentParser:

@@ -6,8 +6,8 @@
     ts     model.ts         TorchScript, for C++ and mobile programs that hold libtorch
     pt2    model.pt2        torch.export's format, TorchScript's successor
 
-All eat and answer the same tensors, in batches of any size. float32 ones must answer as PyTorch
-does; the others may lose a little accuracy, and are left out of the version if they lose more.
+All have the same input and outputs, in batches of any size. The float32 ones must predict as
+PyTorch does; the others may lose a little accuracy, and are left out if they lose more.
 """
 
 from collections.abc import Callable, Iterator
@@ -33,9 +33,8 @@ from contract.card import (
     tensors,
 )
 from export import runners
-from export.graph import Graph
 from export.quantise import quantise
-from export.runners import Model, Pixels, quiet
+from export.runners import Graph, Model, Pixels, quiet
 
 OPSET = 18  # ONNX operator set; what torch 2.13's exporter writes without conversion
 OPSETS = range(18, 25)  # that torch 2.13 and ONNX Runtime 1.31 both know
@@ -72,7 +71,7 @@ def write_fp16(source: Source, path: Path) -> None:
 
 def write_int8(source: Source, path: Path) -> None:
     """Made from model.onnx, which must lie beside it."""
-    assert source.calibration is not None, "who asks for int8 brings them"
+    assert source.calibration is not None, "int8 needs calibration images"
     quantise(path.with_name(ONNX), path, source.calibration)
     check_onnx(path)
 

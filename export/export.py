@@ -1,4 +1,4 @@
-"""A run becomes a version: write every artifact, prove it, publish all of it or nothing."""
+"""Publish a run as a version: write every artifact, prove it, publish all of it or nothing."""
 
 import contextlib
 import shutil
@@ -18,10 +18,8 @@ from contract.store import Store
 from contract.version import Version
 from export import proof, runners
 from export.artifacts import ARTIFACTS, OPSET, Source
-from export.graph import Graph
-from export.offending import discard_offending, save_offending
-from export.proof import Answers, LosesTooMuch, ProofFailed
-from export.runners import Pixels
+from export.proof import Answers, LosesTooMuch, ProofFailed, discard_offending, save_offending
+from export.runners import Graph, Pixels
 from export.samples import write_golden, write_mistakes, write_samples
 from export.threshold import acceptance
 from training.model import parameters_of
@@ -55,14 +53,14 @@ def export(
     graph = Graph(checkpoint.build(), checkpoint.temperature)
     source = Source(graph, calibration, opset)
     if activate:
-        store.check_signer(sign)  # rather now than after the proof
+        store.check_signer(sign)  # before the long proof
     with store.draft() as draft, _one_thread():
         reference = _reference(run, checkpoint, graph, pixels, labels)
         sure = _acceptance(run, graph, (reference, labels))
         write_golden(draft, pixels, labels, reference)
         parity: dict[str, Parity] = {}
         left_out = {
-            each.file: "it was not asked for"
+            each.file: "it was not requested"
             for name, each in ARTIFACTS.items()
             if name not in artifacts
         }
@@ -80,8 +78,8 @@ def export(
                 left_out[path.name] = str(reason)
             except ProofFailed as failure:
                 raise _with_pictures(failure, run, reference, pixels, labels) from failure
-        for paper in run.papers():
-            shutil.copyfile(paper, draft / paper.name)
+        for file in run.report_files():
+            shutil.copyfile(file, draft / file.name)
         write_samples(draft, pixels, labels, checkpoint.labels)
         write_mistakes(draft, pixels, labels, checkpoint.labels, reference)
         card = _card(run, checkpoint, graph, store.folder.name, opset, sure, parity, left_out)
@@ -93,7 +91,7 @@ def export(
         except (OSError, StoreError) as error:
             raise NotActivated(f"{version.folder} is published but not current: {error}") from error
         except KeyboardInterrupt as error:
-            advice = "python -m contract list tells whether it is current"
+            advice = "python -m contract list shows whether it is current"
             raise NotActivated(f"stopped; {version.folder} is published, {advice}") from error
     return version
 
@@ -119,7 +117,7 @@ def _reference(
 def _acceptance(
     run: Run, graph: Graph, test: tuple[Answers, NDArray[np.uint8]]
 ) -> Acceptance | None:
-    """By PyTorch's answers, which the artifacts' are those of."""
+    """Determined from PyTorch's predictions, which the artifacts reproduce."""
     kept = run.validation_set()
     if kept is None:
         return None
@@ -134,7 +132,7 @@ def _with_pictures(
     pixels: Pixels,
     labels: NDArray[np.uint8],
 ) -> ProofFailed:
-    """The failure, telling where its pictures are."""
+    """The failure, with the folder of its images."""
     try:
         folder = save_offending(run.folder, failure, reference, pixels, labels)
     except OSError as error:  # the failure itself is what matters

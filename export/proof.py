@@ -6,19 +6,26 @@ less than float32 may lose a little accuracy; what it lost is measured and repor
 lose one picture: of a small test set that is more than a little, but one picture shows nothing.
 """
 
+import json
+import shutil
+import statistics
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from contract.card import Parity
+from contract.card import SIDE, Parity
 from export.runners import Model, Pixels, Rows
-from export.speed import latency
 
 TOLERANCE = 1e-4  # largest difference between two logits of float32 artifacts
 BATCHES = (1, 2, 7, 64, 250)  # sizes, in turn
+FAILED = "failed_proof"  # folder in the run: report.json, 00042-label-7-pytorch-7-model.onnx-1.png
+MOST_SAVED = 100  # images of a failed proof
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,7 @@ class LosesTooMuch(Exception):
 
 
 def answers_of(model: Model, pixels: Pixels) -> Answers:
-    """The model's answers to all `pixels`, asked for in batches of many sizes."""
+    """The model's answers to all `pixels`, in batches of several sizes."""
     answers = [model(part) for part in _batches(pixels)]
     logits, probabilities = (np.concatenate(rows) for rows in zip(*answers, strict=True))
     return Answers(logits, probabilities)
@@ -110,6 +117,19 @@ def parity(
     return Parity(**measured, seconds_1=latency(model, 1), seconds_64=latency(model, 64))
 
 
+def latency(model: Model, batch: int, seconds: float = 0.1) -> float:
+    """Median seconds of one call with `batch` images of noise, measured for `seconds`."""
+    pixels = np.random.default_rng(0).integers(0, 256, (batch, SIDE, SIDE), np.uint8)
+    model(pixels)  # the first call allocates
+    calls: list[float] = []
+    end = time.perf_counter() + seconds
+    while not calls or time.perf_counter() < end:
+        began = time.perf_counter()
+        model(pixels)
+        calls.append(time.perf_counter() - began)
+    return statistics.median(calls)
+
+
 def _check_probabilities(name: str, answers: Answers) -> None:
     off = np.abs(answers.probabilities - _softmax(answers.logits)).max(1)  # (n,)
     if not off.max() <= TOLERANCE:  # NaN is not
@@ -149,3 +169,56 @@ def _softmax(logits: Rows) -> Rows:
     powers = np.exp(logits - logits.max(1, keepdims=True))
     softmax: Rows = powers / powers.sum(1, keepdims=True)
     return softmax
+
+
+def save_offending(
+    run: Path,
+    failure: ProofFailed,
+    reference: Answers,
+    pixels: Pixels,
+    labels: NDArray[np.uint8],
+) -> Path:
+    """Write the images that a proof failed on into `run`, for a person to look at.
+
+    Replaces those of an earlier failure and returns the folder.
+    """
+    discard_offending(run)
+    folder = run / FAILED
+    folder.mkdir()
+    pictures = []
+    for index in failure.offending[:MOST_SAVED].tolist():
+        facts = _facts(failure, reference, index, int(labels[index]))
+        name = (
+            f"{index:05}-label-{facts['label']}-pytorch-{facts['pytorch']['answer']}"
+            f"-{failure.artifact}-{facts['artifact']['answer']}.png"
+        )
+        Image.fromarray(pixels[index]).save(folder / name)
+        pictures.append({"file": name, **facts})
+    report = {
+        "artifact": failure.artifact,
+        "failure": str(failure),
+        "offending": len(failure.offending),
+        "pictures": pictures,
+    }
+    (folder / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    return folder
+
+
+def discard_offending(run: Path) -> None:
+    shutil.rmtree(run / FAILED, ignore_errors=True)
+
+
+def _facts(failure: ProofFailed, reference: Answers, index: int, label: int) -> dict[str, Any]:
+    assert failure.answers is not None, "`parity` sets the answers"
+    return {
+        "index": index,
+        "label": label,
+        "pytorch": _row(reference, index),
+        "artifact": _row(failure.answers, index),
+    }
+
+
+def _row(answers: Answers, index: int) -> dict[str, Any]:
+    # As text where JSON has no word for it: a failed proof is where NaN turns up.
+    logits = [round(x, 6) if np.isfinite(x) else str(x) for x in answers.logits[index].tolist()]
+    return {"answer": int(answers.digits[index]), "logits": logits}

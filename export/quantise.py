@@ -30,7 +30,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from contract.card import INPUT
 
 BATCH = 100  # pictures a call
-# What has integer kernels; the rest (scaling, softmax) costs nothing and stays exact.
+# What has integer kernels; scaling and softmax cost nothing and stay exact.
 OPERATORS = ["Conv", "Gemm", "MatMul", "MaxPool", "AveragePool", "GlobalAveragePool", "Add"]
 
 

@@ -1,22 +1,51 @@
-"""Each kind of artifact as the same thing: a function from pixels to logits and probabilities."""
+"""The exported graph, and each kind of artifact as a function from pixels to answers.
+
+    pixels (n, 28, 28) uint8 -> ink (n, 1, 28, 28) -> network -> / temperature -> logits
+                                                                 softmax       -> probabilities
+
+Scaling, normalisation and calibration are part of the graph, so no program that runs it can do them
+differently. The network may work in half precision: inputs and outputs are the same, and the
+softmax is always float32.
+"""
 
 import contextlib
+import copy
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import onnxruntime
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from contract.card import INPUT, LOGITS, PROBABILITIES
-from export.graph import Graph
 
 Pixels = NDArray[np.uint8]  # (n, 28, 28)
 Rows = NDArray[np.float32]  # (n, classes)
 Model = Callable[[Pixels], tuple[Rows, Rows]]  # pixels -> logits, probabilities
+
+
+class Graph(nn.Module):
+    def __init__(
+        self, network: nn.Module, temperature: float, precision: torch.dtype = torch.float32
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.temperature = temperature
+        self.precision = precision
+        self.eval()
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        ink = pixels.unsqueeze(1).to(self.precision) / 255  # (n, 1, 28, 28), 0..1
+        logits = self.network(ink).to(torch.float32) / self.temperature  # (n, classes)
+        return logits, torch.softmax(logits, 1)
+
+    def in_half_precision(self) -> Self:
+        """A copy whose weights and steps are float16."""
+        return type(self)(copy.deepcopy(self.network).half(), self.temperature, torch.float16)
 
 
 def pytorch(graph: Graph) -> Model:

@@ -1,10 +1,10 @@
-"""Pictures that travel with a version, all from its test set.
+"""Images that are published with a version, all from its test set.
 
     sample.png                 the first, to try the service with
-    samples.png, samples.json  a sheet of 100, row by row, and what is on each
-    mistakes.png, .json        a sheet of up to 100 that are read wrongly, the surest answers first,
-                               and what was answered; only if there are any
-    golden.npz                 64 with PyTorch's logits: a service that answers otherwise is broken
+    samples.png, samples.json  a sheet of 100, row by row, and their labels
+    mistakes.png, .json        a sheet of up to 100 misclassified images, the most confident first,
+                               with the predictions; only if there are any
+    golden.npz                 64 with PyTorch's logits, which a service compares with its own
 
 The golden pictures take the classes in turn, so that each is there.
 """
@@ -18,15 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from contract.card import (
-    GOLDEN,
-    MISTAKE_FACTS,
-    MISTAKES,
-    SAMPLE,
-    SAMPLE_LABELS,
-    SAMPLES,
-    SIDE,
-)
+from contract.card import GOLDEN, MISTAKE_FACTS, MISTAKES, SAMPLE, SAMPLE_LABELS, SAMPLES, SIDE
 from export.proof import Answers
 from export.runners import Pixels
 

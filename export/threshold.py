@@ -1,7 +1,7 @@
-"""How sure is sure enough: the confidence from which on a model's answers are accepted.
+"""The confidence threshold from which on a model's predictions are accepted.
 
-Found on the validation pictures, which the weights did not learn from, and told with what it gives
-on the test pictures, which had no part in finding it. An answer that is less sure is uncertain.
+It is determined on the validation images, which the weights were not trained on, and reported with
+its effect on the test images, which had no part in choosing it. A prediction below it is uncertain.
 
 What few pictures can show is little. Where fewer than 1 / (1 - WANTED) = 1,000 are accepted, all of
 them have to be right, and that they are shows no 99.9 %: of 600, all right, one would expect it as
@@ -27,9 +27,9 @@ def acceptance(
     """What the card says of accepting, from answers and labels; None if they find no threshold."""
     if validation is None or len(validation[1]) < FEWEST:
         return None
-    held_out, fresh = _judged(*validation), _judged(*test)
-    threshold = lowest_threshold(*held_out)
-    validation_accepted, validation_accuracy = accepted(*held_out, threshold)
+    chosen_on, fresh = _judged(*validation), _judged(*test)
+    threshold = lowest_threshold(*chosen_on)
+    validation_accepted, validation_accuracy = accepted(*chosen_on, threshold)
     test_accepted, test_accuracy = accepted(*fresh, threshold)
     return Acceptance(
         threshold=threshold,
@@ -46,8 +46,8 @@ def lowest_threshold(confidence: Confidence, right: Right, wanted: float = WANTE
 
     It lies halfway between two confidences, so that the last digits of a float, which differ from
     one runtime to the next, decide nothing. Where all may be accepted it is the lowest confidence
-    there was, not 0: how right a less sure answer would be, nobody has seen. 1 if none reaches it.
-    A higher one may miss `wanted` by one error among the few it accepts: more answers tell more.
+    there was, not 0: the accuracy of less certain predictions is unknown. 1 if none reaches it.
+    A higher one may miss `wanted` by one error among the few it accepts.
     """
     order = np.argsort(confidence)[::-1]
     ordered = confidence[order].astype(np.float64)  # falling

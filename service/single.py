@@ -2,8 +2,8 @@
 
 import logging
 
-from contract.access import open_store
 from contract.card import SAMPLE
+from contract.store import open_store
 from service.api.v2.statistics import Statistics
 from service.app import create_app
 from service.http.access_log import keep_access_log

@@ -16,8 +16,8 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-from contract.access import open_store
 from contract.errors import StoreError
+from contract.store import open_store
 from service.api.v2.statistics import Statistics
 from service.app import create_app
 from service.errors import CannotStart

@@ -1,19 +1,19 @@
-"""From pictures to a checkpoint.
+"""Training: from images to a checkpoint.
 
     data set --augment--> network --evaluate, calibrate--> runs/<id>/
 
 Read in this order:
 
-    recipe, model, data    what can be turned; what is trained; what on
-    augment, optimise      how pictures are varied and weights follow gradients
+    recipe, model, data    options; networks; data sets
+    augment, optimise      variations of images; optimisers and schedules
     loop                   the training itself
-    evaluate, corruptions  how good it is
-    train, finish, run     from beginning to end, and what remains on disk
+    evaluate, corruptions  accuracy, calibration, robustness
+    train, run             a whole training, and the folder that it writes
 
-Then what serves these: `own`, `idx`, `fetch`, `picture`, `embedded` and `strokes` bring data;
-`task`, `place` and `machine` know what runs where; `watch`, `progress`, `board`, `plots` and
-`report` show what happens; `pretrained` begins from somebody's weights. `__main__`, `commands` and
-`api` are the doors.
+`own`, `idx`, `fetch`, `picture`, `embedded` and `strokes` read or make data; `task` holds it as
+tensors, `place` the device; `watch`, `progress`, `board` and `plots` show the progress and the
+result; `checkpoint` and `pretrained` read and write weights. `__main__`, `commands` and `api` are
+the interfaces.
 
 Tensors   pixels (n, 28, 28) uint8, 0 = paper, 255 = ink
           ink    (n, 1, 28, 28) float32, 0..1: the same as the network and the augmentation see it

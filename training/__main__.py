@@ -1,8 +1,8 @@
 """Train a network: python -m training [--data SET or DIR] [--preset NAME] [--epochs N] ...
 
 python -m training                      train on MNIST (MNIST_DIR, or a download) into runs/<id>/
-python -m training --resume RUN         go on with a training that was stopped
-python -m training evaluate RUN         judge a finished run again, on other data too
+python -m training --resume RUN         resume a training that was stopped
+python -m training evaluate RUN         evaluate a finished run again, on other data too
 python -m training compare RUN RUN ...  a table of runs
 torchrun --nproc_per_node=2 -m training ...    in two processes
 """
@@ -21,12 +21,11 @@ from training.data import NAMES, DataSet, find_data_set, pictures_of
 from training.idx import BadData
 from training.loop import Stopped
 from training.place import Place, place_of
-from training.presets import PRESETS
-from training.recipe import BadRecipe, Recipe
+from training.recipe import PRESETS, BadRecipe, Recipe
 from training.run import BadRun, Run
 from training.settings import is_first_process, mnist_dir
-from training.task import held_out_of
-from training.train import how_to_go_on, resume, train_into
+from training.task import validation_size
+from training.train import resume, resume_command, train_into
 
 log = logging.getLogger("training")
 
@@ -46,7 +45,7 @@ def main(words: list[str] | None = None) -> int:
         return 2
     except Stopped as stopped:
         if stopped.folder is not None and is_first_process():
-            how = how_to_go_on(Run(stopped.folder))
+            how = resume_command(Run(stopped.folder))
             print(f"training: {stopped.reason}. Go on with: {how}", file=sys.stderr)
         return 130
     except KeyboardInterrupt:
@@ -59,18 +58,18 @@ def _train(arguments: Namespace) -> None:
     given = Recipe.given_in(arguments)
     if arguments.resume:
         if given or arguments.preset or arguments.data:
-            raise BadRecipe("--resume goes on with the run's own data and recipe: give neither")
+            raise BadRecipe("--resume uses the run's own data and recipe: give neither")
         run = Run(arguments.resume)
         facts = run.facts()
         with place_of(Recipe.made_of(facts["recipe"])) as place:
             resume(run, _data_set(facts["data"]["wanted"], place), place=place)
         return
     preset = PRESETS.get(arguments.preset or "default", {})
-    asked = Recipe.made_of(preset, given)  # a bad wish is told before anything is loaded
-    asked.check_use(given)
+    recipe = Recipe.made_of(preset, given)  # reports a mistake before anything is loaded
+    recipe.check_use(given)
     if pictures := pictures_of(arguments.data):
-        held_out_of(pictures, asked)
-    with place_of(asked) as place:
+        validation_size(pictures, recipe)
+    with place_of(recipe) as place:
         data = _data_set(arguments.data, place)
         suited = preset if arguments.preset else data.recipe
         train_into(arguments.runs, data, Recipe.made_of(suited, given), place=place)
@@ -99,12 +98,12 @@ def _parser() -> ArgumentParser:
         "IDX files named as MNIST's (default: mnist, or digits where it cannot be had)",
     )
     parser.add_argument(
-        "--preset", choices=tuple(PRESETS), help="a way of working; flags add to it"
+        "--preset", choices=tuple(PRESETS), help="a named recipe; other flags change it"
     )
     parser.add_argument(
         "--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: runs"
     )
-    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with runs/<id>")
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="resume runs/<id>")
     Recipe.add_flags(parser)
     return parser
 

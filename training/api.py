@@ -30,9 +30,8 @@ from training.data import DataSet, find_data_set, find_test_pictures
 from training.evaluate import Judged, judge, logits_of
 from training.loop import Stopped
 from training.picture import as_pixels
-from training.presets import PRESETS
 from training.progress import Epoch
-from training.recipe import BadRecipe, Recipe
+from training.recipe import PRESETS, BadRecipe, Recipe
 from training.run import BadRun, Checkpoint, Run
 from training.settings import mnist_dir
 from training.train import resume, train_into

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run: tensorboard --logdir runs
+"""The TensorBoard log of a run: tensorboard --logdir runs
 
 scalars     loss, accuracy and learning rate by epoch, training and validation apart
 histograms  every layer's weights by epoch

@@ -1,4 +1,4 @@
-"""`python -m training evaluate` and `compare`: look at what was trained before."""
+"""The commands `python -m training evaluate` and `compare`, for finished runs."""
 
 import json
 import sys
@@ -14,7 +14,6 @@ from rich.table import Table
 from training.data import NAMES, find_test_pictures
 from training.evaluate import Judged, accuracy_under_corruptions, judge
 from training.plots import corruption_sheet, write_plots
-from training.report import measured_of, summary
 from training.run import Run
 
 
@@ -32,9 +31,9 @@ def evaluate(words: Sequence[str], mnist_dir: Path | None) -> None:
     into.mkdir(parents=True, exist_ok=True)
     test = torch.tensor(pixels), torch.tensor(truth).long()
     judged = judge(network, *test, checkpoint.temperature, labels)
-    found: dict[str, Any] = judged.evaluation().model_dump(mode="json") | measured_of(judged)
+    found: dict[str, Any] = judged.evaluation().model_dump(mode="json") | judged.measured()
     console = Console(width=None if sys.stdout.isatty() else 100)
-    console.print(f"{summary(judged)} ({run.folder}, {name})", highlight=False)
+    console.print(f"{judged.summary()} ({run.folder}, {name})", highlight=False)
     console.print(_classes(judged), _confusions(judged))
     if arguments.corrupted:
         accuracies = accuracy_under_corruptions(network, *test)
@@ -54,8 +53,8 @@ def compare(words: Sequence[str], _: Path | None) -> None:
     folders: list[Path] = parser.parse_args(words).runs
     runs = [Run(folder).metrics() for folder in folders]
     table = Table("", *(folder.name for folder in folders), box=None, pad_edge=False)
-    for name, told in _COMPARED.items():
-        table.add_row(name, *(told(run) for run in runs))
+    for name, value in _COMPARED.items():
+        table.add_row(name, *(value(run) for run in runs))
     recipes = [run["recipe"] for run in runs]
     for knob in sorted({knob for recipe in recipes for knob in recipe}):
         values = [str(recipe.get(knob, "")) for recipe in recipes]
@@ -75,7 +74,7 @@ _COMPARED: dict[str, Callable[[dict[str, Any]], str]] = {
     "time": lambda run: f"{run['wall_seconds']:.0f} s",
     "CPU time": lambda run: f"{run['cpu_seconds']:.0f} s",
     "device": lambda run: run["device"],
-}  # what is told of each run's training_metrics.json
+}  # rows of the table, from each run's training_metrics.json
 
 
 def _classes(judged: Judged) -> Table:

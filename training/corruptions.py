@@ -1,4 +1,4 @@
-"""Test pictures as the world damages them: fifteen corruptions in the manner of MNIST-C.
+"""Fifteen corruptions of test images in the manner of MNIST-C.
 
     ink (n, 1, 28, 28) float32, 0..1 --one corruption--> the same shape and range
 

@@ -1,7 +1,8 @@
-"""How good a network is, and how sure it may be of itself."""
+"""Accuracy and calibration of a network on labelled images."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from training.corruptions import CORRUPTIONS, corrupted
 
 BINS = 15  # of the expected calibration error, as in Guo et al., arXiv 1706.04599
 BATCH = 500  # pictures
-FEWEST = 200  # pictures that tell anything about a temperature
+FEWEST = 200  # images needed to fit a temperature
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,25 @@ class Judged:
                 )
                 for name, precision, recall, f1, support in zip(self.names, *columns, strict=True)
             ),
+        )
+
+    def measured(self) -> dict[str, Any]:
+        """What training_metrics.json holds beside the checkpoint's own evaluation."""
+        return {
+            "accuracy": self.accuracy,
+            "confusion_matrix": self.confusions().tolist(),
+            "commonest_confusions": self.commonest_confusions(),
+            "reliability": [
+                {"confidence": bar.confidence, "accuracy": bar.accuracy, "count": bar.count}
+                for bar in self.reliability()
+            ],  # the data of reliability.png
+        }
+
+    def summary(self) -> str:
+        found = self.evaluation()
+        return (
+            f"{found.accuracy:.2%} of {len(self.labels):,} test images correct, calibration error "
+            f"{found.calibration_error:.2%}"
         )
 
     def reliability(self) -> list["Bar"]:
@@ -116,7 +136,7 @@ def accuracy_under_corruptions(
 
 
 def as_ink(pixels: Tensor) -> Tensor:
-    """What the network eats: pixels (n, 28, 28) uint8 as ink (n, 1, 28, 28) float32, 0..1."""
+    """The network's input: pixels (n, 28, 28) uint8 as ink (n, 1, 28, 28) float32, 0..1."""
     return pixels.unsqueeze(1).to(torch.float32) / 255  # (n, 1, 28, 28)
 
 
@@ -135,7 +155,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     """The number that logits must be divided by for their probabilities to be honest.
 
     Minimises the likelihood loss of logits (n, classes) for labels (n,), of pictures held out from
-    training. 1 where these are fewer than FEWEST, which would make anybody too sure. Bounded to
+    training. 1 where these are fewer than FEWEST, which would fit one that is too low. Bounded to
     0.05..20, which only matters where every picture is right or all are at random.
     """
     if len(labels) < FEWEST:

@@ -31,7 +31,7 @@ from training.place import Place
 from training.progress import Epoch
 from training.recipe import BadRecipe, Recipe
 
-ASKING = 8  # steps between two questions whether to stop, where each costs a message
+CHECK_EVERY = 8  # steps between two checks for a stop, where each costs a message
 
 State = dict[
     str, Any
@@ -39,10 +39,10 @@ State = dict[
 
 
 class Stopped(Exception):
-    """The training was asked to stop and has handed over its state."""
+    """A stop was requested, and the training has saved its state."""
 
     def __init__(self, reason: str, folder: Path | None = None) -> None:
-        """`folder`, of the run to go on with, is told by whoever knows it."""
+        """`folder` is that of the run to resume, where it is known."""
         super().__init__(reason)
         self.reason, self.folder = reason, folder
 
@@ -60,12 +60,12 @@ class Part:
 
 
 class Watcher(Protocol):
-    """Who is told how a training goes, and may end it."""
+    """Observes a training, and may stop it."""
 
     def step(self, done: int, means: Tensor) -> None: ...  # of the epoch: loss, accuracy (2,)
     def epoch(self, epoch: Epoch, network: nn.Module) -> None: ...
     def save(self, state: State) -> None: ...
-    def asks_to_stop(self) -> bool: ...
+    def stop_requested(self) -> bool: ...
 
 
 class Training:
@@ -76,19 +76,19 @@ class Training:
         network: nn.Module,
         recipe: Recipe,
         place: Place,
-        learn: Part,
-        held_out: Part | None,
+        train: Part,
+        validation: Part | None,
         teachers: Sequence[nn.Module] = (),
     ) -> None:
         self._recipe, self._place = recipe, place
-        self._learn = learn.to(place.device)
-        self._held_out = held_out and held_out.to(place.device)
+        self._train = train.to(place.device)
+        self._validation = validation and validation.to(place.device)
         self._teachers = teachers
         self._network = network
         self._shared_network = place.alike(network)
         self._average = average_of(recipe, network)
         # An epoch; what is left over waits for the next order.
-        self.steps = len(learn) // recipe.batch_size
+        self.steps = len(train) // recipe.batch_size
         self._optimiser = optimiser_of(recipe, network)
         self._schedule = Schedule(recipe, self._optimiser, self.steps)
         self._scaler = torch.amp.GradScaler(enabled=recipe.mixed_precision)
@@ -127,7 +127,7 @@ class Training:
         return self._cpu_seconds + time.process_time() - self._cpu_began
 
     def run(self, watcher: Watcher) -> None:
-        """Train to the end; raise Stopped if `watcher` asks for it, once it has the state."""
+        """Train to the end; raise Stopped if `watcher` requests it, once it has the state."""
         while self._epoch < self._recipe.epochs and not self._out_of_patience():
             self._train_epoch(watcher)
             self._end_epoch()
@@ -151,8 +151,8 @@ class Training:
             "history": [epoch._asdict() for epoch in self.history],
         }
 
-    def go_on_from(self, state: State) -> None:
-        """Take up where the training that handed over `state` stopped."""
+    def resume_from(self, state: State) -> None:
+        """Continue where the training that saved `state` stopped."""
         self._epoch, self._step = state["epoch"], state["step"]
         self._seconds, self._cpu_seconds = state["seconds"], state["cpu_seconds"]
         self._sums = state["sums"].to(self._place.device)
@@ -169,12 +169,12 @@ class Training:
 
     def _train_epoch(self, watcher: Watcher) -> None:
         self._shared_network.train()
-        order = torch.randperm(len(self._learn), generator=_generator(self._recipe, self._epoch))
+        order = torch.randperm(len(self._train), generator=_generator(self._recipe, self._epoch))
         order = order.to(self._place.device)
         size, rank, processes = self._recipe.batch_size, self._place.rank, self._place.processes
         while self._step < self.steps:
-            may_ask = self._place.processes == 1 or self._step % ASKING == 0
-            if may_ask and self._place.any(watcher.asks_to_stop()):
+            due = self._place.processes == 1 or self._step % CHECK_EVERY == 0
+            if due and self._place.any(watcher.stop_requested()):
                 watcher.save(self.state())
                 raise Stopped(f"stopped after {self.done}")
             batch = order[self._step * size : (self._step + 1) * size][rank::processes]
@@ -184,8 +184,8 @@ class Training:
 
     def _train_step(self, batch: Tensor) -> None:
         self._seed_step()
-        ink = as_ink(self._learn.pixels[batch])  # (n, 1, 28, 28)
-        labels = self._learn.labels[batch]  # (n,)
+        ink = as_ink(self._train.pixels[batch])  # (n, 1, 28, 28)
+        labels = self._train.labels[batch]  # (n,)
         if self._epoch < self._recipe.epochs - self._recipe.plain_epochs:
             ink = augment(ink, self._recipe, self._random)
         # Convolutions over channels-last tensors take half the CPU time.
@@ -203,7 +203,7 @@ class Training:
         self._sums += torch.stack([loss.detach(), right])
 
     def _optimised(self) -> bool:
-        """Move the weights; with half precision, not if a gradient was too large to be told."""
+        """Move the weights; with half precision, not if a gradient overflowed."""
         if not self._recipe.mixed_precision:
             self._optimiser.step()
             return True
@@ -243,7 +243,7 @@ class Training:
         self.history.append(record)
         if not math.isfinite(record.loss):
             raise BadRecipe(
-                f"the loss is no number any more in epoch {self._epoch}: lower --learning-rate "
+                f"the loss is not a finite number in epoch {self._epoch}: lower --learning-rate "
                 f"{self._recipe.learning_rate}; the best weights were those of epoch "
                 f"{self.best['epoch']}"
             )
@@ -259,11 +259,11 @@ class Training:
     def _judged(self, network: nn.Module, means: Tensor) -> Epoch:
         loss, right = means.tolist()
         validation_loss = validation_accuracy = None
-        if self._held_out and math.isfinite(loss):
-            logits = logits_of(network, self._held_out.pixels)
-            labels = self._held_out.labels
+        if self._validation and math.isfinite(loss):
+            logits = logits_of(network, self._validation.pixels)
+            labels = self._validation.labels
             # As it will be served: smoothed labels make a network doubt itself more and more, and
-            # the loss without a temperature would tell of that instead of what it can tell apart.
+            # the loss without a temperature would measure that instead of the errors.
             temperature = fit_temperature(logits, labels)
             validation_loss = float(F.cross_entropy(logits / temperature, labels))
             validation_accuracy = float((logits.argmax(1) == labels).float().mean())

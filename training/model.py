@@ -1,4 +1,4 @@
-"""The networks, each told as layers with the shape after every step; NETWORKS lists them by name.
+"""The networks, as layers with the shape after every step; NETWORKS lists them by name.
 
     ink (n, 1, 28, 28) float32, 0..1 --normalise, layers--> logits (n, classes) float32
 
@@ -113,7 +113,7 @@ def resnet18(*, classes: int, dropout1: float, dropout2: float) -> nn.Module:
 
 @dataclass(frozen=True)
 class Kind:
-    """A network that can be asked for by name, and what suits it where nothing else is said."""
+    """A network that --network can name, and its defaults."""
 
     layers: Callable[..., nn.Module]
     dropout1: float

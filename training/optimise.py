@@ -1,4 +1,4 @@
-"""From a recipe's words to PyTorch's optimisers and learning rate schedules."""
+"""PyTorch's optimisers and learning rate schedules for a recipe."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The pictures one looks at after a training, each a matplotlib Figure.
+"""The plots of a training, each a matplotlib Figure.
 
     loss_graph         loss, accuracy and learning rate by epoch
     confusion_matrix   what was taken for what, errors in colour
@@ -85,8 +85,8 @@ def loss_graph(history: Sequence[Epoch], kept_epoch: int) -> Figure:
     loss.set_yscale("log")
     accuracy.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
     lowest = min([e.accuracy for e in history] + [e.validation_accuracy or 1.0 for e in history])
-    room = 0.05 * (1 - lowest) + 1e-3
-    accuracy.set_ylim(max(0.0, lowest - room), 1 + room)
+    margin = 0.05 * (1 - lowest) + 1e-3
+    accuracy.set_ylim(max(0.0, lowest - margin), 1 + margin)
     loss.legend(frameon=False)
     figure.suptitle(
         "Training is judged on pictures as they were varied, validation on pictures as they are",
@@ -96,7 +96,7 @@ def loss_graph(history: Sequence[Epoch], kept_epoch: int) -> Figure:
 
 
 def confusion_matrix(judged: Judged) -> Figure:
-    """Rows are what was written, columns what was read; colour tells errors."""
+    """Rows are the labels, columns the predictions; errors are coloured."""
     counts = judged.confusions()
     classes = len(judged.names)
     side = min(14.0, 3.0 + 0.48 * classes)

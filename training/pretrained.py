@@ -1,4 +1,4 @@
-"""Begin from weights that somebody trained before, whose last layer may know other classes."""
+"""Pretrained weights as a beginning; their last layer may be for other classes."""
 
 from pathlib import Path
 

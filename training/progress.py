@@ -1,4 +1,4 @@
-"""What a person sees while a network trains: a table of epochs and, in a terminal, a live bar."""
+"""Progress on the screen: a table of epochs and, in a terminal, a live bar."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""What a training leaves behind: one folder that holds all that export needs.
+"""The folder that a training writes; it holds all that export needs.
 
     runs/<id>/run.json              what is trained on what; written first
               last.pt               each epoch: all that `--resume` needs, best weights included
@@ -14,8 +14,8 @@
     runs/latest                     the id of the last run that ended well
 
 A run's id is the time it began. All that export needs is there once checkpoint.pt is: it is written
-last, only the plots follow. Every file is written aside and renamed, so a full disk or a power cut
-leaves the one before it.
+last, only the plots follow. Every file is written under another name and renamed, so a full disk
+or a power cut leaves the one before it.
 """
 
 import json
@@ -28,9 +28,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.checkpoint import BadRun, Checkpoint, load
-from training.files import replace, replace_text
-from training.kept import Pictures, kept_pictures, kept_pixels, save_arrays
+from training.checkpoint import (
+    BadRun,
+    Checkpoint,
+    Pictures,
+    kept_pictures,
+    kept_pixels,
+    load,
+    replace,
+    replace_text,
+    save_arrays,
+)
 from training.progress import Epoch
 
 __all__ = ["BadRun", "Checkpoint", "Run", "load"]  # all that others need to know of a run
@@ -101,7 +109,7 @@ class Run:
         path = self.folder / FACTS
         facts = _document(path, f"{self.folder} is no run: {path.name} is not there")
         if not isinstance(facts, dict) or not {"data", "recipe"} <= set(facts):
-            raise BadRun(f"{path} does not tell data and recipe of a run")
+            raise BadRun(f"{path} does not name the data and the recipe of a run")
         return facts
 
     def check_room(self, size: int) -> None:
@@ -115,7 +123,7 @@ class Run:
 
     def save(self, state: dict[str, Any]) -> None:
         """Keep all that is needed to go on, and the history for people."""
-        replace(self.folder / LAST, lambda aside: torch.save(state, aside))
+        replace(self.folder / LAST, lambda draft: torch.save(state, draft))
         lines = "".join(json.dumps(epoch) + "\n" for epoch in state["history"])
         replace_text(self.folder / EPOCHS, lines)
 
@@ -127,7 +135,7 @@ class Run:
     def pack(self, path: Path) -> None:
         """Keep what `state` and `facts` say in one file."""
         packed = {"facts": json.dumps(self.facts()), "state": self.state()}
-        replace(path, lambda aside: torch.save(packed, aside))
+        replace(path, lambda draft: torch.save(packed, draft))
 
     def unpack(self, path: Path) -> None:
         """Take up in this folder what another run's `pack` has kept."""
@@ -175,8 +183,8 @@ class Run:
         metrics: dict[str, Any] = _document(path, f"{path} is not there: the run did not end")
         return metrics
 
-    def papers(self) -> list[Path]:
-        """Metrics and plots: what tells people how it went."""
+    def report_files(self) -> list[Path]:
+        """Metrics and plots, for people."""
         return [self.folder / METRICS, *sorted(self.folder.glob("*.png"))]
 
     def test_set(self) -> Pictures:

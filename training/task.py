@@ -1,4 +1,4 @@
-"""What a training is about: pictures as tensors, where it runs, what both allow."""
+"""The data of a training as tensors, and the device that it runs on."""
 
 import hashlib
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class Task:
     """What all networks of one training have in common, teachers included."""
 
     data: DataSet
-    learn: Part
-    held_out: Part | None
+    train: Part
+    validation: Part | None
     test: Part
     place: Place
 
@@ -27,37 +27,37 @@ class Task:
         return DataFacts(
             name=self.data.name,
             source=self.data.source,
-            train=len(self.learn),
-            validation=len(self.held_out) if self.held_out else 0,
+            train=len(self.train),
+            validation=len(self.validation) if self.validation else 0,
             test=len(self.test),
         )
 
 
 def task_of(data: DataSet, recipe: Recipe, place: Place) -> Task:
     """BadRecipe if the recipe asks for more pictures than the data has."""
-    learn, held_out = split(_part(*data.train), recipe)
-    return Task(data, learn, held_out, _part(*data.test), place)
+    train, validation = split(_part(*data.train), recipe)
+    return Task(data, train, validation, _part(*data.test), place)
 
 
 def split(part: Part, recipe: Recipe) -> tuple[Part, Part | None]:
-    """What the weights learn from, and what is held out to judge them by."""
-    held_out = held_out_of(len(part), recipe)
+    """The training part and the validation part."""
+    size = validation_size(len(part), recipe)
     random = torch.Generator().manual_seed(recipe.validation_seed)
     order = torch.randperm(len(part), generator=random)
-    taken, kept = order[:held_out], order[held_out:]
-    learn = Part(part.pixels[kept], part.labels[kept])
-    return learn, Part(part.pixels[taken], part.labels[taken]) if held_out else None
+    taken, kept = order[:size], order[size:]
+    train = Part(part.pixels[kept], part.labels[kept])
+    return train, Part(part.pixels[taken], part.labels[taken]) if size else None
 
 
-def held_out_of(pictures: int, recipe: Recipe) -> int:
-    """How many of `pictures` are held out; BadRecipe if the rest does not fill one batch."""
-    held_out = max(1, round(pictures * recipe.validation)) if recipe.validation else 0
-    if recipe.batch_size > pictures - held_out:
+def validation_size(pictures: int, recipe: Recipe) -> int:
+    """How many of `pictures` are held out; BadRecipe if the others do not fill one batch."""
+    size = max(1, round(pictures * recipe.validation)) if recipe.validation else 0
+    if recipe.batch_size > pictures - size:
         raise BadRecipe(
-            f"--batch-size is {recipe.batch_size}, more than the {pictures - held_out} pictures "
-            f"there are to learn from ({held_out} of {pictures} are held out)"
+            f"--batch-size is {recipe.batch_size}, more than the {pictures - size} pictures "
+            f"there are to learn from ({size} of {pictures} are held out)"
         )
-    return held_out
+    return size
 
 
 def fingerprint(data: DataSet) -> str:

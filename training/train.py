@@ -1,33 +1,36 @@
-"""One training from beginning to end, new or gone on with, teachers first.
+"""One training from beginning to end, new or resumed, teachers first.
 
     recipe, data --teachers, if any--> loop --> kept weights --> finish --> runs/<id>/
 
-Both doors, the command line and the Python API, come through here.
+The command line and the Python API both use this module.
 """
 
 import time
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from contract.provenance import git_commit, library_versions
 from training.augment import augment
 from training.board import PICTURES, Board
+from training.checkpoint import Pictures
 from training.data import DataSet
-from training.evaluate import as_ink
-from training.finish import finish
-from training.loop import Stopped, Training
-from training.machine import settle
+from training.evaluate import as_ink, fit_temperature, judge, logits_of
+from training.loop import Part, Stopped, Training
 from training.model import build, parameters_of
-from training.place import Place, place_of
+from training.place import Place, place_of, settle
+from training.plots import write_plots
 from training.pretrained import load_pretrained
 from training.progress import Progress
 from training.recipe import Recipe
-from training.report import say
-from training.run import BadRun, Run
+from training.run import BadRun, Checkpoint, Run
 from training.task import Task, fingerprint, task_of
 from training.watch import Listener, Watch
+
+CALIBRATION = 1000  # images, in the order of `split`, which is a random one
 
 
 def train_into(
@@ -74,7 +77,7 @@ def resume(run: Run, data: DataSet, *, place: Place | None = None) -> Run:
         if place.processes != facts["processes"]:
             raise BadRun(
                 f"{run.folder} was begun by {facts['processes']} processes, these are "
-                f"{place.processes}: go on with {how_to_go_on(run)}"
+                f"{place.processes}: go on with {resume_command(run)}"
             )
         task = task_of(data, recipe, place)
         network = _network(recipe, task)
@@ -83,7 +86,7 @@ def resume(run: Run, data: DataSet, *, place: Place | None = None) -> Run:
         return _train(run, recipe, task, network)
 
 
-def how_to_go_on(run: Run) -> str:
+def resume_command(run: Run) -> str:
     """The command that goes on with a stopped run."""
     processes = run.facts()["processes"]
     program = f"torchrun --nproc_per_node={processes} -m" if processes > 1 else "python -m"
@@ -95,12 +98,12 @@ def _train(run: Run, recipe: Recipe, task: Task, network: nn.Module) -> Run:
     try:
         teachers = [_teacher(run, number, recipe, task) for number in range(1, recipe.teachers + 1)]
         settle(recipe, place.processes)
-        training = Training(network, recipe, place, task.learn, task.held_out, teachers)
+        training = Training(network, recipe, place, task.train, task.validation, teachers)
         if place.shared(run.begun):
-            training.go_on_from(run.state())
-            say(place, f"Going on with {run.folder} after {training.done}")
+            training.resume_from(run.state())
+            place.say(f"Going on with {run.folder} after {training.done}")
         else:
-            say(place, _what(run, recipe, task, network))
+            place.say(_what(run, recipe, task, network))
         if place.first:
             _first_process(run, recipe, task, training, network)
         else:
@@ -123,14 +126,14 @@ def _first_process(
         progress = Progress(training.steps, recipe.epochs, recipe.batch_size)
         with Watch(run, progress, board) as watch:
             training.run(watch)
-        finish(run, recipe, task, training, network, board)
+        _finish(run, recipe, task, training, network, board)
 
 
 def _teacher(run: Run, number: int, recipe: Recipe, task: Task) -> nn.Module:
     """A network trained first, in the run's own folder, with the same data and held-out part."""
     teacher = run.teacher(number)
     if not task.place.shared(teacher.ended):
-        say(task.place, f"Teacher {number} of {recipe.teachers}")
+        task.place.say(f"Teacher {number} of {recipe.teachers}")
         own = recipe.of_teacher(number)
         if task.place.first:
             _write_down(teacher, own, task)
@@ -159,7 +162,7 @@ def _placed(network: nn.Module, place: Place) -> nn.Module:
 def _varied(recipe: Recipe, task: Task) -> Tensor:
     """Training pictures as the network will see them, (n, 1, 28, 28)."""
     random = torch.Generator(task.place.device).manual_seed(recipe.seed)
-    return augment(as_ink(task.learn.pixels[:PICTURES]).to(task.place.device), recipe, random)
+    return augment(as_ink(task.train.pixels[:PICTURES]).to(task.place.device), recipe, random)
 
 
 def _check_room(run: Run, recipe: Recipe, task: Task) -> None:
@@ -167,7 +170,7 @@ def _check_room(run: Run, recipe: Recipe, task: Task) -> None:
     recipes = [recipe, *(recipe.of_teacher(number) for number in range(1, recipe.teachers + 1))]
     # Weights, their average, the best and two of the optimiser, twice while a file is replaced.
     weights = sum(parameters_of(_network(each, task)) for each in recipes) * 4 * 10
-    pictures = task.data.test[0].nbytes + (task.held_out.pixels.nbytes if task.held_out else 0)
+    pictures = task.data.test[0].nbytes + (task.validation.pixels.nbytes if task.validation else 0)
     try:
         run.check_room(weights + pictures * len(recipes))
     except BadRun:
@@ -187,7 +190,64 @@ def _write_down(run: Run, recipe: Recipe, task: Task) -> None:
 
 def _what(run: Run, recipe: Recipe, task: Task, network: nn.Module) -> str:
     return (
-        f"Training {recipe.network} ({parameters_of(network):,} parameters) on {len(task.learn):,} "
+        f"Training {recipe.network} ({parameters_of(network):,} parameters) on {len(task.train):,} "
         f"pictures from {task.data.source},\n{recipe.epochs} epochs on {task.place.name}, "
         f"into {run.folder}"
     )
+
+
+def _finish(
+    run: Run,
+    recipe: Recipe,
+    task: Task,
+    training: Training,
+    network: nn.Module,
+    board: Board,
+) -> None:
+    """Leave a finished run: its checkpoint holds the kept weights with their temperature."""
+    network.load_state_dict(training.kept["weights"])
+    network.cpu()
+    temperature = 1.0
+    if task.validation:
+        logits = logits_of(network, task.validation.pixels)
+        temperature = fit_temperature(logits, task.validation.labels)
+    test = task.test
+    judged = judge(network, test.pixels, test.labels, temperature, task.data.labels)
+    wall, cpu = training.seconds, training.cpu_seconds
+    taught = [run.teacher(number).metrics() for number in range(1, recipe.teachers + 1)]
+    checkpoint = Checkpoint(
+        weights=network.state_dict(),
+        recipe=recipe.as_dict(),
+        labels=tuple(task.data.labels),
+        temperature=temperature,
+        data_set=task.facts,
+        evaluation=judged.evaluation(),
+        git_commit=git_commit(),
+        libraries=library_versions("torch", "numpy", "scikit-learn"),
+    )
+    run.finish(
+        checkpoint,
+        task.data.test,
+        _arrays(task.validation) if task.validation else None,
+        task.train.pixels[:CALIBRATION].numpy(),
+        training.history,
+        **judged.measured(),
+        best_epoch=training.best["epoch"],  # by validation loss
+        kept_epoch=training.kept["epoch"],
+        parameters=parameters_of(network),
+        device=task.place.name,
+        threads=torch.get_num_threads(),
+        wall_seconds=wall,
+        cpu_seconds=cpu,  # of the first process, stops not counted, teachers apart
+        teachers_wall_seconds=sum(teacher["wall_seconds"] for teacher in taught),
+        teachers_cpu_seconds=sum(teacher["cpu_seconds"] for teacher in taught),
+    )
+    board.end(judged, test.pixels)
+    kept = training.kept["epoch"]
+    write_plots(run.folder, judged, task.data.test[0], training.history, kept)
+    took = f"in {wall:.0f} s ({cpu:.0f} s of CPU time)"
+    task.place.say(f"{judged.summary()}, {took}.\nPlots and checkpoint: {run.folder}")
+
+
+def _arrays(part: Part) -> Pictures:
+    return part.pixels.numpy(), part.labels.numpy().astype(np.uint8)

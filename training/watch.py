@@ -1,7 +1,7 @@
-"""Who watches a training: the screen, the run folder, TensorBoard and the keyboard.
+"""Observers of a training: the screen, the run folder, TensorBoard and signals.
 
-Ctrl-C and SIGTERM ask for an end after the step under way, so that the state is kept; pressed again
-later, they end it at once.
+Ctrl-C and SIGTERM request a stop after the current step, so that the state is saved; a second
+signal ends the training at once.
 """
 
 import signal
@@ -19,34 +19,34 @@ from training.progress import Epoch, Progress
 from training.run import Run
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-AGAIN = 1.0  # seconds after which a signal is a second wish, not an echo of the first
+AGAIN = 1.0  # seconds after which a signal is a second request, not an echo of the first
 
 
 class Listener:
-    """Knows whether the training was asked to stop; in processes beside the first, that is all."""
+    """Handles the signals that request a stop; all that processes beside the first one need."""
 
     def __init__(self) -> None:
-        self._asked = 0.0  # when, on the monotonic clock; 0: not yet
+        self._requested = 0.0  # when, on the monotonic clock; 0: not yet
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
         if threading.current_thread() is not threading.main_thread():
             return self  # only the main thread hears signals
         for number in SIGNALS:
-            self._open.callback(signal.signal, number, signal.signal(number, self._ask))
+            self._open.callback(signal.signal, number, signal.signal(number, self._request))
         return self
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def _ask(self, number: int, _: FrameType | None) -> None:
+    def _request(self, number: int, _: FrameType | None) -> None:
         # Under torchrun, one Ctrl-C arrives twice: from the terminal and from torchrun.
-        if self._asked and time.monotonic() - self._asked > AGAIN:
+        if self._requested and time.monotonic() - self._requested > AGAIN:
             raise KeyboardInterrupt
-        self._asked = self._asked or time.monotonic()
+        self._requested = self._requested or time.monotonic()
 
-    def asks_to_stop(self) -> bool:
-        return self._asked > 0
+    def stop_requested(self) -> bool:
+        return self._requested > 0
 
     def step(self, done: int, means: Tensor) -> None: ...
     def epoch(self, epoch: Epoch, network: nn.Module) -> None: ...

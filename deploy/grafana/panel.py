@@ -55,7 +55,7 @@ def bad_below(objective: float) -> list[d.Threshold]:
 
 
 def query(expression: str, legend: str) -> Dataquery:
-    """A question in PromQL, and the name of its series: {{label}} is a label's value."""
+    """An expression in PromQL, and the name of its series: {{label}} is a label's value."""
     return (
         Dataquery()
         .expr(expression)

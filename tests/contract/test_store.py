@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from contract.card import ModelCard
+from contract.current import BadHistory
 from contract.errors import BrokenVersion, NoVersion
-from contract.history import BadHistory
-from contract.lock import Busy, locked
+from contract.files import Busy, locked
 from contract.store import Store
 from contract.version import Version
 

@@ -1,4 +1,4 @@
-"""Every artifact eats raw pixels in batches of any size and answers as PyTorch does."""
+"""Every artifact takes raw pixels in batches of any size and predicts as PyTorch does."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from PIL import Image
 from contract.version import Version
 from export import proof, runners
 from export.artifacts import ARTIFACTS, OPSETS, BadGraph, Source, check_onnx
-from export.graph import Graph
+from export.runners import Graph
 from training.model import NETWORKS, build
 from training.run import Run
 
@@ -110,7 +110,13 @@ def test_temperature_divides_the_logits_of_the_graph(run: Run, graph: Graph) -> 
     torch.testing.assert_close(probabilities, torch.softmax(logits, 1))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name == "compact" else [pytest.mark.slow])
+        for name in NETWORKS
+    ],
+)
 def test_every_network_leaves_artifacts_that_answer_as_it_does(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     graph = Graph(build(name, classes=26, dropout1=0.2, dropout2=0.3), temperature=0.7)

@@ -15,12 +15,10 @@ from contract import signature
 from contract.errors import NoVersion
 from contract.store import Store
 from contract.version import Version
-from export import speed
 from export.__main__ import main
 from export.artifacts import ARTIFACTS, Source
 from export.export import export
-from export.graph import Graph
-from export.runners import onnx_runtime
+from export.runners import Graph, onnx_runtime
 from tests.service.running import ROOT
 from training.data import DataSet
 from training.model import build
@@ -116,7 +114,7 @@ def test_only_the_artifacts_asked_for_are_made_and_the_card_says_so(
     assert main([*words, "--artifacts", "ts", "--opset", "20"]) == 0
     card = Store(tmp_path, "letters").open().card
     assert {*card.parity} == {"model.onnx", "model.ts"}
-    assert set(card.left_out.values()) == {"it was not asked for"}
+    assert set(card.left_out.values()) == {"it was not requested"}
     assert {*card.left_out} == {"model.fp16.onnx", "model.int8.onnx", "model.pt2"}
     assert (card.name, card.opset) == ("letters", 20)
 
@@ -279,17 +277,3 @@ def test_damaged_pictures_are_named(
         export(Run(tmp_path / "run"), Store(tmp_path / "models", "digits"))
     if name == "calibration.npz":  # only integers need it
         export(Run(tmp_path / "run"), Store(tmp_path / "models", "digits"), artifacts=FEW)
-
-
-def test_the_speed_of_a_version_is_told_for_each_artifact_and_batch_size(
-    published: tuple[Store, Version],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setattr(speed, "SECONDS", 0.05)
-    assert speed.main(["--models", str(published[0].folder.parent)]) == 0
-    lines = [line for line in capsys.readouterr().out.splitlines() if "pictures/s" in line]
-    assert len([line for line in lines if line.split()[0] == "model.onnx"]) == len(speed.BATCHES)
-    assert speed.main(["--models", str(tmp_path)]) == 1
-    assert "has no current version" in capsys.readouterr().err

@@ -21,7 +21,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from contract import signature
-from contract.lock import locked
+from contract.files import locked
 from contract.store import LOCK, Store
 from contract.version import Version
 from service.memory.limits import free_memory

@@ -26,7 +26,7 @@ from training.run import Run
         ),
         (["--data", "digits", "--pretrained", "no.pt"], "no.pt"),
         (["--resume", "no/such/run"], "no/such/run is no run"),
-        (["--resume", "run", "--epochs", "3"], "--resume goes on with the run's own data"),
+        (["--resume", "run", "--epochs", "3"], "--resume uses the run's own data"),
         (["evaluate", "no/such/run"], "no/such/run is no run"),
         (["compare", "no/such/run"], "no/such/run/training_metrics.json is not there"),
     ],
@@ -77,7 +77,7 @@ def test_evaluate_reports_what_the_run_itself_found(
         "reliability.png", "corruptions.png",
     }  # fmt: skip
     printed = capsys.readouterr().out
-    assert f"{found['accuracy']:.2%} of 200 test pictures right" in printed
+    assert f"{found['accuracy']:.2%} of 200 test images correct" in printed
     assert "zigzag" in printed
 
 

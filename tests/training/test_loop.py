@@ -37,7 +37,7 @@ class Keeper:
     def save(self, state: State) -> None:
         self.kept = torch_copy(state)
 
-    def asks_to_stop(self) -> bool:
+    def stop_requested(self) -> bool:
         return self.left == 0
 
 
@@ -175,7 +175,7 @@ def test_a_stopped_training_goes_on_to_the_weights_it_would_have_reached(
     keeper = Keeper(steps)
     with pytest.raises(Stopped):
         first.run(keeper)
-    rest.go_on_from(keeper.kept)
+    rest.resume_from(keeper.kept)
     rest.run(Keeper())
     expected = whole(recipe)
     assert same(expected.best["weights"], rest.best["weights"])

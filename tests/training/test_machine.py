@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from contract.cores import available_cores
-from training.machine import settle
+from training.place import settle
 from training.recipe import Recipe
 
 

@@ -46,6 +46,7 @@ PLAIN = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_two_processes_reach_the_weights_of_one(
     small_data: DataSet, small_folder: Path, tmp_path: Path
 ) -> None:
@@ -65,6 +66,7 @@ def test_two_processes_reach_the_weights_of_one(
         torch.testing.assert_close(two.checkpoint().weights[name], weights, atol=5e-3, rtol=0.05)
 
 
+@pytest.mark.slow
 def test_a_batch_that_cannot_be_shared_out_is_refused(small_folder: Path, tmp_path: Path) -> None:
     words = ["--data", str(small_folder), "--batch-size", "127", "--runs", str(tmp_path / "runs")]
     done = subprocess.run(

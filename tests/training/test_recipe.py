@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from training.model import NETWORKS
-from training.presets import PRESETS
-from training.recipe import BadRecipe, Recipe, flag
+from training.recipe import PRESETS, BadRecipe, Recipe, flag
 
 NUMBERS = [knob for knob in fields(Recipe) if "bounds" in knob.metadata]
 CHOICES = [knob for knob in fields(Recipe) if "choices" in knob.metadata]
