@@ -14,7 +14,7 @@ from contract.errors import StoreError
 from service.errors import CannotStart
 from service.lifecycle import leave
 from service.settings import BadSetting, Settings, help_text, unknown_settings
-from service.telemetry.logs.handler import Journal
+from service.telemetry.logs.handler import AsyncLogHandler
 from service.telemetry.logs.setup import start_log
 from service.telemetry.logs.streams import STREAMS
 
@@ -43,18 +43,18 @@ def main(words: list[str] | None = None) -> int:
         STREAMS.show(f"service: {error}\n")
         return 2
     STREAMS.keep_from_libraries()
-    journal = start_log(settings)
+    log_handler = start_log(settings)
     for sentence in unknown_settings(os.environ):
         log.warning(sentence)
     try:
-        _serve(settings, journal)
+        _serve(settings, log_handler)
     except (CannotStart, StoreError) as error:
         log.critical("cannot start: %s", error)
         return 2
     return 0
 
 
-def _serve(settings: Settings, journal: Journal) -> None:
+def _serve(settings: Settings, log_handler: AsyncLogHandler) -> None:
     # OpenCV reads this once, when it is loaded: a limit under the one that `decode` checks, for
     # files whose header says one size to us and another to the decoder. The sheet of samples,
     # which is our own, is larger than the smallest that may be set.
@@ -62,11 +62,11 @@ def _serve(settings: Settings, journal: Journal) -> None:
     if settings.workers > 1:
         from service.workers.supervisor import serve_together
 
-        serve_together(settings, os.environ.copy(), journal)
+        serve_together(settings, os.environ.copy(), log_handler)
     else:
         from service.single import serve
 
-        serve(settings, journal)
+        serve(settings, log_handler)
 
 
 if __name__ == "__main__":

@@ -70,11 +70,11 @@ def create_app(
     def observed(pixels: Pixels) -> Readings:
         """The model that serves now, as the batcher calls it: (n, 28, 28) -> n readings."""
         model = serving.model  # once: a batch is answered by one version
-        metrics.batch_size.note(len(pixels))
+        metrics.batch_size.record(len(pixels))
         began = perf_counter()
         answers = model.engine(pixels)
         seconds = perf_counter() - began
-        metrics.inference_seconds.labels(model.engine.provider).note(seconds)
+        metrics.inference_seconds.labels(model.engine.provider).record(seconds)
         return Readings(model, answers, seconds)
 
     batcher = Batcher(

@@ -15,7 +15,7 @@ from service.models.manager import ModelManager
 from service.models.store_reads import check_store
 from service.server import Server
 from service.settings import Settings
-from service.telemetry.logs.handler import Journal
+from service.telemetry.logs.handler import AsyncLogHandler
 from service.telemetry.logs.setup import say_ready
 from service.telemetry.logs.streams import STREAMS
 from service.telemetry.metrics.registry import Metrics
@@ -26,7 +26,7 @@ from service.workers.sockets import allow_connections, listen, remove_path, url_
 log = logging.getLogger("service")
 
 
-def serve(settings: Settings, journal: Journal) -> None:
+def serve(settings: Settings, log_handler: AsyncLogHandler) -> None:
     """Serve the current version, whichever that is, until a signal ends it.
 
     Raises a StoreError or CannotStart before the port opens.
@@ -44,7 +44,7 @@ def serve(settings: Settings, journal: Journal) -> None:
     serving = ModelManager(store, model, settings, metrics)
     peers, statistics = Peers(serving, metrics), Statistics(settings)
     app = create_app(serving, settings, metrics, life, peers, statistics, tracing)
-    keep_access_log(app, settings, journal)
+    keep_access_log(app, settings, log_handler)
     listener = listen(settings)
     url, sample = url_of(listener), model.version.folder / SAMPLE
     server = Server(app, settings, life, announce=lambda: say_ready(url, sample))

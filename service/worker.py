@@ -120,9 +120,9 @@ def main(slot: int, channel: Channel, descriptor: int, version: int | None) -> i
 
     settings = Settings.from_environment()
     STREAMS.keep_stdout_from_libraries()
-    journal = start_log(settings, slot)
+    log_handler = start_log(settings, slot)
     os.set_inheritable(descriptor, False)
-    journal.take_turns(descriptor)
+    log_handler.share_lock(descriptor)
     memory = SharedMemory(descriptor, settings.workers, slot)
     metrics, life = Metrics(memory), Life()
     try:
@@ -141,7 +141,7 @@ def main(slot: int, channel: Channel, descriptor: int, version: int | None) -> i
     metrics.also(Processes(lambda: {str(each.worker): each.pid for each in peers.states}))
     statistics = Statistics(settings, memory)
     app = create_app(serving, settings, metrics, life, peers, statistics, tracing)
-    keep_access_log(app, settings, journal)
+    keep_access_log(app, settings, log_handler)
     worker = Worker(app, settings, life, peers, channel)
     worker.run(sockets=[])
     return 0

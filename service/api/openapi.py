@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from service.api.live.summary import BatchSize, Pulse
+from service.api.live.summary import BatchSize, LiveSummary
 from service.api.schemas import KINDS, InferError, ProblemDetails
 from service.api.v1 import predict_docs
 from service.api.v2.infer_docs import described
@@ -56,7 +56,7 @@ def document(app: FastAPI, settings: Settings) -> dict[str, Any]:
             routes=[*predict_docs.described.routes, *described.routes, *app.routes],
         )
         components = schema["components"]
-        for model in (ProblemDetails, InferError, Pulse, BatchSize):
+        for model in (ProblemDetails, InferError, LiveSummary, BatchSize):
             described_model = model.model_json_schema(ref_template="#/components/schemas/{model}")
             described_model.pop("$defs", None)
             components["schemas"][model.__name__] = described_model

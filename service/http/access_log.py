@@ -20,9 +20,9 @@ from service.errors import Problem
 from service.http.gateway import Front
 from service.settings import Settings
 from service.telemetry.logs.format import Fields, timestamp
-from service.telemetry.logs.handler import Journal
-from service.telemetry.logs.rate_limit import Allowance
-from service.telemetry.request_record import GONE, Course, Ended, Labels
+from service.telemetry.logs.handler import AsyncLogHandler
+from service.telemetry.logs.rate_limit import RateLimiter
+from service.telemetry.request_record import GONE, Labels, RequestEvent, Timings
 
 A_SECOND = 10  # lines of `sampled`, of what succeeds and of what is refused
 # Asked every few seconds by machines, day and night.
@@ -43,7 +43,7 @@ class Kind(NamedTuple):
     method: str
     status: int
     level: str
-    allowance: Allowance | None  # None: each has a line
+    limiter: RateLimiter | None  # None: each has a line
 
 
 class AccessLog:
@@ -52,10 +52,10 @@ class AccessLog:
     ) -> None:
         self._mode = mode
         self._tell = tell
-        self._answers, self._refusals = Allowance(A_SECOND), Allowance(A_SECOND)
+        self._answers, self._refusals = RateLimiter(A_SECOND), RateLimiter(A_SECOND)
         self._kinds: dict[Labels, Kind | None] = {}  # None: they have no line
 
-    def note(self, ended: Ended, labels: Labels, seconds: float) -> None:
+    def record(self, ended: RequestEvent, labels: Labels, seconds: float) -> None:
         """Write a line if there is to be one; what every watcher is told."""
         try:
             kind = self._kinds[labels]
@@ -66,7 +66,7 @@ class AccessLog:
         if kind is None:
             return
         now = ended.began + seconds
-        left_out = 0 if kind.allowance is None else kind.allowance.spend(now)
+        left_out = 0 if kind.limiter is None else kind.limiter.try_acquire(now)
         if left_out is not None:
             self._tell(_fields_of(ended, kind, seconds, left_out))
 
@@ -76,14 +76,14 @@ class AccessLog:
         code = int(status)
         if level is None:
             level = _level_of(code)
-        allowance = self._refusals if level == logging.WARNING else self._answers
+        limiter = self._refusals if level == logging.WARNING else self._answers
         failed, well = level == logging.ERROR, level == logging.INFO
         unwanted = self._mode == "off" or (self._mode == "sampled" and well and route in PROBES)
         if (unwanted and not failed) or not log.isEnabledFor(level):
             return None
         name = logging.getLevelName(level).lower()
         each = failed or self._mode == "all"
-        return Kind(route, method, code, name, None if each else allowance)
+        return Kind(route, method, code, name, None if each else limiter)
 
 
 def _level_of(status: int) -> int:
@@ -96,21 +96,21 @@ def _is_own_deadline(problem: Problem | None) -> bool:
     return problem is not None and problem.is_clients_deadline
 
 
-def keep_access_log(front: Front, settings: Settings, journal: Journal) -> None:
-    """Have requests told to the journal, and what it drops to the metrics."""
-    front.watchers.append(AccessLog(settings.access_log, journal.tell).note)
+def keep_access_log(front: Front, settings: Settings, log_handler: AsyncLogHandler) -> None:
+    """Have requests told to the log_handler, and what it drops to the metrics."""
+    front.watchers.append(AccessLog(settings.access_log, log_handler.write).record)
     counted = 0
 
     def count_dropped() -> None:
         nonlocal counted
-        if (dropped := journal.dropped) > counted:
+        if (dropped := log_handler.dropped) > counted:
             front.metrics.log_dropped.inc(dropped - counted)
             counted = dropped
 
     front.metrics.before_scrape.append(count_dropped)
 
 
-def _fields_of(ended: Ended, kind: Kind, seconds: float, left_out: int) -> Fields:
+def _fields_of(ended: RequestEvent, kind: Kind, seconds: float, left_out: int) -> Fields:
     fields: Fields = {
         "ts": timestamp(time()),
         "level": kind.level,
@@ -122,8 +122,8 @@ def _fields_of(ended: Ended, kind: Kind, seconds: float, left_out: int) -> Field
         "status": kind.status,
         "seconds": round(seconds, 6),
     }
-    if ended.course is not None:
-        _tell_course(fields, ended.course)
+    if ended.timings is not None:
+        _add_timings(fields, ended.timings)
     if ended.trace is not None:
         fields["trace_id"] = ended.trace.name
     if ended.client is not None:
@@ -135,11 +135,11 @@ def _fields_of(ended: Ended, kind: Kind, seconds: float, left_out: int) -> Field
     return fields
 
 
-def _tell_course(fields: Fields, course: Course) -> None:
-    run = course.run
-    if course.decoded is not None:
-        fields["decode_seconds"] = round(course.decoded, 6)
-    fields["queue_seconds"] = round(course.waited, 6)
+def _add_timings(fields: Fields, timings: Timings) -> None:
+    run = timings.run
+    if timings.decoded is not None:
+        fields["decode_seconds"] = round(timings.decoded, 6)
+    fields["queue_seconds"] = round(timings.waited, 6)
     fields["infer_seconds"] = round(run.seconds, 6)
     fields["batch_size"] = len(run.answers)
     fields["model_version"] = str(run.answers.model.number)

@@ -20,7 +20,7 @@ from service.errors import Problem
 from service.http.errors import problem_of
 from service.problem_types.prediction import BAD_TIMEOUT
 from service.telemetry.metrics.registry import Metrics
-from service.telemetry.request_record import Course, Stage
+from service.telemetry.request_record import Stage, Timings
 
 TIMEOUT = b"x-request-timeout"
 SOONEST = 0.001  # seconds
@@ -35,7 +35,15 @@ class Work(Protocol):
 
 class Exchange(ABC):
     __slots__ = (
-        "began", "beside", "body", "course", "deadline", "headers", "metrics", "over", "query",
+        "began",
+        "beside",
+        "body",
+        "deadline",
+        "headers",
+        "metrics",
+        "over",
+        "query",
+        "timings",
         "work",
     )  # fmt: skip
 
@@ -55,7 +63,7 @@ class Exchange(ABC):
         self.began = began  # on perf_counter, as is the deadline
         self.deadline = deadline
         self.work: Work | None = None
-        self.course: Course | None = None  # once a model has answered
+        self.timings: Timings | None = None  # once a model has answered
         self.over = False
         self.beside = False  # answered by another model than the one that serves
 

@@ -39,8 +39,8 @@ from service.lifecycle import Life
 from service.problem_types.http import METHOD_NOT_IMPLEMENTED, NO_SUCH_ROUTE, TOO_MANY_CONNECTIONS
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
-from service.telemetry.request_record import GONE, Ended, Labels, Record, Watcher
-from service.telemetry.trace_context import settled
+from service.telemetry.request_record import GONE, Labels, RequestEvent, RequestRecord, Watcher
+from service.telemetry.trace_context import merge_trace_headers
 from service.telemetry.tracing.records import Trace
 from service.telemetry.tracing.sampler import Tracing
 
@@ -94,7 +94,9 @@ class Front:
         request_id = request_id_of(headers)
         trace = self._trace_of(scope, headers)
         scope = self._inner(scope, request_id)
-        asked = Record(request_id, began, scope["client"], headers, scope["scheme"], trace=trace)
+        asked = RequestRecord(
+            request_id, began, scope["client"], headers, scope["scheme"], trace=trace
+        )
         head_alone = scope["client_method"] == "HEAD"
 
         async def observed(message: Message) -> None:
@@ -119,12 +121,12 @@ class Front:
         finally:
             self._end(scope, asked)
 
-    def tell(self, ended: Ended, labels: Labels, seconds: float) -> None:
+    def tell(self, ended: RequestEvent, labels: Labels, seconds: float) -> None:
         """Whoever watches, that a request is over."""
         for watch in self.watchers:
             watch(ended, labels, seconds)
 
-    def _end(self, scope: Scope, asked: Record) -> None:
+    def _end(self, scope: Scope, asked: RequestRecord) -> None:
         """Count, time and tell a request, once. A stream is over with its first event: how long
         somebody watches is no latency, and nothing is being worked on meanwhile.
         """
@@ -135,10 +137,10 @@ class Front:
         labels = self._labels(scope)
         self.metrics.request_ends(labels)
         exchange: Exchange | None = scope["exchange"]
-        course = exchange.course if exchange is not None else None
-        version = course.version if course is not None else None
-        self.metrics.seconds_of(labels[0])[version].note(seconds)
-        self.tell(asked._replace(course=course, problem=scope["problem"]), labels, seconds)
+        timings = exchange.timings if exchange is not None else None
+        version = timings.version if timings is not None else None
+        self.metrics.seconds_of(labels[0])[version].record(seconds)
+        self.tell(asked._replace(timings=timings, problem=scope["problem"]), labels, seconds)
 
     def _inner(self, scope: Scope, request_id: bytes) -> dict[str, Any]:
         """What everything below sees of a request. A copy: the server's own stays as it is."""
@@ -177,7 +179,7 @@ class Front:
     def _trace_of(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Trace | None:
         if self.begin_trace is None:
             return None
-        said = settled(headers, scope["headers"])
+        said = merge_trace_headers(headers, scope["headers"])
         return self.begin_trace(said, scope.get("http_version", "1.1"))
 
     async def crowded(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -242,7 +244,7 @@ class Front:
         if OPEN.fullmatch(scope["path"].removesuffix("/") or "/"):  # or a redirect to it
             return
         if "crowded" in scope:
-            self.metrics.shed.note((CROWDED,))
+            self.metrics.shed.record((CROWDED,))
             raise Problem(
                 TOO_MANY_CONNECTIONS,
                 f"there are more than {self.settings.max_connections} connections "

@@ -52,7 +52,7 @@ def told(error: Exception, metrics: Metrics, route: str = "other") -> Problem:
     problem = problem_of(error)
     if isinstance(error, ClientDeadlinePassed):
         problem.is_clients_deadline = True
-        metrics.client_deadlines.note((route,))
+        metrics.client_deadlines.record((route,))
     elif isinstance(problem, Refused):
         metrics.access_refused.labels(problem.reason).inc()
     elif problem.status == 500:
@@ -60,7 +60,7 @@ def told(error: Exception, metrics: Metrics, route: str = "other") -> Problem:
     else:
         for kind, reason in _SHED.items():
             if isinstance(error, kind):
-                metrics.shed.note((reason,))
+                metrics.shed.record((reason,))
                 break
     _let_go(error)
     return problem

@@ -1,10 +1,9 @@
-"""A request that is over, as whoever watches is told of it: the access log, the traces.
+"""A finished request, as the access log and the traces read it.
 
-    Asked.answered --Course--> Exchange ... HotProtocol, Front, Protocol --Ended--> each Watcher
+    model call --Timings--> exchange --RequestEvent--> each Watcher
 
-A hot request's exchange is what is told itself, so that most requests, of which nobody keeps
-anything, cost no more than that somebody decides so. Instants are on time.perf_counter, durations
-are seconds.
+On the fast path the exchange itself is the RequestEvent, so a request that no watcher records costs
+no allocation. Instants are on time.perf_counter; durations are in seconds.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +13,7 @@ from service.batching.interface import BatchResult
 from service.errors import Problem
 from service.telemetry.tracing.records import Trace
 
-GONE = "499"  # as nginx says it: nobody was there to be answered
+GONE = "499"  # nginx's code for a client that closed the connection before the response
 
 Peer = tuple[str, int] | None  # address and port; None: of a Unix socket
 # Route, method and code, as http_requests_total has them: never a client's own path.
@@ -25,8 +24,8 @@ Stage = Literal["body", "decode", "queue", "model"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
-class Course(NamedTuple):
-    """What the pictures of a request went through, one after the other."""
+class Timings(NamedTuple):
+    """How long each stage of a request took, in order."""
 
     decoded: float | None  # seconds it took; None: they came as pixels
     waited: float  # seconds in the queue, until the model call left
@@ -40,7 +39,7 @@ class Course(NamedTuple):
         return number
 
 
-class Ended(Protocol):
+class RequestEvent(Protocol):
     @property
     def request_id(self) -> bytes: ...
 
@@ -61,7 +60,7 @@ class Ended(Protocol):
         """Of the request, names in lower case; they hold secrets."""
 
     @property
-    def course(self) -> Course | None:
+    def timings(self) -> Timings | None:
         """None: no model answered it."""
 
     @property
@@ -73,18 +72,18 @@ class Ended(Protocol):
         """None: it is not traced."""
 
 
-class Record(NamedTuple):
-    """An `Ended` of a request that had no exchange, or another one."""
+class RequestRecord(NamedTuple):
+    """A `RequestEvent` of a request without an exchange of its own."""
 
     request_id: bytes
     began: float
     client: Peer
     headers: Mapping[bytes, bytes]
     scheme: str = "http"
-    course: Course | None = None
+    timings: Timings | None = None
     problem: Problem | None = None
     trace: Trace | None = None
 
 
-# With the seconds until the last byte of the answer was written.
-Watcher = Callable[[Ended, Labels, float], None]
+# Called with the seconds until the last byte of the response was written.
+Watcher = Callable[[RequestEvent, Labels, float], None]

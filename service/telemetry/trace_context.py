@@ -37,7 +37,7 @@ def parent_of(traceparent: bytes) -> Parent | None:
     return Parent(int(trace_id, 16), int(span_id, 16), bool(int(flags, 16) & _SAMPLED))
 
 
-def settled(
+def merge_trace_headers(
     headers: Mapping[bytes, bytes], lines: Iterable[tuple[bytes, bytes]]
 ) -> Mapping[bytes, bytes]:
     """The headers of these lines, as the specification reads two of the same name."""

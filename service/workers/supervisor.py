@@ -23,7 +23,7 @@ from contract.card import SAMPLE
 from service.errors import CannotStart
 from service.memory.budget import MemoryBudget
 from service.settings import Settings
-from service.telemetry.logs.handler import Journal
+from service.telemetry.logs.handler import AsyncLogHandler
 from service.telemetry.logs.setup import log_errors_of_loop, say_ready
 from service.telemetry.logs.streams import STREAMS
 from service.telemetry.metrics.shared_memory import SERIES, SharedMemory, reserve
@@ -42,7 +42,9 @@ LATE = 0.9
 log = logging.getLogger("service")
 
 
-def serve_together(settings: Settings, environment: Mapping[str, str], journal: Journal) -> None:
+def serve_together(
+    settings: Settings, environment: Mapping[str, str], log_handler: AsyncLogHandler
+) -> None:
     """Serve from several processes until a signal ends them.
 
     Raises PortTaken before any is started, and CannotStart if one does not become ready at first.
@@ -51,7 +53,7 @@ def serve_together(settings: Settings, environment: Mapping[str, str], journal: 
     try:
         descriptor = reserve(len(listeners) * (SERIES + tables_size(settings)))
         memory = SharedMemory(descriptor, len(listeners))
-        journal.take_turns(descriptor)
+        log_handler.share_lock(descriptor)
         slots = [WorkerSlot(*each, memory, environment) for each in enumerate(listeners)]
         asyncio.run(Supervisor(settings, slots).run())
     finally:

@@ -23,7 +23,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.openmetrics import parser
 from prometheus_client.registry import Collector
 
-from service.telemetry.metrics.buffered import NotedCounter, NotedGauge, NotedHistogram
+from service.telemetry.metrics.buffered import BufferedCounter, BufferedGauge, BufferedHistogram
 from service.telemetry.metrics.exposition import Exposition, OpenMetrics
 from service.telemetry.metrics.multiprocess import SharedNumbers
 from service.telemetry.metrics.shared_memory import SharedMemory, Writer
@@ -57,14 +57,14 @@ def test_each_text_of_openmetrics_is_the_librarys(scrapes: list[list[tuple[str, 
     """With exemplars, which come behind the numbers and change without them."""
     registry = CollectorRegistry()
     counter = Counter("c", "a counter", registry=registry)
-    noted = NotedHistogram("h", "of", ["label"], buckets=BOUNDS, registry=registry)
+    noted = BufferedHistogram("h", "of", ["label"], buckets=BOUNDS, registry=registry)
     exposition = OpenMetrics(registry, lambda: {"h": noted.exemplars()})
     for number, changes in enumerate(scrapes):
         for label, amount in changes:
             counter.inc(amount)
-            noted.labels(label).note(amount)
+            noted.labels(label).record(amount)
             noted.labels(label).exemplify(amount, f"{number:032x}")
-        noted.fold()
+        noted.flush()
         text = exposition.text().decode()
         plain = re.sub(r" # {trace_id=.*", "", text)
         assert plain.encode() == openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]
@@ -122,15 +122,17 @@ class Worker:
             Histogram("h", "of", ["label"], registry=None, buckets=BOUNDS),
         )
 
-    def _metrics(self, memory: Writer | None) -> tuple[NotedGauge, NotedCounter, NotedHistogram]:
+    def _metrics(
+        self, memory: Writer | None
+    ) -> tuple[BufferedGauge, BufferedCounter, BufferedHistogram]:
         options = {"registry": None, "memory": memory}
         return (
-            NotedGauge("g", "a gauge", **options),
-            NotedCounter("c", "a counter", ["label"], **options),
-            NotedHistogram("h", "of", ["label"], buckets=BOUNDS, **options),
+            BufferedGauge("g", "a gauge", **options),
+            BufferedCounter("c", "a counter", ["label"], **options),
+            BufferedHistogram("h", "of", ["label"], buckets=BOUNDS, **options),
         )
 
-    def note(self, label: str, amount: float) -> None:
+    def record(self, label: str, amount: float) -> None:
         values.ValueClass = self._theirs  # the library asks it where a label is new
         for gauge, counter, histogram in (self.own, self._plain):
             gauge.set(amount)
@@ -163,14 +165,14 @@ def test_sums_over_workers_are_the_librarys(folder: Path) -> None:
         for slot, memory in enumerate(workers(3))
     ]
     for number, label in enumerate('aab"a\\c\u00fcb'):  # new labels come between two scrapes
-        each[number % 3].note(label, number / 8)
+        each[number % 3].record(label, number / 8)
         for worker in each:
             assert families(worker.shared) == families(registry)
 
 
 def test_numbers_in_memory_are_collected_as_the_library_does() -> None:
     ours, theirs = CollectorRegistry(), CollectorRegistry()
-    noted = NotedHistogram("h", "of", ["label"], registry=ours, buckets=BOUNDS)
+    noted = BufferedHistogram("h", "of", ["label"], registry=ours, buckets=BOUNDS)
     plain = Histogram("h", "of", ["label"], registry=theirs, buckets=BOUNDS)
     for label, value in (("a", 0.1), ("b", 3.0), ("a", 0.3)):
         noted.labels(label).observe(value)

@@ -77,7 +77,7 @@ class Door:
         self.told: list[Fields] = []  # to the log
         access, methods = Access(settings, metrics), Methods([predict], [])
         front = Front([predict], nowhere, settings, metrics, Life(), access, methods)
-        front.watchers.append(AccessLog("off", self.told.append).note)
+        front.watchers.append(AccessLog("off", self.told.append).record)
         self._transport = httpx2.ASGITransport(app=front)
 
     async def post(self) -> httpx2.Response:

@@ -105,22 +105,22 @@ def test_a_series_without_room_is_counted_and_named_and_the_others_go_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     metrics, other = map(Metrics, workers(2, size=40_000))
-    metrics.predictions.note(("7",))
+    metrics.predictions.record(("7",))
     metrics.refresh()
     assert metrics.without_room == (0, [])
     routes = 0
     while metrics.without_room[0] < 3:
         routes += 1
-        metrics.requests.note((f"/{routes}", "GET", "200"))
+        metrics.requests.record((f"/{routes}", "GET", "200"))
         metrics.refresh()
     names = [
         f"digitserve_http_requests{{/{route}, GET, 200}}" for route in range(routes - 2, routes + 1)
     ]
     assert metrics.without_room == (3, names)
     for route in range(1, routes + 1):  # also of a series without room
-        metrics.requests.note((f"/{route}", "GET", "200"))
-    metrics.predictions.note(("7",))
-    other.predictions.note(("7",))
+        metrics.requests.record((f"/{route}", "GET", "200"))
+    metrics.predictions.record(("7",))
+    other.predictions.record(("7",))
     other.refresh()
     text = metrics.exposition().decode()
     assert "digitserve_series_without_room_total 3.0\n" in text

@@ -2,7 +2,13 @@
 
 import pytest
 
-from service.telemetry.trace_context import TRACEPARENT, TRACESTATE, Parent, parent_of, settled
+from service.telemetry.trace_context import (
+    TRACEPARENT,
+    TRACESTATE,
+    Parent,
+    merge_trace_headers,
+    parent_of,
+)
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -51,7 +57,7 @@ def test_what_is_not_written_as_specified_says_nothing(said: str) -> None:
 
 def test_several_lines_of_tracestate_are_one_list() -> None:
     lines = [(TRACEPARENT, b"mine"), (TRACESTATE, b"a=1"), (b"x", b"y"), (TRACESTATE, b"b=2")]
-    assert settled(dict(lines), lines) == {
+    assert merge_trace_headers(dict(lines), lines) == {
         TRACEPARENT: b"mine",
         TRACESTATE: b"a=1,b=2",
         b"x": b"y",
@@ -60,4 +66,4 @@ def test_several_lines_of_tracestate_are_one_list() -> None:
 
 def test_of_several_parents_none_is_believed() -> None:
     lines = [(TRACEPARENT, b"mine"), (TRACEPARENT, b"mine")]
-    assert settled(dict(lines), lines)[TRACEPARENT] == b""
+    assert merge_trace_headers(dict(lines), lines)[TRACEPARENT] == b""

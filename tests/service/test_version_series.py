@@ -8,7 +8,7 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
-from service.api.live.snapshot import tally_of
+from service.api.live.snapshot import take_snapshot
 from service.telemetry.metrics.registry import Metrics
 from service.telemetry.metrics.shared_memory import SharedMemory
 from service.telemetry.metrics.version_series import KEPT
@@ -29,7 +29,7 @@ def metrics(request: pytest.FixtureRequest) -> Metrics:
 
 def timed(metrics: Metrics, version: int | None, times: int = 1) -> None:
     for _ in range(times):
-        metrics.seconds_of(ROUTE, predicts=True)[version].note(0.001)
+        metrics.seconds_of(ROUTE, predicts=True)[version].record(0.001)
 
 
 def told(metrics: Metrics) -> dict[str, float]:
@@ -101,11 +101,11 @@ def test_a_worker_goes_on_with_the_numbers_of_the_one_before() -> None:
 def test_what_is_gone_takes_its_requests_out_of_the_sums(metrics: Metrics) -> None:
     metrics.version_serves(1)
     timed(metrics, 1, 5)
-    assert sum(tally_of(metrics, 0.0).seconds) == 5
+    assert sum(take_snapshot(metrics, 0.0).seconds) == 5
     for version in range(2, 6):
         metrics.version_serves(version)
     timed(metrics, 5, 2)
-    assert sum(tally_of(metrics, 0.0).seconds) == 2
+    assert sum(take_snapshot(metrics, 0.0).seconds) == 2
 
 
 # ---- a service that switches ---------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """How the service does, as it happens, to whoever watches: what is behind GET /v1/live.
 
-    metrics --twice a second--> Tally --history--> Pulse --> the latest event
+    metrics --twice a second--> Snapshot --history--> LiveSummary --> the latest event
                                                                |
     watcher: event, wait for a newer one, event, ...  <--------+
 
@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from service.api.live.snapshot import Tally, tally_of
-from service.api.live.summary import Standing, pulse_of
+from service.api.live.snapshot import Snapshot, take_snapshot
+from service.api.live.summary import ServiceState, summarize
 from service.errors import Problem
 from service.lifecycle import Life
 from service.models.manager import ModelManager
@@ -48,7 +48,7 @@ class Live:
         self._life = life
         self._peers = peers
         self._watchers: list[Callable[[], None]] = []  # what cuts each off
-        self._history: deque[Tally] = deque(maxlen=QUANTILES + 1)
+        self._history: deque[Snapshot] = deque(maxlen=QUANTILES + 1)
         self._next_tick: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._news = asyncio.Event()  # there is a newer event than the latest of before
@@ -94,7 +94,7 @@ class Live:
         loop = asyncio.get_running_loop()
         if self._next_tick is not None:
             self._next_tick.cancel()
-        now = tally_of(self._metrics, time.perf_counter())
+        now = take_snapshot(self._metrics, time.perf_counter())
         if self._history and sum(now.seconds) < sum(self._history[-1].seconds):
             self._history.clear()  # the series of an old version are gone, and its requests
         self._history.append(now)
@@ -110,12 +110,12 @@ class Live:
         """Of the event that tells what the history says."""
         *_, now = history = self._history
         before = history[max(0, len(history) - 1 - RATES)]
-        pulse = pulse_of(now, before, history[0], self._standing(), time.time())
+        pulse = summarize(now, before, history[0], self._state(), time.time())
         return b"data: %b\n\n" % pulse.model_dump_json().encode()
 
-    def _standing(self) -> Standing:
+    def _state(self) -> ServiceState:
         model = self._serving.model
-        return Standing(
+        return ServiceState(
             provider=model.engine.provider,
             provider_fallback=model.engine.info.provider_fell_back,
             version=str(model.number),

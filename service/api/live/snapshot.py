@@ -1,6 +1,6 @@
 """What was counted until now, of all that GET /v1/live tells: one reading of the metrics.
 
-    Metrics --tally_of--> Tally      two of them --pulse--> what happened in between
+    Metrics --take_snapshot--> Snapshot      two of them --pulse--> what happened in between
 
 Requests are those that dashboards and alerts speak of too: a POST to a route that predicts. Probes,
 scrapes and pages would flatter every share. With several workers all of it is of all of them.
@@ -13,14 +13,14 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from service.telemetry.metrics.buffered import Chosen
+from service.telemetry.metrics.buffered import MetricSelector
 from service.telemetry.metrics.registry import Metrics
 from service.telemetry.request_record import GONE
 
 _PREDICTION = re.compile("/v1/predict|/v2/.*/infer")
 
 
-class Tally(NamedTuple):
+class Snapshot(NamedTuple):
     at: float  # seconds, on time.perf_counter
     requests: float
     refused: float  # of them, answered 4xx
@@ -35,22 +35,22 @@ class Tally(NamedTuple):
     watchers: float
 
 
-def tally_of(metrics: Metrics, at: float) -> Tally:
+def take_snapshot(metrics: Metrics, at: float) -> Snapshot:
     *counted, seconds, sizes, queue, queue_limit, inflight, watchers = metrics.sums(
-        Chosen(metrics.requests, _predicts),
-        Chosen(metrics.requests, _was_refused),
-        Chosen(metrics.requests, _failed),
-        Chosen(metrics.shed),
-        Chosen(metrics.predictions),
-        Chosen(metrics.request_seconds, _took),
-        Chosen(metrics.batch_size),
-        Chosen(metrics.queue_depth),
-        Chosen(metrics.queue_limit),
-        Chosen(metrics.inflight),
-        Chosen(metrics.live_watchers),
+        MetricSelector(metrics.requests, _predicts),
+        MetricSelector(metrics.requests, _was_refused),
+        MetricSelector(metrics.requests, _failed),
+        MetricSelector(metrics.shed),
+        MetricSelector(metrics.predictions),
+        MetricSelector(metrics.request_seconds, _took),
+        MetricSelector(metrics.batch_size),
+        MetricSelector(metrics.queue_depth),
+        MetricSelector(metrics.queue_limit),
+        MetricSelector(metrics.inflight),
+        MetricSelector(metrics.live_watchers),
     )
     requests, refused, failed, shed, pictures = map(sum, counted)
-    return Tally(
+    return Snapshot(
         at, requests, refused, failed, shed, pictures, seconds, sizes,
         sum(queue), sum(queue_limit), sum(inflight), sum(watchers),
     )  # fmt: skip

@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service.api.live.broadcaster import Live
-from service.api.live.summary import Pulse
+from service.api.live.summary import LiveSummary
 from service.api.schemas import refusals
 from service.http.fast.connection import KeepAlive
 from service.problem_types.http import BAD_PARAMETER
@@ -89,7 +89,7 @@ _EVENT = {
         "data": {
             "type": "string",
             "contentMediaType": "application/json",
-            "contentSchema": {"$ref": f"#/components/schemas/{Pulse.__name__}"},
+            "contentSchema": {"$ref": f"#/components/schemas/{LiveSummary.__name__}"},
         },
         "retry": {"type": "integer", "description": "milliseconds, in the first"},
     },

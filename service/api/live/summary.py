@@ -1,6 +1,6 @@
 """What GET /v1/live tells: how the service does, from what was counted now and a little before.
 
-    Tally of now, of 2 s ago, of 10 s ago, and what serves --pulse_of--> Pulse
+    Snapshot of now, of 2 s ago, of 10 s ago, and what serves --summarize--> LiveSummary
 
 Rates look back a short time, so that they follow what happens. Quantiles need more requests than
 that to mean something: they look back further, and batches with them.
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, Field
 
-from service.api.live.snapshot import Tally, quantile
+from service.api.live.snapshot import Snapshot, quantile
 from service.telemetry.metrics.registry import PICTURES, SECONDS
 
 _SIZES = (*PICTURES, None)
@@ -24,7 +24,7 @@ class BatchSize(BaseModel):
     calls: int = Field(description="of the model, in quantile_seconds")
 
 
-class Pulse(BaseModel):
+class LiveSummary(BaseModel):
     at: float = Field(description="seconds since 1970")
     seconds: float = Field(
         description="that the rates look back: 2, less for who has just come, 0 at first"
@@ -52,7 +52,7 @@ class Pulse(BaseModel):
     watchers: int = Field(description="open streams like this one")
 
 
-class Standing(NamedTuple):
+class ServiceState(NamedTuple):
     """What nobody counts."""
 
     provider: str
@@ -62,7 +62,9 @@ class Standing(NamedTuple):
     draining: bool
 
 
-def pulse_of(now: Tally, before: Tally, long_before: Tally, standing: Standing, at: float) -> Pulse:
+def summarize(
+    now: Snapshot, before: Snapshot, long_before: Snapshot, state: ServiceState, at: float
+) -> LiveSummary:
     """`before` is what the rates look back to, `long_before` what all the rest does."""
     seconds = now.at - before.at
 
@@ -71,7 +73,7 @@ def pulse_of(now: Tally, before: Tally, long_before: Tally, standing: Standing, 
 
     took = _between(now.seconds, long_before.seconds)
     calls = _between(now.sizes, long_before.sizes)
-    return Pulse(
+    return LiveSummary(
         at=round(at, 3),
         seconds=round(seconds, 3),
         quantile_seconds=round(now.at - long_before.at, 3),
@@ -90,7 +92,7 @@ def pulse_of(now: Tally, before: Tally, long_before: Tally, standing: Standing, 
         queue_limit=int(now.queue_limit),
         inflight=int(now.inflight),
         watchers=int(now.watchers),
-        **standing._asdict(),
+        **state._asdict(),
     )
 
 

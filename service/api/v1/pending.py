@@ -12,7 +12,7 @@ from service.errors import Problem
 from service.http.exchange import Exchange
 from service.problem_types.versions import VERSION_REPLACED
 from service.telemetry.metrics.registry import Metrics
-from service.telemetry.request_record import Course, Stage
+from service.telemetry.request_record import Stage, Timings
 from service.tensors import Pixels
 
 Looks = Sequence[str] | None  # of each picture, as a data URL; None: its sender does not ask for it
@@ -75,9 +75,9 @@ class Asked:
         self._looks = looks
         self._count = count = len(pixels)
         if count == 1:
-            metrics.decode_seconds.note(decoded)
+            metrics.decode_seconds.record(decoded)
         else:
-            metrics.decode_seconds.note_all([decoded / count] * count)
+            metrics.decode_seconds.record_all([decoded / count] * count)
         self._waiting: QueuedRequest[Readings] = batcher.submit(
             self, pixels, deadline=exchange.deadline
         )
@@ -85,13 +85,13 @@ class Asked:
 
     def answered(self, run: BatchResult[Readings], first: int, waited: float) -> None:
         metrics, readings = self._metrics, run.answers
-        metrics.queue_wait_seconds.note(waited)
+        metrics.queue_wait_seconds.record(waited)
         if self._count == 1:  # as most are
-            metrics.predictions.note(readings.model.labels[readings.digits[first]])
-            metrics.confidence.note(readings.confidences[first])
+            metrics.predictions.record(readings.model.labels[readings.digits[first]])
+            metrics.confidence.record(readings.confidences[first])
             options = self._options
             if readings.uncertain(first, options.threshold):
-                metrics.uncertain.note(())
+                metrics.uncertain.record(())
             predictions = (
                 readings.predictions[first]
                 if options is NOTHING_ASKED
@@ -99,7 +99,7 @@ class Asked:
             )
         else:
             predictions = self._several(readings, range(first, first + self._count))
-        self._exchange.course = Course(self._decoded, waited, run, self._count)
+        self._exchange.timings = Timings(self._decoded, waited, run, self._count)
         self._exchange.reply(
             200, head_of(self._decoded, waited, run), readings.model.answer % predictions
         )
@@ -113,9 +113,9 @@ class Asked:
     def _several(self, readings: Readings, mine: range) -> bytes:
         metrics, options = self._metrics, self._options
         labels, digits = readings.model.labels, readings.digits
-        metrics.predictions.note_all([labels[digits[place]] for place in mine])
-        metrics.confidence.note_all([readings.confidences[place] for place in mine])
-        metrics.uncertain.note_all(
+        metrics.predictions.record_all([labels[digits[place]] for place in mine])
+        metrics.confidence.record_all([readings.confidences[place] for place in mine])
+        metrics.uncertain.record_all(
             [() for place in mine if readings.uncertain(place, options.threshold)]
         )
         return predictions_of(readings, mine, options, self._looks)

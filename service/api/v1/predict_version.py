@@ -29,7 +29,7 @@ from service.models.loading import Model
 from service.models.manager import ModelManager
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
-from service.telemetry.request_record import Course
+from service.telemetry.request_record import Timings
 from service.tensors import Pixels
 
 
@@ -99,18 +99,18 @@ def beside(comparing: Comparing, number: int) -> Answering:
     ) -> None:
         asked = perf_counter()
 
-        def work(model: Model) -> tuple[Course, bytes, bytes]:
+        def work(model: Model) -> tuple[Timings, bytes, bytes]:
             left = perf_counter()
             answers = model.engine(pixels)
             seconds = perf_counter() - left
             readings, waited = Readings(model, answers, seconds), left - asked
             run = BatchResult(readings, left, seconds)
             predictions = predictions_of(readings, range(len(pixels)), options, looks)
-            course = Course(decoded, waited, run, len(pixels))
-            return course, head_of(decoded, waited, run), model.answer % predictions
+            timings = Timings(decoded, waited, run, len(pixels))
+            return timings, head_of(decoded, waited, run), model.answer % predictions
 
-        def then(done: tuple[Course, bytes, bytes]) -> None:
-            exchange.course, head, content = done
+        def then(done: tuple[Timings, bytes, bytes]) -> None:
+            exchange.timings, head, content = done
             exchange.reply(200, head, content)
 
         comparing.do(exchange, number, work, then)

@@ -28,7 +28,7 @@ from service.http.preparation import SMALL, Preparation, whole
 from service.problem_types.content import DOCUMENT_TOO_LARGE
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
-from service.telemetry.request_record import Course, Stage
+from service.telemetry.request_record import Stage, Timings
 from service.tensors import Pixels
 
 SHORT = 2**15  # bytes of JSON that are read in well under a millisecond
@@ -141,15 +141,15 @@ class _Asked:
             name = readings.model.card.name
             self._exchange.fail(not_serving(name, self._version, readings.model.number))
             return
-        self._exchange.course = Course(None, waited, run, self._count)
+        self._exchange.timings = Timings(None, waited, run, self._count)
         mine = slice(first, first + self._count)
-        metrics.queue_wait_seconds.note(waited)
+        metrics.queue_wait_seconds.record(waited)
         labels = readings.model.labels
-        metrics.predictions.note_all([labels[digit] for digit in readings.digits[mine]])
+        metrics.predictions.record_all([labels[digit] for digit in readings.digits[mine]])
         confidences = readings.confidences[mine]
-        metrics.confidence.note_all(confidences)
+        metrics.confidence.record_all(confidences)
         threshold = readings.model.threshold
-        metrics.uncertain.note_all([() for confidence in confidences if confidence < threshold])
+        metrics.uncertain.record_all([() for confidence in confidences if confidence < threshold])
         timing = b"server-timing: queue;dur=%.3f, infer;dur=%.3f\r\nx-batch-size: %d\r\n" % (
             waited * 1e3,
             run.seconds * 1e3,

@@ -48,7 +48,7 @@ from service.http.errors import CONTENT_TYPE, document
 from service.http.methods import KNOWN
 from service.http.refusals import told
 from service.problem_types.http import BAD_HTTP, HEAD_TIMEOUT, METHOD_NOT_IMPLEMENTED
-from service.telemetry.request_record import Record
+from service.telemetry.request_record import RequestRecord
 
 if TYPE_CHECKING:
     from service.http.gateway import Front
@@ -117,7 +117,7 @@ class Protocol(HttpToolsProtocol):
             self.flow.pause_reading()
             return
         request_id = token_hex(8)
-        ended = Record(request_id.encode(), perf_counter(), self.client, {}, problem=problem)
+        ended = RequestRecord(request_id.encode(), perf_counter(), self.client, {}, problem=problem)
         labels = ("other", "other", str(problem.status))
         self.front.metrics.request_begins()  # so that it is added up soon, as all are
         self.front.metrics.request_ends(labels)

@@ -209,7 +209,7 @@ class HotProtocol(Pipeline):
     def connection_lost(self, exc: Exception | None) -> None:
         route = self._arriving
         if route is not None:
-            self.front.metrics.cancelled.note(("body",))
+            self.front.metrics.cancelled.record(("body",))
             exchange = self._without_body(route)
             self._tell(exchange, GONE, perf_counter())
         if self._exchange is not None:
@@ -253,8 +253,8 @@ class HotProtocol(Pipeline):
         route, seconds = exchange.route, now - exchange.began
         labels = route.labels[code]
         self.front.metrics.request_ends(labels)
-        course = exchange.course
-        route.seconds[None if course is None else course.version].note(seconds)
+        timings = exchange.timings
+        route.seconds[None if timings is None else timings.version].record(seconds)
         self.front.tell(exchange, labels, seconds)
 
     def rest(self) -> None:

@@ -1,6 +1,6 @@
 """Where the log goes: lines wait in memory until a thread has written them.
 
-    event loop, other threads --tell, 1 us--> at most MOST lines --one thread--> stdout
+    event loop, other threads --write, 1 us--> at most MOST lines --one thread--> stdout
 
 Nobody who logs ever waits: a pipe that nobody reads stops the thread alone. When there are too many
 lines, the oldest are dropped, and a later line says how many. A pipe that is gone, or a full disk,
@@ -34,7 +34,7 @@ LINE_END = ord("\n")
 Shape = Callable[[Fields], bytes]
 
 
-class Journal(logging.Handler):
+class AsyncLogHandler(logging.Handler):
     def __init__(self, shape: Shape, descriptor: int, worker: int | None = None) -> None:
         """`worker` is told in each line, where there are several."""
         super().__init__()
@@ -54,11 +54,11 @@ class Journal(logging.Handler):
         """Lines, until now."""
         return self._pushed_out + self._unwritten
 
-    def take_turns(self, descriptor: int) -> None:
+    def share_lock(self, descriptor: int) -> None:
         """Write only while no other process does that was given the same file."""
         self._turns = descriptor
 
-    def tell(self, fields: Fields) -> None:
+    def write(self, fields: Fields) -> None:
         """Have an event written soon."""
         if self._worker is not None:
             fields["worker"] = self._worker
@@ -70,7 +70,7 @@ class Journal(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self.tell(fields_of(record))
+            self.write(fields_of(record))
         except Exception:  # a mistake in what is logged must not end who logs it
             self.handleError(record)
 

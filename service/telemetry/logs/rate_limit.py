@@ -3,7 +3,7 @@
 from math import inf
 
 
-class Allowance:
+class RateLimiter:
     """At little traffic it lets everything pass; of a flood, one every `1 / a_second` s."""
 
     def __init__(self, a_second: float) -> None:
@@ -11,7 +11,7 @@ class Allowance:
         self._spent_until = -inf  # seconds, on the caller's clock
         self._left_out = 0
 
-    def spend(self, now: float) -> int | None:
+    def try_acquire(self, now: float) -> int | None:
         """How many were left out since the last one that passed; None if this one is, too."""
         if self._spent_until > now + 1 - self._each / 2:  # half: seconds do not add up exactly
             self._left_out += 1

@@ -2,7 +2,7 @@
 
 service, uvicorn, asyncio, warnings --logging--+
 native libraries, by `streams` -----------------+
-exceptions that nobody caught -----------------+--> Journal --> stdout
+exceptions that nobody caught -----------------+--> AsyncLogHandler --> stdout
 requests that are over --AccessLog-------------+
 """
 
@@ -17,21 +17,21 @@ from typing import Any
 
 from service.settings import Settings
 from service.telemetry.logs.format import json_line, text_line
-from service.telemetry.logs.handler import Journal
+from service.telemetry.logs.handler import AsyncLogHandler
 from service.telemetry.logs.streams import STREAMS
 
 log = logging.getLogger("service")
 
 
-def start_log(settings: Settings, worker: int | None = None) -> Journal:
+def start_log(settings: Settings, worker: int | None = None) -> AsyncLogHandler:
     """Have all that this process says written to stdout from now on."""
     stdout = STREAMS.stdout
     on_terminal = stdout is not None and os.isatty(stdout)
     text = settings.log_format == "text" or (settings.log_format == "auto" and on_terminal)
     # Where there is no stdout, its number may soon be a connection's or a file's.
     descriptor = os.open(os.devnull, os.O_WRONLY) if stdout is None else stdout
-    journal = Journal(text_line if text else json_line, descriptor, worker)
-    logging.basicConfig(level=settings.log_level.upper(), handlers=[journal])
+    log_handler = AsyncLogHandler(text_line if text else json_line, descriptor, worker)
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[log_handler])
     # `server` tells its life, the access log what clients did wrong.
     debugging = settings.log_level == "debug"
     logging.getLogger("uvicorn.error").setLevel(logging.DEBUG if debugging else logging.ERROR)
@@ -39,7 +39,7 @@ def start_log(settings: Settings, worker: int | None = None) -> Journal:
     sys.excepthook = lambda _, error, __: log.critical("ended by an exception", exc_info=error)
     sys.unraisablehook = _could_not_raise
     threading.excepthook = _thread_ended
-    return journal
+    return log_handler
 
 
 def log_errors_of_loop() -> None:

@@ -174,28 +174,28 @@ class _Stored(MetricWrapperBase):
         self._value = Value(self._cells, 0)
 
 
-class NotedGauge(_Stored, Gauge):
+class BufferedGauge(_Stored, Gauge):
     pass
 
 
-class NotedCounter(_Stored, Counter):
+class BufferedCounter(_Stored, Counter):
     _ending = "_total"
 
     def __init__(self, *words: Any, **options: Any) -> None:
         super().__init__(*words, **options)
-        self._notes: list[LabelValues] = []  # the values of all labels; () if it has none
-        self.note_all = self._notes.extend
-        self.note = self._notes.append
+        self._buffer: list[LabelValues] = []  # the values of all labels; () if it has none
+        self.record_all = self._buffer.extend
+        self.record = self._buffer.append
 
-    def fold(self) -> None:
-        count = len(self._notes)
-        noted = collections.Counter(self._notes[:count])
-        del self._notes[:count]
+    def flush(self) -> None:
+        count = len(self._buffer)
+        noted = collections.Counter(self._buffer[:count])
+        del self._buffer[:count]
         for labels, number in noted.items():
             (self.labels(*labels) if labels else self).inc(number)
 
 
-class NotedHistogram(_Stored, Histogram):
+class BufferedHistogram(_Stored, Histogram):
     def __init__(self, *words: Any, **options: Any) -> None:
         self._names: dict[LabelValues, HistogramSeries] = {}
         super().__init__(*words, **options)
@@ -214,9 +214,9 @@ class NotedHistogram(_Stored, Histogram):
         super()._metric_init()
         self._buckets = [Value(self._cells, place) for place in range(len(self._upper_bounds))]
         self._sum = Value(self._cells, len(self._upper_bounds))
-        self._notes: list[float] = []
-        self.note_all = self._notes.extend
-        self.note = self._notes.append
+        self._buffer: list[float] = []
+        self.record_all = self._buffer.extend
+        self.record = self._buffer.append
         self._exemplars: dict[int, str] = {}  # by place of the bucket
 
     def family_of(self, series: Series) -> Metric:
@@ -261,17 +261,17 @@ class NotedHistogram(_Stored, Histogram):
                 if which(*labels):
                     self._memory.remove(key_of(self._type, self._name, labels))
 
-    def fold(self) -> None:
+    def flush(self) -> None:
         """Add what was noted, under every label."""
         for each in self._each:
-            each._fold()
+            each._flush()
 
-    def _fold(self) -> None:
-        count = len(self._notes)  # more may come meanwhile: those stay
+    def _flush(self) -> None:
+        count = len(self._buffer)  # more may come meanwhile: those stay
         if not count:
             return
-        values = np.array(self._notes[:count])
-        del self._notes[:count]
+        values = np.array(self._buffer[:count])
+        del self._buffer[:count]
         # The first bound not below it; for NaN there is none, and it counts in the last.
         last = len(self._upper_bounds) - 1
         places = np.searchsorted(self._upper_bounds, values).clip(max=last)
@@ -281,7 +281,7 @@ class NotedHistogram(_Stored, Histogram):
         self._cells[last + 1] += float(values.sum())
 
 
-NotedMetric = NotedCounter | NotedHistogram | NotedGauge
+BufferedMetric = BufferedCounter | BufferedHistogram | BufferedGauge
 
 
 Which = Callable[..., bool]  # called with the values of the labels, in their order
@@ -291,8 +291,8 @@ def every(*_: str) -> bool:
     return True
 
 
-class Chosen(NamedTuple):
-    metric: NotedMetric
+class MetricSelector(NamedTuple):
+    metric: BufferedMetric
     which: Which = every
 
     def sums(self) -> list[float]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from service.telemetry.metrics.buffered import Chosen, LabelValues, NotedMetric
+from service.telemetry.metrics.buffered import BufferedMetric, LabelValues, MetricSelector
 from service.telemetry.metrics.shared_memory import Entry, Segment
 
 Rows = NDArray[np.intp]
@@ -31,7 +31,7 @@ class _Known(NamedTuple):
 
 
 class SharedNumbers(Collector):
-    def __init__(self, segments: list[Segment], metrics: Iterable[NotedMetric]) -> None:
+    def __init__(self, segments: list[Segment], metrics: Iterable[BufferedMetric]) -> None:
         self._segments = segments
         self._metrics = metrics
         self._numbers = [np.asarray(segment.numbers, np.float64) for segment in segments]
@@ -39,7 +39,7 @@ class SharedNumbers(Collector):
         self._series: dict[str, dict[LabelValues, int]] = {}  # family -> labels -> its first row
         self._rows: dict[str, int] = {}  # key -> its first row
         self._total = 0  # rows
-        self._chosen: dict[Chosen, Rows] = {}
+        self._chosen: dict[MetricSelector, Rows] = {}
 
     def collect(self) -> Iterator[Metric]:
         sums = self._sums().tolist()
@@ -49,12 +49,12 @@ class SharedNumbers(Collector):
                 {labels: sums[row : row + metric.count] for labels, row in series.items()}
             )
 
-    def sums(self, chosen: Iterable[Chosen]) -> list[list[float]]:
-        """What `Chosen.sums` says of each, over all workers."""
+    def sums(self, chosen: Iterable[MetricSelector]) -> list[list[float]]:
+        """What `MetricSelector.sums` says of each, over all workers."""
         sums = self._sums()
         return [sums[self._rows_of(each)].sum(0).tolist() for each in chosen]
 
-    def _rows_of(self, chosen: Chosen) -> Rows:
+    def _rows_of(self, chosen: MetricSelector) -> Rows:
         """(series, numbers of each)"""
         rows = self._chosen.get(chosen)
         if rows is None:

@@ -25,12 +25,12 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from service.telemetry.metrics.buffered import (
-    Chosen,
+    BufferedCounter,
+    BufferedGauge,
+    BufferedHistogram,
+    BufferedMetric,
     Exemplars,
-    NotedCounter,
-    NotedGauge,
-    NotedHistogram,
-    NotedMetric,
+    MetricSelector,
 )
 from service.telemetry.metrics.exposition import Exposition, OpenMetrics
 from service.telemetry.metrics.multiprocess import SharedNumbers
@@ -59,14 +59,14 @@ class Metrics:
         self.when_failed: list[Callable[[float], None]] = []
         self._in_flight = 0  # requests
         self._due = False  # whether what was noted will be added up soon
-        self._noted: list[NotedCounter | NotedHistogram] = []
+        self._buffered: list[BufferedCounter | BufferedHistogram] = []
         self._memory = memory  # None: this process is alone
         self._shared: SharedNumbers | None = None
         self._registry = registry = CollectorRegistry()
         self._exposition = Exposition(registry)
         self._openmetrics = OpenMetrics(registry, self._exemplars)
         PlatformCollector(registry=registry)
-        all_noted: list[NotedMetric] = []
+        all_buffered: list[BufferedMetric] = []
         if memory is None:
             own = None
             ProcessCollector(registry=registry)
@@ -74,37 +74,37 @@ class Metrics:
             counted: CollectorRegistry | None = registry
         else:
             own = memory.own
-            self._shared = SharedNumbers(memory.segments, all_noted)
+            self._shared = SharedNumbers(memory.segments, all_buffered)
             registry.register(self._shared)
             counted = None  # what the collector above finds in the memory is all there is
 
-        def counter(name: str, meaning: str, *labels: str) -> NotedCounter:
+        def counter(name: str, meaning: str, *labels: str) -> BufferedCounter:
             name = f"digitserve_{name}"
-            made = NotedCounter(name, meaning, labels, registry=counted, memory=own)
-            self._noted.append(made)
-            all_noted.append(made)
+            made = BufferedCounter(name, meaning, labels, registry=counted, memory=own)
+            self._buffered.append(made)
+            all_buffered.append(made)
             return made
 
-        def gauge(name: str, meaning: str) -> NotedGauge:
-            made = NotedGauge(f"digitserve_{name}", meaning, registry=counted, memory=own)
-            all_noted.append(made)
+        def gauge(name: str, meaning: str) -> BufferedGauge:
+            made = BufferedGauge(f"digitserve_{name}", meaning, registry=counted, memory=own)
+            all_buffered.append(made)
             return made
 
         def histogram(
             name: str, meaning: str, *labels: str, buckets: tuple[float, ...] = SECONDS
-        ) -> NotedHistogram:
+        ) -> BufferedHistogram:
             name = f"digitserve_{name}"
-            made = NotedHistogram(
+            made = BufferedHistogram(
                 name, meaning, labels, registry=counted, buckets=buckets, memory=own
             )
-            self._noted.append(made)
-            all_noted.append(made)
+            self._buffered.append(made)
+            all_buffered.append(made)
             return made
 
         def fact(
             name: str, meaning: str, *labels: str, kind: type[Family] = GaugeMetricFamily
-        ) -> Fact:
-            return Fact(kind, f"digitserve_{name}", meaning, labels, registry)
+        ) -> StateMetric:
+            return StateMetric(kind, f"digitserve_{name}", meaning, labels, registry)
 
         self.requests = counter("http_requests", "Answered requests", "route", "method", "code")
         self.request_seconds = histogram(
@@ -212,8 +212,8 @@ class Metrics:
     def refresh(self) -> None:
         """Add up what was noted, and look up what nobody counts, as the length of a queue."""
         self._due = False
-        for metric in self._noted:
-            metric.fold()
+        for metric in self._buffered:
+            metric.flush()
         self.inflight.set(self._in_flight)
         self._without_room.set(self.without_room[0])
         for look_up in self.before_scrape:
@@ -227,7 +227,7 @@ class Metrics:
     def request_ends(self, labels: tuple[str, str, str]) -> None:
         """`labels` are those of http_requests_total."""
         self._in_flight -= 1
-        self.requests.note(labels)
+        self.requests.record(labels)
         if not self._due:
             self._add_up_soon()
 
@@ -240,7 +240,7 @@ class Metrics:
         self.refresh()
         return (self._openmetrics if openmetrics else self._exposition).text()
 
-    def sums(self, *chosen: Chosen) -> list[list[float]]:
+    def sums(self, *chosen: MetricSelector) -> list[list[float]]:
         """What of each is counted by now, by all workers."""
         self.refresh()
         if self._shared is not None:
@@ -260,7 +260,7 @@ class Metrics:
 Family = GaugeMetricFamily | CounterMetricFamily
 
 
-class Fact(Collector):
+class StateMetric(Collector):
     def __init__(
         self,
         kind: type[Family],

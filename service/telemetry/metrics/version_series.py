@@ -10,7 +10,7 @@ of requests. What answered nothing, or by a version without series, counts as ve
     workers     the next worker of the slot goes on with the series that it finds in its memory
 """
 
-from service.telemetry.metrics.buffered import NotedHistogram
+from service.telemetry.metrics.buffered import BufferedHistogram
 
 KEPT = 4  # versions: one that serves, one to go back to, and the two before
 NONE = "none"
@@ -21,7 +21,7 @@ Number = int | None  # of a version; None: no model answered
 class VersionSeries:
     """Everything here is called on the event loop."""
 
-    def __init__(self, histogram: NotedHistogram) -> None:
+    def __init__(self, histogram: BufferedHistogram) -> None:
         """`histogram` has the labels route and version."""
         self._histogram = histogram
         self._routes: dict[str, RouteSeries] = {}
@@ -52,7 +52,7 @@ class VersionSeries:
     def kept(self) -> list[int]:
         return [*self._kept]
 
-    def made(self, route: str, number: Number) -> NotedHistogram:
+    def made(self, route: str, number: Number) -> BufferedHistogram:
         return self._histogram.labels(route, NONE if number is None else str(number))
 
     def _remove(self, number: int) -> None:
@@ -62,7 +62,7 @@ class VersionSeries:
         self._histogram.forget(lambda _, version: version == str(number))
 
 
-class RouteSeries(dict[Number, NotedHistogram]):
+class RouteSeries(dict[Number, BufferedHistogram]):
     """The series of one route by version: looked up with each request, made once."""
 
     def __init__(self, versions: VersionSeries, route: str, *, predicts: bool) -> None:
@@ -78,7 +78,7 @@ class RouteSeries(dict[Number, NotedHistogram]):
         if self._predicts:
             self[number]
 
-    def __missing__(self, number: Number) -> NotedHistogram:
+    def __missing__(self, number: Number) -> BufferedHistogram:
         if number not in self._versions:  # it has not served for long, or was asked for by name
             return self[None]
         series = self[number] = self._versions.made(self._route, number)

@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from service.telemetry.metrics.registry import Metrics
-from service.telemetry.tracing.records import Call, Story
+from service.telemetry.tracing.records import TracedBatch, TracedRequest
 from service.telemetry.tracing.spans import Spans
 
 EVERY = 1.0  # seconds between rounds; a model call is sent one after the first of its requests
@@ -38,13 +38,13 @@ class Collector:
     def __init__(self, endpoint: str, metrics: Metrics, worker: int) -> None:
         # Its warnings come with each message, and one of them shows headers that it cannot read.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL + 1)
-        self.waiting: deque[Story] = deque()
+        self.waiting: deque[TracedRequest] = deque()
         self._url = endpoint.rstrip("/") + "/v1/traces"
         self._metrics = metrics
         self._spans = Spans(worker)
         self._session = _Session()
         self._exporter = OTLPSpanExporter(self._url, timeout=TIMEOUT, session=self._session)
-        self._calls: dict[int, Call] = {}  # told of in this round, by the id of their span
+        self._calls: dict[int, TracedBatch] = {}  # told of in this round, by the id of their span
         self._stopping = threading.Event()
         # A daemon: if it hangs, the process ends nevertheless.
         self._thread = threading.Thread(target=self._run, name="traces", daemon=True)

@@ -1,9 +1,9 @@
-"""A request that is traced, from its head until it was told to the collector.
+"""What is remembered of a traced request until it is exported.
 
-    Tracing.begin --Trace--> the request's way ... Ended --Tracing.ended--> Story --> `spans`
+    head --Tracing.begin--> Trace ... RequestEvent --Tracing.ended--> TracedRequest --> exporter
 
-A Story holds what its spans will say and no more: no picture, no answer and no secret waits for a
-collector that does not take it. Instants are on time.perf_counter, durations are seconds.
+A TracedRequest holds only what its spans need: no picture, prediction or secret waits for the
+collector. Instants are on time.perf_counter; durations are in seconds.
 """
 
 from typing import Any, NamedTuple
@@ -34,7 +34,7 @@ class Trace:
         return b"00-%032x-%016x-01" % (self.trace_id, self.span_id)
 
 
-class Call:
+class TracedBatch:
     """A model call, told of once for all the traced requests whose pictures were in it."""
 
     __slots__ = (
@@ -54,17 +54,17 @@ class Call:
         self.is_told = False  # to the collector
 
 
-class Inside(NamedTuple):
+class TracedInference(NamedTuple):
     """What the pictures of a request went through."""
 
     decoded: float | None  # seconds; None: they came as pixels
     waited: float
     pictures: int
-    call: Call
+    call: TracedBatch
     infer_id: int  # of the span that the call links to
 
 
-class Story(NamedTuple):
+class TracedRequest(NamedTuple):
     trace: Trace
     request_id: bytes
     route: str
@@ -76,7 +76,7 @@ class Story(NamedTuple):
     host: bytes  # as the client wrote it, or the first of it, as of the next
     agent: bytes
     problem: str | None  # title of the error it was answered with
-    inside: Inside | None  # None: no model answered it
+    inside: TracedInference | None  # None: no model answered it
 
     @property
     def spans(self) -> int:

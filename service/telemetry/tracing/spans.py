@@ -40,14 +40,14 @@ from opentelemetry.trace import (
 )
 
 from service.telemetry.trace_context import new_span_id
-from service.telemetry.tracing.records import Call, Inside, Story
+from service.telemetry.tracing.records import TracedBatch, TracedInference, TracedRequest
 
 LONGEST = 256  # bytes that are remembered of each thing a client says of itself
 
 Attributes = Mapping[str, str | int]
 
 
-def attributes_of(story: Story) -> Attributes:
+def attributes_of(story: TracedRequest) -> Attributes:
     known = story.method != "other"
     attributes: dict[str, str | int] = {
         "http.request.method": story.method if known else "_OTHER",
@@ -72,7 +72,7 @@ def attributes_of(story: Story) -> Attributes:
     return attributes | _told_by_the_client(story)
 
 
-def _told_by_the_client(story: Story) -> dict[str, str | int]:
+def _told_by_the_client(story: TracedRequest) -> dict[str, str | int]:
     attributes: dict[str, str | int] = {}
     address = story.host.decode("latin-1")
     host, _, port = address.rpartition(":")  # [::1]:8000 too
@@ -85,7 +85,7 @@ def _told_by_the_client(story: Story) -> dict[str, str | int]:
     return attributes
 
 
-def attributes_of_call(call: Call) -> Attributes:
+def attributes_of_call(call: TracedBatch) -> Attributes:
     name, version = call.model
     return {
         "digitserve.batch.size": call.pictures,
@@ -121,7 +121,7 @@ class Spans:
         if abs(epoch - self._epoch) > CLOCK_WAS_SET:
             self._epoch = epoch
 
-    def of(self, story: Story) -> list[ReadableSpan]:
+    def of(self, story: TracedRequest) -> list[ReadableSpan]:
         trace, parent = story.trace, NONE
         if trace.parent is not None:
             state = TraceState.from_header([trace.state.decode("latin-1")])
@@ -144,7 +144,7 @@ class Spans:
         server.end(self._at(story.began + story.seconds))
         return self._taken()
 
-    def _tell_inside(self, inside: Inside, server: SpanContext) -> None:
+    def _tell_inside(self, inside: TracedInference, server: SpanContext) -> None:
         call = inside.call
         left = call.left
         queued = left - inside.waited
@@ -155,7 +155,7 @@ class Spans:
         link = Link(SpanContext(call.trace_id, call.span_id, False, SAMPLED))
         self._tell("infer", server, left, left + call.seconds, attributes_of_call(call), [link])
 
-    def of_call(self, call: Call) -> list[ReadableSpan]:
+    def of_call(self, call: TracedBatch) -> list[ReadableSpan]:
         links = [Link(SpanContext(*ids, False, SAMPLED)) for ids in call.links]
         left = call.left
         self._ids.give(call.trace_id, call.span_id)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from service.telemetry.metrics.buffered import NotedCounter, NotedHistogram
+from service.telemetry.metrics.buffered import BufferedCounter, BufferedHistogram
 
 BOUNDS = (0.1, 0.25, 1.0)
 
@@ -21,13 +21,13 @@ def test_a_histogram_of_notes_is_the_histogram_of_observations(
 ) -> None:
     plain, noted = CollectorRegistry(), CollectorRegistry()
     one = Histogram("seconds", "", ["route"], buckets=BOUNDS, registry=plain)
-    other = NotedHistogram("seconds", "", ["route"], buckets=BOUNDS, registry=noted)
+    other = BufferedHistogram("seconds", "", ["route"], buckets=BOUNDS, registry=noted)
     for number, (route, value) in enumerate(observed):
         one.labels(route).observe(value)
-        other.labels(route).note(value)
+        other.labels(route).record(value)
         if folds and number % folds == 0:
-            other.fold()
-    other.fold()
+            other.flush()
+    other.flush()
     for route in {route for route, _ in observed}:
         for bound in (*map(str, BOUNDS), "+Inf"):
             labels = {"route": route, "le": bound}
@@ -42,12 +42,12 @@ def test_a_histogram_of_notes_is_the_histogram_of_observations(
 def test_a_counter_of_notes_is_the_counter_of_increments(ended: list[tuple[str, str]]) -> None:
     plain, noted = CollectorRegistry(), CollectorRegistry()
     one = Counter("ended", "", ["route", "code"], registry=plain)
-    other = NotedCounter("ended", "", ["route", "code"], registry=noted)
+    other = BufferedCounter("ended", "", ["route", "code"], registry=noted)
     for labels in ended:
         one.labels(*labels).inc()
-        other.note(labels)
-    other.note_all(ended)
-    other.fold()
+        other.record(labels)
+    other.record_all(ended)
+    other.flush()
     for labels in set(ended):
         named = dict(zip(("route", "code"), labels, strict=True))
         expected = plain.get_sample_value("ended_total", named)
@@ -57,8 +57,8 @@ def test_a_counter_of_notes_is_the_counter_of_increments(ended: list[tuple[str, 
 
 def test_not_a_number_does_not_keep_the_others_from_being_added_up() -> None:
     registry = CollectorRegistry()
-    histogram = NotedHistogram("confidence", "", buckets=BOUNDS, registry=registry)
-    histogram.note_all([0.5, math.nan, 0.5])
-    histogram.fold()
+    histogram = BufferedHistogram("confidence", "", buckets=BOUNDS, registry=registry)
+    histogram.record_all([0.5, math.nan, 0.5])
+    histogram.flush()
     assert registry.get_sample_value("confidence_bucket", {"le": "1.0"}) == 2
     assert b"confidence_count 3.0" in generate_latest(registry)

@@ -2,23 +2,23 @@
 
 from itertools import pairwise
 
-from service.telemetry.logs.rate_limit import Allowance
+from service.telemetry.logs.rate_limit import RateLimiter
 
 
 def test_little_traffic_passes_whole() -> None:
-    allowance = Allowance(10)
-    assert all(allowance.spend(second / 9) == 0 for second in range(100))
+    limiter = RateLimiter(10)
+    assert all(limiter.try_acquire(second / 9) == 0 for second in range(100))
 
 
 def test_a_second_s_worth_may_come_at_once() -> None:
-    allowance = Allowance(10)
-    passed = [allowance.spend(5.0) for _ in range(30)]
+    limiter = RateLimiter(10)
+    passed = [limiter.try_acquire(5.0) for _ in range(30)]
     assert passed == [0] * 10 + [None] * 20
 
 
 def test_of_a_flood_so_many_pass_evenly_and_none_is_forgotten() -> None:
-    allowance = Allowance(10)
-    passed = [(number / 1000, allowance.spend(number / 1000)) for number in range(5000)]
+    limiter = RateLimiter(10)
+    passed = [(number / 1000, limiter.try_acquire(number / 1000)) for number in range(5000)]
     lines = [(when, left_out) for when, left_out in passed if left_out is not None]
     assert 58 <= len(lines) <= 60  # ten at once, then ten a second for five
     assert max(later[0] - when for (when, _), later in pairwise(lines)) < 0.11
@@ -27,8 +27,8 @@ def test_of_a_flood_so_many_pass_evenly_and_none_is_forgotten() -> None:
 
 
 def test_after_a_pause_as_many_pass_again() -> None:
-    allowance = Allowance(10)
+    limiter = RateLimiter(10)
     for _ in range(30):
-        allowance.spend(0.0)
-    passed = [allowance.spend(60.0) for _ in range(12)]
+        limiter.try_acquire(0.0)
+    passed = [limiter.try_acquire(60.0) for _ in range(12)]
     assert passed == [20] + [0] * 9 + [None, None]

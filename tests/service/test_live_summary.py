@@ -2,12 +2,14 @@
 
 import pytest
 
-from service.api.live.snapshot import Tally, quantile
-from service.api.live.summary import Pulse, Standing, pulse_of
+from service.api.live.snapshot import Snapshot, quantile
+from service.api.live.summary import LiveSummary, ServiceState, summarize
 from service.telemetry.metrics.registry import PICTURES, SECONDS
 
-SERVES = Standing(provider="cpu", provider_fallback=True, version="3", workers=2, draining=False)
-BEGINNING = Tally(
+SERVES = ServiceState(
+    provider="cpu", provider_fallback=True, version="3", workers=2, draining=False
+)
+BEGINNING = Snapshot(
     at=100.0,
     requests=50,
     refused=5,
@@ -27,8 +29,10 @@ def with_more(place: int, more: int, buckets: list[float]) -> list[float]:
     return [count + more * (place == at) for at, count in enumerate(buckets)]
 
 
-def told(now: Tally, before: Tally = BEGINNING, long_before: Tally = BEGINNING) -> Pulse:
-    return pulse_of(now, before, long_before, SERVES, at=1763776657.1234)
+def told(
+    now: Snapshot, before: Snapshot = BEGINNING, long_before: Snapshot = BEGINNING
+) -> LiveSummary:
+    return summarize(now, before, long_before, SERVES, at=1763776657.1234)
 
 
 def test_rates_are_what_was_counted_by_the_seconds_that_passed() -> None:

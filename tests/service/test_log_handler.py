@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from service.telemetry.logs.format import Fields, json_line
-from service.telemetry.logs.handler import MOST, Journal
+from service.telemetry.logs.handler import MOST, AsyncLogHandler
 from service.telemetry.metrics.shared_memory import reserve
 from tests.program import PATIENCE
 from tests.service.running import ROOT
@@ -26,7 +26,7 @@ Pipe = tuple[int, int]
 
 @pytest.fixture
 def pipe() -> Iterator[Pipe]:
-    """Its end for writing stays open: a journal's thread may still wait for it."""
+    """Its end for writing stays open: a log_handler's thread may still wait for it."""
     ends = os.pipe()
     yield ends
     with suppress(OSError):  # the test has
@@ -48,19 +48,19 @@ def read(descriptor: int, until: str) -> list[dict[str, Any]]:
 
 
 def test_a_pipe_that_nobody_reads_holds_up_nobody_and_costs_the_oldest_lines(pipe: Pipe) -> None:
-    journal = Journal(json_line, pipe[1])
+    log_handler = AsyncLogHandler(json_line, pipe[1])
 
     def tell() -> None:
         for number in range(3 * MOST):
-            journal.tell(event(number))
+            log_handler.write(event(number))
 
     telling = threading.Thread(target=tell, daemon=True)
     telling.start()
     telling.join(PATIENCE)
     assert not telling.is_alive()
-    dropped = journal.dropped
+    dropped = log_handler.dropped
     assert dropped >= MOST  # of three times as many, one waits, and a pipe and a write hold few
-    journal.tell(event(-1) | {"event": "the last"})
+    log_handler.write(event(-1) | {"event": "the last"})
     events = read(pipe[0], until="the last")
     told = [each for each in events if "dropped" in each]
     assert sum(each["dropped"] for each in told) == dropped + 1  # for the last took a place
@@ -71,41 +71,41 @@ def test_a_pipe_that_nobody_reads_holds_up_nobody_and_costs_the_oldest_lines(pip
 
 
 def test_what_was_told_is_written_when_flush_returns(pipe: Pipe) -> None:
-    journal = Journal(json_line, pipe[1])
+    log_handler = AsyncLogHandler(json_line, pipe[1])
     for number in range(100):
-        journal.tell(event(number))
-    journal.flush()
+        log_handler.write(event(number))
+    log_handler.flush()
     os.set_blocking(pipe[0], False)
     assert len(os.read(pipe[0], 1 << 20).splitlines()) == 100
 
 
 def test_flush_gives_up_where_nobody_reads(pipe: Pipe) -> None:
-    journal = Journal(json_line, pipe[1])
+    log_handler = AsyncLogHandler(json_line, pipe[1])
     for number in range(1000):
-        journal.tell(event(number))
+        log_handler.write(event(number))
     began = time.monotonic()
-    journal.flush()
+    log_handler.flush()
     assert 1 < time.monotonic() - began < PATIENCE
 
 
 def test_a_pipe_whose_reader_is_gone_is_no_end(pipe: Pipe) -> None:
-    journal = Journal(json_line, pipe[1])
+    log_handler = AsyncLogHandler(json_line, pipe[1])
     os.close(pipe[0])
-    journal.tell(event(0))
-    journal.flush()
-    journal.tell(event(1))
-    journal.flush()
-    assert journal.dropped == 2
+    log_handler.write(event(0))
+    log_handler.flush()
+    log_handler.write(event(1))
+    log_handler.flush()
+    assert log_handler.dropped == 2
 
 
 def test_a_pipe_that_another_process_made_non_blocking_loses_nothing(pipe: Pipe) -> None:
     os.set_blocking(pipe[1], False)
-    journal = Journal(json_line, pipe[1])
+    log_handler = AsyncLogHandler(json_line, pipe[1])
     for number in range(2000):  # ten times what the pipe holds
-        journal.tell(event(number))
-    journal.tell({"event": "the last"})
+        log_handler.write(event(number))
+    log_handler.write({"event": "the last"})
     assert len(read(pipe[0], until="the last")) == 2001
-    assert journal.dropped == 0
+    assert log_handler.dropped == 0
 
 
 def test_who_is_interrupted_while_it_logs_may_log_again(pipe: Pipe) -> None:
@@ -118,13 +118,13 @@ def test_who_is_interrupted_while_it_logs_may_log_again(pipe: Pipe) -> None:
             logging.getLogger("test of interruption").warning("from within")
         return json_line(fields)
 
-    journal = Journal(shape, pipe[1])
+    log_handler = AsyncLogHandler(shape, pipe[1])
     log = logging.getLogger("test of interruption")
-    log.addHandler(journal)
+    log.addHandler(log_handler)
     thread = threading.Thread(target=log.warning, args=("from without",))
     thread.start()
     thread.join(PATIENCE)
-    log.removeHandler(journal)
+    log.removeHandler(log_handler)
     assert not thread.is_alive()
     said = [each["event"] for each in read(pipe[0], until="from without")]
     assert said == ["from within", "from without"]
@@ -132,14 +132,14 @@ def test_who_is_interrupted_while_it_logs_may_log_again(pipe: Pipe) -> None:
 
 WRITER = """
 import sys
-from service.telemetry.logs.handler import Journal
+from service.telemetry.logs.handler import AsyncLogHandler
 from service.telemetry.logs.format import json_line
 
-journal = Journal(json_line, 1, int(sys.argv[1]))
-journal.take_turns(int(sys.argv[2]))
+log_handler = AsyncLogHandler(json_line, 1, int(sys.argv[1]))
+log_handler.share_lock(int(sys.argv[2]))
 for number in range(200):
-    journal.tell({"event": "x" * 20_000, "number": number})
-journal.flush()
+    log_handler.write({"event": "x" * 20_000, "number": number})
+log_handler.flush()
 """
 
 
@@ -167,16 +167,16 @@ def test_lines_of_several_processes_do_not_mix_however_long_they_are() -> None:
 
 FULL = r"""
 import os, resource, sys
-from service.telemetry.logs.handler import Journal
+from service.telemetry.logs.handler import AsyncLogHandler
 from service.telemetry.logs.format import json_line
 
 def tell(event):
-    journal.tell({"ts": "", "level": "info", "logger": "test", "event": event})
-    journal.flush()
+    log_handler.write({"ts": "", "level": "info", "logger": "test", "event": event})
+    log_handler.flush()
 
 # A limit on the size of a file stands for a disk that is full, and then is not.
 _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
-journal = Journal(json_line, sys.stdout.fileno())
+log_handler = AsyncLogHandler(json_line, sys.stdout.fileno())
 resource.setrlimit(resource.RLIMIT_FSIZE, (150, most))
 for _ in range(3):
     tell("x" * 50)
