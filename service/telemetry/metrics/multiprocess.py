@@ -1,4 +1,4 @@
-"""What all workers have counted: the sums of their numbers in the memory that they share.
+"""Sums over all workers of the numbers in the memory that they share.
 
     segments --places--> numbers of each worker --rows--> sums --family_of--> families of /metrics
 
@@ -39,7 +39,7 @@ class SharedNumbers(Collector):
         self._series: dict[str, dict[LabelValues, int]] = {}  # family -> labels -> its first row
         self._rows: dict[str, int] = {}  # key -> its first row
         self._total = 0  # rows
-        self._chosen: dict[MetricSelector, Rows] = {}
+        self._selected: dict[MetricSelector, Rows] = {}
 
     def collect(self) -> Iterator[Metric]:
         sums = self._sums().tolist()
@@ -49,20 +49,20 @@ class SharedNumbers(Collector):
                 {labels: sums[row : row + metric.count] for labels, row in series.items()}
             )
 
-    def sums(self, chosen: Iterable[MetricSelector]) -> list[list[float]]:
-        """What `MetricSelector.sums` says of each, over all workers."""
+    def sums(self, selectors: Iterable[MetricSelector]) -> list[list[float]]:
+        """`MetricSelector.sums` of each, over all workers."""
         sums = self._sums()
-        return [sums[self._rows_of(each)].sum(0).tolist() for each in chosen]
+        return [sums[self._rows_of(each)].sum(0).tolist() for each in selectors]
 
-    def _rows_of(self, chosen: MetricSelector) -> Rows:
+    def _rows_of(self, selector: MetricSelector) -> Rows:
         """(series, numbers of each)"""
-        rows = self._chosen.get(chosen)
+        rows = self._selected.get(selector)
         if rows is None:
-            metric = chosen.metric
+            metric = selector.metric
             series = self._series.get(metric.family, {})
-            fitting = [row for labels, row in series.items() if chosen.which(*labels)]
+            fitting = [row for labels, row in series.items() if selector.matches(*labels)]
             first = np.array(fitting, np.intp).reshape(-1, 1)
-            rows = self._chosen[chosen] = first + np.arange(metric.buckets if fitting else 0)
+            rows = self._selected[selector] = first + np.arange(metric.buckets if fitting else 0)
         return rows
 
     def _sums(self) -> Numbers:
@@ -84,7 +84,7 @@ class SharedNumbers(Collector):
                 if known is not None and not known.entries.keys() <= entries.keys():
                     self._forget()
                 known = self._known[place] = self._look_through(entries)
-                self._chosen.clear()
+                self._selected.clear()
             numbers = self._numbers[place][known.places]
             if self._segments[place].entries() is entries:
                 return known.rows, numbers

@@ -1,27 +1,30 @@
-"""Every number that Prometheus sees, each made here, once, with its unit in its name.
+"""Every metric of the service, defined once, with its unit in its name.
 
-Prefix `digitserve_`, base units, classic histograms. A `Metrics` has a registry of its own, so that
-two services in one process (tests) do not add up.
+Prefix `digitserve_`, base units, classic histograms. Each `Metrics` has a registry of its own, so
+that two services in one process (tests) do not share numbers.
 
     one process       numbers are kept in memory
     worker k of N     numbers are kept in the k-th segment of the memory that workers share;
-                      whichever worker is asked adds up the segments of all
+                      the worker that answers a scrape adds up the segments of all
 
-A segment is the slot's, not the process's: the worker that takes a dead one's place goes on with
-its counters, so they never fall. Facts (`fact`) are what the process that is asked says for itself.
-
-A number that only the process which is asked knows: the model it serves, not what it counted.
-
-Counted numbers are added up over the workers (see `metrics`). A fact is not: it is set as a whole,
-labels included, and the old one is gone, which labels of a gauge in a shared file cannot be.
+A segment belongs to the slot, not to the process: a replacement worker continues its predecessor's
+counters, so they never fall. A StateMetric is what the answering process knows of its own state,
+such as the served model; it is replaced as a whole, labels included, and never added up.
 """
 
 import asyncio
 from collections.abc import Callable, Iterator
 from typing import Literal, get_args
 
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.openmetrics.exposition import generate_latest as _openmetrics
 from prometheus_client.registry import Collector
 
 from service.telemetry.metrics.buffered import (
@@ -29,10 +32,8 @@ from service.telemetry.metrics.buffered import (
     BufferedGauge,
     BufferedHistogram,
     BufferedMetric,
-    Exemplars,
     MetricSelector,
 )
-from service.telemetry.metrics.exposition import Exposition, OpenMetrics
 from service.telemetry.metrics.multiprocess import SharedNumbers
 from service.telemetry.metrics.shared_memory import SharedMemory
 from service.telemetry.metrics.version_series import RouteSeries, VersionSeries
@@ -41,8 +42,8 @@ from service.telemetry.metrics.version_series import RouteSeries, VersionSeries
 SECONDS = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 )  # fmt: skip
-# Seconds from a request to its numbers' being added up, in the memory that workers share: what a
-# worker that is killed takes with it, and no list grows longer than the load makes it meanwhile.
+# Seconds until what a request recorded is flushed to shared memory: a killed worker loses no more
+# than this, and it bounds the buffers.
 ADD_UP = 0.01
 PICTURES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 # How an attempt to serve another version ends: it serves, or the gate that it did not pass.
@@ -58,13 +59,11 @@ class Metrics:
         # Called with the seconds of a request that was answered 5xx.
         self.when_failed: list[Callable[[float], None]] = []
         self._in_flight = 0  # requests
-        self._due = False  # whether what was noted will be added up soon
+        self._due = False  # whether a refresh is scheduled
         self._buffered: list[BufferedCounter | BufferedHistogram] = []
         self._memory = memory  # None: this process is alone
         self._shared: SharedNumbers | None = None
         self._registry = registry = CollectorRegistry()
-        self._exposition = Exposition(registry)
-        self._openmetrics = OpenMetrics(registry, self._exemplars)
         PlatformCollector(registry=registry)
         all_buffered: list[BufferedMetric] = []
         if memory is None:
@@ -76,7 +75,7 @@ class Metrics:
             own = memory.own
             self._shared = SharedNumbers(memory.segments, all_buffered)
             registry.register(self._shared)
-            counted = None  # what the collector above finds in the memory is all there is
+            counted = None  # the collector above reads all of it from the memory
 
         def counter(name: str, meaning: str, *labels: str) -> BufferedCounter:
             name = f"digitserve_{name}"
@@ -109,59 +108,63 @@ class Metrics:
         self.requests = counter("http_requests", "Answered requests", "route", "method", "code")
         self.request_seconds = histogram(
             "http_request_duration_seconds",
-            "From a request's head to its answer's end",
+            "From a request's head to the end of its response",
             "route",
             "version",
         )
         self._by_version = VersionSeries(self.request_seconds)
         self.inflight = gauge("inflight_requests", "Requests being worked on")
-        self.live_watchers = gauge("live_watchers", "Streams of /v1/live that are open")
+        self.live_watchers = gauge("live_watchers", "Open streams of /v1/live")
         self.decode_seconds = histogram("decode_seconds", "Picture file to 28x28 pixels, a picture")
         self.queue_wait_seconds = histogram(
             "queue_wait_seconds", "In the batcher's queue, a picture"
         )
         self.inference_seconds = histogram("inference_seconds", "One model call", "provider")
         self.batch_size = histogram("batch_size", "Pictures of one model call", buckets=PICTURES)
-        self.queue_depth = gauge("queue_depth", "Pictures waiting for the model")
-        self.queue_limit = gauge("queue_limit", "Pictures that may wait; one more is answered 503")
-        self.shed = counter("shed", "Requests refused or given up on to stay responsive", "reason")
+        self.queue_depth = gauge("queue_depth", "Pictures in the batcher's queue")
+        self.queue_limit = gauge("queue_limit", "Maximum queued pictures; further requests get 503")
+        self.shed = counter("shed", "Requests refused or dropped to stay responsive", "reason")
         self.client_deadlines = counter(
-            "client_deadline", "Requests answered 504 at a deadline of their client's own", "route"
+            "client_deadline", "Requests answered 504 at their client's own deadline", "route"
         )
         self.access_refused = counter(
             "access_refused", "Requests without the key or token they need", "reason"
         )
         self.cancelled = counter(
-            "cancelled", "Requests whose client hung up, by where they were", "stage"
+            "cancelled", "Requests whose client disconnected, by stage", "stage"
         )
-        self.predictions = counter("predictions", "Answers given", "label")
-        self.uncertain = counter("predictions_uncertain", "Answers below the threshold")
+        self.predictions = counter("predictions", "Predictions returned, by label", "label")
+        self.uncertain = counter(
+            "predictions_uncertain", "Predictions below the acceptance threshold"
+        )
         self.confidence = histogram(
-            "prediction_confidence", "Probability of the answer given", buckets=CONFIDENCE
+            "prediction_confidence", "Probability of the returned label", buckets=CONFIDENCE
         )
         self.model_info = fact(
             "model_info", "1 for the served model", "name", "version", "sha256", "provider"
         )
         self.model_swaps = counter(
-            "model_swap", "Attempts to serve another version, by how they ended", "result"
+            "model_swap", "Attempts to serve another version, by result", "result"
         )
         self.model_load_seconds = fact(
             "model_load_seconds", "Verify, load, warm up and prove the model"
         )
         self.provider_fallback = fact(
-            "provider_fallback", "1 if another provider serves than the one asked for"
+            "provider_fallback", "1 if another provider serves than the configured one"
         )
         self.engine_fallbacks = counter(
-            "engine_fallback", "Models that serve otherwise than was asked, by what of them", "what"
+            "engine_fallback",
+            "Loaded models that fell back from the configuration, by what",
+            "what",
         )
-        self.spans_exported = counter("spans_exported", "Spans that the collector took")
-        self.spans_dropped = counter(
-            "spans_dropped", "Spans that no collector has, by what was in the way", "reason"
+        self.spans_exported = counter("spans_exported", "Spans that the collector accepted")
+        self.spans_dropped = counter("spans_dropped", "Spans dropped, by reason", "reason")
+        self.log_dropped = counter(
+            "log_dropped", "Log lines dropped because the reader was too slow"
         )
-        self.log_dropped = counter("log_dropped", "Lines of the log that nobody took in time")
         self.store_reads_stuck = gauge(
             "store_reads_stuck",
-            "Reads of the model store that did not end by their deadline and go on",
+            "Reads of the model store still running after their deadline",
         )
         self.native_messages = fact(
             "native_messages",
@@ -170,24 +173,24 @@ class Metrics:
         )
         self.native_dropped = fact(
             "native_dropped",
-            "Lines of native libraries that the log left out",
+            "Lines of native libraries omitted from the log",
             kind=CounterMetricFamily,
         )
         self.workers = fact("workers", "Processes that serve")
         self.worker_restarts = fact(
             "worker_restarts",
-            "Processes that took the place of one that ended",
+            "Worker processes started to replace one that ended",
             kind=CounterMetricFamily,
         )
         self._without_room = fact(
             "series_without_room",
-            "Series that found no room in the memory that workers share, and are not told",
+            "Series missing here because the memory that workers share is full",
             kind=CounterMetricFamily,
         )
 
     @property
     def without_room(self) -> tuple[int, list[str]]:
-        """Series that are not told: how many, of all workers, and the first of this one's."""
+        """Series missing from /metrics: their number, and the names of this worker's first."""
         if self._memory is None or self._memory.own is None:
             return 0, []
         return self._memory.refused, [*self._memory.own.without_room]
@@ -210,7 +213,7 @@ class Metrics:
         self._by_version.serves(number)
 
     def refresh(self) -> None:
-        """Add up what was noted, and look up what nobody counts, as the length of a queue."""
+        """Flush all buffers and update what is only looked up, such as a queue's length."""
         self._due = False
         for metric in self._buffered:
             metric.flush()
@@ -232,25 +235,21 @@ class Metrics:
             self._add_up_soon()
 
     def request_moves(self) -> None:
-        """It will begin again, by another way."""
+        """The request will begin again, outside the fast path."""
         self._in_flight -= 1
 
     def exposition(self, *, openmetrics: bool = False) -> bytes:
-        """What a scrape reads, as it is now."""
+        """The text of a scrape."""
         self.refresh()
-        return (self._openmetrics if openmetrics else self._exposition).text()
+        text: bytes = (_openmetrics if openmetrics else generate_latest)(self._registry)
+        return text
 
-    def sums(self, *chosen: MetricSelector) -> list[list[float]]:
-        """What of each is counted by now, by all workers."""
+    def sums(self, *selectors: MetricSelector) -> list[list[float]]:
+        """The current sums of each selection over all workers."""
         self.refresh()
         if self._shared is not None:
-            return self._shared.sums(chosen)
-        return [each.sums() for each in chosen]
-
-    def _exemplars(self) -> dict[str, Exemplars]:
-        """By family; only this process's."""
-        (family,) = self.request_seconds.describe()
-        return {family.name: self.request_seconds.exemplars()}
+            return self._shared.sums(selectors)
+        return [each.sums() for each in selectors]
 
     def _add_up_soon(self) -> None:
         self._due = True
@@ -271,16 +270,16 @@ class StateMetric(Collector):
     ) -> None:
         self._kind = kind
         self._name, self._meaning, self._labels = name, meaning, labels
-        self._said: tuple[float, tuple[str, ...]] | None = None
+        self._state: tuple[float, tuple[str, ...]] | None = None
         registry.register(self)
 
     def set(self, value: float, *labels: str) -> None:
-        """Say this in place of what was said before."""
-        self._said = value, labels
+        """Replace the value and its labels."""
+        self._state = value, labels
 
     def collect(self) -> Iterator[Family]:
         family = self._kind(self._name, self._meaning, labels=self._labels)
-        if self._said is not None:
-            value, labels = self._said
+        if self._state is not None:
+            value, labels = self._state
             family.add_metric(labels, value)
         yield family

@@ -1,16 +1,15 @@
-"""Series of a histogram by the version of the model that answered, of the last few versions only.
+"""Request durations by model version, for the last few versions only.
 
-    version 7 is about to serve --serves(7)--> its series begin, those of the oldest version go
-    version 7 has answered      --of(route)[7]--> the series to count it in
+    version 7 is about to serve --serves(7)--> its series begin, those of the oldest version end
+    version 7 has answered      --of(route)[7]--> the series to record its duration in
 
-A service that switches every hour must not make series without end. Prometheus keeps what a series
-said, so one that no longer comes is no loss; added up into another one it would look like a burst
-of requests. What answered nothing, or by a version without series, counts as version "none".
-
-    workers     the next worker of the slot goes on with the series that it finds in its memory
+A service that switches every hour must not create series without end. Prometheus keeps the history
+of a series that ends; adding it to another one would look like a burst of requests. Requests that
+no model answered, or a version without series, count as version "none". A replacement worker
+continues the series that it finds in its slot's memory.
 """
 
-from service.telemetry.metrics.buffered import BufferedHistogram
+from service.telemetry.metrics.buffered import BufferedHistogram, Distribution
 
 KEPT = 4  # versions: one that serves, one to go back to, and the two before
 NONE = "none"
@@ -52,7 +51,7 @@ class VersionSeries:
     def kept(self) -> list[int]:
         return [*self._kept]
 
-    def made(self, route: str, number: Number) -> BufferedHistogram:
+    def made(self, route: str, number: Number) -> Distribution:
         return self._histogram.labels(route, NONE if number is None else str(number))
 
     def _remove(self, number: int) -> None:
@@ -62,7 +61,7 @@ class VersionSeries:
         self._histogram.forget(lambda _, version: version == str(number))
 
 
-class RouteSeries(dict[Number, BufferedHistogram]):
+class RouteSeries(dict[Number, Distribution]):
     """The series of one route by version: looked up with each request, made once."""
 
     def __init__(self, versions: VersionSeries, route: str, *, predicts: bool) -> None:
@@ -78,8 +77,8 @@ class RouteSeries(dict[Number, BufferedHistogram]):
         if self._predicts:
             self[number]
 
-    def __missing__(self, number: Number) -> BufferedHistogram:
-        if number not in self._versions:  # it has not served for long, or was asked for by name
+    def __missing__(self, number: Number) -> Distribution:
+        if number not in self._versions:  # it has not served recently, or was requested by number
             return self[None]
         series = self[number] = self._versions.made(self._route, number)
         return series
