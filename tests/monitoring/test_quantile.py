@@ -5,7 +5,7 @@ from itertools import accumulate
 
 import pytest
 
-from service.api.live.snapshot import quantile
+from service.api.live.summary import quantile
 from service.telemetry.metrics.registry import SECONDS
 from tests.monitoring.prometheus import Prometheus
 

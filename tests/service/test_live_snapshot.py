@@ -1,6 +1,6 @@
 """What counts as a request, a refusal, a failure for /v1/live; of one process and of several."""
 
-from service.api.live.snapshot import Snapshot, take_snapshot
+from service.api.live.summary import Snapshot, take_snapshot
 from service.telemetry.metrics.registry import PICTURES, SECONDS, Metrics
 from tests.service.shared_memory import workers
 

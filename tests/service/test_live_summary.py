@@ -2,8 +2,7 @@
 
 import pytest
 
-from service.api.live.snapshot import Snapshot, quantile
-from service.api.live.summary import LiveSummary, ServiceState, summarize
+from service.api.live.summary import LiveSummary, ServiceState, Snapshot, quantile, summarize
 from service.telemetry.metrics.registry import PICTURES, SECONDS
 
 SERVES = ServiceState(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.api.live.snapshot import quantile
+from service.api.live.summary import quantile
 
 BOUNDS = (1.0, 2.0, 4.0)
 SHARES = st.floats(0.01, 1.0)

@@ -8,7 +8,7 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
-from service.api.live.snapshot import take_snapshot
+from service.api.live.summary import take_snapshot
 from service.telemetry.metrics.registry import Metrics
 from service.telemetry.metrics.shared_memory import SharedMemory
 from service.telemetry.metrics.version_series import KEPT

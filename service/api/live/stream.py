@@ -1,4 +1,4 @@
-"""The answer of GET /v1/live: events, as long as the client reads them (text/event-stream).
+"""GET /v1/live: server-sent events until the client disconnects or the service drains.
 
     retry: 2000
 
@@ -6,10 +6,8 @@
 
     data: ...
 
-It is the last answer on its connection. A place is taken when it begins and is free as soon as the
-client has hung up.
-
-GET /v1/live, as FastAPI knows and documents it; `event_stream` answers it.
+It is the last response of its connection. Its slot is taken when it begins and free as soon as the
+client has disconnected.
 """
 
 import asyncio
@@ -26,12 +24,12 @@ from service.http.fast.connection import KeepAlive
 from service.problem_types.http import BAD_PARAMETER
 from service.problem_types.operation import LIVE_CLOSED, TOO_MANY_WATCHERS
 
-RETRY = b"retry: 2000\n\n"  # milliseconds until a browser that lost the stream asks for it again
+RETRY = b"retry: 2000\n\n"  # milliseconds until a browser that lost the stream reconnects
 HEADERS = {
     "cache-control": "no-store",
     "connection": "close",
     "content-type": "text/event-stream",
-    "x-accel-buffering": "no",  # nginx would hold events back until it has some kilobytes of them
+    "x-accel-buffering": "no",  # or nginx buffers events until it has some kilobytes of them
 }
 
 
@@ -46,23 +44,23 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         connection: KeepAlive | None = scope["connection"]()
-        if connection is None:  # the client has hung up already
+        if connection is None:  # the client has disconnected already
             return
         with self._live.watching(cut=connection.cut):
             connection.hold_little()
             scope["streams"] = True
             start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
             await send(start)
-            async with asyncio.TaskGroup() as both:
-                telling = both.create_task(self._tell(send))
-                listening = both.create_task(_gone(receive))
-                await asyncio.wait((telling, listening), return_when=asyncio.FIRST_COMPLETED)
-                telling.cancel()
-                listening.cancel()
-            if telling.cancelled():
+            async with asyncio.TaskGroup() as tasks:
+                sending = tasks.create_task(self._send_events(send))
+                closing = tasks.create_task(_disconnected(receive))
+                await asyncio.wait((sending, closing), return_when=asyncio.FIRST_COMPLETED)
+                sending.cancel()
+                closing.cancel()
+            if sending.cancelled():
                 await send({"type": "http.response.body", "more_body": False})
 
-    async def _tell(self, send: Send) -> None:
+    async def _send_events(self, send: Send) -> None:
         event, sent, begin = self._live.latest, 1, RETRY
         while True:
             goes_on = not event.last and sent != self._most
@@ -73,8 +71,8 @@ class EventStream(Response):
             event, sent, begin = await self._live.newer(event), sent + 1, b""
 
 
-async def _gone(receive: Receive) -> None:
-    """The client has hung up, or sends more than a head: it has not come to read."""
+async def _disconnected(receive: Receive) -> None:
+    """The client has disconnected, or sends a body: then it is no reader of a stream."""
     more = False
     while not more:
         message = await receive()

@@ -1,101 +1,172 @@
-"""What GET /v1/live tells: how the service does, from what was counted now and a little before.
+"""The content of an event of GET /v1/live: rates, quantiles and queue, from the metrics.
 
-    Snapshot of now, of 2 s ago, of 10 s ago, and what serves --summarize--> LiveSummary
+    Metrics --take_snapshot--> Snapshot
+    Snapshot of now, of 2 s ago, of 10 s ago, ServiceState --summarize--> LiveSummary
 
-Rates look back a short time, so that they follow what happens. Quantiles need more requests than
-that to mean something: they look back further, and batches with them.
+Rates look back a short time, so that they follow what happens. Quantiles and batches need more
+requests to mean something and look back further. Only requests that predict count, as on the
+dashboards and in the alerts: probes, scrapes and pages would flatter every rate. With several
+workers all numbers are sums over them.
 """
 
+import re
+from collections.abc import Iterable
+from functools import lru_cache
 from itertools import zip_longest
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, Field
 
-from service.api.live.snapshot import Snapshot, quantile
-from service.telemetry.metrics.registry import PICTURES, SECONDS
+from service.telemetry.metrics.buffered import MetricSelector
+from service.telemetry.metrics.registry import PICTURES, SECONDS, Metrics
+from service.telemetry.request_record import GONE
 
-_SIZES = (*PICTURES, None)
+_PREDICTION = re.compile("/v1/predict|/v2/.*/infer")
+_RATES = ("requests", "pictures", "refused", "failed", "shed")
+_LEVELS = ("queue", "queue_limit", "inflight", "watchers")
+
+
+class Snapshot(NamedTuple):
+    """Counts since the start, and the present levels."""
+
+    at: float  # seconds, on time.perf_counter
+    requests: float
+    refused: float  # of them, answered 4xx
+    failed: float  # of them, answered 5xx
+    shed: float
+    pictures: float  # classified
+    queue: float  # pictures
+    queue_limit: float
+    inflight: float
+    watchers: float
+    seconds: list[float]  # requests by duration: one number for each of SECONDS, +Inf
+    sizes: list[float]  # model calls by number of pictures: for each of PICTURES, +Inf
 
 
 class BatchSize(BaseModel):
     most: int | None = Field(
-        description="pictures of a call, at most; more than the one before; null: more than that"
+        description="largest number of pictures of a call in this bucket; null: no upper bound"
     )
-    calls: int = Field(description="of the model, in quantile_seconds")
+    calls: int = Field(description="model calls within quantile_seconds")
 
 
-class LiveSummary(BaseModel):
-    at: float = Field(description="seconds since 1970")
-    seconds: float = Field(
-        description="that the rates look back: 2, less for who has just come, 0 at first"
-    )
-    quantile_seconds: float = Field(
-        description="that p50, p99 and batches look back: 10, less for who has just come"
-    )
-    requests_per_second: float = Field(description="POST to /v1/predict and to infer under /v2")
-    pictures_per_second: float = Field(description="that were answered")
-    refused_per_second: float = Field(description="of these requests, answered 4xx")
-    failed_per_second: float = Field(description="of these requests, answered 5xx")
-    shed_per_second: float = Field(description="refused or given up on to stay responsive")
-    p50: float | None = Field(description="seconds, of these requests; null: there were none")
-    p99: float | None = Field(description="seconds, of these requests; null: there were none")
-    calls_per_second: float = Field(description="of the model")
-    batches: list[BatchSize] = Field(description="calls of the model by how many pictures they had")
-    queue: int = Field(description="pictures that wait")
-    queue_limit: int = Field(description="pictures that may wait")
-    inflight: int = Field(description="requests that are being worked on")
+class ServiceState(BaseModel):
     provider: str
-    provider_fallback: bool = Field(description="whether it is another than was asked for")
-    version: str = Field(description="of the model that serves")
+    provider_fallback: bool = Field(description="whether it is not the configured provider")
+    version: str = Field(description="of the served model")
     workers: int = Field(description="processes that serve")
     draining: bool = Field(description="the service stops; the stream ends with this event")
-    watchers: int = Field(description="open streams like this one")
 
 
-class ServiceState(NamedTuple):
-    """What nobody counts."""
+class LiveSummary(ServiceState):
+    at: float = Field(description="seconds since 1970")
+    seconds: float = Field(
+        description="period of the rates: 2, less at first, 0 in the first event"
+    )
+    quantile_seconds: float = Field(description="period of p50, p99 and batches: 10, less at first")
+    requests_per_second: float = Field(description="POST to /v1/predict and to infer under /v2")
+    pictures_per_second: float = Field(description="classified pictures")
+    refused_per_second: float = Field(description="of these requests, those answered 4xx")
+    failed_per_second: float = Field(description="of these requests, those answered 5xx")
+    shed_per_second: float = Field(description="requests refused or dropped to stay responsive")
+    p50: float | None = Field(description="seconds, of these requests; null: there were none")
+    p99: float | None = Field(description="seconds, of these requests; null: there were none")
+    calls_per_second: float = Field(description="model calls")
+    batches: list[BatchSize] = Field(description="model calls by number of pictures")
+    queue: int = Field(description="queued pictures")
+    queue_limit: int = Field(description="maximum queued pictures")
+    inflight: int = Field(description="requests in progress")
+    watchers: int = Field(description="open streams of this route")
 
-    provider: str
-    provider_fallback: bool
-    version: str
-    workers: int
-    draining: bool
+
+def take_snapshot(metrics: Metrics, at: float) -> Snapshot:
+    *scalars, seconds, sizes = metrics.sums(
+        MetricSelector(metrics.requests, _predicts),
+        MetricSelector(metrics.requests, _was_refused),
+        MetricSelector(metrics.requests, _failed),
+        MetricSelector(metrics.shed),
+        MetricSelector(metrics.predictions),
+        MetricSelector(metrics.queue_depth),
+        MetricSelector(metrics.queue_limit),
+        MetricSelector(metrics.inflight),
+        MetricSelector(metrics.live_watchers),
+        MetricSelector(metrics.request_seconds, _of_predictions),
+        MetricSelector(metrics.batch_size),
+    )
+    named = dict(zip(Snapshot._fields[1:-2], map(sum, scalars), strict=True))
+    return Snapshot(at=at, seconds=seconds, sizes=sizes, **named)
 
 
 def summarize(
     now: Snapshot, before: Snapshot, long_before: Snapshot, state: ServiceState, at: float
 ) -> LiveSummary:
-    """`before` is what the rates look back to, `long_before` what all the rest does."""
+    """`before` is where the rates begin, `long_before` where quantiles and batches do."""
     seconds = now.at - before.at
 
     def rate(now: float, before: float) -> float:
         return round((now - before) / seconds, 3) if seconds else 0.0
 
-    took = _between(now.seconds, long_before.seconds)
-    calls = _between(now.sizes, long_before.sizes)
+    durations = _difference(now.seconds, long_before.seconds)
+    calls = _difference(now.sizes, long_before.sizes)
+    plain: dict[str, Any] = {
+        f"{name}_per_second": rate(getattr(now, name), getattr(before, name)) for name in _RATES
+    }
+    plain |= {name: int(getattr(now, name)) for name in _LEVELS}
     return LiveSummary(
         at=round(at, 3),
         seconds=round(seconds, 3),
         quantile_seconds=round(now.at - long_before.at, 3),
-        requests_per_second=rate(now.requests, before.requests),
-        pictures_per_second=rate(now.pictures, before.pictures),
-        refused_per_second=rate(now.refused, before.refused),
-        failed_per_second=rate(now.failed, before.failed),
-        shed_per_second=rate(now.shed, before.shed),
-        p50=quantile(0.5, SECONDS, took),
-        p99=quantile(0.99, SECONDS, took),
+        p50=quantile(0.5, SECONDS, durations),
+        p99=quantile(0.99, SECONDS, durations),
         calls_per_second=rate(sum(now.sizes), sum(before.sizes)),
         batches=[
-            BatchSize(most=most, calls=each) for most, each in zip(_SIZES, calls, strict=False)
+            BatchSize(most=most, calls=each)
+            for most, each in zip((*PICTURES, None), calls, strict=False)
         ],
-        queue=int(now.queue),
-        queue_limit=int(now.queue_limit),
-        inflight=int(now.inflight),
-        watchers=int(now.watchers),
-        **state._asdict(),
+        **plain,
+        **dict(state),
     )
 
 
-def _between(now: list[float], before: list[float]) -> list[int]:
-    """Of buckets; before the first request there may be none."""
+def quantile(share: float, bounds: Iterable[float], counts: Iterable[float]) -> float | None:
+    """As Prometheus' histogram_quantile: evenly within a bucket; None if nothing was counted.
+
+    `counts` of each bucket alone. The last may have no bound: its values count as the highest one.
+    """
+    counts = list(counts)
+    rank = share * sum(counts)
+    if rank <= 0:
+        return None
+    below = start = 0.0  # how many are below this bucket, and where it starts
+    for bound, count in zip(bounds, counts, strict=False):
+        if below + count >= rank:
+            return start + (bound - start) * (rank - below) / count
+        below, start = below + count, bound
+    return start
+
+
+def _difference(now: list[float], before: list[float]) -> list[int]:
+    """Of each bucket; before the first request there may be none."""
     return [int(after - count) for after, count in zip_longest(now, before, fillvalue=0)]
+
+
+def _predicts(route: str, method: str, code: str) -> bool:
+    return method == "POST" and _is_prediction(route)
+
+
+def _was_refused(route: str, method: str, code: str) -> bool:
+    """A client that disconnected was not refused."""
+    return code.startswith("4") and code != GONE and _predicts(route, method, code)
+
+
+def _failed(route: str, method: str, code: str) -> bool:
+    return code.startswith("5") and _predicts(route, method, code)
+
+
+def _of_predictions(route: str, version: str) -> bool:
+    return _is_prediction(route)
+
+
+@lru_cache(maxsize=128)  # there are some thirty routes
+def _is_prediction(route: str) -> bool:
+    return _PREDICTION.fullmatch(route) is not None
