@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI knows, the hot routes, and what is true of every route.
+"""The OpenAPI document: what FastAPI knows, the fast routes, and what is true of every route.
 
 Any request may be refused before its route is asked: no clear HTTP, no key, too large a head, too
 many connections. Each operation says so, with an example, in the words of its path.

@@ -18,7 +18,7 @@ from service.tensors import Answers, Rows
 CERTAIN, UNCERTAIN = b"}", b',"uncertain":true}'
 
 
-class Readings:
+class BatchPredictions:
     """Of one batch, by one model."""
 
     def __init__(self, model: Model, answers: Answers, seconds: float = 0.0) -> None:

@@ -4,7 +4,7 @@ import time
 
 from pydantic import BaseModel, Field
 
-from service.api.predictions import Readings
+from service.api.predictions import BatchPredictions
 from service.batching.batcher import Batcher
 from service.engine.info import EngineInfo
 from service.lifecycle import Life
@@ -104,7 +104,7 @@ class Status(BaseModel):
 
 def status_of(
     serving: ModelManager,
-    batcher: Batcher[Readings],
+    batcher: Batcher[BatchPredictions],
     settings: Settings,
     life: Life,
     peers: Peers,

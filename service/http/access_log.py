@@ -17,7 +17,7 @@ from time import time
 from typing import Literal, NamedTuple
 
 from service.errors import Problem
-from service.http.gateway import Front
+from service.http.gateway import Gateway
 from service.settings import Settings
 from service.telemetry.logs.format import Fields, timestamp
 from service.telemetry.logs.handler import Journal
@@ -25,7 +25,7 @@ from service.telemetry.logs.rate_limit import Allowance
 from service.telemetry.request_record import GONE, Course, Ended, Labels
 
 A_SECOND = 10  # lines of `sampled`, of what succeeds and of what is refused
-# Asked every few seconds by machines, day and night.
+# Requested by machines every few seconds.
 PROBES = {
     "/livez", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready",
     "/v2/models/{model}/ready", "/v2/models/{model}/versions/{version}/ready",
@@ -96,18 +96,18 @@ def _is_own_deadline(problem: Problem | None) -> bool:
     return problem is not None and problem.is_clients_deadline
 
 
-def keep_access_log(front: Front, settings: Settings, journal: Journal) -> None:
+def keep_access_log(gateway: Gateway, settings: Settings, journal: Journal) -> None:
     """Have requests told to the journal, and what it drops to the metrics."""
-    front.watchers.append(AccessLog(settings.access_log, journal.tell).note)
+    gateway.watchers.append(AccessLog(settings.access_log, journal.tell).note)
     counted = 0
 
     def count_dropped() -> None:
         nonlocal counted
         if (dropped := journal.dropped) > counted:
-            front.metrics.log_dropped.inc(dropped - counted)
+            gateway.metrics.log_dropped.inc(dropped - counted)
             counted = dropped
 
-    front.metrics.before_scrape.append(count_dropped)
+    gateway.metrics.before_scrape.append(count_dropped)
 
 
 def _fields_of(ended: Ended, kind: Kind, seconds: float, left_out: int) -> Fields:

@@ -1,4 +1,4 @@
-"""A hot endpoint on any ASGI server: bodies in pieces, of any size, from clients of any speed.
+"""A fast endpoint on any ASGI server: bodies in pieces, of any size, from clients of any speed.
 
 What `hot` does not take arrives here, and everything in tests that need no socket.
 """
@@ -11,11 +11,11 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from service.errors import Problem
-from service.http.body import Budget, ClientGone, Reservation, read_body
+from service.http.body import BufferBudget, ClientGone, Reservation, read_body
 from service.http.errors import refusal
 from service.http.exchange import Endpoint, Exchange, deadline_of
 from service.http.methods import allow_of
-from service.http.refusals import told
+from service.http.refusals import record_refusal
 from service.problem_types.http import METHOD_NOT_ALLOWED
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
@@ -23,9 +23,9 @@ from service.telemetry.metrics.registry import Metrics
 Reply = tuple[int, bytes, bytes]  # status, header lines, content
 
 
-class Asgi:
+class AsgiEndpoint:
     def __init__(
-        self, endpoint: Endpoint, settings: Settings, metrics: Metrics, budget: Budget
+        self, endpoint: Endpoint, settings: Settings, metrics: Metrics, budget: BufferBudget
     ) -> None:
         self._endpoint = endpoint
         self._settings = settings
@@ -37,9 +37,9 @@ class Asgi:
         try:
             status, head, content = await self._reply(scope, receive, reservation)
         except ClientGone:
-            return  # without an answer, from which `front` sees it: FastAPI would make it a 500
+            return  # without an answer, from which `gateway` sees it: FastAPI would make it a 500
         except Exception as error:
-            problem = scope["problem"] = told(error, self._metrics, self._endpoint.route)
+            problem = scope["problem"] = record_refusal(error, self._metrics, self._endpoint.route)
             status = problem.status
             head, content = refusal(problem, self._endpoint.route, scope["request_id"])
         finally:

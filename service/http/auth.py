@@ -53,7 +53,7 @@ _Documented = Annotated[
 ]
 
 
-class Refused(Problem):
+class AccessDenied(Problem):
     """401 or 403: who asks may not."""
 
     def __init__(self, kind: ProblemType, detail: str) -> None:
@@ -73,29 +73,29 @@ class Access:
             metrics.access_refused.labels(reason)
 
     def check(self, headers: Mapping[bytes, bytes]) -> None:
-        """Refused unless a request for what is not open to everybody names a key."""
+        """AccessDenied unless a request for what is not open to everybody names a key."""
         if not self.asks_for_keys:
             return
         given = headers[b"x-api-key"] if b"x-api-key" in headers else _bearer(headers)
         if given is None:
-            raise Refused(
+            raise AccessDenied(
                 NO_API_KEY, "send an API key: Authorization: Bearer <key>, or X-API-Key: <key>"
             )
         digest = _digest(given)
         # All of them, whichever fits: how long it takes tells nothing.
         if not sum([compare_digest(digest, key) for key in self._keys]):
-            raise Refused(WRONG_API_KEY, "this API key is not, or no longer, one of ours")
+            raise AccessDenied(WRONG_API_KEY, "this API key is not, or no longer, one of ours")
 
     def check_admin(self, headers: Mapping[bytes, bytes]) -> None:
-        """Refused unless a request carries the admin token."""
+        """AccessDenied unless a request carries the admin token."""
         if self._token is None:
-            raise Refused(
+            raise AccessDenied(
                 ADMIN_CLOSED,
                 "the admin routes are closed: DIGITSERVE_ADMIN_TOKEN is not set",
             )
         given = _bearer(headers)
         if given is None or not compare_digest(_digest(given), self._token):
-            raise Refused(
+            raise AccessDenied(
                 NO_ADMIN_TOKEN if given is None else WRONG_ADMIN_TOKEN,
                 "send the admin token: Authorization: Bearer <DIGITSERVE_ADMIN_TOKEN>",
             )

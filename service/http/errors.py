@@ -4,8 +4,8 @@
      "detail": "<what to do>", "request_id": "..."}
 
 Type, title and status are those of one of the `problem_types`; `detail` belongs to the occurrence.
-Raised anywhere below `front` or FastAPI, answered there or by the hot endpoint. Under /v2 they are
-written as clients of the Open Inference Protocol read them: {"error": "<what to do>"}.
+They are raised below the gateway or FastAPI, and become responses there or on the fast
+path. Under /v2 they have the form of the Open Inference Protocol: {"error": "<what to do>"}.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""One request, whole, and its one answer: all that the hot endpoints know of HTTP.
+"""One request, whole, and its one answer: all that the fast endpoints know of HTTP.
 
     hot    (in uvicorn's protocol) --+
                                      +--> Endpoint.begin(exchange) ... reply() or fail(), once

@@ -1,11 +1,11 @@
 """The outermost ASGI application: picks who answers, and does what is true of every request.
 
-    request --> id, count, time --CORS, access--> the hot routes, by exact path --> Asgi
+    request --> id, count, time --CORS, access--> the fast routes, by exact path --> AsgiEndpoint
                                               --> everything else               --> FastAPI
 
 Whoever is not let in here gets nowhere, whichever routes are added behind. Most requests to the hot
 routes never come here: `hot` answers them before ASGI. Any exception becomes a problem document
-here, in a hot endpoint or in FastAPI's handlers.
+here, in a fast endpoint or in FastAPI's handlers.
 
 A proxy that publishes the service under DIGITSERVE_ROOT_PATH removes that prefix from paths. It is
 not removed here as well: a path that has it twice would get past the proxy's own rules.
@@ -21,20 +21,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.batching.interface import Closed
 from service.errors import Problem
-from service.http.asgi import Asgi
+from service.http.asgi import AsgiEndpoint
 from service.http.auth import OPEN, Access
-from service.http.body import Budget
+from service.http.body import BufferBudget
 from service.http.cors import open_to
 from service.http.errors import messages
 from service.http.exchange import Endpoint, Exchange
-from service.http.fast.backpressure import Rest
-from service.http.fast.idle import IdleConnections
-from service.http.fast.pipeline import Turns
-from service.http.fast.routes import hot_table
+from service.http.fast.routes import fast_routes_of
+from service.http.fast.scheduling import IdleConnections, RefusalThrottle, Turns
 from service.http.forwarded import TrustedProxies
 from service.http.headers import by_name, request_id_of
 from service.http.methods import KNOWN, Methods, empty_answer
-from service.http.refusals import CROWDED, told
+from service.http.refusals import OVER_CAPACITY, record_refusal
 from service.lifecycle import Life
 from service.problem_types.http import METHOD_NOT_IMPLEMENTED, NO_SUCH_ROUTE, TOO_MANY_CONNECTIONS
 from service.settings import Settings
@@ -47,7 +45,7 @@ from service.telemetry.tracing.sampler import Tracing
 NOSNIFF = (b"x-content-type-options", b"nosniff")  # what a type says is what it is
 
 
-class Front:
+class Gateway:
     def __init__(
         self,
         endpoints: Sequence[Endpoint],
@@ -62,15 +60,15 @@ class Front:
         fast_only: Sequence[Endpoint] = (),
     ) -> None:
         """`fast_only`: endpoints whose requests `otherwise` serves where the fast path does not."""
-        self.hot = hot_table((*endpoints, *fast_only), access, metrics)
+        self.fast_routes = fast_routes_of((*endpoints, *fast_only), access, metrics)
         self.proxies = TrustedProxies(settings.trusted_proxies)
         self.settings = settings
         self.metrics = metrics
         self.life = life
-        self.rest = Rest()
+        self.throttle = RefusalThrottle()
         self.idle = IdleConnections()
         self.turns = Turns()
-        self.budget = Budget(settings.max_buffered)
+        self.budget = BufferBudget(settings.max_buffered)
         self.watchers: list[Watcher] = []  # told of each request that is over
         self.begin_trace = tracing.begin if tracing is not None else None
         if tracing is not None:
@@ -80,7 +78,8 @@ class Front:
         self._prefix = settings.root_path
         self._otherwise = otherwise
         self._asgi = {
-            endpoint.route: Asgi(endpoint, settings, metrics, self.budget) for endpoint in endpoints
+            endpoint.route: AsgiEndpoint(endpoint, settings, metrics, self.budget)
+            for endpoint in endpoints
         }
         # Before access: a browser asks for leave without any key.
         self._inside = open_to(settings.cors_origins, self._answer)
@@ -168,7 +167,7 @@ class Front:
         if trace is not None:
             headers.append((b"traceresponse", trace.response))
         # So that this client's next request goes elsewhere, or finds room meanwhile.
-        if self.life.draining or "crowded" in scope:
+        if self.life.draining or "over_capacity" in scope:
             headers.append((b"connection", b"close"))
         elif scope.get("keeps"):  # of HTTP/1.0, where that must be said
             headers.append((b"connection", b"keep-alive"))
@@ -180,9 +179,9 @@ class Front:
         said = settled(headers, scope["headers"])
         return self.begin_trace(said, scope.get("http_version", "1.1"))
 
-    async def crowded(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def over_capacity(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The same on a connection beyond MAX_CONNECTIONS: only what is open is answered."""
-        await self({**scope, "crowded": True}, receive, send)
+        await self({**scope, "over_capacity": True}, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -216,7 +215,7 @@ class Front:
             await self._refuse(error, scope, send)
 
     async def _refuse(self, error: Exception, scope: Scope, send: Send) -> None:
-        problem = scope["problem"] = told(error, self.metrics)
+        problem = scope["problem"] = record_refusal(error, self.metrics)
         if scope["status"] is None:
             for message in messages(problem, scope["path"], scope["request_id"]):
                 await send(message)
@@ -241,8 +240,8 @@ class Front:
         headers = by_name(scope["headers"])
         if OPEN.fullmatch(scope["path"].removesuffix("/") or "/"):  # or a redirect to it
             return
-        if "crowded" in scope:
-            self.metrics.shed.note((CROWDED,))
+        if "over_capacity" in scope:
+            self.metrics.shed.note((OVER_CAPACITY,))
             raise Problem(
                 TOO_MANY_CONNECTIONS,
                 f"there are more than {self.settings.max_connections} connections "

@@ -1,7 +1,7 @@
 """Which methods a path takes, and the answers to OPTIONS, HEAD and methods that it does not take.
 
     OPTIONS           204 with Allow: the methods of that path
-    HEAD              wherever GET is: `front` asks the route for GET and sends the head alone
+    HEAD              wherever GET is: `gateway` asks the route for GET and sends the head alone
     another method    405 with the same Allow where the service knows it, 501 where it does not
 
 A path with a slash too many is redirected to the one without, by a reference relative to itself:

@@ -19,7 +19,7 @@ AT_ONCE = 2  # pictures of up to MAX_PIXELS each are decoded at a time: this bou
 T = TypeVar("T")
 
 
-class Aside:
+class Offload:
     def __init__(
         self, most: int, *, at_once: int = AT_ONCE, stage: Stage = "decode", done: str = "read"
     ) -> None:
@@ -47,7 +47,7 @@ class Aside:
         self._going_on += 1
         held = [work]
         future = loop.run_in_executor(self._threads, self._timed, held)
-        going_on = _GoingOn(future, held, self._stage)
+        going_on = _OffloadedWork(future, held, self._stage)
 
         def too_late() -> None:
             exchange.fail(
@@ -87,7 +87,7 @@ class Aside:
         return work(), perf_counter() - began
 
 
-class _GoingOn:
+class _OffloadedWork:
     """The work of an exchange while it is aside."""
 
     def __init__(self, future: asyncio.Future[Any], held: list[Any], stage: Stage) -> None:

@@ -13,7 +13,7 @@ from service.batching.interface import (
     QueueFull,
 )
 from service.errors import Problem
-from service.http.auth import Refused
+from service.http.auth import AccessDenied
 from service.http.errors import problem_of
 from service.telemetry.logs.format import failure_of
 from service.telemetry.metrics.registry import Metrics
@@ -28,7 +28,7 @@ _SHED: dict[type[Exception], str] = {  # the first that fits
     MemoryError: "out_of_memory",
 }
 
-CROWDED = "connections"  # beyond those there may be
+OVER_CAPACITY = "connections"  # beyond those there may be
 
 
 def begin_at_zero(metrics: Metrics, routes: Iterable[str]) -> None:
@@ -38,13 +38,13 @@ def begin_at_zero(metrics: Metrics, routes: Iterable[str]) -> None:
     """
     for route in routes:
         metrics.client_deadlines.labels(route)
-    for reason in (*_SHED.values(), CROWDED):
+    for reason in (*_SHED.values(), OVER_CAPACITY):
         metrics.shed.labels(reason)
     for stage in STAGES:
         metrics.cancelled.labels(stage)
 
 
-def told(error: Exception, metrics: Metrics, route: str = "other") -> Problem:
+def record_refusal(error: Exception, metrics: Metrics, route: str = "other") -> Problem:
     """How an exception answers, with what the operator must know of it.
 
     A deadline of the client's own is no shedding: the service would have waited longer.
@@ -53,7 +53,7 @@ def told(error: Exception, metrics: Metrics, route: str = "other") -> Problem:
     if isinstance(error, ClientDeadlinePassed):
         problem.is_clients_deadline = True
         metrics.client_deadlines.note((route,))
-    elif isinstance(problem, Refused):
+    elif isinstance(problem, AccessDenied):
         metrics.access_refused.labels(problem.reason).inc()
     elif problem.status == 500:
         problem.failure = failure_of(error)

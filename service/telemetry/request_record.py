@@ -1,8 +1,9 @@
 """A request that is over, as whoever watches is told of it: the access log, the traces.
 
-    Asked.answered --Course--> Exchange ... HotProtocol, Front, Protocol --Ended--> each Watcher
+    PendingPrediction.answered --Course--> Exchange ...
+        FastProtocol, Gateway --Ended--> each Watcher
 
-A hot request's exchange is what is told itself, so that most requests, of which nobody keeps
+A fast request's exchange is what is told itself, so that most requests, of which nobody keeps
 anything, cost no more than that somebody decides so. Instants are on time.perf_counter, durations
 are seconds.
 """

@@ -115,7 +115,7 @@ def test_pages_are_counted_by_route_whatever_the_code(service: Service) -> None:
 
 
 def sent(path: str, body: bytes = SEVEN, **headers: str) -> Callable[[Service], httpx2.Response]:
-    """A POST, which the hot way answers where the path is a hot route."""
+    """A POST, which the fast path answers where the path is a fast route."""
 
     def send(service: Service) -> httpx2.Response:
         with service.client() as client:

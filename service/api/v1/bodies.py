@@ -50,7 +50,7 @@ SPARE_COMMAS = 1000  # of JSON; whoever has some pictures too many hears how man
 PART_HEADERS, PART_HEADER_BYTES = 8, 4096
 
 
-class Sent(NamedTuple):
+class ImageFile(NamedTuple):
     """One picture file of a request."""
 
     name: str  # for its sender, should it be refused
@@ -70,10 +70,10 @@ class PicturesRequest(BaseModel):
         return self
 
 
-Form = Callable[[bytes, bytes, Settings], list[Sent]]
+Form = Callable[[bytes, bytes, Settings], list[ImageFile]]
 
 
-def from_json(body: bytes, content_type: bytes, settings: Settings) -> list[Sent]:
+def from_json(body: bytes, content_type: bytes, settings: Settings) -> list[ImageFile]:
     """The pictures of a JSON document; Problem says what is wrong with it."""
     _check_commas(body, settings)
     document = read_json(body, settings.max_json_depth)
@@ -81,15 +81,15 @@ def from_json(body: bytes, content_type: bytes, settings: Settings) -> list[Sent
         check_pictures(len(document["images"]), settings)
     request = fitted(PicturesRequest, document, "the document")
     if request.image is not None:
-        return [Sent("image", _bytes_of(request.image, "image"))]
+        return [ImageFile("image", _bytes_of(request.image, "image"))]
     names = [f"images[{place}]" for place in range(len(request.images or []))]
     return [
-        Sent(name, _bytes_of(text, name))
+        ImageFile(name, _bytes_of(text, name))
         for name, text in zip(names, request.images or [], strict=True)
     ]
 
 
-def from_multipart(body: bytes, content_type: bytes, settings: Settings) -> list[Sent]:
+def from_multipart(body: bytes, content_type: bytes, settings: Settings) -> list[ImageFile]:
     """The pictures of a form; Problem says what is wrong with it."""
     _, options = parse_options_header(content_type.decode("latin-1"))
     try:
@@ -110,11 +110,11 @@ def is_text(content: bytes) -> bool:
     return b"\0" not in content and content.isascii()
 
 
-def picture_of_field(name: str, content: bytes) -> Sent:
+def picture_of_field(name: str, content: bytes) -> ImageFile:
     """Of a form's field that is not sent as a file: the bytes of one, or base64 of them."""
     field = f"the field {name[:64]!r}"
     if not is_text(content):
-        return Sent(name[:64], content)
+        return ImageFile(name[:64], content)
     if not content.strip():
         raise Problem(
             EMPTY_BODY, f"{field} is empty; send a file, as curl -F image=@seven.png does"
@@ -130,7 +130,7 @@ def picture_of_field(name: str, content: bytes) -> Sent:
             f"{field} is neither a picture file nor base64 or a data URL of one: {reason}; send a "
             "file, as curl -F image=@seven.png does, and options in the URL: /v1/predict?top_k=3",
         )
-    return Sent(name[:64], body)
+    return ImageFile(name[:64], body)
 
 
 def _check_commas(body: bytes, settings: Settings) -> None:
@@ -159,14 +159,14 @@ def _bytes_of(text: str, name: str) -> bytes:
     return body
 
 
-def _files(body: bytes, boundary: str, settings: Settings) -> list[Sent]:
+def _files(body: bytes, boundary: str, settings: Settings) -> list[ImageFile]:
     """Raises what `multipart` does."""
     if not boundary:
         raise Problem(
             BAD_FORM,
             "the Content-Type multipart/form-data names no boundary; let your HTTP client set it",
         )
-    sent: list[Sent] = []
+    sent: list[ImageFile] = []
     with PushMultipartParser(
         boundary,
         max_header_count=PART_HEADERS,
@@ -187,7 +187,9 @@ def _files(body: bytes, boundary: str, settings: Settings) -> list[Sent]:
                 chunks.append(event)
             else:
                 content = b"".join(chunks)
-                sent.append(Sent(name, content) if is_file else picture_of_field(name, content))
+                sent.append(
+                    ImageFile(name, content) if is_file else picture_of_field(name, content)
+                )
                 check_pictures(len(sent), settings)
     return sent
 
@@ -200,7 +202,7 @@ def _name_of(part: MultipartSegment) -> str:
     return file[:64] or field[:64]
 
 
-def from_urlencoded(body: bytes, content_type: bytes, settings: Settings) -> list[Sent]:
+def from_urlencoded(body: bytes, content_type: bytes, settings: Settings) -> list[ImageFile]:
     """The pictures of a form; Problem or NotAPicture says what is wrong with it."""
     if body.lstrip()[:1] == b"{":
         return from_json(body, content_type, settings)
@@ -213,7 +215,7 @@ def from_urlencoded(body: bytes, content_type: bytes, settings: Settings) -> lis
             TOO_MANY_PARTS,
             f"the form has more than {settings.max_parts} fields (DIGITSERVE_MAX_PARTS)",
         )
-    sent: list[Sent] = []
+    sent: list[ImageFile] = []
     for field in filter(None, fields):
         name, equals, value = field.partition(b"=")
         if not equals:

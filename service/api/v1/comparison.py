@@ -20,7 +20,7 @@ from contract.errors import NoVersion, StoreError
 from service.errors import Problem
 from service.http.auth import Access
 from service.http.exchange import Exchange
-from service.http.offload import Aside
+from service.http.offload import Offload
 from service.memory.limits import shortage
 from service.models.loading import GateFailed, Model, load
 from service.models.manager import ModelManager, without_paths
@@ -47,7 +47,7 @@ class _Held(NamedTuple):
     stamp: Stamp | None  # of its card, when it was loaded
 
 
-class Comparing:
+class SecondaryModel:
     def __init__(
         self, serving: ModelManager, settings: Settings, access: Access, unused: float = UNUSED
     ) -> None:
@@ -60,9 +60,9 @@ class Comparing:
         self._used = 0.0  # when it was last asked for, on monotonic
         self._preflight = Preflight()
         self._timer: asyncio.TimerHandle | None = None
-        self._warm = Aside(WAITING, at_once=1, stage="model", done="answered")
+        self._warm = Offload(WAITING, at_once=1, stage="model", done="answered")
         again = "answered; a version that is being loaded will be there for the next"
-        self._others = Aside(WAITING, at_once=1, stage="model", done=again)
+        self._others = Offload(WAITING, at_once=1, stage="model", done=again)
         serving.when_swapped.append(self._look_after_swap)
         serving.when_memory_is_short.append(self.let_go)
 
@@ -78,7 +78,7 @@ class Comparing:
         return previous is not None and previous.number == number
 
     def admit(self, number: int, headers: Mapping[bytes, bytes]) -> None:
-        """Refused unless who asks may have answers of that version."""
+        """AccessDenied unless the client may have predictions of that version."""
         if number != self._serving.model.number and not self.is_warm(number):
             self._access.check_admin(headers)
 
@@ -89,7 +89,7 @@ class Comparing:
         work: Callable[[Model], T],
         then: Callable[[T], object],
     ) -> None:
-        """`then` of `work` with that version's model, in a thread; see `Aside`."""
+        """`then` of `work` with that version's model, in a thread; see `Offload`."""
         self.admit(number, exchange.headers)  # it may have been warm, and is no longer
         exchange.beside = True
         if self.is_warm(number) or number == self._serving.model.number:

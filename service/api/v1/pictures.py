@@ -1,6 +1,6 @@
 """Picture files -> pixels that the model eats, all of a request together.
 
-[Sent(name, body), ...] --identify--> sizes --decode, ink--> (n, 28, 28) uint8
+[ImageFile(name, body), ...] --identify--> sizes --decode, ink--> (n, 28, 28) uint8
 
 All heads are read before the first picture is decoded: what a request costs is known, and refused
 if it is too much, before it costs anything. Then comes one slice of the work after the other.
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from contract.card import SIDE
-from service.api.v1.bodies import Sent
+from service.api.v1.bodies import ImageFile
 from service.data_url import data_url, png_of
 from service.decode import NotAPicture, Picture, TooManyPixels, identify, small_png
 from service.errors import Problem
@@ -34,7 +34,7 @@ class Limits(NamedTuple):
     request_pixels: int  # of all pictures of a request
 
 
-def prepared(sent: Sequence[Sent], max_pixels: int) -> Pixels | None:
+def prepared(sent: Sequence[ImageFile], max_pixels: int) -> Pixels | None:
     """Pixels (n, 28, 28) of a few that look like MNIST, in microseconds; None for any others."""
     if len(sent) > FEW:
         return None
@@ -52,7 +52,7 @@ def prepared(sent: Sequence[Sent], max_pixels: int) -> Pixels | None:
 
 
 def pixels_of(
-    read: Callable[[], list[Sent]], reading: int, ink: AskedInk, limits: Limits
+    read: Callable[[], list[ImageFile]], reading: int, ink: AskedInk, limits: Limits
 ) -> Slices[Pixels]:
     """Pixels (n, 28, 28) of any; NotAPicture, TooManyPixels or Blank says which is none.
 
@@ -79,12 +79,12 @@ def pixels_of(
     return pixels
 
 
-def looks_of(pixels: Pixels) -> list[str]:
+def preview_urls_of(pixels: Pixels) -> list[str]:
     """Of each picture (n, 28, 28), what goes to the model, as a page can show it."""
     return [data_url(png_of(sheet)) for sheet in pixels]
 
 
-def _identified(sent: list[Sent], limits: Limits) -> list[tuple[str, Picture]]:
+def _identified(sent: list[ImageFile], limits: Limits) -> list[tuple[str, Picture]]:
     """Each with what an error calls it; Problem if all together have too many pixels."""
     found, pixels, count = [], 0, len(sent)
     for place, (name, body) in enumerate(sent, 1):

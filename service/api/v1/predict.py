@@ -1,7 +1,7 @@
 """POST /v1/predict: pictures in the body, a prediction for each in the answer.
 
     one picture file --decode, ink------+
-                                        +--> (n, 28, 28) --batcher--> Readings --> JSON
+                                        +--> (n, 28, 28) --batcher--> BatchPredictions --> JSON
     multipart, JSON --forms, pictures---+
 
 Which of them a body is, `content_types` says.
@@ -19,10 +19,10 @@ import numpy as np
 
 from contract.card import SIDE
 from service.api.options import NOTHING_ASKED, Options, options_of
-from service.api.v1.bodies import Form, Sent
+from service.api.v1.bodies import Form, ImageFile
 from service.api.v1.content_types import PICTURES, check_type, form_of
-from service.api.v1.pending import Answering, Looks
-from service.api.v1.pictures import Limits, looks_of, pixels_of, prepared
+from service.api.v1.pending import Predictor, PreviewUrls
+from service.api.v1.pictures import Limits, pixels_of, prepared, preview_urls_of
 from service.decode import Raster, small_png
 from service.errors import Problem
 from service.http.exchange import Exchange
@@ -40,7 +40,7 @@ class Predict:
     route = "/v1/predict"
     method = "POST"
 
-    def __init__(self, answering: Answering, preparation: Preparation, settings: Settings) -> None:
+    def __init__(self, answering: Predictor, preparation: Preparation, settings: Settings) -> None:
         self._admit, self._ask = answering
         self._settings = settings
         # Pictures of 28x28 since the last turn of the event loop, and the seconds each took.
@@ -77,7 +77,7 @@ class Predict:
         self._admit(1 + len(self._sheets), began, exchange.deadline)
         raster = small_png(exchange.body, self._settings.max_pixels)
         if raster is None:
-            sent = [Sent("", exchange.body)]
+            sent = [ImageFile("", exchange.body)]
             self._prepare_files(exchange, options, lambda: sent, 0)
         elif raster.shape == (SIDE, SIDE) and (options is NOTHING_ASKED or _is_quick(options)):
             self._sheets.append((exchange, options, raster, perf_counter() - began))
@@ -105,7 +105,7 @@ class Predict:
         self,
         exchange: Exchange,
         options: Options,
-        read: Callable[[], list[Sent]],
+        read: Callable[[], list[ImageFile]],
         reading: int,
     ) -> None:
         pixels = pixels_of(read, reading, options.ink, self._limits)
@@ -117,13 +117,13 @@ class Predict:
         self._prepare(exchange, options, pixels)
 
     def _prepare(self, exchange: Exchange, options: Options, pixels: Slices[Pixels]) -> None:
-        def slices() -> Slices[tuple[Pixels, Looks]]:
+        def slices() -> Slices[tuple[Pixels, PreviewUrls]]:
             found = yield from pixels
-            return found, looks_of(found) if options.debug == "ink" else None
+            return found, preview_urls_of(found) if options.debug == "ink" else None
 
-        def then(made: tuple[Pixels, Looks], seconds: float) -> None:
-            found, looks = made
-            self._ask(exchange, options, found, seconds, looks)
+        def then(made: tuple[Pixels, PreviewUrls], seconds: float) -> None:
+            found, preview_urls = made
+            self._ask(exchange, options, found, seconds, preview_urls)
 
         self._preparation.do(exchange, slices(), then)
 
@@ -133,8 +133,10 @@ class Predict:
         Whether they look like MNIST is found out for all at once: a fifth of the cost.
         """
         sheets, self._sheets = self._sheets, []
-        looks = are_mnist(np.stack([raster for _, _, raster, _ in sheets])).tolist()
-        for (exchange, options, raster, decoded), is_mnist in zip(sheets, looks, strict=True):
+        are_mnist_alike = are_mnist(np.stack([raster for _, _, raster, _ in sheets])).tolist()
+        for (exchange, options, raster, decoded), is_mnist in zip(
+            sheets, are_mnist_alike, strict=True
+        ):
             if exchange.over:  # the client is gone
                 continue
             try:

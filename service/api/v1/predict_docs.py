@@ -1,6 +1,6 @@
 """What the OpenAPI document says of predictions, which FastAPI does not serve.
 
-A hot route is answered before FastAPI (see `front`), so FastAPI would not know of it. Here it is
+A fast route is answered before FastAPI (see `gateway`), so FastAPI would not know of it. Here it is
 described with FastAPI's own means, by functions that are never called: their signatures and their
 response models are what the document needs. Those of /v2 are in `v2.described`.
 """
@@ -20,7 +20,7 @@ from service.api.schemas import Predictions, refusals
 from service.api.v1.admin import NO_MODEL_OR_VERSION, NOT_ADMIN
 from service.api.v1.bodies import PicturesRequest
 from service.api.v1.content_types import MULTIPART, PICTURES, URLENCODED
-from service.api.v1.predict_version import ByVersion
+from service.api.v1.predict_version import PredictByVersion
 from service.data_url import data_url, png_of
 from service.http.exchange import SOONEST
 from service.problem_types import content, http, operation, prediction, versions
@@ -167,7 +167,7 @@ def _predict(
 
 
 @described.post(
-    ByVersion.path,
+    PredictByVersion.path,
     operation_id="predict_version",
     summary="The same, by that version and no other",
     description="For comparing versions. The one that serves and the one before it, while it is "

@@ -1,4 +1,4 @@
-"""Inference by a path that is not the hot one: with a version, or with a name that is not served.
+"""Inference by a path that is not the fast one: with a version, or with a name that is not served.
 
     /v2/models/{model}/infer, /v2/models/{model}/versions/{version}/infer --> Infer, or 404
 
@@ -12,9 +12,9 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from service.api.v2.infer import Infer
-from service.api.v2.model_lookup import Addressed
-from service.http.asgi import Asgi
-from service.http.body import Budget
+from service.api.v2.model_lookup import ModelLookup
+from service.http.asgi import AsgiEndpoint
+from service.http.body import BufferBudget
 from service.http.exchange import Exchange
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
@@ -23,17 +23,17 @@ PATH = "/v2/models/{model}/infer"
 VERSION_PATH = "/v2/models/{model}/versions/{version}/infer"
 
 
-class ByPath:
+class InferByPath:
     """An ASGI application."""
 
     def __init__(
         self,
         path: str,
         infer: Infer,
-        addressed: Addressed,
+        addressed: ModelLookup,
         settings: Settings,
         metrics: Metrics,
-        budget: Budget,
+        budget: BufferBudget,
     ) -> None:
         self.path = path
         self.infer = infer
@@ -44,17 +44,19 @@ class ByPath:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = scope["path_params"]
-        scope["route"] = self  # as FastAPI's own routes do, for `front` to count by
-        endpoint = _OneVersion(self, asked["model"], asked.get("version"))
-        await Asgi(endpoint, self._settings, self._metrics, self._budget)(scope, receive, send)
+        scope["route"] = self  # as FastAPI's own routes do, for `gateway` to count by
+        endpoint = _VersionEndpoint(self, asked["model"], asked.get("version"))
+        await AsgiEndpoint(endpoint, self._settings, self._metrics, self._budget)(
+            scope, receive, send
+        )
 
 
-class _OneVersion:
+class _VersionEndpoint:
     """An endpoint that answers one request."""
 
     method = "POST"
 
-    def __init__(self, by_path: ByPath, name: str, version: str | None) -> None:
+    def __init__(self, by_path: InferByPath, name: str, version: str | None) -> None:
         self.route = by_path.path
         self._infer = by_path.infer
         self._addressed = by_path.addressed
@@ -71,9 +73,11 @@ class _OneVersion:
 
 
 def by_path_routes(
-    infer: Infer, addressed: Addressed, settings: Settings, metrics: Metrics, budget: Budget
+    infer: Infer, addressed: ModelLookup, settings: Settings, metrics: Metrics, budget: BufferBudget
 ) -> list[Route]:
     return [
-        Route(path, ByPath(path, infer, addressed, settings, metrics, budget), methods=["POST"])
+        Route(
+            path, InferByPath(path, infer, addressed, settings, metrics, budget), methods=["POST"]
+        )
         for path in (PATH, VERSION_PATH)
     ]

@@ -1,6 +1,6 @@
 """POST /v2/models/<name>/infer: tensors in, tensors out, as the Open Inference Protocol has it.
 
-    body --decompressed, `requests`--> (n, 28, 28) --batcher--> Readings --`answers`--> answer
+    body --decompressed, `requests`--> (n, 28, 28) --batcher--> predictions --`responses`--> reply
 
 The input is what the graph eats: nothing is decoded or centred here, and bytes go to the model as
 they came.
@@ -9,7 +9,7 @@ they came.
 from collections.abc import Mapping
 
 from service.api.params import most_pictures
-from service.api.predictions import Readings
+from service.api.predictions import BatchPredictions
 from service.api.v2.model_lookup import not_serving
 from service.api.v2.requests import (
     HEADER_LENGTH,
@@ -43,7 +43,7 @@ class Infer:
 
     def __init__(
         self,
-        batcher: Batcher[Readings],
+        batcher: Batcher[BatchPredictions],
         preparation: Preparation,
         settings: Settings,
         metrics: Metrics,
@@ -110,16 +110,16 @@ class Infer:
         if request.parameters.timeout is not None:
             timeout = request.parameters.timeout / 1e6  # seconds
             exchange.deadline = min(exchange.deadline, exchange.began + timeout)
-        asked = _Asked(self, exchange, version, request, len(pixels))
+        asked = _PendingInference(self, exchange, version, request, len(pixels))
         asked.waiting = self.batcher.submit(asked, pixels, deadline=exchange.deadline)
         exchange.work = asked
 
 
-class _Asked:
+class _PendingInference:
     """Pictures in the batcher, and their exchange."""
 
     __slots__ = ("_count", "_exchange", "_infer", "_request", "_version", "waiting")
-    waiting: QueuedRequest[Readings]
+    waiting: QueuedRequest[BatchPredictions]
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class _Asked:
         self._request = request
         self._count = count
 
-    def answered(self, run: BatchResult[Readings], first: int, waited: float) -> None:
+    def answered(self, run: BatchResult[BatchPredictions], first: int, waited: float) -> None:
         metrics, readings = self._infer.metrics, run.answers
         if self._version not in (None, readings.model.number):  # swapped while it waited
             name = readings.model.card.name
@@ -162,7 +162,7 @@ class _Asked:
             self._exchange.reply(200, *self._written(readings, mine, timing, coding))
 
     def _written(
-        self, readings: Readings, mine: slice, timing: bytes, coding: Coding | None
+        self, readings: BatchPredictions, mine: slice, timing: bytes, coding: Coding | None
     ) -> tuple[bytes, bytes]:
         head, content = written(self._request, readings, mine)
         if coding is not None:
@@ -171,7 +171,7 @@ class _Asked:
         return head + timing, content
 
     def _write_aside(
-        self, readings: Readings, mine: slice, timing: bytes, coding: Coding | None
+        self, readings: BatchPredictions, mine: slice, timing: bytes, coding: Coding | None
     ) -> None:
         exchange = self._exchange
         try:

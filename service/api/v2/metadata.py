@@ -12,10 +12,10 @@ from pydantic import BaseModel
 from contract.card import INPUT, LOGITS, PROBABILITIES, SIDE
 from service.api.health import check_ready
 from service.api.params import check_name, number_of
-from service.api.predictions import Readings
+from service.api.predictions import BatchPredictions
 from service.api.schemas import refusals
 from service.api.v2.model_config import ModelConfig, config_of
-from service.api.v2.model_lookup import Addressed
+from service.api.v2.model_lookup import ModelLookup
 from service.api.v2.statistics import ModelStatistics, Statistics, statistics_of
 from service.batching.batcher import Batcher
 from service.errors import Problem
@@ -71,7 +71,7 @@ class ModelMetadata(BaseModel):
     outputs: list[TensorMetadata]
 
 
-def health_routes(life: Life, batcher: Batcher[Readings], version: str) -> APIRouter:
+def health_routes(life: Life, batcher: Batcher[BatchPredictions], version: str) -> APIRouter:
     """Of the server; `version` is its own."""
     router = APIRouter(prefix="/v2", tags=[*TAGS])
 
@@ -93,13 +93,13 @@ def health_routes(life: Life, batcher: Batcher[Readings], version: str) -> APIRo
 
 def model_routes(
     serving: ModelManager,
-    batcher: Batcher[Readings],
+    batcher: Batcher[BatchPredictions],
     settings: Settings,
     life: Life,
     counted: Statistics,
 ) -> APIRouter:
     """Of the model, each with and without a version."""
-    addressed = Addressed(serving, settings)
+    addressed = ModelLookup(serving, settings)
     router = APIRouter(prefix="/v2/models", tags=[*TAGS], responses=_UNKNOWN)
 
     @router.get("/stats", summary="What was counted, of each version", responses={})

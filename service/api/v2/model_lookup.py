@@ -12,7 +12,7 @@ from service.problem_types.versions import VERSION_NOT_SERVING
 from service.settings import Settings
 
 
-class Addressed:
+class ModelLookup:
     def __init__(self, serving: ModelManager, settings: Settings) -> None:
         self._serving = serving
         self._name = settings.model

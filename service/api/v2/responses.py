@@ -1,10 +1,9 @@
-"""Answers of the Open Inference Protocol: each output in JSON, or in bytes behind it.
+"""Responses of the Open Inference Protocol: each output in JSON, or as bytes behind the JSON.
 
-    Readings --request's outputs--> {"model_name": ..., "outputs": [...]} + bytes, in their order
+    predictions --outputs of the request--> {"model_name": ..., "outputs": [...]}, then the bytes
 
-logits and probabilities (n, labels) FP32; asked for a classification, either is (n, k) BYTES.
-
-The classification extension: the k best classes of a picture in place of a row of numbers.
+The outputs logits and probabilities are (n, labels) FP32. With the classification extension an
+output is (n, k) BYTES: the k best classes of each image in place of a row of numbers.
 
     (n, labels) float32 --> n * k texts "value:index:label", the best of each picture first
 
@@ -18,7 +17,7 @@ import orjson
 from numpy.typing import NDArray
 
 from contract.card import LOGITS, PROBABILITIES
-from service.api.predictions import Readings
+from service.api.predictions import BatchPredictions
 from service.api.v2.requests import InferRequest, Output
 from service.tensors import Rows
 
@@ -29,7 +28,7 @@ JSON = b"content-type: application/json\r\nvary: accept-encoding\r\n"
 BYTES = b"content-type: application/octet-stream\r\nvary: accept-encoding\r\n"
 
 
-def written(request: InferRequest, readings: Readings, mine: slice) -> tuple[bytes, bytes]:
+def written(request: InferRequest, readings: BatchPredictions, mine: slice) -> tuple[bytes, bytes]:
     """Header lines and body of the answer: of those readings, the caller's own."""
     tensors = {LOGITS: readings.logits[mine], PROBABILITIES: readings.probabilities[mine]}
     labels = readings.model.card.labels

@@ -46,23 +46,23 @@ from service.errors import Problem
 from service.http.body import Reservation
 from service.http.errors import CONTENT_TYPE, document
 from service.http.methods import KNOWN
-from service.http.refusals import told
+from service.http.refusals import record_refusal
 from service.problem_types.http import BAD_HTTP, HEAD_TIMEOUT, METHOD_NOT_IMPLEMENTED
 from service.telemetry.request_record import Record
 
 if TYPE_CHECKING:
-    from service.http.gateway import Front
+    from service.http.gateway import Gateway
 
 # A request line, or the beginning of one.
 METHOD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32})(?:(?: \S*){0,2}\Z| \S+ HTTP/1\.[01]\r\n)")
 
 
 class Protocol(HttpToolsProtocol):
-    """One connection. `config.app` must be a Front."""
+    """One connection. `config.app` must be a Gateway."""
 
     def __init__(self, *words: Any, **options: Any) -> None:
         super().__init__(*words, **options)
-        self.front = cast("Front", self.config.app)
+        self.gateway = cast("Gateway", self.config.app)
         self.refusal: Problem | None = None  # why a callback of the parser raised
         self.is_last = False  # whether the connection ends with the answer that is being made
 
@@ -119,9 +119,9 @@ class Protocol(HttpToolsProtocol):
         request_id = token_hex(8)
         ended = Record(request_id.encode(), perf_counter(), self.client, {}, problem=problem)
         labels = ("other", "other", str(problem.status))
-        self.front.metrics.request_begins()  # so that it is added up soon, as all are
-        self.front.metrics.request_ends(labels)
-        self.front.tell(ended, labels, 0.0)
+        self.gateway.metrics.request_begins()  # so that it is added up soon, as all are
+        self.gateway.metrics.request_ends(labels)
+        self.gateway.tell(ended, labels, 0.0)
         body = document(problem, request_id)
         head = (
             f"HTTP/1.1 {problem.status} {problem.title}\r\nContent-Type: {CONTENT_TYPE}\r\n"
@@ -154,11 +154,11 @@ class Flow(FlowControl):
     """
 
     has_requests = False  # that were received and have not begun
-    rests = False  # after a refusal: see `rest`
+    is_throttled = False  # after a refusal: see `rest`
 
     def resume_reading(self) -> None:
         """Unless there is a reason left not to; a client that takes no answers is one."""
-        if not (self.has_requests or self.rests or self.write_paused):
+        if not (self.has_requests or self.is_throttled or self.write_paused):
             super().resume_reading()
 
 
@@ -167,8 +167,8 @@ class KeepAlive(Protocol):
 
     def __init__(self, *words: Any, **options: Any) -> None:
         super().__init__(*words, **options)
-        self.seconds: float = self.front.settings.request_timeout
-        self.keep_alive: float = self.front.settings.keep_alive  # seconds
+        self.seconds: float = self.gateway.settings.request_timeout
+        self.keep_alive: float = self.gateway.settings.keep_alive  # seconds
         self.head_has_begun = False  # and is not complete
         # When the connection is closed unless a head is complete by then, on perf_counter.
         self.closes_at = inf
@@ -179,7 +179,7 @@ class KeepAlive(Protocol):
         # Runs while the client takes no answers, of which so many bytes were left when it was set.
         self._stalled: asyncio.TimerHandle | None = None
         self._left = 0
-        self._answers = Reservation(self.front.budget)  # for those that the kernel does not take
+        self._answers = Reservation(self.gateway.budget)  # for those that the kernel does not take
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -227,7 +227,7 @@ class KeepAlive(Protocol):
         try:
             self._answers.take(self.transport.get_write_buffer_size())
         except BufferFull as error:  # there is no other way to answer
-            told(error, self.front.metrics)
+            record_refusal(error, self.gateway.metrics)
             self.cut()
         else:
             self._watch_unread()

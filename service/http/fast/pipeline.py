@@ -7,19 +7,8 @@
 A read may hold thousands of requests, and parsing and answering them in one turn would keep every
 other connection waiting. httptools parses all that it is given, so it is given no more than that.
 Of an incomplete head the bytes are kept, since parsed they take up to 50 times the memory.
-
-Turns of the connections whose clients send requests faster than they are answered.
-
-    a request waits behind another --> queue --AT_ONCE in a turn of the loop--> it begins
-
-Requests that arrive alone begin at once. If those that wait began together, as many as there are
-such connections would stand before whatever arrives, in each turn of the event loop: with 300 of
-them a new connection waited for seconds.
 """
 
-import asyncio
-from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 from service.batching.interface import BufferFull
@@ -36,7 +25,7 @@ from service.http.fast.grammar import (
     end_of_empty_lines,
     too_large,
 )
-from service.http.refusals import told
+from service.http.refusals import record_refusal
 
 END = b"\r\n\r\n"  # of a head
 CR = 13
@@ -46,16 +35,16 @@ class Pipeline(KeepAlive):
     def __init__(self, *words: Any, **options: Any) -> None:
         super().__init__(*words, **options)
         self.in_message = False  # a head is complete, its body is not
-        self.max_head: int = self.front.settings.max_header
+        self.max_head: int = self.gateway.settings.max_header
         self.body_left = 0  # bytes of the body that have not arrived, or CHUNKED
         self.head_size = 0  # bytes of the latest complete head
         self._chunks = ChunkedBody(self.max_head)  # of the latest body in chunks
         self._head = b""  # an incomplete one
         self.behind, self._position = b"", 0  # what waits for its turn, and where it begins
         self._turn_is_due = False
-        self._kept = Reservation(self.front.budget)  # for `_head` or `behind`
+        self._kept = Reservation(self.gateway.budget)  # for `_head` or `behind`
         # For the head and the body of the request that is being received or answered.
-        self.held = Reservation(self.front.budget)
+        self.held = Reservation(self.gateway.budget)
 
     def data_received(self, data: bytes) -> None:
         if self._head:
@@ -82,7 +71,7 @@ class Pipeline(KeepAlive):
         """Begin the next request in a later turn of the loop, if one waits and may begin."""
         if self.behind and not self._turn_is_due and self._may_go_on():
             self._turn_is_due = True
-            self.front.turns.add(self._go_on)
+            self.gateway.turns.add(self._go_on)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -180,7 +169,7 @@ class Pipeline(KeepAlive):
         except Problem as problem:
             self.refuse(problem)
         except BufferFull as error:
-            self.refuse(told(error, self.front.metrics))
+            self.refuse(record_refusal(error, self.gateway.metrics))
         else:
             if not self.head_has_begun and head.strip(b"\r\n"):
                 self.head_has_begun = True
@@ -200,7 +189,7 @@ class Pipeline(KeepAlive):
             self._kept.resize(len(data))
         except BufferFull as error:
             self._drop()
-            self.refuse(told(error, self.front.metrics))
+            self.refuse(record_refusal(error, self.gateway.metrics))
         else:
             self._head = b""
             self.behind, self._position = data, position
@@ -226,7 +215,7 @@ class Pipeline(KeepAlive):
                 self._drop()
 
     def _may_go_on(self) -> bool:
-        if self.flow.write_paused or self.flow.rests:
+        if self.flow.write_paused or self.flow.is_throttled:
             return False
         return self.in_message or self.cycle is None or self.cycle.response_complete
 
@@ -250,28 +239,3 @@ class Pipeline(KeepAlive):
         self.flow.has_requests = False
         if not (self.is_last or self.transport.is_closing()):
             self.flow.resume_reading()
-
-
-AT_ONCE = 8
-
-
-class Turns:
-    def __init__(self) -> None:
-        self._queue: deque[Callable[[], None]] = deque()
-        self._is_due = False
-
-    def add(self, begin: Callable[[], None]) -> None:
-        """Call `begin` when it is its turn, in a later turn of the event loop."""
-        self._queue.append(begin)
-        if not self._is_due:
-            self._is_due = True
-            asyncio.get_running_loop().call_soon(self._run)
-
-    def _run(self) -> None:
-        try:
-            for _ in range(min(AT_ONCE, len(self._queue))):
-                self._queue.popleft()()
-        finally:  # whatever one of them raises, the others get their turn
-            self._is_due = bool(self._queue)
-            if self._is_due:
-                asyncio.get_running_loop().call_soon(self._run)

@@ -1,11 +1,11 @@
 """The shortest way from a socket to an answer: uvicorn's own protocol, less what a prediction does
 without.
 
-    bytes --httptools--> url, headers, body --hot endpoint, plain request?--> Exchange --> bytes
-                                            --anything else--> uvicorn's ASGI cycle --> Front
+    bytes --httptools--> url, headers, body --fast endpoint, plain request?--> Exchange --> bytes
+                                            --anything else--> uvicorn's ASGI cycle --> Gateway
 
 uvicorn makes a scope, a cycle, an event and a task for each request, and sends the answer in two
-writes; that costs more than decoding, model and JSON together. A plain request to a hot endpoint
+writes; that costs more than decoding, model and JSON together. A plain request to a fast endpoint
 (a POST of a body of known size and at most LARGEST bytes, or a scrape; nothing unfinished before it
 on this connection) needs none of it. Every other request is given to uvicorn unchanged.
 
@@ -21,10 +21,10 @@ from typing import Any
 from service.batching.interface import BufferFull, Closed
 from service.http.body import too_slow
 from service.http.exchange import TIMEOUT, deadline_of
-from service.http.fast.exchange import KEEP_ALIVE, HotExchange
+from service.http.fast.exchange import KEEP_ALIVE, FastExchange
 from service.http.fast.pipeline import Pipeline
-from service.http.fast.routes import HotRoute
-from service.http.refusals import told
+from service.http.fast.routes import FastRoute
+from service.http.refusals import record_refusal
 from service.telemetry.request_record import GONE
 
 SPARE = 64  # connections beyond MAX_CONNECTIONS: for probes, and to say that there are too many
@@ -34,25 +34,25 @@ SMALL_BODY, SMALL_HEAD, FEW_LINES = 4096, 2048, 32
 LINE = 256  # bytes that a parsed header takes beside its own
 
 
-class HotProtocol(Pipeline):
+class FastProtocol(Pipeline):
     """One connection."""
 
-    cycle: Any  # uvicorn's, or a HotExchange
+    cycle: Any  # uvicorn's, or a FastExchange
 
     def __init__(self, *words: Any, **options: Any) -> None:
         super().__init__(*words, **options)
-        front = self.front
-        self._hot = front.hot
-        self._heeds_origins = bool(front.settings.cors_origins)
-        self._largest = min(LARGEST, front.settings.max_body)
-        self._timeout = front.settings.request_timeout
-        self._arriving: HotRoute | None = None  # the one of a hot request that is not complete
+        gateway = self.gateway
+        self._routes = gateway.fast_routes
+        self._heeds_origins = bool(gateway.settings.cors_origins)
+        self._largest = min(LARGEST, gateway.settings.max_body)
+        self._timeout = gateway.settings.request_timeout
+        self._arriving: FastRoute | None = None  # the one of a fast request that is not complete
         self._query = b""  # of its URL
         self._parts: list[bytes] = []  # of its body
         self._began = 0.0  # when the head of the latest request was complete
         # The timer of a body that came in pieces.
         self._too_late: asyncio.TimerHandle | None = None
-        self._exchange: HotExchange | None = None  # the hot request that is being answered
+        self._exchange: FastExchange | None = None  # the fast request that is being answered
 
     # ---- what the parser tells ----------------------------------------------------------------
 
@@ -71,14 +71,14 @@ class HotProtocol(Pipeline):
         self.closes_at = inf
         if self.head_size > SMALL_HEAD or len(self.headers) > FEW_LINES:
             self._count_head()
-        route, self._query = self._hot.get(self.url), b""
+        route, self._query = self._routes.get(self.url), b""
         if route is None and b"?" in self.url:
             path, _, self._query = self.url.partition(b"?")
-            route = self._hot.get(path)
+            route = self._routes.get(path)
         if route is not None and self._is_plain(route):
             self._arriving = route
             self._parts = []
-            self.front.metrics.request_begins()
+            self.gateway.metrics.request_begins()
         elif not self.parser.should_upgrade():  # else `protocol` parses it again, without the offer
             if self.url == b"*" and self.parser.get_method() == b"OPTIONS":
                 self.url = b"/"  # what is true of the whole server
@@ -105,7 +105,7 @@ class HotProtocol(Pipeline):
             self._wait_no_more(self._too_late)
         parts, self._parts, headers = self._parts, [], self._named
         body = parts[0] if len(parts) == 1 else b"".join(parts)
-        exchange = HotExchange(self, route, headers, self._query, body, self._began, self._timeout)
+        exchange = FastExchange(self, route, headers, self._query, body, self._began, self._timeout)
         if b"connection" in headers and self.parser.get_http_version() == "1.0":
             exchange.connection = KEEP_ALIVE
         self.cycle = self._exchange = exchange  # so that a pipelined request waits for its turn
@@ -119,7 +119,7 @@ class HotProtocol(Pipeline):
         except Exception as error:  # `problems` knows what it means
             exchange.fail(error)
 
-    def _is_plain(self, route: HotRoute) -> bool:
+    def _is_plain(self, route: FastRoute) -> bool:
         """Whether nothing about this request needs uvicorn's care.
 
         Asks the parser as little as can be: each question to it costs as much as five to a dict.
@@ -154,19 +154,19 @@ class HotProtocol(Pipeline):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        beyond = len(self.connections) - self.front.settings.max_connections
+        beyond = len(self.connections) - self.gateway.settings.max_connections
         if beyond > 0:
-            beyond -= self.front.idle.close_some(self.connections)
+            beyond -= self.gateway.idle.close_some(self.connections)
         if beyond > SPARE:
             transport.abort()
         elif beyond > 0:
-            self.app, self._hot = self.front.crowded, {}
+            self.app, self._routes = self.gateway.over_capacity, {}
 
     def body_goes_on(self) -> None:
         if self._arriving is not None and self._too_late is None:
             self._await_body(self._arriving)
 
-    def _await_body(self, route: HotRoute) -> None:
+    def _await_body(self, route: FastRoute) -> None:
         """The body comes in pieces: look at what could be refused now, and set a limit."""
         try:
             deadline = deadline_of(self._named, self._began, self._timeout)
@@ -178,21 +178,21 @@ class HotProtocol(Pipeline):
             left = deadline - perf_counter()
             self._too_late = self.loop.call_later(left, self._give_up_on_body, route, left)
 
-    def _give_up_on_body(self, route: HotRoute, seconds: float) -> None:
+    def _give_up_on_body(self, route: FastRoute, seconds: float) -> None:
         self.cycle = self._exchange = exchange = self._without_body(route)
         exchange.fail(too_slow(seconds))
 
-    def _without_body(self, route: HotRoute) -> HotExchange:
+    def _without_body(self, route: FastRoute) -> FastExchange:
         """A request whose body is not awaited any longer."""
         self._stop_arriving()
-        return HotExchange(self, route, self._named, b"", b"", self._began, self._timeout)
+        return FastExchange(self, route, self._named, b"", b"", self._began, self._timeout)
 
     def _hand_over(self) -> None:
         """Let ASGI have a request of which a part has come."""
         parts = self._parts
         self._stop_arriving()
         self.held.resize(self._memory_of_head())  # of the body ASGI reserves what it reads
-        self.front.metrics.request_moves()
+        self.gateway.metrics.request_moves()
         self._become_asgi()
         if parts:
             super().on_body(b"".join(parts))
@@ -209,7 +209,7 @@ class HotProtocol(Pipeline):
     def connection_lost(self, exc: Exception | None) -> None:
         route = self._arriving
         if route is not None:
-            self.front.metrics.cancelled.note(("body",))
+            self.gateway.metrics.cancelled.note(("body",))
             exchange = self._without_body(route)
             self._tell(exchange, GONE, perf_counter())
         if self._exchange is not None:
@@ -224,7 +224,7 @@ class HotProtocol(Pipeline):
         super().shutdown()
 
     def refuse_open_request(self) -> None:
-        """The server ends now: answer 503 to a hot request that has begun to arrive or waits."""
+        """The server ends now: answer 503 to a fast request that has begun to arrive or waits."""
         exchange = self._exchange
         if self._arriving is not None:
             self.cycle = self._exchange = exchange = self._without_body(self._arriving)
@@ -232,7 +232,7 @@ class HotProtocol(Pipeline):
             exchange.keep_alive = False
             exchange.fail(Closed())
 
-    def ended(self, exchange: HotExchange, code: str) -> None:
+    def ended(self, exchange: FastExchange, code: str) -> None:
         """Its last byte is written, or nobody is there to read it."""
         now = perf_counter()
         self._tell(exchange, code, now)
@@ -249,21 +249,21 @@ class HotProtocol(Pipeline):
             self.transport.close()
         self.on_response_complete()
 
-    def _tell(self, exchange: HotExchange, code: str, now: float) -> None:
+    def _tell(self, exchange: FastExchange, code: str, now: float) -> None:
         route, seconds = exchange.route, now - exchange.began
         labels = route.labels[code]
-        self.front.metrics.request_ends(labels)
+        self.gateway.metrics.request_ends(labels)
         course = exchange.course
         route.seconds[None if course is None else course.version].note(seconds)
-        self.front.tell(exchange, labels, seconds)
+        self.gateway.tell(exchange, labels, seconds)
 
-    def rest(self) -> None:
-        self.flow.rests = True
+    def pause_requests(self) -> None:
+        self.flow.is_throttled = True
         if not self.transport.is_closing():
             self.flow.pause_reading()
 
-    def wake(self) -> None:
-        self.flow.rests = False
+    def resume_requests(self) -> None:
+        self.flow.is_throttled = False
         if not self.transport.is_closing():
             self.flow.resume_reading()
             self.go_on_soon()
@@ -284,5 +284,5 @@ class HotProtocol(Pipeline):
         try:
             self.held.resize(self._memory_of_head())
         except BufferFull as error:
-            self.refusal = told(error, self.front.metrics)
+            self.refusal = record_refusal(error, self.gateway.metrics)
             raise self.refusal from None

@@ -15,7 +15,7 @@ CODES = (*(str(status.value) for status in HTTPStatus), GONE)
 Admit = Callable[[Mapping[bytes, bytes]], None]  # looks at the headers, or raises
 
 
-class HotRoute(NamedTuple):
+class FastRoute(NamedTuple):
     endpoint: Endpoint
     method: bytes
     admit: Admit  # who asks, and what for
@@ -23,12 +23,12 @@ class HotRoute(NamedTuple):
     labels: Mapping[str, Labels]  # by code
 
 
-def hot_table(
+def fast_routes_of(
     endpoints: Sequence[Endpoint], access: Access, metrics: Metrics
-) -> dict[bytes, HotRoute]:
+) -> dict[bytes, FastRoute]:
     """By path."""
     return {
-        endpoint.route.encode(): HotRoute(
+        endpoint.route.encode(): FastRoute(
             endpoint,
             endpoint.method.encode(),
             endpoint.admit if OPEN.fullmatch(endpoint.route) else _both(access, endpoint),
