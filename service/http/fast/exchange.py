@@ -1,22 +1,19 @@
 """A plain request to a fast endpoint, as `hot` took it off a connection, and its way back there."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from service.batching.interface import QueueFull
 from service.errors import Problem
 from service.http.errors import refusal
 from service.http.exchange import Exchange
 from service.http.fast.routes import FastRoute
+from service.http.fast.scheduling import Connection
+from service.http.gateway import Gateway
 from service.http.headers import request_id_of
 from service.http.refusals import record_refusal
 from service.telemetry.request_record import Peer
-
-if TYPE_CHECKING:
-    from service.http.fast.protocol import FastProtocol
 
 _STATUS = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus
@@ -33,6 +30,18 @@ class _Date:
     lines = b""
 
 
+class FastConnection(Connection, Protocol):
+    """What an exchange needs of the connection that its request came on."""
+
+    gateway: Gateway
+    client: Any
+    server_state: Any
+    transport: Any
+
+    def ended(self, exchange: "FastExchange", code: str) -> None:
+        """The response is written."""
+
+
 class FastExchange(Exchange):
     """A request that was taken off uvicorn's hands; to uvicorn it looks like one of its cycles."""
 
@@ -44,7 +53,7 @@ class FastExchange(Exchange):
 
     def __init__(
         self,
-        protocol: FastProtocol,
+        protocol: FastConnection,
         route: FastRoute,
         headers: Mapping[bytes, bytes],
         query: bytes,

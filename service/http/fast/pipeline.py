@@ -14,7 +14,7 @@ from typing import Any
 from service.batching.interface import BufferFull
 from service.errors import Problem
 from service.http.body import Reservation
-from service.http.fast.connection import KeepAlive
+from service.http.fast.connection import Connection
 from service.http.fast.grammar import (
     CHUNKED,
     SMALL,
@@ -31,9 +31,9 @@ END = b"\r\n\r\n"  # of a head
 CR = 13
 
 
-class Pipeline(KeepAlive):
-    def __init__(self, *words: Any, **options: Any) -> None:
-        super().__init__(*words, **options)
+class Pipeline(Connection):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
         self.in_message = False  # a head is complete, its body is not
         self.max_head: int = self.gateway.settings.max_header
         self.body_left = 0  # bytes of the body that have not arrived, or CHUNKED

@@ -39,8 +39,8 @@ class FastProtocol(Pipeline):
 
     cycle: Any  # uvicorn's, or a FastExchange
 
-    def __init__(self, *words: Any, **options: Any) -> None:
-        super().__init__(*words, **options)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
         gateway = self.gateway
         self._routes = gateway.fast_routes
         self._heeds_origins = bool(gateway.settings.cors_origins)
