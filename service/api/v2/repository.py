@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from contract.errors import NoVersion
 from service.api.params import check_name, number_of
 from service.api.schemas import refusals
-from service.api.v1.admin import NO_MODEL_OR_VERSION, NOT_ADMIN, NOT_SWITCHED, Switched, switched
+from service.api.switching import NO_MODEL_OR_VERSION, NOT_ADMIN, NOT_SWITCHED, Switched, switched
 from service.api.v2.model_config import config_of
 from service.api.v2.repository_requests import (
     IndexRequest,
