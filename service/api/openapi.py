@@ -14,7 +14,7 @@ from service.api.live.summary import BatchSize, Pulse
 from service.api.schemas import KINDS, InferError, ProblemDetails
 from service.http.auth import OPEN
 from service.http.errors import CONTENT_TYPE, OPEN_INFERENCE
-from service.problem_types.access import NO_API_KEY, WRONG_API_KEY
+from service.problem_types import TYPES
 from service.problem_types.http import (
     BAD_HTTP,
     HEAD_TIMEOUT,
@@ -23,7 +23,7 @@ from service.problem_types.http import (
     REPEATED_HEADER,
     TOO_MANY_CONNECTIONS,
 )
-from service.problem_types.registry import TYPES
+from service.problem_types.operation import NO_API_KEY, WRONG_API_KEY
 from service.settings import Settings
 
 EVERYWHERE = (

@@ -10,7 +10,7 @@ from service.errors import Problem
 from service.models.loading import GateFailed, Model
 from service.models.manager import ModelManager, NotRecorded, SwitchUnderWay, without_paths
 from service.models.store_reads import store_problem
-from service.problem_types.access import ADMIN_CLOSED, NO_ADMIN_TOKEN, WRONG_ADMIN_TOKEN
+from service.problem_types.operation import ADMIN_CLOSED, NO_ADMIN_TOKEN, WRONG_ADMIN_TOKEN
 from service.problem_types.versions import (
     NO_SUCH_MODEL,
     NO_SUCH_VERSION,

@@ -18,7 +18,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from service.errors import Problem
-from service.problem_types.access import (
+from service.problem_types.operation import (
     ADMIN_CLOSED,
     NO_ADMIN_TOKEN,
     NO_API_KEY,

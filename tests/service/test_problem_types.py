@@ -11,9 +11,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from service.problem_types import access, content, http, operation, prediction, versions
+from service.problem_types import TYPES, access, content, http, operation, prediction, versions
 from service.problem_types.problem_type import ProblemType
-from service.problem_types.registry import TYPES
 from service.settings import PREFIX, Settings
 from tests.service.connection import connected, request
 from tests.service.forms import post_parts
