@@ -35,7 +35,7 @@ from service.batching.batcher import Batcher
 from service.http.auth import Access
 from service.http.gateway import Gateway
 from service.http.methods import Methods
-from service.http.preparation import Preparation
+from service.http.offload import Offload
 from service.http.refusals import begin_at_zero
 from service.lifecycle import Life
 from service.models.manager import ModelManager
@@ -85,7 +85,7 @@ def create_app(
         on_loop=lambda pictures: serving.model.engine.seconds(pictures) < ON_LOOP,
         delivered=statistics.delivered,
     )
-    preparation = Preparation(settings.max_queue, settings.max_decoding)
+    preparation = Offload(settings.max_queue, settings.max_decoding)
     access = Access(settings, metrics)
     secondary = SecondaryModel(serving, settings, access)
     gpus = Gpus(needed=serving.model.engine.provider != "cpu")

@@ -62,11 +62,11 @@ def record_refusal(error: Exception, metrics: Metrics, route: str = "other") -> 
             if isinstance(error, kind):
                 metrics.shed.note((reason,))
                 break
-    _let_go(error)
+    _drop_tracebacks(error)
     return problem
 
 
-def _let_go(error: BaseException | None) -> None:
+def _drop_tracebacks(error: BaseException | None) -> None:
     """Keep no body alive: frames hold it, the traceback holds them, and one holds the error.
 
     Such circles wait for the garbage collector, which comes by once in 50,000 objects.

@@ -20,7 +20,7 @@ from service.http.access_log import AccessLog
 from service.http.auth import Access
 from service.http.gateway import Gateway
 from service.http.methods import Methods
-from service.http.preparation import Preparation
+from service.http.offload import Offload
 from service.lifecycle import Life
 from service.models.loading import Model, load
 from service.settings import Settings
@@ -71,9 +71,7 @@ class Door:
         self.batcher = batcher
         settings = Settings(request_timeout=within)  # type: ignore[call-arg]
         metrics = Metrics()
-        predict = Predict(
-            batched(batcher, metrics), Preparation(8, settings.max_decoding), settings
-        )
+        predict = Predict(batched(batcher, metrics), Offload(8, settings.max_decoding), settings)
         self.told: list[Fields] = []  # to the log
         access, methods = Access(settings, metrics), Methods([predict], [])
         gateway = Gateway([predict], nowhere, settings, metrics, Life(), access, methods)

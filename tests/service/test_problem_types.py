@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from service.problem_types import TYPES, access, content, http, operation, prediction, versions
+from service.problem_types import TYPES, content, http, operation, prediction, versions
 from service.problem_types.problem_type import ProblemType
 from service.settings import PREFIX, Settings
 from tests.service.connection import connected, request
@@ -23,7 +23,7 @@ from tests.service.running import Service
 from tests.service.test_bad_input import BLANK, png
 from tests.service.test_pages import policy_of
 
-SUBJECTS = [access, content, http, operation, prediction, versions]
+SUBJECTS = [content, http, operation, prediction, versions]
 API = (Path(__file__).parent.parent.parent / "docs/api.md").read_text()
 
 

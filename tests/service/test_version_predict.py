@@ -119,8 +119,8 @@ def test_any_other_answers_who_has_the_token_and_stays_loaded(service: Service) 
     assert said(ask(service, 3, headers=ADMIN)) == ("3", "r")
     assert loaded(service) == {"1": "serves", "2": None, "3": "compared"}
     assert said(ask(service, 3, headers=ADMIN)) == ("3", "r")
-    wait_to_read("version 3 is loaded to be compared", service)
-    assert service.log.count("version 3 is loaded to be compared") == 1
+    wait_to_read("version 3 is loaded for comparison", service)
+    assert service.log.count("version 3 is loaded for comparison") == 1
     assert numbers(service) == before
     with service.client() as client:
         assert client.get("/v1/models/digits/versions/3").json()["loaded"] == "compared"
@@ -131,7 +131,7 @@ def test_of_the_others_the_last_that_was_asked_for_stays_loaded(service: Service
     assert said(ask(service, 3, headers=ADMIN)) == ("3", "r")
     assert said(ask(service, 2, headers=ADMIN)) == ("2", "h")
     assert loaded(service) == {"1": "serves", "2": "compared", "3": None}
-    wait_to_read("version 3 is compared no longer: version 2 is asked for", service)
+    wait_to_read("version 3 is unloaded after comparison: version 2 is requested", service)
     assert problem(ask(service, 9, headers=ADMIN), 404)
     assert loaded(service)["2"] == "compared"
 
@@ -261,7 +261,7 @@ def test_a_version_that_is_pruned_answers_no_longer(service: Service, store: Sto
     assert said(ask(service, 3, headers=ADMIN)) == ("3", "r")
     shutil.rmtree(store.folder / "3")
     assert problem(ask(service, 3, headers=ADMIN), 404)["title"] == "No such version"
-    wait_to_read("version 3 is compared no longer: its files are no longer", service)
+    wait_to_read("version 3 is unloaded after comparison: its files have changed", service)
 
 
 def test_a_number_that_has_become_another_versions_answers_as_that(
@@ -276,7 +276,7 @@ def test_a_number_that_has_become_another_versions_answers_as_that(
 def test_a_version_that_comes_to_serve_is_not_loaded_twice(service: Service) -> None:
     assert said(ask(service, 3, headers=ADMIN)) == ("3", "r")
     activate(service, 3)
-    wait_to_read("compared no longer: it is loaded for serving", service)
+    wait_to_read("unloaded after comparison: it is loaded for serving", service)
     assert loaded(service) == {"1": "warm", "2": None, "3": "serves"}
     assert said(ask(service, 3)) == ("3", "r")
     assert said(ask(service, 1)) == ("1", "7")

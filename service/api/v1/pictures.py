@@ -18,7 +18,7 @@ from service.api.v1.bodies import ImageFile
 from service.data_url import data_url, png_of
 from service.decode import NotAPicture, Picture, TooManyPixels, identify, small_png
 from service.errors import Problem
-from service.http.preparation import SMALL, Slices
+from service.http.offload import SMALL, Slices
 from service.ink import AskedInk, Blank, are_mnist, as_mnist
 from service.memory.allocator import was_refused
 from service.problem_types.prediction import REQUEST_TOO_MANY_PIXELS

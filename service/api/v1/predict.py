@@ -26,7 +26,7 @@ from service.api.v1.pictures import Limits, pixels_of, prepared, preview_urls_of
 from service.decode import Raster, small_png
 from service.errors import Problem
 from service.http.exchange import Exchange
-from service.http.preparation import SMALL, Preparation, Slices, whole
+from service.http.offload import SMALL, Offload, Slices, whole
 from service.ink import are_mnist, as_mnist
 from service.problem_types.content import EMPTY_BODY, UNSUPPORTED_ENCODING
 from service.settings import Settings
@@ -40,7 +40,7 @@ class Predict:
     route = "/v1/predict"
     method = "POST"
 
-    def __init__(self, answering: Predictor, preparation: Preparation, settings: Settings) -> None:
+    def __init__(self, answering: Predictor, preparation: Offload, settings: Settings) -> None:
         self._admit, self._ask = answering
         self._settings = settings
         # Pictures of 28x28 since the last turn of the event loop, and the seconds each took.

@@ -24,7 +24,7 @@ from service.batching.interface import BatchResult
 from service.http.asgi import AsgiEndpoint
 from service.http.body import BufferBudget
 from service.http.exchange import Exchange
-from service.http.preparation import Preparation
+from service.http.offload import Offload
 from service.models.loading import Model
 from service.models.manager import ModelManager
 from service.settings import Settings
@@ -43,7 +43,7 @@ class PredictByVersion:
         serving: ModelManager,
         secondary: SecondaryModel,
         batcher: Batcher[BatchPredictions],
-        preparation: Preparation,
+        preparation: Offload,
         settings: Settings,
         metrics: Metrics,
         budget: BufferBudget,

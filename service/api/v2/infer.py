@@ -24,7 +24,7 @@ from service.batching.interface import BatchResult, QueuedRequest, QueueFull
 from service.errors import Problem
 from service.http.compression import Coding, accepted, coding_of, compressed, decompressed
 from service.http.exchange import Exchange
-from service.http.preparation import SMALL, Preparation, whole
+from service.http.offload import SMALL, Offload, whole
 from service.problem_types.content import DOCUMENT_TOO_LARGE
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
@@ -44,7 +44,7 @@ class Infer:
     def __init__(
         self,
         batcher: Batcher[BatchPredictions],
-        preparation: Preparation,
+        preparation: Offload,
         settings: Settings,
         metrics: Metrics,
     ) -> None:

@@ -76,7 +76,7 @@ class Pipeline(Connection):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.held.size and not self.in_message and self.cycle.response_complete:
-            self.let_go()
+            self.release_request()
         self.go_on_soon()
 
     def resume_writing(self) -> None:
@@ -94,7 +94,7 @@ class Pipeline(Connection):
         self.held.release()
         super().connection_lost(exc)
 
-    def let_go(self) -> None:
+    def release_request(self) -> None:
         """Keep nothing of a large request on a connection that may be idle for long."""
         self.held.release()
         self.headers = []

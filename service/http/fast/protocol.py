@@ -98,7 +98,7 @@ class FastProtocol(Pipeline):
                 super().on_message_complete()
                 self.cycle.more_body = False  # uvicorn leaves it so where the answer came first
                 if self.held.size and self.cycle.response_complete:
-                    self.let_go()
+                    self.release_request()
             return
         self._arriving = None
         if self._too_late is not None:
@@ -240,7 +240,7 @@ class FastProtocol(Pipeline):
         if self.cycle is exchange:
             self.cycle = None  # so that an idle connection holds no picture
             if self.held.size:
-                self.let_go()
+                self.release_request()
             if exchange.keep_alive and self.is_idle(now):
                 if self.behind:
                     self.go_on_soon()
@@ -268,8 +268,8 @@ class FastProtocol(Pipeline):
             self.flow.resume_reading()
             self.go_on_soon()
 
-    def let_go(self) -> None:
-        super().let_go()
+    def release_request(self) -> None:
+        super().release_request()
         self._named = {}
 
     # ---- memory -------------------------------------------------------------------------------
