@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext, suppress
+from functools import partial
 from time import perf_counter
 
 from fastapi.telemetry import TelemetryConfig
@@ -15,6 +16,7 @@ from service.api.live.stream import live_routes
 from service.api.metrics import Scrape
 from service.api.openapi import document
 from service.api.pages import add_pages
+from service.api.params import ModelLookup
 from service.api.predictions import BatchPredictions
 from service.api.problem_pages import problem_pages
 from service.api.v1.admin import admin_routes
@@ -25,13 +27,13 @@ from service.api.v1.pending import batched
 from service.api.v1.predict import Predict
 from service.api.v1.predict_version import PredictByVersion
 from service.api.v1.samples import sample_routes
-from service.api.v2.by_path import PATH, VERSION_PATH, by_path_routes
+from service.api.v2.by_path import PATH, VERSION_PATH, InferByPath
 from service.api.v2.infer import Infer
 from service.api.v2.metadata import health_routes, model_routes
-from service.api.v2.model_lookup import ModelLookup
 from service.api.v2.repository import repository_routes
 from service.api.v2.statistics import Statistics
 from service.batching.batcher import Batcher
+from service.http.asgi import AsgiByPath
 from service.http.auth import Access
 from service.http.gateway import Gateway
 from service.http.methods import Methods
@@ -85,7 +87,7 @@ def create_app(
         on_loop=lambda pictures: serving.model.engine.seconds(pictures) < ON_LOOP,
         delivered=statistics.delivered,
     )
-    preparation = Offload(settings.max_queue, settings.max_decoding)
+    offload = Offload(settings.max_queue, settings.max_decoding)
     access = Access(settings, metrics)
     secondary = SecondaryModel(serving, settings, access)
     gpus = Gpus(needed=serving.model.engine.provider != "cpu")
@@ -106,7 +108,7 @@ def create_app(
             with suppress(asyncio.CancelledError):
                 await following
         gpus.stop()
-        for part in (serving, secondary, preparation):
+        for part in (serving, secondary, offload):
             part.close()
 
     # FastAPIOffline is FastAPI that serves the scripts of /docs itself.
@@ -136,18 +138,23 @@ def create_app(
     app.include_router(repository_routes(serving, settings, peers, shelf, access.admin))
     app.openapi = lambda: document(app, settings)  # type: ignore[method-assign]
     app.openapi()  # now: it takes 0.1 s, which the event loop has not
-    predict = Predict(batched(batcher, metrics), preparation, settings)
-    infer = Infer(batcher, preparation, settings, metrics)
+    predict = Predict(batched(batcher, metrics), offload, settings)
+    infer = Infer(batcher, offload, settings, metrics)
     methods = Methods([predict, infer], app.router.routes)
     answer_with_problems(app, metrics, methods)
-    begin_at_zero(metrics, (Predict.route, infer.route, PATH, VERSION_PATH, PredictByVersion.path))
+    begin_at_zero(metrics, (Predict.route, infer.route, PATH, VERSION_PATH, PredictByVersion.route))
     gateway = Gateway(
         [predict, infer], app, settings, metrics, life, access, methods, tracing, fast_only=[scrape]
     )
-    addressed = ModelLookup(serving, settings)
-    app.router.routes += by_path_routes(infer, addressed, settings, metrics, gateway.budget)
-    by_version = PredictByVersion(
-        serving, secondary, batcher, preparation, settings, metrics, gateway.budget
+    infer_by_path = partial(InferByPath, infer, ModelLookup(serving, settings))
+    predict_by_version = partial(
+        PredictByVersion, serving, secondary, batcher, offload, settings, metrics
     )
-    app.router.routes.append(Route(by_version.path, by_version, methods=["POST"]))
+    for path, endpoint_of in (
+        (PATH, infer_by_path),
+        (VERSION_PATH, infer_by_path),
+        (PredictByVersion.route, predict_by_version),
+    ):
+        application = AsgiByPath(path, endpoint_of, settings, metrics, gateway.budget)
+        app.router.routes.append(Route(path, application, methods=["POST"]))
     return gateway

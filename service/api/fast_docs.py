@@ -120,11 +120,12 @@ def _predict(options: _Query, headers: Annotated[_Headers, Header()]) -> None: .
 
 
 @described.post(
-    PredictByVersion.path,
+    PredictByVersion.route,
     operation_id="predict_version",
     summary="The same, by that version and no other",
     description="For comparing versions. The one that serves and the one before it, while it is "
-    "warm, answer whoever may ask; any other is loaded for it, which takes the admin token.",
+    "warm, need no more than /v1/predict does; any other is loaded first, which takes the admin "
+    "token.",
     responses={
         200: {"headers": _RESPONSE_HEADERS},
         **refusals(*_PREDICT_PROBLEMS, *_VERSION_PROBLEMS),

@@ -1,7 +1,4 @@
-"""The routes that are not hot: probes, metrics and status, as ordinary FastAPI.
-
-Whether requests are to be sent here: what all doors' ready probes ask.
-"""
+"""Probes, metrics and status, as ordinary FastAPI routes, and the errors of all such routes."""
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -30,7 +27,7 @@ METRICS = tuple(kind.partition(";")[0] for kind in (TEXT, OPENMETRICS))
 
 
 class NoAnswer(Response):
-    """For a client that has hung up: `gateway` counts the request as 499."""
+    """For a client that has hung up: the gateway counts the request as 499."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send nothing."""
@@ -98,7 +95,7 @@ def routes(
 
 
 def answer_with_problems(app: FastAPI, metrics: Metrics, methods: Methods) -> None:
-    """Let errors that end inside FastAPI leave as problem documents too."""
+    """Turn errors that end inside FastAPI into problem documents too."""
 
     async def as_problem(request: Request, error: Exception) -> Response:
         path, request_id = request.scope["path"], request.scope["request_id"]
@@ -117,7 +114,7 @@ def answer_with_problems(app: FastAPI, metrics: Metrics, methods: Methods) -> No
 
 
 def check_ready(life: Life, batcher: Batcher[BatchPredictions]) -> None:
-    """Problem 503 if not."""
+    """The check of every readiness probe: raises Problem 503 if no requests should come."""
     if life.draining:
         raise Problem(STOPPING, "the service is stopping")
     if not batcher.alive:

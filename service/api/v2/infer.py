@@ -2,15 +2,14 @@
 
     body --decompressed, `requests`--> (n, 28, 28) --batcher--> predictions --`responses`--> reply
 
-The input is what the graph eats: nothing is decoded or centred here, and bytes go to the model as
-they came.
+The input is that of the graph: nothing is decoded or centred here, and bytes go to the model
+unchanged.
 """
 
 from collections.abc import Mapping
 
-from service.api.params import most_pictures
+from service.api.params import most_pictures, not_serving
 from service.api.predictions import BatchPredictions
-from service.api.v2.model_lookup import not_serving
 from service.api.v2.requests import (
     HEADER_LENGTH,
     PIXELS,
@@ -44,13 +43,13 @@ class Infer:
     def __init__(
         self,
         batcher: Batcher[BatchPredictions],
-        preparation: Offload,
+        offload: Offload,
         settings: Settings,
         metrics: Metrics,
     ) -> None:
         self.route = f"/v2/models/{settings.model}/infer"
         self.batcher = batcher
-        self.preparation = preparation
+        self.offload = offload
         self.metrics = metrics
         self._settings = settings
         self._max_pictures = most_pictures(settings)
@@ -65,32 +64,32 @@ class Infer:
         self.begin_for(exchange, None)
 
     def begin_for(self, exchange: Exchange, version: int | None) -> None:
-        """Answer with that version only, or with whichever serves."""
+        """Answer with this version only; None: with the version that serves."""
         body, given = exchange.body, exchange.headers.get(HEADER_LENGTH)
         coding = coding_of(exchange.headers)
         if coding is None:
             length = self._length(body, given)
             if length <= SHORT:
-                asked = read(body, length, given is not None, self._settings)
-                self._ask(exchange, version, *asked)
+                request, pixels = read(body, length, given is not None, self._settings)
+                self._submit(exchange, version, request, pixels)
                 return
         longest = min(self._settings.max_body, MOST_COMPRESSED * len(body))
         memory = (len(body) if coding is None else longest) * READING
-        self.preparation.do(
+        self.offload.do(
             exchange,
-            whole(memory, lambda: self._long_way(body, coding, given)),
-            lambda asked, _: self._ask(exchange, version, *asked),
+            whole(memory, lambda: self._read_on_thread(body, coding, given)),
+            lambda request_and_pixels, _: self._submit(exchange, version, *request_and_pixels),
         )
 
-    def _long_way(
+    def _read_on_thread(
         self, body: bytes, coding: Coding | None, given: bytes | None
     ) -> tuple[InferRequest, Pixels]:
-        """In a thread."""
+        """Called on a thread."""
         if coding is not None:
             body = decompressed(body, coding, self._settings.max_body)
         length = self._length(body, given)
         request, pixels = read(body, length, given is not None, self._settings)
-        # A copy: nobody has counted what was decompressed, so it does not wait in the queue.
+        # A copy: the decompressed body counts in no budget, so it must not wait in the queue.
         return request, pixels if coding is None else pixels.copy()
 
     def _length(self, body: bytes, given: bytes | None) -> int:
@@ -104,19 +103,19 @@ class Infer:
             )
         return length
 
-    def _ask(
+    def _submit(
         self, exchange: Exchange, version: int | None, request: InferRequest, pixels: Pixels
     ) -> None:
         if request.parameters.timeout is not None:
             timeout = request.parameters.timeout / 1e6  # seconds
             exchange.deadline = min(exchange.deadline, exchange.began + timeout)
-        asked = _PendingInference(self, exchange, version, request, len(pixels))
-        asked.waiting = self.batcher.submit(asked, pixels, deadline=exchange.deadline)
-        exchange.work = asked
+        pending = _PendingInference(self, exchange, version, request, len(pixels))
+        pending.waiting = self.batcher.submit(pending, pixels, deadline=exchange.deadline)
+        exchange.work = pending
 
 
 class _PendingInference:
-    """Pictures in the batcher, and their exchange."""
+    """Images in the batcher, and their exchange."""
 
     __slots__ = ("_count", "_exchange", "_infer", "_request", "_version", "waiting")
     waiting: QueuedRequest[BatchPredictions]
@@ -157,7 +156,7 @@ class _PendingInference:
         )
         coding = accepted(self._exchange.headers)
         if self._count > FEW and (coding or self._classifies()):
-            self._write_aside(readings, mine, timing, coding)
+            self._write_on_thread(readings, mine, timing, coding)
         else:
             self._exchange.reply(200, *self._written(readings, mine, timing, coding))
 
@@ -170,12 +169,12 @@ class _PendingInference:
             content = compressed(content, coding)
         return head + timing, content
 
-    def _write_aside(
+    def _write_on_thread(
         self, readings: BatchPredictions, mine: slice, timing: bytes, coding: Coding | None
     ) -> None:
         exchange = self._exchange
         try:
-            self._infer.preparation.do(
+            self._infer.offload.do(
                 exchange,
                 whole(SMALL, lambda: self._written(readings, mine, timing, coding)),
                 lambda answer, _: exchange.reply(200, *answer),
