@@ -239,7 +239,7 @@ class Connection(HttpToolsProtocol):
         labels = ("other", "other", str(problem.status))
         self.gateway.metrics.request_begins()  # so that it is added up soon, as all are
         self.gateway.metrics.request_ends(labels)
-        self.gateway.tell(ended, labels, 0.0)
+        self.gateway.report(ended, labels, 0.0)
         body = document(problem, request_id)
         head = (
             f"HTTP/1.1 {problem.status} {problem.title}\r\nContent-Type: {CONTENT_TYPE}\r\n"

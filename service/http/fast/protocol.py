@@ -255,7 +255,7 @@ class FastProtocol(Pipeline):
         self.gateway.metrics.request_ends(labels)
         course = exchange.course
         route.seconds[None if course is None else course.version].note(seconds)
-        self.gateway.tell(exchange, labels, seconds)
+        self.gateway.report(exchange, labels, seconds)
 
     def pause_requests(self) -> None:
         self.flow.is_throttled = True
