@@ -56,7 +56,7 @@ class InferOutput(BaseModel):
     shape: list[int]
     parameters: dict[str, int] | None = Field(None, description="binary_data_size, if in bytes")
     data: list[float | str] | None = Field(
-        None, description="flat; texts where classes were asked for"
+        None, description="flat; texts where classes were requested"
     )
 
 

@@ -61,7 +61,7 @@ DISCARD_SECONDS = 2.0  # of the body of a request that is refused already
 
 
 class ClientGone(Exception):
-    """The client hung up before it was answered; there is nobody to answer."""
+    """The client hung up before it got a response."""
 
 
 async def read_body(

@@ -1,5 +1,5 @@
-"""Accounts for each refused request exactly once: a metric, and for internal errors the details
-that the access log writes.
+"""Records each refused request exactly once: in a metric, and an internal error in its details,
+which the access log writes.
 """
 
 from collections.abc import Iterable
@@ -32,9 +32,9 @@ OVER_CAPACITY = "connections"  # beyond those there may be
 
 
 def begin_at_zero(metrics: Metrics, routes: Iterable[str]) -> None:
-    """An alert sees the first of its kind only as an increase from 0.
+    """Start the series at 0: an alert sees the first refusal only as an increase.
 
-    `routes` are those whose clients may set a deadline.
+    `routes` are those where a client may set a deadline.
     """
     for route in routes:
         metrics.client_deadlines.labels(route)
@@ -45,9 +45,9 @@ def begin_at_zero(metrics: Metrics, routes: Iterable[str]) -> None:
 
 
 def record_refusal(error: Exception, metrics: Metrics, route: str = "other") -> Problem:
-    """How an exception answers, with what the operator must know of it.
+    """The problem of an exception, counted, and with the details for the log.
 
-    A deadline of the client's own is no shedding: the service would have waited longer.
+    A deadline that the client has set does not count as shed load: the service would have waited.
     """
     problem = problem_of(error)
     if isinstance(error, ClientDeadlinePassed):
@@ -67,9 +67,9 @@ def record_refusal(error: Exception, metrics: Metrics, route: str = "other") -> 
 
 
 def _drop_tracebacks(error: BaseException | None) -> None:
-    """Keep no body alive: frames hold it, the traceback holds them, and one holds the error.
+    """Keep no body alive: the traceback refers to frames that hold it, and one holds the error.
 
-    Such circles wait for the garbage collector, which comes by once in 50,000 objects.
+    Such cycles wait for the garbage collector, which runs once in 50,000 objects.
     """
     while error is not None and error.__traceback__ is not None:
         error.__traceback__ = None

@@ -1,16 +1,15 @@
-"""Bodies that carry picture files inside: multipart and JSON.
+"""Bodies that contain image files: multipart, JSON and urlencoded forms.
 
     multipart/form-data   each part a picture, under any name          curl -F image=@seven.png
     application/json      {"image": text} or {"images": [text, ...]}   base64, or a data URL
 
-The whole body is in memory already, bounded by MAX_BODY; here parts, pictures and depth are.
+The whole body is in memory already, bounded by MAX_BODY; parts, images and depth are bounded here.
 
-Bodies of the type application/x-www-form-urlencoded, which says little of what they are.
+HTTP clients send application/x-www-form-urlencoded for any content that they are given, as curl
+--data-binary, urllib and HttpURLConnection do, so the content decides:
 
-HTTP clients name it for whatever they are given: curl --data-binary, urllib, HttpURLConnection.
-
-    zero bytes, or not ASCII  a picture file          curl --data-binary @seven.png
-    {"image": ...             JSON, see `forms`       curl -d '{"image": "iVBOR..."}'
+    zero bytes, or not ASCII  an image file           curl --data-binary @seven.png
+    {"image": ...             JSON                    curl -d '{"image": "iVBOR..."}'
     image=...&image=...       base64, or whole files  curl --data-urlencode image@seven.png
 """
 
@@ -45,15 +44,15 @@ from service.problem_types.content import (
 from service.settings import Settings
 
 EMPTY = "the form is empty; send a file, as curl -F image=@seven.png does"
-SPARE_COMMAS = 1000  # of JSON; whoever has some pictures too many hears how many
+SPARE_COMMAS = 1000  # of JSON; a request with a few images too many gets an error that counts them
 # A part's own headers: three in practice, Content-Disposition with a file's name the longest.
 PART_HEADERS, PART_HEADER_BYTES = 8, 4096
 
 
 class ImageFile(NamedTuple):
-    """One picture file of a request."""
+    """One image file of a request."""
 
-    name: str  # for its sender, should it be refused
+    name: str  # in errors
     body: bytes
 
 
@@ -74,7 +73,7 @@ Form = Callable[[bytes, bytes, Settings], list[ImageFile]]
 
 
 def from_json(body: bytes, content_type: bytes, settings: Settings) -> list[ImageFile]:
-    """The pictures of a JSON document; Problem says what is wrong with it."""
+    """The images of a JSON document; raises Problem."""
     _check_commas(body, settings)
     document = read_json(body, settings.max_json_depth)
     if isinstance(document, dict) and isinstance(document.get("images"), list):
@@ -90,7 +89,7 @@ def from_json(body: bytes, content_type: bytes, settings: Settings) -> list[Imag
 
 
 def from_multipart(body: bytes, content_type: bytes, settings: Settings) -> list[ImageFile]:
-    """The pictures of a form; Problem says what is wrong with it."""
+    """The images of a form; raises Problem."""
     _, options = parse_options_header(content_type.decode("latin-1"))
     try:
         sent = _files(body, options.get("boundary", ""), settings)
@@ -134,9 +133,9 @@ def picture_of_field(name: str, content: bytes) -> ImageFile:
 
 
 def _check_commas(body: bytes, settings: Settings) -> None:
-    """Problem 413 if there are more than pictures need: one between two, one in a data URL.
+    """Raises Problem 413 if there are more than images need: one between two, one in a data URL.
 
-    Of a million lists or names the interpreter is held by reading, and by freeing, for seconds.
+    To parse, and to free, a million lists or names holds the interpreter for seconds.
     """
     most = most_pictures(settings)
     if body.count(b",") > SPARE_COMMAS + 2 * most:
@@ -196,14 +195,14 @@ def _files(body: bytes, boundary: str, settings: Settings) -> list[ImageFile]:
 
 def _name_of(part: MultipartSegment) -> str:
     field, file = part.name or "", part.filename or ""
-    # It is used for nothing but messages; who sends such a one is up to no good, or mistaken.
+    # It is only used in messages; such a name is an attack or a mistake.
     if ".." in re.split(r"[/\\]", file) or not file.isprintable():
         raise Problem(BAD_FORM, f"the file name {file[:64]!r} is no plain name")
     return file[:64] or field[:64]
 
 
 def from_urlencoded(body: bytes, content_type: bytes, settings: Settings) -> list[ImageFile]:
-    """The pictures of a form; Problem or NotAPicture says what is wrong with it."""
+    """The images of a form; raises Problem or NotAPicture."""
     if body.lstrip()[:1] == b"{":
         return from_json(body, content_type, settings)
     named = foreign.name_of(body)

@@ -5,8 +5,8 @@
     application/x-www-form-urlencoded       either: its bytes say which
     anything else                           415
 
-A missing type, or one that only says that bytes are sent, was chosen by nobody. A type that names
-text, video or a document was chosen, and is wrong: to guess would hide the client's mistake.
+A missing type, or one that only says that bytes are sent, is the default of some client. A type
+that names text, video or a document was chosen: to guess would hide the mistake.
 """
 
 from base64 import b64encode

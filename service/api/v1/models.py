@@ -1,7 +1,7 @@
-"""The routes that tell of models: what is served, what is in the store, and every version's card.
+"""The routes that list models: what is served, what is in the store, and the card of each version.
 
-They only read, and ask nobody who they are. No file is hashed: a version that is listed may still
-fail a gate when it is activated.
+They only read, and need no admin token. No file is hashed: a listed version may still fail a gate
+when it is activated.
 """
 
 from datetime import datetime
@@ -79,7 +79,7 @@ class VersionDetail(BaseModel):
 
 
 _NO_VERSION = (NO_SUCH_MODEL, NO_SUCH_VERSION, BROKEN_VERSION, STORE_UNREADABLE)
-_Limit = Annotated[int, Query(ge=1, le=1000, description="versions that are told of, at most")]
+_Limit = Annotated[int, Query(ge=1, le=1000, description="versions listed, at most")]
 
 
 def catalog_routes(

@@ -21,7 +21,7 @@ from service.api.predictions import BatchPredictions
 from service.api.v2.requests import InferRequest, Output
 from service.tensors import Rows
 
-# What is asked for by whoever names no outputs.
+# The outputs of a request that names none.
 ALL = [Output(name="logits"), Output(name="probabilities")]
 # The content depends on what the client accepts, whether it accepted anything or not.
 JSON = b"content-type: application/json\r\nvary: accept-encoding\r\n"
@@ -34,8 +34,9 @@ def written(request: InferRequest, readings: BatchPredictions, mine: slice) -> t
     labels = readings.model.card.labels
     described, blobs = [], []
     for output in request.outputs or ALL:
-        asked = output.parameters.binary_data
-        binary = request.parameters.binary_data_output if asked is None else asked
+        binary = output.parameters.binary_data
+        if binary is None:
+            binary = request.parameters.binary_data_output
         entry, tensor = _entry(output, tensors[output.name], labels)
         if binary:
             blob = in_bytes(tensor) if isinstance(tensor, list) else _little_endian(tensor)

@@ -89,9 +89,9 @@ class Connection(HttpToolsProtocol):
         self.closes_at = inf
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = inf  # at most; a timer that rings too early sets itself again
-        # When it rang last: bytes of answers that the client had not taken, and `closes_at`.
+        # At its last ring: bytes of responses that the client had not read, and `closes_at`.
         self._unread = 0, inf
-        # Runs while the client takes no answers, of which so many bytes were left when it was set.
+        # Runs while the client reads no responses; bytes that were left when it was set.
         self._stalled: asyncio.TimerHandle | None = None
         self._left = 0
         self._answers = Reservation(self.gateway.budget)  # for those that the kernel does not take
@@ -104,12 +104,12 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.flow = Flow(transport)
-        # Written at once where the kernel takes it; what it does not take pauses the connection.
+        # Written at once if the kernel accepts it; what it does not accept pauses the connection.
         transport.set_write_buffer_limits(high=LITTLE)
         self.close_in(self.seconds)
 
     def is_idle(self, now: float) -> bool:
-        """What `on_response_complete` comes to on a connection that has been idle before."""
+        """`on_response_complete`, shortened, for a connection that was idle before."""
         self.closes_at = closes_at = now + self.keep_alive
         if self._rings_at > closes_at:
             return False
@@ -118,7 +118,7 @@ class Connection(HttpToolsProtocol):
 
     def idle_since(self) -> float:
         """When its last answer was complete, on perf_counter; inf: it is not idle."""
-        if self.headers is None or self.head_has_begun:  # it has not sent a request yet, or does so
+        if self.headers is None or self.head_has_begun:  # before its first request, or during one
             return inf
         return self.closes_at - self.keep_alive
 
@@ -141,7 +141,7 @@ class Connection(HttpToolsProtocol):
         self.flow.pause_reading()
         try:
             self._answers.take(self.transport.get_write_buffer_size())
-        except BufferFull as error:  # there is no other way to answer
+        except BufferFull as error:  # no response can be sent
             record_refusal(error, self.gateway.metrics)
             self.cut()
         else:
@@ -157,21 +157,21 @@ class Connection(HttpToolsProtocol):
             self.flow.resume_reading()
 
     def hold_little(self) -> None:
-        """Let little wait here for a client that takes nothing, so that it is soon cut.
+        """Buffer little for a client that reads nothing, so that it is soon cut.
 
-        Of a stream of events the kernel would take 4 MB, most of an hour, before anybody hears.
+        The kernel would accept 4 MB of a stream of events, most of an hour, before it blocks.
         """
         socket: Any = self.transport.get_extra_info("socket")
         socket.setsockopt(SOL_SOCKET, SO_SNDBUF, LITTLE)
 
     def cut(self) -> None:
-        """Close the connection now, whatever was not sent."""
+        """Close the connection now, without sending the rest."""
         self.transport.abort()
 
     def close_for_certain(self) -> None:
-        """Close the connection, also if its client does not read the rest of an answer.
+        """Close the connection, even if its client does not read the rest of a response.
 
-        A transport that is closed waits for ever to be rid of what is written already.
+        A closed transport waits for ever until what was written is sent.
         """
         self.transport.close()
         if self.transport.get_write_buffer_size():
@@ -221,15 +221,15 @@ class Connection(HttpToolsProtocol):
         return b"\r\n".join([*lines, b"", b""])
 
     def refuse(self, problem: Problem) -> None:
-        """Answer what never became a request, and close the connection."""
+        """Respond to what is not a request, and close the connection."""
         latest: Any = self.cycle
         if latest is not None and latest.more_body and latest.response_started:
-            # Of the body that breaks: an error behind an answer would be taken for the next one.
+            # Its body is broken: an error behind a response would be taken for the next one.
             self.close_for_certain()
             return
         waits = latest is not None and not latest.response_complete
         if self.pipeline or (waits and not latest.more_body):
-            # What is being answered is answered, and that is all.
+            # The current request is still answered, but no other.
             self.pipeline.clear()
             self.is_last, latest.keep_alive = True, False
             self.flow.pause_reading()
@@ -251,16 +251,16 @@ class Connection(HttpToolsProtocol):
         self.close_for_certain()
 
     def close_in(self, seconds: float) -> None:
-        """Close the connection then, unless the head of a request is complete before."""
+        """Close the connection then, unless the head of a request is complete by then."""
         self.closes_at = perf_counter() + seconds
         if self._rings_at > self.closes_at:
             self._ring_in(seconds)
 
     def _unset_keepalive_if_required(self) -> None:
-        """uvicorn thinks that any byte is a request."""
+        """uvicorn takes any byte for a request."""
 
     def _watch_unread(self) -> None:
-        """Cut the connection once the client has taken nothing for `seconds`."""
+        """Cut the connection once the client has read nothing for `seconds`."""
         if self._stalled is None:
             self._left = self._count_unread()
             self._stalled = self.loop.call_later(self.seconds, self._cut_if_stalled)
@@ -280,12 +280,12 @@ class Connection(HttpToolsProtocol):
     def _ring_in(self, seconds: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        seconds = min(seconds, self.seconds)  # to look whether answers are read
+        seconds = min(seconds, self.seconds)  # to check whether responses are read
         self._rings_at = perf_counter() + seconds
         self._timer = self.loop.call_later(seconds, self._close_if_late)
 
     def _count_unread(self) -> int:
-        """Bytes of answers here and, on Linux, in the kernel."""
+        """Bytes of responses here and, on Linux, in the kernel."""
         waiting = self.transport.get_write_buffer_size()
         if sys.platform == "linux":
             socket: Any = self.transport.get_extra_info("socket")
@@ -299,7 +299,7 @@ class Connection(HttpToolsProtocol):
         before, self._unread = self._unread, (self._count_unread(), self.closes_at)
         if left <= 0.001:  # uvloop's timers ring up to a millisecond early
             self._close()
-        # The same bytes of the same answer, so few that nothing was paused.
+        # The same bytes of the same response, too few to pause the connection.
         elif left < inf and before[0] and before == self._unread:
             self.cut()
         elif left < inf:

@@ -1,4 +1,4 @@
-"""A plain request to a fast endpoint, as `hot` took it off a connection, and its way back there."""
+"""A plain request to a fast endpoint, which the fast path took from a connection and answers."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -43,7 +43,7 @@ class FastConnection(Connection, Protocol):
 
 
 class FastExchange(Exchange):
-    """A request that was taken off uvicorn's hands; to uvicorn it looks like one of its cycles."""
+    """A request that uvicorn does not see; to its protocol, this looks like a cycle."""
 
     more_body = False
     __slots__ = (
@@ -68,7 +68,7 @@ class FastExchange(Exchange):
         self.response_complete = False
         self.keep_alive = True
         self.connection = b""  # header line of an answer after which the connection goes on
-        self.problem: Problem | None = None  # that it is answered with
+        self.problem: Problem | None = None  # of the response
         begin_trace = protocol.gateway.begin_trace
         self.trace = begin_trace(headers) if begin_trace is not None else None
 
@@ -112,7 +112,7 @@ class FastExchange(Exchange):
     def _refuse(self, error: Exception) -> None:
         problem = self.problem = record_refusal(error, self.metrics, self.route.endpoint.route)
         if problem.headers.pop("connection", "") == "close":
-            self.keep_alive = False  # which says so
+            self.keep_alive = False  # writes the header
         self._send(
             problem.status, *refusal(problem, self.route.endpoint.route, self.request_id.decode())
         )

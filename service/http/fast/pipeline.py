@@ -84,7 +84,7 @@ class Pipeline(Connection):
         self.go_on_soon()
 
     def shutdown(self) -> None:
-        """The server stops. What was received is answered, and says that the connection ends."""
+        """The server stops. What was received is answered, and then the connection is closed."""
         if not self.behind:
             super().shutdown()
 
@@ -95,7 +95,7 @@ class Pipeline(Connection):
         super().connection_lost(exc)
 
     def release_request(self) -> None:
-        """Keep nothing of a large request on a connection that may be idle for long."""
+        """Release a large request: the connection may stay idle for long."""
         self.held.release()
         self.headers = []
         scope_and_cycle: Any = None
@@ -104,7 +104,7 @@ class Pipeline(Connection):
     # ---- one turn -----------------------------------------------------------------------------
 
     def _feed_request(self, data: bytes, position: int) -> int:
-        """Parse one request, or what is there of it; returns where that ends in `data`."""
+        """Parse one request, or the part that has arrived; returns where it ends in `data`."""
         # Empty lines before it are skipped, and count as a part of its head.
         begin = end_of_empty_lines(data, position) if data[position] == CR else position
         end = data.find(END, begin) + 4
@@ -118,7 +118,7 @@ class Pipeline(Connection):
         try:
             if size > self.max_head:
                 raise too_large(self.max_head)
-            # Before it is parsed: what is behind a head that is not strictly valid is not read.
+            # Before it is parsed: nothing is read behind a head that is not strictly valid.
             head, length, is_plain = check(data[begin:end])
         except Problem as problem:
             self.refuse(problem)
@@ -134,7 +134,7 @@ class Pipeline(Connection):
         return self._feed_body(data, end) if self.in_message else end
 
     def _feed_body(self, data: bytes, position: int) -> int:
-        """The same of a body that has begun."""
+        """The same for a body that has begun."""
         left = self.body_left
         if left == CHUNKED:
             end = self._feed_chunks(data, position)
@@ -201,7 +201,7 @@ class Pipeline(Connection):
                 self._check_next(data, position)
 
     def _check_next(self, data: bytes, position: int) -> None:
-        """Where no request follows, the answer that is awaited says that it is the last."""
+        """If no valid request follows, the response to come says that it is the last."""
         try:
             begin = end_of_empty_lines(data, position)
             end = data.find(END, begin) + 4
@@ -232,7 +232,7 @@ class Pipeline(Connection):
             self._drop()
 
     def _drop(self) -> None:
-        """Nothing waits any more."""
+        """Drop what waits."""
         self.behind, self._position = b"", 0
         if not self._head:
             self._kept.release()
