@@ -27,8 +27,7 @@ from service.api.v1.pending import batched
 from service.api.v1.predict import Predict
 from service.api.v1.predict_version import PredictByVersion
 from service.api.v1.samples import sample_routes
-from service.api.v2.by_path import PATH, VERSION_PATH, InferByPath
-from service.api.v2.infer import Infer
+from service.api.v2.infer import PATH, VERSION_PATH, Infer, InferByPath
 from service.api.v2.metadata import health_routes, model_routes
 from service.api.v2.repository import repository_routes
 from service.api.v2.statistics import Statistics

@@ -17,7 +17,7 @@ from service.api.switching import NO_MODEL_OR_VERSION, NOT_ADMIN
 from service.api.v1.content_types import predict_content
 from service.api.v1.predict import Predict
 from service.api.v1.predict_version import PredictByVersion
-from service.api.v2.by_path import PATH, VERSION_PATH
+from service.api.v2.infer import PATH, VERSION_PATH
 from service.api.v2.requests import BYTES_SCHEMA, InferRequest, infer_content
 from service.http.exchange import SOONEST
 from service.problem_types import content, http, operation, prediction, versions

@@ -6,11 +6,10 @@ An unknown model is refused in the words of Triton, by which its clients recogni
 import re
 
 from contract.current import NUMBER
-from service.errors import Problem
+from service.errors import Problem, ProblemType
 from service.models.loading import Model
 from service.models.manager import ModelManager
 from service.problem_types.prediction import TOO_MANY_PICTURES
-from service.problem_types.problem_type import ProblemType
 from service.problem_types.versions import NO_SUCH_MODEL, NO_SUCH_VERSION, VERSION_NOT_SERVING
 from service.settings import Settings
 

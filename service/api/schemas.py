@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
+from service.errors import ProblemType
 from service.problem_types import TYPES
-from service.problem_types.problem_type import ProblemType
 
 KINDS = "x-problems"  # codes of a response's problems, until `openapi` describes them
 

@@ -17,7 +17,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from service.errors import Problem
+from service.errors import Problem, ProblemType
 from service.problem_types.operation import (
     ADMIN_CLOSED,
     NO_ADMIN_TOKEN,
@@ -25,7 +25,6 @@ from service.problem_types.operation import (
     WRONG_ADMIN_TOKEN,
     WRONG_API_KEY,
 )
-from service.problem_types.problem_type import ProblemType
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
 

@@ -23,7 +23,7 @@ from service.batching.interface import (
     QueueFull,
 )
 from service.decode import NotAPicture, TooManyPixels
-from service.errors import Problem
+from service.errors import Problem, ProblemType
 from service.ink import Blank
 from service.problem_types.content import BUFFER_FULL
 from service.problem_types.http import (
@@ -42,7 +42,6 @@ from service.problem_types.prediction import (
     QUEUE_FULL,
     TOO_MANY_PIXELS,
 )
-from service.problem_types.problem_type import ProblemType
 
 CONTENT_TYPE = "application/problem+json"
 OPEN_INFERENCE = "/v2"  # where paths begin whose errors are the Open Inference Protocol's

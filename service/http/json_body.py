@@ -6,9 +6,8 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ValidationError
 from pydantic_core import PydanticUseDefault
 
-from service.errors import Problem
+from service.errors import Problem, ProblemType
 from service.problem_types.content import BAD_DOCUMENT, BAD_JSON, JSON_TOO_DEEP
-from service.problem_types.problem_type import ProblemType
 
 Document = TypeVar("Document", bound=BaseModel)
 TYPES = ("constrained-", "literal[")  # pydantic's names of the alternatives of a field

@@ -1,7 +1,7 @@
 """The kinds of problem that the service reports, by subject, and the table of all of them."""
 
+from service.errors import ProblemType
 from service.problem_types import content, http, operation, prediction, versions
-from service.problem_types.problem_type import ProblemType
 
 TYPES: dict[str, ProblemType] = {
     each.code: each

@@ -1,6 +1,6 @@
 """Operation and access: API keys, the admin token, start and stop, and the live stream."""
 
-from service.problem_types.problem_type import ProblemType
+from service.errors import ProblemType
 
 LIVE_CLOSED = ProblemType(
     "live-closed",

@@ -11,8 +11,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from service.errors import ProblemType
 from service.problem_types import TYPES, content, http, operation, prediction, versions
-from service.problem_types.problem_type import ProblemType
 from service.settings import PREFIX, Settings
 from tests.service.connection import connected, request
 from tests.service.forms import post_parts

@@ -8,7 +8,7 @@ unchanged.
 
 from collections.abc import Mapping
 
-from service.api.params import most_pictures, not_serving
+from service.api.params import ModelLookup, most_pictures, not_serving
 from service.api.predictions import BatchPredictions
 from service.api.v2.requests import (
     HEADER_LENGTH,
@@ -30,6 +30,8 @@ from service.telemetry.metrics.registry import Metrics
 from service.telemetry.request_record import Course, Stage
 from service.tensors import Pixels
 
+PATH = "/v2/models/{model}/infer"
+VERSION_PATH = "/v2/models/{model}/versions/{version}/infer"
 SHORT = 2**15  # bytes of JSON that are read in well under a millisecond
 READING = 8  # times the bytes of a body that reading it takes: a list for its numbers
 MOST_COMPRESSED = 1032  # times shorter than what it is decompressed to, at most
@@ -112,6 +114,31 @@ class Infer:
         pending = _PendingInference(self, exchange, version, request, len(pixels))
         pending.waiting = self.batcher.submit(pending, pixels, deadline=exchange.deadline)
         exchange.work = pending
+
+
+class InferByPath:
+    """The endpoint of one request by another path: with a version, or with an unknown model.
+
+    A version is answered while it serves. If another one replaces it between a request and its
+    batch, the request is refused too: no response comes from a version that was not requested.
+    """
+
+    method = "POST"
+
+    def __init__(
+        self, infer: Infer, lookup: ModelLookup, model: str, version: str | None = None
+    ) -> None:
+        self.route = PATH if version is None else VERSION_PATH
+        self._infer = infer
+        self._lookup = lookup
+        self._named = model, version
+
+    def admit(self, headers: Mapping[bytes, bytes]) -> None:
+        self._lookup.model(*self._named)
+        self._infer.admit(headers)
+
+    def begin(self, exchange: Exchange) -> None:
+        self._infer.begin_for(exchange, self._lookup.model(*self._named).number)
 
 
 class _PendingInference:
