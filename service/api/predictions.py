@@ -13,6 +13,7 @@ import orjson
 
 from service.api.options import Options
 from service.models.loading import Model
+from service.telemetry.metrics.registry import Metrics
 from service.tensors import Answers, Rows
 
 CERTAIN, UNCERTAIN = b"}", b',"uncertain":true}'
@@ -72,6 +73,12 @@ class BatchPredictions:
         if threshold is None:
             threshold = self.model.threshold
         return self.confidences[place] < threshold
+
+    def record(self, metrics: Metrics, mine: range, threshold: float | None) -> None:
+        """Count the predictions of a request with several images."""
+        metrics.predictions.note_all([self.model.labels[self.digits[place]] for place in mine])
+        metrics.confidence.note_all([self.confidences[place] for place in mine])
+        metrics.uncertain.note_all([() for place in mine if self.uncertain(place, threshold)])
 
     def prediction(self, place: int, options: Options, preview_url: str | None = None) -> bytes:
         """The entry of "predictions" of one image."""

@@ -103,7 +103,9 @@ class PendingPrediction:
                 urls = self._preview_urls
                 predictions = batch.prediction(first, options, urls[0] if urls else None)
         else:
-            predictions = self._several(batch, range(first, first + self._count))
+            mine = range(first, first + self._count)
+            batch.record(metrics, mine, options.threshold)
+            predictions = predictions_of(batch, mine, options, self._preview_urls)
         self._exchange.course = Course(self._decoded, waited, run, self._count)
         self._exchange.reply(
             200, head_of(self._decoded, waited, run), batch.model.answer % predictions
@@ -114,15 +116,6 @@ class PendingPrediction:
 
     def cancel(self) -> Stage | None:
         return self._batcher.cancel(self._waiting)
-
-    def _several(self, batch: BatchPredictions, mine: range) -> bytes:
-        metrics, options = self._metrics, self._options
-        metrics.predictions.note_all([batch.model.labels[batch.digits[place]] for place in mine])
-        metrics.confidence.note_all([batch.confidences[place] for place in mine])
-        metrics.uncertain.note_all(
-            [() for place in mine if batch.uncertain(place, options.threshold)]
-        )
-        return predictions_of(batch, mine, options, self._preview_urls)
 
 
 def _replaced(version: int, serving: int) -> Problem:

@@ -162,48 +162,43 @@ class _PendingInference:
         self._count = count
 
     def answered(self, run: BatchResult[BatchPredictions], first: int, waited: float) -> None:
-        metrics, readings = self._infer.metrics, run.answers
-        if self._version not in (None, readings.model.number):  # swapped while it waited
-            name = readings.model.card.name
-            self._exchange.fail(not_serving(name, self._version, readings.model.number))
+        metrics, batch = self._infer.metrics, run.answers
+        if self._version not in (None, batch.model.number):  # swapped while it waited
+            name = batch.model.card.name
+            self._exchange.fail(not_serving(name, self._version, batch.model.number))
             return
         self._exchange.course = Course(None, waited, run, self._count)
         mine = slice(first, first + self._count)
         metrics.queue_wait_seconds.note(waited)
-        labels = readings.model.labels
-        metrics.predictions.note_all([labels[digit] for digit in readings.digits[mine]])
-        confidences = readings.confidences[mine]
-        metrics.confidence.note_all(confidences)
-        threshold = readings.model.threshold
-        metrics.uncertain.note_all([() for confidence in confidences if confidence < threshold])
+        batch.record(metrics, range(first, first + self._count), None)
         timing = b"server-timing: queue;dur=%.3f, infer;dur=%.3f\r\nx-batch-size: %d\r\n" % (
             waited * 1e3,
             run.seconds * 1e3,
-            len(readings),
+            len(batch),
         )
         coding = accepted(self._exchange.headers)
         if self._count > FEW and (coding or self._classifies()):
-            self._write_on_thread(readings, mine, timing, coding)
+            self._write_on_thread(batch, mine, timing, coding)
         else:
-            self._exchange.reply(200, *self._written(readings, mine, timing, coding))
+            self._exchange.reply(200, *self._written(batch, mine, timing, coding))
 
     def _written(
-        self, readings: BatchPredictions, mine: slice, timing: bytes, coding: Coding | None
+        self, batch: BatchPredictions, mine: slice, timing: bytes, coding: Coding | None
     ) -> tuple[bytes, bytes]:
-        head, content = written(self._request, readings, mine)
+        head, content = written(self._request, batch, mine)
         if coding is not None:
             timing += b"content-encoding: %b\r\n" % coding.encode()
             content = compressed(content, coding)
         return head + timing, content
 
     def _write_on_thread(
-        self, readings: BatchPredictions, mine: slice, timing: bytes, coding: Coding | None
+        self, batch: BatchPredictions, mine: slice, timing: bytes, coding: Coding | None
     ) -> None:
         exchange = self._exchange
         try:
             self._infer.offload.do(
                 exchange,
-                whole(SMALL, lambda: self._written(readings, mine, timing, coding)),
+                whole(SMALL, lambda: self._written(batch, mine, timing, coding)),
                 lambda answer, _: exchange.reply(200, *answer),
             )
         except QueueFull as full:

@@ -28,10 +28,10 @@ JSON = b"content-type: application/json\r\nvary: accept-encoding\r\n"
 BYTES = b"content-type: application/octet-stream\r\nvary: accept-encoding\r\n"
 
 
-def written(request: InferRequest, readings: BatchPredictions, mine: slice) -> tuple[bytes, bytes]:
-    """Header lines and body of the answer: of those readings, the caller's own."""
-    tensors = {LOGITS: readings.logits[mine], PROBABILITIES: readings.probabilities[mine]}
-    labels = readings.model.card.labels
+def written(request: InferRequest, batch: BatchPredictions, mine: slice) -> tuple[bytes, bytes]:
+    """Header lines and body of the answer: of those batch, the caller's own."""
+    tensors = {LOGITS: batch.logits[mine], PROBABILITIES: batch.probabilities[mine]}
+    labels = batch.model.card.labels
     described, blobs = [], []
     for output in request.outputs or ALL:
         binary = output.parameters.binary_data
@@ -45,7 +45,7 @@ def written(request: InferRequest, readings: BatchPredictions, mine: slice) -> t
         else:
             entry["data"] = tensor
         described.append(entry)
-    named = readings.model.named
+    named = batch.model.named
     document = {"model_name": named["name"], "model_version": named["version"]}
     if request.id is not None:
         document["id"] = request.id
