@@ -6,7 +6,7 @@ LIVE_CLOSED = ProblemType(
     "live-closed",
     403,
     "Live stream closed",
-    "The service was started with no streams of `/v1/live` allowed.",
+    "The service was started so that nobody may watch `/v1/live`.",
     "Read `/metrics` instead, or start the service with a higher limit.",
     ("DIGITSERVE_MAX_WATCHERS",),
 )
@@ -14,7 +14,7 @@ STOPPING = ProblemType(
     "stopping",
     503,
     "Stopping",
-    "The service is stopping: it completes what it has accepted and accepts nothing more.",
+    "The service was asked to stop: it completes what it has accepted and accepts nothing more.",
     "Send the request again, on a new connection: a load balancer picks another replica, and a "
     "restarted service is back soon.",
     retry=True,
