@@ -2,7 +2,7 @@
 
     bytes --decode--> raster --ink--> (28, 28) --batcher--> (n, 28, 28) --engine--> answers
 
-`app` wires these together, `front` is the outermost door, `server` the life from start to drain.
+`app` wires these together, `gateway` is the outermost door, `server` the life from start to drain.
 `python -m service --help`. Never imports torch, training or export.
 """
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext, suppress
+from functools import partial
 from time import perf_counter
 
 from fastapi.telemetry import TelemetryConfig
@@ -15,27 +16,27 @@ from service.api.live.stream import live_routes
 from service.api.metrics import Scrape
 from service.api.openapi import document
 from service.api.pages import add_pages
-from service.api.predictions import Readings
+from service.api.params import ModelLookup
+from service.api.predictions import BatchPredictions
 from service.api.problem_pages import problem_pages
 from service.api.v1.admin import admin_routes
-from service.api.v1.comparison import Comparing
+from service.api.v1.comparison import SecondaryModel
 from service.api.v1.files import file_routes
 from service.api.v1.models import catalog_routes
 from service.api.v1.pending import batched
 from service.api.v1.predict import Predict
-from service.api.v1.predict_version import ByVersion
+from service.api.v1.predict_version import PredictByVersion
 from service.api.v1.samples import sample_routes
-from service.api.v2.by_path import PATH, VERSION_PATH, by_path_routes
-from service.api.v2.infer import Infer
+from service.api.v2.infer import PATH, VERSION_PATH, Infer, InferByPath
 from service.api.v2.metadata import health_routes, model_routes
-from service.api.v2.model_lookup import Addressed
 from service.api.v2.repository import repository_routes
 from service.api.v2.statistics import Statistics
 from service.batching.batcher import Batcher
+from service.http.asgi import AsgiByPath
 from service.http.auth import Access
-from service.http.gateway import Front
+from service.http.gateway import Gateway
 from service.http.methods import Methods
-from service.http.preparation import Preparation
+from service.http.offload import Offload
 from service.http.refusals import begin_at_zero
 from service.lifecycle import Life
 from service.models.manager import ModelManager
@@ -48,7 +49,7 @@ from service.tensors import Pixels
 from service.workers.peers import Peers
 
 ON_LOOP = 0.004  # seconds; a model call that takes longer would hold up the event loop
-# FastAPI's own, which variables could switch on: it knows nothing of hot requests, tells what
+# FastAPI's own, which variables could switch on: it knows nothing of fast requests, tells what
 # clients wrote, and waits for its collector. `tracing` is what there is.
 NO_TELEMETRY: TelemetryConfig = {
     "auto_configure": False, "tracing": False, "metrics": False, "logs": False,
@@ -64,10 +65,10 @@ def create_app(
     peers: Peers,
     statistics: Statistics,
     tracing: Tracing | None = None,
-) -> Front:
+) -> Gateway:
     """The ASGI application; its lifespan runs the batcher and follows the store."""
 
-    def observed(pixels: Pixels) -> Readings:
+    def observed(pixels: Pixels) -> BatchPredictions:
         """The model that serves now, as the batcher calls it: (n, 28, 28) -> n readings."""
         model = serving.model  # once: a batch is answered by one version
         metrics.batch_size.record(len(pixels))
@@ -75,7 +76,7 @@ def create_app(
         answers = model.engine(pixels)
         seconds = perf_counter() - began
         metrics.inference_seconds.labels(model.engine.provider).record(seconds)
-        return Readings(model, answers, seconds)
+        return BatchPredictions(model, answers, seconds)
 
     batcher = Batcher(
         observed,
@@ -85,16 +86,16 @@ def create_app(
         on_loop=lambda pictures: serving.model.engine.seconds(pictures) < ON_LOOP,
         delivered=statistics.delivered,
     )
-    preparation = Preparation(settings.max_queue, settings.max_decoding)
+    offload = Offload(settings.max_queue, settings.max_decoding)
     access = Access(settings, metrics)
-    comparing = Comparing(serving, settings, access)
+    secondary = SecondaryModel(serving, settings, access)
     gpus = Gpus(needed=serving.model.engine.provider != "cpu")
     metrics.also(gpus)
     metrics.queue_limit.set(settings.max_queue)
     metrics.before_scrape.append(lambda: metrics.queue_depth.set(batcher.depth))
     metrics.when_failed.append(lambda seconds: statistics.failed(serving.model.number, seconds))
 
-    life.when_draining += [serving.stop_loading, comparing.stop_loading]
+    life.when_draining += [serving.stop_loading, secondary.stop_loading]
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
@@ -106,7 +107,7 @@ def create_app(
             with suppress(asyncio.CancelledError):
                 await following
         gpus.stop()
-        for part in (serving, comparing, preparation):
+        for part in (serving, secondary, offload):
             part.close()
 
     # FastAPIOffline is FastAPI that serves the scripts of /docs itself.
@@ -125,7 +126,7 @@ def create_app(
     app.include_router(routes(serving, batcher, settings, metrics, life, peers, scrape))
     app.include_router(admin_routes(serving, settings, peers, access.admin))
     shelf = StoreReader(serving.store, serving.reads)
-    app.include_router(catalog_routes(serving, comparing, shelf, settings, life))
+    app.include_router(catalog_routes(serving, secondary, shelf, settings, life))
     app.include_router(file_routes(shelf, settings))
     app.include_router(sample_routes(serving))
     app.include_router(live_routes(Live(serving, settings, metrics, life, peers)))
@@ -136,18 +137,23 @@ def create_app(
     app.include_router(repository_routes(serving, settings, peers, shelf, access.admin))
     app.openapi = lambda: document(app, settings)  # type: ignore[method-assign]
     app.openapi()  # now: it takes 0.1 s, which the event loop has not
-    predict = Predict(batched(batcher, metrics), preparation, settings)
-    infer = Infer(batcher, preparation, settings, metrics)
+    predict = Predict(batched(batcher, metrics), offload, settings)
+    infer = Infer(batcher, offload, settings, metrics)
     methods = Methods([predict, infer], app.router.routes)
     answer_with_problems(app, metrics, methods)
-    begin_at_zero(metrics, (Predict.route, infer.route, PATH, VERSION_PATH, ByVersion.path))
-    front = Front(
+    begin_at_zero(metrics, (Predict.route, infer.route, PATH, VERSION_PATH, PredictByVersion.route))
+    gateway = Gateway(
         [predict, infer], app, settings, metrics, life, access, methods, tracing, fast_only=[scrape]
     )
-    addressed = Addressed(serving, settings)
-    app.router.routes += by_path_routes(infer, addressed, settings, metrics, front.budget)
-    by_version = ByVersion(
-        serving, comparing, batcher, preparation, settings, metrics, front.budget
+    infer_by_path = partial(InferByPath, infer, ModelLookup(serving, settings))
+    predict_by_version = partial(
+        PredictByVersion, serving, secondary, batcher, offload, settings, metrics
     )
-    app.router.routes.append(Route(by_version.path, by_version, methods=["POST"]))
-    return front
+    for path, endpoint_of in (
+        (PATH, infer_by_path),
+        (VERSION_PATH, infer_by_path),
+        (PredictByVersion.route, predict_by_version),
+    ):
+        application = AsgiByPath(path, endpoint_of, settings, metrics, gateway.budget)
+        app.router.routes.append(Route(path, application, methods=["POST"]))
+    return gateway

@@ -1,10 +1,30 @@
-"""The two exceptions that any part of the service may raise.
+"""The exceptions that any part of the service may raise, and what is known of a kind of problem.
 
 CannotStart ends the program with its message. Problem becomes the response to one request, an RFC
-9457 problem document: `http.errors` writes it.
+9457 problem document: `http.errors` writes it. Its ProblemType is one of those in `problem_types`.
 """
 
-from service.problem_types.problem_type import ProblemType
+from dataclasses import dataclass
+
+PAGES = "/problems"  # the path below which each kind has its page
+
+
+@dataclass(frozen=True)
+class ProblemType:
+    """One kind of problem. In the texts, `backticks` enclose what is code."""
+
+    code: str  # stable: clients compare it
+    status: int
+    title: str
+    meaning: str  # what it means and why it happens
+    remedy: str  # what to do about it
+    settings: tuple[str, ...] = ()  # those that bound what was exceeded
+    retry: bool = False  # whether the same request may succeed later
+
+    @property
+    def uri(self) -> str:
+        """The `type` of a problem document, relative to the service's origin."""
+        return f"{PAGES}/{self.code}"
 
 
 class CannotStart(Exception):

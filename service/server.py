@@ -27,8 +27,8 @@ from typing import Any
 
 import uvicorn
 
-from service.http.fast.protocol import HotProtocol
-from service.http.gateway import Front
+from service.http.fast.protocol import FastProtocol
+from service.http.gateway import Gateway
 from service.lifecycle import Life
 from service.settings import Settings
 from service.telemetry.logs.setup import log_errors_of_loop
@@ -49,11 +49,11 @@ log = logging.getLogger("service")
 
 class Server(uvicorn.Server):
     def __init__(
-        self, app: Front, settings: Settings, life: Life, announce: Callable[[], None]
+        self, app: Gateway, settings: Settings, life: Life, announce: Callable[[], None]
     ) -> None:
         config = uvicorn.Config(
             app,
-            http=HotProtocol,
+            http=FastProtocol,
             ws="none",
             proxy_headers=False,  # `forwarded` reads them, on both paths
             log_config=None,
@@ -62,7 +62,7 @@ class Server(uvicorn.Server):
             backlog=BACKLOG,
         )
         super().__init__(config)
-        self._front = app
+        self._gateway = app
         self.settings = settings
         self.life = life
         self._announce = announce
@@ -186,7 +186,7 @@ class Server(uvicorn.Server):
 
     def drain(self, until: float) -> None:
         """Be not ready any more, and close the port then (time.monotonic)."""
-        self._front.hot.clear()  # from now on each answer says that the connection ends
+        self._gateway.fast_routes.clear()  # from now on each answer says that the connection ends
         self.life.drain()
         self._stop_at = min(self._stop_at, until)
         left = max(0.0, self._stop_at - time.monotonic())
@@ -202,7 +202,7 @@ class Server(uvicorn.Server):
         connections: Any = list(self.server_state.connections)
         for connection in connections:
             connection.refuse_open_request()
-        for task in self.server_state.tasks:  # `front` answers these
+        for task in self.server_state.tasks:  # `gateway` answers these
             task.cancel()
 
     def _end_in(self, seconds: float) -> None:

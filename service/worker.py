@@ -22,7 +22,7 @@ from service.api.v2.statistics import Statistics
 from service.app import create_app
 from service.errors import CannotStart
 from service.http.access_log import keep_access_log
-from service.http.gateway import Front
+from service.http.gateway import Gateway
 from service.lifecycle import Life, leave
 from service.models.load_limits import LoadWatch
 from service.models.loading import load
@@ -49,7 +49,7 @@ log = logging.getLogger("service")
 class Worker(Server):
     def __init__(
         self,
-        app: Front,
+        app: Gateway,
         settings: Settings,
         life: Life,
         peers: Peers,

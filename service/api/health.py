@@ -1,7 +1,4 @@
-"""The routes that are not hot: probes, metrics and status, as ordinary FastAPI.
-
-Whether requests are to be sent here: what all doors' ready probes ask.
-"""
+"""Probes, metrics and status, as ordinary FastAPI routes, and the errors of all such routes."""
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -10,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from service.api.metrics import OPENMETRICS, TEXT, Scrape
-from service.api.predictions import Readings
+from service.api.predictions import BatchPredictions
 from service.api.schemas import refusals
 from service.api.status import Status, status_of
 from service.batching.batcher import Batcher
@@ -18,7 +15,7 @@ from service.errors import Problem
 from service.http.body import ClientGone
 from service.http.errors import content_of
 from service.http.methods import Methods
-from service.http.refusals import told
+from service.http.refusals import record_refusal
 from service.lifecycle import Life
 from service.models.manager import ModelManager
 from service.problem_types.operation import NOT_READY, STOPPING
@@ -30,7 +27,7 @@ METRICS = tuple(kind.partition(";")[0] for kind in (TEXT, OPENMETRICS))
 
 
 class NoAnswer(Response):
-    """For a client that has hung up: `front` counts the request as 499."""
+    """For a client that has hung up: the gateway counts the request as 499."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send nothing."""
@@ -46,7 +43,7 @@ class Ready(BaseModel):
 
 def routes(
     serving: ModelManager,
-    batcher: Batcher[Readings],
+    batcher: Batcher[BatchPredictions],
     settings: Settings,
     metrics: Metrics,
     life: Life,
@@ -86,7 +83,7 @@ def routes(
         responses={200: {"content": {kind: {"schema": {"type": "string"}} for kind in METRICS}}},
     )
     async def exposition(request: Request) -> Response:
-        # Sent in several lines, a list is one.
+        # A list header that is sent in several lines is one list.
         wanted = {
             name.encode(): ", ".join(request.headers.getlist(name)).encode("latin-1")
             for name in ("accept", "accept-encoding")
@@ -98,11 +95,11 @@ def routes(
 
 
 def answer_with_problems(app: FastAPI, metrics: Metrics, methods: Methods) -> None:
-    """Let errors that end inside FastAPI leave as problem documents too."""
+    """Turn errors that end inside FastAPI into problem documents too."""
 
     async def as_problem(request: Request, error: Exception) -> Response:
         path, request_id = request.scope["path"], request.scope["request_id"]
-        problem = request.scope["problem"] = told(error, metrics)
+        problem = request.scope["problem"] = record_refusal(error, metrics)
         if problem.status == 405:  # Starlette names the methods of one of several routes
             problem.headers["allow"] = methods.allowed(path)
         content_type, body = content_of(problem, path, request_id)
@@ -116,8 +113,8 @@ def answer_with_problems(app: FastAPI, metrics: Metrics, methods: Methods) -> No
     app.add_exception_handler(ClientGone, without_answer)
 
 
-def check_ready(life: Life, batcher: Batcher[Readings]) -> None:
-    """Problem 503 if not."""
+def check_ready(life: Life, batcher: Batcher[BatchPredictions]) -> None:
+    """The check of every readiness probe: raises Problem 503 if no requests should come."""
     if life.draining:
         raise Problem(STOPPING, "the service is stopping")
     if not batcher.alive:

@@ -1,7 +1,7 @@
-"""The OpenAPI document: what FastAPI knows, the hot routes, and what is true of every route.
+"""The OpenAPI document: FastAPI's routes, the fast endpoints, and what is true of every route.
 
-Any request may be refused before its route is asked: no clear HTTP, no key, too large a head, too
-many connections. Each operation says so, with an example, in the words of its path.
+Any request may be refused before its route sees it: malformed HTTP, a missing key, too large a
+head, too many connections. Each operation lists these problems with an example.
 """
 
 from typing import Any
@@ -9,13 +9,12 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from service.api.fast_docs import described
 from service.api.live.summary import BatchSize, LiveSummary
 from service.api.schemas import KINDS, InferError, ProblemDetails
-from service.api.v1 import predict_docs
-from service.api.v2.infer_docs import described
 from service.http.auth import OPEN
 from service.http.errors import CONTENT_TYPE, OPEN_INFERENCE
-from service.problem_types.access import NO_API_KEY, WRONG_API_KEY
+from service.problem_types import TYPES
 from service.problem_types.http import (
     BAD_HTTP,
     HEAD_TIMEOUT,
@@ -24,7 +23,7 @@ from service.problem_types.http import (
     REPEATED_HEADER,
     TOO_MANY_CONNECTIONS,
 )
-from service.problem_types.registry import TYPES
+from service.problem_types.operation import NO_API_KEY, WRONG_API_KEY
 from service.settings import Settings
 
 EVERYWHERE = (
@@ -53,7 +52,7 @@ def document(app: FastAPI, settings: Settings) -> dict[str, Any]:
             version=app.version,
             description=app.description,
             servers=app.servers or None,
-            routes=[*predict_docs.described.routes, *described.routes, *app.routes],
+            routes=[*described.routes, *app.routes],
         )
         components = schema["components"]
         for model in (ProblemDetails, InferError, LiveSummary, BatchSize):
@@ -73,14 +72,14 @@ def document(app: FastAPI, settings: Settings) -> dict[str, Any]:
 
 
 def _complete(operation: dict[str, Any], path: str, settings: Settings) -> None:
-    """Say of an operation what nobody said of it alone."""
+    """Add to an operation what is true of all."""
     answers = operation["responses"]
     if KINDS not in answers.get("422", {KINDS: None}):
-        del answers["422"]  # which FastAPI says of every route that has a parameter
+        del answers["422"]  # which FastAPI adds to every route that has a parameter
     guarded = bool(settings.api_keys) and not OPEN.fullmatch(path.replace("{", "").replace("}", ""))
-    asked = operation.get("security", [{}])  # {}: it asks for nothing, or for nothing always
-    if guarded and {} in asked:
-        operation["security"] = [{name: []} for name in KEYS] + [each for each in asked if each]
+    security = operation.get("security", [{}])  # {}: no token is needed, or not always
+    if guarded and {} in security:
+        operation["security"] = [{name: []} for name in KEYS] + [each for each in security if each]
     for kind in (*EVERYWHERE, *(WHERE_KEYS_ARE if guarded else ())):
         answers.setdefault(str(kind.status), {}).setdefault(KINDS, []).append(kind.code)
     for status, answer in answers.items():

@@ -1,4 +1,4 @@
-"""What a client may ask of a prediction, in the query of its URL: ?top_k=3&ink=on&threshold=0.9"""
+"""The options of a prediction, in the query of its URL: ?top_k=3&ink=on&threshold=0.9"""
 
 from functools import lru_cache
 from typing import Annotated, Final, Literal
@@ -26,8 +26,8 @@ class Options(BaseModel):
     ink: InkMode = Field(
         default="auto",
         description="How a picture becomes 28x28 pixels of white ink on black. `auto`: found, cut "
-        "out, scaled and centred, unless it looks like MNIST already; `on`: always so; `off`: the "
-        "picture is only made gray and resized, for who has prepared it.",
+        "out, scaled and centred, unless it looks like MNIST already; `on`: always so; `off`: only "
+        "converted to grayscale and resized, for callers that preprocess themselves.",
     )
     threshold: Annotated[float, Field(ge=0, le=1)] | SkipJsonSchema[None] = Field(
         default=None,
@@ -39,8 +39,8 @@ class Options(BaseModel):
     debug: Literal["ink"] | SkipJsonSchema[None] = Field(
         default=None,
         description="`ink`: each prediction also carries `ink`, the 28x28 pixels that the network "
-        "really saw, 0 = paper, 255 = ink, as a data URL of a PNG. For pages and for whoever "
-        "wonders at an answer; it takes longer.",
+        "really saw, 0 = paper, 255 = ink, as a data URL of a PNG. For pages, and to find out why "
+        "an image was misread; it takes longer.",
         examples=["ink"],
     )
 

@@ -1,13 +1,12 @@
-"""What a browser shows: the page at /, and the documentation of the API at /docs.
+"""Pages for browsers: the web page at /, and the documentation of the API at /docs.
 
     /          web/index.html       draw, look at models, watch the service
     /web/...   what lies beside it
     /docs      Swagger UI
 
-The pages on problems are those of `problem_pages`.
-
-Each with a policy of what it may load and run: scripts of ours alone, it talks to us alone, and is
-shown in nobody's frame. What stands inline in it is named by its hash.
+Each has a Content-Security-Policy: it loads scripts from this service alone, connects to nothing
+else, and cannot be framed. Inline scripts and styles are listed by their hashes. The pages on
+problems are in `problem_pages`.
 """
 
 import re
@@ -31,7 +30,7 @@ STATIC = "static-offline-docs"  # where FastAPIOffline puts Swagger UI
 WEB = Path(__file__).parents[2] / "web"
 # Paths of what is text and large: compressed for a client that prefers it.
 COMPRESSED = {"/", "/web", "/docs", "/openapi.json", f"/{STATIC}"}
-# To be asked whether it is still what it was: an update is seen at once, by all files of it.
+# Browsers revalidate each file, so that an update is visible at once in all of them.
 FRESH = {"cache-control": "no-cache"}
 
 
@@ -79,7 +78,7 @@ def _add_page_and_docs(app: FastAPI, files: StaticFiles) -> None:
 def page_headers(
     html: bytes, *, inline_styles: bool = False, camera: bool = False
 ) -> dict[str, str]:
-    """The headers of a page that may do what its own text asks for, and nothing else."""
+    """The headers of a page that may do what its own text needs, and nothing else."""
     scripts = _hashes(SCRIPTS.findall(html))
     styles = " 'unsafe-inline'" if inline_styles else _hashes(STYLES.findall(html))
     return {

@@ -1,19 +1,16 @@
-"""Which model and which version a path asks for, or the problem that says what there is.
+"""Checks that several routes share: the model and the version in a path, and the number of images.
 
-An unknown model is refused in the words of Triton, by which its clients know it, and in ours.
-
-How many pictures a request may have, by whichever door it comes: MAX_PICTURES, if they can wait.
-
-More than the queue may hold would be refused however empty it is.
+An unknown model is refused in the words of Triton, by which its clients recognise it, and in ours.
 """
 
 import re
 
 from contract.current import NUMBER
-from service.errors import Problem
+from service.errors import Problem, ProblemType
+from service.models.loading import Model
+from service.models.manager import ModelManager
 from service.problem_types.prediction import TOO_MANY_PICTURES
-from service.problem_types.problem_type import ProblemType
-from service.problem_types.versions import NO_SUCH_MODEL, NO_SUCH_VERSION
+from service.problem_types.versions import NO_SUCH_MODEL, NO_SUCH_VERSION, VERSION_NOT_SERVING
 from service.settings import Settings
 
 
@@ -33,14 +30,14 @@ def number_of(version: str) -> int:
 
 
 def most_pictures(settings: Settings) -> int:
-    """Of one request."""
+    """Of one request, under /v1 and /v2: never more than the queue holds when it is empty."""
     return min(settings.max_pictures, settings.max_queue)
 
 
 def check_pictures(
     count: int, settings: Settings, problem: ProblemType = TOO_MANY_PICTURES
 ) -> None:
-    """Problem if a request has more than it may have."""
+    """Raises Problem if a request has more images than it may have."""
     most = most_pictures(settings)
     if count > most:
         raise Problem(
@@ -48,3 +45,33 @@ def check_pictures(
             f"{count} pictures in one request, {most} are allowed "
             "(DIGITSERVE_MAX_PICTURES, and at most DIGITSERVE_MAX_QUEUE)",
         )
+
+
+class ModelLookup:
+    """The model that a path under /v2 names, by name and perhaps by version.
+
+    Only the version that serves can be named. The one before stays warm for a rollback, but clients
+    could not foresee when it is unloaded.
+    """
+
+    def __init__(self, serving: ModelManager, settings: Settings) -> None:
+        self._serving = serving
+        self._name = settings.model
+
+    def model(self, name: str, version: str | None = None) -> Model:
+        """The model that serves; raises Problem 404 if another one is named."""
+        check_name(name, self._name)
+        model = self._serving.model
+        if version is not None and version != str(model.number):
+            raise not_serving(name, version, model.number)
+        return model
+
+
+def not_serving(name: str, version: object, serving: int) -> Problem:
+    """The refusal of a version by its number, or because another one has replaced it."""
+    number = str(version)[:20]
+    return Problem(
+        VERSION_NOT_SERVING,
+        f"Request for unknown model: '{name}' version {number} is not found; version {number} does "
+        f"not serve; version {serving} does",
+    )

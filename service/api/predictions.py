@@ -1,9 +1,9 @@
-"""What a model said of a batch, and how that is written as JSON.
+"""The predictions of a batch, and their JSON.
 
     logits, probabilities (n, labels) float32 --> n times {"digit": 7, "label": "7", ...}
 
-Written for the whole batch at once, and what never changes once a model: a picture's share is 1 us,
-where a dict of its own and a call of orjson take 8.
+The JSON is written for the whole batch at once, and its constant parts once for each model: that
+takes 1 us an image, where a dict of its own and a call of orjson take 8.
 """
 
 from functools import cached_property
@@ -13,16 +13,17 @@ import orjson
 
 from service.api.options import Options
 from service.models.loading import Model
+from service.telemetry.metrics.registry import Metrics
 from service.tensors import Answers, Rows
 
 CERTAIN, UNCERTAIN = b"}", b',"uncertain":true}'
 
 
-class Readings:
+class BatchPredictions:
     """Of one batch, by one model."""
 
     def __init__(self, model: Model, answers: Answers, seconds: float = 0.0) -> None:
-        """`seconds`: that the model took."""
+        """`seconds`: the duration of the model call."""
         self.model = model
         self.seconds = seconds
         self.logits: Rows = answers.logits  # (n, labels)
@@ -52,7 +53,7 @@ class Readings:
 
     @cached_property
     def predictions(self) -> list[bytes]:
-        """The entry of "predictions", of each picture whose sender asked for nothing special."""
+        """The entry of "predictions", of each image, for requests without options."""
         openings, threshold = self.model.openings, self.model.threshold
         return [
             b'%b%b,"probabilities":[%b]%b'
@@ -68,14 +69,20 @@ class Readings:
         ]
 
     def uncertain(self, place: int, threshold: float | None) -> bool:
-        """Whether one picture's is below a threshold; None: the card's."""
+        """Whether the confidence of one image is below a threshold; None: the card's."""
         if threshold is None:
             threshold = self.model.threshold
         return self.confidences[place] < threshold
 
-    def prediction(self, place: int, options: Options, look: str | None = None) -> bytes:
-        """The entry of "predictions" of one picture, which looks so."""
-        if options.threshold is None and options.top_k is None and look is None:
+    def record(self, metrics: Metrics, mine: range, threshold: float | None) -> None:
+        """Count the predictions of a request with several images."""
+        metrics.predictions.record_all([self.model.labels[self.digits[place]] for place in mine])
+        metrics.confidence.record_all([self.confidences[place] for place in mine])
+        metrics.uncertain.record_all([() for place in mine if self.uncertain(place, threshold)])
+
+    def prediction(self, place: int, options: Options, preview_url: str | None = None) -> bytes:
+        """The entry of "predictions" of one image."""
+        if options.threshold is None and options.top_k is None and preview_url is None:
             return self.predictions[place]
         numbers, openings = self.texts[place].split(b","), self.model.openings
         digit = self.digits[place]
@@ -85,7 +92,7 @@ class Readings:
             top = b',"top_k":[%b]' % b",".join(
                 [b"%b%b}" % (openings[index], numbers[index]) for index in likeliest.tolist()]
             )
-        ink = b',"ink":"%b"' % look.encode() if look is not None else b""
+        ink = b',"ink":"%b"' % preview_url.encode() if preview_url is not None else b""
         closing = UNCERTAIN if self.uncertain(place, options.threshold) else CERTAIN
         head = b'%b%b,"probabilities":[%b]' % (openings[digit], numbers[digit], self.texts[place])
         return head + top + ink + closing

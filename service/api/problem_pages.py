@@ -16,10 +16,9 @@ from fastapi import APIRouter
 from starlette.responses import HTMLResponse
 
 from service.api.pages import FRESH, page_headers
-from service.errors import Problem
+from service.errors import PAGES, Problem, ProblemType
+from service.problem_types import TYPES
 from service.problem_types.http import NO_SUCH_ROUTE
-from service.problem_types.problem_type import PAGES, ProblemType
-from service.problem_types.registry import TYPES
 
 STYLE = """
 body { overflow-wrap: anywhere }

@@ -1,14 +1,17 @@
-"""Answers as the OpenAPI document describes them; `document` puts it together."""
+"""Responses as the OpenAPI document describes them; `openapi` puts the document together."""
 
 from typing import Any
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from service.problem_types.problem_type import ProblemType
-from service.problem_types.registry import TYPES
+from service.errors import ProblemType
+from service.problem_types import TYPES
 
-KINDS = "x-problems"  # codes of a response's problems, until `document` describes them
+KINDS = "x-problems"  # codes of a response's problems, until `openapi` describes them
 
 
 class ServedModel(BaseModel):
@@ -53,7 +56,7 @@ class InferOutput(BaseModel):
     shape: list[int]
     parameters: dict[str, int] | None = Field(None, description="binary_data_size, if in bytes")
     data: list[float | str] | None = Field(
-        None, description="flat; texts where classes were asked for"
+        None, description="flat; texts where classes were requested"
     )
 
 
@@ -87,3 +90,11 @@ def refusals(*kinds: ProblemType) -> dict[int | str, dict[str, Any]]:
     for kind in kinds:
         codes.setdefault(kind.status, {KINDS: []})[KINDS].append(kind.code)
     return codes
+
+
+def example_digit() -> NDArray[np.uint8]:
+    """A seven (28, 28), for requests that are tried out from the document."""
+    pixels = np.zeros((28, 28), np.uint8)
+    corners = np.array([[7, 6], [20, 6], [12, 22]], np.int32)
+    cv2.polylines(pixels, [corners], isClosed=False, color=255, thickness=2)
+    return pixels

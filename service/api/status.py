@@ -1,10 +1,10 @@
-"""What GET /v1/status answers: model, engine and its fallbacks, batching, queue, workers."""
+"""The response of GET /v1/status: model, engine and its fallbacks, batching, queue, workers."""
 
 import time
 
 from pydantic import BaseModel, Field
 
-from service.api.predictions import Readings
+from service.api.predictions import BatchPredictions
 from service.batching.batcher import Batcher
 from service.engine.info import EngineInfo
 from service.lifecycle import Life
@@ -51,7 +51,7 @@ class EngineStatus(BaseModel):
     cuda_graphs: bool
     buckets: list[int] = Field(description="batch sizes others are padded to; none: none are")
     nodes: dict[str, int] = Field(description="of the graph, on each of ONNX Runtime's providers")
-    fallbacks: list[FellBack] = Field(description="what is not as was asked, and why")
+    fallbacks: list[FellBack] = Field(description="what differs from the settings, and why")
 
 
 class Batching(BaseModel):
@@ -104,7 +104,7 @@ class Status(BaseModel):
 
 def status_of(
     serving: ModelManager,
-    batcher: Batcher[Readings],
+    batcher: Batcher[BatchPredictions],
     settings: Settings,
     life: Life,
     peers: Peers,

@@ -6,9 +6,9 @@
                  none for probes        probes too
     all          each                   each                each
 
-An own 504 is one at a deadline of the client's own. A line says how many were left out since the
-last of its column. Only routes are told, never a path, a query, a header or a body: they may hold
-secrets.
+An own 504 is one at a deadline that the client has set. A line says how many were left out since
+the last of its column. Lines contain the route, but never a path, query, header or body, which may
+hold secrets.
 """
 
 import logging
@@ -17,27 +17,27 @@ from time import time
 from typing import Literal, NamedTuple
 
 from service.errors import Problem
-from service.http.gateway import Front
+from service.http.gateway import Gateway
 from service.settings import Settings
 from service.telemetry.logs.format import Fields, timestamp
 from service.telemetry.logs.handler import AsyncLogHandler
 from service.telemetry.logs.rate_limit import RateLimiter
 from service.telemetry.request_record import GONE, Labels, RequestEvent, Timings
 
-A_SECOND = 10  # lines of `sampled`, of what succeeds and of what is refused
-# Asked every few seconds by machines, day and night.
+LINES_A_SECOND = 10  # lines of `sampled`, of what succeeds and of what is refused
+# Requested by machines every few seconds.
 PROBES = {
     "/livez", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready",
     "/v2/models/{model}/ready", "/v2/models/{model}/versions/{version}/ready",
 }  # fmt: skip
-# Whose detail is a sentence of ours alone: others may quote the client.
-OUR_WORDS = {401, 403, 500, 503, 504}
+# Those whose detail is a sentence of the service: others may quote the client.
+SAFE_DETAILS = {401, 403, 500, 503, 504}
 
 log = logging.getLogger("access")
 
 
 class Kind(NamedTuple):
-    """What requests with the same labels have in common in their lines."""
+    """What the lines of requests with the same labels have in common."""
 
     route: str
     method: str
@@ -48,15 +48,15 @@ class Kind(NamedTuple):
 
 class AccessLog:
     def __init__(
-        self, mode: Literal["off", "sampled", "all"], tell: Callable[[Fields], None]
+        self, mode: Literal["off", "sampled", "all"], write: Callable[[Fields], None]
     ) -> None:
         self._mode = mode
-        self._tell = tell
-        self._answers, self._refusals = RateLimiter(A_SECOND), RateLimiter(A_SECOND)
+        self._write = write
+        self._answers, self._refusals = RateLimiter(LINES_A_SECOND), RateLimiter(LINES_A_SECOND)
         self._kinds: dict[Labels, Kind | None] = {}  # None: they have no line
 
     def record(self, ended: RequestEvent, labels: Labels, seconds: float) -> None:
-        """Write a line if there is to be one; what every watcher is told."""
+        """Write the line of a request, if it gets one. A watcher of the gateway."""
         try:
             kind = self._kinds[labels]
         except KeyError:
@@ -68,7 +68,7 @@ class AccessLog:
         now = ended.began + seconds
         left_out = 0 if kind.limiter is None else kind.limiter.try_acquire(now)
         if left_out is not None:
-            self._tell(_fields_of(ended, kind, seconds, left_out))
+            self._write(_fields_of(ended, kind, seconds, left_out))
 
     def _kind_of(
         self, route: str, method: str, status: str, level: int | None = None
@@ -96,18 +96,18 @@ def _is_own_deadline(problem: Problem | None) -> bool:
     return problem is not None and problem.is_clients_deadline
 
 
-def keep_access_log(front: Front, settings: Settings, log_handler: AsyncLogHandler) -> None:
-    """Have requests told to the log_handler, and what it drops to the metrics."""
-    front.watchers.append(AccessLog(settings.access_log, log_handler.write).record)
+def keep_access_log(gateway: Gateway, settings: Settings, log_handler: AsyncLogHandler) -> None:
+    """Report requests to the log_handler, and lines that it drops to the metrics."""
+    gateway.watchers.append(AccessLog(settings.access_log, log_handler.write).record)
     counted = 0
 
     def count_dropped() -> None:
         nonlocal counted
         if (dropped := log_handler.dropped) > counted:
-            front.metrics.log_dropped.inc(dropped - counted)
+            gateway.metrics.log_dropped.inc(dropped - counted)
             counted = dropped
 
-    front.metrics.before_scrape.append(count_dropped)
+    gateway.metrics.before_scrape.append(count_dropped)
 
 
 def _fields_of(ended: RequestEvent, kind: Kind, seconds: float, left_out: int) -> Fields:
@@ -123,19 +123,19 @@ def _fields_of(ended: RequestEvent, kind: Kind, seconds: float, left_out: int) -
         "seconds": round(seconds, 6),
     }
     if ended.timings is not None:
-        _add_timings(fields, ended.timings)
+        _add_course(fields, ended.timings)
     if ended.trace is not None:
         fields["trace_id"] = ended.trace.name
     if ended.client is not None:
         fields["client"] = ended.client[0]
     if ended.problem is not None:
-        _tell_problem(fields, ended.problem)
+        _add_problem(fields, ended.problem)
     if left_out:
         fields["left_out"] = left_out
     return fields
 
 
-def _add_timings(fields: Fields, timings: Timings) -> None:
+def _add_course(fields: Fields, timings: Timings) -> None:
     run = timings.run
     if timings.decoded is not None:
         fields["decode_seconds"] = round(timings.decoded, 6)
@@ -145,10 +145,10 @@ def _add_timings(fields: Fields, timings: Timings) -> None:
     fields["model_version"] = str(run.answers.model.number)
 
 
-def _tell_problem(fields: Fields, problem: Problem) -> None:
+def _add_problem(fields: Fields, problem: Problem) -> None:
     fields["error"] = problem.title
     fields["problem"] = problem.kind.code
-    if problem.status in OUR_WORDS:
+    if problem.status in SAFE_DETAILS:
         fields["detail"] = problem.detail
     if problem.failure is not None:
         fields |= problem.failure

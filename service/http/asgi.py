@@ -1,9 +1,10 @@
-"""A hot endpoint on any ASGI server: bodies in pieces, of any size, from clients of any speed.
+"""A fast endpoint behind ASGI: bodies in pieces, of any size, from clients of any speed.
 
-What `hot` does not take arrives here, and everything in tests that need no socket.
+Requests that the fast path does not serve arrive here, and all requests of tests without sockets.
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from time import perf_counter
 from typing import Any
@@ -11,11 +12,11 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from service.errors import Problem
-from service.http.body import Budget, ClientGone, Reservation, read_body
+from service.http.body import BufferBudget, ClientGone, Reservation, disconnected, read_body
 from service.http.errors import refusal
 from service.http.exchange import Endpoint, Exchange, deadline_of
 from service.http.methods import allow_of
-from service.http.refusals import told
+from service.http.refusals import record_refusal
 from service.problem_types.http import METHOD_NOT_ALLOWED
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
@@ -23,9 +24,9 @@ from service.telemetry.metrics.registry import Metrics
 Reply = tuple[int, bytes, bytes]  # status, header lines, content
 
 
-class Asgi:
+class AsgiEndpoint:
     def __init__(
-        self, endpoint: Endpoint, settings: Settings, metrics: Metrics, budget: Budget
+        self, endpoint: Endpoint, settings: Settings, metrics: Metrics, budget: BufferBudget
     ) -> None:
         self._endpoint = endpoint
         self._settings = settings
@@ -37,9 +38,9 @@ class Asgi:
         try:
             status, head, content = await self._reply(scope, receive, reservation)
         except ClientGone:
-            return  # without an answer, from which `front` sees it: FastAPI would make it a 500
+            return  # without a response, so that the gateway counts 499; FastAPI would make it 500
         except Exception as error:
-            problem = scope["problem"] = told(error, self._metrics, self._endpoint.route)
+            problem = scope["problem"] = record_refusal(error, self._metrics, self._endpoint.route)
             status = problem.status
             head, content = refusal(problem, self._endpoint.route, scope["request_id"])
         finally:
@@ -72,8 +73,30 @@ class Asgi:
         try:
             self._endpoint.begin(exchange)
         except Exception as error:
-            exchange.fail(error)  # which counts it
+            exchange.fail(error)  # which also counts the failure
         return await exchange.replied(receive)
+
+
+class AsgiByPath:
+    """An ASGI application for a path with parameters; each request has an endpoint of its own."""
+
+    def __init__(
+        self,
+        path: str,
+        endpoint_of: Callable[..., Endpoint],
+        settings: Settings,
+        metrics: Metrics,
+        budget: BufferBudget,
+    ) -> None:
+        """`endpoint_of` makes the endpoint from the parameters of the path, by their names."""
+        self.path = path
+        self._endpoint_of = endpoint_of
+        self._services = settings, metrics, budget
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["route"] = self  # as FastAPI's own routes do, for the labels of metrics
+        endpoint = self._endpoint_of(**scope["path_params"])
+        await AsgiEndpoint(endpoint, *self._services)(scope, receive, send)
 
 
 class _AsgiExchange(Exchange):
@@ -82,8 +105,8 @@ class _AsgiExchange(Exchange):
     reply_to: asyncio.Future[Reply]
 
     async def replied(self, receive: Receive) -> Reply:
-        """The reply, or ClientGone: a client is watched while it waits."""
-        watching = asyncio.ensure_future(_disconnected(receive))
+        """The reply; raises ClientGone if the client hangs up before."""
+        watching = asyncio.ensure_future(disconnected(receive))
         try:
             either: set[asyncio.Future[Any]] = {self.reply_to, watching}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -103,8 +126,3 @@ class _AsgiExchange(Exchange):
     def _refuse(self, error: Exception) -> None:
         if not self.reply_to.done():
             self.reply_to.set_exception(error)
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

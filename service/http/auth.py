@@ -1,10 +1,10 @@
-"""Who may ask: API keys for predictions, the admin token for what changes which version serves.
+"""Access: API keys for predictions, the admin token for changing which version serves.
 
-    DIGITSERVE_API_KEYS     unset: everybody may; else each request names one of them, but those of
-                            probes, of /metrics and of pages, which hold nothing to protect
-    DIGITSERVE_ADMIN_TOKEN  unset: nobody may; it opens the other routes as a key does
+    DIGITSERVE_API_KEYS     unset: open; else each request must present a key, except for probes,
+                            /metrics and pages, which have nothing to protect
+    DIGITSERVE_ADMIN_TOKEN  unset: closed; the token is also accepted in place of a key
 
-A secret travels as `Authorization: Bearer <secret>`, a key also as `X-API-Key: <key>`. Neither is
+A secret is sent as `Authorization: Bearer <secret>`, a key also as `X-API-Key: <key>`. Neither is
 ever logged.
 """
 
@@ -17,19 +17,18 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from service.errors import Problem
-from service.problem_types.access import (
+from service.errors import Problem, ProblemType
+from service.problem_types.operation import (
     ADMIN_CLOSED,
     NO_ADMIN_TOKEN,
     NO_API_KEY,
     WRONG_ADMIN_TOKEN,
     WRONG_API_KEY,
 )
-from service.problem_types.problem_type import ProblemType
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
 
-# How the metrics call each refusal.
+# The label of each refusal in metrics.
 REASONS = {
     NO_API_KEY: "no_key",
     WRONG_API_KEY: "wrong_key",
@@ -38,7 +37,7 @@ REASONS = {
     ADMIN_CLOSED: "admin_closed",
 }
 
-# Open to everybody, also where there are keys: who asks them carries none.
+# Open even where there are keys: their clients carry none.
 OPEN = re.compile(
     r"/(livez|readyz|metrics)?"
     r"|/v2/health/(live|ready)|/v2/models/[^/]+(/versions/[^/]+)?/ready"
@@ -46,15 +45,15 @@ OPEN = re.compile(
 )
 
 
-# For OpenAPI, which says so of each route that depends on it.
+# For OpenAPI, which documents it for each route that depends on it.
 _Documented = Annotated[
     HTTPAuthorizationCredentials | None,
     Depends(HTTPBearer(auto_error=False, scheme_name="AdminToken")),
 ]
 
 
-class Refused(Problem):
-    """401 or 403: who asks may not."""
+class AccessDenied(Problem):
+    """401 or 403."""
 
     def __init__(self, kind: ProblemType, detail: str) -> None:
         headers = {"www-authenticate": "Bearer"} if kind.status == 401 else {}
@@ -67,41 +66,41 @@ class Access:
         token = settings.admin_token
         self._token = None if token is None else _digest(token.get_secret_value().encode())
         keys = [_digest(key.get_secret_value().encode()) for key in settings.api_keys]
-        self.asks_for_keys = bool(keys)
+        self.requires_keys = bool(keys)
         self._keys = keys if self._token is None else [*keys, self._token]
         for reason in REASONS.values():
             metrics.access_refused.labels(reason)
 
     def check(self, headers: Mapping[bytes, bytes]) -> None:
-        """Refused unless a request for what is not open to everybody names a key."""
-        if not self.asks_for_keys:
+        """Raises AccessDenied unless a request for what is not open has a key."""
+        if not self.requires_keys:
             return
         given = headers[b"x-api-key"] if b"x-api-key" in headers else _bearer(headers)
         if given is None:
-            raise Refused(
+            raise AccessDenied(
                 NO_API_KEY, "send an API key: Authorization: Bearer <key>, or X-API-Key: <key>"
             )
         digest = _digest(given)
-        # All of them, whichever fits: how long it takes tells nothing.
+        # All of them, whichever matches: the duration must reveal nothing.
         if not sum([compare_digest(digest, key) for key in self._keys]):
-            raise Refused(WRONG_API_KEY, "this API key is not, or no longer, one of ours")
+            raise AccessDenied(WRONG_API_KEY, "this API key is not, or no longer, one of ours")
 
     def check_admin(self, headers: Mapping[bytes, bytes]) -> None:
-        """Refused unless a request carries the admin token."""
+        """Raises AccessDenied unless a request has the admin token."""
         if self._token is None:
-            raise Refused(
+            raise AccessDenied(
                 ADMIN_CLOSED,
                 "the admin routes are closed: DIGITSERVE_ADMIN_TOKEN is not set",
             )
         given = _bearer(headers)
         if given is None or not compare_digest(_digest(given), self._token):
-            raise Refused(
+            raise AccessDenied(
                 NO_ADMIN_TOKEN if given is None else WRONG_ADMIN_TOKEN,
                 "send the admin token: Authorization: Bearer <DIGITSERVE_ADMIN_TOKEN>",
             )
 
     def admin(self, request: Request, documented: _Documented = None) -> None:
-        """What FastAPI's routes that change anything depend on."""
+        """A dependency of FastAPI's routes that change anything."""
         self.check_admin(dict(request.scope["headers"]))
 
 
@@ -111,5 +110,5 @@ def _bearer(headers: Mapping[bytes, bytes]) -> bytes | None:
 
 
 def _digest(secret: bytes) -> bytes:
-    """Of one length whatever the secret's, as a comparison in constant time needs."""
+    """All digests have the same length, as a comparison in constant time needs."""
     return sha256(secret).digest()

@@ -1,12 +1,9 @@
-"""Read the body of a request, bounded in size and time while it is read.
+"""Bodies of requests, bounded in size and time while they are read, and in memory over all clients.
 
-The memory of a worker for what clients send and do not read, bounded over all connections.
+    incomplete and large heads, waiting requests, bodies, unread responses --> one BufferBudget
 
-    incomplete heads, requests behind another, large heads, bodies, unread answers --> one Budget
-
-Each is bounded for itself, and connections by MAX_CONNECTIONS; the product would be far too much.
-
-Work for a client that is not worth doing once the client has hung up.
+Each of these has a bound of its own, and so does the number of connections; the product of both
+would be far more than the memory of a machine, so a worker also bounds the sum.
 """
 
 import asyncio
@@ -23,7 +20,7 @@ from service.errors import Problem
 from service.problem_types.content import BODY_TIMEOUT, BODY_TOO_LARGE
 
 
-class Budget:
+class BufferBudget:
     def __init__(self, limit: int) -> None:
         """Of that many bytes at a time."""
         self.limit = limit
@@ -35,7 +32,7 @@ class Reservation:
 
     __slots__ = ("_budget", "size")
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: BufferBudget) -> None:
         self._budget = budget
         self.size = 0
 
@@ -64,7 +61,7 @@ DISCARD_SECONDS = 2.0  # of the body of a request that is refused already
 
 
 class ClientGone(Exception):
-    """The client hung up before it was answered; there is nobody to answer."""
+    """The client hung up before it got a response."""
 
 
 async def read_body(
@@ -79,9 +76,9 @@ async def read_body(
     Raises Problem: 408 too slow, 413 too large; QueueFull if the memory for bodies is full; or
     ClientGone.
     """
-    # Of any number of zeros before a number the parser takes no notice, but `int` does.
+    # The parser ignores any number of leading zeros, but `int` does not.
     if int(headers.get(b"content-length", b"").lstrip(b"0") or b"0") > limit:
-        # A client that asked first, as curl does, has not begun to send.
+        # A client that sent Expect, as curl does, has not begun to send the body.
         raise await _too_large(receive, limit, sending=b"expect" not in headers)
     chunks, size, more = [], 0, True
     patience = deadline - perf_counter()  # seconds

@@ -1,14 +1,12 @@
-"""Content codings of requests and answers: gzip, and deflate, which is zlib's format.
+"""Content codings of requests and responses: gzip, and deflate, which is zlib's format.
 
-A body is decompressed into at most as many bytes as a body may have, whatever it would become; what
-is not one whole stream, and nothing behind it, is refused.
+A body is decompressed to at most as many bytes as a body may have. One that is not exactly one
+complete stream is refused. Pages are compressed for clients that prefer it:
 
-Answers that are compressed for a client that prefers them so: of pages, never of predictions.
+    Accept-Encoding --accepted--> unchanged, or Starlette's gzip     with Vary in both cases
 
-    Accept-Encoding --accepted--> as it is, or Starlette's gzip     either way Vary says so
-
-What is compressed is another sequence of bytes, so that its entity tag is a weak one: it still says
-that the file behind it is the same.
+The compressed bytes differ from those of the file, so the entity tag becomes a weak one: it still
+identifies the file.
 """
 
 import zlib
@@ -29,28 +27,28 @@ CONTENT_ENCODING, ACCEPT_ENCODING = b"content-encoding", b"accept-encoding"
 WINDOWS: dict[Coding, int] = {"gzip": 31, "deflate": 15}
 # The fastest: pixels and floats become hardly smaller with more effort.
 LEVEL = 1  # a third of the time of 6, for a fifth more bytes
-_SENT: dict[bytes, Coding | None] = {
+_CODINGS: dict[bytes, Coding | None] = {
     b"": None, b"identity": None, b"gzip": "gzip", b"x-gzip": "gzip", b"deflate": "deflate",
 }  # fmt: skip
 
 
 def coding_of(headers: Mapping[bytes, bytes]) -> Coding | None:
-    """How a request's body is compressed; Problem 415 if it is in a way not known here."""
+    """The coding of a request's body; raises Problem 415 if it is unknown."""
     given = headers.get(CONTENT_ENCODING)
     if given is None:
         return None
     name = given.strip().lower()
-    if name not in _SENT:
+    if name not in _CODINGS:
         raise Problem(
             UNSUPPORTED_ENCODING,
             f"Content-Encoding is {given[:40].decode('latin-1')}; gzip and deflate are understood",
             headers={"accept-encoding": "gzip, deflate"},
         )
-    return _SENT[name]
+    return _CODINGS[name]
 
 
 def decompressed(body: bytes, coding: Coding, limit: int) -> bytes:
-    """Problem 413 if that is more than `limit` bytes, 400 if it is not whole."""
+    """Raises Problem 413 if that is more than `limit` bytes, 400 if it is incomplete."""
     stream = zlib.decompressobj(WINDOWS[coding])
     try:
         content = stream.decompress(body, limit + 1)
@@ -76,7 +74,7 @@ def compressed(content: bytes, coding: Coding) -> bytes:
 
 
 def accepted(headers: Mapping[bytes, bytes]) -> Coding | None:
-    """The coding of an answer that a client prefers; None: as it is."""
+    """The coding of a response that a client prefers; None: uncompressed."""
     weights = {each.name: each.weight for each in ranges_of(headers.get(ACCEPT_ENCODING))}
     weights["gzip"] = weights.get("gzip", weights.get("x-gzip", 0.0))
     # "*" is left out: a client that accepts anything is best served without the work.

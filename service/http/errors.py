@@ -1,11 +1,11 @@
-"""Errors as RFC 9457 problem details, and the one table of which exception answers how.
+"""Errors as RFC 9457 problem details, and the one table that maps exceptions to them.
 
     {"type": "/problems/not-a-picture", "title": "Not a picture", "status": 422,
      "detail": "<what to do>", "request_id": "..."}
 
 Type, title and status are those of one of the `problem_types`; `detail` belongs to the occurrence.
-Raised anywhere below `front` or FastAPI, answered there or by the hot endpoint. Under /v2 they are
-written as clients of the Open Inference Protocol read them: {"error": "<what to do>"}.
+They are raised below the gateway or FastAPI, and become responses there or on the fast
+path. Under /v2 they have the form of the Open Inference Protocol: {"error": "<what to do>"}.
 """
 
 import math
@@ -24,7 +24,7 @@ from service.batching.interface import (
     DeadlineUnreachable,
     QueueFull,
 )
-from service.errors import Problem
+from service.errors import Problem, ProblemType
 from service.problem_types.content import BUFFER_FULL
 from service.problem_types.http import (
     BAD_PARAMETER,
@@ -42,14 +42,13 @@ from service.problem_types.prediction import (
     QUEUE_FULL,
     TOO_MANY_PIXELS,
 )
-from service.problem_types.problem_type import ProblemType
 
 CONTENT_TYPE = "application/problem+json"
 OPEN_INFERENCE = "/v2"  # where paths begin whose errors are the Open Inference Protocol's
 
 
 def problem_of(error: Exception) -> Problem:
-    """How an exception answers. What is not known here is our own mistake, and tells nothing."""
+    """The problem of an exception. An unknown one is a bug, and its response reveals nothing."""
     match error:
         case Problem():
             return error
@@ -86,7 +85,7 @@ def problem_of(error: Exception) -> Problem:
 
 
 def _of_framework(error: HTTPException) -> Problem:
-    """What FastAPI and Starlette raise; anything but a wrong path or method is unexpected."""
+    """For what FastAPI and Starlette raise; all but a wrong path or method is unexpected."""
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     match error.status_code:
         case 404:
@@ -110,8 +109,8 @@ def _kind_of_full(error: QueueFull) -> ProblemType:
 
 
 def content_of(problem: Problem, path: str, request_id: str) -> tuple[str, bytes]:
-    """Content type and body of the answer to a request for `path`."""
-    if path.startswith(OPEN_INFERENCE):  # its clients read "error", and nothing else
+    """Content type and body of the response to a request for `path`."""
+    if path.startswith(OPEN_INFERENCE):  # its clients read "error" alone
         return "application/json", orjson.dumps({"error": problem.detail})
     return CONTENT_TYPE, document(problem, request_id)
 
@@ -129,7 +128,7 @@ def document(problem: Problem, request_id: str) -> bytes:
 
 
 def refusal(problem: Problem, path: str, request_id: str) -> tuple[bytes, bytes]:
-    """Header lines and body, as an exchange is replied to."""
+    """Header lines and body, for an exchange."""
     content_type, body = content_of(problem, path, request_id)
     headers = {"content-type": content_type, **problem.headers}
     return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode(), body

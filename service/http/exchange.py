@@ -1,12 +1,12 @@
-"""One request, whole, and its one answer: all that the hot endpoints know of HTTP.
+"""One complete request and its one response: all that the fast endpoints know of HTTP.
 
-    hot    (in uvicorn's protocol) --+
+    fast   (in uvicorn's protocol) --+
                                      +--> Endpoint.begin(exchange) ... reply() or fail(), once
     asgi   (on any ASGI server)    --+
 
-An endpoint looks at the request, hands its pictures to the batcher and is told by it. There is no
-task, no future and no timer a request (but for large ones, see `aside`): together they cost more
-than the prediction.
+An endpoint submits the images of a request to the batcher, which calls it back with the results.
+There is no task, future or timer for each request, except for large ones, see `offload`: together
+these cost more than the prediction.
 """
 
 from abc import ABC, abstractmethod
@@ -27,10 +27,10 @@ SOONEST = 0.001  # seconds
 
 
 class Work(Protocol):
-    """What goes on for an exchange between begin and reply."""
+    """Work for an exchange between begin and reply."""
 
     def cancel(self) -> Stage | None:
-        """Nobody waits for it any more; where it was, None if it was over."""
+        """Stop it: its client is gone. Returns the stage it was in; None if it was over."""
 
 
 class Exchange(ABC):
@@ -63,29 +63,29 @@ class Exchange(ABC):
         self.began = began  # on perf_counter, as is the deadline
         self.deadline = deadline
         self.work: Work | None = None
-        self.timings: Timings | None = None  # once a model has answered
+        self.timings: Timings | None = None  # once a model has predicted
         self.over = False
-        self.beside = False  # answered by another model than the one that serves
+        self.beside = False  # whether a model other than the one that serves predicts
 
     def reply(self, status: int, head: bytes, content: bytes) -> None:
-        """Answer; `head` is header lines, each with its CRLF. Nothing happens if it is over."""
+        """Respond, unless it is over; `head` is header lines, each with its CRLF."""
         if not self.over:
             self.over, self.work = True, None  # no cycle: the garbage collector would cost 20 us
             self._send(status, head, content)
 
     def fail(self, error: Exception) -> None:
-        """Answer with what `problems` makes of an exception."""
+        """Respond with the problem of an exception, unless it is over."""
         if not self.over:
             self.over, self.work = True, None
             if isinstance(error, DeadlinePassed) and self.deadline < self.latest:
                 error = ClientDeadlinePassed(str(error))
             if not self.beside and problem_of(error).status >= 500:
-                for tell in self.metrics.when_failed:
-                    tell(perf_counter() - self.began)
+                for report in self.metrics.when_failed:
+                    report(perf_counter() - self.began)
             self._refuse(error)
 
     def hang_up(self) -> None:
-        """The client is gone: stop what goes on for it."""
+        """The client is gone: stop the work for it."""
         if not self.over:
             work, self.over, self.work = self.work, True, None
             stage = work.cancel() if work is not None else "decode"
@@ -105,7 +105,7 @@ class Exchange(ABC):
 
 
 class Endpoint(Protocol):
-    """A route that answers exchanges; admit and begin may raise what `problems` knows."""
+    """A route that answers exchanges; admit and begin may raise what `errors` maps to problems."""
 
     @property
     def route(self) -> str: ...
@@ -114,14 +114,14 @@ class Endpoint(Protocol):
     def method(self) -> str: ...
 
     def admit(self, headers: Mapping[bytes, bytes]) -> None:
-        """Look at the headers, before the body is awaited."""
+        """Check the headers, before the body is awaited."""
 
     def begin(self, exchange: Exchange) -> None:
         """Reply or fail, now or later, on the event loop."""
 
 
 def deadline_of(headers: Mapping[bytes, bytes], began: float, longest: float) -> float:
-    """When the client stops waiting: X-Request-Timeout seconds from `began`, at most `longest`."""
+    """The deadline of a request: X-Request-Timeout seconds from `began`, at most `longest`."""
     given = headers.get(TIMEOUT)
     if given is None:
         return began + longest

@@ -1,14 +1,14 @@
-"""The outermost ASGI application: picks who answers, and does what is true of every request.
+"""The outermost ASGI application: it selects the endpoint and does what is common to all requests.
 
-    request --> id, count, time --CORS, access--> the hot routes, by exact path --> Asgi
+    request --> id, count, time --CORS, access--> fast endpoints, by exact path --> AsgiEndpoint
                                               --> everything else               --> FastAPI
 
-Whoever is not let in here gets nowhere, whichever routes are added behind. Most requests to the hot
-routes never come here: `hot` answers them before ASGI. Any exception becomes a problem document
-here, in a hot endpoint or in FastAPI's handlers.
+Access is checked here, so no route that is added behind can be reached without it. Most requests to
+fast endpoints are answered by `fast.protocol` and never come here. Any exception becomes a problem
+document here, in a fast endpoint or in FastAPI's handlers.
 
 A proxy that publishes the service under DIGITSERVE_ROOT_PATH removes that prefix from paths. It is
-not removed here as well: a path that has it twice would get past the proxy's own rules.
+not removed here as well: a path with the prefix twice would bypass the proxy's own rules.
 """
 
 import asyncio
@@ -17,24 +17,22 @@ from time import perf_counter
 from typing import Any
 
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.batching.interface import Closed
 from service.errors import Problem
-from service.http.asgi import Asgi
+from service.http.asgi import AsgiEndpoint
 from service.http.auth import OPEN, Access
-from service.http.body import Budget
-from service.http.cors import open_to
+from service.http.body import BufferBudget
 from service.http.errors import messages
 from service.http.exchange import Endpoint, Exchange
-from service.http.fast.backpressure import Rest
-from service.http.fast.idle import IdleConnections
-from service.http.fast.pipeline import Turns
-from service.http.fast.routes import hot_table
+from service.http.fast.routes import fast_routes_of
+from service.http.fast.scheduling import IdleConnections, RefusalThrottle, Turns
 from service.http.forwarded import TrustedProxies
 from service.http.headers import by_name, request_id_of
 from service.http.methods import KNOWN, Methods, empty_answer
-from service.http.refusals import CROWDED, told
+from service.http.refusals import OVER_CAPACITY, record_refusal
 from service.lifecycle import Life
 from service.problem_types.http import METHOD_NOT_IMPLEMENTED, NO_SUCH_ROUTE, TOO_MANY_CONNECTIONS
 from service.settings import Settings
@@ -44,10 +42,19 @@ from service.telemetry.trace_context import merge_trace_headers
 from service.telemetry.tracing.records import Trace
 from service.telemetry.tracing.sampler import Tracing
 
-NOSNIFF = (b"x-content-type-options", b"nosniff")  # what a type says is what it is
+NOSNIFF = (b"x-content-type-options", b"nosniff")  # browsers believe the media type
+CORS_METHODS = ["GET", "POST"]
+CORS_REQUEST_HEADERS = [
+    "Authorization", "Content-Encoding", "Content-Type", "Inference-Header-Content-Length",
+    "Traceparent", "Tracestate", "X-API-Key", "X-Request-ID", "X-Request-Timeout",
+]  # fmt: skip
+CORS_RESPONSE_HEADERS = [
+    "Inference-Header-Content-Length", "Retry-After", "Server-Timing", "Traceresponse",
+    "X-Batch-Size", "X-Label", "X-Request-ID",
+]  # fmt: skip
 
 
-class Front:
+class Gateway:
     def __init__(
         self,
         endpoints: Sequence[Endpoint],
@@ -62,16 +69,16 @@ class Front:
         fast_only: Sequence[Endpoint] = (),
     ) -> None:
         """`fast_only`: endpoints whose requests `otherwise` serves where the fast path does not."""
-        self.hot = hot_table((*endpoints, *fast_only), access, metrics)
+        self.fast_routes = fast_routes_of((*endpoints, *fast_only), access, metrics)
         self.proxies = TrustedProxies(settings.trusted_proxies)
         self.settings = settings
         self.metrics = metrics
         self.life = life
-        self.rest = Rest()
+        self.throttle = RefusalThrottle()
         self.idle = IdleConnections()
         self.turns = Turns()
-        self.budget = Budget(settings.max_buffered)
-        self.watchers: list[Watcher] = []  # told of each request that is over
+        self.budget = BufferBudget(settings.max_buffered)
+        self.watchers: list[Watcher] = []  # called with each request that is over
         self.begin_trace = tracing.begin if tracing is not None else None
         if tracing is not None:
             self.watchers.append(tracing.ended)
@@ -80,10 +87,11 @@ class Front:
         self._prefix = settings.root_path
         self._otherwise = otherwise
         self._asgi = {
-            endpoint.route: Asgi(endpoint, settings, metrics, self.budget) for endpoint in endpoints
+            endpoint.route: AsgiEndpoint(endpoint, settings, metrics, self.budget)
+            for endpoint in endpoints
         }
-        # Before access: a browser asks for leave without any key.
-        self._inside = open_to(settings.cors_origins, self._answer)
+        # Before access: preflight requests of browsers carry no key.
+        self._inside = _open_to(settings.cors_origins, self._answer)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":  # lifespan
@@ -94,7 +102,7 @@ class Front:
         request_id = request_id_of(headers)
         trace = self._trace_of(scope, headers)
         scope = self._inner(scope, request_id)
-        asked = RequestRecord(
+        record = RequestRecord(
             request_id, began, scope["client"], headers, scope["scheme"], trace=trace
         )
         head_alone = scope["client_method"] == "HEAD"
@@ -103,47 +111,47 @@ class Front:
             starts = message["type"] == "http.response.start"
             if starts:
                 scope["status"] = message["status"]
-                theirs = message.get("headers", ())
-                ours = self._headers_of_answer(scope, request_id, trace)
-                if any(name == b"connection" for name, _ in theirs):
-                    ours = [each for each in ours if each[0] != b"connection"]
-                message["headers"] = [*theirs, *ours]
+                given = message.get("headers", ())
+                added = self._headers_of_answer(scope, request_id, trace)
+                if any(name == b"connection" for name, _ in given):
+                    added = [each for each in added if each[0] != b"connection"]
+                message["headers"] = [*given, *added]
             if starts or not head_alone:
                 await send(message)
             if starts and head_alone:  # now, for a stream would have no end
                 await send({"type": "http.response.body"})
             if scope["streams"] and not starts:
-                self._end(scope, asked)
+                self._end(scope, record)
 
         self.metrics.request_begins()
         try:
             await self._inside(scope, receive, observed)
         finally:
-            self._end(scope, asked)
+            self._end(scope, record)
 
-    def tell(self, ended: RequestEvent, labels: Labels, seconds: float) -> None:
-        """Whoever watches, that a request is over."""
+    def report(self, ended: RequestEvent, labels: Labels, seconds: float) -> None:
+        """Report a request that is over to all watchers."""
         for watch in self.watchers:
             watch(ended, labels, seconds)
 
-    def _end(self, scope: Scope, asked: RequestRecord) -> None:
-        """Count, time and tell a request, once. A stream is over with its first event: how long
-        somebody watches is no latency, and nothing is being worked on meanwhile.
+    def _end(self, scope: Scope, record: RequestRecord) -> None:
+        """Count, time and report a request, once. A stream is over with its first event: how long a
+        client watches it is no latency.
         """
         if scope["over"]:
             return
         scope["over"] = True
-        seconds = perf_counter() - asked.began
+        seconds = perf_counter() - record.began
         labels = self._labels(scope)
         self.metrics.request_ends(labels)
         exchange: Exchange | None = scope["exchange"]
         timings = exchange.timings if exchange is not None else None
         version = timings.version if timings is not None else None
         self.metrics.seconds_of(labels[0])[version].record(seconds)
-        self.tell(asked._replace(timings=timings, problem=scope["problem"]), labels, seconds)
+        self.report(record._replace(timings=timings, problem=scope["problem"]), labels, seconds)
 
     def _inner(self, scope: Scope, request_id: bytes) -> dict[str, Any]:
-        """What everything below sees of a request. A copy: the server's own stays as it is."""
+        """The scope for everything below. A copy: the server's own stays unchanged."""
         method = scope["method"]
         peer, headers = scope["client"], scope["headers"]
         return {
@@ -169,32 +177,32 @@ class Front:
         headers = [(b"x-request-id", request_id), NOSNIFF]
         if trace is not None:
             headers.append((b"traceresponse", trace.response))
-        # So that this client's next request goes elsewhere, or finds room meanwhile.
-        if self.life.draining or "crowded" in scope:
+        # So that the next request of this client goes to another replica, or later.
+        if self.life.draining or "over_capacity" in scope:
             headers.append((b"connection", b"close"))
-        elif scope.get("keeps"):  # of HTTP/1.0, where that must be said
+        elif scope.get("keeps"):  # of HTTP/1.0, which needs the header
             headers.append((b"connection", b"keep-alive"))
         return headers
 
     def _trace_of(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Trace | None:
         if self.begin_trace is None:
             return None
-        said = merge_trace_headers(headers, scope["headers"])
-        return self.begin_trace(said, scope.get("http_version", "1.1"))
+        merged = merge_trace_headers(headers, scope["headers"])
+        return self.begin_trace(merged, scope.get("http_version", "1.1"))
 
-    async def crowded(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The same on a connection beyond MAX_CONNECTIONS: only what is open is answered."""
-        await self({**scope, "crowded": True}, receive, send)
+    async def over_capacity(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The same on a connection beyond MAX_CONNECTIONS: only open paths are answered."""
+        await self({**scope, "over_capacity": True}, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             if self._prefix and scope["path"].startswith(f"{self._prefix}/"):
                 self._check_prefix(scope["path"])
-            self._let_in(scope)
+            self._check_access(scope)
             ends_in_slash = scope["path"].endswith("/")
-            elsewhere = self._methods.without_slash(scope) if ends_in_slash else None
-            if elsewhere is not None:
-                for message in empty_answer(308, "location", elsewhere):
+            location = self._methods.without_slash(scope) if ends_in_slash else None
+            if location is not None:
+                for message in empty_answer(308, "location", location):
                     await send(message)
                 return
             if scope["method"] == "OPTIONS":
@@ -207,18 +215,18 @@ class Front:
                 )
             application: ASGIApp = self._asgi.get(scope["path"], self._otherwise)
             await application(scope, receive, send)
-        except asyncio.CancelledError:  # by `server`, which does not wait any longer
+        except asyncio.CancelledError:  # by `server`, after its last wait
             if not self.life.draining:
                 raise
             await self._refuse(Closed(), scope, send)
-        except Exception as error:  # the last resort: whatever went wrong, the client hears of it
+        except Exception as error:  # the last resort: every failure gets a response
             answered: Problem | None = scope["problem"]
             if answered is not None and answered.status == 500:
-                return  # FastAPI raises again what it has answered
+                return  # FastAPI re-raises what it has answered
             await self._refuse(error, scope, send)
 
     async def _refuse(self, error: Exception, scope: Scope, send: Send) -> None:
-        problem = scope["problem"] = told(error, self.metrics)
+        problem = scope["problem"] = record_refusal(error, self.metrics)
         if scope["status"] is None:
             for message in messages(problem, scope["path"], scope["request_id"]):
                 await send(message)
@@ -238,13 +246,13 @@ class Front:
                 "(DIGITSERVE_ROOT_PATH) from paths",
             )
 
-    def _let_in(self, scope: Scope) -> None:
-        """Problem if this request may not go any further."""
+    def _check_access(self, scope: Scope) -> None:
+        """Raises Problem if this request must not reach its route."""
         headers = by_name(scope["headers"])
         if OPEN.fullmatch(scope["path"].removesuffix("/") or "/"):  # or a redirect to it
             return
-        if "crowded" in scope:
-            self.metrics.shed.record((CROWDED,))
+        if "over_capacity" in scope:
+            self.metrics.shed.record((OVER_CAPACITY,))
             raise Problem(
                 TOO_MANY_CONNECTIONS,
                 f"there are more than {self.settings.max_connections} connections "
@@ -262,3 +270,16 @@ class Front:
             route = getattr(scope.get("route"), "path", "other")
         method = scope["client_method"] if scope["client_method"] in KNOWN else "other"
         return route, method, str(scope["status"] or GONE)
+
+
+def _open_to(origins: Sequence[str], application: ASGIApp) -> ASGIApp:
+    """The application, for pages of these origins too; unchanged if there are none."""
+    if not origins:
+        return application
+    return CORSMiddleware(
+        application,
+        origins,
+        allow_methods=CORS_METHODS,
+        allow_headers=CORS_REQUEST_HEADERS,
+        expose_headers=CORS_RESPONSE_HEADERS,
+    )

@@ -1,7 +1,4 @@
-"""The headers of a request, by name, once it is clear what each of them says.
-
-What a request is called in its answer, in the log and in traces.
-"""
+"""The headers of a request by name, and the id of a request in its response, logs and traces."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -11,7 +8,7 @@ from secrets import token_hex
 from service.errors import Problem
 from service.problem_types.http import REPEATED_HEADER
 
-# Said twice, they may be two different things to us and to a proxy before us.
+# If one is repeated, the service and a proxy may read different values.
 ONCE = frozenset(
     {
         b"authorization", b"content-encoding", b"content-length", b"content-type", b"host",
@@ -21,7 +18,7 @@ ONCE = frozenset(
 
 
 def by_name(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Names are in lower case. Problem 400 if one that may come once came twice."""
+    """Names are in lower case. Raises Problem 400 if one that may occur once is repeated."""
     headers: dict[bytes, bytes] = {}
     for name, value in pairs:
         if name in headers and name in ONCE:
@@ -34,7 +31,7 @@ def by_name(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 
 # A client's own id is kept if it cannot forge a log line.
 _ALLOWED = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
-# An id must be unique, not secret: a random start and a number cost a tenth of random bytes.
+# An id must be unique, not secret: a random start and a counter cost a tenth of random bytes.
 _START = token_hex(6).encode()
 _NUMBERS = count()
 

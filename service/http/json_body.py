@@ -1,4 +1,4 @@
-"""What strangers send in JSON: bounded in depth, and of the kind that is expected."""
+"""JSON from clients: bounded in depth, and validated against the expected model."""
 
 from typing import Any, TypeVar
 
@@ -6,21 +6,20 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ValidationError
 from pydantic_core import PydanticUseDefault
 
-from service.errors import Problem
+from service.errors import Problem, ProblemType
 from service.problem_types.content import BAD_DOCUMENT, BAD_JSON, JSON_TOO_DEEP
-from service.problem_types.problem_type import ProblemType
 
 Document = TypeVar("Document", bound=BaseModel)
-TYPES = ("constrained-", "literal[")  # how pydantic calls one of several that a field may have
+TYPES = ("constrained-", "literal[")  # pydantic's names of the alternatives of a field
 BOM = b"\xef\xbb\xbf"  # which Windows puts before texts in UTF-8
 # How texts in UTF-16 and UTF-32 begin, with such a mark, or with ASCII.
 _OTHER_UNICODE = (b"\xff\xfe", b"\xfe\xff", b"\0")
 
 
 def read_json(body: bytes, max_depth: int) -> Any:
-    """What a body says; Problem 400 if it is no JSON, or lists and objects nest too deep in it."""
+    """The value of a body; raises Problem 400 if it is not JSON, or nested too deep."""
     try:
-        # It gives up at a depth of 1024 by itself.
+        # It stops at a depth of 1024 by itself.
         document = orjson.loads(body.removeprefix(BOM))
     except orjson.JSONDecodeError as error:
         if body.startswith(_OTHER_UNICODE) or body[1:2] == b"\0":
@@ -37,19 +36,19 @@ def read_json(body: bytes, max_depth: int) -> Any:
 def fitted(
     kind: type[Document], document: object, whole: str, problem: ProblemType = BAD_DOCUMENT
 ) -> Document:
-    """The document as one of that kind; a problem names what is wrong first, or the whole."""
+    """The document as that model; the problem names the first wrong field, or the whole."""
     try:
         return kind.model_validate(document)
     except ValidationError as error:
         wrong = error.errors(include_input=False, include_url=False)[0]
         parts = [str(part)[:64] for part in wrong["loc"]]
         place = ".".join(part for part in parts if not part.startswith(TYPES))
-        told = wrong["msg"].removeprefix("Value error, ")
-        raise Problem(problem, f"{place or whole}: {told}") from error
+        reason = wrong["msg"].removeprefix("Value error, ")
+        raise Problem(problem, f"{place or whole}: {reason}") from error
 
 
 def nullable(kind: Any) -> BeforeValidator:
-    """For a field of that type: null is as good as absent, as many clients write it."""
+    """For a field of that type: null counts as absent, as many clients write it."""
     return BeforeValidator(_or_default, json_schema_input_type=kind | None)
 
 

@@ -1,11 +1,11 @@
-"""Which methods a path takes, and the answers to OPTIONS, HEAD and methods that it does not take.
+"""The methods of a path, and the responses to OPTIONS, HEAD and methods that it does not have.
 
     OPTIONS           204 with Allow: the methods of that path
-    HEAD              wherever GET is: `front` asks the route for GET and sends the head alone
+    HEAD              wherever GET is: the gateway calls the route with GET, sends the head alone
     another method    405 with the same Allow where the service knows it, 501 where it does not
 
-A path with a slash too many is redirected to the one without, by a reference relative to itself:
-the service need not know under which scheme, host and prefix its client has reached it.
+A path that ends in a superfluous slash is redirected to the one without by a relative reference,
+for the service need not know the scheme, host and prefix that its client used.
 """
 
 from collections.abc import Iterable, Sequence
@@ -49,9 +49,9 @@ class Methods:
         return allow_of(methods) if methods else ""
 
     def without_slash(self, scope: Scope) -> str | None:
-        """Where a path that ends in a slash is found without it; None if nowhere.
+        """The location of a path that ends in a slash without it; None if there is no such path.
 
-        Of several slashes clients make different things, so they are not looked at.
+        Clients treat several slashes differently, so they are not handled.
         """
         bare = scope["path"].removesuffix("/")
         is_plain = scope["raw_path"].endswith(b"/") and bare and not bare.endswith("/")
@@ -63,7 +63,7 @@ class Methods:
 
 
 def empty_answer(status: int, name: str, value: str) -> tuple[Message, Message]:
-    """Of no more than one header."""
+    """A response without a body, with one header."""
     headers = [(name.encode(), value.encode("ascii"))]
     if status != 204:
         headers.append((b"content-length", b"0"))

@@ -1,4 +1,4 @@
-"""What a client prefers, by the weights in its `Accept` and `Accept-Encoding` (RFC 9110, 12.4).
+"""The preferences of a client, by the weights in `Accept` and `Accept-Encoding` (RFC 9110, 12.4).
 
 text/plain;q=0.2, application/openmetrics-text;version=1.0.0;q=0.5
     --ranges_of--> Range, Range --preferred, offers--> the offer that is answered

@@ -1,102 +1,282 @@
-"""Work of a request that would hold up the event loop: a large picture, a long document.
+"""Work of a request that would hold up the event loop: a large image, a form, a model call.
 
-    exchange --at most so many wait--> a few threads --> then(result), or fail
+    exchange --slices--> queue --memory, a thread--> next slice ... --> then(result), or fail
 
-At its deadline, or when its client hangs up, what has not begun is not done any more.
+Work comes in slices, each of which first yields how much memory it takes. A slice begins when a
+thread is free and the budget has room for it. The request for which least work was done comes
+first: small ones pass large ones, and large ones take turns. One of several threads is kept for
+small slices, so that they never wait until a large image is decoded.
+
+Once its deadline has passed, or its client has hung up, no further slice of a request begins.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from heapq import heapify, heappop, heappush
+from itertools import count
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
-from service.batching.interface import DeadlinePassed, QueueFull
+from contract.cores import available_cores
+from preprocessing.allocation import return_memory_early
+from service.batching.interface import (
+    DeadlinePassed,
+    DeadlineUnreachable,
+    PreparationFull,
+    QueueFull,
+)
+from service.errors import Problem
 from service.http.exchange import Exchange
+from service.problem_types.prediction import DECODING_TOO_LARGE
 from service.telemetry.request_record import Stage
 
-AT_ONCE = 2  # pictures of up to MAX_PIXELS each are decoded at a time: this bounds the memory
+SMALL = 2**22  # bytes; what takes no more is done in milliseconds
+MOST_THREADS = 8
+IN_TIME = 0.5  # of the time until its deadline, that a request may be expected to wait at first
 T = TypeVar("T")
+# Yields the bytes that its next slice takes, works on that slice when it is resumed, and returns
+# the result.
+Slices = Generator[int, None, T]
 
 
-class Aside:
+def thread_count() -> int:
+    return min(MOST_THREADS, max(2, available_cores()))
+
+
+def whole(memory: int, work: Callable[[], T]) -> Slices[T]:
+    """Work in one slice."""
+    yield memory
+    return work()
+
+
+class Offload:
+    """Everything but the slices themselves is called on the event loop."""
+
     def __init__(
-        self, most: int, *, at_once: int = AT_ONCE, stage: Stage = "decode", done: str = "read"
+        self,
+        most: int,
+        memory: int = 0,
+        *,
+        threads: int | None = None,
+        stage: Stage = "decode",
+        done: str = "read",
+        full: type[QueueFull] = PreparationFull,
     ) -> None:
-        """At most that many wait. `stage` is where work is that is cancelled, `done` what becomes
-        of a request here, in words."""
+        """At most that many requests, whose slices take at most that many bytes at a time.
+
+        `stage` is where a request is that is cancelled here, `done` what it waits for in the words
+        of errors, and `full` what is raised when too many wait.
+        """
         self._most = most
-        self._at_once = at_once
         self._stage = stage
         self._done = done
-        self._going_on = 0
-        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix=stage)
-        self._pace = 0.1  # seconds apiece, smoothed
+        self._full = full
+        self._count = threads or thread_count()
+        self._large = memory - self._count * SMALL  # bytes for slices that are not small
+        self._taken = 0  # bytes of those that run
+        self._large_running = 0
+        self._large_waiting = 0  # bytes of the large slices that wait
+        self._seconds_a_byte = 1e-9  # of large slices, smoothed
+        self._running = 0
+        self._jobs = 0  # waiting or running
+        self._pace = 0.1  # seconds a request, smoothed
+        self._order = count()
+        self._small_queue: _Queue = []
+        self._large_queue: _Queue = []
+        return_memory_early()
+        self._threads = ThreadPoolExecutor(self._count, thread_name_prefix=stage)
+        for _ in range(self._count):  # now, for later there may be no memory for their stacks
+            self._threads.submit(perf_counter)
 
-    def do(self, exchange: Exchange, work: Callable[[], T], then: Callable[[T], object]) -> None:
-        """Call `then` with what `work` gives; what either raises is the exchange's failure.
+    def do(self, exchange: Exchange, slices: Slices[T], then: Callable[[T, float], object]) -> None:
+        """Call `then` with the result, and the seconds of work that it took; what either raises is
+        the exchange's failure.
 
-        QueueFull if too many wait already.
+        Raises QueueFull if too many wait already, and Problem if the first slice alone is larger
+        than the budget.
         """
-        if self._going_on >= self._most:
-            seconds = self._going_on * self._pace / self._at_once
-            raise QueueFull(
-                f"{self._going_on} requests are already waiting to be {self._done}", seconds
+        if self._jobs >= self._most:
+            seconds = self._jobs * self._pace / self._count
+            raise self._full(
+                f"{self._jobs} requests are already waiting to be {self._done}", seconds
             )
-        loop = asyncio.get_running_loop()
-        self._going_on += 1
-        held = [work]
-        future = loop.run_in_executor(self._threads, self._timed, held)
-        going_on = _GoingOn(future, held, self._stage)
+        job = _Job(exchange, slices, then, self._stage)
+        self._enqueue(job, next(slices))
+        self._jobs += 1
+        left = exchange.deadline - perf_counter()
+        job.alarm = asyncio.get_running_loop().call_later(left, self._too_late, job)
+        exchange.work = job
+        job.on_cancel = self._cancelled
+        self._begin()
 
-        def too_late() -> None:
-            exchange.fail(
-                DeadlinePassed(f"the deadline passed before the request was {self._done}")
-            )
-            going_on.cancel()
-
-        alarm = loop.call_later(exchange.deadline - perf_counter(), too_late)
-        exchange.work = going_on
-
-        def done(result: asyncio.Future[tuple[T, float]]) -> None:
-            self._going_on -= 1
-            alarm.cancel()
-            if result.cancelled():
-                return
-            try:
-                given, seconds = result.result()
-                self._pace = 0.8 * self._pace + 0.2 * seconds
-                if not exchange.over:
-                    then(given)
-            except Exception as error:  # of the request, or of a queue that is full
-                exchange.fail(error)
-
-        going_on.future.add_done_callback(done)
-
-    def later(self, work: Callable[[], object]) -> None:
-        """Do something there that nobody waits for."""
+    def run(self, work: Callable[[], object]) -> None:
+        """Call `work` on a thread, for no request."""
         self._threads.submit(work)
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    @staticmethod
-    def _timed(held: list[Callable[[], T]]) -> tuple[T, float]:
-        began = perf_counter()
-        work = held.pop()  # or IndexError, of which nobody hears: it was cancelled
-        return work(), perf_counter() - began
+    def _enqueue(self, job: "_Job[Any]", memory: int) -> None:
+        if memory > SMALL and memory > self._large:
+            raise Problem(
+                DECODING_TOO_LARGE,
+                f"to decode it takes {memory:,} bytes of memory, more than the "
+                f"{self._large:,} that there are for one picture (DIGITSERVE_MAX_DECODING); send a "
+                "smaller one",
+            )
+        if memory > SMALL:
+            self._check_deadline(job, self._large_waiting / (self._count - 1) + memory, IN_TIME)
+            self._large_waiting += memory
+        job.memory, job.waits = memory, True
+        heappush(self._queue_of(job), (job.done + memory, next(self._order), job))
+
+    def _queue_of(self, job: "_Job[Any]") -> "_Queue":
+        return self._small_queue if job.memory <= SMALL else self._large_queue
+
+    def _check_deadline(self, job: "_Job[Any]", memory: float, share: float = 1.0) -> None:
+        """DeadlineUnreachable if so many bytes take longer than that share of the time left: what
+        is begun and not finished in time is work that others needed."""
+        seconds = self._seconds_a_byte * memory
+        if seconds > share * (job.exchange.deadline - perf_counter()):
+            raise DeadlineUnreachable(
+                "the pictures that wait to be decoded take longer than this request may", seconds
+            )
+
+    def _leaves_queue(self, job: "_Job[Any]") -> None:
+        if job.waits and job.memory > SMALL:
+            self._large_waiting -= job.memory
+        job.waits = False
+
+    def _begin(self) -> None:
+        """Begin slices while a thread is free and the budget has room."""
+        while self._running < self._count:
+            queue = self._next_queue()
+            if queue is None:
+                return
+            _, _, job = heappop(queue)
+            try:
+                if job.memory > SMALL:
+                    self._check_deadline(job, job.memory)
+            except DeadlineUnreachable as error:
+                self._finish(job)
+                job.exchange.fail(error)
+            else:
+                self._run(job)
+
+    def _next_queue(self) -> "_Queue | None":
+        small, large = self._small_queue, self._large_queue
+        if large and (not small or large[0] < small[0]) and self._has_room(large[0][2].memory):
+            return large
+        return small or None
+
+    def _has_room(self, memory: int) -> bool:
+        return self._large_running < self._count - 1 and self._taken + memory <= self._large
+
+    def _run(self, job: "_Job[Any]") -> None:
+        is_large = job.memory > SMALL
+        self._leaves_queue(job)
+        self._running += 1
+        self._large_running += is_large
+        self._taken += job.memory if is_large else 0
+        job.done += job.memory
+        before = job.seconds
+        future = asyncio.get_running_loop().run_in_executor(self._threads, job.resume)
+
+        def done(ended: asyncio.Future[Any]) -> None:
+            self._running -= 1
+            self._large_running -= is_large
+            self._taken -= job.memory if is_large else 0
+            if is_large:
+                pace = (job.seconds - before) / job.memory
+                self._seconds_a_byte = 0.8 * self._seconds_a_byte + 0.2 * pace
+            self._after(job, ended)
+            self._begin()
+
+        future.add_done_callback(done)
+
+    def _after(self, job: "_Job[Any]", ended: "asyncio.Future[Any]") -> None:
+        """A slice has ended: continue, deliver the result, or report what it raised."""
+        if ended.cancelled() or job.exchange.over:
+            ended.cancelled() or ended.exception()
+            self._finish(job)
+            return
+        try:
+            memory = ended.result()
+            if memory is not None:
+                self._enqueue(job, memory)
+                return
+            self._finish(job)
+            self._pace = 0.8 * self._pace + 0.2 * job.seconds
+            job.then(job.result, job.seconds)
+        except Exception as error:  # of the request, or of a queue that is full
+            self._finish(job)
+            job.exchange.fail(error)
+
+    def _finish(self, job: "_Job[Any]") -> None:
+        if not job.is_finished:
+            job.is_finished = True
+            self._leaves_queue(job)
+            self._jobs -= 1
+            job.alarm.cancel()
+            job.forget()
+
+    def _too_late(self, job: "_Job[Any]") -> None:
+        error = DeadlinePassed(f"the deadline passed before the request was {self._done}")
+        job.exchange.fail(error)
+        self._cancelled(job)
+
+    def _cancelled(self, job: "_Job[Any]") -> None:
+        if job.waits:  # else when its slice ends
+            queue = self._queue_of(job)  # until its turn it would hold the request with its body
+            queue[:] = [entry for entry in queue if entry[2] is not job]
+            heapify(queue)
+            self._finish(job)
 
 
-class _GoingOn:
-    """The work of an exchange while it is aside."""
+class _Job(Generic[T]):
+    """The work of one exchange."""
 
-    def __init__(self, future: asyncio.Future[Any], held: list[Any], stage: Stage) -> None:
-        self.future = future
-        self._held = held
+    alarm: asyncio.TimerHandle
+    on_cancel: Callable[["_Job[Any]"], None]
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        slices: Slices[T],
+        then: Callable[[T, float], object],
+        stage: Stage,
+    ) -> None:
+        self.exchange = exchange
+        self.then = then
+        self.memory = 0  # bytes of the next slice, or of the one that runs
+        self.done = 0  # bytes of all slices that have begun: what was done for it
+        self.seconds = 0.0  # of work
+        self.waits = False
+        self.is_finished = False
+        self.result: T | None = None
+        self._slices: Slices[T] | None = slices
         self._stage = stage
 
+    def resume(self) -> int | None:
+        """Work on a slice, on a thread; the bytes of the next, None if there is none."""
+        assert self._slices is not None
+        began = perf_counter()
+        try:
+            return next(self._slices)
+        except StopIteration as end:
+            self.result = end.value
+            return None
+        finally:
+            self.seconds += perf_counter() - began
+
     def cancel(self) -> Stage:
-        self.future.cancel()
-        # A thread forgets what was cancelled when its turn comes, and until then it holds a body.
-        self._held.clear()
+        self.on_cancel(self)
         return self._stage
+
+    def forget(self) -> None:
+        """Release the body and the image."""
+        self._slices = None
+
+
+_Queue = list[tuple[int, int, _Job[Any]]]

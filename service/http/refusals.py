@@ -1,5 +1,5 @@
-"""Accounts for each refused request exactly once: a metric, and for internal errors the details
-that the access log writes.
+"""Records each refused request exactly once: in a metric, and an internal error in its details,
+which the access log writes.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from service.batching.interface import (
     QueueFull,
 )
 from service.errors import Problem
-from service.http.auth import Refused
+from service.http.auth import AccessDenied
 from service.http.errors import problem_of
 from service.telemetry.logs.format import failure_of
 from service.telemetry.metrics.registry import Metrics
@@ -28,32 +28,32 @@ _SHED: dict[type[Exception], str] = {  # the first that fits
     MemoryError: "out_of_memory",
 }
 
-CROWDED = "connections"  # beyond those there may be
+OVER_CAPACITY = "connections"  # beyond those there may be
 
 
 def begin_at_zero(metrics: Metrics, routes: Iterable[str]) -> None:
-    """An alert sees the first of its kind only as an increase from 0.
+    """Start the series at 0: an alert sees the first refusal only as an increase.
 
-    `routes` are those whose clients may set a deadline.
+    `routes` are those where a client may set a deadline.
     """
     for route in routes:
         metrics.client_deadlines.labels(route)
-    for reason in (*_SHED.values(), CROWDED):
+    for reason in (*_SHED.values(), OVER_CAPACITY):
         metrics.shed.labels(reason)
     for stage in STAGES:
         metrics.cancelled.labels(stage)
 
 
-def told(error: Exception, metrics: Metrics, route: str = "other") -> Problem:
-    """How an exception answers, with what the operator must know of it.
+def record_refusal(error: Exception, metrics: Metrics, route: str = "other") -> Problem:
+    """The problem of an exception, counted, and with the details for the log.
 
-    A deadline of the client's own is no shedding: the service would have waited longer.
+    A deadline that the client has set does not count as shed load: the service would have waited.
     """
     problem = problem_of(error)
     if isinstance(error, ClientDeadlinePassed):
         problem.is_clients_deadline = True
         metrics.client_deadlines.record((route,))
-    elif isinstance(problem, Refused):
+    elif isinstance(problem, AccessDenied):
         metrics.access_refused.labels(problem.reason).inc()
     elif problem.status == 500:
         problem.failure = failure_of(error)
@@ -62,14 +62,14 @@ def told(error: Exception, metrics: Metrics, route: str = "other") -> Problem:
             if isinstance(error, kind):
                 metrics.shed.record((reason,))
                 break
-    _let_go(error)
+    _drop_tracebacks(error)
     return problem
 
 
-def _let_go(error: BaseException | None) -> None:
-    """Keep no body alive: frames hold it, the traceback holds them, and one holds the error.
+def _drop_tracebacks(error: BaseException | None) -> None:
+    """Keep no body alive: the traceback refers to frames that hold it, and one holds the error.
 
-    Such circles wait for the garbage collector, which comes by once in 50,000 objects.
+    Such cycles wait for the garbage collector, which runs once in 50,000 objects.
     """
     while error is not None and error.__traceback__ is not None:
         error.__traceback__ = None

@@ -22,10 +22,9 @@ from contract.card import ModelCard
 from contract.errors import BrokenVersion, NoVersion, StoreError
 from contract.store import Store
 from contract.version import CARD, read_file
-from service.errors import Problem
+from service.errors import Problem, ProblemType
 from service.models.manager import without_paths
 from service.models.store_reads import StoreReads, store_problem
-from service.problem_types.problem_type import ProblemType
 from service.problem_types.versions import (
     BROKEN_VERSION,
     NO_SUCH_FILE,

@@ -1,6 +1,6 @@
 """Bodies: size, media type, compression, JSON and forms."""
 
-from service.problem_types.problem_type import ProblemType
+from service.errors import ProblemType
 
 EMPTY_BODY = ProblemType(
     "empty-body",

@@ -1,6 +1,6 @@
 """HTTP: connections, heads of requests, routes and methods."""
 
-from service.problem_types.problem_type import ProblemType
+from service.errors import ProblemType
 
 BAD_HTTP = ProblemType(
     "bad-http",

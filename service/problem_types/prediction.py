@@ -1,6 +1,6 @@
 """Predictions: options, pictures, tensors and deadlines."""
 
-from service.problem_types.problem_type import ProblemType
+from service.errors import ProblemType
 
 BAD_OPTION = ProblemType(
     "bad-option",

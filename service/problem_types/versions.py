@@ -1,6 +1,6 @@
 """Models and versions: what there is, loading, switching, files and samples."""
 
-from service.problem_types.problem_type import ProblemType
+from service.errors import ProblemType
 
 FIXED_CONFIGURATION = ProblemType(
     "fixed-configuration",

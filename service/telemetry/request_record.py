@@ -1,9 +1,11 @@
 """A finished request, as the access log and the traces read it.
 
-    model call --Timings--> exchange --RequestEvent--> each Watcher
+    PendingPrediction.answered --Timings--> Exchange ...
+        FastProtocol, Gateway --RequestEvent--> each Watcher
 
-On the fast path the exchange itself is the RequestEvent, so a request that no watcher records costs
-no allocation. Instants are on time.perf_counter; durations are in seconds.
+A fast request's exchange is what is told itself, so that most requests, of which nobody keeps
+anything, cost no more than that somebody decides so. Instants are on time.perf_counter, durations
+are seconds.
 """
 
 from collections.abc import Callable, Mapping

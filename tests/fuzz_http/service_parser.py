@@ -1,6 +1,6 @@
 """How the service reads a stream: its protocol in this process, with a transport in memory.
 
-The front that is put behind it notes each complete request. Read with its hot table, plain requests
+The gateway behind it notes each complete request. With its fast routes, plain requests
 take the fast path; without it, all take the careful one through ASGI.
 """
 
@@ -16,10 +16,10 @@ from uvicorn.server import ServerState
 from service.errors import Problem
 from service.http.auth import Access
 from service.http.exchange import Exchange
-from service.http.fast.exchange import HotExchange
-from service.http.fast.protocol import HotProtocol
-from service.http.fast.routes import hot_table
-from service.http.gateway import Front
+from service.http.fast.exchange import FastExchange
+from service.http.fast.protocol import FastProtocol
+from service.http.fast.routes import fast_routes_of
+from service.http.gateway import Gateway
 from service.http.methods import Methods
 from service.lifecycle import Life
 from service.settings import Settings
@@ -37,7 +37,7 @@ class _Endpoint:
         """All of them."""
 
     def begin(self, exchange: Exchange) -> None:
-        assert isinstance(exchange, HotExchange)
+        assert isinstance(exchange, FastExchange)
         protocol: Any = exchange.protocol
         protocol.transport.note(
             request(self.method.encode(), protocol.url, exchange.headers.items(), exchange.body)
@@ -45,7 +45,7 @@ class _Endpoint:
         exchange.reply(200, b"", b"")
 
 
-class _Front(Front):
+class _Gateway(Gateway):
     """Notes requests instead of answering them."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,7 +67,7 @@ class _Front(Front):
         await send({"type": "http.response.body", "body": b""})
 
 
-class _Protocol(HotProtocol):
+class _Protocol(FastProtocol):
     @staticmethod
     def scope_target(scope: Scope) -> bytes:
         """As the client wrote it."""
@@ -92,7 +92,7 @@ class _Protocol(HotProtocol):
 
 
 class _Transport(asyncio.Transport):
-    def __init__(self, protocol: HotProtocol) -> None:
+    def __init__(self, protocol: FastProtocol) -> None:
         super().__init__()
         self._protocol = protocol
         self.requests: list[Request] = []
@@ -142,11 +142,11 @@ class ServiceParser:
         metrics = Metrics()
         endpoints = [_Endpoint("/v1/predict", "POST"), _Endpoint("/metrics", "GET")]
         access, methods = Access(settings, metrics), Methods(endpoints, [])
-        front = _Front(endpoints, self._nothing, settings, metrics, Life(), access, methods)
-        front.hot = hot_table(endpoints if hot else [], access, metrics)
+        gateway = _Gateway(endpoints, self._nothing, settings, metrics, Life(), access, methods)
+        gateway.fast_routes = fast_routes_of(endpoints if hot else [], access, metrics)
         self.max_head = settings.max_header
         self._config = uvicorn.Config(
-            front, http=_Protocol, ws="none", log_config=None, access_log=False
+            gateway, http=_Protocol, ws="none", log_config=None, access_log=False
         )
         self._config.load()
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from preprocessing.decoder import SIGNATURES, NotAPicture, TooManyPixels, identify, small_png
-from service.api.v1.bodies import Sent
+from service.api.v1.bodies import ImageFile
 from service.api.v1.pictures import prepared
 from tests.preprocessing import files
 from tests.service.pictures import encoded, seven
@@ -286,7 +286,7 @@ def test_many_tiny_pngs_of_more_data_than_pixels_are_not_decoded_at_once() -> No
     body = files.png((28, 28), 8, 0, bytes(900_000))
     assert len(body) < 2**10
     with soon(0.05):
-        assert prepared([Sent("", body)] * 32, LIMIT) is None
+        assert prepared([ImageFile("", body)] * 32, LIMIT) is None
 
 
 @pytest.mark.parametrize("code", [[0, 0, 1], [1, 0, 1]], ids=["clear", "end"])

@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx2
 
-from service.problem_types.registry import TYPES
+from service.problem_types import TYPES
 
 
 def problem(response: httpx2.Response, status: int) -> dict[str, Any]:

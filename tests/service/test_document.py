@@ -11,7 +11,7 @@ import schemathesis
 from contract.store import Store
 from contract.version import Version
 from preprocessing.decoder import identify
-from service.problem_types.registry import TYPES
+from service.problem_types import TYPES
 from tests.service.running import Service
 
 Document = dict[str, Any]

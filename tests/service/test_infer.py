@@ -213,7 +213,7 @@ def test_bytes_alone_are_one_picture(
         (document(shape=[0, 28, 28]), None, "n at least 1"),
         (document(shape=[1, 28, 27]), None, "has the shape"),
         (document(outputs=[{"name": "softmax"}]), None, "outputs.0.name"),
-        (document(outputs=[{"name": "logits"}] * 2), None, "logits is asked for twice"),
+        (document(outputs=[{"name": "logits"}] * 2), None, "logits is requested twice"),
         (document(shape=[-1, 28, 28]), None, "n at least 1"),
         (document(shape=[2**70, 28, 28]), None, "inputs.0.shape.0"),
         (document(shape=[1, 28, 2**63]), None, "has the shape"),

@@ -17,7 +17,7 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
-from service.problem_types.registry import TYPES
+from service.problem_types import TYPES
 from tests.program import PATIENCE
 from tests.service.connection import connected, request
 from tests.service.forms import part, post_parts

@@ -11,9 +11,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from service.problem_types import access, content, http, operation, prediction, versions
-from service.problem_types.problem_type import ProblemType
-from service.problem_types.registry import TYPES
+from service.errors import ProblemType
+from service.problem_types import TYPES, content, http, operation, prediction, versions
 from service.settings import PREFIX, Settings
 from tests.service.connection import connected, request
 from tests.service.forms import post_parts
@@ -24,7 +23,7 @@ from tests.service.running import Service
 from tests.service.test_bad_input import BLANK, png
 from tests.service.test_pages import policy_of
 
-SUBJECTS = [access, content, http, operation, prediction, versions]
+SUBJECTS = [content, http, operation, prediction, versions]
 API = (Path(__file__).parent.parent.parent / "docs/api.md").read_text()
 
 
@@ -115,7 +114,7 @@ def test_pages_are_counted_by_route_whatever_the_code(service: Service) -> None:
 
 
 def sent(path: str, body: bytes = SEVEN, **headers: str) -> Callable[[Service], httpx2.Response]:
-    """A POST, which the hot way answers where the path is a hot route."""
+    """A POST, which the fast path answers where the path is a fast route."""
 
     def send(service: Service) -> httpx2.Response:
         with service.client() as client:

@@ -13,7 +13,7 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
-from service.http.fast.idle import IDLE, IdleConnections
+from service.http.fast.scheduling import IDLE, IdleConnections
 from service.http.forwarded import TrustedProxies
 from service.settings import BadSetting, Settings
 from tests.service.connection import connected, request

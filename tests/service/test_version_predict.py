@@ -19,8 +19,8 @@ from pydantic import SecretStr
 
 from contract.store import Store
 from contract.version import Version
-from service.api.v1.comparison import Comparing
-from service.http.auth import Access, Refused
+from service.api.v1.comparison import SecondaryModel
+from service.http.auth import Access, AccessDenied
 from service.http.exchange import Exchange
 from service.models.loading import Model, load
 from service.models.manager import ModelManager
@@ -119,8 +119,8 @@ def test_any_other_answers_who_has_the_token_and_stays_loaded(service: Service) 
     assert said(ask(service, 3, headers=ADMIN)) == ("3", "r")
     assert loaded(service) == {"1": "serves", "2": None, "3": "compared"}
     assert said(ask(service, 3, headers=ADMIN)) == ("3", "r")
-    wait_to_read("version 3 is loaded to be compared", service)
-    assert service.log.count("version 3 is loaded to be compared") == 1
+    wait_to_read("version 3 is loaded for comparison", service)
+    assert service.log.count("version 3 is loaded for comparison") == 1
     assert numbers(service) == before
     with service.client() as client:
         assert client.get("/v1/models/digits/versions/3").json()["loaded"] == "compared"
@@ -131,7 +131,7 @@ def test_of_the_others_the_last_that_was_asked_for_stays_loaded(service: Service
     assert said(ask(service, 3, headers=ADMIN)) == ("3", "r")
     assert said(ask(service, 2, headers=ADMIN)) == ("2", "h")
     assert loaded(service) == {"1": "serves", "2": "compared", "3": None}
-    wait_to_read("version 3 is compared no longer: version 2 is asked for", service)
+    wait_to_read("version 3 is unloaded after comparison: version 2 is requested", service)
     assert problem(ask(service, 9, headers=ADMIN), 404)
     assert loaded(service)["2"] == "compared"
 
@@ -261,7 +261,7 @@ def test_a_version_that_is_pruned_answers_no_longer(service: Service, store: Sto
     assert said(ask(service, 3, headers=ADMIN)) == ("3", "r")
     shutil.rmtree(store.folder / "3")
     assert problem(ask(service, 3, headers=ADMIN), 404)["title"] == "No such version"
-    wait_to_read("version 3 is compared no longer: its files are no longer", service)
+    wait_to_read("version 3 is unloaded after comparison: its files have changed", service)
 
 
 def test_a_number_that_has_become_another_versions_answers_as_that(
@@ -276,7 +276,7 @@ def test_a_number_that_has_become_another_versions_answers_as_that(
 def test_a_version_that_comes_to_serve_is_not_loaded_twice(service: Service) -> None:
     assert said(ask(service, 3, headers=ADMIN)) == ("3", "r")
     activate(service, 3)
-    wait_to_read("compared no longer: it is loaded for serving", service)
+    wait_to_read("unloaded after comparison: it is loaded for serving", service)
     assert loaded(service) == {"1": "warm", "2": None, "3": "serves"}
     assert said(ask(service, 3)) == ("3", "r")
     assert said(ask(service, 1)) == ("1", "7")
@@ -334,9 +334,9 @@ class Played(Exchange):
         self.told.set_exception(error)
 
 
-def wait_until_gone(comparing: Comparing) -> None:
+def wait_until_gone(secondary: SecondaryModel) -> None:
     deadline = time.monotonic() + PATIENCE
-    while comparing.number is not None:
+    while secondary.number is not None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -349,58 +349,58 @@ class TestLettingGo:
     @pytest.fixture
     async def make(
         self, store: Store
-    ) -> AsyncIterator[Callable[..., tuple[ModelManager, Comparing]]]:
-        made: list[ModelManager | Comparing] = []
+    ) -> AsyncIterator[Callable[..., tuple[ModelManager, SecondaryModel]]]:
+        made: list[ModelManager | SecondaryModel] = []
 
-        def make(unused: float = PATIENCE) -> tuple[ModelManager, Comparing]:
+        def make(unused: float = PATIENCE) -> tuple[ModelManager, SecondaryModel]:
             """Of these, only the first finds memory short."""
             short = Settings(threads=1, memory_reserve=2**50)  # type: ignore[call-arg]
             ample = Settings(threads=1, memory_reserve=0, admin_token=SecretStr(TOKEN))  # type: ignore[call-arg]
             metrics = Metrics()
             serving = ModelManager(store, load(store, None, short), short, metrics)
-            comparing = Comparing(serving, ample, Access(ample, metrics), unused)
-            made.extend((serving, comparing))
-            return serving, comparing
+            secondary = SecondaryModel(serving, ample, Access(ample, metrics), unused)
+            made.extend((serving, secondary))
+            return serving, secondary
 
         yield make
         for each in made:
             each.close()
 
-    async def number(self, comparing: Comparing, version: int) -> int:
+    async def number(self, secondary: SecondaryModel, version: int) -> int:
         """Of the model that is asked for that version."""
         exchange = Played()
 
         def work(model: Model) -> int:
             return model.number
 
-        comparing.do(
+        secondary.do(
             exchange, version, work, lambda number: exchange.reply(200, b"", b"%d" % number)
         )
         return int(await exchange.told)
 
     async def test_when_memory_is_short_it_goes_before_another_is_loaded_to_serve(
-        self, make: Callable[..., tuple[ModelManager, Comparing]]
+        self, make: Callable[..., tuple[ModelManager, SecondaryModel]]
     ) -> None:
-        serving, comparing = make()
-        assert await self.number(comparing, 3) == 3
-        assert comparing.number == 3
+        serving, secondary = make()
+        assert await self.number(secondary, 3) == 3
+        assert secondary.number == 3
         await serving.activate(2)
-        assert comparing.number is None
+        assert secondary.number is None
 
     async def test_who_is_not_asked_for_a_while_goes(
-        self, make: Callable[..., tuple[ModelManager, Comparing]]
+        self, make: Callable[..., tuple[ModelManager, SecondaryModel]]
     ) -> None:
-        _, comparing = make(0.05)
-        assert await self.number(comparing, 3) == 3
-        await asyncio.to_thread(wait_until_gone, comparing)
-        assert await self.number(comparing, 3) == 3  # it is loaded again
+        _, secondary = make(0.05)
+        assert await self.number(secondary, 3) == 3
+        await asyncio.to_thread(wait_until_gone, secondary)
+        assert await self.number(secondary, 3) == 3  # it is loaded again
 
     async def test_who_has_no_token_has_nothing_loaded_however_late_that_is_seen(
-        self, make: Callable[..., tuple[ModelManager, Comparing]]
+        self, make: Callable[..., tuple[ModelManager, SecondaryModel]]
     ) -> None:
-        serving, comparing = make()
+        serving, secondary = make()
         await serving.activate(2)
-        comparing.admit(1, {})  # warm
+        secondary.admit(1, {})  # warm
         await serving.evict(1)
-        with pytest.raises(Refused):
-            comparing.do(Played("no token of ours"), 1, lambda model: model.number, print)
+        with pytest.raises(AccessDenied):
+            secondary.do(Played("no token of ours"), 1, lambda model: model.number, print)

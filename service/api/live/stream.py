@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 from service.api.live.broadcaster import Live
 from service.api.live.summary import LiveSummary
 from service.api.schemas import refusals
-from service.http.fast.connection import KeepAlive
+from service.http.fast.connection import Connection
 from service.problem_types.http import BAD_PARAMETER
 from service.problem_types.operation import LIVE_CLOSED, TOO_MANY_WATCHERS
 
@@ -43,8 +43,8 @@ class EventStream(Response):
         self._most = most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        connection: KeepAlive | None = scope["connection"]()
-        if connection is None:  # the client has disconnected already
+        connection: Connection | None = scope["connection"]()
+        if connection is None:  # the client has hung up already
             return
         with self._live.watching(cut=connection.cut):
             connection.hold_little()

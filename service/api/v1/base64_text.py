@@ -1,6 +1,6 @@
 """Base64 as clients write it: in lines, without padding, in the alphabet of URLs, in a data URL.
 
-Read where there is one way to read it. Of anything else, NotBase64 says what is wrong and where.
+A text is read if there is only one way to read it; else NotBase64 says what is wrong and where.
 """
 
 import binascii

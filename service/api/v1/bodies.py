@@ -1,16 +1,15 @@
-"""Bodies that carry picture files inside: multipart and JSON.
+"""Bodies that contain image files: multipart, JSON and urlencoded forms.
 
     multipart/form-data   each part a picture, under any name          curl -F image=@seven.png
     application/json      {"image": text} or {"images": [text, ...]}   base64, or a data URL
 
-The whole body is in memory already, bounded by MAX_BODY; here parts, pictures and depth are.
+The whole body is in memory already, bounded by MAX_BODY; parts, images and depth are bounded here.
 
-Bodies of the type application/x-www-form-urlencoded, which says little of what they are.
+HTTP clients send application/x-www-form-urlencoded for any content that they are given, as curl
+--data-binary, urllib and HttpURLConnection do, so the content decides:
 
-HTTP clients name it for whatever they are given: curl --data-binary, urllib, HttpURLConnection.
-
-    zero bytes, or not ASCII  a picture file          curl --data-binary @seven.png
-    {"image": ...             JSON, see `forms`       curl -d '{"image": "iVBOR..."}'
+    zero bytes, or not ASCII  an image file           curl --data-binary @seven.png
+    {"image": ...             JSON                    curl -d '{"image": "iVBOR..."}'
     image=...&image=...       base64, or whole files  curl --data-urlencode image@seven.png
 """
 
@@ -45,15 +44,15 @@ from service.problem_types.content import (
 from service.settings import Settings
 
 EMPTY = "the form is empty; send a file, as curl -F image=@seven.png does"
-SPARE_COMMAS = 1000  # of JSON; whoever has some pictures too many hears how many
+SPARE_COMMAS = 1000  # of JSON; a request with a few images too many gets an error that counts them
 # A part's own headers: three in practice, Content-Disposition with a file's name the longest.
 PART_HEADERS, PART_HEADER_BYTES = 8, 4096
 
 
-class Sent(NamedTuple):
-    """One picture file of a request."""
+class ImageFile(NamedTuple):
+    """One image file of a request."""
 
-    name: str  # for its sender, should it be refused
+    name: str  # in errors
     body: bytes
 
 
@@ -70,27 +69,27 @@ class PicturesRequest(BaseModel):
         return self
 
 
-Form = Callable[[bytes, bytes, Settings], list[Sent]]
+Form = Callable[[bytes, bytes, Settings], list[ImageFile]]
 
 
-def from_json(body: bytes, content_type: bytes, settings: Settings) -> list[Sent]:
-    """The pictures of a JSON document; Problem says what is wrong with it."""
+def from_json(body: bytes, content_type: bytes, settings: Settings) -> list[ImageFile]:
+    """The images of a JSON document; raises Problem."""
     _check_commas(body, settings)
     document = read_json(body, settings.max_json_depth)
     if isinstance(document, dict) and isinstance(document.get("images"), list):
         check_pictures(len(document["images"]), settings)
     request = fitted(PicturesRequest, document, "the document")
     if request.image is not None:
-        return [Sent("image", _bytes_of(request.image, "image"))]
+        return [ImageFile("image", _bytes_of(request.image, "image"))]
     names = [f"images[{place}]" for place in range(len(request.images or []))]
     return [
-        Sent(name, _bytes_of(text, name))
+        ImageFile(name, _bytes_of(text, name))
         for name, text in zip(names, request.images or [], strict=True)
     ]
 
 
-def from_multipart(body: bytes, content_type: bytes, settings: Settings) -> list[Sent]:
-    """The pictures of a form; Problem says what is wrong with it."""
+def from_multipart(body: bytes, content_type: bytes, settings: Settings) -> list[ImageFile]:
+    """The images of a form; raises Problem."""
     _, options = parse_options_header(content_type.decode("latin-1"))
     try:
         sent = _files(body, options.get("boundary", ""), settings)
@@ -110,11 +109,11 @@ def is_text(content: bytes) -> bool:
     return b"\0" not in content and content.isascii()
 
 
-def picture_of_field(name: str, content: bytes) -> Sent:
+def picture_of_field(name: str, content: bytes) -> ImageFile:
     """Of a form's field that is not sent as a file: the bytes of one, or base64 of them."""
     field = f"the field {name[:64]!r}"
     if not is_text(content):
-        return Sent(name[:64], content)
+        return ImageFile(name[:64], content)
     if not content.strip():
         raise Problem(
             EMPTY_BODY, f"{field} is empty; send a file, as curl -F image=@seven.png does"
@@ -130,13 +129,13 @@ def picture_of_field(name: str, content: bytes) -> Sent:
             f"{field} is neither a picture file nor base64 or a data URL of one: {reason}; send a "
             "file, as curl -F image=@seven.png does, and options in the URL: /v1/predict?top_k=3",
         )
-    return Sent(name[:64], body)
+    return ImageFile(name[:64], body)
 
 
 def _check_commas(body: bytes, settings: Settings) -> None:
-    """Problem 413 if there are more than pictures need: one between two, one in a data URL.
+    """Raises Problem 413 if there are more than images need: one between two, one in a data URL.
 
-    Of a million lists or names the interpreter is held by reading, and by freeing, for seconds.
+    To parse, and to free, a million lists or names holds the interpreter for seconds.
     """
     most = most_pictures(settings)
     if body.count(b",") > SPARE_COMMAS + 2 * most:
@@ -159,14 +158,14 @@ def _bytes_of(text: str, name: str) -> bytes:
     return body
 
 
-def _files(body: bytes, boundary: str, settings: Settings) -> list[Sent]:
+def _files(body: bytes, boundary: str, settings: Settings) -> list[ImageFile]:
     """Raises what `multipart` does."""
     if not boundary:
         raise Problem(
             BAD_FORM,
             "the Content-Type multipart/form-data names no boundary; let your HTTP client set it",
         )
-    sent: list[Sent] = []
+    sent: list[ImageFile] = []
     with PushMultipartParser(
         boundary,
         max_header_count=PART_HEADERS,
@@ -187,21 +186,23 @@ def _files(body: bytes, boundary: str, settings: Settings) -> list[Sent]:
                 chunks.append(event)
             else:
                 content = b"".join(chunks)
-                sent.append(Sent(name, content) if is_file else picture_of_field(name, content))
+                sent.append(
+                    ImageFile(name, content) if is_file else picture_of_field(name, content)
+                )
                 check_pictures(len(sent), settings)
     return sent
 
 
 def _name_of(part: MultipartSegment) -> str:
     field, file = part.name or "", part.filename or ""
-    # It is used for nothing but messages; who sends such a one is up to no good, or mistaken.
+    # It is only used in messages; such a name is an attack or a mistake.
     if ".." in re.split(r"[/\\]", file) or not file.isprintable():
         raise Problem(BAD_FORM, f"the file name {file[:64]!r} is no plain name")
     return file[:64] or field[:64]
 
 
-def from_urlencoded(body: bytes, content_type: bytes, settings: Settings) -> list[Sent]:
-    """The pictures of a form; Problem or NotAPicture says what is wrong with it."""
+def from_urlencoded(body: bytes, content_type: bytes, settings: Settings) -> list[ImageFile]:
+    """The images of a form; raises Problem or NotAPicture."""
     if body.lstrip()[:1] == b"{":
         return from_json(body, content_type, settings)
     named = name_of(body)
@@ -213,7 +214,7 @@ def from_urlencoded(body: bytes, content_type: bytes, settings: Settings) -> lis
             TOO_MANY_PARTS,
             f"the form has more than {settings.max_parts} fields (DIGITSERVE_MAX_PARTS)",
         )
-    sent: list[Sent] = []
+    sent: list[ImageFile] = []
     for field in filter(None, fields):
         name, equals, value = field.partition(b"=")
         if not equals:

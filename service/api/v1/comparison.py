@@ -1,12 +1,12 @@
-"""The models that answer beside the one that serves, so that people may compare two versions.
+"""A secondary model beside the one that serves, so that two versions can be compared.
 
-    the one that served before    loaded and warm anyway           --> a thread of its own
-    any other in the store        --all gates, as for serving-->   --> another thread
+    the version that served before   loaded and warm anyway          --> a thread of its own
+    any other in the store           --all gates, as for serving-->  --> another thread
 
-One of the others stays loaded, the last that was asked for: until memory is short, nobody has asked
-for a while, its files are no longer the ones that were loaded, or it is loaded for serving. Loading
-one costs time and memory, so only who has the admin token may ask. Nothing here is waited for by a
-switch, and none of it counts in the metrics of the model that serves.
+The other version that was requested last stays loaded until memory is short, no request came for a
+while, its files have changed, or it is loaded for serving. Loading one costs time and memory, so it
+requires the admin token. A switch waits for nothing here, and none of it counts in the metrics of
+the model that serves.
 """
 
 import asyncio
@@ -14,13 +14,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from contract.errors import NoVersion, StoreError
+from service.batching.interface import QueueFull
 from service.errors import Problem
 from service.http.auth import Access
 from service.http.exchange import Exchange
-from service.http.offload import Aside
+from service.http.offload import Offload, whole
 from service.memory.limits import shortage
 from service.models.loading import GateFailed, Model, load
 from service.models.manager import ModelManager, without_paths
@@ -35,19 +36,14 @@ from service.problem_types.versions import (
 )
 from service.settings import Settings
 
-UNUSED = 300.0  # seconds after which a model is let go that nobody has asked for
+UNUSED = 300.0  # seconds without a request after which the secondary model is unloaded
 WAITING = 64  # requests for either thread; with 256 pictures each they hold 13 MB
 T = TypeVar("T")
 
 log = logging.getLogger("service")
 
 
-class _Held(NamedTuple):
-    model: Model
-    stamp: Stamp | None  # of its card, when it was loaded
-
-
-class Comparing:
+class SecondaryModel:
     def __init__(
         self, serving: ModelManager, settings: Settings, access: Access, unused: float = UNUSED
     ) -> None:
@@ -55,22 +51,23 @@ class Comparing:
         self._settings = settings
         self._access = access
         self._unused = unused
-        self._held: _Held | None = None
-        self._holding = threading.Lock()
-        self._used = 0.0  # when it was last asked for, on monotonic
+        # The model, and the stamp of its card when it was loaded.
+        self._loaded: tuple[Model, Stamp | None] | None = None
+        self._loading = threading.Lock()
+        self._used = 0.0  # when it was last requested, on monotonic
         self._preflight = Preflight()
         self._timer: asyncio.TimerHandle | None = None
-        self._warm = Aside(WAITING, at_once=1, stage="model", done="answered")
+        self._warm = _model_thread("answered")
         again = "answered; a version that is being loaded will be there for the next"
-        self._others = Aside(WAITING, at_once=1, stage="model", done=again)
-        serving.when_swapped.append(self._look_after_swap)
-        serving.when_memory_is_short.append(self.let_go)
+        self._others = _model_thread(again)
+        serving.when_swapped.append(self._unload_after_swap)
+        serving.when_memory_is_short.append(self.unload)
 
     @property
     def number(self) -> int | None:
-        """Of the version that is loaded to be compared."""
-        held = self._held
-        return None if held is None else held.model.number
+        """The version that is loaded for comparison."""
+        loaded = self._loaded
+        return None if loaded is None else loaded[0].number
 
     def is_warm(self, number: int) -> bool:
         """Whether that is the version that served before, and still loaded."""
@@ -78,7 +75,7 @@ class Comparing:
         return previous is not None and previous.number == number
 
     def admit(self, number: int, headers: Mapping[bytes, bytes]) -> None:
-        """Refused unless who asks may have answers of that version."""
+        """AccessDenied unless the client may have predictions of that version."""
         if number != self._serving.model.number and not self.is_warm(number):
             self._access.check_admin(headers)
 
@@ -89,23 +86,26 @@ class Comparing:
         work: Callable[[Model], T],
         then: Callable[[T], object],
     ) -> None:
-        """`then` of `work` with that version's model, in a thread; see `Aside`."""
+        """Call `then` with the result of `work`, which gets that version's model on a thread."""
         self.admit(number, exchange.headers)  # it may have been warm, and is no longer
         exchange.beside = True
         if self.is_warm(number) or number == self._serving.model.number:
-            self._warm.do(exchange, lambda: work(self._warm_model(number)), then)
+            thread, with_model = self._warm, self._with_warm
         else:
-            self._others.do(exchange, lambda: self._with_other(number, work), then)
+            thread, with_model = self._others, self._with_other
+        slices = whole(0, lambda: with_model(number, work))
+        thread.do(exchange, slices, lambda result, _: then(result))
+        if thread is self._others:
             self._used = time.monotonic()
             if self._timer is None:
-                self._look_at_clock()
+                self._unload_when_unused()
 
-    def let_go(self, reason: str) -> None:
-        """Free the memory of what is compared; called on a thread, for a session ends its own."""
-        with self._holding:
-            held, self._held = self._held, None
-        if held is not None:
-            log.info("version %d is compared no longer: %s", held.model.number, reason)
+    def unload(self, reason: str) -> None:
+        """Free its memory. Call it on a thread: the end of a session waits for its own threads."""
+        with self._loading:
+            loaded, self._loaded = self._loaded, None
+        if loaded is not None:
+            log.info("version %d is unloaded after comparison: %s", loaded[0].number, reason)
 
     def stop_loading(self) -> None:
         """Give up a version that is being loaded with `Closed`."""
@@ -120,19 +120,19 @@ class Comparing:
 
     # ---- on the event loop ----------------------------------------------------------------------
 
-    def _look_after_swap(self) -> None:
+    def _unload_after_swap(self) -> None:
         number = self.number
         if number is not None and (number == self._serving.model.number or self.is_warm(number)):
-            self._others.later(lambda: self.let_go("it is loaded for serving"))
+            self._others.run(lambda: self.unload("it is loaded for serving"))
 
-    def _look_at_clock(self) -> None:
+    def _unload_when_unused(self) -> None:
         left = self._used + self._unused - time.monotonic()
         if left > 0:
-            self._timer = asyncio.get_running_loop().call_later(left, self._look_at_clock)
+            self._timer = asyncio.get_running_loop().call_later(left, self._unload_when_unused)
         else:
             self._timer = None
-            told = f"nobody has asked for it for {self._unused:g} s"
-            self._others.later(lambda: self.let_go(told))
+            reason = f"it was not requested for {self._unused:g} s"
+            self._others.run(lambda: self.unload(reason))
 
     # ---- on the threads -------------------------------------------------------------------------
 
@@ -142,11 +142,11 @@ class Comparing:
                 return model
         return None
 
-    def _warm_model(self, number: int) -> Model:
+    def _with_warm(self, number: int, work: Callable[[Model], T]) -> T:
         model = self._loaded_for_serving(number)
         if model is None:
-            raise Problem(VERSION_REPLACED, f"version {number} was let go meanwhile; ask again")
-        return model
+            raise Problem(VERSION_REPLACED, f"version {number} was unloaded meanwhile; try again")
+        return work(model)
 
     def _with_other(self, number: int, work: Callable[[Model], T]) -> T:
         try:
@@ -155,24 +155,24 @@ class Comparing:
             self._used = time.monotonic()
 
     def _other_model(self, number: int) -> Model:
-        stamp, held = stamp_of(self._serving.store, number), self._held
-        if held is not None and (held.model.number, held.stamp) == (number, stamp):
-            return held.model
-        del held  # or it would stay in memory beside the new one
+        stamp, loaded = stamp_of(self._serving.store, number), self._loaded
+        if loaded is not None and (loaded[0].number, loaded[1]) == (number, stamp):
+            return loaded[0]
+        del loaded  # or it would stay in memory beside the new one
         if self.number == number:
-            self.let_go("its files are no longer those that were loaded")
+            self.unload("its files have changed")
         model = self._load(number)
-        with self._holding:
-            self._held = _Held(model, stamp)
-        log.info("version %d is loaded to be compared (%.2f s)", number, model.seconds)
+        with self._loading:
+            self._loaded = model, stamp
+        log.info("version %d is loaded for comparison (%.2f s)", number, model.seconds)
         return model
 
     def _load(self, number: int) -> Model:
-        """In place of the one there is; Problem unless there is room, and it passes every gate."""
+        """In place of the current one; Problem unless memory suffices and every gate is passed."""
         store = self._serving.store
         try:
             store.find(number)
-            self.let_go(f"version {number} is asked for")
+            self.unload(f"version {number} is requested")
             short = shortage(self._settings.memory_reserve)
             if short is not None:
                 raise Problem(NOT_ENOUGH_MEMORY, f"version {number} is not loaded: {short}")
@@ -180,11 +180,14 @@ class Comparing:
         except NoVersion as error:
             raise Problem(NO_SUCH_VERSION, without_paths(error, store)) from error
         except GateFailed as failure:
-            told = without_paths(failure, store)
-            log.warning("version %d cannot be compared: %s", number, told)
+            reason = without_paths(failure, store)
+            log.warning("version %d cannot be compared: %s", number, reason)
             raise Problem(
-                VERSION_FAILED_CHECK, f"the check {failure.gate!r} failed: {told}"
+                VERSION_FAILED_CHECK, f"the check {failure.gate!r} failed: {reason}"
             ) from failure
         except (StoreError, OSError) as error:
-            told = without_paths(error, store)
-            raise Problem(STORE_UNREADABLE, told) from error
+            raise Problem(STORE_UNREADABLE, without_paths(error, store)) from error
+
+
+def _model_thread(done: str) -> Offload:
+    return Offload(WAITING, threads=1, stage="model", done=done, full=QueueFull)

@@ -1,16 +1,28 @@
-"""What the Content-Type of a request for a prediction means: a picture file, or a form with some.
+"""What the Content-Type of a prediction request means: an image file, or a form with some.
 
-    image/*, or a type that says nothing    a picture file: its first bytes say of which format
+    image/*, or a type that says nothing    an image file: its first bytes determine the format
     multipart/form-data, JSON               a form
     application/x-www-form-urlencoded       either: its bytes say which
     anything else                           415
 
-A client that says nothing, or only that it sends bytes, has not thought about the type. One that
-names a text, a video or a document has, and is wrong: to guess otherwise would hide its mistake.
+A missing type, or one that only says that bytes are sent, is the default of some client. A type
+that names text, video or a document was chosen: to guess would hide the mistake.
 """
 
+from base64 import b64encode
+from typing import Any
+
 from preprocessing.decoder import SIGNATURES
-from service.api.v1.bodies import Form, from_json, from_multipart, from_urlencoded, is_text
+from preprocessing.encoding import data_url, png_of
+from service.api.schemas import example_digit
+from service.api.v1.bodies import (
+    Form,
+    PicturesRequest,
+    from_json,
+    from_multipart,
+    from_urlencoded,
+    is_text,
+)
 from service.errors import Problem
 from service.problem_types.content import MEDIA_TYPE_MISMATCH, UNSUPPORTED_MEDIA_TYPE
 
@@ -64,6 +76,45 @@ def form_of(content_type: bytes, body: bytes) -> Form | None:
             "send it as image/png or application/octet-stream",
         )
     return form
+
+
+def predict_content() -> dict[str, Any]:
+    """For OpenAPI, every form that the body may have."""
+    image = b64encode(png_of(example_digit())).decode()
+    file = {"type": "string", "format": "binary", "description": "a picture file"}
+    text = {"type": "string", "format": "byte", "minLength": 1, "description": "base64, data URL"}
+    files = "files, or base64 or data URLs of them, under any name"
+    texts = "base64 or data URLs under any name; or a file as it is"
+    document = {
+        "title": PicturesRequest.__name__,
+        "oneOf": [_object("image", text), _object("images", _list_of(text))],
+    }
+    examples = {
+        "one": {"value": {"image": image}},
+        "several": {"value": {"images": [image, data_url(png_of(example_digit()))]}},
+    }
+    return {
+        **{kind.decode(): {"schema": file} for kind in sorted(PICTURES) if kind},
+        "image/*": {"schema": file},
+        MULTIPART.decode(): {"schema": _object("image", _list_of(file), description=files)},
+        URLENCODED.decode(): {"schema": _object("image", _list_of(text), description=texts)},
+        "application/json": {"schema": document, "examples": examples},
+    }
+
+
+def _object(name: str, schema: dict[str, Any], **more: str) -> dict[str, Any]:
+    """The schema of an object with this field alone."""
+    return {
+        "type": "object",
+        "properties": {name: schema},
+        "required": [name],
+        "additionalProperties": False,
+        **more,
+    }
+
+
+def _list_of(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": schema, "minItems": 1}
 
 
 def _is_json(kind: bytes) -> bool:

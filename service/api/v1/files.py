@@ -1,10 +1,10 @@
-"""The route that gives a file of a version that is for people: its pictures, metrics and samples.
+"""Files of a version that are for people: its plots, metrics and samples.
 
     GET /v1/models/digits/versions/3/files/confusion_matrix.png
 
-Any version's, whether it serves or not. Networks are not among them: who runs one has the store.
-A browser keeps what it has got and asks each time whether it still holds: a version never changes,
-but a number may become another version's.
+Every version in the store has them, whether it serves or not. Networks are not included: they are
+for those with access to the store. Browsers revalidate their copy each time: a version never
+changes, but its number may be reused.
 """
 
 from typing import Annotated, Any
@@ -73,6 +73,6 @@ def file_routes(shelf: StoreReader, settings: Settings) -> APIRouter:
 
 
 def _names(if_none_match: str, tag: str) -> bool:
-    """Also weak ones, as a proxy makes of it that compresses; * is any."""
+    """Also weak tags, as a compressing proxy makes them; * matches any."""
     named = {each.strip().removeprefix("W/") for each in if_none_match.split(",")}
     return bool(named & {tag, "*"})

@@ -1,7 +1,7 @@
-"""The routes that tell of models: what is served, what is in the store, and every version's card.
+"""The routes that list models: what is served, what is in the store, and the card of each version.
 
-They only read, and ask nobody who they are. No file is hashed: a version that is listed may still
-fail a gate when it is activated.
+They only read, and need no admin token. No file is hashed: a listed version may still fail a gate
+when it is activated.
 """
 
 from datetime import datetime
@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from contract.card import ModelCard
 from service.api.params import check_name, number_of
 from service.api.schemas import refusals
-from service.api.v1.comparison import Comparing
+from service.api.v1.comparison import SecondaryModel
 from service.http.body import while_connected
 from service.lifecycle import Life
 from service.models.manager import ModelManager
@@ -79,11 +79,15 @@ class VersionDetail(BaseModel):
 
 
 _NO_VERSION = (NO_SUCH_MODEL, NO_SUCH_VERSION, BROKEN_VERSION, STORE_UNREADABLE)
-_Limit = Annotated[int, Query(ge=1, le=1000, description="versions that are told of, at most")]
+_Limit = Annotated[int, Query(ge=1, le=1000, description="versions listed, at most")]
 
 
 def catalog_routes(
-    serving: ModelManager, comparing: Comparing, shelf: StoreReader, settings: Settings, life: Life
+    serving: ModelManager,
+    secondary: SecondaryModel,
+    shelf: StoreReader,
+    settings: Settings,
+    life: Life,
 ) -> APIRouter:
     router = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -93,9 +97,9 @@ def catalog_routes(
     def loaded(number: int) -> Loaded | None:
         if number == serving.model.number:
             return "serves"
-        if comparing.is_warm(number):
+        if secondary.is_warm(number):
             return "warm"
-        return "compared" if number == comparing.number else None
+        return "compared" if number == secondary.number else None
 
     @router.get("", summary="What is served here", responses=refusals(STORE_UNREADABLE))
     async def models(request: Request) -> Models:

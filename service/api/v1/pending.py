@@ -1,13 +1,13 @@
-"""The pictures of a request to /v1/predict, in the batcher, and the answer that becomes of them."""
+"""The images of a request to /v1/predict in the batcher, and the response that they become."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
 from service.api.options import NOTHING_ASKED, Options
-from service.api.predictions import Readings
+from service.api.predictions import BatchPredictions
 from service.batching.batcher import Batcher
-from service.batching.interface import BatchResult, QueuedRequest
+from service.batching.interface import BatchResult
 from service.errors import Problem
 from service.http.exchange import Exchange
 from service.problem_types.versions import VERSION_REPLACED
@@ -15,27 +15,27 @@ from service.telemetry.metrics.registry import Metrics
 from service.telemetry.request_record import Stage, Timings
 from service.tensors import Pixels
 
-Looks = Sequence[str] | None  # of each picture, as a data URL; None: its sender does not ask for it
+PreviewUrls = Sequence[str] | None  # a data URL for each image; None: not requested
 
 
-class Answering(NamedTuple):
-    """Who answers pictures, once they are pixels."""
+class Predictor(NamedTuple):
+    """Predicts images, once they are pixels."""
 
-    # Raises what `ask` would raise now, of that many pictures, at that time, with that deadline.
+    # Raises what `submit` would raise now: for that many images, at that time, with that deadline.
     admit: Callable[[int, float, float], None]
-    # Pixels (n, 28, 28), which took so many seconds to make.
-    ask: Callable[[Exchange, Options, Pixels, float, Looks], object]
+    # Pixels (n, 28, 28), whose decoding took so many seconds.
+    submit: Callable[[Exchange, Options, Pixels, float, PreviewUrls], object]
 
 
-def batched(batcher: Batcher[Readings], metrics: Metrics, version: int | None = None) -> Answering:
-    """By the model that serves, in batches; refused if that is another version than asked for."""
-    if version is None:
-        return Answering(batcher.admit, partial(Asked, batcher, metrics))
-    return Answering(batcher.admit, partial(_AskedOf, version, batcher, metrics))
+def batched(
+    batcher: Batcher[BatchPredictions], metrics: Metrics, version: int | None = None
+) -> Predictor:
+    """By the model that serves, in batches; `version`: only while that version serves."""
+    return Predictor(batcher.admit, partial(PendingPrediction, batcher, metrics, version))
 
 
-def head_of(decoded: float, waited: float, run: BatchResult[Readings]) -> bytes:
-    """Of an answer; times are seconds."""
+def head_of(decoded: float, waited: float, run: BatchResult[BatchPredictions]) -> bytes:
+    """Header lines of a response; times are seconds."""
     return (
         b"content-type: application/json\r\n"
         b"server-timing: decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f\r\n"
@@ -43,65 +43,72 @@ def head_of(decoded: float, waited: float, run: BatchResult[Readings]) -> bytes:
     )
 
 
-def predictions_of(readings: Readings, mine: range, options: Options, looks: Looks) -> bytes:
-    """All that "predictions" holds."""
-    shown: Sequence[str | None] = looks or [None] * len(mine)
+def predictions_of(
+    batch: BatchPredictions, mine: range, options: Options, preview_urls: PreviewUrls
+) -> bytes:
+    """All entries of "predictions"."""
+    urls: Sequence[str | None] = preview_urls or [None] * len(mine)
     return b",".join(
-        [readings.prediction(place, options, look) for place, look in zip(mine, shown, strict=True)]
+        [batch.prediction(place, options, url) for place, url in zip(mine, urls, strict=True)]
     )
 
 
-class Asked:
+class PendingPrediction:
     __slots__ = (
-        "_batcher", "_count", "_decoded", "_exchange", "_looks", "_metrics", "_options", "_waiting",
+        "_batcher", "_count", "_decoded", "_exchange", "_metrics", "_options", "_preview_urls",
+        "_version", "_waiting",
     )  # fmt: skip
 
     def __init__(
         self,
-        batcher: Batcher[Readings],
+        batcher: Batcher[BatchPredictions],
         metrics: Metrics,
+        version: int | None,
         exchange: Exchange,
         options: Options,
         pixels: Pixels,
         decoded: float,
-        looks: Looks,
+        preview_urls: PreviewUrls,
     ) -> None:
         """`pixels` (n, 28, 28), which took `decoded` seconds; raises what `submit` raises."""
         self._batcher = batcher
         self._metrics = metrics
+        self._version = version
         self._exchange = exchange
         self._options = options
         self._decoded = decoded
-        self._looks = looks
+        self._preview_urls = preview_urls
         self._count = count = len(pixels)
         if count == 1:
             metrics.decode_seconds.record(decoded)
         else:
             metrics.decode_seconds.record_all([decoded / count] * count)
-        self._waiting: QueuedRequest[Readings] = batcher.submit(
-            self, pixels, deadline=exchange.deadline
-        )
+        self._waiting = batcher.submit(self, pixels, deadline=exchange.deadline)
         exchange.work = self
 
-    def answered(self, run: BatchResult[Readings], first: int, waited: float) -> None:
-        metrics, readings = self._metrics, run.answers
+    def answered(self, run: BatchResult[BatchPredictions], first: int, waited: float) -> None:
+        metrics, batch, options = self._metrics, run.answers, self._options
+        if self._version is not None and self._version != batch.model.number:
+            self.failed(_replaced(self._version, batch.model.number))
+            return
         metrics.queue_wait_seconds.record(waited)
         if self._count == 1:  # as most are
-            metrics.predictions.record(readings.model.labels[readings.digits[first]])
-            metrics.confidence.record(readings.confidences[first])
-            options = self._options
-            if readings.uncertain(first, options.threshold):
+            metrics.predictions.record(batch.model.labels[batch.digits[first]])
+            metrics.confidence.record(batch.confidences[first])
+            if batch.uncertain(first, options.threshold):
                 metrics.uncertain.record(())
-            predictions = (
-                readings.predictions[first]
-                if options is NOTHING_ASKED
-                else readings.prediction(first, options, self._looks[0] if self._looks else None)
-            )
+            if options is NOTHING_ASKED:
+                predictions = batch.predictions[first]
+            else:
+                urls = self._preview_urls
+                predictions = batch.prediction(first, options, urls[0] if urls else None)
         else:
-            predictions = self._several(readings, range(first, first + self._count))
+            mine = range(first, first + self._count)
+            batch.record(metrics, mine, options.threshold)
+            predictions = predictions_of(batch, mine, options, self._preview_urls)
         self._exchange.timings = Timings(self._decoded, waited, run, self._count)
         self._exchange.reply(
-            200, head_of(self._decoded, waited, run), readings.model.answer % predictions
+            200, head_of(self._decoded, waited, run), batch.model.answer % predictions
         )
 
     def failed(self, error: Exception) -> None:
@@ -110,40 +117,8 @@ class Asked:
     def cancel(self) -> Stage | None:
         return self._batcher.cancel(self._waiting)
 
-    def _several(self, readings: Readings, mine: range) -> bytes:
-        metrics, options = self._metrics, self._options
-        labels, digits = readings.model.labels, readings.digits
-        metrics.predictions.record_all([labels[digits[place]] for place in mine])
-        metrics.confidence.record_all([readings.confidences[place] for place in mine])
-        metrics.uncertain.record_all(
-            [() for place in mine if readings.uncertain(place, options.threshold)]
-        )
-        return predictions_of(readings, mine, options, self._looks)
 
-
-class _AskedOf(Asked):
-    """The same of one version: no answer comes from another."""
-
-    __slots__ = ("_version",)
-
-    def __init__(
-        self,
-        version: int,
-        batcher: Batcher[Readings],
-        metrics: Metrics,
-        exchange: Exchange,
-        options: Options,
-        pixels: Pixels,
-        decoded: float,
-        looks: Looks,
-    ) -> None:
-        self._version = version
-        super().__init__(batcher, metrics, exchange, options, pixels, decoded, looks)
-
-    def answered(self, run: BatchResult[Readings], first: int, waited: float) -> None:
-        serving = run.answers.model.number
-        if serving == self._version:
-            super().answered(run, first, waited)
-        else:
-            told = f"version {serving} took the place of {self._version} meanwhile; ask again"
-            self.failed(Problem(VERSION_REPLACED, told))
+def _replaced(version: int, serving: int) -> Problem:
+    return Problem(
+        VERSION_REPLACED, f"version {serving} took the place of {version} meanwhile; ask again"
+    )

@@ -1,14 +1,13 @@
-"""Picture files -> pixels that the model eats, all of a request together.
+"""Image files -> pixels for the model, all of a request together.
 
-[Sent(name, body), ...] --identify--> sizes --decode, ink--> (n, 28, 28) uint8
+[ImageFile(name, body), ...] --identify--> sizes --decode, ink--> (n, 28, 28) uint8
 
-All heads are read before the first picture is decoded: what a request costs is known, and refused
-if it is too much, before it costs anything. Then comes one slice of the work after the other.
+The headers of all files are read before the first image is decoded, so a request that costs too
+much is refused before it costs anything. The work is done in slices, one after the other.
 """
 
 from collections.abc import Callable, Sequence
 from time import perf_counter
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -18,10 +17,11 @@ from preprocessing.allocation import was_refused
 from preprocessing.decoder import NotAPicture, Picture, TooManyPixels, identify, small_png
 from preprocessing.digits.normalize import Blank, InkMode, are_normalized, normalize_digit
 from preprocessing.encoding import data_url, png_of
-from service.api.v1.bodies import Sent
+from service.api.v1.bodies import ImageFile
 from service.errors import Problem
-from service.http.preparation import SMALL, Slices
+from service.http.offload import SMALL, Slices
 from service.problem_types.prediction import REQUEST_TOO_MANY_PIXELS
+from service.settings import Settings
 from service.tensors import Pixels
 
 SHEET = (SIDE, SIDE)
@@ -29,12 +29,7 @@ FEW = 16  # pictures that are decoded on the event loop: more would hold it up
 SLICE = 0.005  # seconds that small pictures are prepared one after the other
 
 
-class Limits(NamedTuple):
-    pixels: int  # of a picture
-    request_pixels: int  # of all pictures of a request
-
-
-def prepared(sent: Sequence[Sent], max_pixels: int) -> Pixels | None:
+def prepared(sent: Sequence[ImageFile], max_pixels: int) -> Pixels | None:
     """Pixels (n, 28, 28) of a few that look like MNIST, in microseconds; None for any others."""
     if len(sent) > FEW:
         return None
@@ -42,7 +37,7 @@ def prepared(sent: Sequence[Sent], max_pixels: int) -> Pixels | None:
     for _, body in sent:
         try:
             raster = small_png(body, max_pixels, tiny=0)  # many that are tiny are large together
-        except NotAPicture:  # which is told, by its name, on the long way
+        except NotAPicture:  # reported with its name by `pixels_of`
             return None
         if raster is None or raster.shape != SHEET:
             return None
@@ -52,19 +47,19 @@ def prepared(sent: Sequence[Sent], max_pixels: int) -> Pixels | None:
 
 
 def pixels_of(
-    read: Callable[[], list[Sent]], reading: int, ink: InkMode, limits: Limits
+    read: Callable[[], list[ImageFile]], reading: int, ink: InkMode, settings: Settings
 ) -> Slices[Pixels]:
-    """Pixels (n, 28, 28) of any; NotAPicture, TooManyPixels or Blank says which is none.
+    """Pixels (n, 28, 28) of any; raises NotAPicture, TooManyPixels or Blank, naming the image.
 
     `read` returns the files, which takes `reading` bytes of memory. Each slice is one large
     picture, or as many small ones as take a few milliseconds.
     """
     yield reading
-    pictures = _identified(read(), limits)
+    pictures = _identified(read(), settings)
     del read  # and the body that it may hold
     pixels = np.empty((len(pictures), *SHEET), np.uint8)
     reserved, began = max(reading, SMALL), perf_counter()
-    pictures.reverse()  # so that each, and its file, is let go when it is done
+    pictures.reverse()  # so that each, and its file, is released when it is done
     for place in range(len(pictures)):
         name, picture = pictures.pop()
         if picture.memory > reserved or perf_counter() - began > SLICE:
@@ -79,37 +74,37 @@ def pixels_of(
     return pixels
 
 
-def looks_of(pixels: Pixels) -> list[str]:
-    """Of each picture (n, 28, 28), what goes to the model, as a page can show it."""
+def preview_urls_of(pixels: Pixels) -> list[str]:
+    """The pixels (n, 28, 28) that go to the model, as images that a page can show."""
     return [data_url(png_of(sheet)) for sheet in pixels]
 
 
-def _identified(sent: list[Sent], limits: Limits) -> list[tuple[str, Picture]]:
-    """Each with what an error calls it; Problem if all together have too many pixels."""
+def _identified(sent: list[ImageFile], settings: Settings) -> list[tuple[str, Picture]]:
+    """Each with its name in errors; raises Problem if together they have too many pixels."""
     found, pixels, count = [], 0, len(sent)
     for place, (name, body) in enumerate(sent, 1):
         called = f"{name} (picture {place} of {count})" if count > 1 else ""
         try:
-            picture = identify(body, max_pixels=limits.pixels)
+            picture = identify(body, max_pixels=settings.max_pixels)
         except (NotAPicture, TooManyPixels) as error:
             if not called:
                 raise
             raise type(error)(f"{called}: {error}") from error
         found.append((called, picture))
         pixels += picture.width * picture.height
-    if pixels > limits.request_pixels:
+    if pixels > settings.max_request_pixels:
         raise Problem(
             REQUEST_TOO_MANY_PIXELS,
             f"the {count} pictures have {pixels:,} pixels together, more than the "
-            f"{limits.request_pixels:,} of a request (DIGITSERVE_MAX_REQUEST_PIXELS); send smaller "
-            "ones, or fewer at once",
+            f"{settings.max_request_pixels:,} of a request (DIGITSERVE_MAX_REQUEST_PIXELS); send "
+            "smaller ones, or fewer at once",
         )
     return found
 
 
 def _sheet(picture: Picture, ink: InkMode) -> Pixels:
-    """(28, 28); MemoryError where there was too little memory, whatever came of it."""
-    was_refused()  # which forgets what was before
+    """(28, 28); raises MemoryError if an allocation failed, even where the result looks whole."""
+    was_refused()  # resets the flag
     try:
         sheet = normalize_digit(picture.raster(), ink)
     except (NotAPicture, Blank):

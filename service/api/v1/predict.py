@@ -1,14 +1,12 @@
-"""POST /v1/predict: pictures in the body, a prediction for each in the answer.
+"""POST /v1/predict: images in the body, a prediction for each in the response.
 
-    one picture file --decode, ink------+
-                                        +--> (n, 28, 28) --batcher--> Readings --> JSON
-    multipart, JSON --forms, pictures---+
+    one image file --decode, ink--------+
+                                        +--> (n, 28, 28) --batcher--> BatchPredictions --> JSON
+    multipart, JSON --bodies, pictures--+
 
-Which of them a body is, `content_types` says.
-
-FastAPI's machinery around one request costs more than the prediction, so this route is answered
-before it (see `exchange`) and only documented by it (see `openapi`). Raises what `problems` knows
-how to answer.
+`content_types` decides which of them a body is. FastAPI's machinery around one request costs more
+than the prediction, so this route is served before it, see `http/exchange`, and described to it by
+`fast_docs`. Raises what `http/errors` turns into problems.
 """
 
 import asyncio
@@ -21,13 +19,13 @@ from contract.card import SIDE
 from preprocessing.decoder import Raster, small_png
 from preprocessing.digits.normalize import are_normalized, normalize_digit
 from service.api.options import NOTHING_ASKED, Options, options_of
-from service.api.v1.bodies import Form, Sent
+from service.api.v1.bodies import Form, ImageFile
 from service.api.v1.content_types import PICTURES, check_type, form_of
-from service.api.v1.pending import Answering, Looks
-from service.api.v1.pictures import Limits, looks_of, pixels_of, prepared
+from service.api.v1.pending import Predictor, PreviewUrls
+from service.api.v1.pictures import pixels_of, prepared, preview_urls_of
 from service.errors import Problem
 from service.http.exchange import Exchange
-from service.http.preparation import SMALL, Preparation, Slices, whole
+from service.http.offload import SMALL, Offload, Slices, whole
 from service.problem_types.content import EMPTY_BODY, UNSUPPORTED_ENCODING
 from service.settings import Settings
 from service.tensors import Pixels
@@ -40,16 +38,15 @@ class Predict:
     route = "/v1/predict"
     method = "POST"
 
-    def __init__(self, answering: Answering, preparation: Preparation, settings: Settings) -> None:
-        self._admit, self._ask = answering
+    def __init__(self, predictor: Predictor, offload: Offload, settings: Settings) -> None:
+        self._admit, self._submit = predictor
         self._settings = settings
         # Pictures of 28x28 since the last turn of the event loop, and the seconds each took.
         self._sheets: list[tuple[Exchange, Options, Raster, float]] = []
-        self._preparation = preparation
-        self._limits = Limits(settings.max_pixels, settings.max_request_pixels)
+        self._offload = offload
 
     def admit(self, headers: Mapping[bytes, bytes]) -> None:
-        """Problem 415 unless the body may hold pictures."""
+        """Raises Problem 415 unless the body may hold images."""
         content_type = headers.get(b"content-type", b"")
         if content_type not in PICTURES:
             check_type(content_type)
@@ -67,22 +64,22 @@ class Predict:
             )
         options = options_of(exchange.query) if exchange.query else NOTHING_ASKED
         content_type = exchange.headers.get(b"content-type", b"")
-        if content_type not in PICTURES:  # most are written just so
+        if content_type not in PICTURES:  # as nearly all are written
             form = form_of(content_type, exchange.body)
             if form is not None:
                 self._begin_form(exchange, options, form)
                 return
         began = perf_counter()
-        # Before decoding, which costs 10 us. The sheets will be in the queue in a moment.
+        # Before decoding, which costs 10 us. The sheets will be in the queue shortly.
         self._admit(1 + len(self._sheets), began, exchange.deadline)
         raster = small_png(exchange.body, self._settings.max_pixels)
         if raster is None:
-            sent = [Sent("", exchange.body)]
+            sent = [ImageFile("", exchange.body)]
             self._prepare_files(exchange, options, lambda: sent, 0)
         elif raster.shape == (SIDE, SIDE) and (options is NOTHING_ASKED or _is_quick(options)):
             self._sheets.append((exchange, options, raster, perf_counter() - began))
             if len(self._sheets) == 1:
-                asyncio.get_running_loop().call_soon(self._ask_sheets)
+                asyncio.get_running_loop().call_soon(self._submit_sheets)
         else:
             self._prepare_raster(exchange, options, raster)
 
@@ -99,47 +96,47 @@ class Predict:
         if pixels is None:
             self._prepare_files(exchange, options, lambda: sent, 0)
         else:
-            self._ask(exchange, options, pixels, perf_counter() - began, None)
+            self._submit(exchange, options, pixels, perf_counter() - began, None)
 
     def _prepare_files(
         self,
         exchange: Exchange,
         options: Options,
-        read: Callable[[], list[Sent]],
+        read: Callable[[], list[ImageFile]],
         reading: int,
     ) -> None:
-        pixels = pixels_of(read, reading, options.ink, self._limits)
+        pixels = pixels_of(read, reading, options.ink, self._settings)
         self._prepare(exchange, options, pixels)
 
     def _prepare_raster(self, exchange: Exchange, options: Options, raster: Raster) -> None:
-        """Of a picture that is decoded: it takes a millisecond, which the event loop has not."""
+        """Of a decoded image: this takes a millisecond, too long for the event loop."""
         pixels = whole(SMALL, lambda: normalize_digit(raster, options.ink)[np.newaxis])
         self._prepare(exchange, options, pixels)
 
     def _prepare(self, exchange: Exchange, options: Options, pixels: Slices[Pixels]) -> None:
-        def slices() -> Slices[tuple[Pixels, Looks]]:
+        def slices() -> Slices[tuple[Pixels, PreviewUrls]]:
             found = yield from pixels
-            return found, looks_of(found) if options.debug == "ink" else None
+            return found, preview_urls_of(found) if options.debug == "ink" else None
 
-        def then(made: tuple[Pixels, Looks], seconds: float) -> None:
-            found, looks = made
-            self._ask(exchange, options, found, seconds, looks)
+        def then(made: tuple[Pixels, PreviewUrls], seconds: float) -> None:
+            found, preview_urls = made
+            self._submit(exchange, options, found, seconds, preview_urls)
 
-        self._preparation.do(exchange, slices(), then)
+        self._offload.do(exchange, slices(), then)
 
-    def _ask_sheets(self) -> None:
-        """Ask for all pictures of 28x28 that came in this turn of the event loop.
+    def _submit_sheets(self) -> None:
+        """Submit all images of 28x28 that came in this turn of the event loop.
 
-        Whether they look like MNIST is found out for all at once: a fifth of the cost.
+        Whether they look like MNIST is computed for all at once: a fifth of the cost.
         """
         sheets, self._sheets = self._sheets, []
-        looks = are_normalized(np.stack([raster for _, _, raster, _ in sheets])).tolist()
-        for (exchange, options, raster, decoded), is_mnist in zip(sheets, looks, strict=True):
+        alike = are_normalized(np.stack([raster for _, _, raster, _ in sheets])).tolist()
+        for (exchange, options, raster, decoded), is_mnist in zip(sheets, alike, strict=True):
             if exchange.over:  # the client is gone
                 continue
             try:
                 if is_mnist:
-                    self._ask(exchange, options, raster[np.newaxis], decoded, None)
+                    self._submit(exchange, options, raster[np.newaxis], decoded, None)
                 else:
                     self._prepare_raster(exchange, options, raster)
             except Exception as error:  # of this picture
@@ -147,5 +144,5 @@ class Predict:
 
 
 def _is_quick(options: Options) -> bool:
-    """Whether a picture that looks like MNIST needs nothing done that takes long."""
+    """Whether an image that looks like MNIST needs no further work."""
     return options.ink == "auto" and options.debug is None

@@ -1,30 +1,26 @@
-"""POST /v1/models/{name}/versions/{version}/predict: the answer of one version and of no other.
+"""POST /v1/models/{name}/versions/{version}/predict: the prediction of one version and no other.
 
-    the version that serves  --batcher, as /v1/predict-->  Asked
-    any other that may be    --`comparing`, in a thread--> Readings --> JSON
+    the version that serves     --batcher, as /v1/predict--> PendingPrediction
+    any other that is allowed   --SecondaryModel, a thread--> BatchPredictions --> JSON
 
-Body, query, answer and refusals are those of /v1/predict. Pictures of the version that serves count
-as its others do; those of another one only among the requests, by route: what people try out must
-not move the numbers that alerts are made of.
+Body, query, response and problems are those of /v1/predict. Images of the version that serves count
+like its others; those of another version only in the metrics of requests, by route: comparisons
+must not change the numbers that alerts depend on.
 """
 
 from collections.abc import Mapping
 from time import perf_counter
 
-from starlette.types import Receive, Scope, Send
-
 from service.api.options import Options
 from service.api.params import check_name, number_of
-from service.api.predictions import Readings
-from service.api.v1.comparison import Comparing
-from service.api.v1.pending import Answering, Looks, batched, head_of, predictions_of
+from service.api.predictions import BatchPredictions
+from service.api.v1.comparison import SecondaryModel
+from service.api.v1.pending import Predictor, PreviewUrls, batched, head_of, predictions_of
 from service.api.v1.predict import Predict
 from service.batching.batcher import Batcher
 from service.batching.interface import BatchResult
-from service.http.asgi import Asgi
-from service.http.body import Budget
 from service.http.exchange import Exchange
-from service.http.preparation import Preparation
+from service.http.offload import Offload
 from service.models.loading import Model
 from service.models.manager import ModelManager
 from service.settings import Settings
@@ -33,86 +29,75 @@ from service.telemetry.request_record import Timings
 from service.tensors import Pixels
 
 
-class ByVersion:
-    """An ASGI application."""
+class PredictByVersion:
+    """An endpoint for one request."""
 
-    path = "/v1/models/{name}/versions/{version}/predict"
+    route, method = "/v1/models/{name}/versions/{version}/predict", "POST"
 
     def __init__(
         self,
         serving: ModelManager,
-        comparing: Comparing,
-        batcher: Batcher[Readings],
-        preparation: Preparation,
+        secondary: SecondaryModel,
+        batcher: Batcher[BatchPredictions],
+        offload: Offload,
         settings: Settings,
         metrics: Metrics,
-        budget: Budget,
+        name: str,
+        version: str,
     ) -> None:
         self._serving = serving
+        self._secondary = secondary
         self._batcher = batcher
-        self._preparation = preparation
+        self._offload = offload
+        self._settings = settings
         self._metrics = metrics
-        self._budget = budget
-        self.comparing = comparing
-        self.settings = settings
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asked = scope["path_params"]
-        scope["route"] = self  # as FastAPI's own routes do, for `front` to count by
-        endpoint = _OneVersion(self, asked["name"], asked["version"])
-        await Asgi(endpoint, self.settings, self._metrics, self._budget)(scope, receive, send)
-
-    def predict(self, number: int) -> Predict:
-        """By that version, in whichever way it is loaded now."""
-        if number == self._serving.model.number:
-            answering = batched(self._batcher, self._metrics, number)
-        else:
-            answering = beside(self.comparing, number)
-        return Predict(answering, self._preparation, self.settings)
-
-
-class _OneVersion:
-    """An endpoint that answers one request."""
-
-    route, method = ByVersion.path, "POST"
-
-    def __init__(self, by_version: ByVersion, name: str, version: str) -> None:
-        self._by_version = by_version
         self._name = name
         self._version = version
 
     def admit(self, headers: Mapping[bytes, bytes]) -> None:
-        check_name(self._name, self._by_version.settings.model)
+        check_name(self._name, self._settings.model)
         number = number_of(self._version)
-        self._by_version.comparing.admit(number, headers)
-        self._by_version.predict(number).admit(headers)
+        self._secondary.admit(number, headers)
+        self._predict(number).admit(headers)
 
     def begin(self, exchange: Exchange) -> None:
-        self._by_version.predict(number_of(self._version)).begin(exchange)
+        self._predict(number_of(self._version)).begin(exchange)
+
+    def _predict(self, number: int) -> Predict:
+        """By that version, in whichever way it is loaded now."""
+        if number == self._serving.model.number:
+            predictor = batched(self._batcher, self._metrics, number)
+        else:
+            predictor = compared(self._secondary, number)
+        return Predict(predictor, self._offload, self._settings)
 
 
-def beside(comparing: Comparing, number: int) -> Answering:
-    """By a version that does not serve; a request's pictures are one model call of their own."""
+def compared(secondary: SecondaryModel, number: int) -> Predictor:
+    """By a version that does not serve; the images of a request are one model call of their own."""
 
-    def ask(
-        exchange: Exchange, options: Options, pixels: Pixels, decoded: float, looks: Looks
+    def submit(
+        exchange: Exchange,
+        options: Options,
+        pixels: Pixels,
+        decoded: float,
+        preview_urls: PreviewUrls,
     ) -> None:
-        asked = perf_counter()
+        submitted = perf_counter()
 
         def work(model: Model) -> tuple[Timings, bytes, bytes]:
-            left = perf_counter()
+            began = perf_counter()
             answers = model.engine(pixels)
-            seconds = perf_counter() - left
-            readings, waited = Readings(model, answers, seconds), left - asked
-            run = BatchResult(readings, left, seconds)
-            predictions = predictions_of(readings, range(len(pixels)), options, looks)
+            seconds = perf_counter() - began
+            batch, waited = BatchPredictions(model, answers, seconds), began - submitted
+            run = BatchResult(batch, began, seconds)
+            predictions = predictions_of(batch, range(len(pixels)), options, preview_urls)
             timings = Timings(decoded, waited, run, len(pixels))
             return timings, head_of(decoded, waited, run), model.answer % predictions
 
-        def then(done: tuple[Timings, bytes, bytes]) -> None:
-            exchange.timings, head, content = done
+        def then(response: tuple[Timings, bytes, bytes]) -> None:
+            exchange.timings, head, content = response
             exchange.reply(200, head, content)
 
-        comparing.do(exchange, number, work, then)
+        secondary.do(exchange, number, work, then)
 
-    return Answering(lambda *_: None, ask)
+    return Predictor(lambda *_: None, submit)

@@ -1,7 +1,7 @@
-"""The route that gives a picture to try the service with: GET /v1/samples/random
+"""GET /v1/samples/random: an image to try the service with.
 
-One of the test pictures that travel with the version that serves, as JSON for pages or as the PNG
-itself for <img> and curl. The sheet is read, verified and cut at the first request after a switch:
+It is one of the test images in the version that serves, as JSON for pages or as the PNG itself for
+<img> and curl. The sheet is read, verified and cut at the first request after a switch:
 
     samples.png   rows of `columns` pictures, 28x28 each, 0 = paper, 255 = ink
     samples.json  {"side": 28, "columns": 10, "labels": ["7", "2", ...]}, row by row
@@ -9,7 +9,7 @@ itself for <img> and curl. The sheet is read, verified and cut at the first requ
 
 import json
 import secrets
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import cv2
@@ -46,21 +46,19 @@ class Sample(BaseModel):
     )
 
 
-class Sheet(NamedTuple):
-    pictures: NDArray[np.uint8]  # (n, 28, 28)
-    labels: list[str]  # (n,)
+Sheet = tuple[NDArray[np.uint8], list[str]]  # images (n, 28, 28), labels (n,)
 
 
 class Samples:
-    """The sheet of the model that serves: 80 kB, kept until another one serves."""
+    """The sheet of the model that serves: 80 kB, cached until another one serves."""
 
     def __init__(self, reads: StoreReads) -> None:
         self._reads = reads
         self._kept: tuple[Model, Sheet] | None = None
 
     async def of(self, model: Model) -> Sheet:
-        """BrokenVersion if it is not there or not what the card says, StoreHangs if that takes
-        too long."""
+        """Raises BrokenVersion if it is missing or not what the card says, StoreHangs if that
+        takes too long."""
         sheet = self._sheet(model)
         if sheet is None:
             sheet = await self._reads.read(lambda: self._read(model))
@@ -71,7 +69,7 @@ class Samples:
         return kept[1] if kept is not None and kept[0] is model else None
 
     def _read(self, model: Model) -> Sheet:
-        sheet = self._sheet(model)  # of a request that waited while another one read it
+        sheet = self._sheet(model)  # another request may have read it meanwhile
         if sheet is None:
             sheet = cut(model.version)
             self._kept = model, sheet
@@ -79,7 +77,7 @@ class Samples:
 
 
 def cut(version: Version) -> Sheet:
-    """The version's sheet as pictures; BrokenVersion if it is not what the card says."""
+    """The images of a version's sheet; raises BrokenVersion if it is not what the card says."""
     path = version.folder / SAMPLES
     try:
         facts = json.loads(version.read(SAMPLE_LABELS))
@@ -94,7 +92,7 @@ def cut(version: Version) -> Sheet:
     pictures = places.reshape(-1, SIDE, SIDE)[: len(labels)]  # (n, 28, 28)
     if not 0 < len(labels) == len(pictures):
         raise BrokenVersion(f"{path} has {len(pictures)} pictures for {len(labels)} labels")
-    return Sheet(pictures.astype(np.uint8), labels)
+    return pictures.astype(np.uint8), labels
 
 
 _HEADERS = {"X-Label": {"schema": {"type": "string"}, "description": "of the PNG, percent-encoded"}}
@@ -131,8 +129,7 @@ def sample_routes(serving: ModelManager) -> APIRouter:
         try:
             return await samples.of(model)
         except BrokenVersion as error:
-            told = without_paths(error, serving.store)
-            raise Problem(SAMPLES_UNREADABLE, told) from error
+            raise Problem(SAMPLES_UNREADABLE, without_paths(error, serving.store)) from error
         except StoreHangs as error:
             raise store_problem(error, str(error)) from error
 
@@ -140,9 +137,9 @@ def sample_routes(serving: ModelManager) -> APIRouter:
 
 
 def _chosen(sheet: Sheet, label: str | None) -> int:
-    fitting = [at for at, each in enumerate(sheet.labels) if label in (None, each)]
+    fitting = [at for at, each in enumerate(sheet[1]) if label in (None, each)]
     if not fitting:
-        there = ", ".join(sorted({*sheet.labels}))
+        there = ", ".join(sorted({*sheet[1]}))
         raise Problem(NO_SUCH_SAMPLE, f"no sample is labelled {label!r}; there are {there}")
     return secrets.choice(fitting)
 
@@ -153,9 +150,9 @@ def _prefers_png(accept: str) -> bool:
 
 
 def _answer(model: Model, sheet: Sheet, index: int, *, png: bool) -> Response:
-    file = png_of(sheet.pictures[index])
+    file = png_of(sheet[0][index])
     headers = {"cache-control": "no-store", "vary": "accept"}
-    label = sheet.labels[index]
+    label = sheet[1][index]
     if png:
         return Response(file, headers=headers | {"x-label": quote(label)}, media_type=PNG)
     sample = Sample(

@@ -1,16 +1,15 @@
 """POST /v2/models/<name>/infer: tensors in, tensors out, as the Open Inference Protocol has it.
 
-    body --decompressed, `requests`--> (n, 28, 28) --batcher--> Readings --`answers`--> answer
+    body --decompressed, `requests`--> (n, 28, 28) --batcher--> predictions --`responses`--> reply
 
-The input is what the graph eats: nothing is decoded or centred here, and bytes go to the model as
-they came.
+The input is that of the graph: nothing is decoded or centred here, and bytes go to the model
+unchanged.
 """
 
 from collections.abc import Mapping
 
-from service.api.params import most_pictures
-from service.api.predictions import Readings
-from service.api.v2.model_lookup import not_serving
+from service.api.params import ModelLookup, most_pictures, not_serving
+from service.api.predictions import BatchPredictions
 from service.api.v2.requests import (
     HEADER_LENGTH,
     PIXELS,
@@ -24,13 +23,15 @@ from service.batching.interface import BatchResult, QueuedRequest, QueueFull
 from service.errors import Problem
 from service.http.compression import Coding, accepted, coding_of, compressed, decompressed
 from service.http.exchange import Exchange
-from service.http.preparation import SMALL, Preparation, whole
+from service.http.offload import SMALL, Offload, whole
 from service.problem_types.content import DOCUMENT_TOO_LARGE
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
 from service.telemetry.request_record import Stage, Timings
 from service.tensors import Pixels
 
+PATH = "/v2/models/{model}/infer"
+VERSION_PATH = "/v2/models/{model}/versions/{version}/infer"
 SHORT = 2**15  # bytes of JSON that are read in well under a millisecond
 READING = 8  # times the bytes of a body that reading it takes: a list for its numbers
 MOST_COMPRESSED = 1032  # times shorter than what it is decompressed to, at most
@@ -43,14 +44,14 @@ class Infer:
 
     def __init__(
         self,
-        batcher: Batcher[Readings],
-        preparation: Preparation,
+        batcher: Batcher[BatchPredictions],
+        offload: Offload,
         settings: Settings,
         metrics: Metrics,
     ) -> None:
         self.route = f"/v2/models/{settings.model}/infer"
         self.batcher = batcher
-        self.preparation = preparation
+        self.offload = offload
         self.metrics = metrics
         self._settings = settings
         self._max_pictures = most_pictures(settings)
@@ -65,32 +66,32 @@ class Infer:
         self.begin_for(exchange, None)
 
     def begin_for(self, exchange: Exchange, version: int | None) -> None:
-        """Answer with that version only, or with whichever serves."""
+        """Answer with this version only; None: with the version that serves."""
         body, given = exchange.body, exchange.headers.get(HEADER_LENGTH)
         coding = coding_of(exchange.headers)
         if coding is None:
             length = self._length(body, given)
             if length <= SHORT:
-                asked = read(body, length, given is not None, self._settings)
-                self._ask(exchange, version, *asked)
+                request, pixels = read(body, length, given is not None, self._settings)
+                self._submit(exchange, version, request, pixels)
                 return
         longest = min(self._settings.max_body, MOST_COMPRESSED * len(body))
         memory = (len(body) if coding is None else longest) * READING
-        self.preparation.do(
+        self.offload.do(
             exchange,
-            whole(memory, lambda: self._long_way(body, coding, given)),
-            lambda asked, _: self._ask(exchange, version, *asked),
+            whole(memory, lambda: self._read_on_thread(body, coding, given)),
+            lambda request_and_pixels, _: self._submit(exchange, version, *request_and_pixels),
         )
 
-    def _long_way(
+    def _read_on_thread(
         self, body: bytes, coding: Coding | None, given: bytes | None
     ) -> tuple[InferRequest, Pixels]:
-        """In a thread."""
+        """Called on a thread."""
         if coding is not None:
             body = decompressed(body, coding, self._settings.max_body)
         length = self._length(body, given)
         request, pixels = read(body, length, given is not None, self._settings)
-        # A copy: nobody has counted what was decompressed, so it does not wait in the queue.
+        # A copy: the decompressed body counts in no budget, so it must not wait in the queue.
         return request, pixels if coding is None else pixels.copy()
 
     def _length(self, body: bytes, given: bytes | None) -> int:
@@ -104,22 +105,47 @@ class Infer:
             )
         return length
 
-    def _ask(
+    def _submit(
         self, exchange: Exchange, version: int | None, request: InferRequest, pixels: Pixels
     ) -> None:
         if request.parameters.timeout is not None:
             timeout = request.parameters.timeout / 1e6  # seconds
             exchange.deadline = min(exchange.deadline, exchange.began + timeout)
-        asked = _Asked(self, exchange, version, request, len(pixels))
-        asked.waiting = self.batcher.submit(asked, pixels, deadline=exchange.deadline)
-        exchange.work = asked
+        pending = _PendingInference(self, exchange, version, request, len(pixels))
+        pending.waiting = self.batcher.submit(pending, pixels, deadline=exchange.deadline)
+        exchange.work = pending
 
 
-class _Asked:
-    """Pictures in the batcher, and their exchange."""
+class InferByPath:
+    """The endpoint of one request by another path: with a version, or with an unknown model.
+
+    A version is answered while it serves. If another one replaces it between a request and its
+    batch, the request is refused too: no response comes from a version that was not requested.
+    """
+
+    method = "POST"
+
+    def __init__(
+        self, infer: Infer, lookup: ModelLookup, model: str, version: str | None = None
+    ) -> None:
+        self.route = PATH if version is None else VERSION_PATH
+        self._infer = infer
+        self._lookup = lookup
+        self._named = model, version
+
+    def admit(self, headers: Mapping[bytes, bytes]) -> None:
+        self._lookup.model(*self._named)
+        self._infer.admit(headers)
+
+    def begin(self, exchange: Exchange) -> None:
+        self._infer.begin_for(exchange, self._lookup.model(*self._named).number)
+
+
+class _PendingInference:
+    """Images in the batcher, and their exchange."""
 
     __slots__ = ("_count", "_exchange", "_infer", "_request", "_version", "waiting")
-    waiting: QueuedRequest[Readings]
+    waiting: QueuedRequest[BatchPredictions]
 
     def __init__(
         self,
@@ -135,49 +161,44 @@ class _Asked:
         self._request = request
         self._count = count
 
-    def answered(self, run: BatchResult[Readings], first: int, waited: float) -> None:
-        metrics, readings = self._infer.metrics, run.answers
-        if self._version not in (None, readings.model.number):  # swapped while it waited
-            name = readings.model.card.name
-            self._exchange.fail(not_serving(name, self._version, readings.model.number))
+    def answered(self, run: BatchResult[BatchPredictions], first: int, waited: float) -> None:
+        metrics, batch = self._infer.metrics, run.answers
+        if self._version not in (None, batch.model.number):  # swapped while it waited
+            name = batch.model.card.name
+            self._exchange.fail(not_serving(name, self._version, batch.model.number))
             return
         self._exchange.timings = Timings(None, waited, run, self._count)
         mine = slice(first, first + self._count)
         metrics.queue_wait_seconds.record(waited)
-        labels = readings.model.labels
-        metrics.predictions.record_all([labels[digit] for digit in readings.digits[mine]])
-        confidences = readings.confidences[mine]
-        metrics.confidence.record_all(confidences)
-        threshold = readings.model.threshold
-        metrics.uncertain.record_all([() for confidence in confidences if confidence < threshold])
+        batch.record(metrics, range(first, first + self._count), None)
         timing = b"server-timing: queue;dur=%.3f, infer;dur=%.3f\r\nx-batch-size: %d\r\n" % (
             waited * 1e3,
             run.seconds * 1e3,
-            len(readings),
+            len(batch),
         )
         coding = accepted(self._exchange.headers)
         if self._count > FEW and (coding or self._classifies()):
-            self._write_aside(readings, mine, timing, coding)
+            self._write_on_thread(batch, mine, timing, coding)
         else:
-            self._exchange.reply(200, *self._written(readings, mine, timing, coding))
+            self._exchange.reply(200, *self._written(batch, mine, timing, coding))
 
     def _written(
-        self, readings: Readings, mine: slice, timing: bytes, coding: Coding | None
+        self, batch: BatchPredictions, mine: slice, timing: bytes, coding: Coding | None
     ) -> tuple[bytes, bytes]:
-        head, content = written(self._request, readings, mine)
+        head, content = written(self._request, batch, mine)
         if coding is not None:
             timing += b"content-encoding: %b\r\n" % coding.encode()
             content = compressed(content, coding)
         return head + timing, content
 
-    def _write_aside(
-        self, readings: Readings, mine: slice, timing: bytes, coding: Coding | None
+    def _write_on_thread(
+        self, batch: BatchPredictions, mine: slice, timing: bytes, coding: Coding | None
     ) -> None:
         exchange = self._exchange
         try:
-            self._infer.preparation.do(
+            self._infer.offload.do(
                 exchange,
-                whole(SMALL, lambda: self._written(readings, mine, timing, coding)),
+                whole(SMALL, lambda: self._written(batch, mine, timing, coding)),
                 lambda answer, _: exchange.reply(200, *answer),
             )
         except QueueFull as full:

@@ -1,7 +1,7 @@
-"""The routes of the Open Inference Protocol that only tell: health, metadata, settings, counts.
+"""The routes of the Open Inference Protocol that only read: health, metadata, settings, counts.
 
-One model serves, in one version: whoever names another is told so. `infer` predicts, `repository`
-changes what serves. https://github.com/kserve/open-inference-protocol
+One model serves, in one version; requests that name another get 404. `infer` predicts, `repository`
+changes which version serves. https://github.com/kserve/open-inference-protocol
 """
 
 from typing import Annotated
@@ -10,12 +10,11 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel
 
 from contract.card import INPUT, LOGITS, PROBABILITIES, SIDE
-from service.api.health import check_ready
-from service.api.params import check_name, number_of
-from service.api.predictions import Readings
+from service.api.health import Ready, check_ready
+from service.api.params import ModelLookup, check_name, number_of
+from service.api.predictions import BatchPredictions
 from service.api.schemas import refusals
 from service.api.v2.model_config import ModelConfig, config_of
-from service.api.v2.model_lookup import Addressed
 from service.api.v2.statistics import ModelStatistics, Statistics, statistics_of
 from service.batching.batcher import Batcher
 from service.errors import Problem
@@ -26,7 +25,7 @@ from service.problem_types.operation import NOT_READY, STOPPING
 from service.problem_types.versions import NO_SUCH_MODEL, NO_SUCH_VERSION, VERSION_NOT_SERVING
 from service.settings import Settings
 
-# Triton's names of them, each done: docs/open-inference.md tells how far.
+# In Triton's names; docs/open-inference.md says how far each is implemented.
 EXTENSIONS = [
     "binary_tensor_data", "classification", "model_configuration", "model_repository",
     "schedule_policy", "statistics",
@@ -40,10 +39,6 @@ _UNKNOWN = refusals(NO_SUCH_MODEL, NO_SUCH_VERSION, VERSION_NOT_SERVING)
 
 class Live(BaseModel):
     live: bool
-
-
-class Ready(BaseModel):
-    ready: bool
 
 
 class ModelReady(BaseModel):
@@ -71,7 +66,7 @@ class ModelMetadata(BaseModel):
     outputs: list[TensorMetadata]
 
 
-def health_routes(life: Life, batcher: Batcher[Readings], version: str) -> APIRouter:
+def health_routes(life: Life, batcher: Batcher[BatchPredictions], version: str) -> APIRouter:
     """Of the server; `version` is its own."""
     router = APIRouter(prefix="/v2", tags=[*TAGS])
 
@@ -93,13 +88,13 @@ def health_routes(life: Life, batcher: Batcher[Readings], version: str) -> APIRo
 
 def model_routes(
     serving: ModelManager,
-    batcher: Batcher[Readings],
+    batcher: Batcher[BatchPredictions],
     settings: Settings,
     life: Life,
     counted: Statistics,
 ) -> APIRouter:
     """Of the model, each with and without a version."""
-    addressed = Addressed(serving, settings)
+    lookup = ModelLookup(serving, settings)
     router = APIRouter(prefix="/v2/models", tags=[*TAGS], responses=_UNKNOWN)
 
     @router.get("/stats", summary="What was counted, of each version", responses={})
@@ -118,15 +113,15 @@ def model_routes(
 
     @router.get("/{model}", summary="Tensors and versions")
     async def metadata(model: Name) -> ModelMetadata:
-        return _metadata(addressed.model(model))
+        return _metadata(lookup.model(model))
 
     @router.get("/{model}/versions/{version}", summary="The same, if that version serves")
     async def version_metadata(model: Name, version: Version) -> ModelMetadata:
-        return _metadata(addressed.model(model, version))
+        return _metadata(lookup.model(model, version))
 
     @router.get("/{model}/ready", summary="Whether the model answers", responses=_UNREADY)
     async def ready(model: Name) -> ModelReady:
-        return _ready(addressed.model(model))
+        return _ready(lookup.model(model))
 
     @router.get(
         "/{model}/versions/{version}/ready",
@@ -134,15 +129,15 @@ def model_routes(
         responses=_UNREADY,
     )
     async def version_ready(model: Name, version: Version) -> ModelReady:
-        return _ready(addressed.model(model, version))
+        return _ready(lookup.model(model, version))
 
     @router.get("/{model}/config", summary="The configuration, as Triton's clients read it")
     async def config(model: Name) -> ModelConfig:
-        return config_of(addressed.model(model), settings)
+        return config_of(lookup.model(model), settings)
 
     @router.get("/{model}/versions/{version}/config", summary="The same, if that version serves")
     async def version_config(model: Name, version: Version) -> ModelConfig:
-        return config_of(addressed.model(model, version), settings)
+        return config_of(lookup.model(model, version), settings)
 
     def _ready(model: Model) -> ModelReady:
         check_ready(life, batcher)

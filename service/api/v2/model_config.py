@@ -1,7 +1,7 @@
-"""The model's configuration as Triton's clients and perf_analyzer read it, told of what is so here.
+"""The model's configuration in the form that Triton's clients and perf_analyzer read.
 
-Names and units are Triton's (model_config.proto). What it could say and this service has no such
-thing, as sequences or ensembles, is left out.
+Names and units are Triton's (model_config.proto). Fields of features that this service does not
+have, such as sequences and ensembles, are left out.
 """
 
 from pydantic import BaseModel, Field

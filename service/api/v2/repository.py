@@ -1,11 +1,11 @@
 """The model repository extension: which versions there are, and which of them serves.
 
     index   every version in the store: READY the one that serves, UNAVAILABLE the others, and why
-    load    have a version serve, as the admin's routes do: proven first, in every worker
-    unload  let go of the version that served before; the one that serves is never without
+    load    serve a version, as the admin routes do: checked first, in every worker
+    unload  unload the version that served before; the one that serves cannot be unloaded
 
-A version is named by the parameter "version", or, for what Triton's client lets one say, in the
-query (?version=2) or as the config's version_policy.
+A version is named by the parameter "version", or, as Triton's client cannot send that, in the
+query (?version=2) or as the version_policy of the config.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from contract.errors import NoVersion
 from service.api.params import check_name, number_of
 from service.api.schemas import refusals
-from service.api.v1.admin import NO_MODEL_OR_VERSION, NOT_ADMIN, NOT_SWITCHED, Switched, switched
+from service.api.switching import NO_MODEL_OR_VERSION, NOT_ADMIN, NOT_SWITCHED, Switched, switched
 from service.api.v2.model_config import config_of
 from service.api.v2.repository_requests import (
     IndexRequest,
@@ -89,7 +89,7 @@ def repository_routes(
 
     @router.post(
         "/models/{model}/load",
-        summary="Have a version serve; without one, what the store says is current",
+        summary="Serve a version; without one, what the store says is current",
         dependencies=only_admin,
         openapi_extra=documented(LoadRequest),
         responses=refusals(*_BAD_REQUEST, FIXED_CONFIGURATION, *NOT_ADMIN, *NOT_SWITCHED),
@@ -120,7 +120,7 @@ def repository_routes(
 
     @router.post(
         "/models/{model}/unload",
-        summary="Let go of a version that no longer serves",
+        summary="Unload a version that no longer serves",
         dependencies=only_admin,
         openapi_extra=documented(UnloadRequest),
         responses=refusals(

@@ -1,6 +1,6 @@
-"""What is asked of the model repository, in JSON; nothing at all is a request without parameters.
+"""Requests to the model repository, in JSON; an empty body is a request without parameters.
 
-Triton's client sends neither a Content-Type nor a version: `LoadParameters` says how it can.
+Triton's client sends no Content-Type, and no parameter for a version, only a config.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class LoadParameters(BaseModel):
         return given
 
     def version_asked(self, config: ModelConfig) -> str | None:
-        """Of either way to say it; Problem 400 if the config would change more than that."""
+        """From the parameter or the config; raises Problem 400 if that would change more."""
         if self.config is None:
             return self.version
         try:
@@ -88,7 +88,7 @@ Kind = TypeVar("Kind", bound=BaseModel)
 
 
 async def read_request(request: Request, kind: type[Kind], settings: Settings) -> Kind:
-    """The body of a request, which has no Content-Type; Problem 400 if it is another's."""
+    """The body of a request; raises Problem 400 if it does not fit the model."""
     body = await _body(request, settings.request_timeout)
     if not body:
         return kind()
@@ -114,7 +114,7 @@ async def _body(request: Request, patience: float) -> bytes:
 
 
 def documented(kind: type[BaseModel]) -> dict[str, Any]:
-    """What FastAPI is told of a body that it does not read itself."""
+    """The OpenAPI description of a body that FastAPI does not read itself."""
     schema = kind.model_json_schema()
     parts = schema.pop("$defs", {})
     for field in schema["properties"].values():

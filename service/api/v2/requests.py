@@ -5,7 +5,7 @@
     bytes                         that header is 0: one picture, 784 bytes
 
 https://github.com/kserve/open-inference-protocol describes the first, Triton's extensions the
-others. One input, pixels (n, 28, 28) UINT8; `answers` writes the answers.
+others. There is one input, pixels (n, 28, 28) UINT8; `responses` writes the outputs.
 """
 
 from typing import Annotated, Any, Literal
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from contract.card import INPUT, SIDE
 from service.api.params import check_pictures
+from service.api.schemas import example_digit
 from service.errors import Problem
 from service.http.json_body import fitted, nullable, read_json
 from service.problem_types.content import BAD_DOCUMENT
@@ -24,11 +25,17 @@ from service.tensors import Pixels
 
 HEADER_LENGTH = b"inference-header-content-length"
 PIXELS = SIDE * SIDE  # bytes of a picture
+BYTES_SCHEMA = {
+    "type": "string",
+    "format": "binary",
+    "description": "JSON, then bytes of tensors; Inference-Header-Content-Length says where the "
+    "JSON ends. With 0 a request is a picture's 784 bytes alone.",
+}
 
 
 class Part(BaseModel):
-    """Of a request. Strict: no true for 1, no "28" for 28. What is unknown is ignored, and null
-    stands for what is absent where it may be.
+    """A part of a request. Strict: no true for 1, no "28" for 28. Unknown fields are ignored, and
+    null counts as absent where a field is optional.
     """
 
     model_config = ConfigDict(strict=True)
@@ -81,6 +88,20 @@ _RAW = InferRequest.model_construct(
 )
 
 
+def infer_content() -> dict[str, Any]:
+    """For OpenAPI, the forms of a body; FastAPI adds the schema of the first."""
+    pixels = {
+        "name": INPUT,
+        "shape": [1, SIDE, SIDE],
+        "datatype": "UINT8",
+        "data": example_digit().ravel().tolist(),
+    }
+    return {
+        "application/json": {"examples": {"a seven": {"value": {"inputs": [pixels]}}}},
+        "application/octet-stream": {"schema": BYTES_SCHEMA},
+    }
+
+
 def read(body: bytes, length: int, binary: bool, settings: Settings) -> tuple[InferRequest, Pixels]:
     """The request and its pictures; Problem says what is wrong with it.
 
@@ -124,7 +145,7 @@ def header_length(given: bytes, most: int) -> int:
 
 def _request(content: bytes, max_depth: int) -> InferRequest:
     document = read_json(content, max_depth)
-    # Before each of a million entries is found wrong, and told of.
+    # Before pydantic reports each of a million entries.
     for name, most in (("inputs", 1), ("outputs", 2)):
         entries = document.get(name) if isinstance(document, dict) else None
         if isinstance(entries, list) and len(entries) > most:
@@ -132,7 +153,7 @@ def _request(content: bytes, max_depth: int) -> InferRequest:
     request = fitted(InferRequest, document, "the request")
     names = [output.name for output in request.outputs]
     if len(set(names)) < len(names):
-        raise Problem(BAD_DOCUMENT, f"outputs: {names[0]} is asked for twice")
+        raise Problem(BAD_DOCUMENT, f"outputs: {names[0]} is requested twice")
     return request
 
 

@@ -1,10 +1,9 @@
-"""Answers of the Open Inference Protocol: each output in JSON, or in bytes behind it.
+"""Responses of the Open Inference Protocol: each output in JSON, or as bytes behind the JSON.
 
-    Readings --request's outputs--> {"model_name": ..., "outputs": [...]} + bytes, in their order
+    predictions --outputs of the request--> {"model_name": ..., "outputs": [...]}, then the bytes
 
-logits and probabilities (n, labels) FP32; asked for a classification, either is (n, k) BYTES.
-
-The classification extension: the k best classes of a picture in place of a row of numbers.
+The outputs logits and probabilities are (n, labels) FP32. With the classification extension an
+output is (n, k) BYTES: the k best classes of each image in place of a row of numbers.
 
     (n, labels) float32 --> n * k texts "value:index:label", the best of each picture first
 
@@ -18,25 +17,26 @@ import orjson
 from numpy.typing import NDArray
 
 from contract.card import LOGITS, PROBABILITIES
-from service.api.predictions import Readings
+from service.api.predictions import BatchPredictions
 from service.api.v2.requests import InferRequest, Output
 from service.tensors import Rows
 
-# What is asked for by whoever names no outputs.
+# The outputs of a request that names none.
 ALL = [Output(name="logits"), Output(name="probabilities")]
 # The content depends on what the client accepts, whether it accepted anything or not.
 JSON = b"content-type: application/json\r\nvary: accept-encoding\r\n"
 BYTES = b"content-type: application/octet-stream\r\nvary: accept-encoding\r\n"
 
 
-def written(request: InferRequest, readings: Readings, mine: slice) -> tuple[bytes, bytes]:
-    """Header lines and body of the answer: of those readings, the caller's own."""
-    tensors = {LOGITS: readings.logits[mine], PROBABILITIES: readings.probabilities[mine]}
-    labels = readings.model.card.labels
+def written(request: InferRequest, batch: BatchPredictions, mine: slice) -> tuple[bytes, bytes]:
+    """Header lines and body of the answer: of those batch, the caller's own."""
+    tensors = {LOGITS: batch.logits[mine], PROBABILITIES: batch.probabilities[mine]}
+    labels = batch.model.card.labels
     described, blobs = [], []
     for output in request.outputs or ALL:
-        asked = output.parameters.binary_data
-        binary = request.parameters.binary_data_output if asked is None else asked
+        binary = output.parameters.binary_data
+        if binary is None:
+            binary = request.parameters.binary_data_output
         entry, tensor = _entry(output, tensors[output.name], labels)
         if binary:
             blob = in_bytes(tensor) if isinstance(tensor, list) else _little_endian(tensor)
@@ -45,7 +45,7 @@ def written(request: InferRequest, readings: Readings, mine: slice) -> tuple[byt
         else:
             entry["data"] = tensor
         described.append(entry)
-    named = readings.model.named
+    named = batch.model.named
     document = {"model_name": named["name"], "model_version": named["version"]}
     if request.id is not None:
         document["id"] = request.id

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
-from service.api.predictions import Readings
+from service.api.predictions import BatchPredictions
 from service.batching.interface import BatchResult
 from service.settings import Settings
 from service.telemetry.metrics.shared_memory import (
@@ -65,7 +65,7 @@ class Statistics:
         for version in [] if memory is None or memory.own is None else _versions_in(memory.own):
             self._table(version)
 
-    def delivered(self, run: BatchResult[Readings], told: int, waited: float) -> None:
+    def delivered(self, run: BatchResult[BatchPredictions], told: int, waited: float) -> None:
         """A batch's answers were given to `told` requests, which had waited that long together."""
         readings = run.answers
         cells = self._table(readings.model.number)

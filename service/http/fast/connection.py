@@ -1,23 +1,24 @@
-"""uvicorn's HTTP protocol, except for offered upgrades and for what is not HTTP.
+"""uvicorn's HTTP protocol with an answer to malformed requests and limits to slow clients.
 
-An `Upgrade` that a request offers is ignored, as RFC 9110 section 7.8 allows: the request is served
-over HTTP/1.1 and the bytes behind its head are its body. llhttp, the parser below httptools, ends
-such a message at its head instead, and uvicorn then drops the rest of the segment and parses the
-next one as a new request. Behind a proxy that reads the message to its end, this lets a client
-write requests of its own into the connection that other clients share.
+Differences to uvicorn's own:
 
-    head --llhttp: upgrade--> the same head without its Upgrade header, then the body --> llhttp
+- Upgrades. An `Upgrade` header is ignored, as RFC 9110 section 7.8 allows: the request is served
+  over HTTP/1.1 and the bytes behind its head are its body. llhttp, the parser below httptools, ends
+  such a message at its head instead, and uvicorn then drops the rest of the segment and parses the
+  next one as a new request. Behind a proxy that reads the message to its end, a client could then
+  smuggle requests of its own into a connection that other clients share.
 
-Bytes that are not HTTP are answered with a problem document, and the connection is closed.
+      head --llhttp: upgrade--> the same head without its Upgrade header, then the body --> llhttp
 
-uvicorn's protocol with a limit to how long a client may take: to ask, to ask again, to read.
+- Bytes that are not HTTP get a problem document, and the connection is closed.
+- A client has a limited time to send a head, to send the next one, and to read a response:
 
-    connection made --seconds--> head complete ... answered --KEEP_ALIVE--> next head
-                                                   answer written --seconds--> read by the client
+      connection made --seconds--> head complete ... answered --KEEP_ALIVE--> next head
+                                                     response written --seconds--> read
 
-One timer a connection, which looks at least every `seconds` whether anything is late and whether
-answers are being read. uvicorn makes one after each answer, and none for the time its clients take
-to send a head or to read an answer. The time for a body is measured where it is awaited.
+  One timer a connection checks at least every `seconds` whether anything is late and whether
+  responses are being read. uvicorn sets one after each response, and none for heads and reading.
+  The time for a body is limited where the body is awaited.
 """
 
 import asyncio
@@ -29,7 +30,7 @@ from secrets import token_hex
 from socket import SO_SNDBUF, SOL_SOCKET
 from termios import TIOCOUTQ
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 from weakref import ref
 
 from httptools import (
@@ -45,26 +46,143 @@ from service.batching.interface import BufferFull
 from service.errors import Problem
 from service.http.body import Reservation
 from service.http.errors import CONTENT_TYPE, document
+from service.http.gateway import Gateway
 from service.http.methods import KNOWN
-from service.http.refusals import told
+from service.http.refusals import record_refusal
 from service.problem_types.http import BAD_HTTP, HEAD_TIMEOUT, METHOD_NOT_IMPLEMENTED
 from service.telemetry.request_record import RequestRecord
 
-if TYPE_CHECKING:
-    from service.http.gateway import Front
-
 # A request line, or the beginning of one.
 METHOD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32})(?:(?: \S*){0,2}\Z| \S+ HTTP/1\.[01]\r\n)")
+LITTLE = 4096  # bytes; some five events
 
 
-class Protocol(HttpToolsProtocol):
-    """One connection. `config.app` must be a Front."""
+class Flow(FlowControl):
+    """With more reasons to stop reading than uvicorn has, which resumes whenever an application
+    awaits a body or a response is complete.
+    """
 
-    def __init__(self, *words: Any, **options: Any) -> None:
-        super().__init__(*words, **options)
-        self.front = cast("Front", self.config.app)
+    has_requests = False  # that were received and have not begun
+    is_throttled = False  # after a refusal: see `RefusalThrottle`
+
+    def resume_reading(self) -> None:
+        """Unless a reason to stop is left; a client that reads no responses is one."""
+        if not (self.has_requests or self.is_throttled or self.write_paused):
+            super().resume_reading()
+
+
+class Connection(HttpToolsProtocol):
+    """One connection. `config.app` must be a Gateway."""
+
+    flow: Flow
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        gateway: Any = self.config.app
+        self.gateway: Gateway = gateway
         self.refusal: Problem | None = None  # why a callback of the parser raised
-        self.is_last = False  # whether the connection ends with the answer that is being made
+        self.is_last = False  # whether the connection ends with the response that is being made
+        self.seconds: float = self.gateway.settings.request_timeout
+        self.keep_alive: float = self.gateway.settings.keep_alive  # seconds
+        self.head_has_begun = False  # and is not complete
+        # When the connection is closed unless a head is complete by then, on perf_counter.
+        self.closes_at = inf
+        self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = inf  # at most; a timer that rings too early sets itself again
+        # At its last ring: bytes of responses that the client had not read, and `closes_at`.
+        self._unread = 0, inf
+        # Runs while the client reads no responses; bytes that were left when it was set.
+        self._stalled: asyncio.TimerHandle | None = None
+        self._left = 0
+        self._answers = Reservation(self.gateway.budget)  # for those that the kernel does not take
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        scope: Any = self.scope
+        scope["connection"] = ref(self)  # weak, for the scope is its own
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.flow = Flow(transport)
+        # Written at once if the kernel accepts it; what it does not accept pauses the connection.
+        transport.set_write_buffer_limits(high=LITTLE)
+        self.close_in(self.seconds)
+
+    def is_idle(self, now: float) -> bool:
+        """`on_response_complete`, shortened, for a connection that was idle before."""
+        self.closes_at = closes_at = now + self.keep_alive
+        if self._rings_at > closes_at:
+            return False
+        self.server_state.total_requests += 1
+        return True
+
+    def idle_since(self) -> float:
+        """When its last answer was complete, on perf_counter; inf: it is not idle."""
+        if self.headers is None or self.head_has_begun:  # before its first request, or during one
+            return inf
+        return self.closes_at - self.keep_alive
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            self.close_for_certain()
+            return
+        if self.is_last:
+            self.transport.close()
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self.close_in(self.keep_alive)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.flow.pause_reading()
+        try:
+            self._answers.take(self.transport.get_write_buffer_size())
+        except BufferFull as error:  # no response can be sent
+            record_refusal(error, self.gateway.metrics)
+            self.cut()
+        else:
+            self._watch_unread()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._answers.release()
+        self._forget_stall()
+        if self.transport.is_closing():
+            self._watch_unread()
+        else:
+            self.flow.resume_reading()
+
+    def hold_little(self) -> None:
+        """Buffer little for a client that reads nothing, so that it is soon cut.
+
+        The kernel would accept 4 MB of a stream of events, most of an hour, before it blocks.
+        """
+        socket: Any = self.transport.get_extra_info("socket")
+        socket.setsockopt(SOL_SOCKET, SO_SNDBUF, LITTLE)
+
+    def cut(self) -> None:
+        """Close the connection now, without sending the rest."""
+        self.transport.abort()
+
+    def close_for_certain(self) -> None:
+        """Close the connection, even if its client does not read the rest of a response.
+
+        A closed transport waits for ever until what was written is sent.
+        """
+        self.transport.close()
+        if self.transport.get_write_buffer_size():
+            self._watch_unread()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._forget_stall()
+        self._answers.release()
+        super().connection_lost(exc)
 
     def feed(self, data: bytes) -> None:
         """Give the parser a head, or a part of a body. What it does not accept is refused."""
@@ -103,15 +221,15 @@ class Protocol(HttpToolsProtocol):
         return b"\r\n".join([*lines, b"", b""])
 
     def refuse(self, problem: Problem) -> None:
-        """Answer what never became a request, and close the connection."""
+        """Respond to what is not a request, and close the connection."""
         latest: Any = self.cycle
         if latest is not None and latest.more_body and latest.response_started:
-            # Of the body that breaks: an error behind an answer would be taken for the next one.
-            self.transport.close()
+            # Its body is broken: an error behind a response would be taken for the next one.
+            self.close_for_certain()
             return
         waits = latest is not None and not latest.response_complete
         if self.pipeline or (waits and not latest.more_body):
-            # What is being answered is answered, and that is all.
+            # The current request is still answered, but no other.
             self.pipeline.clear()
             self.is_last, latest.keep_alive = True, False
             self.flow.pause_reading()
@@ -119,9 +237,9 @@ class Protocol(HttpToolsProtocol):
         request_id = token_hex(8)
         ended = RequestRecord(request_id.encode(), perf_counter(), self.client, {}, problem=problem)
         labels = ("other", "other", str(problem.status))
-        self.front.metrics.request_begins()  # so that it is added up soon, as all are
-        self.front.metrics.request_ends(labels)
-        self.front.tell(ended, labels, 0.0)
+        self.gateway.metrics.request_begins()  # so that it is added up soon, as all are
+        self.gateway.metrics.request_ends(labels)
+        self.gateway.report(ended, labels, 0.0)
         body = document(problem, request_id)
         head = (
             f"HTTP/1.1 {problem.status} {problem.title}\r\nContent-Type: {CONTENT_TYPE}\r\n"
@@ -130,161 +248,19 @@ class Protocol(HttpToolsProtocol):
         )
         head += "".join(f"{name}: {value}\r\n" for name, value in problem.headers.items()) + "\r\n"
         self.transport.write(head.encode() + body)
-        self.transport.close()
-
-
-def _problem_of(error: HttpParserError, data: bytes) -> Problem:
-    """Why the parser refused these bytes, as far as it can be known."""
-    method = METHOD.match(data)
-    # A known one begins a request that was whole: what the parser refused stands behind that.
-    known = method is None or method[1].decode() in KNOWN
-    if isinstance(error, HttpParserInvalidMethodError) and method is not None and not known:
-        return Problem(
-            METHOD_NOT_IMPLEMENTED, f"the method {method[1].decode()} is not implemented"
-        )
-    return Problem(BAD_HTTP, "the request is not valid HTTP/1.1")
-
-
-LITTLE = 4096  # bytes; some five events
-
-
-class Flow(FlowControl):
-    """With more reasons not to read: uvicorn resumes whenever an application awaits a body or a
-    response is complete.
-    """
-
-    has_requests = False  # that were received and have not begun
-    rests = False  # after a refusal: see `rest`
-
-    def resume_reading(self) -> None:
-        """Unless there is a reason left not to; a client that takes no answers is one."""
-        if not (self.has_requests or self.rests or self.write_paused):
-            super().resume_reading()
-
-
-class KeepAlive(Protocol):
-    flow: Flow
-
-    def __init__(self, *words: Any, **options: Any) -> None:
-        super().__init__(*words, **options)
-        self.seconds: float = self.front.settings.request_timeout
-        self.keep_alive: float = self.front.settings.keep_alive  # seconds
-        self.head_has_begun = False  # and is not complete
-        # When the connection is closed unless a head is complete by then, on perf_counter.
-        self.closes_at = inf
-        self._timer: asyncio.TimerHandle | None = None
-        self._rings_at = inf  # at most; a timer that rings too early sets itself again
-        # When it rang last: bytes of answers that the client had not taken, and `closes_at`.
-        self._unread = 0, inf
-        # Runs while the client takes no answers, of which so many bytes were left when it was set.
-        self._stalled: asyncio.TimerHandle | None = None
-        self._left = 0
-        self._answers = Reservation(self.front.budget)  # for those that the kernel does not take
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        scope: Any = self.scope
-        scope["connection"] = ref(self)  # weak, for the scope is its own
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self.flow = Flow(transport)
-        # Written at once where the kernel takes it; what it does not take pauses the connection.
-        transport.set_write_buffer_limits(high=LITTLE)
-        self.close_in(self.seconds)
-
-    def is_idle(self, now: float) -> bool:
-        """What `on_response_complete` comes to on a connection that has been idle before."""
-        self.closes_at = closes_at = now + self.keep_alive
-        if self._rings_at > closes_at:
-            return False
-        self.server_state.total_requests += 1
-        return True
-
-    def idle_since(self) -> float:
-        """When its last answer was complete, on perf_counter; inf: it is not idle."""
-        if self.headers is None or self.head_has_begun:  # it has not sent a request yet, or does so
-            return inf
-        return self.closes_at - self.keep_alive
-
-    def on_response_complete(self) -> None:
-        self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            self.close_for_certain()
-            return
-        if self.is_last:
-            self.transport.close()
-            return
-        self.flow.resume_reading()
-        if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
-        else:
-            self.close_in(self.keep_alive)
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self.flow.pause_reading()
-        try:
-            self._answers.take(self.transport.get_write_buffer_size())
-        except BufferFull as error:  # there is no other way to answer
-            told(error, self.front.metrics)
-            self.cut()
-        else:
-            self._watch_unread()
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self._answers.release()
-        self._forget_stall()
-        if self.transport.is_closing():
-            self._watch_unread()
-        else:
-            self.flow.resume_reading()
-
-    def refuse(self, problem: Problem) -> None:
-        super().refuse(problem)
-        if self.transport.is_closing():
-            self.close_for_certain()
-
-    def hold_little(self) -> None:
-        """Let little wait here for a client that takes nothing, so that it is soon cut.
-
-        Of a stream of events the kernel would take 4 MB, most of an hour, before anybody hears.
-        """
-        socket: Any = self.transport.get_extra_info("socket")
-        socket.setsockopt(SOL_SOCKET, SO_SNDBUF, LITTLE)
-
-    def cut(self) -> None:
-        """Close the connection now, whatever was not sent."""
-        self.transport.abort()
-
-    def close_for_certain(self) -> None:
-        """Close the connection, also if its client does not read the rest of an answer.
-
-        A transport that is closed waits for ever to be rid of what is written already.
-        """
-        self.transport.close()
-        if self.transport.get_write_buffer_size():
-            self._watch_unread()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._forget_stall()
-        self._answers.release()
-        super().connection_lost(exc)
+        self.close_for_certain()
 
     def close_in(self, seconds: float) -> None:
-        """Close the connection then, unless the head of a request is complete before."""
+        """Close the connection then, unless the head of a request is complete by then."""
         self.closes_at = perf_counter() + seconds
         if self._rings_at > self.closes_at:
             self._ring_in(seconds)
 
     def _unset_keepalive_if_required(self) -> None:
-        """uvicorn thinks that any byte is a request."""
+        """uvicorn takes any byte for a request."""
 
     def _watch_unread(self) -> None:
-        """Cut the connection once the client has taken nothing for `seconds`."""
+        """Cut the connection once the client has read nothing for `seconds`."""
         if self._stalled is None:
             self._left = self._count_unread()
             self._stalled = self.loop.call_later(self.seconds, self._cut_if_stalled)
@@ -304,12 +280,12 @@ class KeepAlive(Protocol):
     def _ring_in(self, seconds: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        seconds = min(seconds, self.seconds)  # to look whether answers are read
+        seconds = min(seconds, self.seconds)  # to check whether responses are read
         self._rings_at = perf_counter() + seconds
         self._timer = self.loop.call_later(seconds, self._close_if_late)
 
     def _count_unread(self) -> int:
-        """Bytes of answers here and, on Linux, in the kernel."""
+        """Bytes of responses here and, on Linux, in the kernel."""
         waiting = self.transport.get_write_buffer_size()
         if sys.platform == "linux":
             socket: Any = self.transport.get_extra_info("socket")
@@ -323,7 +299,7 @@ class KeepAlive(Protocol):
         before, self._unread = self._unread, (self._count_unread(), self.closes_at)
         if left <= 0.001:  # uvloop's timers ring up to a millisecond early
             self._close()
-        # The same bytes of the same answer, so few that nothing was paused.
+        # The same bytes of the same response, too few to pause the connection.
         elif left < inf and before[0] and before == self._unread:
             self.cut()
         elif left < inf:
@@ -342,3 +318,15 @@ class KeepAlive(Protocol):
             )
         else:
             self.close_for_certain()
+
+
+def _problem_of(error: HttpParserError, data: bytes) -> Problem:
+    """Why the parser refused these bytes, as far as it can be known."""
+    method = METHOD.match(data)
+    # A known one begins a request that was whole: what the parser refused stands behind that.
+    known = method is None or method[1].decode() in KNOWN
+    if isinstance(error, HttpParserInvalidMethodError) and method is not None and not known:
+        return Problem(
+            METHOD_NOT_IMPLEMENTED, f"the method {method[1].decode()} is not implemented"
+        )
+    return Problem(BAD_HTTP, "the request is not valid HTTP/1.1")

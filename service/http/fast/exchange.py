@@ -1,22 +1,19 @@
-"""A plain request to a hot endpoint, as `hot` took it off a connection, and its way back there."""
-
-from __future__ import annotations
+"""A plain request to a fast endpoint, which the fast path took from a connection and answers."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from service.batching.interface import QueueFull
 from service.errors import Problem
 from service.http.errors import refusal
 from service.http.exchange import Exchange
-from service.http.fast.routes import HotRoute
+from service.http.fast.routes import FastRoute
+from service.http.fast.scheduling import Connection
+from service.http.gateway import Gateway
 from service.http.headers import request_id_of
-from service.http.refusals import told
+from service.http.refusals import record_refusal
 from service.telemetry.request_record import Peer
-
-if TYPE_CHECKING:
-    from service.http.fast.protocol import HotProtocol
 
 _STATUS = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus
@@ -33,8 +30,20 @@ class _Date:
     lines = b""
 
 
-class HotExchange(Exchange):
-    """A request that was taken off uvicorn's hands; to uvicorn it looks like one of its cycles."""
+class FastConnection(Connection, Protocol):
+    """What an exchange needs of the connection that its request came on."""
+
+    gateway: Gateway
+    client: Any
+    server_state: Any
+    transport: Any
+
+    def ended(self, exchange: "FastExchange", code: str) -> None:
+        """The response is written."""
+
+
+class FastExchange(Exchange):
+    """A request that uvicorn does not see; to its protocol, this looks like a cycle."""
 
     more_body = False
     __slots__ = (
@@ -44,38 +53,38 @@ class HotExchange(Exchange):
 
     def __init__(
         self,
-        protocol: HotProtocol,
-        route: HotRoute,
+        protocol: FastConnection,
+        route: FastRoute,
         headers: Mapping[bytes, bytes],
         query: bytes,
         body: bytes,
         began: float,
         timeout: float,
     ) -> None:
-        super().__init__(protocol.front.metrics, headers, query, body, began, began + timeout)
+        super().__init__(protocol.gateway.metrics, headers, query, body, began, began + timeout)
         self.protocol = protocol
         self.route = route
         self.request_id = request_id_of(headers)
         self.response_complete = False
         self.keep_alive = True
         self.connection = b""  # header line of an answer after which the connection goes on
-        self.problem: Problem | None = None  # that it is answered with
-        begin_trace = protocol.front.begin_trace
+        self.problem: Problem | None = None  # of the response
+        begin_trace = protocol.gateway.begin_trace
         self.trace = begin_trace(headers) if begin_trace is not None else None
 
     @property
     def client(self) -> Peer:
-        peer, proxies = self.protocol.client, self.protocol.front.proxies
+        peer, proxies = self.protocol.client, self.protocol.gateway.proxies
         return proxies.client_of(peer, self.headers.items()) if proxies else peer
 
     @property
     def scheme(self) -> str:
-        proxies = self.protocol.front.proxies
+        proxies = self.protocol.gateway.proxies
         return proxies.scheme_of(self.protocol.client, self.headers.items()) if proxies else "http"
 
     @property
     def latest(self) -> float:
-        return self.began + self.protocol.front.settings.request_timeout
+        return self.began + self.protocol.gateway.settings.request_timeout
 
     def _send(self, status: int, head: bytes, content: bytes) -> None:
         protocol = self.protocol
@@ -101,11 +110,11 @@ class HotExchange(Exchange):
         protocol.ended(self, _CODES[status])
 
     def _refuse(self, error: Exception) -> None:
-        problem = self.problem = told(error, self.metrics, self.route.endpoint.route)
+        problem = self.problem = record_refusal(error, self.metrics, self.route.endpoint.route)
         if problem.headers.pop("connection", "") == "close":
-            self.keep_alive = False  # which says so
+            self.keep_alive = False  # writes the header
         self._send(
             problem.status, *refusal(problem, self.route.endpoint.route, self.request_id.decode())
         )
         if isinstance(error, QueueFull):
-            self.protocol.front.rest.add(self.protocol)
+            self.protocol.gateway.throttle.add(self.protocol)

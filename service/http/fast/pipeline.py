@@ -7,25 +7,14 @@
 A read may hold thousands of requests, and parsing and answering them in one turn would keep every
 other connection waiting. httptools parses all that it is given, so it is given no more than that.
 Of an incomplete head the bytes are kept, since parsed they take up to 50 times the memory.
-
-Turns of the connections whose clients send requests faster than they are answered.
-
-    a request waits behind another --> queue --AT_ONCE in a turn of the loop--> it begins
-
-Requests that arrive alone begin at once. If those that wait began together, as many as there are
-such connections would stand before whatever arrives, in each turn of the event loop: with 300 of
-them a new connection waited for seconds.
 """
 
-import asyncio
-from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 from service.batching.interface import BufferFull
 from service.errors import Problem
 from service.http.body import Reservation
-from service.http.fast.connection import KeepAlive
+from service.http.fast.connection import Connection
 from service.http.fast.grammar import (
     CHUNKED,
     SMALL,
@@ -36,26 +25,26 @@ from service.http.fast.grammar import (
     end_of_empty_lines,
     too_large,
 )
-from service.http.refusals import told
+from service.http.refusals import record_refusal
 
 END = b"\r\n\r\n"  # of a head
 CR = 13
 
 
-class Pipeline(KeepAlive):
-    def __init__(self, *words: Any, **options: Any) -> None:
-        super().__init__(*words, **options)
+class Pipeline(Connection):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
         self.in_message = False  # a head is complete, its body is not
-        self.max_head: int = self.front.settings.max_header
+        self.max_head: int = self.gateway.settings.max_header
         self.body_left = 0  # bytes of the body that have not arrived, or CHUNKED
         self.head_size = 0  # bytes of the latest complete head
         self._chunks = ChunkedBody(self.max_head)  # of the latest body in chunks
         self._head = b""  # an incomplete one
         self.behind, self._position = b"", 0  # what waits for its turn, and where it begins
         self._turn_is_due = False
-        self._kept = Reservation(self.front.budget)  # for `_head` or `behind`
+        self._kept = Reservation(self.gateway.budget)  # for `_head` or `behind`
         # For the head and the body of the request that is being received or answered.
-        self.held = Reservation(self.front.budget)
+        self.held = Reservation(self.gateway.budget)
 
     def data_received(self, data: bytes) -> None:
         if self._head:
@@ -82,12 +71,12 @@ class Pipeline(KeepAlive):
         """Begin the next request in a later turn of the loop, if one waits and may begin."""
         if self.behind and not self._turn_is_due and self._may_go_on():
             self._turn_is_due = True
-            self.front.turns.add(self._go_on)
+            self.gateway.turns.add(self._go_on)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.held.size and not self.in_message and self.cycle.response_complete:
-            self.let_go()
+            self.release_request()
         self.go_on_soon()
 
     def resume_writing(self) -> None:
@@ -95,7 +84,7 @@ class Pipeline(KeepAlive):
         self.go_on_soon()
 
     def shutdown(self) -> None:
-        """The server stops. What was received is answered, and says that the connection ends."""
+        """The server stops. What was received is answered, and then the connection is closed."""
         if not self.behind:
             super().shutdown()
 
@@ -105,8 +94,8 @@ class Pipeline(KeepAlive):
         self.held.release()
         super().connection_lost(exc)
 
-    def let_go(self) -> None:
-        """Keep nothing of a large request on a connection that may be idle for long."""
+    def release_request(self) -> None:
+        """Release a large request: the connection may stay idle for long."""
         self.held.release()
         self.headers = []
         scope_and_cycle: Any = None
@@ -115,7 +104,7 @@ class Pipeline(KeepAlive):
     # ---- one turn -----------------------------------------------------------------------------
 
     def _feed_request(self, data: bytes, position: int) -> int:
-        """Parse one request, or what is there of it; returns where that ends in `data`."""
+        """Parse one request, or the part that has arrived; returns where it ends in `data`."""
         # Empty lines before it are skipped, and count as a part of its head.
         begin = end_of_empty_lines(data, position) if data[position] == CR else position
         end = data.find(END, begin) + 4
@@ -129,7 +118,7 @@ class Pipeline(KeepAlive):
         try:
             if size > self.max_head:
                 raise too_large(self.max_head)
-            # Before it is parsed: what is behind a head that is not strictly valid is not read.
+            # Before it is parsed: nothing is read behind a head that is not strictly valid.
             head, length, is_plain = check(data[begin:end])
         except Problem as problem:
             self.refuse(problem)
@@ -145,7 +134,7 @@ class Pipeline(KeepAlive):
         return self._feed_body(data, end) if self.in_message else end
 
     def _feed_body(self, data: bytes, position: int) -> int:
-        """The same of a body that has begun."""
+        """The same for a body that has begun."""
         left = self.body_left
         if left == CHUNKED:
             end = self._feed_chunks(data, position)
@@ -180,7 +169,7 @@ class Pipeline(KeepAlive):
         except Problem as problem:
             self.refuse(problem)
         except BufferFull as error:
-            self.refuse(told(error, self.front.metrics))
+            self.refuse(record_refusal(error, self.gateway.metrics))
         else:
             if not self.head_has_begun and head.strip(b"\r\n"):
                 self.head_has_begun = True
@@ -200,7 +189,7 @@ class Pipeline(KeepAlive):
             self._kept.resize(len(data))
         except BufferFull as error:
             self._drop()
-            self.refuse(told(error, self.front.metrics))
+            self.refuse(record_refusal(error, self.gateway.metrics))
         else:
             self._head = b""
             self.behind, self._position = data, position
@@ -212,7 +201,7 @@ class Pipeline(KeepAlive):
                 self._check_next(data, position)
 
     def _check_next(self, data: bytes, position: int) -> None:
-        """Where no request follows, the answer that is awaited says that it is the last."""
+        """If no valid request follows, the response to come says that it is the last."""
         try:
             begin = end_of_empty_lines(data, position)
             end = data.find(END, begin) + 4
@@ -226,7 +215,7 @@ class Pipeline(KeepAlive):
                 self._drop()
 
     def _may_go_on(self) -> bool:
-        if self.flow.write_paused or self.flow.rests:
+        if self.flow.write_paused or self.flow.is_throttled:
             return False
         return self.in_message or self.cycle is None or self.cycle.response_complete
 
@@ -243,35 +232,10 @@ class Pipeline(KeepAlive):
             self._drop()
 
     def _drop(self) -> None:
-        """Nothing waits any more."""
+        """Drop what waits."""
         self.behind, self._position = b"", 0
         if not self._head:
             self._kept.release()
         self.flow.has_requests = False
         if not (self.is_last or self.transport.is_closing()):
             self.flow.resume_reading()
-
-
-AT_ONCE = 8
-
-
-class Turns:
-    def __init__(self) -> None:
-        self._queue: deque[Callable[[], None]] = deque()
-        self._is_due = False
-
-    def add(self, begin: Callable[[], None]) -> None:
-        """Call `begin` when it is its turn, in a later turn of the event loop."""
-        self._queue.append(begin)
-        if not self._is_due:
-            self._is_due = True
-            asyncio.get_running_loop().call_soon(self._run)
-
-    def _run(self) -> None:
-        try:
-            for _ in range(min(AT_ONCE, len(self._queue))):
-                self._queue.popleft()()
-        finally:  # whatever one of them raises, the others get their turn
-            self._is_due = bool(self._queue)
-            if self._is_due:
-                asyncio.get_running_loop().call_soon(self._run)

@@ -1,4 +1,4 @@
-"""What `hot` looks a request up by: all that is true of each one to the same path, made once."""
+"""The table of the fast path: for each path, what all its requests share, made once."""
 
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -15,20 +15,20 @@ CODES = (*(str(status.value) for status in HTTPStatus), GONE)
 Admit = Callable[[Mapping[bytes, bytes]], None]  # looks at the headers, or raises
 
 
-class HotRoute(NamedTuple):
+class FastRoute(NamedTuple):
     endpoint: Endpoint
     method: bytes
-    admit: Admit  # who asks, and what for
+    admit: Admit  # checks access and headers
     seconds: RouteSeries  # of http_request_duration_seconds, by version
     labels: Mapping[str, Labels]  # by code
 
 
-def hot_table(
+def fast_routes_of(
     endpoints: Sequence[Endpoint], access: Access, metrics: Metrics
-) -> dict[bytes, HotRoute]:
+) -> dict[bytes, FastRoute]:
     """By path."""
     return {
-        endpoint.route.encode(): HotRoute(
+        endpoint.route.encode(): FastRoute(
             endpoint,
             endpoint.method.encode(),
             endpoint.admit if OPEN.fullmatch(endpoint.route) else _both(access, endpoint),
@@ -40,7 +40,7 @@ def hot_table(
 
 
 def _both(access: Access, endpoint: Endpoint) -> Admit:
-    if not access.asks_for_keys:
+    if not access.requires_keys:
         return endpoint.admit
 
     def admit(headers: Mapping[bytes, bytes]) -> None:

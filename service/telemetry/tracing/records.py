@@ -42,7 +42,7 @@ class TracedBatch:
         "trace_id",
     )  # fmt: skip
 
-    def __init__(self, run: Any) -> None:  # a Run of Readings
+    def __init__(self, run: Any) -> None:  # a Run of BatchPredictions
         readings = run.answers
         self.trace_id, self.span_id = new_trace_id(), new_span_id()
         self.left: float = run.left

@@ -12,15 +12,15 @@ from starlette.types import Receive, Scope, Send
 
 from contract.store import Store
 from contract.version import Version
-from service.api.predictions import Readings
+from service.api.predictions import BatchPredictions
 from service.api.v1.pending import batched
 from service.api.v1.predict import Predict
 from service.batching.batcher import Batcher
 from service.http.access_log import AccessLog
 from service.http.auth import Access
-from service.http.gateway import Front
+from service.http.gateway import Gateway
 from service.http.methods import Methods
-from service.http.preparation import Preparation
+from service.http.offload import Offload
 from service.lifecycle import Life
 from service.models.loading import Model, load
 from service.settings import Settings
@@ -50,14 +50,14 @@ class SaysSeven:
         self.entered = threading.Event()
         self.error: Exception | None = None
 
-    def __call__(self, pixels: Pixels) -> Readings:
+    def __call__(self, pixels: Pixels) -> BatchPredictions:
         self.entered.set()
         assert self.open.wait(timeout=10)
         if self.error:
             raise self.error
         rows = np.zeros((len(pixels), 10), np.float32)
         rows[:, 7] = 1
-        return Readings(self.served, Answers(rows, rows))
+        return BatchPredictions(self.served, Answers(rows, rows))
 
 
 async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,20 +65,18 @@ async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 class Door:
-    """The front with one hot route, over a batcher whose model the test controls."""
+    """The front with one fast route, over a batcher whose model the test controls."""
 
-    def __init__(self, batcher: Batcher[Readings], within: float) -> None:
+    def __init__(self, batcher: Batcher[BatchPredictions], within: float) -> None:
         self.batcher = batcher
         settings = Settings(request_timeout=within)  # type: ignore[call-arg]
         metrics = Metrics()
-        predict = Predict(
-            batched(batcher, metrics), Preparation(8, settings.max_decoding), settings
-        )
+        predict = Predict(batched(batcher, metrics), Offload(8, settings.max_decoding), settings)
         self.told: list[Fields] = []  # to the log
         access, methods = Access(settings, metrics), Methods([predict], [])
-        front = Front([predict], nowhere, settings, metrics, Life(), access, methods)
-        front.watchers.append(AccessLog("off", self.told.append).record)
-        self._transport = httpx2.ASGITransport(app=front)
+        gateway = Gateway([predict], nowhere, settings, metrics, Life(), access, methods)
+        gateway.watchers.append(AccessLog("off", self.told.append).record)
+        self._transport = httpx2.ASGITransport(app=gateway)
 
     async def post(self) -> httpx2.Response:
         async with httpx2.AsyncClient(transport=self._transport) as client:

@@ -1,0 +1,66 @@
+"""A switch of the version that serves, as the routes of /v1 and of /v2 that make one answer it."""
+
+from collections.abc import Awaitable
+
+from pydantic import BaseModel, Field
+
+from contract.errors import NoVersion, StoreError
+from service.api.schemas import ServedModel
+from service.errors import Problem
+from service.models.loading import GateFailed, Model
+from service.models.manager import ModelManager, NotRecorded, SwitchUnderWay, without_paths
+from service.models.store_reads import store_problem
+from service.problem_types.operation import ADMIN_CLOSED, NO_ADMIN_TOKEN, WRONG_ADMIN_TOKEN
+from service.problem_types.versions import (
+    NO_SUCH_MODEL,
+    NO_SUCH_VERSION,
+    STORE_UNREADABLE,
+    SWITCH_NOT_RECORDED,
+    SWITCH_UNDER_WAY,
+    VERSION_FAILED_CHECK,
+)
+from service.workers.peers import Peers
+
+# The problems of routes that require the admin token, and of those that switch.
+NOT_ADMIN = (NO_ADMIN_TOKEN, WRONG_ADMIN_TOKEN, ADMIN_CLOSED)
+NO_MODEL_OR_VERSION = (NO_SUCH_MODEL, NO_SUCH_VERSION)
+NOT_SWITCHED = (
+    *NO_MODEL_OR_VERSION,
+    VERSION_FAILED_CHECK,
+    SWITCH_NOT_RECORDED,
+    SWITCH_UNDER_WAY,
+    STORE_UNREADABLE,
+)
+
+
+class Switched(BaseModel):
+    model: ServedModel
+    previous: str | None = Field(description="the version that served before, warm for a rollback")
+    behind: list[int] = Field(
+        description="workers that still serve another version; /v1/status says which"
+    )
+
+
+async def switched(switching: Awaitable[Model], serving: ModelManager, peers: Peers) -> Switched:
+    """The response once all workers have switched; Problem 409 if the switch was not made."""
+    try:
+        model = await switching
+    except GateFailed as failure:
+        reason = without_paths(failure, serving.store)
+        raise Problem(
+            VERSION_FAILED_CHECK, f"the check {failure.gate!r} failed: {reason}"
+        ) from failure
+    except NotRecorded as error:
+        raise Problem(SWITCH_NOT_RECORDED, without_paths(error, serving.store)) from error
+    except SwitchUnderWay as error:
+        raise Problem(SWITCH_UNDER_WAY, str(error)) from error
+    except NoVersion:
+        raise
+    except (StoreError, OSError) as error:
+        raise store_problem(error, without_paths(error, serving.store)) from error
+    previous = serving.previous
+    return Switched(
+        model=ServedModel(**model.named),
+        previous=str(previous.number) if previous else None,
+        behind=await peers.barrier(),
+    )

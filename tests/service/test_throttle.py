@@ -1,0 +1,49 @@
+"""Connections whose requests were refused are paused; all resume, in turn, none too soon."""
+
+import asyncio
+from time import perf_counter
+
+import pytest
+
+from service.http.fast.scheduling import LEAST, RATE, TICK, RefusalThrottle
+
+pytestmark = pytest.mark.anyio
+
+
+class Connection:
+    def __init__(self, resumed: list["Connection"]) -> None:
+        self.paused_at = self.resumed_at = 0.0
+        self._resumed = resumed
+
+    def pause_requests(self) -> None:
+        self.paused_at = perf_counter()
+
+    def resume_requests(self) -> None:
+        self.resumed_at = perf_counter()
+        self._resumed.append(self)
+
+
+async def test_connections_are_read_again_in_turn_and_no_faster_than_the_rate() -> None:
+    throttle, resumed = RefusalThrottle(), list[Connection]()
+    connections = [Connection(resumed) for _ in range(100)]
+    for connection in connections[:60]:
+        throttle.add(connection)
+    await asyncio.sleep(LEAST / 2)
+    for connection in connections[60:]:
+        throttle.add(connection)
+    async with asyncio.timeout(10):
+        while len(resumed) < len(connections):  # noqa: ASYNC110 (nothing reports it)
+            await asyncio.sleep(TICK)
+    assert resumed == connections
+    assert min(each.resumed_at - each.paused_at for each in connections) >= LEAST - 0.001
+    at_once = int(RATE * TICK)
+    took = connections[-1].resumed_at - connections[0].resumed_at
+    assert took >= (len(connections) / at_once - 1) * TICK * 0.8  # timers ring in milliseconds
+
+
+async def test_after_all_have_resumed_the_next_is_paused_as_the_first_was() -> None:
+    throttle, resumed = RefusalThrottle(), list[Connection]()
+    for _ in range(2):
+        throttle.add(Connection(resumed))
+        await asyncio.sleep(2 * LEAST + TICK)
+    assert len(resumed) == 2
