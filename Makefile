@@ -50,9 +50,11 @@ test: lint types fast ## Set up and run every check and every test that needs no
 	  printf '\n!!! The tests of the web page were LEFT OUT: there is no Chromium here, and the line\n'; \
 	  printf '!!! above says what to install. Then: make test-web\n'; fi
 
-lint: .venv/.dev ## Formatting and lint, changing nothing
+lint: .venv/.dev ## Formatting, lint and import layers, changing nothing
 	@$(call task,Linting,seconds,$(PY) -m ruff check --quiet . && $(PY) -m ruff format --check --quiet . \
 	  || { echo 'make format mends what a machine can'; exit 1; })
+	@$(call task,Checking import layers,seconds,.venv/bin/lint-imports --no-timings 2> /dev/null \
+	  || .venv/bin/lint-imports --verbose)
 
 types: .venv/.dev ## Static types
 	@$(call task,Checking types,half a minute the first time,$(PY) -m mypy)

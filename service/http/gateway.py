@@ -27,12 +27,12 @@ from service.http.auth import OPEN, Access
 from service.http.body import BufferBudget
 from service.http.errors import messages
 from service.http.exchange import Endpoint, Exchange
-from service.http.fast.routes import fast_routes_of
-from service.http.fast.scheduling import IdleConnections, RefusalThrottle, Turns
+from service.http.fast_routes import fast_routes_of
 from service.http.forwarded import TrustedProxies
 from service.http.headers import by_name, request_id_of
 from service.http.methods import KNOWN, Methods, empty_answer
 from service.http.refusals import OVER_CAPACITY, record_refusal
+from service.http.scheduling import IdleConnections, RefusalThrottle, Turns
 from service.lifecycle import Life
 from service.problem_types.http import METHOD_NOT_IMPLEMENTED, NO_SUCH_ROUTE, TOO_MANY_CONNECTIONS
 from service.settings import Settings

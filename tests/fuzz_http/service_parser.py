@@ -18,7 +18,7 @@ from service.http.auth import Access
 from service.http.exchange import Exchange
 from service.http.fast.exchange import FastExchange
 from service.http.fast.protocol import FastProtocol
-from service.http.fast.routes import fast_routes_of
+from service.http.fast_routes import fast_routes_of
 from service.http.gateway import Gateway
 from service.http.methods import Methods
 from service.lifecycle import Life

@@ -13,8 +13,8 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
-from service.http.fast.scheduling import IDLE, IdleConnections
 from service.http.forwarded import TrustedProxies
+from service.http.scheduling import IDLE, IdleConnections
 from service.settings import BadSetting, Settings
 from tests.service.connection import connected, request
 from tests.service.pictures import SEVEN

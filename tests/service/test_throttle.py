@@ -5,7 +5,7 @@ from time import perf_counter
 
 import pytest
 
-from service.http.fast.scheduling import LEAST, RATE, TICK, RefusalThrottle
+from service.http.scheduling import LEAST, RATE, TICK, RefusalThrottle
 
 pytestmark = pytest.mark.anyio
 

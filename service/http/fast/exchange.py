@@ -8,11 +8,11 @@ from service.batching.interface import QueueFull
 from service.errors import Problem
 from service.http.errors import refusal
 from service.http.exchange import Exchange
-from service.http.fast.routes import FastRoute
-from service.http.fast.scheduling import Connection
+from service.http.fast_routes import FastRoute
 from service.http.gateway import Gateway
 from service.http.headers import request_id_of
 from service.http.refusals import record_refusal
+from service.http.scheduling import Connection
 from service.telemetry.request_record import Peer
 
 _STATUS = {

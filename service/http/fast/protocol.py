@@ -22,7 +22,7 @@ from service.http.body import too_slow
 from service.http.exchange import TIMEOUT, deadline_of
 from service.http.fast.exchange import KEEP_ALIVE, FastExchange
 from service.http.fast.pipeline import Pipeline
-from service.http.fast.routes import FastRoute
+from service.http.fast_routes import FastRoute
 from service.http.refusals import record_refusal
 from service.telemetry.request_record import GONE
 
