@@ -53,8 +53,8 @@ test: lint types fast ## Set up and run every check and every test that needs no
 lint: .venv/.dev ## Formatting, lint and import layers, changing nothing
 	@$(call task,Linting,seconds,$(PY) -m ruff check --quiet . && $(PY) -m ruff format --check --quiet . \
 	  || { echo 'make format mends what a machine can'; exit 1; })
-	@$(call task,Checking import layers,seconds,.venv/bin/lint-imports --no-timings 2> /dev/null \
-	  || .venv/bin/lint-imports --verbose)
+	@$(call task,Checking import layers,seconds,report=$$(.venv/bin/lint-imports --no-logo) \
+	  || { echo "$$report"; exit 1; })
 
 types: .venv/.dev ## Static types
 	@$(call task,Checking types,half a minute the first time,$(PY) -m mypy)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
@@ -44,9 +45,11 @@ from service.models.store_reader import StoreReader
 from service.settings import Settings
 from service.telemetry.metrics.gpu import Gpus
 from service.telemetry.metrics.registry import Metrics
-from service.telemetry.tracing.sampler import Tracing
 from service.tensors import Pixels
 from service.workers.peers import Peers
+
+if TYPE_CHECKING:
+    from service.telemetry.tracing.tracer import Tracing
 
 ON_LOOP = 0.004  # seconds; a model call that takes longer would hold up the event loop
 # FastAPI's own, which variables could switch on: it knows nothing of fast requests, tells what
@@ -64,7 +67,7 @@ def create_app(
     life: Life,
     peers: Peers,
     statistics: Statistics,
-    tracing: Tracing | None = None,
+    tracing: "Tracing | None" = None,
 ) -> Gateway:
     """The ASGI application; its lifespan runs the batcher and follows the store."""
 

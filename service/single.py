@@ -19,7 +19,7 @@ from service.telemetry.logs.handler import AsyncLogHandler
 from service.telemetry.logs.setup import say_ready
 from service.telemetry.logs.streams import STREAMS
 from service.telemetry.metrics.registry import Metrics
-from service.telemetry.tracing.sampler import tracing_of
+from service.telemetry.tracing import tracing_of
 from service.workers.peers import Peers
 from service.workers.sockets import allow_connections, listen, remove_path, url_of
 

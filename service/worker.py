@@ -36,7 +36,7 @@ from service.telemetry.logs.streams import STREAMS
 from service.telemetry.metrics.processes import Processes
 from service.telemetry.metrics.registry import Metrics
 from service.telemetry.metrics.shared_memory import SharedMemory
-from service.telemetry.tracing.sampler import tracing_of
+from service.telemetry.tracing import tracing_of
 from service.workers.channel import Channel, Command, Report
 from service.workers.peers import Peers
 from service.workers.sockets import allow_connections

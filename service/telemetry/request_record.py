@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 from service.batching.interface import BatchResult
 from service.errors import Problem
-from service.telemetry.tracing.records import Trace
+from service.telemetry.trace_context import Trace
 
 GONE = "499"  # nginx's code for a client that closed the connection before the response
 

@@ -114,7 +114,7 @@ def test_what_waits_for_a_collector_is_bounded(models: Path) -> None:
         predict(service)
         assert asked.wait(60)
         with connected(service) as connection:
-            for _ in range(3):  # of 500: no more than 1000 may be in line on a connection
+            for _ in range(6):  # of 500: no more than 1000 may be in line on a connection
                 connection.send(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" * 500)
                 for _ in range(500):
                     assert connection.answer()[0] == 200

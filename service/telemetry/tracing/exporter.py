@@ -1,13 +1,13 @@
-"""The way to an OpenTelemetry collector: a thread that makes spans of what waits and sends them.
+"""The export of ended spans to an OpenTelemetry collector, on a thread of its own.
 
-    waiting --each second--> spans --32 at once--> OTLP over HTTP, protobuf --> counted
+    spans --on_end--> bounded queue --each second, 32 at once--> OTLP over HTTP --> counted
 
-The SDK's own BatchSpanProcessor has a thread too, but does not say what it dropped, and waits 30 s
-at the end for a collector that hangs. A thread that works holds the interpreter, and the event loop
-waits for it: hence few spans at once, and a pause after each request.
+Nothing waits for the collector: a span that finds the queue full, or that the collector does not
+accept, is dropped and counted. The SDK's own BatchSpanProcessor does not count what it drops, and
+waits 30 s at the end for a collector that hangs. A thread that works holds the interpreter, and the
+event loop waits for it: hence few spans at once, and a pause after each message.
 
-Imported only where traces are asked for; OTEL_EXPORTER_OTLP_HEADERS, _CERTIFICATE, _CLIENT_KEY and
-_COMPRESSION mean what the specification says, for the exporter reads them.
+The exporter reads OTEL_EXPORTER_OTLP_HEADERS, _CERTIFICATE, _CLIENT_KEY and _COMPRESSION.
 """
 
 import logging
@@ -18,87 +18,65 @@ from typing import Any
 
 import requests
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from service.telemetry.metrics.registry import Metrics
-from service.telemetry.tracing.records import TracedBatch, TracedRequest
-from service.telemetry.tracing.spans import Spans
 
-EVERY = 1.0  # seconds between rounds; a model call is sent one after the first of its requests
+WAITING = 2048  # spans that may wait, of some 2 kB each
+EVERY = 1.0  # seconds between rounds
 AT_ONCE = 32  # spans in one message: 1 ms of the interpreter
 PAUSE = 0.0005  # seconds in which the event loop gets its turn
-TIMEOUT = 5.0  # seconds for a message, with what is tried again
-LAST_WORDS = 1.0  # seconds at the end
+TIMEOUT = 5.0  # seconds for a message, its retries included
+LAST_ROUND = 1.0  # seconds at the end
 
 log = logging.getLogger("service")
 
 
-class Collector:
-    def __init__(self, endpoint: str, metrics: Metrics, worker: int) -> None:
+class Exporter(SpanProcessor):
+    def __init__(self, endpoint: str, metrics: Metrics) -> None:
         # Its warnings come with each message, and one of them shows headers that it cannot read.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL + 1)
-        self.waiting: deque[TracedRequest] = deque()
+        self._waiting: deque[ReadableSpan] = deque()
         self._url = endpoint.rstrip("/") + "/v1/traces"
         self._metrics = metrics
-        self._spans = Spans(worker)
         self._session = _Session()
         self._exporter = OTLPSpanExporter(self._url, timeout=TIMEOUT, session=self._session)
-        self._calls: dict[int, TracedBatch] = {}  # told of in this round, by the id of their span
         self._stopping = threading.Event()
         # A daemon: if it hangs, the process ends nevertheless.
         self._thread = threading.Thread(target=self._run, name="traces", daemon=True)
-        self._lost = 0  # spans, since the collector last took some
+        self._lost = 0  # spans, since the collector last accepted some
+
+    def on_end(self, span: ReadableSpan) -> None:
+        if len(self._waiting) < WAITING:
+            self._waiting.append(span)
+        else:
+            self._metrics.spans_dropped.record(("queue_full",))
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """Send what waits, if that takes no longer than LAST_WORDS."""
+        """Send what waits, if that takes no longer than LAST_ROUND."""
         self._stopping.set()
-        self._thread.join(LAST_WORDS)
-        self._exporter.shutdown()  # type: ignore[no-untyped-call]  # it tries nothing again
+        self._thread.join(LAST_ROUND)
+        self._exporter.shutdown()  # type: ignore[no-untyped-call]  # it retries nothing any more
 
     def _run(self) -> None:
         last = False
         while not last:
             last = self._stopping.wait(EVERY)
-            try:
-                self._round(last)
-            except Exception:  # a mistake of ours costs a second of traces
-                log.exception("traces could not be made")
-
-    def _round(self, last: bool) -> None:
-        self._spans.set_clock()
-        complete, self._calls = self._calls, {}
-        for call in complete.values():
-            call.is_told = True
-        spans: list[ReadableSpan] = []
-        while self.waiting:
-            story = self.waiting.popleft()
-            if story.inside is not None and not story.inside.call.is_told:
-                self._calls[story.inside.call.span_id] = story.inside.call
-            spans += self._spans.of(story)
-            spans = self._send_full(spans)
-            time.sleep(PAUSE)
-        if last:
-            complete |= self._calls
-        for call in complete.values():
-            spans = self._send_full(spans + self._spans.of_call(call))
-        if spans:
-            self._send(spans)
-
-    def _send_full(self, spans: list[ReadableSpan]) -> list[ReadableSpan]:
-        """Send them if they are many; those that are left."""
-        if len(spans) < AT_ONCE:
-            return spans
-        self._send(spans)
-        return []
+            while self._waiting:
+                count = min(AT_ONCE, len(self._waiting))
+                try:
+                    self._send([self._waiting.popleft() for _ in range(count)])
+                except Exception:  # a defect costs one message
+                    log.exception("spans could not be exported")
+                time.sleep(PAUSE)
 
     def _send(self, spans: list[ReadableSpan]) -> None:
-        number = len(spans)
         if self._exporter.export(spans) is SpanExportResult.SUCCESS:
-            self._metrics.spans_exported.inc(number)
+            self._metrics.spans_exported.inc(len(spans))
             if self._lost:
                 log.info(
                     "the collector at %s takes traces again; %d spans were lost",
@@ -107,14 +85,14 @@ class Collector:
                 )
             self._lost = 0
         else:
-            self._metrics.spans_dropped.labels("not_sent").inc(number)
+            self._metrics.spans_dropped.labels("not_sent").inc(len(spans))
             if not self._lost:
                 log.warning(
                     "the collector at %s does not take traces (%s): they are lost, requests go on",
                     self._url,
                     self._session.outcome,
                 )
-            self._lost += number
+            self._lost += len(spans)
 
 
 class _Session(requests.Session):
