@@ -14,18 +14,17 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Iterator
 from pathlib import Path
 
-from loadtest import document, targets
-from loadtest.client import LOST
+from loadtest import bench_report, targets
+from loadtest.asyncio_client import LOST
 from loadtest.environment import ensure, version_of
 from loadtest.errors import CannotMeasure
 from loadtest.limits import measured_apart
 from loadtest.load import MANY, ONE
-from loadtest.machine import Conditions, Cores, on, settings_handed_on
+from loadtest.machine import Conditions, Placement, on, settings_handed_on
 from loadtest.overload import NEEDED, overload
 from loadtest.pictures import Pictures
-from loadtest.results import Results
+from loadtest.results import Results, Round
 from loadtest.scrape import WORKERS, scrapes
-from loadtest.summary import Round
 from loadtest.targets import PEERS, TUNED, Target
 from loadtest.visit import Plan, Tool, Visit, visit
 
@@ -43,16 +42,16 @@ def main(words: list[str] | None = None) -> int:
     except CannotMeasure as error:
         print(f"bench: {error}", file=sys.stderr)
         return NOTHING
-    print(f"\n{document.plain(results)}")
+    print(f"\n{bench_report.plain(results)}")
     if arguments.json:
         arguments.json.write_text(results.json())
     if arguments.markdown:
-        arguments.markdown.write_text(document.markdown(results))
+        arguments.markdown.write_text(bench_report.markdown(results))
     return NOT_ALL if results.missing else DONE
 
 
 def bench(arguments: Namespace, command: str) -> Results:
-    cores = Cores.of_this_process()
+    cores = Placement.of(generators=1)
     pictures = Pictures.of_current(arguments.models, arguments.name)
     tool = Tool.found(arguments.client)
     conditions = Conditions.now(
@@ -74,7 +73,7 @@ def bench(arguments: Namespace, command: str) -> Results:
     installed = [peer for peer in PEERS if peer in arguments.only and peer not in missing]
     print(f"{conditions.processor}; {cores}; asked by {tool.name}", flush=True)
     scraped, overloaded = [], None
-    with on(cores.client):
+    with on(*cores.generators):
         rounds = list(_rounds(arguments, pictures, plan, missing))
         target = _service(arguments)
         if "scrape" in arguments.only:
@@ -108,7 +107,7 @@ def _rounds(
         began = time.monotonic()
         limits = None
         if "limits" in arguments.only:
-            seconds, core = min(1.0, arguments.seconds), plan.cores.server
+            seconds, core = min(1.0, arguments.seconds), plan.cores.server[0]
             limits = measured_apart(arguments.models, arguments.name, seconds, core=core)
         yield Round(limits, list(_visits(asked_for, pictures, plan, missing, f"round {number}")))
         took = time.monotonic() - began

@@ -15,6 +15,7 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from loadtest import engine, targets, workers
+from loadtest.arguments import whole_number
 from loadtest.errors import CannotMeasure, NoProvider
 from loadtest.gpu_results import GpuResults
 from loadtest.machine import Conditions, on_linux, settings_handed_on
@@ -108,7 +109,7 @@ def _parser() -> ArgumentParser:
     add("--provider", choices=("cuda", "tensorrt", "cpu"), default="cuda", help="default: cuda")
     add(
         "--workers",
-        type=_at_least_one,
+        type=whole_number(1),
         metavar="N",
         help="the most; default: cores less 1, up to 8",
     )
@@ -121,13 +122,6 @@ def _parser() -> ArgumentParser:
     add("--json", type=Path, metavar="FILE", help="write everything that was measured")
     add("--markdown", type=Path, metavar="FILE", help="write the tables with their conditions")
     return parser
-
-
-def _at_least_one(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
 
 
 if __name__ == "__main__":

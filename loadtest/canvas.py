@@ -18,15 +18,19 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 WIDTH, DPI = 9.0, 130  # inches, dots an inch
 BLUE, GREEN, ORANGE, RED, GRAY = "#0072B2", "#009E73", "#E69F00", "#D55E00", "#6b6b6b"
 DASHED = (0, (4, 3))
+POINTS: dict[str, Any] = {
+    "linewidth": 2.2,
+    "marker": "o",
+    "markersize": 6.5,
+    "markeredgecolor": "white",
+}
 LETTERS = 72  # of a title's line
 LETTER = 12.0  # points, the height of one
 HEAD = 0.95  # inches for title and what stands below it
 
 
-def panels(
-    heights: Sequence[float], title: str, below: str, *, warned: bool
-) -> tuple[Figure, list[Axes]]:
-    """One below the other, of these heights in inches; `warned`: what stands below is a warning."""
+def panels(heights: Sequence[float], title: str, below: str) -> tuple[Figure, list[Axes]]:
+    """One below the other, of these heights in inches."""
     words = textwrap.wrap(title, LETTERS)
     told = textwrap.wrap(below, int(LETTERS * 1.35))
     head = HEAD + 0.27 * (len(words) - 1) + 0.2 * (len(told) - 1)
@@ -41,7 +45,7 @@ def panels(
     )
     figure.text(
         0.025, 1 - (0.2 + 0.29 * len(words)) / height, "\n".join(told),
-        fontsize=10.5, color=RED if warned else GRAY, va="top",
+        fontsize=10.5, color=GRAY, va="top",
     )  # fmt: skip
     return figure, _stacked(figure, grid, len(heights))
 
@@ -53,10 +57,10 @@ def named(axes: Axes, text: str) -> None:
 
 
 def beside(axes: Axes, at: tuple[float, float], text: str, color: str, **how: Any) -> None:
-    """A word at a point; `shift` moves it by points of the font, `boxed` hides what is below it."""
+    """A word at a point; `shift` moves it by points of the font."""
     shift = how.pop("shift", (0, 0))
-    if how.pop("boxed", False):
-        how["bbox"] = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.5}
+    box = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.5}
+    how.setdefault("bbox", box)
     if not math.isnan(at[1]):
         axes.annotate(
             text, at, shift, textcoords="offset points", color=color, fontsize=10.5,
@@ -75,13 +79,12 @@ def names(axes: Axes, ends: list[tuple[str, str, float, float]]) -> None:
             continue
         place = axes.transData.transform((x, y))[1] * 72 / DPI  # points
         lifted = max(place, last + LETTER)
-        beside(axes, (x, y), name, color, shift=(8, lifted - place), va="center")
+        beside(axes, (x, y), name, color, shift=(8, lifted - place), va="center", bbox=None)
         last = lifted
 
 
-def in_milliseconds(axes: Axes, slo: float, *, ticks: tuple[int, ...] = (1, 2, 5)) -> None:
-    """A logarithmic axis, with the SLO's line; `ticks` of each power of ten."""
-    axes.axhline(slo * 1e3, color=RED, linestyle=DASHED, linewidth=1.3)
+def in_milliseconds(axes: Axes, *, ticks: tuple[int, ...] = (1, 2, 5)) -> None:
+    """A logarithmic axis; `ticks` of each power of ten."""
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=ticks, numticks=12))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda ms, _: f"{ms:g}"))

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from loadtest import targets
-from loadtest.client import Connection
+from loadtest.asyncio_client import Connection
 from loadtest.errors import CannotMeasure
 from loadtest.gallery import Gallery
 from loadtest.load import Address
@@ -64,7 +64,7 @@ def measured(arguments: Namespace) -> float:
     probe = picture(Pictures.of_current(arguments.models, arguments.name).pngs[0])
     target = targets.service(arguments.models, arguments.name, settings_handed_on())
     gallery = Gallery()
-    with started(target.command, target.environment, core=None, probe=probe) as running:
+    with started(target, probe=probe) as running:
         posts = drawings(known, arguments.count, arguments.seed)
         asyncio.run(_ask(running.address, posts, gallery))
     print(gallery.told())

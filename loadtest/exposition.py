@@ -1,23 +1,17 @@
-"""What GET /metrics says, as numbers, and what came between two of them.
+"""The numbers of GET /metrics, read by prometheus_client, and what was counted between two scrapes.
 
-    text --read--> Exposition --since an earlier one--> what was counted between --> sums, quantiles
-
-Reads what the service writes: lines of `name{label="value",...} number`, no times, no exemplars.
+text --read--> Exposition --since an earlier one--> what was counted between --> sums, quantiles
 """
 
-import functools
 import math
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
-Labels = frozenset[tuple[str, str]]
+from prometheus_client.parser import text_string_to_metric_families
 
-SERIES = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})?")
-LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"(?:,|$)')
-ESCAPED = re.compile(r"\\(.)")
+Labels = frozenset[tuple[str, str]]
 BOUND = "le"  # label of a bucket
 
 
@@ -27,31 +21,29 @@ class Exposition:
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """ValueError names the line that is none of Prometheus' text format."""
-        told: defaultdict[str, dict[Labels, float]] = defaultdict(dict)
-        for line in text.split("\n"):
-            if line and not line.startswith("#"):
-                name, labels, value = _read(line)
-                told[name][labels] = value
-        return cls(dict(told))
+        """ValueError if it is not in Prometheus' text format."""
+        series: defaultdict[str, dict[Labels, float]] = defaultdict(dict)
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                series[sample.name][frozenset(sample.labels.items())] = sample.value
+        return cls(dict(series))
 
     def since(self, before: Self) -> Self:
-        """What was counted after `before`; a counter that fell began anew, and counts from 0.
+        """What was counted after `before`. A counter that fell began anew, and counts from 0.
 
-        Gauges are as they are in this one less what they were: ask them before.
+        Gauges become differences too: read them from `before` or from this one.
         """
-        return type(self)(
-            {
-                name: {
-                    labels: _grown(before.series.get(name, {}).get(labels, 0.0), value)
-                    for labels, value in of_name.items()
-                }
-                for name, of_name in self.series.items()
+        counted = {}
+        for name, of_name in self.series.items():
+            earlier = before.series.get(name, {})
+            counted[name] = {
+                labels: value - old if value >= (old := earlier.get(labels, 0.0)) else value
+                for labels, value in of_name.items()
             }
-        )
+        return type(self)(counted)
 
     def total(self, name: str, **labels: str) -> float:
-        """The sum of all series of that name that have these labels; 0 where there is none."""
+        """The sum of all series of that name with these labels; 0 where there is none."""
         return math.fsum(value for _, value in self._having(name, labels))
 
     def by(self, name: str, label: str, **labels: str) -> dict[str, float]:
@@ -62,12 +54,12 @@ class Exposition:
         return dict(sums)
 
     def mean(self, histogram: str, **labels: str) -> float:
-        """Of what the histogram saw; 0 where it saw nothing."""
+        """Of the observations of a histogram; 0 where there is none."""
         count = self.total(f"{histogram}_count", **labels)
         return self.total(f"{histogram}_sum", **labels) / count if count else 0.0
 
     def quantile(self, histogram: str, q: float, **labels: str) -> float:
-        """As Prometheus guesses it, evenly inside a bucket; 0 where the histogram saw nothing.
+        """As Prometheus estimates it, evenly inside a bucket; 0 without observations.
 
         Above the last bound it is that bound.
         """
@@ -85,33 +77,3 @@ class Exposition:
     def _having(self, name: str, labels: dict[str, str]) -> Iterator[tuple[Labels, float]]:
         wanted = labels.items()
         return (pair for pair in self.series.get(name, {}).items() if wanted <= pair[0])
-
-
-def _read(line: str) -> tuple[str, Labels, float]:
-    series, _, value = line.rpartition(" ")
-    try:
-        return *_series(series), float(value)
-    except ValueError:
-        raise ValueError(f"no line of Prometheus' text format: {line[:200]!r}") from None
-
-
-# The same ones come with each scrape, and a long load keeps many scrapes.
-@functools.lru_cache(maxsize=10_000)
-def _series(text: str) -> tuple[str, Labels]:
-    found = SERIES.fullmatch(text)
-    if found is None:
-        raise ValueError(text)
-    name, labels = found.groups()
-    return name, frozenset(
-        (label, _unescaped(value)) for label, value in LABEL.findall(labels or "")
-    )
-
-
-def _unescaped(text: str) -> str:
-    if "\\" not in text:
-        return text
-    return ESCAPED.sub(lambda found: "\n" if found[1] == "n" else found[1], text)
-
-
-def _grown(before: float, now: float) -> float:
-    return now - before if now >= before else now

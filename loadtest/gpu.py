@@ -1,113 +1,59 @@
-"""The GPU while something runs, as `nvidia-smi` sees it: how busy, how much memory, what is left.
+"""How busy the GPU is and how much of its memory is used, as the service exports it.
 
-One `nvidia-smi` looks again and again and a thread reads what it says, so that looking costs the
-measured programs no start of a process each time. Without it, or where it tells nothing, the work
-is done all the same and a sentence says why there are no numbers.
+The service reads NVML once a second, for `digitserve_gpu_*`; where it cannot, there are no such
+metrics, and a sentence says so.
 """
 
 import os
-import shutil
-import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 
-FIELDS = ("name", "driver_version", "utilization.gpu", "memory.used", "memory.total")
+from loadtest.exposition import Exposition
+from loadtest.watch import Look
+
 MIB = 2**20
-EVERY = 100  # milliseconds between two looks
-PATIENCE = 10.0  # seconds until the first one: a driver that sleeps wakes up slowly
-ABSENT = "there is no nvidia-smi"
+DRIVER = Path("/proc/driver/nvidia")
+ABSENT = "the service exports no digitserve_gpu_* metrics"
 
 
 @dataclass(frozen=True)
-class Use:
-    name: str
-    driver: str
-    busy: float | None  # fraction of the time that a kernel ran; None: this GPU does not tell
-    memory_used: int | None  # bytes, the most there were, of every program
+class GpuUse:
+    busy: float | None  # fraction of the time in which a kernel ran; None: not exported
+    memory_used: int | None  # bytes, at most, of every program
     memory_total: int | None  # bytes
 
-    @property
-    def memory_left(self) -> int | None:
-        if self.memory_used is None or self.memory_total is None:
-            return None
-        return self.memory_total - self.memory_used
 
-
-@dataclass
-class Watch:
-    """What is said while the block runs; `use` and `missing` are for after it."""
-
-    said: list[str] = field(default_factory=list)
-    there: bool = True
-
-    @property
-    def use(self) -> Use | None:
-        return use_of(self.said)
-
-    @property
-    def missing(self) -> str:
-        """Why there are no numbers; nothing if there are."""
-        if not self.there:
-            return ABSENT
-        if self.use:
-            return ""
-        return f"nvidia-smi tells nothing: {' '.join(self.said).strip() or 'no word'}"
-
-
-@contextmanager
-def watched() -> Iterator[Watch]:
-    command = shutil.which("nvidia-smi")
-    if command is None:
-        yield Watch(there=False)
-        return
-    words = [f"--query-gpu={','.join(FIELDS)}", "--format=csv,noheader,nounits"]
-    words += [f"--id={_first_visible()}", f"--loop-ms={EVERY}"]
-    looking = subprocess.Popen(  # noqa: S603
-        [command, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    assert looking.stdout is not None
-    watch, first = Watch(), threading.Event()
-
-    def read(lines: Iterator[str]) -> None:
-        for line in lines:
-            watch.said.append(line.rstrip("\n"))
-            first.set()
-        first.set()  # it has ended without a word
-
-    thread = threading.Thread(target=read, args=(looking.stdout,))
-    thread.start()
-    try:
-        first.wait(PATIENCE)
-        yield watch
-    finally:
-        looking.terminate()
-        looking.wait()
-        thread.join()
-        looking.stdout.close()
-
-
-def use_of(said: list[str]) -> Use | None:
-    looks = [line.split(", ") for line in said]
-    looks = [look for look in looks if len(look) == len(FIELDS)]  # the last line may be cut
-    if not looks:
+def use_of(looks: Sequence[Look]) -> GpuUse | None:
+    """Of the GPU that the service uses, while it was observed; None if it exports nothing."""
+    metrics = [look.metrics for look in looks if look.metrics]
+    # NVML's utilization is an average of up to a second: the first ones are from before the load.
+    busy = _values(metrics[len(metrics) // 4 :], "digitserve_gpu_utilization_ratio")
+    used = _values(metrics, "digitserve_gpu_memory_used_bytes")
+    total = _values(metrics, "digitserve_gpu_memory_total_bytes")
+    if not (busy or used or total):
         return None
-    name, driver, *_ = looks[0]
-    # The driver averages over up to a second: the first looks still see the time before.
-    busy = [int(look[2]) / 100 for look in looks[len(looks) // 4 :] if look[2].isdigit()]
-    used = [int(look[3]) * MIB for look in looks if look[3].isdigit()]
-    total = [int(look[4]) * MIB for look in looks if look[4].isdigit()]
-    return Use(
-        name=name,
-        driver=driver,
+    return GpuUse(
         busy=fmean(busy) if busy else None,
-        memory_used=max(used, default=None),
-        memory_total=max(total, default=None),
+        memory_used=int(max(used)) if used else None,
+        memory_total=int(max(total)) if total else None,
     )
 
 
-def _first_visible() -> str:
-    """The GPU that the service takes, as CUDA and nvidia-smi both name it."""
-    return os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip() or "0"
+def description() -> str:
+    """Model and driver of the machine's GPUs; nothing without a driver of NVIDIA's."""
+    models = [
+        line.partition(":")[2].strip()
+        for file in sorted(DRIVER.glob("gpus/*/information"))
+        for line in file.read_text().splitlines()
+        if line.startswith("Model:")
+    ]
+    version = (DRIVER / "version").read_text().splitlines()[0] if models else ""
+    return ", ".join([*models, version]) if models else ""
+
+
+def _values(metrics: Sequence[Exposition], name: str) -> list[float]:
+    # The service uses the first visible GPU; NVML counts all of them.
+    gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip() or "0"
+    return [value for each in metrics for key, value in each.by(name, "gpu").items() if key == gpu]

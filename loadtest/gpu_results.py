@@ -3,11 +3,11 @@
 import json
 from dataclasses import asdict, dataclass
 
-from loadtest import document, report
+from loadtest.document import conditions
 from loadtest.engine import PRECISIONS, Engine
-from loadtest.gpu import MIB, Use
+from loadtest.gpu import ABSENT, MIB, description
 from loadtest.machine import Conditions
-from loadtest.report import Line
+from loadtest.tables import Line, as_markdown, as_text
 from loadtest.workers import Crew, Row
 
 HOW = """\
@@ -18,7 +18,7 @@ all cores; nothing is pinned.
 * pictures/s: of requests that were answered with 200.
 * service, client: cores that they took. Where the two together are all there are, or the client's
   are as many as it has threads, it is the machine's cores that were measured and not the GPU.
-* busy: share of the time that a kernel of anybody ran on the GPU, as nvidia-smi tells it, however
+* busy: share of the time in which any kernel ran on the GPU, as the service exports it, however
   little of the GPU that kernel filled: 100 % less this is left at least.
 * used, left: memory of the GPU, of every program, at the most.
 * p99: wrk counts a slow answer as often as others would have fitted into it, so under a full load
@@ -42,19 +42,14 @@ class GpuResults:
     refusals: list[str]  # numbers of workers that could not be measured, and why
 
     @property
-    def card(self) -> Use | None:
-        """The GPU, as the first look at it told."""
-        return next((row.gpu for crew in self.crews for row in crew.rows if row.gpu), None)
-
-    @property
     def notes(self) -> list[str]:
         """Why something is not in the tables, each reason once."""
         rows = [row for crew in self.crews for row in crew.rows]
-        missing = {
-            f"how much of the GPU is left: {row.gpu_missing}" for row in rows if row.gpu_missing
-        }
+        left = (
+            [f"how much of the GPU is left: {ABSENT}"] if any(not row.gpu for row in rows) else []
+        )
         skipped = {reason for crew in self.crews for reason in crew.skipped}
-        return [*self.engine.left_out, *sorted(skipped), *sorted(missing), *self.refusals]
+        return [*self.engine.left_out, *sorted(skipped), *left, *self.refusals]
 
     def json(self) -> str:
         told = asdict(self) | {"notes": self.notes}
@@ -64,15 +59,15 @@ class GpuResults:
         return json.dumps(told, indent=2) + "\n"
 
     def plain(self) -> str:
-        return "\n\n".join([*map(report.plain, self._tables()), *self._not_measured()])
+        return "\n\n".join([*map(as_text, self._tables()), *self._not_measured()])
 
     def markdown(self) -> str:
         what = (
             "On a GPU, measured" if self.provider != "cpu" else "The GPU's bench on a CPU, measured"
         )
         parts = [f"# {what}", "Written by `make bench-gpu`; the next one replaces it."]
-        parts += [document.conditions(self.conditions, self._more(), ours=OURS), HOW.strip()]
-        parts += map(report.markdown, self._tables())
+        parts += [conditions(self.conditions, self._more(), ours=OURS), HOW.strip()]
+        parts += map(as_markdown, self._tables())
         return "\n\n".join([*parts, *self._not_measured()]) + "\n"
 
     def _not_measured(self) -> list[str]:
@@ -81,9 +76,8 @@ class GpuResults:
     def _more(self) -> dict[str, str]:
         runs = sorted({str(crew.runs) for crew in self.crews})
         told = {"service runs": "; ".join(runs) or "nothing"}
-        if self.card:
-            told = {"GPU": f"{self.card.name}, driver {self.card.driver}"} | told
-        return told
+        gpu = description()
+        return {"GPU": gpu} | told if gpu else told
 
     def _tables(self) -> list[list[Line]]:
         tables = [self._engine(), self._left(), self._service()]

@@ -1,8 +1,11 @@
-"""What came of asking a server for a while."""
+"""What a client measured while it put a server under load."""
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 MANY, ONE = 64, 1  # connections
 
@@ -36,7 +39,8 @@ class Load:
         return self.answers - self.refused
 
 
-def quantile(times: list[float], q: float) -> float:
-    """The smallest time within which a share `q` of all lies; 0 where there is none."""
-    ordered = sorted(times)
-    return ordered[max(0, math.ceil(q * len(ordered)) - 1)] if ordered else 0.0
+def quantile(
+    times: Sequence[float] | NDArray[np.float64], q: float, *, empty: float = 0.0
+) -> float:
+    """The smallest time within which a share `q` of all lies; `empty` where there is none."""
+    return float(np.quantile(times, q, method="inverted_cdf")) if len(times) else empty

@@ -25,8 +25,16 @@ from locust.web import WebUI
 # Locust looks beside this file and in the folder that it was started in; the package is above it.
 sys.path.insert(1, str(Path(__file__).resolve().parent.parent))
 
-from loadtest.users.client import Client
-from loadtest.users.kinds import KINDS, Binary, Form, Jpeg, Json, Png, Wrong  # noqa: F401
+from loadtest.users.client import (  # noqa: F401
+    KINDS,
+    Binary,
+    Client,
+    Form,
+    Jpeg,
+    Json,
+    Png,
+    Wrong,
+)
 from loadtest.users.page import look_at_forms
 from loadtest.users.rehearsal import Rehearsal
 from loadtest.users.settings import WEIGHTS, Settings, WrongSetting, add_arguments

@@ -23,22 +23,35 @@ SECRET = ("_TOKEN", "_KEY", "_KEYS", "_ENDPOINT")  # how the names of secret set
 
 
 @dataclass(frozen=True)
-class Cores:
-    """One core for what is measured, another for what measures it, where there are two."""
+class Placement:
+    """Which cores the server and the load generators run on."""
 
-    server: int
-    client: int
+    server: tuple[int, ...]  # none: the server was running before, and its cores are not known
+    generators: tuple[int, ...]  # one for each; several may have to share a core
 
     @classmethod
-    def of_this_process(cls) -> Self:
+    def of(cls, *, workers: int = 1, generators: int | None = None) -> Self:
+        """A core for each worker, the others for the generators, which need at least one.
+
+        Without a number of `generators`, there is one for each of the other cores.
+        """
         on_linux()
         allowed = sorted(os.sched_getaffinity(0))
-        return cls(allowed[0], allowed[min(1, len(allowed) - 1)])
+        server = tuple(allowed[: max(min(workers, len(allowed) - 1), min(workers, 1))])
+        others = [core for core in allowed if core not in server] or allowed
+        count = len(others) if generators is None else generators
+        return cls(server, tuple(others[n % len(others)] for n in range(count)))
+
+    @property
+    def shared(self) -> bool:
+        return not set(self.server).isdisjoint(self.generators)
 
     def __str__(self) -> str:
-        if self.server == self.client:
-            return f"server and client share core {self.server}: this machine has no other"
-        return f"server on core {self.server}, client on core {self.client}"
+        generators = f"generator on {_named(self.generators)}"
+        if not self.server:
+            return f"{generators}; the server was running: its cores are not seen"
+        shared = ": they share, as this machine has no other" if self.shared else ""
+        return f"server on {_named(self.server)}, {generators}{shared}"
 
 
 def on_linux() -> None:
@@ -134,3 +147,7 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()
+
+
+def _named(cores: tuple[int, ...]) -> str:
+    return f"core{'s' if len(cores) > 1 else ''} {', '.join(map(str, cores))}"

@@ -9,7 +9,6 @@ The service is started with a queue that holds a tenth of those who ask, or fewe
 answers is measured on the same process first, at so few connections that none is refused.
 """
 
-import asyncio
 import threading
 import time
 from collections import Counter
@@ -17,8 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from loadtest import client
-from loadtest.client import Asked
+from loadtest.asyncio_client import Attempt, sampling
 from loadtest.load import quantile
 from loadtest.pictures import Pictures
 from loadtest.process import Memory
@@ -71,14 +69,12 @@ def overload(
     requests = [picture(png) for png in pictures.pngs]
     target = target.with_settings(max_queue=queue)
     watch = min(WATCH, seconds)
-    with started(
-        target.command, target.environment, core=plan.cores.server, probe=requests[0]
-    ) as running:
+    with started(target, plan.cores.server, probe=requests[0]) as running:
         most = plan.tool.ask(
             running.address, requests, connections=min(NEEDED, queue), seconds=plan.seconds
         )
         before = running.memory()
-        with _sampled(running, requests) as asked:
+        with sampling(running.address, requests, connections=SAMPLERS, pause=PAUSE) as attempts:
             time.sleep(watch)
             began = time.perf_counter()
             with _peak(running) as peak:
@@ -88,7 +84,7 @@ def overload(
             ended = time.perf_counter()
             time.sleep(watch)
         after = running.memory()
-    told = [each for each in asked if began <= each.began <= ended]
+    told = [each for each in attempts if began <= each.began <= ended]
     refusals = [each for each in told if each.status == REFUSED]
     good = [each.seconds for each in told if each.status == OK]
     return Overload(
@@ -109,47 +105,22 @@ def overload(
         before=before,
         during=max(peak),
         after=after,
-        normal_after=normal_after(asked, began, ended),
+        normal_after=normal_after(attempts, began, ended),
     )
 
 
-def normal_after(asked: list[Asked], began: float, ended: float) -> float | None:
+def normal_after(attempts: list[Attempt], began: float, ended: float) -> float | None:
     """Seconds from the load's end to the first of STEADY normal answers in a row."""
-    usual = quantile([each.seconds for each in asked if each.ended < began], 0.5)
+    usual = quantile([each.seconds for each in attempts if each.ended < began], 0.5)
     limit = max(NORMAL, 3 * usual)
-    row: list[Asked] = []
-    for each in sorted(asked, key=lambda one: one.ended):
+    row: list[Attempt] = []
+    for each in sorted(attempts, key=lambda one: one.ended):
         if each.ended < ended:
             continue
         row = [*row, each] if each.status == OK and each.seconds <= limit else []
         if len(row) == STEADY:
             return row[0].ended - ended
     return None
-
-
-@contextmanager
-def _sampled(running: Running, requests: list[bytes]) -> Iterator[list[Asked]]:
-    """What a few patient connections are told meanwhile."""
-    asked: list[Asked] = []
-    done = threading.Event()
-
-    async def sample() -> None:
-        await asyncio.gather(
-            *(
-                client.ask_while(
-                    lambda: not done.is_set(), running.address, requests, asked, pause=PAUSE
-                )
-                for _ in range(SAMPLERS)
-            )
-        )
-
-    thread = threading.Thread(target=lambda: asyncio.run(sample()))
-    thread.start()
-    try:
-        yield asked
-    finally:
-        done.set()
-        thread.join()
 
 
 @contextmanager

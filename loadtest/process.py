@@ -1,19 +1,18 @@
-"""CPU seconds, memory, descriptors and threads of a process and its children, as /proc tells."""
+"""CPU time, memory, descriptors and threads of a process and its descendants, read by psutil."""
 
 import contextlib
-import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TypeVar
 
-PROC = Path("/proc")
-TICK = 1 / os.sysconf("SC_CLK_TCK")  # seconds
-PAGE = os.sysconf("SC_PAGE_SIZE")
+import psutil
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes. What processes share counts for each in `resident`, once in `proportional`."""
+    """Bytes. Shared pages count for each process in `resident`, once in `proportional`."""
 
     processes: int
     resident: int  # RSS, summed
@@ -21,87 +20,58 @@ class Memory:
     largest: int  # RSS of the largest process
 
 
-def tree(pid: int) -> Iterator[int]:
-    """`pid` and all that descend from it and are alive."""
-    children: list[int] = []
+def tree(pid: int) -> list[psutil.Process]:
+    """The process and all its descendants that are alive."""
     try:
-        tasks = [*(PROC / str(pid) / "task").iterdir()]
-    except OSError:  # it has ended meanwhile
-        return
-    for task in tasks:
-        with contextlib.suppress(OSError):  # a thread that has ended meanwhile
-            children += map(int, (task / "children").read_text().split())
-    yield pid
-    for child in children:
-        yield from tree(child)
+        leader = psutil.Process(pid)
+        return [leader, *leader.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def cpu_seconds(pid: int) -> float:
     """User and system time of the tree, with that of children that have ended; 10 ms fine."""
-    ticks = 0
-    for each in tree(pid):
-        with contextlib.suppress(OSError):
-            stat = (PROC / str(each) / "stat").read_text()
-            # After the name, which may hold blanks: fields 14 to 17 of proc(5).
-            ticks += sum(map(int, stat.rpartition(")")[2].split()[11:15]))
-    return ticks * TICK
+    return sum(_of_each(pid, lambda each: sum(each.cpu_times()[:4])))
 
 
 def busy_seconds(core: int) -> float:
-    """What everybody has taken of a core since it began, and what the host has taken of it."""
-    for line in (PROC / "stat").read_text().splitlines():
-        name, *ticks = line.split()
-        if name == f"cpu{core}":
-            user, nice, system, _idle, _waiting, *interrupts_and_stolen = map(int, ticks[:8])
-            return (user + nice + system + sum(interrupts_and_stolen)) * TICK
-    return 0.0
+    """The time a core has spent on any work since boot, and the host's share of it."""
+    times = psutil.cpu_times(percpu=True)
+    if core >= len(times):
+        return 0.0
+    each = times[core]  # guest time is part of user time
+    return float(each.user + each.nice + each.system + each.irq + each.softirq + each.steal)
 
 
 def resident(pid: int) -> int:
-    """RSS of the tree, in bytes: cheap enough to ask while a load runs."""
-    pages = 0
-    for each in tree(pid):
-        with contextlib.suppress(OSError):
-            pages += int((PROC / str(each) / "statm").read_text().split()[1])
-    return pages * PAGE
+    """RSS of the tree, in bytes: cheap enough to read while a load runs."""
+    return sum(_of_each(pid, lambda each: each.memory_info().rss))
 
 
 def descriptors(pid: int) -> int:
     """Open files and sockets of the tree."""
-    return _entries(pid, "fd")
+    return sum(_of_each(pid, lambda each: each.num_fds()))
 
 
 def threads(pid: int) -> int:
-    return _entries(pid, "task")
+    return sum(_of_each(pid, lambda each: each.num_threads()))
 
 
 def memory(pid: int) -> Memory:
     """All of it. The kernel walks every page for this: not while something is measured."""
-    resident_of, proportional_of = [], []
-    for each in tree(pid):
-        with contextlib.suppress(OSError):
-            told = _rollup(each)
-            resident_of.append(told["Rss"])
-            proportional_of.append(told["Pss"])
+    found = _of_each(pid, lambda each: each.memory_full_info())
     return Memory(
-        processes=len(resident_of),
-        resident=sum(resident_of),
-        proportional=sum(proportional_of),
-        largest=max(resident_of, default=0),
+        processes=len(found),
+        resident=sum(each.rss for each in found),
+        proportional=sum(each.pss for each in found),
+        largest=max((each.rss for each in found), default=0),
     )
 
 
-def _rollup(pid: int) -> dict[str, int]:
-    lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()[1:]
-    return {
-        name: int(rest.split()[0]) * 1024 for name, _, rest in (x.partition(":") for x in lines)
-    }
-
-
-def _entries(pid: int, folder: str) -> int:
-    """Of that folder of each process of the tree."""
-    found = 0
+def _of_each(pid: int, read: Callable[[psutil.Process], T]) -> list[T]:
+    """A value of each process of the tree, without those that end meanwhile."""
+    found = []
     for each in tree(pid):
-        with contextlib.suppress(OSError):
-            found += len(os.listdir(PROC / str(each) / folder))  # noqa: PTH208 (names are enough)
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            found.append(read(each))
     return found

@@ -8,20 +8,16 @@ On one core, with one worker and with two. The scraper keeps its connection, as 
 asks far more often than Prometheus would, so that there is something to count.
 """
 
-import asyncio
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
-from loadtest import client
-from loadtest.client import Asked
+from loadtest.asyncio_client import Attempt, sampling
 from loadtest.errors import CannotMeasure
 from loadtest.load import MANY, Load, quantile
 from loadtest.pictures import Pictures
 from loadtest.request import get, picture
-from loadtest.server import Running, started
+from loadtest.server import started
 from loadtest.targets import Target
 from loadtest.visit import WARM_UP, Plan
 
@@ -48,18 +44,17 @@ class Scrapes:
 def scrapes(target: Target, pictures: Pictures, plan: Plan, *, workers: int) -> Scrapes:
     requests = [picture(png) for png in pictures.pngs]
     target = target.with_settings(workers=workers)
-    with started(
-        target.command, target.environment, core=plan.cores.server, probe=requests[0]
-    ) as running:
+    with started(target, plan.cores.server, probe=requests[0]) as running:
 
         def load(seconds: float) -> Load:
             return plan.tool.ask(running.address, requests, connections=MANY, seconds=seconds)
 
+        scraping = partial(sampling, running.address, [get(METRICS)], connections=1, pause=PAUSE)
         load(min(WARM_UP, plan.seconds))
-        with _scraped(running) as alone:
+        with scraping() as alone:
             time.sleep(plan.seconds)
         without = load(plan.seconds)
-        with _scraped(running) as busy:
+        with scraping() as busy:
             busied = load(plan.seconds)
         text = running.ask(get(METRICS)).body
     return Scrapes(
@@ -67,30 +62,9 @@ def scrapes(target: Target, pictures: Pictures, plan: Plan, *, workers: int) -> 
     )
 
 
-def _seconds(asked: list[Asked]) -> list[float]:
+def _seconds(attempts: list[Attempt]) -> list[float]:
     """CannotMeasure if one was not answered."""
-    for each in asked:
+    for each in attempts:
         if each.status != 200:
             raise CannotMeasure(f"a scrape was answered {each.status} {each.lost}".strip())
-    return [each.seconds for each in asked]
-
-
-@contextmanager
-def _scraped(running: Running) -> Iterator[list[Asked]]:
-    """Scrapes of one connection meanwhile; at least one."""
-    asked: list[Asked] = []
-    done = threading.Event()
-    scraping = client.ask_while(
-        lambda: not (asked and done.is_set()),
-        running.address,
-        [get(METRICS)],
-        asked,
-        pause=PAUSE,
-    )
-    thread = threading.Thread(target=lambda: asyncio.run(scraping))
-    thread.start()
-    try:
-        yield asked
-    finally:
-        done.set()
-        thread.join()
+    return [each.seconds for each in attempts]

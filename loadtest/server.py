@@ -7,23 +7,22 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from loadtest import process
-from loadtest.client import LOST, Answer, ask_once
+from loadtest.asyncio_client import LOST, Answer, ask_once
 from loadtest.errors import CannotMeasure
 from loadtest.load import Address
 from loadtest.machine import on
 from loadtest.process import Memory
+from loadtest.targets import Target
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 60.0  # seconds until it answers
 GRACE = 10.0  # seconds to end by itself
-
-Command = Callable[[int], list[str]]  # the port -> the words that start a server on it
 
 
 @dataclass(frozen=True)
@@ -47,22 +46,16 @@ class Running:
 
 @contextmanager
 def started(
-    command: Command,
-    environment: dict[str, str],
-    *,
-    core: int | tuple[int, ...] | None,
-    probe: bytes,
-    patience: float = PATIENCE,
+    target: Target, cores: Sequence[int] = (), *, probe: bytes, patience: float = PATIENCE
 ) -> Iterator[Running]:
     """A server that has answered `probe` with 200; it and its children are ended with the block."""
     address = Address("127.0.0.1", free_port())
     with tempfile.TemporaryFile() as log:
-        cores = (core,) if isinstance(core, int) else core
         with on(*cores) if cores else contextlib.nullcontext():
             server = subprocess.Popen(  # noqa: S603
-                command(address.port),
+                target.command(address.port),
                 cwd=ROOT,
-                env=os.environ | environment,
+                env=os.environ | target.environment,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

@@ -1,16 +1,7 @@
-"""What a service promises: that a share of its answers is soon enough, and how few may fail.
-
-    --p99 50ms      99 of 100 requests are answered within it; also 0.05s, 0.05
-    --errors 0.1%   requests that may fail; also 0.001
-
-`seconds` and `fraction` read those, as argparse's `type=`.
-"""
+"""The service level objective: 99 of 100 requests answered within p99, and how many may fail."""
 
 import math
-from argparse import ArgumentTypeError
 from dataclasses import dataclass
-
-UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}  # seconds; the one that ends another comes after it
 
 
 @dataclass(frozen=True)
@@ -34,26 +25,6 @@ class Slo:
         return f"p99 <= {shown_seconds(self.p99)}, errors <= {shown_fraction(self.errors)}"
 
 
-def seconds(text: str) -> float:
-    """50ms, 0.05s or 0.05: more than nothing."""
-    unit = next((unit for unit in UNITS if text.endswith(unit)), "")
-    value = _number(text.removesuffix(unit), text, "a time such as 50ms or 0.05s")
-    value *= UNITS.get(unit, 1.0)
-    if not 0 < value < math.inf:
-        raise ArgumentTypeError(f"{text} is not a time above 0, such as 50ms or 0.05s")
-    return value
-
-
-def fraction(text: str) -> float:
-    """0.1% or 0.001: from 0 to 1."""
-    share = text.endswith("%")
-    value = _number(text.removesuffix("%"), text, "a share such as 0.1% or 0.001")
-    value = value / 100 if share else value
-    if not 0 <= value <= 1:
-        raise ArgumentTypeError(f"{text} is not a share from 0 to 1, such as 0.1% or 0.001")
-    return value
-
-
 def shown_seconds(value: float) -> str:
     if not value < math.inf:
         return "never"
@@ -62,10 +33,3 @@ def shown_seconds(value: float) -> str:
 
 def shown_fraction(value: float) -> str:
     return f"{value * 100:.3g} %"
-
-
-def _number(text: str, whole: str, wanted: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ArgumentTypeError(f"{whole!r} is not {wanted}") from None

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Self
 
-from loadtest.client import LOST
+from loadtest.asyncio_client import LOST
 from loadtest.errors import CannotMeasure
 from loadtest.request import STATUS, get
 from loadtest.server import Running

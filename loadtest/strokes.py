@@ -12,13 +12,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtest.thinning import thinned
-
 FINE = 4  # pixels for each of MNIST's, where a shape is peeled
 SMOOTH = 1.4  # fine pixels, standard deviation: no hairs grow from a smooth edge
 MEMORY = 3  # rounds of averaging with one's neighbours, which take the steps out of lines
 SHARP = 4  # fractions of a pixel that OpenCV draws in: 2**4
 _FORWARD = [(0, 1), (1, -1), (1, 0), (1, 1)]  # to half of the neighbours: each pair once
+
+Shape = NDArray[np.bool_]  # (h, w)
+# The neighbours p2 ... p9 of Zhang and Suen: from the one above, clockwise. Down, right.
+AROUND = [(-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1)]
 
 
 @dataclass(frozen=True)
@@ -98,3 +100,32 @@ class Lines:
     def _boxed(self) -> "Lines":
         points = self.points - self.points.min(0)
         return replace(self, points=points / max(float(points.max()), 1e-9))
+
+
+def thinned(shape: Shape) -> Shape:
+    """What is left of a shape when it is peeled to lines one pixel wide (Zhang and Suen, 1984).
+
+    Both sides are peeled in turn until nothing changes; all pixels are compared with their eight
+    neighbours at once.
+    """
+    skeleton = np.pad(shape, 1)
+    while True:
+        before = skeleton.sum()
+        for first in (True, False):
+            skeleton &= ~_peel(skeleton, first)
+        if skeleton.sum() == before:
+            return skeleton[1:-1, 1:-1]
+
+
+def _peel(shape: Shape, first: bool) -> Shape:
+    """Pixels on the south-east side (first) or the north-west side that hold nothing together."""
+    around = np.stack([np.roll(shape, (-down, -right), (0, 1)) for down, right in AROUND])  # 8 h w
+    up, right, down, left = around[0], around[2], around[4], around[6]
+    beginnings = (~around & np.roll(around, -1, 0)).sum(0)  # 1: the neighbours are in one piece
+    many = around.sum(0)
+    if first:
+        side = ~(up & right & down) & ~(right & down & left)
+    else:
+        side = ~(up & right & left) & ~(up & down & left)
+    peeled: Shape = shape & (beginnings == 1) & (many >= 2) & (many <= 6) & side
+    return peeled

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from loadtest.load import ONE
-from loadtest.server import Command
+
+Command = Callable[[int], list[str]]  # the port -> the words that start a server on it
 
 PEERS = ("mosec", "litserve", "bentoml", "fastapi")  # as packages are called
 BATCHING = PEERS[:3]  # what is best for many connections is not for one

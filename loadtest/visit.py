@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from loadtest import crowd, wrk
+from loadtest import asyncio_client, wrk
 from loadtest.load import Load
-from loadtest.machine import Cores
+from loadtest.machine import Placement
 from loadtest.pictures import Pictures
 from loadtest.process import Memory, busy_seconds
 from loadtest.request import picture, tensor
@@ -59,13 +59,15 @@ class Tool:
     """Who asks: wrk, or the client that needs nothing."""
 
     name: str
-    ask: Callable[..., Load]  # of wrk and crowd
+    ask: Callable[..., Load]  # run_load of wrk or asyncio_client
 
     @classmethod
     def found(cls, wanted: str) -> "Tool":
         if wanted == "asyncio" or (wanted == "auto" and not wrk.path_of_wrk()):
-            return cls("asyncio (slower than wrk: a fast server waits for it)", crowd.ask)
-        return cls("wrk", wrk.ask)
+            return cls(
+                "asyncio (slower than wrk: a fast server waits for it)", asyncio_client.run_load
+            )
+        return cls("wrk", wrk.run_load)
 
 
 @dataclass(frozen=True)
@@ -75,14 +77,12 @@ class Plan:
     connections: tuple[int, ...]
     batches: bool
     model: str
-    cores: Cores
+    cores: Placement
 
 
 def visit(target: Target, pictures: Pictures, plan: Plan) -> Visit:
     requests = [picture(png) for png in pictures.pngs]
-    with started(
-        target.command, target.environment, core=plan.cores.server, probe=requests[0]
-    ) as running:
+    with started(target, plan.cores.server, probe=requests[0]) as running:
         right = _right(running, requests, pictures.labels) if target.reads else None
         plan.tool.ask(
             running.address,
@@ -115,10 +115,11 @@ def _measure(
     running: Running, requests: list[bytes], posted: str, connections: int, plan: Plan
 ) -> Measured:
     cores = plan.cores
-    cpu, busy = running.cpu_seconds(), busy_seconds(cores.server)
+    (server,) = cores.server
+    cpu, busy = running.cpu_seconds(), busy_seconds(server)
     load = plan.tool.ask(running.address, requests, connections=connections, seconds=plan.seconds)
-    cpu, busy = running.cpu_seconds() - cpu, busy_seconds(cores.server) - busy
-    ours = cpu + (load.client_cpu if cores.client == cores.server else 0.0)
+    cpu, busy = running.cpu_seconds() - cpu, busy_seconds(server) - busy
+    ours = cpu + (load.client_cpu if cores.shared else 0.0)
     others = max(0.0, busy - ours) / load.seconds
     return Measured(posted, load, cpu / max(1, load.answers), others)
 

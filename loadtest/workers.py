@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from loadtest.errors import CannotMeasure
-from loadtest.gpu import Use, watched
+from loadtest.gpu import GpuUse, use_of
 from loadtest.load import Load
 from loadtest.pictures import Pictures
 from loadtest.request import picture, tensor
@@ -18,6 +18,7 @@ from loadtest.server import Running, started
 from loadtest.status import Runs, proven
 from loadtest.targets import Target
 from loadtest.visit import WARM_UP, Tool
+from loadtest.watch import watched
 
 CONNECTIONS = 64  # a worker, with single pictures
 BATCH_CONNECTIONS = 8  # a worker: the kernel deals them out by chance, and none should go without
@@ -40,8 +41,7 @@ class Row:
     pictures: int  # of a request
     load: Load
     cores: float  # CPU seconds a second, of all processes of the service
-    gpu: Use | None
-    gpu_missing: str  # why that is not there
+    gpu: GpuUse | None  # None: the service exports nothing of it
 
     @property
     def rate(self) -> float:
@@ -80,9 +80,7 @@ def crew(target: Target, pictures: Pictures, plan: Plan, *, workers: int) -> Cre
     target = target.with_settings(workers=workers, provider=plan.provider)
     singles = [picture(png) for png in pictures.pngs]
     clients = max(1, min(workers, cores() - workers))
-    with started(
-        target.command, target.environment, core=None, probe=singles[0], patience=PATIENCE
-    ) as running:
+    with started(target, probe=singles[0], patience=PATIENCE) as running:
         runs = proven(running, plan.provider, workers)
         rows, skipped = [], []
         for each, requests in _loads(pictures, singles, plan.model):
@@ -113,13 +111,13 @@ def _loads(
 
 
 def _row(running: Running, pictures: int, load: Callable[[], Load]) -> Row:
-    with watched() as watch:
+    with watched(str(running.address)) as looks:
         cpu = running.cpu_seconds()
         done = load()
         cpu = running.cpu_seconds() - cpu
     if not done.good:
         raise CannotMeasure(f"no answer to {pictures} a request: {done}")
-    return Row(pictures, done, cpu / done.seconds, watch.use, watch.missing)
+    return Row(pictures, done, cpu / done.seconds, use_of(looks))
 
 
 def _why_not(running: Running, request: bytes, pictures: int) -> str:

@@ -23,7 +23,7 @@ def path_of_wrk() -> str | None:
     return shutil.which("wrk")
 
 
-def ask(
+def run_load(
     address: Address, requests: list[bytes], *, connections: int, seconds: float, threads: int = 1
 ) -> Load:
     before = _cpu_of_children()

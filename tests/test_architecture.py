@@ -35,7 +35,8 @@ MAY_IMPORT = {
     # of its own.
     "loadtest": {
         "PIL", "bentoml", "cv2", "fastapi", "flask", "gevent", "litserve", "locust", "matplotlib",
-        "mosec", "numpy", "onnxruntime", "orjson", "preprocessing", "scipy", "starlette", "uvicorn",
+        "mosec", "numpy", "onnxruntime", "orjson", "preprocessing", "prometheus_client", "psutil",
+        "scipy", "starlette", "uvicorn",
     },
     "deploy": {"grafana_foundation_sdk"},  # writes configuration
 }  # fmt: skip

@@ -24,17 +24,16 @@ from contextlib import AbstractContextManager, nullcontext
 from statistics import median_low
 
 from loadtest import targets
-from loadtest.capacity import document
-from loadtest.capacity.ladder import Ladder
+from loadtest.capacity import report
 from loadtest.capacity.options import AUTO, parser
 from loadtest.capacity.probe import Probe
 from loadtest.capacity.prober import Plan, prober
 from loadtest.capacity.replicas import Margin
 from loadtest.capacity.results import Results
-from loadtest.capacity.search import Found, search
-from loadtest.capacity.subject import Placement, Subject, elsewhere, started_here
+from loadtest.capacity.search import Found, Ladder, search
+from loadtest.capacity.subject import Subject, elsewhere, started_here
 from loadtest.errors import CannotMeasure
-from loadtest.machine import Conditions, on_linux, settings_handed_on
+from loadtest.machine import Conditions, Placement, settings_handed_on
 from loadtest.openloop.question import Question, questions_of, read_at_rest
 from loadtest.openloop.undisturbed import allow_connections
 from loadtest.pictures import Pictures
@@ -57,19 +56,18 @@ def main(words: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\ncapacity: stopped, nothing is written", file=sys.stderr)
         return 128 + signal.SIGINT
-    print(f"\n{document.plain(results)}")
+    print(f"\n{report.plain(results)}")
     if arguments.json:
         arguments.json.write_text(results.json())
     if arguments.markdown:
         auto = arguments.markdown == AUTO
-        path = document.path_for(results.conditions) if auto else arguments.markdown
-        path.write_text(document.markdown(results))
+        path = report.path_for(results.conditions) if auto else arguments.markdown
+        path.write_text(report.markdown(results))
         print(f"\nwritten: {path}")
     return 0 if results.interval.high else 1
 
 
 def capacity(arguments: Namespace, command: str) -> Results:
-    on_linux()
     allow_connections(arguments.connections)
     pictures = Pictures.of_current(arguments.models, arguments.name)
     settings = {} if arguments.url else _settings(arguments)

@@ -1,10 +1,12 @@
 """One rate offered for some seconds: what came of it, and if it says anything of the service."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from loadtest.openloop.heard import Heard, of_sorted
+from loadtest.load import quantile
+from loadtest.openloop.heard import Heard
 from loadtest.slo import Slo, shown_fraction, shown_seconds
 
 BUSY = 0.9  # share of its core; above it a generator has no time left
@@ -46,9 +48,9 @@ class Probe:
         return cls(
             rate=rate,
             requests=counted.requests,
-            p50=of_sorted(latencies, 0.5),
-            p99=of_sorted(latencies, 0.99),
-            p999=of_sorted(latencies, 0.999),
+            p50=quantile(latencies, 0.5, empty=math.inf),
+            p99=quantile(latencies, 0.99, empty=math.inf),
+            p999=quantile(latencies, 0.999, empty=math.inf),
             refused=counted.refused,
             wrong=counted.wrong,
             unanswered=counted.unanswered,

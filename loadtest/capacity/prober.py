@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from loadtest.asyncio_client import LOST, ask_once
 from loadtest.capacity.probe import Probe
-from loadtest.capacity.subject import Placement, Reading, Subject
-from loadtest.client import LOST, ask_once
+from loadtest.capacity.subject import Reading, Subject
 from loadtest.errors import CannotMeasure
+from loadtest.machine import Placement
 from loadtest.openloop.generator import PATIENCE
 from loadtest.openloop.question import Question
 from loadtest.openloop.several import Offer, made

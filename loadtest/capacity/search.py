@@ -8,16 +8,46 @@ A probe that says nothing of the service, as its generator was the bottleneck, i
 if that says nothing either, the search goes on below, and remembers what stopped it.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
-from loadtest.capacity.ladder import Ladder
 from loadtest.slo import Slo
 
 GALLOP = 2.0  # by how much the rate changes while nothing is known
 NEAR = 1.1  # the first step to either side of what is known
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The rates that may be tried; repetitions meet on the same ones, rung by rung."""
+
+    first: float  # requests a second: rung 0, where a search begins
+    resolution: float  # fraction by which a rung is higher
+    least: float  # requests a second: no rung is lower, but rung 0 may be
+    most: float  # requests a second: the highest rung, which may be nearer to the one below
+
+    def rate(self, rung: int) -> float:
+        rate = self.first * (1 + self.resolution) ** rung
+        return min(self.most, round(rate, 0 if rate >= 100 else 1))
+
+    @property
+    def top(self) -> int:
+        return max(0, math.ceil(self._rungs(self.most / self.first)))
+
+    @property
+    def bottom(self) -> int:
+        return min(0, -math.floor(self._rungs(self.first / self.least)))
+
+    def rungs(self, factor: float) -> int:
+        """How many rungs up make the rate so much higher; at least one."""
+        return max(1, round(self._rungs(factor)))
+
+    def _rungs(self, factor: float) -> float:
+        # Rounded, so that a factor that is a whole number of rungs is one.
+        return round(math.log(factor) / math.log(1 + self.resolution), 9)
 
 
 class Tried(Protocol):

@@ -1,10 +1,9 @@
 """The server that is measured: one that is started here, on cores of its own, or one that runs.
 
-Of one that is started here CPU time is read from /proc; of both, how many pictures a model call
-took, from /metrics, where that is told.
+Of one that is started here CPU time is read from /proc; of both, the pictures of a model call from
+/metrics, if they are exported.
 """
 
-import os
 import socket
 import time
 from collections.abc import Iterator
@@ -14,43 +13,18 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from loadtest import process
+from loadtest.asyncio_client import LOST, ask_once
 from loadtest.capacity.probe import Server
-from loadtest.client import LOST, ask_once
 from loadtest.errors import CannotMeasure
+from loadtest.exposition import Exposition
 from loadtest.load import Address
+from loadtest.machine import Placement
 from loadtest.request import get
 from loadtest.server import started
 from loadtest.targets import Target
 
-BATCHES = "digitserve_batch_size_"  # sum: pictures; count: model calls
+BATCHES = "digitserve_batch_size"  # a histogram of model calls
 CONNECT = 5.0  # seconds
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Which core does what."""
-
-    server: tuple[int, ...]  # none: the server is not ours, and its cores are not seen
-    generators: tuple[int, ...]  # one for each; several may have to share one
-
-    @classmethod
-    def of(cls, *, workers: int, generators: int) -> "Placement":
-        """A core for each worker, and the others for the generators, who need at least one."""
-        allowed = sorted(os.sched_getaffinity(0))
-        server = tuple(allowed[: max(min(workers, len(allowed) - 1), min(workers, 1))])
-        others = [core for core in allowed if core not in server] or allowed
-        return cls(server, tuple(others[n % len(others)] for n in range(generators)))
-
-    @property
-    def shared(self) -> bool:
-        return not set(self.server).isdisjoint(self.generators)
-
-    def __str__(self) -> str:
-        generators = f"generator on {_named(self.generators)}"
-        if not self.server:
-            return f"{generators}; the server was running: its cores are not seen"
-        shared = ": they share, as this machine has no other" if self.shared else ""
-        return f"server on {_named(self.server)}, {generators}{shared}"
 
 
 class Reading(NamedTuple):
@@ -87,22 +61,17 @@ class Subject:
         )
 
     def _batches(self) -> tuple[float, float]:
-        """Pictures and model calls, of all workers; nothing where that is not told."""
+        """Pictures and model calls, of all workers; 0 where they are not exported."""
         try:
-            lines = ask_once(self.address, get("/metrics")).body.decode().splitlines()
-            told = [line.removeprefix(BATCHES) for line in lines if line.startswith(BATCHES)]
-            pictures, calls = (
-                sum(float(line.split()[-1]) for line in told if line.startswith(kind))
-                for kind in ("sum", "count")
-            )
+            metrics = Exposition.read(ask_once(self.address, get("/metrics")).body.decode())
         except LOST:
             return 0.0, 0.0
-        return pictures, calls
+        return metrics.total(f"{BATCHES}_sum"), metrics.total(f"{BATCHES}_count")
 
 
 @contextmanager
 def started_here(target: Target, placement: Placement, probe: bytes) -> Iterator[Subject]:
-    with started(target.command, target.environment, core=placement.server, probe=probe) as running:
+    with started(target, placement.server, probe=probe) as running:
         yield Subject(running.address, placement.server, running.pid)
 
 
@@ -121,7 +90,3 @@ def elsewhere(url: str) -> Subject:
             return Subject(Address(host, port))
     except OSError as error:
         raise CannotMeasure(f"--url {url}: nobody listens there: {error}") from error
-
-
-def _named(cores: tuple[int, ...]) -> str:
-    return f"core{'s' if len(cores) > 1 else ''} {', '.join(map(str, cores))}"

@@ -19,8 +19,7 @@ from loadtest.load import Address
 from loadtest.openloop import answer
 from loadtest.openloop.arrivals import Times
 from loadtest.openloop.connection import FREE, HUNG_UP, RECEIVED, Connection
-from loadtest.openloop.heard import OK, Heard
-from loadtest.openloop.notes import Notes
+from loadtest.openloop.heard import OK, Heard, Notes
 from loadtest.openloop.question import Question
 from loadtest.openloop.undisturbed import undisturbed
 

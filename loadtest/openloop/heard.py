@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadtest.load import quantile
+from loadtest.openloop.arrivals import Times
 
 NO_ANSWER = 0  # the status of a request that got none
 OK = 200
@@ -70,23 +71,42 @@ class Heard:
 
     @property
     def latencies(self) -> NDArray[np.float64]:
-        """From when it was due, sorted; inf where no answer came.
+        """From when it was due; inf where no answer came.
 
         Those that were refused are left out: a quick refusal is no quick answer.
         """
         counted = (self.status == OK) | (self.status == NO_ANSWER)
-        return np.sort((self.ended - self.intended)[counted])
+        found: NDArray[np.float64] = (self.ended - self.intended)[counted]
+        return found
 
     @property
     def late(self) -> float:
         """Seconds, p99, by which the generator got to a request after it was due: its own fault."""
-        return quantile((self.taken - self.intended).tolist(), 0.99)
+        return quantile(self.taken - self.intended, 0.99)
 
 
 ROWS = ("intended", "taken", "sent", "ended", "status", "right")
 
 
-def of_sorted(latencies: NDArray[np.float64], q: float) -> float:
-    """The smallest within which a share `q` of all lies; inf where there is none."""
-    count = len(latencies)
-    return float(latencies[max(0, math.ceil(q * count) - 1)]) if count else math.inf
+class Notes:
+    """What is recorded of each request while the loop runs, in lists, which are fast to fill."""
+
+    def __init__(self, count: int) -> None:
+        self.taken = [math.inf] * count  # time.perf_counter
+        self.sent = [math.inf] * count
+        self.ended = [math.inf] * count
+        self.status = [NO_ANSWER] * count
+        self.right = bytearray(count)
+        self.broken: Counter[str] = Counter()
+
+    def heard(self, intended: Times, *, began: float, cpu: float) -> Heard:
+        return Heard(
+            intended=intended,
+            taken=np.array(self.taken) - began,
+            sent=np.array(self.sent) - began,
+            ended=np.array(self.ended) - began,
+            status=np.array(self.status, np.int16),
+            right=np.array(self.right, np.bool_),
+            cpu=(cpu,),
+            broken=self.broken,
+        )

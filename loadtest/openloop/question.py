@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from loadtest.client import LOST, ask_once
+from loadtest.asyncio_client import LOST, ask_once
 from loadtest.errors import CannotMeasure
 from loadtest.load import Address
 from loadtest.pictures import Pictures

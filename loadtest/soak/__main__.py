@@ -9,14 +9,15 @@ to the service.
 import os
 import signal
 import sys
-import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
+from loadtest.arguments import number_between
+from loadtest.document import new_folder
 from loadtest.errors import CannotMeasure
-from loadtest.machine import Conditions, Cores, settings_handed_on
+from loadtest.machine import Conditions, Placement, settings_handed_on
 from loadtest.pictures import Pictures
 from loadtest.soak import report
 from loadtest.soak.plan import Plan, Think
@@ -60,7 +61,7 @@ def measured(arguments: Namespace, command: str) -> tuple[Results, Path]:
         model=str(pictures.folder),
         settings=settings_handed_on(),
     )
-    folder = _folder(arguments.results)
+    folder = new_folder(arguments.results, "soak-%Y%m%dT%H%M%SZ")
     print(f"{conditions.processor}; {plan.cores}; results go into {folder}", flush=True)
     return Results(conditions, plan, soak(plan, pictures, folder)), folder
 
@@ -77,17 +78,8 @@ def _plan(arguments: Namespace) -> Plan:
         look_every=arguments.look_every,
         warm_up=warm_up,
         model=arguments.name,
-        cores=Cores.of_this_process(),
+        cores=Placement.of(generators=1),
     )
-
-
-def _folder(results: Path) -> Path:
-    folder = results / time.strftime("soak-%Y%m%dT%H%M%SZ", time.gmtime())
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise CannotMeasure(f"--results: {folder} cannot be made: {error}") from error
-    return folder
 
 
 def _write(results: Results, folder: Path, arguments: Namespace) -> None:
@@ -111,8 +103,13 @@ def _write(results: Results, folder: Path, arguments: Namespace) -> None:
 def _parser() -> ArgumentParser:
     parser = ArgumentParser("python -m loadtest.soak", description=__doc__)
     add = parser.add_argument
-    add("--minutes", type=_between(0.05, 10_000), default=30.0, help="default: 30")
-    add("--rate", type=_between(1, 10_000), default=200.0, help="requests a second; default: 200")
+    add("--minutes", type=number_between(0.05, 10_000), default=30.0, help="default: 30")
+    add(
+        "--rate",
+        type=number_between(1, 10_000),
+        default=200.0,
+        help="requests a second; default: 200",
+    )
     add(
         "--think",
         type=_think,
@@ -122,7 +119,7 @@ def _parser() -> ArgumentParser:
     )
     add(
         "--switch-every",
-        type=_between(0.5, 86_400),
+        type=number_between(0.5, 86_400),
         default=60.0,
         metavar="SECONDS",
         help="another version; default: 60",
@@ -136,14 +133,14 @@ def _parser() -> ArgumentParser:
     )
     add(
         "--look-every",
-        type=_between(0.1, LONGEST),
+        type=number_between(0.1, LONGEST),
         default=2.0,
         metavar="SECONDS",
         help="at memory, counters ...; default: 2",
     )
     add(
         "--warm-up",
-        type=_between(0, 86_400),
+        type=number_between(0, 86_400),
         metavar="SECONDS",
         help="not judged; default: a fifth of all",
     )
@@ -153,16 +150,6 @@ def _parser() -> ArgumentParser:
     add("--markdown", type=_file(".md"), metavar="FILE", help="write the report there too")
     add("--plot", type=_file(".png"), metavar="FILE", help="and the plot")
     return parser
-
-
-def _between(lowest: float, highest: float) -> Callable[[str], float]:
-    def number(text: str) -> float:
-        found = float(text)
-        if not lowest <= found <= highest:
-            raise ArgumentTypeError(f"{text} is not from {lowest:g} to {highest:g}")
-        return found
-
-    return number
 
 
 def _file(suffix: str) -> Callable[[str], Path]:

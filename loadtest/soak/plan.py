@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from loadtest.machine import Cores
+from loadtest.machine import Placement
 
 ANSWER = 0.002  # seconds, about: what a user waits for beside thinking
 
@@ -33,7 +33,7 @@ class Plan:
     look_every: float  # seconds
     warm_up: float  # seconds that are not judged
     model: str
-    cores: Cores
+    cores: Placement
 
     @property
     def users(self) -> int:

@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from loadtest.canvas import (
     BLUE,
@@ -16,15 +16,16 @@ from loadtest.canvas import (
     GREEN,
     RED,
     beside,
+    in_milliseconds,
     milliseconds,
     named,
     panels,
     saved,
 )
-from loadtest.soak.finding import Finding
-from loadtest.soak.period import Period
 from loadtest.soak.report import headline
 from loadtest.soak.results import Results
+from loadtest.soak.trend import Finding
+from loadtest.watch import Period
 
 MINUTE = 60.0  # seconds
 SWITCH, SHADE = "#dcdcdc", "#f3f3f3"
@@ -38,7 +39,7 @@ def plot(results: Results, path: Path) -> None:
         f"{told.processor}; {told.pinned}; {plan.users} users, another version every "
         f"{plan.switch_every:g} s; lines with a 95 % band, through means of {plan.block:g} s"
     )
-    figure, axes = panels((2.0, 1.5, 1.5, 1.3), headline(results), below, warned=False)
+    figure, axes = panels((2.0, 1.5, 1.5, 1.3), headline(results), below)
     memory, held, latency, load = axes
     _memory(memory, results)
     _held(held, results)
@@ -82,10 +83,7 @@ def _latency(axes: Axes, results: Results) -> None:
     ):
         _line(axes, _minutes(periods), milliseconds(times), name, color)
     _said(axes, p99)
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 3), numticks=12))
-    axes.minorticks_off()
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda ms, _: f"{ms:g}"))
+    in_milliseconds(axes, ticks=(1, 3))
     named(axes, "milliseconds\nto an answer")
 
 

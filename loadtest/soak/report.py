@@ -4,12 +4,11 @@ import math
 from collections.abc import Iterator
 from statistics import fmean, median
 
-from loadtest import document, report
-from loadtest.report import Line
-from loadtest.soak.finding import Finding
+from loadtest.document import conditions
 from loadtest.soak.results import BUSY, Results
 from loadtest.soak.seen import End
-from loadtest.soak.trend import FEWEST
+from loadtest.soak.trend import FEWEST, Finding
+from loadtest.tables import Line, as_markdown, as_text
 
 HOW = """\
 A steady load of all kinds of requests, on one core, from users on another where there is one, while
@@ -39,7 +38,7 @@ def headline(results: Results) -> str:
 
 
 def plain(results: Results) -> str:
-    parts = [report.plain(trends(results)), report.plain(load(results)), *_notes(results)]
+    parts = [as_text(trends(results)), as_text(load(results)), *_notes(results)]
     failed = "\n".join(f"  * {each}" for each in results.failures)
     return "\n\n".join([*parts, f"{headline(results)}.", *([failed] if failed else [])])
 
@@ -57,10 +56,10 @@ def markdown(results: Results, picture: str) -> str:
         "Written by `make soak`; the next one replaces it.",
         f"**{headline(results)}.**",
         *([f"![Memory, descriptors, latency and load over time]({picture})"] if picture else []),
-        document.conditions(results.conditions, told, ours="DIGITSERVE_THREADS=1"),
+        conditions(results.conditions, told, ours="DIGITSERVE_THREADS=1"),
         HOW.strip(),
-        report.markdown(trends(results)),
-        report.markdown(load(results)),
+        as_markdown(trends(results)),
+        as_markdown(load(results)),
         *_notes(results),
         *(
             ["What failed:", "\n".join(f"* {each}" for each in results.failures)]

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.machine import Conditions
-from loadtest.soak.finding import HOUR, Finding, findings
-from loadtest.soak.period import Period
 from loadtest.soak.plan import Plan
 from loadtest.soak.seen import End, Seen
+from loadtest.soak.trend import HOUR, Finding, findings
+from loadtest.users.answers import REFUSED
+from loadtest.watch import Period
 
 HOLDS, FAILS, NOT_MEASURED, INTERRUPTED = 0, 1, 2, 130
-REFUSED = ", refused"  # after the name that users give to a request
 BUSY = 0.9  # of its core: a generator that takes more is what was measured
 
 

@@ -1,27 +1,38 @@
 """One soak, from its store to its end: who is started, what is looked at, what is said of it."""
 
+import json
+import math
 import secrets
+import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
 from itertools import cycle
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from loadtest import targets
+from loadtest.client.locust import Locust, locust
 from loadtest.errors import CannotMeasure
 from loadtest.machine import on, settings_handed_on
 from loadtest.pictures import Pictures
 from loadtest.request import picture
-from loadtest.server import Command, Running, started
-from loadtest.soak.copies import copies
+from loadtest.server import Running, started
 from loadtest.soak.period import Periods
 from loadtest.soak.plan import Plan
-from loadtest.soak.seen import End, Seen
+from loadtest.soak.seen import End, Failed, Kind, Seen
 from loadtest.soak.switch import switch
-from loadtest.soak.users import Users, asking
+from loadtest.targets import Command
 from loadtest.watch import Look, watched
 
 TICK = 0.1  # seconds
 SAY_EVERY = 10.0  # seconds
 ON_TIME = 0.95  # of the planned seconds: locust does not end before
+RAMP = 5.0  # seconds until all users are there
+LAST_ANSWERS = 10.0  # seconds that users have for them at the end
+CARD = "card.json"
 
 
 def soak(plan: Plan, pictures: Pictures, folder: Path, command: Command | None = None) -> Seen:
@@ -31,14 +42,10 @@ def soak(plan: Plan, pictures: Pictures, folder: Path, command: Command | None =
     """
     token = secrets.token_urlsafe()
     settings = targets.ON_ONE_CORE | settings_handed_on() | {"DIGITSERVE_ADMIN_TOKEN": token}
-    with copies(pictures.folder, plan.model, plan.versions) as models, on(plan.cores.client):
+    with copies(pictures.folder, plan.model, plan.versions) as models, on(*plan.cores.generators):
         target = targets.service(models, plan.model, settings)
-        with started(
-            command or target.command,
-            target.environment,
-            core=plan.cores.server,
-            probe=picture(pictures.pngs[0]),
-        ) as running:
+        target = replace(target, command=command or target.command)
+        with started(target, plan.cores.server, probe=picture(pictures.pngs[0])) as running:
             return _Soak(plan, running, token).under_load(folder)
 
 
@@ -52,7 +59,7 @@ class _Soak:
     def under_load(self, folder: Path) -> Seen:
         plan, seen, url = self._plan, self._seen, str(self._running.address)
         print(f"The service answers on {url}; {plan.users} users come", flush=True)
-        with asking(url, folder, plan) as users:
+        with locust(url, folder, _words(plan)) as users:
             self._began = time.perf_counter()
             with watched(
                 url, service=self._running.pid, generator=users.pid, every=plan.look_every
@@ -65,12 +72,13 @@ class _Soak:
                 seen.seconds = self._now()
         self._periods.take(looks)
         seen.periods, seen.lost = self._periods.seen, self._periods.lost
-        seen.kinds, seen.failed, seen.mistakes = users.kinds(), users.failed(), users.mistakes()
+        seen.kinds, seen.failed = Kind.of(users), Failed.of(users)
+        seen.mistakes = Failed.mistakes_of(users)
         if not seen.requests and seen.end in (End.PLANNED, End.LOAD_GONE):
             raise CannotMeasure(f"nobody asked anything: {users.last_words()}")
         return seen
 
-    def _watch(self, users: Users, looks: list[Look]) -> None:
+    def _watch(self, users: Locust, looks: list[Look]) -> None:
         """Until locust has ended."""
         switch_at, say_at = self._plan.switch_every, SAY_EVERY
         while users.running():
@@ -97,13 +105,13 @@ class _Soak:
             what = f"NOT SWITCHED to version {version}: {done.failed}"
         print(f"{clock(done.at)}  {what}", flush=True)
 
-    def _say(self, users: Users) -> None:
+    def _say(self, users: Locust) -> None:
         periods = [each for each in self._periods.seen if each.at > self._now() - SAY_EVERY]
         if not periods:
             print(f"{clock(self._now())}  nothing seen: {self._periods.lost[-1:]}", flush=True)
             return
         last = periods[-1]
-        failed = sum(each.times for each in users.failed())
+        failed = sum(each.times for each in Failed.of(users))
         seconds = sum(each.seconds for each in periods)
         print(
             f"{clock(self._now())} of {clock(self._plan.seconds)}  "
@@ -118,7 +126,39 @@ class _Soak:
         return time.perf_counter() - self._began
 
 
+def _words(plan: Plan) -> list[str]:
+    """Locust's arguments for the users of the plan."""
+    words = [f"--users={plan.users}", f"--spawn-rate={plan.users / RAMP:g}", "--shape=constant"]
+    words += [f"--run-time={math.ceil(plan.seconds)}s", f"--stop-timeout={LAST_ANSWERS:g}"]
+    return [*words, f"--think={plan.think}", f"--model={plan.model}"]
+
+
 def clock(seconds: float) -> str:
     """Minutes and seconds: 29:59."""
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes:>3}:{rest:02}"
+
+
+@contextmanager
+def copies(folder: Path, name: str, number: int) -> Iterator[Path]:
+    """A store with versions 1 to `number`, copies of the model in `folder`; 1 is current.
+
+    The service does not switch between two versions with the same card. So the card of each copy
+    says that it was made a second after the one before; the files that it lists are the same.
+    """
+    with TemporaryDirectory(prefix="soak-") as models:
+        try:
+            for version in range(1, number + 1):
+                _copy(folder, Path(models) / name / str(version), later=version - 1)
+            (Path(models) / name / "current").write_text("1\n")
+        except (OSError, ValueError, KeyError) as error:
+            raise CannotMeasure(f"{folder} cannot be copied: {error!r}") from error
+        yield Path(models)
+
+
+def _copy(folder: Path, to: Path, *, later: int) -> None:
+    """Made so many seconds later."""
+    shutil.copytree(folder, to)
+    card = json.loads((to / CARD).read_text())
+    created = datetime.fromisoformat(card["created"]) + timedelta(seconds=later)
+    (to / CARD).write_text(json.dumps(card | {"created": created.isoformat()}, indent=2) + "\n")

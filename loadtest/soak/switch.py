@@ -4,7 +4,7 @@ import json
 import time
 from dataclasses import dataclass
 
-from loadtest.client import LOST
+from loadtest.asyncio_client import LOST
 from loadtest.request import STATUS, get, post
 from loadtest.server import Running
 

@@ -9,6 +9,7 @@ import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
 
+REFUSED = ", refused"  # after the name of a request that was
 HEAD = "Inference-Header-Content-Length"
 ENOUGH = 100  # bytes of an answer that are shown
 

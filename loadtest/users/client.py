@@ -1,7 +1,7 @@
-"""A user: sends one of its requests, looks at the answer, thinks, sends another one.
+"""The users, and how many of each kind: a user sends a request, checks the answer, and thinks.
 
 503 with Retry-After is a service that defends itself: it is counted by a name of its own, and the
-user comes back when it was told to. Every other answer than the one that must come is a failure.
+user comes back after that time. Every other answer than the one that must come is a failure.
 Sends API_KEY where that is set.
 """
 
@@ -15,6 +15,7 @@ from locust import FastHttpUser, task
 from loadtest.users.answers import said
 from loadtest.users.rehearsal import Rehearsal
 from loadtest.users.sending import refused, sent
+from loadtest.users.settings import WEIGHTS
 
 KEY = os.environ.get("API_KEY")
 
@@ -53,3 +54,36 @@ class Client(FastHttpUser):
                     answer.failure(wrong)
         if pause:
             gevent.sleep(pause)
+
+
+class Png(Client):
+    kind = "png"
+    weight = WEIGHTS[kind]
+
+
+class Jpeg(Client):
+    kind = "jpeg"
+    weight = WEIGHTS[kind]
+
+
+class Form(Client):
+    kind = "form"
+    weight = WEIGHTS[kind]
+
+
+class Json(Client):
+    kind = "json"
+    weight = WEIGHTS[kind]
+
+
+class Binary(Client):
+    kind = "binary"
+    weight = WEIGHTS[kind]
+
+
+class Wrong(Client):
+    kind = "wrong"
+    weight = WEIGHTS[kind]
+
+
+KINDS: tuple[type[Client], ...] = (Png, Jpeg, Form, Json, Binary, Wrong)

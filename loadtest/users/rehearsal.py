@@ -17,12 +17,9 @@ from gevent.pool import Pool
 from locust.contrib.fasthttp import FastHttpSession
 
 from loadtest.users.answers import said
-from loadtest.users.bodies import MAKERS, pngs
-from loadtest.users.digit import SAMPLES, Digit
-from loadtest.users.request import Request
+from loadtest.users.bodies import MAKERS, SAMPLES, Digit, Request, pngs, wrong_requests
 from loadtest.users.sending import Answer, refused, sent
 from loadtest.users.settings import Settings
-from loadtest.users.wrong import wrong_requests
 
 DIGITS = 50
 ASKED_FOR = 150  # samples, at most: they come by chance, a sheet of 100 gives 50 after some 70

@@ -4,9 +4,9 @@ from typing import Any
 
 from locust.contrib.fasthttp import FastHttpSession
 
-from loadtest.users.request import Request
+from loadtest.users.answers import REFUSED
+from loadtest.users.bodies import Request
 
-REFUSED = ", refused"  # after the name of what was
 UNAVAILABLE = 503
 
 Answer = Any  # locust's ResponseContextManager, whose types are half there

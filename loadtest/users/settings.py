@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from loadtest import slo
+from loadtest import arguments
 from loadtest.users.courses import COURSES
 
 if TYPE_CHECKING:
@@ -142,14 +142,14 @@ ARGUMENTS = {
     ),
     "steps": Argument(count_of, "5", "of --shape steps"),
     "break_p99": Argument(
-        slo.seconds, "500ms", "--shape ramp ends where p99 of the last 10 s is above this"
+        arguments.seconds, "500ms", "--shape ramp ends where p99 of the last 10 s is above this"
     ),
     "break_errors": Argument(
-        slo.fraction,
+        arguments.fraction,
         "1%",
         "--shape ramp ends where more of the last 10 s failed or were refused",
     ),
     "patience": Argument(
-        slo.seconds, "60s", "that a service which does not answer yet is waited for"
+        arguments.seconds, "60s", "that a service which does not answer yet is waited for"
     ),
 }

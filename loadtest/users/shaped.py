@@ -1,56 +1,50 @@
-"""The shapes as locust has them: a course, and for the ramp the watch that ends it.
+"""The shapes as locust has them: a course; the ramp ends when the service breaks.
 
-The course is made when a test begins, from what locust was told: --users is its top, --run-time its
+The course is made when a test begins, from locust's arguments: --users is its top, --run-time its
 length.
 """
 
 import logging
 import time
 from argparse import Namespace
-from collections.abc import Callable
 
 from locust import LoadTestShape
 from locust.runners import Runner
 
-from loadtest.users.breaking import Counted, Limits, Watch
+from loadtest.users.answers import REFUSED
 from loadtest.users.courses import COURSES, Course
-from loadtest.users.sending import REFUSED
 from loadtest.users.settings import CONSTANT, Settings, WrongSetting
 
 RAMP = "ramp"
+WINDOW = 10.0  # seconds that locust looks back
 
 log = logging.getLogger(__name__)
 
 
 class Shape(LoadTestShape):
-    use_common_options = True  # the page asks for users and run time
+    use_common_options = True  # the page has fields for users and run time
 
-    def __init__(
-        self, name: str, runner: Runner, clock: Callable[[], float] = time.perf_counter
-    ) -> None:
+    def __init__(self, name: str, runner: Runner) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.name = name
-        self.clock = clock  # seconds
         self.runner = runner
 
     def reset_time(self) -> None:
-        self.start_time = self.clock()
-        options = _options(self.runner)
-        settings = Settings.of(options)
-        self.course = course_of(self.name, options)
-        self.limits = Limits(settings.break_p99, settings.break_errors)
-        self.watch = Watch()
+        self.start_time = time.time()
+        self.settings = Settings.of(_options(self.runner))
+        self.course = course_of(self.name, _options(self.runner))
 
     def tick(self) -> tuple[int, float] | None:
-        seconds = self.clock() - self.start_time
+        seconds = time.time() - self.start_time
         users = self.course.users(seconds)
         if self.name == RAMP:
-            seen = self.watch.look(_counted(self.runner, seconds))
-            if seen and self.limits.broken(seen):
-                log.warning("The service broke: %s in the last 10 s", seen)
+            assert self.runner is not None
+            broken = seconds >= WINDOW and _broken(self.runner, self.settings)
+            if broken:
+                log.warning("The service broke: %s in the last 10 s", broken)
                 return None
             if users is None:
-                log.info("The service did not break with %s", seen or f"{self.course.top} users")
+                log.info("The service did not break with %d users", self.runner.user_count)
         return None if users is None else (users, self.course.rate)
 
 
@@ -84,17 +78,23 @@ def _options(runner: Runner | None) -> Namespace:
     return options
 
 
-def _counted(runner: Runner | None, at: float) -> Counted:
-    assert runner is not None
-    entries = runner.stats.entries
+def _broken(runner: Runner, settings: Settings) -> str:
+    """What the service does, if it is too slow, or if too many requests fail or are refused.
+
+    Of the last 10 seconds, as locust counts them; times above 100 ms have two digits.
+    """
+    stats = runner.stats
+    rate = stats.total.current_rps
+    if not rate:
+        return ""
+    p99 = (stats.total.get_current_response_time_percentile(0.99) or 0) / 1e3
     refused = sum(
-        entry.num_requests for (name, _), entry in entries.items() if name.endswith(REFUSED)
+        entry.current_rps for (name, _), entry in stats.entries.items() if name.endswith(REFUSED)
     )
-    total = runner.stats.total
-    return Counted(
-        at=at,
-        users=runner.user_count,
-        times=dict(total.response_times),
-        requests=total.num_requests,
-        bad=total.num_failures + refused,
+    errors = (stats.total.current_fail_per_sec + refused) / rate
+    if p99 <= settings.break_p99 and errors <= settings.break_errors:
+        return ""
+    return (
+        f"{runner.user_count} users, {rate:,.0f} requests/s, p99 {p99 * 1e3:.0f} ms, "
+        f"{errors:.2%} failed or refused"
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
-from loadtest.soak.period import Period
+from loadtest.watch import Period
 
 MB = 1 << 20
 EVERY = 5.0  # seconds
@@ -24,6 +24,8 @@ QUIET = Period(
     shed=0,
     p50=0.001,
     p99=0.004,
+    batch=1.0,
+    queue=0.0,
 )
 
 

@@ -3,7 +3,7 @@
 from loadtest.limits import Limits
 from loadtest.load import Load
 from loadtest.process import Memory
-from loadtest.summary import Round
+from loadtest.results import Round
 from loadtest.visit import Measured, Visit
 
 MB = 1 << 20

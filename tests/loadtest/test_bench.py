@@ -21,6 +21,7 @@ def _default_settings(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
+@pytest.mark.slow
 def test_one_run_measures_everything_and_says_under_which_conditions(
     published: tuple[Store, Version], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -67,6 +68,7 @@ def test_one_run_measures_everything_and_says_under_which_conditions(
         assert heading in (tmp_path / "b.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_peer_that_cannot_be_measured_is_left_out_with_the_reason(
     published: tuple[Store, Version], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

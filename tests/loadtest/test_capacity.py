@@ -34,6 +34,7 @@ def models(published: tuple[Store, Version]) -> list[str]:
     return ["--models", str(published[0].folder.parent)]
 
 
+@pytest.mark.slow
 def test_one_run_finds_what_it_may_and_writes_it_down(
     models: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -66,6 +67,7 @@ def test_one_run_finds_what_it_may_and_writes_it_down(
     assert "pinned: server on core " in document
 
 
+@pytest.mark.slow
 def test_a_service_that_runs_is_measured_where_it_is(
     models: list[str], service: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -90,6 +92,7 @@ def test_a_promise_that_the_generator_cannot_judge_is_no_measurement(
     assert "Nothing is known of the service: the generator was the bottleneck" in printed
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_server_too(models: list[str]) -> None:
     with interruptible(
         [sys.executable, "-m", "loadtest.capacity", *models, *SHORT, *EASY, "--repeat", "100"],
@@ -100,7 +103,7 @@ def test_ctrl_c_ends_the_server_too(models: list[str]) -> None:
     ) as running:
         assert running.stdout is not None
         assert any("holds" in line for line in running.stdout)
-        family = list(process.tree(running.pid))
+        family = [each.pid for each in process.tree(running.pid)]
         assert len(family) > 1
         running.send_signal(signal.SIGINT)
         assert running.wait(PATIENCE) == 130

@@ -9,17 +9,14 @@ from functools import partial
 import numpy as np
 import pytest
 
-from loadtest.capacity import document
-from loadtest.capacity.ladder import Ladder
+from loadtest.capacity import report
 from loadtest.capacity.probe import Probe, Server
 from loadtest.capacity.prober import Plan
 from loadtest.capacity.replicas import Margin
 from loadtest.capacity.results import Results
-from loadtest.capacity.search import search
-from loadtest.capacity.subject import Placement
-from loadtest.machine import Conditions, on
-from loadtest.openloop.heard import Heard
-from loadtest.openloop.notes import Notes
+from loadtest.capacity.search import Ladder, search
+from loadtest.machine import Conditions, Placement, on
+from loadtest.openloop.heard import Heard, Notes
 from loadtest.slo import Slo
 
 CONDITIONS = Conditions.now(command="c", pinned="p", client="o", model="m", settings={})
@@ -54,7 +51,7 @@ def results(*limits: float, generator: float = 1e9, rates: tuple[float, ...] = (
 
 def test_a_capacity_is_told_with_its_interval_and_what_follows_from_it() -> None:
     found = results(10_000, 10_400, 10_800, 11_100, 11_500, 12_000, rates=(10_000, 50_000))
-    text = document.markdown(found)
+    text = report.markdown(found)
     low, high = found.interval.low, found.interval.high
     assert low <= 10_000 < low * 1.031
     assert high <= 12_000 < high * 1.031
@@ -64,29 +61,29 @@ def test_a_capacity_is_told_with_its_interval_and_what_follows_from_it() -> None
     assert "30% of it left as headroom, and 1 spare" in text
     assert "Pictures left out, as they are misread at rest too: 2." in text
     assert "do not count, as" not in text
-    assert document.verdict(found) in document.plain(found)
+    assert report.verdict(found) in report.plain(found)
 
 
 def test_where_the_generator_was_the_bottleneck_no_capacity_is_claimed() -> None:
     found = results(*[17_000] * 5, 8_000, generator=9_000, rates=(9_000,))
-    sentence = document.verdict(found)
+    sentence = report.verdict(found)
     assert sentence.startswith(f"At least {found.interval.low:,.0f} requests a second on 1 core")
     assert "the generator was the bottleneck in 5 of 6 searches" in sentence
-    assert "Capacity:" not in document.plain(found)
-    assert "at most, replicas" in document.plain(found)
-    assert "Probes that do not count, as the generator was the bottleneck:" in document.plain(found)
+    assert "Capacity:" not in report.plain(found)
+    assert "at most, replicas" in report.plain(found)
+    assert "Probes that do not count, as the generator was the bottleneck:" in report.plain(found)
 
 
 def test_where_it_always_was_nothing_is_known() -> None:
     found = results(17_000, generator=0, rates=(10,))
-    assert document.verdict(found) == (
+    assert report.verdict(found) == (
         "Nothing is known of the service: the generator was the bottleneck in 1 of 1 searches."
     )
-    assert "Replicas cannot be counted" in document.plain(found)
+    assert "Replicas cannot be counted" in report.plain(found)
 
 
 def test_where_the_most_held_it_is_a_lower_bound() -> None:
-    assert document.verdict(results(1e9, 1e9)) == (
+    assert report.verdict(results(1e9, 1e9)) == (
         "At least 100,000 requests a second on 1 core with p99 <= 50 ms, errors <= 0.1 %: "
         "it held at the highest rate that was to be tried (--most)."
     )
@@ -95,14 +92,14 @@ def test_where_the_most_held_it_is_a_lower_bound() -> None:
 def test_where_the_promise_never_holds_it_says_so() -> None:
     found = results(0, 0)
     assert "does not hold at any rate: not at 20 requests a second either" in (
-        document.verdict(found)
+        report.verdict(found)
     )
     assert json.loads(found.json())["capacity"]["high"] == 0
 
 
 def test_with_too_few_searches_it_says_how_sure_it_is() -> None:
     assert "With 2 searches the interval has 50.0% confidence" in (
-        document.plain(results(10_000, 10_000))
+        report.plain(results(10_000, 10_000))
     )
 
 
@@ -110,9 +107,9 @@ def test_probes_are_told_together_by_their_rate() -> None:
     found = results(10_000, 12_000)
     both = found.by_rate()
     assert list(both) == sorted(both)
-    (row,) = (line for line in document.markdown(found).splitlines() if "| 500 |" in line)
+    (row,) = (line for line in report.markdown(found).splitlines() if "| 500 |" in line)
     assert row == "| 500 | 2 of 2 | 1 ms | 10 ms | 20 ms | 0 % | 80% | 12.0 | 50% |"
-    assert "| never |" in document.markdown(found)
+    assert "| never |" in report.markdown(found)
 
 
 def test_the_file_holds_no_infinity() -> None:
@@ -131,7 +128,7 @@ def test_the_file_holds_no_infinity() -> None:
     ],
 )
 def test_the_file_is_named_for_the_machine(processor: str, cores: int, name: str) -> None:
-    path = document.path_for(replace(CONDITIONS, processor=processor, cores=cores))
+    path = report.path_for(replace(CONDITIONS, processor=processor, cores=cores))
     assert (path.parent.name, path.name) == ("benchmarks", name)
 
 
@@ -174,10 +171,10 @@ def test_it_says_which_core_did_what(
 def test_of_a_server_that_was_running_no_settings_and_no_cores_are_claimed() -> None:
     found = results(10_000, rates=(100,))
     there = replace(found, plan=replace(PLAN, placement=Placement((), (1,))))
-    text = document.markdown(there)
+    text = report.markdown(there)
     assert "settings handed on: none: the server was running" in text
     assert "| 100 | 2 | 1 | not seen |" in text
-    assert "requests a second with p99" in document.verdict(there)
+    assert "requests a second with p99" in report.verdict(there)
 
 
 def test_every_worker_and_the_generators_get_cores_as_far_as_there_are_some() -> None:

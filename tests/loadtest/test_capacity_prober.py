@@ -6,7 +6,8 @@ import time
 import pytest
 
 from loadtest.capacity.prober import Plan, prober
-from loadtest.capacity.subject import Placement, Subject
+from loadtest.capacity.subject import Subject
+from loadtest.machine import Placement
 from loadtest.openloop.generator import PATIENCE
 from loadtest.openloop.question import Question
 from loadtest.request import picture
@@ -14,7 +15,7 @@ from loadtest.slo import Slo
 from tests.loadtest.tiny import reply, tiny
 
 SEVEN = Question(picture(b"a seven"), b'"label":"7"')
-METRICS = """{{"label":"7"}}
+METRICS = """# {{"label":"7"}}
 digitserve_batch_size_sum{{worker="1"}} {}
 digitserve_batch_size_count{{worker="1"}} {}
 """

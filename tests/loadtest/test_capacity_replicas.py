@@ -2,8 +2,8 @@
 
 import pytest
 
-from loadtest.capacity.interval import Interval
 from loadtest.capacity.replicas import Margin, replicas
+from loadtest.capacity.results import Interval
 
 
 def test_of_six_the_median_lies_between_all_with_nearly_97_in_100() -> None:

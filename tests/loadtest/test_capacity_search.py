@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from loadtest.capacity.ladder import Ladder
-from loadtest.capacity.search import Stopped, search
+from loadtest.capacity.search import Ladder, Stopped, search
 from loadtest.slo import Slo
 
 LADDER = Ladder(first=500, resolution=0.03, least=20, most=100_000)

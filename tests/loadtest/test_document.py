@@ -1,11 +1,11 @@
 """A run's results as text: every number has its conditions beside it."""
 
-from loadtest import document, report
+from loadtest import bench_report
 from loadtest.load import Load
 from loadtest.machine import Conditions
-from loadtest.results import Results
+from loadtest.results import Results, Round
 from loadtest.scrape import Scrapes
-from loadtest.summary import Round
+from loadtest.tables import as_text
 from tests.loadtest.rounds import measured, one_round, visited
 
 CONDITIONS = Conditions(
@@ -41,7 +41,7 @@ RESULTS = Results(CONDITIONS, [ROUND], [SCRAPES], None, {"mosec": "0.9"}, {})
 
 
 def test_the_table_has_a_row_for_every_load() -> None:
-    head, *lines = report.table([ROUND])
+    head, *lines = bench_report.table([ROUND])
     assert head[:3] == ("what", "connections", "req/s")
     assert [line[:3] for line in lines] == [
         ("echo", "64", "20,000"),
@@ -71,7 +71,7 @@ def test_the_table_has_a_row_for_every_load() -> None:
 
 
 def test_at_a_glance_the_service_stands_beside_its_peers() -> None:
-    head, *lines = report.glance([ROUND], {"mosec": "0.9"})
+    head, *lines = bench_report.glance([ROUND], {"mosec": "0.9"})
     assert head[0] == "at a glance: 64 connections"
     assert lines == [
         ("service", "5,000", "1.0", "3.0", "100", "99 of 100", ""),
@@ -81,24 +81,24 @@ def test_at_a_glance_the_service_stands_beside_its_peers() -> None:
 
 def test_without_peers_there_is_no_glance() -> None:
     alone = Results(CONDITIONS, [ROUND], [], None, {}, {})
-    assert "at a glance" not in document.markdown(alone)
+    assert "at a glance" not in bench_report.markdown(alone)
 
 
 def test_columns_stand_under_each_other() -> None:
-    assert report.plain([("what", "n"), ("a", "10"), ("long one", "1")]) == (
+    assert as_text([("what", "n"), ("a", "10"), ("long one", "1")]) == (
         "what       n\na         10\nlong one   1"
     )
 
 
 def test_markdown_tells_the_conditions_and_all_that_the_terminal_is_told() -> None:
-    text = document.markdown(RESULTS)
+    text = bench_report.markdown(RESULTS)
     for told in ("A Processor", "commit abc", "6.1", "numpy 2.0", "DIGITSERVE_THREADS=1", "0.25"):
         assert told in text
     assert "| service | 64 | 5,000 |" in text
     assert "| limit's CPU / service's CPU, 64 connections | 0.60 (0.60 to 0.60) |" in text
     assert "* peers: mosec 0.9\n" in text
     assert text.index("| mosec 0.9 | 10,000 |") < text.index("| mosec | 64 | 10,000 |")
-    assert "0.60 (0.60 to 0.60)" in document.plain(RESULTS)
+    assert "0.60 (0.60 to 0.60)" in bench_report.plain(RESULTS)
     assert "| 2 workers, p50 and p99 | 260 | 1.00, 2.00 | 3.00, 4.00 | 10,000, 10,000 |" in text
 
 
@@ -107,7 +107,7 @@ def test_what_was_not_measured_is_said_once() -> None:
     missing = {"mosec": "it cannot be installed: no line"}
     results = Results(CONDITIONS, [skipping, skipping], [], None, {}, missing)
     assert results.skipped == ["no batches here", "mosec: it cannot be installed: no line"]
-    for text in (document.plain(results), document.markdown(results)):
+    for text in (bench_report.plain(results), bench_report.markdown(results)):
         assert text.count("Not measured: no batches here") == 1
         assert text.count("Not measured: mosec: it cannot be installed: no line") == 1
 
@@ -115,5 +115,5 @@ def test_what_was_not_measured_is_said_once() -> None:
 def test_a_client_that_was_the_bottleneck_is_told_of_in_terminal_and_markdown() -> None:
     busy = Round(None, [visited("echo", measured(64, 20_000, 1e-5, client=0.95))])
     results = Results(CONDITIONS, [busy], [], None, {}, {})
-    for text in (document.plain(results), document.markdown(results)):
+    for text in (bench_report.plain(results), bench_report.markdown(results)):
         assert "The client was the bottleneck: echo, pictures, 64 connections" in text

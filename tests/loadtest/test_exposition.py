@@ -1,7 +1,5 @@
 """What /metrics says is read as Prometheus would read it."""
 
-import re
-
 import pytest
 
 from loadtest.exposition import Exposition
@@ -70,17 +68,6 @@ def test_a_histogram_that_saw_nothing_says_0() -> None:
     nothing = Exposition.read(TIMES).since(Exposition.read(TIMES))
     assert (nothing.mean("seconds"), nothing.quantile("seconds", 0.99)) == (0, 0)
     assert Exposition({}).quantile("seconds", 0.5) == 0
-
-
-def test_labels_may_hold_what_the_format_uses_itself() -> None:
-    told = Exposition.read(r'odd{text="a \"b\", c=\\d\n}",other=" "} 1e3' + "\n")
-    assert told.by("odd", "text", other=" ") == {'a "b", c=\\d\n}': 1000}
-
-
-@pytest.mark.parametrize("text", ["<html>", "{} 1", "name{le=} x", "name"])
-def test_what_is_no_exposition_is_told(text: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(repr(text))):
-        Exposition.read(text)
 
 
 def test_all_that_the_service_writes_is_read(service: Service) -> None:

@@ -2,19 +2,19 @@
 
 import pytest
 
-from loadtest.client import Asked
+from loadtest.asyncio_client import Attempt
 from loadtest.overload import STEADY, normal_after
 
 BEGAN, ENDED = 100.0, 110.0
-BEFORE = [Asked(99.0 + n / 1000, 99.001 + n / 1000, 200) for n in range(50)]
+BEFORE = [Attempt(99.0 + n / 1000, 99.001 + n / 1000, 200) for n in range(50)]
 
 
-def answered(after: float, status: int = 200, seconds: float = 0.001) -> Asked:
+def answered(after: float, status: int = 200, seconds: float = 0.001) -> Attempt:
     """An answer that came so long after the load's end."""
-    return Asked(ENDED + after - seconds, ENDED + after, status)
+    return Attempt(ENDED + after - seconds, ENDED + after, status)
 
 
-def steady(after: float) -> list[Asked]:
+def steady(after: float) -> list[Attempt]:
     return [answered(after + n / 1000) for n in range(STEADY)]
 
 
@@ -37,6 +37,6 @@ def test_what_never_settles_is_said_to_be_so() -> None:
 
 
 def test_a_service_that_was_slow_before_may_be_as_slow_after() -> None:
-    before = [Asked(99.0, 99.5, 200)]
+    before = [Attempt(99.0, 99.5, 200)]
     asked = [*before, *(answered(1 + n / 10, seconds=1.0) for n in range(STEADY))]
     assert normal_after(asked, BEGAN, ENDED) == pytest.approx(1.0)

@@ -11,8 +11,7 @@ from contract.version import Version
 from loadtest.drawn import drawings, main
 from loadtest.papers import APART, SAME_LIGHT, colours
 from loadtest.pens import PAPERS, PENS, SHEETS, drawn
-from loadtest.strokes import Lines
-from loadtest.thinning import thinned
+from loadtest.strokes import Lines, thinned
 from tests.service.written import written_digits
 
 DIGITS, LABELS = written_digits()
@@ -80,6 +79,7 @@ def words(published: tuple[Store, Version], monkeypatch: pytest.MonkeyPatch) -> 
     return ["--models", str(published[0].folder.parent), "--count", "24"]
 
 
+@pytest.mark.slow
 def test_the_command_counts_by_kind_and_shows_before_and_after(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

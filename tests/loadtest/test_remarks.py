@@ -1,7 +1,6 @@
 """What has to be said of rows before they are believed."""
 
-from loadtest.remarks import remarks
-from loadtest.summary import Round, rows
+from loadtest.results import Round, remarks, rows
 from tests.loadtest.rounds import measured, visited
 
 

@@ -5,7 +5,8 @@ from argparse import ArgumentTypeError
 
 import pytest
 
-from loadtest.slo import Slo, fraction, seconds
+from loadtest.arguments import fraction, seconds
+from loadtest.slo import Slo
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from contract.store import Store
 from contract.version import Version
 from loadtest import process
-from loadtest.machine import Conditions, Cores
+from loadtest.machine import Conditions, Placement
 from loadtest.pictures import Pictures
 from loadtest.soak.__main__ import main
 from loadtest.soak.plan import Plan, Think
@@ -45,7 +45,7 @@ def faulty(store: Store, folder: Path, fault: str, seconds: float) -> Results:
         look_every=0.2,
         warm_up=seconds / 5,
         model="digits",
-        cores=Cores.of_this_process(),
+        cores=Placement.of(generators=1),
     )
     conditions = Conditions.now(
         command="a test", pinned="", client="locust", model="digits", settings={}
@@ -58,6 +58,18 @@ def faulty(store: Store, folder: Path, fault: str, seconds: float) -> Results:
     return Results(conditions, plan, soak(plan, pictures, folder, command))
 
 
+def test_a_short_soak_is_reported(
+    published: Published, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--models", str(published[0].folder.parent), "--results", str(tmp_path / "results")]
+    words += ["--minutes", "0.05", "--rate", "20", "--switch-every", "1", "--look-every", "0.5"]
+    assert main(words) == 0
+    assert "Too short to judge trends" in capsys.readouterr().out
+    (folder,) = (tmp_path / "results").iterdir()
+    assert json.loads((folder / "summary.json").read_text())["failures"] == []
+
+
+@pytest.mark.slow
 def test_a_service_that_holds_is_soaked_and_all_is_written(
     published: Published, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -89,6 +101,7 @@ def test_a_service_that_holds_is_soaked_and_all_is_written(
     assert "client: locust" in (folder / "report.md").read_text()
 
 
+@pytest.mark.slow
 def test_what_a_service_leaks_is_named(published: Published, tmp_path: Path) -> None:
     results = faulty(published[0], tmp_path, "leaks", 20.0)
     assert results.code == 1
@@ -96,6 +109,7 @@ def test_what_a_service_leaks_is_named(published: Published, tmp_path: Path) -> 
     assert {"RSS", "descriptors", "threads"} <= set(grown)
 
 
+@pytest.mark.slow
 def test_what_goes_wrong_under_load_is_named(published: Published, tmp_path: Path) -> None:
     results = faulty(published[0], tmp_path, "worsens", 60.0)
     told = "\n".join(results.failures)
@@ -108,6 +122,7 @@ def test_what_goes_wrong_under_load_is_named(published: Published, tmp_path: Pat
     assert re.search(r"the service was gone after \d+ s", told)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_all_and_tells_what_was_seen(published: Published, tmp_path: Path) -> None:
     words = ["--models", str(published[0].folder.parent), "--results", str(tmp_path / "results")]
     words += ["--minutes", "10", "--rate", "20", "--switch-every", "1", "--look-every", "0.5"]
@@ -121,12 +136,12 @@ def test_ctrl_c_ends_all_and_tells_what_was_seen(published: Published, tmp_path:
         for line in running.stdout:
             if "version 2 serves" in line:
                 break
-        started = list(process.tree(running.pid))
+        started = [each.pid for each in process.tree(running.pid)]
         running.send_signal(signal.SIGINT)
         printed = running.stdout.read()
     assert running.returncode == 130
     assert len(started) == 3  # itself, the service, locust
-    assert [pid for pid in started if list(process.tree(pid))] == []
+    assert [pid for pid in started if process.tree(pid)] == []
     assert "Not to its end: it was stopped after" in printed
     (folder,) = (tmp_path / "results").iterdir()
     assert all((folder / name).exists() for name in ("report.md", "soak.png", "summary.json"))
@@ -152,11 +167,11 @@ def test_copies_cannot_be_served_where_signatures_are_asked_for(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--minutes", "0"], "--minutes: 0 is not from 0.05 to 10000"),
-        (["--rate", "often"], "--rate: invalid"),
+        (["--minutes", "0"], "--minutes: 0 is not a number from 0.05 to 10000"),
+        (["--rate", "often"], "--rate: 'often' is not a number from 1 to 10000"),
         (["--think", "0.5-0.05"], "--think: 0.5-0.05 is no FROM-TO"),
         (["--versions", "1"], "--versions: invalid choice: 1"),
-        (["--look-every", "5"], "--look-every: 5 is not from 0.1 to 4"),
+        (["--look-every", "5"], "--look-every: 5 is not a number from 0.1 to 4"),
         (["--plot", "soak.svg"], "--plot: soak.svg is no .png file in a folder that is there"),
         (["--markdown", "nowhere/soak.md"], "--markdown: nowhere/soak.md is no .md file in a"),
     ],

@@ -8,7 +8,7 @@ import pytest
 from contract.store import Store
 from contract.version import Version
 from loadtest.errors import CannotMeasure
-from loadtest.soak.copies import copies
+from loadtest.soak.run import copies
 
 
 def test_copies_are_versions_that_differ_in_when_they_were_made(version: Version) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from loadtest.soak.finding import HOUR, MB, Finding, findings
+from loadtest.soak.trend import HOUR, MB, Finding, findings
 from tests.loadtest.periods import MINUTE, periods
 
 

@@ -4,14 +4,13 @@ import json
 
 import pytest
 
-from loadtest.machine import Conditions, Cores
+from loadtest.machine import Conditions, Placement
 from loadtest.soak import report
-from loadtest.soak.finding import HOUR, MB
 from loadtest.soak.plan import Plan, Think
 from loadtest.soak.results import Results
-from loadtest.soak.seen import End, Seen
+from loadtest.soak.seen import End, Failed, Kind, Seen
 from loadtest.soak.switch import Switch
-from loadtest.soak.users import Failed, Kind
+from loadtest.soak.trend import HOUR, MB
 from tests.loadtest.periods import MINUTE, periods
 
 PLAN = Plan(
@@ -23,7 +22,7 @@ PLAN = Plan(
     look_every=5.0,
     warm_up=3 * MINUTE,
     model="digits",
-    cores=Cores(0, 1),
+    cores=Placement((0,), (1,)),
 )
 
 

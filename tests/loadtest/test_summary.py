@@ -3,7 +3,7 @@
 import pytest
 
 from loadtest.load import quantile
-from loadtest.summary import Round, Spread, ratios, rows
+from loadtest.results import Round, Spread, ratios, rows
 from tests.loadtest.rounds import MB, measured, one_round, visited
 
 ROUNDS = [one_round(cost) for cost in (120e-6, 60e-6, 100e-6)]

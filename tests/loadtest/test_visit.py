@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loadtest import client
-from loadtest.machine import Cores
+from loadtest import asyncio_client as client
+from loadtest.machine import Placement
 from loadtest.pictures import Pictures
 from loadtest.targets import Target
 from loadtest.visit import BATCHES, PICTURES, Plan, Tool, Visit, visit
@@ -46,12 +46,12 @@ def visited(status: int, body: str = '{"predictions":[{"label":"7"}]}') -> Visit
         takes_batches=True,
     )
     plan = Plan(
-        tool=Tool("asyncio", client.ask),
+        tool=Tool("asyncio", client.run_load),
         seconds=0.05,
         connections=(2, 1),
         batches=True,
         model="digits",
-        cores=Cores.of_this_process(),
+        cores=Placement.of(generators=1),
     )
     return visit(target, SEVEN_AND_ONE, plan)
 

@@ -45,7 +45,7 @@ needs_wrk = pytest.mark.skipif(not wrk.path_of_wrk(), reason="wrk is not install
 def test_wrk_posts_the_requests_in_turn_and_tells_refusals_from_answers() -> None:
     requests = [picture(b"one"), picture(b"two")]
     with tiny(lambda number: reply(503 if number % 2 else 200)) as server:
-        load = wrk.ask(server.address, requests, connections=1, seconds=1)
+        load = wrk.run_load(server.address, requests, connections=1, seconds=1)
     # The first is the one that wrk only tries its script with.
     assert set(server.heard) == {b"one", b"two"}
     assert all(one != two for one, two in zip(server.heard, server.heard[1:], strict=False))
@@ -57,4 +57,4 @@ def test_wrk_posts_the_requests_in_turn_and_tells_refusals_from_answers() -> Non
 @needs_wrk
 def test_a_wrk_that_cannot_run_says_why() -> None:
     with pytest.raises(CannotMeasure, match="wrk ended with"):
-        wrk.ask(Address("127.0.0.1", 1), [], connections=0, seconds=1)
+        wrk.run_load(Address("127.0.0.1", 1), [], connections=0, seconds=1)

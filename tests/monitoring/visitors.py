@@ -17,7 +17,7 @@ from itertools import cycle
 
 import numpy as np
 
-from loadtest.client import LOST, Connection
+from loadtest.asyncio_client import LOST, Connection
 from loadtest.load import Address
 from tests.service.connection import request
 from tests.service.forms import part

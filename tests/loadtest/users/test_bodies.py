@@ -9,9 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from loadtest.users.answers import HEAD, inferred, predicted
-from loadtest.users.bodies import MAKERS, binaries, jpegs, jsons
-from loadtest.users.digit import Digit
-from loadtest.users.drawing import jpeg_of
+from loadtest.users.bodies import MAKERS, Digit, binaries, jpeg_of, jpegs, jsons
 
 
 def png_of_a_seven() -> bytes:

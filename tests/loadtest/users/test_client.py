@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.loadtest.users.between import Said, another_digit, between
 from tests.loadtest.users.swarm import Done, swarm
 from tests.service.running import Service
+
+pytestmark = pytest.mark.slow
 
 KINDS = {"png", "jpeg", "form", "json", "binary"}
 WRONG = {

@@ -11,6 +11,8 @@ from tests.loadtest.users.swarm import Page
 from tests.program import PATIENCE
 from tests.service.running import Service
 
+pytestmark = pytest.mark.slow
+
 FORM = {"user_count": "10", "spawn_rate": "99", "think": "0.01", "run_time": "3s"}
 
 

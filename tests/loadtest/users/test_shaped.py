@@ -12,7 +12,7 @@ def test_a_ramp_rises_until_the_service_breaks() -> None:
     done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True)
     broken, held = json.loads(done.stdout)
     assert held == [[max(1, second), 1.0] for second in range(100)] + [None]
-    # A tenth of the last 10 seconds is refused after two in which every second one is, and more
-    # with the third.
-    assert broken == [*held[:33], None]
-    assert "The service broke: 32 users, 10 requests/s, p99 5 ms, 15.00% failed" in done.stderr
+    # A tenth of the requests that locust remembers is refused. It looks back 10 seconds, leaves out
+    # the last two, and every second request is refused from second 30 on.
+    assert broken == [*held[:36], None]
+    assert "The service broke: 35 users, 10 requests/s, p99 5 ms, 1" in done.stderr

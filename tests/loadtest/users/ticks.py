@@ -4,37 +4,48 @@ A program of its own, for it imports locust.
 """
 
 import json
+import time
 from argparse import Namespace
 from types import SimpleNamespace
 from typing import Any
 
 from locust.stats import RequestStats
 
-from loadtest.users.sending import REFUSED
+from loadtest.users.answers import REFUSED
 from loadtest.users.settings import ARGUMENTS
 from loadtest.users.shaped import Shape
 
 OPTIONS = {"num_users": 100, "run_time": 100, "break_errors": "10%"}
 
 
+class Clock:
+    """Locust counts the seconds of its window by `time.time`."""
+
+    now = 1e9
+
+    def __call__(self) -> float:
+        return self.now
+
+
 def ticks(refused_from: int) -> list[Any]:
     """From that second on, every second answer is a refusal."""
-    now = 0.0
+    clock = Clock()
+    time.time = clock
     said: list[Any] = []
     stats = RequestStats()
     options = Namespace(**{name: each.default for name, each in ARGUMENTS.items()} | OPTIONS)
     runner: Any = SimpleNamespace(
         stats=stats, user_count=0, environment=SimpleNamespace(parsed_options=options)
     )
-    shape = Shape("ramp", runner, clock=lambda: now)
+    shape = Shape("ramp", runner)
     shape.reset_time()
     while not said or said[-1] is not None:
         said.append(shape.tick())
         runner.user_count = said[-1][0] if said[-1] else 0
         for number in range(10):
-            refused = now >= refused_from and number % 2
+            refused = clock.now - Clock.now >= refused_from and number % 2
             stats.log_request("POST", f"png{REFUSED}" if refused else "png", 5, 400)
-        now += 1
+        clock.now += 1
     return said
 
 

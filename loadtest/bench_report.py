@@ -1,12 +1,14 @@
-"""The results in words: a table for the terminal, and the same one in Markdown."""
+"""The bench's results as text: for the terminal, and with their conditions for docs/benchmarks/."""
 
 from collections.abc import Iterable
 
+from loadtest.document import conditions
 from loadtest.limits import BATCH
 from loadtest.load import MANY
 from loadtest.overload import Overload
+from loadtest.results import Results, Round, Row, Spread, rate_over, ratios, rows
 from loadtest.scrape import Scrapes
-from loadtest.summary import Round, Row, Spread, rate_over, ratios, rows
+from loadtest.tables import Line, as_markdown, as_text
 from loadtest.visit import PICTURES
 
 HEAD = (
@@ -17,7 +19,65 @@ GLANCE = (
     f"at a glance: {MANY} connections", "req/s", "p50 ms", "p99 ms", "CPU us/req", "right",
     "service's req/s over it",
 )  # fmt: skip
-Line = tuple[str, ...]
+
+HOW = """\
+Each target is started anew every round and measured in turn with the others, on one core, its
+client on another. Numbers of a row are medians over the rounds; a comparison is made within each
+round, and its median, lowest and highest are given.
+
+* CPU: user and system time of the server and its children, an answer. The limit's is the echo
+  app's, one PNG decoded and one picture of a network call of 64.
+* worker: RSS of the largest process before the load. idle, after: PSS of all of them, before the
+  first load and after the last.
+* p99: wrk counts a slow answer as often as others would have fitted into it, so under a full load
+  it is rather too high than too low.
+* right: pictures that it reads as they are labelled, asked one by one before the load.
+* client: how much of its own core it took. Near 100 %, it is the client that was measured.
+* others: how much of the server's core somebody else took, in the worst round. Much more than
+  nothing, and the round was disturbed.
+"""
+
+
+def plain(results: Results) -> str:
+    return "\n\n".join([*map(as_text, _tables(results)), *results.remarks, *_missing(results)])
+
+
+def markdown(results: Results) -> str:
+    parts = [
+        "# Serving, measured",
+        "Written by `make bench` and `make bench-peers`; the next one replaces it.",
+        conditions(
+            results.conditions,
+            {"rounds": str(len(results.rounds))} | _peers(results),
+            ours="DIGITSERVE_THREADS=1",
+        ),
+        HOW.strip(),
+        *results.remarks,
+        *map(as_markdown, _tables(results)),
+        *_missing(results),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _missing(results: Results) -> list[str]:
+    return [f"Not measured: {sentence}" for sentence in results.skipped]
+
+
+def _peers(results: Results) -> dict[str, str]:
+    versions = [f"{name} {version}" for name, version in results.peers.items()]
+    return {"peers": ", ".join(versions)} if versions else {}
+
+
+def _tables(results: Results) -> list[list[Line]]:
+    tables = [
+        glance(results.rounds, results.peers) if results.peers else [],
+        limits(results.rounds),
+        table(results.rounds),
+        compared(results.rounds, results.peers),
+        scrapes(results.scrapes),
+        overload(results.overload) if results.overload else [],
+    ]
+    return [lines for lines in tables if len(lines) > 1]
 
 
 def glance(rounds: list[Round], peers: dict[str, str]) -> list[Line]:
@@ -69,23 +129,6 @@ def limits(rounds: list[Round]) -> list[Line]:
 def compared(rounds: list[Round], peers: Iterable[str]) -> list[Line]:
     lines = [(name, between(spread, 1, 2)) for name, spread in ratios(rounds, peers).items()]
     return [("comparison, within a round", "median (lowest to highest)"), *lines] if lines else []
-
-
-def plain(lines: list[Line]) -> str:
-    """Columns as wide as they must be: the first to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if at else cell.ljust(width)
-            for at, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
-
-
-def markdown(lines: list[Line]) -> str:
-    head, *rest = (f"| {' | '.join(line)} |" for line in lines)
-    return "\n".join([head, "|---" * len(lines[0]) + "|", *rest])
 
 
 def between(spread: Spread, factor: float, digits: int) -> str:

@@ -1,0 +1,99 @@
+"""A load test as text and as a plot: throughput and latency against the load, with the knee."""
+
+from pathlib import Path
+
+from loadtest import canvas
+from loadtest.canvas import BLUE, DASHED, GRAY, GREEN, ORANGE, RED
+from loadtest.document import conditions
+from loadtest.ramp.result import Result
+from loadtest.ramp.steps import Step
+from loadtest.slo import shown_seconds
+from loadtest.tables import Line, as_markdown, as_text
+
+HEAD = (
+    "users", "offered/s", "right/s", "p50 ms", "p95 ms", "p99 ms", "requests", "errors", "batch",
+    "queue", "service CPU", "locust CPU", "",
+)  # fmt: skip
+MARGIN = 1.06  # times the highest load, for names right of the last point
+
+
+def text(result: Result) -> str:
+    return "\n\n".join([as_text(table(result)), *_sentences(result)])
+
+
+def markdown(result: Result) -> str:
+    parts = [
+        f"# {result.title}",
+        *_sentences(result)[1:],
+        *(["![throughput and latency](load.png)"] if result.steps else []),
+        as_markdown(table(result)),
+        "docs/loadtest.md explains the columns; locust.html and locust_*.csv are locust's own.",
+        "## Conditions",
+        conditions(result.conditions, {}, ours="DIGITSERVE_THREADS"),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(result: Result) -> list[Line]:
+    return [HEAD, *(_line(step, step is result.knee) for step in result.steps)]
+
+
+def _line(step: Step, knee: bool) -> Line:
+    service = step.service
+    marks = ["the knee"] * knee + ["locust at its limit"] * step.generator_bound
+    return (
+        str(step.users),
+        "-" if step.offered is None else f"{step.offered:,.0f}",
+        f"{step.rate:,.0f}",
+        *(f"{seconds * 1e3:.3g}" for seconds in (step.p50, step.p95, step.p99)),
+        f"{step.requests:,}",
+        f"{step.errors:,}",
+        f"{service.batch:.1f}" if service else "-",
+        f"{service.queue:.1f}" if service else "-",
+        f"{service.cpu:.0%}" if service and service.resident else "-",
+        "-" if step.generator is None else f"{step.generator:.0%}",
+        ", ".join(marks),
+    )
+
+
+def _sentences(result: Result) -> list[str]:
+    stopped = ["Stopped before its time: all this is of what was measured until then."]
+    return [f"{result.title}.", f"{result.verdict[1]}.", *(stopped if result.stopped else [])]
+
+
+def plot(result: Result, path: Path) -> None:
+    steps, slo = result.by_users, result.slo.p99
+    thinking = steps[0].offered is not None
+    load = [step.offered or step.users for step in steps]
+    below = f"{result.conditions.processor}; {result.conditions.pinned}"
+    figure, (throughput, latency) = canvas.panels((2.5, 2.5), result.title, below)
+    rates = [step.rate for step in steps]
+    throughput.set_xlim(0, MARGIN * load[-1])
+    throughput.set_ylim(0, 1.15 * max(*rates, 1, *(load if thinking else [])))
+    if thinking:
+        throughput.plot([0, *load], [0, *load], color=GRAY, linestyle=DASHED)
+        canvas.beside(throughput, (load[-1], load[-1]), "offered", GRAY, shift=(-8, 4), ha="right")
+    throughput.plot(load, rates, color=BLUE, **canvas.POINTS)
+    canvas.named(throughput, "right answers\na second")
+    ends = []
+    for name, color, times in (
+        ("p99", RED, [step.p99 for step in steps]),
+        ("p95", ORANGE, [step.p95 for step in steps]),
+        ("p50", GREEN, [step.p50 for step in steps]),
+    ):
+        shown = canvas.milliseconds(times)
+        latency.plot(load, shown, color=color, **canvas.POINTS)
+        ends.append((name, color, load[-1], shown[-1]))
+    canvas.in_milliseconds(latency)
+    latency.axhline(slo * 1e3, color=RED, linestyle=DASHED, linewidth=1.3)
+    canvas.beside(latency, (0, slo * 1e3), f"SLO: p99 {shown_seconds(slo)}", RED, shift=(6, 5))
+    canvas.named(latency, "milliseconds\nto an answer")
+    canvas.names(latency, ends)
+    latency.set_xlabel("offered requests a second" if thinking else "users without think time")
+    if knee := result.knee:
+        at = load[steps.index(knee)]
+        for axes in (throughput, latency):
+            axes.axvline(at, color=BLUE, linewidth=1, alpha=0.5, zorder=0)
+        words = f"the knee: {knee.rate:,.0f} a second,\n{knee.users} users"
+        canvas.beside(throughput, (at, knee.rate), words, BLUE, shift=(-9, -40), ha="right")
+    canvas.saved(figure, path)
