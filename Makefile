@@ -87,8 +87,8 @@ fixtures: .venv/.dev ## Train and export the model version that tests serve: tes
 accuracy: .venv/.dev models/digits/current ## Post every test digit to a real service, compare with PyTorch
 	@$(call task,Posting the whole test set over HTTP,about 10 seconds,$(PY) -m tests.accuracy $(ACCURACY))
 
-drawn: .venv/.run models/digits/current ## Draw MNIST's test digits with many pens, post them, count
-	@$(call task,Drawing and posting 2000 digits,about a minute and a half,$(PY) -m loadtest.drawn $(ARGS))
+drawn: .venv/.loadtest models/digits/current ## Draw MNIST's test digits with many pens, post them, count
+	@$(call task,Drawing and posting 2000 digits,about a minute and a half,$(PY) -m loadtest.drawings $(ARGS))
 
 fuzz: .venv/.dev models/digits/current ## Ask a service 5,000 things and more that its OpenAPI document allows, or not
 	@$(call task,Fuzzing the API with Schemathesis,some minutes,$(PY) -m tests.fuzz $(ARGS))
@@ -127,7 +127,7 @@ format: .venv/.dev ## Mend what lint complains about
 loadtest: .venv/.loadtest models/digits/current ## Ever more users, as locust makes them; a report with plots in loadtest/results/
 	@$(call task,Testing under load,about two minutes,$(PY) -m loadtest $(ARGS))
 
-capacity: .venv/.run models/digits/current ## The highest rate at which the SLO holds; replicas and cores: make capacity RATE=50000
+capacity: .venv/.loadtest models/digits/current ## The highest rate at which the SLO holds; replicas and cores: make capacity RATE=50000
 	@$(call task,Looking for the highest rate at which the SLO holds,about five minutes,\
 	  $(PY) -m loadtest.capacity --markdown auto $(foreach rate,$(RATE),--rate $(rate)) $(ARGS))
 
@@ -135,10 +135,10 @@ soak: .venv/.loadtest models/digits/current ## Steady load and a switch a minute
 	@$(call task,Soaking,$(MINUTES) minutes,$(PY) -m loadtest.soak --minutes $(MINUTES) \
 	  --markdown docs/benchmarks/soak.md --plot docs/benchmarks/soak.png $(ARGS))
 
-bench: .venv/.run models/digits/current ## Measure the service against its limits, into docs/benchmarks/
+bench: .venv/.loadtest models/digits/current ## Measure the service against its limits, into docs/benchmarks/
 	@$(call task,Measuring the service against its limits,about two minutes,$(bench) $(ARGS))
 
-bench-peers: .venv/.run models/digits/current ## The same, with mosec, LitServe, BentoML and plain FastAPI beside it
+bench-peers: .venv/.loadtest models/digits/current ## The same, with mosec, LitServe, BentoML and plain FastAPI beside it
 	@$(call task,Measuring the service against its limits and its peers,about seven minutes$(,) and two more the first time,\
 	  $(bench) --peers $(ARGS))
 

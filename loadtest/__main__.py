@@ -22,22 +22,22 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.request import urlopen
 
-from loadtest import targets
 from loadtest.arguments import fraction, seconds, whole_number
 from loadtest.client.locust import Locust, locust
-from loadtest.document import new_folder
+from loadtest.client.pictures import Pictures
+from loadtest.client.requests import picture
 from loadtest.errors import CannotMeasure
-from loadtest.machine import Conditions, Placement, on, settings_handed_on
-from loadtest.pictures import Pictures
+from loadtest.host.machine import Conditions, Placement, on, settings_handed_on
 from loadtest.ramp import report
 from loadtest.ramp.result import NOT_MEASURED, Result
 from loadtest.ramp.steps import Load, steps_of
-from loadtest.request import picture
-from loadtest.server import free_port, started
-from loadtest.slo import Slo
+from loadtest.report.conditions import new_folder
+from loadtest.report.slo import Slo
+from loadtest.target import targets
+from loadtest.target.monitor import Look, Period, watched
+from loadtest.target.server import free_port, started
 from loadtest.users.courses import FASTEST
 from loadtest.users.settings import think_of
-from loadtest.watch import Look, Period, watched
 
 INTERRUPTED = 128 + signal.SIGINT  # the exit code that shells use
 READY = "/readyz"

@@ -25,7 +25,10 @@ from locust.web import WebUI
 # Locust looks beside this file and in the folder that it was started in; the package is above it.
 sys.path.insert(1, str(Path(__file__).resolve().parent.parent))
 
-from loadtest.users.client import (  # noqa: F401
+from loadtest.users.rehearsal import Rehearsal
+from loadtest.users.settings import WEIGHTS, Settings, WrongSetting, add_arguments
+from loadtest.users.shapes import shape_of
+from loadtest.users.user import (  # noqa: F401
     KINDS,
     Binary,
     Client,
@@ -35,10 +38,7 @@ from loadtest.users.client import (  # noqa: F401
     Png,
     Wrong,
 )
-from loadtest.users.page import look_at_forms
-from loadtest.users.rehearsal import Rehearsal
-from loadtest.users.settings import WEIGHTS, Settings, WrongSetting, add_arguments
-from loadtest.users.shaped import shape_of
+from loadtest.users.web_form import look_at_forms
 
 log = logging.getLogger(__name__)
 CANNOT_BEGIN = "cannot begin"  # a message to the master, with the reason

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 
 from contract.store import Store
 from contract.version import Version
-from loadtest.pictures import Pictures
+from loadtest.client.pictures import Pictures
 from service.engine.engine import Engine
 from tests.service.running import Service
 from tests.service.versions import publish, warmer

@@ -119,7 +119,9 @@ def test_only_the_settings_and_the_commands_read_the_environment(program: str) -
     assert readers <= {"__main__.py", "settings.py", "__init__.py"}
 
 
-@pytest.mark.parametrize("program", ["export.runners", "loadtest.limits", "service.engine.engine"])
+@pytest.mark.parametrize(
+    "program", ["export.runners", "loadtest.bench.limits", "service.engine.engine"]
+)
 def test_onnx_runtime_is_told_to_report_nothing(program: str) -> None:
     """It keeps an identifier of the machine from when it is imported, and says if it cannot."""
     code = f"import os, {program}; print(os.environ['ORT_DISABLE_TELEMETRY'])"

@@ -15,7 +15,7 @@ from contract.store import Store
 from contract.version import Version
 from export.__main__ import main as export_main
 from loadtest.__main__ import main as loadtest_main
-from loadtest.bench_gpu import main as bench_gpu_main
+from loadtest.bench_gpu.__main__ import main as bench_gpu_main
 from loadtest.capacity.__main__ import main as capacity_main
 from loadtest.soak.__main__ import main as soak_main
 from service.engine.benchmark import main as speed_main

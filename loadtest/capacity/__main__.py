@@ -23,7 +23,6 @@ from argparse import ArgumentParser, Namespace
 from contextlib import AbstractContextManager, nullcontext
 from statistics import median_low
 
-from loadtest import targets
 from loadtest.capacity import report
 from loadtest.capacity.options import AUTO, parser
 from loadtest.capacity.probe import Probe
@@ -32,13 +31,14 @@ from loadtest.capacity.replicas import Margin
 from loadtest.capacity.results import Results
 from loadtest.capacity.search import Found, Ladder, search
 from loadtest.capacity.subject import Subject, elsewhere, started_here
+from loadtest.client.openloop.expectation import Question, questions_of, read_at_rest
+from loadtest.client.openloop.realtime import allow_connections
+from loadtest.client.pictures import Pictures
 from loadtest.errors import CannotMeasure
-from loadtest.machine import Conditions, Placement, settings_handed_on
-from loadtest.openloop.question import Question, questions_of, read_at_rest
-from loadtest.openloop.undisturbed import allow_connections
-from loadtest.pictures import Pictures
-from loadtest.slo import Slo
-from loadtest.targets import Target
+from loadtest.host.machine import Conditions, Placement, settings_handed_on
+from loadtest.report.slo import Slo
+from loadtest.target import targets
+from loadtest.target.targets import Target
 
 ASKED = 100  # requests of a probe at least: of fewer there is no p99
 WORKERS = "DIGITSERVE_WORKERS"

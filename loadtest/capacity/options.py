@@ -5,8 +5,8 @@ from pathlib import Path
 
 from loadtest.arguments import fraction, number_between, seconds, share_between, whole_number
 from loadtest.capacity.replicas import HEADROOM, SPARE
-from loadtest.openloop.generator import CONNECTIONS
-from loadtest.slo import Slo
+from loadtest.client.openloop.generator import CONNECTIONS
+from loadtest.report.slo import Slo
 
 AUTO = Path("auto")  # docs/benchmarks/capacity-<machine>.md
 NOW = "default: %(default)s"

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from loadtest.load import quantile
-from loadtest.openloop.heard import Heard
-from loadtest.slo import Slo, shown_fraction, shown_seconds
+from loadtest.client.openloop.result import Heard
+from loadtest.client.result import quantile
+from loadtest.report.slo import Slo, shown_fraction, shown_seconds
 
 BUSY = 0.9  # share of its core; above it a generator has no time left
 LATE = 0.1  # of the SLO's p99; above it the generator's own lateness weighs

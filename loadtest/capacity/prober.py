@@ -5,15 +5,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from loadtest.asyncio_client import LOST, ask_once
 from loadtest.capacity.probe import Probe
 from loadtest.capacity.subject import Reading, Subject
+from loadtest.client.asyncio_client import LOST, ask_once
+from loadtest.client.openloop.expectation import Question
+from loadtest.client.openloop.generator import PATIENCE
+from loadtest.client.openloop.processes import Offer, made
 from loadtest.errors import CannotMeasure
-from loadtest.machine import Placement
-from loadtest.openloop.generator import PATIENCE
-from loadtest.openloop.question import Question
-from loadtest.openloop.several import Offer, made
-from loadtest.slo import Slo
+from loadtest.host.machine import Placement
+from loadtest.report.slo import Slo
 
 RECOVERY = 30.0  # seconds in which a server must answer again after it was offered too much
 PROMPT = 0.1  # seconds of an answer that shows that it does, if less was promised

@@ -7,11 +7,11 @@ from pathlib import Path
 from loadtest.capacity.probe import Probe
 from loadtest.capacity.results import Results, median
 from loadtest.capacity.search import Stopped
-from loadtest.document import conditions
-from loadtest.machine import Conditions
-from loadtest.server import ROOT
-from loadtest.slo import shown_fraction, shown_seconds
-from loadtest.tables import Line, as_markdown, as_text
+from loadtest.host.machine import Conditions
+from loadtest.report.conditions import conditions
+from loadtest.report.slo import shown_fraction, shown_seconds
+from loadtest.report.tables import Line, as_markdown, as_text
+from loadtest.target.server import ROOT
 
 FOLDER = ROOT / "docs/benchmarks"
 TRADE_MARKS = re.compile(r"\((r|tm)\)|cpu|processor|@.*", re.IGNORECASE)

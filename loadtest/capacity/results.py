@@ -12,7 +12,7 @@ from loadtest.capacity.probe import Probe
 from loadtest.capacity.prober import Plan
 from loadtest.capacity.replicas import Margin, Replicas, replicas
 from loadtest.capacity.search import Found, Stopped
-from loadtest.machine import Conditions
+from loadtest.host.machine import Conditions
 
 WANTED = 0.95  # confidence, where there are enough repetitions for it
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
-from loadtest.slo import Slo
+from loadtest.report.slo import Slo
 
 GALLOP = 2.0  # by how much the rate changes while nothing is known
 NEAR = 1.1  # the first step to either side of what is known

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from loadtest import process
-from loadtest.asyncio_client import LOST, ask_once
 from loadtest.capacity.probe import Server
+from loadtest.client.asyncio_client import LOST, ask_once
+from loadtest.client.requests import get
+from loadtest.client.result import Address
 from loadtest.errors import CannotMeasure
-from loadtest.exposition import Exposition
-from loadtest.load import Address
-from loadtest.machine import Placement
-from loadtest.request import get
-from loadtest.server import started
-from loadtest.targets import Target
+from loadtest.host import processes
+from loadtest.host.machine import Placement
+from loadtest.target.metrics import Exposition
+from loadtest.target.server import started
+from loadtest.target.targets import Target
 
 BATCHES = "digitserve_batch_size"  # a histogram of model calls
 CONNECT = 5.0  # seconds
@@ -44,8 +44,8 @@ class Subject:
     pid: int | None = None
 
     def read(self) -> Reading:
-        cpu = process.cpu_seconds(self.pid) if self.pid else 0.0
-        busy = sum(map(process.busy_seconds, self.cores))
+        cpu = processes.cpu_seconds(self.pid) if self.pid else 0.0
+        busy = sum(map(processes.busy_seconds, self.cores))
         return Reading(time.perf_counter(), cpu, busy, *self._batches())
 
     def between(self, first: Reading, last: Reading, *, shared: bool) -> Server:

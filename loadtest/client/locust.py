@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.errors import CannotMeasure
-from loadtest.server import ROOT, end
+from loadtest.target.server import ROOT, end
 
 LOCUSTFILE = "loadtest/locustfile.py"
 LOG = "locust.log"

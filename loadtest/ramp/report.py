@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from loadtest import canvas
-from loadtest.canvas import BLUE, DASHED, GRAY, GREEN, ORANGE, RED
-from loadtest.document import conditions
 from loadtest.ramp.result import Result
 from loadtest.ramp.steps import Step
-from loadtest.slo import shown_seconds
-from loadtest.tables import Line, as_markdown, as_text
+from loadtest.report import plots
+from loadtest.report.conditions import conditions
+from loadtest.report.plots import BLUE, DASHED, GRAY, GREEN, ORANGE, RED
+from loadtest.report.slo import shown_seconds
+from loadtest.report.tables import Line, as_markdown, as_text
 
 HEAD = (
     "users", "offered/s", "right/s", "p50 ms", "p95 ms", "p99 ms", "requests", "errors", "batch",
@@ -66,34 +66,34 @@ def plot(result: Result, path: Path) -> None:
     thinking = steps[0].offered is not None
     load = [step.offered or step.users for step in steps]
     below = f"{result.conditions.processor}; {result.conditions.pinned}"
-    figure, (throughput, latency) = canvas.panels((2.5, 2.5), result.title, below)
+    figure, (throughput, latency) = plots.panels((2.5, 2.5), result.title, below)
     rates = [step.rate for step in steps]
     throughput.set_xlim(0, MARGIN * load[-1])
     throughput.set_ylim(0, 1.15 * max(*rates, 1, *(load if thinking else [])))
     if thinking:
         throughput.plot([0, *load], [0, *load], color=GRAY, linestyle=DASHED)
-        canvas.beside(throughput, (load[-1], load[-1]), "offered", GRAY, shift=(-8, 4), ha="right")
-    throughput.plot(load, rates, color=BLUE, **canvas.POINTS)
-    canvas.named(throughput, "right answers\na second")
+        plots.beside(throughput, (load[-1], load[-1]), "offered", GRAY, shift=(-8, 4), ha="right")
+    throughput.plot(load, rates, color=BLUE, **plots.POINTS)
+    plots.named(throughput, "right answers\na second")
     ends = []
     for name, color, times in (
         ("p99", RED, [step.p99 for step in steps]),
         ("p95", ORANGE, [step.p95 for step in steps]),
         ("p50", GREEN, [step.p50 for step in steps]),
     ):
-        shown = canvas.milliseconds(times)
-        latency.plot(load, shown, color=color, **canvas.POINTS)
+        shown = plots.milliseconds(times)
+        latency.plot(load, shown, color=color, **plots.POINTS)
         ends.append((name, color, load[-1], shown[-1]))
-    canvas.in_milliseconds(latency)
+    plots.in_milliseconds(latency)
     latency.axhline(slo * 1e3, color=RED, linestyle=DASHED, linewidth=1.3)
-    canvas.beside(latency, (0, slo * 1e3), f"SLO: p99 {shown_seconds(slo)}", RED, shift=(6, 5))
-    canvas.named(latency, "milliseconds\nto an answer")
-    canvas.names(latency, ends)
+    plots.beside(latency, (0, slo * 1e3), f"SLO: p99 {shown_seconds(slo)}", RED, shift=(6, 5))
+    plots.named(latency, "milliseconds\nto an answer")
+    plots.names(latency, ends)
     latency.set_xlabel("offered requests a second" if thinking else "users without think time")
     if knee := result.knee:
         at = load[steps.index(knee)]
         for axes in (throughput, latency):
             axes.axvline(at, color=BLUE, linewidth=1, alpha=0.5, zorder=0)
         words = f"the knee: {knee.rate:,.0f} a second,\n{knee.users} users"
-        canvas.beside(throughput, (at, knee.rate), words, BLUE, shift=(-9, -40), ha="right")
-    canvas.saved(figure, path)
+        plots.beside(throughput, (at, knee.rate), words, BLUE, shift=(-9, -40), ha="right")
+    plots.saved(figure, path)

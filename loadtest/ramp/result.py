@@ -15,10 +15,10 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import takewhile
 
-from loadtest.machine import Conditions
+from loadtest.host.machine import Conditions
 from loadtest.ramp.steps import Row, Step, percentile
-from loadtest.slo import Slo, shown_fraction, shown_seconds
-from loadtest.users.answers import REFUSED
+from loadtest.report.slo import Slo, shown_fraction, shown_seconds
+from loadtest.users.checks import REFUSED
 
 HOLDS, BROKEN, NOT_MEASURED = 0, 1, 2
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from loadtest.slo import Slo
-from loadtest.users.answers import REFUSED
-from loadtest.watch import Look, Period
+from loadtest.report.slo import Slo
+from loadtest.target.monitor import Look, Period
+from loadtest.users.checks import REFUSED
 
 SETTLE = 2  # seconds, or a quarter of a step that is short
 SHORTEST = 2  # seconds to count

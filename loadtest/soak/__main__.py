@@ -15,10 +15,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from loadtest.arguments import number_between
-from loadtest.document import new_folder
+from loadtest.client.pictures import Pictures
 from loadtest.errors import CannotMeasure
-from loadtest.machine import Conditions, Placement, settings_handed_on
-from loadtest.pictures import Pictures
+from loadtest.host.machine import Conditions, Placement, settings_handed_on
+from loadtest.report.conditions import new_folder
 from loadtest.soak import report
 from loadtest.soak.plan import Plan, Think
 from loadtest.soak.results import INTERRUPTED, NOT_MEASURED, Results
@@ -92,7 +92,7 @@ def _write(results: Results, folder: Path, arguments: Namespace) -> None:
         link = os.path.relpath(beside, arguments.markdown.parent) if beside else ""
         arguments.markdown.write_text(report.markdown(results, link))
 
-    from loadtest.soak.plot import plot  # matplotlib, which is not everywhere
+    from loadtest.soak.plots import plot  # matplotlib, which is not everywhere
 
     for picture in (folder / PICTURE, beside):
         if picture:

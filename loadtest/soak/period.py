@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from loadtest.watch import Look, Period
+from loadtest.target.monitor import Look, Period
 
 
 class Periods:

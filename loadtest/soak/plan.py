@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from loadtest.machine import Placement
+from loadtest.host.machine import Placement
 
 ANSWER = 0.002  # seconds, about: what a user waits for beside thinking
 

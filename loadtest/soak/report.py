@@ -4,11 +4,11 @@ import math
 from collections.abc import Iterator
 from statistics import fmean, median
 
-from loadtest.document import conditions
+from loadtest.report.conditions import conditions
+from loadtest.report.tables import Line, as_markdown, as_text
+from loadtest.soak.observed import End
 from loadtest.soak.results import BUSY, Results
-from loadtest.soak.seen import End
 from loadtest.soak.trend import FEWEST, Finding
-from loadtest.tables import Line, as_markdown, as_text
 
 HOW = """\
 A steady load of all kinds of requests, on one core, from users on another where there is one, while

@@ -10,12 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from loadtest.machine import Conditions
+from loadtest.host.machine import Conditions
+from loadtest.soak.observed import End, Seen
 from loadtest.soak.plan import Plan
-from loadtest.soak.seen import End, Seen
 from loadtest.soak.trend import HOUR, Finding, findings
-from loadtest.users.answers import REFUSED
-from loadtest.watch import Period
+from loadtest.target.monitor import Period
+from loadtest.users.checks import REFUSED
 
 HOLDS, FAILS, NOT_MEASURED, INTERRUPTED = 0, 1, 2, 130
 BUSY = 0.9  # of its core: a generator that takes more is what was measured

@@ -13,19 +13,19 @@ from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from loadtest import targets
 from loadtest.client.locust import Locust, locust
+from loadtest.client.pictures import Pictures
+from loadtest.client.requests import picture
 from loadtest.errors import CannotMeasure
-from loadtest.machine import on, settings_handed_on
-from loadtest.pictures import Pictures
-from loadtest.request import picture
-from loadtest.server import Running, started
+from loadtest.host.machine import on, settings_handed_on
+from loadtest.soak.observed import End, Failed, Kind, Seen
 from loadtest.soak.period import Periods
 from loadtest.soak.plan import Plan
-from loadtest.soak.seen import End, Failed, Kind, Seen
 from loadtest.soak.switch import switch
-from loadtest.targets import Command
-from loadtest.watch import Look, watched
+from loadtest.target import targets
+from loadtest.target.monitor import Look, watched
+from loadtest.target.server import Running, started
+from loadtest.target.targets import Command
 
 TICK = 0.1  # seconds
 SAY_EVERY = 10.0  # seconds

@@ -4,9 +4,9 @@ import json
 import time
 from dataclasses import dataclass
 
-from loadtest.asyncio_client import LOST
-from loadtest.request import STATUS, get, post
-from loadtest.server import Running
+from loadtest.client.asyncio_client import LOST
+from loadtest.client.requests import STATUS, get, post
+from loadtest.target.server import Running
 
 ACTIVATE = "/v1/models/{name}/versions/{version}/activate"
 

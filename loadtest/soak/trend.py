@@ -34,7 +34,7 @@ from typing import NamedTuple
 from scipy.stats import linregress
 from scipy.stats import t as students_t
 
-from loadtest.watch import Period
+from loadtest.target.monitor import Period
 
 SURE = 0.95
 FEWEST = 6  # blocks that a slope is judged by

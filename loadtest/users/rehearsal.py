@@ -16,8 +16,8 @@ from gevent.lock import BoundedSemaphore
 from gevent.pool import Pool
 from locust.contrib.fasthttp import FastHttpSession
 
-from loadtest.users.answers import said
-from loadtest.users.bodies import MAKERS, SAMPLES, Digit, Request, pngs, wrong_requests
+from loadtest.users.checks import said
+from loadtest.users.requests import MAKERS, SAMPLES, Digit, Request, pngs, wrong_requests
 from loadtest.users.sending import Answer, refused, sent
 from loadtest.users.settings import Settings
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from locust.contrib.fasthttp import FastHttpSession
 
-from loadtest.users.answers import REFUSED
-from loadtest.users.bodies import Request
+from loadtest.users.checks import REFUSED
+from loadtest.users.requests import Request
 
 UNAVAILABLE = 503
 

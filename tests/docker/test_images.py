@@ -76,7 +76,7 @@ def test_the_application_is_what_the_service_needs() -> None:
 
 def test_locust_has_its_users_and_what_they_read_alone() -> None:
     told = python(LOADTEST, "import os; print(*sorted(os.listdir('/app/loadtest')))")
-    assert told.split() == ["__init__.py", "locustfile.py", "slo.py", "users"]
+    assert told.split() == ["__init__.py", "arguments.py", "locustfile.py", "users"]
 
 
 @pytest.mark.parametrize("image", ALL)

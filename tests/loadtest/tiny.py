@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from loadtest.load import Address
+from loadtest.client.result import Address
 
 
 @dataclass

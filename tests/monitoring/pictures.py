@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from contract.store import Store
-from loadtest.pictures import Pictures
+from loadtest.client.pictures import Pictures
 from tests.monitoring.dashboards import NAMES
 from tests.monitoring.drawing import draw
 from tests.monitoring.watched import watched

@@ -17,8 +17,8 @@ from itertools import cycle
 
 import numpy as np
 
-from loadtest.asyncio_client import LOST, Connection
-from loadtest.load import Address
+from loadtest.client.asyncio_client import LOST, Connection
+from loadtest.client.result import Address
 from tests.service.connection import request
 from tests.service.forms import part
 from tests.service.pictures import encoded, seven

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtest.pens import drawn
+from loadtest.drawings.pens import drawn
 from preprocessing.decoder import Raster, decode
 from preprocessing.digits.normalize import Blank, Gray, InkMode, are_normalized, normalize_digit
 from preprocessing.digits.stroke import resized, stroke_width

@@ -17,7 +17,7 @@ import numpy as np
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from contract.store import Store
-from loadtest.machine import Conditions, settings_handed_on
+from loadtest.host.machine import Conditions, settings_handed_on
 from tests.service.running import Service
 from tests.web.chromium import launched
 from tests.web.eventually import eventually

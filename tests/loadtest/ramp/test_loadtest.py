@@ -12,8 +12,8 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
-from loadtest import process
 from loadtest.__main__ import main
+from loadtest.host import processes
 from tests.loadtest.users.between import Said, another_digit, between
 from tests.loadtest.waiting import until
 from tests.program import PATIENCE, interruptible
@@ -149,7 +149,7 @@ def test_ctrl_c_ends_all_that_was_started_and_reports_what_was_measured(
     words = [sys.executable, "-m", "loadtest", *words, "--run-time=10m"]
     with interruptible(words, cwd=ROOT, env=clean_environment(), stdout=subprocess.PIPE) as program:
         until(lambda: list(results.glob("*/locust_stats_history.csv")))
-        started = {each.pid for each in process.tree(program.pid)} - {program.pid}
+        started = {each.pid for each in processes.tree(program.pid)} - {program.pid}
         assert len(started) >= 2
         program.send_signal(signal.SIGINT)
         said, _ = program.communicate(timeout=PATIENCE)

@@ -7,9 +7,9 @@ from pathlib import Path
 from loadtest.ramp import report
 from loadtest.ramp.result import BROKEN, HOLDS, NOT_MEASURED, Result
 from loadtest.ramp.steps import Load, Step, steps_of
-from loadtest.slo import Slo
+from loadtest.report.slo import Slo
+from tests.loadtest.bench.test_report import CONDITIONS
 from tests.loadtest.ramp.history import history
-from tests.loadtest.test_document import CONDITIONS
 
 STEPS = steps_of(history((10, 100, 9), (20, 190, 30), (30, 200, 90)), [], Load(0.0, 0.1, 1))
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from loadtest.exposition import Exposition
 from loadtest.ramp.steps import Load, steps_of
-from loadtest.slo import Slo
-from loadtest.watch import Look, Use
+from loadtest.report.slo import Slo
+from loadtest.target.metrics import Exposition
+from loadtest.target.monitor import Look, Use
 from tests.loadtest.ramp.history import history, second
 
 LOAD = Load(started=0.0, think=0.05, cores=1)

@@ -11,9 +11,9 @@ from typing import Any
 
 from locust.stats import RequestStats
 
-from loadtest.users.answers import REFUSED
+from loadtest.users.checks import REFUSED
 from loadtest.users.settings import ARGUMENTS
-from loadtest.users.shaped import Shape
+from loadtest.users.shapes import Shape
 
 OPTIONS = {"num_users": 100, "run_time": 100, "break_errors": "10%"}
 

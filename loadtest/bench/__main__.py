@@ -1,0 +1,179 @@
+"""Measure the service against its limits, on this machine, in one run: python -m loadtest.bench
+
+Each round measures, in turn: the decoder and the network alone; an echo app under uvicorn; the
+service, with single pictures and with binary batches; with --peers mosec, LitServe, BentoML and
+plain FastAPI. After the rounds the service is scraped while it is busy, and overloaded. Needs a
+model version, as `make export` makes one. DIGITSERVE_ variables are handed on to the service.
+
+Exits with 1 if it cannot measure, with 3 if it measured all but a peer.
+"""
+
+import sys
+import time
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Iterator
+from pathlib import Path
+
+from loadtest.bench import report
+from loadtest.bench.limits import measured_apart
+from loadtest.bench.measure import Plan, Tool, Visit, visit
+from loadtest.bench.overload import NEEDED, overload
+from loadtest.bench.results import Results, Round
+from loadtest.bench.scrape import WORKERS, scrapes
+from loadtest.bench.venv import ensure, version_of
+from loadtest.client.asyncio_client import LOST
+from loadtest.client.pictures import Pictures
+from loadtest.client.result import MANY, ONE
+from loadtest.errors import CannotMeasure
+from loadtest.host.machine import Conditions, Placement, on, settings_handed_on
+from loadtest.target import targets
+from loadtest.target.targets import PEERS, TUNED, Target
+
+ALWAYS = ("limits", "echo", "service", "batches", "scrape", "overload")
+DONE, NOTHING, NOT_ALL = 0, 1, 3  # exit codes; 2 is argparse's
+
+
+def main(words: list[str] | None = None) -> int:
+    words = sys.argv[1:] if words is None else words
+    arguments = _parser().parse_args(words)
+    arguments.only = set(arguments.only or ALWAYS) | set(PEERS if arguments.peers else ())
+    arguments.venvs = arguments.venvs.resolve()
+    try:
+        results = bench(arguments, " ".join(["python -m loadtest.bench", *words]))
+    except CannotMeasure as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return NOTHING
+    print(f"\n{report.plain(results)}")
+    if arguments.json:
+        arguments.json.write_text(results.json())
+    if arguments.markdown:
+        arguments.markdown.write_text(report.markdown(results))
+    return NOT_ALL if results.missing else DONE
+
+
+def bench(arguments: Namespace, command: str) -> Results:
+    cores = Placement.of(generators=1)
+    pictures = Pictures.of_current(arguments.models, arguments.name)
+    tool = Tool.found(arguments.client)
+    conditions = Conditions.now(
+        command=command,
+        pinned=str(cores),
+        client=tool.name,
+        model=str(pictures.folder),
+        settings=settings_handed_on(),
+    )
+    plan = Plan(
+        tool=tool,
+        seconds=arguments.seconds,
+        connections=(MANY, ONE),
+        batches="batches" in arguments.only,
+        model=arguments.name,
+        cores=cores,
+    )
+    missing = _not_installed(arguments)
+    installed = [peer for peer in PEERS if peer in arguments.only and peer not in missing]
+    print(f"{conditions.processor}; {cores}; asked by {tool.name}", flush=True)
+    scraped, overloaded = [], None
+    with on(*cores.generators):
+        rounds = list(_rounds(arguments, pictures, plan, missing))
+        target = _service(arguments)
+        if "scrape" in arguments.only:
+            scraped = [scrapes(target, pictures, plan, workers=workers) for workers in WORKERS]
+        if "overload" in arguments.only:
+            overloaded = overload(
+                target, pictures, plan, seconds=arguments.overload, queue=arguments.queue
+            )
+    peers = {peer: version_of(arguments.venvs, peer) for peer in installed}
+    return Results(conditions, rounds, scraped, overloaded, peers, missing)
+
+
+def _not_installed(arguments: Namespace) -> dict[str, str]:
+    """Peers that cannot be, and why."""
+    missing: dict[str, str] = {}
+    for peer in PEERS:
+        if peer in arguments.only:
+            try:
+                ensure(arguments.venvs, peer)
+            except CannotMeasure as error:
+                missing[peer] = _left_out(peer, "it cannot be installed", error)
+    return missing
+
+
+def _rounds(
+    arguments: Namespace, pictures: Pictures, plan: Plan, missing: dict[str, str]
+) -> Iterator[Round]:
+    """Adds to `missing` the peers that fail, which are not tried again."""
+    asked_for = _targets(arguments, pictures)
+    for number in range(1, arguments.rounds + 1):
+        began = time.monotonic()
+        limits = None
+        if "limits" in arguments.only:
+            seconds, core = min(1.0, arguments.seconds), plan.cores.server[0]
+            limits = measured_apart(arguments.models, arguments.name, seconds, core=core)
+        yield Round(limits, list(_visits(asked_for, pictures, plan, missing, f"round {number}")))
+        took = time.monotonic() - began
+        print(f"round {number} of {arguments.rounds} took {took:.0f} s", flush=True)
+
+
+def _visits(
+    asked_for: list[Target], pictures: Pictures, plan: Plan, missing: dict[str, str], when: str
+) -> Iterator[Visit]:
+    for target in asked_for:
+        peer = target.name.removesuffix(TUNED)
+        if {peer, target.name} & missing.keys():
+            continue
+        try:
+            yield visit(target, pictures, plan)
+        except (CannotMeasure, *LOST) as error:
+            if peer not in PEERS:
+                raise
+            missing[target.name] = _left_out(target.name, f"it failed in {when}", error)
+
+
+def _left_out(name: str, what: str, error: Exception) -> str:
+    """All of the reason to the terminal at once; for the report, its last line."""
+    print(f"bench: {name} is left out, {what}: {error}", file=sys.stderr, flush=True)
+    return f"{what}: {(str(error) or repr(error)).splitlines()[-1]}"
+
+
+def _targets(arguments: Namespace, pictures: Pictures) -> list[Target]:
+    known = [
+        targets.echo(),
+        _service(arguments),
+        *targets.peers(arguments.venvs, pictures.folder),
+    ]
+    return [target for target in known if target.name.removesuffix(TUNED) in arguments.only]
+
+
+def _service(arguments: Namespace) -> Target:
+    # What the user has set in the environment goes before our choice.
+    settings = targets.ON_ONE_CORE | settings_handed_on()
+    return targets.service(arguments.models, arguments.name, settings)
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        "python -m loadtest.bench",
+        description=__doc__,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--seconds", type=float, default=5, help="of each load; default: 5")
+    add("--rounds", type=int, default=3, help="default: 3")
+    add("--only", nargs="+", choices=(*ALWAYS, *PEERS), help="measure these parts alone")
+    add("--peers", action="store_true", help=f"{', '.join(PEERS)} too, installed on demand")
+    add("--overload", type=float, default=10, metavar="SECONDS", help="of overload; default: 10")
+    add("--queue", type=int, default=NEEDED, help=f"MAX_QUEUE under overload; default: {NEEDED}")
+    add(
+        "--client", choices=("auto", "wrk", "asyncio"), default="auto", help="default: wrk if there"
+    )
+    add("--models", type=Path, metavar="DIR", default=Path("models"))
+    add("--name", default="digits", help="of the model; default: digits")
+    add("--venvs", type=Path, metavar="DIR", default=Path(".peers"), help="of the peers")
+    add("--json", type=Path, metavar="FILE", help="write everything that was measured")
+    add("--markdown", type=Path, metavar="FILE", help="write the tables with their conditions")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

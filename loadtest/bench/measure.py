@@ -1,0 +1,148 @@
+"""One target, started anew, measured, ended: what it did, what that cost, what it held.
+
+Every round starts every target anew, so that nobody keeps the luck of one start, and nobody is
+there while another is measured.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from loadtest.client import asyncio_client, wrk
+from loadtest.client.pictures import Pictures
+from loadtest.client.requests import picture, tensor
+from loadtest.client.result import Load
+from loadtest.host.machine import Placement
+from loadtest.host.processes import Memory, busy_seconds
+from loadtest.target.server import Running, started
+from loadtest.target.targets import Target
+
+PICTURES, BATCHES = "pictures", "batches"  # what is posted
+BATCH = 64  # pictures in a batch
+BATCH_CONNECTIONS = 4  # one is computed, the others travel
+MISSING = 404
+WARM_UP = 1.0  # seconds, at most
+
+
+@dataclass(frozen=True)
+class Measured:
+    posted: str
+    load: Load
+    cpu: float  # seconds of the server, user and system, an answer
+    others: float  # share of the server's core that somebody else took, the host included
+
+    @property
+    def connections(self) -> int:
+        return self.load.connections
+
+
+@dataclass(frozen=True)
+class Visit:
+    target: str
+    right: int | None  # of the pictures, as the target reads them
+    pictures: int  # on the version's sheet
+    idle: Memory
+    after: Memory
+    measured: list[Measured]
+    skipped: str = ""  # what could not be measured, and why
+
+    def of(self, posted: str, connections: int) -> Measured | None:
+        for each in self.measured:
+            if (each.posted, each.connections) == (posted, connections):
+                return each
+        return None
+
+
+@dataclass(frozen=True)
+class Tool:
+    """Who asks: wrk, or the client that needs nothing."""
+
+    name: str
+    ask: Callable[..., Load]  # run_load of wrk or asyncio_client
+
+    @classmethod
+    def found(cls, wanted: str) -> "Tool":
+        if wanted == "asyncio" or (wanted == "auto" and not wrk.path_of_wrk()):
+            return cls(
+                "asyncio (slower than wrk: a fast server waits for it)", asyncio_client.run_load
+            )
+        return cls("wrk", wrk.run_load)
+
+
+@dataclass(frozen=True)
+class Plan:
+    tool: Tool
+    seconds: float  # a load
+    connections: tuple[int, ...]
+    batches: bool
+    model: str
+    cores: Placement
+
+
+def visit(target: Target, pictures: Pictures, plan: Plan) -> Visit:
+    requests = [picture(png) for png in pictures.pngs]
+    with started(target, plan.cores.server, probe=requests[0]) as running:
+        right = _right(running, requests, pictures.labels) if target.reads else None
+        plan.tool.ask(
+            running.address,
+            requests,
+            connections=max(plan.connections),
+            seconds=min(WARM_UP, plan.seconds),
+        )
+        measured = [
+            _measure(running, requests, PICTURES, connections, plan)
+            for connections in target.connections or plan.connections
+        ]
+        skipped = ""
+        if plan.batches and target.takes_batches:
+            batch = tensor(plan.model, pictures.batch(BATCH))
+            skipped = _why_not(running, batch)
+            if not skipped:
+                measured.append(_measure(running, [batch], BATCHES, BATCH_CONNECTIONS, plan))
+        return Visit(
+            target=target.name,
+            right=right,
+            pictures=len(requests),
+            idle=running.idle,
+            after=running.memory(),
+            measured=measured,
+            skipped=skipped,
+        )
+
+
+def _measure(
+    running: Running, requests: list[bytes], posted: str, connections: int, plan: Plan
+) -> Measured:
+    cores = plan.cores
+    (server,) = cores.server
+    cpu, busy = running.cpu_seconds(), busy_seconds(server)
+    load = plan.tool.ask(running.address, requests, connections=connections, seconds=plan.seconds)
+    cpu, busy = running.cpu_seconds() - cpu, busy_seconds(server) - busy
+    ours = cpu + (load.client_cpu if cores.shared else 0.0)
+    others = max(0.0, busy - ours) / load.seconds
+    return Measured(posted, load, cpu / max(1, load.answers), others)
+
+
+def _right(running: Running, requests: list[bytes], labels: list[str]) -> int:
+    """How many pictures it reads as they are: who is fast must do the work too."""
+    read = [_label(running.ask(request).body) for request in requests]
+    return sum(said == label for said, label in zip(read, labels, strict=True))
+
+
+def _label(body: bytes) -> Any:
+    """What is read in the picture; None if the answer does not say."""
+    try:
+        return json.loads(body)["predictions"][0]["label"]
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
+def _why_not(running: Running, batch: bytes) -> str:
+    """Why batches cannot be measured; nothing if they can."""
+    answer = running.ask(batch)
+    if answer.status == MISSING:
+        return "binary batches: this service has no /v2/models/.../infer, so they are not measured"
+    if answer.status >= 400:
+        return f"binary batches: answered {answer.status}: {answer.body[:300].decode()}"
+    return ""

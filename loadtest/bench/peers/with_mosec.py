@@ -1,0 +1,59 @@
+"""mosec: python -m loadtest.bench.peers.with_mosec PORT many|one; needs VERSION_FOLDER set.
+
+Its front is in Rust; one Python process decodes and infers, whole batches at a time. Decoding in a
+stage of its own would be one more process on the same core.
+
+    many   64 pictures a batch, 1 ms for company, the least there is. 16 and 32 a batch answered
+           fewer at 64 connections, 5 ms no more.
+    one    no batches: a lone picture would wait out the millisecond
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+from mosec import Runtime, Server, Worker
+from numpy.typing import NDArray
+
+from loadtest.bench.peers.answers import Answers
+
+Row = NDArray[np.float32]  # (labels,)
+
+
+class Many(Worker):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__()
+        self._answers = Answers(Path(os.environ["VERSION_FOLDER"]))
+
+    def deserialize(self, data: bytes) -> bytes:
+        return data
+
+    def forward(self, data: list[bytes]) -> list[Row]:
+        return list(self._answers.rows(data))
+
+    def serialize(self, data: Row) -> bytes:
+        return self._answers.json(data)
+
+
+class One(Many):
+    def forward(self, data: bytes) -> Row:  # type: ignore[override]  # so mosec calls it
+        row: Row = self._answers.rows([data])[0]
+        return row
+
+
+if __name__ == "__main__":
+    port, how = sys.argv[1:]
+    sys.argv[1:] = [
+        "--port",
+        port,
+        "--address",
+        "127.0.0.1",
+        "--log-level",
+        "warning",
+    ]  # mosec reads
+    server = Server()
+    many = how == "many"
+    worker = Runtime(Many, max_batch_size=64, max_wait_time=1) if many else Runtime(One)
+    server.register_runtime({"/v1/predict": [worker]})
+    server.run()

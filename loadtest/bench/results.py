@@ -1,0 +1,254 @@
+"""What the rounds of a bench say together, as it goes into a file.
+
+Each ratio is taken within a round, then the median of the rounds.
+"""
+
+import json
+import statistics
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Self
+
+from loadtest.bench.limits import Limits
+from loadtest.bench.measure import BATCH, BATCH_CONNECTIONS, BATCHES, PICTURES, Measured, Visit
+from loadtest.bench.overload import Overload
+from loadtest.bench.scrape import Scrapes
+from loadtest.client.result import MANY, ONE
+from loadtest.host.machine import Conditions
+from loadtest.target.targets import TUNED
+
+BUSY = 0.9  # share of its core from which on the client may be what was measured
+
+
+@dataclass(frozen=True)
+class Round:
+    limits: Limits | None
+    visits: list[Visit]
+
+    def pair(self, target: str, posted: str, connections: int) -> tuple[Visit, Measured] | None:
+        for visit in self.visits:
+            found = visit.of(posted, connections)
+            if visit.target == target and found:
+                return visit, found
+        return None
+
+    def of(self, target: str, posted: str, connections: int) -> Measured | None:
+        pair = self.pair(target, posted, connections)
+        return pair[1] if pair else None
+
+
+@dataclass(frozen=True)
+class Spread:
+    median: float
+    lowest: float
+    highest: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Self | None:
+        there = sorted(values)
+        if not there:
+            return None
+        return cls(statistics.median(there), there[0], there[-1])
+
+
+@dataclass(frozen=True)
+class Row:
+    """One target under one load, over all rounds."""
+
+    target: str
+    posted: str
+    connections: int
+    rate: Spread  # answers a second
+    p50: Spread  # seconds
+    p99: Spread
+    cpu: Spread  # seconds an answer
+    worker: Spread  # bytes, RSS of its largest process before the load
+    idle: Spread  # bytes, PSS of all its processes before the load
+    after: Spread
+    others: Spread  # share of its core that others took
+    client: Spread  # share of its core that the client took
+    refused: int
+    broken: int
+    right: int | None  # of the pictures that it was shown, in the worst round
+    pictures: int
+
+
+@dataclass(frozen=True)
+class Results:
+    conditions: Conditions
+    rounds: list[Round]
+    scrapes: list[Scrapes]  # by number of workers
+    overload: Overload | None
+    peers: dict[str, str]  # those that were installed, and their versions
+    missing: dict[str, str]  # peers that could not be measured, and why
+
+    @property
+    def skipped(self) -> list[str]:
+        """Why something was not measured, each reason once."""
+        reasons = (visit.skipped for each in self.rounds for visit in each.visits)
+        peers = [f"{name}: {why}" for name, why in self.missing.items()]
+        return [*sorted({reason for reason in reasons if reason}), *peers]
+
+    @property
+    def remarks(self) -> list[str]:
+        return remarks(rows(self.rounds))
+
+    def json(self) -> str:
+        spreads = ratios(self.rounds, self.peers)
+        told = {
+            "conditions": asdict(self.conditions),
+            "rounds": [asdict(each) for each in self.rounds],
+            "ratios": {name: asdict(spread) for name, spread in spreads.items()},
+            "scrapes": [asdict(each) for each in self.scrapes],
+            "overload": asdict(self.overload) | {"kept": self.overload.kept}
+            if self.overload
+            else None,
+            "peers": self.peers,
+            "skipped": self.skipped,
+            "remarks": self.remarks,
+        }
+        return json.dumps(told, indent=2) + "\n"
+
+
+def rows(rounds: list[Round]) -> list[Row]:
+    keys = [
+        (visit.target, each.posted, each.connections)
+        for visit in (rounds[0].visits if rounds else [])
+        for each in visit.measured
+    ]
+    return [_row(rounds, *key) for key in keys]
+
+
+def _row(rounds: list[Round], target: str, posted: str, connections: int) -> Row:
+    there = [pair for each in rounds if (pair := each.pair(target, posted, connections))]
+
+    def spread(value: Callable[[Visit, Measured], float]) -> Spread:
+        found = Spread.of(value(*pair) for pair in there)
+        assert found is not None
+        return found
+
+    return Row(
+        target=target,
+        posted=posted,
+        connections=connections,
+        rate=spread(lambda _, m: m.load.rate),
+        p50=spread(lambda _, m: m.load.p50),
+        p99=spread(lambda _, m: m.load.p99),
+        cpu=spread(lambda _, m: m.cpu),
+        worker=spread(lambda v, _: v.idle.largest),
+        idle=spread(lambda v, _: v.idle.proportional),
+        after=spread(lambda v, _: v.after.proportional),
+        others=spread(lambda _, m: m.others),
+        client=spread(lambda _, m: m.load.client_cpu / m.load.seconds),
+        refused=sum(found.load.refused for _, found in there),
+        broken=sum(found.load.broken for _, found in there),
+        right=min((visit.right for visit, _ in there if visit.right is not None), default=None),
+        pictures=there[0][0].pictures,
+    )
+
+
+def ratios(rounds: list[Round], peers: Iterable[str] = ()) -> dict[str, Spread]:
+    """What the service is held against, by what it says; only what was measured."""
+    told: dict[str, Callable[[Round], float | None]] = {
+        "limit's CPU / service's CPU, 64 connections": _cost,
+        "p99 / p50, 64 connections": _tail,
+        "p50 above the echo's, 1 connection, us": _above_echo,
+        "pictures/s in batches of 64 / network's alone": _batches,
+    }
+    for peer in peers:
+        told[f"service's req/s / {peer}'s, 64 connections"] = _rate_over(peer, MANY)
+        told[f"service's req/s / {peer}'s, 1 connection"] = _rate_over(peer, ONE)
+        tuned = f"{peer}{TUNED}"
+        told[f"the same if {tuned}"] = _rate_over(tuned, ONE)
+        told[f"service's CPU a request / {peer}'s, 64 connections"] = _cpu_over(peer, MANY)
+    spreads = {name: _over(rounds, ratio) for name, ratio in told.items()}
+    return {name: spread for name, spread in spreads.items() if spread}
+
+
+def rate_over(rounds: list[Round], peer: str) -> Spread | None:
+    """The service's answers a second over a peer's, over MANY connections."""
+    return _over(rounds, _rate_over(peer, MANY))
+
+
+def _over(rounds: list[Round], ratio: Callable[[Round], float | None]) -> Spread | None:
+    return Spread.of(value for each in rounds if (value := ratio(each)) is not None)
+
+
+def _cost(each: Round) -> float | None:
+    echo, service = (each.of(name, PICTURES, MANY) for name in ("echo", "service"))
+    if not (echo and service and each.limits and service.cpu):
+        return None
+    return (echo.cpu + each.limits.decode + each.limits.network) / service.cpu
+
+
+def _tail(each: Round) -> float | None:
+    service = each.of("service", PICTURES, MANY)
+    return service.load.p99 / service.load.p50 if service and service.load.p50 else None
+
+
+def _above_echo(each: Round) -> float | None:
+    echo, service = (each.of(name, PICTURES, ONE) for name in ("echo", "service"))
+    return (service.load.p50 - echo.load.p50) * 1e6 if echo and service else None
+
+
+def _batches(each: Round) -> float | None:
+    batches = each.of("service", BATCHES, BATCH_CONNECTIONS)
+    if not (batches and each.limits):
+        return None
+    return batches.load.rate * BATCH * each.limits.network
+
+
+def _rate_over(peer: str, connections: int) -> Callable[[Round], float | None]:
+    def ratio(each: Round) -> float | None:
+        ours, theirs = (each.of(name, PICTURES, connections) for name in ("service", peer))
+        return ours.load.rate / theirs.load.rate if ours and theirs and theirs.load.rate else None
+
+    return ratio
+
+
+def _cpu_over(peer: str, connections: int) -> Callable[[Round], float | None]:
+    def ratio(each: Round) -> float | None:
+        ours, theirs = (each.of(name, PICTURES, connections) for name in ("service", peer))
+        return ours.cpu / theirs.cpu if ours and theirs and theirs.cpu else None
+
+    return ratio
+
+
+def remarks(rows: list[Row]) -> list[str]:
+    return [*_busy_clients(rows), *_failing(rows), *_misreaders(rows)]
+
+
+def _busy_clients(rows: list[Row]) -> list[str]:
+    return [
+        f"The client was the bottleneck: {row.target}, {row.posted}, {_connections(row)}: it took "
+        f"{row.client.median:.0%} of its own core, so the server may do more than was measured."
+        for row in rows
+        if row.client.median > BUSY
+    ]
+
+
+def _failing(rows: list[Row]) -> list[str]:
+    """A refusal is an answer too, and a quick one."""
+    return [
+        f"Not everything was answered with 200: {row.target}, {row.posted}, {_connections(row)}: "
+        f"{row.refused:,} refused, {row.broken:,} broken; refusals count in its req/s too."
+        for row in rows
+        if row.refused or row.broken
+    ]
+
+
+def _misreaders(rows: list[Row]) -> list[str]:
+    """Who does worse than the service does not do the same work."""
+    right = {row.target: row.right for row in rows if row.right is not None}
+    pictures = {row.target: row.pictures for row in rows}
+    ours = right.get("service")
+    return [
+        f"Not the same work: {target} reads {theirs} of {pictures[target]} pictures right, the "
+        f"service {ours}."
+        for target, theirs in right.items()
+        if ours is not None and theirs < ours
+    ]
+
+
+def _connections(row: Row) -> str:
+    return "1 connection" if row.connections == 1 else f"{row.connections} connections"

@@ -1,0 +1,116 @@
+"""Draw MNIST's test digits with other pens, post them, count: python -m loadtest.drawings
+
+Each is drawn anew on paper, screen or transparent canvas (see `pens`), posted as PNG or JPEG to a
+real service, and counted as right, wrong or refused. The digits are those of MNIST_DIR's test set,
+without it those of the current version's samples.png. Exits with 1 if fewer are right than asked
+for. DIGITSERVE_ variables are handed on to the service.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from loadtest.client.asyncio_client import Connection
+from loadtest.client.pictures import Pictures
+from loadtest.client.requests import PREDICT, picture, post
+from loadtest.client.result import Address
+from loadtest.drawings.digits import Shapes, shapes
+from loadtest.drawings.gallery import Gallery
+from loadtest.drawings.pens import PHOTOS, Drawing, drawn
+from loadtest.errors import CannotMeasure
+from loadtest.host.machine import settings_handed_on
+from loadtest.target import targets
+from loadtest.target.server import started
+
+QUALITIES = 60, 95  # of JPEG, both included
+
+
+@dataclass(frozen=True)
+class Posted:
+    """A drawing as a file, and what it is."""
+
+    drawing: Drawing
+    label: str
+    kind: str  # png or jpeg
+    body: bytes
+
+    @property
+    def request(self) -> bytes:
+        return post(PREDICT, self.body, {"Content-Type": f"image/{self.kind}"})
+
+
+def main(words: list[str] | None = None) -> int:
+    arguments = _parser().parse_args(words)
+    try:
+        right = measured(arguments)
+    except CannotMeasure as error:
+        print(f"drawn: {error}", file=sys.stderr)
+        return 1
+    return int(right < arguments.at_least)
+
+
+def measured(arguments: Namespace) -> float:
+    """The share that was read right."""
+    folder = os.environ.get("MNIST_DIR")
+    known = shapes(Path(folder) if folder else None, arguments.models, arguments.name)
+    probe = picture(Pictures.of_current(arguments.models, arguments.name).pngs[0])
+    target = targets.service(arguments.models, arguments.name, settings_handed_on())
+    gallery = Gallery()
+    with started(target, probe=probe) as running:
+        posts = drawings(known, arguments.count, arguments.seed)
+        asyncio.run(_ask(running.address, posts, gallery))
+    print(gallery.told())
+    if arguments.sheet:
+        gallery.hang(arguments.sheet)
+    return gallery.right
+
+
+def drawings(known: Shapes, count: int, seed: int) -> Iterator[Posted]:
+    """Every digit once before any is drawn twice; the same for the same seed."""
+    generator = np.random.default_rng(seed)
+    pixels, labels = known
+    order = np.concatenate(
+        [generator.permutation(len(pixels)) for _ in range(0, count, len(pixels))]
+    )
+    for index in order[:count]:
+        drawing = drawn(pixels[index], generator)
+        kind = "jpeg" if drawing.paper in PHOTOS and generator.random() < 0.5 else "png"
+        quality = int(generator.integers(*QUALITIES, endpoint=True))
+        how = [cv2.IMWRITE_JPEG_QUALITY, quality] if kind == "jpeg" else []
+        body = cv2.imencode(f".{kind}", drawing.raster, how)[1].tobytes()
+        yield Posted(drawing, labels[index], kind, body)
+
+
+async def _ask(address: Address, posts: Iterator[Posted], gallery: Gallery) -> None:
+    connection = await Connection.to(address)
+    for each in posts:
+        answer = await connection.ask(each.request)
+        told = json.loads(answer.body)
+        said = told["predictions"][0]["label"] if answer.status == 200 else str(answer.status)
+        kinds = {**each.drawing.kinds, "file": each.kind}
+        gallery.add(each.body, label=each.label, said=said, kinds=kinds)
+    await connection.close()
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser("python -m loadtest.drawings", description=__doc__)
+    add = parser.add_argument
+    add("--count", type=int, default=2000, help="of drawings; default: 2000")
+    add("--seed", type=int, default=0, help="of pens, papers and places; default: 0")
+    add("--at-least", type=float, default=0.97, help="share that must be right; default: 0.97")
+    add("--sheet", type=Path, metavar="FILE.png", help="show before and after, failures first")
+    add("--models", type=Path, metavar="DIR", default=Path("models"))
+    add("--name", default="digits", help="of the model; default: digits")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

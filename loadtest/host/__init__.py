@@ -1,0 +1,1 @@
+"""The machine that measures: its cores and conditions, its processes, its GPU."""

@@ -1,0 +1,1 @@
+"""What reports have in common: the SLO, tables, plots, and the conditions of a measurement."""

@@ -1,0 +1,198 @@
+"""A running service, looked at once a second while something asks it: `with watched(...) as looks`.
+
+    GET /metrics       what the service counts, over one connection that is kept, as Prometheus does
+    /proc, if it is    memory, descriptors, threads and CPU time of the service and its children;
+    on this machine    CPU time of the load generator
+
+`looks` grows while the block runs, from the first look, when it begins, to the last, when it has
+ended. A look that failed says why, and never ends anything.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import Self
+from urllib.parse import urlsplit
+
+from loadtest.client.requests import PREDICT
+from loadtest.host import processes
+from loadtest.target.metrics import Exposition
+
+METRICS = "/metrics"
+PREFIX = "digitserve_"
+REQUESTS = f"{PREFIX}http_requests_total"
+DURATION = f"{PREFIX}http_request_duration_seconds"
+EVERY = 1.0  # seconds
+# Seconds between two looks at PSS: the kernel walks every page for it.
+PROPORTIONAL_EVERY = 10.0
+PATIENCE = 5.0  # seconds for /metrics
+SHARED = 0.1  # seconds in which the service answers scrapes with the same text
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a process and its children hold, and what they have taken since they began."""
+
+    processes: int
+    cpu: float  # seconds
+    resident: int  # bytes, RSS, summed
+    proportional: int  # bytes, PSS, summed, as last looked at
+    descriptors: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class Look:
+    at: float  # seconds since the first look began
+    took: float  # seconds, GET /metrics
+    metrics: Exposition | None  # None: not told
+    lost: str  # why not
+    service: Use | None  # None: not on this machine, or gone
+    generator_cpu: float  # seconds since it began, with its children
+
+
+@dataclass(frozen=True)
+class Period:
+    """What the service did between two looks, and what it held at the end.
+
+    What is read from /proc is 0 where its processes are not seen.
+    """
+
+    at: float  # seconds since the first look, at its end
+    seconds: float
+    resident: int  # bytes, RSS, at its end
+    proportional: int  # bytes, PSS
+    descriptors: int
+    threads: int
+    cpu: float  # cores that the service took
+    generator: float  # cores that the generator took
+    answers: int
+    failed: int  # of the answers: status 5xx
+    shed: int  # requests that were refused or given up on
+    p50: float  # seconds of a POST /v1/predict, as the service counts; 0: there was none
+    p99: float
+    batch: float  # pictures of a model call, mean
+    queue: float  # pictures waiting for the model, mean over time
+
+    @property
+    def rate(self) -> float:
+        """Answers a second."""
+        return self.answers / self.seconds
+
+    @classmethod
+    def between(cls, before: Look, now: Look) -> Self | None:
+        """None where one of the looks has no metrics."""
+        if before.metrics is None or now.metrics is None or now.at <= before.at:
+            return None
+        counted, seconds = now.metrics.since(before.metrics), now.at - before.at
+        codes, use = counted.by(REQUESTS, "code"), now.service or Use(0, 0.0, 0, 0, 0, 0)
+        return cls(
+            at=now.at,
+            seconds=seconds,
+            resident=use.resident,
+            proportional=use.proportional,
+            descriptors=use.descriptors,
+            threads=use.threads,
+            cpu=(use.cpu - before.service.cpu) / seconds if before.service else 0.0,
+            generator=max(0.0, now.generator_cpu - before.generator_cpu) / seconds,
+            answers=round(sum(codes.values())),
+            failed=round(sum(number for code, number in codes.items() if code.startswith("5"))),
+            shed=round(counted.total(f"{PREFIX}shed_total")),
+            p50=counted.quantile(DURATION, 0.50, route=PREDICT),
+            p99=counted.quantile(DURATION, 0.99, route=PREDICT),
+            batch=counted.mean(f"{PREFIX}batch_size"),
+            # Little's law. The gauge misses all that comes and goes between two scrapes.
+            queue=counted.total(f"{PREFIX}queue_wait_seconds_sum") / seconds,
+        )
+
+
+@contextmanager
+def watched(
+    url: str,
+    *,
+    service: int | None = None,
+    generator: int | None = None,
+    every: float = EVERY,
+) -> Iterator[list[Look]]:
+    """The looks at the service on `url`; `service` and `generator` are the ids of processes."""
+    watcher = _Watcher(url, service, generator)
+    looks = [watcher.look()]
+    done = threading.Event()
+
+    def look_on() -> None:
+        number = 1
+        while not done.wait(max(0.0, watcher.began + number * every - time.perf_counter())):
+            looks.append(watcher.look())
+            # One that took long is not made up for.
+            number = max(number + 1, int((time.perf_counter() - watcher.began) / every) + 1)
+
+    thread = threading.Thread(target=look_on, name="watch")
+    thread.start()
+    try:
+        yield looks
+    finally:
+        done.set()
+        thread.join()
+        time.sleep(max(0.0, watcher.looked + SHARED - time.perf_counter()))
+        looks.append(watcher.look())
+        watcher.close()
+
+
+class _Watcher:
+    def __init__(self, url: str, service: int | None, generator: int | None) -> None:
+        address = urlsplit(url)
+        connect = HTTPSConnection if address.scheme == "https" else HTTPConnection
+        self._connection = connect(address.hostname or "", address.port, timeout=PATIENCE)
+        self._path = address.path.rstrip("/") + METRICS
+        self._service, self._generator = service, generator
+        self._proportional, self._proportional_at = 0, -PROPORTIONAL_EVERY
+        self.began = self.looked = time.perf_counter()  # `looked`: last, at /metrics
+
+    def look(self) -> Look:
+        at = time.perf_counter() - self.began
+        metrics, lost = self._metrics()
+        self.looked = time.perf_counter()
+        took = self.looked - self.began - at
+        return Look(
+            at=at,
+            took=took,
+            metrics=metrics,
+            lost=lost,
+            service=self._use(at),
+            generator_cpu=processes.cpu_seconds(self._generator) if self._generator else 0.0,
+        )
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _metrics(self) -> tuple[Exposition | None, str]:
+        """What was told, or why nothing."""
+        try:
+            self._connection.request("GET", self._path)
+            answer = self._connection.getresponse()
+            text = answer.read().decode()
+            if answer.status == 200:
+                return Exposition.read(text), ""
+            return None, f"{self._path} answered {answer.status}"
+        except (OSError, HTTPException, ValueError) as error:
+            self._connection.close()  # the next look connects anew
+            return None, f"{self._path}: {error!r}"
+
+    def _use(self, at: float) -> Use | None:
+        pid = self._service
+        if pid is None or not (count := len(processes.tree(pid))):
+            return None
+        if at - self._proportional_at >= PROPORTIONAL_EVERY:
+            self._proportional = processes.memory(pid).proportional
+            self._proportional_at = at
+        return Use(
+            processes=count,
+            cpu=processes.cpu_seconds(pid),
+            resident=processes.resident(pid),
+            proportional=self._proportional,
+            descriptors=processes.descriptors(pid),
+            threads=processes.threads(pid),
+        )

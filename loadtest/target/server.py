@@ -1,0 +1,101 @@
+"""A server process, on cores of its own if it is to have some, from start to end."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadtest.client.asyncio_client import LOST, Answer, ask_once
+from loadtest.client.result import Address
+from loadtest.errors import CannotMeasure
+from loadtest.host import processes
+from loadtest.host.machine import on
+from loadtest.host.processes import Memory
+from loadtest.target.targets import Target
+
+ROOT = Path(__file__).parent.parent.parent
+PATIENCE = 60.0  # seconds until it answers
+GRACE = 10.0  # seconds to end by itself
+
+
+@dataclass(frozen=True)
+class Running:
+    address: Address
+    pid: int
+    idle: Memory  # before it was asked anything but the one picture that showed it was ready
+
+    def cpu_seconds(self) -> float:
+        return processes.cpu_seconds(self.pid)
+
+    def resident(self) -> int:
+        return processes.resident(self.pid)
+
+    def memory(self) -> Memory:
+        return processes.memory(self.pid)
+
+    def ask(self, request: bytes) -> Answer:
+        return ask_once(self.address, request)
+
+
+@contextmanager
+def started(
+    target: Target, cores: Sequence[int] = (), *, probe: bytes, patience: float = PATIENCE
+) -> Iterator[Running]:
+    """A server that has answered `probe` with 200; it and its children are ended with the block."""
+    address = Address("127.0.0.1", free_port())
+    with tempfile.TemporaryFile() as log:
+        with on(*cores) if cores else contextlib.nullcontext():
+            server = subprocess.Popen(  # noqa: S603
+                target.command(address.port),
+                cwd=ROOT,
+                env=os.environ | target.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            _wait_for(server, address, probe, log.fileno(), patience)
+            yield Running(address, server.pid, processes.memory(server.pid))
+        finally:
+            end(server)
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+def _wait_for(
+    server: subprocess.Popen[bytes], address: Address, probe: bytes, log: int, patience: float
+) -> None:
+    end = time.monotonic() + patience
+    while server.poll() is None and time.monotonic() < end:
+        with contextlib.suppress(*LOST):
+            answer = ask_once(address, probe)
+            if answer.status == 200:
+                return
+        time.sleep(0.05)
+    said = os.pread(log, 1 << 20, 0).decode(errors="replace").strip()
+    what = "did not answer" if server.poll() is None else f"ended with {server.returncode}"
+    raise CannotMeasure(f"{' '.join(map(str, server.args))} {what}:\n{said[-2000:]}")  # type: ignore[arg-type]
+
+
+def end(leader: subprocess.Popen[bytes], grace: float = GRACE) -> None:
+    """Ctrl-C to all of its session, which needs no drain, and force for who does not hear it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader.pid, signal.SIGINT)
+        try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                leader.wait(grace)
+        finally:  # Ctrl-C once more
+            os.killpg(leader.pid, signal.SIGKILL)
+    leader.wait()

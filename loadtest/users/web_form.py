@@ -1,0 +1,70 @@
+"""What locust's web page is told when somebody presses its start button.
+
+Locust decides whether there is a shape before it tells anybody that a test begins, and starts what
+cannot be started. So the form is looked at first: what is wrong with it is shown on the page, and
+the shape that it names is the one that runs.
+"""
+
+from argparse import Namespace
+from typing import Any
+
+from flask import request
+from locust.env import Environment
+from locust.runners import STATE_RUNNING, STATE_SPAWNING
+from locust.util.timespan import parse_timespan
+from locust.web import WebUI
+
+from loadtest.users.courses import COURSES
+from loadtest.users.settings import CONSTANT, Settings
+from loadtest.users.shapes import Shape, course_of, shape_of
+
+DEFAULT = "Default"  # no shape, in the list of --class-picker
+
+
+def look_at_forms(environment: Environment, web_ui: WebUI) -> None:
+    runner = environment.runner
+    assert runner is not None
+    # For --class-picker, whose own list of shapes goes before --shape.
+    environment.available_shape_classes = {name: Shape(name, runner) for name in COURSES}
+    picks = web_ui.userclass_picker_is_active
+
+    def refused() -> dict[str, Any] | None:
+        if request.method != "POST" or not request.path.endswith("/swarm"):
+            return None
+        if runner.state in (STATE_RUNNING, STATE_SPAWNING):
+            return None
+        try:
+            options = _told(environment.parsed_options, request.form)
+            if picks:
+                _picked(options, request.form.get("shape_class", DEFAULT))
+            else:
+                environment.shape_class = shape_of(options, runner)
+        except ValueError as error:
+            return {"success": False, "message": str(error), "host": environment.host}
+        return None
+
+    assert web_ui.app is not None
+    web_ui.app.before_request(refused)
+
+
+def _told(options: Namespace | None, form: Any) -> Namespace:
+    """The options as they will be with the form."""
+    told = Namespace(**vars(options))
+    for name, text in form.items():
+        if name == "user_count":
+            told.num_users = int(text)
+        elif name == "run_time":
+            told.run_time = parse_timespan(text) if text else told.run_time
+        elif hasattr(told, name):
+            setattr(told, name, text)
+    return told
+
+
+def _picked(options: Namespace, shape: str) -> None:
+    settings = Settings.of(options)
+    if shape != DEFAULT:
+        course_of(shape, options)
+    elif settings.shape != CONSTANT:
+        raise ValueError(
+            f"choose {settings.shape} as the shape class: with --class-picker, it counts"
+        )

@@ -1,0 +1,80 @@
+"""A visit posts pictures, and batches to who takes them; who does not is told, not measured."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from loadtest.bench.measure import BATCHES, PICTURES, Plan, Tool, Visit, visit
+from loadtest.client import asyncio_client as client
+from loadtest.client.pictures import Pictures
+from loadtest.host.machine import Placement
+from loadtest.target.targets import Target
+
+# Reads a seven in every picture, answers batches with a status of choice, and others with a body.
+SERVER = """
+import signal, sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        batch = self.path == "/v2/models/digits/infer"
+        said = sys.argv[3].encode()
+        self.send_response(int(sys.argv[2]) if batch else 200)
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    def log_message(self, *words):
+        pass
+
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # which is ignored where tests run in the background
+ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+PIXELS = np.zeros((2, 28, 28), np.uint8)
+SEVEN_AND_ONE = Pictures(Path("nowhere"), PIXELS, ["7", "1"], [b"a picture", b"another"])
+
+
+def visited(status: int, body: str = '{"predictions":[{"label":"7"}]}') -> Visit:
+    target = Target(
+        "fake",
+        lambda port: [sys.executable, "-c", SERVER, str(port), str(status), body],
+        takes_batches=True,
+    )
+    plan = Plan(
+        tool=Tool("asyncio", client.run_load),
+        seconds=0.05,
+        connections=(2, 1),
+        batches=True,
+        model="digits",
+        cores=Placement.of(generators=1),
+    )
+    return visit(target, SEVEN_AND_ONE, plan)
+
+
+def test_pictures_and_batches_are_measured_and_what_was_read_is_counted() -> None:
+    found = visited(200)
+    assert [each.posted for each in found.measured] == [PICTURES, PICTURES, BATCHES]
+    assert [each.connections for each in found.measured] == [2, 1, 4]
+    assert all(each.load.answers > 0 == each.load.refused for each in found.measured)
+    assert (found.right, found.pictures, found.skipped) == (1, 2, "")
+
+
+@pytest.mark.parametrize("body", ["seven", "7", '{"predictions":[]}', '{"digits":[7]}'])
+def test_an_answer_that_does_not_say_what_it_reads_is_not_right(body: str) -> None:
+    assert visited(200, body).right == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [(404, "this service has no /v2/models/.../infer"), (422, "answered 422: {")],
+)
+def test_batches_that_are_not_taken_are_skipped_with_the_reason(status: int, why: str) -> None:
+    found = visited(status)
+    assert [each.posted for each in found.measured] == [PICTURES, PICTURES]
+    assert found.of(BATCHES, 4) is None
+    assert why in found.skipped

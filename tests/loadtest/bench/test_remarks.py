@@ -1,0 +1,53 @@
+"""What has to be said of rows before they are believed."""
+
+from loadtest.bench.results import Round, remarks, rows
+from tests.loadtest.bench.rounds import measured, visited
+
+
+def told(*rounds: Round) -> list[str]:
+    return remarks(rows(list(rounds)))
+
+
+def test_nothing_is_said_where_nothing_is_wrong() -> None:
+    assert told(Round(None, [visited("service", measured(64, 5_000, 1e-4))])) == []
+    assert told() == []
+
+
+def test_a_client_that_took_its_core_is_called_the_bottleneck_row_by_row() -> None:
+    busy, idle = measured(64, 9_000, 1e-5, client=0.96), measured(1, 900, 1e-4, client=0.9)
+    assert told(Round(None, [visited("echo", busy, idle, right=None)])) == [
+        "The client was the bottleneck: echo, pictures, 64 connections: it took 96% of its own "
+        "core, so the server may do more than was measured."
+    ]
+
+
+def test_the_median_of_the_rounds_decides_whether_the_client_was_the_bottleneck() -> None:
+    shares = (0.95, 0.4, 0.99)
+    busy = [Round(None, [visited("echo", measured(1, 9, 1.0, client=each))]) for each in shares]
+    (sentence,) = told(*busy)
+    assert "echo, pictures, 1 connection: it took 95%" in sentence
+    assert told(*busy[:2]) == []
+
+
+def test_what_was_refused_or_broke_is_told_row_by_row_for_all_rounds() -> None:
+    refuses, breaks = measured(64, 9_000, 1e-5, refused=600), measured(1, 900, 1e-4, broken=1)
+    rounds = [Round(None, [visited("mosec", refuses, breaks, measured(4, 90, 1e-3))])] * 2
+    assert told(*rounds) == [
+        "Not everything was answered with 200: mosec, pictures, 64 connections: 1,200 refused, "
+        "0 broken; refusals count in its req/s too.",
+        "Not everything was answered with 200: mosec, pictures, 1 connection: 0 refused, "
+        "2 broken; refusals count in its req/s too.",
+    ]
+
+
+def test_a_peer_that_reads_fewer_pictures_than_the_service_is_pointed_out() -> None:
+    load = measured(64, 9, 1.0)
+    visits = [
+        visited("echo", load, right=None),
+        visited("service", load, right=98),
+        visited("mosec", load, right=98),
+        visited("litserve", load, right=97),
+    ]
+    assert told(Round(None, visits)) == [
+        "Not the same work: litserve reads 97 of 100 pictures right, the service 98."
+    ]

@@ -1,0 +1,56 @@
+"""Ratios are taken within a round, and the median of the rounds is told with its spread."""
+
+import pytest
+
+from loadtest.bench.results import Round, Spread, ratios, rows
+from loadtest.client.result import quantile
+from tests.loadtest.bench.rounds import MB, measured, one_round, visited
+
+ROUNDS = [one_round(cost) for cost in (120e-6, 60e-6, 100e-6)]
+
+
+def test_a_quantile_is_a_time_that_was_measured() -> None:
+    times = [float(number) for number in range(100, 0, -1)]
+    assert (quantile(times, 0.5), quantile(times, 0.99), quantile(times, 1)) == (50, 99, 100)
+    assert (quantile([7.0], 0.01), quantile([], 0.5)) == (7, 0)
+
+
+def test_the_limits_cost_is_held_against_the_services_round_by_round() -> None:
+    spread = ratios(ROUNDS)["limit's CPU / service's CPU, 64 connections"]
+    assert spread.median == pytest.approx(0.6)
+    assert spread.lowest == pytest.approx(0.5)
+    assert spread.highest == pytest.approx(1.0)
+
+
+def test_every_target_of_the_bench_has_its_comparison() -> None:
+    told = {name: spread.median for name, spread in ratios(ROUNDS, ("mosec",)).items()}
+    assert told == {
+        "limit's CPU / service's CPU, 64 connections": pytest.approx(0.6),
+        "p99 / p50, 64 connections": pytest.approx(3),
+        "p50 above the echo's, 1 connection, us": pytest.approx(300),
+        "pictures/s in batches of 64 / network's alone": pytest.approx(500 * 64 * 20e-6),
+        "service's req/s / mosec's, 64 connections": pytest.approx(0.5),
+        "service's req/s / mosec's, 1 connection": pytest.approx(0.5),
+        "service's CPU a request / mosec's, 64 connections": pytest.approx(100 / 60),
+    }
+
+
+def test_what_was_not_measured_is_not_compared() -> None:
+    alone = [Round(None, [visited("service", measured(64, 5_000, 1e-4))])]
+    assert list(ratios(alone, ("mosec",))) == ["p99 / p50, 64 connections"]
+    assert ratios([]) == {}
+    assert rows([]) == []
+
+
+def test_a_row_is_the_median_of_its_rounds_and_the_sum_of_what_failed() -> None:
+    row = next(row for row in rows(ROUNDS) if (row.target, row.connections) == ("service", 64))
+    assert row.cpu == Spread(median=100e-6, lowest=60e-6, highest=120e-6)
+    assert (row.rate.median, row.refused, row.broken) == (5_000, 3, 0)
+    assert (row.worker.median, row.idle.median) == (60 * MB, 80 * MB)
+    assert row.client.median == 0.25
+    assert (row.right, row.pictures) == (99, 100)
+
+
+def test_what_a_target_read_right_is_told_of_its_worst_round() -> None:
+    read = [Round(None, [visited("mosec", measured(1, 9, 1.0), right=n)]) for n in (99, 97, 98)]
+    assert [row.right for row in rows(read)] == [97]

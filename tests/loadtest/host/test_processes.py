@@ -1,0 +1,64 @@
+"""CPU time and memory of a process are those of its children too."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from loadtest.host import processes
+
+BURN = "import time\nwhile time.process_time() < 0.2: pass\n"
+WAIT = "print('done', flush=True); input()"
+
+
+@contextmanager
+def child(code: str) -> Iterator[int]:
+    """A process that has run `code` and waits to be ended."""
+    running = subprocess.Popen(
+        [sys.executable, "-c", f"{code}\n{WAIT}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stdout is not None
+    assert running.stdout.readline() == "done\n"
+    try:
+        yield running.pid
+    finally:
+        running.communicate("\n")
+
+
+def test_cpu_time_of_children_counts_alive_or_ended() -> None:
+    grandchild = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {BURN!r}])"
+    with child(grandchild) as pid:
+        ended = processes.cpu_seconds(pid)
+    with child(BURN):
+        alive = processes.cpu_seconds(os.getpid())
+    assert min(ended, alive) >= 0.18  # it is counted in ticks of 10 ms
+
+
+def test_memory_is_that_of_all_processes_and_of_the_largest() -> None:
+    with child("held = bytes(range(256)) * (200 << 10)") as pid:  # 50 MB
+        own = processes.memory(pid)
+        all_of_them = processes.memory(os.getpid())
+        resident = processes.resident(pid)
+    assert own.processes == 1
+    assert own.resident == own.largest > 50 << 20
+    assert 50 << 20 < own.proportional <= own.resident
+    assert all_of_them.processes >= 2
+    assert all_of_them.resident >= own.resident + all_of_them.largest - max(own.largest, 1)
+    assert abs(resident - own.resident) < 4 << 20
+
+
+def test_a_process_that_has_ended_uses_nothing() -> None:
+    with child("") as pid:
+        pass
+    assert processes.tree(pid) == []
+    assert processes.cpu_seconds(pid) == 0
+    assert processes.memory(pid) == processes.Memory(0, 0, 0, 0)
+
+
+def test_a_core_that_is_not_there_is_never_busy() -> None:
+    assert processes.busy_seconds(min(os.sched_getaffinity(0))) > 0
+    assert processes.busy_seconds(10**6) == 0

@@ -1,0 +1,80 @@
+"""What /metrics says is read as Prometheus would read it."""
+
+import pytest
+
+from loadtest.target.metrics import Exposition
+from tests.service.running import Service
+
+BEFORE = """\
+# HELP answers_total Answers
+# TYPE answers_total counter
+answers_total{code="200",route="/a"} 10.0
+answers_total{code="503",route="/a"} 1.0
+depth 3.0
+"""
+AFTER = """\
+answers_total{code="200",route="/a"} 25.0
+answers_total{code="503",route="/a"} 1.0
+answers_total{code="200",route="/b"} 5.0
+depth 7.0
+"""
+TIMES = """\
+seconds_bucket{le="0.1",route="/a"} 0.0
+seconds_bucket{le="1.0",route="/a"} 80.0
+seconds_bucket{le="2.0",route="/a"} 90.0
+seconds_bucket{le="+Inf",route="/a"} 100.0
+seconds_count{route="/a"} 100.0
+seconds_sum{route="/a"} 70.0
+seconds_bucket{le="0.1",route="/b"} 100.0
+seconds_bucket{le="+Inf",route="/b"} 100.0
+"""
+
+
+def test_a_counter_is_summed_over_the_labels_that_are_not_asked_for() -> None:
+    told = Exposition.read(AFTER)
+    assert told.total("answers_total") == 31
+    assert told.total("answers_total", code="200") == 30
+    assert told.total("answers_total", code="404") == told.total("no_such") == 0
+    assert told.by("answers_total", "code") == {"200": 30, "503": 1}
+    assert told.by("answers_total", "route", code="200") == {"/a": 25, "/b": 5}
+
+
+def test_between_two_scrapes_only_what_came_meanwhile_counts() -> None:
+    meanwhile = Exposition.read(AFTER).since(Exposition.read(BEFORE))
+    assert meanwhile.by("answers_total", "route") == {"/a": 15, "/b": 5}
+
+
+def test_a_counter_that_began_anew_is_not_negative() -> None:
+    meanwhile = Exposition.read(BEFORE).since(Exposition.read(AFTER))
+    assert meanwhile.total("answers_total", code="200") == 10
+
+
+@pytest.mark.parametrize(
+    ("q", "seconds"), [(0.4, 0.1 + 0.9 * 40 / 80), (0.8, 1.0), (0.85, 1.5), (0.99, 2.0)]
+)
+def test_a_quantile_lies_evenly_in_its_bucket_and_never_above_the_last_bound(
+    q: float, seconds: float
+) -> None:
+    assert Exposition.read(TIMES).quantile("seconds", q, route="/a") == pytest.approx(seconds)
+
+
+def test_a_histograms_series_are_added_up_before_anything_is_made_of_them() -> None:
+    told = Exposition.read(TIMES)
+    assert told.quantile("seconds", 0.5) == 0.1
+    assert told.mean("seconds") == 0.7
+
+
+def test_a_histogram_that_saw_nothing_says_0() -> None:
+    nothing = Exposition.read(TIMES).since(Exposition.read(TIMES))
+    assert (nothing.mean("seconds"), nothing.quantile("seconds", 0.99)) == (0, 0)
+    assert Exposition({}).quantile("seconds", 0.5) == 0
+
+
+def test_all_that_the_service_writes_is_read(service: Service) -> None:
+    with service.client() as client:
+        client.get("/v1/samples/random")
+        told = Exposition.read(client.get("/metrics").text)
+    route = "/v1/samples/random"
+    assert told.total("digitserve_http_requests_total", route=route, code="200") >= 1
+    assert 0 < told.quantile("digitserve_http_request_duration_seconds", 0.5, route=route) < 10
+    assert told.by("digitserve_shed_total", "reason").keys() >= {"queue_full"}

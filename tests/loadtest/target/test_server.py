@@ -1,0 +1,57 @@
+"""A server under measurement: on its core, with all its children, ended with the block."""
+
+import os
+import sys
+
+import pytest
+
+from loadtest.client.asyncio_client import LOST
+from loadtest.client.requests import picture
+from loadtest.errors import CannotMeasure
+from loadtest.host import processes
+from loadtest.host.machine import Placement, on
+from loadtest.target.echo import REPLY
+from loadtest.target.server import started
+from loadtest.target.targets import Target, echo
+
+PROBE = picture(b"anything")
+CORE = Placement.of(generators=1).server
+
+
+def python(code: str) -> Target:
+    return Target("python", lambda port: [sys.executable, "-c", code])
+
+
+def test_the_echo_app_answers_everybody_the_same_on_its_core() -> None:
+    with started(echo(), CORE, probe=PROBE) as running:
+        answer = running.ask(picture(bytes(100_000)))
+        assert os.sched_getaffinity(running.pid) == set(CORE)
+        assert running.idle.processes == 1
+        assert running.cpu_seconds() > 0
+    assert (answer.status, answer.body) == (200, REPLY)
+    assert processes.tree(running.pid) == []
+    with pytest.raises(LOST):
+        running.ask(PROBE)
+
+
+def test_a_server_that_cannot_start_is_told_with_its_last_words() -> None:
+    with (
+        pytest.raises(CannotMeasure, match=r"(?s)ended with 3.*no model here"),
+        started(python("import sys; print('no model here'); sys.exit(3)"), CORE, probe=PROBE),
+    ):
+        pass
+
+
+def test_cores_are_given_back() -> None:
+    before = os.sched_getaffinity(0)
+    with on(*CORE):
+        assert os.sched_getaffinity(0) == set(CORE)
+    assert os.sched_getaffinity(0) == before
+
+
+def test_where_there_is_one_core_it_is_said() -> None:
+    with on(*CORE):
+        cores = Placement.of()
+    assert cores == Placement(CORE, CORE)
+    assert "no other" in str(cores)
+    assert str(Placement((0,), (1,))) == "server on core 0, generator on core 1"
