@@ -1,4 +1,4 @@
-"""What the service carries and what it costs, asked over HTTP as its users ask. docs/loadtest.md
+"""What the service carries and what it costs, measured over HTTP. docs/loadtest.md
 
     __main__   what users get as there are more of them       users/ as locust makes them, trial/
     capacity/  the highest rate at which a promise holds      openloop/: nobody waits for an answer

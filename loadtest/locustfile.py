@@ -4,7 +4,7 @@
     ... --shape ramp --users 500 --run-time 5m                    until it breaks
     ... --processes 4                                             more than one core to ask with
 
-`loadtest.users` is what it does, docs/loadtest.md tells of it. Locust's exit code is 1 if any
+`loadtest.users` is what it does, docs/loadtest.md describes it. Locust's exit code is 1 if any
 answer was not right, or if there was nobody to ask.
 """
 
@@ -67,8 +67,8 @@ def begin(environment: Environment, **_: Any) -> None:
         raise StopTest(str(error)) from error
     kinds = {each.kind for each in KINDS if each in environment.user_classes and each.weight}
     assert environment.runner is not None
-    tell = partial(environment.runner.send_message, CANNOT_BEGIN)
-    Client.rehearsal = Rehearsal(Settings.of(_options(environment)), kinds, tell)
+    give_up_all = partial(environment.runner.send_message, CANNOT_BEGIN)
+    Client.rehearsal = Rehearsal(Settings.of(_options(environment)), kinds, give_up_all)
 
 
 def weigh(environment: Environment) -> None:
@@ -78,7 +78,7 @@ def weigh(environment: Environment) -> None:
         if weights[each.kind] != weighed[each.kind]:
             each.weight = weighed[each.kind] = weights[each.kind]
     if not any(each.weight or each.fixed_count for each in environment.user_classes):
-        raise WrongSetting("--weights leaves every user out that was asked for")
+        raise WrongSetting("--weights leaves out every user that was named")
 
 
 def give_up(environment: Environment, msg: Any, **_: Any) -> None:
@@ -91,9 +91,9 @@ def give_up(environment: Environment, msg: Any, **_: Any) -> None:
 
 
 def look_back(environment: Environment, **_: Any) -> None:
-    asked = environment.stats.total.num_requests
-    if not asked and _options(environment).headless and not _options(environment).worker:
-        log.error("The test was over before anything was asked: it needs a longer --run-time")
+    sent = environment.stats.total.num_requests
+    if not sent and _options(environment).headless and not _options(environment).worker:
+        log.error("The test was over before a request was sent: it needs a longer --run-time")
         environment.process_exit_code = 1
 
 

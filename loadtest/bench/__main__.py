@@ -72,7 +72,7 @@ def bench(arguments: Namespace, command: str) -> Results:
     )
     missing = _not_installed(arguments)
     installed = [peer for peer in PEERS if peer in arguments.only and peer not in missing]
-    print(f"{conditions.processor}; {cores}; asked by {tool.name}", flush=True)
+    print(f"{conditions.processor}; {cores}; client: {tool.name}", flush=True)
     scraped, overloaded = [], None
     with on(*cores.generators):
         rounds = list(_rounds(arguments, pictures, plan, missing))

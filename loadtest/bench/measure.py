@@ -56,7 +56,7 @@ class Visit:
 
 @dataclass(frozen=True)
 class Tool:
-    """Who asks: wrk, or the client that needs nothing."""
+    """The client: wrk, or the one that needs nothing."""
 
     name: str
     ask: Callable[..., Load]  # run_load of wrk or asyncio_client

@@ -1,8 +1,8 @@
 """Far more connections than the service can answer: what it says to those it turns away.
 
-    before   a sampler asks now and then over a few connections: this is normal
-    load     wrk asks over CONNECTIONS connections as fast as it can, refused or not; the sampler
-             goes on, waits as Retry-After says, and times what it is told apart by status
+    before   a sampler sends a request now and then over a few connections: this is normal
+    load     wrk loads CONNECTIONS connections as fast as it can, refused or not; the sampler
+             goes on, waits as Retry-After says, and times answers separately by status
     after    the load is gone; the sampler says when answers are normal again
 
 The service is started with a queue that holds a tenth of those who ask, or fewer. The most it
@@ -45,9 +45,9 @@ class Overload:
     good: float  # answers a second, of status 200, under the load
     refused: float  # the others, a second
     broken: int  # connections and answers of the load that failed
-    statuses: dict[int, int]  # what the sampler was told under the load; 0: no answer
+    statuses: dict[int, int]  # what the sampler got under the load; 0: no answer
     lost: list[str]  # why the sampler got no answer, each reason once
-    without_retry_after: int  # of the refusals it was told
+    without_retry_after: int  # of the refusals
     refusal_p50: float  # seconds
     refusal_p99: float
     good_p50: float
@@ -84,9 +84,9 @@ def overload(
             ended = time.perf_counter()
             time.sleep(watch)
         after = running.memory()
-    told = [each for each in attempts if began <= each.began <= ended]
-    refusals = [each for each in told if each.status == REFUSED]
-    good = [each.seconds for each in told if each.status == OK]
+    sampled = [each for each in attempts if began <= each.began <= ended]
+    refusals = [each for each in sampled if each.status == REFUSED]
+    good = [each.seconds for each in sampled if each.status == OK]
     return Overload(
         queue=queue,
         connections=CONNECTIONS,
@@ -95,8 +95,8 @@ def overload(
         good=load.good / load.seconds,
         refused=load.refused / load.seconds,
         broken=load.broken,
-        statuses=dict(sorted(Counter(each.status for each in told).items())),
-        lost=sorted({each.lost for each in told if each.lost}),
+        statuses=dict(sorted(Counter(each.status for each in sampled).items())),
+        lost=sorted({each.lost for each in sampled if each.lost}),
         without_retry_after=sum(not each.retry_after for each in refusals),
         refusal_p50=quantile([each.seconds for each in refusals], 0.5),
         refusal_p99=quantile([each.seconds for each in refusals], 0.99),

@@ -31,7 +31,7 @@ round, and its median, lowest and highest are given.
   first load and after the last.
 * p99: wrk counts a slow answer as often as others would have fitted into it, so under a full load
   it is rather too high than too low.
-* right: pictures that it reads as they are labelled, asked one by one before the load.
+* right: pictures that it reads as they are labelled, sent one by one before the load.
 * client: how much of its own core it took. Near 100 %, it is the client that was measured.
 * others: how much of the server's core somebody else took, in the worst round. Much more than
   nothing, and the round was disturbed.
@@ -114,12 +114,12 @@ def limits(rounds: list[Round]) -> list[Line]:
     found = [each.limits for each in rounds if each.limits]
     if not found:
         return []
-    told = {
+    costs = {
         "decode a PNG": [each.decode for each in found],
         f"network, {BATCH} a call": [each.network for each in found],
         "network, 1 a call": [each.network_alone for each in found],
     }
-    spreads = ((name, Spread.of(values)) for name, values in told.items())
+    spreads = ((name, Spread.of(values)) for name, values in costs.items())
     return [
         ("limit", "CPU us a picture"),
         *((name, between(spread, 1e6, 2)) for name, spread in spreads if spread),
@@ -186,7 +186,9 @@ def _scrapes_line(found: Scrapes) -> Line:
 
 
 def overload(found: Overload) -> list[Line]:
-    told = ", ".join(f"{number} x {status or 'none'}" for status, number in found.statuses.items())
+    statuses = ", ".join(
+        f"{number} x {status or 'none'}" for status, number in found.statuses.items()
+    )
     normal = found.normal_after
     return [
         (f"overload: {found.connections} connections, {found.queue} may wait", ""),
@@ -194,7 +196,7 @@ def overload(found: Overload) -> list[Line]:
         ("answers a second of status 200", f"{found.good:,.0f} ({found.kept:.0%} of that)"),
         ("refusals a second", f"{found.refused:,.0f}"),
         ("connections that broke", str(found.broken)),
-        ("statuses the sampler was told", told),
+        ("statuses that the sampler got", statuses),
         *(("no answer", reason) for reason in found.lost),
         ("refusals without Retry-After", str(found.without_retry_after)),
         ("a refusal, p50 and p99, ms", _times(found.refusal_p50, found.refusal_p99)),

@@ -95,7 +95,7 @@ class Results:
 
     def json(self) -> str:
         spreads = ratios(self.rounds, self.peers)
-        told = {
+        document = {
             "conditions": asdict(self.conditions),
             "rounds": [asdict(each) for each in self.rounds],
             "ratios": {name: asdict(spread) for name, spread in spreads.items()},
@@ -107,7 +107,7 @@ class Results:
             "skipped": self.skipped,
             "remarks": self.remarks,
         }
-        return json.dumps(told, indent=2) + "\n"
+        return json.dumps(document, indent=2) + "\n"
 
 
 def rows(rounds: list[Round]) -> list[Row]:
@@ -149,19 +149,19 @@ def _row(rounds: list[Round], target: str, posted: str, connections: int) -> Row
 
 def ratios(rounds: list[Round], peers: Iterable[str] = ()) -> dict[str, Spread]:
     """What the service is held against, by what it says; only what was measured."""
-    told: dict[str, Callable[[Round], float | None]] = {
+    wanted: dict[str, Callable[[Round], float | None]] = {
         "limit's CPU / service's CPU, 64 connections": _cost,
         "p99 / p50, 64 connections": _tail,
         "p50 above the echo's, 1 connection, us": _above_echo,
         "pictures/s in batches of 64 / network's alone": _batches,
     }
     for peer in peers:
-        told[f"service's req/s / {peer}'s, 64 connections"] = _rate_over(peer, MANY)
-        told[f"service's req/s / {peer}'s, 1 connection"] = _rate_over(peer, ONE)
+        wanted[f"service's req/s / {peer}'s, 64 connections"] = _rate_over(peer, MANY)
+        wanted[f"service's req/s / {peer}'s, 1 connection"] = _rate_over(peer, ONE)
         tuned = f"{peer}{TUNED}"
-        told[f"the same if {tuned}"] = _rate_over(tuned, ONE)
-        told[f"service's CPU a request / {peer}'s, 64 connections"] = _cpu_over(peer, MANY)
-    spreads = {name: _over(rounds, ratio) for name, ratio in told.items()}
+        wanted[f"the same if {tuned}"] = _rate_over(tuned, ONE)
+        wanted[f"service's CPU a request / {peer}'s, 64 connections"] = _cpu_over(peer, MANY)
+    spreads = {name: _over(rounds, ratio) for name, ratio in wanted.items()}
     return {name: spread for name, spread in spreads.items() if spread}
 
 

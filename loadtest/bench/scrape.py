@@ -1,11 +1,11 @@
 """What GET /metrics costs while the service is busy: the scraper, and those who post meanwhile.
 
-    alone     a scraper asks again and again, nobody else does
+    alone     a scraper scrapes again and again, without other load
     without   MANY connections post pictures, nobody scrapes
     with      both
 
 On one core, with one worker and with two. The scraper keeps its connection, as Prometheus does, and
-asks far more often than Prometheus would, so that there is something to count.
+scrapes far more often than Prometheus would, so that there is something to count.
 """
 
 import time

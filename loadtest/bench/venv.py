@@ -1,6 +1,6 @@
 """A virtual environment for each peer: what it needs may not suit the service.
 
-Made when it is first asked for, and anew when its requirements or the constraints have changed.
+Made when it is first needed, and anew when its requirements or the constraints have changed.
 constraints.txt pins what is installed there as it does for the service, but for what a peer's own
 file pins: no peer then keeps the service from a newer release of something, nor the other way
 round.

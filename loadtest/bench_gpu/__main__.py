@@ -4,7 +4,7 @@
     service   1, 2, 4, ... workers: single PNGs, binary batches of 64 and of 256, and how much of
               the GPU is left meanwhile
 
-Refuses to measure what is not what was asked for: a service on another provider, or with a
+Refuses to measure anything but what was requested: a service on another provider, or with a
 fallback. What was measured before is kept, the reason stands beside it, and it ends with 1. Without
 the provider it ends with 2 and says what is missing. Needs a model version, and
 an environment as docs/gpu.md makes it. DIGITSERVE_ variables are handed on to the service.
@@ -60,7 +60,7 @@ def bench(arguments: Namespace, command: str) -> GpuResults:
         model=str(pictures.folder),
         settings=settings,
     )
-    print(f"{conditions.processor}, {conditions.cores} cores; asked by {tool.name}", flush=True)
+    print(f"{conditions.processor}, {conditions.cores} cores; client: {tool.name}", flush=True)
     print("measuring the engine alone", flush=True)
     alone = engine.measured(
         arguments.models,

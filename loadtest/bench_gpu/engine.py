@@ -49,5 +49,7 @@ def measured(models: Path, name: str, provider: str, *, max_batch: str, seconds:
             raise CannotMeasure(
                 f"service.engine.benchmark ended with {done.returncode}:\n{said[-2000:]}"
             )
-        told = json.loads(file.read_text())
-    return Engine(told["onnxruntime"], told["results"], told["gpu"], told["left_out"])
+        document = json.loads(file.read_text())
+    return Engine(
+        document["onnxruntime"], document["results"], document["gpu"], document["left_out"]
+    )

@@ -1,6 +1,6 @@
 """The service with a number of workers, on all cores: pictures a second, and what they take.
 
-Started anew for each number of workers; asked with single PNGs, then with binary batches. Nothing
+Started anew for each number of workers; loaded with single PNGs, then with binary batches. Nothing
 is pinned: the kernel places workers and client.
 """
 

@@ -12,7 +12,7 @@ from loadtest.report.tables import Line, as_markdown, as_text
 
 HOW = """\
 The engine is called without a pause, without HTTP, every precision and way in turns, medians over
-the rounds, copies included. The service is started anew for each number of workers and asked over
+the rounds, copies included. The service is started anew for each number of workers and loaded over
 all cores; nothing is pinned.
 
 * pictures/s: of requests that were answered with 200.
@@ -52,11 +52,11 @@ class GpuResults:
         return [*self.engine.left_out, *sorted(skipped), *left, *self.refusals]
 
     def json(self) -> str:
-        told = asdict(self) | {"notes": self.notes}
-        for crew, written in zip(self.crews, told["crews"], strict=True):
+        document = asdict(self) | {"notes": self.notes}
+        for crew, written in zip(self.crews, document["crews"], strict=True):
             for row, fields in zip(crew.rows, written["rows"], strict=True):
                 fields["pictures_per_second"] = row.rate
-        return json.dumps(told, indent=2) + "\n"
+        return json.dumps(document, indent=2) + "\n"
 
     def plain(self) -> str:
         return "\n\n".join([*map(as_text, self._tables()), *self._not_measured()])
@@ -75,9 +75,8 @@ class GpuResults:
 
     def _more(self) -> dict[str, str]:
         runs = sorted({str(crew.runs) for crew in self.crews})
-        told = {"service runs": "; ".join(runs) or "nothing"}
-        gpu = description()
-        return {"GPU": gpu} | told if gpu else told
+        gpu = {"GPU": name} if (name := description()) else {}
+        return gpu | {"service runs": "; ".join(runs) or "nothing"}
 
     def _tables(self) -> list[list[Line]]:
         tables = [self._engine(), self._left(), self._service()]

@@ -31,7 +31,7 @@ from loadtest.capacity.replicas import Margin
 from loadtest.capacity.results import Results
 from loadtest.capacity.search import Found, Ladder, search
 from loadtest.capacity.subject import Subject, elsewhere, started_here
-from loadtest.client.openloop.expectation import Question, questions_of, read_at_rest
+from loadtest.client.openloop.expectation import ExpectedRequest, answered_right, requests_of
 from loadtest.client.openloop.realtime import allow_connections
 from loadtest.client.pictures import Pictures
 from loadtest.errors import CannotMeasure
@@ -103,25 +103,25 @@ def _searches(
     ladder = Ladder(
         arguments.first, arguments.resolution, ASKED / arguments.seconds, arguments.most
     )
-    questions = questions_of(pictures, os.environ.get("API_KEY"))
+    requests = requests_of(pictures, os.environ.get("API_KEY"))
     seeds = itertools.count(arguments.seed * 1_000_000).__next__
     done: list[Found[Probe]] = []
     for number in range(1, arguments.repeat + 1):
         print(f"search {number} of {arguments.repeat}", flush=True)
-        with _subject(arguments.url, target, plan, questions[0]) as subject:
-            right = read_at_rest(subject.address, questions)
+        with _subject(arguments.url, target, plan, requests[0]) as subject:
+            right = answered_right(subject.address, requests)
             probe = prober(subject, right, plan, seeds)
             known = median_low(found.rung for found in done) if done else None
             done.append(search(probe, plan.slo, ladder, known=known))
-    return done, len(questions) - len(right)
+    return done, len(requests) - len(right)
 
 
 def _subject(
-    url: str | None, target: Target, plan: Plan, question: Question
+    url: str | None, target: Target, plan: Plan, request: ExpectedRequest
 ) -> AbstractContextManager[Subject]:
     if url:
         return nullcontext(elsewhere(url))
-    return started_here(target, plan.placement, question.request)
+    return started_here(target, plan.placement, request.data)
 
 
 def _settings(arguments: Namespace) -> dict[str, str]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from loadtest.client.openloop.result import Heard
+from loadtest.client.openloop.result import Outcomes
 from loadtest.client.result import quantile
 from loadtest.report.slo import Slo, shown_fraction, shown_seconds
 
@@ -40,10 +40,16 @@ class Probe:
 
     @classmethod
     def of(
-        cls, rate: float, heard: Heard, server: Server, *, warm_up: float, cores: Sequence[int]
+        cls,
+        rate: float,
+        outcomes: Outcomes,
+        server: Server,
+        *,
+        warm_up: float,
+        cores: Sequence[int],
     ) -> Self:
-        """`cores`: of the generators, in the order in which they were heard."""
-        counted = heard.since(warm_up)
+        """`cores`: of the generators, in the order of their outcomes."""
+        counted = outcomes.since(warm_up)
         latencies = counted.latencies
         return cls(
             rate=rate,
@@ -55,7 +61,7 @@ class Probe:
             wrong=counted.wrong,
             unanswered=counted.unanswered,
             broken=dict(counted.broken),
-            generator_cpu=_busiest(cores, heard.cpu),
+            generator_cpu=_busiest(cores, outcomes.cpu),
             late=counted.late,
             server=server,
             errors=counted.errors,
@@ -72,7 +78,7 @@ class Probe:
             return f"the generator was {shown_seconds(self.late)} late (p99)"
         return ""
 
-    def told(self, slo: Slo) -> str:
+    def line(self, slo: Slo) -> str:
         """A line, as it is printed when it is done."""
         verdict = self.bound(slo) or "; ".join(slo.broken(p99=self.p99, errors=self.errors))
         server = "not seen" if self.server.cpu is None else f"{self.server.cpu:.0%}"

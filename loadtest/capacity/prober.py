@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from loadtest.capacity.probe import Probe
 from loadtest.capacity.subject import Reading, Subject
 from loadtest.client.asyncio_client import LOST, ask_once
-from loadtest.client.openloop.expectation import Question
+from loadtest.client.openloop.expectation import ExpectedRequest
 from loadtest.client.openloop.generator import PATIENCE
-from loadtest.client.openloop.processes import Offer, made
+from loadtest.client.openloop.processes import LoadSpec, run_processes
 from loadtest.errors import CannotMeasure
 from loadtest.host.machine import Placement
 from loadtest.report.slo import Slo
@@ -29,7 +29,7 @@ class Plan:
 
 
 def prober(
-    subject: Subject, questions: Sequence[Question], plan: Plan, seeds: Callable[[], int]
+    subject: Subject, requests: Sequence[ExpectedRequest], plan: Plan, seeds: Callable[[], int]
 ) -> Callable[[float], Probe]:
     """Every probe draws its arrivals anew, from the next of the seeds.
 
@@ -38,9 +38,9 @@ def prober(
     generators = plan.placement.generators
 
     def probe(rate: float) -> Probe:
-        offer = Offer(
+        spec = LoadSpec(
             subject.address,
-            questions,
+            requests,
             rate,
             plan.warm_up + plan.seconds,
             (seeds(),),
@@ -49,25 +49,25 @@ def prober(
             max(PATIENCE, plan.slo.p99),
         )
         first: list[Reading] = []  # once the connections are ready: each took a call of its own
-        heard = made(offer, generators, lambda: first.append(subject.read()))
+        outcomes = run_processes(spec, generators, lambda: first.append(subject.read()))
         server = subject.between(first[0], subject.read(), shared=plan.placement.shared)
-        done = Probe.of(rate, heard, server, warm_up=plan.warm_up, cores=generators)
-        print(done.told(plan.slo), flush=True)
+        done = Probe.of(rate, outcomes, server, warm_up=plan.warm_up, cores=generators)
+        print(done.line(plan.slo), flush=True)
         if not done.holds(plan.slo):
-            _recovered(subject, questions[0], plan.slo)
+            _recovered(subject, requests[0], plan.slo)
         return done
 
     return probe
 
 
-def _recovered(subject: Subject, question: Question, slo: Slo) -> None:
+def _recovered(subject: Subject, request: ExpectedRequest, slo: Slo) -> None:
     """Wait until one request is answered soon again."""
     end = time.monotonic() + RECOVERY
     said = "no answer"
     while time.monotonic() < end:
         began = time.monotonic()
         try:
-            status = ask_once(subject.address, question.request).status
+            status = ask_once(subject.address, request.data).status
         except LOST as error:
             said = repr(error)
         else:

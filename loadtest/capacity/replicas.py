@@ -35,7 +35,7 @@ class Replicas:
         return self.needed + self.spare
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """What somebody who plans should know of it."""
         if self.used_without_one is None:
             return "one carries it; when it is lost, nothing does"

@@ -100,21 +100,21 @@ def verdict(results: Results) -> str:
 
 
 def _notes(results: Results) -> list[str]:
-    notes = []
+    recorder = []
     if results.not_counted:
-        notes.append(
+        recorder.append(
             f"Probes that do not count, as the generator was the bottleneck: {results.not_counted}."
         )
     if results.left_out:
-        notes.append(f"Pictures left out, as they are misread at rest too: {results.left_out}.")
+        recorder.append(f"Pictures left out, as they are misread at rest too: {results.left_out}.")
     if results.rates and not results.replicas:
-        notes.append("Replicas cannot be counted: no rate is known that one carries.")
+        recorder.append("Replicas cannot be counted: no rate is known that one carries.")
     if results.interval.confidence < 0.95 and results.interval.high:
-        notes.append(
+        recorder.append(
             f"With {results.interval.repetitions} searches the interval has "
             f"{results.interval.confidence:.1%} confidence; 6 are the fewest for 95 %."
         )
-    return notes
+    return recorder
 
 
 def _cores(number: int) -> str:
@@ -173,7 +173,7 @@ def _replicas(results: Results) -> list[Line]:
                 str(each.spare),
                 "not seen" if each.cores is None else str(each.cores),
                 f"{each.used:.0%}",
-                each.told,
+                each.summary,
             )
             for each in results.replicas
         ),
@@ -212,4 +212,4 @@ def _share(value: float | None) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "not told" if value is None else f"{value:.1f}"
+    return "not exported" if value is None else f"{value:.1f}"

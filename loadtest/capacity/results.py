@@ -98,19 +98,19 @@ class Results:
         return sum(bool(each.bound(self.plan.slo)) for each in self._probes())
 
     def json(self) -> str:
-        told = {
+        document = {
             "conditions": asdict(self.conditions),
             "plan": asdict(self.plan),
             "capacity": asdict(self.interval)
             | {"at_least": self.at_least, "cores": self.cores, "stopped": self.stopped},
             "margin": asdict(self.margin),
             "replicas": [
-                asdict(each) | {"count": each.count, "told": each.told} for each in self.replicas
+                asdict(each) | {"count": each.count, "told": each.summary} for each in self.replicas
             ],
             "searches": [asdict(found) for found in self.searches],
             "pictures_left_out": self.left_out,
         }
-        return json.dumps(_finite(told), indent=2, allow_nan=False) + "\n"
+        return json.dumps(_finite(document), indent=2, allow_nan=False) + "\n"
 
     def _probes(self) -> list[Probe]:
         return [probe for found in self.searches for probe in found.probes]
@@ -122,13 +122,13 @@ def median(values: Iterable[float | None]) -> float | None:
     return statistics.median(there) if there else None
 
 
-def _finite(told: Any) -> Any:
+def _finite(value: Any) -> Any:
     """JSON knows no infinity: what never ended is null."""
-    if isinstance(told, dict):
-        return {name: _finite(value) for name, value in told.items()}
-    if isinstance(told, list | tuple):
-        return [_finite(value) for value in told]
-    return None if isinstance(told, float) and not math.isfinite(told) else told
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def covered(count: int, inward: int) -> float:

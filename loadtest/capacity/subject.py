@@ -49,7 +49,7 @@ class Subject:
         return Reading(time.perf_counter(), cpu, busy, *self._batches())
 
     def between(self, first: Reading, last: Reading, *, shared: bool) -> Server:
-        """`shared`: with the generator, so that others cannot be told from it."""
+        """`shared`: with the generator, so that it cannot be distinguished from others."""
         time_of_cores = (last.when - first.when) * len(self.cores)
         cpu = last.cpu - first.cpu
         others = max(0.0, last.busy - first.busy - cpu)

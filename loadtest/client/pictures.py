@@ -33,7 +33,7 @@ class Pictures:
         try:
             current = (models / name / "current").read_text().strip()
             folder = models / name / current
-            told = json.loads((folder / "samples.json").read_text())
+            sheet_info = json.loads((folder / "samples.json").read_text())
             sheet: Any = cv2.imread(str(folder / "samples.png"), cv2.IMREAD_GRAYSCALE)
         except (OSError, ValueError) as error:
             raise CannotMeasure(
@@ -41,7 +41,7 @@ class Pictures:
             ) from error
         if sheet is None:
             raise CannotMeasure(f"{folder / 'samples.png'} cannot be read")
-        side, columns, labels = told["side"], told["columns"], told["labels"]
+        side, columns, labels = sheet_info["side"], sheet_info["columns"], sheet_info["labels"]
         rows = sheet.shape[0] // side
         cut = sheet.reshape(rows, side, columns, side)  # rows, y, columns, x
         pixels = cut.transpose(0, 2, 1, 3).reshape(-1, side, side)[: len(labels)]

@@ -26,7 +26,7 @@ def picture(png: bytes) -> bytes:
 
 def tensor(name: str, pixels: NDArray[np.uint8]) -> bytes:
     """A batch of the Open Inference Protocol, (n, 28, 28) in its binary tensor extension."""
-    told = {
+    header = {
         "inputs": [
             {
                 "name": "pixels",
@@ -37,7 +37,7 @@ def tensor(name: str, pixels: NDArray[np.uint8]) -> bytes:
         ],
         "parameters": {"binary_data_output": True},
     }
-    head = json.dumps(told, separators=(",", ":")).encode()
+    head = json.dumps(header, separators=(",", ":")).encode()
     headers = {
         "Content-Type": "application/octet-stream",
         "Inference-Header-Content-Length": str(len(head)),

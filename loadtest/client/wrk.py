@@ -69,16 +69,16 @@ def command(
 
 def parse(output: str, *, connections: int, client_cpu: float) -> Load:
     """What wrk.lua wrote under wrk's own words."""
-    told: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
+    output_fields: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
     return Load(
         connections=connections,
-        seconds=told["microseconds"] / 1e6,
-        answers=told["answers"],
-        refused=told["refused"],
-        broken=told["broken"],
-        p50=told["p50"] / 1e6,
-        p99=told["p99"] / 1e6,
-        slowest=told["slowest"] / 1e6,
+        seconds=output_fields["microseconds"] / 1e6,
+        answers=output_fields["answers"],
+        refused=output_fields["refused"],
+        broken=output_fields["broken"],
+        p50=output_fields["p50"] / 1e6,
+        p99=output_fields["p99"] / 1e6,
+        slowest=output_fields["slowest"] / 1e6,
         client_cpu=client_cpu,
     )
 

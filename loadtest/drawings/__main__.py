@@ -2,8 +2,8 @@
 
 Each is drawn anew on paper, screen or transparent canvas (see `pens`), posted as PNG or JPEG to a
 real service, and counted as right, wrong or refused. The digits are those of MNIST_DIR's test set,
-without it those of the current version's samples.png. Exits with 1 if fewer are right than asked
-for. DIGITSERVE_ variables are handed on to the service.
+without it those of the current version's samples.png. Exits with 1 if fewer are right than
+--at-least. DIGITSERVE_ variables are handed on to the service.
 """
 
 import asyncio
@@ -67,7 +67,7 @@ def measured(arguments: Namespace) -> float:
     with started(target, probe=probe) as running:
         posts = drawings(known, arguments.count, arguments.seed)
         asyncio.run(_ask(running.address, posts, gallery))
-    print(gallery.told())
+    print(gallery.summary())
     if arguments.sheet:
         gallery.hang(arguments.sheet)
     return gallery.right
@@ -93,8 +93,8 @@ async def _ask(address: Address, posts: Iterator[Posted], gallery: Gallery) -> N
     connection = await Connection.to(address)
     for each in posts:
         answer = await connection.ask(each.request)
-        told = json.loads(answer.body)
-        said = told["predictions"][0]["label"] if answer.status == 200 else str(answer.status)
+        document = json.loads(answer.body)
+        said = document["predictions"][0]["label"] if answer.status == 200 else str(answer.status)
         kinds = {**each.drawing.kinds, "file": each.kind}
         gallery.add(each.body, label=each.label, said=said, kinds=kinds)
     await connection.close()

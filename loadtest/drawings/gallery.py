@@ -35,7 +35,7 @@ class Gallery:
     def right(self) -> float:
         return sum(self.results) / max(1, len(self.results))
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """The share of right ones, of all and of each kind."""
         lines = [
             f"{sum(self.results)} of {len(self.results)} drawn digits right ({self.right:.2%})"

@@ -1,4 +1,4 @@
-"""The machine: which core serves, which one asks, and what has to be told beside every number."""
+"""The machine: which cores serve, which generate load, and the conditions of every number."""
 
 import os
 import platform
@@ -100,7 +100,7 @@ class Conditions:
             processor=_processor(),
             cores=len(os.sched_getaffinity(0)),
             pinned=pinned,
-            governor=GOVERNOR.read_text().strip() if GOVERNOR.exists() else "not told",
+            governor=GOVERNOR.read_text().strip() if GOVERNOR.exists() else "unknown",
             load=os.getloadavg()[0],
             kernel=platform.release(),
             python=platform.python_version(),

@@ -17,19 +17,19 @@ def new_folder(results: Path, name: str) -> Path:
     return folder
 
 
-def conditions(told: Conditions, more: dict[str, str], *, ours: str) -> str:
+def conditions(found: Conditions, more: dict[str, str], *, ours: str) -> str:
     """A list in Markdown. `ours`: the settings that the program chose, unless one was handed on."""
-    packages = ", ".join(f"{name} {version}" for name, version in told.packages.items())
-    settings = ", ".join(f"{name}={value}" for name, value in told.settings.items())
+    packages = ", ".join(f"{name} {version}" for name, version in found.packages.items())
+    settings = ", ".join(f"{name}={value}" for name, value in found.settings.items())
     lines = {
-        "when": f"{told.date} UTC, commit {told.commit}",
-        "command": f"`{told.command}`",
-        "processor": f"{told.processor}, {told.cores} cores; governor: {told.governor}; "
-        f"load before: {told.load:.2f}",
-        "pinned": told.pinned,
-        "client": told.client,
-        "software": f"Linux {told.kernel}, Python {told.python}, {packages}",
-        "model": told.model,
+        "when": f"{found.date} UTC, commit {found.commit}",
+        "command": f"`{found.command}`",
+        "processor": f"{found.processor}, {found.cores} cores; governor: {found.governor}; "
+        f"load before: {found.load:.2f}",
+        "pinned": found.pinned,
+        "client": found.client,
+        "software": f"Linux {found.kernel}, Python {found.python}, {packages}",
+        "model": found.model,
         "settings handed on": settings or f"none; {ours} is the bench's",
     } | more
     return "\n".join(f"* {name}: {value}" for name, value in lines.items())

@@ -1,7 +1,7 @@
 """How the pictures look: light, few lines, each named where it ends, a title that says the finding.
 
-Colours are Okabe and Ito's, which all eyes tell apart. Only here and in the plots is matplotlib
-imported; the figures know no window.
+Colours are Okabe and Ito's, which all eyes can distinguish. matplotlib is imported only by what
+plots; the figures know no window.
 """
 
 import math
@@ -32,8 +32,8 @@ HEAD = 0.95  # inches for title and what stands below it
 def panels(heights: Sequence[float], title: str, below: str) -> tuple[Figure, list[Axes]]:
     """One below the other, of these heights in inches."""
     words = textwrap.wrap(title, LETTERS)
-    told = textwrap.wrap(below, int(LETTERS * 1.35))
-    head = HEAD + 0.27 * (len(words) - 1) + 0.2 * (len(told) - 1)
+    lines = textwrap.wrap(below, int(LETTERS * 1.35))
+    head = HEAD + 0.27 * (len(words) - 1) + 0.2 * (len(lines) - 1)
     height = sum(heights) + 0.14 * len(heights) + head + 0.6
     figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white")
     grid = figure.add_gridspec(
@@ -44,7 +44,7 @@ def panels(heights: Sequence[float], title: str, below: str) -> tuple[Figure, li
         0.025, 1 - 0.16 / height, "\n".join(words), fontsize=15, fontweight="bold", va="top"
     )
     figure.text(
-        0.025, 1 - (0.2 + 0.29 * len(words)) / height, "\n".join(told),
+        0.025, 1 - (0.2 + 0.29 * len(words)) / height, "\n".join(lines),
         fontsize=10.5, color=GRAY, va="top",
     )  # fmt: skip
     return figure, _stacked(figure, grid, len(heights))
@@ -101,7 +101,7 @@ def saved(figure: Figure, path: Path) -> None:
 
 
 def _stacked(figure: Figure, grid: GridSpec, number: int) -> list[Axes]:
-    """They share their x axis, which is told below the last one."""
+    """They share their x axis, which is labelled below the last one."""
     axes = [figure.add_subplot(grid[0])]
     for place in range(1, number):
         axes.append(figure.add_subplot(grid[place], sharex=axes[0]))

@@ -26,7 +26,7 @@ from loadtest.soak.run import soak
 
 PICTURE = "soak.png"
 TRUSTED = "DIGITSERVE_TRUSTED_KEYS"  # the copies' cards are not what anybody has signed
-# Seconds between two looks. The service hangs up on who says nothing for 5 s, and a look that asks
+# Seconds between two looks. The service closes connections that idle for 5 s, and a look that
 # in that moment has no answer.
 LONGEST = 4.0
 WARM_UP = 0.2  # of all

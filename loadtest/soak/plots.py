@@ -34,9 +34,9 @@ ROOM = 0.11  # of the width, right of the last look, for names
 
 
 def plot(results: Results, path: Path) -> None:
-    plan, told = results.plan, results.conditions
+    plan, conditions = results.plan, results.conditions
     below = (
-        f"{told.processor}; {told.pinned}; {plan.users} users, another version every "
+        f"{conditions.processor}; {conditions.pinned}; {plan.users} users, another version every "
         f"{plan.switch_every:g} s; lines with a 95 % band, through means of {plan.block:g} s"
     )
     figure, axes = panels((2.0, 1.5, 1.5, 1.3), headline(results), below)
@@ -55,7 +55,7 @@ def plot(results: Results, path: Path) -> None:
 def _memory(axes: Axes, results: Results) -> None:
     resident, *_ = results.findings
     _quantity(axes, results, resident, BLUE)
-    _said(axes, resident)
+    _slopes(axes, resident)
     seen = resident.quantity.points(results.under_load)
     judged = [point.value for point in seen if point.at > results.plan.warm_up]
     if judged:  # or what a start takes would hide what comes after it
@@ -67,7 +67,7 @@ def _held(axes: Axes, results: Results) -> None:
     _, _, descriptors, threads, _ = results.findings
     _quantity(axes, results, descriptors, BLUE)
     _quantity(axes, results, threads, GREEN)
-    _said(axes, descriptors, threads)
+    _slopes(axes, descriptors, threads)
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     named(axes, "open")
@@ -82,7 +82,7 @@ def _latency(axes: Axes, results: Results) -> None:
         ("p99", RED, [each.p99 for each in periods]),
     ):
         _line(axes, _minutes(periods), milliseconds(times), name, color)
-    _said(axes, p99)
+    _slopes(axes, p99)
     in_milliseconds(axes, ticks=(1, 3))
     named(axes, "milliseconds\nto an answer")
 
@@ -99,18 +99,18 @@ def _load(axes: Axes, results: Results) -> None:
 
 def _quantity(axes: Axes, results: Results, finding: Finding, color: str) -> None:
     """What was seen, the means of its blocks, and the line through them with its band."""
-    quantity, told = finding.quantity, finding.trend
+    quantity, trend = finding.quantity, finding.trend
     seen = quantity.points(results.under_load)
     _line(axes, [x.at / MINUTE for x in seen], [x.value for x in seen], quantity.name, color)
-    if told is None:
+    if trend is None:
         return
-    first, last = told.blocks[0].at, told.blocks[-1].at
+    first, last = trend.blocks[0].at, trend.blocks[-1].at
     times = [first + (last - first) * step / 100 for step in range(101)]
-    minutes, lines = [at / MINUTE for at in times], [told.line(at) for at in times]
+    minutes, lines = [at / MINUTE for at in times], [trend.line(at) for at in times]
     lower, upper = zip(*((value - off, value + off) for value, off in lines), strict=True)
     axes.fill_between(minutes, lower, upper, color=color, alpha=0.2, linewidth=0)
     axes.plot(minutes, [value for value, _ in lines], color="#303030", linewidth=1, linestyle="--")
-    blocks = [(point.at / MINUTE, point.value) for point in told.blocks]
+    blocks = [(point.at / MINUTE, point.value) for point in trend.blocks]
     axes.plot(*zip(*blocks, strict=True), "o", color=color, markersize=4.5, markeredgecolor="white")
 
 
@@ -122,9 +122,9 @@ def _line(axes: Axes, minutes: list[float], values: list[float], name: str, colo
         beside(axes, last, name, color, shift=(5, 0), va="center")
 
 
-def _said(axes: Axes, *findings: Finding) -> None:
-    told = ";  ".join(f"{each.quantity.name} {each.slope}" for each in findings if each.trend)
-    axes.set_title(told, loc="right", fontsize=9, color=GRAY)
+def _slopes(axes: Axes, *findings: Finding) -> None:
+    slopes = ";  ".join(f"{each.quantity.name} {each.slope}" for each in findings if each.trend)
+    axes.set_title(slopes, loc="right", fontsize=9, color=GRAY)
 
 
 def _marks(axes: Axes, results: Results) -> None:

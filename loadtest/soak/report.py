@@ -46,7 +46,7 @@ def plain(results: Results) -> str:
 def markdown(results: Results, picture: str) -> str:
     """`picture`: where the plot is, beside the text; none if there is none."""
     plan = results.plan
-    told = {
+    details = {
         "load": f"{plan.users} users, {plan.think} s between an answer and their next request",
         "switched": f"every {plan.switch_every:g} s, between {plan.versions} copies of the model",
         "looked at": f"every {plan.look_every:g} s; not judged: the first {plan.warm_up:g} s",
@@ -56,7 +56,7 @@ def markdown(results: Results, picture: str) -> str:
         "Written by `make soak`; the next one replaces it.",
         f"**{headline(results)}.**",
         *([f"![Memory, descriptors, latency and load over time]({picture})"] if picture else []),
-        conditions(results.conditions, told, ours="DIGITSERVE_THREADS=1"),
+        conditions(results.conditions, details, ours="DIGITSERVE_THREADS=1"),
         HOW.strip(),
         as_markdown(trends(results)),
         as_markdown(load(results)),

@@ -74,8 +74,8 @@ class Results:
         seen = self.seen
         for each in [*seen.failed, *seen.mistakes]:
             yield f"{each.times} x {each.what}: {each.why}"
-        told = sum(each.times for each in seen.failed)
-        later = sum(kind.failures for kind in seen.kinds) - told
+        listed = sum(each.times for each in seen.failed)
+        later = sum(kind.failures for kind in seen.kinds) - listed
         if later > 0:
             yield f"{later} requests more failed in the last seconds"
         if refused := sum(kind.requests for kind in seen.kinds if kind.what.endswith(REFUSED)):
@@ -106,7 +106,7 @@ class Results:
             table.writerows(asdict(each) for each in self.seen.periods)
 
     def json(self) -> str:
-        told = {
+        document = {
             "conditions": asdict(self.conditions),
             "plan": asdict(self.plan),
             "end": self.seen.end,
@@ -115,20 +115,20 @@ class Results:
             "requests_a_second": self.rate,
             "failures": self.failures,
             "switches": [asdict(each) for each in self.seen.switches],
-            "trends": {each.quantity.name: _told(each) for each in self.findings},
+            "trends": {each.quantity.name: _finding(each) for each in self.findings},
         }
-        return json.dumps(told, indent=2, allow_nan=False) + "\n"
+        return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
-def _told(finding: Finding) -> dict[str, Any]:
+def _finding(finding: Finding) -> dict[str, Any]:
     """In the quantity's unit, and that an hour."""
-    told, quantity = finding.trend, finding.quantity
+    trend, quantity = finding.trend, finding.quantity
     return {
         "unit": quantity.unit,
         "mean": finding.mean,
         "says": finding.words,
         "bound_an_hour": quantity.bound if math.isfinite(quantity.bound) else None,
-        "slope_an_hour": told.slope * HOUR if told else None,
-        "interval_an_hour": [told.lowest * HOUR, told.highest * HOUR] if told else None,
-        "blocks": [list(point) for point in told.blocks] if told else [],
+        "slope_an_hour": trend.slope * HOUR if trend else None,
+        "interval_an_hour": [trend.lowest * HOUR, trend.highest * HOUR] if trend else None,
+        "blocks": [list(point) for point in trend.blocks] if trend else [],
     }

@@ -19,11 +19,10 @@ from loadtest.client.requests import picture
 from loadtest.errors import CannotMeasure
 from loadtest.host.machine import on, settings_handed_on
 from loadtest.soak.observed import End, Failed, Kind, Seen
-from loadtest.soak.period import Periods
 from loadtest.soak.plan import Plan
 from loadtest.soak.switch import switch
 from loadtest.target import targets
-from loadtest.target.monitor import Look, watched
+from loadtest.target.monitor import Look, Period, watched
 from loadtest.target.server import Running, started
 from loadtest.target.targets import Command
 
@@ -38,7 +37,7 @@ CARD = "card.json"
 def soak(plan: Plan, pictures: Pictures, folder: Path, command: Command | None = None) -> Seen:
     """Ctrl-C ends it earlier. `folder` takes locust's files; `command` starts another service.
 
-    CannotMeasure if the service does not start, or nobody asks it anything.
+    CannotMeasure if the service does not start, or gets no request.
     """
     token = secrets.token_urlsafe()
     settings = targets.ON_ONE_CORE | settings_handed_on() | {"DIGITSERVE_ADMIN_TOKEN": token}
@@ -75,7 +74,7 @@ class _Soak:
         seen.kinds, seen.failed = Kind.of(users), Failed.of(users)
         seen.mistakes = Failed.mistakes_of(users)
         if not seen.requests and seen.end in (End.PLANNED, End.LOAD_GONE):
-            raise CannotMeasure(f"nobody asked anything: {users.last_words()}")
+            raise CannotMeasure(f"no request was sent: {users.last_words()}")
         return seen
 
     def _watch(self, users: Locust, looks: list[Look]) -> None:
@@ -162,3 +161,30 @@ def _copy(folder: Path, to: Path, *, later: int) -> None:
     card = json.loads((to / CARD).read_text())
     created = datetime.fromisoformat(card["created"]) + timedelta(seconds=later)
     (to / CARD).write_text(json.dumps(card | {"created": created.isoformat()}, indent=2) + "\n")
+
+
+class Periods:
+    """Takes looks in as they come, and keeps of them what is small."""
+
+    def __init__(self) -> None:
+        self.seen: list[Period] = []
+        self.lost: list[str] = []  # why a look did not see everything, for each of them
+        self.gone = False  # the service is no longer there
+        self._before: Look | None = None
+
+    def take(self, looks: list[Look]) -> None:
+        """The looks are taken out of the list, which another thread may be adding to."""
+        for look in _emptied(looks):
+            # A zombie is there, and holds nothing.
+            self.gone = look.service is None or not look.service.resident
+            if look.metrics is None or look.service is None:
+                self.lost.append(look.lost)
+                continue
+            if self._before and (period := Period.between(self._before, look)):
+                self.seen.append(period)
+            self._before = look
+
+
+def _emptied(looks: list[Look]) -> Iterator[Look]:
+    while looks:
+        yield looks.pop(0)

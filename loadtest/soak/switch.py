@@ -22,17 +22,17 @@ class Switch:
 def switch(running: Running, name: str, version: str, token: str, *, began: float) -> Switch:
     """Ask for a version; `began` on time.perf_counter."""
     path = ACTIVATE.format(name=name, version=version)
-    asked = time.perf_counter()
+    sent = time.perf_counter()
     try:
-        failed = _asked(running, post(path, b"", {"Authorization": f"Bearer {token}"}))
-        took = time.perf_counter() - asked
+        failed = _activate(running, post(path, b"", {"Authorization": f"Bearer {token}"}))
+        took = time.perf_counter() - sent
         failed = failed or _not_serving(running, version)
     except LOST as error:
-        took, failed = time.perf_counter() - asked, f"no answer: {error!r}"
-    return Switch(asked - began, version, took, failed)
+        took, failed = time.perf_counter() - sent, f"no answer: {error!r}"
+    return Switch(sent - began, version, took, failed)
 
 
-def _asked(running: Running, request: bytes) -> str:
+def _activate(running: Running, request: bytes) -> str:
     answer = running.ask(request)
     if answer.status == 200:
         return ""

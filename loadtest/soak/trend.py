@@ -2,7 +2,7 @@
 
     points --after the warm-up--> means of blocks --a line through them--> slope, its 95 % interval
 
-Looks that follow each other tell much the same: what is high now is high two seconds later.
+Looks that follow each other are much the same: what is high now is high two seconds later.
 A line through all of them would be far too sure of itself. Means of blocks that are long beside
 that memory are nearly independent; what dependence is left between neighbouring blocks is measured
 on what the line leaves over, and counts as fewer blocks: n (1 - r) / (1 + r) of them, with r their
@@ -19,9 +19,9 @@ How often the interval then lies above zero where nothing grows, which should be
 A quantity grows if the 95 % interval of its slope lies above zero, and the slope above the bound.
 The bounds are what somebody has to get up for: at 200 requests a second a leak of three bytes a
 request is 2.1 MB an hour, one descriptor or thread a switch is 60 an hour. Below them, what is
-found is told, and is no reason to fail: allocators settle for hours, and a machine that others use
-gets slower and faster. A short soak sees little else, so as much has to come together in it as the
-bound lets come together in a quarter of an hour.
+found is reported, and is no reason to fail: allocators settle for hours, and a machine that others
+use gets slower and faster. A short soak sees little else, so as much has to come together in it
+as the bound lets come together in a quarter of an hour.
 """
 
 import math
@@ -118,7 +118,7 @@ class Quantity:
     of: Callable[[Period], float]
     unit: str
     scale: float  # of the unit
-    bound: float  # units an hour; endless: told, but no reason to fail
+    bound: float  # units an hour; endless: reported, but no reason to fail
 
     def points(self, periods: Sequence[Period]) -> list[Point]:
         """In the unit; where it is nothing, nothing was there to measure."""
@@ -143,18 +143,19 @@ class Finding:
 
     @property
     def grows(self) -> bool:
-        told = self.trend
-        if told is None or told.lowest <= 0:
+        fitted = self.trend
+        if fitted is None or fitted.lowest <= 0:
             return False
-        return told.slope * told.seconds > self.quantity.bound / HOUR * max(LEAST, told.seconds)
+        allowed = self.quantity.bound / HOUR * max(LEAST, fitted.seconds)
+        return fitted.slope * fitted.seconds > allowed
 
     @property
     def slope(self) -> str:
         """With its interval, in units an hour."""
         if self.trend is None:
             return "not judged"
-        told = (x * HOUR for x in (self.trend.slope, self.trend.lowest, self.trend.highest))
-        slope, lowest, highest = map(_signed, told)
+        fitted = (x * HOUR for x in (self.trend.slope, self.trend.lowest, self.trend.highest))
+        slope, lowest, highest = map(_signed, fitted)
         unit = f" {self.quantity.unit}/h" if self.quantity.unit else "/h"
         return f"{slope}{unit} ({lowest} to {highest})"
 
@@ -181,8 +182,8 @@ def findings(
     for quantity in QUANTITIES:
         points = quantity.points(judged)
         mean = fmean(point.value for point in points) if points else None
-        told = trend(points, after=after, until=until, block=block)
-        found.append(Finding(quantity, mean, told))
+        fitted = trend(points, after=after, until=until, block=block)
+        found.append(Finding(quantity, mean, fitted))
     return found
 
 

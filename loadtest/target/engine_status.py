@@ -1,4 +1,4 @@
-"""What the service says it runs on, asked of every worker: nothing else may be measured."""
+"""What every worker of the service reports that it runs on: nothing else may be measured."""
 
 import contextlib
 import json
@@ -32,19 +32,19 @@ class Runs:
 
 def proven(running: Running, provider: str, workers: int) -> Runs:
     """What it runs; CannotMeasure if one worker runs on something else or has fallen back."""
-    told: dict[int, dict[str, Any]] = {}
+    statuses: dict[int, dict[str, Any]] = {}
     for _ in range(TRIES * workers):
         with contextlib.suppress(*LOST):  # one of them is being replaced
             status = json.loads(running.ask(get(STATUS)).body)
-            told[status["worker"]] = status
-        if len(told) == workers:
+            statuses[status["worker"]] = status
+        if len(statuses) == workers:
             break
     else:
-        raise CannotMeasure(f"only {len(told)} of {workers} workers told what they run on")
-    wrong = sorted({reason for status in told.values() for reason in reasons(status, provider)})
+        raise CannotMeasure(f"only {len(statuses)} of {workers} workers reported what they run on")
+    wrong = sorted({reason for status in statuses.values() for reason in reasons(status, provider)})
     if wrong:
-        raise CannotMeasure(f"the service does not run as it was asked to: {'; '.join(wrong)}")
-    runs = {Runs.of(status) for status in told.values()}
+        raise CannotMeasure(f"the service does not run as it was configured: {'; '.join(wrong)}")
+    runs = {Runs.of(status) for status in statuses.values()}
     if len(runs) > 1:
         raise CannotMeasure(f"the workers differ: {'; '.join(sorted(map(str, runs)))}")
     return runs.pop()

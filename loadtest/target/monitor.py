@@ -1,4 +1,4 @@
-"""A running service, looked at once a second while something asks it: `with watched(...) as looks`.
+"""A running service, observed once a second under load: `with watched(...) as looks`.
 
     GET /metrics       what the service counts, over one connection that is kept, as Prometheus does
     /proc, if it is    memory, descriptors, threads and CPU time of the service and its children;
@@ -48,7 +48,7 @@ class Use:
 class Look:
     at: float  # seconds since the first look began
     took: float  # seconds, GET /metrics
-    metrics: Exposition | None  # None: not told
+    metrics: Exposition | None  # None: there was no answer
     lost: str  # why not
     service: Use | None  # None: not on this machine, or gone
     generator_cpu: float  # seconds since it began, with its children
@@ -169,7 +169,7 @@ class _Watcher:
         self._connection.close()
 
     def _metrics(self) -> tuple[Exposition | None, str]:
-        """What was told, or why nothing."""
+        """The metrics, or why there are none."""
         try:
             self._connection.request("GET", self._path)
             answer = self._connection.getresponse()

@@ -29,7 +29,7 @@ GRACE = 10.0  # seconds to end by itself
 class Running:
     address: Address
     pid: int
-    idle: Memory  # before it was asked anything but the one picture that showed it was ready
+    idle: Memory  # before any request but the one that showed it was ready
 
     def cpu_seconds(self) -> float:
         return processes.cpu_seconds(self.pid)

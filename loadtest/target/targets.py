@@ -1,4 +1,4 @@
-"""What can be asked for predictions, and how each is started: on one core, with one thread."""
+"""The servers that are measured, and how each is started: on one core, with one thread."""
 
 import sys
 from collections.abc import Callable

@@ -17,7 +17,7 @@ Check = Callable[[bytes, Mapping[str, str]], str]  # body, headers -> complaint
 
 
 def predicted(labels: Sequence[str], body: bytes, _: Mapping[str, str]) -> str:
-    """Of /v1/predict, asked for pictures that are `labels`."""
+    """Of an answer of /v1/predict to pictures that are `labels`."""
     try:
         read = [_label(prediction) for prediction in json.loads(body)["predictions"]]
     except (ValueError, KeyError, TypeError) as error:
@@ -26,7 +26,7 @@ def predicted(labels: Sequence[str], body: bytes, _: Mapping[str, str]) -> str:
 
 
 def inferred(column: int, body: bytes, headers: Mapping[str, str]) -> str:
-    """Of the Open Inference Protocol, asked for the probabilities of one picture, in bytes."""
+    """Of an answer of the Open Inference Protocol: the probabilities of one picture, in bytes."""
     try:
         length = int(headers[HEAD])
         (output,) = json.loads(body[:length])["outputs"]
@@ -47,8 +47,8 @@ def shown(body: bytes) -> str:
 def said(body: bytes) -> str:
     """What a refusal says, without what differs each time: locust counts equal texts together."""
     try:
-        told = json.loads(body)
-        return str(told.get("detail") or told["error"])
+        problem = json.loads(body)
+        return str(problem.get("detail") or problem["error"])
     except (ValueError, KeyError, TypeError, AttributeError):
         return shown(body)
 

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Set
 from functools import partial
+from typing import Any
 
 import gevent
 from gevent.event import Event
@@ -16,16 +17,18 @@ from gevent.lock import BoundedSemaphore
 from gevent.pool import Pool
 from locust.contrib.fasthttp import FastHttpSession
 
-from loadtest.users.checks import said
+from loadtest.users.checks import REFUSED, said
 from loadtest.users.requests import MAKERS, SAMPLES, Digit, Request, pngs, wrong_requests
-from loadtest.users.sending import Answer, refused, sent
 from loadtest.users.settings import Settings
 
 DIGITS = 50
 ASKED_FOR = 150  # samples, at most: they come by chance, a sheet of 100 gives 50 after some 70
 AT_ONCE = 8  # requests: few, for the service to be at rest; not one, for it may be far away
-AGAIN = 1.0  # seconds until who got no answer asks again
+AGAIN = 1.0  # seconds until a user without an answer tries again
 WRONG = "wrong"
+UNAVAILABLE = 503
+
+Answer = Any  # locust's ResponseContextManager, whose types are half there
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +41,7 @@ class Rehearsal:
     def __init__(
         self, settings: Settings, kinds: Set[str], give_up: Callable[[str], object]
     ) -> None:
-        """`give_up` is told, once, why there is nothing to ask: it is to stop the test."""
+        """`give_up` stops the test; it is called once, with the reason, if nothing can be sent."""
         self.settings = settings
         self._kinds = kinds  # that are expected; another one is rehearsed when it comes
         self._give_up = give_up
@@ -74,10 +77,10 @@ class Rehearsal:
 
     def _found(self, session: FastHttpSession) -> list[Digit]:
         request = Request(SAMPLES, SAMPLES, {"Accept": "application/json"}, b"", method="GET")
-        first = _told(self._answer(session, request))  # alone: it may have to wait for the service
+        first = _digit(self._answer(session, request))  # alone: it may have to wait for the service
         found = {first.number: first}
         for _ in range(0, ASKED_FOR, AT_ONCE):
-            digits = map(_told, self._answers(session, [request] * AT_ONCE))
+            digits = map(_digit, self._answers(session, [request] * AT_ONCE))
             found |= {digit.number: digit for digit in digits}
             if len(found) >= DIGITS:
                 break
@@ -143,12 +146,37 @@ def _failed(answer: Answer) -> str:
     return why
 
 
-def _told(answer: Answer) -> Digit:
+def _digit(answer: Answer) -> Digit:
     try:
-        return Digit.told(answer.content)
+        return Digit.parse(answer.content)
     except (ValueError, KeyError, TypeError) as error:
         raise CannotBegin(f"{SAMPLES} answers no digit with its label: {error!r}") from error
 
 
 def _complaint(request: Request, answer: Answer) -> str:
     return request.check(answer.content, answer.headers) if request.check else ""
+
+
+def sent(session: FastHttpSession, request: Request) -> Answer:
+    """The answer, which the statistics know nothing of until it is used in a with block."""
+    return session.request(
+        request.method,
+        request.path,
+        name=request.name,
+        data=request.body,  # type: ignore[arg-type]  # it takes bytes
+        headers=request.headers,
+        catch_response=True,
+    )
+
+
+def refused(answer: Answer) -> float | None:
+    """Seconds after which to come back, from a service that defends itself: no failure."""
+    if answer.status_code != UNAVAILABLE:
+        return None
+    try:
+        seconds = float(answer.headers["Retry-After"])
+    except (KeyError, ValueError):
+        return None
+    answer.request_meta["name"] += REFUSED
+    answer.success()
+    return seconds

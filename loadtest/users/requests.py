@@ -42,7 +42,7 @@ class Request(NamedTuple):
 
 
 def headers_of(kind: str, **more: str) -> dict[str, str]:
-    """Of a body; no client of a service that answers in 400 bytes asks it to compress them."""
+    """Of a body; answers of 400 bytes are not worth compressing."""
     named = {name.replace("_", "-"): value for name, value in more.items()}
     return {"Content-Type": kind, "Accept-Encoding": "identity"} | named
 
@@ -54,10 +54,10 @@ class Digit(NamedTuple):
     column: int = -1  # of the answer's probabilities that is its own; known once it was read
 
     @classmethod
-    def told(cls, document: bytes) -> Self:
+    def parse(cls, document: bytes) -> Self:
         """ValueError, KeyError or TypeError if it is another document."""
-        told = json.loads(document)
-        return cls(told["index"], told["label"], b64decode(told["image"].partition(",")[2]))
+        parsed = json.loads(document)
+        return cls(parsed["index"], parsed["label"], b64decode(parsed["image"].partition(",")[2]))
 
     @property
     def picture(self) -> Image.Image:
@@ -112,7 +112,7 @@ def binaries(digits: list[Digit], model: str) -> list[Request]:
 def tensor(name: str, digit: Digit, model: str, shape: tuple[int, int]) -> Request:
     """One picture of the Open Inference Protocol; it is refused if its shape is another."""
     pixels = digit.picture.tobytes()
-    told = {
+    header = {
         "inputs": [
             {
                 "name": "pixels",
@@ -123,7 +123,7 @@ def tensor(name: str, digit: Digit, model: str, shape: tuple[int, int]) -> Reque
         ],
         "outputs": [{"name": "probabilities", "parameters": {"binary_data": True}}],
     }
-    head = json.dumps(told, separators=(",", ":")).encode()
+    head = json.dumps(header, separators=(",", ":")).encode()
     headers = headers_of(OCTETS) | {HEAD: str(len(head))}
     return Request(name, INFER.format(model=model), headers, head + pixels)
 

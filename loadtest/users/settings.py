@@ -1,4 +1,4 @@
-"""What a load test may be told: arguments of locust's own command line and fields of its page.
+"""The settings of the users: arguments of locust's own command line and fields of its page.
 
 Each is also an environment variable, LOADTEST_<NAME>. They travel to workers as the texts they were
 given as, so they are texts until `Settings.of` reads them.
@@ -38,8 +38,8 @@ class Settings:
 
     @classmethod
     def of(cls, options: Namespace) -> Self:
-        told = vars(options)
-        return cls(**{name: each.read(name, told[name]) for name, each in ARGUMENTS.items()})
+        values = vars(options)
+        return cls(**{name: each.read(name, values[name]) for name, each in ARGUMENTS.items()})
 
 
 @dataclass(frozen=True)

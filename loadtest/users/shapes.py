@@ -60,8 +60,8 @@ def shape_of(options: Namespace, runner: Runner) -> Shape | None:
 def course_of(name: str, options: Namespace) -> Course:
     missing = [
         word
-        for word, told in (("--users", options.num_users), ("--run-time", options.run_time))
-        if not told
+        for word, value in (("--users", options.num_users), ("--run-time", options.run_time))
+        if not value
     ]
     if missing:
         raise WrongSetting(

@@ -13,8 +13,7 @@ import gevent
 from locust import FastHttpUser, task
 
 from loadtest.users.checks import said
-from loadtest.users.rehearsal import Rehearsal
-from loadtest.users.sending import refused, sent
+from loadtest.users.rehearsal import Rehearsal, refused, sent
 from loadtest.users.settings import WEIGHTS
 
 KEY = os.environ.get("API_KEY")

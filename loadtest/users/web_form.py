@@ -1,8 +1,8 @@
-"""What locust's web page is told when somebody presses its start button.
+"""The form of locust's web page, checked when its start button is pressed.
 
-Locust decides whether there is a shape before it tells anybody that a test begins, and starts what
-cannot be started. So the form is looked at first: what is wrong with it is shown on the page, and
-the shape that it names is the one that runs.
+Locust decides whether there is a shape before it fires its event that a test begins, and starts
+what cannot be started. So the form is checked first: what is wrong with it is shown on the page,
+and the shape that it names is the one that runs.
 """
 
 from argparse import Namespace
@@ -34,7 +34,7 @@ def look_at_forms(environment: Environment, web_ui: WebUI) -> None:
         if runner.state in (STATE_RUNNING, STATE_SPAWNING):
             return None
         try:
-            options = _told(environment.parsed_options, request.form)
+            options = _changed(environment.parsed_options, request.form)
             if picks:
                 _picked(options, request.form.get("shape_class", DEFAULT))
             else:
@@ -47,17 +47,17 @@ def look_at_forms(environment: Environment, web_ui: WebUI) -> None:
     web_ui.app.before_request(refused)
 
 
-def _told(options: Namespace | None, form: Any) -> Namespace:
+def _changed(options: Namespace | None, form: Any) -> Namespace:
     """The options as they will be with the form."""
-    told = Namespace(**vars(options))
+    changed = Namespace(**vars(options))
     for name, text in form.items():
         if name == "user_count":
-            told.num_users = int(text)
+            changed.num_users = int(text)
         elif name == "run_time":
-            told.run_time = parse_timespan(text) if text else told.run_time
-        elif hasattr(told, name):
-            setattr(told, name, text)
-    return told
+            changed.run_time = parse_timespan(text) if text else changed.run_time
+        elif hasattr(changed, name):
+            setattr(changed, name, text)
+    return changed
 
 
 def _picked(options: Namespace, shape: str) -> None:

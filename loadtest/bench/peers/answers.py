@@ -1,4 +1,4 @@
-"""PNGs -> JSON, as much as a batch may hold at once, for whichever framework asks.
+"""PNGs -> JSON, as much as a batch may hold at once, for each of the frameworks.
 
 The same calls as the service's: OpenCV, ONNX Runtime on one thread, orjson. What the service does
 beyond that, such as finding out whether a picture looks like MNIST at all, is left out: the peers
@@ -32,13 +32,13 @@ class Answers:
 
     def json(self, row: NDArray[np.float32]) -> bytes:
         digit = int(row.argmax())
-        told = {
+        prediction = {
             "digit": digit,
             "label": self._labels[digit],
             "confidence": row[digit],
             "probabilities": row,
         }
-        return orjson.dumps({"predictions": [told]}, option=orjson.OPT_SERIALIZE_NUMPY)
+        return orjson.dumps({"predictions": [prediction]}, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _pixels(png: bytes) -> Any:

@@ -1,7 +1,7 @@
 """A generator that sends when it is time, whether or not the server has answered: an open loop.
 
     rate, seconds, seed --arrivals--> intended times
-    intended times, questions --generator--> Heard: one row a request    (a process, a core)
+    intended times, requests --generator--> Outcomes: one row a request    (a process, a core)
                    |
                    +--several--> the same from more processes, each with its share of the rate
 

@@ -12,10 +12,10 @@ HUNG_UP = "the server hung up"
 
 
 class Connection:
-    __slots__ = ("descriptor", "heard", "number", "socket", "unsent")
+    __slots__ = ("descriptor", "number", "received", "socket", "unsent")
 
     def __init__(self, address: Address) -> None:
-        """Begins to connect; whether that succeeds, the first event tells."""
+        """Begins to connect; the first event says whether that succeeds."""
         self.socket = socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET)
         self.socket.setblocking(False)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -23,7 +23,7 @@ class Connection:
         self.descriptor = self.socket.fileno()
         self.number = FREE  # of the request that it carries
         self.unsent = b""
-        self.heard = b""  # the beginning of an answer
+        self.received = b""  # the beginning of an answer
 
     @classmethod
     def answered(cls, address: Address, request: bytes, patience: float) -> Self:
@@ -32,7 +32,7 @@ class Connection:
         connection.socket.settimeout(patience)
         try:
             connection.socket.sendall(request)
-            connection._hear_whole()
+            connection._receive_answer()
         except BaseException:
             connection.socket.close()
             raise
@@ -40,7 +40,7 @@ class Connection:
         return connection
 
     def send(self, data: bytes) -> bool:
-        """True once all is sent. An error is told by the event that follows it."""
+        """True once all is sent. An error is reported by the event that follows it."""
         try:
             sent = self.socket.send(data)
         except BlockingIOError:
@@ -50,7 +50,7 @@ class Connection:
         self.unsent = data[sent:]
         return not self.unsent
 
-    def _hear_whole(self) -> None:
+    def _receive_answer(self) -> None:
         data = b""
         while not data or not http.size(data) or len(data) < http.size(data):
             more = self.socket.recv(RECEIVED)

@@ -1,4 +1,4 @@
-"""Requests made once, each with what its answer must hold."""
+"""Requests that are made once, each with what its answer must contain."""
 
 import json
 from collections.abc import Sequence
@@ -11,36 +11,36 @@ from loadtest.client.result import Address
 from loadtest.errors import CannotMeasure
 
 
-class Question(NamedTuple):
-    request: bytes
-    expected: bytes  # stands in a right answer and in no wrong one; nothing: any answer is right
+class ExpectedRequest(NamedTuple):
+    data: bytes
+    expected: bytes  # part of every right answer and of no wrong one; empty: any answer is right
 
 
-def questions_of(pictures: Pictures, key: str | None = None) -> list[Question]:
-    """One picture each; `key` for a service that asks for one."""
+def requests_of(pictures: Pictures, key: str | None = None) -> list[ExpectedRequest]:
+    """One picture each; `key` for a service that requires one."""
     headers = {"Content-Type": "image/png"} | ({"X-API-Key": key} if key else {})
     return [
-        Question(post(PREDICT, png, headers), b'"label":%s' % json.dumps(label).encode())
+        ExpectedRequest(post(PREDICT, png, headers), b'"label":%s' % json.dumps(label).encode())
         for png, label in zip(pictures.pngs, pictures.labels, strict=True)
     ]
 
 
-def read_at_rest(address: Address, questions: Sequence[Question]) -> list[Question]:
-    """Those that are answered right while nothing else is asked; CannotMeasure if none is.
+def answered_right(address: Address, requests: Sequence[ExpectedRequest]) -> list[ExpectedRequest]:
+    """Those that are answered right while there is no other load; CannotMeasure if none is.
 
     What the network misreads is no failure of a service under load.
     """
     right = []
-    for question in questions:
+    for request in requests:
         try:
-            answer = ask_once(address, question.request)
+            answer = ask_once(address, request.data)
         except LOST as error:
             raise CannotMeasure(f"{address} does not answer: {error!r}") from error
         if answer.status != 200:
             said = answer.body[:300].decode(errors="replace")
             raise CannotMeasure(f"{address} answered a picture with {answer.status}: {said}")
-        if question.expected in answer.body:
-            right.append(question)
+        if request.expected in answer.body:
+            right.append(request)
     if not right:
-        raise CannotMeasure(f"{address} reads none of {len(questions)} pictures right")
+        raise CannotMeasure(f"{address} reads none of {len(requests)} pictures right")
     return right

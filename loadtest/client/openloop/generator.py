@@ -1,4 +1,4 @@
-"""One process that sends each request when it is due, and hears the answers: a loop around epoll.
+"""One process that sends each request when it is due, and reads the answers: a loop around epoll.
 
     due --> a free connection | a new one, up to a bound | a line, first come first served
     answer --> the connection is free, or takes the first of the line
@@ -18,63 +18,63 @@ from contextlib import suppress
 from loadtest.client.openloop import http
 from loadtest.client.openloop.arrivals import Times
 from loadtest.client.openloop.connection import FREE, HUNG_UP, RECEIVED, Connection
-from loadtest.client.openloop.expectation import Question
-from loadtest.client.openloop.realtime import undisturbed
-from loadtest.client.openloop.result import OK, Heard, Notes
+from loadtest.client.openloop.expectation import ExpectedRequest
+from loadtest.client.openloop.realtime import real_time
+from loadtest.client.openloop.result import OK, Outcomes, Recorder
 from loadtest.client.result import Address
 
 CONNECTIONS = 1024  # at most
 PATIENCE = 2.0  # seconds for outstanding answers, after the last request was due
-BURST = 16  # requests sent in a row, before answers are heard again
+BURST = 16  # requests sent in a row, before answers are read again
 
 
 def generate(
     address: Address,
-    questions: Sequence[Question],
+    requests: Sequence[ExpectedRequest],
     intended: Times,
     *,
     connections: int = CONNECTIONS,
     ready: int = 0,
     patience: float = PATIENCE,
     begin: Callable[[], object] = lambda: None,
-) -> Heard:
-    """Ask the questions in turn, each at its time, and wait for what is still to come.
+) -> Outcomes:
+    """Send the requests in turn, each at its time, and wait for what is still to come.
 
     `ready`: connections that are made and have carried a request before the time begins.
     `begin` is called in between.
     """
-    generator = _Generator(address, questions, len(intended), connections)
+    generator = _Generator(address, requests, len(intended), connections)
     try:
         generator.make_ready(min(ready, connections), patience)
         begin()
-        with undisturbed():
+        with real_time():
             cpu, began = time.process_time(), time.perf_counter()
             generator.send_all((intended + began).tolist())
             cpu = (time.process_time() - cpu) / (time.perf_counter() - began)
-            generator.hear_the_rest(patience)
-        return generator.notes.heard(intended, began=began, cpu=cpu)
+            generator.receive_rest(patience)
+        return generator.recorder.outcomes(intended, began=began, cpu=cpu)
     finally:
         generator.close()
 
 
 class _Generator:
     def __init__(
-        self, address: Address, questions: Sequence[Question], count: int, connections: int
+        self, address: Address, requests: Sequence[ExpectedRequest], count: int, connections: int
     ) -> None:
-        self._address, self._questions, self._most = address, questions, connections
+        self._address, self._requests, self._most = address, requests, connections
         # select.select knows descriptors below 1024 only: this one comes before the connections.
         self._epoll = select.epoll()
         self._connections: dict[int, Connection] = {}  # by descriptor
         self._free: deque[Connection] = deque()  # in turn: the server closes those that idle
         self._line: deque[int] = deque()  # requests that are due and have no connection
         self._left = count  # requests without an end
-        self.notes = Notes(count)
+        self.recorder = Recorder(count)
 
     def make_ready(self, connections: int, patience: float) -> None:
         """One after another. If one fails, what is missing is made, or fails, under the load."""
         with suppress(OSError, http.NotHttp):
             for _ in range(connections):
-                request = self._questions[0].request
+                request = self._requests[0].data
                 self._free.append(self._add(Connection.answered(self._address, request, patience)))
 
     def send_all(self, due: list[float]) -> None:
@@ -83,7 +83,7 @@ class _Generator:
             wait = due[number] - time.perf_counter()
             # epoll.poll would round the wait up to whole milliseconds.
             if wait <= 0 or select.select([self._epoll], [], [], wait)[0]:
-                self._hear()
+                self._receive_ready()
             now = time.perf_counter()
             # A generator that is late still hears, or its lateness would be the server's.
             last = min(number + BURST, count)
@@ -91,11 +91,11 @@ class _Generator:
                 self._ask(number)
                 number += 1
 
-    def hear_the_rest(self, patience: float) -> None:
+    def receive_rest(self, patience: float) -> None:
         end = time.perf_counter() + patience
         while self._left and (wait := end - time.perf_counter()) > 0:
             select.select([self._epoll], [], [], wait)
-            self._hear()
+            self._receive_ready()
 
     def close(self) -> None:
         for connection in self._connections.values():
@@ -103,7 +103,7 @@ class _Generator:
         self._epoll.close()
 
     def _ask(self, number: int) -> None:
-        self.notes.taken[number] = time.perf_counter()
+        self.recorder.taken[number] = time.perf_counter()
         if self._free:
             self._send(self._free.popleft(), number)
         elif len(self._connections) < self._most:
@@ -118,17 +118,17 @@ class _Generator:
 
     def _send(self, connection: Connection, number: int) -> None:
         connection.number = number
-        if connection.send(self._questions[number % len(self._questions)].request):
-            self.notes.sent[number] = time.perf_counter()
+        if connection.send(self._requests[number % len(self._requests)].data):
+            self.recorder.sent[number] = time.perf_counter()
         elif connection.unsent:
             self._epoll.modify(connection.descriptor, select.EPOLLIN | select.EPOLLOUT)
 
     def _send_rest(self, connection: Connection) -> None:
         if connection.send(connection.unsent):
-            self.notes.sent[connection.number] = time.perf_counter()
+            self.recorder.sent[connection.number] = time.perf_counter()
             self._epoll.modify(connection.descriptor, select.EPOLLIN)
 
-    def _hear(self) -> None:
+    def _receive_ready(self) -> None:
         for descriptor, event in self._epoll.poll(0):
             connection = self._connections[descriptor]
             if event & select.EPOLLOUT and connection.unsent:
@@ -140,10 +140,10 @@ class _Generator:
         try:
             more = connection.socket.recv(RECEIVED)
             now = time.perf_counter()
-            data = connection.heard + more
+            data = connection.received + more
             size = http.size(data)
             if more and (not size or len(data) < size):
-                connection.heard = data
+                connection.received = data
             elif more and connection.number != FREE:
                 self._end(connection, now, http.status(data), data)
             else:
@@ -154,13 +154,13 @@ class _Generator:
             self._lose(connection, str(error))
 
     def _end(self, connection: Connection, now: float, status: int, data: bytes) -> None:
-        number, notes = connection.number, self.notes
-        notes.ended[number] = now
-        notes.status[number] = status
-        expected = self._questions[number % len(self._questions)].expected
-        notes.right[number] = status == OK and expected in data
+        number, recorder = connection.number, self.recorder
+        recorder.ended[number] = now
+        recorder.status[number] = status
+        expected = self._requests[number % len(self._requests)].expected
+        recorder.right[number] = status == OK and expected in data
         self._left -= 1
-        connection.heard = b""
+        connection.received = b""
         connection.number = FREE
         if http.closes(data):
             self._drop(connection)
@@ -174,7 +174,7 @@ class _Generator:
         if connection.number == FREE:
             self._free.remove(connection)
         else:
-            self.notes.broken[why] += 1
+            self.recorder.broken[why] += 1
             self._left -= 1
         self._drop(connection)
 

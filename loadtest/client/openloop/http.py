@@ -16,7 +16,7 @@ def size(data: bytes) -> int:
         return 0
     at = data.find(LENGTH, 0, end)
     head = data
-    if at < 0:  # most servers write small letters: the others are told apart only here
+    if at < 0:  # most servers write small letters: the others are recognized only here
         head = data[: end + 2].lower()
         at = head.find(LENGTH)
     if at < 0:

@@ -12,9 +12,9 @@ from multiprocessing.synchronize import Barrier
 from threading import BrokenBarrierError
 
 from loadtest.client.openloop.arrivals import poisson
-from loadtest.client.openloop.expectation import Question
+from loadtest.client.openloop.expectation import ExpectedRequest
 from loadtest.client.openloop.generator import CONNECTIONS, PATIENCE, generate
-from loadtest.client.openloop.result import Heard
+from loadtest.client.openloop.result import Outcomes
 from loadtest.client.result import Address
 from loadtest.errors import CannotMeasure
 from loadtest.host.machine import on
@@ -23,11 +23,11 @@ START = 60.0  # seconds until all are ready
 
 
 @dataclass(frozen=True)
-class Offer:
-    """What is asked of a server for a while."""
+class LoadSpec:
+    """A load that a server is put under for a while."""
 
     address: Address
-    questions: Sequence[Question]
+    requests: Sequence[ExpectedRequest]
     rate: float  # requests a second
     seconds: float
     seed: tuple[int, ...]
@@ -35,25 +35,27 @@ class Offer:
     ready: int = 0  # connections of each that are made before the time begins
     patience: float = PATIENCE  # seconds for outstanding answers at the end
 
-    def share(self, number: int, generators: int) -> "Offer":
+    def share(self, number: int, generators: int) -> "LoadSpec":
         """Of one of so many generators."""
         return replace(self, rate=self.rate / generators, seed=(*self.seed, number))
 
 
-def made(offer: Offer, cores: Sequence[int], begin: Callable[[], object] = lambda: None) -> Heard:
+def run_processes(
+    spec: LoadSpec, cores: Sequence[int], begin: Callable[[], object] = lambda: None
+) -> Outcomes:
     """By one generator on each of the cores; one alone runs in this process.
 
     `begin` is called here, once all are ready and before any request is due.
     """
     if len(cores) == 1:
         with on(cores[0]):
-            return _generated(offer.share(0, 1), begin)
+            return _generated(spec.share(0, 1), begin)
     context = get_context("spawn")
-    together = context.Barrier(len(cores) + 1, timeout=START + offer.patience)
+    together = context.Barrier(len(cores) + 1, timeout=START + spec.patience)
     pipes, processes = [], []
     for number, core in enumerate(cores):
         pipe, theirs = context.Pipe(duplex=False)
-        share = offer.share(number, len(cores))
+        share = spec.share(number, len(cores))
         process = context.Process(target=_run, args=(share, core, together, theirs), daemon=True)
         process.start()
         theirs.close()
@@ -63,7 +65,7 @@ def made(offer: Offer, cores: Sequence[int], begin: Callable[[], object] = lambd
         together.wait()
         begin()
         together.wait()
-        return Heard.together([_told(pipe, offer) for pipe in pipes])
+        return Outcomes.together([_received(pipe, spec) for pipe in pipes])
     except BrokenBarrierError:
         raise CannotMeasure("the generators did not get ready") from None
     finally:
@@ -72,20 +74,20 @@ def made(offer: Offer, cores: Sequence[int], begin: Callable[[], object] = lambd
             process.join()
 
 
-def _generated(offer: Offer, begin: Callable[[], object]) -> Heard:
-    intended = poisson(offer.rate, offer.seconds, offer.seed)
+def _generated(spec: LoadSpec, begin: Callable[[], object]) -> Outcomes:
+    intended = poisson(spec.rate, spec.seconds, spec.seed)
     return generate(
-        offer.address,
-        offer.questions,
+        spec.address,
+        spec.requests,
         intended,
-        connections=offer.connections,
-        ready=offer.ready,
-        patience=offer.patience,
+        connections=spec.connections,
+        ready=spec.ready,
+        patience=spec.patience,
         begin=begin,
     )
 
 
-def _run(offer: Offer, core: int, together: Barrier, pipe: Pipe) -> None:
+def _run(spec: LoadSpec, core: int, together: Barrier, pipe: Pipe) -> None:
     """A process. Ctrl-C is for the one that started it, which ends this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -94,14 +96,14 @@ def _run(offer: Offer, core: int, together: Barrier, pipe: Pipe) -> None:
         together.wait()  # until the one that started them has begun
 
     with on(core):
-        pipe.send(_generated(offer, begin))
+        pipe.send(_generated(spec, begin))
 
 
-def _told(pipe: Pipe, offer: Offer) -> Heard:
+def _received(pipe: Pipe, spec: LoadSpec) -> Outcomes:
     try:
-        if pipe.poll(START + offer.seconds + offer.patience + START):
-            heard: Heard = pipe.recv()
-            return heard
+        if pipe.poll(START + spec.seconds + spec.patience + START):
+            outcomes: Outcomes = pipe.recv()
+            return outcomes
     except EOFError:
         pass
-    raise CannotMeasure("a generator ended before it told what it heard")
+    raise CannotMeasure("a generator ended before it reported its outcomes")

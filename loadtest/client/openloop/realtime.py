@@ -1,4 +1,4 @@
-"""What a process asks of the kernel and of Python before it keeps time."""
+"""What keeps a process from being late: timer slack, garbage collection, open files."""
 
 import gc
 import resource
@@ -13,7 +13,7 @@ OTHER_FILES = 64  # descriptors of a process beside its connections
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
+def real_time() -> Iterator[None]:
     """No garbage collection, and timers that the kernel keeps to the microsecond, meanwhile."""
     before = ""
     with suppress(OSError):

@@ -17,7 +17,7 @@ OK = 200
 
 
 @dataclass(frozen=True)
-class Heard:
+class Outcomes:
     """A row for each request. Times are seconds since the generator began."""
 
     intended: NDArray[np.float64]
@@ -31,7 +31,7 @@ class Heard:
 
     @classmethod
     def together(cls, parts: Sequence[Self]) -> Self:
-        """What several generators heard that began at the same time."""
+        """The outcomes of several generators that began at the same time."""
 
         def joined(name: str) -> NDArray[Any]:
             return np.concatenate([getattr(part, name) for part in parts])
@@ -88,7 +88,7 @@ class Heard:
 ROWS = ("intended", "taken", "sent", "ended", "status", "right")
 
 
-class Notes:
+class Recorder:
     """What is recorded of each request while the loop runs, in lists, which are fast to fill."""
 
     def __init__(self, count: int) -> None:
@@ -99,8 +99,8 @@ class Notes:
         self.right = bytearray(count)
         self.broken: Counter[str] = Counter()
 
-    def heard(self, intended: Times, *, began: float, cpu: float) -> Heard:
-        return Heard(
+    def outcomes(self, intended: Times, *, began: float, cpu: float) -> Outcomes:
+        return Outcomes(
             intended=intended,
             taken=np.array(self.taken) - began,
             sent=np.array(self.sent) - began,

@@ -7,14 +7,14 @@ import pytest
 
 from loadtest.capacity.prober import Plan, prober
 from loadtest.capacity.subject import Subject
-from loadtest.client.openloop.expectation import Question
+from loadtest.client.openloop.expectation import ExpectedRequest
 from loadtest.client.openloop.generator import PATIENCE
 from loadtest.client.requests import picture
 from loadtest.host.machine import Placement
 from loadtest.report.slo import Slo
 from tests.loadtest.tiny import reply, tiny
 
-SEVEN = Question(picture(b"a seven"), b'"label":"7"')
+SEVEN = ExpectedRequest(picture(b"a seven"), b'"label":"7"')
 METRICS = """# {{"label":"7"}}
 digitserve_batch_size_sum{{worker="1"}} {}
 digitserve_batch_size_count{{worker="1"}} {}

@@ -30,7 +30,7 @@ def test_a_rate_needs_what_it_needs_with_headroom_and_one_more() -> None:
     assert (row.needed, row.count, row.cores) == (5, 6, 12)  # 5 x 10,500
     assert row.used == pytest.approx(50_000 / 90_000)
     assert row.used_without_one == pytest.approx(50_000 / 75_000)
-    assert row.told == "when one is lost, 33% is left"
+    assert row.summary == "when one is lost, 33% is left"
 
 
 @pytest.mark.parametrize(
@@ -44,15 +44,15 @@ def test_a_rate_that_fits_exactly_needs_no_other(rate: float, needed: int) -> No
 def test_a_rate_that_one_carries_says_so_and_what_its_loss_means() -> None:
     (alone,) = replicas([100], 1000, Margin(headroom=0.3, spare=0), cores=1)
     assert alone.used_without_one is None
-    assert alone.told == "one carries it; when it is lost, nothing does"
+    assert alone.summary == "one carries it; when it is lost, nothing does"
     (pair,) = replicas([100], 1000, Margin(headroom=0.3, spare=1), cores=1)
-    assert pair.told == "one carries it; when one is lost, 90% is left"
+    assert pair.summary == "one carries it; when one is lost, 90% is left"
 
 
 def test_without_a_spare_one_the_others_may_lack() -> None:
     (row,) = replicas([1900], 1000, Margin(headroom=0, spare=0), cores=1)
     assert row.count == 2
-    assert row.told == "when one is lost, the others lack 47%"
+    assert row.summary == "when one is lost, the others lack 47%"
 
 
 def test_where_nothing_is_carried_no_replica_helps() -> None:

@@ -15,7 +15,7 @@ from loadtest.capacity.prober import Plan
 from loadtest.capacity.replicas import Margin
 from loadtest.capacity.results import Results
 from loadtest.capacity.search import Ladder, search
-from loadtest.client.openloop.result import Heard, Notes
+from loadtest.client.openloop.result import Outcomes, Recorder
 from loadtest.host.machine import Conditions, Placement, on
 from loadtest.report.slo import Slo
 
@@ -136,10 +136,10 @@ def test_a_late_generator_is_a_bottleneck_too_and_a_line_says_why() -> None:
     late = replace(probe(500, limit=1000), late=0.0051)
     assert late.bound(PLAN.slo) == "the generator was 5.1 ms late (p99)"
     assert not late.holds(PLAN.slo)
-    assert "does not count: the generator was" in late.told(PLAN.slo)
-    assert late.told(PLAN.slo).startswith("      500/s  p50     1 ms  p99    10 ms")
-    assert probe(500, limit=1000).told(PLAN.slo).endswith("generator  50%  holds")
-    assert "p99 never > 50 ms" in probe(500, limit=100).told(PLAN.slo)
+    assert "does not count: the generator was" in late.line(PLAN.slo)
+    assert late.line(PLAN.slo).startswith("      500/s  p50     1 ms  p99    10 ms")
+    assert probe(500, limit=1000).line(PLAN.slo).endswith("generator  50%  holds")
+    assert "p99 never > 50 ms" in probe(500, limit=100).line(PLAN.slo)
 
 
 @pytest.mark.parametrize(("cores", "share"), [((1, 1, 2), 1.2), ((1, 2, 3), 0.7)])
@@ -147,8 +147,10 @@ def test_generators_that_share_a_core_are_busy_together(
     cores: tuple[int, ...], share: float
 ) -> None:
     none = np.array([])
-    heard = Heard.together([Notes(0).heard(none, began=0, cpu=cpu) for cpu in (0.5, 0.7, 0.4)])
-    done = Probe.of(500, heard, Server(None, None, None), warm_up=0, cores=cores)
+    outcomes = Outcomes.together(
+        [Recorder(0).outcomes(none, began=0, cpu=cpu) for cpu in (0.5, 0.7, 0.4)]
+    )
+    done = Probe.of(500, outcomes, Server(None, None, None), warm_up=0, cores=cores)
     assert done.generator_cpu == pytest.approx(share)
     assert bool(done.bound(PLAN.slo)) is (share > 0.9)
 

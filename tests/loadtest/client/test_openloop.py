@@ -11,24 +11,24 @@ import numpy as np
 import pytest
 
 from loadtest.client.openloop.arrivals import poisson
-from loadtest.client.openloop.expectation import Question, read_at_rest
+from loadtest.client.openloop.expectation import ExpectedRequest, answered_right
 from loadtest.client.openloop.generator import generate
-from loadtest.client.openloop.processes import Offer, made
-from loadtest.client.openloop.result import Heard
+from loadtest.client.openloop.processes import LoadSpec, run_processes
+from loadtest.client.openloop.result import Outcomes
 from loadtest.client.requests import picture
 from loadtest.client.result import Address
 from loadtest.errors import CannotMeasure
 from loadtest.target.server import ROOT
 from tests.loadtest.tiny import reply, tiny
 
-SEVEN = Question(picture(b"a seven"), b'"label":"7"')
+SEVEN = ExpectedRequest(picture(b"a seven"), b'"label":"7"')
 RIGHT, WRONG = reply(body=b'{"label":"7"}'), reply(body=b'{"label":"1"}')
 STALL = 0.5  # seconds
 
 
-def heard(
+def outcomes(
     answer: Callable[[int], bytes], *, rate: float = 200, seconds: float = 0.5, **more: float
-) -> Heard:
+) -> Outcomes:
     with tiny(answer) as server:
         return generate(server.address, [SEVEN], poisson(rate, seconds, [1]), **more)  # type: ignore[arg-type]
 
@@ -51,7 +51,7 @@ def test_arrivals_are_the_same_for_the_same_seed_alone() -> None:
 
 
 def test_every_request_is_sent_and_its_answer_timed_and_read() -> None:
-    done = heard(lambda _: RIGHT, ready=2)
+    done = outcomes(lambda _: RIGHT, ready=2)
     assert done.requests == pytest.approx(100, abs=40)
     assert (done.errors, done.unanswered, done.refused, done.wrong) == (0, 0, 0, 0)
     assert np.all(done.intended <= done.taken)
@@ -70,7 +70,7 @@ def test_a_stall_counts_for_all_that_came_during_it(connections: int) -> None:
         return RIGHT
 
     # During the stall fewer new connections than the backlog of asyncio's server, which is 100.
-    done = heard(stalls_once, rate=120, seconds=1.2, connections=connections)
+    done = outcomes(stalls_once, rate=120, seconds=1.2, connections=connections)
     assert done.errors == 0
     first = np.argmax(done.ended - done.intended)
     end = done.taken[first] + STALL
@@ -85,7 +85,7 @@ def test_a_stall_counts_for_all_that_came_during_it(connections: int) -> None:
 
 def test_refusals_wrong_digits_and_broken_connections_are_errors_and_do_not_stop_it() -> None:
     answers = [RIGHT, reply(503, b"{}"), WRONG, b"", RIGHT]
-    done = heard(lambda number: answers[number % 5])
+    done = outcomes(lambda number: answers[number % 5])
     fifth = done.requests / 5
     for count in (done.refused, done.wrong, done.unanswered):
         assert count == pytest.approx(fifth, abs=1)
@@ -96,7 +96,7 @@ def test_refusals_wrong_digits_and_broken_connections_are_errors_and_do_not_stop
 
 
 def test_a_server_that_hangs_up_after_its_answer_breaks_nothing() -> None:
-    done = heard(lambda _: reply(body=b'{"label":"7"}', Connection="close"), connections=2)
+    done = outcomes(lambda _: reply(body=b'{"label":"7"}', Connection="close"), connections=2)
     assert (done.errors, done.broken.total()) == (0, 0)
 
 
@@ -137,21 +137,21 @@ def test_where_nobody_listens_every_request_fails_at_once() -> None:
 
 
 def test_what_is_no_http_is_a_broken_connection() -> None:
-    done = heard(lambda _: b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+    done = outcomes(lambda _: b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
     assert done.broken == {"an answer without Content-Length": done.requests}
 
 
 def test_a_large_request_and_a_large_answer_arrive_whole() -> None:
-    question = Question(picture(bytes(4 << 20)), b'"label":"7"')
+    request = ExpectedRequest(picture(bytes(4 << 20)), b'"label":"7"')
     large = reply(body=bytes(1 << 20) + b'"label":"7"')
     with tiny(lambda _: large) as server:
-        done = generate(server.address, [question], poisson(10, 0.5, [1]), patience=30)
+        done = generate(server.address, [request], poisson(10, 0.5, [1]), patience=30)
     assert done.errors == 0
     assert {len(body) for body in server.heard} == {4 << 20}
 
 
 def test_the_first_seconds_can_be_left_out() -> None:
-    done = heard(lambda number: RIGHT if number else WRONG)
+    done = outcomes(lambda number: RIGHT if number else WRONG)
     assert done.wrong == 1
     counted = done.since(done.intended[1])
     assert (counted.requests, counted.wrong) == (done.requests - 1, 0)
@@ -161,15 +161,15 @@ def test_the_first_seconds_can_be_left_out() -> None:
 def test_it_begins_when_all_connections_are_ready(cores: list[int]) -> None:
     answered: list[int] = []
     with tiny(lambda _: RIGHT) as server:
-        offer = Offer(server.address, [SEVEN], 300, 0.2, (1,), ready=5)
-        done = made(offer, cores, lambda: answered.append(len(server.heard)))
+        spec = LoadSpec(server.address, [SEVEN], 300, 0.2, (1,), ready=5)
+        done = run_processes(spec, cores, lambda: answered.append(len(server.heard)))
         assert answered == [5 * len(cores)]
         assert len(server.heard) == done.requests + 5 * len(cores)
 
 
 def test_several_generators_share_the_rate_and_are_told_together() -> None:
     with tiny(lambda _: RIGHT) as server:
-        done = made(Offer(server.address, [SEVEN], 300, 0.5, (1,)), [0, 0])
+        done = run_processes(LoadSpec(server.address, [SEVEN], 300, 0.5, (1,)), [0, 0])
         assert len(server.heard) == done.requests == pytest.approx(150, abs=50)
     assert done.errors == 0
     assert len(done.cpu) == 2
@@ -179,9 +179,9 @@ def test_several_generators_share_the_rate_and_are_told_together() -> None:
 
 
 def test_pictures_that_are_misread_at_rest_are_left_out() -> None:
-    questions = [SEVEN, Question(picture(b"another"), b'"label":"2"')]
+    requests = [SEVEN, ExpectedRequest(picture(b"another"), b'"label":"2"')]
     with tiny(lambda _: RIGHT) as server:
-        assert read_at_rest(server.address, questions) == [SEVEN]
+        assert answered_right(server.address, requests) == [SEVEN]
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_pictures_that_are_misread_at_rest_are_left_out() -> None:
 )
 def test_a_server_that_cannot_be_measured_is_told_with_the_reason(said: bytes, why: str) -> None:
     with tiny(lambda _: said) as server, pytest.raises(CannotMeasure, match=why):
-        read_at_rest(server.address, [SEVEN])
+        answered_right(server.address, [SEVEN])
 
 
 @pytest.mark.parametrize(

@@ -49,8 +49,9 @@ def summary(results: Path) -> dict[str, Any]:
 def test_a_service_that_runs_is_tested_and_reported(
     service: Service, results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [f"--host={service.url}", f"--results={results}", *SHORT, "--run-time=3s"]
-    assert main([*words, "--processes=1"]) == 0
+    words = [f"--host={service.url}", f"--results={results}", *SHORT, "--run-time=5s"]
+    pngs = "--weights=png=1 jpeg=0 form=0 json=0 binary=0 wrong=0"  # little to rehearse
+    assert main([*words, "--processes=1", "--", pngs]) == 0
     (step,) = summary(results)["steps"]
     assert (step["users"], step["errors"]) == (8, 0)
     assert step["rate"] > 0

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from loadtest.soak.period import Periods
+from loadtest.soak.run import Periods
 from loadtest.target.metrics import Exposition
 from loadtest.target.monitor import Look, Use
 

@@ -58,17 +58,6 @@ def faulty(store: Store, folder: Path, fault: str, seconds: float) -> Results:
     return Results(conditions, plan, soak(plan, pictures, folder, command))
 
 
-def test_a_short_soak_is_reported(
-    published: Published, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = ["--models", str(published[0].folder.parent), "--results", str(tmp_path / "results")]
-    words += ["--minutes", "0.05", "--rate", "20", "--switch-every", "1", "--look-every", "0.5"]
-    assert main(words) == 0
-    assert "Too short to judge trends" in capsys.readouterr().out
-    (folder,) = (tmp_path / "results").iterdir()
-    assert json.loads((folder / "summary.json").read_text())["failures"] == []
-
-
 @pytest.mark.slow
 def test_a_service_that_holds_is_soaked_and_all_is_written(
     published: Published, tmp_path: Path, capsys: pytest.CaptureFixture[str]

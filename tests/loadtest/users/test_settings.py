@@ -68,7 +68,7 @@ def test_what_is_wrong_is_named(name: str, text: str, why: str) -> None:
     [
         (["--weights=gif=2"], "argument --weights: 'gif=2': there is no kind 'gif'"),
         (["--shape=soak", "--users=3"], "locust: --shape soak needs --run-time"),
-        (["--weights=jpeg=0", "Jpeg"], "--weights leaves every user out that was asked for"),
+        (["--weights=jpeg=0", "Jpeg"], "--weights leaves out every user that was named"),
     ],
 )
 def test_locust_ends_with_2_before_it_asks_anything(words: list[str], why: str) -> None:
