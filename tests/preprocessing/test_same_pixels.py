@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from loadtest.drawings.__main__ import Posted, drawings
-from loadtest.drawings.pens import PAPERS
 from PIL import Image
 
+from loadtest.drawings.__main__ import Posted, drawings
+from loadtest.drawings.pens import PAPERS
 from tests.service.running import Service
 from tests.service.written import written_digits
 from training.own import read_test
