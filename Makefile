@@ -42,13 +42,9 @@ export: .venv/.run | runs/latest ## Turn the last run into a model version, prov
 	@$(export)
 
 ##@ Quality
-test: lint types fast ## Set up and run every check and every test that needs no GPU
-	@if $(MAKE) --no-print-directory prometheus; then $(MAKE) --no-print-directory test-monitoring; else \
-	  printf '\n!!! The tests of the monitoring were LEFT OUT: there is no Prometheus here, and the lines\n'; \
-	  printf '!!! above say why and what to install. Then: make test-monitoring\n'; fi
-	@if $(chromium); then $(MAKE) --no-print-directory test-web; else \
-	  printf '\n!!! The tests of the web page were LEFT OUT: there is no Chromium here, and the line\n'; \
-	  printf '!!! above says what to install. Then: make test-web\n'; fi
+test: lint types fast ## Set up, then formatting, lint, types and the tests that start no large program
+	@printf '\n==> Left out: %s.\n==> make test-all runs them (about ten minutes)\n' \
+	  'whole programs, the alerts in Prometheus, the page in Chromium, proxies, other processors'
 
 lint: .venv/.dev ## Formatting, lint and import layers, changing nothing
 	@$(call task,Linting,seconds,$(PY) -m ruff check --quiet . && $(PY) -m ruff format --check --quiet . \
@@ -59,8 +55,11 @@ lint: .venv/.dev ## Formatting, lint and import layers, changing nothing
 types: .venv/.dev ## Static types
 	@$(call task,Checking types,half a minute the first time,$(PY) -m mypy)
 
-fast: .venv/.dev ## The tests
-	@$(call task,Testing,about eight minutes,$(PY) -m pytest $(at-once) $(ARGS))
+fast: .venv/.dev ## The tests that start no large program
+	@$(call task,Testing,about four minutes,$(PY) -m pytest $(at-once) -m 'not slow' $(ARGS))
+
+test-slow: .venv/.dev ## The tests of whole programs: those of load, of two training processes
+	@$(call task,Testing whole programs,about three minutes,$(PY) -m pytest $(at-once) -m slow $(ARGS))
 
 test-monitoring: .venv/.dev prometheus ## Alerts, rules and dashboards, with a real Prometheus
 	@$(call task,Testing the monitoring,about two minutes,$(PY) -m pytest tests/monitoring $(ARGS))
@@ -69,10 +68,14 @@ test-web: .venv/.dev ## The web page in a real Chromium
 	@$(chromium)
 	@$(call task,Testing the web page,about three minutes,$(PY) -m pytest tests/web $(ARGS))
 
-test-all: test-interop ## Every test that needs packages of the system; what is missing is left out
-	@if $(emulator); then $(MAKE) --no-print-directory test-processors; else \
-	  printf '\n!!! The tests on other processors were LEFT OUT: they need x86-64 and qemu-x86_64\n'; \
-	  printf '!!! (Debian, Ubuntu: apt install qemu-user). Then: make test-processors\n'; fi
+# $(call where,condition,target,what is missing): a target where the machine has what it needs.
+where = if $(1); then $(MAKE) --no-print-directory $(2); else \
+  printf '\n!!! %s was LEFT OUT: %s. Then: make %s\n' $(2) $(3) $(2); fi
+
+test-all: test-slow test-interop ## What `make test` leaves out; what needs a missing package of the system is named
+	@$(call where,$(MAKE) --no-print-directory prometheus,test-monitoring,'there is no Prometheus; see above')
+	@$(call where,$(chromium),test-web,'there is no Chromium; see above')
+	@$(call where,$(emulator),test-processors,'it needs x86-64 and qemu-x86_64 (Debian: apt install qemu-user)')
 
 test-interop: .venv/.dev ## Behind nginx, Caddy and HAProxy; with the clients of Java, curl and wget
 	@$(call task,Testing with proxies and other clients,about a minute and a half,$(PY) -m pytest tests/interop $(ARGS))
@@ -273,4 +276,4 @@ install = $(PY) -m pip install --progress-bar off --constraint constraints.txt \
 	| { grep --line-buffered -E '^ *(Downloading|Using cached|Processing|Installing)' || true; } \
 	| cut -c 1-100
 
-.PHONY: demo serve train export test lint types fast test-monitoring prometheus test-web test-all test-interop test-processors fixtures accuracy dashboards dashboard-pictures web-pictures drawn fuzz fuzz-http swap chaos bench-fairness bench-web format loadtest capacity soak bench bench-peers bench-gpu up down images sbom audit test-docker constraints clean help
+.PHONY: demo serve train export test lint types fast test-slow test-monitoring prometheus test-web test-all test-interop test-processors fixtures accuracy dashboards dashboard-pictures web-pictures drawn fuzz fuzz-http swap chaos bench-fairness bench-web format loadtest capacity soak bench bench-peers bench-gpu up down images sbom audit test-docker constraints clean help
