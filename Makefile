@@ -82,7 +82,7 @@ test-interop: .venv/.dev ## Behind nginx, Caddy and HAProxy; with the clients of
 	@$(PY) -m tests.interop.programs
 
 test-processors: .venv/.dev ## What depends on arithmetic, on processors that QEMU emulates
-	@$(call task,Testing on other processors,about ten minutes,$(PY) -m pytest tests/processors $(ARGS))
+	@$(call task,Testing on other processors,about four minutes,$(PY) -m pytest tests/processors $(ARGS))
 
 fixtures: .venv/.dev ## Train and export the model version that tests serve: tests/fixtures/
 	@$(call task,Training and exporting what tests serve,half a minute,$(PY) -m tests.fixtures.make)

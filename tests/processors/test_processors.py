@@ -1,7 +1,7 @@
 """Answers do not depend on the instructions of the processor: QEMU emulates others.
 
-ONNX Runtime and OpenBLAS choose their kernels by what a processor has: the oldest here has SSE4.2
-alone, the others AVX2 without VNNI, whose sums of bytes are of 16 bits and can overflow.
+ONNX Runtime and OpenBLAS choose their kernels by what a processor has: the older one has SSE4.2
+alone, the other AVX2 without VNNI, whose sums of bytes are of 16 bits and can overflow.
 `make test-processors` runs these tests; they need QEMU's user mode (Debian: qemu-user) on x86-64.
 """
 
@@ -20,9 +20,7 @@ from tests.fixtures import Judged
 from tests.service.running import ROOT, Service
 from tests.service.tensors import asked, client_of
 
-PROCESSORS = ("Nehalem", "Haswell", "max")
-# What depends on arithmetic and starts no program, which would run on the processor that there is.
-TESTS = ("test_engine", "test_speed", "test_model")
+OLDEST, PROCESSORS = "Nehalem", ("Nehalem", "Haswell")
 SLOW = 300  # seconds; an emulated call takes some hundred times as long
 
 
@@ -54,11 +52,11 @@ def test_every_precision_passes_the_golden_set_and_answers_as_pytorch(
     assert found["int8"] == here["int8"]  # sums of integers are exact
 
 
-def test_a_service_answers_as_pytorch(
-    emulator: list[str], published: tuple[Store, Version], judged: Judged
-) -> None:
+def test_a_service_answers_as_pytorch(published: tuple[Store, Version], judged: Judged) -> None:
+    """Where every library has the fewest instructions to choose from."""
+
     class Emulated(Service):
-        command = (*emulator, *Service.command)
+        command = ("qemu-x86_64", "-cpu", OLDEST, *Service.command)
 
     settings = {"threads": 1, "max_batch": 4, "request_timeout": SLOW}
     with (
@@ -69,9 +67,9 @@ def test_a_service_answers_as_pytorch(
     np.testing.assert_allclose(result.as_numpy("logits"), judged.logits[:50], atol=1e-3)
 
 
-@pytest.mark.parametrize("name", TESTS)
-def test_tests_that_depend_on_arithmetic_pass(emulator: list[str], name: str) -> None:
-    words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/service/{name}.py"]
-    command = [*emulator, sys.executable, *words]
+def test_batches_of_every_size_are_answered_as_pytorch_does(emulator: list[str]) -> None:
+    """The tests of the engine that depend on arithmetic."""
+    words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "answer"]
+    command = [*emulator, sys.executable, *words, "tests/service/test_engine.py"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
