@@ -77,8 +77,8 @@ def test_a_service_that_dies_is_looked_for_on(published: tuple[Store, Version]) 
         assert looks[0].service is not None
         dying.process.kill()
         dying.exit_code()
-        until(lambda: looks[-1].service is None)
-    assert "ConnectionRefused" in looks[-1].lost
+        until(lambda: "ConnectionRefused" in looks[-1].lost)
+    assert looks[-1].service is None
 
 
 def test_what_ends_the_block_is_not_held_back(service: Service) -> None:
