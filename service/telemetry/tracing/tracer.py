@@ -42,6 +42,7 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from service.batching.interface import BatchResult
 from service.settings import Settings
 from service.telemetry.logs.rate_limit import RateLimiter
 from service.telemetry.metrics.registry import Metrics
@@ -63,7 +64,7 @@ Attributes = dict[str, str | int]
 class TracedBatch:
     """A model call, whose span collects links until it is exported."""
 
-    def __init__(self, run: Any, span: Span, began: int) -> None:
+    def __init__(self, run: BatchResult[Any], span: Span, began: int) -> None:
         self.run = run  # kept, for `id(run)` is its key
         self.span = span
         self.began = began  # ns since 1970
@@ -173,11 +174,11 @@ class Tracing:
         batch.span.add_link(infer.get_span_context())
         infer.end(batch.ended)
 
-    def _batch(self, run: Any) -> TracedBatch:
+    def _batch(self, run: BatchResult[Any]) -> TracedBatch:
         """That of this run, made for the first traced request that was in it."""
         batch = self._batches.get(id(run))
         if batch is None:
-            began = self._at(run.left)
+            began = self._at(run.started_at)
             span = self._tracer.start_span(
                 "batch", _ROOT, attributes=attributes_of_batch(run), start_time=began
             )
@@ -228,7 +229,7 @@ def attributes_of(event: RequestEvent, labels: Labels) -> Attributes:
     return attributes
 
 
-def attributes_of_batch(run: Any) -> Attributes:
+def attributes_of_batch(run: BatchResult[Any]) -> Attributes:
     return {
         "digitserve.batch.size": len(run.answers),
         "digitserve.provider": run.answers.model.engine.provider,
@@ -251,7 +252,7 @@ def resource_of(worker: int) -> Resource:
     ).merge(OTELResourceDetector().detect())
 
 
-def _model_of(run: Any) -> Attributes:
+def _model_of(run: BatchResult[Any]) -> Attributes:
     model = run.answers.model
     return {
         "digitserve.model.name": model.card.name,
