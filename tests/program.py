@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+from tests.service.forks import Forked
+
 PATIENCE = 60.0  # seconds; a start takes one, but machines may be busy
 
 
@@ -39,11 +41,21 @@ class Program(ABC):
         self._lines: list[str] = []
         self._settled = threading.Event()  # ready, or ended
         self.url = ""
-        self.process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=stdout, stderr=stderr, text=True
-        )
+        self.process = self.start(command, folder, environment, stdout, stderr)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+
+    def start(
+        self,
+        command: Sequence[str],
+        folder: Path | None,
+        environment: Mapping[str, str] | None,
+        stdout: int | None,
+        stderr: int,
+    ) -> subprocess.Popen[str] | Forked:
+        return subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=stdout, stderr=stderr, text=True
+        )
 
     @property
     def log(self) -> str:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -18,6 +18,7 @@ import httpx2
 from contract.store import Store
 from service.api.metrics import SHARED
 from tests.program import PATIENCE, Program
+from tests.service.forks import Forked, forked
 
 ROOT = Path(__file__).parent.parent.parent
 TOKEN = "a-token-of-sixteen-letters-or-more"
@@ -41,6 +42,18 @@ class Service(Program):
             stdout=subprocess.PIPE,
             stderr=self.stderr,
         )
+
+    def start(
+        self,
+        command: Sequence[str],
+        folder: Path | None,
+        environment: Mapping[str, str] | None,
+        stdout: int | None,
+        stderr: int,
+    ) -> subprocess.Popen[str] | Forked:
+        plain = command is Service.command and stderr == subprocess.STDOUT
+        process = forked(environment or {}) if plain else None
+        return process or super().start(command, folder, environment, stdout, stderr)
 
     @classmethod
     @contextmanager

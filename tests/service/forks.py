@@ -1,0 +1,159 @@
+"""Starts of `python -m service` that cost a third: forked from a process with all libraries loaded.
+
+    test --environment, folder, stdout, stderr--> template --fork--> keeper --fork--> the service
+         <-----------------its process id, then its exit status--------
+
+The service's own modules are imported in each process anew, with its own environment: only what
+others wrote is there already. What differs in more than settings of ours is started by `Popen`.
+"""
+
+import atexit
+import importlib
+import json
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import IO
+
+# Not OpenCV, which reads a setting as it is loaded.
+LIBRARIES = [
+    *("contract.access", "cryptography.hazmat.primitives.asymmetric.ed25519"),
+    *("fastapi.openapi.models", "fastapi_offline", "httptools", "multipart", "numpy"),
+    *("onnxruntime", "orjson", "prometheus_client", "pydantic.v1", "pydantic_settings"),
+    *("uvicorn.protocols.http.httptools_impl", "uvloop"),
+]
+PROGRAM = "service"
+ROOT = Path(__file__).parent.parent.parent
+
+
+class Forked:
+    """As much of `subprocess.Popen` as tests use."""
+
+    stderr: IO[str] | None = None
+
+    def __init__(self, pid: int, connection: socket.socket, stdout: IO[str]) -> None:
+        self.pid = pid
+        self.stdout: IO[str] | None = stdout
+        self.returncode: int | None = None
+        self._connection = connection
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            self._connection.settimeout(timeout)
+            try:
+                status = self._connection.recv(16)
+            except (TimeoutError, BlockingIOError):
+                raise subprocess.TimeoutExpired(PROGRAM, timeout or 0.0) from None
+            self._connection.close()
+            self.returncode = int(status)
+        return self.returncode
+
+    def poll(self) -> int | None:
+        try:
+            return self.wait(0.0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+
+def forked(environment: Mapping[str, str]) -> Forked | None:
+    """A service whose stdout and stderr are read from `stdout`; None: only `Popen` can start it."""
+    if not sys.platform.startswith("linux") or _without_settings(environment) != INHERITED:
+        return None
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    read, write = os.pipe()
+    with theirs:
+        socket.send_fds(
+            _template(), [json.dumps(dict(environment)).encode()], [write, theirs.fileno()]
+        )
+    os.close(write)
+    return Forked(int(ours.recv(16)), ours, os.fdopen(read))
+
+
+def _without_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Without what pytest changes from test to test, either."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith("DIGITSERVE_") and name != "PYTEST_CURRENT_TEST"
+    }
+
+
+INHERITED = _without_settings(os.environ)
+
+
+@cache
+def _template() -> socket.socket:
+    """The process to fork from, which ends with this one."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        template = subprocess.Popen(
+            [sys.executable, "-m", __name__, str(theirs.fileno())],
+            env=INHERITED | {"ORT_DISABLE_TELEMETRY": "1"},  # as service/ sets it
+            cwd=ROOT,
+            pass_fds=[theirs.fileno()],
+        )
+
+    def end() -> None:
+        ours.close()
+        template.wait()
+
+    atexit.register(end)
+    return ours
+
+
+def serve_forks(requests: socket.socket) -> None:
+    """Returns in each service; the template itself ends with the process that asks it."""
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the keepers
+    while True:
+        request, fds, _, _ = socket.recv_fds(requests, 2**20, 2)
+        if not request:
+            os._exit(0)
+        if os.fork() == 0:
+            requests.close()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            _keep(json.loads(request), *fds)
+            return
+        for fd in fds:
+            os.close(fd)
+
+
+def _keep(environment: dict[str, str], output: int, connection: int) -> None:
+    """Returns in the service; its keeper waits for its end."""
+    pid = os.fork()
+    if pid:
+        os.close(output)
+        with socket.socket(fileno=connection) as test:
+            test.send(str(pid).encode())
+            _, status = os.waitpid(pid, 0)
+            test.send(str(os.waitstatus_to_exitcode(status)).encode())
+        os._exit(0)
+    os.close(connection)
+    for standard in (1, 2):
+        os.dup2(output, standard)
+    os.close(output)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = [PROGRAM]
+
+
+if __name__ == "__main__":
+    serve_forks(socket.socket(fileno=int(sys.argv[1])))
+    runpy.run_module(PROGRAM, run_name="__main__", alter_sys=True)
