@@ -150,6 +150,7 @@ def test_the_pixels_of_a_request_are_counted_before_one_is_decoded(bounded: Serv
 # ---- turns ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_small_pictures_pass_large_forms(published: tuple[Store, Version]) -> None:
     """Whatever arrived before: each form has more work than all small pictures together."""
     form = [encoded(large(3000)[..., 0])] * 25
@@ -179,6 +180,7 @@ def test_small_pictures_pass_large_forms(published: tuple[Store, Version]) -> No
 # ---- memory that runs out ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @linux
 def test_memory_that_runs_out_is_not_the_clients_fault(published: tuple[Store, Version]) -> None:
     whole = [

@@ -281,6 +281,7 @@ def test_every_end_of_a_request_counts_the_same_by_both_ways(patient: Service, p
     assert more == {"408": 1, "422": 1, "499": 2, "in body": 1, "in queue": 1}
 
 
+@pytest.mark.slow
 def test_a_large_picture_ends_at_its_deadline_and_frees_its_place(
     published: tuple[Store, Version],
 ) -> None:

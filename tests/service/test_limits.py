@@ -126,8 +126,20 @@ SPLITS: dict[str, Callable[[bytes], list[bytes]]] = {
 }
 
 
-@pytest.mark.parametrize("split", SPLITS.values(), ids=SPLITS.keys())
-@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS.keys())
+@pytest.mark.parametrize(
+    ("head", "split"),
+    [
+        pytest.param(
+            HEADS[head],
+            SPLITS[split],
+            id=f"{head}, {split}",
+            # Each head and each way to split it is in `make test`, all pairs in `make test-all`.
+            marks=[] if at % len(SPLITS) == place else pytest.mark.slow,
+        )
+        for at, head in enumerate(HEADS)
+        for place, split in enumerate(SPLITS)
+    ],
+)
 def test_the_bytes_of_a_head_count_however_it_is_split(
     patient: Service, head: bytes, split: Callable[[bytes], list[bytes]]
 ) -> None:
@@ -236,6 +248,7 @@ def test_a_head_that_trickles_is_cut(strict: Service, piece: bytes) -> None:
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.slow
 def test_500_clients_that_trickle_stop_nobody(published: tuple[Store, Version]) -> None:
     with (
         Service.started(published[0].folder.parent, request_timeout=2) as service,
@@ -403,6 +416,7 @@ def most_resident(service: Service) -> int:
     return most
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read in /proc")
 def test_a_body_whose_sender_hung_up_is_held_by_nobody(
     published: tuple[Store, Version],

@@ -175,7 +175,7 @@ TOO_SLOW = (
     ("number", "gate", "reasons"),
     [
         (LOOP, "load", [TOO_SLOW]),
-        (CONSTANTS, "load", [TOO_SLOW]),
+        pytest.param(CONSTANTS, "load", [TOO_SLOW], marks=pytest.mark.slow),
         (GREEDY, "load", ["400 MiB", "the limit of DIGITSERVE_LOAD_MEMORY"]),
         (BOMB, "golden", [f"{BOMB}/golden.npz holds no golden set: it inflates to 206"]),
     ],
@@ -259,7 +259,7 @@ def running(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("number", "timeout", "setting"), [(LOOP, 2, "TIMEOUT"), (GREEDY, 30, "MEMORY")]
 )
@@ -275,6 +275,7 @@ def test_a_service_does_not_start_with_a_current_version_that_takes_too_much(
     assert f"the limit of DIGITSERVE_LOAD_{setting}" in refused.log
 
 
+@pytest.mark.slow
 def test_workers_take_a_version_up_one_after_another(store: Store) -> None:
     """The other worker is told to look, and tries it itself."""
     store.activate(1)

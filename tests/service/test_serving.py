@@ -524,6 +524,7 @@ def test_a_current_version_that_answers_wrongly_does_not_start(
 # ---- under load, and short of memory -----------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_switching_under_load_fails_nobody_and_every_answer_is_its_versions(
     version: Version, judged: Judged, tmp_path: Path
 ) -> None:

@@ -129,6 +129,7 @@ def test_a_read_that_hangs_is_answered_503_and_others_at_once_until_it_answers_a
     assert any("the model store answers again" in each for each in told)
 
 
+@pytest.mark.slow
 def test_clients_that_hang_up_leave_nothing_in_flight(store: Store) -> None:
     settings = {"watch_seconds": 0, "store_timeout": 60, "drain_seconds": 0}
     with (
@@ -148,7 +149,7 @@ def test_clients_that_hang_up_leave_nothing_in_flight(store: Store) -> None:
     assert not [event for event in service.events if event["level"] == "error"]
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_service_whose_store_hangs_ends_in_time(store: Store, workers: int) -> None:
     """Also where a version is being loaded to be compared, which waits for the store."""
     settings = {"watch_seconds": 0.05, "drain_seconds": 0, "request_timeout": 1}
@@ -181,7 +182,7 @@ def test_a_switch_is_refused_while_the_store_hangs_and_made_when_it_answers(stor
         assert activate() == 200
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_start_whose_store_hangs_is_refused_by_name(store: Store, workers: int) -> None:
     with hanging(store.folder / "current"):
         service = Service(store.folder.parent, store_timeout=0.3, workers=workers)

@@ -240,6 +240,7 @@ def test_a_killed_worker_is_replaced_and_only_its_requests_fail(service: Service
     wait_to_read(r"worker 0 ended \(killed by SIGKILL\)", service)
 
 
+@pytest.mark.slow
 def test_what_a_dead_worker_was_doing_is_no_longer_counted_as_being_done(
     store: Store,
 ) -> None:
@@ -268,6 +269,7 @@ def test_what_a_dead_worker_was_doing_is_no_longer_counted_as_being_done(
         assert metric(service, "queue_depth") == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sig", "lost"), [(signal.SIGTERM, 0), (signal.SIGKILL, 4)])
 def test_a_worker_that_cannot_start_again_leaves_its_connections_to_the_others(
     service: Service, store: Store, sig: signal.Signals, lost: int
@@ -327,6 +329,7 @@ def test_a_replacement_serves_what_the_others_serve(service: Service, store: Sto
     assert [row["version"] for row in rows] == ["1", "1"]
 
 
+@pytest.mark.slow
 def test_a_worker_that_starts_during_a_switch_serves_the_new_version_from_its_first_request(
     service: Service,
 ) -> None:
@@ -406,7 +409,7 @@ def test_workers_whose_supervisor_was_killed_end(store: Store) -> None:
         wait_until(lambda: not any(map(alive, pids)), service)
 
 
-@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("count", [1, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_and_loses_nothing_however_many_clients_go_on_connecting(
     store: Store, sig: signal.Signals, count: int
@@ -421,6 +424,7 @@ def test_it_ends_and_loses_nothing_however_many_clients_go_on_connecting(
     assert clients.outcomes.keys() == {b"HTTP/1.1 200", b"refused"}
 
 
+@pytest.mark.slow
 def test_workers_whose_supervisor_was_killed_end_however_many_clients_go_on_connecting(
     store: Store,
 ) -> None:
@@ -435,7 +439,7 @@ def test_workers_whose_supervisor_was_killed_end_however_many_clients_go_on_conn
     assert clients.outcomes.keys() == {b"HTTP/1.1 200", b"refused"}
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_at_a_second_signal_open_requests_are_answered_503_and_all_ends(
     store: Store, count: int
 ) -> None:
@@ -461,6 +465,7 @@ def test_at_a_second_signal_open_requests_are_answered_503_and_all_ends(
     assert "Traceback" not in service.log
 
 
+@pytest.mark.slow
 def test_a_suspended_worker_does_not_hold_the_stop(store: Store) -> None:
     settings = {"workers": 2, "drain_seconds": 0, "request_timeout": 1}
     with Service.started(store.folder.parent, **settings) as service:
@@ -485,7 +490,7 @@ def test_a_version_that_may_not_serve_ends_the_start_with_one_message(store: Sto
     assert "Traceback" not in service.log
 
 
-@pytest.mark.parametrize("others", [1, 2])
+@pytest.mark.parametrize("others", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_second_service_on_the_port_is_refused(
     shared: Service, store: Store, others: int
 ) -> None:
