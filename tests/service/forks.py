@@ -21,14 +21,18 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
+import service
+
 # Not OpenCV, which reads a setting as it is loaded.
 LIBRARIES = [
-    *("contract.access", "cryptography.hazmat.primitives.asymmetric.ed25519"),
+    *("contract.store", "cryptography.hazmat.primitives.asymmetric.ed25519"),
     *("fastapi.openapi.models", "fastapi_offline", "httptools", "multipart", "numpy"),
     *("onnxruntime", "orjson", "prometheus_client", "pydantic.v1", "pydantic_settings"),
     *("uvicorn.protocols.http.httptools_impl", "uvloop"),
 ]
-PROGRAM = "service"
+PROGRAM = service.__name__  # which has set what ONNX Runtime reads as it is loaded
+# Beside settings, what pytest and PyTorch set in the process of the tests.
+OURS = ("DIGITSERVE_", "PYTEST_CURRENT_TEST", "KMP_")
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -82,16 +86,13 @@ def forked(environment: Mapping[str, str]) -> Forked | None:
             _template(), [json.dumps(dict(environment)).encode()], [write, theirs.fileno()]
         )
     os.close(write)
-    return Forked(int(ours.recv(16)), ours, os.fdopen(read))
+    pid = ours.recv(16)
+    assert pid, "the process to fork from has ended; its stderr says why"
+    return Forked(int(pid), ours, os.fdopen(read))
 
 
 def _without_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """Without what pytest changes from test to test, either."""
-    return {
-        name: value
-        for name, value in environment.items()
-        if not name.startswith("DIGITSERVE_") and name != "PYTEST_CURRENT_TEST"
-    }
+    return {name: value for name, value in environment.items() if not name.startswith(OURS)}
 
 
 INHERITED = _without_settings(os.environ)
@@ -104,7 +105,7 @@ def _template() -> socket.socket:
     with theirs:
         template = subprocess.Popen(
             [sys.executable, "-m", __name__, str(theirs.fileno())],
-            env=INHERITED | {"ORT_DISABLE_TELEMETRY": "1"},  # as service/ sets it
+            env=INHERITED,
             cwd=ROOT,
             pass_fds=[theirs.fileno()],
         )
