@@ -76,8 +76,8 @@ def test_what_a_gpu_does_not_tell_is_left_out_and_said_once(models: Path, wrong:
         wrong.write_text("")
         wait_until(lambda: gpu(service).keys() == NAMES, service)
         for line in (
-            "GPU 0 does not tell gpu_power_watts: Not Supported",
-            "GPU 0 tells nothing: GPU is lost",
+            "GPU 0 does not report gpu_power_watts: Not Supported",
+            "GPU 0 cannot be read: GPU is lost",
         ):
             wait_to_read(line, service)
             assert service.log.count(line) == 1

@@ -1,9 +1,9 @@
-"""What a line of the log looks like: JSON for machines, text for people.
+"""The format of a log line: JSON for machines, text for people.
 
     LogRecord --fields_of--> {"ts", "level", "logger", "event", ...} --json_line, text_line--> bytes
 
-The names of the fields are documented in docs/operation.md. Whatever an event holds, it stays one
-line of JSON; in text, only a traceback's lines follow it, indented, so that none can be forged.
+The names of the fields are documented in docs/operation.md. Whatever an event contains, it stays
+one line of JSON; in text only a traceback's lines follow it, indented, so that none can be forged.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-LONGEST = 8192  # characters of a text; of a traceback the last, which tell most
+LONGEST = 8192  # characters of a text; of a traceback the last, which say most
 PLACED = {"ts", "level", "logger", "worker", "event", "traceback"}  # by text, each in its own way
 # What every record has: anything else was given as `extra`.
 _USUAL = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message", "taskName"}
@@ -24,7 +24,7 @@ Fields = dict[str, Any]
 
 
 def fields_of(record: logging.LogRecord) -> Fields:
-    """An event that was told to `logging`."""
+    """The event of a log record."""
     fields = {
         "ts": timestamp(record.created),
         "level": record.levelname.lower(),
@@ -39,7 +39,7 @@ def fields_of(record: logging.LogRecord) -> Fields:
 
 
 def failure_of(error: BaseException) -> Fields:
-    """What an exception adds to an event: what it began with, and how it got here."""
+    """What an exception adds to an event: its first cause, and the traceback."""
     first = error
     while first.__cause__ is not None:
         first = first.__cause__

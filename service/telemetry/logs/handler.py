@@ -1,13 +1,14 @@
-"""Where the log goes: lines wait in memory until a thread has written them.
+"""The handler that writes the log: a bounded queue and the thread that empties it.
 
     event loop, other threads --write, 1 us--> at most MOST lines --one thread--> stdout
 
-Nobody who logs ever waits: a pipe that nobody reads stops the thread alone. When there are too many
-lines, the oldest are dropped, and a later line says how many. A pipe that is gone, or a full disk,
-drops them as well, and ends nothing. What was logged last is written before the process ends.
+A slow or absent reader of the log stops this thread alone and never blocks the service. When the
+queue is full the oldest lines are dropped, and a later line says how many; lines for a closed pipe
+or a full disk are dropped as well. At exit the thread has GRACE seconds for the last lines.
 
 Workers share one pipe, which takes more than 4 kB in pieces: a lock on the memory that they share
-gives them turns.
+makes them write in turn. The standard library's QueueListener writes each line by itself, at the
+same CPU time, but wakes for each: every time a thread wakes, the event loop has to wait for it.
 """
 
 import fcntl
@@ -24,10 +25,9 @@ from service.telemetry.logs.format import Fields, fields_of, timestamp
 
 MOST = 16_384  # lines that wait: one second of a full load, some 5 MB
 AT_ONCE = 1024  # lines of one write
-# Seconds between two writes, unless there is more than one takes: each time that the thread wakes,
-# the event loop gives the interpreter to it and has to wait until it is given back.
+# Seconds between two writes, unless more than AT_ONCE lines wait.
 PAUSE = 0.02
-GRACE = 2.0  # seconds for the last lines, if nobody reads them
+GRACE = 2.0  # seconds that `flush` waits for a reader
 
 LINE_END = ord("\n")
 
@@ -36,30 +36,30 @@ Shape = Callable[[Fields], bytes]
 
 class AsyncLogHandler(logging.Handler):
     def __init__(self, shape: Shape, descriptor: int, worker: int | None = None) -> None:
-        """`worker` is told in each line, where there are several."""
+        """`worker` is added to each line if there are several."""
         super().__init__()
         self._shape = shape
         self._descriptor = descriptor
         self._worker = worker
-        # Not behind a lock of ours: a signal's handler that logs may interrupt who is logging.
+        # Without a lock of ours: a signal handler that logs may interrupt a thread that is logging.
         self._waiting: SimpleQueue[bytes | threading.Event] = SimpleQueue()
-        self._pushed_out = 0  # lines, by newer ones
+        self._pushed_out = 0  # lines dropped for newer ones
         self._unwritten = 0  # lines that could not be written
-        self._broken_off = False  # a disk was full in the middle of a line
-        self._turns: int | None = None  # descriptor of what is locked for a write
-        threading.Thread(target=self._write_on, name="log", daemon=True).start()
+        self._broken_off = False  # the last write ended within a line, as on a full disk
+        self._lock_file: int | None = None  # locked for each write
+        threading.Thread(target=self._write_lines, name="log", daemon=True).start()
 
     @property
     def dropped(self) -> int:
-        """Lines, until now."""
+        """The number of lines dropped until now."""
         return self._pushed_out + self._unwritten
 
     def share_lock(self, descriptor: int) -> None:
-        """Write only while no other process does that was given the same file."""
-        self._turns = descriptor
+        """Take turns with the other processes that are given the same file."""
+        self._lock_file = descriptor
 
     def write(self, fields: Fields) -> None:
-        """Have an event written soon."""
+        """Queue an event."""
         if self._worker is not None:
             fields["worker"] = self._worker
         if self._waiting.qsize() >= MOST:
@@ -71,28 +71,26 @@ class AsyncLogHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self.write(fields_of(record))
-        except Exception:  # a mistake in what is logged must not end who logs it
+        except Exception:  # a defect in a logging call must not end its caller
             self.handleError(record)
 
     def flush(self) -> None:
-        """Wait until all that was told is written, but not for ever. `logging` does at exit."""
+        """Wait until all is written, at most GRACE seconds; `logging` calls it at exit."""
         written = threading.Event()
         self._waiting.put(written)
         written.wait(GRACE)
 
-    # ---- the thread ---------------------------------------------------------------------------
-
-    def _write_on(self) -> None:
-        said = 0  # of those dropped
+    def _write_lines(self) -> None:
+        reported = 0  # dropped lines
         while True:
             taken = self._next()
             lines = [each for each in taken if isinstance(each, bytes)]
             dropped = self.dropped
-            notice = self._notice(dropped - said) if lines and dropped > said else b""
+            notice = self._notice(dropped - reported) if lines and dropped > reported else b""
             try:
                 self._write(notice + b"".join(lines))
-                said = dropped
-            except OSError:  # nobody is there to read it, or a disk is full: that may pass
+                reported = dropped
+            except OSError:  # the pipe is closed or the disk full, which may pass
                 self._unwritten += len(lines)
             for each in taken:
                 if isinstance(each, threading.Event):
@@ -101,7 +99,7 @@ class AsyncLogHandler(logging.Handler):
                 time.sleep(PAUSE)
 
     def _next(self) -> list[bytes | threading.Event]:
-        """What waits, once anything does."""
+        """The next lines, as soon as there are any."""
         taken = [self._waiting.get()]
         with suppress(Empty):
             while len(taken) < AT_ONCE:
@@ -113,7 +111,7 @@ class AsyncLogHandler(logging.Handler):
             "ts": timestamp(time.time()),
             "level": "warning",
             "logger": "service",
-            "event": f"{count} lines of the log were dropped: nobody took them in time",
+            "event": f"{count} lines of the log were dropped: the reader was too slow",
             "dropped": count,
         }
         if self._worker is not None:
@@ -122,23 +120,25 @@ class AsyncLogHandler(logging.Handler):
 
     def _write(self, content: bytes) -> None:
         rest = memoryview(b"\n" + content if self._broken_off else content)
-        with self._turn():
+        with self._exclusive():
             while rest:
                 try:
                     written = os.write(self._descriptor, rest)
                     self._broken_off = rest[written - 1] != LINE_END
                     rest = rest[written:]
-                except BlockingIOError:  # who shares the terminal or the pipe has made it so
+                except (
+                    BlockingIOError
+                ):  # another process that shares the terminal or pipe made it so
                     select.select([], [self._descriptor], [])
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        if self._turns is None:
+    def _exclusive(self) -> Iterator[None]:
+        if self._lock_file is None:
             yield
             return
         # Not flock, which locks for all that have inherited a descriptor together.
-        fcntl.lockf(self._turns, fcntl.LOCK_EX)
+        fcntl.lockf(self._lock_file, fcntl.LOCK_EX)
         try:
             yield
         finally:
-            fcntl.lockf(self._turns, fcntl.LOCK_UN)
+            fcntl.lockf(self._lock_file, fcntl.LOCK_UN)

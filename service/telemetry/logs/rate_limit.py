@@ -1,21 +1,21 @@
-"""So many a second, and no more: of lines, of traces, of whatever clients can cause at any rate."""
+"""A rate limit for what clients can cause at any rate, such as log lines and traces."""
 
 from math import inf
 
 
 class RateLimiter:
-    """At little traffic it lets everything pass; of a flood, one every `1 / a_second` s."""
+    """Permits everything at low rates and, in a flood, one acquisition every `1 / a_second` s."""
 
     def __init__(self, a_second: float) -> None:
         self._each = 1 / a_second
-        self._spent_until = -inf  # seconds, on the caller's clock
-        self._left_out = 0
+        self._used_until = -inf  # seconds, on the caller's clock
+        self._refused = 0
 
     def try_acquire(self, now: float) -> int | None:
-        """How many were left out since the last one that passed; None if this one is, too."""
-        if self._spent_until > now + 1 - self._each / 2:  # half: seconds do not add up exactly
-            self._left_out += 1
+        """The number refused since the last permitted one; None if this one is refused."""
+        if self._used_until > now + 1 - self._each / 2:  # half: seconds do not add up exactly
+            self._refused += 1
             return None
-        self._spent_until = max(self._spent_until, now) + self._each
-        left_out, self._left_out = self._left_out, 0
-        return left_out
+        self._used_until = max(self._used_until, now) + self._each
+        refused, self._refused = self._refused, 0
+        return refused

@@ -1,9 +1,9 @@
-"""The log of a process: one event a line, on stdout, whoever it is that speaks.
+"""The log of a process: one event a line, on stdout, from every source.
 
 service, uvicorn, asyncio, warnings --logging--+
-native libraries, by `streams` -----------------+
-exceptions that nobody caught -----------------+--> AsyncLogHandler --> stdout
-requests that are over --AccessLog-------------+
+native libraries, by `streams` ----------------+
+uncaught exceptions ---------------------------+--> AsyncLogHandler --> stdout
+finished requests --AccessLog------------------+
 """
 
 import asyncio
@@ -24,7 +24,7 @@ log = logging.getLogger("service")
 
 
 def start_log(settings: Settings, worker: int | None = None) -> AsyncLogHandler:
-    """Have all that this process says written to stdout from now on."""
+    """Write everything that this process logs to stdout from now on."""
     stdout = STREAMS.stdout
     on_terminal = stdout is not None and os.isatty(stdout)
     text = settings.log_format == "text" or (settings.log_format == "auto" and on_terminal)
@@ -32,7 +32,7 @@ def start_log(settings: Settings, worker: int | None = None) -> AsyncLogHandler:
     descriptor = os.open(os.devnull, os.O_WRONLY) if stdout is None else stdout
     log_handler = AsyncLogHandler(text_line if text else json_line, descriptor, worker)
     logging.basicConfig(level=settings.log_level.upper(), handlers=[log_handler])
-    # `server` tells its life, the access log what clients did wrong.
+    # `server` logs its start and end, the access log clients' errors.
     debugging = settings.log_level == "debug"
     logging.getLogger("uvicorn.error").setLevel(logging.DEBUG if debugging else logging.ERROR)
     logging.captureWarnings(True)
@@ -43,14 +43,14 @@ def start_log(settings: Settings, worker: int | None = None) -> AsyncLogHandler:
 
 
 def log_errors_of_loop() -> None:
-    """Of the running event loop: what no task and no protocol has caught."""
-    asyncio.get_running_loop().set_exception_handler(_nobody_caught)
+    """Log exceptions that no task and no protocol of the running event loop has caught."""
+    asyncio.get_running_loop().set_exception_handler(_uncaught)
 
 
-def _nobody_caught(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+def _uncaught(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     error = context.get("exception")
-    # Not in asyncio's words: they may quote what was called, and with what, as a request's body.
-    what = context["message"] if error is None else "nobody caught an exception in the event loop"
+    # Not asyncio's message: it may quote a call's arguments, such as a request's body.
+    what = context["message"] if error is None else "an exception in the event loop was not caught"
     log.error("%s", what, exc_info=error)
 
 

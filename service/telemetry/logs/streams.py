@@ -1,16 +1,11 @@
-"""Descriptors 1 and 2, which native libraries write to as they please, replaced by a pipe of ours.
+"""Descriptors 1 and 2, which native libraries write to, replaced by a pipe that this process reads.
 
     libpng, libtiff, ONNX Runtime, CUDA --write--> pipe --a thread--> the log, logger "native"
 
-A write to the pipe never waits: it is non-blocking, and what finds it full is lost. The log and
-what a person is to read go to the streams that the process was started with, which are kept here.
-With several workers the supervisor has the pipe and the thread, and its workers inherit the pipe:
-what a worker wrote just before it crashed is read all the same.
-
-What is said when the service is ready: where it is, and a command that tries it.
-
-The command is no event of the log: it is for whoever started the service by hand, on stderr. Where
-there is no stderr, nobody reads it or a disk is full, the service is ready nevertheless.
+The pipe is non-blocking: a write never waits, and what finds it full is lost. The log, and text for
+a person such as the command that tries the service, go to the original streams, which are kept
+here. With several workers the supervisor owns the pipe and the thread, and its workers inherit the
+pipe: what a worker wrote just before it crashed is logged all the same.
 """
 
 import atexit
@@ -50,7 +45,7 @@ class Streams:
         return self._messages, self._left_out
 
     def show(self, text: str) -> None:
-        """Write for a person, to stderr as it was; given up where nobody takes it."""
+        """Write for a person to the original stderr; give up if nothing reads it."""
         if self.stderr is None or not text:
             return
         # By a thread: a terminal or a socket may have room for a part of it and then wait for ever,
@@ -60,7 +55,7 @@ class Streams:
         writing.join(PATIENCE)
 
     def keep_from_libraries(self) -> None:
-        """Have whatever is written to descriptors 1 and 2 logged from now on."""
+        """Log everything written to descriptors 1 and 2 from now on."""
         self.stdout = None if self.stdout is None else _above_standard(self.stdout)
         self.stderr = None if self.stderr is None else _above_standard(self.stderr)
         ends = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -98,13 +93,13 @@ class Streams:
         lines = content.decode(errors="replace").splitlines()
         if not lines:
             return
-        text, told = _folded(lines)
+        text, kept = _folded(lines)
         self._messages += len(lines)
-        self._left_out += len(lines) - told
+        self._left_out += len(lines) - kept
         extra: dict[str, object] = {"lines": len(lines)}
-        if told < len(lines):
-            extra["left_out"] = len(lines) - told
-        if full:  # nobody can say how many
+        if kept < len(lines):
+            extra["left_out"] = len(lines) - kept
+        if full:  # their number is unknown
             extra["lost"] = "more, the pipe was full"
         log.warning("%s", text, extra=extra)
 
@@ -112,7 +107,7 @@ class Streams:
 def _folded(lines: list[str]) -> tuple[str, int]:
     """As many lines as one event holds, equal neighbours as one, and how many those are."""
     kept: list[str] = []
-    length = told = 0
+    length = count_kept = 0
     for line, group in groupby(lines):
         count = sum(1 for _ in group)
         line = line[:LONGEST] if count == 1 else f"{line[:LONGEST]} ({count} times)"
@@ -120,8 +115,8 @@ def _folded(lines: list[str]) -> tuple[str, int]:
         if kept and length > LONGEST:
             break
         kept.append(line)
-        told += count
-    return "\n".join(kept), told
+        count_kept += count
+    return "\n".join(kept), count_kept
 
 
 def _above_standard(descriptor: int) -> int:
@@ -146,7 +141,7 @@ def _reopened(descriptor: int | None) -> int | None:
 
 def _write(descriptor: int, text: str) -> None:
     rest = text.encode(errors="backslashreplace")
-    with suppress(OSError):  # nobody is there, or a disk is full
+    with suppress(OSError):  # the reader is gone, or a disk is full
         while rest:
             rest = rest[os.write(descriptor, rest) :]
 

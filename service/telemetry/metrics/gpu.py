@@ -1,11 +1,11 @@
-"""What the GPUs of the machine are doing, as NVIDIA's management library (NVML) tells it.
+"""The state of the machine's GPUs, as NVIDIA's management library (NVML) reports it.
 
-    a thread, once a second --pynvml--> the last look --> whoever scrapes
+    a thread, once a second --pynvml--> the last reading --> scrapes
 
-Reading takes a driver milliseconds, or for ever if it hangs, so nobody waits for it: a scrape is
-told the last look, and nothing any more once that is old. What a GPU does not tell is left out and
-said once in the log. Without the package or the driver there are no such numbers. All GPUs that
-NVML sees are told, whichever of them the service uses; `gpu` is NVML's index.
+A driver takes milliseconds to answer, or forever if it hangs, so no scrape waits for it: it gets
+the last reading, and none once that is old. What a GPU does not report is left out and logged once.
+Without the package or the driver there are no such metrics. All GPUs that NVML sees are included,
+whichever of them the service uses; `gpu` is NVML's index.
 """
 
 import logging
@@ -18,8 +18,8 @@ from typing import Any
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-EVERY = 1.0  # seconds between two looks
-OLD = 10.0  # seconds after which a look tells nothing about now
+EVERY = 1.0  # seconds between two readings
+OLD = 10.0  # seconds after which a reading is no longer exposed
 
 log = logging.getLogger("service")
 
@@ -58,16 +58,16 @@ FIELDS = (
         lambda nvml, gpu: nvml.nvmlDeviceGetTemperature(gpu, nvml.NVML_TEMPERATURE_GPU),
     ),
 )
-Look = dict[tuple[str, int], float]  # by name of the field and index of the GPU
+Reading = dict[tuple[str, int], float]  # by name of the field and index of the GPU
 
 
 class Gpus(Collector):
     def __init__(self, *, needed: bool) -> None:
         """`needed`: the service runs on a GPU, so to see none is worth a warning."""
         self._level = logging.WARNING if needed else logging.DEBUG
-        self._look: Look = {}
-        self._looked = 0.0
-        self._told: set[str] = set()  # what they do not tell
+        self._reading: Reading = {}
+        self._read_at = 0.0
+        self._logged: set[str] = set()  # what is not reported
         self._stop = Event()
         self._thread = Thread(target=self._watch, name="gpus", daemon=True)
 
@@ -78,10 +78,10 @@ class Gpus(Collector):
         self._stop.set()  # the thread is not waited for: it may hang in the driver
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        look = self._look if monotonic() - self._looked < OLD else {}
+        reading = self._reading if monotonic() - self._read_at < OLD else {}
         for field in FIELDS:
             family = GaugeMetricFamily(f"digitserve_{field.name}", field.meaning, labels=["gpu"])
-            for (name, gpu), value in look.items():
+            for (name, gpu), value in reading.items():
                 if name == field.name:
                     family.add_metric([str(gpu)], value)
             if family.samples:
@@ -96,31 +96,31 @@ class Gpus(Collector):
             log.log(self._level, "no metrics of a GPU: %s (docs/gpu.md)", error)
             return
         while not self._stop.is_set():
-            self._look, self._looked = self._looked_at(nvml), monotonic()
+            self._reading, self._read_at = self._read(nvml), monotonic()
             self._stop.wait(EVERY)
 
-    def _looked_at(self, nvml: Any) -> Look:
-        look: Look = {}
+    def _read(self, nvml: Any) -> Reading:
+        reading: Reading = {}
         try:
             count = nvml.nvmlDeviceGetCount()
         except nvml.NVMLError as error:
-            self._say_once("no GPU tells anything", error)
-            return look
+            self._log_once("no GPU can be read", error)
+            return reading
         for gpu in range(count):
             try:
                 handle = nvml.nvmlDeviceGetHandleByIndex(gpu)
             except nvml.NVMLError as error:
-                self._say_once(f"GPU {gpu} tells nothing", error)
+                self._log_once(f"GPU {gpu} cannot be read", error)
                 continue
             for field in FIELDS:
                 try:
-                    look[field.name, gpu] = float(field.read(nvml, handle))
+                    reading[field.name, gpu] = float(field.read(nvml, handle))
                 # The second: a package of another age may lack a function.
                 except (nvml.NVMLError, AttributeError) as error:
-                    self._say_once(f"GPU {gpu} does not tell {field.name}", error)
-        return look
+                    self._log_once(f"GPU {gpu} does not report {field.name}", error)
+        return reading
 
-    def _say_once(self, what: str, error: Exception) -> None:
-        if what not in self._told:
-            self._told.add(what)
+    def _log_once(self, what: str, error: Exception) -> None:
+        if what not in self._logged:
+            self._logged.add(what)
             log.warning("%s: %s", what, error)

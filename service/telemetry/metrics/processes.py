@@ -1,8 +1,8 @@
-"""What each process of the service uses: CPU time, memory, open files, and since when it is there.
+"""CPU time, memory, open files and start time of each process of the service.
 
-`process_*` with the label `worker`: the slot, or "supervisor". A worker that takes another's place
-goes on under its label with numbers of its own, as Prometheus expects of a process that started
-anew: CPU time falls to 0, and `process_start_time_seconds` says when. Linux only, as alone.
+`process_*` with the label `worker`: the slot, or "supervisor". A replacement worker continues under
+its slot's label with numbers of its own, as Prometheus expects of a restarted process: CPU time
+falls to 0, and `process_start_time_seconds` says when. Linux only.
 """
 
 import os
@@ -20,15 +20,15 @@ class Processes(Collector):
     def __init__(self, workers: Callable[[], dict[str, int]]) -> None:
         self._workers = workers  # their process ids, by slot
         self._supervisor = os.getppid()
-        self._asked = self._supervisor
-        self._one = ProcessCollector(pid=lambda: self._asked, registry=None)
+        self._pid = self._supervisor
+        self._collector = ProcessCollector(pid=lambda: self._pid, registry=None)
 
     def collect(self) -> Iterator[Metric]:
         """Of a process that is just gone there is nothing, or not all of it."""
         families: dict[str, Metric] = {}
         for worker, pid in {SUPERVISOR: self._supervisor, **self._workers()}.items():
-            self._asked = pid
-            for family in self._one.collect():
+            self._pid = pid
+            for family in self._collector.collect():
                 (sample,) = family.samples
                 whole = families.setdefault(family.name, family)
                 if whole is family:
