@@ -21,13 +21,14 @@ from tests.program import PATIENCE, Program
 from tests.service.forks import Forked, forked
 
 ROOT = Path(__file__).parent.parent.parent
+PLAIN = (sys.executable, "-m", "service")
 TOKEN = "a-token-of-sixteen-letters-or-more"
 T = TypeVar("T")
 ADMIN = {"Authorization": f"Bearer {TOKEN}"}
 
 
 class Service(Program):
-    command: Sequence[str] = (sys.executable, "-m", "service")
+    command: Sequence[str] = PLAIN
     _scraped = -math.inf  # when /metrics was last read by a `client`, time.monotonic()
     stderr = subprocess.STDOUT  # where what is for people is, as why it could not start
 
@@ -51,7 +52,7 @@ class Service(Program):
         stdout: int | None,
         stderr: int,
     ) -> subprocess.Popen[str] | Forked:
-        plain = command is Service.command and stderr == subprocess.STDOUT
+        plain = command == PLAIN and stderr == subprocess.STDOUT
         process = forked(environment or {}) if plain else None
         return process or super().start(command, folder, environment, stdout, stderr)
 
