@@ -7,25 +7,32 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from PIL import Image
 
 from contract.store import Store
 from contract.version import Version
-from tests.preprocessing.files import chunk
 from tests.program import PATIENCE
 from tests.service.metrics import metric
-from tests.service.pictures import SEVEN
 from tests.service.running import ROOT, Service, clean_environment, status, wait_until
 
-BEGIN, END = SEVEN.index(b"IDAT") - 4, SEVEN.index(b"IEND") - 4
-# A picture that libpng writes one line about to descriptor 2, whichever way it is decoded: the
-# checksum of its pixels is wrong, that of the chunk is not.
-DAMAGED = SEVEN[:BEGIN] + chunk(b"IDAT", SEVEN[BEGIN + 8 : END - 8] + bytes(4)) + SEVEN[END:]
-LINE = "libpng error: IDAT: incorrect data check"
+
+def _damaged() -> bytes:
+    """A TIFF about whose pixels libtiff writes one line to descriptor 2: its LZW code is wrong."""
+    file = BytesIO()
+    Image.new("L", (28, 28)).save(file, "TIFF", compression="tiff_lzw")
+    body = bytearray(file.getvalue())
+    body[20:26] = b"\xff" * 6
+    return bytes(body)
+
+
+DAMAGED = _damaged()
+LINE = "tempfile.tif: Using code not yet in table."
 
 
 @pytest.fixture
