@@ -54,8 +54,8 @@ def test_an_example_does_what_it_says(
 
 def test_every_route_and_setting_that_is_told_exists(service: Service) -> None:
     there = set(httpx2.get(f"{service.url}/openapi.json").json()["paths"])
-    told = set(re.findall(r"`(?:GET|POST) (/v\d[^`]*)`", DOCUMENT))
-    for path in told:
+    reported = set(re.findall(r"`(?:GET|POST) (/v\d[^`]*)`", DOCUMENT))
+    for path in reported:
         general = path.replace("digits", "{model}").replace("{v}", "{version}")
         assert {path, general, general.replace("{model}", "{name}")} & there, path
     settings = set(re.findall(r"DIGITSERVE_([A-Z_]+)", DOCUMENT))

@@ -63,8 +63,8 @@ def test_the_metrics_are_all_there_with_labels_and_meaning(
 
         wait_until(lambda: "digitserve_gpu_" in exposition(), service)
         found = dict(re.findall(r"^# HELP digitserve_(\w+) (.*)$", exposition(), re.MULTILINE))
-    told = {name.partition("{")[0]: meaning for name, (meaning,) in table("Metrics").items()}
-    assert told == found
+    reported = {name.partition("{")[0]: meaning for name, (meaning,) in table("Metrics").items()}
+    assert reported == found
 
 
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"\bmake [a-z ]*[a-z]", README))))
@@ -76,9 +76,9 @@ def test_every_make_target_exists(command: str) -> None:
 
 
 def test_the_folders_in_the_layout_are_the_packages_there_are() -> None:
-    told = set(re.findall(r"^\| `(\w+)/` \|", README, re.MULTILINE))
+    reported = set(re.findall(r"^\| `(\w+)/` \|", README, re.MULTILINE))
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
-    assert told == packages
+    assert reported == packages
 
 
 def test_make_alone_lists_the_targets_with_what_they_do() -> None:
@@ -91,12 +91,12 @@ TRAINING = (ROOT / "docs/training.md").read_text()
 
 
 def test_the_networks_are_all_told_with_their_size() -> None:
-    told = dict(re.findall(r"^\| `(\w+)`.*? \| ([\d,]+) \|", TRAINING, re.MULTILINE))
+    reported = dict(re.findall(r"^\| `(\w+)`.*? \| ([\d,]+) \|", TRAINING, re.MULTILINE))
     found = {
         name: f"{parameters_of(build(name, classes=10, dropout1=0, dropout2=0)):,}"
         for name in NETWORKS
     }
-    assert {name: told.get(name) for name in NETWORKS} == found
+    assert {name: reported.get(name) for name in NETWORKS} == found
 
 
 @pytest.mark.parametrize("name", [*NAMES, *PRESETS])
@@ -137,9 +137,9 @@ def test_every_flag_of_what_measures_on_a_gpu_is_told_and_exists(
 
 
 def test_every_setting_of_the_engine_is_told() -> None:
-    told = set(re.findall(r"DIGITSERVE_([A-Z_]+)", GPU))
-    assert {"PROVIDER", "PRECISION", "TENSORRT_CACHE", "MAX_BATCH"} <= told
-    assert {name.lower() for name in told} <= set(Settings.model_fields)
+    reported = set(re.findall(r"DIGITSERVE_([A-Z_]+)", GPU))
+    assert {"PROVIDER", "PRECISION", "TENSORRT_CACHE", "MAX_BATCH"} <= reported
+    assert {name.lower() for name in reported} <= set(Settings.model_fields)
 
 
 VERSIONS = (ROOT / "docs/versions.md").read_text()
@@ -154,21 +154,21 @@ def help_of(command: Callable[[list[str]], int], capsys: pytest.CaptureFixture[s
 def test_every_command_that_looks_after_versions_is_told_and_exists(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    told = set(re.findall(r"python -m contract ([a-z]+)", VERSIONS))
+    reported = set(re.findall(r"python -m contract ([a-z]+)", VERSIONS))
     there = set(re.findall(r"^    ([a-z]+) ", help_of(contract_main, capsys), re.MULTILINE))
-    assert told == there
+    assert reported == there
 
 
 def test_every_flag_of_export_is_told_and_exists(capsys: pytest.CaptureFixture[str]) -> None:
     lines = [line for line in VERSIONS.splitlines() if "-m export" in line]
-    told = set(re.findall(r"--[a-z-]+", " ".join(lines)))
+    reported = set(re.findall(r"--[a-z-]+", " ".join(lines)))
     there = set(re.findall(r"^  (--[a-z-]+)", help_of(export_main, capsys), re.MULTILINE))
-    assert told == there - {"--runs", "--models"}
+    assert reported == there - {"--runs", "--models"}
 
 
 def test_every_file_of_a_version_is_told(version: Version) -> None:
-    told = set(re.findall(r"`([a-z0-9_.*]+\.[a-z0-9]+)`", VERSIONS))
-    assert {name for name in version.card.files if not name.endswith(".png")} <= told
+    reported = set(re.findall(r"`([a-z0-9_.*]+\.[a-z0-9]+)`", VERSIONS))
+    assert {name for name in version.card.files if not name.endswith(".png")} <= reported
 
 
 @pytest.mark.parametrize("page", ["README.md", *(f"docs/{each.name}" for each in DOCS)])
@@ -187,5 +187,5 @@ def test_every_flag_of_a_load_test_that_is_told_exists(
     helps = "".join(help_of(main, capsys) for main in (loadtest_main, capacity_main, soak_main))
     there = set(re.findall(r"^  (--[a-z0-9-]+)", helps, re.MULTILINE))
     lines = [line for line in LOAD.splitlines() if "make " in line or "-m loadtest." in line]
-    told = set(re.findall(r"--[a-z][a-z0-9-]+", " ".join(lines)))
-    assert told - {"--weights", "--help"} <= there  # the first is locust's
+    reported = set(re.findall(r"--[a-z][a-z0-9-]+", " ".join(lines)))
+    assert reported - {"--weights", "--help"} <= there  # the first is locust's

@@ -70,9 +70,8 @@ def main() -> int:
     with ExitStack() as stack:
         folder = stack.enter_context(small_disk())
         memory = stack.enter_context(Memory.limited())
-        print(
-            f"disk: {'its own' if os.path.ismount(folder) else 'file sizes'}; memory: {memory.told}"
-        )
+        disk = "its own" if os.path.ismount(folder) else "file sizes"
+        print(f"disk: {disk}; memory: {memory.reported}")
         store = make_store(folder)
         temporary = folder / "temporary"
         temporary.mkdir()

@@ -116,9 +116,12 @@ class Faults:
             )
         ended = time.monotonic()
         if answer is not None and answer.status == 200:
-            told = json.loads(answer.body)
+            reported = json.loads(answer.body)
             self._changed(
-                told["model"]["version"], began, ended, "followed" if told["behind"] else "answered"
+                reported["model"]["version"],
+                began,
+                ended,
+                "followed" if reported["behind"] else "answered",
             )
         elif self._current() != before:
             self._changed(version, began, ended, "followed")

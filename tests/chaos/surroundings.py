@@ -74,7 +74,7 @@ class Memory:
         yield cls(None)
 
     @property
-    def told(self) -> str:
+    def reported(self) -> str:
         return f"the cgroup {self._folder}" if self._folder else "limits of each process"
 
     def take_in(self, service: Subject) -> None:

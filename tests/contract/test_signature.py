@@ -82,12 +82,12 @@ def test_without_trusted_keys_signatures_are_not_looked_at(root: Path) -> None:
 
 def test_who_vouches_for_a_version_is_told(root: Path, public: str, tmp_path: Path) -> None:
     another = signature.generate(tmp_path / "another.pem")
-    for store, told in (
+    for store, reported in (
         (Store(root, "digits"), ["signed", ""]),
         (trusting(root, public), ["trusted", "not signed"]),
         (trusting(root, another), ["not trusted", "not signed"]),
     ):
-        assert [store.signature(number) for number in (1, 2)] == told
+        assert [store.signature(number) for number in (1, 2)] == reported
 
 
 def test_a_private_key_is_its_owners_alone_and_is_never_replaced(key: Path) -> None:

@@ -74,8 +74,8 @@ def test_a_stop_waits_for_the_drain_and_for_the_last_request(services: Any) -> N
 
 
 def test_every_setting_of_the_service_can_be_given(services: Any) -> None:
-    told = set(services["service"]["environment"])
-    assert told - OF_TRACES == {
+    reported = set(services["service"]["environment"])
+    assert reported - OF_TRACES == {
         PREFIX + name.upper() for name in Settings.model_fields if name not in OF_THE_IMAGE
     }
 
@@ -86,11 +86,11 @@ def test_a_setting_that_is_not_given_is_not_set() -> None:
 
 def test_no_service_is_given_the_secrets_of_another(services: Any) -> None:
     for name, service in services.items():
-        told = set(service.get("environment") or {})
-        assert ("GF_SECURITY_ADMIN_PASSWORD" in told) == (name == "grafana")
-        assert ("DIGITSERVE_ADMIN_TOKEN" in told) == (name == "service")
-        assert ("API_KEY" in told) == (name == "locust-worker")
-        assert ("OTEL_EXPORTER_OTLP_HEADERS" in told) == (name == "service")
+        reported = set(service.get("environment") or {})
+        assert ("GF_SECURITY_ADMIN_PASSWORD" in reported) == (name == "grafana")
+        assert ("DIGITSERVE_ADMIN_TOKEN" in reported) == (name == "service")
+        assert ("API_KEY" in reported) == (name == "locust-worker")
+        assert ("OTEL_EXPORTER_OTLP_HEADERS" in reported) == (name == "service")
 
 
 def test_without_a_password_grafana_makes_no_admin(services: Any) -> None:
@@ -112,6 +112,6 @@ def test_the_example_of_an_env_file_tells_every_variable_and_no_other() -> None:
     compose = "".join((ROOT / file).read_text() for file in FILES)
     asked = set(re.findall(r"\$\{(\w+)|^ +([A-Z_]+):$", compose, re.MULTILINE))
     variables = {"".join(each) for each in asked} - {"VERSION", "REVISION", "CREATED"}
-    told = set(re.findall(r"^#(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    reported = set(re.findall(r"^#(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     settings = {PREFIX + name.upper() for name in Settings.model_fields}
-    assert told - settings == variables - settings - {"DIGITSERVE_SIGNING_KEY"}
+    assert reported - settings == variables - settings - {"DIGITSERVE_SIGNING_KEY"}

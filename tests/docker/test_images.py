@@ -75,8 +75,8 @@ def test_the_application_is_what_the_service_needs() -> None:
 
 
 def test_locust_has_its_users_and_what_they_read_alone() -> None:
-    told = python(LOADTEST, "import os; print(*sorted(os.listdir('/app/loadtest')))")
-    assert told.split() == ["__init__.py", "arguments.py", "locustfile.py", "users"]
+    reported = python(LOADTEST, "import os; print(*sorted(os.listdir('/app/loadtest')))")
+    assert reported.split() == ["__init__.py", "arguments.py", "locustfile.py", "users"]
 
 
 @pytest.mark.parametrize("image", ALL)
@@ -107,9 +107,9 @@ def test_the_labels_say_what_it_is_and_of_which_commit(images: None, image: str)
 @pytest.mark.parametrize("image", ALL)
 def test_no_secret_can_be_read_from_an_image(image: str) -> None:
     """Build arguments of the final stage stand in an image's history: those of pip must not."""
-    told = docker("history", "--no-trunc", "--format={{.CreatedBy}}", image)
-    told += json.dumps(inspect(image)["Config"])
-    ours = "".join(line for line in told.splitlines() if "stand-in" not in line)
+    reported = docker("history", "--no-trunc", "--format={{.CreatedBy}}", image)
+    reported += json.dumps(inspect(image)["Config"])
+    ours = "".join(line for line in reported.splitlines() if "stand-in" not in line)
     assert not re.findall(r"PIP_\w*INDEX|TOKEN|PASSWORD|API_KEY|SECRET|SIGNING", ours)
 
 

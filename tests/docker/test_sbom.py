@@ -14,8 +14,8 @@ INSTALLED = (
 def test_the_sbom_names_every_package_of_the_service_with_its_version(stack: Stack) -> None:
     document = json.loads(stack.compose("run", "--rm", "--no-TTY", "sbom"))
     assert document["bomFormat"] == "CycloneDX"
-    told = {
+    reported = {
         part["name"].lower().replace("_", "-"): part["version"] for part in document["components"]
     }
-    assert told == json.loads(python("digitserve-service", INSTALLED))
-    assert "fastapi" in told
+    assert reported == json.loads(python("digitserve-service", INSTALLED))
+    assert "fastapi" in reported

@@ -32,5 +32,5 @@ def test_quantiles_are_prometheus_own(
         f'label_replace(vector({below}), "le", "{bound}", "", "")'
         for bound, below in zip(BOUNDS, accumulate(counts), strict=True)
     )
-    told = prometheus.ask(f"histogram_quantile({share}, {series})")
-    assert told == {json.dumps({}): pytest.approx(quantile(share, SECONDS, counts))}
+    reported = prometheus.ask(f"histogram_quantile({share}, {series})")
+    assert reported == {json.dumps({}): pytest.approx(quantile(share, SECONDS, counts))}

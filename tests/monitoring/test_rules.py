@@ -73,9 +73,9 @@ def test_an_alert_says_how_soon_what_how_much_and_what_to_do(alert: str) -> None
 
 def test_every_section_of_the_runbook_is_of_an_alert() -> None:
     anchors = list(RUNBOOK)
-    told = set(anchors[anchors.index("alerts") + 1 :])
+    reported = set(anchors[anchors.index("alerts") + 1 :])
     pages = {alert["annotations"]["runbook_url"].partition("#")[2] for alert in ALERTS.values()}
-    assert told == pages
+    assert reported == pages
 
 
 def test_rules_and_runbook_use_only_what_the_service_exposes(watched: Service) -> None:

@@ -57,8 +57,8 @@ def assert_same(raster: Raster, expected: Raster, within: int = 0) -> None:
 
 
 def written(*modes: Image.Image, kind: str, **options: Any) -> list[Any]:
-    told = [str(value) for name, value in options.items() if name != "append_images"]
-    name = " ".join([kind, *told])
+    reported = [str(value) for name, value in options.items() if name != "append_images"]
+    name = " ".join([kind, *reported])
     return [
         pytest.param(encoded(image, kind, **options), id=f"{name} {image.mode}") for image in modes
     ]

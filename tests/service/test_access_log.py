@@ -35,8 +35,8 @@ def models(published: tuple[Store, Version]) -> Path:
 
 def lines(service: Service, **fields: object) -> list[dict[str, Any]]:
     """Of the access log, with these fields."""
-    told = [event for event in service.events if event["logger"] == "access"]
-    return [event for event in told if fields.items() <= event.items()]
+    reported = [event for event in service.events if event["logger"] == "access"]
+    return [event for event in reported if fields.items() <= event.items()]
 
 
 def line_of(service: Service, answer: httpx2.Response) -> dict[str, Any]:
@@ -82,10 +82,10 @@ def test_each_failure_is_told_in_every_mode_once_with_its_reason(models: Path, m
         body = document()
         late = post(service, body + NEARLY_ALL_OVER, **{HEADER: len(body)})
         assert (failures[0].status_code, late.status_code) == (500, 504)
-        told = [line_of(service, failure) for failure in failures]
+        reported = [line_of(service, failure) for failure in failures]
         too_late = line_of(service, late)
         assert service.log.count(failures[0].headers["X-Request-ID"]) == 1
-    for line in told:
+    for line in reported:
         assert (line["level"], line["exception"]) == ("error", f"RuntimeError: {REASON}")
         assert "in _played" in line["traceback"]
         assert line["route"] == "/v2/models/digits/infer"
@@ -117,10 +117,10 @@ def test_a_deadline_of_the_clients_own_is_told_as_what_is_answered(
         ]
         assert {answer.status_code for answer in (*own, *ours)} == {504}
         levels = {line_of(service, answer)["level"] for answer in ours}
-        told = [line_of(service, answer)["level"] for answer in own] if is_told else []
-        assert len(lines(service, status=504)) == len(ours) + len(told)
+        reported = [line_of(service, answer)["level"] for answer in own] if is_told else []
+        assert len(lines(service, status=504)) == len(ours) + len(reported)
         assert levels == {"error"}
-        assert {*told} <= {"info"}
+        assert {*reported} <= {"info"}
 
 
 def test_off_tells_of_nothing_else(models: Path) -> None:
@@ -137,10 +137,10 @@ def test_all_tells_of_each_request(models: Path) -> None:
         with service.client() as client:
             answers = [client.get("/livez") for _ in range(50)]
             answers += [client.get("/nowhere") for _ in range(50)]
-        told = [line_of(service, answer) for answer in answers]
+        reported = [line_of(service, answer) for answer in answers]
         assert len(lines(service)) == 100
-    assert [line["level"] for line in told] == ["info"] * 50 + ["warning"] * 50
-    assert {line["route"] for line in told} == {"/livez", "other"}
+    assert [line["level"] for line in reported] == ["info"] * 50 + ["warning"] * 50
+    assert {line["route"] for line in reported} == {"/livez", "other"}
 
 
 def ask_until(
@@ -152,11 +152,11 @@ def ask_until(
     """
     asked = [ask().headers["X-Request-ID"] for _ in range(100)]
 
-    def told() -> bool:
+    def reported() -> bool:
         asked.append(ask().headers["X-Request-ID"])
         return any("left_out" in line for line in lines(service, **fields))
 
-    wait_until(told, service)
+    wait_until(reported, service)
     found = lines(service, **fields)
     last = next(place for place, line in enumerate(found) if "left_out" in line)
     until = asked.index(found[last]["request_id"]) + 1
@@ -170,10 +170,10 @@ def test_of_a_flood_sampled_tells_a_part_and_how_many_it_left_out(
     models: Path, path: str, status: int, level: str
 ) -> None:
     with Service.started(models) as service, service.client() as client:
-        asked, told = ask_until(service, lambda: client.get(path), status=status)
-    assert len(told) >= 10
-    assert len(told) + sum(line.get("left_out", 0) for line in told) == asked
-    assert {line["level"] for line in told} == {level}
+        asked, reported = ask_until(service, lambda: client.get(path), status=status)
+    assert len(reported) >= 10
+    assert len(reported) + sum(line.get("left_out", 0) for line in reported) == asked
+    assert {line["level"] for line in reported} == {level}
 
 
 def test_what_is_refused_leaves_what_is_answered_its_lines(models: Path) -> None:

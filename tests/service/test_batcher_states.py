@@ -58,7 +58,7 @@ class Caller:
         self.pictures = pictures
         self.bad = bad
         self.version = version  # of the model when it came
-        self.told: list[list[Answer] | Exception] = []
+        self.reported: list[list[Answer] | Exception] = []
         self.waiting: QueuedRequest[list[Answer]] | None = None
         self.left_from: Place | None = None  # where it was when it hung up
 
@@ -71,10 +71,10 @@ class Caller:
 
     def answered(self, run: BatchResult[list[Answer]], first: int, waited: float) -> None:
         assert waited >= 0
-        self.told.append(run.answers[first : first + self.pictures])
+        self.reported.append(run.answers[first : first + self.pictures])
 
     def failed(self, error: Exception) -> None:
-        self.told.append(error)
+        self.reported.append(error)
 
 
 class Batching(RuleBasedStateMachine):
@@ -123,11 +123,11 @@ class Batching(RuleBasedStateMachine):
     @rule(which=st.integers(0, 30))
     def hang_up(self, which: int) -> None:
         caller = self.callers[which % len(self.callers)]
-        told = len(caller.told)
+        reported = len(caller.reported)
         if caller.waiting is None:  # it was refused
             return
         place = self.batcher.cancel(caller.waiting)
-        assert (place is None) == (told > 0 or caller.left_from is not None)
+        assert (place is None) == (reported > 0 or caller.left_from is not None)
         caller.left_from = caller.left_from or place
 
     @rule()
@@ -160,7 +160,7 @@ class Batching(RuleBasedStateMachine):
 
     @invariant()
     def nobody_is_told_twice(self) -> None:
-        assert all(len(caller.told) <= 1 for caller in self.callers)
+        assert all(len(caller.reported) <= 1 for caller in self.callers)
 
     def teardown(self) -> None:
         self.model.turns.release(1000)
@@ -172,17 +172,17 @@ class Batching(RuleBasedStateMachine):
         assert self.batcher.depth == 0
         for caller in self.callers:
             if caller.waiting is None:
-                assert caller.told == []
+                assert caller.reported == []
             else:
                 self.check(caller)
 
     def check(self, caller: Caller) -> None:
         if caller.left_from is not None:
-            assert caller.told == []
+            assert caller.reported == []
             if caller.left_from == "queue":
                 assert caller.number not in self.model.computed
             return
-        (outcome,) = caller.told
+        (outcome,) = caller.reported
         if isinstance(outcome, DeadlinePassed):
             if "queue" in str(outcome):
                 assert caller.number not in self.model.computed

@@ -47,12 +47,12 @@ def test_models_names_the_one_that_is_served_and_its_versions(service: Service) 
 def test_a_model_is_told_with_the_card_that_serves_and_every_version(
     service: Service, version: Version
 ) -> None:
-    told = get(service, "/v1/models/digits").json()
+    reported = get(service, "/v1/models/digits").json()
     card = json.loads(version.card.to_json())
-    assert told["card"] == card
-    created = told["versions"][0].pop("created")
+    assert reported["card"] == card
+    created = reported["versions"][0].pop("created")
     assert created == card["created"]
-    assert told["versions"] == [
+    assert reported["versions"] == [
         {
             "version": "1",
             "current": True,
@@ -61,7 +61,7 @@ def test_a_model_is_told_with_the_card_that_serves_and_every_version(
             "broken": None,
         }
     ]
-    assert (told["name"], told["version"], told["state"]) == ("digits", "1", "serving")
+    assert (reported["name"], reported["version"], reported["state"]) == ("digits", "1", "serving")
 
 
 def test_the_listing_follows_a_switch(own: Service) -> None:
@@ -123,8 +123,8 @@ def test_a_version_of_before_there_was_a_threshold_is_told_and_serves(
     del card["acceptance"]
     path.write_text(json.dumps(card | {"schema_version": 2}))
     assert listed(own)["2"]["broken"] is None
-    told = get(own, "/v1/models/digits/versions/2").json()["card"]
-    assert (told["schema_version"], told["acceptance"]) == (2, None)
+    reported = get(own, "/v1/models/digits/versions/2").json()["card"]
+    assert (reported["schema_version"], reported["acceptance"]) == (2, None)
     with own.client() as client:
         assert client.post("/v1/models/digits/versions/2/activate", headers=ADMIN).is_success
 
@@ -133,9 +133,9 @@ def test_the_newest_are_told_and_how_many_there_are(own: Service, store: Store) 
     for number in range(3, 151):  # as far as the listing looks
         (store.folder / str(number)).mkdir()
         shutil.copy(store.folder / "2/card.json", store.folder / str(number))
-    told = get(own, "/v1/models/digits").json()
-    assert (told["count"], len(told["versions"])) == (150, 100)
-    assert [each["version"] for each in told["versions"][:2]] == ["150", "149"]
+    reported = get(own, "/v1/models/digits").json()
+    assert (reported["count"], len(reported["versions"])) == (150, 100)
+    assert [each["version"] for each in reported["versions"][:2]] == ["150", "149"]
     assert len(get(own, "/v1/models/digits?limit=1000").json()["versions"]) == 150
     assert len(get(own, "/v1/models/digits?limit=1").json()["versions"]) == 1
     assert len(get(own, "/v1/models").json()["models"][0]["versions"]) == 150
@@ -151,10 +151,10 @@ def test_a_limit_out_of_bounds_is_a_problem_that_names_it(service: Service, limi
 
 
 def test_the_card_of_any_version_is_told(own: Service, store: Store) -> None:
-    told = get(own, "/v1/models/digits/versions/2").json()
-    assert (told["name"], told["version"]) == ("digits", "2")
-    assert (told["current"], told["loaded"]) == (False, None)
-    assert told["card"] == json.loads(store.card(2).to_json())
+    reported = get(own, "/v1/models/digits/versions/2").json()
+    assert (reported["name"], reported["version"]) == ("digits", "2")
+    assert (reported["current"], reported["loaded"]) == (False, None)
+    assert reported["card"] == json.loads(store.card(2).to_json())
 
 
 def test_a_card_tells_nothing_of_the_folders_it_was_made_in(own: Service, store: Store) -> None:

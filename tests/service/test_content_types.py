@@ -124,8 +124,8 @@ def test_what_is_no_picture_is_named_with_what_to_do(
 def test_of_several_the_foreign_file_is_named(service: Service) -> None:
     with service.client() as client:
         files = [("image", ("a.png", SEVEN)), ("image", ("b.heic", ISO % (b"heic", b"heic")))]
-        told = problem(client.post("/v1/predict", files=files), 422)
-    assert told["detail"].startswith("b.heic (picture 2 of 2): the file is HEIC")
+        reported = problem(client.post("/v1/predict", files=files), 422)
+    assert reported["detail"].startswith("b.heic (picture 2 of 2): the file is HEIC")
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WebP", "BMP", "GIF", "TIFF"])

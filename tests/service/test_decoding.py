@@ -125,9 +125,9 @@ def post_form(service: Service, *bodies: bytes) -> httpx2.Response:
 def test_a_picture_that_takes_more_memory_than_there_is_is_refused(bounded: Service) -> None:
     fits, does_not = (encoded(Image.fromarray(large(side)).convert("LA")) for side in (2000, 2230))
     assert post(bounded, fits).status_code == 200  # 12 bytes a pixel: 46 MiB
-    told = problem(post(bounded, does_not), 413)  # 57 MiB, of 56
-    assert told["type"] == "/problems/decoding-too-large"
-    assert "DIGITSERVE_MAX_DECODING" in told["detail"]
+    reported = problem(post(bounded, does_not), 413)  # 57 MiB, of 56
+    assert reported["type"] == "/problems/decoding-too-large"
+    assert "DIGITSERVE_MAX_DECODING" in reported["detail"]
 
 
 def test_pictures_wait_for_memory(bounded: Service) -> None:
@@ -141,10 +141,10 @@ def test_the_pixels_of_a_request_are_counted_before_one_is_decoded(bounded: Serv
     whole = encoded(seven(side=1500))
     assert post_form(bounded, whole, whole).status_code == 200
     damaged = whole[:-200] + bytes(200)
-    told = problem(post_form(bounded, damaged, whole, whole), 413)
-    assert told["type"] == "/problems/request-too-many-pixels"
-    assert "6,750,000 pixels together" in told["detail"]
-    assert "DIGITSERVE_MAX_REQUEST_PIXELS" in told["detail"]
+    reported = problem(post_form(bounded, damaged, whole, whole), 413)
+    assert reported["type"] == "/problems/request-too-many-pixels"
+    assert "6,750,000 pixels together" in reported["detail"]
+    assert "DIGITSERVE_MAX_REQUEST_PIXELS" in reported["detail"]
 
 
 # ---- turns ------------------------------------------------------------------------------------
@@ -204,8 +204,8 @@ def test_memory_that_runs_out_is_not_the_clients_fault(published: tuple[Store, V
         assert refused
         assert {answer.status_code for answer in refused} == {503}, service.log
         for answer in refused:
-            told = problem(answer, 503)
-            assert told["type"] == "/problems/out-of-memory"
+            reported = problem(answer, 503)
+            assert reported["type"] == "/problems/out-of-memory"
             assert answer.headers["retry-after"] == "1"
         assert counted(service, 'shed_total{reason="out_of_memory"}') == len(refused)
         for body in (*whole, SEVEN):
@@ -216,9 +216,9 @@ def test_memory_that_runs_out_is_not_the_clients_fault(published: tuple[Store, V
 
 
 def test_the_sum_of_all_memory_is_logged_and_in_the_status(service: Service) -> None:
-    (told,) = [e for e in service.events if e["event"].startswith("memory: at most")]
+    (reported,) = [e for e in service.events if e["event"].startswith("memory: at most")]
     found = re.match(
-        r"memory: at most ([\d,]+) MiB = 1 x \(.* 256 MiB .*MAX_BUFFERED", told["event"]
+        r"memory: at most ([\d,]+) MiB = 1 x \(.* 256 MiB .*MAX_BUFFERED", reported["event"]
     )
     assert found is not None
     memory = status(service)["memory"]
@@ -229,7 +229,7 @@ def test_the_sum_of_all_memory_is_logged_and_in_the_status(service: Service) -> 
 
 def test_more_memory_than_there_is_is_warned_of(published: tuple[Store, Version]) -> None:
     with Service.started(published[0].folder.parent, max_decoding=2**40, workers=2) as service:
-        (told,) = [e for e in service.events if e["event"].startswith("memory: at most")]
-    assert told["level"] == "warning"
+        (reported,) = [e for e in service.events if e["event"].startswith("memory: at most")]
+    assert reported["level"] == "warning"
     for lower in ("MAX_DECODING", "MAX_BUFFERED", "WORKERS"):
-        assert f"DIGITSERVE_{lower}" in told["event"].partition("there are only")[2]
+        assert f"DIGITSERVE_{lower}" in reported["event"].partition("there are only")[2]

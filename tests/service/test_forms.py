@@ -92,12 +92,12 @@ def test_a_form_mixes_sizes_and_formats(service: Service) -> None:
 
 def test_of_several_pictures_the_one_that_is_refused_is_named(service: Service) -> None:
     files = [("image", ("fine.png", SEVEN)), ("image", ("empty.png", BLANK))]
-    told = problem(post(service, files=files), 422)
-    assert told["title"] == "Blank picture"
-    assert told["detail"].startswith("empty.png (picture 2 of 2): ")
-    told = problem(post(service, json={"images": [URL, base64(LARGE[:1000])]}), 422)
-    assert told["title"] == "Not a picture"
-    assert told["detail"].startswith("images[1] (picture 2 of 2): ")
+    reported = problem(post(service, files=files), 422)
+    assert reported["title"] == "Blank picture"
+    assert reported["detail"].startswith("empty.png (picture 2 of 2): ")
+    reported = problem(post(service, json={"images": [URL, base64(LARGE[:1000])]}), 422)
+    assert reported["title"] == "Not a picture"
+    assert reported["detail"].startswith("images[1] (picture 2 of 2): ")
 
 
 @pytest.mark.parametrize(
@@ -193,8 +193,8 @@ def test_a_field_that_is_no_file_may_hold_a_picture(service: Service, content: b
 def test_a_field_without_a_picture_is_refused_with_the_reason(
     service: Service, content: bytes, status: int, says: str
 ) -> None:
-    told = problem(post_parts(service, part(content, FIELD)), status)
-    assert says in told["detail"]
+    reported = problem(post_parts(service, part(content, FIELD)), status)
+    assert says in reported["detail"]
 
 
 @pytest.mark.parametrize("file", ["a.png", ""], ids=["an empty file", "no file chosen"])
@@ -218,10 +218,10 @@ def test_a_form_without_boundary_is_400(service: Service) -> None:
 
 
 def test_too_many_pictures_are_413(service: Service) -> None:
-    told = problem(post(service, json={"images": ["AA=="] * 257}), 413)
-    assert "257 pictures in one request, 256 are allowed" in told["detail"]
-    told = problem(post_parts(service, *[part(b"x")] * 257), 413)
-    assert "DIGITSERVE_MAX_PICTURES" in told["detail"]
+    reported = problem(post(service, json={"images": ["AA=="] * 257}), 413)
+    assert "257 pictures in one request, 256 are allowed" in reported["detail"]
+    reported = problem(post_parts(service, *[part(b"x")] * 257), 413)
+    assert "DIGITSERVE_MAX_PICTURES" in reported["detail"]
 
 
 @pytest.mark.parametrize(
@@ -235,8 +235,8 @@ def test_too_many_pictures_are_413(service: Service) -> None:
 def test_json_of_far_more_than_pictures_is_413_at_once(service: Service, body: bytes) -> None:
     kind = {"Content-Type": "application/json"}
     before = processor_seconds(service)
-    told = problem(post(service, content=body, headers=kind), 413)
-    assert "far more in it than 256 pictures" in told["detail"]
+    reported = problem(post(service, content=body, headers=kind), 413)
+    assert "far more in it than 256 pictures" in reported["detail"]
     assert processor_seconds(service) - before < 0.2
 
 
@@ -253,8 +253,8 @@ def test_too_many_or_too_long_parts_are_413(service: Service) -> None:
 
 
 def test_an_empty_file_is_422_and_named(service: Service) -> None:
-    told = problem(post_parts(service, part(SEVEN), part(b"")), 422)
-    assert told["detail"].startswith("a.png (picture 2 of 2): ")
+    reported = problem(post_parts(service, part(SEVEN), part(b"")), 422)
+    assert reported["detail"].startswith("a.png (picture 2 of 2): ")
 
 
 def test_compressed_bodies_are_415(service: Service) -> None:

@@ -72,10 +72,10 @@ class Door:
         settings = Settings(request_timeout=within)  # type: ignore[call-arg]
         metrics = Metrics()
         predict = Predict(batched(batcher, metrics), Offload(8, settings.max_decoding), settings)
-        self.told: list[Fields] = []  # to the log
+        self.reported: list[Fields] = []  # to the log
         access, methods = Access(settings, metrics), Methods([predict], [])
         gateway = Gateway([predict], nowhere, settings, metrics, Life(), access, methods)
-        gateway.watchers.append(AccessLog("off", self.told.append).record)
+        gateway.watchers.append(AccessLog("off", self.reported.append).record)
         self._transport = httpx2.ASGITransport(app=gateway)
 
     async def post(self) -> httpx2.Response:
@@ -138,7 +138,7 @@ async def test_a_model_that_fails_is_500_and_tells_the_log_alone_why(
         assert (await door.post()).status_code == 200
     assert response.status_code == 500
     assert "secret" not in response.text
-    (event,) = door.told
+    (event,) = door.reported
     assert event["request_id"] == response.json()["request_id"]
     assert event["exception"] == "RuntimeError: secret detail of /opt/library"
     assert "ModelFailed: the model cannot answer this picture" in event["traceback"]

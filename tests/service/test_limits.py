@@ -49,7 +49,7 @@ def patient(published: tuple[Store, Version]) -> Iterator[Service]:
         yield service
 
 
-def told(answer: tuple[int, dict[str, str], bytes], code: str) -> str:
+def reported(answer: tuple[int, dict[str, str], bytes], code: str) -> str:
     """What a problem document of that code says."""
     assert answer[1]["content-type"] == "application/problem+json"
     document = json.loads(answer[2])
@@ -99,7 +99,9 @@ def test_a_head_that_is_too_large_is_431(strict: Service, lines: list[str], piec
         except OSError:  # it was refused while we sent
             pass
         answer = connection.answer()
-        assert "larger than 2,048 bytes (DIGITSERVE_MAX_HEADER)" in told(answer, "head-too-large")
+        assert "larger than 2,048 bytes (DIGITSERVE_MAX_HEADER)" in reported(
+            answer, "head-too-large"
+        )
         assert answer[1]["connection"] == "close"
 
 
@@ -151,7 +153,7 @@ def test_the_bytes_of_a_head_count_however_it_is_split(
         answer = connection.answer()
         if answer[0] == 200:  # of the request before it
             answer = connection.answer()
-        told(answer, "head-too-large")
+        reported(answer, "head-too-large")
         assert answer[1]["connection"] == "close"
         assert connection.closed()
 
@@ -172,7 +174,7 @@ def test_the_limit_of_a_head_is_exact(strict: Service, beyond: int, pieces: int)
 def test_a_url_counts_as_well(strict: Service) -> None:
     with connected(strict) as connection:
         connection.send(request(path="/v1/predict?" + "a" * 3000))
-        told(connection.answer(), "head-too-large")
+        reported(connection.answer(), "head-too-large")
 
 
 def test_a_large_body_is_no_large_head(strict: Service) -> None:
@@ -230,7 +232,9 @@ def test_a_connection_that_says_nothing_whole_is_closed(strict: Service, beginni
         began = time.monotonic()
         connection.send(beginning)
         if beginning:
-            assert "0.5 s (DIGITSERVE_REQUEST_TIMEOUT)" in told(connection.answer(), "head-timeout")
+            assert "0.5 s (DIGITSERVE_REQUEST_TIMEOUT)" in reported(
+                connection.answer(), "head-timeout"
+            )
         assert connection.closed()
         assert 0.4 < time.monotonic() - began < 5
 
@@ -354,7 +358,7 @@ def test_beyond_the_limit_a_connection_is_503_and_probes_are_answered(strict: Se
         with connected(strict) as beyond:
             beyond.send(request())
             answer = beyond.answer()
-            assert "more than 20 connections" in told(answer, "too-many-connections")
+            assert "more than 20 connections" in reported(answer, "too-many-connections")
             assert answer[1]["retry-after"] == "1"
             assert beyond.closed()
         with connected(strict) as probe:

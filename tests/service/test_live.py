@@ -94,8 +94,8 @@ def test_an_event_comes_at_once_and_then_two_a_second(service: Service) -> None:
 def test_what_is_told_of_a_known_load_is_true(service: Service) -> None:
     seen = watched_load(service)
     rates = ("requests", "pictures", "refused", "failed", "shed", "calls")
-    told = {rate: amount(seen, rate) for rate in rates}
-    assert told == {
+    reported = {rate: amount(seen, rate) for rate in rates}
+    assert reported == {
         "requests": 48, "pictures": 55, "refused": 3, "failed": 0, "shed": 0, "calls": 45
     }  # fmt: skip
     first, last = seen[0], seen[-1]
@@ -264,12 +264,12 @@ def test_a_drain_ends_each_stream_with_an_event_that_says_so(
     ):
         next(first), next(second)
         service.send(signal.SIGTERM)
-        told = time.monotonic()
+        reported = time.monotonic()
         for events in (first, second):
             *before, last = events
             assert last["draining"] is True
             assert not any(event["draining"] for event in before)
-        assert time.monotonic() - told < 15  # half of what the port stays open
+        assert time.monotonic() - reported < 15  # half of what the port stays open
         with watching(service) as events:
             assert [event["draining"] for event in events] == [True]
         assert httpx2.get(f"{service.url}/livez").status_code == 200

@@ -74,12 +74,12 @@ def test_each_worker_tells_of_all() -> None:
     alone = Metrics()
     some(alone)
     expected = take_snapshot(alone, 0.0)
-    told: list[list[float | list[float]]] = []
+    reported: list[list[float | list[float]]] = []
     for memory in workers(3):
         metrics = Metrics(memory)
         some(metrics)
-        told.append([*take_snapshot(metrics, 0.0)])
-    assert told == [times(expected, number) for number in (1, 2, 3)]
+        reported.append([*take_snapshot(metrics, 0.0)])
+    assert reported == [times(expected, number) for number in (1, 2, 3)]
 
 
 def test_what_another_counts_for_the_first_time_is_told_too() -> None:

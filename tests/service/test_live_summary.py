@@ -28,7 +28,7 @@ def with_more(place: int, more: int, buckets: list[float]) -> list[float]:
     return [count + more * (place == at) for at, count in enumerate(buckets)]
 
 
-def told(
+def reported(
     now: Snapshot, before: Snapshot = BEGINNING, long_before: Snapshot = BEGINNING
 ) -> LiveSummary:
     return summarize(now, before, long_before, SERVES, at=1763776657.1234)
@@ -39,7 +39,7 @@ def test_rates_are_what_was_counted_by_the_seconds_that_passed() -> None:
         at=102.0, requests=1650, refused=15, failed=7, shed=5, pictures=2070,
         sizes=with_more(3, 300, BEGINNING.sizes),
     )  # fmt: skip
-    pulse = told(now)
+    pulse = reported(now)
     assert pulse.seconds == 2
     assert pulse.requests_per_second == 800
     assert pulse.pictures_per_second == 1000
@@ -56,7 +56,7 @@ def test_rates_look_back_less_far_than_quantiles_and_batches() -> None:
         seconds=with_more(0, 100, BEGINNING.seconds),
         sizes=with_more(0, 100, BEGINNING.sizes),
     )
-    pulse = told(middle._replace(at=110.0), before=middle)
+    pulse = reported(middle._replace(at=110.0), before=middle)
     assert (pulse.seconds, pulse.quantile_seconds) == (2, 10)
     assert pulse.requests_per_second == pulse.calls_per_second == 0
     assert pulse.p50 is not None
@@ -67,7 +67,7 @@ def test_quantiles_are_of_the_requests_in_between() -> None:
     """Those before were as slow as could be."""
     before = BEGINNING._replace(seconds=[0.0] * len(SECONDS) + [1e6])
     seconds = [0.0, 0.0, 60.0, 40.0, *before.seconds[4:]]
-    pulse = told(before._replace(at=105.0, seconds=seconds), before, before)
+    pulse = reported(before._replace(at=105.0, seconds=seconds), before, before)
     assert pulse.p50 == quantile(0.5, SECONDS, [0, 0, 60, 40])
     assert pulse.p99 == quantile(0.99, SECONDS, [0, 0, 60, 40])
     assert pulse.p50 is not None
@@ -76,7 +76,7 @@ def test_quantiles_are_of_the_requests_in_between() -> None:
 
 
 def test_the_first_reading_has_nothing_to_compare_with() -> None:
-    pulse = told(BEGINNING)
+    pulse = reported(BEGINNING)
     assert pulse.seconds == pulse.quantile_seconds == pulse.requests_per_second == 0
     assert pulse.p50 is None
     assert pulse.p99 is None
@@ -84,7 +84,7 @@ def test_the_first_reading_has_nothing_to_compare_with() -> None:
 
 def test_each_batch_size_has_its_bound_and_the_last_has_none() -> None:
     now = BEGINNING._replace(at=101.0, sizes=with_more(2, 7, BEGINNING.sizes))
-    pulse = told(now)
+    pulse = reported(now)
     assert [each.most for each in pulse.batches] == [*PICTURES, None]
     assert [each.most for each in pulse.batches if each.calls] == [4]
     assert pulse.batches[2].calls == 7
@@ -93,13 +93,13 @@ def test_each_batch_size_has_its_bound_and_the_last_has_none() -> None:
 @pytest.mark.parametrize("empty", [[], [0.0] * (len(SECONDS) + 1)])
 def test_what_was_counted_for_the_first_time_counts_from_zero(empty: list[float]) -> None:
     before = BEGINNING._replace(seconds=empty, sizes=[])
-    pulse = told(BEGINNING._replace(at=101.0), before, before)
+    pulse = reported(BEGINNING._replace(at=101.0), before, before)
     assert pulse.p50 == quantile(0.5, SECONDS, BEGINNING.seconds)
     assert {each.calls for each in pulse.batches} == {2}
 
 
 def test_what_serves_and_what_waits_is_told_as_it_is() -> None:
-    pulse = told(BEGINNING._replace(queue=3, inflight=4, watchers=2))
+    pulse = reported(BEGINNING._replace(queue=3, inflight=4, watchers=2))
     assert pulse.at == pytest.approx(1763776657.123)
     assert (pulse.queue, pulse.queue_limit, pulse.inflight, pulse.watchers) == (3, 1024, 4, 2)
     assert (pulse.provider, pulse.provider_fallback, pulse.version) == ("cpu", True, "3")

@@ -181,8 +181,8 @@ def test_a_log_that_nobody_reads_holds_up_no_prediction(models: Path) -> None:
         service.send(signal.SIGTERM)
         events = service.read()
         assert service.exit_code() == 0
-    told = [event for event in events if "dropped" in event]
-    assert sum(event["dropped"] for event in told) > 0
+    reported = [event for event in events if "dropped" in event]
+    assert sum(event["dropped"] for event in reported) > 0
     assert {"POST /v1/predict 200", "stopped"} <= {event["event"] for event in events}
     assert events[-1]["event"] == "stopped"
 

@@ -62,8 +62,8 @@ def test_a_pipe_that_nobody_reads_holds_up_nobody_and_costs_the_oldest_lines(pip
     assert dropped >= MOST  # of three times as many, one waits, and a pipe and a write hold few
     log_handler.write(event(-1) | {"event": "the last"})
     events = read(pipe[0], until="the last")
-    told = [each for each in events if "dropped" in each]
-    assert sum(each["dropped"] for each in told) == dropped + 1  # for the last took a place
+    reported = [each for each in events if "dropped" in each]
+    assert sum(each["dropped"] for each in reported) == dropped + 1  # for the last took a place
     numbers = [each["number"] for each in events if "number" in each]
     assert numbers[-2:] == [3 * MOST - 1, -1]
     assert numbers[:-1] == sorted(numbers[:-1])

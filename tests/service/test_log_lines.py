@@ -44,14 +44,14 @@ def test_whatever_is_logged_is_one_line_of_ascii_json(text: str) -> None:
         line = json_line(fields_of(each))
         assert line.endswith(b"\n")
         assert re.fullmatch(rb"[ -~]+", line[:-1])
-        told = json.loads(line)
-        assert {"ts", "level", "logger", "event"} <= set(told)
+        reported = json.loads(line)
+        assert {"ts", "level", "logger", "event"} <= set(reported)
 
 
 def test_json_says_what_was_logged() -> None:
-    told = json.loads(json_line(fields_of(record("größer: %s", "ü\n", count=3))))
-    assert told["event"] == "größer: ü"
-    assert (told["level"], told["logger"], told["count"]) == ("warning", "service", 3)
+    reported = json.loads(json_line(fields_of(record("größer: %s", "ü\n", count=3))))
+    assert reported["event"] == "größer: ü"
+    assert (reported["level"], reported["logger"], reported["count"]) == ("warning", "service", 3)
 
 
 @pytest.mark.parametrize("text", NASTY)
@@ -66,10 +66,10 @@ def test_whatever_is_logged_forges_no_line_of_text(text: str) -> None:
 
 
 def test_an_exception_is_told_with_what_it_began_with_and_its_whole_trace() -> None:
-    told = json.loads(json_line(fields_of(failed("no such key"))))
-    assert told["exception"] == "KeyError: 'no such key'"
-    assert "RuntimeError: no such key" in told["traceback"]
-    assert told["traceback"].count("Traceback") == 2
+    reported = json.loads(json_line(fields_of(failed("no such key"))))
+    assert reported["exception"] == "KeyError: 'no such key'"
+    assert "RuntimeError: no such key" in reported["traceback"]
+    assert reported["traceback"].count("Traceback") == 2
 
 
 def test_nothing_makes_a_line_without_end() -> None:
@@ -78,8 +78,8 @@ def test_nothing_makes_a_line_without_end() -> None:
 
 
 def test_what_json_does_not_know_is_told_in_words() -> None:
-    told = json.loads(json_line(fields_of(record("it", where={1, 2}, path=NotImplemented))))
-    assert told["path"] == "NotImplemented"
+    reported = json.loads(json_line(fields_of(record("it", where={1, 2}, path=NotImplemented))))
+    assert reported["path"] == "NotImplemented"
 
 
 def test_times_are_utc_to_the_millisecond() -> None:

@@ -101,8 +101,8 @@ def test_without_a_driver_there_are_no_numbers_and_on_a_cpu_no_word(
     with Service.started(models, log_level="debug") as service:
         wait_to_read("no metrics of a GPU: Driver Not Loaded", service)
         assert gpu(service) == {}
-        (told,) = (each for each in service.events if "no metrics of a GPU" in each["event"])
-        assert told["level"] == "debug"
+        (reported,) = (each for each in service.events if "no metrics of a GPU" in each["event"])
+        assert reported["level"] == "debug"
 
 
 def test_where_a_gpu_serves_to_see_none_is_a_warning(

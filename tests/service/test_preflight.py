@@ -190,8 +190,8 @@ def test_a_version_that_takes_too_much_is_refused_and_the_one_before_serves_on(
     for reason in (f"the check '{gate}' failed", *reasons):
         assert reason in refused.json()["detail"]
     assert predicted(service) == "1"
-    told = status(service)["last_swap"]
-    assert (told["version"], told["result"]) == (str(number), f"failed_{gate}")
+    reported = status(service)["last_swap"]
+    assert (reported["version"], reported["result"]) == (str(number), f"failed_{gate}")
     assert metric(service, f'model_swap_total{{result="failed_{gate}"}}') == 1
     assert processes_of(service) == []
     assert peak_memory(service) - before < 100 * 2**20

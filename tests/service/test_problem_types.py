@@ -97,9 +97,9 @@ def test_a_page_needs_no_script_and_may_load_nothing_of_others(service: Service,
 
 
 def test_a_code_that_does_not_exist_is_404(service: Service) -> None:
-    told = problem(fetch(service, "/problems/no-such-code"), 404)
-    assert told["type"] == "/problems/no-such-route"
-    assert "GET /problems" in told["detail"]
+    reported = problem(fetch(service, "/problems/no-such-code"), 404)
+    assert reported["type"] == "/problems/no-such-route"
+    assert "GET /problems" in reported["detail"]
 
 
 def test_pages_are_counted_by_route_whatever_the_code(service: Service) -> None:
@@ -180,11 +180,11 @@ ANSWERED = {
 def test_a_real_error_has_a_type_that_leads_to_its_page(service: Service, name: str) -> None:
     response = ANSWERED[name](service)
     code = name.partition(" ")[0]
-    told = problem(response, TYPES[code].status)
-    assert told["type"] == f"/problems/{code}"
-    page = httpx2.get(response.url.join(told["type"]))
+    reported = problem(response, TYPES[code].status)
+    assert reported["type"] == f"/problems/{code}"
+    page = httpx2.get(response.url.join(reported["type"]))
     assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
-    assert f"<h1>{told['title']}</h1>" in page.text
+    assert f"<h1>{reported['title']}</h1>" in page.text
 
 
 @pytest.mark.parametrize(
@@ -200,10 +200,10 @@ def test_so_has_what_never_became_a_request(service: Service, lines: bytes, code
     with connected(service) as connection:
         connection.send(lines)
         status, _, body = connection.answer()
-    told: dict[str, Any] = json.loads(body)
-    assert told["type"] == f"/problems/{code}"
-    assert status == told["status"] == TYPES[code].status
-    assert fetch(service, told["type"]).status_code == 200
+    reported: dict[str, Any] = json.loads(body)
+    assert reported["type"] == f"/problems/{code}"
+    assert status == reported["status"] == TYPES[code].status
+    assert fetch(service, reported["type"]).status_code == 200
 
 
 def test_under_v2_an_error_is_that_of_the_protocol(service: Service) -> None:

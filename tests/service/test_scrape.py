@@ -174,9 +174,9 @@ def test_a_traced_request_is_the_exemplar_of_its_bucket(traced: Service) -> None
         text = client.get("/metrics", headers={"Accept": PROMETHEUS}).text
         assert TRACE not in client.get("/metrics").text
     buckets = [each for each in openmetrics(text)[DURATION].samples if each.exemplar]
-    told = {each.labels["route"]: each for each in buckets}
-    assert {*told} == {"/v1/predict", "/livez"}
-    assert (told["/v1/predict"].labels["version"], told["/livez"].labels["version"]) == (
+    reported = {each.labels["route"]: each for each in buckets}
+    assert {*reported} == {"/v1/predict", "/livez"}
+    assert (reported["/v1/predict"].labels["version"], reported["/livez"].labels["version"]) == (
         "1",
         "none",
     )

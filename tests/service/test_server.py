@@ -126,13 +126,15 @@ def test_sigterm_in_the_middle_of_requests_loses_none_of_those_accepted(models: 
 def test_the_port_stays_open_for_drain_seconds_after_sigterm(models: Path) -> None:
     with Service.started(models, drain_seconds=2) as service:
         service.send(signal.SIGTERM)
-        told = time.monotonic()
+        reported = time.monotonic()
         wait_to_read("not ready any more", service)
-        while (passed := time.monotonic() - told) < 1:  # half of it: new connections are welcome
+        while (
+            passed := time.monotonic() - reported
+        ) < 1:  # half of it: new connections are welcome
             assert httpx2.get(f"{service.url}/livez").status_code == 200
             time.sleep(0.05)
         assert service.exit_code() == 0
-        assert time.monotonic() - told >= 2 > passed
+        assert time.monotonic() - reported >= 2 > passed
 
 
 def test_sigterm_answers_a_request_whose_body_is_still_on_its_way(models: Path) -> None:

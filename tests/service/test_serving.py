@@ -95,10 +95,10 @@ def test_activating_makes_the_next_answer_the_new_versions(service: Service, sto
     }
     assert predicted(service) == ("2", "h")
     assert store.current() == 2
-    told = status(service)
-    assert (told["model"]["version"], told["previous"]) == ("2", {"version": "1"})
-    assert told["last_swap"]["result"] == "swapped"
-    assert told["last_swap"]["reason"] is None
+    reported = status(service)
+    assert (reported["model"]["version"], reported["previous"]) == ("2", {"version": "1"})
+    assert reported["last_swap"]["result"] == "swapped"
+    assert reported["last_swap"]["reason"] is None
     assert metric(service, 'model_swap_total{result="swapped"}') == 1
     wait_to_read("version 2 serves in place of 1", service)
 
@@ -130,8 +130,8 @@ def test_durations_hold_when_the_wall_clock_is_set_back(
     assert abs(set_back.total_seconds() - YEAR) <= 1  # it is given in whole seconds
 
 
-def _instant(told: Any) -> datetime:
-    return datetime.fromisoformat(told["last_swap"]["at"])
+def _instant(reported: Any) -> datetime:
+    return datetime.fromisoformat(reported["last_swap"]["at"])
 
 
 def test_a_version_that_is_no_longer_current_once_it_is_loaded_does_not_serve(
@@ -342,9 +342,9 @@ def test_a_version_that_fails_a_gate_leaves_the_old_one_serving_and_says_why(
     assert re.search(reason, response.json()["detail"])
     assert predicted(service) == ("1", "7")
     assert store.current() == 1
-    told = status(service)["last_swap"]
-    assert (told["version"], told["result"]) == (str(number), f"failed_{gate}")
-    assert re.search(reason, told["reason"])
+    reported = status(service)["last_swap"]
+    assert (reported["version"], reported["result"]) == (str(number), f"failed_{gate}")
+    assert re.search(reason, reported["reason"])
     wait_to_read(rf"version {number} does not serve, 1 goes on .*{reason}", service)
     assert "Traceback" not in service.log
     assert metric(service, f'model_swap_total{{result="failed_{gate}"}}') == 1
@@ -418,8 +418,8 @@ def test_a_current_version_that_is_broken_is_named_once_and_served_when_mended(
     write_current(store, "2\n")
     failures = 'model_swap_total{result="failed_verify"}'
     wait_until(lambda: metric(service, failures) >= 2, service)
-    told = status(service)["last_swap"]
-    assert told["reason"].startswith("2/model.onnx is not the file that its card describes")
+    reported = status(service)["last_swap"]
+    assert reported["reason"].startswith("2/model.onnx is not the file that its card describes")
     assert predicted(service)[0] == "1"
     wait_to_read("does not serve", service)
     assert service.log.count("does not serve") == 1
@@ -468,9 +468,9 @@ def test_rolling_back_along_a_damaged_history_is_refused_and_told(
     response = admin(service, "digits/rollback")
     assert response.status_code == 409
     assert "line 1 is no switch" in response.json()["detail"]
-    told = status(service)["last_swap"]
-    assert told["result"] == "failed_record"
-    assert str(store.folder) not in told["reason"]
+    reported = status(service)["last_swap"]
+    assert reported["result"] == "failed_record"
+    assert str(store.folder) not in reported["reason"]
 
 
 def test_a_card_of_a_newer_time_asks_for_an_update(service: Service, store: Store) -> None:

@@ -157,9 +157,9 @@ def test_any_worker_tells_what_all_have_counted(
     with two_workers(store) as service:
         with ThreadPoolExecutor(8) as threads:
             list(threads.map(lambda _: predict(service), range(24)))
-        told = [of_service(service) for _ in range(8)]  # each over a connection of its own
-        assert [each["inference_count"] for each in told] == [24] * 8
-        assert [each["inference_stats"]["success"]["count"] for each in told] == [24] * 8
+        reported = [of_service(service) for _ in range(8)]  # each over a connection of its own
+        assert [each["inference_count"] for each in reported] == [24] * 8
+        assert [each["inference_stats"]["success"]["count"] for each in reported] == [24] * 8
         workers = _kill_one(service)
         assert of_service(service)["inference_count"] == 24, workers
 

@@ -123,10 +123,10 @@ def test_a_read_that_hangs_is_answered_503_and_others_at_once_until_it_answers_a
         wait_until(lambda: status(service)["store"]["answers"], service)
         assert versions().status_code == 200
         assert metric(service, "store_reads_stuck") == 0
-    told = [event["event"] for event in service.events]
-    first = next(each for each in told if "the model store" in each)
+    reported = [event["event"] for event in service.events]
+    first = next(each for each in reported if "the model store" in each)
     assert first.endswith("goes on serving")
-    assert any("the model store answers again" in each for each in told)
+    assert any("the model store answers again" in each for each in reported)
 
 
 @pytest.mark.slow

@@ -126,8 +126,8 @@ logging.getLogger("test").warning("%d left out in %d s", STREAMS.counts[1], seco
     )
     assert done.stderr == ""
     lines = done.stdout.splitlines()
-    (told,) = (line for line in lines if "left out in" in line)
-    left_out, seconds = map(int, re.findall(r"(\d+) left out in (\d+) s", told)[0])
+    (reported,) = (line for line in lines if "left out in" in line)
+    left_out, seconds = map(int, re.findall(r"(\d+) left out in (\d+) s", reported)[0])
     flood = [line for line in lines if "libtiff: " in line]
     assert len(flood) <= 2 * (seconds + 2)
     assert max(map(len, lines)) < 10_000

@@ -62,7 +62,7 @@ def receiver(both: tuple[Service, Receiver]) -> Receiver:
     return both[1]
 
 
-def told(both: tuple[Service, Receiver], response: dict[str, str] | httpx2.Headers) -> Told:
+def reported(both: tuple[Service, Receiver], response: dict[str, str] | httpx2.Headers) -> Told:
     """The span of the request that was answered with this `traceresponse`."""
     service, receiver = both
     _, trace_id, span_id, flags = response["traceresponse"].split("-")
@@ -101,7 +101,7 @@ def test_a_prediction_is_a_span_with_what_it_went_through_inside(
     before = time.time()
     response = predict(service, **{"User-Agent": "a test", "X-Request-ID": "mine"})
     after = time.time()
-    server = told(both, response.headers)
+    server = reported(both, response.headers)
     assert (server.name, server.kind, server.parent_id) == ("POST /v1/predict", SERVER, "")
     assert server.status == OK
     url = httpx2.URL(service.url)
@@ -148,7 +148,7 @@ def test_eight_requests_of_one_model_call_are_linked_to_one_span_and_it_to_them(
             client.send(head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(SEVEN), SEVEN))
         answers = [client.answer() for client in clients]
     assert {headers["x-batch-size"] for _, headers, _ in answers} == {"8"}
-    servers = [told(both, headers) for _, headers, _ in answers]
+    servers = [reported(both, headers) for _, headers, _ in answers]
     assert len({server.trace_id for server in servers}) == 8
     infers = [children_of(server, receiver)["infer"] for server in servers]
     ((batch_ids,),) = {tuple(infer.links) for infer in infers}
@@ -176,7 +176,7 @@ def test_tensors_are_not_decoded_and_have_no_such_span(store: Store) -> None:
     with traced(store) as both, both[0].client() as client:
         tensor = {"name": "pixels", "shape": [2, 28, 28], "datatype": "UINT8", "data": [0] * 1568}
         for path in ("/v2/models/digits/infer", "/v2/models/digits/versions/1/infer"):
-            server = told(both, client.post(path, json={"inputs": [tensor]}).headers)
+            server = reported(both, client.post(path, json={"inputs": [tensor]}).headers)
             assert server.attributes["digitserve.pictures"] == 2
             assert set(children_of(server, both[1])) == {"queue", "infer"}
         # The second way is FastAPI's, where a path is what the client wrote.
@@ -188,8 +188,8 @@ def test_a_request_without_a_model_is_a_span_alone(
     receiver: Receiver, both: tuple[Service, Receiver]
 ) -> None:
     with both[0].client() as client:
-        status = told(both, client.get("/v1/status").headers)
-        nothing = told(both, client.get("/of/my/own?secret=1").headers)
+        status = reported(both, client.get("/v1/status").headers)
+        nothing = reported(both, client.get("/of/my/own?secret=1").headers)
     assert (status.name, status.status) == ("GET /v1/status", OK)
     assert (nothing.name, nothing.status) == ("GET", OK)  # the client's mistake is no error of ours
     assert nothing.attributes["digitserve.problem"] == "No such route"
@@ -201,7 +201,7 @@ def test_a_request_that_failed_is_an_error_with_the_title_of_its_problem(
     service: Service, both: tuple[Service, Receiver]
 ) -> None:
     response = predict(service, **{"X-Request-Timeout": "0.05"})  # it waits longer for company
-    server = told(both, response.headers)
+    server = reported(both, response.headers)
     assert response.json()["title"] == server.message == "Too late"
     assert server.status == ERROR
     assert server.attributes["error.type"] == "504"
@@ -237,7 +237,7 @@ def test_a_sampled_caller_is_the_parent(way: str, store: Store) -> None:
             response = client.post("/v1/predict", content=SEVEN, headers=PNG)
         else:
             response = client.get("/v1/status")
-        server = told(both, response.headers)
+        server = reported(both, response.headers)
         assert (server.trace_id, server.parent_id) == (TRACE, SPAN)
         assert server.state == "vendor=1,other=2"
 
@@ -256,7 +256,7 @@ def test_of_what_a_caller_says_at_length_little_waits_for_the_collector(
             response = client.post("/v1/predict", content=SEVEN, headers=PNG)
         else:
             response = client.get("/v1/status")
-    server = told(both, response.headers)
+    server = reported(both, response.headers)
     assert (server.parent_id, server.state) == (SPAN, "")
     assert server.attributes["user_agent.original"] == "a" * 256
 
@@ -269,7 +269,7 @@ def test_an_unsampled_caller_is_not_traced_and_nobody_is_told_of_it(
     with service.client(headers=unsampled) as client:
         assert "traceresponse" not in client.get("/v1/status").headers
         after = client.get("/v1/status", headers={"Traceparent": ""})
-    told(both, after.headers)
+    reported(both, after.headers)
     assert TRACE[::-1] not in {span.trace_id for span in receiver.spans}
 
 
@@ -285,7 +285,7 @@ def test_a_caller_that_cannot_be_understood_is_none(
 ) -> None:
     with connected(service) as connection:
         connection.send(request(SEVEN, *lines, "Tracestate: vendor=1"))
-        server = told(both, connection.answer()[1])
+        server = reported(both, connection.answer()[1])
     assert server.trace_id != TRACE
     assert (server.parent_id, server.state) == ("", "")
 
@@ -296,7 +296,7 @@ def test_nobody_is_traced_at_a_fraction_of_0(store: Store) -> None:
             assert all("traceresponse" not in client.get("/livez").headers for _ in range(50))
             sampled = {"Traceparent": f"00-{TRACE}-{SPAN}-01"}
             last = client.get("/livez", headers=sampled).headers
-        told((service, receiver), last)
+        reported((service, receiver), last)
         assert len(receiver.spans) == 1
 
 

@@ -77,8 +77,8 @@ def activate(service: Service, version: int) -> None:
 def said(answer: httpx2.Response) -> tuple[str, str]:
     """The version that answered, and its label."""
     assert answer.status_code == 200, answer.text
-    told = answer.json()
-    return told["model"]["version"], told["predictions"][0]["label"]
+    reported = answer.json()
+    return reported["model"]["version"], reported["predictions"][0]["label"]
 
 
 def loaded(service: Service) -> dict[str, str | None]:
@@ -318,20 +318,20 @@ def test_where_memory_is_short_no_other_version_is_loaded(store: Store) -> None:
 class Played(Exchange):
     """Of a request that is asked by hand."""
 
-    __slots__ = ("told",)
+    __slots__ = ("reported",)
     latest = 0.0  # no deadline is the client's
 
     def __init__(self, token: str = TOKEN) -> None:
         headers = {b"authorization": f"Bearer {token}".encode()}
         now = perf_counter()
         super().__init__(Metrics(), headers, b"", SEVEN, now, now + PATIENCE)
-        self.told: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.reported: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     def _send(self, status: int, head: bytes, content: bytes) -> None:
-        self.told.set_result(content)
+        self.reported.set_result(content)
 
     def _refuse(self, error: Exception) -> None:
-        self.told.set_exception(error)
+        self.reported.set_exception(error)
 
 
 def wait_until_gone(secondary: SecondaryModel) -> None:
@@ -376,7 +376,7 @@ class TestLettingGo:
         secondary.do(
             exchange, version, work, lambda number: exchange.reply(200, b"", b"%d" % number)
         )
-        return int(await exchange.told)
+        return int(await exchange.reported)
 
     async def test_when_memory_is_short_it_goes_before_another_is_loaded_to_serve(
         self, make: Callable[..., tuple[ModelManager, SecondaryModel]]

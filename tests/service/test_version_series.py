@@ -32,7 +32,7 @@ def timed(metrics: Metrics, version: int | None, times: int = 1) -> None:
         metrics.seconds_of(ROUTE, predicts=True)[version].record(0.001)
 
 
-def told(metrics: Metrics) -> dict[str, float]:
+def reported(metrics: Metrics) -> dict[str, float]:
     """How many requests, by version."""
     text = metrics.exposition().decode()
     found = re.findall(rf'^digitserve_{COUNT}{{.*version="(\w+)"}} (\S+)$', text, re.MULTILINE)
@@ -43,31 +43,31 @@ def test_two_versions_are_told_apart_while_one_takes_anothers_place(metrics: Met
     metrics.version_serves(1)
     timed(metrics, 1, 3)
     metrics.version_serves(2)
-    assert told(metrics) == {"none": 0, "1": 3, "2": 0}  # from 0 on, so that it is an increase
+    assert reported(metrics) == {"none": 0, "1": 3, "2": 0}  # from 0 on, so that it is an increase
     timed(metrics, 1)  # whose batch was on its way
     timed(metrics, 2, 2)
     timed(metrics, None)
-    assert told(metrics) == {"none": 1, "1": 4, "2": 2}
+    assert reported(metrics) == {"none": 1, "1": 4, "2": 2}
 
 
 def test_only_the_last_versions_have_series(metrics: Metrics) -> None:
     for version in range(1, 20):
         metrics.version_serves(version)
         timed(metrics, version, version)
-    assert told(metrics) == {"none": 0, "16": 16, "17": 17, "18": 18, "19": 19}
-    assert len(told(metrics)) == KEPT + 1
+    assert reported(metrics) == {"none": 0, "16": 16, "17": 17, "18": 18, "19": 19}
+    assert len(reported(metrics)) == KEPT + 1
     timed(metrics, 3)  # no series for what has not served for long
-    assert told(metrics)["none"] == 1
+    assert reported(metrics)["none"] == 1
 
 
 def test_one_that_serves_again_is_kept_before_others(metrics: Metrics) -> None:
     for version in (1, 2, 3, 4, 1, 5):
         metrics.version_serves(version)
         timed(metrics, version)
-    assert told(metrics) == {"none": 0, "1": 2, "3": 1, "4": 1, "5": 1}
+    assert reported(metrics) == {"none": 0, "1": 2, "3": 1, "4": 1, "5": 1}
     for version in (6, 7, 8, 9, 1):
         metrics.version_serves(version)
-    assert told(metrics) == {"none": 0, "7": 0, "8": 0, "9": 0, "1": 0}  # begun anew
+    assert reported(metrics) == {"none": 0, "7": 0, "8": 0, "9": 0, "1": 0}  # begun anew
 
 
 def test_workers_add_up_and_keep_no_series_of_an_old_version() -> None:
@@ -77,9 +77,9 @@ def test_workers_add_up_and_keep_no_series_of_an_old_version() -> None:
         for metrics in each:
             metrics.version_serves(version)
             timed(metrics, version, version)
-            assert len(told(metrics)) <= KEPT + 2  # the other one has not switched yet
+            assert len(reported(metrics)) <= KEPT + 2  # the other one has not switched yet
     for metrics in each:
-        assert told(metrics) == {"none": 0, "296": 592, "297": 594, "298": 596, "299": 598}
+        assert reported(metrics) == {"none": 0, "296": 592, "297": 594, "298": 596, "299": 598}
         assert metrics.without_room == (0, [])
 
 
@@ -93,9 +93,9 @@ def test_a_worker_goes_on_with_the_numbers_of_the_one_before() -> None:
     second = Metrics(SharedMemory(descriptor, 1, 0))
     second.version_serves(6)
     timed(second, 6)
-    assert told(second) == {"none": 0, "3": 3, "4": 4, "5": 5, "6": 7}
+    assert reported(second) == {"none": 0, "3": 3, "4": 4, "5": 5, "6": 7}
     second.version_serves(7)
-    assert told(second) == {"none": 0, "4": 4, "5": 5, "6": 7, "7": 0}
+    assert reported(second) == {"none": 0, "4": 4, "5": 5, "6": 7, "7": 0}
 
 
 def test_what_is_gone_takes_its_requests_out_of_the_sums(metrics: Metrics) -> None:

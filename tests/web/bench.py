@@ -80,17 +80,17 @@ def table(taken: list[Taken]) -> str:
     )
 
 
-def document(taken: list[Taken], told: Conditions) -> str:
+def document(taken: list[Taken], reported: Conditions) -> str:
     return f"""# The page, measured
 
 Written by `make bench-web`; the next one replaces it.
 
-* when: {told.date} UTC, commit {told.commit}
-* processor: {told.processor}, {told.cores} cores for service and browser together
-* load before: {told.load:.2f}; much more than 1, and others were at work too
-* client: {told.client}, headless, over loopback
-* model: {told.model}
-* settings handed on: {", ".join(f"{n}={v}" for n, v in told.settings.items()) or "none"}
+* when: {reported.date} UTC, commit {reported.commit}
+* processor: {reported.processor}, {reported.cores} cores for service and browser together
+* load before: {reported.load:.2f}; much more than 1, and others were at work too
+* client: {reported.client}, headless, over loopback
+* model: {reported.model}
+* settings handed on: {", ".join(f"{n}={v}" for n, v in reported.settings.items()) or "none"}
 
 {table(taken)}
 
@@ -109,7 +109,7 @@ def main() -> int:
     parser.add_argument("--markdown", type=Path)
     arguments = parser.parse_args()
     with sync_playwright() as playwright, launched(playwright) as browser:
-        told = Conditions.now(
+        reported = Conditions.now(
             command="python -m tests.web.bench",
             pinned="no",
             client=f"Chromium {browser.version}",
@@ -123,7 +123,7 @@ def main() -> int:
             ]
     print(table(taken))
     if arguments.markdown:
-        arguments.markdown.write_text(document(taken, told))
+        arguments.markdown.write_text(document(taken, reported))
     return 0
 
 

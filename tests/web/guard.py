@@ -36,7 +36,7 @@ class Guard:
         self._allowed += patterns
 
     @property
-    def told(self) -> str:
+    def reported(self) -> str:
         """What happened that was not allowed, a line each."""
         return "\n".join(
             line
@@ -45,7 +45,7 @@ class Guard:
         )
 
     def check(self) -> None:
-        assert not self.told, f"behind the page:\n{self.told}"
+        assert not self.reported, f"behind the page:\n{self.reported}"
 
     def leave(self) -> None:
         for event, listener in self._listeners.items():

@@ -34,5 +34,5 @@ class Readings:
     @property
     def times(self) -> dict[str, float]:
         """Milliseconds of each stage."""
-        told = re.findall(r"(\w+);dur=([\d.]+)", self._answers[-1].headers["server-timing"])
-        return {stage: float(time) for stage, time in told}
+        reported = re.findall(r"(\w+);dur=([\d.]+)", self._answers[-1].headers["server-timing"])
+        return {stage: float(time) for stage, time in reported}

@@ -48,7 +48,7 @@ def test_every_class_has_a_bar_as_long_as_it_is_likely(page: Page) -> None:
     bars = page.locator("#bars li")
     expect(bars).to_have_count(10)
 
-    def told() -> dict[str, float]:
+    def reported() -> dict[str, float]:
         return dict(bars.evaluate_all(TOLD))
 
     def wanted() -> dict[str, float]:
@@ -58,7 +58,7 @@ def test_every_class_has_a_bar_as_long_as_it_is_likely(page: Page) -> None:
         lengths: list[float] = bars.locator(".fill").evaluate_all(LENGTHS)
         return lengths.index(max(lengths))
 
-    eventually(page, told, wanted)
+    eventually(page, reported, wanted)
     eventually(page, longest, lambda: 3)  # they grow, and shrink, for a moment
 
 
@@ -122,14 +122,14 @@ def test_the_picture_that_is_shown_is_that_of_what_is_drawn(page: Page) -> None:
 def test_the_times_of_a_reading_and_its_batch_are_told(page: Page) -> None:
     readings = drawn(page, 1)
 
-    def told() -> list[float]:
+    def reported() -> list[float]:
         return [milliseconds(text_after(page, name)) for name in ("decode", "queue", "model")]
 
     def wanted() -> Any:
         times = [readings.times[stage] for stage in ("decode", "queue", "infer")]
         return pytest.approx(times, abs=0.05, rel=0.06)  # told in tenths, or in whole ones
 
-    eventually(page, told, wanted)
+    eventually(page, reported, wanted)
     assert text_after(page, "batch").startswith(readings.batch)
 
 

@@ -19,11 +19,11 @@ def gallery(page: Page) -> Page:
 
 def test_every_digit_that_the_version_misreads_hangs_there(gallery: Page, service: Service) -> None:
     with service.client() as client:
-        told = client.get("/v1/models/digits/versions/2/files/mistakes.json").json()
-    assert told["labels"], "the version makes no mistakes: the tests need some"
+        reported = client.get("/v1/models/digits/versions/2/files/mistakes.json").json()
+    assert reported["labels"], "the version makes no mistakes: the tests need some"
     wanted = [
         f"labelled {label}, read as {answer}"
-        for label, answer in zip(told["labels"], told["answers"], strict=True)
+        for label, answer in zip(reported["labels"], reported["answers"], strict=True)
     ]
     pictures = gallery.locator("#mistakes button")
     expect(pictures).to_have_count(len(wanted))
@@ -34,8 +34,8 @@ def test_every_digit_that_the_version_misreads_hangs_there(gallery: Page, servic
 def test_a_misread_digit_can_be_looked_at_closer(gallery: Page) -> None:
     picture = gallery.locator("#mistakes button").first
     expect(picture).to_have_accessible_name(re.compile("labelled ., read as ."))
-    told = re.findall(r"labelled (.), read as (.)", picture.get_attribute("aria-label") or "")
-    ((label, read),) = told
+    reported = re.findall(r"labelled (.), read as (.)", picture.get_attribute("aria-label") or "")
+    ((label, read),) = reported
     picture.click()
     expect(gallery.locator("section#draw")).to_be_visible()
     expect(gallery.locator("#truth")).to_contain_text(label)
@@ -53,10 +53,10 @@ def one_of(quiz: Locator, way: str, guess: str) -> tuple[bool, bool]:
         page.keyboard.press(guess)
     verdict = quiz.get_by_role("status")
     expect(verdict).to_contain_text("Label:")
-    told = verdict.inner_text()
-    truth = re.findall(r"Label: (.)", told)
-    network = re.findall(r"Network: (.)", told)
-    assert ("✓" in told.partition("Network")[0]) == ([guess] == truth)
+    reported = verdict.inner_text()
+    truth = re.findall(r"Label: (.)", reported)
+    network = re.findall(r"Network: (.)", reported)
+    assert ("✓" in reported.partition("Network")[0]) == ([guess] == truth)
     return [guess] == truth, network == truth
 
 

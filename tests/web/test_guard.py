@@ -34,9 +34,9 @@ def do(page: Page, guard: Guard, deed: str) -> str:
     guard.allow("/favicon.ico")
     page.evaluate(f"async () => {{ {deed} }}")
     deadline = time.monotonic() + PATIENCE / 1000
-    while not guard.told and time.monotonic() < deadline:
+    while not guard.reported and time.monotonic() < deadline:
         page.wait_for_timeout(10)  # in which the browser's events are heard
-    return guard.told
+    return guard.reported
 
 
 @pytest.mark.parametrize("misdeed", MISDEEDS)
@@ -54,6 +54,6 @@ def test_a_misdeed_of_the_page_fails_the_test_unless_it_was_to_be(
 def test_what_a_page_may_do_fails_no_test(deed: str, tab: Page, service: Service) -> None:
     with guarded(tab, f"{service.url}/livez") as (page, guard):
         # what came before this, the guard has heard of by then
-        told = do(page, guard, f"{deed}; console.error('over')")
+        reported = do(page, guard, f"{deed}; console.error('over')")
         guard.allow("console error: over")
-    assert re.fullmatch("console error: over.*", told)
+    assert re.fullmatch("console error: over.*", reported)

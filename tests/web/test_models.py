@@ -116,12 +116,12 @@ def test_what_somebody_else_activates_is_seen_with_the_next_answer(
     ("token", "told"), [("", "takes the admin token"), ("wrong" * 4, "not the admin token")]
 )
 def test_without_the_right_token_nothing_changes(
-    page: Page, guard: Guard, switched: Service, token: str, told: str
+    page: Page, guard: Guard, switched: Service, token: str, reported: str
 ) -> None:
     guard.allow("status of 401 .*/activate")
     page.get_by_label("Admin token").fill(token)
     activate(page, 1)
-    expect(page.get_by_role("status").filter(has_text=told)).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text=reported)).to_be_visible()
     expect(page.get_by_label("Admin token")).to_be_focused()
     serves(page, 2)
     assert status(switched)["model"]["version"] == "2"

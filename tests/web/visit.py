@@ -32,7 +32,7 @@ def guarded(page: Page, url: str) -> Iterator[tuple[Page, Guard]]:
     try:
         yield page, guard
     except Exception as error:
-        error.add_note(f"behind the page: {guard.told or 'nothing'}")
+        error.add_note(f"behind the page: {guard.reported or 'nothing'}")
         raise
     else:
         guard.check()

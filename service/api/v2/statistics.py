@@ -65,7 +65,7 @@ class Statistics:
         for version in [] if memory is None or memory.own is None else _versions_in(memory.own):
             self._table(version)
 
-    def delivered(self, run: BatchResult[BatchPredictions], told: int, waited: float) -> None:
+    def delivered(self, run: BatchResult[BatchPredictions], reported: int, waited: float) -> None:
         """A batch's answers were given to `told` requests, which had waited that long together."""
         readings = run.answers
         cells = self._table(readings.model.number)
@@ -74,8 +74,8 @@ class Statistics:
         written = perf_counter() - run.started_at - run.seconds
         cell = COLUMNS * min(len(readings), self._rows - 1)
         for amount in (
-            1.0, told, waited, prepared, computed, written,
-            told * prepared, told * computed, told * written,
+            1.0, reported, waited, prepared, computed, written,
+            reported * prepared, reported * computed, reported * written,
         ):  # fmt: skip
             cells[cell] += amount
             cell += 1

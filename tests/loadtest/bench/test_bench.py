@@ -29,8 +29,8 @@ def test_one_run_measures_everything_and_says_under_which_conditions(
     words += ["--seconds", "0.5", "--rounds", "1", "--overload", "0.2"]
     written = ["--json", str(tmp_path / "b.json"), "--markdown", str(tmp_path / "b.md")]
     assert main([*words, *written]) == 0
-    told = json.loads((tmp_path / "b.json").read_text())
-    (only,) = told["rounds"]
+    reported = json.loads((tmp_path / "b.json").read_text())
+    (only,) = reported["rounds"]
     assert all(seconds > 0 for seconds in only["limits"].values())
     echo, service = only["visits"]
     assert (echo["target"], service["target"]) == ("echo", "service")
@@ -44,20 +44,20 @@ def test_one_run_measures_everything_and_says_under_which_conditions(
             assert 0 < load["p50"] <= load["p99"] <= load["slowest"]
         assert visit["idle"]["largest"] > 0
     batches = any(each["posted"] == "batches" for each in service["measured"])
-    assert batches or "/v2/" in told["skipped"][0]
-    assert len(told["ratios"]) == 3 + batches
-    one, two = told["scrapes"]
+    assert batches or "/v2/" in reported["skipped"][0]
+    assert len(reported["ratios"]) == 3 + batches
+    one, two = reported["scrapes"]
     assert (one["workers"], two["workers"]) == (1, 2)
     for each in (one, two):
         assert each["lines"] > 200
         assert min(*each["alone"], *each["busy"]) > 0
         assert (each["load"]["refused"], each["load"]["broken"]) == (0, 0)
-    overload = told["overload"]
+    overload = reported["overload"]
     assert (overload["connections"], overload["queue"]) == (640, 64)
     assert overload["without_retry_after"] == overload["broken"] == 0
     assert set(overload["statuses"]) <= {"200", "503"}
     assert overload["most"] > 0
-    conditions = told["conditions"]
+    conditions = reported["conditions"]
     assert "slower than wrk" in conditions["client"]
     assert conditions["packages"]["onnxruntime"]
     printed = capsys.readouterr().out
@@ -72,19 +72,19 @@ def test_one_run_measures_everything_and_says_under_which_conditions(
 def test_a_peer_that_cannot_be_measured_is_left_out_with_the_reason(
     published: tuple[Store, Version], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    venvs, document, told = tmp_path / "venvs", tmp_path / "b.md", tmp_path / "b.json"
+    venvs, document, reported = tmp_path / "venvs", tmp_path / "b.md", tmp_path / "b.json"
     _installed(venvs, "mosec", "echo no mosec here; exit 3")
     _installed(venvs, "fastapi", f'exec "{sys.executable}" "$@"')
     (venvs / "litserve").write_text("in the way of a folder")
     words = ["--models", str(published[0].folder.parent), "--client", "asyncio"]
     words += ["--seconds", "0.1", "--rounds", "2", "--venvs", str(venvs)]
     words += ["--only", "service", "mosec", "litserve", "fastapi"]
-    assert main([*words, "--markdown", str(document), "--json", str(told)]) == 3
+    assert main([*words, "--markdown", str(document), "--json", str(reported)]) == 3
     for text in (document.read_text(), capsys.readouterr().out):
         assert "Not measured: mosec: it failed in round 1: no mosec here" in text
         assert "Not measured: litserve: it cannot be installed: " in text
         assert "service's req/s / fastapi's, 64 connections" in text
-    for each in json.loads(told.read_text())["rounds"]:
+    for each in json.loads(reported.read_text())["rounds"]:
         service, fastapi = each["visits"]
         assert (service["target"], fastapi["target"]) == ("service", "fastapi")
         assert service["right"] == fastapi["right"] > 50

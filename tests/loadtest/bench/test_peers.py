@@ -24,10 +24,14 @@ def test_the_peers_answer_what_the_model_answers(
     pictures = Pictures.of_current(published[0].folder.parent, "digits")
     answers = Answers(version.folder)
     rows = answers.rows(pictures.pngs)
-    told = json.loads(answers.json(rows[0]))["predictions"][0]
+    reported = json.loads(answers.json(rows[0]))["predictions"][0]
     assert np.allclose(rows, judged.probabilities[:100], atol=1e-5)
-    assert told["label"] == str(told["digit"]) == str(rows[0].argmax())
-    assert told["confidence"] == max(told["probabilities"]) == pytest.approx(float(rows[0].max()))
+    assert reported["label"] == str(reported["digit"]) == str(rows[0].argmax())
+    assert (
+        reported["confidence"]
+        == max(reported["probabilities"])
+        == pytest.approx(float(rows[0].max()))
+    )
 
 
 def test_each_peer_runs_as_one_would_run_it_and_tuned_for_one_connection(tmp_path: Path) -> None:

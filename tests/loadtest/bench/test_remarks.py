@@ -4,18 +4,18 @@ from loadtest.bench.results import Round, remarks, rows
 from tests.loadtest.bench.rounds import measured, visited
 
 
-def told(*rounds: Round) -> list[str]:
+def reported(*rounds: Round) -> list[str]:
     return remarks(rows(list(rounds)))
 
 
 def test_nothing_is_said_where_nothing_is_wrong() -> None:
-    assert told(Round(None, [visited("service", measured(64, 5_000, 1e-4))])) == []
-    assert told() == []
+    assert reported(Round(None, [visited("service", measured(64, 5_000, 1e-4))])) == []
+    assert reported() == []
 
 
 def test_a_client_that_took_its_core_is_called_the_bottleneck_row_by_row() -> None:
     busy, idle = measured(64, 9_000, 1e-5, client=0.96), measured(1, 900, 1e-4, client=0.9)
-    assert told(Round(None, [visited("echo", busy, idle, right=None)])) == [
+    assert reported(Round(None, [visited("echo", busy, idle, right=None)])) == [
         "The client was the bottleneck: echo, pictures, 64 connections: it took 96% of its own "
         "core, so the server may do more than was measured."
     ]
@@ -24,15 +24,15 @@ def test_a_client_that_took_its_core_is_called_the_bottleneck_row_by_row() -> No
 def test_the_median_of_the_rounds_decides_whether_the_client_was_the_bottleneck() -> None:
     shares = (0.95, 0.4, 0.99)
     busy = [Round(None, [visited("echo", measured(1, 9, 1.0, client=each))]) for each in shares]
-    (sentence,) = told(*busy)
+    (sentence,) = reported(*busy)
     assert "echo, pictures, 1 connection: it took 95%" in sentence
-    assert told(*busy[:2]) == []
+    assert reported(*busy[:2]) == []
 
 
 def test_what_was_refused_or_broke_is_told_row_by_row_for_all_rounds() -> None:
     refuses, breaks = measured(64, 9_000, 1e-5, refused=600), measured(1, 900, 1e-4, broken=1)
     rounds = [Round(None, [visited("mosec", refuses, breaks, measured(4, 90, 1e-3))])] * 2
-    assert told(*rounds) == [
+    assert reported(*rounds) == [
         "Not everything was answered with 200: mosec, pictures, 64 connections: 1,200 refused, "
         "0 broken; refusals count in its req/s too.",
         "Not everything was answered with 200: mosec, pictures, 1 connection: 0 refused, "
@@ -48,6 +48,6 @@ def test_a_peer_that_reads_fewer_pictures_than_the_service_is_pointed_out() -> N
         visited("mosec", load, right=98),
         visited("litserve", load, right=97),
     ]
-    assert told(Round(None, visits)) == [
+    assert reported(Round(None, visits)) == [
         "Not the same work: litserve reads 97 of 100 pictures right, the service 98."
     ]

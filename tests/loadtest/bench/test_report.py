@@ -92,8 +92,15 @@ def test_columns_stand_under_each_other() -> None:
 
 def test_markdown_tells_the_conditions_and_all_that_the_terminal_is_told() -> None:
     text = report.markdown(RESULTS)
-    for told in ("A Processor", "commit abc", "6.1", "numpy 2.0", "DIGITSERVE_THREADS=1", "0.25"):
-        assert told in text
+    for reported in (
+        "A Processor",
+        "commit abc",
+        "6.1",
+        "numpy 2.0",
+        "DIGITSERVE_THREADS=1",
+        "0.25",
+    ):
+        assert reported in text
     assert "| service | 64 | 5,000 |" in text
     assert "| limit's CPU / service's CPU, 64 connections | 0.60 (0.60 to 0.60) |" in text
     assert "* peers: mosec 0.9\n" in text

@@ -23,8 +23,8 @@ def test_the_limits_cost_is_held_against_the_services_round_by_round() -> None:
 
 
 def test_every_target_of_the_bench_has_its_comparison() -> None:
-    told = {name: spread.median for name, spread in ratios(ROUNDS, ("mosec",)).items()}
-    assert told == {
+    reported = {name: spread.median for name, spread in ratios(ROUNDS, ("mosec",)).items()}
+    assert reported == {
         "limit's CPU / service's CPU, 64 connections": pytest.approx(0.6),
         "p99 / p50, 64 connections": pytest.approx(3),
         "p50 above the echo's, 1 connection, us": pytest.approx(300),

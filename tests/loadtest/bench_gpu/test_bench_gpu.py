@@ -40,15 +40,17 @@ def test_one_run_measures_engine_and_service_and_what_is_left_of_the_gpu(
     words = ["--provider", "cpu", "--seconds", "0.3", "--workers", "1", "--client", "asyncio"]
     written = ["--json", str(tmp_path / "g.json"), "--markdown", str(tmp_path / "g.md")]
     assert main([*models, *words, *written]) == 0
-    told = json.loads((tmp_path / "g.json").read_text())
-    engine = [(row["precision"], row["way"], row["pictures"]) for row in told["engine"]["results"]]
+    reported = json.loads((tmp_path / "g.json").read_text())
+    engine = [
+        (row["precision"], row["way"], row["pictures"]) for row in reported["engine"]["results"]
+    ]
     assert sorted(engine) == sorted(
         (precision, way, pictures)
         for precision in ("fp32", "fp16")
         for way in ("plain", "bound")
         for pictures in (1, 2)
     )
-    (crew,) = told["crews"]
+    (crew,) = reported["crews"]
     assert crew["workers"] == 1
     assert crew["runs"] == {"provider": "cpu", "precision": "fp32", "way": "plain"}
     connections = [(row["pictures"], row["load"]["connections"]) for row in crew["rows"]]
@@ -63,7 +65,7 @@ def test_one_run_measures_engine_and_service_and_what_is_left_of_the_gpu(
         assert row["gpu"]["memory_total"] == 80 * 2**30
     (skipped,) = crew["skipped"]
     assert skipped.startswith("256 pictures a request: answered 400")
-    assert told["conditions"]["settings"]["DIGITSERVE_MAX_PICTURES"] == "64"
+    assert reported["conditions"]["settings"]["DIGITSERVE_MAX_PICTURES"] == "64"
     printed, document = capsys.readouterr().out, (tmp_path / "g.md").read_text()
     for text in (printed, document):
         for part in ("fp16", "1 PNG", "64, binary", "GPU busy", f"Not measured: {skipped}"):

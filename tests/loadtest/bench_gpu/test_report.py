@@ -73,8 +73,8 @@ def test_the_engine_is_told_float32_first_and_what_it_leaves_of_the_gpu() -> Non
 def test_what_ran_is_among_the_conditions() -> None:
     text = RESULTS.markdown()
     assert text.startswith("# On a GPU, measured\n")
-    for told in ("A Processor", "service runs: cuda, fp16, graph"):
-        assert told in text
+    for reported in ("A Processor", "service runs: cuda, fp16, graph"):
+        assert reported in text
 
 
 def test_what_was_not_measured_is_said_everywhere() -> None:

@@ -41,12 +41,12 @@ def test_one_run_finds_what_it_may_and_writes_it_down(
     files = ["--json", str(tmp_path / "c.json"), "--markdown", str(tmp_path / "c.md")]
     words = ["--repeat", "2", "--rate", "160", "--rate", "800", *SHORT, *EASY]
     assert main([*models, *words, *files]) == 0
-    told = json.loads((tmp_path / "c.json").read_text())
-    assert told["capacity"]["low"] == told["capacity"]["high"] == 200
-    assert told["capacity"]["at_least"]
-    assert [row["count"] for row in told["replicas"]] == [3, 7]
-    assert [row["cores"] for row in told["replicas"]] == [3, 7]
-    first, second = told["searches"]
+    reported = json.loads((tmp_path / "c.json").read_text())
+    assert reported["capacity"]["low"] == reported["capacity"]["high"] == 200
+    assert reported["capacity"]["at_least"]
+    assert [row["count"] for row in reported["replicas"]] == [3, 7]
+    assert [row["cores"] for row in reported["replicas"]] == [3, 7]
+    first, second = reported["searches"]
     assert first["probes"][0]["rate"] == 100
     assert len(second["probes"]) <= len(first["probes"])  # it begins near what is known
     for probe in (*first["probes"], *second["probes"]):
@@ -56,8 +56,8 @@ def test_one_run_finds_what_it_may_and_writes_it_down(
         assert 0 < probe["generator_cpu"] < 1
         assert probe["server"]["cpu"] > 0
         assert probe["server"]["batch"] >= 1
-    assert told["pictures_left_out"] > 0  # by a network that was trained for a second
-    assert told["conditions"]["client"] == "an open loop of Python and epoll, generators: 1"
+    assert reported["pictures_left_out"] > 0  # by a network that was trained for a second
+    assert reported["conditions"]["client"] == "an open loop of Python and epoll, generators: 1"
     printed, document = capsys.readouterr().out, (tmp_path / "c.md").read_text()
     for text in (printed, document):
         assert "At least 200 requests a second on 1 core with p99 <= 20 s" in text

@@ -113,9 +113,9 @@ def test_probes_are_told_together_by_their_rate() -> None:
 
 
 def test_the_file_holds_no_infinity() -> None:
-    told = json.loads(found := results(10_000).json(), parse_constant=pytest.fail)
+    reported = json.loads(found := results(10_000).json(), parse_constant=pytest.fail)
     assert "Infinity" not in found
-    assert None in {each["p99"] for each in told["searches"][0]["probes"]}
+    assert None in {each["p99"] for each in reported["searches"][0]["probes"]}
 
 
 @pytest.mark.parametrize(
@@ -165,9 +165,9 @@ def test_generators_that_share_a_core_are_busy_together(
     ],
 )
 def test_it_says_which_core_did_what(
-    server: tuple[int, ...], generators: tuple[int, ...], told: str
+    server: tuple[int, ...], generators: tuple[int, ...], reported: str
 ) -> None:
-    assert str(Placement(server, generators)).startswith(told)
+    assert str(Placement(server, generators)).startswith(reported)
 
 
 def test_of_a_server_that_was_running_no_settings_and_no_cores_are_claimed() -> None:

@@ -21,10 +21,10 @@ def test_a_batch_is_a_json_header_followed_by_its_pixels() -> None:
     lines = head.decode().split("\r\n")
     headers = dict(line.split(": ") for line in lines[1:])
     length = int(headers["Inference-Header-Content-Length"])
-    told = json.loads(body[:length])
+    reported = json.loads(body[:length])
     assert lines[0] == "POST /v2/models/digits/infer HTTP/1.1"
     assert int(headers["Content-Length"]) == len(body)
-    assert told["inputs"] == [
+    assert reported["inputs"] == [
         {
             "name": "pixels",
             "datatype": "UINT8",
@@ -32,5 +32,5 @@ def test_a_batch_is_a_json_header_followed_by_its_pixels() -> None:
             "parameters": {"binary_data_size": 2 * 28 * 28},
         }
     ]
-    assert told["parameters"] == {"binary_data_output": True}
+    assert reported["parameters"] == {"binary_data_output": True}
     assert body[length:] == pixels.tobytes()

@@ -85,10 +85,10 @@ def test_the_command_counts_by_kind_and_shows_before_and_after(
 ) -> None:
     sheet = tmp_path / "sheet.png"
     assert main([*words, "--at-least", "0.3", "--sheet", str(sheet)]) == 0
-    told = capsys.readouterr().out
-    assert " of 24 drawn digits right" in told
+    reported = capsys.readouterr().out
+    assert " of 24 drawn digits right" in reported
     for kind in ("pen", "paper", "sheet", "place", "file"):
-        assert f"\n{kind} " in told
+        assert f"\n{kind} " in reported
     shown = cv2.imread(str(sheet))
     assert shown is not None
     assert shown.std() > 20

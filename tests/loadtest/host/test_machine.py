@@ -23,5 +23,5 @@ def test_only_what_is_installed_of_the_packages_is_told() -> None:
 
 def test_secrets_are_not_written_down() -> None:
     secret = {f"{PREFIX}{name.upper()}": "secret" for name in SECRETS}
-    told = conditions(**secret, DIGITSERVE_THREADS="1").settings
-    assert told == dict.fromkeys(secret, "...") | {"DIGITSERVE_THREADS": "1"}
+    reported = conditions(**secret, DIGITSERVE_THREADS="1").settings
+    assert reported == dict.fromkeys(secret, "...") | {"DIGITSERVE_THREADS": "1"}

@@ -11,15 +11,15 @@ from tests.loadtest.soak.periods import MINUTE, periods
 
 def found(minutes: float = 30, /, **grown: Callable[[float], float]) -> dict[str, Finding]:
     seen = periods(minutes, **grown)
-    told = findings(seen, after=3 * MINUTE, until=minutes * MINUTE, block=2 * MINUTE)
-    return {each.quantity.name: each for each in told}
+    reported = findings(seen, after=3 * MINUTE, until=minutes * MINUTE, block=2 * MINUTE)
+    return {each.quantity.name: each for each in reported}
 
 
 def test_a_service_that_only_breathes_grows_in_nothing() -> None:
-    told = found()
-    assert not any(each.grows for each in told.values())
-    assert told["RSS"].words == "indistinguishable from zero"
-    assert told["threads"].slope == "+0.00/h (+0.00 to +0.00)"
+    reported = found()
+    assert not any(each.grows for each in reported.values())
+    assert reported["RSS"].words == "indistinguishable from zero"
+    assert reported["threads"].slope == "+0.00/h (+0.00 to +0.00)"
 
 
 @pytest.mark.parametrize(
@@ -32,22 +32,22 @@ def test_a_service_that_only_breathes_grows_in_nothing() -> None:
     ],
 )
 def test_what_leaks_is_found_and_named(name: str, field: str, an_hour: float) -> None:
-    told = found(**{field: lambda at: an_hour * at / HOUR})
-    assert [each.quantity.name for each in told.values() if each.grows] == [name]
-    assert told[name].words == "grows"
+    reported = found(**{field: lambda at: an_hour * at / HOUR})
+    assert [each.quantity.name for each in reported.values() if each.grows] == [name]
+    assert reported[name].words == "grows"
 
 
 def test_memory_is_told_in_megabytes_an_hour() -> None:
-    told = found(resident=lambda at: 12 * MB * at / HOUR)["RSS"]
-    assert told.slope.startswith("+12.0 MB/h (+11.9 to +12.")
-    assert told.trend is not None
-    assert told.trend.slope * HOUR == pytest.approx(12, abs=0.5)
+    reported = found(resident=lambda at: 12 * MB * at / HOUR)["RSS"]
+    assert reported.slope.startswith("+12.0 MB/h (+11.9 to +12.")
+    assert reported.trend is not None
+    assert reported.trend.slope * HOUR == pytest.approx(12, abs=0.5)
 
 
 def test_a_growth_that_nobody_has_to_get_up_for_is_told_and_no_reason_to_fail() -> None:
-    told = found(descriptors=lambda at: 8 * at / HOUR)["descriptors"]
-    assert told.words == "grows by less than matters"
-    assert not told.grows
+    reported = found(descriptors=lambda at: 8 * at / HOUR)["descriptors"]
+    assert reported.words == "grows by less than matters"
+    assert not reported.grows
 
 
 def test_what_falls_does_not_grow() -> None:
@@ -59,17 +59,17 @@ def test_one_thread_more_is_no_trend() -> None:
 
 
 def test_other_programs_do_not_make_the_service_grow() -> None:
-    told = found(proportional=lambda at: 20 * MB * at / HOUR)["PSS"]
-    assert not told.grows
-    assert "other programs" in told.words
+    reported = found(proportional=lambda at: 20 * MB * at / HOUR)["PSS"]
+    assert not reported.grows
+    assert "other programs" in reported.words
 
 
 def test_memory_that_settles_after_the_start_does_not_fail_a_short_soak() -> None:
     """0.23 MB each time that the soak is 2.7 times as long, as it was measured here."""
     seen = periods(3, resident=lambda at: 0.23 * MB * math.log(at))
-    told = findings(seen, after=20, until=180, block=10)[0]
-    assert told.trend is not None
-    assert not told.grows
+    reported = findings(seen, after=20, until=180, block=10)[0]
+    assert reported.trend is not None
+    assert not reported.grows
 
 
 def test_a_leak_that_is_large_is_found_in_a_short_soak() -> None:
@@ -78,7 +78,7 @@ def test_a_leak_that_is_large_is_found_in_a_short_soak() -> None:
 
 
 def test_too_short_a_soak_is_not_judged() -> None:
-    told = found(10)["RSS"]
-    assert told.trend is None
-    assert (told.slope, told.words) == ("not judged", "not judged: fewer than 6 blocks")
-    assert not told.grows
+    reported = found(10)["RSS"]
+    assert reported.trend is None
+    assert (reported.slope, reported.words) == ("not judged", "not judged: fewer than 6 blocks")
+    assert not reported.grows

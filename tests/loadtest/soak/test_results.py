@@ -28,7 +28,7 @@ PLAN = Plan(
 
 def results(minutes: float = 30, /, leak: float = 0.0, **seen: object) -> Results:
     """All is well, but for `leak`, bytes an hour, and what else is said to have been seen."""
-    told = Conditions.now(command="a test", pinned="", client="locust", model="", settings={})
+    reported = Conditions.now(command="a test", pinned="", client="locust", model="", settings={})
     found = Seen(
         seconds=minutes * MINUTE,
         periods=periods(minutes, resident=lambda at: leak * at / HOUR),
@@ -37,7 +37,7 @@ def results(minutes: float = 30, /, leak: float = 0.0, **seen: object) -> Result
     )
     for name, value in seen.items():
         setattr(found, name, value)
-    return Results(told, PLAN, found)
+    return Results(reported, PLAN, found)
 
 
 def test_a_soak_that_holds_says_what_its_memory_did() -> None:
@@ -79,8 +79,8 @@ def test_one_thing_that_failed_fails_it(seen: dict[str, object], said: str) -> N
 
 
 def test_the_file_holds_no_infinity_and_no_bound_where_there_is_none() -> None:
-    told = json.loads(results().json(), parse_constant=pytest.fail)["trends"]
-    assert (told["RSS"]["bound_an_hour"], told["PSS"]["bound_an_hour"]) == (2.0, None)
+    reported = json.loads(results().json(), parse_constant=pytest.fail)["trends"]
+    assert (reported["RSS"]["bound_an_hour"], reported["PSS"]["bound_an_hour"]) == (2.0, None)
 
 
 @pytest.mark.parametrize(("end", "code"), [(End.INTERRUPTED, 130), (End.LOAD_GONE, 2)])

@@ -74,10 +74,10 @@ def test_a_service_that_holds_is_soaked_and_all_is_written(
     assert "Too short to judge trends" in printed
     assert "none failed" in printed
     (folder,) = (tmp_path / "results").iterdir()
-    told = json.loads((folder / "summary.json").read_text())
-    assert told["failures"] == []
-    assert [each["version"] for each in told["switches"]] == ["2", "1", "2", "1"]
-    kinds = {each["what"]: each["requests"] for each in told["requests"]}
+    reported = json.loads((folder / "summary.json").read_text())
+    assert reported["failures"] == []
+    assert [each["version"] for each in reported["switches"]] == ["2", "1", "2", "1"]
+    kinds = {each["what"]: each["requests"] for each in reported["requests"]}
     assert kinds["POST png"] > 0
     assert any("wrong" in kind for kind in kinds)
     with (folder / "looks.csv").open() as file:
@@ -101,14 +101,14 @@ def test_what_a_service_leaks_is_named(published: Published, tmp_path: Path) -> 
 @pytest.mark.slow
 def test_what_goes_wrong_under_load_is_named(published: Published, tmp_path: Path) -> None:
     results = faulty(published[0], tmp_path, "worsens", 60.0)
-    told = "\n".join(results.failures)
+    reported = "\n".join(results.failures)
     assert results.code == 1
     assert results.seen.seconds < 50
-    assert re.search(r"\d+ x POST png: read \d, not \d", told)
-    assert re.search(r"\d+ x POST \w+: 500, not 200", told)
-    assert re.search(r"the service counts \d+ answers of status 5xx", told)
-    assert re.search(r"the switch to version \d at \d+ s: answered 409: .*played model", told)
-    assert re.search(r"the service was gone after \d+ s", told)
+    assert re.search(r"\d+ x POST png: read \d, not \d", reported)
+    assert re.search(r"\d+ x POST \w+: 500, not 200", reported)
+    assert re.search(r"the service counts \d+ answers of status 5xx", reported)
+    assert re.search(r"the switch to version \d at \d+ s: answered 409: .*played model", reported)
+    assert re.search(r"the service was gone after \d+ s", reported)
 
 
 @pytest.mark.slow

@@ -15,12 +15,12 @@ from tests.loadtest.tiny import reply, tiny
 def status(
     worker: int, provider: str = "cuda", *fallbacks: tuple[str, str], way: str = "graph"
 ) -> dict[str, Any]:
-    told = [{"what": what, "reason": reason} for what, reason in fallbacks]
+    reported = [{"what": what, "reason": reason} for what, reason in fallbacks]
     return {
         "worker": worker,
         "provider": provider,
         "provider_fallback": any(what == "provider" for what, _ in fallbacks),
-        "engine": {"precision": "fp16", "way": way, "fallbacks": told},
+        "engine": {"precision": "fp16", "way": way, "fallbacks": reported},
     }
 
 

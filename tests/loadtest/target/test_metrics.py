@@ -31,12 +31,12 @@ seconds_bucket{le="+Inf",route="/b"} 100.0
 
 
 def test_a_counter_is_summed_over_the_labels_that_are_not_asked_for() -> None:
-    told = Exposition.read(AFTER)
-    assert told.total("answers_total") == 31
-    assert told.total("answers_total", code="200") == 30
-    assert told.total("answers_total", code="404") == told.total("no_such") == 0
-    assert told.by("answers_total", "code") == {"200": 30, "503": 1}
-    assert told.by("answers_total", "route", code="200") == {"/a": 25, "/b": 5}
+    reported = Exposition.read(AFTER)
+    assert reported.total("answers_total") == 31
+    assert reported.total("answers_total", code="200") == 30
+    assert reported.total("answers_total", code="404") == reported.total("no_such") == 0
+    assert reported.by("answers_total", "code") == {"200": 30, "503": 1}
+    assert reported.by("answers_total", "route", code="200") == {"/a": 25, "/b": 5}
 
 
 def test_between_two_scrapes_only_what_came_meanwhile_counts() -> None:
@@ -59,9 +59,9 @@ def test_a_quantile_lies_evenly_in_its_bucket_and_never_above_the_last_bound(
 
 
 def test_a_histograms_series_are_added_up_before_anything_is_made_of_them() -> None:
-    told = Exposition.read(TIMES)
-    assert told.quantile("seconds", 0.5) == 0.1
-    assert told.mean("seconds") == 0.7
+    reported = Exposition.read(TIMES)
+    assert reported.quantile("seconds", 0.5) == 0.1
+    assert reported.mean("seconds") == 0.7
 
 
 def test_a_histogram_that_saw_nothing_says_0() -> None:
@@ -73,8 +73,8 @@ def test_a_histogram_that_saw_nothing_says_0() -> None:
 def test_all_that_the_service_writes_is_read(service: Service) -> None:
     with service.client() as client:
         client.get("/v1/samples/random")
-        told = Exposition.read(client.get("/metrics").text)
+        reported = Exposition.read(client.get("/metrics").text)
     route = "/v1/samples/random"
-    assert told.total("digitserve_http_requests_total", route=route, code="200") >= 1
-    assert 0 < told.quantile("digitserve_http_request_duration_seconds", 0.5, route=route) < 10
-    assert told.by("digitserve_shed_total", "reason").keys() >= {"queue_full"}
+    assert reported.total("digitserve_http_requests_total", route=route, code="200") >= 1
+    assert 0 < reported.quantile("digitserve_http_request_duration_seconds", 0.5, route=route) < 10
+    assert reported.by("digitserve_shed_total", "reason").keys() >= {"queue_full"}

@@ -63,9 +63,9 @@ def test_a_look_that_failed_says_why_and_the_next_one_tries_again() -> None:
     assert "503" in lost[1]
     assert "no HTTP" in lost[2]
     assert "<html>" in lost[3]
-    told = looks[4].metrics
-    assert told is not None
-    assert told.total("depth") == 3
+    reported = looks[4].metrics
+    assert reported is not None
+    assert reported.total("depth") == 3
 
 
 def test_a_service_that_dies_is_looked_for_on(published: tuple[Store, Version]) -> None:

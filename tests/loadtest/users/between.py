@@ -98,7 +98,7 @@ def another_digit(path: str, said: Said) -> Said:
         return said._replace(
             body=said.body[:length] + struct.pack("<10f", *values[-1:], *values[:-1])
         )
-    told = json.loads(said.body)
-    for prediction in told["predictions"]:
+    reported = json.loads(said.body)
+    for prediction in reported["predictions"]:
         prediction["label"] = str((int(prediction["label"]) + 1) % 10)
-    return said._replace(body=json.dumps(told).encode())
+    return said._replace(body=json.dumps(reported).encode())

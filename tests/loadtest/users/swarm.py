@@ -15,7 +15,7 @@ LOCUST = (sys.executable, "-m", "locust", f"--locustfile={ROOT / 'loadtest/locus
 
 class Done(NamedTuple):
     code: int
-    told: dict[str, dict[str, Any]]  # of each kind of request
+    reported: dict[str, dict[str, Any]]  # of each kind of request
     log: str
 
 
@@ -23,8 +23,8 @@ def swarm(*words: str, folder: Path = ROOT, seconds: int = 10, users: int = 13) 
     """Headless, all users at once, from beginning to end."""
     how = ("--headless", f"--run-time={seconds}s", f"--users={users}", "--spawn-rate=99", "--json")
     done = tried(*how, *words, folder=folder)
-    told = done.stdout[done.stdout.rfind("\n[") + 1 :]  # the master's comes after its workers'
-    each_kind = {each["name"]: each for each in json.loads(told or "[]")}
+    reported = done.stdout[done.stdout.rfind("\n[") + 1 :]  # the master's comes after its workers'
+    each_kind = {each["name"]: each for each in json.loads(reported or "[]")}
     return Done(done.returncode, each_kind, done.stderr)
 
 

@@ -51,9 +51,9 @@ def test_json_holds_the_picture_as_base64_or_as_a_data_url() -> None:
 def test_a_tensor_is_its_pixels_behind_a_header() -> None:
     request = binaries(DIGITS, "others")[0]
     length = int(request.headers[HEAD])
-    (told,) = json.loads(request.body[:length])["inputs"]
+    (reported,) = json.loads(request.body[:length])["inputs"]
     assert request.path == "/v2/models/others/infer"
-    assert told["shape"] == [1, 28, 28]
+    assert reported["shape"] == [1, 28, 28]
     assert request.body[length:] == Image.open(BytesIO(SEVEN)).convert("L").tobytes()
 
 

@@ -13,32 +13,32 @@ from tests.service.running import ROOT
 DEFAULTS = {name: each.default for name, each in ARGUMENTS.items()}
 
 
-def told(**texts: str) -> Settings:
+def reported(**texts: str) -> Settings:
     return Settings.of(Namespace(**DEFAULTS | texts))
 
 
 def test_the_defaults_are_settings() -> None:
-    settings = told()
+    settings = reported()
     assert settings.weights == WEIGHTS
     assert settings.think == (0.05, 0.5)
     assert (settings.shape, settings.break_p99, settings.break_errors) == ("constant", 0.5, 0.01)
 
 
 def test_a_weight_that_is_not_named_stays_and_0_leaves_a_kind_out() -> None:
-    assert told(weights="png=1, wrong=0").weights == WEIGHTS | {"png": 1, "wrong": 0}
-    assert told(weights="").weights == WEIGHTS
+    assert reported(weights="png=1, wrong=0").weights == WEIGHTS | {"png": 1, "wrong": 0}
+    assert reported(weights="").weights == WEIGHTS
 
 
 @pytest.mark.parametrize(
     ("text", "think"), [("0", (0, 0)), ("0.2", (0.2, 0.2)), ("0.05-1", (0.05, 1))]
 )
 def test_to_think_takes_one_time_or_any_between_two(text: str, think: tuple[float, float]) -> None:
-    assert told(think=text).think == think
+    assert reported(think=text).think == think
 
 
 def test_times_and_shares_may_carry_their_unit() -> None:
-    assert told(break_p99="50ms").break_p99 == told(break_p99="0.05").break_p99 == 0.05
-    assert told(break_errors="0.1%").break_errors == told(break_errors="0.001").break_errors
+    assert reported(break_p99="50ms").break_p99 == reported(break_p99="0.05").break_p99 == 0.05
+    assert reported(break_errors="0.1%").break_errors == reported(break_errors="0.001").break_errors
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_times_and_shares_may_carry_their_unit() -> None:
 )
 def test_what_is_wrong_is_named(name: str, text: str, why: str) -> None:
     with pytest.raises(WrongSetting, match=re.escape(why)):
-        told(**{name: text})
+        reported(**{name: text})
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ def test_a_service_that_works_is_found_right(service: Service, tmp_path: Path) -
     shape = ("--shape=steps", "--steps=2", "--processes=2")
     done = swarm(f"--host={service.url}", *BUSY, *shape, folder=tmp_path, seconds=12, users=20)
     assert done.code == 0, done.log
-    assert set(done.told) == KINDS | WRONG
-    assert {name for name, each in done.told.items() if each["num_failures"]} == set()
+    assert set(done.reported) == KINDS | WRONG
+    assert {name for name, each in done.reported.items() if each["num_failures"]} == set()
     assert done.log.count("50 digits; misread at rest, and so left out:") == 2
     assert "updating to 10 users" in done.log
     assert "updating to 20 users" in done.log
@@ -39,7 +39,9 @@ def test_another_digit_is_wrong_in_every_kind_and_so_is_who_takes_what_is_wrong(
         done = swarm(f"--host={url}", *BUSY)
     assert done.code == 1
     assert failed(done) == KINDS | WRONG
-    assert all(done.told[name]["num_failures"] == done.told[name]["num_requests"] for name in WRONG)
+    assert all(
+        done.reported[name]["num_failures"] == done.reported[name]["num_requests"] for name in WRONG
+    )
     assert "200, not 415" in done.log
 
 
@@ -55,12 +57,12 @@ def test_a_refusal_is_a_failure_only_if_it_does_not_say_when_to_come_back(
     with between(service, refuse, refused_at_first=1) as url:
         done = swarm(f"--host={url}", "--think=0.01", "Png", "Binary", users=4, seconds=SECONDS)
     assert done.code == 1
-    assert set(done.told) == {"/v1/samples/random", "png, refused", "binary"}
+    assert set(done.reported) == {"/v1/samples/random", "png, refused", "binary"}
     assert failed(done) == {"/v1/samples/random", "binary"}
-    assert done.told["/v1/samples/random"]["num_failures"] == 1
+    assert done.reported["/v1/samples/random"]["num_failures"] == 1
     assert "/v1/samples/random: 503: not yet; it is waited for" in done.log
     # Three of the four send PNGs, for so they weigh, and each comes back after a second.
-    assert 2 <= done.told["png, refused"]["num_requests"] <= 3 * (SECONDS + 1)
+    assert 2 <= done.reported["png, refused"]["num_requests"] <= 3 * (SECONDS + 1)
 
 
 def test_without_a_service_nothing_begins() -> None:
@@ -70,15 +72,15 @@ def test_without_a_service_nothing_begins() -> None:
     assert done.code == 1
     assert "There is nothing to test: /v1/samples/random: no answer" in done.log
     assert "Traceback" not in done.log
-    assert done.told["/v1/samples/random"]["num_failures"] >= 2
+    assert done.reported["/v1/samples/random"]["num_failures"] >= 2
 
 
 def test_a_service_without_that_model_is_nothing_to_test(service: Service) -> None:
     done = swarm(f"--host={service.url}", "--model=others", seconds=60)
     assert done.code == 1
     assert "There is nothing to test: /v2/models/others/infer answered 404" in done.log
-    assert done.told.keys() == {"binary"}
+    assert done.reported.keys() == {"binary"}
 
 
 def failed(done: Done) -> set[str]:
-    return {name for name, each in done.told.items() if each["num_failures"]}
+    return {name for name, each in done.reported.items() if each["num_failures"]}
