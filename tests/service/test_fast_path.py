@@ -286,7 +286,7 @@ def test_a_large_picture_ends_at_its_deadline_and_frees_its_place(
     published: tuple[Store, Version],
 ) -> None:
     """So many are more than a second's work; those who gave up are not worked for."""
-    large = encoded(np.kron(seven(), np.ones((19, 19), np.uint8)), "JPEG")  # 3800 x 3800
+    large = encoded(np.kron(seven(), np.ones((19, 19), np.uint8)), "PNG")  # 3800 x 3800
     folder = published[0].folder.parent
     with Service.started(folder, request_timeout=1) as service:
         with ExitStack() as stack:
