@@ -113,7 +113,7 @@ def test_what_somebody_else_activates_is_seen_with_the_next_answer(
 
 
 @pytest.mark.parametrize(
-    ("token", "told"), [("", "takes the admin token"), ("wrong" * 4, "not the admin token")]
+    ("token", "reported"), [("", "takes the admin token"), ("wrong" * 4, "not the admin token")]
 )
 def test_without_the_right_token_nothing_changes(
     page: Page, guard: Guard, switched: Service, token: str, reported: str

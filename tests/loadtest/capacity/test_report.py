@@ -156,7 +156,7 @@ def test_generators_that_share_a_core_are_busy_together(
 
 
 @pytest.mark.parametrize(
-    ("server", "generators", "told"),
+    ("server", "generators", "reported"),
     [
         ((0,), (1,), "server on core 0, generator on core 1"),
         ((0, 1), (2, 3), "server on cores 0, 1, generator on cores 2, 3"),
