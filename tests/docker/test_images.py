@@ -14,7 +14,7 @@ SERVICE, GPU, TRAINING, LOADTEST = (
 )  # fmt: skip
 ALL = (SERVICE, GPU, TRAINING, LOADTEST)
 MB = 1_000_000
-MOST = 350 * MB  # of the service over the image that it is made from
+MOST = 375 * MB  # of the service over the image that it is made from
 
 pytestmark = pytest.mark.usefixtures("images")
 
@@ -134,8 +134,8 @@ def test_a_gpu_image_without_a_gpu_falls_back_and_says_so(stack: Stack) -> None:
 def test_a_gpu_image_that_must_have_a_gpu_refuses_to_start_without(stack: Stack) -> None:
     done = tried(*gpu_command(stack, "cuda", "--rm"))
     assert done.returncode == 2
-    assert "libcuda.so.1" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "libcuda.so.1" in done.stdout  # the log has what libraries write too
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def gpu_command(stack: Stack, provider: str, *options: str) -> tuple[str, ...]:
