@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from service.telemetry.tracing.tracer import Tracing
 
 ON_LOOP = 0.004  # seconds; a model call that takes longer would hold up the event loop
-# FastAPI's own, which variables could switch on: it knows nothing of fast requests, tells what
+# FastAPI's own, which variables could switch on: it misses fast requests, reports what
 # clients wrote, and waits for its collector. `tracing` is what there is.
 NO_TELEMETRY: TelemetryConfig = {
     "auto_configure": False, "tracing": False, "metrics": False, "logs": False,

@@ -21,7 +21,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 class Life:
     began: float = field(default_factory=time.monotonic)  # seconds; the wall clock may be set
     draining: bool = False  # stopping, still answering
-    # Called when that begins, maybe from the middle of anything: by whoever handles a signal.
+    # Called when that begins, from a signal handler: maybe in the middle of anything.
     when_draining: list[Callable[[], None]] = field(default_factory=list)
 
     def drain(self) -> None:

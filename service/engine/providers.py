@@ -33,24 +33,24 @@ NAMES: dict[Provider, str] = {"cpu": CPU, "cuda": CUDA, "tensorrt": TENSORRT}
 
 
 class EngineRefused(CannotStart):
-    """The graph or the provider is not what was asked for; the message says which."""
+    """The graph or the provider is not what was requested; the message says which."""
 
 
-def to_try(asked: RequestedProvider) -> tuple[Provider, ...]:
-    """In this order; more than one only for auto. EngineRefused if the wheel lacks the one asked.
+def to_try(requested: RequestedProvider) -> tuple[Provider, ...]:
+    """In this order; more than one only for auto. EngineRefused if the wheel lacks it.
 
     A wheel without CUDA has nothing to fall back from: on it, auto means cpu.
     """
     built = onnxruntime.get_available_providers()  # into the wheel: no word on the machine
-    if asked == "auto":
+    if requested == "auto":
         return ("cuda", "cpu") if CUDA in built else ("cpu",)
-    if NAMES[asked] not in built:
+    if NAMES[requested] not in built:
         raise EngineRefused(
-            f"the provider {asked} was asked for, but the ONNX Runtime that is installed was built "
+            f"the provider {requested} was requested, but the installed ONNX Runtime was built "
             "without it: make an environment with the group `gpu` of pyproject.toml in place of "
             "`serve` (docs/gpu.md); onnxruntime and onnxruntime-gpu must never be in one"
         )
-    return (asked,)
+    return (requested,)
 
 
 @cache
@@ -117,18 +117,18 @@ def _tensorrt(precision: Precision, max_batch: int, cache_in: Path | None) -> di
 FILES: dict[Precision, str] = {"fp32": ONNX, "fp16": FP16, "int8": INT8}
 
 
-def choose(asked: RequestedPrecision, provider: Provider, card: ModelCard) -> Precision:
+def choose(requested: RequestedPrecision, provider: Provider, card: ModelCard) -> Precision:
     """EngineRefused if the version has no such file."""
-    if asked == "auto":
+    if requested == "auto":
         return "fp16" if provider != "cpu" and lost_nothing(card) else "fp32"
-    name = FILES[asked]
+    name = FILES[requested]
     if name not in card.files:
         reason = card.left_out.get(name, "it was not exported")
         raise EngineRefused(
-            f"the precision {asked} was asked for, but this version has no {name} ({reason}): "
+            f"the precision {requested} was requested, but this version has no {name} ({reason}): "
             "`make export` makes a version with every artifact"
         )
-    return asked
+    return requested
 
 
 def lost_nothing(card: ModelCard) -> bool:

@@ -52,7 +52,7 @@ def open_session(
     elsewhere = set(nodes_of(session)) - {provider for provider, _ in chain}
     if elsewhere or session.get_providers()[0] != first:
         raise EngineRefused(
-            f"{first} was asked for, but parts of the graph run on "
+            f"{first} was requested, but parts of the graph run on "
             f"{', '.join(sorted(elsewhere)) or session.get_providers()[0]}"
         )
     return session

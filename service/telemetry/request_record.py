@@ -3,8 +3,8 @@
     PendingPrediction.answered --Timings--> Exchange ...
         FastProtocol, Gateway --RequestEvent--> each Watcher
 
-A fast request's exchange is what is told itself, so that most requests, of which nobody keeps
-anything, cost no more than that somebody decides so. Instants are on time.perf_counter, durations
+A fast request's exchange is its own event, so that a request of which no watcher keeps anything
+costs no more than that decision. Instants are on time.perf_counter, durations
 are seconds.
 """
 

@@ -6,8 +6,8 @@ requests went through as well. The supervisor reserves the tables: nothing heavy
 
 from service.settings import Settings
 
-RUNS, REQUESTS, QUEUED, PREPARED, COMPUTED, TOLD = range(6)
-EACH_PREPARED, EACH_COMPUTED, EACH_TOLD = range(6, 9)
+RUNS, REQUESTS, QUEUED, PREPARED, COMPUTED, DELIVERED = range(6)
+EACH_PREPARED, EACH_COMPUTED, EACH_DELIVERED = range(6, 9)
 COLUMNS = 9
 FAILED, FAILED_SECONDS, LAST = range(3)  # of row 0, for no batch is empty
 

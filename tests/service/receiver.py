@@ -18,7 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 Headers = dict[str, str]
 
 
-class Told(NamedTuple):
+class ReceivedSpan(NamedTuple):
     """A span, with its ids as hexadecimal digits and its times in seconds since 1970."""
 
     name: str
@@ -45,7 +45,7 @@ class Receiver(ThreadingHTTPServer):
     def __init__(self, answer: Callable[["Handler"], None] | None = None, port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), Handler)
         self.answer = answer or Handler.accept
-        self.spans: list[Told] = []
+        self.spans: list[ReceivedSpan] = []
         self.heads: list[tuple[str, Headers]] = []  # path and headers of each message
         self.asked = threading.Event()  # somebody has sent something
         self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
@@ -63,7 +63,7 @@ class Receiver(ThreadingHTTPServer):
         self._thread.join()
         self.server_close()
 
-    def named(self, name: str) -> list[Told]:
+    def named(self, name: str) -> list[ReceivedSpan]:
         return [span for span in self.spans if span.name == name]
 
     def handle_error(self, *_: object) -> None:
@@ -130,12 +130,12 @@ def hanging() -> Iterator[tuple[Callable[[Handler], None], threading.Event]]:
         over.set()
 
 
-def spans_of(request: ExportTraceServiceRequest) -> Iterator[Told]:
+def spans_of(request: ExportTraceServiceRequest) -> Iterator[ReceivedSpan]:
     for group in request.resource_spans:
         resource = attributes_of(group.resource.attributes)
         for scope in group.scope_spans:
             for span in scope.spans:
-                yield Told(
+                yield ReceivedSpan(
                     span.name,
                     span.kind,
                     span.trace_id.hex(),

@@ -59,7 +59,7 @@ def test_without_the_provider_it_says_so_and_fails(
 ) -> None:
     assert main([*models, "--provider", "cuda"]) == 2
     assert (
-        "service.engine.benchmark: the provider cuda was asked for, but" in capsys.readouterr().err
+        "service.engine.benchmark: the provider cuda was requested, but" in capsys.readouterr().err
     )
 
 

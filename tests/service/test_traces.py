@@ -18,7 +18,7 @@ from contract.version import Version
 from tests.service.connection import connected, request
 from tests.service.metrics import counted, metric
 from tests.service.pictures import SEVEN
-from tests.service.receiver import Receiver, Told
+from tests.service.receiver import ReceivedSpan, Receiver
 from tests.service.running import Service, wait_until
 
 PNG = {"Content-Type": "image/png"}
@@ -62,14 +62,16 @@ def receiver(both: tuple[Service, Receiver]) -> Receiver:
     return both[1]
 
 
-def reported(both: tuple[Service, Receiver], response: dict[str, str] | httpx2.Headers) -> Told:
+def reported(
+    both: tuple[Service, Receiver], response: dict[str, str] | httpx2.Headers
+) -> ReceivedSpan:
     """The span of the request that was answered with this `traceresponse`."""
     service, receiver = both
     _, trace_id, span_id, flags = response["traceresponse"].split("-")
     assert flags == "01"
-    found: list[Told] = []
+    found: list[ReceivedSpan] = []
 
-    def look() -> list[Told]:
+    def look() -> list[ReceivedSpan]:
         found[:] = [span for span in receiver.spans if span.span_id == span_id]
         return found
 
@@ -79,7 +81,7 @@ def reported(both: tuple[Service, Receiver], response: dict[str, str] | httpx2.H
     return found[0]
 
 
-def children_of(parent: Told, receiver: Receiver) -> dict[str, Told]:
+def children_of(parent: ReceivedSpan, receiver: Receiver) -> dict[str, ReceivedSpan]:
     return {span.name: span for span in receiver.spans if span.parent_id == parent.span_id}
 
 
@@ -153,7 +155,7 @@ def test_eight_requests_of_one_model_call_are_linked_to_one_span_and_it_to_them(
     infers = [children_of(server, receiver)["infer"] for server in servers]
     ((batch_ids,),) = {tuple(infer.links) for infer in infers}
 
-    def batches() -> list[Told]:
+    def batches() -> list[ReceivedSpan]:
         return [span for span in receiver.named("batch") if span.span_id == batch_ids[1]]
 
     wait_until(batches, service)
@@ -214,7 +216,7 @@ def test_a_client_that_hung_up_is_told_of_as_499(service: Service, receiver: Rec
         connection.send(request(SEVEN, "X-Request-ID: impatient"))
         wait_until(lambda: metric(service, "queue_depth"), service)
 
-    def told_of() -> list[Told]:
+    def told_of() -> list[ReceivedSpan]:
         return [
             span
             for span in receiver.spans

@@ -108,7 +108,7 @@ def live_routes(live: Live) -> APIRouter:
         "/v1/live",
         summary="Rates, quantiles, batches and queue, twice a second",
         description="A stream without end: an event at once and one each half second, until the "
-        "client hangs up or the service stops. With several workers each tells of all.",
+        "client hangs up or the service stops. With several workers each reports on all.",
         tags=["operation"],
         status_code=200,
         response_class=EventStream,

@@ -37,9 +37,10 @@ from service.telemetry.metrics.shared_memory import (
 from service.telemetry.statistics_layout import (
     COLUMNS,
     COMPUTED,
+    DELIVERED,
     EACH_COMPUTED,
+    EACH_DELIVERED,
     EACH_PREPARED,
-    EACH_TOLD,
     FAILED,
     FAILED_SECONDS,
     LAST,
@@ -47,7 +48,6 @@ from service.telemetry.statistics_layout import (
     QUEUED,
     REQUESTS,
     RUNS,
-    TOLD,
     VERSIONS,
     rows,
 )
@@ -65,8 +65,8 @@ class Statistics:
         for version in [] if memory is None or memory.own is None else _versions_in(memory.own):
             self._table(version)
 
-    def delivered(self, run: BatchResult[BatchPredictions], reported: int, waited: float) -> None:
-        """A batch's answers were given to `told` requests, which had waited that long together."""
+    def delivered(self, run: BatchResult[BatchPredictions], answered: int, waited: float) -> None:
+        """A batch was delivered to `answered` requests, which had waited that long together."""
         readings = run.answers
         cells = self._table(readings.model.number)
         computed = readings.seconds
@@ -74,8 +74,8 @@ class Statistics:
         written = perf_counter() - run.started_at - run.seconds
         cell = COLUMNS * min(len(readings), self._rows - 1)
         for amount in (
-            1.0, reported, waited, prepared, computed, written,
-            reported * prepared, reported * computed, reported * written,
+            1.0, answered, waited, prepared, computed, written,
+            answered * prepared, answered * computed, answered * written,
         ):  # fmt: skip
             cells[cell] += amount
             cell += 1
@@ -207,7 +207,7 @@ class ModelStatistics(BaseModel):
 def statistics_of(name: str, version: int, sums: Sums) -> VersionStatistics:
     total = sums.total
     requests, (failed, failed_seconds) = int(total[REQUESTS]), sums.failed
-    each = EACH_PREPARED, EACH_COMPUTED, EACH_TOLD
+    each = EACH_PREPARED, EACH_COMPUTED, EACH_DELIVERED
     return VersionStatistics(
         name=name,
         version=str(version),
@@ -220,14 +220,14 @@ def statistics_of(name: str, version: int, sums: Sums) -> VersionStatistics:
             queue=_duration(requests, total[QUEUED]),
             compute_input=_duration(requests, total[EACH_PREPARED]),
             compute_infer=_duration(requests, total[EACH_COMPUTED]),
-            compute_output=_duration(requests, total[EACH_TOLD]),
+            compute_output=_duration(requests, total[EACH_DELIVERED]),
         ),
         batch_stats=[
             BatchStatistics(
                 batch_size=size,
                 compute_input=_duration(int(row[RUNS]), row[PREPARED]),
                 compute_infer=_duration(int(row[RUNS]), row[COMPUTED]),
-                compute_output=_duration(int(row[RUNS]), row[TOLD]),
+                compute_output=_duration(int(row[RUNS]), row[DELIVERED]),
             )
             for size, row in sums.sizes.items()
         ],

@@ -84,7 +84,7 @@ def test_without_the_provider_one_sentence_says_what_is_missing(
     file = tmp_path / "g.md"
     assert main([*models, "--markdown", str(file)]) == 2
     (sentence,) = capsys.readouterr().err.splitlines()
-    assert sentence.startswith("bench_gpu: the provider cuda was asked for, but")
+    assert sentence.startswith("bench_gpu: the provider cuda was requested, but")
     assert "docs/gpu.md" in sentence
     assert not file.exists()
 
