@@ -139,7 +139,6 @@ def create_app(
     app.include_router(model_routes(serving, batcher, settings, life, statistics))
     app.include_router(repository_routes(serving, settings, peers, shelf, access.admin))
     app.openapi = lambda: document(app, settings)  # type: ignore[method-assign]
-    app.openapi()  # now: it takes 0.1 s, which the event loop has not
     predict = Predict(batched(batcher, metrics), offload, settings)
     infer = Infer(batcher, offload, settings, metrics)
     methods = Methods([predict, infer], app.router.routes)

@@ -1,8 +1,9 @@
 """Pages for browsers: the web page at /, and the documentation of the API at /docs.
 
-    /          web/index.html       draw, look at models, watch the service
-    /web/...   what lies beside it
-    /docs      Swagger UI
+    /               web/index.html       draw, look at models, watch the service
+    /web/...        what lies beside it
+    /docs           Swagger UI
+    /openapi.json   what it reads
 
 Each has a Content-Security-Policy: it loads scripts from this service alone, connects to nothing
 else, and cannot be framed. Inline scripts and styles are listed by their hashes. The pages on
@@ -18,7 +19,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -28,8 +29,9 @@ SCRIPTS = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 STYLES = re.compile(rb"<style>(.*?)</style>", re.DOTALL)
 STATIC = "static-offline-docs"  # where FastAPIOffline puts Swagger UI
 WEB = Path(__file__).parents[2] / "web"
+OPENAPI = "/openapi.json"
 # Paths of what is text and large: compressed for a client that prefers it.
-COMPRESSED = {"/", "/web", "/docs", "/openapi.json", f"/{STATIC}"}
+COMPRESSED = {"/", "/web", "/docs", OPENAPI, f"/{STATIC}"}
 # Browsers revalidate each file, so that an update is visible at once in all of them.
 FRESH = {"cache-control": "no-cache"}
 
@@ -47,15 +49,18 @@ def add_pages(app: FastAPI) -> None:
     files = _Files(directory=WEB)  # RuntimeError if there is none
     _add_page_and_docs(app, files)
     app.mount("/web", files)
-    for route in app.routes:
-        if isinstance(route, Route | Mount) and route.path in COMPRESSED:
-            route.app = Compressed(route.app)
+    for index, route in enumerate(app.routes):
+        if not isinstance(route, Route | Mount) or route.path not in COMPRESSED:
+            continue
+        if route.path == OPENAPI:  # FastAPI's would generate the document on the event loop
+            app.routes[index] = route = Route(OPENAPI, lambda _: JSONResponse(app.openapi()))
+        route.app = Compressed(route.app)
 
 
 def _add_page_and_docs(app: FastAPI, files: StaticFiles) -> None:
     page_policy = page_headers(b"", camera=True)  # nothing stands inline in it
     docs = get_swagger_ui_html(
-        openapi_url="openapi.json",
+        openapi_url=OPENAPI.removeprefix("/"),
         title="digitserve: the API",
         swagger_js_url=f"{STATIC}/swagger-ui-bundle.js",
         swagger_css_url=f"{STATIC}/swagger-ui.css",
