@@ -1,13 +1,15 @@
-"""Starts of `python -m service` that cost a third: forked from a process with all libraries loaded.
+"""Starts of `python -m service` that cost a fifth: forked from a process with all modules loaded.
 
-    test --environment, folder, stdout, stderr--> template --fork--> keeper --fork--> the service
-         <-----------------its process id, then its exit status--------
+    test --environment, stdout, exit status--> template --fork--> keeper --fork--> the service
+         <----------------its process id, then its exit status----
 
-The service's own modules are imported in each process anew, with its own environment: only what
-others wrote is there already. What differs in more than settings of ours is started by `Popen`.
+No module of the service reads a setting or starts a thread when it is imported. A service whose
+environment differs in more than its settings is started by `Popen`, as are those with a limit that
+OpenCV reads as it is loaded.
 """
 
 import atexit
+import gc
 import importlib
 import json
 import os
@@ -21,16 +23,13 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
-import service
-
-# Not OpenCV, which reads a setting as it is loaded.
-LIBRARIES = [
-    *("contract.store", "cryptography.hazmat.primitives.asymmetric.ed25519"),
-    *("fastapi.openapi.models", "fastapi_offline", "httptools", "multipart", "numpy"),
-    *("onnxruntime", "orjson", "prometheus_client", "pydantic.v1", "pydantic_settings"),
-    *("uvicorn.protocols.http.httptools_impl", "uvloop"),
+# What a start imports: the composition roots, and what they import only when it is needed.
+MODULES = [
+    *("service.single", "service.workers.supervisor", "fastapi.openapi.models", "pydantic.v1"),
+    *("cryptography.hazmat.primitives.asymmetric.ed25519", "multipart", "uvloop"),
+    "uvicorn.protocols.http.httptools_impl",
 ]
-PROGRAM = service.__name__  # which has set what ONNX Runtime reads as it is loaded
+PROGRAM = "service"
 # Beside settings, what pytest and PyTorch set in the process of the tests.
 OURS = ("DIGITSERVE_", "PYTEST_CURRENT_TEST", "KMP_")
 ROOT = Path(__file__).parent.parent.parent
@@ -77,7 +76,9 @@ class Forked:
 
 def forked(environment: Mapping[str, str]) -> Forked | None:
     """A service whose stdout and stderr are read from `stdout`; None: only `Popen` can start it."""
-    if not sys.platform.startswith("linux") or _without_settings(environment) != INHERITED:
+    if not sys.platform.startswith("linux") or "DIGITSERVE_MAX_PIXELS" in environment:
+        return None
+    if _without_settings(environment) != INHERITED:
         return None
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     read, write = os.pipe()
@@ -120,8 +121,9 @@ def _template() -> socket.socket:
 
 def serve_forks(requests: socket.socket) -> None:
     """Returns in each service; the template itself ends with the process that asks it."""
-    for name in LIBRARIES:
+    for name in MODULES:
         importlib.import_module(name)
+    gc.freeze()  # so that a collection in a fork does not copy the pages of all these objects
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the keepers
     while True:
         request, fds, _, _ = socket.recv_fds(requests, 2**20, 2)
