@@ -88,40 +88,40 @@ fixtures: .venv/.dev ## Train and export the model version that tests serve: tes
 	@$(call task,Training and exporting what tests serve,half a minute,$(PY) -m tests.fixtures.make)
 
 accuracy: .venv/.dev models/digits/current ## Post every test digit to a real service, compare with PyTorch
-	@$(call task,Posting the whole test set over HTTP,about 10 seconds,$(PY) -m tests.accuracy $(ACCURACY))
+	@$(call task,Posting the whole test set over HTTP,about 10 seconds,$(PY) -m tools.accuracy $(ACCURACY))
 
 drawn: .venv/.loadtest models/digits/current ## Draw MNIST's test digits with many pens, post them, count
 	@$(call task,Drawing and posting 2000 digits,about a minute and a half,$(PY) -m loadtest.drawings $(ARGS))
 
 fuzz: .venv/.dev models/digits/current ## Ask a service 5,000 things and more that its OpenAPI document allows, or not
-	@$(call task,Fuzzing the API with Schemathesis,some minutes,$(PY) -m tests.fuzz $(ARGS))
+	@$(call task,Fuzzing the API with Schemathesis,some minutes,$(PY) -m tools.fuzz $(ARGS))
 
 fuzz-http: .venv/.dev ## Read 5,000 streams that are almost HTTP as the service does and as h11 does; compare
-	@$(call task,Comparing the service with a strict HTTP parser,half a minute,$(PY) -m tests.fuzz_http $(ARGS))
+	@$(call task,Comparing the service with a strict HTTP parser,half a minute,$(PY) -m tools.fuzz_http $(ARGS))
 
 dashboards: .venv/.dev ## Write Grafana's dashboards anew from what deploy/grafana/ describes
 	@$(PY) -m deploy.grafana
 
 dashboard-pictures: .venv/.dev models/digits/current prometheus ## Draw what the dashboards show of a service in trouble
 	@$(call task,Watching two services and drawing the dashboards,about four minutes,\
-	  $(PY) -m tests.monitoring.pictures $(ARGS))
+	  $(PY) -m tools.dashboard_pictures $(ARGS))
 
 web-pictures: .venv/.dev runs/latest ## Take pictures of the web page for docs/images/
 	@$(chromium)
-	@$(call task,Taking pictures of the page,about half a minute,$(PY) -m tests.web.pictures $(ARGS))
+	@$(call task,Taking pictures of the page,about half a minute,$(PY) -m tools.web_pictures $(ARGS))
 
 swap: .venv/.dev models/digits/current ## Switch versions under load for a minute: nobody may notice
-	@$(call task,Switching versions under load,about a minute and a half,$(PY) -m tests.swap $(ARGS))
+	@$(call task,Switching versions under load,about a minute and a half,$(PY) -m tools.swap $(ARGS))
 
 chaos: .venv/.dev ## Serve under faults that a seed draws, judge every answer: make chaos ARGS="--seed 7 --seconds 120"
-	@$(call task,Serving under faults,about three minutes,$(PY) -m tests.chaos $(ARGS))
+	@$(call task,Serving under faults,about three minutes,$(PY) -m tools.chaos $(ARGS))
 
 bench-fairness: .venv/.dev ## How long small pictures wait while four clients send large forms
-	@$(call task,Measuring beside large forms,under a minute,$(PY) -m tests.fairness)
+	@$(call task,Measuring beside large forms,under a minute,$(PY) -m tools.bench_fairness)
 
 bench-web: .venv/.dev models/digits/current ## First paint, and pen up to bars, in a real Chromium
 	@$(chromium)
-	@$(call task,Measuring the page,about a minute,$(PY) -m tests.web.bench --markdown docs/benchmarks/page.md $(ARGS))
+	@$(call task,Measuring the page,about a minute,$(PY) -m tools.bench_web --markdown docs/benchmarks/page.md $(ARGS))
 
 format: .venv/.dev ## Mend what lint complains about
 	@$(PY) -m ruff check --quiet --fix . ; $(PY) -m ruff format .
@@ -173,7 +173,7 @@ sbom: ## What the service's image holds, as CycloneDX, into dist/
 	  && docker compose run --rm --no-TTY sbom > dist/service.cdx.json && ls -l dist/service.cdx.json)
 
 audit: .supply/bin/pip-audit ## Known vulnerabilities of all that is pinned; needs a network
-	@$(call task,Asking about known vulnerabilities,seconds,$(PY) -m tests.audit)
+	@$(call task,Asking about known vulnerabilities,seconds,$(PY) -m tools.audit)
 
 test-docker: .venv/.dev ## Images and compose on a real Docker engine
 	@$(call task,Testing images and compose,about fifteen minutes the first time,\

@@ -8,7 +8,7 @@ import pytest
 from contract.store import Store
 from contract.version import Version
 from tests.fixtures import MODELS, Judged
-from tests.service.running import Service
+from tests.support.running import Service
 
 
 @pytest.fixture(scope="session")

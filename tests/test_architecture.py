@@ -43,6 +43,8 @@ MAY_IMPORT = {
 # training.run is the format of the folder that the two programs meet on; it builds its network.
 EXPORT_MAY_USE = {"training.model", "training.run"}
 
+WITHOUT_TORCH = ("contract", "loadtest", "service", "support", "system")
+
 PACKAGES = [name for name in MAY_IMPORT if (ROOT / name).is_dir()]
 
 
@@ -70,7 +72,9 @@ def imported_for(package: str) -> set[str]:
     while waiting := sources - seen:
         seen |= waiting
         names |= {name for source in waiting for name in imports_in(source)}
-        paths = (ROOT / name.replace(".", "/") for name in names if name.startswith("tests"))
+        paths = (
+            ROOT / name.replace(".", "/") for name in names if name.startswith(("tests.", "tools."))
+        )
         sources |= {
             file
             for path in paths
@@ -90,7 +94,9 @@ def test_the_service_holds_no_torch() -> None:
     assert not MAY_IMPORT["service"] & {"torch", "training", "export", "sklearn", "matplotlib"}
 
 
-@pytest.mark.parametrize("tests", ["tests/service", "tests/loadtest", "tests/contract"])
+@pytest.mark.parametrize(
+    "tests", ["tests/service", "tests/system", "tests/loadtest", "tests/contract"]
+)
 def test_tests_of_what_runs_without_pytorch_need_none(tests: str) -> None:
     """They serve the committed version: see tests/fixtures."""
     imported = {name.partition(".")[0] for name in imported_for(tests)}
@@ -104,7 +110,7 @@ def test_export_knows_of_training_only_what_a_run_is() -> None:
 
 
 def test_every_package_is_in_the_architecture() -> None:
-    found = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
+    found = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "tools"}
     assert found == set(PACKAGES) >= {"contract", "training", "export", "service"}
 
 

@@ -15,7 +15,7 @@ from contract.store import Store
 from contract.version import Version
 from service.api.v2.metadata import EXTENSIONS
 from service.settings import Settings
-from tests.service.running import TOKEN, Service
+from tests.support.running import TOKEN, Service
 
 DOCUMENT = (Path(__file__).parent.parent / "docs/open-inference.md").read_text()
 EXAMPLES = re.findall(r"```(python|sh)\n(.*?)```", DOCUMENT, re.DOTALL)

@@ -20,7 +20,7 @@ from loadtest.capacity.__main__ import main as capacity_main
 from loadtest.soak.__main__ import main as soak_main
 from service.engine.benchmark import main as speed_main
 from service.settings import Settings
-from tests.service.running import Service, wait_until
+from tests.support.running import Service, wait_until
 from training.__main__ import main
 from training.api import MNISTClassifier
 from training.data import NAMES
@@ -55,7 +55,7 @@ def test_the_settings_are_all_there_with_default_and_meaning() -> None:
 def test_the_metrics_are_all_there_with_labels_and_meaning(
     published: tuple[Store, Version], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests/played"))  # so that there is a GPU
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests/support/fake_gpu"))  # so that there is a GPU
     with Service.started(published[0].folder.parent) as service:
 
         def exposition() -> str:

@@ -16,7 +16,7 @@ from contract.__main__ import main
 from contract.card import ModelCard
 from contract.store import Store
 from contract.version import Version
-from tests.service.running import ROOT
+from tests.support.running import ROOT
 
 
 @pytest.fixture

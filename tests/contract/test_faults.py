@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from contract.version import Version
-from tests.service.running import ROOT
+from tests.support.running import ROOT
 
 KILLED = ["publishing", "activating", "rolling_back", "pruning"]
 

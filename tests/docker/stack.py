@@ -9,7 +9,7 @@ import httpx2
 
 from tests.docker import engine
 from tests.docker.engine import PATIENCE
-from tests.service.running import TOKEN
+from tests.support.running import TOKEN
 
 # Grafana is left out: the tests need none, and its image is not everywhere.
 SERVICES = ("trainer", "service", "prometheus")

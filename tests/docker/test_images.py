@@ -52,7 +52,7 @@ def test_the_service_image_is_small() -> None:
 @pytest.mark.parametrize("image", [SERVICE, GPU])
 def test_the_service_holds_nothing_of_training_tests_or_tools(image: str) -> None:
     packages = ("torch", "torchvision", "sklearn", "matplotlib", "onnx", "pytest", "pip")
-    ours = ("training", "export", "loadtest", "tests")
+    ours = ("training", "export", "loadtest", "tests", "tools")
     programs = ("gcc", "cc", "c++", "make", "git", "curl")
     assert python(image, IMPORTED, *packages, *ours, "fastapi") == "fastapi"
     assert python(image, PROGRAMS, *programs, "python") == "python"

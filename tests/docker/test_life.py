@@ -9,8 +9,8 @@ import pytest
 
 from tests.docker.engine import HARDENED, docker, inspect, wait_until
 from tests.docker.stack import Stack
-from tests.program import PATIENCE
-from tests.service.pictures import SEVEN
+from tests.support.pictures import SEVEN
+from tests.support.program import PATIENCE
 
 PNG = {"Content-Type": "image/png"}
 IMAGE = "digitserve-service"

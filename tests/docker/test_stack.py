@@ -9,9 +9,9 @@ import httpx2
 from tests.docker import engine
 from tests.docker.engine import wait_until
 from tests.docker.stack import Stack
-from tests.program import PATIENCE
-from tests.service.pictures import SEVEN
-from tests.service.running import ADMIN
+from tests.support.pictures import SEVEN
+from tests.support.program import PATIENCE
+from tests.support.running import ADMIN
 
 PNG = {"Content-Type": "image/png"}
 

@@ -19,7 +19,7 @@ from export.__main__ import main
 from export.artifacts import ARTIFACTS, Source
 from export.export import export
 from export.runners import Graph, onnx_runtime
-from tests.service.running import ROOT
+from tests.support.running import ROOT
 from training.data import DataSet
 from training.model import build
 from training.run import BadRun, Run

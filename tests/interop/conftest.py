@@ -11,8 +11,8 @@ import pytest
 from contract.store import Store
 from contract.version import Version
 from tests.interop.proxy import PROXIES, Proxy
-from tests.service.running import TOKEN, Service
-from tests.service.versions import two_versions
+from tests.support.running import TOKEN, Service
+from tests.support.versions import two_versions
 
 
 def address(service: Service) -> str:

@@ -6,8 +6,8 @@ from itertools import count
 from typing import Any
 
 from tests.interop.proxy import Proxy
-from tests.service.pictures import SEVEN
-from tests.service.running import ADMIN
+from tests.support.pictures import SEVEN
+from tests.support.running import ADMIN
 
 TIMEOUT = 5.0  # seconds; a request that a smuggled one has swallowed is never answered
 

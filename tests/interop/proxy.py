@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from tests.interop.programs import required
-from tests.program import PATIENCE, Program
+from tests.support.program import PATIENCE, Program
 
 
 class Proxy(Program):

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.interop.programs import required
-from tests.service.pictures import SEVEN
-from tests.service.running import TOKEN, Service
-from tests.service.test_upgrade import PIXELS
+from tests.service.http.test_upgrade import PIXELS
+from tests.support.pictures import SEVEN
+from tests.support.running import TOKEN, Service
 
 HERE = Path(__file__).parent
 TIMES = 100

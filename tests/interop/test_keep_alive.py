@@ -15,8 +15,8 @@ import pytest
 from contract.store import Store
 from tests.interop.conftest import address
 from tests.interop.proxy import Nginx
-from tests.service.pictures import SEVEN
-from tests.service.running import Service
+from tests.support.pictures import SEVEN
+from tests.support.running import Service
 
 CLIENTS = 32
 BURST = 100  # requests

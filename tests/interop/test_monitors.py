@@ -9,8 +9,8 @@ import pytest
 from tests.interop.conftest import address
 from tests.interop.programs import required
 from tests.interop.proxy import Haproxy, Proxy
-from tests.program import PATIENCE
-from tests.service.running import Service
+from tests.support.program import PATIENCE
+from tests.support.running import Service
 
 
 def test_the_default_check_of_haproxy_finds_the_service_up(

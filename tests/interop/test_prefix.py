@@ -17,9 +17,9 @@ from contract.store import Store
 from tests.interop.certificate import write_certificate
 from tests.interop.conftest import address
 from tests.interop.proxy import Caddy, Nginx, Proxy
-from tests.program import PATIENCE
-from tests.service.pictures import SEVEN
-from tests.service.running import Service, wait_until
+from tests.support.pictures import SEVEN
+from tests.support.program import PATIENCE
+from tests.support.running import Service, wait_until
 
 CLIENT = "127.0.0.2"
 FORGED = "203.0.113.9"

@@ -9,7 +9,7 @@ import pytest
 from tests.interop.attack import ANSWER, UPGRADES, ask_behind, attacks
 from tests.interop.innocent import Innocent
 from tests.interop.proxy import Haproxy, Proxy
-from tests.service.running import ADMIN, Service, status
+from tests.support.running import ADMIN, Service, status
 
 CLIENTS = 100
 AT_ONCE = 8

@@ -7,8 +7,8 @@ import pytest
 from contract.store import Store
 from contract.version import Version
 from tests.monitoring.prometheus import Prometheus
-from tests.service.running import TOKEN, Service, wait_until
-from tests.service.versions import two_versions
+from tests.support.running import TOKEN, Service, wait_until
+from tests.support.versions import two_versions
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from tests.service.running import ROOT
+from tests.support.running import ROOT
 
 FOLDER = ROOT / "deploy/grafana/dashboards"
 NAMES = ("service", "model")

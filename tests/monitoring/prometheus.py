@@ -11,8 +11,8 @@ from urllib.request import urlopen
 
 from tests.monitoring.binaries import PROMETHEUS
 from tests.monitoring.rules import FOLDER
-from tests.program import Program
-from tests.service.running import Service
+from tests.support.program import Program
+from tests.support.running import Service
 
 # What is every few seconds or each minute in deploy/ is every second here.
 HURRY = re.compile(r"(scrape_interval|scrape_timeout|evaluation_interval|interval): \w+")

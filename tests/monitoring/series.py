@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from urllib.request import urlopen
 
 from tests.monitoring.prometheus import Prometheus
-from tests.program import PATIENCE
+from tests.support.program import PATIENCE
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from tests.fixtures import Judged
 from tests.monitoring.dashboards import NAMES, Question, dashboard, marks, questions, spelled
 from tests.monitoring.series import Series, label_values
 from tests.monitoring.watched import Watched, watched
-from tests.service.pictures import encoded
-from tests.service.versions import publish
+from tests.support.pictures import encoded
+from tests.support.versions import publish
 
 SECONDS = 20.0  # of trouble
 # What stays 0 as long as nothing is wrong with the machine or the service.

@@ -9,10 +9,10 @@ import pytest
 from contract.store import Store
 from contract.version import Version
 from tests.monitoring.binaries import PROMTOOL
-from tests.service.metrics import settle
-from tests.service.pictures import SEVEN
-from tests.service.running import ROOT, Service, wait_until
-from tests.service.tensors import asked, client_of
+from tests.support.metrics import settle
+from tests.support.pictures import SEVEN
+from tests.support.running import ROOT, Service, wait_until
+from tests.support.tensors import asked, client_of
 
 
 def lint(exposition: bytes) -> tuple[int, str]:
@@ -33,7 +33,7 @@ def test_what_is_exposed_is_as_prometheus_wants_it(
     workers: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests/played"))  # so that there is a GPU
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests/support/fake_gpu"))  # so that there is a GPU
     with Service.started(published[0].folder.parent, workers=workers) as service:
         for body in (SEVEN, b"nonsense"):
             httpx2.post(f"{service.url}/v1/predict?threshold=1", content=body)

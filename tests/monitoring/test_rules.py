@@ -11,9 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.monitoring.binaries import PROMTOOL
 from tests.monitoring.prometheus import Prometheus
 from tests.monitoring.rules import ALERTS, FOLDER, PROOFS, RECORDED, cases, metrics_in, sections
-from tests.service.pictures import SEVEN
-from tests.service.running import Service, wait_until
-from tests.service.tensors import HEADER, document, post
+from tests.support.pictures import SEVEN
+from tests.support.running import Service, wait_until
+from tests.support.tensors import HEADER, document, post
 
 SUFFIXES = {"counter": ["_total"], "histogram": ["_bucket", "_count", "_sum"]}
 RUNBOOK = sections()

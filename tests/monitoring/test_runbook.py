@@ -10,7 +10,7 @@ import pytest
 from tests.monitoring.binaries import PROMTOOL
 from tests.monitoring.prometheus import Prometheus
 from tests.monitoring.rules import sections
-from tests.service.running import TOKEN, Service
+from tests.support.running import TOKEN, Service
 
 BLOCKS = {
     f"{anchor}-{number}": block

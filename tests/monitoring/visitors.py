@@ -19,10 +19,10 @@ import numpy as np
 
 from loadtest.client.asyncio_client import LOST, Connection
 from loadtest.client.result import Address
-from tests.service.connection import request
-from tests.service.forms import part
-from tests.service.pictures import encoded, seven
-from tests.service.running import ADMIN, Service
+from tests.support.connection import request
+from tests.support.forms import part
+from tests.support.pictures import encoded, seven
+from tests.support.running import ADMIN, Service
 
 KEY = "a-key-of-sixteen-letters"
 LONGEST = 5.0  # seconds for a visit

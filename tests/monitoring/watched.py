@@ -21,9 +21,9 @@ from tests.monitoring.dashboards import Question, spelled
 from tests.monitoring.prometheus import Prometheus
 from tests.monitoring.series import Series, along, wait_for
 from tests.monitoring.visitors import KEY, Visitors
-from tests.service.running import ROOT, TOKEN, Service
+from tests.support.running import ROOT, TOKEN, Service
 
-PLAYED = ROOT / "tests/played"  # what plays the part of NVIDIA's library
+PLAYED = ROOT / "tests/support/fake_gpu"  # what plays the part of NVIDIA's library
 SWITCHES = (
     (0.2, "versions/2/activate"),
     (0.4, "versions/4/activate"),  # whose file is damaged

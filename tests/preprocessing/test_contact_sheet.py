@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from preprocessing.contact_sheet import SIDE, main
-from tests.service.pictures import encoded, seven
+from tests.support.pictures import encoded, seven
 
 
 def test_each_picture_stands_beside_what_is_made_of_it(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from preprocessing.decoder import NotAPicture, Raster, identify, small_png
 from tests.preprocessing import files
-from tests.service.pictures import encoded, seven
+from tests.support.pictures import encoded, seven
 
 LIMIT = 16_000_000
 W, H = SIZE = 50, 37

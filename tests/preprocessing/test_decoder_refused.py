@@ -17,7 +17,7 @@ from preprocessing.decoder import SIGNATURES, NotAPicture, TooManyPixels, identi
 from service.api.v1.bodies import ImageFile
 from service.api.v1.pictures import prepared
 from tests.preprocessing import files
-from tests.service.pictures import encoded, seven
+from tests.support.pictures import encoded, seven
 
 LIMIT = 16_000_000
 FEW = 2**20  # pixels, of which the canvas alone costs next to nothing

@@ -12,8 +12,8 @@ from loadtest.drawings.pens import drawn
 from preprocessing.decoder import Raster, decode
 from preprocessing.digits.normalize import Blank, Gray, InkMode, are_normalized, normalize_digit
 from preprocessing.digits.stroke import resized, stroke_width
-from tests.service.pictures import encoded, seven
-from tests.service.written import written_digits
+from tests.support.pictures import encoded, seven
+from tests.support.written import written_digits
 
 DIGITS = written_digits()[0]  # (1797, 28, 28)
 UPRIGHT = normalize_digit(seven())  # what every picture of the same seven should come to

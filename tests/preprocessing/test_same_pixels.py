@@ -11,8 +11,8 @@ from PIL import Image
 
 from loadtest.drawings.__main__ import Posted, drawings
 from loadtest.drawings.pens import PAPERS
-from tests.service.running import Service
-from tests.service.written import written_digits
+from tests.support.running import Service
+from tests.support.written import written_digits
 from training.own import read_test
 
 COUNT = 600

@@ -17,8 +17,8 @@ from contract.store import Store
 from contract.version import Version
 from service.engine.providers import FILES
 from tests.fixtures import Judged
-from tests.service.running import ROOT, Service
-from tests.service.tensors import asked, client_of
+from tests.support.running import ROOT, Service
+from tests.support.tensors import asked, client_of
 
 OLDEST, PROCESSORS = "Nehalem", ("Nehalem", "Haswell")
 SLOW = 300  # seconds; an emulated call takes some hundred times as long
@@ -70,6 +70,6 @@ def test_a_service_answers_as_pytorch(published: tuple[Store, Version], judged: 
 def test_batches_of_every_size_are_answered_as_pytorch_does(emulator: list[str]) -> None:
     """The tests of the engine that depend on arithmetic."""
     words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "answer"]
-    command = [*emulator, sys.executable, *words, "tests/service/test_engine.py"]
+    command = [*emulator, sys.executable, *words, "tests/service/engine/test_engine.py"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from service.tensors import Pixels
 from tests.fixtures import Judged
-from tests.service.running import Service
-from tests.service.tensors import client_of
+from tests.support.running import Service
+from tests.support.tensors import client_of
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from contract.cores import available_cores
-from tests.program import interruptible
+from tests.support.program import interruptible
 from tests.training.conftest import RECIPE
 from training.data import DataSet
 from training.evaluate import calibration_error, logits_of

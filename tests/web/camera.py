@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.service.pictures import Gray
+from tests.support.pictures import Gray
 
 FRAMES = 4  # shown over and over
 GREY = 128  # of both planes of colour

@@ -12,8 +12,8 @@ import pytest
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from contract.store import Store
-from tests.service.pictures import seven
-from tests.service.running import TOKEN, Service
+from tests.support.pictures import seven
+from tests.support.running import TOKEN, Service
 from tests.web import camera
 from tests.web.chromium import NoChromium, chromium, launched
 from tests.web.guard import Guard

@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.service.running import Service
+from tests.support.running import Service
 from tests.web.tour import tour
 from tests.web.visit import visiting
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.service.pictures import SEVEN, encoded, seven
-from tests.service.running import Service
+from tests.support.pictures import SEVEN, encoded, seven
+from tests.support.running import Service
 from tests.web.eventually import eventually
 from tests.web.pad import answer, draw, expect_answer
 from tests.web.readings import Readings

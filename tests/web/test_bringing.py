@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect
 
-from tests.service.pictures import SEVEN
-from tests.service.running import Service
+from tests.support.pictures import SEVEN
+from tests.support.running import Service
 from tests.web.chromium import launched
 from tests.web.guard import Guard
 from tests.web.pad import answer, draw, expect_answer, pad

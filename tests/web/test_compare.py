@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from contract.store import Store
-from tests.service.running import ADMIN, TOKEN, Service
+from tests.support.running import ADMIN, TOKEN, Service
 from tests.web.guard import Guard
 from tests.web.pad import answer, draw, expect_answer
 from tests.web.shapes import DIGITS

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.service.running import Service
+from tests.support.running import Service
 from tests.web.pad import answer, draw, expect_answer, ink, pad
 from tests.web.pens import Finger, Mouse, Stylus
 from tests.web.shapes import DIGITS, lines

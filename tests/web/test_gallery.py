@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.service.running import Service
+from tests.support.running import Service
 from tests.web.pad import expect_answer
 
 ROUNDS = 10

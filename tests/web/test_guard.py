@@ -6,7 +6,7 @@ import time
 import pytest
 from playwright.sync_api import Page
 
-from tests.service.running import Service
+from tests.support.running import Service
 from tests.web.guard import Guard
 from tests.web.visit import PATIENCE, guarded
 

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.service.running import Service
+from tests.support.running import Service
 from tests.web.pad import answer, expect_answer, ink, pad
 from tests.web.visit import visiting
 

@@ -8,9 +8,9 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from contract.store import Store
-from tests.service.metrics import metric
-from tests.service.pictures import SEVEN
-from tests.service.running import Service, wait_until
+from tests.support.metrics import metric
+from tests.support.pictures import SEVEN
+from tests.support.running import Service, wait_until
 from tests.web.eventually import eventually
 from tests.web.guard import Guard
 from tests.web.visit import guarded

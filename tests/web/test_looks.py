@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from tests.service.pictures import Gray
-from tests.service.running import ROOT, Service
+from tests.support.pictures import Gray
+from tests.support.running import ROOT, Service
 from tests.web.eventually import eventually
 from tests.web.pad import draw, expect_answer
 from tests.web.shapes import DIGITS

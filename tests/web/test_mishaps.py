@@ -5,7 +5,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, Route, expect
 
-from tests.service.pictures import SEVEN
+from tests.support.pictures import SEVEN
 from tests.web.eventually import eventually
 from tests.web.guard import Guard
 from tests.web.pad import answer, draw, expect_answer, ink, pad

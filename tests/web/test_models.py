@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from contract.store import Store
-from tests.service.running import ADMIN, TOKEN, Service, status
+from tests.support.running import ADMIN, TOKEN, Service, status
 from tests.web.guard import Guard
 from tests.web.memory import left_behind
 from tests.web.pad import draw, expect_answer

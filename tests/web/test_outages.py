@@ -12,8 +12,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from contract.store import Store
-from tests.service.pictures import SEVEN
-from tests.service.running import Service
+from tests.support.pictures import SEVEN
+from tests.support.running import Service
 from tests.web.guard import Guard
 from tests.web.pad import draw, expect_answer
 from tests.web.shapes import DIGITS

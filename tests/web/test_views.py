@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.service.running import Service
+from tests.support.running import Service
 from tests.web.visit import guarded
 
 VIEWS = {"draw": "Draw", "gallery": "Gallery", "models": "Models", "live": "Live"}

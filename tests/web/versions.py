@@ -8,7 +8,7 @@ import numpy as np
 from contract.store import Store
 from export.export import export
 from tests.fixtures import MODELS
-from tests.service.versions import LETTERS, publish
+from tests.support.versions import LETTERS, publish
 from training.data import DIGITS, DataSet
 from training.embedded import written_digits
 from training.recipe import Recipe

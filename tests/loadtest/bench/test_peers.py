@@ -15,7 +15,7 @@ from loadtest.client.pictures import Pictures
 from loadtest.errors import CannotMeasure
 from loadtest.target.targets import PEERS, peers
 from tests.fixtures import Judged
-from tests.service.running import ROOT
+from tests.support.running import ROOT
 
 
 def test_the_peers_answer_what_the_model_answers(

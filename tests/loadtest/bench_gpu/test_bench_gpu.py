@@ -10,8 +10,8 @@ import pytest
 from contract.store import Store
 from contract.version import Version
 from loadtest.bench_gpu.__main__ import main
-from tests.program import PATIENCE
-from tests.service.running import ROOT
+from tests.support.program import PATIENCE
+from tests.support.running import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def test_one_run_measures_engine_and_service_and_what_is_left_of_the_gpu(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests/played"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests/support/fake_gpu"))
     monkeypatch.setenv("PLAYED_GPU", str(tmp_path / "wrong"))
     monkeypatch.setenv("DIGITSERVE_MAX_BATCH", "2")
     monkeypatch.setenv("DIGITSERVE_MAX_PICTURES", "64")

@@ -15,8 +15,8 @@ from contract.version import Version
 from loadtest.capacity.__main__ import main
 from loadtest.host import processes
 from loadtest.target.server import ROOT
-from tests.program import PATIENCE, interruptible
-from tests.service.running import Service, clean_environment
+from tests.support.program import PATIENCE, interruptible
+from tests.support.running import Service, clean_environment
 
 SHORT = ["--seconds", "0.4", "--warm-up", "0.1", "--from", "100", "--most", "200"]
 EASY = ["--p99", "20s", "--errors", "50%"]  # whatever else the machine does meanwhile

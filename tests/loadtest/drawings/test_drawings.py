@@ -12,7 +12,7 @@ from loadtest.drawings.__main__ import drawings, main
 from loadtest.drawings.papers import APART, SAME_LIGHT, colours
 from loadtest.drawings.pens import PAPERS, PENS, SHEETS, drawn
 from loadtest.drawings.strokes import Lines, thinned
-from tests.service.written import written_digits
+from tests.support.written import written_digits
 
 DIGITS, LABELS = written_digits()
 KNOWN = (DIGITS, [str(label) for label in LABELS])

@@ -15,9 +15,9 @@ from contract.version import Version
 from loadtest.__main__ import main
 from loadtest.host import processes
 from tests.loadtest.users.between import Said, another_digit, between
-from tests.loadtest.waiting import until
-from tests.program import PATIENCE, interruptible
-from tests.service.running import ROOT, Service, clean_environment
+from tests.support.program import PATIENCE, interruptible
+from tests.support.running import ROOT, Service, clean_environment
+from tests.support.waiting import until
 
 FILES = {
     "report.md", "summary.json", "load.png", "locust.html", "locust.log", "locust.json",

@@ -20,8 +20,8 @@ from loadtest.soak.__main__ import main
 from loadtest.soak.plan import Plan, Think
 from loadtest.soak.results import Results
 from loadtest.soak.run import soak
-from tests.program import interruptible
-from tests.service.running import ROOT, clean_environment
+from tests.support.program import interruptible
+from tests.support.running import ROOT, clean_environment
 
 Published = tuple[Store, Version]
 

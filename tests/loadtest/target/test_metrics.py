@@ -3,7 +3,7 @@
 import pytest
 
 from loadtest.target.metrics import Exposition
-from tests.service.running import Service
+from tests.support.running import Service
 
 BEFORE = """\
 # HELP answers_total Answers

@@ -8,8 +8,8 @@ from contract.store import Store
 from contract.version import Version
 from loadtest.target.monitor import Look, watched
 from tests.loadtest.tiny import reply, tiny
-from tests.loadtest.waiting import until
-from tests.service.running import Service
+from tests.support.running import Service
+from tests.support.waiting import until
 
 REQUESTS = "digitserve_http_requests_total"
 EVERY = 0.05  # seconds

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
-from tests.program import PATIENCE
-from tests.service.running import Service
+from tests.support.program import PATIENCE
+from tests.support.running import Service
 
 HEAD = "Inference-Header-Content-Length"
 PASSED_ON = ("Content-Type", HEAD, "Accept", "X-API-Key")

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.program import Program
-from tests.service.running import ROOT
+from tests.support.program import Program
+from tests.support.running import ROOT
 
 LOCUST = (sys.executable, "-m", "locust", f"--locustfile={ROOT / 'loadtest/locustfile.py'}")
 

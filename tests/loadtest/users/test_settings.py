@@ -8,7 +8,7 @@ import pytest
 
 from loadtest.users.settings import ARGUMENTS, WEIGHTS, Settings, WrongSetting
 from tests.loadtest.users.swarm import tried
-from tests.service.running import ROOT
+from tests.support.running import ROOT
 
 DEFAULTS = {name: each.default for name, each in ARGUMENTS.items()}
 

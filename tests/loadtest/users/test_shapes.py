@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-from tests.service.running import ROOT
+from tests.support.running import ROOT
 
 
 def test_a_ramp_rises_until_the_service_breaks() -> None:

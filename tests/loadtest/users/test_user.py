@@ -6,7 +6,7 @@ import pytest
 
 from tests.loadtest.users.between import Said, another_digit, between
 from tests.loadtest.users.swarm import Done, swarm
-from tests.service.running import Service
+from tests.support.running import Service
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,8 @@ import httpx2
 import pytest
 
 from tests.loadtest.users.swarm import Page
-from tests.program import PATIENCE
-from tests.service.running import Service
+from tests.support.program import PATIENCE
+from tests.support.running import Service
 
 pytestmark = pytest.mark.slow
 

@@ -1,0 +1,100 @@
+"""What counts as a request, a refusal, a failure for /v1/live; of one process and of several."""
+
+from service.api.live.summary import Snapshot, take_snapshot
+from service.telemetry.metrics.registry import PICTURES, SECONDS, Metrics
+from tests.support.shared_memory import workers
+
+
+def answered(metrics: Metrics, route: str, code: str, method: str = "POST") -> None:
+    metrics.requests.record((route, method, code))
+    metrics.seconds_of(route)[None].record(0.001)
+
+
+def some(metrics: Metrics) -> None:
+    """What happens in a while."""
+    for route in ("/v1/predict", "/v2/models/digits/infer", "/v2/models/{model}/infer"):
+        answered(metrics, route, "200")
+    for code in ("401", "422", "499", "500", "503"):
+        answered(metrics, "/v1/predict", code)
+    for route in ("/metrics", "/livez", "/v1/live", "/v1/models/{name}", "/v2/models/{model}"):
+        answered(metrics, route, "200", "GET")
+    answered(metrics, "/v1/models/{name}/rollback", "503")
+    answered(metrics, "/v1/live", "503", "GET")
+    metrics.shed.record(("queue_full",))
+    metrics.predictions.record_all([("7",), ("1",), ("7",)])
+    metrics.batch_size.record_all([1, 2, 3, 5000])
+    metrics.queue_limit.set(300)
+    metrics.live_watchers.set(2)
+
+
+def test_requests_are_those_that_predict() -> None:
+    metrics = Metrics()
+    some(metrics)
+    tally = take_snapshot(metrics, 12.5)
+    assert tally.at == 12.5
+    assert tally.requests == 8
+    assert sum(tally.seconds) == 8
+    assert tally.seconds[SECONDS.index(0.001)] == 8
+
+
+def test_a_client_that_hung_up_was_not_refused() -> None:
+    metrics = Metrics()
+    some(metrics)
+    tally = take_snapshot(metrics, 0.0)
+    assert (tally.refused, tally.failed, tally.shed) == (2, 2, 1)
+
+
+def test_another_method_is_no_prediction() -> None:
+    metrics = Metrics()
+    answered(metrics, "/v1/predict", "405", "GET")
+    tally = take_snapshot(metrics, 0.0)
+    assert (tally.requests, tally.refused) == (0, 0)
+
+
+def test_calls_are_counted_by_their_pictures() -> None:
+    metrics = Metrics()
+    some(metrics)
+    tally = take_snapshot(metrics, 0.0)
+    by_bound = dict(zip((*PICTURES, None), tally.sizes, strict=True))
+    assert [bound for bound, calls in by_bound.items() if calls] == [1, 2, 4, None]
+    assert sum(tally.sizes) == 4
+    assert tally.pictures == 3
+
+
+# ---- several workers -----------------------------------------------------------------------------
+
+
+def test_before_anything_was_counted_all_is_zero() -> None:
+    (memory,) = workers(1)
+    nothing = take_snapshot(Metrics(memory), 0.0)
+    assert not any(sum(each) if isinstance(each, list) else each for each in nothing)
+
+
+def test_each_worker_tells_of_all() -> None:
+    alone = Metrics()
+    some(alone)
+    expected = take_snapshot(alone, 0.0)
+    reported: list[list[float | list[float]]] = []
+    for memory in workers(3):
+        metrics = Metrics(memory)
+        some(metrics)
+        reported.append([*take_snapshot(metrics, 0.0)])
+    assert reported == [times(expected, number) for number in (1, 2, 3)]
+
+
+def test_what_another_counts_for_the_first_time_is_told_too() -> None:
+    asked, other = map(Metrics, workers(2))
+    some(asked)
+    before = take_snapshot(asked, 0.0)
+    answered(other, "/v2/models/{model}/versions/{version}/infer", "400")
+    other.refresh()
+    tally = take_snapshot(asked, 0.0)
+    assert (tally.requests, tally.refused) == (before.requests + 1, before.refused + 1)
+    assert sum(tally.seconds) == sum(before.seconds) + 1
+
+
+def times(tally: Snapshot, number: int) -> list[float | list[float]]:
+    return [
+        [one * number for one in each] if isinstance(each, list) else each * number
+        for each in tally
+    ]

@@ -1,0 +1,147 @@
+"""The page at / as HTTP sees it: what it is made of, what it may do. What it does: tests/web."""
+
+import gzip
+import re
+
+import httpx2
+import pytest
+
+from tests.support.pictures import SEVEN
+from tests.support.running import ROOT, Service
+
+WEB = ROOT / "web"
+MODULES = sorted(path.name for path in WEB.glob("*.js"))
+LIMIT = 80 * 1024  # bytes of all scripts and styles
+
+
+def get(service: Service, path: str, **headers: str) -> httpx2.Response:
+    with service.client() as client:
+        return client.get(path, headers=headers)
+
+
+def policy_of(page: httpx2.Response) -> dict[str, str]:
+    parts = page.headers["Content-Security-Policy"].split("; ")
+    return dict(part.split(" ", 1) for part in parts)
+
+
+def test_the_page_is_there(service: Service) -> None:
+    page = get(service, "/")
+    assert page.status_code == 200
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "<title>digitserve</title>" in page.text
+
+
+def test_everything_that_the_page_names_is_there_and_of_this_host(service: Service) -> None:
+    named = re.findall(r'(?:src|href)="([^"#]+)"', get(service, "/").text)
+    assert "web/main.js" in named
+    for name in named:
+        assert ":" not in name
+        assert get(service, f"/{name}").status_code == 200
+
+
+def test_the_page_names_every_module_so_that_none_waits_for_another(service: Service) -> None:
+    preloaded = re.findall(r'rel="modulepreload" href="web/([^"]+)"', get(service, "/").text)
+    assert sorted(preloaded) == MODULES
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_imports_only_its_neighbours(service: Service, name: str) -> None:
+    script = get(service, f"/web/{name}")
+    assert script.headers["Content-Type"].startswith("text/javascript")
+    imported = re.findall(r'from "\./([^"]+)"', script.text)
+    assert {*imported} <= {*MODULES}
+    assert script.text.count(' from "') == len(imported)
+
+
+def test_the_page_may_run_its_own_scripts_and_talk_to_its_own_service_alone(
+    service: Service,
+) -> None:
+    page = get(service, "/")
+    policy = policy_of(page)
+    assert policy["default-src"] == policy["frame-ancestors"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+    assert page.headers["Permissions-Policy"].startswith("camera=(self), ")
+    assert page.headers["X-Frame-Options"] == "DENY"
+
+
+def test_no_other_page_has_the_camera(service: Service) -> None:
+    assert get(service, "/docs").headers["Permissions-Policy"].startswith("camera=(), ")
+
+
+@pytest.mark.parametrize("path", ["/", "/web/main.js"])
+def test_a_browser_asks_whether_a_file_is_new_and_gets_it_only_then(
+    service: Service, path: str
+) -> None:
+    first = get(service, path)
+    assert first.headers["Cache-Control"] == "no-cache"
+    again = get(service, path, **{"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["Cache-Control"] == "no-cache"
+
+
+@pytest.mark.parametrize(
+    "path", ["/web/", "/web/nothing.js", "/web/../service/app.py", "/web/%2e%2e/pyproject.toml"]
+)
+def test_nothing_else_is_there(service: Service, path: str) -> None:
+    answer = get(service, path)
+    assert answer.status_code == 404
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/web/main.js", "/docs", "/openapi.json", "/static-offline-docs/swagger-ui-bundle.js"],
+)
+def test_text_is_compressed_for_a_client_that_prefers_it(service: Service, path: str) -> None:
+    plain = get(service, path, **{"Accept-Encoding": "gzip;q=0, br"})
+    assert "Content-Encoding" not in plain.headers
+    with (
+        service.client() as client,
+        client.stream("GET", path, headers={"Accept-Encoding": "gzip"}) as packed,
+    ):
+        raw = b"".join(packed.iter_raw())
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(raw) == plain.content
+    assert len(raw) < len(plain.content) / 1.5
+    for answer in (plain, packed):
+        assert answer.headers["Vary"].lower() == "accept-encoding"
+        assert answer.headers["Content-Type"] == plain.headers["Content-Type"]
+
+
+@pytest.mark.parametrize("path", ["/", "/web/main.js"])
+def test_what_is_compressed_has_a_weak_tag_that_still_says_whether_it_is_new(
+    service: Service, path: str
+) -> None:
+    zipped, plain = {"Accept-Encoding": "gzip"}, {"Accept-Encoding": "identity"}
+    tag = get(service, path, **plain).headers["ETag"]
+    packed = get(service, path, **zipped)
+    assert packed.headers["ETag"] == f"W/{tag}"
+    assert packed.headers["Cache-Control"] == "no-cache"
+    again = get(service, path, **zipped, **{"If-None-Match": f"W/{tag}"})
+    assert (again.status_code, again.headers["ETag"]) == (304, f"W/{tag}")
+    assert again.headers["Vary"].lower() == "accept-encoding"
+    assert get(service, path, **plain, **{"If-None-Match": tag}).status_code == 304
+
+
+def test_a_part_of_a_file_and_what_is_small_are_not_compressed(service: Service) -> None:
+    part = get(service, "/web/main.js", **{"Accept-Encoding": "gzip", "Range": "bytes=0-9"})
+    assert (part.status_code, len(part.content)) == (206, 10)
+    small = get(service, "/static-offline-docs/favicon.png", **{"Accept-Encoding": "gzip"})
+    for answer in (part, small):
+        assert "Content-Encoding" not in answer.headers
+
+
+def test_predictions_and_live_events_are_not_compressed(service: Service) -> None:
+    accepts = {"Accept-Encoding": "gzip"}
+    events = get(service, "/v1/live?events=1", **accepts)
+    answer = httpx2.post(f"{service.url}/v1/predict", content=SEVEN, headers=accepts)
+    for each in (events, answer):
+        assert each.status_code == 200
+        assert "Content-Encoding" not in each.headers
+
+
+def test_the_page_costs_a_phone_little() -> None:
+    sizes = {
+        path.name: path.stat().st_size for path in WEB.iterdir() if path.suffix in (".js", ".css")
+    }
+    assert sum(sizes.values()) <= LIMIT, sizes

@@ -1,0 +1,390 @@
+"""The short way from a socket to an answer gives the same answers as the long one, to anybody."""
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+
+from contract.store import Store
+from contract.version import Version
+from tests.support.connection import connected, request, without_times
+from tests.support.metrics import counted
+from tests.support.pictures import SEVEN, encoded, seven
+from tests.support.running import Service, wait_to_read, wait_until
+
+
+@pytest.mark.parametrize(
+    ("way", "pieces"),
+    [
+        ("in two pieces", [request()[:-100], request()[-100:]]),
+        ("a byte at a time", [request()[i : i + 1] for i in range(len(request()))]),
+        ("with a query", [request(path="/v1/predict?ink=auto")]),
+        (
+            "in chunks",
+            [
+                b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+                b"%x\r\n%b\r\n" % (len(SEVEN), SEVEN),
+                b"0\r\n\r\n",
+            ],
+        ),
+        ("in capitals", [request().replace(b"Content-Length", b"CONTENT-LENGTH")]),
+    ],
+    ids=lambda way: way if isinstance(way, str) else "",
+)
+def test_however_a_request_arrives_its_answer_is_the_same(
+    service: Service, way: str, pieces: list[bytes]
+) -> None:
+    with connected(service) as connection:
+        connection.send(request(SEVEN, "X-Request-ID: mine"))
+        status, headers, body = connection.answer()
+        connection.send(
+            *(piece.replace(b"Host: x", b"Host: x\r\nX-Request-ID: mine") for piece in pieces[:1])
+        )
+        for piece in pieces[1:]:
+            connection.send(piece)
+        assert status == 200
+        other = connection.answer()
+    expected = dict(without_times(headers))
+    found = without_times(other[1])
+    if way == "a byte at a time":  # the id went with the first byte
+        found["x-request-id"] = "mine"
+    assert (other[0], found, other[2]) == (200, expected, body)
+
+
+def test_pipelined_requests_are_answered_in_their_order(service: Service) -> None:
+    get = b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Request-ID: c\r\n\r\n"
+    with connected(service) as connection:
+        connection.send(
+            b"".join(
+                [
+                    request(SEVEN, "X-Request-ID: a"),
+                    request(SEVEN, "X-Request-ID: b"),
+                    get,
+                    request(b"nonsense", "X-Request-ID: d"),
+                    request(SEVEN, "X-Request-ID: e"),
+                ]
+            )
+        )
+        answers = [connection.answer() for _ in range(5)]
+    assert [headers["x-request-id"] for _, headers, _ in answers] == ["a", "b", "c", "d", "e"]
+    assert [status for status, _, _ in answers] == [200, 200, 200, 422, 200]
+
+
+@pytest.mark.parametrize(
+    ("more", "body"),
+    [
+        ("", b""),
+        ("Content-Length: 4\r\n", b"body"),
+        ("Transfer-Encoding: chunked\r\n", b"4\r\nbody\r\n0\r\n\r\n"),
+        ("Expect: 100-continue\r\nContent-Length: 0\r\n", b""),
+    ],
+    ids=["plain", "with a body", "in chunks", "expectant"],
+)
+def test_a_scrape_is_answered_however_it_arrives(service: Service, more: str, body: bytes) -> None:
+    scrape = f"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Request-ID: b\r\n{more}\r\n".encode() + body
+    with connected(service) as connection:
+        connection.send(request(SEVEN, "X-Request-ID: a") + scrape + request(SEVEN))
+        answers = [connection.answer() for _ in range(3)]
+    assert [status for status, _, _ in answers] == [200, 200, 200]
+    _, headers, text = answers[1]
+    assert headers["x-request-id"] == "b"
+    assert headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert b"\ndigitserve_inflight_requests " in text
+
+
+def test_a_refusal_leaves_the_connection_as_it_was(service: Service) -> None:
+    with connected(service) as connection:
+        connection.send(request(b"nonsense"))
+        status, headers, body = connection.answer()
+        assert status == 422
+        assert headers["content-type"] == "application/problem+json"
+        assert headers["x-request-id"].encode() in body
+        connection.send(request())
+        assert connection.answer()[0] == 200
+
+
+@pytest.mark.parametrize("line", ["Connection: close", "connection: Close"])
+def test_a_connection_is_closed_when_its_client_asks(service: Service, line: str) -> None:
+    with connected(service) as connection:
+        connection.send(request(SEVEN, line))
+        status, headers, _ = connection.answer()
+        assert (status, headers["connection"]) == (200, "close")
+        assert connection.closed()
+
+
+def test_a_client_of_http_1_0_is_answered_and_closed(service: Service) -> None:
+    with connected(service) as connection:
+        connection.send(request().replace(b"HTTP/1.1", b"HTTP/1.0"))
+        assert connection.answer()[0] == 200
+        assert connection.closed()
+
+
+def test_a_client_that_asks_before_it_sends_is_told_to_go_on(service: Service) -> None:
+    with connected(service) as connection:
+        connection.send(request(SEVEN, "Expect: 100-continue")[: -len(SEVEN)])
+        assert connection.answer()[0] == 100
+        connection.send(SEVEN)
+        assert connection.answer()[0] == 200
+
+
+def test_other_methods_are_refused_by_name(service: Service) -> None:
+    response = httpx2.get(f"{service.url}/v1/predict")
+    assert (response.status_code, response.headers["Allow"]) == (405, "OPTIONS, POST")
+
+
+def test_bytes_that_are_no_request_after_one_that_was_end_the_connection(service: Service) -> None:
+    with connected(service) as connection:
+        connection.send(request())
+        assert connection.answer()[0] == 200
+        connection.send(b"\x16\x03\x01 no HTTP\r\n\r\n")
+        assert connection.answer()[0] == 400
+        assert connection.closed()
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "nan", "inf", "soon", ""])
+def test_a_timeout_that_is_no_time_is_refused(service: Service, given: str) -> None:
+    response = httpx2.post(
+        f"{service.url}/v1/predict", content=SEVEN, headers={"X-Request-Timeout": given}
+    )
+    assert response.status_code == 400
+    assert "X-Request-Timeout" in response.json()["detail"]
+
+
+@pytest.fixture(scope="module")
+def patient(published: tuple[Store, Version]) -> Iterator[Service]:
+    """A service where a lone picture waits a second for company, and a body as long at most."""
+    with Service.started(
+        published[0].folder.parent, max_wait=1, request_timeout=2, access_log="all"
+    ) as service:
+        yield service
+
+
+def test_a_client_waits_no_longer_than_it_said(patient: Service) -> None:
+    own, shed = 'client_deadline_total{route="/v1/predict"}', 'shed_total{reason="deadline_passed"}'
+    before = counted(patient, own), counted(patient, shed)
+    began = time.monotonic()
+    response = httpx2.post(
+        f"{patient.url}/v1/predict", content=SEVEN, headers={"X-Request-Timeout": "0.2"}
+    )
+    assert response.status_code == 504
+    assert 0.15 < time.monotonic() - began < 1  # it would have been answered after a second
+    assert (counted(patient, own), counted(patient, shed)) == (before[0] + 1, before[1])
+
+
+@pytest.mark.parametrize("path", ["/v1/predict", "/v1/%70redict"])
+def test_a_picture_whose_client_hung_up_is_not_computed_and_counted(
+    patient: Service, path: str
+) -> None:
+    computed = counted(patient, "inference_seconds_count")
+    gone = counted(patient, 'cancelled_total{stage="queue"}')
+    with connected(patient) as connection:
+        waiting = counted(patient, "queue_depth")
+        connection.send(request(path=path))
+        wait_until(lambda: counted(patient, "queue_depth") > waiting, patient)
+    wait_until(lambda: counted(patient, 'cancelled_total{stage="queue"}') > gone, patient)
+    time.sleep(1)  # its turn would have come
+    assert counted(patient, "inference_seconds_count") == computed
+    assert counted(patient, "inflight_requests") == 1  # the one that asks
+
+
+def test_a_body_that_does_not_arrive_is_given_up_on(patient: Service) -> None:
+    with connected(patient) as connection:
+        connection.send(request()[:-10])
+        status, headers, body = connection.answer()
+        assert (status, headers["connection"]) == (408, "close")
+        assert b"DIGITSERVE_REQUEST_TIMEOUT" in body
+        assert connection.closed()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/predict", "/v1/%70redict", "/v1/models/digits/versions/1/predict",
+        "/v2/models/digits/infer", "/v2/models/digits/versions/1/infer",
+    ],
+)  # fmt: skip
+def test_a_client_that_hangs_up_within_its_body_is_no_failure(patient: Service, path: str) -> None:
+    gone = 'http_requests_total{code="499",method="POST",route="'
+    before, failed = counted(patient, gone), counted(patient, 'http_requests_total{code="500"')
+    with connected(patient) as connection:
+        connection.send(request(path=path)[:-10])
+        time.sleep(0.1)
+    wait_until(lambda: counted(patient, gone) > before, patient)
+    assert counted(patient, 'http_requests_total{code="500"') == failed
+    assert "without completing response" not in patient.log
+
+
+def test_a_client_that_hangs_up_in_the_middle_of_its_body_is_counted(patient: Service) -> None:
+    before = counted(patient, 'cancelled_total{stage="body"}')
+    with connected(patient) as connection:
+        connection.send(request()[:-10])
+        time.sleep(0.1)
+    wait_until(lambda: counted(patient, 'cancelled_total{stage="body"}') > before, patient)
+
+
+@pytest.mark.parametrize("path", ["/v1/predict", "/v1/%70redict"])
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("X-Request-Timeout: 0.2", 408),
+        ("X-Request-Timeout: soon", 400),
+        ("Content-Encoding: gzip", 415),
+    ],
+)
+def test_what_the_head_says_is_heard_before_the_body_is_there(
+    patient: Service, path: str, line: str, status: int
+) -> None:
+    began = time.monotonic()
+    with connected(patient) as connection:
+        connection.send(request(SEVEN, line, path=path)[:-10])
+        assert connection.answer()[0] == status
+    assert time.monotonic() - began < 1.5  # sooner than the service's own timeout
+
+
+@pytest.mark.parametrize("path", ["/v1/predict", "/v1/%70redict"])
+def test_every_end_of_a_request_counts_the_same_by_both_ways(patient: Service, path: str) -> None:
+    def ended() -> dict[str, float]:
+        names = {code: f'http_requests_total{{code="{code}"' for code in (200, 408, 422, 499)}
+        found = {str(code): counted(patient, name) for code, name in names.items()}
+        return found | {
+            "seconds": counted(patient, "http_request_duration_seconds_count"),
+            "in body": counted(patient, 'cancelled_total{stage="body"}'),
+            "in queue": counted(patient, 'cancelled_total{stage="queue"}'),
+        }
+
+    before = ended()
+    for body, count in ((SEVEN, 1), (b"nonsense", 1)):
+        for _ in range(count):
+            with connected(patient) as connection:
+                connection.send(request(body, path=path))
+                connection.answer()
+    with connected(patient) as connection:
+        connection.send(request(path=path)[:-10])
+        assert connection.answer()[0] == 408
+    with connected(patient) as connection:  # hangs up in its body
+        connection.send(request(path=path)[:-10])
+        wait_until(lambda: counted(patient, "inflight_requests") == 2, patient)
+    with connected(patient) as connection:  # hangs up in the queue
+        connection.send(request(path=path))
+        wait_until(lambda: counted(patient, "queue_depth") == 1, patient)
+    wait_until(lambda: counted(patient, "inflight_requests") == 1, patient)
+    more = {name: number - before[name] for name, number in ended().items()}
+    scrapes = more.pop("seconds") - 5, more["200"] - 1
+    assert scrapes[0] == scrapes[1] > 0  # the same both: of /metrics
+    del more["200"]
+    assert more == {"408": 1, "422": 1, "499": 2, "in body": 1, "in queue": 1}
+
+
+@pytest.mark.slow
+def test_a_large_picture_ends_at_its_deadline_and_frees_its_place(
+    published: tuple[Store, Version],
+) -> None:
+    """So many are more than a second's work; those who gave up are not worked for."""
+    large = encoded(np.kron(seven(), np.ones((19, 19), np.uint8)), "PNG")  # 3800 x 3800
+    folder = published[0].folder.parent
+    with Service.started(folder, request_timeout=1) as service:
+        with ExitStack() as stack:
+            connections = [stack.enter_context(connected(service)) for _ in range(120)]
+            for connection in connections:
+                connection.send(request(large))
+            statuses = Counter(connection.answer()[0] for connection in connections)
+        refused = statuses[503] + statuses[504]  # before its deadline would pass, or when it does
+        assert refused > 0
+        assert refused + statuses[200] == 120
+        response = httpx2.post(f"{service.url}/v1/predict", content=large)
+        assert response.status_code == 200
+        reasons = ("deadline_unreachable", "deadline_passed")
+        shed = [counted(service, f'shed_total{{reason="{reason}"}}') for reason in reasons]
+        assert shed == [statuses[503], statuses[504]]
+        assert counted(service, "client_deadline_total") == 0
+        with ExitStack() as stack:
+            connections = [stack.enter_context(connected(service)) for _ in range(30)]
+            for connection in connections:
+                connection.send(request(large))
+            connections[0].answer()
+        wait_until(lambda: counted(service, 'cancelled_total{stage="decode"}') > 0, service)
+        assert "Traceback" not in service.log
+
+
+def test_a_client_that_does_not_read_is_not_answered_for_ever(service: Service) -> None:
+    with connected(service) as connection:
+        connection.socket.setblocking(False)
+        before = counted(service, 'http_requests_total{code="200"')
+        until = time.monotonic() + 2
+        while time.monotonic() < until:
+            try:
+                connection.socket.send(request() * 20)
+            except BlockingIOError:
+                time.sleep(0.001)
+            except OSError:  # too many waited for their turn: it was cut off
+                break
+        assert counted(service, 'http_requests_total{code="200"') - before < 20_000
+
+
+def test_the_access_log_has_a_line_for_a_prediction(patient: Service) -> None:
+    answer = httpx2.post(f"{patient.url}/v1/predict", content=SEVEN)
+    request_id = answer.headers["X-Request-ID"]
+
+    def lines() -> list[dict[str, Any]]:
+        return [event for event in patient.events if event.get("request_id") == request_id]
+
+    wait_until(lines, patient)
+    (line,) = lines()
+    assert (line["event"], line["status"]) == ("POST /v1/predict 200", 200)
+    assert line["queue_seconds"] > 0.9  # for company
+
+
+def test_a_body_that_is_half_there_when_the_service_is_told_to_stop_is_awaited(
+    published: tuple[Store, Version],
+) -> None:
+    with Service.started(published[0].folder.parent, drain_seconds=0) as service:
+        with connected(service) as connection:
+            connection.send(request()[:-100])
+            wait_until(lambda: counted(service, "inflight_requests") == 2, service)
+            service.send(signal.SIGTERM)
+            wait_to_read("not ready any more", service)
+            time.sleep(0.5)  # until the port is closed and connections are told to end
+            connection.send(request()[-100:])
+            assert connection.answer()[0] == 200
+        assert service.exit_code() == 0
+        assert "Traceback" not in service.log
+
+
+def test_a_request_that_waits_when_the_service_is_told_to_stop_is_answered(
+    published: tuple[Store, Version],
+) -> None:
+    with Service.started(published[0].folder.parent, max_wait=1, drain_seconds=0) as service:
+        with connected(service) as connection:
+            connection.send(request())
+            wait_until(lambda: counted(service, "queue_depth") > 0, service)
+            service.send(signal.SIGTERM)
+            assert connection.answer()[0] == 200
+        assert service.exit_code() == 0
+
+
+@pytest.mark.parametrize("path", ["/v1/predict", "/v1/%70redict"])
+def test_a_refusal_for_want_of_room_says_when_to_come_back_and_then_there_is_room(
+    published: tuple[Store, Version], path: str
+) -> None:
+    folder = published[0].folder.parent
+    with (
+        Service.started(folder, max_wait=1, max_queue=1) as service,
+        connected(service) as first,
+        connected(service) as second,
+    ):
+        first.send(request())
+        wait_until(lambda: counted(service, "queue_depth") > 0, service)
+        second.send(request(path=path))
+        status, headers, body = second.answer()
+        assert (status, headers["retry-after"]) == (503, "1")
+        assert b"1 pictures are already waiting" in body
+        assert first.answer()[0] == 200
+        second.send(request(path=path))
+        assert second.answer()[0] == 200
+        assert counted(service, 'shed_total{reason="queue_full"}') == 1

@@ -1,0 +1,152 @@
+"""What clients hear when the model is slow, fails or is gone."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx2
+import numpy as np
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from contract.store import Store
+from contract.version import Version
+from service.api.predictions import BatchPredictions
+from service.api.v1.pending import batched
+from service.api.v1.predict import Predict
+from service.batching.batcher import Batcher
+from service.http.access_log import AccessLog
+from service.http.auth import Access
+from service.http.gateway import Gateway
+from service.http.methods import Methods
+from service.http.offload import Offload
+from service.lifecycle import Life
+from service.models.loading import Model, load
+from service.settings import Settings
+from service.telemetry.logs.format import Fields
+from service.telemetry.metrics.registry import Metrics
+from service.tensors import Answers, Pixels
+from tests.support.pictures import encoded, seven
+
+pytestmark = pytest.mark.anyio
+
+SEVEN = encoded(seven())
+
+
+@pytest.fixture(scope="module")
+def served(published: tuple[Store, Version]) -> Model:
+    """What answers are said to come from."""
+    return load(published[0], None, Settings(threads=1))  # type: ignore[call-arg]
+
+
+class SaysSeven:
+    """Says 7 to everything, once it is let; or fails."""
+
+    def __init__(self, served: Model) -> None:
+        self.served = served
+        self.open = threading.Event()
+        self.open.set()
+        self.entered = threading.Event()
+        self.error: Exception | None = None
+
+    def __call__(self, pixels: Pixels) -> BatchPredictions:
+        self.entered.set()
+        assert self.open.wait(timeout=10)
+        if self.error:
+            raise self.error
+        rows = np.zeros((len(pixels), 10), np.float32)
+        rows[:, 7] = 1
+        return BatchPredictions(self.served, Answers(rows, rows))
+
+
+async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
+    raise AssertionError(f"{scope['path']} is not hot")
+
+
+class Door:
+    """The front with one fast route, over a batcher whose model the test controls."""
+
+    def __init__(self, batcher: Batcher[BatchPredictions], within: float) -> None:
+        self.batcher = batcher
+        settings = Settings(request_timeout=within)  # type: ignore[call-arg]
+        metrics = Metrics()
+        predict = Predict(batched(batcher, metrics), Offload(8, settings.max_decoding), settings)
+        self.reported: list[Fields] = []  # to the log
+        access, methods = Access(settings, metrics), Methods([predict], [])
+        gateway = Gateway([predict], nowhere, settings, metrics, Life(), access, methods)
+        gateway.watchers.append(AccessLog("off", self.reported.append).record)
+        self._transport = httpx2.ASGITransport(app=gateway)
+
+    async def post(self) -> httpx2.Response:
+        async with httpx2.AsyncClient(transport=self._transport) as client:
+            headers = {"Content-Type": "image/png"}
+            return await client.post("http://service/v1/predict", content=SEVEN, headers=headers)
+
+    async def posts_waiting(self, count: int) -> list[asyncio.Task[httpx2.Response]]:
+        """`count` requests that are all in the batcher's queue when this returns."""
+        tasks = [asyncio.create_task(self.post()) for _ in range(count)]
+        while self.batcher.depth < count:  # noqa: ASYNC110 (there is no event to wait for)
+            await asyncio.sleep(0.001)
+        return tasks
+
+
+@asynccontextmanager
+async def door_to(
+    model: SaysSeven, *, max_queue: int = 8, within: float = 30
+) -> AsyncIterator[Door]:
+    async with Batcher(model, max_batch=4, max_wait=0, max_queue=max_queue) as batcher:
+        yield Door(batcher, within)
+        model.open.set()
+
+
+async def test_a_full_queue_is_503_and_says_when_to_come_back(served: Model) -> None:
+    model = SaysSeven(served)
+    async with door_to(model, max_queue=2) as door:
+        assert (await door.post()).status_code == 200
+        model.open.clear()
+        model.entered.clear()
+        running = asyncio.create_task(door.post())
+        await asyncio.to_thread(model.entered.wait, 10)
+        waiting = await door.posts_waiting(2)
+        refused = await door.post()
+        model.open.set()
+        accepted = await asyncio.gather(running, *waiting)
+    assert refused.status_code == 503
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert "2 pictures are already waiting" in refused.json()["detail"]
+    assert [response.status_code for response in accepted] == [200, 200, 200]
+
+
+async def test_an_answer_that_would_come_too_late_is_504(served: Model) -> None:
+    model = SaysSeven(served)
+    model.open.clear()
+    async with door_to(model, within=0.1) as door:
+        response = await door.post()
+    assert response.status_code == 504
+    assert response.json()["title"] == "Too late"
+
+
+async def test_a_model_that_fails_is_500_and_tells_the_log_alone_why(
+    served: Model,
+) -> None:
+    model = SaysSeven(served)
+    model.error = RuntimeError("secret detail of /opt/library")
+    async with door_to(model) as door:
+        response = await door.post()
+        model.error = None
+        assert (await door.post()).status_code == 200
+    assert response.status_code == 500
+    assert "secret" not in response.text
+    (event,) = door.reported
+    assert event["request_id"] == response.json()["request_id"]
+    assert event["exception"] == "RuntimeError: secret detail of /opt/library"
+    assert "ModelFailed: the model cannot answer this picture" in event["traceback"]
+
+
+async def test_after_the_batcher_has_closed_the_answer_is_503(served: Model) -> None:
+    async with door_to(SaysSeven(served)) as door:
+        pass
+    response = await door.post()
+    assert response.status_code == 503
+    assert response.headers["Retry-After"] == "1"

@@ -1,0 +1,175 @@
+"""What is counted, from the start of the service on, and under which labels whatever is asked."""
+
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from contract.card import Acceptance
+from contract.store import Store
+from contract.version import Version
+from service.tensors import Pixels
+from tests.support.connection import connected, request
+from tests.support.forms import part, post_parts
+from tests.support.metrics import counted, exposition, metric
+from tests.support.pictures import SEVEN
+from tests.support.running import Service
+from tests.support.tensors import HEADER, asked, client_of, document, post
+from tests.support.versions import publish, two_versions
+
+UNCERTAIN = "predictions_uncertain_total"
+PNG = {"Content-Type": "image/png"}
+
+
+@pytest.fixture
+def service(published: tuple[Store, Version]) -> Iterator[Service]:
+    """One that nobody has asked yet."""
+    with Service.started(published[0].folder.parent, max_queue=300) as service:
+        yield service
+
+
+@pytest.fixture
+def doubtful(published: tuple[Store, Version], tmp_path: Path) -> Iterator[Service]:
+    """One whose card trusts no answer."""
+    store = two_versions(published, tmp_path)
+    none = Acceptance(
+        threshold=1.0,
+        wanted=0.999,
+        validation_accepted=0.0,
+        validation_accuracy=None,
+        test_accepted=0.0,
+        test_accuracy=None,
+    )
+    store.activate(publish(store, published[1], acceptance=none))
+    with Service.started(store.folder.parent) as service:
+        yield service
+
+
+def predict(service: Service, query: str = "") -> None:
+    url = f"{service.url}/v1/predict{query}"
+    assert httpx2.post(url, content=SEVEN, headers=PNG).status_code == 200
+
+
+def values_of(service: Service) -> dict[str, set[str]]:
+    """Label -> all values that it has."""
+    values: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(exposition(service)):
+        for sample in family.samples:
+            for label, value in sample.labels.items():
+                values.setdefault(label, set()).add(value)
+    return values
+
+
+# ---- how many ------------------------------------------------------------------------------------
+
+
+def test_what_is_below_the_senders_threshold_is_counted(service: Service) -> None:
+    assert metric(service, UNCERTAIN) == 0
+    predict(service, "?threshold=1")
+    predict(service, "?threshold=0")
+    post_parts(service, part(SEVEN), part(SEVEN))
+    assert metric(service, UNCERTAIN) == 1
+    images = {"images": [b64encode(SEVEN).decode()] * 3}
+    httpx2.post(f"{service.url}/v1/predict?threshold=1", json=images).raise_for_status()
+    assert metric(service, UNCERTAIN) == 4
+
+
+def test_what_is_below_the_cards_threshold_is_counted_by_either_door(
+    doubtful: Service, pixels: Pixels
+) -> None:
+    predict(doubtful)
+    assert metric(doubtful, UNCERTAIN) == 1
+    predict(doubtful, "?threshold=0")
+    assert metric(doubtful, UNCERTAIN) == 1
+    with client_of(doubtful) as client:
+        client.infer("digits", asked(pixels[:5]))
+    assert metric(doubtful, UNCERTAIN) == 6
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("", "/v2/models/digits/infer"),
+        ("/versions/1", "/v2/models/{model}/versions/{version}/infer"),
+    ],
+)
+def test_a_deadline_of_the_clients_own_is_counted_by_route_and_is_no_shedding(
+    service: Service, path: str, route: str
+) -> None:
+    head = document(parameters={"timeout": 1})
+    own = f'client_deadline_total{{route="{route}"}}'
+    before = counted(service, own), counted(service, "shed_total")
+    answer = post(service, head + bytes(784), path, **{HEADER: len(head)})
+    assert answer.status_code == 504
+    assert (counted(service, own), counted(service, "shed_total")) == (before[0] + 1, before[1])
+
+
+def test_as_many_may_wait_in_each_worker(
+    service: Service, published: tuple[Store, Version]
+) -> None:
+    assert metric(service, "queue_limit") == 300
+    folder = published[0].folder.parent
+    with Service.started(folder, workers=2, max_queue=300) as two:
+        assert metric(two, "queue_limit") == 600
+
+
+# ---- under which labels --------------------------------------------------------------------------
+
+
+def test_what_alerts_look_for_is_there_before_it_happens(service: Service) -> None:
+    """The first of its kind would be no increase, if its series began with it."""
+    lines = exposition(service).splitlines()
+    for name, label, values in (
+        (
+            "shed",
+            "reason",
+            (
+                "buffer_full",
+                "queue_full",
+                "deadline_unreachable",
+                "deadline_passed",
+                "connections",
+            ),
+        ),
+        ("client_deadline", "route", ("/v1/predict", "/v2/models/digits/infer")),
+        ("cancelled", "stage", ("body", "decode", "queue", "model")),
+        ("engine_fallback", "what", ("provider", "precision", "cuda_graph")),
+        ("model_swap", "result", ("swapped", "failed_verify", "failed_load", "failed_golden")),
+    ):
+        for value in values:
+            assert f'digitserve_{name}_total{{{label}="{value}"}} 0.0' in lines
+
+
+def test_nothing_that_a_client_says_becomes_a_label(service: Service) -> None:
+    with service.client() as client:
+        paths = client.get("/openapi.json").json()["paths"]
+        for path in (
+            "/a",
+            "/v1/predict/",
+            "/v2/models/x/infer",
+            "/v1/samples/random?label=evil",
+            "/v1/models/evil/versions/9",
+            "/metrics/%22%7D",
+            "/v1/../evil",
+            "/docs/evil",
+        ):
+            client.get(path)
+            client.post(path, content=b"{}", headers={"X-Request-ID": "evil"})
+        for method in ("BREW", "TRACE", "CONNECT", "get"):
+            client.request(method, "/v1/predict")
+        client.post("/v1/predict", content=SEVEN, headers=PNG | {"X-API-Key": "evil"})
+        client.post("/v2/models/digits/infer", content=b"evil")
+        client.post("/v2/repository/models/evil/load", content=b"{}")
+    with connected(service) as connection:
+        connection.send(request(SEVEN, "Transfer-Encoding: evil"))
+        connection.answer()
+    values = values_of(service)
+    assert values["route"] <= {*paths, "other", "/v2/models/digits/infer", "/docs"}
+    assert values["method"] <= {"GET", "POST", "OPTIONS", "TRACE", "other"}
+    assert all(code.isdecimal() and len(code) == 3 for code in values["code"])
+    assert values["label"] <= set("0123456789")
+    assert values["provider"] == {"cpu"}
+    assert not [value for value in set().union(*values.values()) if "evil" in value.lower()]

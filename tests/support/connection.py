@@ -1,0 +1,69 @@
+"""HTTP by hand: what a client writes to a socket, and the answers that come back."""
+
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx2
+
+from tests.support.pictures import SEVEN
+from tests.support.program import PATIENCE
+from tests.support.running import Service
+
+
+def request(body: bytes = SEVEN, *lines: str, path: str = "/v1/predict") -> bytes:
+    """A plain prediction, as most clients write it."""
+    head = [f"POST {path} HTTP/1.1", "Host: x", "Content-Type: image/png", *lines]
+    return "\r\n".join([*head, f"Content-Length: {len(body)}", "", ""]).encode() + body
+
+
+class Connection:
+    """A socket, and the answers that came over it."""
+
+    def __init__(self, service: Service) -> None:
+        url = httpx2.URL(service.url)
+        self.socket = socket.create_connection((url.host, url.port or 80), timeout=PATIENCE)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is sent, goes
+        self._rest = b""
+
+    def send(self, *parts: bytes) -> None:
+        for part in parts:
+            self.socket.sendall(part)
+
+    def answer(self) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body of the next answer."""
+        while b"\r\n\r\n" not in self._rest:
+            self._rest += self._more()
+        head, _, self._rest = self._rest.partition(b"\r\n\r\n")
+        first, *lines = head.decode().split("\r\n")
+        headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+        while len(self._rest) < int(headers.get("content-length", 0)):
+            self._rest += self._more()
+        size = int(headers.get("content-length", 0))
+        body, self._rest = self._rest[:size], self._rest[size:]
+        return int(first.split()[1]), headers, body
+
+    def closed(self) -> bool:
+        """Also by a reset, which is what the kernel sends where something was not read."""
+        try:
+            return self.socket.recv(1) == b""
+        except ConnectionResetError:
+            return True
+
+    def _more(self) -> bytes:
+        more = self.socket.recv(65536)
+        assert more, f"closed after {self._rest!r}"
+        return more
+
+
+@contextmanager
+def connected(service: Service) -> Iterator[Connection]:
+    connection = Connection(service)
+    with connection.socket:
+        yield connection
+
+
+def without_times(headers: dict[str, str]) -> dict[str, str]:
+    times = r"\d+\.\d+|\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT"  # lengths, and when it was
+    return {name: re.sub(times, "t", value) for name, value in headers.items()}

@@ -1,0 +1,151 @@
+"""A real `python -m service` process on a free port, for tests to talk to."""
+
+import json
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import httpx2
+
+from contract.store import Store
+from service.api.metrics import SHARED
+from tests.support.forks import Forked, forked
+from tests.support.program import PATIENCE, Program
+
+ROOT = Path(__file__).parent.parent.parent
+PLAIN = (sys.executable, "-m", "service")
+TOKEN = "a-token-of-sixteen-letters-or-more"
+T = TypeVar("T")
+ADMIN = {"Authorization": f"Bearer {TOKEN}"}
+
+
+class Service(Program):
+    command: Sequence[str] = PLAIN
+    _scraped = -math.inf  # when /metrics was last read by a `client`, time.monotonic()
+    stderr = subprocess.STDOUT  # where what is for people is, as why it could not start
+
+    def __init__(self, models: Path, **settings: object) -> None:
+        variables = {f"DIGITSERVE_{name.upper()}": str(value) for name, value in settings.items()}
+        super().__init__(
+            self.command,
+            folder=ROOT,
+            environment=clean_environment()
+            | {"DIGITSERVE_MODELS": str(models), "DIGITSERVE_PORT": "0"}
+            | variables,
+            stdout=subprocess.PIPE,
+            stderr=self.stderr,
+        )
+
+    def start(
+        self,
+        command: Sequence[str],
+        folder: Path | None,
+        environment: Mapping[str, str] | None,
+        stdout: int | None,
+        stderr: int,
+    ) -> subprocess.Popen[str] | Forked:
+        plain = command == PLAIN and stderr == subprocess.STDOUT
+        process = forked(environment or {}) if plain else None
+        return process or super().start(command, folder, environment, stdout, stderr)
+
+    @classmethod
+    @contextmanager
+    def started(cls, models: Path, **settings: object) -> Iterator[Self]:
+        """A service that is ready; it is ended with the block."""
+        with cls(models, **settings).while_ready() as service:
+            yield service
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """Of the log."""
+        return [json.loads(line) for line in self._lines if line.startswith("{")]
+
+    def client(self, **options: object) -> httpx2.Client:
+        """Its GET /metrics waits until no earlier one's text is shared any more."""
+        hooks: dict[str, list[Callable[..., None]]] = {
+            "request": [self._before_scrape],
+            "response": [self._after_scrape],
+        }
+        return httpx2.Client(
+            base_url=self.url,
+            timeout=PATIENCE,
+            event_hooks=hooks,
+            **options,  # type: ignore[arg-type]
+        )
+
+    def _before_scrape(self, request: httpx2.Request) -> None:
+        if request.url.path == "/metrics":
+            time.sleep(max(0.0, self._scraped + SHARED - time.monotonic()))
+
+    def _after_scrape(self, response: httpx2.Response) -> None:
+        if response.request.url.path == "/metrics":
+            self._scraped = time.monotonic()
+
+    def send(self, sig: signal.Signals) -> None:
+        self.process.send_signal(sig)
+
+    def hear(self, line: str) -> bool:
+        ready = re.search(r"ready on (http://\S+?),|curl .* (http://\S+)/v1/", line)
+        if ready is not None:
+            self.url = ready.group(1) or ready.group(2)
+        return ready is not None
+
+
+@contextmanager
+def two_workers(store: Store, **settings: object) -> Iterator[Service]:
+    """Two workers that follow the store only when they are told to."""
+    with Service.started(
+        store.folder.parent,
+        workers=2,
+        admin_token=TOKEN,
+        watch_seconds=0,
+        drain_seconds=0,
+        **settings,
+    ) as service:
+        yield service
+        service.send(signal.SIGTERM)  # killed, it would leave workers that end some time later
+        service.exit_code()
+
+
+def status(service: Service) -> Any:
+    """Over a connection of its own, so that any worker may answer."""
+    with service.client() as client:
+        return client.get("/v1/status").json()
+
+
+def wait_for(value: Callable[[], T | None], service: Service) -> T:
+    """What `value` returns, once that is not None."""
+    found: list[T] = []
+
+    def returns() -> bool:
+        found.extend(each for each in [value()] if each is not None)
+        return bool(found)
+
+    wait_until(returns, service)
+    return found[0]
+
+
+def wait_until(condition: Callable[[], object], service: Service) -> None:
+    """What the service said is told if that does not become true."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, service.log
+        time.sleep(0.01)
+
+
+def wait_to_read(pattern: str, service: Service) -> None:
+    """In the log, which a thread of the service writes: an answer may come before its line."""
+    wait_until(lambda: re.search(pattern, service.log), service)
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without settings of ours that would leak into a test."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("DIGITSERVE_")}

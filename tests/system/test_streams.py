@@ -1,0 +1,144 @@
+"""What native libraries write to stderr is logged; a stderr that nobody reads holds up nobody."""
+
+import fcntl
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from PIL import Image
+
+from contract.store import Store
+from contract.version import Version
+from tests.support.metrics import metric
+from tests.support.program import PATIENCE
+from tests.support.running import ROOT, Service, clean_environment, status, wait_until
+
+
+def _damaged() -> bytes:
+    """A TIFF about whose pixels libtiff writes one line to descriptor 2: its LZW code is wrong."""
+    file = BytesIO()
+    Image.new("L", (28, 28)).save(file, "TIFF", compression="tiff_lzw")
+    body = bytearray(file.getvalue())
+    body[20:26] = b"\xff" * 6
+    return bytes(body)
+
+
+DAMAGED = _damaged()
+LINE = "tempfile.tif: Using code not yet in table."
+
+
+@pytest.fixture
+def models(published: tuple[Store, Version]) -> Path:
+    return published[0].folder.parent
+
+
+@pytest.fixture
+def full_pipe() -> Iterator[int]:
+    """An end for writing that nothing more can be written to, for nobody reads the other one."""
+    reading, writing = os.pipe()
+    size = fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(writing, bytes(size))
+    yield writing
+    os.close(writing)
+    os.close(reading)
+
+
+def logged(service: Service) -> list[dict[str, Any]]:
+    """What libraries wrote."""
+    return [event for event in service.events if event["logger"] == "native"]
+
+
+def send(service: Service, count: int) -> None:
+    with service.client() as client:
+        for _ in range(count):
+            assert client.post("/v1/predict", content=DAMAGED).status_code == 422
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_stderr_that_nobody_reads_holds_up_neither_the_start_nor_a_request_nor_the_end(
+    models: Path, workers: int, full_pipe: int
+) -> None:
+    class Unread(Service):
+        stderr = full_pipe
+
+    with Unread.started(models, workers=workers, drain_seconds=0) as service:
+        send(service, 50)
+        assert httpx2.get(f"{service.url}/livez").status_code == 200
+        wait_until(lambda: metric(service, "native_messages_total") == 50, service)
+        assert metric(service, "native_dropped_total") == 0
+        wait_until(lambda: sum(event["lines"] for event in logged(service)) == 50, service)
+        service.send(signal.SIGTERM)
+        assert service.exit_code() == 0
+    assert {event["event"].partition(" (")[0] for event in logged(service)} == {LINE}
+
+
+@pytest.mark.parametrize(("words", "port"), [([], "none"), (["--none"], "0")])
+def test_a_setting_or_a_flag_is_refused_where_nobody_reads_why(
+    words: list[str], port: str, full_pipe: int
+) -> None:
+    service = subprocess.Popen(
+        [sys.executable, "-m", "service", *words],
+        cwd=ROOT,
+        env=clean_environment() | {"DIGITSERVE_PORT": port},
+        stderr=full_pipe,
+    )
+    try:
+        assert service.wait(PATIENCE) == 2
+    finally:
+        service.kill()
+
+
+def test_a_flood_from_libraries_costs_few_lines_of_the_log_and_is_counted(models: Path) -> None:
+    """Here from the process itself, as fast as it can: each line another one."""
+    program = r"""
+import logging, os, time
+from service.telemetry.logs.setup import start_log
+from service.settings import Settings
+from service.telemetry.logs.streams import STREAMS
+
+STREAMS.keep_from_libraries()
+start_log(Settings())
+began = time.monotonic()
+for number in range(20_000):
+    os.write(2, b"libtiff: %d\n" % number)
+while STREAMS.counts[0] < 20_000:
+    time.sleep(0.01)
+os.write(1, b"the last")
+seconds = time.monotonic() - began
+logging.getLogger("test").warning("%d left out in %d s", STREAMS.counts[1], seconds)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE,
+    )
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    (reported,) = (line for line in lines if "left out in" in line)
+    left_out, seconds = map(int, re.findall(r"(\d+) left out in (\d+) s", reported)[0])
+    flood = [line for line in lines if "libtiff: " in line]
+    assert len(flood) <= 2 * (seconds + 2)
+    assert max(map(len, lines)) < 10_000
+    assert sum(line.count("libtiff: ") for line in flood) == 20_000 - left_out > 0
+    assert '"event":"the last"' in lines[-1]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_crash_still_shows_where_python_was(models: Path, workers: int) -> None:
+    """Alone on stderr; of a worker the supervisor logs it."""
+    with Service.started(models, workers=workers, drain_seconds=0) as service:
+        os.kill(status(service)["workers"][0]["pid"], signal.SIGSEGV)
+        wait_until(lambda: "Fatal Python error: Segmentation fault" in service.log, service)
+        assert bool(logged(service)) == (workers > 1)

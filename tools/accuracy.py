@@ -1,0 +1,78 @@
+"""Post every test digit to a real service, one PNG a request, and compare with PyTorch.
+
+    python -m tools.accuracy [--at-least 0.995]
+
+Starts `python -m service` on a free port, posts the 10,000 test digits of MNIST_DIR (without it:
+the run's own test set) over four connections and prints how many were right, how many answers
+differ from those of the checkpoint in PyTorch, and how long a request took. Exits with 1 if one
+differs or if fewer are right than asked for.
+"""
+
+import os
+import sys
+import time
+from argparse import ArgumentParser
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from contract.store import Store
+from tests.support.running import Service
+from training.data import read_mnist
+from training.evaluate import logits_of
+from training.run import Run
+
+CONNECTIONS = 4
+
+
+def main() -> int:
+    parser = ArgumentParser("python -m tools.accuracy")
+    parser.add_argument("--models", type=Path, default=Path("models"))
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--at-least", type=float, default=0.0, help="fraction that must be right")
+    arguments = parser.parse_args()
+
+    version = Store(arguments.models, "digits").open()
+    run = Run(arguments.runs / version.card.run)
+    pixels, labels = test_set(run)
+    expected = logits_of(run.checkpoint().build(), torch.tensor(pixels)).argmax(1).numpy()
+    with Service.started(arguments.models) as service, ThreadPoolExecutor(CONNECTIONS) as pool:
+        parts = np.array_split(pixels, CONNECTIONS)
+        began = time.perf_counter()
+        answers = np.concatenate(list(pool.map(lambda part: posted(service, part), parts)))
+        seconds = time.perf_counter() - began
+
+    right, different = int((answers == labels).sum()), int((answers != expected).sum())
+    print(
+        f"{right} of {len(labels)} digits right ({right / len(labels):.2%}), {different} answers "
+        f"other than PyTorch's, {seconds / len(labels) * 1e3:.2f} ms a picture "
+        f"over {CONNECTIONS} connections; model {version.folder}, trained on "
+        f"{version.card.data_set.name}"
+    )
+    return int(different > 0 or right < arguments.at_least * len(labels))
+
+
+def test_set(run: Run) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    folder = os.environ.get("MNIST_DIR")
+    return read_mnist(Path(folder)).test if folder else run.test_set()
+
+
+def posted(service: Service, pictures: Iterable[NDArray[np.uint8]]) -> NDArray[np.int64]:
+    """The service's answers to pictures (n, 28, 28), asked one after the other."""
+    answers = []
+    with service.client(headers={"Content-Type": "image/png"}) as client:
+        for picture in pictures:
+            png = cv2.imencode(".png", picture)[1].tobytes()
+            response = client.post("/v1/predict", content=png)
+            response.raise_for_status()
+            answers.append(response.json()["predictions"][0]["digit"])
+    return np.array(answers)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""What all parts of a run share: the service, the store, the pictures, the history."""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from contract.store import Store
+from tools.chaos.history import OK, History, Outcome, Request
+from tools.chaos.subject import Subject
+from tools.chaos.versions import Sample
+from tools.chaos.wire import Answer, Lost, Wire
+
+PATIENCE = 15.0  # seconds that a client waits for an answer
+ID = 12  # characters of a request's id that are its process's
+
+
+@dataclass
+class Bench:
+    service: Subject
+    store: Store
+    sample: Sample
+    history: History
+    folder: Path  # of the service's temporary files
+    ends: asyncio.Event = field(default_factory=asyncio.Event)  # the service was told to stop
+    over: asyncio.Event = field(default_factory=asyncio.Event)  # nobody sends any more
+
+    @property
+    def address(self) -> tuple[str, int]:
+        host, port = self.service.url.removeprefix("http://").split(":")
+        return host, int(port)
+
+    async def ask(
+        self,
+        client: str,
+        content: bytes,
+        *,
+        expected: frozenset[Outcome] = OK,
+        patience: float = PATIENCE,
+    ) -> Answer | None:
+        """Send one request over a connection of its own, and record what came of it."""
+        began = time.monotonic()
+        wire = answer = None
+        try:
+            wire = await Wire.open(self.address)
+            wire.send(content)
+            answer = await wire.answer(patience)
+            outcome = str(answer.status)
+        except Lost as lost:
+            outcome = str(lost)
+        finally:
+            if wire is not None:
+                wire.close()
+        self.record(client, began, outcome, answer, expected=expected)
+        return answer
+
+    def record(
+        self,
+        client: str,
+        began: float,
+        outcome: Outcome,
+        answer: Answer | None,
+        *,
+        expected: frozenset[Outcome] = OK,
+        wire: Wire | None = None,
+        reused: bool = False,
+        version: str = "",
+        asked_for: str = "",
+        off: float = 0.0,
+        answers: int = 1,
+    ) -> None:
+        self.history.requests.append(
+            Request(
+                client,
+                began,
+                time.monotonic(),
+                outcome,
+                expected,
+                process=wire.process if wire else "",
+                reused=reused,
+                version=version,
+                asked_for=asked_for,
+                off=off,
+                answers=answers,
+                retry_after=answer is None or "retry-after" in answer.headers,
+                detail=_problem(answer),
+            )
+        )
+
+    async def sleep(self, seconds: float) -> None:
+        """Or until all is over."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.over.wait()
+        except TimeoutError:
+            pass
+
+    async def until(self, condition: Callable[[], bool | Awaitable[bool]], seconds: float) -> bool:
+        """Whether it becomes true in this time."""
+        end = time.monotonic() + seconds
+        while not (now if isinstance(now := condition(), bool) else await now):
+            if time.monotonic() > end:
+                return False
+            await asyncio.sleep(0.1)
+        return True
+
+
+def get(path: str, *lines: str, method: str = "GET") -> bytes:
+    """A request without a body."""
+    head = [f"{method} {path} HTTP/1.1", "Host: chaos", *lines, "", ""]
+    return "\r\n".join(head).encode()
+
+
+def post(path: str, body: bytes, *lines: str) -> bytes:
+    return get(path, f"Content-Length: {len(body)}", *lines, method="POST") + body
+
+
+def _problem(answer: Answer | None) -> str:
+    """What an answer says that is none."""
+    if answer is None or answer.status < 400:
+        return ""
+    try:
+        document = json.loads(answer.body)
+    except ValueError:
+        return answer.body[:200].decode(errors="replace")
+    return str(document.get("detail") or document.get("error"))

@@ -1,0 +1,44 @@
+"""Draw what the dashboards show of services in trouble, for docs/dashboards.md.
+
+    python -m tools.dashboard_pictures [--seconds 180] [--folder docs/dashboards]
+
+Publishes the current version three times with three temperatures, so that they are sure to
+different degrees, and lets all kinds of visitors come to two services on them (see `visitors`,
+`watched`).
+"""
+
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from contract.store import Store
+from loadtest.client.pictures import Pictures
+from tests.monitoring.dashboards import NAMES
+from tests.monitoring.watched import watched
+from tools.dashboard_pictures.drawing import draw
+from tools.swap import versions_of
+
+
+def main() -> int:
+    parser = ArgumentParser("python -m tools.dashboard_pictures")
+    parser.add_argument("--models", type=Path, default=Path("models"))
+    parser.add_argument("--seconds", type=float, default=180)
+    parser.add_argument("--folder", type=Path, default=Path("docs/dashboards"))
+    arguments = parser.parse_args()
+    version = Store(arguments.models, "digits").open()
+    pictures = list(Pictures.of_current(arguments.models, "digits").pngs)
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory() as folder:
+        store = versions_of(version, Path(folder))
+        (aside := Path(folder) / "prometheus").mkdir()
+        with watched(store, pictures, aside, arguments.seconds) as seen:
+            for name in NAMES:
+                path = arguments.folder / f"{name}.png"
+                draw(name, seen, path)
+                print(path, f"{path.stat().st_size:,} bytes")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

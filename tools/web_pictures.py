@@ -1,0 +1,71 @@
+"""Pictures of the page for docs/images/: python -m tools.web_pictures [--folder docs/images]
+
+Exports the last run into a store of its own and shows two of the views, for the README and for
+docs/page.md.
+"""
+
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from PIL import Image
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from contract.store import Store
+from export.export import export
+from tests.support.running import Service
+from tests.web.chromium import launched
+from tests.web.tour import tour
+from tests.web.visit import visiting
+from training.run import Run
+
+LOOK = {
+    "viewport": {"width": 1280, "height": 860},
+    "device_scale_factor": 1.5,
+    "reduced_motion": "reduce",
+}
+SHOWN = {"draw", "live"}
+COLOURS = 128  # lines, words and a few areas need no more
+
+
+def take(browser: Browser, service: Service, folder: Path) -> None:
+    with visiting(browser, service.url, color_scheme="light", **LOOK) as (page, _):
+        for view in tour(page, version="1"):
+            if view not in SHOWN:
+                continue
+            if view == "live":
+                page.get_by_role("button", name="Send 500 test digits").click()
+                expect(page.locator("#salvo")).to_contain_text("of 500 right")
+                expect(page.locator("#p99")).to_contain_text("s")
+            path = folder / f"web-{view}.png"
+            page.screenshot(path=path)
+            shrink(path)
+            print(path, f"{path.stat().st_size:,} bytes")
+
+
+def shrink(path: Path) -> None:
+    """To fewer colours, of which those of small things are kept."""
+    picture = Image.open(path).convert("RGB")
+    picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
+
+
+def main() -> int:
+    parser = ArgumentParser("python -m tools.web_pictures")
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--folder", type=Path, default=Path("docs/images"))
+    arguments = parser.parse_args()
+    with TemporaryDirectory() as folder:
+        store = Store(Path(folder), "digits")
+        export(Run.latest(arguments.runs), store)
+        with (
+            sync_playwright() as playwright,
+            launched(playwright) as browser,
+            Service.started(store.folder.parent) as service,
+        ):
+            take(browser, service, arguments.folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
