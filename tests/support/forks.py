@@ -1,7 +1,7 @@
 """Starts of `python -m service` that cost a fifth: forked from a process with all modules loaded.
 
-    test --environment, stdout, exit status--> template --fork--> keeper --fork--> the service
-         <----------------its process id, then its exit status----
+    test --program, environment, stdout--> template --fork--> keeper --fork--> the service
+         <-----its process id, then its exit status-----
 
 No module of the service reads a setting or starts a thread when it is imported. A service whose
 environment differs in more than its settings is started by `Popen`, as are those with a limit that
@@ -29,7 +29,6 @@ MODULES = [
     *("cryptography.hazmat.primitives.asymmetric.ed25519", "multipart", "uvloop"),
     "uvicorn.protocols.http.httptools_impl",
 ]
-PROGRAM = "service"
 # Beside settings, what pytest and PyTorch set in the process of the tests.
 OURS = ("DIGITSERVE_", "PYTEST_CURRENT_TEST", "KMP_")
 ROOT = Path(__file__).parent.parent.parent
@@ -52,7 +51,7 @@ class Forked:
             try:
                 status = self._connection.recv(16)
             except (TimeoutError, BlockingIOError):
-                raise subprocess.TimeoutExpired(PROGRAM, timeout or 0.0) from None
+                raise subprocess.TimeoutExpired("service", timeout or 0.0) from None
             self._connection.close()
             self.returncode = int(status)
         return self.returncode
@@ -74,8 +73,8 @@ class Forked:
         self.send_signal(signal.SIGTERM)
 
 
-def forked(environment: Mapping[str, str]) -> Forked | None:
-    """A service whose stdout and stderr are read from `stdout`; None: only `Popen` can start it."""
+def forked(program: str, environment: Mapping[str, str]) -> Forked | None:
+    """`python -m program`, a service whose stdout and stderr are read from `stdout`; None: only `Popen` can start it."""
     if not sys.platform.startswith("linux") or "DIGITSERVE_MAX_PIXELS" in environment:
         return None
     if _without_settings(environment) != INHERITED:
@@ -84,7 +83,9 @@ def forked(environment: Mapping[str, str]) -> Forked | None:
     read, write = os.pipe()
     with theirs:
         socket.send_fds(
-            _template(), [json.dumps(dict(environment)).encode()], [write, theirs.fileno()]
+            _template(),
+            [json.dumps([program, dict(environment)]).encode()],
+            [write, theirs.fileno()],
         )
     os.close(write)
     pid = ours.recv(16)
@@ -119,8 +120,8 @@ def _template() -> socket.socket:
     return ours
 
 
-def serve_forks(requests: socket.socket) -> None:
-    """Returns in each service; the template itself ends with the process that asks it."""
+def serve_forks(requests: socket.socket) -> str:
+    """Returns the program's name in each service; the template itself ends with the process that asks it."""
     for name in MODULES:
         importlib.import_module(name)
     gc.freeze()  # so that a collection in a fork does not copy the pages of all these objects
@@ -132,13 +133,14 @@ def serve_forks(requests: socket.socket) -> None:
         if os.fork() == 0:
             requests.close()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            _keep(json.loads(request), *fds)
-            return
+            program, environment = json.loads(request)
+            _keep(program, environment, *fds)
+            return str(program)
         for fd in fds:
             os.close(fd)
 
 
-def _keep(environment: dict[str, str], output: int, connection: int) -> None:
+def _keep(program: str, environment: dict[str, str], output: int, connection: int) -> None:
     """Returns in the service; its keeper waits for its end."""
     pid = os.fork()
     if pid:
@@ -154,9 +156,10 @@ def _keep(environment: dict[str, str], output: int, connection: int) -> None:
     os.close(output)
     os.environ.clear()
     os.environ.update(environment)
-    sys.argv = [PROGRAM]
+    sys.argv = [program]
 
 
 if __name__ == "__main__":
-    serve_forks(socket.socket(fileno=int(sys.argv[1])))
-    runpy.run_module(PROGRAM, run_name="__main__", alter_sys=True)
+    runpy.run_module(
+        serve_forks(socket.socket(fileno=int(sys.argv[1]))), run_name="__main__", alter_sys=True
+    )

@@ -52,8 +52,9 @@ class Service(Program):
         stdout: int | None,
         stderr: int,
     ) -> subprocess.Popen[str] | Forked:
-        plain = command == PLAIN and stderr == subprocess.STDOUT
-        process = forked(environment or {}) if plain else None
+        process = None
+        if command[:-1] == PLAIN[:-1] and stderr == subprocess.STDOUT:
+            process = forked(command[-1], environment or {})
         return process or super().start(command, folder, environment, stdout, stderr)
 
     @classmethod

@@ -283,7 +283,7 @@ def spoilt() -> list[bytes]:
         request(body, f"Authorization: {key}\x01{key}"),
         f"POST /v1/predict HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\n".encode()
         + b"Transfer-Encoding: chunked\r\n\r\n" + body + b"\r\n\r\n",
-        body * 10,
+        body * 10 + b"\r\n\r\n",
     ]  # fmt: skip
 
 
