@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from contract.version import Version
+from tests.support.marks import slow
 from tests.support.running import ROOT
 
 KILLED = ["publishing", "activating", "rolling_back", "pruning"]
@@ -23,7 +24,7 @@ def run(scenario: str, folder: Path, version: Version, *wrapped: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("doing", KILLED)
+@pytest.mark.parametrize("doing", [KILLED[0], *map(slow, KILLED[1:])])
 def test_a_writer_killed_at_any_step_leaves_the_old_state_or_the_new(
     doing: str, tmp_path: Path, version: Version
 ) -> None:

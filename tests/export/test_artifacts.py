@@ -87,6 +87,7 @@ def test_the_default_network_is_a_small_file(written: Path) -> None:
     assert (written / "model.onnx").stat().st_size <= 200_000
 
 
+@pytest.mark.slow
 def test_the_newest_operator_set_answers_alike(graph: Graph, run: Run, tmp_path: Path) -> None:
     opset = OPSETS[-1]
     source, (pixels, labels) = Source(graph, run.calibration(), opset), run.test_set()
@@ -110,13 +111,8 @@ def test_temperature_divides_the_logits_of_the_graph(run: Run, graph: Graph) -> 
     torch.testing.assert_close(probabilities, torch.softmax(logits, 1))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[] if name == "compact" else [pytest.mark.slow])
-        for name in NETWORKS
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_leaves_artifacts_that_answer_as_it_does(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     graph = Graph(build(name, classes=26, dropout1=0.2, dropout2=0.3), temperature=0.7)

@@ -80,6 +80,7 @@ def test_who_reads_all_of_them_rightly_has_no_such_files(tmp_path: Path) -> None
     assert not [*tmp_path.iterdir()]
 
 
+@pytest.mark.slow
 def test_a_run_of_before_there_were_bins_of_calibration_is_exported(
     run: Run, tmp_path: Path
 ) -> None:

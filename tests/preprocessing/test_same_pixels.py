@@ -11,19 +11,19 @@ from PIL import Image
 
 from loadtest.drawings.__main__ import Posted, drawings
 from loadtest.drawings.pens import PAPERS
+from tests.support.marks import slow
 from tests.support.running import Service
 from tests.support.written import written_digits
 from training.own import read_test
 
-COUNT = 600
 AT_ONCE = 50  # images of a request
 
 
-@pytest.fixture(scope="module")
-def posted() -> list[Posted]:
+@pytest.fixture(params=[30, slow(600)], ids="{} drawings".format)
+def posted(request: pytest.FixtureRequest) -> list[Posted]:
     """Digits drawn with every pen on every kind of paper, as PNG and JPEG files."""
     pixels, labels = written_digits()
-    found = list(drawings((pixels, [str(label) for label in labels]), COUNT, seed=0))
+    found = list(drawings((pixels, [str(label) for label in labels]), request.param, seed=0))
     assert {each.drawing.paper for each in found} == set(PAPERS)
     assert {each.kind for each in found} == {"png", "jpeg"}
     return found
@@ -38,11 +38,11 @@ def test_what_training_reads_from_files_is_what_the_service_prepares(
     read, _ = read_test(tmp_path, ("digits",))
     prepared = [
         pixels
-        for start in range(0, COUNT, AT_ONCE)
+        for start in range(0, len(posted), AT_ONCE)
         for pixels in prepared_by(service, posted[start : start + AT_ONCE])
     ]
     same = (read == np.stack(prepared)).all((1, 2))
-    assert same.sum() == COUNT
+    assert same.sum() == len(posted)
 
 
 def prepared_by(service: Service, posted: list[Posted]) -> list[np.ndarray]:

@@ -74,7 +74,10 @@ class Forked:
 
 
 def forked(program: str, environment: Mapping[str, str]) -> Forked | None:
-    """`python -m program`, a service whose stdout and stderr are read from `stdout`; None: only `Popen` can start it."""
+    """`python -m program`, a service, whose stdout and stderr are read from `stdout`.
+
+    None: only `Popen` can start it.
+    """
     if not sys.platform.startswith("linux") or "DIGITSERVE_MAX_PIXELS" in environment:
         return None
     if _without_settings(environment) != INHERITED:
@@ -121,7 +124,7 @@ def _template() -> socket.socket:
 
 
 def serve_forks(requests: socket.socket) -> str:
-    """Returns the program's name in each service; the template itself ends with the process that asks it."""
+    """Returns the program's name in each service; the template ends with the tests' process."""
     for name in MODULES:
         importlib.import_module(name)
     gc.freeze()  # so that a collection in a fork does not copy the pages of all these objects

@@ -25,6 +25,8 @@ from tests.support.pictures import SEVEN, encoded, seven
 from tests.support.program import PATIENCE
 from tests.support.running import ROOT, Service, clean_environment, wait_until
 
+pytestmark = pytest.mark.slow
+
 SMALL = encoded(seven(side=28))
 
 

@@ -21,6 +21,8 @@ from tests.support.metrics import metric
 from tests.support.program import PATIENCE
 from tests.support.running import ROOT, Service, clean_environment, status, wait_until
 
+pytestmark = pytest.mark.slow
+
 
 def _damaged() -> bytes:
     """A TIFF about whose pixels libtiff writes one line to descriptor 2: its LZW code is wrong."""

@@ -17,6 +17,8 @@ from tests.support.pictures import SEVEN
 from tests.support.receiver import Handler, Receiver, answering, hanging, resetting
 from tests.support.running import Service, wait_to_read, wait_until
 
+pytestmark = pytest.mark.slow
+
 NOT_SENT = 'spans_dropped_total{reason="not_sent"}'
 FULL = 'spans_dropped_total{reason="queue_full"}'
 PNG = {"Content-Type": "image/png"}

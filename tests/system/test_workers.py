@@ -35,6 +35,8 @@ from tests.support.running import (
 )
 from tests.support.versions import two_versions
 
+pytestmark = pytest.mark.slow
+
 PNG = {"Content-Type": "image/png"}
 NO_HTTP = 'http_requests_total{code="400",method="other",route="other"}'
 PREDICTED = 'http_requests_total{code="200",method="POST",route="/v1/predict"}'

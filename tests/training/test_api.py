@@ -84,6 +84,7 @@ def test_a_saved_model_can_be_loaded_into_another_classifier(
     )
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_is_saved_and_goes_on_elsewhere(
     small_data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,6 +105,7 @@ def test_an_interrupted_training_is_saved_and_goes_on_elsewhere(
         assert all(torch.equal(weights[k], v) for k, v in whole.checkpoint().weights.items())
 
 
+@pytest.mark.slow
 def test_training_twice_leaves_two_runs(small_data: DataSet, tmp_path: Path) -> None:
     classifier = MNISTClassifier(data=small_data, runs=tmp_path, **KNOBS)
     classifier.train()

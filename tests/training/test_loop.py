@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.support.marks import slow
 from tests.training.conftest import RECIPE
 from training.data import DataSet
 from training.evaluate import logits_of
@@ -96,13 +97,17 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.parametrize("network", ["compact", "deep", "classic", "pooled", "batchnorm", "mlp"])
+OTHER_NETWORKS = ("deep", "classic", "pooled", "batchnorm", "mlp")
+
+
+@pytest.mark.parametrize("network", ["compact", *map(slow, OTHER_NETWORKS)])
 def test_every_network_learns(network: str, begun: Callable[..., Training]) -> None:
     training = begun(recipe_with(network=network, epochs=4, dropout1=0, dropout2=0))
     training.run(Keeper())
     assert (training.history[-1].validation_accuracy or 0) > 0.8
 
 
+@pytest.mark.slow
 def test_resnet18_learns(part: Part) -> None:
     few = Part(part.pixels[:192], part.labels[:192])
     recipe = recipe_with(network="resnet18", epochs=3, batch_size=32, validation=0.0)
@@ -114,7 +119,7 @@ def test_resnet18_learns(part: Part) -> None:
     assert losses[-1] < 0.6 * losses[0]
 
 
-@pytest.mark.parametrize("optimiser", OPTIMISERS)
+@pytest.mark.parametrize("optimiser", map(slow, OPTIMISERS))
 def test_every_optimiser_learns(optimiser: str, begun: Callable[..., Training]) -> None:
     training = begun(recipe_with(optimiser=optimiser))
     training.run(Keeper())
@@ -139,6 +144,7 @@ def test_schedules_move_the_learning_rate_each_its_own_way(
     assert rates == pytest.approx(expected, abs=2e-3)
 
 
+@pytest.mark.slow
 def test_plateau_drops_the_learning_rate_after_an_epoch_that_was_no_better(
     begun: Callable[..., Training],
 ) -> None:
@@ -158,9 +164,9 @@ def test_plateau_drops_the_learning_rate_after_an_epoch_that_was_no_better(
     "knobs",
     [
         {"rotation": 10.0, "elastic": 0.5, "spoiled": 0.25},
-        {"optimiser": "sgd", "schedule": "plateau", "ema": 0.9, "patience": 2},
-        {"optimiser": "adamw", "schedule": "step", "decay_every": 1, "weight_decay": 0.1},
-        {"schedule": "cosine", "dropout1": 0.3, "validation": 0.0},
+        slow({"optimiser": "sgd", "schedule": "plateau", "ema": 0.9, "patience": 2}),
+        slow({"optimiser": "adamw", "schedule": "step", "decay_every": 1, "weight_decay": 0.1}),
+        slow({"schedule": "cosine", "dropout1": 0.3, "validation": 0.0}),
     ],
     ids=["augmented", "sgd plateau average", "adamw step", "dropout, no validation"],
 )
@@ -220,6 +226,7 @@ def test_the_momentum_of_sgd_is_the_one_asked_for(begun: Callable[..., Training]
     assert (group["momentum"], group["nesterov"]) == (0.5, True)
 
 
+@pytest.mark.slow
 def test_the_last_weights_are_kept_if_that_is_asked_for(begun: Callable[..., Training]) -> None:
     knobs = {"learning_rate": 0.03, "schedule": "none", "epochs": 8, "validation": 0.4}
     best, last = begun(recipe_with(keep="best", **knobs)), begun(recipe_with(keep="last", **knobs))

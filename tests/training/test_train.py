@@ -90,6 +90,7 @@ def test_the_weights_kept_are_those_of_the_lowest_validation_loss(run: Run) -> N
     assert losses[metrics["best_epoch"] - 1] == pytest.approx(min(losses), abs=5e-5)
 
 
+@pytest.mark.slow
 def test_the_checkpoint_holds_the_weights_of_the_best_epoch_not_of_the_last(
     trained: Callable[[Recipe], Run], small_data: DataSet
 ) -> None:
@@ -108,6 +109,7 @@ def test_the_checkpoint_holds_the_weights_of_the_best_epoch_not_of_the_last(
     assert found != pytest.approx(history[-1]["validation_loss"], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_what_is_judged_is_the_calibrated_network(
     trained: Callable[[Recipe], Run], small_data: DataSet
 ) -> None:
@@ -133,6 +135,7 @@ def test_a_training_that_diverges_says_so(trained: Callable[[Recipe], Run]) -> N
         trained(recipe)
 
 
+@pytest.mark.slow
 def test_without_a_validation_part_the_last_weights_are_kept_uncalibrated(
     whole: Callable[[Recipe], Run],
 ) -> None:
@@ -190,6 +193,7 @@ def test_a_run_of_two_processes_is_not_gone_on_with_by_one(
         resume(two, small_data)
 
 
+@pytest.mark.slow
 def test_a_student_has_its_own_threads_whatever_its_teachers_had(
     small_data: DataSet, tmp_path: Path
 ) -> None:
@@ -200,6 +204,7 @@ def test_a_student_has_its_own_threads_whatever_its_teachers_had(
     assert run.metrics()["teachers_cpu_seconds"] == run.teacher(1).metrics()["cpu_seconds"]
 
 
+@pytest.mark.slow
 def test_weights_to_begin_from_count_also_after_a_stop_in_a_teacher(
     run: Run, small_data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,6 +239,7 @@ def test_going_on_with_other_pictures_is_refused_with_both_checksums(
         resume(run_of(stopped.value), other)
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_state_and_says_resume_command(small_folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "training", "--data", str(small_folder), "--epochs", "3000",
                "--threads", "1", "--batch-size", "32", "--runs", str(tmp_path)]  # fmt: skip
@@ -275,6 +281,7 @@ def test_a_folder_that_cannot_be_written_to_is_told_before_the_first_epoch(
 # ---- teachers --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_network_learns_from_teachers_that_are_trained_first(
     whole: Callable[[Recipe], Run],
 ) -> None:
@@ -285,6 +292,7 @@ def test_a_network_learns_from_teachers_that_are_trained_first(
     assert not same(weights(teachers[0]), weights(teachers[1]))
 
 
+@pytest.mark.slow
 def test_a_stop_while_a_teacher_learns_goes_on_with_all_of_it(
     small_data: DataSet,
     tmp_path: Path,
@@ -358,6 +366,7 @@ def test_a_built_checkpoint_answers_as_it_did_when_it_was_trained(run: Run) -> N
     assert float((answers == labels).mean()) == pytest.approx(checkpoint.evaluation.accuracy)
 
 
+@pytest.mark.slow
 def test_the_pictures_held_out_are_kept_for_those_who_judge_by_them(
     trained: Callable[[Recipe], Run], small_data: DataSet
 ) -> None:
@@ -371,6 +380,7 @@ def test_the_pictures_held_out_are_kept_for_those_who_judge_by_them(
     assert len(kept[1]) == run.checkpoint().data_set.validation == 120
 
 
+@pytest.mark.slow
 def test_where_nothing_is_held_out_nothing_is_kept_of_it(
     whole: Callable[[Recipe], Run],
 ) -> None:

@@ -194,6 +194,7 @@ def test_it_can_only_be_got(service: Service) -> None:
 # ---- clients that are slow, or no watchers -------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_watcher_that_does_not_read_is_cut(narrow: Service) -> None:
     url = httpx2.URL(narrow.url)
     with socket.socket() as connection:

@@ -148,6 +148,7 @@ def test_a_picture_that_lies_about_its_size_is_refused(service: Service) -> None
     assert "5000 x 5000 pixels" in refusal["detail"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read in /proc")
 def test_large_pictures_at_once_are_read_a_few_at_a_time(
     published: tuple[Store, Version],

@@ -140,6 +140,7 @@ def test_a_picture_behind_an_offer_is_read(service: Service, path: str) -> None:
             assert json.loads(body)["predictions"][0]["label"]
 
 
+@pytest.mark.slow
 def test_a_stream_of_offers_may_be_split_anywhere(service: Service, other: Connection) -> None:
     stream = (
         written(Route("POST", "/v1/predict"), "length", OFFERS["plain"])

@@ -83,6 +83,7 @@ def test_what_a_gpu_does_not_tell_is_left_out_and_said_once(models: Path, wrong:
             assert service.log.count(line) == 1
 
 
+@pytest.mark.slow
 def test_a_driver_that_hangs_holds_nobody_up(models: Path, wrong: Path) -> None:
     wrong.write_text("hangs")
     with Service.started(models) as service:

@@ -58,6 +58,7 @@ def test_nothing_is_written_to_the_temporary_folder_and_all_series_have_room(
         assert [*tmp_path.iterdir()] == []
 
 
+@pytest.mark.slow
 def test_a_temporary_folder_that_is_removed_costs_no_number_and_no_worker(
     published: tuple[Store, Version], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
