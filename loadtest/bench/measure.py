@@ -116,9 +116,9 @@ def _measure(
 ) -> Measured:
     cores = plan.cores
     (server,) = cores.server
-    cpu, busy = running.cpu_seconds(), busy_seconds(server)
+    cpu, busy = running.cpu.seconds(), busy_seconds(server)
     load = plan.tool.ask(running.address, requests, connections=connections, seconds=plan.seconds)
-    cpu, busy = running.cpu_seconds() - cpu, busy_seconds(server) - busy
+    cpu, busy = running.cpu.seconds() - cpu, busy_seconds(server) - busy
     ours = cpu + (load.client_cpu if cores.shared else 0.0)
     others = max(0.0, busy - ours) / load.seconds
     return Measured(posted, load, cpu / max(1, load.answers), others)

@@ -112,9 +112,9 @@ def _loads(
 
 def _row(running: Running, pictures: int, load: Callable[[], Load]) -> Row:
     with watched(str(running.address)) as looks:
-        cpu = running.cpu_seconds()
+        cpu = running.cpu.seconds()
         done = load()
-        cpu = running.cpu_seconds() - cpu
+        cpu = running.cpu.seconds() - cpu
     if not done.good:
         raise CannotMeasure(f"no answer to {pictures} a request: {done}")
     return Row(pictures, done, cpu / done.seconds, use_of(looks))

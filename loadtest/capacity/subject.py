@@ -17,8 +17,8 @@ from loadtest.client.asyncio_client import LOST, ask_once
 from loadtest.client.requests import get
 from loadtest.client.result import Address
 from loadtest.errors import CannotMeasure
-from loadtest.host import processes
 from loadtest.host.machine import Placement
+from loadtest.host.processes import CpuTime, busy_seconds
 from loadtest.target.metrics import Exposition
 from loadtest.target.server import started
 from loadtest.target.targets import Target
@@ -41,11 +41,11 @@ class Reading(NamedTuple):
 class Subject:
     address: Address
     cores: tuple[int, ...] = ()
-    pid: int | None = None
+    cpu: CpuTime | None = None
 
     def read(self) -> Reading:
-        cpu = processes.cpu_seconds(self.pid) if self.pid else 0.0
-        busy = sum(map(processes.busy_seconds, self.cores))
+        cpu = self.cpu.seconds() if self.cpu else 0.0
+        busy = sum(map(busy_seconds, self.cores))
         return Reading(time.perf_counter(), cpu, busy, *self._batches())
 
     def between(self, first: Reading, last: Reading, *, shared: bool) -> Server:
@@ -72,7 +72,7 @@ class Subject:
 @contextmanager
 def started_here(target: Target, placement: Placement, probe: bytes) -> Iterator[Subject]:
     with started(target, placement.server, probe=probe) as running:
-        yield Subject(running.address, placement.server, running.pid)
+        yield Subject(running.address, placement.server, running.cpu)
 
 
 def elsewhere(url: str) -> Subject:

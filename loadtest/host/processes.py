@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 import psutil
 
@@ -29,9 +29,29 @@ def tree(pid: int) -> list[psutil.Process]:
         return []
 
 
-def cpu_seconds(pid: int) -> float:
-    """User and system time of the tree, with that of children that have ended; 10 ms fine."""
-    return sum(_of_each(pid, lambda each: sum(each.cpu_times()[:4])))
+class CpuTime:
+    """CPU time of a process and its descendants; it never decreases, whichever of them end.
+
+    A parent that waits for a child takes over the child's time, so the kernel still counts it. The
+    time of a process whose parent did not wait for it, or that ended together with all its
+    ancestors in the tree, is kept here as it was last read.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._kept = 0.0  # seconds of processes that have ended and that no parent counts
+        self._read: dict[psutil.Process, _CpuTimes] = {}  # the processes that were alive last time
+
+    def seconds(self) -> float:
+        """User and system time until now, with a resolution of 10 ms."""
+        before, self._read = self._read, _each(self._pid, _CpuTimes.of)
+        ended = sum(before[each].total for each in before.keys() - self._read.keys())
+        taken_over = sum(
+            self._read[each].children - before[each].children
+            for each in before.keys() & self._read.keys()
+        )
+        self._kept += max(0.0, ended - taken_over)
+        return self._kept + sum(each.total for each in self._read.values())
 
 
 def busy_seconds(core: int) -> float:
@@ -45,21 +65,21 @@ def busy_seconds(core: int) -> float:
 
 def resident(pid: int) -> int:
     """RSS of the tree, in bytes: cheap enough to read while a load runs."""
-    return sum(_of_each(pid, lambda each: each.memory_info().rss))
+    return sum(_each(pid, lambda each: each.memory_info().rss).values())
 
 
 def descriptors(pid: int) -> int:
     """Open files and sockets of the tree."""
-    return sum(_of_each(pid, lambda each: each.num_fds()))
+    return sum(_each(pid, lambda each: each.num_fds()).values())
 
 
 def threads(pid: int) -> int:
-    return sum(_of_each(pid, lambda each: each.num_threads()))
+    return sum(_each(pid, lambda each: each.num_threads()).values())
 
 
 def memory(pid: int) -> Memory:
     """All of it. The kernel walks every page for this: not while something is measured."""
-    found = _of_each(pid, lambda each: each.memory_full_info())
+    found = _each(pid, lambda each: each.memory_full_info()).values()
     return Memory(
         processes=len(found),
         resident=sum(each.rss for each in found),
@@ -68,10 +88,26 @@ def memory(pid: int) -> Memory:
     )
 
 
-def _of_each(pid: int, read: Callable[[psutil.Process], T]) -> list[T]:
-    """A value of each process of the tree, without those that end meanwhile."""
-    found = []
+class _CpuTimes(NamedTuple):
+    """Seconds, user and system."""
+
+    own: float
+    children: float  # of those that have ended and that the process has waited for
+
+    @classmethod
+    def of(cls, process: psutil.Process) -> Self:
+        times = process.cpu_times()
+        return cls(times.user + times.system, times.children_user + times.children_system)
+
+    @property
+    def total(self) -> float:
+        return self.own + self.children
+
+
+def _each(pid: int, read: Callable[[psutil.Process], T]) -> dict[psutil.Process, T]:
+    """A value for each process of the tree, except those that end meanwhile."""
+    found = {}
     for each in tree(pid):
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            found.append(read(each))
+            found[each] = read(each)
     return found

@@ -175,7 +175,7 @@ class Periods:
     def take(self, looks: list[Look]) -> None:
         """The looks are taken out of the list, which another thread may be adding to."""
         for look in _emptied(looks):
-            # A zombie is there, and holds nothing.
+            # A zombie is still a process, and holds nothing.
             self.gone = look.service is None or not look.service.resident
             if look.metrics is None or look.service is None:
                 self.lost.append(look.lost)

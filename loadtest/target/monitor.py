@@ -36,7 +36,7 @@ SHARED = 0.1  # seconds in which the service answers scrapes with the same text
 class Use:
     """What a process and its children hold, and what they have taken since they began."""
 
-    processes: int
+    processes: int  # 0: they have ended, and hold nothing
     cpu: float  # seconds
     resident: int  # bytes, RSS, summed
     proportional: int  # bytes, PSS, summed, as last looked at
@@ -50,7 +50,7 @@ class Look:
     took: float  # seconds, GET /metrics
     metrics: Exposition | None  # None: there was no answer
     lost: str  # why not
-    service: Use | None  # None: not on this machine, or gone
+    service: Use | None  # None: not on this machine
     generator_cpu: float  # seconds since it began, with its children
 
 
@@ -97,7 +97,7 @@ class Period:
             descriptors=use.descriptors,
             threads=use.threads,
             cpu=(use.cpu - before.service.cpu) / seconds if before.service else 0.0,
-            generator=max(0.0, now.generator_cpu - before.generator_cpu) / seconds,
+            generator=(now.generator_cpu - before.generator_cpu) / seconds,
             answers=round(sum(codes.values())),
             failed=round(sum(number for code, number in codes.items() if code.startswith("5"))),
             shed=round(counted.total(f"{PREFIX}shed_total")),
@@ -147,7 +147,9 @@ class _Watcher:
         connect = HTTPSConnection if address.scheme == "https" else HTTPConnection
         self._connection = connect(address.hostname or "", address.port, timeout=PATIENCE)
         self._path = address.path.rstrip("/") + METRICS
-        self._service, self._generator = service, generator
+        self._service = service
+        self._service_cpu = processes.CpuTime(service) if service else None
+        self._generator_cpu = processes.CpuTime(generator) if generator else None
         self._proportional, self._proportional_at = 0, -PROPORTIONAL_EVERY
         self.began = self.looked = time.perf_counter()  # `looked`: last, at /metrics
 
@@ -162,7 +164,7 @@ class _Watcher:
             metrics=metrics,
             lost=lost,
             service=self._use(at),
-            generator_cpu=processes.cpu_seconds(self._generator) if self._generator else 0.0,
+            generator_cpu=self._generator_cpu.seconds() if self._generator_cpu else 0.0,
         )
 
     def close(self) -> None:
@@ -183,14 +185,14 @@ class _Watcher:
 
     def _use(self, at: float) -> Use | None:
         pid = self._service
-        if pid is None or not (count := len(processes.tree(pid))):
+        if pid is None or self._service_cpu is None:
             return None
         if at - self._proportional_at >= PROPORTIONAL_EVERY:
             self._proportional = processes.memory(pid).proportional
             self._proportional_at = at
         return Use(
-            processes=count,
-            cpu=processes.cpu_seconds(pid),
+            processes=len(processes.tree(pid)),
+            cpu=self._service_cpu.seconds(),
             resident=processes.resident(pid),
             proportional=self._proportional,
             descriptors=processes.descriptors(pid),

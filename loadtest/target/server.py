@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from loadtest.client.asyncio_client import LOST, Answer, ask_once
@@ -31,8 +32,9 @@ class Running:
     pid: int
     idle: Memory  # before any request but the one that showed it was ready
 
-    def cpu_seconds(self) -> float:
-        return processes.cpu_seconds(self.pid)
+    @cached_property
+    def cpu(self) -> processes.CpuTime:
+        return processes.CpuTime(self.pid)
 
     def resident(self) -> int:
         return processes.resident(self.pid)

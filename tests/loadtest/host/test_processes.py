@@ -1,12 +1,16 @@
 """CPU time and memory of a process are those of its children too."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from loadtest.host import processes
+from tests.loadtest.waiting import until
 
 BURN = "import time\nwhile time.process_time() < 0.2: pass\n"
 WAIT = "print('done', flush=True); input()"
@@ -32,10 +36,34 @@ def child(code: str) -> Iterator[int]:
 def test_cpu_time_of_children_counts_alive_or_ended() -> None:
     grandchild = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {BURN!r}])"
     with child(grandchild) as pid:
-        ended = processes.cpu_seconds(pid)
+        ended = processes.CpuTime(pid).seconds()
     with child(BURN):
-        alive = processes.cpu_seconds(os.getpid())
+        alive = processes.CpuTime(os.getpid()).seconds()
     assert min(ended, alive) >= 0.18  # it is counted in ticks of 10 ms
+
+
+def test_cpu_time_is_kept_when_the_process_ends() -> None:
+    with child(BURN) as pid:
+        cpu = processes.CpuTime(pid)
+        before = cpu.seconds()
+    assert processes.tree(pid) == []
+    assert cpu.seconds() == before >= 0.18
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_cpu_time_of_a_child_that_has_ended_counts_once(waits: bool) -> None:
+    """The kernel adds it to that of the parent, unless the parent ignores SIGCHLD."""
+    burner = f"burner = subprocess.Popen([sys.executable, '-c', {BURN + WAIT!r}])"
+    ignore = "import signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)"
+    then = "import threading\nthreading.Thread(target=burner.wait).start()" if waits else ""
+    with child("\n".join(["import subprocess, sys", "" if waits else ignore, burner, then])) as pid:
+        cpu = processes.CpuTime(pid)
+        until(lambda: cpu.seconds() >= 0.18)
+        before = cpu.seconds()
+        os.kill(processes.tree(pid)[1].pid, signal.SIGKILL)
+        until(lambda: len(processes.tree(pid)) == 1)
+        assert before <= cpu.seconds() < before + 0.15
+        assert (processes.CpuTime(pid).seconds() >= 0.18) is waits
 
 
 def test_memory_is_that_of_all_processes_and_of_the_largest() -> None:
@@ -55,7 +83,7 @@ def test_a_process_that_has_ended_uses_nothing() -> None:
     with child("") as pid:
         pass
     assert processes.tree(pid) == []
-    assert processes.cpu_seconds(pid) == 0
+    assert processes.CpuTime(pid).seconds() == 0
     assert processes.memory(pid) == processes.Memory(0, 0, 0, 0)
 
 

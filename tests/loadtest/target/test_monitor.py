@@ -1,12 +1,14 @@
 """A service is looked at while something asks it, and no look ends anything."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
 from contract.store import Store
 from contract.version import Version
-from loadtest.target.monitor import Look, watched
+from loadtest.target.monitor import Look, Period, watched
 from tests.loadtest.tiny import reply, tiny
 from tests.support.running import Service
 from tests.support.waiting import until
@@ -78,7 +80,24 @@ def test_a_service_that_dies_is_looked_for_on(published: tuple[Store, Version]) 
         dying.process.kill()
         dying.exit_code()
         until(lambda: "ConnectionRefused" in looks[-1].lost)
-    assert looks[-1].service is None
+    assert looks[-1].service is not None
+    assert (looks[-1].service.processes, looks[-1].service.resident) == (0, 0)
+    assert looks[-1].service.cpu >= looks[0].service.cpu > 0
+
+
+def test_the_cpu_time_of_a_generator_that_ends_before_the_last_observation_counts() -> None:
+    burn = "import time\nwhile time.process_time() < 0.2: pass\ninput()"
+    generator = subprocess.Popen([sys.executable, "-c", burn], stdin=subprocess.PIPE)
+    with (
+        tiny(lambda _: reply(body=b"")) as server,
+        watched(str(server.address), generator=generator.pid, every=EVERY) as looks,
+    ):
+        until(lambda: looks[-1].generator_cpu >= 0.18)
+        generator.communicate(b"\n")
+    assert looks[-1].generator_cpu >= 0.18
+    period = Period.between(looks[0], looks[-1])
+    assert period is not None
+    assert period.generator > 0
 
 
 def test_what_ends_the_block_is_not_held_back(service: Service) -> None:

@@ -27,7 +27,7 @@ def test_the_echo_app_answers_everybody_the_same_on_its_core() -> None:
         answer = running.ask(picture(bytes(100_000)))
         assert os.sched_getaffinity(running.pid) == set(CORE)
         assert running.idle.processes == 1
-        assert running.cpu_seconds() > 0
+        assert running.cpu.seconds() > 0
     assert (answer.status, answer.body) == (200, REPLY)
     assert processes.tree(running.pid) == []
     with pytest.raises(LOST):
