@@ -1,4 +1,4 @@
-"""What runs the service elsewhere and monitors it there: configuration, and what writes it.
+"""Configuration that deploys and monitors the service, and the programs that generate it.
 
-Imports the Grafana Foundation SDK, a dependency of development only; nobody imports this package.
+It uses the Grafana Foundation SDK, a development dependency. No other package imports it.
 """

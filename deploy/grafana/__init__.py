@@ -1,12 +1,11 @@
-"""Grafana's configuration; a program writes the dashboards.
+"""Grafana's configuration, with a program that generates the dashboards.
 
     python -m deploy.grafana      panels ──► dashboards/service.json, dashboards/model.json
 
-    promql       expressions for Prometheus
-    panel        the kinds of panels, made with the Grafana Foundation SDK
-    dashboard    rows of panels with variables, links and annotations
-    overview, traffic, latency, resources      the rows of the service dashboard
-    model                                      the rows of the model dashboard
+    promql            expressions for Prometheus
+    panel             the kinds of panels, made with the Grafana Foundation SDK
+    dashboard         rows of panels with variables, links and annotations
+    service, model    the rows of the two dashboards
 
-The JSON is committed, so Grafana needs no Python; a test compares it with what the program writes.
+The JSON is committed, so Grafana needs no Python. A test compares it with the program's output.
 """

@@ -1,13 +1,9 @@
-"""Write the dashboards that are described here: python -m deploy.grafana"""
+"""Write Grafana's dashboards: python -m deploy.grafana"""
 
 from pathlib import Path
 
+from deploy.grafana import model, service
 from deploy.grafana.dashboard import text_of
-from deploy.grafana.latency import BATCHING, LATENCY
-from deploy.grafana.model import ANSWERS, CONFIDENCE, SERVING
-from deploy.grafana.overview import OVERVIEW
-from deploy.grafana.resources import GPU, PROCESSES
-from deploy.grafana.traffic import REFUSED, TRAFFIC
 
 FOLDER = Path(__file__).parent / "dashboards"
 DASHBOARDS = {
@@ -15,14 +11,14 @@ DASHBOARDS = {
         "service",
         "digitserve: service",
         "Is it up, fast, full? Traffic, errors, latency, queue, processes",
-        (OVERVIEW, TRAFFIC, REFUSED, LATENCY, BATCHING, PROCESSES, GPU),
+        service.ROWS,
         other="model",
     ),
     "model": text_of(
         "model",
         "digitserve: model",
         "Which version serves, what it predicts and with which confidence",
-        (SERVING, ANSWERS, CONFIDENCE),
+        model.ROWS,
         other="service",
     ),
 }

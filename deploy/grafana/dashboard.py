@@ -1,7 +1,6 @@
 """A dashboard: rows of panels one below the other, with variables, links and annotations."""
 
 import json
-from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
@@ -12,28 +11,24 @@ from grafana_foundation_sdk.models import dashboard as d
 from deploy.grafana.panel import SOURCE, AnyPanel
 from deploy.grafana.promql import STEP, events, metric, total
 
-RUNBOOK = "/public/runbook.txt"  # docs/runbook.md, where Grafana hands out files of its own
+RUNBOOK = "/public/runbook.txt"  # docs/runbook.md, among the static files that Grafana serves
+
+Rows = dict[str, tuple[AnyPanel, ...]]  # by title, from top to bottom
 
 _SERVES = total(metric("model_info"), "instance", "version")
 _SERVED = total(f"{metric('model_info')} offset {STEP}", "instance", "version")
 _LATELY = total(f"last_over_time({metric('model_info')}[5m] offset {STEP})", "instance", "version")
 
 
-@dataclass(frozen=True)
-class Row:
-    title: str
-    panels: tuple[AnyPanel, ...]
-
-
-def text_of(name: str, title: str, description: str, rows: tuple[Row, ...], other: str) -> str:
-    """The JSON of the dashboard digitserve-<name>; `other` is the dashboard beside it."""
+def text_of(name: str, title: str, description: str, rows: Rows, other: str) -> str:
+    """The JSON of the dashboard digitserve-<name>, with a link to the dashboard `other`."""
     built = (
         dashboard.Dashboard(title)
         .uid(f"digitserve-{name}")
         .description(description)
         .tags(["digitserve"])
-        .readonly()  # the program is where to change it
-        .tooltip(d.DashboardCursorSync.CROSSHAIR)  # a line at the same time in all panels
+        .readonly()  # changes belong in the program
+        .tooltip(d.DashboardCursorSync.CROSSHAIR)  # marks the same time in all panels
         .time("now-1h", "now")
         .refresh("30s")
         .link(
@@ -48,18 +43,18 @@ def text_of(name: str, title: str, description: str, rows: tuple[Row, ...], othe
             .type("prometheus")
             .current(d.VariableOption(text="Prometheus", value="prometheus"))
         )
-        # Every process exposes its workers, so that metric knows the jobs and instances.
+        # Every process exposes this metric, so it has all jobs and instances as labels.
         .with_variable(_variable("job", "digitserve_workers"))
         .with_variable(_variable("instance", 'digitserve_workers{job=~"$job"}'))
     )
     number = count(1)
-    for row in rows:
-        built.with_row(dashboard.Row(row.title).id(next(number)))
-        for panel in row.panels:
+    for row, panels in rows.items():
+        built.with_row(dashboard.Row(row).id(next(number)))
+        for panel in panels:
             built.with_panel(panel.id(next(number)))
-    # The SDK's annotations have no fields for an expression's text and tags.
-    found = built.build().to_json() | {"annotations": {"list": _annotations()}}
-    return json.dumps(found, indent=2, ensure_ascii=False, cls=JSONEncoder) + "\n"
+    # The SDK's annotations have no fields for the text and the tags of an expression.
+    content = built.build().to_json() | {"annotations": {"list": _annotations()}}
+    return json.dumps(content, indent=2, ensure_ascii=False, cls=JSONEncoder) + "\n"
 
 
 def _link(title: str, icon: str, url: str) -> dashboard.DashboardLink:
@@ -67,12 +62,12 @@ def _link(title: str, icon: str, url: str) -> dashboard.DashboardLink:
 
 
 def _variable(name: str, of: str) -> dashboard.QueryVariable:
-    question = f"label_values({of}, {name})"
+    expression = f"label_values({of}, {name})"
     return (
         dashboard.QueryVariable(name)
         .label(name.capitalize())
         .datasource(SOURCE)
-        .query({"query": question, "refId": f"variable-{name}", "qryType": 1})
+        .query({"query": expression, "refId": f"variable-{name}", "qryType": 1})
         .refresh(d.VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(d.VariableSort.ALPHABETICAL_ASC)
         .multi(True)
@@ -83,8 +78,8 @@ def _variable(name: str, of: str) -> dashboard.QueryVariable:
 
 def _annotations() -> list[dict[str, Any]]:
     return [
-        # A version that serves and did not one step before. For an instance that was not scraped
-        # one step before, what it exposed in the last minutes counts.
+        # A version that serves now and did not one step before. Where an instance was not scraped
+        # at that time, the last value of the preceding minutes counts.
         _annotation(
             "Version serves",
             "blue",
@@ -100,15 +95,15 @@ def _annotations() -> list[dict[str, Any]]:
     ]
 
 
-def _annotation(name: str, colour: str, question: str, text: str) -> dict[str, Any]:
+def _annotation(name: str, colour: str, expression: str, text: str) -> dict[str, Any]:
     return {
         "name": name,
         "datasource": SOURCE,
         "enable": True,
         "hide": False,
         "iconColor": colour,
-        "expr": question,
-        "target": {"refId": "Mark", "expr": question, "range": True, "instant": False},
+        "expr": expression,
+        "target": {"refId": "Mark", "expr": expression, "range": True, "instant": False},
         "titleFormat": name,
         "textFormat": text,
         "tagKeys": "instance",

@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.models.common import BigValueTextMode
 
-from deploy.grafana.dashboard import Row
+from deploy.grafana.dashboard import Rows
 from deploy.grafana.panel import (
     GREEN,
     LOG,
@@ -38,9 +38,8 @@ _ANSWERS = total(rate("predictions_total"))
 _SHOWN_BY_LABEL = total(increase("predictions_total"), "label")
 _SHOWN = total(increase("predictions_total"))
 
-SERVING = Row(
-    "What serves",
-    (
+ROWS: Rows = {
+    "What serves": (
         stat(
             "Version",
             "The version that serves, with the name of the model. Bad: another version than the "
@@ -122,11 +121,7 @@ SERVING = Row(
             for part, name in ((0.5, "p50"), (0.99, "p99"))
         ),
     ),
-)
-
-ANSWERS = Row(
-    "Predictions",
-    (
+    "Predictions": (
         timeseries(
             "Predictions by label",
             "Images predicted per second, stacked by label. Bad: a label that stops, or one that "
@@ -154,11 +149,7 @@ ANSWERS = Row(
             width=8,
         ).decimals(1),
     ),
-)
-
-CONFIDENCE = Row(
-    "Confidence of the predictions",
-    (
+    "Confidence of the predictions": (
         heatmap(
             "Confidence",
             "Probability of the predicted label: predictions per second in each bucket. A good "
@@ -189,4 +180,4 @@ CONFIDENCE = Row(
             thresholds=bad_from(0.1, 0.2),
         ),
     ),
-)
+}

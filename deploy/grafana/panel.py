@@ -1,7 +1,7 @@
-"""The panels of the dashboards: Grafana's own builders with the defaults that all panels share.
+"""The panels of the dashboards: Grafana's builders with the defaults that all panels share.
 
-Each function returns a builder of the Grafana Foundation SDK, so that a row can go on with what is
-particular to its panel: `timeseries(...).max(1).stacking(STACKED)`.
+Each function returns a builder of the Grafana Foundation SDK, so that a row can add the options
+that only its panel needs: `timeseries(...).max(1).stacking(STACKED)`.
 """
 
 from typing import Literal, TypeVar
@@ -38,11 +38,11 @@ def fixed(colour: str) -> list[d.DynamicConfigValue]:
 
 
 def limits(base: str, *steps: tuple[float, str]) -> list[d.Threshold]:
-    """Colours by value: `base`, and another one from each step's value on."""
+    """Colours by value: `base` first, then the colour of each step from its value upwards."""
     return [d.Threshold(None, base), *(d.Threshold(value, colour) for value, colour in steps)]
 
 
-NEUTRAL = limits(BLUE)  # more is neither good nor bad
+NEUTRAL = limits(BLUE)  # for values of which more is neither good nor bad
 ZERO_EXPECTED = limits(GREEN, (1e-9, RED))
 
 
@@ -55,7 +55,7 @@ def bad_below(objective: float) -> list[d.Threshold]:
 
 
 def query(expression: str, legend: str) -> Dataquery:
-    """An expression in PromQL, and the name of its series: {{label}} is a label's value."""
+    """A PromQL expression and its legend, in which {{label}} stands for the label's value."""
     return (
         Dataquery()
         .expr(expression)
@@ -76,7 +76,7 @@ def timeseries(
     thresholds: list[d.Threshold] = NEUTRAL,
     lowest: float | None = 0,
 ) -> TimeSeries:
-    """`lowest` is the end of the axis; None: as the data are."""
+    """`lowest` is where the axis begins; None lets Grafana fit it to the data."""
     panel = _described(TimeSeries(), title, description, queries, unit, width, thresholds)
     if lowest is not None:
         panel.min(lowest)
@@ -123,7 +123,7 @@ def stat(
 
 
 def heatmap(title: str, description: str, buckets: str, *, unit: Unit, width: int = 12) -> HeatMap:
-    """The buckets of a histogram, by `le`."""
+    """The distribution over time; `buckets` are the rates of a histogram's buckets by `le`."""
     of = query(buckets, "{{le}}").format(PromQueryFormat.HEATMAP)
     panel = _described(HeatMap(), title, description, (of,), unit, width, NEUTRAL)
     return (

@@ -11,13 +11,13 @@ SELECTED = 'job=~"$job", instance=~"$instance"'
 RATE = "$__rate_interval"
 SHOWN = "$__range"
 STEP = "$__interval"
-# The routes that answer pictures; /metrics, /docs and the probes would flatter every share.
+# The prediction routes. /metrics, /docs and the probes would improve every ratio.
 PREDICTION = 'route=~"/v1/predict|/v2/.*/infer"'
 # Accepted requests: 4xx is the client's fault, 503 refuses before any work is done.
-# 504 is counted separately: some are deadlines that clients set.
+# 504 is counted separately, because some deadlines are set by clients.
 ACCEPTED = 'code!~"4..|503|504"'
 FAILED = 'code=~"5..", code!~"503|504"'
-# Requests that a model answered have its version; all others have "none".
+# Requests that a model served carry its version; all others carry "none".
 ANSWERED = 'version!="none"'
 
 
@@ -38,10 +38,10 @@ def increase(name: str, *matchers: str) -> str:
 
 
 def events(name: str, *matchers: str, by: str) -> str:
-    """Events since the previous step, exactly: a rate would smear rare ones.
+    """The exact number of events since the previous step: a rate would smear rare events.
 
-    Each series by itself, and not below 0: an instance that was not scraped for a moment, or
-    restarts, would otherwise add all that it ever counted, or subtract it.
+    Each series is clamped at 0 before they are summed. An instance that was not scraped for a
+    moment or that restarted would otherwise add or subtract everything it has ever counted.
     """
     of = metric(name, *matchers)
     return total(f"clamp_min({of} - {of} offset {STEP}, 0)", by)
@@ -56,7 +56,7 @@ def largest(expression: str, *by: str) -> str:
 
 
 def or_zero(expression: str) -> str:
-    """A counter that has counted nothing may have no series: zero, not unknown."""
+    """Zero where there is no series: a counter without events may have none."""
     return f"({expression} or vector(0))"
 
 
@@ -71,14 +71,14 @@ def unanswered(of: Callable[..., str]) -> str:
 
 
 def _late(of: Callable[..., str]) -> str:
-    """Requests answered 504, except at a deadline that the client set; as in recording.yml."""
+    """Requests answered with 504, except at a deadline set by the client; as in recording.yml."""
     late = or_zero(total(of("http_requests_total", PREDICTION, 'code="504"')))
     own = or_zero(total(of("client_deadline_total", PREDICTION)))
     return f"clamp_min({late} - {own}, 0)"
 
 
 def quantile(part: float, histogram: str, *matchers: str, by: tuple[str, ...] = ()) -> str:
-    """Over all instances: buckets can be summed, quantiles cannot."""
+    """A quantile over all instances: buckets can be summed, quantiles cannot."""
     buckets = total(rate(f"{histogram}_bucket", *matchers), "le", *by)
     return f"histogram_quantile({part:g}, {buckets})"
 
