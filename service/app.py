@@ -1,7 +1,8 @@
 """The wiring: which part gets which. Each decision lives in the module it names."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
 from time import perf_counter
@@ -11,6 +12,7 @@ from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from starlette.routing import Route
 
+from contract.store import open_store
 from service.api.health import answer_with_problems, routes
 from service.api.live.broadcaster import Live
 from service.api.live.stream import live_routes
@@ -33,6 +35,7 @@ from service.api.v2.metadata import health_routes, model_routes
 from service.api.v2.repository import repository_routes
 from service.api.v2.statistics import Statistics
 from service.batching.batcher import Batcher
+from service.http.access_log import keep_access_log
 from service.http.asgi import AsgiByPath
 from service.http.auth import Access
 from service.http.gateway import Gateway
@@ -40,13 +43,21 @@ from service.http.methods import Methods
 from service.http.offload import Offload
 from service.http.refusals import begin_at_zero
 from service.lifecycle import Life
+from service.models.load_limits import LoadWatch
+from service.models.loading import Model, load
 from service.models.manager import ModelManager
 from service.models.store_reader import StoreReader
+from service.models.store_reads import check_store
 from service.settings import Settings
+from service.telemetry.logs.handler import AsyncLogHandler
 from service.telemetry.metrics.gpu import Gpus
 from service.telemetry.metrics.registry import Metrics
+from service.telemetry.metrics.shared_memory import SharedMemory
+from service.telemetry.tracing import tracing_of
 from service.tensors import Pixels
-from service.workers.peers import Peers
+from service.workers.channel import Report
+from service.workers.peers import Peers, no_supervisor
+from service.workers.sockets import allow_connections
 
 if TYPE_CHECKING:
     from service.telemetry.tracing.tracer import Tracing
@@ -58,6 +69,50 @@ NO_TELEMETRY: TelemetryConfig = {
     "auto_configure": False, "tracing": False, "metrics": False, "logs": False,
 }  # fmt: skip
 DESCRIPTION = "Handwritten digits, read in batches by ONNX Runtime."
+
+log = logging.getLogger("service")
+
+
+def build(
+    settings: Settings,
+    log_handler: AsyncLogHandler,
+    report_failure: Callable[[str], None],
+    *,
+    version: int | None = None,
+    memory: SharedMemory | None = None,
+    slot: int = 0,
+    send: Callable[[Report], None] = no_supervisor,
+) -> tuple[Gateway, Peers, Model]:
+    """Load a version, the current one for None, and wire the service around it.
+
+    `report_failure` is called with a sentence before a load beyond its limits ends the process.
+    `memory`, `slot` and `send` belong to a worker. Raises StoreError or CannotStart.
+    """
+    metrics, life = Metrics(memory), Life()
+    allow_connections(settings.max_connections)
+    tracing = tracing_of(settings, metrics, slot)
+    store = open_store(settings.models, settings.model, settings.trusted_keys)
+    check_store(store, version, settings)
+    model = load(store, version, settings, LoadWatch(report_failure))
+    card = model.card
+    log.info(
+        "%s version %d (%s, %.2f %% right on %d test pictures of %s) on %s, %d threads, "
+        "loaded and proven in %.2f s",
+        card.name,
+        model.number,
+        card.network,
+        card.evaluation.accuracy * 100,
+        card.data_set.test,
+        card.data_set.name,
+        model.engine.info,
+        settings.threads,
+        model.seconds,
+    )
+    serving = ModelManager(store, model, settings, metrics)
+    peers, statistics = Peers(serving, metrics, slot, send), Statistics(settings, memory)
+    app = create_app(serving, settings, metrics, life, peers, statistics, tracing)
+    keep_access_log(app, settings, log_handler)
+    return app, peers, model
 
 
 def create_app(

@@ -29,8 +29,6 @@ import uvicorn
 
 from service.http.fast.protocol import FastProtocol
 from service.http.gateway import Gateway
-from service.lifecycle import Life
-from service.settings import Settings
 from service.telemetry.logs.setup import log_errors_of_loop
 from service.workers.sockets import BACKLOG, refuse_connections
 
@@ -48,9 +46,7 @@ log = logging.getLogger("service")
 
 
 class Server(uvicorn.Server):
-    def __init__(
-        self, app: Gateway, settings: Settings, life: Life, announce: Callable[[], None]
-    ) -> None:
+    def __init__(self, app: Gateway, announce: Callable[[], None]) -> None:
         config = uvicorn.Config(
             app,
             http=FastProtocol,
@@ -63,8 +59,8 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         self._gateway = app
-        self.settings = settings
-        self.life = life
+        self.settings = app.settings
+        self.life = app.life
         self._announce = announce
         self._stop_at = math.inf
         self._closed = False

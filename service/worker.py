@@ -17,29 +17,18 @@ from types import FrameType
 from typing import Any
 
 from contract.errors import StoreError
-from contract.store import open_store
-from service.api.v2.statistics import Statistics
-from service.app import create_app
+from service.app import build
 from service.errors import CannotStart
-from service.http.access_log import keep_access_log
 from service.http.gateway import Gateway
-from service.lifecycle import Life, leave
-from service.models.load_limits import LoadWatch
-from service.models.loading import load
-from service.models.manager import ModelManager
-from service.models.store_reads import check_store
+from service.lifecycle import leave
 from service.server import Server
 from service.settings import Settings
-from service.single import introduce
 from service.telemetry.logs.setup import start_log
 from service.telemetry.logs.streams import STREAMS
 from service.telemetry.metrics.processes import Processes
-from service.telemetry.metrics.registry import Metrics
 from service.telemetry.metrics.shared_memory import SharedMemory
-from service.telemetry.tracing import tracing_of
 from service.workers.channel import Channel, Command, Report
 from service.workers.peers import Peers
-from service.workers.sockets import allow_connections
 
 REPORT_EVERY = 1.0  # seconds: the supervisor hears that the event loop is alive
 
@@ -47,15 +36,8 @@ log = logging.getLogger("service")
 
 
 class Worker(Server):
-    def __init__(
-        self,
-        app: Gateway,
-        settings: Settings,
-        life: Life,
-        peers: Peers,
-        channel: Channel,
-    ) -> None:
-        super().__init__(app, settings, life, announce=peers.report)
+    def __init__(self, app: Gateway, peers: Peers, channel: Channel) -> None:
+        super().__init__(app, announce=peers.report)
         self._peers = peers
         self._channel = channel
         self._tasks: set[asyncio.Task[None]] = set()
@@ -123,27 +105,21 @@ def main(slot: int, channel: Channel, descriptor: int, version: int | None) -> i
     log_handler = start_log(settings, slot)
     os.set_inheritable(descriptor, False)
     log_handler.share_lock(descriptor)
-    memory = SharedMemory(descriptor, settings.workers, slot)
-    metrics, life = Metrics(memory), Life()
     try:
-        allow_connections(settings.max_connections)
-        tracing = tracing_of(settings, metrics, slot)
-        store = open_store(settings.models, settings.model, settings.trusted_keys)
-        check_store(store, version, settings)
-        watch = LoadWatch(lambda sentence: send(Report(failed=sentence)))
-        model = load(store, version, settings, watch)
+        app, peers, _ = build(
+            settings,
+            log_handler,
+            lambda reason: send(Report(failed=reason)),
+            version=version,
+            memory=SharedMemory(descriptor, settings.workers, slot),
+            slot=slot,
+            send=send,
+        )
     except (CannotStart, StoreError) as error:
         send(Report(failed=str(error)))
         return 2
-    introduce(model, settings)
-    serving = ModelManager(store, model, settings, metrics)
-    peers = Peers(serving, metrics, slot, send)
-    metrics.also(Processes(lambda: {str(each.worker): each.pid for each in peers.states}))
-    statistics = Statistics(settings, memory)
-    app = create_app(serving, settings, metrics, life, peers, statistics, tracing)
-    keep_access_log(app, settings, log_handler)
-    worker = Worker(app, settings, life, peers, channel)
-    worker.run(sockets=[])
+    app.metrics.also(Processes(lambda: {str(each.worker): each.pid for each in peers.states}))
+    Worker(app, peers, channel).run(sockets=[])
     return 0
 
 

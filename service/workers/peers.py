@@ -16,7 +16,7 @@ from service.workers.channel import Command, Report, WorkerState
 BARRIER_SECONDS = 30.0  # that an admin waits for the others at most
 
 
-def _no_supervisor(_: Report) -> None:
+def no_supervisor(_: Report) -> None:
     """There is nobody to talk to."""
 
 
@@ -26,7 +26,7 @@ class Peers:
         serving: ModelManager,
         metrics: Metrics,
         slot: int = 0,
-        send: Callable[[Report], None] = _no_supervisor,
+        send: Callable[[Report], None] = no_supervisor,
     ) -> None:
         self.slot = slot
         self._serving = serving
