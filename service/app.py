@@ -38,10 +38,10 @@ from service.batching.batcher import Batcher
 from service.http.access_log import keep_access_log
 from service.http.asgi import AsgiByPath
 from service.http.auth import Access
+from service.http.errors import begin_at_zero
 from service.http.gateway import Gateway
 from service.http.methods import Methods
 from service.http.offload import Offload
-from service.http.refusals import begin_at_zero
 from service.lifecycle import Life
 from service.models.load_limits import LoadWatch
 from service.models.loading import Model, load
@@ -145,7 +145,7 @@ def create_app(
         delivered=statistics.delivered,
     )
     offload = Offload(settings.max_queue, settings.max_decoding)
-    access = Access(settings, metrics)
+    access = Access(settings)
     secondary = SecondaryModel(serving, settings, access)
     gpus = Gpus(needed=serving.model.engine.provider != "cpu")
     metrics.also(gpus)

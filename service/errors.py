@@ -1,7 +1,7 @@
 """The exceptions that any part of the service may raise, and what is known of a kind of problem.
 
 CannotStart ends the program with its message. Problem becomes the response to one request, an RFC
-9457 problem document: `http.errors` writes it. Its ProblemType is one of those in `problem_types`.
+9457 problem document, which `http.errors` sends. Its ProblemType is one in `problem_types`.
 """
 
 from dataclasses import dataclass
@@ -20,11 +20,22 @@ class ProblemType:
     remedy: str  # what to do about it
     settings: tuple[str, ...] = ()  # those that bound what was exceeded
     retry: bool = False  # whether the same request may succeed later
+    reason: str | None = None  # the label under which metrics count it; None: they do not
 
     @property
     def uri(self) -> str:
         """The `type` of a problem document, relative to the service's origin."""
         return f"{PAGES}/{self.code}"
+
+    def document(self, detail: str, request_id: str) -> dict[str, str | int]:
+        """A problem document of this kind."""
+        return {
+            "type": self.uri,
+            "title": self.title,
+            "status": self.status,
+            "detail": detail,
+            "request_id": request_id,
+        }
 
 
 class CannotStart(Exception):
@@ -32,7 +43,13 @@ class CannotStart(Exception):
 
 
 class Problem(Exception):
-    """A request that is answered with an error; `detail` says what to do about it."""
+    """A request that is answered with an error; `detail` says what to do about it.
+
+    A subclass is for what is caught by its class: it names its kind itself.
+    """
+
+    kind: ProblemType
+    reason: str | None = None  # a label of its own in metrics; None: that of its kind
 
     def __init__(
         self, kind: ProblemType, detail: str, *, headers: dict[str, str] | None = None
@@ -41,9 +58,10 @@ class Problem(Exception):
         self.kind = kind
         self.status = kind.status
         self.title = kind.title
+        self.reason = self.reason or kind.reason
         self.detail = detail
-        self.headers = headers or {}
         self.failure: dict[str, str] | None = None  # of our own mistake, for the log alone
-        self.is_clients_deadline = False  # a 504 that the client chose
-        if kind.status == 503:
-            self.headers = {"retry-after": "1"} | self.headers
+        self.headers = _HEADERS.get(kind.status, {}) | (headers or {})
+
+
+_HEADERS = {401: {"www-authenticate": "Bearer"}, 503: {"retry-after": "1"}}  # by status

@@ -13,9 +13,8 @@ from service.api.status import Status, status_of
 from service.batching.batcher import Batcher
 from service.errors import Problem
 from service.http.body import ClientGone
-from service.http.errors import content_of
+from service.http.errors import answer_to, record_refusal
 from service.http.methods import Methods
-from service.http.refusals import record_refusal
 from service.lifecycle import Life
 from service.models.manager import ModelManager
 from service.problem_types.operation import NOT_READY, STOPPING
@@ -102,8 +101,8 @@ def answer_with_problems(app: FastAPI, metrics: Metrics, methods: Methods) -> No
         problem = request.scope["problem"] = record_refusal(error, metrics)
         if problem.status == 405:  # Starlette names the methods of one of several routes
             problem.headers["allow"] = methods.allowed(path)
-        content_type, body = content_of(problem, path, request_id)
-        return Response(body, problem.status, headers=problem.headers, media_type=content_type)
+        headers, body = answer_to(problem, path, request_id)
+        return Response(body, problem.status, headers)
 
     async def without_answer(_: Request, __: Exception) -> Response:
         return NoAnswer()

@@ -122,13 +122,7 @@ def _examples() -> dict[str, Any]:
     """Of every kind of problem, as a problem document and as an error under /v2."""
     examples: dict[str, Any] = {}
     for kind in TYPES.values():
-        problem = {
-            "type": kind.uri,
-            "title": kind.title,
-            "status": kind.status,
-            "detail": kind.meaning,
-            "request_id": "8f1c2a9d3b7e00000001",
-        }
+        problem = kind.document(kind.meaning, "8f1c2a9d3b7e00000001")
         examples[kind.code] = {"summary": kind.title, "value": problem}
         examples[ERROR + kind.code] = {"summary": kind.title, "value": {"error": kind.meaning}}
     return examples

@@ -59,13 +59,7 @@ def problem_pages() -> APIRouter:
 
 
 def _page_of(kind: ProblemType) -> str:
-    document = {
-        "type": kind.uri,
-        "title": kind.title,
-        "status": kind.status,
-        "detail": "...",
-        "request_id": "...",
-    }
+    document = kind.document("...", "...")
     return _page(
         kind.title,
         f"""<p class="quiet"><code>{kind.code}</code>, status {_status(kind.status)}</p>

@@ -6,9 +6,8 @@ from pydantic import BaseModel, Field
 
 from contract.errors import NoVersion, StoreError
 from service.api.schemas import ServedModel
-from service.errors import Problem
 from service.models.loading import GateFailed, Model
-from service.models.manager import ModelManager, NotRecorded, SwitchUnderWay, without_paths
+from service.models.manager import ModelManager
 from service.models.store_reads import store_problem
 from service.problem_types.operation import ADMIN_CLOSED, NO_ADMIN_TOKEN, WRONG_ADMIN_TOKEN
 from service.problem_types.versions import (
@@ -46,18 +45,11 @@ async def switched(switching: Awaitable[Model], serving: ModelManager, peers: Pe
     try:
         model = await switching
     except GateFailed as failure:
-        reason = without_paths(failure, serving.store)
-        raise Problem(
-            VERSION_FAILED_CHECK, f"the check {failure.gate!r} failed: {reason}"
-        ) from failure
-    except NotRecorded as error:
-        raise Problem(SWITCH_NOT_RECORDED, without_paths(error, serving.store)) from error
-    except SwitchUnderWay as error:
-        raise Problem(SWITCH_UNDER_WAY, str(error)) from error
+        raise failure.problem(serving.store) from failure
     except NoVersion:
         raise
     except (StoreError, OSError) as error:
-        raise store_problem(error, without_paths(error, serving.store)) from error
+        raise store_problem(error, serving.store) from error
     previous = serving.previous
     return Switched(
         model=ServedModel(**model.named),

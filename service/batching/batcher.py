@@ -140,7 +140,7 @@ class Batcher(Generic[Answers]):
     def admit(self, pictures: int, now: float, deadline: float) -> None:
         """Raise what `submit` would raise now, which is cheaper than to do work for nothing."""
         if self._closed:
-            raise Closed("the batcher takes no more pictures")
+            raise Closed
         if self.depth + pictures > self._max_queue:
             raise QueueFull(
                 f"{self.depth} pictures are already waiting",

@@ -5,8 +5,12 @@ one of the exceptions here. Times are seconds on time.perf_counter.
 """
 
 from collections.abc import Callable, Sized
+from math import ceil
 from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
 
+from service.errors import Problem
+from service.problem_types.operation import STOPPING
+from service.problem_types.prediction import DEADLINE_PASSED, DEADLINE_UNREACHABLE, QUEUE_FULL
 from service.tensors import Pixels
 
 Answers = TypeVar("Answers", bound=Sized)  # of one model call, one a picture, in order
@@ -14,36 +18,36 @@ Model = Callable[[Pixels], Answers]
 Place = Literal["queue", "model"]
 
 
-class QueueFull(Exception):
-    """No room for more pictures; `retry_after` seconds from now there should be some."""
+class QueueFull(Problem):
+    """No room for more images; `retry_after` seconds from now there should be some."""
 
-    def __init__(self, reason: str, retry_after: float) -> None:
-        super().__init__(reason)
+    kind = QUEUE_FULL
+
+    def __init__(self, cause: str, retry_after: float) -> None:
+        seconds = str(max(1, ceil(retry_after)))
+        detail = f"{cause}; try again in {seconds} s"
+        super().__init__(self.kind, detail, headers={"retry-after": seconds})
         self.retry_after = retry_after
-
-
-class BufferFull(QueueFull):
-    """Bodies that are being received fill the memory reserved for them."""
-
-
-class PreparationFull(QueueFull):
-    """As many requests wait to be read and decoded as may."""
 
 
 class DeadlineUnreachable(QueueFull):
     """At the present throughput the queue ahead takes longer than the caller would wait."""
 
+    kind = DEADLINE_UNREACHABLE
 
-class DeadlinePassed(Exception):
+
+class DeadlinePassed(Problem):
     """The caller's deadline came before the answer."""
 
+    def __init__(self, detail: str) -> None:
+        super().__init__(DEADLINE_PASSED, detail)
 
-class ClientDeadlinePassed(DeadlinePassed):
-    """The same, of one that the caller set itself; the service would have waited longer."""
 
-
-class Closed(Exception):
+class Closed(Problem):
     """The service stops: no more images are queued, no more versions are loaded."""
+
+    def __init__(self) -> None:
+        super().__init__(STOPPING, "the service is stopping; another replica can answer")
 
 
 class ModelFailed(Exception):

@@ -17,6 +17,7 @@ from time import time
 from typing import Literal, NamedTuple
 
 from service.errors import Problem
+from service.http.errors import ClientDeadlinePassed
 from service.http.gateway import Gateway
 from service.settings import Settings
 from service.telemetry.logs.format import Fields, timestamp
@@ -61,7 +62,7 @@ class AccessLog:
             kind = self._kinds[labels]
         except KeyError:
             kind = self._kinds[labels] = self._kind_of(*labels)
-        if kind is not None and kind.status == 504 and _is_own_deadline(ended.problem):
+        if kind is not None and isinstance(ended.problem, ClientDeadlinePassed):
             kind = self._kind_of(*labels, level=logging.INFO)
         if kind is None:
             return
@@ -90,10 +91,6 @@ def _level_of(status: int) -> int:
     if status in (500, 504):
         return logging.ERROR
     return logging.WARNING if status >= 400 and status != int(GONE) else logging.INFO
-
-
-def _is_own_deadline(problem: Problem | None) -> bool:
-    return problem is not None and problem.is_clients_deadline
 
 
 def keep_access_log(gateway: Gateway, settings: Settings, log_handler: AsyncLogHandler) -> None:

@@ -13,10 +13,9 @@ from starlette.types import Receive, Scope, Send
 
 from service.errors import Problem
 from service.http.body import BufferBudget, ClientGone, Reservation, disconnected, read_body
-from service.http.errors import refusal
+from service.http.errors import record_refusal, refusal
 from service.http.exchange import Endpoint, Exchange, deadline_of
 from service.http.methods import allow_of
-from service.http.refusals import record_refusal
 from service.problem_types.http import METHOD_NOT_ALLOWED
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics

@@ -17,7 +17,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from service.errors import Problem, ProblemType
+from service.errors import Problem
 from service.problem_types.operation import (
     ADMIN_CLOSED,
     NO_ADMIN_TOKEN,
@@ -26,16 +26,6 @@ from service.problem_types.operation import (
     WRONG_API_KEY,
 )
 from service.settings import Settings
-from service.telemetry.metrics.registry import Metrics
-
-# The label of each refusal in metrics.
-REASONS = {
-    NO_API_KEY: "no_key",
-    WRONG_API_KEY: "wrong_key",
-    NO_ADMIN_TOKEN: "no_token",
-    WRONG_ADMIN_TOKEN: "wrong_token",
-    ADMIN_CLOSED: "admin_closed",
-}
 
 # Open even where there are keys: their clients carry none.
 OPEN = re.compile(
@@ -52,49 +42,38 @@ _Documented = Annotated[
 ]
 
 
-class AccessDenied(Problem):
-    """401 or 403."""
-
-    def __init__(self, kind: ProblemType, detail: str) -> None:
-        headers = {"www-authenticate": "Bearer"} if kind.status == 401 else {}
-        super().__init__(kind, detail, headers=headers)
-        self.reason = REASONS[kind]
-
-
 class Access:
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings) -> None:
         token = settings.admin_token
         self._token = None if token is None else _digest(token.get_secret_value().encode())
         keys = [_digest(key.get_secret_value().encode()) for key in settings.api_keys]
         self.requires_keys = bool(keys)
         self._keys = keys if self._token is None else [*keys, self._token]
-        for reason in REASONS.values():
-            metrics.access_refused.labels(reason)
 
     def check(self, headers: Mapping[bytes, bytes]) -> None:
-        """Raises AccessDenied unless a request for what is not open has a key."""
+        """Raises Problem 401 unless a request for what is not open has a key."""
         if not self.requires_keys:
             return
         given = headers[b"x-api-key"] if b"x-api-key" in headers else _bearer(headers)
         if given is None:
-            raise AccessDenied(
+            raise Problem(
                 NO_API_KEY, "send an API key: Authorization: Bearer <key>, or X-API-Key: <key>"
             )
         digest = _digest(given)
         # All of them, whichever matches: the duration must reveal nothing.
         if not sum([compare_digest(digest, key) for key in self._keys]):
-            raise AccessDenied(WRONG_API_KEY, "this API key is not, or no longer, one of ours")
+            raise Problem(WRONG_API_KEY, "this API key is not, or no longer, one of ours")
 
     def check_admin(self, headers: Mapping[bytes, bytes]) -> None:
-        """Raises AccessDenied unless a request has the admin token."""
+        """Raises Problem 401 or 403 unless a request has the admin token."""
         if self._token is None:
-            raise AccessDenied(
+            raise Problem(
                 ADMIN_CLOSED,
                 "the admin routes are closed: DIGITSERVE_ADMIN_TOKEN is not set",
             )
         given = _bearer(headers)
         if given is None or not compare_digest(_digest(given), self._token):
-            raise AccessDenied(
+            raise Problem(
                 NO_ADMIN_TOKEN if given is None else WRONG_ADMIN_TOKEN,
                 "send the admin token: Authorization: Bearer <DIGITSERVE_ADMIN_TOKEN>",
             )

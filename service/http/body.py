@@ -15,9 +15,15 @@ from typing import Any, TypeVar
 from fastapi import Request
 from starlette.types import Receive
 
-from service.batching.interface import BufferFull
+from service.batching.interface import QueueFull
 from service.errors import Problem
-from service.problem_types.content import BODY_TIMEOUT, BODY_TOO_LARGE
+from service.problem_types.content import BODY_TIMEOUT, BODY_TOO_LARGE, BUFFER_FULL
+
+
+class BufferFull(QueueFull):
+    """Heads, bodies and unread responses fill the memory reserved for them."""
+
+    kind = BUFFER_FULL
 
 
 class BufferBudget:

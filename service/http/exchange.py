@@ -15,9 +15,9 @@ from math import isfinite
 from time import perf_counter
 from typing import Protocol
 
-from service.batching.interface import ClientDeadlinePassed, DeadlinePassed
+from service.batching.interface import DeadlinePassed
 from service.errors import Problem
-from service.http.errors import problem_of
+from service.http.errors import ClientDeadlinePassed, problem_of
 from service.problem_types.prediction import BAD_TIMEOUT
 from service.telemetry.metrics.registry import Metrics
 from service.telemetry.request_record import Stage, Timings
@@ -78,7 +78,7 @@ class Exchange(ABC):
         if not self.over:
             self.over, self.work = True, None
             if isinstance(error, DeadlinePassed) and self.deadline < self.latest:
-                error = ClientDeadlinePassed(str(error))
+                error = ClientDeadlinePassed(error.detail)
             if not self.beside and problem_of(error).status >= 500:
                 for report in self.metrics.when_failed:
                     report(perf_counter() - self.began)

@@ -25,13 +25,12 @@ from service.errors import Problem
 from service.http.asgi import AsgiEndpoint
 from service.http.auth import OPEN, Access
 from service.http.body import BufferBudget
-from service.http.errors import messages
+from service.http.errors import messages, record_refusal
 from service.http.exchange import Endpoint, Exchange
 from service.http.fast_routes import fast_routes_of
 from service.http.forwarded import TrustedProxies
 from service.http.headers import by_name, request_id_of
 from service.http.methods import KNOWN, Methods, empty_answer
-from service.http.refusals import OVER_CAPACITY, record_refusal
 from service.http.scheduling import IdleConnections, RefusalThrottle, Turns
 from service.lifecycle import Life
 from service.problem_types.http import METHOD_NOT_IMPLEMENTED, NO_SUCH_ROUTE, TOO_MANY_CONNECTIONS
@@ -253,7 +252,6 @@ class Gateway:
         if OPEN.fullmatch(scope["path"].removesuffix("/") or "/"):  # or a redirect to it
             return
         if "over_capacity" in scope:
-            self.metrics.shed.record((OVER_CAPACITY,))
             raise Problem(
                 TOO_MANY_CONNECTIONS,
                 f"there are more than {self.settings.max_connections} connections "

@@ -20,13 +20,9 @@ from typing import Any, Generic, TypeVar
 
 from contract.cores import available_cores
 from preprocessing.allocation import return_memory_early
-from service.batching.interface import (
-    DeadlinePassed,
-    DeadlineUnreachable,
-    PreparationFull,
-    QueueFull,
-)
+from service.batching.interface import DeadlinePassed, DeadlineUnreachable, QueueFull
 from service.errors import Problem
+from service.http.errors import PREPARATION_FULL
 from service.http.exchange import Exchange
 from service.problem_types.prediction import DECODING_TOO_LARGE
 from service.telemetry.request_record import Stage
@@ -48,6 +44,12 @@ def whole(memory: int, work: Callable[[], T]) -> Slices[T]:
     """Work in one slice."""
     yield memory
     return work()
+
+
+class PreparationFull(QueueFull):
+    """As many requests wait to be read and decoded as may."""
+
+    reason = PREPARATION_FULL
 
 
 class Offload:

@@ -20,8 +20,10 @@ from contract.store import Store
 from contract.version import Version
 from service.engine.engine import Engine
 from service.engine.info import Fallback, RequestedPrecision
-from service.errors import CannotStart
+from service.errors import CannotStart, Problem
 from service.models.golden import WrongAnswers, check_golden
+from service.models.store_reads import without_paths
+from service.problem_types.versions import VERSION_FAILED_CHECK
 from service.settings import Settings
 
 Gate = Literal["verify", "load", "golden"]
@@ -34,6 +36,11 @@ class GateFailed(CannotStart):
         ours = isinstance(reason, StoreError | CannotStart | WrongAnswers | OSError)
         super().__init__(str(reason) if ours else f"{type(reason).__name__}: {reason}")
         self.gate = gate
+
+    def problem(self, store: Store) -> Problem:
+        """The response to a request for the version."""
+        cause = without_paths(self, store)
+        return Problem(VERSION_FAILED_CHECK, f"the check {self.gate!r} failed: {cause}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,13 +27,15 @@ from contract.errors import NotConfirmed, NoVersion, StoreError
 from contract.store import Store
 from service.batching.interface import Closed
 from service.engine.info import WHATS
+from service.errors import Problem
 from service.lifecycle import DaemonExecutor
 from service.memory.limits import shortage
 from service.models.backoff import Backoff
 from service.models.load_limits import seconds_of
 from service.models.loading import Gate, GateFailed, Model, check, load, verify
 from service.models.preflight import Preflight
-from service.models.store_reads import StoreReads
+from service.models.store_reads import StoreReads, without_paths
+from service.problem_types.versions import SWITCH_NOT_RECORDED, SWITCH_UNDER_WAY
 from service.settings import Settings
 from service.telemetry.metrics.registry import SWAPS, Metrics, SwapResult
 
@@ -54,16 +56,22 @@ class LoaderTimeout(StoreError):
     """Reading the store, or loading from it, has not ended by the deadline of the switch."""
 
 
-class SwitchUnderWay(Exception):
-    """Another switch goes on; the message says which, and since when."""
+class SwitchUnderWay(Problem):
+    """Another switch goes on; the detail states which, and since when."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(SWITCH_UNDER_WAY, detail)
 
 
 class Superseded(Exception):
     """While a version was loaded because it was current, another one became current."""
 
 
-class NotRecorded(Exception):
+class NotRecorded(Problem):
     """A version passed every gate, but the store does not let it be made current."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(SWITCH_NOT_RECORDED, detail)
 
 
 @dataclass(frozen=True)
@@ -134,7 +142,8 @@ class ModelManager:
                 raise
             except (StoreError, OSError) as error:
                 self._failed(None, "failed_record", error, 0.0)
-                raise NotRecorded(f"{error}; nothing changed") from error
+                cause = without_paths(error, self.store)
+                raise NotRecorded(f"{cause}; nothing changed") from error
             return await self._take(number, lambda: self.store.activate(number, "rollback"))
 
     async def follow(self) -> None:
@@ -249,7 +258,7 @@ class ModelManager:
             self._failed(number, "failed_record", error, time.perf_counter() - began)
             late = isinstance(error, LoaderTimeout)
             what = "it may be recorded later, as `current` will say" if late else "nothing changed"
-            raise NotRecorded(f"{error}; {what}") from error
+            raise NotRecorded(f"{without_paths(error, self.store)}; {what}") from error
         self._retry.forget()
         if model is not self.model:
             self._metrics.version_serves(model.number)
@@ -362,9 +371,3 @@ class ModelManager:
         for fallback in engine.info.fallbacks:
             self._metrics.engine_fallbacks.labels(fallback.what).inc()
             log.warning("version %d: %s", self.model.number, fallback)
-
-
-def without_paths(reason: Exception, store: Store) -> str:
-    """The reason without the paths of the store, which are for the log alone."""
-    folder, name = str(store.folder), store.folder.name
-    return str(reason).replace(f"{folder}/", "").replace(folder, name)

@@ -22,9 +22,8 @@ from contract.card import ModelCard
 from contract.errors import BrokenVersion, NoVersion, StoreError
 from contract.store import Store
 from contract.version import CARD, read_file
-from service.errors import Problem, ProblemType
-from service.models.manager import without_paths
-from service.models.store_reads import StoreReads, store_problem
+from service.errors import Problem
+from service.models.store_reads import StoreReads, store_problem, without_paths
 from service.problem_types.versions import (
     BROKEN_VERSION,
     NO_SUCH_FILE,
@@ -89,10 +88,7 @@ class StoreReader:
         try:
             return await self._reads.read(work)
         except (StoreError, OSError) as error:
-            raise store_problem(error, without_paths(error, self._store)) from error
-
-    def _problem(self, kind: ProblemType, error: Exception) -> Problem:
-        return Problem(kind, without_paths(error, self._store))
+            raise store_problem(error, self._store) from error
 
     def _numbers(self) -> list[int]:
         return self._store.versions()[::-1]
@@ -149,9 +145,9 @@ class StoreReader:
         try:
             yield
         except NoVersion as error:
-            raise self._problem(NO_SUCH_VERSION, error) from error
+            raise store_problem(error, self._store, NO_SUCH_VERSION) from error
         except BrokenVersion as error:
-            raise self._problem(BROKEN_VERSION, error) from error
+            raise store_problem(error, self._store, BROKEN_VERSION) from error
 
     def _current(self) -> int | None:
         try:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from contract.errors import StoreError
 from contract.store import Store
-from service.errors import Problem
+from service.errors import Problem, ProblemType
 from service.problem_types.versions import STORE_UNREADABLE
 from service.settings import Settings
 
@@ -150,9 +150,15 @@ def check_store(store: Store, number: int | None, settings: Settings) -> None:
         )
 
 
-def store_problem(error: Exception, detail: str) -> Problem:
-    """The answer to a request for which the store cannot be read."""
+def store_problem(error: Exception, store: Store, kind: ProblemType = STORE_UNREADABLE) -> Problem:
+    """The response to a request for which the store, or a version in it, cannot be read."""
     headers = {}
     if isinstance(error, StoreHangs):
         headers["retry-after"] = str(math.ceil(error.retry_after))
-    return Problem(STORE_UNREADABLE, detail, headers=headers)
+    return Problem(kind, without_paths(error, store), headers=headers)
+
+
+def without_paths(reason: Exception, store: Store) -> str:
+    """The reason without the paths of the store, which are for the log alone."""
+    folder, name = str(store.folder), store.folder.name
+    return str(reason).replace(f"{folder}/", "").replace(folder, name)

@@ -144,4 +144,5 @@ BUFFER_FULL = ProblemType(
     "happens often.",
     ("DIGITSERVE_MAX_BUFFERED",),
     retry=True,
+    reason="buffer_full",
 )

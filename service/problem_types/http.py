@@ -95,4 +95,5 @@ TOO_MANY_CONNECTIONS = ProblemType(
     "Reuse connections instead of opening one for each request, and close those that are idle.",
     ("DIGITSERVE_MAX_CONNECTIONS",),
     retry=True,
+    reason="connections",
 )

@@ -46,6 +46,7 @@ NO_API_KEY = ProblemType(
     "none.",
     "Send a key as `Authorization: Bearer <key>` or `X-API-Key: <key>`.",
     ("DIGITSERVE_API_KEYS",),
+    reason="no_key",
 )
 WRONG_API_KEY = ProblemType(
     "wrong-api-key",
@@ -55,6 +56,7 @@ WRONG_API_KEY = ProblemType(
     "lost or gained a character on its way from a configuration file.",
     "Ask the operator for a current key.",
     ("DIGITSERVE_API_KEYS",),
+    reason="wrong_key",
 )
 NO_ADMIN_TOKEN = ProblemType(
     "no-admin-token",
@@ -64,6 +66,7 @@ NO_ADMIN_TOKEN = ProblemType(
     "request carries none.",
     "Send the token as `Authorization: Bearer <token>`.",
     ("DIGITSERVE_ADMIN_TOKEN",),
+    reason="no_token",
 )
 WRONG_ADMIN_TOKEN = ProblemType(
     "wrong-admin-token",
@@ -72,6 +75,7 @@ WRONG_ADMIN_TOKEN = ProblemType(
     "The token in the request is not the service's admin token. An API key does not replace it.",
     "Ask the operator for the current token.",
     ("DIGITSERVE_ADMIN_TOKEN",),
+    reason="wrong_token",
 )
 ADMIN_CLOSED = ProblemType(
     "admin-closed",
@@ -81,4 +85,5 @@ ADMIN_CLOSED = ProblemType(
     "serves, or load a version to compare it.",
     "Start the service with an admin token to open these routes.",
     ("DIGITSERVE_ADMIN_TOKEN",),
+    reason="admin_closed",
 )

@@ -80,6 +80,7 @@ OUT_OF_MEMORY = ProblemType(
     "may take at a time.",
     ("DIGITSERVE_MAX_DECODING",),
     retry=True,
+    reason="out_of_memory",
 )
 TOO_MANY_PICTURES = ProblemType(
     "too-many-pictures",
@@ -116,6 +117,7 @@ QUEUE_FULL = ProblemType(
     "this happens often.",
     ("DIGITSERVE_MAX_QUEUE",),
     retry=True,
+    reason="queue_full",
 )
 DEADLINE_UNREACHABLE = ProblemType(
     "deadline-unreachable",
@@ -127,6 +129,7 @@ DEADLINE_UNREACHABLE = ProblemType(
     "service's own limit.",
     ("DIGITSERVE_REQUEST_TIMEOUT",),
     retry=True,
+    reason="deadline_unreachable",
 )
 DEADLINE_PASSED = ProblemType(
     "deadline-passed",
@@ -138,4 +141,5 @@ DEADLINE_PASSED = ProblemType(
     "the pictures are very large.",
     ("DIGITSERVE_REQUEST_TIMEOUT",),
     retry=True,
+    reason="deadline_passed",
 )

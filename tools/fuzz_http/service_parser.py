@@ -141,7 +141,7 @@ class ServiceParser:
         settings = Settings(_env_file=None)  # type: ignore[call-arg]
         metrics = Metrics()
         endpoints = [_Endpoint("/v1/predict", "POST"), _Endpoint("/metrics", "GET")]
-        access, methods = Access(settings, metrics), Methods(endpoints, [])
+        access, methods = Access(settings), Methods(endpoints, [])
         gateway = _Gateway(endpoints, self._nothing, settings, metrics, Life(), access, methods)
         gateway.fast_routes = fast_routes_of(endpoints if hot else [], access, metrics)
         self.max_head = settings.max_header

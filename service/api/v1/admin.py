@@ -8,8 +8,8 @@ from contract.errors import NoVersion
 from service.api.params import check_name, number_of
 from service.api.schemas import refusals
 from service.api.switching import NOT_ADMIN, NOT_SWITCHED, Switched, switched
-from service.errors import Problem
-from service.models.manager import ModelManager, without_paths
+from service.models.manager import ModelManager
+from service.models.store_reads import store_problem
 from service.problem_types.versions import NO_PREVIOUS_VERSION, NO_SUCH_VERSION
 from service.settings import Settings
 from service.workers.peers import Peers
@@ -31,7 +31,7 @@ def admin_routes(
         try:
             return await switched(serving.activate(number), serving, peers)
         except NoVersion as error:
-            raise Problem(NO_SUCH_VERSION, without_paths(error, serving.store)) from error
+            raise store_problem(error, serving.store, NO_SUCH_VERSION) from error
 
     @router.post(
         "/rollback",
@@ -43,6 +43,6 @@ def admin_routes(
         try:
             return await switched(serving.rollback(), serving, peers)
         except NoVersion as error:
-            raise Problem(NO_PREVIOUS_VERSION, without_paths(error, serving.store)) from error
+            raise store_problem(error, serving.store, NO_PREVIOUS_VERSION) from error
 
     return router

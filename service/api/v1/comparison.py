@@ -24,14 +24,13 @@ from service.http.exchange import Exchange
 from service.http.offload import Offload, whole
 from service.memory.limits import shortage
 from service.models.loading import GateFailed, Model, load
-from service.models.manager import ModelManager, without_paths
+from service.models.manager import ModelManager
 from service.models.preflight import Preflight
 from service.models.store_reader import Stamp, stamp_of
+from service.models.store_reads import store_problem, without_paths
 from service.problem_types.versions import (
     NO_SUCH_VERSION,
     NOT_ENOUGH_MEMORY,
-    STORE_UNREADABLE,
-    VERSION_FAILED_CHECK,
     VERSION_REPLACED,
 )
 from service.settings import Settings
@@ -75,7 +74,7 @@ class SecondaryModel:
         return previous is not None and previous.number == number
 
     def admit(self, number: int, headers: Mapping[bytes, bytes]) -> None:
-        """AccessDenied unless the client may have predictions of that version."""
+        """Problem 401 or 403 unless the client may have predictions of that version."""
         if number != self._serving.model.number and not self.is_warm(number):
             self._access.check_admin(headers)
 
@@ -178,15 +177,13 @@ class SecondaryModel:
                 raise Problem(NOT_ENOUGH_MEMORY, f"version {number} is not loaded: {short}")
             return load(store, number, self._settings, self._preflight)
         except NoVersion as error:
-            raise Problem(NO_SUCH_VERSION, without_paths(error, store)) from error
+            raise store_problem(error, store, NO_SUCH_VERSION) from error
         except GateFailed as failure:
             reason = without_paths(failure, store)
             log.warning("version %d cannot be compared: %s", number, reason)
-            raise Problem(
-                VERSION_FAILED_CHECK, f"the check {failure.gate!r} failed: {reason}"
-            ) from failure
+            raise failure.problem(store) from failure
         except (StoreError, OSError) as error:
-            raise Problem(STORE_UNREADABLE, without_paths(error, store)) from error
+            raise store_problem(error, store) from error
 
 
 def _model_thread(done: str) -> Offload:

@@ -27,7 +27,7 @@ from service.errors import Problem
 from service.http.body import while_connected
 from service.http.negotiation import preferred
 from service.models.loading import Model
-from service.models.manager import ModelManager, without_paths
+from service.models.manager import ModelManager
 from service.models.store_reads import StoreHangs, StoreReads, store_problem
 from service.problem_types.versions import (
     NO_SAMPLES,
@@ -129,9 +129,9 @@ def sample_routes(serving: ModelManager) -> APIRouter:
         try:
             return await samples.of(model)
         except BrokenVersion as error:
-            raise Problem(SAMPLES_UNREADABLE, without_paths(error, serving.store)) from error
+            raise store_problem(error, serving.store, SAMPLES_UNREADABLE) from error
         except StoreHangs as error:
-            raise store_problem(error, str(error)) from error
+            raise store_problem(error, serving.store) from error
 
     return router
 

@@ -29,7 +29,7 @@ from service.api.v2.repository_requests import (
 from service.errors import Problem
 from service.http.body import while_connected
 from service.models.loading import Model
-from service.models.manager import ModelManager, SwitchUnderWay
+from service.models.manager import ModelManager
 from service.models.store_reader import StoreReader
 from service.problem_types.content import (
     BAD_DOCUMENT,
@@ -145,10 +145,7 @@ def repository_routes(
         number = number_of(version)
         if number not in await while_connected(request, shelf.numbers()):
             raise Problem(NO_SUCH_VERSION, f"version {version} is not in the store")
-        try:
-            await peers.evict(number)
-        except SwitchUnderWay as error:
-            raise Problem(SWITCH_UNDER_WAY, str(error)) from error
+        await peers.evict(number)
         return Unloaded(name=model, version=version)
 
     return router

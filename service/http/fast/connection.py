@@ -42,13 +42,11 @@ from httptools import (
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from service.batching.interface import BufferFull
 from service.errors import Problem
-from service.http.body import Reservation
-from service.http.errors import CONTENT_TYPE, document
+from service.http.body import BufferFull, Reservation
+from service.http.errors import record_refusal, refusal
 from service.http.gateway import Gateway
 from service.http.methods import KNOWN
-from service.http.refusals import record_refusal
 from service.problem_types.http import BAD_HTTP, HEAD_TIMEOUT, METHOD_NOT_IMPLEMENTED
 from service.telemetry.request_record import RequestRecord
 
@@ -222,6 +220,7 @@ class Connection(HttpToolsProtocol):
 
     def refuse(self, problem: Problem) -> None:
         """Respond to what is not a request, and close the connection."""
+        record_refusal(problem, self.gateway.metrics)
         latest: Any = self.cycle
         if latest is not None and latest.more_body and latest.response_started:
             # Its body is broken: an error behind a response would be taken for the next one.
@@ -240,14 +239,13 @@ class Connection(HttpToolsProtocol):
         self.gateway.metrics.request_begins()  # so that it is added up soon, as all are
         self.gateway.metrics.request_ends(labels)
         self.gateway.report(ended, labels, 0.0)
-        body = document(problem, request_id)
-        head = (
-            f"HTTP/1.1 {problem.status} {problem.title}\r\nContent-Type: {CONTENT_TYPE}\r\n"
-            f"Content-Length: {len(body)}\r\nX-Request-ID: {request_id}\r\n"
-            "X-Content-Type-Options: nosniff\r\nConnection: close\r\n"
+        head, body = refusal(problem, "", request_id)
+        start = f"HTTP/1.1 {problem.status} {problem.title}\r\n"
+        rest = (
+            f"content-length: {len(body)}\r\nx-request-id: {request_id}\r\n"
+            "x-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
         )
-        head += "".join(f"{name}: {value}\r\n" for name, value in problem.headers.items()) + "\r\n"
-        self.transport.write(head.encode() + body)
+        self.transport.write(b"".join([start.encode(), head, rest.encode(), body]))
         self.close_for_certain()
 
     def close_in(self, seconds: float) -> None:

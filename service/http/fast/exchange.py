@@ -6,12 +6,11 @@ from typing import Any, Protocol
 
 from service.batching.interface import QueueFull
 from service.errors import Problem
-from service.http.errors import refusal
+from service.http.errors import record_refusal, refusal
 from service.http.exchange import Exchange
 from service.http.fast_routes import FastRoute
 from service.http.gateway import Gateway
 from service.http.headers import request_id_of
-from service.http.refusals import record_refusal
 from service.http.scheduling import Connection
 from service.telemetry.request_record import Peer
 

@@ -11,9 +11,8 @@ Of an incomplete head the bytes are kept, since parsed they take up to 50 times 
 
 from typing import Any
 
-from service.batching.interface import BufferFull
 from service.errors import Problem
-from service.http.body import Reservation
+from service.http.body import BufferFull, Reservation
 from service.http.fast.connection import Connection
 from service.http.fast.grammar import (
     CHUNKED,
@@ -25,7 +24,6 @@ from service.http.fast.grammar import (
     end_of_empty_lines,
     too_large,
 )
-from service.http.refusals import record_refusal
 
 END = b"\r\n\r\n"  # of a head
 CR = 13
@@ -168,8 +166,6 @@ class Pipeline(Connection):
             self._kept.resize(len(head))
         except Problem as problem:
             self.refuse(problem)
-        except BufferFull as error:
-            self.refuse(record_refusal(error, self.gateway.metrics))
         else:
             if not self.head_has_begun and head.strip(b"\r\n"):
                 self.head_has_begun = True
@@ -187,9 +183,9 @@ class Pipeline(Connection):
             return
         try:
             self._kept.resize(len(data))
-        except BufferFull as error:
+        except BufferFull as full:
             self._drop()
-            self.refuse(record_refusal(error, self.gateway.metrics))
+            self.refuse(full)
         else:
             self._head = b""
             self.behind, self._position = data, position

@@ -17,13 +17,12 @@ from math import inf
 from time import perf_counter
 from typing import Any
 
-from service.batching.interface import BufferFull, Closed
-from service.http.body import too_slow
+from service.batching.interface import Closed
+from service.http.body import BufferFull, too_slow
 from service.http.exchange import TIMEOUT, deadline_of
 from service.http.fast.exchange import KEEP_ALIVE, FastExchange
 from service.http.fast.pipeline import Pipeline
 from service.http.fast_routes import FastRoute
-from service.http.refusals import record_refusal
 from service.telemetry.request_record import GONE
 
 SPARE = 64  # connections beyond MAX_CONNECTIONS: for probes, and to say that there are too many
@@ -281,9 +280,9 @@ class FastProtocol(Pipeline):
         return 0
 
     def _count_head(self) -> None:
-        """Raises Problem, through the parser, where there is no memory for it."""
+        """Raises BufferFull, through the parser, where there is no memory for it."""
         try:
             self.held.resize(self._memory_of_head())
-        except BufferFull as error:
-            self.refusal = record_refusal(error, self.gateway.metrics)
-            raise self.refusal from None
+        except BufferFull as full:
+            self.refusal = full
+            raise

@@ -20,10 +20,12 @@ from pydantic import SecretStr
 from contract.store import Store
 from contract.version import Version
 from service.api.v1.comparison import SecondaryModel
-from service.http.auth import Access, AccessDenied
+from service.errors import Problem
+from service.http.auth import Access
 from service.http.exchange import Exchange
 from service.models.loading import Model, load
 from service.models.manager import ModelManager
+from service.problem_types.operation import WRONG_ADMIN_TOKEN
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
 from tests.support.forms import MULTIPART, part
@@ -358,7 +360,7 @@ class TestLettingGo:
             ample = Settings(threads=1, memory_reserve=0, admin_token=SecretStr(TOKEN))  # type: ignore[call-arg]
             metrics = Metrics()
             serving = ModelManager(store, load(store, None, short), short, metrics)
-            secondary = SecondaryModel(serving, ample, Access(ample, metrics), unused)
+            secondary = SecondaryModel(serving, ample, Access(ample), unused)
             made.extend((serving, secondary))
             return serving, secondary
 
@@ -402,5 +404,6 @@ class TestLettingGo:
         await serving.activate(2)
         secondary.admit(1, {})  # warm
         await serving.evict(1)
-        with pytest.raises(AccessDenied):
+        with pytest.raises(Problem) as refused:
             secondary.do(Played("no token of ours"), 1, lambda model: model.number, print)
+        assert refused.value.kind is WRONG_ADMIN_TOKEN

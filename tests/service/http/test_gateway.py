@@ -73,7 +73,7 @@ class Door:
         metrics = Metrics()
         predict = Predict(batched(batcher, metrics), Offload(8, settings.max_decoding), settings)
         self.reported: list[Fields] = []  # to the log
-        access, methods = Access(settings, metrics), Methods([predict], [])
+        access, methods = Access(settings), Methods([predict], [])
         gateway = Gateway([predict], nowhere, settings, metrics, Life(), access, methods)
         gateway.watchers.append(AccessLog("off", self.reported.append).record)
         self._transport = httpx2.ASGITransport(app=gateway)
