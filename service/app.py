@@ -5,8 +5,6 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
-from time import perf_counter
-from typing import TYPE_CHECKING
 
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
@@ -20,7 +18,7 @@ from service.api.metrics import Scrape
 from service.api.openapi import document
 from service.api.pages import add_pages
 from service.api.params import ModelLookup
-from service.api.predictions import BatchPredictions
+from service.api.predictions import predict_batch
 from service.api.problem_pages import problem_pages
 from service.api.v1.admin import admin_routes
 from service.api.v1.comparison import SecondaryModel
@@ -53,14 +51,10 @@ from service.telemetry.logs.handler import AsyncLogHandler
 from service.telemetry.metrics.gpu import Gpus
 from service.telemetry.metrics.registry import Metrics
 from service.telemetry.metrics.shared_memory import SharedMemory
-from service.telemetry.tracing import tracing_of
-from service.tensors import Pixels
+from service.telemetry.tracing import RequestTracing, tracing_of
 from service.workers.channel import Report
 from service.workers.peers import Peers, no_supervisor
 from service.workers.sockets import allow_connections
-
-if TYPE_CHECKING:
-    from service.telemetry.tracing.tracer import Tracing
 
 ON_LOOP = 0.004  # seconds; a model call that takes longer would hold up the event loop
 # FastAPI's own, which variables could switch on: it misses fast requests, reports what
@@ -122,22 +116,11 @@ def create_app(
     life: Life,
     peers: Peers,
     statistics: Statistics,
-    tracing: "Tracing | None" = None,
+    tracing: RequestTracing | None,
 ) -> Gateway:
     """The ASGI application; its lifespan runs the batcher and follows the store."""
-
-    def observed(pixels: Pixels) -> BatchPredictions:
-        """The model that serves now, as the batcher calls it: (n, 28, 28) -> n readings."""
-        model = serving.model  # once: a batch is answered by one version
-        metrics.batch_size.record(len(pixels))
-        began = perf_counter()
-        answers = model.engine(pixels)
-        seconds = perf_counter() - began
-        metrics.inference_seconds.labels(model.engine.provider).record(seconds)
-        return BatchPredictions(model, answers, seconds)
-
     batcher = Batcher(
-        observed,
+        partial(predict_batch, serving, metrics),
         max_batch=settings.max_batch,
         max_wait=settings.max_wait,
         max_queue=settings.max_queue,

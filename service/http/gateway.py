@@ -14,7 +14,7 @@ not removed here as well: a path with the prefix twice would bypass the proxy's 
 import asyncio
 from collections.abc import Mapping, Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
@@ -38,9 +38,7 @@ from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
 from service.telemetry.request_record import GONE, Labels, RequestEvent, RequestRecord, Watcher
 from service.telemetry.trace_context import Trace, merge_trace_headers
-
-if TYPE_CHECKING:
-    from service.telemetry.tracing.tracer import Tracing
+from service.telemetry.tracing import RequestTracing
 
 NOSNIFF = (b"x-content-type-options", b"nosniff")  # browsers believe the media type
 CORS_METHODS = ["GET", "POST"]
@@ -64,7 +62,7 @@ class Gateway:
         life: Life,
         access: Access,
         methods: Methods,
-        tracing: "Tracing | None" = None,
+        tracing: RequestTracing | None = None,
         *,
         fast_only: Sequence[Endpoint] = (),
     ) -> None:

@@ -86,10 +86,8 @@ def compared(secondary: SecondaryModel, number: int) -> Predictor:
 
         def work(model: Model) -> tuple[Timings, bytes, bytes]:
             began = perf_counter()
-            answers = model.engine(pixels)
-            seconds = perf_counter() - began
-            batch, waited = BatchPredictions(model, answers, seconds), began - submitted
-            run = BatchResult(batch, began, seconds)
+            batch, waited = BatchPredictions.by(model, pixels), began - submitted
+            run = BatchResult(batch, began, batch.seconds)
             predictions = predictions_of(batch, range(len(pixels)), options, preview_urls)
             timings = Timings(decoded, waited, run, len(pixels))
             return timings, head_of(decoded, waited, run), model.answer % predictions

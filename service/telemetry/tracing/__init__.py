@@ -4,17 +4,28 @@ OpenTelemetry's packages are an optional group. They are imported only if DIGITS
 is set.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
 
 from service.errors import CannotStart
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
+from service.telemetry.request_record import Labels, RequestEvent
+from service.telemetry.trace_context import Trace
 
-if TYPE_CHECKING:
-    from service.telemetry.tracing.tracer import Tracing
+
+class RequestTracing(Protocol):
+    """What the service needs of `tracer.Tracing`, which may not be importable."""
+
+    def begin(self, headers: Mapping[bytes, bytes], version: str = "1.1") -> Trace | None: ...
+
+    def ended(self, event: RequestEvent, labels: Labels, seconds: float) -> None: ...
+
+    def running(self) -> AbstractAsyncContextManager[None]: ...
 
 
-def tracing_of(settings: Settings, metrics: Metrics, worker: int = 0) -> "Tracing | None":
+def tracing_of(settings: Settings, metrics: Metrics, worker: int = 0) -> RequestTracing | None:
     """None unless an endpoint is configured; CannotStart if the packages are missing."""
     if settings.otlp_endpoint is None:
         return None
