@@ -12,8 +12,7 @@ from starlette.routing import Route
 
 from contract.store import open_store
 from service.api.health import answer_with_problems, routes
-from service.api.live.broadcaster import Live
-from service.api.live.stream import live_routes
+from service.api.live.stream import Live, live_routes
 from service.api.metrics import Scrape
 from service.api.openapi import document
 from service.api.pages import add_pages

@@ -1,7 +1,7 @@
 """The content of an event of GET /v1/live: rates, quantiles and queue, from the metrics.
 
     Metrics --take_snapshot--> Snapshot
-    Snapshot of now, of 2 s ago, of 10 s ago, ServiceState --summarize--> LiveSummary
+    Snapshots of now, of 2 s ago and of 10 s ago --summarize--> LiveSummary
 
 Rates look back a short time, so that they follow what happens. Quantiles and batches need more
 requests to mean something and look back further. Only requests that predict count, as on the
@@ -22,8 +22,6 @@ from service.telemetry.metrics.registry import PICTURES, SECONDS, Metrics
 from service.telemetry.request_record import GONE
 
 _PREDICTION = re.compile("/v1/predict|/v2/.*/infer")
-_RATES = ("requests", "pictures", "refused", "failed", "shed")
-_LEVELS = ("queue", "queue_limit", "inflight", "watchers")
 
 
 class Snapshot(NamedTuple):
@@ -50,15 +48,12 @@ class BatchSize(BaseModel):
     calls: int = Field(description="model calls within quantile_seconds")
 
 
-class ServiceState(BaseModel):
+class LiveSummary(BaseModel):
     provider: str
     provider_fallback: bool = Field(description="whether it is not the configured provider")
     version: str = Field(description="of the served model")
     workers: int = Field(description="processes that serve")
     draining: bool = Field(description="the service stops; the stream ends with this event")
-
-
-class LiveSummary(ServiceState):
     at: float = Field(description="seconds since 1970")
     seconds: float = Field(
         description="period of the rates: 2, less at first, 0 in the first event"
@@ -90,17 +85,18 @@ def take_snapshot(metrics: Metrics, at: float) -> Snapshot:
         MetricSelector(metrics.queue_limit),
         MetricSelector(metrics.inflight),
         MetricSelector(metrics.live_watchers),
-        MetricSelector(metrics.request_seconds, _of_predictions),
+        MetricSelector(metrics.request_seconds, lambda route, _: _predicts(route)),
         MetricSelector(metrics.batch_size),
     )
     named = dict(zip(Snapshot._fields[1:-2], map(sum, scalars), strict=True))
     return Snapshot(at=at, seconds=seconds, sizes=sizes, **named)
 
 
-def summarize(
-    now: Snapshot, before: Snapshot, long_before: Snapshot, state: ServiceState, at: float
-) -> LiveSummary:
-    """`before` is where the rates begin, `long_before` where quantiles and batches do."""
+def summarize(now: Snapshot, before: Snapshot, long_before: Snapshot, **state: Any) -> LiveSummary:
+    """`before` is where the rates begin, `long_before` where quantiles and batches do.
+
+    `state` is what no snapshot has: the time, and what serves.
+    """
     seconds = now.at - before.at
 
     def rate(now: float, before: float) -> float:
@@ -108,12 +104,11 @@ def summarize(
 
     durations = _difference(now.seconds, long_before.seconds)
     calls = _difference(now.sizes, long_before.sizes)
-    plain: dict[str, Any] = {
-        f"{name}_per_second": rate(getattr(now, name), getattr(before, name)) for name in _RATES
-    }
-    plain |= {name: int(getattr(now, name)) for name in _LEVELS}
+    for name in ("requests", "pictures", "refused", "failed", "shed"):
+        state[f"{name}_per_second"] = rate(getattr(now, name), getattr(before, name))
+    for name in ("queue", "queue_limit", "inflight", "watchers"):
+        state[name] = int(getattr(now, name))
     return LiveSummary(
-        at=round(at, 3),
         seconds=round(seconds, 3),
         quantile_seconds=round(now.at - long_before.at, 3),
         p50=quantile(0.5, SECONDS, durations),
@@ -123,8 +118,7 @@ def summarize(
             BatchSize(most=most, calls=each)
             for most, each in zip((*PICTURES, None), calls, strict=False)
         ],
-        **plain,
-        **dict(state),
+        **state,
     )
 
 
@@ -150,23 +144,15 @@ def _difference(now: list[float], before: list[float]) -> list[int]:
     return [int(after - count) for after, count in zip_longest(now, before, fillvalue=0)]
 
 
-def _predicts(route: str, method: str, code: str) -> bool:
-    return method == "POST" and _is_prediction(route)
+@lru_cache(maxsize=1024)  # of some thirty routes, with their codes
+def _predicts(route: str, method: str = "POST", code: str = "") -> bool:
+    return method == "POST" and _PREDICTION.fullmatch(route) is not None
 
 
 def _was_refused(route: str, method: str, code: str) -> bool:
     """A client that disconnected was not refused."""
-    return code.startswith("4") and code != GONE and _predicts(route, method, code)
+    return code.startswith("4") and code != GONE and _predicts(route, method)
 
 
 def _failed(route: str, method: str, code: str) -> bool:
-    return code.startswith("5") and _predicts(route, method, code)
-
-
-def _of_predictions(route: str, version: str) -> bool:
-    return _is_prediction(route)
-
-
-@lru_cache(maxsize=128)  # there are some thirty routes
-def _is_prediction(route: str) -> bool:
-    return _PREDICTION.fullmatch(route) is not None
+    return code.startswith("5") and _predicts(route, method)

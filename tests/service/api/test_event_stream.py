@@ -11,8 +11,7 @@ from starlette.types import Message
 
 from contract.store import Store
 from contract.version import Version
-from service.api.live.broadcaster import EVERY, Live
-from service.api.live.stream import EventStream
+from service.api.live.stream import EVERY, EventStream, Live
 from service.lifecycle import Life
 from service.models.loading import load
 from service.models.manager import ModelManager
@@ -106,7 +105,7 @@ async def test_who_has_not_read_is_told_what_is_newest_then(house: House) -> Non
         client.reads.clear()
         looks = house.looks
         await true(lambda: house.looks >= looks + 5)
-        newest = json.loads(house.live.latest.content.removeprefix(b"data: "))
+        newest = json.loads(house.live.latest.removeprefix(b"data: "))
         client.reads.set()
         await true(lambda: newest in client.events)
     assert len(client.events) <= 4  # at most one more was on its way
@@ -135,7 +134,7 @@ async def test_what_was_before_nobody_watched_is_not_looked_back_to(house: House
 
 
 async def test_a_drain_waits_for_no_tick(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.api.live.broadcaster.EVERY", 2 * PATIENCE)
+    monkeypatch.setattr("service.api.live.stream.EVERY", 2 * PATIENCE)
     async with watching(house) as (client,):
         await client.has(1)
         house.life.drain()

@@ -12,7 +12,7 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
-from service.api.live.broadcaster import RATES
+from service.api.live.stream import RATES
 from tests.support.connection import connected, request
 from tests.support.forms import part, post_parts
 from tests.support.metrics import metric

@@ -2,12 +2,12 @@
 
 import pytest
 
-from service.api.live.summary import LiveSummary, ServiceState, Snapshot, quantile, summarize
+from service.api.live.summary import LiveSummary, Snapshot, quantile, summarize
 from service.telemetry.metrics.registry import PICTURES, SECONDS
 
-SERVES = ServiceState(
-    provider="cpu", provider_fallback=True, version="3", workers=2, draining=False
-)
+SERVES = {
+    "provider": "cpu", "provider_fallback": True, "version": "3", "workers": 2, "draining": False,
+}  # fmt: skip
 BEGINNING = Snapshot(
     at=100.0,
     requests=50,
@@ -31,7 +31,7 @@ def with_more(place: int, more: int, buckets: list[float]) -> list[float]:
 def reported(
     now: Snapshot, before: Snapshot = BEGINNING, long_before: Snapshot = BEGINNING
 ) -> LiveSummary:
-    return summarize(now, before, long_before, SERVES, at=1763776657.1234)
+    return summarize(now, before, long_before, at=1763776657.123, **SERVES)
 
 
 def test_rates_are_what_was_counted_by_the_seconds_that_passed() -> None:
