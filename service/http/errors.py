@@ -85,10 +85,9 @@ def problem_of(error: Exception) -> Problem:
 
 def answer_to(problem: Problem, path: str, request_id: str) -> tuple[dict[str, str], bytes]:
     """Headers and body of the response to a request for `path`."""
+    content_type, body = CONTENT_TYPE, problem.kind.document(problem.detail, request_id)
     if path.startswith(OPEN_INFERENCE):  # its clients read "error" alone
         content_type, body = "application/json", {"error": problem.detail}
-    else:
-        content_type, body = CONTENT_TYPE, problem.kind.document(problem.detail, request_id)
     return {"content-type": content_type, **problem.headers}, orjson.dumps(body)
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from loadtest.host import processes
-from tests.loadtest.waiting import until
+from tests.support.waiting import until
 
 BURN = "import time\nwhile time.process_time() < 0.2: pass\n"
 WAIT = "print('done', flush=True); input()"
