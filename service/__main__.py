@@ -13,7 +13,7 @@ from io import StringIO
 from contract.errors import StoreError
 from service.errors import CannotStart
 from service.lifecycle import leave
-from service.settings import BadSetting, Settings, help_text, unknown_settings
+from service.settings import Settings, help_text, unknown_settings
 from service.telemetry.logs.handler import AsyncLogHandler
 from service.telemetry.logs.setup import start_log
 from service.telemetry.logs.streams import STREAMS
@@ -39,7 +39,7 @@ def main(words: list[str] | None = None) -> int:
         STREAMS.show(complaint.getvalue())
     try:
         settings = Settings.from_environment()
-    except BadSetting as error:  # there is no log yet
+    except CannotStart as error:  # there is no log yet
         STREAMS.show(f"service: {error}\n")
         return 2
     STREAMS.keep_from_libraries()

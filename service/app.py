@@ -16,7 +16,7 @@ from service.api.live.stream import Live, live_routes
 from service.api.metrics import Scrape
 from service.api.openapi import document
 from service.api.pages import add_pages
-from service.api.params import ModelLookup
+from service.api.params import addressed_model
 from service.api.predictions import predict_batch
 from service.api.problem_pages import problem_pages
 from service.api.v1.admin import admin_routes
@@ -40,7 +40,7 @@ from service.http.gateway import Gateway
 from service.http.methods import Methods
 from service.http.offload import Offload
 from service.lifecycle import Life
-from service.models.load_limits import LoadWatch
+from service.models.load_limits import load_watch
 from service.models.loading import Model, load
 from service.models.manager import ModelManager
 from service.models.store_reader import StoreReader
@@ -86,7 +86,7 @@ def build(
     tracing = tracing_of(settings, metrics, slot)
     store = open_store(settings.models, settings.model, settings.trusted_keys)
     check_store(store, version, settings)
-    model = load(store, version, settings, LoadWatch(report_failure))
+    model = load(store, version, settings, load_watch(report_failure))
     card = model.card
     log.info(
         "%s version %d (%s, %.2f %% right on %d test pictures of %s) on %s, %d threads, "
@@ -184,7 +184,7 @@ def create_app(
     gateway = Gateway(
         [predict, infer], app, settings, metrics, life, access, methods, tracing, fast_only=[scrape]
     )
-    infer_by_path = partial(InferByPath, infer, ModelLookup(serving, settings))
+    infer_by_path = partial(InferByPath, infer, partial(addressed_model, serving, settings))
     predict_by_version = partial(
         PredictByVersion, serving, secondary, batcher, offload, settings, metrics
     )

@@ -80,10 +80,6 @@ Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s,]+)$")]
 Address = Annotated[str, AfterValidator(_is_an_address)]
 
 
-class BadSetting(CannotStart):
-    """A setting is not what it may be; the message names it, its value and its bounds."""
-
-
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
 
@@ -280,12 +276,12 @@ class Settings(BaseSettings):
 
     @classmethod
     def from_environment(cls) -> Self:
-        """The settings, or BadSetting with a line for each that is wrong."""
+        """The settings, or CannotStart with a line for each that is wrong."""
         try:
             return cls()  # type: ignore[call-arg]  # from the environment
         except ValidationError as error:
             wrong = [each for each in error.errors() if each["type"] != NOT_CALLED]
-            raise BadSetting("\n".join(map(_sentence, wrong))) from error
+            raise CannotStart("\n".join(map(_sentence, wrong))) from error
 
 
 def _sentence(wrong: ErrorDetails) -> str:

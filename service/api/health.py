@@ -4,7 +4,6 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
-from starlette.types import Receive, Scope, Send
 
 from service.api.metrics import OPENMETRICS, TEXT, Scrape
 from service.api.predictions import BatchPredictions
@@ -23,13 +22,6 @@ from service.telemetry.metrics.registry import Metrics
 from service.workers.peers import Peers
 
 METRICS = tuple(kind.partition(";")[0] for kind in (TEXT, OPENMETRICS))
-
-
-class NoAnswer(Response):
-    """For a client that has hung up: the gateway counts the request as 499."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send nothing."""
 
 
 class Alive(BaseModel):
@@ -104,12 +96,12 @@ def answer_with_problems(app: FastAPI, metrics: Metrics, methods: Methods) -> No
         headers, body = answer_to(problem, path, request_id)
         return Response(body, problem.status, headers)
 
-    async def without_answer(_: Request, __: Exception) -> Response:
-        return NoAnswer()
+    async def without_response(_: Request, __: Exception) -> None:
+        """The client has hung up: the gateway counts the request as 499."""
 
     for kind in (Problem, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, as_problem)
-    app.add_exception_handler(ClientGone, without_answer)
+    app.add_exception_handler(ClientGone, without_response)  # type: ignore[arg-type]
 
 
 def check_ready(life: Life, batcher: Batcher[BatchPredictions]) -> None:

@@ -47,24 +47,19 @@ def check_pictures(
         )
 
 
-class ModelLookup:
-    """The model that a path under /v2 names, by name and perhaps by version.
+def addressed_model(
+    serving: ModelManager, settings: Settings, name: str, version: str | None = None
+) -> Model:
+    """The model that a path under /v2 names; raises Problem 404 unless it is the one that serves.
 
     Only the version that serves can be named. The one before stays warm for a rollback, but clients
     could not foresee when it is unloaded.
     """
-
-    def __init__(self, serving: ModelManager, settings: Settings) -> None:
-        self._serving = serving
-        self._name = settings.model
-
-    def model(self, name: str, version: str | None = None) -> Model:
-        """The model that serves; raises Problem 404 if another one is named."""
-        check_name(name, self._name)
-        model = self._serving.model
-        if version is not None and version != str(model.number):
-            raise not_serving(name, version, model.number)
-        return model
+    check_name(name, settings.model)
+    model = serving.model
+    if version is not None and version != str(model.number):
+        raise not_serving(name, version, model.number)
+    return model
 
 
 def not_serving(name: str, version: object, serving: int) -> Problem:

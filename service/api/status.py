@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from service.api.predictions import BatchPredictions
 from service.batching.batcher import Batcher
-from service.engine.info import EngineInfo
+from service.engine.info import EngineInfo, Fallback
 from service.lifecycle import Life
 from service.memory.budget import MemoryBudget
 from service.models.loading import Model
@@ -38,11 +38,6 @@ class LastSwap(BaseModel):
     seconds: float = Field(description="that it took")
 
 
-class FellBack(BaseModel):
-    what: str = Field(description="provider or cuda_graph: what another took the place of")
-    reason: str
-
-
 class EngineStatus(BaseModel):
     asked: str = Field(description="the provider, as DIGITSERVE_PROVIDER names it")
     precision: str
@@ -51,7 +46,7 @@ class EngineStatus(BaseModel):
     cuda_graphs: bool
     buckets: list[int] = Field(description="batch sizes others are padded to; none: none are")
     nodes: dict[str, int] = Field(description="of the graph, on each of ONNX Runtime's providers")
-    fallbacks: list[FellBack] = Field(description="what differs from the settings, and why")
+    fallbacks: list[Fallback] = Field(description="what differs from the settings, and why")
 
 
 class Batching(BaseModel):
@@ -164,7 +159,7 @@ def _engine(facts: EngineInfo) -> EngineStatus:
         cuda_graphs=facts.way == "graph",
         buckets=list(facts.buckets),
         nodes=dict(facts.nodes),
-        fallbacks=[FellBack(what=each.what, reason=each.reason) for each in facts.fallbacks],
+        fallbacks=list(facts.fallbacks),
     )
 
 

@@ -19,7 +19,7 @@ import onnxruntime
 
 from contract.card import SIDE
 from contract.version import Version
-from service.engine.external_data import BadGraph, external_files
+from service.engine.external_data import external_files
 from service.engine.info import (
     EngineInfo,
     ExecutionMode,
@@ -154,7 +154,7 @@ def _weights(version: Version, artifact: str, graph: bytes) -> dict[str, bytes]:
     """The contents of the files that the graph has weights in, which must be on the card."""
     try:
         names = external_files(graph)
-    except BadGraph as error:
+    except ValueError as error:
         raise EngineRefused(f"{artifact} is not loaded: {error}") from error
     if elsewhere := sorted(names - version.card.files.keys()):
         raise EngineRefused(

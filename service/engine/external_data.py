@@ -37,14 +37,11 @@ VARINT, FIXED_64, BYTES, FIXED_32 = 0, 1, 2, 5  # wire types
 LONGEST_VARINT = 10  # bytes
 
 
-class BadGraph(ValueError):
-    """The bytes are no ONNX graph, or name a file where they must not; the message says which."""
-
-
 def external_files(model: bytes) -> set[str]:
     """The names, as the graph gives them, of the files that hold its weights.
 
-    BadGraph if a tensor elsewhere than in the outermost graph names one.
+    ValueError if a tensor elsewhere than in the outermost graph names one, or the bytes are no
+    graph.
     """
     files = set()
     waiting: list[tuple[tuple[str, ...], memoryview]] = [(("Model",), memoryview(model))]
@@ -58,11 +55,11 @@ def external_files(model: bytes) -> set[str]:
             elif path[-1] == "ExternalData":
                 entry[number] = bytes(content)
             elif path[-1] == "Node" and number == OPERATOR and content == COMPILED:
-                raise BadGraph("it names a file with a compiled graph (EPContext)")
+                raise ValueError("it names a file with a compiled graph (EPContext)")
         if entry.get(KEY) == b"location":
             name = entry.get(VALUE, b"").decode(errors="replace")
             if path != OUTERMOST:
-                raise BadGraph(
+                raise ValueError(
                     f"a tensor of a subgraph, attribute or function is in the file {name[:200]!r}; "
                     "only an initializer of the outermost graph may be in a file"
                 )
@@ -85,9 +82,9 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
         elif kind in (FIXED_64, FIXED_32):
             at += 8 if kind == FIXED_64 else 4
         else:
-            raise BadGraph("it is not an ONNX graph")
+            raise ValueError("it is not an ONNX graph")
     if at > len(message):
-        raise BadGraph("it is not an ONNX graph, or not all of one")
+        raise ValueError("it is not an ONNX graph, or not all of one")
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
@@ -97,4 +94,4 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
         number |= (byte & 0x7F) << 7 * place
         if byte < 0x80:
             return number, at + place + 1
-    raise BadGraph("it is not an ONNX graph")
+    raise ValueError("it is not an ONNX graph")

@@ -5,7 +5,9 @@ No fallback is silent: whatever runs otherwise than asked is a `Fallback` here, 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field
 
 Provider = Literal["cpu", "cuda", "tensorrt"]
 RequestedProvider = Literal["auto", "cpu", "cuda", "tensorrt"]
@@ -25,7 +27,9 @@ INSTEAD: dict[What, str] = {
 
 @dataclass(frozen=True)
 class Fallback:
-    what: What
+    what: Annotated[
+        What, Field(description="provider, precision or cuda_graph: what another took the place of")
+    ]
     reason: str
 
     def __str__(self) -> str:

@@ -25,15 +25,12 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from contract.card import INPUT, LOGITS, PROBABILITIES, SIDE
+from service.engine.providers import EngineRefused
 from service.engine.session import Session
 from service.tensors import Answers, Pixels, Rows
 
 OFF = 0.01  # between two runs of the same kernels; another picture's answers are off by far more
 NO_CAPTURE = "-1"  # as gpu_graph_id
-
-
-class CaptureFailed(Exception):
-    """No CUDA graph could be recorded, or it does not answer as a run without it."""
 
 
 class ArrayRunner:
@@ -64,7 +61,7 @@ class IOBindingRunner:
         self, session: Session, buckets: Sequence[int], labels: int, device: str, *, graphs: bool
     ) -> None:
         if graphs and not _captures(session):
-            raise CaptureFailed(f"{session.get_providers()[0]} records no CUDA graphs")
+            raise EngineRefused(f"{session.get_providers()[0]} records no CUDA graphs")
         self._session = session
         self._buckets = buckets
         self._sizes = {size: _Buffers(session, size, labels, device) for size in buckets}
@@ -76,7 +73,7 @@ class IOBindingRunner:
         return self._answer(pixels, size, capture=self._graphs)
 
     def warm_up(self, size: int) -> None:
-        """Run a size, and record its graph; CaptureFailed unless that answers as a plain run."""
+        """Run a size, and record its graph; EngineRefused unless that answers as a plain run."""
         blank = np.zeros((size, SIDE, SIDE), np.uint8)
         noise = np.random.default_rng(0).integers(0, 256, blank.shape).astype(np.uint8)
         expected = self._answer(noise, size, capture=False)
@@ -88,7 +85,7 @@ class IOBindingRunner:
         replayed = self._answer(noise, size, capture=True)
         off = max(float(np.abs(a - b).max()) for a, b in zip(expected, replayed, strict=True))
         if not off <= OFF:  # NaN is not
-            raise CaptureFailed(f"the graph for {size} pictures is off by {off:.3g}")
+            raise EngineRefused(f"the graph for {size} pictures is off by {off:.3g}")
 
     def _answer(self, pixels: Pixels, size: int, *, capture: bool) -> Answers:
         buffers = self._sizes[size]

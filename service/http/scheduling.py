@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from heapq import nsmallest
 from math import ceil
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
 AT_ONCE = 8  # requests that begin in one turn of the event loop
 
@@ -56,14 +56,6 @@ class Turns:
                 asyncio.get_running_loop().call_soon(self._run)
 
 
-class Connection(Protocol):
-    def pause_requests(self) -> None:
-        """Stop reading."""
-
-    def resume_requests(self) -> None:
-        """Read again, unless the connection is closed."""
-
-
 class RefusalThrottle:
     """Pauses connections whose request was refused because the service is overloaded.
 
@@ -75,20 +67,21 @@ class RefusalThrottle:
     """
 
     def __init__(self) -> None:
-        self._paused: deque[tuple[float, Connection]] = deque()  # since when, on perf_counter
+        # Since when, on perf_counter, and what ends it.
+        self._paused: deque[tuple[float, Callable[[], None]]] = deque()
 
-    def add(self, connection: Connection) -> None:
-        connection.pause_requests()
+    def add(self, resume: Callable[[], None]) -> None:
+        """Call `resume`, of a connection that was paused just now, when it may be read again."""
         if not self._paused:
             asyncio.get_running_loop().call_later(LEAST, self._resume)
-        self._paused.append((perf_counter(), connection))
+        self._paused.append((perf_counter(), resume))
 
     def _resume(self) -> None:
         due = perf_counter() - LEAST
         for _ in range(ceil(TICK * max(RATE, len(self._paused) / LONGEST))):
             if not self._paused or self._paused[0][0] > due:
                 break
-            self._paused.popleft()[1].resume_requests()
+            self._paused.popleft()[1]()
         if self._paused:
             asyncio.get_running_loop().call_later(TICK, self._resume)
 

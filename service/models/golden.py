@@ -19,6 +19,7 @@ from contract.card import GOLDEN, SIDE
 from contract.errors import BrokenVersion
 from contract.version import CARD, Version
 from service.engine.engine import Engine
+from service.errors import CannotStart
 from service.tensors import Pixels, Rows
 
 LARGEST = 16 * 2**20  # bytes of a golden set, inflated: some 20,000 pictures
@@ -26,12 +27,8 @@ METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 FLOOR = 1e-3  # difference between two logits, or two probabilities
 
 
-class WrongAnswers(Exception):
-    """The golden pictures are answered otherwise than they were; the message says by how much."""
-
-
 def check_golden(version: Version, engine: Engine) -> None:
-    """WrongAnswers unless `engine` answers the version's golden pictures as PyTorch did.
+    """CannotStart unless `engine` answers the version's golden pictures as PyTorch did.
 
     BrokenVersion where there is no golden set, or no proof of what the engine runs.
     """
@@ -48,7 +45,7 @@ def check_golden(version: Version, engine: Engine) -> None:
 def _compare(what: str, found: Rows, expected: Rows, allowed: float, engine: Engine) -> None:
     off = np.abs(found - expected).max(1)  # (n,)
     if not off.max() <= allowed:  # NaN is not
-        raise WrongAnswers(
+        raise CannotStart(
             f"{engine.artifact} on {engine.provider} answers {int((~(off <= allowed)).sum())} of "
             f"{len(off)} golden pictures wrongly: a {what} is off by {off.max():.3g}, "
             f"{allowed:.3g} is allowed"

@@ -17,7 +17,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -102,20 +102,29 @@ CANNOT_START = 2  # exit code
 log = logging.getLogger("service")
 
 
-class LoadWatch:
-    """The guard of a load at the start: see `service.model.load`."""
+def load_watch(
+    report: Callable[[str], None],
+) -> Callable[[Version, Settings], AbstractContextManager[None]]:
+    """The guard of a load at the start: see `models.loading.load`.
 
-    def __init__(self, report: Callable[[str], None]) -> None:
-        """`report` is called with a sentence before the process ends."""
-        self._report = report
+    `report` is called with a sentence before the process ends.
+    """
 
     @contextmanager
-    def __call__(self, version: Version, settings: Settings) -> Iterator[None]:
+    def guard(version: Version, settings: Settings) -> Iterator[None]:
         limits = LoadLimits.of(version, settings, reserve=0)
         done = threading.Event()
-        thread = threading.Thread(
-            target=self._watch, args=[version, limits, done], name="load watch", daemon=True
-        )
+        began, pid = time.monotonic(), os.getpid()
+        before = resident(pid)
+
+        def watch() -> None:
+            while not done.wait(POLL):
+                if exceeded := limits.exceeded(pid, began, before):
+                    report(f"version {version.number} of {version.card.name}: {exceeded}")
+                    logging.shutdown()  # which writes what was logged
+                    os._exit(CANNOT_START)
+
+        thread = threading.Thread(target=watch, name="load watch", daemon=True)
         thread.start()
         try:
             yield
@@ -123,11 +132,4 @@ class LoadWatch:
             done.set()
             thread.join()
 
-    def _watch(self, version: Version, limits: LoadLimits, done: threading.Event) -> None:
-        began, pid = time.monotonic(), os.getpid()
-        before = resident(pid)
-        while not done.wait(POLL):
-            if exceeded := limits.exceeded(pid, began, before):
-                self._report(f"version {version.number} of {version.card.name}: {exceeded}")
-                logging.shutdown()  # which writes what was logged
-                os._exit(CANNOT_START)
+    return guard

@@ -21,7 +21,7 @@ from contract.version import Version
 from service.engine.engine import Engine
 from service.engine.info import Fallback, RequestedPrecision
 from service.errors import CannotStart, Problem
-from service.models.golden import WrongAnswers, check_golden
+from service.models.golden import check_golden
 from service.models.store_reads import without_paths
 from service.problem_types.versions import VERSION_FAILED_CHECK
 from service.settings import Settings
@@ -33,7 +33,7 @@ class GateFailed(CannotStart):
     """A version may not serve; the message says why, `gate` which check it was."""
 
     def __init__(self, gate: Gate, reason: Exception) -> None:
-        ours = isinstance(reason, StoreError | CannotStart | WrongAnswers | OSError)
+        ours = isinstance(reason, StoreError | CannotStart | OSError)
         super().__init__(str(reason) if ours else f"{type(reason).__name__}: {reason}")
         self.gate = gate
 

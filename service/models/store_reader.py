@@ -36,18 +36,14 @@ T = TypeVar("T")
 Stamp = tuple[int, int, int]  # of a file: another one if it was replaced or written to
 
 
-class Summary(NamedTuple):
+class VersionSummary(NamedTuple):
     """What a listing takes from a card."""
 
-    created: datetime
-    accuracy: float  # on the test set, 0..1
-
-
-class VersionSummary(NamedTuple):
     number: int
     current: bool
-    summary: Summary | None
-    broken: str | None  # why there is no summary
+    created: datetime | None = None
+    accuracy: float | None = None  # on the test set, 0..1
+    broken: str | None = None  # why the card cannot be read
 
 
 def stamp_of(store: Store, number: int) -> Stamp | None:
@@ -63,7 +59,7 @@ class StoreReader:
     def __init__(self, store: Store, reads: StoreReads) -> None:
         self._store = store
         self._reads = reads
-        self._known: dict[int, tuple[Stamp, Summary]] = {}
+        self._known: dict[int, tuple[Stamp, datetime, float]] = {}
 
     async def numbers(self) -> list[int]:
         """Of all versions, newest first. A Problem, here and below, if the store is unreadable."""
@@ -105,20 +101,21 @@ class StoreReader:
 
     def _listed(self, number: int, current: bool) -> VersionSummary:
         try:
-            return VersionSummary(number, current, self._summary(number), None)
+            return VersionSummary(number, current, *self._facts(number))
         except BrokenVersion as error:
-            return VersionSummary(number, current, None, without_paths(error, self._store))
+            return VersionSummary(number, current, broken=without_paths(error, self._store))
 
-    def _summary(self, number: int) -> Summary:
+    def _facts(self, number: int) -> tuple[datetime, float]:
+        """When a version was made, and its accuracy."""
         stamp = stamp_of(self._store, number)
         known = self._known.get(number)
         if known is not None and known[0] == stamp:
-            return known[1]
+            return known[1:]
         card = self._store.card(number)
-        summary = Summary(card.created, card.evaluation.accuracy)
+        created, accuracy = card.created, card.evaluation.accuracy
         if stamp is not None:
-            self._known[number] = stamp, summary
-        return summary
+            self._known[number] = stamp, created, accuracy
+        return created, accuracy
 
     def _card(self, number: int) -> tuple[ModelCard, bool]:
         with self._refusing():

@@ -39,10 +39,6 @@ DROP_SYN = b"".join(
 log = logging.getLogger("service")
 
 
-class PortTaken(CannotStart):
-    """The address cannot be listened on; the message says which setting to change."""
-
-
 def listen(settings: Settings) -> socket.socket:
     """The socket of a process that serves alone."""
     if settings.uds is not None:
@@ -108,7 +104,7 @@ def _listen_on_port(host: str, port: int, together: bool = False) -> socket.sock
         listener.listen(BACKLOG)
     except (OSError, UnicodeError) as error:  # UnicodeError: not even the form of a host name
         reason = getattr(error, "strerror", None) or error
-        raise PortTaken(
+        raise CannotStart(
             f"cannot listen on {host} port {port}: {reason}; "
             "choose others with DIGITSERVE_HOST and DIGITSERVE_PORT"
         ) from error
@@ -132,7 +128,7 @@ def _listen_on_path(path: Path) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:  # also: a path longer than 107 bytes
         listener.close()
-        raise PortTaken(
+        raise CannotStart(
             f"cannot listen on {path}: {error.strerror or error}; choose another path with "
             "DIGITSERVE_UDS"
         ) from error

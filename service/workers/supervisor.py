@@ -47,7 +47,7 @@ def serve_together(
 ) -> None:
     """Serve from several processes until a signal ends them.
 
-    Raises PortTaken before any is started, and CannotStart if one does not become ready at first.
+    Raises CannotStart if the port is taken, or if a worker does not become ready at first.
     """
     listeners = listen_together(settings)
     try:

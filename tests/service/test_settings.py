@@ -5,7 +5,8 @@ import os
 import pytest
 
 from contract.cores import available_cores
-from service.settings import BadSetting, Settings, help_text, unknown_settings
+from service.errors import CannotStart
+from service.settings import Settings, help_text, unknown_settings
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +27,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
 
 def test_one_wrong_setting_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIGITSERVE_PORT", "99999")
-    with pytest.raises(BadSetting) as refused:
+    with pytest.raises(CannotStart) as refused:
         Settings.from_environment()
     (line,) = str(refused.value).splitlines()  # none about THREADS, whose default needs WORKERS
     assert line.startswith("DIGITSERVE_PORT=99999: ")
@@ -71,21 +72,21 @@ def test_a_bad_value_is_named_with_its_bound(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, bound: str
 ) -> None:
     monkeypatch.setenv(f"DIGITSERVE_{name}", value)
-    with pytest.raises(BadSetting, match=f"DIGITSERVE_{name}={value}: .*({bound})"):
+    with pytest.raises(CannotStart, match=f"DIGITSERVE_{name}={value}: .*({bound})"):
         Settings.from_environment()
 
 
 def test_every_bad_value_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIGITSERVE_PORT", "x")
     monkeypatch.setenv("DIGITSERVE_MAX_QUEUE", "0")
-    with pytest.raises(BadSetting, match=r"(?s)DIGITSERVE_PORT=x.*DIGITSERVE_MAX_QUEUE=0"):
+    with pytest.raises(CannotStart, match=r"(?s)DIGITSERVE_PORT=x.*DIGITSERVE_MAX_QUEUE=0"):
         Settings.from_environment()
 
 
 def test_waiting_for_company_must_leave_time_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIGITSERVE_MAX_WAIT", "1")
     monkeypatch.setenv("DIGITSERVE_REQUEST_TIMEOUT", "0.5")
-    with pytest.raises(BadSetting, match=r"MAX_WAIT=1 must be at most half of .*TIMEOUT=0.5"):
+    with pytest.raises(CannotStart, match=r"MAX_WAIT=1 must be at most half of .*TIMEOUT=0.5"):
         Settings.from_environment()
 
 
@@ -109,6 +110,6 @@ def test_a_collector_is_named_by_an_address_that_holds_no_secret(
     monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     monkeypatch.setenv("DIGITSERVE_OTLP_ENDPOINT", address)
-    with pytest.raises(BadSetting, match=r"DIGITSERVE_OTLP_ENDPOINT=.*OTEL_EXPORTER") as refused:
+    with pytest.raises(CannotStart, match=r"DIGITSERVE_OTLP_ENDPOINT=.*OTEL_EXPORTER") as refused:
         Settings.from_environment()
     assert "hush" not in str(refused.value)

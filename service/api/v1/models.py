@@ -148,7 +148,7 @@ def _listed(each: VersionSummary, loaded: Loaded | None) -> ListedVersion:
         version=str(each.number),
         current=each.current,
         loaded=loaded,
-        created=each.summary.created if each.summary else None,
-        accuracy=each.summary.accuracy if each.summary else None,
+        created=each.created,
+        accuracy=each.accuracy,
         broken=each.broken,
     )

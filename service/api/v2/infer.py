@@ -6,9 +6,10 @@ The input is that of the graph: nothing is decoded or centred here, and bytes go
 unchanged.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
-from service.api.params import ModelLookup, most_pictures, not_serving
+from service.api.params import most_pictures, not_serving
 from service.api.predictions import BatchPredictions
 from service.api.v2.requests import (
     HEADER_LENGTH,
@@ -24,6 +25,7 @@ from service.errors import Problem
 from service.http.compression import Coding, accepted, coding_of, compressed, decompressed
 from service.http.exchange import Exchange
 from service.http.offload import SMALL, Offload, whole
+from service.models.loading import Model
 from service.problem_types.content import DOCUMENT_TOO_LARGE
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
@@ -126,19 +128,23 @@ class InferByPath:
     method = "POST"
 
     def __init__(
-        self, infer: Infer, lookup: ModelLookup, model: str, version: str | None = None
+        self,
+        infer: Infer,
+        lookup: Callable[[str, str | None], Model],
+        model: str,
+        version: str | None = None,
     ) -> None:
+        """`lookup` returns the model of that name and version; raises Problem 404."""
         self.route = PATH if version is None else VERSION_PATH
         self._infer = infer
-        self._lookup = lookup
-        self._named = model, version
+        self._model = partial(lookup, model, version)
 
     def admit(self, headers: Mapping[bytes, bytes]) -> None:
-        self._lookup.model(*self._named)
+        self._model()
         self._infer.admit(headers)
 
     def begin(self, exchange: Exchange) -> None:
-        self._infer.begin_for(exchange, self._lookup.model(*self._named).number)
+        self._infer.begin_for(exchange, self._model().number)
 
 
 class _PendingInference:

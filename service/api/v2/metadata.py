@@ -4,6 +4,7 @@ One model serves, in one version; requests that name another get 404. `infer` pr
 changes which version serves. https://github.com/kserve/open-inference-protocol
 """
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path
@@ -11,7 +12,7 @@ from pydantic import BaseModel
 
 from contract.card import INPUT, LOGITS, PROBABILITIES, SIDE
 from service.api.health import Ready, check_ready
-from service.api.params import ModelLookup, check_name, number_of
+from service.api.params import addressed_model, check_name, number_of
 from service.api.predictions import BatchPredictions
 from service.api.schemas import refusals
 from service.api.v2.model_config import ModelConfig, config_of
@@ -94,7 +95,7 @@ def model_routes(
     counted: Statistics,
 ) -> APIRouter:
     """Of the model, each with and without a version."""
-    lookup = ModelLookup(serving, settings)
+    lookup = partial(addressed_model, serving, settings)
     router = APIRouter(prefix="/v2/models", tags=[*TAGS], responses=_UNKNOWN)
 
     @router.get("/stats", summary="What was counted, of each version", responses={})
@@ -113,15 +114,15 @@ def model_routes(
 
     @router.get("/{model}", summary="Tensors and versions")
     async def metadata(model: Name) -> ModelMetadata:
-        return _metadata(lookup.model(model))
+        return _metadata(lookup(model))
 
     @router.get("/{model}/versions/{version}", summary="The same, if that version serves")
     async def version_metadata(model: Name, version: Version) -> ModelMetadata:
-        return _metadata(lookup.model(model, version))
+        return _metadata(lookup(model, version))
 
     @router.get("/{model}/ready", summary="Whether the model answers", responses=_UNREADY)
     async def ready(model: Name) -> ModelReady:
-        return _ready(lookup.model(model))
+        return _ready(lookup(model))
 
     @router.get(
         "/{model}/versions/{version}/ready",
@@ -129,15 +130,15 @@ def model_routes(
         responses=_UNREADY,
     )
     async def version_ready(model: Name, version: Version) -> ModelReady:
-        return _ready(lookup.model(model, version))
+        return _ready(lookup(model, version))
 
     @router.get("/{model}/config", summary="The configuration, as Triton's clients read it")
     async def config(model: Name) -> ModelConfig:
-        return config_of(lookup.model(model), settings)
+        return config_of(lookup(model), settings)
 
     @router.get("/{model}/versions/{version}/config", summary="The same, if that version serves")
     async def version_config(model: Name, version: Version) -> ModelConfig:
-        return config_of(lookup.model(model, version), settings)
+        return config_of(lookup(model, version), settings)
 
     def _ready(model: Model) -> ModelReady:
         check_ready(life, batcher)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 
 from contract.errors import NoVersion
 from service.api.params import check_name, number_of
-from service.api.schemas import refusals
+from service.api.schemas import ServedModel, refusals
 from service.api.switching import NO_MODEL_OR_VERSION, NOT_ADMIN, NOT_SWITCHED, Switched, switched
 from service.api.v2.model_config import config_of
 from service.api.v2.repository_requests import (
@@ -58,11 +58,6 @@ class Entry(BaseModel):
     version: str
     state: str = Field(description="READY: it serves; or UNAVAILABLE")
     reason: str = Field(description="why it does not serve, or nothing")
-
-
-class Unloaded(BaseModel):
-    name: str
-    version: str
 
 
 def repository_routes(
@@ -132,7 +127,7 @@ def repository_routes(
             STORE_UNREADABLE,
         ),
     )
-    async def unload(request: Request, model: str, query: QueryVersion = None) -> Unloaded:
+    async def unload(request: Request, model: str, query: QueryVersion = None) -> ServedModel:
         check_name(model, settings.model)
         version = (await read_request(request, UnloadRequest, settings)).parameters.version or query
         serves = str(serving.model.number)
@@ -146,7 +141,7 @@ def repository_routes(
         if number not in await while_connected(request, shelf.numbers()):
             raise Problem(NO_SUCH_VERSION, f"version {version} is not in the store")
         await peers.evict(number)
-        return Unloaded(name=model, version=version)
+        return ServedModel(name=model, version=version)
 
     return router
 

@@ -13,23 +13,118 @@ the same endpoint behind ASGI took 155 in the same run.
 """
 
 import asyncio
+from collections.abc import Mapping
+from http import HTTPStatus
 from math import inf
 from time import perf_counter
-from typing import Any
+from typing import Any, ClassVar
 
-from service.batching.interface import Closed
+from service.batching.interface import Closed, QueueFull
+from service.errors import Problem
 from service.http.body import BufferFull, too_slow
-from service.http.exchange import TIMEOUT, deadline_of
-from service.http.fast.exchange import KEEP_ALIVE, FastExchange
+from service.http.errors import record_refusal, refusal
+from service.http.exchange import TIMEOUT, Exchange, deadline_of
 from service.http.fast.pipeline import Pipeline
 from service.http.fast_routes import FastRoute
-from service.telemetry.request_record import GONE
+from service.http.headers import request_id_of
+from service.telemetry.request_record import GONE, Peer
 
 SPARE = 64  # connections beyond MAX_CONNECTIONS: for probes, and to say that there are too many
 LARGEST = 2**18  # bytes of a body: what uvloop reads at once, and a batch of 256 raw pictures
 # Bytes of a body, and bytes and lines of a head, that are not worth counting in the budget.
 SMALL_BODY, SMALL_HEAD, FEW_LINES = 4096, 2048, 32
 LINE = 256  # bytes that a parsed header takes beside its own
+
+
+_STATUS = {
+    status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus
+}
+# Header lines: of a connection that ends with this answer, and of one of HTTP/1.0 that does not.
+CLOSE, KEEP_ALIVE = b"connection: close\r\n", b"connection: keep-alive\r\n"
+_CODES = {status.value: str(status.value) for status in HTTPStatus}
+
+
+class FastExchange(Exchange):
+    """A request that uvicorn does not see; to its protocol, this looks like a cycle."""
+
+    more_body = False
+    __slots__ = (
+        "connection", "keep_alive", "problem", "protocol", "request_id", "response_complete",
+        "route", "trace",
+    )  # fmt: skip
+    # The header lines that uvicorn puts first. It makes a new list of them each second.
+    _first_pairs: ClassVar[list[tuple[bytes, bytes]] | None] = None
+    _first_lines: ClassVar[bytes] = b""
+
+    def __init__(
+        self,
+        protocol: "FastProtocol",
+        route: FastRoute,
+        headers: Mapping[bytes, bytes],
+        query: bytes,
+        body: bytes,
+        began: float,
+        timeout: float,
+    ) -> None:
+        super().__init__(protocol.gateway.metrics, headers, query, body, began, began + timeout)
+        self.protocol = protocol
+        self.route = route
+        self.request_id = request_id_of(headers)
+        self.response_complete = False
+        self.keep_alive = True
+        self.connection = b""  # header line of an answer after which the connection goes on
+        self.problem: Problem | None = None  # of the response
+        begin_trace = protocol.gateway.begin_trace
+        self.trace = begin_trace(headers) if begin_trace is not None else None
+
+    @property
+    def client(self) -> Peer:
+        peer, proxies = self.protocol.client, self.protocol.gateway.proxies
+        return proxies.client_of(peer, self.headers.items()) if proxies else peer
+
+    @property
+    def scheme(self) -> str:
+        proxies = self.protocol.gateway.proxies
+        return proxies.scheme_of(self.protocol.client, self.headers.items()) if proxies else "http"
+
+    @property
+    def latest(self) -> float:
+        return self.began + self.protocol.gateway.settings.request_timeout
+
+    def _send(self, status: int, head: bytes, content: bytes) -> None:
+        protocol = self.protocol
+        pairs = protocol.server_state.default_headers
+        if pairs is not FastExchange._first_pairs:
+            FastExchange._first_pairs = pairs
+            FastExchange._first_lines = b"".join([b"%b: %b\r\n" % pair for pair in pairs])
+        protocol.transport.write(
+            b"".join(
+                (
+                    _STATUS[status],
+                    self._first_lines,
+                    head,
+                    self.connection if self.keep_alive else CLOSE,
+                    b"" if self.trace is None else b"traceresponse: %b\r\n" % self.trace.response,
+                    b"x-content-type-options: nosniff\r\nx-request-id: ",
+                    self.request_id,
+                    b"\r\ncontent-length: %d\r\n\r\n" % len(content),
+                    content,
+                )
+            )
+        )
+        self.response_complete = True
+        protocol.ended(self, _CODES[status])
+
+    def _refuse(self, error: Exception) -> None:
+        problem = self.problem = record_refusal(error, self.metrics, self.route.endpoint.route)
+        if problem.headers.pop("connection", "") == "close":
+            self.keep_alive = False  # writes the header
+        self._send(
+            problem.status, *refusal(problem, self.route.endpoint.route, self.request_id.decode())
+        )
+        if isinstance(error, QueueFull):
+            self.protocol.pause_requests()
+            self.protocol.gateway.throttle.add(self.protocol.resume_requests)
 
 
 class FastProtocol(Pipeline):

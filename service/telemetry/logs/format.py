@@ -11,6 +11,7 @@ import logging
 import time
 import traceback
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -52,17 +53,12 @@ def failure_of(error: BaseException) -> Fields:
 def timestamp(seconds: float) -> str:
     """RFC 3339, UTC, to the millisecond, of seconds since 1970."""
     second, millisecond = divmod(int(seconds * 1000), 1000)
-    latest = _Second.latest
-    if latest[0] != second:
-        latest = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        _Second.latest = latest
-    return "%s.%03dZ" % (latest[1], millisecond)  # noqa: UP031 (an f-string takes longer)
+    return "%s.%03dZ" % (_second(second), millisecond)  # noqa: UP031 (an f-string takes longer)
 
 
-class _Second:
-    """The latest, and how it is written: strftime takes longer than all the rest of a line."""
-
-    latest = -1, ""
+@lru_cache(maxsize=1)  # strftime takes longer than all the rest of a line
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def json_line(fields: Fields) -> bytes:

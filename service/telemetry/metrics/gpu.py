@@ -10,7 +10,6 @@ whichever of them the service uses; `gpu` is NVML's index.
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from threading import Event, Thread
 from time import monotonic
 from typing import Any
@@ -24,40 +23,29 @@ OLD = 10.0  # seconds after which a reading is no longer exposed
 log = logging.getLogger("service")
 
 
-@dataclass(frozen=True)
-class Field:
-    name: str
-    meaning: str
-    read: Callable[[Any, Any], float]  # of pynvml and a device's handle
-
-
-FIELDS = (
-    Field(
-        "gpu_utilization_ratio",
+# By name: the meaning, and how it is read, of pynvml and a device's handle.
+FIELDS: dict[str, tuple[str, Callable[[Any, Any], float]]] = {
+    "gpu_utilization_ratio": (
         "Share of the time in which the GPU ran a kernel",
         lambda nvml, gpu: nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100,
     ),
-    Field(
-        "gpu_memory_used_bytes",
+    "gpu_memory_used_bytes": (
         "Memory of the GPU in use, by all programs",
         lambda nvml, gpu: nvml.nvmlDeviceGetMemoryInfo(gpu).used,
     ),
-    Field(
-        "gpu_memory_total_bytes",
+    "gpu_memory_total_bytes": (
         "Memory of the GPU",
         lambda nvml, gpu: nvml.nvmlDeviceGetMemoryInfo(gpu).total,
     ),
-    Field(
-        "gpu_power_watts",
+    "gpu_power_watts": (
         "Power that the GPU draws",
         lambda nvml, gpu: nvml.nvmlDeviceGetPowerUsage(gpu) / 1000,
     ),
-    Field(
-        "gpu_temperature_celsius",
+    "gpu_temperature_celsius": (
         "Temperature of the GPU",
         lambda nvml, gpu: nvml.nvmlDeviceGetTemperature(gpu, nvml.NVML_TEMPERATURE_GPU),
     ),
-)
+}
 Reading = dict[tuple[str, int], float]  # by name of the field and index of the GPU
 
 
@@ -79,10 +67,10 @@ class Gpus(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         reading = self._reading if monotonic() - self._read_at < OLD else {}
-        for field in FIELDS:
-            family = GaugeMetricFamily(f"digitserve_{field.name}", field.meaning, labels=["gpu"])
+        for field, (meaning, _) in FIELDS.items():
+            family = GaugeMetricFamily(f"digitserve_{field}", meaning, labels=["gpu"])
             for (name, gpu), value in reading.items():
-                if name == field.name:
+                if name == field:
                     family.add_metric([str(gpu)], value)
             if family.samples:
                 yield family
@@ -112,12 +100,12 @@ class Gpus(Collector):
             except nvml.NVMLError as error:
                 self._log_once(f"GPU {gpu} cannot be read", error)
                 continue
-            for field in FIELDS:
+            for field, (_, read) in FIELDS.items():
                 try:
-                    reading[field.name, gpu] = float(field.read(nvml, handle))
+                    reading[field, gpu] = float(read(nvml, handle))
                 # The second: a package of another age may lack a function.
                 except (nvml.NVMLError, AttributeError) as error:
-                    self._log_once(f"GPU {gpu} does not report {field.name}", error)
+                    self._log_once(f"GPU {gpu} does not report {field}", error)
         return reading
 
     def _log_once(self, what: str, error: Exception) -> None:

@@ -13,9 +13,10 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
+from service.errors import CannotStart
 from service.http.forwarded import TrustedProxies
 from service.http.scheduling import IDLE, IdleConnections
-from service.settings import BadSetting, Settings
+from service.settings import Settings
 from tests.support.connection import connected, request
 from tests.support.pictures import SEVEN
 from tests.support.running import TOKEN, Service, wait_until
@@ -131,7 +132,7 @@ def test_a_setting_that_cannot_be_is_refused_by_name(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, reason: str
 ) -> None:
     monkeypatch.setenv(f"DIGITSERVE_{name}", value)
-    with pytest.raises(BadSetting) as refused:
+    with pytest.raises(CannotStart) as refused:
         Settings.from_environment()
     (line,) = str(refused.value).splitlines()
     assert line.startswith(f"DIGITSERVE_{name}=")

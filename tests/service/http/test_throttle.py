@@ -1,6 +1,7 @@
 """Connections whose requests were refused are paused; all resume, in turn, none too soon."""
 
 import asyncio
+from collections.abc import Callable
 from time import perf_counter
 
 import pytest
@@ -15,10 +16,11 @@ class Connection:
         self.paused_at = self.resumed_at = 0.0
         self._resumed = resumed
 
-    def pause_requests(self) -> None:
+    def paused(self) -> Callable[[], None]:
         self.paused_at = perf_counter()
+        return self._resume
 
-    def resume_requests(self) -> None:
+    def _resume(self) -> None:
         self.resumed_at = perf_counter()
         self._resumed.append(self)
 
@@ -27,10 +29,10 @@ async def test_connections_are_read_again_in_turn_and_no_faster_than_the_rate() 
     throttle, resumed = RefusalThrottle(), list[Connection]()
     connections = [Connection(resumed) for _ in range(100)]
     for connection in connections[:60]:
-        throttle.add(connection)
+        throttle.add(connection.paused())
     await asyncio.sleep(LEAST / 2)
     for connection in connections[60:]:
-        throttle.add(connection)
+        throttle.add(connection.paused())
     async with asyncio.timeout(10):
         while len(resumed) < len(connections):  # noqa: ASYNC110 (nothing reports it)
             await asyncio.sleep(TICK)
@@ -44,6 +46,6 @@ async def test_connections_are_read_again_in_turn_and_no_faster_than_the_rate() 
 async def test_after_all_have_resumed_the_next_is_paused_as_the_first_was() -> None:
     throttle, resumed = RefusalThrottle(), list[Connection]()
     for _ in range(2):
-        throttle.add(Connection(resumed))
+        throttle.add(Connection(resumed).paused())
         await asyncio.sleep(2 * LEAST + TICK)
     assert len(resumed) == 2
