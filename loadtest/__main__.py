@@ -10,11 +10,10 @@ loadtest/results/<UTC time>/. Exit code: 0 the SLO (--p99, --errors) holds, 1 it
 could not be measured. Ctrl-C ends all that was started and reports what was measured until then.
 """
 
-import re
 import signal
 import sys
 import time
-from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
@@ -22,41 +21,38 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.request import urlopen
 
-from loadtest.arguments import fraction, seconds, whole_number
+from loadtest import arguments as kinds
 from loadtest.client.locust import Locust, locust
-from loadtest.client.pictures import Pictures
-from loadtest.client.requests import picture
+from loadtest.client.requests import Pictures, picture
 from loadtest.errors import CannotMeasure
 from loadtest.host.machine import Conditions, Placement, on, settings_handed_on
 from loadtest.ramp import report
 from loadtest.ramp.result import NOT_MEASURED, Result
 from loadtest.ramp.steps import Load, steps_of
-from loadtest.report.conditions import new_folder
+from loadtest.report.document import new_folder
 from loadtest.report.slo import Slo
 from loadtest.target import targets
-from loadtest.target.monitor import Look, Period, watched
+from loadtest.target.monitor import Observation, Period, monitored
 from loadtest.target.server import free_port, started
 from loadtest.users.courses import FASTEST
-from loadtest.users.settings import think_of
 
 INTERRUPTED = 128 + signal.SIGINT  # the exit code that shells use
 READY = "/readyz"
 PATIENCE = 5.0  # seconds
-SAY_EVERY = 5.0  # seconds
+PRINT_EVERY = 5.0  # seconds
 
 
 class Target(NamedTuple):
     url: str
-    pid: int | None  # None: the service was running before
+    pid: int | None  # None: the service was already running
     placement: Placement
     conditions: Conditions
 
 
 def main(words: list[str] | None = None) -> int:
-    words = sys.argv[1:] if words is None else words
-    arguments = _parser().parse_args(words)
+    arguments = kinds.parse(_parser(), words)
     try:
-        with _target(arguments, " ".join(["python -m loadtest", *words])) as target:
+        with _target(arguments) as target:
             folder = new_folder(arguments.results, "%Y-%m-%dT%H-%M-%SZ")
             result = _measured(arguments, target, folder)
     except CannotMeasure as error:
@@ -66,47 +62,45 @@ def main(words: list[str] | None = None) -> int:
     (folder / "report.md").write_text(report.markdown(result))
     if result.steps:
         report.plot(result, folder / "load.png")
-    print(f"\n{report.text(result)}\n\nreport: {folder}/report.md")
+    print(f"\n{report.text(result)}\nreport: {folder}/report.md")
     return INTERRUPTED if result.stopped else result.verdict[0]
 
 
 @contextmanager
-def _target(arguments: Namespace, command: str) -> Iterator[Target]:
+def _target(arguments: Namespace) -> Iterator[Target]:
     """The service to test: one that is running, or one that is started on cores of its own."""
-    client = f"locust: up to {arguments.users} users, think time {arguments.think} s"
     placement = Placement.of(workers=0 if arguments.host else arguments.service_cores)
-    if arguments.host:
-        _check_ready(arguments.host)
-        there = Conditions.now(
-            command=command,
+    client = f"locust: up to {arguments.users} users, think time {arguments.think} s"
+
+    def conditions(model: str, settings: dict[str, str]) -> Conditions:
+        return Conditions.now(
+            command=arguments.command,
             pinned=str(placement),
             client=client,
-            model="not known: the service was running before",
-            settings={},
+            model=model,
+            settings=settings,
         )
-        yield Target(arguments.host, None, placement, there)
+
+    if arguments.host:
+        _check_ready(arguments.host)
+        found = conditions("not known: the service was already running", {})
+        yield Target(arguments.host, None, placement, found)
         return
-    pictures = Pictures.of_current(arguments.models, arguments.model)
-    conditions = Conditions.now(
-        command=command,
-        pinned=str(placement),
-        client=client,
-        model=str(pictures.folder),
-        settings=settings_handed_on(),
-    )
+    pictures = Pictures.of_current(arguments.models, arguments.name)
+    found = conditions(str(pictures.folder), settings_handed_on())
     settings = {"DIGITSERVE_THREADS": str(len(placement.server))} | settings_handed_on()
-    service = targets.service(arguments.models, arguments.model, settings)
+    service = targets.service(arguments.models, arguments.name, settings)
     print(f"starting the service on {pictures.folder}; {placement}", flush=True)
     with (
         started(service, placement.server, probe=picture(pictures.pngs[0])) as running,
         on(*placement.generators),
     ):
-        yield Target(str(running.address), running.pid, placement, conditions)
+        yield Target(str(running.address), running.pid, placement, found)
 
 
 def _check_ready(url: str) -> None:
     try:
-        with urlopen(url + READY, timeout=PATIENCE):  # noqa: S310 (http or https: see _url)
+        with urlopen(url + READY, timeout=PATIENCE):  # noqa: S310 (http or https: see arguments.url)
             return
     except (OSError, HTTPException) as error:
         raise CannotMeasure(
@@ -120,17 +114,17 @@ def _measured(arguments: Namespace, target: Target, folder: Path) -> Result:
     stopped = False
     with locust(target.url, folder, _locust_words(arguments, processes)) as users:
         started_at = time.time()
-        with watched(target.url, service=target.pid, generator=users.pid) as looks:
+        with monitored(target.url, service=target.pid, generator=users.pid) as observations:
             try:
-                _follow(users, looks)
+                _follow(users, observations)
             except KeyboardInterrupt:
                 print("\nstopping: the report is of what was measured until now", flush=True)
                 stopped = True
     if not stopped:
         users.check()
     cores = min(processes, len(target.placement.generators))
-    load = Load(started_at, sum(think_of(arguments.think)) / 2, cores)
-    steps = steps_of(users.rows("stats_history"), looks, load)
+    load = Load(started_at, arguments.think.mean, cores)
+    steps = steps_of(users.rows("stats_history"), observations, load)
     slo = Slo(arguments.p99, arguments.errors)
     return Result(target.conditions, slo, steps, users.rows("stats"), stopped)
 
@@ -138,81 +132,58 @@ def _measured(arguments: Namespace, target: Target, folder: Path) -> Result:
 def _locust_words(arguments: Namespace, processes: int) -> list[str]:
     words = [f"--users={arguments.users}", f"--spawn-rate={min(arguments.users, FASTEST):g}"]
     words += [f"--run-time={arguments.run_time:g}s", "--shape=steps", f"--steps={arguments.steps}"]
-    words += [f"--think={arguments.think}", f"--model={arguments.model}"]
+    words += [f"--think={arguments.think}", f"--model={arguments.name}"]
     if processes > 1:
         port = free_port()
         words += [f"--processes={processes}", f"--master-bind-port={port}", f"--master-port={port}"]
     return [*words, *arguments.more]
 
 
-def _follow(users: Locust, looks: list[Look]) -> None:
-    """Say how it goes until locust has ended by itself."""
-    before, said = looks[0], time.monotonic()
+def _follow(users: Locust, observations: list[Observation]) -> None:
+    """Print what the service does until locust has ended by itself."""
+    before, printed = observations[0], time.monotonic()
     while users.running():
         time.sleep(0.2)
-        now = looks[-1]
-        if time.monotonic() - said < SAY_EVERY or now is before:
+        now = observations[-1]
+        if time.monotonic() - printed < PRINT_EVERY or now is before:
             continue
         period = Period.between(before, now)
-        line = (
-            now.lost
-            if period is None
-            else (
+        line = now.error
+        if period:
+            line = (
                 f"{period.rate:,.0f} answers/s  p50 {period.p50 * 1e3:.3g} ms  "
                 f"p99 {period.p99 * 1e3:.3g} ms  5xx {period.failed}  batch {period.batch:.1f}  "
                 f"queue {period.queue:.1f}  service {period.cpu:.0%}  locust {period.generator:.0%}"
             )
-        )
         print(f"{now.at:4.0f} s  {line}", flush=True)
-        before, said = now, time.monotonic()
-
-
-def _url(text: str) -> str:
-    if not re.fullmatch(r"https?://[^/\s]+(/\S*)?", text):
-        raise ArgumentTypeError(f"{text!r} is not an address such as http://127.0.0.1:8000")
-    return text.rstrip("/")
-
-
-def _run_time(text: str) -> float:
-    """90s, 2m, 1h30m or 90, in seconds."""
-    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text)
-    hours, minutes, rest = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
-    if not (total := 3600 * hours + 60 * minutes + rest):
-        raise ArgumentTypeError(f"{text!r} is not a time such as 90s, 2m or 1h30m")
-    return total
-
-
-def _think(text: str) -> str:
-    try:
-        think_of(text)
-    except ValueError as error:
-        raise ArgumentTypeError(f"{text!r}: {error}") from None
-    return text
+        before, printed = now, time.monotonic()
 
 
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        "python -m loadtest", description=__doc__, formatter_class=RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("--host", type=_url, metavar="URL", help="of a running service; default: one is started")
-    add("--users", type=whole_number(1), default=400, help="at most; default: 400")
-    add("--steps", type=whole_number(1), default=8, help="equal steps up; default: 8")
-    add("--run-time", type=_run_time, default="96s", metavar="TIME", help="of all; default: 96s")
+    parser = kinds.parser("loadtest", __doc__, name="--model")
+    add, whole = parser.add_argument, kinds.whole_number(1)
+    add("--host", type=kinds.url, metavar="URL", help="of a running service; default: start one")
+    add("--users", type=whole, default=400, help="at most; default: 400")
+    add("--steps", type=whole, default=8, help="equal steps up; default: 8")
+    add("--run-time", type=kinds.duration, default="96s", metavar="TIME", help="default: 96s")
     think = "seconds between an answer and the user's next request; default: %(default)s"
-    add("--think", type=_think, default="0.05-0.5", metavar="FROM-TO", help=think)
-    add("--p99", type=seconds, default="50ms", metavar="TIME", help="of the SLO; default: 50ms")
-    add("--errors", type=fraction, default="0.1%", metavar="SHARE", help="default: 0.1%%")
-    add("--processes", type=whole_number(1), help="of locust; default: one for each of its cores")
+    add("--think", type=kinds.think_time, default="0.05-0.5", metavar="FROM-TO", help=think)
+    add(
+        "--p99",
+        type=kinds.seconds,
+        default="50ms",
+        metavar="TIME",
+        help="of the SLO; default: 50ms",
+    )
+    add("--errors", type=kinds.fraction, default="0.1%", metavar="SHARE", help="default: 0.1%%")
+    add("--processes", type=whole, help="of locust; default: one for each of its cores")
     cores = "of the service that is started; default: 1"
-    add("--service-cores", type=whole_number(1), default=1, metavar="N", help=cores)
-    add("--models", type=Path, metavar="DIR", default=Path("models"))
-    add("--model", default="digits", help="name of the model; default: digits")
+    add("--service-cores", type=whole, default=1, metavar="N", help=cores)
     add("--results", type=Path, metavar="DIR", default=Path("loadtest/results"))
     add("more", nargs="*", metavar="-- ARGUMENT", help="arguments of locust: locust --help")
     return parser
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # it ends what it has started, too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # also ends what was started
     sys.exit(main())

@@ -1,14 +1,60 @@
-"""Types of command-line arguments: numbers within bounds, times and shares.
+"""Command-line arguments: bounded numbers, times, shares, files, and those of several programs.
 
 50ms, 0.05s, 0.05    seconds
 0.1%, 0.001          fraction
+90s, 2m, 1h30m       seconds
+0.05-0.5             seconds, from the least to the most
 """
 
 import math
-from argparse import ArgumentTypeError
+import re
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
 
 UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}  # seconds; a unit that ends with another comes first
+
+
+class Think(NamedTuple):
+    """Seconds between an answer and the same user's next request: any time in between."""
+
+    least: float
+    most: float
+
+    def __str__(self) -> str:
+        return f"{self.least:g}-{self.most:g}"
+
+    @property
+    def mean(self) -> float:
+        return (self.least + self.most) / 2
+
+
+def parser(program: str, description: str | None, *, name: str = "--name") -> ArgumentParser:
+    """Of `python -m <program>`, with the arguments that select a model."""
+    made = ArgumentParser(
+        f"python -m {program}",
+        description=description,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    store = "of model versions; default: models"
+    made.add_argument("--models", type=Path, metavar="DIR", default=Path("models"), help=store)
+    made.add_argument(name, dest="name", default="digits", help="of the model; default: digits")
+    return made
+
+
+def add_files(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--json", type=file(), metavar="FILE", help="write everything that was measured")
+    add("--markdown", type=file(), metavar="FILE", help="write the tables with their conditions")
+
+
+def parse(parser: ArgumentParser, words: list[str] | None) -> Namespace:
+    """`words`, or those of the command line; `command` is added: all of them, as one line."""
+    words = sys.argv[1:] if words is None else words
+    return parser.parse_args(words, Namespace(command=" ".join([parser.prog, *words])))
 
 
 def whole_number(least: int) -> Callable[[str], int]:
@@ -43,13 +89,32 @@ def share_between(least: float, most: float) -> Callable[[str], float]:
 
 
 def seconds(text: str) -> float:
-    """50ms, 0.05s or 0.05: more than nothing."""
+    """50ms, 0.05s or 0.05; more than 0."""
     unit = next((unit for unit in UNITS if text.endswith(unit)), "")
     value = _number(text.removesuffix(unit), text, "a time such as 50ms or 0.05s")
     value *= UNITS.get(unit, 1.0)
     if not 0 < value < math.inf:
         raise ArgumentTypeError(f"{text} is not a time above 0, such as 50ms or 0.05s")
     return value
+
+
+def duration(text: str) -> float:
+    """90s, 2m, 1h30m or 90, in seconds."""
+    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text)
+    hours, minutes, rest = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
+    if not (total := 3600 * hours + 60 * minutes + rest):
+        raise ArgumentTypeError(f"{text!r} is not a time such as 90s, 2m or 1h30m")
+    return total
+
+
+def think_time(text: str) -> Think:
+    """0.05-0.5, or 0.5, which is always that."""
+    least, dash, most = text.partition("-")
+    with suppress(ValueError):
+        think = Think(float(least), float(most if dash else least))
+        if 0 <= think.least <= think.most < math.inf:
+            return think
+    raise ArgumentTypeError(f"{text!r} is not a number of seconds such as 0.5, or 0.05-0.5")
 
 
 def fraction(text: str) -> float:
@@ -59,6 +124,26 @@ def fraction(text: str) -> float:
     if not 0 <= value <= 1:
         raise ArgumentTypeError(f"{text} is not a share from 0 to 1, such as 0.1% or 0.001")
     return value
+
+
+def url(text: str) -> str:
+    if not re.fullmatch(r"https?://[^/\s]+(/\S*)?", text):
+        raise ArgumentTypeError(f"{text!r} is not an address such as http://127.0.0.1:8000")
+    return text.rstrip("/")
+
+
+def file(suffix: str = "") -> Callable[[str], Path]:
+    """A file to write after the measurement: its folder must exist before it."""
+
+    def read(text: str) -> Path:
+        path = Path(text)
+        if not path.name.endswith(suffix):
+            raise ArgumentTypeError(f"{text} is not a {suffix} file")
+        if not path.absolute().parent.is_dir():
+            raise ArgumentTypeError(f"{text}: there is no folder {path.parent}")
+        return path
+
+    return read
 
 
 def _number(text: str, whole: str, wanted: str) -> float:

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 
 from contract.store import Store
 from contract.version import Version
-from loadtest.client.pictures import Pictures
+from loadtest.client.requests import Pictures
 from service.engine.engine import Engine
 from tests.support.running import Service
 from tests.support.versions import publish, warmer

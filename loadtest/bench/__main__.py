@@ -22,12 +22,11 @@ from loadtest.bench.results import Results, Round
 from loadtest.bench.scrape import WORKERS, scrapes
 from loadtest.bench.venv import ensure, version_of
 from loadtest.client.asyncio_client import LOST
-from loadtest.client.pictures import Pictures
-from loadtest.client.result import MANY, ONE
+from loadtest.client.requests import Pictures
 from loadtest.errors import CannotMeasure
 from loadtest.host.machine import Conditions, Placement, on, settings_handed_on
 from loadtest.target import targets
-from loadtest.target.targets import PEERS, TUNED, Target
+from loadtest.target.targets import MANY, ONE, PEERS, TUNED, Target
 
 ALWAYS = ("limits", "echo", "service", "batches", "scrape", "overload")
 DONE, NOTHING, NOT_ALL = 0, 1, 3  # exit codes; 2 is argparse's

@@ -18,7 +18,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from loadtest.client.pictures import Pictures
+from loadtest.client.requests import Pictures
 from loadtest.errors import CannotMeasure
 from loadtest.host.machine import on
 

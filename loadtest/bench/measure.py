@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadtest.client import asyncio_client, wrk
-from loadtest.client.pictures import Pictures
-from loadtest.client.requests import picture, tensor
+from loadtest.client.requests import Pictures, picture, tensor
 from loadtest.client.result import Load
 from loadtest.host.machine import Placement
 from loadtest.host.processes import Memory, busy_seconds

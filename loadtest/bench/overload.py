@@ -18,8 +18,7 @@ from dataclasses import dataclass
 
 from loadtest.bench.measure import Plan
 from loadtest.client.asyncio_client import Attempt, sampling
-from loadtest.client.pictures import Pictures
-from loadtest.client.requests import picture
+from loadtest.client.requests import Pictures, picture
 from loadtest.client.result import quantile
 from loadtest.host.processes import Memory
 from loadtest.target.server import Running, started

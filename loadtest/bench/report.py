@@ -7,9 +7,8 @@ from loadtest.bench.measure import PICTURES
 from loadtest.bench.overload import Overload
 from loadtest.bench.results import Results, Round, Row, Spread, rate_over, ratios, rows
 from loadtest.bench.scrape import Scrapes
-from loadtest.client.result import MANY
-from loadtest.report.conditions import conditions
-from loadtest.report.tables import Line, as_markdown, as_text
+from loadtest.report.document import Line, as_markdown, as_text, conditions
+from loadtest.target.targets import MANY
 
 HEAD = (
     "what", "connections", "req/s", "p50 ms", "p99 ms", "CPU us/req", "worker MB", "idle MB",

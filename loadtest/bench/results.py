@@ -13,9 +13,8 @@ from loadtest.bench.limits import Limits
 from loadtest.bench.measure import BATCH, BATCH_CONNECTIONS, BATCHES, PICTURES, Measured, Visit
 from loadtest.bench.overload import Overload
 from loadtest.bench.scrape import Scrapes
-from loadtest.client.result import MANY, ONE
 from loadtest.host.machine import Conditions
-from loadtest.target.targets import TUNED
+from loadtest.target.targets import MANY, ONE, TUNED
 
 BUSY = 0.9  # share of its core from which on the client may be what was measured
 

@@ -14,12 +14,11 @@ from functools import partial
 
 from loadtest.bench.measure import WARM_UP, Plan
 from loadtest.client.asyncio_client import Attempt, sampling
-from loadtest.client.pictures import Pictures
-from loadtest.client.requests import get, picture
-from loadtest.client.result import MANY, Load, quantile
+from loadtest.client.requests import Pictures, get, picture
+from loadtest.client.result import Load, quantile
 from loadtest.errors import CannotMeasure
 from loadtest.target.server import started
-from loadtest.target.targets import Target
+from loadtest.target.targets import MANY, Target
 
 METRICS = "/metrics"
 WORKERS = (1, 2)

@@ -20,7 +20,7 @@ from loadtest.bench_gpu import engine
 from loadtest.bench_gpu import measure as workers
 from loadtest.bench_gpu.measure import BATCH_CONNECTIONS, BATCHES, CONNECTIONS, Crew, Plan
 from loadtest.bench_gpu.report import GpuResults
-from loadtest.client.pictures import Pictures
+from loadtest.client.requests import Pictures
 from loadtest.errors import CannotMeasure, NoProvider
 from loadtest.host.machine import Conditions, on_linux, settings_handed_on
 from loadtest.target import targets

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from loadtest.bench.measure import WARM_UP, Tool
-from loadtest.client.pictures import Pictures
-from loadtest.client.requests import picture, tensor
+from loadtest.client.requests import Pictures, picture, tensor
 from loadtest.client.result import Load
 from loadtest.errors import CannotMeasure
 from loadtest.host.gpu import GpuUse, use_of
 from loadtest.target.engine_status import Runs, proven
-from loadtest.target.monitor import watched
+from loadtest.target.monitor import monitored
 from loadtest.target.server import Running, started
 from loadtest.target.targets import Target
 
@@ -111,13 +110,13 @@ def _loads(
 
 
 def _row(running: Running, pictures: int, load: Callable[[], Load]) -> Row:
-    with watched(str(running.address)) as looks:
+    with monitored(str(running.address)) as observations:
         cpu = running.cpu.seconds()
         done = load()
         cpu = running.cpu.seconds() - cpu
     if not done.good:
         raise CannotMeasure(f"no answer to {pictures} a request: {done}")
-    return Row(pictures, done, cpu / done.seconds, use_of(looks))
+    return Row(pictures, done, cpu / done.seconds, use_of(observations))
 
 
 def _why_not(running: Running, request: bytes, pictures: int) -> str:

@@ -7,8 +7,7 @@ from loadtest.bench_gpu.engine import PRECISIONS, Engine
 from loadtest.bench_gpu.measure import Crew, Row
 from loadtest.host.gpu import ABSENT, MIB, description
 from loadtest.host.machine import Conditions
-from loadtest.report.conditions import conditions
-from loadtest.report.tables import Line, as_markdown, as_text
+from loadtest.report.document import Line, as_markdown, as_text, conditions
 
 HOW = """\
 The engine is called without a pause, without HTTP, every precision and way in turns, medians over

@@ -33,7 +33,7 @@ from loadtest.capacity.search import Found, Ladder, search
 from loadtest.capacity.subject import Subject, elsewhere, started_here
 from loadtest.client.openloop.expectation import ExpectedRequest, answered_right, requests_of
 from loadtest.client.openloop.realtime import allow_connections
-from loadtest.client.pictures import Pictures
+from loadtest.client.requests import Pictures
 from loadtest.errors import CannotMeasure
 from loadtest.host.machine import Conditions, Placement, settings_handed_on
 from loadtest.report.slo import Slo

@@ -8,9 +8,8 @@ from loadtest.capacity.probe import Probe
 from loadtest.capacity.results import Results, median
 from loadtest.capacity.search import Stopped
 from loadtest.host.machine import Conditions
-from loadtest.report.conditions import conditions
+from loadtest.report.document import Line, as_markdown, as_text, conditions
 from loadtest.report.slo import shown_fraction, shown_seconds
-from loadtest.report.tables import Line, as_markdown, as_text
 from loadtest.target.server import ROOT
 
 FOLDER = ROOT / "docs/benchmarks"

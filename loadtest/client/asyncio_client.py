@@ -26,6 +26,11 @@ class Answer:
     headers: dict[str, str]  # names in small letters
     body: bytes
 
+    @property
+    def excerpt(self) -> str:
+        """The beginning of the body, for messages."""
+        return self.body[:300].decode(errors="replace")
+
 
 @dataclass(frozen=True)
 class Attempt:

@@ -7,8 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-MANY, ONE = 64, 1  # connections
-
 
 class Address(NamedTuple):
     host: str

@@ -19,8 +19,7 @@ import cv2
 import numpy as np
 
 from loadtest.client.asyncio_client import Connection
-from loadtest.client.pictures import Pictures
-from loadtest.client.requests import PREDICT, picture, post
+from loadtest.client.requests import PREDICT, Pictures, picture, post
 from loadtest.client.result import Address
 from loadtest.drawings.digits import Shapes, shapes
 from loadtest.drawings.gallery import Gallery

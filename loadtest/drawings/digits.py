@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtest.client.pictures import Pictures
+from loadtest.client.requests import Pictures
 from loadtest.errors import CannotMeasure
 
 Shapes = tuple[NDArray[np.uint8], list[str]]  # pixels (n, 28, 28), 255 = ink, and what they are

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import fmean
 
 from loadtest.target.metrics import Exposition
-from loadtest.target.monitor import Look
+from loadtest.target.monitor import Observation
 
 MIB = 2**20
 DRIVER = Path("/proc/driver/nvidia")
@@ -25,9 +25,9 @@ class GpuUse:
     memory_total: int | None  # bytes
 
 
-def use_of(looks: Sequence[Look]) -> GpuUse | None:
+def use_of(observations: Sequence[Observation]) -> GpuUse | None:
     """Of the GPU that the service uses, while it was observed; None if it exports nothing."""
-    metrics = [look.metrics for look in looks if look.metrics]
+    metrics = [each.metrics for each in observations if each.metrics]
     # NVML's utilization is an average of up to a second: the first ones are from before the load.
     busy = _values(metrics[len(metrics) // 4 :], "digitserve_gpu_utilization_ratio")
     used = _values(metrics, "digitserve_gpu_memory_used_bytes")

@@ -38,13 +38,13 @@ class CpuTime:
     """
 
     def __init__(self, pid: int) -> None:
-        self._pid = pid
+        self.pid = pid
         self._kept = 0.0  # seconds of processes that have ended and that no parent counts
         self._read: dict[psutil.Process, _CpuTimes] = {}  # the processes that were alive last time
 
     def seconds(self) -> float:
         """User and system time until now, with a resolution of 10 ms."""
-        before, self._read = self._read, _each(self._pid, _CpuTimes.of)
+        before, self._read = self._read, _each(self.pid, _CpuTimes.of)
         ended = sum(before[each].total for each in before.keys() - self._read.keys())
         taken_over = sum(
             self._read[each].children - before[each].children

@@ -5,60 +5,65 @@ from pathlib import Path
 from loadtest.ramp.result import Result
 from loadtest.ramp.steps import Step
 from loadtest.report import plots
-from loadtest.report.conditions import conditions
+from loadtest.report.document import (
+    Columns,
+    Line,
+    as_markdown,
+    as_text,
+    conditions,
+    paragraphs,
+    table,
+)
 from loadtest.report.plots import BLUE, DASHED, GRAY, GREEN, ORANGE, RED
 from loadtest.report.slo import shown_seconds
-from loadtest.report.tables import Line, as_markdown, as_text
 
-HEAD = (
-    "users", "offered/s", "right/s", "p50 ms", "p95 ms", "p99 ms", "requests", "errors", "batch",
-    "queue", "service CPU", "locust CPU", "",
-)  # fmt: skip
 MARGIN = 1.06  # times the highest load, for names right of the last point
 
 
 def text(result: Result) -> str:
-    return "\n\n".join([as_text(table(result)), *_sentences(result)])
+    return paragraphs(as_text(steps(result)), *_sentences(result))
 
 
 def markdown(result: Result) -> str:
-    parts = [
+    return paragraphs(
         f"# {result.title}",
         *_sentences(result)[1:],
-        *(["![throughput and latency](load.png)"] if result.steps else []),
-        as_markdown(table(result)),
+        "![throughput and latency](load.png)" if result.steps else "",
+        as_markdown(steps(result)),
         "docs/loadtest.md explains the columns; locust.html and locust_*.csv are locust's own.",
         "## Conditions",
         conditions(result.conditions, {}, ours="DIGITSERVE_THREADS"),
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-def table(result: Result) -> list[Line]:
-    return [HEAD, *(_line(step, step is result.knee) for step in result.steps)]
-
-
-def _line(step: Step, knee: bool) -> Line:
-    service = step.service
-    marks = ["the knee"] * knee + ["locust at its limit"] * step.generator_bound
-    return (
-        str(step.users),
-        "-" if step.offered is None else f"{step.offered:,.0f}",
-        f"{step.rate:,.0f}",
-        *(f"{seconds * 1e3:.3g}" for seconds in (step.p50, step.p95, step.p99)),
-        f"{step.requests:,}",
-        f"{step.errors:,}",
-        f"{service.batch:.1f}" if service else "-",
-        f"{service.queue:.1f}" if service else "-",
-        f"{service.cpu:.0%}" if service and service.resident else "-",
-        "-" if step.generator is None else f"{step.generator:.0%}",
-        ", ".join(marks),
     )
 
 
+def steps(result: Result) -> list[Line]:
+    def remarks(step: Step) -> str:
+        knee = ["the knee"] * (step is result.knee)
+        return ", ".join(knee + ["locust at its limit"] * step.generator_bound)
+
+    columns: Columns[Step] = {
+        "users": lambda step: str(step.users),
+        "offered/s": lambda step: "-" if step.offered is None else f"{step.offered:,.0f}",
+        "right/s": lambda step: f"{step.rate:,.0f}",
+        "p50 ms": lambda step: f"{step.p50 * 1e3:.3g}",
+        "p95 ms": lambda step: f"{step.p95 * 1e3:.3g}",
+        "p99 ms": lambda step: f"{step.p99 * 1e3:.3g}",
+        "requests": lambda step: f"{step.requests:,}",
+        "errors": lambda step: f"{step.errors:,}",
+        "batch": lambda step: f"{step.service.batch:.1f}" if step.service else "-",
+        "queue": lambda step: f"{step.service.queue:.1f}" if step.service else "-",
+        "service CPU": lambda step: (
+            f"{step.service.cpu:.0%}" if step.service and step.service.resident else "-"
+        ),
+        "locust CPU": lambda step: "-" if step.generator is None else f"{step.generator:.0%}",
+        "": remarks,
+    }
+    return table(result.steps, columns)
+
+
 def _sentences(result: Result) -> list[str]:
-    stopped = ["Stopped before its time: all this is of what was measured until then."]
-    return [f"{result.title}.", f"{result.verdict[1]}.", *(stopped if result.stopped else [])]
+    stopped = "Stopped early by Ctrl-C: these numbers are of what was measured until then."
+    return [f"{result.title}.", f"{result.verdict[1]}.", stopped if result.stopped else ""]
 
 
 def plot(result: Result, path: Path) -> None:
@@ -94,6 +99,6 @@ def plot(result: Result, path: Path) -> None:
         at = load[steps.index(knee)]
         for axes in (throughput, latency):
             axes.axvline(at, color=BLUE, linewidth=1, alpha=0.5, zorder=0)
-        words = f"the knee: {knee.rate:,.0f} a second,\n{knee.users} users"
-        plots.beside(throughput, (at, knee.rate), words, BLUE, shift=(-9, -40), ha="right")
+        label = f"the knee: {knee.rate:,.0f} a second,\n{knee.users} users"
+        plots.beside(throughput, (at, knee.rate), label, BLUE, shift=(-9, -40), ha="right")
     plots.saved(figure, path)

@@ -9,14 +9,14 @@ The knee is the step with the most users in which the SLO holds, as it does in a
 error is a failed or a refused request: a user did not get an answer.
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import takewhile
 
 from loadtest.host.machine import Conditions
 from loadtest.ramp.steps import Row, Step, percentile
+from loadtest.report.document import as_json
 from loadtest.report.slo import Slo, shown_fraction, shown_seconds
 from loadtest.users.checks import REFUSED
 
@@ -87,10 +87,10 @@ class Result:
             "verdict": words,
             "exit_code": code,
             "stopped": self.stopped,
-            "slo": asdict(self.slo),
-            "knee": asdict(self.knee) if self.knee else None,
-            "steps": [asdict(step) for step in self.steps],
-            "kinds": list(self.stats),
-            "conditions": asdict(self.conditions),
+            "slo": self.slo,
+            "knee": self.knee,
+            "steps": self.steps,
+            "kinds": self.stats,
+            "conditions": self.conditions,
         }
-        return json.dumps(summary, indent=2) + "\n"
+        return as_json(summary)

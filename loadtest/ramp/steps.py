@@ -1,4 +1,4 @@
-"""What users got at each step of a load test, from locust's history and the service's metrics.
+"""The steps of a load test, from locust's history and the service's metrics.
 
 A step lasts as long as the number of users stays the same. Its first seconds, in which the new
 users all begin at once, are not counted. Percentiles are those of locust: of the last ten seconds
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from loadtest.report.slo import Slo
-from loadtest.target.monitor import Look, Period
+from loadtest.target.monitor import Observation, Period
 from loadtest.users.checks import REFUSED
 
 SETTLE = 2  # seconds, or a quarter of a step that is short
@@ -44,14 +44,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Load:
-    """Who sends requests."""
+    """What sends the requests."""
 
     started: float  # seconds since 1970, when the observations began
     think: float  # mean seconds between an answer and the user's next request
     cores: int  # that locust can use
 
 
-def steps_of(history: Sequence[Row], looks: Sequence[Look], load: Load) -> list[Step]:
+def steps_of(history: Sequence[Row], observations: Sequence[Observation], load: Load) -> list[Step]:
     """`history`: locust_stats_history.csv, a row a second for each kind of request."""
     refused: Counter[str] = Counter()  # requests until then, by timestamp
     for row in history:
@@ -63,12 +63,16 @@ def steps_of(history: Sequence[Row], looks: Sequence[Look], load: Load) -> list[
         rows = list(group)
         rows = rows[min(SETTLE, len(rows) // 4) :]
         if users and len(rows) > SHORTEST:
-            found.append(_step(users, rows, refused, looks, load))
+            found.append(_step(users, rows, refused, observations, load))
     return found
 
 
 def _step(
-    users: int, rows: list[Row], refused: Counter[str], looks: Sequence[Look], load: Load
+    users: int,
+    rows: list[Row],
+    refused: Counter[str],
+    observations: Sequence[Observation],
+    load: Load,
 ) -> Step:
     first, last = rows[0], rows[-1]
     began, ended = (int(row["Timestamp"]) for row in (first, last))
@@ -77,7 +81,7 @@ def _step(
         for name in ("Total Request Count", "Total Failure Count")
     )
     errors = failed + refused[last["Timestamp"]] - refused[first["Timestamp"]]
-    inside = [look for look in looks if began <= load.started + look.at <= ended + 1]
+    inside = [each for each in observations if began <= load.started + each.at <= ended + 1]
     period = Period.between(inside[0], inside[-1]) if len(inside) > 1 else None
     return Step(
         users=users,

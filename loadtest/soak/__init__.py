@@ -4,7 +4,7 @@
                       |                                  |
                    service  <----------------------------+
                    |      ^
-                 looks    +-- another version each minute
+                 observed +-- another version each minute
                    |
     periods --means of blocks--> trends --bounds--> verdict --> report, plot, exit code
 

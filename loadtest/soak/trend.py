@@ -1,15 +1,16 @@
-"""How fast a quantity grows, and how sure that is.
+"""How fast a quantity grows, and how certain that is.
 
-    points --after the warm-up--> means of blocks --a line through them--> slope, its 95 % interval
+    points --after the warm-up--> means of blocks --a line fitted to them--> slope, 95 % interval
 
-Looks that follow each other are much the same: what is high now is high two seconds later.
-A line through all of them would be far too sure of itself. Means of blocks that are long beside
-that memory are nearly independent; what dependence is left between neighbouring blocks is measured
-on what the line leaves over, and counts as fewer blocks: n (1 - r) / (1 + r) of them, with r their
-correlation (Santer et al. 2000, doi.org/10.1029/1999JD901105).
+Successive observations are correlated: a value that is high now is high two seconds later. The
+interval of a line through all of them would be far too narrow. Means of blocks that are long beside
+that correlation are nearly independent; the autocorrelation r that is left between the residuals of
+neighbouring blocks reduces their number n to n (1 - r) / (1 + r)
+(Santer et al. 2000, doi.org/10.1029/1999JD901105).
 
-How often the interval then lies above zero where nothing grows, which should be one in forty: of
-720 looks every 2 s in 12 blocks, 4,000 series of noise that forgets within so many seconds (AR(1)):
+How often the interval then lies above zero where nothing grows, which should be one in forty: 4,000
+series of 720 observations every 2 s in 12 blocks, of noise that forgets within so many seconds
+(AR(1)):
 
     forgets within        0 s     20 s    60 s   120 s   300 s
     these intervals       2 %      3 %     4 %     6 %     9 %
@@ -17,31 +18,34 @@ How often the interval then lies above zero where nothing grows, which should be
     no blocks             3 %     31 %    40 %    43 %    45 %
 
 A quantity grows if the 95 % interval of its slope lies above zero, and the slope above the bound.
-The bounds are what somebody has to get up for: at 200 requests a second a leak of three bytes a
-request is 2.1 MB an hour, one descriptor or thread a switch is 60 an hour. Below them, what is
-found is reported, and is no reason to fail: allocators settle for hours, and a machine that others
-use gets slower and faster. A short soak sees little else, so as much has to come together in it
-as the bound lets come together in a quarter of an hour.
+The bounds are what an operator has to act on: at 200 requests a second a leak of three bytes a
+request is 2.1 MB an hour, one descriptor or thread a switch is 60 an hour. A slope below its bound
+is reported, and does not fail the soak: allocators settle for hours, and other programs make the
+machine slower and faster. In a short soak that is most of the growth, so it fails only if the
+growth reaches what the bound allows in a quarter of an hour.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from statistics import fmean, pstdev
+from statistics import fmean
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import linregress
 from scipy.stats import t as students_t
 
 from loadtest.target.monitor import Period
 
-SURE = 0.95
+CONFIDENCE = 0.95
 FEWEST = 6  # blocks that a slope is judged by
 HOUR = 3600.0  # seconds
 MB = 2**20  # bytes
 MS = 1e-3  # seconds
-LEAST = 900.0  # seconds that the bound's growth is reckoned over
+LEAST = 900.0  # seconds for which the bound's growth is allowed at least
+
+Array = NDArray[np.float64]
 
 
 class Point(NamedTuple):
@@ -53,7 +57,7 @@ class Point(NamedTuple):
 class Trend:
     blocks: list[Point]  # the middle of each, and its mean
     slope: float  # a second
-    margin: float  # to both sides of the slope, with which it is 95 % sure
+    margin: float  # to both sides of the slope: the 95 % interval
 
     @property
     def seconds(self) -> float:
@@ -68,30 +72,28 @@ class Trend:
     def highest(self) -> float:
         return self.slope + self.margin
 
-    def line(self, at: float) -> tuple[float, float]:
-        """The line at a time, and how far to both sides it may be off there."""
-        times = [point.at for point in self.blocks]
-        away = at - fmean(times)
-        value = fmean(point.value for point in self.blocks) + self.slope * away
-        return value, self.margin * math.hypot(pstdev(times), away)
+    def line(self, at: float | Array) -> tuple[Array, Array]:
+        """The line at a time, and the margin to both sides of it there."""
+        times, means = np.array(self.blocks).T
+        away = at - times.mean()
+        return means.mean() + self.slope * away, self.margin * np.hypot(times.std(), away)
 
 
 def trend(points: Sequence[Point], *, after: float, until: float, block: float) -> Trend | None:
-    """Of what was seen in that time, in blocks of so many seconds; None if they are too few."""
+    """Of the points of that time, in blocks of so many seconds; None if they are too few."""
     found = blocks(points, after=after, until=until, block=block)
     if len(found) < FEWEST:
         return None
-    times, means = zip(*found, strict=True)
+    times, means = np.array(found).T
     if len(set(means)) == 1:
         return Trend(found, 0.0, 0.0)
     fitted = linregress(times, means)
-    left = [mean - fitted.intercept - fitted.slope * at for at, mean in found]
-    wide = fitted.stderr * _widened(left)
-    return Trend(found, float(fitted.slope), float(wide))
+    residuals = means - fitted.intercept - fitted.slope * times
+    return Trend(found, float(fitted.slope), float(fitted.stderr * _standard_errors(residuals)))
 
 
 def blocks(points: Sequence[Point], *, after: float, until: float, block: float) -> list[Point]:
-    """Whole blocks, one after the other; one that nothing was seen in is left out."""
+    """Whole blocks, one after the other; one without a point is left out."""
     found = []
     for number in range(int((until - after) / block + 1e-9)):
         begin = after + number * block
@@ -101,15 +103,15 @@ def blocks(points: Sequence[Point], *, after: float, until: float, block: float)
     return found
 
 
-def _widened(left: list[float]) -> float:
-    """Standard errors to both sides, for what is left over of the blocks."""
-    squares = math.fsum(each**2 for each in left)
-    together = math.fsum(a * b for a, b in pairwise(left))
-    correlation = max(0.0, together / squares) if squares else 0.0
-    number = len(left)
-    counting = max(3.0, number * (1 - correlation) / (1 + correlation))
-    inflated = math.sqrt((number - 2) / (counting - 2))
-    return inflated * float(students_t.ppf((1 + SURE) / 2, counting - 2))
+def _standard_errors(residuals: Array) -> float:
+    """How many of them the interval extends to both sides of the slope."""
+    squares = float(residuals @ residuals)
+    neighbours = float(residuals[:-1] @ residuals[1:])
+    correlation = max(0.0, neighbours / squares) if squares else 0.0
+    number = len(residuals)
+    effective = max(3.0, number * (1 - correlation) / (1 + correlation))
+    inflation = math.sqrt((number - 2) / (effective - 2))
+    return inflation * float(students_t.ppf((1 + CONFIDENCE) / 2, effective - 2))
 
 
 @dataclass(frozen=True)
@@ -118,10 +120,10 @@ class Quantity:
     of: Callable[[Period], float]
     unit: str
     scale: float  # of the unit
-    bound: float  # units an hour; endless: reported, but no reason to fail
+    bound: float  # units an hour; infinite: reported, and never a failure
 
     def points(self, periods: Sequence[Period]) -> list[Point]:
-        """In the unit; where it is nothing, nothing was there to measure."""
+        """In the unit; without zeros, which mean that nothing was measured."""
         return [Point(each.at, value / self.scale) for each in periods if (value := self.of(each))]
 
 
@@ -188,6 +190,6 @@ def findings(
 
 
 def _signed(value: float) -> str:
-    """Three digits, two of them behind the point at most, and no minus before a zero."""
+    """Three digits, at most two of them after the decimal point; never -0."""
     digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
     return f"{round(value, digits) + 0.0:+,.{digits}f}"

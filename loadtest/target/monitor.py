@@ -1,11 +1,11 @@
-"""A running service, observed once a second under load: `with watched(...) as looks`.
+"""A running service, observed once a second under load: `with monitored(...) as observations`.
 
     GET /metrics       what the service counts, over one connection that is kept, as Prometheus does
     /proc, if it is    memory, descriptors, threads and CPU time of the service and its children;
     on this machine    CPU time of the load generator
 
-`looks` grows while the block runs, from the first look, when it begins, to the last, when it has
-ended. A look that failed says why, and never ends anything.
+`observations` grows while the block runs, from the first one, when the block begins, to the last,
+when it has ended. An observation that fails holds the reason, and raises nothing.
 """
 
 import threading
@@ -26,8 +26,7 @@ PREFIX = "digitserve_"
 REQUESTS = f"{PREFIX}http_requests_total"
 DURATION = f"{PREFIX}http_request_duration_seconds"
 EVERY = 1.0  # seconds
-# Seconds between two looks at PSS: the kernel walks every page for it.
-PROPORTIONAL_EVERY = 10.0
+PROPORTIONAL_EVERY = 10.0  # seconds between two readings of PSS: the kernel walks every page for it
 PATIENCE = 5.0  # seconds for /metrics
 SHARED = 0.1  # seconds in which the service answers scrapes with the same text
 
@@ -39,29 +38,29 @@ class Use:
     processes: int  # 0: they have ended, and hold nothing
     cpu: float  # seconds
     resident: int  # bytes, RSS, summed
-    proportional: int  # bytes, PSS, summed, as last looked at
+    proportional: int  # bytes, PSS, summed, as last read
     descriptors: int
     threads: int
 
 
 @dataclass(frozen=True)
-class Look:
-    at: float  # seconds since the first look began
+class Observation:
+    at: float  # seconds since the first observation began
     took: float  # seconds, GET /metrics
     metrics: Exposition | None  # None: there was no answer
-    lost: str  # why not
+    error: str  # why not
     service: Use | None  # None: not on this machine
     generator_cpu: float  # seconds since it began, with its children
 
 
 @dataclass(frozen=True)
 class Period:
-    """What the service did between two looks, and what it held at the end.
+    """What the service did between two observations, and what it held at the end.
 
-    What is read from /proc is 0 where its processes are not seen.
+    What is read from /proc is 0 where the service runs on another machine.
     """
 
-    at: float  # seconds since the first look, at its end
+    at: float  # seconds since the first observation, at its end
     seconds: float
     resident: int  # bytes, RSS, at its end
     proportional: int  # bytes, PSS
@@ -83,8 +82,8 @@ class Period:
         return self.answers / self.seconds
 
     @classmethod
-    def between(cls, before: Look, now: Look) -> Self | None:
-        """None where one of the looks has no metrics."""
+    def between(cls, before: Observation, now: Observation) -> Self | None:
+        """None where one of the two has no metrics."""
         if before.metrics is None or now.metrics is None or now.at <= before.at:
             return None
         counted, seconds = now.metrics.since(before.metrics), now.at - before.at
@@ -110,60 +109,54 @@ class Period:
 
 
 @contextmanager
-def watched(
-    url: str,
-    *,
-    service: int | None = None,
-    generator: int | None = None,
-    every: float = EVERY,
-) -> Iterator[list[Look]]:
-    """The looks at the service on `url`; `service` and `generator` are the ids of processes."""
-    watcher = _Watcher(url, service, generator)
-    looks = [watcher.look()]
+def monitored(
+    url: str, *, service: int | None = None, generator: int | None = None, every: float = EVERY
+) -> Iterator[list[Observation]]:
+    """Observe the service on `url`; `service` and `generator` are the ids of processes."""
+    monitor = _Monitor(url, service, generator)
+    observations = [monitor.observe()]
     done = threading.Event()
 
-    def look_on() -> None:
+    def run() -> None:
         number = 1
-        while not done.wait(max(0.0, watcher.began + number * every - time.perf_counter())):
-            looks.append(watcher.look())
-            # One that took long is not made up for.
-            number = max(number + 1, int((time.perf_counter() - watcher.began) / every) + 1)
+        while not done.wait(max(0.0, monitor.began + number * every - time.perf_counter())):
+            observations.append(monitor.observe())
+            # After one that took long, those that were due meanwhile are skipped.
+            number = max(number + 1, int((time.perf_counter() - monitor.began) / every) + 1)
 
-    thread = threading.Thread(target=look_on, name="watch")
+    thread = threading.Thread(target=run, name="monitor")
     thread.start()
     try:
-        yield looks
+        yield observations
     finally:
         done.set()
         thread.join()
-        time.sleep(max(0.0, watcher.looked + SHARED - time.perf_counter()))
-        looks.append(watcher.look())
-        watcher.close()
+        time.sleep(max(0.0, monitor.scraped + SHARED - time.perf_counter()))
+        observations.append(monitor.observe())
+        monitor.close()
 
 
-class _Watcher:
+class _Monitor:
     def __init__(self, url: str, service: int | None, generator: int | None) -> None:
         address = urlsplit(url)
         connect = HTTPSConnection if address.scheme == "https" else HTTPConnection
         self._connection = connect(address.hostname or "", address.port, timeout=PATIENCE)
         self._path = address.path.rstrip("/") + METRICS
-        self._service = service
         self._service_cpu = processes.CpuTime(service) if service else None
         self._generator_cpu = processes.CpuTime(generator) if generator else None
         self._proportional, self._proportional_at = 0, -PROPORTIONAL_EVERY
-        self.began = self.looked = time.perf_counter()  # `looked`: last, at /metrics
+        self.began = self.scraped = time.perf_counter()  # `scraped`: when /metrics was last read
 
-    def look(self) -> Look:
+    def observe(self) -> Observation:
         at = time.perf_counter() - self.began
-        metrics, lost = self._metrics()
-        self.looked = time.perf_counter()
-        took = self.looked - self.began - at
-        return Look(
+        metrics, error = self._metrics()
+        self.scraped = time.perf_counter()
+        return Observation(
             at=at,
-            took=took,
+            took=self.scraped - self.began - at,
             metrics=metrics,
-            lost=lost,
-            service=self._use(at),
+            error=error,
+            service=self._use(self._service_cpu, at) if self._service_cpu else None,
             generator_cpu=self._generator_cpu.seconds() if self._generator_cpu else 0.0,
         )
 
@@ -180,21 +173,18 @@ class _Watcher:
                 return Exposition.read(text), ""
             return None, f"{self._path} answered {answer.status}"
         except (OSError, HTTPException, ValueError) as error:
-            self._connection.close()  # the next look connects anew
+            self._connection.close()  # the next observation connects anew
             return None, f"{self._path}: {error!r}"
 
-    def _use(self, at: float) -> Use | None:
-        pid = self._service
-        if pid is None or self._service_cpu is None:
-            return None
+    def _use(self, cpu: processes.CpuTime, at: float) -> Use:
         if at - self._proportional_at >= PROPORTIONAL_EVERY:
-            self._proportional = processes.memory(pid).proportional
+            self._proportional = processes.memory(cpu.pid).proportional
             self._proportional_at = at
         return Use(
-            processes=len(processes.tree(pid)),
-            cpu=self._service_cpu.seconds(),
-            resident=processes.resident(pid),
+            processes=len(processes.tree(cpu.pid)),
+            cpu=cpu.seconds(),
+            resident=processes.resident(cpu.pid),
             proportional=self._proportional,
-            descriptors=processes.descriptors(pid),
-            threads=processes.threads(pid),
+            descriptors=processes.descriptors(cpu.pid),
+            threads=processes.threads(cpu.pid),
         )

@@ -1,19 +1,23 @@
-"""The servers that are measured, and how each is started: on one core, with one thread."""
+"""The servers that are measured, and how each is started: on one core, with one thread.
+
+One of them is here, the least a Python server can do: python -m loadtest.target.targets PORT
+"""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-from loadtest.client.result import ONE
+from typing import Any
 
 Command = Callable[[int], list[str]]  # the port -> the words that start a server on it
 
+MANY, ONE = 64, 1  # connections
 PEERS = ("mosec", "litserve", "bentoml", "fastapi")  # as packages are called
 BATCHING = PEERS[:3]  # what is best for many connections is not for one
 TUNED = ", tuned for 1"  # after the name of a peer that is
 # On one core more threads than one would only take turns.
 ON_ONE_CORE = {"DIGITSERVE_THREADS": "1"}
+ECHO = b'{"predictions":[]}'
 
 
 @dataclass(frozen=True)
@@ -21,8 +25,8 @@ class Target:
     name: str
     command: Command
     environment: dict[str, str] = field(default_factory=dict)
-    connections: tuple[int, ...] = ()  # it is made for; none: for any number
-    reads: bool = True  # it says what digit it sees
+    connections: tuple[int, ...] = ()  # that it is tuned for; none: any number
+    reads: bool = True  # its answers name the digit
     takes_batches: bool = False  # of the Open Inference Protocol
 
     def with_settings(self, **settings: object) -> "Target":
@@ -32,7 +36,7 @@ class Target:
 
 
 def echo() -> Target:
-    return Target("echo", _module(Path(sys.executable), "loadtest.target.echo"), reads=False)
+    return Target("echo", _module(Path(sys.executable), "loadtest.target.targets"), reads=False)
 
 
 def service(models: Path, name: str, settings: dict[str, str]) -> Target:
@@ -70,3 +74,35 @@ def _service(port: int) -> list[str]:
 
 def _module(python: Path, module: str, *words: str) -> Callable[[int], list[str]]:
     return lambda port: [str(python), "-m", module, str(port), *words]
+
+
+async def echo_app(
+    scope: dict[str, Any],
+    receive: Callable[[], Awaitable[dict[str, Any]]],
+    send: Callable[[dict[str, Any]], Awaitable[None]],
+) -> None:
+    """Reads the body and sends the same answer to every request.
+
+    What a service costs above this, its own code costs.
+    """
+    while (await receive()).get("more_body"):
+        pass
+    length = b"%d" % len(ECHO)
+    headers = [(b"content-type", b"application/json"), (b"content-length", length)]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": ECHO})
+
+
+if __name__ == "__main__":
+    import uvicorn  # only here, and nothing else: the memory of this process is measured
+
+    uvicorn.run(
+        echo_app,
+        port=int(sys.argv[1]),
+        loop="uvloop",
+        http="httptools",
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+    )

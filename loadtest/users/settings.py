@@ -28,7 +28,7 @@ class WrongSetting(ValueError):
 @dataclass(frozen=True)
 class Settings:
     weights: dict[str, int]  # of all kinds
-    think: tuple[float, float]  # seconds between an answer and the next request: least, most
+    think: arguments.Think
     model: str  # of /v2
     shape: str
     steps: int
@@ -92,17 +92,6 @@ def weights_of(text: str) -> dict[str, int]:
     return weights
 
 
-def think_of(text: str) -> tuple[float, float]:
-    least, dash, most = text.partition("-")
-    try:
-        span = float(least), float(most if dash else least)
-    except ValueError:
-        raise ValueError("seconds, as 0.5, or least and most, as 0.05-0.5") from None
-    if not 0 <= span[0] <= span[1] < float("inf"):
-        raise ValueError("the least comes first, and neither is below 0 or endless")
-    return span
-
-
 def count_of(text: str) -> int:
     if not re.fullmatch(r"\d{1,4}", text) or int(text) == 0:
         raise ValueError("a number from 1 to 9999")
@@ -129,7 +118,7 @@ ARGUMENTS = {
         "keeps its weight",
     ),
     "think": Argument(
-        think_of,
+        arguments.think_time,
         "0.05-0.5",
         "seconds between an answer and the user's next request, least and most; 0: none",
     ),

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from contract.store import Store
-from loadtest.client.pictures import Pictures
+from loadtest.client.requests import Pictures
 from tests.monitoring.dashboards import NAMES
 from tests.monitoring.watched import watched
 from tools.dashboard_pictures.drawing import draw

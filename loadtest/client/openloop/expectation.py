@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from loadtest.client.asyncio_client import LOST, ask_once
-from loadtest.client.pictures import Pictures
-from loadtest.client.requests import PREDICT, post
+from loadtest.client.requests import PREDICT, Pictures, post
 from loadtest.client.result import Address
 from loadtest.errors import CannotMeasure
 

@@ -8,7 +8,7 @@ import pytest
 
 from loadtest.bench.measure import BATCHES, PICTURES, Plan, Tool, Visit, visit
 from loadtest.client import asyncio_client as client
-from loadtest.client.pictures import Pictures
+from loadtest.client.requests import Pictures
 from loadtest.host.machine import Placement
 from loadtest.target.targets import Target
 

@@ -11,7 +11,7 @@ from contract.store import Store
 from contract.version import Version
 from loadtest.bench.peers.answers import Answers
 from loadtest.bench.venv import CONSTRAINTS, HERE, constraints_beside, ensure, version_of
-from loadtest.client.pictures import Pictures
+from loadtest.client.requests import Pictures
 from loadtest.errors import CannotMeasure
 from loadtest.target.targets import PEERS, peers
 from tests.fixtures import Judged

@@ -5,7 +5,7 @@ from loadtest.bench.results import Results, Round
 from loadtest.bench.scrape import Scrapes
 from loadtest.client.result import Load
 from loadtest.host.machine import Conditions
-from loadtest.report.tables import as_text
+from loadtest.report.document import as_text
 from tests.loadtest.bench.rounds import measured, one_round, visited
 
 CONDITIONS = Conditions(

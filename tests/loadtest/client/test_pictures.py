@@ -10,7 +10,7 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
-from loadtest.client.pictures import Pictures
+from loadtest.client.requests import Pictures
 from loadtest.errors import CannotMeasure
 
 

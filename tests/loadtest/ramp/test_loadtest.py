@@ -156,7 +156,7 @@ def test_ctrl_c_ends_all_that_was_started_and_reports_what_was_measured(
         said, _ = program.communicate(timeout=PATIENCE)
     assert program.returncode == 130
     assert not any(Path(f"/proc/{pid}").exists() for pid in started)
-    assert "Stopped before its time" in said
+    assert "Stopped early" in said
     assert summary(results)["stopped"] is True
 
 
@@ -166,7 +166,7 @@ def test_ctrl_c_ends_all_that_was_started_and_reports_what_was_measured(
         (["--users=0"], "--users: '0' is not a whole number of 1 or more"),
         (["--steps=many"], "--steps: 'many' is not a whole number of 1 or more"),
         (["--run-time=0s"], "'0s' is not a time such as 90s, 2m or 1h30m"),
-        (["--think=2-1"], "--think: '2-1': the least comes first"),
+        (["--think=2-1"], "--think: '2-1' is not a number of seconds such as 0.5, or 0.05-0.5"),
         (["--host=localhost:8000"], "is not an address such as http://127.0.0.1:8000"),
         (["--p99=soon"], "'soon' is not a time such as 50ms or 0.05s"),
     ],

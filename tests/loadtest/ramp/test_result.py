@@ -78,7 +78,7 @@ def test_the_report_has_a_row_for_each_step_the_verdict_and_a_plot(tmp_path: Pat
     for text in (report.text(found), report.markdown(found)):
         assert "the knee" in text
         assert "The SLO holds" in text
-    assert [line[:3] for line in report.table(found)][1:] == [
+    assert [line[:3] for line in report.steps(found)][1:] == [
         ("10", "100", "100"), ("20", "200", "190"), ("30", "300", "200"),
     ]  # fmt: skip
     assert "* processor: A Processor" in report.markdown(found)

@@ -5,13 +5,13 @@ import pytest
 from loadtest.ramp.steps import Load, steps_of
 from loadtest.report.slo import Slo
 from loadtest.target.metrics import Exposition
-from loadtest.target.monitor import Look, Use
+from loadtest.target.monitor import Observation, Use
 from tests.loadtest.ramp.history import history, second
 
 LOAD = Load(started=0.0, think=0.05, cores=1)
 
 
-def look(at: float) -> Look:
+def observation(at: float) -> Observation:
     """Of a service that computes 2 pictures a call, and whose users wait half a second in all."""
     text = "\n".join(
         [
@@ -22,7 +22,7 @@ def look(at: float) -> Look:
         ]
     )
     use = Use(1, 0.4 * at, resident=1, proportional=1, descriptors=1, threads=1)
-    return Look(at, 0.001, Exposition.read(text), "", use, generator_cpu=0.95 * at)
+    return Observation(at, 0.001, Exposition.read(text), "", use, generator_cpu=0.95 * at)
 
 
 def test_each_number_of_users_is_a_step_with_its_rate_and_its_times() -> None:
@@ -57,7 +57,7 @@ def test_a_step_that_is_too_short_and_one_without_users_are_left_out() -> None:
 
 
 def test_what_the_service_reports_meanwhile_belongs_to_the_step() -> None:
-    (step,) = steps_of(history((10, 100, 9)), [look(at) for at in range(1, 11)], LOAD)
+    (step,) = steps_of(history((10, 100, 9)), [observation(at) for at in range(1, 11)], LOAD)
     assert step.service is not None
     assert step.service.batch == 2
     assert step.service.queue == pytest.approx(0.5)

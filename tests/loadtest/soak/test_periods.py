@@ -1,4 +1,4 @@
-"""Looks become periods, one after the other; those that saw nothing are counted."""
+"""Observations become periods, one after the other; those that failed are counted."""
 
 from dataclasses import replace
 
@@ -6,14 +6,14 @@ import pytest
 
 from loadtest.soak.run import Periods
 from loadtest.target.metrics import Exposition
-from loadtest.target.monitor import Look, Use
+from loadtest.target.monitor import Observation, Use
 
 USE = Use(processes=1, cpu=1.0, resident=100, proportional=90, descriptors=9, threads=3)
 ROUTE = 'route="/v1/predict"'
 SECONDS = "digitserve_http_request_duration_seconds_bucket"
 
 
-def look(at: float, answers: int, *, failed: int = 0, cpu: float = 1.0) -> Look:
+def observation(at: float, answers: int, *, failed: int = 0, cpu: float = 1.0) -> Observation:
     lines = (
         f'digitserve_http_requests_total{{code="200",{ROUTE}}} {answers - failed}',
         f'digitserve_http_requests_total{{code="500",{ROUTE}}} {failed}',
@@ -21,21 +21,21 @@ def look(at: float, answers: int, *, failed: int = 0, cpu: float = 1.0) -> Look:
         f'{SECONDS}{{le="+Inf",{ROUTE}}} {answers}',
     )
     metrics = Exposition.read("\n".join(lines))
-    return Look(at, 0.001, metrics, "", replace(USE, cpu=cpu), generator_cpu=at / 10)
+    return Observation(at, 0.001, metrics, "", replace(USE, cpu=cpu), generator_cpu=at / 10)
 
 
-def lost(at: float, use: Use | None = USE) -> Look:
-    return Look(at, 5.0, None, "/metrics: TimeoutError()", use, generator_cpu=0.0)
+def failed_observation(at: float, use: Use | None = USE) -> Observation:
+    return Observation(at, 5.0, None, "/metrics: TimeoutError()", use, generator_cpu=0.0)
 
 
-def taken(*looks: Look) -> Periods:
+def taken(*observations: Observation) -> Periods:
     periods = Periods()
-    periods.take([*looks])
+    periods.take([*observations])
     return periods
 
 
-def test_a_period_is_what_was_counted_between_two_looks() -> None:
-    (period,) = taken(look(1, 100), look(3, 500, failed=2, cpu=1.5)).seen
+def test_a_period_is_what_was_counted_between_two_observations() -> None:
+    (period,) = taken(observation(1, 100), observation(3, 500, failed=2, cpu=1.5)).complete
     assert (period.at, period.seconds, period.rate) == (3, 2, 200)
     assert (period.answers, period.failed) == (400, 2)
     assert (period.resident, period.descriptors, period.threads) == (100, 9, 3)
@@ -44,22 +44,22 @@ def test_a_period_is_what_was_counted_between_two_looks() -> None:
     assert 0 < period.p50 < period.p99 <= 0.001
 
 
-def test_looks_are_taken_out_of_the_list_and_their_numbers_kept() -> None:
-    periods, looks = Periods(), [look(at, 100 * at) for at in range(1, 6)]
-    periods.take(looks)
-    assert looks == []
-    periods.take([look(6, 600)])
-    assert [each.at for each in periods.seen] == [2, 3, 4, 5, 6]
-    assert {each.answers for each in periods.seen} == {100}
+def test_observations_are_removed_from_the_list_and_their_numbers_kept() -> None:
+    periods, observations = Periods(), [observation(at, 100 * at) for at in range(1, 6)]
+    periods.take(observations)
+    assert observations == []
+    periods.take([observation(6, 600)])
+    assert [each.at for each in periods.complete] == [2, 3, 4, 5, 6]
+    assert {each.answers for each in periods.complete} == {100}
 
 
-def test_a_look_that_failed_says_why_and_the_next_period_is_longer() -> None:
-    periods = taken(look(1, 100), lost(2), look(3, 300))
-    assert periods.lost == ["/metrics: TimeoutError()"]
-    assert [each.seconds for each in periods.seen] == [2]
+def test_an_observation_that_failed_has_its_reason_and_the_next_period_is_longer() -> None:
+    periods = taken(observation(1, 100), failed_observation(2), observation(3, 300))
+    assert periods.errors == ["/metrics: TimeoutError()"]
+    assert [each.seconds for each in periods.complete] == [2]
     assert not periods.gone
 
 
 @pytest.mark.parametrize("use", [None, replace(USE, resident=0)])
 def test_a_service_that_has_ended_is_gone(use: Use | None) -> None:
-    assert taken(look(1, 100), lost(2, use)).gone
+    assert taken(observation(1, 100), failed_observation(2, use)).gone

@@ -1,15 +1,15 @@
 """What a soak comes to, in an exit code and in words."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from loadtest.arguments import Think
 from loadtest.host.machine import Conditions, Placement
 from loadtest.soak import report
-from loadtest.soak.observed import End, Failed, Kind, Seen
-from loadtest.soak.plan import Plan, Think
 from loadtest.soak.results import Results
-from loadtest.soak.switch import Switch
+from loadtest.soak.run import End, Failed, Kind, Outcome, Plan, Switch
 from loadtest.soak.trend import HOUR, MB
 from tests.loadtest.soak.periods import MINUTE, periods
 
@@ -29,7 +29,7 @@ PLAN = Plan(
 def results(minutes: float = 30, /, leak: float = 0.0, **seen: object) -> Results:
     """All is well, but for `leak`, bytes an hour, and what else is said to have been seen."""
     reported = Conditions.now(command="a test", pinned="", client="locust", model="", settings={})
-    found = Seen(
+    found = Outcome(
         seconds=minutes * MINUTE,
         periods=periods(minutes, resident=lambda at: leak * at / HOUR),
         switches=[Switch(MINUTE, "2", 0.030, failed="")],
@@ -64,7 +64,7 @@ def test_a_leak_fails_it_and_is_its_title() -> None:
         ({"mistakes": [Failed("mistake of a user", "KeyError", 1)]}, "mistake of a user: KeyError"),
         ({"kinds": [Kind("POST png", 9, failures=4)]}, "4 requests more failed in the last sec"),
         ({"kinds": [Kind("POST png, refused", 3, failures=0)]}, "3 requests were refused"),
-        ({"lost": ["timed out"] * 2}, "2 looks at the service failed: timed out"),
+        ({"errors": ["timed out"] * 2}, "2 observations of the service failed: timed out"),
         ({"switches": [Switch(60.0, "2", 0.1, "answered 409")]}, "version 2 at 60 s: answered 409"),
         ({"end": End.SERVICE_GONE}, "the service was gone after 1800 s"),
     ],
@@ -99,5 +99,5 @@ def test_a_short_soak_judges_requests_alone_and_says_how_long_it_would_take() ->
 
 
 def test_think_times_and_a_rate_make_users() -> None:
-    assert Think(0.05, 0.5).users(200) == 56
-    assert Think(0, 0).users(0.1) == 1
+    assert replace(PLAN, rate=200, think=Think(0.05, 0.5)).users == 56
+    assert replace(PLAN, rate=0.1, think=Think(0, 0)).users == 1

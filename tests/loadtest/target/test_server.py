@@ -10,9 +10,8 @@ from loadtest.client.requests import picture
 from loadtest.errors import CannotMeasure
 from loadtest.host import processes
 from loadtest.host.machine import Placement, on
-from loadtest.target.echo import REPLY
 from loadtest.target.server import started
-from loadtest.target.targets import Target, echo
+from loadtest.target.targets import ECHO, Target, echo
 
 PROBE = picture(b"anything")
 CORE = Placement.of(generators=1).server
@@ -28,7 +27,7 @@ def test_the_echo_app_answers_everybody_the_same_on_its_core() -> None:
         assert os.sched_getaffinity(running.pid) == set(CORE)
         assert running.idle.processes == 1
         assert running.cpu.seconds() > 0
-    assert (answer.status, answer.body) == (200, REPLY)
+    assert (answer.status, answer.body) == (200, ECHO)
     assert processes.tree(running.pid) == []
     with pytest.raises(LOST):
         running.ask(PROBE)

@@ -32,7 +32,7 @@ def test_the_page_asks_for_every_setting(page: Page) -> None:
 def test_what_is_wrong_with_the_form_is_said_and_nothing_begins(page: Page) -> None:
     for wrong, why in {
         ("weights", "gif=1"): "there is no kind 'gif'",
-        ("think", "never"): "--think 'never': seconds",
+        ("think", "never"): "--think 'never': 'never' is not a number of seconds",
         ("user_count", "0"): "--shape spike needs --users",
     }.items():
         said = start(page, shape="spike", **dict([wrong]))
