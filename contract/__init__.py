@@ -1,8 +1,9 @@
-"""The formats that the programs share: the only package that all of them import.
+"""The formats that the programs share. All of them import this package.
 
     training --runs/<id>/--> export --models/<name>/<version>/--> service
 
-`card` describes a model version, `store` keeps versions and makes one of them current, `provenance`
-records commit, libraries and processor. May import the standard library and pydantic only;
-`signature`, imported only where versions are signed, also cryptography.
+`card` describes a model version, `store` holds the versions and makes one of them current,
+`provenance` records commit, libraries and processor, `cgroup` finds the limits of a container. The
+package imports only the standard library and pydantic, and in `signature`, which is loaded only
+where versions are signed, cryptography.
 """

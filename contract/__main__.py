@@ -1,9 +1,9 @@
 """Manage the model store: python -m contract COMMAND
 
-Takes the store from --models or DIGITSERVE_MODELS, the model's name from --name or DIGITSERVE_MODEL
-and, as the service does, only versions signed with a key of DIGITSERVE_TRUSTED_KEYS if that is set.
-With --json, prints JSON for programs. Exit codes: 0 done, 1 refused or something is broken, 2 usage
-error.
+The store is the folder --models (or DIGITSERVE_MODELS), the model is --name (or DIGITSERVE_MODEL).
+If DIGITSERVE_TRUSTED_KEYS is set, only versions signed with one of these keys are accepted, as in
+the service. With --json, the output is JSON. Exit codes: 0 success, 1 refused or something is
+broken, 2 usage error.
 """
 
 import json
@@ -19,72 +19,35 @@ from contract import report
 from contract.card import ModelCard
 from contract.current import NUMBER
 from contract.errors import NotConfirmed, StoreError
-from contract.report import Answer
-from contract.store import Store, keys_of, open_store
+from contract.report import Report
+from contract.store import keys_of, open_store
+
+_ON_STORE: dict[str, tuple[Callable[..., Report], str, str]] = {
+    # command: function, its arguments after the store, help
+    "list": (report.listing, "", "list all versions and mark the current one"),
+    "show": (report.showing, "version", "print the card of a version"),
+    "verify": (report.verifying, "version", "compare the files of a version with its card"),
+    "activate": (report.activating, "version", "make a version the current one"),
+    "rollback": (report.rolling_back, "", "make the previous version current again"),
+    "history": (report.history, "", "list when which version became current"),
+    "prune": (report.pruning, "keep dry_run", "remove old versions, but never the current and "
+              "the previous one"),
+    "diff": (report.comparing, "a b", "show the differences between the cards of two versions"),
+}  # fmt: skip
+_VERSIONS = ("version", "a", "b")  # arguments that take a number or "current"
 
 
 def main(words: list[str] | None = None) -> int:
     arguments = _parser().parse_args(words)
     try:
-        answer, text = arguments.command(arguments)
+        content, text = arguments.run(arguments)
     except (StoreError, NotConfirmed, OSError) as error:
         if arguments.json:
             print(json.dumps({"error": str(error)}))
         print(f"contract: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(answer, indent=2) if arguments.json else text)
-    return int(isinstance(answer, dict) and answer.get("ok") is False)  # verify's
-
-
-def _keygen(arguments: Namespace) -> Answer:
-    from contract import signature
-
-    try:
-        key = signature.generate(arguments.file)
-    except FileExistsError as error:
-        raise StoreError(f"{arguments.file} is there already, and keys are not replaced") from error
-    text = (
-        f"Wrote the private key to {arguments.file}: keep it secret, export signs with it\n"
-        f"(--signing-key or DIGITSERVE_SIGNING_KEY). The service trusts it with\n\n"
-        f"DIGITSERVE_TRUSTED_KEYS={key}"
-    )
-    return {"private_key": str(arguments.file), "public_key": key}, text
-
-
-def _schema(_: Namespace) -> Answer:
-    schema = ModelCard.model_json_schema() | {
-        "$schema": "https://json-schema.org/draft/2020-12/schema"
-    }
-    return schema, json.dumps(schema, indent=2)
-
-
-def _of_store(run: Callable[[Store, Namespace], Answer]) -> Callable[[Namespace], Answer]:
-    """A command that opens the store, and gets the number of a version given as `current`."""
-
-    def command(arguments: Namespace) -> Answer:
-        keys = keys_of(os.environ.get("DIGITSERVE_TRUSTED_KEYS"))
-        store = open_store(arguments.models, arguments.name, keys)
-        for name in {"version", "a", "b"} & vars(arguments).keys():
-            if getattr(arguments, name) is None:
-                setattr(arguments, name, store.current())
-        return run(store, arguments)
-
-    return command
-
-
-def _version(word: str) -> int | None:
-    """A version's number, or None for the current one."""
-    if word == "current":
-        return None
-    if not re.fullmatch(NUMBER, word):
-        raise ArgumentTypeError(f"{word!r} is no version: give its number, or current")
-    return int(word)
-
-
-def _keep(word: str) -> int:
-    if not re.fullmatch(NUMBER, word):
-        raise ArgumentTypeError(f"{word!r} must be a number of versions, at least 1")
-    return int(word)
+    print(json.dumps(content, indent=2) if arguments.json else text)
+    return int(isinstance(content, dict) and content.get("ok") is False)  # from verify
 
 
 def _parser() -> ArgumentParser:
@@ -93,65 +56,78 @@ def _parser() -> ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    def command(name: str, run: Callable[[Namespace], Answer], meaning: str) -> ArgumentParser:
-        added = commands.add_parser(name, help=meaning, description=meaning)
-        added.set_defaults(command=run)
-        added.add_argument("--json", action="store_true", help="print JSON")
-        return added
+    def add(name: str, meaning: str, run: Callable[[Namespace], Report]) -> ArgumentParser:
+        command = commands.add_parser(name, help=meaning, description=meaning)
+        command.set_defaults(run=run)
+        command.add_argument("--json", action="store_true", help="print JSON")
+        return command
 
-    def of_store(
-        name: str, run: Callable[[Store, Namespace], Answer], meaning: str, *versions: str
-    ) -> ArgumentParser:
-        added = command(name, _of_store(run), meaning)
-        models = Path(os.environ.get("DIGITSERVE_MODELS", "models"))
-        model = os.environ.get("DIGITSERVE_MODEL", "digits")
-        added.add_argument("--models", type=Path, metavar="DIR", default=models)
-        added.add_argument("--name", default=model, help="of the model")
-        for each in versions:
-            shown = each[0].upper()
-            added.add_argument(each, type=_version, metavar=shown, help="a number, or: current")
-        return added
-
-    of_store("list", lambda store, _: report.listing(store), "every version; which one is current")
-    of_store(
-        "show", lambda store, a: report.showing(store, a.version), "a version's card", "version"
-    )
-    of_store(
-        "verify",
-        lambda store, a: report.verifying(store, a.version),
-        "hash every file of a version and compare with its card",
-        "version",
-    )
-    of_store(
-        "activate",
-        lambda store, a: report.switching(store, store.activate(a.version), a.version),
-        "make a version the current one",
-        "version",
-    )
-    of_store(
-        "rollback",
-        lambda store, _: report.switching(store, store.rollback()),
-        "make the previous version current again",
-    )
-    of_store("history", lambda store, _: report.remembering(store), "when versions became current")
-    prune = of_store(
-        "prune",
-        lambda store, a: report.pruning(store, store.prune(a.keep, dry=a.dry_run), dry=a.dry_run),
-        "remove old versions, never the current or the one before it",
-    )
-    prune.add_argument("--keep", type=_keep, required=True, metavar="N", help="newest that stay")
-    prune.add_argument("--dry-run", action="store_true", help="only list what would be removed")
-    of_store(
-        "diff",
-        lambda store, a: report.comparing(store, a.a, a.b),
-        "what differs between two versions' cards",
-        "a",
-        "b",
-    )
-    keygen = command("keygen", _keygen, "make a key to sign versions with")
-    keygen.add_argument("file", type=Path, metavar="FILE", help="where the private key goes")
-    command("schema", _schema, "print the card's JSON Schema")
+    models = Path(os.environ.get("DIGITSERVE_MODELS", "models"))
+    model = os.environ.get("DIGITSERVE_MODEL", "digits")
+    for name, (_, takes, meaning) in _ON_STORE.items():
+        command = add(name, meaning, _run_on_store)
+        command.set_defaults(command=name)
+        command.add_argument("--models", type=Path, metavar="DIR", default=models)
+        command.add_argument("--name", default=model, help="name of the model")
+        for each in filter(_VERSIONS.__contains__, takes.split()):
+            metavar = each[0].upper()
+            command.add_argument(each, type=_version, metavar=metavar, help="number or: current")
+        if name == "prune":
+            command.add_argument(
+                "--keep", type=_keep, required=True, metavar="N", help="number of versions to keep"
+            )
+            command.add_argument("--dry-run", action="store_true", help="remove nothing")
+    keygen = add("keygen", "create a key that signs versions", _keygen)
+    keygen.add_argument("file", type=Path, metavar="FILE", help="file for the private key")
+    add("schema", "print the card's JSON Schema", _schema)
     return parser
+
+
+def _run_on_store(arguments: Namespace) -> Report:
+    keys = keys_of(os.environ.get("DIGITSERVE_TRUSTED_KEYS"))
+    store = open_store(arguments.models, arguments.name, keys)
+    run, takes, _ = _ON_STORE[arguments.command]
+    values = {name: getattr(arguments, name) for name in takes.split()}
+    for name in values.keys() & _VERSIONS:
+        values[name] = values[name] or store.current()
+    return run(store, *values.values())
+
+
+def _keygen(arguments: Namespace) -> Report:
+    from contract import signature
+
+    try:
+        key = signature.generate(arguments.file)
+    except FileExistsError as error:
+        raise StoreError(f"{arguments.file} exists already, and keys are not replaced") from error
+    text = (
+        f"Wrote the private key to {arguments.file}. Keep it secret: export signs with it\n"
+        f"(--signing-key or DIGITSERVE_SIGNING_KEY). The service trusts it with\n\n"
+        f"DIGITSERVE_TRUSTED_KEYS={key}"
+    )
+    return {"private_key": str(arguments.file), "public_key": key}, text
+
+
+def _schema(_: Namespace) -> Report:
+    schema = ModelCard.model_json_schema() | {
+        "$schema": "https://json-schema.org/draft/2020-12/schema"
+    }
+    return schema, json.dumps(schema, indent=2)
+
+
+def _version(word: str) -> int | None:
+    """The number of a version, or None for the current one."""
+    if word == "current":
+        return None
+    if not re.fullmatch(NUMBER, word):
+        raise ArgumentTypeError(f"{word!r} is not a version: give its number, or current")
+    return int(word)
+
+
+def _keep(word: str) -> int:
+    if not re.fullmatch(NUMBER, word):
+        raise ArgumentTypeError(f"{word!r} must be a number of versions, at least 1")
+    return int(word)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
 """The model card: what one model version is, how it was made and how it was proven.
 
-It is the file card.json in the version's folder, holds the sha256 of every other file there, and is
-all that the service needs to know of training. A card with a missing, unknown or ill-typed field is
-refused by the name of that field.
+The card is the file card.json in the version's folder. It holds the sha256 of every other file and
+everything that the service needs to know about the training. A card with a missing, unknown or
+ill-typed field is rejected, and the error names that field.
 
-    pixels         (n, 28, 28) uint8, 0 = paper, 255 = ink: input of the graph
+    pixels         (n, 28, 28) uint8, 0 = paper, 255 = ink: the graph's input
     logits         (n, labels) float32, divided by the temperature
     probabilities  (n, labels) float32, each row sums to 1
 
-Scaling, normalisation, temperature and softmax are layers of the graph. n is its only dynamic axis.
-`python -m contract schema` prints what a card must hold as JSON Schema.
+Scaling, normalisation, temperature and softmax are layers of the graph. Its only dynamic axis is n.
+`python -m contract schema` prints the JSON Schema of a card.
 """
 
 import json
@@ -24,16 +24,16 @@ INPUT, LOGITS, PROBABILITIES = "pixels", "logits", "probabilities"  # tensor nam
 # Files of a version. Every graph has the same input and outputs.
 ONNX = "model.onnx"  # float32
 FP16 = "model.fp16.onnx"  # half precision inside
-INT8 = "model.int8.onnx"  # 8-bit integers where they pay, measured on training pictures
-TORCHSCRIPT = "model.ts"  # for programs that hold libtorch
+INT8 = "model.int8.onnx"  # 8-bit integers, calibrated on training images
+TORCHSCRIPT = "model.ts"  # for programs that use libtorch
 EXPORTED = "model.pt2"  # torch.export's, TorchScript's successor
 GOLDEN = "golden.npz"  # pixels (64, 28, 28) uint8 and PyTorch's logits (64, labels) for them
-SAMPLE = "sample.png"  # one test picture
-SAMPLES, SAMPLE_LABELS = "samples.png", "samples.json"  # a sheet of test pictures; what they are
-MISTAKES, MISTAKE_FACTS = "mistakes.png", "mistakes.json"  # of those read wrongly, if any are
+SAMPLE = "sample.png"  # one test image
+SAMPLES, SAMPLE_LABELS = "samples.png", "samples.json"  # a sheet of test images; their labels
+MISTAKES, MISTAKE_FACTS = "mistakes.png", "mistakes.json"  # misclassified images, if there are any
 
-SCHEMA: Final = 3  # of the card; grows with each change that a reader must know of
-OLDEST: Final = 2  # that is read: without `acceptance`
+SCHEMA: Final = 3  # version of the card's schema; raised when readers must know of a change
+OLDEST: Final = 2  # oldest schema that is still read; it has no `acceptance`
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -44,7 +44,7 @@ FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
 class BadCard(ValueError):
-    """card.json is not a model card; the message names the fields and what is wrong with each."""
+    """card.json is not a model card; the message names each wrong field and the reason."""
 
 
 class _Facts(BaseModel):
@@ -60,9 +60,9 @@ class TensorFacts(_Facts):
 class DataFacts(_Facts):
     name: str  # "mnist", "digits" or the name of the user's folder
     source: str  # where it was read from
-    train: Count  # pictures the weights learned from
-    validation: Count  # pictures held out, which the temperature was fitted on
-    test: Count  # pictures all numbers below were measured on
+    train: Count  # images that the weights were trained on
+    validation: Count  # images held out, on which the temperature was fitted
+    test: Count  # images on which all numbers below were measured
 
 
 class ClassReport(_Facts):
@@ -70,11 +70,11 @@ class ClassReport(_Facts):
     precision: Fraction
     recall: Fraction
     f1: Fraction
-    support: Count  # test pictures of this class
+    support: Count  # test images of this class
 
 
 class Evaluation(_Facts):
-    """On the whole test set."""
+    """Results on the whole test set."""
 
     accuracy: Fraction
     calibration_error: Fraction  # expected calibration error, 15 bins, after the temperature
@@ -83,28 +83,28 @@ class Evaluation(_Facts):
 
 
 class Acceptance(_Facts):
-    """From which confidence on an answer is accepted, and what that gave. All fractions.
+    """The confidence from which predictions are accepted, and the effect. All are fractions.
 
-    The threshold was chosen on the validation pictures; only the test pictures are new to it.
+    The threshold was chosen on the validation images; only the test images are new to it.
     """
 
     threshold: Fraction  # the lowest that reaches `wanted`; 1 where none does
-    wanted: Fraction  # of the accepted validation pictures, to be right
-    validation_accepted: Fraction  # of all validation pictures
-    validation_accuracy: Fraction | None  # of the accepted ones; None: there are none
+    wanted: Fraction  # accuracy required of the accepted validation images
+    validation_accepted: Fraction  # share of all validation images
+    validation_accuracy: Fraction | None  # of the accepted images; None: there are none
     test_accepted: Fraction
     test_accuracy: Fraction | None
 
 
 class Parity(_Facts):
-    """One artifact beside PyTorch, on the whole test set. Its size is in `files`."""
+    """One artifact compared with PyTorch on the whole test set. Its size is in `files`."""
 
     accuracy: Fraction
-    different_answers: Count  # test pictures on which the two disagree
+    different_answers: Count  # test images on which the predicted classes differ
     largest_difference: Annotated[float, Field(ge=0)]  # between two logits
     mean_difference: Annotated[float, Field(ge=0)]
-    seconds_1: Seconds  # of a call with one picture: median, one thread, on `measured_on`
-    seconds_64: Seconds  # of a call with 64
+    seconds_1: Seconds  # median of a call with one image, on one thread of `measured_on`
+    seconds_64: Seconds  # of a call with 64 images
 
 
 class FileFacts(_Facts):
@@ -126,7 +126,7 @@ class ModelCard(_Facts):
     data_set: DataFacts
     temperature: Annotated[float, Field(gt=0)]
     evaluation: Evaluation
-    acceptance: Acceptance | None  # None: too few pictures were held out, or schema 2
+    acceptance: Acceptance | None  # None: too few validation images, or schema 2
     opset: Count  # of the ONNX operators
     parity: dict[FileName, Parity]
     left_out: dict[FileName, str]  # artifacts this version does not have, with the reason
@@ -143,9 +143,9 @@ class ModelCard(_Facts):
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """A card from the text of card.json; BadCard names every field that is wrong."""
+        """The card in the text of card.json; BadCard names every wrong field."""
         try:
-            return cls.model_validate_json(_of_today(text))
+            return cls.model_validate_json(_upgraded(text))
         except ValidationError as error:
             wrong = (
                 f"{'.'.join(map(str, e['loc'])) or 'the card'}: {e['msg']}" for e in error.errors()
@@ -156,11 +156,11 @@ class ModelCard(_Facts):
         return self.model_dump_json(indent=2) + "\n"
 
 
-def _of_today(text: str | bytes) -> str | bytes:
-    """The card with the fields that it is too old to have.
+def _upgraded(text: str | bytes) -> str | bytes:
+    """The text of an older card, with the fields that its schema did not have yet.
 
-    Says it in one sentence if it is of too far a time: its fields would be wrong one by one.
-    All other mistakes in the text are left to the validation.
+    A card of an unsupported schema version is rejected in one sentence, because the validation
+    would complain about its fields one by one. All other mistakes are left to the validation.
     """
     try:
         card = json.loads(text)
@@ -181,7 +181,7 @@ def _of_today(text: str | bytes) -> str | bytes:
 
 
 def tensors(classes: int) -> tuple[TensorFacts, tuple[TensorFacts, TensorFacts]]:
-    """Input and outputs of every graph of this project that distinguishes `classes` classes."""
+    """Input and outputs of every graph of this project with that number of classes."""
     row = ("n", classes)
     return (
         TensorFacts(name=INPUT, dtype="uint8", shape=("n", SIDE, SIDE)),

@@ -2,19 +2,19 @@
 
 
 class StoreError(Exception):
-    """Something in the model store is not as it must be; the message names it and what to do."""
+    """Something in the model store is wrong; the message names it and what to do."""
 
 
 class BadName(StoreError, ValueError):
-    """What cannot be the name of a folder in the store."""
+    """The name cannot be that of a folder in the store."""
 
 
 class BrokenVersion(StoreError):
-    """What lies in the store is not what the card describes; the message names the file."""
+    """A file in the store is not the one that the card describes; the message names it."""
 
 
 class NoVersion(StoreError):
-    """The requested version, or any at all, is not in the store."""
+    """The requested version, or any version at all, is missing from the store."""
 
 
 class Untrusted(BrokenVersion):
@@ -22,4 +22,4 @@ class Untrusted(BrokenVersion):
 
 
 class NotConfirmed(Exception):
-    """The change is made and visible, but the disk does not confirm that it is stored."""
+    """The change was made and is visible, but the disk does not confirm that it is stored."""

@@ -1,8 +1,8 @@
 """Durable writes, checked reads and the writers' lock of the model store.
 
-A rename makes a file or folder visible as a whole, but only what was synced before survives a power
-cut. Hashes are computed in blocks, because a model may be larger than the memory. The kernel
-releases a lock when its holder dies, however it dies.
+A rename makes a file or folder visible as a whole, but only content that was synced before survives
+a power cut. Hashes are computed in blocks, because a model may be larger than the memory. A lock is
+released by the kernel when the process that holds it ends, for whatever reason.
 """
 
 import errno
@@ -21,27 +21,27 @@ from contract.card import FileFacts
 from contract.errors import NotConfirmed, StoreError
 
 _STALE = getattr(errno, "ESTALE", None)
-PATIENCE = 10.0  # seconds for a lock; what is done under it takes milliseconds
+PATIENCE = 10.0  # seconds to wait for the lock, which is usually held for milliseconds
 
 
 class Busy(StoreError):
-    """Another program holds the lock for too long."""
+    """Another program has held the lock for too long."""
 
 
 def open_regular(
     path: Path, most: int | None = None, *, follow_links: bool = False
 ) -> BufferedReader:
-    """A file open for reading; OSError unless it is a regular one, of at most `most` bytes.
+    """Open a file for reading; OSError unless it is a regular file of at most `most` bytes.
 
-    A link would have what lies outside of the version taken for a part of it, and the end of a pipe
-    may never come.
+    A symbolic link could make a file outside of the version pass for a part of it, and reading a
+    pipe may never end.
     """
     flags = os.O_RDONLY | os.O_CLOEXEC | (0 if follow_links else os.O_NOFOLLOW)
     try:
         try:
-            # Without O_NONBLOCK, to open a pipe is to wait for its writer.
+            # Without O_NONBLOCK, opening a pipe would wait for its writer.
             handle = os.open(path, flags | os.O_NONBLOCK)
-        except BlockingIOError:  # no pipe: a file server holds a lease on it and is giving it back
+        except BlockingIOError:  # not a pipe: a file server is returning its lease on the file
             handle = os.open(path, flags)
     except OSError as error:
         if error.errno != errno.ELOOP:
@@ -73,7 +73,7 @@ def facts_of(path: Path, most: int | None = None) -> FileFacts:
 
 
 def write_through(path: Path, content: bytes, mode: int = 0o666) -> None:
-    """Write a new file and put it on the disk; nothing is left of one that did not fit."""
+    """Write and sync a new file. A file that does not fit the disk is removed."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with named(path), os.fdopen(handle, "wb") as file:
@@ -87,7 +87,7 @@ def write_through(path: Path, content: bytes, mode: int = 0o666) -> None:
 
 @contextmanager
 def named(path: Path) -> Iterator[None]:
-    """Let an error that does not say which file it is about name `path`: a full disk does not."""
+    """Add `path` to an error without a file name, as it is raised when the disk is full."""
     try:
         yield
     except OSError as error:
@@ -97,9 +97,9 @@ def named(path: Path) -> Iterator[None]:
 
 
 def replace_together(contents: dict[Path, bytes]) -> None:
-    """Replace files of one folder in order, each by a rename, once all new content is on disk.
+    """Replace files of one folder in order, each by a rename, once all new content is on the disk.
 
-    A full disk or a folder that may not be written therefore changes none of them.
+    A full disk or a read-only folder therefore changes none of them.
     """
     drafts: dict[Path, Path] = {}
     try:
@@ -108,7 +108,7 @@ def replace_together(contents: dict[Path, bytes]) -> None:
             write_through(draft, content)
             drafts[path] = draft
         for path in contents:
-            if path.is_dir():  # where a rename would fail, after those before it
+            if path.is_dir():  # its rename would fail, after the preceding ones
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         for path, draft in drafts.items():
             draft.replace(path)
@@ -120,7 +120,7 @@ def replace_together(contents: dict[Path, bytes]) -> None:
 
 
 def sync(path: Path) -> None:
-    """Put a file, or the renames in a folder, on the disk and not merely into a cache."""
+    """Flush a file, or the renames in a folder, from the cache to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -129,24 +129,24 @@ def sync(path: Path) -> None:
 
 
 def confirm(folder: Path) -> None:
-    """Sync a folder after a rename in it; NotConfirmed if that fails, for the rename is done.
+    """Sync a folder after a rename in it; NotConfirmed if that fails, as the rename is done.
 
-    Some mounted file systems cannot sync a folder at all, which says nothing about the rename.
+    Some file systems cannot sync a folder at all, which does not mean that the rename is lost.
     """
     try:
         sync(folder)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise NotConfirmed(
-                f"the change in {folder} is made and visible, but may not survive a "
+                f"the change in {folder} was made and is visible, but may not survive a "
                 f"power cut: {error}"
             ) from error
 
 
 def patiently(read: Callable[[], bytes], attempts: int = 5) -> bytes:
-    """What `read` returns; repeated where a network file system reports a stale handle.
+    """Call `read`, again if a network file system reports a stale handle.
 
-    NFS says so of a file that another machine has just replaced by a rename: the name is good.
+    NFS does that when another machine has just replaced the file by a rename: the name is valid.
     """
     for _ in range(attempts - 1):
         try:
@@ -159,7 +159,7 @@ def patiently(read: Callable[[], bytes], attempts: int = 5) -> bytes:
 
 @contextmanager
 def locked(path: Path, patience: float = PATIENCE) -> Iterator[None]:
-    """Hold the lock on the file `path`, which is made if it is not there; Busy after `patience`."""
+    """Hold the lock on the file `path`, creating it if necessary; Busy after `patience` seconds."""
     with path.open("a") as file:
         end = time.monotonic() + patience
         while True:
@@ -171,4 +171,4 @@ def locked(path: Path, patience: float = PATIENCE) -> Iterator[None]:
                 if time.monotonic() > end:
                     raise Busy(f"another program has held {path} for {patience:g} s") from None
                 time.sleep(0.01)
-        yield  # closing the file lets go
+        yield  # closing the file releases the lock

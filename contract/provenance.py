@@ -1,4 +1,4 @@
-"""Where a file came from: commit, libraries and processor of the program that wrote it."""
+"""Provenance of a file: commit, libraries and processor of the program that wrote it."""
 
 import os
 import platform
@@ -11,24 +11,28 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def git_commit() -> str | None:
-    """The checkout's commit, with "+changes" when files differ from it.
+    """The commit of the checkout, with "+changes" if files differ from it.
 
-    In an image the one it was built from, which stands in REVISION; None where neither is there.
+    In a container image, the commit that it was built from, which is in the file REVISION. None if
+    neither is known.
     """
     try:
         commit = _git("rev-parse", "HEAD")
         return f"{commit}+changes" if _git("status", "--porcelain") else commit
     except (OSError, subprocess.CalledProcessError):
-        return _built_from()
+        try:
+            return (ROOT / "REVISION").read_text().strip() or None
+        except FileNotFoundError:
+            return None
 
 
 def library_versions(*names: str) -> dict[str, str]:
-    """Version of Python and of each named distribution, such as {"torch": "2.13.0"}."""
+    """The versions of Python and of the named distributions, such as {"torch": "2.13.0"}."""
     return {"python": platform.python_version()} | {name: version(name) for name in names}
 
 
 def processor() -> str:
-    """The processor's name, such as "AMD EPYC 9R14", with the number of cores of the machine."""
+    """The name of the processor and the number of cores: "AMD EPYC 9R14, 2 cores"."""
     try:
         facts = Path("/proc/cpuinfo").read_text()
     except OSError:  # not Linux
@@ -36,13 +40,6 @@ def processor() -> str:
     found = re.search(r"^model name\s*: (.+)$", facts, re.MULTILINE)
     name = found.group(1) if found else platform.processor() or platform.machine()
     return f"{name}, {os.cpu_count()} cores"
-
-
-def _built_from() -> str | None:
-    try:
-        return (ROOT / "REVISION").read_text().strip() or None
-    except FileNotFoundError:
-        return None
 
 
 def _git(*words: str) -> str:

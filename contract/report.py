@@ -1,135 +1,188 @@
-"""Results of `python -m contract`: each as JSON for programs and as a table for people."""
+"""Results of `python -m contract`: JSON for programs, and text with aligned columns for people.
 
+`accepted` and `artifacts` are also what `python -m export` prints.
+"""
+
+import re
+import textwrap
+from collections.abc import Sequence
 from typing import Any
 
-from contract import tables
 from contract.card import ModelCard
 from contract.current import Switch
 from contract.errors import BrokenVersion, NoVersion, StoreError
 from contract.store import Store
-from contract.tables import percent, size, table
 from contract.version import SIGNATURE
 
-Answer = tuple[Any, str]  # for programs, for people
+Report = tuple[Any, str]  # JSON value, text
+
+_NUMBER = re.compile(r"[-+]?[\d.,]+(e[-+]\d+)?(%| us| k?B| MB| GB| points)?")
+_WIDTH = 100  # characters of a line that is wrapped
 
 
-def listing(store: Store) -> Answer:
+def listing(store: Store) -> Report:
+    """All versions, oldest first. A broken version is listed with the reason."""
     current = _current(store)
-    rows: list[list[str]] = []
-    answer: list[dict[str, Any]] = []
+    rows, versions = [], []
     for number in store.versions():
-        known = {"version": number, "current": number == current}
-        first = [f"{number}", "*" if number == current else ""]
+        version: dict[str, Any] = {"version": number, "current": number == current}
         try:
-            facts, row = _summary(store.card(number), store.signature(number))
+            card, signature = store.card(number), store.signature(number)
+            size = sum(facts.size for facts in card.files.values())
+            version |= {
+                "created": card.created.isoformat(),
+                "network": card.network,
+                "data_set": card.data_set.name,
+                "accuracy": card.evaluation.accuracy,
+                "bytes": size,
+                "signature": signature,
+                "run": card.run,
+            }
+            row = [f"{card.created:%Y-%m-%d %H:%M}", card.network, card.data_set.name]
+            row += [_percent(card.evaluation.accuracy), _size(size), signature]
         except StoreError as error:
-            facts, row = {"broken": str(error)}, ["", "", "", "", "", f"broken: {error}"]
-        answer.append(known | facts)
-        rows.append(first + row)
+            version["broken"] = str(error)
+            row = ["", "", "", "", "", f"broken: {error}"]
+        versions.append(version)
+        rows.append([f"{number}", "*" if number == current else "", *row])
     if not rows:
         return [], f"{store.folder} holds no version: export one (make export)"
-    head = ["version", "current", "created", "network", "data", "right", "size", ""]
-    return answer, table(head, rows)
+    head = ["version", "current", "created", "network", "data", "accuracy", "size", ""]
+    return versions, _table(head, rows)
 
 
-def showing(store: Store, number: int) -> Answer:
-    card = store.card(number)
-    text = "\n\n".join(
-        [
-            tables.card_facts(card, f"{store.folder / str(number)}{_remark(store, number)}"),
-            tables.card_artifacts(card),
-            tables.card_classes(card),
-            tables.card_files(card),
-        ]
-    )
-    facts = {
+def showing(store: Store, number: int) -> Report:
+    card, signature = store.card(number), store.signature(number)
+    is_current = number == _current(store)
+    remarks = ", ".join(filter(None, ["current" if is_current else "", signature]))
+    where = f"{store.folder / str(number)}{f' ({remarks})' if remarks else ''}"
+    files = [[name, _size(facts.size), facts.sha256] for name, facts in card.files.items()]
+    classes = [
+        [row.label, f"{row.precision:.4f}", f"{row.recall:.4f}", f"{row.f1:.4f}", f"{row.support}"]
+        for row in card.evaluation.per_class
+    ]
+    parts = [
+        _facts(card, where),
+        artifacts(card),
+        _table(["class", "precision", "recall", "f1", "images"], classes),
+        _table(["file", "size", "sha256"], files),
+    ]
+    shown = {
         "version": number,
-        "current": number == _current(store),
-        "signature": store.signature(number),
+        "current": is_current,
+        "signature": signature,
         "card": card.model_dump(mode="json"),
     }
-    return facts, text
+    return shown, "\n\n".join(parts)
 
 
-def verifying(store: Store, number: int) -> Answer:
-    findings = store.check(number)
-    bad = [finding for finding in findings if finding.complaint]
-    rows = [[finding.file, finding.complaint or "ok"] for finding in findings]
-    summary = f"{len(bad)} of {len(findings)} are not as they must be" if bad else "all as it says"
-    if store.signature(number) == "signed" and SIGNATURE not in {
-        finding.file for finding in findings
-    }:
-        summary += "; it is signed, and DIGITSERVE_TRUSTED_KEYS is not set to check by"
-    answer = {
-        "version": number,
-        "ok": not bad,
-        "files": {finding.file: finding.complaint or "ok" for finding in findings},
-    }
-    return answer, f"{table(['file', 'beside the card'], rows)}\n\nversion {number}: {summary}"
+def verifying(store: Store, number: int) -> Report:
+    files = {name: complaint or "ok" for name, complaint in store.check(number).items()}
+    bad = sum(state != "ok" for state in files.values())
+    summary = f"{bad} of {len(files)} files are wrong" if bad else "all files match the card"
+    if store.signature(number) == "signed" and SIGNATURE not in files:
+        summary += "; its signature was not checked: DIGITSERVE_TRUSTED_KEYS is not set"
+    table = _table(["file", "state"], [*files.items()])
+    return (
+        {"version": number, "ok": not bad, "files": files},
+        f"{table}\n\nversion {number}: {summary}",
+    )
 
 
-def switching(store: Store, switch: Switch | None, number: int | None = None) -> Answer:
-    """`switch` is None where version `number` is current already."""
-    name = store.folder.name
+def activating(store: Store, number: int) -> Report:
+    switch = store.activate(number)
     if switch is None:
-        answer = {"from": number, "to": number, "changed": False}
-        return answer, f"{name}: {number} is already current"
-    before = "none" if switch.before is None else f"{switch.before}"
+        unchanged = {"from": number, "to": number, "changed": False}
+        return unchanged, f"{store.folder.name}: {number} is already current"
+    return _switched(store, switch)
+
+
+def rolling_back(store: Store) -> Report:
+    return _switched(store, store.rollback())
+
+
+def _switched(store: Store, switch: Switch) -> Report:
     changed = {"from": switch.before, "to": switch.after, "changed": True}
-    return changed, f"{name}: {before} -> {switch.after}"
+    return changed, f"{store.folder.name}: {switch.before or 'none'} -> {switch.after}"
 
 
-def remembering(store: Store) -> Answer:
+def history(store: Store) -> Report:
     switches = store.history()
     rows = [
-        [
-            f"{switch.at:%Y-%m-%d %H:%M:%S}",
-            switch.action,
-            "none" if switch.before is None else f"{switch.before}",
-            f"{switch.after}",
-        ]
-        for switch in switches
+        [f"{each.at:%Y-%m-%d %H:%M:%S}", each.action, f"{each.before or 'none'}", f"{each.after}"]
+        for each in switches
     ]
-    answer = [switch.model_dump(mode="json", by_alias=True) for switch in switches]
     if not rows:
-        return [], f"{store.folder} has no history: nothing was made current yet"
-    return answer, table(["when (UTC)", "what", "from", "to"], rows)
+        return [], f"{store.folder} has no history: no version was made current yet"
+    entries = [switch.model_dump(mode="json", by_alias=True) for switch in switches]
+    return entries, _table(["when (UTC)", "action", "from", "to"], rows)
 
 
-def pruning(store: Store, removed: list[int], *, dry: bool) -> Answer:
+def pruning(store: Store, keep: int, dry: bool) -> Report:
+    removed = store.prune(keep, dry=dry)
     left = [number for number in store.versions() if number not in removed]
-    going = ", ".join(map(str, removed)) or "none"
-    text = f"{'would remove' if dry else 'removed'}: {going}; left: {', '.join(map(str, left))}"
+    going, staying = (", ".join(map(str, numbers)) or "none" for numbers in (removed, left))
+    text = f"{'would remove' if dry else 'removed'}: {going}; left: {staying}"
     return {"removed": removed, "left": left, "dry_run": dry}, text
 
 
-def _summary(card: ModelCard, signature: str) -> tuple[dict[str, Any], list[str]]:
-    """A version's line of the listing, behind its number."""
-    total = sum(facts.size for facts in card.files.values())
-    facts = {
-        "created": card.created.isoformat(),
-        "network": card.network,
-        "data_set": card.data_set.name,
-        "accuracy": card.evaluation.accuracy,
-        "bytes": total,
-        "signature": signature,
-        "run": card.run,
+def comparing(store: Store, first: int, second: int) -> Report:
+    """Accuracy, calibration and recalls of two versions, and every other field that differs."""
+    a, b = store.card(first), store.card(second)
+    measures = {
+        name: [getattr(a.evaluation, name), getattr(b.evaluation, name)]
+        for name in ("accuracy", "calibration_error")
     }
-    row = [
-        f"{card.created:%Y-%m-%d %H:%M}",
-        card.network,
-        card.data_set.name,
-        percent(card.evaluation.accuracy),
-        size(total),
-        signature,
+    before, after = ({row.label: row.recall for row in c.evaluation.per_class} for c in (a, b))
+    recalls = {
+        f"recall of {label}": [before[label], recall]
+        for label, recall in after.items()
+        if before.get(label, recall) != recall
+    }
+    rows = [
+        [name.replace("_", " "), _percent(x), _percent(y), f"{(y - x) * 100:+.2f} points"]
+        for name, (x, y) in (measures | recalls).items()
     ]
-    return facts, row
+    flat_a, flat_b = _flat(_by_name(a)), _flat(_by_name(b))
+    differing = {
+        key: [flat_a.get(key), flat_b.get(key)]
+        for key in flat_a | flat_b
+        if flat_a.get(key) != flat_b.get(key)
+    }
+    rows += [
+        [key, _cell(x), _cell(y), ""]
+        for key, (x, y) in differing.items()
+        if not key.startswith("evaluation.")  # in the rows above
+    ]
+    text = _table(["", f"version {first}", f"version {second}", "difference"], rows)
+    return {"versions": [first, second], **measures, "differing": differing}, text
 
 
-def _remark(store: Store, number: int) -> str:
-    remarks = ["current"] if number == _current(store) else []
-    remarks += [store.signature(number)]
-    return f" ({', '.join(filter(None, remarks))})" if any(remarks) else ""
+def _by_name(card: ModelCard) -> dict[str, Any]:
+    """The card with lists that are compared item by item as mappings."""
+    facts = card.model_dump(mode="json", exclude={"input", "outputs"})
+    facts["labels"] = " ".join(facts["labels"])
+    facts["files"] = {
+        name: f"{each['size']} bytes, {each['sha256'][:12]}"
+        for name, each in facts["files"].items()
+    }
+    classes = facts["evaluation"]["per_class"]
+    facts["evaluation"]["per_class"] = {each["label"]: each for each in classes}
+    return facts
+
+
+def _flat(value: Any, name: str = "") -> dict[str, Any]:
+    """Nested mappings as one mapping with dotted names."""
+    if not isinstance(value, dict):
+        return {name: value}
+    inner = [_flat(each, f"{name}.{key}" if name else key) for key, each in value.items()]
+    return {key: each for part in inner for key, each in part.items()}
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "-" if value is None else str(value)
 
 
 def _current(store: Store) -> int | None:
@@ -139,71 +192,98 @@ def _current(store: Store) -> int | None:
         return None
 
 
-def comparing(store: Store, first: int, second: int) -> Answer:
-    a, b = store.card(first), store.card(second)
-    accuracy = {
-        "accuracy": [a.evaluation.accuracy, b.evaluation.accuracy],
-        "calibration_error": [a.evaluation.calibration_error, b.evaluation.calibration_error],
+# ---- parts of a card -------------------------------------------------------------------------
+
+
+def _facts(card: ModelCard, where: str) -> str:
+    """All fields but those that have tables; `where` is the version's folder, with any remarks."""
+    data, evaluation = card.data_set, card.evaluation
+    facts = {
+        "version": where,
+        "created": f"{card.created:%Y-%m-%d %H:%M:%S %Z}",
+        "network": f"{card.network}, {card.parameters:,} parameters",
+        "labels": " ".join(card.labels),
+        "data": f"{data.name} from {data.source}",
+        "images": f"{data.train:,} training, {data.validation:,} validation, {data.test:,} test",
+        "accuracy": _percent(evaluation.accuracy),
+        "calibration error": f"{_percent(evaluation.calibration_error)}, before the temperature "
+        f"{_percent(evaluation.calibration_error_before)}",
+        "temperature": f"{card.temperature:.3f}",
+        "accepted": accepted(card),
+        "run": card.run,
+        "commit": card.git_commit or "unknown",
+        "recipe": ", ".join(f"{key}={value}" for key, value in card.recipe.items()),
+        "libraries": ", ".join(f"{key} {value}" for key, value in card.libraries.items()),
+        "opset": f"{card.opset}",
+        "measured on": card.measured_on,
     }
-    flat_a, flat_b = _flat(a), _flat(b)
-    differing = {
-        key: [flat_a.get(key), flat_b.get(key)]
-        for key in [*flat_a, *(key for key in flat_b if key not in flat_a)]
-        if flat_a.get(key) != flat_b.get(key)
-    }
+    left = max(map(len, facts)) + 2
+    wrapper = textwrap.TextWrapper(_WIDTH, subsequent_indent=" " * left, break_long_words=False)
+    lines = []
+    for name, text in facts.items():
+        wrapper.initial_indent = name.ljust(left)
+        lines.append(wrapper.fill(text) or name)
+    return "\n".join(lines)
+
+
+def artifacts(card: ModelCard) -> str:
+    """Every artifact compared with PyTorch, and those that were left out."""
     rows = [
-        [name.replace("_", " "), percent(x), percent(y), f"{(y - x) * 100:+.2f} points"]
-        for name, (x, y) in accuracy.items()
-    ]
-    rows += _recalls(a, b)
-    rows += [
-        [key, _cell(x), _cell(y), ""]
-        for key, (x, y) in differing.items()
-        if not key.startswith("evaluation.")  # in the rows above
-    ]
-    answer = {"versions": [first, second], **accuracy, "differing": differing}
-    return answer, table(["", f"version {first}", f"version {second}", "difference"], rows)
-
-
-def _recalls(a: ModelCard, b: ModelCard) -> list[list[str]]:
-    """Of each class that both versions know and one reads better."""
-    before = {each.label: each.recall for each in a.evaluation.per_class}
-    return [
         [
-            f"recall of {each.label}",
-            percent(before[each.label]),
-            percent(each.recall),
-            f"{(each.recall - before[each.label]) * 100:+.2f} points",
+            name,
+            _size(card.files[name].size) if name in card.files else "missing",
+            _percent(parity.accuracy),
+            f"{parity.different_answers}",
+            f"{parity.largest_difference:.1e}",
+            f"{parity.mean_difference:.1e}",
+            f"{parity.seconds_1 * 1e6:,.0f} us",
+            f"{parity.seconds_64 * 1e6:,.0f} us",
         ]
-        for each in b.evaluation.per_class
-        if each.label in before and before[each.label] != each.recall
+        for name, parity in card.parity.items()
     ]
+    head = ["artifact", "size", "accuracy", "different", "largest", "mean", "batch 1", "batch 64"]
+    left_out = [f"{name} is left out: {reason}" for name, reason in card.left_out.items()]
+    return "\n".join([_table(head, rows), *left_out])
 
 
-def _flat(card: ModelCard) -> dict[str, Any]:
-    """The card's facts by dotted name."""
-    facts = card.model_dump(mode="json", exclude={"input", "outputs"})
-    facts["labels"] = " ".join(facts["labels"])
-    facts["files"] = {
-        name: f"{each['size']} bytes, {each['sha256'][:12]}"
-        for name, each in facts["files"].items()
-    }
-    classes = facts["evaluation"]["per_class"]
-    facts["evaluation"]["per_class"] = {each["label"]: each for each in classes}
-    flat: dict[str, Any] = {}
-
-    def walk(prefix: str, value: Any) -> None:
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                walk(f"{prefix}{key}.", inner)
-        else:
-            flat[prefix[:-1]] = value
-
-    walk("", facts)
-    return flat
+def accepted(card: ModelCard) -> str:
+    """Which predictions are accepted, and how accurate these are; it follows "accepted"."""
+    found, data = card.acceptance, card.data_set
+    if found is None:
+        if card.schema_version == 2:
+            return "at any confidence: cards of schema version 2 have no threshold"
+        return "at any confidence: the run has too few validation images to find a threshold"
+    shares = [
+        f"{_percent(share)} of {images:,} {name} images"
+        + ("" if accuracy is None else f" with an accuracy of {_percent(accuracy)}")
+        for name, images, share, accuracy in (
+            ("validation", data.validation, found.validation_accepted, found.validation_accuracy),
+            ("test", data.test, found.test_accepted, found.test_accuracy),
+        )
+    ]
+    return f"from a confidence of {found.threshold:.4f}: {'; '.join(shares)}"
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return "-" if value is None else str(value)
+# ---- text ------------------------------------------------------------------------------------
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows under a head, each column as wide as its longest cell; numbers to the right."""
+    columns = []
+    for title, *cells in zip(head, *rows, strict=True):
+        align = str.rjust if all(map(_NUMBER.fullmatch, cells)) else str.ljust
+        width = max(map(len, [title, *cells]))
+        columns.append([align(cell, width) for cell in (title, *cells)])
+    return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True))
+
+
+def _percent(fraction: float) -> str:
+    return f"{fraction:.2%}"
+
+
+def _size(count: int) -> str:
+    """Bytes, in the unit that suits them: 146 kB."""
+    for unit, step in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= step:
+            return f"{count / step:.3g} {unit}"
+    return f"{count} B"

@@ -1,12 +1,12 @@
 """Signatures of versions: an Ed25519 signature over card.json, which holds every file's hash.
 
-    private key   PEM (PKCS 8) in a file only its owner may read; export signs with it
-    public key    44 characters of base64; DIGITSERVE_TRUSTED_KEYS lists the trusted ones
-    card.json.sig the signature of card.json's bytes, base64 and a newline
+    private key   PEM (PKCS 8) in a file that only its owner may read; export signs with it
+    public key    44 characters of base64; DIGITSERVE_TRUSTED_KEYS lists the trusted keys
+    card.json.sig the signature of the bytes of card.json: base64 and a newline
 
-Signing is optional, and so is the package `cryptography`: only programs that sign or check
-import this module. A signature says that this card was signed for some version of a model of its
-name; it says neither which number the version has nor that it is the newest.
+Signing is optional, and so is the package `cryptography`: this module is imported only where
+versions are signed or signatures are checked. A signature proves that the card was signed for a
+version of the model that it names. It proves neither the number of the version nor its age.
 """
 
 import base64
@@ -30,7 +30,7 @@ class BadKey(StoreError):
 
 
 def generate(path: Path) -> str:
-    """Write a new private key, which must not be there yet, and return its public key."""
+    """Write a new private key to `path`, which must not exist, and return the public key."""
     key = Ed25519PrivateKey.generate()
     content = key.private_bytes(
         serialization.Encoding.PEM,
@@ -42,34 +42,34 @@ def generate(path: Path) -> str:
 
 
 def public_key(path: Path) -> str:
-    """What DIGITSERVE_TRUSTED_KEYS takes, of the private key in `path`."""
+    """The public key of the private key in `path`, in the form of DIGITSERVE_TRUSTED_KEYS."""
     return base64.b64encode(_private(path).public_key().public_bytes_raw()).decode()
 
 
 def signer(path: Path) -> Sign:
-    """Signs with the private key in `path`; BadKey if there is none."""
+    """Returns a function that signs with the private key in `path`; BadKey if there is none."""
     key = _private(path)
     return lambda card: base64.b64encode(key.sign(card)) + b"\n"
 
 
 def trust(keys: Iterable[str]) -> Trust:
-    """Accepts what one of these public keys has signed; BadKey if one is no key."""
+    """Returns a function that accepts signatures of these public keys; BadKey if one is invalid."""
     known = [_public(number, key) for number, key in enumerate(keys, 1)]
 
     def check(card: bytes, signature: bytes | None) -> None:
         if signature is None:
-            raise Untrusted("is not signed, and only versions signed with a trusted key are taken")
+            raise Untrusted("is not signed, and only trusted signatures are accepted")
         try:
             raw = base64.b64decode(signature.strip(), validate=True)
         except binascii.Error:
-            raise Untrusted("has a signature that is no base64") from None
+            raise Untrusted("has a signature that is not valid base64") from None
         for key in known:
             try:
                 key.verify(raw, card)
                 return
             except InvalidSignature:
                 continue
-        raise Untrusted("is not signed with any of the keys that are trusted")
+        raise Untrusted("is not signed with any of the trusted keys")
 
     return check
 
@@ -81,10 +81,10 @@ def _private(path: Path) -> Ed25519PrivateKey:
         raise BadKey(f"the signing key {path} cannot be read: {error.strerror}") from error
     except (ValueError, TypeError):  # TypeError: it is encrypted
         raise BadKey(
-            f"{path} is no unencrypted private key in PEM; make one: python -m contract keygen"
+            f"{path} is not an unencrypted PEM private key; create one: python -m contract keygen"
         ) from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise BadKey(f"{path} is no Ed25519 key; make one: python -m contract keygen")
+        raise BadKey(f"{path} is not an Ed25519 key; create one: python -m contract keygen")
     return key
 
 
@@ -93,6 +93,6 @@ def _public(number: int, text: str) -> Ed25519PublicKey:
         return Ed25519PublicKey.from_public_bytes(base64.b64decode(text, validate=True))
     except ValueError:  # binascii.Error is one
         raise BadKey(
-            f"key {number} of DIGITSERVE_TRUSTED_KEYS ({len(text)} characters) is none: it must be "
-            "the 44 characters that python -m contract keygen prints"
+            f"key {number} of DIGITSERVE_TRUSTED_KEYS ({len(text)} characters) is not a key: it "
+            "must be the 44 characters that python -m contract keygen prints"
         ) from None

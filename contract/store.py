@@ -1,17 +1,17 @@
-"""The model store: folders that become visible whole, numbered, and never change afterwards.
+"""The model store: numbered folders that become visible as a whole and never change afterwards.
 
-    models/digits/.draft-3f9a/     being written, invisible to readers
-    models/digits/3/               published: one rename turned a draft into it
-                    card.json      says what the version is and the sha256 of every other file
-                    card.json.sig  signature of the card, if there is one
+    models/digits/.draft-3f9a/     a draft, invisible to readers
+    models/digits/3/               a published version: a draft that was renamed
+                    card.json      the model card, with the sha256 of every other file
+                    card.json.sig  the signature of the card, if there is one
     models/digits/current          the number of the served version, replaced by a rename
-    models/digits/history.jsonl    which version was made current when
-    models/digits/.lock            held by a program that switches or prunes; readers need none
+    models/digits/history.jsonl    when which version was made current
+    models/digits/.lock            held while versions are switched or pruned; readers need no lock
 
 Two writers get two numbers: renaming onto a folder that has files fails, and the next number is
-tried. A reader hashes every file against the card before it trusts any of them, so it never takes
-half a version for a whole one, not even where a folder's rename is no single step (object stores
-mounted as folders) or is seen late (NFS).
+tried. A reader compares the hash of every file with the card before it trusts any of them. So it
+never accepts an incomplete version, not even where renaming a folder takes several steps (object
+stores mounted as folders) or becomes visible late (NFS).
 """
 
 import errno
@@ -31,7 +31,6 @@ from contract.files import confirm, facts_of, locked, named, sync, write_through
 from contract.version import (
     CARD,
     SIGNATURE,
-    Finding,
     Version,
     check_version,
     open_version,
@@ -39,21 +38,21 @@ from contract.version import (
     signature_of,
 )
 
-if TYPE_CHECKING:  # `cryptography` is not needed where nothing is signed
+if TYPE_CHECKING:  # `cryptography` is optional
     from contract.signature import Sign, Trust
 
 LOCK = ".lock"
-DRAFT, PRUNED = ".draft-", ".pruned-"  # prefixes of folders' names
+DRAFT, PRUNED = ".draft-", ".pruned-"  # prefixes of folder names
 ABANDONED = 24 * 3600.0  # seconds after which a draft is abandoned
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of a model
 
 
 class NoKeys(StoreError, ValueError):
-    """DIGITSERVE_TRUSTED_KEYS is set and names no key."""
+    """DIGITSERVE_TRUSTED_KEYS is set and holds no key."""
 
 
 class Store:
-    """The versions of one model. With `trust`, only those that it accepts are opened."""
+    """The versions of one model. With `trust`, only versions that it accepts are opened."""
 
     def __init__(self, root: Path, name: str, trust: "Trust | None" = None) -> None:
         if not re.fullmatch(NAME, name):
@@ -74,27 +73,27 @@ class Store:
         return sorted(int(name) for name in names if re.fullmatch(NUMBER, name))
 
     def current(self) -> int:
-        """The number of the current version, which services serve."""
+        """The number of the current version, which the service serves."""
         try:
             return self._current.number()
         except NoVersion as error:
             there = ", ".join(map(str, self.versions()))
-            advice = f"make one current, of {there}" if there else "export one (make export)"
+            advice = f"activate one of {there}" if there else "export one (make export)"
             raise NoVersion(f"{error}: {advice}") from error
 
     def card(self, number: int) -> ModelCard:
-        """A version's card; neither its files nor its signature are checked."""
+        """The card of a version. Neither its files nor its signature are checked."""
         with self._listing_published():
             return read_card(self.folder / str(number))
 
     def find(self, number: int) -> None:
-        """NoVersion, which says what there is, unless the version is there, whole or not."""
+        """Raises NoVersion, with the published versions, if there is no folder of that number."""
         with self._listing_published():
             if not (self.folder / str(number)).is_dir():
-                raise NoVersion(f"{self.folder / str(number)} is not there")
+                raise NoVersion(f"{self.folder / str(number)} does not exist")
 
     def open(self, number: int | None = None) -> Version:
-        """A version, the current one unless `number` says another, with every file verified.
+        """The version `number`, or else the current one, with every file verified.
 
         Raises NoVersion, BrokenVersion, or Untrusted.
         """
@@ -106,35 +105,35 @@ class Store:
             try:
                 return self.open(number)
             except StoreError:
-                if self.current() == number:  # else it was replaced, and perhaps pruned, meanwhile
+                if self.current() == number:  # else it was replaced and perhaps pruned meanwhile
                     raise
 
-    def check(self, number: int) -> list[Finding]:
-        """Every file of a version, and its signature if that matters, with what is wrong.
+    def check(self, number: int) -> dict[str, str | None]:
+        """What is wrong with each file of a version and with its signature, None if nothing.
 
-        Raises NoVersion, or BrokenVersion where there is no card to check by.
+        Raises NoVersion, or BrokenVersion if the card cannot be read.
         """
         with self._listing_published():
             return check_version(self.folder / str(number), self._trust)
 
     def signature(self, number: int) -> str:
-        """State of the signature: "", "signed", and with `trust` "trusted" or "not trusted"."""
+        """The state of a version's signature: see `version.signature_of`."""
         with self._listing_published():
             return signature_of(self.folder / str(number), self._trust)
 
     def history(self) -> list[Switch]:
-        """Which version was made current when, oldest first."""
+        """The switches of the current version, oldest first."""
         return self._current.history()
 
     def previous(self) -> int:
-        """The version that `rollback` would make current."""
+        """The number of the version that `rollback` would make current."""
         return self._current.previous(self.versions())
 
     # ---- writing ------------------------------------------------------------------------------
 
     @contextmanager
     def draft(self) -> Iterator[Path]:
-        """A folder to write a version into; it is gone afterwards unless it was published."""
+        """A folder for a new version. It is removed afterwards unless it was published."""
         self.folder.mkdir(parents=True, exist_ok=True)
         folder = self.folder / f"{DRAFT}{secrets.token_hex(4)}"
         folder.mkdir()
@@ -145,7 +144,7 @@ class Store:
             shutil.rmtree(folder, ignore_errors=True)
 
     def check_signer(self, sign: "Sign | None") -> None:
-        """Untrusted if a version signed by `sign` (None: not signed) could not be made current."""
+        """Raises Untrusted if a version signed by `sign` (None: unsigned) cannot be activated."""
         if self._trust:
             try:
                 self._trust(b"", sign(b"") if sign else None)
@@ -153,13 +152,13 @@ class Store:
                 raise Untrusted(f"a version for {self.folder} {error}") from error
 
     def publish(self, draft: Path, card: ModelCard, sign: "Sign | None" = None) -> Version:
-        """Make a draft the next version. Readers see all of it or nothing of it."""
+        """Make a draft the next version. Readers see either all of it or nothing."""
         files = {}
         for path in sorted(draft.iterdir()):
-            files[path.name] = facts_of(path)  # first: it refuses what is not a regular file
+            files[path.name] = facts_of(path)  # first, because it rejects all but regular files
             sync(path)
         content = card.model_copy(update={"files": files}).to_json().encode()
-        card = ModelCard.from_json(content)  # what readers will make of it
+        card = ModelCard.from_json(content)  # as readers will parse it
         write_through(draft / CARD, content)
         if sign:
             write_through(draft / SIGNATURE, sign(content))
@@ -177,16 +176,16 @@ class Store:
         return Version(number, self.folder / str(number), card)
 
     def activate(self, number: int, action: Action = "activate") -> Switch | None:
-        """Make a version the current one, if all of it is there; None if it is already."""
+        """Verify a version and make it the current one; None if it is current already."""
         if not self.folder.is_dir():
-            self.open(number)  # says so
-        with locked(self.folder / LOCK):  # a version is not pruned while it is verified
+            self.open(number)  # raises the error
+        with locked(self.folder / LOCK):  # the version cannot be pruned while it is verified
             self.open(number)
             return self._current.switch(number, action)
 
     def rollback(self) -> Switch:
-        """Make the version current that was so before; NoVersion if none was."""
-        self.current()  # else there is nothing to come back from
+        """Make the previous version current again; NoVersion if there is none."""
+        self.current()  # raises NoVersion if no version is current
         with locked(self.folder / LOCK):
             number = self.previous()
             self.open(number)
@@ -195,12 +194,12 @@ class Store:
             return switch
 
     def prune(self, keep: int, *, dry: bool = False) -> list[int]:
-        """Remove all but the newest `keep` versions; returns which. `dry` only says which.
+        """Remove all but the newest `keep` versions and return the removed numbers.
 
-        The current version and the one before it always stay.
+        The current version and the previous one always stay. With `dry` nothing is removed.
         """
         if keep < 1:
-            raise ValueError("at least one version is kept")
+            raise ValueError("at least one version must be kept")
         if dry or not self.folder.is_dir():
             return self._going(keep)
         with locked(self.folder / LOCK):
@@ -208,11 +207,11 @@ class Store:
             _remove(self.folder, going)
         return going
 
-    # ---- the steps of it ----------------------------------------------------------------------
+    # ---- steps ----------------------------------------------------------------------
 
     @contextmanager
     def _listing_published(self) -> Iterator[None]:
-        """Let an error about a missing version list the published ones."""
+        """Add the published versions to the error about a missing one."""
         try:
             yield
         except NoVersion as error:
@@ -220,13 +219,13 @@ class Store:
             raise NoVersion(f"{error}; published versions: {known}") from error
 
     def _going(self, keep: int) -> list[int]:
-        """What pruning removes."""
+        """The versions that pruning removes."""
         numbers = self.versions()
         stay = {*numbers[-keep:]} | {*self._needed()}
         return [number for number in numbers if number not in stay]
 
     def _needed(self) -> Iterator[int]:
-        """The versions that are served or rolled back to."""
+        """The versions that are served, or would be after a rollback."""
         if (served := self._current.last_known()) is not None:
             yield served
         with suppress(NoVersion):
@@ -234,7 +233,7 @@ class Store:
 
 
 def open_store(models: Path, name: str, trusted_keys: Sequence[str] = ()) -> Store:
-    """The store in the folder `models`; with keys, one that opens only what they have signed."""
+    """The store in the folder `models`; with keys, it opens only versions that they signed."""
     if not trusted_keys:
         return Store(models, name)
     from contract import signature  # loads `cryptography`, which is optional
@@ -243,22 +242,22 @@ def open_store(models: Path, name: str, trusted_keys: Sequence[str] = ()) -> Sto
 
 
 def keys_of(text: str | None) -> tuple[str, ...]:
-    """The keys in DIGITSERVE_TRUSTED_KEYS, with commas between them; none if it is not set.
+    """The comma-separated keys of DIGITSERVE_TRUSTED_KEYS; none if it is not set.
 
-    NoKeys if it is set and holds none: an empty secret must not switch checking off.
+    Raises NoKeys if it is set and empty: an empty secret must not disable the check.
     """
     if text is None:
         return ()
     keys = tuple(key.strip() for key in text.split(",") if key.strip())
     if not keys:
         raise NoKeys(
-            "DIGITSERVE_TRUSTED_KEYS is set and holds no key: unset it to take unsigned versions"
+            "DIGITSERVE_TRUSTED_KEYS is set and holds no key: unset it to accept unsigned versions"
         )
     return keys
 
 
 def _remove(folder: Path, numbers: Iterable[int]) -> None:
-    """Remove these versions, first out of sight, whole, then for good; and all that was left."""
+    """Remove versions: a rename hides each one as a whole first. Leftovers are removed too."""
     for number in numbers:
         (folder / str(number)).rename(folder / f"{PRUNED}{number}-{secrets.token_hex(4)}")
     for path in _leftovers(folder):
@@ -267,7 +266,7 @@ def _remove(folder: Path, numbers: Iterable[int]) -> None:
 
 
 def _leftovers(folder: Path) -> Iterator[Path]:
-    """Pruned versions, and drafts whose writer was killed."""
+    """Hidden versions, and drafts of programs that were killed."""
     last_alive = time.time() - ABANDONED
     for path in folder.iterdir():
         if path.name.startswith(PRUNED):

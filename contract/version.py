@@ -1,48 +1,41 @@
-"""One published version: a folder with a card, trusted only after every file on it was hashed.
+"""One published version: a folder with a card, trusted only once every file on the card was hashed.
 
-`store` knows the other versions and which one is current.
+`store` manages all versions and the current one.
 """
 
 import errno
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from contract.card import BadCard, FileFacts, ModelCard
 from contract.errors import BrokenVersion, NoVersion, Untrusted
 from contract.files import facts_of, patiently, read_regular
 
-if TYPE_CHECKING:  # `cryptography` is not needed where nothing is signed
+if TYPE_CHECKING:  # `cryptography` is optional
     from contract.signature import Trust
 
 CARD, SIGNATURE = "card.json", "card.json.sig"
 RESTORE = "Restore it, export the run again or activate another version."
-LARGEST_CARD = 16 * 2**20  # bytes; also of a signature. A card has some 7 kB
+LARGEST_CARD = 16 * 2**20  # bytes, of a signature too; a card usually has about 7 kB
 
 
 @dataclass(frozen=True)
 class Version:
-    """A published version whose every file has been found to be the one on its card."""
+    """A published version. All of its files have been compared with its card."""
 
     number: int
     folder: Path
     card: ModelCard
 
     def read(self, name: str) -> bytes:
-        """The content of one file, hashed again: what was verified is what is used."""
+        """The content of one file, hashed again so that no other content is used."""
         return read_file(self.folder, self.card, name)
 
 
-class Finding(NamedTuple):
-    """The result of checking one file of a version."""
-
-    file: str
-    complaint: str | None  # None: it is as the card says
-
-
 def open_version(folder: Path, trust: "Trust | None") -> Version:
-    """The version in `folder`, if the card is trusted and every file is the one on it.
+    """The version in `folder`, if its card is trusted and every file matches the card.
 
     Raises NoVersion, BrokenVersion, or Untrusted.
     """
@@ -58,15 +51,17 @@ def open_version(folder: Path, trust: "Trust | None") -> Version:
 
 
 def read_card(folder: Path) -> ModelCard:
-    """The card of the version in `folder`; neither files nor signature are checked."""
+    """The card of the version in `folder`. Neither files nor signature are checked."""
     return _read(folder)[0]
 
 
 def read_file(folder: Path, card: ModelCard, name: str) -> bytes:
-    """The content of one file of the version in `folder`; BrokenVersion unless it is the one on
-    the card. No other file is looked at."""
+    """The content of one file of the version in `folder`; BrokenVersion unless it matches the card.
+
+    The other files are not checked.
+    """
     if name not in card.files:
-        raise BrokenVersion(f"{folder / CARD} lists no {name}: export the run again")
+        raise BrokenVersion(f"{folder / CARD} does not list {name}: export the run again")
     path, facts = folder / name, card.files[name]
     try:
         content = patiently(lambda: read_regular(path, facts.size))
@@ -78,21 +73,22 @@ def read_file(folder: Path, card: ModelCard, name: str) -> bytes:
     return content
 
 
-def check_version(folder: Path, trust: "Trust | None") -> list[Finding]:
-    """Every file in `folder` beside the card, with what is wrong with each."""
+def check_version(folder: Path, trust: "Trust | None") -> dict[str, str | None]:
+    """Every file in `folder` and what is wrong with it; None if it matches the card."""
     card, content = _read(folder)
-    findings = [Finding(name, _complaint(folder / name, card)) for name in card.files]
+    found = {name: _complaint(folder / name, card) for name in card.files}
     if card.name != folder.parent.name:
-        findings.append(Finding(CARD, f"{folder / CARD} is of a model named {card.name!r}"))
-    there = {path.name for path in folder.iterdir()} - {CARD, SIGNATURE, *card.files}
-    findings += [Finding(name, f"{folder / name} is not on the card") for name in sorted(there)]
+        found[CARD] = f"{folder / CARD} is of a model named {card.name!r}"
+    others = {path.name for path in folder.iterdir()} - {CARD, SIGNATURE, *card.files}
+    found |= {name: f"{folder / name} is not on the card" for name in sorted(others)}
     if trust:
-        findings.append(Finding(SIGNATURE, _distrust(folder, content, trust)))
-    return findings
+        found[SIGNATURE] = _distrust(folder, content, trust)
+    return found
 
 
 def signature_of(folder: Path, trust: "Trust | None") -> str:
-    """ "", "signed", and where keys are trusted "trusted" or "not trusted"."""
+    """The state of the signature: "" or "signed" without trusted keys, and with trusted keys
+    "not signed", "trusted" or "not trusted"."""
     if not (folder / SIGNATURE).exists():
         return "not signed" if trust else ""
     if trust is None:
@@ -101,23 +97,23 @@ def signature_of(folder: Path, trust: "Trust | None") -> str:
 
 
 def _read(folder: Path) -> tuple[ModelCard, bytes]:
-    """The card, and the very bytes that a signature is of."""
+    """The card, and the bytes that its signature covers."""
     path = folder / CARD
     try:
         content = patiently(lambda: read_regular(path, LARGEST_CARD))
         return ModelCard.from_json(content), content
     except OSError as error:
         if not folder.is_dir():
-            raise NoVersion(f"{folder} is not there") from error
+            raise NoVersion(f"{folder} does not exist") from error
         raise BrokenVersion(
-            f"{path} cannot be read, so {folder} is no published version: {error}"
+            f"{path} cannot be read, so {folder} is not a published version: {error}"
         ) from error
     except BadCard as error:
         raise BrokenVersion(f"{path} is not a model card: {error}") from error
 
 
 def _distrust(folder: Path, card: bytes, trust: "Trust") -> str | None:
-    """Why the card's signature is not accepted."""
+    """Why the card's signature is rejected; None if it is accepted."""
     try:
         signature = patiently(lambda: read_regular(folder / SIGNATURE, LARGEST_CARD))
     except FileNotFoundError:
@@ -132,7 +128,7 @@ def _distrust(folder: Path, card: bytes, trust: "Trust") -> str | None:
 
 
 def _complaint(path: Path, card: ModelCard) -> str | None:
-    """What is wrong with a file that is on the card."""
+    """What is wrong with a file that is on the card; None if it matches."""
     facts = card.files[path.name]
     try:
         found = facts_of(path, most=facts.size)
@@ -142,7 +138,7 @@ def _complaint(path: Path, card: ModelCard) -> str | None:
 
 
 def _unreadable(path: Path, error: OSError) -> str:
-    if error.errno == errno.EFBIG:  # not hashed: it may be too large for that
+    if error.errno == errno.EFBIG:  # not hashed, because hashing could take too long
         return f"{path} is not the file that its card describes: {error.strerror}. {RESTORE}"
     return f"{path} is on the card but cannot be read: {error}"
 
@@ -150,6 +146,6 @@ def _unreadable(path: Path, error: OSError) -> str:
 def _another(path: Path, found: FileFacts, facts: FileFacts) -> str:
     return (
         f"{path} is not the file that its card describes: it has {found.size} bytes and "
-        f"sha256 {found.sha256}, the card says {facts.size} bytes and sha256 {facts.sha256}. "
+        f"sha256 {found.sha256}, the card has {facts.size} bytes and sha256 {facts.sha256}. "
         f"{RESTORE}"
     )

@@ -16,9 +16,9 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from contract import report
 from contract.errors import NotConfirmed, StoreError
 from contract.store import Store, keys_of, open_store
-from contract.tables import accepted, card_artifacts
 from export.artifacts import ARTIFACTS, OPSET, OPSETS, BadGraph
 from export.export import NotActivated, export, say
 from export.proof import ProofFailed
@@ -49,8 +49,8 @@ def main(words: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("export: stopped, nothing was published", file=sys.stderr)
         return 130
-    say(card_artifacts(version.card))
-    say(f"Accepted {accepted(version.card)}")
+    say(report.artifacts(version.card))
+    say(f"Accepted {report.accepted(version.card)}")
     now = ", which is now the current version" if arguments.activate else ", not made current"
     say(f"Published {version.folder}{now}")
     return 0

@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from contract.cores import available_cores
+from contract.cgroup import available_cores
 from contract.store import NAME, keys_of
 from service.engine.info import RequestedPrecision, RequestedProvider
 from service.errors import CannotStart

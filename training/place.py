@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from contract.cores import available_cores
+from contract.cgroup import available_cores
 from training.model import NETWORKS
 from training.recipe import BadRecipe, Recipe
 

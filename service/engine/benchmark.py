@@ -25,7 +25,7 @@ import numpy as np
 import onnxruntime
 
 from contract.card import SIDE
-from contract.cores import available_cores
+from contract.cgroup import available_cores
 from contract.errors import StoreError
 from contract.provenance import processor
 from contract.store import Store

@@ -18,7 +18,7 @@ from itertools import count
 from time import perf_counter
 from typing import Any, Generic, TypeVar
 
-from contract.cores import available_cores
+from contract.cgroup import available_cores
 from preprocessing.allocation import return_memory_early
 from service.batching.interface import DeadlinePassed, DeadlineUnreachable, QueueFull
 from service.errors import Problem

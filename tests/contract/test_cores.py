@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.cores import available_cores
+from contract.cgroup import available_cores
 from tests.support.cgroups import Groups
 
 ALLOWED = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

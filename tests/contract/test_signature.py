@@ -56,7 +56,7 @@ def test_an_unsigned_version_is_refused_and_cannot_be_made_current(root: Path, p
 
 def test_a_version_signed_with_another_key_is_refused(root: Path, tmp_path: Path) -> None:
     another = signature.generate(tmp_path / "another.pem")
-    with pytest.raises(Untrusted, match=r"1/card\.json is not signed with any of the keys"):
+    with pytest.raises(Untrusted, match=r"1/card\.json is not signed with any of the trusted keys"):
         trusting(root, another).open(1)
 
 
@@ -106,7 +106,7 @@ def test_what_is_no_public_key_is_refused_by_its_place_and_not_shown(public: str
 
 def test_what_is_no_private_key_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_text("nonsense")
-    with pytest.raises(BadKey, match=r"key\.pem is no unencrypted private key"):
+    with pytest.raises(BadKey, match=r"key\.pem is not an unencrypted PEM private key"):
         signature.signer(tmp_path / "key.pem")
     with pytest.raises(BadKey, match=r"none\.pem cannot be read"):
         signature.signer(tmp_path / "none.pem")

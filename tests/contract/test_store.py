@@ -313,7 +313,7 @@ def test_a_current_that_is_a_folder_is_no_switch(three: Store) -> None:
 
 def test_where_versions_are_but_none_is_current_it_is_told_which_there_are(three: Store) -> None:
     (three.folder / "current").unlink()
-    with pytest.raises(NoVersion, match="make one current, of 1, 2, 3"):
+    with pytest.raises(NoVersion, match="activate one of 1, 2, 3"):
         three.open()
 
 

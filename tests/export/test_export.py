@@ -59,7 +59,7 @@ def test_the_card_records_from_which_confidence_on_answers_are_accepted(
     version = Store(tmp_path, "digits").open()
     found = version.card.acceptance
     assert found is not None
-    assert f"Accepted from a confidence of {found.threshold:.4f} on" in capsys.readouterr().err
+    assert f"Accepted from a confidence of {found.threshold:.4f}: " in capsys.readouterr().err
     assert found.validation_accuracy is not None
     assert found.validation_accuracy >= found.wanted == 0.999
     pixels, labels = run.test_set()
@@ -80,7 +80,7 @@ def test_a_run_with_few_validation_pictures_is_published_without_a_threshold(
     for each in (few, older):
         words = ["--run", str(each.folder), "--models", str(tmp_path), "--artifacts", "onnx"]
         assert main(words) == 0
-        assert "Accepted whatever the confidence: the run kept too few" in capsys.readouterr().err
+        assert "Accepted at any confidence: the run has too few" in capsys.readouterr().err
         assert Store(tmp_path, "digits").open().card.acceptance is None
 
 

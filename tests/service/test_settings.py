@@ -4,8 +4,7 @@ import os
 
 import pytest
 
-from contract.cores import available_cores
-from service.errors import CannotStart
+from contract.cgroup import available_cores
 from service.settings import Settings, help_text, unknown_settings
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from contract.cores import available_cores
+from contract.cgroup import available_cores
 from training.place import settle
 from training.recipe import Recipe
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from contract.cores import available_cores
+from contract.cgroup import available_cores
 from tests.support.program import interruptible
 from tests.training.conftest import RECIPE
 from training.data import DataSet
