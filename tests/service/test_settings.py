@@ -5,6 +5,7 @@ import os
 import pytest
 
 from contract.cgroup import available_cores
+from service.errors import CannotStart
 from service.settings import Settings, help_text, unknown_settings
 
 
