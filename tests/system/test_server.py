@@ -173,7 +173,7 @@ def test_an_idle_connection_does_not_hold_the_stop(models: Path) -> None:
         began = time.monotonic()
         service.send(signal.SIGTERM)
         assert service.exit_code() == 0
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 15
 
 
 def test_ctrl_c_stops_without_waiting_and_without_a_traceback(models: Path) -> None:

@@ -388,7 +388,7 @@ def test_signals_are_counted_once_for_all_processes(service: Service) -> None:
             assert connection.recv(65536).startswith(b"HTTP/1.1 200")
         began = time.monotonic()
         assert service.exit_code() == 0
-        assert time.monotonic() - began < 3  # idle connections do not hold it
+        assert time.monotonic() - began < 15  # idle connections do not hold it
     assert not any(map(alive, pids))
     assert "Traceback" not in service.log
 

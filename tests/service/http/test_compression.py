@@ -2,9 +2,9 @@
 
 import gzip
 import resource
-import time
 import zlib
 from collections.abc import Iterator
+from time import thread_time
 
 import httpx2
 import numpy as np
@@ -164,10 +164,10 @@ def test_refusals_are_not_compressed(small: Service) -> None:
 def test_a_bomb_is_stopped_where_a_body_would_be() -> None:
     """A thousandfold: 300 kB that would be 300 MB."""
     bomb = compressed(bytes(300 * 2**20), "gzip")
-    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, thread_time()
     with pytest.raises(Problem, match="larger than 1,000,000 bytes when decompressed"):
         decompressed(bomb, "gzip", 1_000_000)
-    assert time.perf_counter() - began < 1
+    assert thread_time() - began < 1
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 8 * 2**10  # KiB
 
 
