@@ -85,9 +85,10 @@ def problem_of(error: Exception) -> Problem:
 
 def answer_to(problem: Problem, path: str, request_id: str) -> tuple[dict[str, str], bytes]:
     """Headers and body of the response to a request for `path`."""
-    content_type, body = CONTENT_TYPE, problem.kind.document(problem.detail, request_id)
+    body = problem.kind.document(problem.detail, request_id)
+    content_type = CONTENT_TYPE
     if path.startswith(OPEN_INFERENCE):  # its clients read "error" alone
-        content_type, body = "application/json", {"error": problem.detail}
+        body, content_type = {"error": problem.detail}, "application/json"
     return {"content-type": content_type, **problem.headers}, orjson.dumps(body)
 
 

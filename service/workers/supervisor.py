@@ -26,8 +26,7 @@ from service.settings import Settings
 from service.telemetry.logs.handler import AsyncLogHandler
 from service.telemetry.logs.setup import log_errors_of_loop, say_ready
 from service.telemetry.logs.streams import STREAMS
-from service.telemetry.metrics.shared_memory import SERIES, SharedMemory, reserve
-from service.telemetry.statistics_layout import tables_size
+from service.telemetry.metrics.shared_memory import SERIES, SharedMemory, reserve, tables_size
 from service.workers.slots import WorkerPool, WorkerSlot
 from service.workers.sockets import listen_together, remove_path, url_of
 

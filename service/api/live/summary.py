@@ -11,13 +11,12 @@ workers all numbers are sums over them.
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
-from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, Field
 
-from service.telemetry.metrics.buffered import MetricSelector
+from service.telemetry.metrics.buffered import BufferedMetric
+from service.telemetry.metrics.multiprocess import Matches, all_series
 from service.telemetry.metrics.registry import PICTURES, SECONDS, Metrics
 from service.telemetry.request_record import GONE
 
@@ -75,21 +74,25 @@ class LiveSummary(BaseModel):
 
 
 def take_snapshot(metrics: Metrics, at: float) -> Snapshot:
-    *scalars, seconds, sizes = metrics.sums(
-        MetricSelector(metrics.requests, _predicts),
-        MetricSelector(metrics.requests, _was_refused),
-        MetricSelector(metrics.requests, _failed),
-        MetricSelector(metrics.shed),
-        MetricSelector(metrics.predictions),
-        MetricSelector(metrics.queue_depth),
-        MetricSelector(metrics.queue_limit),
-        MetricSelector(metrics.inflight),
-        MetricSelector(metrics.live_watchers),
-        MetricSelector(metrics.request_seconds, lambda route, _: _predicts(route)),
-        MetricSelector(metrics.batch_size),
+    metrics.refresh()
+
+    def total(metric: BufferedMetric, matches: Matches = all_series) -> float:
+        return sum(metrics.sums(metric, matches))
+
+    return Snapshot(
+        at=at,
+        requests=total(metrics.requests, _predicts),
+        refused=total(metrics.requests, _was_refused),
+        failed=total(metrics.requests, _failed),
+        shed=total(metrics.shed),
+        pictures=total(metrics.predictions),
+        queue=total(metrics.queue_depth),
+        queue_limit=total(metrics.queue_limit),
+        inflight=total(metrics.inflight),
+        watchers=total(metrics.live_watchers),
+        seconds=metrics.sums(metrics.request_seconds, _of_predictions),
+        sizes=metrics.sums(metrics.batch_size),
     )
-    named = dict(zip(Snapshot._fields[1:-2], map(sum, scalars), strict=True))
-    return Snapshot(at=at, seconds=seconds, sizes=sizes, **named)
 
 
 def summarize(now: Snapshot, before: Snapshot, long_before: Snapshot, **state: Any) -> LiveSummary:
@@ -116,7 +119,7 @@ def summarize(now: Snapshot, before: Snapshot, long_before: Snapshot, **state: A
         calls_per_second=rate(sum(now.sizes), sum(before.sizes)),
         batches=[
             BatchSize(most=most, calls=each)
-            for most, each in zip((*PICTURES, None), calls, strict=False)
+            for most, each in zip((*PICTURES, None), calls, strict=True)
         ],
         **state,
     )
@@ -140,19 +143,22 @@ def quantile(share: float, bounds: Iterable[float], counts: Iterable[float]) -> 
 
 
 def _difference(now: list[float], before: list[float]) -> list[int]:
-    """Of each bucket; before the first request there may be none."""
-    return [int(after - count) for after, count in zip_longest(now, before, fillvalue=0)]
+    """Of each bucket."""
+    return [int(after - count) for after, count in zip(now, before, strict=True)]
 
 
-@lru_cache(maxsize=1024)  # of some thirty routes, with their codes
-def _predicts(route: str, method: str = "POST", code: str = "") -> bool:
+def _of_predictions(route: str, version: str) -> bool:
+    return _PREDICTION.fullmatch(route) is not None
+
+
+def _predicts(route: str, method: str, code: str) -> bool:
     return method == "POST" and _PREDICTION.fullmatch(route) is not None
 
 
 def _was_refused(route: str, method: str, code: str) -> bool:
     """A client that disconnected was not refused."""
-    return code.startswith("4") and code != GONE and _predicts(route, method)
+    return code.startswith("4") and code != GONE and _predicts(route, method, code)
 
 
 def _failed(route: str, method: str, code: str) -> bool:
-    return code.startswith("5") and _predicts(route, method)
+    return code.startswith("5") and _predicts(route, method, code)

@@ -28,30 +28,22 @@ from service.api.predictions import BatchPredictions
 from service.batching.interface import BatchResult
 from service.settings import Settings
 from service.telemetry.metrics.shared_memory import (
+    COLUMNS,
+    VERSIONS,
     Cells,
     Segment,
     SharedMemory,
     key_of,
-    private_cells,
-)
-from service.telemetry.statistics_layout import (
-    COLUMNS,
-    COMPUTED,
-    DELIVERED,
-    EACH_COMPUTED,
-    EACH_DELIVERED,
-    EACH_PREPARED,
-    FAILED,
-    FAILED_SECONDS,
-    LAST,
-    PREPARED,
-    QUEUED,
-    REQUESTS,
-    RUNS,
-    VERSIONS,
+    private_memory,
     rows,
+    tables_size,
 )
 
+# The columns of a row. Seconds of requests are summed over requests; seconds of runs over runs,
+# whose parts each of a run's requests went through as well.
+RUNS, REQUESTS, QUEUED, PREPARED, COMPUTED, DELIVERED = range(6)
+EACH_PREPARED, EACH_COMPUTED, EACH_DELIVERED = range(6, COLUMNS)
+FAILED, FAILED_SECONDS, LAST = range(3)  # of row 0, for no batch is empty
 KIND = "statistics", "of versions"  # of their keys in the shared memory
 Table = NDArray[np.float64]  # (sizes, COLUMNS)
 
@@ -60,9 +52,9 @@ class Statistics:
     def __init__(self, settings: Settings, memory: SharedMemory | None = None) -> None:
         """`memory`: of all workers; None: this process is alone."""
         self._rows = rows(settings)
-        self._memory = memory
+        self._memory = memory or private_memory(tables_size(settings))
         self._tables: dict[int, Cells] = {}  # by version
-        for version in [] if memory is None or memory.own is None else _versions_in(memory.own):
+        for version in _versions_in(self._memory.own):
             self._table(version)
 
     def delivered(self, run: BatchResult[BatchPredictions], answered: int, waited: float) -> None:
@@ -89,16 +81,10 @@ class Statistics:
 
     def versions(self) -> list[int]:
         """Those that anything is known of."""
-        if self._memory is None:
-            return sorted(self._tables)
         return sorted(set().union(*map(_versions_in, self._memory.segments)))
 
     def of(self, version: int) -> "Sums":
-        if self._memory is None:
-            known = [self._tables.get(version)]
-        else:
-            key = _key_of(version)
-            known = [segment.read(key) for segment in self._memory.segments]
+        known = [segment.read(_key_of(version)) for segment in self._memory.segments]
         tables = [np.array(each, np.float64) for each in known if each is not None]
         empty = np.zeros(self._rows * COLUMNS)
         table = sum(tables, start=empty).reshape(-1, COLUMNS)
@@ -110,20 +96,14 @@ class Statistics:
         if cells is None:
             if len(self._tables) >= VERSIONS:
                 self._forget(min(self._tables, key=lambda each: self._tables[each][LAST]))
-            cells = self._tables[version] = self._made(version)
+            key, count = _key_of(version), self._rows * COLUMNS
+            cells = self._tables[version] = self._memory.own.cells(key, count, at_end=True)
         return cells
-
-    def _made(self, version: int) -> Cells:
-        count = self._rows * COLUMNS
-        if self._memory is None or self._memory.own is None:
-            return private_cells(count)
-        return self._memory.own.cells(_key_of(version), count, at_end=True)
 
     def _forget(self, version: int) -> None:
         """The one that has not answered for the longest."""
         del self._tables[version]
-        if self._memory is not None and self._memory.own is not None:
-            self._memory.own.remove(_key_of(version))
+        self._memory.own.remove(_key_of(version))
 
 
 @dataclass(frozen=True)

@@ -5,37 +5,34 @@
 The library's observe() takes 2 us and a prediction needs five of them, so values are buffered and
 added in bulk. Any thread may record; one thread flushes, at the latest before each scrape.
 
-The numbers of a series are in the memory that workers share or, for a single process, in its own.
-`family_of` builds a family from the numbers of any process, so also from the sums over workers.
+The numbers of a series are in the memory that workers share: `multiprocess` adds them up, and
+`family_of` makes a family of the sums.
 """
 
 import collections
 import threading
 import time
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from math import inf
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
-from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
     Metric,
 )
-from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
 
-from service.telemetry.metrics.shared_memory import Cells, Writer, key_of, private_cells
+from service.telemetry.metrics.shared_memory import Cells, Writer, key_of
 
 LabelValues = tuple[str, ...]
 Series = Mapping[LabelValues, Sequence[float]]  # the numbers of each series, by its label values
-Matches = Callable[..., bool]  # called with the label values of a series, in their order
 
 text_of: Callable[[float], str] = floatToGoString  # as Prometheus writes a number
 _INCREMENT = threading.Lock()
@@ -89,7 +86,7 @@ class Distribution:
 S = TypeVar("S", Number, Distribution)
 
 
-class _Buffered(Collector, Generic[S]):
+class _Buffered(ABC, Generic[S]):
     kind: ClassVar[str]
     count = 1  # numbers of each series
     buckets = 1  # of them, those that `sums` returns
@@ -100,10 +97,8 @@ class _Buffered(Collector, Generic[S]):
         documentation: str,
         label_names: Sequence[str] = (),
         *,
-        registry: CollectorRegistry | None = None,
-        memory: Writer | None = None,
+        memory: Writer,
     ) -> None:
-        """`memory` is shared by workers; None: this process is alone."""
         self.family = name
         self._documentation = documentation
         self._label_names = label_names
@@ -112,8 +107,6 @@ class _Buffered(Collector, Generic[S]):
         self._lock = threading.Lock()
         if not label_names:
             self.labels()
-        if registry is not None:
-            registry.register(self)
 
     def labels(self, *values: str) -> S:
         """The series with these label values, which is made if there is none."""
@@ -129,38 +122,23 @@ class _Buffered(Collector, Generic[S]):
     def family_of(self, series: Series) -> Metric:
         """The family of these series, in whichever process they were counted."""
 
-    def collect(self) -> Iterator[Metric]:
-        yield self.family_of(
-            {labels: each.cells.tolist() for labels, each in [*self._series.items()]}
-        )
-
-    def sums(self, matches: Matches) -> list[float]:
-        """The sum of each bucket over the matching series; empty if none matches."""
-        matching = [
-            each.cells.tolist() for labels, each in [*self._series.items()] if matches(*labels)
-        ]
-        return [sum(column) for column in zip(*matching, strict=True)][: self.buckets]
-
     def stored(self) -> list[LabelValues]:
-        """Series in shared memory, those of the slot's previous process included, oldest first."""
-        return [] if self._memory is None else self._memory.labels(self.kind, self.family)
+        """Series in the memory, those of the slot's previous process included, oldest first."""
+        return self._memory.labels(self.kind, self.family)
 
-    def forget(self, matches: Matches) -> None:
+    def forget(self, matches: Callable[..., bool]) -> None:
         """Remove the matching series."""
         with self._lock:
             for labels in [each for each in self._series if matches(*each)]:
                 del self._series[labels]
-        if self._memory is not None:
-            for labels in self.stored():
-                if matches(*labels):
-                    self._memory.remove(key_of(self.kind, self.family, labels))
+        for labels in self.stored():
+            if matches(*labels):
+                self._memory.remove(key_of(self.kind, self.family, labels))
 
     @abstractmethod
     def _new(self, cells: Cells) -> S: ...
 
     def _cells(self, values: LabelValues) -> Cells:
-        if self._memory is None:
-            return private_cells(self.count)
         return self._memory.cells(key_of(self.kind, self.family, values), self.count)
 
 
@@ -249,17 +227,3 @@ class BufferedHistogram(_Buffered[Distribution]):
 
 
 BufferedMetric = BufferedCounter | BufferedHistogram | BufferedGauge
-
-
-def all_series(*_: str) -> bool:
-    return True
-
-
-class MetricSelector(NamedTuple):
-    """The series of a metric that are to be added up."""
-
-    metric: BufferedMetric
-    matches: Matches = all_series
-
-    def sums(self) -> list[float]:
-        return self.metric.sums(self.matches)

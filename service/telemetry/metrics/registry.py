@@ -3,9 +3,9 @@
 Prefix `digitserve_`, base units, classic histograms. Each `Metrics` has a registry of its own, so
 that two services in one process (tests) do not share numbers.
 
-    one process       numbers are kept in memory
     worker k of N     numbers are kept in the k-th segment of the memory that workers share;
                       the worker that answers a scrape adds up the segments of all
+    one process       the only segment is memory of its own
 
 A segment belongs to the slot, not to the process: a replacement worker continues its predecessor's
 counters, so they never fall. A StateMetric is what the answering process knows of its own state,
@@ -32,10 +32,9 @@ from service.telemetry.metrics.buffered import (
     BufferedGauge,
     BufferedHistogram,
     BufferedMetric,
-    MetricSelector,
 )
-from service.telemetry.metrics.multiprocess import SharedNumbers
-from service.telemetry.metrics.shared_memory import SharedMemory
+from service.telemetry.metrics.multiprocess import Matches, SharedNumbers, all_series
+from service.telemetry.metrics.shared_memory import SharedMemory, private_memory
 from service.telemetry.metrics.version_series import RouteSeries, VersionSeries
 
 # Seconds. A picture takes well under a millisecond, the usual buckets from 5 ms would show nothing.
@@ -54,38 +53,32 @@ CONFIDENCE = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
 
 class Metrics:
     def __init__(self, memory: SharedMemory | None = None) -> None:
-        """Of the one process, or of a worker whose numbers are in shared memory."""
+        """`memory` is that of all workers; None: this process is alone."""
         self.before_scrape: list[Callable[[], None]] = []
         # Called with the seconds of a request that was answered 5xx.
         self.when_failed: list[Callable[[float], None]] = []
         self._in_flight = 0  # requests
         self._due = False  # whether a refresh is scheduled
         self._buffered: list[BufferedCounter | BufferedHistogram] = []
-        self._memory = memory  # None: this process is alone
-        self._shared: SharedNumbers | None = None
         self._registry = registry = CollectorRegistry()
         PlatformCollector(registry=registry)
-        all_buffered: list[BufferedMetric] = []
         if memory is None:
-            own = None
+            memory = private_memory()
             ProcessCollector(registry=registry)
             GCCollector(registry=registry)
-            counted: CollectorRegistry | None = registry
-        else:
-            own = memory.own
-            self._shared = SharedNumbers(memory.segments, all_buffered)
-            registry.register(self._shared)
-            counted = None  # the collector above reads all of it from the memory
+        self._memory, own = memory, memory.own
+        all_buffered: list[BufferedMetric] = []
+        self._numbers = SharedNumbers(memory, all_buffered)
+        registry.register(self._numbers)
 
         def counter(name: str, meaning: str, *labels: str) -> BufferedCounter:
-            name = f"digitserve_{name}"
-            made = BufferedCounter(name, meaning, labels, registry=counted, memory=own)
+            made = BufferedCounter(f"digitserve_{name}", meaning, labels, memory=own)
             self._buffered.append(made)
             all_buffered.append(made)
             return made
 
         def gauge(name: str, meaning: str) -> BufferedGauge:
-            made = BufferedGauge(f"digitserve_{name}", meaning, registry=counted, memory=own)
+            made = BufferedGauge(f"digitserve_{name}", meaning, memory=own)
             all_buffered.append(made)
             return made
 
@@ -93,9 +86,7 @@ class Metrics:
             name: str, meaning: str, *labels: str, buckets: tuple[float, ...] = SECONDS
         ) -> BufferedHistogram:
             name = f"digitserve_{name}"
-            made = BufferedHistogram(
-                name, meaning, labels, registry=counted, buckets=buckets, memory=own
-            )
+            made = BufferedHistogram(name, meaning, labels, buckets=buckets, memory=own)
             self._buffered.append(made)
             all_buffered.append(made)
             return made
@@ -191,8 +182,6 @@ class Metrics:
     @property
     def without_room(self) -> tuple[int, list[str]]:
         """Series missing from /metrics: their number, and the names of this worker's first."""
-        if self._memory is None or self._memory.own is None:
-            return 0, []
         return self._memory.refused, [*self._memory.own.without_room]
 
     def count_native(self, messages: int, dropped: int) -> None:
@@ -244,12 +233,9 @@ class Metrics:
         text: bytes = (_openmetrics if openmetrics else generate_latest)(self._registry)
         return text
 
-    def sums(self, *selectors: MetricSelector) -> list[list[float]]:
-        """The current sums of each selection over all workers."""
-        self.refresh()
-        if self._shared is not None:
-            return self._shared.sums(selectors)
-        return [each.sums() for each in selectors]
+    def sums(self, metric: BufferedMetric, matches: Matches = all_series) -> list[float]:
+        """The sums of the matching series over all workers, as of the last refresh."""
+        return self._numbers.sums(metric, matches)
 
     def _add_up_soon(self) -> None:
         self._due = True

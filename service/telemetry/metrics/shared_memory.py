@@ -1,11 +1,11 @@
-"""Numbers that the workers of a service count in, in memory that their supervisor reserves.
+"""The numbers that the service counts in, in memory that the workers share.
 
     supervisor --reserve--> descriptor --pass_fds--> workers, which map all of it
     worker     --Writer---> numbers of its own slot
                --Segment--> numbers of every slot, to be added up
 
 There is a segment for each slot. Only the worker in that slot writes to it; the worker that takes
-its place goes on with the same numbers.
+its place goes on with the same numbers. A process that serves alone has one segment of its own.
 
     header | directory, a word for each unit | units of 64 bytes
 
@@ -32,8 +32,13 @@ from itertools import compress
 from typing import NamedTuple, TypeAlias
 
 from service.errors import CannotStart
+from service.settings import Settings
 
 SERIES = 512 * 1024  # bytes a worker, of counters, gauges and histograms: many times what is used
+PRIVATE = 8 * SERIES  # bytes of a process that serves alone: only what is used takes memory
+# Of the table of a version's statistics.
+COLUMNS = 9
+VERSIONS = 16  # that have one
 UNIT = 64  # bytes
 HEADER = 64  # bytes
 CHANGES, REFUSED = 0, 1  # words of the header
@@ -81,19 +86,43 @@ def _memory_file(size: int) -> int:
     return descriptor
 
 
+def rows(settings: Settings) -> int:
+    """Of a version's statistics: one for each size that a batch may have, and row 0."""
+    return max(settings.max_batch, settings.max_pictures) + 1
+
+
+def tables_size(settings: Settings) -> int:
+    """Bytes of a worker's tables of statistics, with their keys and their part of the directory."""
+    return VERSIONS * (rows(settings) * COLUMNS * 8 + 128) * 9 // 8
+
+
 def key_of(kind: str, name: str, labels: tuple[str, ...] = ()) -> str:
     return json.dumps([kind, name, *labels])
 
 
+def private_memory(size: int = PRIVATE) -> "SharedMemory":
+    """Memory of this process alone, in which it is the only worker."""
+    return SharedMemory(-1, 1, 0, size)
+
+
 class SharedMemory:
-    def __init__(self, descriptor: int, slots: int, slot: int | None = None) -> None:
-        """`slot` is that of the worker which this process is; None: it is the supervisor."""
+    def __init__(self, descriptor: int, slots: int, slot: int | None = None, size: int = 0) -> None:
+        """`slot` is that of the worker which this process is; None: it is the supervisor.
+
+        `size` in bytes; 0: that of the descriptor's file.
+        """
         self.descriptor = descriptor
-        whole = memoryview(mmap.mmap(descriptor, 0))
+        whole = memoryview(mmap.mmap(descriptor, size))
         size = len(whole) // slots // UNIT * UNIT
-        parts = [whole[at * size : (at + 1) * size] for at in range(slots)]
-        self.segments = [Segment(part) for part in parts]
-        self.own = None if slot is None else Writer(parts[slot])
+        self.numbers: Cells = whole[: slots * size].cast("d")  # of all segments, one after another
+        self.segments = [Segment(whole, at * size, size) for at in range(slots)]
+        self._own = None if slot is None else Writer(whole, slot * size, size)
+
+    @property
+    def own(self) -> "Writer":
+        """Of the worker which this process is."""
+        assert self._own is not None
+        return self._own
 
     @property
     def refused(self) -> int:
@@ -104,10 +133,12 @@ class SharedMemory:
 class Segment:
     """The numbers of a slot, as any process reads them."""
 
-    def __init__(self, memory: memoryview) -> None:
-        self._memory = memory
+    def __init__(self, whole: memoryview, start: int, size: int) -> None:
+        """`size` bytes of memory from `start` on."""
+        self._memory = memory = whole[start : start + size]
         self._words = memory.cast("Q")
         self.numbers: Cells = memory.cast("d")
+        self.start = start // self.numbers.itemsize  # of its numbers among those of all
         self._units = (len(memory) - HEADER) // (UNIT + self._words.itemsize)
         first = HEADER // self._words.itemsize
         self._directory = self._words[first : first + self._units]
@@ -171,8 +202,8 @@ class Segment:
 class Writer(Segment):
     """The numbers of a slot, as the worker in it makes and removes them, from any thread."""
 
-    def __init__(self, memory: memoryview) -> None:
-        super().__init__(memory)
+    def __init__(self, whole: memoryview, start: int, size: int) -> None:
+        super().__init__(whole, start, size)
         self.without_room: dict[str, None] = {}  # names of the first series that found none
         self._lock = threading.Lock()
         self._words[CHANGES] += 1  # the process before may have ended before it counted one
@@ -197,7 +228,7 @@ class Writer(Segment):
                 entry = self._make(key, count, at_end=at_end)
             if entry is None:
                 self._refuse(key)
-                return private_cells(count)
+                return memoryview(bytearray(count * 8)).cast("d")
             return self.numbers[entry.start : entry.start + count]
 
     def remove(self, key: str) -> None:
@@ -257,11 +288,6 @@ class Writer(Segment):
             )
         if len(self.without_room) < MOST_NAMES:
             self.without_room[series] = None
-
-
-def private_cells(count: int) -> Cells:
-    """Numbers of this process alone."""
-    return memoryview(bytearray(count * 8)).cast("d")
 
 
 def _units_of(size: int) -> int:

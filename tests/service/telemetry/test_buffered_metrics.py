@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import given
@@ -25,12 +25,23 @@ from prometheus_client.registry import Collector
 
 from service.telemetry.metrics.buffered import BufferedCounter, BufferedGauge, BufferedHistogram
 from service.telemetry.metrics.multiprocess import SharedNumbers
-from service.telemetry.metrics.shared_memory import SharedMemory, Writer
+from service.telemetry.metrics.shared_memory import SharedMemory, Writer, private_memory
 from tests.support.shared_memory import workers
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # of the library's own, to compare with
 
 BOUNDS = (0.1, 0.25, 1.0)
+
+
+T = TypeVar("T", BufferedCounter, BufferedHistogram)
+
+
+def made(kind: type[T], registry: CollectorRegistry, *arguments: Any, **options: Any) -> T:
+    """A metric of a process that is alone."""
+    memory = private_memory(100_000)
+    metric = kind(*arguments, memory=memory.own, **options)
+    registry.register(SharedNumbers(memory, [metric]))
+    return metric
 
 
 VALUES = st.sampled_from([*BOUNDS, 0.0, 0.1000001, 0.5, 7.0])
@@ -42,7 +53,7 @@ def test_a_buffered_histogram_equals_the_librarys(
 ) -> None:
     plain, buffered = CollectorRegistry(), CollectorRegistry()
     one = Histogram("seconds", "", ["route"], buckets=BOUNDS, registry=plain)
-    other = BufferedHistogram("seconds", "", ["route"], buckets=BOUNDS, registry=buffered)
+    other = made(BufferedHistogram, buffered, "seconds", "", ["route"], buckets=BOUNDS)
     for number, (route, value) in enumerate(observed):
         one.labels(route).observe(value)
         other.labels(route).record(value)
@@ -63,7 +74,7 @@ def test_a_buffered_histogram_equals_the_librarys(
 def test_a_buffered_counter_equals_the_librarys(ended: list[tuple[str, str]]) -> None:
     plain, buffered = CollectorRegistry(), CollectorRegistry()
     one = Counter("ended", "", ["route", "code"], registry=plain)
-    other = BufferedCounter("ended", "", ["route", "code"], registry=buffered)
+    other = made(BufferedCounter, buffered, "ended", "", ["route", "code"])
     for labels in ended:
         one.labels(*labels).inc()
         other.record(labels)
@@ -78,7 +89,7 @@ def test_a_buffered_counter_equals_the_librarys(ended: list[tuple[str, str]]) ->
 
 def test_nan_does_not_keep_other_values_from_being_counted() -> None:
     registry = CollectorRegistry()
-    histogram = BufferedHistogram("confidence", "", buckets=BOUNDS, registry=registry)
+    histogram = made(BufferedHistogram, registry, "confidence", "", buckets=BOUNDS)
     histogram.record_all([0.5, math.nan, 0.5])
     histogram.flush()
     assert registry.get_sample_value("confidence_bucket", {"le": "1.0"}) == 2
@@ -92,8 +103,8 @@ ODD = ['quo"te', "back\\slash", "new\nline", "\u00fc", "two words", "\u2028", "\
 def test_the_text_of_a_scrape_equals_the_librarys(write: Any) -> None:
     """Whatever the labels hold: a user's class may have any name."""
     ours, theirs = CollectorRegistry(), CollectorRegistry()
-    buffered = BufferedHistogram("h", "of", ["label"], registry=ours, buckets=BOUNDS)
-    counter = BufferedCounter("c", "a counter", ["label"], registry=ours)
+    buffered = made(BufferedHistogram, ours, "h", "of", ["label"], buckets=BOUNDS)
+    counter = made(BufferedCounter, ours, "c", "a counter", ["label"])
     plain = Histogram("h", "of", ["label"], registry=theirs, buckets=BOUNDS)
     plain_counter = Counter("c", "a counter", ["label"], registry=theirs)
     for label, value in zip(ODD, (0.1, 3.0, 0.3, 0, 1, 0.25, 2, 0.5), strict=True):
@@ -108,7 +119,7 @@ def test_the_text_of_a_scrape_equals_the_librarys(write: Any) -> None:
 
 def test_the_latest_trace_of_each_bucket_is_its_exemplar() -> None:
     registry = CollectorRegistry()
-    histogram = BufferedHistogram("h", "of", registry=registry, buckets=BOUNDS)
+    histogram = made(BufferedHistogram, registry, "h", "of", buckets=BOUNDS)
     for number, value in enumerate((0.05, 0.06, 0.1, 7.0)):
         histogram.record(value)
         histogram.labels().exemplify(value, f"{number:032x}")
@@ -131,7 +142,7 @@ class Worker:
     def __init__(self, memory: SharedMemory, theirs: Any) -> None:
         self._theirs = theirs
         self.own = self._metrics(memory.own)
-        self.shared = SharedNumbers(memory.segments, self.own)
+        self.shared = SharedNumbers(memory, self.own)
         values.ValueClass = theirs
         self._plain = (
             Gauge("g", "a gauge", registry=None, multiprocess_mode="livesum"),
@@ -139,9 +150,7 @@ class Worker:
             Histogram("h", "of", ["label"], registry=None, buckets=BOUNDS),
         )
 
-    def _metrics(
-        self, memory: Writer | None
-    ) -> tuple[BufferedGauge, BufferedCounter, BufferedHistogram]:
+    def _metrics(self, memory: Writer) -> tuple[BufferedGauge, BufferedCounter, BufferedHistogram]:
         return (
             BufferedGauge("g", "a gauge", memory=memory),
             BufferedCounter("c", "a counter", ["label"], memory=memory),

@@ -19,8 +19,14 @@ from contract.version import Version
 from service.api.v2.statistics import Statistics
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
-from service.telemetry.metrics.shared_memory import SERIES, SharedMemory, key_of, unlinked_file
-from service.telemetry.statistics_layout import VERSIONS, tables_size
+from service.telemetry.metrics.shared_memory import (
+    SERIES,
+    VERSIONS,
+    SharedMemory,
+    key_of,
+    tables_size,
+    unlinked_file,
+)
 from tests.support.metrics import counted, exposition, settle
 from tests.support.pictures import SEVEN
 from tests.support.program import PATIENCE
@@ -166,7 +172,6 @@ def test_every_process_reads_what_was_added_since_a_series_began(
     writer = SharedMemory(descriptor, 2, 1).own
     expected: dict[str, list[float]] = {}
     for amount, (change, name, count) in enumerate(changes):
-        assert writer is not None
         key = key_of("counter", name)
         if change == "add":
             if len(expected.get(key, [])) != count:
@@ -222,7 +227,6 @@ def test_a_writer_that_is_killed_at_any_point_leaves_whole_series() -> None:
             changing.kill()
             changing.wait(PATIENCE)
         memory = SharedMemory(descriptor, 1, 0)
-        assert memory.own is not None
         keys = {key_of("counter", str(name)) for name in range(50)}
         assert memory.own.entries().keys() <= keys
         for key in keys:
@@ -240,6 +244,5 @@ def test_where_there_is_no_memory_file_the_numbers_are_in_a_file_without_a_name(
     assert [*tmp_path.iterdir()] == []
     assert os.fstat(descriptor).st_blocks * 512 >= 100_000  # no page is missing later
     first, second = (SharedMemory(descriptor, 2, slot) for slot in range(2))
-    assert first.own is not None
     first.own.cells("a", 1)[0] = math.pi
     assert [*(second.segments[0].read("a") or ())] == [math.pi]
