@@ -45,10 +45,10 @@ def parser(program: str, description: str | None, *, name: str = "--name") -> Ar
     return made
 
 
-def add_files(parser: ArgumentParser) -> None:
-    add = parser.add_argument
+def add_files(parser: ArgumentParser, *, markdown: str = "") -> None:
+    add, tables = parser.add_argument, f"write the tables with their conditions{markdown}"
     add("--json", type=file(), metavar="FILE", help="write everything that was measured")
-    add("--markdown", type=file(), metavar="FILE", help="write the tables with their conditions")
+    add("--markdown", type=file(), metavar="FILE", help=tables)
 
 
 def parse(parser: ArgumentParser, words: list[str] | None) -> Namespace:

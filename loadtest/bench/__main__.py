@@ -10,13 +10,14 @@ Exits with 1 if it cannot measure, with 3 if it measured all but a peer.
 
 import sys
 import time
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
+from loadtest.arguments import add_files, parse, parser
 from loadtest.bench import report
 from loadtest.bench.limits import measured_apart
-from loadtest.bench.measure import Plan, Tool, Visit, visit
+from loadtest.bench.measure import Plan, Tool, Visit, add_load, visit
 from loadtest.bench.overload import NEEDED, overload
 from loadtest.bench.results import Results, Round
 from loadtest.bench.scrape import WORKERS, scrapes
@@ -33,16 +34,15 @@ DONE, NOTHING, NOT_ALL = 0, 1, 3  # exit codes; 2 is argparse's
 
 
 def main(words: list[str] | None = None) -> int:
-    words = sys.argv[1:] if words is None else words
-    arguments = _parser().parse_args(words)
+    arguments = parse(_parser(), words)
     arguments.only = set(arguments.only or ALWAYS) | set(PEERS if arguments.peers else ())
     arguments.venvs = arguments.venvs.resolve()
     try:
-        results = bench(arguments, " ".join(["python -m loadtest.bench", *words]))
+        results = bench(arguments)
     except CannotMeasure as error:
         print(f"bench: {error}", file=sys.stderr)
         return NOTHING
-    print(f"\n{report.plain(results)}")
+    print(f"\n{report.plain(results)}", end="")
     if arguments.json:
         arguments.json.write_text(results.json())
     if arguments.markdown:
@@ -50,12 +50,12 @@ def main(words: list[str] | None = None) -> int:
     return NOT_ALL if results.missing else DONE
 
 
-def bench(arguments: Namespace, command: str) -> Results:
+def bench(arguments: Namespace) -> Results:
     cores = Placement.of(generators=1)
     pictures = Pictures.of_current(arguments.models, arguments.name)
     tool = Tool.found(arguments.client)
     conditions = Conditions.now(
-        command=command,
+        command=arguments.command,
         pinned=str(cores),
         client=tool.name,
         model=str(pictures.folder),
@@ -87,14 +87,13 @@ def bench(arguments: Namespace, command: str) -> Results:
 
 
 def _not_installed(arguments: Namespace) -> dict[str, str]:
-    """Peers that cannot be, and why."""
+    """The peers that cannot be installed, and why."""
     missing: dict[str, str] = {}
-    for peer in PEERS:
-        if peer in arguments.only:
-            try:
-                ensure(arguments.venvs, peer)
-            except CannotMeasure as error:
-                missing[peer] = _left_out(peer, "it cannot be installed", error)
+    for peer in arguments.only.intersection(PEERS):
+        try:
+            ensure(arguments.venvs, peer)
+        except CannotMeasure as error:
+            missing[peer] = _left_out(peer, "it cannot be installed", error)
     return missing
 
 
@@ -102,22 +101,22 @@ def _rounds(
     arguments: Namespace, pictures: Pictures, plan: Plan, missing: dict[str, str]
 ) -> Iterator[Round]:
     """Adds to `missing` the peers that fail, which are not tried again."""
-    asked_for = _targets(arguments, pictures)
+    requested = _targets(arguments, pictures)
     for number in range(1, arguments.rounds + 1):
         began = time.monotonic()
         limits = None
         if "limits" in arguments.only:
             seconds, core = min(1.0, arguments.seconds), plan.cores.server[0]
             limits = measured_apart(arguments.models, arguments.name, seconds, core=core)
-        yield Round(limits, list(_visits(asked_for, pictures, plan, missing, f"round {number}")))
+        yield Round(limits, list(_visits(requested, pictures, plan, missing, f"round {number}")))
         took = time.monotonic() - began
         print(f"round {number} of {arguments.rounds} took {took:.0f} s", flush=True)
 
 
 def _visits(
-    asked_for: list[Target], pictures: Pictures, plan: Plan, missing: dict[str, str], when: str
+    requested: list[Target], pictures: Pictures, plan: Plan, missing: dict[str, str], when: str
 ) -> Iterator[Visit]:
-    for target in asked_for:
+    for target in requested:
         peer = target.name.removesuffix(TUNED)
         if {peer, target.name} & missing.keys():
             continue
@@ -130,48 +129,35 @@ def _visits(
 
 
 def _left_out(name: str, what: str, error: Exception) -> str:
-    """All of the reason to the terminal at once; for the report, its last line."""
+    """Print the whole reason at once; the report gets its last line."""
     print(f"bench: {name} is left out, {what}: {error}", file=sys.stderr, flush=True)
     return f"{what}: {(str(error) or repr(error)).splitlines()[-1]}"
 
 
 def _targets(arguments: Namespace, pictures: Pictures) -> list[Target]:
-    known = [
-        targets.echo(),
-        _service(arguments),
-        *targets.peers(arguments.venvs, pictures.folder),
-    ]
+    peers = targets.peers(arguments.venvs, pictures.folder)
+    known = [targets.echo(), _service(arguments), *peers]
     return [target for target in known if target.name.removesuffix(TUNED) in arguments.only]
 
 
 def _service(arguments: Namespace) -> Target:
-    # What the user has set in the environment goes before our choice.
+    # The environment has precedence over the bench's own settings.
     settings = targets.ON_ONE_CORE | settings_handed_on()
     return targets.service(arguments.models, arguments.name, settings)
 
 
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        "python -m loadtest.bench",
-        description=__doc__,
-        formatter_class=RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--seconds", type=float, default=5, help="of each load; default: 5")
+    made = parser("loadtest.bench", __doc__)
+    add = made.add_argument
+    add_load(made)
     add("--rounds", type=int, default=3, help="default: 3")
     add("--only", nargs="+", choices=(*ALWAYS, *PEERS), help="measure these parts alone")
     add("--peers", action="store_true", help=f"{', '.join(PEERS)} too, installed on demand")
     add("--overload", type=float, default=10, metavar="SECONDS", help="of overload; default: 10")
     add("--queue", type=int, default=NEEDED, help=f"MAX_QUEUE under overload; default: {NEEDED}")
-    add(
-        "--client", choices=("auto", "wrk", "asyncio"), default="auto", help="default: wrk if there"
-    )
-    add("--models", type=Path, metavar="DIR", default=Path("models"))
-    add("--name", default="digits", help="of the model; default: digits")
     add("--venvs", type=Path, metavar="DIR", default=Path(".peers"), help="of the peers")
-    add("--json", type=Path, metavar="FILE", help="write everything that was measured")
-    add("--markdown", type=Path, metavar="FILE", help="write the tables with their conditions")
-    return parser
+    add_files(made)
+    return made
 
 
 if __name__ == "__main__":

@@ -5,27 +5,21 @@ as many pictures a call as the service gives it at most, and one.
 """
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import onnxruntime
-from numpy.typing import NDArray
 
+from loadtest.bench.peers.answers import network_of
 from loadtest.client.requests import Pictures
-from loadtest.errors import CannotMeasure
 from loadtest.host.machine import on
+from loadtest.host.processes import run
 
-ROOT = Path(__file__).parent.parent.parent
 BATCH = 64  # pictures a call
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -38,25 +32,10 @@ class Limits:
 
 
 def measured_apart(models: Path, name: str, seconds: float, *, core: int) -> Limits:
-    """In a process of its own, so that nothing of the bench's is in its way."""
-    words = [
-        sys.executable,
-        "-m",
-        "loadtest.bench.limits",
-        str(models.resolve()),
-        name,
-        str(seconds),
-    ]
+    """In a process of its own, undisturbed by the bench."""
+    program = (sys.executable, "-m", "loadtest.bench.limits")
     with on(core):
-        done = subprocess.run(  # noqa: S603
-            words,
-            cwd=Path(__file__).parent.parent.parent,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    if done.returncode:
-        raise CannotMeasure(f"the limits cannot be measured: {done.stderr.strip()}")
+        done = run(*program, str(models.resolve()), name, str(seconds))
     return Limits(**json.loads(done.stdout))
 
 
@@ -73,17 +52,6 @@ def measure(pictures: Pictures, seconds: float) -> Limits:
         network=_cpu(lambda: network(batch), seconds) / BATCH,
         network_alone=_cpu(lambda: network(alone), seconds),
     )
-
-
-def network_of(graph: Path) -> Callable[[Pixels], Any]:
-    """pixels (n, 28, 28) -> logits, probabilities (n, labels), on one thread."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        graph.read_bytes(), options, providers=["CPUExecutionProvider"]
-    )
-    return lambda pixels: session.run(["logits", "probabilities"], {"pixels": pixels})
 
 
 def _cpu(work: Callable[[], object], seconds: float) -> float:

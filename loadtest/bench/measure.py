@@ -1,16 +1,17 @@
 """One target, started anew, measured, ended: what it did, what that cost, what it held.
 
-Every round starts every target anew, so that nobody keeps the luck of one start, and nobody is
-there while another is measured.
+Every round starts every target anew, so that the luck of one start does not last, and no other
+target runs while one is measured.
 """
 
 import json
+from argparse import ArgumentParser
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from loadtest.client import asyncio_client, wrk
-from loadtest.client.requests import Pictures, picture, tensor
+from loadtest.client.requests import INFER, Pictures, picture, tensor
 from loadtest.client.result import Load
 from loadtest.host.machine import Placement
 from loadtest.host.processes import Memory, busy_seconds
@@ -20,7 +21,6 @@ from loadtest.target.targets import Target
 PICTURES, BATCHES = "pictures", "batches"  # what is posted
 BATCH = 64  # pictures in a batch
 BATCH_CONNECTIONS = 4  # one is computed, the others travel
-MISSING = 404
 WARM_UP = 1.0  # seconds, at most
 
 
@@ -29,7 +29,7 @@ class Measured:
     posted: str
     load: Load
     cpu: float  # seconds of the server, user and system, an answer
-    others: float  # share of the server's core that somebody else took, the host included
+    others: float  # share of the server's core that other programs took, the host included
 
     @property
     def connections(self) -> int:
@@ -55,7 +55,7 @@ class Visit:
 
 @dataclass(frozen=True)
 class Tool:
-    """The client: wrk, or the one that needs nothing."""
+    """The client: wrk, or the one in Python, which is always there."""
 
     name: str
     ask: Callable[..., Load]  # run_load of wrk or asyncio_client
@@ -96,8 +96,9 @@ def visit(target: Target, pictures: Pictures, plan: Plan) -> Visit:
         skipped = ""
         if plan.batches and target.takes_batches:
             batch = tensor(plan.model, pictures.batch(BATCH))
-            skipped = _why_not(running, batch)
-            if not skipped:
+            if refusal := refusal_of(running, batch):
+                skipped = f"binary batches: {INFER} {refusal}"
+            else:
                 measured.append(_measure(running, [batch], BATCHES, BATCH_CONNECTIONS, plan))
         return Visit(
             target=target.name,
@@ -124,24 +125,26 @@ def _measure(
 
 
 def _right(running: Running, requests: list[bytes], labels: list[str]) -> int:
-    """How many pictures it reads as they are: who is fast must do the work too."""
+    """How many pictures it reads as they are labelled: a fast target must do the work too."""
     read = [_label(running.ask(request).body) for request in requests]
-    return sum(said == label for said, label in zip(read, labels, strict=True))
+    return sum(found == label for found, label in zip(read, labels, strict=True))
 
 
 def _label(body: bytes) -> Any:
-    """What is read in the picture; None if the answer does not say."""
+    """Of the first prediction; None if the answer has none."""
     try:
         return json.loads(body)["predictions"][0]["label"]
     except (ValueError, LookupError, TypeError):
         return None
 
 
-def _why_not(running: Running, batch: bytes) -> str:
-    """Why batches cannot be measured; nothing if they can."""
-    answer = running.ask(batch)
-    if answer.status == MISSING:
-        return "binary batches: this service has no /v2/models/.../infer, so they are not measured"
-    if answer.status >= 400:
-        return f"binary batches: answered {answer.status}: {answer.body[:300].decode()}"
-    return ""
+def refusal_of(running: Running, request: bytes) -> str:
+    """How a server refuses a request; empty if it does not."""
+    answer = running.ask(request)
+    return f"answered {answer.status}: {answer.excerpt}" if answer.status >= 400 else ""
+
+
+def add_load(parser: ArgumentParser) -> None:
+    clients, add = ("auto", "wrk", "asyncio"), parser.add_argument
+    add("--seconds", type=float, default=5, help="of each load; default: 5")
+    add("--client", choices=clients, default="auto", help="default: wrk if there")

@@ -1,12 +1,12 @@
-"""Far more connections than the service can answer: what it says to those it turns away.
+"""Far more connections than the service can answer: what it sends to those that it refuses.
 
-    before   a sampler sends a request now and then over a few connections: this is normal
+    before   a sampler sends occasional requests over a few connections: this is normal
     load     wrk loads CONNECTIONS connections as fast as it can, refused or not; the sampler
-             goes on, waits as Retry-After says, and times answers separately by status
-    after    the load is gone; the sampler says when answers are normal again
+             goes on, waits as Retry-After demands, and times answers separately by status
+    after    the load has ended; the sampler shows when answers are normal again
 
-The service is started with a queue that holds a tenth of those who ask, or fewer. The most it
-answers is measured on the same process first, at so few connections that none is refused.
+The service is started with a queue for at most a tenth of the connections. The most it answers is
+measured on the same process first, with so few connections that none is refused.
 """
 
 import threading
@@ -27,12 +27,12 @@ from loadtest.target.targets import Target
 NEEDED = 64  # connections that keep it busy
 CONNECTIONS = 10 * NEEDED
 SAMPLERS = 32  # connections of the sampler
-PAUSE = 0.02  # seconds between two questions of each
+PAUSE = 0.02  # seconds between two requests of each
 NORMAL = 0.010  # seconds, or three times what it took before the load, whichever is longer
 STEADY = 50  # answers in a row
 WATCH = 3.0  # seconds before and after the load, at most
 OK, REFUSED = 200, 503
-EVERY = 0.1  # seconds between looks at the memory
+EVERY = 0.1  # seconds between two readings of the memory
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Overload:
     queue: int  # DIGITSERVE_MAX_QUEUE
     connections: int
     seconds: float
-    most: float  # answers a second when nobody is refused
+    most: float  # answers a second when none is refused
     good: float  # answers a second, of status 200, under the load
     refused: float  # the others, a second
     broken: int  # connections and answers of the load that failed
@@ -52,7 +52,7 @@ class Overload:
     good_p50: float
     good_p99: float
     before: Memory
-    during: int  # bytes, RSS of all processes, the most that was seen
+    during: int  # bytes, RSS of all processes, the highest reading
     after: Memory
     normal_after: float | None  # seconds from the load's end; None: not while it was watched
 
@@ -124,18 +124,18 @@ def normal_after(attempts: list[Attempt], began: float, ended: float) -> float |
 
 @contextmanager
 def _peak(running: Running) -> Iterator[list[int]]:
-    """The memory of all processes, looked at EVERY so often meanwhile."""
-    seen = [running.resident()]
+    """The memory of all processes, read meanwhile."""
+    readings = [running.resident()]
     done = threading.Event()
 
-    def look() -> None:
+    def read() -> None:
         while not done.wait(EVERY):
-            seen.append(running.resident())
+            readings.append(running.resident())
 
-    thread = threading.Thread(target=look)
+    thread = threading.Thread(target=read)
     thread.start()
     try:
-        yield seen
+        yield readings
     finally:
         done.set()
         thread.join()

@@ -7,17 +7,16 @@ from loadtest.bench.measure import PICTURES
 from loadtest.bench.overload import Overload
 from loadtest.bench.results import Results, Round, Row, Spread, rate_over, ratios, rows
 from loadtest.bench.scrape import Scrapes
-from loadtest.report.document import Line, as_markdown, as_text, conditions
+from loadtest.report.document import (
+    Columns,
+    Line,
+    as_markdown,
+    as_text,
+    conditions,
+    paragraphs,
+    table,
+)
 from loadtest.target.targets import MANY
-
-HEAD = (
-    "what", "connections", "req/s", "p50 ms", "p99 ms", "CPU us/req", "worker MB", "idle MB",
-    "after MB", "refused", "broken", "right", "client", "others",
-)  # fmt: skip
-GLANCE = (
-    f"at a glance: {MANY} connections", "req/s", "p50 ms", "p99 ms", "CPU us/req", "right",
-    "service's req/s over it",
-)  # fmt: skip
 
 HOW = """\
 Each target is started anew every round and measured in turn with the others, on one core, its
@@ -38,96 +37,81 @@ round, and its median, lowest and highest are given.
 
 
 def plain(results: Results) -> str:
-    return "\n\n".join([*map(as_text, _tables(results)), *results.remarks, *_missing(results)])
+    return paragraphs(*map(as_text, _tables(results)), *results.remarks, *_missing(results))
 
 
 def markdown(results: Results) -> str:
-    parts = [
+    details = {"rounds": str(len(results.rounds))}
+    if results.peers:
+        details["peers"] = ", ".join(f"{name} {number}" for name, number in results.peers.items())
+    return paragraphs(
         "# Serving, measured",
         "Written by `make bench` and `make bench-peers`; the next one replaces it.",
-        conditions(
-            results.conditions,
-            {"rounds": str(len(results.rounds))} | _peers(results),
-            ours="DIGITSERVE_THREADS=1",
-        ),
+        conditions(results.conditions, details, ours="DIGITSERVE_THREADS=1"),
         HOW.strip(),
         *results.remarks,
         *map(as_markdown, _tables(results)),
         *_missing(results),
-    ]
-    return "\n\n".join(parts) + "\n"
+    )
 
 
 def _missing(results: Results) -> list[str]:
     return [f"Not measured: {sentence}" for sentence in results.skipped]
 
 
-def _peers(results: Results) -> dict[str, str]:
-    versions = [f"{name} {version}" for name, version in results.peers.items()]
-    return {"peers": ", ".join(versions)} if versions else {}
-
-
 def _tables(results: Results) -> list[list[Line]]:
     tables = [
         glance(results.rounds, results.peers) if results.peers else [],
         limits(results.rounds),
-        table(results.rounds),
+        loads(results.rounds),
         compared(results.rounds, results.peers),
-        scrapes(results.scrapes),
+        table(results.scrapes, SCRAPES),
         overload(results.overload) if results.overload else [],
     ]
     return [lines for lines in tables if len(lines) > 1]
 
 
 def glance(rounds: list[Round], peers: dict[str, str]) -> list[Line]:
-    """The service and its peers in few words; `peers`: their versions."""
+    """The service and its peers in a few numbers; `peers`: their versions."""
     names = {"service": "service"} | {name: f"{name} {peers[name]}" for name in peers}
-    return [
-        GLANCE,
-        *(
-            _glance_line(row, names[row.target], rate_over(rounds, row.target))
-            for row in rows(rounds)
-            if row.target in names and (row.posted, row.connections) == (PICTURES, MANY)
-        ),
-    ]
 
+    def over(row: Row) -> str:
+        spread = rate_over(rounds, row.target)
+        return between(spread, 1, 2) if spread and row.target != "service" else ""
 
-def _glance_line(row: Row, name: str, over: Spread | None) -> Line:
-    return (
-        name,
-        f"{row.rate.median:,.0f}",
-        f"{row.p50.median * 1e3:.1f}",
-        f"{row.p99.median * 1e3:.1f}",
-        f"{row.cpu.median * 1e6:,.0f}",
-        _right(row),
-        between(over, 1, 2) if over and row.target != "service" else "",
-    )
-
-
-def table(rounds: list[Round]) -> list[Line]:
-    return [HEAD, *map(_line, rows(rounds))]
+    columns: Columns[Row] = {
+        f"at a glance: {MANY} connections": lambda row: names[row.target],
+        "req/s": lambda row: f"{row.rate.median:,.0f}",
+        "p50 ms": lambda row: f"{row.p50.median * 1e3:.1f}",
+        "p99 ms": lambda row: f"{row.p99.median * 1e3:.1f}",
+        "CPU us/req": lambda row: f"{row.cpu.median * 1e6:,.0f}",
+        "right": _right,
+        "service's req/s over it": over,
+    }
+    many = [row for row in rows(rounds) if (row.posted, row.connections) == (PICTURES, MANY)]
+    return table((row for row in many if row.target in names), columns)
 
 
 def limits(rounds: list[Round]) -> list[Line]:
     """CPU us a picture of what cannot be saved."""
     found = [each.limits for each in rounds if each.limits]
-    if not found:
-        return []
     costs = {
         "decode a PNG": [each.decode for each in found],
         f"network, {BATCH} a call": [each.network for each in found],
         "network, 1 a call": [each.network_alone for each in found],
     }
     spreads = ((name, Spread.of(values)) for name, values in costs.items())
-    return [
-        ("limit", "CPU us a picture"),
-        *((name, between(spread, 1e6, 2)) for name, spread in spreads if spread),
-    ]
+    lines = [(name, between(spread, 1e6, 2)) for name, spread in spreads if spread]
+    return [("limit", "CPU us a picture"), *lines]
+
+
+def loads(rounds: list[Round]) -> list[Line]:
+    return table(rows(rounds), LOADS)
 
 
 def compared(rounds: list[Round], peers: Iterable[str]) -> list[Line]:
     lines = [(name, between(spread, 1, 2)) for name, spread in ratios(rounds, peers).items()]
-    return [("comparison, within a round", "median (lowest to highest)"), *lines] if lines else []
+    return [("comparison, within a round", "median (lowest to highest)"), *lines]
 
 
 def between(spread: Spread, factor: float, digits: int) -> str:
@@ -137,51 +121,48 @@ def between(spread: Spread, factor: float, digits: int) -> str:
     return f"{median} ({lowest} to {highest})"
 
 
-def _line(row: Row) -> Line:
-    return (
-        row.target if row.posted == PICTURES else f"{row.target}, {BATCH} pictures a request",
-        str(row.connections),
-        f"{row.rate.median:,.0f}",
-        f"{row.p50.median * 1e3:.3f}",
-        f"{row.p99.median * 1e3:.3f}",
-        f"{row.cpu.median * 1e6:.1f}",
-        f"{row.worker.median / 2**20:.1f}",
-        f"{row.idle.median / 2**20:.1f}",
-        f"{row.after.median / 2**20:.1f}",
-        str(row.refused),
-        str(row.broken),
-        _right(row),
-        f"{row.client.median:.0%}",
-        f"{row.others.highest:.0%}",
-    )
-
-
 def _right(row: Row) -> str:
     return "" if row.right is None else f"{row.right} of {row.pictures}"
 
 
-def scrapes(found: list[Scrapes]) -> list[Line]:
-    head = (
-        f"GET /metrics and {MANY} connections", "lines", "alone, ms", "busy, ms",
-        "req/s without, with", "p50 without, with, ms", "p99 without, with, ms",
-        "slowest without, with, ms",
-    )  # fmt: skip
-    return [head, *map(_scrapes_line, found)]
+def _what(row: Row) -> str:
+    return row.target if row.posted == PICTURES else f"{row.target}, {BATCH} pictures a request"
 
 
-def _scrapes_line(found: Scrapes) -> Line:
-    without, busied = found.without, found.load
-    alone_50, alone_99, busy_50, busy_99 = found.quantiles
-    return (
-        f"{found.workers} workers, p50 and p99" if found.workers > 1 else "1 worker, p50 and p99",
-        str(found.lines),
-        _times(alone_50, alone_99),
-        _times(busy_50, busy_99),
-        f"{without.rate:,.0f}, {busied.rate:,.0f}",
-        _times(without.p50, busied.p50),
-        _times(without.p99, busied.p99),
-        _times(without.slowest, busied.slowest),
-    )
+def _workers(found: Scrapes) -> str:
+    return f"{found.workers} workers, p50 and p99" if found.workers > 1 else "1 worker, p50 and p99"
+
+
+def _times(p50: float, p99: float) -> str:
+    return f"{p50 * 1e3:.2f}, {p99 * 1e3:.2f}"
+
+
+LOADS: Columns[Row] = {
+    "what": _what,
+    "connections": lambda row: str(row.connections),
+    "req/s": lambda row: f"{row.rate.median:,.0f}",
+    "p50 ms": lambda row: f"{row.p50.median * 1e3:.3f}",
+    "p99 ms": lambda row: f"{row.p99.median * 1e3:.3f}",
+    "CPU us/req": lambda row: f"{row.cpu.median * 1e6:.1f}",
+    "worker MB": lambda row: f"{row.worker.median / 2**20:.1f}",
+    "idle MB": lambda row: f"{row.idle.median / 2**20:.1f}",
+    "after MB": lambda row: f"{row.after.median / 2**20:.1f}",
+    "refused": lambda row: str(row.refused),
+    "broken": lambda row: str(row.broken),
+    "right": _right,
+    "client": lambda row: f"{row.client.median:.0%}",
+    "others": lambda row: f"{row.others.highest:.0%}",
+}
+SCRAPES: Columns[Scrapes] = {
+    f"GET /metrics and {MANY} connections": _workers,
+    "lines": lambda found: str(found.lines),
+    "alone, ms": lambda found: _times(*found.quantiles[:2]),
+    "busy, ms": lambda found: _times(*found.quantiles[2:]),
+    "req/s without, with": lambda found: f"{found.without.rate:,.0f}, {found.load.rate:,.0f}",
+    "p50 without, with, ms": lambda found: _times(found.without.p50, found.load.p50),
+    "p99 without, with, ms": lambda found: _times(found.without.p99, found.load.p99),
+    "slowest without, with, ms": lambda found: _times(found.without.slowest, found.load.slowest),
+}
 
 
 def overload(found: Overload) -> list[Line]:
@@ -191,7 +172,7 @@ def overload(found: Overload) -> list[Line]:
     normal = found.normal_after
     return [
         (f"overload: {found.connections} connections, {found.queue} may wait", ""),
-        ("answers a second, refusing nobody", f"{found.most:,.0f}"),
+        ("answers a second, none refused", f"{found.most:,.0f}"),
         ("answers a second of status 200", f"{found.good:,.0f} ({found.kept:.0%} of that)"),
         ("refusals a second", f"{found.refused:,.0f}"),
         ("connections that broke", str(found.broken)),
@@ -210,7 +191,3 @@ def overload(found: Overload) -> list[Line]:
             "not while it was watched" if normal is None else f"{normal * 1e3:.1f}",
         ),
     ]
-
-
-def _times(p50: float, p99: float) -> str:
-    return f"{p50 * 1e3:.2f}, {p99 * 1e3:.2f}"

@@ -1,11 +1,11 @@
-"""What the rounds of a bench say together, as it goes into a file.
+"""What the rounds of a bench show together.
 
 Each ratio is taken within a round, then the median of the rounds.
 """
 
-import json
 import statistics
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Self
 
@@ -14,9 +14,14 @@ from loadtest.bench.measure import BATCH, BATCH_CONNECTIONS, BATCHES, PICTURES, 
 from loadtest.bench.overload import Overload
 from loadtest.bench.scrape import Scrapes
 from loadtest.host.machine import Conditions
+from loadtest.report.document import as_json
 from loadtest.target.targets import MANY, ONE, TUNED
 
 BUSY = 0.9  # share of its core from which on the client may be what was measured
+
+
+class NotMeasured(Exception):
+    """A round does not hold what a ratio needs."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +36,19 @@ class Round:
                 return visit, found
         return None
 
-    def of(self, target: str, posted: str, connections: int) -> Measured | None:
-        pair = self.pair(target, posted, connections)
-        return pair[1] if pair else None
+    def of(self, target: str, connections: int = MANY, posted: str = PICTURES) -> Measured:
+        if pair := self.pair(target, posted, connections):
+            return pair[1]
+        raise NotMeasured
+
+    @property
+    def cost(self) -> Limits:
+        if self.limits is None:
+            raise NotMeasured
+        return self.limits
+
+
+Ratio = Callable[[Round], float]  # NotMeasured or ZeroDivisionError where there is none
 
 
 @dataclass(frozen=True)
@@ -44,10 +59,10 @@ class Spread:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Self | None:
-        there = sorted(values)
-        if not there:
+        ordered = sorted(values)
+        if not ordered:
             return None
-        return cls(statistics.median(there), there[0], there[-1])
+        return cls(statistics.median(ordered), ordered[0], ordered[-1])
 
 
 @dataclass(frozen=True)
@@ -68,7 +83,7 @@ class Row:
     client: Spread  # share of its core that the client took
     refused: int
     broken: int
-    right: int | None  # of the pictures that it was shown, in the worst round
+    right: int | None  # of the pictures that it was sent, in the worst round
     pictures: int
 
 
@@ -93,20 +108,18 @@ class Results:
         return remarks(rows(self.rounds))
 
     def json(self) -> str:
-        spreads = ratios(self.rounds, self.peers)
+        overload = self.overload
         document = {
-            "conditions": asdict(self.conditions),
-            "rounds": [asdict(each) for each in self.rounds],
-            "ratios": {name: asdict(spread) for name, spread in spreads.items()},
-            "scrapes": [asdict(each) for each in self.scrapes],
-            "overload": asdict(self.overload) | {"kept": self.overload.kept}
-            if self.overload
-            else None,
+            "conditions": self.conditions,
+            "rounds": self.rounds,
+            "ratios": ratios(self.rounds, self.peers),
+            "scrapes": self.scrapes,
+            "overload": asdict(overload) | {"kept": overload.kept} if overload else None,
             "peers": self.peers,
             "skipped": self.skipped,
             "remarks": self.remarks,
         }
-        return json.dumps(document, indent=2) + "\n"
+        return as_json(document)
 
 
 def rows(rounds: list[Round]) -> list[Row]:
@@ -119,10 +132,10 @@ def rows(rounds: list[Round]) -> list[Row]:
 
 
 def _row(rounds: list[Round], target: str, posted: str, connections: int) -> Row:
-    there = [pair for each in rounds if (pair := each.pair(target, posted, connections))]
+    pairs = [pair for each in rounds if (pair := each.pair(target, posted, connections))]
 
     def spread(value: Callable[[Visit, Measured], float]) -> Spread:
-        found = Spread.of(value(*pair) for pair in there)
+        found = Spread.of(value(*pair) for pair in pairs)
         assert found is not None
         return found
 
@@ -139,27 +152,34 @@ def _row(rounds: list[Round], target: str, posted: str, connections: int) -> Row
         after=spread(lambda v, _: v.after.proportional),
         others=spread(lambda _, m: m.others),
         client=spread(lambda _, m: m.load.client_cpu / m.load.seconds),
-        refused=sum(found.load.refused for _, found in there),
-        broken=sum(found.load.broken for _, found in there),
-        right=min((visit.right for visit, _ in there if visit.right is not None), default=None),
-        pictures=there[0][0].pictures,
+        refused=sum(found.load.refused for _, found in pairs),
+        broken=sum(found.load.broken for _, found in pairs),
+        right=min((visit.right for visit, _ in pairs if visit.right is not None), default=None),
+        pictures=pairs[0][0].pictures,
     )
 
 
 def ratios(rounds: list[Round], peers: Iterable[str] = ()) -> dict[str, Spread]:
-    """What the service is held against, by what it says; only what was measured."""
-    wanted: dict[str, Callable[[Round], float | None]] = {
-        "limit's CPU / service's CPU, 64 connections": _cost,
-        "p99 / p50, 64 connections": _tail,
-        "p50 above the echo's, 1 connection, us": _above_echo,
-        "pictures/s in batches of 64 / network's alone": _batches,
+    """By name, the ratios that the service is judged by; only what was measured."""
+    wanted: dict[str, Ratio] = {
+        "limit's CPU / service's CPU, 64 connections": lambda each: (
+            (each.of("echo").cpu + each.cost.decode + each.cost.network) / each.of("service").cpu
+        ),
+        "p99 / p50, 64 connections": lambda each: (
+            each.of("service").load.p99 / each.of("service").load.p50
+        ),
+        "p50 above the echo's, 1 connection, us": lambda each: (
+            (each.of("service", ONE).load.p50 - each.of("echo", ONE).load.p50) * 1e6
+        ),
+        "pictures/s in batches of 64 / network's alone": lambda each: (
+            each.of("service", BATCH_CONNECTIONS, BATCHES).load.rate * BATCH * each.cost.network
+        ),
     }
     for peer in peers:
         wanted[f"service's req/s / {peer}'s, 64 connections"] = _rate_over(peer, MANY)
         wanted[f"service's req/s / {peer}'s, 1 connection"] = _rate_over(peer, ONE)
-        tuned = f"{peer}{TUNED}"
-        wanted[f"the same if {tuned}"] = _rate_over(tuned, ONE)
-        wanted[f"service's CPU a request / {peer}'s, 64 connections"] = _cpu_over(peer, MANY)
+        wanted[f"the same if {peer}{TUNED}"] = _rate_over(f"{peer}{TUNED}", ONE)
+        wanted[f"service's CPU a request / {peer}'s, 64 connections"] = _cpu_over(peer)
     spreads = {name: _over(rounds, ratio) for name, ratio in wanted.items()}
     return {name: spread for name, spread in spreads.items() if spread}
 
@@ -169,48 +189,22 @@ def rate_over(rounds: list[Round], peer: str) -> Spread | None:
     return _over(rounds, _rate_over(peer, MANY))
 
 
-def _over(rounds: list[Round], ratio: Callable[[Round], float | None]) -> Spread | None:
-    return Spread.of(value for each in rounds if (value := ratio(each)) is not None)
+def _over(rounds: list[Round], ratio: Ratio) -> Spread | None:
+    values = []
+    for each in rounds:
+        with suppress(NotMeasured, ZeroDivisionError):
+            values.append(ratio(each))
+    return Spread.of(values)
 
 
-def _cost(each: Round) -> float | None:
-    echo, service = (each.of(name, PICTURES, MANY) for name in ("echo", "service"))
-    if not (echo and service and each.limits and service.cpu):
-        return None
-    return (echo.cpu + each.limits.decode + each.limits.network) / service.cpu
+def _rate_over(peer: str, connections: int) -> Ratio:
+    return lambda each: (
+        each.of("service", connections).load.rate / each.of(peer, connections).load.rate
+    )
 
 
-def _tail(each: Round) -> float | None:
-    service = each.of("service", PICTURES, MANY)
-    return service.load.p99 / service.load.p50 if service and service.load.p50 else None
-
-
-def _above_echo(each: Round) -> float | None:
-    echo, service = (each.of(name, PICTURES, ONE) for name in ("echo", "service"))
-    return (service.load.p50 - echo.load.p50) * 1e6 if echo and service else None
-
-
-def _batches(each: Round) -> float | None:
-    batches = each.of("service", BATCHES, BATCH_CONNECTIONS)
-    if not (batches and each.limits):
-        return None
-    return batches.load.rate * BATCH * each.limits.network
-
-
-def _rate_over(peer: str, connections: int) -> Callable[[Round], float | None]:
-    def ratio(each: Round) -> float | None:
-        ours, theirs = (each.of(name, PICTURES, connections) for name in ("service", peer))
-        return ours.load.rate / theirs.load.rate if ours and theirs and theirs.load.rate else None
-
-    return ratio
-
-
-def _cpu_over(peer: str, connections: int) -> Callable[[Round], float | None]:
-    def ratio(each: Round) -> float | None:
-        ours, theirs = (each.of(name, PICTURES, connections) for name in ("service", peer))
-        return ours.cpu / theirs.cpu if ours and theirs and theirs.cpu else None
-
-    return ratio
+def _cpu_over(peer: str) -> Ratio:
+    return lambda each: each.of("service").cpu / each.of(peer).cpu
 
 
 def remarks(rows: list[Row]) -> list[str]:
@@ -237,7 +231,7 @@ def _failing(rows: list[Row]) -> list[str]:
 
 
 def _misreaders(rows: list[Row]) -> list[str]:
-    """Who does worse than the service does not do the same work."""
+    """A target that reads fewer pictures right than the service does not do the same work."""
     right = {row.target: row.right for row in rows if row.right is not None}
     pictures = {row.target: row.pictures for row in rows}
     ours = right.get("service")

@@ -1,7 +1,7 @@
-"""What GET /metrics costs while the service is busy: the scraper, and those who post meanwhile.
+"""What GET /metrics costs while the service is busy: the scraper, and the other clients.
 
     alone     a scraper scrapes again and again, without other load
-    without   MANY connections post pictures, nobody scrapes
+    without   MANY connections post pictures, without a scraper
     with      both
 
 On one core, with one worker and with two. The scraper keeps its connection, as Prometheus does, and
@@ -29,7 +29,7 @@ PAUSE = 0.15  # seconds between two scrapes; within 0.1 the service would give t
 class Scrapes:
     workers: int
     lines: int  # of the text
-    alone: list[float]  # seconds a scrape, while nobody posts
+    alone: list[float]  # seconds a scrape, without other requests
     busy: list[float]  # the same while MANY connections do
     without: Load
     load: Load  # with scrapes

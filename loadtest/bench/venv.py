@@ -7,29 +7,28 @@ round.
 """
 
 import shutil
-import subprocess
 import sys
 from importlib.metadata import distributions
 from pathlib import Path
 
-from loadtest.errors import CannotMeasure
+from loadtest.host.processes import ROOT, run
 
 HERE = Path(__file__).parent
-CONSTRAINTS = HERE.parent.parent / "constraints.txt"
+CONSTRAINTS = ROOT / "constraints.txt"
 
 
 def ensure(venvs: Path, peer: str) -> None:
-    """CannotMeasure if it cannot be installed, with what pip said."""
+    """CannotMeasure with pip's error if it cannot be installed."""
     wanted = HERE / "peers" / f"{peer}.txt"
     folder, stamp = venvs / peer, venvs / peer / "requirements.txt"
     constraints, beside = folder / "constraints.txt", constraints_beside(wanted.read_text())
     if _holds(stamp, wanted.read_text()) and _holds(constraints, beside):
         return
     print(f"installing {peer} into {folder}", flush=True)
-    _run(sys.executable, "-m", "venv", "--clear", str(folder))
+    run(sys.executable, "-m", "venv", "--clear", str(folder))
     constraints.write_text(beside)
     pip = (str(folder / "bin/python"), "-m", "pip", "install", "--quiet")
-    _run(*pip, "--constraint", str(constraints), "--requirement", str(wanted))
+    run(*pip, "--constraint", str(constraints), "--requirement", str(wanted))
     shutil.copyfile(wanted, stamp)
 
 
@@ -54,9 +53,3 @@ def _pinned(line: str) -> str:
     """The package that a line pins; nothing if it pins none."""
     name, pins, _ = line.partition("==")
     return name if pins and not name.startswith("#") else ""
-
-
-def _run(*words: str) -> None:
-    done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603
-    if done.returncode:
-        raise CannotMeasure(f"{' '.join(words)}:\n{done.stderr.strip()[-2000:]}")

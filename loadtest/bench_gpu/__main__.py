@@ -1,23 +1,21 @@
 """Measure the engine and the service on a GPU, on this machine: python -m loadtest.bench_gpu
 
-    engine    service.speed: every bucket, precision and way, without HTTP
+    engine    service.engine.benchmark: every bucket, precision and way, without HTTP
     service   1, 2, 4, ... workers: single PNGs, binary batches of 64 and of 256, and how much of
               the GPU is left meanwhile
 
-Refuses to measure anything but what was requested: a service on another provider, or with a
-fallback. What was measured before is kept, the reason stands beside it, and it ends with 1. Without
-the provider it ends with 2 and says what is missing. Needs a model version, and
-an environment as docs/gpu.md makes it. DIGITSERVE_ variables are handed on to the service.
+Measures only what was requested: a service on another provider, or with a fallback, is refused.
+What was measured before that is reported with the reason, and the exit code is 1. Without the
+provider it is 2, and a sentence names what is missing. Needs a model version, and an environment as
+docs/gpu.md makes it. DIGITSERVE_ variables are handed on to the service.
 """
 
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from pathlib import Path
+from argparse import ArgumentParser, Namespace
 
-from loadtest.arguments import whole_number
-from loadtest.bench.measure import Tool
-from loadtest.bench_gpu import engine
-from loadtest.bench_gpu import measure as workers
+from loadtest.arguments import add_files, parse, parser, whole_number
+from loadtest.bench.measure import Tool, add_load
+from loadtest.bench_gpu import measure
 from loadtest.bench_gpu.measure import BATCH_CONNECTIONS, BATCHES, CONNECTIONS, Crew, Plan
 from loadtest.bench_gpu.report import GpuResults
 from loadtest.client.requests import Pictures
@@ -30,14 +28,13 @@ CHOSEN_HERE = {"HOST", "PORT", "MODELS", "MODEL", "PROVIDER", "WORKERS"}
 
 
 def main(words: list[str] | None = None) -> int:
-    words = sys.argv[1:] if words is None else words
-    arguments = _parser().parse_args(words)
+    arguments = parse(_parser(), words)
     try:
-        results = bench(arguments, " ".join(["python -m loadtest.bench_gpu", *words]))
+        results = bench(arguments)
     except CannotMeasure as error:
         print(f"bench_gpu: {error}", file=sys.stderr)
         return 2 if isinstance(error, NoProvider) else 1
-    print(f"\n{results.plain()}")
+    print(f"\n{results.plain()}", end="")
     if arguments.json:
         arguments.json.write_text(results.json())
     if arguments.markdown:
@@ -47,14 +44,14 @@ def main(words: list[str] | None = None) -> int:
     return 1 if results.refusals else 0
 
 
-def bench(arguments: Namespace, command: str) -> GpuResults:
+def bench(arguments: Namespace) -> GpuResults:
     on_linux()
-    most = arguments.workers or workers.default_most()
+    most = arguments.workers or measure.default_most()
     pictures = Pictures.of_current(arguments.models, arguments.name)
     tool = Tool.found(arguments.client)
     settings = _settings()
     conditions = Conditions.now(
-        command=command,
+        command=arguments.command,
         pinned="nothing",
         client=tool.name,
         model=str(pictures.folder),
@@ -62,68 +59,45 @@ def bench(arguments: Namespace, command: str) -> GpuResults:
     )
     print(f"{conditions.processor}, {conditions.cores} cores; client: {tool.name}", flush=True)
     print("measuring the engine alone", flush=True)
-    alone = engine.measured(
+    alone = measure.engine(
         arguments.models,
         arguments.name,
         arguments.provider,
         max_batch=settings.get("DIGITSERVE_MAX_BATCH", MAX_BATCH),
         seconds=arguments.seconds / 50,
     )
+    plan = Plan(arguments.provider, arguments.name, tool, arguments.seconds)
     crews: list[Crew] = []
     refusals: list[str] = []
-    for number in workers.numbers(most):
+    for number in measure.numbers(most):
         print(f"measuring the service, workers: {number} of {most}", flush=True)
+        # All connections may be accepted by one worker: none of them is to be refused.
+        waiting = max(CONNECTIONS, BATCH_CONNECTIONS * max(BATCHES)) * number
+        ours = {"DIGITSERVE_MAX_QUEUE": str(waiting)}
+        target = targets.service(arguments.models, arguments.name, ours | settings)
         try:
-            crews.append(_crew(arguments, settings, pictures, tool, number))
+            crews.append(measure.crew(target, pictures, plan, workers=number))
         except CannotMeasure as error:
             refusals.append(f"workers: {number} and more: {error}")
             break
     return GpuResults(conditions, arguments.provider, alone, crews, refusals)
 
 
-def _crew(
-    arguments: Namespace, settings: dict[str, str], pictures: Pictures, tool: Tool, number: int
-) -> Crew:
-    # All connections may meet at one worker: none of them is to be refused.
-    waiting = max(CONNECTIONS, BATCH_CONNECTIONS * max(BATCHES)) * number
-    ours = {"DIGITSERVE_MAX_QUEUE": str(waiting)}
-    return workers.crew(
-        targets.service(arguments.models, arguments.name, ours | settings),
-        pictures,
-        Plan(arguments.provider, arguments.name, tool, arguments.seconds),
-        workers=number,
-    )
-
-
 def _settings() -> dict[str, str]:
-    """What the user has set, without what the bench sets itself."""
+    """The service's settings in the environment, without those that the bench sets itself."""
     chosen = {f"DIGITSERVE_{name}" for name in CHOSEN_HERE}
     return {name: value for name, value in settings_handed_on().items() if name not in chosen}
 
 
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        "python -m loadtest.bench_gpu",
-        description=__doc__,
-        formatter_class=RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
+    made = parser("loadtest.bench_gpu", __doc__)
+    add = made.add_argument
     add("--provider", choices=("cuda", "tensorrt", "cpu"), default="cuda", help="default: cuda")
-    add(
-        "--workers",
-        type=whole_number(1),
-        metavar="N",
-        help="the most; default: cores less 1, up to 8",
-    )
-    add("--seconds", type=float, default=5, help="of each load; default: 5")
-    add(
-        "--client", choices=("auto", "wrk", "asyncio"), default="auto", help="default: wrk if there"
-    )
-    add("--models", type=Path, metavar="DIR", default=Path("models"))
-    add("--name", default="digits", help="of the model; default: digits")
-    add("--json", type=Path, metavar="FILE", help="write everything that was measured")
-    add("--markdown", type=Path, metavar="FILE", help="write the tables with their conditions")
-    return parser
+    most = "the most; default: cores less 1, up to 8"
+    add("--workers", type=whole_number(1), metavar="N", help=most)
+    add_load(made)
+    add_files(made)
+    return made
 
 
 if __name__ == "__main__":

@@ -1,13 +1,20 @@
 """What the bench on a GPU found: tables for the terminal, Markdown with conditions, JSON."""
 
-import json
 from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
-from loadtest.bench_gpu.engine import PRECISIONS, Engine
-from loadtest.bench_gpu.measure import Crew, Row
-from loadtest.host.gpu import ABSENT, MIB, description
+from loadtest.bench_gpu.measure import PRECISIONS, Crew, Engine, GpuUse, Row, description
 from loadtest.host.machine import Conditions
-from loadtest.report.document import Line, as_markdown, as_text, conditions
+from loadtest.report.document import (
+    Columns,
+    Line,
+    as_json,
+    as_markdown,
+    as_text,
+    conditions,
+    paragraphs,
+    table,
+)
 
 HOW = """\
 The engine is called without a pause, without HTTP, every precision and way in turns, medians over
@@ -23,13 +30,20 @@ all cores; nothing is pinned.
 * p99: wrk counts a slow answer as often as others would have fitted into it, so under a full load
   it is rather too high than too low.
 """
-OURS = "a DIGITSERVE_MAX_QUEUE that holds all that ask"
-ENGINE = ("engine", "way", "a call", "pictures/s", "p50 us", "p99 us")
-LEFT = ("engine, largest batch", "way", "GPU busy", "used MiB", "left MiB")
-SERVICE = (
-    "workers", "a request", "connections", "pictures/s", "p50 ms", "p99 ms", "service", "client",
-    "GPU busy", "used MiB", "left MiB", "memory MB", "refused", "broken",
-)  # fmt: skip
+OURS = "a DIGITSERVE_MAX_QUEUE for all connections"
+ABSENT = "the service exports no digitserve_gpu_* metrics"
+MIB = 2**20
+
+
+class Loaded(NamedTuple):
+    """A row of the service's table."""
+
+    crew: Crew
+    row: Row
+
+    @property
+    def gpu(self) -> GpuUse:
+        return self.row.gpu or GpuUse(None, None, None)
 
 
 @dataclass(frozen=True)
@@ -43,10 +57,8 @@ class GpuResults:
     @property
     def notes(self) -> list[str]:
         """Why something is not in the tables, each reason once."""
-        rows = [row for crew in self.crews for row in crew.rows]
-        left = (
-            [f"how much of the GPU is left: {ABSENT}"] if any(not row.gpu for row in rows) else []
-        )
+        absent = any(not row.gpu for crew in self.crews for row in crew.rows)
+        left = [f"how much of the GPU is left: {ABSENT}"] if absent else []
         skipped = {reason for crew in self.crews for reason in crew.skipped}
         return [*self.engine.left_out, *sorted(skipped), *left, *self.refusals]
 
@@ -55,89 +67,77 @@ class GpuResults:
         for crew, written in zip(self.crews, document["crews"], strict=True):
             for row, fields in zip(crew.rows, written["rows"], strict=True):
                 fields["pictures_per_second"] = row.rate
-        return json.dumps(document, indent=2) + "\n"
+        return as_json(document)
 
     def plain(self) -> str:
-        return "\n\n".join([*map(as_text, self._tables()), *self._not_measured()])
+        return paragraphs(*map(as_text, self._tables()), *self._not_measured())
 
     def markdown(self) -> str:
-        what = (
-            "On a GPU, measured" if self.provider != "cpu" else "The GPU's bench on a CPU, measured"
+        title = "On a GPU" if self.provider != "cpu" else "The GPU's bench on a CPU"
+        runs = sorted({str(crew.runs) for crew in self.crews})
+        details = {"GPU": name} if (name := description()) else {}
+        details["service runs"] = "; ".join(runs) or "nothing"
+        return paragraphs(
+            f"# {title}, measured",
+            "Written by `make bench-gpu`; the next one replaces it.",
+            conditions(self.conditions, details, ours=OURS),
+            HOW.strip(),
+            *map(as_markdown, self._tables()),
+            *self._not_measured(),
         )
-        parts = [f"# {what}", "Written by `make bench-gpu`; the next one replaces it."]
-        parts += [conditions(self.conditions, self._more(), ours=OURS), HOW.strip()]
-        parts += map(as_markdown, self._tables())
-        return "\n\n".join([*parts, *self._not_measured()]) + "\n"
 
     def _not_measured(self) -> list[str]:
         return [f"Not measured: {note}" for note in self.notes]
 
-    def _more(self) -> dict[str, str]:
-        runs = sorted({str(crew.runs) for crew in self.crews})
-        gpu = {"GPU": name} if (name := description()) else {}
-        return gpu | {"service runs": "; ".join(runs) or "nothing"}
-
     def _tables(self) -> list[list[Line]]:
-        tables = [self._engine(), self._left(), self._service()]
+        engine = sorted(self.engine.results, key=lambda row: PRECISIONS.index(row["precision"]))
+        service = [Loaded(crew, row) for crew in self.crews for row in crew.rows]
+        tables = [table(engine, ENGINE), table(self.engine.gpu, LEFT), table(service, SERVICE)]
         return [lines for lines in tables if len(lines) > 1]
 
-    def _engine(self) -> list[Line]:
-        rows = sorted(self.engine.results, key=lambda row: PRECISIONS.index(row["precision"]))
-        return [
-            ENGINE,
-            *(
-                (
-                    row["precision"],
-                    row["way"],
-                    str(row["pictures"]),
-                    f"{row['pictures_per_second']:,.0f}",
-                    f"{row['p50_seconds'] * 1e6:,.0f}",
-                    f"{row['p99_seconds'] * 1e6:,.0f}",
-                )
-                for row in rows
-            ),
-        ]
 
-    def _left(self) -> list[Line]:
-        return [
-            LEFT,
-            *(
-                (
-                    row["precision"],
-                    row["way"],
-                    *_of_gpu(row["busy"], row["memory_used"], row["memory_total"]),
-                )
-                for row in self.engine.gpu
-            ),
-        ]
-
-    def _service(self) -> list[Line]:
-        return [SERVICE, *(_line(crew, row) for crew in self.crews for row in crew.rows)]
-
-
-def _line(crew: Crew, row: Row) -> Line:
-    load, gpu = row.load, row.gpu
-    return (
-        str(crew.workers),
-        "1 PNG" if row.pictures == 1 else f"{row.pictures}, binary",
-        str(load.connections),
-        f"{row.rate:,.0f}",
-        f"{load.p50 * 1e3:.2f}",
-        f"{load.p99 * 1e3:.2f}",
-        f"{row.cores:.1f}",
-        f"{load.client_cpu / load.seconds:.1f} of {crew.clients}",
-        *(
-            _of_gpu(gpu.busy, gpu.memory_used, gpu.memory_total)
-            if gpu
-            else _of_gpu(None, None, None)
-        ),
-        f"{crew.memory / MIB:,.0f}",
-        str(load.refused),
-        str(load.broken),
-    )
+ENGINE: Columns[dict[str, Any]] = {
+    "engine": lambda row: row["precision"],
+    "way": lambda row: row["way"],
+    "a call": lambda row: str(row["pictures"]),
+    "pictures/s": lambda row: f"{row['pictures_per_second']:,.0f}",
+    "p50 us": lambda row: f"{row['p50_seconds'] * 1e6:,.0f}",
+    "p99 us": lambda row: f"{row['p99_seconds'] * 1e6:,.0f}",
+}
+LEFT: Columns[dict[str, Any]] = {
+    "engine, largest batch": lambda row: row["precision"],
+    "way": lambda row: row["way"],
+    "GPU busy": lambda row: _busy(row["busy"]),
+    "used MiB": lambda row: _mib(row["memory_used"]),
+    "left MiB": lambda row: _left(row["memory_used"], row["memory_total"]),
+}
+SERVICE: Columns[Loaded] = {
+    "workers": lambda each: str(each.crew.workers),
+    "a request": lambda each: "1 PNG" if each.row.pictures == 1 else f"{each.row.pictures}, binary",
+    "connections": lambda each: str(each.row.load.connections),
+    "pictures/s": lambda each: f"{each.row.rate:,.0f}",
+    "p50 ms": lambda each: f"{each.row.load.p50 * 1e3:.2f}",
+    "p99 ms": lambda each: f"{each.row.load.p99 * 1e3:.2f}",
+    "service": lambda each: f"{each.row.cores:.1f}",
+    "client": lambda each: (
+        f"{each.row.load.client_cpu / each.row.load.seconds:.1f} of {each.crew.clients}"
+    ),
+    "GPU busy": lambda each: _busy(each.gpu.busy),
+    "used MiB": lambda each: _mib(each.gpu.memory_used),
+    "left MiB": lambda each: _left(each.gpu.memory_used, each.gpu.memory_total),
+    "memory MB": lambda each: f"{each.crew.memory / MIB:,.0f}",
+    "refused": lambda each: str(each.row.load.refused),
+    "broken": lambda each: str(each.row.load.broken),
+}
 
 
-def _of_gpu(busy: float | None, used: int | None, total: int | None) -> Line:
-    left = None if used is None or total is None else total - used
-    mib = ("-" if size is None else f"{size / MIB:,.0f}" for size in (used, left))
-    return ("-" if busy is None else f"{busy:.0%}", *mib)
+def _busy(share: float | None) -> str:
+    return "-" if share is None else f"{share:.0%}"
+
+
+def _mib(size: int | None) -> str:
+    return "-" if size is None else f"{size / MIB:,.0f}"
+
+
+def _left(used: int | None, total: int | None) -> str:
+    return _mib(None if used is None or total is None else total - used)

@@ -1,17 +1,17 @@
 """How much a service carries, and how many of it a rate needs: python -m loadtest.capacity
 
-Finds the highest rate of requests at which the promise holds (--p99, --errors), with requests that
-come when they come: Poisson arrivals, sent whether or not the server has answered those before, and
-timed from when they were due. Needs a model version, as `make export` makes one. Starts the service
-on a core of its own; DIGITSERVE_ variables are handed on to it.
+Finds the highest rate of requests at which the promise holds (--p99, --errors). Requests are
+independent of the answers: Poisson arrivals, each sent whether or not the server has answered those
+before, and timed from when it was due. Needs a model version, as `make export` makes one. Starts
+the service on a core of its own; DIGITSERVE_ variables are handed on to it.
 
     python -m loadtest.capacity                                       about five minutes
     python -m loadtest.capacity --rate 10000 --rate 50000             replicas and cores for these
     python -m loadtest.capacity --p99 20ms --errors 0.5%
-    python -m loadtest.capacity --seconds 2 --repeat 3                a first look
+    python -m loadtest.capacity --seconds 2 --repeat 3                a rough estimate
     python -m loadtest.capacity --url http://127.0.0.1:8000           one that runs already
 
-Ends with 0 if a rate was found at which the promise holds, with 1 if it holds at none or something
+Exit code: 0 if a rate was found at which the promise holds, 1 if it holds at none or something
 keeps it from being measured.
 """
 
@@ -21,53 +21,60 @@ import signal
 import sys
 from argparse import ArgumentParser, Namespace
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from statistics import median_low
 
+from loadtest import arguments as kinds
 from loadtest.capacity import report
-from loadtest.capacity.options import AUTO, parser
-from loadtest.capacity.probe import Probe
-from loadtest.capacity.prober import Plan, prober
-from loadtest.capacity.replicas import Margin
-from loadtest.capacity.results import Results
+from loadtest.capacity.probe import Plan, Probe, Subject, elsewhere, prober, started_here
+from loadtest.capacity.results import HEADROOM, SPARE, Margin, Results
 from loadtest.capacity.search import Found, Ladder, search
-from loadtest.capacity.subject import Subject, elsewhere, started_here
-from loadtest.client.openloop.expectation import ExpectedRequest, answered_right, requests_of
-from loadtest.client.openloop.realtime import allow_connections
-from loadtest.client.requests import Pictures
+from loadtest.client.openloop.generator import CONNECTIONS, allow_connections
+from loadtest.client.requests import (
+    ExpectedRequest,
+    Pictures,
+    answered_right,
+    requests_of,
+)
 from loadtest.errors import CannotMeasure
 from loadtest.host.machine import Conditions, Placement, settings_handed_on
 from loadtest.report.slo import Slo
 from loadtest.target import targets
 from loadtest.target.targets import Target
 
-ASKED = 100  # requests of a probe at least: of fewer there is no p99
+AUTO = Path("auto")  # docs/benchmarks/capacity-<machine>.md
+FEWEST = 100  # requests of a probe: of fewer there is no p99
 WORKERS = "DIGITSERVE_WORKERS"
 CLIENT = "an open loop of Python and epoll, generators: {}"
+NOW = "default: %(default)s"
 
 
 def main(words: list[str] | None = None) -> int:
-    words = sys.argv[1:] if words is None else words
-    arguments = _checked(parser(__doc__), words)
+    parser = _parser()
+    arguments = kinds.parse(parser, words)
+    if arguments.first > arguments.most:
+        parser.error(f"--from {arguments.first:g} is above --most {arguments.most:g}")
+    if arguments.url and arguments.workers:
+        parser.error("--workers is for a service that is started here, and --url for another")
     try:
-        results = capacity(arguments, " ".join(["python -m loadtest.capacity", *words]))
+        results = capacity(arguments)
     except CannotMeasure as error:
         print(f"capacity: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\ncapacity: stopped, nothing is written", file=sys.stderr)
         return 128 + signal.SIGINT
-    print(f"\n{report.plain(results)}")
+    print(f"\n{report.plain(results)}", end="")
     if arguments.json:
         arguments.json.write_text(results.json())
-    if arguments.markdown:
-        auto = arguments.markdown == AUTO
-        path = report.path_for(results.conditions) if auto else arguments.markdown
+    if path := arguments.markdown:
+        path = report.path_for(results.conditions) if path == AUTO else path
         path.write_text(report.markdown(results))
         print(f"\nwritten: {path}")
     return 0 if results.interval.high else 1
 
 
-def capacity(arguments: Namespace, command: str) -> Results:
+def capacity(arguments: Namespace) -> Results:
     allow_connections(arguments.connections)
     pictures = Pictures.of_current(arguments.models, arguments.name)
     settings = {} if arguments.url else _settings(arguments)
@@ -76,20 +83,15 @@ def capacity(arguments: Namespace, command: str) -> Results:
         raise CannotMeasure(f"{WORKERS}={workers} is not a number of processes")
     placement = Placement.of(workers=int(workers), generators=arguments.generators)
     conditions = Conditions.now(
-        command=command,
+        command=arguments.command,
         pinned=str(placement),
         client=CLIENT.format(arguments.generators),
         model=str(pictures.folder),
         settings={} if arguments.url else settings_handed_on(),
     )
-    plan = Plan(
-        Slo(arguments.p99, arguments.errors),
-        arguments.seconds,
-        arguments.warm_up,
-        arguments.connections,
-        placement,
-    )
-    print(f"{conditions.processor}; {placement}; promised: {plan.slo}", flush=True)
+    slo = Slo(arguments.p99, arguments.errors)
+    plan = Plan(slo, arguments.seconds, arguments.warm_up, arguments.connections, placement)
+    print(f"{conditions.processor}; {placement}; promised: {slo}", flush=True)
     target = targets.service(arguments.models, arguments.name, settings)
     searches, left_out = _searches(arguments, plan, target, pictures)
     margin = Margin(arguments.headroom, arguments.spare)
@@ -99,10 +101,9 @@ def capacity(arguments: Namespace, command: str) -> Results:
 def _searches(
     arguments: Namespace, plan: Plan, target: Target, pictures: Pictures
 ) -> tuple[list[Found[Probe]], int]:
-    """And how many pictures are misread at rest."""
-    ladder = Ladder(
-        arguments.first, arguments.resolution, ASKED / arguments.seconds, arguments.most
-    )
+    """And how many pictures are misread without load."""
+    least = FEWEST / arguments.seconds
+    ladder = Ladder(arguments.first, arguments.resolution, least, arguments.most)
     requests = requests_of(pictures, os.environ.get("API_KEY"))
     seeds = itertools.count(arguments.seed * 1_000_000).__next__
     done: list[Found[Probe]] = []
@@ -125,22 +126,56 @@ def _subject(
 
 
 def _settings(arguments: Namespace) -> dict[str, str]:
-    """What the user has set goes before our choice, the command line before the environment."""
+    """The command line has precedence over the environment, and that over these defaults."""
     settings = targets.ON_ONE_CORE | {WORKERS: "1"} | settings_handed_on()
     return settings | ({WORKERS: str(arguments.workers)} if arguments.workers else {})
 
 
-def _checked(options: ArgumentParser, words: list[str]) -> Namespace:
-    """What argparse cannot check by itself, before minutes are spent."""
-    arguments = options.parse_args(words)
-    if arguments.first > arguments.most:
-        options.error(f"--from {arguments.first:g} is above --most {arguments.most:g}")
-    if arguments.url and arguments.workers:
-        options.error("--workers is for a service that is started here, and --url for another")
-    for path in (arguments.json, arguments.markdown):
-        if path and not path.absolute().parent.is_dir():
-            options.error(f"{path}: there is no folder {path.parent}")
-    return arguments
+def _parser() -> ArgumentParser:
+    parser = kinds.parser("loadtest.capacity", __doc__)
+    slo, rate, count = Slo(), kinds.number_between(0.1), kinds.whole_number(1)
+    add = parser.add_argument_group("what is promised").add_argument
+    add("--p99", type=kinds.seconds, default=slo.p99, metavar="TIME", help="default: 50ms")
+    add("--errors", type=kinds.fraction, default=slo.errors, metavar="SHARE", help="default: 0.1%%")
+
+    add = parser.add_argument_group("how the capacity is searched for").add_argument
+    add(
+        "--seconds", type=kinds.seconds, default=5.0, metavar="TIME", help="of a probe; default: 5s"
+    )
+    warm_up = kinds.number_between(0)
+    add("--warm-up", type=warm_up, default=1.0, metavar="SECONDS", help=f"of a probe; {NOW}")
+    add("--repeat", type=count, default=6, metavar="N", help=f"searches; {NOW}")
+    step, share = "by which the rates that are tried differ; default: 3%%", kinds.share_between
+    add("--resolution", type=share(0.001, 1), default=0.03, metavar="SHARE", help=step)
+    first = f"requests a second with which to begin; {NOW}"
+    add("--from", dest="first", type=rate, default=500.0, metavar="RATE", help=first)
+    most = f"requests a second that are tried at most; {NOW}"
+    add("--most", type=rate, default=100_000.0, metavar="RATE", help=most)
+    processes = f"processes that send requests, on a core each; {NOW}"
+    add("--generators", type=count, default=1, metavar="N", help=processes)
+    bound = f"of each generator at most; further requests wait in it; {NOW}"
+    add("--connections", type=count, default=CONNECTIONS, metavar="N", help=bound)
+    seed = kinds.whole_number(0)
+    add("--seed", type=seed, default=0, metavar="N", help=f"of the arrivals; {NOW}")
+
+    add = parser.add_argument_group("how many replicas carry a rate").add_argument
+    target = "requests a second to be carried; may be given several times"
+    add("--rate", type=kinds.number_between(0), action="append", default=[], help=target)
+    unused = f"of the capacity that is left unused; default: {HEADROOM:.0%}%"
+    add("--headroom", type=share(0, 0.99), default=HEADROOM, metavar="SHARE", help=unused)
+    spare = f"replicas more than the rate needs; {NOW}"
+    add("--spare", type=kinds.whole_number(0), default=SPARE, metavar="N", help=spare)
+
+    add = parser.add_argument_group("what is measured").add_argument
+    running = (
+        "http://host:port of a service that runs, with the same model; default: one is started "
+        "for each search. Its API_KEY is taken from the environment"
+    )
+    add("--url", help=running)
+    workers = "of the service that is started, on a core each; default: DIGITSERVE_WORKERS, or 1"
+    add("--workers", type=count, metavar="N", help=workers)
+    kinds.add_files(parser, markdown="; auto: docs/benchmarks/capacity-<machine>.md")
+    return parser
 
 
 if __name__ == "__main__":

@@ -5,12 +5,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 from loadtest.capacity.probe import Probe
-from loadtest.capacity.results import Results, median
-from loadtest.capacity.search import Stopped
+from loadtest.capacity.results import Replicas, Results, median
+from loadtest.capacity.search import Found, Stopped
 from loadtest.host.machine import Conditions
-from loadtest.report.document import Line, as_markdown, as_text, conditions
-from loadtest.report.slo import shown_fraction, shown_seconds
-from loadtest.target.server import ROOT
+from loadtest.host.processes import ROOT
+from loadtest.report.document import (
+    Columns,
+    Line,
+    as_markdown,
+    as_text,
+    conditions,
+    paragraphs,
+    table,
+)
+from loadtest.report.slo import Slo, shown_fraction, shown_seconds
 
 FOLDER = ROOT / "docs/benchmarks"
 TRADE_MARKS = re.compile(r"\((r|tm)\)|cpu|processor|@.*", re.IGNORECASE)
@@ -18,8 +26,8 @@ TRADE_MARKS = re.compile(r"\((r|tm)\)|cpu|processor|@.*", re.IGNORECASE)
 HOW = """\
 An open loop offers a rate for some seconds: Poisson arrivals, each at a time drawn beforehand, sent
 then whether or not the server has answered those before. Latency is counted from that time, so a
-stall counts for everybody who came during it. The rate is doubled until the promise is broken, then
-bisected; that is repeated with a server started anew and both ends verified anew.
+stall counts for all requests that are due during it. The rate is doubled until the promise is
+broken, then bisected; that is repeated with a server started anew and both ends verified anew.
 
 * capacity: the median of the highest rates of the searches. The interval is that of order
   statistics: each search is as likely above the true median as below it, so of 6 all lie on the
@@ -36,7 +44,7 @@ bisected; that is repeated with a server started anew and both ends verified ane
 
 
 def plain(results: Results) -> str:
-    return "\n\n".join([verdict(results), *map(as_text, tables(results)), *_notes(results)])
+    return paragraphs(verdict(results), *map(as_text, tables(results)), *_notes(results))
 
 
 def markdown(results: Results) -> str:
@@ -49,7 +57,11 @@ def markdown(results: Results) -> str:
     }
     if not plan.placement.server:
         more["settings handed on"] = "none: the server was running"
-    parts = [
+    counted = (
+        f"Replicas are counted from the lower end of the interval, with {margin.headroom:.0%} of "
+        f"it left as headroom, and {margin.spare} spare."
+    )
+    return paragraphs(
         "# Capacity, measured",
         "Written by `make capacity`; the next one on such a machine replaces it.",
         f"**{verdict(results)}**",
@@ -57,13 +69,8 @@ def markdown(results: Results) -> str:
         HOW.strip(),
         *map(as_markdown, tables(results)),
         *_notes(results),
-    ]
-    if results.replicas:
-        parts.append(
-            f"Replicas are counted from the lower end of the interval, with "
-            f"{margin.headroom:.0%} of it left as headroom, and {margin.spare} spare."
-        )
-    return "\n\n".join(parts) + "\n"
+        counted if results.replicas else "",
+    )
 
 
 def path_for(conditions: Conditions) -> Path:
@@ -99,21 +106,21 @@ def verdict(results: Results) -> str:
 
 
 def _notes(results: Results) -> list[str]:
-    recorder = []
+    interval, notes = results.interval, []
     if results.not_counted:
-        recorder.append(
+        notes.append(
             f"Probes that do not count, as the generator was the bottleneck: {results.not_counted}."
         )
     if results.left_out:
-        recorder.append(f"Pictures left out, as they are misread at rest too: {results.left_out}.")
+        notes.append(f"Pictures left out, as they are misread without load: {results.left_out}.")
     if results.rates and not results.replicas:
-        recorder.append("Replicas cannot be counted: no rate is known that one carries.")
-    if results.interval.confidence < 0.95 and results.interval.high:
-        recorder.append(
-            f"With {results.interval.repetitions} searches the interval has "
-            f"{results.interval.confidence:.1%} confidence; 6 are the fewest for 95 %."
+        notes.append("Replicas cannot be counted: no rate is known that one carries.")
+    if interval.confidence < 0.95 and interval.high:
+        notes.append(
+            f"With {interval.repetitions} searches the interval has {interval.confidence:.1%} "
+            "confidence; 6 are the fewest for 95 %."
         )
-    return recorder
+    return notes
 
 
 def _cores(number: int) -> str:
@@ -122,93 +129,82 @@ def _cores(number: int) -> str:
 
 def tables(results: Results) -> list[list[Line]]:
     """Those that have lines."""
-    found = [_at_capacity(results.best), _searches(results), _replicas(results), _rates(results)]
+    most = "at most, " if results.at_least else ""
+    replicas: Columns[Replicas] = {
+        "for, req/s": lambda each: f"{each.rate:,.0f}",
+        f"{most}replicas": lambda each: str(each.count),
+        "of them spare": lambda each: str(each.spare),
+        "cores": lambda each: "not seen" if each.cores is None else str(each.cores),
+        "used": lambda each: f"{each.used:.0%}",
+        "and": lambda each: each.summary,
+    }
+    found = [
+        _at_capacity(results.best),
+        table(enumerate(results.searches, 1), SEARCHES),
+        table(results.replicas, replicas),
+        table(results.by_rate().values(), _rates(results.plan.slo)),
+    ]
     return [lines for lines in found if len(lines) > 1]
 
 
 def _at_capacity(best: list[Probe]) -> list[Line]:
-    def times(of: Callable[[Probe], float]) -> str:
-        return shown_seconds(median(map(of, best)) or 0.0)
-
     if not best:
         return []
+    others = [each.server.others for each in best if each.server.others is not None]
     return [
         ("at the highest rate that held", "median of the searches"),
-        ("p50", times(lambda probe: probe.p50)),
-        ("p99", times(lambda probe: probe.p99)),
-        ("p99.9", times(lambda probe: probe.p999)),
-        ("errors", shown_fraction(median(probe.errors for probe in best) or 0.0)),
+        ("p50", _seconds(best, lambda probe: probe.p50)),
+        ("p99", _seconds(best, lambda probe: probe.p99)),
+        ("p99.9", _seconds(best, lambda probe: probe.p999)),
+        ("errors", _errors(best)),
         ("server", _share(median(probe.server.cpu for probe in best))),
-        ("others on its cores, at most", _share(_worst(best))),
+        ("others on its cores, at most", _share(max(others, default=None))),
         ("generator", _share(median(probe.generator_cpu for probe in best))),
-        ("pictures a call", _number(median(probe.server.batch for probe in best))),
+        ("pictures a call", _batch(best)),
     ]
 
 
-def _searches(results: Results) -> list[Line]:
-    words = {
-        Stopped.SERVICE: "the service",
-        Stopped.GENERATOR: "the generator",
-        Stopped.MOST: "--most",
-        Stopped.NEVER: "the service, at every rate",
+STOPPED = {
+    Stopped.SERVICE: "the service",
+    Stopped.GENERATOR: "the generator",
+    Stopped.MOST: "--most",
+    Stopped.NEVER: "the service, at every rate",
+}
+SEARCHES: Columns[tuple[int, Found[Probe]]] = {
+    "search": lambda each: str(each[0]),
+    "req/s": lambda each: f"{each[1].rate:,.0f}",
+    "stopped by": lambda each: STOPPED[each[1].stopped],
+    "probes": lambda each: str(len(each[1].probes)),
+}
+
+
+def _rates(slo: Slo) -> Columns[list[Probe]]:
+    """Of probes at the same rate."""
+    return {
+        "offered, req/s": lambda probes: f"{probes[0].rate:,.0f}",
+        "held": lambda probes: f"{sum(each.holds(slo) for each in probes)} of {len(probes)}",
+        "p50": lambda probes: _seconds(probes, lambda probe: probe.p50),
+        "p99": lambda probes: _seconds(probes, lambda probe: probe.p99),
+        "p99.9": lambda probes: _seconds(probes, lambda probe: probe.p999),
+        "errors": _errors,
+        "server": lambda probes: _share(median(each.server.cpu for each in probes)),
+        "pictures a call": _batch,
+        "generator": lambda probes: _share(median(each.generator_cpu for each in probes)),
     }
-    return [
-        ("search", "req/s", "stopped by", "probes"),
-        *(
-            (str(number), f"{found.rate:,.0f}", words[found.stopped], str(len(found.probes)))
-            for number, found in enumerate(results.searches, 1)
-        ),
-    ]
 
 
-def _replicas(results: Results) -> list[Line]:
-    most = "at most, " if results.at_least else ""
-    return [
-        ("for, req/s", f"{most}replicas", "of them spare", "cores", "used", "and"),
-        *(
-            (
-                f"{each.rate:,.0f}",
-                str(each.count),
-                str(each.spare),
-                "not seen" if each.cores is None else str(each.cores),
-                f"{each.used:.0%}",
-                each.summary,
-            )
-            for each in results.replicas
-        ),
-    ]
+def _seconds(probes: list[Probe], value: Callable[[Probe], float]) -> str:
+    return shown_seconds(median(map(value, probes)) or 0.0)
 
 
-def _rates(results: Results) -> list[Line]:
-    head = (
-        "offered, req/s", "held", "p50", "p99", "p99.9", "errors", "server", "pictures a call",
-        "generator",
-    )  # fmt: skip
-    return [head, *(_rate(results, *each) for each in results.by_rate().items())]
-
-
-def _rate(results: Results, rate: float, probes: list[Probe]) -> Line:
-    held = sum(probe.holds(results.plan.slo) for probe in probes)
-    return (
-        f"{rate:,.0f}",
-        f"{held} of {len(probes)}",
-        shown_seconds(median(probe.p50 for probe in probes) or 0.0),
-        shown_seconds(median(probe.p99 for probe in probes) or 0.0),
-        shown_seconds(median(probe.p999 for probe in probes) or 0.0),
-        shown_fraction(median(probe.errors for probe in probes) or 0.0),
-        _share(median(probe.server.cpu for probe in probes)),
-        _number(median(probe.server.batch for probe in probes)),
-        _share(median(probe.generator_cpu for probe in probes)),
-    )
-
-
-def _worst(best: list[Probe]) -> float | None:
-    return max((x for probe in best if (x := probe.server.others) is not None), default=None)
+def _errors(probes: list[Probe]) -> str:
+    return shown_fraction(median(probe.errors for probe in probes) or 0.0)
 
 
 def _share(value: float | None) -> str:
     return "not seen" if value is None else f"{value:.0%}"
 
 
-def _number(value: float | None) -> str:
+def _batch(probes: list[Probe]) -> str:
+    value = median(probe.server.batch for probe in probes)
     return "not exported" if value is None else f"{value:.1f}"

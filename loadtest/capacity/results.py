@@ -1,30 +1,39 @@
-"""All that was found, what follows from it, and how it goes into a file."""
+"""What the searches found, and how many replicas carry a rate, from what one carries for certain.
 
-import json
+    usable = capacity's lower end x (1 - headroom)
+    replicas = as many as the rate needs of those + the spare ones
+
+Headroom is for what a steady Poisson load does not have: bursts, other pictures, a slower
+neighbour. The spare is for the replica that is being replaced, or has failed.
+"""
+
 import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Self
 
-from loadtest.capacity.probe import Probe
-from loadtest.capacity.prober import Plan
-from loadtest.capacity.replicas import Margin, Replicas, replicas
+from scipy.stats import binom
+
+from loadtest.capacity.probe import Plan, Probe
 from loadtest.capacity.search import Found, Stopped
 from loadtest.host.machine import Conditions
+from loadtest.report.document import as_json
 
 WANTED = 0.95  # confidence, where there are enough repetitions for it
+HEADROOM = 0.3  # fraction of the capacity that is left unused
+SPARE = 1  # replicas
 
 
 @dataclass(frozen=True)
 class Interval:
-    """The median of a few independent repetitions, and how sure it is, whatever their distribution.
+    """The median of a few independent repetitions, with an interval for any distribution of them.
 
-    Each repetition is as likely above the true median as below it. That k or more of n lie on the
-    same side is a matter of tossing coins: the true median lies between the k-th lowest and the
-    k-th highest unless fewer than k lie below it or above it. Of 6, it lies between the lowest and
-    the highest with 1 - 2 / 2^6 = 96.9 %.
+    Each repetition is as likely above the true median as below it, so how many lie below it has a
+    binomial distribution: the true median lies between the k-th lowest and the k-th highest unless
+    fewer than k lie below it or above it. Of 6, it lies between the lowest and the highest with
+    1 - 2 / 2^6 = 96.9 %.
     """
 
     median: float
@@ -35,18 +44,67 @@ class Interval:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Self:
-        """The narrowest that is sure enough, else the widest there is."""
+        """The narrowest one with the wanted confidence, else the widest."""
         ordered, count = sorted(values), len(values)
-        inward = max(
-            (k for k in range(1, count // 2 + 1) if covered(count, k) >= WANTED), default=1
-        )
+        inner = range(1, count // 2 + 1)
+        inward = max((k for k in inner if _confidence(count, k) >= WANTED), default=1)
         return cls(
             median=statistics.median(ordered),
             low=ordered[inward - 1],
             high=ordered[-inward],
-            confidence=covered(count, inward),
+            confidence=_confidence(count, inward),
             repetitions=count,
         )
+
+
+def _confidence(count: int, inward: int) -> float:
+    """That the median lies from the `inward`-th lowest to the `inward`-th highest of all."""
+    return max(0.0, 1 - 2 * float(binom.cdf(inward - 1, count, 0.5)))
+
+
+@dataclass(frozen=True)
+class Margin:
+    headroom: float = HEADROOM
+    spare: int = SPARE
+
+
+@dataclass(frozen=True)
+class Replicas:
+    rate: float  # requests a second, the target
+    needed: int  # without the spare ones
+    spare: int
+    cores: int | None  # of all together; None: those of one are not known
+    used: float  # fraction of the capacity of all
+    used_without_one: float | None  # the same when one is lost; None: nothing is left then
+
+    @property
+    def count(self) -> int:
+        return self.needed + self.spare
+
+    @property
+    def summary(self) -> str:
+        """What happens when one is lost."""
+        if self.used_without_one is None:
+            return "one carries it; when it is lost, nothing does"
+        if self.used_without_one > 1:
+            return f"when one is lost, the others lack {1 - 1 / self.used_without_one:.0%}"
+        rest = f"when one is lost, {1 - self.used_without_one:.0%} is left"
+        return f"one carries it; {rest}" if self.needed == 1 else rest
+
+
+def replicas(rate: float, capacity: float, margin: Margin, *, cores: int | None) -> Replicas:
+    """For a target rate; `cores`: of one replica."""
+    # Rounded first: 3 * 0.7 must not need a fourth for the last bit.
+    needed = max(1, math.ceil(round(rate / (capacity * (1 - margin.headroom)), 9)))
+    count = needed + margin.spare
+    return Replicas(
+        rate=rate,
+        needed=needed,
+        spare=margin.spare,
+        cores=None if cores is None else count * cores,
+        used=rate / (count * capacity),
+        used_without_one=rate / ((count - 1) * capacity) if count > 1 else None,
+    )
 
 
 @dataclass(frozen=True)
@@ -56,7 +114,7 @@ class Results:
     searches: list[Found[Probe]]
     rates: tuple[float, ...]  # targets
     margin: Margin
-    left_out: int  # pictures that are misread at rest too
+    left_out: int  # pictures that are misread without load
 
     @property
     def interval(self) -> Interval:
@@ -79,7 +137,10 @@ class Results:
 
     @property
     def replicas(self) -> list[Replicas]:
-        return replicas(self.rates, self.interval.low, self.margin, cores=self.cores)
+        """For each target; empty where no rate is carried."""
+        low = self.interval.low
+        rates = self.rates if low else ()
+        return [replicas(rate, low, self.margin, cores=self.cores) for rate in rates]
 
     @property
     def best(self) -> list[Probe]:
@@ -87,7 +148,7 @@ class Results:
         return [found.best for found in self.searches if found.best]
 
     def by_rate(self) -> dict[float, list[Probe]]:
-        """Those that say something of the service, of all searches, from the lowest rate up."""
+        """The probes that count, of all searches, from the lowest rate up."""
         counted = [each for each in self._probes() if not each.bound(self.plan.slo)]
         rates = sorted({each.rate for each in counted})
         return {rate: [each for each in counted if each.rate == rate] for rate in rates}
@@ -98,19 +159,19 @@ class Results:
         return sum(bool(each.bound(self.plan.slo)) for each in self._probes())
 
     def json(self) -> str:
+        capacity = {"at_least": self.at_least, "cores": self.cores, "stopped": self.stopped}
         document = {
-            "conditions": asdict(self.conditions),
-            "plan": asdict(self.plan),
-            "capacity": asdict(self.interval)
-            | {"at_least": self.at_least, "cores": self.cores, "stopped": self.stopped},
-            "margin": asdict(self.margin),
+            "conditions": self.conditions,
+            "plan": self.plan,
+            "capacity": asdict(self.interval) | capacity,
+            "margin": self.margin,
             "replicas": [
                 asdict(each) | {"count": each.count, "told": each.summary} for each in self.replicas
             ],
-            "searches": [asdict(found) for found in self.searches],
+            "searches": self.searches,
             "pictures_left_out": self.left_out,
         }
-        return json.dumps(_finite(document), indent=2, allow_nan=False) + "\n"
+        return as_json(document)
 
     def _probes(self) -> list[Probe]:
         return [probe for found in self.searches for probe in found.probes]
@@ -118,20 +179,5 @@ class Results:
 
 def median(values: Iterable[float | None]) -> float | None:
     """Of those that could be measured."""
-    there = [value for value in values if value is not None]
-    return statistics.median(there) if there else None
-
-
-def _finite(value: Any) -> Any:
-    """JSON knows no infinity: what never ended is null."""
-    if isinstance(value, dict):
-        return {name: _finite(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def covered(count: int, inward: int) -> float:
-    """How likely the median lies from the `inward`-th lowest to the `inward`-th highest of all."""
-    outside: int = sum(math.comb(count, below) for below in range(inward))
-    return max(0.0, 1 - 2 * outside / 2.0**count)
+    measured = [value for value in values if value is not None]
+    return statistics.median(measured) if measured else None

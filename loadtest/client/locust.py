@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.errors import CannotMeasure
-from loadtest.target.server import ROOT, end
+from loadtest.host.processes import ROOT
+from loadtest.target.server import end
 
 LOCUSTFILE = "loadtest/locustfile.py"
 LOG = "locust.log"

@@ -1,19 +1,22 @@
-"""What is sent to a server: the digits of a model version, and HTTP requests as the bytes of them.
+"""What is sent to a server: the digits of a model version, and HTTP requests made of them.
 
-A request is made once and sent many times. The digits are those of the sheet that comes with every
-model version: models/<name>/<current>/samples.png is a sheet of test digits, and samples.json holds
-their labels in reading order and how many are in a row.
+A request is made once, as the bytes that go over the wire, and sent many times. The digits come
+with every model version: models/<name>/<current>/samples.png is a sheet of test digits, and
+samples.json holds their labels in reading order and how many are in a row.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from loadtest.client.asyncio_client import LOST, ask_once
+from loadtest.client.result import Address
 from loadtest.errors import CannotMeasure
 
 PREDICT = "/v1/predict"
@@ -94,3 +97,39 @@ def tensor(name: str, pixels: NDArray[np.uint8]) -> bytes:
         "Inference-Header-Content-Length": str(len(head)),
     }
     return post(INFER.format(name=name), head + pixels.tobytes(), headers)
+
+
+class ExpectedRequest(NamedTuple):
+    data: bytes
+    expected: bytes  # part of every right answer and of no wrong one; empty: any answer is right
+
+
+def requests_of(pictures: Pictures, key: str | None = None) -> list[ExpectedRequest]:
+    """One picture each; `key` for a service that requires one."""
+    headers = {"Content-Type": "image/png"} | ({"X-API-Key": key} if key else {})
+    return [
+        ExpectedRequest(post(PREDICT, png, headers), b'"label":%s' % json.dumps(label).encode())
+        for png, label in zip(pictures.pngs, pictures.labels, strict=True)
+    ]
+
+
+def answered_right(address: Address, requests: Sequence[ExpectedRequest]) -> list[ExpectedRequest]:
+    """Those that are answered right without other load; CannotMeasure if none is.
+
+    A picture that the network misreads is not a failure of a service under load.
+    """
+    right = []
+    for request in requests:
+        try:
+            answer = ask_once(address, request.data)
+        except LOST as error:
+            raise CannotMeasure(f"{address} does not answer: {error!r}") from error
+        if answer.status != 200:
+            raise CannotMeasure(
+                f"{address} answered a picture with {answer.status}: {answer.excerpt}"
+            )
+        if request.expected in answer.body:
+            right.append(request)
+    if not right:
+        raise CannotMeasure(f"{address} reads none of {len(requests)} pictures right")
+    return right

@@ -1,15 +1,13 @@
 """What was read of drawn digits: counted by kind, and a few of them on a contact sheet."""
 
-import subprocess
 import sys
 import tempfile
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from loadtest.errors import CannotMeasure
+from loadtest.host.processes import run
 
-ROOT = Path(__file__).parent.parent.parent
 WRONG, RIGHT = 72, 72  # pictures that are kept for the sheet
 
 
@@ -56,8 +54,5 @@ class Gallery:
                 files.append(Path(folder, f"{number}", caption))  # captions may be the same
                 files[-1].parent.mkdir()
                 files[-1].write_bytes(body)
-            command = [sys.executable, "-m", "preprocessing.contact_sheet", *map(str, files)]
-            command += ["--out", str(sheet.resolve())]
-            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)  # noqa: S603
-        if done.returncode:
-            raise CannotMeasure(f"no contact sheet: {done.stderr.strip()[-500:]}")
+            program = (sys.executable, "-m", "preprocessing.contact_sheet")
+            run(*program, *map(str, files), "--out", str(sheet.resolve()))

@@ -1,12 +1,17 @@
-"""CPU time, memory, descriptors and threads of a process and its descendants, read by psutil."""
+"""Run a program, or read the CPU time, memory, descriptors and threads of a tree of processes."""
 
 import contextlib
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Container
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple, Self, TypeVar
 
 import psutil
 
+from loadtest.errors import CannotMeasure
+
+ROOT = Path(__file__).parent.parent.parent  # of the checkout
 T = TypeVar("T")
 
 
@@ -18,6 +23,15 @@ class Memory:
     resident: int  # RSS, summed
     proportional: int  # PSS, summed
     largest: int  # RSS of the largest process
+
+
+def run(*words: str, codes: Container[int] = (0,)) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end; CannotMeasure if its exit code is not one of `codes`."""
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode not in codes:
+        error = done.stderr.strip()[-2000:]
+        raise CannotMeasure(f"{' '.join(words)} ended with {done.returncode}:\n{error}")
+    return done
 
 
 def tree(pid: int) -> list[psutil.Process]:

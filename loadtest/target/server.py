@@ -11,17 +11,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from loadtest.client.asyncio_client import LOST, Answer, ask_once
 from loadtest.client.result import Address
 from loadtest.errors import CannotMeasure
 from loadtest.host import processes
 from loadtest.host.machine import on
-from loadtest.host.processes import Memory
+from loadtest.host.processes import ROOT, Memory
 from loadtest.target.targets import Target
 
-ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 60.0  # seconds until it answers
 GRACE = 10.0  # seconds to end by itself
 

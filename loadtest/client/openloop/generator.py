@@ -1,28 +1,40 @@
 """One process that sends each request when it is due, and reads the answers: a loop around epoll.
 
-    due --> a free connection | a new one, up to a bound | a line, first come first served
-    answer --> the connection is free, or takes the first of the line
+    due --> a free connection | a new one, up to a bound | a queue, first in, first out
+    answer --> the connection is free, or takes the first of the queue
 
-Nothing waits but the loop itself, for the next answer or the next time, whichever comes first. In
-Python without a framework a request takes 25 to 40 us of its core. A request that loses its
-connection has failed; the connection is made anew when one is needed. One that the server closes
-while it carries nothing is no failure: servers do that to idle connections.
+Only the loop waits, for the next answer or the next time, whichever comes first. In Python without
+a framework a request takes 25 to 40 us of its core. A request that loses its connection has failed;
+a new connection is made when one is needed. One that the server closes while it carries nothing is
+no failure: servers do that to idle connections.
 """
 
+import gc
+import resource
 import select
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
-from loadtest.client.openloop import http
-from loadtest.client.openloop.arrivals import Times
-from loadtest.client.openloop.connection import FREE, HUNG_UP, RECEIVED, Connection
-from loadtest.client.openloop.expectation import ExpectedRequest
-from loadtest.client.openloop.realtime import real_time
-from loadtest.client.openloop.result import OK, Outcomes, Recorder
+from loadtest.client.openloop.connection import (
+    FREE,
+    HUNG_UP,
+    RECEIVED,
+    Connection,
+    NotHttp,
+    closes,
+    size_of,
+    status_of,
+)
+from loadtest.client.openloop.result import OK, Outcomes, Recorder, Times
+from loadtest.client.requests import ExpectedRequest
 from loadtest.client.result import Address
+from loadtest.errors import CannotMeasure
 
+SLACK = Path("/proc/self/timerslack_ns")  # how late the kernel may wake this process; usually 50 us
+OTHER_FILES = 64  # descriptors of a process beside its connections
 CONNECTIONS = 1024  # at most
 PATIENCE = 2.0  # seconds for outstanding answers, after the last request was due
 BURST = 16  # requests sent in a row, before answers are read again
@@ -38,7 +50,7 @@ def generate(
     patience: float = PATIENCE,
     begin: Callable[[], object] = lambda: None,
 ) -> Outcomes:
-    """Send the requests in turn, each at its time, and wait for what is still to come.
+    """Send the requests in turn, each at its time, and wait for the outstanding answers.
 
     `ready`: connections that are made and have carried a request before the time begins.
     `begin` is called in between.
@@ -66,13 +78,13 @@ class _Generator:
         self._epoll = select.epoll()
         self._connections: dict[int, Connection] = {}  # by descriptor
         self._free: deque[Connection] = deque()  # in turn: the server closes those that idle
-        self._line: deque[int] = deque()  # requests that are due and have no connection
-        self._left = count  # requests without an end
+        self._queue: deque[int] = deque()  # requests that are due and have no connection
+        self._outstanding = count  # requests that have not ended
         self.recorder = Recorder(count)
 
     def make_ready(self, connections: int, patience: float) -> None:
         """One after another. If one fails, what is missing is made, or fails, under the load."""
-        with suppress(OSError, http.NotHttp):
+        with suppress(OSError, NotHttp):
             for _ in range(connections):
                 request = self._requests[0].data
                 self._free.append(self._add(Connection.answered(self._address, request, patience)))
@@ -85,15 +97,15 @@ class _Generator:
             if wait <= 0 or select.select([self._epoll], [], [], wait)[0]:
                 self._receive_ready()
             now = time.perf_counter()
-            # A generator that is late still hears, or its lateness would be the server's.
+            # A generator that is late still receives, or its lateness would be the server's.
             last = min(number + BURST, count)
             while number < last and due[number] <= now:
-                self._ask(number)
+                self._begin(number)
                 number += 1
 
     def receive_rest(self, patience: float) -> None:
         end = time.perf_counter() + patience
-        while self._left and (wait := end - time.perf_counter()) > 0:
+        while self._outstanding and (wait := end - time.perf_counter()) > 0:
             select.select([self._epoll], [], [], wait)
             self._receive_ready()
 
@@ -102,14 +114,14 @@ class _Generator:
             connection.socket.close()
         self._epoll.close()
 
-    def _ask(self, number: int) -> None:
+    def _begin(self, number: int) -> None:
         self.recorder.taken[number] = time.perf_counter()
         if self._free:
             self._send(self._free.popleft(), number)
         elif len(self._connections) < self._most:
             self._send(self._add(Connection(self._address)), number)
         else:
-            self._line.append(number)
+            self._queue.append(number)
 
     def _add(self, connection: Connection) -> Connection:
         self._connections[connection.descriptor] = connection
@@ -141,16 +153,16 @@ class _Generator:
             more = connection.socket.recv(RECEIVED)
             now = time.perf_counter()
             data = connection.received + more
-            size = http.size(data)
+            size = size_of(data)
             if more and (not size or len(data) < size):
                 connection.received = data
             elif more and connection.number != FREE:
-                self._end(connection, now, http.status(data), data)
+                self._end(connection, now, status_of(data), data)
             else:
                 self._lose(connection, HUNG_UP)
         except BlockingIOError:
             return
-        except (OSError, http.NotHttp) as error:
+        except (OSError, NotHttp) as error:
             self._lose(connection, str(error))
 
     def _end(self, connection: Connection, now: float, status: int, data: bytes) -> None:
@@ -159,13 +171,13 @@ class _Generator:
         recorder.status[number] = status
         expected = self._requests[number % len(self._requests)].expected
         recorder.right[number] = status == OK and expected in data
-        self._left -= 1
+        self._outstanding -= 1
         connection.received = b""
         connection.number = FREE
-        if http.closes(data):
+        if closes(data):
             self._drop(connection)
-        elif self._line:
-            self._send(connection, self._line.popleft())
+        elif self._queue:
+            self._send(connection, self._queue.popleft())
         else:
             self._free.append(connection)
 
@@ -175,13 +187,44 @@ class _Generator:
             self._free.remove(connection)
         else:
             self.recorder.broken[why] += 1
-            self._left -= 1
+            self._outstanding -= 1
         self._drop(connection)
 
     def _drop(self, connection: Connection) -> None:
-        """The first of the line gets a new one."""
+        """The first of the queue gets a new one."""
         del self._connections[connection.descriptor]
         self._epoll.unregister(connection.descriptor)
         connection.socket.close()
-        if self._line:
-            self._send(self._add(Connection(self._address)), self._line.popleft())
+        if self._queue:
+            self._send(self._add(Connection(self._address)), self._queue.popleft())
+
+
+@contextmanager
+def real_time() -> Iterator[None]:
+    """Without garbage collection, and with timers that are precise to the microsecond."""
+    before = ""
+    with suppress(OSError):
+        before = SLACK.read_text()
+        SLACK.write_text("1000")
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        with suppress(OSError):
+            SLACK.write_text(before)
+
+
+def allow_connections(count: int) -> None:
+    """For this process and those that it starts; CannotMeasure if the machine does not allow it."""
+    needed = count + OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise CannotMeasure(
+            f"{count} connections need {needed} open files, and this process may have {hard}: "
+            "fewer --connections, or a higher `ulimit -n`"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

@@ -1,8 +1,10 @@
-"""Generators in as many processes, each with its share of the rate: a core of its own for each.
+"""Generators in as many processes, each with its share of the rate and a core of its own.
 
-The sum of Poisson processes is one. They begin together: each waits until all are ready.
+Requests are due as a Poisson process, as of many independent clients; the sum of several is one
+too. The generators begin together: each waits until all are ready.
 """
 
+import math
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,10 +13,11 @@ from multiprocessing.connection import Connection as Pipe
 from multiprocessing.synchronize import Barrier
 from threading import BrokenBarrierError
 
-from loadtest.client.openloop.arrivals import poisson
-from loadtest.client.openloop.expectation import ExpectedRequest
+import numpy as np
+
 from loadtest.client.openloop.generator import CONNECTIONS, PATIENCE, generate
-from loadtest.client.openloop.result import Outcomes
+from loadtest.client.openloop.result import Outcomes, Times
+from loadtest.client.requests import ExpectedRequest
 from loadtest.client.result import Address
 from loadtest.errors import CannotMeasure
 from loadtest.host.machine import on
@@ -107,3 +110,14 @@ def _received(pipe: Pipe, spec: LoadSpec) -> Outcomes:
     except EOFError:
         pass
     raise CannotMeasure("a generator ended before it reported its outcomes")
+
+
+def poisson(rate: float, seconds: float, seed: Sequence[int]) -> Times:
+    """When requests are due: `rate` a second for so long, in order; equal for equal seeds."""
+    random = np.random.default_rng(list(seed))
+    expected = rate * seconds
+    some = math.ceil(expected + 5 * math.sqrt(expected) + 10)  # nearly always enough
+    times = np.cumsum(random.exponential(1 / rate, some))
+    while times[-1] < seconds:
+        times = np.append(times, times[-1] + np.cumsum(random.exponential(1 / rate, some)))
+    return times[times < seconds]

@@ -1,4 +1,4 @@
-"""What became of every request, and what the generator can say against itself."""
+"""The outcome of every request, and how late and how busy the generator was."""
 
 import math
 from collections import Counter
@@ -9,8 +9,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtest.client.openloop.arrivals import Times
 from loadtest.client.result import quantile
+
+Times = NDArray[np.float64]  # (n,), seconds
 
 NO_ANSWER = 0  # the status of a request that got none
 OK = 200

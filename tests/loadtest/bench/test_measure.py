@@ -71,7 +71,7 @@ def test_an_answer_that_does_not_say_what_it_reads_is_not_right(body: str) -> No
 
 @pytest.mark.parametrize(
     ("status", "why"),
-    [(404, "this service has no /v2/models/.../infer"), (422, "answered 422: {")],
+    [(404, "/v2/models/{name}/infer answered 404: {"), (422, "answered 422: {")],
 )
 def test_batches_that_are_not_taken_are_skipped_with_the_reason(status: int, why: str) -> None:
     found = visited(status)

@@ -41,7 +41,7 @@ RESULTS = Results(CONDITIONS, [ROUND], [SCRAPES], None, {"mosec": "0.9"}, {})
 
 
 def test_the_table_has_a_row_for_every_load() -> None:
-    head, *lines = report.table([ROUND])
+    head, *lines = report.loads([ROUND])
     assert head[:3] == ("what", "connections", "req/s")
     assert [line[:3] for line in lines] == [
         ("echo", "64", "20,000"),

@@ -2,12 +2,9 @@
 
 import json
 
-from loadtest.bench_gpu.engine import Engine
-from loadtest.bench_gpu.measure import Crew, Row
-from loadtest.bench_gpu.report import SERVICE, GpuResults
+from loadtest.bench_gpu.measure import Crew, Engine, GpuUse, Row, Runs
+from loadtest.bench_gpu.report import ABSENT, MIB, SERVICE, GpuResults
 from loadtest.client.result import Load
-from loadtest.host.gpu import ABSENT, MIB, GpuUse
-from loadtest.target.engine_status import Runs
 from tests.loadtest.bench.test_report import CONDITIONS
 
 LOAD = Load(

@@ -14,7 +14,7 @@ from contract.store import Store
 from contract.version import Version
 from loadtest.capacity.__main__ import main
 from loadtest.host import processes
-from loadtest.target.server import ROOT
+from loadtest.host.processes import ROOT
 from tests.support.program import PATIENCE, interruptible
 from tests.support.running import Service, clean_environment
 
@@ -118,7 +118,7 @@ def test_where_nobody_listens_one_sentence_says_so(
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
     assert main([*models, "--url", f"http://127.0.0.1:{port}"]) == 1
-    assert "nobody listens there" in capsys.readouterr().err
+    assert "nothing listens there" in capsys.readouterr().err
 
 
 def test_without_a_version_nothing_is_started(

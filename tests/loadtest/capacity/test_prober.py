@@ -5,11 +5,9 @@ import time
 
 import pytest
 
-from loadtest.capacity.prober import Plan, prober
-from loadtest.capacity.subject import Subject
-from loadtest.client.openloop.expectation import ExpectedRequest
+from loadtest.capacity.probe import Plan, Subject, prober
 from loadtest.client.openloop.generator import PATIENCE
-from loadtest.client.requests import picture
+from loadtest.client.requests import ExpectedRequest, picture
 from loadtest.host.machine import Placement
 from loadtest.report.slo import Slo
 from tests.loadtest.tiny import reply, tiny

@@ -2,8 +2,7 @@
 
 import pytest
 
-from loadtest.capacity.replicas import Margin, replicas
-from loadtest.capacity.results import Interval
+from loadtest.capacity.results import Interval, Margin, replicas
 
 
 def test_of_six_the_median_lies_between_all_with_nearly_97_in_100() -> None:
@@ -26,7 +25,7 @@ def test_with_fewer_it_is_less_sure_and_says_so(count: int, confidence: float) -
 
 
 def test_a_rate_needs_what_it_needs_with_headroom_and_one_more() -> None:
-    (row,) = replicas([50_000], 15_000, Margin(headroom=0.3, spare=1), cores=2)
+    row = replicas(50_000, 15_000, Margin(headroom=0.3, spare=1), cores=2)
     assert (row.needed, row.count, row.cores) == (5, 6, 12)  # 5 x 10,500
     assert row.used == pytest.approx(50_000 / 90_000)
     assert row.used_without_one == pytest.approx(50_000 / 75_000)
@@ -37,23 +36,19 @@ def test_a_rate_needs_what_it_needs_with_headroom_and_one_more() -> None:
     ("rate", "needed"), [(0.5, 1), (700, 1), (700.1, 2), (2100, 3), (2100.1, 4)]
 )
 def test_a_rate_that_fits_exactly_needs_no_other(rate: float, needed: int) -> None:
-    (row,) = replicas([rate], 1000, Margin(headroom=0.3, spare=0), cores=None)
+    row = replicas(rate, 1000, Margin(headroom=0.3, spare=0), cores=None)
     assert (row.needed, row.count, row.cores) == (needed, needed, None)
 
 
 def test_a_rate_that_one_carries_says_so_and_what_its_loss_means() -> None:
-    (alone,) = replicas([100], 1000, Margin(headroom=0.3, spare=0), cores=1)
+    alone = replicas(100, 1000, Margin(headroom=0.3, spare=0), cores=1)
     assert alone.used_without_one is None
     assert alone.summary == "one carries it; when it is lost, nothing does"
-    (pair,) = replicas([100], 1000, Margin(headroom=0.3, spare=1), cores=1)
+    pair = replicas(100, 1000, Margin(headroom=0.3, spare=1), cores=1)
     assert pair.summary == "one carries it; when one is lost, 90% is left"
 
 
 def test_without_a_spare_one_the_others_may_lack() -> None:
-    (row,) = replicas([1900], 1000, Margin(headroom=0, spare=0), cores=1)
+    row = replicas(1900, 1000, Margin(headroom=0, spare=0), cores=1)
     assert row.count == 2
     assert row.summary == "when one is lost, the others lack 47%"
-
-
-def test_where_nothing_is_carried_no_replica_helps() -> None:
-    assert replicas([100], 0, Margin(), cores=1) == []

@@ -10,10 +10,8 @@ import numpy as np
 import pytest
 
 from loadtest.capacity import report
-from loadtest.capacity.probe import Probe, Server
-from loadtest.capacity.prober import Plan
-from loadtest.capacity.replicas import Margin
-from loadtest.capacity.results import Results
+from loadtest.capacity.probe import Plan, Probe, Server
+from loadtest.capacity.results import Margin, Results
 from loadtest.capacity.search import Ladder, search
 from loadtest.client.openloop.result import Outcomes, Recorder
 from loadtest.host.machine import Conditions, Placement, on
@@ -59,7 +57,7 @@ def test_a_capacity_is_told_with_its_interval_and_what_follows_from_it() -> None
     assert "p99 <= 50 ms, errors <= 0.1 % " in text
     assert "| 10,000 | 3 | 1 | 3 |" in text
     assert "30% of it left as headroom, and 1 spare" in text
-    assert "Pictures left out, as they are misread at rest too: 2." in text
+    assert "Pictures left out, as they are misread without load: 2." in text
     assert "do not count, as" not in text
     assert report.verdict(found) in report.plain(found)
 

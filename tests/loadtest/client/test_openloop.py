@@ -10,15 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from loadtest.client.openloop.arrivals import poisson
-from loadtest.client.openloop.expectation import ExpectedRequest, answered_right
 from loadtest.client.openloop.generator import generate
-from loadtest.client.openloop.processes import LoadSpec, run_processes
+from loadtest.client.openloop.processes import LoadSpec, poisson, run_processes
 from loadtest.client.openloop.result import Outcomes
-from loadtest.client.requests import picture
+from loadtest.client.requests import ExpectedRequest, answered_right, picture
 from loadtest.client.result import Address
 from loadtest.errors import CannotMeasure
-from loadtest.target.server import ROOT
+from loadtest.host.processes import ROOT
 from tests.loadtest.tiny import reply, tiny
 
 SEVEN = ExpectedRequest(picture(b"a seven"), b'"label":"7"')
@@ -199,7 +197,7 @@ def test_a_server_that_cannot_be_measured_is_told_with_the_reason(said: bytes, w
 def test_as_many_connections_are_allowed_as_the_machine_allows(connections: int, said: str) -> None:
     asked = (
         "import resource\n"
-        "from loadtest.client.openloop.realtime import allow_connections\n"
+        "from loadtest.client.openloop.generator import allow_connections\n"
         f"allow_connections({connections})\n"
         "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
     )

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from loadtest.bench_gpu.measure import Runs, proven
 from loadtest.errors import CannotMeasure
 from loadtest.host.processes import Memory
-from loadtest.target.engine_status import Runs, proven
 from loadtest.target.server import Running
 from tests.loadtest.tiny import reply, tiny
 
