@@ -2,10 +2,10 @@
 
     ... --headless --users 20 --spawn-rate 10 --run-time 60s      no page, a table at the end
     ... --shape ramp --users 500 --run-time 5m                    until it breaks
-    ... --processes 4                                             more than one core to ask with
+    ... --processes 4                                             more than one core for locust
 
-`loadtest.users` is what it does, docs/loadtest.md describes it. Locust's exit code is 1 if any
-answer was not right, or if there was nobody to ask.
+The users are those of `loadtest.users`; docs/loadtest.md describes them. Locust's exit code is 1 if
+any answer was not right, or if no service answered.
 """
 
 import logging
@@ -22,7 +22,7 @@ from locust.exception import StopTest
 from locust.runners import Runner, WorkerRunner
 from locust.web import WebUI
 
-# Locust looks beside this file and in the folder that it was started in; the package is above it.
+# Locust imports from the folder of this file and the current one; the package is above them.
 sys.path.insert(1, str(Path(__file__).resolve().parent.parent))
 
 from loadtest.users.rehearsal import Rehearsal
@@ -38,19 +38,19 @@ from loadtest.users.user import (  # noqa: F401
     Png,
     Wrong,
 )
-from loadtest.users.web_form import look_at_forms
+from loadtest.users.web_form import check_forms
 
 log = logging.getLogger(__name__)
 CANNOT_BEGIN = "cannot begin"  # a message to the master, with the reason
-weighed = dict(WEIGHTS)  # as --weights last said
+weighed = dict(WEIGHTS)  # the last --weights
 
 
 def set_up(environment: Environment, runner: Runner, web_ui: WebUI | None, **_: Any) -> None:
     if isinstance(runner, WorkerRunner):
-        return  # does as its master says
+        return  # its master decides
     runner.register_message(CANNOT_BEGIN, give_up)
     if web_ui:
-        look_at_forms(environment, web_ui)
+        check_forms(environment, web_ui)
     try:
         weigh(environment)
         if not web_ui or _options(environment).autostart:
@@ -63,7 +63,7 @@ def set_up(environment: Environment, runner: Runner, web_ui: WebUI | None, **_: 
 def begin(environment: Environment, **_: Any) -> None:
     try:
         weigh(environment)
-    except WrongSetting as error:  # of the page's form: nothing else comes this far
+    except WrongSetting as error:  # only of the page's form: others are found in set_up
         raise StopTest(str(error)) from error
     kinds = {each.kind for each in KINDS if each in environment.user_classes and each.weight}
     assert environment.runner is not None
@@ -72,7 +72,7 @@ def begin(environment: Environment, **_: Any) -> None:
 
 
 def weigh(environment: Environment) -> None:
-    """Only what --weights says anew, so that --config-users and the page's own weights count."""
+    """Only changed --weights, so that --config-users and the page's own weights count."""
     weights = Settings.of(_options(environment)).weights
     for each in KINDS:
         if weights[each.kind] != weighed[each.kind]:
@@ -82,7 +82,7 @@ def weigh(environment: Environment) -> None:
 
 
 def give_up(environment: Environment, msg: Any, **_: Any) -> None:
-    """There is no test without anything to ask; several processes may say so."""
+    """Stop a test without requests; several processes may report that."""
     runner, options = environment.runner, _options(environment)
     assert runner is not None
     log.error("There is nothing to test: %s", msg.data)
@@ -90,7 +90,7 @@ def give_up(environment: Environment, msg: Any, **_: Any) -> None:
     gevent.spawn(runner.quit if options.headless or options.autostart else runner.stop)
 
 
-def look_back(environment: Environment, **_: Any) -> None:
+def check_sent(environment: Environment, **_: Any) -> None:
     sent = environment.stats.total.num_requests
     if not sent and _options(environment).headless and not _options(environment).worker:
         log.error("The test was over before a request was sent: it needs a longer --run-time")
@@ -105,4 +105,4 @@ def _options(environment: Environment) -> Namespace:
 events.init_command_line_parser.add_listener(add_arguments)
 events.init.add_listener(set_up)
 events.test_start.add_listener(begin)
-events.quitting.add_listener(look_back)
+events.quitting.add_listener(check_sent)

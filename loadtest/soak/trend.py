@@ -105,8 +105,9 @@ def blocks(points: Sequence[Point], *, after: float, until: float, block: float)
 
 def _standard_errors(residuals: Array) -> float:
     """How many of them the interval extends to both sides of the slope."""
-    squares = residuals @ residuals
-    correlation = max(0.0, residuals[:-1] @ residuals[1:] / squares) if squares else 0.0
+    squares = float(residuals @ residuals)
+    neighbours = float(residuals[:-1] @ residuals[1:])
+    correlation = max(0.0, neighbours / squares) if squares else 0.0
     number = len(residuals)
     effective = max(3.0, number * (1 - correlation) / (1 + correlation))
     inflation = math.sqrt((number - 2) / (effective - 2))

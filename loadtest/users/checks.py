@@ -1,7 +1,7 @@
-"""What is wrong with an answer; nothing if it is right.
+"""Checks of answers: each returns a complaint, which is empty if the answer is right.
 
-To be right it must be whole: one prediction a picture, probabilities that are some, and the digit
-that is on the picture. Judged for every answer, in some 10 us.
+A right answer is complete: one prediction a picture, probabilities whose sum is 1, and the digit of
+the picture. Every answer is checked, in some 10 us.
 """
 
 import json
@@ -34,8 +34,8 @@ def inferred(column: int, body: bytes, headers: Mapping[str, str]) -> str:
         probabilities = struct.unpack(f"<{classes}f", body[length:])
     except (ValueError, KeyError, TypeError, struct.error) as error:
         return f"no probabilities: {type(error).__name__} in {shown(body)}"
-    if one != 1 or not _whole(probabilities):
-        return f"probabilities that are none: {probabilities}"
+    if one != 1 or not _sum_to_1(probabilities):
+        return f"no probabilities: {probabilities}"
     read = probabilities.index(max(probabilities))
     return "" if read == column else f"read class {read}, not {column}"
 
@@ -44,8 +44,8 @@ def shown(body: bytes) -> str:
     return body[:ENOUGH].decode(errors="replace")
 
 
-def said(body: bytes) -> str:
-    """What a refusal says, without what differs each time: locust counts equal texts together."""
+def reason_of(body: bytes) -> str:
+    """The reason in a refusal, without its request id: locust counts equal texts together."""
     try:
         problem = json.loads(body)
         return str(problem.get("detail") or problem["error"])
@@ -55,12 +55,12 @@ def said(body: bytes) -> str:
 
 def _label(prediction: dict[str, object]) -> str:
     probabilities = prediction["probabilities"]
-    if not isinstance(probabilities, list) or not _whole(probabilities):
+    if not isinstance(probabilities, list) or not _sum_to_1(probabilities):
         raise ValueError
     if prediction["confidence"] != max(probabilities) or not isinstance(prediction["digit"], int):
         raise ValueError
     return str(prediction["label"])
 
 
-def _whole(probabilities: Sequence[float]) -> bool:
+def _sum_to_1(probabilities: Sequence[float]) -> bool:
     return math.isclose(math.fsum(probabilities), 1, abs_tol=1e-3)

@@ -6,7 +6,6 @@ A course begins at 0 and is over after `length` seconds; `top` is the most users
 """
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,7 +16,8 @@ FASTEST = 100.0  # users a second: above, locust warns
 
 
 @dataclass(frozen=True)
-class Course(ABC):
+class Course:
+    shape: str
     top: int
     length: float  # seconds
     steps: int = 1
@@ -26,59 +26,24 @@ class Course(ABC):
         """None when it is over."""
         if seconds >= self.length:
             return None
-        return max(1, self._users(seconds / self.length))
+        share = SHARES[self.shape](seconds / self.length, self.steps)
+        return max(1, round(self.top * share))
 
     @property
     def rate(self) -> float:
-        """Users a second that come or go where the number changes."""
-        return min(FASTEST, float(max(1, self._change())))
-
-    @abstractmethod
-    def _users(self, part: float) -> int:
-        """After that part of the length, from 0 to 1."""
-
-    def _change(self) -> int:
-        """The most by which the number changes from one second to the next."""
-        return self.top
+        """Users a second that are started or stopped where the number changes."""
+        rising = {"soak": RISE * self.length, "ramp": self.length}.get(self.shape, 1.0)
+        return min(FASTEST, float(max(1, math.ceil(self.top / rising))))
 
 
-class Steps(Course):
-    """As many equal steps up, each as long as the others."""
-
-    def _users(self, part: float) -> int:
-        return round(self.top * (int(part * self.steps) + 1) / self.steps)
-
-
-class Spike(Course):
-    """A tenth of the users, suddenly all of them, and a tenth again: how does it recover?"""
-
-    def _users(self, part: float) -> int:
-        return self.top if CALM <= part < 1 - CALM else round(self.top * QUIET)
-
-
-class Soak(Course):
-    """Up, a long time all of them, and down: what is left afterwards?"""
-
-    def _users(self, part: float) -> int:
-        return round(self.top * min(1.0, part / RISE, (1 - part) / RISE))
-
-    def _change(self) -> int:
-        return math.ceil(self.top / (self.length * RISE))
-
-
-class Ramp(Course):
-    """One more and one more; `breaking` ends it early."""
-
-    def _users(self, part: float) -> int:
-        return round(self.top * part)
-
-    def _change(self) -> int:
-        return math.ceil(self.top / self.length)
-
-
-COURSES: dict[str, Callable[[int, float, int], Course]] = {
-    "steps": Steps,
-    "spike": Spike,
-    "soak": Soak,
-    "ramp": Ramp,
+# The share of the top after a part of the length, both from 0 to 1, with that many steps.
+SHARES: dict[str, Callable[[float, int], float]] = {
+    # As many equal steps up, each as long as the others.
+    "steps": lambda part, steps: (int(part * steps) + 1) / steps,
+    # A tenth of the users, suddenly all of them, and a tenth again: how does it recover?
+    "spike": lambda part, _: 1.0 if CALM <= part < 1 - CALM else QUIET,
+    # Up, a long time all of them, and down: what is left afterwards?
+    "soak": lambda part, _: min(1.0, part / RISE, (1 - part) / RISE),
+    # One more and one more, until the service breaks.
+    "ramp": lambda part, _: part,
 }

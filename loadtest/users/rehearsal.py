@@ -1,8 +1,8 @@
-"""Before the load: digits are fetched, requests are made of them, each is sent once at rest.
+"""Before the load: digits are fetched, requests are made of them, each is sent once without load.
 
 Once in a process, for all its users, by the first of them; the others wait. What the model misreads
-at rest is left out, so that what goes wrong later does because of the load. None of this is in the
-statistics, but each try that failed: a service that is not there yet is waited for.
+then is left out, so that later mistakes are due to the load. None of this is in the statistics,
+except failed attempts: a service that is not ready yet is waited for.
 """
 
 import logging
@@ -17,13 +17,13 @@ from gevent.lock import BoundedSemaphore
 from gevent.pool import Pool
 from locust.contrib.fasthttp import FastHttpSession
 
-from loadtest.users.checks import REFUSED, said
+from loadtest.users.checks import REFUSED, reason_of
 from loadtest.users.requests import MAKERS, SAMPLES, Digit, Request, pngs, wrong_requests
 from loadtest.users.settings import Settings
 
 DIGITS = 50
-ASKED_FOR = 150  # samples, at most: they come by chance, a sheet of 100 gives 50 after some 70
-AT_ONCE = 8  # requests: few, for the service to be at rest; not one, for it may be far away
+SAMPLED = 150  # requests for samples, at most: of a sheet of 100, some 70 random ones are 50 digits
+AT_ONCE = 8  # requests: few, to be no load; more than one, as the service may be far away
 AGAIN = 1.0  # seconds until a user without an answer tries again
 WRONG = "wrong"
 UNAVAILABLE = 503
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 class CannotBegin(Exception):
-    """There is nothing to ask, or nobody who answers; the message says what to do."""
+    """There is nothing to send, or no service that answers; the message names the reason."""
 
 
 class Rehearsal:
@@ -50,19 +50,19 @@ class Rehearsal:
         self._digits: list[Digit] = []  # of them, that are read right
         self._requests: dict[str, list[Request]] = {}
         self._left_out: dict[str, int] = {}
-        self._hopeless = False
+        self._given_up = False
 
     def requests(self, session: FastHttpSession, kind: str) -> list[Request]:
-        """Of a kind, that are answered right; never comes back if there are none."""
+        """Of a kind, that are answered right; never returns if there are none."""
         with self._one_at_a_time:
-            if not self._hopeless and kind not in self._requests:
+            if not self._given_up and kind not in self._requests:
                 try:
                     self._rehearse(session, {kind} | self._kinds)
                 except CannotBegin as error:
-                    self._hopeless = True
+                    self._given_up = True
                     self._give_up(str(error))
-            if self._hopeless:
-                Event().wait()  # to be stopped with all others
+            if self._given_up:
+                Event().wait()  # until the test is stopped
         return self._requests[kind]
 
     def _rehearse(self, session: FastHttpSession, kinds: Set[str]) -> None:
@@ -73,13 +73,13 @@ class Rehearsal:
             self._keep(kind, requests, self._answers(session, requests))
         self._requests[WRONG] = wrong_requests(self._digits, self.settings.model)
         left_out = ", ".join(f"{number} {kind}" for kind, number in self._left_out.items())
-        log.info("%d digits; misread at rest, and so left out: %s", self._fetched, left_out)
+        log.info("%d digits; misread without load, and so left out: %s", self._fetched, left_out)
 
     def _found(self, session: FastHttpSession) -> list[Digit]:
         request = Request(SAMPLES, SAMPLES, {"Accept": "application/json"}, b"", method="GET")
         first = _digit(self._answer(session, request))  # alone: it may have to wait for the service
         found = {first.number: first}
-        for _ in range(0, ASKED_FOR, AT_ONCE):
+        for _ in range(0, SAMPLED, AT_ONCE):
             digits = map(_digit, self._answers(session, [request] * AT_ONCE))
             found |= {digit.number: digit for digit in digits}
             if len(found) >= DIGITS:
@@ -87,7 +87,7 @@ class Rehearsal:
         return list(found.values())[:DIGITS]
 
     def _read(self, session: FastHttpSession, digits: list[Digit]) -> None:
-        """As they came: what all other requests are made of are those that are read right."""
+        """Send them as they are: all other requests are made of those that are read right."""
         requests = pngs(digits, self.settings.model)
         answers = self._answers(session, requests)
         self._fetched = len(digits)
@@ -104,7 +104,7 @@ class Rehearsal:
         right = [request for request, wrong in zip(requests, complaints, strict=True) if not wrong]
         if not right:
             raise CannotBegin(
-                f"nothing is read right as {kind}, at rest; at first: {complaints[0]}"
+                f"nothing is read right as {kind}, without load; at first: {complaints[0]}"
             )
         self._requests[kind] = right
         self._left_out[kind] = len(requests) - len(right)
@@ -114,7 +114,7 @@ class Rehearsal:
         return answers
 
     def _answer(self, session: FastHttpSession, request: Request) -> Answer:
-        """200, or CannotBegin when there is no hope or no patience any more."""
+        """With status 200; CannotBegin if the request is refused or the patience is over."""
         end = time.monotonic() + self.settings.patience
         waiting = False
         while True:
@@ -133,15 +133,15 @@ class Rehearsal:
 
 
 def _failed(answer: Answer) -> str:
-    """Count it; what was wrong."""
+    """Count the failed attempt, and return what was wrong."""
     if answer.status_code == 0:
-        with answer:  # locust knows what happened to the connection
+        with answer:  # locust counts the error of the connection
             return f"no answer ({answer.error})"
-    why = f"{answer.status_code}: {said(answer.content or b'')}"
+    why = f"{answer.status_code}: {reason_of(answer.content or b'')}"
     if answer.status_code in (401, 403):
         why += " (API_KEY in the environment is what is sent)"
     with answer:
-        if refused(answer) is None:  # others of us may be at work already
+        if refused(answer) is None:  # other processes may be under load already
             answer.failure(why)
     return why
 
@@ -158,7 +158,7 @@ def _complaint(request: Request, answer: Answer) -> str:
 
 
 def sent(session: FastHttpSession, request: Request) -> Answer:
-    """The answer, which the statistics know nothing of until it is used in a with block."""
+    """The answer, which is in the statistics only once it is used in a with block."""
     return session.request(
         request.method,
         request.path,
@@ -170,7 +170,7 @@ def sent(session: FastHttpSession, request: Request) -> Answer:
 
 
 def refused(answer: Answer) -> float | None:
-    """Seconds after which to come back, from a service that defends itself: no failure."""
+    """Seconds of Retry-After in a 503, which is then not a failure; None for any other answer."""
     if answer.status_code != UNAVAILABLE:
         return None
     try:

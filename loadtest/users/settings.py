@@ -1,7 +1,7 @@
 """The settings of the users: arguments of locust's own command line and fields of its page.
 
-Each is also an environment variable, LOADTEST_<NAME>. They travel to workers as the texts they were
-given as, so they are texts until `Settings.of` reads them.
+Each is also an environment variable, LOADTEST_<NAME>. Workers receive them as the texts of the
+command line or the page, so they are texts until `Settings.of` reads them.
 """
 
 import re
@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from loadtest import arguments
-from loadtest.users.courses import COURSES
+from loadtest.users.courses import SHARES
 
 if TYPE_CHECKING:
     from locust.argument_parser import LocustArgumentParser
 
 WEIGHTS = {"png": 6, "jpeg": 1, "form": 1, "json": 2, "binary": 2, "wrong": 1}
 CONSTANT = "constant"
-SHAPES = (CONSTANT, *COURSES)
+SHAPES = (CONSTANT, *SHARES)
 
 
 class WrongSetting(ValueError):
-    """The message names the setting, and says what it may be."""
+    """The message names the setting and its possible values."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Argument:
-    reads: Callable[[str], Any]  # ValueError or ArgumentTypeError, saying what it may be
+    reads: Callable[[str], Any]  # ValueError or ArgumentTypeError with the possible values
     default: str
     help: str
     choices: tuple[str, ...] | None = None
@@ -56,7 +56,7 @@ class Argument:
             raise WrongSetting(f"--{name.replace('_', '-')} {text!r}: {error}") from None
 
     def checked(self, text: str) -> str:
-        """For argparse, which knows the name."""
+        """For argparse, whose message adds the name."""
         try:
             self.reads(text)
         except ValueError as error:
@@ -85,7 +85,7 @@ def weights_of(text: str) -> dict[str, int]:
         if kind not in WEIGHTS:
             raise ValueError(f"there is no kind {kind!r}, only {', '.join(WEIGHTS)}")
         if not re.fullmatch(r"\d{1,6}", weight):
-            raise ValueError(f"{word!r} is no weight: {kind}=2, or {kind}=0 to leave it out")
+            raise ValueError(f"{word!r} is not a weight: {kind}=2, or {kind}=0 to leave it out")
         weights[kind] = int(weight)
     if not any(weights.values()):
         raise ValueError("every kind is left out: one must have a weight")

@@ -1,4 +1,4 @@
-"""The shapes as locust has them: a course; the ramp ends when the service breaks.
+"""The shapes for locust: each follows a course, and the ramp ends when the service breaks.
 
 The course is made when a test begins, from locust's arguments: --users is its top, --run-time its
 length.
@@ -12,7 +12,7 @@ from locust import LoadTestShape
 from locust.runners import Runner
 
 from loadtest.users.checks import REFUSED
-from loadtest.users.courses import COURSES, Course
+from loadtest.users.courses import Course
 from loadtest.users.settings import CONSTANT, Settings, WrongSetting
 
 RAMP = "ramp"
@@ -58,17 +58,14 @@ def shape_of(options: Namespace, runner: Runner) -> Shape | None:
 
 
 def course_of(name: str, options: Namespace) -> Course:
-    missing = [
-        word
-        for word, value in (("--users", options.num_users), ("--run-time", options.run_time))
-        if not value
-    ]
-    if missing:
+    needed = {"--users": options.num_users, "--run-time": options.run_time}
+    if missing := [word for word, value in needed.items() if not value]:
         raise WrongSetting(
             f"--shape {name} needs {' and '.join(missing)}: the most users there will be, and how "
-            "long all of it takes, as --users 100 --run-time 5m"
+            "long the whole test takes, as --users 100 --run-time 5m"
         )
-    return COURSES[name](options.num_users, float(options.run_time), Settings.of(options).steps)
+    steps = Settings.of(options).steps
+    return Course(name, options.num_users, float(options.run_time), steps)
 
 
 def _options(runner: Runner | None) -> Namespace:
@@ -79,7 +76,7 @@ def _options(runner: Runner | None) -> Namespace:
 
 
 def _broken(runner: Runner, settings: Settings) -> str:
-    """What the service does, if it is too slow, or if too many requests fail or are refused.
+    """What is wrong: the service is too slow, or too many requests fail or are refused; or empty.
 
     Of the last 10 seconds, as locust counts them; times above 100 ms have two digits.
     """

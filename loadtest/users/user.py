@@ -1,8 +1,8 @@
-"""The users, and how many of each kind: a user sends a request, checks the answer, and thinks.
+"""The users, and how many of each kind: a user sends a request, checks the answer, and waits.
 
-503 with Retry-After is a service that defends itself: it is counted by a name of its own, and the
-user comes back after that time. Every other answer than the one that must come is a failure.
-Sends API_KEY where that is set.
+503 with Retry-After is not a failure: it is counted by a name of its own, and the user sends the
+next request after that time. Any other answer than the expected one is a failure. The users send
+API_KEY where that is set.
 """
 
 import os
@@ -12,7 +12,7 @@ from typing import ClassVar
 import gevent
 from locust import FastHttpUser, task
 
-from loadtest.users.checks import said
+from loadtest.users.checks import reason_of
 from loadtest.users.rehearsal import Rehearsal, refused, sent
 from loadtest.users.settings import WEIGHTS
 
@@ -25,17 +25,18 @@ class Client(FastHttpUser):
     rehearsal: ClassVar[Rehearsal]  # of the test that runs
     default_headers = {"X-API-Key": KEY} if KEY else {}
 
+    def __init_subclass__(cls) -> None:
+        cls.weight = WEIGHTS[cls.kind]
+
     def on_start(self) -> None:
-        self.client.client.cookiejar = (
-            None  # to look for cookies takes 7 % of all that is done here
-        )
+        self.client.client.cookiejar = None  # cookies take 7 % of the time of a request
         self.requests = self.rehearsal.requests(self.client, self.kind)
 
     def wait_time(self) -> float:
         return random.uniform(*self.rehearsal.settings.think)  # noqa: S311
 
     @task
-    def ask(self) -> None:
+    def send(self) -> None:
         pause = None
         request = random.choice(self.requests)  # noqa: S311
         with sent(self.client, request) as answer:
@@ -46,10 +47,10 @@ class Client(FastHttpUser):
                     answer.failure(complaint)
                 else:
                     answer.success()
-            elif status:  # without one, locust knows what happened to the connection
+            elif status:  # without one, locust counts the error of the connection
                 pause = refused(answer)
                 if pause is None:
-                    wrong = f"{status}, not {request.status}: {said(answer.content or b'')}"
+                    wrong = f"{status}, not {request.status}: {reason_of(answer.content or b'')}"
                     answer.failure(wrong)
         if pause:
             gevent.sleep(pause)
@@ -57,32 +58,26 @@ class Client(FastHttpUser):
 
 class Png(Client):
     kind = "png"
-    weight = WEIGHTS[kind]
 
 
 class Jpeg(Client):
     kind = "jpeg"
-    weight = WEIGHTS[kind]
 
 
 class Form(Client):
     kind = "form"
-    weight = WEIGHTS[kind]
 
 
 class Json(Client):
     kind = "json"
-    weight = WEIGHTS[kind]
 
 
 class Binary(Client):
     kind = "binary"
-    weight = WEIGHTS[kind]
 
 
 class Wrong(Client):
     kind = "wrong"
-    weight = WEIGHTS[kind]
 
 
 KINDS: tuple[type[Client], ...] = (Png, Jpeg, Form, Json, Binary, Wrong)

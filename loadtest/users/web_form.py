@@ -1,8 +1,8 @@
 """The form of locust's web page, checked when its start button is pressed.
 
-Locust decides whether there is a shape before it fires its event that a test begins, and starts
-what cannot be started. So the form is checked first: what is wrong with it is shown on the page,
-and the shape that it names is the one that runs.
+Locust decides whether there is a shape before it fires its event `test_start`, and starts a test
+with any settings. So the form is checked before that: a mistake in it is shown on the page, and the
+shape that it names is the one that runs.
 """
 
 from argparse import Namespace
@@ -14,18 +14,18 @@ from locust.runners import STATE_RUNNING, STATE_SPAWNING
 from locust.util.timespan import parse_timespan
 from locust.web import WebUI
 
-from loadtest.users.courses import COURSES
+from loadtest.users.courses import SHARES
 from loadtest.users.settings import CONSTANT, Settings
 from loadtest.users.shapes import Shape, course_of, shape_of
 
 DEFAULT = "Default"  # no shape, in the list of --class-picker
 
 
-def look_at_forms(environment: Environment, web_ui: WebUI) -> None:
+def check_forms(environment: Environment, web_ui: WebUI) -> None:
     runner = environment.runner
     assert runner is not None
-    # For --class-picker, whose own list of shapes goes before --shape.
-    environment.available_shape_classes = {name: Shape(name, runner) for name in COURSES}
+    # For --class-picker, whose own list of shapes has precedence over --shape.
+    environment.available_shape_classes = {name: Shape(name, runner) for name in SHARES}
     picks = web_ui.userclass_picker_is_active
 
     def refused() -> dict[str, Any] | None:

@@ -45,8 +45,8 @@ def test_times_and_shares_may_carry_their_unit() -> None:
     ("name", "text", "why"),
     [
         ("weights", "gif=2", "--weights 'gif=2': there is no kind 'gif', only png, jpeg, form"),
-        ("weights", "png=much", "'png=much' is no weight: png=2, or png=0 to leave it out"),
-        ("weights", "png=-1", "is no weight"),
+        ("weights", "png=much", "'png=much' is not a weight: png=2, or png=0 to leave it out"),
+        ("weights", "png=-1", "is not a weight"),
         ("weights", " ".join(f"{kind}=0" for kind in WEIGHTS), "one must have a weight"),
         ("think", "0.5-0.1", "is not a number of seconds such as 0.5, or 0.05-0.5"),
         ("think", "a while", "'a while' is not a number of seconds"),
