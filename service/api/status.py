@@ -1,19 +1,23 @@
-"""The response of GET /v1/status: model, engine and its fallbacks, batching, queue, workers."""
+"""The response of GET /v1/status: model, engine and its fallbacks, batching, queue, workers.
+
+Parts of it are read from the attributes of what they describe, numbers of versions as texts.
+"""
 
 import time
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.predictions import BatchPredictions
 from service.batching.batcher import Batcher
-from service.engine.info import EngineInfo, Fallback
+from service.engine.info import Fallback
 from service.lifecycle import Life
 from service.memory.budget import MemoryBudget
-from service.models.loading import Model
-from service.models.manager import ModelManager, Swap
+from service.models.manager import ModelManager
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
 from service.workers.peers import Peers
+
+OF_ATTRIBUTES = ConfigDict(from_attributes=True, coerce_numbers_to_str=True)
 
 
 class ModelStatus(BaseModel):
@@ -31,6 +35,8 @@ class PreviousModel(BaseModel):
 
 
 class LastSwap(BaseModel):
+    model_config = OF_ATTRIBUTES
+
     version: str | None = Field(description="null: the store does not say which is current")
     result: str = Field(description="swapped, or failed_ and the check that it did not pass")
     reason: str | None = Field(description="why it does not serve")
@@ -39,6 +45,8 @@ class LastSwap(BaseModel):
 
 
 class EngineStatus(BaseModel):
+    model_config = OF_ATTRIBUTES
+
     asked: str = Field(description="the provider, as DIGITSERVE_PROVIDER names it")
     precision: str
     artifact: str = Field(description="the version's file that runs")
@@ -50,6 +58,8 @@ class EngineStatus(BaseModel):
 
 
 class Batching(BaseModel):
+    model_config = OF_ATTRIBUTES
+
     max_batch: int
     max_wait: float  # seconds
     max_queue: int  # pictures
@@ -63,6 +73,8 @@ class MemoryStatus(BaseModel):
 
 
 class WorkerStatus(BaseModel):
+    model_config = OF_ATTRIBUTES
+
     worker: int
     pid: int
     version: str | None = Field(description="null: it starts")
@@ -106,79 +118,31 @@ def status_of(
     metrics: Metrics,
 ) -> Status:
     """As it is now."""
-    model, previous = serving.model, serving.previous
+    model, previous, swap = serving.model, serving.previous, serving.last_swap
+    card, info, memory = model.card, model.engine.info, MemoryBudget.of(settings)
     without_room, names = metrics.without_room
     return Status(
-        model=_model(model),
+        model=ModelStatus(
+            **model.named,
+            sha256=card.files[model.engine.artifact].sha256,
+            network=card.network,
+            data_set=card.data_set.name,
+            test_accuracy=card.evaluation.accuracy,
+            created=card.created.isoformat(),
+        ),
         previous=PreviousModel(version=str(previous.number)) if previous else None,
-        last_swap=_last_swap(serving.last_swap),
+        last_swap=LastSwap.model_validate(swap) if swap else None,
         store=StoreStatus(answers=not serving.stuck_reads, stuck_reads=serving.stuck_reads),
         provider=model.engine.provider,
-        provider_fallback=model.engine.info.provider_fell_back,
-        engine=_engine(model.engine.info),
+        provider_fallback=info.provider_fell_back,
+        engine=EngineStatus.model_validate(info),
         threads=settings.threads,
-        batching=Batching(
-            max_batch=settings.max_batch,
-            max_wait=settings.max_wait,
-            max_queue=settings.max_queue,
-        ),
+        batching=Batching.model_validate(settings),
         queue_depth=batcher.depth,
-        memory=_memory(settings),
+        memory=MemoryStatus(budget=memory.total, limit=memory.limit),
         worker=peers.slot,
-        workers=_workers(peers),
+        workers=[WorkerStatus.model_validate(each) for each in peers.states],
         series=SeriesStatus(without_room=without_room, names=names),
         draining=life.draining,
         uptime_seconds=time.monotonic() - life.began,
     )
-
-
-def _memory(settings: Settings) -> MemoryStatus:
-    budget = MemoryBudget.of(settings)
-    return MemoryStatus(budget=budget.total, limit=budget.limit)
-
-
-def _model(model: Model) -> ModelStatus:
-    card = model.card
-    return ModelStatus(
-        name=card.name,
-        version=str(model.number),
-        sha256=card.files[model.engine.artifact].sha256,
-        network=card.network,
-        data_set=card.data_set.name,
-        test_accuracy=card.evaluation.accuracy,
-        created=card.created.isoformat(),
-    )
-
-
-def _engine(facts: EngineInfo) -> EngineStatus:
-    return EngineStatus(
-        asked=facts.asked,
-        precision=facts.precision,
-        artifact=facts.artifact,
-        way=facts.way,
-        cuda_graphs=facts.way == "graph",
-        buckets=list(facts.buckets),
-        nodes=dict(facts.nodes),
-        fallbacks=list(facts.fallbacks),
-    )
-
-
-def _last_swap(swap: Swap | None) -> LastSwap | None:
-    if swap is None:
-        return None
-    return LastSwap(
-        version=str(swap.version) if swap.version else None,
-        result=swap.result,
-        reason=swap.reason,
-        at=swap.at.isoformat(timespec="seconds"),
-        seconds=swap.seconds,
-    )
-
-
-def _workers(peers: Peers) -> list[WorkerStatus]:
-    return [
-        WorkerStatus(
-            worker=row.worker, pid=row.pid, version=str(row.version) if row.version else None
-        )
-        for row in peers.states
-    ]

@@ -48,6 +48,10 @@ class EngineInfo:
     fallbacks: tuple[Fallback, ...]
 
     @property
+    def cuda_graphs(self) -> bool:
+        return self.way == "graph"
+
+    @property
     def provider_fell_back(self) -> bool:
         return any(fallback.what == "provider" for fallback in self.fallbacks)
 

@@ -5,14 +5,12 @@ Requests that the fast path does not serve arrive here, and all requests of test
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from time import perf_counter
-from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
 from service.errors import Problem
-from service.http.body import BufferBudget, ClientGone, Reservation, disconnected, read_body
+from service.http.body import BufferBudget, ClientGone, Reservation, read_body, while_connected
 from service.http.errors import record_refusal, refusal
 from service.http.exchange import Endpoint, Exchange, deadline_of
 from service.http.methods import allow_of
@@ -105,18 +103,10 @@ class _AsgiExchange(Exchange):
 
     async def replied(self, receive: Receive) -> Reply:
         """The reply; raises ClientGone if the client hangs up before."""
-        watching = asyncio.ensure_future(disconnected(receive))
         try:
-            either: set[asyncio.Future[Any]] = {self.reply_to, watching}
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if not self.reply_to.done():
-                raise ClientGone
-            return self.reply_to.result()
+            return await while_connected(receive, self.reply_to)
         finally:
             self.hang_up()
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
 
     def _send(self, status: int, head: bytes, content: bytes) -> None:
         if not self.reply_to.done():

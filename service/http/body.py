@@ -7,12 +7,11 @@ would be far more than the memory of a machine, so a worker also bounds the sum.
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from fastapi import Request
 from starlette.types import Receive
 
 from service.batching.interface import QueueFull
@@ -138,11 +137,12 @@ async def _too_large(receive: Receive, limit: int, *, sending: bool) -> Problem:
 T = TypeVar("T")
 
 
-async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`; where the client of the request hangs up first, `work` is cancelled and
-    ClientGone is raised. The body of the request must have been read, if it has one."""
-    working = asyncio.create_task(work)
-    watching = asyncio.create_task(disconnected(request.receive))
+async def while_connected(receive: Receive, work: Awaitable[T]) -> T:
+    """The result of `work`; where the client hangs up first, `work` is cancelled and ClientGone is
+    raised. The body of the request must have been read, if it has one.
+    """
+    working = asyncio.ensure_future(work)
+    watching = asyncio.create_task(disconnected(receive))
     try:
         await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():

@@ -85,9 +85,10 @@ class Swap:
     seconds: float  # that it took
 
     @property
-    def at(self) -> datetime:
+    def at(self) -> str:
         """When it ended, by the wall clock as it is set now."""
-        return datetime.fromtimestamp(time.time() - (time.monotonic() - self.ended), UTC)
+        ended = datetime.fromtimestamp(time.time() - (time.monotonic() - self.ended), UTC)
+        return ended.isoformat(timespec="seconds")
 
 
 class ModelManager:

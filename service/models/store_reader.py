@@ -24,11 +24,7 @@ from contract.store import Store
 from contract.version import CARD, read_file
 from service.errors import Problem
 from service.models.store_reads import StoreReads, store_problem, without_paths
-from service.problem_types.versions import (
-    BROKEN_VERSION,
-    NO_SUCH_FILE,
-    NO_SUCH_VERSION,
-)
+from service.problem_types.versions import BROKEN_VERSION, NO_SUCH_FILE, NO_SUCH_VERSION
 
 PICTURE, DOCUMENT = ".png", ".json"
 SHOWN = (PICTURE, DOCUMENT)  # how files end that are for people: never networks

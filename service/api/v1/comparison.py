@@ -28,11 +28,7 @@ from service.models.manager import ModelManager
 from service.models.preflight import Preflight
 from service.models.store_reader import Stamp, stamp_of
 from service.models.store_reads import store_problem, without_paths
-from service.problem_types.versions import (
-    NO_SUCH_VERSION,
-    NOT_ENOUGH_MEMORY,
-    VERSION_REPLACED,
-)
+from service.problem_types.versions import NO_SUCH_VERSION, NOT_ENOUGH_MEMORY, VERSION_REPLACED
 from service.settings import Settings
 
 UNUSED = 300.0  # seconds without a request after which the secondary model is unloaded

@@ -61,7 +61,9 @@ def file_routes(shelf: StoreReader, settings: Settings) -> APIRouter:
         if_none_match: Annotated[str, Header()] = "",
     ) -> Response:
         check_name(name, settings.model)
-        content, digest = await while_connected(request, shelf.file(number_of(version), file))
+        content, digest = await while_connected(
+            request.receive, shelf.file(number_of(version), file)
+        )
         tag = f'"{digest}"'
         headers = {"etag": tag, "cache-control": "no-cache"}
         if _names(if_none_match, tag):

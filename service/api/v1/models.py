@@ -103,7 +103,7 @@ def catalog_routes(
 
     @router.get("", summary="What is served here", responses=refusals(STORE_UNREADABLE))
     async def models(request: Request) -> Models:
-        numbers = await while_connected(request, shelf.numbers())
+        numbers = await while_connected(request.receive, shelf.numbers())
         versions = [str(number) for number in numbers]
         served = ModelSummary(**serving.model.named, versions=versions, state=state())
         return Models(models=[served])
@@ -115,7 +115,7 @@ def catalog_routes(
     )
     async def model(request: Request, name: str, limit: _Limit = 100) -> ModelDetail:
         check_name(name, settings.model)
-        count, newest = await while_connected(request, shelf.newest(limit))
+        count, newest = await while_connected(request.receive, shelf.newest(limit))
         served = serving.model
         return ModelDetail(
             **served.named,
@@ -131,7 +131,7 @@ def catalog_routes(
     async def version(request: Request, name: str, version: str) -> VersionDetail:
         check_name(name, settings.model)
         number = number_of(version)
-        card, current = await while_connected(request, shelf.card(number))
+        card, current = await while_connected(request.receive, shelf.card(number))
         return VersionDetail(
             name=name,
             version=version,

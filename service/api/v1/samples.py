@@ -119,7 +119,7 @@ def sample_routes(serving: ModelManager) -> APIRouter:
         accept: Annotated[str, Header()] = "",
     ) -> Response:
         model = serving.model
-        sheet = await while_connected(request, _sheet(model))
+        sheet = await while_connected(request.receive, _sheet(model))
         index = _chosen(sheet, label)
         return _answer(model, sheet, index, png=_prefers_png(accept))
 

@@ -11,13 +11,7 @@ from functools import partial
 
 from service.api.params import most_pictures, not_serving
 from service.api.predictions import BatchPredictions
-from service.api.v2.requests import (
-    HEADER_LENGTH,
-    PIXELS,
-    InferRequest,
-    header_length,
-    read,
-)
+from service.api.v2.requests import HEADER_LENGTH, PIXELS, InferRequest, header_length, read
 from service.api.v2.responses import written
 from service.batching.batcher import Batcher
 from service.batching.interface import BatchResult, QueuedRequest, QueueFull

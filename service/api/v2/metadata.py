@@ -16,7 +16,7 @@ from service.api.params import addressed_model, check_name, number_of
 from service.api.predictions import BatchPredictions
 from service.api.schemas import refusals
 from service.api.v2.model_config import ModelConfig, config_of
-from service.api.v2.statistics import ModelStatistics, Statistics, statistics_of
+from service.api.v2.statistics import ModelStatistics, Statistics
 from service.batching.batcher import Batcher
 from service.errors import Problem
 from service.lifecycle import Life
@@ -149,9 +149,7 @@ def model_routes(
         if only is not None and only not in known:
             raise Problem(VERSION_NOT_SERVING, f"version {only} has not served here")
         shown = sorted(known) if only is None else [only]
-        return ModelStatistics(
-            model_stats=[statistics_of(settings.model, each, counted.of(each)) for each in shown]
-        )
+        return ModelStatistics(model_stats=[counted.of(settings.model, each) for each in shown])
 
     return router
 

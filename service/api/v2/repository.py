@@ -78,7 +78,9 @@ def repository_routes(
     )
     async def index(request: Request) -> list[Entry]:
         only_ready = (await read_request(request, IndexRequest, settings)).ready
-        numbers = sorted({*await while_connected(request, shelf.numbers()), serving.model.number})
+        numbers = sorted(
+            {*await while_connected(request.receive, shelf.numbers()), serving.model.number}
+        )
         entries = [_entry(serving, settings.model, number) for number in numbers]
         return [entry for entry in entries if not only_ready or entry.state == "READY"]
 
@@ -138,7 +140,7 @@ def repository_routes(
                 "and this one can be; or stop the service",
             )
         number = number_of(version)
-        if number not in await while_connected(request, shelf.numbers()):
+        if number not in await while_connected(request.receive, shelf.numbers()):
             raise Problem(NO_SUCH_VERSION, f"version {version} is not in the store")
         await peers.evict(number)
         return ServedModel(name=model, version=version)

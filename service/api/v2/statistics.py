@@ -8,7 +8,7 @@ batch. Workers keep their tables in the memory that they share; the one that is 
 and the worker that takes a dead one's slot goes on with its tables. Each process has those of the
 last few versions that answered: a service that switches every hour must not grow without end.
 
-The sums of `statistics` as the statistics extension writes them: counts, and nanoseconds.
+Responses have counts, and nanoseconds:
 
     success = queue + compute_input + compute_infer + compute_output, of each request
     arrival in the queue --queue--> put together --> model --> answers written
@@ -17,7 +17,6 @@ Both doors count. A picture file's decoding and the reading of a document come b
 """
 
 import time
-from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
@@ -41,8 +40,9 @@ from service.telemetry.metrics.shared_memory import (
 
 # The columns of a row. Seconds of requests are summed over requests; seconds of runs over runs,
 # whose parts each of a run's requests went through as well.
-RUNS, REQUESTS, QUEUED, PREPARED, COMPUTED, DELIVERED = range(6)
-EACH_PREPARED, EACH_COMPUTED, EACH_DELIVERED = range(6, COLUMNS)
+RUNS, REQUESTS, QUEUED = range(3)
+PARTS = range(3, 6)  # of runs: images put together, the model, responses written
+EACH = range(6, COLUMNS)  # the same parts, of requests
 FAILED, FAILED_SECONDS, LAST = range(3)  # of row 0, for no batch is empty
 KIND = "statistics", "of versions"  # of their keys in the shared memory
 Table = NDArray[np.float64]  # (sizes, COLUMNS)
@@ -83,13 +83,33 @@ class Statistics:
         """Those that anything is known of."""
         return sorted(set().union(*map(_versions_in, self._memory.segments)))
 
-    def of(self, version: int) -> "Sums":
+    def of(self, name: str, version: int) -> "VersionStatistics":
+        """Those of one version, over all workers."""
         known = [segment.read(_key_of(version)) for segment in self._memory.segments]
-        tables = [np.array(each, np.float64) for each in known if each is not None]
-        empty = np.zeros(self._rows * COLUMNS)
-        table = sum(tables, start=empty).reshape(-1, COLUMNS)
-        last = max((each[LAST] for each in tables), default=0.0)
-        return Sums(table, last)
+        tables = [np.array(each).reshape(-1, COLUMNS) for each in known if each is not None]
+        table: Table = sum(tables, start=np.zeros((self._rows, COLUMNS)))
+        sizes = np.flatnonzero(table[1:, RUNS]) + 1  # of the batches that there were
+        total = table[1:].sum(0)
+        requests, runs = int(total[REQUESTS]), int(total[RUNS])
+        return VersionStatistics(
+            name=name,
+            version=str(version),
+            last_inference=int(max((each[0, LAST] for each in tables), default=0.0) * 1e3),
+            inference_count=int(sizes @ table[sizes, RUNS]),
+            execution_count=runs,
+            inference_stats=InferenceStatistics(
+                success=_duration(requests, total[[QUEUED, *EACH]].sum()),
+                fail=_duration(table[0, FAILED], table[0, FAILED_SECONDS]),
+                queue=_duration(requests, total[QUEUED]),
+                **_parts(requests, total[[*EACH]]),
+            ),
+            batch_stats=[
+                BatchStatistics(
+                    batch_size=int(size), **_parts(table[size, RUNS], table[size, [*PARTS]])
+                )
+                for size in sizes
+            ],
+        )
 
     def _table(self, version: int) -> Cells:
         cells = self._tables.get(version)
@@ -104,35 +124,6 @@ class Statistics:
         """The one that has not answered for the longest."""
         del self._tables[version]
         self._memory.own.remove(_key_of(version))
-
-
-@dataclass(frozen=True)
-class Sums:
-    """Of one version, over all workers."""
-
-    table: Table
-    last: float  # when a batch was answered, seconds since 1970; 0: none was
-
-    @property
-    def failed(self) -> tuple[int, float]:
-        """Requests, and their seconds."""
-        return int(self.table[0, FAILED]), float(self.table[0, FAILED_SECONDS])
-
-    @property
-    def total(self) -> list[float]:
-        """Each column, of all sizes."""
-        total: list[float] = self.table[1:].sum(0).tolist()
-        return total
-
-    @property
-    def pictures(self) -> int:
-        return int((np.arange(len(self.table)) * self.table[:, RUNS])[1:].sum())
-
-    @property
-    def sizes(self) -> dict[int, list[float]]:
-        """The row of each batch size that there was."""
-        there = np.flatnonzero(self.table[1:, RUNS]) + 1
-        return {int(size): self.table[size].tolist() for size in there}
 
 
 def _key_of(version: int) -> str:
@@ -184,35 +175,11 @@ class ModelStatistics(BaseModel):
     model_stats: list[VersionStatistics]
 
 
-def statistics_of(name: str, version: int, sums: Sums) -> VersionStatistics:
-    total = sums.total
-    requests, (failed, failed_seconds) = int(total[REQUESTS]), sums.failed
-    each = EACH_PREPARED, EACH_COMPUTED, EACH_DELIVERED
-    return VersionStatistics(
-        name=name,
-        version=str(version),
-        last_inference=int(sums.last * 1e3),
-        inference_count=sums.pictures,
-        execution_count=int(total[RUNS]),
-        inference_stats=InferenceStatistics(
-            success=_duration(requests, sum(total[column] for column in (QUEUED, *each))),
-            fail=_duration(failed, failed_seconds),
-            queue=_duration(requests, total[QUEUED]),
-            compute_input=_duration(requests, total[EACH_PREPARED]),
-            compute_infer=_duration(requests, total[EACH_COMPUTED]),
-            compute_output=_duration(requests, total[EACH_DELIVERED]),
-        ),
-        batch_stats=[
-            BatchStatistics(
-                batch_size=size,
-                compute_input=_duration(int(row[RUNS]), row[PREPARED]),
-                compute_infer=_duration(int(row[RUNS]), row[COMPUTED]),
-                compute_output=_duration(int(row[RUNS]), row[DELIVERED]),
-            )
-            for size, row in sums.sizes.items()
-        ],
-    )
+def _parts(count: float, seconds: NDArray[np.float64]) -> dict[str, Duration]:
+    """Of the seconds of each part of so many requests or runs."""
+    prepared, computed, delivered = (_duration(count, each) for each in seconds)
+    return {"compute_input": prepared, "compute_infer": computed, "compute_output": delivered}
 
 
-def _duration(count: int, seconds: float) -> Duration:
-    return Duration(count=count, ns=round(seconds * 1e9))
+def _duration(count: float, seconds: float) -> Duration:
+    return Duration(count=int(count), ns=round(seconds * 1e9))
