@@ -23,7 +23,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from service.http.compression import Compressed
+from service.http.compression import compressed_pages
 
 SCRIPTS = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 STYLES = re.compile(rb"<style>(.*?)</style>", re.DOTALL)
@@ -54,7 +54,7 @@ def add_pages(app: FastAPI) -> None:
             continue
         if route.path == OPENAPI:  # FastAPI's would generate the document on the event loop
             app.routes[index] = route = Route(OPENAPI, lambda _: JSONResponse(app.openapi()))
-        route.app = Compressed(route.app)
+        route.app = compressed_pages(route.app)
 
 
 def _add_page_and_docs(app: FastAPI, files: StaticFiles) -> None:

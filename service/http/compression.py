@@ -89,14 +89,11 @@ SMALLEST = 500  # bytes, as Starlette has it; less gains nothing
 ON_LOOP = 8192  # bytes that the event loop compresses itself; more goes to a thread
 
 
-class Compressed:
-    """An ASGI application around another one."""
+def compressed_pages(app: ASGIApp) -> ASGIApp:
+    """The same application, whose responses are compressed for clients that prefer it."""
+    gzip = GZipMiddleware(app, SMALLEST, LEVEL, ON_LOOP)
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._plain = app
-        self._gzip = GZipMiddleware(app, SMALLEST, LEVEL, ON_LOOP)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def respond(scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         compresses = (
             accepted(headers) == "gzip"
@@ -115,4 +112,6 @@ class Compressed:
                     answer["etag"] = f"W/{answer['etag']}"
             await send(message)
 
-        await (self._gzip if compresses else self._plain)(scope, receive, named)
+        await (gzip if compresses else app)(scope, receive, named)
+
+    return respond

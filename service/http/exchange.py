@@ -10,7 +10,7 @@ these cost more than the prediction.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import isfinite
 from time import perf_counter
 from typing import Protocol
@@ -26,25 +26,18 @@ TIMEOUT = b"x-request-timeout"
 SOONEST = 0.001  # seconds
 
 
-class Work(Protocol):
-    """Work for an exchange between begin and reply."""
-
-    def cancel(self) -> Stage | None:
-        """Stop it: its client is gone. Returns the stage it was in; None if it was over."""
-
-
 class Exchange(ABC):
     __slots__ = (
         "began",
         "beside",
         "body",
+        "cancel_work",
         "deadline",
         "headers",
         "metrics",
         "over",
         "query",
         "timings",
-        "work",
     )  # fmt: skip
 
     def __init__(
@@ -62,7 +55,8 @@ class Exchange(ABC):
         self.body = body
         self.began = began  # on perf_counter, as is the deadline
         self.deadline = deadline
-        self.work: Work | None = None
+        # Stops the work for it, and returns the stage that it was in; None if it was over.
+        self.cancel_work: Callable[[], Stage | None] | None = None
         self.timings: Timings | None = None  # once a model has predicted
         self.over = False
         self.beside = False  # whether a model other than the one that serves predicts
@@ -70,13 +64,14 @@ class Exchange(ABC):
     def reply(self, status: int, head: bytes, content: bytes) -> None:
         """Respond, unless it is over; `head` is header lines, each with its CRLF."""
         if not self.over:
-            self.over, self.work = True, None  # no cycle: the garbage collector would cost 20 us
+            # No cycle: the garbage collector would cost 20 us.
+            self.over, self.cancel_work = True, None
             self._send(status, head, content)
 
     def fail(self, error: Exception) -> None:
         """Respond with the problem of an exception, unless it is over."""
         if not self.over:
-            self.over, self.work = True, None
+            self.over, self.cancel_work = True, None
             if isinstance(error, DeadlinePassed) and self.deadline < self.latest:
                 error = ClientDeadlinePassed(error.detail)
             if not self.beside and problem_of(error).status >= 500:
@@ -87,8 +82,8 @@ class Exchange(ABC):
     def hang_up(self) -> None:
         """The client is gone: stop the work for it."""
         if not self.over:
-            work, self.over, self.work = self.work, True, None
-            stage = work.cancel() if work is not None else "decode"
+            cancel, self.over, self.cancel_work = self.cancel_work, True, None
+            stage = cancel() if cancel is not None else "decode"
             if stage is not None:
                 self.metrics.cancelled.labels(stage).inc()
 

@@ -13,6 +13,7 @@ Once its deadline has passed, or its client has hung up, no further slice of a r
 import asyncio
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from heapq import heapify, heappop, heappush
 from itertools import count
 from time import perf_counter
@@ -103,13 +104,12 @@ class Offload:
             raise self._full(
                 f"{self._jobs} requests are already waiting to be {self._done}", seconds
             )
-        job = _Job(exchange, slices, then, self._stage)
+        job = _Job(exchange, slices, then)
         self._enqueue(job, next(slices))
         self._jobs += 1
         left = exchange.deadline - perf_counter()
         job.alarm = asyncio.get_running_loop().call_later(left, self._too_late, job)
-        exchange.work = job
-        job.on_cancel = self._cancelled
+        exchange.cancel_work = partial(self._cancel, job)
         self._begin()
 
     def run(self, work: Callable[[], object]) -> None:
@@ -226,28 +226,24 @@ class Offload:
     def _too_late(self, job: "_Job[Any]") -> None:
         error = DeadlinePassed(f"the deadline passed before the request was {self._done}")
         job.exchange.fail(error)
-        self._cancelled(job)
+        self._cancel(job)
 
-    def _cancelled(self, job: "_Job[Any]") -> None:
+    def _cancel(self, job: "_Job[Any]") -> Stage:
         if job.waits:  # else when its slice ends
             queue = self._queue_of(job)  # until its turn it would hold the request with its body
             queue[:] = [entry for entry in queue if entry[2] is not job]
             heapify(queue)
             self._finish(job)
+        return self._stage
 
 
 class _Job(Generic[T]):
     """The work of one exchange."""
 
     alarm: asyncio.TimerHandle
-    on_cancel: Callable[["_Job[Any]"], None]
 
     def __init__(
-        self,
-        exchange: Exchange,
-        slices: Slices[T],
-        then: Callable[[T, float], object],
-        stage: Stage,
+        self, exchange: Exchange, slices: Slices[T], then: Callable[[T, float], object]
     ) -> None:
         self.exchange = exchange
         self.then = then
@@ -258,7 +254,6 @@ class _Job(Generic[T]):
         self.is_finished = False
         self.result: T | None = None
         self._slices: Slices[T] | None = slices
-        self._stage = stage
 
     def resume(self) -> int | None:
         """Work on a slice, on a thread; the bytes of the next, None if there is none."""
@@ -271,10 +266,6 @@ class _Job(Generic[T]):
             return None
         finally:
             self.seconds += perf_counter() - began
-
-    def cancel(self) -> Stage:
-        self.on_cancel(self)
-        return self._stage
 
     def forget(self) -> None:
         """Release the body and the image."""

@@ -1,6 +1,7 @@
 """Base64 as clients write it: in lines, without padding, in the alphabet of URLs, in a data URL.
 
-A text is read if there is only one way to read it; else NotBase64 says what is wrong and where.
+A text is read if there is only one way to read it; else ValueError states what is wrong
+and where.
 """
 
 import binascii
@@ -13,10 +14,6 @@ _ADDRESS = re.compile(rb"https?://", re.IGNORECASE)
 _DIGITS = f"{string.ascii_letters}{string.digits}+/=".encode()
 _FROM_URL_ALPHABET = bytes.maketrans(b"-_", b"+/")
 _LINES = (64, 76)  # characters, in PEM and MIME
-
-
-class NotBase64(Exception):
-    """The text is not base64, or could be read in two ways."""
 
 
 def decoded(text: bytes) -> bytes:
@@ -33,31 +30,31 @@ def decoded(text: bytes) -> bytes:
 def _canonical(content: bytes) -> bytes:
     """The same in the usual alphabet, with padding."""
     if _ADDRESS.match(content):
-        raise NotBase64("it is an address, from which nothing is fetched")
+        raise ValueError("it is an address, from which nothing is fetched")
     if content[:5].lower() == b"data:":
-        raise NotBase64("it is a data URL, but does not say ;base64,")
+        raise ValueError("it is a data URL, but does not say ;base64,")
     if b" " in content:
         content = _with_plus_signs(content)
     if b"-" in content or b"_" in content:
         if b"+" in content or b"/" in content:
-            raise NotBase64("it mixes - and _ of the alphabet for URLs with + and / of the usual")
+            raise ValueError("it mixes - and _ of the alphabet for URLs with + and / of the usual")
         content = content.translate(_FROM_URL_ALPHABET)
     unknown = content.translate(None, _DIGITS)
     if unknown:
         place = content.index(unknown[:1])
         character = content[place : place + 4].decode(errors="replace")[0]
-        raise NotBase64(f"character {place + 1:,} is {character!r}")
+        raise ValueError(f"character {place + 1:,} is {character!r}")
     digits = content.rstrip(b"=")
     if b"=" in digits:
-        raise NotBase64(f"it goes on behind the = that is character {digits.index(b'=') + 1:,}")
+        raise ValueError(f"it goes on behind the = that is character {digits.index(b'=') + 1:,}")
     missing, padding = -len(digits) % 4, len(content) - len(digits)
     if missing == 3:
-        raise NotBase64(
+        raise ValueError(
             f"its length, {len(digits):,}, is one more than a multiple of 4: a character is "
             "missing, or one is too many"
         )
     if padding not in (0, missing):
-        raise NotBase64(f"it ends in {padding} = where {missing} belong")
+        raise ValueError(f"it ends in {padding} = where {missing} belong")
     return digits + b"=" * missing
 
 
@@ -65,7 +62,7 @@ def _with_plus_signs(content: bytes) -> bytes:
     """Each blank as the + of which form decoding has made it, if it can be nothing else."""
     place = content.index(b" ")
     if len(content) % 4 or content != content.strip() or _are_lines(content.split(b" ")):
-        raise NotBase64(
+        raise ValueError(
             f"character {place + 1:,} is a blank, and it is unclear whether it was a + that form "
             "decoding has changed; send base64 without blanks"
         )

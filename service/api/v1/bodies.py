@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from preprocessing.decoder import SIGNATURES, NotAPicture
 from preprocessing.unsupported import name_of
 from service.api.params import check_pictures, most_pictures
-from service.api.v1.base64_text import NotBase64, decoded
+from service.api.v1.base64_text import decoded
 from service.errors import Problem
 from service.http.json_body import fitted, read_json
 from service.problem_types.content import (
@@ -121,7 +121,7 @@ def picture_of_field(name: str, content: bytes) -> ImageFile:
     try:
         body = decoded(content)
         reason = name_of(body) or "what it stands for is no picture"
-    except NotBase64 as error:
+    except ValueError as error:
         body, reason = b"", str(error)
     if not body.startswith(SIGNATURES):
         raise Problem(
@@ -149,7 +149,7 @@ def _check_commas(body: bytes, settings: Settings) -> None:
 def _bytes_of(text: str, name: str) -> bytes:
     try:
         body = decoded(text.encode())
-    except NotBase64 as error:
+    except ValueError as error:
         raise Problem(
             BAD_BASE64, f"{name} is neither base64 nor a data URL of it: {error}"
         ) from error

@@ -12,7 +12,7 @@ from service.errors import Problem
 from service.http.exchange import Exchange
 from service.problem_types.versions import VERSION_REPLACED
 from service.telemetry.metrics.registry import Metrics
-from service.telemetry.request_record import Stage, Timings
+from service.telemetry.request_record import Timings
 from service.tensors import Pixels
 
 PreviewUrls = Sequence[str] | None  # a data URL for each image; None: not requested
@@ -55,8 +55,7 @@ def predictions_of(
 
 class PendingPrediction:
     __slots__ = (
-        "_batcher", "_count", "_decoded", "_exchange", "_metrics", "_options", "_preview_urls",
-        "_version", "_waiting",
+        "_count", "_decoded", "_exchange", "_metrics", "_options", "_preview_urls", "_version",
     )  # fmt: skip
 
     def __init__(
@@ -71,7 +70,6 @@ class PendingPrediction:
         preview_urls: PreviewUrls,
     ) -> None:
         """`pixels` (n, 28, 28), which took `decoded` seconds; raises what `submit` raises."""
-        self._batcher = batcher
         self._metrics = metrics
         self._version = version
         self._exchange = exchange
@@ -83,8 +81,8 @@ class PendingPrediction:
             metrics.decode_seconds.record(decoded)
         else:
             metrics.decode_seconds.record_all([decoded / count] * count)
-        self._waiting = batcher.submit(self, pixels, deadline=exchange.deadline)
-        exchange.work = self
+        waiting = batcher.submit(self, pixels, deadline=exchange.deadline)
+        exchange.cancel_work = partial(batcher.cancel, waiting)
 
     def answered(self, run: BatchResult[BatchPredictions], first: int, waited: float) -> None:
         metrics, batch, options = self._metrics, run.answers, self._options
@@ -113,9 +111,6 @@ class PendingPrediction:
 
     def failed(self, error: Exception) -> None:
         self._exchange.fail(error)
-
-    def cancel(self) -> Stage | None:
-        return self._batcher.cancel(self._waiting)
 
 
 def _replaced(version: int, serving: int) -> Problem:

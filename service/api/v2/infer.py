@@ -14,7 +14,7 @@ from service.api.predictions import BatchPredictions
 from service.api.v2.requests import HEADER_LENGTH, PIXELS, InferRequest, header_length, read
 from service.api.v2.responses import written
 from service.batching.batcher import Batcher
-from service.batching.interface import BatchResult, QueuedRequest, QueueFull
+from service.batching.interface import BatchResult, QueueFull
 from service.errors import Problem
 from service.http.compression import Coding, accepted, coding_of, compressed, decompressed
 from service.http.exchange import Exchange
@@ -23,7 +23,7 @@ from service.models.loading import Model
 from service.problem_types.content import DOCUMENT_TOO_LARGE
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
-from service.telemetry.request_record import Stage, Timings
+from service.telemetry.request_record import Timings
 from service.tensors import Pixels
 
 PATH = "/v2/models/{model}/infer"
@@ -108,8 +108,8 @@ class Infer:
             timeout = request.parameters.timeout / 1e6  # seconds
             exchange.deadline = min(exchange.deadline, exchange.began + timeout)
         pending = _PendingInference(self, exchange, version, request, len(pixels))
-        pending.waiting = self.batcher.submit(pending, pixels, deadline=exchange.deadline)
-        exchange.work = pending
+        waiting = self.batcher.submit(pending, pixels, deadline=exchange.deadline)
+        exchange.cancel_work = partial(self.batcher.cancel, waiting)
 
 
 class InferByPath:
@@ -144,8 +144,7 @@ class InferByPath:
 class _PendingInference:
     """Images in the batcher, and their exchange."""
 
-    __slots__ = ("_count", "_exchange", "_infer", "_request", "_version", "waiting")
-    waiting: QueuedRequest[BatchPredictions]
+    __slots__ = ("_count", "_exchange", "_infer", "_request", "_version")
 
     def __init__(
         self,
@@ -209,6 +208,3 @@ class _PendingInference:
 
     def failed(self, error: Exception) -> None:
         self._exchange.fail(error)
-
-    def cancel(self) -> Stage | None:
-        return self._infer.batcher.cancel(self.waiting)
