@@ -5,7 +5,7 @@
     SIGINT   (Ctrl-C) the same without the wait
     again    open requests are answered 503, and the process ends within a second
 
-"Accepted" begins where a client can tell: a connection that the kernel has completed is served,
+"Accepted" begins where a client notices it: a connection that the kernel has completed is served,
 also if the service had not taken it up when the port closed. However many clients go on connecting,
 the process ends within DRAIN_SECONDS + REQUEST_TIMEOUT + 1 s: a thread of its own ends it if
 anything hangs.
@@ -53,7 +53,7 @@ class Server(uvicorn.Server):
             ws="none",
             proxy_headers=False,  # `forwarded` reads them, on both paths
             log_config=None,
-            access_log=False,  # uvicorn's: it would tell paths
+            access_log=False,  # uvicorn's would have paths in it
             server_header=False,
             backlog=BACKLOG,
         )

@@ -1,6 +1,6 @@
 """Turn concurrent requests for a few pictures each into few model calls of many.
 
-    submit() --> queue --> what waits, up to max_batch --> one model call --> tell each caller
+    submit() --> queue --> what waits, up to max_batch --> one model call --> call each caller
 
 The queue leaves as soon as the model is free, so a lone picture never waits for company and a busy
 model fills its next batch by itself. `max_wait` lets the oldest picture wait a little for a fuller
@@ -117,7 +117,7 @@ class Batcher(Generic[Answers]):
     def submit(
         self, caller: Caller[Answers], pixels: Pixels, *, deadline: float
     ) -> QueuedRequest[Answers]:
-        """Tell `caller` the model's answers to pictures (n, 28, 28), all from one call of it.
+        """Call `caller` with the answers to images (n, 28, 28), all from one call of the model.
 
         More than `max_batch` of them leave alone. Raises QueueFull, DeadlineUnreachable,
         DeadlinePassed or Closed; then `caller` is never called.
@@ -261,7 +261,7 @@ class Batcher(Generic[Answers]):
             self._departure = self._loop.call_soon(self._depart)
 
     def _expire(self) -> None:
-        """Tell those whose deadline has passed, and wait for the next."""
+        """Fail those whose deadline has passed, and wait for the next."""
         now = perf_counter()
         earliest = inf
         for waiting in [*self._queue, *self._running]:

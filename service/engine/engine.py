@@ -4,8 +4,8 @@
 
 An engine is made from the bytes of a model version, so what was verified is what runs. An engine
 that exists is warm: it refuses a graph that is not the one on the card, a provider that does not
-run every node, and one that cannot run the batch sizes it will be asked. Where it may do with less
-than was asked (auto without a GPU, no CUDA graphs), `info` says so.
+run every node, and one that cannot run the requested batch sizes. Where it may do with less than
+was requested (auto without a GPU, no CUDA graphs), `info` has a fallback.
 """
 
 from dataclasses import dataclass, replace
@@ -37,9 +37,9 @@ from service.tensors import Answers, Pixels
 
 LONG = 0.1  # seconds
 BEST: dict[Provider, ExecutionMode] = {"cpu": "plain", "cuda": "graph", "tensorrt": "plain"}
-# One thread does all of the process's work on the GPU, whoever asks: ONNX Runtime keeps CUDA graphs
-# for each thread, and while one is recorded CUDA forbids every other thread to copy or allocate,
-# which would fail the requests that another version answers meanwhile.
+# One thread does all of the process's work on the GPU: ONNX Runtime keeps CUDA graphs for each
+# thread, and while one is recorded CUDA forbids every other thread to copy or allocate, which would
+# fail the requests that another version answers meanwhile.
 ON_GPU = DaemonExecutor("gpu")
 
 
@@ -138,7 +138,7 @@ class _Order:
             raise EngineRefused(f"{'; '.join(missing)} ({refusal})") from refusal
 
     def _cache(self, artifact: str) -> Path | None:
-        """A folder of this file's own: TensorRT's names for engines do not tell of the weights."""
+        """A folder of this file's own: TensorRT names engines without regard to weights."""
         if self.cache_in is None:
             return None
         sha256 = self.version.card.files[artifact].sha256

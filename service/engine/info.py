@@ -1,6 +1,6 @@
-"""What an engine was asked to be and what it is: for the log, /v1/status and the metrics.
+"""What was requested of an engine and what runs: for the log, /v1/status and the metrics.
 
-No fallback is silent: whatever runs otherwise than asked is a `Fallback` here, with its reason.
+No fallback is silent: each difference from the request is a `Fallback` here, with its reason.
 """
 
 from collections.abc import Mapping

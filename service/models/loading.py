@@ -100,7 +100,7 @@ def load(store: Store, number: int | None, settings: Settings, guard: Guard | No
 
 
 def prove(version: Version, settings: Settings) -> Engine:
-    """An engine of the version in the precision that the settings ask for."""
+    """An engine of the version in the precision of the settings."""
     if settings.precision == "auto":
         return proven(version, settings, "auto", or_else="fp32")
     return proven(version, settings, settings.precision)

@@ -1,9 +1,9 @@
 """Which model answers, and how another takes its place while requests go on.
 
-    `current` changed, or an admin asked --load beside the running one, all gates--> swap
+    `current` changed, or an admin's request --load beside the running one, all gates--> swap
 
 A version is tried in a child process first: see `preflight`. One switch is made at a time, and has
-a deadline; whoever asks for another one meanwhile waits for a while, and is then refused.
+a deadline; a request for another one waits for a while meanwhile, and is then refused.
 
 The swap is one assignment. The batcher's model reads `model` once a batch, so it falls between two
 batches, and every answer says which version gave it. A version that fails a gate changes nothing:
@@ -148,7 +148,7 @@ class ModelManager:
             return await self._take(number, lambda: self.store.activate(number, "rollback"))
 
     async def follow(self) -> None:
-        """Serve what the store says is current, whoever made it so, until cancelled."""
+        """Serve whichever version is current in the store, until cancelled."""
         while self._settings.watch_seconds:
             await asyncio.sleep(self._settings.watch_seconds)
             await self._reload_or_log()
@@ -268,8 +268,8 @@ class ModelManager:
             self._swapped(before.number, time.perf_counter() - began)
             # A session ends its threads when it goes: not on the event loop.
             self._thread.submit(gone.clear)
-            for tell in self.when_swapped:
-                tell()
+            for callback in self.when_swapped:
+                callback()
         return model
 
     def _find(self, number: int) -> None:
@@ -287,7 +287,7 @@ class ModelManager:
         return load(self.store, number, self._settings, self._preflight)
 
     def _warm(self, number: int) -> Model | None:
-        """The model that serves or the one before, if that is the version asked for.
+        """The model that serves or the one before, if that is the requested version.
 
         Its files are verified as any others': they may have changed since it was loaded.
         """
@@ -363,7 +363,7 @@ class ModelManager:
         self._metrics.model_swaps.labels(swap.result).inc()
 
     def _announce(self) -> None:
-        """Tell the metrics which model serves, and everybody what of it is not as was asked."""
+        """Set the metrics of the model that serves, and log its fallbacks."""
         engine, card = self.model.engine, self.model.card
         sha256 = card.files[engine.artifact].sha256
         self._metrics.model_info.set(1, card.name, str(self.model.number), sha256, engine.provider)

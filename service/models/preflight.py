@@ -1,9 +1,9 @@
-"""A version is loaded, warmed up and asked its golden set in a child process first.
+"""A version is loaded, warmed up and proven by its golden set in a child process first.
 
-    thread that loads --Request, on stdin--> python -m service.preflight_process
+    thread that loads --Request, on stdin--> python -m service.models.preflight_process
                       <--Verdict, on stdout--    watched: time, memory; killed when over
 
-A graph can loop for ever, or ask for all of the memory; in the process that serves nothing could
+A graph can loop for ever, or allocate all of the memory; in the process that serves nothing could
 end that. What passed here is then loaded by it in the same way, from files with the same hashes.
 
 One child at a time: several workers that take up the same version would need its memory each.
@@ -54,7 +54,7 @@ class Verdict(BaseModel):
 
 
 class Preflight:
-    """The guard of a load in a service that serves: see `service.model.load`."""
+    """The guard of a load in a service that serves: see `models.loading.load`."""
 
     def __init__(self) -> None:
         self._closed = False

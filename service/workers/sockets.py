@@ -150,7 +150,7 @@ OF_ITS_OWN = 256  # files: sockets it listens on, logs, the model's, the librari
 def allow_connections(count: int) -> None:
     """Raise this process's own limit to what as many connections need; CannotStart if it may not.
 
-    Most shells give a program 1,024 files and leave it to ask for more.
+    Most shells give a program 1,024 files and leave it to raise that.
     """
     needed = count + OF_ITS_OWN
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -107,7 +107,7 @@ class Supervisor:
             )
             await self._pause(pause)
             # What the others serve, even if something else is current by now: they follow the
-            # store as they were told to. Only where that does not start, whatever is current.
+            # store at their own time. Only where that does not start, whatever is current.
             version = None if reason else self._version
             self._slots.restarts += 1
 

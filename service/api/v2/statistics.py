@@ -1,12 +1,13 @@
 """What the statistics extension counts: of each version, requests, pictures, runs and seconds.
 
     batcher --delivered, once a batch--> a row of the version's table   --+
-    exchanges --failed--> its row 0                                     --+--> sums, when asked
+    exchanges --failed--> its row 0                                     --+--> sums, on request
 
-A table has a row for each batch size, so all that is asked of a version follows from one addition a
-batch. Workers keep their tables in the memory that they share; the one that is asked adds them up,
-and the worker that takes a dead one's slot goes on with its tables. Each process has those of the
-last few versions that answered: a service that switches every hour must not grow without end.
+A table has a row for each batch size, so all that is reported of a version follows from one
+addition a batch. Workers keep their tables in the memory that they share; the one that responds
+adds them up, and the worker that takes a dead one's slot goes on with its tables. Each process has
+those of the last few versions that answered: a service that switches every hour must not grow
+without end.
 
 Responses have counts, and nanoseconds:
 

@@ -90,9 +90,10 @@ def test_each_batch_size_has_its_bound_and_the_last_has_none() -> None:
     assert pulse.batches[2].calls == 7
 
 
-@pytest.mark.parametrize("empty", [[], [0.0] * (len(SECONDS) + 1)])
-def test_what_was_counted_for_the_first_time_counts_from_zero(empty: list[float]) -> None:
-    before = BEGINNING._replace(seconds=empty, sizes=[])
+def test_what_was_counted_for_the_first_time_counts_from_zero() -> None:
+    before = BEGINNING._replace(
+        seconds=[0.0] * (len(SECONDS) + 1), sizes=[0.0] * (len(PICTURES) + 1)
+    )
     pulse = reported(BEGINNING._replace(at=101.0), before, before)
     assert pulse.p50 == quantile(0.5, SECONDS, BEGINNING.seconds)
     assert {each.calls for each in pulse.batches} == {2}
