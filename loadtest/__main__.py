@@ -16,6 +16,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
@@ -27,8 +28,7 @@ from loadtest.client.requests import Pictures, picture
 from loadtest.errors import CannotMeasure
 from loadtest.host.machine import Conditions, Placement, on, settings_handed_on
 from loadtest.ramp import report
-from loadtest.ramp.result import NOT_MEASURED, Result
-from loadtest.ramp.steps import Load, steps_of
+from loadtest.ramp.result import NOT_MEASURED, Load, Result, steps_of
 from loadtest.report.document import new_folder
 from loadtest.report.slo import Slo
 from loadtest.target import targets
@@ -70,24 +70,19 @@ def main(words: list[str] | None = None) -> int:
 def _target(arguments: Namespace) -> Iterator[Target]:
     """The service to test: one that is running, or one that is started on cores of its own."""
     placement = Placement.of(workers=0 if arguments.host else arguments.service_cores)
-    client = f"locust: up to {arguments.users} users, think time {arguments.think} s"
-
-    def conditions(model: str, settings: dict[str, str]) -> Conditions:
-        return Conditions.now(
-            command=arguments.command,
-            pinned=str(placement),
-            client=client,
-            model=model,
-            settings=settings,
-        )
-
+    conditions = partial(
+        Conditions.now,
+        command=arguments.command,
+        pinned=placement,
+        client=f"locust: up to {arguments.users} users, think time {arguments.think} s",
+    )
     if arguments.host:
         _check_ready(arguments.host)
-        found = conditions("not known: the service was already running", {})
+        found = conditions(model="not known: the service was already running", settings={})
         yield Target(arguments.host, None, placement, found)
         return
     pictures = Pictures.of_current(arguments.models, arguments.name)
-    found = conditions(str(pictures.folder), settings_handed_on())
+    found = conditions(model=pictures.folder)
     settings = {"DIGITSERVE_THREADS": str(len(placement.server))} | settings_handed_on()
     service = targets.service(arguments.models, arguments.name, settings)
     print(f"starting the service on {pictures.folder}; {placement}", flush=True)
@@ -165,7 +160,7 @@ def _parser() -> ArgumentParser:
     add("--host", type=kinds.url, metavar="URL", help="of a running service; default: start one")
     add("--users", type=whole, default=400, help="at most; default: 400")
     add("--steps", type=whole, default=8, help="equal steps up; default: 8")
-    add("--run-time", type=kinds.duration, default="96s", metavar="TIME", help="default: 96s")
+    add("--run-time", type=kinds.seconds, default="96s", metavar="TIME", help="default: 96s")
     think = "seconds between an answer and the user's next request; default: %(default)s"
     add("--think", type=kinds.think_time, default="0.05-0.5", metavar="FROM-TO", help=think)
     add(

@@ -1,9 +1,8 @@
 """Command-line arguments: bounded numbers, times, shares, files, and those of several programs.
 
-50ms, 0.05s, 0.05    seconds
-0.1%, 0.001          fraction
-90s, 2m, 1h30m       seconds
+50ms, 0.05, 1h30m    seconds
 0.05-0.5             seconds, from the least to the most
+0.1%, 0.001          fraction
 """
 
 import math
@@ -15,7 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}  # seconds; a unit that ends with another comes first
+UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}  # seconds
+A_TIME = "a time above 0, such as 50ms, 90s or 1h30m"
 
 
 class Think(NamedTuple):
@@ -89,21 +89,13 @@ def share_between(least: float, most: float) -> Callable[[str], float]:
 
 
 def seconds(text: str) -> float:
-    """50ms, 0.05s or 0.05; more than 0."""
-    unit = next((unit for unit in UNITS if text.endswith(unit)), "")
-    value = _number(text.removesuffix(unit), text, "a time such as 50ms or 0.05s")
-    value *= UNITS.get(unit, 1.0)
-    if not 0 < value < math.inf:
-        raise ArgumentTypeError(f"{text} is not a time above 0, such as 50ms or 0.05s")
-    return value
-
-
-def duration(text: str) -> float:
-    """90s, 2m, 1h30m or 90, in seconds."""
-    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text)
-    hours, minutes, rest = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
-    if not (total := 3600 * hours + 60 * minutes + rest):
-        raise ArgumentTypeError(f"{text!r} is not a time such as 90s, 2m or 1h30m")
+    """50ms, 0.05s, 0.05, 2m or 1h30m; more than 0."""
+    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+) ?(us|ms|s)?)?", text)
+    hours, minutes, rest, unit = found.groups() if found else (None, None, None, None)
+    total = 3600 * int(hours or 0) + 60 * int(minutes or 0)
+    total += _number(rest or "0", text, A_TIME) * UNITS[unit or "s"]
+    if not total:
+        raise ArgumentTypeError(f"{text!r} is not {A_TIME}")
     return total
 
 

@@ -55,11 +55,7 @@ def bench(arguments: Namespace) -> Results:
     pictures = Pictures.of_current(arguments.models, arguments.name)
     tool = Tool.found(arguments.client)
     conditions = Conditions.now(
-        command=arguments.command,
-        pinned=str(cores),
-        client=tool.name,
-        model=str(pictures.folder),
-        settings=settings_handed_on(),
+        command=arguments.command, pinned=cores, client=tool.name, model=pictures.folder
     )
     plan = Plan(
         tool=tool,

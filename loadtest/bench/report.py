@@ -7,15 +7,8 @@ from loadtest.bench.measure import PICTURES
 from loadtest.bench.overload import Overload
 from loadtest.bench.results import Results, Round, Row, Spread, rate_over, ratios, rows
 from loadtest.bench.scrape import Scrapes
-from loadtest.report.document import (
-    Columns,
-    Line,
-    as_markdown,
-    as_text,
-    conditions,
-    paragraphs,
-    table,
-)
+from loadtest.report import document
+from loadtest.report.document import Columns, Line
 from loadtest.target.targets import MANY
 
 HOW = """\
@@ -37,20 +30,21 @@ round, and its median, lowest and highest are given.
 
 
 def plain(results: Results) -> str:
-    return paragraphs(*map(as_text, _tables(results)), *results.remarks, *_missing(results))
+    tables = map(document.as_text, _tables(results))
+    return document.paragraphs(*tables, *results.remarks, *_missing(results))
 
 
 def markdown(results: Results) -> str:
     details = {"rounds": str(len(results.rounds))}
     if results.peers:
         details["peers"] = ", ".join(f"{name} {number}" for name, number in results.peers.items())
-    return paragraphs(
+    return document.paragraphs(
         "# Serving, measured",
         "Written by `make bench` and `make bench-peers`; the next one replaces it.",
-        conditions(results.conditions, details, ours="DIGITSERVE_THREADS=1"),
+        document.conditions(results.conditions, details, ours="DIGITSERVE_THREADS=1"),
         HOW.strip(),
         *results.remarks,
-        *map(as_markdown, _tables(results)),
+        *map(document.as_markdown, _tables(results)),
         *_missing(results),
     )
 
@@ -65,7 +59,7 @@ def _tables(results: Results) -> list[list[Line]]:
         limits(results.rounds),
         loads(results.rounds),
         compared(results.rounds, results.peers),
-        table(results.scrapes, SCRAPES),
+        document.table(results.scrapes, SCRAPES),
         overload(results.overload) if results.overload else [],
     ]
     return [lines for lines in tables if len(lines) > 1]
@@ -89,7 +83,7 @@ def glance(rounds: list[Round], peers: dict[str, str]) -> list[Line]:
         "service's req/s over it": over,
     }
     many = [row for row in rows(rounds) if (row.posted, row.connections) == (PICTURES, MANY)]
-    return table((row for row in many if row.target in names), columns)
+    return document.table((row for row in many if row.target in names), columns)
 
 
 def limits(rounds: list[Round]) -> list[Line]:
@@ -106,7 +100,7 @@ def limits(rounds: list[Round]) -> list[Line]:
 
 
 def loads(rounds: list[Round]) -> list[Line]:
-    return table(rows(rounds), LOADS)
+    return document.table(rows(rounds), LOADS)
 
 
 def compared(rounds: list[Round], peers: Iterable[str]) -> list[Line]:

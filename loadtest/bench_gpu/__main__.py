@@ -54,7 +54,7 @@ def bench(arguments: Namespace) -> GpuResults:
         command=arguments.command,
         pinned="nothing",
         client=tool.name,
-        model=str(pictures.folder),
+        model=pictures.folder,
         settings=settings,
     )
     print(f"{conditions.processor}, {conditions.cores} cores; client: {tool.name}", flush=True)

@@ -5,16 +5,8 @@ from typing import Any, NamedTuple
 
 from loadtest.bench_gpu.measure import PRECISIONS, Crew, Engine, GpuUse, Row, description
 from loadtest.host.machine import Conditions
-from loadtest.report.document import (
-    Columns,
-    Line,
-    as_json,
-    as_markdown,
-    as_text,
-    conditions,
-    paragraphs,
-    table,
-)
+from loadtest.report import document
+from loadtest.report.document import Columns, Line
 
 HOW = """\
 The engine is called without a pause, without HTTP, every precision and way in turns, medians over
@@ -63,26 +55,26 @@ class GpuResults:
         return [*self.engine.left_out, *sorted(skipped), *left, *self.refusals]
 
     def json(self) -> str:
-        document = asdict(self) | {"notes": self.notes}
-        for crew, written in zip(self.crews, document["crews"], strict=True):
+        found = asdict(self) | {"notes": self.notes}
+        for crew, written in zip(self.crews, found["crews"], strict=True):
             for row, fields in zip(crew.rows, written["rows"], strict=True):
                 fields["pictures_per_second"] = row.rate
-        return as_json(document)
+        return document.as_json(found)
 
     def plain(self) -> str:
-        return paragraphs(*map(as_text, self._tables()), *self._not_measured())
+        return document.paragraphs(*map(document.as_text, self._tables()), *self._not_measured())
 
     def markdown(self) -> str:
         title = "On a GPU" if self.provider != "cpu" else "The GPU's bench on a CPU"
         runs = sorted({str(crew.runs) for crew in self.crews})
         details = {"GPU": name} if (name := description()) else {}
         details["service runs"] = "; ".join(runs) or "nothing"
-        return paragraphs(
+        return document.paragraphs(
             f"# {title}, measured",
             "Written by `make bench-gpu`; the next one replaces it.",
-            conditions(self.conditions, details, ours=OURS),
+            document.conditions(self.conditions, details, ours=OURS),
             HOW.strip(),
-            *map(as_markdown, self._tables()),
+            *map(document.as_markdown, self._tables()),
             *self._not_measured(),
         )
 
@@ -92,7 +84,8 @@ class GpuResults:
     def _tables(self) -> list[list[Line]]:
         engine = sorted(self.engine.results, key=lambda row: PRECISIONS.index(row["precision"]))
         service = [Loaded(crew, row) for crew in self.crews for row in crew.rows]
-        tables = [table(engine, ENGINE), table(self.engine.gpu, LEFT), table(service, SERVICE)]
+        left = document.table(self.engine.gpu, LEFT)
+        tables = [document.table(engine, ENGINE), left, document.table(service, SERVICE)]
         return [lines for lines in tables if len(lines) > 1]
 
 

@@ -84,10 +84,10 @@ def capacity(arguments: Namespace) -> Results:
     placement = Placement.of(workers=int(workers), generators=arguments.generators)
     conditions = Conditions.now(
         command=arguments.command,
-        pinned=str(placement),
+        pinned=placement,
         client=CLIENT.format(arguments.generators),
-        model=str(pictures.folder),
-        settings={} if arguments.url else settings_handed_on(),
+        model=pictures.folder,
+        settings={} if arguments.url else None,
     )
     slo = Slo(arguments.p99, arguments.errors)
     plan = Plan(slo, arguments.seconds, arguments.warm_up, arguments.connections, placement)

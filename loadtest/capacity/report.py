@@ -9,15 +9,8 @@ from loadtest.capacity.results import Replicas, Results, median
 from loadtest.capacity.search import Found, Stopped
 from loadtest.host.machine import Conditions
 from loadtest.host.processes import ROOT
-from loadtest.report.document import (
-    Columns,
-    Line,
-    as_markdown,
-    as_text,
-    conditions,
-    paragraphs,
-    table,
-)
+from loadtest.report import document
+from loadtest.report.document import Columns, Line
 from loadtest.report.slo import Slo, shown_fraction, shown_seconds
 
 FOLDER = ROOT / "docs/benchmarks"
@@ -44,7 +37,8 @@ broken, then bisected; that is repeated with a server started anew and both ends
 
 
 def plain(results: Results) -> str:
-    return paragraphs(verdict(results), *map(as_text, tables(results)), *_notes(results))
+    texts = map(document.as_text, tables(results))
+    return document.paragraphs(verdict(results), *texts, *_notes(results))
 
 
 def markdown(results: Results) -> str:
@@ -61,13 +55,13 @@ def markdown(results: Results) -> str:
         f"Replicas are counted from the lower end of the interval, with {margin.headroom:.0%} of "
         f"it left as headroom, and {margin.spare} spare."
     )
-    return paragraphs(
+    return document.paragraphs(
         "# Capacity, measured",
         "Written by `make capacity`; the next one on such a machine replaces it.",
         f"**{verdict(results)}**",
-        conditions(results.conditions, more, ours="DIGITSERVE_THREADS=1"),
+        document.conditions(results.conditions, more, ours="DIGITSERVE_THREADS=1"),
         HOW.strip(),
-        *map(as_markdown, tables(results)),
+        *map(document.as_markdown, tables(results)),
         *_notes(results),
         counted if results.replicas else "",
     )
@@ -140,9 +134,9 @@ def tables(results: Results) -> list[list[Line]]:
     }
     found = [
         _at_capacity(results.best),
-        table(enumerate(results.searches, 1), SEARCHES),
-        table(results.replicas, replicas),
-        table(results.by_rate().values(), _rates(results.plan.slo)),
+        document.table(enumerate(results.searches, 1), SEARCHES),
+        document.table(results.replicas, replicas),
+        document.table(results.by_rate().values(), _rates(results.plan.slo)),
     ]
     return [lines for lines in found if len(lines) > 1]
 

@@ -1,8 +1,8 @@
 """The client where wrk is not installed: asyncio, one request at a time on each connection.
 
-In Python it takes as long for a request as many a server does, so the server waits for it: what a
-fast server could do more is not seen. CPU time a request is measured on the server and stays right.
-For a service that keeps more than one core busy, several processes of it share the connections.
+In Python a request takes as long here as in many servers, so a fast server waits for the client,
+and its highest rate is not measured. CPU time a request is measured on the server, and is right.
+For a service that keeps more than one core busy, several processes share the connections.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
+from typing import NamedTuple
 
 from loadtest.client.result import Address, Load, quantile
 
@@ -34,7 +35,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A request, and what became of it; the status is 0 if it got no answer."""
+    """A request and its outcome; the status is 0 if it got no answer."""
 
     began: float  # time.perf_counter
     ended: float
@@ -88,12 +89,12 @@ def ask_once(address: Address, request: bytes) -> Answer:
 def run_load(
     address: Address, requests: list[bytes], *, connections: int, seconds: float, threads: int = 1
 ) -> Load:
-    """Send requests for a while. `threads` is what wrk calls them; in Python they are processes.
+    """Send requests for a while, from so many processes, which are threads of wrk.
 
-    They begin together: each waits until all have started, and so does the clock.
+    They begin together, and the time begins when all have started.
     """
     if threads == 1:
-        return _load([_run(address, requests, connections, seconds)])
+        return _load(connections, [_run(address, requests, connections, seconds)])
     context = get_context("spawn")
     together = context.Barrier(threads, timeout=START)
     each, more = divmod(connections, threads)
@@ -102,14 +103,14 @@ def run_load(
             pool.submit(_run, address, requests, each + (number < more), seconds)
             for number in range(threads)
         ]
-        return _load([one.result() for one in running])
+        return _load(connections, [one.result() for one in running])
 
 
 @contextmanager
 def sampling(
     address: Address, requests: list[bytes], *, connections: int, pause: float
 ) -> Iterator[list[Attempt]]:
-    """Requests over a few patient connections while the block runs; at least one."""
+    """Send over a few connections with pauses while the block runs; at least one request."""
     attempts: list[Attempt] = []
     done = threading.Event()
 
@@ -132,11 +133,9 @@ def sampling(
         thread.join()
 
 
-@dataclass(frozen=True)
-class _Part:
+class _Part(NamedTuple):
     """What one process has measured."""
 
-    connections: int
     attempts: list[Attempt]
     seconds: float
     cpu: float  # seconds that it took itself
@@ -155,8 +154,7 @@ def _run(address: Address, requests: list[bytes], connections: int, seconds: flo
         await asyncio.gather(*(_send_while(wanted, address, each, attempts) for each in turned))
 
     asyncio.run(send_on_all())
-    took = time.perf_counter() - began
-    return _Part(connections, attempts, took, time.process_time() - cpu)
+    return _Part(attempts, time.perf_counter() - began, time.process_time() - cpu)
 
 
 async def _send_while(
@@ -169,7 +167,7 @@ async def _send_while(
 ) -> None:
     """Send over one connection, made anew if it breaks, one request after the other.
 
-    With a `pause` between them, and as Retry-After says after a refusal; else at once.
+    With a `pause` between them, which is Retry-After after a refusal; or without any.
     """
     connection: Connection | None = None
     number = 0
@@ -184,7 +182,7 @@ async def _send_while(
                 await connection.close()
             connection = None
             attempts.append(Attempt(began, time.perf_counter(), 0, lost=repr(error)))
-            await asyncio.sleep(0.01)  # a server that is gone is not tried a million times
+            await asyncio.sleep(0.01)  # if the server is gone, the next attempts fail at once
         else:
             retry = answer.headers.get("retry-after")
             ended = time.perf_counter()
@@ -196,12 +194,12 @@ async def _send_while(
         await connection.close()
 
 
-def _load(parts: Sequence[_Part]) -> Load:
+def _load(connections: int, parts: Sequence[_Part]) -> Load:
     attempts = [each for one in parts for each in one.attempts]
     answered = [each for each in attempts if each.status]
     times = [each.seconds for each in answered]
     return Load(
-        connections=sum(one.connections for one in parts),
+        connections=connections,
         seconds=max(one.seconds for one in parts),
         answers=len(answered),
         refused=sum(each.status >= 400 for each in answered),

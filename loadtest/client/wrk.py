@@ -8,13 +8,12 @@ import json
 import math
 import resource
 import shutil
-import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from loadtest.client.result import Address, Load
-from loadtest.errors import CannotMeasure
+from loadtest.host.processes import run
 
 SCRIPT = Path(__file__).with_name("wrk.lua")
 
@@ -28,23 +27,16 @@ def run_load(
 ) -> Load:
     before = _cpu_of_children()
     with TemporaryDirectory() as folder:
-        process = subprocess.Popen(  # noqa: S603
-            command(
-                address,
-                requests,
-                Path(folder),
-                connections=connections,
-                seconds=seconds,
-                threads=threads,
-            ),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+        words = command(
+            address,
+            requests,
+            Path(folder),
+            connections=connections,
+            seconds=seconds,
+            threads=threads,
         )
-        output, _ = process.communicate()
-    if process.returncode:
-        raise CannotMeasure(f"wrk ended with {process.returncode}: {output.strip()}")
-    return parse(output, connections=connections, client_cpu=_cpu_of_children() - before)
+        done = run(*words)
+    return parse(done.stdout, connections=connections, client_cpu=_cpu_of_children() - before)
 
 
 def command(
@@ -56,30 +48,25 @@ def command(
     seconds: float,
     threads: int = 1,
 ) -> list[str]:
-    """The words that start wrk; leaves the requests in `folder` for it to read."""
-    paths = []
-    for number, request in enumerate(requests):
-        path = folder / f"{number}.http"
+    """The words that start wrk, which reads the requests from files in `folder`."""
+    paths = [folder / f"{number}.http" for number in range(len(requests))]
+    for path, request in zip(paths, requests, strict=True):
         path.write_bytes(request)
-        paths.append(str(path))
-    length = f"-d{max(1, math.ceil(seconds))}s"
-    words = [path_of_wrk() or "wrk", f"-t{threads}", f"-c{connections}", length]
-    return [*words, "--timeout", "30s", "-s", str(SCRIPT), str(address), "--", *paths]
+    words = [path_of_wrk() or "wrk", f"-t{threads}", f"-c{connections}"]
+    words += [f"-d{max(1, math.ceil(seconds))}s", "--timeout", "30s", "-s", str(SCRIPT)]
+    return [*words, str(address), "--", *map(str, paths)]
 
 
 def parse(output: str, *, connections: int, client_cpu: float) -> Load:
-    """What wrk.lua wrote under wrk's own words."""
-    output_fields: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
+    """The last line, in which wrk.lua writes its numbers."""
+    numbers: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
+    times = ("p50", "p99", "slowest")
     return Load(
         connections=connections,
-        seconds=output_fields["microseconds"] / 1e6,
-        answers=output_fields["answers"],
-        refused=output_fields["refused"],
-        broken=output_fields["broken"],
-        p50=output_fields["p50"] / 1e6,
-        p99=output_fields["p99"] / 1e6,
-        slowest=output_fields["slowest"] / 1e6,
+        seconds=numbers["microseconds"] / 1e6,
         client_cpu=client_cpu,
+        **{name: numbers[name] for name in ("answers", "refused", "broken")},
+        **{name: numbers[name] / 1e6 for name in times},
     )
 
 

@@ -2,11 +2,12 @@
 
 Each is drawn anew on paper, screen or transparent canvas (see `pens`), posted as PNG or JPEG to a
 real service, and counted as right, wrong or refused. The digits are those of MNIST_DIR's test set,
-without it those of the current version's samples.png. Exits with 1 if fewer are right than
+without it those of the current version's samples.png. The exit code is 1 if fewer are right than
 --at-least. DIGITSERVE_ variables are handed on to the service.
 """
 
 import asyncio
+import gzip
 import json
 import os
 import sys
@@ -17,11 +18,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+from loadtest.arguments import file, parse, parser
 from loadtest.client.asyncio_client import Connection
 from loadtest.client.requests import PREDICT, Pictures, picture, post
 from loadtest.client.result import Address
-from loadtest.drawings.digits import Shapes, shapes
 from loadtest.drawings.gallery import Gallery
 from loadtest.drawings.pens import PHOTOS, Drawing, drawn
 from loadtest.errors import CannotMeasure
@@ -29,6 +31,10 @@ from loadtest.host.machine import settings_handed_on
 from loadtest.target import targets
 from loadtest.target.server import started
 
+Shapes = tuple[NDArray[np.uint8], list[str]]  # pixels (n, 28, 28), 255 = ink, and their labels
+
+IMAGES, LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
+HEADER = {IMAGES: 16, LABELS: 8}  # bytes before the content
 QUALITIES = 60, 95  # of JPEG, both included
 
 
@@ -47,7 +53,7 @@ class Posted:
 
 
 def main(words: list[str] | None = None) -> int:
-    arguments = _parser().parse_args(words)
+    arguments = parse(_parser(), words)
     try:
         right = measured(arguments)
     except CannotMeasure as error:
@@ -58,18 +64,33 @@ def main(words: list[str] | None = None) -> int:
 
 def measured(arguments: Namespace) -> float:
     """The share that was read right."""
+    pictures = Pictures.of_current(arguments.models, arguments.name)
     folder = os.environ.get("MNIST_DIR")
-    known = shapes(Path(folder) if folder else None, arguments.models, arguments.name)
-    probe = picture(Pictures.of_current(arguments.models, arguments.name).pngs[0])
+    known = mnist(Path(folder)) if folder else (pictures.pixels, pictures.labels)
     target = targets.service(arguments.models, arguments.name, settings_handed_on())
     gallery = Gallery()
-    with started(target, probe=probe) as running:
+    with started(target, probe=picture(pictures.pngs[0])) as running:
         posts = drawings(known, arguments.count, arguments.seed)
-        asyncio.run(_ask(running.address, posts, gallery))
+        asyncio.run(_post(running.address, posts, gallery))
     print(gallery.summary())
     if arguments.sheet:
-        gallery.hang(arguments.sheet)
+        gallery.write(arguments.sheet)
     return gallery.right
+
+
+def mnist(folder: Path) -> Shapes:
+    """The test set in a folder with MNIST's files, plain or .gz; CannotMeasure without them."""
+
+    def content(name: str) -> NDArray[np.uint8]:
+        packed = folder / f"{name}.gz"
+        plain = not packed.exists()
+        raw = (folder / name).read_bytes() if plain else gzip.decompress(packed.read_bytes())
+        return np.frombuffer(raw, np.uint8, offset=HEADER[name])
+
+    try:
+        return content(IMAGES).reshape(-1, 28, 28), [str(label) for label in content(LABELS)]
+    except (OSError, EOFError, ValueError) as error:
+        raise CannotMeasure(f"no test digits in MNIST_DIR={folder}: {error}") from error
 
 
 def drawings(known: Shapes, count: int, seed: int) -> Iterator[Posted]:
@@ -88,27 +109,25 @@ def drawings(known: Shapes, count: int, seed: int) -> Iterator[Posted]:
         yield Posted(drawing, labels[index], kind, body)
 
 
-async def _ask(address: Address, posts: Iterator[Posted], gallery: Gallery) -> None:
+async def _post(address: Address, posts: Iterator[Posted], gallery: Gallery) -> None:
     connection = await Connection.to(address)
     for each in posts:
         answer = await connection.ask(each.request)
-        document = json.loads(answer.body)
-        said = document["predictions"][0]["label"] if answer.status == 200 else str(answer.status)
+        found = json.loads(answer.body)
+        read = found["predictions"][0]["label"] if answer.status == 200 else str(answer.status)
         kinds = {**each.drawing.kinds, "file": each.kind}
-        gallery.add(each.body, label=each.label, said=said, kinds=kinds)
+        gallery.add(each.body, label=each.label, read=read, kinds=kinds)
     await connection.close()
 
 
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser("python -m loadtest.drawings", description=__doc__)
-    add = parser.add_argument
+    made = parser("loadtest.drawings", __doc__)
+    add, sheet = made.add_argument, "show before and after, failures first"
     add("--count", type=int, default=2000, help="of drawings; default: 2000")
     add("--seed", type=int, default=0, help="of pens, papers and places; default: 0")
     add("--at-least", type=float, default=0.97, help="share that must be right; default: 0.97")
-    add("--sheet", type=Path, metavar="FILE.png", help="show before and after, failures first")
-    add("--models", type=Path, metavar="DIR", default=Path("models"))
-    add("--name", default="digits", help="of the model; default: digits")
-    return parser
+    add("--sheet", type=file(), metavar="FILE.png", help=sheet)
+    return made
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What was read of drawn digits: counted by kind, and a few of them on a contact sheet."""
+"""How drawn digits were read: counted by kind, and a few of them on a contact sheet."""
 
 import sys
 import tempfile
@@ -20,14 +20,14 @@ class Gallery:
     wrong: list[tuple[str, bytes]] = field(default_factory=list)  # caption and file
     shown: list[tuple[str, bytes]] = field(default_factory=list)  # right ones
 
-    def add(self, body: bytes, *, label: str, said: str, kinds: dict[str, str]) -> None:
-        is_right = said == label
+    def add(self, body: bytes, *, label: str, read: str, kinds: dict[str, str]) -> None:
+        is_right = read == label
         self.results.append(is_right)
         for kind in kinds.items():
             self.of_kind[kind].append(is_right)
         kept, room = (self.shown, RIGHT) if is_right else (self.wrong, WRONG)
         if len(kept) < room:
-            kept.append((f"{label} read {said}, {kinds['pen']}, {kinds['paper']}", body))
+            kept.append((f"{label} read {read}, {kinds['pen']}, {kinds['paper']}", body))
 
     @property
     def right(self) -> float:
@@ -46,8 +46,8 @@ class Gallery:
                     lines.append(f"  {what:<14} {share:>7.1%}  {len(results):>5}")
         return "\n".join(lines)
 
-    def hang(self, sheet: Path) -> None:
-        """Before and after of the kept ones, as preprocessing.contact_sheet shows them."""
+    def write(self, sheet: Path) -> None:
+        """The kept ones before and after preprocessing, as its contact sheet shows them."""
         with tempfile.TemporaryDirectory() as folder:
             files = []
             for number, (caption, body) in enumerate(self.wrong + self.shown):

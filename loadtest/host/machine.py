@@ -49,7 +49,7 @@ class Placement:
     def __str__(self) -> str:
         generators = f"generator on {_named(self.generators)}"
         if not self.server:
-            return f"{generators}; the server was running: its cores are not seen"
+            return f"{generators}; the server was running: its cores are not known"
         shared = ": they share, as this machine has no other" if self.shared else ""
         return f"server on {_named(self.server)}, {generators}{shared}"
 
@@ -72,7 +72,7 @@ def on(*cores: int) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What a number means nothing without."""
+    """The conditions under which numbers were measured."""
 
     date: str  # UTC
     command: str
@@ -91,15 +91,23 @@ class Conditions:
 
     @classmethod
     def now(
-        cls, *, command: str, pinned: str, client: str, model: str, settings: dict[str, str]
+        cls,
+        *,
+        command: str,
+        pinned: object,
+        client: str,
+        model: object,
+        settings: dict[str, str] | None = None,
     ) -> Self:
+        """`settings`: those of the environment, unless others were handed on."""
+        settings = settings_handed_on() if settings is None else settings
         return cls(
             date=time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
             command=command,
             commit=_commit(),
             processor=_processor(),
             cores=len(os.sched_getaffinity(0)),
-            pinned=pinned,
+            pinned=str(pinned),
             governor=GOVERNOR.read_text().strip() if GOVERNOR.exists() else "unknown",
             load=os.getloadavg()[0],
             kernel=platform.release(),
@@ -107,22 +115,22 @@ class Conditions:
             packages=_packages(),
             client=client,
             settings={name: _shown(name, text) for name, text in settings.items()},
-            model=model,
+            model=str(model),
         )
 
 
 def settings_handed_on() -> dict[str, str]:
-    """The service's settings in this process's environment: who sets one wants it measured."""
+    """The service's settings in this process's environment, which it is measured with."""
     return {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
 
 
 def _shown(name: str, text: str) -> str:
-    """What is written down of a setting: not the secrets."""
+    """The value of a setting in reports: secrets are hidden."""
     return "..." if name.endswith(SECRET) else text
 
 
 def _packages() -> dict[str, str]:
-    """Those that are installed: ONNX Runtime comes as one of two."""
+    """Those that are installed: of ONNX Runtime one of two."""
     found = {}
     for name in PACKAGES:
         with suppress(PackageNotFoundError):
@@ -131,7 +139,7 @@ def _packages() -> dict[str, str]:
 
 
 def _commit() -> str:
-    """Of the checkout, with a mark if it holds changes beside."""
+    """Of the checkout, marked if there are uncommitted changes."""
     words = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         done = subprocess.run(  # noqa: S603

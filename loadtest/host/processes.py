@@ -29,7 +29,7 @@ def run(*words: str, codes: Container[int] = (0,)) -> subprocess.CompletedProces
     """Run a program to its end; CannotMeasure if its exit code is not one of `codes`."""
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode not in codes:
-        error = done.stderr.strip()[-2000:]
+        error = (done.stderr or done.stdout).strip()[-2000:]
         raise CannotMeasure(f"{' '.join(words)} ended with {done.returncode}:\n{error}")
     return done
 

@@ -2,18 +2,9 @@
 
 from pathlib import Path
 
-from loadtest.ramp.result import Result
-from loadtest.ramp.steps import Step
-from loadtest.report import plots
-from loadtest.report.document import (
-    Columns,
-    Line,
-    as_markdown,
-    as_text,
-    conditions,
-    paragraphs,
-    table,
-)
+from loadtest.ramp.result import Result, Step
+from loadtest.report import document, plots
+from loadtest.report.document import Columns, Line
 from loadtest.report.plots import BLUE, DASHED, GRAY, GREEN, ORANGE, RED
 from loadtest.report.slo import shown_seconds
 
@@ -21,18 +12,18 @@ MARGIN = 1.06  # times the highest load, for names right of the last point
 
 
 def text(result: Result) -> str:
-    return paragraphs(as_text(steps(result)), *_sentences(result))
+    return document.paragraphs(document.as_text(steps(result)), *_sentences(result))
 
 
 def markdown(result: Result) -> str:
-    return paragraphs(
+    return document.paragraphs(
         f"# {result.title}",
         *_sentences(result)[1:],
         "![throughput and latency](load.png)" if result.steps else "",
-        as_markdown(steps(result)),
+        document.as_markdown(steps(result)),
         "docs/loadtest.md explains the columns; locust.html and locust_*.csv are locust's own.",
         "## Conditions",
-        conditions(result.conditions, {}, ours="DIGITSERVE_THREADS"),
+        document.conditions(result.conditions, {}, ours="DIGITSERVE_THREADS"),
     )
 
 
@@ -58,7 +49,7 @@ def steps(result: Result) -> list[Line]:
         "locust CPU": lambda step: "-" if step.generator is None else f"{step.generator:.0%}",
         "": remarks,
     }
-    return table(result.steps, columns)
+    return document.table(result.steps, columns)
 
 
 def _sentences(result: Result) -> list[str]:

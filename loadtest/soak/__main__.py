@@ -16,7 +16,7 @@ from pathlib import Path
 from loadtest.arguments import file, number_between, parse, parser, think_time
 from loadtest.client.requests import Pictures
 from loadtest.errors import CannotMeasure
-from loadtest.host.machine import Conditions, Placement, settings_handed_on
+from loadtest.host.machine import Conditions, Placement
 from loadtest.report.document import new_folder
 from loadtest.soak import report
 from loadtest.soak.results import INTERRUPTED, NOT_MEASURED, Results
@@ -62,12 +62,9 @@ def measured(arguments: Namespace) -> tuple[Results, Path]:
     if TRUSTED in os.environ:
         raise CannotMeasure(f"{TRUSTED} is set, and copies of a version are not signed: unset it")
     pictures = Pictures.of_current(arguments.models, arguments.name)
+    client = f"locust {version('locust')}"
     conditions = Conditions.now(
-        command=arguments.command,
-        pinned=str(plan.cores),
-        client=f"locust {version('locust')}",
-        model=str(pictures.folder),
-        settings=settings_handed_on(),
+        command=arguments.command, pinned=plan.cores, client=client, model=pictures.folder
     )
     folder = new_folder(arguments.results, "soak-%Y%m%dT%H%M%SZ")
     print(f"{conditions.processor}; {plan.cores}; results go into {folder}", flush=True)

@@ -4,15 +4,8 @@ import math
 from collections.abc import Iterator
 from statistics import fmean, median
 
-from loadtest.report.document import (
-    Columns,
-    Line,
-    as_markdown,
-    as_text,
-    conditions,
-    paragraphs,
-    table,
-)
+from loadtest.report import document
+from loadtest.report.document import Columns, Line
 from loadtest.soak.results import BUSY, Results
 from loadtest.soak.run import End
 from loadtest.soak.trend import FEWEST, Finding
@@ -56,9 +49,9 @@ def headline(results: Results) -> str:
 
 
 def plain(results: Results) -> str:
-    tables = (table(results.findings, TRENDS), load(results))
+    tables = map(document.as_text, (document.table(results.findings, TRENDS), load(results)))
     failed = "\n".join(f"  * {each}" for each in results.failures)
-    return paragraphs(*map(as_text, tables), *_notes(results), f"{headline(results)}.", failed)
+    return document.paragraphs(*tables, *_notes(results), f"{headline(results)}.", failed)
 
 
 def markdown(results: Results, plot: str) -> str:
@@ -70,15 +63,15 @@ def markdown(results: Results, plot: str) -> str:
         "observed": f"every {plan.look_every:g} s; not judged: the first {plan.warm_up:g} s",
     }
     failed = "\n".join(f"* {each}" for each in results.failures)
-    return paragraphs(
+    return document.paragraphs(
         "# A soak, measured",
         "Written by `make soak`; the next one replaces it.",
         f"**{headline(results)}.**",
         f"![Memory, descriptors, latency and load over time]({plot})" if plot else "",
-        conditions(results.conditions, details, ours="DIGITSERVE_THREADS=1"),
+        document.conditions(results.conditions, details, ours="DIGITSERVE_THREADS=1"),
         HOW.strip(),
-        as_markdown(table(results.findings, TRENDS)),
-        as_markdown(load(results)),
+        document.as_markdown(document.table(results.findings, TRENDS)),
+        document.as_markdown(load(results)),
         *_notes(results),
         f"What failed:\n\n{failed}" if failed else "",
     )

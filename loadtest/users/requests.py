@@ -1,9 +1,9 @@
-"""The requests of each kind of user, made of test digits, and what must come back.
+"""The requests of each kind of user, made of test digits, with the expected answers.
 
 png     the file itself            jpeg    a drawing of it, some hundred pixels wide
 form    multipart, four files      json    base64, or a data URL
 binary  Open Inference Protocol: 784 bytes behind a JSON header, and so is the answer
-wrong   what must be refused, each with the status that says why
+wrong   what must be refused, each with the status of the reason
 """
 
 import json
@@ -12,6 +12,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable
 from functools import partial
 from io import BytesIO
+from itertools import cycle
 from typing import NamedTuple, Self
 
 from PIL import Image, ImageOps
@@ -41,10 +42,9 @@ class Request(NamedTuple):
     method: str = "POST"
 
 
-def headers_of(kind: str, **more: str) -> dict[str, str]:
+def headers_of(kind: str) -> dict[str, str]:
     """Of a body; answers of 400 bytes are not worth compressing."""
-    named = {name.replace("_", "-"): value for name, value in more.items()}
-    return {"Content-Type": kind, "Accept-Encoding": "identity"} | named
+    return {"Content-Type": kind, "Accept-Encoding": "identity"}
 
 
 class Digit(NamedTuple):
@@ -69,44 +69,33 @@ Maker = Callable[[list[Digit], str], list[Request]]  # digits, model
 
 
 def pngs(digits: list[Digit], _: str) -> list[Request]:
-    headers = headers_of("image/png")
-    return [_predict("png", headers, each.png, [each.label]) for each in digits]
+    return [_predict("png", "image/png", each.png, [each]) for each in digits]
 
 
 def jpegs(digits: list[Digit], _: str) -> list[Request]:
-    headers = headers_of("image/jpeg")
-    return [_predict("jpeg", headers, jpeg_of(each), [each.label]) for each in digits]
+    return [_predict("jpeg", "image/jpeg", jpeg_of(each), [each]) for each in digits]
 
 
 def forms(digits: list[Digit], _: str) -> list[Request]:
     """Each digit with those after it."""
-    headers = headers_of(f"multipart/form-data; boundary={BOUNDARY}")
-    requests = []
-    for at in range(len(digits)):
-        together = [digits[(at + more) % len(digits)] for more in range(FILES)]
-        labels = [each.label for each in together]
-        requests.append(_predict("form", headers, _form(together), labels))
-    return requests
+    kind, count = f"multipart/form-data; boundary={BOUNDARY}", len(digits)
+    groups = [[digits[(at + more) % count] for more in range(FILES)] for at in range(count)]
+    return [_predict("form", kind, _form(group), group) for group in groups]
 
 
 def jsons(digits: list[Digit], _: str) -> list[Request]:
-    headers = headers_of("application/json")
+    """Data URLs and plain base64 in turn."""
     requests = []
-    for at, each in enumerate(digits):
-        text = b64encode(each.png).decode()
-        image = text if at % 2 else f"data:image/png;base64,{text}"
-        body = json.dumps({"image": image}).encode()
-        requests.append(_predict("json", headers, body, [each.label]))
+    for prefix, each in zip(cycle(["data:image/png;base64,", ""]), digits, strict=False):
+        body = json.dumps({"image": prefix + b64encode(each.png).decode()}).encode()
+        requests.append(_predict("json", "application/json", body, [each]))
     return requests
 
 
 def binaries(digits: list[Digit], model: str) -> list[Request]:
-    return [
-        tensor("binary", each, model, each.picture.size)._replace(
-            check=partial(inferred, each.column)
-        )
-        for each in digits
-    ]
+    tensors = [tensor("binary", each, model, each.picture.size) for each in digits]
+    checks = [partial(inferred, each.column) for each in digits]
+    return [each._replace(check=check) for each, check in zip(tensors, checks, strict=True)]
 
 
 def tensor(name: str, digit: Digit, model: str, shape: tuple[int, int]) -> Request:
@@ -137,8 +126,9 @@ MAKERS: dict[str, Maker] = {
 }
 
 
-def _predict(name: str, headers: dict[str, str], body: bytes, labels: list[str]) -> Request:
-    return Request(name, PREDICT, headers, body, check=partial(predicted, labels))
+def _predict(name: str, kind: str, body: bytes, digits: list[Digit]) -> Request:
+    check = partial(predicted, [each.label for each in digits])
+    return Request(name, PREDICT, headers_of(kind), body, check=check)
 
 
 def _form(digits: list[Digit]) -> bytes:

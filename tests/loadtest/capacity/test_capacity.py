@@ -74,7 +74,7 @@ def test_a_service_that_runs_is_measured_where_it_is(
     words = ["--url", service.url, "--repeat", "1", "--generators", "2", "--rate", "40"]
     assert main([*models, *words, *SHORT, *EASY]) == 0
     printed = capsys.readouterr().out
-    assert "the server was running: its cores are not seen" in printed
+    assert "the server was running: its cores are not known" in printed
     assert "At least 200 requests a second with p99" in printed
     assert "server not seen" in printed
     with service.client() as client:

@@ -159,7 +159,7 @@ def test_generators_that_share_a_core_are_busy_together(
         ((0,), (1,), "server on core 0, generator on core 1"),
         ((0, 1), (2, 3), "server on cores 0, 1, generator on cores 2, 3"),
         ((0,), (0,), "server on core 0, generator on core 0: they share, as this machine has"),
-        ((), (1,), "generator on core 1; the server was running: its cores are not seen"),
+        ((), (1,), "generator on core 1; the server was running: its cores are not known"),
     ],
 )
 def test_it_says_which_core_did_what(

@@ -1,6 +1,6 @@
 """Locust's history of a load test with round numbers: a row a second, as in its CSV file."""
 
-from loadtest.ramp.steps import Row
+from loadtest.ramp.result import Row
 
 SECONDS = 10  # of a step
 

@@ -165,10 +165,10 @@ def test_ctrl_c_ends_all_that_was_started_and_reports_what_was_measured(
     [
         (["--users=0"], "--users: '0' is not a whole number of 1 or more"),
         (["--steps=many"], "--steps: 'many' is not a whole number of 1 or more"),
-        (["--run-time=0s"], "'0s' is not a time such as 90s, 2m or 1h30m"),
+        (["--run-time=0s"], "'0s' is not a time above 0, such as 50ms, 90s or 1h30m"),
         (["--think=2-1"], "--think: '2-1' is not a number of seconds such as 0.5, or 0.05-0.5"),
         (["--host=localhost:8000"], "is not an address such as http://127.0.0.1:8000"),
-        (["--p99=soon"], "'soon' is not a time such as 50ms or 0.05s"),
+        (["--p99=soon"], "'soon' is not a time above 0, such as 50ms, 90s or 1h30m"),
     ],
 )
 def test_a_wrong_argument_is_named(

@@ -5,8 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from loadtest.ramp import report
-from loadtest.ramp.result import BROKEN, HOLDS, NOT_MEASURED, Result
-from loadtest.ramp.steps import Load, Step, steps_of
+from loadtest.ramp.result import BROKEN, HOLDS, NOT_MEASURED, Load, Result, Step, steps_of
 from loadtest.report.slo import Slo
 from tests.loadtest.bench.test_report import CONDITIONS
 from tests.loadtest.ramp.history import history

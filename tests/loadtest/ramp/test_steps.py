@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadtest.ramp.steps import Load, steps_of
+from loadtest.ramp.result import Load, steps_of
 from loadtest.report.slo import Slo
 from loadtest.target.metrics import Exposition
 from loadtest.target.monitor import Observation, Use

@@ -11,7 +11,15 @@ from loadtest.report.slo import Slo
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("50ms", 0.05), ("0.05s", 0.05), ("0.05", 0.05), ("800us", 8e-4), ("1 s", 1)],
+    [
+        ("50ms", 0.05),
+        ("0.05s", 0.05),
+        ("0.05", 0.05),
+        ("800us", 8e-4),
+        ("1 s", 1),
+        ("2m", 120),
+        ("1h30m", 5400),
+    ],
 )
 def test_times_are_read_with_or_without_their_unit(text: str, value: float) -> None:
     assert seconds(text) == pytest.approx(value)

@@ -54,7 +54,7 @@ def test_times_and_shares_may_carry_their_unit() -> None:
         ("shape", "round", "--shape 'round': one of constant, steps, spike, soak, ramp"),
         ("steps", "0", "a number from 1"),
         ("model", "../etc", "letters"),
-        ("break_p99", "0", "--break-p99 '0': 0 is not a time above 0"),
+        ("break_p99", "0", "--break-p99 '0': '0' is not a time above 0"),
         ("break_errors", "101%", "101% is not a share from 0 to 1"),
     ],
 )
