@@ -119,7 +119,7 @@ def test_resnet18_learns(part: Part) -> None:
     assert losses[-1] < 0.6 * losses[0]
 
 
-@pytest.mark.parametrize("optimiser", map(slow, OPTIMISERS))
+@pytest.mark.parametrize("optimiser", [*map(slow, OPTIMISERS)])
 def test_every_optimiser_learns(optimiser: str, begun: Callable[..., Training]) -> None:
     training = begun(recipe_with(optimiser=optimiser))
     training.run(Keeper())

@@ -56,5 +56,5 @@ def test_wrk_posts_the_requests_in_turn_and_tells_refusals_from_answers() -> Non
 
 @needs_wrk
 def test_a_wrk_that_cannot_run_says_why() -> None:
-    with pytest.raises(CannotMeasure, match="wrk .* ended with"):
+    with pytest.raises(CannotMeasure, match=r"wrk .* ended with"):
         wrk.run_load(Address("127.0.0.1", 1), [], connections=0, seconds=1)
