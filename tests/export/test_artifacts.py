@@ -18,6 +18,8 @@ from export.runners import Graph
 from training.model import NETWORKS, build
 from training.run import Run
 
+pytestmark = pytest.mark.slow
+
 ONNX_FILES = ["model.onnx", "model.fp16.onnx", "model.int8.onnx"]
 
 
@@ -87,7 +89,6 @@ def test_the_default_network_is_a_small_file(written: Path) -> None:
     assert (written / "model.onnx").stat().st_size <= 200_000
 
 
-@pytest.mark.slow
 def test_the_newest_operator_set_answers_alike(graph: Graph, run: Run, tmp_path: Path) -> None:
     opset = OPSETS[-1]
     source, (pixels, labels) = Source(graph, run.calibration(), opset), run.test_set()
@@ -111,7 +112,6 @@ def test_temperature_divides_the_logits_of_the_graph(run: Run, graph: Graph) -> 
     torch.testing.assert_close(probabilities, torch.softmax(logits, 1))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_leaves_artifacts_that_answer_as_it_does(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)

@@ -35,8 +35,6 @@ from tests.support.running import (
 )
 from tests.support.versions import two_versions
 
-pytestmark = pytest.mark.slow
-
 PNG = {"Content-Type": "image/png"}
 NO_HTTP = 'http_requests_total{code="400",method="other",route="other"}'
 PREDICTED = 'http_requests_total{code="200",method="POST",route="/v1/predict"}'
@@ -207,6 +205,7 @@ def test_all_workers_answer_on_one_port_and_each_adds_up_what_all_did(shared: Se
         assert metric(shared, f'process_resident_memory_bytes{{worker="{worker}"}}') > 20e6
 
 
+@pytest.mark.slow
 def test_what_is_no_http_is_soon_in_the_sums_of_the_other_worker_too(service: Service) -> None:
     with service.client() as client:  # whose connection stays with one worker
         client.get("/livez")
@@ -217,6 +216,7 @@ def test_what_is_no_http_is_soon_in_the_sums_of_the_other_worker_too(service: Se
         wait_until(lambda: f"{NO_HTTP} 20.0\n" in client.get("/metrics").text, service)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_replaced_and_only_its_requests_fail(service: Service) -> None:
     before = workers(service)
     with Load(service) as load:
@@ -295,6 +295,7 @@ def test_a_worker_that_cannot_start_again_leaves_its_connections_to_the_others(
 # ---- one switch ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_switch_is_answered_when_all_workers_serve_the_version(shared: Service) -> None:
     for path, version, label in (("versions/2/activate", "2", "h"), ("rollback", "1", "7")):
         answer = ask(shared, f"/v1/models/digits/{path}", b"", **ADMIN)
@@ -307,6 +308,7 @@ def test_a_switch_is_answered_when_all_workers_serve_the_version(shared: Service
         assert [row["version"] for row in rows] == [version, version]
 
 
+@pytest.mark.slow
 def test_a_worker_that_cannot_follow_a_switch_is_named(service: Service, store: Store) -> None:
     """The version is damaged after one worker has loaded it and before the other does."""
     other = workers(service)[1]
@@ -321,6 +323,7 @@ def test_a_worker_that_cannot_follow_a_switch_is_named(service: Service, store: 
     assert [row["version"] for row in status(service)["workers"]] == ["2", "1"]
 
 
+@pytest.mark.slow
 def test_a_replacement_serves_what_the_others_serve(service: Service, store: Store) -> None:
     """Not what was made current since: they were told not to follow the store."""
     store.activate(2)
@@ -356,6 +359,7 @@ def test_a_worker_that_starts_during_a_switch_serves_the_new_version_from_its_fi
 # ---- one end -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_sigterm_loses_no_request_of_any_worker(store: Store) -> None:
     with Service.started(store.folder.parent, workers=2, drain_seconds=0.5) as service:
         with Load(service) as load:
@@ -368,6 +372,7 @@ def test_sigterm_loses_no_request_of_any_worker(store: Store) -> None:
     assert set(load.outcomes) == {200}
 
 
+@pytest.mark.slow
 def test_signals_are_counted_once_for_all_processes(service: Service) -> None:
     """Ctrl-C in a terminal, or a service manager, signals every process at once."""
     with service.client() as idle, service.client() as another:
@@ -393,6 +398,7 @@ def test_signals_are_counted_once_for_all_processes(service: Service) -> None:
     assert "Traceback" not in service.log
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_all_workers_now(store: Store) -> None:
     with Service.started(store.folder.parent, workers=2, drain_seconds=30) as service:
         pids = workers(service).values()
@@ -404,6 +410,7 @@ def test_a_second_signal_ends_all_workers_now(store: Store) -> None:
         assert not any(map(alive, pids))
 
 
+@pytest.mark.slow
 def test_workers_whose_supervisor_was_killed_end(store: Store) -> None:
     with Service.started(store.folder.parent, workers=2, drain_seconds=30) as service:
         pids = workers(service).values()
@@ -411,6 +418,7 @@ def test_workers_whose_supervisor_was_killed_end(store: Store) -> None:
         wait_until(lambda: not any(map(alive, pids)), service)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_and_loses_nothing_however_many_clients_go_on_connecting(
@@ -441,6 +449,7 @@ def test_workers_whose_supervisor_was_killed_end_however_many_clients_go_on_conn
     assert clients.outcomes.keys() == {b"HTTP/1.1 200", b"refused"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_at_a_second_signal_open_requests_are_answered_503_and_all_ends(
     store: Store, count: int
@@ -482,6 +491,7 @@ def test_a_suspended_worker_does_not_hold_the_stop(store: Store) -> None:
 # ---- what does not start -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_version_that_may_not_serve_ends_the_start_with_one_message(store: Store) -> None:
     model = store.folder / "1/model.onnx"
     model.write_bytes(model.read_bytes()[:-1])
@@ -492,6 +502,7 @@ def test_a_version_that_may_not_serve_ends_the_start_with_one_message(store: Sto
     assert "Traceback" not in service.log
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("others", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_second_service_on_the_port_is_refused(
     shared: Service, store: Store, others: int

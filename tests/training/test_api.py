@@ -28,6 +28,7 @@ def classifier(small_data: DataSet, tmp_path_factory: pytest.TempPathFactory) ->
     return MNISTClassifier(data=small_data, runs=runs, **RECIPE.as_dict()).train()
 
 
+@pytest.mark.slow
 def test_it_trains_the_same_weights_as_the_command_line(
     classifier: MNISTClassifier, run: Run, tmp_path: Path
 ) -> None:

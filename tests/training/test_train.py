@@ -79,6 +79,7 @@ def test_what_data_or_machine_do_not_allow_is_refused_before_a_folder_is_made(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_bit_for_bit(trained: Callable[[Recipe], Run]) -> None:
     recipe = replace(SHORT, rotation=10, elastic=0.5, spoiled=0.25)
     assert same(weights(trained(recipe)), weights(trained(recipe)))
@@ -167,6 +168,7 @@ class StopAfter:
         monkeypatch.setattr(watch.Watch, "step", pressed)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_to_the_weights_it_would_have_reached(
     small_data: DataSet,
     tmp_path: Path,

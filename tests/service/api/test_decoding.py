@@ -227,6 +227,7 @@ def test_the_sum_of_all_memory_is_logged_and_in_the_status(service: Service) -> 
     assert memory["limit"] > 0
 
 
+@pytest.mark.slow
 def test_more_memory_than_there_is_is_warned_of(published: tuple[Store, Version]) -> None:
     with Service.started(published[0].folder.parent, max_decoding=2**40, workers=2) as service:
         (reported,) = [e for e in service.events if e["event"].startswith("memory: at most")]

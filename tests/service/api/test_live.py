@@ -15,6 +15,7 @@ from contract.version import Version
 from service.api.live.stream import RATES
 from tests.support.connection import connected, request
 from tests.support.forms import part, post_parts
+from tests.support.marks import slow
 from tests.support.metrics import metric
 from tests.support.pictures import SEVEN
 from tests.support.problems import problem
@@ -117,6 +118,7 @@ def test_batches_and_quantiles_are_those_of_the_last_seconds(service: Service) -
     assert 0 < event["p50"] <= event["p99"] <= 10
 
 
+@pytest.mark.slow
 def test_any_worker_tells_of_all(published: tuple[Store, Version]) -> None:
     with two_workers(published[0], max_queue=300) as service, ExitStack() as stack:
         others = [stack.enter_context(watching(service)) for _ in range(5)]
@@ -253,7 +255,7 @@ def test_the_log_has_a_line_when_somebody_begins_to_watch(
 # ---- the end -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, slow(2)])
 def test_a_drain_ends_each_stream_with_an_event_that_says_so(
     published: tuple[Store, Version], workers: int
 ) -> None:

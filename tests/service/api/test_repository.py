@@ -265,6 +265,7 @@ def test_no_answer_comes_from_a_version_that_was_not_asked_for(
     assert "version 1 does not serve; version 2 does" in str(found[0])
 
 
+@pytest.mark.slow
 def test_a_version_is_unloaded_in_every_worker(
     published: tuple[Store, Version], tmp_path: Path
 ) -> None:

@@ -150,6 +150,7 @@ def test_versions_are_counted_apart_and_go_on_when_they_serve_again(
     assert counts == {"1": 5, "2": 2}
 
 
+@pytest.mark.slow
 def test_any_worker_tells_what_all_have_counted(
     published: tuple[Store, Version], tmp_path: Path
 ) -> None:

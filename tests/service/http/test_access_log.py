@@ -15,6 +15,7 @@ from contract.store import Store
 from contract.version import Version
 from tests.support.connection import connected, request
 from tests.support.failing import NEARLY, REASON, SLOWLY
+from tests.support.marks import slow
 from tests.support.pictures import SEVEN
 from tests.support.running import Service, wait_to_read, wait_until
 from tests.support.tensors import HEADER, document, post
@@ -209,7 +210,9 @@ SECRETS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("mode", "workers"), [("off", 1), ("sampled", 1), ("all", 1), ("all", 2)])
+@pytest.mark.parametrize(
+    ("mode", "workers"), [("off", 1), ("sampled", 1), ("all", 1), slow("all", 2)]
+)
 def test_no_secret_and_nothing_of_a_body_is_ever_in_the_log(
     models: Path, mode: str, workers: int
 ) -> None:

@@ -18,6 +18,7 @@ from service.http.forwarded import TrustedProxies
 from service.http.scheduling import IDLE, IdleConnections
 from service.settings import Settings
 from tests.support.connection import connected, request
+from tests.support.marks import slow
 from tests.support.pictures import SEVEN
 from tests.support.running import TOKEN, Service, wait_until
 
@@ -175,7 +176,7 @@ def test_only_connections_that_have_been_idle_for_a_while_make_room_for_others()
     assert (busy.closed, short.closed, long.closed) == (False, False, True)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, slow(2)])
 def test_a_unix_socket_is_listened_on(
     published: tuple[Store, Version], tmp_path: Path, workers: int
 ) -> None:

@@ -19,6 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from contract.card import GOLDEN, ONNX
 from contract.store import Store
 from contract.version import Version
+from tests.support.marks import slow
 from tests.support.metrics import metric
 from tests.support.pictures import encoded, seven
 from tests.support.running import ADMIN, TOKEN, Service, status, wait_until
@@ -174,8 +175,8 @@ TOO_SLOW = (
 @pytest.mark.parametrize(
     ("number", "gate", "reasons"),
     [
-        (LOOP, "load", [TOO_SLOW]),
-        pytest.param(CONSTANTS, "load", [TOO_SLOW], marks=pytest.mark.slow),
+        slow(LOOP, "load", [TOO_SLOW]),
+        slow(CONSTANTS, "load", [TOO_SLOW]),
         (GREEDY, "load", ["400 MiB", "the limit of DIGITSERVE_LOAD_MEMORY"]),
         (BOMB, "golden", [f"{BOMB}/golden.npz holds no golden set: it inflates to 206"]),
     ],
@@ -259,7 +260,7 @@ def running(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("workers", [1, slow(2)])
 @pytest.mark.parametrize(
     ("number", "timeout", "setting"), [(LOOP, 2, "TIMEOUT"), (GREEDY, 30, "MEMORY")]
 )

@@ -15,6 +15,7 @@ from contract.store import Store
 from contract.version import Version
 from service.models.store_reads import MOST_STUCK
 from tests.support.connection import connected
+from tests.support.marks import slow
 from tests.support.metrics import counted, metric
 from tests.support.pictures import SEVEN
 from tests.support.running import ADMIN, TOKEN, Service, status, wait_until
@@ -149,7 +150,7 @@ def test_clients_that_hang_up_leave_nothing_in_flight(store: Store) -> None:
     assert not [event for event in service.events if event["level"] == "error"]
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("workers", [1, slow(2)])
 def test_a_service_whose_store_hangs_ends_in_time(store: Store, workers: int) -> None:
     """Also where a version is being loaded to be compared, which waits for the store."""
     settings = {"watch_seconds": 0.05, "drain_seconds": 0, "request_timeout": 1}
@@ -182,7 +183,7 @@ def test_a_switch_is_refused_while_the_store_hangs_and_made_when_it_answers(stor
         assert activate() == 200
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("workers", [1, slow(2)])
 def test_a_start_whose_store_hangs_is_refused_by_name(store: Store, workers: int) -> None:
     with hanging(store.folder / "current"):
         service = Service(store.folder.parent, store_timeout=0.3, workers=workers)

@@ -107,6 +107,7 @@ def test_a_deadline_of_the_clients_own_is_counted_by_route_and_is_no_shedding(
     assert (counted(service, own), counted(service, "shed_total")) == (before[0] + 1, before[1])
 
 
+@pytest.mark.slow
 def test_as_many_may_wait_in_each_worker(
     service: Service, published: tuple[Store, Version]
 ) -> None:

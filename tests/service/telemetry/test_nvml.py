@@ -10,6 +10,7 @@ import pytest
 from contract.store import Store
 from contract.version import Version
 from service.telemetry.metrics.gpu import Gpus
+from tests.support.marks import slow
 from tests.support.metrics import metric
 from tests.support.pictures import SEVEN
 from tests.support.program import PATIENCE
@@ -52,7 +53,7 @@ def predicts(service: Service) -> bool:
         return client.post("/v1/predict", content=SEVEN).is_success
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, slow(2)])
 def test_a_gpus_numbers_are_told_by_any_worker(models: Path, wrong: Path, workers: int) -> None:
     with Service.started(models, workers=workers) as service:
         for _ in range(4 * workers):

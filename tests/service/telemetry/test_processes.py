@@ -50,6 +50,7 @@ def test_one_process_is_told_without_a_label(service: Service) -> None:
     assert found["process_resident_memory_bytes", None] > 50e6
 
 
+@pytest.mark.slow
 def test_several_are_told_each_and_the_supervisor_too(two: Service) -> None:
     for _ in range(8):  # either worker
         found = numbers(two)
@@ -58,6 +59,7 @@ def test_several_are_told_each_and_the_supervisor_too(two: Service) -> None:
         assert memory["supervisor"] < min(memory["0"], memory["1"])
 
 
+@pytest.mark.slow
 def test_a_replacement_is_told_in_place_of_the_one_that_died(two: Service) -> None:
     before, numbers_before = pids(two), numbers(two)
     os.kill(before[0], signal.SIGKILL)

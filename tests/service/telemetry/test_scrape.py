@@ -17,6 +17,7 @@ from contract.version import Version
 from service.api.metrics import OPENMETRICS, SHARED, TEXT
 from service.telemetry.metrics.registry import SECONDS as BOUNDS
 from tests.support.connection import connected
+from tests.support.marks import slow
 from tests.support.metrics import metric, settle
 from tests.support.pictures import SEVEN
 from tests.support.running import Service
@@ -50,7 +51,7 @@ def openmetrics(text: str) -> dict[str, Metric]:
     return by_name(families)
 
 
-@pytest.fixture(params=[1, 2], ids=["one process", "two workers"])
+@pytest.fixture(params=[1, slow(2)], ids=["one process", "two workers"])
 def traced(request: pytest.FixtureRequest, published: tuple[Store, Version]) -> Iterator[Service]:
     """Nobody takes the traces; requests are traced if their caller says so."""
     nowhere = "http://127.0.0.1:9"

@@ -27,6 +27,7 @@ from service.telemetry.metrics.shared_memory import (
     tables_size,
     unlinked_file,
 )
+from tests.support.marks import slow
 from tests.support.metrics import counted, exposition, settle
 from tests.support.pictures import SEVEN
 from tests.support.program import PATIENCE
@@ -49,7 +50,7 @@ def pids(service: Service) -> dict[int, int]:
 # ---- the service ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("count", [1, slow(3)])
 def test_nothing_is_written_to_the_temporary_folder_and_all_series_have_room(
     published: tuple[Store, Version], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:

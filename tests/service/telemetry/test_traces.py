@@ -16,6 +16,7 @@ import pytest
 from contract.store import Store
 from contract.version import Version
 from tests.support.connection import connected, request
+from tests.support.marks import slow
 from tests.support.metrics import counted, metric
 from tests.support.pictures import SEVEN
 from tests.support.receiver import ReceivedSpan, Receiver
@@ -330,6 +331,7 @@ def test_pages_of_other_origins_may_send_and_read_it(store: Store) -> None:
 # ---- who tells ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_workers_tell_of_themselves_and_their_counts_add_up(store: Store) -> None:
     with traced(store, workers=2, drain_seconds=0) as (service, receiver):
 
@@ -401,7 +403,7 @@ def _not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_not_installed")
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, slow(2)])
 def test_without_an_endpoint_none_of_the_packages_is_needed(store: Store, workers: int) -> None:
     with Service.started(store.folder.parent, workers=workers, drain_seconds=0) as service:
         answer = predict(service, Traceparent=f"00-{TRACE}-{SPAN}-01")
@@ -410,7 +412,7 @@ def test_without_an_endpoint_none_of_the_packages_is_needed(store: Store, worker
 
 
 @pytest.mark.usefixtures("_not_installed")
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, slow(2)])
 def test_with_one_it_is_said_at_start_what_to_install(store: Store, workers: int) -> None:
     settings = {"otlp_endpoint": "http://localhost:4318", "workers": workers}
     service = Service(store.folder.parent, **settings)

@@ -12,6 +12,7 @@ from service.api.live.summary import take_snapshot
 from service.telemetry.metrics.registry import Metrics
 from service.telemetry.metrics.shared_memory import SharedMemory
 from service.telemetry.metrics.version_series import KEPT
+from tests.support.marks import slow
 from tests.support.metrics import counted, settle
 from tests.support.pictures import SEVEN
 from tests.support.running import ADMIN, TOKEN, Service, two_workers
@@ -119,7 +120,7 @@ def of_version(service: Service, version: str) -> float:
     return counted(service, f'{COUNT}{{route="{ROUTE}",version="{version}"}}')
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, slow(2)])
 def test_a_switch_shows_which_version_answered_how_fast(
     published: tuple[Store, Version], tmp_path: Path, workers: int
 ) -> None:
