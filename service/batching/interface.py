@@ -5,6 +5,7 @@ one of the exceptions here. Times are seconds on time.perf_counter.
 """
 
 from collections.abc import Callable, Sized
+from dataclasses import dataclass
 from math import ceil
 from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
 
@@ -69,18 +70,14 @@ class Caller(Protocol[Answers]):
     def failed(self, error: Exception) -> None: ...
 
 
+@dataclass(slots=True, eq=False)
 class QueuedRequest(Generic[Answers]):
     """Accepted images, until their caller is called."""
 
-    __slots__ = ("arrived", "caller", "deadline", "pixels")
-
-    def __init__(
-        self, caller: Caller[Answers], pixels: Pixels, arrived: float, deadline: float
-    ) -> None:
-        self.caller: Caller[Answers] | None = caller  # None: called, or cancelled
-        self.pixels = pixels
-        self.arrived = arrived
-        self.deadline = deadline
+    caller: Caller[Answers] | None  # None: called, or cancelled
+    pixels: Pixels
+    arrived: float
+    deadline: float
 
 
 Batch = list[QueuedRequest[Answers]]

@@ -5,6 +5,7 @@ Requests that the fast path does not serve arrive here, and all requests of test
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from time import perf_counter
 
 from starlette.types import Receive, Scope, Send
@@ -21,25 +22,23 @@ from service.telemetry.metrics.registry import Metrics
 Reply = tuple[int, bytes, bytes]  # status, header lines, content
 
 
+@dataclass
 class AsgiEndpoint:
-    def __init__(
-        self, endpoint: Endpoint, settings: Settings, metrics: Metrics, budget: BufferBudget
-    ) -> None:
-        self._endpoint = endpoint
-        self._settings = settings
-        self._metrics = metrics
-        self._budget = budget
+    endpoint: Endpoint
+    settings: Settings
+    metrics: Metrics
+    budget: BufferBudget
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        reservation = Reservation(self._budget)
+        reservation = Reservation(self.budget)
         try:
             status, head, content = await self._reply(scope, receive, reservation)
         except ClientGone:
             return  # without a response, so that the gateway counts 499; FastAPI would make it 500
         except Exception as error:
-            problem = scope["problem"] = record_refusal(error, self._metrics, self._endpoint.route)
+            problem = scope["problem"] = record_refusal(error, self.metrics, self.endpoint.route)
             status = problem.status
-            head, content = refusal(problem, self._endpoint.route, scope["request_id"])
+            head, content = refusal(problem, self.endpoint.route, scope["request_id"])
         finally:
             reservation.release()
         lines = [line.split(b": ", 1) for line in head.split(b"\r\n")[:-1]]
@@ -55,20 +54,20 @@ class AsgiEndpoint:
                 METHOD_NOT_ALLOWED, "this route takes POST", headers={"allow": allow_of(["POST"])}
             )
         headers = dict(scope["headers"])
-        deadline = deadline_of(headers, began, self._settings.request_timeout)
-        self._endpoint.admit(headers)
+        deadline = deadline_of(headers, began, self.settings.request_timeout)
+        self.endpoint.admit(headers)
         try:
-            body = await read_body(headers, receive, self._settings.max_body, deadline, reservation)
+            body = await read_body(headers, receive, self.settings.max_body, deadline, reservation)
         except ClientGone:
-            self._metrics.cancelled.labels("body").inc()
+            self.metrics.cancelled.labels("body").inc()
             raise
         query = scope["query_string"]
-        exchange = _AsgiExchange(self._metrics, headers, query, body, began, deadline)
-        exchange.latest = began + self._settings.request_timeout
+        exchange = _AsgiExchange(self.metrics, headers, query, body, began, deadline)
+        exchange.latest = began + self.settings.request_timeout
         scope["exchange"] = exchange
         exchange.reply_to = asyncio.get_running_loop().create_future()
         try:
-            self._endpoint.begin(exchange)
+            self.endpoint.begin(exchange)
         except Exception as error:
             exchange.fail(error)  # which also counts the failure
         return await exchange.replied(receive)

@@ -9,7 +9,9 @@ must not change the numbers that alerts depend on.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from time import perf_counter
+from typing import ClassVar
 
 from service.api.options import Options
 from service.api.params import check_name, number_of
@@ -29,47 +31,38 @@ from service.telemetry.request_record import Timings
 from service.tensors import Pixels
 
 
+@dataclass
 class PredictByVersion:
     """An endpoint for one request."""
 
-    route, method = "/v1/models/{name}/versions/{version}/predict", "POST"
+    route: ClassVar = "/v1/models/{name}/versions/{version}/predict"
+    method: ClassVar = "POST"
 
-    def __init__(
-        self,
-        serving: ModelManager,
-        secondary: SecondaryModel,
-        batcher: Batcher[BatchPredictions],
-        offload: Offload,
-        settings: Settings,
-        metrics: Metrics,
-        name: str,
-        version: str,
-    ) -> None:
-        self._serving = serving
-        self._secondary = secondary
-        self._batcher = batcher
-        self._offload = offload
-        self._settings = settings
-        self._metrics = metrics
-        self._name = name
-        self._version = version
+    serving: ModelManager
+    secondary: SecondaryModel
+    batcher: Batcher[BatchPredictions]
+    offload: Offload
+    settings: Settings
+    metrics: Metrics
+    name: str
+    version: str
 
     def admit(self, headers: Mapping[bytes, bytes]) -> None:
-        check_name(self._name, self._settings.model)
-        number = number_of(self._version)
-        self._secondary.admit(number, headers)
+        check_name(self.name, self.settings.model)
+        number = number_of(self.version)
+        self.secondary.admit(number, headers)
         self._predict(number).admit(headers)
 
     def begin(self, exchange: Exchange) -> None:
-        self._predict(number_of(self._version)).begin(exchange)
+        self._predict(number_of(self.version)).begin(exchange)
 
     def _predict(self, number: int) -> Predict:
         """By that version, in whichever way it is loaded now."""
-        if number == self._serving.model.number:
-            predictor = batched(self._batcher, self._metrics, number)
+        if number == self.serving.model.number:
+            predictor = batched(self.batcher, self.metrics, number)
         else:
-            predictor = compared(self._secondary, number)
-        return Predict(predictor, self._offload, self._settings)
+            predictor = compared(self.secondary, number)
+        return Predict(predictor, self.offload, self.settings)
 
 
 def compared(secondary: SecondaryModel, number: int) -> Predictor:

@@ -7,6 +7,7 @@ unchanged.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 from service.api.params import most_pictures, not_serving
@@ -141,50 +142,41 @@ class InferByPath:
         self._infer.begin_for(exchange, self._model().number)
 
 
+@dataclass(slots=True, eq=False)
 class _PendingInference:
     """Images in the batcher, and their exchange."""
 
-    __slots__ = ("_count", "_exchange", "_infer", "_request", "_version")
-
-    def __init__(
-        self,
-        infer: Infer,
-        exchange: Exchange,
-        version: int | None,
-        request: InferRequest,
-        count: int,
-    ) -> None:
-        self._infer = infer
-        self._exchange = exchange
-        self._version = version
-        self._request = request
-        self._count = count
+    infer: Infer
+    exchange: Exchange
+    version: int | None  # None: whichever answers
+    request: InferRequest
+    count: int  # of images
 
     def answered(self, run: BatchResult[BatchPredictions], first: int, waited: float) -> None:
-        metrics, batch = self._infer.metrics, run.answers
-        if self._version not in (None, batch.model.number):  # swapped while it waited
+        metrics, batch = self.infer.metrics, run.answers
+        if self.version not in (None, batch.model.number):  # swapped while it waited
             name = batch.model.card.name
-            self._exchange.fail(not_serving(name, self._version, batch.model.number))
+            self.exchange.fail(not_serving(name, self.version, batch.model.number))
             return
-        self._exchange.timings = Timings(None, waited, run, self._count)
-        mine = slice(first, first + self._count)
+        self.exchange.timings = Timings(None, waited, run, self.count)
+        mine = slice(first, first + self.count)
         metrics.queue_wait_seconds.record(waited)
-        batch.record(metrics, range(first, first + self._count), None)
+        batch.record(metrics, range(first, first + self.count), None)
         timing = b"server-timing: queue;dur=%.3f, infer;dur=%.3f\r\nx-batch-size: %d\r\n" % (
             waited * 1e3,
             run.seconds * 1e3,
             len(batch),
         )
-        coding = accepted(self._exchange.headers)
-        if self._count > FEW and (coding or self._classifies()):
+        coding = accepted(self.exchange.headers)
+        if self.count > FEW and (coding or self._classifies()):
             self._write_on_thread(batch, mine, timing, coding)
         else:
-            self._exchange.reply(200, *self._written(batch, mine, timing, coding))
+            self.exchange.reply(200, *self._written(batch, mine, timing, coding))
 
     def _written(
         self, batch: BatchPredictions, mine: slice, timing: bytes, coding: Coding | None
     ) -> tuple[bytes, bytes]:
-        head, content = written(self._request, batch, mine)
+        head, content = written(self.request, batch, mine)
         if coding is not None:
             timing += b"content-encoding: %b\r\n" % coding.encode()
             content = compressed(content, coding)
@@ -193,9 +185,9 @@ class _PendingInference:
     def _write_on_thread(
         self, batch: BatchPredictions, mine: slice, timing: bytes, coding: Coding | None
     ) -> None:
-        exchange = self._exchange
+        exchange = self.exchange
         try:
-            self._infer.offload.do(
+            self.infer.offload.do(
                 exchange,
                 whole(SMALL, lambda: self._written(batch, mine, timing, coding)),
                 lambda answer, _: exchange.reply(200, *answer),
@@ -204,7 +196,7 @@ class _PendingInference:
             exchange.fail(full)
 
     def _classifies(self) -> bool:
-        return any(output.parameters.classification for output in self._request.outputs)
+        return any(output.parameters.classification for output in self.request.outputs)
 
     def failed(self, error: Exception) -> None:
-        self._exchange.fail(error)
+        self.exchange.fail(error)
