@@ -92,7 +92,7 @@ def seconds(text: str) -> float:
     """50ms, 0.05s, 0.05, 2m or 1h30m; more than 0."""
     found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+) ?(us|ms|s)?)?", text)
     hours, minutes, rest, unit = found.groups() if found else (None, None, None, None)
-    total = 3600 * int(hours or 0) + 60 * int(minutes or 0)
+    total = 3600.0 * int(hours or 0) + 60.0 * int(minutes or 0)
     total += _number(rest or "0", text, A_TIME) * UNITS[unit or "s"]
     if not total:
         raise ArgumentTypeError(f"{text!r} is not {A_TIME}")
