@@ -211,7 +211,7 @@ SECRETS = {
 
 
 @pytest.mark.parametrize(
-    ("mode", "workers"), [("off", 1), ("sampled", 1), ("all", 1), slow("all", 2)]
+    ("mode", "workers"), [slow("off", 1), ("sampled", 1), slow("all", 1), slow("all", 2)]
 )
 def test_no_secret_and_nothing_of_a_body_is_ever_in_the_log(
     models: Path, mode: str, workers: int
