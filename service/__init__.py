@@ -8,6 +8,6 @@
 
 import os
 
-# ONNX Runtime 1.31 reports how it is used unless this is set before it is imported. Nobody who runs
-# digitserve has agreed to that; who does may set it to 0.
+# ONNX Runtime 1.31 reports how it is used unless this is set before it is imported. Users of
+# digitserve have not agreed to that; those that do may set it to 0.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

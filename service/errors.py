@@ -43,7 +43,7 @@ class CannotStart(Exception):
 
 
 class Problem(Exception):
-    """A request that is answered with an error; `detail` says what to do about it.
+    """A request that is answered with an error; `detail` states what to do about it.
 
     A subclass is for what is caught by its class: it names its kind itself.
     """

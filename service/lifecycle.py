@@ -1,8 +1,8 @@
-"""Where the service is in its life: `server` writes it, probes, front and streams read it.
+"""The state of the service from start to drain, and the end of its process.
 
-A thread for work that may hang: the end of the process does not wait for it.
-
-The end of a process, which waits for no thread that hangs.
+Life             written by `server`, read by probes, the gateway and streams
+DaemonExecutor   a thread for work that may hang: the end of the process does not wait for it
+leave            ends the process, also where other threads hang
 """
 
 import logging

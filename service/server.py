@@ -115,7 +115,7 @@ class Server(uvicorn.Server):
             return
         loop = asyncio.get_running_loop()
         listener, _ = self._listening[slot]
-        with contextlib.suppress(OSError):  # none waits; where descriptors run out, uvloop says it
+        with contextlib.suppress(OSError):  # none waits; where descriptors run out, uvloop logs it
             for _ in range(AT_ONCE):
                 connection, _ = listener.accept()
                 task = loop.create_task(loop.connect_accepted_socket(self._protocol, connection))
@@ -182,7 +182,7 @@ class Server(uvicorn.Server):
 
     def drain(self, until: float) -> None:
         """Be not ready any more, and close the port then (time.monotonic)."""
-        self._gateway.fast_routes.clear()  # from now on each answer says that the connection ends
+        self._gateway.fast_routes.clear()  # from now on each response ends its connection
         self.life.drain()
         self._stop_at = min(self._stop_at, until)
         left = max(0.0, self._stop_at - time.monotonic())

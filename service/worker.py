@@ -30,7 +30,7 @@ from service.telemetry.metrics.shared_memory import SharedMemory
 from service.workers.channel import Channel, Command, Report
 from service.workers.peers import Peers
 
-REPORT_EVERY = 1.0  # seconds: the supervisor hears that the event loop is alive
+REPORT_EVERY = 1.0  # seconds; the supervisor takes a report as a sign that the event loop runs
 
 log = logging.getLogger("service")
 
@@ -90,14 +90,15 @@ class Worker(Server):
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and task.exception():  # a mistake of ours: deaf, it must not go on
+        if not task.cancelled() and task.exception():
+            # A defect: without commands it must not go on.
             log.error("out of touch: stopping", exc_info=task.exception())
             self.drain(time.monotonic())
 
 
 def main(slot: int, channel: Channel, descriptor: int, version: int | None) -> int:
     def send(report: Report) -> None:
-        with suppress(OSError):  # the end of the channel is heard of where it is read
+        with suppress(OSError):  # the end of the channel is noticed where it is read
             channel.send(report)
 
     settings = Settings.from_environment()

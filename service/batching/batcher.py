@@ -17,7 +17,7 @@ What callers may rely on:
 * a batch that fails is split until only the caller whose pictures fail alone has failed.
 
 A model is any callable. It runs on a thread of the batcher's own, or on the event loop where
-`on_loop` says so of that many pictures: handing 64 to a thread and their answers back costs a tenth
+`on_loop` permits it for so many: handing 64 to a thread and their answers back costs a tenth
 of the throughput of one core, and 60 us of a lone picture's 230.
 
 Knows nothing of HTTP, ONNX or metrics; everything but the model is called on the event loop. Times
@@ -57,7 +57,7 @@ log = logging.getLogger("service")
 
 
 class Batcher(Generic[Answers]):
-    """An async context manager: leaving it answers everyone who was accepted, then stops."""
+    """An async context manager: leaving it answers all accepted callers, then stops."""
 
     def __init__(
         self,
@@ -216,7 +216,7 @@ class Batcher(Generic[Answers]):
         return self._max_wait > 0 and not self._closed and 0 < self.depth < self._max_batch
 
     def _take(self, now: float) -> tuple[Batch[Answers], int]:
-        """The next batch and its pictures, without those who are too late by now."""
+        """The next batch and its pictures, without those whose deadline has passed."""
         batch: Batch[Answers] = []
         pictures = 0
         while self._queue:

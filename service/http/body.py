@@ -115,7 +115,7 @@ def too_slow(seconds: float) -> Problem:
 
 
 async def _too_large(receive: Receive, limit: int, *, sending: bool) -> Problem:
-    """The refusal of a body over `limit` bytes, once a client that is `sending` can hear it.
+    """The refusal of a body over `limit` bytes, once a client that is `sending` can read it.
 
     A connection that is closed while its client still sends is reset, and most clients then never
     see the answer. So a little more is read, without keeping it.

@@ -40,7 +40,7 @@ class TrustedProxies:
         return client
 
     def scheme_of(self, peer: Peer, headers: Iterable[tuple[bytes, bytes]]) -> str:
-        """http, or https if the proxy in front says so."""
+        """http, or https if the proxy in front reports that."""
         values = [value for name, value in headers if name == FORWARDED_PROTO]
         last = b",".join(values).rpartition(b",")[2].strip().lower()
         return "https" if last == b"https" and self._trusts(peer) else "http"

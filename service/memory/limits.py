@@ -18,7 +18,7 @@ def free_memory(proc: Path = PROC, meminfo: Path = MEMINFO) -> int | None:
 
 
 def shortage(reserve: int) -> str | None:
-    """Why what is not needed is let go, and nothing more loaded; None: `reserve` bytes are free."""
+    """Why nothing more is loaded, and what can be is unloaded; None: `reserve` bytes are free."""
     free = free_memory()
     if free is None or free >= reserve:
         return None

@@ -7,7 +7,7 @@
 On a GPU the libraries alone take more than a model: there 4 GiB take the place of 1 GiB. TensorRT
 builds its engines for minutes, and has 10 of them where nothing else is set.
 
-At the start nobody is served yet: a load that takes too much ends the process, which says why.
+At the start nobody is served yet: a load that takes too much ends the process, with a message.
 
 A child process that tries the version first, as for a switch, would double the time of a start.
 """
@@ -90,7 +90,7 @@ def on_cpu(settings: Settings) -> bool:
 
 
 def resident(pid: int) -> int:
-    """Bytes of memory that a process takes; 0 where /proc does not say it, as on macOS."""
+    """Bytes of memory that a process takes; 0 where there is no /proc, as on macOS."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
     except (OSError, IndexError):

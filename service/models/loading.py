@@ -30,7 +30,7 @@ Gate = Literal["verify", "load", "golden"]
 
 
 class GateFailed(CannotStart):
-    """A version may not serve; the message says why, `gate` which check it was."""
+    """A version may not serve; the message states why, `gate` names the check."""
 
     def __init__(self, gate: Gate, reason: Exception) -> None:
         ours = isinstance(reason, StoreError | CannotStart | OSError)
@@ -59,7 +59,7 @@ class Model:
 
     @cached_property
     def threshold(self) -> float:
-        """Below this confidence a prediction is uncertain, unless its sender says otherwise."""
+        """Below this confidence a prediction is uncertain, unless the request sets another one."""
         return self.card.acceptance.threshold if self.card.acceptance else 0.0
 
     @cached_property

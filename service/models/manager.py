@@ -6,12 +6,12 @@ A version is tried in a child process first: see `preflight`. One switch is made
 a deadline; a request for another one waits for a while meanwhile, and is then refused.
 
 The swap is one assignment. The batcher's model reads `model` once a batch, so it falls between two
-batches, and every answer says which version gave it. A version that fails a gate changes nothing:
+batches, and every response names its version. A version that fails a gate changes nothing:
 the one that serves goes on serving, and the reason is in the log, in /v1/status and in
 model_swap_total{result}.
 
 The model that served before stays loaded, so that going back to it costs only its golden set, until
-free memory is short: then it is let go, also before another one is loaded.
+free memory is short: then it is unloaded, also before another one is loaded.
 """
 
 import asyncio
@@ -97,7 +97,7 @@ class ModelManager:
         self.model = model  # what answers; read from the batcher's thread, once a batch
         self.previous: Model | None = None  # loaded and warm
         self.last_swap: Swap | None = None
-        # For those who only look, and for switches, which are not to wait behind them.
+        # For requests that only read, and for switches, which do not wait behind them.
         self.reads, self._own_reads = StoreReads(settings), StoreReads(settings)
         self.when_swapped: list[Callable[[], None]] = []  # called after each swap
         # Called first, on the loader's thread, with the reason.
@@ -154,7 +154,7 @@ class ModelManager:
             await self._reload_or_log()
 
     async def reload(self) -> None:
-        """Serve what the store says is current, now, if that passes every gate."""
+        """Serve the current version of the store now, if it passes every gate."""
         self._retry.forget()
         await self._reload_or_log()
 
@@ -189,7 +189,7 @@ class ModelManager:
     async def _reload_or_log(self) -> None:
         try:
             await self._reload()
-        except Exception:  # a mistake of ours: say so, and go on serving
+        except Exception:  # a defect is logged, and the service goes on
             log.exception("following the store failed")
 
     @asynccontextmanager
@@ -336,7 +336,7 @@ class ModelManager:
             )
         return future.result()
 
-    # ---- saying so ----------------------------------------------------------------------------
+    # ---- reports ------------------------------------------------------------------------------
 
     def _swapped(self, before: int, seconds: float) -> None:
         self._note(Swap(self.model.number, "swapped", None, time.monotonic(), seconds))

@@ -1,4 +1,4 @@
-"""Tries a version, and says whether it may be loaded: see `preflight`, which starts this."""
+"""Tries a version, and reports whether it may be loaded: see `preflight`, which starts this."""
 
 import os
 import resource

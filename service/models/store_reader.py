@@ -1,12 +1,12 @@
-"""What lies in the store, read for those who only look, in turn with each other: see `store_reads`.
+"""The content of the store for requests that only read; `store_reads` reads for one at a time.
 
 A card that was read once is not read again while its file is the same: of a thousand versions, the
 first listing took 0.2 s of Python, kept from the requests beside it, the next ones 0.02 s.
 
 A card as it is published: without the folders of the machine that made it.
 
-Cards, and the metrics of a training, say from where the data and weights were read. The last part
-of such a path is a name that people know it by; what stands before is nobody's business.
+Cards, and the metrics of a training, name the paths that data and weights were read from. The last
+part of such a path identifies it to people; the folders before it are not published.
 """
 
 from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ class VersionSummary(NamedTuple):
 
 
 def stamp_of(store: Store, number: int) -> Stamp | None:
-    """Of a version's card; None if it is not there, or whatever reading it will say."""
+    """Of a version's card; None if it is missing or cannot be accessed."""
     try:
         found = (store.folder / str(number) / CARD).stat()
     except OSError:

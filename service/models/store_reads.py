@@ -1,4 +1,4 @@
-"""Reads of the model store, which may hang: a file server that is gone does not say so.
+"""Reads of the model store, which may hang: a file server that is gone reports no error.
 
     request --at most WAITING wait--> one at a time, each on a thread of its own --> result
                                       after STORE_TIMEOUT: StoreHangs, and the next one's turn
@@ -131,7 +131,7 @@ class StoreReads:
 def check_store(store: Store, number: int | None, settings: Settings) -> None:
     """StoreHangs unless a version, the current one for None, can be read in time at a start.
 
-    Whatever else is wrong with it, loading it will say.
+    Loading it reports whatever else is wrong with it.
     """
 
     def read() -> None:

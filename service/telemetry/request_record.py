@@ -51,7 +51,7 @@ class RequestEvent(Protocol):
 
     @property
     def client(self) -> Peer:
-        """The other end of the connection, or what a trusted proxy there says it is."""
+        """The other end of the connection, or the client that a trusted proxy there names."""
 
     @property
     def scheme(self) -> str:

@@ -10,7 +10,7 @@ TRACEPARENT, TRACESTATE = b"traceparent", b"tracestate"
 
 
 class Trace:
-    """Whether a request is traced is decided when it begins, for its response says so."""
+    """Whether a request is traced is decided when it begins, for its response names the trace."""
 
     __slots__ = ("name", "response", "span")
 

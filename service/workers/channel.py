@@ -33,7 +33,7 @@ class Command(BaseModel):
     workers: list[WorkerState]
     restarts: int  # since the service began
     native: tuple[int, int] = (0, 0)  # lines of native libraries, and those left out of the log
-    reload: bool = False  # what the store says is current, now
+    reload: bool = False  # the current version of the store, now
     evict: int | None = None  # that version, if it is the previous one
     listen: list[int] = []  # slots whose sockets come along
     release: list[int] = []  # slots whose own worker listens again

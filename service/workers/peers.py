@@ -1,7 +1,7 @@
 """The workers of the service as this worker knows them.
 
-A process that serves alone has no peers. In a worker, the supervisor sends who else there is, and
-`report` sends to the supervisor what this worker serves.
+A process that serves alone has no peers. In a worker, the supervisor sends the states of the
+others, and `report` sends to the supervisor what this worker serves.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ class Peers:
     def report(
         self, *, reload_all: bool = False, leaving: bool = False, evict: int | None = None
     ) -> None:
-        """What this one serves, and what else there is to say."""
+        """Report what this worker serves, with requests to the others."""
         self._send(
             Report(
                 version=self._serving.model.number,
@@ -69,7 +69,7 @@ class Peers:
         self._updated.set()
 
     async def reload(self) -> None:
-        """Serve what is current now, if it can be served, and say so."""
+        """Serve what is current now, if it can be served, and report it."""
         began = time.monotonic()
         await self._serving.reload()
         self._reloaded = began

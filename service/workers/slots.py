@@ -43,7 +43,7 @@ class WorkerSlot:
 
     @property
     def has_reloaded(self) -> bool:
-        """Whether it has taken up what the store says is current, since it was sent to."""
+        """Whether it has taken up the current version of the store since it was sent to."""
         return self.reload_since is not None and self.state.reloaded >= self.reload_since
 
     def start(self, version: int | None) -> None:
@@ -139,7 +139,7 @@ class WorkerPool:
                     self._send(other, slot.listener, listen=[slot.number])
 
     def have_reloaded(self, slot: WorkerSlot) -> None:
-        """A worker that does not listen yet looks at what the store says is current, once."""
+        """A worker that does not listen yet takes up the current version of the store, once."""
         if slot.reload_since is None:
             slot.reload_since = time.monotonic()
             self._send(slot, reload=True)

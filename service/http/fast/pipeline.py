@@ -197,7 +197,7 @@ class Pipeline(Connection):
                 self._check_next(data, position)
 
     def _check_next(self, data: bytes, position: int) -> None:
-        """If no valid request follows, the response to come says that it is the last."""
+        """If no valid request follows, the next response announces that it is the last."""
         try:
             begin = end_of_empty_lines(data, position)
             end = data.find(END, begin) + 4

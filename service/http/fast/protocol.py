@@ -29,7 +29,7 @@ from service.http.fast_routes import FastRoute
 from service.http.headers import request_id_of
 from service.telemetry.request_record import GONE, Peer
 
-SPARE = 64  # connections beyond MAX_CONNECTIONS: for probes, and to say that there are too many
+SPARE = 64  # connections beyond MAX_CONNECTIONS: for probes, and for the refusal of others
 LARGEST = 2**18  # bytes of a body: what uvloop reads at once, and a batch of 256 raw pictures
 # Bytes of a body, and bytes and lines of a head, that are not worth counting in the budget.
 SMALL_BODY, SMALL_HEAD, FEW_LINES = 4096, 2048, 32

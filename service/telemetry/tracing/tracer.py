@@ -50,7 +50,7 @@ from service.telemetry.request_record import Labels, RequestEvent, Timings
 from service.telemetry.trace_context import TRACEPARENT, TRACESTATE, Trace
 from service.telemetry.tracing.exporter import Exporter
 
-LONGEST = 256  # bytes of what a client says of itself
+LONGEST = 256  # bytes of a header in which a client describes itself
 LONGEST_STATE = 2048  # bytes of a caller's tracestate; a part of it would not be valid
 CALLS = 16  # model calls that later responses may still link to
 COMPLETE = 1.0  # seconds after its first response until a model call's span is exported
