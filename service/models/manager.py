@@ -56,22 +56,8 @@ class LoaderTimeout(StoreError):
     """Reading the store, or loading from it, has not ended by the deadline of the switch."""
 
 
-class SwitchUnderWay(Problem):
-    """Another switch goes on; the detail states which, and since when."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(SWITCH_UNDER_WAY, detail)
-
-
 class Superseded(Exception):
     """While a version was loaded because it was current, another one became current."""
-
-
-class NotRecorded(Problem):
-    """A version passed every gate, but the store does not let it be made current."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(SWITCH_NOT_RECORDED, detail)
 
 
 @dataclass(frozen=True)
@@ -127,8 +113,8 @@ class ModelManager:
     async def activate(self, number: int) -> Model:
         """Serve a version and make it current in the store, if it passes every gate.
 
-        Raises NoVersion, GateFailed, NotRecorded or SwitchUnderWay; then the model that served
-        goes on.
+        Raises NoVersion, GateFailed or Problem 409, if the store could not record the switch or
+        another one is under way; then the model that served goes on.
         """
         async with self._turn(self._settings.request_timeout):
             await self._own_reads.read(lambda: self._find(number))
@@ -144,7 +130,7 @@ class ModelManager:
             except (StoreError, OSError) as error:
                 self._failed(None, "failed_record", error, 0.0)
                 cause = without_paths(error, self.store)
-                raise NotRecorded(f"{cause}; nothing changed") from error
+                raise Problem(SWITCH_NOT_RECORDED, f"{cause}; nothing changed") from error
             return await self._take(number, lambda: self.store.activate(number, "rollback"))
 
     async def follow(self) -> None:
@@ -159,14 +145,14 @@ class ModelManager:
         await self._reload_or_log()
 
     async def wait_for_switch(self) -> None:
-        """SwitchUnderWay if one goes on for longer than a request may wait."""
+        """Problem 409 if one goes on for longer than a request may wait."""
         async with self._turn(self._settings.request_timeout):
             pass
 
     async def evict(self, number: int, *, patient: bool = False) -> None:
         """Free the memory of the version that served before, if that is its number.
 
-        SwitchUnderWay, unless it is `patient`, if a switch does not end in time.
+        Problem 409, unless it is `patient`, if a switch does not end in time.
         """
         async with self._turn(None if patient else self._settings.request_timeout):
             previous = self.previous
@@ -194,15 +180,16 @@ class ModelManager:
 
     @asynccontextmanager
     async def _turn(self, patience: float | None) -> AsyncIterator[None]:
-        """One switch at a time; SwitchUnderWay after so many seconds, or never for None."""
+        """One switch at a time; Problem 409 after so many seconds, or never for None."""
         try:
             async with asyncio.timeout(patience):
                 await self._one_at_a_time.acquire()
         except TimeoutError:
             number, since = self._under_way
-            raise SwitchUnderWay(
+            raise Problem(
+                SWITCH_UNDER_WAY,
                 f"a switch to {'another version' if number is None else f'version {number}'} is "
-                f"under way, since {time.monotonic() - since:.0f} s"
+                f"under way, since {time.monotonic() - since:.0f} s",
             ) from None
         now = time.monotonic()
         self._under_way, self._deadline = (None, now), now + self._most
@@ -225,7 +212,7 @@ class ModelManager:
                 pass  # the next look takes that one
             except Closed:
                 pass  # the service stops
-            except (GateFailed, NotRecorded):  # logged already
+            except (GateFailed, Problem):  # logged already
                 self._retry.failed(number)
             except (StoreError, OSError) as error:
                 if self._retry.due(None):
@@ -259,7 +246,8 @@ class ModelManager:
             self._failed(number, "failed_record", error, time.perf_counter() - began)
             late = isinstance(error, LoaderTimeout)
             what = "it may be recorded later, as `current` will say" if late else "nothing changed"
-            raise NotRecorded(f"{without_paths(error, self.store)}; {what}") from error
+            cause = without_paths(error, self.store)
+            raise Problem(SWITCH_NOT_RECORDED, f"{cause}; {what}") from error
         self._retry.forget()
         if model is not self.model:
             self._metrics.version_serves(model.number)

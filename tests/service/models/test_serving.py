@@ -24,11 +24,12 @@ from contract import signature
 from contract.files import locked
 from contract.store import LOCK, Store
 from contract.version import Version
+from service.errors import Problem
 from service.memory.limits import free_memory
 from service.models import preflight
 from service.models.backoff import Backoff
 from service.models.loading import GateFailed, Model, load
-from service.models.manager import ModelManager, NotRecorded
+from service.models.manager import ModelManager
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
 from tests.fixtures import Judged
@@ -592,7 +593,7 @@ async def test_a_switch_that_does_not_end_by_its_deadline_leaves_the_next_one_fr
     serving.previous = load(store, 2, settings)
     with (
         locked(store.folder / LOCK),  # as by a program that was suspended
-        pytest.raises(NotRecorded, match=r"within 3 s, 3 times DIGITSERVE_LOAD_TIMEOUT; it may"),
+        pytest.raises(Problem, match=r"within 3 s, 3 times DIGITSERVE_LOAD_TIMEOUT; it may"),
     ):
         await serving.activate(2)
     assert serving.model.number == 1
