@@ -19,7 +19,7 @@ BLOCKS = {
 }
 # As the runbook defines them, less the containers; an answer that is an error must not pass.
 WITHOUT_CONTAINERS = """
-ask() { "$PROMTOOL" query instant "$PROMETHEUS" "$1"; }
+query() { "$PROMTOOL" query instant "$PROMETHEUS" "$1"; }
 curl() { command curl --fail "$@"; }
 """
 
