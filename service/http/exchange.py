@@ -11,6 +11,7 @@ these cost more than the prediction.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from math import isfinite
 from time import perf_counter
 from typing import Protocol
@@ -26,40 +27,19 @@ TIMEOUT = b"x-request-timeout"
 SOONEST = 0.001  # seconds
 
 
+@dataclass(slots=True, eq=False)
 class Exchange(ABC):
-    __slots__ = (
-        "began",
-        "beside",
-        "body",
-        "cancel_work",
-        "deadline",
-        "headers",
-        "metrics",
-        "over",
-        "query",
-        "timings",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        metrics: Metrics,
-        headers: Mapping[bytes, bytes],
-        query: bytes,
-        body: bytes,
-        began: float,
-        deadline: float,
-    ) -> None:
-        self.metrics = metrics
-        self.headers = headers  # names in lower case
-        self.query = query  # what follows the ? of the URL
-        self.body = body
-        self.began = began  # on perf_counter, as is the deadline
-        self.deadline = deadline
-        # Stops the work for it, and returns the stage that it was in; None if it was over.
-        self.cancel_work: Callable[[], Stage | None] | None = None
-        self.timings: Timings | None = None  # once a model has predicted
-        self.over = False
-        self.beside = False  # whether a model other than the one that serves predicts
+    metrics: Metrics
+    headers: Mapping[bytes, bytes]  # names in lower case
+    query: bytes  # what follows the ? of the URL
+    body: bytes
+    began: float  # on perf_counter, as is the deadline
+    deadline: float
+    # Stops the work for it, and returns the stage that it was in; None if it was over.
+    cancel_work: Callable[[], Stage | None] | None = None
+    timings: Timings | None = None  # once a model has predicted
+    over: bool = False
+    beside: bool = False  # whether a model other than the one that serves predicts
 
     def reply(self, status: int, head: bytes, content: bytes) -> None:
         """Respond, unless it is over; `head` is header lines, each with its CRLF."""
