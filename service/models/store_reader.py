@@ -9,8 +9,8 @@ Cards, and the metrics of a training, name the paths that data and weights were 
 part of such a path identifies it to people; the folders before it are not published.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -24,7 +24,12 @@ from contract.store import Store
 from contract.version import CARD, read_file
 from service.errors import Problem
 from service.models.store_reads import StoreReads, store_problem, without_paths
-from service.problem_types.versions import BROKEN_VERSION, NO_SUCH_FILE, NO_SUCH_VERSION
+from service.problem_types.versions import (
+    BROKEN_VERSION,
+    NO_SUCH_FILE,
+    NO_SUCH_VERSION,
+    STORE_UNREADABLE,
+)
 
 PICTURE, DOCUMENT = ".png", ".json"
 SHOWN = (PICTURE, DOCUMENT)  # how files end that are for people: never networks
@@ -67,20 +72,27 @@ class StoreReader:
 
     async def card(self, number: int) -> tuple[ModelCard, bool]:
         """The card of a version, and whether it is current; a Problem if there is none."""
-        return await self._look(lambda: self._card(number))
+        return await self._look(
+            lambda: (self._store.card(number), number == self._current()), of_version=True
+        )
 
     async def file(self, number: int, name: str) -> tuple[bytes, str]:
         """What people may see of a file of a version, and the sha256 of that.
 
         A Problem if the file is none for them, or not the one on the card.
         """
-        return await self._look(lambda: self._file(number, name))
+        return await self._look(lambda: self._file(number, name), of_version=True)
 
-    async def _look(self, work: Callable[[], T]) -> T:
+    async def _look(self, work: Callable[[], T], *, of_version: bool = False) -> T:
         try:
             return await self._reads.read(work)
         except (StoreError, OSError) as error:
-            raise store_problem(error, self._store) from error
+            kind = STORE_UNREADABLE
+            if of_version and isinstance(error, NoVersion):
+                kind = NO_SUCH_VERSION
+            elif of_version and isinstance(error, BrokenVersion):
+                kind = BROKEN_VERSION
+            raise store_problem(error, self._store, kind) from error
 
     def _numbers(self) -> list[int]:
         return self._store.versions()[::-1]
@@ -113,34 +125,20 @@ class StoreReader:
             self._known[number] = stamp, created, accuracy
         return created, accuracy
 
-    def _card(self, number: int) -> tuple[ModelCard, bool]:
-        with self._refusing():
-            return self._store.card(number), number == self._current()
-
     def _file(self, number: int, name: str) -> tuple[bytes, str]:
-        with self._refusing():
-            card = self._store.card(number)
-            shown = [each for each in card.files if each.endswith(SHOWN)]
-            if name not in shown:
-                there = ", ".join(shown) or "none"
-                detail = f"version {number} shows no file {name[:64]!r}; there are {there}"
-                raise Problem(NO_SUCH_FILE, detail)
-            content = read_file(self._store.folder / str(number), card, name)
-            if name.endswith(DOCUMENT):
-                try:
-                    content = public_document(content)
-                except ValueError as error:
-                    raise BrokenVersion(f"{number}/{name} is no JSON: {error}") from error
+        card = self._store.card(number)
+        shown = [each for each in card.files if each.endswith(SHOWN)]
+        if name not in shown:
+            there = ", ".join(shown) or "none"
+            detail = f"version {number} shows no file {name[:64]!r}; there are {there}"
+            raise Problem(NO_SUCH_FILE, detail)
+        content = read_file(self._store.folder / str(number), card, name)
+        if name.endswith(DOCUMENT):
+            try:
+                content = public_document(content)
+            except ValueError as error:
+                raise BrokenVersion(f"{number}/{name} is no JSON: {error}") from error
         return content, sha256(content).hexdigest()
-
-    @contextmanager
-    def _refusing(self) -> Iterator[None]:
-        try:
-            yield
-        except NoVersion as error:
-            raise store_problem(error, self._store, NO_SUCH_VERSION) from error
-        except BrokenVersion as error:
-            raise store_problem(error, self._store, BROKEN_VERSION) from error
 
     def _current(self) -> int | None:
         try:
