@@ -87,7 +87,8 @@ class PendingPrediction:
     def answered(self, run: BatchResult[BatchPredictions], first: int, waited: float) -> None:
         metrics, batch, options = self._metrics, run.answers, self._options
         if self._version is not None and self._version != batch.model.number:
-            self.failed(_replaced(self._version, batch.model.number))
+            detail = f"version {batch.model.number} took the place of {self._version} meanwhile"
+            self.failed(Problem(VERSION_REPLACED, f"{detail}; ask again"))
             return
         metrics.queue_wait_seconds.record(waited)
         if self._count == 1:  # as most are
@@ -111,9 +112,3 @@ class PendingPrediction:
 
     def failed(self, error: Exception) -> None:
         self._exchange.fail(error)
-
-
-def _replaced(version: int, serving: int) -> Problem:
-    return Problem(
-        VERSION_REPLACED, f"version {serving} took the place of {version} meanwhile; ask again"
-    )

@@ -34,7 +34,6 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import (
     Link,
     Span,
-    SpanContext,
     SpanKind,
     StatusCode,
     get_current_span,
@@ -168,7 +167,7 @@ class Tracing:
             "infer",
             server,
             attributes=attributes_of_batch(timings.run),
-            links=[_link(batch.span)],
+            links=[Link(batch.span.get_span_context())],
             start_time=batch.began,
         )
         batch.span.add_link(infer.get_span_context())
@@ -258,8 +257,3 @@ def _model_of(run: BatchResult[Any]) -> Attributes:
         "digitserve.model.name": model.card.name,
         "digitserve.model.version": str(model.number),
     }
-
-
-def _link(span: Span) -> Link:
-    context: SpanContext = span.get_span_context()
-    return Link(context)
