@@ -2,9 +2,7 @@
 
 The engine alone, without HTTP: pixels in, probabilities out, copies included. What is compared is
 measured in turns, round after round, so that a machine that slows down slows all of it. On a GPU it
-also tells how much of it is left while the engine is called without a pause.
-
-How much of the GPU is used while something runs, as `nvidia-smi` sees it.
+also reports how much of it is left while the engine is called without a pause, by `nvidia-smi`.
 """
 
 import json
@@ -42,6 +40,23 @@ WAYS: dict[Provider, tuple[ExecutionMode, ...]] = {
     "tensorrt": ("plain", "bound"),
 }
 WATCHED = 2.0  # seconds that the GPU is watched for
+FIELDS = ("name", "driver_version", "utilization.gpu", "memory.used", "memory.total")
+MIB = 2**20
+EVERY = 100  # milliseconds between two samples; the driver itself averages over about as long
+
+
+@dataclass(frozen=True)
+class Use:
+    name: str
+    driver: str
+    busy: float | None  # fraction of the time that a kernel ran; None: this GPU does not report it
+    memory_used: int  # bytes, the most there were, of every program
+    memory_total: int  # bytes
+
+    def __str__(self) -> str:
+        busy = "does not report how busy it is" if self.busy is None else f"{self.busy:.0%} busy"
+        left = (self.memory_total - self.memory_used) / MIB
+        return f"{self.name}: {busy}, {self.memory_used / MIB:,.0f} MiB used, {left:,.0f} MiB left"
 
 
 @dataclass
@@ -89,25 +104,25 @@ class Cell:
 
 
 def main(words: list[str] | None = None) -> int:
-    asked = _arguments(words)
+    options = _arguments(words)
     try:
-        version = Store(asked.models, asked.model).open(asked.version)
-        engines, left_out = _engines(version, asked)
+        version = Store(options.models, options.model).open(options.version)
+        engines, left_out = _engines(version, options)
     except (StoreError, EngineRefused) as error:
         print(f"service.engine.benchmark: {error}", file=sys.stderr)
         return 2
-    machine = f"{processor()}, threads: {asked.threads}"
+    machine = f"{processor()}, threads: {options.threads}"
     print(f"{version.folder}: {version.card.network}, on {machine}")
     report = {
         "version": str(version.folder),
         "machine": machine,
         "onnxruntime": onnxruntime.__version__,
         "left_out": left_out,
-        "results": _results(engines, asked),
-        "gpu": _gpu(engines, asked),
+        "results": _results(engines, options),
+        "gpu": _gpu(engines, options),
     }
-    if asked.json:
-        asked.json.write_text(json.dumps(report, indent=2) + "\n")
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=2) + "\n")
     return 0
 
 
@@ -127,16 +142,16 @@ def _arguments(words: list[str] | None) -> Namespace:
     return parser.parse_args(words)
 
 
-def _engines(version: Version, asked: Namespace) -> tuple[list[Engine], list[str]]:
+def _engines(version: Version, options: Namespace) -> tuple[list[Engine], list[str]]:
     """Those that run, and a sentence for each that does not; EngineRefused without the provider."""
-    build = partial(Engine, version, threads=asked.threads)
-    probe = build(provider=asked.provider, precision="fp32", max_batch=1, way="plain")
+    build = partial(Engine, version, threads=options.threads)
+    probe = build(provider=options.provider, precision="fp32", max_batch=1, way="plain")
     left_out = [str(fallback) for fallback in probe.info.fallbacks]
     engines: list[Engine] = []
-    for precision, way in product(asked.precision, asked.way or WAYS[probe.provider]):
+    for precision, way in product(options.precision, options.way or WAYS[probe.provider]):
         try:
             engine = build(
-                provider=probe.provider, precision=precision, max_batch=asked.max_batch, way=way
+                provider=probe.provider, precision=precision, max_batch=options.max_batch, way=way
             )
         except EngineRefused as refusal:
             left_out.append(f"{precision}, {way}: {refusal}")
@@ -151,58 +166,35 @@ def _engines(version: Version, asked: Namespace) -> tuple[list[Engine], list[str
     return engines, left_out
 
 
-def _results(engines: list[Engine], asked: Namespace) -> list[dict[str, Any]]:
+def _results(engines: list[Engine], options: Namespace) -> list[dict[str, Any]]:
     """Measure every engine with every bucket, and print what was found."""
     print(f"{'':24}{'a call':>7}{'pictures/s':>14}{'p50':>12}{'p99':>12}")
     results = []
-    for pictures in buckets(asked.max_batch):
+    for pictures in buckets(options.max_batch):
         cells = [Cell(engine, pictures) for engine in engines]
-        for _ in range(asked.rounds):
+        for _ in range(options.rounds):
             for cell in cells:
-                cell.measure(asked.seconds)
+                cell.measure(options.seconds)
         for cell in cells:
             results.append(cell.result())
             print(cell)
     return results
 
 
-def _gpu(engines: list[Engine], asked: Namespace) -> list[dict[str, Any]]:
+def _gpu(engines: list[Engine], options: Namespace) -> list[dict[str, Any]]:
     """How much of the GPU each engine leaves, called with the largest batch without a pause."""
     uses = []
     for engine in engines:
         if engine.provider == "cpu":
             continue
-        cell = Cell(engine, asked.max_batch)
+        cell = Cell(engine, options.max_batch)
         use = use_during(partial(cell.measure, WATCHED))
         if use is None:
             print("left out: how much of the GPU is left, for there is no nvidia-smi")
             break
-        print(f"{engine.info}, {asked.max_batch} a call: {use}")
+        print(f"{engine.info}, {options.max_batch} a call: {use}")
         uses.append(asdict(use) | {"precision": engine.info.precision, "way": engine.info.way})
     return uses
-
-
-if __name__ == "__main__":
-    sys.exit(main())
-
-
-FIELDS = ("name", "driver_version", "utilization.gpu", "memory.used", "memory.total")
-MIB = 2**20
-EVERY = 100  # milliseconds between two samples; the driver itself averages over about as long
-
-
-@dataclass(frozen=True)
-class Use:
-    name: str
-    driver: str
-    busy: float | None  # fraction of the time that a kernel ran; None: this GPU does not tell
-    memory_used: int  # bytes, the most there were, of every program
-    memory_total: int  # bytes
-
-    def __str__(self) -> str:
-        busy = "does not tell how busy" if self.busy is None else f"{self.busy:.0%} busy"
-        left = (self.memory_total - self.memory_used) / MIB
-        return f"{self.name}: {busy}, {self.memory_used / MIB:,.0f} MiB used, {left:,.0f} MiB left"
 
 
 def use_during(work: Callable[[], object]) -> Use | None:
@@ -237,3 +229,7 @@ def _use(output: str) -> Use | None:
         memory_used=max(used, default=0) * MIB,
         memory_total=int(total) * MIB if total.isdigit() else 0,
     )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

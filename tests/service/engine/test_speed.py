@@ -97,7 +97,7 @@ def test_a_gpu_that_does_not_tell_how_busy_it_is_is_told_so(
     nvidia_smi(tmp_path, "Part of a GPU, 580.1, [N/A], 1000, 8000")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     use = use_during(lambda: wait_for(tmp_path / "said"))
-    assert "does not tell how busy" in str(use)
+    assert "does not report how busy it is" in str(use)
 
 
 def test_without_nvidia_smi_the_work_is_done_all_the_same(
