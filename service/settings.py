@@ -1,8 +1,7 @@
 """Every setting of the service, each read once, at start, from DIGITSERVE_<NAME>.
 
-A value outside its bounds is refused by name before the port opens. Times are seconds.
-
-The environment beside the settings: what of it is misspelt, and what may be in it.
+A value outside its bounds is refused by name before the port opens, and a variable that is no
+setting is reported. Times are seconds.
 """
 
 import re

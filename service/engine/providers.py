@@ -1,14 +1,14 @@
-"""ONNX Runtime's execution providers: which there are, what each needs, how each is set.
+"""ONNX Runtime's execution providers: which there are, what each needs, how each is set, and which
+file of a version runs on each.
 
 cpu        always there
 cuda       the wheel onnxruntime-gpu, NVIDIA's libraries (its extras) and driver
 tensorrt   these and TensorRT's libraries; what it leaves alone runs on cuda
 auto       cuda if the wheel was built for it, else cpu; never tensorrt
 
-Which file of a version runs.
-
-`auto` takes half precision on a GPU if this version lost nothing by it, and float32 otherwise: half
-precision and integers are there for processors with instructions for them, and slower on others.
+The precision `auto` is half precision on a GPU if this version lost nothing by it, and float32
+otherwise: half precision and integers are there for processors with instructions for them, and
+slower on others.
 """
 
 import contextlib

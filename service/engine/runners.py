@@ -1,4 +1,5 @@
-"""Runners: how a session of ONNX Runtime is called, with arrays or with buffers that stay.
+"""Runners: how a session of ONNX Runtime is called, with arrays or with buffers that stay, and the
+batch sizes that an engine is prepared for.
 
     ArrayRunner      n images --pad--> arrays --> ONNX Runtime copies, runs, copies --> arrays
     IOBindingRunner  n images --copy--> the size's input buffer --> run --> its output buffers
@@ -7,8 +8,6 @@
 A CUDA graph is a run of IOBindingRunner that was recorded once for each size and is replayed: it
 reads and writes the addresses it was recorded with, which is why the buffers must stay. Both
 return a row for each image, in arrays of their own that the next call leaves alone.
-
-Which batch sizes an engine is made ready for.
 
 A GPU plans anew for each size it has not seen, and a CUDA graph is of one size. So there a batch is
 padded to the next of a few sizes, 1, 2, 4, ... max_batch, at most twice its own. A CPU takes each

@@ -7,9 +7,8 @@
 On a GPU the libraries alone take more than a model: there 4 GiB take the place of 1 GiB. TensorRT
 builds its engines for minutes, and has 10 of them where nothing else is set.
 
-At the start nobody is served yet: a load that takes too much ends the process, with a message.
-
-A child process that tries the version first, as for a switch, would double the time of a start.
+At the start nobody is served yet: a load that takes too much ends the process, with a message. A
+child process that tries the version first, as for a switch, would double the time of a start.
 """
 
 import logging

@@ -3,10 +3,9 @@
 A card that was read once is not read again while its file is the same: of a thousand versions, the
 first listing took 0.2 s of Python, kept from the requests beside it, the next ones 0.02 s.
 
-A card as it is published: without the folders of the machine that made it.
-
 Cards, and the metrics of a training, name the paths that data and weights were read from. The last
-part of such a path identifies it to people; the folders before it are not published.
+part of such a path identifies it to people; the folders before it, which are of the machine that
+made it, are not published.
 """
 
 from collections.abc import Callable

@@ -1,12 +1,11 @@
-"""Listening sockets: one for a process that serves alone, or several on one port.
+"""Listening sockets, one for a process that serves alone or several on one port, and the limit of
+open files that connections need.
 
 On Linux every worker gets a queue of connections of its own (SO_REUSEPORT), and the kernel deals
 them out evenly. Elsewhere that option hands all to one socket, so there the workers share one; so
 they do everywhere on a Unix socket.
 
 The supervisor imports this: nothing heavy here.
-
-Room for connections among the files that a process may have open.
 """
 
 import ctypes
