@@ -21,15 +21,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from service.api.live.summary import LiveSummary, Snapshot, summarize, take_snapshot
 from service.api.schemas import refusals
 from service.errors import Problem
+from service.http.body import ClientGone, while_connected
 from service.http.fast.connection import Connection
 from service.lifecycle import Life
 from service.models.manager import ModelManager
@@ -165,13 +167,9 @@ class EventStream(Response):
             scope["streams"] = True
             start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
             await send(start)
-            async with asyncio.TaskGroup() as tasks:
-                sending = tasks.create_task(self._send_events(send))
-                closing = tasks.create_task(_disconnected(receive))
-                await asyncio.wait((sending, closing), return_when=asyncio.FIRST_COMPLETED)
-                sending.cancel()
-                closing.cancel()
-            if sending.cancelled():
+            try:
+                await while_connected(partial(_receive, receive), self._send_events(send))
+            except ClientGone:
                 await send({"type": "http.response.body", "more_body": False})
 
     async def _send_events(self, send: Send) -> None:
@@ -185,12 +183,10 @@ class EventStream(Response):
             event, sent, begin = await self._live.newer(event), sent + 1, b""
 
 
-async def _disconnected(receive: Receive) -> None:
-    """The client has disconnected, or sends a body: then it is no reader of a stream."""
-    more = False
-    while not more:
-        message = await receive()
-        more = message["type"] == "http.disconnect" or message.get("more_body", False)
+async def _receive(receive: Receive) -> Message:
+    """A client that sends a body is no reader of a stream: it counts as disconnected."""
+    message = await receive()
+    return {"type": "http.disconnect"} if message.get("more_body", False) else message
 
 
 # In OpenAPI 3.1 the schema of a stream is that of each event, where anybody agrees on anything.
