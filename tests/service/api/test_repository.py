@@ -238,6 +238,7 @@ def test_without_an_admin_token_the_routes_are_closed(
         assert states(client) == {"1": ("READY", "")}
 
 
+@pytest.mark.slow
 def test_no_answer_comes_from_a_version_that_was_not_asked_for(
     store: Store, tmp_path: Path, pixels: Pixels
 ) -> None:
@@ -245,7 +246,7 @@ def test_no_answer_comes_from_a_version_that_was_not_asked_for(
     shutil.copytree(store.folder, tmp_path / "digits")
     Store(tmp_path, "digits").activate(1)
     found: list[Exception] = []
-    with Service.started(tmp_path, admin_token=TOKEN, watch_seconds=0, max_wait=1) as service:
+    with Service.started(tmp_path, admin_token=TOKEN, watch_seconds=0, max_wait=5) as service:
 
         def ask() -> None:
             with client_of(service) as client:

@@ -468,7 +468,7 @@ def test_rolling_back_along_a_damaged_history_is_refused_and_told(
     (store.folder / "history.jsonl").write_text("nonsense\n")
     response = admin(service, "digits/rollback")
     assert response.status_code == 409
-    assert "line 1 is no switch" in response.json()["detail"]
+    assert "line 1 is not a switch" in response.json()["detail"]
     reported = status(service)["last_swap"]
     assert reported["result"] == "failed_record"
     assert str(store.folder) not in reported["reason"]
@@ -502,7 +502,7 @@ def test_where_keys_are_trusted_only_signed_versions_serve(
 @pytest.mark.parametrize(
     ("keys", "complaint"),
     [
-        ("not-a-key", "key 1 of DIGITSERVE_TRUSTED_KEYS (9 characters) is none"),
+        ("not-a-key", "key 1 of DIGITSERVE_TRUSTED_KEYS (9 characters) is not a key"),
         ("", "DIGITSERVE_TRUSTED_KEYS is set and holds no key"),
         (" , ", "DIGITSERVE_TRUSTED_KEYS is set and holds no key"),
     ],
