@@ -8,6 +8,8 @@ SHELL         := bash
 .SHELLFLAGS   := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
+# Where this is set, each of the hundreds of programs that tests start compiles all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
 ARGS   ?=# for train, pytest, drawn, fuzz, fuzz-http, swap, chaos and the benchmarks, as in: make train ARGS="--epochs 20"
