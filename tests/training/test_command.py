@@ -63,6 +63,7 @@ def test_help_names_every_knob_with_its_bounds_and_the_other_commands(
         assert name in printed
 
 
+@pytest.mark.slow
 def test_evaluate_reports_what_the_run_itself_found(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -81,6 +82,7 @@ def test_evaluate_reports_what_the_run_itself_found(
     assert "zigzag" in printed
 
 
+@pytest.mark.slow
 def test_evaluate_takes_a_folder_with_pictures_of_some_classes(run: Run, tmp_path: Path) -> None:
     pixels, labels = written_digits()
     for number in range(600, 640):

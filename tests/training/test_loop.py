@@ -129,9 +129,9 @@ def test_every_optimiser_learns(optimiser: str, begun: Callable[..., Training]) 
 @pytest.mark.parametrize(
     ("schedule", "expected"),
     [
-        ("none", [1, 1, 1, 1, 1]),
-        ("step", [1, 1, 0.5, 0.5, 0.25]),
-        ("cosine", [0.9045, 0.6545, 0.3455, 0.0955, 0]),
+        slow("none", [1, 1, 1, 1, 1]),
+        slow("step", [1, 1, 0.5, 0.5, 0.25]),
+        slow("cosine", [0.9045, 0.6545, 0.3455, 0.0955, 0]),
         ("one-cycle", [0.7946, 0.9384, 0.5854, 0.1681, 0]),
     ],
 )
@@ -238,6 +238,7 @@ def test_the_last_weights_are_kept_if_that_is_asked_for(begun: Callable[..., Tra
     assert same(last.kept["weights"], last.state()["network"])
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_weights(begun: Callable[..., Training]) -> None:
     one, other = begun(SHORT), begun(replace(SHORT, seed=1))
     one.run(Keeper())

@@ -178,7 +178,7 @@ TOO_SLOW = (
         slow(LOOP, "load", [TOO_SLOW]),
         slow(CONSTANTS, "load", [TOO_SLOW]),
         (GREEDY, "load", ["400 MiB", "the limit of DIGITSERVE_LOAD_MEMORY"]),
-        (BOMB, "golden", [f"{BOMB}/golden.npz holds no golden set: it inflates to 206"]),
+        slow(BOMB, "golden", [f"{BOMB}/golden.npz holds no golden set: it inflates to 206"]),
     ],
     ids=["loop", "constants", "greedy", "bomb"],
 )

@@ -71,6 +71,7 @@ def test_one_that_serves_again_is_kept_before_others(metrics: Metrics) -> None:
     assert reported(metrics) == {"none": 0, "7": 0, "8": 0, "9": 0, "1": 0}  # begun anew
 
 
+@pytest.mark.slow
 def test_workers_add_up_and_keep_no_series_of_an_old_version() -> None:
     memories = workers(2)
     each = [*map(Metrics, memories)]
