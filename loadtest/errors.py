@@ -1,9 +1,9 @@
-"""What keeps the bench from measuring."""
+"""Why something cannot be measured."""
 
 
 class CannotMeasure(Exception):
-    """The machine, a server or a file is not what the bench needs; the message says which."""
+    """The machine, a server or a file is not what the bench needs; the message names it."""
 
 
 class NoProvider(CannotMeasure):
-    """What is to be measured does not run on this machine; the message says what is missing."""
+    """The provider does not run on this machine; the message names what is missing."""

@@ -10,7 +10,6 @@ any answer was not right, or if no service answered.
 
 import logging
 import sys
-from argparse import Namespace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ sys.path.insert(1, str(Path(__file__).resolve().parent.parent))
 
 from loadtest.users.rehearsal import Rehearsal
 from loadtest.users.settings import WEIGHTS, Settings, WrongSetting, add_arguments
-from loadtest.users.shapes import shape_of
+from loadtest.users.shapes import options_of, shape_of
 from loadtest.users.user import (  # noqa: F401
     KINDS,
     Binary,
@@ -53,8 +52,8 @@ def set_up(environment: Environment, runner: Runner, web_ui: WebUI | None, **_: 
         check_forms(environment, web_ui)
     try:
         weigh(environment)
-        if not web_ui or _options(environment).autostart:
-            environment.shape_class = shape_of(_options(environment), runner)
+        if not web_ui or options_of(environment).autostart:
+            environment.shape_class = shape_of(options_of(environment), runner)
     except WrongSetting as error:
         print(f"locust: {error}", file=sys.stderr)
         sys.exit(2)
@@ -68,12 +67,12 @@ def begin(environment: Environment, **_: Any) -> None:
     kinds = {each.kind for each in KINDS if each in environment.user_classes and each.weight}
     assert environment.runner is not None
     give_up_all = partial(environment.runner.send_message, CANNOT_BEGIN)
-    Client.rehearsal = Rehearsal(Settings.of(_options(environment)), kinds, give_up_all)
+    Client.rehearsal = Rehearsal(Settings.of(options_of(environment)), kinds, give_up_all)
 
 
 def weigh(environment: Environment) -> None:
     """Only changed --weights, so that --config-users and the page's own weights count."""
-    weights = Settings.of(_options(environment)).weights
+    weights = Settings.of(options_of(environment)).weights
     for each in KINDS:
         if weights[each.kind] != weighed[each.kind]:
             each.weight = weighed[each.kind] = weights[each.kind]
@@ -83,7 +82,7 @@ def weigh(environment: Environment) -> None:
 
 def give_up(environment: Environment, msg: Any, **_: Any) -> None:
     """Stop a test without requests; several processes may report that."""
-    runner, options = environment.runner, _options(environment)
+    runner, options = environment.runner, options_of(environment)
     assert runner is not None
     log.error("There is nothing to test: %s", msg.data)
     environment.process_exit_code = 1
@@ -92,14 +91,9 @@ def give_up(environment: Environment, msg: Any, **_: Any) -> None:
 
 def check_sent(environment: Environment, **_: Any) -> None:
     sent = environment.stats.total.num_requests
-    if not sent and _options(environment).headless and not _options(environment).worker:
+    if not sent and options_of(environment).headless and not options_of(environment).worker:
         log.error("The test was over before a request was sent: it needs a longer --run-time")
         environment.process_exit_code = 1
-
-
-def _options(environment: Environment) -> Namespace:
-    assert isinstance(environment.parsed_options, Namespace)
-    return environment.parsed_options
 
 
 events.init_command_line_parser.add_listener(add_arguments)

@@ -31,8 +31,8 @@ MAY_IMPORT = {
     },
     # Speaks HTTP, knows nobody but preprocessing. cv2, onnxruntime and uvicorn are the limits that
     # the service is held against; locust, what it is made of (gevent, flask) and PIL are for
-    # users/, matplotlib and scipy for reports; the rest is for peers/, which runs in environments
-    # of its own.
+    # users/, matplotlib, orjson and scipy for reports; the rest is for peers/, which runs in
+    # environments of its own.
     "loadtest": {
         "PIL", "bentoml", "cv2", "fastapi", "flask", "gevent", "litserve", "locust", "matplotlib",
         "mosec", "numpy", "onnxruntime", "orjson", "preprocessing", "prometheus_client", "psutil",

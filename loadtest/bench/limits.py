@@ -32,7 +32,7 @@ class Limits:
 
 
 def measured_apart(models: Path, name: str, seconds: float, *, core: int) -> Limits:
-    """In a process of its own, undisturbed by the bench."""
+    """Measure in a process of its own, undisturbed by the bench."""
     program = (sys.executable, "-m", "loadtest.bench.limits")
     with on(core):
         done = run(*program, str(models.resolve()), name, str(seconds))
@@ -55,7 +55,7 @@ def measure(pictures: Pictures, seconds: float) -> Limits:
 
 
 def _cpu(work: Callable[[], object], seconds: float) -> float:
-    """CPU seconds of one call, the mean of as many as fit."""
+    """CPU seconds of one call, the mean of as many as fit into the time."""
     work()  # the first one allocates
     calls, began, end = 0, time.process_time(), time.perf_counter() + seconds
     while not calls or time.perf_counter() < end:

@@ -58,7 +58,7 @@ class Tool:
     """The client: wrk, or the one in Python, which is always there."""
 
     name: str
-    ask: Callable[..., Load]  # run_load of wrk or asyncio_client
+    run_load: Callable[..., Load]  # of wrk or asyncio_client
 
     @classmethod
     def found(cls, wanted: str) -> "Tool":
@@ -83,7 +83,7 @@ def visit(target: Target, pictures: Pictures, plan: Plan) -> Visit:
     requests = [picture(png) for png in pictures.pngs]
     with started(target, plan.cores.server, probe=requests[0]) as running:
         right = _right(running, requests, pictures.labels) if target.reads else None
-        plan.tool.ask(
+        plan.tool.run_load(
             running.address,
             requests,
             connections=max(plan.connections),
@@ -117,7 +117,9 @@ def _measure(
     cores = plan.cores
     (server,) = cores.server
     cpu, busy = running.cpu.seconds(), busy_seconds(server)
-    load = plan.tool.ask(running.address, requests, connections=connections, seconds=plan.seconds)
+    load = plan.tool.run_load(
+        running.address, requests, connections=connections, seconds=plan.seconds
+    )
     cpu, busy = running.cpu.seconds() - cpu, busy_seconds(server) - busy
     ours = cpu + (load.client_cpu if cores.shared else 0.0)
     others = max(0.0, busy - ours) / load.seconds
@@ -126,7 +128,7 @@ def _measure(
 
 def _right(running: Running, requests: list[bytes], labels: list[str]) -> int:
     """How many pictures it reads as they are labelled: a fast target must do the work too."""
-    read = [_label(running.ask(request).body) for request in requests]
+    read = [_label(running.send(request).body) for request in requests]
     return sum(found == label for found, label in zip(read, labels, strict=True))
 
 
@@ -140,7 +142,7 @@ def _label(body: bytes) -> Any:
 
 def refusal_of(running: Running, request: bytes) -> str:
     """How a server refuses a request; empty if it does not."""
-    answer = running.ask(request)
+    answer = running.send(request)
     return f"answered {answer.status}: {answer.excerpt}" if answer.status >= 400 else ""
 
 

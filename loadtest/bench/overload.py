@@ -69,7 +69,7 @@ def overload(
     target = target.with_settings(max_queue=queue)
     watch = min(WATCH, seconds)
     with started(target, plan.cores.server, probe=requests[0]) as running:
-        most = plan.tool.ask(
+        most = plan.tool.run_load(
             running.address, requests, connections=min(NEEDED, queue), seconds=plan.seconds
         )
         before = running.memory()
@@ -77,7 +77,7 @@ def overload(
             time.sleep(watch)
             began = time.perf_counter()
             with _peak(running) as peak:
-                load = plan.tool.ask(
+                load = plan.tool.run_load(
                     running.address, requests, connections=CONNECTIONS, seconds=seconds
                 )
             ended = time.perf_counter()

@@ -1,9 +1,9 @@
 """The bench's results as text: for the terminal, and with their conditions for docs/benchmarks/."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from loadtest.bench.limits import BATCH
-from loadtest.bench.measure import PICTURES
+from loadtest.bench.measure import PICTURES, Measured, Visit
 from loadtest.bench.overload import Overload
 from loadtest.bench.results import Results, Round, Row, Spread, rate_over, ratios, rows
 from loadtest.bench.scrape import Scrapes
@@ -24,8 +24,8 @@ round, and its median, lowest and highest are given.
   it is rather too high than too low.
 * right: pictures that it reads as they are labelled, sent one by one before the load.
 * client: how much of its own core it took. Near 100 %, it is the client that was measured.
-* others: how much of the server's core somebody else took, in the worst round. Much more than
-  nothing, and the round was disturbed.
+* others: how much of the server's core other programs took, in the worst round. If it is much more
+  than nothing, the round was disturbed.
 """
 
 
@@ -75,10 +75,10 @@ def glance(rounds: list[Round], peers: dict[str, str]) -> list[Line]:
 
     columns: Columns[Row] = {
         f"at a glance: {MANY} connections": lambda row: names[row.target],
-        "req/s": lambda row: f"{row.rate.median:,.0f}",
-        "p50 ms": lambda row: f"{row.p50.median * 1e3:.1f}",
-        "p99 ms": lambda row: f"{row.p99.median * 1e3:.1f}",
-        "CPU us/req": lambda row: f"{row.cpu.median * 1e6:,.0f}",
+        "req/s": _load(",.0f", lambda each: each.load.rate),
+        "p50 ms": _load(".1f", lambda each: each.load.p50 * 1e3),
+        "p99 ms": _load(".1f", lambda each: each.load.p99 * 1e3),
+        "CPU us/req": _load(",.0f", lambda each: each.cpu * 1e6),
         "right": _right,
         "service's req/s over it": over,
     }
@@ -87,15 +87,14 @@ def glance(rounds: list[Round], peers: dict[str, str]) -> list[Line]:
 
 
 def limits(rounds: list[Round]) -> list[Line]:
-    """CPU us a picture of what cannot be saved."""
+    """The CPU time a picture of the work that no server can avoid."""
     found = [each.limits for each in rounds if each.limits]
     costs = {
         "decode a PNG": [each.decode for each in found],
         f"network, {BATCH} a call": [each.network for each in found],
         "network, 1 a call": [each.network_alone for each in found],
     }
-    spreads = ((name, Spread.of(values)) for name, values in costs.items())
-    lines = [(name, between(spread, 1e6, 2)) for name, spread in spreads if spread]
+    lines = [(name, between(Spread.of(costs[name]), 1e6, 2)) for name in costs if found]
     return [("limit", "CPU us a picture"), *lines]
 
 
@@ -113,6 +112,16 @@ def between(spread: Spread, factor: float, digits: int) -> str:
         f"{value * factor:,.{digits}f}" for value in (spread.median, spread.lowest, spread.highest)
     )
     return f"{median} ({lowest} to {highest})"
+
+
+def _load(form: str, value: Callable[[Measured], float]) -> Callable[[Row], str]:
+    """A cell with the median of a value of each load."""
+    return lambda row: format(row.of_load(value).median, form)
+
+
+def _visit(form: str, value: Callable[[Visit], float]) -> Callable[[Row], str]:
+    """A cell with the median of a value of each visit."""
+    return lambda row: format(row.of_visit(value).median, form)
 
 
 def _right(row: Row) -> str:
@@ -134,18 +143,18 @@ def _times(p50: float, p99: float) -> str:
 LOADS: Columns[Row] = {
     "what": _what,
     "connections": lambda row: str(row.connections),
-    "req/s": lambda row: f"{row.rate.median:,.0f}",
-    "p50 ms": lambda row: f"{row.p50.median * 1e3:.3f}",
-    "p99 ms": lambda row: f"{row.p99.median * 1e3:.3f}",
-    "CPU us/req": lambda row: f"{row.cpu.median * 1e6:.1f}",
-    "worker MB": lambda row: f"{row.worker.median / 2**20:.1f}",
-    "idle MB": lambda row: f"{row.idle.median / 2**20:.1f}",
-    "after MB": lambda row: f"{row.after.median / 2**20:.1f}",
+    "req/s": _load(",.0f", lambda each: each.load.rate),
+    "p50 ms": _load(".3f", lambda each: each.load.p50 * 1e3),
+    "p99 ms": _load(".3f", lambda each: each.load.p99 * 1e3),
+    "CPU us/req": _load(".1f", lambda each: each.cpu * 1e6),
+    "worker MB": _visit(".1f", lambda each: each.idle.largest / 2**20),
+    "idle MB": _visit(".1f", lambda each: each.idle.proportional / 2**20),
+    "after MB": _visit(".1f", lambda each: each.after.proportional / 2**20),
     "refused": lambda row: str(row.refused),
     "broken": lambda row: str(row.broken),
     "right": _right,
-    "client": lambda row: f"{row.client.median:.0%}",
-    "others": lambda row: f"{row.others.highest:.0%}",
+    "client": lambda row: f"{row.client:.0%}",
+    "others": lambda row: f"{row.of_load(lambda each: each.others).highest:.0%}",
 }
 SCRAPES: Columns[Scrapes] = {
     f"GET /metrics and {MANY} connections": _workers,

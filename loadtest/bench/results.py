@@ -58,10 +58,8 @@ class Spread:
     highest: float
 
     @classmethod
-    def of(cls, values: Iterable[float]) -> Self | None:
+    def of(cls, values: Iterable[float]) -> Self:
         ordered = sorted(values)
-        if not ordered:
-            return None
         return cls(statistics.median(ordered), ordered[0], ordered[-1])
 
 
@@ -72,19 +70,36 @@ class Row:
     target: str
     posted: str
     connections: int
-    rate: Spread  # answers a second
-    p50: Spread  # seconds
-    p99: Spread
-    cpu: Spread  # seconds an answer
-    worker: Spread  # bytes, RSS of its largest process before the load
-    idle: Spread  # bytes, PSS of all its processes before the load
-    after: Spread
-    others: Spread  # share of its core that others took
-    client: Spread  # share of its core that the client took
-    refused: int
-    broken: int
-    right: int | None  # of the pictures that it was sent, in the worst round
-    pictures: int
+    rounds: list[tuple[Visit, Measured]]
+
+    def of_load(self, value: Callable[[Measured], float]) -> Spread:
+        return Spread.of(value(measured) for _, measured in self.rounds)
+
+    def of_visit(self, value: Callable[[Visit], float]) -> Spread:
+        return Spread.of(value(visit) for visit, _ in self.rounds)
+
+    @property
+    def client(self) -> float:
+        """Share of its core that the client took, median."""
+        return self.of_load(lambda each: each.load.client_cpu / each.load.seconds).median
+
+    @property
+    def refused(self) -> int:
+        return sum(measured.load.refused for _, measured in self.rounds)
+
+    @property
+    def broken(self) -> int:
+        return sum(measured.load.broken for _, measured in self.rounds)
+
+    @property
+    def right(self) -> int | None:
+        """Of the pictures that it was sent, in the worst round; None without digits."""
+        found = (visit.right for visit, _ in self.rounds)
+        return min((right for right in found if right is not None), default=None)
+
+    @property
+    def pictures(self) -> int:
+        return self.rounds[0][0].pictures
 
 
 @dataclass(frozen=True)
@@ -128,35 +143,7 @@ def rows(rounds: list[Round]) -> list[Row]:
         for visit in (rounds[0].visits if rounds else [])
         for each in visit.measured
     ]
-    return [_row(rounds, *key) for key in keys]
-
-
-def _row(rounds: list[Round], target: str, posted: str, connections: int) -> Row:
-    pairs = [pair for each in rounds if (pair := each.pair(target, posted, connections))]
-
-    def spread(value: Callable[[Visit, Measured], float]) -> Spread:
-        found = Spread.of(value(*pair) for pair in pairs)
-        assert found is not None
-        return found
-
-    return Row(
-        target=target,
-        posted=posted,
-        connections=connections,
-        rate=spread(lambda _, m: m.load.rate),
-        p50=spread(lambda _, m: m.load.p50),
-        p99=spread(lambda _, m: m.load.p99),
-        cpu=spread(lambda _, m: m.cpu),
-        worker=spread(lambda v, _: v.idle.largest),
-        idle=spread(lambda v, _: v.idle.proportional),
-        after=spread(lambda v, _: v.after.proportional),
-        others=spread(lambda _, m: m.others),
-        client=spread(lambda _, m: m.load.client_cpu / m.load.seconds),
-        refused=sum(found.load.refused for _, found in pairs),
-        broken=sum(found.load.broken for _, found in pairs),
-        right=min((visit.right for visit, _ in pairs if visit.right is not None), default=None),
-        pictures=pairs[0][0].pictures,
-    )
+    return [Row(*key, [pair for each in rounds if (pair := each.pair(*key))]) for key in keys]
 
 
 def ratios(rounds: list[Round], peers: Iterable[str] = ()) -> dict[str, Spread]:
@@ -194,7 +181,7 @@ def _over(rounds: list[Round], ratio: Ratio) -> Spread | None:
     for each in rounds:
         with suppress(NotMeasured, ZeroDivisionError):
             values.append(ratio(each))
-    return Spread.of(values)
+    return Spread.of(values) if values else None
 
 
 def _rate_over(peer: str, connections: int) -> Ratio:
@@ -214,9 +201,9 @@ def remarks(rows: list[Row]) -> list[str]:
 def _busy_clients(rows: list[Row]) -> list[str]:
     return [
         f"The client was the bottleneck: {row.target}, {row.posted}, {_connections(row)}: it took "
-        f"{row.client.median:.0%} of its own core, so the server may do more than was measured."
+        f"{row.client:.0%} of its own core, so the server may do more than was measured."
         for row in rows
-        if row.client.median > BUSY
+        if row.client > BUSY
     ]
 
 

@@ -46,7 +46,7 @@ def scrapes(target: Target, pictures: Pictures, plan: Plan, *, workers: int) -> 
     with started(target, plan.cores.server, probe=requests[0]) as running:
 
         def load(seconds: float) -> Load:
-            return plan.tool.ask(running.address, requests, connections=MANY, seconds=seconds)
+            return plan.tool.run_load(running.address, requests, connections=MANY, seconds=seconds)
 
         scraping = partial(sampling, running.address, [get(METRICS)], connections=1, pause=PAUSE)
         load(min(WARM_UP, plan.seconds))
@@ -55,7 +55,7 @@ def scrapes(target: Target, pictures: Pictures, plan: Plan, *, workers: int) -> 
         without = load(plan.seconds)
         with scraping() as busy:
             busied = load(plan.seconds)
-        text = running.ask(get(METRICS)).body
+        text = running.send(get(METRICS)).body
     return Scrapes(
         workers, text.count(b"\n"), _seconds(alone), _seconds(busy), without=without, load=busied
     )

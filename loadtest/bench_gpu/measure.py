@@ -125,12 +125,12 @@ class Crew:
 
 
 def numbers(most: int) -> list[int]:
-    """1, 2, 4, ... and the most."""
+    """The numbers of workers to measure: 1, 2, 4, ... and the most."""
     return sorted({2**power for power in range(most.bit_length())} | {most})
 
 
 def default_most() -> int:
-    """A core is left to the client."""
+    """As many as there are cores, less one for the client."""
     return max(1, min(MOST, cores() - 1))
 
 
@@ -153,7 +153,11 @@ def crew(target: Target, pictures: Pictures, plan: Plan, *, workers: int) -> Cre
                 continue
             connections = workers * (CONNECTIONS if size == 1 else BATCH_CONNECTIONS)
             load = partial(
-                plan.tool.ask, running.address, requests, connections=connections, threads=clients
+                plan.tool.run_load,
+                running.address,
+                requests,
+                connections=connections,
+                threads=clients,
             )
             load(seconds=min(WARM_UP, plan.seconds))
             with monitored(str(running.address)) as observations:
@@ -168,11 +172,11 @@ def crew(target: Target, pictures: Pictures, plan: Plan, *, workers: int) -> Cre
 
 
 def proven(running: Running, provider: str, workers: int) -> Runs:
-    """What it runs on; CannotMeasure if a worker runs on something else or has fallen back."""
+    """What the workers run on; CannotMeasure for another provider, or after a fallback."""
     statuses: dict[int, dict[str, Any]] = {}
     for _ in range(TRIES * workers):
         with contextlib.suppress(*LOST):  # one of them is being replaced
-            status = json.loads(running.ask(get(STATUS)).body)
+            status = json.loads(running.send(get(STATUS)).body)
             statuses[status["worker"]] = status
         if len(statuses) == workers:
             break
@@ -200,7 +204,7 @@ def _reasons(status: dict[str, Any], provider: str) -> list[str]:
 
 
 def gpu_use(observations: Sequence[Observation]) -> GpuUse | None:
-    """Of the GPU that the service uses, while it was observed; None if it exports nothing."""
+    """The use of the service's GPU while it was observed; None if it exports nothing."""
     # The service uses the first visible GPU; NVML counts all of them.
     gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip() or "0"
     metrics = [each.metrics for each in observations if each.metrics]

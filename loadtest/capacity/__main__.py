@@ -20,22 +20,16 @@ import os
 import signal
 import sys
 from argparse import ArgumentParser, Namespace
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from statistics import median_low
 
 from loadtest import arguments as kinds
 from loadtest.capacity import report
-from loadtest.capacity.probe import Plan, Probe, Subject, elsewhere, prober, started_here
+from loadtest.capacity.probe import Plan, Probe, prober, subject_of
 from loadtest.capacity.results import HEADROOM, SPARE, Margin, Results
 from loadtest.capacity.search import Found, Ladder, search
 from loadtest.client.openloop.generator import CONNECTIONS, allow_connections
-from loadtest.client.requests import (
-    ExpectedRequest,
-    Pictures,
-    answered_right,
-    requests_of,
-)
+from loadtest.client.requests import Pictures, answered_right, requests_of
 from loadtest.errors import CannotMeasure
 from loadtest.host.machine import Conditions, Placement, settings_handed_on
 from loadtest.report.slo import Slo
@@ -101,7 +95,7 @@ def capacity(arguments: Namespace) -> Results:
 def _searches(
     arguments: Namespace, plan: Plan, target: Target, pictures: Pictures
 ) -> tuple[list[Found[Probe]], int]:
-    """And how many pictures are misread without load."""
+    """The searches, and how many pictures are misread without load."""
     least = FEWEST / arguments.seconds
     ladder = Ladder(arguments.first, arguments.resolution, least, arguments.most)
     requests = requests_of(pictures, os.environ.get("API_KEY"))
@@ -109,7 +103,7 @@ def _searches(
     done: list[Found[Probe]] = []
     for number in range(1, arguments.repeat + 1):
         print(f"search {number} of {arguments.repeat}", flush=True)
-        with _subject(arguments.url, target, plan, requests[0]) as subject:
+        with subject_of(arguments.url, target, plan.placement, requests[0].data) as subject:
             right = answered_right(subject.address, requests)
             probe = prober(subject, right, plan, seeds)
             known = median_low(found.rung for found in done) if done else None
@@ -117,16 +111,8 @@ def _searches(
     return done, len(requests) - len(right)
 
 
-def _subject(
-    url: str | None, target: Target, plan: Plan, request: ExpectedRequest
-) -> AbstractContextManager[Subject]:
-    if url:
-        return nullcontext(elsewhere(url))
-    return started_here(target, plan.placement, request.data)
-
-
 def _settings(arguments: Namespace) -> dict[str, str]:
-    """The command line has precedence over the environment, and that over these defaults."""
+    """The command line has precedence over the environment, and both over the defaults."""
     settings = targets.ON_ONE_CORE | {WORKERS: "1"} | settings_handed_on()
     return settings | ({WORKERS: str(arguments.workers)} if arguments.workers else {})
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
-from loadtest.client.asyncio_client import LOST, ask_once
+from loadtest.client.asyncio_client import LOST, send_once
 from loadtest.client.openloop.generator import PATIENCE
 from loadtest.client.openloop.processes import LoadSpec, run_processes
 from loadtest.client.openloop.result import Outcomes
@@ -114,13 +114,13 @@ class Probe:
         return ""
 
     def line(self, slo: Slo) -> str:
-        """As it is printed after the probe."""
+        """The line that is printed after the probe."""
         verdict = "; ".join(slo.broken(p99=self.p99, errors=self.errors)) or "holds"
         if bound := self.bound(slo):
             verdict = f"does not count: {bound}"
         if (others := self.server.others or 0.0) > DISTURBED:
             verdict += f" (others took {others:.0%} of the server's core)"
-        server = "not seen" if self.server.cpu is None else f"{self.server.cpu:.0%}"
+        server = "unknown" if self.server.cpu is None else f"{self.server.cpu:.0%}"
         return (
             f"{self.rate:>9,.0f}/s  p50 {shown_seconds(self.p50):>8}  "
             f"p99 {shown_seconds(self.p99):>8}  errors {shown_fraction(self.errors):>8}  "
@@ -150,7 +150,7 @@ class Subject:
         cpu = self.cpu.seconds() if self.cpu else 0.0
         busy = sum(map(busy_seconds, self.cores))
         try:
-            metrics = Exposition.read(ask_once(self.address, get("/metrics")).body.decode())
+            metrics = Exposition.read(send_once(self.address, get("/metrics")).body.decode())
         except LOST:
             metrics = Exposition({})
         pictures, calls = (metrics.total(f"{BATCHES}_{part}") for part in ("sum", "count"))
@@ -171,12 +171,18 @@ class Subject:
 
 
 @contextmanager
-def started_here(target: Target, placement: Placement, probe: bytes) -> Iterator[Subject]:
+def subject_of(
+    url: str | None, target: Target, placement: Placement, probe: bytes
+) -> Iterator[Subject]:
+    """The server at `url`, or the target, which is then started on its cores."""
+    if url:
+        yield _elsewhere(url)
+        return
     with started(target, placement.server, probe=probe) as running:
         yield Subject(running.address, placement.server, running.cpu)
 
 
-def elsewhere(url: str) -> Subject:
+def _elsewhere(url: str) -> Subject:
     """CannotMeasure where nothing listens, or where the address is not of plain HTTP."""
     try:
         parts = urlsplit(url)
@@ -226,12 +232,12 @@ def prober(
 
 
 def _wait_until_recovered(subject: Subject, request: ExpectedRequest, slo: Slo) -> None:
-    """Until one request is answered promptly."""
+    """Wait until one request is answered promptly."""
     end = time.monotonic() + RECOVERY
     last = "no answer"
     while (began := time.monotonic()) < end:
         try:
-            status = ask_once(subject.address, request.data).status
+            status = send_once(subject.address, request.data).status
             took = time.monotonic() - began
             if status == 200 and took <= max(slo.p99, PROMPT):
                 return

@@ -76,7 +76,7 @@ def path_for(conditions: Conditions) -> Path:
 
 
 def verdict(results: Results) -> str:
-    """In one sentence or two."""
+    """The verdict in one sentence or two."""
     found, stopped, slo = results.interval, results.stopped, results.plan.slo
     on = f" on {_cores(results.cores)}" if results.cores else ""
     times = f"in {stopped[Stopped.GENERATOR]} of {found.repetitions} searches"
@@ -122,13 +122,13 @@ def _cores(number: int) -> str:
 
 
 def tables(results: Results) -> list[list[Line]]:
-    """Those that have lines."""
+    """The tables that have lines."""
     most = "at most, " if results.at_least else ""
     replicas: Columns[Replicas] = {
         "for, req/s": lambda each: f"{each.rate:,.0f}",
         f"{most}replicas": lambda each: str(each.count),
         "of them spare": lambda each: str(each.spare),
-        "cores": lambda each: "not seen" if each.cores is None else str(each.cores),
+        "cores": lambda each: "unknown" if each.cores is None else str(each.cores),
         "used": lambda each: f"{each.used:.0%}",
         "and": lambda each: each.summary,
     }
@@ -147,14 +147,8 @@ def _at_capacity(best: list[Probe]) -> list[Line]:
     others = [each.server.others for each in best if each.server.others is not None]
     return [
         ("at the highest rate that held", "median of the searches"),
-        ("p50", _seconds(best, lambda probe: probe.p50)),
-        ("p99", _seconds(best, lambda probe: probe.p99)),
-        ("p99.9", _seconds(best, lambda probe: probe.p999)),
-        ("errors", _errors(best)),
-        ("server", _share(median(probe.server.cpu for probe in best))),
-        ("others on its cores, at most", _share(max(others, default=None))),
-        ("generator", _share(median(probe.generator_cpu for probe in best))),
-        ("pictures a call", _batch(best)),
+        *((name, cell(best)) for name, cell in MEDIANS.items()),
+        ("others on the server's cores, at most", _share(max(others, default=None))),
     ]
 
 
@@ -172,18 +166,23 @@ SEARCHES: Columns[tuple[int, Found[Probe]]] = {
 }
 
 
+MEDIANS: Columns[list[Probe]] = {
+    "p50": lambda probes: _seconds(probes, lambda each: each.p50),
+    "p99": lambda probes: _seconds(probes, lambda each: each.p99),
+    "p99.9": lambda probes: _seconds(probes, lambda each: each.p999),
+    "errors": lambda probes: shown_fraction(median(each.errors for each in probes) or 0.0),
+    "server": lambda probes: _share(median(each.server.cpu for each in probes)),
+    "pictures a call": lambda probes: _batch(median(each.server.batch for each in probes)),
+    "generator": lambda probes: _share(median(each.generator_cpu for each in probes)),
+}
+
+
 def _rates(slo: Slo) -> Columns[list[Probe]]:
-    """Of probes at the same rate."""
+    """The columns of a table with a row for all probes at the same rate."""
     return {
         "offered, req/s": lambda probes: f"{probes[0].rate:,.0f}",
         "held": lambda probes: f"{sum(each.holds(slo) for each in probes)} of {len(probes)}",
-        "p50": lambda probes: _seconds(probes, lambda probe: probe.p50),
-        "p99": lambda probes: _seconds(probes, lambda probe: probe.p99),
-        "p99.9": lambda probes: _seconds(probes, lambda probe: probe.p999),
-        "errors": _errors,
-        "server": lambda probes: _share(median(each.server.cpu for each in probes)),
-        "pictures a call": _batch,
-        "generator": lambda probes: _share(median(each.generator_cpu for each in probes)),
+        **MEDIANS,
     }
 
 
@@ -191,14 +190,9 @@ def _seconds(probes: list[Probe], value: Callable[[Probe], float]) -> str:
     return shown_seconds(median(map(value, probes)) or 0.0)
 
 
-def _errors(probes: list[Probe]) -> str:
-    return shown_fraction(median(probe.errors for probe in probes) or 0.0)
-
-
 def _share(value: float | None) -> str:
-    return "not seen" if value is None else f"{value:.0%}"
+    return "unknown" if value is None else f"{value:.0%}"
 
 
-def _batch(probes: list[Probe]) -> str:
-    value = median(probe.server.batch for probe in probes)
+def _batch(value: float | None) -> str:
     return "not exported" if value is None else f"{value:.1f}"

@@ -58,7 +58,7 @@ class Interval:
 
 
 def _confidence(count: int, inward: int) -> float:
-    """That the median lies from the `inward`-th lowest to the `inward`-th highest of all."""
+    """That the true median lies from the `inward`-th lowest to the `inward`-th highest value."""
     return max(0.0, 1 - 2 * float(binom.cdf(inward - 1, count, 0.5)))
 
 
@@ -93,7 +93,7 @@ class Replicas:
 
 
 def replicas(rate: float, capacity: float, margin: Margin, *, cores: int | None) -> Replicas:
-    """For a target rate; `cores`: of one replica."""
+    """The replicas for a target rate; `cores`: of one replica."""
     # Rounded first: 3 * 0.7 must not need a fourth for the last bit.
     needed = max(1, math.ceil(round(rate / (capacity * (1 - margin.headroom)), 9)))
     count = needed + margin.spare
@@ -122,7 +122,7 @@ class Results:
 
     @property
     def cores(self) -> int | None:
-        """Of one replica."""
+        """The cores of one replica."""
         return len(self.plan.placement.server) or None
 
     @property
@@ -144,7 +144,7 @@ class Results:
 
     @property
     def best(self) -> list[Probe]:
-        """That at the highest rate of each search."""
+        """The probe at the highest rate of each search that held."""
         return [found.best for found in self.searches if found.best]
 
     def by_rate(self) -> dict[float, list[Probe]]:
@@ -178,6 +178,6 @@ class Results:
 
 
 def median(values: Iterable[float | None]) -> float | None:
-    """Of those that could be measured."""
+    """The median of the values that could be measured."""
     measured = [value for value in values if value is not None]
     return statistics.median(measured) if measured else None

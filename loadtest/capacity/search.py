@@ -1,11 +1,11 @@
-"""The highest rung at which a service keeps its promise: gallop until it breaks, then bisect.
+"""The highest rung at which a service keeps its promise: an exponential search, then bisection.
 
     unknown    from rung 0, up by doubling the rate, or down by halving it
     known      from both sides of what was found before, near it, and further away each time an end
-               is not as expected: an end is verified, never believed
+               is not as expected: both ends are always verified
 
-A probe that says nothing of the service, as its generator was the bottleneck, is made once more;
-if that says nothing either, the search goes on below, and remembers what stopped it.
+A probe whose generator was the bottleneck is evidence of nothing, and is made once more; if the
+generator is the bottleneck again, the search continues below, and reports what stopped it.
 """
 
 import math
@@ -22,7 +22,7 @@ NEAR = 1.1  # the first step to either side of what is known
 
 @dataclass(frozen=True)
 class Ladder:
-    """The rates that may be tried; repetitions meet on the same ones, rung by rung."""
+    """The rates that may be tried, rung by rung: the same ones in every repetition."""
 
     first: float  # requests a second: rung 0, where a search begins
     resolution: float  # fraction by which a rung is higher
@@ -60,7 +60,7 @@ T = TypeVar("T", bound=Tried)
 
 
 class Stopped(StrEnum):
-    """What kept it from a higher rate."""
+    """What kept a search from a higher rate."""
 
     SERVICE = "service"
     GENERATOR = "generator"
@@ -101,11 +101,15 @@ class _Search(Generic[T]):
             self._bracket(known - near, 2 * near)
         while self._low + 1 < self._high and self._best is not None:
             self._try((self._low + self._high) // 2)
-        rate = 0.0 if self._best is None else ladder.rate(self._low)
-        return Found(self._low, rate, self._reason(), self._best, self._probes)
+        if self._best is None:
+            never = self._stopped is Stopped.SERVICE
+            stopped = Stopped.NEVER if never else self._stopped
+            return Found(self._low, 0.0, stopped, None, self._probes)
+        rate = ladder.rate(self._low)
+        return Found(self._low, rate, self._stopped, self._best, self._probes)
 
     def _bracket(self, rung: int, stride: int) -> None:
-        """Until one rung holds and one does not, or one end of the ladder is reached."""
+        """Try rungs until one holds and one does not, or an end of the ladder is reached."""
         bottom, top, gallop = self._ladder.bottom, self._ladder.top, self._ladder.rungs(GALLOP)
         while self._low < top and self._high > bottom:
             self._try(min(max(rung, bottom), top))
@@ -115,21 +119,13 @@ class _Search(Generic[T]):
             stride = max(stride, min(2 * stride, gallop))
 
     def _try(self, rung: int) -> None:
-        tried = self._ask(rung)
-        if tried.bound(self._slo):
-            tried = self._ask(rung)
+        for _ in range(2):
+            tried = self._probe(self._ladder.rate(rung))
+            self._probes.append(tried)
+            if not tried.bound(self._slo):
+                break
         if tried.holds(self._slo):
             self._low, self._best = rung, tried
         else:
             self._high = rung
             self._stopped = Stopped.GENERATOR if tried.bound(self._slo) else Stopped.SERVICE
-
-    def _ask(self, rung: int) -> T:
-        tried = self._probe(self._ladder.rate(rung))
-        self._probes.append(tried)
-        return tried
-
-    def _reason(self) -> Stopped:
-        if self._best is None and self._stopped is Stopped.SERVICE:
-            return Stopped.NEVER
-        return self._stopped

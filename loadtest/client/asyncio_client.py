@@ -56,7 +56,7 @@ class Connection:
     async def to(cls, address: Address) -> "Connection":
         return cls(*await asyncio.open_connection(*address))
 
-    async def ask(self, request: bytes) -> Answer:
+    async def send(self, request: bytes) -> Answer:
         self._writer.write(request)
         head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         status, *lines = head.rstrip().split("\r\n")
@@ -70,16 +70,16 @@ class Connection:
         await asyncio.gather(self._writer.wait_closed(), return_exceptions=True)
 
 
-LOST = (OSError, asyncio.IncompleteReadError, KeyError, ValueError)  # no answer, or none of HTTP
+LOST = (OSError, asyncio.IncompleteReadError, KeyError, ValueError)  # no answer, or not HTTP
 
 
-def ask_once(address: Address, request: bytes) -> Answer:
-    """One answer over a connection of its own; an error of LOST if there is none."""
+def send_once(address: Address, request: bytes) -> Answer:
+    """Send one request over a new connection; an error of LOST if it gets no answer."""
 
     async def once() -> Answer:
         connection = await Connection.to(address)
         try:
-            return await connection.ask(request)
+            return await connection.send(request)
         finally:
             await connection.close()
 
@@ -176,7 +176,7 @@ async def _send_while(
         try:
             async with asyncio.timeout(PATIENCE):
                 connection = connection or await Connection.to(address)
-                answer = await connection.ask(requests[number % len(requests)])
+                answer = await connection.send(requests[number % len(requests)])
         except LOST as error:
             if connection:
                 await connection.close()

@@ -1,7 +1,7 @@
 """Locust as a headless process: started for a test, interrupted at its end, and what it writes.
 
 locust_stats.csv, locust_stats_history.csv    each kind of request: in total, and every second
-locust_failures.csv, locust_exceptions.csv    wrong answers, mistakes of the users themselves
+locust_failures.csv, locust_exceptions.csv    wrong answers, exceptions in the users' code
 locust.json                                   the exact counts, once it has ended
 locust.html, locust.log
 """
@@ -50,7 +50,7 @@ class Locust:
         return requests
 
     def last_words(self) -> str:
-        """Its exit code, and the last error of its log: statistics follow what went wrong."""
+        """Its exit code and the last error of its log, which statistics may follow."""
         lines = (self._folder / LOG).read_text(errors="replace").strip().splitlines()
         errors = [line for line in lines if ERROR in line] or lines
         return f"locust ended with {self._process.returncode}: {' '.join(errors[-1:])}"

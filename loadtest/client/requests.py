@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtest.client.asyncio_client import LOST, ask_once
+from loadtest.client.asyncio_client import LOST, send_once
 from loadtest.client.result import Address
 from loadtest.errors import CannotMeasure
 
@@ -36,7 +36,7 @@ class Pictures:
 
     @classmethod
     def of_current(cls, models: Path, name: str) -> Self:
-        """The digits of the version that is current; CannotMeasure if there is none."""
+        """The digits of the current version; CannotMeasure if there is none."""
         try:
             current = (models / name / "current").read_text().strip()
             folder = models / name / current
@@ -105,7 +105,7 @@ class ExpectedRequest(NamedTuple):
 
 
 def requests_of(pictures: Pictures, key: str | None = None) -> list[ExpectedRequest]:
-    """One picture each; `key` for a service that requires one."""
+    """A request for each picture; `key` for a service that requires one."""
     headers = {"Content-Type": "image/png"} | ({"X-API-Key": key} if key else {})
     return [
         ExpectedRequest(post(PREDICT, png, headers), b'"label":%s' % json.dumps(label).encode())
@@ -121,7 +121,7 @@ def answered_right(address: Address, requests: Sequence[ExpectedRequest]) -> lis
     right = []
     for request in requests:
         try:
-            answer = ask_once(address, request.data)
+            answer = send_once(address, request.data)
         except LOST as error:
             raise CannotMeasure(f"{address} does not answer: {error!r}") from error
         if answer.status != 200:

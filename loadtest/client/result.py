@@ -1,4 +1,4 @@
-"""What a client measured while it put a server under load."""
+"""What a client measures while it puts a server under load."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,5 +40,5 @@ class Load:
 def quantile(
     times: Sequence[float] | NDArray[np.float64], q: float, *, empty: float = 0.0
 ) -> float:
-    """The smallest time within which a share `q` of all lies; `empty` where there is none."""
+    """The smallest time that is not below a share `q` of all; `empty` without times."""
     return float(np.quantile(times, q, method="inverted_cdf")) if len(times) else empty

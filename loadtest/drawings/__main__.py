@@ -40,7 +40,7 @@ QUALITIES = 60, 95  # of JPEG, both included
 
 @dataclass(frozen=True)
 class Posted:
-    """A drawing as a file, and what it is."""
+    """A drawing as a file, with its label."""
 
     drawing: Drawing
     label: str
@@ -112,7 +112,7 @@ def drawings(known: Shapes, count: int, seed: int) -> Iterator[Posted]:
 async def _post(address: Address, posts: Iterator[Posted], gallery: Gallery) -> None:
     connection = await Connection.to(address)
     for each in posts:
-        answer = await connection.ask(each.request)
+        answer = await connection.send(each.request)
         found = json.loads(answer.body)
         read = found["predictions"][0]["label"] if answer.status == 200 else str(answer.status)
         kinds = {**each.drawing.kinds, "file": each.kind}

@@ -1,1 +1,1 @@
-"""The machine that measures: its cores and conditions, its processes, its GPU."""
+"""The machine that measures: its cores, its conditions and its processes."""

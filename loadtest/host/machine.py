@@ -31,7 +31,7 @@ class Placement:
 
     @classmethod
     def of(cls, *, workers: int = 1, generators: int | None = None) -> Self:
-        """A core for each worker, the others for the generators, which need at least one.
+        """A core for each worker, and the others for the generators, at least one.
 
         Without a number of `generators`, there is one for each of the other cores.
         """
@@ -61,7 +61,7 @@ def on_linux() -> None:
 
 @contextmanager
 def on(*cores: int) -> Iterator[None]:
-    """This process, and every process it starts meanwhile, on these cores alone."""
+    """Pin this process, and those that it starts in the block, to these cores."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:

@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Self, TypeVar
+from typing import TypeVar
 
 import psutil
 
@@ -54,22 +54,23 @@ class CpuTime:
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self._kept = 0.0  # seconds of processes that have ended and that no parent counts
-        self._read: dict[psutil.Process, _CpuTimes] = {}  # the processes that were alive last time
+        # Of those that were alive last time: user, system, and both of children waited for.
+        self._read: dict[psutil.Process, tuple[float, ...]] = {}
 
     def seconds(self) -> float:
         """User and system time until now, with a resolution of 10 ms."""
-        before, self._read = self._read, _each(self.pid, _CpuTimes.of)
-        ended = sum(before[each].total for each in before.keys() - self._read.keys())
+        before, self._read = self._read, _each(self.pid, lambda each: each.cpu_times()[:4])
+        ended = sum(sum(before[each]) for each in before.keys() - self._read.keys())
         taken_over = sum(
-            self._read[each].children - before[each].children
+            sum(self._read[each][2:]) - sum(before[each][2:])
             for each in before.keys() & self._read.keys()
         )
         self._kept += max(0.0, ended - taken_over)
-        return self._kept + sum(each.total for each in self._read.values())
+        return self._kept + sum(map(sum, self._read.values()))
 
 
 def busy_seconds(core: int) -> float:
-    """The time a core has spent on any work since boot, and the host's share of it."""
+    """The time that a core has spent on any work since boot, including what the host took."""
     times = psutil.cpu_times(percpu=True)
     if core >= len(times):
         return 0.0
@@ -92,7 +93,7 @@ def threads(pid: int) -> int:
 
 
 def memory(pid: int) -> Memory:
-    """All of it. The kernel walks every page for this: not while something is measured."""
+    """Read all of it. The kernel walks every page for this: not for use while measuring."""
     found = _each(pid, lambda each: each.memory_full_info()).values()
     return Memory(
         processes=len(found),
@@ -100,22 +101,6 @@ def memory(pid: int) -> Memory:
         proportional=sum(each.pss for each in found),
         largest=max((each.rss for each in found), default=0),
     )
-
-
-class _CpuTimes(NamedTuple):
-    """Seconds, user and system."""
-
-    own: float
-    children: float  # of those that have ended and that the process has waited for
-
-    @classmethod
-    def of(cls, process: psutil.Process) -> Self:
-        times = process.cpu_times()
-        return cls(times.user + times.system, times.children_user + times.children_system)
-
-    @property
-    def total(self) -> float:
-        return self.own + self.children
 
 
 def _each(pid: int, read: Callable[[psutil.Process], T]) -> dict[psutil.Process, T]:

@@ -1,4 +1,4 @@
-"""More and more users, as locust makes them: what they get, and where the service is at its limit.
+"""More and more users, as locust makes them: latency, errors, and the limit of the service.
 
     locust --shape steps --> locust_*.csv --+
                                             +--> steps --> knee, verdict --> table, plot, exit code

@@ -1,7 +1,7 @@
-"""How the pictures look: light, few lines, each named where it ends, a title that says the finding.
+"""The style of the plots: light, few lines, each named where it ends, the finding as the title.
 
-Colours are Okabe and Ito's, which all eyes can distinguish. matplotlib is imported only by what
-plots; the figures know no window.
+Colours are Okabe and Ito's, which colour-blind people can distinguish. matplotlib is imported only
+by modules that plot; the figures need no display.
 """
 
 import math
@@ -12,7 +12,6 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.gridspec import GridSpec
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 WIDTH, DPI = 9.0, 130  # inches, dots an inch
@@ -30,16 +29,14 @@ HEAD = 0.95  # inches for title and what stands below it
 
 
 def panels(heights: Sequence[float], title: str, below: str) -> tuple[Figure, list[Axes]]:
-    """One below the other, of these heights in inches."""
+    """One below the other, of these heights in inches, with one x axis, labelled at the bottom."""
     words = textwrap.wrap(title, LETTERS)
     lines = textwrap.wrap(below, int(LETTERS * 1.35))
     head = HEAD + 0.27 * (len(words) - 1) + 0.2 * (len(lines) - 1)
     height = sum(heights) + 0.14 * len(heights) + head + 0.6
     figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white")
-    grid = figure.add_gridspec(
-        len(heights), 1, height_ratios=heights, left=0.115, right=0.925,
-        top=1 - head / height, bottom=0.62 / height, hspace=0.16,
-    )  # fmt: skip
+    axes = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)
+    figure.subplots_adjust(0.115, 0.62 / height, 0.925, 1 - head / height, hspace=0.16)
     figure.text(
         0.025, 1 - 0.16 / height, "\n".join(words), fontsize=15, fontweight="bold", va="top"
     )
@@ -47,17 +44,25 @@ def panels(heights: Sequence[float], title: str, below: str) -> tuple[Figure, li
         0.025, 1 - (0.2 + 0.29 * len(words)) / height, "\n".join(lines),
         fontsize=10.5, color=GRAY, va="top",
     )  # fmt: skip
-    return figure, _stacked(figure, grid, len(heights))
+    for each in axes.flat:
+        each.spines[["top", "right"]].set_visible(False)
+        each.spines[["left", "bottom"]].set_color("#b0b0b0")
+        each.tick_params(color="#b0b0b0", labelsize=10.5)
+        each.grid(axis="y", color="#e9e9e9", linewidth=1)
+        each.set_axisbelow(True)
+        for axis in (each.xaxis, each.yaxis):
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    return figure, list(axes.flat)
 
 
 def named(axes: Axes, text: str) -> None:
-    """The axis on the left."""
+    """Name the axis on the left."""
     axes.set_ylabel(text, fontsize=11)
     axes.yaxis.set_label_coords(-0.075, 0.5)
 
 
 def beside(axes: Axes, at: tuple[float, float], text: str, color: str, **how: Any) -> None:
-    """A word at a point; `shift` moves it by points of the font."""
+    """Write a text at a point; `shift` moves it by points of the font."""
     shift = how.pop("shift", (0, 0))
     box = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.5}
     how.setdefault("bbox", box)
@@ -69,7 +74,7 @@ def beside(axes: Axes, at: tuple[float, float], text: str, color: str, **how: An
 
 
 def names(axes: Axes, ends: list[tuple[str, str, float, float]]) -> None:
-    """Name lines where they end (name, colour, x, y), and no name upon another.
+    """Name lines where they end (name, colour, x, y), without overlaps.
 
     After the limits of the axes are set.
     """
@@ -92,25 +97,9 @@ def in_milliseconds(axes: Axes, *, ticks: tuple[int, ...] = (1, 2, 5)) -> None:
 
 
 def milliseconds(times: Sequence[float]) -> list[float]:
-    """To draw: nothing where there was no answer."""
+    """Times to draw; NaN, which is not drawn, where there was no answer."""
     return [time * 1e3 or math.nan for time in times]
 
 
 def saved(figure: Figure, path: Path) -> None:
     figure.savefig(path, metadata={"Software": None})
-
-
-def _stacked(figure: Figure, grid: GridSpec, number: int) -> list[Axes]:
-    """They share their x axis, which is labelled below the last one."""
-    axes = [figure.add_subplot(grid[0])]
-    for place in range(1, number):
-        axes.append(figure.add_subplot(grid[place], sharex=axes[0]))
-    for each in axes:
-        each.spines[["top", "right"]].set_visible(False)
-        each.spines[["left", "bottom"]].set_color("#b0b0b0")
-        each.tick_params(color="#b0b0b0", labelsize=10.5, labelbottom=each is axes[-1])
-        each.grid(axis="y", color="#e9e9e9", linewidth=1)
-        each.set_axisbelow(True)
-        for axis in (each.xaxis, each.yaxis):
-            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-    return axes

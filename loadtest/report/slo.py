@@ -13,7 +13,7 @@ class Slo:
         return p99 <= self.p99 and errors <= self.errors
 
     def broken(self, *, p99: float, errors: float) -> list[str]:
-        """What is not kept, each in a few words; nothing where it holds."""
+        """What is exceeded, each in a few words; empty if the objective is met."""
         found = []
         if not p99 <= self.p99:
             found.append(f"p99 {shown_seconds(p99)} > {shown_seconds(self.p99)}")

@@ -46,7 +46,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 def measured(arguments: Namespace) -> tuple[Results, Path]:
-    """With the folder for their files."""
+    """The results, and the folder for their files."""
     seconds = arguments.minutes * 60
     plan = Plan(
         seconds=seconds,
@@ -72,7 +72,7 @@ def measured(arguments: Namespace) -> tuple[Results, Path]:
 
 
 def _write(results: Results, folder: Path, arguments: Namespace) -> None:
-    """The plot last: if it cannot be drawn, the numbers are there."""
+    """Write the plot last: if it cannot be drawn, the numbers are there."""
     results.write_periods(folder / "looks.csv")
     (folder / "summary.json").write_text(results.json())
     (folder / "report.md").write_text(report.markdown(results, PLOT))

@@ -1,4 +1,4 @@
-"""What a soak found, its verdict, and the files of it."""
+"""What a soak found, its verdict, and its files."""
 
 import csv
 from collections import Counter
@@ -35,7 +35,7 @@ class Results:
 
     @property
     def under_load(self) -> list[Period]:
-        """Without the last one, which ends when all users have gone."""
+        """The periods without the last one, which ends after the users have stopped."""
         return [each for each in self.outcome.periods if each.at <= self.until]
 
     @property
@@ -117,7 +117,7 @@ class Results:
 
 
 def _finding(finding: Finding) -> dict[str, object]:
-    """In the quantity's unit, and that an hour."""
+    """The finding for JSON, in the quantity's unit, and in that unit an hour."""
     trend, quantity = finding.trend, finding.quantity
     return {
         "unit": quantity.unit,

@@ -52,7 +52,7 @@ class Plan:
 
     @property
     def users(self) -> int:
-        """As many as send that rate together."""
+        """The number of users whose requests add up to the rate."""
         return max(1, math.ceil(self.rate * (self.think.mean + ANSWER)))
 
     @property
@@ -173,12 +173,12 @@ class _Soak:
         path = ACTIVATE.format(name=self._plan.model, version=version)
         at, failed = self._now(), ""
         try:
-            answer = self._running.ask(post(path, b"", {"Authorization": f"Bearer {self._token}"}))
+            answer = self._running.send(post(path, b"", {"Authorization": f"Bearer {self._token}"}))
             took = self._now() - at
             if answer.status != 200:
                 failed = f"answered {answer.status}: {answer.excerpt}"
             else:
-                serving = json.loads(self._running.ask(get(STATUS)).body)["model"]["version"]
+                serving = json.loads(self._running.send(get(STATUS)).body)["model"]["version"]
                 failed = "" if serving == version else f"answered 200, but version {serving} serves"
         except LOST as error:
             took, failed = self._now() - at, f"no answer: {error!r}"
@@ -224,7 +224,7 @@ def _kinds(users: Locust) -> list[Kind]:
 
 
 def _failed(users: Locust) -> list[Failed]:
-    """Up to six seconds late, as locust writes its file."""
+    """The failures in locust's file, which is up to six seconds old."""
     return [
         Failed(
             f"{row['Method']} {row['Name']}",
@@ -271,7 +271,7 @@ def copies(folder: Path, name: str, number: int) -> Iterator[Path]:
 
 
 class Periods:
-    """Turns observations into periods as they come, and keeps only these."""
+    """Turns observations into periods as they arrive, and keeps only the periods."""
 
     def __init__(self) -> None:
         self.complete: list[Period] = []
@@ -280,7 +280,7 @@ class Periods:
         self._before: Observation | None = None
 
     def take(self, observations: list[Observation]) -> None:
-        """They are removed from the list, to which another thread may be adding."""
+        """Remove the observations from the list, to which another thread may be adding."""
         while observations:
             now = observations.pop(0)
             # A zombie is still a process, and holds nothing.

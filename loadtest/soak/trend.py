@@ -8,14 +8,8 @@ that correlation are nearly independent; the autocorrelation r that is left betw
 neighbouring blocks reduces their number n to n (1 - r) / (1 + r)
 (Santer et al. 2000, doi.org/10.1029/1999JD901105).
 
-How often the interval then lies above zero where nothing grows, which should be one in forty: 4,000
-series of 720 observations every 2 s in 12 blocks, of noise that forgets within so many seconds
-(AR(1)):
-
-    forgets within        0 s     20 s    60 s   120 s   300 s
-    these intervals       2 %      3 %     4 %     6 %     9 %
-    blocks alone          3 %      3 %     6 %    11 %    20 %
-    no blocks             3 %     31 %    40 %    43 %    45 %
+Where nothing grows, the interval should lie above zero once in forty times: docs/loadtest.md has
+the measured frequencies, for noise that forgets within 0 to 300 s.
 
 A quantity grows if the 95 % interval of its slope lies above zero, and the slope above the bound.
 The bounds are what an operator has to act on: at 200 requests a second a leak of three bytes a
@@ -61,7 +55,7 @@ class Trend:
 
     @property
     def seconds(self) -> float:
-        """From the first block's middle to the last one's."""
+        """The time from the first block's middle to the last one's."""
         return self.blocks[-1].at - self.blocks[0].at
 
     @property
@@ -80,7 +74,7 @@ class Trend:
 
 
 def trend(points: Sequence[Point], *, after: float, until: float, block: float) -> Trend | None:
-    """Of the points of that time, in blocks of so many seconds; None if they are too few."""
+    """The trend of the points of that time, in blocks of so many seconds; None for too few."""
     found = blocks(points, after=after, until=until, block=block)
     if len(found) < FEWEST:
         return None

@@ -1,4 +1,4 @@
-"""A server process, on cores of its own if it is to have some, from start to end."""
+"""A server process from start to end, on cores of its own if some are given."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
-from loadtest.client.asyncio_client import LOST, Answer, ask_once
+from loadtest.client.asyncio_client import LOST, Answer, send_once
 from loadtest.client.result import Address
 from loadtest.errors import CannotMeasure
 from loadtest.host import processes
@@ -28,7 +28,7 @@ GRACE = 10.0  # seconds to end by itself
 class Running:
     address: Address
     pid: int
-    idle: Memory  # before any request but the one that showed it was ready
+    idle: Memory  # before any request except the probe
 
     @cached_property
     def cpu(self) -> processes.CpuTime:
@@ -40,8 +40,8 @@ class Running:
     def memory(self) -> Memory:
         return processes.memory(self.pid)
 
-    def ask(self, request: bytes) -> Answer:
-        return ask_once(self.address, request)
+    def send(self, request: bytes) -> Answer:
+        return send_once(self.address, request)
 
 
 @contextmanager
@@ -80,22 +80,22 @@ def _wait_for(
     end = time.monotonic() + patience
     while server.poll() is None and time.monotonic() < end:
         with contextlib.suppress(*LOST):
-            answer = ask_once(address, probe)
+            answer = send_once(address, probe)
             if answer.status == 200:
                 return
         time.sleep(0.05)
-    said = os.pread(log, 1 << 20, 0).decode(errors="replace").strip()
+    output = os.pread(log, 1 << 20, 0).decode(errors="replace").strip()
     what = "did not answer" if server.poll() is None else f"ended with {server.returncode}"
-    raise CannotMeasure(f"{' '.join(map(str, server.args))} {what}:\n{said[-2000:]}")  # type: ignore[arg-type]
+    raise CannotMeasure(f"{' '.join(map(str, server.args))} {what}:\n{output[-2000:]}")  # type: ignore[arg-type]
 
 
 def end(leader: subprocess.Popen[bytes], grace: float = GRACE) -> None:
-    """Ctrl-C to all of its session, which needs no drain, and force for who does not hear it."""
+    """Send SIGINT to its whole session, and after the grace SIGKILL to what is left of it."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(leader.pid, signal.SIGINT)
         try:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 leader.wait(grace)
-        finally:  # Ctrl-C once more
+        finally:  # also after another Ctrl-C
             os.killpg(leader.pid, signal.SIGKILL)
     leader.wait()

@@ -12,10 +12,10 @@ from typing import Any
 Command = Callable[[int], list[str]]  # the port -> the words that start a server on it
 
 MANY, ONE = 64, 1  # connections
-PEERS = ("mosec", "litserve", "bentoml", "fastapi")  # as packages are called
-BATCHING = PEERS[:3]  # what is best for many connections is not for one
-TUNED = ", tuned for 1"  # after the name of a peer that is
-# On one core more threads than one would only take turns.
+PEERS = ("mosec", "litserve", "bentoml", "fastapi")  # names of packages
+BATCHING = PEERS[:3]  # their best settings depend on the number of connections
+TUNED = ", tuned for 1"  # after the name of a peer
+# On one core, several threads would only take turns.
 ON_ONE_CORE = {"DIGITSERVE_THREADS": "1"}
 ECHO = b'{"predictions":[]}'
 
@@ -30,7 +30,7 @@ class Target:
     takes_batches: bool = False  # of the Open Inference Protocol
 
     def with_settings(self, **settings: object) -> "Target":
-        """The service with other settings than it would have."""
+        """The same target with other settings of the service."""
         more = {f"DIGITSERVE_{name.upper()}": str(value) for name, value in settings.items()}
         return replace(self, environment=self.environment | more)
 
@@ -50,7 +50,7 @@ def service(models: Path, name: str, settings: dict[str, str]) -> Target:
 
 
 def peers(venvs: Path, folder: Path) -> list[Target]:
-    """Each as one would run it, best for many connections, and tuned for a single one too."""
+    """Each tuned for many connections, and those that make batches also for a single one."""
     version = {"VERSION_FOLDER": str(folder.resolve())}
 
     def command(name: str, how: str) -> Command:
@@ -81,7 +81,7 @@ async def echo_app(
     receive: Callable[[], Awaitable[dict[str, Any]]],
     send: Callable[[dict[str, Any]], Awaitable[None]],
 ) -> None:
-    """Reads the body and sends the same answer to every request.
+    """Read the body and send the same answer to every request.
 
     What a service costs above this, its own code costs.
     """

@@ -17,7 +17,7 @@ Check = Callable[[bytes, Mapping[str, str]], str]  # body, headers -> complaint
 
 
 def predicted(labels: Sequence[str], body: bytes, _: Mapping[str, str]) -> str:
-    """Of an answer of /v1/predict to pictures that are `labels`."""
+    """Check an answer of /v1/predict to pictures with these labels."""
     try:
         read = [_label(prediction) for prediction in json.loads(body)["predictions"]]
     except (ValueError, KeyError, TypeError) as error:
@@ -26,7 +26,7 @@ def predicted(labels: Sequence[str], body: bytes, _: Mapping[str, str]) -> str:
 
 
 def inferred(column: int, body: bytes, headers: Mapping[str, str]) -> str:
-    """Of an answer of the Open Inference Protocol: the probabilities of one picture, in bytes."""
+    """Check an answer of the Open Inference Protocol: probabilities of one picture, as bytes."""
     try:
         length = int(headers[HEAD])
         (output,) = json.loads(body[:length])["outputs"]

@@ -23,7 +23,7 @@ class Course:
     steps: int = 1
 
     def users(self, seconds: float) -> int | None:
-        """None when it is over."""
+        """The number of users at that time; None after the end."""
         if seconds >= self.length:
             return None
         share = SHARES[self.shape](seconds / self.length, self.steps)

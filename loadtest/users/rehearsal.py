@@ -66,12 +66,16 @@ class Rehearsal:
         return self._requests[kind]
 
     def _rehearse(self, session: FastHttpSession, kinds: Set[str]) -> None:
-        if not self._digits:
-            self._read(session, self._found(session))
+        model = self.settings.model
+        if not self._digits:  # all requests are made of those that are read right as they are
+            digits = self._found(session)
+            self._fetched = len(digits)
+            for at, answer in self._keep(session, "png", pngs(digits, model)).items():
+                column = answer.json()["predictions"][0]["digit"]
+                self._digits.append(digits[at]._replace(column=column))
         for kind in sorted(kinds - self._requests.keys() - {WRONG}):
-            requests = MAKERS[kind](self._digits, self.settings.model)
-            self._keep(kind, requests, self._answers(session, requests))
-        self._requests[WRONG] = wrong_requests(self._digits, self.settings.model)
+            self._keep(session, kind, MAKERS[kind](self._digits, model))
+        self._requests[WRONG] = wrong_requests(self._digits, model)
         left_out = ", ".join(f"{number} {kind}" for kind, number in self._left_out.items())
         log.info("%d digits; misread without load, and so left out: %s", self._fetched, left_out)
 
@@ -86,28 +90,20 @@ class Rehearsal:
                 break
         return list(found.values())[:DIGITS]
 
-    def _read(self, session: FastHttpSession, digits: list[Digit]) -> None:
-        """Send them as they are: all other requests are made of those that are read right."""
-        requests = pngs(digits, self.settings.model)
+    def _keep(
+        self, session: FastHttpSession, kind: str, requests: list[Request]
+    ) -> dict[int, Answer]:
+        """Keep those that are answered right; the right answers, by their place in `requests`."""
         answers = self._answers(session, requests)
-        self._fetched = len(digits)
-        self._digits = [
-            digit._replace(column=answer.json()["predictions"][0]["digit"])
-            for digit, request, answer in zip(digits, requests, answers, strict=True)
-            if not _complaint(request, answer)
-        ]
-        self._keep("png", requests, answers)
-
-    def _keep(self, kind: str, requests: list[Request], answers: list[Answer]) -> None:
-        """Those that were answered right."""
         complaints = list(map(_complaint, requests, answers))
-        right = [request for request, wrong in zip(requests, complaints, strict=True) if not wrong]
+        right = [at for at, complaint in enumerate(complaints) if not complaint]
         if not right:
             raise CannotBegin(
                 f"nothing is read right as {kind}, without load; at first: {complaints[0]}"
             )
-        self._requests[kind] = right
+        self._requests[kind] = [requests[at] for at in right]
         self._left_out[kind] = len(requests) - len(right)
+        return {at: answers[at] for at in right}
 
     def _answers(self, session: FastHttpSession, requests: list[Request]) -> list[Answer]:
         answers: list[Answer] = Pool(AT_ONCE).map(partial(self._answer, session), requests)

@@ -43,7 +43,7 @@ class Request(NamedTuple):
 
 
 def headers_of(kind: str) -> dict[str, str]:
-    """Of a body; answers of 400 bytes are not worth compressing."""
+    """The headers of a body of that type; answers of 400 bytes are not worth compressing."""
     return {"Content-Type": kind, "Accept-Encoding": "identity"}
 
 
@@ -61,7 +61,7 @@ class Digit(NamedTuple):
 
     @property
     def picture(self) -> Image.Image:
-        """Gray, 255 = ink."""
+        """The digit in gray levels, 255 = ink."""
         return Image.open(BytesIO(self.png)).convert("L")
 
 
@@ -77,7 +77,7 @@ def jpegs(digits: list[Digit], _: str) -> list[Request]:
 
 
 def forms(digits: list[Digit], _: str) -> list[Request]:
-    """Each digit with those after it."""
+    """A form for each digit, with the digits after it."""
     kind, count = f"multipart/form-data; boundary={BOUNDARY}", len(digits)
     groups = [[digits[(at + more) % count] for more in range(FILES)] for at in range(count)]
     return [_predict("form", kind, _form(group), group) for group in groups]
@@ -99,7 +99,7 @@ def binaries(digits: list[Digit], model: str) -> list[Request]:
 
 
 def tensor(name: str, digit: Digit, model: str, shape: tuple[int, int]) -> Request:
-    """One picture of the Open Inference Protocol; it is refused if its shape is another."""
+    """One picture for the Open Inference Protocol; another shape than the model's is refused."""
     pixels = digit.picture.tobytes()
     header = {
         "inputs": [
@@ -143,7 +143,7 @@ def _form(digits: list[Digit]) -> bytes:
 
 
 def wrong_requests(digits: list[Digit], model: str) -> list[Request]:
-    """Made from the first digit; none of them depends on what the model reads."""
+    """Requests made from the first digit; their answers do not depend on the model."""
     digit = digits[0]
     png, json_body = headers_of("image/png"), headers_of("application/json")
     wide, high = digit.picture.size
@@ -169,7 +169,7 @@ def _blank() -> bytes:
 
 
 def jpeg_of(digit: Digit) -> bytes:
-    """The digit as somebody would draw it on a page: dark strokes on a light canvas.
+    """The digit as people draw it on a page: dark strokes on a light canvas.
 
     The same for the same digit; every second one is off-centre.
     """

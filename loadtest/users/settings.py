@@ -78,7 +78,7 @@ def add_arguments(parser: "LocustArgumentParser") -> None:
 
 
 def weights_of(text: str) -> dict[str, int]:
-    """All kinds; one that is not named keeps its weight."""
+    """The weights of all kinds; a kind that is not named keeps its default."""
     weights = dict(WEIGHTS)
     for word in text.replace(",", " ").split():
         kind, _, weight = word.partition("=")
@@ -92,22 +92,13 @@ def weights_of(text: str) -> dict[str, int]:
     return weights
 
 
-def count_of(text: str) -> int:
-    if not re.fullmatch(r"\d{1,4}", text) or int(text) == 0:
-        raise ValueError("a number from 1 to 9999")
-    return int(text)
+def matching(pattern: str, wanted: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(wanted)
+        return text
 
-
-def name_of(text: str) -> str:
-    if not re.fullmatch(r"[\w.-]+", text):
-        raise ValueError("letters, digits, and . _ - between them")
-    return text
-
-
-def shape_of(text: str) -> str:
-    if text not in SHAPES:
-        raise ValueError(f"one of {', '.join(SHAPES)}")
-    return text
+    return read
 
 
 ARGUMENTS = {
@@ -122,14 +113,18 @@ ARGUMENTS = {
         "0.05-0.5",
         "seconds between an answer and the user's next request, least and most; 0: none",
     ),
-    "model": Argument(name_of, "digits", "name of the model, for the Open Inference Protocol"),
+    "model": Argument(
+        matching(r"[\w.-]+", "letters, digits, and . _ - between them"),
+        "digits",
+        "name of the model, for the Open Inference Protocol",
+    ),
     "shape": Argument(
-        shape_of,
+        matching("|".join(SHAPES), f"one of {', '.join(SHAPES)}"),
         CONSTANT,
         "how the number of users changes up to --users within --run-time",
         SHAPES,
     ),
-    "steps": Argument(count_of, "5", "of --shape steps"),
+    "steps": Argument(arguments.whole_number(1), "5", "of --shape steps"),
     "break_p99": Argument(
         arguments.seconds, "500ms", "--shape ramp ends where p99 of the last 10 s is above this"
     ),

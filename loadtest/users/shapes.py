@@ -9,6 +9,7 @@ import time
 from argparse import Namespace
 
 from locust import LoadTestShape
+from locust.env import Environment
 from locust.runners import Runner
 
 from loadtest.users.checks import REFUSED
@@ -16,7 +17,7 @@ from loadtest.users.courses import Course
 from loadtest.users.settings import CONSTANT, Settings, WrongSetting
 
 RAMP = "ramp"
-WINDOW = 10.0  # seconds that locust looks back
+WINDOW = 10.0  # seconds of locust's statistics of the current load
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +32,10 @@ class Shape(LoadTestShape):
 
     def reset_time(self) -> None:
         self.start_time = time.time()
-        self.settings = Settings.of(_options(self.runner))
-        self.course = course_of(self.name, _options(self.runner))
+        assert self.runner is not None
+        options = options_of(self.runner.environment)
+        self.settings = Settings.of(options)
+        self.course = course_of(self.name, options)
 
     def tick(self) -> tuple[int, float] | None:
         seconds = time.time() - self.start_time
@@ -49,7 +52,7 @@ class Shape(LoadTestShape):
 
 
 def shape_of(options: Namespace, runner: Runner) -> Shape | None:
-    """None for a constant number of users; WrongSetting if it has no top or no length."""
+    """None for a constant number of users; WrongSetting if the top or the length is missing."""
     name = Settings.of(options).shape
     if name == CONSTANT:
         return None
@@ -68,9 +71,8 @@ def course_of(name: str, options: Namespace) -> Course:
     return Course(name, options.num_users, float(options.run_time), steps)
 
 
-def _options(runner: Runner | None) -> Namespace:
-    assert runner is not None
-    options = runner.environment.parsed_options
+def options_of(environment: Environment) -> Namespace:
+    options = environment.parsed_options
     assert isinstance(options, Namespace)
     return options
 

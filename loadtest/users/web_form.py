@@ -48,7 +48,7 @@ def check_forms(environment: Environment, web_ui: WebUI) -> None:
 
 
 def _changed(options: Namespace | None, form: Any) -> Namespace:
-    """The options as they will be with the form."""
+    """The options with the values of the form."""
     changed = Namespace(**vars(options))
     for name, text in form.items():
         if name == "user_count":

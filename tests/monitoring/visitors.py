@@ -132,6 +132,6 @@ class Visitors:
         connection = await Connection.to(self._address)
         try:
             for each in requests:
-                await connection.ask(each)
+                await connection.send(each)
         finally:
             await connection.close()

@@ -6,6 +6,7 @@ do.
 """
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,21 +18,22 @@ import orjson
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
+Row = NDArray[np.float32]  # (labels,)
 
 
 class Answers:
-    def __init__(self, folder: Path) -> None:
-        """Of the model version in `folder`."""
+    def __init__(self, folder: Path | None = None) -> None:
+        """Of the model version in `folder`, which is $VERSION_FOLDER unless given."""
+        folder = folder or Path(os.environ["VERSION_FOLDER"])
         cv2.setNumThreads(1)
         self._network = network_of(folder / "model.onnx")
         self._labels: list[str] = json.loads((folder / "card.json").read_text())["labels"]
 
-    def rows(self, pngs: list[bytes]) -> NDArray[np.float32]:
-        """Probabilities, (n, labels)."""
-        rows: NDArray[np.float32] = self._network(np.stack([_pixels(png) for png in pngs]))[1]
-        return rows
+    def rows(self, pngs: list[bytes]) -> list[Row]:
+        """Probabilities."""
+        return list(self._network(np.stack([_pixels(png) for png in pngs]))[1])
 
-    def json(self, row: NDArray[np.float32]) -> bytes:
+    def json(self, row: Row) -> bytes:
         digit = int(row.argmax())
         prediction = {
             "digit": digit,

@@ -6,16 +6,14 @@ request, one core, 64 connections; `def`, in the thread pool, 310 to 440. Nothin
 connections or for one, so both are the same.
 """
 
-import os
 import sys
-from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
 
 from loadtest.bench.peers.answers import Answers
 
-answers = Answers(Path(os.environ["VERSION_FOLDER"]))
+answers = Answers()
 app = FastAPI(telemetry={"tracing": False, "metrics": False, "logs": False})
 
 

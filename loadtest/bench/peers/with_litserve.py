@@ -7,27 +7,21 @@ One process answers HTTP with FastAPI, another decodes and infers, whole batches
     one    no batches and the faster queue
 """
 
-import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 from fastapi import Body
 from litserve import LitAPI, LitServer
-from numpy.typing import NDArray
 from starlette.responses import Response
 
-from loadtest.bench.peers.answers import Answers
-
-Row = NDArray[np.float32]  # (labels,)
+from loadtest.bench.peers.answers import Answers, Row
 
 
 class Digits(LitAPI):  # type: ignore[misc]
     def setup(self, device: str) -> None:
-        self._answers = Answers(Path(os.environ["VERSION_FOLDER"]))
+        self._answers = Answers()
 
-    # Without a type of its own LitServe would take the body for JSON.
+    # Without this type LitServe would parse the body as JSON.
     def decode_request(self, request: Annotated[bytes, Body()]) -> bytes:
         return request
 
@@ -36,9 +30,8 @@ class Digits(LitAPI):  # type: ignore[misc]
 
     def predict(self, inputs: list[bytes] | bytes) -> list[Row] | Row:
         if isinstance(inputs, bytes):  # without batches it is given one
-            row: Row = self._answers.rows([inputs])[0]
-            return row
-        return list(self._answers.rows(inputs))
+            return self._answers.rows([inputs])[0]
+        return self._answers.rows(inputs)
 
     def unbatch(self, output: list[Row]) -> list[Row]:
         return output

@@ -8,29 +8,23 @@ stage of its own would be one more process on the same core.
     one    no batches: a lone picture would wait out the millisecond
 """
 
-import os
 import sys
-from pathlib import Path
 
-import numpy as np
 from mosec import Runtime, Server, Worker
-from numpy.typing import NDArray
 
-from loadtest.bench.peers.answers import Answers
-
-Row = NDArray[np.float32]  # (labels,)
+from loadtest.bench.peers.answers import Answers, Row
 
 
 class Many(Worker):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
-        self._answers = Answers(Path(os.environ["VERSION_FOLDER"]))
+        self._answers = Answers()
 
     def deserialize(self, data: bytes) -> bytes:
         return data
 
     def forward(self, data: list[bytes]) -> list[Row]:
-        return list(self._answers.rows(data))
+        return self._answers.rows(data)
 
     def serialize(self, data: Row) -> bytes:
         return self._answers.json(data)
@@ -38,20 +32,13 @@ class Many(Worker):  # type: ignore[misc]
 
 class One(Many):
     def forward(self, data: bytes) -> Row:  # type: ignore[override]  # so mosec calls it
-        row: Row = self._answers.rows([data])[0]
-        return row
+        return self._answers.rows([data])[0]
 
 
 if __name__ == "__main__":
     port, how = sys.argv[1:]
-    sys.argv[1:] = [
-        "--port",
-        port,
-        "--address",
-        "127.0.0.1",
-        "--log-level",
-        "warning",
-    ]  # mosec reads
+    mosec_reads = ["--port", port, "--address", "127.0.0.1", "--log-level", "warning"]
+    sys.argv[1:] = mosec_reads
     server = Server()
     many = how == "many"
     worker = Runtime(Many, max_batch_size=64, max_wait_time=1) if many else Runtime(One)

@@ -32,7 +32,7 @@ class Connection:
 
     @classmethod
     def answered(cls, address: Address, request: bytes, patience: float) -> Self:
-        """One over which a request was answered already; OSError or NotHttp if it was not."""
+        """A connection over which a request has been answered; OSError or NotHttp if it was not."""
         connection = cls(address)
         connection.socket.settimeout(patience)
         try:
@@ -69,7 +69,7 @@ class NotHttp(Exception):
 
 
 def size_of(data: bytes) -> int:
-    """Bytes of head and body together; 0 while the head is not all there."""
+    """The bytes of head and body together; 0 while the head is incomplete."""
     end = data.find(END)
     if end < 0:
         return 0

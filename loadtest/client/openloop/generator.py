@@ -83,7 +83,7 @@ class _Generator:
         self.recorder = Recorder(count)
 
     def make_ready(self, connections: int, patience: float) -> None:
-        """One after another. If one fails, what is missing is made, or fails, under the load."""
+        """Make connections one after another; after a failure the rest is made under the load."""
         with suppress(OSError, NotHttp):
             for _ in range(connections):
                 request = self._requests[0].data
@@ -182,7 +182,7 @@ class _Generator:
             self._free.append(connection)
 
     def _lose(self, connection: Connection, why: str) -> None:
-        """Its request has failed, if it carried one."""
+        """Close a broken connection; the request that it carried, if any, has failed."""
         if connection.number == FREE:
             self._free.remove(connection)
         else:
@@ -191,7 +191,7 @@ class _Generator:
         self._drop(connection)
 
     def _drop(self, connection: Connection) -> None:
-        """The first of the queue gets a new one."""
+        """Close a connection; the first request of the queue gets a new one."""
         del self._connections[connection.descriptor]
         self._epoll.unregister(connection.descriptor)
         connection.socket.close()

@@ -27,7 +27,7 @@ START = 60.0  # seconds until all are ready
 
 @dataclass(frozen=True)
 class LoadSpec:
-    """A load that a server is put under for a while."""
+    """A load on a server: which requests, how many a second, and for how long."""
 
     address: Address
     requests: Sequence[ExpectedRequest]
@@ -39,14 +39,14 @@ class LoadSpec:
     patience: float = PATIENCE  # seconds for outstanding answers at the end
 
     def share(self, number: int, generators: int) -> "LoadSpec":
-        """Of one of so many generators."""
+        """The part of one of so many generators."""
         return replace(self, rate=self.rate / generators, seed=(*self.seed, number))
 
 
 def run_processes(
     spec: LoadSpec, cores: Sequence[int], begin: Callable[[], object] = lambda: None
 ) -> Outcomes:
-    """By one generator on each of the cores; one alone runs in this process.
+    """Run one generator on each of the cores; a single one runs in this process.
 
     `begin` is called here, once all are ready and before any request is due.
     """
@@ -91,7 +91,7 @@ def _generated(spec: LoadSpec, begin: Callable[[], object]) -> Outcomes:
 
 
 def _run(spec: LoadSpec, core: int, together: Barrier, pipe: Pipe) -> None:
-    """A process. Ctrl-C is for the one that started it, which ends this one."""
+    """The work of one process. It ignores Ctrl-C: the process that started it ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def begin() -> None:

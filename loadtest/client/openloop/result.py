@@ -42,7 +42,7 @@ class Outcomes:
         return cls(**rows, cpu=cpu, broken=sum((part.broken for part in parts), Counter()))
 
     def since(self, seconds: float) -> Self:
-        """Without the requests that were due before."""
+        """The outcomes of requests that were due at that time or later."""
         there = self.intended >= seconds
         return replace(self, **{name: getattr(self, name)[there] for name in ROWS})
 
@@ -52,12 +52,12 @@ class Outcomes:
 
     @property
     def unanswered(self) -> int:
-        """Broken connections among them."""
+        """Requests without an answer, those on broken connections included."""
         return int((self.status == NO_ANSWER).sum())
 
     @property
     def refused(self) -> int:
-        """Answered, and not with 200."""
+        """Requests with another status than 200."""
         return int(((self.status != OK) & (self.status != NO_ANSWER)).sum())
 
     @property
@@ -66,15 +66,15 @@ class Outcomes:
 
     @property
     def errors(self) -> float:
-        """Fraction of the requests."""
+        """Unanswered, refused and wrong ones, as a fraction of the requests."""
         failed = self.unanswered + self.refused + self.wrong
         return failed / self.requests if self.requests else 0.0
 
     @property
     def latencies(self) -> NDArray[np.float64]:
-        """From when it was due; inf where no answer came.
+        """Seconds from when each request was due; inf where no answer came.
 
-        Those that were refused are left out: a quick refusal is no quick answer.
+        Refused requests are left out: a quick refusal is not a quick answer.
         """
         counted = (self.status == OK) | (self.status == NO_ANSWER)
         found: NDArray[np.float64] = (self.ended - self.intended)[counted]
@@ -82,7 +82,7 @@ class Outcomes:
 
     @property
     def late(self) -> float:
-        """Seconds, p99, by which the generator got to a request after it was due: its own fault."""
+        """Seconds, p99, by which the generator itself got to a request after it was due."""
         return quantile(self.taken - self.intended, 0.99)
 
 
@@ -90,7 +90,7 @@ ROWS = ("intended", "taken", "sent", "ended", "status", "right")
 
 
 class Recorder:
-    """What is recorded of each request while the loop runs, in lists, which are fast to fill."""
+    """The values of each request while the loop runs, in lists, which are fast to fill."""
 
     def __init__(self, count: int) -> None:
         self.taken = [math.inf] * count  # time.perf_counter

@@ -76,7 +76,7 @@ def test_a_service_that_runs_is_measured_where_it_is(
     printed = capsys.readouterr().out
     assert "the server was running: its cores are not known" in printed
     assert "At least 200 requests a second with p99" in printed
-    assert "server not seen" in printed
+    assert "server unknown" in printed
     with service.client() as client:
         assert client.get("/readyz").status_code == 200  # it is not ended
 

@@ -173,7 +173,7 @@ def test_of_a_server_that_was_running_no_settings_and_no_cores_are_claimed() -> 
     there = replace(found, plan=replace(PLAN, placement=Placement((), (1,))))
     text = report.markdown(there)
     assert "settings handed on: none: the server was running" in text
-    assert "| 100 | 2 | 1 | not seen |" in text
+    assert "| 100 | 2 | 1 | unknown |" in text
     assert "requests a second with p99" in report.verdict(there)
 
 

@@ -43,7 +43,7 @@ def test_what_is_no_http_is_a_broken_answer() -> None:
 
 def test_a_single_answer_comes_with_status_headers_and_body() -> None:
     with tiny(lambda number: reply(503, b"full", Retry_After="1")) as server:
-        answer = client.ask_once(server.address, REQUESTS[0])
+        answer = client.send_once(server.address, REQUESTS[0])
     assert (answer.status, answer.body, answer.headers["retry-after"]) == (503, b"full", "1")
 
 
@@ -51,7 +51,7 @@ def test_nobody_at_the_address_is_an_error_of_the_kind_that_is_told() -> None:
     with tiny(lambda number: reply()) as server:
         address = server.address
     with pytest.raises(client.LOST):
-        client.ask_once(address, REQUESTS[0])
+        client.send_once(address, REQUESTS[0])
 
 
 def test_several_processes_share_the_connections() -> None:

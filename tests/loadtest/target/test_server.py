@@ -23,14 +23,14 @@ def python(code: str) -> Target:
 
 def test_the_echo_app_answers_everybody_the_same_on_its_core() -> None:
     with started(echo(), CORE, probe=PROBE) as running:
-        answer = running.ask(picture(bytes(100_000)))
+        answer = running.send(picture(bytes(100_000)))
         assert os.sched_getaffinity(running.pid) == set(CORE)
         assert running.idle.processes == 1
         assert running.cpu.seconds() > 0
     assert (answer.status, answer.body) == (200, ECHO)
     assert processes.tree(running.pid) == []
     with pytest.raises(LOST):
-        running.ask(PROBE)
+        running.send(PROBE)
 
 
 def test_a_server_that_cannot_start_is_told_with_its_last_words() -> None:

@@ -52,7 +52,7 @@ def test_times_and_shares_may_carry_their_unit() -> None:
         ("think", "a while", "'a while' is not a number of seconds"),
         ("think", "nan", "is not a number of seconds such as 0.5, or 0.05-0.5"),
         ("shape", "round", "--shape 'round': one of constant, steps, spike, soak, ramp"),
-        ("steps", "0", "a number from 1"),
+        ("steps", "0", "is not a whole number of 1 or more"),
         ("model", "../etc", "letters"),
         ("break_p99", "0", "--break-p99 '0': '0' is not a time above 0"),
         ("break_errors", "101%", "101% is not a share from 0 to 1"),
