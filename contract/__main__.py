@@ -74,9 +74,9 @@ def _parser() -> ArgumentParser:
             command.add_argument(each, type=_version, metavar=metavar, help="number or: current")
         if name == "prune":
             command.add_argument(
-                "--keep", type=_keep, required=True, metavar="N", help="number of versions to keep"
+                "--keep", type=_keep, required=True, metavar="N", help="newest versions to keep"
             )
-            command.add_argument("--dry-run", action="store_true", help="remove nothing")
+            command.add_argument("--dry-run", action="store_true", help="only list the versions")
     keygen = add("keygen", "create a key that signs versions", _keygen)
     keygen.add_argument("file", type=Path, metavar="FILE", help="file for the private key")
     add("schema", "print the card's JSON Schema", _schema)

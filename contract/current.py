@@ -68,13 +68,20 @@ class Current:
         """The switches, oldest first."""
         path = self._folder / HISTORY
         try:
-            switches = _parse(_text_of(path))
+            lines = _text_of(path).splitlines()
         except FileNotFoundError:
-            switches = []
+            lines = []
         except OSError as error:
             raise BadHistory(f"{path} cannot be read: {error}") from error
-        except BadHistory as error:
-            raise BadHistory(f"{path}: {error}; move the file away to start a new one") from error
+        switches = []
+        for number, line in enumerate(lines, 1):
+            try:
+                switches.append(Switch.model_validate_json(line))
+            except ValidationError as error:
+                raise BadHistory(
+                    f"{path}: line {number} is not a switch of versions: {line[:80]!r}; move the "
+                    "file away to start a new one"
+                ) from error
         try:
             current = self.number()
             since = datetime.fromtimestamp(int((self._folder / CURRENT).stat().st_mtime), UTC)
@@ -120,17 +127,6 @@ def _text_of(path: Path) -> str:
     """The text of a file, which may be a symbolic link: its location does not matter."""
     content = patiently(lambda: read_regular(path, LARGEST, follow_links=True))
     return content.decode(errors="replace")
-
-
-def _parse(text: str) -> list[Switch]:
-    """The switches of history.jsonl, oldest first; BadHistory names a line that is not a switch."""
-    switches = []
-    for number, line in enumerate(text.splitlines(), 1):
-        try:
-            switches.append(Switch.model_validate_json(line))
-        except ValidationError as error:
-            raise BadHistory(f"line {number} is not a switch of versions: {line[:80]!r}") from error
-    return switches
 
 
 def _reconciled(switches: Sequence[Switch], current: int, since: datetime) -> list[Switch]:

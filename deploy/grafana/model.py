@@ -102,7 +102,7 @@ ROWS: Rows = {
         *(
             timeseries(
                 f"Duration of prediction requests by version, {name}",
-                "From a request's first byte to the end of its answer, of the requests that this "
+                "From a request's first byte to the end of its response, of the requests that this "
                 "version answered; for the last four versions of each process. Bad: a new version "
                 "that is slower than its predecessor at the same traffic.",
                 query(

@@ -168,7 +168,7 @@ ROWS: Rows = {
             unit="reqps",
         ),
         timeseries(
-            "Answers by status",
+            "Responses by status",
             "All routes, stacked. 4xx is caused by the client, 503 means overload or a service "
             "that is stopping. Bad: any other 5xx; 504 is a deadline that passed.",
             query(total(rate("http_requests_total"), "code"), "{{code}}"),
@@ -217,7 +217,7 @@ ROWS: Rows = {
         ),
         timeseries(
             "Clients that hung up",
-            "Requests per second whose client disconnected before the answer, by the stage they "
+            "Requests per second whose client disconnected before the response, by the stage they "
             "had reached. Bad: many in queue or model, which means that clients wait less long "
             "than the service takes.",
             query(total(rate("cancelled_total"), "stage"), "{{stage}}"),
@@ -234,7 +234,7 @@ ROWS: Rows = {
     "Latency": (
         heatmap(
             "Duration of prediction requests",
-            "From a request's first byte to the end of its answer: requests per second by "
+            "From a request's first byte to the end of its response: requests per second by "
             "duration, including refused requests, which are fast. Bad: a second band that rises "
             "away from the first.",
             total(rate("http_request_duration_seconds_bucket", PREDICTION), "le"),
@@ -358,7 +358,7 @@ ROWS: Rows = {
         timeseries(
             "Reads of the model store that hang",
             "Reads that did not end by DIGITSERVE_STORE_TIMEOUT and still block a thread. Bad: "
-            "any; the disk or file server of the store does not answer, versions cannot be "
+            "any; the disk or file server of the store does not respond, versions cannot be "
             "switched, and the routes that list versions answer 503.",
             query(total(metric("store_reads_stuck"), "instance"), "{{instance}}"),
             unit="short",
