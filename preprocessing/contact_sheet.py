@@ -1,7 +1,7 @@
 """Show what the network sees: python -m preprocessing.contact_sheet FILES --out sheet.png
 
-Every picture stands beside the 28x28 pixels that are made of it, enlarged, with its file's name
-below. It is the first thing to look at when a picture is misread.
+Every image is shown next to its prepared 28x28 pixels, enlarged, with the name of the file below.
+Look at this first when an image is misclassified.
 """
 
 import sys
@@ -19,7 +19,7 @@ from preprocessing.digits.normalize import Blank, InkMode, normalize_digit
 
 Colours = NDArray[np.uint8]  # (h, w, 3) BGR
 
-SIDE = 112  # pixels of each of the two pictures: 28 times 4
+SIDE = 112  # pixels of each of the two images: 28 times 4
 CAPTION = 18  # pixels
 GAP = 4  # pixels
 MAX_PIXELS = 10**8
@@ -30,7 +30,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = ArgumentParser("python -m preprocessing.contact_sheet", description=__doc__)
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.png")
-    parser.add_argument("--columns", type=int, default=6, help="pictures in a row; default: 6")
+    parser.add_argument("--columns", type=int, default=6, help="images per row; default: 6")
     parser.add_argument("--ink", choices=get_args(InkMode), default="auto", help="default: auto")
     arguments = parser.parse_args(words)
     tiles = [_tile(file, arguments.ink) for file in arguments.files]
@@ -40,7 +40,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _tile(file: Path, ink: InkMode) -> Colours:
-    """A picture, what is made of it, and its name."""
+    """An image, its prepared pixels and its name."""
     tile: Colours = np.full((SIDE + CAPTION + GAP, 2 * (SIDE + GAP), 3), GROUND, np.uint8)
     caption = file.name
     try:
@@ -57,7 +57,7 @@ def _tile(file: Path, ink: InkMode) -> Colours:
 
 
 def _seen(raster: Raster) -> Colours:
-    """In colours, what is transparent on pale green."""
+    """The image in colours, transparent pixels on pale green."""
     if raster.ndim == 2:
         return np.asarray(cv2.cvtColor(raster, cv2.COLOR_GRAY2BGR), np.uint8)
     if raster.shape[2] == 3:
@@ -68,7 +68,7 @@ def _seen(raster: Raster) -> Colours:
 
 
 def _put(tile: Colours, picture: Any, left: int) -> None:
-    """Into a square of the tile, as large as it fits; pixels that are enlarged stay square."""
+    """Draw into a square of the tile, as large as it fits. Enlarged pixels stay square."""
     height, width = picture.shape[:2]
     scale = SIDE / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))

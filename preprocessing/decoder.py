@@ -1,10 +1,10 @@
-"""Bytes of an image file -> its pixels, with nothing decoded that is too large or unknown.
+"""Decodes image files. Files that are too large or of an unknown format are not decoded.
 
     body --small PNG--> OpenCV ------------------------------------------+
          --first bytes--> format --header--> width, height --limits--> Pillow --> Raster
 
-Raster   (h, w) gray, (h, w, 3) BGR or (h, w, 4) BGRA with straight alpha; uint8, upright, and no
-         side longer than 256
+Raster   (h, w) gray, (h, w, 3) BGR or (h, w, 4) BGRA with straight alpha; uint8, upright, with
+         sides of at most 256
 
 OpenCV decodes a 28x28 PNG in 5 us where Pillow takes 60.
 """
@@ -34,30 +34,30 @@ __all__ = [
     "small_png",
 ]  # fmt: skip
 
-PREPARING = 2**20  # bytes that a raster takes, once it is shrunk, until it is a sheet
+PREPARING = 2**20  # bytes needed to normalise a raster
 
-SMALL = 2**11  # pixels; of more, none is answered without a thread's work on it
-SMALL_FILE = 2**12  # bytes, whose chunks are walked over in 0.1 ms
-TINY_FILE = 2**9  # bytes, inflated in 0.5 ms were each of them a thousand; of MNIST 300 are usual
-HEADER = 41  # bytes of a PNG up to where the kind of its second chunk ends
-# Width, height and bits of a sample; length and kind of the chunk behind the header.
+SMALL = 2**11  # pixels; larger images are decoded in a thread
+SMALL_FILE = 2**12  # bytes; their chunks are parsed in 0.1 ms
+TINY_FILE = 2**9  # bytes; even if each inflates to a thousand, that takes only 0.5 ms. MNIST: 300
+HEADER = 41  # bytes of a PNG up to the kind of its second chunk
+# Width, height and bits per sample; length and kind of the chunk after the header.
 _START = struct.Struct(">16xIIB8xI4s").unpack_from
-_AROUND = 57  # bytes of a PNG beside the data of its only other chunk
+_AROUND = 57  # bytes of a PNG in addition to the data of its only other chunk
 
-cv2.setNumThreads(1)  # an image is small; a thread pool of its own would only fight the model's
-# What OpenCV says of a bad image concerns its sender; libpng and libtiff still say it.
+cv2.setNumThreads(1)  # images are small; a thread pool would only compete with the model's
+# OpenCV's messages about bad images concern their sender. libpng and libtiff still report them.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 class TooManyPixels(Exception):
-    """Width times height is over the limit; nothing was decoded."""
+    """Width times height exceeds the limit; nothing was decoded."""
 
 
 def small_png(body: bytes, max_pixels: int, tiny: int = TINY_FILE) -> Raster | None:
     """The pixels of a PNG that is decoded in microseconds, as nearly all are; None for any other.
 
-    Of files up to `tiny` bytes that is believed: to look costs 10 us. Of all formats only a PNG's
-    header cannot say one size to us and another to the decoder.
+    The inflated length of files up to `tiny` bytes is not checked, because that takes 10 us. PNG is
+    the only format whose header cannot give one size here and another one to the decoder.
     """
     size = len(body)
     if not HEADER <= size <= SMALL_FILE or not body.startswith(PNG):
@@ -66,7 +66,7 @@ def small_png(body: bytes, max_pixels: int, tiny: int = TINY_FILE) -> Raster | N
     pixels = width * height
     if not 0 < pixels <= SMALL or pixels > max_pixels or max(width, height) > LONGEST or bits > 8:
         return None
-    # Libpng inflates all there is, a thousand bytes of each, whatever the size of the picture.
+    # Libpng inflates all data, up to a thousandfold, whatever the size of the image.
     if size > tiny and is_bomb(body):
         return None
     if (kind == b"IDAT" and length + _AROUND == size) or is_plain(body):
@@ -75,7 +75,7 @@ def small_png(body: bytes, max_pixels: int, tiny: int = TINY_FILE) -> Raster | N
 
 
 def identify(body: bytes, *, max_pixels: int) -> Picture:
-    """What `body` is, from its header alone; NotAPicture or TooManyPixels if it is refused."""
+    """The image in `body`, of which only the header is read; NotAPicture or TooManyPixels."""
     if not body.startswith(SIGNATURES):
         raise NotAPicture(name_of(body) or UNKNOWN)
     if has_lost_bytes(body):
@@ -92,7 +92,7 @@ def identify(body: bytes, *, max_pixels: int) -> Picture:
 
 
 def decode(body: bytes, *, max_pixels: int) -> Raster:
-    """The pixels of any image file; NotAPicture or TooManyPixels if it is refused."""
+    """The pixels of any image file; NotAPicture or TooManyPixels."""
     raster = small_png(body, max_pixels)
     return identify(body, max_pixels=max_pixels).raster() if raster is None else raster
 

@@ -1,9 +1,10 @@
-"""Image files: what their headers say, and their pixels, at a cost that the header foretells.
+"""Image files: their headers and their pixels, at a cost that is known from the header.
 
     body --open_image--> Picture(width, height, memory, raster) --raster()--> Raster
 
-Pillow decodes every format, and OpenCV the small PNGs of the fast path, in 5 us instead of 60 (see
-`decoder`). Pillow parses headers in Python, as many parts as a file has: here are the limits.
+Pillow decodes every format except the small PNGs of the fast path, which OpenCV decodes in 5 us
+instead of 60 (see `decoder`). Pillow parses headers in Python and has no limit on the number of
+parts in a file, so the limits are here.
 
 Raster   (h, w) gray, (h, w, 3) BGR or (h, w, 4) BGRA with straight alpha; uint8, upright
 """
@@ -33,46 +34,46 @@ from preprocessing.unsupported import UNKNOWN
 
 Raster = NDArray[np.uint8]
 
-LONGEST = 256  # pixels of a raster's side; more do not make a digit of 20 any clearer
-MOST_READS = 2**16  # that Pillow may need for a file: each is a step of Python
+LONGEST = 256  # pixels of a raster's side; more do not improve a digit of 20 pixels
+MOST_READS = 2**16  # of one file by Pillow: each read is a step in Python
 MOST_PARTS = 2**14  # chunks of a PNG, strips or tiles of a TIFF
 MOST_TILE = 2**24  # pixels of a strip or tile that is larger than its image
-MOST_EXIF = 16  # segments of a JPEG, which are appended to each other
-# Each scan goes over the whole image again, however short it is. Progressive images have ten.
+MOST_EXIF = 16  # segments of a JPEG, which are concatenated
+# Each scan processes the whole image, however short it is. Progressive images have ten scans.
 MOST_SCANS = 32
-MOST_RUNS = 2**19  # bytes and pixels of a BMP of run lengths, which Pillow decodes in Python
-SCAN = b"\xff\xda"  # where each scan of a JPEG begins; in its data, 0xff is followed by 0
-BLOCK = 128  # bytes of the coefficients of 8 x 8 samples of a JPEG
+MOST_RUNS = 2**19  # bytes and pixels of a run-length encoded BMP, which Pillow decodes in Python
+SCAN = b"\xff\xda"  # marks the beginning of a scan; inside a scan, 0xff is followed by 0
+BLOCK = 128  # bytes of the coefficients of a JPEG's 8 x 8 samples
 
 DEEP = frozenset({"I;16", "I;16B", "I;16L"})  # modes of 16 bits of gray
 MODES = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB", "RGBX": "RGB", "CMYK": "RGB", "YCbCr": "RGB"}
 STORED = {"1": 1, "L": 1, "P": 1} | dict.fromkeys(DEEP, 2)  # bytes of a pixel; of others 4
 CONVERTED = 4  # bytes of a pixel of the copy in another mode
 
-# What EXIF may make Pillow raise.
+# Exceptions that Pillow raises for damaged EXIF data.
 BAD_EXIF = (SyntaxError, ArithmeticError, LookupError, OSError, TypeError, ValueError, struct.error)
 
-warnings.filterwarnings("ignore", module=r"PIL\.")  # about tags that do not matter here
+warnings.filterwarnings("ignore", module=r"PIL\.")  # they are about tags that are not used here
 
 
 class NotAPicture(Exception):
-    """The bytes are no image of a known format, a damaged one, or one we do not decode."""
+    """The bytes are not an image, or a damaged or unsupported one."""
 
 
 class Picture(NamedTuple):
-    """An image file whose header has been read and whose pixels have not."""
+    """An image file of which only the header has been read."""
 
-    width: int  # pixels, as stored: before it is turned upright
+    width: int  # pixels, as stored: before the EXIF orientation is applied
     height: int
-    memory: int  # bytes that decoding takes at most, copies of the body included
-    raster: Callable[[], Raster]  # decodes; NotAPicture if it is damaged
+    memory: int  # upper bound in bytes for decoding, including copies of the body
+    raster: Callable[[], Raster]  # decodes the pixels; NotAPicture if they are damaged
 
 
 def raster_of(image: Image.Image) -> Raster:
-    """The pixels of an image, upright, in 8 bits, shrunk by a whole number to at most LONGEST."""
+    """The pixels of an image, upright, in 8 bits, reduced by a whole factor to at most LONGEST."""
     image.load()
     if image.mode in DEEP:
-        mode = "I"  # 32 bits: converted to 8 at once, they would be clipped
+        mode = "I"  # 32 bits: converting directly to 8 would clip the values
     elif image.has_transparency_data:
         mode = "RGBA"
     elif image.mode in MODES:
@@ -93,7 +94,7 @@ def raster_of(image: Image.Image) -> Raster:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turned as EXIF says; as it is stored where EXIF is damaged, as browsers show it."""
+    """Apply the EXIF orientation. If EXIF is damaged, ignore it, as browsers do."""
     try:
         return ImageOps.exif_transpose(image)
     except BAD_EXIF:
@@ -101,25 +102,25 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def open_image(body: bytes) -> Picture:
-    """What the header says, of a file that starts with one of SIGNATURES."""
+    """Read the header of a file that starts with one of SIGNATURES."""
     return next(opened for first, opened in _OPENED.items() if body.startswith(first))(body)
 
 
 class _Bounded(BytesIO):
-    """A file of which only so many parts are read."""
+    """A file that can be read only a limited number of times."""
 
     reads = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
         self.reads += 1
         if self.reads > MOST_READS:
-            raise NotAPicture("an image file of so many parts is not decoded: save it anew")
+            raise NotAPicture("an image file of so many parts is not decoded: save it again")
         return super().read(size)
 
 
 @contextmanager
 def _refusing(what: str) -> Iterator[None]:
-    """NotAPicture for whatever Pillow raises, which is nearly anything, unless memory was short."""
+    """Turn any exception of Pillow into NotAPicture, or into MemoryError if memory was refused."""
     try:
         yield
     except (NotAPicture, MemoryError):
@@ -134,12 +135,12 @@ def _refusing(what: str) -> Iterator[None]:
 
 
 def _picture(body: bytes, image: ImageFile, extra: int = 0) -> Picture:
-    """`extra` bytes are what its decoder takes beside the pixels."""
+    """`extra` is the number of bytes that its decoder needs in addition to the pixels."""
     converted = image.mode not in ("L", "RGB", "RGBA") or "transparency" in image.info
     a_pixel = (
         STORED.get(image.mode, 4)
         + CONVERTED * converted
-        + CONVERTED * image.has_transparency_data  # with colours multiplied by alpha, to shrink it
+        + CONVERTED * image.has_transparency_data  # premultiplied by alpha, to reduce it
     )
     width, height = image.size
     memory = a_pixel * width * height + 2 * len(body) + extra
@@ -147,7 +148,7 @@ def _picture(body: bytes, image: ImageFile, extra: int = 0) -> Picture:
 
 
 def _check_size(image: ImageFile, size: tuple[int, int]) -> None:
-    """NotAPicture if Pillow found another size than the one that was held against the limits."""
+    """NotAPicture if Pillow's size differs from the one that was compared with the limits."""
     if image.size != size:
         raise NotAPicture("the picture is damaged: it has two sizes")
 
@@ -160,25 +161,25 @@ def _raster(image: ImageFile) -> Raster:
 # ---- PNG -------------------------------------------------------------------------------------
 
 PNG = b"\x89PNG\r\n\x1a\n"
-BITS, COLOUR = 24, 25  # bytes of a file before the bits of a sample, and its colour type
-_HEADER = struct.Struct(">16xIIBB").unpack_from  # width, height, bits of a sample, colour type
+BITS, COLOUR = 24, 25  # offsets of the bits per sample and the colour type
+_HEADER = struct.Struct(">16xIIBB").unpack_from  # width, height, bits per sample, colour type
 _CHUNK = struct.Struct(">I4s").unpack_from
 GRAY = 0  # colour type
-SAMPLES = {GRAY: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a pixel
-A_PIXEL = {GRAY: 6, 2: 4, 3: 5, 4: 12, 6: 8}  # bytes: as stored, and copies in other modes
+SAMPLES = {GRAY: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # per pixel
+A_PIXEL = {GRAY: 6, 2: 4, 3: 5, 4: 12, 6: 8}  # bytes, including copies in other modes
 NEEDED = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf"})
-# Nothing that libpng would do much about, and nothing that OpenCV gets wrong.
+# Chunks that libpng processes quickly and OpenCV interprets correctly.
 PLAIN = frozenset(
     {
         b"IHDR", b"PLTE", b"IDAT", b"IEND", b"bKGD", b"cHRM", b"gAMA", b"hIST", b"pHYs", b"sBIT",
         b"sRGB", b"tEXt", b"tIME",
     }
 )  # fmt: skip
-STEP = 2**20  # bytes that are inflated at a time
+STEP = 2**20  # bytes that are inflated in one step
 
 
 def is_plain(body: bytes) -> bool:
-    """Whether OpenCV decodes the PNG correctly and at once, even a malicious one."""
+    """Whether OpenCV decodes the PNG correctly and quickly, even a malicious one."""
     try:
         kinds = {kind for kind, _, _ in _chunks(body)}
     except NotAPicture:
@@ -187,9 +188,9 @@ def is_plain(body: bytes) -> bool:
 
 
 def is_bomb(body: bytes) -> bool:
-    """Whether a PNG's data is longer than its pixels, or no data at all: libpng inflates it all."""
+    """Whether a PNG's data is invalid or longer than its pixels: libpng would inflate it all."""
     width, height, bits, colour = _HEADER(body)
-    # Interlaced, a row is eight parts at most, each with its byte for the filter and its padding.
+    # An interlaced row has up to eight parts, each with a filter byte and padding.
     most = height * ((width * SAMPLES.get(colour, 1) * bits + 7) // 8 + 1) + 16 * (width + height)
     inflater, found = zlib.decompressobj(), 0
     try:
@@ -217,14 +218,15 @@ def _png(body: bytes) -> Picture:
 
 
 def _png_raster(body: bytes, size: tuple[int, int]) -> Raster:
-    """Only what makes the pixels is kept: Pillow would inflate texts and play animations."""
+    """Keep only the chunks of the pixels: Pillow would inflate texts and decode animations."""
     view, kept = memoryview(body), [memoryview(PNG)]
     for kind, begin, end in _chunks(body):
         if kind not in NEEDED:
             continue
         if len(kept) > MOST_PARTS:
             raise NotAPicture(f"a PNG of more than {MOST_PARTS:,} parts is not decoded")
-        if end > len(body) or zlib.crc32(view[begin + 4 : end - 4]) != _number(view[end - 4 : end]):
+        checksum = int.from_bytes(view[end - 4 : end], "big")
+        if end > len(body) or zlib.crc32(view[begin + 4 : end - 4]) != checksum:
             raise NotAPicture(f"the PNG is damaged: the checksum of its {kind!r} is wrong")
         kept.append(view[begin:end])
     with _refusing("PNG"):
@@ -232,12 +234,12 @@ def _png_raster(body: bytes, size: tuple[int, int]) -> Raster:
         _check_size(image, size)
         bits = body[BITS]
         if "transparency" in image.info and body[COLOUR] == GRAY and bits in (2, 4):
-            image.info["transparency"] *= 255 // (2**bits - 1)  # as its pixels will be
+            image.info["transparency"] *= 255 // (2**bits - 1)  # as for its pixels
         return raster_of(image)
 
 
 def _chunks(body: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Kind of each chunk, and where it begins and ends; the last is IEND."""
+    """Kind, begin and end of each chunk; the last one is IEND."""
     begin, kind = len(PNG), b""
     while kind != b"IEND":
         if begin + 12 > len(body):
@@ -248,11 +250,7 @@ def _chunks(body: bytes) -> Iterator[tuple[bytes, int, int]]:
         begin = end
 
 
-def _number(data: memoryview) -> int:
-    return int.from_bytes(data, "big")
-
-
-# ---- the others ------------------------------------------------------------------------------
+# ---- other formats ------------------------------------------------------------------------------
 
 
 def _jpeg(body: bytes) -> Picture:
@@ -263,10 +261,10 @@ def _jpeg(body: bytes) -> Picture:
         image = JpegImageFile(_Bounded(body))
         width, height = image.size
         longest = max(width, height)
-        # Decoded at 1/2, 1/4 or 1/8 of the size where that suffices: several times as fast.
+        # Decode at 1/2, 1/4 or 1/8 of the size where that suffices, which is several times faster.
         image.draft(None, (max(1, width * LONGEST // longest), max(1, height * LONGEST // longest)))
         coefficients = 0
-        if body.count(SCAN) > 1:  # then libjpeg keeps those of all scans at once
+        if body.count(SCAN) > 1:  # then libjpeg stores the coefficients of all scans
             across = max(layer[1] for layer in image.layer)
             down = max(layer[2] for layer in image.layer)
             units = -(-width // (8 * across)) * -(-height // (8 * down))
@@ -296,7 +294,7 @@ def _bmp(body: bytes) -> Picture:
 
 
 def _webp(body: bytes) -> Picture:
-    """Of its header only: opened, libwebp would allocate what the size asks for."""
+    """Read only the header: libwebp allocates memory for the whole image when it opens it."""
     if len(body) < 32 or body[8:12] != b"WEBP":
         raise NotAPicture(UNKNOWN)
     match body[12:16]:
@@ -304,13 +302,14 @@ def _webp(body: bytes) -> Picture:
             width, height = struct.unpack_from("<HH", body, 26)
             width, height = width & 0x3FFF, height & 0x3FFF
         case b"VP8L":
-            bits = _little(body[21:25])
+            (bits,) = struct.unpack_from("<I", body, 21)
             width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
         case b"VP8X":
-            width, height = _little(body[24:27]) + 1, _little(body[27:30]) + 1
+            sides = (int.from_bytes(body[at : at + 3], "little") for at in (24, 27))
+            width, height = (side + 1 for side in sides)
         case _:
             raise NotAPicture("the WebP is damaged: it does not begin with a picture")
-    # Two canvases and a copy of libwebp's, Pillow's image, and its copy if it has alpha.
+    # Two canvases and a copy in libwebp, Pillow's image, and a copy of it if it has alpha.
     a_pixel = 16 if body[12:16] == b"VP8 " else 20
     memory = a_pixel * width * height + 2 * len(body)
     return Picture(width, height, memory, partial(_webp_raster, body, (width, height)))
@@ -323,18 +322,14 @@ def _webp_raster(body: bytes, size: tuple[int, int]) -> Raster:
         return raster_of(image)
 
 
-def _little(data: bytes) -> int:
-    return int.from_bytes(data, "little")
-
-
-# Tags, and a value of one.
+# Tags, and a value of COMPRESSION.
 WIDTH, HEIGHT, COMPRESSION, STRIPS, ROWS = 256, 257, 259, 273, 278
 TILE_WIDTH, TILE_HEIGHT, TILES = 322, 323, 324
 JPEG = 7
 
 
 def _tiff(body: bytes) -> Picture:
-    """The tags are looked at before Pillow, which makes a list of all that they say."""
+    """Check the tags first, because Pillow creates a list of all their values."""
     with _refusing("TIFF"):
         order = "<" if body.startswith(b"II") else ">"
         (at,) = struct.unpack_from(order + "I", body, 4)

@@ -1,8 +1,8 @@
-"""Files that are not decoded here, recognised by their first bytes, and what to do with each."""
+"""Recognises unsupported files by their first bytes, and suggests what to do with them."""
 
 import re
 
-HEAD = 1024  # bytes that are looked at
+HEAD = 1024  # bytes that are examined
 UNKNOWN = "the file is no PNG, JPEG, WebP, BMP, GIF or TIFF"
 DAMAGED = (
     "the picture is damaged: zero bytes or line ends were lost or changed on the way; send the "
@@ -13,7 +13,7 @@ _HEIC = (
     "Most Compatible (Settings, Camera, Formats)"
 )
 _AVIF = "the file is AVIF: convert it to PNG, JPEG or WebP"
-# The first that matches counts; none may take longer than a look at each byte.
+# The first match counts. Every pattern must match in linear time.
 _KNOWN = [
     (re.compile(b"(?s)" + pattern), words)
     for pattern, words in (
@@ -57,15 +57,15 @@ _KNOWN = [
 
 
 def has_lost_bytes(body: bytes) -> bool:
-    """Whether a picture file has none of the bytes that curl --data takes out.
+    """Whether a file has none of the bytes that curl --data removes.
 
-    Every file of the formats that are decoded has zero bytes in its header.
+    Every image file of the supported formats has zero bytes in its header.
     """
     return not any(byte in body for byte in b"\0\r\n")
 
 
 def name_of(body: bytes) -> str | None:
-    """What such a file is and what to do, in a sentence; None if that is unknown."""
+    """A sentence about the kind of file and what to do; None if it is unknown."""
     if not body:
         return "the file is empty"
     head = body[:HEAD]

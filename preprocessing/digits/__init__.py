@@ -1,6 +1,6 @@
-"""Handwritten digits on any background -> digits as in MNIST.
+"""Normalises handwritten digits on any background to the form of MNIST.
 
     raster --background--> ink --segmentation--> digit --stroke--> strokes of usual width
 
-`normalize` runs these steps and centres the result on a sheet of 28x28.
+`normalize` runs these steps and centres the result in 28x28 pixels.
 """

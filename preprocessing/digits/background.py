@@ -1,10 +1,10 @@
-"""Where on a picture the ink is, whatever the colours, the light and the paper.
+"""Separates ink from paper, whatever the colours, the light and the paper.
 
-    raster (h, w[, 3]) --one channel--> shade --minus what the paper is like there--> ink (h, w)
+    raster (h, w[, 3]) --one channel--> shade --minus the estimated paper--> ink (h, w)
 
-The paper under a stroke is what it is beside it: the lightest place near by (closing), or the
-darkest (opening) if the ink is the lighter of both. Shadows are wider than strokes, so they are
-paper. Everything after the first shrinking costs the same, however large the picture was.
+The paper under a stroke is estimated from its surroundings: it is the lightest place nearby
+(closing) or, if the ink is lighter than the paper, the darkest place (opening). Shadows are wider
+than strokes, so they count as paper. The paper is estimated on a small copy of the image.
 """
 
 from typing import Any
@@ -14,21 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 Raster = NDArray[np.uint8]  # (h, w) gray or (h, w, 3) BGR
-Shade = NDArray[np.uint8]  # (h, w), one number for a colour, as far apart as levels of gray
+Shade = NDArray[np.uint8]  # (h, w), colours projected onto one axis
 Ink = NDArray[np.uint8]  # (h, w), 0 = paper, 255 = ink
 
-COARSE = 96  # pixels of the longest side on which the paper is looked for
-REACHES = 0.12, 0.24, 0.42  # of the longest side; what is wider than the one chosen is paper
-DETAIL = 0.1  # of the longest side; how far around it a colour is compared
-SOFT = 0.4  # of the sharpest edge; softer ones speak against what they are an edge of
-DIMMEST = np.uint8(48)  # level; what is darker than that does not count as paper in the shade
+COARSE = 96  # pixels of the longest side on which the paper is estimated
+REACHES = 0.12, 0.24, 0.42  # of the longest side; anything wider than the chosen one is paper
+DETAIL = 0.1  # of the longest side; the neighbourhood with which a colour is compared
+SOFT = 0.4  # of the sharpest edge; softer edges count against an estimate
+DIMMEST = np.uint8(48)  # level; darker pixels do not count as paper in shadow
 
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
 def separate_ink(raster: Raster) -> tuple[float, Ink]:
-    """By how many levels the ink stands out from the paper, and its strength at each pixel."""
-    coarse = _coarse(raster)
+    """The contrast of the ink with the paper, in levels, and its strength at each pixel."""
+    coarse = resized(raster, COARSE) if max(raster.shape) > COARSE else raster
     is_lightness = True
     if raster.ndim == 3:
         to_shade = _to_shade(coarse)
@@ -41,21 +41,21 @@ def separate_ink(raster: Raster) -> tuple[float, Ink]:
     return contrast, _strength(raster, paper, is_dark, is_lightness)
 
 
-def _coarse(raster: Raster) -> Raster:
-    height, width = raster.shape[:2]
-    scale = COARSE / max(height, width)
-    if scale >= 1:
-        return raster
+def resized(image: Raster, longest: int) -> Raster:
+    """The image scaled so that its longest side has `longest` pixels, with antialiasing."""
+    height, width = image.shape[:2]
+    scale = longest / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(cv2.resize(raster, size, interpolation=cv2.INTER_AREA), np.uint8)
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, size, interpolation=how), np.uint8)
 
 
 def _to_shade(colours: Raster) -> NDArray[np.float64]:
-    """What to multiply a colour and 1 with to get its shade, (1, 4).
+    """The matrix (1, 4) that maps a colour and 1 to its shade.
 
-    The axis along which colours differ most from those around them: light changes slowly across a
-    picture, so that is the way from the paper's colour to the ink's, also where both are equally
-    light.
+    It projects onto the axis along which colours differ most from their surroundings. As light
+    changes slowly across an image, this axis leads from the colour of the paper to that of the ink,
+    even if both are equally light.
     """
     around = max(3, round(DETAIL * max(colours.shape)))
     levels: Any = colours.astype(np.float32)  # (h, w, 3)
@@ -69,10 +69,10 @@ def _to_shade(colours: Raster) -> NDArray[np.float64]:
 
 
 def _paper(shade: Shade, is_lightness: bool) -> tuple[Shade, bool]:
-    """What each pixel would be without ink, and whether the ink is darker than that.
+    """The paper without ink, and whether the ink is darker than the paper.
 
-    Of several guesses the one whose ink has its outline where the picture has its edges: shadows
-    have no sharp ones, and what is inside of a loop has only some of them.
+    Of several estimates, the best is the one whose ink has its outline where the image has its
+    edges: shadows have no sharp edges, and the inside of a loop has only some of them.
     """
     edges = cv2.morphologyEx(shade, cv2.MORPH_GRADIENT, _NEIGHBOURS).astype(np.float32)
     edges -= SOFT * edges.max()
@@ -87,22 +87,22 @@ def _paper(shade: Shade, is_lightness: bool) -> tuple[Shade, bool]:
 
 
 def _without_ink(shade: Shade, reach: int, is_dark: bool) -> Shade:
-    """Strokes up to twice `reach` wide filled with what is beside them."""
+    """Fill strokes of up to twice `reach` from their surroundings."""
     square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
-    # Beyond its edges the sheet goes on as it ends: a gap between stroke and edge is no stroke.
+    # The border is replicated: otherwise a gap between stroke and border would count as a stroke.
     wide = cv2.copyMakeBorder(shade, reach, reach, reach, reach, cv2.BORDER_REPLICATE)
     paper: Any = cv2.morphologyEx(wide, cv2.MORPH_CLOSE if is_dark else cv2.MORPH_OPEN, square)
     return np.asarray(paper[reach:-reach, reach:-reach], np.uint8)
 
 
 def _apart(shade: Shade, paper: Shade, is_dark: bool) -> Shade:
-    """In levels, and only to the side where the ink is."""
+    """The difference from the paper in levels, in the direction of the ink only."""
     apart: Any = cv2.subtract(paper, shade) if is_dark else cv2.subtract(shade, paper)
     return np.asarray(apart, np.uint8)
 
 
 def _strength(shade: Shade, paper: Shade, is_dark: bool, is_lightness: bool) -> Ink:
-    """What is darker than the paper counts in shares of it: less light makes both darker."""
+    """The strength of the ink. Dark ink is measured relative to the paper, against shadows."""
     apart = _apart(shade, paper, is_dark)
     if not (is_dark and is_lightness):
         return apart
@@ -110,12 +110,12 @@ def _strength(shade: Shade, paper: Shade, is_dark: bool, is_lightness: bool) -> 
 
 
 def _outline(ink: Ink) -> NDArray[np.bool_]:
-    """The pixels on either side of the edge of what is at least half as strong as the strongest."""
+    """The pixels on both sides of the edge of the ink, at half of its maximal strength."""
     strong = (ink > float(ink.max()) / 2).astype(np.uint8)
     outline: NDArray[np.bool_] = cv2.morphologyEx(strong, cv2.MORPH_GRADIENT, _NEIGHBOURS) > 0
     return outline
 
 
 def _smooth(ink: Ink) -> Ink:
-    """Without single pixels, where there are enough of them to miss some."""
+    """Smoothed to remove single pixels, if the image is large enough."""
     return ink if min(ink.shape) < COARSE else np.asarray(cv2.blur(ink, (3, 3)), np.uint8)

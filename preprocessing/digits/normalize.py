@@ -1,11 +1,11 @@
-"""Any picture of a digit -> what MNIST looks like.
+"""Normalises any image of a digit to the form of MNIST.
 
-    raster --alpha or paper--> ink --digit--> cut out --stroke--> 20 long --centre--> (28, 28)
+    raster --alpha or paper--> ink --crop--> digit --stroke--> 20 long --centre--> (28, 28)
 
-MNIST was made this way from scanned forms, and a network that learned from it expects no other: a
-digit in the corner, a shadow or a thin pen costs tens of points of accuracy otherwise. A 28x28
-picture that already looks like MNIST passes through untouched, so nothing is done twice.
-docs/ink.md says why each step is there and what it brings.
+MNIST was made in this way from scanned forms, and a network that was trained on it expects the
+same: otherwise a digit in the corner, a shadow or a thin pen costs tens of points of accuracy. A
+28x28 image that already looks like MNIST is returned unchanged. docs/ink.md explains each step and
+its effect.
 """
 
 from typing import Any, Literal
@@ -23,16 +23,16 @@ from preprocessing.digits.stroke import normalize_stroke
 Pixels = NDArray[np.uint8]  # (n, 28, 28), 0 = paper, 255 = ink
 Gray = NDArray[np.uint8]  # (h, w)
 Sheet = NDArray[np.uint8]  # (28, 28), 0 = paper, 255 = ink
-# To prepare what does not look like MNIST, everything, or nothing.
+# Normalise images that do not look like MNIST, all images, or none.
 InkMode = Literal["auto", "on", "off"]
 
-CONTRAST = 32  # between paper and the strongest ink; less is noise on an empty sheet
-OFF_CENTRE = 2.0  # pixels; the 70,000 digits of MNIST lie within 1 of the middle
-MIDDLE = 14.0  # pixels, where MNIST has its centres of mass: half a pixel off the sheet's own
+CONTRAST = 32  # between paper and the strongest ink; less is noise on blank paper
+OFF_CENTRE = 2.0  # pixels; the 70,000 digits of MNIST are within 1 of the centre
+MIDDLE = 14.0  # pixels, MNIST's centres of mass: half a pixel off the geometric centre
 OPAQUE = 128  # alpha
 
 _ALONG = np.arange(SIDE, dtype=np.float32)
-# A picture as a row times this: its mass, and its sums over x and y times mass.
+# An image as a row, times this matrix: its mass, and the sums of x and y weighted by mass.
 _MOMENTS = np.stack(
     [np.ones(SIDE * SIDE), np.tile(_ALONG, SIDE), np.repeat(_ALONG, SIDE)], 1
 ).astype(np.float32)  # (784, 3)
@@ -40,14 +40,14 @@ _BORDER = np.flatnonzero(np.pad(np.zeros((SIDE - 2, SIDE - 2)), 1, constant_valu
 
 
 class Blank(Exception):
-    """There is nothing on the picture that could be a digit."""
+    """There is nothing on the image that could be a digit."""
 
 
 def are_normalized(sheets: Pixels) -> NDArray[np.bool_]:
-    """Of each picture (n, 28, 28), whether `normalize_digit` would beyond doubt return it as it is:
-    nothing on its border, ink, and that centred.
+    """Whether `normalize_digit` would certainly return each image (n, 28, 28) unchanged.
 
-    Costs 1 us a picture where n is 64; `normalize_digit` comes to the same in 20 or more.
+    That is so if its border is empty and it has ink whose mass is centred. For n = 64 this takes
+    1 us per image, while `normalize_digit` takes at least 20.
     """
     rows = sheets.reshape(len(sheets), -1)  # (n, 784)
     mass, x, y = (rows.astype(np.float32) @ _MOMENTS).T  # (n,) each
@@ -58,13 +58,13 @@ def are_normalized(sheets: Pixels) -> NDArray[np.bool_]:
 
 
 def normalize_digit(raster: Raster, ink: InkMode = "auto") -> Sheet:
-    """The digit on a picture, white on black, 20 pixels high or wide, centred by mass in 28x28.
+    """The digit on an image, white on black, 20 pixels high or wide, centred by mass in 28x28.
 
-    Raises Blank where there is none. With `ink` off the picture is taken as it is, 255 = ink, and
-    only resized, for callers that prepare pictures themselves.
+    Raises Blank if there is none. With `ink` off, the image is only converted to grayscale and
+    resized, for callers that normalise images themselves: 255 must be ink.
     """
     if ink == "off":
-        return _as_it_is(raster)
+        return _only_resized(raster)
     raster = _without_redundant_channels(raster)
     if ink == "auto" and raster.shape == (SIDE, SIDE) and _looks_like_mnist(raster):
         return raster
@@ -74,8 +74,8 @@ def normalize_digit(raster: Raster, ink: InkMode = "auto") -> Sheet:
     return center(normalize_stroke(digit))
 
 
-def _as_it_is(raster: Raster) -> Sheet:
-    """Gray, 28x28; what is transparent is paper, which is black."""
+def _only_resized(raster: Raster) -> Sheet:
+    """Grayscale, 28x28. Transparent pixels are paper, which is black."""
     if raster.ndim == 3:
         gray: Any = cv2.cvtColor(raster[..., :3], cv2.COLOR_BGR2GRAY)
         if raster.shape[2] == 4:
@@ -89,7 +89,7 @@ def _as_it_is(raster: Raster) -> Sheet:
 
 
 def _without_redundant_channels(raster: Raster) -> Raster:
-    """No alpha where all is opaque, no colours where all are gray."""
+    """Without alpha if all pixels are opaque, without colours if all are gray."""
     if raster.ndim == 3 and raster.shape[2] == 4 and int(raster[..., 3].min()) == 255:
         raster = raster[..., :3]
     if raster.ndim == 3 and raster.shape[2] == 3:
@@ -100,7 +100,7 @@ def _without_redundant_channels(raster: Raster) -> Raster:
 
 
 def _looks_like_mnist(gray: Gray) -> bool:
-    """Black paper, ink, and that centred."""
+    """Black paper, and centred ink."""
     paper = float(np.median(gray.reshape(-1).take(_BORDER)))
     if paper >= CONTRAST or float(gray.max()) - paper < CONTRAST:
         return False
@@ -110,7 +110,7 @@ def _looks_like_mnist(gray: Gray) -> bool:
 
 
 def _ink(raster: Raster) -> Ink:
-    """The ink's strength at each pixel, from alpha if that is what draws."""
+    """The strength of the ink at each pixel, taken from alpha if the digit is drawn in alpha."""
     if raster.ndim == 3 and raster.shape[2] == 4:
         alpha = raster[..., 3]
         visible = raster[alpha >= OPAQUE][:, :3]
@@ -127,7 +127,7 @@ def _ink(raster: Raster) -> Ink:
 
 
 def _is_drawn_in_alpha(alpha: Gray, visible: NDArray[np.uint8]) -> bool:
-    """Is what is visible ink? It is paper with ink on it if it is most, and of several colours."""
+    """Whether the visible pixels are ink; many of them, in several colours, are paper with ink."""
     if 2 * len(visible) < alpha.size:
         return True
     apart = np.abs(visible.astype(np.int16) - np.median(visible, 0)).max(1)
@@ -135,7 +135,7 @@ def _is_drawn_in_alpha(alpha: Gray, visible: NDArray[np.uint8]) -> bool:
 
 
 def center(digit: Ink) -> Sheet:
-    """A digit of at most 28 pixels on a sheet of 28x28, its centre of mass in the middle."""
+    """A digit of at most 28x28 pixels, with its centre of mass in the middle of 28x28."""
     height, width = digit.shape
     x, y = _centre_of_mass(digit)
     left = min(max(round(MIDDLE - x), 0), SIDE - width)
@@ -146,7 +146,7 @@ def center(digit: Ink) -> Sheet:
 
 
 def _centre_of_mass(ink: Ink) -> tuple[float, float]:
-    """x and y in pixels from the top left pixel's middle; sides of at most 28 pixels."""
+    """x and y in pixels from the centre of the top left pixel; sides of at most 28 pixels."""
     columns = ink.sum(0, dtype=np.float32)  # (w,)
     rows = ink.sum(1, dtype=np.float32)  # (h,)
     mass = max(1.0, float(columns.sum()))

@@ -1,8 +1,8 @@
-"""The digit among all that looks like ink: its box, without specks, lines of the paper and frames.
+"""Finds the digit in the ink and crops it, without specks, ruled lines and frames.
 
-    ink (h, w) --strong enough--> pieces --belong together--> digit (h', w'), cut out, 255 = full
+    ink (h, w) --threshold--> pieces --belong together--> digit (h', w'), cropped, 255 = full
 
-A digit may be in several pieces (the bar of a 5, a pen that skipped), and so may dirt.
+A digit may consist of several pieces (the bar of a 5, a pen that skipped), and so may dirt.
 """
 
 from collections.abc import Sequence
@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 
 from preprocessing.digits.background import Ink
 
-STRONG = 0.4  # of the strongest ink: lines and grain of the paper are weaker
-LARGE_ENOUGH = 100  # pixels; strokes on smaller pictures may be a pixel wide
-NOISE = 4.5  # times the usual deviation of paper from paper
-PIECE = 0.03  # of the largest piece's ink: less is a speck
-NEAR = 0.3  # of the largest piece's longer side: what is farther away is something else
-LARGE, FAR = 0.15, 1.0  # as PIECE and NEAR, of pieces too large to be a speck
-FRAME = 0.5  # of an edge of the picture
-INSIDE = 0.1  # of its longer side; smaller things in a frame are no digit
+STRONG = 0.4  # of the strongest ink: ruled lines and the grain of the paper are weaker
+LARGE_ENOUGH = 100  # pixels; strokes on smaller images may be one pixel wide
+NOISE = 4.5  # times the usual variation of the paper
+PIECE = 0.03  # of the largest piece's ink: smaller pieces are specks
+NEAR = 0.3  # of the largest piece's longer side: pieces farther away do not belong to it
+LARGE, FAR = 0.15, 1.0  # as PIECE and NEAR, for pieces that are too large to be specks
+FRAME = 0.5  # of an edge of the image
+INSIDE = 0.1  # of its longer side; smaller pieces inside a frame are not digits
 
 
 def crop_digit(ink: Ink) -> Ink | None:
-    """The digit's ink in the box that it fills; None if nothing is stronger than the grain."""
+    """The ink of the digit in its bounding box; None if no ink is stronger than the grain."""
     smooth = _smooth(ink)
-    # Quarter and twentieth: the paper's, even where ink and lines take more than half.
+    # Both quantiles are those of the paper, even if ink and lines cover more than half.
     clean, paper, strongest = _levels(smooth, (0.05, 0.25, 1 - 1 / 2000))
     noise, peak = paper - clean, strongest - paper
     if peak <= max(1.0, NOISE * noise):
@@ -36,7 +36,7 @@ def crop_digit(ink: Ink) -> Ink | None:
     kept = _kept(smooth, smooth > level)
     left, top, width, height = cv2.boundingRect(kept)
     edge = slice(max(0, top - 1), top + height + 1), slice(max(0, left - 1), left + width + 1)
-    near = cv2.dilate(kept[edge], np.ones((3, 3), np.uint8))  # with the soft edge of the stroke
+    near = cv2.dilate(kept[edge], np.ones((3, 3), np.uint8))  # including the soft edges of strokes
     digit = np.where(near > 0, ink[edge], 0).astype(np.float32)
     (full,) = _levels(ink[edge][kept[edge] > 0], (0.75,))
     floor = min(paper + 3 * noise, paper + (full - paper) / 4)
@@ -47,20 +47,20 @@ def crop_digit(ink: Ink) -> Ink | None:
 
 
 def _smooth(ink: Ink) -> Ink:
-    """Grain averaged away where strokes are wide enough to survive it."""
+    """Smoothed against grain, if strokes are wide enough for that."""
     if max(ink.shape) < LARGE_ENOUGH:
         return ink
     return np.asarray(cv2.GaussianBlur(ink, (3, 3), 0), np.uint8)
 
 
 def _levels(ink: Ink, shares: Sequence[float]) -> list[float]:
-    """For each share of the pixels, the level that no more than that are below."""
+    """The quantiles of the levels: at most these shares of the pixels are below them."""
     counts = cv2.calcHist([ink], [0], None, [256], [0, 256]).ravel().cumsum()
     return [float(level) for level in np.searchsorted(counts, np.multiply(shares, ink.size))]
 
 
 def _kept(ink: Ink, strong: NDArray[np.bool_]) -> Ink:
-    """255 where a piece of the digit is."""
+    """255 at the pieces of the digit."""
     bridged = cv2.dilate(strong.astype(np.uint8), np.ones((3, 3), np.uint8))
     _, labels, boxes, _ = cv2.connectedComponentsWithStats(bridged, ltype=cv2.CV_16U)
     mass = np.bincount(labels[strong], weights=ink[strong], minlength=len(boxes))  # (pieces,)
@@ -74,8 +74,11 @@ def _kept(ink: Ink, strong: NDArray[np.bool_]) -> Ink:
 
 
 def _are_frame(labels: NDArray[Any], boxes: NDArray[Any]) -> NDArray[np.bool_]:
-    """Of each piece, whether it is what lies around the paper: it takes most of an edge of the
-    picture, and inside of it something else touches none."""
+    """Whether each piece is a frame around the paper.
+
+    A frame covers most of an edge of the image, and there is a piece inside it that touches no
+    edge.
+    """
     edges = labels[0], labels[-1], labels[:, 0], labels[:, -1]
     share = np.stack([np.bincount(edge, minlength=len(boxes)) / len(edge) for edge in edges])
     inside = ~share.any(0) & (boxes[:, 2:4].max(1) >= INSIDE * max(labels.shape))
@@ -85,7 +88,7 @@ def _are_frame(labels: NDArray[Any], boxes: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _gaps(boxes: NDArray[Any], main: int) -> NDArray[np.float64]:
-    """From each box (left, top, width, height, area) to the main one, in the latter's sides."""
+    """The distance of each box (left, top, width, height, area) from the main one, in its sides."""
     left, top, width, height = boxes[:, :4].T
     x = np.maximum(left[main] - left - width, left - left[main] - width[main])
     y = np.maximum(top[main] - top - height, top - top[main] - height[main])

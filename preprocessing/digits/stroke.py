@@ -1,9 +1,9 @@
-"""The width of a digit's strokes, and a digit with strokes as wide as MNIST's.
+"""Normalises the width of a digit's strokes to that of MNIST's.
 
     digit (h, w) --enlarge to 80, dilate or erode--> --shrink--> (20, <= 20) or (<= 20, 20)
 
-Widths are in pixels of the sheet, where the digit is 20 long. Of MNIST's training digits 90 % are
-between 2.1 and 4.5 wide, half between 2.5 and 3.4, by the same measure.
+Widths are in pixels of the result, where the digit is 20 long. By the same measure, the strokes of
+90 % of MNIST's training digits are between 2.1 and 4.5 wide, of one half between 2.5 and 3.4.
 """
 
 from typing import Any
@@ -11,11 +11,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from preprocessing.digits.background import Ink
+from preprocessing.digits.background import Ink, resized
 
-BOX = 20  # pixels of the digit's longest side on the sheet
-FINE = 4  # fine pixels for each of the sheet, where strokes are measured and changed
-THINNEST, WIDEST = 2.3, 4.2  # what thinner and wider strokes are brought to
+BOX = 20  # pixels of the digit's longest side
+FINE = 4  # fine pixels per pixel, in which strokes are measured and changed
+THINNEST, WIDEST = 2.3, 4.2  # bounds of the resulting widths
 MARGIN = 8  # fine pixels around the digit, into which it may grow
 
 _SHARPER = np.clip((np.arange(256) - 64) * 2, 0, 255).astype(np.uint8)  # of each level
@@ -34,7 +34,7 @@ def normalize_stroke(digit: Ink) -> Ink:
 
 
 def stroke_width(ink: Ink) -> float:
-    """In pixels: in a bar, the mean distance to its nearest edge is a quarter of its width."""
+    """The width in pixels: a quarter of a bar's width is the mean distance to its nearest edge."""
     inside = np.pad((ink > 127).astype(np.uint8), 1)
     if not inside.any():
         return 0.0
@@ -42,20 +42,11 @@ def stroke_width(ink: Ink) -> float:
     return 4 * float(distance[inside > 0].mean())
 
 
-def resized(ink: Ink, longest: int) -> Ink:
-    """Antialiased, so that the longest side is as long as that."""
-    height, width = ink.shape
-    scale = longest / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(ink, size, interpolation=how), np.uint8)
-
-
 def _grown(ink: Ink, grow: int) -> Ink:
-    """Wider by `grow` pixels on every side, or narrower where that is negative; cut to its box."""
+    """Dilated by `grow` pixels, or eroded if it is negative, and cropped."""
     side = 2 * abs(grow) + 1
     pen = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    # Enlarged edges are soft, and would be moved by how soft they are rather than by `grow`.
+    # Enlarged edges are soft: without sharpening they would move by their softness, not `grow`.
     sheet = np.pad(_SHARPER[ink], MARGIN + abs(grow))
     changed: Any = cv2.dilate(sheet, pen) if grow > 0 else cv2.erode(sheet, pen)
     left, top, width, height = cv2.boundingRect((changed > 48).astype(np.uint8))

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from loadtest.drawings.pens import drawn
 from preprocessing.decoder import Raster, decode
+from preprocessing.digits.background import resized
 from preprocessing.digits.normalize import Blank, Gray, InkMode, are_normalized, normalize_digit
-from preprocessing.digits.stroke import resized, stroke_width
+from preprocessing.digits.stroke import stroke_width
 from tests.support.pictures import encoded, seven
 from tests.support.written import written_digits
 
