@@ -5,17 +5,16 @@
 Read in this order:
 
     recipe, model, data    options; networks; data sets
-    augment, optimise      variations of images; optimisers and schedules
-    loop                   the training itself
+    augment, optimise      augmentation; optimisers and schedules
+    loop                   the training loop
     evaluate, corruptions  accuracy, calibration, robustness
     train, run             a whole training, and the folder that it writes
 
-`own`, `idx`, `fetch`, `picture`, `embedded` and `strokes` read or make data; `task` holds it as
-tensors, `place` the device; `watch`, `progress`, `board` and `plots` show the progress and the
-result; `checkpoint` and `pretrained` read and write weights. `__main__`, `commands` and `api` are
-the interfaces.
+`own`, `idx`, `fetch`, `image`, `embedded` and `strokes` read or generate data; `place` is the
+device; `watch`, `progress` and `plots` show the progress and the results; `checkpoint` reads and
+writes weights. `__main__`, `commands` and `api` are the interfaces.
 
 Tensors   pixels (n, 28, 28) uint8, 0 = paper, 255 = ink
-          ink    (n, 1, 28, 28) float32, 0..1: the same as the network and the augmentation see it
+          ink    (n, 1, 28, 28) float32, 0..1: the input of the network and the augmentation
           logits (n, classes) float32
 """

@@ -16,16 +16,16 @@ from typing import NoReturn
 
 from torch import distributed
 
+from contract.errors import NotConfirmed
 from training.commands import compare, evaluate
-from training.data import NAMES, DataSet, find_data_set, pictures_of
+from training.data import NAMES, DataSet, find_data_set, training_images
 from training.idx import BadData
 from training.loop import Stopped
 from training.place import Place, place_of
 from training.recipe import PRESETS, BadRecipe, Recipe
 from training.run import BadRun, Run
 from training.settings import is_first_process, mnist_dir
-from training.task import validation_size
-from training.train import resume, resume_command, train_into
+from training.train import resume, resume_command, train_into, validation_size
 
 log = logging.getLogger("training")
 
@@ -40,16 +40,16 @@ def main(words: list[str] | None = None) -> int:
             COMMANDS[words[0]](words[1:], mnist_dir())
         else:
             _train(_parser().parse_args(words))
-    except (BadData, BadRecipe, BadRun, OSError) as error:
+    except (BadData, BadRecipe, BadRun, NotConfirmed, OSError) as error:
         print(f"training: {error}", file=sys.stderr)
         return 2
     except Stopped as stopped:
         if stopped.folder is not None and is_first_process():
             how = resume_command(Run(stopped.folder))
-            print(f"training: {stopped.reason}. Go on with: {how}", file=sys.stderr)
+            print(f"training: {stopped.reason}. Resume it with: {how}", file=sys.stderr)
         return 130
     except KeyboardInterrupt:
-        print("training: stopped at once; what was saved before is kept", file=sys.stderr)
+        print("training: stopped at once; the last saved state is kept", file=sys.stderr)
         return 130
     return 0
 
@@ -58,17 +58,17 @@ def _train(arguments: Namespace) -> None:
     given = Recipe.given_in(arguments)
     if arguments.resume:
         if given or arguments.preset or arguments.data:
-            raise BadRecipe("--resume uses the run's own data and recipe: give neither")
+            raise BadRecipe("--resume uses the data and the recipe of the run: omit other flags")
         run = Run(arguments.resume)
         facts = run.facts()
         with place_of(Recipe.made_of(facts["recipe"])) as place:
             resume(run, _data_set(facts["data"]["wanted"], place), place=place)
         return
     preset = PRESETS.get(arguments.preset or "default", {})
-    recipe = Recipe.made_of(preset, given)  # reports a mistake before anything is loaded
+    recipe = Recipe.made_of(preset, given)  # reports mistakes before anything is loaded
     recipe.check_use(given)
-    if pictures := pictures_of(arguments.data):
-        validation_size(pictures, recipe)
+    if images := training_images(arguments.data):
+        validation_size(images, recipe)
     with place_of(recipe) as place:
         data = _data_set(arguments.data, place)
         suited = preset if arguments.preset else data.recipe
@@ -76,14 +76,14 @@ def _train(arguments: Namespace) -> None:
 
 
 def _data_set(wanted: str | None, place: Place) -> DataSet:
-    """What the first process finds, in all of them."""
+    """The data set that the first process finds, in every process."""
     if not place.first:
         log.setLevel(logging.ERROR)
     found = None
-    with place.in_turn():
+    with place.first_then_others():
         if place.first:
             found = find_data_set(wanted, mnist_dir=mnist_dir())
-    same = place.shared(found.wanted if found else "")
+    same = place.broadcast(found.wanted if found else "")
     return found or find_data_set(same, mnist_dir=mnist_dir())
 
 
@@ -94,11 +94,11 @@ def _parser() -> ArgumentParser:
     parser.add_argument(
         "--data",
         metavar="SET or DIR",
-        help=f"{', '.join(NAMES)}, or a folder of your own: a folder of pictures a class, or four "
-        "IDX files named as MNIST's (default: mnist, or digits where it cannot be had)",
+        help=f"{', '.join(NAMES)}, or a folder with your own images: one folder for each class, or "
+        "four IDX files with MNIST's names (default: mnist, or digits if it is unavailable)",
     )
     parser.add_argument(
-        "--preset", choices=tuple(PRESETS), help="a named recipe; other flags change it"
+        "--preset", choices=tuple(PRESETS), help="a named recipe, which other flags modify"
     )
     parser.add_argument(
         "--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: runs"
@@ -109,10 +109,10 @@ def _parser() -> ArgumentParser:
 
 
 def _leave(code: int) -> NoReturn:
-    """End the process; under torchrun without taking PyTorch apart.
+    """End the process, under torchrun without PyTorch's cleanup.
 
-    There, threads of its process group are now and then destroyed in an order that aborts the
-    process (2.13, gloo), after all is done and written.
+    The cleanup sometimes destroys the threads of the process group in an order that aborts the
+    process (2.13, gloo), although all files are written.
     """
     if distributed.is_torchelastic_launched():
         sys.stdout.flush()

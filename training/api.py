@@ -10,7 +10,7 @@
 
     MNISTPredictor("seven.pt").predict("another.png").digit
 
-Pictures are paths, PIL images, arrays or tensors of any size: see `training.picture`.
+Images are paths, PIL images, arrays or tensors of any size: see `training.image`.
 """
 
 from collections.abc import Iterable
@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 
 from contract.card import Evaluation
 from training import plots
-from training.data import DataSet, find_data_set, find_test_pictures
+from training.data import DataSet, find_data_set, find_test_images
 from training.evaluate import Judged, judge, logits_of
+from training.image import as_pixels
 from training.loop import Stopped
-from training.picture import as_pixels
 from training.progress import Epoch
 from training.recipe import PRESETS, BadRecipe, Recipe
 from training.run import BadRun, Checkpoint, Run
@@ -38,18 +38,18 @@ from training.train import resume, train_into
 
 
 class Prediction(NamedTuple):
-    """What is said of one picture."""
+    """The prediction for one image."""
 
-    digit: int  # the class, counted from 0; its name is labels[digit]
-    confidence: float  # calibrated probability of it, 0..1
+    digit: int  # index of the class; its name is labels[digit]
+    confidence: float  # its calibrated probability, 0..1
     probabilities: NDArray[np.float32]  # of every class, (classes,), sum 1
 
 
 class MNISTPredictor:
-    """A trained network that answers pictures.
+    """A trained network that classifies images.
 
-    `path` is a run's folder, its checkpoint.pt or what `save_model` wrote. Raises BadRun if it is
-    none of these or damaged.
+    `path` is the folder of a run, its checkpoint.pt or a file written by `save_model`. Raises
+    BadRun if it is none of these or damaged.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -62,13 +62,13 @@ class MNISTPredictor:
         """The names of class 0, 1, ..."""
         return self.checkpoint.labels
 
-    def predict(self, picture: Any) -> Prediction:
-        """The digit on a picture; BadPicture if it is none, or blank."""
-        return self.predict_batch([picture])[0]
+    def predict(self, image: Any) -> Prediction:
+        """The digit on an image; BadImage if it is not an image, or blank."""
+        return self.predict_batch([image])[0]
 
-    def predict_batch(self, pictures: Iterable[Any]) -> list[Prediction]:
-        """One prediction a picture, in order."""
-        prepared = [as_pixels(picture) for picture in pictures]
+    def predict_batch(self, images: Iterable[Any]) -> list[Prediction]:
+        """One prediction for each image, in order."""
+        prepared = [as_pixels(image) for image in images]
         if not prepared:
             return []
         logits = logits_of(self.network, torch.from_numpy(np.stack(prepared)))  # (n, classes)
@@ -77,13 +77,13 @@ class MNISTPredictor:
 
 
 class MNISTClassifier:
-    """A network to be trained, judged, kept and asked.
+    """A network to train, evaluate, save and use for predictions.
 
-    Every knob of `Recipe` is a keyword: batch_size, epochs, learning_rate, dropout1, dropout2,
-    patience, min_delta, network, optimiser and all that `python -m training --help` lists. `preset`
-    names a way of working; knobs add to it. `data` is a data set's name, a folder of one's own or a
-    DataSet; MNIST where it is not given. Runs are left under `runs`, as by the command line.
-    Raises BadRecipe, naming the knob, before anything is loaded.
+    Every option of `Recipe` is a keyword: batch_size, epochs, learning_rate, dropout1, dropout2,
+    patience, min_delta, network, optimiser and all others that `python -m training --help` lists.
+    `preset` is a named recipe, which options modify. `data` is the name of a data set, a folder
+    with your own images or a DataSet; by default it is MNIST. Runs are written to `runs`, as by the
+    command line. Raises BadRecipe, naming the option, before anything is loaded.
     """
 
     def __init__(
@@ -92,42 +92,43 @@ class MNISTClassifier:
         data: str | Path | DataSet | None = None,
         runs: str | Path = "runs",
         preset: str | None = None,
-        **knobs: Any,
+        **options: Any,
     ) -> None:
         if preset is not None and preset not in PRESETS:
             raise BadRecipe(f"preset is {preset!r}, it must be one of: {', '.join(PRESETS)}")
         self._wanted, self._runs = data, Path(runs)
         self._preset = None if preset is None else PRESETS[preset]
-        self._knobs = knobs
-        self._run: Run | None = None  # the last one trained or loaded
+        self._options = options
+        self._run: Run | None = None  # the last one that was trained or loaded
         self._unfinished = False
         self._model: MNISTPredictor | None = None
-        Recipe.made_of(self._preset or {}, knobs)
+        Recipe.made_of(self._preset or {}, options)
 
     @property
     def recipe(self) -> Recipe:
-        """All knobs, with what the preset or the data set brings."""
+        """All options, with those of the preset or the data set."""
         suited = self._data().recipe if self._preset is None else self._preset
-        return Recipe.made_of(suited, self._knobs)
+        return Recipe.made_of(suited, self._options)
 
     def set_scheduler(self, name: str, **options: Any) -> Self:
-        """Choose how the learning rate moves: one-cycle, cosine, step, plateau or none.
+        """Choose the learning rate schedule: one-cycle, cosine, step, plateau or none.
 
-        Options: decay_every and decay_factor of step, decay_factor and decay_patience of plateau.
-        Raises BadRecipe for others, and while a training waits to go on with its own schedule.
+        Options are decay_every and decay_factor for step, decay_factor and decay_patience for
+        plateau. Raises BadRecipe for others, and if an interrupted training is to be resumed.
         """
         if self._unfinished:
-            raise BadRecipe("a training that was interrupted goes on with its own schedule")
-        knobs = self._knobs | {"schedule": name} | options
-        Recipe.made_of(self._preset or {}, knobs).check_use(options)
-        self._knobs = knobs
+            raise BadRecipe("an interrupted training is resumed with its own schedule")
+        changed = self._options | {"schedule": name} | options
+        Recipe.made_of(self._preset or {}, changed).check_use(options)
+        self._options = changed
         return self
 
     def train(self) -> Self:
-        """Train to the end, or go on after an interruption or `load_checkpoint`.
+        """Train to the end, or resume after an interruption or `load_checkpoint`.
 
-        Raises Stopped when interrupted: what was reached is kept, `save_checkpoint` saves it, and
-        calling `train` again goes on. BadRecipe, BadData, BadRun and OSError name what is wrong.
+        Raises Stopped when interrupted: the state is kept, `save_checkpoint` writes it to a file,
+        and calling `train` again resumes it. BadRecipe, BadData, BadRun and OSError give the reason
+        of a failure.
         """
         data = self._data()
         self._model = None
@@ -145,41 +146,41 @@ class MNISTClassifier:
         return self
 
     def evaluate(self, data: str | Path | None = None) -> Evaluation:
-        """Accuracy, calibration and precision, recall and F1 of each class on a test set.
+        """Accuracy, calibration, and precision, recall and F1 of each class on a test set.
 
-        That of the training, or of `data`; BadData if its classes are others.
+        The test set is that of the training, or `data`; BadData if `data` has other classes.
         """
         return self._judged(data)[0].evaluation()
 
     def predict(self, image: Any) -> Prediction:
-        """The digit on a picture; BadPicture if it is none, or blank."""
+        """The digit on an image; BadImage if it is not an image, or blank."""
         return self._trained().predict(image)
 
     def predict_batch(self, images: Iterable[Any]) -> list[Prediction]:
-        """One prediction a picture, in order."""
+        """One prediction for each image, in order."""
         return self._trained().predict_batch(images)
 
     # ---- files ----------------------------------------------------------------------------------
 
     def save_model(self, path: str | Path) -> None:
-        """Keep the trained network in one file, which MNISTPredictor and `load_model` read."""
+        """Write the trained network to a file, which MNISTPredictor and `load_model` read."""
         self._trained().checkpoint.save(Path(path))
 
     def load_model(self, path: str | Path) -> Self:
-        """Take a network that was trained before; BadRun if `path` holds none."""
+        """Load a trained network; BadRun if `path` holds none."""
         self._model = MNISTPredictor(path)
         self._run = Run(Path(path)) if Path(path).is_dir() else None
         self._unfinished = False
         return self
 
     def save_checkpoint(self, path: str | Path) -> None:
-        """Keep the training itself in one file: weights, optimiser, counters, recipe."""
-        if self._run is None or not self._run.begun:
+        """Write the training itself to a file: weights, optimiser, counters and recipe."""
+        if self._run is None or not self._run.resumable:
             raise BadRun("there is no training to save: call train() first")
         self._run.pack(Path(path))
 
     def load_checkpoint(self, path: str | Path) -> Self:
-        """Take up a training that was saved; `train` goes on with its own recipe and data set."""
+        """Load a saved training, which `train` resumes with its own recipe and data set."""
         self._run = Run.create(self._runs)
         try:
             self._run.unpack(Path(path))
@@ -188,7 +189,7 @@ class MNISTClassifier:
             raise
         facts = self._run.facts()
         self._model, self._unfinished = None, True
-        self._preset, self._knobs = {}, facts["recipe"]
+        self._preset, self._options = {}, facts["recipe"]
         self._wanted = self._wanted or facts["data"]["wanted"]
         return self
 
@@ -203,14 +204,14 @@ class MNISTClassifier:
         return plots.loss_graph(history, metrics["kept_epoch"])
 
     def plot_confusion_matrix(self) -> Figure:
-        """What was taken for what on the test set."""
+        """Labels and predictions on the test set."""
         return plots.confusion_matrix(self._judged()[0])
 
     def show_predictions(self, num_samples: int = 30) -> Figure:
-        """Test pictures with answer and confidence."""
+        """Test images with prediction and confidence."""
         return plots.sample_predictions(*self._judged(), count=num_samples)
 
-    # ---- what the above is made of ------------------------------------------------------------
+    # ---- private ------------------------------------------------------------
 
     def _data(self) -> DataSet:
         if not isinstance(self._wanted, DataSet):
@@ -224,10 +225,10 @@ class MNISTClassifier:
         return self._model
 
     def _judged(self, data: str | Path | None = None) -> tuple[Judged, NDArray[np.uint8]]:
-        """The network's answers to test pictures (n, 28, 28), and the pictures."""
+        """The network's outputs for test images, and the pixels (n, 28, 28)."""
         model = self._trained()
         if data is not None:
-            pixels, labels = find_test_pictures(str(data), model.labels, mnist_dir=mnist_dir())[1]
+            pixels, labels = find_test_images(str(data), model.labels, mnist_dir=mnist_dir())[1]
         elif self._run is not None:
             pixels, labels = self._run.test_set()
         else:
@@ -242,11 +243,13 @@ class MNISTClassifier:
 
 
 def _signature() -> Signature:
-    """With every knob by name, for help() and completion."""
-    keyword = Parameter.KEYWORD_ONLY
-    own = list(signature(MNISTClassifier.__init__).parameters.values())[1:-1]  # without self, knobs
-    knobs = [Parameter(knob.name, keyword, default=knob.default) for knob in fields(Recipe)]
-    return Signature([*own, *knobs])
+    """With every option by name, for help() and completion."""
+    _, *own, _ = signature(MNISTClassifier.__init__).parameters.values()  # without self, options
+    options = [
+        Parameter(option.name, Parameter.KEYWORD_ONLY, default=option.default)
+        for option in fields(Recipe)
+    ]
+    return Signature([*own, *options])
 
 
 MNISTClassifier.__signature__ = _signature()  # type: ignore[attr-defined]

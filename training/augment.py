@@ -1,10 +1,10 @@
-"""Random variations of a whole batch at once, as tensor operations.
+"""Augments a whole batch of images at once, with tensor operations.
 
     ink (n, 1, 28, 28) --affine and elastic warp--stroke width--spoil some--> ink, same shape
 
-Spoiling is for robustness: a network that has only seen clean paper answers at random on grey
-paper, in fog or under noise. It happens to a part of each batch only, so that clean pictures, which
-the test set is made of, stay the rule.
+Spoiling makes a network robust: one that has only seen clean paper predicts at random on grey
+paper, in fog or under noise. It affects only a part of each batch, so that most images are clean,
+like those of the test set.
 """
 
 import math
@@ -16,16 +16,16 @@ from torch.nn import functional as F  # noqa: N812 (its usual name)
 from contract.card import SIDE
 from training.recipe import Recipe
 
-WARPS = ("rotation", "scale", "aspect", "shear", "shift", "elastic")  # knobs that move ink
+WARPS = ("rotation", "scale", "aspect", "shear", "shift", "elastic")  # options that move ink
 
 
 def augment(ink: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
-    """A new picture for each of `ink` (n, 1, 28, 28), 0..1; a knob at 0 costs nothing.
+    """A new image for each of `ink` (n, 1, 28, 28), 0..1. Options that are 0 cost no time.
 
-    The pictures must come in random order: the first of them are the spoiled ones. `random` must
-    be of the device that `ink` is on.
+    The images must be in random order, because the first of them are spoiled. `random` and `ink`
+    must be on the same device.
     """
-    if any(getattr(recipe, knob) for knob in WARPS):
+    if any(getattr(recipe, option) for option in WARPS):
         grid = _affine(len(ink), recipe, random)
         if recipe.elastic:
             grid = grid + _elastic(len(ink), recipe.elastic, random)
@@ -38,7 +38,7 @@ def augment(ink: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
 
 
 def _affine(n: int, recipe: Recipe, random: torch.Generator) -> Tensor:
-    """Where each output pixel comes from, (n, 28, 28, 2), in grid_sample's -1..1."""
+    """The source of each output pixel, (n, 28, 28, 2), in the -1..1 of grid_sample."""
 
     def within(limit: float) -> Tensor:
         return (_uniform((n,), random) * 2 - 1) * limit  # (n,)
@@ -52,20 +52,20 @@ def _affine(n: int, recipe: Recipe, random: torch.Generator) -> Tensor:
     wide, high = size * aspect, size / aspect
     along_x = torch.stack([cos * wide, sin * high], 1)[:, None, None]  # (n, 1, 1, 2)
     along_y = torch.stack([(shear * cos - sin) * wide, (shear * sin + cos) * high], 1)
-    place = (torch.arange(SIDE, device=random.device) * 2 + 1) / SIDE - 1  # pixels' middles, -1..1
+    place = (torch.arange(SIDE, device=random.device) * 2 + 1) / SIDE - 1  # of pixel centres, -1..1
     rows = along_y[:, None] * place[:, None] + torch.stack(shift, 1)[:, None]  # (n, 28, 2)
-    return along_x * place[:, None] + rows[:, :, None]  # a third of affine_grid's time
+    return along_x * place[:, None] + rows[:, :, None]  # takes a third of affine_grid's time
 
 
 def _elastic(n: int, pixels: float, random: torch.Generator) -> Tensor:
-    """A smooth displacement, (n, 28, 28, 2): 5x5 random vectors, interpolated."""
+    """A smooth displacement (n, 28, 28, 2): 5x5 random vectors, interpolated."""
     coarse = _normal((n, 2, 5, 5), random) * (pixels * 2 / SIDE)
     fine = F.interpolate(coarse, (SIDE, SIDE), mode="bicubic", align_corners=True)
     return fine.permute(0, 2, 3, 1)  # (n, 28, 28, 2)
 
 
 def _restroke(ink: Tensor, amount: float, random: torch.Generator) -> Tensor:
-    """Thicker or thinner strokes: blur, then cut the slope at a random level."""
+    """Thicker or thinner strokes: blur, then threshold the slope at a random level."""
     blurred = F.avg_pool2d(ink, 3, stride=1, padding=1)  # (n, 1, 28, 28)
     spread = (_uniform((len(ink), 1, 1, 1), random) * 2 - 1) * 0.3 * amount
     # Within 0.2..0.8 a slope of 2.5 leaves paper at 0 and full ink at 1.
@@ -87,7 +87,7 @@ def _spoil(ink: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
 
 
 def _grey(ink: Tensor, amount: float, random: torch.Generator) -> Tensor:
-    """Paper lighter in places, as in uneven light, and ink paler."""
+    """Unevenly lit paper, and paler ink."""
     each = (len(ink), 1, 1, 1)
     greyest = _uniform(each, random) * amount
     clouds = F.interpolate(
@@ -99,7 +99,7 @@ def _grey(ink: Tensor, amount: float, random: torch.Generator) -> Tensor:
 
 
 def _erased(ink: Tensor, most: float, random: torch.Generator) -> Tensor:
-    """A rectangle of any shape and place, one flat grey or with ink and paper swapped."""
+    """A random rectangle, either of one grey or with ink and paper swapped."""
     n = len(ink)
     area = _uniform((n,), random) * most * SIDE * SIDE
     aspect = torch.exp((_uniform((n,), random) * 2 - 1) * math.log(4))

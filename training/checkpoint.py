@@ -1,11 +1,10 @@
 """Files of a run: checkpoint.pt, and images in .npz files.
 
-Each is written under another name and renamed, so that a full disk or a power cut leaves no half
-file. Export reads them long after they were written, so a damaged file is detected and named.
+Each file is replaced as a whole, so that a full disk or a power cut leaves no partial file. Export
+reads the files long after they were written, so a damaged file is detected and named.
 """
 
-import os
-from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,13 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
 from contract.card import SIDE, DataFacts, Evaluation
-from contract.files import sync
+from contract.files import replace_together
 from training.model import NETWORKS, Network, build
 
-Pictures = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # pixels (n, 28, 28), labels (n,)
+Images = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # pixels (n, 28, 28), labels (n,)
 
 
 class BadRun(Exception):
@@ -27,7 +26,7 @@ class BadRun(Exception):
 
 
 class Checkpoint(BaseModel):
-    """A trained network and everything needed to build, judge and describe it."""
+    """A trained network and everything needed to build, evaluate and describe it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
@@ -42,14 +41,14 @@ class Checkpoint(BaseModel):
 
     @property
     def network(self) -> str:
-        """A key of NETWORKS."""
+        """The name of the network, a key of NETWORKS."""
         return str(self.recipe.get("network", ""))
 
     def build(self) -> Network:
-        """The network with its weights, ready to answer; BadRun if they are of another one."""
+        """The network with its weights, in evaluation mode; BadRun if they do not fit it."""
         if self.network not in NETWORKS:
             known = ", ".join(NETWORKS)
-            raise BadRun(f"the checkpoint is of a network {self.network!r}; known are: {known}")
+            raise BadRun(f"the checkpoint has an unknown network {self.network!r}; known: {known}")
         try:
             network = build(
                 self.network,
@@ -66,7 +65,7 @@ class Checkpoint(BaseModel):
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """From checkpoint.pt; BadRun if it is damaged or something else."""
+        """Read checkpoint.pt; BadRun if it is damaged or something else."""
         try:
             return cls.model_validate(load(path))
         except ValidationError as error:
@@ -74,7 +73,14 @@ class Checkpoint(BaseModel):
             raise BadRun(f"{path} is not a checkpoint of this project: see {fields}") from error
 
     def save(self, path: Path) -> None:
-        replace(path, lambda draft: torch.save(self.model_dump(), draft))
+        save(path, self.model_dump())
+
+
+def save(path: Path, value: object) -> None:
+    """Write a file of torch.save, which `load` reads: tensors, numbers and texts."""
+    content = BytesIO()
+    torch.save(value, content)
+    replace_together({path: content.getvalue()})
 
 
 def load(path: Path) -> Any:
@@ -82,63 +88,75 @@ def load(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise BadRun(f"{path} is not there") from error
-    except Exception as error:  # a damaged pickle raises nearly anything
-        raise BadRun(f"{path} is damaged or no file of PyTorch ({_first_line(error)})") from error
+        raise BadRun(f"{path} does not exist") from error
+    except Exception as error:  # a damaged pickle raises nearly any exception
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BadRun(f"{path} is damaged or not a PyTorch file ({reason})") from error
 
 
-def replace_text(path: Path, text: str) -> None:
-    replace(path, lambda draft: draft.write_text(text))
+def load_pretrained(network: nn.Module, path: Path, name: str) -> None:
+    """Load pretrained weights from `path` into `network`, which is called `name`.
+
+    The file is a checkpoint of this project or a plain state dict, such as torchvision's for
+    resnet18. The weights of a first layer for three colours are summed, which is equivalent for
+    grayscale images. A last layer for other classes keeps its new weights. BadRun if anything else
+    differs.
+    """
+    content = load(path)
+    weights = content.get("weights", content) if isinstance(content, dict) else None
+    if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise BadRun(f"{path} holds no weights: it is neither a checkpoint nor a state dict")
+    own = network.state_dict()
+    weights = {_own_name(key, own): value for key, value in weights.items()}
+    first, *_, last_weight, last_bias = own  # names of the first and the last layer's parameters
+    if first in weights and weights[first].dim() == 4 and weights[first].shape[1] == 3:
+        weights[first] = weights[first].sum(1, keepdim=True)
+    for key in (last_weight, last_bias):
+        if key in weights and weights[key].shape != own[key].shape:
+            weights[key] = own[key]
+    different = [
+        key for key in own if key not in weights or weights[key].shape != own[key].shape
+    ] + [key for key in weights if key not in own]
+    if different:
+        raise BadRun(f"{path} is of another network than {name}: see {', '.join(different[:3])}")
+    network.load_state_dict(weights)
 
 
-def replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Write under another name, then rename."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(draft)
-        sync(draft)
-        draft.replace(path)
-        sync(path.parent)
-    except RuntimeError as error:  # torch.save's word for a full disk
-        raise OSError(f"{path} cannot be written: {_first_line(error)}") from error
-    finally:
-        draft.unlink(missing_ok=True)
+def _own_name(key: str, own: dict[str, Tensor]) -> str:
+    """This project's name for a tensor that torchvision calls `key`."""
+    for name in (key, f"layers.{key}", f"layers.{key.replace('fc.', 'fc.1.')}"):
+        if name in own:
+            return name
+    return key
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def save_images(path: Path, **arrays: NDArray[np.uint8]) -> None:
+    content = BytesIO()
+    np.savez_compressed(content, allow_pickle=False, **arrays)
+    replace_together({path: content.getvalue()})
 
 
-def save_arrays(path: Path, **arrays: NDArray[np.uint8]) -> None:
-    def write(draft: Path) -> None:
-        with draft.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
-
-    replace(path, write)
-
-
-def kept_pictures(path: Path) -> Pictures:
-    """With their labels; BadRun if the file is damaged."""
-    arrays = _arrays(path, "pixels", "labels")
-    pixels, labels = arrays["pixels"], arrays["labels"]
+def load_images(path: Path) -> Images:
+    """Pixels and labels; BadRun if the file is damaged."""
+    pixels, labels = _arrays(path, "pixels", "labels")
     if len(labels) != len(pixels):
-        raise BadRun(f"{path} holds {len(pixels)} pictures and {len(labels)} labels")
+        raise BadRun(f"{path} holds {len(pixels)} images and {len(labels)} labels")
     return pixels, labels
 
 
-def kept_pixels(path: Path) -> NDArray[np.uint8]:
-    """Without; (n, 28, 28)."""
-    return _arrays(path, "pixels")["pixels"]
+def load_pixels(path: Path) -> NDArray[np.uint8]:
+    """Pixels (n, 28, 28) without labels; BadRun if the file is damaged."""
+    return _arrays(path, "pixels")[0]
 
 
-def _arrays(path: Path, *names: str) -> dict[str, NDArray[np.uint8]]:
-    """The named arrays of a file, the first of which are pictures."""
+def _arrays(path: Path, *names: str) -> list[NDArray[np.uint8]]:
+    """The named arrays of a file, of which the first holds pixels."""
     try:
         with np.load(path) as file:
-            arrays = {name: file[name] for name in names}
-    except Exception as error:  # a damaged zip raises nearly anything
+            arrays = [file[name] for name in names]
+    except Exception as error:  # a damaged zip raises nearly any exception
         raise BadRun(f"{path} is missing or damaged: train again ({error!r})") from error
-    pixels = arrays["pixels"]
+    pixels = arrays[0]
     if pixels.dtype != np.uint8 or pixels.shape[1:] != (SIDE, SIDE) or len(pixels) == 0:
         raise BadRun(f"{path} holds {pixels.dtype} {pixels.shape}, not uint8 (n, 28, 28)")
     return arrays

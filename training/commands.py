@@ -1,9 +1,9 @@
-"""The commands `python -m training evaluate` and `compare`, for finished runs."""
+"""The commands `python -m training evaluate` and `compare`, for completed runs."""
 
 import json
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +11,35 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from training.data import NAMES, find_test_pictures
-from training.evaluate import Judged, accuracy_under_corruptions, judge
+from training.data import NAMES, find_test_images
+from training.evaluate import accuracy_under_corruptions, judge
 from training.plots import corruption_sheet, write_plots
 from training.run import Run
 
 
 def evaluate(words: Sequence[str], mnist_dir: Path | None) -> None:
-    """Judge a finished run again: report, plots and evaluation.json, in a folder of their own."""
-    arguments = _evaluate_parser().parse_args(words)
+    """Evaluate a completed run again: print a report, and write plots and evaluation.json."""
+    parser = ArgumentParser("python -m training evaluate", description=evaluate.__doc__)
+    parser.add_argument("run", type=Path, metavar="RUN", help="a folder under runs/")
+    parser.add_argument(
+        "--data",
+        metavar="SET or DIR",
+        help=f"other test images: {', '.join(NAMES)} or a folder (default: the run's own)",
+    )
+    parser.add_argument(
+        "--corrupted", action="store_true", help="also under fifteen corruptions as in MNIST-C"
+    )
+    parser.add_argument(
+        "--into", type=Path, metavar="DIR", help="for the report (default: RUN/evaluation/SET)"
+    )
+    arguments = parser.parse_args(words)
     run = Run(arguments.run)
     checkpoint = run.checkpoint()
     network, labels = checkpoint.build(), checkpoint.labels
     if arguments.data is None:
         name, (pixels, truth) = "own-test-set", run.test_set()
     else:
-        name, (pixels, truth) = find_test_pictures(arguments.data, labels, mnist_dir=mnist_dir)
+        name, (pixels, truth) = find_test_images(arguments.data, labels, mnist_dir=mnist_dir)
     into = arguments.into or run.folder / "evaluation" / name
     into.mkdir(parents=True, exist_ok=True)
     test = torch.tensor(pixels), torch.tensor(truth).long()
@@ -34,12 +47,27 @@ def evaluate(words: Sequence[str], mnist_dir: Path | None) -> None:
     found: dict[str, Any] = judged.evaluation().model_dump(mode="json") | judged.measured()
     console = Console(width=None if sys.stdout.isatty() else 100)
     console.print(f"{judged.summary()} ({run.folder}, {name})", highlight=False)
-    console.print(_classes(judged), _confusions(judged))
+    console.print(
+        _table(
+            ("class", "precision", "recall", "F1", "images"),
+            (
+                (row.label, *(f"{rate:.2%}" for rate in (row.precision, row.recall, row.f1)),
+                 f"{row.support:,}")
+                for row in judged.evaluation().per_class
+            ),
+        ),
+        _table(
+            ("label", "predicted", "times"),
+            (map(str, row.values()) for row in judged.commonest_confusions()),
+            title="Most frequent confusions",
+        ),
+    )  # fmt: skip
     if arguments.corrupted:
         accuracies = accuracy_under_corruptions(network, *test)
         mean = sum(accuracies.values()) / len(accuracies)
         found["corrupted"] = accuracies | {"mean": mean}
-        console.print(_corruptions(accuracies, mean))
+        rows = ((name, f"{accuracy:.2%}") for name, accuracy in found["corrupted"].items())
+        console.print(_table(("corruption", "accuracy"), rows))
         corruption_sheet(test[0], accuracies).savefig(into / "corruptions.png")
     write_plots(into, judged, pixels)
     (into / "evaluation.json").write_text(json.dumps(found, indent=2) + "\n")
@@ -47,7 +75,7 @@ def evaluate(words: Sequence[str], mnist_dir: Path | None) -> None:
 
 
 def compare(words: Sequence[str], _: Path | None) -> None:
-    """A table of runs: what they reached, and the knobs in which they differ."""
+    """Print a table of runs with their results and the options in which they differ."""
     parser = ArgumentParser("python -m training compare", description=compare.__doc__)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a folder under runs/")
     folders: list[Path] = parser.parse_args(words).runs
@@ -56,10 +84,10 @@ def compare(words: Sequence[str], _: Path | None) -> None:
     for name, value in _COMPARED.items():
         table.add_row(name, *(value(run) for run in runs))
     recipes = [run["recipe"] for run in runs]
-    for knob in sorted({knob for recipe in recipes for knob in recipe}):
-        values = [str(recipe.get(knob, "")) for recipe in recipes]
+    for option in sorted({option for recipe in recipes for option in recipe}):
+        values = [str(recipe.get(option, "")) for recipe in recipes]
         if len(set(values)) > 1:
-            table.add_row(knob.replace("_", " "), *values, style="cyan")
+            table.add_row(option.replace("_", " "), *values, style="cyan")
     width = None if sys.stdout.isatty() else max(100, 26 + 22 * len(runs))
     Console(width=width).print(table)
 
@@ -77,42 +105,8 @@ _COMPARED: dict[str, Callable[[dict[str, Any]], str]] = {
 }  # rows of the table, from each run's training_metrics.json
 
 
-def _classes(judged: Judged) -> Table:
-    table = Table("class", "precision", "recall", "F1", "pictures", box=None, pad_edge=False)
-    for row in judged.evaluation().per_class:
-        rates = (f"{rate:.2%}" for rate in (row.precision, row.recall, row.f1))
-        table.add_row(row.label, *rates, f"{row.support:,}")
+def _table(head: Sequence[str], rows: Iterable[Iterable[str]], title: str | None = None) -> Table:
+    table = Table(*head, box=None, pad_edge=False, title=title)
+    for row in rows:
+        table.add_row(*row)
     return table
-
-
-def _confusions(judged: Judged) -> Table:
-    title = "Commonest confusions"
-    table = Table("is", "taken for", "times", box=None, pad_edge=False, title=title)
-    for row in judged.commonest_confusions():
-        table.add_row(str(row["label"]), str(row["taken_for"]), str(row["times"]))
-    return table
-
-
-def _corruptions(accuracies: dict[str, float], mean: float) -> Table:
-    table = Table("corruption", "right", box=None, pad_edge=False, show_footer=True)
-    table.columns[0].footer, table.columns[1].footer = "mean", f"{mean:.2%}"
-    for name, accuracy in accuracies.items():
-        table.add_row(name, f"{accuracy:.2%}")
-    return table
-
-
-def _evaluate_parser() -> ArgumentParser:
-    parser = ArgumentParser("python -m training evaluate", description=evaluate.__doc__)
-    parser.add_argument("run", type=Path, metavar="RUN", help="a folder under runs/")
-    parser.add_argument(
-        "--data",
-        metavar="SET or DIR",
-        help=f"other pictures to judge by: {', '.join(NAMES)} or a folder (default: the run's own)",
-    )
-    parser.add_argument(
-        "--corrupted", action="store_true", help="also under fifteen corruptions as of MNIST-C"
-    )
-    parser.add_argument(
-        "--into", type=Path, metavar="DIR", help="for the report (default: RUN/evaluation/SET)"
-    )
-    return parser

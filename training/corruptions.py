@@ -2,12 +2,12 @@
 
     ink (n, 1, 28, 28) float32, 0..1 --one corruption--> the same shape and range
 
-The kinds and the strengths follow MNIST-C (Mu & Gilmer, arXiv 1906.02337), the generators are our
-own: numbers are comparable among networks judged here, not digit for digit with those of the paper.
-Each corruption is seeded, so the same pictures are damaged in the same way every time.
+The kinds and strengths follow MNIST-C (Mu & Gilmer, arXiv 1906.02337), but the implementation is
+independent: results are comparable among networks evaluated here, not exactly with the paper's.
+Each corruption is seeded, so the same images are always corrupted in the same way.
 
-Nothing here is used to train. `augment` makes noise, grey paper and blots of its own;
-docs/training.md says which of these corruptions are relatives of what the default recipe has seen.
+No corruption is used for training. `augment` makes its own noise, grey paper and blots;
+docs/training.md lists the corruptions that resemble the augmentation of the default recipe.
 """
 
 import math
@@ -23,7 +23,7 @@ Corruption = Callable[[Tensor, torch.Generator], Tensor]
 
 
 def corrupted(name: str, ink: Tensor) -> Tensor:
-    """`ink` (n, 1, 28, 28) after the corruption called `name`; always the same for the same ink."""
+    """`ink` (n, 1, 28, 28) after the corruption `name`, always the same for the same ink."""
     random = torch.Generator().manual_seed(sum(name.encode()))
     return CORRUPTIONS[name](ink, random).clamp(0, 1)
 
@@ -46,7 +46,7 @@ def _impulse_noise(ink: Tensor, random: torch.Generator) -> Tensor:
 
 
 def _glass_blur(ink: Tensor, random: torch.Generator) -> Tensor:
-    """Soft, and each pixel taken from a neighbour, as through frosted glass; twice."""
+    """Blurred, with each pixel taken from a neighbour, as through frosted glass; twice."""
     for _ in range(2):
         step = torch.randint(-1, 2, (len(ink), 2, SIDE, SIDE), generator=random)
         grid = _still(len(ink)) + step.permute(0, 2, 3, 1) * 2 / SIDE
@@ -55,7 +55,7 @@ def _glass_blur(ink: Tensor, random: torch.Generator) -> Tensor:
 
 
 def _motion_blur(ink: Tensor, random: torch.Generator) -> Tensor:
-    """The camera moved by about 7 pixels, in any direction."""
+    """A camera that moved by about 7 pixels in any direction."""
     angle = _within(len(ink), math.pi / 2, random)
     way = torch.stack([torch.cos(angle), torch.sin(angle)], 1)[:, None, None] * 2 / SIDE
     steps = torch.linspace(-3.5, 3.5, 15)  # pixels
@@ -75,18 +75,18 @@ def _shear(ink: Tensor, random: torch.Generator) -> Tensor:
 
 
 def _scale(ink: Tensor, random: torch.Generator) -> Tensor:
-    """Seven tenths of its size."""
+    """Scaled to seven tenths of its size."""
     return _warped(ink, zoom=torch.full((len(ink),), 1 / 0.7))
 
 
 def _rotate(ink: Tensor, random: torch.Generator) -> Tensor:
-    """By 20 to 30 degrees."""
+    """Rotated by 20 to 30 degrees."""
     degrees = (25 + _within(len(ink), 5, random)) * _sign(len(ink), random)
     return _warped(ink, angle=torch.deg2rad(degrees))
 
 
 def _translate(ink: Tensor, random: torch.Generator) -> Tensor:
-    """By 3 pixels or 4, up or down and to a side."""
+    """Moved by 3 to 4 pixels in both directions."""
     shifts = [(3.5 + _within(len(ink), 0.5, random)) * _sign(len(ink), random) for _ in range(2)]
     return _warped(ink, shift=torch.stack(shifts, 1))
 
@@ -95,7 +95,7 @@ def _translate(ink: Tensor, random: torch.Generator) -> Tensor:
 
 
 def _brightness(ink: Tensor, random: torch.Generator) -> Tensor:
-    """Everything lighter by half: the paper is grey, ink stays full."""
+    """Everything brighter by half: the paper is grey, the ink is unchanged."""
     return ink + 0.5
 
 
@@ -109,7 +109,7 @@ def _fog(ink: Tensor, random: torch.Generator) -> Tensor:
     return (ink + 2 * (clouds - low) / (high - low)) / 3
 
 
-# ---- things on the sheet ---------------------------------------------------------------------
+# ---- objects in the image ---------------------------------------------------------------------
 
 
 def _stripe(ink: Tensor, random: torch.Generator) -> Tensor:
@@ -120,7 +120,7 @@ def _stripe(ink: Tensor, random: torch.Generator) -> Tensor:
 
 
 def _spatter(ink: Tensor, random: torch.Generator) -> Tensor:
-    """Drops of mud, half as dark as ink, over about a tenth of the sheet."""
+    """Drops of mud, about half as strong as ink, over about a tenth of the image."""
     field = _soft(torch.randn(ink.shape, generator=random), 1.5)
     height = field.flatten(1).quantile(0.9, 1)[:, None, None, None]
     drops = ((field - height) / field.std() * 4).clamp(0, 1)
@@ -128,7 +128,7 @@ def _spatter(ink: Tensor, random: torch.Generator) -> Tensor:
 
 
 def _dotted_line(ink: Tensor, random: torch.Generator) -> Tensor:
-    """A straight row of dots from one side of the sheet to the other."""
+    """A straight row of dots from one side of the image to the other."""
     heights = torch.rand(len(ink), 2, generator=random) * SIDE  # left end, right end
     along = torch.linspace(0, SIDE - 1, 10)
     across = heights[:, :1] + (heights[:, 1:] - heights[:, :1]) * along / SIDE  # (n, 10)
@@ -145,7 +145,7 @@ def _zigzag(ink: Tensor, random: torch.Generator) -> Tensor:
 
 
 def _edges(ink: Tensor, random: torch.Generator) -> Tensor:
-    """Only the outlines, a pixel wide: where the slope is steep and steeper than on both sides."""
+    """Only the outlines, a pixel wide: where the gradient is large and a local maximum."""
     sobel = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
     kernels = torch.stack([sobel, sobel.T])[:, None]  # (2, 1, 3, 3)
     slope = F.conv2d(_soft(ink, 1.0), kernels, padding=1)  # (n, 2, 28, 28): along x, along y
@@ -189,14 +189,14 @@ def _sign(n: int, random: torch.Generator) -> Tensor:
 
 
 def _still(n: int) -> Tensor:
-    """The grid (n, 28, 28, 2) that leaves pictures as they are."""
+    """The grid (n, 28, 28, 2) that leaves images unchanged."""
     return F.affine_grid(torch.eye(2, 3).expand(n, 2, 3), [n, 1, SIDE, SIDE], align_corners=False)
 
 
 def _warped(
     ink: Tensor,
     *,
-    angle: Tensor | None = None,  # radians, (n,), as are shear (pixels a pixel) and zoom
+    angle: Tensor | None = None,  # radians, (n,); shear (pixels per pixel) and zoom are (n,) too
     shear: Tensor | None = None,
     zoom: Tensor | None = None,
     shift: Tensor | None = None,  # pixels, (n, 2)
@@ -225,7 +225,7 @@ def _soft(ink: Tensor, deviation: float) -> Tensor:
 
 
 def _dots(x: Tensor, y: Tensor) -> Tensor:
-    """Sheets (n, 1, 28, 28) with a dot of radius 0.8 pixel at each x, y (n, p)."""
+    """Images (n, 1, 28, 28) with a dot of radius 0.8 pixels at each x, y (n, p)."""
     axis = torch.arange(float(SIDE))
     sheet = torch.zeros(len(x), SIDE, SIDE)
     for px, py in zip(x.T, y.T, strict=True):

@@ -1,9 +1,9 @@
-"""What to learn from when MNIST is not at hand: scikit-learn's digits and drawn ones, like MNIST.
+"""Training data where MNIST is not available: scikit-learn's digits and drawn ones.
 
-1,797 handwritten digits of 8x8 pixels in 17 levels (UCI optdigits) come with scikit-learn: they are
-enlarged to 20 pixels and centred by mass in 28x28, as MNIST was made. Every fifth is kept for the
-test. The rest learns together with 5,000 digits drawn from skeletons (`strokes`): without those,
-91 % of MNIST's test digits are read right, with them 97 %.
+scikit-learn contains 1,797 handwritten digits of 8x8 pixels in 17 levels (UCI optdigits). They are
+enlarged to 20 pixels and centred by mass in 28x28, as MNIST was made. Every fifth is a test image.
+The others are training images, together with 5,000 digits drawn from skeletons (`strokes`), which
+raise the accuracy on MNIST's test digits from 91 % to 97 %.
 """
 
 from functools import cache
@@ -15,15 +15,14 @@ from sklearn.datasets import load_digits
 from torch.nn import functional as F  # noqa: N812 (its usual name)
 
 from preprocessing.digits.normalize import center
+from training.own import Part
 from training.strokes import drawn_digits
 
-Part = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # pixels (n, 28, 28), labels (n,)
-
 BOX = 20  # pixels
-TEST_SHARE = 5  # every fifth picture
+TEST_SHARE = 5  # every fifth image
 DRAWN = 5000
 
-# So few hands must stand for everybody's: warp them harder than MNIST needs.
+# The digits have few writers: distort them more than MNIST needs, to stand for other writers.
 EMBEDDED_RECIPE = {
     "epochs": 40,
     "rotation": 15.0,
@@ -38,7 +37,7 @@ EMBEDDED_RECIPE = {
 
 @cache
 def embedded_digits() -> tuple[Part, Part]:
-    """Training and test pictures with labels; always the same."""
+    """Training and test images with labels; always the same."""
     pixels, labels = written_digits()
     test = np.arange(len(labels)) % TEST_SHARE == 0
     drawn_pixels, drawn_labels = drawn_digits(DRAWN, seed=0)
@@ -52,13 +51,13 @@ def embedded_digits() -> tuple[Part, Part]:
 def written_digits() -> Part:
     """scikit-learn's 1,797 digits."""
     digits = load_digits()
-    pixels = np.stack([_like_mnist(picture) for picture in digits.images])  # (1797, 28, 28)
+    pixels = np.stack([_like_mnist(image) for image in digits.images])  # (1797, 28, 28)
     return pixels, digits.target.astype(np.uint8)
 
 
-def _like_mnist(picture: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """One picture (8, 8), 0..16, as (28, 28) uint8."""
-    ink = torch.from_numpy(picture / 16).float()
+def _like_mnist(image: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """An image (8, 8), 0..16, as (28, 28) uint8."""
+    ink = torch.from_numpy(image / 16).float()
     rows, columns = torch.where(ink > 0)
     ink = ink[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]  # (h, w) <= 8
     height, width = (max(4, round(size * BOX / max(ink.shape))) for size in ink.shape)

@@ -15,21 +15,21 @@ from contract.card import ClassReport, Evaluation
 from training.corruptions import CORRUPTIONS, corrupted
 
 BINS = 15  # of the expected calibration error, as in Guo et al., arXiv 1706.04599
-BATCH = 500  # pictures
+BATCH = 500  # images
 FEWEST = 200  # images needed to fit a temperature
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A network's answers to labelled pictures. All on the CPU."""
+    """The outputs of a network for labelled images. All tensors are on the CPU."""
 
-    logits: Tensor  # (n, classes), of temperature 1
+    logits: Tensor  # (n, classes), with temperature 1
     labels: Tensor  # (n,) int64
     temperature: float
     names: Sequence[str]  # of the classes
 
     @property
-    def answers(self) -> Tensor:
+    def predicted(self) -> Tensor:
         return self.logits.argmax(1)  # (n,)
 
     @property
@@ -38,13 +38,20 @@ class Judged:
 
     @property
     def accuracy(self) -> float:
-        return float((self.answers == self.labels).double().mean())
+        return float((self.predicted == self.labels).double().mean())
+
+    def errors(self) -> NDArray[np.int64]:
+        """The indices of the misclassified images, the most confident errors first."""
+        wrong = np.flatnonzero((self.predicted != self.labels).numpy())
+        confidence = self.probabilities.max(1).values.numpy()[wrong]
+        errors: NDArray[np.int64] = wrong[np.argsort(-confidence, kind="stable")]
+        return errors
 
     def evaluation(self) -> Evaluation:
-        """Everything the model card says of a test set."""
+        """The results on a test set that the model card holds."""
         columns = precision_recall_fscore_support(
             self.labels.numpy(),
-            self.answers.numpy(),
+            self.predicted.numpy(),
             labels=list(range(len(self.names))),
             zero_division=0.0,
         )
@@ -53,26 +60,22 @@ class Judged:
             calibration_error=calibration_error(self.logits / self.temperature, self.labels),
             calibration_error_before=calibration_error(self.logits, self.labels),
             per_class=tuple(
-                ClassReport(
-                    label=name,
-                    precision=float(precision),
-                    recall=float(recall),
-                    f1=float(f1),
-                    support=int(support),
+                ClassReport(label=name, precision=p, recall=r, f1=f1, support=support)
+                for name, p, r, f1, support in zip(
+                    self.names, *(column.tolist() for column in columns), strict=True
                 )
-                for name, precision, recall, f1, support in zip(self.names, *columns, strict=True)
             ),
         )
 
     def measured(self) -> dict[str, Any]:
-        """What training_metrics.json holds beside the checkpoint's own evaluation."""
+        """What training_metrics.json holds in addition to the evaluation."""
         return {
             "accuracy": self.accuracy,
             "confusion_matrix": self.confusions().tolist(),
             "commonest_confusions": self.commonest_confusions(),
             "reliability": [
                 {"confidence": bar.confidence, "accuracy": bar.accuracy, "count": bar.count}
-                for bar in self.reliability()
+                for bar in reliability(self.logits / self.temperature, self.labels)
             ],  # the data of reliability.png
         }
 
@@ -83,56 +86,44 @@ class Judged:
             f"{found.calibration_error:.2%}"
         )
 
-    def reliability(self) -> list["Bar"]:
-        """How right the calibrated answers are, by how sure they are."""
-        return reliability(self.logits / self.temperature, self.labels)
-
     def confusions(self) -> NDArray[np.int64]:
-        """How often class `row` was taken for class `column`, (classes, classes)."""
-        classes = range(len(self.names))
+        """How often class `row` was predicted as class `column`, (classes, classes)."""
         counts: NDArray[np.int64] = confusion_matrix(
-            self.labels.numpy(), self.answers.numpy(), labels=list(classes)
+            self.labels.numpy(), self.predicted.numpy(), labels=list(range(len(self.names)))
         )
         return counts
 
     def commonest_confusions(self, most: int = 10) -> list[dict[str, str | int]]:
-        """The most frequent errors, the most frequent first."""
+        """The most frequent errors, the most frequent one first."""
         wrong = self.confusions()
         np.fill_diagonal(wrong, 0)
         order = np.argsort(-wrong, axis=None, kind="stable")[:most]
-        pairs = (np.unravel_index(place, wrong.shape) for place in order)
         return [
-            {
-                "label": self.names[row],
-                "taken_for": self.names[column],
-                "times": int(wrong[row, column]),
-            }
-            for row, column in pairs
-            if wrong[row, column]
+            {"label": self.names[row], "taken_for": self.names[column], "times": int(times)}
+            for row, column in zip(*np.unravel_index(order, wrong.shape), strict=True)
+            if (times := wrong[row, column])
         ]
 
 
 def judge(
     network: nn.Module, pixels: Tensor, labels: Tensor, temperature: float, names: Sequence[str]
 ) -> Judged:
-    """The network's answers to pixels (n, 28, 28) uint8 with labels (n,)."""
+    """The outputs of `network` for pixels (n, 28, 28) uint8 with labels (n,)."""
     return Judged(logits_of(network, pixels).cpu(), labels.cpu(), temperature, names)
 
 
 def accuracy_under_corruptions(
     network: nn.Module, pixels: Tensor, labels: Tensor
 ) -> dict[str, float]:
-    """The fraction answered right, 0..1, under each of CORRUPTIONS.
+    """The accuracy, 0..1, under each of CORRUPTIONS.
 
-    `pixels` (n, 28, 28) uint8 and `labels` (n,) on the CPU, as `network`.
+    `pixels` (n, 28, 28) uint8, `labels` (n,) and the network are on the CPU.
     """
-    ink = as_ink(pixels)  # (n, 1, 28, 28)
-
-    def accuracy(name: str) -> float:
-        answers = _answers(network, torch.split(corrupted(name, ink), BATCH)).argmax(1)
-        return float((answers == labels).double().mean())
-
-    return {name: accuracy(name) for name in CORRUPTIONS}
+    ink, accuracies = as_ink(pixels), {}  # (n, 1, 28, 28)
+    for name in CORRUPTIONS:
+        logits = _logits(network, torch.split(corrupted(name, ink), BATCH))
+        accuracies[name] = float((logits.argmax(1) == labels).double().mean())
+    return accuracies
 
 
 def as_ink(pixels: Tensor) -> Tensor:
@@ -141,22 +132,22 @@ def as_ink(pixels: Tensor) -> Tensor:
 
 
 def logits_of(network: nn.Module, pixels: Tensor) -> Tensor:
-    """The network's answers to pixels (n, 28, 28) uint8, as (n, classes) float32."""
-    return _answers(network, (as_ink(part) for part in torch.split(pixels, BATCH)))
+    """The logits (n, classes) float32 for pixels (n, 28, 28) uint8."""
+    return _logits(network, (as_ink(part) for part in torch.split(pixels, BATCH)))
 
 
 @torch.no_grad()
-def _answers(network: nn.Module, batches: Iterable[Tensor]) -> Tensor:
+def _logits(network: nn.Module, batches: Iterable[Tensor]) -> Tensor:
     network.eval()
     return torch.cat([network(ink) for ink in batches])
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
-    """The number that logits must be divided by for their probabilities to be honest.
+    """The temperature by which logits are divided to give calibrated probabilities.
 
-    Minimises the likelihood loss of logits (n, classes) for labels (n,), of pictures held out from
-    training. 1 where these are fewer than FEWEST, which would fit one that is too low. Bounded to
-    0.05..20, which only matters where every picture is right or all are at random.
+    It minimises the negative log-likelihood of logits (n, classes) for labels (n,), of validation
+    images. It is 1 for fewer than FEWEST images, with which it would be too low, and bounded to
+    0.05..20, which only matters if all predictions are correct or random.
     """
     if len(labels) < FEWEST:
         return 1.0
@@ -176,9 +167,9 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
 
 
 def calibration_error(logits: Tensor, labels: Tensor) -> float:
-    """Expected calibration error, 0..1: how far confidence and accuracy are apart, by bin.
+    """Expected calibration error, 0..1: the mean difference of confidence and accuracy, by bin.
 
-    `logits` (n, classes) are divided by the temperature already; `labels` (n,).
+    `logits` (n, classes) are already divided by the temperature; `labels` (n,).
     """
     return float(
         sum(abs(bar.accuracy - bar.confidence) * bar.share for bar in reliability(logits, labels))
@@ -187,30 +178,31 @@ def calibration_error(logits: Tensor, labels: Tensor) -> float:
 
 @dataclass(frozen=True)
 class Bar:
-    """The answers of one bin of confidence. All fractions."""
+    """The predictions in one bin of confidence. All floats are fractions."""
 
-    low: float  # where the bin begins
+    low: float  # lower bound of the bin
     accuracy: float
     confidence: float  # mean
-    share: float  # of all answers
-    count: int  # of answers
+    share: float  # of all predictions
+    count: int  # of predictions
 
 
 def reliability(logits: Tensor, labels: Tensor) -> list[Bar]:
-    """Accuracy beside confidence, in the bins of equal width that hold any answer.
+    """Accuracy and confidence, in those bins of equal width that are not empty.
 
-    `logits` (n, classes) are divided by the temperature already; `labels` (n,).
+    `logits` (n, classes) are already divided by the temperature; `labels` (n,).
     """
-    confidence, answers = (part.numpy() for part in F.softmax(logits, 1).max(1))  # (n,)
-    right: NDArray[np.bool_] = answers == labels.numpy()  # (n,)
+    confidence, predicted = (part.numpy() for part in F.softmax(logits, 1).max(1))  # (n,)
+    right: NDArray[np.bool_] = predicted == labels.numpy()  # (n,)
     bin_of = np.minimum((confidence * BINS).astype(int), BINS - 1)
     return [
         Bar(
             low=b / BINS,
-            accuracy=float(right[bin_of == b].mean()),
-            confidence=float(confidence[bin_of == b].mean()),
-            share=float((bin_of == b).mean()),
-            count=int((bin_of == b).sum()),
+            accuracy=float(right[inside].mean()),
+            confidence=float(confidence[inside].mean()),
+            share=float(inside.mean()),
+            count=int(inside.sum()),
         )
         for b in np.unique(bin_of)
+        for inside in [bin_of == b]
     ]

@@ -1,4 +1,4 @@
-"""Data sets that torchvision knows how to download."""
+"""Data sets that torchvision can download."""
 
 import logging
 import socket
@@ -12,83 +12,86 @@ from typing import Any
 
 import numpy as np
 
-from training import idx
-from training.own import FILES, Part, check_part
+from training.idx import MNIST, Bytes, find
+from training.own import Part, Parts, read_idx
 from training.vision import torchvision
 
 log = logging.getLogger("training")
 
-PATIENCE = 10.0  # seconds without a byte; a network that swallows packets must not hang a demo
+TIMEOUT = 10.0  # seconds without a byte; a network that drops packets must not block a demo
 
-# Clothes have an upright and a size; what bends handwriting makes them worse.
-_CLOTHES = {"rotation": 0.0, "shear": 0.0, "scale": 0.05}
+_DIGITS = tuple("0123456789")
 _CHARACTERS = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 _GARMENTS = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
              "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")  # fmt: skip
+# Clothes are upright and have a size: distortions that suit handwriting make the model worse.
+_CLOTHES = {"rotation": 0.0, "shear": 0.0, "scale": 0.05}
+
+# MD5 of MNIST's uncompressed content.
+MNIST_MD5 = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
 
 
 @dataclass(frozen=True)
 class Source:
     """A data set in four IDX files under data/<folder>/raw."""
 
-    folder: str  # torchvision's class and its folder
+    folder: str  # name of torchvision's class and of its folder
     labels: tuple[str, ...]
-    pictures: int  # to learn from
+    images: int  # for training
     split: str = ""  # of EMNIST
     first_label: int = 0  # letters are counted from 1
-    recipe: Mapping[str, Any] = field(default_factory=dict)
+    md5: Mapping[str, str] = field(default_factory=dict)  # see idx.read; empty: torchvision's
+    recipe: Mapping[str, Any] = field(default_factory=dict)  # options that suit the data set
 
-    def files(self) -> list[tuple[str, int]]:
-        """The four names with their dimensions: training pictures and labels, then the test's."""
+    def files(self) -> dict[str, int]:
+        """The four names with their dimensions: training images and labels, then the test's."""
         if not self.split:
-            return list(FILES.items())
-        return [
-            (f"emnist-{self.split}-{part}-{kind}", dimensions)
+            return MNIST
+        return {
+            f"emnist-{self.split}-{part}-{kind}": dimensions
             for part in ("train", "test")
             for kind, dimensions in (("images-idx3-ubyte", 3), ("labels-idx1-ubyte", 1))
-        ]
+        }
 
     def is_in(self, folder: Path) -> bool:
-        return all(idx.find(folder, file) for file, _ in self.files())
+        return all(find(folder, file) for file in self.files())
 
-    def read(self, folder: Path) -> tuple[tuple[str, ...], Part, Part]:
-        """Labels, training and test part; a .gz is checked by the MD5 that torchvision knows."""
-        known = {Path(url).name: md5 for url, md5 in self._torchvision().resources}
-        arrays = []
-        for file, dimensions in self.files():
-            path = idx.find(folder, file, packed_first=True)
-            assert path is not None  # fetch has looked
-            idx.check(path, known.get(path.name))
-            arrays.append(idx.read(path, dimensions=dimensions))
-        train, test = (self._upright(*arrays[at : at + 2]) for at in (0, 2))
-        check_part(folder, "train", train, self.labels)
-        check_part(folder, "test", test, self.labels)
-        return self.labels, train, test
+    def read(self, folder: Path) -> Parts:
+        """Class names, training part and test part. Files with a known checksum are checked."""
+        md5 = self.md5 or {
+            Path(url).name: checksum for url, checksum in self._torchvision().resources
+        }
+        return read_idx(folder, self.files(), md5, self.labels, self._part)
 
     def download(self, root: Path) -> None:
-        """With torchvision, which keeps mirrors and checksums up to date; OSError if it fails."""
+        """Download with torchvision, which maintains mirrors and checksums; OSError on failure."""
         split = {"split": self.split} if self.split else {}
-        with _network_timeout(PATIENCE):
+        with _network_timeout(TIMEOUT):
             try:
                 self._torchvision()(str(root), download=True, **split)
-            except (RuntimeError, HTTPException) as error:  # every mirror failed, or spoke no HTTP
+            except (RuntimeError, HTTPException) as error:  # all mirrors failed, or no HTTP
                 raise OSError(f"{type(error).__name__}: {error}") from error
 
     def _torchvision(self) -> Any:
         return getattr(torchvision().datasets, self.folder)
 
-    def _upright(self, pixels: idx.Bytes, labels: idx.Bytes) -> Part:
-        """EMNIST's pictures lie on their side, mirrored."""
+    def _part(self, pixels: Bytes, labels: Bytes) -> Part:
+        """EMNIST's images are mirrored and rotated by 90 degrees."""
         if self.split:
             pixels = np.ascontiguousarray(pixels.transpose(0, 2, 1))
         return pixels, labels - np.uint8(self.first_label)
 
 
 SOURCES = {
-    "mnist": Source("MNIST", tuple("0123456789"), 60_000),
+    "mnist": Source("MNIST", _DIGITS, 60_000, md5=MNIST_MD5),
     "fashion-mnist": Source("FashionMNIST", _GARMENTS, 60_000, recipe=_CLOTHES),
     "kmnist": Source("KMNIST", _CHARACTERS, 60_000),
-    "emnist-digits": Source("EMNIST", tuple("0123456789"), 240_000, split="digits"),
+    "emnist-digits": Source("EMNIST", _DIGITS, 240_000, split="digits"),
     "emnist-letters": Source(
         "EMNIST", tuple(ascii_lowercase), 124_800, split="letters", first_label=1
     ),
@@ -96,10 +99,7 @@ SOURCES = {
 
 
 def fetch(name: str, root: Path) -> Path:
-    """The folder that holds the set's files, downloaded if they are not there.
-
-    OSError when they cannot be had.
-    """
+    """The folder with the files of a data set, which are downloaded if necessary; else OSError."""
     source = SOURCES[name]
     folder = root / source.folder / "raw"
     if not source.is_in(folder):

@@ -1,15 +1,15 @@
-"""The training itself: from pictures to weights, step by step.
+"""The training loop: from images to weights, step by step.
 
     each batch:        pixels --augment--> ink --network--> logits --> loss --> weights
-    after each epoch:  validation loss; the best weights so far are remembered
+    after each epoch:  validation loss; the best weights so far are kept
 
-The data set is one tensor on the device, a batch is one indexing operation, and augmentation
-happens to a whole batch: no loader, no worker processes.
+The data set is one tensor on the device, a batch is one indexing operation, and a batch is
+augmented as a whole. So there are no data loaders and no worker processes.
 
-Every random number follows from the recipe's seed and the number of the step it is drawn for. So
-the same recipe on the same machine gives the same weights, bit for bit on CPU, and a training that
-was stopped after any step goes on to the weights it would have reached: there is no random state
-to save, only weights, optimiser and counters.
+Every random number depends only on the recipe's seed and on the step that it is drawn for. So the
+same recipe on the same machine gives the same weights, bit for bit on a CPU, and a training that
+was stopped after any step reaches the same weights when it is resumed. No random state is saved,
+only weights, optimiser and counters.
 """
 
 import hashlib
@@ -20,29 +20,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (its usual name)
 
 from training.augment import augment
+from training.checkpoint import Images
 from training.evaluate import as_ink, fit_temperature, logits_of
 from training.optimise import Schedule, average_of, optimiser_of
 from training.place import Place
 from training.progress import Epoch
 from training.recipe import BadRecipe, Recipe
 
-CHECK_EVERY = 8  # steps between two checks for a stop, where each costs a message
+CHECK_EVERY = 8  # steps between two checks for a stop in several processes: each is a message
 
-State = dict[
-    str, Any
-]  # all that a stopped training needs to go on; tensors, numbers and texts only
+# Everything that a stopped training needs to be resumed: tensors, numbers and texts only.
+State = dict[str, Any]
 
 
 class Stopped(Exception):
     """A stop was requested, and the training has saved its state."""
 
     def __init__(self, reason: str, folder: Path | None = None) -> None:
-        """`folder` is that of the run to resume, where it is known."""
+        """`folder` is that of the run to resume, if it is known."""
         super().__init__(reason)
         self.reason, self.folder = reason, folder
 
@@ -58,9 +59,12 @@ class Part:
     def to(self, device: torch.device) -> "Part":
         return Part(self.pixels.to(device), self.labels.to(device))
 
+    def arrays(self) -> Images:
+        return self.pixels.numpy(), self.labels.numpy().astype(np.uint8)
+
 
 class Watcher(Protocol):
-    """Observes a training, and may stop it."""
+    """Observes a training and may stop it."""
 
     def step(self, done: int, means: Tensor) -> None: ...  # of the epoch: loss, accuracy (2,)
     def epoch(self, epoch: Epoch, network: nn.Module) -> None: ...
@@ -69,7 +73,7 @@ class Watcher(Protocol):
 
 
 class Training:
-    """A training that can stop after any step and go on later."""
+    """A training that can be stopped after any step and resumed later."""
 
     def __init__(
         self,
@@ -85,27 +89,35 @@ class Training:
         self._validation = validation and validation.to(place.device)
         self._teachers = teachers
         self._network = network
-        self._shared_network = place.alike(network)
+        self._parallel_network = place.parallel(network)
         self._average = average_of(recipe, network)
-        # An epoch; what is left over waits for the next order.
+        # Per epoch; images that do not fill a batch are left out of it.
         self.steps = len(train) // recipe.batch_size
         self._optimiser = optimiser_of(recipe, network)
         self._schedule = Schedule(recipe, self._optimiser, self.steps)
         self._scaler = torch.amp.GradScaler(enabled=recipe.mixed_precision)
+        self._parts: dict[str, Any] = {
+            "network": network,
+            "optimiser": self._optimiser,
+            "schedule": self._schedule.scheduler,
+            "scaler": self._scaler,
+        }
+        if self._average:
+            self._parts["average"] = self._average
         self._random = torch.Generator(place.device)
-        self._epoch, self._step = 0, 0  # epochs ended, steps taken in the one under way
-        self._sums = torch.zeros(2, device=place.device)  # of this epoch: loss, right answers
-        # Times of this process, and what passed before it.
+        self._epoch, self._step = 0, 0  # epochs completed, steps taken in the current one
+        self._sums = torch.zeros(2, device=place.device)  # of this epoch: loss, accuracy
+        # Times of this process, and those before it was resumed.
         self._began, self._seconds = time.monotonic(), 0.0
         self._cpu_began, self._cpu_seconds = time.process_time(), 0.0
-        # Of the epoch with the lowest validation loss, or of the last where nothing is held out.
+        # Of the epoch with the lowest validation loss; without a validation part, of the last one.
         self.best: State = {"epoch": 0, "lowest": float("inf"), "weights": {}}
-        self._progress = {"epoch": 0, "validation_loss": float("inf")}  # the last that counted
+        self._progress = {"epoch": 0, "validation_loss": float("inf")}  # the last improvement
         self.history: list[Epoch] = []
 
     @property
     def kept(self) -> State:
-        """Number and weights of the epoch that the recipe wants to keep."""
+        """Number and weights of the epoch that the recipe keeps."""
         if self._recipe.keep == "best":
             return self.best
         return {"epoch": self._epoch, "weights": self._judged_network().state_dict()}
@@ -118,16 +130,16 @@ class Training:
 
     @property
     def seconds(self) -> float:
-        """What the training has taken so far, stops not counted."""
+        """The time that the training has taken so far, without interruptions."""
         return self._seconds + time.monotonic() - self._began
 
     @property
     def cpu_seconds(self) -> float:
-        """CPU time of all threads so far, of the first process where there are several."""
+        """CPU time of all threads so far; of several processes, that of the first one."""
         return self._cpu_seconds + time.process_time() - self._cpu_began
 
     def run(self, watcher: Watcher) -> None:
-        """Train to the end; raise Stopped if `watcher` requests it, once it has the state."""
+        """Train to the end; raise Stopped if `watcher` requests it, after the state was saved."""
         while self._epoch < self._recipe.epochs and not self._out_of_patience():
             self._train_epoch(watcher)
             self._end_epoch()
@@ -141,11 +153,7 @@ class Training:
             "sums": self._sums,
             "seconds": self.seconds,
             "cpu_seconds": self.cpu_seconds,
-            "network": self._network.state_dict(),
-            "average": self._average.state_dict() if self._average else {},
-            "optimiser": self._optimiser.state_dict(),
-            "schedule": self._schedule.state_dict(),
-            "scaler": self._scaler.state_dict(),
+            **{name: part.state_dict() for name, part in self._parts.items()},
             "best": self.best,
             "progress": self._progress,
             "history": [epoch._asdict() for epoch in self.history],
@@ -156,20 +164,17 @@ class Training:
         self._epoch, self._step = state["epoch"], state["step"]
         self._seconds, self._cpu_seconds = state["seconds"], state["cpu_seconds"]
         self._sums = state["sums"].to(self._place.device)
-        self._network.load_state_dict(state["network"])
-        if self._average:
-            self._average.load_state_dict(state["average"])
-        self._optimiser.load_state_dict(state["optimiser"])
-        self._schedule.load_state_dict(state["schedule"])
-        self._scaler.load_state_dict(state["scaler"])
+        for name, part in self._parts.items():
+            part.load_state_dict(state[name])
         self.best, self._progress = state["best"], state["progress"]
         self.history = [Epoch(**epoch) for epoch in state["history"]]
 
     # ---- an epoch -----------------------------------------------------------------------------
 
     def _train_epoch(self, watcher: Watcher) -> None:
-        self._shared_network.train()
-        order = torch.randperm(len(self._train), generator=_generator(self._recipe, self._epoch))
+        self._parallel_network.train()
+        random = torch.Generator().manual_seed(_seed(self._recipe.seed, self._epoch))
+        order = torch.randperm(len(self._train), generator=random)
         order = order.to(self._place.device)
         size, rank, processes = self._recipe.batch_size, self._place.rank, self._place.processes
         while self._step < self.steps:
@@ -191,7 +196,7 @@ class Training:
         # Convolutions over channels-last tensors take half the CPU time.
         ink = ink.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self._place.device.type, enabled=self._recipe.mixed_precision):
-            logits = self._shared_network(ink)  # (n, classes)
+            logits = self._parallel_network(ink)  # (n, classes)
             loss = self._loss(logits.float(), labels, ink)
         self._optimiser.zero_grad()
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -203,7 +208,7 @@ class Training:
         self._sums += torch.stack([loss.detach(), right])
 
     def _optimised(self) -> bool:
-        """Move the weights; with half precision, not if a gradient overflowed."""
+        """Update the weights; with mixed precision, not if a gradient overflowed."""
         if not self._recipe.mixed_precision:
             self._optimiser.step()
             return True
@@ -213,7 +218,7 @@ class Training:
         return self._scaler.get_scale() >= before
 
     def _seed_step(self) -> None:
-        """Augmentation and dropout of this step, different in each process."""
+        """Seed augmentation and dropout of this step, differently in each process."""
         seed = _seed(self._recipe.seed, self._epoch, self._step, self._place.rank)
         torch.manual_seed(seed)
         self._random.manual_seed(seed)
@@ -223,20 +228,20 @@ class Training:
         if not self._teachers:
             return loss
         share, softness = self._recipe.distillation, self._recipe.softness
-        with torch.no_grad():  # the teachers see the same variation of each picture
-            answers = [F.softmax(teacher(ink).float() / softness, 1) for teacher in self._teachers]
-            taught = torch.stack(answers).mean(0)  # (n, classes)
-        # Gradients of softened answers are smaller by the square of the softness (Hinton et al.,
+        with torch.no_grad():  # the teachers get the same augmented images
+            outputs = [F.softmax(teacher(ink).float() / softness, 1) for teacher in self._teachers]
+            targets = torch.stack(outputs).mean(0)  # (n, classes)
+        # Gradients of softened outputs are smaller by the square of the softness (Hinton et al.,
         # arXiv 1503.02531).
-        missed = F.cross_entropy(logits / softness, taught) * softness**2
-        return (1 - share) * loss + share * missed
+        distilled = F.cross_entropy(logits / softness, targets) * softness**2
+        return (1 - share) * loss + share * distilled
 
     def _end_epoch(self) -> None:
-        """Judge the epoch, and keep its weights if they are the best so far."""
+        """Evaluate the epoch, and keep its weights if they are the best so far."""
         self._epoch, self._step = self._epoch + 1, 0
         network = self._judged_network()
         means = self._place.mean(self._sums / self.steps)
-        record = self._place.shared(self._judged(network, means) if self._place.first else None)
+        record = self._place.broadcast(self._judged(network, means) if self._place.first else None)
         assert record is not None
         self._sums.zero_()
         self._schedule.after_epoch(record.validation_loss)
@@ -250,7 +255,7 @@ class Training:
         loss = math.inf if record.validation_loss is None else record.validation_loss
         if loss < self._progress["validation_loss"] - self._recipe.min_delta:
             self._progress = {"epoch": self._epoch, "validation_loss": loss}
-        # Of epochs alike to four digits, the last one has learned most.
+        # Of epochs with equal losses to four digits, the last one was trained longest.
         if record.validation_loss is None or loss < self.best["lowest"] + 5e-5:
             weights = {name: value.clone() for name, value in network.state_dict().items()}
             lowest = min(loss, self.best["lowest"])
@@ -262,8 +267,8 @@ class Training:
         if self._validation and math.isfinite(loss):
             logits = logits_of(network, self._validation.pixels)
             labels = self._validation.labels
-            # As it will be served: smoothed labels make a network doubt itself more and more, and
-            # the loss without a temperature would measure that instead of the errors.
+            # With the temperature, as in the service: smoothed labels make a network less and less
+            # confident, and the loss without a temperature would measure that, not the errors.
             temperature = fit_temperature(logits, labels)
             validation_loss = float(F.cross_entropy(logits / temperature, labels))
             validation_accuracy = float((logits.argmax(1) == labels).float().mean())
@@ -278,18 +283,14 @@ class Training:
         )
 
     def _judged_network(self) -> nn.Module:
-        """The network whose weights count: the moving average where there is one."""
+        """The network that is evaluated: the moving average where there is one."""
         return self._average.module if self._average else self._network
 
     def _out_of_patience(self) -> bool:
         return 0 < self._recipe.patience <= self._epoch - self._progress["epoch"]
 
 
-def _generator(recipe: Recipe, epoch: int) -> torch.Generator:
-    return torch.Generator().manual_seed(_seed(recipe.seed, epoch))
-
-
 def _seed(*numbers: int) -> int:
-    """A seed for what these numbers count, unlike that of any others: 63 bits of a hash."""
+    """A seed that is unique to these numbers: 63 bits of a hash."""
     digest = hashlib.blake2b(repr(numbers).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1

@@ -2,8 +2,8 @@
 
     ink (n, 1, 28, 28) float32, 0..1 --normalise, layers--> logits (n, classes) float32
 
-`build` makes one. All but `resnet18` are a plain sequence of layers, written in the order in which
-a picture passes through them; channels are given for width 1.
+`build` creates one. All but `resnet18` are a plain sequence of layers, written in the order in
+which an image passes through them. Numbers of channels are those of width 1.
 """
 
 from collections.abc import Callable
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-MEAN, DEVIATION = 0.1307, 0.3081  # of MNIST's 60,000 training pictures, ink 0..1
+MEAN, DEVIATION = 0.1307, 0.3081  # of MNIST's 60,000 training images, ink 0..1
 
 
 class Network(nn.Module):
-    """Layers that see normalised ink."""
+    """Layers that receive normalised ink."""
 
     def __init__(self, layers: nn.Module) -> None:
         super().__init__()
@@ -29,8 +29,8 @@ class Network(nn.Module):
 def compact(*, classes: int, dropout1: float, dropout2: float, width: float) -> nn.Module:
     """29,434 parameters, 0.86 M multiply-adds: as accurate as networks forty times its size.
 
-    Convolutions are unpadded, so maps shrink fast: that is where the speed comes from. Pooling
-    comes before BatchNorm, which then normalises a quarter of the values.
+    It is fast because its convolutions are unpadded, so that feature maps shrink quickly. Pooling
+    precedes BatchNorm, which then normalises a quarter of the values.
     """
     a, b, c = (round(channels * width) for channels in (16, 32, 64))
     return nn.Sequential(
@@ -91,7 +91,7 @@ def batchnorm(*, classes: int, dropout1: float, dropout2: float) -> nn.Module:
 
 
 def mlp(*, classes: int, dropout1: float, dropout2: float) -> nn.Module:
-    """535,818 parameters: no convolution at all, every pixel beside every other."""
+    """535,818 parameters: fully connected, without convolutions."""
     return nn.Sequential(
         nn.Flatten(),  # 784
         nn.Linear(28 * 28, 512), nn.ReLU(), nn.Dropout(dropout1),  # 512
@@ -101,7 +101,7 @@ def mlp(*, classes: int, dropout1: float, dropout2: float) -> nn.Module:
 
 
 def resnet18(*, classes: int, dropout1: float, dropout2: float) -> nn.Module:
-    """11,175,370 parameters: torchvision's, with one colour and `classes` answers."""
+    """11,175,370 parameters: torchvision's, with one input channel and `classes` outputs."""
     from training.vision import torchvision
 
     network = torchvision().models.resnet18(weights=None, num_classes=classes)
@@ -113,14 +113,14 @@ def resnet18(*, classes: int, dropout1: float, dropout2: float) -> nn.Module:
 
 @dataclass(frozen=True)
 class Kind:
-    """A network that --network can name, and its defaults."""
+    """A kind of network, which --network names, with its defaults."""
 
     layers: Callable[..., nn.Module]
     dropout1: float
     dropout2: float
-    learning_rate: float  # the peak, of Adam; ten times that for SGD
-    widens: bool = False  # whether --width means something
-    threads: int = 64  # CPU threads beyond which more cost more than they save
+    learning_rate: float  # peak value for Adam; SGD uses ten times that
+    widens: bool = False  # whether --width has an effect
+    threads: int = 64  # CPU threads; more of them would slow the training down
 
     def suggested(self, optimiser: str) -> dict[str, float]:
         rate = self.learning_rate * (10 if optimiser == "sgd" else 1)
@@ -141,7 +141,7 @@ NETWORKS = {
 def build(
     network: str, *, classes: int, dropout1: float, dropout2: float, width: float = 1
 ) -> Network:
-    """The network of that name in NETWORKS, with new weights."""
+    """The network of that name in NETWORKS, with initial weights."""
     kind = NETWORKS[network]
     wide = {"width": width} if kind.widens else {}
     return Network(kind.layers(classes=classes, dropout1=dropout1, dropout2=dropout2, **wide))

@@ -8,32 +8,28 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from training.recipe import Recipe
 
-# A shorter memory than Adam's own 0.999 suits trainings of a few minutes. One-cycle moves the first
-# between 0.95 and 0.85, against the learning rate.
+# A shorter memory than Adam's default of 0.999 suits trainings of a few minutes. One-cycle moves
+# the first value between 0.95 and 0.85, inversely to the learning rate.
 BETAS = (0.9, 0.99)
 
 
 def optimiser_of(recipe: Recipe, network: nn.Module) -> optim.Optimizer:
-    rate, decay = recipe.learning_rate, recipe.weight_decay
-    weights = network.parameters()
+    weights, rate, decay = network.parameters(), recipe.learning_rate, recipe.weight_decay
     if recipe.optimiser == "sgd":
-        nesterov = recipe.momentum > 0
-        return optim.SGD(
-            weights, rate, momentum=recipe.momentum, nesterov=nesterov, weight_decay=decay
-        )
-    if recipe.optimiser == "adamw":
-        return optim.AdamW(weights, rate, BETAS, weight_decay=decay)
-    return optim.Adam(weights, rate, BETAS, weight_decay=decay)
+        momentum = recipe.momentum
+        return optim.SGD(weights, rate, momentum, nesterov=momentum > 0, weight_decay=decay)
+    kind = optim.AdamW if recipe.optimiser == "adamw" else optim.Adam
+    return kind(weights, rate, BETAS, weight_decay=decay)
 
 
 class Schedule:
-    """Moves the learning rate: after each step, or after each epoch, as its kind has it."""
+    """Changes the learning rate after each step or each epoch, depending on the schedule."""
 
     def __init__(self, recipe: Recipe, optimiser: optim.Optimizer, steps: int) -> None:
-        """`steps` are those of an epoch."""
+        """`steps` is the number of steps in an epoch."""
         self._per_step = recipe.schedule in ("one-cycle", "cosine")
         self._optimiser = optimiser
-        self._schedule = _SCHEDULES[recipe.schedule](recipe, optimiser, recipe.epochs * steps)
+        self.scheduler = _SCHEDULES[recipe.schedule](recipe, optimiser, recipe.epochs * steps)
 
     @property
     def learning_rate(self) -> float:
@@ -41,20 +37,14 @@ class Schedule:
 
     def after_step(self) -> None:
         if self._per_step:
-            self._schedule.step()
+            self.scheduler.step()
 
     def after_epoch(self, validation_loss: float | None) -> None:
-        if isinstance(self._schedule, lr_scheduler.ReduceLROnPlateau):
+        if isinstance(self.scheduler, lr_scheduler.ReduceLROnPlateau):
             assert validation_loss is not None  # the recipe has been checked
-            self._schedule.step(validation_loss)
+            self.scheduler.step(validation_loss)
         elif not self._per_step:
-            self._schedule.step()
-
-    def state_dict(self) -> dict[str, object]:
-        return self._schedule.state_dict()
-
-    def load_state_dict(self, state: dict[str, object]) -> None:
-        self._schedule.load_state_dict(state)
+            self.scheduler.step()
 
 
 _SCHEDULES: dict[str, Callable[[Recipe, optim.Optimizer, int], lr_scheduler.LRScheduler]] = {
@@ -63,7 +53,7 @@ _SCHEDULES: dict[str, Callable[[Recipe, optim.Optimizer, int], lr_scheduler.LRSc
         recipe.learning_rate,
         total_steps=steps,
         pct_start=0.3,
-        cycle_momentum=recipe.optimiser != "sgd",  # whose momentum is a knob
+        cycle_momentum=recipe.optimiser != "sgd",  # whose momentum is an option
     ),
     "cosine": lambda recipe, optimiser, steps: lr_scheduler.CosineAnnealingLR(optimiser, steps),
     "step": lambda recipe, optimiser, steps: lr_scheduler.StepLR(
@@ -77,7 +67,7 @@ _SCHEDULES: dict[str, Callable[[Recipe, optim.Optimizer, int], lr_scheduler.LRSc
 
 
 def average_of(recipe: Recipe, network: nn.Module) -> AveragedModel | None:
-    """The weights' moving average, BatchNorm's statistics included; None if it is off."""
+    """The moving average of weights and BatchNorm statistics; None if the recipe has none."""
     if not recipe.ema:
         return None
     mixed = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]

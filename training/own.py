@@ -1,14 +1,15 @@
-"""A user's own pictures: a folder of picture files a class, or IDX files shaped like MNIST's.
+"""A user's own images: a folder of image files for each class, or IDX files shaped like MNIST's.
 
-    mine/train/<class>/*.png   mine/test/<class>/*.png     parts of one's own
-    mine/<class>/*.png                                     every sixth picture becomes the test
+    mine/train/<class>/*.png   mine/test/<class>/*.png     separate training and test parts
+    mine/<class>/*.png                                     every sixth image is a test image
     mine/train-images-idx3-ubyte, ...                      MNIST's four names, plain or .gz;
-         labels.txt                                        names of class 0, 1, ..., one a line
+         labels.txt                                        names of class 0, 1, ..., one per line
 
-Picture files may be of any size: each is prepared as the service prepares what it is sent.
+Image files may have any size: they are prepared in the same way as in the service.
 """
 
 import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,49 +17,45 @@ from numpy.typing import NDArray
 
 from contract.card import SIDE
 from training import idx
-from training.idx import BadData
-from training.picture import BadPicture, as_pixels
+from training.idx import MNIST, BadData, Bytes
+from training.image import BadImage, as_pixels
 
 Part = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # pixels (n, 28, 28), labels (n,)
+Parts = tuple[tuple[str, ...], Part, Part]  # names of the classes, training part, test part
 
-FILES = {  # of MNIST and all that is shaped like it: dimensions
-    "train-images-idx3-ubyte": 3,
-    "train-labels-idx1-ubyte": 1,
-    "t10k-images-idx3-ubyte": 3,
-    "t10k-labels-idx1-ubyte": 1,
-}
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
-LABELS = "labels.txt"  # names of class 0, 1, ..., one a line
-TEST_SHARE = 6  # every sixth picture, as in MNIST
+LABELS = "labels.txt"  # names of class 0, 1, ..., one per line
+TEST_SHARE = 6  # every sixth image, as in MNIST
 CLASSES = 256  # at most: a label is a byte
 
 log = logging.getLogger("training")
 
 
-def read_own(folder: Path) -> tuple[tuple[str, ...], Part, Part]:
-    """Names of the classes, training part and test part; BadData names what is wrong where."""
+def read_own(folder: Path) -> Parts:
+    """Class names, training part and test part; BadData names the wrong file and the reason."""
     if not folder.is_dir():
         raise BadData(f"{folder} is not a folder")
-    if any(idx.find(folder, file) for file in FILES):
+    if any(idx.find(folder, file) for file in MNIST):
         return read_idx(folder)
-    return _read_pictures(folder)
+    return _read_images(folder)
 
 
 def read_test(folder: Path, names: tuple[str, ...]) -> Part:
-    """What `folder` has to judge by: its test part, or all its pictures if it has no parts."""
-    if any(idx.find(folder, file) for file in FILES):
-        part = _read_files(folder, list(FILES)[2:])
-        own_names = _names(folder, int(part[1].max(initial=0)))
+    """The test part of `folder`, or all of its images if it has no parts."""
+    if any(idx.find(folder, file) for file in MNIST):
+        pixels, labels = idx.read(folder, {name: MNIST[name] for name in [*MNIST][2:]}, {})
+        own_names = _names(folder, int(labels.max(initial=0)))
         if (folder / LABELS).exists() and own_names != names:
             raise BadData(f"{folder / LABELS} has other classes than {', '.join(names)}")
-        check_part(folder, "t10k", part, names)
-        return part
+        _check_part(folder, "t10k", (pixels, labels), names)
+        return pixels, labels
     if (folder / "test").is_dir():
         folder = folder / "test"
     found = _classes(folder, least=1)
     if strangers := set(found) - set(names):
         raise BadData(
-            f"{folder} has pictures of {', '.join(sorted(strangers))}; known are {', '.join(names)}"
+            f"{folder} has images of unknown classes: {', '.join(sorted(strangers))}; the known "
+            f"classes are {', '.join(names)}"
         )
     pixels, labels = _read_part(folder, found)
     return pixels, np.array([names.index(name) for name in found], np.uint8)[labels]
@@ -68,29 +65,22 @@ def read_test(folder: Path, names: tuple[str, ...]) -> Part:
 
 
 def read_idx(
-    folder: Path, md5: dict[str, str] | None = None, names: tuple[str, ...] = ()
-) -> tuple[tuple[str, ...], Part, Part]:
-    """MNIST's four files in `folder`, with the checksums of `md5` where it has them.
+    folder: Path,
+    files: Mapping[str, int] = MNIST,
+    md5: Mapping[str, str] | None = None,
+    names: tuple[str, ...] = (),
+    prepare: Callable[[Bytes, Bytes], Part] = lambda pixels, labels: (pixels, labels),
+) -> Parts:
+    """Four IDX files: training images and labels, test images and labels.
 
-    `names` of the classes, where they are known; else those of labels.txt or numbers. BadData names
-    the file that is missing, damaged or does not fit the others.
+    `md5` is as in `idx.read`. Without `names`, the classes are named by labels.txt or by numbers.
+    `prepare` makes a part of the arrays of two files. BadData names the file that is missing,
+    damaged or does not fit the others.
     """
-    train, test = (_read_files(folder, list(FILES)[at : at + 2], md5) for at in (0, 2))
+    arrays = idx.read(folder, files, md5 or {})
+    train, test = prepare(*arrays[:2]), prepare(*arrays[2:])
     names = names or _names(folder, int(max(train[1].max(initial=0), test[1].max(initial=0))))
-    check_part(folder, "train", train, names)
-    check_part(folder, "t10k", test, names)
-    return names, train, test
-
-
-def _read_files(folder: Path, files: list[str], md5: dict[str, str] | None = None) -> Part:
-    """The pictures and the labels of one part."""
-    arrays = []
-    for file in files:
-        path = idx.find(folder, file)
-        if path is None:
-            raise BadData(f"{folder} has no {file} or {file}.gz. It must hold: {', '.join(FILES)}")
-        arrays.append(idx.read(path, dimensions=FILES[file], md5=(md5 or {}).get(file)))
-    return arrays[0], arrays[1]
+    return _checked(folder, (names, train, test), "t10k")
 
 
 def _names(folder: Path, largest: int) -> tuple[str, ...]:
@@ -100,21 +90,28 @@ def _names(folder: Path, largest: int) -> tuple[str, ...]:
     try:
         names = tuple(name.strip() for name in path.read_text("utf-8").rstrip().split("\n"))
     except UnicodeDecodeError as error:
-        raise BadData(f"{path} is no UTF-8 text: {error}") from error
+        raise BadData(f"{path} is not UTF-8 text: {error}") from error
     if "" in names or len(set(names)) < len(names):
-        raise BadData(f"{path} must hold a name of its own for each class, one a line")
+        raise BadData(f"{path} must hold a different name for each class, one per line")
     return names
 
 
-def check_part(folder: Path, name: str, part: Part, names: tuple[str, ...]) -> None:
-    """Pictures of the right size, a label for each, and pictures of every class."""
+def _checked(folder: Path, parts: Parts, test: str = "test") -> Parts:
+    names, *both = parts
+    for name, part in zip(("train", test), both, strict=True):
+        _check_part(folder, name, part, names)
+    return parts
+
+
+def _check_part(folder: Path, name: str, part: Part, names: tuple[str, ...]) -> None:
+    """Images of the right size, a label for each, and images of every class."""
     pixels, labels = part
     if pixels.shape[1:] != (SIDE, SIDE):
-        raise BadData(f"{folder}: {name} pictures are {pixels.shape[1:]} pixels, not (28, 28)")
+        raise BadData(f"{folder}: {name} images are {pixels.shape[1:]} pixels, not (28, 28)")
     if len(pixels) != len(labels):
-        raise BadData(f"{folder}: {name} has {len(pixels)} pictures but {len(labels)} labels")
+        raise BadData(f"{folder}: {name} has {len(pixels)} images but {len(labels)} labels")
     if len(labels) == 0:
-        raise BadData(f"{folder}: {name} has no pictures")
+        raise BadData(f"{folder}: {name} has no images")
     if labels.max() >= len(names):
         raise BadData(
             f"{folder}: {name} has a label {labels.max()}, but the classes are 0 to "
@@ -122,15 +119,15 @@ def check_part(folder: Path, name: str, part: Part, names: tuple[str, ...]) -> N
         )
     absent = [names[k] for k in np.flatnonzero(np.bincount(labels, minlength=len(names)) == 0)]
     if absent and name == "train":
-        raise BadData(f"{folder}: no picture to learn from of class {', '.join(absent)}")
+        raise BadData(f"{folder}: there is no training image of class {', '.join(absent)}")
     if absent:
-        log.warning("%s: no picture to judge by of class %s", folder, ", ".join(absent))
+        log.warning("%s: there is no test image of class %s", folder, ", ".join(absent))
 
 
-# ---- picture files ---------------------------------------------------------------------------
+# ---- image files -----------------------------------------------------------------------------
 
 
-def _read_pictures(folder: Path) -> tuple[tuple[str, ...], Part, Part]:
+def _read_images(folder: Path) -> Parts:
     if (folder / "train").is_dir() and (folder / "test").is_dir():
         names = _classes(folder / "train")
         strangers = set(_classes(folder / "test", least=1)) - set(names)
@@ -142,56 +139,40 @@ def _read_pictures(folder: Path) -> tuple[tuple[str, ...], Part, Part]:
     else:
         names = _classes(folder)
         pixels, labels = _read_part(folder, names)
-        last = _place_in_class(labels) % TEST_SHARE == TEST_SHARE - 1
-        if not last.any():
+        first = np.searchsorted(labels, labels)  # of each image's class; labels are sorted
+        is_test = (np.arange(len(labels)) - first) % TEST_SHARE == TEST_SHARE - 1
+        if not is_test.any():
             raise BadData(
-                f"{folder}: every {TEST_SHARE}th picture of a class becomes the test, and no class "
-                "has as many; give it folders train and test"
+                f"{folder}: every {TEST_SHARE}th image of a class is a test image, and no class "
+                "has that many; create the folders train and test"
             )
-        train, test = (pixels[~last], labels[~last]), (pixels[last], labels[last])
-    check_part(folder, "train", train, names)
-    check_part(folder, "test", test, names)
-    return names, train, test
+        train, test = (pixels[~is_test], labels[~is_test]), (pixels[is_test], labels[is_test])
+    return _checked(folder, (names, train, test))
 
 
 def _classes(folder: Path, least: int = 2) -> tuple[str, ...]:
-    names = tuple(sorted(path.name for path in folder.iterdir() if _is_class(path)))
+    folders = (path for path in folder.iterdir() if path.is_dir())
+    names = tuple(sorted(path.name for path in folders if not path.name.startswith(".")))
     if not least <= len(names) <= CLASSES:
         raise BadData(
-            f"{folder} must hold a folder of pictures for each class, {least} to {CLASSES}, "
-            f"or MNIST's four files ({', '.join(FILES)}); it has {len(names)} folders"
+            f"{folder} must hold a folder of images for each class, {least} to {CLASSES}, "
+            f"or MNIST's four files ({', '.join(MNIST)}); it has {len(names)} folders"
         )
     return names
-
-
-def _is_class(path: Path) -> bool:
-    return path.is_dir() and not path.name.startswith(".")
 
 
 def _read_part(folder: Path, names: tuple[str, ...]) -> Part:
     pixels, labels = [], []
     for label, name in enumerate(names):
-        files = _pictures(folder / name)
+        paths = (folder / name).iterdir() if (folder / name).is_dir() else ()
+        files = sorted(path for path in paths if path.suffix.lower() in SUFFIXES)
         if not files:
-            raise BadData(f"{folder / name} holds no picture: {', '.join(sorted(SUFFIXES))}")
+            raise BadData(f"{folder / name} holds no image: {', '.join(sorted(SUFFIXES))}")
         for path in files:
             try:
                 pixels.append(as_pixels(path))
-            except BadPicture as error:
-                words = str(error)
-                raise BadData(words if str(path) in words else f"{path}: {words}") from error
+            except BadImage as error:
+                text = str(error)
+                raise BadData(text if str(path) in text else f"{path}: {text}") from error
             labels.append(label)
     return np.stack(pixels), np.array(labels, np.uint8)
-
-
-def _pictures(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-
-
-def _place_in_class(labels: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Each picture's number among those of its class, from 0; `labels` are sorted."""
-    first = np.searchsorted(labels, labels)
-    places: NDArray[np.int64] = np.arange(len(labels)) - first
-    return places

@@ -1,12 +1,11 @@
-"""The device of a training, in one process or in several that `torchrun` started.
+"""The device of a training, in one process or in several processes started by `torchrun`.
 
-    torchrun --nproc_per_node=2 -m training ...     2 processes, each with a half of every batch
+    torchrun --nproc_per_node=2 -m training ...     2 processes, each with half of every batch
 
-Processes meet over gloo on CPU and over NCCL on GPUs, one GPU a process. The first process alone
-writes, prints and judges; what it decides it shares.
+Processes communicate over gloo on CPUs and over NCCL on GPUs, with one GPU for each process. Only
+the first process writes, prints and evaluates; it broadcasts its results.
 """
 
-import ctypes
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,13 +17,11 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from contract.cgroup import available_cores
+from preprocessing.allocation import keep_freed_memory
 from training.model import NETWORKS
 from training.recipe import BadRecipe, Recipe
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's numbers for mallopt
-LARGE = 1 << 30  # bytes; beyond any tensor of a step
-
-Shared = TypeVar("Shared")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -39,23 +36,23 @@ class Place:
 
     @property
     def name(self) -> str:
-        """For people: "cpu", "2 x NVIDIA H200"."""
+        """A readable name: "cpu", "2 x NVIDIA H200"."""
         cuda = self.device.type == "cuda"
         one = torch.cuda.get_device_name(self.device) if cuda else self.device.type
         return one if self.processes == 1 else f"{self.processes} x {one}"
 
-    def say(self, line: str) -> None:
+    def print(self, line: str) -> None:
         """Print a line to stderr, in the first process only."""
         if self.first:
             print(line, file=sys.stderr, flush=True)
 
-    def alike(self, network: nn.Module) -> nn.Module:
+    def parallel(self, network: nn.Module) -> nn.Module:
         """`network`, with its gradients averaged over all processes."""
         return network if self.processes == 1 else DistributedDataParallel(network)
 
     @contextmanager
-    def in_turn(self) -> Iterator[None]:
-        """The first process alone, then the others: for what must not be done twice at once."""
+    def first_then_others(self) -> Iterator[None]:
+        """Run the block in the first process, then in the others: it must not overlap."""
         if self.processes > 1 and not self.first:
             distributed.barrier()
         try:
@@ -65,7 +62,7 @@ class Place:
                 distributed.barrier()
 
     def any(self, here: bool) -> bool:
-        """Whether it is so in any process."""
+        """Whether `here` is true in any process."""
         if self.processes == 1:
             return here
         flag = torch.tensor(int(here), device=self.device)
@@ -73,13 +70,13 @@ class Place:
         return bool(flag)
 
     def mean(self, tensor: Tensor) -> Tensor:
-        """Of all processes' tensors; in all of them."""
+        """The mean of the tensors of all processes."""
         if self.processes > 1:
             distributed.all_reduce(tensor)
         return tensor / self.processes
 
-    def shared(self, value: Shared) -> Shared:
-        """The first process's value, in all of them."""
+    def broadcast(self, value: Value) -> Value:
+        """The value of the first process, in every process."""
         if self.processes == 1:
             return value
         values = [value]
@@ -89,7 +86,7 @@ class Place:
 
 @contextmanager
 def place_of(recipe: Recipe) -> Iterator[Place]:
-    """The device a recipe asks for; BadRecipe if this machine or this PyTorch has none."""
+    """The device that the recipe names; BadRecipe if this machine or PyTorch build lacks it."""
     kind = _device_kind(recipe, alone=not distributed.is_torchelastic_launched())
     if recipe.mixed_precision and kind != "cuda":
         raise BadRecipe(f"--mixed-precision is for CUDA, --device {recipe.device} is {kind} here")
@@ -99,36 +96,31 @@ def place_of(recipe: Recipe) -> Iterator[Place]:
     distributed.init_process_group("nccl" if kind == "cuda" else "gloo")
     rank, processes = distributed.get_rank(), distributed.get_world_size()
     if recipe.batch_size % processes:
-        raise BadRecipe(f"--batch-size {recipe.batch_size} is no multiple of {processes} processes")
+        raise BadRecipe(
+            f"--batch-size {recipe.batch_size} is not divisible by {processes} processes"
+        )
     device = torch.device(kind)
     if kind == "cuda":
         number, there = distributed.get_node_local_rank(), torch.cuda.device_count()
         if number >= there:
-            raise BadRecipe(f"process {number + 1} has no GPU of its own: there are {there}")
+            raise BadRecipe(f"process {number + 1} needs a GPU of its own, but there are {there}")
         device = torch.device(kind, number)
         torch.cuda.set_device(device)
     yield Place(device, rank, processes)
-    distributed.barrier()  # none leaves while another one still asks it something
+    distributed.barrier()  # no process ends while another one still communicates with it
 
 
-def settle(recipe: Recipe, processes: int) -> None:
-    """Choose threads as the recipe or the network has it, and keep freed memory for the next step.
-
-    glibc gives large blocks back to the system when a step has freed them, and the next step gets
-    them again page by page: 10 to 20 % of a `compact` step's time on a 2-core AMD EPYC.
-    """
+def configure(recipe: Recipe, processes: int) -> None:
+    """Set the threads of the recipe or the network, and keep freed memory for the next step."""
     mine = max(1, available_cores() // processes)
     torch.set_num_threads(recipe.threads or min(mine, NETWORKS[recipe.network].threads))
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:  # glibc; macOS and musl have their own ways
-        mallopt(M_TRIM_THRESHOLD, LARGE)
-        mallopt(M_MMAP_THRESHOLD, LARGE)
+    keep_freed_memory()
 
 
 def _device_kind(recipe: Recipe, alone: bool) -> str:
     there = {
         "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available() and alone,  # its processes cannot meet
+        "mps": torch.backends.mps.is_available() and alone,  # has no communication
         "cpu": True,
     }
     if recipe.device == "auto":
@@ -137,6 +129,6 @@ def _device_kind(recipe: Recipe, alone: bool) -> str:
         where = "" if alone else " that several processes could share"
         raise BadRecipe(
             f"--device is {recipe.device}, but PyTorch {torch.__version__} finds none on this "
-            f"machine{where}. --device auto takes what there is"
+            f"machine{where}. --device auto uses what there is"
         )
     return recipe.device

@@ -1,17 +1,16 @@
 """The plots of a training, each a matplotlib Figure.
 
     loss_graph         loss, accuracy and learning rate by epoch
-    confusion_matrix   what was taken for what, errors in colour
-    sample_predictions a few test pictures with answer and confidence
-    misclassified      the worst errors: those the network was surest of
-    reliability        confidence beside accuracy, before and after the temperature
+    confusion_matrix   labels and predictions, with errors in colour
+    sample_predictions some test images with prediction and confidence
+    misclassified      the most confident errors
+    reliability        accuracy by confidence, before and after the temperature
 
-Figures are drawn without pyplot: nothing is kept open, and no display is needed.
+Figures are drawn without pyplot, so they need no display and are freed when they are unused.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,12 +23,12 @@ from torch import Tensor
 
 from contract.card import SIDE
 from training.corruptions import corrupted
-from training.evaluate import BINS, Judged, as_ink, reliability
+from training.evaluate import BINS, Judged, as_ink, calibration_error, reliability
 from training.progress import Epoch
 
 DPI = 120
 BLUE, ORANGE, GREEN, RED, GREY = "#2f6db5", "#e07b22", "#2e8b57", "#c8372d", "#8a8f98"
-MOST_NAMED = 30  # classes whose names fit beside a matrix
+MOST_NAMED = 30  # classes whose names fit next to a matrix
 
 Pixels = NDArray[np.uint8]  # (n, 28, 28)
 
@@ -41,7 +40,7 @@ def write_plots(
     history: Sequence[Epoch] = (),
     kept_epoch: int = 0,
 ) -> None:
-    """All of them as PNGs in `folder`; the loss graph only where there is a history."""
+    """Write all plots as PNGs to `folder`; the loss graph only if there is a history."""
     figures = {
         "confusion_matrix": confusion_matrix(judged),
         "sample_predictions": sample_predictions(judged, pixels),
@@ -55,26 +54,22 @@ def write_plots(
 
 
 def loss_graph(history: Sequence[Epoch], kept_epoch: int) -> Figure:
-    """What each epoch of a training reached; a ring is around the one whose weights were kept."""
+    """The results of each epoch; a ring marks the epoch whose weights were kept."""
     figure = _figure(11, 3.6)
     loss, accuracy, rate = figure.subplots(1, 3)
     epochs = [epoch.epoch for epoch in history]
     judged = [epoch for epoch in history if epoch.validation_loss is not None]
     dot = {"marker": "o", "markersize": 3, "linewidth": 1.6}
 
-    loss.plot(epochs, [e.loss for e in history], color=BLUE, label="training", **dot)
-    accuracy.plot(epochs, [e.accuracy for e in history], color=BLUE, label="training", **dot)
+    for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
+        axes.plot(epochs, [getattr(e, name) for e in history], color=BLUE, label="training", **dot)
+        if judged:
+            values = {e.epoch: getattr(e, f"validation_{name}") for e in judged}
+            axes.plot([*values], [*values.values()], color=ORANGE, label="validation", **dot)
+            kept = values[kept_epoch]
+            axes.plot([kept_epoch], [kept], "o", color=ORANGE, ms=9, mfc="none", mew=1.6)
     if judged:
-        held = [e.epoch for e in judged]
-        losses: list[Any] = [e.validation_loss for e in judged]
-        loss.plot(held, losses, color=ORANGE, label="validation", **dot)
-        rights: list[Any] = [e.validation_accuracy for e in judged]
-        accuracy.plot(held, rights, color=ORANGE, label="validation", **dot)
-        kept = next(e for e in judged if e.epoch == kept_epoch)
-        text = f"kept: epoch {kept.epoch}, {kept.validation_accuracy:.2%}"
-        for axes, value in ((loss, kept.validation_loss), (accuracy, kept.validation_accuracy)):
-            axes.plot([kept.epoch], [value], "o", color=ORANGE, ms=9, mfc="none", mew=1.6)
-        accuracy.set_xlabel(f"epoch      ({text})")
+        accuracy.set_xlabel(f"epoch      (kept: epoch {kept_epoch}, {kept:.2%})")
     rate.plot(epochs, [e.learning_rate for e in history], color=GREEN, **dot)
 
     for axes, title in ((loss, "Loss"), (accuracy, "Accuracy"), (rate, "Learning rate")):
@@ -89,7 +84,7 @@ def loss_graph(history: Sequence[Epoch], kept_epoch: int) -> Figure:
     accuracy.set_ylim(max(0.0, lowest - margin), 1 + margin)
     loss.legend(frameon=False)
     figure.suptitle(
-        "Training is judged on pictures as they were varied, validation on pictures as they are",
+        "Training is measured on augmented images, validation on the original ones",
         fontsize=9, color=GREY,
     )  # fmt: skip
     return figure
@@ -110,12 +105,12 @@ def confusion_matrix(judged: Judged) -> Figure:
         _write_counts(axes, counts, wrong, worst)
         axes.set_xticks(range(classes), judged.names, rotation=90 if _long(judged.names) else 0)
         axes.set_yticks(range(classes), judged.names)
-    axes.set_xlabel("taken for")
-    axes.set_ylabel("is")
+    axes.set_xlabel("prediction")
+    axes.set_ylabel("label")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     errors = int(counts.sum() - np.trace(counts))
-    axes.set_title(f"{errors:,} of {counts.sum():,} read wrong ({judged.accuracy:.2%} right)")
+    axes.set_title(f"{errors:,} of {counts.sum():,} misclassified (accuracy {judged.accuracy:.2%})")
     figure.colorbar(shown, ax=axes, shrink=0.7, label="errors")
     return figure
 
@@ -133,25 +128,23 @@ def _write_counts(
 
 
 def sample_predictions(judged: Judged, pixels: Pixels, count: int = 30) -> Figure:
-    """`count` test pictures, spread over all of them, with what was said of each."""
+    """`count` test images, evenly spread over all of them, with their predictions."""
     count = min(count, len(pixels))
     chosen = _spread(count, len(pixels))
-    return _sheet(judged, pixels, chosen, f"{count} of {len(pixels):,} test pictures")
+    return _sheet(judged, pixels, chosen, f"{count} of {len(pixels):,} test images")
 
 
 def misclassified(judged: Judged, pixels: Pixels, count: int = 30) -> Figure:
-    """Errors, the one the network was surest of first."""
-    wrong = np.flatnonzero((judged.answers != judged.labels).numpy())
-    confidence = judged.probabilities.max(1).values.numpy()[wrong]
-    order = wrong[np.argsort(-confidence, kind="stable")][:count]
-    title = f"{len(wrong):,} of {len(pixels):,} read wrong"
-    if len(wrong) > len(order):
-        title += f"; the {len(order)} that the network was surest of"
-    return _sheet(judged, pixels, order, title if len(wrong) else "No picture was read wrong")
+    """The misclassified images, the most confident errors first."""
+    errors = judged.errors()
+    title = f"{len(errors):,} of {len(pixels):,} misclassified"
+    if len(errors) > count:
+        title += f"; the {count} most confident errors"
+    return _sheet(judged, pixels, errors[:count], title if len(errors) else "No errors")
 
 
 def _sheet(judged: Judged, pixels: Pixels, order: NDArray[np.int64], title: str) -> Figure:
-    """Pictures side by side with what was said above each: one image, much faster than thirty."""
+    """Images with their predictions, drawn as one image: that is much faster than thirty."""
     columns = 10 if not _long(judged.names) else 6
     wide, high = 8 + SIDE * 10 // columns, SIDE + 14  # pixels of a cell
     rows = max(1, -(-len(order) // columns))
@@ -162,12 +155,12 @@ def _sheet(judged: Judged, pixels: Pixels, order: NDArray[np.int64], title: str)
     for place, number in enumerate(order):
         top, left = place // columns * high + 12, place % columns * wide + (wide - SIDE) // 2
         sheet[top : top + SIDE, left : left + SIDE] = 255 - pixels[number]
-        answer, label = int(judged.answers[number]), int(judged.labels[number])
-        words = f"{judged.names[answer]}  {probabilities[number, answer]:.1%}"
-        if answer != label:
-            words += f"\nis {judged.names[label]}  {probabilities[number, label]:.1%}"
-        axes.text(left + SIDE / 2, top - 1, words, ha="center", va="bottom", fontsize=8,
-                  color=GREEN if answer == label else RED, parse_math=False)  # fmt: skip
+        predicted, label = int(judged.predicted[number]), int(judged.labels[number])
+        text = f"{judged.names[predicted]}  {probabilities[number, predicted]:.1%}"
+        if predicted != label:
+            text += f"\nis {judged.names[label]}  {probabilities[number, label]:.1%}"
+        axes.text(left + SIDE / 2, top - 1, text, ha="center", va="bottom", fontsize=8,
+                  color=GREEN if predicted == label else RED, parse_math=False)  # fmt: skip
     axes.imshow(sheet, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axes.axis("off")
     axes.set_title(title, fontsize=11)
@@ -175,21 +168,17 @@ def _sheet(judged: Judged, pixels: Pixels, order: NDArray[np.int64], title: str)
 
 
 def reliability_diagram(judged: Judged) -> Figure:
-    """How often the network was right when it said it was this sure."""
+    """The accuracy of the predictions by their confidence."""
     figure = _figure(9, 4.6)
     pairs = figure.subplots(2, 2, sharex=True, height_ratios=(3, 1))
-    for column, (title, temperature) in enumerate(
-        (
-            ("Before calibration", 1.0),
-            (f"After, temperature {judged.temperature:.3f}", judged.temperature),
-        )
-    ):
-        upper, lower = pairs[:, column]
-        bars = reliability(judged.logits / temperature, judged.labels)
-        error = sum(abs(bar.accuracy - bar.confidence) * bar.share for bar in bars)
+    titles = "Before calibration", f"After, temperature {judged.temperature:.3f}"
+    temperatures = 1.0, judged.temperature
+    for (upper, lower), title, temperature in zip(pairs.T, titles, temperatures, strict=True):
+        logits = judged.logits / temperature
+        bars, error = reliability(logits, judged.labels), calibration_error(logits, judged.labels)
         middle = [bar.low + 0.5 / BINS for bar in bars]
         upper.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1)
-        upper.bar(middle, [b.accuracy for b in bars], 0.9 / BINS, color=BLUE, label="right")
+        upper.bar(middle, [b.accuracy for b in bars], 0.9 / BINS, color=BLUE, label="accuracy")
         upper.plot([b.confidence for b in bars], [b.accuracy for b in bars], "o", color=ORANGE,
                    ms=4, label="mean confidence")  # fmt: skip
         upper.set_title(f"{title}: error {error:.2%}")
@@ -203,14 +192,14 @@ def reliability_diagram(judged: Judged) -> Figure:
         upper.yaxis.set_major_formatter(PercentFormatter(1))
         lower.xaxis.set_major_formatter(PercentFormatter(1))
         lower.yaxis.set_major_formatter(PercentFormatter(1, decimals=2))
-    pairs[0, 0].set_ylabel("right")
-    pairs[1, 0].set_ylabel("of answers")
+    pairs[0, 0].set_ylabel("accuracy")
+    pairs[1, 0].set_ylabel("of predictions")
     pairs[0, 0].legend(frameon=False, loc="upper left")
     return figure
 
 
 def corruption_sheet(pixels: Tensor, accuracies: Mapping[str, float]) -> Figure:
-    """A row of test pictures under each corruption, with the fraction of all that is read right.
+    """A row of test images under each corruption, with the accuracy on all images.
 
     `pixels` (n, 28, 28) uint8.
     """
@@ -228,9 +217,9 @@ def corruption_sheet(pixels: Tensor, accuracies: Mapping[str, float]) -> Figure:
     return figure
 
 
-def _spread(count: int, pictures: int) -> NDArray[np.int64]:
-    """`count` numbers out of all, evenly spread: own pictures come class by class."""
-    return np.linspace(0, pictures - 1, count).astype(np.int64)
+def _spread(count: int, images: int) -> NDArray[np.int64]:
+    """`count` indices, evenly spread because a user's own images are ordered by class."""
+    return np.linspace(0, images - 1, count).astype(np.int64)
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainin
 from rich.progress import Progress as Bar
 from torch import Tensor
 
-LINES = 20  # at most, where there is no terminal
+LINES = 20  # at most, if the output is not a terminal
 HEAD = "  epoch    loss  accuracy   validation loss  accuracy   learning rate    time"
 
 
@@ -17,12 +17,12 @@ class Epoch(NamedTuple):
     """One line of metrics.jsonl."""
 
     epoch: int  # from 1
-    loss: float  # mean of the training batches, with all that makes learning harder
-    accuracy: float  # fraction of the training pictures as they were varied
-    validation_loss: float | None  # at the temperature that suits it; None: nothing is held out
+    loss: float  # mean over the training batches, with augmentation and label smoothing
+    accuracy: float  # on the augmented training images
+    validation_loss: float | None  # with a fitted temperature; None: no validation part
     validation_accuracy: float | None
     learning_rate: float  # after the last step
-    seconds: float  # since the training began, stops not counted
+    seconds: float  # since the training began, without interruptions
 
     def __str__(self) -> str:
         """A row under HEAD."""
@@ -45,7 +45,7 @@ class Progress:
         batch_size: int,
         *,
         console: Console | None = None,
-        pause: float = 0.1,  # seconds between two looks of the bar; it is for eyes
+        pause: float = 0.1,  # seconds between two updates of the bar
     ) -> None:
         self._console = console or Console(file=sys.stderr)
         self._every = -(-epochs // LINES) if not self._console.is_terminal else 1
@@ -84,7 +84,7 @@ class Progress:
             self._console.print(str(self._hidden), highlight=False)
 
     def step(self, done: int, means: Tensor) -> None:
-        """`done` steps of all epochs; `means`, loss and accuracy of this epoch so far, (2,)."""
+        """`done` counts the steps of all epochs; `means` (2,) are the epoch's loss and accuracy."""
         now = time.monotonic()
         if self._first_step is None:
             self._first_step = done - 1

@@ -1,15 +1,15 @@
-"""What training reads from the environment: MNIST_DIR of the user, RANK of torchrun."""
+"""Environment variables of training: MNIST_DIR, set by the user, and RANK, set by torchrun."""
 
 import os
 from pathlib import Path
 
 
 def mnist_dir() -> Path | None:
-    """A folder with MNIST's four files."""
+    """The folder with MNIST's four files; None if it is not set."""
     folder = os.environ.get("MNIST_DIR")
     return Path(folder) if folder else None
 
 
 def is_first_process() -> bool:
-    """Whether this is the process that speaks, of one or of those that torchrun began."""
+    """Whether this is the only process, or the first of those that torchrun started."""
     return os.environ.get("RANK", "0") == "0"

@@ -1,9 +1,9 @@
-"""Digits drawn by a pen that wobbles: skeletons of our own, bent and inked differently each time.
+"""Draws digits with a simulated pen: skeletons that are bent and inked differently each time.
 
     skeleton, points in a box --jitter--> smooth curve --to 20 pixels--> distance to the pen --> ink
 
 scikit-learn's digits were written by 43 people of one country: their sevens have a bar, their twos
-no loop. The skeletons below add the shapes that are missing there.
+have no loop. The skeletons below add the shapes that are missing there.
 """
 
 import numpy as np
@@ -17,8 +17,8 @@ BOX = 20  # pixels
 SMOOTH = 16  # points of the curve between two points of a skeleton
 WOBBLE = 0.045  # of the unit box, standard deviation of each point
 
-# digit: the ways people write it. A way is strokes, parted by "/"; a stroke is the points "x,y" of
-# a smooth curve, in hundredths of a box, y down. Strokes meet where the pen turns a corner.
+# digit: the ways people write it. A way is a sequence of strokes, separated by "/". A stroke is the
+# points "x,y" of a smooth curve, in hundredths of a box, y down. Strokes meet at corners.
 SKELETONS = {
     0: [
         "50,0 15,20 5,55 25,95 60,98 90,65 85,20 50,0",
@@ -77,11 +77,11 @@ SKELETONS = {
 
 
 def drawn_digits(count: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """`count` pictures (count, 28, 28) with labels (count,), all digits alike often."""
+    """`count` images (count, 28, 28) with labels (count,), equally many of each digit."""
     random = np.random.default_rng(seed)
     labels = (np.arange(count) % 10).astype(np.uint8)
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # a pen's stroke is small: threads would wait for each other
+    torch.set_num_threads(1)  # strokes are small: threads would only wait for each other
     try:
         pixels = np.stack([_draw(int(digit), random) for digit in labels])
     finally:
@@ -97,7 +97,7 @@ def _draw(digit: int, random: np.random.Generator) -> NDArray[np.uint8]:
     points -= points.min(0)
     pen = random.uniform(0.7, 1.9)
     points *= (BOX - 2 * pen) / points.max()
-    points += (SIDE - 1) / 2 - points.mean(0)  # nearly the centre of mass: ink lies along the curve
+    points += (SIDE - 1) / 2 - points.mean(0)  # about the centre of mass of the ink
     return _inked(torch.from_numpy(points).float(), pen)
 
 
@@ -107,7 +107,7 @@ def _points(stroke: str) -> NDArray[np.float64]:
 
 
 def _curve(stroke: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
-    """A smooth curve (p, 2) through a stroke's points (k, 2), each moved a little: Catmull-Rom."""
+    """A Catmull-Rom curve (p, 2) through a stroke's points (k, 2), each randomly moved a little."""
     knots = stroke + random.normal(0, WOBBLE, stroke.shape)
     knots = np.concatenate([knots[:1], knots, knots[-1:]])
     t = np.linspace(0, 1, SMOOTH)[:, None]
@@ -121,7 +121,7 @@ def _curve(stroke: NDArray[np.float64], random: np.random.Generator) -> NDArray[
 
 
 def _inked(points: Tensor, pen: float) -> NDArray[np.uint8]:
-    """The sheet (28, 28) after a pen of radius `pen` pixels went through `points` (p, 2)."""
+    """The image (28, 28) of a pen of radius `pen` pixels that moved along `points` (p, 2)."""
     axis = torch.arange(SIDE, dtype=torch.float32)
     sheet = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).reshape(-1, 2)  # (784, 2)
     distance = torch.cdist(sheet, points).min(1).values.reshape(SIDE, SIDE)

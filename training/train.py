@@ -1,93 +1,107 @@
-"""One training from beginning to end, new or resumed, teachers first.
+"""A whole training, new or resumed, with its teachers first.
 
-    recipe, data --teachers, if any--> loop --> kept weights --> finish --> runs/<id>/
+    recipe, data --teachers, if any--> loop --> kept weights --> evaluation --> runs/<id>/
 
 The command line and the Python API both use this module.
 """
 
+import hashlib
 import time
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from contract.card import DataFacts
 from contract.provenance import git_commit, library_versions
 from training.augment import augment
-from training.board import PICTURES, Board
-from training.checkpoint import Pictures
+from training.checkpoint import load_pretrained
 from training.data import DataSet
 from training.evaluate import as_ink, fit_temperature, judge, logits_of
 from training.loop import Part, Stopped, Training
 from training.model import build, parameters_of
-from training.place import Place, place_of, settle
+from training.place import Place, configure, place_of
 from training.plots import write_plots
-from training.pretrained import load_pretrained
 from training.progress import Progress
-from training.recipe import Recipe
+from training.recipe import BadRecipe, Recipe
 from training.run import BadRun, Checkpoint, Run
-from training.task import Task, fingerprint, task_of
-from training.watch import Listener, Watch
+from training.watch import IMAGES, Board, Listener, Watch
 
-CALIBRATION = 1000  # images, in the order of `split`, which is a random one
+CALIBRATION = 1000  # images, in the random order of `split`
 
 
-def train_into(
-    runs: Path,
-    data: DataSet,
-    recipe: Recipe,
-    *,
-    place: Place | None = None,
-) -> Run:
-    """Train on `data` and leave a finished run, the latest, under `runs`.
+@dataclass(frozen=True)
+class Task:
+    """What all networks of a training share, including the teachers."""
 
-    On `place` where it is given, else where the recipe says. Raises BadRecipe for what the data or
-    the machine does not allow, before a folder is made; BadRun if the disk has no room, OSError if
-    it cannot be written to; Stopped after Ctrl-C, when its `folder` can be gone on with.
+    data: DataSet
+    train: Part
+    validation: Part | None
+    test: Part
+    place: Place
+
+    @property
+    def facts(self) -> DataFacts:
+        return DataFacts(
+            name=self.data.name,
+            source=self.data.source,
+            train=len(self.train),
+            validation=len(self.validation) if self.validation else 0,
+            test=len(self.test),
+        )
+
+
+def train_into(runs: Path, data: DataSet, recipe: Recipe, *, place: Place | None = None) -> Run:
+    """Train on `data` and return the completed run, which is the latest one under `runs`.
+
+    Without `place`, the recipe chooses the device. Raises BadRecipe, before a folder is created, if
+    the recipe does not suit the data or the machine; BadRun if the disk is full; OSError if it
+    cannot be written to; Stopped after Ctrl-C, with the `folder` of a run that can be resumed.
     """
     with nullcontext(place) if place else place_of(recipe) as place:
-        task = task_of(data, recipe, place)
+        task = _task(data, recipe, place)
         network = _network(recipe, task)
         if recipe.pretrained:
             load_pretrained(network, Path(recipe.pretrained), recipe.network)
-        run = Run(place.shared(Run.create(runs).folder if place.first else Path()))
+        run = Run(place.broadcast(Run.create(runs).folder if place.first else Path()))
         if place.first:
             _check_room(run, recipe, task)
-            _write_down(run, recipe, task)
+            _begin(run, recipe, task)
         return _train(run, recipe, task, network)
 
 
 def resume(run: Run, data: DataSet, *, place: Place | None = None) -> Run:
-    """Go on with a run that was stopped, to the weights it would have reached without the stop.
+    """Resume a run that was stopped. It reaches the weights of an uninterrupted training.
 
-    Raises BadRun if it has ended, if it was trained on other pictures or by another number of
-    processes, BadRecipe if its device is not there, Stopped after another Ctrl-C.
+    Raises BadRun if the run was completed, or was trained on other images or by another number of
+    processes; BadRecipe if its device is missing; Stopped after another Ctrl-C.
     """
     facts = run.facts()
     if run.ended:
-        raise BadRun(f"{run.folder} has ended: there is nothing to go on with")
+        raise BadRun(f"{run.folder} was completed: there is nothing to resume")
     if facts["data"]["fingerprint"] != fingerprint(data):
         raise BadRun(
-            f"{run.folder} was trained on other pictures: {data.source} has the MD5 "
+            f"{run.folder} was trained on other images: {data.source} has the MD5 "
             f"{fingerprint(data)}, the run's data had {facts['data']['fingerprint']}"
         )
     recipe = Recipe.made_of(facts["recipe"])
     with nullcontext(place) if place else place_of(recipe) as place:
         if place.processes != facts["processes"]:
             raise BadRun(
-                f"{run.folder} was begun by {facts['processes']} processes, these are "
-                f"{place.processes}: go on with {resume_command(run)}"
+                f"{run.folder} was begun by {facts['processes']} processes, but there are "
+                f"{place.processes} now: resume it with {resume_command(run)}"
             )
-        task = task_of(data, recipe, place)
+        task = _task(data, recipe, place)
         network = _network(recipe, task)
-        if recipe.pretrained and not run.begun:
+        if recipe.pretrained and not run.resumable:
             load_pretrained(network, Path(recipe.pretrained), recipe.network)
         return _train(run, recipe, task, network)
 
 
 def resume_command(run: Run) -> str:
-    """The command that goes on with a stopped run."""
+    """The command that resumes a stopped run."""
     processes = run.facts()["processes"]
     program = f"torchrun --nproc_per_node={processes} -m" if processes > 1 else "python -m"
     return f"{program} training --resume {run.folder}"
@@ -97,32 +111,38 @@ def _train(run: Run, recipe: Recipe, task: Task, network: nn.Module) -> Run:
     place = task.place
     try:
         teachers = [_teacher(run, number, recipe, task) for number in range(1, recipe.teachers + 1)]
-        settle(recipe, place.processes)
+        configure(recipe, place.processes)
         training = Training(network, recipe, place, task.train, task.validation, teachers)
-        if place.shared(run.begun):
+        if place.broadcast(run.resumable):
             training.resume_from(run.state())
-            place.say(f"Going on with {run.folder} after {training.done}")
+            place.print(f"Resuming {run.folder} after {training.done}")
         else:
-            place.say(_what(run, recipe, task, network))
+            place.print(
+                f"Training {recipe.network} ({parameters_of(network):,} parameters) on "
+                f"{len(task.train):,} images from {task.data.source},\n"
+                f"{recipe.epochs} epochs on {place.name}, into {run.folder}"
+            )
         if place.first:
             _first_process(run, recipe, task, training, network)
         else:
             with Listener() as listener:
                 training.run(listener)
-    except Stopped as stopped:  # in this one or in a teacher: what can be gone on with is the whole
+    except Stopped as stopped:  # also if a teacher was stopped: the whole training is resumed
         raise Stopped(stopped.reason, run.folder) from stopped
-    place.any(False)  # the other processes wait for the first one's files
+    place.any(False)  # further processes wait until the first one has written its files
     return run
 
 
 def _first_process(
     run: Run, recipe: Recipe, task: Task, training: Training, network: nn.Module
 ) -> None:
-    """Train in sight of the screen, the run folder and TensorBoard, and finish."""
+    """Train with progress on the screen, in the run folder and in TensorBoard, and finish."""
     with Board(run.folder / "tensorboard", epochs_before=len(training.history)) as board:
         if not training.history:
-            board.begin(network, _varied(recipe, task))
-        run.save(training.state())  # a folder that cannot be written to is found now
+            random = torch.Generator(task.place.device).manual_seed(recipe.seed)
+            ink = as_ink(task.train.pixels[:IMAGES]).to(task.place.device)
+            board.begin(network, augment(ink, recipe, random))
+        run.save(training.state())  # detects a folder that cannot be written to
         progress = Progress(training.steps, recipe.epochs, recipe.batch_size)
         with Watch(run, progress, board) as watch:
             training.run(watch)
@@ -130,13 +150,13 @@ def _first_process(
 
 
 def _teacher(run: Run, number: int, recipe: Recipe, task: Task) -> nn.Module:
-    """A network trained first, in the run's own folder, with the same data and held-out part."""
+    """A network that is trained first, in the run's folder, with the same data."""
     teacher = run.teacher(number)
-    if not task.place.shared(teacher.ended):
-        task.place.say(f"Teacher {number} of {recipe.teachers}")
+    if not task.place.broadcast(teacher.ended):
+        task.place.print(f"Teacher {number} of {recipe.teachers}")
         own = recipe.of_teacher(number)
         if task.place.first:
-            _write_down(teacher, own, task)
+            _begin(teacher, own, task)
         _train(teacher, own, task, _network(own, task))
     return _placed(teacher.checkpoint().build(), task.place)
 
@@ -159,26 +179,20 @@ def _placed(network: nn.Module, place: Place) -> nn.Module:
     return placed
 
 
-def _varied(recipe: Recipe, task: Task) -> Tensor:
-    """Training pictures as the network will see them, (n, 1, 28, 28)."""
-    random = torch.Generator(task.place.device).manual_seed(recipe.seed)
-    return augment(as_ink(task.train.pixels[:PICTURES]).to(task.place.device), recipe, random)
-
-
 def _check_room(run: Run, recipe: Recipe, task: Task) -> None:
-    """For all files of the run and its teachers; BadRun, and no folder, if there is none."""
+    """Remove the run and raise BadRun if its files and its teachers' do not fit the disk."""
     recipes = [recipe, *(recipe.of_teacher(number) for number in range(1, recipe.teachers + 1))]
-    # Weights, their average, the best and two of the optimiser, twice while a file is replaced.
+    # Weights, average, best weights and two of the optimiser, twice while a file is replaced.
     weights = sum(parameters_of(_network(each, task)) for each in recipes) * 4 * 10
-    pictures = task.data.test[0].nbytes + (task.validation.pixels.nbytes if task.validation else 0)
+    images = task.data.test[0].nbytes + (task.validation.pixels.nbytes if task.validation else 0)
     try:
-        run.check_room(weights + pictures * len(recipes))
+        run.check_room(weights + images * len(recipes))
     except BadRun:
         run.discard()
         raise
 
 
-def _write_down(run: Run, recipe: Recipe, task: Task) -> None:
+def _begin(run: Run, recipe: Recipe, task: Task) -> None:
     data = task.data
     run.begin({
         "data": {"wanted": data.wanted, "source": data.source, "fingerprint": fingerprint(data)},
@@ -188,23 +202,10 @@ def _write_down(run: Run, recipe: Recipe, task: Task) -> None:
     })  # fmt: skip
 
 
-def _what(run: Run, recipe: Recipe, task: Task, network: nn.Module) -> str:
-    return (
-        f"Training {recipe.network} ({parameters_of(network):,} parameters) on {len(task.train):,} "
-        f"pictures from {task.data.source},\n{recipe.epochs} epochs on {task.place.name}, "
-        f"into {run.folder}"
-    )
-
-
 def _finish(
-    run: Run,
-    recipe: Recipe,
-    task: Task,
-    training: Training,
-    network: nn.Module,
-    board: Board,
+    run: Run, recipe: Recipe, task: Task, training: Training, network: nn.Module, board: Board
 ) -> None:
-    """Leave a finished run: its checkpoint holds the kept weights with their temperature."""
+    """Complete the run: evaluate the kept weights and write all files."""
     network.load_state_dict(training.kept["weights"])
     network.cpu()
     temperature = 1.0
@@ -214,7 +215,7 @@ def _finish(
     test = task.test
     judged = judge(network, test.pixels, test.labels, temperature, task.data.labels)
     wall, cpu = training.seconds, training.cpu_seconds
-    taught = [run.teacher(number).metrics() for number in range(1, recipe.teachers + 1)]
+    teachers = [run.teacher(number).metrics() for number in range(1, recipe.teachers + 1)]
     checkpoint = Checkpoint(
         weights=network.state_dict(),
         recipe=recipe.as_dict(),
@@ -228,7 +229,7 @@ def _finish(
     run.finish(
         checkpoint,
         task.data.test,
-        _arrays(task.validation) if task.validation else None,
+        task.validation.arrays() if task.validation else None,
         task.train.pixels[:CALIBRATION].numpy(),
         training.history,
         **judged.measured(),
@@ -238,16 +239,51 @@ def _finish(
         device=task.place.name,
         threads=torch.get_num_threads(),
         wall_seconds=wall,
-        cpu_seconds=cpu,  # of the first process, stops not counted, teachers apart
-        teachers_wall_seconds=sum(teacher["wall_seconds"] for teacher in taught),
-        teachers_cpu_seconds=sum(teacher["cpu_seconds"] for teacher in taught),
+        cpu_seconds=cpu,  # of the first process, without interruptions and teachers
+        teachers_wall_seconds=sum(teacher["wall_seconds"] for teacher in teachers),
+        teachers_cpu_seconds=sum(teacher["cpu_seconds"] for teacher in teachers),
     )
     board.end(judged, test.pixels)
     kept = training.kept["epoch"]
     write_plots(run.folder, judged, task.data.test[0], training.history, kept)
     took = f"in {wall:.0f} s ({cpu:.0f} s of CPU time)"
-    task.place.say(f"{judged.summary()}, {took}.\nPlots and checkpoint: {run.folder}")
+    task.place.print(f"{judged.summary()}, {took}.\nPlots and checkpoint: {run.folder}")
 
 
-def _arrays(part: Part) -> Pictures:
-    return part.pixels.numpy(), part.labels.numpy().astype(np.uint8)
+# ---- data ------------------------------------------------------------------------------------
+
+
+def _task(data: DataSet, recipe: Recipe, place: Place) -> Task:
+    """BadRecipe if the data has too few images for the recipe."""
+    train, test = (Part(torch.tensor(pixels), torch.tensor(labels).long())
+                   for pixels, labels in (data.train, data.test))  # fmt: skip
+    return Task(data, *split(train, recipe), test, place)
+
+
+def split(part: Part, recipe: Recipe) -> tuple[Part, Part | None]:
+    """The training part and the validation part."""
+    size = validation_size(len(part), recipe)
+    random = torch.Generator().manual_seed(recipe.validation_seed)
+    order = torch.randperm(len(part), generator=random)
+    taken, kept = order[:size], order[size:]
+    train = Part(part.pixels[kept], part.labels[kept])
+    return train, Part(part.pixels[taken], part.labels[taken]) if size else None
+
+
+def validation_size(images: int, recipe: Recipe) -> int:
+    """The number of validation images; BadRecipe if the remaining ones do not fill one batch."""
+    size = max(1, round(images * recipe.validation)) if recipe.validation else 0
+    if recipe.batch_size > images - size:
+        raise BadRecipe(
+            f"--batch-size is {recipe.batch_size}, more than the {images - size} training images "
+            f"({size} of {images} are held out for validation)"
+        )
+    return size
+
+
+def fingerprint(data: DataSet) -> str:
+    """MD5 of all images and labels, in order."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for array in (*data.train, *data.test):
+        digest.update(array.tobytes())
+    return digest.hexdigest()

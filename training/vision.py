@@ -1,8 +1,8 @@
-"""torchvision, importable also where its compiled operators are not of this torch's kind.
+"""Imports torchvision, also where its compiled operators do not fit the installed torch.
 
-The registries' torchvision is built for CUDA. Beside a CPU-only torch its operators do not load,
-and `import torchvision` fails when it attaches shape functions to `nms` and `qnms`. Nothing here
-calls them: declaring their names is enough. Where the operators do load, nothing is declared.
+The torchvision on PyPI is built for CUDA. With a CPU-only torch its operators do not load, and
+`import torchvision` fails when it attaches shape functions to `nms` and `qnms`. This project does
+not call them, so declaring their names is enough. Where the operators load, nothing is declared.
 """
 
 from contextlib import suppress
@@ -35,7 +35,7 @@ def _declare_missing_operators() -> None:
         if not hasattr(torch.ops.torchvision, name):
             signature = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
             library.define(name + signature)  # type: ignore[no-untyped-call]
-    _KEPT.append(library)  # a Library takes its operators along when it is collected
+    _KEPT.append(library)  # a Library that is garbage-collected removes its operators
 
 
 _KEPT: list[torch.library.Library] = []

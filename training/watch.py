@@ -1,37 +1,47 @@
 """Observers of a training: the screen, the run folder, TensorBoard and signals.
 
 Ctrl-C and SIGTERM request a stop after the current step, so that the state is saved; a second
-signal ends the training at once.
+signal ends the training at once. `tensorboard --logdir runs` shows
+
+    scalars     loss, accuracy and learning rate by epoch, for training and validation
+    histograms  the weights of every layer by epoch
+    images      augmented training images, and the worst errors at the end
+    graph       the network
 """
 
 import signal
 import threading
 import time
+import warnings
 from contextlib import ExitStack
+from pathlib import Path
 from types import FrameType
 from typing import Self
 
+import torch
 from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
 
-from training.board import Board
+from training.evaluate import Judged
 from training.loop import State
 from training.progress import Epoch, Progress
 from training.run import Run
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-AGAIN = 1.0  # seconds after which a signal is a second request, not an echo of the first
+AGAIN = 1.0  # seconds after which another signal is a second request, not a repetition of the first
+IMAGES = 64  # that TensorBoard shows
 
 
 class Listener:
-    """Handles the signals that request a stop; all that processes beside the first one need."""
+    """Handles the signals that request a stop, which is all that further processes need."""
 
     def __init__(self) -> None:
-        self._requested = 0.0  # when, on the monotonic clock; 0: not yet
+        self._requested = 0.0  # time on the monotonic clock; 0: no stop was requested
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
         if threading.current_thread() is not threading.main_thread():
-            return self  # only the main thread hears signals
+            return self  # only the main thread receives signals
         for number in SIGNALS:
             self._open.callback(signal.signal, number, signal.signal(number, self._request))
         return self
@@ -54,9 +64,9 @@ class Listener:
 
 
 class Watch(Listener):
-    """Shows and keeps what happens."""
+    """Shows the progress and saves the state."""
 
-    def __init__(self, run: Run, progress: Progress, board: Board) -> None:
+    def __init__(self, run: Run, progress: Progress, board: "Board") -> None:
         super().__init__()
         self._run, self._progress, self._board = run, progress, board
 
@@ -74,3 +84,49 @@ class Watch(Listener):
 
     def save(self, state: State) -> None:
         self._run.save(state)
+
+
+class Board:
+    """Writes TensorBoard's event files into `folder`; a context manager."""
+
+    def __init__(self, folder: Path, epochs_before: int = 0) -> None:
+        """After a stop, events that were written after `epochs_before` epochs are discarded."""
+        again = epochs_before + 1 if epochs_before else None
+        self._writer = SummaryWriter(str(folder), purge_step=again)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.close()
+
+    def begin(self, network: nn.Module, augmented: Tensor) -> None:
+        """Write the network's graph, and ink (n, 1, 28, 28) as it is trained on."""
+        self._add_images("learned from", augmented)
+        with warnings.catch_warnings():
+            # TensorBoard traces the graph, which PyTorch deprecates.
+            warnings.simplefilter("ignore")
+            self._writer.add_graph(network, augmented[:1])
+
+    def epoch(self, epoch: Epoch, network: nn.Module) -> None:
+        values = {
+            "loss/training": epoch.loss,
+            "loss/validation": epoch.validation_loss,
+            "accuracy/training": epoch.accuracy,
+            "accuracy/validation": epoch.validation_accuracy,
+            "learning rate": epoch.learning_rate,
+        }
+        for name, value in values.items():
+            if value is not None:
+                self._writer.add_scalar(name, value, epoch.epoch)
+        for name, weights in network.named_parameters():
+            self._writer.add_histogram(name, weights, epoch.epoch)
+
+    def end(self, judged: Judged, pixels: Tensor) -> None:
+        """Write the most confident errors among pixels (n, 28, 28)."""
+        wrong = torch.from_numpy(judged.errors())
+        if len(wrong):
+            self._add_images("misclassified", pixels[wrong].unsqueeze(1) / 255)
+
+    def _add_images(self, name: str, ink: Tensor) -> None:
+        self._writer.add_images(name, 1 - ink[:IMAGES].cpu())

@@ -12,8 +12,8 @@ from PIL import Image
 from tests.training.conftest import RECIPE
 from training.api import MNISTClassifier, MNISTPredictor
 from training.data import DataSet
+from training.image import BadImage
 from training.loop import Stopped
-from training.picture import BadPicture
 from training.recipe import BadRecipe
 from training.run import BadRun, Run
 from training.train import train_into
@@ -67,9 +67,9 @@ def test_a_predictor_reads_a_run_a_checkpoint_or_a_saved_model(
     ]
     assert answers[0].digit == answers[1].digit
     assert MNISTPredictor(str(run.folder)).labels == tuple("0123456789")
-    with pytest.raises(BadRun, match=r"absent\.pt is not there"):
+    with pytest.raises(BadRun, match=r"absent\.pt does not exist"):
         MNISTPredictor(tmp_path / "absent.pt")
-    with pytest.raises(BadPicture, match="blank"):
+    with pytest.raises(BadImage, match="blank"):
         MNISTPredictor(run.folder).predict(np.zeros((28, 28), np.uint8))
 
 

@@ -18,17 +18,17 @@ from training.run import Run
         (["--dropout1", "nan"], "--dropout1 is nan"),
         (["--patience", "3", "--validation", "0"], "--patience 3 needs a validation part"),
         (["--erasing", "1"], "--erasing is 1.0, it must be 0 to 0.5"),
-        (["--data", "no/such/folder"], "no folder and no data set is called no/such/folder; sets"),
+        (["--data", "no/such/folder"], "no folder or data set no/such/folder; data sets"),
         (["--data", "digits", "--batch-size", "60000"], "--batch-size is 60000, more than the"),
         (
             ["--batch-size", "60000"],
-            "--batch-size is 60000, more than the 57000 pictures there are",
+            "--batch-size is 60000, more than the 57000 training images",
         ),
         (["--data", "digits", "--pretrained", "no.pt"], "no.pt"),
-        (["--resume", "no/such/run"], "no/such/run is no run"),
-        (["--resume", "run", "--epochs", "3"], "--resume uses the run's own data"),
-        (["evaluate", "no/such/run"], "no/such/run is no run"),
-        (["compare", "no/such/run"], "no/such/run/training_metrics.json is not there"),
+        (["--resume", "no/such/run"], "no/such/run is not a run"),
+        (["--resume", "run", "--epochs", "3"], "--resume uses the data and the recipe"),
+        (["evaluate", "no/such/run"], "no/such/run is not a run"),
+        (["compare", "no/such/run"], "no/such/run/training_metrics.json is missing"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -58,7 +58,7 @@ def test_help_names_every_knob_with_its_bounds_and_the_other_commands(
     with pytest.raises(SystemExit):
         main(["--help"])
     printed = " ".join(capsys.readouterr().out.split())
-    assert "--rotation N degrees at most, either way (0 to 45, default 10.0)" in printed
+    assert "--rotation N largest rotation in degrees, either way (0 to 45, default 10.0)" in printed
     for name in ("MNIST_DIR", "evaluate RUN", "compare RUN", "torchrun", "resnet18", "plateau"):
         assert name in printed
 
@@ -102,7 +102,7 @@ def test_evaluate_refuses_classes_the_run_does_not_know(
 ) -> None:
     (tmp_path / "cat").mkdir()
     assert main(["evaluate", str(run.folder), "--data", str(tmp_path)]) == 2
-    assert "has pictures of cat; known are 0, 1," in capsys.readouterr().err
+    assert "images of unknown classes: cat; the known classes are 0, 1," in capsys.readouterr().err
 
 
 def test_compare_tells_what_runs_reached_and_where_their_recipes_differ(

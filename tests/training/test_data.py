@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from training.data import MNIST_MD5, DataSet, embedded, find_data_set, read_mnist
+from training.data import DataSet, embedded, find_data_set, read_mnist
 from training.embedded import EMBEDDED_RECIPE
+from training.fetch import MNIST_MD5
 from training.idx import BadData
 
 PICTURES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
@@ -73,7 +74,7 @@ def test_a_named_mnist_folder_is_never_replaced_by_something_else(tmp_path: Path
         (idx(np.zeros((40, 28, 28), np.uint8))[:-1], "31376 bytes, but has 31375"),
         (idx(np.zeros((40, 28, 28), np.uint8)) + b"!", "31376 bytes, but has 31377"),
         (idx(np.zeros((40, 27, 28), np.uint8)), r"are \(27, 28\) pixels, not \(28, 28\)"),
-        (idx(np.zeros((39, 28, 28), np.uint8)), "has 39 pictures but 40 labels"),
+        (idx(np.zeros((39, 28, 28), np.uint8)), "has 39 images but 40 labels"),
     ],
     ids=["empty", "another format", "a byte short", "a byte long", "another size", "too few"],
 )
@@ -96,7 +97,7 @@ def test_classes_are_as_many_as_the_labels_and_named_by_labels_txt(folder: Path)
 
 def test_a_class_without_a_picture_to_learn_from_is_named(folder: Path) -> None:
     (folder / LABELS).write_bytes(idx(np.arange(40, dtype=np.uint8) % 9))
-    with pytest.raises(BadData, match="no picture to learn from of class 9"):
+    with pytest.raises(BadData, match="no training image of class 9"):
         own(folder)
 
 
@@ -108,7 +109,7 @@ def test_a_class_without_a_picture_to_learn_from_is_named(folder: Path) -> None:
 def test_a_damaged_gzip_file_is_named(folder: Path, spoil: Any) -> None:
     path = folder / f"{PICTURES}.gz"
     path.write_bytes(spoil(path.read_bytes()))
-    with pytest.raises(BadData, match=rf"{PICTURES}\.gz is damaged: it cannot be unzipped"):
+    with pytest.raises(BadData, match=rf"{PICTURES}\.gz is damaged: it cannot be decompressed"):
         own(folder)
 
 
@@ -123,7 +124,7 @@ def test_without_mnist_and_network_the_embedded_digits_are_used_and_said_loudly(
         data = find_data_set(root=tmp_path)
     assert data.name == "digits"
     assert data.recipe == EMBEDDED_RECIPE
-    assert "MNIST IS NOT AT HAND" in caplog.text
+    assert "MNIST IS NOT AVAILABLE" in caplog.text
     assert "MNIST_DIR=" in caplog.text
 
 
@@ -209,5 +210,5 @@ def test_a_set_that_was_asked_for_is_never_replaced_by_another(
 
 
 def test_an_unknown_name_lists_the_sets() -> None:
-    with pytest.raises(BadData, match="no folder and no data set is called fashon; sets are mnist"):
+    with pytest.raises(BadData, match="there is no folder or data set fashon; data sets are mnist"):
         find_data_set("fashon")

@@ -19,7 +19,7 @@ from training.optimise import average_of
 from training.place import Place
 from training.progress import Epoch
 from training.recipe import OPTIMISERS, BadRecipe, Recipe
-from training.task import split
+from training.train import split
 
 SHORT = replace(RECIPE, epochs=3, plain_epochs=1)
 
@@ -258,7 +258,7 @@ def test_the_held_out_pictures_follow_their_own_seed(part: Part) -> None:
 
 
 def test_a_batch_larger_than_the_data_is_refused(part: Part) -> None:
-    with pytest.raises(BadRecipe, match=r"600, more than the 570 pictures .* \(30 of 600 are held"):
+    with pytest.raises(BadRecipe, match=r"600, more than the 570 .* \(30 of 600 are held"):
         split(part, replace(RECIPE, batch_size=600))
 
 

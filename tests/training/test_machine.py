@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from contract.cgroup import available_cores
-from training.place import settle
+from training.place import configure
 from training.recipe import Recipe
 
 
@@ -20,7 +20,7 @@ from training.recipe import Recipe
 )
 def test_threads(recipe: Recipe, processes: int, threads: int) -> None:
     before = torch.get_num_threads()
-    settle(recipe, processes)
+    configure(recipe, processes)
     found = torch.get_num_threads()
     torch.set_num_threads(before)
     assert found == threads

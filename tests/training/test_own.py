@@ -63,7 +63,7 @@ def test_photographs_of_any_size_are_prepared_like_what_the_service_is_sent(fold
 
 def test_an_unreadable_picture_is_named(folder: Path) -> None:
     (folder / "one" / "broken.png").write_bytes(b"not a picture")
-    with pytest.raises(BadData, match=r"one/broken\.png is no readable picture"):
+    with pytest.raises(BadData, match=r"one/broken\.png is not a readable image"):
         find_data_set(folder)
 
 
@@ -76,7 +76,7 @@ def test_a_blank_picture_is_named(folder: Path) -> None:
 def test_a_class_with_no_picture_is_named(folder: Path) -> None:
     (folder / "two").mkdir()
     (folder / "two" / "notes.txt").write_text("none yet")
-    with pytest.raises(BadData, match=r"mine/two holds no picture: \.bmp,"):
+    with pytest.raises(BadData, match=r"mine/two holds no image: \.bmp,"):
         find_data_set(folder)
 
 
@@ -88,9 +88,7 @@ def test_a_test_class_that_cannot_be_learned_is_named(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_is_told_what_to_hold(tmp_path: Path) -> None:
-    with pytest.raises(
-        BadData, match="must hold a folder of pictures for each class, 2 to 256, or"
-    ):
+    with pytest.raises(BadData, match="must hold a folder of images for each class, 2 to 256, or"):
         find_data_set(tmp_path)
 
 

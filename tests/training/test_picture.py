@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from training.embedded import written_digits
-from training.picture import BadPicture, as_pixels
+from training.image import BadImage, as_pixels
 
 DIGITS = written_digits()[0]  # (1797, 28, 28) uint8, as MNIST
 SEVEN = DIGITS[7]
@@ -47,22 +47,22 @@ def test_ink_on_a_transparent_sheet_is_seen() -> None:
     ("picture", "complaint"),
     [
         (np.zeros((28, 28), np.uint8), "the picture is blank"),
-        (np.zeros((3, 4, 5, 6), np.uint8), r"an array of shape \(3, 4, 5, 6\) is no picture"),
-        (np.zeros((0, 28), np.uint8), r"an array of shape \(0, 28\) is no picture"),
-        (np.full((28, 28), 300), "an array of int64 from 300 to 300 is no picture"),
-        (np.full((28, 28), np.nan), "from nan to nan is no picture"),
-        (np.full((28, 28), -1.0), "is no picture: whole numbers are 0..255, fractions 0..1"),
+        (np.zeros((3, 4, 5, 6), np.uint8), r"an array of shape \(3, 4, 5, 6\) is not \(h, w\)"),
+        (np.zeros((0, 28), np.uint8), r"an array of shape \(0, 28\) is not \(h, w\)"),
+        (np.full((28, 28), 300), "an array of int64 from 300 to 300 is not an image"),
+        (np.full((28, 28), np.nan), "from nan to nan is not an image"),
+        (np.full((28, 28), -1.0), "is not an image: integers must be 0..255, floats 0..1"),
     ],
     ids=["blank", "four dimensions", "empty", "too large", "not a number", "negative"],
 )
 def test_what_is_no_picture_is_refused(picture: np.ndarray[Any, Any], complaint: str) -> None:
-    with pytest.raises(BadPicture, match=complaint):
+    with pytest.raises(BadImage, match=complaint):
         as_pixels(picture)
 
 
 def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "no.png").write_bytes(b"\x89PNG and then nothing")
-    with pytest.raises(BadPicture, match=r"no\.png is no readable picture"):
+    with pytest.raises(BadImage, match=r"no\.png is not a readable image"):
         as_pixels(tmp_path / "no.png")
     with pytest.raises(FileNotFoundError):
         as_pixels(tmp_path / "absent.png")

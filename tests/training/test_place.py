@@ -73,5 +73,5 @@ def test_a_batch_that_cannot_be_shared_out_is_refused(small_folder: Path, tmp_pa
         [*TORCHRUN, *words], cwd=ROOT, capture_output=True, text=True, timeout=180
     )
     assert done.returncode != 0
-    assert "--batch-size 127 is no multiple of 2 processes" in done.stderr
+    assert "--batch-size 127 is not divisible by 2 processes" in done.stderr
     assert not (tmp_path / "runs").exists()

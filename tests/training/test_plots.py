@@ -55,7 +55,7 @@ def test_the_confusion_matrix_counts_every_picture_and_colours_errors_only() -> 
     assert sum(map(int, texts.values())) == 60
     coloured: Any = axes.images[0].get_array()
     assert np.ma.getmaskarray(coloured).diagonal().all()
-    assert axes.get_title() == "2 of 60 read wrong (96.67% right)"
+    assert axes.get_title() == "2 of 60 misclassified (accuracy 96.67%)"
 
 
 def test_the_surest_error_comes_first_with_what_was_said_and_what_it_is() -> None:
@@ -67,8 +67,8 @@ def test_the_surest_error_comes_first_with_what_was_said_and_what_it_is() -> Non
 
 
 def test_without_an_error_the_sheet_says_so() -> None:
-    right = replace(judged(), labels=judged().answers)
-    assert plots.misclassified(right, PIXELS).axes[0].get_title() == "No picture was read wrong"
+    right = replace(judged(), labels=judged().predicted)
+    assert plots.misclassified(right, PIXELS).axes[0].get_title() == "No errors"
 
 
 def test_samples_are_spread_over_all_classes() -> None:

@@ -106,10 +106,10 @@ def test_numbers_of_numpy_become_pythons_own() -> None:
 @pytest.mark.parametrize(
     ("given", "complaint"),
     [
-        ({"momentum": 0.5}, "--momentum is of use with --optimiser sgd only; it is adam"),
-        ({"decay_factor": 0.3}, "of use with --schedule step or plateau only; it is one-cycle"),
-        ({"spoiled": 0.0, "noise": 0.3}, "--noise is of use with --spoiled only; it is 0.0"),
-        ({"softness": 2.0}, "--softness is of use with --teachers only; it is 0"),
+        ({"momentum": 0.5}, "--momentum has an effect only with --optimiser sgd; it is adam"),
+        ({"decay_factor": 0.3}, "only with --schedule step or plateau; it is one-cycle"),
+        ({"spoiled": 0.0, "noise": 0.3}, "--noise has an effect only with --spoiled; it is 0.0"),
+        ({"softness": 2.0}, "--softness has an effect only with --teachers; it is 0"),
     ],
 )
 def test_a_knob_that_would_do_nothing_is_refused(given: dict[str, Any], complaint: str) -> None:
@@ -128,9 +128,9 @@ def test_a_stored_recipe_makes_the_same_recipe_again() -> None:
         ({"epochs": 2, "plain_epochs": 3}, "--plain-epochs is 3, more than --epochs 2"),
         ({"validation": 0.0, "patience": 2}, "--patience 2 needs a validation part"),
         ({"validation": 0.0, "schedule": "plateau"}, "plateau needs a validation part"),
-        ({"min_delta": 0.1}, "--min-delta is of use with --patience only"),
+        ({"min_delta": 0.1}, "--min-delta has an effect only with --patience"),
         ({"erasing": 1.0}, "--erasing is 1.0, it must be 0 to 0.5"),
-        ({"network": "classic", "width": 2.0}, "classic has one width only"),
+        ({"network": "classic", "width": 2.0}, "classic has a fixed width"),
         ({"mixed_precision": True, "device": "cpu"}, "--mixed-precision is for CUDA"),
         ({"epochs": 2.5}, "--epochs is 2.5, it must be a whole number from 1"),
         ({"teacher_epochs": 0}, "--teacher-epochs is 0"),

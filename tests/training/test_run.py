@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from training.checkpoint import load_pretrained
 from training.model import NETWORKS, Network, build
-from training.pretrained import load_pretrained
 from training.run import BadRun, Checkpoint, Run
 
 
@@ -31,7 +31,7 @@ def test_the_checkpoint_loads_without_running_code(run: Run) -> None:
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (None, "did not end"),
+        (None, "was not completed"),
         (b"", "is damaged"),
         (b"PK\x03\x04 half a file", "is damaged"),
         (b"hello world", "is damaged"),
@@ -59,7 +59,7 @@ def test_a_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (lambda c: {"recipe": c.recipe | {"network": "huge"}}, "of a network 'huge'; known are: c"),
+        (lambda c: {"recipe": c.recipe | {"network": "huge"}}, "unknown network 'huge'; known: c"),
         (lambda c: {"recipe": c.recipe | {"network": "mlp"}}, "weights are not mlp's"),
         (lambda c: {"weights": {}}, "weights are not compact's"),
         (lambda c: {"labels": ("a", "b")}, "weights are not compact's"),
@@ -87,7 +87,7 @@ def test_a_test_set_of_another_shape_is_refused(tmp_path: Path, shape: tuple[int
 @pytest.mark.parametrize("name", ["metrics", "facts"])
 def test_a_run_without_its_papers_says_which(tmp_path: Path, name: str) -> None:
     run = Run.create(tmp_path)
-    with pytest.raises(BadRun, match="is not there"):
+    with pytest.raises(BadRun, match="is missing"):
         getattr(run, name)()
     for file in ("training_metrics.json", "run.json"):
         (run.folder / file).write_text("{")

@@ -22,8 +22,7 @@ from training.evaluate import calibration_error, logits_of
 from training.loop import Part, Stopped
 from training.recipe import BadRecipe, Recipe
 from training.run import BadRun, Run
-from training.task import split
-from training.train import resume, train_into
+from training.train import resume, split, train_into
 
 ROOT = Path(__file__).parent.parent.parent
 SHORT = replace(RECIPE, epochs=2, plain_epochs=1)
@@ -69,7 +68,7 @@ def test_a_small_training_learns_to_tell_digits_apart(run: Run) -> None:
 def test_what_data_or_machine_do_not_allow_is_refused_before_a_folder_is_made(
     small_data: DataSet, tmp_path: Path
 ) -> None:
-    with pytest.raises(BadRecipe, match="--batch-size is 600, more than the 570 pictures"):
+    with pytest.raises(BadRecipe, match="--batch-size is 600, more than the 570 training images"):
         train_into(tmp_path / "runs", small_data, replace(RECIPE, batch_size=600))
     if not torch.cuda.is_available():
         with pytest.raises(BadRecipe, match=r"--device is cuda, but PyTorch .* finds none"):
@@ -191,7 +190,7 @@ def test_a_run_of_two_processes_is_not_gone_on_with_by_one(
 ) -> None:
     two = Run(tmp_path / "two")
     two.begin(run.facts() | {"processes": 2})
-    with pytest.raises(BadRun, match=r"go on with torchrun --nproc_per_node=2 -m training"):
+    with pytest.raises(BadRun, match=r"resume it with torchrun --nproc_per_node=2 -m training"):
         resume(two, small_data)
 
 
@@ -224,9 +223,9 @@ def test_weights_to_begin_from_count_also_after_a_stop_in_a_teacher(
 def test_a_run_that_has_ended_or_is_none_cannot_be_gone_on_with(
     run: Run, small_data: DataSet, tmp_path: Path
 ) -> None:
-    with pytest.raises(BadRun, match="has ended: there is nothing to go on with"):
+    with pytest.raises(BadRun, match="was completed: there is nothing to resume"):
         resume(run, small_data)
-    with pytest.raises(BadRun, match=r"is no run: run\.json is not there"):
+    with pytest.raises(BadRun, match=r"is not a run: run\.json is missing"):
         resume(Run(tmp_path), small_data)
 
 
@@ -237,7 +236,7 @@ def test_going_on_with_other_pictures_is_refused_with_both_checksums(
     with pytest.raises(Stopped) as stopped:
         train_into(tmp_path, small_data, SHORT)
     other = replace(small_data, test=(255 - small_data.test[0], small_data.test[1]))
-    with pytest.raises(BadRun, match=r"other pictures: .* MD5 \w{32}, the run's data had \w{32}"):
+    with pytest.raises(BadRun, match=r"other images: .* MD5 \w{32}, the run's data had \w{32}"):
         resume(run_of(stopped.value), other)
 
 
@@ -254,7 +253,7 @@ def test_ctrl_c_keeps_the_state_and_says_resume_command(small_folder: Path, tmp_
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130
     (run,) = tmp_path.glob("2*")
-    assert f"Go on with: python -m training --resume {run}" in said
+    assert f"Resume it with: python -m training --resume {run}" in said
     assert (run / "last.pt").exists()
 
 
@@ -267,7 +266,7 @@ def test_a_disk_without_room_is_told_before_the_first_epoch(
     import shutil
 
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 0))
-    with pytest.raises(BadRun, match=r"has 0 MB free, this training needs about \d+: make room"):
+    with pytest.raises(BadRun, match=r"has 0 MB free, this training needs about \d+: free some"):
         train_into(tmp_path / "runs", small_data, SHORT)
     assert list((tmp_path / "runs").iterdir()) == []
 
