@@ -1,7 +1,7 @@
-"""From a training run to a model version that is proven equal to it.
+"""Export: from a training run to a model version that is proven equal to it.
 
     runs/<id>/ --graph--> PyTorch module --artifacts--> model.onnx, model.ts
-                                         --proof------> same answers on the test set, or nothing
+                                         --proof------> equal predictions on the test set
                                          --store------> models/<name>/<version>/
 
 `python -m export --help`.
@@ -9,6 +9,6 @@
 
 import os
 
-# ONNX Runtime 1.31 reports how it is used unless this is set before it is imported. Users of
-# digitserve have not agreed to that; set it to 0 to allow it.
+# ONNX Runtime 1.31 sends usage data unless this is set before it is imported. Users of digitserve
+# have not agreed to that. Set it to 0 to allow it.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

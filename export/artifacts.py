@@ -1,55 +1,57 @@
-"""The artifacts of a version: how each is written, run again, and how close it has to come.
+"""The artifacts of a version: how each is written and loaded, and its required accuracy.
 
-    onnx   model.onnx       float32, what the service runs by default
+    onnx   model.onnx       float32, which the service runs by default
     fp16   model.fp16.onnx  half precision inside: half the size, and fast on a GPU
-    int8   model.int8.onnx  8-bit integers where they pay, a quarter of the size
-    ts     model.ts         TorchScript, for C++ and mobile programs that hold libtorch
-    pt2    model.pt2        torch.export's format, TorchScript's successor
+    int8   model.int8.onnx  8-bit integers inside: a quarter of the size
+    ts     model.ts         TorchScript, for C++ and mobile programs that use libtorch
+    pt2    model.pt2        torch.export's format, the successor of TorchScript
 
-All have the same input and outputs, in batches of any size. The float32 ones must predict as
-PyTorch does; the others may lose a little accuracy, and are left out if they lose more.
+All have the same input and outputs, in batches of any size. The float32 artifacts must predict as
+PyTorch does. The others may lose a little accuracy, and are left out if they lose more.
 """
 
+import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import onnx
 import torch
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import Tensor
 
-from contract.card import (
-    EXPORTED,
-    FP16,
-    INPUT,
-    INT8,
-    LOGITS,
-    ONNX,
-    PROBABILITIES,
-    SIDE,
-    TORCHSCRIPT,
-    tensors,
-)
+from contract import card
 from export import runners
-from export.quantise import quantise
 from export.runners import Graph, Model, Pixels, quiet
 
-OPSET = 18  # ONNX operator set; what torch 2.13's exporter writes without conversion
-OPSETS = range(18, 25)  # that torch 2.13 and ONNX Runtime 1.31 both know
+OPSET = 18  # ONNX operator set that torch 2.13 writes without conversion
+OPSETS = range(18, 25)  # supported by both torch 2.13 and ONNX Runtime 1.31
+
+CALIBRATION_BATCH = 100  # images per call
+# Operators with integer kernels. Scaling and softmax are cheap and stay exact.
+QUANTISED = ["Conv", "Gemm", "MatMul", "MaxPool", "AveragePool", "GlobalAveragePool", "Add"]
 
 
 class BadGraph(Exception):
-    """What an exporter wrote is not the graph that a version must hold; the message says why."""
+    """An exporter wrote a graph that a version must not hold; the message gives the reason."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """What artifacts are made from."""
+    """The input of all exporters."""
 
     graph: Graph
-    calibration: Pixels | None  # (n, 28, 28), pictures the weights learned from; for int8 alone
+    calibration: Pixels | None  # (n, 28, 28), training images; for int8 only
     opset: int
 
 
@@ -58,7 +60,7 @@ class Artifact:
     file: str
     write: Callable[[Source, Path], None]
     load: Callable[[Path], Model]
-    may_lose: float | None  # of the accuracy, 0..1; None: the very same answers
+    may_lose: float | None  # loss of accuracy, 0..1; None: predictions must be equal
 
 
 def write_onnx(source: Source, path: Path) -> None:
@@ -70,9 +72,9 @@ def write_fp16(source: Source, path: Path) -> None:
 
 
 def write_int8(source: Source, path: Path) -> None:
-    """Made from model.onnx, which must lie beside it."""
+    """Quantise model.onnx, which must be in the same folder."""
     assert source.calibration is not None, "int8 needs calibration images"
-    quantise(path.with_name(ONNX), path, source.calibration)
+    quantise(path.with_name(card.ONNX), path, source.calibration)
     check_onnx(path)
 
 
@@ -88,30 +90,30 @@ def write_exported(source: Source, path: Path) -> None:
 
 
 ARTIFACTS = {
-    "onnx": Artifact(ONNX, write_onnx, runners.onnx_runtime, None),
-    "ts": Artifact(TORCHSCRIPT, write_torchscript, runners.torchscript, None),
-    "pt2": Artifact(EXPORTED, write_exported, runners.exported_program, None),
-    "fp16": Artifact(FP16, write_fp16, runners.onnx_runtime, 0.0005),
-    "int8": Artifact(INT8, write_int8, runners.onnx_runtime, 0.0015),
+    "onnx": Artifact(card.ONNX, write_onnx, runners.onnx_runtime, None),
+    "ts": Artifact(card.TORCHSCRIPT, write_torchscript, runners.torchscript, None),
+    "pt2": Artifact(card.EXPORTED, write_exported, runners.exported_program, None),
+    "fp16": Artifact(card.FP16, write_fp16, runners.onnx_runtime, 0.0005),
+    "int8": Artifact(card.INT8, write_int8, runners.onnx_runtime, 0.0015),
 }
 
 
 def check_onnx(path: Path) -> None:
-    """BadGraph unless ONNX finds the file valid, and only the batch size is free in it."""
+    """BadGraph unless the file is valid ONNX and only its batch size is dynamic."""
     model = onnx.load(path, load_external_data=False)
     try:
         onnx.checker.check_model(model, full_check=True)
         onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise BadGraph(f"{path.name} is no valid ONNX: {error}") from error
+        raise BadGraph(f"{path.name} is not valid ONNX: {error}") from error
     found = [_shape(value) for value in (*model.graph.input, *model.graph.output)]
     classes = found[-1][1][-1]
-    graph_input, graph_outputs = tensors(classes if isinstance(classes, int) else 0)
+    graph_input, graph_outputs = card.tensors(classes if isinstance(classes, int) else 0)
     wanted = [(each.name, each.shape) for each in (graph_input, *graph_outputs)]
     if found != wanted:
         raise BadGraph(f"{path.name} has the tensors {found}, not {wanted}")
     if any(each.data_location == onnx.TensorProto.EXTERNAL for each in model.graph.initializer):
-        raise BadGraph(f"{path.name} keeps weights in other files")
+        raise BadGraph(f"{path.name} stores weights in other files")
 
 
 def _write_onnx(graph: Graph, path: Path, opset: int) -> None:
@@ -121,8 +123,8 @@ def _write_onnx(graph: Graph, path: Path, opset: int) -> None:
             (_example(),),
             dynamo=True,
             opset_version=opset,
-            input_names=[INPUT],
-            output_names=[LOGITS, PROBABILITIES],
+            input_names=[card.INPUT],
+            output_names=[card.LOGITS, card.PROBABILITIES],
             dynamic_shapes=_any_batch(),
             external_data=False,
             verbose=False,
@@ -134,15 +136,15 @@ def _write_onnx(graph: Graph, path: Path, opset: int) -> None:
 
 @contextmanager
 def _through_memory(path: Path) -> Iterator[BytesIO]:
-    """What PyTorch writes to a path ends the process with abort() where the disk is full."""
+    """PyTorch aborts the process if the disk is full, unless it writes to memory."""
     file = BytesIO()
     yield file
     path.write_bytes(file.getvalue())
 
 
 def _example() -> Tensor:
-    """Three pictures: with one, the exporter would take the batch size for a constant."""
-    return torch.zeros(3, SIDE, SIDE, dtype=torch.uint8)
+    """Three images: with one, the exporter would treat the batch size as a constant."""
+    return torch.zeros(3, card.SIDE, card.SIDE, dtype=torch.uint8)
 
 
 def _any_batch() -> dict[str, dict[int, torch.export.Dim]]:
@@ -152,3 +154,57 @@ def _any_batch() -> dict[str, dict[int, torch.export.Dim]]:
 def _shape(value: onnx.ValueInfoProto) -> tuple[str, tuple[int | str, ...]]:
     dimensions = value.type.tensor_type.shape.dim
     return value.name, tuple(each.dim_param or each.dim_value for each in dimensions)
+
+
+# ---- quantisation ----------------------------------------------------------------------------
+
+
+class _Calibration(CalibrationDataReader):  # type: ignore[misc]  # it has no types
+    def __init__(self, pixels: Pixels) -> None:
+        size = min(CALIBRATION_BATCH, len(pixels))
+        starts = range(0, len(pixels) - size + 1, size)  # the tool needs batches of equal size
+        self._batches = iter([{card.INPUT: pixels[start : start + size]} for start in starts])
+
+    def get_next(self) -> dict[str, Pixels] | None:
+        return next(self._batches, None)
+
+
+def quantise(source: Path, path: Path, calibration: Pixels) -> None:
+    """Write to `path` the float32 graph of `source`, quantised to 8-bit integers.
+
+    The ranges of all activations are measured on the images `calibration` (n, 28, 28); weights are
+    quantised channel by channel. Quantise and dequantise operators surround each operator (QDQ), so
+    that every provider can fuse them. The output of the last layer stays float32, because rounding
+    could make close logits equal.
+
+    Weights use 7 of the 8 bits: processors with AVX2 but without VNNI add two products in 16 bits,
+    which larger weights would overflow, so that the graph would predict differently there.
+    """
+    with TemporaryDirectory(dir=path.parent) as folder, _silent():
+        prepared = Path(folder) / "prepared.onnx"
+        # Symbolic shape inference is for graphs with dynamic inner shapes; here only n is dynamic.
+        quant_pre_process(source, prepared, skip_symbolic_shape=True)
+        quantize_static(
+            prepared,
+            path,
+            _Calibration(calibration),
+            quant_format=QuantFormat.QDQ,
+            calibrate_method=CalibrationMethod.Percentile,  # ignores a few outliers
+            activation_type=QuantType.QInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            reduce_range=True,
+            op_types_to_quantize=QUANTISED,
+            extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm"]},
+        )
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Suppress the tool's progress and its advice on steps that were already taken."""
+    logging.disable(logging.WARNING)
+    try:
+        with redirect_stdout(StringIO()):
+            yield
+    finally:
+        logging.disable(logging.NOTSET)

@@ -1,25 +1,34 @@
-"""Publish a run as a version: write every artifact, prove it, publish all of it or nothing."""
+"""Publishes a run as a version: write every artifact, prove it, publish all of it or nothing."""
 
 import contextlib
 import shutil
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from contract.card import SCHEMA, Acceptance, ModelCard, Parity, tensors
+from contract.card import SCHEMA, ModelCard, Parity, tensors
 from contract.errors import StoreError
 from contract.provenance import git_commit, library_versions, processor
 from contract.store import Store
 from contract.version import Version
-from export import proof, runners
+from export import runners
 from export.artifacts import ARTIFACTS, OPSET, Source
-from export.proof import Answers, LosesTooMuch, ProofFailed, discard_offending, save_offending
-from export.runners import Graph, Pixels
+from export.proof import (
+    LosesTooMuch,
+    Predictions,
+    ProofFailed,
+    discard_failure,
+    latency,
+    predictions_of,
+    prove,
+    save_failure,
+)
+from export.runners import Graph
 from export.samples import write_golden, write_mistakes, write_samples
 from export.threshold import acceptance
 from training.model import parameters_of
@@ -44,141 +53,117 @@ def export(
 ) -> Version:
     """Publish `run` as the next version of `store`, if its artifacts are proven equal to it.
 
-    `artifacts` are keys of ARTIFACTS, in their order. Raises ProofFailed, BadRun, BadGraph, a
-    StoreError or an OSError with nothing published, NotActivated, or NotConfirmed.
+    `artifacts` are keys of ARTIFACTS, in that order. Raises ProofFailed, BadRun, BadGraph, a
+    StoreError or an OSError if nothing was published; NotActivated or NotConfirmed otherwise.
     """
     checkpoint = run.checkpoint()
     pixels, labels = run.test_set()
-    calibration = run.calibration() if "int8" in artifacts else None
     graph = Graph(checkpoint.build(), checkpoint.temperature)
-    source = Source(graph, calibration, opset)
+    source = Source(graph, run.calibration() if "int8" in artifacts else None, opset)
     if activate:
-        store.check_signer(sign)  # before the long proof
+        store.check_signer(sign)  # before the proof, which takes long
     with store.draft() as draft, _one_thread():
-        reference = _reference(run, checkpoint, graph, pixels, labels)
-        sure = _acceptance(run, graph, (reference, labels))
+        pytorch = runners.pytorch(graph)
+        reference = predictions_of(pytorch, pixels)
+        _check_reference(run, checkpoint, reference, labels)
+        validation = run.validation_set()
+        on_validation = validation and (predictions_of(pytorch, validation[0]), validation[1])
         write_golden(draft, pixels, labels, reference)
         parity: dict[str, Parity] = {}
-        left_out = {
-            each.file: "it was not requested"
-            for name, each in ARTIFACTS.items()
-            if name not in artifacts
-        }
+        others = (each.file for name, each in ARTIFACTS.items() if name not in artifacts)
+        left_out = dict.fromkeys(others, "it was not requested")
         for name in artifacts:
             artifact = ARTIFACTS[name]
             path = draft / artifact.file
-            say(f"{path.name}: writing, and comparing with PyTorch on {len(pixels):,} pictures")
+            log(f"{path.name}: writing, and comparing with PyTorch on {len(pixels):,} images")
             artifact.write(source, path)
+            model = artifact.load(path)
+            predictions = predictions_of(model, pixels)
             try:
-                parity[path.name] = proof.parity(
-                    path.name, artifact.load(path), reference, pixels, labels, artifact.may_lose
+                measured = prove(
+                    path.name, predictions, reference, labels, may_lose=artifact.may_lose
                 )
             except LosesTooMuch as reason:
                 path.unlink()
                 left_out[path.name] = str(reason)
+                continue
             except ProofFailed as failure:
-                raise _with_pictures(failure, run, reference, pixels, labels) from failure
+                raise save_failure(run.folder, failure, reference, pixels, labels) from failure
+            parity[path.name] = Parity(
+                **measured, seconds_1=latency(model, 1), seconds_64=latency(model, 64)
+            )
         for file in run.report_files():
             shutil.copyfile(file, draft / file.name)
         write_samples(draft, pixels, labels, checkpoint.labels)
         write_mistakes(draft, pixels, labels, checkpoint.labels, reference)
-        card = _card(run, checkpoint, graph, store.folder.name, opset, sure, parity, left_out)
+        card = _card(
+            run,
+            checkpoint,
+            name=store.folder.name,
+            parameters=parameters_of(graph),
+            acceptance=acceptance(on_validation, (reference, labels)),
+            opset=opset,
+            parity=parity,
+            left_out=left_out,
+        )
         version = store.publish(draft, card, sign)
-    discard_offending(run.folder)  # of an earlier try
+    discard_failure(run.folder)  # of an earlier export
     if activate:
-        try:
-            store.activate(version.number)
-        except (OSError, StoreError) as error:
-            raise NotActivated(f"{version.folder} is published but not current: {error}") from error
-        except KeyboardInterrupt as error:
-            advice = "python -m contract list shows whether it is current"
-            raise NotActivated(f"stopped; {version.folder} is published, {advice}") from error
+        _activate(store, version)
     return version
 
 
-def say(line: str) -> None:
+def log(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def _reference(
-    run: Run, checkpoint: Checkpoint, graph: Graph, pixels: Pixels, labels: NDArray[np.uint8]
-) -> Answers:
-    """PyTorch's own answers, if they are those that the run was judged by."""
-    reference = proof.answers_of(runners.pytorch(graph), pixels)
-    found = float((reference.digits == labels).mean())
-    if abs(found - checkpoint.evaluation.accuracy) > 0.5 / len(labels):
-        raise ProofFailed(
-            f"PyTorch gets {found:.4%} of {run.folder}'s test set right, the checkpoint says "
-            f"{checkpoint.evaluation.accuracy:.4%}: the two files are of different runs"
-        )
-    return reference
-
-
-def _acceptance(
-    run: Run, graph: Graph, test: tuple[Answers, NDArray[np.uint8]]
-) -> Acceptance | None:
-    """Determined from PyTorch's predictions, which the artifacts reproduce."""
-    kept = run.validation_set()
-    if kept is None:
-        return None
-    pixels, labels = kept
-    return acceptance((proof.answers_of(runners.pytorch(graph), pixels), labels), test)
-
-
-def _with_pictures(
-    failure: ProofFailed,
-    run: Run,
-    reference: Answers,
-    pixels: Pixels,
-    labels: NDArray[np.uint8],
-) -> ProofFailed:
-    """The failure, with the folder of its images."""
+def _activate(store: Store, version: Version) -> None:
     try:
-        folder = save_offending(run.folder, failure, reference, pixels, labels)
-    except OSError as error:  # the failure itself is what matters
-        return ProofFailed(f"{failure}; its pictures could not be saved: {error}")
-    return ProofFailed(f"{failure}; its pictures and logits are in {folder}")
+        store.activate(version.number)
+    except (OSError, StoreError) as error:
+        raise NotActivated(f"{version.folder} is published but not current: {error}") from error
+    except KeyboardInterrupt as error:
+        advice = "python -m contract list shows whether it is current"
+        raise NotActivated(f"stopped; {version.folder} is published, {advice}") from error
 
 
-def _card(
-    run: Run,
-    checkpoint: Checkpoint,
-    graph: Graph,
-    name: str,
-    opset: int,
-    sure: Acceptance | None,
-    parity: dict[str, Parity],
-    left_out: dict[str, str],
-) -> ModelCard:
+def _check_reference(
+    run: Run, checkpoint: Checkpoint, reference: Predictions, labels: NDArray[np.uint8]
+) -> None:
+    """ProofFailed unless PyTorch has the accuracy that the training measured."""
+    found, expected = float((reference.classes == labels).mean()), checkpoint.evaluation.accuracy
+    if abs(found - expected) > 0.5 / len(labels):
+        raise ProofFailed(
+            f"PyTorch's accuracy on {run.folder}'s test set is {found:.4%}, the checkpoint's is "
+            f"{expected:.4%}: the two files are of different runs"
+        )
+
+
+def _card(run: Run, checkpoint: Checkpoint, **measured: Any) -> ModelCard:
     graph_input, graph_outputs = tensors(len(checkpoint.labels))
     return ModelCard(
         schema_version=SCHEMA,
-        name=name,
         created=datetime.now(UTC),
         labels=checkpoint.labels,
         input=graph_input,
         outputs=graph_outputs,
         network=checkpoint.network,
-        parameters=parameters_of(graph),
         run=run.id,
         recipe={**checkpoint.recipe},
         data_set=checkpoint.data_set,
         temperature=checkpoint.temperature,
         evaluation=checkpoint.evaluation,
-        acceptance=sure,
-        opset=opset,
-        parity=parity,
-        left_out=left_out,
         measured_on=processor(),
         git_commit=git_commit(),
         libraries=checkpoint.libraries | library_versions("onnx", "onnxscript", "onnxruntime"),
         files={},
+        **measured,
     )
 
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """PyTorch on one thread, as its artifacts are timed."""
+    """PyTorch on one thread, as its artifacts are measured."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

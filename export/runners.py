@@ -1,10 +1,10 @@
-"""The exported graph, and each kind of artifact as a function from pixels to answers.
+"""The exported graph, and each kind of artifact as a function from pixels to predictions.
 
     pixels (n, 28, 28) uint8 -> ink (n, 1, 28, 28) -> network -> / temperature -> logits
                                                                  softmax       -> probabilities
 
-Scaling, normalisation and calibration are part of the graph, so no program that runs it can do them
-differently. The network may work in half precision: inputs and outputs are the same, and the
+Scaling, normalisation and calibration are part of the graph, so that no program that runs it can do
+them differently. The network may use half precision: inputs and outputs stay the same, and the
 softmax is always float32.
 """
 
@@ -44,26 +44,31 @@ class Graph(nn.Module):
         return logits, torch.softmax(logits, 1)
 
     def in_half_precision(self) -> Self:
-        """A copy whose weights and steps are float16."""
+        """A copy with weights and computation in float16."""
         return type(self)(copy.deepcopy(self.network).half(), self.temperature, torch.float16)
 
 
-def pytorch(graph: Graph) -> Model:
-    return _of_module(graph)
+def pytorch(module: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Model:
+    @torch.inference_mode()
+    def run(pixels: Pixels) -> tuple[Rows, Rows]:
+        logits, probabilities = module(torch.from_numpy(pixels))
+        return logits.numpy(), probabilities.numpy()
+
+    return run
 
 
 def torchscript(path: Path) -> Model:
     with quiet():
-        return _of_module(torch.jit.load(str(path)))  # type: ignore[no-untyped-call]
+        return pytorch(torch.jit.load(str(path)))  # type: ignore[no-untyped-call]
 
 
 def exported_program(path: Path) -> Model:
     with quiet():
-        return _of_module(torch.export.load(path).module())
+        return pytorch(torch.export.load(path).module())
 
 
 def onnx_runtime(path: Path) -> Model:
-    """ONNX Runtime on one CPU thread, refusing what it would otherwise only warn of."""
+    """ONNX Runtime on one CPU thread, with errors where it would otherwise only warn."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.add_session_config_entry("session.strict_shape_type_inference", "1")
@@ -81,16 +86,7 @@ def onnx_runtime(path: Path) -> Model:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without PyTorch's warnings: TorchScript is deprecated; the proof will say when it ends."""
+    """Suppress PyTorch's warnings: TorchScript is deprecated, but proven to work."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-
-
-def _of_module(module: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Model:
-    @torch.inference_mode()
-    def run(pixels: Pixels) -> tuple[Rows, Rows]:
-        logits, probabilities = module(torch.from_numpy(pixels))
-        return logits.numpy(), probabilities.numpy()
-
-    return run

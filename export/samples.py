@@ -1,12 +1,12 @@
 """Images that are published with a version, all from its test set.
 
-    sample.png                 the first, to try the service with
-    samples.png, samples.json  a sheet of 100, row by row, and their labels
+    sample.png                 the first image, to try the service with
+    samples.png, samples.json  a sheet of 100 images, row by row, and their labels
     mistakes.png, .json        a sheet of up to 100 misclassified images, the most confident first,
                                with the predictions; only if there are any
-    golden.npz                 64 with PyTorch's logits, which a service compares with its own
+    golden.npz                 64 images with PyTorch's logits, which the service reproduces
 
-The golden pictures take the classes in turn, so that each is there.
+The golden images alternate between the classes, so that every class is represented.
 """
 
 import json
@@ -19,17 +19,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from contract.card import GOLDEN, MISTAKE_FACTS, MISTAKES, SAMPLE, SAMPLE_LABELS, SAMPLES, SIDE
-from export.proof import Answers
+from export.proof import Predictions
 from export.runners import Pixels
 
-COLUMNS, MOST = 10, 100  # pictures of a row, and of a sheet
-GOLDEN_PICTURES = 64
+COLUMNS, MOST = 10, 100  # images in a row and on a sheet
+GOLDEN_IMAGES = 64
 
 
 def write_samples(
     folder: Path, pixels: Pixels, labels: NDArray[np.uint8], names: tuple[str, ...]
 ) -> None:
-    """`names` are the classes' names; `labels` (n,) point into them."""
+    """`names` are the names of the classes, `labels` (n,) are indices of them."""
     shown = np.arange(min(MOST, len(pixels)))
     _write_sheet(folder / SAMPLES, pixels[shown])
     _write_facts(folder / SAMPLE_LABELS, labels=_named(labels[shown], names))
@@ -41,10 +41,10 @@ def write_mistakes(
     pixels: Pixels,
     labels: NDArray[np.uint8],
     names: tuple[str, ...],
-    reference: Answers,
+    reference: Predictions,
 ) -> None:
-    """Of the answers of `reference` to all `pixels`; no files where all are right."""
-    wrong = np.flatnonzero(reference.digits != labels)
+    """Write the misclassified images of `reference`; no files if there are none."""
+    wrong = np.flatnonzero(reference.classes != labels)
     confidences = reference.probabilities.max(1)  # (n,)
     shown = wrong[np.argsort(-confidences[wrong], kind="stable")][:MOST]
     if len(shown) == 0:
@@ -53,30 +53,30 @@ def write_mistakes(
     _write_facts(
         folder / MISTAKE_FACTS,
         labels=_named(labels[shown], names),
-        answers=_named(reference.digits[shown], names),
+        answers=_named(reference.classes[shown], names),
         confidences=confidences[shown].tolist(),
     )
 
 
 def write_golden(
-    folder: Path, pixels: Pixels, labels: NDArray[np.uint8], reference: Answers
+    folder: Path, pixels: Pixels, labels: NDArray[np.uint8], reference: Predictions
 ) -> None:
-    """The first pictures of each class in turn, with the logits of `reference`."""
+    """The first images of each class in turn, with the logits of `reference`."""
     by_class = (np.flatnonzero(labels == label) for label in np.unique(labels))
     in_turn = chain.from_iterable(zip_longest(*by_class))
-    chosen = [index for index in in_turn if index is not None][:GOLDEN_PICTURES]
+    chosen = [index for index in in_turn if index is not None][:GOLDEN_IMAGES]
     with (folder / GOLDEN).open("wb") as file:
         np.savez_compressed(
             file, allow_pickle=False, pixels=pixels[chosen], logits=reference.logits[chosen]
         )
 
 
-def _write_sheet(path: Path, pictures: Pixels) -> None:
-    """Row by row, as many rows as it takes; what is missing of the last one stays black."""
-    rows = -(-len(pictures) // COLUMNS)
-    places = np.zeros((rows * COLUMNS, SIDE, SIDE), np.uint8)
-    places[: len(pictures)] = pictures
-    sheet = places.reshape(rows, COLUMNS, SIDE, SIDE).swapaxes(1, 2)  # rows, SIDE, columns, SIDE
+def _write_sheet(path: Path, images: Pixels) -> None:
+    """Row by row. The rest of an incomplete last row is black."""
+    rows = -(-len(images) // COLUMNS)
+    cells = np.zeros((rows * COLUMNS, SIDE, SIDE), np.uint8)
+    cells[: len(images)] = images
+    sheet = cells.reshape(rows, COLUMNS, SIDE, SIDE).swapaxes(1, 2)  # rows, SIDE, columns, SIDE
     Image.fromarray(sheet.reshape(rows * SIDE, COLUMNS * SIDE)).save(path)
 
 

@@ -1,30 +1,32 @@
-"""The confidence threshold from which on a model's predictions are accepted.
+"""The confidence threshold: predictions with at least this confidence are accepted.
 
-It is determined on the validation images, which the weights were not trained on, and reported with
-its effect on the test images, which had no part in choosing it. A prediction below it is uncertain.
+It is chosen on the validation images, on which the weights were not trained, and reported with its
+effect on the test images, which are not used for the choice. A prediction below it is uncertain.
 
-What few pictures can show is little. Where fewer than 1 / (1 - WANTED) = 1,000 are accepted, all of
-them have to be right, and that they are shows no 99.9 %: of 600, all right, one would expect it as
-often as not from a model that is right 99.88 % of the time. Fewer than FEWEST find no threshold.
+Few images prove little. If fewer than 1 / (1 - WANTED) = 1,000 are accepted, all of them must be
+right, and even that does not prove 99.9 %: a model with an accuracy of 99.88 % classifies 600
+images without an error about every second time. With fewer than FEWEST images there is no
+threshold.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contract.card import Acceptance
-from export.proof import Answers
+from export.proof import Predictions
 
-WANTED = 0.999  # of the accepted validation pictures, to be right
-FEWEST = 200  # validation pictures; also what a temperature is fitted on at least
+WANTED = 0.999  # accuracy required of the accepted validation images
+FEWEST = 200  # validation images, as for the temperature
 
-Confidence = NDArray[np.float32]  # (n,), probability of the answer given
+Confidence = NDArray[np.float32]  # (n,), probability of the predicted class
 Right = NDArray[np.bool_]  # (n,)
 
 
 def acceptance(
-    validation: tuple[Answers, NDArray[np.uint8]] | None, test: tuple[Answers, NDArray[np.uint8]]
+    validation: tuple[Predictions, NDArray[np.uint8]] | None,
+    test: tuple[Predictions, NDArray[np.uint8]],
 ) -> Acceptance | None:
-    """What the card says of accepting, from answers and labels; None if they find no threshold."""
+    """The threshold and its effect, from predictions and labels; None if there is no threshold."""
     if validation is None or len(validation[1]) < FEWEST:
         return None
     chosen_on, fresh = _judged(*validation), _judged(*test)
@@ -42,16 +44,17 @@ def acceptance(
 
 
 def lowest_threshold(confidence: Confidence, right: Right, wanted: float = WANTED) -> float:
-    """The lowest threshold with `wanted` of the accepted answers (confidence >= it) right.
+    """The lowest threshold for which a share `wanted` of the accepted predictions is right.
 
-    It lies halfway between two confidences, so that the last digits of a float, which differ from
-    one runtime to the next, decide nothing. Where all may be accepted it is the lowest confidence
-    there was, not 0: the accuracy of less certain predictions is unknown. 1 if none reaches it.
-    A higher one may miss `wanted` by one error among the few it accepts.
+    A prediction is accepted if its confidence is at least the threshold. The threshold lies halfway
+    between two confidences, so that rounding, which differs between runtimes, has no effect. If all
+    predictions may be accepted it is the lowest confidence, not 0, because the accuracy of less
+    confident predictions is unknown. It is 1 if no threshold suffices. A higher threshold may miss
+    `wanted`, because of a single error among the few predictions that it accepts.
     """
     order = np.argsort(confidence)[::-1]
     ordered = confidence[order].astype(np.float64)  # falling
-    accuracy = right[order].cumsum() / np.arange(1, len(order) + 1)  # of this one and those before
+    accuracy = right[order].cumsum() / np.arange(1, len(order) + 1)  # of the first 1, 2, ...
     last_of_equals = np.append(ordered[:-1] > ordered[1:], True)  # they are accepted together
     enough = np.flatnonzero((accuracy >= wanted) & last_of_equals)
     if len(enough) == 0:
@@ -61,10 +64,10 @@ def lowest_threshold(confidence: Confidence, right: Right, wanted: float = WANTE
 
 
 def accepted(confidence: Confidence, right: Right, threshold: float) -> tuple[float, float | None]:
-    """Which fraction is accepted, and which fraction of those is right; None of none."""
-    taken = confidence.astype(np.float64) >= threshold  # rounded to float32 it might be one of them
+    """The fraction of accepted predictions and their accuracy, None if none is accepted."""
+    taken = confidence.astype(np.float64) >= threshold  # as float32 the threshold might be rounded
     return float(taken.mean()), float(right[taken].mean()) if taken.any() else None
 
 
-def _judged(answers: Answers, labels: NDArray[np.uint8]) -> tuple[Confidence, Right]:
-    return answers.probabilities.max(1), answers.digits == labels
+def _judged(predictions: Predictions, labels: NDArray[np.uint8]) -> tuple[Confidence, Right]:
+    return predictions.probabilities.max(1), predictions.classes == labels

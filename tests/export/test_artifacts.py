@@ -45,14 +45,14 @@ def test_it_answers_the_whole_test_set_as_pytorch_does(
 ) -> None:
     artifact = ARTIFACTS[name]
     pixels, _ = run.test_set()
-    reference = proof.answers_of(runners.pytorch(graph), pixels)
-    answers = proof.answers_of(artifact.load(written / artifact.file), pixels)
+    reference = proof.predictions_of(runners.pytorch(graph), pixels)
+    answers = proof.predictions_of(artifact.load(written / artifact.file), pixels)
     assert np.allclose(answers.probabilities.sum(1), 1, atol=1e-5)
     if artifact.may_lose is None:
-        assert np.array_equal(answers.digits, reference.digits)
+        assert np.array_equal(answers.classes, reference.classes)
         assert np.abs(answers.logits - reference.logits).max() <= 1e-4
     else:
-        assert (answers.digits != reference.digits).mean() <= 0.02
+        assert (answers.classes != reference.classes).mean() <= 0.02
         assert np.abs(answers.logits - reference.logits).mean() <= 0.3
 
 
@@ -92,14 +92,14 @@ def test_the_default_network_is_a_small_file(written: Path) -> None:
 def test_the_newest_operator_set_answers_alike(graph: Graph, run: Run, tmp_path: Path) -> None:
     opset = OPSETS[-1]
     source, (pixels, labels) = Source(graph, run.calibration(), opset), run.test_set()
-    reference = proof.answers_of(runners.pytorch(graph), pixels)
+    reference = proof.predictions_of(runners.pytorch(graph), pixels)
     for name in ("onnx", "fp16", "int8"):
         artifact = ARTIFACTS[name]
         path = tmp_path / artifact.file
         artifact.write(source, path)
         versions = {each.domain: each.version for each in onnx.load(path).opset_import}
         assert versions[""] == opset
-        answers = proof.answers_of(artifact.load(path), pixels)
+        answers = proof.predictions_of(artifact.load(path), pixels)
         proof.prove(name, answers, reference, labels, may_lose=artifact.may_lose and 0.02)
 
 
@@ -118,11 +118,11 @@ def test_every_network_leaves_artifacts_that_answer_as_it_does(name: str, tmp_pa
     graph = Graph(build(name, classes=26, dropout1=0.2, dropout2=0.3), temperature=0.7)
     pixels = np.random.default_rng(0).integers(0, 256, (30, 28, 28), np.uint8)
     source = Source(graph, pixels, opset=18)
-    reference = proof.answers_of(runners.pytorch(graph), pixels)
+    reference = proof.predictions_of(runners.pytorch(graph), pixels)
     for artifact in ARTIFACTS.values():
         path = tmp_path / artifact.file
         artifact.write(source, path)
-        answers = proof.answers_of(artifact.load(path), pixels)
+        answers = proof.predictions_of(artifact.load(path), pixels)
         assert answers.logits.shape == (30, 26)
         if artifact.may_lose is None:
             proof.prove(path.name, answers, reference, np.zeros(30, np.uint8))
@@ -153,7 +153,7 @@ def test_what_onnx_finds_invalid_is_refused(tmp_path: Path) -> None:
     model = _model(["n", 10])
     model.graph.node[0].op_type = "NoSuchOperator"
     onnx.save(model, tmp_path / "model.onnx")
-    with pytest.raises(BadGraph, match=r"model\.onnx is no valid ONNX: .*NoSuchOperator"):
+    with pytest.raises(BadGraph, match=r"model\.onnx is not valid ONNX: .*NoSuchOperator"):
         check_onnx(tmp_path / "model.onnx")
 
 
@@ -178,7 +178,7 @@ def test_the_golden_set_is_64_pictures_of_all_classes_with_pytorchs_logits(
         pixels, logits = golden["pixels"], golden["logits"]
     assert (pixels.shape, pixels.dtype) == ((64, 28, 28), np.uint8)
     assert (logits.shape, logits.dtype) == ((64, 10), np.float32)
-    reference = proof.answers_of(runners.pytorch(graph), pixels)
+    reference = proof.predictions_of(runners.pytorch(graph), pixels)
     assert np.allclose(logits, reference.logits, atol=1e-4)
     all_pixels, labels = run.test_set()
     known = {picture.tobytes(): label for picture, label in zip(all_pixels, labels, strict=True)}

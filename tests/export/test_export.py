@@ -153,9 +153,9 @@ def test_a_failed_proof_publishes_nothing_and_saves_the_pictures_it_failed_on(
     words = ["--run", str(own), "--models", str(tmp_path / "models"), "--artifacts", "ts"]
     assert main(words) == 1
     said = capsys.readouterr().err
-    assert "model.ts answers" in said
-    assert "of 200 test pictures otherwise than PyTorch" in said
-    assert f"its pictures and logits are in {own / 'failed_proof'}. Nothing was published." in said
+    assert "model.ts predicts" in said
+    assert "of 200 test images differently from PyTorch" in said
+    assert f"its images and logits are in {own / 'failed_proof'}. Nothing was published." in said
     assert Store(tmp_path / "models", "digits").versions() == []
     report = json.loads((own / "failed_proof/report.json").read_text())
     pictures = [path.name for path in (own / "failed_proof").glob("*.png")]
@@ -180,7 +180,7 @@ def test_an_artifact_that_loses_too_much_is_left_out_with_the_reason(
     monkeypatch.setitem(ARTIFACTS, "fp16", spoiled)
     words = ["--run", str(run.folder), "--models", str(tmp_path), "--artifacts", "fp16"]
     assert main(words) == 0
-    assert "model.fp16.onnx is left out: it gets" in capsys.readouterr().err
+    assert "model.fp16.onnx is left out: its accuracy" in capsys.readouterr().err
     version = Store(tmp_path, "digits").open()
     said = "more than the 0.50 allowed"  # one picture of 200
     assert said in version.card.left_out["model.fp16.onnx"]

@@ -13,7 +13,7 @@ from PIL import Image
 from contract.store import Store
 from contract.version import Version
 from export.export import export
-from export.proof import Answers
+from export.proof import Predictions
 from export.runners import onnx_runtime
 from export.samples import write_mistakes
 from training.run import Run
@@ -23,12 +23,12 @@ RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (300, 28, 28), np.uint8)
 
 
-def answers(digits: NDArray[np.int64]) -> Answers:
+def answers(digits: NDArray[np.int64]) -> Predictions:
     """Those digits, each picture a little surer than the one before it."""
     logits = np.zeros((len(digits), len(NAMES)), np.float32)
     logits[np.arange(len(digits)), digits] = np.linspace(1, 3, len(digits))
     powers = np.exp(logits)
-    return Answers(logits, powers / powers.sum(1, keepdims=True))
+    return Predictions(logits, powers / powers.sum(1, keepdims=True))
 
 
 def cells(sheet: Path) -> Any:

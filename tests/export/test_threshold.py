@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from contract.card import Acceptance
-from export.proof import Answers
+from export.proof import Predictions
 from export.threshold import FEWEST, acceptance, accepted, lowest_threshold
 
 CONFIDENCES = st.floats(0.125, 1, width=32)
@@ -71,11 +71,11 @@ def test_who_wants_more_accepts_no_more(pairs: list[tuple[float, bool]]) -> None
     assert thresholds == sorted(thresholds)
 
 
-def answers(right: NDArray[np.bool_]) -> tuple[Answers, NDArray[np.uint8]]:
+def answers(right: NDArray[np.bool_]) -> tuple[Predictions, NDArray[np.uint8]]:
     """Of two classes; right ones are sure to 0.9, wrong ones to 0.7. All labels are 0."""
     sure = np.where(right, 0.9, 0.3)
     rows = np.stack([sure, 1 - sure], 1).astype(np.float32)
-    return Answers(np.log(rows), rows), np.zeros(len(right), np.uint8)
+    return Predictions(np.log(rows), rows), np.zeros(len(right), np.uint8)
 
 
 def test_the_card_says_what_is_accepted_of_both_parts() -> None:
