@@ -8,13 +8,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from contract.store import Store
 from contract.version import Version
 from service.api.v2.metadata import EXTENSIONS
 from service.settings import Settings
+from tests.support import fetch
 from tests.support.running import TOKEN, Service
 
 DOCUMENT = (Path(__file__).parent.parent / "docs/open-inference.md").read_text()
@@ -53,7 +53,7 @@ def test_an_example_does_what_it_says(
 
 
 def test_every_route_and_setting_that_is_told_exists(service: Service) -> None:
-    there = set(httpx2.get(f"{service.url}/openapi.json").json()["paths"])
+    there = set(fetch.get(f"{service.url}/openapi.json").json()["paths"])
     reported = set(re.findall(r"`(?:GET|POST) (/v\d[^`]*)`", DOCUMENT))
     for path in reported:
         general = path.replace("digits", "{model}").replace("{v}", "{version}")

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 
 from contract.__main__ import main as contract_main
@@ -20,6 +19,7 @@ from loadtest.capacity.__main__ import main as capacity_main
 from loadtest.soak.__main__ import main as soak_main
 from service.engine.benchmark import main as speed_main
 from service.settings import Settings
+from tests.support import fetch
 from tests.support.running import Service, wait_until
 from training.__main__ import main
 from training.api import MNISTClassifier
@@ -59,7 +59,7 @@ def test_the_metrics_are_all_there_with_labels_and_meaning(
     with Service.started(published[0].folder.parent) as service:
 
         def exposition() -> str:
-            return httpx2.get(f"{service.url}/metrics").text
+            return fetch.get(f"{service.url}/metrics").text
 
         wait_until(lambda: "digitserve_gpu_" in exposition(), service)
         found = dict(re.findall(r"^# HELP digitserve_(\w+) (.*)$", exposition(), re.MULTILINE))

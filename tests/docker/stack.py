@@ -9,6 +9,7 @@ import httpx2
 
 from tests.docker import engine
 from tests.docker.engine import PATIENCE
+from tests.support import fetch
 from tests.support.running import TOKEN
 
 # Grafana is left out: the tests need none, and its image is not everywhere.
@@ -81,7 +82,7 @@ class Stack:
         return f"http://{networks[f'{self.project}_outside']['IPAddress']}:8000"
 
     def status(self) -> Any:
-        return httpx2.get(f"{self.url}/v1/status", timeout=PATIENCE).json()
+        return fetch.get(f"{self.url}/v1/status", timeout=PATIENCE).json()
 
     def served(self) -> str:
         """The version that answers; nothing while nobody does."""

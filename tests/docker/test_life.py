@@ -9,6 +9,7 @@ import pytest
 
 from tests.docker.engine import HARDENED, docker, inspect, wait_until
 from tests.docker.stack import Stack
+from tests.support import fetch
 from tests.support.pictures import SEVEN
 from tests.support.program import PATIENCE
 
@@ -24,7 +25,7 @@ def test_docker_stop_under_load_loses_no_request(stack: Stack) -> None:
     def client() -> None:
         try:
             while True:
-                answer = httpx2.post(
+                answer = fetch.post(
                     f"{url}/v1/predict", content=SEVEN, headers=PNG, timeout=PATIENCE
                 )
                 outcomes.append(answer.status_code)

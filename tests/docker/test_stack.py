@@ -9,6 +9,7 @@ import httpx2
 from tests.docker import engine
 from tests.docker.engine import wait_until
 from tests.docker.stack import Stack
+from tests.support import fetch
 from tests.support.pictures import SEVEN
 from tests.support.program import PATIENCE
 from tests.support.running import ADMIN
@@ -17,7 +18,7 @@ PNG = {"Content-Type": "image/png"}
 
 
 def predict(url: str) -> httpx2.Response:
-    return httpx2.post(f"{url}/v1/predict", content=SEVEN, headers=PNG, timeout=PATIENCE)
+    return fetch.post(f"{url}/v1/predict", content=SEVEN, headers=PNG, timeout=PATIENCE)
 
 
 def test_a_digit_is_read(stack: Stack) -> None:
@@ -100,7 +101,7 @@ def test_an_admin_switches_versions_through_the_volume(stack: Stack) -> None:
     stack.compose("exec", "-T", "service", "python", "-m", "contract", "activate", before)
     took = wait_until(lambda: stack.served() == before, lambda: stack.logs)
     print(f"and {took:.1f} s after contract activate")
-    answer = httpx2.post(f"{stack.url}/v1/models/digits/rollback", headers=ADMIN, timeout=PATIENCE)
+    answer = fetch.post(f"{stack.url}/v1/models/digits/rollback", headers=ADMIN, timeout=PATIENCE)
     assert answer.status_code == 200
     assert stack.served() != before
 

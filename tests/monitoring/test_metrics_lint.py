@@ -2,13 +2,13 @@
 
 import subprocess
 
-import httpx2
 import numpy as np
 import pytest
 
 from contract.store import Store
 from contract.version import Version
 from tests.monitoring.binaries import PROMTOOL
+from tests.support import fetch
 from tests.support.metrics import settle
 from tests.support.pictures import SEVEN
 from tests.support.running import ROOT, Service, wait_until
@@ -36,14 +36,14 @@ def test_what_is_exposed_is_as_prometheus_wants_it(
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests/support/fake_gpu"))  # so that there is a GPU
     with Service.started(published[0].folder.parent, workers=workers) as service:
         for body in (SEVEN, b"nonsense"):
-            httpx2.post(f"{service.url}/v1/predict?threshold=1", content=body)
+            fetch.post(f"{service.url}/v1/predict?threshold=1", content=body)
         with client_of(service) as client:
             client.infer("digits", asked(np.zeros((3, 28, 28), np.uint8)))
-        httpx2.get(f"{service.url}/nowhere")
+        fetch.get(f"{service.url}/nowhere")
         settle(service)
 
         def exposition() -> bytes:
-            return httpx2.get(f"{service.url}/metrics").content
+            return fetch.get(f"{service.url}/metrics").content
 
         wait_until(lambda: b"digitserve_gpu_" in exposition(), service)
         text = exposition()

@@ -4,13 +4,13 @@ import re
 import subprocess
 from pathlib import Path
 
-import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.monitoring.binaries import PROMTOOL
 from tests.monitoring.prometheus import Prometheus
 from tests.monitoring.rules import ALERTS, FOLDER, PROOFS, RECORDED, cases, metrics_in, sections
+from tests.support import fetch
 from tests.support.pictures import SEVEN
 from tests.support.running import Service, wait_until
 from tests.support.tensors import HEADER, document, post
@@ -27,7 +27,7 @@ def promtool(*words: str) -> None:
 
 def exposed(service: Service) -> set[str]:
     """Names of all series that there are, or will be once there is something to count."""
-    families = text_string_to_metric_families(httpx2.get(f"{service.url}/metrics").text)
+    families = text_string_to_metric_families(fetch.get(f"{service.url}/metrics").text)
     return {
         family.name + suffix for family in families for suffix in SUFFIXES.get(family.type, [""])
     }
@@ -91,8 +91,8 @@ def test_a_real_service_is_counted_as_the_objectives_say(
 
     def half_are_accepted() -> bool:
         for body in (SEVEN, b"no picture"):
-            httpx2.post(f"{watched.url}/v1/predict", content=body)
-        httpx2.get(f"{watched.url}/v1/status")  # no prediction: it counts for nothing
+            fetch.post(f"{watched.url}/v1/predict", content=body)
+        fetch.get(f"{watched.url}/v1/status")  # no prediction: it counts for nothing
         share = "digitserve:requests_accepted:per_minute / (60 * digitserve:requests:rate2m)"
         return any(0.4 < value < 0.6 for value in prometheus.ask(share).values())
 
@@ -122,12 +122,12 @@ def test_a_real_prometheus_keeps_the_trace_of_a_request(
     """It asks for OpenMetrics of itself."""
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
-    httpx2.post(f"{watched.url}/v1/predict", content=SEVEN, headers=headers).raise_for_status()
+    fetch.post(f"{watched.url}/v1/predict", content=SEVEN, headers=headers).raise_for_status()
     series = 'digitserve_http_request_duration_seconds_bucket{route="/v1/predict", version="2"}'
     wait_until(lambda: {"trace_id": trace} in prometheus.exemplars(series), watched)
 
 
 @pytest.mark.parametrize("recorded", RECORDED)
 def test_a_real_prometheus_records(recorded: str, watched: Service, prometheus: Prometheus) -> None:
-    httpx2.post(f"{watched.url}/v1/predict", content=SEVEN).raise_for_status()
+    fetch.post(f"{watched.url}/v1/predict", content=SEVEN).raise_for_status()
     wait_until(lambda: prometheus.ask(recorded), watched)

@@ -8,6 +8,7 @@ import tritonclient.http as triton
 from tritonclient.utils import np_to_triton_dtype
 
 from service.tensors import Pixels
+from tests.support import fetch
 from tests.support.running import Service
 
 HEADER = "Inference-Header-Content-Length"
@@ -45,4 +46,4 @@ def document(**changes: Any) -> bytes:
 def post(service: Service, body: bytes, path: str = "", /, **headers: object) -> httpx2.Response:
     """`path`: after the model's own."""
     named = {name.replace("_", "-"): str(value) for name, value in headers.items()}
-    return httpx2.post(f"{service.url}/v2/models/digits{path}/infer", content=body, headers=named)
+    return fetch.post(f"{service.url}/v2/models/digits{path}/infer", content=body, headers=named)

@@ -12,12 +12,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 
 from contract.store import Store
 from contract.version import Version
 from service.telemetry.logs.handler import MOST
+from tests.support import fetch
 from tests.support.connection import connected, request
 from tests.support.memory import resident
 from tests.support.metrics import counted
@@ -48,9 +48,9 @@ def events_of(service: Service) -> list[dict[str, Any]]:
 
 def ask_for_trouble(service: Service) -> None:
     for path in ("/nowhere", "/livez", "/v1/models/nobody"):
-        httpx2.get(f"{service.url}{path}")
+        fetch.get(f"{service.url}{path}")
     for body in (SEVEN, b"no picture", b""):
-        httpx2.post(f"{service.url}/v1/predict", content=body)
+        fetch.post(f"{service.url}/v1/predict", content=body)
     with connected(service) as connection:
         connection.send(b"this is \x1b[31m no HTTP\r\n\r\n")
         assert connection.answer()[0] == 400
@@ -286,7 +286,7 @@ def test_without_room_or_place_for_the_command_to_paste_the_service_is_ready(
         command = ("bash", "-c", f'exec "$0" -m service {stderr}', sys.executable)
 
     with Mute.started(models, workers=workers, drain_seconds=0) as service:
-        assert httpx2.get(f"{service.url}/readyz").status_code == 200
+        assert fetch.get(f"{service.url}/readyz").status_code == 200
         service.send(signal.SIGTERM)
         assert service.exit_code() == 0
     assert "curl" not in service.log

@@ -14,6 +14,7 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
+from tests.support import fetch
 from tests.support.pictures import SEVEN
 from tests.support.program import PATIENCE
 from tests.support.running import ROOT, Service, clean_environment, wait_to_read, wait_until
@@ -103,7 +104,7 @@ def test_sigterm_in_the_middle_of_requests_loses_none_of_those_accepted(models: 
         def client() -> None:
             try:
                 while True:  # a connection each: an idle one may be closed between two requests
-                    response = httpx2.post(
+                    response = fetch.post(
                         f"{service.url}/v1/predict", content=SEVEN, headers=PNG, timeout=PATIENCE
                     )
                     outcomes.append(response.status_code)
@@ -131,7 +132,7 @@ def test_the_port_stays_open_for_drain_seconds_after_sigterm(models: Path) -> No
         while (
             passed := time.monotonic() - reported
         ) < 1:  # half of it: new connections are welcome
-            assert httpx2.get(f"{service.url}/livez").status_code == 200
+            assert fetch.get(f"{service.url}/livez").status_code == 200
             time.sleep(0.05)
         assert service.exit_code() == 0
         assert time.monotonic() - reported >= 2 > passed

@@ -11,12 +11,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 from PIL import Image
 
 from contract.store import Store
 from contract.version import Version
+from tests.support import fetch
 from tests.support.metrics import metric
 from tests.support.program import PATIENCE
 from tests.support.running import ROOT, Service, clean_environment, status, wait_until
@@ -73,7 +73,7 @@ def test_a_stderr_that_nobody_reads_holds_up_neither_the_start_nor_a_request_nor
 
     with Unread.started(models, workers=workers, drain_seconds=0) as service:
         send(service, 50)
-        assert httpx2.get(f"{service.url}/livez").status_code == 200
+        assert fetch.get(f"{service.url}/livez").status_code == 200
         wait_until(lambda: metric(service, "native_messages_total") == 50, service)
         assert metric(service, "native_dropped_total") == 0
         wait_until(lambda: sum(event["lines"] for event in logged(service)) == 50, service)

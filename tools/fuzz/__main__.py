@@ -16,9 +16,8 @@ from argparse import ArgumentParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import httpx2
-
 from contract.store import Store
+from tests.support import fetch
 from tests.support.running import ROOT, Service
 
 KEY, TOKEN = "the-api-key-of-the-fuzzer", "the-admin-token-of-the-fuzzer"
@@ -50,7 +49,7 @@ def fuzz(models: Path, examples: int, seed: int) -> int:
         version = str(Store(models, "digits").current())
         hooks = {"SCHEMATHESIS_HOOKS": "tools.fuzz.hooks", "FUZZED_VERSION": version}
         found = subprocess.run(command, cwd=ROOT, env=os.environ | hooks, check=False).returncode
-        well = httpx2.get(f"{service.url}/readyz").status_code == 200
+        well = fetch.get(f"{service.url}/readyz").status_code == 200
         wrong = [line for line in service.log.splitlines() if "Traceback" in line]
     print(f"the service is {'well' if well else 'NOT READY'}, {len(wrong)} traces in its log")
     return int(found != 0 or not well or bool(wrong))

@@ -8,6 +8,7 @@ import httpx2
 import pytest
 
 from tests.loadtest.users.swarm import Page
+from tests.support import fetch
 from tests.support.program import PATIENCE
 from tests.support.running import Service
 
@@ -24,7 +25,7 @@ def page(service: Service) -> Iterator[Page]:
 
 
 def test_the_page_asks_for_every_setting(page: Page) -> None:
-    shown = httpx2.get(page.url, timeout=PATIENCE).text
+    shown = fetch.get(page.url, timeout=PATIENCE).text
     for name in ("weights", "think", "model", "shape", "steps", "break_p99", "patience"):
         assert f"'{name}'" in shown or f'"{name}"' in shown
 
@@ -49,7 +50,7 @@ def test_a_shape_ends_by_itself_and_without_one_the_stop_button_does(page: Page)
     wait_until(lambda: state(page)["state"] == "stopped", page)
     assert start(page, run_time="10m", shape="constant", weights="jpeg=0 wrong=0")["success"]
     wait_until(lambda: state(page)["state"] == "running" and "json" in names(page), page)
-    httpx2.post(f"{page.url}/stop", timeout=PATIENCE)
+    fetch.post(f"{page.url}/stop", timeout=PATIENCE)
     wait_until(lambda: state(page)["state"] == "stopped", page)
     assert names(page) <= {"png", "form", "json", "binary"}
     assert not state(page)["fail_ratio"]
@@ -57,18 +58,18 @@ def test_a_shape_ends_by_itself_and_without_one_the_stop_button_does(page: Page)
 
 def listens(page: Page) -> bool:
     try:
-        return httpx2.get(page.url, timeout=PATIENCE).status_code == 200
+        return fetch.get(page.url, timeout=PATIENCE).status_code == 200
     except httpx2.ConnectError:
         return False
 
 
 def start(page: Page, **more: str) -> Any:
-    return httpx2.post(f"{page.url}/swarm", data=FORM | more, timeout=PATIENCE).json()
+    return fetch.post(f"{page.url}/swarm", data=FORM | more, timeout=PATIENCE).json()
 
 
 def state(page: Page) -> Any:
     """The page's own numbers; locust looks at them anew every 2 seconds at most."""
-    return httpx2.get(f"{page.url}/stats/requests", timeout=PATIENCE).json()
+    return fetch.get(f"{page.url}/stats/requests", timeout=PATIENCE).json()
 
 
 def names(page: Page) -> set[str]:

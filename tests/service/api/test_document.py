@@ -4,7 +4,6 @@ from base64 import b64decode
 from collections.abc import Iterator
 from typing import Any
 
-import httpx2
 import pytest
 import schemathesis
 
@@ -12,6 +11,7 @@ from contract.store import Store
 from contract.version import Version
 from preprocessing.decoder import identify
 from service.problem_types import TYPES
+from tests.support import fetch
 from tests.support.running import Service
 
 Document = dict[str, Any]
@@ -19,7 +19,7 @@ Document = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def document(service: Service) -> Document:
-    answer: Document = httpx2.get(f"{service.url}/openapi.json").json()
+    answer: Document = fetch.get(f"{service.url}/openapi.json").json()
     return answer
 
 
@@ -27,7 +27,7 @@ def document(service: Service) -> Document:
 def guarded(published: tuple[Store, Version]) -> Iterator[Document]:
     """The document of a service that asks for keys."""
     with Service.started(published[0].folder.parent, api_keys="a-key-for-the-document") as service:
-        yield httpx2.get(f"{service.url}/openapi.json").json()
+        yield fetch.get(f"{service.url}/openapi.json").json()
 
 
 def operations(document: Document) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -13,6 +13,7 @@ import pytest
 from contract.store import Store
 from contract.version import Version
 from service.api.live.stream import RATES
+from tests.support import fetch
 from tests.support.connection import connected, request
 from tests.support.forms import part, post_parts
 from tests.support.marks import slow
@@ -62,7 +63,7 @@ def some_load(service: Service) -> None:
         post_parts(service, part(SEVEN), part(SEVEN), part(SEVEN))
     post(service, 3, b"no picture")
     for path in ("/metrics", "/livez", "/v1/status", "/v1/predict"):
-        httpx2.get(f"{service.url}{path}")
+        fetch.get(f"{service.url}{path}")
 
 
 def watched_load(service: Service) -> list[Event]:
@@ -134,7 +135,7 @@ def test_any_worker_tells_of_all(published: tuple[Store, Version]) -> None:
 def test_as_many_events_come_as_are_asked_for(service: Service) -> None:
     with watching(service, "?events=3") as events:
         assert len(list(events)) == 3
-    problem(httpx2.get(f"{service.url}/v1/live?events=some"), 400)
+    problem(fetch.get(f"{service.url}/v1/live?events=some"), 400)
 
 
 def test_who_comes_later_begins_anew(service: Service) -> None:
@@ -153,7 +154,7 @@ def test_who_comes_later_begins_anew(service: Service) -> None:
 def test_there_are_no_more_watchers_than_may_be(narrow: Service) -> None:
     with watching(narrow) as first, watching(narrow) as second:
         next(first), next(second)
-        refused = httpx2.get(f"{narrow.url}/v1/live")
+        refused = fetch.get(f"{narrow.url}/v1/live")
         assert "DIGITSERVE_MAX_WATCHERS" in problem(refused, 503)["detail"]
         assert int(refused.headers["Retry-After"]) >= 1
         assert watchers(narrow) == 2
@@ -167,28 +168,28 @@ def test_who_hangs_up_makes_room_at_once(narrow: Service) -> None:
         with watching(narrow) as second:
             next(second)
         began = next(first)["at"]
-        wait_until(lambda: httpx2.get(f"{narrow.url}/v1/live?events=1").is_success, narrow)
+        wait_until(lambda: fetch.get(f"{narrow.url}/v1/live?events=1").is_success, narrow)
         assert until(first, lambda event: event["watchers"] == 1)[-1]["at"] - began < PATIENCE
     wait_until(lambda: watchers(narrow) == 0, narrow)
 
 
 def test_the_route_can_be_closed(published: tuple[Store, Version]) -> None:
     with Service.started(published[0].folder.parent, max_watchers=0) as service:
-        refused = problem(httpx2.get(f"{service.url}/v1/live"), 403)
+        refused = problem(fetch.get(f"{service.url}/v1/live"), 403)
         assert "DIGITSERVE_MAX_WATCHERS" in refused["detail"]
 
 
 def test_where_there_are_keys_a_watcher_names_one(published: tuple[Store, Version]) -> None:
     key = "a-key-for-who-watches"
     with Service.started(published[0].folder.parent, api_keys=key) as service:
-        problem(httpx2.get(f"{service.url}/v1/live"), 401)
+        problem(fetch.get(f"{service.url}/v1/live"), 401)
         for headers in ({"X-API-Key": key}, {"Authorization": f"Bearer {key}"}):
             with watching(service, "?events=1", **headers) as events:
                 assert next(events)["watchers"] == 1
 
 
 def test_it_can_only_be_got(service: Service) -> None:
-    response = httpx2.post(f"{service.url}/v1/live")
+    response = fetch.post(f"{service.url}/v1/live")
     assert response.status_code == 405
     assert response.headers["Allow"] == "GET, HEAD, OPTIONS"
 
@@ -275,7 +276,7 @@ def test_a_drain_ends_each_stream_with_an_event_that_says_so(
         assert time.monotonic() - reported < 15  # half of what the port stays open
         with watching(service) as events:
             assert [event["draining"] for event in events] == [True]
-        assert httpx2.get(f"{service.url}/livez").status_code == 200
+        assert fetch.get(f"{service.url}/livez").status_code == 200
         service.send(signal.SIGTERM)
         assert service.exit_code() in (0, -signal.SIGKILL)
 

@@ -6,6 +6,7 @@ import re
 import httpx2
 import pytest
 
+from tests.support import fetch
 from tests.support.pictures import SEVEN
 from tests.support.running import ROOT, Service
 
@@ -134,7 +135,7 @@ def test_a_part_of_a_file_and_what_is_small_are_not_compressed(service: Service)
 def test_predictions_and_live_events_are_not_compressed(service: Service) -> None:
     accepts = {"Accept-Encoding": "gzip"}
     events = get(service, "/v1/live?events=1", **accepts)
-    answer = httpx2.post(f"{service.url}/v1/predict", content=SEVEN, headers=accepts)
+    answer = fetch.post(f"{service.url}/v1/predict", content=SEVEN, headers=accepts)
     for each in (events, answer):
         assert each.status_code == 200
         assert "Content-Encoding" not in each.headers

@@ -16,6 +16,7 @@ from service.problem_types import TYPES, content, http, operation, prediction, v
 from service.settings import PREFIX, Settings
 from tests.service.api.test_pages import policy_of
 from tests.service.http.test_bad_input import BLANK, png
+from tests.support import fetch
 from tests.support.connection import connected, request
 from tests.support.forms import post_parts
 from tests.support.metrics import counted
@@ -65,7 +66,7 @@ def test_each_kind_has_a_page_that_says_what_it_means_and_what_to_do(
     service: Service, code: str
 ) -> None:
     kind = TYPES[code]
-    page = fetch(service, kind.uri)
+    page = page_at(service, kind.uri)
     assert page.status_code == 200
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
     text = text_of(page)
@@ -76,20 +77,20 @@ def test_each_kind_has_a_page_that_says_what_it_means_and_what_to_do(
 
 @pytest.mark.parametrize("path", ["/problems", "/problems/queue-full"])
 def test_the_links_of_a_page_are_relative_and_lead_somewhere(service: Service, path: str) -> None:
-    page = fetch(service, path)
+    page = page_at(service, path)
     links = set(re.findall(r'(?:href|src)="([^"]*)"', page.text))
     assert not [link for link in links if link.startswith("/") or ":" in link]
     targets = {httpx2.URL(service.url + path).join(link).path for link in links}
     if path == "/problems":
         assert {kind.uri for kind in TYPES.values()} <= targets
     for target in targets:
-        answer = fetch(service, target)
+        answer = page_at(service, target)
         assert (answer.status_code, target) == (200, target)
 
 
 @pytest.mark.parametrize("path", ["/problems", "/problems/blank-picture"])
 def test_a_page_needs_no_script_and_may_load_nothing_of_others(service: Service, path: str) -> None:
-    page = fetch(service, path)
+    page = page_at(service, path)
     policy = policy_of(page)
     assert "<script" not in page.text
     assert policy["default-src"] == "'none'"
@@ -97,7 +98,7 @@ def test_a_page_needs_no_script_and_may_load_nothing_of_others(service: Service,
 
 
 def test_a_code_that_does_not_exist_is_404(service: Service) -> None:
-    reported = problem(fetch(service, "/problems/no-such-code"), 404)
+    reported = problem(page_at(service, "/problems/no-such-code"), 404)
     assert reported["type"] == "/problems/no-such-route"
     assert "GET /problems" in reported["detail"]
 
@@ -105,8 +106,8 @@ def test_a_code_that_does_not_exist_is_404(service: Service) -> None:
 def test_pages_are_counted_by_route_whatever_the_code(service: Service) -> None:
     series = 'http_requests_total{code="200",method="GET",route="/problems/{code}"}'
     before = counted(service, series)
-    fetch(service, "/problems/stopping")
-    fetch(service, "/problems/queue-full")
+    page_at(service, "/problems/stopping")
+    page_at(service, "/problems/queue-full")
     assert counted(service, series) == before + 2
 
 
@@ -182,7 +183,7 @@ def test_a_real_error_has_a_type_that_leads_to_its_page(service: Service, name: 
     code = name.partition(" ")[0]
     reported = problem(response, TYPES[code].status)
     assert reported["type"] == f"/problems/{code}"
-    page = httpx2.get(response.url.join(reported["type"]))
+    page = fetch.get(response.url.join(reported["type"]))
     assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     assert f"<h1>{reported['title']}</h1>" in page.text
 
@@ -203,17 +204,17 @@ def test_so_has_what_never_became_a_request(service: Service, lines: bytes, code
     reported: dict[str, Any] = json.loads(body)
     assert reported["type"] == f"/problems/{code}"
     assert status == reported["status"] == TYPES[code].status
-    assert fetch(service, reported["type"]).status_code == 200
+    assert page_at(service, reported["type"]).status_code == 200
 
 
 def test_under_v2_an_error_is_that_of_the_protocol(service: Service) -> None:
-    answer = fetch(service, "/v2/models/letters")
+    answer = page_at(service, "/v2/models/letters")
     assert answer.status_code == 404
     assert answer.json().keys() == {"error"}
 
 
-def fetch(service: Service, path: str) -> httpx2.Response:
-    return httpx2.get(service.url + path)
+def page_at(service: Service, path: str) -> httpx2.Response:
+    return fetch.get(service.url + path)
 
 
 def text_of(page: httpx2.Response) -> str:

@@ -16,6 +16,7 @@ from tritonclient.utils import InferenceServerException
 from contract.store import Store
 from contract.version import Version
 from service.tensors import Pixels
+from tests.support import fetch
 from tests.support.program import PATIENCE
 from tests.support.running import ADMIN, TOKEN, Service, status, two_workers, wait_until
 from tests.support.tensors import asked, client_of
@@ -58,7 +59,7 @@ def states(client: triton.InferenceServerClient) -> dict[str, tuple[str, str]]:
 
 def post(service: Service, path: str, body: object = None, **headers: str) -> httpx2.Response:
     content = b"" if body is None else json.dumps(body).encode()
-    return httpx2.post(
+    return fetch.post(
         f"{service.url}/v2/repository/{path}", content=content, headers=headers, timeout=PATIENCE
     )
 
@@ -224,7 +225,7 @@ def test_only_the_admin_switches(service: Service, what: str) -> None:
 @pytest.mark.parametrize("body", [b"nonsense", b"[]", b'{"parameters": 7}', b" " * 70_000])
 def test_what_is_not_a_request_is_refused(service: Service, what: str, body: bytes) -> None:
     url = f"{service.url}/v2/repository/models/digits/{what}"
-    response = httpx2.post(url, content=body, headers=ADMIN)
+    response = fetch.post(url, content=body, headers=ADMIN)
     assert response.status_code in (400, 413)
     assert list(response.json()) == ["error"]
 

@@ -15,13 +15,14 @@ from tritonclient.utils import InferenceServerException
 from contract.store import Store
 from contract.version import Version
 from service.tensors import Pixels
+from tests.support import fetch
 from tests.support.metrics import exposition
 from tests.support.running import Service
 from tests.support.tensors import BLOB, HEADER, asked, client_of, document, post
 
 
 def get(service: Service, path: str) -> httpx2.Response:
-    return httpx2.get(f"{service.url}/v2{path}")
+    return fetch.get(f"{service.url}/v2{path}")
 
 
 def test_it_is_live_and_ready_and_so_is_the_model(client: triton.InferenceServerClient) -> None:
@@ -126,7 +127,7 @@ def test_what_is_not_served_is_said_in_one_sentence(
 def test_other_routes_and_methods_are_refused_in_the_protocols_words(
     service: Service, method: str, path: str, status: int
 ) -> None:
-    response = httpx2.request(method, f"{service.url}/v2{path}")
+    response = fetch.request(method, f"{service.url}/v2{path}")
     assert response.status_code == status
     assert list(response.json()) == ["error"]
     assert ("Allow" in response.headers) == (status == 405)

@@ -13,6 +13,7 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
+from tests.support import fetch
 from tests.support.connection import connected, request
 from tests.support.failing import NEARLY, REASON, SLOWLY
 from tests.support.marks import slow
@@ -50,7 +51,7 @@ def line_of(service: Service, answer: httpx2.Response) -> dict[str, Any]:
 
 def predict(service: Service, body: bytes = SEVEN, **headers: str) -> httpx2.Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return httpx2.post(f"{service.url}/v1/predict", content=body, headers=named)
+    return fetch.post(f"{service.url}/v1/predict", content=body, headers=named)
 
 
 def fail(service: Service) -> httpx2.Response:
@@ -128,7 +129,7 @@ def test_off_tells_of_nothing_else(models: Path) -> None:
     with Failing.started(models, access_log="off") as service:
         predict(service)
         predict(service, b"no picture")
-        httpx2.get(f"{service.url}/nowhere")
+        fetch.get(f"{service.url}/nowhere")
         line_of(service, fail(service))
         assert len(lines(service)) == 1
 

@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Iterator
 from time import thread_time
 
-import httpx2
 import numpy as np
 import pytest
 import tritonclient.http as triton
@@ -18,6 +17,7 @@ from contract.version import Version
 from service.errors import Problem
 from service.http.compression import accepted, compressed, decompressed
 from service.tensors import Pixels
+from tests.support import fetch
 from tests.support.running import Service
 from tests.support.tensors import BLOB, HEADER, asked, client_of, document, post
 
@@ -79,7 +79,7 @@ def test_the_header_length_is_of_what_is_not_compressed(
     service: Service, coding: str, decompress: object
 ) -> None:
     head = document(parameters={"binary_data_output": True})
-    with httpx2.stream(
+    with fetch.stream(
         "POST",
         f"{service.url}/v2/models/digits/infer",
         content=head + BLOB,

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
-import httpx2
 import numpy as np
 import pytest
 
 from contract.store import Store
 from contract.version import Version
+from tests.support import fetch
 from tests.support.connection import connected, request, without_times
 from tests.support.metrics import counted
 from tests.support.pictures import SEVEN, encoded, seven
@@ -134,7 +134,7 @@ def test_a_client_that_asks_before_it_sends_is_told_to_go_on(service: Service) -
 
 
 def test_other_methods_are_refused_by_name(service: Service) -> None:
-    response = httpx2.get(f"{service.url}/v1/predict")
+    response = fetch.get(f"{service.url}/v1/predict")
     assert (response.status_code, response.headers["Allow"]) == (405, "OPTIONS, POST")
 
 
@@ -149,7 +149,7 @@ def test_bytes_that_are_no_request_after_one_that_was_end_the_connection(service
 
 @pytest.mark.parametrize("given", ["0", "-1", "nan", "inf", "soon", ""])
 def test_a_timeout_that_is_no_time_is_refused(service: Service, given: str) -> None:
-    response = httpx2.post(
+    response = fetch.post(
         f"{service.url}/v1/predict", content=SEVEN, headers={"X-Request-Timeout": given}
     )
     assert response.status_code == 400
@@ -169,7 +169,7 @@ def test_a_client_waits_no_longer_than_it_said(patient: Service) -> None:
     own, shed = 'client_deadline_total{route="/v1/predict"}', 'shed_total{reason="deadline_passed"}'
     before = counted(patient, own), counted(patient, shed)
     began = time.monotonic()
-    response = httpx2.post(
+    response = fetch.post(
         f"{patient.url}/v1/predict", content=SEVEN, headers={"X-Request-Timeout": "0.2"}
     )
     assert response.status_code == 504
@@ -297,7 +297,7 @@ def test_a_large_picture_ends_at_its_deadline_and_frees_its_place(
         refused = statuses[503] + statuses[504]  # before its deadline would pass, or when it does
         assert refused > 0
         assert refused + statuses[200] == 120
-        response = httpx2.post(f"{service.url}/v1/predict", content=large)
+        response = fetch.post(f"{service.url}/v1/predict", content=large)
         assert response.status_code == 200
         reasons = ("deadline_unreachable", "deadline_passed")
         shed = [counted(service, f'shed_total{{reason="{reason}"}}') for reason in reasons]
@@ -328,7 +328,7 @@ def test_a_client_that_does_not_read_is_not_answered_for_ever(service: Service) 
 
 
 def test_the_access_log_has_a_line_for_a_prediction(patient: Service) -> None:
-    answer = httpx2.post(f"{patient.url}/v1/predict", content=SEVEN)
+    answer = fetch.post(f"{patient.url}/v1/predict", content=SEVEN)
     request_id = answer.headers["X-Request-ID"]
 
     def lines() -> list[dict[str, Any]]:

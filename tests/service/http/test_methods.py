@@ -5,6 +5,7 @@ import re
 import httpx2
 import pytest
 
+from tests.support import fetch
 from tests.support.connection import connected, request
 from tests.support.pictures import SEVEN
 from tests.support.running import Service
@@ -34,7 +35,7 @@ def test_head_is_answered_as_get_without_the_body(service: Service, path: str) -
 
 
 def test_head_of_a_stream_ends(service: Service) -> None:
-    response = httpx2.head(f"{service.url}/v1/live", timeout=10)
+    response = fetch.head(f"{service.url}/v1/live", timeout=10)
     assert response.status_code == 200
     assert response.headers["Content-Type"] == "text/event-stream"
 
@@ -51,7 +52,7 @@ def test_head_leaves_the_connection_as_it_was(service: Service) -> None:
 
 @pytest.mark.parametrize("path", PREDICTS)
 def test_a_route_that_predicts_takes_no_head(service: Service, path: str) -> None:
-    response = httpx2.head(service.url + path)
+    response = fetch.head(service.url + path)
     assert (response.status_code, response.headers["Allow"]) == (405, "OPTIONS, POST")
 
 
@@ -65,8 +66,8 @@ def test_a_route_that_predicts_takes_no_head(service: Service, path: str) -> Non
     ],
 )
 def test_options_and_405_name_the_same_methods(service: Service, path: str, allow: str) -> None:
-    options = httpx2.options(service.url + path)
-    refused = httpx2.delete(service.url + path)
+    options = fetch.options(service.url + path)
+    refused = fetch.delete(service.url + path)
     assert (options.status_code, options.headers["Allow"]) == (204, allow)
     assert (refused.status_code, refused.headers["Allow"]) == (405, allow)
     assert refused.json() if not path.startswith("/v2") else "error" in refused.json()
@@ -87,7 +88,7 @@ def test_a_health_check_of_http_1_0_without_a_host_succeeds(service: Service) ->
 
 
 def test_options_of_nothing_is_404(service: Service) -> None:
-    assert httpx2.options(f"{service.url}/nowhere").status_code == 404
+    assert fetch.options(f"{service.url}/nowhere").status_code == 404
 
 
 @pytest.mark.parametrize("pieces", [1, 2])
@@ -124,7 +125,7 @@ def test_connect_is_501_and_nothing_behind_it_is_read(service: Service) -> None:
 def test_a_slash_too_many_is_redirected_by_a_relative_reference(
     service: Service, path: str, found: str
 ) -> None:
-    response = httpx2.post(service.url + path, content=b"")
+    response = fetch.post(service.url + path, content=b"")
     assert response.status_code == 308  # with the same method and body
     location = response.headers["Location"]
     assert location.startswith("../")

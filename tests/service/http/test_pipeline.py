@@ -11,6 +11,7 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
+from tests.support import fetch
 from tests.support.connection import connected, request
 from tests.support.metrics import counted
 from tests.support.pictures import SEVEN
@@ -182,7 +183,7 @@ def test_requests_that_wait_share_the_memory_for_requests(impatient: Service) ->
 
 
 def predicted(service: Service) -> bool:
-    response = httpx2.post(f"{service.url}/v1/predict", content=SEVEN + bytes(300_000))
+    response = fetch.post(f"{service.url}/v1/predict", content=SEVEN + bytes(300_000))
     return response.status_code == 200
 
 
@@ -192,6 +193,6 @@ def test_a_refusal_for_want_of_memory_names_the_setting(impatient: Service) -> N
             client = stack.enter_context(connected(impatient))
             client.send(request(bytes(400_000))[:-1])
         wait_until(lambda: counted(impatient, "inflight_requests") >= 2, impatient)
-        response = httpx2.post(f"{impatient.url}/v1/predict", content=SEVEN + bytes(450_000))
+        response = fetch.post(f"{impatient.url}/v1/predict", content=SEVEN + bytes(450_000))
     assert "DIGITSERVE_MAX_BUFFERED" in problem(response, 503)["detail"]
     assert re.search(r"try again in 1 s", problem(response, 503)["detail"])

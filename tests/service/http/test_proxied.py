@@ -17,6 +17,7 @@ from service.errors import CannotStart
 from service.http.forwarded import TrustedProxies
 from service.http.scheduling import IDLE, IdleConnections
 from service.settings import Settings
+from tests.support import fetch
 from tests.support.connection import connected, request
 from tests.support.marks import slow
 from tests.support.pictures import SEVEN
@@ -48,14 +49,14 @@ def test_the_proxy_alone_removes_the_prefix(behind: Service) -> None:
             assert refused.status_code == 404
         assert "the proxy must remove /digits/v1" in refused.json()["detail"]
         assert client.post("/digits/v1/v1/predict", content=SEVEN).status_code == 404
-    assert httpx2.get(f"{behind.url}/digits/v1/livez").status_code == 404  # also without a key
+    assert fetch.get(f"{behind.url}/digits/v1/livez").status_code == 404  # also without a key
 
 
 def test_the_document_names_the_prefix_so_that_try_it_out_stays_behind_it(
     behind: Service, service: Service
 ) -> None:
-    assert httpx2.get(f"{behind.url}/openapi.json").json()["servers"] == [{"url": "/digits/v1"}]
-    assert "servers" not in httpx2.get(f"{service.url}/openapi.json").json()
+    assert fetch.get(f"{behind.url}/openapi.json").json()["servers"] == [{"url": "/digits/v1"}]
+    assert "servers" not in fetch.get(f"{service.url}/openapi.json").json()
 
 
 def client_in_log(service: Service, request_id: str) -> str | None:
@@ -100,7 +101,7 @@ def test_the_log_has_the_client_that_a_trusted_proxy_reports(
 
 def test_forwarded_headers_of_anybody_else_are_not_believed(service: Service) -> None:
     headers = {"X-Forwarded-For": "203.0.113.7", "X-Request-ID": "forged"}
-    httpx2.get(f"{service.url}/v1/status", headers=headers)
+    fetch.get(f"{service.url}/v1/status", headers=headers)
     assert client_in_log(service, "forged") == "127.0.0.1"
 
 

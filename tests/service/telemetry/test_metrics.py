@@ -4,7 +4,6 @@ from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -12,6 +11,7 @@ from contract.card import Acceptance
 from contract.store import Store
 from contract.version import Version
 from service.tensors import Pixels
+from tests.support import fetch
 from tests.support.connection import connected, request
 from tests.support.forms import part, post_parts
 from tests.support.metrics import counted, exposition, metric
@@ -50,7 +50,7 @@ def doubtful(published: tuple[Store, Version], tmp_path: Path) -> Iterator[Servi
 
 def predict(service: Service, query: str = "") -> None:
     url = f"{service.url}/v1/predict{query}"
-    assert httpx2.post(url, content=SEVEN, headers=PNG).status_code == 200
+    assert fetch.post(url, content=SEVEN, headers=PNG).status_code == 200
 
 
 def values_of(service: Service) -> dict[str, set[str]]:
@@ -73,7 +73,7 @@ def test_what_is_below_the_senders_threshold_is_counted(service: Service) -> Non
     post_parts(service, part(SEVEN), part(SEVEN))
     assert metric(service, UNCERTAIN) == 1
     images = {"images": [b64encode(SEVEN).decode()] * 3}
-    httpx2.post(f"{service.url}/v1/predict?threshold=1", json=images).raise_for_status()
+    fetch.post(f"{service.url}/v1/predict?threshold=1", json=images).raise_for_status()
     assert metric(service, UNCERTAIN) == 4
 
 

@@ -16,6 +16,7 @@ from contract.store import Store
 from contract.version import Version
 from service.api.metrics import OPENMETRICS, SHARED, TEXT
 from service.telemetry.metrics.registry import SECONDS as BOUNDS
+from tests.support import fetch
 from tests.support.connection import connected
 from tests.support.marks import slow
 from tests.support.metrics import metric, settle
@@ -39,7 +40,7 @@ def scrape(service: Service, path: str = "/metrics", **headers: str) -> httpx2.R
 
 
 def predict(service: Service, **headers: str) -> None:
-    httpx2.post(f"{service.url}/v1/predict", content=SEVEN, headers=headers).raise_for_status()
+    fetch.post(f"{service.url}/v1/predict", content=SEVEN, headers=headers).raise_for_status()
 
 
 def by_name(families: Iterable[Metric]) -> dict[str, Metric]:

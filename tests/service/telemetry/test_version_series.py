@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from contract.store import Store
@@ -12,6 +11,7 @@ from service.api.live.summary import take_snapshot
 from service.telemetry.metrics.registry import Metrics
 from service.telemetry.metrics.shared_memory import SharedMemory
 from service.telemetry.metrics.version_series import KEPT
+from tests.support import fetch
 from tests.support.marks import slow
 from tests.support.metrics import counted, settle
 from tests.support.pictures import SEVEN
@@ -114,7 +114,7 @@ def test_what_is_gone_takes_its_requests_out_of_the_sums(metrics: Metrics) -> No
 
 
 def ask(service: Service) -> None:
-    httpx2.post(f"{service.url}{ROUTE}", content=SEVEN).raise_for_status()
+    fetch.post(f"{service.url}{ROUTE}", content=SEVEN).raise_for_status()
 
 
 def of_version(service: Service, version: str) -> float:
@@ -136,7 +136,7 @@ def test_a_switch_shows_which_version_answered_how_fast(
             client.post("/v1/models/digits/versions/2/activate").raise_for_status()
         for _ in range(2):
             ask(service)
-        httpx2.post(f"{service.url}{ROUTE}", content=b"no picture")
+        fetch.post(f"{service.url}{ROUTE}", content=b"no picture")
         settle(service)
         asked = {version: of_version(service, version) for version in ("1", "2", "none")}
     assert asked == {"1": 1, "2": 2, "none": 1}
