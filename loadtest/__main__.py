@@ -157,24 +157,21 @@ def _follow(users: Locust, observations: list[Observation]) -> None:
 def _parser() -> ArgumentParser:
     parser = kinds.parser("loadtest", __doc__, name="--model")
     add, whole = parser.add_argument, kinds.whole_number(1)
-    add("--host", type=kinds.url, metavar="URL", help="of a running service; default: start one")
-    add("--users", type=whole, default=400, help="at most; default: 400")
-    add("--steps", type=whole, default=8, help="equal steps up; default: 8")
-    add("--run-time", type=kinds.seconds, default="96s", metavar="TIME", help="default: 96s")
+    add("--host", type=kinds.url, metavar="URL", help="a running service; default: start one")
+    add("--users", type=whole, default=400, help="most users; default: 400")
+    add("--steps", type=whole, default=8, help="number of equal steps up; default: 8")
+    time, seconds = "length of the test; default: 96s", kinds.seconds
+    add("--run-time", type=seconds, default="96s", metavar="TIME", help=time)
     think = "seconds between an answer and the user's next request; default: %(default)s"
     add("--think", type=kinds.think_time, default="0.05-0.5", metavar="FROM-TO", help=think)
-    add(
-        "--p99",
-        type=kinds.seconds,
-        default="50ms",
-        metavar="TIME",
-        help="of the SLO; default: 50ms",
-    )
-    add("--errors", type=kinds.fraction, default="0.1%", metavar="SHARE", help="default: 0.1%%")
-    add("--processes", type=whole, help="of locust; default: one for each of its cores")
-    cores = "of the service that is started; default: 1"
+    add("--p99", type=seconds, default="50ms", metavar="TIME", help="of the SLO; default: 50ms")
+    errors = "of the SLO; default: 0.1%%"
+    add("--errors", type=kinds.fraction, default="0.1%", metavar="SHARE", help=errors)
+    add("--processes", type=whole, help="processes of locust; default: one for each of its cores")
+    cores = "cores of the service that is started; default: 1"
     add("--service-cores", type=whole, default=1, metavar="N", help=cores)
-    add("--results", type=Path, metavar="DIR", default=Path("loadtest/results"))
+    results = "folder for the results; default: %(default)s"
+    add("--results", type=Path, metavar="DIR", default=Path("loadtest/results"), help=results)
     add("more", nargs="*", metavar="-- ARGUMENT", help="arguments of locust: locust --help")
     return parser
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}  # seconds
-A_TIME = "a time above 0, such as 50ms, 90s or 1h30m"
 
 
 class Think(NamedTuple):
@@ -39,9 +38,11 @@ def parser(program: str, description: str | None, *, name: str = "--name") -> Ar
         description=description,
         formatter_class=RawDescriptionHelpFormatter,
     )
-    store = "of model versions; default: models"
+    store = "folder of the model versions; default: models"
     made.add_argument("--models", type=Path, metavar="DIR", default=Path("models"), help=store)
-    made.add_argument(name, dest="name", default="digits", help="of the model; default: digits")
+    made.add_argument(
+        name, dest="name", default="digits", help="name of the model; default: digits"
+    )
     return made
 
 
@@ -66,37 +67,48 @@ def whole_number(least: int) -> Callable[[str], int]:
     return read
 
 
-def number_between(least: float, most: float = math.inf) -> Callable[[str], float]:
+def number_between(
+    least: float,
+    most: float = math.inf,
+    *,
+    read: Callable[[str], float] = float,
+    what: str = "a number",
+    example: str = "",
+) -> Callable[[str], float]:
+    """`read` raises ValueError for a text that is no such number."""
     bounds = f"of {least:g} or more" if math.isinf(most) else f"from {least:g} to {most:g}"
 
-    def read(text: str) -> float:
-        value = _number(text, text, f"a number {bounds}")
-        if not (least <= value <= most) or math.isinf(value):
-            raise ArgumentTypeError(f"{text} is not a number {bounds}")
-        return value
+    def checked(text: str) -> float:
+        with suppress(ValueError):
+            value = read(text)
+            if least <= value <= most and math.isfinite(value):
+                return value
+        raise ArgumentTypeError(f"{text!r} is not {what} {bounds}{example}")
 
-    return read
+    return checked
 
 
 def share_between(least: float, most: float) -> Callable[[str], float]:
-    def read(text: str) -> float:
-        value = fraction(text)
-        if not least <= value <= most:
-            raise ArgumentTypeError(f"{text} is not a share from {least:g} to {most:g}")
-        return value
+    """0.1% or 0.001"""
 
-    return read
+    def read(text: str) -> float:
+        return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+
+    return number_between(least, most, read=read, what="a share", example=", such as 0.1%")
+
+
+fraction = share_between(0, 1)
 
 
 def seconds(text: str) -> float:
     """50ms, 0.05s, 0.05, 2m or 1h30m; more than 0."""
-    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+) ?(us|ms|s)?)?", text)
-    hours, minutes, rest, unit = found.groups() if found else (None, None, None, None)
-    total = 3600.0 * int(hours or 0) + 60.0 * int(minutes or 0)
-    total += _number(rest or "0", text, A_TIME) * UNITS[unit or "s"]
-    if not total:
-        raise ArgumentTypeError(f"{text!r} is not {A_TIME}")
-    return total
+    with suppress(ValueError):
+        if found := re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+) ?(us|ms|s)?)?", text):
+            hours, minutes, rest, unit = found.groups(default="")
+            total = 3600.0 * int(hours or 0) + 60.0 * int(minutes or 0)
+            if total := total + float(rest or 0) * UNITS[unit or "s"]:
+                return total
+    raise ArgumentTypeError(f"{text!r} is not a time above 0, such as 50ms, 90s or 1h30m")
 
 
 def think_time(text: str) -> Think:
@@ -107,15 +119,6 @@ def think_time(text: str) -> Think:
         if 0 <= think.least <= think.most < math.inf:
             return think
     raise ArgumentTypeError(f"{text!r} is not a number of seconds such as 0.5, or 0.05-0.5")
-
-
-def fraction(text: str) -> float:
-    """0.1% or 0.001: from 0 to 1."""
-    value = _number(text.removesuffix("%"), text, "a share such as 0.1% or 0.001")
-    value = value / 100 if text.endswith("%") else value
-    if not 0 <= value <= 1:
-        raise ArgumentTypeError(f"{text} is not a share from 0 to 1, such as 0.1% or 0.001")
-    return value
 
 
 def url(text: str) -> str:
@@ -136,10 +139,3 @@ def file(suffix: str = "") -> Callable[[str], Path]:
         return path
 
     return read
-
-
-def _number(text: str, whole: str, wanted: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ArgumentTypeError(f"{whole!r} is not {wanted}") from None

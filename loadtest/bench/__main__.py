@@ -65,8 +65,9 @@ def bench(arguments: Namespace) -> Results:
         model=arguments.name,
         cores=cores,
     )
-    missing = _not_installed(arguments)
-    installed = [peer for peer in PEERS if peer in arguments.only and peer not in missing]
+    wanted = [peer for peer in PEERS if peer in arguments.only]
+    missing = _not_installed(arguments.venvs, wanted)
+    installed = [peer for peer in wanted if peer not in missing]
     print(f"{conditions.processor}; {cores}; client: {tool.name}", flush=True)
     scraped, overloaded = [], None
     with on(*cores.generators):
@@ -82,12 +83,12 @@ def bench(arguments: Namespace) -> Results:
     return Results(conditions, rounds, scraped, overloaded, peers, missing)
 
 
-def _not_installed(arguments: Namespace) -> dict[str, str]:
+def _not_installed(venvs: Path, wanted: list[str]) -> dict[str, str]:
     """The peers that cannot be installed, and why."""
     missing: dict[str, str] = {}
-    for peer in arguments.only.intersection(PEERS):
+    for peer in wanted:
         try:
-            ensure(arguments.venvs, peer)
+            ensure(venvs, peer)
         except CannotMeasure as error:
             missing[peer] = _left_out(peer, "it cannot be installed", error)
     return missing
@@ -96,7 +97,7 @@ def _not_installed(arguments: Namespace) -> dict[str, str]:
 def _rounds(
     arguments: Namespace, pictures: Pictures, plan: Plan, missing: dict[str, str]
 ) -> Iterator[Round]:
-    """Adds to `missing` the peers that fail, which are not tried again."""
+    """Measure rounds; `missing` gets the peers that fail, which are not tried again."""
     requested = _targets(arguments, pictures)
     for number in range(1, arguments.rounds + 1):
         began = time.monotonic()
@@ -146,12 +147,13 @@ def _parser() -> ArgumentParser:
     made = parser("loadtest.bench", __doc__)
     add = made.add_argument
     add_load(made)
-    add("--rounds", type=int, default=3, help="default: 3")
-    add("--only", nargs="+", choices=(*ALWAYS, *PEERS), help="measure these parts alone")
-    add("--peers", action="store_true", help=f"{', '.join(PEERS)} too, installed on demand")
-    add("--overload", type=float, default=10, metavar="SECONDS", help="of overload; default: 10")
+    add("--rounds", type=int, default=3, help="number of rounds; default: 3")
+    add("--only", nargs="+", choices=(*ALWAYS, *PEERS), help="measure only these parts")
+    add("--peers", action="store_true", help=f"also {', '.join(PEERS)}, installed on demand")
+    add("--overload", type=float, default=10, metavar="SECONDS", help="its length; default: 10")
     add("--queue", type=int, default=NEEDED, help=f"MAX_QUEUE under overload; default: {NEEDED}")
-    add("--venvs", type=Path, metavar="DIR", default=Path(".peers"), help="of the peers")
+    venvs = "environments of the peers"
+    add("--venvs", type=Path, metavar="DIR", default=Path(".peers"), help=venvs)
     add_files(made)
     return made
 

@@ -147,6 +147,7 @@ def refusal_of(running: Running, request: bytes) -> str:
 
 
 def add_load(parser: ArgumentParser) -> None:
-    clients, add = ("auto", "wrk", "asyncio"), parser.add_argument
-    add("--seconds", type=float, default=5, help="of each load; default: 5")
-    add("--client", choices=clients, default="auto", help="default: wrk if there")
+    clients, client = ("auto", "wrk", "asyncio"), "default: wrk, if it is installed"
+    add = parser.add_argument
+    add("--seconds", type=float, default=5, help="length of each load; default: 5")
+    add("--client", choices=clients, default="auto", help=client)

@@ -22,7 +22,8 @@ def ensure(venvs: Path, peer: str) -> None:
     wanted = HERE / "peers" / f"{peer}.txt"
     folder, stamp = venvs / peer, venvs / peer / "requirements.txt"
     constraints, beside = folder / "constraints.txt", constraints_beside(wanted.read_text())
-    if _holds(stamp, wanted.read_text()) and _holds(constraints, beside):
+    written = {stamp: wanted.read_text(), constraints: beside}
+    if all(path.exists() and path.read_text() == text for path, text in written.items()):
         return
     print(f"installing {peer} into {folder}", flush=True)
     run(sys.executable, "-m", "venv", "--clear", str(folder))
@@ -40,13 +41,9 @@ def constraints_beside(requirements: str) -> str:
 
 
 def version_of(venvs: Path, peer: str) -> str:
-    """Of the framework, as it is installed."""
+    """The installed version of the framework."""
     folders = [str(each) for each in (venvs / peer).glob("lib/python*/site-packages")]
     return next((each.version for each in distributions(name=peer, path=folders)), "of no version")
-
-
-def _holds(path: Path, text: str) -> bool:
-    return path.exists() and path.read_text() == text
 
 
 def _pinned(line: str) -> str:

@@ -93,7 +93,7 @@ def _parser() -> ArgumentParser:
     made = parser("loadtest.bench_gpu", __doc__)
     add = made.add_argument
     add("--provider", choices=("cuda", "tensorrt", "cpu"), default="cuda", help="default: cuda")
-    most = "the most; default: cores less 1, up to 8"
+    most = "highest number of workers; default: cores less 1, up to 8"
     add("--workers", type=whole_number(1), metavar="N", help=most)
     add_load(made)
     add_files(made)

@@ -125,31 +125,30 @@ def _parser() -> ArgumentParser:
     add("--errors", type=kinds.fraction, default=slo.errors, metavar="SHARE", help="default: 0.1%%")
 
     add = parser.add_argument_group("how the capacity is searched for").add_argument
-    add(
-        "--seconds", type=kinds.seconds, default=5.0, metavar="TIME", help="of a probe; default: 5s"
-    )
-    warm_up = kinds.number_between(0)
-    add("--warm-up", type=warm_up, default=1.0, metavar="SECONDS", help=f"of a probe; {NOW}")
-    add("--repeat", type=count, default=6, metavar="N", help=f"searches; {NOW}")
-    step, share = "by which the rates that are tried differ; default: 3%%", kinds.share_between
+    length, warm_up = "length of a probe; default: 5s", f"before a probe; {NOW}"
+    add("--seconds", type=kinds.seconds, default=5.0, metavar="TIME", help=length)
+    not_less = kinds.number_between(0)
+    add("--warm-up", type=not_less, default=1.0, metavar="SECONDS", help=warm_up)
+    add("--repeat", type=count, default=6, metavar="N", help=f"number of searches; {NOW}")
+    step, share = "difference of successive rates; default: 3%%", kinds.share_between
     add("--resolution", type=share(0.001, 1), default=0.03, metavar="SHARE", help=step)
-    first = f"requests a second with which to begin; {NOW}"
+    first = f"first rate, in requests a second; {NOW}"
     add("--from", dest="first", type=rate, default=500.0, metavar="RATE", help=first)
-    most = f"requests a second that are tried at most; {NOW}"
+    most = f"highest rate, in requests a second; {NOW}"
     add("--most", type=rate, default=100_000.0, metavar="RATE", help=most)
-    processes = f"processes that send requests, on a core each; {NOW}"
+    processes = f"processes that send requests, each on its own core; {NOW}"
     add("--generators", type=count, default=1, metavar="N", help=processes)
-    bound = f"of each generator at most; further requests wait in it; {NOW}"
+    bound = f"most connections of a generator; further requests wait; {NOW}"
     add("--connections", type=count, default=CONNECTIONS, metavar="N", help=bound)
     seed = kinds.whole_number(0)
-    add("--seed", type=seed, default=0, metavar="N", help=f"of the arrivals; {NOW}")
+    add("--seed", type=seed, default=0, metavar="N", help=f"seed of the arrivals; {NOW}")
 
     add = parser.add_argument_group("how many replicas carry a rate").add_argument
-    target = "requests a second to be carried; may be given several times"
+    target = "target, in requests a second; may be given several times"
     add("--rate", type=kinds.number_between(0), action="append", default=[], help=target)
-    unused = f"of the capacity that is left unused; default: {HEADROOM:.0%}%"
+    unused = f"share of the capacity that is left unused; default: {HEADROOM:.0%}%"
     add("--headroom", type=share(0, 0.99), default=HEADROOM, metavar="SHARE", help=unused)
-    spare = f"replicas more than the rate needs; {NOW}"
+    spare = f"replicas beyond those that the rate needs; {NOW}"
     add("--spare", type=kinds.whole_number(0), default=SPARE, metavar="N", help=spare)
 
     add = parser.add_argument_group("what is measured").add_argument
@@ -158,7 +157,9 @@ def _parser() -> ArgumentParser:
         "for each search. Its API_KEY is taken from the environment"
     )
     add("--url", help=running)
-    workers = "of the service that is started, on a core each; default: DIGITSERVE_WORKERS, or 1"
+    workers = (
+        "of the service that is started, each on its own core; default: DIGITSERVE_WORKERS, or 1"
+    )
     add("--workers", type=count, metavar="N", help=workers)
     kinds.add_files(parser, markdown="; auto: docs/benchmarks/capacity-<machine>.md")
     return parser

@@ -122,9 +122,12 @@ async def _post(address: Address, posts: Iterator[Posted], gallery: Gallery) -> 
 
 def _parser() -> ArgumentParser:
     made = parser("loadtest.drawings", __doc__)
-    add, sheet = made.add_argument, "show before and after, failures first"
-    add("--count", type=int, default=2000, help="of drawings; default: 2000")
-    add("--seed", type=int, default=0, help="of pens, papers and places; default: 0")
+    add, sheet = (
+        made.add_argument,
+        "draw a sheet of drawings before and after preprocessing, failures first",
+    )
+    add("--count", type=int, default=2000, help="number of drawings; default: 2000")
+    add("--seed", type=int, default=0, help="seed of pens, papers and places; default: 0")
     add("--at-least", type=float, default=0.97, help="share that must be right; default: 0.97")
     add("--sheet", type=file(), metavar="FILE.png", help=sheet)
     return made

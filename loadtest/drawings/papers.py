@@ -55,11 +55,11 @@ def light(generator: np.random.Generator, kind: str, size: Size) -> Sheet:
 
 def grain(generator: np.random.Generator, kind: str, size: Size) -> Sheet | float:
     """What paper and camera add to every channel, in levels."""
-    much = {"noisy": 14.0, "shadow": 5.0, "gradient": 2.0, "lined": 3.0, "squared": 3.0}
-    if kind not in much:
+    levels = {"noisy": 14.0, "shadow": 5.0, "gradient": 2.0, "lined": 3.0, "squared": 3.0}
+    if kind not in levels:
         return 0.0
     noise = generator.standard_normal((*size, 1), np.float32)
-    return noise * np.float32(generator.uniform(0.3, 1.0) * much[kind])
+    return noise * np.float32(generator.uniform(0.3, 1.0) * levels[kind])
 
 
 def _ruled(generator: np.random.Generator, paper: Sheet, *, both: bool) -> Sheet:

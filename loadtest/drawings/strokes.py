@@ -57,9 +57,9 @@ class Lines:
         x, y = self.points.T
         return replace(self, points=np.stack([(x - slant * y) * stretch, y], 1))._boxed()
 
-    def wobbling(self, generator: np.random.Generator, much: float) -> "Lines":
-        """Every place moved by up to about `much`, near places alike: a hand that shakes."""
-        field = generator.normal(0, much, (9, 9, 2)).astype(np.float32)
+    def wobbling(self, generator: np.random.Generator, distance: float) -> "Lines":
+        """Every place moved by up to about `distance`, near places alike: a hand that shakes."""
+        field = generator.normal(0, distance, (9, 9, 2)).astype(np.float32)
         moves: Any = cv2.resize(field, (101, 101), interpolation=cv2.INTER_CUBIC)
         x, y = np.clip(np.round(self.points * 100), 0, 100).astype(int).T
         return replace(self, points=self.points + moves[y, x])._boxed()

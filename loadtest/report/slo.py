@@ -10,7 +10,7 @@ class Slo:
     errors: float = 0.001  # fraction of all requests
 
     def holds(self, *, p99: float, errors: float) -> bool:
-        return p99 <= self.p99 and errors <= self.errors
+        return not self.broken(p99=p99, errors=errors)
 
     def broken(self, *, p99: float, errors: float) -> list[str]:
         """What is exceeded, each in a few words; empty if the objective is met."""

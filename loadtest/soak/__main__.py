@@ -90,23 +90,25 @@ def _write(results: Results, folder: Path, arguments: Namespace) -> None:
 def _parser() -> ArgumentParser:
     made = parser("loadtest.soak", __doc__)
     add, day = made.add_argument, 86_400
-    add("--minutes", type=number_between(0.05, 10_000), default=30.0, help="default: 30")
+    add("--minutes", type=number_between(0.05, 10_000), default=30.0, help="length; default: 30")
     rate = "requests a second; default: 200"
     add("--rate", type=number_between(1, 10_000), default=200.0, help=rate)
     think = "seconds between an answer and a user's next request; default: %(default)s"
     add("--think", type=think_time, default="0.05-0.5", metavar="FROM-TO", help=think)
-    another, observed = "another version; default: 60", "memory, counters ...; default: 2"
+    another = "between switches to another version; default: 60"
+    observed = "between observations of memory, counters ...; default: 2"
     between = number_between(0.5, day)
     add("--switch-every", type=between, default=60.0, metavar="SECONDS", help=another)
-    versions = "to switch between; default: 2"
+    versions = "number of versions to switch between; default: 2"
     add("--versions", type=int, choices=range(2, 10), default=2, help=versions)
     between = number_between(0.1, LONGEST)
     add("--look-every", type=between, default=2.0, metavar="SECONDS", help=observed)
-    warm_up = "not judged; default: a fifth of all"
+    warm_up = "of the beginning that is not judged; default: a fifth of all"
     add("--warm-up", type=number_between(0, day), metavar="SECONDS", help=warm_up)
-    add("--results", type=Path, metavar="DIR", default=Path("loadtest/results"))
-    add("--markdown", type=file(".md"), metavar="FILE", help="write the report there too")
-    add("--plot", type=file(".png"), metavar="FILE", help="and the plot")
+    results = "folder for the results; default: %(default)s"
+    add("--results", type=Path, metavar="DIR", default=Path("loadtest/results"), help=results)
+    add("--markdown", type=file(".md"), metavar="FILE", help="write the report to this file too")
+    add("--plot", type=file(".png"), metavar="FILE", help="write the plot to this file too")
     return made
 
 

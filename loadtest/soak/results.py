@@ -46,7 +46,7 @@ class Results:
     @cached_property
     def failures(self) -> list[str]:
         """Sentences without a full stop; none: it holds."""
-        return [*self._failed_requests(), *self._failed_switches(), *self._trends()]
+        return list(self._failures())
 
     @property
     def code(self) -> int:
@@ -67,7 +67,7 @@ class Results:
         seconds = sum(each.seconds for each in periods)
         return sum(each.generator * each.seconds for each in periods) / seconds if seconds else 0.0
 
-    def _failed_requests(self) -> Iterator[str]:
+    def _failures(self) -> Iterator[str]:
         outcome = self.outcome
         for each in [*outcome.failed, *outcome.mistakes]:
             yield f"{each.times} x {each.what}: {each.why}"
@@ -83,16 +83,12 @@ class Results:
             yield f"{times} observations of the service failed: {why}"
         if outcome.end is End.SERVICE_GONE:
             yield f"the service was gone after {outcome.seconds:.0f} s"
-
-    def _failed_switches(self) -> Iterator[str]:
-        for each in self.outcome.switches:
-            if each.failed:
-                yield f"the switch to version {each.version} at {each.at:.0f} s: {each.failed}"
-
-    def _trends(self) -> Iterator[str]:
-        for each in self.findings:
-            if each.grows:
-                yield f"{each.quantity.name} grows: {each.slope}"
+        for switch in outcome.switches:
+            if why := switch.failed:
+                yield f"the switch to version {switch.version} at {switch.at:.0f} s: {why}"
+        for finding in self.findings:
+            if finding.grows:
+                yield f"{finding.quantity.name} grows: {finding.slope}"
 
     def write_periods(self, path: Path) -> None:
         with path.open("w", newline="") as file:

@@ -54,7 +54,7 @@ def peers(venvs: Path, folder: Path) -> list[Target]:
     version = {"VERSION_FOLDER": str(folder.resolve())}
 
     def command(name: str, how: str) -> Command:
-        return _module(python_of(venvs, name), f"loadtest.bench.peers.with_{name}", how)
+        return _module(venvs / name / "bin/python", f"loadtest.bench.peers.with_{name}", how)
 
     found = []
     for name in PEERS:
@@ -62,10 +62,6 @@ def peers(venvs: Path, folder: Path) -> list[Target]:
         if name in BATCHING:
             found.append(Target(f"{name}{TUNED}", command(name, "one"), version, (ONE,)))
     return found
-
-
-def python_of(venvs: Path, peer: str) -> Path:
-    return venvs / peer / "bin/python"
 
 
 def _service(port: int) -> list[str]:

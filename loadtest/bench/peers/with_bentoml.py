@@ -1,7 +1,7 @@
 """BentoML: python -m loadtest.bench.peers.with_bentoml PORT many|one; needs VERSION_FOLDER set.
 
 Under its supervisor one process answers HTTP with Starlette, makes batches, decodes and infers. The
-body reaches it as it comes, through a descriptor.
+body reaches it unparsed, through a descriptor.
 
     many   64 pictures a batch, in the service's thread: 350 us of CPU a request, one core, 64
            connections. An async method, or 32 a batch, takes as much; 16 a batch, or none, 370 and
@@ -9,7 +9,7 @@ body reaches it as it comes, through a descriptor.
            batches in a service of their own (bentoml.depends) 1800, and some are refused. An ASGI
            app beside the API takes 300, but gets no batches.
     one    no batches, an async method: 390 us where batches take 600. And after a load the
-           dispatcher goes on waiting for company, 14 ms for a lone picture.
+           dispatcher still waits for a fuller batch, 14 ms for a single picture.
 
 max_latency_ms delays no picture: above it requests are refused, which happened at 100 ms and below;
 from 200 to its default of 60000 it changed nothing. OpenTelemetry's spans, which are not exported,

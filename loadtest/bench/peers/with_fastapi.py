@@ -1,9 +1,9 @@
 """Plain FastAPI: python -m loadtest.bench.peers.with_fastapi PORT many|one
 
-Needs VERSION_FOLDER set. What one writes first: an endpoint that runs the network once a request,
+Needs VERSION_FOLDER set. The obvious service: an endpoint that runs the network once a request,
 under uvicorn with its fastest loop and parser. An async one, on the loop: 230 to 260 us of CPU a
-request, one core, 64 connections; `def`, in the thread pool, 310 to 440. Nothing of it is for many
-connections or for one, so both are the same.
+request, one core, 64 connections; `def`, in the thread pool, 310 to 440. It has no settings for
+many connections or for one, so both are the same.
 """
 
 import sys

@@ -2,8 +2,8 @@
 
 One process answers HTTP with FastAPI, another decodes and infers, whole batches at a time.
 
-    many   64 pictures a batch, 10 ms for company. Less, and the faster queue, answered fewer at 64
-           connections.
+    many   64 pictures a batch, a batch timeout of 10 ms. A shorter one, and the faster queue,
+           answered fewer at 64 connections.
     one    no batches and the faster queue
 """
 

@@ -1,11 +1,11 @@
 """mosec: python -m loadtest.bench.peers.with_mosec PORT many|one; needs VERSION_FOLDER set.
 
-Its front is in Rust; one Python process decodes and infers, whole batches at a time. Decoding in a
-stage of its own would be one more process on the same core.
+Its HTTP server is in Rust; one Python process decodes and infers, whole batches at a time. Decoding
+in a stage of its own would be one more process on the same core.
 
-    many   64 pictures a batch, 1 ms for company, the least there is. 16 and 32 a batch answered
-           fewer at 64 connections, 5 ms no more.
-    one    no batches: a lone picture would wait out the millisecond
+    many   64 pictures a batch, a batch timeout of 1 ms, the shortest possible. 16 and 32 a batch
+           answered fewer at 64 connections, 5 ms not more.
+    one    no batches: a single picture would wait for the whole millisecond
 """
 
 import sys

@@ -156,11 +156,11 @@ def test_copies_cannot_be_served_where_signatures_are_asked_for(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--minutes", "0"], "--minutes: 0 is not a number from 0.05 to 10000"),
+        (["--minutes", "0"], "--minutes: '0' is not a number from 0.05 to 10000"),
         (["--rate", "often"], "--rate: 'often' is not a number from 1 to 10000"),
         (["--think", "0.5-0.05"], "--think: '0.5-0.05' is not a number of seconds such as 0.5, or"),
         (["--versions", "1"], "--versions: invalid choice: 1"),
-        (["--look-every", "5"], "--look-every: 5 is not a number from 0.1 to 4"),
+        (["--look-every", "5"], "--look-every: '5' is not a number from 0.1 to 4"),
         (["--plot", "soak.svg"], "--plot: soak.svg is not a .png file"),
         (
             ["--markdown", "nowhere/soak.md"],

@@ -55,7 +55,7 @@ def test_times_and_shares_may_carry_their_unit() -> None:
         ("steps", "0", "is not a whole number of 1 or more"),
         ("model", "../etc", "letters"),
         ("break_p99", "0", "--break-p99 '0': '0' is not a time above 0"),
-        ("break_errors", "101%", "101% is not a share from 0 to 1"),
+        ("break_errors", "101%", "'101%' is not a share from 0 to 1"),
     ],
 )
 def test_what_is_wrong_is_named(name: str, text: str, why: str) -> None:
