@@ -21,9 +21,10 @@ RATE ?= 1000 10000 50000
 ACCURACY ?=
 PY     := .venv/bin/python
 
-# Most tests wait for processes that they have started, so two run in parallel. A worker that is done
-# steals tests from the end of the other's list: files stay together, so their fixtures are set up once.
-parallel = --numprocesses 2 --dist worksteal
+# Most tests wait for processes that they have started, so three run in parallel on two cores. A worker
+# that is done steals tests from the end of another's list: files stay together, so their fixtures are
+# set up once.
+parallel = --numprocesses 3 --dist worksteal
 
 # $(call task,what,how long,command): print what starts, run it, print how long it took.
 # A failure must stop it even if make is too old for .SHELLFLAGS (macOS ships 3.81).

@@ -66,7 +66,7 @@ class CpuTime:
             for each in before.keys() & self._read.keys()
         )
         self._kept += max(0.0, ended - taken_over)
-        return self._kept + sum(map(sum, self._read.values()))
+        return round(self._kept + sum(map(sum, self._read.values())), 2)
 
 
 def busy_seconds(core: int) -> float:

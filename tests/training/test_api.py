@@ -114,6 +114,7 @@ def test_training_twice_leaves_two_runs(small_data: DataSet, tmp_path: Path) -> 
     assert len(list(tmp_path.glob("2*"))) == 2
 
 
+@pytest.mark.slow
 def test_the_figures_show_what_was_trained(classifier: MNISTClassifier) -> None:
     for figure in (
         classifier.plot_training_history(),

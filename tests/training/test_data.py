@@ -113,6 +113,7 @@ def test_a_damaged_gzip_file_is_named(folder: Path, spoil: Any) -> None:
         own(folder)
 
 
+@pytest.mark.slow
 def test_without_mnist_and_network_the_embedded_digits_are_used_and_said_loudly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -26,6 +26,7 @@ def models(published: tuple[Store, Version]) -> list[str]:
     return ["--models", str(published[0].folder.parent)]
 
 
+@pytest.mark.slow
 def test_one_run_measures_engine_and_service_and_what_is_left_of_the_gpu(
     models: list[str],
     tmp_path: Path,

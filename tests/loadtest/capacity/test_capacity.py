@@ -81,6 +81,7 @@ def test_a_service_that_runs_is_measured_where_it_is(
         assert client.get("/readyz").status_code == 200  # it is not ended
 
 
+@pytest.mark.slow
 def test_a_promise_that_the_generator_cannot_judge_is_no_measurement(
     models: list[str], service: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:

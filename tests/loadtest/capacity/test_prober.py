@@ -34,6 +34,7 @@ def test_pictures_a_call_are_those_of_the_time_that_is_measured() -> None:
     assert done.server.batch == pytest.approx(3)
 
 
+@pytest.mark.slow
 def test_a_promise_is_waited_for_even_if_it_is_long() -> None:
     def slow(number: int) -> bytes:
         if number == ready:

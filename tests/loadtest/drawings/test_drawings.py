@@ -94,6 +94,7 @@ def test_the_command_counts_by_kind_and_shows_before_and_after(
     assert shown.std() > 20
 
 
+@pytest.mark.slow
 def test_too_few_right_ones_are_a_failure(words: list[str]) -> None:
     assert main([*words, "--at-least", "1.01"]) == 1
 

@@ -98,7 +98,7 @@ def test_each_failure_is_told_in_every_mode_once_with_its_reason(models: Path, m
 
 @pytest.mark.parametrize(
     ("mode", "log_level", "is_told"),
-    [("off", "info", False), ("sampled", "info", True), ("all", "warning", False)],
+    [slow("off", "info", False), ("sampled", "info", True), slow("all", "warning", False)],
 )
 def test_a_deadline_of_the_clients_own_is_told_as_what_is_answered(
     models: Path, mode: str, log_level: str, is_told: bool

@@ -334,6 +334,7 @@ def test_nothing_is_held_when_they_are_gone(service: Service) -> None:
     assert resident(service) - before < 20 * 2**20
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read in /proc")
 def test_nothing_is_held_of_a_large_picture_that_is_refused(service: Service) -> None:
     body = b"\xff\xd8\xff" + bytes(2**20)  # a JPEG that ends in its header
