@@ -93,12 +93,12 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[tuple[Proxy, ...], NoDecode] = Field(
         (),
         description="addresses and networks, separated by commas, whose X-Forwarded-For and "
-        "X-Forwarded-Proto are believed; unix: the peers of UDS; unset: none",
+        "X-Forwarded-Proto are trusted; unix: the peers of UDS; unset: none",
     )
     models: Path = Field(Path("models"), description="the model store")
     model: str = Field("digits", pattern=NAME, description="name of the model in the store")
     provider: RequestedProvider = Field(
-        "auto", description="auto, cpu, cuda or tensorrt; auto: cuda where it comes up, else cpu"
+        "auto", description="auto, cpu, cuda or tensorrt; auto: cuda where it works, else cpu"
     )
     precision: RequestedPrecision = Field(
         "auto", description="auto, fp32, fp16 or int8; auto: fp16 on a GPU if it lost nothing by it"
@@ -113,118 +113,136 @@ class Settings(BaseSettings):
         default_factory=lambda others: max(1, available_cores() // others.get("workers", 1)),
         ge=1,
         le=256,
-        description="CPU threads of one model call; default: the cores it may use / WORKERS",
+        description="CPU threads of one model call; default: available cores / WORKERS",
     )
-    max_batch: int = Field(64, ge=1, le=4096, description="pictures a model call")
-    max_wait: float = Field(0.0, ge=0, le=1, description="seconds a picture may wait for company")
+    max_batch: int = Field(64, ge=1, le=4096, description="maximum images in one model call")
+    max_wait: float = Field(
+        0.0, ge=0, le=1, description="maximum time (s) to wait for a fuller batch"
+    )
     max_queue: int = Field(
-        1024, ge=1, le=1_000_000, description="pictures waiting; one more is answered 503"
+        1024, ge=1, le=1_000_000, description="maximum queued images; further requests get 503"
     )
     max_pictures: int = Field(
-        256, ge=1, le=4096, description="pictures of one request; more: 413, under /v2 400"
+        256, ge=1, le=4096, description="maximum images in one request; more get 413, under /v2 400"
     )
     max_parts: int = Field(
-        300, ge=1, le=10_000, description="parts of a multipart body; more is answered 413"
+        300, ge=1, le=10_000, description="maximum parts of a multipart body; more get 413"
     )
     max_json_depth: int = Field(
-        32, ge=4, le=512, description="lists and objects in one another; more is answered 400"
+        32,
+        ge=4,
+        le=512,
+        description="maximum depth of nested lists and objects in JSON; deeper gets 400",
     )
     max_header: int = Field(
-        16 * 2**10, ge=1024, le=2**20, description="bytes of a request's head; more is answered 431"
+        16 * 2**10, ge=1024, le=2**20, description="maximum bytes of a request's head; more get 431"
     )
     max_connections: int = Field(
-        4096, ge=1, le=1_000_000, description="connections of a worker; on others 503 is answered"
+        4096,
+        ge=1,
+        le=1_000_000,
+        description="maximum connections of a worker; further ones get 503",
     )
     keep_alive: float = Field(
         75.0,
         gt=0,
         le=3600,
-        description="seconds that a connection may be idle between two requests; more than the "
-        "proxy in front keeps it",
+        description="seconds a connection may be idle between requests; set it above the idle "
+        "timeout of the proxy in front",
     )
     max_watchers: int = Field(
         16,
         ge=0,
         le=10_000,
-        description="streams of /v1/live from a worker; one more is answered 503; 0: none, 403",
+        description="maximum streams of /v1/live from a worker; further ones get 503; 0: none, 403",
     )
     max_buffered: int = Field(
         256 * 2**20,
         ge=2**20,
         le=2**40,
-        description="bytes that a worker keeps for clients: heads and bodies that arrive or wait, "
-        "and answers that are not read; more is answered 503",
+        description="maximum bytes that a worker buffers for clients: requests that arrive or "
+        "wait, and responses that are not yet read; further requests get 503",
     )
     watch_seconds: float = Field(
-        1.0, ge=0, le=3600, description="seconds between looks at which version is current; 0: none"
+        1.0,
+        ge=0,
+        le=3600,
+        description="seconds between checks of which version is current; 0: never",
     )
     store_timeout: float = Field(
         5.0,
         gt=0,
         le=300,
-        description="seconds that a read of the model store may take; longer: 503, no start",
+        description="timeout (s) of a read of the model store; after it 503, or no start",
     )
     memory_reserve: int = Field(
         256 * 2**20,
         ge=0,
         le=2**50,
-        description="bytes that stay free; below it the model that served before is let go",
+        description="minimum free memory (bytes); below it the previous model is unloaded",
     )
     load_timeout: float = Field(
         30.0,
         gt=0,
         le=3600,
-        description="seconds to load and prove a version; longer: it is refused. TensorRT: 600",
+        description="timeout (s) to load and prove a version, which is refused after it; TensorRT "
+        "needs 600",
     )
     load_memory: int | None = Field(
         None,
         ge=64 * 2**20,
         le=2**50,
-        description="bytes of memory to load and prove a version; more: it is refused; unset: what "
-        "is free less MEMORY_RESERVE, at most 1 GiB or 4 times its largest file",
+        description="maximum memory (bytes) to load and prove a version, which is refused above "
+        "it; unset: free memory minus MEMORY_RESERVE, at most 1 GiB or 4 times its "
+        "largest file",
     )
     trusted_keys: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="public keys, with commas between; only versions signed with one are served"
+        (),
+        description="public keys, separated by commas; only versions signed with one of them are "
+        "served",
     )
     api_keys: Annotated[tuple[Secret, ...], NoDecode] = Field(
         (),
-        description="keys, with commas between, of which a request must name one; unset: open",
+        description="API keys, separated by commas; if set, every request must present one",
     )
     cors_origins: Annotated[tuple[Origin, ...], NoDecode] = Field(
         (),
-        description="origins, with commas between, whose pages may ask; * means any; unset: none",
+        description="origins, separated by commas, whose pages may call the API; *: any; unset: "
+        "none",
     )
     admin_token: Secret | None = Field(
         None,
-        description="bearer token of the admin routes, 16 letters or more; unset: they are closed",
+        description="bearer token of the admin routes, at least 16 characters; unset: they are "
+        "disabled",
     )
     request_timeout: float = Field(
         5.0,
         gt=0,
         le=300,
-        description="seconds from a request's head to the answer, then 504; also for the head",
+        description="seconds from a request's head to its response, then 504; also the timeout of "
+        "the head",
     )
     max_body: int = Field(
-        10 * 2**20, ge=1, le=2**30, description="bytes of a request; more is answered 413"
+        10 * 2**20, ge=1, le=2**30, description="maximum bytes of a request body; more get 413"
     )
     max_pixels: int = Field(
         16_000_000,
         ge=784,
         le=2**28,
-        description="width times height of a picture; more is answered 413",
+        description="maximum width times height of an image; more get 413",
     )
     max_request_pixels: int = Field(
         256_000_000,
         ge=784,
         le=2**34,
-        description="pixels of all pictures of a request together; more is answered 413",
+        description="maximum pixels of all images in a request; more get 413",
     )
     max_decoding: int = Field(
         320 * 2**20,
         ge=64 * 2**20,
         le=2**40,
-        description="bytes of all that a worker decodes at a time; others wait, and a picture that "
-        "takes more alone is answered 413",
+        description="maximum memory (bytes) that a worker decodes images with; others wait, and an "
+        "image that needs more alone gets 413",
     )
     drain_seconds: float = Field(
         5.0, ge=0, le=300, description="seconds from SIGTERM until the port closes"
@@ -234,10 +252,10 @@ class Settings(BaseSettings):
         description="collector of OpenTelemetry traces, as http://collector:4318; unset: none",
     )
     trace_sample: float = Field(
-        0.01, ge=0, le=1, description="fraction traced of the requests whose caller does not decide"
+        0.01, ge=0, le=1, description="fraction of requests traced where the caller does not decide"
     )
     trace_limit: int = Field(
-        100, ge=1, le=10_000, description="requests a second that a worker traces at most"
+        100, ge=1, le=10_000, description="maximum requests a second that a worker traces"
     )
     access_log: Literal["off", "sampled", "all"] = Field(
         "sampled", description="a log line a request: off, sampled (at most 10 a second) or all"

@@ -56,28 +56,6 @@ class Client(FastHttpUser):
             gevent.sleep(pause)
 
 
-class Png(Client):
-    kind = "png"
-
-
-class Jpeg(Client):
-    kind = "jpeg"
-
-
-class Form(Client):
-    kind = "form"
-
-
-class Json(Client):
-    kind = "json"
-
-
-class Binary(Client):
-    kind = "binary"
-
-
-class Wrong(Client):
-    kind = "wrong"
-
-
-KINDS: tuple[type[Client], ...] = (Png, Jpeg, Form, Json, Binary, Wrong)
+KINDS: tuple[type[Client], ...] = tuple(
+    type(kind.title(), (Client,), {"kind": kind}) for kind in WEIGHTS
+)

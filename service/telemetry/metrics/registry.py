@@ -99,21 +99,25 @@ class Metrics:
         self.requests = counter("http_requests", "Answered requests", "route", "method", "code")
         self.request_seconds = histogram(
             "http_request_duration_seconds",
-            "From a request's head to the end of its response",
+            "Time from a request's head to the end of its response",
             "route",
             "version",
         )
         self._by_version = VersionSeries(self.request_seconds)
-        self.inflight = gauge("inflight_requests", "Requests being worked on")
+        self.inflight = gauge("inflight_requests", "Requests in progress")
         self.live_watchers = gauge("live_watchers", "Open streams of /v1/live")
-        self.decode_seconds = histogram("decode_seconds", "Picture file to 28x28 pixels, a picture")
-        self.queue_wait_seconds = histogram(
-            "queue_wait_seconds", "In the batcher's queue, a picture"
+        self.decode_seconds = histogram(
+            "decode_seconds", "Time to decode an image file to 28x28 pixels, per image"
         )
-        self.inference_seconds = histogram("inference_seconds", "One model call", "provider")
-        self.batch_size = histogram("batch_size", "Pictures of one model call", buckets=PICTURES)
-        self.queue_depth = gauge("queue_depth", "Pictures in the batcher's queue")
-        self.queue_limit = gauge("queue_limit", "Maximum queued pictures; further requests get 503")
+        self.queue_wait_seconds = histogram(
+            "queue_wait_seconds", "Time in the batcher's queue, per image"
+        )
+        self.inference_seconds = histogram(
+            "inference_seconds", "Duration of one model call", "provider"
+        )
+        self.batch_size = histogram("batch_size", "Images in one model call", buckets=PICTURES)
+        self.queue_depth = gauge("queue_depth", "Images in the batcher's queue")
+        self.queue_limit = gauge("queue_limit", "Maximum queued images; further requests get 503")
         self.shed = counter("shed", "Requests refused or dropped to stay responsive", "reason")
         self.client_deadlines = counter(
             "client_deadline", "Requests answered 504 at their client's own deadline", "route"

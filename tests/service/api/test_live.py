@@ -93,6 +93,7 @@ def test_an_event_comes_at_once_and_then_two_a_second(service: Service) -> None:
     assert all(after - before > 0.49 for before, after in pairwise(at))
 
 
+@pytest.mark.slow
 def test_what_is_told_of_a_known_load_is_true(service: Service) -> None:
     seen = watched_load(service)
     rates = ("requests", "pictures", "refused", "failed", "shed", "calls")

@@ -196,5 +196,5 @@ class Batching(RuleBasedStateMachine):
             assert caller.version <= version <= self.model.version
 
 
-Batching.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Batching.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
 TestBatching = Batching.TestCase

@@ -14,6 +14,7 @@ from contract.store import Store
 from contract.version import Version
 from tests.support import fetch
 from tests.support.connection import connected, request, without_times
+from tests.support.marks import slow
 from tests.support.metrics import counted
 from tests.support.pictures import SEVEN, encoded, seven
 from tests.support.running import Service, wait_to_read, wait_until
@@ -247,7 +248,7 @@ def test_what_the_head_says_is_heard_before_the_body_is_there(
         assert (b"within 0.2 s" in body) == (status == 408)
 
 
-@pytest.mark.parametrize("path", ["/v1/predict", "/v1/%70redict"])
+@pytest.mark.parametrize("path", ["/v1/predict", slow("/v1/%70redict")])
 def test_every_end_of_a_request_counts_the_same_by_both_ways(patient: Service, path: str) -> None:
     def ended() -> dict[str, float]:
         names = {code: f'http_requests_total{{code="{code}"' for code in (200, 408, 422, 499)}

@@ -291,6 +291,7 @@ def test_a_client_that_does_not_read_is_cut(strict: Service) -> None:
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="queues are read in /proc")
 def test_a_client_that_does_not_read_the_last_answer_is_cut(
     published: tuple[Store, Version],

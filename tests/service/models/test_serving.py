@@ -114,6 +114,7 @@ runpy.run_module("service", run_name="__main__")
 """
 
 
+@pytest.mark.slow
 def test_durations_hold_when_the_wall_clock_is_set_back(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -383,6 +384,7 @@ def test_what_is_no_golden_set_is_refused_by_name(
     assert refused.value.gate == "golden"
 
 
+@pytest.mark.slow
 def test_a_current_version_that_fails_is_tried_again_after_ever_longer_pauses(
     service: Service, store: Store, version: Version
 ) -> None:

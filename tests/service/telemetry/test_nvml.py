@@ -66,6 +66,7 @@ def test_a_gpus_numbers_are_told_by_any_worker(models: Path, wrong: Path, worker
         wait_until(lambda: gpu(service) != found, service)  # it is looked at again
 
 
+@pytest.mark.slow
 def test_what_a_gpu_does_not_tell_is_left_out_and_said_once(models: Path, wrong: Path) -> None:
     wrong.write_text("power")
     with Service.started(models) as service:
