@@ -46,7 +46,7 @@ export: .venv/.run | runs/latest ## Export the last run as a model version, prov
 
 ##@ Quality
 test: lint types fast ## Set up, check formatting, lint and types, run the tests that start no large program
-	@printf '\n==> Left out: %s.\n==> make test-all runs them (about ten minutes)\n' \
+	@printf '\n==> Left out: %s.\n==> make test-all runs them (about twenty minutes)\n' \
 	  'whole programs, the alerts in Prometheus, the page in Chromium, proxies, other processors'
 
 lint: .venv/.dev ## Check formatting, lint and import layers
@@ -59,10 +59,10 @@ types: .venv/.dev ## Check static types
 	@$(call task,Checking types,half a minute the first time,$(PY) -m mypy)
 
 fast: .venv/.dev ## Run the tests that start no large program
-	@$(call task,Testing,about four minutes,$(PY) -m pytest $(parallel) -m 'not slow' $(ARGS))
+	@$(call task,Testing,four to five minutes,$(PY) -m pytest $(parallel) -m 'not slow' $(ARGS))
 
 test-slow: .venv/.dev ## Test whole programs: load tests, two training processes
-	@$(call task,Testing whole programs,about three minutes,$(PY) -m pytest $(parallel) -m slow $(ARGS))
+	@$(call task,Testing whole programs,about nine minutes,$(PY) -m pytest $(parallel) -m slow $(ARGS))
 
 test-monitoring: .venv/.dev prometheus ## Test alerts, rules and dashboards with a real Prometheus
 	@$(call task,Testing the monitoring,about two minutes,$(PY) -m pytest tests/monitoring $(ARGS))
