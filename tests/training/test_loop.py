@@ -1,5 +1,6 @@
 """The loop learns with every network, optimiser and schedule, and can stop after any step."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -98,6 +99,11 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 
 OTHER_NETWORKS = ("deep", "classic", "pooled", "batchnorm", "mlp")
+
+
+def away(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
+    """The distance between the weights of two networks."""
+    return math.sqrt(sum(float((one[name] - other[name]).square().sum()) for name in one))
 
 
 @pytest.mark.parametrize("network", ["compact", *map(slow, OTHER_NETWORKS)])
@@ -275,6 +281,9 @@ def test_the_averaged_weights_are_what_is_judged_and_kept(begun: Callable[..., T
     kept, last = training.best["weights"], training.state()["network"]
     assert training.best["epoch"] == recipe.epochs
     assert not same(kept, last)
+    # The average of the first steps is almost the last weights; what training began with is far.
+    first = begun(recipe).state()["network"]
+    assert away(kept, last) < 0.5 * away(first, last)
     assert average_of(SHORT, nn.Linear(1, 1)) is None
 
 

@@ -16,7 +16,7 @@ from contract.version import Version
 from service.engine.engine import Engine
 from service.engine.info import ExecutionMode, Precision, RequestedProvider
 from service.engine.providers import EngineRefused, choose, lost_nothing, missing_libraries
-from service.engine.runners import buckets, each_size
+from service.engine.runners import ArrayRunner, buckets, each_size
 from service.tensors import Pixels
 from tests.fixtures import Judged
 
@@ -231,3 +231,15 @@ def test_half_precision_is_taken_on_a_gpu_where_no_test_picture_got_worse(
 def test_a_version_without_half_precision_runs_in_full_on_a_gpu(version: Version) -> None:
     card = version.card.model_copy(update={"files": {ONNX: version.card.files[ONNX]}})
     assert choose("auto", "cuda", card) == "fp32"
+
+
+@pytest.mark.parametrize("n", [1, 3, 4, 7])
+def test_a_batch_that_is_padded_is_answered_as_it_is_without(
+    version: Version, pixels: Pixels, n: int
+) -> None:
+    """On a GPU each size costs memory, so a batch is padded to one of few."""
+    session = onnxruntime.InferenceSession(version.folder / ONNX)
+    padded = ArrayRunner(session, (1, 4, 8))(pixels[:n])
+    plain = ArrayRunner(session, ())(pixels[:n])
+    np.testing.assert_allclose(padded.logits, plain.logits, atol=1e-4)
+    np.testing.assert_allclose(padded.probabilities, plain.probabilities, atol=1e-4)
