@@ -109,7 +109,7 @@ def test_an_admin_switches_versions_through_the_volume(stack: Stack) -> None:
 def test_locust_and_its_workers_find_the_service_right_and_end(stack: Stack) -> None:
     # Compose says on stderr what containers say there, as locust's log.
     said = stack.compose("--profile=loadtest", "up", "locust", "locust-worker", errors=True)
-    assert said.count("misread at rest, and so left out:") == 2  # each worker
+    assert said.count("misread without load, and so left out:") == 2  # each worker
     assert re.search(r"POST +png +\d+ +0\(0.00%\)", said)
     containers = stack.compose(
         "--profile=loadtest", "ps", "--all", "--quiet", "locust", "locust-worker"
