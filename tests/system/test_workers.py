@@ -99,11 +99,15 @@ def starting(service: Service, before: int) -> int | None:
 
 def client_of(worker: int, service: Service) -> httpx2.Client:
     """A client whose connection this worker has accepted."""
-    while True:
+
+    def found() -> httpx2.Client | None:
         client = service.client()
         if client.get("/v1/status").json()["worker"] == worker:
             return client
         client.close()
+        return None
+
+    return wait_for(found, service)
 
 
 def alive(pid: int) -> bool:
