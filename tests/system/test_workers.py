@@ -225,12 +225,15 @@ def test_a_killed_worker_is_replaced_and_only_its_requests_fail(service: Service
     before = workers(service)
     with Load(service) as load:
         wait_until(lambda: len(load.outcomes) > 50, service)
-        counted = metric(service, PREDICTED)
+        counts = [metric(service, PREDICTED)]
+
+        def replaced() -> bool:
+            counts.append(metric(service, PREDICTED))
+            return workers(service).get(0, before[0]) != before[0]
+
         os.kill(before[0], signal.SIGKILL)
-        while workers(service).get(0, before[0]) == before[0]:
-            now = metric(service, PREDICTED)
-            assert now >= counted
-            counted = now
+        wait_until(replaced, service)
+        assert counts == sorted(counts)
     outcomes = Counter(load.outcomes)
     failed = outcomes.total() - outcomes[200]
     assert failed <= 4, outcomes  # one a client at most, in flight on that worker
