@@ -1,7 +1,7 @@
 """Ask about known vulnerabilities of everything that is pinned: python -m tools.audit
 
 Runs pip-audit over constraints.txt. It calls a package sound that its service does not know, so an
-audit behind a mirror that answers nothing would pass; here what was not looked up is told, and
+audit behind a mirror that answers nothing would pass; here what was not looked up is reported, and
 fails. Exit codes: 0 nothing is known, 1 something is, 2 not everything could be asked about.
 """
 

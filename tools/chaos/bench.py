@@ -24,7 +24,7 @@ class Bench:
     sample: Sample
     history: History
     folder: Path  # of the service's temporary files
-    ends: asyncio.Event = field(default_factory=asyncio.Event)  # the service was told to stop
+    ends: asyncio.Event = field(default_factory=asyncio.Event)  # the service was stopped by a signal
     over: asyncio.Event = field(default_factory=asyncio.Event)  # nobody sends any more
 
     @property

@@ -53,7 +53,7 @@ class Fault:
 class Change:
     """The current version became another one, at some instant of the time that is given.
 
-    answered   an admin was told that all workers serve it
+    answered   the response said that all workers serve it
     followed   the store says so, and the workers follow
     unknown    the answer was lost: it may or may not have happened, then or later
     """
