@@ -24,8 +24,8 @@ class Bench:
     sample: Sample
     history: History
     folder: Path  # of the service's temporary files
-    ends: asyncio.Event = field(default_factory=asyncio.Event)  # the service was stopped by a signal
-    over: asyncio.Event = field(default_factory=asyncio.Event)  # nobody sends any more
+    ends: asyncio.Event = field(default_factory=asyncio.Event)  # a signal stopped the service
+    over: asyncio.Event = field(default_factory=asyncio.Event)  # no client sends any more
 
     @property
     def address(self) -> tuple[str, int]:

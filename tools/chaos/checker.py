@@ -53,7 +53,7 @@ def _cause(why: str, *outcomes: Outcome, **only: object) -> Cause:
 
 
 _STORE = frozenset({"admin", "catalog"})
-_OVERLOAD = _cause("overload: told when to retry, or too late", "503", "504")
+_OVERLOAD = _cause("overload: Retry-After, or too late", "503", "504")
 # Kind of fault -> what it may cause. What a death causes is judged by `_death`.
 CAUSES: Mapping[str, tuple[Cause, ...]] = {
     "stop": (_cause("waited in a suspended worker", "408", "503", "504", "silent", "not taken"),),
@@ -62,7 +62,7 @@ CAUSES: Mapping[str, tuple[Cause, ...]] = {
         _cause("the worker drains", "503", "not taken"),
     ),
     "squeeze": (
-        _cause("no memory: told when to retry, or too late", "503", "504"),
+        _cause("no memory: Retry-After, or too late", "503", "504"),
         _cause("no memory to load a version", "409", clients=_STORE),
     ),
     "disk full": (_cause("the store cannot be written", "409", "503", clients=_STORE),),
