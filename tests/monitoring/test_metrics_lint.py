@@ -12,7 +12,7 @@ from tests.support import fetch
 from tests.support.metrics import settle
 from tests.support.pictures import SEVEN
 from tests.support.running import ROOT, Service, wait_until
-from tests.support.tensors import asked, client_of
+from tests.support.tensors import client_of, inputs_of
 
 
 def lint(exposition: bytes) -> tuple[int, str]:
@@ -38,7 +38,7 @@ def test_what_is_exposed_is_as_prometheus_wants_it(
         for body in (SEVEN, b"nonsense"):
             fetch.post(f"{service.url}/v1/predict?threshold=1", content=body)
         with client_of(service) as client:
-            client.infer("digits", asked(np.zeros((3, 28, 28), np.uint8)))
+            client.infer("digits", inputs_of(np.zeros((3, 28, 28), np.uint8)))
         fetch.get(f"{service.url}/nowhere")
         settle(service)
 

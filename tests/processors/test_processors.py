@@ -18,7 +18,7 @@ from contract.version import Version
 from service.engine.providers import FILES
 from tests.fixtures import Judged
 from tests.support.running import ROOT, Service
-from tests.support.tensors import asked, client_of
+from tests.support.tensors import client_of, inputs_of
 
 OLDEST, PROCESSORS = "Nehalem", ("Nehalem", "Haswell")
 SLOW = 300  # seconds; an emulated call takes some hundred times as long
@@ -63,7 +63,7 @@ def test_a_service_answers_as_pytorch(published: tuple[Store, Version], judged: 
         Emulated.started(published[0].folder.parent, **settings) as service,
         client_of(service, network_timeout=SLOW) as client,
     ):
-        result = client.infer("digits", asked(judged.pixels[:50]))
+        result = client.infer("digits", inputs_of(judged.pixels[:50]))
     np.testing.assert_allclose(result.as_numpy("logits"), judged.logits[:50], atol=1e-3)
 
 

@@ -25,7 +25,7 @@ def client_of(
     )
 
 
-def asked(pixels: Pixels, *, binary: bool = True) -> list[triton.InferInput]:
+def inputs_of(pixels: Pixels, *, binary: bool = True) -> list[triton.InferInput]:
     tensor = triton.InferInput("pixels", list(pixels.shape), np_to_triton_dtype(pixels.dtype))
     tensor.set_data_from_numpy(pixels, binary_data=binary)
     return [tensor]

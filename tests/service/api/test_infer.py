@@ -15,7 +15,7 @@ from contract.store import Store
 from contract.version import Version
 from service.tensors import Pixels
 from tests.support.running import Service
-from tests.support.tensors import BLOB, HEADER, asked, client_of, document, post
+from tests.support.tensors import BLOB, HEADER, client_of, document, inputs_of, post
 
 
 @pytest.mark.parametrize("binary_in", [True, False], ids=["bytes in", "JSON in"])
@@ -32,7 +32,7 @@ def test_the_logits_are_those_of_pytorch(
         triton.InferRequestedOutput("probabilities", binary_data=not binary_out),
     ]
     result = client.infer(
-        "digits", asked(pixels[:7], binary=binary_in), outputs=outputs, request_id="mine"
+        "digits", inputs_of(pixels[:7], binary=binary_in), outputs=outputs, request_id="mine"
     )
     np.testing.assert_allclose(result.as_numpy("logits"), logits[:7], atol=1e-3)
     np.testing.assert_allclose(result.as_numpy("probabilities").sum(1), 1, atol=1e-5)
@@ -47,7 +47,7 @@ def test_the_logits_are_those_of_pytorch(
 def test_a_client_that_names_no_outputs_gets_both_in_bytes(
     client: triton.InferenceServerClient, pixels: Pixels
 ) -> None:
-    result = client.infer("digits", asked(pixels[:2], binary=True))
+    result = client.infer("digits", inputs_of(pixels[:2], binary=True))
     for output in result.get_response()["outputs"]:
         assert output["parameters"]["binary_data_size"] == 2 * 10 * 4
         assert output["shape"] == [2, 10]
@@ -56,7 +56,7 @@ def test_a_client_that_names_no_outputs_gets_both_in_bytes(
 def test_more_pictures_than_a_batch_holds_are_answered_by_one_version(
     client: triton.InferenceServerClient, pixels: Pixels, logits: NDArray[np.float32]
 ) -> None:
-    result = client.infer("digits", asked(pixels[:200], binary=True))
+    result = client.infer("digits", inputs_of(pixels[:200], binary=True))
     np.testing.assert_allclose(result.as_numpy("logits"), logits[:200], atol=1e-3)
 
 
@@ -65,7 +65,7 @@ def test_128_requests_at_once_each_get_their_own_answer(
 ) -> None:
     with client_of(service, concurrency=32) as client:
         handles = [
-            client.async_infer("digits", asked(pixels[i : i + 1 + i % 3]), request_id=str(i))
+            client.async_infer("digits", inputs_of(pixels[i : i + 1 + i % 3]), request_id=str(i))
             for i in range(128)
         ]
         for i, handle in enumerate(handles):
@@ -84,7 +84,7 @@ async def test_the_asynchronous_client_gets_each_its_own_answer_too(
     async with tritonclient.http.aio.InferenceServerClient(url, conn_limit=32) as client:
         results = await asyncio.gather(
             *(
-                client.infer("digits", asked(pixels[i : i + 1], binary=i % 2 == 0))
+                client.infer("digits", inputs_of(pixels[i : i + 1], binary=i % 2 == 0))
                 for i in range(128)
             )
         )
@@ -95,14 +95,14 @@ async def test_the_asynchronous_client_gets_each_its_own_answer_too(
 def test_an_id_comes_back_only_if_one_was_sent(
     client: triton.InferenceServerClient, pixels: Pixels
 ) -> None:
-    assert "id" not in client.infer("digits", asked(pixels[:1])).get_response()
+    assert "id" not in client.infer("digits", inputs_of(pixels[:1])).get_response()
 
 
 def test_the_answers_of_the_model_are_in_the_order_asked_for(
     client: triton.InferenceServerClient, pixels: Pixels, logits: NDArray[np.float32]
 ) -> None:
     outputs = [triton.InferRequestedOutput(name) for name in ("probabilities", "logits")]
-    result = client.infer("digits", asked(pixels[:2]), outputs=outputs)
+    result = client.infer("digits", inputs_of(pixels[:2]), outputs=outputs)
     names = [output["name"] for output in result.get_response()["outputs"]]
     assert names == ["probabilities", "logits"]
     np.testing.assert_allclose(result.as_numpy("logits"), logits[:2], atol=1e-3)
@@ -133,7 +133,7 @@ def test_what_triton_takes_and_means_nothing_here_is_taken(
     client: triton.InferenceServerClient, pixels: Pixels, logits: NDArray[np.float32]
 ) -> None:
     result = client.infer(
-        "digits", asked(pixels[:1]), priority=3, sequence_id=7, parameters={"mine": "x"}
+        "digits", inputs_of(pixels[:1]), priority=3, sequence_id=7, parameters={"mine": "x"}
     )
     np.testing.assert_allclose(result.as_numpy("logits"), logits[:1], atol=1e-3)
 
@@ -149,7 +149,7 @@ def test_a_classification_names_the_best_classes_best_first(
         triton.InferRequestedOutput("logits", binary_data=binary, class_count=3),
         triton.InferRequestedOutput("probabilities", binary_data=not binary),
     ]
-    result = client.infer("digits", asked(pixels[:100]), outputs=outputs)
+    result = client.infer("digits", inputs_of(pixels[:100]), outputs=outputs)
     texts = result.as_numpy("logits")
     assert texts.shape == (100, 3)
     for row, expected in zip(texts, logits, strict=False):
@@ -165,7 +165,7 @@ def test_more_classes_than_there_are_is_all_of_them(
     client: triton.InferenceServerClient, pixels: Pixels
 ) -> None:
     outputs = [triton.InferRequestedOutput("probabilities", class_count=1000)]
-    result = client.infer("digits", asked(pixels[:2]), outputs=outputs)
+    result = client.infer("digits", inputs_of(pixels[:2]), outputs=outputs)
     assert result.as_numpy("probabilities").shape == (2, 10)
 
 
@@ -177,7 +177,7 @@ def test_pixels_of_another_type_are_told_which_is_wanted(
     if kind is np.object_:  # BYTES
         tensor[:] = b"x"
     with pytest.raises(InferenceServerException, match="the input is pixels of UINT8") as refused:
-        client.infer("digits", asked(tensor))
+        client.infer("digits", inputs_of(tensor))
     assert refused.value.status() == "400"
 
 
@@ -366,7 +366,7 @@ def test_a_long_document_is_read_as_a_short_one(
     client: triton.InferenceServerClient, pixels: Pixels, logits: NDArray[np.float32]
 ) -> None:
     """In JSON 64 pictures have 150 kB, which are read aside; the others are answered meanwhile."""
-    result = client.infer("digits", asked(pixels[:64], binary=False))
+    result = client.infer("digits", inputs_of(pixels[:64], binary=False))
     np.testing.assert_allclose(result.as_numpy("logits"), logits[:64], atol=1e-3)
 
 
@@ -374,7 +374,7 @@ def test_too_many_pictures_are_refused_with_the_setting(
     client: triton.InferenceServerClient, pixels: Pixels
 ) -> None:
     with pytest.raises(InferenceServerException, match="DIGITSERVE_MAX_PICTURES") as refused:
-        client.infer("digits", asked(pixels, binary=True))
+        client.infer("digits", inputs_of(pixels, binary=True))
     assert refused.value.status() == "400"
 
 
@@ -384,6 +384,6 @@ def test_the_timeout_is_in_microseconds(published: tuple[Store, Version], pixels
         url = service.url.removeprefix("http://")
         with triton.InferenceServerClient(url) as client:
             with pytest.raises(InferenceServerException, match="deadline") as refused:
-                client.infer("digits", asked(pixels[:1], binary=True), timeout=100_000)
+                client.infer("digits", inputs_of(pixels[:1], binary=True), timeout=100_000)
             assert refused.value.status() == "504"
-            client.infer("digits", asked(pixels[:1], binary=True), timeout=2_500_000)
+            client.infer("digits", inputs_of(pixels[:1], binary=True), timeout=2_500_000)

@@ -19,7 +19,7 @@ from service.tensors import Pixels
 from tests.support import fetch
 from tests.support.program import PATIENCE
 from tests.support.running import ADMIN, TOKEN, Service, status, two_workers, wait_until
-from tests.support.tensors import asked, client_of
+from tests.support.tensors import client_of, inputs_of
 from tests.support.versions import LETTERS, publish, two_versions
 
 
@@ -89,10 +89,10 @@ def test_loading_a_version_makes_it_serve(
     assert states(client)["2"] == ("READY", "")
     assert states(client)["1"] == ("UNAVAILABLE", "loaded, but another version serves")
     assert client.get_model_metadata("digits")["versions"] == ["2"]
-    assert client.infer("digits", asked(pixels[:1])).get_response()["model_version"] == "2"
+    assert client.infer("digits", inputs_of(pixels[:1])).get_response()["model_version"] == "2"
     assert store.current() == 2
     outputs = [triton.InferRequestedOutput("logits", class_count=1)]
-    texts = client.infer("digits", asked(pixels[:1]), outputs=outputs).as_numpy("logits")
+    texts = client.infer("digits", inputs_of(pixels[:1]), outputs=outputs).as_numpy("logits")
     assert texts[0][0].decode().split(":")[2] in LETTERS
 
 
@@ -251,7 +251,7 @@ def test_no_answer_comes_from_a_version_that_was_not_asked_for(
         def ask() -> None:
             with client_of(service) as client:
                 try:
-                    client.infer("digits", asked(pixels[:1]), model_version="1")
+                    client.infer("digits", inputs_of(pixels[:1]), model_version="1")
                 except InferenceServerException as error:
                     found.append(error)
 

@@ -18,7 +18,7 @@ from contract.version import Version
 from service.tensors import Pixels
 from tests.support.pictures import encoded, seven
 from tests.support.running import ADMIN, TOKEN, Service, two_workers
-from tests.support.tensors import asked, client_of, post
+from tests.support.tensors import client_of, inputs_of, post
 from tests.support.versions import two_versions
 
 PARTS = ("queue", "compute_input", "compute_infer", "compute_output")
@@ -56,7 +56,7 @@ def test_both_doors_are_counted_and_a_request_is_the_sum_of_its_parts(
     client: triton.InferenceServerClient, service: Service, pixels: Pixels
 ) -> None:
     for _ in range(3):
-        client.infer("digits", asked(pixels[:7]))
+        client.infer("digits", inputs_of(pixels[:7]))
     predict(service)
     statistics = of(client)
     assert statistics["inference_count"] == 3 * 7 + 1
@@ -76,7 +76,7 @@ def test_both_doors_are_counted_and_a_request_is_the_sum_of_its_parts(
 
 def test_requests_that_share_a_batch_are_counted_each(service: Service, pixels: Pixels) -> None:
     with client_of(service, concurrency=16) as client:
-        for handle in [client.async_infer("digits", asked(pixels[:3])) for _ in range(64)]:
+        for handle in [client.async_infer("digits", inputs_of(pixels[:3])) for _ in range(64)]:
             handle.get_result()
         statistics = of(client)
     assert statistics["inference_count"] == 64 * 3
@@ -103,7 +103,7 @@ def test_what_is_shed_or_too_late_is_a_failure(
     folder = published[0].folder.parent
     with Service.started(folder, max_wait=0.5, max_queue=4) as service:
         with client_of(service, concurrency=2) as client:
-            waiting = client.async_infer("digits", asked(pixels[:3]), timeout=100_000)
+            waiting = client.async_infer("digits", inputs_of(pixels[:3]), timeout=100_000)
             with pytest.raises(InferenceServerException, match="deadline"):
                 waiting.get_result()
         fail = of_service(service)["inference_stats"]["fail"]
@@ -116,7 +116,7 @@ def test_the_wait_of_each_is_counted(published: tuple[Store, Version], pixels: P
         Service.started(published[0].folder.parent, max_wait=0.4) as service,
         client_of(service, concurrency=4) as client,
     ):
-        for handle in [client.async_infer("digits", asked(pixels[:1])) for _ in range(4)]:
+        for handle in [client.async_infer("digits", inputs_of(pixels[:1])) for _ in range(4)]:
             handle.get_result()
         statistics = of(client)
     parts = statistics["inference_stats"]
@@ -144,7 +144,7 @@ def test_versions_are_counted_apart_and_go_on_when_they_serve_again(
         for version, count in (("1", 1), ("2", 2), ("1", 4)):
             client.load_model("digits", ADMIN, query_params={"version": version})
             for _ in range(count):
-                client.infer("digits", asked(pixels[:1]))
+                client.infer("digits", inputs_of(pixels[:1]))
         every: Any = client.get_inference_statistics()
         counts = {each["version"]: each["inference_count"] for each in every["model_stats"]}
     assert counts == {"1": 5, "2": 2}

@@ -18,7 +18,7 @@ from service.tensors import Pixels
 from tests.support import fetch
 from tests.support.metrics import exposition
 from tests.support.running import Service
-from tests.support.tensors import BLOB, HEADER, asked, client_of, document, post
+from tests.support.tensors import BLOB, HEADER, client_of, document, inputs_of, post
 
 
 def get(service: Service, path: str) -> httpx2.Response:
@@ -136,7 +136,7 @@ def test_other_routes_and_methods_are_refused_in_the_protocols_words(
 def test_the_version_that_serves_answers_by_its_number(
     client: triton.InferenceServerClient, pixels: Pixels, logits: NDArray[np.float32]
 ) -> None:
-    result = client.infer("digits", asked(pixels[:3]), model_version="1", request_id="mine")
+    result = client.infer("digits", inputs_of(pixels[:3]), model_version="1", request_id="mine")
     np.testing.assert_allclose(result.as_numpy("logits"), logits[:3], atol=1e-3)
     assert result.get_response()["model_version"] == "1"
     assert result.get_response()["id"] == "mine"
@@ -145,7 +145,7 @@ def test_the_version_that_serves_answers_by_its_number(
 def test_a_large_body_reaches_a_version_too(
     client: triton.InferenceServerClient, pixels: Pixels, logits: NDArray[np.float32]
 ) -> None:
-    result = client.infer("digits", asked(pixels[:200], binary=False), model_version="1")
+    result = client.infer("digits", inputs_of(pixels[:200], binary=False), model_version="1")
     np.testing.assert_allclose(result.as_numpy("logits"), logits[:200], atol=1e-3)
 
 
@@ -163,7 +163,7 @@ def test_what_does_not_serve_does_not_answer(
     client: triton.InferenceServerClient, pixels: Pixels, name: str, version: str, said: str
 ) -> None:
     with pytest.raises(InferenceServerException, match=said) as refused:
-        client.infer(name, asked(pixels[:1]), model_version=version)
+        client.infer(name, inputs_of(pixels[:1]), model_version=version)
     assert refused.value.status() == "404"
 
 
@@ -194,7 +194,7 @@ def test_tritons_client_reads_its_own_words(
     client: triton.InferenceServerClient, pixels: Pixels, name: str, version: str, said: str
 ) -> None:
     with pytest.raises(InferenceServerException) as refused:
-        client.infer(name, asked(pixels[:1]), model_version=version)
+        client.infer(name, inputs_of(pixels[:1]), model_version=version)
     assert refused.value.message().startswith(f"Request for unknown model: {said}")
 
 
@@ -225,10 +225,10 @@ async def test_the_asynchronous_client_reads_all_of_it(service: Service, pixels:
         assert statistics["model_stats"][0]["version"] == "1"
         index: Any = await client.get_model_repository_index()
         assert index == [{"name": "digits", "version": "1", "state": "READY", "reason": ""}]
-        result = await client.infer("digits", asked(pixels[:2]), model_version="1")
+        result = await client.infer("digits", inputs_of(pixels[:2]), model_version="1")
         assert result.as_numpy("logits").shape == (2, 10)
         with pytest.raises(InferenceServerException, match="the model served here"):
-            await client.infer("letters", asked(pixels[:2]))
+            await client.infer("letters", inputs_of(pixels[:2]))
 
 
 def test_where_there_are_keys_only_probes_are_open(published: tuple[Store, Version]) -> None:

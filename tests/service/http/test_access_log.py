@@ -172,9 +172,9 @@ def test_of_a_flood_sampled_tells_a_part_and_how_many_it_left_out(
     models: Path, path: str, status: int, level: str
 ) -> None:
     with Service.started(models) as service, service.client() as client:
-        asked, reported = ask_until(service, lambda: client.get(path), status=status)
+        sent, reported = ask_until(service, lambda: client.get(path), status=status)
     assert len(reported) >= 10
-    assert len(reported) + sum(line.get("left_out", 0) for line in reported) == asked
+    assert len(reported) + sum(line.get("left_out", 0) for line in reported) == sent
     assert {line["level"] for line in reported} == {level}
 
 

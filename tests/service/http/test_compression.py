@@ -19,7 +19,7 @@ from service.http.compression import accepted, compressed, decompressed
 from service.tensors import Pixels
 from tests.support import fetch
 from tests.support.running import Service
-from tests.support.tensors import BLOB, HEADER, asked, client_of, document, post
+from tests.support.tensors import BLOB, HEADER, client_of, document, inputs_of, post
 
 HEAD = document()
 WHOLE = HEAD + BLOB
@@ -48,7 +48,7 @@ def test_the_client_compresses_and_decompresses(
 ) -> None:
     result = client.infer(
         "digits",
-        asked(pixels[:count], binary=binary),
+        inputs_of(pixels[:count], binary=binary),
         outputs=[triton.InferRequestedOutput("logits", binary_data=binary)],
         request_compression_algorithm=there,
         response_compression_algorithm=back,
@@ -65,7 +65,7 @@ async def test_so_does_the_asynchronous_one(
     async with tritonclient.http.aio.InferenceServerClient(url) as client:
         result = await client.infer(
             "digits",
-            asked(pixels[:5]),
+            inputs_of(pixels[:5]),
             request_compression_algorithm=coding,
             response_compression_algorithm=coding,
         )
@@ -180,6 +180,6 @@ def test_others_are_answered_while_a_large_body_is_decompressed(
 ) -> None:
     bomb = gzip.compress(bytes(64 * 2**20), 1)
     with client_of(service, concurrency=8) as client:
-        slow = [client.async_infer("digits", asked(pixels[:1])) for _ in range(8)]
+        slow = [client.async_infer("digits", inputs_of(pixels[:1])) for _ in range(8)]
         assert post(service, bomb, Content_Encoding="gzip").status_code == 413
         assert all(handle.get_result() for handle in slow)

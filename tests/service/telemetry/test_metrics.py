@@ -17,7 +17,7 @@ from tests.support.forms import part, post_parts
 from tests.support.metrics import counted, exposition, metric
 from tests.support.pictures import SEVEN
 from tests.support.running import Service
-from tests.support.tensors import HEADER, asked, client_of, document, post
+from tests.support.tensors import HEADER, client_of, document, inputs_of, post
 from tests.support.versions import publish, two_versions
 
 UNCERTAIN = "predictions_uncertain_total"
@@ -85,7 +85,7 @@ def test_what_is_below_the_cards_threshold_is_counted_by_either_door(
     predict(doubtful, "?threshold=0")
     assert metric(doubtful, UNCERTAIN) == 1
     with client_of(doubtful) as client:
-        client.infer("digits", asked(pixels[:5]))
+        client.infer("digits", inputs_of(pixels[:5]))
     assert metric(doubtful, UNCERTAIN) == 6
 
 
