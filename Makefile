@@ -25,6 +25,8 @@ PY     := .venv/bin/python
 # that is done steals tests from the end of another's list: files stay together, so their fixtures are
 # set up once.
 parallel = --numprocesses 3 --dist worksteal
+# One process watches services with Prometheus for all tests of a file.
+by-file = --numprocesses 2 --dist loadfile
 
 # $(call task,what,how long,command): print what starts, run it, print how long it took.
 # A failure must stop it even if make is too old for .SHELLFLAGS (macOS ships 3.81).
@@ -65,7 +67,7 @@ test-slow: .venv/.dev ## Test whole programs: load tests, two training processes
 	@$(call task,Testing whole programs,about nine minutes,$(PY) -m pytest $(parallel) -m slow $(ARGS))
 
 test-monitoring: .venv/.dev prometheus ## Test alerts, rules and dashboards with a real Prometheus
-	@$(call task,Testing the monitoring,about two minutes,$(PY) -m pytest tests/monitoring $(ARGS))
+	@$(call task,Testing the monitoring,about two minutes,$(PY) -m pytest $(by-file) tests/monitoring $(ARGS))
 
 test-web: .venv/.dev ## Test the web page in a real Chromium
 	@$(chromium)
@@ -81,11 +83,11 @@ test-all: test-slow test-interop ## Run the tests that `make test` leaves out; n
 	@$(call available,$(emulator),test-processors,'it needs x86-64 and qemu-x86_64 (Debian: apt install qemu-user)')
 
 test-interop: .venv/.dev ## Test behind nginx, Caddy and HAProxy, and with the clients of Java, curl and wget
-	@$(call task,Testing with proxies and other clients,about a minute and a half,$(PY) -m pytest tests/interop $(ARGS))
+	@$(call task,Testing with proxies and other clients,about a minute and a half,$(PY) -m pytest $(by-file) tests/interop $(ARGS))
 	@$(PY) -m tests.interop.programs
 
 test-processors: .venv/.dev ## Test arithmetic on processors that QEMU emulates
-	@$(call task,Testing on other processors,about four minutes,$(PY) -m pytest tests/processors $(ARGS))
+	@$(call task,Testing on other processors,about four minutes,$(PY) -m pytest --numprocesses 2 tests/processors $(ARGS))
 
 fixtures: .venv/.dev ## Train and export the model version that tests serve: tests/fixtures/
 	@$(call task,Training and exporting the model version of the tests,half a minute,$(PY) -m tests.fixtures.make)

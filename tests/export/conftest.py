@@ -5,7 +5,7 @@ import pytest
 from contract.store import Store
 from contract.version import Version
 from export.export import export
-from tests.training.conftest import run, small_data
+from tests.training.conftest import made_once, run, small_data
 from training.run import Run
 
 __all__ = ["run", "small_data"]
@@ -14,8 +14,11 @@ __all__ = ["run", "small_data"]
 @pytest.fixture(scope="session")
 def published(run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Version]:
     """A store whose current version came from `run`. Tests that break it take a copy."""
-    store = Store(tmp_path_factory.mktemp("models"), "digits")
-    return store, export(run, store)
+    models = made_once(
+        tmp_path_factory, "models", lambda models: export(run, Store(models, "digits"))
+    )
+    store = Store(models, "digits")
+    return store, store.open()
 
 
 @pytest.fixture(scope="session")

@@ -112,7 +112,7 @@ def test_temperature_divides_the_logits_of_the_graph(run: Run, graph: Graph) -> 
     torch.testing.assert_close(probabilities, torch.softmax(logits, 1))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", sorted(NETWORKS.keys() - {"compact"}))  # the run's own
 def test_every_network_leaves_artifacts_that_answer_as_it_does(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     graph = Graph(build(name, classes=26, dropout1=0.2, dropout2=0.3), temperature=0.7)

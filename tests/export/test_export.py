@@ -27,6 +27,20 @@ from training.run import BadRun, Run
 FEW = ("onnx",)  # artifacts, where the test is about something else
 
 
+@pytest.fixture(autouse=True)
+def _written_before(version: Version, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copy the model.onnx of `run`: PyTorch takes seconds to write the same file again."""
+    proper = ARTIFACTS["onnx"]
+
+    def write(source: Source, path: Path) -> None:
+        if source.opset == version.card.opset:
+            shutil.copy(version.folder / path.name, path)
+        else:
+            proper.write(source, path)
+
+    monkeypatch.setitem(ARTIFACTS, "onnx", replace(proper, write=write))
+
+
 def test_the_card_records_the_proof_of_every_artifact(version: Version, run: Run) -> None:
     card = version.card
     assert card.run == run.id
@@ -70,7 +84,6 @@ def test_the_card_records_from_which_confidence_on_answers_are_accepted(
     assert found.test_accuracy == pytest.approx(right.mean())
 
 
-@pytest.mark.slow
 def test_a_run_with_few_validation_pictures_is_published_without_a_threshold(
     run: Run, small_data: DataSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -98,7 +111,6 @@ def test_the_version_holds_the_plots_and_metrics_of_the_run(version: Version, ru
         assert version.read(name) == (run.folder / name).read_bytes()
 
 
-@pytest.mark.slow
 def test_a_version_may_be_published_without_being_made_current(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -188,7 +200,6 @@ def test_an_artifact_that_loses_too_much_is_left_out_with_the_reason(
     assert not (version.folder / "model.fp16.onnx").exists()
 
 
-@pytest.mark.slow
 def test_a_key_signs_what_is_published(run: Run, tmp_path: Path) -> None:
     public = signature.generate(tmp_path / "key.pem")
     words = ["--run", str(run.folder), "--models", str(tmp_path), "--artifacts", "onnx"]
@@ -196,7 +207,6 @@ def test_a_key_signs_what_is_published(run: Run, tmp_path: Path) -> None:
     assert Store(tmp_path, "digits", signature.trust([public])).open().number == 1
 
 
-@pytest.mark.slow
 def test_where_keys_are_trusted_an_unsigned_version_is_refused_before_it_is_made(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,7 +244,6 @@ def test_a_key_that_is_not_there_publishes_nothing(
     assert Store(tmp_path, "digits").versions() == []
 
 
-@pytest.mark.slow
 def test_a_version_that_cannot_be_made_current_is_published_and_said_to_be(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -272,7 +281,6 @@ def test_without_a_run_the_command_says_what_to_do(
     assert "make train" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["test_set.npz", "calibration.npz"])
 @pytest.mark.parametrize("content", [None, b"PK nothing"])
 def test_damaged_pictures_are_named(

@@ -18,7 +18,10 @@ def test_the_default_check_of_haproxy_finds_the_service_up(
 ) -> None:
     """OPTIONS / HTTP/1.0, without a Host."""
     with Haproxy.started(
-        address(service), tmp_path, backend="option httpchk", server="check inter 50ms fall 1"
+        address(service),
+        tmp_path,
+        backend="option httpchk\n timeout check 10s",
+        server="check inter 50ms fall 1",
     ) as proxy:
         deadline = time.monotonic() + PATIENCE
         while not (checked := proxy.checked()):

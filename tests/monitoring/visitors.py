@@ -26,6 +26,7 @@ from tests.support.running import ADMIN, Service
 
 KEY = "a-key-of-sixteen-letters"
 LONGEST = 5.0  # seconds for a visit
+SCRAPED = 3.0  # seconds in which Prometheus scrapes a service at least once
 _OURS = f"X-API-Key: {KEY}"
 _ADMIN = f"Authorization: {ADMIN['Authorization']}"
 # Takes long enough to decode that one may be late, or leave, meanwhile.
@@ -73,7 +74,7 @@ class Visitors:
             self._again(self._mistaken, 0.05),
             self._again(self._leaving, 0.1),
             *(self._again(self._crowding, 0.01, begin=0.5, end=0.62) for _ in range(crowd)),
-            *(self._later(at, path) for at, path in switches),
+            self._operator(switches),
         )
 
     async def _again(self, visit: Visit, pause: float, *, begin: float = 0, end: float = 1) -> None:
@@ -118,9 +119,14 @@ class Visitors:
     async def _crowding(self) -> None:
         await self._ask(self._form(128))
 
-    async def _later(self, at: float, path: str) -> None:
-        await asyncio.sleep(at * self._seconds)
-        await self._ask(request(b"", _ADMIN, path=f"/v1/models/digits/{path}"))
+    async def _operator(self, switches: tuple[tuple[float, str], ...]) -> None:
+        """Each switch waits until Prometheus has had time to scrape the one before."""
+        last = -math.inf
+        for at, path in switches:
+            now = time.monotonic()
+            await asyncio.sleep(max(self._began + at * self._seconds, last + SCRAPED) - now)
+            await self._ask(request(b"", _ADMIN, path=f"/v1/models/digits/{path}"))
+            last = time.monotonic()
 
     def _form(self, count: int) -> bytes:
         parts = b"".join(part(next(self._pictures)) for _ in range(count)) + b"--x--\r\n"

@@ -4,6 +4,9 @@ Trained in a second on digits that come with scikit-learn; good enough to tell d
 enough to make anew for each test session.
 """
 
+import fcntl
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,7 +48,29 @@ def small_folder(small_data: DataSet, tmp_path_factory: pytest.TempPathFactory) 
     return folder
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that the first of all parallel test processes makes; the others wait and read it."""
+    shared = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    done = shared / f"{name}.done"
+    with done.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            make(shared / name)
+            done.touch()
+    return shared / name
+
+
 @pytest.fixture(scope="session")
 def run(small_data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A finished training run."""
-    return train_into(tmp_path_factory.mktemp("runs"), small_data, RECIPE)
+    """A finished training run. Tests that change it take a copy."""
+    return Run.latest(
+        made_once(tmp_path_factory, "runs", lambda runs: train_into(runs, small_data, RECIPE))
+    )
+
+
+@pytest.fixture(autouse=True)
+def _no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take longer than a training of 600 images. `run`, of the session, has them."""
+    monkeypatch.setattr("training.train.write_plots", lambda *_: None)
