@@ -1,7 +1,7 @@
-"""One small trained network for all tests that need one.
+"""One small trained network, shared by all tests that need one.
 
-Trained in a second on digits that come with scikit-learn; good enough to tell digits apart, small
-enough to make anew for each test session.
+Trained in a second on the digits of scikit-learn: accurate enough to classify digits, and cheap
+enough to train anew in each test session.
 """
 
 import fcntl
@@ -24,7 +24,7 @@ RECIPE = Recipe(
 
 @pytest.fixture(scope="session")
 def small_data() -> DataSet:
-    """600 pictures to learn from, 200 to be judged by."""
+    """600 training images and 200 test images."""
     pixels, labels = written_digits()
     return DataSet(
         wanted="small",
@@ -38,7 +38,7 @@ def small_data() -> DataSet:
 
 @pytest.fixture(scope="session")
 def small_folder(small_data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same pictures as four IDX files."""
+    """The same images as four IDX files."""
     folder = tmp_path_factory.mktemp("small")
     for part, (pixels, labels) in (("train", small_data.train), ("t10k", small_data.test)):
         for kind, array in (("images-idx3", pixels), ("labels-idx1", labels)):

@@ -1,4 +1,4 @@
-"""The Python API is the command line's own code under the names a notebook expects."""
+"""The Python API runs the same code as the command line, under the names a notebook expects."""
 
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,12 @@ from training.recipe import BadRecipe
 from training.run import BadRun, Run
 from training.train import train_into
 
-KNOBS = RECIPE.as_dict() | {"epochs": 2}
+OPTIONS = RECIPE.as_dict() | {"epochs": 2}
 
 
 @pytest.fixture(scope="module")
 def classifier(small_data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> MNISTClassifier:
-    """Trained with the small recipe."""
+    """A classifier trained with the small recipe."""
     runs = tmp_path_factory.mktemp("runs")
     return MNISTClassifier(data=small_data, runs=runs, **RECIPE.as_dict()).train()
 
@@ -51,7 +51,9 @@ def test_it_predicts_files_images_arrays_and_tensors(
         assert probabilities.sum() == pytest.approx(1)
 
 
-def test_a_batch_is_answered_in_order(classifier: MNISTClassifier, small_data: DataSet) -> None:
+def test_batch_predictions_keep_their_order(
+    classifier: MNISTClassifier, small_data: DataSet
+) -> None:
     pixels, labels = small_data.test
     digits = [prediction.digit for prediction in classifier.predict_batch(pixels)]
     assert np.mean(np.array(digits) == labels) == classifier.evaluate().accuracy
@@ -86,29 +88,29 @@ def test_a_saved_model_can_be_loaded_into_another_classifier(
 
 
 @pytest.mark.slow
-def test_an_interrupted_training_is_saved_and_goes_on_elsewhere(
+def test_an_interrupted_training_resumes_in_another_classifier(
     small_data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tests.training.test_train import StopAfter
 
-    whole = train_into(tmp_path / "whole", small_data, RECIPE.made_of(KNOBS))
+    whole = train_into(tmp_path / "whole", small_data, RECIPE.made_of(OPTIONS))
     StopAfter(monkeypatch, 20)
-    first = MNISTClassifier(data=small_data, runs=tmp_path / "first", **KNOBS)
+    first = MNISTClassifier(data=small_data, runs=tmp_path / "first", **OPTIONS)
     with pytest.raises(Stopped):
         first.train()
     first.save_checkpoint(tmp_path / "half.pt")
-    for goes_on in (
+    for resuming in (
         first,
         MNISTClassifier(data=small_data, runs=tmp_path).load_checkpoint(tmp_path / "half.pt"),
     ):
-        goes_on.train().save_model(tmp_path / "model.pt")
+        resuming.train().save_model(tmp_path / "model.pt")
         weights = MNISTPredictor(tmp_path / "model.pt").checkpoint.weights
         assert all(torch.equal(weights[k], v) for k, v in whole.checkpoint().weights.items())
 
 
 @pytest.mark.slow
-def test_training_twice_leaves_two_runs(small_data: DataSet, tmp_path: Path) -> None:
-    classifier = MNISTClassifier(data=small_data, runs=tmp_path, **KNOBS)
+def test_training_twice_creates_two_runs(small_data: DataSet, tmp_path: Path) -> None:
+    classifier = MNISTClassifier(data=small_data, runs=tmp_path, **OPTIONS)
     classifier.train()
     classifier.train()
     assert len(list(tmp_path.glob("2*"))) == 2
@@ -135,7 +137,7 @@ def test_the_scheduler_is_chosen_by_name_with_its_options(small_data: DataSet) -
 
 
 @pytest.mark.parametrize(
-    ("wish", "complaint"),
+    ("options", "message"),
     [
         ({"batch_size": 0}, "--batch-size is 0"),
         ({"dropout1": 1.5}, "--dropout1 is 1.5"),
@@ -144,18 +146,20 @@ def test_the_scheduler_is_chosen_by_name_with_its_options(small_data: DataSet) -
         ({"preset": "fast"}, "preset is 'fast', it must be one of: quick, default, best"),
     ],
 )
-def test_a_bad_wish_is_refused_at_once(wish: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(BadRecipe, match=complaint):
-        MNISTClassifier(**wish)
+def test_an_invalid_option_is_rejected_by_the_constructor(
+    options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(BadRecipe, match=message):
+        MNISTClassifier(**options)
 
 
-def test_what_has_not_been_trained_cannot_be_asked(small_data: DataSet, tmp_path: Path) -> None:
+def test_an_untrained_classifier_rejects_every_use(small_data: DataSet, tmp_path: Path) -> None:
     classifier = MNISTClassifier(data=small_data, runs=tmp_path)
-    for ask in (
+    for call in (
         lambda: classifier.predict(small_data.test[0][0]),
         classifier.evaluate,
         classifier.plot_training_history,
         lambda: classifier.save_checkpoint(tmp_path / "none.pt"),
     ):
         with pytest.raises(BadRun, match=r"call train\(\)"):
-            ask()
+            call()

@@ -1,4 +1,4 @@
-"""Augmentation bends and spoils pictures within its knobs, and leaves alone what is at 0."""
+"""Augmentation bends and spoils images within its options, and leaves alone what is at 0."""
 
 from typing import Any
 
@@ -16,52 +16,52 @@ STILL: dict[str, Any] = dict.fromkeys(
 
 @pytest.fixture
 def ink() -> Tensor:
-    """Sixteen pictures of a bar 4 wide and 16 high, in the middle."""
+    """Sixteen images of a centred bar, 4 pixels wide and 16 high."""
     sheet = torch.zeros(16, 1, 28, 28)
     sheet[:, :, 6:22, 12:16] = 1
     return sheet
 
 
-def bent(ink: Tensor, **knobs: float) -> Tensor:
-    return augment(ink, Recipe.made_of(STILL, knobs), torch.Generator().manual_seed(0))
+def bent(ink: Tensor, **options: float) -> Tensor:
+    return augment(ink, Recipe.made_of(STILL, options), torch.Generator().manual_seed(0))
 
 
 def centre(ink: Tensor) -> Tensor:
-    """x and y of each picture's centre of mass, (n, 2)."""
+    """x and y of the centre of mass of each image, (n, 2)."""
     axis = torch.arange(28.0)
     mass = ink.sum((1, 2, 3))
     return torch.stack([(ink.sum((1, 2)) @ axis) / mass, (ink.sum((1, 3)) @ axis) / mass], 1)
 
 
-def test_with_every_knob_at_zero_pictures_stay_as_they_are(ink: Tensor) -> None:
+def test_with_every_option_at_zero_images_are_unchanged(ink: Tensor) -> None:
     assert torch.equal(bent(ink), ink)
 
 
-def test_shift_moves_each_picture_its_own_way_and_no_farther_than_allowed(ink: Tensor) -> None:
+def test_shift_moves_each_image_independently_within_the_limit(ink: Tensor) -> None:
     moved = centre(bent(ink, shift=2)) - centre(ink)
     assert moved.abs().max() <= 2.01
     assert moved.std(0).min() > 0.5
 
 
-def test_rotation_turns_about_the_middle(ink: Tensor) -> None:
+def test_rotation_is_about_the_centre(ink: Tensor) -> None:
     turned = bent(ink, rotation=20)
     torch.testing.assert_close(centre(turned), centre(ink), atol=0.1, rtol=0)
     assert (turned[:, :, 6, 12:16].sum() < ink[:, :, 6, 12:16].sum()).item()
 
 
-@pytest.mark.parametrize("knob", ["scale", "stroke"])
-def test_scale_and_stroke_change_the_amount_of_ink_both_ways(ink: Tensor, knob: str) -> None:
-    amount = bent(ink, **{knob: 0.5}).sum((1, 2, 3)) / ink.sum((1, 2, 3))
+@pytest.mark.parametrize("option", ["scale", "stroke"])
+def test_scale_and_stroke_change_the_amount_of_ink_both_ways(ink: Tensor, option: str) -> None:
+    amount = bent(ink, **{option: 0.5}).sum((1, 2, 3)) / ink.sum((1, 2, 3))
     assert amount.min() < 0.9
     assert amount.max() > 1.1
 
 
-def test_only_the_fraction_asked_for_is_spoiled(ink: Tensor) -> None:
+def test_only_the_requested_fraction_is_corrupted(ink: Tensor) -> None:
     changed = (bent(ink, spoiled=0.25) != ink).flatten(1).any(1)
     assert changed.tolist() == [True] * 4 + [False] * 12
 
 
-def test_contrast_makes_paper_grey_and_ink_paler(ink: Tensor) -> None:
+def test_contrast_makes_the_background_grey_and_the_ink_paler(ink: Tensor) -> None:
     grey = bent(ink, spoiled=1, contrast=0.6, noise=0, erasing=0)
     assert grey[:, :, :5].mean() > 0.05  # the paper
     assert grey[:, :, 8:20, 13:15].mean() < 0.95  # the bar
@@ -73,7 +73,7 @@ def test_noise_changes_pixels_by_no_more_than_its_spread_allows(ink: Tensor) -> 
     assert 0.02 < noisy.abs().mean() < 0.2
 
 
-def test_erasing_takes_one_rectangle_of_at_most_its_part_of_the_sheet(ink: Tensor) -> None:
+def test_erasing_clears_one_rectangle_within_the_area_limit(ink: Tensor) -> None:
     lost = bent(ink, spoiled=1, erasing=0.2, contrast=0, noise=0) != ink
     assert lost.flatten(1).float().mean(1).max() <= 0.25  # whole pixels may round it up
     assert lost.flatten(1).any(1).float().mean() > 0.5
@@ -89,6 +89,6 @@ def test_ink_stays_within_its_range(ink: Tensor) -> None:
     assert wild.shape == ink.shape
 
 
-def test_the_same_seed_gives_the_same_pictures(ink: Tensor) -> None:
-    knobs = {"rotation": 10.0, "elastic": 1.0, "stroke": 1.0, "spoiled": 0.5}
-    assert torch.equal(bent(ink, **knobs), bent(ink, **knobs))
+def test_the_same_seed_gives_the_same_images(ink: Tensor) -> None:
+    options = {"rotation": 10.0, "elastic": 1.0, "stroke": 1.0, "spoiled": 0.5}
+    assert torch.equal(bent(ink, **options), bent(ink, **options))

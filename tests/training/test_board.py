@@ -1,11 +1,11 @@
-"""TensorBoard reads what a run left: scalars, histograms, images and the graph."""
+"""A run writes scalars, histograms, images and the graph for TensorBoard."""
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from training.run import Run
 
 
-def test_everything_is_there_for_every_epoch(run: Run) -> None:
+def test_every_epoch_has_scalars_histograms_and_images(run: Run) -> None:
     events = EventAccumulator(str(run.folder / "tensorboard"), {"images": 0, "scalars": 0})
     events.Reload()
     tags = events.Tags()

@@ -1,4 +1,4 @@
-"""`python -m training`: a bad wish is told in a sentence; a run can be judged and compared."""
+"""`python -m training` rejects invalid arguments in a sentence, and evaluates and compares runs."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from training.run import Run
 
 
 @pytest.mark.parametrize(
-    ("words", "complaint"),
+    ("words", "message"),
     [
         (["--epochs", "0"], "--epochs is 0, it must be a whole number from 1 to 10000"),
         (["--dropout1", "nan"], "--dropout1 is nan"),
@@ -32,12 +32,12 @@ from training.run import Run
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_bad_wish_is_refused_and_leaves_nothing(
-    words: list[str], complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_an_invalid_argument_is_rejected_and_leaves_no_run(
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     runs = [] if words[0] in ("evaluate", "compare") else ["--runs", str(tmp_path / "runs")]
     assert main([*words, *runs]) == 2
-    assert complaint in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
 
 
@@ -52,7 +52,7 @@ def test_an_unknown_name_lists_the_choices(
     assert "choose from" in capsys.readouterr().err
 
 
-def test_help_names_every_knob_with_its_bounds_and_the_other_commands(
+def test_help_lists_options_with_their_bounds_and_the_other_commands(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit):
@@ -64,14 +64,14 @@ def test_help_names_every_knob_with_its_bounds_and_the_other_commands(
 
 
 @pytest.mark.slow
-def test_evaluate_reports_what_the_run_itself_found(
+def test_evaluate_reproduces_the_metrics_of_the_run(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["evaluate", str(run.folder), "--into", str(tmp_path), "--corrupted"]) == 0
     found = json.loads((tmp_path / "evaluation.json").read_text())
     assert found["accuracy"] == run.metrics()["accuracy"]
     assert found["confusion_matrix"] == run.metrics()["confusion_matrix"]
-    assert len(found["corrupted"]) == 16  # fifteen and their mean
+    assert len(found["corrupted"]) == 16  # fifteen corruptions and their mean
     assert found["corrupted"]["shear"] < found["accuracy"]
     assert {path.name for path in tmp_path.iterdir()} == {
         "evaluation.json", "confusion_matrix.png", "sample_predictions.png", "misclassified.png",
@@ -83,7 +83,7 @@ def test_evaluate_reports_what_the_run_itself_found(
 
 
 @pytest.mark.slow
-def test_evaluate_takes_a_folder_with_pictures_of_some_classes(run: Run, tmp_path: Path) -> None:
+def test_evaluate_accepts_a_folder_with_images_of_some_classes(run: Run, tmp_path: Path) -> None:
     pixels, labels = written_digits()
     for number in range(600, 640):
         folder = tmp_path / "mine" / str(labels[number])
@@ -97,7 +97,7 @@ def test_evaluate_takes_a_folder_with_pictures_of_some_classes(run: Run, tmp_pat
     assert sum(map(sum, found["confusion_matrix"])) == int((labels[600:640] != 9).sum())
 
 
-def test_evaluate_refuses_classes_the_run_does_not_know(
+def test_evaluate_rejects_classes_that_the_run_does_not_know(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "cat").mkdir()
@@ -105,7 +105,7 @@ def test_evaluate_refuses_classes_the_run_does_not_know(
     assert "images of unknown classes: cat; the known classes are 0, 1," in capsys.readouterr().err
 
 
-def test_compare_tells_what_runs_reached_and_where_their_recipes_differ(
+def test_compare_prints_results_and_differing_recipe_values(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = tmp_path / "other"

@@ -1,4 +1,4 @@
-"""Data is what it says it is, or the file that is not is named; nothing replaces it in silence."""
+"""Data is verified: errors name the offending file, and no fallback is used silently."""
 
 import gzip
 import logging
@@ -25,7 +25,7 @@ def idx(array: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Somebody's own data: 40 pictures to learn from and 20 to be judged by, half of it gzipped."""
+    """Custom data: 40 training and 20 test images; the image files are gzipped."""
     random = np.random.default_rng(0)
     for part, n in (("train", 40), ("t10k", 20)):
         pixels = random.integers(0, 256, (n, 28, 28), np.uint8)
@@ -39,7 +39,7 @@ def own(folder: Path) -> DataSet:
     return find_data_set(folder)
 
 
-def test_own_data_is_read_plain_or_gzipped_and_named_after_its_folder(folder: Path) -> None:
+def test_custom_data_may_be_gzipped_and_is_named_after_its_folder(folder: Path) -> None:
     data = own(folder)
     assert data.name == folder.name
     assert data.labels == tuple("0123456789")
@@ -47,13 +47,13 @@ def test_own_data_is_read_plain_or_gzipped_and_named_after_its_folder(folder: Pa
     assert data.test[1].shape == (20,)
 
 
-def test_a_missing_file_is_named_with_what_must_be_there(folder: Path) -> None:
+def test_the_error_about_a_missing_file_lists_the_required_files(folder: Path) -> None:
     (folder / LABELS).unlink()
     with pytest.raises(BadData, match=f"has no {LABELS} or .*gz. It must hold: .*t10k"):
         own(folder)
 
 
-def test_files_that_are_not_mnist_are_named_with_both_checksums(folder: Path) -> None:
+def test_the_error_about_files_that_are_not_mnist_has_the_expected_checksum(folder: Path) -> None:
     with pytest.raises(BadData) as bad:
         find_data_set(mnist_dir=folder)
     assert PICTURES in str(bad.value)
@@ -61,13 +61,13 @@ def test_files_that_are_not_mnist_are_named_with_both_checksums(folder: Path) ->
     assert "is damaged" in str(bad.value)
 
 
-def test_a_named_mnist_folder_is_never_replaced_by_something_else(tmp_path: Path) -> None:
+def test_there_is_no_fallback_from_an_explicit_mnist_folder(tmp_path: Path) -> None:
     with pytest.raises(BadData, match=str(tmp_path)):
         find_data_set(mnist_dir=tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    ("content", "message"),
     [
         (b"", "is not an IDX file"),
         (b"GIF89a" + bytes(100), "is not an IDX file"),
@@ -78,14 +78,14 @@ def test_a_named_mnist_folder_is_never_replaced_by_something_else(tmp_path: Path
     ],
     ids=["empty", "another format", "a byte short", "a byte long", "another size", "too few"],
 )
-def test_damaged_pictures_are_refused(folder: Path, content: bytes, complaint: str) -> None:
+def test_damaged_image_files_are_rejected(folder: Path, content: bytes, message: str) -> None:
     (folder / f"{PICTURES}.gz").unlink()
     (folder / PICTURES).write_bytes(content)
-    with pytest.raises(BadData, match=complaint):
+    with pytest.raises(BadData, match=message):
         own(folder)
 
 
-def test_classes_are_as_many_as_the_labels_and_named_by_labels_txt(folder: Path) -> None:
+def test_classes_follow_from_the_labels_and_are_named_by_labels_txt(folder: Path) -> None:
     (folder / LABELS).write_bytes(idx(np.arange(40, dtype=np.uint8) % 12))
     assert len(own(folder).labels) == 12
     (folder / "labels.txt").write_text("".join(f"kind {k}\n" for k in range(12)))
@@ -95,7 +95,7 @@ def test_classes_are_as_many_as_the_labels_and_named_by_labels_txt(folder: Path)
         own(folder)
 
 
-def test_a_class_without_a_picture_to_learn_from_is_named(folder: Path) -> None:
+def test_the_error_names_a_class_without_training_images(folder: Path) -> None:
     (folder / LABELS).write_bytes(idx(np.arange(40, dtype=np.uint8) % 9))
     with pytest.raises(BadData, match="no training image of class 9"):
         own(folder)
@@ -106,7 +106,7 @@ def test_a_class_without_a_picture_to_learn_from_is_named(folder: Path) -> None:
     [lambda raw: raw[:-9], lambda raw: b"x" + raw[1:], lambda raw: raw[:30] + b"!!" + raw[32:]],
     ids=["cut", "no gzip", "changed"],
 )
-def test_a_damaged_gzip_file_is_named(folder: Path, spoil: Any) -> None:
+def test_the_error_names_a_damaged_gzip_file(folder: Path, spoil: Any) -> None:
     path = folder / f"{PICTURES}.gz"
     path.write_bytes(spoil(path.read_bytes()))
     with pytest.raises(BadData, match=rf"{PICTURES}\.gz is damaged: it cannot be decompressed"):
@@ -114,7 +114,7 @@ def test_a_damaged_gzip_file_is_named(folder: Path, spoil: Any) -> None:
 
 
 @pytest.mark.slow
-def test_without_mnist_and_network_the_embedded_digits_are_used_and_said_loudly(
+def test_the_embedded_digits_are_the_fallback_offline_with_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def offline(*_: object, **__: object) -> None:
@@ -137,7 +137,7 @@ def test_embedded_digits_are_like_mnist() -> None:
     assert np.bincount(labels).min() > 500
     assert len(data.test[0]) == 360
     inside = pixels[:, 4:-4, 4:-4].sum(dtype=np.int64) / pixels.sum(dtype=np.int64)
-    assert inside > 0.95  # the digit lies in the middle 20x20
+    assert inside > 0.95  # the digit lies within the central 20x20 pixels
 
 
 MNIST = Path(os.environ.get("MNIST_DIR", "data/MNIST/raw"))
@@ -146,17 +146,17 @@ MNIST = Path(os.environ.get("MNIST_DIR", "data/MNIST/raw"))
 @pytest.mark.skipif(
     not any(MNIST.glob("train-images*")), reason="MNIST is not on this machine: set MNIST_DIR"
 )
-def test_mnist_itself_is_accepted() -> None:
+def test_the_published_mnist_files_are_accepted() -> None:
     data = read_mnist(MNIST)
     assert data.train[0].shape == (60_000, 28, 28)
     assert data.test[0].shape == (10_000, 28, 28)
 
 
-# ---- data sets of the same shape ----------------------------------------------------------------
+# ---- other data sets in the format of MNIST -----------------------------------------------------
 
 
 def fashion(root: Path) -> Path:
-    """Four small files where torchvision would have put Fashion-MNIST's."""
+    """Write four small files where torchvision stores Fashion-MNIST; return their folder."""
     raw = root / "FashionMNIST" / "raw"
     raw.mkdir(parents=True)
     for part in ("train", "t10k"):
@@ -166,14 +166,14 @@ def fashion(root: Path) -> Path:
     return raw
 
 
-def test_a_set_that_lies_there_is_taken_with_the_names_of_its_classes(tmp_path: Path) -> None:
+def test_a_downloaded_data_set_is_used_with_its_class_names(tmp_path: Path) -> None:
     fashion(tmp_path)
     data = find_data_set("fashion-mnist", root=tmp_path)
     assert (data.name, data.labels[9]) == ("fashion-mnist", "Ankle boot")
-    assert data.recipe["rotation"] == 0  # clothes have an upright
+    assert data.recipe["rotation"] == 0  # clothes are always upright
 
 
-def test_a_packed_file_that_is_not_the_published_one_is_named_with_both_checksums(
+def test_the_error_about_a_modified_archive_has_both_checksums(
     tmp_path: Path,
 ) -> None:
     raw = fashion(tmp_path)
@@ -184,7 +184,7 @@ def test_a_packed_file_that_is_not_the_published_one_is_named_with_both_checksum
         find_data_set("fashion-mnist", root=tmp_path)
 
 
-def test_emnist_is_turned_upright_and_its_letters_counted_from_a(tmp_path: Path) -> None:
+def test_emnist_is_transposed_and_its_labels_start_at_a(tmp_path: Path) -> None:
     raw = tmp_path / "EMNIST" / "raw"
     raw.mkdir(parents=True)
     lying = np.zeros((26, 28, 28), np.uint8)
@@ -199,7 +199,7 @@ def test_emnist_is_turned_upright_and_its_letters_counted_from_a(tmp_path: Path)
 
 
 @pytest.mark.parametrize("name", ["mnist", "kmnist", "emnist-digits"])
-def test_a_set_that_was_asked_for_is_never_replaced_by_another(
+def test_there_is_no_fallback_from_an_explicit_data_set(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def offline(*_: object, **__: object) -> None:
@@ -210,6 +210,6 @@ def test_a_set_that_was_asked_for_is_never_replaced_by_another(
         find_data_set(name, root=tmp_path)
 
 
-def test_an_unknown_name_lists_the_sets() -> None:
+def test_the_error_about_an_unknown_name_lists_the_data_sets() -> None:
     with pytest.raises(BadData, match="there is no folder or data set fashon; data sets are mnist"):
         find_data_set("fashon")

@@ -1,4 +1,4 @@
-"""Numbers of the report are what their names say."""
+"""The metrics of an evaluation match their definitions."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from training.evaluate import Judged, calibration_error, fit_temperature, reliab
 
 @pytest.fixture
 def judged() -> Judged:
-    """Six answers over three classes: 0 once taken for 1, 2 twice taken for 1."""
+    """Six predictions of three classes: a 0 is once predicted as 1, a 2 twice as 1."""
     answers, labels = [0, 1, 1, 1, 1, 2], [0, 0, 1, 2, 2, 2]
     logits = torch.nn.functional.one_hot(torch.tensor(answers), 3).float() * 4
     return Judged(logits, torch.tensor(labels), 2.0, ("a", "b", "c"))
@@ -26,7 +26,7 @@ def test_precision_recall_and_support_are_those_of_each_class(judged: Judged) ->
     assert [row.support for row in found.per_class] == [2, 1, 3]
 
 
-def test_confusions_are_counted_and_the_commonest_comes_first(judged: Judged) -> None:
+def test_confusions_are_sorted_by_count(judged: Judged) -> None:
     assert judged.confusions().tolist() == [[1, 1, 0], [0, 1, 0], [0, 2, 1]]
     assert judged.commonest_confusions() == [
         {"label": "c", "taken_for": "b", "times": 2},
@@ -34,7 +34,7 @@ def test_confusions_are_counted_and_the_commonest_comes_first(judged: Judged) ->
     ]
 
 
-def test_the_temperature_makes_an_overconfident_network_honest() -> None:
+def test_the_temperature_calibrates_an_overconfident_network() -> None:
     random = torch.Generator().manual_seed(0)
     honest = torch.randn(20_000, 10, generator=random) * 2
     labels = torch.multinomial(torch.softmax(honest, 1), 1, generator=random)[:, 0]
@@ -44,7 +44,7 @@ def test_the_temperature_makes_an_overconfident_network_honest() -> None:
     assert calibration_error(honest * 3, labels) > 0.1
 
 
-def test_a_network_that_is_never_wrong_still_gets_a_finite_temperature() -> None:
+def test_a_network_without_errors_gets_a_finite_temperature() -> None:
     labels = torch.arange(10)
     temperature = fit_temperature(torch.eye(10) * 5, labels)
     assert np.isfinite(temperature)
@@ -52,8 +52,8 @@ def test_a_network_that_is_never_wrong_still_gets_a_finite_temperature() -> None
 
 
 def test_the_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
-    logits = torch.tensor([[np.log(4.0), 0.0]] * 10)  # 80 % sure of the first of two
-    labels = torch.tensor([0] * 5 + [1] * 5)  # right half of the time
+    logits = torch.tensor([[np.log(4.0), 0.0]] * 10)  # 80 % confidence in the first of two classes
+    labels = torch.tensor([0] * 5 + [1] * 5)  # half of the predictions are correct
     assert calibration_error(logits, labels) == pytest.approx(0.3, abs=1e-6)
     (bar,) = reliability(logits, labels)
     assert (bar.accuracy, bar.share, bar.count) == (0.5, 1.0, 10)
@@ -70,9 +70,7 @@ def ink() -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
-def test_every_corruption_changes_pictures_the_same_way_each_time(
-    name: str, ink: torch.Tensor
-) -> None:
+def test_every_corruption_is_deterministic(name: str, ink: torch.Tensor) -> None:
     once = corrupted(name, ink)
     assert once.shape == ink.shape
     assert once.min() >= 0
@@ -88,13 +86,13 @@ def test_the_corruptions_are_those_of_mnist_c() -> None:
     }  # fmt: skip
 
 
-def test_brightness_lifts_the_paper_and_leaves_full_ink(ink: torch.Tensor) -> None:
+def test_brightness_raises_the_background_and_keeps_full_ink(ink: torch.Tensor) -> None:
     bright = corrupted("brightness", ink)
     assert bright.min() == 0.5
     assert torch.equal(bright == 1, ink >= 0.5)
 
 
-def test_a_stripe_swaps_ink_and_paper_at_both_sides_only(ink: torch.Tensor) -> None:
+def test_a_stripe_inverts_both_sides_only(ink: torch.Tensor) -> None:
     striped = corrupted("stripe", ink)
     assert torch.equal(striped[..., 7:21], ink[..., 7:21])
     assert torch.equal(striped[..., :7], 1 - ink[..., :7])
@@ -104,4 +102,4 @@ def test_edges_are_outlines(ink: torch.Tensor) -> None:
     outlines = corrupted("edges", ink)
     assert set(outlines.flatten().tolist()) == {0.0, 1.0}
     inside = (torch.nn.functional.avg_pool2d(ink, 3, 1, 1) > 0.99) & (outlines == 1)
-    assert inside.sum() == 0  # no edge where all around is ink
+    assert inside.sum() == 0  # no edge inside uniform ink

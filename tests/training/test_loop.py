@@ -1,4 +1,4 @@
-"""The loop learns with every network, optimiser and schedule, and can stop after any step."""
+"""The loop trains with every network, optimiser and schedule, and can stop after any step."""
 
 import math
 from collections.abc import Callable
@@ -26,7 +26,7 @@ SHORT = replace(RECIPE, epochs=3, plain_epochs=1)
 
 
 class Keeper:
-    """Remembers the last state, and asks to stop before the step after `steps`."""
+    """Keeps the last state, and requests a stop after `steps` steps."""
 
     def __init__(self, steps: int = -1) -> None:
         self.left, self.kept = steps, dict[str, Any]()
@@ -37,14 +37,14 @@ class Keeper:
     def epoch(self, epoch: Epoch, network: nn.Module) -> None: ...
 
     def save(self, state: State) -> None:
-        self.kept = torch_copy(state)
+        self.kept = saved_and_loaded(state)
 
     def stop_requested(self) -> bool:
         return self.left == 0
 
 
-def torch_copy(state: State) -> State:
-    """As a file would keep it: nothing shared with what goes on."""
+def saved_and_loaded(state: State) -> State:
+    """A copy as a file stores it, which shares no tensor with the running training."""
     import io
 
     file = io.BytesIO()
@@ -61,10 +61,10 @@ def part(small_data: DataSet) -> Part:
 
 
 @pytest.fixture(scope="module")
-def begun(part: Part) -> Callable[..., Training]:
-    """A training of a recipe, not yet run."""
+def new_training(part: Part) -> Callable[..., Training]:
+    """Returns a training of a recipe that has not run yet."""
 
-    def begin(recipe: Recipe, teachers: tuple[nn.Module, ...] = ()) -> Training:
+    def create(recipe: Recipe, teachers: tuple[nn.Module, ...] = ()) -> Training:
         torch.set_num_threads(1)
         torch.manual_seed(recipe.seed)
         network = build(
@@ -74,24 +74,24 @@ def begun(part: Part) -> Callable[..., Training]:
         learn, held_out = split(part, recipe)
         return Training(network, recipe, Place(torch.device("cpu")), learn, held_out, teachers)
 
-    return begin
+    return create
 
 
 @pytest.fixture(scope="module")
-def whole(begun: Callable[..., Training]) -> Callable[[Recipe], Training]:
-    """A training of a recipe, run without a stop; once, for all tests that only look at it."""
+def whole(new_training: Callable[..., Training]) -> Callable[[Recipe], Training]:
+    """Returns a completed training of a recipe, cached for tests that only inspect it."""
 
     @cache
     def run(recipe: Recipe) -> Training:
-        training = begun(recipe)
+        training = new_training(recipe)
         training.run(Keeper())
         return training
 
     return run
 
 
-def recipe_with(**knobs: Any) -> Recipe:
-    return Recipe.made_of(SHORT.as_dict(), {"learning_rate": None}, knobs)
+def recipe_with(**options: Any) -> Recipe:
+    return Recipe.made_of(SHORT.as_dict(), {"learning_rate": None}, options)
 
 
 def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
@@ -101,14 +101,14 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 OTHER_NETWORKS = ("deep", "classic", "pooled", "batchnorm", "mlp")
 
 
-def away(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
+def distance(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
     """The distance between the weights of two networks."""
     return math.sqrt(sum(float((one[name] - other[name]).square().sum()) for name in one))
 
 
 @pytest.mark.parametrize("network", ["compact", *map(slow, OTHER_NETWORKS)])
-def test_every_network_learns(network: str, begun: Callable[..., Training]) -> None:
-    training = begun(recipe_with(network=network, epochs=4, dropout1=0, dropout2=0))
+def test_every_network_learns(network: str, new_training: Callable[..., Training]) -> None:
+    training = new_training(recipe_with(network=network, epochs=4, dropout1=0, dropout2=0))
     training.run(Keeper())
     assert (training.history[-1].validation_accuracy or 0) > 0.8
 
@@ -126,8 +126,8 @@ def test_resnet18_learns(part: Part) -> None:
 
 
 @pytest.mark.parametrize("optimiser", [*map(slow, OPTIMISERS)])
-def test_every_optimiser_learns(optimiser: str, begun: Callable[..., Training]) -> None:
-    training = begun(recipe_with(optimiser=optimiser))
+def test_every_optimiser_learns(optimiser: str, new_training: Callable[..., Training]) -> None:
+    training = new_training(recipe_with(optimiser=optimiser))
     training.run(Keeper())
     assert (training.history[-1].validation_accuracy or 0) > 0.8
 
@@ -141,20 +141,24 @@ def test_every_optimiser_learns(optimiser: str, begun: Callable[..., Training]) 
         ("one-cycle", [0.7946, 0.9384, 0.5854, 0.1681, 0]),
     ],
 )
-def test_schedules_move_the_learning_rate_each_its_own_way(
-    schedule: str, expected: list[float], begun: Callable[..., Training]
+def test_each_schedule_sets_its_learning_rates(
+    schedule: str, expected: list[float], new_training: Callable[..., Training]
 ) -> None:
-    training = begun(recipe_with(schedule=schedule, epochs=5, decay_every=2, decay_factor=0.5))
+    training = new_training(
+        recipe_with(schedule=schedule, epochs=5, decay_every=2, decay_factor=0.5)
+    )
     training.run(Keeper())
     rates = [epoch.learning_rate / 0.01 for epoch in training.history]
     assert rates == pytest.approx(expected, abs=2e-3)
 
 
 @pytest.mark.slow
-def test_plateau_drops_the_learning_rate_after_an_epoch_that_was_no_better(
-    begun: Callable[..., Training],
+def test_plateau_lowers_the_rate_after_an_epoch_without_improvement(
+    new_training: Callable[..., Training],
 ) -> None:
-    training = begun(recipe_with(schedule="plateau", epochs=8, decay_factor=0.5, decay_patience=0))
+    training = new_training(
+        recipe_with(schedule="plateau", epochs=8, decay_factor=0.5, decay_patience=0)
+    )
     training.run(Keeper())
     best = float("inf")
     for epoch, after in zip(training.history, training.history[1:], strict=False):
@@ -167,7 +171,7 @@ def test_plateau_drops_the_learning_rate_after_an_epoch_that_was_no_better(
 
 @pytest.mark.parametrize("steps", [1, 17, 25], ids=["first step", "end of an epoch", "within one"])
 @pytest.mark.parametrize(
-    "knobs",
+    "options",
     [
         {"rotation": 10.0, "elastic": 0.5, "spoiled": 0.25},
         slow({"optimiser": "sgd", "schedule": "plateau", "ema": 0.9, "patience": 2}),
@@ -176,14 +180,14 @@ def test_plateau_drops_the_learning_rate_after_an_epoch_that_was_no_better(
     ],
     ids=["augmented", "sgd plateau average", "adamw step", "dropout, no validation"],
 )
-def test_a_stopped_training_goes_on_to_the_weights_it_would_have_reached(
+def test_a_resumed_training_reaches_the_weights_of_an_uninterrupted_one(
     steps: int,
-    knobs: dict[str, Any],
-    begun: Callable[..., Training],
+    options: dict[str, Any],
+    new_training: Callable[..., Training],
     whole: Callable[[Recipe], Training],
 ) -> None:
-    recipe = recipe_with(**knobs)
-    first, rest = begun(recipe), begun(recipe)
+    recipe = recipe_with(**options)
+    first, rest = new_training(recipe), new_training(recipe)
     keeper = Keeper(steps)
     with pytest.raises(Stopped):
         first.run(keeper)
@@ -196,7 +200,7 @@ def test_a_stopped_training_goes_on_to_the_weights_it_would_have_reached(
 
 
 @pytest.mark.parametrize(
-    "knobs",
+    "options",
     [
         {"shift": 1.0},
         {"label_smoothing": 0.0},
@@ -215,27 +219,30 @@ def test_a_stopped_training_goes_on_to_the_weights_it_would_have_reached(
         {"stroke": 1.0},
         {"spoiled": 0.5, "noise": 0.0, "erasing": 0.0},
     ],
-    ids=lambda knobs: next(iter(knobs)),
+    ids=lambda options: next(iter(options)),
 )
-def test_every_knob_changes_what_is_learned(
-    knobs: dict[str, Any], whole: Callable[[Recipe], Training]
+def test_every_option_changes_the_learned_weights(
+    options: dict[str, Any], whole: Callable[[Recipe], Training]
 ) -> None:
     varied = {"epochs": 1, "plain_epochs": 0}
-    one, other = whole(recipe_with(**varied)), whole(recipe_with(**varied | knobs))
+    one, other = whole(recipe_with(**varied)), whole(recipe_with(**varied | options))
     assert not same(one.best["weights"], other.best["weights"])
 
 
-def test_the_momentum_of_sgd_is_the_one_asked_for(begun: Callable[..., Training]) -> None:
-    training = begun(recipe_with(optimiser="sgd", momentum=0.5, epochs=1))
+def test_sgd_uses_the_momentum_of_the_recipe(new_training: Callable[..., Training]) -> None:
+    training = new_training(recipe_with(optimiser="sgd", momentum=0.5, epochs=1))
     training.run(Keeper())
     (group,) = training.state()["optimiser"]["param_groups"]
     assert (group["momentum"], group["nesterov"]) == (0.5, True)
 
 
 @pytest.mark.slow
-def test_the_last_weights_are_kept_if_that_is_asked_for(begun: Callable[..., Training]) -> None:
-    knobs = {"learning_rate": 0.03, "schedule": "none", "epochs": 8, "validation": 0.4}
-    best, last = begun(recipe_with(keep="best", **knobs)), begun(recipe_with(keep="last", **knobs))
+def test_keep_chooses_between_best_and_last_weights(new_training: Callable[..., Training]) -> None:
+    options = {"learning_rate": 0.03, "schedule": "none", "epochs": 8, "validation": 0.4}
+    best, last = (
+        new_training(recipe_with(keep="best", **options)),
+        new_training(recipe_with(keep="last", **options)),
+    )
     best.run(Keeper())
     last.run(Keeper())
     assert best.kept["epoch"] == last.best["epoch"] < 8
@@ -245,14 +252,14 @@ def test_the_last_weights_are_kept_if_that_is_asked_for(begun: Callable[..., Tra
 
 
 @pytest.mark.slow
-def test_another_seed_gives_other_weights(begun: Callable[..., Training]) -> None:
-    one, other = begun(SHORT), begun(replace(SHORT, seed=1))
+def test_another_seed_gives_other_weights(new_training: Callable[..., Training]) -> None:
+    one, other = new_training(SHORT), new_training(replace(SHORT, seed=1))
     one.run(Keeper())
     other.run(Keeper())
     assert not same(one.best["weights"], other.best["weights"])
 
 
-def test_the_held_out_pictures_follow_their_own_seed(part: Part) -> None:
+def test_the_validation_split_depends_on_its_own_seed(part: Part) -> None:
     def held_out(recipe: Recipe) -> bytes:
         found = split(part, recipe)[1]
         assert found is not None
@@ -268,33 +275,37 @@ def test_a_batch_larger_than_the_data_is_refused(part: Part) -> None:
         split(part, replace(RECIPE, batch_size=600))
 
 
-def test_patience_ends_a_training_that_makes_no_progress(begun: Callable[..., Training]) -> None:
-    training = begun(recipe_with(epochs=50, patience=2, min_delta=1.0, learning_rate=1e-6))
+def test_patience_stops_a_training_that_makes_no_progress(
+    new_training: Callable[..., Training],
+) -> None:
+    training = new_training(recipe_with(epochs=50, patience=2, min_delta=1.0, learning_rate=1e-6))
     training.run(Keeper())
-    assert len(training.history) == 3  # the first counts as progress, then two without
+    assert len(training.history) == 3  # the first epoch counts as progress; the next two do not
 
 
-def test_the_averaged_weights_are_what_is_judged_and_kept(begun: Callable[..., Training]) -> None:
+def test_the_averaged_weights_are_evaluated_and_kept(new_training: Callable[..., Training]) -> None:
     recipe = recipe_with(ema=0.9, validation=0.0)  # so that the last epoch is the best
-    training = begun(recipe)
+    training = new_training(recipe)
     training.run(Keeper())
     kept, last = training.best["weights"], training.state()["network"]
     assert training.best["epoch"] == recipe.epochs
     assert not same(kept, last)
-    # The average of the first steps is almost the last weights; what training began with is far.
-    first = begun(recipe).state()["network"]
-    assert away(kept, last) < 0.5 * away(first, last)
+    # The average is close to the last weights; the initial weights are far away.
+    first = new_training(recipe).state()["network"]
+    assert distance(kept, last) < 0.5 * distance(first, last)
     assert average_of(SHORT, nn.Linear(1, 1)) is None
 
 
-def test_a_taught_network_learns_its_teachers_errors_too(begun: Callable[..., Training]) -> None:
+def test_a_distilled_network_also_learns_the_errors_of_its_teacher(
+    new_training: Callable[..., Training],
+) -> None:
     class Wrong(nn.Module):
-        """Calls everything a 3."""
+        """Predicts 3 for every image."""
 
         def forward(self, ink: Tensor) -> Tensor:
             return torch.nn.functional.one_hot(torch.full((len(ink),), 3), 10) * 20.0
 
-    training = begun(recipe_with(distillation=1.0), (Wrong(),))
+    training = new_training(recipe_with(distillation=1.0), (Wrong(),))
     training.run(Keeper())
     network = build("compact", classes=10, dropout1=0, dropout2=0.1)
     network.load_state_dict(training.best["weights"])

@@ -1,4 +1,4 @@
-"""Threads are those that were asked for, else as many as pay for the network."""
+"""The number of threads is the requested one, or a default that suits the network."""
 
 import pytest
 import torch
@@ -16,9 +16,11 @@ from training.recipe import Recipe
         (Recipe(network="classic"), 1000, 1),
         (Recipe(threads=3), 2, 3),
     ],
-    ids=["compact", "classic", "many processes", "asked for"],
+    ids=["compact", "classic", "many processes", "requested"],
 )
-def test_threads(recipe: Recipe, processes: int, threads: int) -> None:
+def test_threads_are_the_requested_number_or_fit_the_network(
+    recipe: Recipe, processes: int, threads: int
+) -> None:
     before = torch.get_num_threads()
     configure(recipe, processes)
     found = torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""The networks are the ones their names promise."""
+"""Each network has the expected parameters, outputs, width and dropout."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ def made(name: str, classes: int = 10, width: float = 1) -> Network:
         ("resnet18", 11_175_370),
     ],
 )
-def test_every_network_has_its_size_and_answers_each_picture(name: str, parameters: int) -> None:
+def test_every_network_has_its_parameter_count_and_output_shape(name: str, parameters: int) -> None:
     network = made(name).eval()
     assert parameters_of(network) == parameters
     with torch.no_grad():
@@ -31,7 +31,7 @@ def test_every_network_has_its_size_and_answers_each_picture(name: str, paramete
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_every_network_can_tell_letters_apart(name: str) -> None:
+def test_every_network_supports_26_classes(name: str) -> None:
     with torch.no_grad():
         assert made(name, classes=26).eval()(torch.rand(2, 1, 28, 28)).shape == (2, 26)
 
@@ -42,7 +42,7 @@ def test_width_multiplies_channels() -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_dropout_is_where_the_recipe_puts_it(name: str) -> None:
+def test_dropout_rates_are_those_of_the_recipe(name: str) -> None:
     found = [
         layer.p
         for layer in build(name, classes=10, dropout1=0.3, dropout2=0.6).modules()

@@ -1,4 +1,4 @@
-"""Files, images, arrays and tensors of a digit are read as the network has learned to see them."""
+"""Files, PIL images, arrays and tensors are converted to the pixels that the network expects."""
 
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,11 @@ DIGITS = written_digits()[0]  # (1797, 28, 28) uint8, as MNIST
 SEVEN = DIGITS[7]
 
 
-def test_digits_that_come_with_scikit_learn_are_left_as_they_are() -> None:
+def test_the_digits_of_scikit_learn_are_unchanged() -> None:
     assert all(np.array_equal(as_pixels(picture), picture) for picture in DIGITS[:200])
 
 
-def test_a_file_an_image_an_array_and_a_tensor_are_the_same_picture(tmp_path: Path) -> None:
+def test_a_file_an_image_an_array_and_a_tensor_give_the_same_pixels(tmp_path: Path) -> None:
     Image.fromarray(SEVEN).save(tmp_path / "seven.png")
     kinds = [
         tmp_path / "seven.png",
@@ -37,14 +37,14 @@ def test_a_file_an_image_an_array_and_a_tensor_are_the_same_picture(tmp_path: Pa
         np.testing.assert_array_equal(as_pixels(picture), SEVEN)
 
 
-def test_ink_on_a_transparent_sheet_is_seen() -> None:
+def test_ink_on_a_transparent_background_is_read() -> None:
     rgba = np.zeros((28, 28, 4), np.uint8)
-    rgba[..., 3] = SEVEN  # black ink, its strength in the alpha channel
+    rgba[..., 3] = SEVEN  # black ink whose intensity is in the alpha channel
     assert np.corrcoef(as_pixels(Image.fromarray(rgba)).ravel(), SEVEN.ravel())[0, 1] > 0.9
 
 
 @pytest.mark.parametrize(
-    ("picture", "complaint"),
+    ("picture", "message"),
     [
         (np.zeros((28, 28), np.uint8), "the picture is blank"),
         (np.zeros((3, 4, 5, 6), np.uint8), r"an array of shape \(3, 4, 5, 6\) is not \(h, w\)"),
@@ -55,12 +55,12 @@ def test_ink_on_a_transparent_sheet_is_seen() -> None:
     ],
     ids=["blank", "four dimensions", "empty", "too large", "not a number", "negative"],
 )
-def test_what_is_no_picture_is_refused(picture: np.ndarray[Any, Any], complaint: str) -> None:
-    with pytest.raises(BadImage, match=complaint):
+def test_invalid_images_are_rejected(picture: np.ndarray[Any, Any], message: str) -> None:
+    with pytest.raises(BadImage, match=message):
         as_pixels(picture)
 
 
-def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
+def test_the_error_names_an_unreadable_file(tmp_path: Path) -> None:
     (tmp_path / "no.png").write_bytes(b"\x89PNG and then nothing")
     with pytest.raises(BadImage, match=r"no\.png is not a readable image"):
         as_pixels(tmp_path / "no.png")

@@ -1,4 +1,4 @@
-"""Where a training runs: what is asked for, or an error; in several processes as in one."""
+"""A training runs on the requested device or fails, and in several processes as in one."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ from training.train import train_into
 ROOT = Path(__file__).parent.parent.parent
 
 
-def test_auto_takes_what_there_is() -> None:
+def test_auto_uses_the_available_device() -> None:
     with place_of(Recipe()) as place:
         assert place.first
         assert place.processes == 1
@@ -25,21 +25,21 @@ def test_auto_takes_what_there_is() -> None:
         )
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has what the test misses")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the test needs a machine without a GPU")
 @pytest.mark.parametrize(
-    ("recipe", "complaint"),
+    ("recipe", "message"),
     [
         (Recipe(device="cuda"), r"--device is cuda, but PyTorch .* finds none on this machine"),
         (Recipe(mixed_precision=True), r"--mixed-precision is for CUDA, --device auto is \w+ here"),
     ],
 )
-def test_a_gpu_that_is_asked_for_and_absent_is_an_error(recipe: Recipe, complaint: str) -> None:
-    with pytest.raises(BadRecipe, match=complaint), place_of(recipe):
+def test_requesting_an_absent_gpu_is_an_error(recipe: Recipe, message: str) -> None:
+    with pytest.raises(BadRecipe, match=message), place_of(recipe):
         pass
 
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "-m", "training"]
-# Without chance and BatchNorm, two halves of a batch are the same step as the whole.
+# Without randomness and BatchNorm, a step on two halves of a batch equals a step on the whole.
 PLAIN = {
     "network": "mlp", "dropout1": 0.0, "dropout2": 0.0, "epochs": 2, "plain_epochs": 2,
     "threads": 1, "validation": 0.1, "batch_size": 32,
@@ -54,8 +54,8 @@ def test_two_processes_reach_the_weights_of_one(
     command = [*TORCHRUN, "--data", str(small_folder), *words, "--runs", str(tmp_path / "two")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("epoch    loss") == 1  # one of them speaks
-    (folder,) = (tmp_path / "two").glob("2*")  # and writes
+    assert done.stderr.count("epoch    loss") == 1  # only the first process prints
+    (folder,) = (tmp_path / "two").glob("2*")  # and only the first writes
     two, one = Run(folder), train_into(tmp_path / "one", small_data, Recipe.made_of(PLAIN))
     assert two.metrics()["device"] == "2 x cpu"
     assert two.metrics()["history"][0]["loss"] == pytest.approx(
@@ -67,7 +67,9 @@ def test_two_processes_reach_the_weights_of_one(
 
 
 @pytest.mark.slow
-def test_a_batch_that_cannot_be_shared_out_is_refused(small_folder: Path, tmp_path: Path) -> None:
+def test_a_batch_size_not_divisible_by_the_processes_is_rejected(
+    small_folder: Path, tmp_path: Path
+) -> None:
     words = ["--data", str(small_folder), "--batch-size", "127", "--runs", str(tmp_path / "runs")]
     done = subprocess.run(
         [*TORCHRUN, *words], cwd=ROOT, capture_output=True, text=True, timeout=180

@@ -1,4 +1,4 @@
-"""Plots tell what happened, in words that can be read."""
+"""The plots show the results of a run with readable labels."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -16,7 +16,7 @@ PIXELS = np.zeros((60, 28, 28), np.uint8)
 
 
 def judged(names: tuple[str, ...] = tuple("0123456789")) -> Judged:
-    """Sixty answers, class by class; pictures 5 and 50 are read wrong, 50 with more certainty."""
+    """Sixty predictions in class order; 5 and 50 are wrong, 50 with the higher confidence."""
     labels = torch.arange(60) * len(names) // 60
     answers = labels.clone()
     answers[5], answers[50] = 1, 0
@@ -32,7 +32,7 @@ def epochs(*losses: float | None) -> list[Epoch]:
     ]
 
 
-def test_the_loss_graph_has_three_parts_and_a_ring_around_the_epoch_that_was_kept() -> None:
+def test_the_loss_graph_has_three_panels_and_marks_the_kept_epoch() -> None:
     loss, accuracy, rate = plots.loss_graph(epochs(0.1, 0.05, 0.05002), kept_epoch=3).axes
     assert [axes.get_title() for axes in (loss, accuracy, rate)] == [
         "Loss", "Accuracy", "Learning rate",
@@ -42,23 +42,23 @@ def test_the_loss_graph_has_three_parts_and_a_ring_around_the_epoch_that_was_kep
     assert "kept: epoch 3, 95.30%" in accuracy.get_xlabel()
 
 
-def test_without_validation_the_loss_graph_shows_training_alone() -> None:
+def test_without_validation_the_loss_graph_shows_only_training() -> None:
     loss, accuracy, _ = plots.loss_graph(epochs(None, None), kept_epoch=2).axes
     assert len(loss.lines) == len(accuracy.lines) == 1
 
 
-def test_the_confusion_matrix_counts_every_picture_and_colours_errors_only() -> None:
+def test_the_confusion_matrix_counts_all_images_and_colours_only_errors() -> None:
     axes = plots.confusion_matrix(judged()).axes[0]
     texts = {text.get_position(): text.get_text() for text in axes.texts}
     assert texts[(0, 0)] == "5"
-    assert texts[(1, 0)] == texts[(0, 8)] == "1"  # (taken for, is)
+    assert texts[(1, 0)] == texts[(0, 8)] == "1"  # (predicted, true)
     assert sum(map(int, texts.values())) == 60
     coloured: Any = axes.images[0].get_array()
     assert np.ma.getmaskarray(coloured).diagonal().all()
     assert axes.get_title() == "2 of 60 misclassified (accuracy 96.67%)"
 
 
-def test_the_surest_error_comes_first_with_what_was_said_and_what_it_is() -> None:
+def test_the_most_confident_error_comes_first_with_both_labels() -> None:
     axes = plots.misclassified(judged(), PIXELS).axes[0]
     words = [text.get_text() for text in axes.texts]
     assert len(words) == 2
@@ -66,7 +66,7 @@ def test_the_surest_error_comes_first_with_what_was_said_and_what_it_is() -> Non
     assert words[1].startswith("1  ")
 
 
-def test_without_an_error_the_sheet_says_so() -> None:
+def test_the_sheet_states_that_there_are_no_errors() -> None:
     right = replace(judged(), labels=judged().predicted)
     assert plots.misclassified(right, PIXELS).axes[0].get_title() == "No errors"
 
@@ -76,7 +76,7 @@ def test_samples_are_spread_over_all_classes() -> None:
     assert len({text.get_text()[0] for text in texts}) == 10
 
 
-def test_names_of_classes_are_not_formulas_and_have_room() -> None:
+def test_class_names_are_not_parsed_as_formulas_and_fit() -> None:
     names = ("a$b$", "ankle boot", "T-shirt/top")
     figure = plots.sample_predictions(judged(names), PIXELS, count=12)
     figure.draw_without_rendering()
@@ -86,13 +86,13 @@ def test_names_of_classes_are_not_formulas_and_have_room() -> None:
     assert any("a$b$" in text.get_text() for text in figure.axes[0].texts)
 
 
-def test_the_reliability_diagram_tells_the_error_before_and_after() -> None:
+def test_the_reliability_diagram_shows_the_error_before_and_after_calibration() -> None:
     titles = [axes.get_title() for axes in plots.reliability_diagram(judged()).axes]
     assert titles[0].startswith("Before calibration: error ")
     assert "temperature 0.800: error " in titles[2 - 1] + titles[2]
 
 
 @pytest.mark.parametrize("count", [3, 60])
-def test_the_corruption_sheet_has_a_row_each(count: int) -> None:
+def test_the_corruption_sheet_has_one_row_per_corruption(count: int) -> None:
     sheet = plots.corruption_sheet(torch.tensor(PIXELS[:count]), {"fog": 0.9, "edges": 0.5})
     assert [axes.get_ylabel() for axes in sheet.axes] == ["fog\n90.0%", "edges\n50.0%"]

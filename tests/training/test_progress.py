@@ -1,4 +1,4 @@
-"""A person sees a table of epochs; in a terminal also a bar with loss, speed and time left."""
+"""Progress is a table of epochs; a terminal also gets a bar with loss, speed and time left."""
 
 import io
 import re
@@ -17,7 +17,7 @@ def epoch(number: int, *, judged: bool = True) -> Epoch:
 
 
 def shown(epochs: int, *, terminal: bool) -> str:
-    """What is printed of a training of 10 steps an epoch."""
+    """The output of a training with 10 steps per epoch."""
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=80)
     with Progress(10, epochs, 128, console=console, pause=0) as progress:
@@ -27,13 +27,13 @@ def shown(epochs: int, *, terminal: bool) -> str:
     return out.getvalue()
 
 
-def test_an_epoch_is_a_row_under_its_heading() -> None:
+def test_an_epoch_is_printed_as_a_row_under_the_header() -> None:
     row = str(epoch(7))
     assert row.split() == ["7", "0.2500", "97.50%", "0.0313", "99.10%", "1.00e-02", "83", "s"]
     assert len(row) == len(str(epoch(7, judged=False))) <= len(HEAD) <= 80
 
 
-def test_without_a_terminal_there_are_plain_lines_and_not_too_many() -> None:
+def test_without_a_terminal_progress_is_a_few_plain_lines() -> None:
     lines = shown(200, terminal=False).splitlines()
     assert lines[0] == HEAD
     assert lines[1].split()[0] == "1"
@@ -43,7 +43,7 @@ def test_without_a_terminal_there_are_plain_lines_and_not_too_many() -> None:
 
 
 @pytest.mark.parametrize("word", ["epoch 3/3", "loss 0.250", "97.5%", r"[\d,]+/s", "left"])
-def test_in_a_terminal_a_bar_tells_loss_accuracy_speed_and_time_left(word: str) -> None:
+def test_in_a_terminal_a_bar_shows_loss_accuracy_speed_and_time_left(word: str) -> None:
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown(3, terminal=True))
     assert re.search(word, plain)
     assert all(len(line) <= 80 for line in re.split(r"[\r\n]+", plain))

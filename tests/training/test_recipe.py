@@ -1,4 +1,4 @@
-"""Every knob has bounds, a flag and a place in the checkpoint; what cannot be is refused."""
+"""Every option has bounds, a flag and a place in the checkpoint; invalid values are rejected."""
 
 import math
 from argparse import ArgumentParser
@@ -11,8 +11,8 @@ import pytest
 from training.model import NETWORKS
 from training.recipe import PRESETS, BadRecipe, Recipe, flag
 
-NUMBERS = [knob for knob in fields(Recipe) if "bounds" in knob.metadata]
-CHOICES = [knob for knob in fields(Recipe) if "choices" in knob.metadata]
+NUMBERS = [option for option in fields(Recipe) if "bounds" in option.metadata]
+CHOICES = [option for option in fields(Recipe) if "choices" in option.metadata]
 
 
 def parsed(*words: str) -> Recipe:
@@ -27,46 +27,46 @@ def given(*words: str) -> dict[str, Any]:
     return Recipe.given_in(parser.parse_args(words))
 
 
-@pytest.mark.parametrize("knob", NUMBERS, ids=lambda knob: knob.name)
-def test_every_number_has_a_flag_of_its_own_type_and_both_its_bounds(knob: Any) -> None:
-    low, high, kind = knob.metadata["bounds"]
+@pytest.mark.parametrize("option", NUMBERS, ids=lambda option: option.name)
+def test_every_number_has_a_typed_flag_with_both_bounds(option: Any) -> None:
+    low, high, kind = option.metadata["bounds"]
     for value in (low, high):
-        assert given(flag(knob.name), str(value)) == {knob.name: value}
-        assert type(given(flag(knob.name), str(value))[knob.name]) is kind
+        assert given(flag(option.name), str(value)) == {option.name: value}
+        assert type(given(flag(option.name), str(value))[option.name]) is kind
 
 
-@pytest.mark.parametrize("knob", NUMBERS, ids=lambda knob: knob.name)
-def test_a_value_out_of_bounds_is_refused_by_the_name_of_its_flag(knob: Any) -> None:
-    low, high, _ = knob.metadata["bounds"]
+@pytest.mark.parametrize("option", NUMBERS, ids=lambda option: option.name)
+def test_the_error_about_a_value_out_of_bounds_names_the_flag(option: Any) -> None:
+    low, high, _ = option.metadata["bounds"]
     for value in (low - 1, high + 1, math.nan):
-        with pytest.raises(BadRecipe, match=rf"^{flag(knob.name)} is .* it must be"):
-            Recipe.made_of({knob.name: value})
+        with pytest.raises(BadRecipe, match=rf"^{flag(option.name)} is .* it must be"):
+            Recipe.made_of({option.name: value})
 
 
-@pytest.mark.parametrize("knob", CHOICES, ids=lambda knob: knob.name)
-def test_an_unknown_name_lists_the_choices(knob: Any) -> None:
-    with pytest.raises(BadRecipe, match=rf"^{flag(knob.name)} is 'nonsense', .* one of: ") as bad:
-        Recipe.made_of({knob.name: "nonsense"})
-    assert all(name in str(bad.value) for name in knob.metadata["choices"])
+@pytest.mark.parametrize("option", CHOICES, ids=lambda option: option.name)
+def test_an_unknown_name_lists_the_choices(option: Any) -> None:
+    with pytest.raises(BadRecipe, match=rf"^{flag(option.name)} is 'nonsense', .* one of: ") as bad:
+        Recipe.made_of({option.name: "nonsense"})
+    assert all(name in str(bad.value) for name in option.metadata["choices"])
 
 
-def test_flags_not_given_leave_the_recipe_as_it_is() -> None:
+def test_omitted_flags_leave_the_recipe_unchanged() -> None:
     assert parsed("--epochs", "3") == Recipe(epochs=3)
     assert parsed() == Recipe()
 
 
-def test_a_later_layer_wins_over_an_earlier_one() -> None:
+def test_later_layers_override_earlier_ones() -> None:
     recipe = Recipe.made_of({"epochs": 7, "shift": 1.0}, {"epochs": 9})
     assert (recipe.epochs, recipe.shift) == (9, 1.0)
 
 
-def test_a_knob_that_no_recipe_has_is_named() -> None:
+def test_the_error_names_an_unknown_option() -> None:
     with pytest.raises(BadRecipe, match="no recipe has epoch"):
         Recipe.made_of({"epoch": 3})
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_what_is_not_said_is_what_suits_the_network_and_is_stored_as_a_number(network: str) -> None:
+def test_omitted_values_default_by_network_and_are_stored_as_numbers(network: str) -> None:
     kind, stored = NETWORKS[network], Recipe(network=network).as_dict()
     assert stored["dropout1"] == kind.dropout1
     assert stored["dropout2"] == kind.dropout2
@@ -76,7 +76,7 @@ def test_what_is_not_said_is_what_suits_the_network_and_is_stored_as_a_number(ne
 
 
 @pytest.mark.parametrize(("epochs", "plain"), [(1, 0), (2, 1), (3, 2), (24, 2)])
-def test_the_last_two_epochs_are_plain_where_there_are_more(epochs: int, plain: int) -> None:
+def test_the_last_two_epochs_are_plain_by_default(epochs: int, plain: int) -> None:
     assert Recipe(epochs=epochs).plain_epochs == plain
 
 
@@ -90,13 +90,13 @@ def test_the_last_two_epochs_are_plain_where_there_are_more(epochs: int, plain: 
         (Recipe(keep="best"), "best"),
     ],
 )
-def test_the_last_weights_are_kept_where_the_learning_rate_ends_at_nothing(
+def test_the_last_weights_are_kept_if_the_learning_rate_decays_to_zero(
     recipe: Recipe, keep: str
 ) -> None:
     assert recipe.keep == keep
 
 
-def test_numbers_of_numpy_become_pythons_own() -> None:
+def test_numpy_numbers_become_python_numbers() -> None:
     recipe = Recipe.made_of({"epochs": np.int64(3), "batch_size": 64.0, "shift": np.float32(1)})
     assert recipe == Recipe(epochs=3, batch_size=64, shift=1.0)
     assert {type(recipe.epochs), type(recipe.batch_size)} == {int}
@@ -104,7 +104,7 @@ def test_numbers_of_numpy_become_pythons_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "complaint"),
+    ("given", "message"),
     [
         ({"momentum": 0.5}, "--momentum has an effect only with --optimiser sgd; it is adam"),
         ({"decay_factor": 0.3}, "only with --schedule step or plateau; it is one-cycle"),
@@ -112,18 +112,18 @@ def test_numbers_of_numpy_become_pythons_own() -> None:
         ({"softness": 2.0}, "--softness has an effect only with --teachers; it is 0"),
     ],
 )
-def test_a_knob_that_would_do_nothing_is_refused(given: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(BadRecipe, match=complaint):
+def test_an_option_without_effect_is_rejected(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadRecipe, match=message):
         Recipe.made_of(given).check_use(given)
 
 
-def test_a_stored_recipe_makes_the_same_recipe_again() -> None:
+def test_a_recipe_survives_a_round_trip_through_a_dictionary() -> None:
     recipe = Recipe(network="classic", optimiser="sgd", patience=3, min_delta=0.01)
     assert Recipe.made_of(recipe.as_dict()) == recipe
 
 
 @pytest.mark.parametrize(
-    ("wish", "complaint"),
+    ("options", "message"),
     [
         ({"epochs": 2, "plain_epochs": 3}, "--plain-epochs is 3, more than --epochs 2"),
         ({"validation": 0.0, "patience": 2}, "--patience 2 needs a validation part"),
@@ -139,11 +139,11 @@ def test_a_stored_recipe_makes_the_same_recipe_again() -> None:
         ({"mixed_precision": "no"}, "--mixed-precision is 'no', it must be True or False"),
     ],
 )
-def test_wishes_that_contradict_each_other_are_refused(
-    wish: dict[str, Any], complaint: str
+def test_invalid_or_contradictory_options_are_rejected(
+    options: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(BadRecipe, match=complaint):
-        Recipe(**wish)
+    with pytest.raises(BadRecipe, match=message):
+        Recipe(**options)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -158,5 +158,5 @@ def test_a_teacher_differs_from_its_student_in_network_seed_and_labels_only() ->
     assert first.seed != second.seed
     assert (
         first.validation_seed == student.validation_seed
-    )  # or it would have seen what we judge by
+    )  # else it would have trained on validation images
     assert first.rotation == student.rotation

@@ -1,4 +1,4 @@
-"""A run folder that is missing, unfinished, damaged or of something else says so by name."""
+"""Errors name a run folder or file that is missing, unfinished, damaged or of another kind."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +13,11 @@ from training.model import NETWORKS, Network, build
 from training.run import BadRun, Checkpoint, Run
 
 
-def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path: Path) -> None:
+def test_runs_started_in_the_same_second_get_separate_folders(tmp_path: Path) -> None:
     assert len({Run.create(tmp_path).folder for _ in range(5)}) == 5
 
 
-def test_without_a_finished_run_one_is_told_to_train(tmp_path: Path) -> None:
+def test_without_a_finished_run_the_error_says_to_train(tmp_path: Path) -> None:
     Run.create(tmp_path)
     with pytest.raises(BadRun, match="holds no finished run: train one first"):
         Run.latest(tmp_path)
@@ -29,7 +29,7 @@ def test_the_checkpoint_loads_without_running_code(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    ("content", "message"),
     [
         (None, "was not completed"),
         (b"", "is damaged"),
@@ -39,13 +39,13 @@ def test_the_checkpoint_loads_without_running_code(run: Run) -> None:
     ],
     ids=["missing", "empty", "cut", "text", "half a pickle"],
 )
-def test_a_damaged_checkpoint_is_named(
-    tmp_path: Path, content: bytes | None, complaint: str
+def test_the_error_names_a_damaged_checkpoint(
+    tmp_path: Path, content: bytes | None, message: str
 ) -> None:
     run = Run.create(tmp_path)
     if content is not None:
         (run.folder / "checkpoint.pt").write_bytes(content)
-    with pytest.raises(BadRun, match=rf"checkpoint\.pt .*{complaint}"):
+    with pytest.raises(BadRun, match=rf"checkpoint\.pt .*{message}"):
         run.checkpoint()
 
 
@@ -57,7 +57,7 @@ def test_a_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "complaint"),
+    ("change", "message"),
     [
         (lambda c: {"recipe": c.recipe | {"network": "huge"}}, "unknown network 'huge'; known: c"),
         (lambda c: {"recipe": c.recipe | {"network": "mlp"}}, "weights are not mlp's"),
@@ -67,11 +67,11 @@ def test_a_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
     ],
     ids=["unknown network", "another network", "no weights", "other labels", "no recipe"],
 )
-def test_a_checkpoint_of_another_network_says_so(
-    run: Run, change: Callable[[Checkpoint], dict[str, object]], complaint: str
+def test_a_checkpoint_that_does_not_fit_the_network_is_rejected(
+    run: Run, change: Callable[[Checkpoint], dict[str, object]], message: str
 ) -> None:
     checkpoint = run.checkpoint()
-    with pytest.raises(BadRun, match=complaint):
+    with pytest.raises(BadRun, match=message):
         checkpoint.model_copy(update=change(checkpoint)).build()
 
 
@@ -85,7 +85,7 @@ def test_a_test_set_of_another_shape_is_refused(tmp_path: Path, shape: tuple[int
 
 
 @pytest.mark.parametrize("name", ["metrics", "facts"])
-def test_a_run_without_its_papers_says_which(tmp_path: Path, name: str) -> None:
+def test_the_error_names_the_missing_file_of_a_run(tmp_path: Path, name: str) -> None:
     run = Run.create(tmp_path)
     with pytest.raises(BadRun, match="is missing"):
         getattr(run, name)()
@@ -95,7 +95,7 @@ def test_a_run_without_its_papers_says_which(tmp_path: Path, name: str) -> None:
         getattr(run, name)()
 
 
-# ---- weights of somebody else ----------------------------------------------------------------
+# ---- pretrained weights ----------------------------------------------------------------------
 
 
 def network(name: str = "resnet18", classes: int = 10) -> Network:
@@ -103,10 +103,10 @@ def network(name: str = "resnet18", classes: int = 10) -> Network:
     return build(name, classes=classes, dropout1=kind.dropout1, dropout2=kind.dropout2)
 
 
-def test_torchvisions_own_weights_fit_resnet18_all_but_the_last_layer(tmp_path: Path) -> None:
+def test_torchvision_weights_load_into_resnet18_except_the_last_layer(tmp_path: Path) -> None:
     from training.vision import torchvision
 
-    theirs = torchvision().models.resnet18(weights=None)  # three colours, 1,000 classes
+    theirs = torchvision().models.resnet18(weights=None)  # three colour channels, 1,000 classes
     torch.save(theirs.state_dict(), tmp_path / "resnet18.pth")
     ours = network().eval()
     load_pretrained(ours, tmp_path / "resnet18.pth", "resnet18")
@@ -119,7 +119,7 @@ def test_torchvisions_own_weights_fit_resnet18_all_but_the_last_layer(tmp_path: 
         assert torch.allclose(layers(gray), theirs(gray.expand(-1, 3, -1, -1)), atol=1e-4)
 
 
-def test_a_checkpoint_for_other_classes_gives_all_but_its_last_layer(
+def test_a_checkpoint_for_other_classes_loads_except_the_last_layer(
     run: Run, tmp_path: Path
 ) -> None:
     letters = network("compact", classes=26)
@@ -131,7 +131,7 @@ def test_a_checkpoint_for_other_classes_gives_all_but_its_last_layer(
     assert torch.equal(after[last], before[last])
 
 
-def test_weights_of_another_network_are_refused_by_name(run: Run) -> None:
+def test_weights_of_another_network_are_rejected(run: Run) -> None:
     with pytest.raises(BadRun, match=r"checkpoint\.pt is of another network than mlp: see layers"):
         load_pretrained(network("mlp"), run.folder / "checkpoint.pt", "mlp")
 

@@ -1,4 +1,4 @@
-"""Training learns, repeats itself bit for bit, stops and goes on, and leaves all one may ask."""
+"""Training learns, repeats itself bit for bit, stops and resumes, and stores its measurements."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def trained(small_data: DataSet, tmp_path: Path) -> Callable[[Recipe], Run]:
 
 @pytest.fixture(scope="module")
 def whole(small_data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Recipe], Run]:
-    """The same, without a stop, once for all tests that only look at the run."""
+    """Train a recipe without interruption; cached for tests that only inspect the run."""
     runs = tmp_path_factory.mktemp("whole")
     return cache(lambda recipe: train_into(runs, small_data, recipe))
 
@@ -58,14 +58,14 @@ def same(one: Weights, other: Weights) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-# ---- it learns -------------------------------------------------------------------------------
+# ---- learning --------------------------------------------------------------------------------
 
 
-def test_a_small_training_learns_to_tell_digits_apart(run: Run) -> None:
+def test_a_small_training_learns_to_classify_digits(run: Run) -> None:
     assert run.checkpoint().evaluation.accuracy > 0.9
 
 
-def test_what_data_or_machine_do_not_allow_is_refused_before_a_folder_is_made(
+def test_options_unfit_for_data_or_machine_are_rejected_without_a_folder(
     small_data: DataSet, tmp_path: Path
 ) -> None:
     with pytest.raises(BadRecipe, match="--batch-size is 600, more than the 570 training images"):
@@ -84,14 +84,14 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(trained: Callable[[Rec
     assert same(weights(trained(recipe)), weights(trained(recipe)))
 
 
-def test_the_weights_kept_are_those_of_the_lowest_validation_loss(run: Run) -> None:
+def test_the_best_epoch_has_the_lowest_validation_loss(run: Run) -> None:
     metrics = run.metrics()
     losses = [epoch["validation_loss"] for epoch in metrics["history"]]
     assert losses[metrics["best_epoch"] - 1] == pytest.approx(min(losses), abs=5e-5)
 
 
 @pytest.mark.slow
-def test_the_checkpoint_holds_the_weights_of_the_best_epoch_not_of_the_last(
+def test_the_checkpoint_has_the_weights_of_the_best_epoch(
     trained: Callable[[Recipe], Run], small_data: DataSet
 ) -> None:
     run = trained(
@@ -110,7 +110,7 @@ def test_the_checkpoint_holds_the_weights_of_the_best_epoch_not_of_the_last(
 
 
 @pytest.mark.slow
-def test_what_is_judged_is_the_calibrated_network(
+def test_the_evaluation_is_of_the_calibrated_network(
     trained: Callable[[Recipe], Run], small_data: DataSet
 ) -> None:
     run = trained(replace(SHORT, validation=0.4))
@@ -125,7 +125,7 @@ def test_what_is_judged_is_the_calibrated_network(
     )
 
 
-def test_a_training_that_diverges_says_so(trained: Callable[[Recipe], Run]) -> None:
+def test_a_diverging_training_raises_an_error(trained: Callable[[Recipe], Run]) -> None:
     recipe = replace(
         SHORT, network="mlp", optimiser="sgd", learning_rate=10, schedule="none", epochs=4
     )
@@ -136,7 +136,7 @@ def test_a_training_that_diverges_says_so(trained: Callable[[Recipe], Run]) -> N
 
 
 @pytest.mark.slow
-def test_without_a_validation_part_the_last_weights_are_kept_uncalibrated(
+def test_without_a_validation_split_the_last_weights_are_kept_uncalibrated(
     whole: Callable[[Recipe], Run],
 ) -> None:
     run = whole(WITHOUT_VALIDATION)
@@ -146,11 +146,11 @@ def test_without_a_validation_part_the_last_weights_are_kept_uncalibrated(
     assert run.checkpoint().data_set.train == 600
 
 
-# ---- stopping and going on -------------------------------------------------------------------
+# ---- stopping and resuming -------------------------------------------------------------------
 
 
 class StopAfter:
-    """Presses Ctrl-C at a step, as often as the training is run."""
+    """Sends SIGINT, as Ctrl-C does, after `steps` steps."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
         self.left = steps
@@ -168,7 +168,7 @@ class StopAfter:
 
 
 @pytest.mark.slow
-def test_a_stopped_run_goes_on_to_the_weights_it_would_have_reached(
+def test_a_resumed_run_reaches_the_weights_of_an_uninterrupted_one(
     small_data: DataSet,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -185,7 +185,7 @@ def test_a_stopped_run_goes_on_to_the_weights_it_would_have_reached(
     assert [epoch["epoch"] for epoch in run.metrics()["history"]] == [1, 2]
 
 
-def test_a_run_of_two_processes_is_not_gone_on_with_by_one(
+def test_a_run_of_two_processes_cannot_resume_in_one(
     run: Run, small_data: DataSet, tmp_path: Path
 ) -> None:
     two = Run(tmp_path / "two")
@@ -195,7 +195,7 @@ def test_a_run_of_two_processes_is_not_gone_on_with_by_one(
 
 
 @pytest.mark.slow
-def test_a_student_has_its_own_threads_whatever_its_teachers_had(
+def test_the_threads_of_a_student_do_not_depend_on_its_teachers(
     small_data: DataSet, tmp_path: Path
 ) -> None:
     recipe = replace(SHORT, threads=0, teachers=1, teacher_network="mlp", teacher_epochs=1)
@@ -206,7 +206,7 @@ def test_a_student_has_its_own_threads_whatever_its_teachers_had(
 
 
 @pytest.mark.slow
-def test_weights_to_begin_from_count_also_after_a_stop_in_a_teacher(
+def test_pretrained_weights_are_used_after_a_stop_in_a_teacher(
     run: Run, small_data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = replace(
@@ -220,7 +220,7 @@ def test_weights_to_begin_from_count_also_after_a_stop_in_a_teacher(
     assert same(weights(resume(run_of(stopped.value), small_data)), weights(whole))
 
 
-def test_a_run_that_has_ended_or_is_none_cannot_be_gone_on_with(
+def test_a_completed_or_missing_run_cannot_resume(
     run: Run, small_data: DataSet, tmp_path: Path
 ) -> None:
     with pytest.raises(BadRun, match="was completed: there is nothing to resume"):
@@ -229,7 +229,7 @@ def test_a_run_that_has_ended_or_is_none_cannot_be_gone_on_with(
         resume(Run(tmp_path), small_data)
 
 
-def test_going_on_with_other_pictures_is_refused_with_both_checksums(
+def test_resuming_with_other_images_is_rejected_with_both_checksums(
     small_data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     StopAfter(monkeypatch, 3)
@@ -241,7 +241,9 @@ def test_going_on_with_other_pictures_is_refused_with_both_checksums(
 
 
 @pytest.mark.slow
-def test_ctrl_c_keeps_the_state_and_says_resume_command(small_folder: Path, tmp_path: Path) -> None:
+def test_ctrl_c_saves_the_state_and_prints_the_resume_command(
+    small_folder: Path, tmp_path: Path
+) -> None:
     command = [sys.executable, "-m", "training", "--data", str(small_folder), "--epochs", "3000",
                "--threads", "1", "--batch-size", "32", "--runs", str(tmp_path)]  # fmt: skip
     process = interruptible(command, cwd=ROOT, stderr=subprocess.PIPE)
@@ -250,17 +252,17 @@ def test_ctrl_c_keeps_the_state_and_says_resume_command(small_folder: Path, tmp_
         assert time.monotonic() < deadline
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130
     (run,) = tmp_path.glob("2*")
-    assert f"Resume it with: python -m training --resume {run}" in said
+    assert f"Resume it with: python -m training --resume {run}" in stderr
     assert (run / "last.pt").exists()
 
 
 # ---- the disk --------------------------------------------------------------------------------
 
 
-def test_a_disk_without_room_is_told_before_the_first_epoch(
+def test_a_full_disk_is_reported_before_the_first_epoch(
     small_data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import shutil
@@ -271,7 +273,7 @@ def test_a_disk_without_room_is_told_before_the_first_epoch(
     assert list((tmp_path / "runs").iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_written_to_is_told_before_the_first_epoch(
+def test_an_unwritable_folder_is_reported_before_the_first_epoch(
     small_data: DataSet, tmp_path: Path
 ) -> None:
     (tmp_path / "runs").write_text("a file where the folder should be")
@@ -283,7 +285,7 @@ def test_a_folder_that_cannot_be_written_to_is_told_before_the_first_epoch(
 
 
 @pytest.mark.slow
-def test_a_network_learns_from_teachers_that_are_trained_first(
+def test_teachers_are_trained_before_their_student(
     whole: Callable[[Recipe], Run],
 ) -> None:
     alone, taught = whole(SHORT), whole(TAUGHT)
@@ -294,7 +296,7 @@ def test_a_network_learns_from_teachers_that_are_trained_first(
 
 
 @pytest.mark.slow
-def test_a_stop_while_a_teacher_learns_goes_on_with_all_of_it(
+def test_a_run_stopped_in_a_teacher_resumes_to_the_same_weights(
     small_data: DataSet,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -312,10 +314,10 @@ def test_a_stop_while_a_teacher_learns_goes_on_with_all_of_it(
     assert same(weights(run), weights(expected))
 
 
-# ---- what is left ----------------------------------------------------------------------------
+# ---- the files of a run ----------------------------------------------------------------------
 
 
-def test_a_run_holds_everything_that_was_measured(run: Run) -> None:
+def test_a_run_stores_all_measurements(run: Run) -> None:
     metrics = run.metrics()
     lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2, 3, 4, 5, 6]
@@ -332,7 +334,7 @@ def test_a_run_holds_everything_that_was_measured(run: Run) -> None:
     assert sum(row["times"] for row in metrics["commonest_confusions"]) <= wrong
 
 
-def test_a_run_holds_how_right_answers_are_by_how_sure_they_are(run: Run) -> None:
+def test_a_run_stores_accuracy_by_confidence(run: Run) -> None:
     metrics = run.metrics()
     bins = metrics["reliability"]
     assert 1 <= len(bins) <= 15
@@ -346,7 +348,7 @@ def test_a_run_holds_how_right_answers_are_by_how_sure_they_are(run: Run) -> Non
     assert [each["confidence"] for each in bins] == sorted(each["confidence"] for each in bins)
 
 
-def test_a_run_has_all_its_pictures_and_event_files(run: Run) -> None:
+def test_a_run_has_all_plots_and_event_files(run: Run) -> None:
     for name in (
         "loss_graph", "confusion_matrix", "sample_predictions", "misclassified", "reliability",
     ):  # fmt: skip
@@ -356,11 +358,11 @@ def test_a_run_has_all_its_pictures_and_event_files(run: Run) -> None:
     assert list((run.folder / "tensorboard").glob("events.*"))
 
 
-def test_every_knob_is_stored_in_the_checkpoint(run: Run) -> None:
+def test_every_option_is_stored_in_the_checkpoint(run: Run) -> None:
     assert run.checkpoint().recipe == RECIPE.as_dict()
 
 
-def test_a_built_checkpoint_answers_as_it_did_when_it_was_trained(run: Run) -> None:
+def test_a_rebuilt_checkpoint_has_the_accuracy_of_its_evaluation(run: Run) -> None:
     checkpoint = run.checkpoint()
     pixels, labels = run.test_set()
     answers = logits_of(checkpoint.build(), torch.from_numpy(pixels)).argmax(1).numpy()
@@ -368,7 +370,7 @@ def test_a_built_checkpoint_answers_as_it_did_when_it_was_trained(run: Run) -> N
 
 
 @pytest.mark.slow
-def test_the_pictures_held_out_are_kept_for_those_who_judge_by_them(
+def test_a_run_keeps_its_validation_images(
     trained: Callable[[Recipe], Run], small_data: DataSet
 ) -> None:
     run = trained(replace(SHORT, validation=0.2))
@@ -382,7 +384,7 @@ def test_the_pictures_held_out_are_kept_for_those_who_judge_by_them(
 
 
 @pytest.mark.slow
-def test_where_nothing_is_held_out_nothing_is_kept_of_it(
+def test_a_run_without_validation_keeps_no_validation_images(
     whole: Callable[[Recipe], Run],
 ) -> None:
     assert whole(WITHOUT_VALIDATION).validation_set() is None
