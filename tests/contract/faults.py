@@ -1,9 +1,9 @@
-"""Do something to a store and be killed at every step of it, or find the disk full or read-only.
+"""Crash at every step of a store operation, or run it on a full or read-only disk.
 
     python -m tests.contract.faults SCENARIO FOLDER CARD
 
-A program of its own, because it forks for each step: only a process that has not loaded PyTorch and
-started its threads does that quickly and safely. Ends with a traceback if a promise was broken.
+A separate program because it forks at each step, which is fast and safe only in a process that has
+not loaded PyTorch and started its threads. Exits with a traceback if a guarantee is violated.
 """
 
 import os
@@ -20,7 +20,7 @@ from contract.card import ModelCard
 from contract.store import Store
 
 CONTRACT = str(Path(__file__).parent.parent.parent / "contract")
-NOBODY = 65534  # a user who owns nothing
+NOBODY = 65534  # a user who owns no files
 
 
 def publish(store: Store, card: ModelCard, content: bytes = b"weights" * 1000) -> None:
@@ -29,15 +29,15 @@ def publish(store: Store, card: ModelCard, content: bytes = b"weights" * 1000) -
         store.publish(draft, card)
 
 
-# ---- killed ------------------------------------------------------------------------------------
+# ---- crashes -----------------------------------------------------------------------------------
 
 
 def killed_at_every_step(
     store: Store, action: Callable[[], object], survived: Callable[[], None]
 ) -> None:
     """Run `action` in a child that is killed before its first line inside contract/, then in one
-    killed before its second, and so on until one comes to the end. Each finds the store as it is
-    now; after each, `survived` looks at what is left.
+    killed before its second, and so on until a child completes. Each child starts from the current
+    state of the store; `survived` checks the state after each.
     """
     before = store.folder.with_name("before")
     shutil.copytree(store.folder, before)
@@ -77,14 +77,14 @@ def _kill_at(step: int) -> Callable[[FrameType, str, Any], Any]:
     return each_call
 
 
-def whole(store: Store) -> list[int]:
-    """The versions there are, each of which must be whole, and the current one among them."""
+def check_complete(store: Store) -> list[int]:
+    """Check that every version and the current one are complete; return the version numbers."""
     numbers = store.versions()
     for number in numbers:
         store.open(number)
     assert store.open().number in numbers
     assert store.history()[-1].after == store.current()
-    assert "found" not in {each.action for each in store.history()}  # nobody wrote it by hand
+    assert "found" not in {each.action for each in store.history()}  # no switch by hand
     return numbers
 
 
@@ -93,20 +93,20 @@ def killed_while_publishing(store: Store, card: ModelCard) -> None:
 
     def survived() -> None:
         nonlocal published
-        numbers = whole(store)
+        numbers = check_complete(store)
         assert numbers in ([1, 2, 3], [1, 2, 3, 4])
         assert store.current() == 2
         published += 4 in numbers
 
     killed_at_every_step(store, lambda: publish(store, card), survived)
-    assert published > 2  # some were killed after the rename
+    assert published > 2  # some children were killed after the rename
 
 
 def killed_while_activating(store: Store, _: ModelCard) -> None:
     seen = set()
 
     def survived() -> None:
-        whole(store)
+        check_complete(store)
         seen.add(store.current())
 
     killed_at_every_step(store, lambda: store.activate(3), survived)
@@ -117,7 +117,7 @@ def killed_while_rolling_back(store: Store, _: ModelCard) -> None:
     seen = set()
 
     def survived() -> None:
-        whole(store)
+        check_complete(store)
         seen.add(store.current())
         if store.current() == 2:
             assert store.rollback().after == 1
@@ -132,21 +132,21 @@ def killed_while_pruning(store: Store, card: ModelCard) -> None:
     seen = set()
 
     def survived() -> None:
-        numbers = whole(store)
+        numbers = check_complete(store)
         assert {1, 2, 6} <= {*numbers} <= {1, 2, 3, 4, 5, 6}
         seen.add(len(numbers))
         store.prune(1)
-        assert whole(store) == [1, 2, 6]
+        assert check_complete(store) == [1, 2, 6]
         assert not [*store.folder.glob(".pruned-*")]
 
     killed_at_every_step(store, lambda: store.prune(1), survived)
     assert seen == {3, 4, 5, 6}
 
 
-# ---- no room, no right --------------------------------------------------------------------------
+# ---- full disk, missing permission --------------------------------------------------------------
 
 
-def everything(store: Store) -> dict[str, bytes]:
+def all_files(store: Store) -> dict[str, bytes]:
     return {
         str(path.relative_to(store.folder)): path.read_bytes()
         for path in sorted(store.folder.rglob("*"))
@@ -155,18 +155,18 @@ def everything(store: Store) -> dict[str, bytes]:
 
 
 def refused(store: Store, action: Callable[[], object]) -> bool:
-    """Whether `action` was refused, having changed nothing that a reader sees and left nothing."""
-    before, refusal = everything(store), None
+    """Whether `action` failed; if so, check that no file was changed or left behind."""
+    before, refusal = all_files(store), None
     try:
         action()
     except OSError as error:
         refusal = str(error)
-    assert refusal is None or (str(store.folder) in refusal and everything(store) == before)
+    assert refusal is None or (str(store.folder) in refusal and all_files(store) == before)
     return refusal is not None
 
 
 def files_may_not_grow(store: Store, card: ModelCard) -> None:
-    """The kernel refuses to write past a size: as on a disk that fills up at that byte."""
+    """With a limit on the size of files, which acts like a disk that fills up at that byte."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     (store.folder / ".lock").touch()
@@ -189,7 +189,7 @@ def files_may_not_grow(store: Store, card: ModelCard) -> None:
 
 
 def disk_is_full(store: Store, card: ModelCard) -> None:
-    """A file system of its own, with a few pages left, then fewer."""
+    """On a small file system with a few pages free, then fewer."""
     (store.folder / ".lock").touch()
     free = os.statvfs(store.folder).f_bavail
     assert free < 1000, "run it on a small tmpfs"
@@ -209,17 +209,17 @@ def disk_is_full(store: Store, card: ModelCard) -> None:
 
 
 def folder_is_read_only(store: Store, card: ModelCard) -> None:
-    """As a user who may read it and not write it."""
+    """As a user who may read the store but not write to it."""
     (store.folder / ".lock").touch()
     for path in (store.folder.parent, store.folder, *store.folder.rglob("*")):
         path.chmod(0o555 if path.is_dir() else 0o444)
-    if os.getuid() == 0:  # to whom modes mean nothing
+    if os.getuid() == 0:  # permissions do not restrict root
         os.setuid(NOBODY)
     assert refused(store, lambda: publish(store, card))
     assert refused(store, lambda: store.activate(3))
     assert refused(store, store.rollback)
     assert refused(store, lambda: store.prune(1))
-    assert whole(store) == [1, 2, 3]
+    assert check_complete(store) == [1, 2, 3]
     assert refused(Store(store.folder.parent, "other"), lambda: publish(other(store), card))
 
 

@@ -1,4 +1,4 @@
-"""A card is complete and well-typed, or refused by the name of the field."""
+"""A card is complete and well-typed; errors name the invalid field."""
 
 import json
 from typing import Any
@@ -15,11 +15,11 @@ def facts(version: Version) -> dict[str, Any]:
     return card
 
 
-def test_a_card_survives_the_way_to_disk_and_back(version: Version) -> None:
+def test_a_card_survives_a_round_trip_through_json(version: Version) -> None:
     assert ModelCard.from_json(version.card.to_json()) == version.card
 
 
-def test_a_card_says_what_a_user_of_the_model_must_know(facts: dict[str, Any]) -> None:
+def test_a_card_describes_what_users_of_the_model_need(facts: dict[str, Any]) -> None:
     assert facts["labels"] == list("0123456789")
     assert facts["input"] == {"name": "pixels", "dtype": "uint8", "shape": ["n", 28, 28]}
     assert [output["name"] for output in facts["outputs"]] == ["logits", "probabilities"]
@@ -39,14 +39,14 @@ def test_a_card_says_what_a_user_of_the_model_must_know(facts: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("name", ModelCard.model_fields)
-def test_a_missing_field_is_named_whichever_it_is(facts: dict[str, Any], name: str) -> None:
+def test_the_error_names_any_missing_field(facts: dict[str, Any], name: str) -> None:
     del facts[name]
     with pytest.raises(BadCard, match=f"{name}: Field required"):
         ModelCard.from_json(json.dumps(facts))
 
 
 @pytest.mark.parametrize(
-    ("change", "complaint"),
+    ("change", "message"),
     [
         ({"colour": "blue"}, "colour: Extra inputs are not permitted"),
         ({"parameters": "many"}, "parameters: Input should be a valid integer"),
@@ -70,19 +70,19 @@ def test_a_missing_field_is_named_whichever_it_is(facts: dict[str, Any], name: s
         "labels",
     ],
 )
-def test_a_wrong_field_is_named(
-    facts: dict[str, Any], change: dict[str, Any], complaint: str
+def test_the_error_names_an_invalid_field(
+    facts: dict[str, Any], change: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(BadCard, match=complaint):
+    with pytest.raises(BadCard, match=message):
         ModelCard.from_json(json.dumps(facts | change))
 
 
-def test_every_wrong_field_is_named_at_once(facts: dict[str, Any]) -> None:
+def test_the_error_names_all_invalid_fields(facts: dict[str, Any]) -> None:
     with pytest.raises(BadCard, match=r"(?s)name: .*run: "):
         ModelCard.from_json(json.dumps(facts | {"name": 1, "run": 2}))
 
 
-def test_a_card_of_before_there_was_a_threshold_is_read_without_one(facts: dict[str, Any]) -> None:
+def test_a_card_of_schema_2_is_read_without_a_threshold(facts: dict[str, Any]) -> None:
     facts = {name: fact for name, fact in facts.items() if name != "acceptance"}
     card = ModelCard.from_json(json.dumps(facts | {"schema_version": 2}))
     assert (card.schema_version, card.acceptance) == (2, None)
@@ -90,12 +90,12 @@ def test_a_card_of_before_there_was_a_threshold_is_read_without_one(facts: dict[
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null"], ids=["empty", "cut", "list", "null"])
-def test_what_is_no_card_at_all_is_refused(text: str) -> None:
+def test_text_that_is_not_a_card_is_rejected(text: str) -> None:
     with pytest.raises(BadCard):
         ModelCard.from_json(text)
 
 
-def test_a_newer_card_is_told_apart_before_its_new_fields_are_complained_of(
+def test_the_schema_version_is_checked_before_unknown_fields(
     facts: dict[str, Any],
 ) -> None:
     with pytest.raises(BadCard) as refused:

@@ -1,4 +1,4 @@
-"""python -m contract: tables for people, JSON for programs, exit codes for both."""
+"""`python -m contract` prints tables, or JSON for programs, and sets the exit code."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from tests.support.running import ROOT
 
 @pytest.fixture
 def models(tmp_path: Path, version: Version) -> Path:
-    """1 and 2 are the same but for their accuracy; 2 is current, 1 was before it."""
+    """Versions 1 and 2 differ only in accuracy; 2 is current, and 1 was current before it."""
     store = Store(tmp_path / "models", "digits")
     judged = version.card.evaluation
     for accuracy in (judged.accuracy, 0.5):
@@ -45,7 +45,7 @@ class Command:
         self._capsys = capsys
 
     def __call__(self, words: str, code: int = 0) -> str:
-        """What it prints; its exit code must be `code`."""
+        """What the command prints; its exit code must be `code`."""
         name, *others = words.split()
         self._capsys.readouterr()
         assert main([name, "--models", str(self._models), *others]) == code
@@ -61,14 +61,14 @@ def contract(models: Path, capsys: pytest.CaptureFixture[str]) -> Command:
     return Command(models, capsys)
 
 
-def test_list_tells_every_version_and_which_is_current(contract: Command) -> None:
+def test_list_shows_every_version_and_marks_the_current_one(contract: Command) -> None:
     first, second = contract.json("list")
     assert (first["version"], first["current"], second["current"]) == (1, False, True)
     assert second["accuracy"] == 0.5
     assert "50.00%" in contract("list").splitlines()[2]
 
 
-def test_list_tells_a_broken_version_among_the_others(contract: Command, models: Path) -> None:
+def test_list_includes_a_broken_version(contract: Command, models: Path) -> None:
     (models / "digits/1/card.json").write_text("{}")
     first, second = contract.json("list")
     assert "card.json is not a model card" in first["broken"]
@@ -76,12 +76,12 @@ def test_list_tells_a_broken_version_among_the_others(contract: Command, models:
     assert "broken: " in contract("list")
 
 
-def test_an_empty_store_is_listed_as_such(contract: Command, models: Path) -> None:
+def test_list_of_an_empty_store_is_empty(contract: Command, models: Path) -> None:
     assert contract.json("list --name other") == []
     assert "holds no version" in contract("list --name other")
 
 
-def test_show_tells_the_card(contract: Command, models: Path) -> None:
+def test_show_prints_the_card(contract: Command, models: Path) -> None:
     shown = contract.json("show current")
     assert (shown["version"], shown["current"], shown["signature"]) == (2, True, "")
     assert ModelCard.model_validate_json(json.dumps(shown["card"])) == (
@@ -93,9 +93,7 @@ def test_show_tells_the_card(contract: Command, models: Path) -> None:
     assert "model.fp16.onnx" in table
 
 
-def test_verify_hashes_every_file_and_fails_if_one_is_another(
-    contract: Command, models: Path
-) -> None:
+def test_verify_hashes_every_file_and_fails_on_a_mismatch(contract: Command, models: Path) -> None:
     assert contract.json("verify 2")["ok"] is True
     (models / "digits/2/model.onnx").write_bytes(b"other")
     (models / "digits/2/stray").write_bytes(b"")
@@ -106,15 +104,13 @@ def test_verify_hashes_every_file_and_fails_if_one_is_another(
     assert "2 of 2 files are wrong" in contract("verify 2", code=1)
 
 
-def test_verify_refuses_a_version_under_another_models_name(
-    contract: Command, models: Path
-) -> None:
+def test_verify_rejects_a_version_of_another_model(contract: Command, models: Path) -> None:
     shutil.copytree(models / "digits", models / "letters")
     found = contract.json("verify 1 --name letters", code=1)
     assert "is of a model named 'digits'" in found["files"]["card.json"]
 
 
-def test_activate_rollback_and_history_tell_from_which_to_which(contract: Command) -> None:
+def test_activate_rollback_and_history_show_both_versions(contract: Command) -> None:
     assert contract.json("rollback") == {"from": 2, "to": 1, "changed": True}
     assert "digits: 1 -> 2" in contract("activate 2")
     assert contract.json("activate 2")["changed"] is False
@@ -124,7 +120,7 @@ def test_activate_rollback_and_history_tell_from_which_to_which(contract: Comman
     assert len(contract("history").splitlines()) == 5
 
 
-def test_prune_says_what_goes_and_what_stays(contract: Command, models: Path) -> None:
+def test_prune_prints_removed_and_kept_versions(contract: Command, models: Path) -> None:
     for _ in range(3):
         shutil.copytree(models / "digits/2", models / f"digits/{len(contract.json('list')) + 1}")
     assert contract.json("prune --keep 1 --dry-run")["removed"] == [3, 4]
@@ -132,7 +128,7 @@ def test_prune_says_what_goes_and_what_stays(contract: Command, models: Path) ->
     assert [each["version"] for each in contract.json("list")] == [1, 2, 5]
 
 
-def test_diff_compares_accuracy_and_tells_which_fields_differ(
+def test_diff_compares_accuracy_and_lists_the_differing_fields(
     contract: Command, version: Version
 ) -> None:
     differing = contract.json("diff 1 2")
@@ -145,7 +141,7 @@ def test_diff_compares_accuracy_and_tells_which_fields_differ(
     assert contract.json("diff 1 1")["differing"] == {}
 
 
-def test_what_differs_is_told_by_its_dotted_name(contract: Command, models: Path) -> None:
+def test_diff_gives_the_dotted_names_of_differing_fields(contract: Command, models: Path) -> None:
     path = models / "digits/2/card.json"
     card = ModelCard.from_json(path.read_bytes())
     path.write_text(card.model_copy(update={"recipe": {**card.recipe, "epochs": 9}}).to_json())
@@ -158,9 +154,7 @@ def test_what_differs_is_told_by_its_dotted_name(contract: Command, models: Path
 @pytest.mark.parametrize(
     "words", ["show 7", "verify 7", "activate 7", "diff 1 7", "rollback --name other"]
 )
-def test_what_is_not_there_is_refused_with_1_for_people_and_programs(
-    contract: Command, words: str
-) -> None:
+def test_a_missing_version_exits_with_1_as_text_and_as_json(contract: Command, words: str) -> None:
     assert "contract: " in contract(words, code=1)
     assert contract.json(words, code=1)["error"]
 
@@ -168,13 +162,13 @@ def test_what_is_not_there_is_refused_with_1_for_people_and_programs(
 @pytest.mark.parametrize(
     "words", [["show", "0"], ["show", "x"], ["prune"], ["prune", "--keep", "0"], [], ["nonsense"]]
 )
-def test_what_is_not_understood_ends_with_2(words: list[str]) -> None:
+def test_invalid_arguments_exit_with_2(words: list[str]) -> None:
     with pytest.raises(SystemExit) as refused:
         main(words)
     assert refused.value.code == 2
 
 
-def test_keygen_writes_a_key_and_tells_the_setting_that_trusts_it(
+def test_keygen_writes_a_key_and_prints_the_setting_that_trusts_it(
     contract: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     key = tmp_path / "key.pem"
@@ -184,7 +178,7 @@ def test_keygen_writes_a_key_and_tells_the_setting_that_trusts_it(
     assert "keys are not replaced" in capsys.readouterr().err
 
 
-def test_trusted_keys_hold_for_the_command_too(
+def test_the_command_checks_signatures_against_the_trusted_keys(
     contract: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DIGITSERVE_TRUSTED_KEYS", signature.generate(tmp_path / "key.pem"))
@@ -194,14 +188,14 @@ def test_trusted_keys_hold_for_the_command_too(
 
 
 @pytest.mark.parametrize("keys", ["", " , "])
-def test_trusted_keys_that_hold_none_do_not_switch_checking_off(
+def test_an_empty_list_of_trusted_keys_does_not_disable_the_check(
     contract: Command, keys: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DIGITSERVE_TRUSTED_KEYS", keys)
     assert "DIGITSERVE_TRUSTED_KEYS is set and holds no key" in contract("activate 1", code=1)
 
 
-def test_schema_is_the_json_schema_that_cards_fulfil(capsys: pytest.CaptureFixture[str]) -> None:
+def test_schema_prints_the_json_schema_of_cards(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema"]) == 0
     schema = json.loads(capsys.readouterr().out)
     assert {*schema["required"]} == {*ModelCard.model_fields}
@@ -209,7 +203,7 @@ def test_schema_is_the_json_schema_that_cards_fulfil(capsys: pytest.CaptureFixtu
     assert schema["additionalProperties"] is False
 
 
-def test_the_command_runs_as_it_is_typed(models: Path) -> None:
+def test_the_command_runs_in_a_shell(models: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "contract", "list"],
         cwd=ROOT,

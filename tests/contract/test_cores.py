@@ -1,4 +1,4 @@
-"""A container's CPU limit counts, not the host's cores."""
+"""The CPU limit of a container counts, not the cores of the host."""
 
 import os
 from pathlib import Path
@@ -38,14 +38,14 @@ def test_cgroup_version_1(groups: Groups, quota: str, cores: int) -> None:
 
 
 @pytest.mark.parametrize("limited", ["/pods/a", "/pods", "/"])
-def test_the_limit_of_any_group_around_the_process_counts(groups: Groups, limited: str) -> None:
+def test_the_limits_of_all_enclosing_groups_apply(groups: Groups, limited: str) -> None:
     for group in ("/pods/a", "/pods", "/"):
         groups.version_2(group, cpu_max="100000 100000" if group == limited else "max 100000")
     groups.process_is_in("/pods/a")
     assert available_cores(groups.proc) == 1
 
 
-def test_a_nested_group_of_version_1_counts(groups: Groups) -> None:
+def test_a_nested_group_of_version_1_is_found(groups: Groups) -> None:
     groups.version_1("cpu", "/", cpu_cfs_quota_us="-1", cpu_cfs_period_us="100000")
     groups.version_1("cpu", "/pods/a", cpu_cfs_quota_us="50000", cpu_cfs_period_us="100000")
     groups.process_is_in("/pods/a")

@@ -1,6 +1,6 @@
-"""Killed at any step, on a full disk or without the right to write: the old state or the new one.
+"""After a crash, on a full disk or without permission, a store is in its old or its new state.
 
-`faults` does it, in a process of its own, and says what it checks.
+The scenarios are in `faults`, which runs in a process of its own.
 """
 
 import subprocess
@@ -25,13 +25,13 @@ def run(scenario: str, folder: Path, version: Version, *wrapped: str) -> None:
 
 
 @pytest.mark.parametrize("doing", [KILLED[0], *map(slow, KILLED[1:])])
-def test_a_writer_killed_at_any_step_leaves_the_old_state_or_the_new(
+def test_a_writer_killed_at_any_step_leaves_the_old_or_the_new_state(
     doing: str, tmp_path: Path, version: Version
 ) -> None:
     run(f"killed_while_{doing}", tmp_path, version)
 
 
-def test_a_write_that_does_not_fit_changes_nothing_and_names_the_file(
+def test_a_failed_write_changes_nothing_and_the_error_names_the_file(
     tmp_path: Path, version: Version
 ) -> None:
     run("files_may_not_grow", tmp_path, version)
@@ -45,12 +45,12 @@ def may_mount() -> bool:
 
 
 @pytest.mark.skipif(not may_mount(), reason="this machine lets users mount nothing: no full disk")
-def test_a_full_disk_changes_nothing_and_says_so(tmp_path: Path, version: Version) -> None:
+def test_a_full_disk_changes_nothing_and_raises_an_error(tmp_path: Path, version: Version) -> None:
     mount = f'mount -t tmpfs -o size=400k tmpfs {tmp_path} && exec "$@"'
     run("disk_is_full", tmp_path, version, "unshare", "-Urm", "sh", "-c", mount, "sh")
 
 
-def test_a_folder_that_may_not_be_written_is_left_alone_and_named(version: Version) -> None:
-    with TemporaryDirectory() as folder:  # pytest's own may not be entered by another user
+def test_a_read_only_folder_is_unchanged_and_named_in_the_error(version: Version) -> None:
+    with TemporaryDirectory() as folder:  # another user may not enter the folders of pytest
         Path(folder).chmod(0o755)
         run("folder_is_read_only", Path(folder), version)

@@ -1,4 +1,4 @@
-"""Versions appear whole, are numbered, and are trusted only after every file was hashed."""
+"""Versions appear atomically, are numbered, and are used only after every file was hashed."""
 
 import errno
 import multiprocessing
@@ -43,14 +43,14 @@ def test_versions_are_numbered_from_one(store: Store, card: ModelCard) -> None:
     assert store.versions() == [1, 2, 3]
 
 
-def test_a_version_is_read_back_as_it_was_written(store: Store, card: ModelCard) -> None:
+def test_a_version_is_read_back_as_written(store: Store, card: ModelCard) -> None:
     publish(store, card, b"the weights")
     version = store.open(1)
     assert version.read("model.onnx") == b"the weights"
     assert version.card.files["model.onnx"].size == 11
 
 
-def test_publishing_does_not_change_what_is_served(store: Store, card: ModelCard) -> None:
+def test_publishing_does_not_change_the_current_version(store: Store, card: ModelCard) -> None:
     publish(store, card)
     store.activate(1)
     publish(store, card)
@@ -60,14 +60,14 @@ def test_publishing_does_not_change_what_is_served(store: Store, card: ModelCard
     assert store.open().number == 2
 
 
-def test_a_draft_that_is_not_published_leaves_nothing(store: Store) -> None:
+def test_an_unpublished_draft_leaves_nothing(store: Store) -> None:
     with store.draft() as draft:
         (draft / "model.onnx").write_bytes(b"half")
     assert store.versions() == []
     assert list(store.folder.iterdir()) == []
 
 
-def test_a_draft_is_no_version_for_readers(store: Store) -> None:
+def test_a_draft_is_not_listed_as_a_version(store: Store) -> None:
     with store.draft():
         assert store.versions() == []
 
@@ -78,11 +78,9 @@ def _publish_some(root: Path, card: str, together: Barrier) -> None:
         publish(Store(root, "digits"), ModelCard.from_json(card))
 
 
-def test_processes_that_publish_at_once_get_different_numbers(
-    store: Store, card: ModelCard
-) -> None:
+def test_concurrent_publishers_get_different_numbers(store: Store, card: ModelCard) -> None:
     spawn = multiprocessing.get_context("spawn")
-    together = spawn.Barrier(4, timeout=20)  # so that they do look for a number at the same time
+    together = spawn.Barrier(4, timeout=20)  # so that they compete for the same number
     writers = [
         spawn.Process(target=_publish_some, args=(store.folder.parent, card.to_json(), together))
         for _ in range(4)
@@ -96,8 +94,8 @@ def test_processes_that_publish_at_once_get_different_numbers(
     assert [path.name for path in store.folder.iterdir() if path.name.startswith(".")] == []
 
 
-def _read_on(root: Path, begun: Event, ended: Event) -> None:
-    """Open what is current, again and again: whatever is there must be whole."""
+def _read_until_stopped(root: Path, begun: Event, ended: Event) -> None:
+    """Open the current and the newest version repeatedly: both must be complete."""
     store = Store(root, "digits")
     while not ended.is_set():
         assert store.open().number <= max(store.versions())
@@ -105,12 +103,12 @@ def _read_on(root: Path, begun: Event, ended: Event) -> None:
         begun.set()
 
 
-def test_a_reader_never_sees_half_a_version_or_half_a_switch(store: Store, card: ModelCard) -> None:
+def test_readers_never_see_a_partial_version_or_switch(store: Store, card: ModelCard) -> None:
     publish(store, card)
     store.activate(1)
     spawn = multiprocessing.get_context("spawn")
     begun, ended = spawn.Event(), spawn.Event()
-    reader = spawn.Process(target=_read_on, args=(store.folder.parent, begun, ended))
+    reader = spawn.Process(target=_read_until_stopped, args=(store.folder.parent, begun, ended))
     reader.start()
     assert begun.wait(60)
     for _ in range(60):
@@ -121,7 +119,9 @@ def test_a_reader_never_sees_half_a_version_or_half_a_switch(store: Store, card:
 
 
 @pytest.mark.parametrize("name", ["current", "1/card.json", "1/model.onnx"])
-def test_a_folder_where_a_file_should_be_is_named(store: Store, card: ModelCard, name: str) -> None:
+def test_the_error_names_a_folder_in_place_of_a_file(
+    store: Store, card: ModelCard, name: str
+) -> None:
     publish(store, card)
     store.activate(1)
     (store.folder / name).unlink()
@@ -130,20 +130,20 @@ def test_a_folder_where_a_file_should_be_is_named(store: Store, card: ModelCard,
         store.open()
 
 
-def test_a_store_that_is_no_folder_is_named(tmp_path: Path, card: ModelCard) -> None:
+def test_the_error_names_a_file_in_place_of_the_store(tmp_path: Path, card: ModelCard) -> None:
     (tmp_path / "digits").write_text("a file")
     with pytest.raises(BrokenVersion, match=r"digits/current cannot be read"):
         Store(tmp_path, "digits").open()
 
 
-def test_a_version_under_another_models_name_is_refused(store: Store, card: ModelCard) -> None:
+def test_a_version_of_another_model_is_rejected(store: Store, card: ModelCard) -> None:
     publish(store, card)
     other = store.folder.rename(store.folder.with_name("letters"))
     with pytest.raises(BrokenVersion, match=r"card\.json is of a model named 'digits'"):
         Store(other.parent, "letters").open(1)
 
 
-def test_one_byte_less_is_refused_with_the_file_and_both_hashes(
+def test_a_truncated_file_is_rejected_with_both_hashes(
     published: tuple[Store, Version], tmp_path: Path
 ) -> None:
     original, version = published
@@ -157,9 +157,7 @@ def test_one_byte_less_is_refused_with_the_file_and_both_hashes(
     assert len([word for word in str(broken.value).split() if len(word.rstrip(".,")) == 64]) == 2
 
 
-def test_a_file_that_changes_after_it_was_verified_is_not_used(
-    store: Store, card: ModelCard
-) -> None:
+def test_a_file_modified_after_verification_is_not_used(store: Store, card: ModelCard) -> None:
     publish(store, card)
     version = store.open(1)
     (version.folder / "model.onnx").write_bytes(b"other!!")
@@ -168,19 +166,19 @@ def test_a_file_that_changes_after_it_was_verified_is_not_used(
 
 
 @pytest.mark.parametrize("name", ["card.json", "model.onnx"])
-def test_a_missing_file_is_named(store: Store, card: ModelCard, name: str) -> None:
+def test_the_error_names_a_missing_file(store: Store, card: ModelCard, name: str) -> None:
     (publish(store, card).folder / name).unlink()
     with pytest.raises(BrokenVersion, match=name):
         store.open(1)
 
 
-def test_a_damaged_card_is_named(store: Store, card: ModelCard) -> None:
+def test_the_error_names_a_damaged_card(store: Store, card: ModelCard) -> None:
     (publish(store, card).folder / "card.json").write_text("{}")
     with pytest.raises(BrokenVersion, match=r"card\.json is not a model card: .*labels"):
         store.open(1)
 
 
-def test_a_version_that_is_not_there_is_refused_with_those_that_are(
+def test_the_error_about_a_missing_version_lists_the_published_ones(
     store: Store, card: ModelCard
 ) -> None:
     publish(store, card)
@@ -197,12 +195,12 @@ def test_a_broken_version_cannot_be_activated(store: Store, card: ModelCard) -> 
     assert store.current() == 1
 
 
-def test_an_empty_store_says_how_to_fill_it(store: Store) -> None:
+def test_the_error_about_an_empty_store_says_how_to_fill_it(store: Store) -> None:
     with pytest.raises(NoVersion, match="make export"):
         store.open()
 
 
-def test_a_damaged_current_is_named(store: Store, card: ModelCard) -> None:
+def test_the_error_names_a_damaged_current_file(store: Store, card: ModelCard) -> None:
     publish(store, card)
     for damage in (b"../../etc", b"", b"\xff\xfe", b"0"):
         (store.folder / "current").write_bytes(damage)
@@ -211,12 +209,12 @@ def test_a_damaged_current_is_named(store: Store, card: ModelCard) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "../digits", ".hidden", "a/b"])
-def test_a_name_that_leaves_the_store_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_name_that_leaves_the_store_is_rejected(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="cannot name a model"):
         Store(tmp_path, name)
 
 
-# ---- what was current when ---------------------------------------------------------------------
+# ---- history of the current version ------------------------------------------------------------
 
 
 def switches(store: Store) -> list[tuple[str, int | None, int]]:
@@ -225,19 +223,19 @@ def switches(store: Store) -> list[tuple[str, int | None, int]]:
 
 @pytest.fixture
 def three(store: Store, card: ModelCard) -> Store:
-    """A store in which 1, then 2, then 3 was made current."""
+    """A store in which 1, then 2, then 3 was activated."""
     for _ in range(3):
         store.activate(publish(store, card).number)
     return store
 
 
-def test_every_switch_is_remembered_with_when_and_from_which_to_which(three: Store) -> None:
+def test_every_switch_is_recorded_with_its_time_and_both_versions(three: Store) -> None:
     before = datetime.now(UTC) - timedelta(minutes=1)
     assert switches(three) == [("activate", None, 1), ("activate", 1, 2), ("activate", 2, 3)]
     assert all(before < each.at <= datetime.now(UTC) for each in three.history())
 
 
-def test_rolling_back_walks_the_way_back_and_ends_where_it_began(three: Store) -> None:
+def test_repeated_rollbacks_end_at_the_first_version(three: Store) -> None:
     assert [three.rollback().after for _ in range(2)] == [2, 1]
     assert switches(three)[-2:] == [("rollback", 3, 2), ("rollback", 2, 1)]
     with pytest.raises(NoVersion, match="no version that was current before"):
@@ -245,37 +243,37 @@ def test_rolling_back_walks_the_way_back_and_ends_where_it_began(three: Store) -
     assert three.current() == 1
 
 
-def test_after_rolling_back_the_way_goes_on_from_there(three: Store, card: ModelCard) -> None:
+def test_activating_after_a_rollback_continues_from_there(three: Store, card: ModelCard) -> None:
     three.rollback()
     three.activate(publish(three, card).number)
     assert [three.rollback().after for _ in range(2)] == [2, 1]
 
 
-def test_making_the_current_version_current_changes_nothing(three: Store) -> None:
+def test_activating_the_current_version_changes_nothing(three: Store) -> None:
     assert three.activate(3) is None
     assert len(three.history()) == 3
 
 
-def test_a_current_written_by_hand_is_found_and_remembered(three: Store) -> None:
+def test_a_manual_edit_of_current_is_detected_and_recorded(three: Store) -> None:
     (three.folder / "current").write_text("1\n")
     assert switches(three)[-1] == ("found", 3, 1)
     three.activate(2)
     assert switches(three)[-2:] == [("found", 3, 1), ("activate", 1, 2)]
 
 
-def test_taking_a_switch_back_by_hand_is_as_if_it_had_not_been(three: Store) -> None:
+def test_a_switch_reverted_by_hand_is_ignored_by_rollback(three: Store) -> None:
     (three.folder / "current").write_text("2\n")
     assert three.rollback().after == 1
 
 
-def test_a_broken_version_is_not_rolled_back_to(three: Store) -> None:
+def test_rollback_rejects_a_broken_version(three: Store) -> None:
     (three.folder / "2/model.onnx").write_bytes(b"")
     with pytest.raises(BrokenVersion, match=r"2/model\.onnx"):
         three.rollback()
     assert three.current() == 3
 
 
-def test_a_damaged_history_names_its_line_and_stops_nobody_from_reading(three: Store) -> None:
+def test_a_damaged_history_blocks_switches_but_not_reads(three: Store) -> None:
     with (three.folder / "history.jsonl").open("a") as file:
         file.write("half a li")
     with pytest.raises(BadHistory, match=r"history\.jsonl: line 4 .*'half a li'.* move the file"):
@@ -283,7 +281,7 @@ def test_a_damaged_history_names_its_line_and_stops_nobody_from_reading(three: S
     assert three.open().number == 3
 
 
-def test_the_history_does_not_grow_without_end(three: Store) -> None:
+def test_the_history_is_bounded(three: Store) -> None:
     path = three.folder / "history.jsonl"
     path.write_text(path.read_text() * 400)
     three.activate(1)
@@ -292,7 +290,7 @@ def test_the_history_does_not_grow_without_end(three: Store) -> None:
 
 
 @pytest.mark.parametrize("spoil", [lambda path: path.write_text("?"), lambda path: path.unlink()])
-def test_activating_mends_a_damaged_current_and_the_history_knows_what_it_was(
+def test_activating_repairs_a_damaged_current_file_and_keeps_the_history(
     three: Store, spoil: Callable[[Path], object]
 ) -> None:
     spoil(three.folder / "current")
@@ -302,7 +300,7 @@ def test_activating_mends_a_damaged_current_and_the_history_knows_what_it_was(
     assert switches(three)[-1] == ("activate", 3, 2)
 
 
-def test_a_current_that_is_a_folder_is_no_switch(three: Store) -> None:
+def test_a_folder_in_place_of_current_prevents_a_switch(three: Store) -> None:
     before = three.history()
     (three.folder / "current").unlink()
     (three.folder / "current").mkdir()
@@ -311,7 +309,7 @@ def test_a_current_that_is_a_folder_is_no_switch(three: Store) -> None:
     assert three.history() == before
 
 
-def test_where_versions_are_but_none_is_current_it_is_told_which_there_are(three: Store) -> None:
+def test_the_error_without_a_current_version_lists_the_published_ones(three: Store) -> None:
     (three.folder / "current").unlink()
     with pytest.raises(NoVersion, match="activate one of 1, 2, 3"):
         three.open()
@@ -324,7 +322,7 @@ def _switch_some(root: Path, numbers: list[int], together: Barrier) -> None:
         store.activate(number)
 
 
-def test_processes_that_switch_at_once_leave_one_unbroken_history(three: Store) -> None:
+def test_concurrent_switches_leave_a_consistent_history(three: Store) -> None:
     spawn = multiprocessing.get_context("spawn")
     together = spawn.Barrier(3, timeout=20)
     writers = [
@@ -342,7 +340,7 @@ def test_processes_that_switch_at_once_leave_one_unbroken_history(three: Store) 
     assert "found" not in {each.action for each in history}
 
 
-def test_who_waits_for_a_switch_that_never_ends_is_told(three: Store) -> None:
+def test_waiting_for_a_held_lock_times_out_with_an_error(three: Store) -> None:
     path = three.folder / ".lock"
     with locked(path), pytest.raises(Busy, match=r"\.lock for 0\.05 s"), locked(path, 0.05):
         pass
@@ -351,7 +349,7 @@ def test_who_waits_for_a_switch_that_never_ends_is_told(three: Store) -> None:
 # ---- pruning ------------------------------------------------------------------------------------
 
 
-def test_pruning_keeps_the_newest_the_current_and_the_one_before(
+def test_pruning_keeps_the_newest_the_current_and_the_previous_version(
     three: Store, card: ModelCard
 ) -> None:
     for _ in range(3):
@@ -363,28 +361,28 @@ def test_pruning_keeps_the_newest_the_current_and_the_one_before(
     assert three.rollback().after == 2
 
 
-def test_what_lay_between_two_times_of_being_current_may_be_pruned(three: Store) -> None:
+def test_a_version_no_longer_reachable_by_rollback_may_be_pruned(three: Store) -> None:
     three.rollback()
-    three.activate(1)  # the way back is now 1, 2; 2 goes
+    three.activate(1)  # rollback now leads from 1 to nothing; 2 is not needed
     shutil.rmtree(three.folder / "2")
     with pytest.raises(NoVersion, match="no version that was current before"):
         three.rollback()
     assert three.prune(1) == []
 
 
-def test_pruning_what_is_not_there_removes_nothing(store: Store) -> None:
+def test_pruning_a_missing_store_removes_nothing(store: Store) -> None:
     assert store.prune(1) == store.prune(1, dry=True) == []
     assert not store.folder.exists()
 
 
-def test_a_pruned_number_is_not_used_again(three: Store, card: ModelCard) -> None:
+def test_the_number_of_a_pruned_version_is_not_reused(three: Store, card: ModelCard) -> None:
     three.rollback()
     three.rollback()
     shutil.rmtree(three.folder / "3")
     assert publish(three, card).number == 4
 
 
-def test_pruning_clears_what_killed_writers_left_and_nothing_that_is_being_written(
+def test_pruning_removes_abandoned_drafts_but_not_recent_ones(
     three: Store,
 ) -> None:
     for name in (".draft-old", ".draft-new", ".pruned-9-abc"):
@@ -395,14 +393,14 @@ def test_pruning_clears_what_killed_writers_left_and_nothing_that_is_being_writt
     assert sorted(path.name for path in three.folder.glob(".*-*")) == [".draft-new"]
 
 
-# ---- file systems where a rename is not one step, or is seen late ------------------------------
+# ---- file systems without atomic or immediately visible renames --------------------------------
 
 
 @pytest.mark.parametrize("order", [1, -1], ids=["card first", "card last"])
-def test_a_version_that_arrives_file_by_file_is_refused_until_it_is_whole(
+def test_a_version_that_appears_file_by_file_is_rejected_until_complete(
     three: Store, order: int
 ) -> None:
-    """As a rename looks through a mounted object store, or a folder that somebody copies."""
+    """As a rename appears on a mounted object store, or while a folder is being copied."""
     source, arriving = three.folder / "3", three.folder / "9"
     (three.folder / "current").write_text("9\n")
     with pytest.raises(NoVersion):
@@ -417,17 +415,17 @@ def test_a_version_that_arrives_file_by_file_is_refused_until_it_is_whole(
     assert three.open().number == 9
 
 
-def test_a_reader_that_is_overtaken_by_a_switch_and_a_pruning_takes_the_new_version(
+def test_a_reader_overtaken_by_a_switch_and_a_prune_opens_the_new_version(
     three: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    numbers = iter([1, 3, 3])  # 1 is what it read before it was overtaken
+    numbers = iter([1, 3, 3])  # 1 is what it read before the switch
     shutil.rmtree(three.folder / "1")
     monkeypatch.setattr(three, "current", lambda: next(numbers))
     assert three.open().number == 3
 
 
-def test_a_stale_handle_is_asked_again(three: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """NFS says ESTALE of a file that another machine has just replaced."""
+def test_a_stale_file_handle_is_retried(three: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NFS returns ESTALE for a file that another machine has just replaced."""
     really, stale = os.open, [OSError(errno.ESTALE, "Stale file handle")]
 
     def opened(path: Path, *options: Any) -> int:
