@@ -1,4 +1,4 @@
-"""What Grafana 12 needs of the committed dashboards to show them as intended."""
+"""The committed dashboards meet what Grafana 12 needs to show them as intended."""
 
 import configparser
 import re
@@ -31,12 +31,12 @@ PANELS = [(name, panel) for name in NAMES for panel in panels(name)]
 
 
 def faulty(is_right: Callable[[Any], bool]) -> list[str]:
-    """Names of all panels that fail the check."""
+    """The names of all panels that fail the check."""
     return [f"{name}: {panel['title']}" for name, panel in PANELS if not is_right(panel)]
 
 
-def test_the_committed_json_is_what_the_program_writes() -> None:
-    """If not: make dashboards."""
+def test_the_committed_json_is_up_to_date() -> None:
+    """If not, run make dashboards."""
     committed = {name: (FOLDER / f"{name}.json").read_text() for name in NAMES}
     assert [name for name in NAMES if committed[name] != DASHBOARDS[name]] == []
 
@@ -46,7 +46,7 @@ def test_there_are_no_other_dashboards() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_panels_and_rows_have_an_id_of_their_own_and_a_place_of_their_own(name: str) -> None:
+def test_panels_and_rows_have_unique_ids_and_do_not_overlap(name: str) -> None:
     everything = dashboard(name)["panels"]
     assert len({each["id"] for each in everything}) == len(everything)
     assert len({each["title"] for each in everything}) == len(everything)
@@ -57,7 +57,7 @@ def test_panels_and_rows_have_an_id_of_their_own_and_a_place_of_their_own(name: 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_line_of_panels_is_as_wide_as_the_dashboard(name: str) -> None:
+def test_every_row_of_panels_fills_the_width_of_the_dashboard(name: str) -> None:
     lines: dict[int, int] = {}
     for place in (each["gridPos"] for each in dashboard(name)["panels"]):
         lines[place["y"]] = lines.get(place["y"], 0) + place["w"]
@@ -65,7 +65,7 @@ def test_every_line_of_panels_is_as_wide_as_the_dashboard(name: str) -> None:
     assert set(lines.values()) == {24}
 
 
-def test_every_panel_says_what_it_shows_and_what_is_bad() -> None:
+def test_every_panel_describes_what_it_shows_and_what_is_bad() -> None:
     def described(panel: Any) -> bool:
         return bool(re.search(r"\w.*[.:].*\bBad: \w.*\.$", panel["description"], re.DOTALL))
 
@@ -76,7 +76,7 @@ def test_every_panel_has_a_unit_that_grafana_knows() -> None:
     assert faulty(lambda panel: panel["fieldConfig"]["defaults"]["unit"] in get_args(Unit)) == []
 
 
-def test_every_query_has_a_letter_a_legend_and_a_source() -> None:
+def test_every_query_has_a_ref_id_a_legend_and_a_data_source() -> None:
     def complete(panel: Any) -> bool:
         targets = panel["targets"]
         source = {"type": "prometheus", "uid": "${datasource}"}
@@ -90,17 +90,17 @@ def test_every_query_has_a_letter_a_legend_and_a_source() -> None:
     assert faulty(complete) == []
 
 
-def test_every_query_is_about_the_selected_instances() -> None:
+def test_every_query_selects_the_chosen_instances() -> None:
     def selective(query: str) -> bool:
         named = re.findall(r"\b(?:digitserve|process)_\w+|\bup\b|\bALERTS\b", query)
         selected = query.count('{job=~"$job", instance=~"$instance"')
-        selected += query.count('{alertstate="firing", job=~"$job"}')  # of any instance
+        selected += query.count('{alertstate="firing", job=~"$job"}')  # metrics of any instance
         return len(named) == selected > 0
 
     assert faulty(lambda panel: all(selective(each["expr"]) for each in panel["targets"])) == []
 
 
-def test_rates_are_over_a_window_that_grafana_chooses() -> None:
+def test_rates_use_the_interval_that_grafana_chooses() -> None:
     windows = {"bargauge": {"$__range"}, "stat": {"$__rate_interval", "$__range"}}
 
     def chosen(panel: Any) -> bool:
@@ -110,7 +110,7 @@ def test_rates_are_over_a_window_that_grafana_chooses() -> None:
     assert faulty(chosen) == []
 
 
-def test_thresholds_rise_from_a_first_that_is_below_all() -> None:
+def test_thresholds_ascend_from_a_base_without_a_value() -> None:
     def rising(panel: Any) -> bool:
         first, *others = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
         values = [step["value"] for step in others]
@@ -119,7 +119,7 @@ def test_thresholds_rise_from_a_first_that_is_below_all() -> None:
     assert faulty(rising) == []
 
 
-def test_heat_maps_and_only_they_show_buckets() -> None:
+def test_only_heat_maps_query_buckets() -> None:
     def consistent(panel: Any) -> bool:
         is_map = panel["type"] == "heatmap"
         return all(
@@ -132,7 +132,7 @@ def test_heat_maps_and_only_they_show_buckets() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_dashboard_is_addressed_by_its_name_and_links_to_the_other_and_the_runbook(
+def test_a_dashboard_has_a_stable_uid_and_links_to_the_other_and_the_runbook(
     name: str,
 ) -> None:
     found = dashboard(name)
@@ -146,7 +146,7 @@ def test_a_dashboard_is_addressed_by_its_name_and_links_to_the_other_and_the_run
     assert found["templating"]["list"][0]["current"]["value"] == "prometheus"
 
 
-def test_grafana_finds_its_source_and_the_dashboards_where_they_are_said_to_be() -> None:
+def test_grafana_finds_its_data_source_and_the_dashboards() -> None:
     (source,) = provisioned("datasources", "prometheus")["datasources"]
     assert (source["uid"], source["url"]) == ("prometheus", "http://prometheus:9090")
     (provider,) = provisioned("dashboards", "digitserve")["providers"]
@@ -155,13 +155,13 @@ def test_grafana_finds_its_source_and_the_dashboards_where_they_are_said_to_be()
     assert not provider["allowUiUpdates"]
 
 
-def test_windows_of_rates_know_how_often_prometheus_scrapes() -> None:
+def test_the_data_source_knows_the_scrape_interval() -> None:
     prometheus = yaml.safe_load((GRAFANA.parent / "prometheus/prometheus.yml").read_text())
     (source,) = provisioned("datasources", "prometheus")["datasources"]
     assert source["jsonData"]["timeInterval"] == prometheus["global"]["scrape_interval"]
 
 
-def test_everybody_may_look_and_nobody_is_an_admin() -> None:
+def test_anonymous_users_may_view_and_not_administer() -> None:
     ini = grafana_ini()
     assert ini["auth.anonymous"].getboolean("enabled")
     assert ini["auth.anonymous"]["org_role"] == "Viewer"
@@ -170,7 +170,7 @@ def test_everybody_may_look_and_nobody_is_an_admin() -> None:
     assert not ini["users"].getboolean("allow_sign_up")
 
 
-def test_grafana_reports_nothing_to_its_makers() -> None:
+def test_grafana_sends_no_usage_reports() -> None:
     wanted = {
         ("analytics", "reporting_enabled"): False,
         ("analytics", "check_for_updates"): False,
