@@ -1,4 +1,4 @@
-"""A version that was exported here and now: what the tests of export look into."""
+"""A version exported in this session, for the tests of export."""
 
 import pytest
 
@@ -13,7 +13,7 @@ __all__ = ["run", "small_data"]
 
 @pytest.fixture(scope="session")
 def published(run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Version]:
-    """A store whose current version came from `run`. Tests that break it take a copy."""
+    """A store whose current version came from `run`. Tests that modify it use a copy."""
     models = made_once(
         tmp_path_factory, "models", lambda models: export(run, Store(models, "digits"))
     )
@@ -23,5 +23,5 @@ def published(run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store
 
 @pytest.fixture(scope="session")
 def version(published: tuple[Store, Version]) -> Version:
-    """Here as well: pytest makes a session's fixture once, for whichever test comes first."""
+    """Overrides the session fixture of tests/conftest.py, which is created once for all tests."""
     return published[1]

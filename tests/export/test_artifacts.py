@@ -31,7 +31,7 @@ def graph(run: Run) -> Graph:
 
 @pytest.fixture(scope="module")
 def written(run: Run, graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with every artifact of `run`, whatever its proof would say."""
+    """A folder with every artifact of `run`, without a check that they are accurate."""
     folder = tmp_path_factory.mktemp("artifacts")
     source = Source(graph, run.calibration(), opset=18)
     for artifact in ARTIFACTS.values():
@@ -40,7 +40,7 @@ def written(run: Run, graph: Graph, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.mark.parametrize("name", ARTIFACTS)
-def test_it_answers_the_whole_test_set_as_pytorch_does(
+def test_every_artifact_predicts_the_test_set_as_pytorch_does(
     name: str, written: Path, run: Run, graph: Graph
 ) -> None:
     artifact = ARTIFACTS[name]
@@ -57,7 +57,7 @@ def test_it_answers_the_whole_test_set_as_pytorch_does(
 
 
 @pytest.mark.parametrize("name", ONNX_FILES)
-def test_an_onnx_file_is_one_file_with_the_same_tensors(name: str, written: Path) -> None:
+def test_an_onnx_model_is_one_file_with_the_same_tensors(name: str, written: Path) -> None:
     check_onnx(written / name)
     session = onnxruntime.InferenceSession(written / name)
     (pixels,) = session.get_inputs()
@@ -68,7 +68,7 @@ def test_an_onnx_file_is_one_file_with_the_same_tensors(name: str, written: Path
         assert logits.dtype == probabilities.dtype == np.float32
 
 
-def test_half_precision_is_half_the_size_and_float16_inside(written: Path) -> None:
+def test_half_precision_halves_the_size_and_computes_in_float16(written: Path) -> None:
     model = onnx.load(written / "model.fp16.onnx")
     weights = [each for each in model.graph.initializer if np.prod(each.dims) > 100]
     assert {each.data_type for each in weights} == {TensorProto.FLOAT16}
@@ -76,20 +76,20 @@ def test_half_precision_is_half_the_size_and_float16_inside(written: Path) -> No
     assert sizes["model.fp16.onnx"] < 0.65 * sizes["model.onnx"]
 
 
-def test_integers_are_inside_and_the_logits_are_not_rounded(written: Path) -> None:
+def test_the_int8_model_computes_in_integers_and_does_not_round_logits(written: Path) -> None:
     graph = onnx.load(written / "model.int8.onnx").graph
     weights = [each for each in graph.initializer if np.prod(each.dims) > 100]
     assert {each.data_type for each in weights} == {TensorProto.INT8}
-    assert max(np.abs(numpy_helper.to_array(each)).max() for each in weights) <= 64  # 7 bits
+    assert max(np.abs(numpy_helper.to_array(each)).max() for each in weights) <= 64  # 7-bit weights
     (last,) = (node.op_type for node in graph.node if node.output[0] == "logits")
-    assert last == "Gemm"  # and not the dequantising of something rounded
+    assert last == "Gemm"  # and not a dequantised rounded tensor
 
 
 def test_the_default_network_is_a_small_file(written: Path) -> None:
     assert (written / "model.onnx").stat().st_size <= 200_000
 
 
-def test_the_newest_operator_set_answers_alike(graph: Graph, run: Run, tmp_path: Path) -> None:
+def test_the_newest_opset_predicts_the_same(graph: Graph, run: Run, tmp_path: Path) -> None:
     opset = OPSETS[-1]
     source, (pixels, labels) = Source(graph, run.calibration(), opset), run.test_set()
     reference = proof.predictions_of(runners.pytorch(graph), pixels)
@@ -103,7 +103,7 @@ def test_the_newest_operator_set_answers_alike(graph: Graph, run: Run, tmp_path:
         proof.prove(name, answers, reference, labels, may_lose=artifact.may_lose and 0.02)
 
 
-def test_temperature_divides_the_logits_of_the_graph(run: Run, graph: Graph) -> None:
+def test_the_temperature_divides_the_logits_of_the_graph(run: Run, graph: Graph) -> None:
     checkpoint = run.checkpoint()
     pixels = torch.from_numpy(run.test_set()[0][:5])
     logits, probabilities = graph(pixels)
@@ -112,8 +112,8 @@ def test_temperature_divides_the_logits_of_the_graph(run: Run, graph: Graph) -> 
     torch.testing.assert_close(probabilities, torch.softmax(logits, 1))
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS.keys() - {"compact"}))  # the run's own
-def test_every_network_leaves_artifacts_that_answer_as_it_does(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", sorted(NETWORKS.keys() - {"compact"}))  # that of `run`
+def test_every_network_exports_artifacts_that_predict_as_it_does(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     graph = Graph(build(name, classes=26, dropout1=0.2, dropout2=0.3), temperature=0.7)
     pixels = np.random.default_rng(0).integers(0, 256, (30, 28, 28), np.uint8)
@@ -126,13 +126,13 @@ def test_every_network_leaves_artifacts_that_answer_as_it_does(name: str, tmp_pa
         assert answers.logits.shape == (30, 26)
         if artifact.may_lose is None:
             proof.prove(path.name, answers, reference, np.zeros(30, np.uint8))
-        else:  # random weights on noise: logits of all pictures lie near each other
+        else:  # with random weights, the logits of noise images are close to each other
             spread = np.ptp(reference.logits)
             assert np.abs(answers.logits - reference.logits).max() <= 0.25 * spread
 
 
 def _model(shape: list[int | str]) -> onnx.ModelProto:
-    """Something that is valid ONNX, and no graph of ours unless the shape is right."""
+    """A valid ONNX model, which matches the contract only if the shape is right."""
     tensors = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("x", "logits")
     ]
@@ -141,7 +141,7 @@ def _model(shape: list[int | str]) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
 
 
-def test_a_graph_with_other_tensors_is_refused_with_both(tmp_path: Path) -> None:
+def test_the_error_about_a_graph_with_other_tensors_lists_both(tmp_path: Path) -> None:
     onnx.save(_model([1, 10]), tmp_path / "model.onnx")
     with pytest.raises(
         BadGraph, match=r"model\.onnx has the tensors .*'x', \(1, 10\).*, not .*'n'"
@@ -149,7 +149,7 @@ def test_a_graph_with_other_tensors_is_refused_with_both(tmp_path: Path) -> None
         check_onnx(tmp_path / "model.onnx")
 
 
-def test_what_onnx_finds_invalid_is_refused(tmp_path: Path) -> None:
+def test_invalid_onnx_is_rejected(tmp_path: Path) -> None:
     model = _model(["n", 10])
     model.graph.node[0].op_type = "NoSuchOperator"
     onnx.save(model, tmp_path / "model.onnx")
@@ -157,9 +157,7 @@ def test_what_onnx_finds_invalid_is_refused(tmp_path: Path) -> None:
         check_onnx(tmp_path / "model.onnx")
 
 
-def test_the_sheet_shows_test_pictures_row_by_row_with_what_they_are(
-    version: Version, run: Run
-) -> None:
+def test_the_sheet_shows_test_images_in_order_with_their_labels(version: Version, run: Run) -> None:
     pixels, labels = run.test_set()
     facts = json.loads(version.read("samples.json"))
     sheet = np.asarray(Image.open(version.folder / "samples.png"))
@@ -171,7 +169,7 @@ def test_the_sheet_shows_test_pictures_row_by_row_with_what_they_are(
         assert np.array_equal(cell, pixels[index])
 
 
-def test_the_golden_set_is_64_pictures_of_all_classes_with_pytorchs_logits(
+def test_the_golden_set_is_64_images_of_all_classes_with_pytorch_logits(
     version: Version, run: Run, graph: Graph
 ) -> None:
     with np.load(version.folder / "golden.npz", allow_pickle=False) as golden:

@@ -1,4 +1,4 @@
-"""What is published answers as PyTorch does; what does not is not published."""
+"""Only versions that predict as PyTorch does are published."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ from training.data import DataSet
 from training.model import build
 from training.run import BadRun, Run
 
-FEW = ("onnx",)  # artifacts, where the test is about something else
+FEW = ("onnx",)  # the only artifact of tests about something else
 
 
 @pytest.fixture(autouse=True)
@@ -57,14 +57,14 @@ def test_the_card_records_the_proof_of_every_artifact(version: Version, run: Run
 
 
 def held_out(run: Run, folder: Path, data: DataSet, pictures: slice) -> Run:
-    """A copy of the run that kept those pictures of `data` for its validation."""
+    """A copy of the run whose validation set is those images of `data`."""
     shutil.copytree(run.folder, folder)
     pixels, labels = (part[pictures] for part in data.train)
     np.savez_compressed(folder / "validation_set.npz", pixels=pixels, labels=labels)
     return Run(folder)
 
 
-def test_the_card_records_from_which_confidence_on_answers_are_accepted(
+def test_the_card_records_the_acceptance_threshold(
     run: Run, small_data: DataSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own = held_out(run, tmp_path / "run", small_data, slice(300))
@@ -84,7 +84,7 @@ def test_the_card_records_from_which_confidence_on_answers_are_accepted(
     assert found.test_accuracy == pytest.approx(right.mean())
 
 
-def test_a_run_with_few_validation_pictures_is_published_without_a_threshold(
+def test_a_run_with_few_validation_images_is_published_without_a_threshold(
     run: Run, small_data: DataSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     few = held_out(run, tmp_path / "few", small_data, slice(30))
@@ -97,7 +97,7 @@ def test_a_run_with_few_validation_pictures_is_published_without_a_threshold(
         assert Store(tmp_path, "digits").open().card.acceptance is None
 
 
-def test_a_damaged_validation_set_is_named(
+def test_the_error_names_a_damaged_validation_set(
     run: Run, small_data: DataSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own = held_out(run, tmp_path / "run", small_data, slice(300))
@@ -111,7 +111,7 @@ def test_the_version_holds_the_plots_and_metrics_of_the_run(version: Version, ru
         assert version.read(name) == (run.folder / name).read_bytes()
 
 
-def test_a_version_may_be_published_without_being_made_current(
+def test_a_version_may_be_published_without_activating_it(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--run", str(run.folder), "--models", str(tmp_path), "--artifacts", "onnx"]
@@ -122,9 +122,7 @@ def test_a_version_may_be_published_without_being_made_current(
 
 
 @pytest.mark.slow
-def test_only_the_artifacts_asked_for_are_made_and_the_card_says_so(
-    run: Run, tmp_path: Path
-) -> None:
+def test_only_the_requested_artifacts_are_built_and_recorded(run: Run, tmp_path: Path) -> None:
     words = ["--run", str(run.folder), "--models", str(tmp_path), "--name", "letters"]
     assert main([*words, "--artifacts", "ts", "--opset", "20"]) == 0
     card = Store(tmp_path, "letters").open().card
@@ -135,7 +133,7 @@ def test_only_the_artifacts_asked_for_are_made_and_the_card_says_so(
 
 
 @pytest.mark.parametrize("words", [["--artifacts", "onnx,tflite"], ["--opset", "7"]])
-def test_what_cannot_be_made_is_refused_before_anything_is_done(
+def test_impossible_requests_are_rejected_before_anything_is_done(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as refused:
@@ -145,13 +143,13 @@ def test_what_cannot_be_made_is_refused_before_anything_is_done(
 
 
 def another(source: Source) -> Source:
-    """The same as if the network had never been trained."""
+    """A copy of the run with the weights of an untrained network."""
     torch.manual_seed(1)
     network = build("compact", classes=10, dropout1=0, dropout2=0)
     return replace(source, graph=Graph(network, source.graph.temperature))
 
 
-def test_a_failed_proof_publishes_nothing_and_saves_the_pictures_it_failed_on(
+def test_a_failed_proof_publishes_nothing_and_saves_the_offending_images(
     run: Run,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -164,10 +162,10 @@ def test_a_failed_proof_publishes_nothing_and_saves_the_pictures_it_failed_on(
     monkeypatch.setitem(ARTIFACTS, "ts", spoiled)
     words = ["--run", str(own), "--models", str(tmp_path / "models"), "--artifacts", "ts"]
     assert main(words) == 1
-    said = capsys.readouterr().err
-    assert "model.ts predicts" in said
-    assert "of 200 test images differently from PyTorch" in said
-    assert f"its images and logits are in {own / 'failed_proof'}. Nothing was published." in said
+    message = capsys.readouterr().err
+    assert "model.ts predicts" in message
+    assert "of 200 test images differently from PyTorch" in message
+    assert f"its images and logits are in {own / 'failed_proof'}. Nothing was published." in message
     assert Store(tmp_path / "models", "digits").versions() == []
     report = json.loads((own / "failed_proof/report.json").read_text())
     pictures = [path.name for path in (own / "failed_proof").glob("*.png")]
@@ -181,7 +179,7 @@ def test_a_failed_proof_publishes_nothing_and_saves_the_pictures_it_failed_on(
 
 
 @pytest.mark.slow
-def test_an_artifact_that_loses_too_much_is_left_out_with_the_reason(
+def test_an_artifact_that_loses_too_much_accuracy_is_left_out_with_the_reason(
     run: Run,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -194,20 +192,20 @@ def test_an_artifact_that_loses_too_much_is_left_out_with_the_reason(
     assert main(words) == 0
     assert "model.fp16.onnx is left out: its accuracy" in capsys.readouterr().err
     version = Store(tmp_path, "digits").open()
-    said = "more than the 0.50 allowed"  # one picture of 200
-    assert said in version.card.left_out["model.fp16.onnx"]
+    message = "more than the 0.50 allowed"  # one image of 200
+    assert message in version.card.left_out["model.fp16.onnx"]
     assert "model.fp16.onnx" not in version.card.files
     assert not (version.folder / "model.fp16.onnx").exists()
 
 
-def test_a_key_signs_what_is_published(run: Run, tmp_path: Path) -> None:
+def test_the_given_key_signs_the_version(run: Run, tmp_path: Path) -> None:
     public = signature.generate(tmp_path / "key.pem")
     words = ["--run", str(run.folder), "--models", str(tmp_path), "--artifacts", "onnx"]
     assert main([*words, "--signing-key", str(tmp_path / "key.pem")]) == 0
     assert Store(tmp_path, "digits", signature.trust([public])).open().number == 1
 
 
-def test_where_keys_are_trusted_an_unsigned_version_is_refused_before_it_is_made(
+def test_with_trusted_keys_an_unsigned_export_is_rejected_before_it_starts(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DIGITSERVE_TRUSTED_KEYS", signature.generate(tmp_path / "key.pem"))
@@ -221,21 +219,19 @@ def test_where_keys_are_trusted_an_unsigned_version_is_refused_before_it_is_made
 
 
 @pytest.mark.slow
-def test_two_exports_at_once_are_two_versions_and_one_of_them_is_current(
-    run: Run, tmp_path: Path
-) -> None:
+def test_concurrent_exports_publish_two_versions_and_activate_one(run: Run, tmp_path: Path) -> None:
     words = ["--run", str(run.folder), "--models", str(tmp_path), "--artifacts", "onnx"]
     command = [sys.executable, "-m", "export", *words]
     exports = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE) for _ in range(2)]
-    said = [each.communicate()[1] for each in exports]
-    assert [each.returncode for each in exports] == [0, 0], said
+    message = [each.communicate()[1] for each in exports]
+    assert [each.returncode for each in exports] == [0, 0], message
     store = Store(tmp_path, "digits")
     assert store.versions() == [1, 2]
     assert store.open().number in (1, 2)
     assert [path.name for path in store.folder.glob(".draft-*")] == []
 
 
-def test_a_key_that_is_not_there_publishes_nothing(
+def test_a_missing_key_publishes_nothing(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--run", str(run.folder), "--models", str(tmp_path), "--artifacts", "onnx"]
@@ -244,7 +240,7 @@ def test_a_key_that_is_not_there_publishes_nothing(
     assert Store(tmp_path, "digits").versions() == []
 
 
-def test_a_version_that_cannot_be_made_current_is_published_and_said_to_be(
+def test_a_version_that_cannot_be_activated_is_published_and_reported(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "digits/current").mkdir(parents=True)
@@ -254,7 +250,7 @@ def test_a_version_that_cannot_be_made_current_is_published_and_said_to_be(
     assert Store(tmp_path, "digits").open(1).card.parameters == 29_434
 
 
-def test_a_store_that_is_no_folder_is_named(
+def test_the_error_names_a_file_in_place_of_the_store(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "digits").write_text("a file")
@@ -262,7 +258,7 @@ def test_a_store_that_is_no_folder_is_named(
     assert f"{tmp_path / 'digits'}" in capsys.readouterr().err
 
 
-def test_a_run_whose_files_do_not_belong_together_publishes_nothing(
+def test_a_run_with_inconsistent_files_publishes_nothing(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mixed = tmp_path / "runs/mixed"
@@ -283,7 +279,7 @@ def test_without_a_run_the_command_says_what_to_do(
 
 @pytest.mark.parametrize("name", ["test_set.npz", "calibration.npz"])
 @pytest.mark.parametrize("content", [None, b"PK nothing"])
-def test_damaged_pictures_are_named(
+def test_the_error_names_damaged_test_images(
     run: Run, tmp_path: Path, name: str, content: bytes | None
 ) -> None:
     shutil.copytree(run.folder, tmp_path / "run")
@@ -292,5 +288,5 @@ def test_damaged_pictures_are_named(
         (tmp_path / "run" / name).write_bytes(content)
     with pytest.raises(BadRun, match=rf"{name} is missing or damaged"):
         export(Run(tmp_path / "run"), Store(tmp_path / "models", "digits"))
-    if name == "calibration.npz":  # only integers need it
+    if name == "calibration.npz":  # only the int8 model needs them
         export(Run(tmp_path / "run"), Store(tmp_path / "models", "digits"), artifacts=FEW)

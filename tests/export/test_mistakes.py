@@ -1,4 +1,4 @@
-"""The pictures of the test set that a version reads wrongly travel with it, the surest first."""
+"""A version includes the test images that it misclassifies, the most confident ones first."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ PIXELS = RNG.integers(0, 256, (300, 28, 28), np.uint8)
 
 
 def answers(digits: NDArray[np.int64]) -> Predictions:
-    """Those digits, each picture a little surer than the one before it."""
+    """Predictions of those digits; the confidence rises a little with each image."""
     logits = np.zeros((len(digits), len(NAMES)), np.float32)
     logits[np.arange(len(digits)), digits] = np.linspace(1, 3, len(digits))
     powers = np.exp(logits)
@@ -32,12 +32,12 @@ def answers(digits: NDArray[np.int64]) -> Predictions:
 
 
 def cells(sheet: Path) -> Any:
-    """Row by row, (n, 28, 28)."""
+    """The cells of the sheet row by row, (n, 28, 28)."""
     pixels = np.asarray(Image.open(sheet))
     return pixels.reshape(-1, 28, 10, 28).swapaxes(1, 2).reshape(-1, 28, 28)
 
 
-def test_a_version_brings_what_its_network_reads_wrongly(version: Version, run: Run) -> None:
+def test_a_version_includes_its_misclassified_images(version: Version, run: Run) -> None:
     pixels, labels = run.test_set()
     probabilities = onnx_runtime(version.folder / "model.onnx")(pixels)[1]
     found = probabilities.argmax(1)
@@ -54,7 +54,7 @@ def test_a_version_brings_what_its_network_reads_wrongly(version: Version, run: 
     assert np.array_equal(cells(version.folder / "mistakes.png")[: len(order)], pixels[order])
 
 
-def test_of_many_the_hundred_surest_are_shown(tmp_path: Path) -> None:
+def test_at_most_the_100_most_confident_are_shown(tmp_path: Path) -> None:
     labels = np.zeros(300, np.uint8)
     digits = np.arange(300) % 3  # two of three are wrong
     write_mistakes(tmp_path, PIXELS, labels, NAMES, answers(digits))
@@ -74,16 +74,14 @@ def test_the_last_row_is_filled_with_black(tmp_path: Path) -> None:
     assert not sheet[13:].any()
 
 
-def test_who_reads_all_of_them_rightly_has_no_such_files(tmp_path: Path) -> None:
+def test_a_version_without_errors_has_no_such_files(tmp_path: Path) -> None:
     labels = np.ones(5, np.uint8)
     write_mistakes(tmp_path, PIXELS[:5], labels, NAMES, answers(np.ones(5, np.int64)))
     assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.slow
-def test_a_run_of_before_there_were_bins_of_calibration_is_exported(
-    run: Run, tmp_path: Path
-) -> None:
+def test_a_run_without_reliability_bins_is_exported(run: Run, tmp_path: Path) -> None:
     shutil.copytree(run.folder, tmp_path / "run")
     path = tmp_path / "run/training_metrics.json"
     metrics = json.loads(path.read_text())

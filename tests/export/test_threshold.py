@@ -1,4 +1,4 @@
-"""The lowest threshold that keeps the promise, and what is said where there is little to go by."""
+"""The lowest threshold that reaches the wanted accuracy, and the behaviour with little data."""
 
 import numpy as np
 import pytest
@@ -18,22 +18,22 @@ def arrays(pairs: list[tuple[float, bool]]) -> tuple[NDArray[np.float32], NDArra
     return np.array(confidence, np.float32), np.array(right, np.bool_)
 
 
-def test_it_lies_halfway_between_the_last_that_may_be_accepted_and_the_next() -> None:
+def test_the_threshold_is_midway_between_the_last_accepted_and_the_next() -> None:
     pairs = [(0.25, True), (0.5, False), (0.75, True), (1.0, True)]
     assert lowest_threshold(*arrays(pairs)) == 0.625
 
 
-def test_an_error_among_many_that_are_right_is_accepted_with_them() -> None:
+def test_an_error_among_many_correct_predictions_is_accepted() -> None:
     sure = [(0.5 + step / 8000, True) for step in range(1999)]
     assert lowest_threshold(*arrays([(0.999, False), *sure])) == 0.5
     assert lowest_threshold(*arrays([(0.999, False), *sure[-900:]])) == 1.0
 
 
-def test_where_all_are_right_it_is_the_lowest_confidence_seen_and_not_zero() -> None:
+def test_without_errors_the_threshold_is_the_lowest_confidence() -> None:
     assert lowest_threshold(*arrays([(0.5, True), (0.75, True)])) == 0.5
 
 
-def test_where_the_surest_is_wrong_hardly_anything_is_accepted() -> None:
+def test_if_the_most_confident_is_wrong_almost_nothing_is_accepted() -> None:
     confidence, right = arrays([(0.9, False), (0.8, True)])
     assert lowest_threshold(confidence, right) == 1.0
     assert accepted(confidence, right, 1.0) == (0.0, None)
@@ -46,7 +46,7 @@ def test_equal_confidences_are_accepted_together_or_not_at_all() -> None:
 
 @given(st.lists(st.tuples(CONFIDENCES, st.booleans()), min_size=1, max_size=50),
        st.sampled_from([0.5, 0.9, 0.999]))  # fmt: skip
-def test_it_keeps_the_promise_and_no_lower_one_does(
+def test_the_threshold_reaches_the_accuracy_and_no_lower_one_does(
     pairs: list[tuple[float, bool]], wanted: float
 ) -> None:
     confidence, right = arrays(pairs)
@@ -59,26 +59,26 @@ def test_it_keeps_the_promise_and_no_lower_one_does(
     assert all((accepted(confidence, right, each)[1] or 0) < wanted for each in lower)
 
 
-def test_neighbours_among_floats_are_told_apart() -> None:
+def test_adjacent_floats_are_distinguished() -> None:
     confidence = np.array([np.nextafter(np.float32(0.5), np.float32(1)), 0.5], np.float32)
     right = np.array([True, False])
     assert accepted(confidence, right, lowest_threshold(confidence, right)) == (0.5, 1.0)
 
 
 @given(st.lists(st.tuples(CONFIDENCES, st.booleans()), min_size=1, max_size=50))
-def test_who_wants_more_accepts_no_more(pairs: list[tuple[float, bool]]) -> None:
+def test_a_higher_wanted_accuracy_accepts_no_more(pairs: list[tuple[float, bool]]) -> None:
     thresholds = [lowest_threshold(*arrays(pairs), wanted) for wanted in (0.5, 0.8, 0.99)]
     assert thresholds == sorted(thresholds)
 
 
 def answers(right: NDArray[np.bool_]) -> tuple[Predictions, NDArray[np.uint8]]:
-    """Of two classes; right ones are sure to 0.9, wrong ones to 0.7. All labels are 0."""
+    """Predictions of two classes: confidence 0.9 if right, 0.7 if wrong. All labels are 0."""
     sure = np.where(right, 0.9, 0.3)
     rows = np.stack([sure, 1 - sure], 1).astype(np.float32)
     return Predictions(np.log(rows), rows), np.zeros(len(right), np.uint8)
 
 
-def test_the_card_says_what_is_accepted_of_both_parts() -> None:
+def test_the_card_has_the_accepted_shares_of_validation_and_test() -> None:
     validation, test = np.arange(400) >= 40, np.arange(100) >= 20
     found = acceptance(answers(validation), answers(test))
     assert found == Acceptance(
@@ -91,7 +91,7 @@ def test_the_card_says_what_is_accepted_of_both_parts() -> None:
     )
 
 
-def test_few_pictures_find_no_threshold() -> None:
+def test_few_images_give_no_threshold() -> None:
     test = answers(np.ones(100, np.bool_))
     assert acceptance(None, test) is None
     assert acceptance(answers(np.ones(FEWEST - 1, np.bool_)), test) is None
