@@ -1,4 +1,4 @@
-"""The committed model version, and a service of it, for all tests that need one."""
+"""The committed model version, and a service that serves it, shared by all tests."""
 
 import shutil
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.support.running import Service
 
 @pytest.fixture(scope="session")
 def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Version]:
-    """A store whose current version is the committed one. Tests that break it take a copy."""
+    """A store whose current version is the committed one. Tests that modify it use a copy."""
     models = tmp_path_factory.mktemp("published") / "models"
     shutil.copytree(MODELS, models)
     store = Store(models, "digits")
@@ -27,13 +27,13 @@ def version(published: tuple[Store, Version]) -> Version:
 
 @pytest.fixture(scope="session")
 def judged() -> Judged:
-    """The test pictures of the committed version, with what PyTorch says of them."""
+    """The test images of the committed version, with the outputs of PyTorch for them."""
     return Judged.load()
 
 
 @pytest.fixture(scope="session")
 def service(published: tuple[Store, Version]) -> Iterator[Service]:
-    """A service process with default settings, shared by the tests that only ask it things."""
+    """A service process with default settings, shared by tests that only send requests to it."""
     store, _ = published
     with Service.started(store.folder.parent) as running:
         yield running

@@ -1,4 +1,4 @@
-"""The committed model version is one that answers alike on every processor."""
+"""The committed model version gives the same predictions on every processor."""
 
 import numpy as np
 
@@ -8,13 +8,13 @@ from contract.version import Version
 from tests.fixtures import FOLDER, MODELS, Judged, margins
 
 
-def test_it_is_whole_and_small() -> None:
+def test_the_version_is_complete_and_small() -> None:
     assert Store(MODELS, "digits").open().number == 1
     assert sum(path.stat().st_size for path in FOLDER.rglob("*.*")) < 400_000
 
 
-def test_no_rounding_turns_an_answer(version: Version, judged: Judged) -> None:
-    """Two logits may each be off by as much as a precision was found to be."""
+def test_no_rounding_changes_a_prediction(version: Version, judged: Judged) -> None:
+    """Two logits may each be off by the largest measured difference of a precision."""
     least = margins(judged.logits).min()
     assert {*version.card.parity} == {ONNX, FP16, INT8}
     for parity in version.card.parity.values():
@@ -22,7 +22,9 @@ def test_no_rounding_turns_an_answer(version: Version, judged: Judged) -> None:
         assert 2 * parity.largest_difference < least
 
 
-def test_its_pictures_are_those_that_it_was_judged_by(version: Version, judged: Judged) -> None:
+def test_the_judged_images_are_the_test_set_of_the_version(
+    version: Version, judged: Judged
+) -> None:
     assert len(judged.labels) == version.card.data_set.test
     assert (judged.digits == judged.labels).mean() == version.card.evaluation.accuracy
     with np.load(version.folder / "golden.npz", allow_pickle=False) as golden:

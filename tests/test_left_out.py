@@ -1,4 +1,4 @@
-"""What is not installed is named, with the package to install, and nothing else happens."""
+"""The reason of a skipped test names the missing program and the package to install."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 
-def test_a_program_that_is_missing_is_named_with_its_package() -> None:
+def test_a_missing_program_is_named_with_its_package() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.interop.programs"],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""docs/open-inference.md: every example in it runs, and every route and setting in it exists."""
+"""docs/open-inference.md: every example runs, and every route and setting in it exists."""
 
 import os
 import re
@@ -32,7 +32,7 @@ def service(
 
 
 @pytest.mark.parametrize(("language", "text"), EXAMPLES)
-def test_an_example_does_what_it_says(
+def test_an_example_works_as_documented(
     service: Service, language: str, text: str, tmp_path: Path
 ) -> None:
     text = text.replace("127.0.0.1:8000", service.url.removeprefix("http://"))
@@ -52,7 +52,7 @@ def test_an_example_does_what_it_says(
         assert re.match(r"\[\d \d\]\n(.|\n)*:\d:\d", done.stdout), done.stdout
 
 
-def test_every_route_and_setting_that_is_told_exists(service: Service) -> None:
+def test_every_documented_route_and_setting_exists(service: Service) -> None:
     there = set(fetch.get(f"{service.url}/openapi.json").json()["paths"])
     reported = set(re.findall(r"`(?:GET|POST) (/v\d[^`]*)`", DOCUMENT))
     for path in reported:
@@ -62,7 +62,7 @@ def test_every_route_and_setting_that_is_told_exists(service: Service) -> None:
     assert {name.lower() for name in settings} <= set(Settings.model_fields)
 
 
-def test_every_extension_is_told() -> None:
+def test_every_extension_is_documented() -> None:
     words = {"binary_tensor_data": "JSON and bytes", "schedule_policy": "`timeout`"}
     words |= {"model_configuration": "/config", "model_repository": "model repository"}
     assert all(words.get(name, name) in DOCUMENT for name in EXTENSIONS)

@@ -1,4 +1,4 @@
-"""What the README says is true now: its commands exist, its tables are complete."""
+"""The README is up to date: its commands exist and its tables are complete."""
 
 import ast
 import re
@@ -41,7 +41,7 @@ def table(heading: str) -> dict[str, list[str]]:
     return {cells[0].strip("`"): cells[1:] for cells in rows[1:]}
 
 
-def test_the_settings_are_all_there_with_default_and_meaning() -> None:
+def test_all_settings_are_listed_with_default_and_meaning() -> None:
     settings = {
         name.upper(): [
             "the cores" if name == "threads" else str(field.default),
@@ -52,10 +52,10 @@ def test_the_settings_are_all_there_with_default_and_meaning() -> None:
     assert table("Settings") == settings
 
 
-def test_the_metrics_are_all_there_with_labels_and_meaning(
+def test_all_metrics_are_listed_with_labels_and_meaning(
     published: tuple[Store, Version], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests/support/fake_gpu"))  # so that there is a GPU
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests/support/fake_gpu"))  # simulate a GPU
     with Service.started(published[0].folder.parent) as service:
 
         def exposition() -> str:
@@ -75,13 +75,13 @@ def test_every_make_target_exists(command: str) -> None:
     assert known[:1] == words[:1]
 
 
-def test_the_folders_in_the_layout_are_the_packages_there_are() -> None:
+def test_the_layout_lists_the_existing_packages() -> None:
     reported = set(re.findall(r"^\| `(\w+)/` \|", README, re.MULTILINE))
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
     assert reported == packages
 
 
-def test_make_alone_lists_the_targets_with_what_they_do() -> None:
+def test_make_without_a_target_lists_the_targets_with_descriptions() -> None:
     listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for target in ("demo", "test", "train", "export", "serve", "clean"):
         assert re.search(rf"{target} +\S* [A-Z]\w+", listed), target
@@ -90,7 +90,7 @@ def test_make_alone_lists_the_targets_with_what_they_do() -> None:
 TRAINING = (ROOT / "docs/training.md").read_text()
 
 
-def test_the_networks_are_all_told_with_their_size() -> None:
+def test_all_networks_are_listed_with_their_size() -> None:
     reported = dict(re.findall(r"^\| `(\w+)`.*? \| ([\d,]+) \|", TRAINING, re.MULTILINE))
     found = {
         name: f"{parameters_of(build(name, classes=10, dropout1=0, dropout2=0)):,}"
@@ -100,12 +100,12 @@ def test_the_networks_are_all_told_with_their_size() -> None:
 
 
 @pytest.mark.parametrize("name", [*NAMES, *PRESETS])
-def test_every_data_set_and_preset_is_told(name: str) -> None:
+def test_every_data_set_and_preset_is_documented(name: str) -> None:
     assert f"`{name}`" in TRAINING or f"--preset {name}" in TRAINING
 
 
 @pytest.mark.parametrize("flag", sorted(set(re.findall(r"(?<!`)--[a-z][a-z0-9_-]+", TRAINING))))
-def test_every_flag_that_is_told_exists(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_documented_flag_exists(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
     helps = ""
     for words in (["--help"], ["evaluate", "--help"]):
         with pytest.raises(SystemExit):
@@ -114,21 +114,21 @@ def test_every_flag_that_is_told_exists(flag: str, capsys: pytest.CaptureFixture
     assert flag in helps or flag in ("--nproc_per_node", "--logdir", "--help")
 
 
-def test_the_python_example_runs_as_it_is_told() -> None:
-    """All but the training: names, keywords and methods exist."""
+def test_the_python_example_runs_as_documented() -> None:
+    """Everything but the training: names, keywords and methods exist."""
     example = TRAINING.split("```python\n")[1].split("```")[0]
     for method in re.findall(r"classifier\.(\w+)\(", example):
         assert callable(getattr(MNISTClassifier, method))
     arguments = re.findall(r"MNISTClassifier\((.*)\)", example)[0]
     pairs = (pair.split("=") for pair in arguments.split(", "))
-    knobs: dict[str, Any] = {name: ast.literal_eval(value) for name, value in pairs}
-    MNISTClassifier(**knobs)
+    options: dict[str, Any] = {name: ast.literal_eval(value) for name, value in pairs}
+    MNISTClassifier(**options)
 
 
 GPU = (ROOT / "docs/gpu.md").read_text()
 
 
-def test_every_flag_of_what_measures_on_a_gpu_is_told_and_exists(
+def test_the_flags_of_the_gpu_benchmark_are_documented_and_exist(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     helps = help_of(speed_main, capsys) + help_of(bench_gpu_main, capsys)
@@ -136,7 +136,7 @@ def test_every_flag_of_what_measures_on_a_gpu_is_told_and_exists(
     assert set(re.findall(r"--(?!constraint|group)[a-z][a-z-]+", GPU)) == there
 
 
-def test_every_setting_of_the_engine_is_told() -> None:
+def test_every_setting_of_the_engine_is_documented() -> None:
     reported = set(re.findall(r"DIGITSERVE_([A-Z_]+)", GPU))
     assert {"PROVIDER", "PRECISION", "TENSORRT_CACHE", "MAX_BATCH"} <= reported
     assert {name.lower() for name in reported} <= set(Settings.model_fields)
@@ -151,7 +151,7 @@ def help_of(command: Callable[[list[str]], int], capsys: pytest.CaptureFixture[s
     return capsys.readouterr().out
 
 
-def test_every_command_that_looks_after_versions_is_told_and_exists(
+def test_the_commands_for_versions_are_documented_and_exist(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     reported = set(re.findall(r"python -m contract ([a-z]+)", VERSIONS))
@@ -159,20 +159,20 @@ def test_every_command_that_looks_after_versions_is_told_and_exists(
     assert reported == there
 
 
-def test_every_flag_of_export_is_told_and_exists(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_flags_of_export_are_documented_and_exist(capsys: pytest.CaptureFixture[str]) -> None:
     lines = [line for line in VERSIONS.splitlines() if "-m export" in line]
     reported = set(re.findall(r"--[a-z-]+", " ".join(lines)))
     there = set(re.findall(r"^  (--[a-z-]+)", help_of(export_main, capsys), re.MULTILINE))
     assert reported == there - {"--runs", "--models"}
 
 
-def test_every_file_of_a_version_is_told(version: Version) -> None:
+def test_every_file_of_a_version_is_documented(version: Version) -> None:
     reported = set(re.findall(r"`([a-z0-9_.*]+\.[a-z0-9]+)`", VERSIONS))
     assert {name for name in version.card.files if not name.endswith(".png")} <= reported
 
 
 @pytest.mark.parametrize("page", ["README.md", *(f"docs/{each.name}" for each in DOCS)])
-def test_what_a_page_links_to_and_shows_is_there(page: str) -> None:
+def test_links_and_images_of_a_page_exist(page: str) -> None:
     path = ROOT / page
     links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", path.read_text())
     assert [link for link in links if not (path.parent / link).exists()] == []
@@ -181,11 +181,11 @@ def test_what_a_page_links_to_and_shows_is_there(page: str) -> None:
 LOAD = (ROOT / "docs/loadtest.md").read_text()
 
 
-def test_every_flag_of_a_load_test_that_is_told_exists(
+def test_every_documented_flag_of_a_load_test_exists(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     helps = "".join(help_of(main, capsys) for main in (loadtest_main, capacity_main, soak_main))
     there = set(re.findall(r"^  (--[a-z0-9-]+)", helps, re.MULTILINE))
     lines = [line for line in LOAD.splitlines() if "make " in line or "-m loadtest." in line]
     reported = set(re.findall(r"--[a-z][a-z0-9-]+", " ".join(lines)))
-    assert reported - {"--weights", "--help"} <= there  # the first is locust's
+    assert reported - {"--weights", "--help"} <= there  # the first flag is an option of locust
