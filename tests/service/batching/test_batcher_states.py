@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order, every accepted request gets exactly one answer."""
+"""In any order of events, every accepted request gets exactly one answer."""
 
 import asyncio
 import threading
@@ -22,7 +22,7 @@ from service.batching.interface import (
 )
 from service.tensors import Pixels
 
-BAD = 255  # as the first byte of a picture: the model cannot read it
+BAD = 255  # first byte of an image that the model cannot read
 SOON, LATER = 0.004, 60.0  # seconds
 
 
@@ -32,7 +32,7 @@ class Answer(NamedTuple):
 
 
 class Model:
-    """Answers with what is written in the picture, once it is let; knows whom it has computed."""
+    """Answers with the number in each image when it gets a turn; records those computed."""
 
     def __init__(self) -> None:
         self.version = 1
@@ -47,7 +47,7 @@ class Model:
         assert self.turns.acquire(timeout=30)
         self.computed.update(numbers)
         if BAD in pixels[:, 0, 0]:
-            self.turns.release(2)  # both halves come next
+            self.turns.release(2)  # both halves follow
             raise ValueError("cannot read this picture")
         return [Answer(number, version) for number in numbers]
 
@@ -57,10 +57,10 @@ class Caller:
         self.number = number
         self.pictures = pictures
         self.bad = bad
-        self.version = version  # of the model when it came
+        self.version = version  # of the model at arrival
         self.reported: list[list[Answer] | Exception] = []
         self.waiting: QueuedRequest[list[Answer]] | None = None
-        self.left_from: Place | None = None  # where it was when it hung up
+        self.left_from: Place | None = None  # where it was when it was cancelled
 
     @property
     def pixels(self) -> Pixels:
@@ -90,7 +90,7 @@ class Batching(RuleBasedStateMachine):
         self.loop.run_until_complete(self.batcher.__aenter__())
 
     def turn(self, seconds: float = 0.0) -> None:
-        """Let the event loop do what is due."""
+        """Let the event loop run everything that is due."""
         self.loop.run_until_complete(asyncio.sleep(seconds))
         self.loop.run_until_complete(asyncio.sleep(0))
 
@@ -111,7 +111,7 @@ class Batching(RuleBasedStateMachine):
                 assert self.closing is None
             except QueueFull:
                 assert self.batcher.depth > 0
-            except DeadlinePassed:  # when it came, behind a whole batch
+            except DeadlinePassed:  # at arrival, behind a full batch
                 assert within <= SOON
                 assert self.batcher.depth >= 4
             except Closed:
@@ -121,10 +121,10 @@ class Batching(RuleBasedStateMachine):
 
     @precondition(lambda self: self.callers)
     @rule(which=st.integers(0, 30))
-    def hang_up(self, which: int) -> None:
+    def cancel(self, which: int) -> None:
         caller = self.callers[which % len(self.callers)]
         reported = len(caller.reported)
-        if caller.waiting is None:  # it was refused
+        if caller.waiting is None:  # it was rejected
             return
         place = self.batcher.cancel(caller.waiting)
         assert (place is None) == (reported > 0 or caller.left_from is not None)
@@ -132,7 +132,7 @@ class Batching(RuleBasedStateMachine):
 
     @rule()
     def model_finishes(self) -> None:
-        """A call, if there is one, and everything that follows from it."""
+        """Finish the running call, if there is one, and everything that follows from it."""
         self.turn()
         if self.model.entered.is_set():
             self.model.entered.clear()
@@ -159,7 +159,7 @@ class Batching(RuleBasedStateMachine):
         assert 0 <= self.batcher.depth <= 9
 
     @invariant()
-    def nobody_is_told_twice(self) -> None:
+    def no_request_is_answered_twice(self) -> None:
         assert all(len(caller.reported) <= 1 for caller in self.callers)
 
     def teardown(self) -> None:
