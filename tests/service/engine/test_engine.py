@@ -1,7 +1,7 @@
-"""The engine runs the version it was given, on the provider it was asked for, or refuses.
+"""The engine runs its version on the requested provider, or fails.
 
-Every test of what it answers runs on each provider that this machine has and in each way of running
-there, so that a machine with a GPU holds CUDA to the same words.
+Every test of predictions runs on each provider that this machine has and in each mode of running
+there, so a machine with a GPU tests CUDA with the same assertions.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -40,24 +40,24 @@ def pictures(n: int) -> Pixels:
     ids=lambda kind: " ".join(kind),
 )
 def engine(request: pytest.FixtureRequest, version: Version) -> Engine:
-    """One on each provider and in each way; its largest batch is 24, no power of two."""
+    """One engine per provider and mode; its largest batch is 24, which is not a power of two."""
     provider, way = request.param
     engine = Engine(version, provider=provider, threads=1, precision="fp32", max_batch=24, way=way)
     assert (engine.provider, engine.info.way) == (provider, way)
     return engine
 
 
-# ---- what it answers ---------------------------------------------------------------------------
+# ---- predictions -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 24, 25, 63, 200])
-def test_it_answers_as_pytorch_does(engine: Engine, judged: Judged, n: int) -> None:
+def test_it_predicts_as_pytorch_does(engine: Engine, judged: Judged, n: int) -> None:
     answers = engine(judged.pixels[:n])
     assert np.allclose(answers.logits, judged.logits[:n], atol=1e-3)
     assert np.allclose(answers.probabilities, judged.probabilities[:n], atol=1e-4)
 
 
-def test_answers_stay_when_the_next_batch_is_asked(engine: Engine) -> None:
+def test_answers_are_not_overwritten_by_the_next_batch(engine: Engine) -> None:
     first = engine(pictures(3))
     kept = first.logits.copy(), first.probabilities.copy()
     engine(255 - pictures(3))
@@ -65,13 +65,13 @@ def test_answers_stay_when_the_next_batch_is_asked(engine: Engine) -> None:
     assert np.array_equal(first.probabilities, kept[1])
 
 
-def test_what_a_larger_batch_left_behind_changes_no_answer(engine: Engine) -> None:
+def test_leftovers_of_a_larger_batch_change_no_answer(engine: Engine) -> None:
     alone = engine(pictures(5))
     engine(255 - pictures(8))
     assert np.array_equal(engine(pictures(5)).logits, alone.logits)
 
 
-def test_threads_that_ask_at_once_each_get_their_own_answers(engine: Engine) -> None:
+def test_concurrent_threads_each_get_their_own_answers(engine: Engine) -> None:
     sizes = [1, 2, 3, 5, 8, 13, 24] * 8
     expected = {n: engine(pictures(n)).logits for n in set(sizes)}
     with ThreadPoolExecutor(4) as threads:
@@ -80,7 +80,7 @@ def test_threads_that_ask_at_once_each_get_their_own_answers(engine: Engine) -> 
         assert np.allclose(logits, expected[n], atol=1e-5)
 
 
-def test_the_facts_tell_where_every_node_runs(engine: Engine) -> None:
+def test_the_facts_list_where_every_node_runs(engine: Engine) -> None:
     name = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[engine.provider]
     assert list(engine.info.nodes) == [name]
     assert engine.info.nodes[name] > 5
@@ -104,37 +104,37 @@ def test_buckets_are_the_powers_of_two_and_the_largest_batch(
     ("max_batch", "sizes"),
     [(1, (1,)), (64, (*range(1, 65),)), (1000, (*range(1, 257), 512, 768, 1000))],
 )
-def test_on_a_cpu_every_batch_size_is_warmed_up_and_of_large_ones_some(
+def test_on_a_cpu_all_small_and_some_large_batch_sizes_are_warmed_up(
     max_batch: int, sizes: tuple[int, ...]
 ) -> None:
     assert each_size(max_batch) == sizes
 
 
-def test_only_a_cpu_that_runs_plainly_takes_every_size_as_it_is(engine: Engine) -> None:
+def test_only_plain_runs_on_a_cpu_take_every_batch_size_unpadded(engine: Engine) -> None:
     as_they_are = (engine.provider, engine.info.way) == ("cpu", "plain")
     assert engine.info.buckets == (() if as_they_are else (1, 2, 4, 8, 16, 24))
 
 
 @on_cuda
-def test_on_a_gpu_a_cuda_graph_for_each_bucket_serves(version: Version) -> None:
+def test_on_a_gpu_each_bucket_has_a_cuda_graph(version: Version) -> None:
     info = Engine(version, provider="auto", threads=1, max_batch=24).info
     assert (info.provider, info.way, info.fallbacks) == ("cuda", "graph", ())
     assert info.precision == choose("auto", "cuda", version.card)
 
 
-# ---- what it refuses, and what it does without ------------------------------------------------
+# ---- errors and fallbacks ---------------------------------------------------------------------
 
 
-def test_a_graph_that_is_not_the_one_on_the_card_is_refused(version: Version) -> None:
+def test_a_graph_that_does_not_match_the_card_is_rejected(version: Version) -> None:
     fewer = version.card.model_copy(update={"outputs": version.card.outputs[:1]})
     with pytest.raises(EngineRefused, match=r"model\.onnx has the tensors .*probabilities"):
         Engine(replace(version, card=fewer), provider="cpu", threads=1)
 
 
-def test_where_no_cuda_graph_can_be_recorded_plain_runs_serve_and_it_is_told(
+def test_without_cuda_graphs_plain_runs_serve_and_the_reason_is_reported(
     version: Version, judged: Judged
 ) -> None:
-    """A CPU records none. The same words hold for a GPU that fails to."""
+    """A CPU cannot record graphs. A GPU that fails to record one behaves the same."""
     engine = Engine(version, provider="cpu", threads=1, max_batch=4, way="graph")
     assert engine.info.way == "plain"
     [fallback] = engine.info.fallbacks
@@ -145,14 +145,14 @@ def test_where_no_cuda_graph_can_be_recorded_plain_runs_serve_and_it_is_told(
 
 
 @pytest.mark.skipif(GPU_BUILD, reason="this ONNX Runtime was built for GPUs")
-def test_on_a_build_without_cuda_auto_means_cpu_and_is_no_fallback(version: Version) -> None:
+def test_auto_means_cpu_on_a_build_without_cuda_and_is_no_fallback(version: Version) -> None:
     info = Engine(version, provider="auto", threads=1, max_batch=1).info
     assert (info.provider, info.fallbacks) == ("cpu", ())
 
 
 @pytest.mark.skipif(GPU_BUILD, reason="this ONNX Runtime was built for GPUs")
 @pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
-def test_a_build_without_the_provider_that_was_asked_for_says_what_to_install(
+def test_a_build_without_the_requested_provider_says_what_to_install(
     version: Version, provider: RequestedProvider
 ) -> None:
     with pytest.raises(EngineRefused, match=f"provider {provider} was requested, .* group `gpu`"):
@@ -165,7 +165,7 @@ needs_gpu_build = pytest.mark.skipif(
 
 
 @needs_gpu_build
-def test_auto_without_a_gpu_serves_on_the_cpu_and_says_why(version: Version) -> None:
+def test_auto_without_a_gpu_serves_on_the_cpu_and_reports_why(version: Version) -> None:
     info = Engine(version, provider="auto", threads=1, max_batch=1).info
     assert (info.provider, info.provider_fell_back) == ("cpu", True)
     assert "cannot open shared object file" in info.fallbacks[0].reason
@@ -173,7 +173,7 @@ def test_auto_without_a_gpu_serves_on_the_cpu_and_says_why(version: Version) -> 
 
 @needs_gpu_build
 @pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
-def test_without_a_gpu_one_that_was_asked_for_is_refused(
+def test_a_requested_gpu_that_is_absent_is_an_error(
     version: Version, provider: RequestedProvider
 ) -> None:
     with pytest.raises(EngineRefused, match="cannot open shared object file"):
@@ -184,7 +184,7 @@ def test_without_a_gpu_one_that_was_asked_for_is_refused(
 
 
 @pytest.mark.parametrize(("precision", "file"), [("fp32", ONNX), ("fp16", FP16), ("int8", INT8)])
-def test_the_file_of_the_precision_asked_for_runs(
+def test_the_file_of_the_requested_precision_runs(
     version: Version, judged: Judged, precision: Precision, file: str
 ) -> None:
     engine = Engine(version, provider="cpu", threads=1, precision=precision, max_batch=2)
@@ -195,7 +195,7 @@ def test_the_file_of_the_precision_asked_for_runs(
     assert np.array_equal(found.argmax(1), judged.digits)
 
 
-def test_a_precision_that_the_version_lacks_is_refused_by_the_files_name(version: Version) -> None:
+def test_the_error_about_a_missing_precision_names_the_file(version: Version) -> None:
     card = version.card.model_copy(
         update={
             "files": {name: info for name, info in version.card.files.items() if name != INT8},
@@ -216,7 +216,7 @@ def test_a_precision_that_the_version_lacks_is_refused_by_the_files_name(version
         pytest.param(0, 1, False, id="one is as wrong as before, but another"),
     ],
 )
-def test_half_precision_is_taken_on_a_gpu_where_no_test_picture_got_worse(
+def test_half_precision_is_used_on_a_gpu_if_no_test_image_got_worse(
     version: Version, more_right: int, different: int, nothing_lost: bool
 ) -> None:
     full = version.card.parity[ONNX].model_copy(update={"accuracy": 0.9})
@@ -228,16 +228,16 @@ def test_half_precision_is_taken_on_a_gpu_where_no_test_picture_got_worse(
     assert choose("auto", "cpu", card) == "fp32"
 
 
-def test_a_version_without_half_precision_runs_in_full_on_a_gpu(version: Version) -> None:
+def test_a_version_without_half_precision_runs_in_float32_on_a_gpu(version: Version) -> None:
     card = version.card.model_copy(update={"files": {ONNX: version.card.files[ONNX]}})
     assert choose("auto", "cuda", card) == "fp32"
 
 
 @pytest.mark.parametrize("n", [1, 3, 4, 7])
-def test_a_batch_that_is_padded_is_answered_as_it_is_without(
+def test_padding_a_batch_does_not_change_its_answers(
     version: Version, pixels: Pixels, n: int
 ) -> None:
-    """On a GPU each size costs memory, so a batch is padded to one of few."""
+    """On a GPU each size costs memory, so a batch is padded to one of a few sizes."""
     session = onnxruntime.InferenceSession(version.folder / ONNX)
     padded = ArrayRunner(session, (1, 4, 8))(pixels[:n])
     plain = ArrayRunner(session, ())(pixels[:n])

@@ -20,7 +20,7 @@ def models(published: tuple[Store, Version]) -> list[str]:
     return ["--models", str(published[0].folder.parent)]
 
 
-def test_every_precision_way_and_bucket_is_measured(
+def test_every_precision_mode_and_bucket_is_measured(
     models: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "speed.json"
@@ -42,7 +42,7 @@ def test_every_precision_way_and_bucket_is_measured(
     assert len(capsys.readouterr().out.splitlines()) == 2 + len(measured)
 
 
-def test_what_was_asked_for_and_does_not_run_here_is_left_out_with_the_reason(
+def test_a_requested_engine_that_does_not_run_here_is_skipped_with_the_reason(
     models: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--provider", "cpu", "--precision", "fp32", "--way", "plain", "graph"]
@@ -54,7 +54,7 @@ def test_what_was_asked_for_and_does_not_run_here_is_left_out_with_the_reason(
     "CUDAExecutionProvider" in onnxruntime.get_available_providers(),
     reason="this ONNX Runtime was built for GPUs",
 )
-def test_without_the_provider_it_says_so_and_fails(
+def test_a_missing_provider_is_reported_and_fails(
     models: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*models, "--provider", "cuda"]) == 2
@@ -63,11 +63,11 @@ def test_without_the_provider_it_says_so_and_fails(
     )
 
 
-# ---- how much of the GPU is left ---------------------------------------------------------------
+# ---- utilisation of the GPU -------------------------------------------------------------------
 
 
 def nvidia_smi(folder: Path, *lines: str) -> None:
-    """A program of that name that says these lines and then waits to be ended."""
+    """A fake nvidia-smi that prints these lines and then waits to be terminated."""
     said = "\n".join(f"echo '{line}'" for line in lines)
     program = folder / "nvidia-smi"
     program.write_text(f"#!/bin/sh\n{said}\ntouch {folder}/said\nexec sleep 60\n")
@@ -81,7 +81,7 @@ def wait_for(file: Path) -> None:
         time.sleep(0.01)
 
 
-def test_the_use_of_the_gpu_is_that_while_the_work_was_done(
+def test_gpu_utilisation_is_measured_while_the_work_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = "Big GPU, 580.1, 40, 1000, 8000", "Big GPU, 580.1, 60, 3000, 8000"
@@ -91,7 +91,7 @@ def test_the_use_of_the_gpu_is_that_while_the_work_was_done(
     assert str(use) == "Big GPU: 50% busy, 3,000 MiB used, 5,000 MiB left"
 
 
-def test_a_gpu_that_does_not_tell_how_busy_it_is_is_told_so(
+def test_a_gpu_that_does_not_report_utilisation_is_mentioned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nvidia_smi(tmp_path, "Part of a GPU, 580.1, [N/A], 1000, 8000")
@@ -100,7 +100,7 @@ def test_a_gpu_that_does_not_tell_how_busy_it_is_is_told_so(
     assert "does not report how busy it is" in str(use)
 
 
-def test_without_nvidia_smi_the_work_is_done_all_the_same(
+def test_the_work_is_done_without_nvidia_smi(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
