@@ -1,4 +1,4 @@
-"""Pixels with what PyTorch says of them, and Triton's client of the service that tests share."""
+"""Test pixels with the outputs of PyTorch, and Triton's client of the shared service."""
 
 from collections.abc import Iterator
 
@@ -21,13 +21,13 @@ def client(service: Service) -> Iterator[triton.InferenceServerClient]:
 
 @pytest.fixture(scope="session")
 def pixels(judged: Judged) -> Pixels:
-    """(300, 28, 28), the first 200 of them each another picture."""
+    """(300, 28, 28), of which the first 200 are all different."""
     return np.resize(judged.pixels, (300, 28, 28))
 
 
 @pytest.fixture(scope="session")
 def logits(judged: Judged) -> NDArray[np.float32]:
-    """What PyTorch says, (300, 10)."""
+    """The logits of PyTorch, (300, 10)."""
     return np.resize(judged.logits, (300, 10))
 
 

@@ -1,4 +1,4 @@
-"""Settings are read once, bounded, and refused by name."""
+"""Settings are read once and bounded; errors name them."""
 
 import os
 
@@ -25,11 +25,11 @@ def test_the_defaults_are_the_documented_ones() -> None:
     assert settings.threads == available_cores()
 
 
-def test_one_wrong_setting_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_invalid_setting_gives_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIGITSERVE_PORT", "99999")
     with pytest.raises(CannotStart) as refused:
         Settings.from_environment()
-    (line,) = str(refused.value).splitlines()  # none about THREADS, whose default needs WORKERS
+    (line,) = str(refused.value).splitlines()  # and none about THREADS
     assert line.startswith("DIGITSERVE_PORT=99999: ")
 
 
@@ -42,7 +42,7 @@ def test_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings.from_environment().threads == 4
 
 
-def test_the_environment_overrides_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_overrides_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIGITSERVE_MAX_BATCH", "8")
     monkeypatch.setenv("DIGITSERVE_MAX_WAIT", "0.002")
     settings = Settings.from_environment()
@@ -68,7 +68,7 @@ def test_the_environment_overrides_them(monkeypatch: pytest.MonkeyPatch) -> None
         ("LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
     ],
 )
-def test_a_bad_value_is_named_with_its_bound(
+def test_the_error_about_an_invalid_value_names_the_setting_and_its_bound(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, bound: str
 ) -> None:
     monkeypatch.setenv(f"DIGITSERVE_{name}", value)
@@ -76,21 +76,21 @@ def test_a_bad_value_is_named_with_its_bound(
         Settings.from_environment()
 
 
-def test_every_bad_value_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_lists_all_invalid_values(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIGITSERVE_PORT", "x")
     monkeypatch.setenv("DIGITSERVE_MAX_QUEUE", "0")
     with pytest.raises(CannotStart, match=r"(?s)DIGITSERVE_PORT=x.*DIGITSERVE_MAX_QUEUE=0"):
         Settings.from_environment()
 
 
-def test_waiting_for_company_must_leave_time_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_max_wait_must_leave_time_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIGITSERVE_MAX_WAIT", "1")
     monkeypatch.setenv("DIGITSERVE_REQUEST_TIMEOUT", "0.5")
     with pytest.raises(CannotStart, match=r"MAX_WAIT=1 must be at most half of .*TIMEOUT=0.5"):
         Settings.from_environment()
 
 
-def test_a_misspelt_setting_is_pointed_out() -> None:
+def test_a_misspelt_setting_is_reported() -> None:
     assert unknown_settings({"DIGITSERVE_MAX_BATCHES": "8", "PATH": "/bin"}) == [
         "DIGITSERVE_MAX_BATCHES is no setting, did you mean DIGITSERVE_MAX_BATCH?"
     ]
@@ -106,7 +106,7 @@ def test_help_has_a_line_for_every_setting() -> None:
     "address",
     ["", "collector:4318", "ftp://collector", "http://", "http://me:hush@host", "http://a/?k=hush"],
 )
-def test_a_collector_is_named_by_an_address_that_holds_no_secret(
+def test_the_collector_address_may_not_hold_a_secret(
     monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     monkeypatch.setenv("DIGITSERVE_OTLP_ENDPOINT", address)

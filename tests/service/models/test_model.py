@@ -1,4 +1,4 @@
-"""A model serves in the best precision that passes the golden set, and tells what it is not."""
+"""A model serves in the best precision that passes the golden set, and reports its fallbacks."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ from service.telemetry.metrics.registry import Metrics
 
 @pytest.fixture
 def version(version: Version) -> Version:
-    """One whose half precision is off by more than its card says, as a GPU's might be."""
+    """A version whose half precision is less accurate than on its card, as may happen on a GPU."""
     parity = dict(version.card.parity)
     parity[FP16] = parity[FP16].model_copy(update={"largest_difference": 0.0})
     return replace(version, card=version.card.model_copy(update={"parity": parity}))
@@ -26,7 +26,7 @@ def settings() -> Settings:
     return Settings(provider="cpu", threads=1, max_batch=2)  # type: ignore[call-arg]
 
 
-def test_half_precision_that_fails_the_golden_set_gives_way_to_float32(
+def test_half_precision_that_fails_the_golden_set_falls_back_to_float32(
     version: Version, settings: Settings
 ) -> None:
     info = proven(version, settings, "fp16", or_else="fp32").info
@@ -36,16 +36,18 @@ def test_half_precision_that_fails_the_golden_set_gives_way_to_float32(
     assert "model.fp16.onnx on cpu answers" in fallback.reason
 
 
-def test_one_that_was_asked_for_and_fails_is_refused(version: Version, settings: Settings) -> None:
+def test_requested_half_precision_that_fails_is_an_error(
+    version: Version, settings: Settings
+) -> None:
     with pytest.raises(GateFailed, match=r"model\.fp16\.onnx on cpu answers .* wrongly"):
         proven(version, settings, "fp16")
 
 
-def test_one_that_passes_is_no_fallback(version: Version, settings: Settings) -> None:
+def test_half_precision_that_passes_is_no_fallback(version: Version, settings: Settings) -> None:
     assert proven(version, settings, "fp32", or_else="fp16").info.fallbacks == ()
 
 
-def test_what_a_model_does_without_is_logged_and_counted(
+def test_fallbacks_are_logged_and_counted(
     published: tuple[Store, Version],
     version: Version,
     settings: Settings,

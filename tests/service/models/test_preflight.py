@@ -1,4 +1,4 @@
-"""A version that takes too much time or memory is refused, and the one before serves on."""
+"""A version that takes too much time or memory is rejected, and the previous one keeps serving."""
 
 import io
 import signal
@@ -26,7 +26,7 @@ from tests.support.running import ADMIN, TOKEN, Service, status, wait_until
 from tests.support.versions import publish, two_versions
 
 LOOP, CONSTANTS, GREEDY, BOMB = 3, 4, 5, 6  # versions
-LOAD_TIMEOUT = 6  # seconds: others load in one, on a machine that is busy in some more
+LOAD_TIMEOUT = 6  # seconds: other versions load in one, or a few on a busy machine
 LOAD_MEMORY = 400 * 2**20
 
 
@@ -36,20 +36,20 @@ def constant(graph: onnx.GraphProto, name: str, array: NDArray[Any]) -> str:
 
 
 def added_to_logits(draft: Path, extend: Callable[[onnx.GraphProto], str]) -> None:
-    """The same graph, whose logits need what `extend` adds to it: a scalar, by name."""
+    """The same graph with a scalar added to its logits, which `extend` computes and names."""
     model = onnx.load(draft / ONNX)
     (last,) = (node for node in model.graph.node if "logits" in node.output)
     last.output[:] = ["before"]
     addend = extend(model.graph)
     model.graph.node.append(helper.make_node("Add", ["before", addend], ["logits"]))
     softmax = next(node for node in model.graph.node if "probabilities" in node.output)
-    model.graph.node.remove(softmax)  # and to the end, so that they are in order
+    model.graph.node.remove(softmax)  # in topological order, with the output last
     model.graph.node.append(softmax)
     onnx.save(model, draft / ONNX)
 
 
 def loop(draft: Path) -> None:
-    """Some 10,000 years, in the warm-up."""
+    """A loop of some 10,000 years in the warm-up."""
 
     def extend(graph: onnx.GraphProto) -> str:
         scalar = helper.make_tensor_value_info
@@ -76,7 +76,7 @@ def loop(draft: Path) -> None:
 
 
 def filled(graph: onnx.GraphProto, *sides: int) -> str:
-    """A matrix that takes no place in the file."""
+    """A large matrix that needs no space in the file."""
     constant(graph, "sides", np.array(sides))
     fill = numpy_helper.from_array(np.array([0.5], np.float32), "fill")
     graph.node.append(helper.make_node("ConstantOfShape", ["sides"], ["filled"], value=fill))
@@ -84,7 +84,7 @@ def filled(graph: onnx.GraphProto, *sides: int) -> str:
 
 
 def constants(draft: Path) -> None:
-    """Ten minutes of products of constants, which ONNX Runtime computes while it loads."""
+    """Ten minutes of products of constants, which ONNX Runtime computes at load."""
 
     def extend(graph: onnx.GraphProto) -> str:
         matrix = filled(graph, 64, 200_000)
@@ -99,7 +99,7 @@ def constants(draft: Path) -> None:
 
 
 def greedy(draft: Path) -> None:
-    """6.4 GB of one matrix."""
+    """A matrix of 6.4 GB."""
 
     def extend(graph: onnx.GraphProto) -> str:
         graph.node.append(
@@ -111,7 +111,7 @@ def greedy(draft: Path) -> None:
 
 
 def bomb(draft: Path) -> None:
-    """A golden set of 200 MB in 0.2 MB."""
+    """A golden set of 200 MB, compressed to 0.2 MB."""
     file = io.BytesIO()
     pixels = np.zeros((250_000, 28, 28), np.uint8)
     np.savez_compressed(file, pixels=pixels, logits=np.zeros((250_000, 10), np.float32))
@@ -147,7 +147,7 @@ def activate(service: Service, number: int) -> Any:
 
 
 def predicted(service: Service) -> str:
-    """The version that answers."""
+    """The version that answers a prediction."""
     with service.client(headers={"Content-Type": "image/png"}) as client:
         answer = client.post("/v1/predict", content=encoded(seven()))
     assert answer.status_code == 200, answer.text
@@ -155,13 +155,13 @@ def predicted(service: Service) -> str:
 
 
 def processes_of(service: Service) -> list[int]:
-    """Those that it has started and that live."""
+    """The running child processes of the service."""
     children = Path(f"/proc/{service.process.pid}/task").glob("*/children")
     return [int(pid) for path in children for pid in path.read_text().split()]
 
 
 def peak_memory(service: Service) -> int:
-    """Bytes that were resident at most."""
+    """The peak resident memory in bytes."""
     facts = Path(f"/proc/{service.process.pid}/status").read_text()
     (line,) = (line for line in facts.splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) * 1024
@@ -182,7 +182,7 @@ TOO_SLOW = (
     ],
     ids=["loop", "constants", "greedy", "bomb"],
 )
-def test_a_version_that_takes_too_much_is_refused_and_the_one_before_serves_on(
+def test_a_version_that_takes_too_much_is_rejected_and_the_old_one_serves(
     service: Service, store: Store, number: int, gate: str, reasons: list[str]
 ) -> None:
     before = peak_memory(service)
@@ -203,8 +203,8 @@ def test_a_version_that_takes_too_much_is_refused_and_the_one_before_serves_on(
     assert service.exit_code() == 0
 
 
-def being_tried(service: Service, responses: list[Any] | None = None) -> int:
-    """Have the version that loops tried; the process that does it."""
+def being_checked(service: Service, responses: list[Any] | None = None) -> int:
+    """Activate the version that loops; return the process that checks it."""
 
     def ask() -> None:
         with suppress(httpx2.TransportError):  # the service is killed before it answers
@@ -218,8 +218,8 @@ def being_tried(service: Service, responses: list[Any] | None = None) -> int:
     return child
 
 
-def test_while_a_version_is_tried_others_wait_and_are_then_told_so(service: Service) -> None:
-    being_tried(service)
+def test_while_a_version_is_checked_other_switches_wait_and_are_rejected(service: Service) -> None:
+    being_checked(service)
     paths = (
         "/v1/models/digits/versions/2/activate",
         "/v1/models/digits/rollback",
@@ -234,9 +234,9 @@ def test_while_a_version_is_tried_others_wait_and_are_then_told_so(service: Serv
     assert predicted(service) == "1"
 
 
-def test_a_signal_ends_a_service_that_tries_a_version(service: Service) -> None:
+def test_a_signal_stops_a_service_that_checks_a_version(service: Service) -> None:
     responses: list[Any] = []
-    child = being_tried(service, responses)
+    child = being_checked(service, responses)
     service.send(signal.SIGTERM)
     assert service.exit_code() == 0
     assert not running(child)
@@ -245,15 +245,15 @@ def test_a_signal_ends_a_service_that_tries_a_version(service: Service) -> None:
     assert "the service is stopping" in response.text
 
 
-def test_a_child_ends_with_a_service_that_is_killed(service: Service) -> None:
-    child = being_tried(service)
+def test_a_preflight_process_ends_when_its_service_is_killed(service: Service) -> None:
+    child = being_checked(service)
     service.process.kill()
     service.exit_code()
     wait_until(lambda: not running(child), service)
 
 
 def running(pid: int) -> bool:
-    """Whether a process, perhaps nobody's child any more, has not ended."""
+    """Whether a process, which may be orphaned, has not ended."""
     try:
         return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -264,7 +264,7 @@ def running(pid: int) -> bool:
 @pytest.mark.parametrize(
     ("number", "timeout", "setting"), [(LOOP, 2, "TIMEOUT"), (GREEDY, 30, "MEMORY")]
 )
-def test_a_service_does_not_start_with_a_current_version_that_takes_too_much(
+def test_the_service_does_not_start_with_a_version_that_takes_too_much(
     store: Store, workers: int, number: int, timeout: float, setting: str
 ) -> None:
     store.activate(number)
@@ -277,8 +277,8 @@ def test_a_service_does_not_start_with_a_current_version_that_takes_too_much(
 
 
 @pytest.mark.slow
-def test_workers_take_a_version_up_one_after_another(store: Store) -> None:
-    """The other worker is told to look, and tries it itself."""
+def test_workers_load_a_version_one_after_another(store: Store) -> None:
+    """The other worker is notified and checks the version itself."""
     store.activate(1)
     with Service.started(
         store.folder.parent, workers=2, admin_token=TOKEN, watch_seconds=0, drain_seconds=0

@@ -1,4 +1,4 @@
-"""Another version takes over while requests go on, or changes nothing and says why."""
+"""Requests continue while another version takes over; a failed switch changes nothing."""
 
 import asyncio
 import fcntl
@@ -43,7 +43,7 @@ from tools import swap
 
 
 def write_current(store: Store, content: str) -> None:
-    """By hand, and in one piece: a look between truncation and text would be a failure more."""
+    """Write `current` by hand, atomically: a watcher would count a partial file as a failure."""
     written = store.folder / "current.written"
     written.write_text(content)
     written.replace(store.folder / "current")
@@ -64,7 +64,7 @@ def service(store: Store) -> Iterator[Service]:
 def steady(
     published: tuple[Store, Version], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    """One for the tests that have nothing switched."""
+    """A service for tests in which no switch succeeds."""
     models = two_versions(published, tmp_path_factory.mktemp("steady")).folder.parent
     with Service.started(models, admin_token=TOKEN, watch_seconds=0) as service:
         yield service
@@ -76,7 +76,7 @@ def admin(service: Service, path: str, **headers: str) -> Any:
 
 
 def predicted(service: Service) -> tuple[str, str]:
-    """The version that answers now, and its label for a seven."""
+    """The version that answers, and its label for a seven."""
     with service.client(headers={"Content-Type": "image/png"}) as client:
         answer = client.post("/v1/predict", content=encoded(seven())).json()
     return answer["model"]["version"], answer["predictions"][0]["label"]
@@ -85,7 +85,9 @@ def predicted(service: Service) -> tuple[str, str]:
 # ---- switching ---------------------------------------------------------------------------------
 
 
-def test_activating_makes_the_next_answer_the_new_versions(service: Service, store: Store) -> None:
+def test_activating_makes_the_next_answer_come_from_the_new_version(
+    service: Service, store: Store
+) -> None:
     assert predicted(service) == ("1", "7")
     response = admin(service, "digits/versions/2/activate")
     assert response.status_code == 200
@@ -115,10 +117,10 @@ runpy.run_module("service", run_name="__main__")
 
 
 @pytest.mark.slow
-def test_durations_hold_when_the_wall_clock_is_set_back(
+def test_durations_are_correct_when_the_wall_clock_is_set_back(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By a year here: uptime goes on, and the last switch was some seconds ago."""
+    """By a year: uptime continues, and the last switch was some seconds ago."""
     offset = tmp_path / "offset"
     offset.write_text("0")
     monkeypatch.setattr(Service, "command", (sys.executable, "-c", CLOCK, str(offset)))
@@ -129,35 +131,35 @@ def test_durations_hold_when_the_wall_clock_is_set_back(
         after = status(service)
     assert 0 < before["uptime_seconds"] <= after["uptime_seconds"]
     set_back = _instant(before) - _instant(after)
-    assert abs(set_back.total_seconds() - YEAR) <= 1  # it is given in whole seconds
+    assert abs(set_back.total_seconds() - YEAR) <= 1  # it is reported in whole seconds
 
 
 def _instant(reported: Any) -> datetime:
     return datetime.fromisoformat(reported["last_swap"]["at"])
 
 
-def test_a_version_that_is_no_longer_current_once_it_is_loaded_does_not_serve(
+def test_a_version_that_is_no_longer_current_when_loaded_does_not_serve(
     store: Store,
 ) -> None:
-    """Loading may take as long as it wants here: versions are tried one at a time."""
+    """Loading may take any time here: versions are checked one at a time."""
     settings = {"admin_token": TOKEN, "watch_seconds": 0.05, "request_timeout": 0.2}
     with Service.started(store.folder.parent, **settings) as service:
         with preflight.PROGRAM.open("rb") as turn:
             fcntl.flock(turn, fcntl.LOCK_EX)
             write_current(store, "2")
-            wait_until(lambda: "to version 2 is under way" in reason_of_refusal(service), service)
+            wait_until(lambda: "to version 2 is under way" in reason_of_rejection(service), service)
             write_current(store, "1")
         wait_until(lambda: admin(service, "digits/versions/1/activate").status_code == 200, service)
         assert status(service)["last_swap"] is None
     assert "version 2 serves" not in service.log
 
 
-def reason_of_refusal(service: Service) -> str:
+def reason_of_rejection(service: Service) -> str:
     detail: str = admin(service, "digits/versions/1/activate").json().get("detail", "")
     return detail
 
 
-def test_the_metrics_name_the_one_version_that_serves(service: Service) -> None:
+def test_the_metrics_have_only_the_version_that_serves(service: Service) -> None:
     admin(service, "digits/versions/2/activate")
     with service.client() as client:
         lines = re.findall(r"^digitserve_model_info.*$", client.get("/metrics").text, re.MULTILINE)
@@ -165,7 +167,7 @@ def test_the_metrics_name_the_one_version_that_serves(service: Service) -> None:
     assert 'version="2"' in lines[0]
 
 
-def test_rolling_back_serves_the_version_before_without_loading_it_again(
+def test_rollback_serves_the_previous_version_without_reloading_it(
     service: Service, store: Store
 ) -> None:
     loaded = metric(service, "model_load_seconds")
@@ -180,7 +182,7 @@ def test_rolling_back_serves_the_version_before_without_loading_it_again(
     assert "no version that was current before" in refused.json()["detail"]
 
 
-def test_a_version_that_is_warm_is_verified_all_the_same(service: Service, store: Store) -> None:
+def test_a_warm_version_is_verified_again(service: Service, store: Store) -> None:
     admin(service, "digits/versions/2/activate")
     (store.folder / "1/model.onnx").write_bytes(b"other")
     response = admin(service, "digits/rollback")
@@ -193,10 +195,10 @@ def test_a_version_that_is_warm_is_verified_all_the_same(service: Service, store
     assert predicted(service)[0] == "2"
 
 
-def test_a_switch_between_versions_with_equal_files_answers_with_the_number_that_is_current(
+def test_switching_between_identical_versions_reports_the_current_number(
     service: Service, store: Store
 ) -> None:
-    """Equal to the byte, cards included: as copied by hand from one store to another."""
+    """Identical files, cards included, as if copied from one store to another."""
     shutil.copytree(store.folder / "1", store.folder / "3")
     for number in ("3", "1", "3"):
         answered = admin(service, f"digits/versions/{number}/activate").json()
@@ -208,20 +210,20 @@ def test_a_switch_between_versions_with_equal_files_answers_with_the_number_that
     assert status(service)["model"]["version"] == "1"
 
 
-def test_activating_what_serves_already_changes_nothing(service: Service, store: Store) -> None:
+def test_activating_the_serving_version_changes_nothing(service: Service, store: Store) -> None:
     assert admin(service, "digits/versions/1/activate").status_code == 200
     assert status(service)["last_swap"] is None
     assert len(store.history()) == 1
 
 
-def test_a_switch_in_the_store_is_followed_whoever_made_it(service: Service, store: Store) -> None:
+def test_a_switch_by_another_program_is_followed(service: Service, store: Store) -> None:
     store.activate(2)
     wait_until(lambda: predicted(service) == ("2", "h"), service)
     store.rollback()
     wait_until(lambda: predicted(service) == ("1", "7"), service)
 
 
-def test_a_service_that_is_told_not_to_look_does_not_follow(store: Store) -> None:
+def test_a_service_with_watching_disabled_does_not_follow(store: Store) -> None:
     models = store.folder.parent
     with Service.started(models, admin_token=TOKEN, watch_seconds=0) as service:
         store.activate(2)
@@ -231,7 +233,7 @@ def test_a_service_that_is_told_not_to_look_does_not_follow(store: Store) -> Non
         assert predicted(service)[0] == "2"
 
 
-# ---- who may -----------------------------------------------------------------------------------
+# ---- authorization -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -240,7 +242,7 @@ def test_a_service_that_is_told_not_to_look_does_not_follow(store: Store) -> Non
     ids=["none", "wrong", "another scheme"],
 )
 @pytest.mark.parametrize("path", ["digits/versions/2/activate", "digits/rollback"])
-def test_without_the_admin_token_nothing_is_switched(
+def test_a_switch_needs_the_admin_token(
     steady: Service, path: str, headers: dict[str, str]
 ) -> None:
     response = admin(steady, path, **headers)
@@ -250,7 +252,7 @@ def test_without_the_admin_token_nothing_is_switched(
     assert predicted(steady)[0] == "1"
 
 
-def test_where_no_token_is_set_the_routes_are_closed(store: Store) -> None:
+def test_without_an_admin_token_the_routes_are_closed(store: Store) -> None:
     with Service.started(store.folder.parent) as service:
         response = admin(service, "digits/versions/2/activate")
     assert response.status_code == 403
@@ -258,9 +260,7 @@ def test_where_no_token_is_set_the_routes_are_closed(store: Store) -> None:
 
 
 @pytest.mark.parametrize("token", ["short secret", "a long one with a letter \u00e9"])
-def test_a_token_that_cannot_be_used_is_refused_and_never_written_down(
-    store: Store, token: str
-) -> None:
+def test_an_unusable_token_is_rejected_and_never_logged(store: Store, token: str) -> None:
     refused = Service(store.folder.parent, admin_token=token)
     assert refused.exit_code() == 2
     assert "DIGITSERVE_ADMIN_TOKEN=...: " in refused.log
@@ -271,14 +271,14 @@ def test_a_token_that_cannot_be_used_is_refused_and_never_written_down(
     "path",
     ["digits/versions/9/activate", "digits/versions/two/activate", "letters/versions/1/activate"],
 )
-def test_what_is_not_there_is_404(steady: Service, path: str) -> None:
+def test_an_unknown_version_or_model_is_404(steady: Service, path: str) -> None:
     response = admin(steady, path)
     assert response.status_code == 404
     assert response.json()["title"].startswith("No such")
     assert status(steady)["last_swap"] is None  # a typing error is no failed swap
 
 
-# ---- what may not ------------------------------------------------------------------------------
+# ---- rejected versions -------------------------------------------------------------------------
 
 
 def shift_golden(draft: Path) -> None:
@@ -300,7 +300,7 @@ def no_graph(draft: Path) -> None:
 
 
 def graph_for_pairs(draft: Path) -> None:
-    """It says that any batch will do, and loads; odd ones fail when they run."""
+    """A graph that declares any batch size and loads, but fails for odd batches."""
     weights = numpy_helper.from_array(np.zeros((1568, 10), np.float32), "weights")
     shape = numpy_helper.from_array(np.array([-1, 1568]), "shape")
     nodes = [
@@ -330,7 +330,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("change", "gate", "reason"), BAD.values(), ids=BAD)
-def test_a_version_that_fails_a_gate_leaves_the_old_one_serving_and_says_why(
+def test_a_version_that_fails_a_gate_does_not_serve_and_the_reason_is_reported(
     service: Service,
     store: Store,
     version: Version,
@@ -374,7 +374,7 @@ PICTURES, LOGITS = np.zeros((2, 28, 28), np.uint8), np.zeros((2, 10), np.float32
     ],
     ids=["empty", "text", "no archive", "no logits", "no pictures", "floats", "other labels"],
 )
-def test_what_is_no_golden_set_is_refused_by_name(
+def test_the_error_about_an_invalid_golden_set_names_the_file(
     version: Version, tmp_path: Path, content: bytes
 ) -> None:
     store = Store(tmp_path, "digits")
@@ -385,22 +385,22 @@ def test_what_is_no_golden_set_is_refused_by_name(
 
 
 @pytest.mark.slow
-def test_a_current_version_that_fails_is_tried_again_after_ever_longer_pauses(
+def test_a_failing_current_version_is_retried_with_increasing_delays(
     service: Service, store: Store, version: Version
 ) -> None:
     number = publish(store, version, shift_golden)
     write_current(store, f"{number}\n")
     failures = 'model_swap_total{result="failed_golden"}'
     wait_until(lambda: metric(service, failures) >= 3, service)
-    time.sleep(1)  # twenty looks; the pauses are 0.1, 0.2, 0.4, 0.8 s
+    time.sleep(1)  # twenty polls; the delays are 0.1, 0.2, 0.4, 0.8 s
     assert metric(service, failures) <= 6
     assert service.log.count("does not serve") == 1
     assert predicted(service)[0] == "1"
-    store.activate(2)  # another version waits for nothing
+    store.activate(2)  # another version does not wait
     wait_until(lambda: predicted(service)[0] == "2", service)
 
 
-def test_pauses_double_up_to_a_minute_and_never_overflow() -> None:
+def test_delays_double_up_to_a_minute_without_overflow() -> None:
     retry = Backoff(1.0)
     assert retry.due(4)
     for _ in range(2000):
@@ -411,7 +411,7 @@ def test_pauses_double_up_to_a_minute_and_never_overflow() -> None:
     assert retry.due(4)
 
 
-def test_a_current_version_that_is_broken_is_named_once_and_served_when_mended(
+def test_a_broken_current_version_is_logged_once_and_served_when_repaired(
     service: Service, store: Store
 ) -> None:
     """As when files arrive after the switch, on a network file system."""
@@ -431,7 +431,7 @@ def test_a_current_version_that_is_broken_is_named_once_and_served_when_mended(
 
 
 @pytest.mark.parametrize("content", ["nonsense", ""])
-def test_a_damaged_current_is_told_and_changes_nothing(
+def test_a_damaged_current_file_is_reported_and_changes_nothing(
     service: Service, store: Store, content: str
 ) -> None:
     write_current(store, content)
@@ -441,7 +441,7 @@ def test_a_damaged_current_is_told_and_changes_nothing(
     assert predicted(service)[0] == "1"
 
 
-def test_a_store_that_cannot_be_written_keeps_the_version_that_serves(
+def test_a_store_that_cannot_record_the_switch_keeps_the_serving_version(
     service: Service, store: Store
 ) -> None:
     (store.folder / "history.jsonl").unlink()
@@ -453,7 +453,9 @@ def test_a_store_that_cannot_be_written_keeps_the_version_that_serves(
     assert status(service)["last_swap"]["result"] == "failed_record"
 
 
-def test_no_refusal_of_a_switch_tells_where_the_store_lies(service: Service, store: Store) -> None:
+def test_errors_of_a_switch_do_not_reveal_the_path_of_the_store(
+    service: Service, store: Store
+) -> None:
     refusals = [admin(service, "digits/versions/99/activate"), admin(service, "digits/rollback")]
     (store.folder / "2/model.onnx").unlink()
     refusals.append(admin(service, "digits/versions/2/activate"))
@@ -464,7 +466,7 @@ def test_no_refusal_of_a_switch_tells_where_the_store_lies(service: Service, sto
         assert str(store.folder.parent) not in refusal.text
 
 
-def test_rolling_back_along_a_damaged_history_is_refused_and_told(
+def test_rollback_with_a_damaged_history_is_rejected_and_reported(
     service: Service, store: Store
 ) -> None:
     (store.folder / "history.jsonl").write_text("nonsense\n")
@@ -476,14 +478,14 @@ def test_rolling_back_along_a_damaged_history_is_refused_and_told(
     assert str(store.folder) not in reported["reason"]
 
 
-def test_a_card_of_a_newer_time_asks_for_an_update(service: Service, store: Store) -> None:
+def test_a_card_with_a_newer_schema_asks_for_an_update(service: Service, store: Store) -> None:
     card = store.folder / "2/card.json"
     card.write_text(card.read_text().replace('"schema_version": 3', '"schema_version": 4'))
     detail = admin(service, "digits/versions/2/activate").json()["detail"]
     assert "schema_version is 4, newer than 3" in detail
 
 
-def test_where_keys_are_trusted_only_signed_versions_serve(
+def test_with_trusted_keys_only_signed_versions_serve(
     store: Store, version: Version, tmp_path: Path
 ) -> None:
     public = signature.generate(tmp_path / "key.pem")
@@ -502,20 +504,20 @@ def test_where_keys_are_trusted_only_signed_versions_serve(
 
 
 @pytest.mark.parametrize(
-    ("keys", "complaint"),
+    ("keys", "message"),
     [
         ("not-a-key", "key 1 of DIGITSERVE_TRUSTED_KEYS (9 characters) is not a key"),
         ("", "DIGITSERVE_TRUSTED_KEYS is set and holds no key"),
         (" , ", "DIGITSERVE_TRUSTED_KEYS is set and holds no key"),
     ],
 )
-def test_keys_that_are_none_are_refused_at_start(store: Store, keys: str, complaint: str) -> None:
+def test_invalid_trusted_keys_are_rejected_at_start(store: Store, keys: str, message: str) -> None:
     refused = Service(store.folder.parent, trusted_keys=keys)
     assert refused.exit_code() == 2
-    assert complaint in refused.log
+    assert message in refused.log
 
 
-def test_a_current_version_that_answers_wrongly_does_not_start(
+def test_the_service_does_not_start_if_the_current_version_predicts_wrongly(
     store: Store, version: Version
 ) -> None:
     store.activate(publish(store, version, shift_golden))
@@ -524,14 +526,14 @@ def test_a_current_version_that_answers_wrongly_does_not_start(
     assert "a logit is off by 0.01, 0.001 is allowed" in refused.log
 
 
-# ---- under load, and short of memory -----------------------------------------------------------
+# ---- under load, and low memory ---------------------------------------------------------------
 
 
 @pytest.mark.slow
-def test_switching_under_load_fails_nobody_and_every_answer_is_its_versions(
+def test_switching_under_load_fails_no_request_and_mixes_no_versions(
     version: Version, judged: Judged, tmp_path: Path
 ) -> None:
-    """`python -m tools.swap` in small; run it for a minute to measure waiting times."""
+    """A short `python -m tools.swap`; run that for a minute to measure latency."""
     store, pixels = swap.versions_of(version, tmp_path), judged.pixels
     with Service.started(store.folder.parent, admin_token=swap.TOKEN) as service:
         answers, switches = asyncio.run(
@@ -544,7 +546,7 @@ def test_switching_under_load_fails_nobody_and_every_answer_is_its_versions(
 
 
 @pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="free memory is read in /proc")
-def test_when_memory_is_short_the_previous_version_is_let_go(store: Store) -> None:
+def test_when_memory_is_low_the_previous_version_is_unloaded(store: Store) -> None:
     models = store.folder.parent
     all_of_it = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     settings = {"admin_token": TOKEN, "watch_seconds": 0.05, "memory_reserve": all_of_it}
@@ -557,7 +559,7 @@ def test_when_memory_is_short_the_previous_version_is_let_go(store: Store) -> No
 
 
 @pytest.mark.anyio
-async def test_when_memory_is_short_it_is_let_go_before_another_one_is_loaded(
+async def test_when_memory_is_low_it_is_unloaded_before_another_is_loaded(
     store: Store, version: Version, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     third = publish(store, version)
@@ -587,27 +589,27 @@ def wait_for_switch(store: Store, number: int) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_switch_that_does_not_end_by_its_deadline_leaves_the_next_one_free(
+async def test_a_switch_that_exceeds_its_deadline_does_not_block_the_next_one(
     store: Store,
 ) -> None:
     settings = Settings(threads=1, load_timeout=1)  # type: ignore[call-arg]
     serving = ModelManager(store, load(store, None, settings), settings, Metrics())
     serving.previous = load(store, 2, settings)
     with (
-        locked(store.folder / LOCK),  # as by a program that was suspended
+        locked(store.folder / LOCK),  # as by a suspended program
         pytest.raises(Problem, match=r"within 3 s, 3 times DIGITSERVE_LOAD_TIMEOUT; it may"),
     ):
         await serving.activate(2)
     assert serving.model.number == 1
     assert serving.last_swap is not None
     assert serving.last_swap.result == "failed_record"
-    await asyncio.to_thread(wait_for_switch, store, 2)  # which was left to itself, and goes on
+    await asyncio.to_thread(wait_for_switch, store, 2)  # the abandoned thread continues
     await serving.reload()
     assert serving.model.number == 2
     serving.close()
 
 
-def test_free_memory_is_what_the_cgroups_leave_with_the_cache_that_can_be_given_back(
+def test_free_memory_is_the_cgroup_limit_minus_usage_without_cache(
     tmp_path: Path,
 ) -> None:
     groups, meminfo = Groups(tmp_path), tmp_path / "meminfo"

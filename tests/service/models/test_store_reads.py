@@ -1,4 +1,4 @@
-"""A store that does not answer, as a file server that is gone: bounded, named, never for ever."""
+"""A store that hangs, as on a dead file server, causes bounded delays and named errors."""
 
 import fcntl
 import os
@@ -21,7 +21,7 @@ from tests.support.pictures import SEVEN
 from tests.support.running import ADMIN, TOKEN, Service, status, wait_until
 from tests.support.versions import two_versions
 
-ENDS_WITHIN = 20  # seconds; the kernel ends a lease after 45
+ENDS_WITHIN = 20  # seconds; the kernel breaks a lease after 45
 
 
 @pytest.fixture
@@ -31,8 +31,8 @@ def store(published: tuple[Store, Version], tmp_path: Path) -> Store:
 
 @contextmanager
 def hanging(path: Path) -> Iterator[None]:
-    """Whoever opens the file waits until the block ends: it is leased to this process."""
-    before = signal.signal(signal.SIGIO, signal.SIG_IGN)  # the kernel asks for it to be given back
+    """Opening the file blocks until the end of the context: this process holds a lease on it."""
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)  # sent when the lease must be released
     handle = os.open(path, os.O_RDWR)
     try:
         fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_WRLCK)
@@ -51,8 +51,8 @@ def card(store: Store, number: int) -> Path:
     return store.folder / str(number) / "card.json"
 
 
-def ended(service: Service) -> bool:
-    """In time, after SIGTERM."""
+def stops_in_time(service: Service) -> bool:
+    """Send SIGTERM; whether the service ends in time without an error."""
     service.send(signal.SIGTERM)
     return service.process.wait(ENDS_WITHIN) == 0
 
@@ -61,20 +61,20 @@ def ended(service: Service) -> bool:
 
 
 @pytest.mark.parametrize("name", ["current", "history.jsonl"])
-def test_a_pipe_in_place_of_a_file_is_refused_by_name(store: Store, name: str) -> None:
+def test_the_error_names_a_pipe_in_place_of_a_file(store: Store, name: str) -> None:
     store.activate(2)
     make_pipe(store.folder / name)
     with pytest.raises(Exception, match=f"{name} cannot be read: .*not a regular file"):
         store.current() if name == "current" else store.history()
 
 
-def test_current_may_be_a_link(store: Store) -> None:
+def test_current_may_be_a_symbolic_link(store: Store) -> None:
     (store.folder / "current").rename(store.folder / "elsewhere")
     (store.folder / "current").symlink_to("elsewhere")
     assert store.current() == 1
 
 
-def test_a_service_whose_store_has_pipes_answers_and_ends(store: Store) -> None:
+def test_a_service_whose_store_has_pipes_answers_and_stops(store: Store) -> None:
     with Service.started(store.folder.parent, watch_seconds=0.05, drain_seconds=0) as service:
         make_pipe(card(store, 2))
         make_pipe(store.folder / "current")
@@ -85,7 +85,7 @@ def test_a_service_whose_store_has_pipes_answers_and_ends(store: Store) -> None:
             assert "not a regular file" in answer.json()["detail"]
             wait_until(lambda: (status(service)["last_swap"] or {}).get("reason"), service)
             assert "current cannot be read" in status(service)["last_swap"]["reason"]
-        assert ended(service)
+        assert stops_in_time(service)
 
 
 def test_a_version_with_a_pipe_is_not_opened(store: Store) -> None:
@@ -94,10 +94,10 @@ def test_a_version_with_a_pipe_is_not_opened(store: Store) -> None:
         store.open(2)
 
 
-# ---- what hangs -----------------------------------------------------------------------------
+# ---- hanging reads --------------------------------------------------------------------------
 
 
-def test_a_read_that_hangs_is_answered_503_and_others_at_once_until_it_answers_again(
+def test_a_hanging_read_is_answered_503_until_the_store_responds_again(
     store: Store,
 ) -> None:
     settings = {"watch_seconds": 0, "store_timeout": 0.3, "drain_seconds": 0}
@@ -131,7 +131,7 @@ def test_a_read_that_hangs_is_answered_503_and_others_at_once_until_it_answers_a
 
 
 @pytest.mark.slow
-def test_clients_that_hang_up_leave_nothing_in_flight(store: Store) -> None:
+def test_clients_that_disconnect_leave_nothing_in_flight(store: Store) -> None:
     settings = {"watch_seconds": 0, "store_timeout": 60, "drain_seconds": 0}
     with (
         Service.started(store.folder.parent, **settings) as service,
@@ -146,13 +146,13 @@ def test_clients_that_hang_up_leave_nothing_in_flight(store: Store) -> None:
         wait_until(lambda: metric(service, "inflight_requests") == 1, service)  # the scrape itself
         assert counted(service, 'http_requests_total{code="499"') > 60
         assert counted(service, 'http_requests_total{code="500"') == 0
-        assert ended(service)
+        assert stops_in_time(service)
     assert not [event for event in service.events if event["level"] == "error"]
 
 
 @pytest.mark.parametrize("workers", [1, slow(2)])
-def test_a_service_whose_store_hangs_ends_in_time(store: Store, workers: int) -> None:
-    """Also where a version is being loaded to be compared, which waits for the store."""
+def test_a_service_whose_store_hangs_stops_in_time(store: Store, workers: int) -> None:
+    """Even while a version is loaded for a comparison and waits for the store."""
     settings = {"watch_seconds": 0.05, "drain_seconds": 0, "request_timeout": 1}
     models = store.folder.parent
     with (
@@ -163,10 +163,10 @@ def test_a_service_whose_store_hangs_ends_in_time(store: Store, workers: int) ->
     ):
         compared = client.post("/v1/models/digits/versions/2/predict", content=SEVEN, headers=ADMIN)
         assert compared.status_code == 504
-        assert ended(service)
+        assert stops_in_time(service)
 
 
-def test_a_switch_is_refused_while_the_store_hangs_and_made_when_it_answers(store: Store) -> None:
+def test_a_switch_is_rejected_while_the_store_hangs(store: Store) -> None:
     settings = {"watch_seconds": 0.05, "store_timeout": 0.3, "admin_token": TOKEN}
     with Service.started(store.folder.parent, **settings) as service, service.client() as client:
 
@@ -184,7 +184,7 @@ def test_a_switch_is_refused_while_the_store_hangs_and_made_when_it_answers(stor
 
 
 @pytest.mark.parametrize("workers", [1, slow(2)])
-def test_a_start_whose_store_hangs_is_refused_by_name(store: Store, workers: int) -> None:
+def test_a_start_with_a_hanging_store_fails_with_a_named_error(store: Store, workers: int) -> None:
     with hanging(store.folder / "current"):
         service = Service(store.folder.parent, store_timeout=0.3, workers=workers)
         assert service.process.wait(ENDS_WITHIN) == 2

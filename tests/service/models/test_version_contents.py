@@ -1,4 +1,4 @@
-"""A version is what lies in its folder and is on its card: nothing else is read for it."""
+"""A version consists of the files in its folder that are on its card: nothing else is read."""
 
 import os
 import shutil
@@ -78,7 +78,7 @@ def changed(change: Callable[[onnx.GraphProto], None]) -> Callable[[Path], None]
 
 
 @pytest.mark.parametrize("change", [initializer, constant, sparse, branch])
-def test_weights_in_a_file_outside_of_the_version_are_refused_by_name(
+def test_weights_in_a_file_outside_the_version_are_rejected(
     service: Service,
     store: Store,
     version: Version,
@@ -94,7 +94,7 @@ def test_weights_in_a_file_outside_of_the_version_are_refused_by_name(
     assert store.current() == 1
 
 
-def test_weights_in_a_file_of_the_version_are_read_from_there(
+def test_weights_in_a_file_of_the_version_are_loaded(
     service: Service, store: Store, version: Version
 ) -> None:
     def beside(draft: Path) -> None:
@@ -117,10 +117,10 @@ def test_weights_in_a_file_of_the_version_are_read_from_there(
         assert client.post("/v1/models/digits/versions/1/activate").status_code == 200
 
 
-def test_a_file_of_a_version_that_is_a_link_is_refused_by_name(
+def test_a_symbolic_link_in_a_version_is_rejected(
     service: Service, store: Store, version: Version, tmp_path: Path
 ) -> None:
-    """Also one whose target has the content that the card names: that may change at any time."""
+    """Even if its target has the content on the card: that may change at any time."""
     number = publish(store, version)
     for name in (ONNX, SAMPLE, "card.json"):
         file, outside = store.folder / f"{number}/{name}", tmp_path / name
@@ -136,7 +136,7 @@ def test_a_file_of_a_version_that_is_a_link_is_refused_by_name(
     assert store.open(number).number == number
 
 
-def test_neither_a_link_nor_a_pipe_is_published(version: Version, tmp_path: Path) -> None:
+def test_links_and_pipes_are_not_published(version: Version, tmp_path: Path) -> None:
     store = Store(tmp_path, "digits")
     link, pipe = "it is a symbolic link", "it is not a regular file"
     with pytest.raises(OSError, match=link):
@@ -146,12 +146,12 @@ def test_neither_a_link_nor_a_pipe_is_published(version: Version, tmp_path: Path
     assert store.versions() == []
 
 
-def test_a_file_that_has_grown_is_refused_before_it_is_read(
+def test_a_file_that_has_grown_is_rejected_before_it_is_read(
     version: Version, tmp_path: Path
 ) -> None:
     store = Store(tmp_path, "digits")
     number = publish(store, version)
-    os.truncate(store.folder / f"{number}/{ONNX}", 2**42)  # 4 TiB that take no space on the disk
+    os.truncate(store.folder / f"{number}/{ONNX}", 2**42)  # 4 TiB as a sparse file
     with pytest.raises(BrokenVersion, match=rf"{ONNX} is not the file .* it has {2**42} bytes"):
         store.open(number)
 
@@ -161,12 +161,12 @@ def test_a_file_that_has_grown_is_refused_before_it_is_read(
     [b"no graph", b"\x3a\x05", b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", b"\x3b\x3c"],
     ids=["text", "cut off", "endless number", "groups"],
 )
-def test_what_cannot_be_looked_through_is_no_graph(content: bytes) -> None:
+def test_content_that_cannot_be_parsed_is_not_a_graph(content: bytes) -> None:
     with pytest.raises(ValueError, match="it is not an ONNX graph"):
         external_files(content)
 
 
-def test_a_graph_that_names_a_compiled_one_is_refused() -> None:
+def test_a_graph_that_refers_to_a_compiled_one_is_rejected() -> None:
     node = helper.make_node("EPContext", [], ["out"], domain="com.microsoft", ep_cache_context="/a")
     model = helper.make_model(helper.make_graph([node], "compiled", [], []))
     with pytest.raises(ValueError, match="EPContext"):
