@@ -1,4 +1,4 @@
-"""Who may ask: API keys, the admin token, other origins."""
+"""Authorization: API keys, the admin token and other origins."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -28,7 +28,7 @@ def guarded(published: tuple[Store, Version]) -> Iterator[Service]:
         yield service
 
 
-def ask(
+def send(
     service: Service, path: str = "/v1/predict", method: str = "POST", **headers: str
 ) -> httpx2.Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -38,10 +38,10 @@ def ask(
 
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("path", ["/v1/predict", "/v1/%70redict", "/v1/predict?top_k=1"])
-def test_each_of_the_keys_opens_the_predictions(guarded: Service, key: str, path: str) -> None:
-    assert ask(guarded, path, X_API_Key=key).status_code == 200
-    assert ask(guarded, path, Authorization=f"Bearer {key}").status_code == 200
-    assert ask(guarded, path, Authorization=f"bearer {key}").status_code == 200
+def test_each_api_key_authorizes_predictions(guarded: Service, key: str, path: str) -> None:
+    assert send(guarded, path, X_API_Key=key).status_code == 200
+    assert send(guarded, path, Authorization=f"Bearer {key}").status_code == 200
+    assert send(guarded, path, Authorization=f"bearer {key}").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -56,13 +56,13 @@ def test_each_of_the_keys_opens_the_predictions(guarded: Service, key: str, path
     ],
 )
 @pytest.mark.parametrize("path", ["/v1/predict", "/v1/%70redict"])
-def test_without_a_key_a_picture_is_401_logged_and_counted(
+def test_a_prediction_without_a_key_is_401_logged_and_counted(
     guarded: Service, headers: dict[str, str], reason: str, path: str
 ) -> None:
     name = f'access_refused_total{{reason="{reason}"}}'
     before = counted(guarded, name)
     who = f"who-is-it-{uuid4()}"
-    response = ask(guarded, path, X_Request_ID=who, **headers)
+    response = send(guarded, path, X_Request_ID=who, **headers)
     code = {"no_key": "no-api-key", "wrong_key": "wrong-api-key"}[reason]
     assert problem(response, 401)["type"] == f"/problems/{code}"
     assert response.headers["WWW-Authenticate"] == "Bearer"
@@ -82,13 +82,15 @@ def test_without_a_key_a_picture_is_401_logged_and_counted(
         ("POST", "/v1/models/digits/rollback"),
     ],
 )
-def test_everything_else_asks_for_a_key_too(guarded: Service, method: str, path: str) -> None:
-    problem(ask(guarded, path, method), 401)
+def test_all_other_routes_need_a_key_too(guarded: Service, method: str, path: str) -> None:
+    problem(send(guarded, path, method), 401)
 
 
 @pytest.mark.parametrize("path", ["/v2/models/digits/infer", "/v2", "/v2/models/digits"])
-def test_the_open_inference_protocol_asks_in_its_own_words(guarded: Service, path: str) -> None:
-    response = ask(guarded, path)
+def test_the_open_inference_protocol_reports_401_in_its_own_format(
+    guarded: Service, path: str
+) -> None:
+    response = send(guarded, path)
     assert response.status_code == 401
     assert response.json() == {
         "error": "send an API key: Authorization: Bearer <key>, or X-API-Key: <key>"
@@ -109,19 +111,19 @@ def test_the_open_inference_protocol_asks_in_its_own_words(guarded: Service, pat
         "/problems/no-api-key",
     ],
 )
-def test_probes_metrics_and_pages_are_open(guarded: Service, path: str) -> None:
-    assert ask(guarded, path, "GET").status_code == 200
+def test_probes_metrics_and_pages_need_no_key(guarded: Service, path: str) -> None:
+    assert send(guarded, path, "GET").status_code == 200
 
 
-def test_the_admin_token_is_a_key_and_a_key_is_no_admin_token(guarded: Service) -> None:
-    assert ask(guarded, Authorization=f"Bearer {TOKEN}").status_code == 200
+def test_the_admin_token_is_a_key_but_a_key_is_not_an_admin_token(guarded: Service) -> None:
+    assert send(guarded, Authorization=f"Bearer {TOKEN}").status_code == 200
     rollback = "/v1/models/digits/rollback"
-    problem(ask(guarded, rollback, Authorization=f"Bearer {KEYS[0]}"), 401)
-    problem(ask(guarded, rollback, Authorization=f"Bearer {TOKEN}"), 409)  # nothing to go back to
-    problem(ask(guarded, rollback, Authorization=f"Bearer {TOKEN}", X_API_Key=KEYS[1]), 409)
+    problem(send(guarded, rollback, Authorization=f"Bearer {KEYS[0]}"), 401)
+    problem(send(guarded, rollback, Authorization=f"Bearer {TOKEN}"), 409)  # no previous version
+    problem(send(guarded, rollback, Authorization=f"Bearer {TOKEN}", X_API_Key=KEYS[1]), 409)
 
 
-def test_a_body_is_not_awaited_from_who_may_not_ask(guarded: Service) -> None:
+def test_the_body_of_an_unauthorized_request_is_not_awaited(guarded: Service) -> None:
     for path in ("/v1/predict", "/v1/%70redict"):
         with connected(guarded) as connection:
             connection.send(request(path=path)[:-10])
@@ -129,8 +131,8 @@ def test_a_body_is_not_awaited_from_who_may_not_ask(guarded: Service) -> None:
 
 
 def test_no_secret_is_ever_logged(guarded: Service) -> None:
-    ask(guarded, X_API_Key="a-secret-of-somebody-else")
-    ask(guarded, Authorization=f"Bearer {KEYS[0]}")
+    send(guarded, X_API_Key="a-secret-of-somebody-else")
+    send(guarded, Authorization=f"Bearer {KEYS[0]}")
     for secret in (*KEYS, TOKEN, "a-secret-of-somebody-else"):
         assert secret not in guarded.log
 
@@ -147,7 +149,7 @@ def test_no_secret_is_ever_logged(guarded: Service) -> None:
         ("cors_origins", "https://shop.example/path"),
     ],
 )
-def test_bad_keys_and_origins_are_refused_at_start_without_being_shown(
+def test_invalid_keys_and_origins_are_rejected_at_start_without_being_shown(
     published: tuple[Store, Version], setting: str, value: str
 ) -> None:
     refused = Service(published[0].folder.parent, **{setting: value})
@@ -166,30 +168,30 @@ PREFLIGHT = {
 }
 
 
-def test_pages_of_a_named_origin_may_ask_and_read_the_answer(guarded: Service) -> None:
-    preflight = ask(guarded, method="OPTIONS", **PREFLIGHT)
+def test_pages_of_an_allowed_origin_may_send_requests_and_read_responses(guarded: Service) -> None:
+    preflight = send(guarded, method="OPTIONS", **PREFLIGHT)
     assert preflight.status_code == 200
     assert preflight.headers["Access-Control-Allow-Origin"] == ORIGIN
-    answer = ask(guarded, Origin=ORIGIN, X_API_Key=KEYS[0])
+    answer = send(guarded, Origin=ORIGIN, X_API_Key=KEYS[0])
     assert answer.status_code == 200
     assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
     assert "X-Request-ID" in answer.headers["Access-Control-Expose-Headers"]
 
 
-def test_pages_of_a_named_origin_can_read_why_they_were_refused(guarded: Service) -> None:
+def test_pages_of_an_allowed_origin_can_read_errors(guarded: Service) -> None:
     for headers in ({}, {"X_API_Key": KEYS[0], "Content_Type": "text/plain"}):
-        answer = ask(guarded, Origin=ORIGIN, **headers)
+        answer = send(guarded, Origin=ORIGIN, **headers)
         assert answer.status_code in (401, 415)
         assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
 
 
-def test_pages_of_other_origins_may_not(guarded: Service) -> None:
+def test_pages_of_other_origins_are_not_allowed(guarded: Service) -> None:
     other: dict[str, Any] = {**PREFLIGHT, "Origin": "https://evil.example"}
-    assert ask(guarded, method="OPTIONS", **other).status_code == 400
-    answer = ask(guarded, Origin="https://evil.example", X_API_Key=KEYS[0])
+    assert send(guarded, method="OPTIONS", **other).status_code == 400
+    answer = send(guarded, Origin="https://evil.example", X_API_Key=KEYS[0])
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-def test_without_named_origins_no_page_may(service: Service) -> None:
-    for response in (ask(service, method="OPTIONS", **PREFLIGHT), ask(service, Origin=ORIGIN)):
+def test_without_allowed_origins_no_page_is_allowed(service: Service) -> None:
+    for response in (send(service, method="OPTIONS", **PREFLIGHT), send(service, Origin=ORIGIN)):
         assert "Access-Control-Allow-Origin" not in response.headers

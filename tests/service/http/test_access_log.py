@@ -1,4 +1,4 @@
-"""Which requests the log tells of, and what of them; never what they hold."""
+"""Which requests are in the access log and with which fields; never what they contain."""
 
 import base64
 import signal
@@ -36,13 +36,13 @@ def models(published: tuple[Store, Version]) -> Path:
 
 
 def lines(service: Service, **fields: object) -> list[dict[str, Any]]:
-    """Of the access log, with these fields."""
+    """The lines of the access log with these fields."""
     reported = [event for event in service.events if event["logger"] == "access"]
     return [event for event in reported if fields.items() <= event.items()]
 
 
 def line_of(service: Service, answer: httpx2.Response) -> dict[str, Any]:
-    """The one of a request, which comes soon."""
+    """The line of a request, which is written soon after the response."""
     of_this = {"request_id": answer.headers["X-Request-ID"]}
     wait_until(lambda: lines(service, **of_this), service)
     (line,) = lines(service, **of_this)
@@ -59,7 +59,7 @@ def fail(service: Service) -> httpx2.Response:
     return post(service, body + INK_ALL_OVER, **{HEADER: len(body)})
 
 
-def test_a_line_tells_what_a_prediction_went_through(models: Path) -> None:
+def test_a_line_has_the_timings_of_a_prediction(models: Path) -> None:
     with Service.started(models) as service:
         line = line_of(service, answer := predict(service))
         body = document()
@@ -71,12 +71,12 @@ def test_a_line_tells_what_a_prediction_went_through(models: Path) -> None:
     parts = [line[f"{part}_seconds"] for part in ("decode", "queue", "infer")]
     assert all(part > 0 for part in parts)
     assert sum(parts) <= line["seconds"]
-    assert "decode_seconds" not in served  # they came as pixels
+    assert "decode_seconds" not in served  # the tensors came as pixels
     assert "left_out" not in line
 
 
 @pytest.mark.parametrize("mode", ["off", "sampled", "all"])
-def test_each_failure_is_told_in_every_mode_once_with_its_reason(models: Path, mode: str) -> None:
+def test_each_failure_is_logged_once_in_every_mode_with_its_reason(models: Path, mode: str) -> None:
     settings = {"access_log": mode, "request_timeout": SLOWLY / 2}
     with Failing.started(models, **settings) as service:
         with ThreadPoolExecutor(12) as pool:  # more than ten at once
@@ -97,13 +97,13 @@ def test_each_failure_is_told_in_every_mode_once_with_its_reason(models: Path, m
 
 
 @pytest.mark.parametrize(
-    ("mode", "log_level", "is_told"),
+    ("mode", "log_level", "is_logged"),
     [slow("off", "info", False), ("sampled", "info", True), slow("all", "warning", False)],
 )
-def test_a_deadline_of_the_clients_own_is_told_as_what_is_answered(
-    models: Path, mode: str, log_level: str, is_told: bool
+def test_a_deadline_set_by_the_client_is_logged_as_an_answer(
+    models: Path, mode: str, log_level: str, is_logged: bool
 ) -> None:
-    """However it is set; one as long as the service's own is the service's."""
+    """However it is set; a deadline as long as that of the service counts as the service's own."""
     with Failing.started(
         models, access_log=mode, log_level=log_level, request_timeout=SLOWLY / 2
     ) as service:
@@ -119,13 +119,13 @@ def test_a_deadline_of_the_clients_own_is_told_as_what_is_answered(
         ]
         assert {answer.status_code for answer in (*own, *ours)} == {504}
         levels = {line_of(service, answer)["level"] for answer in ours}
-        reported = [line_of(service, answer)["level"] for answer in own] if is_told else []
+        reported = [line_of(service, answer)["level"] for answer in own] if is_logged else []
         assert len(lines(service, status=504)) == len(ours) + len(reported)
         assert levels == {"error"}
         assert {*reported} <= {"info"}
 
 
-def test_off_tells_of_nothing_else(models: Path) -> None:
+def test_off_logs_nothing_but_failures(models: Path) -> None:
     with Failing.started(models, access_log="off") as service:
         predict(service)
         predict(service, b"no picture")
@@ -134,7 +134,7 @@ def test_off_tells_of_nothing_else(models: Path) -> None:
         assert len(lines(service)) == 1
 
 
-def test_all_tells_of_each_request(models: Path) -> None:
+def test_all_logs_every_request(models: Path) -> None:
     with Service.started(models, access_log="all") as service:
         with service.client() as client:
             answers = [client.get("/livez") for _ in range(50)]
@@ -145,47 +145,48 @@ def test_all_tells_of_each_request(models: Path) -> None:
     assert {line["route"] for line in reported} == {"/livez", "other"}
 
 
-def ask_until(
-    service: Service, ask: Callable[[], httpx2.Response], **fields: object
+def send_until_left_out(
+    service: Service, send: Callable[[], httpx2.Response], **fields: object
 ) -> tuple[int, list[dict[str, Any]]]:
-    """Ask 100 times, and then until a line says how many were left out; who asked, what was told.
+    """Send 100 requests, then more until a line has the number of lines left out.
 
-    What is asked after that line may be in none yet.
+    Returns how many requests that line and those before account for, and these lines. Later
+    requests may not be logged yet.
     """
-    asked = [ask().headers["X-Request-ID"] for _ in range(100)]
+    ids = [send().headers["X-Request-ID"] for _ in range(100)]
 
     def reported() -> bool:
-        asked.append(ask().headers["X-Request-ID"])
+        ids.append(send().headers["X-Request-ID"])
         return any("left_out" in line for line in lines(service, **fields))
 
     wait_until(reported, service)
     found = lines(service, **fields)
     last = next(place for place, line in enumerate(found) if "left_out" in line)
-    until = asked.index(found[last]["request_id"]) + 1
+    until = ids.index(found[last]["request_id"]) + 1
     return until, found[: last + 1]
 
 
 @pytest.mark.parametrize(
     ("path", "status", "level"), [("/v1/status", 200, "info"), ("/nowhere", 404, "warning")]
 )
-def test_of_a_flood_sampled_tells_a_part_and_how_many_it_left_out(
+def test_sampled_logs_a_part_of_many_requests_and_how_many_it_left_out(
     models: Path, path: str, status: int, level: str
 ) -> None:
     with Service.started(models) as service, service.client() as client:
-        sent, reported = ask_until(service, lambda: client.get(path), status=status)
+        sent, reported = send_until_left_out(service, lambda: client.get(path), status=status)
     assert len(reported) >= 10
     assert len(reported) + sum(line.get("left_out", 0) for line in reported) == sent
     assert {line["level"] for line in reported} == {level}
 
 
-def test_what_is_refused_leaves_what_is_answered_its_lines(models: Path) -> None:
+def test_rejected_requests_do_not_use_up_the_lines_of_answered_ones(models: Path) -> None:
     with Service.started(models) as service, service.client() as client:
         for _ in range(100):
             client.get("/nowhere")
         assert "left_out" not in line_of(service, client.get("/v1/status"))
 
 
-def test_probes_are_not_in_sampled_unless_they_fail(models: Path) -> None:
+def test_sampled_leaves_out_probes_unless_they_fail(models: Path) -> None:
     with Service.started(models, drain_seconds=30) as service, service.client() as client:
         for path in ("/livez", "/readyz", "/metrics", "/v2/health/ready", MODEL_READY):
             assert client.get(path).status_code == 200
@@ -198,7 +199,7 @@ def test_probes_are_not_in_sampled_unless_they_fail(models: Path) -> None:
         service.send(signal.SIGTERM)
 
 
-def test_lines_below_the_level_of_the_log_are_not_written(models: Path) -> None:
+def test_lines_below_the_log_level_are_not_written(models: Path) -> None:
     with Failing.started(models, access_log="all", log_level="warning") as service:
         predict(service)
         line_of(service, predict(service, b"no picture"))
@@ -214,28 +215,28 @@ SECRETS = {
 @pytest.mark.parametrize(
     ("mode", "workers"), [slow("off", 1), ("sampled", 1), slow("all", 1), slow("all", 2)]
 )
-def test_no_secret_and_nothing_of_a_body_is_ever_in_the_log(
+def test_no_secret_and_no_content_of_a_body_is_ever_logged(
     models: Path, mode: str, workers: int
 ) -> None:
     settings = {"api_keys": SECRETS["key"], "admin_token": SECRETS["token"], "drain_seconds": 0}
     more = {"access_log": mode, "log_level": "debug", "workers": workers}
     with Failing.started(models, **settings, **more) as service:
-        statuses = {answer.status_code for answer in asked_with_secrets(service)}
-        for raw in spoilt():
+        statuses = {answer.status_code for answer in requests_with_secrets(service)}
+        for raw in malformed_requests():
             with connected(service) as connection:
                 connection.send(raw)
                 statuses.add(connection.answer()[0])
         service.send(signal.SIGTERM)
         assert service.exit_code() == 0
     assert statuses >= {200, 400, 401, 404, 405, 409, 415, 422}
-    assert 500 in statuses or workers > 1  # whose model is not played
+    assert 500 in statuses or workers > 1  # with a real model
     text = base64.b64encode(SECRETS["body"].encode()).decode()
     for secret in (*SECRETS.values(), text, SECRETS["body"].encode().hex()):
         assert secret not in service.log
 
 
-def asked_with_secrets(service: Service) -> list[httpx2.Response]:
-    """In all places where one may be, each with answers of many kinds."""
+def requests_with_secrets(service: Service) -> list[httpx2.Response]:
+    """Requests with a secret in every possible place, with responses of many kinds."""
     secret, body = SECRETS["query"], SECRETS["body"]
     header = {"X-API-Key": SECRETS["key"]}
     guesses: list[dict[str, str]] = [
@@ -277,8 +278,8 @@ def asked_with_secrets(service: Service) -> list[httpx2.Response]:
         ]
 
 
-def spoilt() -> list[bytes]:
-    """What is no HTTP, or hardly."""
+def malformed_requests() -> list[bytes]:
+    """Bytes that are not valid HTTP."""
     key, body = SECRETS["key"], SECRETS["body"].encode()
     return [
         f"GET /v1/status?key={key} HTTP/9.x\r\nX-API-Key: {key}\r\n\r\n".encode(),
@@ -291,7 +292,7 @@ def spoilt() -> list[bytes]:
     ]  # fmt: skip
 
 
-def test_settings_are_not_told_with_their_secrets(models: Path) -> None:
+def test_settings_are_logged_without_their_secrets(models: Path) -> None:
     secret = SECRETS["key"]
     service = Service(models, api_keys=f"{secret},short", admin_token="short", max_batch=0)
     assert service.exit_code() == 2

@@ -1,5 +1,5 @@
-"""The table of what is no request for a prediction: each is answered with the right 4xx, soon, in
-the words of its route, leaves no memory behind, and is never an internal error.
+"""Tables of invalid prediction requests: each gets the right 4xx quickly, in the format of its
+route, leaks no memory, and never causes an internal error.
 """
 
 import gzip
@@ -23,7 +23,7 @@ from tests.support.memory import resident
 from tests.support.pictures import SEVEN, encoded, seven
 from tests.support.running import Service
 
-SOON = 0.5  # seconds, for the fastest of TRIES: the machine may be busy with something else
+SOON = 0.5  # seconds, for the fastest of TRIES: the machine may be busy
 TRIES = 5
 SHEET = seven(side=28).tobytes()
 INFER = "/v2/models/digits/infer"
@@ -34,7 +34,7 @@ class Bad(NamedTuple):
     status: int
     body: bytes
     kind: str = ""
-    headers: dict[str, str] = {}  # noqa: RUF012 (nobody changes it)
+    headers: dict[str, str] = {}  # noqa: RUF012 (never modified)
 
 
 def chunk(name: bytes, content: bytes) -> bytes:
@@ -43,20 +43,20 @@ def chunk(name: bytes, content: bytes) -> bytes:
 
 
 def png(width: int, height: int, content: bytes = b"") -> bytes:
-    """A gray PNG that says it has a size, and has `content` instead of its pixels."""
+    """A gray PNG that declares this size and has `content` instead of its pixels."""
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     data = chunk(b"IDAT", zlib.compress(content))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data + chunk(b"IEND", b"")
 
 
 def tensor(**changes: Any) -> bytes:
-    """An infer request in JSON, but for the changes to its input."""
+    """An infer request in JSON, with changes to its input."""
     sound = {"name": "pixels", "shape": [1, 28, 28], "datatype": "UINT8", "data": [*SHEET]}
     return json.dumps({"inputs": [sound | changes]}).encode()
 
 
 def binary(size: int, **changes: Any) -> bytes:
-    """An infer request with binary data that is said to have `size` bytes."""
+    """An infer request that declares `size` bytes of binary data."""
     return tensor(data=None, parameters={"binary_data_size": size}, **changes)
 
 
@@ -190,14 +190,16 @@ def post(client: httpx2.Client, path: str, bad: Bad) -> httpx2.Response:
     return client.post(path, content=bad.body, headers={**kind, **bad.headers})
 
 
-def seconds_of(ask: Callable[[], object]) -> float:
+def seconds_of(send: Callable[[], object]) -> float:
     began = time.perf_counter()
-    ask()
+    send()
     return time.perf_counter() - began
 
 
 @pytest.mark.parametrize("bad", PREDICT.values(), ids=PREDICT)
-def test_what_is_no_picture_is_refused_soon_as_a_problem(service: Service, bad: Bad) -> None:
+def test_an_invalid_image_is_rejected_quickly_with_a_problem_document(
+    service: Service, bad: Bad
+) -> None:
     with service.client() as client:
         response = post(client, "/v1/predict", bad)
         assert (response.status_code, response.headers["Content-Type"]) == (
@@ -211,7 +213,7 @@ def test_what_is_no_picture_is_refused_soon_as_a_problem(service: Service, bad: 
 
 
 @pytest.mark.parametrize("bad", INFERENCES.values(), ids=INFERENCES)
-def test_what_is_no_inference_is_refused_soon_as_an_error(service: Service, bad: Bad) -> None:
+def test_an_invalid_inference_is_rejected_quickly_with_an_error(service: Service, bad: Bad) -> None:
     with service.client() as client:
         response = post(client, INFER, bad)
         assert response.status_code == bad.status, response.text
@@ -243,7 +245,7 @@ HTTP = {
 
 
 @pytest.mark.parametrize("sent", HTTP.values(), ids=HTTP)
-def test_what_is_no_clear_http_is_400(service: Service, sent: bytes) -> None:
+def test_ambiguous_or_invalid_http_is_400(service: Service, sent: bytes) -> None:
     with connected(service) as connection:
         connection.send(sent)
         status, headers, body = connection.answer()
@@ -252,14 +254,14 @@ def test_what_is_no_clear_http_is_400(service: Service, sent: bytes) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/predict", "http://x/v1/predict"])
-def test_a_length_may_begin_with_many_zeros_or_is_400(service: Service, path: str) -> None:
+def test_a_length_with_many_leading_zeros_is_accepted_or_400(service: Service, path: str) -> None:
     sent = request(SEVEN, path=path).replace(b"Content-Length: ", b"Content-Length: " + b"0" * 5000)
     with connected(service) as connection:
         connection.send(sent)
         assert connection.answer()[0] in (200, 400)
 
 
-def test_a_body_that_is_larger_than_it_says_is_no_second_request(service: Service) -> None:
+def test_bytes_beyond_the_declared_length_are_not_a_second_request(service: Service) -> None:
     with connected(service) as connection:
         connection.send(request(SEVEN) + b"and something more\r\n\r\n")
         status, headers, _ = connection.answer()
@@ -267,7 +269,7 @@ def test_a_body_that_is_larger_than_it_says_is_no_second_request(service: Servic
         assert connection.closed()
 
 
-def test_garbage_behind_requests_that_wait_takes_the_answer_of_none_that_runs(
+def test_garbage_after_a_pipelined_request_does_not_affect_its_answer(
     service: Service,
 ) -> None:
     garbage = request(b"zz\r\n").replace(b"Content-Length: 4", b"Transfer-Encoding: chunked")
@@ -277,8 +279,8 @@ def test_garbage_behind_requests_that_wait_takes_the_answer_of_none_that_runs(
         assert connection.closed()
 
 
-def test_what_breaks_behind_a_whole_request_is_refused(service: Service) -> None:
-    """Also where that was answered before the last of its body came."""
+def test_garbage_after_a_complete_request_is_rejected(service: Service) -> None:
+    """Even if that was answered before the end of its body arrived."""
     with connected(service) as connection:
         connection.send(b"POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nx")
         assert connection.answer()[0] == 405
@@ -288,8 +290,10 @@ def test_what_breaks_behind_a_whole_request_is_refused(service: Service) -> None
 
 
 @pytest.mark.parametrize("path", ["/livez", "/nowhere", "/v1/predict/"])
-def test_a_body_that_breaks_behind_its_answer_only_closes(service: Service, path: str) -> None:
-    """A second answer would be taken for that to the next request of the connection."""
+def test_an_invalid_body_after_its_answer_only_closes_the_connection(
+    service: Service, path: str
+) -> None:
+    """A second response would be taken for that to the next request on the connection."""
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
     with connected(service) as connection:
         connection.send(head + b"1\r\nx\r\n")
@@ -298,7 +302,7 @@ def test_a_body_that_breaks_behind_its_answer_only_closes(service: Service, path
         assert connection.closed()
 
 
-def test_a_body_in_chunks_is_bounded_while_it_is_read(service: Service) -> None:
+def test_a_chunked_body_is_bounded_while_it_is_read(service: Service) -> None:
     def pieces() -> Any:
         for _ in range(11):
             yield bytes(2**20)
@@ -308,8 +312,8 @@ def test_a_body_in_chunks_is_bounded_while_it_is_read(service: Service) -> None:
     assert response.status_code == 413
 
 
-def test_nothing_of_ours_leaves_with_an_error(service: Service) -> None:
-    """No path, no library and no line of code in any refusal of these tables."""
+def test_errors_reveal_no_internals(service: Service) -> None:
+    """No path, library or line of code is in any error of these tables."""
     inside = re.compile(
         r"/\w+/\w+\.py|site-packages|Traceback|cv2|numpy|onnx|pydantic|orjson", re.I
     )
@@ -320,14 +324,14 @@ def test_nothing_of_ours_leaves_with_an_error(service: Service) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read in /proc")
-def test_nothing_is_held_when_they_are_gone(service: Service) -> None:
+def test_rejected_requests_leak_no_memory(service: Service) -> None:
     def refuse_all() -> None:
         with service.client() as client:
             for path, table in (("/v1/predict", PREDICT), (INFER, INFERENCES)):
                 for bad in table.values():
                     post(client, path, bad)
 
-    refuse_all()  # what is made once
+    refuse_all()  # caches are filled
     before = resident(service)
     for _ in range(5):
         refuse_all()
@@ -336,7 +340,7 @@ def test_nothing_is_held_when_they_are_gone(service: Service) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read in /proc")
-def test_nothing_is_held_of_a_large_picture_that_is_refused(service: Service) -> None:
+def test_a_rejected_large_image_leaks_no_memory(service: Service) -> None:
     body = b"\xff\xd8\xff" + bytes(2**20)  # a JPEG that ends in its header
     with service.client() as client:
         for _ in range(10):

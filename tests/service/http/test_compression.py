@@ -1,4 +1,4 @@
-"""Compressed either way: through Triton's clients, and what must not be decompressed."""
+"""Compression of requests and responses, with Triton's clients, and its limits."""
 
 import gzip
 import resource
@@ -28,12 +28,12 @@ LIMIT = 100_000  # bytes
 
 @pytest.fixture(scope="module")
 def small(published: tuple[Store, Version]) -> Iterator[Service]:
-    """A service that takes no more than LIMIT bytes."""
+    """A service that accepts at most LIMIT bytes."""
     with Service.started(published[0].folder.parent, max_body=LIMIT) as service:
         yield service
 
 
-@pytest.mark.parametrize("count", [1, 200], ids=["one picture", "200 pictures"])
+@pytest.mark.parametrize("count", [1, 200], ids=["one image", "200 images"])
 @pytest.mark.parametrize("binary", [True, False], ids=["bytes", "JSON"])
 @pytest.mark.parametrize("there", ["gzip", "deflate", None])
 @pytest.mark.parametrize("back", ["gzip", "deflate", None])
@@ -58,7 +58,7 @@ def test_the_client_compresses_and_decompresses(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
-async def test_so_does_the_asynchronous_one(
+async def test_the_asynchronous_client_compresses_and_decompresses(
     service: Service, pixels: Pixels, logits: NDArray[np.float32], coding: str
 ) -> None:
     url = service.url.removeprefix("http://")
@@ -75,7 +75,7 @@ async def test_so_does_the_asynchronous_one(
 @pytest.mark.parametrize(
     ("coding", "decompress"), [("gzip", gzip.decompress), ("deflate", zlib.decompress)]
 )
-def test_the_header_length_is_of_what_is_not_compressed(
+def test_the_header_length_is_of_the_uncompressed_content(
     service: Service, coding: str, decompress: object
 ) -> None:
     head = document(parameters={"binary_data_output": True})
@@ -116,12 +116,14 @@ def test_the_header_length_is_of_what_is_not_compressed(
         (None, None),
     ],
 )
-def test_the_client_weighs_what_it_accepts(given: bytes | None, coding: str | None) -> None:
+def test_the_weights_of_accept_encoding_are_respected(
+    given: bytes | None, coding: str | None
+) -> None:
     assert accepted({} if given is None else {b"accept-encoding": given}) == coding
 
 
 @pytest.mark.parametrize(
-    ("body", "coding", "status", "said"),
+    ("body", "coding", "status", "message"),
     [
         (WHOLE, "gzip", 400, "the body is not gzip"),
         (zlib.compress(WHOLE), "gzip", 400, "the body is not gzip"),
@@ -139,30 +141,30 @@ def test_the_client_weighs_what_it_accepts(given: bytes | None, coding: str | No
         (WHOLE, "gzip, gzip", 415, "gzip and deflate are understood"),
     ],
 )
-def test_what_is_not_one_whole_stream_is_refused(
-    small: Service, body: bytes, coding: str, status: int, said: str
+def test_an_incomplete_or_invalid_stream_is_rejected(
+    small: Service, body: bytes, coding: str, status: int, message: str
 ) -> None:
     response = post(small, body, Content_Encoding=coding, **{HEADER: len(HEAD)})
     assert (response.status_code, list(response.json())) == (status, ["error"])
-    assert said in response.json()["error"]
+    assert message in response.json()["error"]
     if status == 415:
         assert response.headers["Accept-Encoding"] == "gzip, deflate"
 
 
 @pytest.mark.parametrize("coding", ["identity", "x-gzip", "GZip"])
-def test_other_names_of_what_is_known_are_known(small: Service, coding: str) -> None:
+def test_aliases_of_codings_are_accepted(small: Service, coding: str) -> None:
     body = WHOLE if coding == "identity" else gzip.compress(WHOLE)
     response = post(small, body, Content_Encoding=coding, **{HEADER: len(HEAD)})
     assert response.status_code == 200
 
 
-def test_refusals_are_not_compressed(small: Service) -> None:
+def test_errors_are_not_compressed(small: Service) -> None:
     response = post(small, b"nonsense", Accept_Encoding="gzip")
     assert "Content-Encoding" not in response.headers
 
 
-def test_a_bomb_is_stopped_where_a_body_would_be() -> None:
-    """A thousandfold: 300 kB that would be 300 MB."""
+def test_a_decompression_bomb_is_stopped_at_the_limit_of_a_body() -> None:
+    """A factor of a thousand: 300 kB that would become 300 MB."""
     bomb = compressed(bytes(300 * 2**20), "gzip")
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, thread_time()
     with pytest.raises(Problem, match="larger than 1,000,000 bytes when decompressed"):
@@ -171,11 +173,11 @@ def test_a_bomb_is_stopped_where_a_body_would_be() -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 8 * 2**10  # KiB
 
 
-def test_what_fits_exactly_fits() -> None:
+def test_content_of_exactly_the_limit_is_accepted() -> None:
     assert decompressed(compressed(bytes(1000), "deflate"), "deflate", 1000) == bytes(1000)
 
 
-def test_others_are_answered_while_a_large_body_is_decompressed(
+def test_other_clients_are_answered_while_a_large_body_is_decompressed(
     service: Service, pixels: Pixels
 ) -> None:
     bomb = gzip.compress(bytes(64 * 2**20), 1)

@@ -1,4 +1,4 @@
-"""The short way from a socket to an answer gives the same answers as the long one, to anybody."""
+"""The fast path from socket to response gives the same answers as ASGI, for every client."""
 
 import signal
 import time
@@ -38,7 +38,7 @@ from tests.support.running import Service, wait_to_read, wait_until
     ],
     ids=lambda way: way if isinstance(way, str) else "",
 )
-def test_however_a_request_arrives_its_answer_is_the_same(
+def test_the_answer_does_not_depend_on_path_or_segmentation(
     service: Service, way: str, pieces: list[bytes]
 ) -> None:
     with connected(service) as connection:
@@ -53,12 +53,12 @@ def test_however_a_request_arrives_its_answer_is_the_same(
         other = connection.answer()
     expected = dict(without_times(headers))
     found = without_times(other[1])
-    if way == "a byte at a time":  # the id went with the first byte
+    if way == "a byte at a time":  # the id was in the segment that is already read
         found["x-request-id"] = "mine"
     assert (other[0], found, other[2]) == (200, expected, body)
 
 
-def test_pipelined_requests_are_answered_in_their_order(service: Service) -> None:
+def test_pipelined_requests_are_answered_in_order(service: Service) -> None:
     get = b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Request-ID: c\r\n\r\n"
     with connected(service) as connection:
         connection.send(
@@ -85,7 +85,7 @@ def test_pipelined_requests_are_answered_in_their_order(service: Service) -> Non
         ("Transfer-Encoding: chunked\r\n", b"4\r\nbody\r\n0\r\n\r\n"),
         ("Expect: 100-continue\r\nContent-Length: 0\r\n", b""),
     ],
-    ids=["plain", "with a body", "in chunks", "expectant"],
+    ids=["plain", "with a body", "in chunks", "expects 100"],
 )
 def test_a_scrape_is_answered_however_it_arrives(service: Service, more: str, body: bytes) -> None:
     scrape = f"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Request-ID: b\r\n{more}\r\n".encode() + body
@@ -99,7 +99,7 @@ def test_a_scrape_is_answered_however_it_arrives(service: Service, more: str, bo
     assert b"\ndigitserve_inflight_requests " in text
 
 
-def test_a_refusal_leaves_the_connection_as_it_was(service: Service) -> None:
+def test_an_error_leaves_the_connection_usable(service: Service) -> None:
     with connected(service) as connection:
         connection.send(request(b"nonsense"))
         status, headers, body = connection.answer()
@@ -111,7 +111,7 @@ def test_a_refusal_leaves_the_connection_as_it_was(service: Service) -> None:
 
 
 @pytest.mark.parametrize("line", ["Connection: close", "connection: Close"])
-def test_a_connection_is_closed_when_its_client_asks(service: Service, line: str) -> None:
+def test_the_connection_is_closed_if_the_client_asks_for_it(service: Service, line: str) -> None:
     with connected(service) as connection:
         connection.send(request(SEVEN, line))
         status, headers, _ = connection.answer()
@@ -119,14 +119,14 @@ def test_a_connection_is_closed_when_its_client_asks(service: Service, line: str
         assert connection.closed()
 
 
-def test_a_client_of_http_1_0_is_answered_and_closed(service: Service) -> None:
+def test_a_client_of_http_1_0_is_answered_and_the_connection_closed(service: Service) -> None:
     with connected(service) as connection:
         connection.send(request().replace(b"HTTP/1.1", b"HTTP/1.0"))
         assert connection.answer()[0] == 200
         assert connection.closed()
 
 
-def test_a_client_that_asks_before_it_sends_is_told_to_go_on(service: Service) -> None:
+def test_a_client_that_expects_100_continue_gets_it(service: Service) -> None:
     with connected(service) as connection:
         connection.send(request(SEVEN, "Expect: 100-continue")[: -len(SEVEN)])
         assert connection.answer()[0] == 100
@@ -134,12 +134,12 @@ def test_a_client_that_asks_before_it_sends_is_told_to_go_on(service: Service) -
         assert connection.answer()[0] == 200
 
 
-def test_other_methods_are_refused_by_name(service: Service) -> None:
+def test_the_error_about_other_methods_lists_the_allowed_one(service: Service) -> None:
     response = fetch.get(f"{service.url}/v1/predict")
     assert (response.status_code, response.headers["Allow"]) == (405, "OPTIONS, POST")
 
 
-def test_bytes_that_are_no_request_after_one_that_was_end_the_connection(service: Service) -> None:
+def test_garbage_after_a_request_closes_the_connection(service: Service) -> None:
     with connected(service) as connection:
         connection.send(request())
         assert connection.answer()[0] == 200
@@ -149,7 +149,7 @@ def test_bytes_that_are_no_request_after_one_that_was_end_the_connection(service
 
 
 @pytest.mark.parametrize("given", ["0", "-1", "nan", "inf", "soon", ""])
-def test_a_timeout_that_is_no_time_is_refused(service: Service, given: str) -> None:
+def test_an_invalid_timeout_is_rejected(service: Service, given: str) -> None:
     response = fetch.post(
         f"{service.url}/v1/predict", content=SEVEN, headers={"X-Request-Timeout": given}
     )
@@ -159,14 +159,14 @@ def test_a_timeout_that_is_no_time_is_refused(service: Service, given: str) -> N
 
 @pytest.fixture(scope="module")
 def patient(published: tuple[Store, Version]) -> Iterator[Service]:
-    """A service where a lone picture waits a second for company, and a body as long at most."""
+    """A service where a single image waits a second for a batch, and a body as long at most."""
     with Service.started(
         published[0].folder.parent, max_wait=1, request_timeout=2, access_log="all"
     ) as service:
         yield service
 
 
-def test_a_client_waits_no_longer_than_it_said(patient: Service) -> None:
+def test_a_request_times_out_at_the_deadline_of_its_client(patient: Service) -> None:
     own, shed = 'client_deadline_total{route="/v1/predict"}', 'shed_total{reason="deadline_passed"}'
     before = counted(patient, own), counted(patient, shed)
     began = time.monotonic()
@@ -179,7 +179,7 @@ def test_a_client_waits_no_longer_than_it_said(patient: Service) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/predict", "/v1/%70redict"])
-def test_a_picture_whose_client_hung_up_is_not_computed_and_counted(
+def test_an_image_whose_client_disconnected_is_not_computed_but_counted(
     patient: Service, path: str
 ) -> None:
     computed = counted(patient, "inference_seconds_count")
@@ -189,12 +189,12 @@ def test_a_picture_whose_client_hung_up_is_not_computed_and_counted(
         connection.send(request(path=path))
         wait_until(lambda: counted(patient, "queue_depth") > waiting, patient)
     wait_until(lambda: counted(patient, 'cancelled_total{stage="queue"}') > gone, patient)
-    time.sleep(1)  # its turn would have come
+    time.sleep(1)  # by then it would have been computed
     assert counted(patient, "inference_seconds_count") == computed
-    assert counted(patient, "inflight_requests") == 1  # the one that asks
+    assert counted(patient, "inflight_requests") == 1  # the scrape itself
 
 
-def test_a_body_that_does_not_arrive_is_given_up_on(patient: Service) -> None:
+def test_a_body_that_does_not_arrive_times_out(patient: Service) -> None:
     with connected(patient) as connection:
         connection.send(request()[:-10])
         status, headers, body = connection.answer()
@@ -210,7 +210,9 @@ def test_a_body_that_does_not_arrive_is_given_up_on(patient: Service) -> None:
         "/v2/models/digits/infer", "/v2/models/digits/versions/1/infer",
     ],
 )  # fmt: skip
-def test_a_client_that_hangs_up_within_its_body_is_no_failure(patient: Service, path: str) -> None:
+def test_a_client_that_disconnects_within_its_body_is_not_a_failure(
+    patient: Service, path: str
+) -> None:
     gone = 'http_requests_total{code="499",method="POST",route="'
     before, failed = counted(patient, gone), counted(patient, 'http_requests_total{code="500"')
     with connected(patient) as connection:
@@ -221,7 +223,7 @@ def test_a_client_that_hangs_up_within_its_body_is_no_failure(patient: Service, 
     assert "without completing response" not in patient.log
 
 
-def test_a_client_that_hangs_up_in_the_middle_of_its_body_is_counted(patient: Service) -> None:
+def test_a_client_that_disconnects_within_its_body_is_counted(patient: Service) -> None:
     before = counted(patient, 'cancelled_total{stage="body"}')
     with connected(patient) as connection:
         connection.send(request()[:-10])
@@ -233,12 +235,12 @@ def test_a_client_that_hangs_up_in_the_middle_of_its_body_is_counted(patient: Se
 @pytest.mark.parametrize(
     ("line", "status"),
     [
-        ("X-Request-Timeout: 0.2", 408),  # not after the service's own 2 s
+        ("X-Request-Timeout: 0.2", 408),  # sooner than the 2 s of the service
         ("X-Request-Timeout: soon", 400),
         ("Content-Encoding: gzip", 415),
     ],
 )
-def test_what_the_head_says_is_heard_before_the_body_is_there(
+def test_headers_are_checked_before_the_body_arrives(
     patient: Service, path: str, line: str, status: int
 ) -> None:
     with connected(patient) as connection:
@@ -249,7 +251,7 @@ def test_what_the_head_says_is_heard_before_the_body_is_there(
 
 
 @pytest.mark.parametrize("path", ["/v1/predict", slow("/v1/%70redict")])
-def test_every_end_of_a_request_counts_the_same_by_both_ways(patient: Service, path: str) -> None:
+def test_every_outcome_is_counted_the_same_on_both_paths(patient: Service, path: str) -> None:
     def ended() -> dict[str, float]:
         names = {code: f'http_requests_total{{code="{code}"' for code in (200, 408, 422, 499)}
         found = {str(code): counted(patient, name) for code, name in names.items()}
@@ -268,25 +270,25 @@ def test_every_end_of_a_request_counts_the_same_by_both_ways(patient: Service, p
     with connected(patient) as connection:
         connection.send(request(path=path)[:-10])
         assert connection.answer()[0] == 408
-    with connected(patient) as connection:  # hangs up in its body
+    with connected(patient) as connection:  # disconnects within its body
         connection.send(request(path=path)[:-10])
         wait_until(lambda: counted(patient, "inflight_requests") == 2, patient)
-    with connected(patient) as connection:  # hangs up in the queue
+    with connected(patient) as connection:  # disconnects while in the queue
         connection.send(request(path=path))
         wait_until(lambda: counted(patient, "queue_depth") == 1, patient)
     wait_until(lambda: counted(patient, "inflight_requests") == 1, patient)
     more = {name: number - before[name] for name, number in ended().items()}
     scrapes = more.pop("seconds") - 5, more["200"] - 1
-    assert scrapes[0] == scrapes[1] > 0  # the same both: of /metrics
+    assert scrapes[0] == scrapes[1] > 0  # the same for both: that of /metrics
     del more["200"]
     assert more == {"408": 1, "422": 1, "499": 2, "in body": 1, "in queue": 1}
 
 
 @pytest.mark.slow
-def test_a_large_picture_ends_at_its_deadline_and_frees_its_place(
+def test_a_large_image_times_out_at_its_deadline_and_frees_its_slot(
     published: tuple[Store, Version],
 ) -> None:
-    """So many are more than a second's work; those who gave up are not worked for."""
+    """Decoding them all takes more than a second; those that timed out are not decoded."""
     large = encoded(np.kron(seven(), np.ones((19, 19), np.uint8)), "PNG")  # 3800 x 3800
     folder = published[0].folder.parent
     with Service.started(folder, request_timeout=1) as service:
@@ -295,7 +297,7 @@ def test_a_large_picture_ends_at_its_deadline_and_frees_its_place(
             for connection in connections:
                 connection.send(request(large))
             statuses = Counter(connection.answer()[0] for connection in connections)
-        refused = statuses[503] + statuses[504]  # before its deadline would pass, or when it does
+        refused = statuses[503] + statuses[504]  # before its deadline would pass, or at it
         assert refused > 0
         assert refused + statuses[200] == 120
         response = fetch.post(f"{service.url}/v1/predict", content=large)
@@ -313,7 +315,7 @@ def test_a_large_picture_ends_at_its_deadline_and_frees_its_place(
         assert "Traceback" not in service.log
 
 
-def test_a_client_that_does_not_read_is_not_answered_for_ever(service: Service) -> None:
+def test_a_client_that_does_not_read_is_disconnected(service: Service) -> None:
     with connected(service) as connection:
         connection.socket.setblocking(False)
         before = counted(service, 'http_requests_total{code="200"')
@@ -323,7 +325,7 @@ def test_a_client_that_does_not_read_is_not_answered_for_ever(service: Service) 
                 connection.socket.send(request() * 20)
             except BlockingIOError:
                 time.sleep(0.001)
-            except OSError:  # too many waited for their turn: it was cut off
+            except OSError:  # too many responses were pending: the connection was reset
                 break
         assert counted(service, 'http_requests_total{code="200"') - before < 20_000
 
@@ -338,10 +340,10 @@ def test_the_access_log_has_a_line_for_a_prediction(patient: Service) -> None:
     wait_until(lines, patient)
     (line,) = lines()
     assert (line["event"], line["status"]) == ("POST /v1/predict 200", 200)
-    assert line["queue_seconds"] > 0.9  # for company
+    assert line["queue_seconds"] > 0.9  # for a fuller batch
 
 
-def test_a_body_that_is_half_there_when_the_service_is_told_to_stop_is_awaited(
+def test_a_partly_received_body_is_awaited_at_shutdown(
     published: tuple[Store, Version],
 ) -> None:
     with Service.started(published[0].folder.parent, drain_seconds=0) as service:
@@ -350,14 +352,14 @@ def test_a_body_that_is_half_there_when_the_service_is_told_to_stop_is_awaited(
             wait_until(lambda: counted(service, "inflight_requests") == 2, service)
             service.send(signal.SIGTERM)
             wait_to_read("not ready any more", service)
-            time.sleep(0.5)  # until the port is closed and connections are told to end
+            time.sleep(0.5)  # until the port is closed and connections are asked to end
             connection.send(request()[-100:])
             assert connection.answer()[0] == 200
         assert service.exit_code() == 0
         assert "Traceback" not in service.log
 
 
-def test_a_request_that_waits_when_the_service_is_told_to_stop_is_answered(
+def test_a_request_in_the_queue_is_answered_at_shutdown(
     published: tuple[Store, Version],
 ) -> None:
     with Service.started(published[0].folder.parent, max_wait=1, drain_seconds=0) as service:
@@ -370,7 +372,7 @@ def test_a_request_that_waits_when_the_service_is_told_to_stop_is_answered(
 
 
 @pytest.mark.parametrize("path", ["/v1/predict", "/v1/%70redict"])
-def test_a_refusal_for_want_of_room_says_when_to_come_back_and_then_there_is_room(
+def test_an_overload_response_has_a_retry_time_after_which_there_is_room(
     published: tuple[Store, Version], path: str
 ) -> None:
     folder = published[0].folder.parent

@@ -1,4 +1,4 @@
-"""What clients hear when the model is slow, fails or is gone."""
+"""The responses of clients when the model is slow, fails or is closed."""
 
 import asyncio
 import threading
@@ -36,12 +36,12 @@ SEVEN = encoded(seven())
 
 @pytest.fixture(scope="module")
 def served(published: tuple[Store, Version]) -> Model:
-    """What answers are said to come from."""
+    """The model that answers name as their source."""
     return load(published[0], None, Settings(threads=1))  # type: ignore[call-arg]
 
 
 class SaysSeven:
-    """Says 7 to everything, once it is let; or fails."""
+    """Answers 7 for everything once it is released, or fails."""
 
     def __init__(self, served: Model) -> None:
         self.served = served
@@ -64,15 +64,15 @@ async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
     raise AssertionError(f"{scope['path']} is not hot")
 
 
-class Door:
-    """The front with one fast route, over a batcher whose model the test controls."""
+class Client:
+    """A client of the gateway with one fast route, over a batcher whose model the test controls."""
 
     def __init__(self, batcher: Batcher[BatchPredictions], within: float) -> None:
         self.batcher = batcher
         settings = Settings(request_timeout=within)  # type: ignore[call-arg]
         metrics = Metrics()
         predict = Predict(batched(batcher, metrics), Offload(8, settings.max_decoding), settings)
-        self.reported: list[Fields] = []  # to the log
+        self.reported: list[Fields] = []  # of the log
         access, methods = Access(settings), Methods([predict], [])
         gateway = Gateway([predict], nowhere, settings, metrics, Life(), access, methods)
         gateway.watchers.append(AccessLog("off", self.reported.append).record)
@@ -92,24 +92,24 @@ class Door:
 
 
 @asynccontextmanager
-async def door_to(
+async def client_of(
     model: SaysSeven, *, max_queue: int = 8, within: float = 30
-) -> AsyncIterator[Door]:
+) -> AsyncIterator[Client]:
     async with Batcher(model, max_batch=4, max_wait=0, max_queue=max_queue) as batcher:
-        yield Door(batcher, within)
+        yield Client(batcher, within)
         model.open.set()
 
 
-async def test_a_full_queue_is_503_and_says_when_to_come_back(served: Model) -> None:
+async def test_a_full_queue_is_503_with_a_retry_time(served: Model) -> None:
     model = SaysSeven(served)
-    async with door_to(model, max_queue=2) as door:
-        assert (await door.post()).status_code == 200
+    async with client_of(model, max_queue=2) as client:
+        assert (await client.post()).status_code == 200
         model.open.clear()
         model.entered.clear()
-        running = asyncio.create_task(door.post())
+        running = asyncio.create_task(client.post())
         await asyncio.to_thread(model.entered.wait, 10)
-        waiting = await door.posts_waiting(2)
-        refused = await door.post()
+        waiting = await client.posts_waiting(2)
+        refused = await client.post()
         model.open.set()
         accepted = await asyncio.gather(running, *waiting)
     assert refused.status_code == 503
@@ -118,35 +118,35 @@ async def test_a_full_queue_is_503_and_says_when_to_come_back(served: Model) -> 
     assert [response.status_code for response in accepted] == [200, 200, 200]
 
 
-async def test_an_answer_that_would_come_too_late_is_504(served: Model) -> None:
+async def test_an_answer_after_the_deadline_is_504(served: Model) -> None:
     model = SaysSeven(served)
     model.open.clear()
-    async with door_to(model, within=0.1) as door:
-        response = await door.post()
+    async with client_of(model, within=0.1) as client:
+        response = await client.post()
     assert response.status_code == 504
     assert response.json()["title"] == "Too late"
 
 
-async def test_a_model_that_fails_is_500_and_tells_the_log_alone_why(
+async def test_a_failing_model_is_500_and_only_the_log_has_the_reason(
     served: Model,
 ) -> None:
     model = SaysSeven(served)
     model.error = RuntimeError("secret detail of /opt/library")
-    async with door_to(model) as door:
-        response = await door.post()
+    async with client_of(model) as client:
+        response = await client.post()
         model.error = None
-        assert (await door.post()).status_code == 200
+        assert (await client.post()).status_code == 200
     assert response.status_code == 500
     assert "secret" not in response.text
-    (event,) = door.reported
+    (event,) = client.reported
     assert event["request_id"] == response.json()["request_id"]
     assert event["exception"] == "RuntimeError: secret detail of /opt/library"
     assert "ModelFailed: the model cannot answer this picture" in event["traceback"]
 
 
-async def test_after_the_batcher_has_closed_the_answer_is_503(served: Model) -> None:
-    async with door_to(SaysSeven(served)) as door:
+async def test_after_the_batcher_has_closed_the_response_is_503(served: Model) -> None:
+    async with client_of(SaysSeven(served)) as client:
         pass
-    response = await door.post()
+    response = await client.post()
     assert response.status_code == 503
     assert response.headers["Retry-After"] == "1"

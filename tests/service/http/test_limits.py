@@ -1,4 +1,4 @@
-"""What a client may cost: connections, time to send and to read, heads, parts, memory."""
+"""Limits per client: connections, time to send and to read, heads, parts, memory."""
 
 import json
 import re
@@ -32,7 +32,7 @@ GET = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 
 @pytest.fixture(scope="module")
 def strict(published: tuple[Store, Version]) -> Iterator[Service]:
-    """A service with little patience and little room."""
+    """A service with short timeouts and small limits."""
     settings = {
         "request_timeout": 0.5, "max_header": 2048, "max_parts": 2, "max_buffered": 2**20,
         "max_connections": 20, "max_json_depth": 4, "keep_alive": 2,
@@ -43,14 +43,14 @@ def strict(published: tuple[Store, Version]) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def patient(published: tuple[Store, Version]) -> Iterator[Service]:
-    """A service with room for short heads, and time for them."""
+    """A service with a small limit for heads, and a long timeout for them."""
     settings = {"request_timeout": PATIENCE, "max_header": 2048}
     with Service.started(published[0].folder.parent, **settings) as service:
         yield service
 
 
 def reported(answer: tuple[int, dict[str, str], bytes], code: str) -> str:
-    """What a problem document of that code says."""
+    """The fields of a problem document with that code."""
     assert answer[1]["content-type"] == "application/problem+json"
     document = json.loads(answer[2])
     kind = TYPES[code]
@@ -60,19 +60,19 @@ def reported(answer: tuple[int, dict[str, str], bytes], code: str) -> str:
 
 
 def typed(response: httpx2.Response, code: str) -> str:
-    """The same of an answer that was read by a client."""
+    """The same for a response that was read by an HTTP client."""
     document = problem(response, TYPES[code].status)
     assert document["type"] == TYPES[code].uri
     detail: str = document["detail"]
     return detail
 
 
-def test_parts_are_counted(strict: Service) -> None:
+def test_the_number_of_parts_is_limited(strict: Service) -> None:
     response = post_parts(strict, part(SEVEN), part(SEVEN), part(SEVEN))
     assert "more than 2 parts (DIGITSERVE_MAX_PARTS)" in typed(response, "too-many-parts")
 
 
-def test_depth_is_measured(strict: Service) -> None:
+def test_the_depth_of_json_is_limited(strict: Service) -> None:
     with strict.client() as client:
         kind = {"Content-Type": "application/json"}
         response = client.post("/v1/predict", content=b'{"image": [[[[1]]]]}', headers=kind)
@@ -96,7 +96,7 @@ def test_a_head_that_is_too_large_is_431(strict: Service, lines: list[str], piec
             for at in range(0, len(sent), step):
                 connection.send(sent[at : at + step])
                 time.sleep(0.05)
-        except OSError:  # it was refused while we sent
+        except OSError:  # it was rejected while we were sending
             pass
         answer = connection.answer()
         assert "larger than 2,048 bytes (DIGITSERVE_MAX_HEADER)" in reported(
@@ -135,23 +135,23 @@ SPLITS: dict[str, Callable[[bytes], list[bytes]]] = {
             HEADS[head],
             SPLITS[split],
             id=f"{head}, {split}",
-            # Each head and each way to split it is in `make test`, all pairs in `make test-all`.
+            # Each head and each split is in `make test`, all combinations are in `make test-all`.
             marks=[] if at % len(SPLITS) == place else pytest.mark.slow,
         )
         for at, head in enumerate(HEADS)
         for place, split in enumerate(SPLITS)
     ],
 )
-def test_the_bytes_of_a_head_count_however_it_is_split(
+def test_the_size_of_a_head_counts_however_it_is_split(
     patient: Service, head: bytes, split: Callable[[bytes], list[bytes]]
 ) -> None:
     with connected(patient) as connection:
-        with suppress(OSError):  # it was refused while we sent
+        with suppress(OSError):  # it was rejected while we were sending
             for piece in split(head):
                 connection.send(piece)
                 time.sleep(0.002 if len(piece) > 1 else 0)
         answer = connection.answer()
-        if answer[0] == 200:  # of the request before it
+        if answer[0] == 200:  # from the previous request
             answer = connection.answer()
         reported(answer, "head-too-large")
         assert answer[1]["connection"] == "close"
@@ -171,13 +171,13 @@ def test_the_limit_of_a_head_is_exact(strict: Service, beyond: int, pieces: int)
         assert connection.answer()[0] == (431 if beyond else 200)
 
 
-def test_a_url_counts_as_well(strict: Service) -> None:
+def test_the_url_counts_towards_the_limit(strict: Service) -> None:
     with connected(strict) as connection:
         connection.send(request(path="/v1/predict?" + "a" * 3000))
         reported(connection.answer(), "head-too-large")
 
 
-def test_a_large_body_is_no_large_head(strict: Service) -> None:
+def test_a_large_body_does_not_count_towards_the_limit_of_heads(strict: Service) -> None:
     body = SEVEN + bytes(100_000)
     with connected(strict) as connection:
         for _ in range(3):
@@ -190,7 +190,7 @@ CHUNKED = b"POST %b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r
 
 @pytest.mark.parametrize("path", [b"/v1/predict", b"/livez"], ids=["read", "answered before"])
 @pytest.mark.parametrize("piece", [b"a: b\r\n" * 100, b"x" * 600], ids=["many", "one"])
-def test_headers_behind_a_body_are_bounded(strict: Service, path: bytes, piece: bytes) -> None:
+def test_trailers_are_limited(strict: Service, path: bytes, piece: bytes) -> None:
     sent, begun = 0, time.monotonic()
     with connected(strict) as connection:
         connection.send(CHUNKED % path)
@@ -202,7 +202,7 @@ def test_headers_behind_a_body_are_bounded(strict: Service, path: bytes, piece: 
     assert sent < 15_000  # of 30,000 in the time that a body may take
 
 
-def test_headers_behind_a_body_count_for_nothing(strict: Service) -> None:
+def test_trailers_are_ignored(strict: Service) -> None:
     with connected(strict) as connection:
         connection.send(
             CHUNKED % b"/v1/predict", b"X-Request-ID: mine\r\nContent-Encoding: x\r\n\r\n", GET
@@ -213,7 +213,7 @@ def test_headers_behind_a_body_count_for_nothing(strict: Service) -> None:
         assert connection.answer()[0] == 200
 
 
-def test_a_head_in_pieces_within_bounds_is_taken(strict: Service) -> None:
+def test_a_head_in_pieces_within_the_limits_is_accepted(strict: Service) -> None:
     sent = request(SEVEN, "X-Long: " + "x" * 1500)
     with connected(strict) as connection:
         for at in range(0, 1600, 100):
@@ -227,7 +227,7 @@ def test_a_head_in_pieces_within_bounds_is_taken(strict: Service) -> None:
 
 
 @pytest.mark.parametrize("beginning", [b"", b"P", b"POST /v1/predict HTTP/1.1\r\nHost"])
-def test_a_connection_that_says_nothing_whole_is_closed(strict: Service, beginning: bytes) -> None:
+def test_a_connection_without_a_complete_head_is_closed(strict: Service, beginning: bytes) -> None:
     with connected(strict) as connection:
         began = time.monotonic()
         connection.send(beginning)
@@ -240,7 +240,7 @@ def test_a_connection_that_says_nothing_whole_is_closed(strict: Service, beginni
 
 
 @pytest.mark.parametrize("piece", [b"x", b"\r\n"], ids=["letters", "empty lines"])
-def test_a_head_that_trickles_is_cut(strict: Service, piece: bytes) -> None:
+def test_a_slowly_trickling_head_times_out(strict: Service, piece: bytes) -> None:
     with connected(strict) as connection:
         connection.send(GET)  # a second request may trickle as well
         connection.answer()
@@ -253,14 +253,14 @@ def test_a_head_that_trickles_is_cut(strict: Service, piece: bytes) -> None:
 
 
 @pytest.mark.slow
-def test_500_clients_that_trickle_stop_nobody(published: tuple[Store, Version]) -> None:
+def test_500_trickling_clients_do_not_stop_the_service(published: tuple[Store, Version]) -> None:
     with (
         Service.started(published[0].folder.parent, request_timeout=2) as service,
         ExitStack() as stack,
     ):
         head = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
         slow = [stack.enter_context(connected(service)) for _ in range(500)]
-        for place, connection in enumerate(slow):  # half in the head, half in the body
+        for place, connection in enumerate(slow):  # half within the head, half within the body
             connection.send(head if place % 2 else head + b"\r\n")
         slowest = 0.0
         for _ in range(3):
@@ -278,7 +278,7 @@ def test_500_clients_that_trickle_stop_nobody(published: tuple[Store, Version]) 
             assert connection.closed()
 
 
-def test_a_client_that_does_not_read_is_cut(strict: Service) -> None:
+def test_a_client_that_does_not_read_is_disconnected(strict: Service) -> None:
     url = httpx2.URL(strict.url)
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -293,12 +293,12 @@ def test_a_client_that_does_not_read_is_cut(strict: Service) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="queues are read in /proc")
-def test_a_client_that_does_not_read_the_last_answer_is_cut(
+def test_a_client_that_does_not_read_the_last_answer_is_disconnected(
     published: tuple[Store, Version],
 ) -> None:
-    """Of so short answers that the service may write on: they wait in its own memory."""
+    """With responses so short that the service keeps writing: they are buffered in its memory."""
     models = published[0].folder.parent
-    # One of its own: connections of other tests would come and go among its files.
+    # A separate service: connections of other tests would change the number of its open files.
     with Service.started(models, request_timeout=2) as service, ExitStack() as stack:
         url = httpx2.URL(service.url)
         before = open_files(service)
@@ -313,7 +313,7 @@ def test_a_client_that_does_not_read_the_last_answer_is_cut(
 
 
 def fill(connection: socket.socket) -> None:
-    """Ask until the kernel takes no more answers; it may be cut before, on a busy machine."""
+    """Send requests until the kernel buffers no more; the connection may be reset before."""
     queued = [-1, 0]
     with suppress(ConnectionError):
         while queued[-1] == 0 or queued[-1] > queued[-2]:
@@ -327,7 +327,7 @@ def open_files(service: Service) -> int:
 
 
 def bytes_on_their_way_to(connection: socket.socket) -> int:
-    """That the service's kernel holds; 0 if the connection is not there."""
+    """Bytes buffered by the kernel of the service; 0 if there is no connection."""
     port = f":{connection.getsockname()[1]:04X}"
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         _, _, remote, _, queues, *_ = line.split()
@@ -336,11 +336,11 @@ def bytes_on_their_way_to(connection: socket.socket) -> int:
     return 0
 
 
-def test_a_client_that_reads_every_answer_is_not_cut(strict: Service) -> None:
-    """Also one of equal answers, of which the kernel always has one that is not confirmed yet."""
+def test_a_client_that_reads_every_answer_is_not_disconnected(strict: Service) -> None:
+    """Even with identical responses, of which the kernel always has an unacknowledged one."""
     began = time.monotonic()
     with connected(strict) as connection:
-        while time.monotonic() - began < 2:  # four times the service's patience
+        while time.monotonic() - began < 2:  # four times the timeout of the service
             connection.send(request())
             assert connection.answer()[0] == 200
             time.sleep(0.02)
@@ -353,7 +353,7 @@ def test_beyond_the_limit_a_connection_is_503_and_probes_are_answered(strict: Se
     shed = counted(strict, 'shed_total{reason="connections"}')
     with ExitStack() as stack:
         crowd = [stack.enter_context(connected(strict)) for _ in range(20)]
-        for connection in crowd:  # each asks again and again, so that none is idle for long
+        for connection in crowd:  # each repeats its requests, so that none is idle for long
             connection.send(GET)
             connection.answer()
         with connected(strict) as beyond:
@@ -366,7 +366,7 @@ def test_beyond_the_limit_a_connection_is_503_and_probes_are_answered(strict: Se
             probe.send(GET)
             answer = probe.answer()
             assert (answer[0], answer[1]["connection"]) == (200, "close")
-            assert probe.closed()  # so that none of the few is held by who asks again and again
+            assert probe.closed()  # so that these do not occupy the few connections
         assert counted(strict, 'shed_total{reason="connections"}') == shed + 1
         crowd[0].send(request())
         assert crowd[0].answer()[0] == 200
@@ -379,7 +379,7 @@ def predicted(service: Service) -> bool:
         return connection.answer()[0] == 200
 
 
-def test_the_limit_of_open_files_is_told_at_start(published: tuple[Store, Version]) -> None:
+def test_the_limit_of_open_files_is_reported_at_start(published: tuple[Store, Version]) -> None:
     refused = Service(published[0].folder.parent, max_connections=1_000_000)
     if refused.process.poll() is None and "ready on" in refused.log:
         pytest.fail("this machine allows a million files")
@@ -390,9 +390,9 @@ def test_the_limit_of_open_files_is_told_at_start(published: tuple[Store, Versio
 # ---- memory -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [200_000, 700_000], ids=["the short way", "ASGI"])
-def test_bodies_that_arrive_share_their_room(strict: Service, size: int) -> None:
-    """Of 1 MiB: the bodies that come last find none, and their senders are told at once."""
+@pytest.mark.parametrize("size", [200_000, 700_000], ids=["fast path", "ASGI"])
+def test_bodies_in_transfer_share_a_memory_limit(strict: Service, size: int) -> None:
+    """Of 1 MiB: the last bodies exceed it, and their clients get an error at once."""
     answers: list[int] = []
 
     def send_slowly() -> None:
@@ -409,11 +409,11 @@ def test_bodies_that_arrive_share_their_room(strict: Service, size: int) -> None
     for thread in threads:
         thread.join()
     assert set(answers) == {200, 503}
-    assert predicted(strict)  # and the room is free again
+    assert predicted(strict)  # and the memory is free again
 
 
 def most_resident(service: Service) -> int:
-    """Bytes, in a second of work: the memory of a picture comes and goes."""
+    """The largest resident memory in bytes over a second of work: it varies with each image."""
     most = 0
     for _ in range(100):
         most = max(most, resident(service))
@@ -423,10 +423,10 @@ def most_resident(service: Service) -> int:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read in /proc")
-def test_a_body_whose_sender_hung_up_is_held_by_nobody(
+def test_the_body_of_a_disconnected_client_is_freed(
     published: tuple[Store, Version],
 ) -> None:
-    """While it waits to be decoded, behind pictures that take seconds together."""
+    """While it waits to be decoded, behind images that take seconds in total."""
     slow = encoded(np.full((4000, 4000, 3), 255, np.uint8))  # 0.1 s each
     heavy = with_chunk(slow, b"juNk", bytes(9 * 2**20))
     with (
@@ -446,7 +446,7 @@ def test_a_body_whose_sender_hung_up_is_held_by_nobody(
 
 
 def with_chunk(png: bytes, kind: bytes, content: bytes) -> bytes:
-    """A PNG with one more chunk behind its header."""
+    """A PNG with an additional chunk after its header."""
     header = 33  # bytes
     check = zlib.crc32(kind + content)
     chunk = struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)

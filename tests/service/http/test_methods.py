@@ -1,4 +1,4 @@
-"""HEAD, OPTIONS, methods that a path does not take, and a slash too many."""
+"""HEAD, OPTIONS, methods that a path does not allow, and trailing slashes."""
 
 import re
 
@@ -22,12 +22,12 @@ PREDICTS = [
 
 
 @pytest.mark.parametrize("path", READ)
-def test_head_is_answered_as_get_without_the_body(service: Service, path: str) -> None:
+def test_head_is_answered_like_get_without_the_body(service: Service, path: str) -> None:
     with service.client() as client:
         whole, head = client.get(path), client.head(path)
     assert (head.status_code, head.content) == (whole.status_code, b"")
     changing = {"date", "x-request-id", "content-length"} if path == "/metrics" else {"date"}
-    if path.startswith("/v1/"):  # of another moment, or another sample
+    if path.startswith("/v1/"):  # these depend on the time or on the sample
         changing |= {"content-length", "x-label"}
     assert {*head.headers} == {*whole.headers}
     for name in {*whole.headers} - changing - {"x-request-id"}:
@@ -40,7 +40,7 @@ def test_head_of_a_stream_ends(service: Service) -> None:
     assert response.headers["Content-Type"] == "text/event-stream"
 
 
-def test_head_leaves_the_connection_as_it_was(service: Service) -> None:
+def test_head_leaves_the_connection_usable(service: Service) -> None:
     head = b"HEAD /livez HTTP/1.1\r\nHost: x\r\n\r\n"
     with connected(service) as connection:
         connection.send(head + request())
@@ -51,7 +51,7 @@ def test_head_leaves_the_connection_as_it_was(service: Service) -> None:
 
 
 @pytest.mark.parametrize("path", PREDICTS)
-def test_a_route_that_predicts_takes_no_head(service: Service, path: str) -> None:
+def test_prediction_routes_reject_head(service: Service, path: str) -> None:
     response = fetch.head(service.url + path)
     assert (response.status_code, response.headers["Allow"]) == (405, "OPTIONS, POST")
 
@@ -65,7 +65,7 @@ def test_a_route_that_predicts_takes_no_head(service: Service, path: str) -> Non
         ("/v2/repository/index", "OPTIONS, POST"),
     ],
 )
-def test_options_and_405_name_the_same_methods(service: Service, path: str, allow: str) -> None:
+def test_options_and_405_list_the_same_methods(service: Service, path: str, allow: str) -> None:
     options = fetch.options(service.url + path)
     refused = fetch.delete(service.url + path)
     assert (options.status_code, options.headers["Allow"]) == (204, allow)
@@ -81,13 +81,13 @@ def test_options_of_the_whole_server_are_answered(service: Service) -> None:
 
 
 def test_a_health_check_of_http_1_0_without_a_host_succeeds(service: Service) -> None:
-    with connected(service) as connection:  # what HAProxy's `option httpchk` sends
+    with connected(service) as connection:  # sent by `option httpchk` of HAProxy
         connection.send(b"OPTIONS / HTTP/1.0\r\n\r\n")
         assert connection.answer()[0] == 204
         assert connection.closed()
 
 
-def test_options_of_nothing_is_404(service: Service) -> None:
+def test_options_of_an_unknown_path_is_404(service: Service) -> None:
     assert fetch.options(f"{service.url}/nowhere").status_code == 404
 
 
@@ -102,7 +102,7 @@ def test_an_unknown_method_is_501(service: Service, method: str, pieces: int) ->
     assert pieces == 2 or method.encode() in body
 
 
-def test_connect_is_501_and_nothing_behind_it_is_read(service: Service) -> None:
+def test_connect_is_501_and_nothing_after_it_is_read(service: Service) -> None:
     with connected(service) as connection:
         connection.send(b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n" + request())
         status, headers, _ = connection.answer()
@@ -122,7 +122,7 @@ def test_connect_is_501_and_nothing_behind_it_is_read(service: Service) -> None:
         ("/v1/models/digits/versions/1/predict/", "/v1/models/digits/versions/1/predict"),
     ],
 )
-def test_a_slash_too_many_is_redirected_by_a_relative_reference(
+def test_a_trailing_slash_is_redirected_with_a_relative_reference(
     service: Service, path: str, found: str
 ) -> None:
     response = fetch.post(service.url + path, content=b"")
@@ -133,20 +133,20 @@ def test_a_slash_too_many_is_redirected_by_a_relative_reference(
 
 
 @pytest.mark.parametrize("path", ["//", "/livez//", "/nowhere/", "//example.org/", "/web/", "/v1/"])
-def test_a_slash_behind_nothing_is_404(service: Service, path: str) -> None:
+def test_a_trailing_slash_of_an_unknown_path_is_404(service: Service, path: str) -> None:
     with connected(service) as connection:
         connection.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         assert connection.answer()[0] == 404
 
 
-def test_an_escaped_slash_is_no_slash(service: Service) -> None:
+def test_an_escaped_slash_is_not_a_slash(service: Service) -> None:
     for path in ("/livez%2F", "/v1/models/digits%2F"):
         with connected(service) as connection:
             connection.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             assert connection.answer()[0] == 404
 
 
-def test_what_is_no_request_behind_one_is_400(service: Service) -> None:
+def test_garbage_after_a_request_is_400(service: Service) -> None:
     with connected(service) as connection:
         connection.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n5\r\nhello\r\n")
         assert connection.answer()[0] == 200
@@ -155,7 +155,7 @@ def test_what_is_no_request_behind_one_is_400(service: Service) -> None:
 
 @pytest.mark.parametrize("hosts", ["", "Host: x\r\nHost: x\r\n"], ids=["none", "two"])
 @pytest.mark.parametrize("path", ["/livez", "/metrics", "/v1/predict"])
-def test_a_request_has_one_host(service: Service, path: str, hosts: str) -> None:
+def test_a_request_has_exactly_one_host(service: Service, path: str, hosts: str) -> None:
     method, size = ("POST", len(SEVEN)) if path == "/v1/predict" else ("GET", 0)
     head = f"{method} {path} HTTP/1.1\r\n{hosts}Content-Length: {size}\r\n\r\n".encode()
     with connected(service) as connection:
@@ -175,7 +175,7 @@ def test_a_request_has_one_host(service: Service, path: str, hosts: str) -> None
         b"GET /metrics HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n",
         b"GET /nowhere HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n",
     ],
-    ids=["predict", "predict behind ASGI", "probe", "scrape", "refusal"],
+    ids=["predict", "predict through ASGI", "probe", "scrape", "error"],
 )
 def test_a_client_of_http_1_0_may_keep_its_connection(service: Service, sent: bytes) -> None:
     with connected(service) as connection:
@@ -186,7 +186,7 @@ def test_a_client_of_http_1_0_may_keep_its_connection(service: Service, sent: by
             assert headers["connection"] == "keep-alive"
 
 
-def test_more_than_keep_alive_may_stand_in_connection(service: Service) -> None:
+def test_the_connection_header_may_list_more_than_keep_alive(service: Service) -> None:
     with connected(service) as connection:
         for path in ("/livez", "/metrics"):
             lines = f"GET {path} HTTP/1.0\r\nHost: x\r\nConnection: keep-alive, TE\r\n\r\n"
@@ -194,7 +194,7 @@ def test_more_than_keep_alive_may_stand_in_connection(service: Service) -> None:
             assert connection.answer()[1]["connection"] == "keep-alive"
 
 
-def test_nothing_is_chunked_for_a_client_of_http_1_0(service: Service) -> None:
+def test_responses_to_http_1_0_are_not_chunked(service: Service) -> None:
     path = "/static-offline-docs/swagger-ui-bundle.js"
     lines = "Accept-Encoding: gzip\r\nConnection: keep-alive"
     with connected(service) as connection:

@@ -1,4 +1,4 @@
-"""Of what is offered, the type that a client prefers."""
+"""The offered type that a client prefers is chosen."""
 
 import pytest
 
@@ -22,31 +22,31 @@ OFFERS = (TEXT, OPENMETRICS)
         (b"application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2",
          OPENMETRICS),
         (b"application/openmetrics-text;version=1.0.0;q=0.2,text/plain;version=0.0.4;q=0.5", TEXT),
-        # as Prometheus 2.42 and 3.5 write it
+        # as sent by Prometheus 2.42 and 3.5
         (b"application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;"
          b"q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", OPENMETRICS),
         (b"application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
          b"application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;"
          b"escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2", OPENMETRICS),
-        # a version that is not there
+        # an unknown version
         (b"application/openmetrics-text;version=0.0.1,text/plain;q=0.1", TEXT),
         (b"text/plain;version=1.0.0,application/openmetrics-text;q=0.1", OPENMETRICS),
-        # what is named most exactly decides, whatever else would fit
+        # the most specific range decides, whatever else would match
         (b"*/*,application/openmetrics-text;q=0", TEXT),
         (b"text/plain;q=0, */*;q=0.1", OPENMETRICS),
         (b"text/plain;version=0.0.4;q=0, text/plain, application/*;q=0.1", OPENMETRICS),
         (b"application/openmetrics-text, */*", OPENMETRICS),
         (b"text/plain, application/openmetrics-text", TEXT),
-        # no weight at all
+        # an invalid weight
         (b"application/openmetrics-text;q=much, text/plain;q=0.001", TEXT),
         (b"application/openmetrics-text;q=nan, text/plain;q=0.001", TEXT),
         (b"application/openmetrics-text;q=2, text/plain;q=0.001", TEXT),
-        # neither
+        # neither is accepted
         (b"text/html", None),
         (b"*/*;q=0", None),
         (b"text/plain;q=0", None),
         (b"nonsense", None),
-        # longer than anybody's
+        # longer than any real header
         (b"application/openmetrics-text," * 1000, TEXT),
     ],
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""One connection gets one request at a time, whatever it sends and whether or not it reads."""
+"""Each connection is served one request at a time, however much it sends and reads."""
 
 import re
 import signal
@@ -25,14 +25,14 @@ LARGE = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
 
 @pytest.fixture(scope="module")
 def logged(published: tuple[Store, Version]) -> Iterator[Service]:
-    """A service that logs each request in the order in which they are over."""
+    """A service that logs each request when it is complete."""
     with Service.started(published[0].folder.parent, access_log="all") as service:
         yield service
 
 
 @contextmanager
 def suspended(service: Service) -> Iterator[None]:
-    """What is sent within the block is there at once when the service goes on."""
+    """Everything sent within the block is available at once when the service resumes."""
     service.send(signal.SIGSTOP)
     yield
     service.send(signal.SIGCONT)
@@ -41,10 +41,12 @@ def suspended(service: Service) -> Iterator[None]:
 @pytest.mark.parametrize(
     "pipelined",
     [SCRAPE, PROBE, request(b"\x89PNG\r\n\x1a\n no picture"), request(b"{", path="/v1/%70redict")],
-    ids=["scrapes", "probes", "pictures that fail", "ASGI"],
+    ids=["scrapes", "probes", "images that fail", "ASGI"],
 )
-def test_other_connections_come_first(logged: Service, pipelined: bytes) -> None:
-    """Of 300 requests in one read, a few are answered before the one of another connection."""
+def test_other_connections_are_served_between_pipelined_requests(
+    logged: Service, pipelined: bytes
+) -> None:
+    """Only a few of 300 requests in one read are answered before that of another connection."""
     with connected(logged) as greedy, connected(logged) as other:
         for connection in (greedy, other):  # both have been accepted
             connection.send(PROBE)
@@ -60,9 +62,8 @@ def test_other_connections_come_first(logged: Service, pipelined: bytes) -> None
     assert other_line["event"] == "GET /livez 200"
 
 
-def test_a_new_connection_comes_before_what_many_others_have_sent(logged: Service) -> None:
-    """Behind it 200 connect; of the 300 requests that 30 others pipelined, few are answered before
-    its own."""
+def test_a_new_connection_is_served_before_most_pipelined_requests(logged: Service) -> None:
+    """200 connections follow; few of 300 requests pipelined by 30 others are answered before it."""
     with ExitStack() as stack:
         greedy = [stack.enter_context(connected(logged)) for _ in range(30)]
         for connection in greedy:
@@ -81,14 +82,14 @@ def test_a_new_connection_comes_before_what_many_others_have_sent(logged: Servic
 
 
 def lines_since(service: Service, request_id: str) -> list[object]:
-    """Of the access log, behind the latest of that request."""
+    """Ids in the access log after the last line of that request."""
     names = [event.get("request_id") for event in service.events]
-    if request_id not in names:  # the log's thread has yet to write it
+    if request_id not in names:  # not written yet
         return []
     return names[len(names) - names[::-1].index(request_id) :]
 
 
-def test_300_predictions_in_one_read_are_all_answered_in_their_order(service: Service) -> None:
+def test_300_predictions_in_one_read_are_answered_in_order(service: Service) -> None:
     with connected(service) as connection:
         for number in range(300):
             connection.send(request(SEVEN, f"X-Request-ID: r{number}"))
@@ -106,7 +107,7 @@ MIXED = b"".join(
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 64, 1000, len(MIXED)])
-def test_a_request_ends_where_its_body_does_however_the_stream_is_cut(
+def test_the_segmentation_of_the_stream_does_not_move_request_boundaries(
     service: Service, size: int
 ) -> None:
     with connected(service) as connection:
@@ -118,8 +119,8 @@ def test_a_request_ends_where_its_body_does_however_the_stream_is_cut(
 
 
 @contextmanager
-def deaf(service: Service) -> Iterator[socket.socket]:
-    """A client that reads nothing, and whose kernel takes little."""
+def client_that_does_not_read(service: Service) -> Iterator[socket.socket]:
+    """A client that reads nothing and has a small receive buffer."""
     url = httpx2.URL(service.url)
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -130,21 +131,21 @@ def deaf(service: Service) -> Iterator[socket.socket]:
 
 @pytest.fixture(scope="module")
 def impatient(published: tuple[Store, Version]) -> Iterator[Service]:
-    """A service with little patience and as little memory for requests as may be."""
+    """A service with a short timeout and the smallest memory for requests."""
     with Service.started(
         published[0].folder.parent, request_timeout=0.5, max_buffered=2**20, max_body=2**19
     ) as service:
         yield service
 
 
-def test_a_client_that_reads_nothing_is_cut_and_its_other_requests_do_not_begin(
+def test_a_client_that_does_not_read_is_disconnected_and_its_requests_dropped(
     impatient: Service,
 ) -> None:
     before = counted(impatient, 'http_requests_total{code="200"')
-    with deaf(impatient) as client:
+    with client_that_does_not_read(impatient) as client:
         client.sendall(LARGE * 300)
         with pytest.raises(OSError, match=r"reset|[Bb]roken"):  # noqa: PT012
-            while True:  # until the kernel has heard of it
+            while True:  # until the kernel has noticed
                 client.sendall(b"\r\n")
     assert counted(impatient, 'http_requests_total{code="200"') - before < 150
 
@@ -153,7 +154,7 @@ def test_a_client_that_reads_nothing_is_cut_and_its_other_requests_do_not_begin(
 
 
 def test_incomplete_heads_share_the_memory_for_requests(impatient: Service) -> None:
-    """Of 1 MiB: the clients whose heads come last are refused at once, and told when to return."""
+    """Of 1 MiB: the last clients are rejected at once, with a time for a retry."""
     head = b"GET /livez HTTP/1.1\r\nHost: x\r\n" + b"a:b\r\n" * 3000
     shed = counted(impatient, 'shed_total{reason="buffer_full"}')
     with ExitStack() as stack:
@@ -162,19 +163,19 @@ def test_incomplete_heads_share_the_memory_for_requests(impatient: Service) -> N
             client.send(head)
         answers = [client.answer() for client in clients]
         assert all(client.closed() for client in clients)
-    # Who had room is 408, half a second later.
+    # The others time out with 408, half a second later.
     assert {status for status, _, _ in answers} == {408, 503}
     refused = [headers for status, headers, _ in answers if status == 503]
     assert all(headers["retry-after"] == "1" for headers in refused)
     assert counted(impatient, 'shed_total{reason="buffer_full"}') >= shed + len(refused)
 
 
-def test_requests_that_wait_share_the_memory_for_requests(impatient: Service) -> None:
-    """Behind an answer that is not read: such connections are closed."""
+def test_waiting_requests_share_the_memory_for_requests(impatient: Service) -> None:
+    """Behind a response that is not read: such connections are closed."""
     shed = counted(impatient, 'shed_total{reason="buffer_full"}')
     with ExitStack() as stack:
         for _ in range(30):
-            client = stack.enter_context(deaf(impatient))
+            client = stack.enter_context(client_that_does_not_read(impatient))
             client.setblocking(False)
             with suppress(BlockingIOError):
                 client.send(LARGE * 5000)
@@ -187,7 +188,7 @@ def predicted(service: Service) -> bool:
     return response.status_code == 200
 
 
-def test_a_refusal_for_want_of_memory_names_the_setting(impatient: Service) -> None:
+def test_the_error_about_insufficient_memory_names_the_setting(impatient: Service) -> None:
     with ExitStack() as stack:
         for _ in range(3):
             client = stack.enter_context(connected(impatient))

@@ -1,4 +1,4 @@
-"""Behind a proxy: under a prefix, with the client's address and scheme, on a Unix socket."""
+"""Behind a proxy: with a prefix, forwarded addresses and schemes, and on a Unix socket."""
 
 import re
 import signal
@@ -28,7 +28,7 @@ SAMPLE = {"Content-Type": "image/png"}
 
 @pytest.fixture(scope="module")
 def behind(published: tuple[Store, Version]) -> Iterator[Service]:
-    """A service that is published under /digits/v1, by proxies on this machine."""
+    """A service that is published under /digits/v1 by proxies on this machine."""
     with Service.started(
         published[0].folder.parent,
         root_path="/digits/v1",
@@ -40,8 +40,8 @@ def behind(published: tuple[Store, Version]) -> Iterator[Service]:
         yield service
 
 
-def test_the_proxy_alone_removes_the_prefix(behind: Service) -> None:
-    """Else a path that has it twice would get past a rule of the proxy for the path itself."""
+def test_only_the_proxy_removes_the_prefix(behind: Service) -> None:
+    """Otherwise a path with a double prefix would evade a rule of the proxy for that path."""
     with behind.client(headers={"X-API-Key": TOKEN}) as client:
         assert client.get("/livez").status_code == 200
         for path in ("/livez", "/metrics", "/v1/status", "/"):
@@ -49,18 +49,16 @@ def test_the_proxy_alone_removes_the_prefix(behind: Service) -> None:
             assert refused.status_code == 404
         assert "the proxy must remove /digits/v1" in refused.json()["detail"]
         assert client.post("/digits/v1/v1/predict", content=SEVEN).status_code == 404
-    assert fetch.get(f"{behind.url}/digits/v1/livez").status_code == 404  # also without a key
+    assert fetch.get(f"{behind.url}/digits/v1/livez").status_code == 404  # although no key was sent
 
 
-def test_the_document_names_the_prefix_so_that_try_it_out_stays_behind_it(
-    behind: Service, service: Service
-) -> None:
+def test_the_openapi_document_has_the_prefix(behind: Service, service: Service) -> None:
     assert fetch.get(f"{behind.url}/openapi.json").json()["servers"] == [{"url": "/digits/v1"}]
     assert "servers" not in fetch.get(f"{service.url}/openapi.json").json()
 
 
 def client_in_log(service: Service, request_id: str) -> str | None:
-    """Of the line of a request, which a thread of the service writes."""
+    """The client in the access log line of a request, which is written by a thread."""
 
     def lines() -> list[dict[str, str]]:
         return [event for event in service.events if event.get("request_id") == request_id]
@@ -69,13 +67,13 @@ def client_in_log(service: Service, request_id: str) -> str | None:
     return lines()[0].get("client")
 
 
-@pytest.mark.parametrize("path", ["/v1/predict", "/v1/%70redict"], ids=["fast", "careful"])
+@pytest.mark.parametrize("path", ["/v1/predict", "/v1/%70redict"], ids=["fast path", "ASGI"])
 @pytest.mark.parametrize(
     ("forwarded", "client"),
     [
         (["203.0.113.7"], "203.0.113.7"),
-        (["198.51.100.1, 203.0.113.7"], "203.0.113.7"),  # the first is the client's own word
-        (["203.0.113.7, 10.1.2.3"], "203.0.113.7"),  # of two proxies that are trusted
+        (["198.51.100.1, 203.0.113.7"], "203.0.113.7"),  # the client claims the first
+        (["203.0.113.7, 10.1.2.3"], "203.0.113.7"),  # via two trusted proxies
         (["203.0.113.7:4711"], "203.0.113.7"),
         (["[2001:db8::7]:4711"], "2001:db8::7"),
         (["2001:db8::7"], "2001:db8::7"),
@@ -83,7 +81,7 @@ def client_in_log(service: Service, request_id: str) -> str | None:
         (["fe80::1%a forged line"], "127.0.0.1"),
         (["203.0.113.7, _hidden, 10.1.2.3"], "10.1.2.3"),
         ([""], "127.0.0.1"),
-        (["198.51.100.1", "203.0.113.7"], "203.0.113.7"),  # in two headers, which are one list
+        (["198.51.100.1", "203.0.113.7"], "203.0.113.7"),  # in two headers, which form one list
     ],
 )
 def test_the_log_has_the_client_that_a_trusted_proxy_reports(
@@ -99,13 +97,13 @@ def test_the_log_has_the_client_that_a_trusted_proxy_reports(
     assert client_in_log(behind, request_id) == client
 
 
-def test_forwarded_headers_of_anybody_else_are_not_believed(service: Service) -> None:
+def test_forwarded_headers_of_untrusted_clients_are_ignored(service: Service) -> None:
     headers = {"X-Forwarded-For": "203.0.113.7", "X-Request-ID": "forged"}
     fetch.get(f"{service.url}/v1/status", headers=headers)
     assert client_in_log(service, "forged") == "127.0.0.1"
 
 
-def test_the_scheme_is_what_a_trusted_proxy_says() -> None:
+def test_the_scheme_is_taken_from_a_trusted_proxy() -> None:
     proxies = TrustedProxies(Settings(trusted_proxies="10.0.0.0/8,unix").trusted_proxies)  # type: ignore[arg-type, call-arg]
     https = [(b"x-forwarded-proto", b"https")]
     assert proxies.scheme_of(("10.0.0.1", 1), https) == "https"
@@ -130,7 +128,7 @@ def test_the_scheme_is_what_a_trusted_proxy_says() -> None:
         ("KEEP_ALIVE", "0", "greater than 0"),
     ],
 )
-def test_a_setting_that_cannot_be_is_refused_by_name(
+def test_the_error_about_an_invalid_setting_names_it(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, reason: str
 ) -> None:
     monkeypatch.setenv(f"DIGITSERVE_{name}", value)
@@ -141,14 +139,14 @@ def test_a_setting_that_cannot_be_is_refused_by_name(
     assert reason in line
 
 
-def test_a_connection_may_be_idle_as_long_as_the_setting_says_after_each_answer(
+def test_the_idle_timeout_starts_anew_after_each_answer(
     behind: Service,
 ) -> None:
     sent = request(SEVEN, f"X-API-Key: {TOKEN}")
     with connected(behind) as connection:
         for _ in range(3):
             connection.send(sent[:-10])
-            time.sleep(0.1)  # for the body to be waited for
+            time.sleep(0.1)  # until the body is being awaited
             connection.send(sent[-10:])
             assert connection.answer()[0] == 200
             time.sleep(0.4)
@@ -169,7 +167,7 @@ class Connection:
         self.closed = True
 
 
-def test_only_connections_that_have_been_idle_for_a_while_make_room_for_others() -> None:
+def test_only_connections_idle_for_a_while_are_closed_to_make_room() -> None:
     now = perf_counter()
     long, short, busy = Connection(now - IDLE - 1), Connection(now - 1), Connection(float("inf"))
     idle = IdleConnections()
@@ -178,11 +176,11 @@ def test_only_connections_that_have_been_idle_for_a_while_make_room_for_others()
 
 
 @pytest.mark.parametrize("workers", [1, slow(2)])
-def test_a_unix_socket_is_listened_on(
+def test_the_service_listens_on_a_unix_socket(
     published: tuple[Store, Version], tmp_path: Path, workers: int
 ) -> None:
     path = tmp_path / "service.sock"
-    with socket.socket(socket.AF_UNIX) as left_behind:  # by a service that was killed
+    with socket.socket(socket.AF_UNIX) as left_behind:  # left by a killed service
         left_behind.bind(str(path))
     with Service.started(
         published[0].folder.parent, uds=path, workers=workers, drain_seconds=0
@@ -199,7 +197,7 @@ def test_a_unix_socket_is_listened_on(
     assert not path.exists()
 
 
-def test_a_file_in_the_place_of_the_socket_is_not_removed(
+def test_a_file_in_place_of_the_socket_is_not_removed(
     published: tuple[Store, Version], tmp_path: Path
 ) -> None:
     path = tmp_path / "service.sock"
@@ -211,7 +209,7 @@ def test_a_file_in_the_place_of_the_socket_is_not_removed(
     assert path.read_text() == "precious"
 
 
-def test_a_path_that_is_taken_is_refused_by_name(
+def test_the_error_names_a_socket_path_in_use(
     published: tuple[Store, Version], tmp_path: Path
 ) -> None:
     path = tmp_path / "service.sock"

@@ -1,6 +1,6 @@
-"""What is not strictly HTTP/1.1 is answered 400 and ends the connection; nothing behind it is read.
+"""Anything but strict HTTP/1.1 is answered 400 and closes the connection; nothing after it is read.
 
-The lenient parsers and the strict ones of proxies would read it in two ways.
+Otherwise lenient and strict parsers, such as those of proxies, would disagree about requests.
 """
 
 import json
@@ -14,7 +14,9 @@ from tests.support.running import Service
 
 
 @pytest.mark.parametrize("invalid", INVALID.values(), ids=INVALID.keys())
-def test_it_is_400_and_nothing_behind_it_is_answered(service: Service, invalid: bytes) -> None:
+def test_an_invalid_request_is_400_and_nothing_after_it_is_answered(
+    service: Service, invalid: bytes
+) -> None:
     with connected(service) as connection:
         connection.send(invalid + NEXT)
         status, headers, body = connection.answer()
@@ -25,12 +27,14 @@ def test_it_is_400_and_nothing_behind_it_is_answered(service: Service, invalid: 
 
 
 @pytest.mark.parametrize("invalid", INVALID.values(), ids=INVALID.keys())
-def test_behind_a_request_it_ends_the_connection_as_well(service: Service, invalid: bytes) -> None:
+def test_an_invalid_pipelined_request_closes_the_connection(
+    service: Service, invalid: bytes
+) -> None:
     with connected(service) as connection:
         connection.send(request() + invalid + NEXT)
         status, headers, _ = connection.answer()
         assert status == 200
-        if "connection" not in headers:  # it was answered before the rest was looked at
+        if "connection" not in headers:  # it was answered before the rest was parsed
             status, headers, _ = connection.answer()
             assert status == 400
         assert headers["connection"] == "close"
@@ -52,7 +56,7 @@ def test_behind_a_request_it_ends_the_connection_as_well(service: Service, inval
         ("a chunk size in 0x", "hexadecimal digits"),
     ],
 )
-def test_the_answer_says_what_is_wrong(service: Service, invalid: str, detail: str) -> None:
+def test_the_error_says_what_is_invalid(service: Service, invalid: str, detail: str) -> None:
     with connected(service) as connection:
         connection.send(INVALID[invalid])
         assert detail in json.loads(connection.answer()[2])["detail"]
@@ -62,13 +66,13 @@ def test_the_answer_says_what_is_wrong(service: Service, invalid: str, detail: s
     "line",
     ["X:a", "X: a", "X:\ta\t", "X: a  ", "X:", "X: \xe9", "!#$%&'*+-.^_`|~09aZ: a", "X: a: b"],
 )
-def test_headers_that_are_valid_are_taken(service: Service, line: str) -> None:
+def test_valid_headers_are_accepted(service: Service, line: str) -> None:
     with connected(service) as connection:
         connection.send(request(SEVEN, line), request())
         assert [connection.answer()[0], connection.answer()[0]] == [200, 200]
 
 
-def test_white_space_behind_a_value_does_not_belong_to_it(service: Service) -> None:
+def test_trailing_white_space_is_not_part_of_a_value(service: Service) -> None:
     with connected(service) as connection:
         connection.send(request(SEVEN, "X-Request-ID: mine \t "))
         assert connection.answer()[1]["x-request-id"] == "mine"
@@ -85,7 +89,7 @@ def test_white_space_behind_a_value_does_not_belong_to_it(service: Service) -> N
     ids=["bare", "of sixteen digits", "with extensions", "with trailers"],
 )
 @pytest.mark.parametrize("piece", [1, 7, 10**6], ids=["bytes", "pieces", "at once"])
-def test_chunks_that_are_valid_are_taken(service: Service, chunks: bytes, piece: int) -> None:
+def test_valid_chunks_are_accepted(service: Service, chunks: bytes, piece: int) -> None:
     sent = CHUNKED + chunks % (len(SEVEN), SEVEN) + request()
     with connected(service) as connection:
         connection.send(*(sent[at : at + piece] for at in range(0, len(sent), piece)))

@@ -1,4 +1,4 @@
-"""Connections whose requests were refused are paused; all resume, in turn, none too soon."""
+"""Connections whose requests were rejected are paused; all resume in order and not too early."""
 
 import asyncio
 from collections.abc import Callable
@@ -25,7 +25,7 @@ class Connection:
         self._resumed.append(self)
 
 
-async def test_connections_are_read_again_in_turn_and_no_faster_than_the_rate() -> None:
+async def test_connections_resume_in_order_and_no_faster_than_the_rate() -> None:
     throttle, resumed = RefusalThrottle(), list[Connection]()
     connections = [Connection(resumed) for _ in range(100)]
     for connection in connections[:60]:
@@ -40,10 +40,10 @@ async def test_connections_are_read_again_in_turn_and_no_faster_than_the_rate() 
     assert min(each.resumed_at - each.paused_at for each in connections) >= LEAST - 0.001
     at_once = int(RATE * TICK)
     took = connections[-1].resumed_at - connections[0].resumed_at
-    assert took >= (len(connections) / at_once - 1) * TICK * 0.8  # timers ring in milliseconds
+    assert took >= (len(connections) / at_once - 1) * TICK * 0.8  # timers tick in milliseconds
 
 
-async def test_after_all_have_resumed_the_next_is_paused_as_the_first_was() -> None:
+async def test_after_all_have_resumed_pausing_starts_anew() -> None:
     throttle, resumed = RefusalThrottle(), list[Connection]()
     for _ in range(2):
         throttle.add(Connection(resumed).paused())

@@ -1,7 +1,7 @@
-"""A request that offers an upgrade is answered as the same request without the offer.
+"""A request that offers an upgrade is answered like the same request without the offer.
 
-The service takes no upgrade, as RFC 9110 section 7.8 allows. What follows the head is the body of
-that request, never another request, and the connection goes on.
+The service ignores upgrades, as RFC 9110 section 7.8 allows. What follows the head is the body of
+that request, never another request, and the connection stays open.
 """
 
 import json
@@ -31,7 +31,7 @@ TENSOR = {"name": "pixels", "shape": [1, 28, 28], "datatype": "UINT8", "data": [
 PIXELS = json.dumps({"inputs": [TENSOR]}).encode()
 HIDDEN = b"\r\nGET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 LIVEZ = b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Request-ID: behind\r\n\r\n"
-# Their answers have the time, a count or chance in them.
+# Their responses contain the time, a counter or random values.
 CHANGING = re.compile(r"/metrics|/v1/status|/v1/samples/random|/v2/models/.*/stats")
 ENDLESS = "/v1/live"
 
@@ -46,7 +46,7 @@ class Route(NamedTuple):
 
 
 def written(route: Route, framing: str, offer: str = "", body: bytes | None = None) -> bytes:
-    """A request whose body is framed by its length, in two chunks, or not there."""
+    """A request whose body has a length, is in two chunks, or is absent."""
     body = route.body if body is None else body
     kind = "application/json" if route.path.endswith("/infer") else "image/png"
     head = f"{route.method} {route.path} HTTP/1.1\r\nHost: x\r\nX-Request-ID: mine\r\n{offer}"
@@ -61,7 +61,7 @@ def written(route: Route, framing: str, offer: str = "", body: bytes | None = No
 
 
 def answered(connection: Connection, path: str) -> tuple[int, dict[str, str], bytes]:
-    """The next answer, without what differs from one to the next."""
+    """The next response, without the headers that differ between any two."""
     status, headers, body = connection.answer()
     headers = without_times(headers)
     if CHANGING.fullmatch(path):
@@ -72,13 +72,13 @@ def answered(connection: Connection, path: str) -> tuple[int, dict[str, str], by
 
 
 def is_behind(answer: tuple[int, dict[str, str], bytes]) -> bool:
-    """Whether it is the answer to LIVEZ."""
+    """Whether it is the response to LIVEZ."""
     return answer[1]["x-request-id"] == "behind" and json.loads(answer[2]) == {"alive": True}
 
 
 @pytest.fixture(scope="module")
 def routes(service: Service) -> list[Route]:
-    """Every route there is but the endless one."""
+    """All routes except for the endless stream."""
     with service.client() as client:
         paths: dict[str, Any] = client.get("/openapi.json").json()["paths"]
     values = {"name": "digits", "model": "digits", "model_name": "digits", "version": "1"}
@@ -98,7 +98,7 @@ def other(service: Service) -> Iterator[Connection]:
 
 
 def settle(other: Connection) -> None:
-    """Let the service read what another connection has sent: it serves them in their order."""
+    """Make the service read what another connection has sent: it serves them in order."""
     other.send(LIVEZ)
     assert is_behind(other.answer())
 
@@ -121,7 +121,7 @@ def test_every_route_answers_as_without_the_offer(
     assert wrong == []
 
 
-def test_the_stream_of_events_begins_as_without_the_offer(service: Service) -> None:
+def test_the_event_stream_starts_as_without_the_offer(service: Service) -> None:
     for offer in OFFERS.values():
         with connected(service) as connection:
             connection.send(written(Route("GET", ENDLESS), "none", offer))
@@ -130,7 +130,7 @@ def test_the_stream_of_events_begins_as_without_the_offer(service: Service) -> N
 
 
 @pytest.mark.parametrize("path", ["/v1/predict", "/v1/%70redict"])
-def test_a_picture_behind_an_offer_is_read(service: Service, path: str) -> None:
+def test_an_image_after_an_offer_is_read(service: Service, path: str) -> None:
     for framing in ("length", "chunked"):
         for offer in OFFERS.values():
             with connected(service) as connection:
@@ -141,7 +141,7 @@ def test_a_picture_behind_an_offer_is_read(service: Service, path: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_stream_of_offers_may_be_split_anywhere(service: Service, other: Connection) -> None:
+def test_a_stream_of_offers_may_be_segmented_anywhere(service: Service, other: Connection) -> None:
     stream = (
         written(Route("POST", "/v1/predict"), "length", OFFERS["plain"])
         + written(Route("POST", "/v1/predict"), "chunked", OFFERS["h2c"])
@@ -159,7 +159,7 @@ def test_a_stream_of_offers_may_be_split_anywhere(service: Service, other: Conne
 
 @pytest.mark.parametrize("path", ["/v1/predict", "/v1/%70redict", "/livez", "/metrics", "/no"])
 @pytest.mark.parametrize("framing", ["length", "chunked"])
-def test_a_body_that_looks_like_a_request_is_a_body(
+def test_a_body_that_looks_like_a_request_is_not_one(
     service: Service, other: Connection, path: str, framing: str
 ) -> None:
     for offer in OFFERS.values():
@@ -178,7 +178,7 @@ def test_a_body_that_looks_like_a_request_is_a_body(
                 assert is_behind(connection.answer())
 
 
-def test_a_large_body_behind_an_offer_is_read_to_its_end(service: Service) -> None:
+def test_a_large_body_after_an_offer_is_read_to_its_end(service: Service) -> None:
     body = b"\r\n" * 70_000 + HIDDEN
     with connected(service) as connection:
         for offer in OFFERS.values():
@@ -202,7 +202,7 @@ def test_offers_may_be_pipelined(service: Service) -> None:
 
 @pytest.mark.parametrize("path", ["/v1/predict", "/v1/%70redict"])
 @pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
-def test_the_connection_ends_where_the_client_says_so(
+def test_the_connection_ends_when_the_client_asks_for_it(
     service: Service, path: str, version: str
 ) -> None:
     close = "" if version == "HTTP/1.0" else "close, "
@@ -216,8 +216,10 @@ def test_the_connection_ends_where_the_client_says_so(
 
 
 @pytest.mark.parametrize("offer", ["", *OFFERS.values()], ids=["none", *OFFERS])
-def test_a_tunnel_is_refused_and_what_follows_is_no_request(service: Service, offer: str) -> None:
-    """No CONNECT: this is no proxy, and its head says nothing of what follows."""
+def test_a_tunnel_is_rejected_and_nothing_after_it_is_a_request(
+    service: Service, offer: str
+) -> None:
+    """CONNECT is not supported: this is no proxy, and the head does not describe what follows."""
     for length in ("", f"Content-Length: {len(HIDDEN)}\r\n"):
         with connected(service) as connection:
             connection.send(f"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n{offer}{length}\r\n".encode())
