@@ -1,4 +1,4 @@
-"""Buffered metrics give the numbers that prometheus_client's own metrics would."""
+"""Buffered metrics give the same numbers as the metrics of prometheus_client."""
 
 import math
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ T = TypeVar("T", BufferedCounter, BufferedHistogram)
 
 
 def made(kind: type[T], registry: CollectorRegistry, *arguments: Any, **options: Any) -> T:
-    """A metric of a process that is alone."""
+    """A metric of a single process."""
     memory = private_memory(100_000)
     metric = kind(*arguments, memory=memory.own, **options)
     registry.register(SharedNumbers(memory, [metric]))
@@ -48,7 +48,7 @@ VALUES = st.sampled_from([*BOUNDS, 0.0, 0.1000001, 0.5, 7.0])
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), VALUES)), st.integers(0, 3))
-def test_a_buffered_histogram_equals_the_librarys(
+def test_a_buffered_histogram_equals_that_of_the_library(
     observed: list[tuple[str, float]], flushes: int
 ) -> None:
     plain, buffered = CollectorRegistry(), CollectorRegistry()
@@ -71,7 +71,7 @@ def test_a_buffered_histogram_equals_the_librarys(
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xy"))))
-def test_a_buffered_counter_equals_the_librarys(ended: list[tuple[str, str]]) -> None:
+def test_a_buffered_counter_equals_that_of_the_library(ended: list[tuple[str, str]]) -> None:
     plain, buffered = CollectorRegistry(), CollectorRegistry()
     one = Counter("ended", "", ["route", "code"], registry=plain)
     other = made(BufferedCounter, buffered, "ended", "", ["route", "code"])
@@ -87,7 +87,7 @@ def test_a_buffered_counter_equals_the_librarys(ended: list[tuple[str, str]]) ->
         assert buffered.get_sample_value("ended_total", named) == 2 * expected
 
 
-def test_nan_does_not_keep_other_values_from_being_counted() -> None:
+def test_nan_does_not_prevent_counting_of_other_values() -> None:
     registry = CollectorRegistry()
     histogram = made(BufferedHistogram, registry, "confidence", "", buckets=BOUNDS)
     histogram.record_all([0.5, math.nan, 0.5])
@@ -100,8 +100,8 @@ ODD = ['quo"te', "back\\slash", "new\nline", "\u00fc", "two words", "\u2028", "\
 
 
 @pytest.mark.parametrize("write", [generate_latest, openmetrics.generate_latest])
-def test_the_text_of_a_scrape_equals_the_librarys(write: Any) -> None:
-    """Whatever the labels hold: a user's class may have any name."""
+def test_the_text_of_a_scrape_equals_that_of_the_library(write: Any) -> None:
+    """Whatever the labels contain: a class of the user may have any name."""
     ours, theirs = CollectorRegistry(), CollectorRegistry()
     buffered = made(BufferedHistogram, ours, "h", "of", ["label"], buckets=BOUNDS)
     counter = made(BufferedCounter, ours, "c", "a counter", ["label"])
@@ -117,7 +117,7 @@ def test_the_text_of_a_scrape_equals_the_librarys(write: Any) -> None:
     assert write(ours) == write(theirs)
 
 
-def test_the_latest_trace_of_each_bucket_is_its_exemplar() -> None:
+def test_the_exemplar_of_each_bucket_is_its_latest_trace() -> None:
     registry = CollectorRegistry()
     histogram = made(BufferedHistogram, registry, "h", "of", buckets=BOUNDS)
     for number, value in enumerate((0.05, 0.06, 0.1, 7.0)):
@@ -133,11 +133,11 @@ def test_the_latest_trace_of_each_bucket_is_its_exemplar() -> None:
     ]
 
 
-# ---- memory that workers share -------------------------------------------------------------------
+# ---- memory shared by workers --------------------------------------------------------------------
 
 
 class Worker:
-    """The numbers of one slot, and what the library counts in the file of a process."""
+    """The metrics of one slot, and those of the library in the file of a process."""
 
     def __init__(self, memory: SharedMemory, theirs: Any) -> None:
         self._theirs = theirs
@@ -158,7 +158,7 @@ class Worker:
         )
 
     def record(self, label: str, amount: float) -> None:
-        values.ValueClass = self._theirs  # the library asks it where a label is new
+        values.ValueClass = self._theirs  # the library calls it when a label is new
         for gauge, counter, _ in (self.own, self._plain):
             gauge.set(amount)
             counter.labels(label).inc(amount)
@@ -169,29 +169,29 @@ class Worker:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Of the library's own files."""
+    """A folder for the files of the library."""
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
-    monkeypatch.setattr(values, "ValueClass", values.ValueClass)  # as it was, afterwards
+    monkeypatch.setattr(values, "ValueClass", values.ValueClass)  # restored afterwards
     yield tmp_path
     values.close_all_multiprocess_files()  # type: ignore[no-untyped-call]
 
 
 def families(collector: Collector) -> dict[str, Metric]:
-    """Those with samples, in one order: nobody has promised any."""
+    """The families with samples, sorted: their order is unspecified."""
     found = {family.name: family for family in collector.collect() if family.samples}
     for family in found.values():
         family.samples.sort(key=lambda sample: (sample.name, sorted(sample.labels.items())))
     return found
 
 
-def test_sums_over_workers_are_the_librarys(folder: Path) -> None:
+def test_sums_over_workers_equal_those_of_the_library(folder: Path) -> None:
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     each = [
         Worker(memory, values.MultiProcessValue(lambda slot=slot: slot))  # type: ignore[no-untyped-call]
         for slot, memory in enumerate(workers(3))
     ]
-    for number, label in enumerate('aab"a\\c\u00fcb'):  # new labels come between two scrapes
+    for number, label in enumerate('aab"a\\c\u00fcb'):  # new labels appear between two scrapes
         each[number % 3].record(label, number / 8)
         for worker in each:
             assert families(worker.shared) == families(registry)

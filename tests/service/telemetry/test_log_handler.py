@@ -1,4 +1,4 @@
-"""Lines wait for whoever reads them, and nobody waits for that."""
+"""Log lines are written by a thread, and logging never waits for their reader."""
 
 import json
 import logging
@@ -26,10 +26,10 @@ Pipe = tuple[int, int]
 
 @pytest.fixture
 def pipe() -> Iterator[Pipe]:
-    """Its end for writing stays open: a log_handler's thread may still wait for it."""
+    """The writing end stays open: a thread of a log handler may still be blocked on it."""
     ends = os.pipe()
     yield ends
-    with suppress(OSError):  # the test has
+    with suppress(OSError):  # the test may have closed it
         os.close(ends[0])
 
 
@@ -38,7 +38,7 @@ def event(number: int) -> Fields:
 
 
 def read(descriptor: int, until: str) -> list[dict[str, Any]]:
-    """The events that come, until one says that."""
+    """Read events until one contains `until`."""
     content = bytearray()
     while until.encode() not in content[-1000:]:
         readable, _, _ = select.select([descriptor], [], [], PATIENCE)
@@ -47,30 +47,30 @@ def read(descriptor: int, until: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in content.splitlines()]
 
 
-def test_a_pipe_that_nobody_reads_holds_up_nobody_and_costs_the_oldest_lines(pipe: Pipe) -> None:
+def test_an_unread_pipe_does_not_block_logging_and_drops_the_oldest_lines(pipe: Pipe) -> None:
     log_handler = AsyncLogHandler(json_line, pipe[1])
 
-    def tell() -> None:
+    def write_all() -> None:
         for number in range(3 * MOST):
             log_handler.write(event(number))
 
-    telling = threading.Thread(target=tell, daemon=True)
-    telling.start()
-    telling.join(PATIENCE)
-    assert not telling.is_alive()
+    writer = threading.Thread(target=write_all, daemon=True)
+    writer.start()
+    writer.join(PATIENCE)
+    assert not writer.is_alive()
     dropped = log_handler.dropped
-    assert dropped >= MOST  # of three times as many, one waits, and a pipe and a write hold few
+    assert dropped >= MOST  # of three times as many, one is being written, and the pipe holds a few
     log_handler.write(event(-1) | {"event": "the last"})
     events = read(pipe[0], until="the last")
     reported = [each for each in events if "dropped" in each]
-    assert sum(each["dropped"] for each in reported) == dropped + 1  # for the last took a place
+    assert sum(each["dropped"] for each in reported) == dropped + 1  # the last line displaced one
     numbers = [each["number"] for each in events if "number" in each]
     assert numbers[-2:] == [3 * MOST - 1, -1]
     assert numbers[:-1] == sorted(numbers[:-1])
     assert len(numbers) + dropped + 1 == 3 * MOST + 1
 
 
-def test_what_was_told_is_written_when_flush_returns(pipe: Pipe) -> None:
+def test_flush_returns_when_all_lines_are_written(pipe: Pipe) -> None:
     log_handler = AsyncLogHandler(json_line, pipe[1])
     for number in range(100):
         log_handler.write(event(number))
@@ -79,7 +79,7 @@ def test_what_was_told_is_written_when_flush_returns(pipe: Pipe) -> None:
     assert len(os.read(pipe[0], 1 << 20).splitlines()) == 100
 
 
-def test_flush_gives_up_where_nobody_reads(pipe: Pipe) -> None:
+def test_flush_times_out_if_the_pipe_is_not_read(pipe: Pipe) -> None:
     log_handler = AsyncLogHandler(json_line, pipe[1])
     for number in range(1000):
         log_handler.write(event(number))
@@ -88,7 +88,7 @@ def test_flush_gives_up_where_nobody_reads(pipe: Pipe) -> None:
     assert 1 < time.monotonic() - began < PATIENCE
 
 
-def test_a_pipe_whose_reader_is_gone_is_no_end(pipe: Pipe) -> None:
+def test_a_closed_pipe_does_not_stop_logging(pipe: Pipe) -> None:
     log_handler = AsyncLogHandler(json_line, pipe[1])
     os.close(pipe[0])
     log_handler.write(event(0))
@@ -101,15 +101,15 @@ def test_a_pipe_whose_reader_is_gone_is_no_end(pipe: Pipe) -> None:
 def test_a_pipe_that_another_process_made_non_blocking_loses_nothing(pipe: Pipe) -> None:
     os.set_blocking(pipe[1], False)
     log_handler = AsyncLogHandler(json_line, pipe[1])
-    for number in range(2000):  # ten times what the pipe holds
+    for number in range(2000):  # ten times the capacity of the pipe
         log_handler.write(event(number))
     log_handler.write({"event": "the last"})
     assert len(read(pipe[0], until="the last")) == 2001
     assert log_handler.dropped == 0
 
 
-def test_who_is_interrupted_while_it_logs_may_log_again(pipe: Pipe) -> None:
-    """As a signal's handler does: here the line's own shape."""
+def test_logging_while_logging_is_possible(pipe: Pipe) -> None:
+    """As in a signal handler; here, in the formatter."""
     inside: list[bool] = []
 
     def shape(fields: Fields) -> bytes:
@@ -126,8 +126,8 @@ def test_who_is_interrupted_while_it_logs_may_log_again(pipe: Pipe) -> None:
     thread.join(PATIENCE)
     log.removeHandler(log_handler)
     assert not thread.is_alive()
-    said = [each["event"] for each in read(pipe[0], until="from without")]
-    assert said == ["from within", "from without"]
+    events = [each["event"] for each in read(pipe[0], until="from without")]
+    assert events == ["from within", "from without"]
 
 
 WRITER = """
@@ -143,10 +143,10 @@ log_handler.flush()
 """
 
 
-def test_lines_of_several_processes_do_not_mix_however_long_they_are() -> None:
-    """A pipe takes what is longer than 4 kB in pieces."""
+def test_lines_of_several_processes_do_not_mix_at_any_length() -> None:
+    """A write of more than 4 kB to a pipe is not atomic."""
     ours, theirs = os.pipe()
-    memory = reserve(4096)  # all of them inherit one description of it
+    memory = reserve(4096)  # the writers share one open file description
     writers = [
         subprocess.Popen(
             [sys.executable, "-c", WRITER, str(number), str(memory)],
@@ -170,7 +170,7 @@ import os, resource, sys
 from service.telemetry.logs.handler import AsyncLogHandler
 from service.telemetry.logs.format import json_line
 
-def tell(event):
+def log(event):
     log_handler.write({"ts": "", "level": "info", "logger": "test", "event": event})
     log_handler.flush()
 
@@ -179,13 +179,13 @@ _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
 log_handler = AsyncLogHandler(json_line, sys.stdout.fileno())
 resource.setrlimit(resource.RLIMIT_FSIZE, (150, most))
 for _ in range(3):
-    tell("x" * 50)
+    log("x" * 50)
 resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-tell("there is room again")
+log("there is room again")
 """
 
 
-def test_a_line_that_a_full_disk_broke_off_takes_no_other_with_it(tmp_path: Path) -> None:
+def test_a_line_cut_off_by_a_full_disk_affects_no_other_line(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with log.open("wb") as stdout:
         subprocess.run([sys.executable, "-c", FULL], cwd=ROOT, stdout=stdout, check=True)

@@ -1,4 +1,4 @@
-"""What a line of the log looks like, whatever is logged."""
+"""The format of log lines, for any logged content."""
 
 import json
 import logging
@@ -39,7 +39,7 @@ def failed(message: str) -> logging.LogRecord:
 
 
 @pytest.mark.parametrize("text", NASTY)
-def test_whatever_is_logged_is_one_line_of_ascii_json(text: str) -> None:
+def test_any_logged_text_is_one_line_of_ascii_json(text: str) -> None:
     for each in (record("%s", text), record("it", name_of_file=text), failed(text)):
         line = json_line(fields_of(each))
         assert line.endswith(b"\n")
@@ -48,40 +48,40 @@ def test_whatever_is_logged_is_one_line_of_ascii_json(text: str) -> None:
         assert {"ts", "level", "logger", "event"} <= set(reported)
 
 
-def test_json_says_what_was_logged() -> None:
+def test_json_preserves_the_logged_text() -> None:
     reported = json.loads(json_line(fields_of(record("größer: %s", "ü\n", count=3))))
     assert reported["event"] == "größer: ü"
     assert (reported["level"], reported["logger"], reported["count"]) == ("warning", "service", 3)
 
 
 @pytest.mark.parametrize("text", NASTY)
-def test_whatever_is_logged_forges_no_line_of_text(text: str) -> None:
+def test_logged_text_cannot_forge_a_line(text: str) -> None:
     for each in (record("%s", text), record("it", name_of_file=text), failed(text)):
         content = text_line(fields_of(each)).decode()
         first, *others = content.removesuffix("\n").split("\n")
         assert re.match(r"\d{4}-\d\d-\d\dT[\d:.]+Z WARNING service: ", first)
         assert all(line.startswith("    ") for line in others)
         assert all(line.isprintable() for line in (first, *others))
-        assert bool(others) == bool(each.exc_info)  # only a trace has lines of its own
+        assert bool(others) == bool(each.exc_info)  # only a traceback has lines of its own
 
 
-def test_an_exception_is_told_with_what_it_began_with_and_its_whole_trace() -> None:
+def test_an_exception_is_logged_with_its_cause_and_full_traceback() -> None:
     reported = json.loads(json_line(fields_of(failed("no such key"))))
     assert reported["exception"] == "KeyError: 'no such key'"
     assert "RuntimeError: no such key" in reported["traceback"]
     assert reported["traceback"].count("Traceback") == 2
 
 
-def test_nothing_makes_a_line_without_end() -> None:
+def test_the_length_of_a_line_is_limited() -> None:
     assert len(json_line(fields_of(record("x" * 10**6)))) < LONGEST + 200
     assert len(json_line(fields_of(failed("x" * 10**6)))) < 2 * LONGEST + 2000
 
 
-def test_what_json_does_not_know_is_told_in_words() -> None:
+def test_values_unknown_to_json_are_logged_as_text() -> None:
     reported = json.loads(json_line(fields_of(record("it", where={1, 2}, path=NotImplemented))))
     assert reported["path"] == "NotImplemented"
 
 
-def test_times_are_utc_to_the_millisecond() -> None:
+def test_times_are_utc_in_milliseconds() -> None:
     assert timestamp(0.0019) == "1970-01-01T00:00:00.001Z"
     assert timestamp(1_700_000_000.9999) == "2023-11-14T22:13:20.999Z"

@@ -1,4 +1,4 @@
-"""What is counted, from the start of the service on, and under which labels whatever is asked."""
+"""What the metrics count, and under which labels."""
 
 from base64 import b64encode
 from collections.abc import Iterator
@@ -26,14 +26,14 @@ PNG = {"Content-Type": "image/png"}
 
 @pytest.fixture
 def service(published: tuple[Store, Version]) -> Iterator[Service]:
-    """One that nobody has asked yet."""
+    """A service without any requests so far."""
     with Service.started(published[0].folder.parent, max_queue=300) as service:
         yield service
 
 
 @pytest.fixture
 def doubtful(published: tuple[Store, Version], tmp_path: Path) -> Iterator[Service]:
-    """One whose card trusts no answer."""
+    """A service whose card accepts no answer."""
     store = two_versions(published, tmp_path)
     none = Acceptance(
         threshold=1.0,
@@ -54,7 +54,7 @@ def predict(service: Service, query: str = "") -> None:
 
 
 def values_of(service: Service) -> dict[str, set[str]]:
-    """Label -> all values that it has."""
+    """Label -> all its values."""
     values: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(exposition(service)):
         for sample in family.samples:
@@ -63,10 +63,10 @@ def values_of(service: Service) -> dict[str, set[str]]:
     return values
 
 
-# ---- how many ------------------------------------------------------------------------------------
+# ---- counts --------------------------------------------------------------------------------------
 
 
-def test_what_is_below_the_senders_threshold_is_counted(service: Service) -> None:
+def test_answers_below_the_threshold_of_the_request_are_counted(service: Service) -> None:
     assert metric(service, UNCERTAIN) == 0
     predict(service, "?threshold=1")
     predict(service, "?threshold=0")
@@ -77,7 +77,7 @@ def test_what_is_below_the_senders_threshold_is_counted(service: Service) -> Non
     assert metric(service, UNCERTAIN) == 4
 
 
-def test_what_is_below_the_cards_threshold_is_counted_by_either_door(
+def test_answers_below_the_threshold_of_the_card_are_counted_on_both_apis(
     doubtful: Service, pixels: Pixels
 ) -> None:
     predict(doubtful)
@@ -96,7 +96,7 @@ def test_what_is_below_the_cards_threshold_is_counted_by_either_door(
         ("/versions/1", "/v2/models/{model}/versions/{version}/infer"),
     ],
 )
-def test_a_deadline_of_the_clients_own_is_counted_by_route_and_is_no_shedding(
+def test_a_deadline_set_by_the_client_is_counted_by_route_and_not_as_shed(
     service: Service, path: str, route: str
 ) -> None:
     head = document(parameters={"timeout": 1})
@@ -108,7 +108,7 @@ def test_a_deadline_of_the_clients_own_is_counted_by_route_and_is_no_shedding(
 
 
 @pytest.mark.slow
-def test_as_many_may_wait_in_each_worker(
+def test_the_queue_limit_is_the_sum_over_workers(
     service: Service, published: tuple[Store, Version]
 ) -> None:
     assert metric(service, "queue_limit") == 300
@@ -117,11 +117,11 @@ def test_as_many_may_wait_in_each_worker(
         assert metric(two, "queue_limit") == 600
 
 
-# ---- under which labels --------------------------------------------------------------------------
+# ---- labels --------------------------------------------------------------------------------------
 
 
-def test_what_alerts_look_for_is_there_before_it_happens(service: Service) -> None:
-    """The first of its kind would be no increase, if its series began with it."""
+def test_series_of_alerts_exist_from_the_start(service: Service) -> None:
+    """A series that starts at 1 would show no increase."""
     lines = exposition(service).splitlines()
     for name, label, values in (
         (
@@ -144,7 +144,7 @@ def test_what_alerts_look_for_is_there_before_it_happens(service: Service) -> No
             assert f'digitserve_{name}_total{{{label}="{value}"}} 0.0' in lines
 
 
-def test_nothing_that_a_client_says_becomes_a_label(service: Service) -> None:
+def test_no_text_from_a_client_becomes_a_label(service: Service) -> None:
     with service.client() as client:
         paths = client.get("/openapi.json").json()["paths"]
         for path in (

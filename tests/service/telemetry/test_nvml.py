@@ -1,4 +1,4 @@
-"""The GPU's numbers, with NVIDIA's package played: what is seen, and what happens if it breaks."""
+"""The metrics of a GPU, read through a fake of NVIDIA's package, and the effect of its failures."""
 
 import re
 import sys
@@ -16,7 +16,7 @@ from tests.support.pictures import SEVEN
 from tests.support.program import PATIENCE
 from tests.support.running import ROOT, Service, wait_to_read, wait_until
 
-PLAYED = ROOT / "tests/support/fake_gpu"
+FAKE_NVML = ROOT / "tests/support/fake_gpu"
 NAMES = {
     "gpu_utilization_ratio",
     "gpu_memory_used_bytes",
@@ -32,11 +32,11 @@ def models(published: tuple[Store, Version]) -> Path:
 
 
 @pytest.fixture
-def wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What is wrong with the GPU that a service sees from now on."""
-    file = tmp_path / "wrong"
+def fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file with the faults of the GPU that services see from now on."""
+    file = tmp_path / "fault"
     file.write_text("")
-    monkeypatch.setenv("PYTHONPATH", str(PLAYED))
+    monkeypatch.setenv("PYTHONPATH", str(FAKE_NVML))
     monkeypatch.setenv("PLAYED_GPU", str(file))
     return file
 
@@ -54,7 +54,7 @@ def predicts(service: Service) -> bool:
 
 
 @pytest.mark.parametrize("workers", [1, slow(2)])
-def test_a_gpus_numbers_are_told_by_any_worker(models: Path, wrong: Path, workers: int) -> None:
+def test_every_worker_reports_the_metrics_of_a_gpu(models: Path, fault: Path, workers: int) -> None:
     with Service.started(models, workers=workers) as service:
         for _ in range(4 * workers):
             wait_until(lambda: gpu(service).keys() == NAMES, service)
@@ -63,19 +63,21 @@ def test_a_gpus_numbers_are_told_by_any_worker(models: Path, wrong: Path, worker
         assert 2**31 < found["gpu_memory_used_bytes"] < found["gpu_memory_total_bytes"]
         assert 150 < found["gpu_power_watts"] < 450
         assert 45 < found["gpu_temperature_celsius"] < 65
-        wait_until(lambda: gpu(service) != found, service)  # it is looked at again
+        wait_until(lambda: gpu(service) != found, service)  # it is polled
 
 
 @pytest.mark.slow
-def test_what_a_gpu_does_not_tell_is_left_out_and_said_once(models: Path, wrong: Path) -> None:
-    wrong.write_text("power")
+def test_unsupported_metrics_of_a_gpu_are_omitted_and_logged_once(
+    models: Path, fault: Path
+) -> None:
+    fault.write_text("power")
     with Service.started(models) as service:
         wait_until(lambda: gpu(service), service)
         assert gpu(service).keys() == NAMES - {"gpu_power_watts"}
-        wrong.write_text("lost")
+        fault.write_text("lost")
         wait_until(lambda: not gpu(service), service)
         assert predicts(service)
-        wrong.write_text("")
+        fault.write_text("")
         wait_until(lambda: gpu(service).keys() == NAMES, service)
         for line in (
             "GPU 0 does not report gpu_power_watts: Not Supported",
@@ -86,21 +88,21 @@ def test_what_a_gpu_does_not_tell_is_left_out_and_said_once(models: Path, wrong:
 
 
 @pytest.mark.slow
-def test_a_driver_that_hangs_holds_nobody_up(models: Path, wrong: Path) -> None:
-    wrong.write_text("hangs")
+def test_a_hanging_driver_does_not_block_the_service(models: Path, fault: Path) -> None:
+    fault.write_text("hangs")
     with Service.started(models) as service:
         assert predicts(service)
         assert gpu(service) == {}
         assert metric(service, 'http_requests_total{code="200",method="POST",route="/v1/predict"}')
         service.process.terminate()
-        # It leaves without waiting for the driver.
+        # It stops without waiting for the driver.
         assert service.exit_code() == 0
 
 
-def test_without_a_driver_there_are_no_numbers_and_on_a_cpu_no_word(
-    models: Path, wrong: Path
+def test_without_a_driver_on_a_cpu_there_are_no_gpu_metrics_and_no_warning(
+    models: Path, fault: Path
 ) -> None:
-    wrong.write_text("driver")
+    fault.write_text("driver")
     with Service.started(models, log_level="debug") as service:
         wait_to_read("no metrics of a GPU: Driver Not Loaded", service)
         assert gpu(service) == {}
@@ -108,7 +110,7 @@ def test_without_a_driver_there_are_no_numbers_and_on_a_cpu_no_word(
         assert reported["level"] == "debug"
 
 
-def test_where_a_gpu_serves_to_see_none_is_a_warning(
+def test_a_missing_driver_is_a_warning_if_a_gpu_serves(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)  # not installed

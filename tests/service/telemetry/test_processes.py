@@ -1,4 +1,4 @@
-"""CPU time, memory and files of every process of the service, whichever worker is asked."""
+"""CPU time, memory and files of every process of the service, from any worker."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ def two(published: tuple[Store, Version]) -> Iterator[Service]:
 
 
 def numbers(service: Service) -> Numbers:
-    """By name and worker."""
+    """The values by name and worker."""
     with service.client() as client:
         text = client.get("/metrics").text
     return {
@@ -44,23 +44,25 @@ def pids(service: Service) -> dict[int, int]:
     return {row["worker"]: row["pid"] for row in status(service)["workers"] if row["version"]}
 
 
-def test_one_process_is_told_without_a_label(service: Service) -> None:
+def test_a_single_process_has_no_label(service: Service) -> None:
     found = numbers(service)
     assert found.keys() == {(name, None) for name in NAMES}
     assert found["process_resident_memory_bytes", None] > 50e6
 
 
 @pytest.mark.slow
-def test_several_are_told_each_and_the_supervisor_too(two: Service) -> None:
-    for _ in range(8):  # either worker
+def test_several_processes_are_reported_each_with_the_supervisor(two: Service) -> None:
+    for _ in range(8):  # the requests reach either worker
         found = numbers(two)
-        assert found.keys() == {(name, who) for name in NAMES for who in ("0", "1", "supervisor")}
-        memory = {who: found["process_resident_memory_bytes", who] for _, who in found}
+        assert found.keys() == {
+            (name, process) for name in NAMES for process in ("0", "1", "supervisor")
+        }
+        memory = {process: found["process_resident_memory_bytes", process] for _, process in found}
         assert memory["supervisor"] < min(memory["0"], memory["1"])
 
 
 @pytest.mark.slow
-def test_a_replacement_is_told_in_place_of_the_one_that_died(two: Service) -> None:
+def test_a_replacement_takes_the_place_of_a_dead_worker(two: Service) -> None:
     before, numbers_before = pids(two), numbers(two)
     os.kill(before[0], signal.SIGKILL)
     wait_until(lambda: pids(two).get(0, before[0]) != before[0], two)
@@ -68,4 +70,4 @@ def test_a_replacement_is_told_in_place_of_the_one_that_died(two: Service) -> No
     began = "process_start_time_seconds"
     assert found[began, "0"] > numbers_before[began, "0"]
     assert found[began, "1"] == numbers_before[began, "1"]
-    assert {who for _, who in found} == {"0", "1", "supervisor"}
+    assert {process for _, process in found} == {"0", "1", "supervisor"}

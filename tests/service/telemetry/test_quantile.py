@@ -1,4 +1,4 @@
-"""A quantile of a histogram is what Prometheus' histogram_quantile would say."""
+"""A quantile of a histogram equals the result of Prometheus' histogram_quantile."""
 
 import pytest
 from hypothesis import given
@@ -20,20 +20,22 @@ COUNTS = st.lists(st.integers(0, 1000), min_size=4, max_size=4)
         (0.99, [0, 0, 100, 0], 3.98),
         (1.0, [1, 0, 1, 0], 4.0),
         (0.5, [1, 0, 1, 0], 1.0),
-        (0.99, [1, 0, 0, 99], 4.0),  # nobody knows more
+        (0.99, [1, 0, 0, 99], 4.0),  # no better estimate is possible
     ],
 )
-def test_it_lies_evenly_within_its_bucket(share: float, counts: list[int], expected: float) -> None:
+def test_a_quantile_is_interpolated_within_its_bucket(
+    share: float, counts: list[int], expected: float
+) -> None:
     assert quantile(share, BOUNDS, counts) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("counts", [[], [0, 0, 0, 0]])
-def test_of_nothing_there_is_none(counts: list[int]) -> None:
+def test_an_empty_histogram_has_no_quantile(counts: list[int]) -> None:
     assert quantile(0.5, BOUNDS, counts) is None
 
 
 @given(SHARES, COUNTS.filter(any))
-def test_it_is_among_those_it_is_told_of(share: float, counts: list[int]) -> None:
+def test_a_quantile_lies_within_the_observed_buckets(share: float, counts: list[int]) -> None:
     """In the bucket that holds the observation of that rank, counted from the lowest."""
     found = quantile(share, BOUNDS, counts)
     assert found is not None
@@ -46,7 +48,7 @@ def test_it_is_among_those_it_is_told_of(share: float, counts: list[int]) -> Non
 
 
 @given(COUNTS.filter(any), SHARES, SHARES)
-def test_a_larger_share_is_never_lower(counts: list[int], one: float, other: float) -> None:
+def test_a_larger_share_has_no_lower_quantile(counts: list[int], one: float, other: float) -> None:
     few, many = (quantile(share, BOUNDS, counts) for share in sorted((one, other)))
     assert few is not None
     assert many is not None

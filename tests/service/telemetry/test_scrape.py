@@ -1,4 +1,4 @@
-"""GET /metrics in either format, plain and compressed: whichever way the request takes."""
+"""GET /metrics in both formats, plain and compressed, on both request paths."""
 
 import gzip
 import time
@@ -24,7 +24,7 @@ from tests.support.pictures import SEVEN
 from tests.support.running import Service
 
 PROMETHEUS = "application/openmetrics-text; version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2"
-# On the connection, and as any other route: both must answer alike.
+# On the fast path and through ASGI: both must give the same response.
 PATHS = ("/metrics", "/%6detrics")
 DURATION = "digitserve_http_request_duration_seconds"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -32,7 +32,7 @@ TRACED = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
 
 
 def scrape(service: Service, path: str = "/metrics", **headers: str) -> httpx2.Response:
-    """Without the headers that the client would send of itself."""
+    """Without the default headers of the client."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     with service.client() as client:
         client.headers.clear()
@@ -54,7 +54,7 @@ def openmetrics(text: str) -> dict[str, Metric]:
 
 @pytest.fixture(params=[1, slow(2)], ids=["one process", "two workers"])
 def traced(request: pytest.FixtureRequest, published: tuple[Store, Version]) -> Iterator[Service]:
-    """Nobody takes the traces; requests are traced if their caller says so."""
+    """Traces go nowhere; a request is traced if its caller is sampled."""
     nowhere = "http://127.0.0.1:9"
     with Service.started(
         published[0].folder.parent, otlp_endpoint=nowhere, trace_sample=0, workers=request.param
@@ -83,13 +83,13 @@ def test_the_format_is_the_one_that_the_client_prefers(
     assert answer.text.endswith("# EOF\n") == (kind == OPENMETRICS)
 
 
-def test_a_preference_may_be_sent_in_several_lines(service: Service) -> None:
+def test_the_accept_header_may_be_sent_in_several_lines(service: Service) -> None:
     lines = [("Accept", "text/plain;q=0.1"), ("Accept", "application/openmetrics-text")]
     with service.client() as client:
         assert client.get("/metrics", headers=lines).headers["Content-Type"] == OPENMETRICS
 
 
-def test_both_formats_tell_the_same(service: Service) -> None:
+def test_both_formats_have_the_same_content(service: Service) -> None:
     predict(service)
     plain = by_name(text_format(scrape(service).text))
     named = openmetrics(scrape(service, Accept=PROMETHEUS).text)
@@ -114,7 +114,7 @@ def test_both_formats_tell_the_same(service: Service) -> None:
         ("identity, gzip;q=0.5", None, bytes),
     ],
 )
-def test_it_is_compressed_as_the_client_prefers(
+def test_the_compression_is_the_one_that_the_client_prefers(
     service: Service,
     path: str,
     accept: str,
@@ -138,7 +138,7 @@ def test_it_is_compressed_as_the_client_prefers(
 def test_scrapes_within_a_tenth_of_a_second_share_one_text(
     service: Service, accept: str, coding: str
 ) -> None:
-    """Each is a request itself, so each text of its own would be another one."""
+    """Each scrape counts itself, so texts of separate collections would differ."""
     head = f"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\nAccept-Encoding: {coding}\r\n"
     bodies = set[bytes]()
     with connected(service) as connection:
@@ -149,28 +149,28 @@ def test_scrapes_within_a_tenth_of_a_second_share_one_text(
             assert status == 200
             bodies.add(body)
         passed = time.monotonic() - began
-    assert len(bodies) <= 2 + passed / SHARED  # one of them may be of before
+    assert len(bodies) <= 2 + passed / SHARED  # one of them may be from before
 
 
-def test_a_scrape_tells_what_was_counted_a_tenth_of_a_second_before(service: Service) -> None:
+def test_a_scrape_is_at_most_a_tenth_of_a_second_old(service: Service) -> None:
     name = 'http_requests_total{code="200",method="GET",route="/metrics"}'
     metric(service, name)
-    counts = [metric(service, name) for _ in range(3)]  # which waits that long before each
+    counts = [metric(service, name) for _ in range(3)]  # which waits that long before each request
     assert counts == [counts[0], counts[0] + 1, counts[0] + 2]
 
 
 def exemplars(service: Service) -> list[tuple[dict[str, str], Exemplar]]:
-    """With the labels of their buckets."""
+    """The exemplars with the labels of their buckets."""
     family = openmetrics(scrape(service, Accept=PROMETHEUS).text)[DURATION]
     return [(each.labels, each.exemplar) for each in family.samples if each.exemplar]
 
 
 def test_a_traced_request_is_the_exemplar_of_its_bucket(traced: Service) -> None:
-    """Of the worker that is asked: each tells of its own, and another one may have answered."""
+    """On the worker that is scraped: each exports its own, and another one may have answered."""
     predict(traced)
     settle(traced)
-    assert exemplars(traced) == []  # it was not traced
-    with traced.client() as client:  # one connection, and so one worker
+    assert exemplars(traced) == []  # this request is not traced
+    with traced.client() as client:  # one connection, and therefore one worker
         client.post("/v1/predict", content=SEVEN, headers=TRACED).raise_for_status()
         client.get("/livez", headers=TRACED)
         text = client.get("/metrics", headers={"Accept": PROMETHEUS}).text

@@ -1,4 +1,4 @@
-"""Workers count in memory that their supervisor reserves; nothing depends on a file."""
+"""Workers count in memory that their supervisor reserves, independent of any file."""
 
 import logging
 import math
@@ -39,7 +39,7 @@ PREDICTED = 'http_requests_total{code="200",method="POST",route="/v1/predict"}'
 
 def predict(service: Service, times: int = 1) -> None:
     for _ in range(times):
-        with service.client() as client:  # over a connection of its own
+        with service.client() as client:  # over a separate connection
             client.post("/v1/predict", content=SEVEN).raise_for_status()
 
 
@@ -51,7 +51,7 @@ def pids(service: Service) -> dict[int, int]:
 
 
 @pytest.mark.parametrize("count", [1, slow(3)])
-def test_nothing_is_written_to_the_temporary_folder_and_all_series_have_room(
+def test_no_temporary_files_are_written_and_all_series_fit(
     published: tuple[Store, Version], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
@@ -66,7 +66,7 @@ def test_nothing_is_written_to_the_temporary_folder_and_all_series_have_room(
 
 
 @pytest.mark.slow
-def test_a_temporary_folder_that_is_removed_costs_no_number_and_no_worker(
+def test_removing_the_temporary_folder_loses_no_counts_and_no_worker(
     published: tuple[Store, Version], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "temporary"
@@ -78,7 +78,7 @@ def test_a_temporary_folder_that_is_removed_costs_no_number_and_no_worker(
         shutil.rmtree(folder)
         assert counted(service, PREDICTED) == 5
         with service.client() as client:
-            assert client.delete("/v1/predict").status_code == 405  # a series that is new
+            assert client.delete("/v1/predict").status_code == 405  # a new series
         settle(service)
         assert counted(service, 'http_requests_total{code="405"') == 1
         before = pids(service)
@@ -92,12 +92,12 @@ def test_a_temporary_folder_that_is_removed_costs_no_number_and_no_worker(
 
 
 class Limited(Service):
-    """May write no file of more than 100 kB, which limits memory files as well."""
+    """May write no file of more than 100 kB, which also limits memory files."""
 
     command: Sequence[str] = ("sh", "-c", 'ulimit -f 100; exec "$0" -m service', sys.executable)
 
 
-def test_memory_that_cannot_be_reserved_ends_the_start_with_one_message(
+def test_memory_that_cannot_be_reserved_fails_the_start_with_one_message(
     published: tuple[Store, Version],
 ) -> None:
     service = Limited(published[0].folder.parent, workers=2)
@@ -106,10 +106,10 @@ def test_memory_that_cannot_be_reserved_ends_the_start_with_one_message(
     assert "Traceback" not in service.log
 
 
-# ---- no room -------------------------------------------------------------------------------------
+# ---- full memory ---------------------------------------------------------------------------------
 
 
-def test_a_series_without_room_is_counted_and_named_and_the_others_go_on(
+def test_a_series_that_does_not_fit_is_counted_and_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     metrics, other = map(Metrics, workers(2, size=40_000))
@@ -125,7 +125,7 @@ def test_a_series_without_room_is_counted_and_named_and_the_others_go_on(
         f"digitserve_http_requests{{/{route}, GET, 200}}" for route in range(routes - 2, routes + 1)
     ]
     assert metrics.without_room == (3, names)
-    for route in range(1, routes + 1):  # also of a series without room
+    for route in range(1, routes + 1):  # also of a series that does not fit
         metrics.requests.record((f"/{route}", "GET", "200"))
     metrics.predictions.record(("7",))
     other.predictions.record(("7",))
@@ -135,13 +135,13 @@ def test_a_series_without_room_is_counted_and_named_and_the_others_go_on(
     assert 'digitserve_predictions_total{label="7"} 3.0\n' in text
     assert text.count('method="GET",route="/') == routes - 3
     assert 'route="/1"} 2.0\n' in text
-    assert other.without_room == (3, [])  # it knows how many, and not which
+    assert other.without_room == (3, [])  # only their number is shared, not their names
     (line,) = [each for each in caplog.records if each.levelno == logging.ERROR]
     assert names[0] in line.message
 
 
 @pytest.mark.parametrize("alone", [True, False], ids=["one process", "worker"])
-def test_the_last_versions_have_statistics(alone: bool) -> None:
+def test_only_the_last_versions_have_statistics(alone: bool) -> None:
     settings = Settings(max_batch=8, max_pictures=64)  # type: ignore[call-arg]
     size = SERIES + tables_size(settings)
     memory = None if alone else workers(1, size)[0]
@@ -156,7 +156,7 @@ def test_the_last_versions_have_statistics(alone: bool) -> None:
     assert metrics.without_room == (0, [])
 
 
-# ---- what is stored ------------------------------------------------------------------------------
+# ---- stored data ---------------------------------------------------------------------------------
 
 NAMES = st.sampled_from("abcde")
 CHANGES = st.one_of(
@@ -167,7 +167,7 @@ CHANGES = st.one_of(
 
 
 @given(st.lists(CHANGES, max_size=40))
-def test_every_process_reads_what_was_added_since_a_series_began(
+def test_every_process_reads_the_sum_since_a_series_began(
     changes: list[tuple[str, str, int]],
 ) -> None:
     descriptor = memory_of(2, 4096)
@@ -209,8 +209,8 @@ for number in itertools.count(1):
 """
 
 
-def test_a_writer_that_is_killed_at_any_point_leaves_whole_series() -> None:
-    """And a reader meanwhile never takes one for another."""
+def test_a_writer_killed_at_any_point_leaves_complete_series() -> None:
+    """And a concurrent reader never mistakes one series for another."""
     descriptor = memory_of(1, 8192)
     for _ in range(3):
         changing = subprocess.Popen(
@@ -234,18 +234,18 @@ def test_a_writer_that_is_killed_at_any_point_leaves_whole_series() -> None:
         assert memory.own.entries().keys() <= keys
         for key in keys:
             memory.own.remove(key)
-        memory.own.cells(key_of("counter", "all"), 880)  # all of the room is there again
+        memory.own.cells(key_of("counter", "all"), 880)  # all memory is free again
         assert memory.refused == 0
         memory.own.remove(key_of("counter", "all"))
 
 
-def test_where_there_is_no_memory_file_the_numbers_are_in_a_file_without_a_name(
+def test_without_memory_files_an_unlinked_file_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     descriptor = unlinked_file(100_000)
     assert [*tmp_path.iterdir()] == []
-    assert os.fstat(descriptor).st_blocks * 512 >= 100_000  # no page is missing later
+    assert os.fstat(descriptor).st_blocks * 512 >= 100_000  # all pages are allocated
     first, second = (SharedMemory(descriptor, 2, slot) for slot in range(2))
     first.own.cells("a", 1)[0] = math.pi
     assert [*(second.segments[0].read("a") or ())] == [math.pi]

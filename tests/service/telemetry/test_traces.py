@@ -1,4 +1,4 @@
-"""Traces: what a real OTLP receiver is told of requests, and what their callers are."""
+"""Traces of requests as a real OTLP receiver gets them, and how callers affect them."""
 
 import os
 import re
@@ -25,8 +25,8 @@ from tests.support.running import Service, wait_until
 PNG = {"Content-Type": "image/png"}
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SERVER, OK, ERROR = 2, 0, 2  # kind of span, status codes
-ROUNDING = 1e-6  # seconds: instants are told as nanoseconds, which a float has not
-CLOCKS = 0.1  # seconds: the last byte may be read before its writer looks at the time
+ROUNDING = 1e-6  # seconds: times are sent in nanoseconds, which exceed the precision of a float
+CLOCKS = 0.1  # seconds: the last byte may be read before its writer takes the time
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def store(published: tuple[Store, Version]) -> Store:
 
 @pytest.fixture(scope="module")
 def both(store: Store) -> Iterator[tuple[Service, Receiver]]:
-    """Eight pictures leave together; fewer wait a second for others. Every request is traced."""
+    """A batch is full with eight images or after a second. Every request is traced."""
     with traced(store, max_batch=8, max_queue=8, max_wait=1) as both:
         yield both
 
@@ -66,7 +66,7 @@ def receiver(both: tuple[Service, Receiver]) -> Receiver:
 def reported(
     both: tuple[Service, Receiver], response: dict[str, str] | httpx2.Headers
 ) -> ReceivedSpan:
-    """The span of the request that was answered with this `traceresponse`."""
+    """The span of the request whose response has this `traceresponse`."""
     service, receiver = both
     _, trace_id, span_id, flags = response["traceresponse"].split("-")
     assert flags == "01"
@@ -98,7 +98,7 @@ def logged(service: Service, request_id: str) -> list[dict[str, Any]]:
 # ---- spans --------------------------------------------------------------------------------------
 
 
-def test_a_prediction_is_a_span_with_what_it_went_through_inside(
+def test_a_prediction_is_a_span_with_spans_of_its_stages(
     service: Service, receiver: Receiver, both: tuple[Service, Receiver]
 ) -> None:
     before = time.time()
@@ -136,10 +136,10 @@ def test_a_prediction_is_a_span_with_what_it_went_through_inside(
     durations = re.findall(r"dur=([\d.]+)", response.headers["server-timing"])
     milliseconds = [(span.ended - span.began) * 1e3 for span in (decode, queue, infer)]
     assert milliseconds == pytest.approx([float(each) for each in durations], abs=0.01)
-    assert queue.ended - queue.began > 0.9  # it waited for company
+    assert queue.ended - queue.began > 0.9  # it waited for a fuller batch
 
 
-def test_eight_requests_of_one_model_call_are_linked_to_one_span_and_it_to_them(
+def test_eight_requests_in_one_batch_are_linked_to_its_span_and_back(
     service: Service, receiver: Receiver, both: tuple[Service, Receiver]
 ) -> None:
     with ExitStack() as stack:
@@ -147,7 +147,7 @@ def test_eight_requests_of_one_model_call_are_linked_to_one_span_and_it_to_them(
         for client in clients[:6]:
             client.send(request())
         head = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-        for client in clients[6:]:  # which goes another way
+        for client in clients[6:]:  # which takes the ASGI path
             client.send(head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(SEVEN), SEVEN))
         answers = [client.answer() for client in clients]
     assert {headers["x-batch-size"] for _, headers, _ in answers} == {"8"}
@@ -182,28 +182,28 @@ def test_tensors_are_not_decoded_and_have_no_such_span(store: Store) -> None:
             server = reported(both, client.post(path, json={"inputs": [tensor]}).headers)
             assert server.attributes["digitserve.pictures"] == 2
             assert set(children_of(server, both[1])) == {"queue", "infer"}
-        # The second way is FastAPI's, where a path is what the client wrote.
+        # The second route is one of FastAPI, where the path comes from the client.
         assert server.name == "POST /v2/models/{model}/versions/{version}/infer"
         assert "url.path" not in server.attributes
 
 
-def test_a_request_without_a_model_is_a_span_alone(
+def test_a_request_without_a_prediction_is_a_single_span(
     receiver: Receiver, both: tuple[Service, Receiver]
 ) -> None:
     with both[0].client() as client:
         status = reported(both, client.get("/v1/status").headers)
         nothing = reported(both, client.get("/of/my/own?secret=1").headers)
     assert (status.name, status.status) == ("GET /v1/status", OK)
-    assert (nothing.name, nothing.status) == ("GET", OK)  # the client's mistake is no error of ours
+    assert (nothing.name, nothing.status) == ("GET", OK)  # a client error is no server error
     assert nothing.attributes["digitserve.problem"] == "No such route"
     assert not children_of(status, receiver)
     assert "of/my/own" not in repr(receiver.spans)
 
 
-def test_a_request_that_failed_is_an_error_with_the_title_of_its_problem(
+def test_a_failed_request_is_an_error_with_the_title_of_its_problem(
     service: Service, both: tuple[Service, Receiver]
 ) -> None:
-    response = predict(service, **{"X-Request-Timeout": "0.05"})  # it waits longer for company
+    response = predict(service, **{"X-Request-Timeout": "0.05"})  # batching takes longer
     server = reported(both, response.headers)
     assert response.json()["title"] == server.message == "Too late"
     assert server.status == ERROR
@@ -212,24 +212,24 @@ def test_a_request_that_failed_is_an_error_with_the_title_of_its_problem(
     assert server.attributes["digitserve.problem"] == "Too late"
 
 
-def test_a_client_that_hung_up_is_told_of_as_499(service: Service, receiver: Receiver) -> None:
+def test_a_disconnected_client_is_reported_as_499(service: Service, receiver: Receiver) -> None:
     with connected(service) as connection:
         connection.send(request(SEVEN, "X-Request-ID: impatient"))
         wait_until(lambda: metric(service, "queue_depth"), service)
 
-    def told_of() -> list[ReceivedSpan]:
+    def spans() -> list[ReceivedSpan]:
         return [
             span
             for span in receiver.spans
             if span.attributes.get("digitserve.request_id") == "impatient"
         ]
 
-    wait_until(told_of, service)
-    (server,) = told_of()
+    wait_until(spans, service)
+    (server,) = spans()
     assert server.attributes["http.response.status_code"] == 499
 
 
-# ---- whose trace it is --------------------------------------------------------------------------
+# ---- trace context of the caller ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("way", ["hot", "asgi"])
@@ -246,7 +246,7 @@ def test_a_sampled_caller_is_the_parent(way: str, store: Store) -> None:
 
 
 @pytest.mark.parametrize("way", ["hot", "asgi"])
-def test_of_what_a_caller_says_at_length_little_waits_for_the_collector(
+def test_long_headers_of_a_caller_are_truncated_in_spans(
     way: str, service: Service, both: tuple[Service, Receiver]
 ) -> None:
     headers = {
@@ -264,7 +264,7 @@ def test_of_what_a_caller_says_at_length_little_waits_for_the_collector(
     assert server.attributes["user_agent.original"] == "a" * 256
 
 
-def test_an_unsampled_caller_is_not_traced_and_nobody_is_told_of_it(
+def test_an_unsampled_caller_is_not_traced(
     service: Service, receiver: Receiver, both: tuple[Service, Receiver]
 ) -> None:
     unsampled = {"Traceparent": f"00-{TRACE[::-1]}-{SPAN}-00"}
@@ -283,7 +283,7 @@ def test_an_unsampled_caller_is_not_traced_and_nobody_is_told_of_it(
         [f"Traceparent: 00-{TRACE}-{SPAN}-01", f"Traceparent: 00-{TRACE}-{SPAN}-01"],
     ],
 )
-def test_a_caller_that_cannot_be_understood_is_none(
+def test_an_invalid_trace_context_is_ignored(
     lines: list[str], service: Service, both: tuple[Service, Receiver]
 ) -> None:
     with connected(service) as connection:
@@ -293,7 +293,7 @@ def test_a_caller_that_cannot_be_understood_is_none(
     assert (server.parent_id, server.state) == ("", "")
 
 
-def test_nobody_is_traced_at_a_fraction_of_0(store: Store) -> None:
+def test_no_request_is_traced_at_a_fraction_of_0(store: Store) -> None:
     with traced(store, trace_sample=0) as (service, receiver):
         with service.client() as client:
             assert all("traceresponse" not in client.get("/livez").headers for _ in range(50))
@@ -303,7 +303,7 @@ def test_nobody_is_traced_at_a_fraction_of_0(store: Store) -> None:
         assert len(receiver.spans) == 1
 
 
-def test_callers_cannot_ask_for_more_traces_than_the_limit(store: Store) -> None:
+def test_sampled_callers_cannot_exceed_the_limit_of_traces(store: Store) -> None:
     sampled = {"Traceparent": f"00-{TRACE}-{SPAN}-01"}
     with traced(store, trace_sample=0, trace_limit=1) as (service, _):
         began = time.monotonic()
@@ -314,7 +314,7 @@ def test_callers_cannot_ask_for_more_traces_than_the_limit(store: Store) -> None
         assert metric(service, 'spans_dropped_total{reason="limit"}') == 100 - allowed
 
 
-def test_pages_of_other_origins_may_send_and_read_it(store: Store) -> None:
+def test_pages_of_other_origins_may_use_trace_context(store: Store) -> None:
     page = {"Origin": "https://shop.example"}
     with (
         traced(store, cors_origins="https://shop.example") as (service, _),
@@ -322,26 +322,26 @@ def test_pages_of_other_origins_may_send_and_read_it(store: Store) -> None:
     ):
         answer = client.get("/v1/status")
         assert "traceresponse" in answer.headers["access-control-expose-headers"].lower()
-        asked = {"Access-Control-Request-Method": "POST"}
+        preflight = {"Access-Control-Request-Method": "POST"}
         for header in ("traceparent", "tracestate"):
-            asked["Access-Control-Request-Headers"] = header
-            assert client.options("/v1/predict", headers=asked).status_code == 200
+            preflight["Access-Control-Request-Headers"] = header
+            assert client.options("/v1/predict", headers=preflight).status_code == 200
 
 
-# ---- who tells ----------------------------------------------------------------------------------
+# ---- export -------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
-def test_workers_tell_of_themselves_and_their_counts_add_up(store: Store) -> None:
+def test_workers_export_separately_and_their_counts_add_up(store: Store) -> None:
     with traced(store, workers=2, drain_seconds=0) as (service, receiver):
 
-        def both_have_told() -> bool:
+        def both_have_exported() -> bool:
             with ThreadPoolExecutor(4) as pool:
                 assert {each.status_code for each in pool.map(lambda _: predict(service), "1234")}
             return {span.resource["digitserve.worker"] for span in receiver.spans} == {0, 1}
 
-        wait_until(both_have_told, service)
-        # Each scrape is traced too, so the count is behind by what has not been sent yet.
+        wait_until(both_have_exported, service)
+        # Each scrape is traced too, so the counter lags behind by the spans not yet sent.
         wait_until(
             lambda: len(receiver.spans) - counted(service, "spans_exported_total") < 5, service
         )
@@ -352,7 +352,7 @@ def test_workers_tell_of_themselves_and_their_counts_add_up(store: Store) -> Non
         assert len({resource["process.pid"] for resource in resources} - {os.getpid()}) == 2
 
 
-def test_the_standard_variables_name_the_service_and_open_the_collector(
+def test_the_standard_variables_set_service_name_and_exporter_headers(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_SERVICE_NAME", "shop")
@@ -371,7 +371,7 @@ def test_the_standard_variables_name_the_service_and_open_the_collector(
         assert "hush" not in service.log
 
 
-def test_nothing_but_this_tells_anybody_whatever_variables_say(
+def test_automatic_instrumentation_stays_off_whatever_variables_say(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FASTAPI_OTEL_AUTO_CONFIGURE", "true")
@@ -386,16 +386,16 @@ def test_nothing_but_this_tells_anybody_whatever_variables_say(
         assert other.heads == []
 
 
-# ---- whether it is there at all -----------------------------------------------------------------
+# ---- missing packages ---------------------------------------------------------------------------
 
 
 @pytest.fixture
 def _not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python processes find neither OpenTelemetry's SDK nor what it sends with."""
+    """Python processes find neither the OpenTelemetry SDK nor its HTTP client."""
     code = (
         "import sys\n"
         "for name in ('sdk', 'exporter', 'proto'):\n"  # the API comes with FastAPI
-        "    sys.modules['opentelemetry.' + name] = None\n"  # how Python says it is not there
+        "    sys.modules['opentelemetry.' + name] = None\n"  # marks a module as missing
         "sys.modules['requests'] = None\n"
     )
     (tmp_path / "sitecustomize.py").write_text(code)
@@ -404,7 +404,7 @@ def _not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_not_installed")
 @pytest.mark.parametrize("workers", [1, slow(2)])
-def test_without_an_endpoint_none_of_the_packages_is_needed(store: Store, workers: int) -> None:
+def test_without_an_endpoint_no_tracing_package_is_needed(store: Store, workers: int) -> None:
     with Service.started(store.folder.parent, workers=workers, drain_seconds=0) as service:
         answer = predict(service, Traceparent=f"00-{TRACE}-{SPAN}-01")
         assert answer.status_code == 200
@@ -413,7 +413,9 @@ def test_without_an_endpoint_none_of_the_packages_is_needed(store: Store, worker
 
 @pytest.mark.usefixtures("_not_installed")
 @pytest.mark.parametrize("workers", [1, slow(2)])
-def test_with_one_it_is_said_at_start_what_to_install(store: Store, workers: int) -> None:
+def test_with_an_endpoint_the_start_fails_and_says_what_to_install(
+    store: Store, workers: int
+) -> None:
     settings = {"otlp_endpoint": "http://localhost:4318", "workers": workers}
     service = Service(store.folder.parent, **settings)
     assert service.exit_code() == 2

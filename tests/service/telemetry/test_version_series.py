@@ -1,4 +1,4 @@
-"""Requests are timed by the version that answered them, and old versions are let go."""
+"""Requests are timed by the version that answered them, and series of old versions are dropped."""
 
 import re
 from pathlib import Path
@@ -34,18 +34,18 @@ def timed(metrics: Metrics, version: int | None, times: int = 1) -> None:
 
 
 def reported(metrics: Metrics) -> dict[str, float]:
-    """How many requests, by version."""
+    """The number of requests by version."""
     text = metrics.exposition().decode()
     found = re.findall(rf'^digitserve_{COUNT}{{.*version="(\w+)"}} (\S+)$', text, re.MULTILINE)
     return {version: float(count) for version, count in found}
 
 
-def test_two_versions_are_told_apart_while_one_takes_anothers_place(metrics: Metrics) -> None:
+def test_two_versions_are_distinguished_while_one_replaces_the_other(metrics: Metrics) -> None:
     metrics.version_serves(1)
     timed(metrics, 1, 3)
     metrics.version_serves(2)
-    assert reported(metrics) == {"none": 0, "1": 3, "2": 0}  # from 0 on, so that it is an increase
-    timed(metrics, 1)  # whose batch was on its way
+    assert reported(metrics) == {"none": 0, "1": 3, "2": 0}  # 0 first, for an increase
+    timed(metrics, 1)  # whose batch was still running
     timed(metrics, 2, 2)
     timed(metrics, None)
     assert reported(metrics) == {"none": 1, "1": 4, "2": 2}
@@ -57,35 +57,35 @@ def test_only_the_last_versions_have_series(metrics: Metrics) -> None:
         timed(metrics, version, version)
     assert reported(metrics) == {"none": 0, "16": 16, "17": 17, "18": 18, "19": 19}
     assert len(reported(metrics)) == KEPT + 1
-    timed(metrics, 3)  # no series for what has not served for long
+    timed(metrics, 3)  # no series for a version that has not served for long
     assert reported(metrics)["none"] == 1
 
 
-def test_one_that_serves_again_is_kept_before_others(metrics: Metrics) -> None:
+def test_a_version_that_serves_again_is_kept_before_others(metrics: Metrics) -> None:
     for version in (1, 2, 3, 4, 1, 5):
         metrics.version_serves(version)
         timed(metrics, version)
     assert reported(metrics) == {"none": 0, "1": 2, "3": 1, "4": 1, "5": 1}
     for version in (6, 7, 8, 9, 1):
         metrics.version_serves(version)
-    assert reported(metrics) == {"none": 0, "7": 0, "8": 0, "9": 0, "1": 0}  # begun anew
+    assert reported(metrics) == {"none": 0, "7": 0, "8": 0, "9": 0, "1": 0}  # starts anew
 
 
 @pytest.mark.slow
-def test_workers_add_up_and_keep_no_series_of_an_old_version() -> None:
+def test_sums_over_workers_have_no_series_of_old_versions() -> None:
     memories = workers(2)
     each = [*map(Metrics, memories)]
     for version in range(1, 300):
         for metrics in each:
             metrics.version_serves(version)
             timed(metrics, version, version)
-            assert len(reported(metrics)) <= KEPT + 2  # the other one has not switched yet
+            assert len(reported(metrics)) <= KEPT + 2  # the other worker has not switched yet
     for metrics in each:
         assert reported(metrics) == {"none": 0, "296": 592, "297": 594, "298": 596, "299": 598}
         assert metrics.without_room == (0, [])
 
 
-def test_a_worker_goes_on_with_the_numbers_of_the_one_before() -> None:
+def test_a_worker_continues_the_numbers_of_its_predecessor() -> None:
     descriptor = memory_of(1)
     first = Metrics(SharedMemory(descriptor, 1, 0))
     for version in range(1, 7):
@@ -100,7 +100,7 @@ def test_a_worker_goes_on_with_the_numbers_of_the_one_before() -> None:
     assert reported(second) == {"none": 0, "4": 4, "5": 5, "6": 7, "7": 0}
 
 
-def test_what_is_gone_takes_its_requests_out_of_the_sums(metrics: Metrics) -> None:
+def test_dropped_versions_are_not_in_the_sums(metrics: Metrics) -> None:
     metrics.version_serves(1)
     timed(metrics, 1, 5)
     assert sum(take_snapshot(metrics, 0.0).seconds) == 5
@@ -110,10 +110,10 @@ def test_what_is_gone_takes_its_requests_out_of_the_sums(metrics: Metrics) -> No
     assert sum(take_snapshot(metrics, 0.0).seconds) == 2
 
 
-# ---- a service that switches ---------------------------------------------------------------------
+# ---- a running service ---------------------------------------------------------------------------
 
 
-def ask(service: Service) -> None:
+def send(service: Service) -> None:
     fetch.post(f"{service.url}{ROUTE}", content=SEVEN).raise_for_status()
 
 
@@ -122,7 +122,7 @@ def of_version(service: Service, version: str) -> float:
 
 
 @pytest.mark.parametrize("workers", [1, slow(2)])
-def test_a_switch_shows_which_version_answered_how_fast(
+def test_a_switch_is_visible_in_the_metrics_of_each_version(
     published: tuple[Store, Version], tmp_path: Path, workers: int
 ) -> None:
     store = two_versions(published, tmp_path)
@@ -131,12 +131,12 @@ def test_a_switch_shows_which_version_answered_how_fast(
         if workers == 2
         else Service.started(store.folder.parent, admin_token=TOKEN)
     ) as service:
-        ask(service)
+        send(service)
         with service.client(headers=ADMIN) as client:
             client.post("/v1/models/digits/versions/2/activate").raise_for_status()
         for _ in range(2):
-            ask(service)
+            send(service)
         fetch.post(f"{service.url}{ROUTE}", content=b"no picture")
         settle(service)
-        asked = {version: of_version(service, version) for version in ("1", "2", "none")}
-    assert asked == {"1": 1, "2": 2, "none": 1}
+        answered = {version: of_version(service, version) for version in ("1", "2", "none")}
+    assert answered == {"1": 1, "2": 2, "none": 1}
