@@ -1,4 +1,4 @@
-"""Base64 in JSON as clients write it: read where there is one way to, else the reason is told."""
+"""Base64 in JSON: variants that clients send are read if unambiguous, else the error says why."""
 
 from base64 import b64encode, urlsafe_b64encode
 
@@ -11,7 +11,7 @@ from tests.support.running import Service
 
 
 def picture_whose(condition: str) -> bytes:
-    """A seven whose base64 has both + and /, and this many = at its end."""
+    """An image of a seven whose base64 has both + and /, and this many = at its end."""
     for side in range(100, 300):
         body = encoded(seven(side=side))
         text = b64encode(body)
@@ -36,7 +36,7 @@ def is_seven(response: httpx2.Response) -> bool:
 
 @pytest.mark.parametrize("prefix", ["", "data:image/png;base64,", "DATA:;base64,"])
 @pytest.mark.parametrize("padding", PICTURES)
-def test_it_is_read_without_padding_in_either_alphabet_and_with_blanks_for_plus_signs(
+def test_base64_may_omit_padding_use_either_alphabet_or_have_blanks_for_plus(
     service: Service, padding: int, prefix: str
 ) -> None:
     usual = b64encode(PICTURES[padding]).decode()
@@ -51,10 +51,10 @@ def test_it_is_read_without_padding_in_either_alphabet_and_with_blanks_for_plus_
 @pytest.mark.parametrize("end", ["", " ", "  "])
 @pytest.mark.parametrize("separator", [" ", "\r\n "], ids=["blank", "folded"])
 @pytest.mark.parametrize("width", [60, 64, 72, 76, 80])
-def test_lines_that_blanks_separate_are_never_taken_for_plus_signs(
+def test_blanks_between_lines_are_never_read_as_plus_signs(
     service: Service, width: int, separator: str, end: str
 ) -> None:
-    """Read so, some of them would be other pictures; of a length that base64 has."""
+    """Otherwise some texts, of a length valid for base64, would decode to other images."""
     refused = 0
     for cut in range(4):
         text = b64encode(PICTURES[2]).decode()[: 400 - cut]
@@ -92,7 +92,7 @@ def test_lines_that_blanks_separate_are_never_taken_for_plus_signs(
         ("seven.png", "character 6 is '.'"),
     ],
 )
-def test_what_cannot_be_read_or_in_two_ways_is_told_why(
+def test_the_error_says_why_a_text_is_invalid_or_ambiguous(
     service: Service, text: str, reason: str
 ) -> None:
     detail = problem(post(service, text), 400)["detail"]

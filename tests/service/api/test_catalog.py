@@ -1,4 +1,4 @@
-"""What is served and what is in the store, told to anybody, whatever state the store is in."""
+"""The served model and the versions in the store are public, whatever the state of the store."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ def store(published: tuple[Store, Version], tmp_path: Path) -> Store:
 
 @pytest.fixture
 def own(store: Store) -> Iterator[Service]:
-    """A service on that store, for tests that change it."""
+    """A service on that store, for tests that modify it."""
     models = store.folder.parent
     with Service.started(models, admin_token=TOKEN, watch_seconds=0) as service:
         yield service
@@ -33,20 +33,18 @@ def get(service: Service, path: str) -> Any:
 
 
 def listed(service: Service) -> dict[str, dict[str, Any]]:
-    """Each version of the listing, by its number."""
+    """The versions in the listing by their number."""
     answer = get(service, "/v1/models/digits")
     assert answer.status_code == 200
     return {each["version"]: each for each in answer.json()["versions"]}
 
 
-def test_models_names_the_one_that_is_served_and_its_versions(service: Service) -> None:
+def test_models_lists_the_served_model_and_its_versions(service: Service) -> None:
     served = {"name": "digits", "version": "1", "versions": ["1"], "state": "serving"}
     assert get(service, "/v1/models").json() == {"models": [served]}
 
 
-def test_a_model_is_told_with_the_card_that_serves_and_every_version(
-    service: Service, version: Version
-) -> None:
+def test_a_model_has_its_serving_card_and_all_versions(service: Service, version: Version) -> None:
     reported = get(service, "/v1/models/digits").json()
     card = json.loads(version.card.to_json())
     assert reported["card"] == card
@@ -64,7 +62,7 @@ def test_a_model_is_told_with_the_card_that_serves_and_every_version(
     assert (reported["name"], reported["version"], reported["state"]) == ("digits", "1", "serving")
 
 
-def test_the_listing_follows_a_switch(own: Service) -> None:
+def test_the_listing_is_updated_by_a_switch(own: Service) -> None:
     assert {number: each["loaded"] for number, each in listed(own).items()} == {
         "2": None,
         "1": "serves",
@@ -78,7 +76,9 @@ def test_the_listing_follows_a_switch(own: Service) -> None:
     assert get(own, "/v1/models/digits").json()["card"]["labels"] == list(LETTERS)
 
 
-def test_current_is_what_the_store_says_and_not_what_serves(own: Service, store: Store) -> None:
+def test_current_is_read_from_the_store_and_may_differ_from_what_serves(
+    own: Service, store: Store
+) -> None:
     store.activate(2)
     now = listed(own)
     assert (now["2"]["current"], now["2"]["loaded"]) == (True, None)
@@ -86,9 +86,7 @@ def test_current_is_what_the_store_says_and_not_what_serves(own: Service, store:
     assert not any(each["current"] for each in listed(own).values())
 
 
-def test_a_damaged_version_is_listed_with_what_is_wrong_and_breaks_nothing(
-    own: Service, store: Store
-) -> None:
+def test_a_damaged_version_is_listed_with_its_error(own: Service, store: Store) -> None:
     assert listed(own)["2"]["broken"] is None
     (store.folder / "2/card.json").write_text('{"schema_version": 1}')
     (store.folder / "3").mkdir()
@@ -105,7 +103,7 @@ def test_a_damaged_version_is_listed_with_what_is_wrong_and_breaks_nothing(
         assert str(store.folder.parent) not in alone.text
 
 
-def test_a_card_that_was_replaced_is_read_again(own: Service, store: Store) -> None:
+def test_a_replaced_card_is_read_again(own: Service, store: Store) -> None:
     before = listed(own)["2"]["accuracy"]
     path = store.folder / "2/card.json"
     card = json.loads(path.read_text())
@@ -115,9 +113,7 @@ def test_a_card_that_was_replaced_is_read_again(own: Service, store: Store) -> N
     assert listed(own)["2"]["accuracy"] == 0.125
 
 
-def test_a_version_of_before_there_was_a_threshold_is_told_and_serves(
-    own: Service, store: Store
-) -> None:
+def test_a_version_without_a_threshold_is_listed_and_serves(own: Service, store: Store) -> None:
     path = store.folder / "2/card.json"
     card = json.loads(path.read_text())
     del card["acceptance"]
@@ -129,8 +125,8 @@ def test_a_version_of_before_there_was_a_threshold_is_told_and_serves(
         assert client.post("/v1/models/digits/versions/2/activate", headers=ADMIN).is_success
 
 
-def test_the_newest_are_told_and_how_many_there_are(own: Service, store: Store) -> None:
-    for number in range(3, 151):  # as far as the listing looks
+def test_the_listing_has_the_newest_versions_and_the_total(own: Service, store: Store) -> None:
+    for number in range(3, 151):  # the largest number in a listing
         (store.folder / str(number)).mkdir()
         shutil.copy(store.folder / "2/card.json", store.folder / str(number))
     reported = get(own, "/v1/models/digits").json()
@@ -142,7 +138,7 @@ def test_the_newest_are_told_and_how_many_there_are(own: Service, store: Store) 
 
 
 @pytest.mark.parametrize("limit", ["0", "1001", "many"])
-def test_a_limit_out_of_bounds_is_a_problem_that_names_it(service: Service, limit: str) -> None:
+def test_the_error_about_a_limit_out_of_bounds_names_it(service: Service, limit: str) -> None:
     answer = get(service, f"/v1/models/digits?limit={limit}")
     assert answer.status_code == 400
     assert answer.headers["Content-Type"] == "application/problem+json"
@@ -150,14 +146,14 @@ def test_a_limit_out_of_bounds_is_a_problem_that_names_it(service: Service, limi
     assert answer.json()["request_id"] == answer.headers["X-Request-ID"]
 
 
-def test_the_card_of_any_version_is_told(own: Service, store: Store) -> None:
+def test_the_card_of_any_version_can_be_read(own: Service, store: Store) -> None:
     reported = get(own, "/v1/models/digits/versions/2").json()
     assert (reported["name"], reported["version"]) == ("digits", "2")
     assert (reported["current"], reported["loaded"]) == (False, None)
     assert reported["card"] == json.loads(store.card(2).to_json())
 
 
-def test_a_card_tells_nothing_of_the_folders_it_was_made_in(own: Service, store: Store) -> None:
+def test_a_card_reveals_no_paths_of_the_machine_that_made_it(own: Service, store: Store) -> None:
     path = store.folder / "2/card.json"
     card = json.loads(path.read_text())
     card["data_set"]["source"] = "/home/somebody/pictures/mine"
@@ -180,7 +176,7 @@ def test_a_card_tells_nothing_of_the_folders_it_was_made_in(own: Service, store:
         ("digits/versions/..%2F1", "No such route"),
     ],
 )
-def test_what_is_not_there_is_a_problem(
+def test_an_unknown_model_or_version_is_a_problem(
     service: Service, published: tuple[Store, Version], path: str, title: str
 ) -> None:
     answer = get(service, f"/v1/models/{path}")
@@ -189,7 +185,7 @@ def test_what_is_not_there_is_a_problem(
     assert str(published[0].folder.parent) not in answer.text
 
 
-def test_a_store_that_cannot_be_read_is_said_to_be_and_predictions_go_on(
+def test_an_unreadable_store_is_reported_while_predictions_continue(
     own: Service, store: Store
 ) -> None:
     moved = store.folder.rename(store.folder.with_name("moved"))
@@ -204,7 +200,7 @@ def test_a_store_that_cannot_be_read_is_said_to_be_and_predictions_go_on(
         assert client.post("/v1/predict", content=picture).status_code == 200
 
 
-def test_the_document_tells_of_answers_and_refusals(service: Service) -> None:
+def test_the_openapi_document_describes_responses_and_errors(service: Service) -> None:
     document = get(service, "/openapi.json").json()
     assert "HTTPValidationError" not in json.dumps(document)
     paths = document["paths"]

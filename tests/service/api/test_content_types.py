@@ -1,4 +1,4 @@
-"""Whatever a client calls it, a picture is read by its first bytes; what is none is named."""
+"""An image is recognised by its first bytes, whatever its declared type; others are named."""
 
 import gzip
 import subprocess
@@ -16,8 +16,8 @@ from tests.support.running import Service
 
 TEXT = b64encode(SEVEN).decode()
 URLENCODED = "application/x-www-form-urlencoded"
-LARGE = encoded(seven(side=1200), "BMP")  # longer than what is read on the event loop
-# What each has inside, without more of it than its first bytes.
+LARGE = encoded(seven(side=1200), "BMP")  # longer than bodies that are decoded on the event loop
+# The first bytes of each format, which suffice to recognise it.
 ISO = b"\0\0\0\x18ftyp%b\0\0\0\0mif1%b" + bytes(40)
 
 
@@ -43,13 +43,13 @@ def digits(response: httpx2.Response) -> list[int]:
 @pytest.mark.parametrize(
     "body", [SEVEN, encoded(seven(), "JPEG"), LARGE], ids=["PNG", "JPEG", "large"]
 )
-def test_a_picture_is_read_whatever_its_type_is_called(
+def test_an_image_is_read_whatever_its_declared_type(
     service: Service, kind: str, body: bytes
 ) -> None:
     assert digits(post(service, body, kind)) == [7]
 
 
-def test_a_version_reads_the_same_types(service: Service) -> None:
+def test_a_version_accepts_the_same_types(service: Service) -> None:
     path = "/v1/models/digits/versions/1/predict"
     assert digits(post(service, SEVEN, URLENCODED, path)) == [7]
     assert digits(post(service, SEVEN, "image/jpg", path)) == [7]
@@ -59,22 +59,20 @@ def test_a_version_reads_the_same_types(service: Service) -> None:
     "kind",
     ["application/json; charset=utf-8", "text/json", "application/vnd.digits+json", "Text/JSON"],
 )
-def test_json_has_several_names(service: Service, kind: str) -> None:
+def test_json_has_several_media_types(service: Service, kind: str) -> None:
     assert digits(post(service, b'{"image": "%b"}' % TEXT.encode(), kind)) == [7]
 
 
 @pytest.mark.parametrize(
     "kind", ["application/json", "multipart/form-data; boundary=x", "text/json"]
 )
-def test_a_form_that_is_a_picture_is_named_as_one(service: Service, kind: str) -> None:
+def test_the_error_about_an_image_sent_as_a_form_says_so(service: Service, kind: str) -> None:
     detail = problem(post(service, SEVEN, kind), 400)["detail"]
     assert "the body is a picture file; send it as image/png" in detail
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "text/html", "video/mp4", "application/pdf"])
-def test_a_type_of_something_else_is_415_before_the_body_is_sent(
-    service: Service, kind: str
-) -> None:
+def test_an_unsupported_type_is_415_before_the_body_is_sent(service: Service, kind: str) -> None:
     response = post(service, SEVEN, kind)
     detail = problem(response, 415)["detail"]
     assert detail.startswith(f"{kind} holds no pictures; send a picture file as image/png")
@@ -82,7 +80,7 @@ def test_a_type_of_something_else_is_415_before_the_body_is_sent(
 
 
 @pytest.mark.parametrize(
-    ("body", "says"),
+    ("body", "message"),
     [
         (ISO % (b"heic", b"heic"), "HEIC, as iPhones save photos: convert it to JPEG or PNG"),
         (ISO % (b"heix", b"heix"), "Most Compatible"),
@@ -115,13 +113,13 @@ def test_a_type_of_something_else_is_415_before_the_body_is_sent(
     ],
 )
 @pytest.mark.parametrize("kind", ["image/png", "image/heic"])
-def test_what_is_no_picture_is_named_with_what_to_do(
-    service: Service, body: bytes, says: str, kind: str
+def test_the_error_about_another_format_names_it_and_says_what_to_do(
+    service: Service, body: bytes, message: str, kind: str
 ) -> None:
-    assert says in problem(post(service, body, kind), 422)["detail"]
+    assert message in problem(post(service, body, kind), 422)["detail"]
 
 
-def test_of_several_the_foreign_file_is_named(service: Service) -> None:
+def test_the_error_names_the_unsupported_file_among_several(service: Service) -> None:
     with service.client() as client:
         files = [("image", ("a.png", SEVEN)), ("image", ("b.heic", ISO % (b"heic", b"heic")))]
         reported = problem(client.post("/v1/predict", files=files), 422)
@@ -130,7 +128,7 @@ def test_of_several_the_foreign_file_is_named(service: Service) -> None:
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WebP", "BMP", "GIF", "TIFF"])
 @pytest.mark.parametrize("named", [URLENCODED, "image/png"])
-def test_a_picture_that_curl_data_has_damaged_is_told_data_binary(
+def test_the_error_about_an_image_damaged_by_curl_data_suggests_data_binary(
     service: Service, kind: str, named: str, tmp_path: Path
 ) -> None:
     for side in (28, 200):
@@ -140,7 +138,7 @@ def test_a_picture_that_curl_data_has_damaged_is_told_data_binary(
         assert (status, "--data-binary rather than --data" in answer) == (422, True), answer
 
 
-def test_a_png_with_other_line_ends_is_told_so(service: Service) -> None:
+def test_a_png_with_converted_line_ends_is_recognised(service: Service) -> None:
     body = SEVEN.replace(b"\r\n", b"\n")
     assert "line ends" in problem(post(service, body, "image/png"), 422)["detail"]
 
@@ -164,7 +162,7 @@ def test_a_png_with_other_line_ends_is_told_so(service: Service) -> None:
     ],
     ids=" ".join,
 )
-def test_curl_sends_a_picture_in_many_ways(
+def test_curl_can_send_an_image_in_many_ways(
     service: Service, options: list[str], tmp_path: Path
 ) -> None:
     files = {
@@ -180,13 +178,13 @@ def test_curl_sends_a_picture_in_many_ways(
     assert (status, '"digit":7' in answer) == (200, True), answer
 
 
-def test_urllib_sends_a_picture_without_a_word(service: Service) -> None:
+def test_urllib_can_send_an_image_without_headers(service: Service) -> None:
     for data in (SEVEN, urllib.parse.urlencode({"image": TEXT}).encode()):
         with urllib.request.urlopen(f"{service.url}/v1/predict", data) as response:
             assert b'"digit":7' in response.read()
 
 
-def test_a_urlencoded_form_has_several_pictures(service: Service) -> None:
+def test_a_urlencoded_form_may_have_several_images(service: Service) -> None:
     nine = encoded(seven(side=60, paper=0, ink=255))
     fields = [("a", TEXT), ("b", f"data:image/png;base64,{TEXT}"), ("c", nine), ("c", LARGE)]
     body = urllib.parse.urlencode(fields).encode() + b"&"
@@ -194,7 +192,7 @@ def test_a_urlencoded_form_has_several_pictures(service: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "says"),
+    ("body", "status", "message"),
     [
         (b"top_k=3", 400, "'top_k' is neither a picture file nor base64"),
         (b"image=" + TEXT.encode() + b"&top_k=3", 400, "options in the URL: /v1/predict?top_k=3"),
@@ -216,14 +214,14 @@ def test_a_urlencoded_form_has_several_pictures(service: Service) -> None:
         (b"image=" + urllib.parse.quote(ISO % (b"heic", b"heic")).encode(), 422, "HEIC"),
     ],
 )
-def test_a_urlencoded_form_without_a_picture_is_refused_with_the_reason(
-    service: Service, body: bytes, status: int, says: str
+def test_the_error_about_a_urlencoded_form_without_an_image_says_why(
+    service: Service, body: bytes, status: int, message: str
 ) -> None:
-    assert says in problem(post(service, body, URLENCODED), status)["detail"]
+    assert message in problem(post(service, body, URLENCODED), status)["detail"]
 
 
 def curl(service: Service, *options: str) -> tuple[int, str]:
-    """Status and body of a POST to /v1/predict."""
+    """Status and body of the response to a POST to /v1/predict with curl."""
     command = ["curl", "-sS", "-w", "\n%{http_code}", *options, f"{service.url}/v1/predict"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     answer, _, status = done.stdout.rpartition("\n")

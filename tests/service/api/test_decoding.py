@@ -1,4 +1,4 @@
-"""Memory and turns of decoding: how much pictures take, who comes first, and when it runs out."""
+"""Memory and scheduling of decoding: memory per image, order, and exhaustion."""
 
 import gc
 import re
@@ -31,7 +31,7 @@ linux = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="r
 
 
 def large(side: int, channels: int = 3) -> NDArray[np.uint8]:
-    """A seven, (side, side, channels)."""
+    """An image of a seven, (side, side, channels)."""
     gray = np.asarray(cv2.resize(seven(side=400), (side, side)), np.uint8)
     picture = np.repeat(gray[..., np.newaxis], channels, 2)
     if channels == 4:
@@ -66,7 +66,7 @@ LARGE_FILES = {
 
 
 def peak_of(work: Callable[[], object]) -> int:
-    """Bytes that this process takes more at its peak."""
+    """The peak of additional memory that this process allocates, in bytes."""
     gc.collect()
     before = _memory("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")
@@ -82,13 +82,13 @@ def _memory(what: str) -> int:
 
 @linux
 @pytest.mark.parametrize("kind", LARGE_FILES)
-def test_decoding_takes_at_most_the_memory_that_follows_from_the_head(kind: str) -> None:
+def test_decoding_takes_at_most_the_memory_estimated_from_the_header(kind: str) -> None:
     picture = identify(LARGE_FILES[kind], max_pixels=LIMIT)
     assert peak_of(picture.raster) <= picture.memory + MIB
 
 
 def test_coefficients_of_a_progressive_jpeg_count() -> None:
-    """Of 4:4:4, two bytes of each of three samples of a pixel, beside what is decoded of them."""
+    """With 4:4:4, two bytes for each of three components per pixel, besides the decoded pixels."""
     picture = identify(PROGRESSIVE, max_pixels=LIMIT)
     assert picture.memory >= 1500 * 1500 * 6
 
@@ -98,12 +98,12 @@ def test_a_png_that_takes_long_is_not_decoded_on_the_event_loop(side: int) -> No
     assert small_png(encoded(seven(side=side)), LIMIT) is None
 
 
-# ---- bounds -----------------------------------------------------------------------------------
+# ---- limits -----------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def bounded(published: tuple[Store, Version]) -> Iterator[Service]:
-    """A service with the least memory for pictures, and few pixels a request."""
+    """A service with the smallest memory for images, and few pixels per request."""
     settings = {
         "max_decoding": 64 * MIB, "max_request_pixels": 5_000_000, "request_timeout": 60,
     }  # fmt: skip
@@ -122,22 +122,22 @@ def post_form(service: Service, *bodies: bytes) -> httpx2.Response:
         return client.post("/v1/predict", content=content)
 
 
-def test_a_picture_that_takes_more_memory_than_there_is_is_refused(bounded: Service) -> None:
+def test_an_image_that_needs_more_memory_than_the_limit_is_rejected(bounded: Service) -> None:
     fits, does_not = (encoded(Image.fromarray(large(side)).convert("LA")) for side in (2000, 2230))
-    assert post(bounded, fits).status_code == 200  # 12 bytes a pixel: 46 MiB
+    assert post(bounded, fits).status_code == 200  # 12 bytes per pixel: 46 MiB
     reported = problem(post(bounded, does_not), 413)  # 57 MiB, of 56
     assert reported["type"] == "/problems/decoding-too-large"
     assert "DIGITSERVE_MAX_DECODING" in reported["detail"]
 
 
-def test_pictures_wait_for_memory(bounded: Service) -> None:
+def test_images_wait_for_memory(bounded: Service) -> None:
     body = opencv(large(2000), ".jpg")  # 24 MB each, of at most 56 MiB
     with ThreadPoolExecutor(8) as clients:
         answers = [*clients.map(lambda _: post(bounded, body), range(8))]
     assert {answer.status_code for answer in answers} == {200}
 
 
-def test_the_pixels_of_a_request_are_counted_before_one_is_decoded(bounded: Service) -> None:
+def test_the_pixels_of_a_request_are_counted_before_any_image_is_decoded(bounded: Service) -> None:
     whole = encoded(seven(side=1500))
     assert post_form(bounded, whole, whole).status_code == 200
     damaged = whole[:-200] + bytes(200)
@@ -147,12 +147,12 @@ def test_the_pixels_of_a_request_are_counted_before_one_is_decoded(bounded: Serv
     assert "DIGITSERVE_MAX_REQUEST_PIXELS" in reported["detail"]
 
 
-# ---- turns ------------------------------------------------------------------------------------
+# ---- scheduling -------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
-def test_small_pictures_pass_large_forms(published: tuple[Store, Version]) -> None:
-    """Whatever arrived before: each form has more work than all small pictures together."""
+def test_small_images_overtake_large_forms(published: tuple[Store, Version]) -> None:
+    """Whatever arrived before: each form is more work than all small images together."""
     form = [encoded(large(3000)[..., 0])] * 25
     answered: list[str] = []
 
@@ -167,7 +167,7 @@ def test_small_pictures_pass_large_forms(published: tuple[Store, Version]) -> No
         ]
         for thread in threads:
             thread.start()
-        # Those and the request for metrics; then give their bodies time to be read.
+        # These and the request for metrics; then their bodies need time to be read.
         wait_until(lambda: counted(service, "inflight_requests") >= 4, service)
         time.sleep(0.2)
         for _ in range(3):
@@ -177,12 +177,12 @@ def test_small_pictures_pass_large_forms(published: tuple[Store, Version]) -> No
     assert answered[:3] == ["small"] * 3
 
 
-# ---- memory that runs out ---------------------------------------------------------------------
+# ---- running out of memory --------------------------------------------------------------------
 
 
 @pytest.mark.slow
 @linux
-def test_memory_that_runs_out_is_not_the_clients_fault(published: tuple[Store, Version]) -> None:
+def test_running_out_of_memory_is_not_a_client_error(published: tuple[Store, Version]) -> None:
     whole = [
         encoded(large(3500)), opencv(large(3500, 4), ".png"), opencv(large(3500), ".jpg"),
         opencv(large(3500), ".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
@@ -212,10 +212,10 @@ def test_memory_that_runs_out_is_not_the_clients_fault(published: tuple[Store, V
             assert post(service, body).status_code == 200
 
 
-# ---- the sum ----------------------------------------------------------------------------------
+# ---- total memory -----------------------------------------------------------------------------
 
 
-def test_the_sum_of_all_memory_is_logged_and_in_the_status(service: Service) -> None:
+def test_the_total_memory_is_logged_and_in_the_status(service: Service) -> None:
     (reported,) = [e for e in service.events if e["event"].startswith("memory: at most")]
     found = re.match(
         r"memory: at most ([\d,]+) MiB = 1 x \(.* 256 MiB .*MAX_BUFFERED", reported["event"]
@@ -223,12 +223,12 @@ def test_the_sum_of_all_memory_is_logged_and_in_the_status(service: Service) -> 
     assert found is not None
     memory = status(service)["memory"]
     assert memory["budget"] // MIB == int(found[1].replace(",", ""))
-    assert memory["budget"] < 2**30  # of docker-compose.yml
+    assert memory["budget"] < 2**30  # the limit in docker-compose.yml
     assert memory["limit"] > 0
 
 
 @pytest.mark.slow
-def test_more_memory_than_there_is_is_warned_of(published: tuple[Store, Version]) -> None:
+def test_a_total_above_the_available_memory_is_a_warning(published: tuple[Store, Version]) -> None:
     with Service.started(published[0].folder.parent, max_decoding=2**40, workers=2) as service:
         (reported,) = [e for e in service.events if e["event"].startswith("memory: at most")]
     assert reported["level"] == "warning"

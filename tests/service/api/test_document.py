@@ -1,4 +1,4 @@
-"""The OpenAPI document says of every route what may be sent and what may come back."""
+"""The OpenAPI document describes the requests and responses of every route."""
 
 from base64 import b64decode
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def document(service: Service) -> Document:
 
 @pytest.fixture(scope="module")
 def guarded(published: tuple[Store, Version]) -> Iterator[Document]:
-    """The document of a service that asks for keys."""
+    """The document of a service that requires API keys."""
     with Service.started(published[0].folder.parent, api_keys="a-key-for-the-document") as service:
         yield fetch.get(f"{service.url}/openapi.json").json()
 
@@ -37,7 +37,7 @@ def operations(document: Document) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def resolved(document: Document, example: dict[str, str]) -> dict[str, Any]:
-    """The value of an example that is referred to."""
+    """The value of an example, which may be a reference."""
     name = example["$ref"].removeprefix("#/components/examples/")
     value: dict[str, Any] = document["components"]["examples"][name]["value"]
     return value
@@ -48,7 +48,7 @@ def parameters(document: Document, path: str) -> dict[str, dict[str, Any]]:
     return {each["name"]: each["schema"] for each in operation["parameters"]}
 
 
-def test_the_openapi_document_describes_the_hot_routes_too(document: Document) -> None:
+def test_the_document_includes_the_fast_routes(document: Document) -> None:
     assert set(document["paths"]) == {
         "/v1/predict", "/v2/models/{model}/infer", "/livez", "/readyz", "/v1/status", "/metrics",
         "/v1/models/{name}/versions/{version}/activate", "/v1/models/{name}/rollback",
@@ -72,14 +72,14 @@ def test_the_openapi_document_describes_the_hot_routes_too(document: Document) -
     infer = document["paths"]["/v2/models/{model}/infer"]["post"]
     (error,) = infer["responses"]["503"]["content"].values()
     assert error["schema"]["$ref"].endswith("/InferError")
-    assert "422" not in infer["responses"]  # which FastAPI would say of its own
+    assert "422" not in infer["responses"]  # which FastAPI would declare by default
 
 
 def test_the_document_is_valid_openapi(document: Document) -> None:
     schemathesis.openapi.from_dict(document).validate()
 
 
-def test_every_refusal_is_in_the_words_of_its_path_with_an_example(document: Document) -> None:
+def test_every_error_has_the_format_of_its_path_and_an_example(document: Document) -> None:
     for path, operation in operations(document):
         assert {"400", "408", "431", "500", "503"} <= set(operation["responses"]), path
         for status, answer in operation["responses"].items():
@@ -95,7 +95,7 @@ def test_every_refusal_is_in_the_words_of_its_path_with_an_example(document: Doc
                     assert not ours or example["status"] == int(status)
 
 
-def test_the_types_of_problems_are_listed_and_every_route_says_which_are_its_own(
+def test_problem_types_are_listed_and_every_route_says_which_it_uses(
     document: Document,
 ) -> None:
     schema = document["components"]["schemas"]["ProblemDetails"]
@@ -113,7 +113,7 @@ def test_the_types_of_problems_are_listed_and_every_route_says_which_are_its_own
     assert "batch-too-large" in codes("/v2/models/{model}/infer", "400")
 
 
-def test_what_is_left_out_is_not_null_and_bounds_are_told(document: Document) -> None:
+def test_optional_fields_are_not_nullable_and_bounds_are_documented(document: Document) -> None:
     predict = parameters(document, "/v1/predict")
     assert (predict["top_k"]["minimum"], predict["top_k"]["maximum"]) == (1, 1000)
     assert (predict["threshold"]["minimum"], predict["threshold"]["maximum"]) == (0, 1)
@@ -127,7 +127,7 @@ def test_what_is_left_out_is_not_null_and_bounds_are_told(document: Document) ->
         assert "null" not in str(schema)
 
 
-def test_every_form_of_a_picture_is_told_and_the_example_is_one(document: Document) -> None:
+def test_every_way_to_send_an_image_is_documented_with_a_valid_example(document: Document) -> None:
     content = document["paths"]["/v1/predict"]["post"]["requestBody"]["content"]
     assert {*content} == {
         "image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif", "image/tiff",
@@ -138,7 +138,7 @@ def test_every_form_of_a_picture_is_told_and_the_example_is_one(document: Docume
     assert identify(b64decode(example), max_pixels=784).raster().shape == (28, 28)
 
 
-def test_tensors_come_in_json_or_in_bytes_both_ways(document: Document) -> None:
+def test_tensors_may_be_json_or_binary_in_both_directions(document: Document) -> None:
     for path in ("/v2/models/{model}/infer", "/v2/models/{model}/versions/{version}/infer"):
         infer = document["paths"][path]["post"]
         forms = {"application/json", "application/octet-stream"}
@@ -147,15 +147,13 @@ def test_tensors_come_in_json_or_in_bytes_both_ways(document: Document) -> None:
         )
 
 
-def test_without_keys_none_is_asked_for(document: Document) -> None:
+def test_without_keys_no_route_requires_one(document: Document) -> None:
     for path, operation in operations(document):
         admin = path.endswith(("/activate", "/rollback", "/load", "/unload", "{version}/predict"))
         assert ("security" in operation) == ("401" in operation["responses"]) == admin, path
 
 
-def test_other_versions_answer_with_a_token_that_is_not_always_needed(
-    document: Document, guarded: Document
-) -> None:
+def test_the_token_for_other_versions_is_optional(document: Document, guarded: Document) -> None:
     path = "/v1/models/{name}/versions/{version}/predict"
     predict, as_ever = (document["paths"][each]["post"] for each in (path, "/v1/predict"))
     assert predict["security"] == [{}, {"AdminToken": []}]
@@ -165,7 +163,7 @@ def test_other_versions_answer_with_a_token_that_is_not_always_needed(
     assert schemes == [{"ApiKey": []}, {"ApiKeyAsBearer": []}, {"AdminToken": []}]
 
 
-def test_with_keys_all_but_probes_and_metrics_ask_for_one(guarded: Document) -> None:
+def test_with_keys_all_routes_but_probes_and_metrics_require_one(guarded: Document) -> None:
     open_ = {path for path, operation in operations(guarded) if "security" not in operation}
     assert open_ == {
         "/livez", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready",

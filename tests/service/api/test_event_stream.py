@@ -1,4 +1,4 @@
-"""Who watches is told what is newest, reckoned once for all, and only while somebody watches."""
+"""Watchers get the newest event, computed once for all and only if there are watchers."""
 
 import asyncio
 import json
@@ -23,8 +23,8 @@ from tests.support.program import PATIENCE
 pytestmark = pytest.mark.anyio
 
 
-class House:
-    """All that is behind the route, and how often it has looked at the metrics."""
+class Source:
+    """Everything behind the route, with the number of times that the metrics were read."""
 
     def __init__(self, store: Store) -> None:
         settings = Settings(threads=1)  # type: ignore[call-arg]
@@ -39,7 +39,7 @@ class House:
 
 
 class Client:
-    """The connection of one, who reads when it is let."""
+    """The connection of a client that reads only while it is allowed to."""
 
     def __init__(self) -> None:
         self.reads = asyncio.Event()
@@ -49,7 +49,7 @@ class Client:
         self.events: list[dict[str, Any]] = []
 
     def hold_little(self) -> None:
-        """There is no socket."""
+        """Does nothing: there is no socket."""
 
     def cut(self) -> None:
         self.was_cut = True
@@ -67,7 +67,7 @@ class Client:
             self.events.append(json.loads(data))
 
     async def has(self, count: int) -> None:
-        await true(lambda: len(self.events) >= count)
+        await wait_for(lambda: len(self.events) >= count)
 
 
 @pytest.fixture(scope="module")
@@ -76,78 +76,80 @@ def store(published: tuple[Store, Version]) -> Store:
 
 
 @pytest.fixture
-def house(store: Store) -> House:
-    return House(store)
+def source(store: Store) -> Source:
+    return Source(store)
 
 
 @asynccontextmanager
-async def watching(house: House, count: int = 1) -> AsyncIterator[list[Client]]:
+async def watching(source: Source, count: int = 1) -> AsyncIterator[list[Client]]:
     clients = [Client() for _ in range(count)]
     async with asyncio.TaskGroup() as streams:
         for client in clients:
             scope = {"connection": lambda client=client: client}
-            stream = EventStream(house.live, 0)
+            stream = EventStream(source.live, 0)
             streams.create_task(stream(scope, client.receive, client.send))
         yield clients
         for client in clients:
             client.gone.set()
 
 
-async def true(condition: Callable[[], bool]) -> None:
+async def wait_for(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 (there is no event to wait for)
             await asyncio.sleep(0.01)
 
 
-async def test_who_has_not_read_is_told_what_is_newest_then(house: House) -> None:
-    async with watching(house) as (client,):
+async def test_a_client_that_did_not_read_gets_the_newest_event_next(source: Source) -> None:
+    async with watching(source) as (client,):
         await client.has(1)
         client.reads.clear()
-        looks = house.looks
-        await true(lambda: house.looks >= looks + 5)
-        newest = json.loads(house.live.latest.removeprefix(b"data: "))
+        looks = source.looks
+        await wait_for(lambda: source.looks >= looks + 5)
+        newest = json.loads(source.live.latest.removeprefix(b"data: "))
         client.reads.set()
-        await true(lambda: newest in client.events)
-    assert len(client.events) <= 4  # at most one more was on its way
+        await wait_for(lambda: newest in client.events)
+    assert len(client.events) <= 4  # at most one more was in transit
 
 
-async def test_one_look_serves_all_who_watch(house: House) -> None:
-    async with watching(house, 8) as clients:
+async def test_metrics_are_read_once_for_all_watchers(source: Source) -> None:
+    async with watching(source, 8) as clients:
         for client in clients:
             await client.has(3)
-    assert house.looks <= max(len(client.events) for client in clients)
+    assert source.looks <= max(len(client.events) for client in clients)
 
 
-async def test_nobody_looks_while_nobody_watches(house: House) -> None:
-    async with watching(house) as (client,):
+async def test_metrics_are_not_read_without_watchers(source: Source) -> None:
+    async with watching(source) as (client,):
         await client.has(2)
-    looks = house.looks
+    looks = source.looks
     await asyncio.sleep(3 * EVERY)
-    assert house.looks == looks >= 2
+    assert source.looks == looks >= 2
 
 
-async def test_what_was_before_nobody_watched_is_not_looked_back_to(house: House) -> None:
+async def test_rates_do_not_include_the_time_without_watchers(source: Source) -> None:
     for _ in range(2):
-        async with watching(house) as (client,):
+        async with watching(source) as (client,):
             await client.has(2)
         assert client.events[0]["seconds"] == 0 < client.events[1]["seconds"]
 
 
-async def test_a_drain_waits_for_no_tick(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_drain_sends_an_event_at_once(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("service.api.live.stream.EVERY", 2 * PATIENCE)
-    async with watching(house) as (client,):
+    async with watching(source) as (client,):
         await client.has(1)
-        house.life.drain()
+        source.life.drain()
         await client.has(2)
     assert [event["draining"] for event in client.events] == [False, True]
 
 
-async def test_a_drain_cuts_who_does_not_read_even_then(house: House) -> None:
-    async with watching(house, 2) as (stalled, reading):
+async def test_a_drain_disconnects_clients_that_do_not_read(source: Source) -> None:
+    async with watching(source, 2) as (stalled, reading):
         await stalled.has(1)
         stalled.reads.clear()
         await reading.has(2)
-        house.life.drain()
-        await true(lambda: stalled.was_cut)
+        source.life.drain()
+        await wait_for(lambda: stalled.was_cut)
     assert reading.events[-1]["draining"]
     assert not reading.was_cut

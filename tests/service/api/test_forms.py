@@ -1,4 +1,4 @@
-"""Pictures in multipart and JSON, and the options of a prediction, as clients send them."""
+"""Images in multipart forms and JSON, and the options of a prediction."""
 
 import json
 import re
@@ -49,24 +49,24 @@ def digits(response: httpx2.Response) -> list[int]:
     ],
     ids=["base64", "data URL", "data URL with parameters", "a list of one", "long"],
 )
-def test_a_picture_may_come_in_json(service: Service, document: dict[str, Any]) -> None:
+def test_an_image_may_be_sent_in_json(service: Service, document: dict[str, Any]) -> None:
     assert digits(post(service, json=document)) == [7]
 
 
-def test_base64_may_be_broken_into_lines_as_the_command_does(service: Service) -> None:
+def test_base64_may_have_line_breaks(service: Service) -> None:
     text = base64(SEVEN)
     lines = "\r\n".join(text[at : at + 76] for at in range(0, len(text), 76)) + "\r\n"
     assert digits(post(service, json={"image": lines})) == [7]
 
 
 @pytest.mark.parametrize("name", ["image", "file", "anything"])
-def test_a_picture_may_come_in_a_form_under_any_name(service: Service, name: str) -> None:
+def test_an_image_may_be_sent_in_a_form_field_of_any_name(service: Service, name: str) -> None:
     assert digits(post(service, files={name: ("seven.png", SEVEN, "image/png")})) == [7]
 
 
 @pytest.mark.parametrize("how", ["multipart", "json"])
 @pytest.mark.parametrize("count", [3, 100], ids=["a few", "more than a batch"])
-def test_many_pictures_are_answered_in_their_order(
+def test_many_images_are_answered_in_order(
     service: Service, judged: Judged, how: str, count: int
 ) -> None:
     pixels = judged.pixels[:count]
@@ -84,13 +84,13 @@ def test_many_pictures_are_answered_in_their_order(
     assert digits(response) == one_by_one
 
 
-def test_a_form_mixes_sizes_and_formats(service: Service) -> None:
+def test_a_form_may_mix_sizes_and_formats(service: Service) -> None:
     files = [encoded(seven()), encoded(seven(), "JPEG"), LARGE, encoded(seven(side=40), "BMP")]
     response = post(service, files=[("image", ("a", each)) for each in files])
     assert digits(response) == [7, 7, 7, 7]
 
 
-def test_of_several_pictures_the_one_that_is_refused_is_named(service: Service) -> None:
+def test_the_error_names_the_invalid_image_among_several(service: Service) -> None:
     files = [("image", ("fine.png", SEVEN)), ("image", ("empty.png", BLANK))]
     reported = problem(post(service, files=files), 422)
     assert reported["title"] == "Blank picture"
@@ -101,7 +101,7 @@ def test_of_several_pictures_the_one_that_is_refused_is_named(service: Service) 
 
 
 @pytest.mark.parametrize(
-    ("body", "says"),
+    ("body", "message"),
     [
         (b"{", "is not JSON"),
         (b"\xff\xfe{}", "is not JSON"),
@@ -123,15 +123,15 @@ def test_of_several_pictures_the_one_that_is_refused_is_named(service: Service) 
         (b'{"image": ' + b"[" * 5000 + b"]" * 5000 + b"}", ""),
     ],
 )
-def test_json_that_holds_no_pictures_is_400_and_told_why(
-    service: Service, body: bytes, says: str
+def test_json_without_images_is_400_with_the_reason(
+    service: Service, body: bytes, message: str
 ) -> None:
     response = post(service, content=body, headers={"Content-Type": "application/json"})
-    assert says in problem(response, 400)["detail"]
+    assert message in problem(response, 400)["detail"]
 
 
 @pytest.mark.parametrize(
-    ("parts", "end", "says"),
+    ("parts", "end", "message"),
     [
         ([], b"--x--\r\n", "form is empty"),
         ([], b"nonsense", "no whole multipart"),
@@ -146,10 +146,10 @@ def test_json_that_holds_no_pictures_is_400_and_told_why(
         "no part", "no form", "no end", "cut", "a field", "no disposition", "a path", "backslashes",
     ],
 )  # fmt: skip
-def test_a_form_that_holds_no_files_is_400_and_told_why(
-    service: Service, parts: list[bytes], end: bytes, says: str
+def test_a_form_without_files_is_400_with_the_reason(
+    service: Service, parts: list[bytes], end: bytes, message: str
 ) -> None:
-    assert says in problem(post_parts(service, *parts, end=end), 400)["detail"]
+    assert message in problem(post_parts(service, *parts, end=end), 400)["detail"]
 
 
 FIELD = 'form-data; name="image"'
@@ -172,13 +172,13 @@ FIELD = 'form-data; name="image"'
         "data URL without padding", "long data URL",
     ],
 )  # fmt: skip
-def test_a_field_that_is_no_file_may_hold_a_picture(service: Service, content: bytes) -> None:
+def test_a_field_without_a_file_name_may_contain_an_image(service: Service, content: bytes) -> None:
     response = post_parts(service, part(content, FIELD), part(SEVEN))
     assert digits(response) == [7, 7]
 
 
 @pytest.mark.parametrize(
-    ("content", "status", "says"),
+    ("content", "status", "message"),
     [
         (b"", 400, "the field 'image' is empty; send a file, as curl -F image=@seven.png does"),
         (b"seven.png", 400, "character 6 is '.'; send a file, as curl -F image=@seven.png does"),
@@ -190,15 +190,15 @@ def test_a_field_that_is_no_file_may_hold_a_picture(service: Service, content: b
     ],
     ids=["empty", "a name", "an option", "other base64", "no base64", "HEIC", "half a PNG"],
 )
-def test_a_field_without_a_picture_is_refused_with_the_reason(
-    service: Service, content: bytes, status: int, says: str
+def test_the_error_about_a_field_without_an_image_says_why(
+    service: Service, content: bytes, status: int, message: str
 ) -> None:
     reported = problem(post_parts(service, part(content, FIELD)), status)
-    assert says in reported["detail"]
+    assert message in reported["detail"]
 
 
 @pytest.mark.parametrize("file", ["a.png", ""], ids=["an empty file", "no file chosen"])
-def test_an_empty_file_is_called_empty(service: Service, file: str) -> None:
+def test_an_empty_file_is_reported_as_empty(service: Service, file: str) -> None:
     empty = part(b"", f'form-data; name="image"; filename="{file}"')
     assert problem(post_parts(service, empty), 422)["detail"] == "the file is empty"
 
@@ -217,7 +217,7 @@ def test_a_form_without_boundary_is_400(service: Service) -> None:
     assert "boundary" in problem(response, 400)["detail"]
 
 
-def test_too_many_pictures_are_413(service: Service) -> None:
+def test_too_many_images_are_413(service: Service) -> None:
     reported = problem(post(service, json={"images": ["AA=="] * 257}), 413)
     assert "257 pictures in one request, 256 are allowed" in reported["detail"]
     reported = problem(post_parts(service, *[part(b"x")] * 257), 413)
@@ -232,7 +232,7 @@ def test_too_many_pictures_are_413(service: Service) -> None:
     ],
     ids=["lists", "names"],
 )
-def test_json_of_far_more_than_pictures_is_413_at_once(service: Service, body: bytes) -> None:
+def test_json_with_far_more_than_images_is_413_quickly(service: Service, body: bytes) -> None:
     kind = {"Content-Type": "application/json"}
     before = processor_seconds(service)
     reported = problem(post(service, content=body, headers=kind), 413)
@@ -265,7 +265,7 @@ def test_compressed_bodies_are_415(service: Service) -> None:
 # ---- options ----------------------------------------------------------------------------------
 
 
-def test_top_k_names_the_likeliest_classes(service: Service) -> None:
+def test_top_k_lists_the_most_likely_classes(service: Service) -> None:
     (prediction,) = post(service, "/v1/predict?top_k=3", content=SEVEN).json()["predictions"]
     top = prediction["top_k"]
     ranked = sorted(prediction["probabilities"], reverse=True)
@@ -275,12 +275,12 @@ def test_top_k_names_the_likeliest_classes(service: Service) -> None:
     assert top[0]["digit"] == prediction["digit"]
 
 
-def test_there_are_no_more_classes_than_there_are(service: Service) -> None:
+def test_top_k_is_limited_by_the_number_of_classes(service: Service) -> None:
     (prediction,) = post(service, "/v1/predict?top_k=999", content=SEVEN).json()["predictions"]
     assert len(prediction["top_k"]) == 10
 
 
-def test_what_is_below_the_threshold_is_uncertain(service: Service) -> None:
+def test_answers_below_the_threshold_are_uncertain(service: Service) -> None:
     below, above = (
         post(service, f"/v1/predict?threshold={threshold}", content=SEVEN).json()["predictions"][0]
         for threshold in (1, 0)
@@ -289,15 +289,15 @@ def test_what_is_below_the_threshold_is_uncertain(service: Service) -> None:
     assert below == above
 
 
-def test_options_count_for_every_picture_of_a_request(service: Service) -> None:
+def test_options_apply_to_every_image_of_a_request(service: Service) -> None:
     response = post(service, "/v1/predict?top_k=1&threshold=1", json={"images": [URL, URL]})
     for prediction in response.json()["predictions"]:
         assert len(prediction["top_k"]) == 1
         assert prediction["uncertain"]
 
 
-def test_ink_off_takes_a_picture_as_it_is(service: Service, judged: Judged) -> None:
-    """A digit in a corner is not looked for; one that is prepared is answered as ever."""
+def test_ink_off_uses_an_image_unchanged(service: Service, judged: Judged) -> None:
+    """A digit in a corner is not centred; a prepared image gets the same answer as before."""
     prepared = encoded(judged.pixels[0])
     assert (
         post(service, "/v1/predict?ink=off", content=prepared).json()
@@ -311,13 +311,13 @@ def test_ink_off_takes_a_picture_as_it_is(service: Service, judged: Judged) -> N
     assert off["predictions"] != on["predictions"]
 
 
-def test_a_blank_picture_is_answered_with_ink_off(service: Service) -> None:
+def test_a_blank_image_is_answered_with_ink_off(service: Service) -> None:
     assert post(service, "/v1/predict?ink=off", content=BLANK).status_code == 200
     problem(post(service, "/v1/predict?ink=on", content=BLANK), 422)
 
 
 @pytest.mark.parametrize(
-    ("query", "says"),
+    ("query", "message"),
     [
         ("top_k=0", "top_k: "),
         ("top_k=-1", "top_k: "),
@@ -333,10 +333,12 @@ def test_a_blank_picture_is_answered_with_ink_off(service: Service) -> None:
         ("&".join(f"a{n}=1" for n in range(100)), "cannot be read"),
     ],
 )
-def test_an_option_out_of_bounds_is_400_and_named(service: Service, query: str, says: str) -> None:
-    assert says in problem(post(service, f"/v1/predict?{query}", content=SEVEN), 400)["detail"]
+def test_the_error_about_an_option_out_of_bounds_names_it(
+    service: Service, query: str, message: str
+) -> None:
+    assert message in problem(post(service, f"/v1/predict?{query}", content=SEVEN), 400)["detail"]
 
 
-def test_the_answer_to_several_pictures_is_valid_json_with_any_labels(service: Service) -> None:
+def test_the_answer_to_several_images_is_valid_json_with_any_labels(service: Service) -> None:
     response = post(service, "/v1/predict?top_k=2&threshold=1", json={"images": [URL] * 3})
     assert len(json.loads(response.content)["predictions"]) == 3

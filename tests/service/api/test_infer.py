@@ -1,4 +1,4 @@
-"""POST /v2/models/digits/infer, as the protocol's own client and a careless one see it."""
+"""POST /v2/models/digits/infer with Triton's client and with handwritten requests."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from tests.support.tensors import BLOB, HEADER, client_of, document, inputs_of, 
 
 @pytest.mark.parametrize("binary_in", [True, False], ids=["bytes in", "JSON in"])
 @pytest.mark.parametrize("binary_out", [True, False], ids=["bytes out", "JSON out"])
-def test_the_logits_are_those_of_pytorch(
+def test_the_logits_equal_those_of_pytorch(
     client: triton.InferenceServerClient,
     pixels: Pixels,
     logits: NDArray[np.float32],
@@ -44,7 +44,7 @@ def test_the_logits_are_those_of_pytorch(
     )
 
 
-def test_a_client_that_names_no_outputs_gets_both_in_bytes(
+def test_by_default_both_outputs_are_returned_as_binary_data(
     client: triton.InferenceServerClient, pixels: Pixels
 ) -> None:
     result = client.infer("digits", inputs_of(pixels[:2], binary=True))
@@ -53,14 +53,14 @@ def test_a_client_that_names_no_outputs_gets_both_in_bytes(
         assert output["shape"] == [2, 10]
 
 
-def test_more_pictures_than_a_batch_holds_are_answered_by_one_version(
+def test_more_images_than_a_batch_are_answered_by_one_version(
     client: triton.InferenceServerClient, pixels: Pixels, logits: NDArray[np.float32]
 ) -> None:
     result = client.infer("digits", inputs_of(pixels[:200], binary=True))
     np.testing.assert_allclose(result.as_numpy("logits"), logits[:200], atol=1e-3)
 
 
-def test_128_requests_at_once_each_get_their_own_answer(
+def test_128_concurrent_requests_each_get_their_own_answer(
     service: Service, pixels: Pixels, logits: NDArray[np.float32]
 ) -> None:
     with client_of(service, concurrency=32) as client:
@@ -77,7 +77,7 @@ def test_128_requests_at_once_each_get_their_own_answer(
 
 
 @pytest.mark.anyio
-async def test_the_asynchronous_client_gets_each_its_own_answer_too(
+async def test_the_asynchronous_client_gets_its_own_answers_too(
     service: Service, pixels: Pixels, logits: NDArray[np.float32]
 ) -> None:
     url = service.url.removeprefix("http://")
@@ -92,13 +92,13 @@ async def test_the_asynchronous_client_gets_each_its_own_answer_too(
     np.testing.assert_allclose(found, logits[:128], atol=1e-3)
 
 
-def test_an_id_comes_back_only_if_one_was_sent(
+def test_an_id_is_returned_only_if_one_was_sent(
     client: triton.InferenceServerClient, pixels: Pixels
 ) -> None:
     assert "id" not in client.infer("digits", inputs_of(pixels[:1])).get_response()
 
 
-def test_the_answers_of_the_model_are_in_the_order_asked_for(
+def test_outputs_are_in_the_requested_order(
     client: triton.InferenceServerClient, pixels: Pixels, logits: NDArray[np.float32]
 ) -> None:
     outputs = [triton.InferRequestedOutput(name) for name in ("probabilities", "logits")]
@@ -108,7 +108,7 @@ def test_the_answers_of_the_model_are_in_the_order_asked_for(
     np.testing.assert_allclose(result.as_numpy("logits"), logits[:2], atol=1e-3)
 
 
-def test_an_output_decides_for_itself_how_it_comes_and_the_request_for_the_rest(
+def test_the_format_of_an_output_overrides_that_of_the_request(
     service: Service,
 ) -> None:
     outputs = [{"name": "logits"}, {"name": "probabilities", "parameters": {"binary_data": False}}]
@@ -122,14 +122,14 @@ def test_an_output_decides_for_itself_how_it_comes_and_the_request_for_the_rest(
     assert len(response.content) == length + 40
 
 
-def test_only_json_has_no_header_length(service: Service) -> None:
+def test_a_pure_json_response_has_no_header_length(service: Service) -> None:
     head = document(outputs=[{"name": "logits"}])
     response = post(service, head + BLOB, **{HEADER: len(head)})
     assert HEADER not in response.headers
     assert response.headers["Content-Type"] == "application/json"
 
 
-def test_what_triton_takes_and_means_nothing_here_is_taken(
+def test_unused_parameters_of_triton_are_accepted(
     client: triton.InferenceServerClient, pixels: Pixels, logits: NDArray[np.float32]
 ) -> None:
     result = client.infer(
@@ -139,7 +139,7 @@ def test_what_triton_takes_and_means_nothing_here_is_taken(
 
 
 @pytest.mark.parametrize("binary", [True, False], ids=["bytes out", "JSON out"])
-def test_a_classification_names_the_best_classes_best_first(
+def test_a_classification_returns_the_best_classes_in_order(
     client: triton.InferenceServerClient,
     pixels: Pixels,
     logits: NDArray[np.float32],
@@ -161,7 +161,7 @@ def test_a_classification_names_the_best_classes_best_first(
     assert result.as_numpy("probabilities").shape == (100, 10)
 
 
-def test_more_classes_than_there_are_is_all_of_them(
+def test_a_classification_is_limited_by_the_number_of_classes(
     client: triton.InferenceServerClient, pixels: Pixels
 ) -> None:
     outputs = [triton.InferRequestedOutput("probabilities", class_count=1000)]
@@ -170,7 +170,7 @@ def test_more_classes_than_there_are_is_all_of_them(
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.int64, np.bool_, np.object_])
-def test_pixels_of_another_type_are_told_which_is_wanted(
+def test_the_error_about_another_data_type_names_the_expected_one(
     client: triton.InferenceServerClient, kind: type
 ) -> None:
     tensor: Any = np.zeros((1, 28, 28), kind)
@@ -181,7 +181,7 @@ def test_pixels_of_another_type_are_told_which_is_wanted(
     assert refused.value.status() == "400"
 
 
-def test_bytes_alone_are_one_picture(
+def test_a_body_of_pixels_alone_is_one_image(
     service: Service, pixels: Pixels, logits: NDArray[np.float32]
 ) -> None:
     response = post(service, pixels[3].tobytes(), Inference_Header_Content_Length=0)
@@ -192,7 +192,7 @@ def test_bytes_alone_are_one_picture(
 
 
 @pytest.mark.parametrize(
-    ("body", "length", "said"),
+    ("body", "length", "message"),
     [
         (document() + BLOB, "-1", "Inference-Header-Content-Length is -1"),
         (document() + BLOB, "many", "Inference-Header-Content-Length is many"),
@@ -262,17 +262,17 @@ def test_bytes_alone_are_one_picture(
         (document() + BLOB, "9" * 5000, "Inference-Header-Content-Length is 99999999999999999999,"),
     ],
 )
-def test_what_is_wrong_is_said_in_the_words_that_clients_read(
-    service: Service, body: bytes, length: str | None, said: str
+def test_errors_have_the_format_and_text_that_clients_expect(
+    service: Service, body: bytes, length: str | None, message: str
 ) -> None:
     headers = {} if length is None else {"Inference_Header_Content_Length": length}
     response = post(service, body, **headers)
     assert response.status_code == 400
-    assert said in response.json()["error"]
+    assert message in response.json()["error"]
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         ([0] * 783, "783 came"),
         ([0] * 783 + [256], "whole numbers from 0 to 255"),
@@ -290,17 +290,19 @@ def test_what_is_wrong_is_said_in_the_words_that_clients_read(
         (None, "0 came"),
     ],
 )
-def test_numbers_that_are_no_pixels_are_refused(service: Service, data: Any, said: str) -> None:
+def test_numbers_that_are_not_pixels_are_rejected(
+    service: Service, data: Any, message: str
+) -> None:
     tensor = {"name": "pixels", "shape": [1, 28, 28], "datatype": "UINT8", "data": data}
     response = post(service, json.dumps({"inputs": [tensor]}).encode())
     assert response.status_code == 400
-    assert said in response.json()["error"]
+    assert message in response.json()["error"]
 
 
-def test_null_stands_for_what_may_be_absent(service: Service) -> None:
+def test_null_is_accepted_for_optional_fields(service: Service) -> None:
     tensor = {"name": "pixels", "shape": [1, 28, 28], "datatype": "UINT8", "data": [0] * 784}
     nothing = {"parameters": None}
-    asked = json.dumps(
+    with_null = json.dumps(
         {
             "id": None,
             "inputs": [tensor | nothing],
@@ -314,7 +316,7 @@ def test_null_stands_for_what_may_be_absent(service: Service) -> None:
     parameters = {"parameters": everywhere, "outputs": None}
     outputs = {"outputs": [{"name": "logits", "parameters": of_an_output}]}
     plain = post(service, json.dumps({"inputs": [tensor]}).encode()).json()
-    assert post(service, asked.encode()).json() == plain
+    assert post(service, with_null.encode()).json() == plain
     assert post(service, json.dumps(empty | parameters).encode()).json() == plain
     assert post(service, json.dumps(empty | outputs).encode()).json() == {
         **plain,
@@ -322,13 +324,13 @@ def test_null_stands_for_what_may_be_absent(service: Service) -> None:
     }
 
 
-def test_null_data_beside_bytes_is_absent(service: Service) -> None:
+def test_null_data_is_accepted_with_binary_data(service: Service) -> None:
     head = document(data=None, id=None, parameters=None, outputs=None)
     assert post(service, head + BLOB, **{HEADER: len(head)}).status_code == 200
 
 
 @pytest.mark.parametrize("name", ["inputs", "name", "shape", "datatype"])
-def test_null_is_nothing_that_must_be_there(service: Service, name: str) -> None:
+def test_null_is_rejected_for_required_fields(service: Service, name: str) -> None:
     body = b'{"inputs": null}' if name == "inputs" else document(**{name: None})
     response = post(service, body)
     assert response.status_code == 400
@@ -345,32 +347,32 @@ def test_json_may_begin_with_a_byte_order_mark_but_is_utf_8(service: Service) ->
     assert "UTF-16" in refused.json()["error"]
 
 
-def test_json_longer_than_any_request_is_not_even_read(service: Service) -> None:
-    """A megabyte of empty lists takes longer to read than a batch to compute."""
+def test_json_longer_than_any_valid_request_is_not_parsed(service: Service) -> None:
+    """Parsing a megabyte of empty lists takes longer than computing a batch."""
     response = post(service, b'{"inputs": [' + b"[]," * 3 * 10**6 + b"[]]}")
     assert response.status_code == 413
     assert "of JSON" in response.json()["error"]
 
 
-def test_as_many_pictures_as_a_request_may_have_fit_into_its_json(
+def test_the_largest_request_fits_into_json(
     service: Service, pixels: Pixels, logits: NDArray[np.float32]
 ) -> None:
-    """Written as spaciously as Python does it, as floating point numbers."""
+    """Written with the spaces of Python's encoder, as floating point numbers."""
     data = np.maximum(pixels[:256], 100).astype(float).tolist()
     tensor = {"name": "pixels", "shape": [256, 28, 28], "datatype": "UINT8", "data": data}
     response = post(service, json.dumps({"inputs": [tensor]}).encode())
     assert response.status_code == 200
 
 
-def test_a_long_document_is_read_as_a_short_one(
+def test_a_long_document_is_read_like_a_short_one(
     client: triton.InferenceServerClient, pixels: Pixels, logits: NDArray[np.float32]
 ) -> None:
-    """In JSON 64 pictures have 150 kB, which are read aside; the others are answered meanwhile."""
+    """64 images are 150 kB of JSON, which is parsed in a thread and does not block others."""
     result = client.infer("digits", inputs_of(pixels[:64], binary=False))
     np.testing.assert_allclose(result.as_numpy("logits"), logits[:64], atol=1e-3)
 
 
-def test_too_many_pictures_are_refused_with_the_setting(
+def test_the_error_about_too_many_images_names_the_setting(
     client: triton.InferenceServerClient, pixels: Pixels
 ) -> None:
     with pytest.raises(InferenceServerException, match="DIGITSERVE_MAX_PICTURES") as refused:

@@ -1,4 +1,4 @@
-"""What the network really saw, for who asks with debug=ink."""
+"""With debug=ink, a response includes the pixels that the network received."""
 
 import base64
 from io import BytesIO
@@ -18,16 +18,16 @@ from tests.support.problems import problem
 from tests.support.running import Service
 
 RNG = np.random.default_rng(0)
-NOISE = RNG.integers(0, 256, (28, 28), np.uint8)  # which no ink would leave as it is
+NOISE = RNG.integers(0, 256, (28, 28), np.uint8)  # which preprocessing would change
 
 
-def asked(service: Service, query: str, body: bytes, kind: str = "image/png") -> httpx2.Response:
+def send(service: Service, query: str, body: bytes, kind: str = "image/png") -> httpx2.Response:
     with service.client(headers={"Content-Type": kind}) as client:
         return client.post(f"/v1/predict?{query}", content=body)
 
 
 def predictions(service: Service, query: str, body: bytes, kind: str = "image/png") -> list[Any]:
-    answer = asked(service, query, body, kind)
+    answer = send(service, query, body, kind)
     assert answer.status_code == 200, answer.text
     found: list[Any] = answer.json()["predictions"]
     return found
@@ -49,30 +49,28 @@ def in_json(pictures: list[bytes]) -> bytes:
 
 
 @pytest.mark.parametrize("sheet", [NOISE, seven(side=28)], ids=["noise", "dark on light"])
-def test_a_sheet_that_is_taken_as_it_is_comes_back_as_it_was(service: Service, sheet: Gray) -> None:
+def test_an_image_used_unchanged_is_returned_as_sent(service: Service, sheet: Gray) -> None:
     (prediction,) = predictions(service, "ink=off&debug=ink", encoded(sheet))
     assert np.array_equal(seen(prediction), sheet)
 
 
-def test_a_digit_that_looks_like_mnist_comes_back_as_it_was(
-    service: Service, judged: Judged
-) -> None:
+def test_an_image_like_mnist_is_returned_as_sent(service: Service, judged: Judged) -> None:
     sheet = judged.pixels[0]
     (prediction,) = predictions(service, "debug=ink", encoded(sheet))
     assert np.array_equal(seen(prediction), sheet)
 
 
-def test_a_drawing_comes_back_as_its_ink(service: Service) -> None:
+def test_the_ink_of_a_drawing_is_returned(service: Service) -> None:
     (prediction,) = predictions(service, "debug=ink", encoded(seven()))
     assert np.array_equal(seen(prediction), normalize_digit(seven()))
 
 
 @pytest.mark.parametrize("ink", ["auto", "on", "off"])
 @pytest.mark.parametrize("form", ["a picture", "json", "multipart"])
-def test_what_is_shown_is_what_was_read_however_it_came(
+def test_the_returned_ink_is_what_was_predicted_in_every_form(
     service: Service, judged: Judged, ink: str, form: str
 ) -> None:
-    """Sent once more, to be taken as it is, it gets the same answer."""
+    """Sent again with ink=off, it gets the same prediction."""
     sheet = judged.pixels[1]
     files = [encoded(each) for each in (seven(), sheet, seven(side=28), 255 - sheet)]
     if form == "a picture":
@@ -91,22 +89,20 @@ def test_what_is_shown_is_what_was_read_however_it_came(
         assert np.array_equal(seen(again), seen(prediction))
 
 
-def test_each_of_many_pictures_is_shown_beside_its_own_answer(
-    service: Service, pixels: Pixels
-) -> None:
+def test_each_of_many_predictions_has_its_own_ink(service: Service, pixels: Pixels) -> None:
     body = in_json([encoded(sheet) for sheet in pixels[:100]])
     found = predictions(service, "ink=off&debug=ink&top_k=2", body, "application/json")
     assert np.array_equal([seen(each) for each in found], pixels[:100])
     assert all(len(each["top_k"]) == 2 for each in found)
 
 
-def test_who_does_not_ask_is_shown_nothing(service: Service) -> None:
+def test_ink_is_returned_only_on_request(service: Service) -> None:
     for query in ("", "top_k=1"):
         (prediction,) = predictions(service, query, encoded(seven()))
         assert "ink" not in prediction
 
 
-def test_what_else_is_asked_for_is_there_as_well(service: Service) -> None:
+def test_ink_can_be_combined_with_other_options(service: Service) -> None:
     query = "ink=off&debug=ink&top_k=1&threshold=1"
     (prediction,) = predictions(service, query, encoded(NOISE))
     assert [*prediction] == [
@@ -115,6 +111,6 @@ def test_what_else_is_asked_for_is_there_as_well(service: Service) -> None:
 
 
 @pytest.mark.parametrize("word", ["pixels", "", "true"])
-def test_another_word_is_refused_with_the_one_there_is(service: Service, word: str) -> None:
-    detail = problem(asked(service, f"debug={word}", encoded(seven())), 400)["detail"]
+def test_the_error_about_another_value_names_the_valid_one(service: Service, word: str) -> None:
+    detail = problem(send(service, f"debug={word}", encoded(seven())), 400)["detail"]
     assert detail == "debug: Input should be 'ink'"

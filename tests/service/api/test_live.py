@@ -1,4 +1,4 @@
-"""GET /v1/live tells the truth, makes nobody wait, and ends with the service."""
+"""GET /v1/live reports correct numbers, delays no other request, and ends with the service."""
 
 import signal
 import socket
@@ -39,7 +39,7 @@ def watchers(service: Service) -> float:
 
 
 def post(service: Service, times: int, content: bytes = SEVEN) -> None:
-    """Each over a connection of its own, so that any worker may answer."""
+    """Over separate connections, so that any worker may answer."""
     for _ in range(times):
         with connected(service) as connection:
             connection.send(request(content))
@@ -47,13 +47,13 @@ def post(service: Service, times: int, content: bytes = SEVEN) -> None:
 
 
 def amount(events: list[Event], rate: str) -> int:
-    """How many of something there were, by the rates: every so many events they begin anew."""
+    """The number of events computed from the rates, which start anew every RATES events."""
     each = [event[f"{rate}_per_second"] * event["seconds"] for event in events[RATES::RATES]]
     return round(float(sum(each)))
 
 
 def calls_of(event: Event) -> dict[int | None, int]:
-    """By the largest batch that counts among them."""
+    """Calls by the upper bound of their batch size."""
     return {each["most"]: each["calls"] for each in event["batches"] if each["calls"]}
 
 
@@ -67,21 +67,21 @@ def some_load(service: Service) -> None:
 
 
 def watched_load(service: Service) -> list[Event]:
-    """The events around `some_load`, the last of them when nothing of it is in the rates."""
+    """The events around `some_load`; the last of them is when its rates are back to zero."""
     with watching(service) as events:
         seen = [next(events)]
         some_load(service)
-        done = time.time() + 0.1  # by then all workers have added up what they did
+        done = time.time() + 0.1  # by then all workers have updated their sums
         seen += until(events, lambda event: event["at"] - event["seconds"] > done)
         while len(seen) % RATES != 1:
             seen.append(next(events))
         return seen
 
 
-# ---- what is told --------------------------------------------------------------------------------
+# ---- content -------------------------------------------------------------------------------------
 
 
-def test_an_event_comes_at_once_and_then_two_a_second(service: Service) -> None:
+def test_the_first_event_is_sent_at_once_and_then_two_per_second(service: Service) -> None:
     with service.client() as client, client.stream("GET", "/v1/live") as response:
         assert response.headers["Content-Type"] == "text/event-stream"
         assert response.headers["Cache-Control"] == "no-store"
@@ -94,7 +94,7 @@ def test_an_event_comes_at_once_and_then_two_a_second(service: Service) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_told_of_a_known_load_is_true(service: Service) -> None:
+def test_the_numbers_of_a_known_load_are_correct(service: Service) -> None:
     seen = watched_load(service)
     rates = ("requests", "pictures", "refused", "failed", "shed", "calls")
     reported = {rate: amount(seen, rate) for rate in rates}
@@ -109,7 +109,7 @@ def test_what_is_told_of_a_known_load_is_true(service: Service) -> None:
     assert (last["workers"], last["draining"], last["watchers"]) == (1, False, 1)
 
 
-def test_batches_and_quantiles_are_those_of_the_last_seconds(service: Service) -> None:
+def test_batches_and_quantiles_are_of_the_last_seconds(service: Service) -> None:
     with watching(service) as events:
         next(events)
         post(service, 5)
@@ -121,7 +121,7 @@ def test_batches_and_quantiles_are_those_of_the_last_seconds(service: Service) -
 
 
 @pytest.mark.slow
-def test_any_worker_tells_of_all(published: tuple[Store, Version]) -> None:
+def test_any_worker_reports_the_sums_of_all(published: tuple[Store, Version]) -> None:
     with two_workers(published[0], max_queue=300) as service, ExitStack() as stack:
         others = [stack.enter_context(watching(service)) for _ in range(5)]
         seen = watched_load(service)
@@ -133,14 +133,14 @@ def test_any_worker_tells_of_all(published: tuple[Store, Version]) -> None:
             until(events, lambda event: event["watchers"] == 6)
 
 
-def test_as_many_events_come_as_are_asked_for(service: Service) -> None:
+def test_the_number_of_events_can_be_limited(service: Service) -> None:
     with watching(service, "?events=3") as events:
         assert len(list(events)) == 3
     problem(fetch.get(f"{service.url}/v1/live?events=some"), 400)
 
 
-def test_who_comes_later_begins_anew(service: Service) -> None:
-    """Nothing is kept while nobody watches: what rates would look back to."""
+def test_a_later_watcher_starts_anew(service: Service) -> None:
+    """Without watchers, no data is kept from which rates could be computed."""
     with watching(service, "?events=2") as events:
         assert [event["seconds"] > 0 for event in events] == [False, True]
     wait_until(lambda: watchers(service) == 0, service)
@@ -149,21 +149,21 @@ def test_who_comes_later_begins_anew(service: Service) -> None:
         assert next(events)["seconds"] == 0
 
 
-# ---- who may watch -------------------------------------------------------------------------------
+# ---- access --------------------------------------------------------------------------------------
 
 
-def test_there_are_no_more_watchers_than_may_be(narrow: Service) -> None:
+def test_the_number_of_watchers_is_limited(narrow: Service) -> None:
     with watching(narrow) as first, watching(narrow) as second:
         next(first), next(second)
         refused = fetch.get(f"{narrow.url}/v1/live")
         assert "DIGITSERVE_MAX_WATCHERS" in problem(refused, 503)["detail"]
         assert int(refused.headers["Retry-After"]) >= 1
         assert watchers(narrow) == 2
-        post(narrow, 1)  # others are not refused
+        post(narrow, 1)  # other requests are not rejected
         until(first, lambda event: event["requests_per_second"] > 0 and event["watchers"] == 2)
 
 
-def test_who_hangs_up_makes_room_at_once(narrow: Service) -> None:
+def test_a_watcher_that_disconnects_makes_room_at_once(narrow: Service) -> None:
     with watching(narrow) as first:
         next(first)
         with watching(narrow) as second:
@@ -174,13 +174,13 @@ def test_who_hangs_up_makes_room_at_once(narrow: Service) -> None:
     wait_until(lambda: watchers(narrow) == 0, narrow)
 
 
-def test_the_route_can_be_closed(published: tuple[Store, Version]) -> None:
+def test_the_route_can_be_disabled(published: tuple[Store, Version]) -> None:
     with Service.started(published[0].folder.parent, max_watchers=0) as service:
         refused = problem(fetch.get(f"{service.url}/v1/live"), 403)
         assert "DIGITSERVE_MAX_WATCHERS" in refused["detail"]
 
 
-def test_where_there_are_keys_a_watcher_names_one(published: tuple[Store, Version]) -> None:
+def test_with_api_keys_watchers_need_one(published: tuple[Store, Version]) -> None:
     key = "a-key-for-who-watches"
     with Service.started(published[0].folder.parent, api_keys=key) as service:
         problem(fetch.get(f"{service.url}/v1/live"), 401)
@@ -189,17 +189,17 @@ def test_where_there_are_keys_a_watcher_names_one(published: tuple[Store, Versio
                 assert next(events)["watchers"] == 1
 
 
-def test_it_can_only_be_got(service: Service) -> None:
+def test_only_get_is_allowed(service: Service) -> None:
     response = fetch.post(f"{service.url}/v1/live")
     assert response.status_code == 405
     assert response.headers["Allow"] == "GET, HEAD, OPTIONS"
 
 
-# ---- clients that are slow, or no watchers -------------------------------------------------------
+# ---- slow clients, unexpected bodies -------------------------------------------------------------
 
 
 @pytest.mark.slow
-def test_a_watcher_that_does_not_read_is_cut(narrow: Service) -> None:
+def test_a_watcher_that_does_not_read_is_disconnected(narrow: Service) -> None:
     url = httpx2.URL(narrow.url)
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -209,7 +209,7 @@ def test_a_watcher_that_does_not_read_is_cut(narrow: Service) -> None:
         wait_until(lambda: watchers(narrow) == 0, narrow)
 
 
-def test_who_sends_a_body_has_not_come_to_watch(service: Service) -> None:
+def test_a_request_with_a_body_is_answered_and_closed(service: Service) -> None:
     before = len(service.log)
     with connected(service) as connection:
         head = b"GET /v1/live HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
@@ -222,10 +222,10 @@ def test_who_sends_a_body_has_not_come_to_watch(service: Service) -> None:
     assert "without completing" not in service.log[before:]
 
 
-# ---- what the metrics and the log say of it ------------------------------------------------------
+# ---- metrics and log -----------------------------------------------------------------------------
 
 
-def test_a_watcher_is_neither_a_slow_request_nor_one_in_flight(service: Service) -> None:
+def test_a_watcher_counts_neither_as_slow_nor_as_in_flight(service: Service) -> None:
     answered, took = metric(service, ANSWERED), metric(service, TOOK)
     with watching(service) as events:
         seen = until(events, lambda event: event["seconds"] >= 1.9)
@@ -235,10 +235,10 @@ def test_a_watcher_is_neither_a_slow_request_nor_one_in_flight(service: Service)
     wait_until(lambda: watchers(service) == 0, service)
     assert metric(service, ANSWERED) == answered + 1
     assert metric(service, TOOK) - took < seen[-1]["at"] - seen[0]["at"]
-    assert metric(service, "inflight_requests") == 1  # the one that asks
+    assert metric(service, "inflight_requests") == 1  # the scrape itself
 
 
-def test_the_log_has_a_line_when_somebody_begins_to_watch(
+def test_the_log_has_one_line_per_watcher(
     published: tuple[Store, Version],
 ) -> None:
     def lines() -> list[Event]:
@@ -254,11 +254,11 @@ def test_the_log_has_a_line_when_somebody_begins_to_watch(
         assert line["status"] == 200
 
 
-# ---- the end -------------------------------------------------------------------------------------
+# ---- shutdown ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("workers", [1, slow(2)])
-def test_a_drain_ends_each_stream_with_an_event_that_says_so(
+def test_a_drain_ends_each_stream_with_a_final_event(
     published: tuple[Store, Version], workers: int
 ) -> None:
     models = published[0].folder.parent
@@ -274,7 +274,7 @@ def test_a_drain_ends_each_stream_with_an_event_that_says_so(
             *before, last = events
             assert last["draining"] is True
             assert not any(event["draining"] for event in before)
-        assert time.monotonic() - reported < 15  # half of what the port stays open
+        assert time.monotonic() - reported < 15  # half of the drain time
         with watching(service) as events:
             assert [event["draining"] for event in events] == [True]
         assert fetch.get(f"{service.url}/livez").status_code == 200
@@ -284,7 +284,7 @@ def test_a_drain_ends_each_stream_with_an_event_that_says_so(
 
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("reads", [True, False])
-def test_watchers_do_not_hold_up_the_stop(
+def test_watchers_do_not_delay_the_stop(
     published: tuple[Store, Version], sig: signal.Signals, reads: bool
 ) -> None:
     models = published[0].folder.parent
@@ -296,5 +296,5 @@ def test_watchers_do_not_hold_up_the_stop(
         began = time.monotonic()
         service.send(sig)
         assert service.exit_code() == 0
-        assert time.monotonic() - began < 15  # not as long as a request may take
+        assert time.monotonic() - began < 15  # less than the timeout of a request
         assert "Traceback" not in service.log

@@ -1,4 +1,4 @@
-"""What counts as a request, a refusal, a failure for /v1/live; of one process and of several."""
+"""What /v1/live counts as requests, rejections and failures, in one process and in several."""
 
 from service.api.live.summary import Snapshot, take_snapshot
 from service.telemetry.metrics.registry import PICTURES, SECONDS, Metrics
@@ -11,7 +11,7 @@ def answered(metrics: Metrics, route: str, code: str, method: str = "POST") -> N
 
 
 def some(metrics: Metrics) -> None:
-    """What happens in a while."""
+    """Some typical counts."""
     for route in ("/v1/predict", "/v2/models/digits/infer", "/v2/models/{model}/infer"):
         answered(metrics, route, "200")
     for code in ("401", "422", "499", "500", "503"):
@@ -27,7 +27,7 @@ def some(metrics: Metrics) -> None:
     metrics.live_watchers.set(2)
 
 
-def test_requests_are_those_that_predict() -> None:
+def test_only_predictions_count_as_requests() -> None:
     metrics = Metrics()
     some(metrics)
     tally = take_snapshot(metrics, 12.5)
@@ -37,21 +37,21 @@ def test_requests_are_those_that_predict() -> None:
     assert tally.seconds[SECONDS.index(0.001)] == 8
 
 
-def test_a_client_that_hung_up_was_not_refused() -> None:
+def test_a_disconnected_client_is_not_counted_as_rejected() -> None:
     metrics = Metrics()
     some(metrics)
     tally = take_snapshot(metrics, 0.0)
     assert (tally.refused, tally.failed, tally.shed) == (2, 2, 1)
 
 
-def test_another_method_is_no_prediction() -> None:
+def test_another_method_is_not_a_prediction() -> None:
     metrics = Metrics()
     answered(metrics, "/v1/predict", "405", "GET")
     tally = take_snapshot(metrics, 0.0)
     assert (tally.requests, tally.refused) == (0, 0)
 
 
-def test_calls_are_counted_by_their_pictures() -> None:
+def test_calls_are_counted_by_batch_size() -> None:
     metrics = Metrics()
     some(metrics)
     tally = take_snapshot(metrics, 0.0)
@@ -64,13 +64,13 @@ def test_calls_are_counted_by_their_pictures() -> None:
 # ---- several workers -----------------------------------------------------------------------------
 
 
-def test_before_anything_was_counted_all_is_zero() -> None:
+def test_all_numbers_are_zero_at_the_start() -> None:
     (memory,) = workers(1)
     nothing = take_snapshot(Metrics(memory), 0.0)
     assert not any(sum(each) if isinstance(each, list) else each for each in nothing)
 
 
-def test_each_worker_tells_of_all() -> None:
+def test_each_worker_reports_the_sums_of_all() -> None:
     alone = Metrics()
     some(alone)
     expected = take_snapshot(alone, 0.0)
@@ -82,13 +82,13 @@ def test_each_worker_tells_of_all() -> None:
     assert reported == [times(expected, number) for number in (1, 2, 3)]
 
 
-def test_what_another_counts_for_the_first_time_is_told_too() -> None:
-    asked, other = map(Metrics, workers(2))
-    some(asked)
-    before = take_snapshot(asked, 0.0)
+def test_new_labels_of_another_worker_are_included() -> None:
+    one, other = map(Metrics, workers(2))
+    some(one)
+    before = take_snapshot(one, 0.0)
     answered(other, "/v2/models/{model}/versions/{version}/infer", "400")
     other.refresh()
-    tally = take_snapshot(asked, 0.0)
+    tally = take_snapshot(one, 0.0)
     assert (tally.requests, tally.refused) == (before.requests + 1, before.refused + 1)
     assert sum(tally.seconds) == sum(before.seconds) + 1
 

@@ -1,4 +1,4 @@
-"""What two readings of the metrics come to: rates, quantiles, batches."""
+"""Rates, quantiles and batches computed from two readings of the metrics."""
 
 import pytest
 
@@ -34,7 +34,7 @@ def reported(
     return summarize(now, before, long_before, at=1763776657.123, **SERVES)
 
 
-def test_rates_are_what_was_counted_by_the_seconds_that_passed() -> None:
+def test_rates_are_differences_divided_by_the_elapsed_seconds() -> None:
     now = BEGINNING._replace(
         at=102.0, requests=1650, refused=15, failed=7, shed=5, pictures=2070,
         sizes=with_more(3, 300, BEGINNING.sizes),
@@ -49,7 +49,7 @@ def test_rates_are_what_was_counted_by_the_seconds_that_passed() -> None:
     assert pulse.calls_per_second == 150
 
 
-def test_rates_look_back_less_far_than_quantiles_and_batches() -> None:
+def test_rates_cover_less_time_than_quantiles_and_batches() -> None:
     middle = BEGINNING._replace(
         at=108.0,
         requests=150,
@@ -64,7 +64,7 @@ def test_rates_look_back_less_far_than_quantiles_and_batches() -> None:
 
 
 def test_quantiles_are_of_the_requests_in_between() -> None:
-    """Those before were as slow as could be."""
+    """Earlier requests were as slow as possible."""
     before = BEGINNING._replace(seconds=[0.0] * len(SECONDS) + [1e6])
     seconds = [0.0, 0.0, 60.0, 40.0, *before.seconds[4:]]
     pulse = reported(before._replace(at=105.0, seconds=seconds), before, before)
@@ -75,14 +75,14 @@ def test_quantiles_are_of_the_requests_in_between() -> None:
     assert 0.00025 < pulse.p50 < 0.0005 < pulse.p99 < 0.001
 
 
-def test_the_first_reading_has_nothing_to_compare_with() -> None:
+def test_the_first_reading_has_no_rates() -> None:
     pulse = reported(BEGINNING)
     assert pulse.seconds == pulse.quantile_seconds == pulse.requests_per_second == 0
     assert pulse.p50 is None
     assert pulse.p99 is None
 
 
-def test_each_batch_size_has_its_bound_and_the_last_has_none() -> None:
+def test_each_batch_size_has_a_bound_except_the_last() -> None:
     now = BEGINNING._replace(at=101.0, sizes=with_more(2, 7, BEGINNING.sizes))
     pulse = reported(now)
     assert [each.most for each in pulse.batches] == [*PICTURES, None]
@@ -90,7 +90,7 @@ def test_each_batch_size_has_its_bound_and_the_last_has_none() -> None:
     assert pulse.batches[2].calls == 7
 
 
-def test_what_was_counted_for_the_first_time_counts_from_zero() -> None:
+def test_new_series_start_at_zero() -> None:
     before = BEGINNING._replace(
         seconds=[0.0] * (len(SECONDS) + 1), sizes=[0.0] * (len(PICTURES) + 1)
     )
@@ -99,7 +99,7 @@ def test_what_was_counted_for_the_first_time_counts_from_zero() -> None:
     assert {each.calls for each in pulse.batches} == {2}
 
 
-def test_what_serves_and_what_waits_is_told_as_it_is() -> None:
+def test_gauges_are_reported_unchanged() -> None:
     pulse = reported(BEGINNING._replace(queue=3, inflight=4, watchers=2))
     assert pulse.at == pytest.approx(1763776657.123)
     assert (pulse.queue, pulse.queue_limit, pulse.inflight, pulse.watchers) == (3, 1024, 4, 2)

@@ -1,4 +1,4 @@
-"""The page at / as HTTP sees it: what it is made of, what it may do. What it does: tests/web."""
+"""The page at / over HTTP: its files, headers and size. Its behaviour is tested in tests/web."""
 
 import gzip
 import re
@@ -12,7 +12,7 @@ from tests.support.running import ROOT, Service
 
 WEB = ROOT / "web"
 MODULES = sorted(path.name for path in WEB.glob("*.js"))
-LIMIT = 80 * 1024  # bytes of all scripts and styles
+LIMIT = 80 * 1024  # bytes of all scripts and stylesheets
 
 
 def get(service: Service, path: str, **headers: str) -> httpx2.Response:
@@ -25,14 +25,14 @@ def policy_of(page: httpx2.Response) -> dict[str, str]:
     return dict(part.split(" ", 1) for part in parts)
 
 
-def test_the_page_is_there(service: Service) -> None:
+def test_the_page_is_served(service: Service) -> None:
     page = get(service, "/")
     assert page.status_code == 200
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "<title>digitserve</title>" in page.text
 
 
-def test_everything_that_the_page_names_is_there_and_of_this_host(service: Service) -> None:
+def test_everything_the_page_refers_to_exists_on_this_host(service: Service) -> None:
     named = re.findall(r'(?:src|href)="([^"#]+)"', get(service, "/").text)
     assert "web/main.js" in named
     for name in named:
@@ -40,13 +40,13 @@ def test_everything_that_the_page_names_is_there_and_of_this_host(service: Servi
         assert get(service, f"/{name}").status_code == 200
 
 
-def test_the_page_names_every_module_so_that_none_waits_for_another(service: Service) -> None:
+def test_the_page_preloads_every_module(service: Service) -> None:
     preloaded = re.findall(r'rel="modulepreload" href="web/([^"]+)"', get(service, "/").text)
     assert sorted(preloaded) == MODULES
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_a_module_imports_only_its_neighbours(service: Service, name: str) -> None:
+def test_a_module_imports_only_from_its_folder(service: Service, name: str) -> None:
     script = get(service, f"/web/{name}")
     assert script.headers["Content-Type"].startswith("text/javascript")
     imported = re.findall(r'from "\./([^"]+)"', script.text)
@@ -54,7 +54,7 @@ def test_a_module_imports_only_its_neighbours(service: Service, name: str) -> No
     assert script.text.count(' from "') == len(imported)
 
 
-def test_the_page_may_run_its_own_scripts_and_talk_to_its_own_service_alone(
+def test_the_page_may_only_run_its_scripts_and_connect_to_its_service(
     service: Service,
 ) -> None:
     page = get(service, "/")
@@ -65,14 +65,12 @@ def test_the_page_may_run_its_own_scripts_and_talk_to_its_own_service_alone(
     assert page.headers["X-Frame-Options"] == "DENY"
 
 
-def test_no_other_page_has_the_camera(service: Service) -> None:
+def test_no_other_page_may_use_the_camera(service: Service) -> None:
     assert get(service, "/docs").headers["Permissions-Policy"].startswith("camera=(), ")
 
 
 @pytest.mark.parametrize("path", ["/", "/web/main.js"])
-def test_a_browser_asks_whether_a_file_is_new_and_gets_it_only_then(
-    service: Service, path: str
-) -> None:
+def test_a_browser_revalidates_files_and_gets_only_new_ones(service: Service, path: str) -> None:
     first = get(service, path)
     assert first.headers["Cache-Control"] == "no-cache"
     again = get(service, path, **{"If-None-Match": first.headers["ETag"]})
@@ -83,7 +81,7 @@ def test_a_browser_asks_whether_a_file_is_new_and_gets_it_only_then(
 @pytest.mark.parametrize(
     "path", ["/web/", "/web/nothing.js", "/web/../service/app.py", "/web/%2e%2e/pyproject.toml"]
 )
-def test_nothing_else_is_there(service: Service, path: str) -> None:
+def test_no_other_files_are_served(service: Service, path: str) -> None:
     answer = get(service, path)
     assert answer.status_code == 404
     assert answer.headers["Content-Type"] == "application/problem+json"
@@ -93,7 +91,7 @@ def test_nothing_else_is_there(service: Service, path: str) -> None:
     "path",
     ["/", "/web/main.js", "/docs", "/openapi.json", "/static-offline-docs/swagger-ui-bundle.js"],
 )
-def test_text_is_compressed_for_a_client_that_prefers_it(service: Service, path: str) -> None:
+def test_text_is_compressed_for_clients_that_prefer_it(service: Service, path: str) -> None:
     plain = get(service, path, **{"Accept-Encoding": "gzip;q=0, br"})
     assert "Content-Encoding" not in plain.headers
     with (
@@ -110,9 +108,7 @@ def test_text_is_compressed_for_a_client_that_prefers_it(service: Service, path:
 
 
 @pytest.mark.parametrize("path", ["/", "/web/main.js"])
-def test_what_is_compressed_has_a_weak_tag_that_still_says_whether_it_is_new(
-    service: Service, path: str
-) -> None:
+def test_a_compressed_file_has_a_weak_tag_that_still_validates(service: Service, path: str) -> None:
     zipped, plain = {"Accept-Encoding": "gzip"}, {"Accept-Encoding": "identity"}
     tag = get(service, path, **plain).headers["ETag"]
     packed = get(service, path, **zipped)
@@ -124,7 +120,7 @@ def test_what_is_compressed_has_a_weak_tag_that_still_says_whether_it_is_new(
     assert get(service, path, **plain, **{"If-None-Match": tag}).status_code == 304
 
 
-def test_a_part_of_a_file_and_what_is_small_are_not_compressed(service: Service) -> None:
+def test_ranges_and_small_files_are_not_compressed(service: Service) -> None:
     part = get(service, "/web/main.js", **{"Accept-Encoding": "gzip", "Range": "bytes=0-9"})
     assert (part.status_code, len(part.content)) == (206, 10)
     small = get(service, "/static-offline-docs/favicon.png", **{"Accept-Encoding": "gzip"})
@@ -141,7 +137,7 @@ def test_predictions_and_live_events_are_not_compressed(service: Service) -> Non
         assert "Content-Encoding" not in each.headers
 
 
-def test_the_page_costs_a_phone_little() -> None:
+def test_the_page_is_small() -> None:
     sizes = {
         path.name: path.stat().st_size for path in WEB.iterdir() if path.suffix in (".js", ".css")
     }

@@ -1,4 +1,4 @@
-"""POST /v1/predict, as a client of the running service sees it."""
+"""POST /v1/predict over HTTP."""
 
 import json
 import re
@@ -31,7 +31,7 @@ def post(service: Service, body: bytes, **headers: str) -> httpx2.Response:
         return client.post("/v1/predict", content=body, headers=PNG | named)
 
 
-def test_a_test_digit_is_answered_as_pytorch_answers_it(service: Service, judged: Judged) -> None:
+def test_a_test_digit_is_predicted_as_by_pytorch(service: Service, judged: Judged) -> None:
     expected = judged.probabilities[0]
     answer = post(service, encoded(judged.pixels[0])).json()
     assert answer["model"] == {"name": "digits", "version": "1"}
@@ -42,13 +42,13 @@ def test_a_test_digit_is_answered_as_pytorch_answers_it(service: Service, judged
     assert prediction["probabilities"] == pytest.approx(expected.tolist(), abs=1e-4)
 
 
-def test_a_drawing_is_read_whatever_its_size_and_place(service: Service) -> None:
+def test_a_drawing_is_recognised_at_any_size_and_position(service: Service) -> None:
     drawings = [seven(), seven(side=400, at=(0.05, 0.6), size=0.3), seven(paper=0, ink=255)]
     answers = [post(service, encoded(drawing)).json() for drawing in drawings]
     assert [answer["predictions"][0]["digit"] for answer in answers] == [7, 7, 7]
 
 
-def test_the_answer_carries_timings_batch_size_and_an_id(service: Service) -> None:
+def test_the_response_has_timings_batch_size_and_request_id(service: Service) -> None:
     headers = post(service, encoded(seven())).headers
     assert re.fullmatch(
         r"decode;dur=[\d.]+, queue;dur=[\d.]+, infer;dur=[\d.]+", headers["Server-Timing"]
@@ -57,7 +57,7 @@ def test_the_answer_carries_timings_batch_size_and_an_id(service: Service) -> No
     assert re.fullmatch(r"[0-9a-f]{20}", headers["X-Request-ID"])
 
 
-def test_a_clients_own_request_id_is_kept(service: Service) -> None:
+def test_the_request_id_of_a_client_is_kept(service: Service) -> None:
     assert (
         post(service, encoded(seven()), X_Request_ID="order-7").headers["X-Request-ID"] == "order-7"
     )
@@ -69,11 +69,11 @@ def test_a_request_id_that_could_forge_a_log_line_is_replaced(service: Service) 
 
 
 @pytest.mark.parametrize("kind", ["image/png", "application/octet-stream", "IMAGE/PNG; x=y"])
-def test_pictures_and_octet_streams_are_taken(service: Service, kind: str) -> None:
+def test_images_and_octet_streams_are_accepted(service: Service, kind: str) -> None:
     assert post(service, encoded(seven()), Content_Type=kind).status_code == 200
 
 
-def test_a_body_without_content_type_is_looked_at(service: Service) -> None:
+def test_a_body_without_content_type_is_recognised(service: Service) -> None:
     with service.client() as client:
         assert client.post("/v1/predict", content=encoded(seven())).status_code == 200
 
@@ -81,7 +81,7 @@ def test_a_body_without_content_type_is_looked_at(service: Service) -> None:
 @pytest.mark.parametrize(
     "kind", ["text/plain", "application/xml", "text/html; charset=utf-8", "video/mp4"]
 )
-def test_other_types_are_415_and_told_which_are_taken(service: Service, kind: str) -> None:
+def test_other_types_are_415_with_the_accepted_ones(service: Service, kind: str) -> None:
     detail = problem(post(service, b"{}", Content_Type=kind), 415)["detail"]
     assert kind.partition(";")[0] in detail
     assert "image/png" in detail
@@ -96,30 +96,30 @@ def test_an_empty_body_is_400(service: Service) -> None:
     [b"this is text", encoded(seven())[:300], b"\x89PNG\r\n\x1a\n"],
     ids=["text", "cut", "only a signature"],
 )
-def test_what_is_no_readable_picture_is_422(service: Service, body: bytes) -> None:
+def test_an_unreadable_image_is_422(service: Service, body: bytes) -> None:
     assert problem(post(service, body), 422)["title"] == "Not a picture"
 
 
-def test_a_blank_picture_is_422(service: Service) -> None:
+def test_a_blank_image_is_422(service: Service) -> None:
     blank = encoded(np.full((50, 50), 255, np.uint8))
     assert problem(post(service, blank), 422)["title"] == "Blank picture"
 
 
-def test_a_large_picture_is_read_and_one_too_large_is_413(service: Service) -> None:
+def test_a_large_image_is_read_and_one_too_large_is_413(service: Service) -> None:
     assert post(service, encoded(seven(side=1500))).status_code == 200
     huge = encoded(Image.new("1", (5000, 4000)))
     assert "5000 x 4000 pixels" in problem(post(service, huge), 413)["detail"]
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD"])
-def test_other_methods_are_405_and_told_which_is_taken(service: Service, method: str) -> None:
+def test_other_methods_are_405_with_the_allowed_one(service: Service, method: str) -> None:
     with service.client() as client:
         response = client.request(method, "/v1/predict")
     assert response.status_code == 405
     assert response.headers["Allow"] == "OPTIONS, POST"
 
 
-def test_concurrent_clients_each_get_the_answer_to_their_own_picture(
+def test_concurrent_clients_each_get_the_answer_to_their_own_image(
     service: Service, judged: Judged
 ) -> None:
     bodies = [encoded(picture) for picture in judged.pixels]
@@ -130,7 +130,7 @@ def test_concurrent_clients_each_get_the_answer_to_their_own_picture(
 
 
 def doubled_tag(side: int) -> bytes:
-    """A TIFF that says its width twice: `side`, which libtiff believes, and then 1."""
+    """A TIFF with two widths: `side`, which libtiff uses, and then 1."""
     sheet = Image.new("L", (side, side), 255)
     sheet.paste(Image.fromarray(seven()))
     body = bytearray(encoded(sheet, "TIFF", compression="tiff_deflate"))
@@ -143,14 +143,14 @@ def doubled_tag(side: int) -> bytes:
     return bytes(body) + directory
 
 
-def test_a_picture_that_lies_about_its_size_is_refused(service: Service) -> None:
+def test_an_image_with_a_false_size_is_rejected(service: Service) -> None:
     refusal = problem(post(service, doubled_tag(5000), Content_Type="image/tiff"), 413)
     assert "5000 x 5000 pixels" in refusal["detail"]
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read in /proc")
-def test_large_pictures_at_once_are_read_a_few_at_a_time(
+def test_only_a_few_large_images_are_decoded_at_a_time(
     published: tuple[Store, Version],
 ) -> None:
     large = encoded(Image.fromarray(seven()).resize((3500, 3500)).convert("RGBA"))
@@ -175,7 +175,7 @@ def test_large_pictures_at_once_are_read_a_few_at_a_time(
     ],
     ids=["garbage", "negative length", "length in words", "bad chunk"],
 )
-def test_what_is_no_http_is_a_problem_of_400(service: Service, request_: bytes) -> None:
+def test_invalid_http_is_a_problem_of_400(service: Service, request_: bytes) -> None:
     with socket.create_connection(address(service), timeout=10) as connection:
         connection.sendall(request_)
         head, _, body = received(connection).partition(b"\r\n\r\n")
@@ -185,12 +185,12 @@ def test_what_is_no_http_is_a_problem_of_400(service: Service, request_: bytes) 
 
 
 def received(connection: socket.socket) -> bytes:
-    """All that comes until the other side closes."""
+    """All bytes until the server closes the connection."""
     return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
 class TestLimits:
-    """A service with small limits of its own."""
+    """A service with low limits."""
 
     @pytest.fixture(scope="class")
     @staticmethod
@@ -199,7 +199,7 @@ class TestLimits:
         with Service.started(models, max_body=2000, request_timeout=0.5) as service:
             yield service
 
-    def test_a_body_over_the_limit_is_413_by_its_length(self, strict: Service) -> None:
+    def test_a_content_length_over_the_limit_is_413(self, strict: Service) -> None:
         detail = problem(post(strict, bytes(2001)), 413)["detail"]
         assert "2,000 bytes (DIGITSERVE_MAX_BODY)" in detail
 
@@ -208,7 +208,7 @@ class TestLimits:
             chunks = (bytes(500) for _ in range(5))
             assert client.post("/v1/predict", content=chunks, headers=PNG).status_code == 413
 
-    def test_a_client_that_sends_all_before_it_listens_still_hears_413(
+    def test_a_client_that_sends_everything_before_reading_still_gets_413(
         self, strict: Service
     ) -> None:
         with socket.create_connection(address(strict), timeout=10) as connection:
@@ -217,10 +217,10 @@ class TestLimits:
                 b"Content-Length: 12000\r\n\r\n"
             )
             connection.sendall(bytes(12000))
-            time.sleep(0.2)  # a reset, if there were one, has arrived before we listen
+            time.sleep(0.2)  # a reset would have arrived before we read
             assert received(connection).startswith(b"HTTP/1.1 413")
 
-    def test_a_body_of_exactly_the_limit_is_looked_at(self, strict: Service) -> None:
+    def test_a_body_of_exactly_the_limit_is_accepted(self, strict: Service) -> None:
         assert problem(post(strict, bytes(2000)), 422)
 
     def test_a_client_that_stalls_is_408(self, strict: Service) -> None:
@@ -232,7 +232,7 @@ class TestLimits:
         assert answer.startswith(b"HTTP/1.1 408")
         assert b"within 0.5 s" in answer
 
-    def test_a_client_that_hangs_up_half_way_disturbs_nobody(self, strict: Service) -> None:
+    def test_a_client_that_disconnects_half_way_affects_no_other(self, strict: Service) -> None:
         with socket.create_connection(address(strict), timeout=10) as connection:
             connection.sendall(
                 b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc"

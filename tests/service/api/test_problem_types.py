@@ -1,4 +1,4 @@
-"""Every problem document has a type, and every type a page that says what to do."""
+"""Every problem document has a type, and every type has a page that says what to do."""
 
 import json
 import re
@@ -32,7 +32,7 @@ API = (Path(__file__).parents[3] / "docs/api.md").read_text()
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=lambda module: module.__name__)
-def test_a_constant_is_named_as_its_code_and_in_the_registry(subject: ModuleType) -> None:
+def test_a_constant_has_the_name_of_its_code_and_is_registered(subject: ModuleType) -> None:
     kinds = {name: each for name, each in vars(subject).items() if isinstance(each, ProblemType)}
     assert kinds
     for name, kind in kinds.items():
@@ -40,7 +40,7 @@ def test_a_constant_is_named_as_its_code_and_in_the_registry(subject: ModuleType
         assert TYPES[kind.code] is kind
 
 
-def test_titles_differ_settings_exist_and_what_passes_can_be_retried() -> None:
+def test_titles_are_unique_settings_exist_and_temporary_problems_can_be_retried() -> None:
     assert len({kind.title for kind in TYPES.values()}) == len(TYPES)
     settings = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     for kind in TYPES.values():
@@ -48,7 +48,7 @@ def test_titles_differ_settings_exist_and_what_passes_can_be_retried() -> None:
         assert kind.retry or kind.status != 503, kind.code
 
 
-def test_the_documentation_has_a_row_for_each() -> None:
+def test_the_documentation_has_a_row_for_each_type() -> None:
     rows = [line for line in API.splitlines() if re.match(r"\| \d{3} \| `", line)]
     kinds = sorted(TYPES.values(), key=lambda kind: (kind.status, kind.code))
     assert rows == [
@@ -62,9 +62,7 @@ def test_the_documentation_has_a_row_for_each() -> None:
 
 
 @pytest.mark.parametrize("code", TYPES)
-def test_each_kind_has_a_page_that_says_what_it_means_and_what_to_do(
-    service: Service, code: str
-) -> None:
+def test_each_type_has_a_page_with_its_meaning_and_what_to_do(service: Service, code: str) -> None:
     kind = TYPES[code]
     page = page_at(service, kind.uri)
     assert page.status_code == 200
@@ -76,7 +74,7 @@ def test_each_kind_has_a_page_that_says_what_it_means_and_what_to_do(
 
 
 @pytest.mark.parametrize("path", ["/problems", "/problems/queue-full"])
-def test_the_links_of_a_page_are_relative_and_lead_somewhere(service: Service, path: str) -> None:
+def test_the_links_of_a_page_are_relative_and_resolve(service: Service, path: str) -> None:
     page = page_at(service, path)
     links = set(re.findall(r'(?:href|src)="([^"]*)"', page.text))
     assert not [link for link in links if link.startswith("/") or ":" in link]
@@ -89,7 +87,9 @@ def test_the_links_of_a_page_are_relative_and_lead_somewhere(service: Service, p
 
 
 @pytest.mark.parametrize("path", ["/problems", "/problems/blank-picture"])
-def test_a_page_needs_no_script_and_may_load_nothing_of_others(service: Service, path: str) -> None:
+def test_a_page_needs_no_script_and_loads_nothing_from_elsewhere(
+    service: Service, path: str
+) -> None:
     page = page_at(service, path)
     policy = policy_of(page)
     assert "<script" not in page.text
@@ -103,7 +103,7 @@ def test_a_code_that_does_not_exist_is_404(service: Service) -> None:
     assert "GET /problems" in reported["detail"]
 
 
-def test_pages_are_counted_by_route_whatever_the_code(service: Service) -> None:
+def test_pages_are_counted_by_route_without_the_code(service: Service) -> None:
     series = 'http_requests_total{code="200",method="GET",route="/problems/{code}"}'
     before = counted(service, series)
     page_at(service, "/problems/stopping")
@@ -111,11 +111,11 @@ def test_pages_are_counted_by_route_whatever_the_code(service: Service) -> None:
     assert counted(service, series) == before + 2
 
 
-# ---- what real requests are answered ------------------------------------------------------------
+# ---- problems of real requests ------------------------------------------------------------------
 
 
 def sent(path: str, body: bytes = SEVEN, **headers: str) -> Callable[[Service], httpx2.Response]:
-    """A POST, which the fast path answers where the path is a fast route."""
+    """A POST, which takes the fast path if the path is a fast route."""
 
     def send(service: Service) -> httpx2.Response:
         with service.client() as client:
@@ -126,7 +126,7 @@ def sent(path: str, body: bytes = SEVEN, **headers: str) -> Callable[[Service], 
 
 
 def in_chunks(body: bytes) -> Callable[[Service], httpx2.Response]:
-    """A POST whose length is not known, which goes through ASGI."""
+    """A POST of unknown length, which goes through ASGI."""
 
     def send(service: Service) -> httpx2.Response:
         with service.client() as client:
@@ -135,7 +135,7 @@ def in_chunks(body: bytes) -> Callable[[Service], httpx2.Response]:
     return send
 
 
-def asked(path: str, method: str = "GET") -> Callable[[Service], httpx2.Response]:
+def requested(path: str, method: str = "GET") -> Callable[[Service], httpx2.Response]:
     def send(service: Service) -> httpx2.Response:
         with service.client() as client:
             return client.request(method, path)
@@ -152,14 +152,14 @@ ANSWERED = {
     "bad-base64": sent("/v1/predict", b'{"image": "%"}', Content_Type="application/json"),
     "media-type-mismatch": sent("/v1/predict", Content_Type="application/json"),
     "bad-form": lambda service: post_parts(service),
-    "bad-parameter": asked("/v1/live?events=-1"),
-    "admin-closed": asked("/v1/models/digits/rollback", "POST"),
-    "no-such-route": asked("/v3"),
-    "no-such-model": asked("/v1/models/letters"),
-    "no-such-version": asked("/v1/models/digits/versions/99"),
-    "no-such-sample": asked("/v1/samples/random?label=seven"),
-    "method-not-implemented": asked("/livez", "BREW"),
-    "method-not-allowed": asked("/livez", "DELETE"),
+    "bad-parameter": requested("/v1/live?events=-1"),
+    "admin-closed": requested("/v1/models/digits/rollback", "POST"),
+    "no-such-route": requested("/v3"),
+    "no-such-model": requested("/v1/models/letters"),
+    "no-such-version": requested("/v1/models/digits/versions/99"),
+    "no-such-sample": requested("/v1/samples/random?label=seven"),
+    "method-not-implemented": requested("/livez", "BREW"),
+    "method-not-allowed": requested("/livez", "DELETE"),
     "body-too-large": sent("/v1/predict", bytes(10 * 2**20 + 1)),
     "too-many-pixels": sent("/v1/predict", png(30_000, 30_000)),
     "too-many-pictures": sent(
@@ -178,7 +178,7 @@ ANSWERED = {
 
 
 @pytest.mark.parametrize("name", ANSWERED)
-def test_a_real_error_has_a_type_that_leads_to_its_page(service: Service, name: str) -> None:
+def test_the_type_of_a_real_error_leads_to_its_page(service: Service, name: str) -> None:
     response = ANSWERED[name](service)
     code = name.partition(" ")[0]
     reported = problem(response, TYPES[code].status)
@@ -197,7 +197,9 @@ def test_a_real_error_has_a_type_that_leads_to_its_page(service: Service, name: 
         (request(SEVEN, "X-Long: " + "x" * 20_000), "head-too-large"),
     ],
 )
-def test_so_has_what_never_became_a_request(service: Service, lines: bytes, code: str) -> None:
+def test_the_type_of_a_malformed_request_leads_to_its_page_too(
+    service: Service, lines: bytes, code: str
+) -> None:
     with connected(service) as connection:
         connection.send(lines)
         status, _, body = connection.answer()
@@ -207,7 +209,7 @@ def test_so_has_what_never_became_a_request(service: Service, lines: bytes, code
     assert page_at(service, reported["type"]).status_code == 200
 
 
-def test_under_v2_an_error_is_that_of_the_protocol(service: Service) -> None:
+def test_under_v2_an_error_has_the_format_of_the_protocol(service: Service) -> None:
     answer = page_at(service, "/v2/models/letters")
     assert answer.status_code == 404
     assert answer.json().keys() == {"error"}
@@ -218,5 +220,5 @@ def page_at(service: Service, path: str) -> httpx2.Response:
 
 
 def text_of(page: httpx2.Response) -> str:
-    """What a page shows."""
+    """The text content of a page."""
     return unescape(re.sub(r"<[^>]+>", "", page.text))

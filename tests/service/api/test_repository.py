@@ -1,4 +1,4 @@
-"""The model repository: how Triton's clients have another version serve."""
+"""The model repository API: how Triton's clients switch to another version."""
 
 import json
 import shutil
@@ -29,7 +29,7 @@ def of_version(number: int) -> str:
 
 @pytest.fixture(scope="module")
 def store(published: tuple[Store, Version], tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """1 is current, 2 says letters instead of digits, 3 is broken."""
+    """Version 1 is current, 2 has letters as labels instead of digits, 3 is broken."""
     store = two_versions(published, tmp_path_factory.mktemp("repository"))
     number = publish(store, published[1])
     (store.folder / str(number) / "model.onnx").write_bytes(b"broken")
@@ -44,7 +44,7 @@ def running(store: Store) -> Iterator[Service]:
 
 @pytest.fixture
 def service(running: Service) -> Service:
-    """Version 1 serves, and no other is loaded."""
+    """A service in which version 1 serves and no other is loaded."""
     with client_of(running) as client:
         client.load_model("digits", ADMIN, config=of_version(1))
         client.unload_model("digits", ADMIN, query_params={"version": "2"})
@@ -64,7 +64,7 @@ def post(service: Service, path: str, body: object = None, **headers: str) -> ht
     )
 
 
-def test_the_index_tells_of_every_version_in_the_store(
+def test_the_index_lists_every_version_in_the_store(
     client: triton.InferenceServerClient,
 ) -> None:
     assert states(client)["1"] == ("READY", "")
@@ -72,17 +72,17 @@ def test_the_index_tells_of_every_version_in_the_store(
     assert states(client)["3"][0] == "UNAVAILABLE"
 
 
-def test_the_index_may_be_of_what_is_ready(service: Service) -> None:
+def test_the_index_may_be_limited_to_ready_versions(service: Service) -> None:
     index = post(service, "index", {"ready": True}).json()
     assert index == [{"name": "digits", "version": "1", "state": "READY", "reason": ""}]
 
 
 @pytest.mark.parametrize("body", [{"ready": "yes"}, [], "ready"])
-def test_an_index_is_not_asked_for_otherwise(service: Service, body: object) -> None:
+def test_an_invalid_index_request_is_rejected(service: Service, body: object) -> None:
     assert post(service, "index", body).status_code == 400
 
 
-def test_loading_a_version_makes_it_serve(
+def test_a_loaded_version_serves(
     client: triton.InferenceServerClient, store: Store, pixels: Pixels
 ) -> None:
     client.load_model("digits", ADMIN, config=of_version(2))
@@ -97,7 +97,7 @@ def test_loading_a_version_makes_it_serve(
 
 
 @pytest.mark.parametrize("how", ["parameter", "query"])
-def test_the_version_may_be_named_in_the_body_or_the_query(service: Service, how: str) -> None:
+def test_the_version_may_be_in_the_body_or_the_query(service: Service, how: str) -> None:
     path = "models/digits/load"
     if how == "query":
         response = post(service, f"{path}?version=2", **ADMIN)
@@ -117,26 +117,26 @@ def test_the_version_may_be_named_in_the_body_or_the_query(service: Service, how
         ("index", {"ready": None}, 200),
         ("models/digits/load", {"parameters": None}, 200),
         ("models/digits/load", {"parameters": {"version": None, "config": None}}, 200),
-        ("models/digits/unload", {"parameters": None}, 409),  # the one that serves
+        ("models/digits/unload", {"parameters": None}, 409),  # the version that serves
         ("models/digits/unload?version=2", {"parameters": {"unload_dependents": None}}, 200),
     ],
 )
-def test_null_stands_for_what_may_be_absent(
+def test_null_is_accepted_for_optional_fields(
     service: Service, path: str, body: object, status: int
 ) -> None:
     assert post(service, path, body, **ADMIN).status_code == status
 
 
-def test_without_a_version_what_the_store_says_is_current_is_loaded(
+def test_without_a_version_the_current_one_of_the_store_is_loaded(
     client: triton.InferenceServerClient, store: Store
 ) -> None:
     store.activate(2)
-    assert states(client)["1"][0] == "READY"  # nobody watches
+    assert states(client)["1"][0] == "READY"  # watching is disabled
     client.load_model("digits", ADMIN)
     assert states(client)["2"][0] == "READY"
 
 
-def test_what_is_current_and_broken_is_refused_with_the_reason(
+def test_a_broken_current_version_is_rejected_with_the_reason(
     client: triton.InferenceServerClient, store: Store
 ) -> None:
     current = store.folder / "current"
@@ -153,7 +153,7 @@ def test_what_is_current_and_broken_is_refused_with_the_reason(
 
 
 @pytest.mark.parametrize(
-    ("config", "status", "said"),
+    ("config", "status", "message"),
     [
         (of_version(3), "409", "sha256"),
         (of_version(77), "404", "version 77 is not in the store"),
@@ -169,25 +169,25 @@ def test_what_is_current_and_broken_is_refused_with_the_reason(
         ("[]", "400", "config is not a JSON object"),
     ],
 )
-def test_what_cannot_be_loaded_is_refused_and_changes_nothing(
-    client: triton.InferenceServerClient, config: str, status: str, said: str
+def test_a_version_that_cannot_be_loaded_changes_nothing(
+    client: triton.InferenceServerClient, config: str, status: str, message: str
 ) -> None:
-    with pytest.raises(InferenceServerException, match=said) as refused:
+    with pytest.raises(InferenceServerException, match=message) as refused:
         client.load_model("digits", ADMIN, config=config)
     assert refused.value.status() == status
     assert states(client)["1"][0] == "READY"
 
 
-def test_the_configuration_as_it_is_may_come_along(client: triton.InferenceServerClient) -> None:
+def test_an_unchanged_configuration_is_accepted(client: triton.InferenceServerClient) -> None:
     client.load_model("digits", ADMIN, config=json.dumps(client.get_model_config("digits")))
 
 
-def test_files_are_not_taken_over_http(client: triton.InferenceServerClient) -> None:
+def test_files_are_not_accepted_over_http(client: triton.InferenceServerClient) -> None:
     with pytest.raises(InferenceServerException, match="publish a version to the store"):
         client.load_model("digits", ADMIN, config="{}", files={"file:1/model.onnx": b"onnx"})
 
 
-def test_the_version_that_serves_is_not_unloaded(client: triton.InferenceServerClient) -> None:
+def test_the_serving_version_cannot_be_unloaded(client: triton.InferenceServerClient) -> None:
     for query in ({}, {"version": "1"}):
         with pytest.raises(InferenceServerException, match="serves and is not unloaded") as refused:
             client.unload_model("digits", ADMIN, query_params=query)
@@ -195,7 +195,7 @@ def test_the_version_that_serves_is_not_unloaded(client: triton.InferenceServerC
     assert client.is_model_ready("digits")
 
 
-def test_unloading_frees_the_version_that_served_before(
+def test_unloading_frees_the_previous_version(
     client: triton.InferenceServerClient, service: Service
 ) -> None:
     client.load_model("digits", ADMIN, config=of_version(2))
@@ -206,7 +206,7 @@ def test_unloading_frees_the_version_that_served_before(
     client.load_model("digits", ADMIN, config=of_version(1))
 
 
-def test_what_is_not_there_is_not_unloaded(client: triton.InferenceServerClient) -> None:
+def test_a_missing_version_cannot_be_unloaded(client: triton.InferenceServerClient) -> None:
     for name, version in (("letters", "1"), ("digits", "77"), ("digits", "x")):
         with pytest.raises(InferenceServerException) as refused:
             client.unload_model(name, ADMIN, query_params={"version": version})
@@ -214,7 +214,7 @@ def test_what_is_not_there_is_not_unloaded(client: triton.InferenceServerClient)
 
 
 @pytest.mark.parametrize("what", ["load", "unload"])
-def test_only_the_admin_switches(service: Service, what: str) -> None:
+def test_switching_needs_the_admin_token(service: Service, what: str) -> None:
     for headers in ({}, {"Authorization": "Bearer wrong"}):
         response = post(service, f"models/digits/{what}", **headers)
         assert response.status_code == 401
@@ -223,7 +223,7 @@ def test_only_the_admin_switches(service: Service, what: str) -> None:
 
 @pytest.mark.parametrize("what", ["load", "unload"])
 @pytest.mark.parametrize("body", [b"nonsense", b"[]", b'{"parameters": 7}', b" " * 70_000])
-def test_what_is_not_a_request_is_refused(service: Service, what: str, body: bytes) -> None:
+def test_an_invalid_request_is_rejected(service: Service, what: str, body: bytes) -> None:
     url = f"{service.url}/v2/repository/models/digits/{what}"
     response = fetch.post(url, content=body, headers=ADMIN)
     assert response.status_code in (400, 413)
@@ -239,31 +239,31 @@ def test_without_an_admin_token_the_routes_are_closed(
         assert states(client) == {"1": ("READY", "")}
 
 
-def test_no_answer_comes_from_a_version_that_was_not_asked_for(
+def test_no_answer_comes_from_another_version_than_requested(
     store: Store, tmp_path: Path, pixels: Pixels
 ) -> None:
-    """A request for 1 waits for company; when its batch leaves, 2 serves."""
+    """A request for version 1 waits for a fuller batch; when the batch is computed, 2 serves."""
     shutil.copytree(store.folder, tmp_path / "digits")
     Store(tmp_path, "digits").activate(1)
     found: list[Exception] = []
     with Service.started(tmp_path, admin_token=TOKEN, watch_seconds=0, max_wait=1) as service:
 
-        def ask() -> None:
+        def send() -> None:
             with client_of(service) as client:
                 try:
                     client.infer("digits", inputs_of(pixels[:1]), model_version="1")
                 except InferenceServerException as error:
                     found.append(error)
 
-        while not found:  # a switch that takes longer than the wait comes too late
+        while not found:  # a switch that takes longer than the wait is too late
             for number in (2, 1):  # both are warm then
                 load = f"models/digits/load?version={number}"
                 assert post(service, load, **ADMIN).status_code == 200
-            asking = threading.Thread(target=ask)
-            asking.start()
+            sender = threading.Thread(target=send)
+            sender.start()
             wait_until(lambda: status(service)["queue_depth"] > 0, service)
             assert post(service, "models/digits/load?version=2", **ADMIN).status_code == 200
-            asking.join()
+            sender.join()
     assert "version 1 does not serve; version 2 does" in str(found[0])
 
 
@@ -274,7 +274,7 @@ def test_a_version_is_unloaded_in_every_worker(
     with two_workers(two_versions(published, tmp_path)) as service:
 
         def previous() -> set[str]:
-            """Of the workers that 16 connections reach."""
+            """The previous versions of the workers that 16 connections reach."""
             return {str(status(service)["previous"]) for _ in range(16)}
 
         assert post(service, "models/digits/load?version=2", **ADMIN).json()["behind"] == []

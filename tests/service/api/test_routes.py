@@ -1,4 +1,4 @@
-"""What an operator asks the service: probes, status, metrics, documentation."""
+"""Routes for operators: probes, status, metrics, documentation."""
 
 import re
 from base64 import b64encode
@@ -17,12 +17,12 @@ def get(service: Service, path: str) -> Any:
         return client.get(path)
 
 
-def test_probes_answer_yes_while_it_serves(service: Service) -> None:
+def test_probes_succeed_while_the_service_serves(service: Service) -> None:
     assert get(service, "/livez").json() == {"alive": True}
     assert get(service, "/readyz").json() == {"ready": True}
 
 
-def test_status_tells_what_is_served_how_and_since_when(service: Service, version: Version) -> None:
+def test_the_status_has_version_provider_and_start_time(service: Service, version: Version) -> None:
     status = get(service, "/v1/status").json()
     assert status["model"]["version"] == "1"
     assert status["model"]["sha256"] == version.card.files["model.onnx"].sha256
@@ -53,7 +53,7 @@ def samples(service: Service) -> dict[str, float]:
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
 
 
-def test_metrics_count_what_happened(service: Service) -> None:
+def test_metrics_count_requests_and_predictions(service: Service) -> None:
     before = samples(service)
     with service.client(headers={"Content-Type": "image/png"}) as client:
         client.post("/v1/predict", content=encoded(seven()))
@@ -78,18 +78,18 @@ def test_metrics_count_what_happened(service: Service) -> None:
     assert more('predictions_total{label="7"}') == 1
     assert more("prediction_confidence_count") == 1
     assert after["digitserve_queue_depth"] == 0
-    assert after["digitserve_inflight_requests"] == 1  # the one that asks
+    assert after["digitserve_inflight_requests"] == 1  # the scrape itself
     assert after["digitserve_provider_fallback"] == 0
     assert after["process_resident_memory_bytes"] > 0
 
 
-def test_metrics_say_which_model_serves(service: Service, version: Version) -> None:
+def test_metrics_have_the_serving_model(service: Service, version: Version) -> None:
     sha256 = version.card.files["model.onnx"].sha256
     labels = f'name="digits",provider="cpu",sha256="{sha256}",version="1"'
     assert samples(service)[f"digitserve_model_info{{{labels}}}"] == 1
 
 
-def test_invented_paths_and_methods_make_no_new_series(service: Service) -> None:
+def test_unknown_paths_and_methods_create_no_new_series(service: Service) -> None:
     with service.client() as client:
         for path in ("/a", "/b", "/c"):
             client.get(path)
@@ -98,7 +98,7 @@ def test_invented_paths_and_methods_make_no_new_series(service: Service) -> None
     assert not [name for name in names if re.search(r'"(/[abc]|BREW)"', name)]
 
 
-def test_an_unknown_route_is_a_problem_that_names_the_documentation(service: Service) -> None:
+def test_the_problem_of_an_unknown_route_refers_to_the_documentation(service: Service) -> None:
     response = get(service, "/v1/nothing")
     assert response.status_code == 404
     assert response.headers["Content-Type"] == "application/problem+json"
@@ -124,7 +124,7 @@ def test_the_documentation_page_loads_nothing_from_elsewhere(service: Service) -
         assert get(service, f"/{source}").status_code == 200
 
 
-def test_the_documentation_page_may_do_nothing_but_what_it_does(service: Service) -> None:
+def test_the_documentation_page_has_a_strict_content_security_policy(service: Service) -> None:
     page = get(service, "/docs")
     policy = dict(
         part.split(" ", 1) for part in page.headers["Content-Security-Policy"].split("; ")
@@ -138,5 +138,5 @@ def test_the_documentation_page_may_do_nothing_but_what_it_does(service: Service
 
 
 @pytest.mark.parametrize("path", ["/docs", "/livez", "/nowhere", "/v1/predict", "/v2/nowhere"])
-def test_no_answer_is_taken_for_another_type(service: Service, path: str) -> None:
+def test_responses_are_not_sniffed_as_another_type(service: Service, path: str) -> None:
     assert get(service, path).headers["X-Content-Type-Options"] == "nosniff"

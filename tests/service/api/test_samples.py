@@ -1,4 +1,4 @@
-"""One real test picture for who has none at hand."""
+"""Sample images of the test set, for clients that have none."""
 
 import base64
 import json
@@ -41,20 +41,20 @@ def store(published: tuple[Store, Version], tmp_path: Path) -> Store:
 
 @pytest.fixture
 def own(store: Store) -> Iterator[Service]:
-    """A service on a store of one's own, for tests that break its version."""
+    """A service on a separate store, for tests that damage its version."""
     with serving(store) as service:
         yield service
 
 
 @pytest.fixture(scope="module")
 def growing(published: tuple[Store, Version], tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A store for the tests that only publish one more version."""
+    """A store for tests that only publish another version."""
     return copied(published, tmp_path_factory.mktemp("growing"))
 
 
 @pytest.fixture(scope="module")
 def switching(growing: Store) -> Iterator[Service]:
-    """A service on that store, for the tests that have it serve what they published."""
+    """A service on that store, for tests that activate what they published."""
     with serving(growing) as service:
         yield service
 
@@ -80,9 +80,7 @@ def activate(service: Service, number: int) -> None:
     assert response.status_code == 200
 
 
-def test_a_sample_is_a_picture_of_the_test_set_with_its_label(
-    service: Service, judged: Judged
-) -> None:
+def test_a_sample_is_a_labelled_image_of_the_test_set(service: Service, judged: Judged) -> None:
     pixels, labels = judged.pixels, judged.labels
     for _ in range(20):
         sample = get(service).json()
@@ -91,7 +89,7 @@ def test_a_sample_is_a_picture_of_the_test_set_with_its_label(
         assert (pixels_of(file_of(sample)) == pixels[sample["index"]]).all()
 
 
-def test_samples_differ_and_nobody_keeps_them(service: Service) -> None:
+def test_samples_differ_and_are_not_cached(service: Service) -> None:
     answers = [get(service) for _ in range(20)]
     assert len({answer.json()["index"] for answer in answers}) > 5
     assert {answer.headers["Cache-Control"] for answer in answers} == {"no-store"}
@@ -106,7 +104,7 @@ def test_samples_differ_and_nobody_keeps_them(service: Service) -> None:
         "application/json;q=0.5,image/png",
     ],
 )
-def test_who_accepts_png_gets_the_picture_itself(
+def test_a_client_that_accepts_png_gets_the_image_itself(
     service: Service, judged: Judged, accept: str
 ) -> None:
     answer = get(service, f"{RANDOM}?label=7", Accept=accept)
@@ -120,25 +118,25 @@ def test_who_accepts_png_gets_the_picture_itself(
 @pytest.mark.parametrize(
     "accept", ["*/*", "application/json", "application/json, image/png", "image/png;q=0,*/*", ""]
 )
-def test_everybody_else_gets_json(service: Service, accept: str) -> None:
+def test_other_clients_get_json(service: Service, accept: str) -> None:
     answer = get(service, Accept=accept)
     assert answer.headers["Content-Type"] == "application/json"
     assert answer.headers["Vary"] == "accept"
     assert "image" in answer.json()
 
 
-def test_a_certain_label_may_be_asked_for(service: Service) -> None:
+def test_a_label_may_be_requested(service: Service) -> None:
     for label in "0123456789":
         assert get(service, f"{RANDOM}?label={label}").json()["label"] == label
 
 
-def test_a_label_that_is_not_there_is_a_problem_that_says_which_are(service: Service) -> None:
+def test_the_error_about_an_unknown_label_lists_the_labels(service: Service) -> None:
     answer = get(service, f"{RANDOM}?label=x")
     assert (answer.status_code, answer.json()["title"]) == (404, "No such sample")
     assert "0, 1, 2" in answer.json()["detail"]
 
 
-def test_what_is_posted_back_is_mostly_read_as_its_label(service: Service) -> None:
+def test_most_samples_are_predicted_as_their_label(service: Service) -> None:
     right = 0
     with service.client(headers={"Accept": "image/png", "Content-Type": "image/png"}) as client:
         for label in "0123456789" * 4:
@@ -148,11 +146,11 @@ def test_what_is_posted_back_is_mostly_read_as_its_label(service: Service) -> No
     assert right >= 30
 
 
-def test_the_samples_are_those_of_the_version_that_serves(
+def test_samples_are_those_of_the_serving_version(
     switching: Service, growing: Store, version: Version
 ) -> None:
     def another(draft: Path) -> None:
-        """A sheet of one white picture, whose label cannot stand in a header as it is."""
+        """A sheet of one white image whose label must be escaped in a header."""
         facts = {"side": 28, "columns": 1, "labels": ["ä b"]}
         (draft / "samples.json").write_text(json.dumps(facts))
         Image.fromarray(np.full((28, 28), 255, np.uint8)).save(draft / "samples.png")
@@ -173,7 +171,7 @@ def test_a_sheet_is_read_once(own: Service, store: Store) -> None:
     assert get(own).status_code == 200
 
 
-def test_a_sheet_that_is_not_the_one_on_the_card_is_refused(own: Service, store: Store) -> None:
+def test_a_sheet_that_does_not_match_the_card_is_rejected(own: Service, store: Store) -> None:
     sheet = store.folder / "1/samples.png"
     content = sheet.read_bytes()
     sheet.write_bytes(content + b"\0")
@@ -195,7 +193,7 @@ def test_a_sheet_that_is_not_the_one_on_the_card_is_refused(own: Service, store:
         ("samples.json", json.dumps({"columns": 10, "labels": ["7"] * 101}).encode()),
     ],
 )
-def test_a_sheet_that_is_none_is_said_to_be(
+def test_an_invalid_sheet_is_reported(
     switching: Service, growing: Store, version: Version, name: str, content: bytes
 ) -> None:
     number = publish(growing, version, lambda draft: (draft / name).write_bytes(content))

@@ -1,4 +1,4 @@
-"""What is counted of each version, by whichever door and worker requests came."""
+"""Statistics of each version, over both APIs and all workers."""
 
 import os
 import signal
@@ -41,7 +41,7 @@ def predict(service: Service) -> None:
         assert client.post("/v1/predict", content=encoded(seven())).status_code == 200
 
 
-def test_nothing_has_been_counted_before_the_first_request(
+def test_all_counts_are_zero_before_the_first_request(
     client: triton.InferenceServerClient,
 ) -> None:
     statistics = of(client)
@@ -52,7 +52,7 @@ def test_nothing_has_been_counted_before_the_first_request(
         assert statistics["inference_stats"][part] == {"count": 0, "ns": 0}
 
 
-def test_both_doors_are_counted_and_a_request_is_the_sum_of_its_parts(
+def test_both_apis_are_counted_and_a_request_is_the_sum_of_its_stages(
     client: triton.InferenceServerClient, service: Service, pixels: Pixels
 ) -> None:
     for _ in range(3):
@@ -74,7 +74,9 @@ def test_both_doors_are_counted_and_a_request_is_the_sum_of_its_parts(
     assert abs(both - parts["compute_infer"]["ns"]) <= 2
 
 
-def test_requests_that_share_a_batch_are_counted_each(service: Service, pixels: Pixels) -> None:
+def test_requests_that_share_a_batch_are_counted_separately(
+    service: Service, pixels: Pixels
+) -> None:
     with client_of(service, concurrency=16) as client:
         for handle in [client.async_infer("digits", inputs_of(pixels[:3])) for _ in range(64)]:
             handle.get_result()
@@ -85,19 +87,19 @@ def test_requests_that_share_a_batch_are_counted_each(service: Service, pixels: 
     runs = {each["batch_size"]: each["compute_infer"]["count"] for each in sizes}
     assert sum(size * count for size, count in runs.items()) == 64 * 3
     assert sum(runs.values()) == statistics["execution_count"] <= 64
-    for part in PARTS[1:]:  # of which each request has what its whole batch took
+    for part in PARTS[1:]:  # each request gets the time of its whole batch
         shared = sum(each[part]["ns"] * each["batch_size"] // 3 for each in sizes)
         assert abs(statistics["inference_stats"][part]["ns"] - shared) <= 64
 
 
-def test_the_clients_own_mistakes_are_no_failures(
+def test_client_errors_are_not_failures(
     client: triton.InferenceServerClient, service: Service
 ) -> None:
     assert post(service, b"nonsense").status_code == 400
     assert of(client)["inference_stats"]["fail"]["count"] == 0
 
 
-def test_what_is_shed_or_too_late_is_a_failure(
+def test_rejected_and_late_requests_are_failures(
     published: tuple[Store, Version], pixels: Pixels
 ) -> None:
     folder = published[0].folder.parent
@@ -111,7 +113,9 @@ def test_what_is_shed_or_too_late_is_a_failure(
         assert 50e6 < fail["ns"] < 5e9
 
 
-def test_the_wait_of_each_is_counted(published: tuple[Store, Version], pixels: Pixels) -> None:
+def test_the_queue_time_of_each_request_is_counted(
+    published: tuple[Store, Version], pixels: Pixels
+) -> None:
     with (
         Service.started(published[0].folder.parent, max_wait=0.4) as service,
         client_of(service, concurrency=4) as client,
@@ -122,7 +126,7 @@ def test_the_wait_of_each_is_counted(published: tuple[Store, Version], pixels: P
     parts = statistics["inference_stats"]
     assert parts["queue"]["count"] == 4
     assert parts["queue"]["ns"] > 4 * 0.2e9
-    (batch,) = statistics["batch_stats"]  # they left together, and each has all of its time
+    (batch,) = statistics["batch_stats"]  # one batch, each request with its full time
     assert batch["batch_size"] == 4
     for part in PARTS[1:]:
         assert abs(parts[part]["ns"] - 4 * batch[part]["ns"]) <= 4
@@ -133,7 +137,7 @@ def of_service(service: Service) -> Any:
         return of(client)
 
 
-def test_versions_are_counted_apart_and_go_on_when_they_serve_again(
+def test_versions_are_counted_separately_and_continue_when_they_serve_again(
     published: tuple[Store, Version], tmp_path: Path, pixels: Pixels
 ) -> None:
     store = two_versions(published, tmp_path)
@@ -151,14 +155,14 @@ def test_versions_are_counted_apart_and_go_on_when_they_serve_again(
 
 
 @pytest.mark.slow
-def test_any_worker_tells_what_all_have_counted(
+def test_any_worker_reports_the_counts_of_all(
     published: tuple[Store, Version], tmp_path: Path
 ) -> None:
     store = two_versions(published, tmp_path)
     with two_workers(store) as service:
         with ThreadPoolExecutor(8) as threads:
             list(threads.map(lambda _: predict(service), range(24)))
-        reported = [of_service(service) for _ in range(8)]  # each over a connection of its own
+        reported = [of_service(service) for _ in range(8)]  # over separate connections
         assert [each["inference_count"] for each in reported] == [24] * 8
         assert [each["inference_stats"]["success"]["count"] for each in reported] == [24] * 8
         workers = _kill_one(service)
@@ -166,7 +170,7 @@ def test_any_worker_tells_what_all_have_counted(
 
 
 def _kill_one(service: Service) -> list[int]:
-    """What a dead worker counted is not lost."""
+    """The counts of a dead worker are not lost."""
     with service.client() as client:
         before: list[int] = [row["pid"] for row in client.get("/v1/status").json()["workers"]]
     os.kill(before[0], signal.SIGKILL)
@@ -176,7 +180,7 @@ def _kill_one(service: Service) -> list[int]:
         try:
             with service.client() as client:
                 rows = client.get("/v1/status").json()["workers"]
-        except httpx2.HTTPError:  # it was asked
+        except httpx2.HTTPError:  # it received a request
             continue
         now = [row["pid"] for row in rows if row["version"]]
         if len(now) == 2 and before[0] not in now:

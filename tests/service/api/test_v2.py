@@ -1,4 +1,4 @@
-"""What the Open Inference Protocol tells of the service and its model, read by Triton's clients."""
+"""The Open Inference Protocol's metadata of server and model, read by Triton's clients."""
 
 import signal
 import time
@@ -25,7 +25,7 @@ def get(service: Service, path: str) -> httpx2.Response:
     return fetch.get(f"{service.url}/v2{path}")
 
 
-def test_it_is_live_and_ready_and_so_is_the_model(client: triton.InferenceServerClient) -> None:
+def test_server_and_model_are_live_and_ready(client: triton.InferenceServerClient) -> None:
     assert client.is_server_live()
     assert client.is_server_ready()
     assert client.is_model_ready("digits")
@@ -39,7 +39,7 @@ def test_another_model_or_version_is_not_ready(
     assert not client.is_model_ready(name, version)
 
 
-def test_told_to_stop_it_is_live_but_not_ready(published: tuple[Store, Version]) -> None:
+def test_a_draining_service_is_live_but_not_ready(published: tuple[Store, Version]) -> None:
     with Service.started(published[0].folder.parent, drain_seconds=30) as service:
         service.send(signal.SIGTERM)
         deadline = time.monotonic() + 10
@@ -53,7 +53,7 @@ def test_told_to_stop_it_is_live_but_not_ready(published: tuple[Store, Version])
             assert not client.is_server_ready()
 
 
-def test_the_server_says_which_extensions_it_speaks(client: triton.InferenceServerClient) -> None:
+def test_the_server_lists_its_extensions(client: triton.InferenceServerClient) -> None:
     server = client.get_server_metadata()
     assert server["name"] == "digitserve"
     assert set(server["extensions"]) == {
@@ -63,7 +63,7 @@ def test_the_server_says_which_extensions_it_speaks(client: triton.InferenceServ
 
 
 @pytest.mark.parametrize("version", ["", "1"])
-def test_the_model_is_described_by_its_tensors(
+def test_the_model_metadata_describes_its_tensors(
     client: triton.InferenceServerClient, version: str
 ) -> None:
     assert client.get_model_metadata("digits", version) == {
@@ -79,7 +79,7 @@ def test_the_model_is_described_by_its_tensors(
 
 
 @pytest.mark.parametrize("version", ["", "1"])
-def test_the_configuration_says_what_the_settings_do(
+def test_the_configuration_follows_the_settings(
     client: triton.InferenceServerClient, version: str
 ) -> None:
     config = client.get_model_config("digits", version)
@@ -94,7 +94,7 @@ def test_the_configuration_says_what_the_settings_do(
 
 @pytest.mark.parametrize("what", ["", "/ready", "/config", "/stats"])
 @pytest.mark.parametrize(
-    ("path", "said"),
+    ("path", "message"),
     [
         ("/models/letters", "the model served here is 'digits'"),
         ("/models/letters/versions/1", "the model served here is 'digits'"),
@@ -103,13 +103,13 @@ def test_the_configuration_says_what_the_settings_do(
         ("/models/digits/versions/01", "01"),
     ],
 )
-def test_what_is_not_served_is_said_in_one_sentence(
-    service: Service, path: str, what: str, said: str
+def test_the_error_about_an_unknown_model_or_version_is_one_sentence(
+    service: Service, path: str, what: str, message: str
 ) -> None:
     response = get(service, path + what)
     assert response.status_code == 404
     assert list(response.json()) == ["error"]
-    assert said in response.json()["error"]
+    assert message in response.json()["error"]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_what_is_not_served_is_said_in_one_sentence(
         ("DELETE", "/models/digits", 405),
     ],
 )
-def test_other_routes_and_methods_are_refused_in_the_protocols_words(
+def test_errors_of_other_routes_and_methods_have_the_format_of_the_protocol(
     service: Service, method: str, path: str, status: int
 ) -> None:
     response = fetch.request(method, f"{service.url}/v2{path}")
@@ -133,7 +133,7 @@ def test_other_routes_and_methods_are_refused_in_the_protocols_words(
     assert ("Allow" in response.headers) == (status == 405)
 
 
-def test_the_version_that_serves_answers_by_its_number(
+def test_the_serving_version_can_be_requested_by_number(
     client: triton.InferenceServerClient, pixels: Pixels, logits: NDArray[np.float32]
 ) -> None:
     result = client.infer("digits", inputs_of(pixels[:3]), model_version="1", request_id="mine")
@@ -142,7 +142,7 @@ def test_the_version_that_serves_answers_by_its_number(
     assert result.get_response()["id"] == "mine"
 
 
-def test_a_large_body_reaches_a_version_too(
+def test_a_version_accepts_a_large_body_too(
     client: triton.InferenceServerClient, pixels: Pixels, logits: NDArray[np.float32]
 ) -> None:
     result = client.infer("digits", inputs_of(pixels[:200], binary=False), model_version="1")
@@ -150,7 +150,7 @@ def test_a_large_body_reaches_a_version_too(
 
 
 @pytest.mark.parametrize(
-    ("name", "version", "said"),
+    ("name", "version", "message"),
     [
         ("digits", "2", "version 2 does not serve; version 1 does"),
         ("digits", "x", "version x does not serve; version 1 does"),
@@ -159,16 +159,16 @@ def test_a_large_body_reaches_a_version_too(
         ("a model?all", "", "the model served here is 'digits'"),
     ],
 )
-def test_what_does_not_serve_does_not_answer(
-    client: triton.InferenceServerClient, pixels: Pixels, name: str, version: str, said: str
+def test_a_version_that_does_not_serve_is_an_error(
+    client: triton.InferenceServerClient, pixels: Pixels, name: str, version: str, message: str
 ) -> None:
-    with pytest.raises(InferenceServerException, match=said) as refused:
+    with pytest.raises(InferenceServerException, match=message) as refused:
         client.infer(name, inputs_of(pixels[:1]), model_version=version)
     assert refused.value.status() == "404"
 
 
 @pytest.mark.parametrize(
-    ("path", "said"),
+    ("path", "message"),
     [
         ("/models/letters", "Request for unknown model: 'letters' is not found"),
         ("/models/letters/config", "Request for unknown model: 'letters' is not found"),
@@ -178,27 +178,27 @@ def test_what_does_not_serve_does_not_answer(
         ("/models/" + "a" * 999, f"Request for unknown model: '{'a' * 64}' is not found"),
     ],
 )
-def test_what_is_unknown_is_said_in_tritons_words_first(
-    service: Service, client: triton.InferenceServerClient, path: str, said: str
+def test_errors_start_with_the_words_of_triton(
+    service: Service, client: triton.InferenceServerClient, path: str, message: str
 ) -> None:
     error = get(service, path).json()["error"]
-    assert error.startswith(f"{said}; ")
+    assert error.startswith(f"{message}; ")
     assert len(error) < 300
 
 
 @pytest.mark.parametrize(
-    ("name", "version", "said"),
+    ("name", "version", "message"),
     [("letters", "", "'letters' is not found"), ("digits", "9", "'digits' version 9 is not found")],
 )
-def test_tritons_client_reads_its_own_words(
-    client: triton.InferenceServerClient, pixels: Pixels, name: str, version: str, said: str
+def test_tritons_client_raises_the_expected_error(
+    client: triton.InferenceServerClient, pixels: Pixels, name: str, version: str, message: str
 ) -> None:
     with pytest.raises(InferenceServerException) as refused:
         client.infer(name, inputs_of(pixels[:1]), model_version=version)
-    assert refused.value.message().startswith(f"Request for unknown model: {said}")
+    assert refused.value.message().startswith(f"Request for unknown model: {message}")
 
 
-def test_requests_by_version_are_counted_by_their_route(service: Service) -> None:
+def test_requests_by_version_are_counted_by_route(service: Service) -> None:
     def counted() -> float:
         label = 'code="200",method="POST",route="/v2/models/{model}/versions/{version}/infer"'
         lines = exposition(service).splitlines()
@@ -211,7 +211,9 @@ def test_requests_by_version_are_counted_by_their_route(service: Service) -> Non
 
 
 @pytest.mark.anyio
-async def test_the_asynchronous_client_reads_all_of_it(service: Service, pixels: Pixels) -> None:
+async def test_the_asynchronous_client_can_read_all_metadata(
+    service: Service, pixels: Pixels
+) -> None:
     url = service.url.removeprefix("http://")
     async with tritonclient.http.aio.InferenceServerClient(url) as client:
         assert await client.is_server_live()
@@ -231,7 +233,7 @@ async def test_the_asynchronous_client_reads_all_of_it(service: Service, pixels:
             await client.infer("letters", inputs_of(pixels[:2]))
 
 
-def test_where_there_are_keys_only_probes_are_open(published: tuple[Store, Version]) -> None:
+def test_with_api_keys_only_probes_are_open(published: tuple[Store, Version]) -> None:
     key = "a-key-of-sixteen-letters-or-more"
     with Service.started(published[0].folder.parent, api_keys=key) as service:
         for path in ("/health/live", "/health/ready", "/models/digits/ready"):

@@ -1,4 +1,4 @@
-"""The files of a version that people look at: told as they are on the card, or refused."""
+"""The files of a version that are meant for people are served if they match the card."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ def store(published: tuple[Store, Version], tmp_path: Path) -> Store:
 
 @pytest.fixture
 def own(store: Store) -> Iterator[Service]:
-    """A service on a store of one's own, for tests that change it."""
+    """A service on a separate store, for tests that modify it."""
     with Service.started(store.folder.parent, watch_seconds=0) as service:
         yield service
 
@@ -34,9 +34,7 @@ def get(service: Service, file: str, version: object = 1, **headers: str) -> htt
         return client.get(f"/v1/models/digits/versions/{version}/files/{file}")
 
 
-def test_every_picture_and_document_on_the_card_is_given(
-    service: Service, version: Version
-) -> None:
+def test_every_image_and_document_on_the_card_is_served(service: Service, version: Version) -> None:
     names = [name for name in version.card.files if name.endswith((".png", ".json"))]
     assert {"mistakes.json", "mistakes.png", "training_metrics.json", "samples.json"} <= {*names}
     for name in names:
@@ -48,13 +46,15 @@ def test_every_picture_and_document_on_the_card_is_given(
         assert answer.content == (version.folder / name).read_bytes()
 
 
-def test_a_version_that_does_not_serve_gives_its_files_too(own: Service, store: Store) -> None:
+def test_files_of_a_version_that_does_not_serve_are_available_too(
+    own: Service, store: Store
+) -> None:
     content = (store.folder / "2/samples.png").read_bytes()
     assert get(own, "samples.png", 2).content == content
 
 
 @pytest.mark.parametrize("form", ["{}", "W/{}", '"other", {}', "*"])
-def test_who_has_it_already_is_told_so(service: Service, form: str) -> None:
+def test_an_unmodified_file_is_304(service: Service, form: str) -> None:
     tag = get(service, "samples.png").headers["ETag"]
     answer = get(service, "samples.png", If_None_Match=form.format(tag))
     assert (answer.status_code, answer.content) == (304, b"")
@@ -62,13 +62,13 @@ def test_who_has_it_already_is_told_so(service: Service, form: str) -> None:
     assert answer.headers["Cache-Control"] == "no-cache"
 
 
-def test_who_has_another_one_is_given_this(service: Service) -> None:
+def test_a_modified_file_is_sent(service: Service) -> None:
     tag = get(service, "samples.json").headers["ETag"]
     assert get(service, "samples.png", If_None_Match=tag).status_code == 200
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "golden.npz", "card.json", "nothing.png", "%00"])
-def test_what_is_not_for_people_is_404_and_told_what_is(service: Service, name: str) -> None:
+def test_other_files_are_404_with_a_list_of_the_available_ones(service: Service, name: str) -> None:
     refusal = problem(get(service, name), 404)
     assert refusal["title"] == "No such file"
     assert "training_metrics.json" in refusal["detail"]
@@ -97,16 +97,14 @@ def test_no_path_leads_out_of_the_version(service: Service, path: str) -> None:
         ("digits/versions/01", "No such version"),
     ],
 )
-def test_a_model_or_version_that_is_not_there_is_404(
-    service: Service, path: str, title: str
-) -> None:
+def test_an_unknown_model_or_version_is_404(service: Service, path: str, title: str) -> None:
     with service.client() as client:
         answer = client.get(f"/v1/models/{path}/files/samples.png")
     assert problem(answer, 404)["title"] == title
 
 
 @pytest.mark.parametrize("damage", ["another", "cut", "gone", "linked"])
-def test_a_damaged_file_is_409_also_for_who_has_it_already(
+def test_a_damaged_file_is_409_even_for_clients_that_have_it(
     own: Service, store: Store, damage: str
 ) -> None:
     path = store.folder / "2/samples.png"
@@ -133,7 +131,7 @@ def with_metrics(store: Store, version: Version, text: str) -> int:
     return publish(store, version, change)
 
 
-def test_metrics_tell_nothing_of_the_folders_they_were_made_in(
+def test_metrics_reveal_no_paths_of_the_machine_that_made_them(
     own: Service, store: Store, version: Version
 ) -> None:
     metrics: dict[str, Any] = json.loads(version.read("training_metrics.json"))
@@ -148,13 +146,13 @@ def test_metrics_tell_nothing_of_the_folders_they_were_made_in(
     assert answer.headers["ETag"] == f'"{hashlib.sha256(answer.content).hexdigest()}"'
 
 
-def test_metrics_that_are_no_json_are_409(own: Service, store: Store, version: Version) -> None:
+def test_metrics_that_are_not_json_are_409(own: Service, store: Store, version: Version) -> None:
     number = with_metrics(store, version, "{half")
     refusal = problem(get(own, "training_metrics.json", number), 409)
     assert f"{number}/training_metrics.json is no JSON" in refusal["detail"]
 
 
-def test_where_keys_are_asked_for_files_need_one_too(published: tuple[Store, Version]) -> None:
+def test_with_api_keys_files_need_one_too(published: tuple[Store, Version]) -> None:
     key = "a-key-for-files-and-cards"
     with Service.started(published[0].folder.parent, api_keys=key) as service:
         assert problem(get(service, "samples.png"), 401)

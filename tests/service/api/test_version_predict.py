@@ -1,4 +1,4 @@
-"""Two versions answer for the same picture, whichever of them serves."""
+"""Predictions of any version for comparison, whichever version serves."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ from tests.support.program import PATIENCE
 from tests.support.running import ADMIN, TOKEN, Service, wait_to_read
 from tests.support.versions import publish, two_versions
 
-THIRD = tuple("klmnopqrst")  # labels of version 3; 1 says 0 to 9, 2 says a to j
+THIRD = tuple("klmnopqrst")  # labels of version 3; those of 1 are 0 to 9, those of 2 are a to j
 OF_THE_MODEL = (
     "batch_size_count", "inference_seconds_count", "queue_wait_seconds_count", "predictions_total",
     "prediction_confidence_count", "decode_seconds_count",
@@ -56,7 +56,7 @@ def service(store: Store) -> Iterator[Service]:
         yield service
 
 
-def ask(
+def send(
     service: Service,
     version: object,
     body: bytes = SEVEN,
@@ -76,7 +76,7 @@ def activate(service: Service, version: int) -> None:
         assert client.post(path).status_code == 200
 
 
-def said(answer: httpx2.Response) -> tuple[str, str]:
+def result(answer: httpx2.Response) -> tuple[str, str]:
     """The version that answered, and its label."""
     assert answer.status_code == 200, answer.text
     reported = answer.json()
@@ -94,33 +94,33 @@ def numbers(service: Service) -> dict[str, float]:
     return {name: counted(service, name) for name in OF_THE_MODEL}
 
 
-# ---- who answers ---------------------------------------------------------------------------------
+# ---- which version answers -----------------------------------------------------------------------
 
 
-def test_the_version_that_serves_answers_as_it_always_does(service: Service) -> None:
+def test_the_serving_version_answers_as_on_v1_predict(service: Service) -> None:
     before = numbers(service)
-    answer = ask(service, 1)
-    assert said(answer) == ("1", "7")
+    answer = send(service, 1)
+    assert result(answer) == ("1", "7")
     with service.client(headers={"Content-Type": "image/png"}) as client:
         assert client.post("/v1/predict", content=SEVEN).json() == answer.json()
     assert numbers(service) == {name: before[name] + 2 for name in before}
 
 
-def test_the_version_before_answers_too_and_moves_no_number_of_the_model(service: Service) -> None:
+def test_the_previous_version_answers_without_affecting_the_model_metrics(service: Service) -> None:
     activate(service, 2)
     before = numbers(service)
-    assert said(ask(service, 1)) == ("1", "7")
-    assert said(ask(service, 1, query="?top_k=2")) == ("1", "7")
+    assert result(send(service, 1)) == ("1", "7")
+    assert result(send(service, 1, query="?top_k=2")) == ("1", "7")
     assert numbers(service) == before
     route = 'route="/v1/models/{name}/versions/{version}/predict"'
     assert metric(service, f'http_requests_total{{code="200",method="POST",{route}}}') == 2
 
 
-def test_any_other_answers_who_has_the_token_and_stays_loaded(service: Service) -> None:
+def test_any_version_answers_with_the_admin_token_and_stays_loaded(service: Service) -> None:
     before = numbers(service)
-    assert said(ask(service, 3, headers=ADMIN)) == ("3", "r")
+    assert result(send(service, 3, headers=ADMIN)) == ("3", "r")
     assert loaded(service) == {"1": "serves", "2": None, "3": "compared"}
-    assert said(ask(service, 3, headers=ADMIN)) == ("3", "r")
+    assert result(send(service, 3, headers=ADMIN)) == ("3", "r")
     wait_to_read("version 3 is loaded for comparison", service)
     assert service.log.count("version 3 is loaded for comparison") == 1
     assert numbers(service) == before
@@ -129,19 +129,19 @@ def test_any_other_answers_who_has_the_token_and_stays_loaded(service: Service) 
         assert client.get("/v1/status").json()["model"]["version"] == "1"
 
 
-def test_of_the_others_the_last_that_was_asked_for_stays_loaded(service: Service) -> None:
-    assert said(ask(service, 3, headers=ADMIN)) == ("3", "r")
-    assert said(ask(service, 2, headers=ADMIN)) == ("2", "h")
+def test_only_the_last_compared_version_stays_loaded(service: Service) -> None:
+    assert result(send(service, 3, headers=ADMIN)) == ("3", "r")
+    assert result(send(service, 2, headers=ADMIN)) == ("2", "h")
     assert loaded(service) == {"1": "serves", "2": "compared", "3": None}
     wait_to_read("version 3 is unloaded after comparison: version 2 is requested", service)
-    assert problem(ask(service, 9, headers=ADMIN), 404)
+    assert problem(send(service, 9, headers=ADMIN), 404)
     assert loaded(service)["2"] == "compared"
 
 
-def test_an_answer_says_how_long_it_took_and_whose_it_is(service: Service) -> None:
+def test_a_response_has_its_timings_and_version(service: Service) -> None:
     activate(service, 2)
     for version, count in ((2, "1"), (1, "1"), (3, "1")):
-        headers = ask(service, version, headers=ADMIN | {"X-Request-ID": "mine"}).headers
+        headers = send(service, version, headers=ADMIN | {"X-Request-ID": "mine"}).headers
         assert re.fullmatch(
             r"decode;dur=[\d.]+, queue;dur=[\d.]+, infer;dur=[\d.]+", headers["Server-Timing"]
         )
@@ -151,10 +151,10 @@ def test_an_answer_says_how_long_it_took_and_whose_it_is(service: Service) -> No
 
 @pytest.mark.parametrize("query", ["", "?debug=ink", "?top_k=3&threshold=1", "?ink=off&debug=ink"])
 @pytest.mark.parametrize("form", ["picture", "json", "multipart"])
-def test_each_form_and_option_is_answered_as_by_the_version_that_serves(
+def test_every_form_and_option_works_as_with_the_serving_version(
     comparable: Service, form: str, query: str
 ) -> None:
-    """All three have the same weights, and differ in their labels."""
+    """All three have the same weights and differ only in their labels."""
     files = [SEVEN, encoded(seven(side=28))]
     if form == "picture":
         body, kind = SEVEN, "image/png"
@@ -165,7 +165,7 @@ def test_each_form_and_option_is_answered_as_by_the_version_that_serves(
         body, kind = b"".join(map(part, files)) + b"--x--\r\n", MULTIPART["Content-Type"]
     headers = ADMIN | {"Content-Type": kind}
     served, warm, other = (
-        ask(comparable, version, body, query, headers=headers).json() for version in (2, 1, 3)
+        send(comparable, version, body, query, headers=headers).json() for version in (2, 1, 3)
     )
     assert [each["model"]["version"] for each in (served, warm, other)] == ["2", "1", "3"]
     predictions = served["predictions"]
@@ -178,19 +178,19 @@ def test_each_form_and_option_is_answered_as_by_the_version_that_serves(
 
 
 def beside_numbers(prediction: dict[str, Any]) -> dict[str, Any]:
-    """What does not depend on labels, nor on the last digits of numbers."""
+    """The fields that depend neither on labels nor on the last digits of numbers."""
     kept = {name: prediction.get(name) for name in ("digit", "ink", "uncertain")}
     return kept | {"top": [each["digit"] for each in prediction.get("top_k", [])]}
 
 
-# ---- who may ask, and for what -------------------------------------------------------------------
+# ---- access --------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def comparable(
     published: tuple[Store, Version], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    """2 serves, 1 did before; for tests that change nothing else."""
+    """Version 2 serves and 1 is the previous one; for tests that change nothing else."""
     store = two_versions(published, tmp_path_factory.mktemp("comparable"))
     publish(store, published[1], labels=THIRD)
     with Service.started(store.folder.parent, admin_token=TOKEN, watch_seconds=0) as service:
@@ -201,25 +201,25 @@ def comparable(
 @pytest.mark.parametrize("authorization", ["", "Bearer another-token-of-some-length"])
 def test_without_the_token_no_version_is_loaded(comparable: Service, authorization: str) -> None:
     headers = {"Authorization": authorization} if authorization else {}
-    for version in (3, 9):  # whether it is there is nobody's business
-        answer = ask(comparable, version, headers=headers)
+    for version in (3, 9):  # the response does not reveal whether it exists
+        answer = send(comparable, version, headers=headers)
         assert "admin token" in problem(answer, 401)["detail"]
         assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
-def test_where_no_token_is_set_no_version_is_loaded(store: Store) -> None:
+def test_if_no_token_is_set_no_version_is_loaded(store: Store) -> None:
     with Service.started(store.folder.parent, watch_seconds=0) as service:
-        assert "DIGITSERVE_ADMIN_TOKEN" in problem(ask(service, 3), 403)["detail"]
-        assert said(ask(service, 1)) == ("1", "7")
+        assert "DIGITSERVE_ADMIN_TOKEN" in problem(send(service, 3), 403)["detail"]
+        assert result(send(service, 1)) == ("1", "7")
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])
-def test_what_is_no_picture_is_refused_as_ever(comparable: Service, version: int) -> None:
-    assert problem(ask(comparable, version, b"nonsense", headers=ADMIN), 422)
-    assert problem(ask(comparable, version, b"", headers=ADMIN), 400)
-    assert problem(ask(comparable, version, query="?colour=red", headers=ADMIN), 400)
+def test_an_invalid_image_is_rejected_as_usual(comparable: Service, version: int) -> None:
+    assert problem(send(comparable, version, b"nonsense", headers=ADMIN), 422)
+    assert problem(send(comparable, version, b"", headers=ADMIN), 400)
+    assert problem(send(comparable, version, query="?colour=red", headers=ADMIN), 400)
     headers = ADMIN | {"Content-Type": "text/plain"}
-    assert problem(ask(comparable, version, headers=headers), 415)
+    assert problem(send(comparable, version, headers=headers), 415)
 
 
 @pytest.mark.parametrize(
@@ -231,10 +231,10 @@ def test_what_is_no_picture_is_refused_as_ever(comparable: Service, version: int
         ("digits", "01", "No such version"),
     ],
 )
-def test_what_is_not_there_is_404(
+def test_an_unknown_model_or_version_is_404(
     comparable: Service, name: str, version: object, title: str
 ) -> None:
-    assert problem(ask(comparable, version, name=name, headers=ADMIN), 404)["title"] == title
+    assert problem(send(comparable, version, name=name, headers=ADMIN), 404)["title"] == title
 
 
 def test_other_methods_are_405(comparable: Service) -> None:
@@ -242,53 +242,53 @@ def test_other_methods_are_405(comparable: Service) -> None:
         assert problem(client.get("/v1/models/digits/versions/1/predict"), 405)
 
 
-def test_a_version_that_fails_a_gate_is_409_and_no_failed_switch(
+def test_a_version_that_fails_a_gate_is_409_and_not_a_failed_switch(
     service: Service, store: Store
 ) -> None:
     (store.folder / "3/model.onnx").write_bytes(b"other")
-    refusal = problem(ask(service, 3, headers=ADMIN), 409)
+    refusal = problem(send(service, 3, headers=ADMIN), 409)
     assert refusal["type"] == "/problems/version-failed-check"
     assert "the check 'verify' failed: " in refusal["detail"]
     assert "3/model.onnx is not the file" in refusal["detail"]
     assert str(store.folder.parent) not in refusal["detail"]
     assert counted(service, 'model_swap_total{result="failed_verify"}') == 0
-    assert said(ask(service, 1)) == ("1", "7")
+    assert result(send(service, 1)) == ("1", "7")
     assert loaded(service) == {"1": "serves", "2": None, "3": None}
 
 
-# ---- when the store, or what serves, changes -----------------------------------------------------
+# ---- changes of the store or of the serving version ----------------------------------------------
 
 
-def test_a_version_that_is_pruned_answers_no_longer(service: Service, store: Store) -> None:
-    assert said(ask(service, 3, headers=ADMIN)) == ("3", "r")
+def test_a_pruned_version_no_longer_answers(service: Service, store: Store) -> None:
+    assert result(send(service, 3, headers=ADMIN)) == ("3", "r")
     shutil.rmtree(store.folder / "3")
-    assert problem(ask(service, 3, headers=ADMIN), 404)["title"] == "No such version"
+    assert problem(send(service, 3, headers=ADMIN), 404)["title"] == "No such version"
     wait_to_read("version 3 is unloaded after comparison: its files have changed", service)
 
 
-def test_a_number_that_has_become_another_versions_answers_as_that(
+def test_a_number_reused_by_another_version_answers_as_that_version(
     service: Service, store: Store, version: Version
 ) -> None:
-    assert said(ask(service, 3, headers=ADMIN)) == ("3", "r")
+    assert result(send(service, 3, headers=ADMIN)) == ("3", "r")
     shutil.rmtree(store.folder / "3")
     assert publish(store, version, labels=tuple("ABCDEFGHIJ")) == 3
-    assert said(ask(service, 3, headers=ADMIN)) == ("3", "H")
+    assert result(send(service, 3, headers=ADMIN)) == ("3", "H")
 
 
-def test_a_version_that_comes_to_serve_is_not_loaded_twice(service: Service) -> None:
-    assert said(ask(service, 3, headers=ADMIN)) == ("3", "r")
+def test_a_compared_version_that_is_activated_is_not_loaded_twice(service: Service) -> None:
+    assert result(send(service, 3, headers=ADMIN)) == ("3", "r")
     activate(service, 3)
     wait_to_read("unloaded after comparison: it is loaded for serving", service)
     assert loaded(service) == {"1": "warm", "2": None, "3": "serves"}
-    assert said(ask(service, 3)) == ("3", "r")
-    assert said(ask(service, 1)) == ("1", "7")
+    assert result(send(service, 3)) == ("3", "r")
+    assert result(send(service, 1)) == ("1", "7")
 
 
-def test_while_versions_are_switched_no_answer_comes_from_another(service: Service) -> None:
+def test_no_answer_comes_from_another_version_during_switches(service: Service) -> None:
     over, labels = Event(), {1: "7", 2: "h"}
     activate(service, 2)
 
-    def asking(version: int) -> set[int]:
+    def predict_repeatedly(version: int) -> set[int]:
         codes = set()
         with service.client(headers={"Content-Type": "image/png"}) as client:
             while not over.is_set():
@@ -296,32 +296,32 @@ def test_while_versions_are_switched_no_answer_comes_from_another(service: Servi
                 answer = client.post(path, content=SEVEN)
                 codes.add(answer.status_code)
                 if answer.status_code == 200:
-                    assert said(answer) == (str(version), labels[version])
+                    assert result(answer) == (str(version), labels[version])
         return codes
 
     with ThreadPoolExecutor(4) as pool:
-        asked = [pool.submit(asking, version) for version in (1, 2, 1, 2)]
+        futures = [pool.submit(predict_repeatedly, version) for version in (1, 2, 1, 2)]
         try:
             for turn in range(6):
                 activate(service, 1 + turn % 2)
         finally:
             over.set()
-        assert all({200} <= each.result() <= {200, 409} for each in asked)
+        assert all({200} <= each.result() <= {200, 409} for each in futures)
 
 
-def test_where_memory_is_short_no_other_version_is_loaded(store: Store) -> None:
+def test_with_little_memory_no_other_version_is_loaded(store: Store) -> None:
     settings = {"admin_token": TOKEN, "watch_seconds": 0, "memory_reserve": 2**50}
     with Service.started(store.folder.parent, **settings) as service:
-        answer = ask(service, 3, headers=ADMIN)
+        answer = send(service, 3, headers=ADMIN)
         assert "DIGITSERVE_MEMORY_RESERVE" in problem(answer, 503)["detail"]
-        assert said(ask(service, 1)) == ("1", "7")
+        assert result(send(service, 1)) == ("1", "7")
 
 
-class Played(Exchange):
-    """Of a request that is asked by hand."""
+class FakeExchange(Exchange):
+    """A request without a connection."""
 
     __slots__ = ("reported",)
-    latest = 0.0  # no deadline is the client's
+    latest = 0.0  # the deadline is not the client's
 
     def __init__(self, token: str = TOKEN) -> None:
         headers = {b"authorization": f"Bearer {token}".encode()}
@@ -343,8 +343,8 @@ def wait_until_gone(secondary: SecondaryModel) -> None:
         time.sleep(0.01)
 
 
-class TestLettingGo:
-    """Of a version that is compared, without a network between."""
+class TestUnloading:
+    """Unloading of a compared version, tested without HTTP."""
 
     pytestmark = pytest.mark.anyio
 
@@ -355,7 +355,7 @@ class TestLettingGo:
         made: list[ModelManager | SecondaryModel] = []
 
         def make(unused: float = PATIENCE) -> tuple[ModelManager, SecondaryModel]:
-            """Of these, only the first finds memory short."""
+            """Of these two, only the first is short of memory."""
             short = Settings(threads=1, memory_reserve=2**50)  # type: ignore[call-arg]
             ample = Settings(threads=1, memory_reserve=0, admin_token=SecretStr(TOKEN))  # type: ignore[call-arg]
             metrics = Metrics()
@@ -369,8 +369,8 @@ class TestLettingGo:
             each.close()
 
     async def number(self, secondary: SecondaryModel, version: int) -> int:
-        """Of the model that is asked for that version."""
-        exchange = Played()
+        """The number of the model that answers a request for that version."""
+        exchange = FakeExchange()
 
         def work(model: Model) -> int:
             return model.number
@@ -380,7 +380,7 @@ class TestLettingGo:
         )
         return int(await exchange.reported)
 
-    async def test_when_memory_is_short_it_goes_before_another_is_loaded_to_serve(
+    async def test_low_memory_unloads_it_before_another_version_is_loaded_to_serve(
         self, make: Callable[..., tuple[ModelManager, SecondaryModel]]
     ) -> None:
         serving, secondary = make()
@@ -389,7 +389,7 @@ class TestLettingGo:
         await serving.activate(2)
         assert secondary.number is None
 
-    async def test_who_is_not_asked_for_a_while_goes(
+    async def test_an_unused_version_is_unloaded_after_a_while(
         self, make: Callable[..., tuple[ModelManager, SecondaryModel]]
     ) -> None:
         _, secondary = make(0.05)
@@ -397,7 +397,7 @@ class TestLettingGo:
         await asyncio.to_thread(wait_until_gone, secondary)
         assert await self.number(secondary, 3) == 3  # it is loaded again
 
-    async def test_who_has_no_token_has_nothing_loaded_however_late_that_is_seen(
+    async def test_a_request_without_a_token_loads_nothing_even_if_detected_late(
         self, make: Callable[..., tuple[ModelManager, SecondaryModel]]
     ) -> None:
         serving, secondary = make()
@@ -405,5 +405,5 @@ class TestLettingGo:
         secondary.admit(1, {})  # warm
         await serving.evict(1)
         with pytest.raises(Problem) as refused:
-            secondary.do(Played("no token of ours"), 1, lambda model: model.number, print)
+            secondary.do(FakeExchange("no token of ours"), 1, lambda model: model.number, print)
         assert refused.value.kind is WRONG_ADMIN_TOKEN
