@@ -1,4 +1,4 @@
-"""What a process writes to stdout: an event a line, from its first word to its last."""
+"""A process writes its whole log to stdout, as one event per line, from start to stop."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def models(published: tuple[Store, Version]) -> Path:
 
 
 def events_of(service: Service) -> list[dict[str, Any]]:
-    """Of all that it said but the command that tries it; each must be JSON."""
+    """All events in the output except for the example command; each must be JSON."""
     lines = [line for line in service.log.splitlines() if line and "  curl " not in line]
     events = [json.loads(line) for line in lines]
     for event in events:
@@ -46,7 +46,7 @@ def events_of(service: Service) -> list[dict[str, Any]]:
     return events
 
 
-def ask_for_trouble(service: Service) -> None:
+def provoke_errors(service: Service) -> None:
     for path in ("/nowhere", "/livez", "/v1/models/nobody"):
         fetch.get(f"{service.url}{path}")
     for body in (SEVEN, b"no picture", b""):
@@ -57,10 +57,10 @@ def ask_for_trouble(service: Service) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_every_line_is_json_from_the_start_to_the_end(models: Path, workers: int) -> None:
+def test_every_line_is_json_from_start_to_stop(models: Path, workers: int) -> None:
     with Service.started(models, workers=workers, access_log="all", drain_seconds=0) as service:
-        for _ in range(4):  # on connections of their own, so that each worker has some
-            ask_for_trouble(service)
+        for _ in range(4):  # over separate connections, so that each worker gets some
+            provoke_errors(service)
         service.send(signal.SIGTERM)
         assert service.exit_code() == 0
     events = events_of(service)
@@ -69,17 +69,17 @@ def test_every_line_is_json_from_the_start_to_the_end(models: Path, workers: int
     assert events[-1]["event"] == "stopped"
 
 
-def test_at_debug_uvicorn_speaks_too_in_the_same_shape(models: Path) -> None:
+def test_at_debug_level_uvicorn_logs_in_the_same_format(models: Path) -> None:
     with Service.started(models, log_level="debug", drain_seconds=0) as service:
-        ask_for_trouble(service)
+        provoke_errors(service)
         service.send(signal.SIGTERM)
         assert service.exit_code() == 0
-    said = {event["event"] for event in events_of(service) if event["logger"] == "uvicorn.error"}
-    assert "Application startup complete." in said
-    assert any(each.startswith("Started server process") for each in said)
+    output = {event["event"] for event in events_of(service) if event["logger"] == "uvicorn.error"}
+    assert "Application startup complete." in output
+    assert any(each.startswith("Started server process") for each in output)
 
 
-def test_a_start_that_fails_is_told_as_an_event(tmp_path: Path) -> None:
+def test_a_failed_start_is_logged_as_an_event(tmp_path: Path) -> None:
     service = Service(tmp_path)
     assert service.exit_code() == 2
     (event,) = events_of(service)
@@ -88,9 +88,7 @@ def test_a_start_that_fails_is_told_as_an_event(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["true", "1", "False", "0", "some", ""])
-def test_an_access_log_that_is_neither_off_sampled_nor_all_is_refused(
-    models: Path, value: str
-) -> None:
+def test_an_invalid_access_log_mode_is_rejected(models: Path, value: str) -> None:
     service = Service(models, access_log=value)
     assert service.exit_code() == 2
     assert service.log == (
@@ -103,7 +101,7 @@ def test_an_access_log_that_is_neither_off_sampled_nor_all_is_refused(
 
 @contextmanager
 def on_terminal(models: Path, **settings: str) -> Iterator[tuple[str, str]]:
-    """What is read on a terminal until the service is ready, and its address."""
+    """The output on a terminal until the service is ready, and its address."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "service"],
@@ -114,10 +112,10 @@ def on_terminal(models: Path, **settings: str) -> Iterator[tuple[str, str]]:
     )
     os.close(theirs)
     try:
-        said = ""
-        while not (found := re.search(r"  curl .* (http://\S+)/v1/predict\s*\n\r?\n", said)):
-            said += os.read(ours, 65536).decode()
-        yield said, found.group(1)
+        output = ""
+        while not (found := re.search(r"  curl .* (http://\S+)/v1/predict\s*\n\r?\n", output)):
+            output += os.read(ours, 65536).decode()
+        yield output, found.group(1)
     finally:
         process.kill()
         process.wait()
@@ -129,57 +127,57 @@ def environment(models: Path, **settings: str) -> dict[str, str]:
     return clean_environment() | {f"DIGITSERVE_{name}": value for name, value in ours.items()}
 
 
-def test_on_a_terminal_the_log_is_text_and_the_command_to_paste_comes_last(models: Path) -> None:
-    with on_terminal(models) as (said, url):
-        *lines, before, command, after = said.replace("\r\n", "\n").removesuffix("\n").split("\n")
+def test_on_a_terminal_the_log_is_text_and_the_example_command_comes_last(models: Path) -> None:
+    with on_terminal(models) as (output, url):
+        *lines, before, command, after = output.replace("\r\n", "\n").removesuffix("\n").split("\n")
     assert (before, after) == ("", "")
     assert command.startswith("  curl ")
     assert all(re.match(r"[\d-]+T[\d:.]+Z INFO service: \w", line) for line in lines)
     assert f" ready on {url}, API at " in lines[-1]
 
 
-def test_the_format_may_be_chosen_whatever_stdout_is(models: Path) -> None:
-    with on_terminal(models, LOG_FORMAT="json") as (said, _):
-        assert json.loads(said.splitlines()[0])["level"] == "info"
+def test_the_format_setting_overrides_the_detection_of_a_terminal(models: Path) -> None:
+    with on_terminal(models, LOG_FORMAT="json") as (output, _):
+        assert json.loads(output.splitlines()[0])["level"] == "info"
     with Service.started(models, log_format="text") as service:
         assert re.match(r"[\d-]+T[\d:.]+Z INFO service: digits version 1", service.log)
 
 
-# ---- where nobody reads ---------------------------------------------------------------------
+# ---- unread output --------------------------------------------------------------------------
 
 
 class Unread(Service):
-    """Nobody reads its stdout, unless a test does."""
+    """The stdout of this service is only read on request."""
 
-    stderr = subprocess.PIPE  # which says where it is, too
+    stderr = subprocess.PIPE  # which also has its address
 
     def read(self) -> list[dict[str, Any]]:
-        """What waits there, and all that comes until the end."""
+        """The buffered events, and all others until the service stops."""
         assert self.process.stdout is not None
         with self.process.stdout as lines:
             return [json.loads(line) for line in lines]
 
 
-def ask(service: Service, count: int, body: bytes = b"") -> set[bytes]:
-    """How so many requests are answered, a few at a time: each has a line."""
+def statuses(service: Service, count: int, body: bytes = b"") -> set[bytes]:
+    """The statuses of so many requests, sent a few at a time; each of them is logged."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(connected(service)).socket for _ in range(32)]
-        asked, answers = request(body), set()
+        data, answers = request(body), set()
         for _ in range(count // 32 + 1):
             for each in sockets:
-                each.sendall(asked)
+                each.sendall(data)
             answers |= {each.recv(65536)[:12] for each in sockets}
     return answers
 
 
-def test_a_log_that_nobody_reads_holds_up_no_prediction(models: Path) -> None:
-    """A full pipe, as a container runtime that hangs leaves it, while each request has a line."""
+def test_an_unread_log_does_not_block_predictions(models: Path) -> None:
+    """The pipe is full, as with a container runtime that hangs, while each request is logged."""
     with Unread.started(models, access_log="all", drain_seconds=0) as service:
         before = resident(service)
         while not counted(service, "log_dropped_total"):
-            assert ask(service, MOST // 4) == {b"HTTP/1.1 400"}
-        assert resident(service) - before < 40e6  # the lines are 5e6 of them
-        assert ask(service, 300, SMALL) == {b"HTTP/1.1 200"}
+            assert statuses(service, MOST // 4) == {b"HTTP/1.1 400"}
+        assert resident(service) - before < 40e6  # the lines amount to 5e6 of them
+        assert statuses(service, 300, SMALL) == {b"HTTP/1.1 200"}
         service.send(signal.SIGTERM)
         events = service.read()
         assert service.exit_code() == 0
@@ -190,27 +188,27 @@ def test_a_log_that_nobody_reads_holds_up_no_prediction(models: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_log_that_nobody_ever_reads_does_not_hold_the_end(models: Path, workers: int) -> None:
+def test_an_unread_log_does_not_block_the_stop(models: Path, workers: int) -> None:
     settings = {"workers": workers, "access_log": "all", "drain_seconds": 0}
     with Unread.started(models, **settings) as service:
-        ask(service, 3000)  # more than the pipe holds
+        statuses(service, 3000)  # more than the capacity of the pipe
         service.send(signal.SIGTERM)
         assert service.exit_code() == 0
         assert service.process.stdout is not None
         service.process.stdout.close()
 
 
-def test_who_stops_reading_ends_nothing(models: Path) -> None:
+def test_a_closed_stdout_does_not_stop_the_service(models: Path) -> None:
     with Unread.started(models, access_log="all", drain_seconds=0) as service:
         assert service.process.stdout is not None
         service.process.stdout.close()
-        assert ask(service, 100, SMALL) == {b"HTTP/1.1 200"}
+        assert statuses(service, 100, SMALL) == {b"HTTP/1.1 200"}
         wait_until(lambda: counted(service, "log_dropped_total") > 0, service)
         service.send(signal.SIGTERM)
         assert service.exit_code() == 0
 
 
-# ---- what nobody caught ---------------------------------------------------------------------
+# ---- uncaught exceptions --------------------------------------------------------------------
 
 PROGRAM = r"""
 import asyncio, logging, threading, warnings
@@ -241,7 +239,7 @@ raise RuntimeError("the end")
 """
 
 
-def test_what_nobody_caught_is_told_in_the_same_shape_and_nothing_before_it_is_lost() -> None:
+def test_uncaught_exceptions_are_logged_in_the_same_format_after_all_other_lines() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         cwd=ROOT,
@@ -264,14 +262,14 @@ def test_what_nobody_caught_is_told_in_the_same_shape_and_nothing_before_it_is_l
     assert (last["level"], last["exception"]) == ("critical", "RuntimeError: the end")
 
 
-def test_without_a_stdout_the_service_serves(models: Path) -> None:
-    """Whatever gets its number then, as a client's connection, must not get the log."""
+def test_the_service_runs_without_a_stdout(models: Path) -> None:
+    """The next file with its descriptor, such as a client's connection, must not get the log."""
 
     class Closed(Unread):
         command = ("bash", "-c", 'exec "$0" -m service >&-', sys.executable)
 
     with Closed.started(models, access_log="all", drain_seconds=0) as service:
-        assert ask(service, 100, SMALL) == {b"HTTP/1.1 200"}
+        assert statuses(service, 100, SMALL) == {b"HTTP/1.1 200"}
         service.send(signal.SIGTERM)
         assert service.exit_code() == 0
         assert service.read() == []
@@ -279,7 +277,7 @@ def test_without_a_stdout_the_service_serves(models: Path) -> None:
 
 @pytest.mark.parametrize("stderr", ["2>/dev/full", "2>&-"])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_without_room_or_place_for_the_command_to_paste_the_service_is_ready(
+def test_the_service_starts_if_the_example_command_cannot_be_printed(
     models: Path, workers: int, stderr: str
 ) -> None:
     class Mute(Service):

@@ -1,4 +1,4 @@
-"""From start to stop: refuses to start on what is not right, loses nothing when it ends."""
+"""The service refuses to start with invalid input, and loses no request when it stops."""
 
 import shutil
 import signal
@@ -24,13 +24,13 @@ PNG = {"Content-Type": "image/png"}
 
 @pytest.fixture
 def models(published: tuple[Store, Version], tmp_path: Path) -> Path:
-    """A store of one's own, to be broken."""
+    """A separate store, for tests that damage it."""
     shutil.copytree(published[0].folder, tmp_path / "models/digits")
     return tmp_path / "models"
 
 
 def refused(models: Path, **settings: object) -> str:
-    """What a service says that refuses to start."""
+    """The output of a service that fails to start."""
     service = Service(models, **settings)
     assert service.exit_code() == 2
     assert service.url == ""
@@ -38,20 +38,20 @@ def refused(models: Path, **settings: object) -> str:
     return service.log
 
 
-def test_a_model_a_byte_short_is_refused_with_its_name_and_both_hashes(
+def test_a_truncated_model_is_rejected_with_its_name_and_both_hashes(
     models: Path, version: Version
 ) -> None:
     model = models / "digits/1/model.onnx"
     content = model.read_bytes()
     model.write_bytes(content[:-1])
-    said = refused(models)
-    assert str(model) in said
-    assert version.card.files["model.onnx"].sha256 in said
-    assert f"{len(content) - 1} bytes" in said
+    output = refused(models)
+    assert str(model) in output
+    assert version.card.files["model.onnx"].sha256 in output
+    assert f"{len(content) - 1} bytes" in output
 
 
-def test_a_graph_that_onnx_runtime_cannot_load_is_refused(models: Path, version: Version) -> None:
-    """Even where the card, and so the hash, was made for it."""
+def test_a_graph_that_onnx_runtime_cannot_load_is_rejected(models: Path, version: Version) -> None:
+    """Even if the card has the hash of that graph."""
     store = Store(models, "digits")
     with store.draft() as draft:
         (draft / "model.onnx").write_bytes(b"no graph")
@@ -59,33 +59,31 @@ def test_a_graph_that_onnx_runtime_cannot_load_is_refused(models: Path, version:
     assert "model.onnx is not loaded: it is not an ONNX graph" in refused(models)
 
 
-def test_a_bad_setting_is_refused_by_name(models: Path) -> None:
+def test_the_error_names_an_invalid_setting(models: Path) -> None:
     assert "DIGITSERVE_MAX_BATCH=0: Input should be greater" in refused(models, max_batch=0)
 
 
-def test_an_empty_store_is_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_the_error_about_an_empty_store_says_what_to_do(tmp_path: Path) -> None:
     assert "make export" in refused(tmp_path)
 
 
-def test_a_port_in_use_is_refused_with_the_settings_to_change(models: Path) -> None:
+def test_the_error_about_a_port_in_use_names_the_settings(models: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        said = refused(models, port=taken.getsockname()[1])
-    assert "DIGITSERVE_PORT" in said
+        output = refused(models, port=taken.getsockname()[1])
+    assert "DIGITSERVE_PORT" in output
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "a..b", "x" * 70])
-def test_an_address_that_is_not_ours_is_refused_with_the_settings_to_change(
-    models: Path, host: str
-) -> None:
+def test_the_error_about_a_foreign_address_names_the_settings(models: Path, host: str) -> None:
     assert f"cannot listen on {host}" in refused(models, host=host)
 
 
-def test_a_misspelt_setting_is_warned_of(models: Path) -> None:
+def test_a_misspelt_setting_is_a_warning(models: Path) -> None:
     with Service.started(models, max_batches=3) as service:
         assert "DIGITSERVE_MAX_BATCHES is no setting" in service.log
 
 
-def test_the_start_prints_a_command_that_works_when_pasted(models: Path) -> None:
+def test_the_example_command_printed_at_start_works(models: Path) -> None:
     models = models.rename(models.with_name("my models"))
     with Service.started(models) as service:
         wait_to_read("curl ", service)
@@ -96,20 +94,20 @@ def test_the_start_prints_a_command_that_works_when_pasted(models: Path) -> None
     assert '"predictions":[{"digit":' in done.stdout
 
 
-def test_sigterm_in_the_middle_of_requests_loses_none_of_those_accepted(models: Path) -> None:
-    """Clients post without pause until the port is closed; until then all must succeed."""
+def test_sigterm_loses_no_accepted_request(models: Path) -> None:
+    """Clients post continuously until the port is closed; until then all requests must succeed."""
     outcomes: list[int | str] = []
     with Service.started(models, drain_seconds=0.5) as service:
 
         def client() -> None:
             try:
-                while True:  # a connection each: an idle one may be closed between two requests
+                while True:  # separate connections: an idle one may be closed between two requests
                     response = fetch.post(
                         f"{service.url}/v1/predict", content=SEVEN, headers=PNG, timeout=PATIENCE
                     )
                     outcomes.append(response.status_code)
             except httpx2.ConnectError:
-                pass  # refused: never accepted
+                pass  # connection refused: never accepted
             except httpx2.HTTPError as error:
                 outcomes.append(repr(error))
 
@@ -131,20 +129,20 @@ def test_the_port_stays_open_for_drain_seconds_after_sigterm(models: Path) -> No
         wait_to_read("not ready any more", service)
         while (
             passed := time.monotonic() - reported
-        ) < 1:  # half of it: new connections are welcome
+        ) < 1:  # half of the time: new connections are still accepted
             assert fetch.get(f"{service.url}/livez").status_code == 200
             time.sleep(0.05)
         assert service.exit_code() == 0
         assert time.monotonic() - reported >= 2 > passed
 
 
-def test_sigterm_answers_a_request_whose_body_is_still_on_its_way(models: Path) -> None:
+def test_sigterm_answers_a_request_whose_body_is_still_in_transfer(models: Path) -> None:
     with Service.started(models, drain_seconds=0) as service:
         url = httpx2.URL(service.url)
         with socket.create_connection((url.host, url.port or 80), timeout=PATIENCE) as connection:
             head = f"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(SEVEN)}\r\n\r\n"
             connection.sendall(head.encode() + SEVEN[:100])
-            with service.client() as client:  # so the request above has arrived, too
+            with service.client() as client:  # so the request above has arrived as well
                 assert client.get("/livez").status_code == 200
             service.send(signal.SIGTERM)
             wait_to_read("not ready any more", service)
@@ -153,7 +151,7 @@ def test_sigterm_answers_a_request_whose_body_is_still_on_its_way(models: Path) 
         assert service.exit_code() == 0
 
 
-def test_while_it_drains_it_is_not_ready_but_answers(models: Path) -> None:
+def test_a_draining_service_is_not_ready_but_answers(models: Path) -> None:
     with Service.started(models, drain_seconds=30) as service, service.client() as client:
         service.send(signal.SIGTERM)
         wait_until(lambda: client.get("/readyz").status_code == 503, service)
@@ -164,11 +162,11 @@ def test_while_it_drains_it_is_not_ready_but_answers(models: Path) -> None:
         response = client.post("/v1/predict", content=SEVEN, headers=PNG)
         assert response.status_code == 200
         assert response.headers["Connection"] == "close"
-        service.send(signal.SIGTERM)  # a second signal ends it now
+        service.send(signal.SIGTERM)  # a second signal stops it at once
         assert service.exit_code() == 0
 
 
-def test_an_idle_connection_does_not_hold_the_stop(models: Path) -> None:
+def test_an_idle_connection_does_not_delay_the_stop(models: Path) -> None:
     with Service.started(models, drain_seconds=0) as service, service.client() as client:
         assert client.get("/livez").status_code == 200  # and the connection stays open
         began = time.monotonic()
@@ -184,7 +182,7 @@ def test_ctrl_c_stops_without_waiting_and_without_a_traceback(models: Path) -> N
         assert "Traceback" not in service.log
 
 
-def test_an_access_log_is_written_when_asked_for(models: Path) -> None:
+def test_an_access_log_is_written_on_request(models: Path) -> None:
     with Service.started(models, access_log="all") as service, service.client() as client:
         client.get("/livez")
         wait_to_read('"event":"GET /livez 200"', service)

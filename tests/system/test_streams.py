@@ -1,4 +1,4 @@
-"""What native libraries write to stderr is logged; a stderr that nobody reads holds up nobody."""
+"""What native libraries write to stderr is logged, and an unread stderr blocks nothing."""
 
 import fcntl
 import os
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 
 def _damaged() -> bytes:
-    """A TIFF about whose pixels libtiff writes one line to descriptor 2: its LZW code is wrong."""
+    """A TIFF with an invalid LZW code, about which libtiff writes one line to descriptor 2."""
     file = BytesIO()
     Image.new("L", (28, 28)).save(file, "TIFF", compression="tiff_lzw")
     body = bytearray(file.getvalue())
@@ -44,7 +44,7 @@ def models(published: tuple[Store, Version]) -> Path:
 
 @pytest.fixture
 def full_pipe() -> Iterator[int]:
-    """An end for writing that nothing more can be written to, for nobody reads the other one."""
+    """The writing end of a full pipe that is never read."""
     reading, writing = os.pipe()
     size = fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
     os.write(writing, bytes(size))
@@ -54,7 +54,7 @@ def full_pipe() -> Iterator[int]:
 
 
 def logged(service: Service) -> list[dict[str, Any]]:
-    """What libraries wrote."""
+    """The lines of native libraries in the log."""
     return [event for event in service.events if event["logger"] == "native"]
 
 
@@ -65,7 +65,7 @@ def send(service: Service, count: int) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_stderr_that_nobody_reads_holds_up_neither_the_start_nor_a_request_nor_the_end(
+def test_an_unread_stderr_blocks_neither_start_nor_requests_nor_stop(
     models: Path, workers: int, full_pipe: int
 ) -> None:
     class Unread(Service):
@@ -83,7 +83,7 @@ def test_a_stderr_that_nobody_reads_holds_up_neither_the_start_nor_a_request_nor
 
 
 @pytest.mark.parametrize(("words", "port"), [([], "none"), (["--none"], "0")])
-def test_a_setting_or_a_flag_is_refused_where_nobody_reads_why(
+def test_invalid_settings_and_flags_fail_the_start_with_an_unread_stderr(
     words: list[str], port: str, full_pipe: int
 ) -> None:
     service = subprocess.Popen(
@@ -98,8 +98,8 @@ def test_a_setting_or_a_flag_is_refused_where_nobody_reads_why(
         service.kill()
 
 
-def test_a_flood_from_libraries_costs_few_lines_of_the_log_and_is_counted(models: Path) -> None:
-    """Here from the process itself, as fast as it can: each line another one."""
+def test_excess_lines_of_libraries_are_dropped_and_counted(models: Path) -> None:
+    """Here the process itself writes different lines as fast as it can."""
     program = r"""
 import logging, os, time
 from service.telemetry.logs.setup import start_log
@@ -138,8 +138,8 @@ logging.getLogger("test").warning("%d left out in %d s", STREAMS.counts[1], seco
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_crash_still_shows_where_python_was(models: Path, workers: int) -> None:
-    """Alone on stderr; of a worker the supervisor logs it."""
+def test_a_crash_still_shows_the_python_stack(models: Path, workers: int) -> None:
+    """Alone on stderr; that of a worker is logged by the supervisor."""
     with Service.started(models, workers=workers, drain_seconds=0) as service:
         os.kill(status(service)["workers"][0]["pid"], signal.SIGSEGV)
         wait_until(lambda: "Fatal Python error: Segmentation fault" in service.log, service)

@@ -1,4 +1,4 @@
-"""A collector that does not do its work is no matter of the service's: it answers, counts, ends."""
+"""A collector that fails does not affect the service, which answers, counts and stops as usual."""
 
 import signal
 import socket
@@ -30,7 +30,7 @@ def models(published: tuple[Store, Version]) -> Path:
 
 
 @contextmanager
-def telling(models: Path, url: str, **settings: object) -> Iterator[Service]:
+def exporting(models: Path, url: str, **settings: object) -> Iterator[Service]:
     defaults = {"otlp_endpoint": url, "trace_sample": 1, "trace_limit": 10_000, "drain_seconds": 0}
     with Service.started(models, **defaults | settings) as service:
         yield service
@@ -42,7 +42,7 @@ def predict(service: Service, times: int = 1) -> None:
             assert client.post("/v1/predict", content=SEVEN).status_code == 200
 
 
-def complaints(service: Service) -> list[str]:
+def warnings_of(service: Service) -> list[str]:
     return [line for line in service.log.splitlines() if "does not take traces" in line]
 
 
@@ -54,7 +54,7 @@ def free_port() -> int:
 
 @contextmanager
 def broken(how: str) -> Iterator[str]:
-    """The address of a collector that is."""
+    """The address of a collector that fails in this way."""
     with ExitStack() as stack:
         if how == "refuses":
             yield f"http://127.0.0.1:{free_port()}"
@@ -71,7 +71,7 @@ def broken(how: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("how", "said"),
+    ("how", "reason"),
     [
         ("refuses", "no connection"),
         ("hangs", "no answer within 5 s"),
@@ -80,43 +80,43 @@ def broken(how: str) -> Iterator[str]:
         ("is full", "it answers 429"),
     ],
 )
-def test_what_a_broken_collector_does_not_take_is_counted_and_said_once(
-    how: str, said: str, models: Path
+def test_spans_lost_by_a_failing_collector_are_counted_and_logged_once(
+    how: str, reason: str, models: Path
 ) -> None:
-    with broken(how) as url, telling(models, url) as service:
+    with broken(how) as url, exporting(models, url) as service:
         predict(service, 20)  # three messages
         wait_until(lambda: metric(service, NOT_SENT) > 40, service)
         predict(service)
-        wait_until(lambda: complaints(service), service)
-        (complaint,) = complaints(service)
-        assert f"{url}/v1/traces" in complaint
-        assert said in complaint
+        wait_until(lambda: warnings_of(service), service)
+        (warning,) = warnings_of(service)
+        assert f"{url}/v1/traces" in warning
+        assert reason in warning
         assert "Traceback" not in service.log
         assert metric(service, "spans_exported_total") == 0
 
 
-def test_a_collector_that_is_back_gets_traces_and_that_is_said_once(models: Path) -> None:
+def test_a_collector_that_recovers_gets_traces_and_is_logged_once(models: Path) -> None:
     port = free_port()
-    with telling(models, f"http://127.0.0.1:{port}") as service:
+    with exporting(models, f"http://127.0.0.1:{port}") as service:
         predict(service)
-        wait_until(lambda: complaints(service), service)
+        wait_until(lambda: warnings_of(service), service)
         with Receiver(port=port) as receiver:
             predict(service)
             wait_until(lambda: receiver.heads, service)
             predict(service)
             wait_until(lambda: len(receiver.named("batch")) > 1, service)
             wait_to_read("takes traces again", service)
-            assert service.log.count("takes traces again") == len(complaints(service)) == 1
+            assert service.log.count("takes traces again") == len(warnings_of(service)) == 1
             assert metric(service, NOT_SENT) > 0
 
 
-def test_what_waits_for_a_collector_is_bounded(models: Path) -> None:
-    with hanging() as (answer, asked), Receiver(answer) as receiver, ExitStack() as stack:
-        service = stack.enter_context(telling(models, receiver.url))
+def test_the_queue_of_spans_is_bounded(models: Path) -> None:
+    with hanging() as (answer, reached), Receiver(answer) as receiver, ExitStack() as stack:
+        service = stack.enter_context(exporting(models, receiver.url))
         predict(service)
-        assert asked.wait(60)
+        assert reached.wait(60)
         with connected(service) as connection:
-            for _ in range(6):  # of 500: no more than 1000 may be in line on a connection
+            for _ in range(6):  # of 500: no more than 1000 may be pipelined on a connection
                 connection.send(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" * 500)
                 for _ in range(500):
                     assert connection.answer()[0] == 200
@@ -125,23 +125,23 @@ def test_what_waits_for_a_collector_is_bounded(models: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_sigterm_does_not_wait_for_a_collector_that_hangs(models: Path, workers: int) -> None:
-    with hanging() as (answer, asked), Receiver(answer) as receiver, ExitStack() as stack:
-        service = stack.enter_context(telling(models, receiver.url, workers=workers))
+def test_sigterm_does_not_wait_for_a_hanging_collector(models: Path, workers: int) -> None:
+    with hanging() as (answer, reached), Receiver(answer) as receiver, ExitStack() as stack:
+        service = stack.enter_context(exporting(models, receiver.url, workers=workers))
         predict(service)
-        assert asked.wait(60)
-        for _ in range(4):  # each its own connection: all workers have what to tell
+        assert reached.wait(60)
+        for _ in range(4):  # over separate connections, so that all workers have spans to export
             predict(service, 60)
         began = time.monotonic()
         service.send(signal.SIGTERM)
         assert service.exit_code() == 0
-        # All messages would take 5 s each, some thirty of them.
+        # All messages would take 5 s each, about thirty in total.
         assert time.monotonic() - began < 30
         assert "killed" not in service.log
 
 
-def test_what_waits_at_the_end_is_sent(models: Path) -> None:
-    with Receiver() as receiver, telling(models, receiver.url) as service:
+def test_queued_spans_are_sent_at_shutdown(models: Path) -> None:
+    with Receiver() as receiver, exporting(models, receiver.url) as service:
         predict(service, 3)
         service.send(signal.SIGTERM)
         assert service.exit_code() == 0
@@ -149,13 +149,13 @@ def test_what_waits_at_the_end_is_sent(models: Path) -> None:
         assert len(receiver.named("batch")) == 3
 
 
-def test_a_slow_collector_gets_everything(models: Path) -> None:
+def test_a_slow_collector_gets_all_spans(models: Path) -> None:
     def slow(handler: Handler) -> None:
         time.sleep(0.3)
         handler.accept()
 
-    with Receiver(slow) as receiver, telling(models, receiver.url) as service:
+    with Receiver(slow) as receiver, exporting(models, receiver.url) as service:
         predict(service, 40)
         wait_until(lambda: len(receiver.named("POST /v1/predict")) == 40, service)
-        assert not complaints(service)
+        assert not warnings_of(service)
         assert metric(service, NOT_SENT) == metric(service, FULL) == 0

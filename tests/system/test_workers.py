@@ -1,4 +1,4 @@
-"""Several workers are one service: one port, one sum, one switch, one end."""
+"""Several workers act as one service: one port, common metrics, one switch, one shutdown."""
 
 import json
 import os
@@ -55,7 +55,7 @@ def service(store: Store) -> Iterator[Service]:
 def shared(
     published: tuple[Store, Version], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    """One for the tests that leave it as it was."""
+    """A service for tests that leave it unchanged."""
     with two_workers(two_versions(published, tmp_path_factory.mktemp("shared"))) as service:
         yield service
 
@@ -68,8 +68,8 @@ class Answer(NamedTuple):
         return json.loads(self.body)
 
 
-def ask(service: Service, path: str, body: bytes | None = None, **headers: str) -> Answer:
-    """Over a connection of its own, so that any worker may answer."""
+def send(service: Service, path: str, body: bytes | None = None, **headers: str) -> Answer:
+    """Over a separate connection, so that any worker may answer."""
     url = httpx2.URL(service.url)
     connection = HTTPConnection(url.host, url.port, timeout=PATIENCE)
     try:
@@ -81,17 +81,17 @@ def ask(service: Service, path: str, body: bytes | None = None, **headers: str) 
 
 
 def predict(service: Service) -> Answer:
-    return ask(service, "/v1/predict", SEVEN, **PNG)
+    return send(service, "/v1/predict", SEVEN, **PNG)
 
 
 def workers(service: Service) -> dict[int, int]:
-    """Worker -> process, of those that serve."""
+    """Worker -> process id, of those that serve."""
     rows = status(service)["workers"]
     return {row["worker"]: row["pid"] for row in rows if row["version"]}
 
 
 def starting(service: Service, before: int) -> int | None:
-    """The process that takes the place of `before` and does not serve yet."""
+    """The process that replaces `before` and does not serve yet."""
     rows = status(service)["workers"]
     pids = [row["pid"] for row in rows if row["version"] is None and row["pid"] != before]
     return pids[0] if pids else None
@@ -118,7 +118,7 @@ def alive(pid: int) -> bool:
 
 
 class Load:
-    """Clients that post without pause, each request over a connection of its own."""
+    """Clients that post continuously, each request over a separate connection."""
 
     def __init__(self, service: Service, clients: int = 4) -> None:
         self._service = service
@@ -141,14 +141,14 @@ class Load:
             try:
                 self.outcomes.append(predict(self._service).status)
             except ConnectionRefusedError:
-                return  # never accepted
+                return  # the connection was refused: never accepted
             except (OSError, HTTPException) as error:
                 self.outcomes.append(repr(error))
             time.sleep(0.005)  # the service shares the machine with its clients
 
 
 class Connecting:
-    """Clients that connect for each request, until the block ends, also where they are refused."""
+    """Clients that connect for each request until the block ends, even if they are refused."""
 
     def __init__(self, service: Service, clients: int = 16) -> None:
         url = httpx2.URL(service.url)
@@ -185,10 +185,10 @@ class Connecting:
                 return repr(error).encode()
 
 
-# ---- one port, one sum ---------------------------------------------------------------------------
+# ---- one port, common metrics --------------------------------------------------------------------
 
 
-def test_all_workers_answer_on_one_port_and_each_adds_up_what_all_did(shared: Service) -> None:
+def test_all_workers_share_one_port_and_each_reports_the_sums(shared: Service) -> None:
     names = (PREDICTED, 'predictions_total{label="7"}', "prediction_confidence_count")
     before = {name: metric(shared, name) for name in names}
     assert all(predict(shared).status == 200 for _ in range(40))
@@ -203,14 +203,14 @@ def test_all_workers_answer_on_one_port_and_each_adds_up_what_all_did(shared: Se
     assert sums == {before[PREDICTED] + 40}
     assert {name: metric(shared, name) - before[name] for name in names} == dict.fromkeys(names, 40)
     assert len(set(workers(shared).values())) == 2
-    wait_until(lambda: metric(shared, "inflight_requests") == 1, shared)  # the one that asks
+    wait_until(lambda: metric(shared, "inflight_requests") == 1, shared)  # the scrape itself
     assert metric(shared, "workers") == 2
     for worker in ("0", "1", "supervisor"):
         assert metric(shared, f'process_resident_memory_bytes{{worker="{worker}"}}') > 20e6
 
 
 @pytest.mark.slow
-def test_what_is_no_http_is_soon_in_the_sums_of_the_other_worker_too(service: Service) -> None:
+def test_invalid_http_is_counted_in_the_sums_of_the_other_worker(service: Service) -> None:
     with service.client() as client:  # whose connection stays with one worker
         client.get("/livez")
         for _ in range(20):
@@ -236,10 +236,10 @@ def test_a_killed_worker_is_replaced_and_only_its_requests_fail(service: Service
         assert counts == sorted(counts)
     outcomes = Counter(load.outcomes)
     failed = outcomes.total() - outcomes[200]
-    assert failed <= 4, outcomes  # one a client at most, in flight on that worker
+    assert failed <= 4, outcomes  # at most one per client, in flight on that worker
     settle(service)
     counted = metric(service, PREDICTED)
-    # All but what it counted in its last hundredth of a second.
+    # All except for what it counted in its last hundredth of a second.
     assert counted >= 0.97 * outcomes[200] - failed
     assert all(predict(service).status == 200 for _ in range(20))
     settle(service)
@@ -250,7 +250,7 @@ def test_a_killed_worker_is_replaced_and_only_its_requests_fail(service: Service
 
 
 @pytest.mark.slow
-def test_what_a_dead_worker_was_doing_is_no_longer_counted_as_being_done(
+def test_requests_in_flight_on_a_dead_worker_are_no_longer_counted(
     store: Store,
 ) -> None:
     with two_workers(store, request_timeout=PATIENCE) as service:  # a start may take some seconds
@@ -280,10 +280,10 @@ def test_what_a_dead_worker_was_doing_is_no_longer_counted_as_being_done(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("sig", "lost"), [(signal.SIGTERM, 0), (signal.SIGKILL, 4)])
-def test_a_worker_that_cannot_start_again_leaves_its_connections_to_the_others(
+def test_connections_go_to_the_others_while_a_worker_cannot_restart(
     service: Service, store: Store, sig: signal.Signals, lost: int
 ) -> None:
-    """Let go alone, it finishes what it has; killed, it cannot."""
+    """A terminated worker finishes its requests; a killed one cannot."""
     model = store.folder / "1/model.onnx"
     content = model.read_bytes()
     model.write_bytes(content[:-1])
@@ -305,7 +305,7 @@ def test_a_worker_that_cannot_start_again_leaves_its_connections_to_the_others(
 @pytest.mark.slow
 def test_a_switch_is_answered_when_all_workers_serve_the_version(shared: Service) -> None:
     for path, version, label in (("versions/2/activate", "2", "h"), ("rollback", "1", "7")):
-        answer = ask(shared, f"/v1/models/digits/{path}", b"", **ADMIN)
+        answer = send(shared, f"/v1/models/digits/{path}", b"", **ADMIN)
         assert answer.status == 200
         assert (answer.json()["model"]["version"], answer.json()["behind"]) == (version, [])
         readings = [predict(shared).json() for _ in range(20)]
@@ -316,7 +316,9 @@ def test_a_switch_is_answered_when_all_workers_serve_the_version(shared: Service
 
 
 @pytest.mark.slow
-def test_a_worker_that_cannot_follow_a_switch_is_named(service: Service, store: Store) -> None:
+def test_the_response_names_a_worker_that_cannot_follow_a_switch(
+    service: Service, store: Store
+) -> None:
     """The version is damaged after one worker has loaded it and before the other does."""
     other = workers(service)[1]
     with closing(client_of(0, service)) as client, ThreadPoolExecutor(1) as thread:
@@ -331,8 +333,10 @@ def test_a_worker_that_cannot_follow_a_switch_is_named(service: Service, store: 
 
 
 @pytest.mark.slow
-def test_a_replacement_serves_what_the_others_serve(service: Service, store: Store) -> None:
-    """Not what was made current since: they were told not to follow the store."""
+def test_a_replacement_serves_the_same_version_as_the_others(
+    service: Service, store: Store
+) -> None:
+    """And not the current version of the store, which the workers do not watch."""
     store.activate(2)
     before = workers(service)
     os.kill(before[0], signal.SIGKILL)
@@ -342,7 +346,7 @@ def test_a_replacement_serves_what_the_others_serve(service: Service, store: Sto
 
 
 @pytest.mark.slow
-def test_a_worker_that_starts_during_a_switch_serves_the_new_version_from_its_first_request(
+def test_a_worker_that_starts_during_a_switch_serves_only_the_new_version(
     service: Service,
 ) -> None:
     """It was started with the old version; `activate` waits for it."""
@@ -363,7 +367,7 @@ def test_a_worker_that_starts_during_a_switch_serves_the_new_version_from_its_fi
     assert versions.keys() == {"2"}
 
 
-# ---- one end -------------------------------------------------------------------------------------
+# ---- one shutdown --------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -372,7 +376,7 @@ def test_sigterm_loses_no_request_of_any_worker(store: Store) -> None:
         with Load(service) as load:
             wait_until(lambda: len(load.outcomes) > 50, service)
             service.send(signal.SIGTERM)
-            wait_until(lambda: ask(service, "/readyz").status == 503, service)
+            wait_until(lambda: send(service, "/readyz").status == 503, service)
             for thread in load.clients:
                 thread.join(PATIENCE)
         assert service.exit_code() == 0
@@ -380,8 +384,8 @@ def test_sigterm_loses_no_request_of_any_worker(store: Store) -> None:
 
 
 @pytest.mark.slow
-def test_signals_are_counted_once_for_all_processes(service: Service) -> None:
-    """Ctrl-C in a terminal, or a service manager, signals every process at once."""
+def test_a_signal_to_all_processes_counts_once(service: Service) -> None:
+    """Ctrl-C in a terminal, or a service manager, signals every process."""
     with service.client() as idle, service.client() as another:
         assert idle.get("/livez").status_code == another.get("/livez").status_code == 200
         url = httpx2.URL(service.url)
@@ -400,25 +404,25 @@ def test_signals_are_counted_once_for_all_processes(service: Service) -> None:
             assert connection.recv(65536).startswith(b"HTTP/1.1 200")
         began = time.monotonic()
         assert service.exit_code() == 0
-        assert time.monotonic() - began < 15  # idle connections do not hold it
+        assert time.monotonic() - began < 15  # idle connections do not delay it
     assert not any(map(alive, pids))
     assert "Traceback" not in service.log
 
 
 @pytest.mark.slow
-def test_a_second_signal_ends_all_workers_now(store: Store) -> None:
+def test_a_second_signal_stops_all_workers_at_once(store: Store) -> None:
     with Service.started(store.folder.parent, workers=2, drain_seconds=30) as service:
         pids = workers(service).values()
         service.send(signal.SIGTERM)
-        wait_until(lambda: all(ask(service, "/readyz").status == 503 for _ in range(8)), service)
-        assert ask(service, "/livez").status == 200
+        wait_until(lambda: all(send(service, "/readyz").status == 503 for _ in range(8)), service)
+        assert send(service, "/livez").status == 200
         service.send(signal.SIGTERM)
         assert service.exit_code() == 0
         assert not any(map(alive, pids))
 
 
 @pytest.mark.slow
-def test_workers_whose_supervisor_was_killed_end(store: Store) -> None:
+def test_workers_stop_when_their_supervisor_is_killed(store: Store) -> None:
     with Service.started(store.folder.parent, workers=2, drain_seconds=30) as service:
         pids = workers(service).values()
         service.send(signal.SIGKILL)
@@ -428,7 +432,7 @@ def test_workers_whose_supervisor_was_killed_end(store: Store) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [1, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
-def test_it_ends_and_loses_nothing_however_many_clients_go_on_connecting(
+def test_a_stop_loses_no_request_while_clients_keep_connecting(
     store: Store, sig: signal.Signals, count: int
 ) -> None:
     with (
@@ -442,7 +446,7 @@ def test_it_ends_and_loses_nothing_however_many_clients_go_on_connecting(
 
 
 @pytest.mark.slow
-def test_workers_whose_supervisor_was_killed_end_however_many_clients_go_on_connecting(
+def test_workers_of_a_killed_supervisor_stop_while_clients_keep_connecting(
     store: Store,
 ) -> None:
     with (
@@ -458,10 +462,8 @@ def test_workers_whose_supervisor_was_killed_end_however_many_clients_go_on_conn
 
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [pytest.param(1, marks=pytest.mark.slow), 2])
-def test_at_a_second_signal_open_requests_are_answered_503_and_all_ends(
-    store: Store, count: int
-) -> None:
-    """One whose body is on its way, and one whose body comes in chunks."""
+def test_a_second_signal_answers_open_requests_with_503_and_stops(store: Store, count: int) -> None:
+    """One with an incomplete body of known length, and one with an incomplete chunked body."""
     heads = (
         f"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(SEVEN)}\r\n\r\nsome",
         "POST /v1/predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n",
@@ -484,7 +486,7 @@ def test_at_a_second_signal_open_requests_are_answered_503_and_all_ends(
 
 
 @pytest.mark.slow
-def test_a_suspended_worker_does_not_hold_the_stop(store: Store) -> None:
+def test_a_suspended_worker_does_not_block_the_stop(store: Store) -> None:
     settings = {"workers": 2, "drain_seconds": 0, "request_timeout": 1}
     with Service.started(store.folder.parent, **settings) as service:
         suspended = workers(service)[0]
@@ -495,11 +497,11 @@ def test_a_suspended_worker_does_not_hold_the_stop(store: Store) -> None:
         assert "workers that have not ended are killed" in service.log
 
 
-# ---- what does not start -------------------------------------------------------------------------
+# ---- failed starts -------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
-def test_a_version_that_may_not_serve_ends_the_start_with_one_message(store: Store) -> None:
+def test_a_damaged_version_fails_the_start_with_one_message(store: Store) -> None:
     model = store.folder / "1/model.onnx"
     model.write_bytes(model.read_bytes()[:-1])
     service = Service(store.folder.parent, workers=2)
@@ -511,7 +513,7 @@ def test_a_version_that_may_not_serve_ends_the_start_with_one_message(store: Sto
 
 @pytest.mark.slow
 @pytest.mark.parametrize("others", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_a_second_service_on_the_port_is_refused(
+def test_a_second_service_on_the_port_is_rejected(
     shared: Service, store: Store, others: int
 ) -> None:
     port = httpx2.URL(shared.url).port
