@@ -1,4 +1,4 @@
-"""An audit passes only if everything was looked up and nothing was found."""
+"""An audit passes only if every package was checked and no vulnerability was found."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ BROKEN = {
 
 
 def audit(folder: Path, *packages: Mapping[str, object], ends: str = "exit 0") -> int:
-    """The exit code where pip-audit says this of the packages."""
+    """The exit code of the audit with this output of pip-audit."""
     program = folder / "pip-audit"
     answer = json.dumps({"dependencies": packages}) if packages else ""
     program.write_text(f"#!/bin/sh\necho '{answer}'\n{ends}\n")
@@ -26,27 +26,27 @@ def audit(folder: Path, *packages: Mapping[str, object], ends: str = "exit 0") -
     return main(["--pip-audit", str(program)])
 
 
-def test_all_packages_without_a_known_vulnerability_pass(tmp_path: Path) -> None:
+def test_packages_without_known_vulnerabilities_pass(tmp_path: Path) -> None:
     assert audit(tmp_path, SOUND, SOUND) == 0
 
 
-def test_a_vulnerability_fails_and_is_named(
+def test_a_vulnerability_fails_and_is_listed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert audit(tmp_path, SOUND, BROKEN, ends="exit 1") == 1
     assert capsys.readouterr().out == "broken 1: PYSEC-1, mended in 2\n"
 
 
-def test_a_package_that_nobody_could_look_up_fails(
+def test_a_package_that_could_not_be_checked_fails(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert audit(tmp_path, SOUND, UNKNOWN) == 2
     assert "1 of 2 packages could not be looked up (unknown" in capsys.readouterr().err
 
 
-def test_a_service_that_is_out_of_reach_is_a_sentence(
+def test_an_unreachable_service_is_reported_in_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert audit(tmp_path, ends="echo 'Traceback\nConnectionError: no route' >&2; exit 1") == 2
-    said = capsys.readouterr().err
-    assert said == "audit: nothing was audited; pip-audit says: ConnectionError: no route\n"
+    stderr = capsys.readouterr().err
+    assert stderr == "audit: nothing was audited; pip-audit says: ConnectionError: no route\n"

@@ -1,4 +1,4 @@
-"""What the checker of `make chaos` finds in a history, and what it lets pass."""
+"""What the checker of `make chaos` reports in a history, and what it accepts."""
 
 from dataclasses import replace
 
@@ -19,13 +19,13 @@ from tools.chaos.history import (
 )
 from tools.chaos.schedule import LANES, schedule
 
-# Version 3 serves, an admin makes it 1 from 10 to 11 s, and the store names 2 from 30 s on.
+# Version 3 serves, an admin activates 1 from 10 to 11 s, and the store names 2 from 30 s on.
 CHANGES = [Change("1", 10, 11, "answered"), Change("2", 30, 30.1, "followed")]
 GOOD = Request("png", 20.0, 20.1, "200", process="a", version="1", off=1e-6)
 
 
 def judged(*requests: Request, **more: object) -> Verdict:
-    """Of a history with two processes: a is 100, b is 200."""
+    """The verdict on a history with two processes: a has the id 100, b has 200."""
     history = History("3", requests=[*requests], changes=CHANGES, processes={"a": 100, "b": 200})
     for name, value in more.items():
         setattr(history, name, value)
@@ -33,7 +33,7 @@ def judged(*requests: Request, **more: object) -> Verdict:
 
 
 def found(*requests: Request, **more: object) -> str:
-    """The one finding."""
+    """The only finding."""
     (finding,) = judged(*requests, **more).findings
     return finding.what
 
@@ -49,10 +49,10 @@ KILLED = {
 
 
 def test_a_clean_history_has_no_finding() -> None:
-    during = replace(GOOD, began=10.5, ended=10.6, version="3")  # while the switch is made
+    during = replace(GOOD, began=10.5, ended=10.6, version="3")  # during the switch
     behind = replace(GOOD, began=31.0, ended=31.1, version="1")  # while the workers follow
     followed = replace(GOOD, began=31.0, ended=31.1, version="2")
-    other = replace(GOOD, version="2", asked_for="2")  # current or not
+    other = replace(GOOD, version="2", asked_for="2")  # whether it is current or not
     verdict = judged(GOOD, during, behind, followed, other)
     assert (verdict.findings, verdict.answered, verdict.lost) == ([], 5, {})
 
@@ -72,16 +72,16 @@ def test_a_clean_history_has_no_finding() -> None:
         (replace(GOOD, ended=29.0), "answered only after 9.0 s"),
     ],
 )
-def test_an_answer_is_found(answer: Request, what: str) -> None:
+def test_a_wrong_answer_is_reported(answer: Request, what: str) -> None:
     assert what in found(answer)
 
 
 @pytest.mark.parametrize("outcome", ["reset", "closed", "silent", "refused", "500", "503", "422"])
-def test_what_nothing_explains_is_found(outcome: Outcome) -> None:
+def test_a_failure_without_a_fault_is_reported(outcome: Outcome) -> None:
     assert f"png: {outcome} after 0.10 s" in found(lost(outcome))
 
 
-def test_a_reset_is_explained_by_the_death_of_its_own_worker_only() -> None:
+def test_a_reset_is_explained_only_by_the_death_of_its_worker() -> None:
     verdict = judged(lost("reset"), **KILLED)
     assert (verdict.findings, verdict.lost) == ([], {("reset", "kill: its worker died"): 1})
     assert "reset" in found(lost("reset", process="b"), **KILLED)
@@ -93,20 +93,20 @@ def test_no_fault_explains_an_internal_error() -> None:
     assert "png: 500" in found(lost("500"), faults=every)
 
 
-def test_overload_explains_503_that_says_when_to_retry() -> None:
+def test_overload_explains_503_with_retry_after() -> None:
     flood = [Fault("flood", 19.0, 22.0)]
     assert judged(lost("503"), faults=flood).findings == []
     assert "503 without Retry-After" in found(lost("503", retry_after=False), faults=flood)
 
 
-def test_a_worker_that_is_suspended_may_be_behind_until_it_goes_on() -> None:
+def test_a_suspended_worker_may_be_behind_until_it_resumes() -> None:
     stop = [Fault("stop", 29.0, 40.0, pid=100)]
     late = replace(GOOD, began=45.0, ended=45.1)
     assert judged(late, faults=stop).findings == []
     assert "not current" in found(replace(late, began=70.0, ended=70.1), faults=stop)
 
 
-def test_an_answer_that_an_admin_did_not_get_leaves_both_versions_possible() -> None:
+def test_an_activation_with_unknown_outcome_allows_both_versions() -> None:
     changes = [Change("1", 10, 12, "unknown"), Change("2", 30, 31, "answered")]
     for version in ("1", "3"):
         assert judged(replace(GOOD, version=version), changes=changes).findings == []
@@ -133,16 +133,16 @@ def test_an_answer_that_an_admin_did_not_get_leaves_both_versions_possible() -> 
         ),
     ],
 )
-def test_what_is_seen_from_outside_is_found(seen: dict[str, object], what: str) -> None:
+def test_failures_seen_from_outside_are_reported(seen: dict[str, object], what: str) -> None:
     assert what in found(**seen)
 
 
-def test_nothing_may_fail_when_the_faults_are_over() -> None:
+def test_failures_after_the_faults_are_reported() -> None:
     flood = [Fault("flood", 10.0, 19.0)]
     assert "503 after all faults" in found(lost("503"), faults=flood, calm_since=19.5)
 
 
-def test_a_seed_draws_the_same_faults_again() -> None:
+def test_a_seed_determines_the_faults() -> None:
     assert schedule(7, 300) == schedule(7, 300) != schedule(8, 300)
     drawn = {each.kind for lane in schedule(7, 600).values() for each in lane}
     assert drawn == {kind for lane in LANES.values() for kind in lane.faults}
