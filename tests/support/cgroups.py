@@ -1,10 +1,10 @@
-"""Control groups as the kernel shows them, in a folder of one's own."""
+"""Control groups as the kernel presents them, in a temporary folder."""
 
 from pathlib import Path
 
 
 class Groups:
-    """One hierarchy, of version 2 or of one controller of version 1."""
+    """A hierarchy, of version 2 or of one controller of version 1."""
 
     def __init__(self, folder: Path) -> None:
         self.proc = folder / "proc"  # in place of /proc/self
@@ -19,7 +19,7 @@ class Groups:
         self._make(controller, group, files)
 
     def process_is_in(self, group: str, mounted: str = "/") -> None:
-        """`mounted`: the group that is mounted, of which `version_2("/")` and so on are files."""
+        """`mounted` is the group at the mount point, and has the files of `version_2("/")`."""
         controller = self._controller
         line = f"4:cpuset,{controller}:{group}" if controller else f"0::{group}"
         (self.proc / "cgroup").write_text(f"7:pids:/elsewhere\n{line}\n")
@@ -36,6 +36,6 @@ class Groups:
         folder = self._mounted / group.lstrip("/")
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
-            first, _, rest = name.partition("_")  # cpu_cfs_quota_us is cpu.cfs_quota_us
+            first, _, rest = name.partition("_")  # cpu_cfs_quota_us stands for cpu.cfs_quota_us
             (folder / f"{first}.{rest}").write_text(f"{content}\n")
         self.process_is_in("/")

@@ -1,4 +1,4 @@
-"""HTTP by hand: what a client writes to a socket, and the answers that come back."""
+"""HTTP over a plain socket: exact bytes of requests, and the responses to them."""
 
 import re
 import socket
@@ -13,18 +13,18 @@ from tests.support.running import Service
 
 
 def request(body: bytes = SEVEN, *lines: str, path: str = "/v1/predict") -> bytes:
-    """A plain prediction, as most clients write it."""
+    """A plain prediction request, as most clients send it."""
     head = [f"POST {path} HTTP/1.1", "Host: x", "Content-Type: image/png", *lines]
     return "\r\n".join([*head, f"Content-Length: {len(body)}", "", ""]).encode() + body
 
 
 class Connection:
-    """A socket, and the answers that came over it."""
+    """A socket with a buffer for responses."""
 
     def __init__(self, service: Service) -> None:
         url = httpx2.URL(service.url)
         self.socket = socket.create_connection((url.host, url.port or 80), timeout=PATIENCE)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is sent, goes
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # send without delay
         self._rest = b""
 
     def send(self, *parts: bytes) -> None:
@@ -32,7 +32,7 @@ class Connection:
             self.socket.sendall(part)
 
     def answer(self) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers and body of the next answer."""
+        """Status, headers and body of the next response."""
         while b"\r\n\r\n" not in self._rest:
             self._rest += self._more()
         head, _, self._rest = self._rest.partition(b"\r\n\r\n")
@@ -45,7 +45,7 @@ class Connection:
         return int(first.split()[1]), headers, body
 
     def closed(self) -> bool:
-        """Also by a reset, which is what the kernel sends where something was not read."""
+        """Whether the server has closed it, or reset it because of unread data."""
         try:
             return self.socket.recv(1) == b""
         except ConnectionResetError:
@@ -65,5 +65,5 @@ def connected(service: Service) -> Iterator[Connection]:
 
 
 def without_times(headers: dict[str, str]) -> dict[str, str]:
-    times = r"\d+\.\d+|\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT"  # lengths, and when it was
+    times = r"\d+\.\d+|\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT"  # lengths, and the date
     return {name: re.sub(times, "t", value) for name, value in headers.items()}

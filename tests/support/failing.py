@@ -1,5 +1,6 @@
-"""`python -m service`, but that its model fails on a picture that is ink all over, and is slow on
-one that is nearly so."""
+"""`python -m service` with a model that fails for an image of full ink, and is slow for one that is
+nearly so.
+"""
 
 import sys
 import time
@@ -8,13 +9,13 @@ from service.__main__ import main
 from service.engine.engine import Engine
 from service.tensors import Answers, Pixels
 
-REASON = "the played model takes no ink all over"
+REASON = "the failing model rejects full ink"
 NEARLY = 254
 SLOWLY = 1.0  # seconds
 _computed = Engine.__call__
 
 
-def _played(engine: Engine, pixels: Pixels) -> Answers:
+def _failing(engine: Engine, pixels: Pixels) -> Answers:
     if (pixels == 255).all(axis=(1, 2)).any():
         raise RuntimeError(REASON)
     if (pixels == NEARLY).all(axis=(1, 2)).any():
@@ -23,5 +24,5 @@ def _played(engine: Engine, pixels: Pixels) -> Answers:
 
 
 if __name__ == "__main__":
-    Engine.__call__ = _played  # type: ignore[method-assign, assignment]
+    Engine.__call__ = _failing  # type: ignore[method-assign, assignment]
     sys.exit(main())

@@ -1,6 +1,6 @@
-"""httpx2's functions, each request over a connection of its own, without their TLS context.
+"""httpx2's functions, each request over a separate connection, without creating a TLS context.
 
-httpx2 loads all certificate authorities for each call of `httpx2.get`, which takes 50 ms of CPU.
+httpx2 loads all certificate authorities at each call of `httpx2.get`, which takes 50 ms of CPU.
 """
 
 import httpx2

@@ -1,11 +1,11 @@
-"""Starts of `python -m service` that cost a fifth: forked from a process with all modules loaded.
+"""Fast starts of `python -m service`, forked from a process that has loaded all modules.
 
     test --program, environment, stdout--> template --fork--> keeper --fork--> the service
          <-----its process id, then its exit status-----
 
-No module of the service reads a setting or starts a thread when it is imported. A service whose
-environment differs in more than its settings is started by `Popen`, as are those with a limit that
-OpenCV reads as it is loaded.
+A start takes a fifth of the time. No module of the service reads a setting or starts a thread at
+import. A service whose environment differs in more than its settings is started by `Popen`, as are
+those with a limit that OpenCV reads when it is loaded.
 """
 
 import atexit
@@ -23,19 +23,19 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
-# What a start imports: the composition roots, and what they import only when it is needed.
+# The modules that a start imports: the composition roots, and those imported lazily.
 MODULES = [
     *("service.single", "service.workers.supervisor", "fastapi.openapi.models", "pydantic.v1"),
     *("cryptography.hazmat.primitives.asymmetric.ed25519", "multipart", "uvloop"),
     "uvicorn.protocols.http.httptools_impl",
 ]
-# Beside settings, what pytest and PyTorch set in the process of the tests.
+# Besides settings: what pytest and PyTorch set in the process of the tests.
 OURS = ("DIGITSERVE_", "PYTEST_CURRENT_TEST", "KMP_")
 ROOT = Path(__file__).parent.parent.parent
 
 
 class Forked:
-    """As much of `subprocess.Popen` as tests use."""
+    """The part of `subprocess.Popen` that tests use."""
 
     stderr: IO[str] | None = None
 
@@ -74,9 +74,9 @@ class Forked:
 
 
 def forked(program: str, environment: Mapping[str, str]) -> Forked | None:
-    """`python -m program`, a service, whose stdout and stderr are read from `stdout`.
+    """Start `python -m program`, a service, whose stdout and stderr are read from `stdout`.
 
-    None: only `Popen` can start it.
+    Returns None if only `Popen` can start it.
     """
     if not sys.platform.startswith("linux") or "DIGITSERVE_MAX_PIXELS" in environment:
         return None
@@ -127,8 +127,8 @@ def serve_forks(requests: socket.socket) -> str:
     """Returns the program's name in each service; the template ends with the tests' process."""
     for name in MODULES:
         importlib.import_module(name)
-    gc.freeze()  # so that a collection in a fork does not copy the pages of all these objects
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the keepers
+    gc.freeze()  # or a garbage collection in a fork would copy the pages of all these objects
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # exit statuses of the keepers are not awaited
     while True:
         request, fds, _, _ = socket.recv_fds(requests, 2**20, 2)
         if not request:
@@ -144,7 +144,7 @@ def serve_forks(requests: socket.socket) -> str:
 
 
 def _keep(program: str, environment: dict[str, str], output: int, connection: int) -> None:
-    """Returns in the service; its keeper waits for its end."""
+    """Returns in the service; its keeper waits until it ends."""
     pid = os.fork()
     if pid:
         os.close(output)

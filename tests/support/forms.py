@@ -1,4 +1,4 @@
-"""Pictures in multipart/form-data, written by hand."""
+"""Images in multipart/form-data, encoded by hand."""
 
 import httpx2
 

@@ -1,4 +1,4 @@
-"""Requests that are answered 400: what is invalid in each -> its bytes, a next request excluded."""
+"""Requests that are answered 400: what is invalid in each -> its bytes, without a next request."""
 
 HEAD = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"

@@ -1,4 +1,4 @@
-"""Values of a parametrised test that only `make test-slow` runs, and so does CI."""
+"""Parameters of a test that only `make test-slow` and CI run."""
 
 from typing import Any
 

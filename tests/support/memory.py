@@ -1,4 +1,4 @@
-"""How much memory a service process uses, as the kernel counts it."""
+"""The memory of a service process, as counted by the kernel."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ from tests.support.running import Service
 
 
 def resident(service: Service) -> int:
-    """Bytes."""
+    """Resident memory in bytes."""
     status = Path(f"/proc/{service.process.pid}/status").read_text()
     found = re.search(r"VmRSS:\s+(\d+) kB", status)
     assert found is not None

@@ -1,4 +1,4 @@
-"""Numbers of a running service, as Prometheus would read them."""
+"""Metrics of a running service, as Prometheus reads them."""
 
 import re
 
@@ -6,7 +6,7 @@ from tests.support.running import Service, status
 
 
 def metric(service: Service, name: str) -> float:
-    """The one with exactly these labels; 0 if there is none."""
+    """The value with exactly these labels, or 0 if there is none."""
     found = re.findall(
         rf"^(?:digitserve_)?{re.escape(name)} (\S+)$", exposition(service), re.MULTILINE
     )
@@ -23,7 +23,7 @@ def counted(service: Service, name: str) -> float:
 
 
 def settle(service: Service) -> None:
-    """Have every worker add up what it did, as it does when it is asked, or some time later."""
+    """Make every worker publish its counts, as it does for a scrape, or some time later."""
     left = {row["worker"] for row in status(service)["workers"] if row["version"]}
     while left:
         with service.client() as client:  # whose connection one worker accepts
@@ -32,6 +32,6 @@ def settle(service: Service) -> None:
 
 
 def exposition(service: Service) -> str:
-    """What a scrape reads, over a connection of its own, so that any worker may answer."""
+    """The text of a scrape over a separate connection, so that any worker may answer."""
     with service.client() as client:
         return client.get("/metrics").text

@@ -1,4 +1,4 @@
-"""Pictures of a digit for tests, as arrays and as files."""
+"""Images of a digit for tests, as arrays and as files."""
 
 from io import BytesIO
 from typing import Any
@@ -30,7 +30,7 @@ def seven(
 
 
 def encoded(picture: Any, kind: str = "PNG", **options: Any) -> bytes:
-    """A picture file of an array or a Pillow image."""
+    """An image file of an array or a Pillow image."""
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
     buffer = BytesIO()
     image.save(buffer, kind, **options)

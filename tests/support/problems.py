@@ -8,7 +8,7 @@ from service.problem_types import TYPES
 
 
 def problem(response: httpx2.Response, status: int) -> dict[str, Any]:
-    """The problem document of a response, which must be one of `status`."""
+    """The problem document of a response, which must have that status."""
     assert response.status_code == status
     assert response.headers["Content-Type"] == "application/problem+json"
     document: dict[str, Any] = response.json()

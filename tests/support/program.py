@@ -1,4 +1,4 @@
-"""A program that runs beside a test: started, read until it is ready, ended with the block."""
+"""A program that runs beside a test: started, awaited until it is ready, stopped with the block."""
 
 import signal
 import subprocess
@@ -15,10 +15,11 @@ PATIENCE = 60.0  # seconds; a start takes one, but machines may be busy
 
 
 def interruptible(command: Sequence[str], **options: Any) -> subprocess.Popen[str]:
-    """Start a program that SIGINT reaches, wherever the tests run.
+    """Start a program that receives SIGINT, wherever the tests run.
 
-    A shell has its background jobs ignore SIGINT, and children inherit what is ignored: Python then
-    installs no handler of its own. A handler of this process is the default again in the child.
+    A shell makes its background jobs ignore SIGINT, and children inherit ignored signals: Python
+    then installs no handler of its own. A signal that is handled in this process has its default
+    action in the child.
     """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -37,7 +38,7 @@ class Program(ABC):
         stdout: int | None = None,
         stderr: int = subprocess.PIPE,
     ) -> None:
-        """It is heard on the stream that is a pipe, stderr before stdout."""
+        """Its output is read from the stream that is a pipe, stderr before stdout."""
         self._lines: list[str] = []
         self._settled = threading.Event()  # ready, or ended
         self.url = ""
@@ -63,11 +64,11 @@ class Program(ABC):
 
     @abstractmethod
     def hear(self, line: str) -> bool:
-        """Whether it is ready with this line, which may tell its `url`."""
+        """Whether it is ready with this line, which may contain its `url`."""
 
     @contextmanager
     def while_ready(self) -> Iterator[Self]:
-        """From when it is ready; it is ended with the block."""
+        """Waits until it is ready; stops it with the block."""
         try:
             self.wait_until_ready()
             yield self
@@ -76,12 +77,12 @@ class Program(ABC):
             self.exit_code()
 
     def wait_until_ready(self) -> None:
-        """As `hear` says; a program that prints nothing when it is ready overrides this."""
+        """Waits for a line that `hear` accepts; a program without such a line overrides this."""
         assert self._settled.wait(PATIENCE), self.log
         assert self.url, self.log
 
     def exit_code(self) -> int:
-        """Wait for the end."""
+        """Waits until the program ends."""
         code = self.process.wait(PATIENCE)
         self._reader.join()
         return code

@@ -1,6 +1,6 @@
-"""An OTLP receiver on a real socket: reads what the official schema reads, remembers every span.
+"""An OTLP receiver on a real socket, which parses the official schema and records every span.
 
-It can also be a collector that does not do its work: each answer is made by a callable.
+It can also act as a failing collector: each response is made by a callable.
 """
 
 import socket
@@ -19,7 +19,7 @@ Headers = dict[str, str]
 
 
 class ReceivedSpan(NamedTuple):
-    """A span, with its ids as hexadecimal digits and its times in seconds since 1970."""
+    """A span, with its ids in hexadecimal and its times in seconds since 1970."""
 
     name: str
     kind: int
@@ -37,7 +37,7 @@ class ReceivedSpan(NamedTuple):
 
 
 class Receiver(ThreadingHTTPServer):
-    """As a context manager it listens, on a free port or on the one that is given."""
+    """A context manager that listens on a free port or on the given one."""
 
     daemon_threads = True
     block_on_close = False
@@ -47,7 +47,7 @@ class Receiver(ThreadingHTTPServer):
         self.answer = answer or Handler.accept
         self.spans: list[ReceivedSpan] = []
         self.heads: list[tuple[str, Headers]] = []  # path and headers of each message
-        self.asked = threading.Event()  # somebody has sent something
+        self.reached = threading.Event()  # a message has arrived
         self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
 
     @property
@@ -67,7 +67,7 @@ class Receiver(ThreadingHTTPServer):
         return [span for span in self.spans if span.name == name]
 
     def handle_error(self, *_: object) -> None:
-        """A client that hangs up is what some tests are about."""
+        """Some tests have clients that disconnect."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -80,7 +80,7 @@ class Handler(BaseHTTPRequestHandler):
         self.server.heads.append((self.path, headers))
         self.body = body
         self.server.answer(self)
-        self.server.asked.set()
+        self.server.reached.set()
 
     def accept(self) -> None:
         self.server.spans.extend(spans_of(ExportTraceServiceRequest.FromString(self.body)))
@@ -92,7 +92,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *_: object) -> None:
-        """Tests are quiet."""
+        """Does not log."""
 
 
 def answering(status: int, **headers: str) -> Callable[[Handler], None]:
@@ -116,16 +116,16 @@ def resetting(handler: Handler) -> None:
 
 @contextmanager
 def hanging() -> Iterator[tuple[Callable[[Handler], None], threading.Event]]:
-    """Never answers, and an event that is set once somebody waits for it."""
-    asked, over = threading.Event(), threading.Event()
+    """Never responds; the event is set when a client waits."""
+    reached, over = threading.Event(), threading.Event()
 
     def answer(handler: Handler) -> None:
-        asked.set()
+        reached.set()
         over.wait()
         handler.close_connection = True
 
     try:
-        yield answer, asked
+        yield answer, reached
     finally:
         over.set()
 

@@ -1,4 +1,4 @@
-"""A real `python -m service` process on a free port, for tests to talk to."""
+"""A real `python -m service` process on a free port."""
 
 import json
 import math
@@ -29,8 +29,8 @@ ADMIN = {"Authorization": f"Bearer {TOKEN}"}
 
 class Service(Program):
     command: Sequence[str] = PLAIN
-    _scraped = -math.inf  # when /metrics was last read by a `client`, time.monotonic()
-    stderr = subprocess.STDOUT  # where what is for people is, as why it could not start
+    _scraped = -math.inf  # when /metrics was last read by a `client`, in time.monotonic()
+    stderr = subprocess.STDOUT  # the stream with messages for people, such as errors at start
 
     def __init__(self, models: Path, **settings: object) -> None:
         variables = {f"DIGITSERVE_{name.upper()}": str(value) for name, value in settings.items()}
@@ -60,24 +60,24 @@ class Service(Program):
     @classmethod
     @contextmanager
     def started(cls, models: Path, **settings: object) -> Iterator[Self]:
-        """A service that is ready; it is ended with the block."""
+        """A service that is ready; it is stopped with the block."""
         with cls(models, **settings).while_ready() as service:
             yield service
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """Of the log."""
+        """The events in the log."""
         return [json.loads(line) for line in self._lines if line.startswith("{")]
 
     def client(self, **options: object) -> httpx2.Client:
-        """Its GET /metrics waits until no earlier one's text is shared any more."""
+        """A client whose GET /metrics waits until the text of an earlier one has expired."""
         hooks: dict[str, list[Callable[..., None]]] = {
             "request": [self._before_scrape],
             "response": [self._after_scrape],
         }
         return httpx2.Client(
             base_url=self.url,
-            verify=False,  # no TLS, and 50 ms less of CPU
+            verify=False,  # no TLS, which saves 50 ms of CPU
             timeout=PATIENCE,
             event_hooks=hooks,
             **options,  # type: ignore[arg-type]
@@ -103,7 +103,7 @@ class Service(Program):
 
 @contextmanager
 def two_workers(store: Store, **settings: object) -> Iterator[Service]:
-    """Two workers that follow the store only when they are told to."""
+    """Two workers that follow the store only on request."""
     with Service.started(
         store.folder.parent,
         workers=2,
@@ -113,18 +113,18 @@ def two_workers(store: Store, **settings: object) -> Iterator[Service]:
         **settings,
     ) as service:
         yield service
-        service.send(signal.SIGTERM)  # killed, it would leave workers that end some time later
+        service.send(signal.SIGTERM)  # if killed, it would leave workers that end some time later
         service.exit_code()
 
 
 def status(service: Service) -> Any:
-    """Over a connection of its own, so that any worker may answer."""
+    """Over a separate connection, so that any worker may answer."""
     with service.client() as client:
         return client.get("/v1/status").json()
 
 
 def wait_for(value: Callable[[], T | None], service: Service) -> T:
-    """What `value` returns, once that is not None."""
+    """The first result of `value` that is not None."""
     found: list[T] = []
 
     def returns() -> bool:
@@ -136,7 +136,7 @@ def wait_for(value: Callable[[], T | None], service: Service) -> T:
 
 
 def wait_until(condition: Callable[[], object], service: Service) -> None:
-    """What the service said is told if that does not become true."""
+    """Wait for a condition; on a timeout, show the output of the service."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, service.log
@@ -144,10 +144,10 @@ def wait_until(condition: Callable[[], object], service: Service) -> None:
 
 
 def wait_to_read(pattern: str, service: Service) -> None:
-    """In the log, which a thread of the service writes: an answer may come before its line."""
+    """Wait for a log line, which is written by a thread: a response may arrive before its line."""
     wait_until(lambda: re.search(pattern, service.log), service)
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's environment without settings of ours that would leak into a test."""
+    """The environment of this process without settings of the service that would affect a test."""
     return {name: value for name, value in os.environ.items() if not name.startswith("DIGITSERVE_")}

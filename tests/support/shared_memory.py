@@ -1,14 +1,14 @@
-"""Memory that workers share, each of them in this process."""
+"""Memory shared by workers, all of them in this process."""
 
 from service.telemetry.metrics.shared_memory import SERIES, SharedMemory, reserve
 
 
 def memory_of(slots: int, size: int = SERIES) -> int:
-    """The descriptor of it, with that many bytes for each slot."""
+    """Its descriptor, with that many bytes for each slot."""
     return reserve(slots * size)
 
 
 def workers(slots: int, size: int = SERIES) -> list[SharedMemory]:
-    """As each of them maps it."""
+    """The mapping of each worker."""
     descriptor = memory_of(slots, size)
     return [SharedMemory(descriptor, slots, slot) for slot in range(slots)]

@@ -1,4 +1,4 @@
-"""What tests of the Open Inference Protocol ask, with Triton's client and by hand."""
+"""Requests of the Open Inference Protocol, with Triton's client and by hand."""
 
 import json
 from typing import Any
@@ -32,7 +32,7 @@ def inputs_of(pixels: Pixels, *, binary: bool = True) -> list[triton.InferInput]
 
 
 def document(**changes: Any) -> bytes:
-    """A request for one picture whose data follows in bytes, with some of it changed."""
+    """A request for one image whose pixels follow as binary data, with some fields changed."""
     tensor = {
         "name": "pixels",
         "shape": [1, 28, 28],
@@ -44,6 +44,6 @@ def document(**changes: Any) -> bytes:
 
 
 def post(service: Service, body: bytes, path: str = "", /, **headers: object) -> httpx2.Response:
-    """`path`: after the model's own."""
+    """`path` follows that of the model."""
     named = {name.replace("_", "-"): str(value) for name, value in headers.items()}
     return fetch.post(f"{service.url}/v2/models/digits{path}/infer", content=body, headers=named)

@@ -1,4 +1,4 @@
-"""Stores of one's own, with versions to switch between."""
+"""Separate stores with versions to switch between."""
 
 import shutil
 from collections.abc import Callable
@@ -16,7 +16,7 @@ LETTERS = tuple("abcdefghij")
 
 
 def two_versions(published: tuple[Store, Version], models: Path) -> Store:
-    """A store of one's own: 1 is current, 2 says letters instead of digits."""
+    """A separate store: 1 is current, 2 has letters as labels instead of digits."""
     shutil.copytree(published[0].folder, models / "digits")
     store = Store(models, "digits")
     publish(store, published[1], labels=LETTERS)
@@ -30,7 +30,7 @@ def publish(
     sign: signature.Sign | None = None,
     **card: object,
 ) -> int:
-    """A new version like `version`, but for what `change` does to its files and for `card`."""
+    """Publish a copy of `version` with files changed by `change` and card fields from `card`."""
     with store.draft() as draft:
         for name in version.card.files:
             shutil.copy(version.folder / name, draft)
@@ -39,7 +39,7 @@ def publish(
 
 
 def warmer(factor: float) -> Callable[[Path], None]:
-    """For `publish`: the same answers, less sure. The temperature is `factor` times what it was."""
+    """For `publish`: less confident predictions: the temperature is `factor` times higher."""
 
     def change(draft: Path) -> None:
         graph = onnx.load(draft / ONNX)

@@ -1,4 +1,4 @@
-"""Wait for what another process or thread does meanwhile."""
+"""Wait for the work of another process or thread."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Somebody who watches a running service: the events of GET /v1/live, as they come."""
+"""Events of GET /v1/live from a running service."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +13,7 @@ Events = Iterator[Event]
 
 @contextmanager
 def watching(service: Service, query: str = "", **headers: str) -> Iterator[Events]:
-    """Over a connection of its own, which is closed with the block."""
+    """Over a separate connection, which is closed with the block."""
     url = f"/v1/live{query}"
     with service.client(headers=headers) as client, client.stream("GET", url) as response:
         assert response.status_code == 200, response.read()
@@ -27,7 +27,7 @@ def events_of(lines: Iterable[str]) -> Events:
 
 
 def until(events: Events, condition: Callable[[Event], object]) -> list[Event]:
-    """Those that come until one is as it should be, that one last."""
+    """The events up to the first that meets the condition, which comes last."""
     seen = []
     for event in events:
         seen.append(event)

@@ -1,4 +1,4 @@
-"""Digits that people wrote, in MNIST's form: those that come with scikit-learn, enlarged."""
+"""Handwritten digits in the form of MNIST: those of scikit-learn, enlarged."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def written_digits() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 
 def _as_mnist(picture: NDArray[Any]) -> NDArray[np.uint8]:
-    """One picture (8, 8), 0..16: 20 pixels long, its centre of mass in the middle."""
+    """Enlarge an image (8, 8) of 0..16 to 20 pixels, with its centre of mass in the middle."""
     ink = (picture / 16)[np.ix_(picture.any(1), picture.any(0))].astype(np.float32)
     height, width = (max(4, round(size * BOX / max(ink.shape))) for size in ink.shape)
     ink = np.clip((cv2.resize(ink, (width, height), interpolation=cv2.INTER_CUBIC) - 0.4) * 3, 0, 1)

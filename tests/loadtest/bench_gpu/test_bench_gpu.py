@@ -34,7 +34,7 @@ def test_one_run_measures_engine_and_service_and_what_is_left_of_the_gpu(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests/support/fake_gpu"))
-    monkeypatch.setenv("PLAYED_GPU", str(tmp_path / "wrong"))
+    monkeypatch.setenv("FAKE_GPU_FAULTS", str(tmp_path / "wrong"))
     monkeypatch.setenv("DIGITSERVE_MAX_BATCH", "2")
     monkeypatch.setenv("DIGITSERVE_MAX_PICTURES", "64")
     monkeypatch.setenv("DIGITSERVE_REQUEST_TIMEOUT", str(PATIENCE))

@@ -89,7 +89,7 @@ def test_each_failure_is_logged_once_in_every_mode_with_its_reason(models: Path,
         assert service.log.count(failures[0].headers["X-Request-ID"]) == 1
     for line in reported:
         assert (line["level"], line["exception"]) == ("error", f"RuntimeError: {REASON}")
-        assert "in _played" in line["traceback"]
+        assert "in _failing" in line["traceback"]
         assert line["route"] == "/v2/models/digits/infer"
     assert (too_late["level"], too_late["error"]) == ("error", "Too late")
     assert too_late["problem"] == "deadline-passed"

@@ -372,7 +372,7 @@ PICTURES, LOGITS = np.zeros((2, 28, 28), np.uint8), np.zeros((2, 10), np.float32
         bytes_of(lambda file: np.savez(file, pixels=PICTURES / 1.0, logits=LOGITS)),
         bytes_of(lambda file: np.savez(file, pixels=PICTURES, logits=LOGITS[:, :9])),
     ],
-    ids=["empty", "text", "no archive", "no logits", "no pictures", "floats", "other labels"],
+    ids=["empty", "text", "no archive", "no logits", "no images", "floats", "other labels"],
 )
 def test_the_error_about_an_invalid_golden_set_names_the_file(
     version: Version, tmp_path: Path, content: bytes

@@ -37,7 +37,7 @@ def fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file = tmp_path / "fault"
     file.write_text("")
     monkeypatch.setenv("PYTHONPATH", str(FAKE_NVML))
-    monkeypatch.setenv("PLAYED_GPU", str(file))
+    monkeypatch.setenv("FAKE_GPU_FAULTS", str(file))
     return file
 
 

@@ -1,12 +1,12 @@
-"""Stands in for NVIDIA's package of that name, where PYTHONPATH names this folder: one GPU.
+"""A fake of NVIDIA's package, used if PYTHONPATH contains this folder: it has one GPU.
 
-What is wrong with it, PLAYED_GPU says: a file of words, read at each question, so that a test can
-have it break while a service looks at it.
+The variable FAKE_GPU_FAULTS names a file with the faults of the GPU. It is read at each call, so
+that a test can cause a fault while a service reads the metrics.
 
     driver      there is no driver
     lost        the GPU has fallen off the bus
-    power       it does not know its power
-    hangs       a question is never answered
+    power       power is not supported
+    hangs       a call never returns
 """
 
 import math
@@ -20,43 +20,43 @@ MEMORY = 80 * 2**30  # bytes
 
 
 class NVMLError(Exception):
-    """The package has one for each of NVML's codes, all of this kind."""
+    """The package has a subclass for each error code of NVML; this one stands for all."""
 
 
 def nvmlInit() -> None:  # noqa: N802
-    _break_if("driver", "Driver Not Loaded")
+    _fail_if("driver", "Driver Not Loaded")
 
 
 def nvmlDeviceGetCount() -> int:  # noqa: N802
-    while "hangs" in _wrong():
+    while "hangs" in _faults():
         time.sleep(0.05)
     return 1
 
 
 def nvmlDeviceGetHandleByIndex(index: int) -> int:  # noqa: N802
-    _break_if("lost", "GPU is lost")
+    _fail_if("lost", "GPU is lost")
     return index
 
 
 def nvmlDeviceGetUtilizationRates(handle: int) -> SimpleNamespace:  # noqa: N802
-    """Percent."""
+    """In percent."""
     return SimpleNamespace(gpu=round(60 + 30 * _wave()), memory=round(20 + 10 * _wave()))
 
 
 def nvmlDeviceGetMemoryInfo(handle: int) -> SimpleNamespace:  # noqa: N802
-    """Bytes."""
+    """In bytes."""
     used = 3 * 2**30 + round(2**29 * _wave())
     return SimpleNamespace(total=MEMORY, used=used, free=MEMORY - used)
 
 
 def nvmlDeviceGetPowerUsage(handle: int) -> int:  # noqa: N802
-    """Milliwatts."""
-    _break_if("power", "Not Supported")
+    """In milliwatts."""
+    _fail_if("power", "Not Supported")
     return round(300_000 + 100_000 * _wave())
 
 
 def nvmlDeviceGetTemperature(handle: int, sensor: int) -> int:  # noqa: N802
-    """Degrees Celsius."""
+    """In degrees Celsius."""
     return round(55 + 5 * _wave())
 
 
@@ -65,11 +65,11 @@ def _wave() -> float:
     return math.sin(time.time() * math.tau / 30)
 
 
-def _wrong() -> list[str]:
-    file = os.environ.get("PLAYED_GPU")
+def _faults() -> list[str]:
+    file = os.environ.get("FAKE_GPU_FAULTS")
     return Path(file).read_text().split() if file and Path(file).exists() else []
 
 
-def _break_if(word: str, says: str) -> None:
-    if word in _wrong():
-        raise NVMLError(says)
+def _fail_if(fault: str, message: str) -> None:
+    if fault in _faults():
+        raise NVMLError(message)
