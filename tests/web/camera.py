@@ -1,8 +1,8 @@
-"""A camera that sees a digit: a short film for Chromium's fake capture device.
+"""A fake camera that shows a digit: a short film for Chromium's fake capture device.
 
     --use-fake-device-for-media-stream --use-file-for-fake-video-capture=FILE.y4m
 
-The film is raw: a head line, then FRAME and the planes Y, U and V of each picture.
+The film is raw: a header line, then FRAME and the planes Y, U and V of each frame.
 """
 
 from pathlib import Path
@@ -11,12 +11,12 @@ import numpy as np
 
 from tests.support.pictures import Gray
 
-FRAMES = 4  # shown over and over
-GREY = 128  # of both planes of colour
+FRAMES = 4  # in a loop
+GREY = 128  # of both chroma planes
 
 
 def film(picture: Gray, path: Path) -> Path:
-    """One that shows nothing but `picture`, whose sides are even."""
+    """Write a film that shows only this image, whose sides are even."""
     height, width = picture.shape
     colour = np.full((2, height // 2, width // 2), GREY, np.uint8)
     frame = b"FRAME\n" + picture.tobytes() + colour.tobytes()

@@ -1,7 +1,7 @@
-"""The Chromium that the tests of the web page run in: the system's own, or the one CHROMIUM names.
+"""The Chromium that runs the tests of the web page: the system's own, or the one in CHROMIUM.
 
-`python -m tests.web.chromium` prints where it is, or says on stderr how to come by one and exits
-with 1. Playwright's own download is not used: it would be another 300 MB.
+`python -m tests.web.chromium` prints its path, or explains on stderr how to install it and exits
+with 1. Playwright's own download of 300 MB is not used.
 """
 
 import os
@@ -20,7 +20,7 @@ ADVICE = (
 
 
 class NoChromium(Exception):
-    """There is none; the message says what to do."""
+    """There is no Chromium; the message says what to do."""
 
 
 def chromium() -> Path:
@@ -34,7 +34,7 @@ def chromium() -> Path:
 
 @contextmanager
 def launched(playwright: Playwright, *switches: str) -> Iterator[Browser]:
-    """A headless one; its sandbox is off for root alone, with whom it cannot work."""
+    """A headless Chromium; its sandbox is disabled only for root, for whom it cannot work."""
     with closing(
         playwright.chromium.launch(
             executable_path=chromium(), chromium_sandbox=os.geteuid() != 0, args=switches

@@ -1,7 +1,7 @@
-"""One browser, one service of three versions and one film for all tests of the web page.
+"""One browser, one service with three versions and one film for all tests of the web page.
 
-`make test-web` runs the tests of this folder in a run of their own: Playwright's loop and that of
-asynchronous tests do not go together in one process.
+`make test-web` runs the tests of this folder separately: Playwright's event loop and that of
+asynchronous tests cannot run in one process.
 """
 
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def playwright() -> Iterator[Playwright]:
 
 @pytest.fixture(scope="session")
 def browser(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """With a camera that sees a seven on a table."""
+    """A browser with a camera that shows a seven on a table."""
     sheet = np.pad(seven(side=400), ((40, 40), (120, 120)), constant_values=255)  # (480, 640)
     path = camera.film(sheet, tmp_path_factory.mktemp("camera") / "seven.y4m")
     with launched(playwright, *camera.switches(path)) as browser:
@@ -42,20 +42,20 @@ def browser(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """Tests that change it take a copy."""
+    """Tests that modify it use a copy."""
     return three_versions(tmp_path_factory.mktemp("shown"))
 
 
 @pytest.fixture(scope="session")
 def service(store: Store) -> Iterator[Service]:
-    """For tests that change nothing that others see."""
+    """A service for tests that do not change its state."""
     with Service.started(store.folder.parent, admin_token=TOKEN) as service:
         yield service
 
 
 @pytest.fixture(scope="session")
 def tab(browser: Browser) -> Iterator[Page]:
-    """Where tests visit the page that need no browser's context of their own: that is quicker."""
+    """A shared tab for tests that need no browser context of their own, which is faster."""
     with closing(browser.new_context()) as context:
         yield context.new_page()
 
@@ -68,7 +68,7 @@ def visit(tab: Page, service: Service) -> Iterator[tuple[Page, Guard]]:
 
 @pytest.fixture
 def page(visit: tuple[Page, Guard]) -> Page:
-    """The page as somebody finds it who comes with a mouse and a large window."""
+    """The page as opened by a user with a mouse and a large window."""
     return visit[0]
 
 

@@ -1,4 +1,4 @@
-"""Two things that become equal in time: what a page shows, and what it should."""
+"""Wait until two values become equal: what a page shows, and what it should show."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -12,9 +12,9 @@ Seen = TypeVar("Seen")
 
 
 def eventually(page: Page, seen: Callable[[], Seen], wanted: Callable[[], Seen]) -> None:
-    """Fail with both as they are in the end, if they do not become equal."""
+    """Fail with both final values if they do not become equal."""
     for _ in range(PATIENCE // POLL):
         if seen() == wanted():
             return
-        page.wait_for_timeout(POLL)  # in which the browser's events are heard
+        page.wait_for_timeout(POLL)  # which also processes events of the browser
     assert seen() == wanted(), f"it is {seen()}, not {wanted()}"

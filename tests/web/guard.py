@@ -1,7 +1,7 @@
-"""What must not happen behind a web page: errors on its console, failed and foreign requests.
+"""Detects what must not happen on a web page: console errors, failed and foreign requests.
 
-A guard listens to one page until it leaves. What a test brings about on purpose, as the
-refused requests to a service that is stopped, it allows by a pattern; anything else fails it.
+A guard watches one page until it is left. Events that a test causes on purpose, such as requests
+that fail because the service is stopped, are allowed by a pattern; any other fails the test.
 """
 
 import re
@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import ConsoleMessage, Error, Page, Request, WebSocket
 
-OWN_SCHEMES = {"data", "blob"}  # never leave the page
-GIVEN_UP = "net::ERR_ABORTED"  # by the page itself: it was left, or it asked for something newer
+OWN_SCHEMES = {"data", "blob"}  # these never leave the page
+GIVEN_UP = "net::ERR_ABORTED"  # aborted when leaving or replaced by the page
 
 
 class Guard:
     def __init__(self, page: Page, url: str) -> None:
-        """`url` is the only origin that may be asked."""
+        """`url` is the only allowed origin."""
         self._origin = _origin(url)
         self._allowed: list[str] = []
         self._seen: list[str] = []
@@ -32,12 +32,12 @@ class Guard:
             page.on(event, listener)
 
     def allow(self, *patterns: str) -> None:
-        """What fits one of these is no reason to fail, whether it came before or comes later."""
+        """Ignore events that match one of these patterns, before or after this call."""
         self._allowed += patterns
 
     @property
     def reported(self) -> str:
-        """What happened that was not allowed, a line each."""
+        """The events that were not allowed, one per line."""
         return "\n".join(
             line
             for line in self._seen

@@ -1,4 +1,4 @@
-"""What a page leaves behind in a browser: everything but what only its own memory holds."""
+"""What a page stores in a browser: everything except for the memory of its scripts."""
 
 from playwright.sync_api import Page
 
@@ -10,5 +10,5 @@ _STORED = """async () => {
 
 
 def left_behind(page: Page) -> str:
-    """Storage of all kinds, the address, cookies and the page's own text."""
+    """Storage of all kinds, the address, cookies and the text of the page."""
     return f"{page.evaluate(_STORED)} {page.context.cookies()}"

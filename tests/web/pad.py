@@ -1,4 +1,4 @@
-"""The sheet that the page has one draw on: where it is, what is drawn on it, what is read of it."""
+"""The drawing area of the page: its position, drawing on it, and the answer shown for it."""
 
 from io import BytesIO
 
@@ -9,8 +9,8 @@ from playwright.sync_api import Locator, Page, expect
 from tests.web.pens import Mouse, Pen
 from tests.web.shapes import Stroke
 
-DARK = 128  # what is darker than this is ink, where the page is light
-FRAME = 0.05  # of the sheet on each side, where the mark of what has the focus may be
+DARK = 128  # in the light theme, darker pixels are ink
+FRAME = 0.05  # fraction of the area at each side that may have the mark of the focus
 
 
 def pad(page: Page) -> Locator:
@@ -22,7 +22,7 @@ def answer(page: Page) -> Locator:
 
 
 def draw(page: Page, strokes: list[Stroke], pen: Pen | None = None) -> None:
-    """With a mouse, if nothing else is given."""
+    """Draw with a mouse, or with the given pen."""
     sheet = pad(page)
     sheet.scroll_into_view_if_needed()
     box = sheet.bounding_box()
@@ -35,7 +35,7 @@ def expect_answer(page: Page, label: str) -> None:
 
 
 def ink(page: Page) -> int:
-    """Pixels of the sheet that are dark, as somebody sees them, where the page is light."""
+    """The number of dark pixels of the area as displayed, in the light theme."""
     seen = Image.open(BytesIO(pad(page).screenshot(animations="disabled"))).convert("L")
     frame = round(FRAME * seen.width)
     return int((np.asarray(seen)[frame:-frame, frame:-frame] < DARK).sum())

@@ -1,7 +1,7 @@
-"""What one draws with: a mouse, a finger, a pen that feels how hard it is pressed.
+"""Input devices for drawing: a mouse, a finger, and a pen with pressure.
 
-Each draws strokes in units of a sheet (see `shapes`) on whatever lies in a box of the page, by the
-events that the browser makes of real hardware.
+Each draws strokes in units of the drawing area (see `shapes`) in a box of the page, with the events
+that the browser generates for real hardware.
 """
 
 from abc import ABC, abstractmethod
@@ -13,7 +13,7 @@ from tests.web.shapes import Point, Stroke
 
 
 class Pen(ABC):
-    """Pressed down at the first point of a stroke, lifted at its last."""
+    """Pressed at the first point of a stroke, released at its last."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -71,7 +71,7 @@ class Finger(Pen):
 
 class Stylus(Pen):
     def __init__(self, page: Page, pressure: float) -> None:
-        """`pressure` is a fraction of the hardest."""
+        """`pressure` is a fraction of the maximum."""
         super().__init__(page)
         self._browser = page.context.new_cdp_session(page)
         self._down = {"button": "left", "buttons": 1, "clickCount": 1, "force": pressure}

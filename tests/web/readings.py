@@ -1,4 +1,4 @@
-"""What the service answers while somebody draws, as the browser received it."""
+"""Predictions of the service while a user draws, as received by the browser."""
 
 import re
 from typing import Any
@@ -9,7 +9,7 @@ Prediction = dict[str, Any]
 
 
 class Readings:
-    """Of a page, from now on. Whoever looks at the latest must expect another one."""
+    """The predictions for a page from now on; the latest may change at any time."""
 
     def __init__(self, page: Page) -> None:
         self._answers: list[Response] = []
@@ -33,6 +33,6 @@ class Readings:
 
     @property
     def times(self) -> dict[str, float]:
-        """Milliseconds of each stage."""
+        """The milliseconds of each stage."""
         reported = re.findall(r"(\w+);dur=([\d.]+)", self._answers[-1].headers["server-timing"])
         return {stage: float(time) for stage, time in reported}

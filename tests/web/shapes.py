@@ -1,7 +1,7 @@
-"""The ten digits as people draw them: strokes of a pen on a sheet whose sides are 1 long.
+"""The ten digits as strokes of a pen in a square with sides of length 1.
 
-A stroke is the points that a pen passes, (x, y), y down. Made of lines and arcs; the degrees of an
-arc begin at its right and go on as a clock's hands do.
+A stroke is the list of points that a pen passes, (x, y), y down, made of lines and arcs; the
+degrees of an arc start at its right and increase clockwise.
 """
 
 from itertools import pairwise
@@ -11,12 +11,12 @@ Point = tuple[float, float]
 Stroke = list[Point]
 
 STEP = 20  # degrees between two points of an arc
-PARTS = 4  # of a line, between two of its points
-MARGIN = 0.2  # of the sheet, left free around a digit
+PARTS = 4  # length between two points of a line
+MARGIN = 0.2  # fraction of the area that is left free around a digit
 
 
 def lines(*points: Point) -> Stroke:
-    """From point to point, through points between them: so sharp corners are drawn as such."""
+    """From corner to corner through points in between, so that corners are drawn sharp."""
     stroke = [points[0]]
     for (x, y), (to_x, to_y) in pairwise(points):
         shares = [part / PARTS for part in range(1, PARTS + 1)]
@@ -25,7 +25,7 @@ def lines(*points: Point) -> Stroke:
 
 
 def arc(middle: Point, width: float, height: float, begin: float, end: float) -> Stroke:
-    """Part of an ellipse of so much width and height."""
+    """A part of an ellipse with that width and height."""
     count = max(1, round(abs(end - begin) / STEP))
     degrees = [begin + (end - begin) * at / count for at in range(count + 1)]
     return [
@@ -35,7 +35,7 @@ def arc(middle: Point, width: float, height: float, begin: float, end: float) ->
 
 
 def placed(strokes: list[Stroke], margin: float = MARGIN) -> list[Stroke]:
-    """With a margin on all sides."""
+    """The strokes with a margin on all sides."""
     size = 1 - 2 * margin
     return [[(margin + size * x, margin + size * y) for x, y in stroke] for stroke in strokes]
 

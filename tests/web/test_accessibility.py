@@ -1,4 +1,4 @@
-"""Whether everybody can use the page: axe-core finds nothing against any view, small or large."""
+"""Accessibility: axe-core finds no violation in any view, on small and large screens."""
 
 from typing import Any
 
@@ -18,16 +18,16 @@ def check(page: Page, what: str) -> None:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_axe_finds_nothing(width: int, theme: Any, browser: Browser, service: Service) -> None:
+def test_axe_finds_no_violation(width: int, theme: Any, browser: Browser, service: Service) -> None:
     size = {"width": width, "height": 800}
-    look = {"color_scheme": theme, "reduced_motion": "reduce"}  # half faded in is half as clear
+    look = {"color_scheme": theme, "reduced_motion": "reduce"}  # a fade-in reduces contrast
     with visiting(browser, service.url, viewport=size, **look) as (page, _):
         check(page, "empty")
         for view in tour(page):
             check(page, view)
 
 
-def test_axe_finds_nothing_against_the_quiz_the_camera_and_a_notice(
+def test_axe_finds_no_violation_in_quiz_camera_and_notice(
     browser: Browser, service: Service
 ) -> None:
     with visiting(browser, service.url, permissions=["camera"], reduced_motion="reduce") as (
@@ -49,7 +49,7 @@ def test_axe_finds_nothing_against_the_quiz_the_camera_and_a_notice(
         check(page, "quiz")
 
 
-def test_axe_finds_what_is_wrong(page: Page) -> None:
+def test_axe_detects_violations(page: Page) -> None:
     page.get_by_role("button", name="Undo").evaluate("(it) => it.removeAttribute('aria-label')")
     page.get_by_role("button", name="Clear").evaluate("(it) => it.setAttribute('role', 'nothing')")
     page.get_by_label("Brush size").evaluate("(it) => it.closest('label').replaceWith(it)")

@@ -1,4 +1,4 @@
-"""What the page says of a reading: label, certainty, a bar a class, the pixels, the times."""
+"""How the page shows a prediction: label, confidence, bars of the classes, pixels and timings."""
 
 import re
 from base64 import b64decode
@@ -25,7 +25,7 @@ LENGTHS = "(bars) => bars.map((bar) => bar.getBoundingClientRect().width)"
 
 
 def drawn(page: Page, digit: int) -> Readings:
-    """A digit, and what was answered while it was drawn."""
+    """Draw a digit; return the predictions received meanwhile."""
     readings = Readings(page)
     draw(page, DIGITS[digit])
     expect_answer(page, str(digit))
@@ -38,12 +38,12 @@ def milliseconds(text: str) -> float:
 
 
 def text_after(page: Page, name: str) -> str:
-    """What the list of times says of something."""
+    """The text of an entry in the list of timings."""
     term = page.locator("#stages dt", has_text=name)
     return term.locator("xpath=following-sibling::dd[1]").inner_text()
 
 
-def test_every_class_has_a_bar_as_long_as_it_is_likely(page: Page) -> None:
+def test_every_class_has_a_bar_proportional_to_its_probability(page: Page) -> None:
     readings = drawn(page, 3)
     bars = page.locator("#bars li")
     expect(bars).to_have_count(10)
@@ -59,10 +59,10 @@ def test_every_class_has_a_bar_as_long_as_it_is_likely(page: Page) -> None:
         return lengths.index(max(lengths))
 
     eventually(page, reported, wanted)
-    eventually(page, longest, lambda: 3)  # they grow, and shrink, for a moment
+    eventually(page, longest, lambda: 3)  # the bars are animated for a moment
 
 
-def test_how_sure_the_network_is_is_told(page: Page) -> None:
+def test_the_confidence_is_shown(page: Page) -> None:
     readings = drawn(page, 6)
 
     def wanted() -> str:
@@ -72,7 +72,7 @@ def test_how_sure_the_network_is_is_told(page: Page) -> None:
     eventually(page, page.locator("#sure").inner_text, wanted)
 
 
-def test_a_reading_that_is_not_sure_says_so(page: Page, service: Service, tmp_path: Path) -> None:
+def test_an_uncertain_prediction_is_marked(page: Page, service: Service, tmp_path: Path) -> None:
     path = tmp_path / "doubtful.png"
     path.write_bytes(doubtful(service))
     page.get_by_label("Upload").set_input_files(path)
@@ -83,7 +83,7 @@ def test_a_reading_that_is_not_sure_says_so(page: Page, service: Service, tmp_pa
 
 
 def doubtful(service: Service) -> bytes:
-    """A picture of two digits at once, of which the network is sure of neither."""
+    """An image of two digits at once, which the network is uncertain about."""
     digits = [seven(), seven()[::-1], seven()[:, ::-1], seven().T]
     with service.client() as client:
         for one, other in combinations(digits, 2):
@@ -94,32 +94,32 @@ def doubtful(service: Service) -> bytes:
     raise AssertionError("the network is sure of everything")
 
 
-def test_the_picture_that_is_shown_is_the_one_that_the_network_saw(
+def test_the_image_shown_is_the_input_of_the_network(
     page: Page, service: Service, tmp_path: Path
 ) -> None:
     path = tmp_path / "seven.png"
     path.write_bytes(SEVEN)
     page.get_by_label("Upload").set_input_files(path)
     with service.client() as client:
-        asked = client.post("/v1/predict?debug=ink", content=SEVEN).json()["predictions"][0]
+        expected = client.post("/v1/predict?debug=ink", content=SEVEN).json()["predictions"][0]
     seen = page.locator("#seen")
-    expect(seen).to_have_attribute("src", asked["ink"])
+    expect(seen).to_have_attribute("src", expected["ink"])
     expect(seen).to_have_js_property("naturalWidth", 28)
     expect(seen).to_have_js_property("naturalHeight", 28)
 
 
-def test_the_picture_that_is_shown_is_that_of_what_is_drawn(page: Page) -> None:
+def test_the_image_shown_is_that_of_the_drawing(page: Page) -> None:
     readings = drawn(page, 5)
     seen = page.locator("#seen")
     eventually(page, lambda: seen.get_attribute("src"), lambda: readings.prediction["ink"])
     picture = b64decode((seen.get_attribute("src") or "").partition(",")[2])
     pixels = np.asarray(Image.open(BytesIO(picture)))
     assert pixels.shape == (28, 28)
-    assert not pixels[0].any()  # paper
+    assert not pixels[0].any()  # background
     assert pixels.max() > 200  # ink
 
 
-def test_the_times_of_a_reading_and_its_batch_are_told(page: Page) -> None:
+def test_the_timings_and_batch_size_of_a_prediction_are_shown(page: Page) -> None:
     readings = drawn(page, 1)
 
     def reported() -> list[float]:
@@ -127,26 +127,26 @@ def test_the_times_of_a_reading_and_its_batch_are_told(page: Page) -> None:
 
     def wanted() -> Any:
         times = [readings.times[stage] for stage in ("decode", "queue", "infer")]
-        return pytest.approx(times, abs=0.05, rel=0.06)  # told in tenths, or in whole ones
+        return pytest.approx(times, abs=0.05, rel=0.06)  # shown with one decimal or none
 
     eventually(page, reported, wanted)
     assert text_after(page, "batch").startswith(readings.batch)
 
 
-def test_before_anything_is_drawn_there_is_no_answer(page: Page) -> None:
+def test_without_a_drawing_there_is_no_answer(page: Page) -> None:
     expect(answer(page)).to_be_empty()
     expect(page.locator("#sure")).to_have_text("Nothing drawn yet")
     expect(page.locator("#seen")).to_be_hidden()
     expect(page.locator("#stages")).to_be_empty()
 
 
-def test_an_answer_is_said_to_who_does_not_see_it(page: Page) -> None:
+def test_an_answer_is_announced_to_screen_readers(page: Page) -> None:
     draw(page, DIGITS[7])
     expect_answer(page, "7")
-    said = page.locator("[role=status], [aria-live]").filter(has_text=re.compile(r"\b7\b"))
-    expect(said).to_have_count(1)
+    announcement = page.locator("[role=status], [aria-live]").filter(has_text=re.compile(r"\b7\b"))
+    expect(announcement).to_have_count(1)
 
 
-def test_the_version_that_read_it_is_named(page: Page) -> None:
+def test_the_version_of_a_prediction_is_shown(page: Page) -> None:
     draw(page, DIGITS[7])
     expect(page.locator("#result")).to_contain_text("version 2")

@@ -1,4 +1,4 @@
-"""A service that asks for an API key: so does the page, and keeps it in its memory."""
+"""If the service requires an API key, the page asks for it and keeps it in memory only."""
 
 from collections.abc import Iterator
 
@@ -38,7 +38,7 @@ def give(page: Page, key: str) -> None:
     question(page).press("Enter")
 
 
-def test_it_is_asked_for_and_what_was_drawn_before_is_read_with_it(page: Page) -> None:
+def test_a_drawing_is_predicted_once_the_key_is_entered(page: Page) -> None:
     expect(question(page)).to_have_attribute("type", "password")
     draw(page, DIGITS[7])
     give(page, KEY)
@@ -47,7 +47,7 @@ def test_it_is_asked_for_and_what_was_drawn_before_is_read_with_it(page: Page) -
     expect(page.locator("header")).to_contain_text("version 2")
 
 
-def test_a_wrong_one_is_asked_for_again(page: Page) -> None:
+def test_a_wrong_key_is_asked_for_again(page: Page) -> None:
     draw(page, DIGITS[7])
     give(page, "wrong" * 4)
     expect(question(page)).to_have_value("")
@@ -56,7 +56,7 @@ def test_a_wrong_one_is_asked_for_again(page: Page) -> None:
 
 
 @pytest.mark.parametrize("view", ["gallery", "models", "live"])
-def test_every_view_works_with_it(page: Page, view: str) -> None:
+def test_every_view_works_with_a_key(page: Page, view: str) -> None:
     give(page, KEY)
     page.locator(f'nav a[href="#{view}"]').click()
     content = {"gallery": "#mistakes button", "models": "article", "live": "#watchers:text('1')"}
@@ -64,7 +64,7 @@ def test_every_view_works_with_it(page: Page, view: str) -> None:
     expect(page.locator("#notice")).to_be_empty()
 
 
-def test_it_is_in_memory_only(page: Page) -> None:
+def test_the_key_is_kept_in_memory_only(page: Page) -> None:
     draw(page, DIGITS[1])
     give(page, KEY)
     expect_answer(page, "1")

@@ -1,4 +1,4 @@
-"""Pictures that one brings: a file, the clipboard, a drop, the camera, a random test digit."""
+"""Image input: a file, the clipboard, drag and drop, the camera, a random test digit."""
 
 from base64 import b64encode
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.web.pad import answer, draw, expect_answer, pad
 from tests.web.shapes import lines
 from tests.web.visit import visiting
 
-# Into the system's own clipboard, as a picture that was copied elsewhere.
+# Writes to the clipboard of the system, like an image copied elsewhere.
 COPY = """async (base64) => {
   const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
   const picture = new Blob([bytes], { type: "image/png" });
@@ -31,7 +31,7 @@ def seven(tmp_path: Path) -> Path:
 
 
 def drop(page: Page, path: Path) -> None:
-    """As from the system's own file manager, somewhere on the page."""
+    """Drop a file on the page, as from a file manager."""
     browser = page.context.new_cdp_session(page)
     data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
     for kind in ("dragEnter", "dragOver", "drop"):
@@ -39,7 +39,7 @@ def drop(page: Page, path: Path) -> None:
         browser.send("Input.dispatchDragEvent", event)
 
 
-def test_a_file_that_is_uploaded_is_read(page: Page, seven: Path) -> None:
+def test_an_uploaded_file_is_predicted(page: Page, seven: Path) -> None:
     with page.expect_file_chooser() as chooser:
         page.get_by_text("Upload", exact=True).click()
     chooser.value.set_files(seven)
@@ -54,19 +54,19 @@ def test_the_same_file_can_be_uploaded_again(page: Page, seven: Path) -> None:
         expect(answer(page)).to_be_empty()
 
 
-def test_a_picture_that_is_pasted_is_read(browser: Browser, service: Service) -> None:
+def test_a_pasted_image_is_predicted(browser: Browser, service: Service) -> None:
     with visiting(browser, service.url, permissions=CLIPBOARD) as (page, _):
         page.evaluate(COPY, b64encode(SEVEN).decode())
         page.keyboard.press("Control+v")
         expect_answer(page, "7")
 
 
-def test_a_picture_that_is_dropped_is_read(page: Page, seven: Path) -> None:
+def test_a_dropped_image_is_predicted(page: Page, seven: Path) -> None:
     drop(page, seven)
     expect_answer(page, "7")
 
 
-def test_a_picture_that_is_dropped_on_another_view_is_read_in_draw(page: Page, seven: Path) -> None:
+def test_an_image_dropped_on_another_view_is_predicted_in_draw(page: Page, seven: Path) -> None:
     page.get_by_role("link", name="Models").click()
     expect(pad(page)).to_be_hidden()
     drop(page, seven)
@@ -74,7 +74,7 @@ def test_a_picture_that_is_dropped_on_another_view_is_read_in_draw(page: Page, s
     expect_answer(page, "7")
 
 
-def test_a_picture_can_be_drawn_on(page: Page, seven: Path) -> None:
+def test_an_image_can_be_drawn_on(page: Page, seven: Path) -> None:
     page.get_by_label("Upload").set_input_files(seven)
     expect_answer(page, "7")
     seen = page.locator("#seen")
@@ -85,7 +85,7 @@ def test_a_picture_can_be_drawn_on(page: Page, seven: Path) -> None:
     expect(seen).to_have_attribute("src", before or "")
 
 
-def test_what_the_camera_sees_is_read(browser: Browser, service: Service) -> None:
+def test_the_image_of_the_camera_is_predicted(browser: Browser, service: Service) -> None:
     with visiting(browser, service.url, permissions=["camera"]) as (page, _):
         page.get_by_role("button", name="Camera").click()
         dialog = page.get_by_role("dialog")
@@ -98,7 +98,7 @@ def test_what_the_camera_sees_is_read(browser: Browser, service: Service) -> Non
         expect(video).to_have_js_property("srcObject", None)  # or the camera is still on
 
 
-def test_the_camera_is_off_when_its_dialog_was_closed(browser: Browser, service: Service) -> None:
+def test_the_camera_is_off_after_its_dialog_is_closed(browser: Browser, service: Service) -> None:
     with visiting(browser, service.url, permissions=["camera"]) as (page, _):
         page.get_by_role("button", name="Camera").click()
         video = page.locator("dialog video")
@@ -106,22 +106,18 @@ def test_the_camera_is_off_when_its_dialog_was_closed(browser: Browser, service:
         track = video.evaluate_handle("(video) => video.srcObject.getTracks()[0]")
         page.keyboard.press("Escape")
         expect(page.get_by_role("dialog")).to_be_hidden()
-        expect(video).to_have_js_property("srcObject", None)  # its event comes a little later
+        expect(video).to_have_js_property("srcObject", None)  # its event is a little delayed
         assert track.evaluate("(track) => track.readyState") == "ended"
 
 
-def test_a_camera_that_is_not_lent_is_told_in_plain_words(
-    browser: Browser, service: Service
-) -> None:
+def test_a_denied_camera_is_explained(browser: Browser, service: Service) -> None:
     with visiting(browser, service.url, permissions=[]) as (page, _):
         page.get_by_role("button", name="Camera").click()
         expect(page.locator("#notice")).to_contain_text("does not lend its camera")
         expect(page.get_by_role("dialog")).to_be_hidden()
 
 
-def test_that_there_is_no_camera_is_told_in_plain_words(
-    playwright: Playwright, service: Service
-) -> None:
+def test_a_missing_camera_is_explained(playwright: Playwright, service: Service) -> None:
     with (
         launched(playwright) as blind,
         visiting(blind, service.url, permissions=["camera"]) as (page, _),
@@ -131,7 +127,7 @@ def test_that_there_is_no_camera_is_told_in_plain_words(
 
 
 @pytest.mark.parametrize("way", ["button", "key"])
-def test_a_random_test_digit_comes_with_its_label(page: Page, way: str) -> None:
+def test_a_random_test_digit_has_its_label(page: Page, way: str) -> None:
     with page.expect_response("**/v1/samples/random") as sample:
         if way == "button":
             page.get_by_role("button", name="Random test digit").click()
@@ -141,7 +137,7 @@ def test_a_random_test_digit_comes_with_its_label(page: Page, way: str) -> None:
     expect(answer(page)).not_to_be_empty()
 
 
-def test_the_label_goes_with_its_digit(page: Page) -> None:
+def test_the_label_disappears_with_its_digit(page: Page) -> None:
     truth = page.locator("#truth")
     page.get_by_role("button", name="Random test digit").click()
     expect(truth).to_be_visible()
@@ -149,7 +145,7 @@ def test_the_label_goes_with_its_digit(page: Page) -> None:
     expect(truth).to_be_hidden()
 
 
-def test_a_file_that_is_no_picture_is_told_in_plain_words(page: Page, tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_image_is_explained(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "letter.txt"
     path.write_text("Dear digit")
     page.get_by_label("Upload").set_input_files(path)
@@ -157,19 +153,19 @@ def test_a_file_that_is_no_picture_is_told_in_plain_words(page: Page, tmp_path: 
     expect(answer(page)).to_be_empty()
 
 
-def test_a_picture_that_cannot_be_read_is_told_in_the_services_words(
+def test_the_error_of_the_service_about_an_image_is_shown(
     page: Page, guard: Guard, service: Service, tmp_path: Path
 ) -> None:
     guard.allow("status of 422 .*/v1/predict")
     path = tmp_path / "broken.png"
     path.write_bytes(SEVEN[:100])
     with service.client() as client:
-        said = client.post("/v1/predict", content=SEVEN[:100]).json()["detail"]
+        detail = client.post("/v1/predict", content=SEVEN[:100]).json()["detail"]
     page.get_by_label("Upload").set_input_files(path)
-    expect(page.locator("#notice")).to_contain_text(said, ignore_case=True)
+    expect(page.locator("#notice")).to_contain_text(detail, ignore_case=True)
 
 
-def test_a_notice_goes_when_one_goes_on(page: Page, seven: Path, tmp_path: Path) -> None:
+def test_a_notice_disappears_with_the_next_action(page: Page, seven: Path, tmp_path: Path) -> None:
     path = tmp_path / "letter.txt"
     path.write_text("Dear digit")
     page.get_by_label("Upload").set_input_files(path)

@@ -1,4 +1,4 @@
-"""Two versions side by side, on one drawing."""
+"""Comparison of two versions on one drawing."""
 
 import shutil
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from tests.web.visit import guarded
 
 @pytest.fixture(scope="module")
 def compared(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """With 3 serving, whose labels are letters; 2, which served before, is still loaded."""
+    """A service in which 3 serves, with letters as labels; the previous one, 2, is still loaded."""
     models = tmp_path_factory.mktemp("compared")
     shutil.copytree(store.folder, models / "digits")
     with Service.started(models, admin_token=TOKEN, watch_seconds=0) as service:
@@ -48,14 +48,14 @@ def test_a_second_version_answers_beside_the_first(page: Page) -> None:
     assert two["x"] > one["x"]
 
 
-def test_what_is_drawn_already_is_compared_at_once(page: Page) -> None:
+def test_an_existing_drawing_is_compared_at_once(page: Page) -> None:
     draw(page, DIGITS[4])
     expect_answer(page, "e")
     compare_with(page, "2")
     expect(page.locator("#other-answer")).to_have_text("4")
 
 
-def test_both_answers_follow_what_is_drawn(page: Page) -> None:
+def test_both_answers_follow_the_drawing(page: Page) -> None:
     compare_with(page, "2")
     for digit, letter in ((1, "b"), (5, "f")):
         page.keyboard.press("c")
@@ -66,7 +66,7 @@ def test_both_answers_follow_what_is_drawn(page: Page) -> None:
     expect(page.locator("#other-answer")).to_be_hidden()
 
 
-def test_it_can_be_ended(page: Page) -> None:
+def test_the_comparison_can_be_ended(page: Page) -> None:
     compare_with(page, "2")
     draw(page, DIGITS[7])
     expect(page.locator("#other-answer")).to_be_visible()
@@ -75,14 +75,14 @@ def test_it_can_be_ended(page: Page) -> None:
     expect_answer(page, "h")
 
 
-def test_the_version_that_serves_is_not_offered_for_comparing(page: Page) -> None:
+def test_the_serving_version_is_not_offered_for_comparison(page: Page) -> None:
     options = page.get_by_label("Compare with").locator("option")
     expect(options).to_have_count(3)
     values = options.evaluate_all("(them) => them.map((it) => it.value)")
     assert sorted(values) == ["", "1", "2"]
 
 
-def test_a_version_that_is_not_loaded_takes_the_admin_token(page: Page, guard: Guard) -> None:
+def test_a_version_that_is_not_loaded_needs_the_admin_token(page: Page, guard: Guard) -> None:
     guard.allow("status of 401 .*/versions/1/predict")
     draw(page, DIGITS[7])
     expect_answer(page, "h")

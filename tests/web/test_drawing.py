@@ -1,4 +1,4 @@
-"""Drawing digits: with a mouse, a finger, a pen; what is drawn is read while one draws."""
+"""Drawing digits with a mouse, a finger and a pen; predictions follow the drawing."""
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -14,13 +14,13 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobil
 
 
 @pytest.mark.parametrize("digit", DIGITS)
-def test_a_digit_that_is_drawn_with_a_mouse_is_read(digit: int, page: Page) -> None:
+def test_a_digit_drawn_with_a_mouse_is_recognised(digit: int, page: Page) -> None:
     draw(page, DIGITS[digit])
     expect_answer(page, str(digit))
 
 
 @pytest.mark.parametrize("digit", [2, 4])
-def test_a_digit_that_is_drawn_with_a_finger_is_read(
+def test_a_digit_drawn_with_a_finger_is_recognised(
     digit: int, browser: Browser, service: Service
 ) -> None:
     with visiting(browser, service.url, **PHONE) as (page, _):
@@ -28,7 +28,7 @@ def test_a_digit_that_is_drawn_with_a_finger_is_read(
         expect_answer(page, str(digit))
 
 
-def test_a_finger_that_draws_does_not_scroll_the_page(browser: Browser, service: Service) -> None:
+def test_drawing_with_a_finger_does_not_scroll_the_page(browser: Browser, service: Service) -> None:
     with visiting(browser, service.url, **PHONE) as (page, _):
         pad(page).scroll_into_view_if_needed()
         before = page.evaluate("scrollY")
@@ -42,7 +42,7 @@ def test_a_second_finger_does_not_disturb_the_first(browser: Browser, service: S
         box = pad(page).bounding_box()
         assert box is not None
         touch = page.context.new_cdp_session(page)
-        for part in range(7):  # downwards, and from the third on another one to and fro beside it
+        for part in range(7):  # downwards; from the third point on, a second finger moves beside it
             fingers = [(0.6, 0.2 + part / 10), (0.2 + 0.2 * (part % 2), 0.5)][: 1 + (part > 2)]
             points = [
                 {"x": box["x"] + box["width"] * x, "y": box["y"] + box["height"] * y, "id": number}
@@ -54,12 +54,12 @@ def test_a_second_finger_does_not_disturb_the_first(browser: Browser, service: S
         expect_answer(page, "1")
 
 
-def test_a_digit_that_is_drawn_with_a_pen_is_read(page: Page) -> None:
+def test_a_digit_drawn_with_a_pen_is_recognised(page: Page) -> None:
     draw(page, DIGITS[3], Stylus(page, pressure=0.4))
     expect_answer(page, "3")
 
 
-def test_a_pen_that_is_pressed_harder_draws_wider(page: Page) -> None:
+def test_more_pressure_of_a_pen_draws_wider(page: Page) -> None:
     drawn = []
     for pressure in (0.1, 0.5, 0.9):
         draw(page, LINE, Stylus(page, pressure))
@@ -80,7 +80,7 @@ def test_a_larger_brush_draws_wider(page: Page) -> None:
     assert drawn[1] > 2 * drawn[0]
 
 
-def test_a_digit_is_read_before_the_pen_is_lifted(page: Page) -> None:
+def test_a_digit_is_recognised_before_the_pen_is_lifted(page: Page) -> None:
     box = pad(page).bounding_box()
     assert box is not None
     mouse = Mouse(page)
@@ -93,17 +93,17 @@ def test_a_digit_is_read_before_the_pen_is_lifted(page: Page) -> None:
     expect_answer(page, "7")
 
 
-def test_a_line_that_leaves_the_sheet_goes_on_where_it_comes_back(page: Page) -> None:
+def test_a_line_that_leaves_the_drawing_area_continues_where_it_returns(page: Page) -> None:
     draw(page, [lines((0.5, 0.15), (0.5, 0.5), (1.4, 0.5), (1.4, 0.6), (0.5, 0.6), (0.5, 0.85))])
     expect(answer(page)).not_to_be_empty()
     assert ink(page) > 0
     page.mouse.move(5, 5)
     before = ink(page)
     page.mouse.move(300, 300)
-    assert ink(page) == before  # lifted outside, it draws no more
+    assert ink(page) == before  # released outside, it draws no more
 
 
-def test_the_other_buttons_of_a_mouse_draw_nothing(page: Page) -> None:
+def test_other_mouse_buttons_draw_nothing(page: Page) -> None:
     box = pad(page).bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + 50, box["y"] + 50)

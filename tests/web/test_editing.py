@@ -1,4 +1,4 @@
-"""What one does about a stroke that went wrong: undo, redo, erase, begin anew."""
+"""Editing a drawing: undo, redo, erase, clear."""
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -7,7 +7,7 @@ from tests.web.guard import Guard
 from tests.web.pad import answer, draw, expect_answer, ink, pad
 from tests.web.shapes import DIGITS, lines
 
-BAR = [lines((0.3, 0.6), (0.7, 0.6))]  # through a 7
+BAR = [lines((0.3, 0.6), (0.7, 0.6))]  # crosses a 7
 UNDO = [("button", ""), ("key", "Control+z")]
 REDO = [("button", ""), ("key", "Control+Shift+z"), ("key", "Control+y")]
 
@@ -24,7 +24,7 @@ def do(page: Page, name: str, way: tuple[str, str]) -> None:
 
 
 @pytest.mark.parametrize("way", UNDO)
-def test_undo_takes_the_last_stroke_away_and_reads_what_is_left(
+def test_undo_removes_the_last_stroke_and_predicts_the_rest(
     page: Page, way: tuple[str, str]
 ) -> None:
     draw(page, DIGITS[7])
@@ -37,7 +37,7 @@ def test_undo_takes_the_last_stroke_away_and_reads_what_is_left(
 
 
 @pytest.mark.parametrize("way", REDO)
-def test_redo_brings_back_what_was_undone(page: Page, way: tuple[str, str]) -> None:
+def test_redo_restores_what_was_undone(page: Page, way: tuple[str, str]) -> None:
     draw(page, DIGITS[4])
     four = ink(page)
     for _ in DIGITS[4]:
@@ -49,7 +49,7 @@ def test_redo_brings_back_what_was_undone(page: Page, way: tuple[str, str]) -> N
     expect_answer(page, "4")
 
 
-def test_there_is_undo_and_redo_only_where_there_is_something_to_undo_and_redo(page: Page) -> None:
+def test_undo_and_redo_are_enabled_only_if_they_have_an_effect(page: Page) -> None:
     undo, redo = button(page, "Undo"), button(page, "Redo")
     expect(undo).to_be_disabled()
     expect(redo).to_be_disabled()
@@ -59,12 +59,12 @@ def test_there_is_undo_and_redo_only_where_there_is_something_to_undo_and_redo(p
     undo.click()
     expect(undo).to_be_disabled()
     expect(redo).to_be_enabled()
-    draw(page, DIGITS[1])  # another way was taken
+    draw(page, DIGITS[1])  # a new stroke discards what could be redone
     expect(redo).to_be_disabled()
 
 
 @pytest.mark.parametrize("way", [("button", ""), ("key", "c")])
-def test_clear_leaves_an_empty_sheet_and_no_answer(page: Page, way: tuple[str, str]) -> None:
+def test_clear_empties_the_drawing_and_the_answer(page: Page, way: tuple[str, str]) -> None:
     blank = ink(page)
     draw(page, DIGITS[5])
     expect_answer(page, "5")
@@ -73,7 +73,7 @@ def test_clear_leaves_an_empty_sheet_and_no_answer(page: Page, way: tuple[str, s
     assert ink(page) <= blank
 
 
-def test_what_was_cleared_by_mistake_comes_back_with_undo(page: Page) -> None:
+def test_undo_restores_a_cleared_drawing(page: Page) -> None:
     draw(page, DIGITS[4])
     four = ink(page)
     button(page, "Clear").click()
@@ -84,7 +84,7 @@ def test_what_was_cleared_by_mistake_comes_back_with_undo(page: Page) -> None:
     expect(answer(page)).to_be_empty()
 
 
-def test_a_stroke_that_is_cleared_while_it_is_drawn_is_gone(page: Page) -> None:
+def test_clearing_during_a_stroke_discards_it(page: Page) -> None:
     blank, box = ink(page), pad(page).bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + 100, box["y"] + 100)
@@ -97,7 +97,7 @@ def test_a_stroke_that_is_cleared_while_it_is_drawn_is_gone(page: Page) -> None:
     expect(answer(page)).to_be_empty()
 
 
-def test_the_eraser_takes_ink_away_and_what_is_left_is_read(page: Page) -> None:
+def test_the_eraser_removes_ink_and_the_rest_is_predicted(page: Page) -> None:
     draw(page, DIGITS[7])
     seven = ink(page)
     draw(page, BAR)
@@ -108,7 +108,7 @@ def test_the_eraser_takes_ink_away_and_what_is_left_is_read(page: Page) -> None:
     expect_answer(page, "7")
 
 
-def test_what_was_erased_comes_back_with_undo(page: Page) -> None:
+def test_undo_restores_what_was_erased(page: Page) -> None:
     draw(page, DIGITS[1])
     one = ink(page)
     button(page, "Eraser").click()
@@ -119,15 +119,15 @@ def test_what_was_erased_comes_back_with_undo(page: Page) -> None:
 
 
 @pytest.mark.parametrize("way", [("button", ""), ("key", "e")])
-def test_the_eraser_says_whether_it_is_taken_up(page: Page, way: tuple[str, str]) -> None:
+def test_the_eraser_button_shows_whether_it_is_active(page: Page, way: tuple[str, str]) -> None:
     eraser = button(page, "Eraser")
     for taken_up in ("false", "true", "false"):
         expect(eraser).to_have_attribute("aria-pressed", taken_up)
         do(page, "Eraser", way)
 
 
-def test_a_sheet_that_was_erased_all_over_is_no_mistake(page: Page, guard: Guard) -> None:
-    """The service calls it blank, which the page says in a word where the answer would be."""
+def test_a_completely_erased_drawing_is_not_an_error(page: Page, guard: Guard) -> None:
+    """The service rejects it as blank, which the page shows in place of an answer."""
     guard.allow("status of 422 .*/v1/predict")
     draw(page, DIGITS[1])
     expect_answer(page, "1")

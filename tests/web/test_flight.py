@@ -1,4 +1,4 @@
-"""How the page asks while one draws: one request at a time, the newest picture wins."""
+"""The page sends one prediction at a time, and then one for the newest image."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ PREDICT = "**/v1/predict*"
 
 
 class Held:
-    """Requests for a reading that are on their way, but not let through yet."""
+    """Requests for a prediction that are intercepted and not forwarded yet."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
@@ -24,11 +24,11 @@ class Held:
         self.routes.append(route)
 
     def wait(self, count: int) -> None:
-        """For so many in all."""
+        """Wait until there are so many in total."""
         eventually(self._page, lambda: len(self.routes), lambda: count)
 
     def let_go(self) -> None:
-        """The last one, to the service: what it answers is its own."""
+        """Forward the last one to the service, which answers it."""
         self.routes[-1].continue_()
 
 
@@ -40,7 +40,7 @@ def holding(page: Page) -> Iterator[Held]:
     page.unroute(PREDICT, held.hold)
 
 
-def test_at_most_one_request_is_in_flight_and_the_newest_picture_wins(page: Page) -> None:
+def test_at_most_one_request_is_in_flight_and_the_newest_image_wins(page: Page) -> None:
     with holding(page) as held:
         draw(page, DIGITS[1])
         held.wait(1)
@@ -57,7 +57,7 @@ def test_at_most_one_request_is_in_flight_and_the_newest_picture_wins(page: Page
         assert len(held.routes) == 2
 
 
-def test_a_late_answer_does_not_fill_a_sheet_that_was_cleared(page: Page) -> None:
+def test_a_late_answer_is_not_shown_for_a_cleared_drawing(page: Page) -> None:
     with holding(page) as held:
         draw(page, DIGITS[1])
         held.wait(1)
@@ -71,7 +71,7 @@ def test_a_late_answer_does_not_fill_a_sheet_that_was_cleared(page: Page) -> Non
     expect_answer(page, "7")
 
 
-def test_an_answer_that_fails_once_leaves_the_next_one_to_come(page: Page, guard: Guard) -> None:
+def test_after_one_failed_request_the_next_one_is_sent(page: Page, guard: Guard) -> None:
     guard.allow("net::ERR_CONNECTION_RESET")
     with holding(page) as held:
         draw(page, DIGITS[7])
@@ -80,8 +80,8 @@ def test_an_answer_that_fails_once_leaves_the_next_one_to_come(page: Page, guard
     expect_answer(page, "7")
 
 
-def test_drawing_asks_again_and_again_and_never_more_than_once_at_a_time(page: Page) -> None:
-    under_way: list[int] = [0]  # after each beginning and end
+def test_drawing_sends_many_requests_one_at_a_time(page: Page) -> None:
+    under_way: list[int] = [0]  # the number after each start and end
 
     def count(request: Request, change: int) -> None:
         if "/v1/predict" in request.url:

@@ -1,4 +1,4 @@
-"""The digits that the network misreads, and the quiz against it."""
+"""The gallery of misclassified digits, and the quiz against the network."""
 
 import re
 
@@ -17,7 +17,7 @@ def gallery(page: Page) -> Page:
     return page
 
 
-def test_every_digit_that_the_version_misreads_hangs_there(gallery: Page, service: Service) -> None:
+def test_every_misclassified_digit_of_the_version_is_shown(gallery: Page, service: Service) -> None:
     with service.client() as client:
         reported = client.get("/v1/models/digits/versions/2/files/mistakes.json").json()
     assert reported["labels"], "the version makes no mistakes: the tests need some"
@@ -31,7 +31,7 @@ def test_every_digit_that_the_version_misreads_hangs_there(gallery: Page, servic
     assert names == wanted
 
 
-def test_a_misread_digit_can_be_looked_at_closer(gallery: Page) -> None:
+def test_a_misclassified_digit_opens_in_draw(gallery: Page) -> None:
     picture = gallery.locator("#mistakes button").first
     expect(picture).to_have_accessible_name(re.compile("labelled ., read as ."))
     reported = re.findall(r"labelled (.), read as (.)", picture.get_attribute("aria-label") or "")
@@ -43,7 +43,7 @@ def test_a_misread_digit_can_be_looked_at_closer(gallery: Page) -> None:
 
 
 def one_of(quiz: Locator, way: str, guess: str) -> tuple[bool, bool]:
-    """A round of the quiz: whether the guess was right, and the network."""
+    """A round of the quiz: whether the guess and the network were right."""
     page = quiz.page
     choice = quiz.get_by_role("group").get_by_role("button", name=guess, exact=True)
     expect(choice).to_be_visible()
@@ -61,19 +61,19 @@ def one_of(quiz: Locator, way: str, guess: str) -> tuple[bool, bool]:
 
 
 @pytest.mark.parametrize("way", ["button", "key"])
-def test_the_quiz_counts_who_reads_more(gallery: Page, way: str) -> None:
+def test_the_quiz_counts_correct_answers_of_user_and_network(gallery: Page, way: str) -> None:
     quiz = gallery.locator("#quiz")
     quiz.get_by_role("button", name="Start").click()
     rounds = []
     for _ in range(ROUNDS):
         rounds.append(one_of(quiz, way, "7"))
-        gallery.keyboard.press("Enter")  # the button to go on has the focus
+        gallery.keyboard.press("Enter")  # the button to continue has the focus
     you, network = (sum(right) for right in zip(*rounds, strict=True))
     expect(quiz.get_by_role("row", name="You")).to_contain_text(f"{you} of {ROUNDS}")
     expect(quiz.get_by_role("row", name="Network")).to_contain_text(f"{network} of {ROUNDS}")
 
 
-def test_the_quiz_can_be_played_once_more(gallery: Page) -> None:
+def test_the_quiz_can_be_repeated(gallery: Page) -> None:
     quiz = gallery.locator("#quiz")
     quiz.get_by_role("button", name="Start").click()
     for _ in range(ROUNDS):
@@ -83,8 +83,8 @@ def test_the_quiz_can_be_played_once_more(gallery: Page) -> None:
     one_of(quiz, "key", "1")
 
 
-def test_the_quiz_asks_for_nothing_that_it_has_told_before(gallery: Page) -> None:
-    """While a digit is asked, neither its label nor what the network says of it is on the page."""
+def test_the_quiz_does_not_reveal_the_answer_in_advance(gallery: Page) -> None:
+    """Neither the label of a digit nor the prediction is on the page before the guess."""
     quiz = gallery.locator("#quiz")
     quiz.get_by_role("button", name="Start").click()
     expect(quiz.get_by_role("img")).to_be_visible()

@@ -1,4 +1,4 @@
-"""Everything without a mouse: the pen that arrow keys move, the keys, the order of Tab."""
+"""Use without a mouse: the pen moved by arrow keys, shortcuts, the order of Tab."""
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -7,7 +7,7 @@ from tests.support.running import Service
 from tests.web.pad import answer, expect_answer, ink, pad
 from tests.web.visit import visiting
 
-# Keys, and how often: a 1 and a 7, wherever the pen is when the sheet gets the focus.
+# Keys with counts: a 1 and a 7, wherever the pen is when the drawing area gets the focus.
 SEVEN = [
     ("Shift+ArrowLeft", 3), (" ", 1), ("Shift+ArrowRight", 6),
     *[("Shift+ArrowDown", 1), ("ArrowLeft", 2)] * 6, (" ", 1),
@@ -17,7 +17,7 @@ REACHED = {
     "Drawing area", "Undo", "Eraser", "Brush size", "Clear", "Predict", "Random test digit",
     "Upload", "Camera", "Compare with", "Draw", "Gallery", "Models", "Live",
 }  # fmt: skip
-# What has the focus calls itself by its label, or by what it says.
+# The focused element, by its label or its text.
 NAME = """() => {
   const { activeElement: it } = document;
   const label = it.getAttribute("aria-label") ?? it.labels?.[0]?.innerText ?? it.innerText;
@@ -31,7 +31,7 @@ def press(page: Page, keys: list[tuple[str, int]]) -> None:
             page.keyboard.press(key)
 
 
-def test_a_seven_that_is_drawn_with_keys_alone_is_read(page: Page) -> None:
+def test_a_seven_can_be_drawn_with_keys_alone(page: Page) -> None:
     pad(page).focus()
     press(page, SEVEN)
     page.keyboard.press("Enter")
@@ -40,7 +40,7 @@ def test_a_seven_that_is_drawn_with_keys_alone_is_read(page: Page) -> None:
     expect(answer(page)).to_be_empty()
 
 
-def test_a_one_that_is_drawn_with_keys_alone_is_read(page: Page) -> None:
+def test_a_one_can_be_drawn_with_keys_alone(page: Page) -> None:
     pad(page).focus()
     press(page, ONE)
     expect_answer(page, "1")
@@ -57,11 +57,11 @@ def test_the_pen_draws_only_while_it_is_down(page: Page) -> None:
     press(page, [("ArrowUp", 1)])
     first = ink(page)
     press(page, [("Shift+ArrowUp", 3)])
-    assert abs(ink(page) - first) < 0.1 * drawn  # but for the pen's own mark
+    assert abs(ink(page) - first) < 0.1 * drawn  # except for the mark of the pen
 
 
 @pytest.mark.parametrize("key", ["c", "Control+z"])
-def test_a_pen_that_is_down_draws_on_after_its_stroke_was_taken_away(page: Page, key: str) -> None:
+def test_a_pen_that_is_down_keeps_drawing_after_undo_or_clear(page: Page, key: str) -> None:
     pad(page).focus()
     press(page, [(" ", 1), ("Shift+ArrowRight", 3), (key, 1)])
     expect(answer(page)).to_be_empty()
@@ -69,7 +69,7 @@ def test_a_pen_that_is_down_draws_on_after_its_stroke_was_taken_away(page: Page,
     expect_answer(page, "1")
 
 
-def test_shift_takes_the_pen_farther(page: Page) -> None:
+def test_shift_moves_the_pen_farther(page: Page) -> None:
     drawn = []
     for key in ("ArrowDown", "Shift+ArrowDown"):
         pad(page).focus()
@@ -88,24 +88,24 @@ def test_keys_that_draw_do_not_scroll_the_page(browser: Browser, service: Servic
         assert page.evaluate("scrollY") == before
 
 
-def test_whether_the_pen_is_down_is_said(page: Page) -> None:
+def test_the_state_of_the_pen_is_announced(page: Page) -> None:
     pad(page).focus()
     page.keyboard.press(" ")
-    said = page.get_by_role("status").filter(has_text="Pen down")
-    expect(said).to_have_count(1)
+    announcement = page.get_by_role("status").filter(has_text="Pen down")
+    expect(announcement).to_have_count(1)
 
 
-def test_tab_reaches_everything_there_is_to_do(page: Page) -> None:
+def test_tab_reaches_every_control(page: Page) -> None:
     reached = set()
     for _ in range(30):
         page.keyboard.press("Tab")
         name = page.evaluate(NAME)
         reached |= {wanted for wanted in REACHED if name.startswith(wanted)}
-    # redo has nothing to do yet, undo neither
+    # redo and undo are disabled
     assert reached >= REACHED - {"Undo"}, REACHED - reached
 
 
-def test_what_has_the_focus_is_marked(page: Page) -> None:
+def test_the_focus_is_visible(page: Page) -> None:
     marked = """() => {
       const { activeElement: it } = document;
       const seen = it.type === "file" ? it.nextElementSibling : it;
@@ -118,14 +118,14 @@ def test_what_has_the_focus_is_marked(page: Page) -> None:
         page.keyboard.press("Tab")
 
 
-def test_one_gets_past_the_links_in_one_step(page: Page) -> None:
+def test_the_navigation_can_be_skipped(page: Page) -> None:
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     assert page.evaluate(NAME).startswith("Drawing area")
 
 
-def test_keys_are_letters_where_one_types(page: Page) -> None:
+def test_shortcuts_are_off_in_text_fields(page: Page) -> None:
     page.get_by_role("link", name="Models").click()
     token = page.get_by_label("Admin token")
     token.fill("")

@@ -1,4 +1,4 @@
-"""The service's own numbers, as they happen."""
+"""The live view with metrics of the service."""
 
 import re
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from tests.web.visit import guarded
 
 @pytest.fixture(scope="module")
 def watched(store: Store) -> Iterator[Service]:
-    """One that nobody else asks anything."""
+    """A service that gets no other requests."""
     with Service.started(store.folder.parent) as service:
         yield service
 
@@ -49,7 +49,7 @@ def post_many(service: Service, count: int) -> None:
             done.result()
 
 
-def test_numbers_move_under_load_and_come_to_rest_after_it(page: Page, watched: Service) -> None:
+def test_numbers_change_under_load_and_return_to_zero(page: Page, watched: Service) -> None:
     expect(shown(page, "rate")).to_have_text("0")
     post_many(watched, 400)
     eventually(page, lambda: number(shown(page, "rate").inner_text()) > 0, lambda: True)
@@ -60,7 +60,7 @@ def test_numbers_move_under_load_and_come_to_rest_after_it(page: Page, watched: 
     expect(shown(page, "rate")).to_have_text("0")
 
 
-def test_what_serves_is_told(page: Page) -> None:
+def test_provider_version_and_queue_are_shown(page: Page) -> None:
     expect(shown(page, "provider")).to_have_text(re.compile("cpu", re.IGNORECASE))
     expect(shown(page, "queue")).to_have_text("0")
     expect(shown(page, "errors")).to_have_text("0")
@@ -91,7 +91,7 @@ def test_five_hundred_test_digits_are_sent_and_counted(page: Page) -> None:
     eventually(page, lambda: number(shown(page, "rate").inner_text()) > 0, lambda: True)
 
 
-def test_only_who_looks_takes_a_place_among_those_who_watch(page: Page, watched: Service) -> None:
+def test_only_the_live_view_counts_as_a_watcher(page: Page, watched: Service) -> None:
     expect(page.locator("#watchers")).to_have_text("1")
     page.locator("nav").get_by_role("link", name="Draw").click()
     wait_until(lambda: metric(watched, "live_watchers") == 0, watched)

@@ -1,6 +1,6 @@
-"""How the page looks: nothing sticks out of a narrow one, two themes, and stillness where wanted.
+"""The layout of the page: no overflow on narrow screens, two themes, and reduced motion.
 
-Pictures of every view, width and theme are left in .pictures/, which git ignores, for people.
+Screenshots of every view, width and theme are written to .pictures/, which git ignores.
 """
 
 from base64 import b64decode
@@ -23,7 +23,7 @@ from tests.web.visit import visiting
 
 PICTURES = ROOT / ".pictures"
 SIZES = {"small": {"width": 390, "height": 844}, "large": {"width": 1280, "height": 900}}
-# Names of what is wider than the window; what scrolls in a frame of its own may be.
+# Elements wider than the window, except for those in a scrolling container.
 STICKS_OUT = """() => {
   const width = document.documentElement.clientWidth;
   const framed = (it) => it.closest(".scrolls") && !it.matches(".scrolls");
@@ -40,7 +40,7 @@ PAPER = "getComputedStyle(document.body).backgroundColor"
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
-def test_nothing_sticks_out_of_any_view(
+def test_nothing_overflows_in_any_view(
     size: str, theme: Any, browser: Browser, service: Service
 ) -> None:
     PICTURES.mkdir(exist_ok=True)
@@ -55,13 +55,13 @@ def test_nothing_sticks_out_of_any_view(
 
 
 def test_a_very_narrow_window_does_not_scroll_sideways(browser: Browser, service: Service) -> None:
-    """320 pixels: a large window at 400 %, for whom letters are too small."""
+    """320 pixels: a large window at a zoom of 400 %."""
     with visiting(browser, service.url, viewport={"width": 320, "height": 640}) as (page, _):
         for view in tour(page):
             assert not page.evaluate(SCROLLS), view
 
 
-def test_nothing_moves_for_whom_movement_is_too_much(browser: Browser, service: Service) -> None:
+def test_nothing_moves_with_reduced_motion(browser: Browser, service: Service) -> None:
     with visiting(browser, service.url, reduced_motion="reduce") as (page, _):
         for digit in (1, 7):
             page.keyboard.press("c")
@@ -71,7 +71,7 @@ def test_nothing_moves_for_whom_movement_is_too_much(browser: Browser, service: 
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_theme_is_the_systems_until_it_is_changed(
+def test_the_theme_is_that_of_the_system_until_it_is_changed(
     theme: Any, browser: Browser, service: Service
 ) -> None:
     with visiting(browser, service.url, color_scheme=theme) as (page, _):
@@ -83,7 +83,7 @@ def test_the_theme_is_the_systems_until_it_is_changed(
         assert is_dark(page) == (theme == "dark")
 
 
-def test_a_drawing_is_read_alike_in_either_theme(browser: Browser, service: Service) -> None:
+def test_a_drawing_is_predicted_the_same_in_both_themes(browser: Browser, service: Service) -> None:
     with (
         visiting(browser, service.url, color_scheme="light") as (light, _),
         visiting(browser, service.url, color_scheme="dark") as (dark, _),
@@ -95,12 +95,12 @@ def test_a_drawing_is_read_alike_in_either_theme(browser: Browser, service: Serv
 
 
 def alike(one: Gray, other: Gray) -> bool:
-    """But for what a point of a stroke may move when the browser joins two moves of the mouse."""
+    """Up to the difference that arises when the browser merges two moves of the mouse."""
     return int(np.abs(one.astype(int) - other).max()) <= GRAIN
 
 
 def seen(page: Page) -> Gray:
-    """What the network saw."""
+    """The input of the network."""
     source = page.locator("#seen").get_attribute("src") or ""
     return np.asarray(Image.open(BytesIO(b64decode(source.partition(",")[2]))))
 

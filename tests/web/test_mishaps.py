@@ -1,4 +1,4 @@
-"""Small things that go wrong between page and service, and between hand and page."""
+"""Edge cases between page and service, and between user and page."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.web.shapes import DIGITS, lines
 
 PREDICT = "**/v1/predict*"
 LIST = "**/v1/models/digits"
-A_WHILE = 1500  # milliseconds, in which a page that asks without end asks hundreds of times
+A_WHILE = 1500  # milliseconds, enough for hundreds of retries without a delay
 
 
 def test_enter_after_the_token_switches_nothing(page: Page) -> None:
@@ -26,30 +26,30 @@ def test_enter_after_the_token_switches_nothing(page: Page) -> None:
     assert "POST" not in posted
 
 
-def test_one_request_that_always_fails_is_not_asked_without_end(page: Page, guard: Guard) -> None:
+def test_a_request_that_always_fails_is_retried_with_delays(page: Page, guard: Guard) -> None:
     guard.allow("net::ERR_CONNECTION_RESET")
-    asked: list[Route] = []
+    sent: list[Route] = []
 
     def fail(route: Route) -> None:
-        asked.append(route)
+        sent.append(route)
         route.abort("connectionreset")
 
     page.route(PREDICT, fail)
     draw(page, DIGITS[7])
-    before = len(asked)
+    before = len(sent)
     page.wait_for_timeout(A_WHILE)
-    assert 1 <= len(asked) - before < 6
+    assert 1 <= len(sent) - before < 6
     page.unroute(PREDICT, fail)
     expect_answer(page, "7")
 
 
-def test_an_answer_that_is_cut_off_is_asked_for_again(page: Page) -> None:
+def test_a_truncated_answer_is_requested_again(page: Page) -> None:
     page.route(PREDICT, lambda route: route.fulfill(body='{"model": {"na'), times=1)
     draw(page, DIGITS[7])
     expect_answer(page, "7")
 
 
-def test_bars_fill_also_where_the_list_of_classes_comes_late(page: Page) -> None:
+def test_bars_are_filled_even_if_the_list_of_classes_is_late(page: Page) -> None:
     held: list[Route] = []
 
     def hold(route: Route) -> None:
@@ -67,7 +67,7 @@ def test_bars_fill_also_where_the_list_of_classes_comes_late(page: Page) -> None
     assert float(share) > 0.5
 
 
-def test_a_file_that_changes_on_disk_is_read_as_it_was_brought(page: Page, tmp_path: Path) -> None:
+def test_a_file_that_changes_on_disk_is_predicted_as_uploaded(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "seven.png"
     path.write_bytes(SEVEN)
     page.get_by_label("Upload").set_input_files(path)
@@ -79,7 +79,7 @@ def test_a_file_that_changes_on_disk_is_read_as_it_was_brought(page: Page, tmp_p
     expect_answer(page, "7")
 
 
-def test_the_mouse_takes_over_from_the_keyboards_pen(page: Page) -> None:
+def test_the_mouse_takes_over_from_the_pen_of_the_keyboard(page: Page) -> None:
     pad(page).focus()
     page.keyboard.press("Space")
     draw(page, [lines((0.5, 0.2), (0.5, 0.8))])
@@ -87,17 +87,17 @@ def test_the_mouse_takes_over_from_the_keyboards_pen(page: Page) -> None:
     assert ink(page) > 1000
 
 
-def test_an_eraser_on_an_empty_sheet_asks_nothing(page: Page) -> None:
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+def test_an_eraser_on_an_empty_drawing_sends_nothing(page: Page) -> None:
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url))
     page.keyboard.press("e")
     draw(page, DIGITS[7])
     expect(page.get_by_role("button", name="Undo")).to_be_enabled()
-    assert not [url for url in asked if "predict" in url]
+    assert not [url for url in sent if "predict" in url]
     expect(answer(page)).to_be_empty()
 
 
-def test_a_key_that_is_half_typed_outlives_other_news(page: Page, guard: Guard) -> None:
+def test_a_partly_typed_key_survives_other_updates(page: Page, guard: Guard) -> None:
     guard.allow("status of 401", "status of 404")
     problem = {"title": "Unauthorized", "status": 401, "detail": "send an API key"}
     body = json.dumps(problem)

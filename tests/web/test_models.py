@@ -1,4 +1,4 @@
-"""The versions: what is on their cards, which serves, and how another takes its place."""
+"""The view of versions: their cards, the serving one, and switching."""
 
 import re
 import shutil
@@ -19,7 +19,7 @@ from tests.web.visit import guarded
 
 @pytest.fixture(scope="module")
 def models(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Stores of their own."""
+    """A separate folder of models."""
     models = tmp_path_factory.mktemp("switched")
     shutil.copytree(store.folder, models / "digits")
     return models
@@ -34,7 +34,7 @@ def switched(models: Path) -> Iterator[Service]:
 
 @pytest.fixture
 def visit(tab: Page, switched: Service) -> Iterator[tuple[Page, Guard]]:
-    """With version 2 serving, which came after 1."""
+    """The page while version 2 serves, which was activated after 1."""
     with switched.client(headers=ADMIN) as client:
         for version in (1, 2):
             client.post(f"/v1/models/digits/versions/{version}/activate").raise_for_status()
@@ -55,19 +55,19 @@ def activate(page: Page, number: int) -> None:
     version(page, number).get_by_role("button", name="Activate").click()
 
 
-def test_every_version_is_there_and_the_one_that_serves_is_marked(page: Page) -> None:
+def test_all_versions_are_listed_and_the_serving_one_is_marked(page: Page) -> None:
     expect(page.locator("article")).to_have_count(3)
     serves(page, 2)
     expect(version(page, 2).get_by_role("button", name="Activate")).to_have_count(0)
 
 
-def test_a_version_tells_how_good_it_is(page: Page, store: Store) -> None:
+def test_a_version_shows_its_accuracy(page: Page, store: Store) -> None:
     for number in (1, 2, 3):
         accuracy = store.card(number).evaluation.accuracy
         expect(version(page, number)).to_contain_text(f"{100 * accuracy:.2f} %")
 
 
-def test_a_card_can_be_read(page: Page, store: Store) -> None:
+def test_a_card_can_be_opened(page: Page, store: Store) -> None:
     card = store.card(2)
     article = version(page, 2)
     article.get_by_text("Card").click()
@@ -98,7 +98,7 @@ def test_a_version_is_activated_and_rolled_back(page: Page, switched: Service) -
     assert status(switched)["model"]["version"] == "2"
 
 
-def test_what_somebody_else_activates_is_seen_with_the_next_answer(
+def test_a_switch_by_another_client_is_seen_with_the_next_answer(
     page: Page, switched: Service
 ) -> None:
     page.get_by_role("link", name="Draw", exact=True).click()
@@ -115,7 +115,7 @@ def test_what_somebody_else_activates_is_seen_with_the_next_answer(
 @pytest.mark.parametrize(
     ("token", "reported"), [("", "takes the admin token"), ("wrong" * 4, "not the admin token")]
 )
-def test_without_the_right_token_nothing_changes(
+def test_without_a_valid_token_nothing_changes(
     page: Page, guard: Guard, switched: Service, token: str, reported: str
 ) -> None:
     guard.allow("status of 401 .*/activate")
@@ -127,7 +127,7 @@ def test_without_the_right_token_nothing_changes(
     assert status(switched)["model"]["version"] == "2"
 
 
-def test_the_token_is_in_memory_only(page: Page, guard: Guard) -> None:
+def test_the_token_is_kept_in_memory_only(page: Page, guard: Guard) -> None:
     guard.allow("status of 401 .*/rollback")
     token = page.get_by_label("Admin token")
     token.fill(TOKEN)
@@ -142,7 +142,7 @@ def test_the_token_is_in_memory_only(page: Page, guard: Guard) -> None:
     serves(page, 3)
 
 
-def test_a_version_that_may_not_serve_is_refused_with_the_reason(
+def test_a_rejected_version_is_shown_with_the_reason(
     page: Page, guard: Guard, switched: Service, models: Path
 ) -> None:
     guard.allow("status of 409 .*/activate")

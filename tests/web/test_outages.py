@@ -1,4 +1,4 @@
-"""A service that is away, stops or is full: the page says so in plain words, and goes on."""
+"""If the service is unreachable, stopping or full, the page says so and recovers."""
 
 import re
 import signal
@@ -34,7 +34,7 @@ def notice(page: Page) -> Locator:
 
 @contextmanager
 def again(models: Path, before: Service) -> Iterator[None]:
-    """Another service where one was."""
+    """Another service in place of a former one."""
     before.process.kill()
     before.exit_code()
     with Service.started(models, port=httpx2.URL(before.url).port):
@@ -43,7 +43,7 @@ def again(models: Path, before: Service) -> Iterator[None]:
 
 @contextmanager
 def stayed(page: Page) -> Iterator[None]:
-    """All that happens meanwhile happens to the same page: it is not loaded anew."""
+    """Checks that the page is not reloaded meanwhile."""
     page.evaluate("() => { window.stayed = true }")
     yield
     assert page.evaluate("window.stayed"), "the page was loaded anew"
@@ -51,7 +51,7 @@ def stayed(page: Page) -> Iterator[None]:
 
 @contextmanager
 def occupied(service: Service) -> Iterator[None]:
-    """All places of those who wait are taken, again and again."""
+    """The queue of the service is kept full."""
     ended = threading.Event()
 
     def occupy() -> None:
@@ -70,7 +70,7 @@ def occupied(service: Service) -> Iterator[None]:
             each.join()
 
 
-def test_what_was_drawn_while_the_service_was_away_is_read_when_it_is_back(
+def test_a_drawing_made_during_an_outage_is_predicted_afterwards(
     browser: Browser, models: Path
 ) -> None:
     with (
@@ -89,7 +89,7 @@ def test_what_was_drawn_while_the_service_was_away_is_read_when_it_is_back(
             expect(notice(page)).to_be_empty()
 
 
-def test_live_numbers_come_back_with_the_service(browser: Browser, models: Path) -> None:
+def test_live_numbers_return_with_the_service(browser: Browser, models: Path) -> None:
     with (
         Service.started(models) as service,
         visiting(browser, f"{service.url}/#live") as (page, guard),
@@ -107,9 +107,7 @@ def test_live_numbers_come_back_with_the_service(browser: Browser, models: Path)
             expect(notice(page)).to_be_empty()
 
 
-def test_a_service_that_is_about_to_stop_is_told_and_still_reads(
-    browser: Browser, models: Path
-) -> None:
+def test_a_stopping_service_is_reported_and_still_predicts(browser: Browser, models: Path) -> None:
     with (
         Service.started(models, drain_seconds=60) as service,
         visiting(browser, service.url) as (page, guard),
@@ -125,8 +123,8 @@ def test_a_service_that_is_about_to_stop_is_told_and_still_reads(
             expect(notice(page)).to_be_empty()
 
 
-def test_a_full_service_is_asked_again_until_it_answers(browser: Browser, models: Path) -> None:
-    """One picture may wait there, and waits a second for company that never comes."""
+def test_a_full_service_is_retried_until_it_answers(browser: Browser, models: Path) -> None:
+    """Its queue holds one image, which waits a second for a fuller batch."""
     with (
         Service.started(models, max_queue=1, max_wait=1, max_batch=2) as service,
         visiting(browser, service.url) as (page, guard),
@@ -140,16 +138,16 @@ def test_a_full_service_is_asked_again_until_it_answers(browser: Browser, models
         expect(notice(page)).to_be_empty()
 
 
-def test_the_wait_that_a_full_service_told_is_counted_down_and_kept(
+def test_the_retry_time_of_a_full_service_is_counted_down_and_respected(
     page: Page, guard: Guard, full: httpx2.Response
 ) -> None:
-    """The refusal is a real one, but for a longer wait."""
+    """The response is a real one, but with a longer retry time."""
     guard.allow(f"{REFUSED} .*/v1/predict")
-    asked: list[str] = []
+    sent: list[str] = []
 
     def refuse_once(route: Route) -> None:
-        asked.append(route.request.url)
-        if len(asked) > 1:
+        sent.append(route.request.url)
+        if len(sent) > 1:
             route.continue_()
         else:
             headers = {**full.headers, "retry-after": "4"}
@@ -159,14 +157,14 @@ def test_the_wait_that_a_full_service_told_is_counted_down_and_kept(
     draw(page, DIGITS[7])
     for seconds in (4, 3, 2):
         expect(notice(page)).to_contain_text(f"{seconds} s")
-        assert len(asked) == 1
+        assert len(sent) == 1
     expect_answer(page, "7")
     expect(notice(page)).to_be_empty()
 
 
 @pytest.fixture
 def full(models: Path) -> httpx2.Response:
-    """What a full service answers."""
+    """The response of a full service."""
     with Service.started(models, max_queue=1, max_wait=1, max_batch=2) as service:
         for _ in range(100):
             with occupied(service), service.client() as client:
@@ -176,7 +174,7 @@ def full(models: Path) -> httpx2.Response:
     raise AssertionError("it was never full")
 
 
-def test_who_finds_no_place_to_watch_gets_one_when_another_leaves(
+def test_a_rejected_watcher_is_connected_when_another_one_leaves(
     browser: Browser, models: Path
 ) -> None:
     with (

@@ -1,4 +1,4 @@
-"""The four views: one is shown, the hash in the address says which."""
+"""The four views: the hash of the address selects the one that is shown."""
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -24,14 +24,12 @@ def test_a_view_can_be_linked_to(view: str, tab: Page, service: Service) -> None
 
 
 @pytest.mark.parametrize("address", ["", "#", "#nothing"])
-def test_an_address_without_a_view_shows_where_one_draws(
-    address: str, tab: Page, service: Service
-) -> None:
+def test_an_address_without_a_view_shows_draw(address: str, tab: Page, service: Service) -> None:
     with guarded(tab, f"{service.url}/{address}") as (page, _):
         expect_view(page, "draw")
 
 
-def test_links_lead_from_view_to_view_and_back_leads_back(page: Page) -> None:
+def test_links_switch_views_and_back_returns(page: Page) -> None:
     for view, name in VIEWS.items():
         page.locator("nav").get_by_role("link", name=name).click()
         expect_view(page, view)
@@ -42,7 +40,7 @@ def test_links_lead_from_view_to_view_and_back_leads_back(page: Page) -> None:
     expect_view(page, "live")
 
 
-def test_what_is_drawn_is_still_there_after_a_look_at_another_view(page: Page) -> None:
+def test_a_drawing_is_kept_while_another_view_is_shown(page: Page) -> None:
     page.keyboard.press("r")
     expect(page.locator("#answer")).not_to_be_empty()
     read = page.locator("#answer").inner_text()

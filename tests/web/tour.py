@@ -1,4 +1,4 @@
-"""The four views with something in each: what tests look at and pictures show."""
+"""The four views with content in each, for tests and screenshots."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from tests.web.shapes import DIGITS
 
 
 def tour(page: Page, version: str = "2") -> Iterator[str]:
-    """The name of each view, when all that belongs to it is there; `version` has its card open."""
+    """Yield the name of each view when its content is complete; the card of `version` is open."""
     draw(page, DIGITS[3])
     expect_answer(page, "3")
     yield "draw"

@@ -1,4 +1,4 @@
-"""The versions that the page shows in tests: real networks, soon trained, without a download."""
+"""The versions shown by the page in tests: real networks that are trained quickly, offline."""
 
 import shutil
 from pathlib import Path
@@ -16,14 +16,14 @@ from training.strokes import drawn_digits
 from training.train import train_into
 
 DRAWN = 1500
-# One that reads what `shapes` draws, and holds enough back to find out how sure is sure enough.
+# Recognises the digits of `shapes`, and holds out enough images for an acceptance threshold.
 RECIPE = Recipe(
     epochs=3, rotation=0, scale=0, shear=0, shift=0, spoiled=0, validation=0.1, threads=1
 )
 
 
 def three_versions(folder: Path) -> Store:
-    """1 is the committed one, which errs now and then; 2 serves; 3 says letters, not digits."""
+    """1 is the committed version, which makes some errors; 2 serves; 3 has letters as labels."""
     shutil.copytree(MODELS, folder / "models")
     store = Store(folder / "models", "digits")
     learned = train_into(folder / "runs", drawn_and_written(), RECIPE)
@@ -32,7 +32,7 @@ def three_versions(folder: Path) -> Store:
 
 
 def drawn_and_written() -> DataSet:
-    """Fewer digits than training takes when it has no others, and so little time to learn them."""
+    """Fewer digits than the embedded data set, which take less time to learn."""
     written, digits = written_digits()
     drawn, drawn_as = drawn_digits(DRAWN, seed=0)
     test = np.arange(len(digits)) % 5 == 0

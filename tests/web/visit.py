@@ -1,4 +1,4 @@
-"""A visit to the page, guarded from the first request on."""
+"""A visit to the page with a guard, from its first request on."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -15,7 +15,7 @@ expect.set_options(timeout=PATIENCE)
 
 @contextmanager
 def visiting(browser: Browser, url: str, **options: Any) -> Iterator[tuple[Page, Guard]]:
-    """A page on `url` and what guards it, which has the last word. `options` are the context's."""
+    """A page at `url` and its guard, which is checked at the end. `options` are for the context."""
     with (
         closing(browser.new_context(**options)) as context,
         guarded(context.new_page(), url) as visit,
@@ -25,7 +25,7 @@ def visiting(browser: Browser, url: str, **options: Any) -> Iterator[tuple[Page,
 
 @contextmanager
 def guarded(page: Page, url: str) -> Iterator[tuple[Page, Guard]]:
-    """The same in a page that is there already; it is left as it was found, but for its history."""
+    """The same in an existing page, which is left unchanged except for its history."""
     page.set_default_timeout(PATIENCE)
     guard = Guard(page, url)
     page.goto(url)
