@@ -1,4 +1,4 @@
-"""A server that answers what it was told to, for clients to be tested against."""
+"""A server with predefined answers, for tests of clients."""
 
 import asyncio
 import threading
@@ -12,12 +12,12 @@ from loadtest.client.result import Address
 @dataclass
 class Tiny:
     address: Address
-    heard: list[bytes] = field(default_factory=list)  # bodies, in order of arrival
+    bodies: list[bytes] = field(default_factory=list)  # in order of arrival
 
 
 @contextmanager
 def tiny(answer: Callable[[int], bytes]) -> Iterator[Tiny]:
-    """Answers request number 0, 1, ... with `answer` of it; hangs up where that is nothing."""
+    """Answers request number 0, 1, ... with `answer(number)`; disconnects if that is empty."""
     loop = asyncio.new_event_loop()
     server = loop.run_until_complete(
         asyncio.start_server(
@@ -53,11 +53,11 @@ async def _serve(
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             length = int(head.partition("Content-Length: ")[2].split("\r\n")[0] or 0)
             body = await reader.readexactly(length)
-            said = answer(len(running.heard))
-            running.heard.append(body)
-            if not said:
+            response = answer(len(running.bodies))
+            running.bodies.append(body)
+            if not response:
                 break
-            writer.write(said)
+            writer.write(response)
     except (asyncio.IncompleteReadError, ConnectionError):
         pass
     finally:

@@ -1,4 +1,4 @@
-"""Rounds with round numbers, for what is made of them to be checked by hand."""
+"""Rounds with round numbers, from which results can be checked by hand."""
 
 from loadtest.bench.limits import Limits
 from loadtest.bench.measure import Measured, Visit
@@ -39,7 +39,7 @@ def visited(target: str, *loads: Measured, right: int | None = 99, skipped: str 
 
 
 def one_round(cost: float) -> Round:
-    """One in which an answer of the service takes `cost` seconds."""
+    """A round in which an answer of the service takes `cost` seconds of CPU."""
     return Round(
         Limits(decode=10e-6, network=20e-6, network_alone=30e-6),
         [

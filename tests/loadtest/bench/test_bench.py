@@ -1,4 +1,4 @@
-"""A whole run, as short as it can be, against the real service."""
+"""A minimal complete run against the real service."""
 
 import json
 import os
@@ -22,7 +22,7 @@ def _default_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_one_run_measures_everything_and_says_under_which_conditions(
+def test_a_run_measures_all_targets_and_records_the_conditions(
     published: tuple[Store, Version], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--models", str(published[0].folder.parent), "--client", "asyncio"]
@@ -34,7 +34,7 @@ def test_one_run_measures_everything_and_says_under_which_conditions(
     assert all(seconds > 0 for seconds in only["limits"].values())
     echo, service = only["visits"]
     assert (echo["target"], service["target"]) == ("echo", "service")
-    assert service["right"] > 50  # of 100, by a network that was trained for a second
+    assert service["right"] > 50  # of 100, with a network trained for a second
     for visit in (echo, service):
         loads = [each["load"] for each in visit["measured"] if each["posted"] == "pictures"]
         assert [load["connections"] for load in loads] == [64, 1]
@@ -69,7 +69,7 @@ def test_one_run_measures_everything_and_says_under_which_conditions(
 
 
 @pytest.mark.slow
-def test_a_peer_that_cannot_be_measured_is_left_out_with_the_reason(
+def test_a_peer_that_cannot_be_measured_is_skipped_with_the_reason(
     published: tuple[Store, Version], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     venvs, document, reported = tmp_path / "venvs", tmp_path / "b.md", tmp_path / "b.json"
@@ -118,6 +118,6 @@ def test_without_a_version_nothing_is_started(
     assert "bench: no model version to measure" in capsys.readouterr().err
 
 
-def test_without_wrk_the_bundled_client_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_wrk_the_built_in_client_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert "slower than wrk" in Tool.found("auto").name

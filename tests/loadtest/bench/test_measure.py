@@ -1,4 +1,4 @@
-"""A visit posts pictures, and batches to who takes them; who does not is told, not measured."""
+"""A visit posts images, and batches to targets that accept them; the others are skipped."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ from loadtest.client.requests import Pictures
 from loadtest.host.machine import Placement
 from loadtest.target.targets import Target
 
-# Reads a seven in every picture, answers batches with a status of choice, and others with a body.
+# Reads a seven in every image; answers batches with the given status and all else with `body`.
 SERVER = """
 import signal, sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,11 +23,11 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         batch = self.path == "/v2/models/digits/infer"
-        said = sys.argv[3].encode()
+        answer = sys.argv[3].encode()
         self.send_response(int(sys.argv[2]) if batch else 200)
-        self.send_header("Content-Length", str(len(said)))
+        self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
-        self.wfile.write(said)
+        self.wfile.write(answer)
 
     def log_message(self, *words):
         pass
@@ -56,7 +56,7 @@ def visited(status: int, body: str = '{"predictions":[{"label":"7"}]}') -> Visit
     return visit(target, SEVEN_AND_ONE, plan)
 
 
-def test_pictures_and_batches_are_measured_and_what_was_read_is_counted() -> None:
+def test_images_and_batches_are_measured_and_correct_answers_counted() -> None:
     found = visited(200)
     assert [each.posted for each in found.measured] == [PICTURES, PICTURES, BATCHES]
     assert [each.connections for each in found.measured] == [2, 1, 4]
@@ -65,7 +65,7 @@ def test_pictures_and_batches_are_measured_and_what_was_read_is_counted() -> Non
 
 
 @pytest.mark.parametrize("body", ["seven", "7", '{"predictions":[]}', '{"digits":[7]}'])
-def test_an_answer_that_does_not_say_what_it_reads_is_not_right(body: str) -> None:
+def test_an_answer_without_a_label_is_not_correct(body: str) -> None:
     assert visited(200, body).right == 0
 
 
@@ -73,7 +73,7 @@ def test_an_answer_that_does_not_say_what_it_reads_is_not_right(body: str) -> No
     ("status", "why"),
     [(404, "/v2/models/{name}/infer answered 404: {"), (422, "answered 422: {")],
 )
-def test_batches_that_are_not_taken_are_skipped_with_the_reason(status: int, why: str) -> None:
+def test_unsupported_batches_are_skipped_with_the_reason(status: int, why: str) -> None:
     found = visited(status)
     assert [each.posted for each in found.measured] == [PICTURES, PICTURES]
     assert found.of(BATCHES, 4) is None

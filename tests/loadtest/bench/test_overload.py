@@ -1,4 +1,4 @@
-"""When is a service itself again after too much was asked of it?"""
+"""The time until a service has recovered from an overload."""
 
 import pytest
 
@@ -10,7 +10,7 @@ BEFORE = [Attempt(99.0 + n / 1000, 99.001 + n / 1000, 200) for n in range(50)]
 
 
 def answered(after: float, status: int = 200, seconds: float = 0.001) -> Attempt:
-    """An answer that came so long after the load's end."""
+    """An answer that came so long after the end of the load."""
     return Attempt(ENDED + after - seconds, ENDED + after, status)
 
 
@@ -18,25 +18,25 @@ def steady(after: float) -> list[Attempt]:
     return [answered(after + n / 1000) for n in range(STEADY)]
 
 
-def test_it_is_normal_from_the_first_of_many_good_and_quick_answers() -> None:
-    asked = [*BEFORE, answered(0.01, status=503), answered(0.02, seconds=1.0), *steady(0.05)]
-    assert normal_after(asked, BEGAN, ENDED) == pytest.approx(0.05)
+def test_recovery_starts_with_the_first_of_many_fast_successful_answers() -> None:
+    answers = [*BEFORE, answered(0.01, status=503), answered(0.02, seconds=1.0), *steady(0.05)]
+    assert normal_after(answers, BEGAN, ENDED) == pytest.approx(0.05)
 
 
-def test_a_good_answer_among_bad_ones_is_not_normal() -> None:
-    asked = [*BEFORE, *steady(0.01)[:-1], answered(0.2, status=503), *steady(0.3)]
-    assert normal_after(asked, BEGAN, ENDED) == pytest.approx(0.3)
+def test_one_successful_answer_among_failures_is_no_recovery() -> None:
+    answers = [*BEFORE, *steady(0.01)[:-1], answered(0.2, status=503), *steady(0.3)]
+    assert normal_after(answers, BEGAN, ENDED) == pytest.approx(0.3)
 
 
-def test_what_never_settles_is_said_to_be_so() -> None:
-    asked = [
+def test_a_service_that_does_not_recover_is_reported() -> None:
+    answers = [
         *BEFORE,
         *(answered(n / 10, status=200 if n % STEADY else 503) for n in range(4 * STEADY)),
     ]
-    assert normal_after(asked, BEGAN, ENDED) is None
+    assert normal_after(answers, BEGAN, ENDED) is None
 
 
-def test_a_service_that_was_slow_before_may_be_as_slow_after() -> None:
+def test_a_service_that_was_slow_before_may_be_as_slow_afterwards() -> None:
     before = [Attempt(99.0, 99.5, 200)]
-    asked = [*before, *(answered(1 + n / 10, seconds=1.0) for n in range(STEADY))]
-    assert normal_after(asked, BEGAN, ENDED) == pytest.approx(1.0)
+    answers = [*before, *(answered(1 + n / 10, seconds=1.0) for n in range(STEADY))]
+    assert normal_after(answers, BEGAN, ENDED) == pytest.approx(1.0)

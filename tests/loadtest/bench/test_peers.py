@@ -1,4 +1,4 @@
-"""What the peers are given to do, and where they are installed. The frameworks are not needed."""
+"""The inputs and the installation of peers. The frameworks are not needed."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ from tests.fixtures import Judged
 from tests.support.running import ROOT
 
 
-def test_the_peers_answer_what_the_model_answers(
+def test_the_peers_predict_what_the_model_predicts(
     published: tuple[Store, Version], version: Version, judged: Judged
 ) -> None:
     pictures = Pictures.of_current(published[0].folder.parent, "digits")
@@ -34,7 +34,7 @@ def test_the_peers_answer_what_the_model_answers(
     )
 
 
-def test_each_peer_runs_as_one_would_run_it_and_tuned_for_one_connection(tmp_path: Path) -> None:
+def test_each_peer_runs_with_defaults_and_tuned_for_one_connection(tmp_path: Path) -> None:
     targets = peers(tmp_path, tmp_path)
     assert [(each.name, each.connections) for each in targets] == [
         ("mosec", ()),
@@ -43,7 +43,7 @@ def test_each_peer_runs_as_one_would_run_it_and_tuned_for_one_connection(tmp_pat
         ("litserve, tuned for 1", (1,)),
         ("bentoml", ()),
         ("bentoml, tuned for 1", (1,)),
-        ("fastapi", ()),  # makes no batches, so there is nothing to tune
+        ("fastapi", ()),  # has no batches, so there is nothing to tune
     ]
     for each in targets:
         peer = each.name.partition(",")[0]
@@ -54,14 +54,14 @@ def test_each_peer_runs_as_one_would_run_it_and_tuned_for_one_connection(tmp_pat
 
 
 def installed(folder: Path, peer: str) -> None:
-    """As far as can be told from what it was installed with."""
+    """Write the files that record what a peer was installed with."""
     requirements = (HERE / f"peers/{peer}.txt").read_text()
     (folder / "requirements.txt").write_text(requirements)
     (folder / "constraints.txt").write_text(constraints_beside(requirements))
 
 
 @pytest.mark.parametrize("peer", PEERS)
-def test_a_peer_that_is_installed_is_not_installed_again(peer: str, tmp_path: Path) -> None:
+def test_an_installed_peer_is_not_installed_again(peer: str, tmp_path: Path) -> None:
     (tmp_path / peer).mkdir()
     installed(tmp_path / peer, peer)
     ensure(tmp_path, peer)
@@ -69,7 +69,7 @@ def test_a_peer_that_is_installed_is_not_installed_again(peer: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("changed", ["requirements.txt", "constraints.txt"])
-def test_a_peer_is_installed_anew_when_what_it_was_installed_with_has_changed(
+def test_a_peer_is_reinstalled_when_its_requirements_have_changed(
     changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mosec").mkdir()
@@ -82,7 +82,7 @@ def test_a_peer_is_installed_anew_when_what_it_was_installed_with_has_changed(
 
 
 @pytest.mark.parametrize("peer", PEERS)
-def test_every_peer_is_given_the_same_decoder_network_and_json(peer: str) -> None:
+def test_every_peer_uses_the_same_decoder_network_and_json_library(peer: str) -> None:
     wanted = (HERE / f"peers/{peer}.txt").read_text()
     pinned = CONSTRAINTS.read_text().splitlines()
     beside = constraints_beside(wanted).splitlines()
@@ -92,7 +92,7 @@ def test_every_peer_is_given_the_same_decoder_network_and_json(peer: str) -> Non
         assert set(pins) <= {*beside, *wanted.splitlines()}
 
 
-def test_what_a_peer_pins_itself_goes_before_the_constraints() -> None:
+def test_the_pins_of_a_peer_override_the_constraints() -> None:
     beside = constraints_beside("# certifi==2\ncertifi==1\nnumpy\n").splitlines()
     pinned = CONSTRAINTS.read_text().splitlines()
     assert [line for line in pinned if line not in beside] == [
@@ -100,13 +100,13 @@ def test_what_a_peer_pins_itself_goes_before_the_constraints() -> None:
     ]
 
 
-def test_the_version_of_a_peer_is_the_one_in_its_environment(tmp_path: Path) -> None:
+def test_the_version_of_a_peer_is_that_in_its_environment(tmp_path: Path) -> None:
     assert version_of(tmp_path, "numpy") == "of no version"
     (tmp_path / "numpy").symlink_to(sys.prefix)
     assert version_of(tmp_path, "numpy") == np.__version__
 
 
-def test_a_peer_that_cannot_be_installed_is_told_with_the_reason(
+def test_a_peer_that_cannot_be_installed_is_reported_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")

@@ -1,4 +1,4 @@
-"""What has to be said of rows before they are believed."""
+"""Remarks that qualify the rows of a report."""
 
 from loadtest.bench.results import Round, remarks, rows
 from tests.loadtest.bench.rounds import measured, visited
@@ -8,12 +8,12 @@ def reported(*rounds: Round) -> list[str]:
     return remarks(rows(list(rounds)))
 
 
-def test_nothing_is_said_where_nothing_is_wrong() -> None:
+def test_flawless_rows_have_no_remarks() -> None:
     assert reported(Round(None, [visited("service", measured(64, 5_000, 1e-4))])) == []
     assert reported() == []
 
 
-def test_a_client_that_took_its_core_is_called_the_bottleneck_row_by_row() -> None:
+def test_a_client_that_uses_its_whole_core_is_reported_per_row() -> None:
     busy, idle = measured(64, 9_000, 1e-5, client=0.96), measured(1, 900, 1e-4, client=0.9)
     assert reported(Round(None, [visited("echo", busy, idle, right=None)])) == [
         "The client was the bottleneck: echo, pictures, 64 connections: it took 96% of its own "
@@ -29,7 +29,7 @@ def test_the_median_of_the_rounds_decides_whether_the_client_was_the_bottleneck(
     assert reported(*busy[:2]) == []
 
 
-def test_what_was_refused_or_broke_is_told_row_by_row_for_all_rounds() -> None:
+def test_refused_and_broken_requests_are_reported_per_row_over_all_rounds() -> None:
     refuses, breaks = measured(64, 9_000, 1e-5, refused=600), measured(1, 900, 1e-4, broken=1)
     rounds = [Round(None, [visited("mosec", refuses, breaks, measured(4, 90, 1e-3))])] * 2
     assert reported(*rounds) == [
@@ -40,7 +40,7 @@ def test_what_was_refused_or_broke_is_told_row_by_row_for_all_rounds() -> None:
     ]
 
 
-def test_a_peer_that_reads_fewer_pictures_than_the_service_is_pointed_out() -> None:
+def test_a_peer_with_fewer_correct_answers_than_the_service_is_reported() -> None:
     load = measured(64, 9, 1.0)
     visits = [
         visited("echo", load, right=None),

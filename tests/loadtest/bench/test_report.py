@@ -1,4 +1,4 @@
-"""A run's results as text: every number has its conditions beside it."""
+"""The results of a run as text: every number with its conditions."""
 
 from loadtest.bench import report
 from loadtest.bench.results import Results, Round
@@ -70,7 +70,7 @@ def test_the_table_has_a_row_for_every_load() -> None:
     }
 
 
-def test_at_a_glance_the_service_stands_beside_its_peers() -> None:
+def test_the_overview_shows_the_service_and_its_peers() -> None:
     head, *lines = report.glance([ROUND], {"mosec": "0.9"})
     assert head[0] == "at a glance: 64 connections"
     assert lines == [
@@ -79,18 +79,18 @@ def test_at_a_glance_the_service_stands_beside_its_peers() -> None:
     ]
 
 
-def test_without_peers_there_is_no_glance() -> None:
+def test_without_peers_there_is_no_overview() -> None:
     alone = Results(CONDITIONS, [ROUND], [], None, {}, {})
     assert "at a glance" not in report.markdown(alone)
 
 
-def test_columns_stand_under_each_other() -> None:
+def test_columns_are_aligned() -> None:
     assert as_text([("what", "n"), ("a", "10"), ("long one", "1")]) == (
         "what       n\na         10\nlong one   1"
     )
 
 
-def test_markdown_tells_the_conditions_and_all_that_the_terminal_is_told() -> None:
+def test_markdown_has_the_conditions_and_everything_shown_in_the_terminal() -> None:
     text = report.markdown(RESULTS)
     for reported in (
         "A Processor",
@@ -109,7 +109,7 @@ def test_markdown_tells_the_conditions_and_all_that_the_terminal_is_told() -> No
     assert "| 2 workers, p50 and p99 | 260 | 1.00, 2.00 | 3.00, 4.00 | 10,000, 10,000 |" in text
 
 
-def test_what_was_not_measured_is_said_once() -> None:
+def test_skipped_measurements_are_listed_once() -> None:
     skipping = Round(None, [visited("service", skipped="no batches here")])
     missing = {"mosec": "it cannot be installed: no line"}
     results = Results(CONDITIONS, [skipping, skipping], [], None, {}, missing)
@@ -119,7 +119,7 @@ def test_what_was_not_measured_is_said_once() -> None:
         assert text.count("Not measured: mosec: it cannot be installed: no line") == 1
 
 
-def test_a_client_that_was_the_bottleneck_is_told_of_in_terminal_and_markdown() -> None:
+def test_a_client_bottleneck_is_reported_in_terminal_and_markdown() -> None:
     busy = Round(None, [visited("echo", measured(64, 20_000, 1e-5, client=0.95))])
     results = Results(CONDITIONS, [busy], [], None, {}, {})
     for text in (report.plain(results), report.markdown(results)):

@@ -1,4 +1,4 @@
-"""Ratios are taken within a round, and the median of the rounds is told with its spread."""
+"""Ratios are computed per round; the median of the rounds is reported with its spread."""
 
 import pytest
 
@@ -9,20 +9,20 @@ from tests.loadtest.bench.rounds import MB, measured, one_round, visited
 ROUNDS = [one_round(cost) for cost in (120e-6, 60e-6, 100e-6)]
 
 
-def test_a_quantile_is_a_time_that_was_measured() -> None:
+def test_a_quantile_is_one_of_the_measured_times() -> None:
     times = [float(number) for number in range(100, 0, -1)]
     assert (quantile(times, 0.5), quantile(times, 0.99), quantile(times, 1)) == (50, 99, 100)
     assert (quantile([7.0], 0.01), quantile([], 0.5)) == (7, 0)
 
 
-def test_the_limits_cost_is_held_against_the_services_round_by_round() -> None:
+def test_the_costs_of_limit_and_service_are_compared_per_round() -> None:
     spread = ratios(ROUNDS)["limit's CPU / service's CPU, 64 connections"]
     assert spread.median == pytest.approx(0.6)
     assert spread.lowest == pytest.approx(0.5)
     assert spread.highest == pytest.approx(1.0)
 
 
-def test_every_target_of_the_bench_has_its_comparison() -> None:
+def test_every_target_of_the_benchmark_has_a_ratio() -> None:
     reported = {name: spread.median for name, spread in ratios(ROUNDS, ("mosec",)).items()}
     assert reported == {
         "limit's CPU / service's CPU, 64 connections": pytest.approx(0.6),
@@ -35,14 +35,14 @@ def test_every_target_of_the_bench_has_its_comparison() -> None:
     }
 
 
-def test_what_was_not_measured_is_not_compared() -> None:
+def test_skipped_measurements_have_no_ratio() -> None:
     alone = [Round(None, [visited("service", measured(64, 5_000, 1e-4))])]
     assert list(ratios(alone, ("mosec",))) == ["p99 / p50, 64 connections"]
     assert ratios([]) == {}
     assert rows([]) == []
 
 
-def test_a_row_is_the_median_of_its_rounds_and_the_sum_of_what_failed() -> None:
+def test_a_row_has_the_median_of_its_rounds_and_the_sum_of_failures() -> None:
     row = next(row for row in rows(ROUNDS) if (row.target, row.connections) == ("service", 64))
     cpu, rate = row.of_load(lambda each: each.cpu), row.of_load(lambda each: each.load.rate)
     assert cpu == Spread(median=100e-6, lowest=60e-6, highest=120e-6)
@@ -52,6 +52,6 @@ def test_a_row_is_the_median_of_its_rounds_and_the_sum_of_what_failed() -> None:
     assert (row.right, row.pictures) == (99, 100)
 
 
-def test_what_a_target_read_right_is_told_of_its_worst_round() -> None:
+def test_correct_answers_are_those_of_the_worst_round() -> None:
     read = [Round(None, [visited("mosec", measured(1, 9, 1.0), right=n)]) for n in (99, 97, 98)]
     assert [row.right for row in rows(read)] == [97]

@@ -1,4 +1,4 @@
-"""A whole run on the CPU, as short as it can be, against the real service."""
+"""A minimal complete run on the CPU against the real service."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def models(published: tuple[Store, Version]) -> list[str]:
 
 
 @pytest.mark.slow
-def test_one_run_measures_engine_and_service_and_what_is_left_of_the_gpu(
+def test_a_run_measures_engine_service_and_gpu_utilisation(
     models: list[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -79,7 +79,7 @@ def test_one_run_measures_engine_and_service_and_what_is_left_of_the_gpu(
     "CUDAExecutionProvider" in onnxruntime.get_available_providers(),
     reason="this ONNX Runtime was built for GPUs",
 )
-def test_without_the_provider_one_sentence_says_what_is_missing(
+def test_a_missing_provider_is_reported_in_one_sentence(
     models: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "g.md"
@@ -90,16 +90,16 @@ def test_without_the_provider_one_sentence_says_what_is_missing(
     assert not file.exists()
 
 
-def test_a_service_that_does_not_start_is_told_with_its_words_beside_the_engine(
+def test_the_error_of_a_service_that_does_not_start_is_reported(
     models: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DIGITSERVE_MAX_BATCH", "1")
     monkeypatch.setenv("DIGITSERVE_MAX_WAIT", "7")
     assert main([*models, "--provider", "cpu", "--seconds", "0.05", "--workers", "1"]) == 1
-    said = capsys.readouterr()
-    assert "bench_gpu: not measured: workers: 1 and more" in said.err
-    assert "DIGITSERVE_MAX_WAIT=7" in said.err
-    assert "fp16    bound" in said.out
+    output = capsys.readouterr()
+    assert "bench_gpu: not measured: workers: 1 and more" in output.err
+    assert "DIGITSERVE_MAX_WAIT=7" in output.err
+    assert "fp16    bound" in output.out
 
 
 def test_without_a_version_nothing_is_started(

@@ -1,4 +1,4 @@
-"""A service that does not run on what it was asked to run on is not measured."""
+"""A service that does not run on the requested provider is not measured."""
 
 import json
 from typing import Any
@@ -24,31 +24,31 @@ def status(
     }
 
 
-def asked(*statuses: dict[str, Any], workers: int) -> Runs:
-    """Of a service whose workers answer in turn."""
+def status_of(*statuses: dict[str, Any], workers: int) -> Runs:
+    """The status of a service whose workers answer in turn."""
     bodies = [json.dumps(each).encode() for each in statuses]
     with tiny(lambda number: reply(body=bodies[number % len(bodies)])) as server:
         running = Running(server.address, 1, Memory(1, 1, 1, 1))
         return proven(running, "cuda", workers)
 
 
-def test_every_worker_is_asked() -> None:
-    assert asked(status(0), status(0), status(1), workers=2) == Runs("cuda", "fp16", "graph")
+def test_every_worker_is_checked() -> None:
+    assert status_of(status(0), status(0), status(1), workers=2) == Runs("cuda", "fp16", "graph")
     with pytest.raises(CannotMeasure, match="only 1 of 2 workers"):
-        asked(status(0), workers=2)
+        status_of(status(0), workers=2)
 
 
-def test_another_provider_is_refused() -> None:
+def test_another_provider_is_rejected() -> None:
     with pytest.raises(CannotMeasure, match="cpu serves and not cuda"):
-        asked(status(0, "cpu"), workers=1)
+        status_of(status(0, "cpu"), workers=1)
 
 
-def test_a_fallback_of_one_worker_is_refused_with_its_reason() -> None:
+def test_a_fallback_of_one_worker_is_rejected_with_its_reason() -> None:
     fallen = status(1, "cuda", ("cuda_graph", "no memory"))
     with pytest.raises(CannotMeasure, match="cuda_graph fell back: no memory"):
-        asked(status(0), fallen, workers=2)
+        status_of(status(0), fallen, workers=2)
 
 
-def test_workers_that_differ_are_refused() -> None:
+def test_workers_that_differ_are_rejected() -> None:
     with pytest.raises(CannotMeasure, match="cuda, fp16, graph; cuda, fp16, plain"):
-        asked(status(0), status(1, way="plain"), workers=2)
+        status_of(status(0), status(1, way="plain"), workers=2)

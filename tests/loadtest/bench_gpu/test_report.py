@@ -1,4 +1,4 @@
-"""What was found as text: rates of what was answered, what is left of the GPU, what is missing."""
+"""The results as text: rates, utilisation of the GPU, and what was skipped."""
 
 import json
 
@@ -51,7 +51,7 @@ CREW = Crew(
 RESULTS = GpuResults(CONDITIONS, "cuda", ENGINE, [CREW], ["workers: 4 and more: no memory"])
 
 
-def test_a_row_tells_rate_latency_cores_and_what_is_left() -> None:
+def test_a_row_has_rate_latency_cores_and_utilisation() -> None:
     row = (
         "2", "64, binary", "16", "3,200", "5.00", "20.00", "1.5", "0.5 of 2",
         "25%", "1,000", "7,000", "500", "10", "1",
@@ -60,21 +60,21 @@ def test_a_row_tells_rate_latency_cores_and_what_is_left() -> None:
     assert f"| {' | '.join(row)} |" in RESULTS.markdown()
 
 
-def test_the_engine_is_told_float32_first_and_what_it_leaves_of_the_gpu() -> None:
+def test_engines_are_listed_with_float32_first_and_their_utilisation() -> None:
     lines = RESULTS.markdown().splitlines()
     first = lines.index("| fp32 | graph | 64 | 1,000,000 | 64 | 70 |")
     assert lines[first + 1].startswith("| fp16 | graph | 64 |")
     assert "| fp32 | graph | - | 1 | 0 |" in lines
 
 
-def test_what_ran_is_among_the_conditions() -> None:
+def test_the_conditions_name_the_engine_that_ran() -> None:
     text = RESULTS.markdown()
     assert text.startswith("# On a GPU, measured\n")
     for reported in ("A Processor", "service runs: cuda, fp16, graph"):
         assert reported in text
 
 
-def test_what_was_not_measured_is_said_everywhere() -> None:
+def test_skipped_measurements_are_listed_in_every_format() -> None:
     notes = [
         "fp16, plain: no such file",
         "256: too large",
@@ -87,6 +87,6 @@ def test_what_was_not_measured_is_said_everywhere() -> None:
         assert f"Not measured: {note}" in RESULTS.markdown()
 
 
-def test_the_file_for_programs_holds_the_rates() -> None:
+def test_the_json_file_has_the_rates() -> None:
     (crew,) = json.loads(RESULTS.json())["crews"]
     assert [row["pictures_per_second"] for row in crew["rows"]] == [3200, 50]

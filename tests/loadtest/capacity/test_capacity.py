@@ -1,4 +1,4 @@
-"""The whole program, as short as it can be, against the real service."""
+"""A minimal complete run against the real service."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from tests.support.program import PATIENCE, interruptible
 from tests.support.running import Service, clean_environment
 
 SHORT = ["--seconds", "0.4", "--warm-up", "0.1", "--from", "100", "--most", "200"]
-EASY = ["--p99", "20s", "--errors", "50%"]  # whatever else the machine does meanwhile
+EASY = ["--p99", "20s", "--errors", "50%"]  # on a machine with other load
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,7 @@ def models(published: tuple[Store, Version]) -> list[str]:
 
 
 @pytest.mark.slow
-def test_one_run_finds_what_it_may_and_writes_it_down(
+def test_a_run_finds_and_records_a_capacity(
     models: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = ["--json", str(tmp_path / "c.json"), "--markdown", str(tmp_path / "c.md")]
@@ -48,7 +48,7 @@ def test_one_run_finds_what_it_may_and_writes_it_down(
     assert [row["cores"] for row in reported["replicas"]] == [3, 7]
     first, second = reported["searches"]
     assert first["probes"][0]["rate"] == 100
-    assert len(second["probes"]) <= len(first["probes"])  # it begins near what is known
+    assert len(second["probes"]) <= len(first["probes"])  # it starts near the known rate
     for probe in (*first["probes"], *second["probes"]):
         assert probe["requests"] == pytest.approx(probe["rate"] * 0.4, rel=0.6)
         assert (probe["wrong"], probe["unanswered"], probe["broken"]) == (0, 0, {})
@@ -56,7 +56,7 @@ def test_one_run_finds_what_it_may_and_writes_it_down(
         assert 0 < probe["generator_cpu"] < 1
         assert probe["server"]["cpu"] > 0
         assert probe["server"]["batch"] >= 1
-    assert reported["pictures_left_out"] > 0  # by a network that was trained for a second
+    assert reported["pictures_left_out"] > 0  # with a network trained for a second
     assert reported["conditions"]["client"] == "an open loop of Python and epoll, generators: 1"
     printed, document = capsys.readouterr().out, (tmp_path / "c.md").read_text()
     for text in (printed, document):
@@ -68,7 +68,7 @@ def test_one_run_finds_what_it_may_and_writes_it_down(
 
 
 @pytest.mark.slow
-def test_a_service_that_runs_is_measured_where_it_is(
+def test_a_running_service_is_measured_in_place(
     models: list[str], service: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--url", service.url, "--repeat", "1", "--generators", "2", "--rate", "40"]
@@ -78,14 +78,14 @@ def test_a_service_that_runs_is_measured_where_it_is(
     assert "At least 200 requests a second with p99" in printed
     assert "server unknown" in printed
     with service.client() as client:
-        assert client.get("/readyz").status_code == 200  # it is not ended
+        assert client.get("/readyz").status_code == 200  # it still runs
 
 
 @pytest.mark.slow
-def test_a_promise_that_the_generator_cannot_judge_is_no_measurement(
+def test_an_slo_that_the_generator_cannot_measure_is_an_error(
     models: list[str], service: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It sends a few microseconds late: too much where the promise is one."""
+    """It sends with a delay of some microseconds, too much for such a p99."""
     words = ["--url", service.url, "--repeat", "1", "--p99", "0.1us", *SHORT]
     assert main([*models, *words]) == 1
     printed = capsys.readouterr().out
@@ -94,7 +94,7 @@ def test_a_promise_that_the_generator_cannot_judge_is_no_measurement(
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_the_server_too(models: list[str]) -> None:
+def test_ctrl_c_stops_the_server_too(models: list[str]) -> None:
     with interruptible(
         [sys.executable, "-m", "loadtest.capacity", *models, *SHORT, *EASY, "--repeat", "100"],
         cwd=ROOT,
@@ -113,7 +113,7 @@ def test_ctrl_c_ends_the_server_too(models: list[str]) -> None:
     assert [pid for pid in family if Path(f"/proc/{pid}").exists()] == []
 
 
-def test_where_nobody_listens_one_sentence_says_so(
+def test_an_unreachable_url_is_reported_in_one_sentence(
     models: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
@@ -143,7 +143,7 @@ def test_without_a_version_nothing_is_started(
         (["--json", "/no/such/folder/c.json"], "there is no folder /no/such/folder"),
     ],
 )
-def test_what_cannot_be_asked_for_is_refused_with_the_reason(
+def test_an_invalid_argument_is_rejected_with_the_reason(
     words: list[str], why: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -153,7 +153,7 @@ def test_what_cannot_be_asked_for_is_refused_with_the_reason(
 
 
 @pytest.mark.parametrize("url", ["https://127.0.0.1:1", "127.0.0.1:8000", "http://h:port"])
-def test_only_plain_http_can_be_asked(
+def test_only_plain_http_is_supported(
     url: str, models: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*models, "--url", url]) == 1

@@ -1,4 +1,4 @@
-"""What a probe reads of a server, and how long it waits for answers."""
+"""What a probe measures of a server, and how long it waits for answers."""
 
 import itertools
 import time
@@ -20,11 +20,11 @@ digitserve_batch_size_count{{worker="1"}} {}
 HERE = Placement(server=(), generators=(0,))
 
 
-def test_pictures_a_call_are_those_of_the_time_that_is_measured() -> None:
+def test_images_per_call_are_those_of_the_measured_interval() -> None:
     ready = 10  # 200/s x 50 ms
 
     def threes_later(number: int) -> bytes:
-        """One picture a call for the connections, three when it is measured."""
+        """One image per call during the warm-up, three during the measurement."""
         pictures = number + 2 * max(0, number - ready)
         return reply(body=METRICS.format(pictures, number).encode())
 
@@ -35,14 +35,14 @@ def test_pictures_a_call_are_those_of_the_time_that_is_measured() -> None:
 
 
 @pytest.mark.slow
-def test_a_promise_is_waited_for_even_if_it_is_long() -> None:
+def test_answers_are_awaited_as_long_as_a_long_slo_allows() -> None:
     def slow(number: int) -> bytes:
         if number == ready:
             time.sleep(PATIENCE + 0.5)
         return reply(body=b'{"label":"7"}')
 
     plan = Plan(Slo(20.0, 0.0), 0.3, 0.0, 20, HERE)
-    ready = 20 + 1  # connections, and what /metrics is asked
+    ready = 20 + 1  # warm-up connections, and the requests for /metrics
     with tiny(slow) as server:
         done = prober(Subject(server.address), [SEVEN], plan, itertools.count().__next__)(30)
     assert (done.unanswered, done.errors) == (0, 0)

@@ -1,4 +1,4 @@
-"""What the report says of what was found: a capacity, a bound of it, or why there is none."""
+"""The report of a capacity, of a bound, or of the reason why there is none."""
 
 import json
 import math
@@ -23,7 +23,7 @@ LADDER = Ladder(500, 0.03, 20, 100_000)
 
 
 def probe(rate: float, *, limit: float, generator: float = 1e9) -> Probe:
-    """Of a service that answers soon up to its limit, and never above."""
+    """A service that answers quickly up to its limit, and never above."""
     return Probe(
         rate=rate,
         requests=1000,
@@ -47,7 +47,7 @@ def results(*limits: float, generator: float = 1e9, rates: tuple[float, ...] = (
     return Results(CONDITIONS, PLAN, searches, rates, Margin(), left_out=2)
 
 
-def test_a_capacity_is_told_with_its_interval_and_what_follows_from_it() -> None:
+def test_a_capacity_is_reported_with_its_interval_and_replicas() -> None:
     found = results(10_000, 10_400, 10_800, 11_100, 11_500, 12_000, rates=(10_000, 50_000))
     text = report.markdown(found)
     low, high = found.interval.low, found.interval.high
@@ -62,7 +62,7 @@ def test_a_capacity_is_told_with_its_interval_and_what_follows_from_it() -> None
     assert report.verdict(found) in report.plain(found)
 
 
-def test_where_the_generator_was_the_bottleneck_no_capacity_is_claimed() -> None:
+def test_no_capacity_is_reported_if_the_generator_was_the_bottleneck() -> None:
     found = results(*[17_000] * 5, 8_000, generator=9_000, rates=(9_000,))
     sentence = report.verdict(found)
     assert sentence.startswith(f"At least {found.interval.low:,.0f} requests a second on 1 core")
@@ -72,7 +72,7 @@ def test_where_the_generator_was_the_bottleneck_no_capacity_is_claimed() -> None
     assert "Probes that do not count, as the generator was the bottleneck:" in report.plain(found)
 
 
-def test_where_it_always_was_nothing_is_known() -> None:
+def test_nothing_is_known_if_the_generator_always_was_the_bottleneck() -> None:
     found = results(17_000, generator=0, rates=(10,))
     assert report.verdict(found) == (
         "Nothing is known of the service: the generator was the bottleneck in 1 of 1 searches."
@@ -80,14 +80,14 @@ def test_where_it_always_was_nothing_is_known() -> None:
     assert "Replicas cannot be counted" in report.plain(found)
 
 
-def test_where_the_most_held_it_is_a_lower_bound() -> None:
+def test_a_capacity_at_the_highest_rate_is_a_lower_bound() -> None:
     assert report.verdict(results(1e9, 1e9)) == (
         "At least 100,000 requests a second on 1 core with p99 <= 50 ms, errors <= 0.1 %: "
         "it held at the highest rate that was to be tried (--most)."
     )
 
 
-def test_where_the_promise_never_holds_it_says_so() -> None:
+def test_an_slo_that_never_holds_is_reported() -> None:
     found = results(0, 0)
     assert "does not hold at any rate: not at 20 requests a second either" in (
         report.verdict(found)
@@ -95,13 +95,13 @@ def test_where_the_promise_never_holds_it_says_so() -> None:
     assert json.loads(found.json())["capacity"]["high"] == 0
 
 
-def test_with_too_few_searches_it_says_how_sure_it_is() -> None:
+def test_with_few_searches_the_confidence_is_stated() -> None:
     assert "With 2 searches the interval has 50.0% confidence" in (
         report.plain(results(10_000, 10_000))
     )
 
 
-def test_probes_are_told_together_by_their_rate() -> None:
+def test_probes_are_summarised_by_rate() -> None:
     found = results(10_000, 12_000)
     both = found.by_rate()
     assert list(both) == sorted(both)
@@ -110,7 +110,7 @@ def test_probes_are_told_together_by_their_rate() -> None:
     assert "| never |" in report.markdown(found)
 
 
-def test_the_file_holds_no_infinity() -> None:
+def test_the_json_file_contains_no_infinity() -> None:
     reported = json.loads(found := results(10_000).json(), parse_constant=pytest.fail)
     assert "Infinity" not in found
     assert None in {each["p99"] for each in reported["searches"][0]["probes"]}
@@ -125,12 +125,12 @@ def test_the_file_holds_no_infinity() -> None:
         ("aarch64", 8, "capacity-aarch64-8-cores.md"),
     ],
 )
-def test_the_file_is_named_for_the_machine(processor: str, cores: int, name: str) -> None:
+def test_the_file_is_named_after_the_machine(processor: str, cores: int, name: str) -> None:
     path = report.path_for(replace(CONDITIONS, processor=processor, cores=cores))
     assert (path.parent.name, path.name) == ("benchmarks", name)
 
 
-def test_a_late_generator_is_a_bottleneck_too_and_a_line_says_why() -> None:
+def test_a_late_generator_is_a_bottleneck_with_a_remark() -> None:
     late = replace(probe(500, limit=1000), late=0.0051)
     assert late.bound(PLAN.slo) == "the generator was 5.1 ms late (p99)"
     assert not late.holds(PLAN.slo)
@@ -141,9 +141,7 @@ def test_a_late_generator_is_a_bottleneck_too_and_a_line_says_why() -> None:
 
 
 @pytest.mark.parametrize(("cores", "share"), [((1, 1, 2), 1.2), ((1, 2, 3), 0.7)])
-def test_generators_that_share_a_core_are_busy_together(
-    cores: tuple[int, ...], share: float
-) -> None:
+def test_generators_that_share_a_core_add_their_load(cores: tuple[int, ...], share: float) -> None:
     none = np.array([])
     outcomes = Outcomes.together(
         [Recorder(0).outcomes(none, began=0, cpu=cpu) for cpu in (0.5, 0.7, 0.4)]
@@ -162,13 +160,13 @@ def test_generators_that_share_a_core_are_busy_together(
         ((), (1,), "generator on core 1; the server was running: its cores are not known"),
     ],
 )
-def test_it_says_which_core_did_what(
+def test_the_report_says_which_process_ran_on_which_core(
     server: tuple[int, ...], generators: tuple[int, ...], reported: str
 ) -> None:
     assert str(Placement(server, generators)).startswith(reported)
 
 
-def test_of_a_server_that_was_running_no_settings_and_no_cores_are_claimed() -> None:
+def test_for_a_running_server_no_settings_or_cores_are_reported() -> None:
     found = results(10_000, rates=(100,))
     there = replace(found, plan=replace(PLAN, placement=Placement((), (1,))))
     text = report.markdown(there)
@@ -177,7 +175,7 @@ def test_of_a_server_that_was_running_no_settings_and_no_cores_are_claimed() -> 
     assert "requests a second with p99" in report.verdict(there)
 
 
-def test_every_worker_and_the_generators_get_cores_as_far_as_there_are_some() -> None:
+def test_workers_and_generators_get_separate_cores_while_there_are_some() -> None:
     with on(min(os.sched_getaffinity(0))):
         only = Placement.of(workers=2, generators=2)
     assert only.shared

@@ -1,4 +1,4 @@
-"""The search finds the limit of a played system, and says so where there is none."""
+"""The search finds the limit of a simulated service, and reports why if there is none."""
 
 import itertools
 import random
@@ -15,7 +15,7 @@ LIMITS = [21, 137, 500, 501, 990, 1000, 17_000, 99_000]
 
 
 @dataclass(frozen=True)
-class Played:
+class Probe:
     rate: float
     held: bool
     why: str = ""
@@ -27,23 +27,23 @@ class Played:
         return self.why
 
 
-def up_to(limit: float, generator: float = 1e9) -> Callable[[float], Played]:
-    """A service that holds up to a rate, asked by a generator that does."""
-    return lambda rate: Played(rate, rate <= limit, "" if rate <= generator else "busy")
+def up_to(limit: float, generator: float = 1e9) -> Callable[[float], Probe]:
+    """A service that holds up to a rate, measured by a generator that does."""
+    return lambda rate: Probe(rate, rate <= limit, "" if rate <= generator else "busy")
 
 
 @pytest.mark.parametrize("limit", LIMITS)
 @pytest.mark.parametrize("known", [None, 0, 50, 120])
 def test_the_limit_is_found_within_the_resolution(limit: float, known: int | None) -> None:
-    """Whether what was known before is right or far from it."""
+    """Whether the rate known from before is right or far from it."""
     found = search(up_to(limit), Slo(), LADDER, known=known)
     assert found.stopped is Stopped.SERVICE
     assert found.rate <= limit < found.rate * 1.031
-    assert found.best == Played(found.rate, held=True)
+    assert found.best == Probe(found.rate, held=True)
     assert LADDER.rate(found.rung) == found.rate
 
 
-def test_both_ends_are_tried_and_few_probes_more_once_something_is_known() -> None:
+def test_both_sides_are_probed_and_a_known_rate_saves_probes() -> None:
     first = search(up_to(17_000), Slo(), LADDER)
     again = search(up_to(17_000), Slo(), LADDER, known=first.rung)
     held = {probe.held for probe in again.probes}
@@ -51,11 +51,11 @@ def test_both_ends_are_tried_and_few_probes_more_once_something_is_known() -> No
     assert len(again.probes) <= 6 < len(first.probes)
 
 
-def test_a_noisy_limit_is_found_nearly_every_time_within_a_tenth() -> None:
+def test_a_noisy_limit_is_nearly_always_found_within_a_tenth() -> None:
     chance = random.Random(1)
 
-    def noisy(rate: float) -> Played:
-        return Played(rate, rate * chance.gauss(1, 0.03) <= 17_000)
+    def noisy(rate: float) -> Probe:
+        return Probe(rate, rate * chance.gauss(1, 0.03) <= 17_000)
 
     found = [search(noisy, Slo(), LADDER, known=known) for known in [None, 119] * 50]
     near = [each for each in found if 0.9 < each.rate / 17_000 < 1.1]
@@ -63,44 +63,44 @@ def test_a_noisy_limit_is_found_nearly_every_time_within_a_tenth() -> None:
     assert sorted(each.rate for each in found)[50] == pytest.approx(17_000, rel=0.04)
 
 
-def test_one_that_never_holds_is_tried_down_to_the_least_rate() -> None:
+def test_a_service_that_never_holds_is_probed_down_to_the_lowest_rate() -> None:
     found = search(up_to(0), Slo(), LADDER)
     assert (found.rate, found.best, found.stopped) == (0, None, Stopped.NEVER)
     assert found.probes[-1].rate == pytest.approx(20, rel=0.03)
     assert len(search(up_to(0), Slo(), LADDER, known=found.rung).probes) == 1
 
 
-def test_one_that_always_holds_is_tried_up_to_the_most() -> None:
+def test_a_service_that_always_holds_is_probed_up_to_the_highest_rate() -> None:
     found = search(up_to(1e9), Slo(), LADDER)
     assert (found.rate, found.stopped) == (100_000, Stopped.MOST)
     assert max(probe.rate for probe in found.probes) == 100_000
 
 
-def test_a_generator_that_is_the_bottleneck_is_remembered() -> None:
+def test_a_generator_that_is_the_bottleneck_ends_the_search() -> None:
     found = search(up_to(limit=17_000, generator=9_000), Slo(), LADDER)
     assert found.stopped is Stopped.GENERATOR
     assert found.rate <= 9_000 < found.rate * 1.031
 
 
-def test_a_generator_that_is_the_bottleneck_only_above_the_limit_does_not_matter() -> None:
+def test_a_generator_bottleneck_above_the_limit_does_not_matter() -> None:
     found = search(up_to(limit=17_000, generator=20_000), Slo(), LADDER)
     assert found.stopped is Stopped.SERVICE
     assert found.rate <= 17_000 < found.rate * 1.031
 
 
-def test_a_generator_that_is_late_once_is_asked_again() -> None:
-    asked: list[float] = []
+def test_a_probe_with_a_late_generator_is_repeated_once() -> None:
+    rates: list[float] = []
 
-    def late_once(rate: float) -> Played:
-        asked.append(rate)
-        return Played(rate, rate <= 17_000, "late" if len(asked) == 1 else "")
+    def late_once(rate: float) -> Probe:
+        rates.append(rate)
+        return Probe(rate, rate <= 17_000, "late" if len(rates) == 1 else "")
 
     found = search(late_once, Slo(), LADDER)
-    assert (asked[0], asked[1], found.stopped) == (500, 500, Stopped.SERVICE)
+    assert (rates[0], rates[1], found.stopped) == (500, 500, Stopped.SERVICE)
     assert found.rate <= 17_000 < found.rate * 1.031
 
 
-def test_one_that_never_counts_says_nothing_of_the_service() -> None:
+def test_without_valid_probes_nothing_is_known_about_the_service() -> None:
     found = search(up_to(limit=1e9, generator=0), Slo(), LADDER)
     assert (found.rate, found.stopped) == (0, Stopped.GENERATOR)
 
@@ -114,7 +114,7 @@ def test_rungs_differ_by_the_resolution_and_end_at_the_bounds() -> None:
 
 
 @pytest.mark.parametrize("least", [500, 1000])
-def test_where_no_rate_is_below_the_first_it_is_the_lowest(least: float) -> None:
+def test_a_first_rate_at_the_lower_bound_is_the_lowest(least: float) -> None:
     ladder = Ladder(first=500, resolution=0.03, least=least, most=500)
     assert (ladder.bottom, ladder.top, ladder.rate(0)) == (0, 0, 500)
     assert search(up_to(1e9), Slo(), ladder).stopped is Stopped.MOST

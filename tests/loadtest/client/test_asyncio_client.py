@@ -1,4 +1,4 @@
-"""The client that needs nothing: asks in turn, counts by what it was told."""
+"""The built-in client sends requests in turn and counts the answers."""
 
 import pytest
 
@@ -9,17 +9,17 @@ from tests.loadtest.tiny import reply, tiny
 REQUESTS = [picture(b"one"), picture(b"two"), picture(b"three")]
 
 
-def test_requests_are_sent_in_turn_and_every_answer_counts() -> None:
+def test_requests_are_sent_in_turn_and_every_answer_is_counted() -> None:
     with tiny(lambda number: reply()) as server:
         load = client.run_load(server.address, REQUESTS, connections=1, seconds=0.5)
-    assert load.answers == len(server.heard) > 3
-    assert server.heard[:4] == [b"one", b"two", b"three", b"one"]
+    assert load.answers == len(server.bodies) > 3
+    assert server.bodies[:4] == [b"one", b"two", b"three", b"one"]
     assert (load.refused, load.broken, load.connections) == (0, 0, 1)
     assert 0 < load.p50 <= load.p99 <= load.slowest <= load.seconds
     assert load.client_cpu > 0
 
 
-def test_refusals_are_counted_apart() -> None:
+def test_refused_requests_are_counted_separately() -> None:
     with tiny(lambda number: reply(503 if number % 2 else 200)) as server:
         load = client.run_load(server.address, REQUESTS, connections=3, seconds=0.1)
     assert load.refused == load.answers // 2
@@ -27,27 +27,27 @@ def test_refusals_are_counted_apart() -> None:
     assert load.broken == 0
 
 
-def test_a_connection_that_breaks_is_counted_and_made_anew() -> None:
+def test_a_broken_connection_is_counted_and_replaced() -> None:
     with tiny(lambda number: b"" if number == 1 else reply()) as server:
         load = client.run_load(server.address, REQUESTS, connections=1, seconds=0.5)
     assert load.broken == 1
-    assert load.answers == len(server.heard) - 1 > 1
+    assert load.answers == len(server.bodies) - 1 > 1
 
 
-def test_what_is_no_http_is_a_broken_answer() -> None:
+def test_invalid_http_counts_as_broken() -> None:
     with tiny(lambda number: b"nonsense\r\n\r\n") as server:
         load = client.run_load(server.address, REQUESTS, connections=1, seconds=0.05)
     assert load.answers == 0
     assert load.broken > 0
 
 
-def test_a_single_answer_comes_with_status_headers_and_body() -> None:
+def test_a_single_response_has_status_headers_and_body() -> None:
     with tiny(lambda number: reply(503, b"full", Retry_After="1")) as server:
         answer = client.send_once(server.address, REQUESTS[0])
     assert (answer.status, answer.body, answer.headers["retry-after"]) == (503, b"full", "1")
 
 
-def test_nobody_at_the_address_is_an_error_of_the_kind_that_is_told() -> None:
+def test_an_unreachable_address_raises_the_documented_error() -> None:
     with tiny(lambda number: reply()) as server:
         address = server.address
     with pytest.raises(client.LOST):
@@ -58,7 +58,7 @@ def test_several_processes_share_the_connections() -> None:
     with tiny(lambda number: reply(503 if number % 2 else 200)) as server:
         load = client.run_load(server.address, REQUESTS, connections=3, seconds=0.2, threads=2)
     assert load.connections == 3
-    assert load.answers == len(server.heard) > 3
+    assert load.answers == len(server.bodies) > 3
     assert load.good + load.refused == load.answers
     assert load.broken == 0
     assert 0 < load.p50 <= load.p99 <= load.slowest

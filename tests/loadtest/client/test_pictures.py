@@ -1,4 +1,4 @@
-"""The pictures that are posted are the test digits of the current version, cut from its sheet."""
+"""The requests send the test digits of the current version, cropped from its sheet."""
 
 import shutil
 from pathlib import Path
@@ -14,7 +14,7 @@ from loadtest.client.requests import Pictures
 from loadtest.errors import CannotMeasure
 
 
-def test_every_digit_of_the_sheet_is_a_png_of_its_own(
+def test_every_digit_of_the_sheet_becomes_a_png(
     published: tuple[Store, Version], version: Version
 ) -> None:
     pictures = Pictures.of_current(published[0].folder.parent, "digits")
@@ -31,14 +31,14 @@ def test_every_digit_of_the_sheet_is_a_png_of_its_own(
     assert pictures.graph == version.folder / "model.onnx"
 
 
-def test_a_batch_takes_the_digits_in_turn(published: tuple[Store, Version]) -> None:
+def test_batches_use_the_digits_in_turn(published: tuple[Store, Version]) -> None:
     pictures = Pictures.of_current(published[0].folder.parent, "digits")
     batch = pictures.batch(130)
     assert batch.shape == (130, 28, 28)
     assert np.array_equal(batch[100:], pictures.pixels[:30])
 
 
-def test_no_version_is_said_to_be_none(published: tuple[Store, Version], tmp_path: Path) -> None:
+def test_a_missing_version_is_an_error(published: tuple[Store, Version], tmp_path: Path) -> None:
     with pytest.raises(CannotMeasure, match="no model version"):
         Pictures.of_current(tmp_path, "digits")
     shutil.copytree(published[0].folder, tmp_path / "digits")

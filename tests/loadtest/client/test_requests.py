@@ -1,4 +1,4 @@
-"""Requests go over the wire as HTTP and the Open Inference Protocol have them."""
+"""Requests have the exact bytes of HTTP and the Open Inference Protocol."""
 
 import json
 
@@ -7,7 +7,7 @@ import numpy as np
 from loadtest.client.requests import picture, tensor
 
 
-def test_a_picture_is_the_body_of_a_post() -> None:
+def test_an_image_is_the_body_of_a_post() -> None:
     head, body = picture(b"\x89PNG").split(b"\r\n\r\n")
     lines = head.decode().split("\r\n")
     assert lines[0] == "POST /v1/predict HTTP/1.1"

@@ -1,4 +1,4 @@
-"""wrk's words become numbers, and it is given the requests as they are."""
+"""The output of wrk is parsed, and it gets the requests unchanged."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ Running 5s test @ http://127.0.0.1:8000
 """
 
 
-def test_what_wrk_says_becomes_seconds() -> None:
+def test_the_output_of_wrk_is_converted_to_seconds() -> None:
     load = wrk.parse(SAID, connections=64, client_cpu=1.5)
     assert (load.answers, load.refused, load.good, load.broken) == (1000, 10, 990, 2)
     assert (load.seconds, load.rate) == (5.0, 200.0)
@@ -28,7 +28,7 @@ def test_what_wrk_says_becomes_seconds() -> None:
     assert (load.connections, load.client_cpu) == (64, 1.5)
 
 
-def test_wrk_finds_every_request_in_a_file_and_runs_whole_seconds(tmp_path: Path) -> None:
+def test_wrk_gets_every_request_in_a_file_and_runs_whole_seconds(tmp_path: Path) -> None:
     requests = [picture(b"one"), picture(b"two")]
     words = wrk.command(
         Address("::1", 9), requests, tmp_path, connections=3, seconds=1.2, threads=2
@@ -42,19 +42,19 @@ needs_wrk = pytest.mark.skipif(not wrk.path_of_wrk(), reason="wrk is not install
 
 
 @needs_wrk
-def test_wrk_posts_the_requests_in_turn_and_tells_refusals_from_answers() -> None:
+def test_wrk_posts_the_requests_in_turn_and_counts_refused_ones_separately() -> None:
     requests = [picture(b"one"), picture(b"two")]
     with tiny(lambda number: reply(503 if number % 2 else 200)) as server:
         load = wrk.run_load(server.address, requests, connections=1, seconds=1)
-    # The first is the one that wrk only tries its script with.
-    assert set(server.heard) == {b"one", b"two"}
-    assert all(one != two for one, two in zip(server.heard, server.heard[1:], strict=False))
+    # wrk sends the first one only to test its script.
+    assert set(server.bodies) == {b"one", b"two"}
+    assert all(one != two for one, two in zip(server.bodies, server.bodies[1:], strict=False))
     assert abs(load.refused - load.good) <= 1
     assert load.broken == 0
     assert load.client_cpu > 0
 
 
 @needs_wrk
-def test_a_wrk_that_cannot_run_says_why() -> None:
+def test_the_error_of_wrk_is_reported() -> None:
     with pytest.raises(CannotMeasure, match=r"wrk .* ended with"):
         wrk.run_load(Address("127.0.0.1", 1), [], connections=0, seconds=1)

@@ -1,4 +1,4 @@
-"""Digits drawn with other pens: varied, repeatable, legible, and counted as they are answered."""
+"""Digits drawn with various pens: varied, reproducible, legible, and counted by correctness."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def test_a_bar_is_thinned_to_a_line_and_a_ring_stays_a_ring() -> None:
     assert cv2.connectedComponents((~thin).astype(np.uint8), connectivity=4)[0] == 3  # in, out
 
 
-def test_lines_go_where_the_shape_went() -> None:
+def test_strokes_follow_the_shape() -> None:
     likenesses = []
     for digit in DIGITS[:30]:
         left, top, width, height = cv2.boundingRect((digit > 100).astype(np.uint8))
@@ -41,7 +41,7 @@ def test_lines_go_where_the_shape_went() -> None:
     assert np.mean(likenesses) > 0.7
 
 
-def test_every_kind_is_drawn_and_all_that_is_drawn_is_a_picture() -> None:
+def test_every_kind_is_drawn_as_a_valid_image() -> None:
     generator = np.random.default_rng(0)
     drawings_ = [drawn(digit, generator) for digit in DIGITS[:100]]
     assert {each.pen for each in drawings_} == set(PENS)
@@ -57,13 +57,13 @@ def test_every_kind_is_drawn_and_all_that_is_drawn_is_a_picture() -> None:
         assert np.ptp(each.raster[..., 3] if each.paper == "transparent" else each.raster) > 60
 
 
-def test_the_same_seed_draws_the_same() -> None:
+def test_the_same_seed_draws_the_same_images() -> None:
     one, other = (list(drawings(KNOWN, 5, seed=3)) for _ in range(2))
     assert [each.body for each in one] == [each.body for each in other]
     assert [each.body for each in one] != [each.body for each in drawings(KNOWN, 5, seed=4)]
 
 
-def test_a_person_sees_the_ink_on_coloured_paper() -> None:
+def test_ink_is_visible_on_coloured_paper() -> None:
     generator = np.random.default_rng(0)
     for kind in ("coloured", "equally light"):
         for _ in range(30):
@@ -80,7 +80,7 @@ def words(published: tuple[Store, Version], monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.slow
-def test_the_command_counts_by_kind_and_shows_before_and_after(
+def test_the_command_counts_by_kind_and_saves_a_contact_sheet(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sheet = tmp_path / "sheet.png"
@@ -95,7 +95,7 @@ def test_the_command_counts_by_kind_and_shows_before_and_after(
 
 
 @pytest.mark.slow
-def test_too_few_right_ones_are_a_failure(words: list[str]) -> None:
+def test_too_few_correct_predictions_are_a_failure(words: list[str]) -> None:
     assert main([*words, "--at-least", "1.01"]) == 1
 
 

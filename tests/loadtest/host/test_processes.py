@@ -1,4 +1,4 @@
-"""CPU time and memory of a process are those of its children too."""
+"""CPU time and memory of a process include those of its children."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ WAIT = "print('done', flush=True); input()"
 
 @contextmanager
 def child(code: str) -> Iterator[int]:
-    """A process that has run `code` and waits to be ended."""
+    """A process that has run `code` and waits to be stopped."""
     running = subprocess.Popen(
         [sys.executable, "-c", f"{code}\n{WAIT}"],
         stdin=subprocess.PIPE,
@@ -33,13 +33,13 @@ def child(code: str) -> Iterator[int]:
         running.communicate("\n")
 
 
-def test_cpu_time_of_children_counts_alive_or_ended() -> None:
+def test_cpu_time_includes_running_and_ended_children() -> None:
     grandchild = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {BURN!r}])"
     with child(grandchild) as pid:
         ended = processes.CpuTime(pid).seconds()
     with child(BURN):
         alive = processes.CpuTime(os.getpid()).seconds()
-    assert min(ended, alive) >= 0.18  # it is counted in ticks of 10 ms
+    assert min(ended, alive) >= 0.18  # its resolution is a tick of 10 ms
 
 
 def test_cpu_time_is_kept_when_the_process_ends() -> None:
@@ -51,7 +51,7 @@ def test_cpu_time_is_kept_when_the_process_ends() -> None:
 
 
 @pytest.mark.parametrize("waits", [True, False])
-def test_cpu_time_of_a_child_that_has_ended_counts_once(waits: bool) -> None:
+def test_cpu_time_of_an_ended_child_counts_once(waits: bool) -> None:
     """The kernel adds it to that of the parent, unless the parent ignores SIGCHLD."""
     burner = f"burner = subprocess.Popen([sys.executable, '-c', {BURN + WAIT!r}])"
     ignore = "import signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)"
@@ -66,7 +66,7 @@ def test_cpu_time_of_a_child_that_has_ended_counts_once(waits: bool) -> None:
         assert (processes.CpuTime(pid).seconds() >= 0.18) is waits
 
 
-def test_memory_is_that_of_all_processes_and_of_the_largest() -> None:
+def test_memory_is_reported_as_a_sum_and_for_the_largest_process() -> None:
     with child("held = bytes(range(256)) * (200 << 10)") as pid:  # 50 MB
         own = processes.memory(pid)
         all_of_them = processes.memory(os.getpid())
@@ -79,7 +79,7 @@ def test_memory_is_that_of_all_processes_and_of_the_largest() -> None:
     assert abs(resident - own.resident) < 4 << 20
 
 
-def test_a_process_that_has_ended_uses_nothing() -> None:
+def test_an_ended_process_uses_nothing() -> None:
     with child("") as pid:
         pass
     assert processes.tree(pid) == []
@@ -87,6 +87,6 @@ def test_a_process_that_has_ended_uses_nothing() -> None:
     assert processes.memory(pid) == processes.Memory(0, 0, 0, 0)
 
 
-def test_a_core_that_is_not_there_is_never_busy() -> None:
+def test_an_unknown_core_is_never_busy() -> None:
     assert processes.busy_seconds(min(os.sched_getaffinity(0))) > 0
     assert processes.busy_seconds(10**6) == 0

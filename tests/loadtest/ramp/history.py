@@ -1,8 +1,8 @@
-"""Locust's history of a load test with round numbers: a row a second, as in its CSV file."""
+"""Locust's history of a load test with round numbers: a row per second, as in its CSV file."""
 
 from loadtest.ramp.result import Row
 
-SECONDS = 10  # of a step
+SECONDS = 10  # seconds of a step
 
 
 def second(at: int, users: int, requests: int, *, failed: int = 0, p99: float = 9) -> Row:
@@ -19,7 +19,7 @@ def second(at: int, users: int, requests: int, *, failed: int = 0, p99: float = 
 
 
 def history(*steps: tuple[int, int, float], failing: int = 0) -> list[Row]:
-    """Steps of (users, requests a second, p99 in ms); so many requests fail each second."""
+    """Steps of (users, requests per second, p99 in ms); `failing` requests fail each second."""
     rows: list[Row] = []
     requests = failed = 0
     for users, rate, p99 in steps:

@@ -1,4 +1,4 @@
-"""Whole load tests, as short as they can be, with real users of a real service."""
+"""Minimal complete load tests with real users of a real service."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from contract.store import Store
 from contract.version import Version
 from loadtest.__main__ import main
 from loadtest.host import processes
-from tests.loadtest.users.between import Said, another_digit, between
+from tests.loadtest.users.between import Response, another_digit, between
 from tests.support.program import PATIENCE, interruptible
 from tests.support.running import ROOT, Service, clean_environment
 from tests.support.waiting import until
@@ -23,7 +23,7 @@ FILES = {
     "report.md", "summary.json", "load.png", "locust.html", "locust.log", "locust.json",
     "locust_stats.csv", "locust_stats_history.csv", "locust_failures.csv", "locust_exceptions.csv",
 }  # fmt: skip
-# Machines that run tests are busy: only what can be relied upon is promised.
+# Machines that run tests are busy, so the SLO is loose.
 EASY = ("--p99=9s", "--errors=0")
 SHORT = ("--steps=1", "--users=8", "--run-time=8s", "--think=0.05", *EASY)
 
@@ -46,11 +46,11 @@ def summary(results: Path) -> dict[str, Any]:
     return found
 
 
-def test_a_service_that_runs_is_tested_and_reported(
+def test_a_running_service_is_tested_and_reported(
     service: Service, results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [f"--host={service.url}", f"--results={results}", *SHORT, "--run-time=5s"]
-    pngs = "--weights=png=1 jpeg=0 form=0 json=0 binary=0 wrong=0"  # little to rehearse
+    pngs = "--weights=png=1 jpeg=0 form=0 json=0 binary=0 wrong=0"  # few rehearsal requests
     assert main([*words, "--processes=1", "--", pngs]) == 0
     (step,) = summary(results)["steps"]
     assert (step["users"], step["errors"]) == (8, 0)
@@ -59,7 +59,7 @@ def test_a_service_that_runs_is_tested_and_reported(
 
 
 @pytest.mark.slow
-def test_a_service_is_started_tested_in_steps_observed_and_reported(
+def test_a_service_is_started_tested_in_steps_monitored_and_reported(
     published: tuple[Store, Version], results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [f"--models={published[0].folder.parent}", f"--results={results}", *EASY]
@@ -86,15 +86,15 @@ def test_a_service_is_started_tested_in_steps_observed_and_reported(
         assert expected in printed
 
 
-def spoiled(path: str, said: Said) -> Said:
-    """Half of them are refused, the other half are answered with another digit."""
+def spoiled(path: str, response: Response) -> Response:
+    """Reject half of the requests, and answer the others with another digit."""
     if path.startswith("/v1/"):
-        return Said(503, {"Retry-After": "1"}, b"")
-    return another_digit(path, said) if path.startswith("/v2/") else said
+        return Response(503, {"Retry-After": "1"}, b"")
+    return another_digit(path, response) if path.startswith("/v2/") else response
 
 
 @pytest.mark.slow
-def test_wrong_answers_and_refusals_break_the_slo(
+def test_wrong_answers_and_rejections_violate_the_slo(
     service: Service, results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with between(service, spoiled) as url:
@@ -112,9 +112,9 @@ def test_without_a_service_nothing_is_measured(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--host=http://127.0.0.1:1", f"--results={results}"]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("loadtest: no service is ready at http://127.0.0.1:1: ")
-    assert said.endswith("start one with `make serve`, or leave out --host\n")
+    response = capsys.readouterr().err
+    assert response.startswith("loadtest: no service is ready at http://127.0.0.1:1: ")
+    assert response.endswith("start one with `make serve`, or leave out --host\n")
     assert main([f"--models={results}", f"--results={results}"]) == 2
     assert "no model version to measure" in capsys.readouterr().err
     assert not results.exists()
@@ -128,7 +128,7 @@ def test_without_a_service_nothing_is_measured(
         (["--model=others"], "There is nothing to test: /v2/models/others/infer"),
     ],
 )
-def test_why_locust_gave_up_is_reported(
+def test_the_error_of_locust_is_reported(
     more: list[str], why: str, service: Service, results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([f"--host={service.url}", f"--results={results}", *SHORT, *more]) == 2
@@ -136,14 +136,14 @@ def test_why_locust_gave_up_is_reported(
 
 
 @pytest.mark.slow
-def test_several_processes_of_locust_share_the_users(service: Service, results: Path) -> None:
+def test_several_locust_processes_share_the_users(service: Service, results: Path) -> None:
     words = [f"--host={service.url}", f"--results={results}", *SHORT, "--run-time=12s"]
     assert main([*words, "--processes=2"]) == 0
     assert summary(results)["steps"][0]["users"] == 8
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_all_that_was_started_and_reports_what_was_measured(
+def test_ctrl_c_stops_everything_and_reports_the_partial_results(
     published: tuple[Store, Version], results: Path
 ) -> None:
     words = [f"--models={published[0].folder.parent}", f"--results={results}", *SHORT]
@@ -153,10 +153,10 @@ def test_ctrl_c_ends_all_that_was_started_and_reports_what_was_measured(
         started = {each.pid for each in processes.tree(program.pid)} - {program.pid}
         assert len(started) >= 2
         program.send_signal(signal.SIGINT)
-        said, _ = program.communicate(timeout=PATIENCE)
+        response, _ = program.communicate(timeout=PATIENCE)
     assert program.returncode == 130
     assert not any(Path(f"/proc/{pid}").exists() for pid in started)
-    assert "Stopped early" in said
+    assert "Stopped early" in response
     assert summary(results)["stopped"] is True
 
 
@@ -171,7 +171,7 @@ def test_ctrl_c_ends_all_that_was_started_and_reports_what_was_measured(
         (["--p99=soon"], "'soon' is not a time above 0, such as 50ms, 90s or 1h30m"),
     ],
 )
-def test_a_wrong_argument_is_named(
+def test_the_error_names_an_invalid_argument(
     words: list[str], why: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:

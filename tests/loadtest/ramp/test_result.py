@@ -1,4 +1,4 @@
-"""The knee, and whether the SLO holds: in words, and as the exit code."""
+"""The knee, and whether the SLO holds, as text and as exit code."""
 
 import json
 from dataclasses import replace
@@ -26,7 +26,7 @@ def result(steps: list[Step], *, p99: int, failed: int = 0, refused: int = 0) ->
     return Result(CONDITIONS, Slo(p99=0.05, errors=0.001), steps, stats, stopped=False)
 
 
-def test_the_knee_is_the_last_step_in_which_the_slo_holds() -> None:
+def test_the_knee_is_the_last_step_that_meets_the_slo() -> None:
     found = result(STEPS, p99=40)
     assert found.knee is STEPS[1]
     assert found.title == (
@@ -36,12 +36,12 @@ def test_the_knee_is_the_last_step_in_which_the_slo_holds() -> None:
     assert found.verdict[1].startswith("The SLO holds (p99 <= 50 ms, errors <= 0.1 %): p99 40 ms")
 
 
-def test_where_all_steps_hold_or_none_it_is_said() -> None:
+def test_no_knee_is_reported_if_all_steps_or_none_meet_the_slo() -> None:
     assert result(STEPS[:2], p99=30).title.startswith("Carries all: 190 requests a second")
     assert result(STEPS[2:], p99=90).title == "30 users are too many: p99 90 ms > 50 ms"
 
 
-def test_a_p99_over_the_whole_run_that_is_too_long_breaks_the_slo() -> None:
+def test_a_p99_of_the_whole_run_above_the_bound_violates_the_slo() -> None:
     code, words = result(STEPS, p99=70).verdict
     assert code == BROKEN
     assert words == (
@@ -50,7 +50,7 @@ def test_a_p99_over_the_whole_run_that_is_too_long_breaks_the_slo() -> None:
     )
 
 
-def test_failures_and_refusals_are_errors() -> None:
+def test_failed_and_refused_requests_are_errors() -> None:
     for counted in (result(STEPS, p99=9, failed=2), result(STEPS, p99=9, refused=2)):
         code, words = counted.verdict
         assert (code, words) == (
@@ -60,7 +60,7 @@ def test_failures_and_refusals_are_errors() -> None:
         )
 
 
-def test_a_generator_at_its_limit_is_not_the_services_fault() -> None:
+def test_a_saturated_generator_is_not_attributed_to_the_service() -> None:
     bound = [*STEPS[:2], replace(STEPS[2], generator=0.95)]
     found = result(bound, p99=70)
     assert found.title.endswith("above that, locust was the bottleneck")
@@ -68,11 +68,11 @@ def test_a_generator_at_its_limit_is_not_the_services_fault() -> None:
     assert result(bound, p99=70, failed=9).verdict[0] == BROKEN
 
 
-def test_without_a_step_nothing_was_measured() -> None:
+def test_without_steps_nothing_was_measured() -> None:
     assert result([], p99=1).verdict[0] == NOT_MEASURED
 
 
-def test_the_report_has_a_row_for_each_step_the_verdict_and_a_plot(tmp_path: Path) -> None:
+def test_the_report_has_a_row_per_step_the_verdict_and_a_plot(tmp_path: Path) -> None:
     found = result(STEPS, p99=40)
     for text in (report.text(found), report.markdown(found)):
         assert "the knee" in text

@@ -1,4 +1,4 @@
-"""Locust's history becomes steps; what the new users do at first is not counted."""
+"""Locust's history is divided into steps; the start of each step is excluded."""
 
 import pytest
 
@@ -12,7 +12,7 @@ LOAD = Load(started=0.0, think=0.05, cores=1)
 
 
 def observation(at: float) -> Observation:
-    """Of a service that computes 2 pictures a call, and whose users wait half a second in all."""
+    """Of a service that computes 2 images per call, and whose users wait half a second in total."""
     text = "\n".join(
         [
             f'digitserve_http_requests_total{{code="200"}} {100 * at}',
@@ -25,7 +25,7 @@ def observation(at: float) -> Observation:
     return Observation(at, 0.001, Exposition.read(text), "", use, generator_cpu=0.95 * at)
 
 
-def test_each_number_of_users_is_a_step_with_its_rate_and_its_times() -> None:
+def test_each_number_of_users_is_a_step_with_its_rate_and_latencies() -> None:
     first, last = steps_of(history((10, 100, 9), (20, 180, 40)), [], LOAD)
     assert (first.users, first.offered, first.rate, first.p99) == (10, 200, 100, 0.009)
     assert (last.users, last.offered, last.p50, last.p99) == (20, 400, 0.002, 0.04)
@@ -33,14 +33,14 @@ def test_each_number_of_users_is_a_step_with_its_rate_and_its_times() -> None:
     assert (first.service, first.generator) == (None, None)
 
 
-def test_the_first_seconds_of_a_step_are_not_counted() -> None:
+def test_the_first_seconds_of_a_step_are_excluded() -> None:
     rows = [second(0, 5, 0), second(1, 5, 900), second(2, 5, 1000)]
     rows += [second(at, 5, 1000 + 10 * (at - 2)) for at in range(3, 12)]
     (step,) = steps_of(rows, [], LOAD)
     assert step.rate == 10
 
 
-def test_failed_and_refused_requests_are_errors_and_no_right_answers() -> None:
+def test_failed_and_refused_requests_are_errors_and_not_correct_answers() -> None:
     rows = history((10, 100, 9), failing=10)
     refused = [
         {**row, "Name": "png, refused", "Total Request Count": row["Timestamp"]} for row in rows
@@ -51,12 +51,12 @@ def test_failed_and_refused_requests_are_errors_and_no_right_answers() -> None:
     assert step.violations(Slo(p99=1.0, errors=0.1)) == ["errors 11 % > 10 %"]
 
 
-def test_a_step_that_is_too_short_and_one_without_users_are_left_out() -> None:
+def test_steps_that_are_too_short_or_without_users_are_dropped() -> None:
     rows = [second(at, 0, 0) for at in range(9)] + [second(9, 3, 0), second(10, 3, 9)]
     assert steps_of(rows, [], LOAD) == []
 
 
-def test_what_the_service_reports_meanwhile_belongs_to_the_step() -> None:
+def test_observations_of_the_service_are_assigned_to_the_step() -> None:
     (step,) = steps_of(history((10, 100, 9)), [observation(at) for at in range(1, 11)], LOAD)
     assert step.service is not None
     assert step.service.batch == 2
@@ -66,6 +66,6 @@ def test_what_the_service_reports_meanwhile_belongs_to_the_step() -> None:
     assert step.generator_bound
 
 
-def test_users_without_think_time_offer_no_rate() -> None:
+def test_users_without_think_time_have_no_target_rate() -> None:
     (step,) = steps_of(history((10, 100, 9)), [], Load(0.0, think=0.0, cores=1))
     assert step.offered is None

@@ -1,4 +1,4 @@
-"""What is promised, as it is written on a command line, and whether it was kept."""
+"""Parsing of an SLO from the command line, and its evaluation."""
 
 import math
 from argparse import ArgumentTypeError
@@ -21,30 +21,30 @@ from loadtest.report.slo import Slo
         ("1h30m", 5400),
     ],
 )
-def test_times_are_read_with_or_without_their_unit(text: str, value: float) -> None:
+def test_times_may_have_a_unit(text: str, value: float) -> None:
     assert seconds(text) == pytest.approx(value)
 
 
 @pytest.mark.parametrize(
     ("text", "value"), [("0.1%", 0.001), ("0.001", 0.001), ("0", 0), ("100%", 1), ("5 %", 0.05)]
 )
-def test_shares_are_read_in_hundredths_or_as_they_are(text: str, value: float) -> None:
+def test_shares_may_be_percentages_or_fractions(text: str, value: float) -> None:
     assert fraction(text) == pytest.approx(value)
 
 
 @pytest.mark.parametrize("text", ["", "ms", "0ms", "-1s", "nan", "inf", "50 minutes", "50%"])
-def test_what_is_no_time_is_told_with_an_example(text: str) -> None:
+def test_the_error_about_an_invalid_time_has_an_example(text: str) -> None:
     with pytest.raises(ArgumentTypeError, match="such as 50ms"):
         seconds(text)
 
 
 @pytest.mark.parametrize("text", ["", "%", "-1%", "101%", "1.5", "nan", "5ms"])
-def test_what_is_no_share_is_told_with_an_example(text: str) -> None:
+def test_the_error_about_an_invalid_share_has_an_example(text: str) -> None:
     with pytest.raises(ArgumentTypeError, match=r"such as 0\.1%"):
         fraction(text)
 
 
-def test_it_holds_up_to_its_bounds_and_says_what_is_broken() -> None:
+def test_an_slo_holds_up_to_its_bounds_and_violations_are_listed() -> None:
     slo = Slo(p99=0.05, errors=0.001)
     assert slo.holds(p99=0.05, errors=0.001)
     assert slo.broken(p99=0.05, errors=0.001) == []
@@ -58,6 +58,6 @@ def test_it_holds_up_to_its_bounds_and_says_what_is_broken() -> None:
     assert str(slo) == "p99 <= 50 ms, errors <= 0.1 %"
 
 
-def test_what_was_not_measured_does_not_hold() -> None:
+def test_an_unmeasured_value_does_not_meet_the_slo() -> None:
     assert not Slo().holds(p99=math.nan, errors=0)
     assert not Slo().holds(p99=0.01, errors=math.nan)

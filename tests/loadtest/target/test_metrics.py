@@ -1,4 +1,4 @@
-"""What /metrics says is read as Prometheus would read it."""
+"""/metrics is interpreted as by Prometheus."""
 
 import pytest
 
@@ -30,7 +30,7 @@ seconds_bucket{le="+Inf",route="/b"} 100.0
 """
 
 
-def test_a_counter_is_summed_over_the_labels_that_are_not_asked_for() -> None:
+def test_a_counter_is_summed_over_unspecified_labels() -> None:
     reported = Exposition.read(AFTER)
     assert reported.total("answers_total") == 31
     assert reported.total("answers_total", code="200") == 30
@@ -39,12 +39,12 @@ def test_a_counter_is_summed_over_the_labels_that_are_not_asked_for() -> None:
     assert reported.by("answers_total", "route", code="200") == {"/a": 25, "/b": 5}
 
 
-def test_between_two_scrapes_only_what_came_meanwhile_counts() -> None:
+def test_an_increase_is_the_difference_of_two_scrapes() -> None:
     meanwhile = Exposition.read(AFTER).since(Exposition.read(BEFORE))
     assert meanwhile.by("answers_total", "route") == {"/a": 15, "/b": 5}
 
 
-def test_a_counter_that_began_anew_is_not_negative() -> None:
+def test_the_increase_of_a_restarted_counter_is_not_negative() -> None:
     meanwhile = Exposition.read(BEFORE).since(Exposition.read(AFTER))
     assert meanwhile.total("answers_total", code="200") == 10
 
@@ -52,25 +52,23 @@ def test_a_counter_that_began_anew_is_not_negative() -> None:
 @pytest.mark.parametrize(
     ("q", "seconds"), [(0.4, 0.1 + 0.9 * 40 / 80), (0.8, 1.0), (0.85, 1.5), (0.99, 2.0)]
 )
-def test_a_quantile_lies_evenly_in_its_bucket_and_never_above_the_last_bound(
-    q: float, seconds: float
-) -> None:
+def test_a_quantile_is_interpolated_and_at_most_the_last_bound(q: float, seconds: float) -> None:
     assert Exposition.read(TIMES).quantile("seconds", q, route="/a") == pytest.approx(seconds)
 
 
-def test_a_histograms_series_are_added_up_before_anything_is_made_of_them() -> None:
+def test_the_series_of_a_histogram_are_summed_first() -> None:
     reported = Exposition.read(TIMES)
     assert reported.quantile("seconds", 0.5) == 0.1
     assert reported.mean("seconds") == 0.7
 
 
-def test_a_histogram_that_saw_nothing_says_0() -> None:
+def test_an_empty_histogram_gives_0() -> None:
     nothing = Exposition.read(TIMES).since(Exposition.read(TIMES))
     assert (nothing.mean("seconds"), nothing.quantile("seconds", 0.99)) == (0, 0)
     assert Exposition({}).quantile("seconds", 0.5) == 0
 
 
-def test_all_that_the_service_writes_is_read(service: Service) -> None:
+def test_all_metrics_of_the_service_are_parsed(service: Service) -> None:
     with service.client() as client:
         client.get("/v1/samples/random")
         reported = Exposition.read(client.get("/metrics").text)

@@ -1,4 +1,4 @@
-"""A service is looked at while something asks it, and no look ends anything."""
+"""A service is monitored while it is under load; failed observations do not stop the run."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ def counted(each: Observation) -> float:
     return each.metrics.total(REQUESTS, route="/v1/samples/random")
 
 
-def test_looks_come_from_the_blocks_beginning_to_its_end(service: Service) -> None:
+def test_observations_cover_the_block_from_start_to_end(service: Service) -> None:
     pid = service.process.pid
     with (
         service.client() as client,
@@ -44,7 +44,7 @@ def test_looks_come_from_the_blocks_beginning_to_its_end(service: Service) -> No
         assert each.generator_cpu > 0
 
 
-def test_the_looks_keep_one_connection(service: Service) -> None:
+def test_observations_reuse_one_connection(service: Service) -> None:
     with service.client() as client, monitored(service.url, every=EVERY) as observations:
         until(lambda: len(observations) > 3)
         client.get("/metrics")
@@ -53,7 +53,7 @@ def test_the_looks_keep_one_connection(service: Service) -> None:
     assert observations[0].generator_cpu == 0
 
 
-def test_a_look_that_failed_says_why_and_the_next_one_tries_again() -> None:
+def test_a_failed_observation_has_its_error_and_the_next_one_is_made() -> None:
     answers = [b"", reply(503), b"no HTTP\r\n\r\n", reply(body=b"<html>"), reply(body=b"depth 3\n")]
     with (
         tiny(lambda number: answers[min(number, len(answers) - 1)]) as server,
@@ -70,7 +70,7 @@ def test_a_look_that_failed_says_why_and_the_next_one_tries_again() -> None:
     assert reported.total("depth") == 3
 
 
-def test_a_service_that_dies_is_looked_for_on(published: tuple[Store, Version]) -> None:
+def test_a_dead_service_is_still_observed(published: tuple[Store, Version]) -> None:
     store, _ = published
     with (
         Service.started(store.folder.parent) as dying,
@@ -85,7 +85,7 @@ def test_a_service_that_dies_is_looked_for_on(published: tuple[Store, Version]) 
     assert observations[-1].service.cpu >= observations[0].service.cpu > 0
 
 
-def test_the_cpu_time_of_a_generator_that_ends_before_the_last_observation_counts() -> None:
+def test_the_cpu_time_of_a_generator_that_ends_early_is_kept() -> None:
     burn = "import time\nwhile time.process_time() < 0.2: pass\ninput()"
     generator = subprocess.Popen([sys.executable, "-c", burn], stdin=subprocess.PIPE)
     with (
@@ -100,7 +100,7 @@ def test_the_cpu_time_of_a_generator_that_ends_before_the_last_observation_count
     assert period.generator > 0
 
 
-def test_what_ends_the_block_is_not_held_back(service: Service) -> None:
+def test_an_exception_in_the_block_is_propagated(service: Service) -> None:
     with pytest.raises(KeyError), monitored(service.url, every=EVERY) as observations:
         raise KeyError
     assert len(observations) >= 2

@@ -1,4 +1,4 @@
-"""A server under measurement: on its core, with all its children, ended with the block."""
+"""A server under measurement is pinned to its core with its children and stopped with the block."""
 
 import os
 import sys
@@ -21,7 +21,7 @@ def python(code: str) -> Target:
     return Target("python", lambda port: [sys.executable, "-c", code])
 
 
-def test_the_echo_app_answers_everybody_the_same_on_its_core() -> None:
+def test_the_echo_app_gives_all_clients_the_same_answer_on_its_core() -> None:
     with started(echo(), CORE, probe=PROBE) as running:
         answer = running.send(picture(bytes(100_000)))
         assert os.sched_getaffinity(running.pid) == set(CORE)
@@ -33,7 +33,7 @@ def test_the_echo_app_answers_everybody_the_same_on_its_core() -> None:
         running.send(PROBE)
 
 
-def test_a_server_that_cannot_start_is_told_with_its_last_words() -> None:
+def test_a_failed_start_is_reported_with_the_last_output() -> None:
     with (
         pytest.raises(CannotMeasure, match=r"(?s)ended with 3.*no model here"),
         started(python("import sys; print('no model here'); sys.exit(3)"), CORE, probe=PROBE),
@@ -41,14 +41,14 @@ def test_a_server_that_cannot_start_is_told_with_its_last_words() -> None:
         pass
 
 
-def test_cores_are_given_back() -> None:
+def test_the_allowed_cores_are_restored() -> None:
     before = os.sched_getaffinity(0)
     with on(*CORE):
         assert os.sched_getaffinity(0) == set(CORE)
     assert os.sched_getaffinity(0) == before
 
 
-def test_where_there_is_one_core_it_is_said() -> None:
+def test_a_machine_with_one_core_is_reported() -> None:
     with on(*CORE):
         cores = Placement.of()
     assert cores == Placement(CORE, CORE)

@@ -1,6 +1,6 @@
-"""Somebody between users and service, who hands on what both say until the load begins.
+"""A proxy between users and service that forwards requests unchanged until the load starts.
 
-Before it every request comes once, so it begins with the first that comes again.
+Each request is sent once before the load, which therefore starts with the first repeated request.
 """
 
 import json
@@ -18,7 +18,7 @@ HEAD = "Inference-Header-Content-Length"
 PASSED_ON = ("Content-Type", HEAD, "Accept", "X-API-Key")
 
 
-class Said(NamedTuple):
+class Response(NamedTuple):
     status: int
     headers: dict[str, str]
     body: bytes
@@ -28,56 +28,58 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def handle_error(self, *_: object) -> None: ...  # users hang up when their time is over
+    def handle_error(self, *_: object) -> None: ...  # users disconnect when their time is over
 
 
-Change = Callable[[str, Said], Said]  # the path that was asked for, what the service said
+Change = Callable[[str, Response], Response]  # the requested path, the response of the service
 
 
 @contextmanager
 def between(service: Service, change: Change, *, refused_at_first: int = 0) -> Iterator[str]:
-    """Its address. `change` is for what is said under load; the first requests of all are 503."""
+    """The address of the proxy. `change` modifies responses under load; the first ones are 503."""
     seen: set[tuple[str, bytes]] = set()
     client = service.client()
 
-    class Somebody(BaseHTTPRequestHandler):
+    class Proxy(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
         left = refused_at_first
         loaded = False
 
         def do_GET(self) -> None:
-            if Somebody.left:
-                Somebody.left -= 1
-                self._say(Said(503, {}, b"not yet"))
+            if Proxy.left:
+                Proxy.left -= 1
+                self._send(Response(503, {}, b"not yet"))
                 return
-            self._say(self._change(self._asked("GET", b"")))
+            self._send(self._change(self._forward("GET", b"")))
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            Somebody.loaded |= (self.path, body) in seen
+            Proxy.loaded |= (self.path, body) in seen
             seen.add((self.path, body))
-            self._say(self._change(self._asked("POST", body)))
+            self._send(self._change(self._forward("POST", body)))
 
-        def _change(self, said: Said) -> Said:
-            return change(self.path, said) if Somebody.loaded else said
+        def _change(self, response: Response) -> Response:
+            return change(self.path, response) if Proxy.loaded else response
 
-        def _asked(self, method: str, body: bytes) -> Said:
+        def _forward(self, method: str, body: bytes) -> Response:
             headers = {name: self.headers[name] for name in PASSED_ON if name in self.headers}
             answer = client.request(method, self.path, content=body, headers=headers)
             named = {name: answer.headers[name] for name in (HEAD,) if name in answer.headers}
-            return Said(answer.status_code, named, answer.content)
+            return Response(answer.status_code, named, answer.content)
 
-        def _say(self, said: Said) -> None:
-            self.send_response(said.status)
-            for name, value in (said.headers | {"Content-Length": str(len(said.body))}).items():
+        def _send(self, response: Response) -> None:
+            self.send_response(response.status)
+            for name, value in (
+                response.headers | {"Content-Length": str(len(response.body))}
+            ).items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(said.body)
+            self.wfile.write(response.body)
 
         def log_message(self, format: str, *_: object) -> None: ...
 
-    with Server(("127.0.0.1", 0), Somebody) as server:
+    with Server(("127.0.0.1", 0), Proxy) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -88,17 +90,17 @@ def between(service: Service, change: Change, *, refused_at_first: int = 0) -> I
             client.close()
 
 
-def another_digit(path: str, said: Said) -> Said:
-    """A whole answer, with the next digit in it; what was refused is taken."""
-    if said.status != 200:
-        return said._replace(status=200)
-    if HEAD in said.headers:
-        length = int(said.headers[HEAD])
-        values = struct.unpack("<10f", said.body[length:])
-        return said._replace(
-            body=said.body[:length] + struct.pack("<10f", *values[-1:], *values[:-1])
+def another_digit(path: str, response: Response) -> Response:
+    """A valid response with the next digit; rejections are turned into successes."""
+    if response.status != 200:
+        return response._replace(status=200)
+    if HEAD in response.headers:
+        length = int(response.headers[HEAD])
+        values = struct.unpack("<10f", response.body[length:])
+        return response._replace(
+            body=response.body[:length] + struct.pack("<10f", *values[-1:], *values[:-1])
         )
-    reported = json.loads(said.body)
+    reported = json.loads(response.body)
     for prediction in reported["predictions"]:
         prediction["label"] = str((int(prediction["label"]) + 1) % 10)
-    return said._replace(body=json.dumps(reported).encode())
+    return response._replace(body=json.dumps(reported).encode())

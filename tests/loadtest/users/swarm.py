@@ -1,4 +1,4 @@
-"""Locust as a process of its own: to import it would put gevent's sockets under every test."""
+"""Locust in a separate process: importing it would patch the sockets of all tests with gevent."""
 
 import json
 import socket
@@ -15,15 +15,15 @@ LOCUST = (sys.executable, "-m", "locust", f"--locustfile={ROOT / 'loadtest/locus
 
 class Done(NamedTuple):
     code: int
-    reported: dict[str, dict[str, Any]]  # of each kind of request
+    reported: dict[str, dict[str, Any]]  # by kind of request
     log: str
 
 
 def swarm(*words: str, folder: Path = ROOT, seconds: int = 10, users: int = 13) -> Done:
-    """Headless, all users at once, from beginning to end."""
+    """Headless, with all users from start to end."""
     how = ("--headless", f"--run-time={seconds}s", f"--users={users}", "--spawn-rate=99", "--json")
     done = tried(*how, *words, folder=folder)
-    reported = done.stdout[done.stdout.rfind("\n[") + 1 :]  # the master's comes after its workers'
+    reported = done.stdout[done.stdout.rfind("\n[") + 1 :]  # the master's comes last
     each_kind = {each["name"]: each for each in json.loads(reported or "[]")}
     return Done(done.returncode, each_kind, done.stderr)
 
@@ -33,7 +33,7 @@ def tried(*words: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
 
 
 class Page(Program):
-    """Locust with its web page."""
+    """Locust with its web interface."""
 
     def __init__(self, *words: str) -> None:
         with socket.socket() as free:

@@ -1,4 +1,4 @@
-"""How many users there are, second by second, in each shape."""
+"""The number of users per second in each shape."""
 
 import pytest
 
@@ -20,13 +20,13 @@ def course(name: str, top: int = 200, steps: int = 4) -> Course:
         ("ramp", {0: 1, 1: 2, 7: 14, 50: 100, 99.9: 200}),
     ],
 )
-def test_users_come_and_go_as_the_shape_has_it(name: str, users: dict[float, int]) -> None:
+def test_users_follow_the_shape(name: str, users: dict[float, int]) -> None:
     here = course(name)
     assert {seconds: here.users(seconds) for seconds in users} == users
 
 
 @pytest.mark.parametrize("name", SHARES)
-def test_it_is_over_at_its_end_never_above_its_top_and_never_without_users(name: str) -> None:
+def test_the_shape_ends_on_time_within_its_maximum_and_always_has_users(name: str) -> None:
     for top in (1, 7, 200):
         here = course(name, top)
         everybody = [here.users(tenth / 10) or 0 for tenth in range(1000)]
@@ -35,7 +35,7 @@ def test_it_is_over_at_its_end_never_above_its_top_and_never_without_users(name:
 
 
 @pytest.mark.parametrize("name", SHARES)
-def test_users_come_as_fast_as_they_must_and_no_faster_than_locust_likes(name: str) -> None:
+def test_users_are_spawned_as_fast_as_necessary_within_the_limit_of_locust(name: str) -> None:
     assert course(name, 5).rate >= 1
     assert course(name, 100_000).rate == 100
     assert course("ramp", 500).rate == 5

@@ -1,4 +1,4 @@
-"""Requests are what real clients send, made once for each digit."""
+"""Requests as real clients send them, prepared once for each digit."""
 
 import json
 import struct
@@ -13,7 +13,7 @@ from loadtest.users.requests import MAKERS, Digit, binaries, jpeg_of, jpegs, jso
 
 
 def png_of_a_seven() -> bytes:
-    """As on a version's sheet: 28x28, 255 = ink."""
+    """As on the sheet of a version: 28x28, 255 = ink."""
     picture, file = Image.new("L", (28, 28)), BytesIO()
     ImageDraw.Draw(picture).line([(7, 6), (20, 6), (12, 23)], fill=255, width=3)
     picture.save(file, "PNG")
@@ -24,7 +24,7 @@ SEVEN = png_of_a_seven()
 DIGITS = [Digit(number, "7", SEVEN, 7) for number in range(6)]
 
 
-def test_there_is_one_of_each_kind_for_each_digit() -> None:
+def test_there_is_one_request_of_each_kind_per_digit() -> None:
     assert {kind: len(make(DIGITS, "digits")) for kind, make in MAKERS.items()} == dict.fromkeys(
         MAKERS, len(DIGITS)
     )
@@ -42,13 +42,13 @@ def test_a_drawing_is_dark_on_a_light_canvas_of_some_hundred_pixels() -> None:
     assert len({request.body for request in jpegs(DIGITS, "digits")}) == len(DIGITS)
 
 
-def test_json_holds_the_picture_as_base64_or_as_a_data_url() -> None:
+def test_json_contains_the_image_as_base64_or_as_a_data_url() -> None:
     images = [json.loads(request.body)["image"] for request in jsons(DIGITS, "digits")]
     assert {image.startswith("data:image/png;base64,") for image in images} == {True, False}
     assert {b64decode(image.rpartition(",")[2]) for image in images} == {SEVEN}
 
 
-def test_a_tensor_is_its_pixels_behind_a_header() -> None:
+def test_a_tensor_request_is_a_header_followed_by_pixels() -> None:
     request = binaries(DIGITS, "others")[0]
     length = int(request.headers[HEAD])
     (reported,) = json.loads(request.body[:length])["inputs"]
@@ -67,28 +67,28 @@ def prediction(label: str, confidence: float = 0.9) -> dict[str, object]:
     }
 
 
-def test_a_prediction_is_right_if_it_is_whole_and_names_every_digit() -> None:
-    def complaint(*predictions: dict[str, object]) -> str:
+def test_a_prediction_is_correct_if_complete_with_the_right_labels() -> None:
+    def error(*predictions: dict[str, object]) -> str:
         return predicted(["7", "1"], json.dumps({"predictions": predictions}).encode(), {})
 
-    assert complaint(prediction("7"), prediction("1")) == ""
-    assert complaint(prediction("7"), prediction("2")) == "read 7 2, not 7 1"
-    assert complaint(prediction("7")) == "read 7, not 7 1"
-    assert "no prediction" in complaint(prediction("7"), prediction("1", confidence=0.8))
-    assert "no prediction" in complaint(prediction("7") | {"probabilities": [2, 3]})
+    assert error(prediction("7"), prediction("1")) == ""
+    assert error(prediction("7"), prediction("2")) == "read 7 2, not 7 1"
+    assert error(prediction("7")) == "read 7, not 7 1"
+    assert "no prediction" in error(prediction("7"), prediction("1", confidence=0.8))
+    assert "no prediction" in error(prediction("7") | {"probabilities": [2, 3]})
     assert "no prediction" in predicted(["7"], b"no JSON", {})
     assert "no prediction" in predicted(["7"], b"{}", {})
 
 
-def test_a_tensor_is_right_if_its_highest_probability_is_the_digits() -> None:
-    def complaint(*values: float, shape: tuple[int, ...] = (1, 2)) -> str:
+def test_a_tensor_is_correct_if_the_label_has_the_highest_probability() -> None:
+    def error(*values: float, shape: tuple[int, ...] = (1, 2)) -> str:
         head = json.dumps({"outputs": [{"shape": shape}]}).encode()
         body = head + struct.pack(f"<{len(values)}f", *values)
         return inferred(1, body, {HEAD: str(len(head))})
 
-    assert complaint(0.25, 0.75) == ""
-    assert complaint(0.75, 0.25) == "read class 0, not 1"
-    assert "no probabilities: (2" in complaint(2, 3)
-    assert "no probabilities" in complaint(0.25, 0.5, 0.25)
-    assert "no probabilities" in complaint(0.25, 0.75, shape=(2,))
+    assert error(0.25, 0.75) == ""
+    assert error(0.75, 0.25) == "read class 0, not 1"
+    assert "no probabilities: (2" in error(2, 3)
+    assert "no probabilities" in error(0.25, 0.5, 0.25)
+    assert "no probabilities" in error(0.25, 0.75, shape=(2,))
     assert "no probabilities" in inferred(1, b"{}", {})

@@ -1,4 +1,4 @@
-"""What may be told is read strictly, and what is wrong with it is said by name."""
+"""Settings are parsed strictly; errors name them."""
 
 import re
 from argparse import Namespace
@@ -24,7 +24,7 @@ def test_the_defaults_are_settings() -> None:
     assert (settings.shape, settings.break_p99, settings.break_errors) == ("constant", 0.5, 0.01)
 
 
-def test_a_weight_that_is_not_named_stays_and_0_leaves_a_kind_out() -> None:
+def test_an_omitted_weight_is_kept_and_0_excludes_a_kind() -> None:
     assert reported(weights="png=1, wrong=0").weights == WEIGHTS | {"png": 1, "wrong": 0}
     assert reported(weights="").weights == WEIGHTS
 
@@ -32,11 +32,11 @@ def test_a_weight_that_is_not_named_stays_and_0_leaves_a_kind_out() -> None:
 @pytest.mark.parametrize(
     ("text", "think"), [("0", (0, 0)), ("0.2", (0.2, 0.2)), ("0.05-1", (0.05, 1))]
 )
-def test_to_think_takes_one_time_or_any_between_two(text: str, think: tuple[float, float]) -> None:
+def test_think_time_is_a_constant_or_a_range(text: str, think: tuple[float, float]) -> None:
     assert reported(think=text).think == think
 
 
-def test_times_and_shares_may_carry_their_unit() -> None:
+def test_times_and_shares_may_have_units() -> None:
     assert reported(break_p99="50ms").break_p99 == reported(break_p99="0.05").break_p99 == 0.05
     assert reported(break_errors="0.1%").break_errors == reported(break_errors="0.001").break_errors
 
@@ -58,7 +58,7 @@ def test_times_and_shares_may_carry_their_unit() -> None:
         ("break_errors", "101%", "'101%' is not a share from 0 to 1"),
     ],
 )
-def test_what_is_wrong_is_named(name: str, text: str, why: str) -> None:
+def test_the_error_names_an_invalid_setting(name: str, text: str, why: str) -> None:
     with pytest.raises(WrongSetting, match=re.escape(why)):
         reported(**{name: text})
 
@@ -71,14 +71,14 @@ def test_what_is_wrong_is_named(name: str, text: str, why: str) -> None:
         (["--weights=jpeg=0", "Jpeg"], "--weights leaves out every user that was named"),
     ],
 )
-def test_locust_ends_with_2_before_it_asks_anything(words: list[str], why: str) -> None:
+def test_locust_exits_with_2_before_it_sends_anything(words: list[str], why: str) -> None:
     done = tried("--headless", "--host=http://127.0.0.1:1", *words)
     assert done.returncode == 2
     assert why in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_the_chapter_tells_every_setting_with_its_default() -> None:
+def test_the_documentation_lists_every_setting_with_its_default() -> None:
     chapter = Path(ROOT, "docs/loadtest.md").read_text()
     for name, each in ARGUMENTS.items():
         assert f"| `--{name.replace('_', '-')}` | `{each.default}` |" in chapter

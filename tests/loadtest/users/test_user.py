@@ -1,10 +1,10 @@
-"""Users tell right answers from wrong ones, and a refusal from a failure."""
+"""Users distinguish correct from wrong answers, and rejections from failures."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.loadtest.users.between import Said, another_digit, between
+from tests.loadtest.users.between import Response, another_digit, between
 from tests.loadtest.users.swarm import Done, swarm
 from tests.support.running import Service
 
@@ -20,8 +20,8 @@ SECONDS = 8
 BUSY = ("--think=0.01", "--weights=png=2 jpeg=2 wrong=4")
 
 
-def test_a_service_that_works_is_found_right(service: Service, tmp_path: Path) -> None:
-    """By two processes, from any folder, with every kind of request, in steps."""
+def test_a_working_service_has_no_failures(service: Service, tmp_path: Path) -> None:
+    """With two processes, from any folder, with every kind of request, in steps."""
     shape = ("--shape=steps", "--steps=2", "--processes=2")
     done = swarm(f"--host={service.url}", *BUSY, *shape, folder=tmp_path, seconds=12, users=20)
     assert done.code == 0, done.log
@@ -32,7 +32,7 @@ def test_a_service_that_works_is_found_right(service: Service, tmp_path: Path) -
     assert "updating to 20 users" in done.log
 
 
-def test_another_digit_is_wrong_in_every_kind_and_so_is_who_takes_what_is_wrong(
+def test_wrong_digits_and_accepted_invalid_requests_are_failures(
     service: Service,
 ) -> None:
     with between(service, another_digit) as url:
@@ -45,14 +45,14 @@ def test_another_digit_is_wrong_in_every_kind_and_so_is_who_takes_what_is_wrong(
     assert "200, not 415" in done.log
 
 
-def test_a_refusal_is_a_failure_only_if_it_does_not_say_when_to_come_back(
+def test_a_503_is_a_failure_only_without_retry_after(
     service: Service,
 ) -> None:
-    """Only the users that were named are there; the service, a little later than they."""
+    """Only the given users run; the service is ready a little later than they are."""
 
-    def refuse(path: str, said: Said) -> Said:
+    def refuse(path: str, response: Response) -> Response:
         again = {"Retry-After": "1"} if path == "/v1/predict" else {}
-        return Said(503, again, b"{}")
+        return Response(503, again, b"{}")
 
     with between(service, refuse, refused_at_first=1) as url:
         done = swarm(f"--host={url}", "--think=0.01", "Png", "Binary", users=4, seconds=SECONDS)
@@ -61,21 +61,21 @@ def test_a_refusal_is_a_failure_only_if_it_does_not_say_when_to_come_back(
     assert failed(done) == {"/v1/samples/random", "binary"}
     assert done.reported["/v1/samples/random"]["num_failures"] == 1
     assert "/v1/samples/random: 503: not yet; it is waited for" in done.log
-    # Three of the four send PNGs, for so they weigh, and each comes back after a second.
+    # Three of the four send PNGs because of the weights, and each retries after a second.
     assert 2 <= done.reported["png, refused"]["num_requests"] <= 3 * (SECONDS + 1)
 
 
-def test_without_a_service_nothing_begins() -> None:
-    """Whichever process finds that out, all of them end."""
-    nobody = ("--host=http://127.0.0.1:1", "--patience=0.1s")
-    done = swarm(*nobody, "--processes=2", seconds=60, users=4)
+def test_without_a_service_no_load_starts() -> None:
+    """Whichever process detects it, all of them end."""
+    unreachable = ("--host=http://127.0.0.1:1", "--patience=0.1s")
+    done = swarm(*unreachable, "--processes=2", seconds=60, users=4)
     assert done.code == 1
     assert "There is nothing to test: /v1/samples/random: no answer" in done.log
     assert "Traceback" not in done.log
     assert done.reported["/v1/samples/random"]["num_failures"] >= 2
 
 
-def test_a_service_without_that_model_is_nothing_to_test(service: Service) -> None:
+def test_without_the_model_there_is_nothing_to_test(service: Service) -> None:
     done = swarm(f"--host={service.url}", "--model=others", seconds=60)
     assert done.code == 1
     assert "There is nothing to test: /v2/models/others/infer answered 404" in done.log

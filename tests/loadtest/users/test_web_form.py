@@ -1,4 +1,4 @@
-"""Locust's web page starts and stops what it is told, in the shape that it is told."""
+"""Locust's web interface starts and stops load with the given settings and shape."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -20,29 +20,29 @@ FORM = {"user_count": "10", "spawn_rate": "99", "think": "0.01", "run_time": "3s
 @pytest.fixture(scope="module")
 def page(service: Service) -> Iterator[Page]:
     with Page(f"--host={service.url}").while_ready() as running:
-        wait_until(lambda: listens(running), running)  # it says that it starts before it does
+        wait_until(lambda: listens(running), running)  # it prints that it starts before it listens
         yield running
 
 
-def test_the_page_asks_for_every_setting(page: Page) -> None:
+def test_the_form_has_every_setting(page: Page) -> None:
     shown = fetch.get(page.url, timeout=PATIENCE).text
     for name in ("weights", "think", "model", "shape", "steps", "break_p99", "patience"):
         assert f"'{name}'" in shown or f'"{name}"' in shown
 
 
-def test_what_is_wrong_with_the_form_is_said_and_nothing_begins(page: Page) -> None:
+def test_an_invalid_form_is_rejected_and_starts_nothing(page: Page) -> None:
     for wrong, why in {
         ("weights", "gif=1"): "there is no kind 'gif'",
         ("think", "never"): "--think 'never': 'never' is not a number of seconds",
         ("user_count", "0"): "--shape spike needs --users",
     }.items():
-        said = start(page, shape="spike", **dict([wrong]))
-        assert said["success"] is False
-        assert why in said["message"]
+        response = start(page, shape="spike", **dict([wrong]))
+        assert response["success"] is False
+        assert why in response["message"]
     assert state(page)["state"] == "ready"
 
 
-def test_a_shape_ends_by_itself_and_without_one_the_stop_button_does(page: Page) -> None:
+def test_a_shape_ends_by_itself_and_otherwise_the_stop_button_ends_the_load(page: Page) -> None:
     assert "shape class 'Shape'" in start(page, shape="steps", steps="2")["message"]
     wait_until(lambda: "Shape test stopping" in page.log, page)
     assert "All users spawned" in page.log
@@ -68,7 +68,7 @@ def start(page: Page, **more: str) -> Any:
 
 
 def state(page: Page) -> Any:
-    """The page's own numbers; locust looks at them anew every 2 seconds at most."""
+    """The numbers shown by the page, which locust updates at most every 2 seconds."""
     return fetch.get(f"{page.url}/stats/requests", timeout=PATIENCE).json()
 
 

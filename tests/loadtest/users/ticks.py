@@ -1,6 +1,6 @@
-"""What the ramp says at each second, of a service that answers worse and worse: on stdout, as JSON.
+"""The user counts of the ramp per second for a degrading service, printed as JSON.
 
-A program of its own, for it imports locust.
+A separate program because it imports locust.
 """
 
 import json
@@ -19,7 +19,7 @@ OPTIONS = {"num_users": 100, "run_time": 100, "break_errors": "10%"}
 
 
 class Clock:
-    """Locust counts the seconds of its window by `time.time`."""
+    """Locust takes the time of its window from `time.time`."""
 
     now = 1e9
 
@@ -28,10 +28,10 @@ class Clock:
 
 
 def ticks(refused_from: int) -> list[Any]:
-    """From that second on, every second answer is a refusal."""
+    """From that second on, every second request is refused."""
     clock = Clock()
     time.time = clock
-    said: list[Any] = []
+    counts: list[Any] = []
     stats = RequestStats()
     options = Namespace(**{name: each.default for name, each in ARGUMENTS.items()} | OPTIONS)
     runner: Any = SimpleNamespace(
@@ -39,14 +39,14 @@ def ticks(refused_from: int) -> list[Any]:
     )
     shape = Shape("ramp", runner)
     shape.reset_time()
-    while not said or said[-1] is not None:
-        said.append(shape.tick())
-        runner.user_count = said[-1][0] if said[-1] else 0
+    while not counts or counts[-1] is not None:
+        counts.append(shape.tick())
+        runner.user_count = counts[-1][0] if counts[-1] else 0
         for number in range(10):
             refused = clock.now - Clock.now >= refused_from and number % 2
             stats.log_request("POST", f"png{REFUSED}" if refused else "png", 5, 400)
         clock.now += 1
-    return said
+    return counts
 
 
 if __name__ == "__main__":
