@@ -1,6 +1,6 @@
-"""The images, built once, and one stack of containers that most tests only ask things.
+"""The images, built once, and a stack of containers that most tests only send requests to.
 
-What the tests start is gone when they end; the images stay.
+The tests remove what they start when they end; the images stay.
 """
 
 import time
@@ -16,7 +16,7 @@ FILES = ("docker-compose.yml", "docker-compose.gpu.yml")
 
 @pytest.fixture(scope="session")
 def images() -> None:
-    """Every image, as `make images` builds them."""
+    """All images, built as by `make images`."""
     answer = tried("docker", "info")
     assert answer.returncode == 0, f"these tests need a Docker engine; {answer.stderr}"
     for what, words in {
@@ -30,7 +30,7 @@ def images() -> None:
 
 @pytest.fixture(scope="session")
 def stack(images: None) -> Iterator[Stack]:
-    """Trainer, service and Prometheus; the model is trained meanwhile."""
+    """Trainer, service and Prometheus; the model is trained at the start."""
     running = Stack()
     try:
         print(f"trained and healthy in {running.up():.0f} s")

@@ -1,4 +1,4 @@
-"""The Docker engine, asked as a person would: one command at a time."""
+"""The Docker engine, used through its command line."""
 
 import json
 import subprocess
@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
-PATIENCE = 120.0  # seconds; what is waited for takes a few, but machines may be busy
-# As in docker-compose.yml, for containers that a test starts by itself.
+PATIENCE = 120.0  # seconds; most waits take a few, but machines may be busy
+# As in docker-compose.yml, for containers that tests start directly.
 HARDENED = (
     "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges",
 )  # fmt: skip
 
 
 class CommandFailed(AssertionError):
-    """A command ended with another exit code than 0; the message tells what it said."""
+    """A command exited with another code than 0; the message has its output."""
 
 
 def run(*words: str, env: dict[str, str] | None = None, errors: bool = False) -> str:
-    """What the command prints; with `errors`, what it says on stderr too."""
+    """The stdout of a command; with `errors`, its stderr too."""
     done = tried(*words, env=env)
     if done.returncode:
         raise CommandFailed(f"{' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}")
@@ -36,17 +36,17 @@ def docker(*words: str) -> str:
 
 
 def inspect(name: str) -> Any:
-    """All that the engine knows of a container or an image."""
+    """All properties of a container or an image."""
     return json.loads(docker("inspect", name))[0]
 
 
 def python(image: str, program: str, *words: str) -> str:
-    """What a program of a few lines prints in a container of the image."""
+    """The output of a short Python program in a container of the image."""
     return docker("run", "--rm", *HARDENED, "--entrypoint=python", image, "-c", program, *words)
 
 
 def wait_until(condition: Callable[[], object], why: Callable[[], object]) -> float:
-    """Seconds until that was true; `why` tells what there was instead."""
+    """Seconds until the condition was true; on a timeout, the error shows `why()`."""
     began = time.monotonic()
     while not condition():
         assert time.monotonic() - began < PATIENCE, why()

@@ -1,4 +1,4 @@
-"""docker compose under a name of its own, on free ports, with a model trained in seconds."""
+"""A docker compose project with a unique name, on free ports, whose model is trained in seconds."""
 
 import os
 import secrets
@@ -12,11 +12,11 @@ from tests.docker.engine import PATIENCE
 from tests.support import fetch
 from tests.support.running import TOKEN
 
-# Grafana is left out: the tests need none, and its image is not everywhere.
+# Without Grafana: the tests do not need it, and its image is not available everywhere.
 SERVICES = ("trainer", "service", "prometheus")
 SETTINGS = {
     "TRAIN_ARGS": "--data digits --epochs 2",
-    "PORT": "0",  # any free one
+    "PORT": "0",  # any free port
     "DIGITSERVE_ADMIN_TOKEN": TOKEN,
     "DIGITSERVE_DRAIN_SECONDS": "1",
     "LOAD_USERS": "3",
@@ -28,18 +28,18 @@ SETTINGS = {
 class Stack:
     def __init__(self, **settings: str) -> None:
         self._settings = {**SETTINGS, **settings}
-        self.first_log = ""  # of all, when it was healthy for the first time
+        self.first_log = ""  # seconds until all were healthy for the first time
         self.project = f"digitserve-test-{secrets.token_hex(4)}"
 
     def compose(self, *words: str, files: tuple[str, ...] = (), errors: bool = False) -> str:
-        """What it prints. The .env of whoever runs the tests is not read."""
+        """The output of compose. A local .env file is not read."""
         named = [f"--file={file}" for file in files]
         command = ["docker", "compose", "--project-name", self.project, "--env-file=/dev/null"]
         env = {**os.environ, **self._settings}
         return engine.run(*command, *named, *words, env=env, errors=errors)
 
     def up(self) -> float:
-        """Seconds until the service is healthy, training included if there is no model."""
+        """Seconds until the service is healthy, including the training if there is no model."""
         began = time.monotonic()
         self.compose("up", "--detach", *SERVICES)
         self.healthy(self.service["Id"])
@@ -49,7 +49,7 @@ class Stack:
 
     @staticmethod
     def healthy(container: str) -> None:
-        """Wait until a container is."""
+        """Wait until a container is healthy."""
 
         def state() -> Any:
             return engine.inspect(container)["State"]
@@ -72,12 +72,12 @@ class Stack:
 
     @property
     def url(self) -> str:
-        """As it is published on this machine."""
+        """The address published on this machine."""
         return f"http://{self.compose('port', 'service', '8000').strip()}"
 
     @property
     def inner_url(self) -> str:
-        """Past the engine's own proxy, which accepts connections that nobody will answer."""
+        """Bypasses the engine's proxy, which accepts connections even without a server."""
         networks = self.service["NetworkSettings"]["Networks"]
         return f"http://{networks[f'{self.project}_outside']['IPAddress']}:8000"
 
@@ -85,7 +85,7 @@ class Stack:
         return fetch.get(f"{self.url}/v1/status", timeout=PATIENCE).json()
 
     def served(self) -> str:
-        """The version that answers; nothing while nobody does."""
+        """The version that answers, or an empty string if there is no answer."""
         try:
             version: str = self.status()["model"]["version"]
         except httpx2.HTTPError:

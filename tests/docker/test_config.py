@@ -1,4 +1,4 @@
-"""What compose makes of its files, before anything runs."""
+"""The configuration that compose derives from its files."""
 
 import json
 import re
@@ -12,8 +12,8 @@ from tests.docker.engine import ROOT
 from tests.docker.stack import Stack
 
 SERVICES = {"trainer", "service", "prometheus", "grafana", "locust", "locust-worker", "sbom"}
-ONCE = {"trainer", "locust", "locust-worker", "sbom"}  # end by themselves
-# OpenTelemetry's own, of which the first holds a secret.
+ONCE = {"trainer", "locust", "locust-worker", "sbom"}  # they exit by themselves
+# Variables of OpenTelemetry, the first of which contains a secret.
 OF_TRACES = {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"}
 OF_THE_IMAGE = {"host", "port", "uds", "models"}  # the image and the compose file agree on these
 
@@ -28,16 +28,16 @@ def services(request: pytest.FixtureRequest) -> Any:
     return config(*request.param)
 
 
-def test_the_services_are_those_that_others_name(services: Any) -> None:
+def test_the_services_have_the_names_used_elsewhere(services: Any) -> None:
     assert set(services) == SERVICES
 
 
-def test_nothing_is_named_so_that_two_stacks_would_meet(services: Any) -> None:
+def test_no_name_would_make_two_stacks_conflict(services: Any) -> None:
     assert not [name for name, service in services.items() if "container_name" in service]
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
-def test_every_container_is_bounded_and_hardened(services: Any, name: str) -> None:
+def test_every_container_is_limited_and_hardened(services: Any, name: str) -> None:
     service = services[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
@@ -49,42 +49,42 @@ def test_every_container_is_bounded_and_hardened(services: Any, name: str) -> No
     assert service["restart"] == ("no" if name in ONCE else "unless-stopped")
 
 
-def test_only_service_and_grafana_are_published_and_only_on_this_machine(services: Any) -> None:
+def test_only_service_and_grafana_are_published_on_this_machine_only(services: Any) -> None:
     ports = {name: service["ports"] for name, service in services.items() if "ports" in service}
     assert set(ports) == {"service", "grafana"}
     assert {port["host_ip"] for each in ports.values() for port in each} == {"127.0.0.1"}
 
 
-def test_prometheus_and_locust_have_no_way_out(services: Any) -> None:
+def test_prometheus_and_locust_have_no_outside_network(services: Any) -> None:
     for name in ("prometheus", "locust", "locust-worker"):
         assert set(services[name]["networks"]) == {"inside"}
 
 
-def test_locust_waits_for_as_many_workers_as_there_are() -> None:
+def test_locust_waits_for_all_of_its_workers() -> None:
     services = config(*FILES[:1], LOAD_WORKERS="3", LOAD_SHAPE="ramp")
     assert services["locust-worker"]["deploy"]["replicas"] == 3
     assert "--expect-workers=3" in services["locust"]["command"]
     assert services["locust"]["environment"]["LOADTEST_SHAPE"] == "ramp"
 
 
-def test_a_stop_waits_for_the_drain_and_for_the_last_request(services: Any) -> None:
+def test_a_stop_allows_for_the_drain_and_the_last_request(services: Any) -> None:
     (grace,) = re.findall(r"^(\d+)s$", services["service"]["stop_grace_period"])
     fields = Settings.model_fields
     assert int(grace) > fields["drain_seconds"].default + fields["request_timeout"].default
 
 
-def test_every_setting_of_the_service_can_be_given(services: Any) -> None:
+def test_every_setting_of_the_service_can_be_set(services: Any) -> None:
     reported = set(services["service"]["environment"])
     assert reported - OF_TRACES == {
         PREFIX + name.upper() for name in Settings.model_fields if name not in OF_THE_IMAGE
     }
 
 
-def test_a_setting_that_is_not_given_is_not_set() -> None:
+def test_an_omitted_setting_is_not_set() -> None:
     assert config(*FILES[:1])["service"]["environment"]["DIGITSERVE_API_KEYS"] is None
 
 
-def test_no_service_is_given_the_secrets_of_another(services: Any) -> None:
+def test_no_service_gets_the_secrets_of_another(services: Any) -> None:
     for name, service in services.items():
         reported = set(service.get("environment") or {})
         assert ("GF_SECURITY_ADMIN_PASSWORD" in reported) == (name == "grafana")
@@ -93,14 +93,14 @@ def test_no_service_is_given_the_secrets_of_another(services: Any) -> None:
         assert ("OTEL_EXPORTER_OTLP_HEADERS" in reported) == (name == "service")
 
 
-def test_without_a_password_grafana_makes_no_admin(services: Any) -> None:
-    """Empty means what grafana.ini says."""
+def test_without_a_password_grafana_creates_no_admin(services: Any) -> None:
+    """An empty value means that of grafana.ini."""
     environment = services["grafana"]["environment"]
     assert environment["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == ""
     assert environment["GF_SECURITY_ADMIN_PASSWORD"] == ""
 
 
-def test_on_a_gpu_the_service_serves_from_nothing_else() -> None:
+def test_on_a_gpu_the_service_requires_cuda() -> None:
     service = config(*FILES)["service"]
     assert service["environment"]["DIGITSERVE_PROVIDER"] == "cuda"
     assert service["build"]["target"] == "service-gpu"
@@ -108,10 +108,10 @@ def test_on_a_gpu_the_service_serves_from_nothing_else() -> None:
     assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
 
 
-def test_the_example_of_an_env_file_tells_every_variable_and_no_other() -> None:
+def test_the_example_env_file_lists_exactly_the_existing_variables() -> None:
     compose = "".join((ROOT / file).read_text() for file in FILES)
-    asked = set(re.findall(r"\$\{(\w+)|^ +([A-Z_]+):$", compose, re.MULTILINE))
-    variables = {"".join(each) for each in asked} - {"VERSION", "REVISION", "CREATED"}
+    matches = set(re.findall(r"\$\{(\w+)|^ +([A-Z_]+):$", compose, re.MULTILINE))
+    variables = {"".join(each) for each in matches} - {"VERSION", "REVISION", "CREATED"}
     reported = set(re.findall(r"^#(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     settings = {PREFIX + name.upper() for name in Settings.model_fields}
     assert reported - settings == variables - settings - {"DIGITSERVE_SIGNING_KEY"}

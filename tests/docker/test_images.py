@@ -1,4 +1,4 @@
-"""What the images hold, and what they do not."""
+"""What the images contain, and what they must not contain."""
 
 import json
 import re
@@ -14,11 +14,11 @@ SERVICE, GPU, TRAINING, LOADTEST = (
 )  # fmt: skip
 ALL = (SERVICE, GPU, TRAINING, LOADTEST)
 MB = 1_000_000
-MOST = 375 * MB  # of the service over the image that it is made from
+MOST = 375 * MB  # of the service over its base image
 
 pytestmark = pytest.mark.usefixtures("images")
 
-# What of the words after it the service could import; and which programs there are.
+# Which of the given modules the service can import, and which programs exist.
 IMPORTED = """
 import importlib.util, sys
 print(*[word for word in sys.argv[1:] if importlib.util.find_spec(word)])
@@ -27,14 +27,14 @@ PROGRAMS = """
 import shutil, sys
 print(*[word for word in sys.argv[1:] if shutil.which(word)])
 """
-# Wheels and caches of pip, wherever they lie.
+# Wheels and caches of pip anywhere in the image.
 CACHES = """
 import os
 for folder in ("/root", "/tmp", "/var/tmp", "/build", "/app"):
     for at, _, files in os.walk(folder):
         print(*[f"{at}/{name}" for name in files if name.endswith(".whl") or "/pip" in at])
 """
-# What under /app the user may write.
+# What the user may write under /app.
 WRITABLE = """
 import os
 print(os.getuid(), *[at for at, *_ in os.walk("/app") if os.access(at, os.W_OK)])
@@ -50,7 +50,7 @@ def test_the_service_image_is_small() -> None:
 
 
 @pytest.mark.parametrize("image", [SERVICE, GPU])
-def test_the_service_holds_nothing_of_training_tests_or_tools(image: str) -> None:
+def test_the_service_image_has_no_training_tests_or_tools(image: str) -> None:
     packages = ("torch", "torchvision", "sklearn", "matplotlib", "onnx", "pytest", "pip")
     ours = ("training", "export", "loadtest", "tests", "tools")
     programs = ("gcc", "cc", "c++", "make", "git", "curl")
@@ -59,12 +59,12 @@ def test_the_service_holds_nothing_of_training_tests_or_tools(image: str) -> Non
 
 
 @pytest.mark.parametrize("image", ALL)
-def test_no_image_holds_a_cache_of_pip(image: str) -> None:
+def test_no_image_contains_a_cache_of_pip(image: str) -> None:
     root = ("--rm", "--user=0", "--entrypoint=python")
     assert docker("run", *root, image, "-c", CACHES).split() == []
 
 
-def test_the_application_is_what_the_service_needs() -> None:
+def test_the_application_contains_only_what_the_service_needs() -> None:
     assert python(SERVICE, "import os; print(*sorted(os.listdir('/app')))").split() == [
         "contract",
         "docker",
@@ -74,19 +74,19 @@ def test_the_application_is_what_the_service_needs() -> None:
     ]
 
 
-def test_locust_has_its_users_and_what_they_read_alone() -> None:
+def test_locust_contains_only_its_users_and_their_dependencies() -> None:
     reported = python(LOADTEST, "import os; print(*sorted(os.listdir('/app/loadtest')))")
     assert reported.split() == ["__init__.py", "arguments.py", "locustfile.py", "users"]
 
 
 @pytest.mark.parametrize("image", ALL)
-def test_every_image_runs_as_a_user_who_owns_nothing(image: str) -> None:
+def test_every_image_runs_as_a_user_who_owns_no_files(image: str) -> None:
     assert inspect(image)["Config"]["User"] == "10001:10001"
     assert python(image, WRITABLE) == "10001"
 
 
 @pytest.mark.parametrize("image", [SERVICE, GPU])
-def test_sigterm_reaches_the_service_itself(image: str) -> None:
+def test_the_service_process_receives_sigterm_directly(image: str) -> None:
     config = inspect(image)["Config"]
     assert config["Entrypoint"] == ["python", "-m", "service"]
     assert config["StopSignal"] == "SIGTERM"
@@ -95,7 +95,7 @@ def test_sigterm_reaches_the_service_itself(image: str) -> None:
 
 
 @pytest.mark.parametrize("image", [SERVICE, GPU, TRAINING])
-def test_the_labels_say_what_it_is_and_of_which_commit(images: None, image: str) -> None:
+def test_the_labels_have_the_title_and_the_commit(images: None, image: str) -> None:
     labels = inspect(image)["Config"]["Labels"]
     prefix = "org.opencontainers.image."
     assert labels[f"{prefix}title"] == image
@@ -105,15 +105,15 @@ def test_the_labels_say_what_it_is_and_of_which_commit(images: None, image: str)
 
 
 @pytest.mark.parametrize("image", ALL)
-def test_no_secret_can_be_read_from_an_image(image: str) -> None:
-    """Build arguments of the final stage stand in an image's history: those of pip must not."""
+def test_no_image_reveals_a_secret(image: str) -> None:
+    """Build arguments of the final stage are in the history of an image; those of pip must not."""
     reported = docker("history", "--no-trunc", "--format={{.CreatedBy}}", image)
     reported += json.dumps(inspect(image)["Config"])
     ours = "".join(line for line in reported.splitlines() if "stand-in" not in line)
     assert not re.findall(r"PIP_\w*INDEX|TOKEN|PASSWORD|API_KEY|SECRET|SIGNING", ours)
 
 
-def test_an_env_file_and_what_else_lies_about_is_not_sent_to_the_engine() -> None:
+def test_env_files_and_local_data_are_not_sent_to_the_engine() -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     rules = [line for line in lines if line and not line.startswith("#")]
     taken = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
@@ -121,31 +121,31 @@ def test_an_env_file_and_what_else_lies_about_is_not_sent_to_the_engine() -> Non
     assert not {".", ".env", ".git", "tests", "models", "runs", "data"} & taken
 
 
-def test_a_gpu_image_without_a_gpu_falls_back_and_says_so(stack: Stack) -> None:
-    said = gpu_service(stack, "auto")
-    assert "warning" in said["log"].lower()
-    assert "libcuda.so.1" in said["log"]
-    status = said["status"]
+def test_a_gpu_image_without_a_gpu_falls_back_with_a_warning(stack: Stack) -> None:
+    output = gpu_service(stack, "auto")
+    assert "warning" in output["log"].lower()
+    assert "libcuda.so.1" in output["log"]
+    status = output["status"]
     assert (status["provider"], status["provider_fallback"]) == ("cpu", True)
     assert [each["what"] for each in status["engine"]["fallbacks"]] == ["provider"]
-    assert "digitserve_provider_fallback 1.0" in said["metrics"]
+    assert "digitserve_provider_fallback 1.0" in output["metrics"]
 
 
-def test_a_gpu_image_that_must_have_a_gpu_refuses_to_start_without(stack: Stack) -> None:
+def test_a_gpu_image_that_requires_a_gpu_fails_without_one(stack: Stack) -> None:
     done = tried(*gpu_command(stack, "cuda", "--rm"))
     assert done.returncode == 2
-    assert "libcuda.so.1" in done.stdout  # the log has what libraries write too
+    assert "libcuda.so.1" in done.stdout  # the log includes the output of libraries
     assert "Traceback" not in done.stdout + done.stderr
 
 
 def gpu_command(stack: Stack, provider: str, *options: str) -> tuple[str, ...]:
     models = f"--volume={stack.project}_models:/models:ro"
-    asked = f"--env=DIGITSERVE_PROVIDER={provider}"
-    return ("docker", "run", "--read-only", "--tmpfs=/tmp", models, asked, *options, GPU)
+    variable = f"--env=DIGITSERVE_PROVIDER={provider}"
+    return ("docker", "run", "--read-only", "--tmpfs=/tmp", models, variable, *options, GPU)
 
 
 def gpu_service(stack: Stack, provider: str) -> dict[str, Any]:
-    """What a service of the GPU's image tells of itself."""
+    """The status, metrics and log of a service of the GPU image."""
     container = docker(*gpu_command(stack, provider, "--detach")[1:])
     read = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode())"
     try:

@@ -1,4 +1,4 @@
-"""Containers end and come back; nobody who was accepted is left without an answer."""
+"""Containers stop and restart without losing an accepted request."""
 
 import re
 import threading
@@ -18,7 +18,7 @@ IMAGE = "digitserve-service"
 
 
 def test_docker_stop_under_load_loses_no_request(stack: Stack) -> None:
-    """Clients post without pause until nobody accepts any more; all before that must succeed."""
+    """Clients post continuously until connections fail; all requests before that must succeed."""
     outcomes: list[int | str] = []
     url = stack.inner_url
 
@@ -48,15 +48,15 @@ def test_docker_stop_under_load_loses_no_request(stack: Stack) -> None:
     assert stopped["ExitCode"] == 0
 
 
-def test_with_images_and_a_model_it_is_healthy_in_seconds(stack: Stack) -> None:
-    """10 s are promised; the bound is for machines that are busy with other things."""
+def test_with_images_and_a_model_the_service_is_healthy_in_seconds(stack: Stack) -> None:
+    """The goal is 10 s; the limit is for busy machines."""
     stack.compose("down")
     took = stack.up()
     print(f"healthy {took:.1f} s after docker compose up")
     assert took < 40
 
 
-def test_a_container_that_is_killed_comes_back_with_its_model(stack: Stack) -> None:
+def test_a_killed_container_restarts_with_its_model(stack: Stack) -> None:
     before = stack.service
     version = stack.served()
     kill = f"import os; os.kill({before['State']['Pid']}, 9)"
@@ -68,15 +68,15 @@ def test_a_container_that_is_killed_comes_back_with_its_model(stack: Stack) -> N
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_service_that_still_starts_is_stopped_at_once(stack: Stack, workers: int) -> None:
+def test_a_starting_service_can_be_stopped_at_once(stack: Stack, workers: int) -> None:
     container = started(stack, workers)
     docker("stop", "--time=60", container)
     code = inspect(container)["State"]["ExitCode"]
     docker("rm", container)
-    assert code in (0, 143)  # it was ready, or not; 137 is a kill
+    assert code in (0, 143)  # depending on whether it was ready; 137 would mean that it was killed
 
 
-def test_several_workers_serve_from_a_read_only_root_and_leave_no_zombies(stack: Stack) -> None:
+def test_several_workers_run_on_a_read_only_root_without_zombies(stack: Stack) -> None:
     container = started(stack, workers=2)
     try:
         Stack.healthy(container)
@@ -112,7 +112,7 @@ def is_at(container: str, name: str, number: float) -> bool:
 
 
 def started(stack: Stack, workers: int) -> str:
-    """A container beside the stack's, on the same models and, as there, with an init."""
+    """A container beside the stack, with the same models and also with an init process."""
     models = f"--volume={stack.project}_models:/models:ro"
     setting = f"--env=DIGITSERVE_WORKERS={workers}"
     return docker("run", "--detach", "--init", *HARDENED, models, setting, IMAGE)

@@ -1,4 +1,4 @@
-"""The list of what the service holds is true."""
+"""The SBOM of the service is correct."""
 
 import json
 
@@ -11,7 +11,7 @@ INSTALLED = (
 )
 
 
-def test_the_sbom_names_every_package_of_the_service_with_its_version(stack: Stack) -> None:
+def test_the_sbom_lists_every_package_of_the_service_with_its_version(stack: Stack) -> None:
     document = json.loads(stack.compose("run", "--rm", "--no-TTY", "sbom"))
     assert document["bomFormat"] == "CycloneDX"
     reported = {

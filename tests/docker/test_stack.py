@@ -1,4 +1,4 @@
-"""docker compose up: trained, served, watched, and as little as can be allowed to."""
+"""docker compose up: training, serving and monitoring with minimal privileges."""
 
 import json
 import re
@@ -21,35 +21,35 @@ def predict(url: str) -> httpx2.Response:
     return fetch.post(f"{url}/v1/predict", content=SEVEN, headers=PNG, timeout=PATIENCE)
 
 
-def test_a_digit_is_read(stack: Stack) -> None:
+def test_a_digit_is_recognised(stack: Stack) -> None:
     answer = predict(stack.url)
     assert answer.status_code == 200
     assert answer.json()["predictions"][0]["label"] in "0123456789"
 
 
-def test_the_training_tells_what_it_does_in_lines(stack: Stack) -> None:
-    said = stack.first_log
-    assert "epoch    loss  accuracy" in said
-    assert "which is now the current version" in said
-    assert "\r" not in said.replace("\r\n", "\n")  # no bar that would fill a log
-    assert "unused nodes" not in said  # what ONNX tells of each of its passes
+def test_the_training_logs_plain_lines(stack: Stack) -> None:
+    log = stack.first_log
+    assert "epoch    loss  accuracy" in log
+    assert "which is now the current version" in log
+    assert "\r" not in log.replace("\r\n", "\n")  # no progress bar, which would fill a log
+    assert "unused nodes" not in log  # output of the passes of ONNX
 
 
-def test_prometheus_has_the_numbers_of_the_service(stack: Stack) -> None:
+def test_prometheus_has_the_metrics_of_the_service(stack: Stack) -> None:
     predict(stack.url)
     count = "sum(digitserve_predictions_total)"
-    wait_until(lambda: asked(stack, count) >= 1, lambda: asked(stack, "up"))
-    assert asked(stack, 'up{job="digitserve"}') == 1
+    wait_until(lambda: query(stack, count) >= 1, lambda: query(stack, "up"))
+    assert query(stack, 'up{job="digitserve"}') == 1
 
 
-def asked(stack: Stack, expression: str) -> float:
-    """What Prometheus answers, from inside: it is not published."""
-    query = ("promtool", "query", "instant", "--format=json", "http://localhost:9090")
-    found = json.loads(stack.compose("exec", "-T", "prometheus", *query, expression))
+def query(stack: Stack, expression: str) -> float:
+    """The answer of Prometheus, from inside its container: its port is not published."""
+    promtool = ("promtool", "query", "instant", "--format=json", "http://localhost:9090")
+    found = json.loads(stack.compose("exec", "-T", "prometheus", *promtool, expression))
     return float(found[0]["value"][1]) if found else 0.0
 
 
-def test_the_service_can_do_nothing_but_serve(stack: Stack) -> None:
+def test_the_service_has_minimal_privileges(stack: Stack) -> None:
     facts = stack.compose("exec", "-T", "service", "python", "-c", ALLOWED)
     assert json.loads(facts) == {"uid": 10001, "CapEff": 0, "CapBnd": 0, "NoNewPrivs": 1,
                                  "writable": ["/models", "/tmp"]}  # fmt: skip
@@ -78,7 +78,7 @@ print(json.dumps({
 """
 
 
-def test_the_second_run_of_the_trainer_ends_at_once_and_loads_no_pytorch(stack: Stack) -> None:
+def test_a_second_run_of_the_trainer_exits_without_loading_pytorch(stack: Stack) -> None:
     began = time.monotonic()
     word = "-e=PYTHONPROFILEIMPORTTIME=1"
     done = engine.tried(
@@ -92,8 +92,8 @@ def test_the_second_run_of_the_trainer_ends_at_once_and_loads_no_pytorch(stack: 
     assert " torch" not in done.stderr
 
 
-def test_an_admin_switches_versions_through_the_volume(stack: Stack) -> None:
-    """And so does who exports another one, or activates one by hand."""
+def test_versions_are_switched_through_the_volume(stack: Stack) -> None:
+    """By an export, a manual activation, and an admin request."""
     before = stack.served()
     stack.compose("run", "--rm", "--no-TTY", "trainer", "--data=digits", "--epochs=1")
     took = wait_until(lambda: stack.served() not in ("", before), lambda: stack.logs)
@@ -106,11 +106,11 @@ def test_an_admin_switches_versions_through_the_volume(stack: Stack) -> None:
     assert stack.served() != before
 
 
-def test_locust_and_its_workers_find_the_service_right_and_end(stack: Stack) -> None:
-    # Compose says on stderr what containers say there, as locust's log.
-    said = stack.compose("--profile=loadtest", "up", "locust", "locust-worker", errors=True)
-    assert said.count("misread without load, and so left out:") == 2  # each worker
-    assert re.search(r"POST +png +\d+ +0\(0.00%\)", said)
+def test_locust_and_its_workers_complete_without_failures(stack: Stack) -> None:
+    # Compose prints the stderr of containers, such as the log of locust, to stderr.
+    log = stack.compose("--profile=loadtest", "up", "locust", "locust-worker", errors=True)
+    assert log.count("misread without load, and so left out:") == 2  # one per worker
+    assert re.search(r"POST +png +\d+ +0\(0.00%\)", log)
     containers = stack.compose(
         "--profile=loadtest", "ps", "--all", "--quiet", "locust", "locust-worker"
     ).split()
@@ -118,5 +118,5 @@ def test_locust_and_its_workers_find_the_service_right_and_end(stack: Stack) -> 
     assert [(each["Running"], each["ExitCode"]) for each in ended] == [(False, 0)] * 3
 
 
-def test_locust_runs_again_in_a_container_of_its_own(stack: Stack) -> None:
+def test_locust_can_run_again_in_a_separate_container(stack: Stack) -> None:
     stack.compose("--profile=loadtest", "run", "--rm", "--no-TTY", "--use-aliases", "locust")
