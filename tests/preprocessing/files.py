@@ -1,4 +1,4 @@
-"""Picture files of forms that Pillow does not write, made by hand."""
+"""Image files in variants that Pillow cannot write, encoded by hand."""
 
 import struct
 import zlib
@@ -12,7 +12,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def packed(samples: Samples, bits: int) -> Samples:
-    """Samples (h, w) of few bits, the first in the highest bits of a byte."""
+    """Samples (h, w) of a few bits each, the first in the highest bits of a byte."""
     steps = np.arange(bits - 1, -1, -1, dtype=np.uint8)
     single = (samples[..., np.newaxis] >> steps & 1).reshape(len(samples), -1)
     return np.packbits(single.astype(np.uint8), axis=1)
@@ -26,7 +26,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 def png(
     size: tuple[int, int], bits: int, colour: int, rows: Samples | bytes, *extra: bytes
 ) -> bytes:
-    """Rows (h, bytes), without filter; `extra` chunks stand before them. Size is (w, h)."""
+    """Rows (h, bytes) without a filter; `extra` chunks precede them. Size is (w, h)."""
     if not isinstance(rows, bytes):
         rows = b"".join(b"\0" + row.tobytes() for row in rows)
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", *size, bits, colour, 0, 0, 0))
@@ -35,7 +35,7 @@ def png(
 
 
 def with_chunk(body: bytes, kind: bytes, data: bytes, times: int = 1) -> bytes:
-    """Behind the header of a PNG."""
+    """Insert chunks after the header of a PNG."""
     return body[:33] + chunk(kind, data) * times + body[33:]
 
 
@@ -43,11 +43,11 @@ TYPES = {"B": 1, "H": 3, "I": 4}
 
 
 def tiff(order: str, tags: dict[int, tuple[str, list[int]]], pieces: list[bytes]) -> bytes:
-    """Strips, or tiles if there is a tile's width among the tags."""
+    """With strips, or with tiles if the tags have a tile width."""
     places, lengths = (324, 325) if 322 in tags else (273, 279)
     tags = tags | {places: ("I", [0] * len(pieces)), lengths: ("I", list(map(len, pieces)))}
     raw = {tag: struct.pack(f"{order}{len(n)}{t}", *n) for tag, (t, n) in tags.items()}
-    begin = 8 + 2 + 12 * len(tags) + 4  # where the values begin that need more than 4 bytes
+    begin = 8 + 2 + 12 * len(tags) + 4  # offset of the values longer than 4 bytes
     ends = np.cumsum([begin + sum(len(r) for r in raw.values() if len(r) > 4), *map(len, pieces)])
     raw[places] = struct.pack(f"{order}{len(pieces)}I", *ends[:-1].tolist())
     entries, values = b"", b""
@@ -66,7 +66,7 @@ def tiff(order: str, tags: dict[int, tuple[str, list[int]]], pieces: list[bytes]
 def tags(
     size: tuple[int, int], bits: int, photometric: int, samples: int = 1, **more: int
 ) -> dict[int, tuple[str, list[int]]]:
-    """Of a TIFF; `more` as t<number>=value. Size is (w, h)."""
+    """The tags of a TIFF, with `more` as t<number>=value. Size is (w, h)."""
     made = {
         256: ("I", [size[0]]), 257: ("I", [size[1]]), 258: ("H", [bits] * samples),
         259: ("H", [1]), 262: ("H", [photometric]), 277: ("H", [samples]),
@@ -75,7 +75,7 @@ def tags(
 
 
 def tiled(samples: Samples, side: int) -> list[bytes]:
-    """Cut into tiles, those at the right and at the bottom filled with zeros."""
+    """Split into tiles; those at the right and bottom edges are padded with zeros."""
     height, width = samples.shape[:2]
     fill = [(0, -height % side), (0, -width % side), (0, 0)][: samples.ndim]
     whole = np.pad(samples, fill)
@@ -90,7 +90,7 @@ def bmp(
     size: tuple[int, int], bits: int, rows: Samples | bytes, colours: bytes = b"",
     *, compression: int = 0, header: int = 40,
 ) -> bytes:  # fmt: skip
-    """Rows (h, bytes) from the top, or data as it is; `colours` are a palette or masks."""
+    """Rows (h, bytes) from the top, or raw data; `colours` are a palette or masks."""
     width, height = size
     if not isinstance(rows, bytes):
         rows = b"".join(row.tobytes().ljust(-(-row.nbytes // 4) * 4, b"\0") for row in rows[::-1])
@@ -98,7 +98,7 @@ def bmp(
         head = struct.pack("<IHHHH", 12, width, height, 1, bits)
     else:
         head = struct.pack("<IiiHHII", header, width, height, 1, bits, compression, len(rows))
-        # Masks are part of the longer headers, and stand behind the shorter.
+        # The longer headers include the masks; after shorter ones, they follow.
         head = head.ljust(40, b"\0") + (colours if header > 40 else b"")
         colours = b"" if header > 40 else colours
     head = head.ljust(header, b"\0") + colours
@@ -108,7 +108,7 @@ def bmp(
 
 
 def run_lengths(indices: Samples) -> bytes:
-    """Rows (h, w) from the top in runs of 8 bits, as a BMP has them."""
+    """Rows (h, w) from the top in runs of 8 bits, as in a BMP."""
     data = b""
     for row in indices[::-1]:
         ends = [*np.flatnonzero(np.diff(row)) + 1, len(row)]
@@ -119,7 +119,7 @@ def run_lengths(indices: Samples) -> bytes:
 
 
 def gif(size: tuple[int, int], codes: bytes) -> bytes:
-    """Of two colours, with LZW codes of 3 bits and more."""
+    """A GIF of two colours, with LZW codes of 3 bits or more."""
     blocks = (codes[at : at + 255] for at in range(0, len(codes), 255))
     screen = b"GIF89a" + struct.pack("<HHBBB", *size, 0x80, 0, 0) + bytes(6)
     frame = b"," + struct.pack("<HHHHB", 0, 0, *size, 0) + b"\2"

@@ -1,4 +1,4 @@
-"""Every usual picture file becomes the pixels that Pillow sees, upright, in 8 bits."""
+"""Every common image file is decoded to the same pixels as by Pillow, upright, in 8 bits."""
 
 import struct
 import zlib
@@ -38,7 +38,7 @@ def decoded(body: bytes) -> Raster:
 
 
 def seen(body: bytes) -> Raster:
-    """What Pillow makes of it: BGR, or BGRA if anything is transparent."""
+    """The pixels decoded by Pillow: BGR, or BGRA if anything is transparent."""
     image = ImageOps.exif_transpose(Image.open(BytesIO(body)))
     if image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
@@ -48,7 +48,7 @@ def seen(body: bytes) -> Raster:
 
 
 def assert_same(raster: Raster, expected: Raster, within: int = 0) -> None:
-    """Where nothing is seen, of whatever colour that is."""
+    """Fully transparent pixels may have any colour."""
     if raster.ndim == 2:
         raster = np.dstack([raster] * 3)
     assert raster.shape == expected.shape
@@ -99,13 +99,13 @@ FILES = [
 
 
 @pytest.mark.parametrize("body", FILES)
-def test_what_pillow_writes_is_decoded_as_pillow_reads_it(body: bytes) -> None:
-    # A CMYK of 255 stands for 256 levels to one of both, and for 255 to the other.
+def test_files_written_by_pillow_are_decoded_as_by_pillow(body: bytes) -> None:
+    # For CMYK one of them scales by 256 levels, the other by 255.
     assert_same(decoded(body), seen(body), within=body.startswith(b"\xff\xd8"))
 
 
 def deep(*channels: Raster, order: str = ">") -> Raster:
-    """In 16 bits, as rows of bytes (h, n)."""
+    """16-bit samples, as rows of bytes (h, n)."""
     samples = (np.dstack(channels).astype(np.uint16) * 257).astype(order + "u2")
     return samples.reshape(len(channels[0]), -1).view(np.uint8)
 
@@ -189,15 +189,15 @@ BY_HAND = {
 
 
 @pytest.mark.parametrize("name", BY_HAND)
-def test_rarer_forms_are_decoded_as_pillow_reads_them(name: str) -> None:
+def test_rare_variants_are_decoded_as_by_pillow(name: str) -> None:
     assert_same(decoded(BY_HAND[name]), seen(BY_HAND[name]))
 
 
 @pytest.mark.parametrize(
     "masks", [b"", struct.pack("<III", 0xF800, 0x7E0, 0x1F)], ids=["555", "565"]
 )
-def test_a_bmp_of_16_bits_comes_close(masks: bytes) -> None:
-    """OpenCV leaves the bits empty that 5 and 6 have not: its white is 248."""
+def test_a_bmp_of_16_bits_is_decoded_approximately(masks: bytes) -> None:
+    """OpenCV does not extend 5 and 6 bits to 8: its white is 248."""
     low, red = (6, 11) if masks else (5, 10)
     values = (B >> 3) | (G >> 8 - low).astype("<u2") << 5 | (R >> 3).astype("<u2") << red
     body = files.bmp(
@@ -206,33 +206,33 @@ def test_a_bmp_of_16_bits_comes_close(masks: bytes) -> None:
     assert_same(decoded(body), seen(body), within=7)
 
 
-def test_a_bmp_may_stand_on_its_head() -> None:
+def test_a_bmp_may_be_stored_top_down() -> None:
     body = files.bmp((W, -H), 24, RGB[::-1, :, ::-1].reshape(H, -1))
     assert_same(decoded(body), RGB[..., ::-1])
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
-def test_one_gray_of_a_png_may_be_transparent(bits: int) -> None:
-    """Pillow itself takes it for another where there are 4 bits."""
+def test_one_gray_level_of_a_png_may_be_transparent(bits: int) -> None:
+    """Pillow itself uses a wrong level if there are 4 bits."""
     levels = R >> 8 - bits
     key = struct.pack(">H", levels[7, 9])
     body = files.png(SIZE, bits, 0, files.packed(levels, bits), files.chunk(b"tRNS", key))
     assert np.array_equal(decoded(body)[..., 3], np.where(levels == levels[7, 9], 0, 255))
 
 
-def test_colours_of_a_tiff_are_divided_by_the_alpha_that_they_were_multiplied_by() -> None:
+def test_the_colours_of_a_tiff_with_premultiplied_alpha_are_divided_by_it() -> None:
     half = np.dstack([R // 2, G // 2, B // 2, np.full_like(R, 128)])
     body = files.tiff("<", files.tags(SIZE, 8, 2, 4, t338=1), [half.tobytes()])
     assert_same(decoded(body), seen(body), within=1)
 
 
-def test_a_jpeg_may_be_of_ycck() -> None:
+def test_a_jpeg_may_use_ycck() -> None:
     body = bytearray(encoded(CMYK, "JPEG"))
-    body[body.index(b"Adobe") + 11] = 2  # the transform: from here on its CMY are YCC
+    body[body.index(b"Adobe") + 11] = 2  # the transform: the CMY channels are now read as YCC
     assert_same(decoded(bytes(body)), seen(bytes(body)), within=1)
 
 
-def test_what_stands_behind_a_jpeg_does_not_matter() -> None:
+def test_data_after_a_jpeg_is_ignored() -> None:
     body = encoded(COLOUR, "JPEG")
     assert np.array_equal(decoded(body + b"a film"), decoded(body))
 
@@ -247,7 +247,7 @@ def test_what_stands_behind_a_jpeg_does_not_matter() -> None:
     ],
     ids=lambda value: getattr(value, "mode", value),
 )  # fmt: skip
-def test_pictures_are_turned_upright(kind: str, image: Image.Image, orientation: int) -> None:
+def test_images_are_rotated_upright(kind: str, image: Image.Image, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     body = encoded(image, kind, exif=exif, tiffinfo={274: orientation})
@@ -258,7 +258,7 @@ def test_pictures_are_turned_upright(kind: str, image: Image.Image, orientation:
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
-def test_the_short_way_gives_what_the_long_one_does(mode: str) -> None:
+def test_the_fast_path_gives_the_same_result(mode: str) -> None:
     body = encoded(CLEAR.convert(mode))
     small = small_png(body, LIMIT)
     assert small is not None
@@ -266,7 +266,7 @@ def test_the_short_way_gives_what_the_long_one_does(mode: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [b"tEXt", b"gAMA", b"pHYs", b"sRGB"])
-def test_the_short_way_takes_pngs_with_a_little_beside_the_pixels(kind: bytes) -> None:
+def test_the_fast_path_accepts_pngs_with_small_chunks(kind: bytes) -> None:
     data = {b"tEXt": b"Software\0x", b"gAMA": bytes(4), b"pHYs": bytes(9), b"sRGB": b"\0"}[kind]
     small = small_png(files.with_chunk(encoded(GRAY), kind, data), LIMIT)
     assert small is not None
@@ -286,12 +286,12 @@ def test_the_short_way_takes_pngs_with_a_little_beside_the_pixels(kind: bytes) -
     ],
     ids=["large", "16 bits", "one transparent gray", "EXIF", "compressed text", "trailing", "JPEG"],
 )
-def test_the_short_way_leaves_all_else_to_the_long_one(body: bytes) -> None:
+def test_the_fast_path_leaves_all_other_files_to_the_decoder(body: bytes) -> None:
     assert small_png(body, LIMIT) is None or body.endswith(b"more")
     assert decoded(body).ndim in (2, 3)
 
 
-def test_the_short_way_refuses_a_damaged_png() -> None:
+def test_the_fast_path_rejects_a_damaged_png() -> None:
     body = bytearray(encoded(GRAY))
     body[60] ^= 1
     with pytest.raises(NotAPicture):

@@ -1,4 +1,4 @@
-"""What is damaged, too large, or costs more than its size is refused: at once, and never else."""
+"""Files that are damaged, too large, or disproportionately expensive are rejected quickly."""
 
 import struct
 import tracemalloc
@@ -20,7 +20,7 @@ from tests.preprocessing import files
 from tests.support.pictures import encoded, seven
 
 LIMIT = 16_000_000
-FEW = 2**20  # pixels, of which the canvas alone costs next to nothing
+FEW = 2**20  # pixels: a limit that keeps even the canvas cheap
 KINDS = ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"]
 SEVEN = seven(side=64)
 SHEET = encoded(seven(side=28, paper=0, ink=255))
@@ -40,14 +40,14 @@ WHOLE = [
 
 @contextmanager
 def soon(seconds: float = 0.1) -> Iterator[None]:
-    """Of the processor, which others use, too."""
+    """Within so many seconds of CPU time, which does not depend on other load."""
     began = thread_time()
     yield
     assert thread_time() - began < seconds
 
 
 def read(body: bytes) -> None:
-    """By both ways; whatever is raised but a refusal is a failure."""
+    """With both decoders; any exception but a rejection is a failure."""
     with suppress(NotAPicture):
         small_png(body, FEW)
     with suppress(NotAPicture, TooManyPixels):
@@ -55,7 +55,7 @@ def read(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("whole", WHOLE, ids=lambda body: f"{body[:4]!r}, {len(body)} bytes")
-def test_a_cut_file_is_refused_unless_nothing_of_its_pixels_is_missing(whole: bytes) -> None:
+def test_a_truncated_file_is_rejected_unless_its_pixels_are_complete(whole: bytes) -> None:
     expected = identify(whole, max_pixels=LIMIT).raster()
     most = len(whole)
     for length in {*range(1, 60), *range(60, most, 41), *range(most - 30, most)}:
@@ -66,7 +66,7 @@ def test_a_cut_file_is_refused_unless_nothing_of_its_pixels_is_missing(whole: by
 
 
 @pytest.mark.parametrize("progressive", [False, True])
-def test_a_jpeg_that_ends_within_a_scan_is_refused(progressive: bool) -> None:
+def test_a_jpeg_that_ends_within_a_scan_is_rejected(progressive: bool) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3)).astype(np.uint8)
     whole = encoded(noise, "JPEG", progressive=progressive)
     for length in range(len(whole) // 2, len(whole), 4999):
@@ -84,13 +84,13 @@ def test_a_jpeg_that_ends_within_a_scan_is_refused(progressive: bool) -> None:
     ],
     ids=["text", "sound", "BigTIFF", "zeros"],
 )
-def test_what_is_no_known_picture_is_refused_by_its_first_bytes(body: bytes) -> None:
+def test_an_unknown_format_is_rejected_by_its_first_bytes(body: bytes) -> None:
     with pytest.raises(NotAPicture, match="no PNG, JPEG, WebP, BMP, GIF or TIFF"):
         identify(body, max_pixels=LIMIT)
 
 
 def of_size(kind: str, width: int, height: int) -> bytes:
-    """A small file that says it is of that size."""
+    """A small file that declares this size."""
     if kind == "TIFF":
         return files.tiff("<", files.tags((width, height), 8, 1), [SEVEN.tobytes()])
     body = bytearray(encoded(SEVEN, kind))
@@ -109,7 +109,7 @@ def of_size(kind: str, width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_too_many_pixels_are_refused_from_the_header_alone(kind: str) -> None:
+def test_too_many_pixels_are_rejected_from_the_header_alone(kind: str) -> None:
     side = 16_000 if kind == "WEBP" else 30_000  # 14 bits
     with soon(0.01), pytest.raises(TooManyPixels, match=f"{side} x {side} pixels, more than the 1"):
         identify(of_size(kind, side, side), max_pixels=LIMIT)
@@ -125,8 +125,8 @@ def test_the_limit_of_pixels_is_exact(kind: str) -> None:
     assert small_png(SHEET, 28 * 28 - 1) is None
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "GIF"])  # has its frame's
-def test_a_header_without_a_size_is_refused(kind: str) -> None:
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "GIF"])  # has that of its frame
+def test_a_header_without_a_size_is_rejected(kind: str) -> None:
     with pytest.raises(NotAPicture, match=r"no width and height|(JPEG|BMP|TIFF) is damaged"):
         identify(of_size(kind, 0, 28), max_pixels=LIMIT)
 
@@ -141,24 +141,22 @@ def test_a_header_without_a_size_is_refused(kind: str) -> None:
     ],
     ids=["OS/2", "upside down", "canvas of an animation", "thumbnail in EXIF"],
 )
-def test_a_size_is_found_where_the_decoder_finds_it(body: bytes) -> None:
+def test_the_size_is_the_one_that_the_decoder_uses(body: bytes) -> None:
     with pytest.raises(TooManyPixels):
         identify(body, max_pixels=LIMIT)
 
 
-def test_a_negative_width_is_refused() -> None:
-    with pytest.raises(TooManyPixels):  # for it is read as a very large one
+def test_a_negative_width_is_rejected() -> None:
+    with pytest.raises(TooManyPixels):  # it is read as a very large one
         identify(files.bmp((-28, 28), 24, b""), max_pixels=LIMIT)
 
 
 @pytest.mark.parametrize(
     ("first", "second", "width"), [(64, 1, 64), (1, 64, 1)], ids=["larger", "smaller"]
 )
-def test_of_a_tag_that_a_tiff_has_twice_all_believe_the_first(
-    first: int, second: int, width: int
-) -> None:
+def test_the_first_of_two_equal_tags_of_a_tiff_counts(first: int, second: int, width: int) -> None:
     body = bytearray(files.tiff("<", files.tags((first, 64), 8, 1), [SEVEN.tobytes()]))
-    again = body.index(struct.pack("<HHI", 277, 3, 1))  # the samples of a pixel: 1 if not said
+    again = body.index(struct.pack("<HHI", 277, 3, 1))  # samples per pixel, 1 by default
     struct.pack_into("<HHII", body, again, 256, 4, 1, second)
     picture = identify(bytes(body), max_pixels=LIMIT)
     assert picture.width == width
@@ -166,7 +164,7 @@ def test_of_a_tag_that_a_tiff_has_twice_all_believe_the_first(
 
 
 @pytest.mark.parametrize("chain", [False, True], ids=["itself", "a million more"])
-def test_a_tiff_may_lead_anywhere_but_is_not_followed(chain: bool) -> None:
+def test_links_to_further_pages_of_a_tiff_are_not_followed(chain: bool) -> None:
     body = bytearray(files.tiff("<", files.tags((64, 64), 8, 1), [SEVEN.tobytes()]))
     begin, behind = 8, b""
     (count,) = struct.unpack_from("<H", body, begin)
@@ -198,7 +196,7 @@ def test_a_tiff_may_lead_anywhere_but_is_not_followed(chain: bool) -> None:
         (files.tags((64, 64), 8, 1, t278=0), "no size"),
     ],
 )
-def test_a_tiff_that_we_do_not_decode_is_told_why(
+def test_the_error_about_an_unsupported_tiff_says_why(
     tags: dict[int, tuple[str, list[int]]], reason: str
 ) -> None:
     body = files.tiff("<", tags, [bytes(64 * 64 * 8)])
@@ -206,7 +204,7 @@ def test_a_tiff_that_we_do_not_decode_is_told_why(
         identify(body, max_pixels=LIMIT).raster()
 
 
-def test_a_wrong_checksum_is_refused() -> None:
+def test_a_wrong_checksum_is_rejected() -> None:
     for at in (30, 60, len(SHEET) - 14):  # of the header, within the data, of the data
         body = bytearray(SHEET)
         body[at] ^= 1
@@ -216,7 +214,7 @@ def test_a_wrong_checksum_is_refused() -> None:
             small_png(bytes(body), LIMIT)
 
 
-LONG = zlib.compress(bytes(7_999_000), 9)  # as long as libpng inflates
+LONG = zlib.compress(bytes(7_999_000), 9)  # the length that libpng still inflates
 
 
 @pytest.mark.parametrize(
@@ -229,9 +227,7 @@ LONG = zlib.compress(bytes(7_999_000), 9)  # as long as libpng inflates
         (b"abCd", b"", 10_000),
     ],
 )
-def test_what_a_png_says_beside_its_pixels_costs_nothing(
-    kind: bytes, data: bytes, times: int
-) -> None:
+def test_ancillary_chunks_of_a_png_cost_nothing(kind: bytes, data: bytes, times: int) -> None:
     body = files.with_chunk(SHEET, kind, data, times)
     assert small_png(body, LIMIT) is None
     picture = identify(body, max_pixels=LIMIT)
@@ -243,7 +239,7 @@ def test_what_a_png_says_beside_its_pixels_costs_nothing(
     tracemalloc.stop()
 
 
-def test_of_a_png_of_more_data_than_pixels_no_more_is_inflated() -> None:
+def test_only_the_pixels_of_a_png_with_excess_data_are_inflated() -> None:
     body = files.png((28, 28), 8, 0, bytes(50_000_000))
     assert small_png(body, LIMIT) is None
     tracemalloc.start()
@@ -253,7 +249,7 @@ def test_of_a_png_of_more_data_than_pixels_no_more_is_inflated() -> None:
     tracemalloc.stop()
 
 
-def test_a_png_of_very_many_parts_is_refused() -> None:
+def test_a_png_of_very_many_chunks_is_rejected() -> None:
     body = files.with_chunk(SHEET, b"IDAT", b"", 800_000)
     tracemalloc.start()
     with pytest.raises(NotAPicture, match="more than 16,384 parts"):
@@ -275,14 +271,14 @@ def test_the_blocks_of_a_gif_take_a_few_times_the_memory_of_the_file() -> None:
 
 
 @pytest.mark.parametrize(("side", "data"), [(28, 7_000_000), (256, 30_000_000)])
-def test_a_small_png_of_more_data_than_pixels_is_not_small(side: int, data: int) -> None:
+def test_the_fast_path_leaves_a_small_png_with_excess_data(side: int, data: int) -> None:
     body = files.png((side, side), 8, 0, bytes(data))
     assert len(body) < 2**15
     with soon(0.02):
         assert small_png(body, LIMIT) is None
 
 
-def test_many_tiny_pngs_of_more_data_than_pixels_are_not_decoded_at_once() -> None:
+def test_the_fast_path_leaves_many_tiny_pngs_with_excess_data() -> None:
     body = files.png((28, 28), 8, 0, bytes(900_000))
     assert len(body) < 2**10
     with soon(0.05):
@@ -290,19 +286,19 @@ def test_many_tiny_pngs_of_more_data_than_pixels_are_not_decoded_at_once() -> No
 
 
 @pytest.mark.parametrize("code", [[0, 0, 1], [1, 0, 1]], ids=["clear", "end"])
-def test_a_gif_that_does_nothing_but_clear_its_table_is_refused(code: list[int]) -> None:
+def test_a_gif_that_only_clears_its_table_is_rejected(code: list[int]) -> None:
     clears = np.packbits(np.array(code * 10**6, np.uint8), bitorder="little").tobytes()
     with soon(), pytest.raises(NotAPicture, match="damaged"):
         identify(files.gif((28, 28), clears), max_pixels=LIMIT).raster()
 
 
-def test_a_gif_may_clear_its_table_as_often_as_it_is_full() -> None:
+def test_a_gif_may_clear_its_table_whenever_it_is_full() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (250, 250)).astype(np.uint8)
     raster = identify(encoded(noise, "GIF"), max_pixels=LIMIT).raster()
     assert np.array_equal(raster, noise)
 
 
-def test_a_jpeg_of_many_scans_is_refused() -> None:
+def test_a_jpeg_of_many_scans_is_rejected() -> None:
     body = encoded(Image.new("RGB", (2000, 2000)), "JPEG", progressive=True)
     last = body[body.rindex(b"\xff\xda") : -2]
     with soon(), pytest.raises(NotAPicture, match="more than 32 scans"):
@@ -318,7 +314,7 @@ def segments(marker: bytes, data: bytes, times: int) -> bytes:
 
 def comments(times: int) -> bytes:
     """A GIF with a comment of so many blocks before its frame."""
-    whole, at = files.gif((28, 28), b""), 19  # behind its two colours
+    whole, at = files.gif((28, 28), b""), 19  # after its two colours
     return whole[:at] + b"!\xfe" + b"\1x" * times + b"\0" + whole[at:]
 
 
@@ -339,30 +335,30 @@ def two_headers() -> bytes:
     ],
     ids=["JPEG's comments", "EXIF", "GIF's comment", "two headers", "BMP's runs", "TIFF's strips"],
 )
-def test_what_would_keep_pillow_busy_is_refused_soon(body: bytes, reason: str) -> None:
+def test_files_that_would_occupy_pillow_are_rejected_quickly(body: bytes, reason: str) -> None:
     with soon(0.3), pytest.raises(NotAPicture, match=reason):
         identify(body, max_pixels=LIMIT).raster()
 
 
-def test_scans_are_counted_in_jpegs_alone() -> None:
+def test_scans_are_counted_only_in_jpegs() -> None:
     scans = np.tile(np.array([255, 218], np.uint8), (64, 32))
     for kind in ("TIFF", "BMP"):
         assert np.array_equal(identify(encoded(scans, kind), max_pixels=LIMIT).raster(), scans)
 
 
-def test_pixels_of_16_bits_take_three_times_the_memory_of_the_raster_at_most() -> None:
+def test_pixels_of_16_bits_take_at_most_three_times_the_memory_of_the_raster() -> None:
     noise = np.random.default_rng(0).integers(0, 2**16, (1000, 1000)).astype(np.uint16)
     body = encoded(Image.fromarray(noise), "TIFF")
     tracemalloc.start()
     raster = identify(body, max_pixels=LIMIT).raster()
-    # What numpy and OpenCV's arrays take, and once more the file with our directory behind it.
+    # The arrays of numpy and OpenCV, and a copy of the file with our directory appended.
     assert tracemalloc.get_traced_memory()[1] < 3.1 * raster.nbytes + len(body)
     tracemalloc.stop()
 
 
 @settings(max_examples=300, deadline=None)
 @given(first=st.sampled_from(sorted(SIGNATURES)), rest=st.binary(max_size=300))
-def test_whatever_follows_the_first_bytes_is_read_or_refused(first: bytes, rest: bytes) -> None:
+def test_any_bytes_after_a_signature_are_read_or_rejected(first: bytes, rest: bytes) -> None:
     with soon():
         read(first + rest)
 
@@ -373,11 +369,11 @@ def test_whatever_follows_the_first_bytes_is_read_or_refused(first: bytes, rest:
     flips=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), min_size=1, max_size=8),
     early=st.booleans(),
 )
-def test_a_file_with_wrong_bytes_is_read_or_refused(
+def test_a_file_with_wrong_bytes_is_read_or_rejected(
     whole: bytes, flips: list[tuple[float, int]], early: bool
 ) -> None:
     body = bytearray(whole)
-    for place, value in flips:  # half of them where headers are
+    for place, value in flips:  # half of them within the headers
         body[int(place * (min(len(body), 100) if early else len(body)))] = value
     with soon():
         read(bytes(body))

@@ -1,4 +1,4 @@
-"""Any picture of a digit becomes what MNIST looks like; what already does is left alone."""
+"""Any image of a digit is converted to the form of MNIST; images in that form are unchanged."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ from tests.support.pictures import encoded, seven
 from tests.support.written import written_digits
 
 DIGITS = written_digits()[0]  # (1797, 28, 28)
-UPRIGHT = normalize_digit(seven())  # what every picture of the same seven should come to
+UPRIGHT = normalize_digit(seven())  # the expected result for every image of the same seven
 SIDE = 200
 COVERED = (255 - seven(side=SIDE)) / np.float32(255)  # by the pen, (200, 200)
 
@@ -29,14 +29,14 @@ def box(pixels: Gray) -> tuple[int, int]:
 
 
 def likeness(pixels: Gray, other: Gray) -> float:
-    """Correlation of two pictures, 1 = the same, where whole pixels may have rounded otherwise."""
+    """Correlation of two images, 1 = equal, up to a shift from rounding to whole pixels."""
     moves = [(y, x) for y in (0, 1, -1) for x in (0, 1, -1)]
     shifted = (np.roll(pixels, move, (0, 1)) for move in moves)
     return max(float(np.corrcoef(each.ravel(), other.ravel())[0, 1]) for each in shifted)
 
 
 def width(pixels: Gray) -> float:
-    """Of the strokes, in pixels, measured as MNIST's was: on four pixels for each."""
+    """The width of the strokes in pixels, measured as for MNIST: with four samples per pixel."""
     return stroke_width(resized(pixels, 28 * 4)) / 4
 
 
@@ -48,14 +48,14 @@ def coloured(paper: tuple[int, int, int], ink: tuple[int, int, int]) -> Raster:
 
 
 def transparent(ink: int) -> Raster:
-    """A seven on nothing: all of it is in alpha."""
+    """A seven on a transparent background: only alpha has its shape."""
     raster = np.full((SIDE, SIDE, 4), ink, np.uint8)
     raster[..., 3] = np.round(COVERED * 255)
     return raster
 
 
 def lit(light: np.ndarray) -> Raster:
-    """A dark seven on white paper, under that light (h, w) or (w,), 1 = full."""
+    """A dark seven on white paper under a light (h, w) or (w,), 1 = full."""
     return np.asarray(np.round((255 - 200 * COVERED) * light), np.uint8)
 
 
@@ -102,14 +102,14 @@ ACROSS = np.linspace(0, 1, SIDE)
 SHADOW = 0.5 + 0.5 / (1 + np.exp((np.hypot(*np.mgrid[-60:140, -90:110]) - 70) / 4))
 
 
-# ---- what is left alone ------------------------------------------------------------------------
+# ---- unchanged images --------------------------------------------------------------------------
 
 
-def test_pictures_in_mnist_form_pass_through_untouched() -> None:
+def test_images_in_the_form_of_mnist_are_returned_unchanged() -> None:
     assert all(normalize_digit(picture) is picture for picture in DIGITS)
 
 
-def test_they_do_so_with_three_equal_channels_and_with_an_opaque_fourth() -> None:
+def test_equal_channels_and_opaque_alpha_do_not_matter() -> None:
     for picture in DIGITS[:20]:
         three = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
         four = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGRA)
@@ -117,8 +117,8 @@ def test_they_do_so_with_three_equal_channels_and_with_an_opaque_fourth() -> Non
         assert np.array_equal(normalize_digit(np.asarray(four, np.uint8)), picture)
 
 
-def test_what_is_known_as_mnist_at_a_glance_is_what_passes_through_unchanged() -> None:
-    """Digits as they are, moved by a few pixels, faded, turned to dark on light, and with dirt."""
+def test_the_quick_check_accepts_only_images_that_are_returned_unchanged() -> None:
+    """Digits unchanged, shifted by a few pixels, faded, inverted, and with specks."""
     pixels = DIGITS[:200]
     generator = np.random.default_rng(0)
     changed = [
@@ -136,14 +136,14 @@ def test_what_is_known_as_mnist_at_a_glance_is_what_passes_through_unchanged() -
         assert normalize_digit(sheet) is sheet
 
 
-def test_an_empty_sheet_is_not_known_as_mnist() -> None:
+def test_an_empty_image_fails_the_quick_check() -> None:
     assert are_normalized(np.zeros((3, 28, 28), np.uint8)).tolist() == [False] * 3
 
 
-# ---- what is prepared --------------------------------------------------------------------------
+# ---- normalized images -------------------------------------------------------------------------
 
 
-def test_the_result_is_28_by_28_white_on_black_20_long_and_centred_as_mnist_is() -> None:
+def test_the_result_is_28_by_28_white_on_black_20_long_and_centred() -> None:
     assert UPRIGHT.shape == (28, 28)
     assert UPRIGHT.dtype == np.uint8
     assert UPRIGHT[0].max() == UPRIGHT[:, 0].max() == 0
@@ -191,74 +191,74 @@ def sticker() -> Raster:
 
 
 @pytest.mark.parametrize("picture", ANY_PICTURE.values(), ids=ANY_PICTURE.keys())
-def test_the_same_digit_comes_out_the_same(picture: Callable[[], Raster]) -> None:
+def test_the_same_digit_always_gives_the_same_result(picture: Callable[[], Raster]) -> None:
     assert likeness(normalize_digit(picture()), UPRIGHT) > 0.8
 
 
-def test_a_digit_in_two_pieces_stays_whole() -> None:
+def test_a_digit_in_two_parts_is_kept_complete() -> None:
     picture = seven().copy()
-    picture[75:85] = 255  # the pen skipped
+    picture[75:85] = 255  # a gap in the stroke
     assert box(normalize_digit(picture)) == pytest.approx(box(UPRIGHT), abs=1)
 
 
-def test_pens_come_nearer_to_mnists_and_not_farther() -> None:
+def test_stroke_widths_are_moved_towards_those_of_mnist() -> None:
     thin, thick = (normalize_digit(seven(side=400, pen=pen)) for pen in (0.005, 0.13))
     assert 1.5 < width(thin) <= width(UPRIGHT) < width(thick) < 5.0
 
 
-def test_sixty_pens_end_as_mnist_does() -> None:
+def test_the_results_for_sixty_pens_resemble_mnist() -> None:
     generator = np.random.default_rng(5)
     pictures = [normalize_digit(drawn(digit, generator).raster) for digit in DIGITS[:60]]
     lengths = np.array([max(box(picture)) for picture in pictures])
     widths = np.array([width(picture) for picture in pictures])
     assert (abs(lengths - 20) <= 1).all()
     assert np.allclose([centre(picture) for picture in pictures], 14, atol=1.0)
-    assert ((widths > 1.4) & (widths < 5.5)).mean() > 0.95  # MNIST's 1st and 99th percentile
+    assert ((widths > 1.4) & (widths < 5.5)).mean() > 0.95  # the 1st and 99th percentiles of MNIST
 
 
-# ---- what is none ------------------------------------------------------------------------------
+# ---- blank images ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("gray", [0, 128, 255])
 @pytest.mark.parametrize("ink", ["auto", "on"])
-def test_an_empty_sheet_is_blank(gray: int, ink: InkMode) -> None:
+def test_an_empty_image_is_blank(gray: int, ink: InkMode) -> None:
     for shape in ((28, 28), (100, 100), (100, 100, 3)):
         with pytest.raises(Blank, match="nothing on it stands out"):
             normalize_digit(np.full(shape, gray, np.uint8), ink)
 
 
 @pytest.mark.parametrize("deviation", [2, 6, 12])
-def test_a_noisy_empty_sheet_is_blank(deviation: float) -> None:
+def test_a_noisy_empty_image_is_blank(deviation: float) -> None:
     with pytest.raises(Blank):
         normalize_digit(np.clip(200 + grain(deviation), 0, 255).astype(np.uint8))
 
 
-def test_a_canvas_on_which_nothing_was_drawn_is_blank() -> None:
+def test_an_unused_canvas_is_blank() -> None:
     with pytest.raises(Blank, match="all of it is transparent"):
         normalize_digit(np.zeros((280, 280, 4), np.uint8))
 
 
-# ---- on and off --------------------------------------------------------------------------------
+# ---- modes on and off --------------------------------------------------------------------------
 
 
-def test_on_prepares_mnist_too_and_hardly_changes_it() -> None:
+def test_on_normalizes_mnist_too_with_little_change() -> None:
     for picture in DIGITS[:100]:
         prepared = normalize_digit(picture, "on")
         assert likeness(prepared, picture) > 0.85
 
 
-def test_off_takes_the_picture_as_it_is() -> None:
+def test_off_uses_the_image_unchanged() -> None:
     sheet = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
     assert np.array_equal(normalize_digit(sheet, "off"), sheet)
     assert normalize_digit(np.zeros((50, 50), np.uint8), "off").tolist() == [[0] * 28] * 28
     dark_on_light = normalize_digit(seven(), "off")
-    assert dark_on_light[0, 0] == 255  # not turned
+    assert dark_on_light[0, 0] == 255  # not inverted
     small = normalize_digit(seven(at=(0.0, 0.0), size=0.3, paper=0, ink=255), "off")
-    assert small[14:].max() == 0  # nor moved, nor enlarged
+    assert small[14:].max() == 0  # neither moved nor enlarged
     assert normalize_digit(transparent(255), "off")[0, 0] == 0
 
 
-# ---- whatever comes ----------------------------------------------------------------------------
+# ---- arbitrary images --------------------------------------------------------------------------
 
 
 @given(
@@ -268,7 +268,7 @@ def test_off_takes_the_picture_as_it_is() -> None:
     st.sampled_from([1, 16, 128]),
 )
 @settings(max_examples=150, deadline=None)
-def test_any_raster_ends_in_pixels_or_in_blank(
+def test_any_raster_gives_pixels_or_is_blank(
     shape: tuple[int, int, int | None], ink: InkMode, seed: int, step: int
 ) -> None:
     sizes = [size for size in shape if size is not None]
@@ -283,14 +283,14 @@ def test_any_raster_ends_in_pixels_or_in_blank(
 
 
 @pytest.mark.parametrize("shape", [(1, 5000), (5000, 1), (1, 5000, 3), (5000, 1, 4), (3, 1000)])
-def test_so_does_the_longest_strip(shape: tuple[int, ...]) -> None:
+def test_the_longest_strip_gives_pixels_or_is_blank(shape: tuple[int, ...]) -> None:
     picture = np.zeros(shape, np.uint8)
     picture.reshape(-1)[:40] = 255
     assert normalize_digit(picture).shape == (28, 28)
 
 
-def test_a_large_photo_is_shrunk_before_anything_else() -> None:
-    """16 million pixels in colour, a photo's light included."""
+def test_a_large_photo_is_reduced_first() -> None:
+    """A photo of 16 million pixels in colour, with uneven light."""
     picture = np.asarray(cv2.resize(lit(1 - 0.5 * ACROSS), (4000, 4000)), np.uint8)
     raster = decode(encoded(cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB), "JPEG"), max_pixels=2**24)
     assert raster.shape == (250, 250, 3)

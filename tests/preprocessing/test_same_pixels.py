@@ -1,4 +1,4 @@
-"""Training and the service prepare an image alike, to the last pixel."""
+"""Training and the service preprocess an image identically, to the last pixel."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ AT_ONCE = 50  # images of a request
 
 @pytest.fixture(params=[30, slow(600)], ids="{} drawings".format)
 def posted(request: pytest.FixtureRequest) -> list[Posted]:
-    """Digits drawn with every pen on every kind of paper, as PNG and JPEG files."""
+    """Digits drawn with various pens on various backgrounds, as PNG and JPEG files."""
     pixels, labels = written_digits()
     found = list(drawings((pixels, [str(label) for label in labels]), request.param, seed=0))
     assert {each.drawing.paper for each in found} == set(PAPERS)
@@ -29,7 +29,7 @@ def posted(request: pytest.FixtureRequest) -> list[Posted]:
     return found
 
 
-def test_what_training_reads_from_files_is_what_the_service_prepares(
+def test_training_and_service_preprocess_files_identically(
     service: Service, posted: list[Posted], tmp_path: Path
 ) -> None:
     (tmp_path / "digits").mkdir()
@@ -46,7 +46,7 @@ def test_what_training_reads_from_files_is_what_the_service_prepares(
 
 
 def prepared_by(service: Service, posted: list[Posted]) -> list[np.ndarray]:
-    """The pixels that the service hands to its model."""
+    """The pixels that the service passes to its model."""
     images = [base64.b64encode(each.body).decode() for each in posted]
     with service.client(headers={"Content-Type": "application/json"}) as client:
         body = json.dumps({"images": images})
