@@ -1,7 +1,7 @@
-"""What the committed version answers on this processor: python -m tests.processors.answers
+"""The predictions of the committed version on this processor: python -m tests.processors.answers
 
-Prints one JSON object: precision -> whether the golden set passes, how many test pictures are
-answered otherwise than PyTorch answers them, and the SHA-256 of all logits.
+Prints a JSON object: precision -> whether the golden set passes, how many test images get another
+prediction than with PyTorch, and the SHA-256 of all logits.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""Answers do not depend on the instructions of the processor: QEMU emulates others.
+"""Predictions do not depend on the instruction set of the processor: QEMU emulates others.
 
-ONNX Runtime and OpenBLAS choose their kernels by what a processor has: the older one has SSE4.2
-alone, the other AVX2 without VNNI, whose sums of bytes are of 16 bits and can overflow.
+ONNX Runtime and OpenBLAS choose their kernels by the features of the processor: the older one has
+only SSE4.2, the other has AVX2 without VNNI, whose 16-bit sums of bytes can overflow.
 `make test-processors` runs these tests; they need QEMU's user mode (Debian: qemu-user) on x86-64.
 """
 
@@ -31,7 +31,7 @@ def emulator(request: pytest.FixtureRequest) -> list[str]:
 
 @pytest.fixture(scope="module")
 def here() -> Any:
-    """What this processor answers."""
+    """The predictions of this processor."""
     return answers([])
 
 
@@ -42,18 +42,18 @@ def answers(emulator: list[str]) -> Any:
     return json.loads(done.stdout)
 
 
-def test_every_precision_passes_the_golden_set_and_answers_as_pytorch(
+def test_every_precision_passes_the_golden_set_and_predicts_as_pytorch(
     emulator: list[str], here: Any
 ) -> None:
     found = answers(emulator)
     assert {name: each["different_answers"] for name, each in found.items()} == dict.fromkeys(
         FILES, 0
     )
-    assert found["int8"] == here["int8"]  # sums of integers are exact
+    assert found["int8"] == here["int8"]  # integer sums are exact
 
 
-def test_a_service_answers_as_pytorch(published: tuple[Store, Version], judged: Judged) -> None:
-    """Where every library has the fewest instructions to choose from."""
+def test_a_service_predicts_as_pytorch(published: tuple[Store, Version], judged: Judged) -> None:
+    """On the processor with the smallest instruction set."""
 
     class Emulated(Service):
         command = ("qemu-x86_64", "-cpu", OLDEST, *Service.command)
@@ -67,8 +67,8 @@ def test_a_service_answers_as_pytorch(published: tuple[Store, Version], judged: 
     np.testing.assert_allclose(result.as_numpy("logits"), judged.logits[:50], atol=1e-3)
 
 
-def test_batches_of_every_size_are_answered_as_pytorch_does(emulator: list[str]) -> None:
-    """The tests of the engine that depend on arithmetic."""
+def test_batches_of_every_size_are_predicted_as_by_pytorch(emulator: list[str]) -> None:
+    """Runs the tests of the engine that depend on arithmetic."""
     words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "answer"]
     command = [*emulator, sys.executable, *words, "tests/service/engine/test_engine.py"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
