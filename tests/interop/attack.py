@@ -1,7 +1,7 @@
 """A client of a proxy that hides a second request in the body of one that offers an upgrade.
 
-A server that takes the body for the next request leaves the hidden one open: what the proxy sends
-next on that connection, somebody else's request, becomes the value of X-Open.
+A server that parses the body as the next request leaves the hidden request incomplete: the next
+request that the proxy sends on that connection, from another client, becomes the value of X-Open.
 """
 
 import socket
@@ -36,10 +36,10 @@ TARGETS = (
     "/v2/models/digits/infer",
     "/no/such/route",
 )
-ANSWER = b"x-request-id: "  # which the service puts into every answer, and no proxy
-LARGE = 140_000  # bytes that precede the hidden request: more than comes in one piece
+ANSWER = b"x-request-id: "  # a header that the service adds to every response, and no proxy does
+LARGE = 140_000  # bytes before the hidden request: more than arrives at once
 PAUSE = 0.02  # seconds between two TCP segments
-SILENCE = 3.0  # seconds after which a proxy is taken to have answered all that it will
+SILENCE = 3.0  # seconds of silence after which the proxy has sent all of its responses
 
 
 class Attack(NamedTuple):
@@ -47,7 +47,7 @@ class Attack(NamedTuple):
     target: str
     hidden: bytes
     large: bool
-    split: bool  # whether the body comes in segments of its own
+    split: bool  # whether the body is sent in separate segments
     chunked: bool
     expect: bool
 
@@ -68,9 +68,9 @@ class Attack(NamedTuple):
         return [head, body[:middle], body[middle:]] if self.split else [head + body]
 
     def send(self, connection: socket.socket) -> bytes:
-        """What comes back first: the service's answer, unless the proxy refuses."""
+        """The first response: that of the service, unless the proxy rejects the request."""
         connection.settimeout(SILENCE)
-        with suppress(OSError):  # the proxy may refuse, and close before all is sent
+        with suppress(OSError):  # the proxy may reject it and close before all is sent
             for segment in self.segments():
                 connection.sendall(segment)
                 if self.split:
@@ -78,15 +78,15 @@ class Attack(NamedTuple):
         return _received(connection, until=ANSWER)
 
 
-def ask_behind(connection: socket.socket) -> bytes:
-    """All that comes back to an ordinary request behind an attack, on the same connection."""
+def send_behind(connection: socket.socket) -> bytes:
+    """Everything returned for an ordinary request after an attack on the same connection."""
     with suppress(OSError):
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     return _received(connection)
 
 
 def _received(connection: socket.socket, until: bytes | None = None) -> bytes:
-    """Until then, the end of the connection or a silence."""
+    """Until `until`, the end of the connection or a timeout."""
     received = b""
     with suppress(OSError):
         while until is None or until not in received.lower():
@@ -98,7 +98,7 @@ def _received(connection: socket.socket, until: bytes | None = None) -> bytes:
 
 
 def attacks(upgrade: str) -> Iterator[Attack]:
-    """Every kind that offers this upgrade; each hits another route."""
+    """All kinds of attack with this upgrade, each on another route."""
     yes_or_no = (False, True)
     shapes = product(HIDDEN, yes_or_no, yes_or_no, yes_or_no, yes_or_no)
     for number, shape in enumerate(shapes):

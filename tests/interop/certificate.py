@@ -1,4 +1,4 @@
-"""A certificate for 127.0.0.1 that signs itself, for proxies that end TLS."""
+"""A self-signed certificate for 127.0.0.1, for proxies that terminate TLS."""
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 
 
 def write_certificate(folder: Path) -> tuple[Path, Path]:
-    """The files of a certificate and of its key."""
+    """The paths of a certificate and of its key."""
     key = generate_private_key(SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a proxy of the tests")])
     address = x509.IPAddress(ip_address("127.0.0.1"))

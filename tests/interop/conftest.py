@@ -1,4 +1,4 @@
-"""A service that an attacker would like to reach, and each proxy in front of it.
+"""A service that attacks aim at, and each proxy in front of it.
 
 `make test-interop` runs the tests of this folder: they need programs that may not be installed.
 """
@@ -21,13 +21,13 @@ def address(service: Service) -> str:
 
 @pytest.fixture(scope="session")
 def store(published: tuple[Store, Version], tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """Version 1 is current; there is a 2 to switch to."""
+    """Version 1 is current, and a version 2 can be activated."""
     return two_versions(published, tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="session")
 def service(store: Store) -> Iterator[Service]:
-    """One whose admin routes are open to the admin token."""
+    """A service whose admin routes accept the admin token."""
     with Service.started(store.folder.parent, admin_token=TOKEN) as service:
         yield service
 
@@ -36,7 +36,7 @@ def service(store: Store) -> Iterator[Service]:
 def proxy(
     request: pytest.FixtureRequest, service: Service, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Proxy]:
-    """As its manual suggests, in front of the service that tests share."""
+    """Configured as in its manual, in front of the shared service."""
     kind: type[Proxy] = request.param
     with kind.started(address(service), tmp_path_factory.mktemp(kind.name)) as proxy:
         yield proxy

@@ -1,4 +1,4 @@
-"""Clients of a proxy that only ask for what is their own, and notice if they get anything else."""
+"""Clients of a proxy that only send their own requests and check the responses."""
 
 import json
 from http.client import HTTPException
@@ -9,19 +9,19 @@ from tests.interop.proxy import Proxy
 from tests.support.pictures import SEVEN
 from tests.support.running import ADMIN
 
-TIMEOUT = 5.0  # seconds; a request that a smuggled one has swallowed is never answered
+TIMEOUT = 5.0  # seconds; a request that was appended to a smuggled one is never answered
 
 
 class Innocent:
-    """One client with a connection of its own."""
+    """A client with a connection of its own."""
 
     def __init__(self, proxy: Proxy, number: int) -> None:
         self.number = number
         self.connection = proxy.client(TIMEOUT)
         self._requests = count()
 
-    def ask(self) -> str | None:
-        """What is wrong with the answer to this client's next request."""
+    def send(self) -> str | None:
+        """What is wrong with the response to this client's next request."""
         turn = next(self._requests)
         request_id = f"innocent-{self.number}-{turn}"
         method, path, body, headers, expected = self._request(turn)
@@ -38,7 +38,7 @@ class Innocent:
         return f"{request_id}: {method} {path} was answered {found} and not {expected}"
 
     def _request(self, turn: int) -> tuple[str, str, bytes | None, dict[str, str], object]:
-        """Method, path, body and headers of a request, and what is to be answered."""
+        """Method, path, body and headers of a request, and the expected response."""
         match (self.number + turn) % 4:
             case 0:
                 return "GET", "/livez", None, {}, True
@@ -52,7 +52,7 @@ class Innocent:
 
 
 def _fact(content: bytes) -> object:
-    """What an answer says that no other kind of answer says, or its beginning."""
+    """A value that occurs in no other kind of response, or the beginning of the content."""
     try:
         document: Any = json.loads(content)
     except ValueError:

@@ -1,7 +1,7 @@
-"""The programs that the tests of this folder run, none of which pip can install.
+"""The programs needed by the tests of this folder, none of which can be installed with pip.
 
-`python -m tests.interop.programs` names on stderr those that are missing and the Debian package
-that has each. It installs nothing; the tests that need a missing program are skipped.
+`python -m tests.interop.programs` lists the missing ones on stderr with the Debian package of each.
+It installs nothing; tests that need a missing program are skipped.
 """
 
 import os
@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-# program: Debian's package
+# program: Debian package
 PACKAGES = {
     "nginx": "nginx-light",
     "caddy": "caddy",
     "haproxy": "haproxy",
-    "java": "default-jdk-headless",  # a JRE cannot run a source file: it has no compiler
+    "java": "default-jdk-headless",  # a JRE is not sufficient: it cannot compile a source file
     "curl": "curl",
     "wget": "wget",
 }
-# Debian has daemons where only root's PATH leads.
+# Debian installs daemons where only the PATH of root leads.
 PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
 
 
@@ -33,7 +33,7 @@ def found(name: str) -> Path | None:
 
 
 def required(name: str) -> Path:
-    """Where the program is; the test that asks for one that is missing is skipped."""
+    """The path of the program; a test that requires a missing one is skipped."""
     path = found(name)
     if path is None:
         pytest.skip(f"no {name} here: apt install {PACKAGES[name]}")

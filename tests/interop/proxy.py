@@ -1,7 +1,7 @@
-"""nginx, Caddy and HAProxy in front of a service, each as its manual suggests.
+"""nginx, Caddy and HAProxy in front of a service, each configured as in its manual.
 
-Each forbids /metrics, which is what an attacker wants to reach. A proxy runs in the foreground, as
-one process without root, and writes into a folder of the test alone.
+Each forbids /metrics, which an attacker wants to reach. A proxy runs in the foreground as a single
+process without root, and writes only to a folder of the test.
 """
 
 import os
@@ -21,10 +21,10 @@ from tests.support.program import PATIENCE, Program
 class Proxy(Program):
     name: ClassVar[str]
     template: ClassVar[str]  # of the configuration; %(...)s as in `__init__`
-    defaults: ClassVar[Mapping[str, str]] = {}  # of a template's own values
+    defaults: ClassVar[Mapping[str, str]] = {}  # values of a template
 
     def __init__(self, upstream: str, folder: Path, **values: str) -> None:
-        """`upstream` is host:port, or a path, which is that of a Unix socket."""
+        """`upstream` is host:port, or the path of a Unix socket."""
         program = required(self.name)
         self.port = free_port()
         self.folder = folder
@@ -44,17 +44,17 @@ class Proxy(Program):
     @classmethod
     @contextmanager
     def started(cls, upstream: str, folder: Path, **values: str) -> Iterator[Self]:
-        """One that accepts connections; it is ended with the block."""
+        """A proxy that accepts connections; it is stopped with the block."""
         with cls(upstream, folder, **values).while_ready() as proxy:
             yield proxy
 
     @abstractmethod
     def arguments(self, configuration: Path) -> Sequence[str]:
-        """Those that keep it in the foreground."""
+        """The arguments that keep it in the foreground."""
 
     @abstractmethod
     def unix(self, path: str) -> str:
-        """How its configuration names a Unix socket."""
+        """The address of a Unix socket in its configuration."""
 
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -74,13 +74,13 @@ class Proxy(Program):
         return socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
 
     def client(self, timeout: float = PATIENCE) -> HTTPConnection:
-        """A client that keeps its connection."""
+        """A client that keeps its connection open."""
         return HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
 
 class Nginx(Proxy):
     name = "nginx"
-    # The map is the one of nginx's manual on WebSocket, but that it leaves the connections of other
+    # The map is that of nginx's manual on WebSocket, except that it leaves the connections of other
     # requests open, for `keepalive`.
     template = """
 daemon off;
@@ -184,16 +184,16 @@ backend service
         return f"unix@{path}"
 
     def checked(self) -> tuple[str, str] | None:
-        """How the latest check of its one server ended, and what HAProxy takes the server for."""
+        """The result of the latest check of its only server, and the state of that server."""
         with socket.socket(socket.AF_UNIX) as connection:
             try:
                 connection.connect(str(self.folder / "haproxy.sock"))
-            except FileNotFoundError:  # it comes after the port
+            except FileNotFoundError:  # it follows the port
                 return None
             connection.sendall(b"show stat -1 4 -1\n")
             names, values = connection.makefile().read().splitlines()[:2]
         row = dict(zip(names.removeprefix("# ").split(","), values.split(","), strict=True))
-        check = row["check_status"].removeprefix("* ")  # while another check runs
+        check = row["check_status"].removeprefix("* ")  # while another check is running
         return None if check in ("", "INI") else (check, row["status"])
 
 
@@ -201,9 +201,9 @@ PROXIES: tuple[type[Proxy], ...] = (Nginx, Caddy, Haproxy)
 
 
 def free_port() -> int:
-    """One that the kernel gives to nobody else for a minute, but to a program that names it.
+    """A port that the kernel assigns to no other program for a minute, unless it is requested.
 
-    A connection that was closed from its server's side leaves the port in TIME_WAIT, where
+    A connection that was closed on the server's side leaves the port in TIME_WAIT, where
     SO_REUSEADDR, which all proxies set, may still bind it.
     """
     with socket.socket() as listener, socket.socket() as client:

@@ -1,4 +1,4 @@
-"""Clients that offer HTTP/2 with each request, or with the first, are answered as all others."""
+"""Clients that offer HTTP/2 on each request or on the first one are answered like all others."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ ADMIN = ("-X", "POST", "-H", f"Authorization: Bearer {TOKEN}")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What clients send, as files."""
+    """The bodies that clients send, as files."""
     folder = tmp_path_factory.mktemp("sent")
     (folder / "seven.png").write_bytes(SEVEN)
     (folder / "pixels.json").write_bytes(PIXELS)
@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_post_of_a_java_client_is_answered(
     service: Service, folder: Path, version: str
 ) -> None:
-    """Its first mode is the default; it offers h2c with the first request of a connection."""
+    """By default it offers h2c on the first request of a connection."""
     words = [f"{service.url}/v1/predict", str(folder / "seven.png"), str(TIMES), version]
     done = subprocess.run(
         [required("java"), HERE / "Post.java", *words], capture_output=True, text=True, check=True
@@ -67,7 +67,7 @@ def test_every_post_of_a_java_client_is_answered(
         pytest.param("/v2/repository/index", (*ADMIN, "-d", "{}", *DOCUMENT[:2]), id="index"),
     ],
 )
-def test_curl_that_offers_http_2_is_answered_as_without(
+def test_curl_offering_http_2_gets_the_same_answers(
     service: Service, folder: Path, path: str, words: tuple[str, ...]
 ) -> None:
     curl, url = required("curl"), f"{service.url}{path}"

@@ -1,6 +1,6 @@
-"""A proxy never sends a request on a connection that the service is just closing.
+"""A proxy never sends a request on a connection that the service is closing.
 
-nginx asks again for a GET that met one, but not for a POST, which might count twice: it is a 502.
+nginx retries a GET in that case, but not a POST, which might be counted twice: it is a 502.
 """
 
 import time
@@ -30,10 +30,10 @@ BURSTS = 3
         pytest.param({"keep_alive": 2}, "1s", 1.0, id="a second longer than the proxy"),
     ],
 )
-def test_bursts_are_answered_whatever_the_pause_between_them(
+def test_bursts_are_answered_after_any_pause(
     store: Store, tmp_path: Path, settings: dict[str, Any], proxy_keeps: str, pause: float
 ) -> None:
-    """The pauses are those after which a server or a proxy of these settings closes."""
+    """The pauses are those after which a server or a proxy closes with these settings."""
     with (
         Service.started(store.folder.parent, **settings) as service,
         Nginx.started(address(service), tmp_path, keepalive_timeout=proxy_keeps) as nginx,
@@ -51,7 +51,7 @@ def test_bursts_are_answered_whatever_the_pause_between_them(
 
 
 def _share(client: HTTPConnection) -> int:
-    """Post one client's share of a burst; the worst status of its answers."""
+    """Post one client's share of a burst; return the worst status."""
     worst = 0
     for _ in range(BURST // CLIENTS):
         client.request("POST", "/v1/predict", SEVEN, {"Content-Type": "image/png"})

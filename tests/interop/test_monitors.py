@@ -1,4 +1,4 @@
-"""What monitors ask by default is answered: HAProxy's health check, wget --spider."""
+"""Default checks of monitoring tools succeed: HAProxy's health check, wget --spider."""
 
 import subprocess
 import time
@@ -13,9 +13,7 @@ from tests.support.program import PATIENCE
 from tests.support.running import Service
 
 
-def test_the_default_check_of_haproxy_finds_the_service_up(
-    service: Service, tmp_path: Path
-) -> None:
+def test_the_default_check_of_haproxy_succeeds(service: Service, tmp_path: Path) -> None:
     """OPTIONS / HTTP/1.0, without a Host."""
     with Haproxy.started(
         address(service),
@@ -31,17 +29,17 @@ def test_the_default_check_of_haproxy_finds_the_service_up(
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/", "/metrics", "/v1/status", "/docs"])
-def test_wget_finds_every_page(service: Service, path: str) -> None:
+def test_wget_spider_finds_every_page(service: Service, path: str) -> None:
     _spider(f"{service.url}{path}")
 
 
 @pytest.mark.parametrize("path", ["/livez", "/"])
-def test_wget_finds_pages_behind_a_proxy(proxy: Proxy, path: str) -> None:
+def test_wget_spider_finds_pages_behind_a_proxy(proxy: Proxy, path: str) -> None:
     _spider(f"{proxy.url}{path}")
 
 
 def _spider(url: str) -> None:
-    """HEAD."""
+    """Sends HEAD."""
     done = subprocess.run(
         [required("wget"), "--spider", "--tries=1", "--server-response", url],
         capture_output=True,
@@ -49,4 +47,4 @@ def _spider(url: str) -> None:
         env={"LC_ALL": "C"},
     )
     assert done.returncode == 0, done.stderr
-    assert "405" not in done.stderr  # which wget would try again with GET
+    assert "405" not in done.stderr  # after which wget would retry with GET

@@ -1,6 +1,6 @@
-"""Behind a proxy that ends TLS and publishes the service under /digits/, over TCP or a Unix socket.
+"""Behind a proxy that terminates TLS and publishes the service under /digits/, by TCP or a socket.
 
-Clients come from 127.0.0.2, so that their address is not the proxy's.
+Clients connect from 127.0.0.2, so that their address differs from that of the proxy.
 """
 
 import re
@@ -27,7 +27,7 @@ FORGED = "203.0.113.9"
 
 @pytest.fixture(scope="module")
 def prefixed(store: Store) -> Iterator[Service]:
-    """One that trusts its proxy."""
+    """A service that trusts its proxy."""
     with Service.started(
         store.folder.parent,
         root_path="/digits",
@@ -41,7 +41,7 @@ def prefixed(store: Store) -> Iterator[Service]:
 def browser(
     request: pytest.FixtureRequest, prefixed: Service, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[httpx2.Client]:
-    """A client of the proxy whose base address is what it publishes, over TLS."""
+    """A client of the proxy whose base address is the published one, over TLS."""
     kind: type[Proxy] = request.param
     folder = tmp_path_factory.mktemp("tls")
     certificate, key = write_certificate(folder)
@@ -62,7 +62,7 @@ def browser(
 
 
 @pytest.mark.parametrize("page", ["", "docs"])
-def test_a_page_and_all_it_loads_are_published(browser: httpx2.Client, page: str) -> None:
+def test_a_page_and_everything_it_loads_are_published(browser: httpx2.Client, page: str) -> None:
     answer = browser.get(page)
     assert answer.status_code == 200
     loaded = re.findall(r"""(?:src|href|url)\s*[=:]\s*["']([^"'#]+)["']""", answer.text)
@@ -73,7 +73,7 @@ def test_a_page_and_all_it_loads_are_published(browser: httpx2.Client, page: str
     assert {each: browser.get(each).status_code for each in there} == dict.fromkeys(there, 200)
 
 
-def test_a_request_by_the_openapi_document_stays_under_the_prefix(browser: httpx2.Client) -> None:
+def test_the_server_address_in_the_openapi_document_has_the_prefix(browser: httpx2.Client) -> None:
     document: Any = browser.get("openapi.json").json()
     assert [server["url"] for server in document["servers"]] == ["/digits"]
     base = urljoin(str(browser.base_url), document["servers"][0]["url"])
@@ -83,27 +83,27 @@ def test_a_request_by_the_openapi_document_stays_under_the_prefix(browser: httpx
     assert answer.json()["predictions"][0]["label"] == "7"
 
 
-def test_the_prefix_twice_is_no_way_around_the_proxy(browser: httpx2.Client) -> None:
+def test_a_double_prefix_does_not_bypass_the_proxy(browser: httpx2.Client) -> None:
     assert browser.get("metrics").status_code == 403
     assert browser.get("digits/metrics").status_code == 404
 
 
-def test_a_redirect_stays_under_the_prefix_and_in_tls(browser: httpx2.Client) -> None:
+def test_a_redirect_keeps_the_prefix_and_tls(browser: httpx2.Client) -> None:
     answer = browser.get("v1/status/", follow_redirects=True)
     assert str(answer.url) == f"{browser.base_url}v1/status"
     assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("path", ["v1/predict", "livez"])
-def test_the_log_has_the_address_that_the_proxy_saw(
+def test_the_log_has_the_client_address_seen_by_the_proxy(
     prefixed: Service, browser: httpx2.Client, path: str
 ) -> None:
-    """Whatever the client claims: the proxy appends what it knows, or replaces the claim."""
+    """Whatever the client claims: the proxy appends the real address, or replaces the claim."""
     answer = browser.post(path, content=SEVEN, headers={"X-Forwarded-For": FORGED})
     assert _client_of(answer, prefixed) == CLIENT
 
 
-def test_an_address_that_comes_from_elsewhere_is_not_believed(prefixed: Service) -> None:
+def test_forwarded_addresses_of_other_clients_are_ignored(prefixed: Service) -> None:
     with httpx2.Client(transport=httpx2.HTTPTransport(local_address=CLIENT)) as client:
         headers = {"X-Forwarded-For": FORGED, "X-Forwarded-Proto": "https"}
         answer = client.post(f"{prefixed.url}/v1/predict", content=SEVEN, headers=headers)
@@ -125,7 +125,7 @@ def test_nginx_reaches_a_service_on_a_unix_socket(store: Store, tmp_path: Path) 
 
 
 def _client_of(answer: httpx2.Response, service: Service) -> str:
-    """Of the access log's line on the request that was answered so."""
+    """The client in the access log line of the request with this response."""
     request_id = answer.headers["X-Request-ID"]
 
     def lines() -> list[str]:

@@ -1,4 +1,4 @@
-"""Behind a proxy, nobody gets the answer to a request that another client's body holds."""
+"""Behind a proxy, no client gets the response to a request hidden in the body of another client."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -6,14 +6,14 @@ from itertools import cycle, islice
 
 import pytest
 
-from tests.interop.attack import ANSWER, UPGRADES, ask_behind, attacks
+from tests.interop.attack import ANSWER, UPGRADES, attacks, send_behind
 from tests.interop.innocent import Innocent
 from tests.interop.proxy import Haproxy, Proxy
 from tests.support.running import ADMIN, Service, status
 
 CLIENTS = 100
 AT_ONCE = 8
-EACH_TIME = 8  # clients that ask during an attack, and as many after it
+EACH_TIME = 8  # clients that send requests during an attack, and as many after it
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 @pytest.fixture
 def version_one(service: Service) -> Iterator[None]:
-    """Served again after the test, whatever became of it."""
+    """Version 1 serves again after the test, whatever happened."""
     yield
     with service.client(headers=ADMIN) as client:
         client.post("/v1/models/digits/versions/1/activate").raise_for_status()
@@ -46,7 +46,7 @@ def test_the_proxy_forbids_the_metrics(proxy: Proxy) -> None:
 
 
 @pytest.mark.parametrize("upgrade", UPGRADES)
-def test_no_body_behind_an_offered_upgrade_becomes_a_request(
+def test_no_body_after_an_offered_upgrade_becomes_a_request(
     proxy: Proxy,
     service: Service,
     innocents: list[Innocent],
@@ -57,19 +57,19 @@ def test_no_body_behind_an_offered_upgrade_becomes_a_request(
     turns = cycle(innocents)
     wrong: list[str] = []
     for attack in attacks(upgrade):
-        during = threads.map(Innocent.ask, islice(turns, EACH_TIME))
+        during = threads.map(Innocent.send, islice(turns, EACH_TIME))
         with proxy.connect() as connection:
             received = attack.send(connection)
-            after = threads.map(Innocent.ask, islice(turns, EACH_TIME))
-            complaints = [each for each in (*during, *after) if each is not None]
-            received += ask_behind(connection)
+            after = threads.map(Innocent.send, islice(turns, EACH_TIME))
+            problems = [each for each in (*during, *after) if each is not None]
+            received += send_behind(connection)
         if b"digitserve_" in received:
-            complaints.append("the attacker reads the metrics")
+            problems.append("the attacker reads the metrics")
         if not isinstance(proxy, Haproxy) and ANSWER not in received.lower():
-            complaints.append(f"the service never saw the attack: {received[:200]!r}")
+            problems.append(f"the service never saw the attack: {received[:200]!r}")
         if status(service)["model"]["version"] != "1":
-            complaints.append("the attacker switched the version")
-        wrong += [f"{complaint} ({attack})" for complaint in complaints]
+            problems.append("the attacker switched the version")
+        wrong += [f"{problem} ({attack})" for problem in problems]
     assert wrong == []
-    everybody = threads.map(Innocent.ask, innocents)
-    assert [complaint for complaint in everybody if complaint is not None] == []
+    everybody = threads.map(Innocent.send, innocents)
+    assert [problem for problem in everybody if problem is not None] == []
