@@ -1,6 +1,6 @@
-"""Where Prometheus' own programs are: on PATH, or in Debian's package, which make unpacked.
+"""The paths of Prometheus' programs: on PATH, or in Debian's package, which make has unpacked.
 
-`make test-monitoring` runs the tests of this folder, and sees to it that the programs are there.
+`make test-monitoring` runs the tests of this folder, and makes the programs available.
 """
 
 import shutil
@@ -11,7 +11,7 @@ UNPACKED = ROOT / ".prometheus/usr/bin"
 
 
 class NoPrometheus(Exception):
-    """Neither on PATH nor unpacked."""
+    """They are neither on PATH nor unpacked."""
 
 
 def _found(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""A service with two versions, the second of which serves, and the Prometheus that watches it."""
+"""A service with two versions, the second of which serves, and a Prometheus that scrapes it."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ def watched(
     with Service.started(
         store.folder.parent,
         admin_token=TOKEN,
-        otlp_endpoint="http://127.0.0.1:9",  # where nobody takes them
+        otlp_endpoint="http://127.0.0.1:9",  # where nothing listens
         trace_sample=0,
     ) as service:
         yield service
@@ -29,5 +29,5 @@ def watched(
 @pytest.fixture(scope="session")
 def prometheus(watched: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     with Prometheus.started(watched, tmp_path_factory.mktemp("prometheus")) as prometheus:
-        wait_until(lambda: 1.0 in prometheus.ask('up{job="digitserve"}').values(), watched)
+        wait_until(lambda: 1.0 in prometheus.query('up{job="digitserve"}').values(), watched)
         yield prometheus

@@ -1,4 +1,4 @@
-"""The dashboards as they are committed: what they ask Prometheus, and how Grafana spells it."""
+"""The queries of the committed dashboards, with Grafana's variables replaced."""
 
 import json
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ def dashboard(name: str) -> dict[str, Any]:
 
 
 def panels(name: str) -> list[dict[str, Any]]:
-    """All but the titles of rows."""
+    """All panels except for the titles of rows."""
     return [panel for panel in dashboard(name)["panels"] if panel["type"] != "row"]
 
 
 def questions() -> list[Question]:
-    """Of every panel of every dashboard."""
+    """The queries of all panels of all dashboards."""
     return [
         Question(name, panel["title"], panel["type"], target["legendFormat"], target["expr"])
         for name in NAMES
@@ -43,7 +43,7 @@ def questions() -> list[Question]:
 
 
 def marks() -> list[Question]:
-    """Of every annotation."""
+    """The queries of all annotations."""
     return [
         Question(name, mark["name"], "annotation", mark["textFormat"], mark["target"]["expr"])
         for name in NAMES
@@ -52,7 +52,7 @@ def marks() -> list[Question]:
 
 
 def spelled(question: str, *, shown: float, window: float = 10, step: float = 1) -> str:
-    """With a value in place of each of Grafana's variables; times are seconds."""
+    """A query with values in place of Grafana's variables; times are in seconds."""
     for variable, value in {
         "$__rate_interval": f"{window:g}s",
         "$__interval": f"{step:g}s",

@@ -1,4 +1,4 @@
-"""A real Prometheus that scrapes real services, with the files of deploy/ in a hurry."""
+"""A real Prometheus that scrapes real services, with the files of deploy/ and short intervals."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from tests.monitoring.rules import FOLDER
 from tests.support.program import Program
 from tests.support.running import Service
 
-# What is every few seconds or each minute in deploy/ is every second here.
+# All intervals of seconds or minutes in deploy/ are one second here.
 HURRY = re.compile(r"(scrape_interval|scrape_timeout|evaluation_interval|interval): \w+")
 
 
@@ -38,20 +38,20 @@ class Prometheus(Program):
     @classmethod
     @contextmanager
     def started(cls, service: Service, folder: Path, *others: Service) -> Iterator[Self]:
-        """One that answers; it is ended with the block."""
+        """A ready Prometheus; it is stopped with the block."""
         with cls(service, folder, *others).while_ready() as prometheus:
             yield prometheus
 
-    def ask(self, query: str) -> dict[str, float]:
-        """Labels, as Prometheus writes them -> value, of all series that answer."""
+    def query(self, query: str) -> dict[str, float]:
+        """Labels, as written by Prometheus -> value, of all series in the result."""
         with urlopen(f"{self.url}/api/v1/query?{urlencode({'query': query})}") as response:
             found: Any = json.load(response)["data"]["result"]
         return {json.dumps(each["metric"]): float(each["value"][1]) for each in found}
 
     def exemplars(self, query: str) -> list[dict[str, str]]:
-        """Labels of each that it keeps for these series."""
-        asked = urlencode({"query": query, "start": 0, "end": 2**32})
-        with urlopen(f"{self.url}/api/v1/query_exemplars?{asked}") as response:
+        """The labels of each exemplar stored for these series."""
+        parameters = urlencode({"query": query, "start": 0, "end": 2**32})
+        with urlopen(f"{self.url}/api/v1/query_exemplars?{parameters}") as response:
             found: Any = json.load(response)["data"]
         return [each["labels"] for series in found for each in series["exemplars"]]
 

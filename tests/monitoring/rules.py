@@ -1,4 +1,4 @@
-"""What deploy/prometheus/ holds: recorded numbers, alerts, and the cases that prove these."""
+"""The contents of deploy/prometheus/: recording rules, alerts, and the test cases for them."""
 
 import re
 from collections.abc import Iterator
@@ -16,16 +16,16 @@ SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
 class Case(NamedTuple):
-    """What promtool shows of an alert at one moment."""
+    """What promtool expects of an alert at one moment."""
 
-    story: str  # the series that it is shown with
-    seconds: int  # from their beginning
+    story: str  # the input series
+    seconds: int  # since their start
     alert: str
     fires: bool
 
 
 def rules(name: str) -> list[dict[str, Any]]:
-    """Of one file, in their order."""
+    """The rules of one file in order."""
     groups = yaml.safe_load((FOLDER / name).read_text())["groups"]
     return [rule for group in groups for rule in group["rules"]]
 
@@ -44,7 +44,7 @@ def cases() -> Iterator[Case]:
 
 
 def seconds_of(duration: str) -> int:
-    """As Prometheus writes it: 1h50m."""
+    """A duration as written by Prometheus, such as 1h50m."""
     return sum(int(n) * SECONDS[unit] for n, unit in re.findall(r"(\d+)([dhms])", duration))
 
 
@@ -54,7 +54,7 @@ def metrics_in(expression: str) -> set[str]:
 
 
 def sections(text: Path = RUNBOOK) -> dict[str, str]:
-    """Anchor -> what a Markdown file says under that heading."""
+    """Anchor -> text of a Markdown file under that heading."""
     parts = re.split(r"^#+ (.+)$", text.read_text(), flags=re.MULTILINE)
     return {
         re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-"): body

@@ -1,4 +1,4 @@
-"""Numbers over time, as a dashboard asks a Prometheus for them."""
+"""Range queries, as a dashboard sends them to Prometheus."""
 
 import json
 import time
@@ -20,8 +20,8 @@ class Series:
 def along(
     prometheus: Prometheus, question: str, began: float, ended: float, step: float
 ) -> list[Series]:
-    """Every series that answers, with a point for each step at which it does."""
-    found = _asked(prometheus, "query_range", query=question, start=began, end=ended, step=step)
+    """All series in the result, with a point for each step that has a value."""
+    found = _fetch(prometheus, "query_range", query=question, start=began, end=ended, step=step)
     return [
         Series(each["metric"], [(float(at), float(value)) for at, value in each["values"]])
         for each in found["result"]
@@ -29,19 +29,19 @@ def along(
 
 
 def label_values(prometheus: Prometheus, metric: str, label: str) -> set[str]:
-    """What a variable of a dashboard offers."""
-    return {series[label] for series in _asked(prometheus, "series", **{"match[]": metric})}
+    """The values that a variable of a dashboard offers."""
+    return {series[label] for series in _fetch(prometheus, "series", **{"match[]": metric})}
 
 
 def wait_for(prometheus: Prometheus, question: str) -> None:
-    """Until it has an answer."""
+    """Until the query has a result."""
     deadline = time.monotonic() + PATIENCE
-    while not prometheus.ask(question):
+    while not prometheus.query(question):
         assert time.monotonic() < deadline, f"{question} has no answer\n{prometheus.log}"
         time.sleep(0.1)
 
 
-def _asked(prometheus: Prometheus, what: str, **parameters: object) -> Any:
+def _fetch(prometheus: Prometheus, what: str, **parameters: object) -> Any:
     url = f"{prometheus.url}/api/v1/{what}?{urlencode(parameters)}"
-    with urlopen(url, timeout=PATIENCE) as said:
-        return json.load(said)["data"]
+    with urlopen(url, timeout=PATIENCE) as response:
+        return json.load(response)["data"]

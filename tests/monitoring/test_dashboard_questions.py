@@ -1,4 +1,4 @@
-"""What the dashboards ask, a real Prometheus answers that has watched real services in trouble."""
+"""The queries of the dashboards, answered by a real Prometheus that scraped failing services."""
 
 import math
 import re
@@ -17,8 +17,8 @@ from tests.monitoring.watched import Watched, watched
 from tests.support.pictures import encoded
 from tests.support.versions import publish
 
-SECONDS = 20.0  # of trouble
-# What stays 0 as long as nothing is wrong with the machine or the service.
+SECONDS = 20.0  # of failures
+# These stay 0 as long as machine and service are healthy.
 CALM = {
     "Fallbacks", "Provider", "Instances down", "Unavailability",
     "Reads of the model store that hang", "Series without room", "Messages of native libraries",
@@ -46,7 +46,7 @@ def numbers(answer: list[Series]) -> list[float]:
 
 
 @pytest.mark.parametrize("question", questions(), ids=str)
-def test_each_panel_shows_what_happened(question: Question, seen: Watched) -> None:
+def test_each_panel_shows_data(question: Question, seen: Watched) -> None:
     answer = seen.answers(question)
     known = [value for value in numbers(answer) if math.isfinite(value)]
     assert known, question.text
@@ -55,13 +55,11 @@ def test_each_panel_shows_what_happened(question: Question, seen: Watched) -> No
 
 
 @pytest.mark.parametrize("question", questions(), ids=str)
-def test_each_series_has_the_labels_that_its_legend_names(
-    question: Question, seen: Watched
-) -> None:
-    named = set(re.findall(r"{{(\w+)}}", question.legend)) - {"worker"}  # only where several are
+def test_each_series_has_the_labels_of_its_legend(question: Question, seen: Watched) -> None:
+    named = set(re.findall(r"{{(\w+)}}", question.legend)) - {"worker"}  # of several workers
     for series in seen.answers(question):
         assert named <= set(series.labels), question.text
-    if not named:  # one legend cannot tell two lines apart
+    if not named:  # without labels, the legend cannot distinguish two series
         assert len(seen.answers(question)) == 1, question.text
 
 
@@ -78,14 +76,14 @@ def test_a_heat_map_has_cells_in_several_buckets(question: Question, seen: Watch
     assert sum(more > less for less, more in pairwise(counts)) >= 2
 
 
-def test_shares_are_parts_of_a_whole(seen: Watched) -> None:
+def test_shares_are_between_0_and_1(seen: Watched) -> None:
     for question in questions():
         if re.match("Answered|Unavailability|Within|Share|Uncertain", question.panel):
             known = [value for value in numbers(seen.answers(question)) if math.isfinite(value)]
             assert 0 <= min(known) <= max(known) <= 1.0001, question.panel
 
 
-def test_the_marks_show_every_switch_and_the_one_that_failed(seen: Watched) -> None:
+def test_annotations_show_every_switch_and_the_failed_one(seen: Watched) -> None:
     for mark in marks():
         found = seen.answers(mark)
         if mark.panel == "Version serves":

@@ -1,4 +1,4 @@
-"""Prometheus' own linter has nothing to say about what the service exposes."""
+"""The linter of Prometheus accepts the metrics of the service."""
 
 import subprocess
 
@@ -21,19 +21,19 @@ def lint(exposition: bytes) -> tuple[int, str]:
     return done.returncode, (done.stdout + done.stderr).decode()
 
 
-def test_the_linter_is_there_and_finds_something() -> None:
-    code, said = lint(b"# TYPE digitserve_shed counter\ndigitserve_shed 1\n")
+def test_the_linter_detects_problems() -> None:
+    code, output = lint(b"# TYPE digitserve_shed counter\ndigitserve_shed 1\n")
     assert code != 0
-    assert "_total" in said
+    assert "_total" in output
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_what_is_exposed_is_as_prometheus_wants_it(
+def test_the_metrics_pass_the_linter(
     published: tuple[Store, Version],
     workers: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests/support/fake_gpu"))  # so that there is a GPU
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests/support/fake_gpu"))  # simulate a GPU
     with Service.started(published[0].folder.parent, workers=workers) as service:
         for body in (SEVEN, b"nonsense"):
             fetch.post(f"{service.url}/v1/predict?threshold=1", content=body)

@@ -1,4 +1,4 @@
-"""What /v1/live calls p50 and p99 is what Prometheus reckons of the same buckets."""
+"""The p50 and p99 of /v1/live equal those computed by Prometheus from the same buckets."""
 
 import json
 from itertools import accumulate
@@ -25,12 +25,12 @@ BOUNDS = [*(f"{bound:g}" for bound in SECONDS), "+Inf"]
         list(range(17)),
     ],
 )
-def test_quantiles_are_prometheus_own(
+def test_quantiles_equal_those_of_prometheus(
     prometheus: Prometheus, counts: list[int], share: float
 ) -> None:
     series = " or ".join(
         f'label_replace(vector({below}), "le", "{bound}", "", "")'
         for bound, below in zip(BOUNDS, accumulate(counts), strict=True)
     )
-    reported = prometheus.ask(f"histogram_quantile({share}, {series})")
+    reported = prometheus.query(f"histogram_quantile({share}, {series})")
     assert reported == {json.dumps({}): pytest.approx(quantile(share, SECONDS, counts))}

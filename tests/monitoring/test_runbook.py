@@ -1,4 +1,4 @@
-"""Every command of the runbook that needs no container runs as it stands there."""
+"""Every command of the runbook that needs no container runs as printed."""
 
 import os
 import re
@@ -17,7 +17,7 @@ BLOCKS = {
     for anchor, text in sections().items()
     for number, block in enumerate(re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
 }
-# As the runbook defines them, less the containers; an answer that is an error must not pass.
+# As the runbook defines them, but without containers; HTTP errors must not pass.
 WITHOUT_CONTAINERS = """
 query() { "$PROMTOOL" query instant "$PROMETHEUS" "$1"; }
 curl() { command curl --fail "$@"; }
@@ -25,7 +25,7 @@ curl() { command curl --fail "$@"; }
 
 
 @pytest.mark.parametrize("name", BLOCKS)
-def test_a_block_of_the_runbook_runs(
+def test_a_code_block_of_the_runbook_runs(
     name: str, watched: Service, prometheus: Prometheus, tmp_path: Path
 ) -> None:
     surroundings = {

@@ -1,11 +1,11 @@
-"""All that can happen to a service, in little time: what a dashboard must be able to show.
+"""Everything that can happen to a service, in a short time: what a dashboard must be able to show.
 
-steady      single pictures, more of them and fewer as a wave goes
-several     many pictures a request, and pixels under /v2
-mistaken    blank, broken, late, unsure, without a key, at a route that is none
-leaving     gone in the middle of the body, or before the answer
-crowd       more pictures than may wait, for a while in the middle
-operator    switches to versions that are good, and to one that is not
+steady      single images, at a rate that rises and falls in waves
+several     several images per request, and pixels under /v2
+mistaken    blank, invalid, late, uncertain, without a key, to an unknown route
+leaving     disconnecting within the body, or before the answer
+crowd       more images than the queue holds, for a while in the middle
+operator    switches to valid versions, and to an invalid one
 """
 
 import asyncio
@@ -29,13 +29,13 @@ LONGEST = 5.0  # seconds for a visit
 SCRAPED = 3.0  # seconds in which Prometheus scrapes a service at least once
 _OURS = f"X-API-Key: {KEY}"
 _ADMIN = f"Authorization: {ADMIN['Authorization']}"
-# Takes long enough to decode that one may be late, or leave, meanwhile.
+# Takes long enough to decode that it may be late, or its client may disconnect.
 _LARGE = encoded(np.kron(seven(), np.ones((19, 19), np.uint8)), "JPEG")
 _BLANK = encoded(np.full((28, 28), 255, np.uint8))
 
 
 def _json(count: int, pixels: object, **parameters: int) -> bytes:
-    """A request for some pictures under /v2."""
+    """A request for some images under /v2."""
     tensor = {"name": "pixels", "datatype": "UINT8", "shape": [count, 28, 28], "data": pixels}
     body = json.dumps({"inputs": [tensor], "parameters": parameters}).encode()
     plain = request(body, _OURS, path="/v2/models/digits/infer")
@@ -58,7 +58,7 @@ Visit = Callable[[], Awaitable[None]]
 
 class Visitors:
     def __init__(self, service: Service, pictures: list[bytes], seconds: float) -> None:
-        """`pictures` are files of digits; all visitors are gone after so many seconds."""
+        """`pictures` are files of digits; all visitors stop after so many seconds."""
         host, port = service.url.removeprefix("http://").split(":")
         self._address = Address(host, int(port))
         self._pictures = cycle(pictures)
@@ -67,7 +67,7 @@ class Visitors:
         self._mistakes = cycle(_MISTAKES)
 
     async def come(self, crowd: int = 0, switches: tuple[tuple[float, str], ...] = ()) -> None:
-        """`switches` are paths below the model's, and at which part of the time to ask them."""
+        """`switches` are paths below that of the model, with fractions of the time to send them."""
         await asyncio.gather(
             *(self._again(self._steady, 0.03) for _ in range(6)),
             self._again(self._several, 0.2),
@@ -78,10 +78,10 @@ class Visitors:
         )
 
     async def _again(self, visit: Visit, pause: float, *, begin: float = 0, end: float = 1) -> None:
-        """Between two parts of the time, with pauses that swell and shrink three times in all."""
+        """Repeat between two fractions of the time; pauses grow and shrink three times in total."""
         await asyncio.sleep(begin * self._seconds)
         while (gone := (time.monotonic() - self._began) / self._seconds) < end:
-            # A service that is overloaded or loses a worker is part of the story.
+            # Overload and the loss of a worker are part of the scenario.
             try:
                 await asyncio.wait_for(visit(), LONGEST)
             except (*LOST, TimeoutError):
@@ -89,7 +89,7 @@ class Visitors:
             await asyncio.sleep(pause * (1.3 + math.sin(6 * math.pi * gone)))
 
     async def _steady(self) -> None:
-        """A few pictures over one connection; one in eight is asked to be very sure."""
+        """Images over one connection; one in eight has a high threshold."""
         await self._ask(
             *(
                 request(
@@ -113,7 +113,7 @@ class Visitors:
         for sent in (request(_LARGE, _OURS)[:-10], request(_LARGE, _OURS), self._form(100)):
             _, writer = await asyncio.open_connection(*self._address)
             writer.write(sent)
-            await asyncio.sleep(0.01)  # until the service has it
+            await asyncio.sleep(0.01)  # until the service has received it
             writer.close()
 
     async def _crowding(self) -> None:
@@ -134,7 +134,7 @@ class Visitors:
         return plain.replace(b"image/png", b"multipart/form-data; boundary=x", 1)
 
     async def _ask(self, *requests: bytes) -> None:
-        """One after the other, over a connection of their own."""
+        """Sequentially over a separate connection."""
         connection = await Connection.to(self._address)
         try:
             for each in requests:

@@ -1,6 +1,6 @@
-"""Two services that a Prometheus watches while all kinds of visitors come.
+"""Two services that a Prometheus scrapes while all kinds of visitors send requests.
 
-one process, a played GPU ──┐
+one process, a fake GPU ────┐
                             ├── scraped each second ──► Watched
 two workers, one is killed ─┘
 """
@@ -23,7 +23,7 @@ from tests.monitoring.series import Series, along, wait_for
 from tests.monitoring.visitors import KEY, Visitors
 from tests.support.running import ROOT, TOKEN, Service
 
-PLAYED = ROOT / "tests/support/fake_gpu"  # what plays the part of NVIDIA's library
+FAKE_NVML = ROOT / "tests/support/fake_gpu"  # a fake of NVIDIA's library
 SWITCHES = (
     (0.2, "versions/2/activate"),
     (0.4, "versions/4/activate"),  # whose file is damaged
@@ -47,9 +47,9 @@ class Watched:
 
 @contextmanager
 def watched(store: Store, pictures: list[bytes], folder: Path, seconds: float) -> Iterator[Watched]:
-    """A store of versions 1 to 3, files of digits, room for Prometheus.
+    """A store of versions 1 to 3, files of digits, a folder for Prometheus.
 
-    Asked when all is over; services and Prometheus end with the block.
+    Yields when all visitors are done; services and Prometheus stop with the block.
     """
     _add_a_damaged_version(store)
     with (
@@ -72,7 +72,7 @@ def _add_a_damaged_version(store: Store) -> None:
 @contextmanager
 def _one(store: Store) -> Iterator[Service]:
     found = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = str(PLAYED)
+    os.environ["PYTHONPATH"] = str(FAKE_NVML)
     try:
         with Service.started(store.folder.parent, max_queue=128, threads=1, **SETTINGS) as service:
             yield service
@@ -84,7 +84,7 @@ def _one(store: Store) -> Iterator[Service]:
 def _two(store: Store) -> Iterator[Service]:
     with Service.started(store.folder.parent, workers=2, threads=1, **SETTINGS) as service:
         yield service
-        service.send(signal.SIGTERM)  # killed, it would leave a folder for the workers to remove
+        service.send(signal.SIGTERM)  # if killed, it would leave a folder for the workers to remove
         service.exit_code()
 
 
