@@ -51,7 +51,7 @@ def engine(request: pytest.FixtureRequest, version: Version) -> Engine:
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 24, 25, 63, 200])
-def test_it_predicts_as_pytorch_does(engine: Engine, judged: Judged, n: int) -> None:
+def test_it_answers_as_pytorch_does(engine: Engine, judged: Judged, n: int) -> None:
     answers = engine(judged.pixels[:n])
     assert np.allclose(answers.logits, judged.logits[:n], atol=1e-3)
     assert np.allclose(answers.probabilities, judged.probabilities[:n], atol=1e-4)
