@@ -1,11 +1,11 @@
-"""Post every test digit to a real service, one PNG a request, and compare with PyTorch.
+"""Post every test digit to a real service, one PNG per request, and compare with PyTorch.
 
     python -m tools.accuracy [--at-least 0.995]
 
 Starts `python -m service` on a free port, posts the 10,000 test digits of MNIST_DIR (without it:
-the run's own test set) over four connections and prints how many were right, how many answers
-differ from those of the checkpoint in PyTorch, and how long a request took. Exits with 1 if one
-differs or if fewer are right than asked for.
+the test set of the run) over four connections and prints how many predictions were correct, how
+many differ from those of the checkpoint in PyTorch, and the latency. Exits with 1 if a prediction
+differs or if the accuracy is below --at-least.
 """
 
 import os
@@ -63,7 +63,7 @@ def test_set(run: Run) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 
 def posted(service: Service, pictures: Iterable[NDArray[np.uint8]]) -> NDArray[np.int64]:
-    """The service's answers to pictures (n, 28, 28), asked one after the other."""
+    """The predictions of the service for images (n, 28, 28), requested sequentially."""
     answers = []
     with service.client(headers={"Content-Type": "image/png"}) as client:
         for picture in pictures:

@@ -1,8 +1,8 @@
-"""Ask about known vulnerabilities of everything that is pinned: python -m tools.audit
+"""Check all pinned packages for known vulnerabilities: python -m tools.audit
 
-Runs pip-audit over constraints.txt. It calls a package sound that its service does not know, so an
-audit behind a mirror that answers nothing would pass; here what was not looked up is reported, and
-fails. Exit codes: 0 nothing is known, 1 something is, 2 not everything could be asked about.
+Runs pip-audit on constraints.txt. pip-audit passes packages that its service does not know, so an
+audit behind a mirror without data would pass; this program reports packages that could not be
+checked, and fails. Exit codes: 0 no known vulnerability, 1 some, 2 not everything could be checked.
 """
 
 import json

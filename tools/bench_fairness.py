@@ -1,8 +1,8 @@
-"""How long others wait while clients send large forms: make bench-fairness
+"""The latency of small requests while other clients send large forms: make bench-fairness
 
-Starts a service, and has one client send a small picture that needs preparing again and again, in
-turns alone and beside four clients whose forms have 16 pictures of 16 megapixels. Prints the median
-of either and their ratio, which hold for this machine and what else it does.
+Starts a service; one client repeatedly sends a small image that needs preprocessing, alternately
+alone and beside four clients whose forms have 16 images of 16 megapixels. Prints both medians and
+their ratio, which hold for this machine and its current load.
 """
 
 import os
@@ -22,7 +22,7 @@ ROUNDS, SECONDS, CLIENTS, PICTURES = 4, 5.0, 4, 16
 
 
 def seconds_each(service: Service, seconds: float) -> list[float]:
-    """Of requests with a small picture, one after the other."""
+    """The latencies of sequential requests with a small image."""
     took, end = [], time.monotonic() + seconds
     with service.client(headers={"Content-Type": "image/png"}) as client:
         while time.monotonic() < end:
@@ -34,7 +34,7 @@ def seconds_each(service: Service, seconds: float) -> list[float]:
 
 
 def send_forms(service: Service, form: list[bytes], seconds: float) -> list[int]:
-    """Statuses."""
+    """The statuses."""
     statuses, end = [], time.monotonic() + seconds
     while time.monotonic() < end:
         try:

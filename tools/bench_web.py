@@ -1,10 +1,10 @@
 """How fast the page feels on this machine: python -m tools.bench_web [--markdown FILE]
 
-first paint    from asking for / in a browser that has seen nothing of it, until something is seen
-pen up         from lifting the pen of a digit until the frame that shows its bars; 0 where they
-               were there already, for the page reads while one draws
+first paint    from the request for / in a browser with an empty cache until the first paint
+pen up         from lifting the pen of a digit until the frame that shows its bars; 0 if they were
+               shown before, because the page predicts during drawing
 
-Both are taken on the browser's own clock, over loopback, of the current model version.
+Both are measured with the clock of the browser, over loopback, with the current model version.
 """
 
 import sys
@@ -26,9 +26,9 @@ from tests.web.readings import Readings
 from tests.web.shapes import DIGITS
 from tests.web.visit import visiting
 
-HELLO = 0.5  # seconds without another answer, after which a drawing has been read
+HELLO = 0.5  # seconds without another answer, after which all predictions of a drawing are complete
 PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
-# Keeps when the pen was last lifted, and the first frame after the bars last changed.
+# Records when the pen was last lifted, and the first frame after the last change of the bars.
 WATCH = """() => {
   addEventListener("pointerup", () => { window.lifted = performance.now() }, { capture: true });
   const seen = () => { window.shown = performance.now() };

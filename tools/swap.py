@@ -1,18 +1,18 @@
-"""Switch versions under load, and hold every answer against the version that gave it.
+"""Switch versions under load, and compare every answer with those of its version.
 
     python -m tools.swap [--seconds 60] [--every 5] [--connections 64] [--longer 0.1]
 
-Publishes the current version three times with three temperatures, so that the probabilities tell
-each from the others, starts `python -m service` on them and posts test digits over many connections
-while the versions are activated in turn, with a rollback after each round. Checks that
+Publishes the current version three times with three temperatures, so that the probabilities
+identify each, starts `python -m service` on them and posts test digits over many connections while
+the versions are activated in turn, with a rollback after each round. Checks that
 
 * no request fails,
 * every answer is that of the version it names, to 1e-4,
-* that version was current at some time between the request's start and its answer,
-* with --longer, no request that meets a switch waits so many seconds longer than 99 % of those that
-  meet none do. Only where nothing else runs: any hiccup of the machine looks the same.
+* that version was current at some time between the start of the request and its answer,
+* with --longer, no request that overlaps a switch takes that many seconds longer than 99 % of those
+  that do not. This needs an idle machine: any delay of the machine looks the same.
 
-Prints what was measured and exits with 1 if one of these does not hold.
+Prints the measurements and exits with 1 if one of these does not hold.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ class Answered:
     ended: float
     status: int
     version: str
-    off: float  # from the probabilities that this version gives
+    off: float  # difference from the probabilities of this version
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,10 @@ class Switched:
 @dataclass(frozen=True)
 class Judged:
     failed: dict[int, int]  # answers by status, other than 200
-    wrong: int  # answers that are not what the version they name answers
+    wrong: int  # answers that differ from those of the version they name
     stale: int  # answers of a version that was not current
-    meeting: list[float]  # seconds of requests that met a switch
-    others: list[float]  # seconds of those that met none
+    meeting: list[float]  # seconds of requests that overlapped a switch
+    others: list[float]  # seconds of the others
 
 
 def main() -> int:
@@ -102,7 +102,7 @@ def main() -> int:
 
 
 def versions_of(version: Version, folder: Path) -> Store:
-    """Three versions that answer like `version` and are sure to different degrees; 3 is current."""
+    """Three versions with the same predictions at different levels of confidence; 3 is current."""
     store = Store(folder / "models", "digits")
     for number in VERSIONS:
         factor = 1 + number / 4
@@ -112,7 +112,7 @@ def versions_of(version: Version, folder: Path) -> Store:
 
 
 def expected_of(store: Store, pixels: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-    """What each of VERSIONS answers: its name -> probabilities (n, labels)."""
+    """The answers of each of VERSIONS: its name -> probabilities (n, labels)."""
     return {
         str(number): Engine(store.open(number), provider="cpu", threads=1)(pixels).probabilities
         for number in VERSIONS
@@ -142,7 +142,7 @@ async def load(
         while time.monotonic() < end:
             index = (index + 1) % len(requests)
             began = time.monotonic()
-            status, body = await _ask(reader, writer, requests[index])
+            status, body = await _send(reader, writer, requests[index])
             ended = time.monotonic()
             version = body.get("model", {}).get("version", "")
             off = float("inf")
@@ -159,7 +159,7 @@ async def load(
             await asyncio.sleep(every)
             reader, writer = await asyncio.open_connection(host, int(port))
             began = time.monotonic()
-            status, body = await _ask(reader, writer, _request(f"/v1/models/digits/{path}", b""))
+            status, body = await _send(reader, writer, _request(f"/v1/models/digits/{path}", b""))
             assert status == 200, body
             switches.append(Switched(began, time.monotonic(), body["model"]["version"]))
             writer.close()
@@ -203,7 +203,7 @@ def report(answers: list[Answered], switches: list[Switched], judged: Judged) ->
 
 
 def _current_between(began: float, ended: float, switches: list[Switched]) -> set[str]:
-    """Versions that were current at some time in between; while a switch runs, either may be."""
+    """Versions that were current at some time in between; during a switch, either may be."""
     last_done = bisect.bisect([each.ended for each in switches], began)
     begun = bisect.bisect([each.began for each in switches], ended)
     before = switches[last_done - 1].version if last_done else FIRST
@@ -218,7 +218,7 @@ def _request(path: str, body: bytes) -> bytes:
     return head.encode() + body
 
 
-async def _ask(
+async def _send(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes
 ) -> tuple[int, dict[str, Any]]:
     writer.write(request)

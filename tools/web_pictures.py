@@ -1,6 +1,6 @@
-"""Pictures of the page for docs/images/: python -m tools.web_pictures [--folder docs/images]
+"""Screenshots of the page for docs/images/: python -m tools.web_pictures [--folder docs/images]
 
-Exports the last run into a store of its own and shows two of the views, for the README and for
+Exports the last run into a separate store and captures two of the views, for the README and for
 docs/page.md.
 """
 
@@ -26,7 +26,7 @@ LOOK = {
     "reduced_motion": "reduce",
 }
 SHOWN = {"draw", "live"}
-COLOURS = 128  # lines, words and a few areas need no more
+COLOURS = 128  # sufficient for lines, text and a few areas
 
 
 def take(browser: Browser, service: Service, folder: Path) -> None:
@@ -45,7 +45,7 @@ def take(browser: Browser, service: Service, folder: Path) -> None:
 
 
 def shrink(path: Path) -> None:
-    """To fewer colours, of which those of small things are kept."""
+    """Reduce the number of colours, but keep those of small elements."""
     picture = Image.open(path).convert("RGB")
     picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
 

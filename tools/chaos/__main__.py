@@ -1,11 +1,11 @@
-"""Serve under faults that a seed draws, and judge every answer.
+"""Serve under faults drawn from a seed, and check every answer.
 
     python -m tools.chaos [--seed 7] [--seconds 120]
 
-Starts three workers on a store of its own, has clients of every kind send pictures whose answers
-are known, and makes everything go wrong that `schedule` knows: see docs/chaos.md. Prints what was
-lost and why that is allowed. What is not allowed is a finding: it is printed with the seed and the
-faults around it, and the exit code is 1.
+Starts three workers on a separate store, runs clients of every kind that send images with known
+answers, and causes all faults of `schedule`: see docs/chaos.md. Prints what was lost and why that
+is allowed. Anything else is a finding: it is printed with the seed and the faults around it, and
+the exit code is 1.
 """
 
 import asyncio
@@ -48,9 +48,9 @@ SETTINGS: dict[str, object] = {
     "memory_reserve": 64 * 2**20,
 }
 CALM = 5.0  # seconds without faults, before and after
-RECOVERY = 60.0  # seconds; a worker that could not start is tried again after 30 at most
-SLACK = 0.5  # seconds, for signals and for looking whether it has ended
-AROUND = 6.0  # seconds around a finding of which the faults are shown
+RECOVERY = 60.0  # seconds; a worker that could not start is retried after 30 at most
+SLACK = 0.5  # seconds, for signals and for polling whether it has ended
+AROUND = 6.0  # seconds around a finding whose faults are shown
 
 
 def main() -> int:
@@ -114,7 +114,7 @@ async def run(bench: Bench, faults: Faults, seed: int, seconds: float) -> None:
 
 
 async def end(bench: Bench, seed: int) -> None:
-    """A signal, while clients go on connecting."""
+    """Stop the service by a signal while clients keep connecting."""
     sig = Random(f"{seed}/end").choice([signal.SIGTERM, signal.SIGINT])
     allowed = REQUEST_TIMEOUT + 1 + SLACK + (DRAIN_SECONDS if sig == signal.SIGTERM else 0)
 
@@ -129,7 +129,7 @@ async def end(bench: Bench, seed: int) -> None:
     bench.history.end = End(sig.name, took, allowed, code)
 
 
-# ---- what is printed -----------------------------------------------------------------------------
+# ---- report --------------------------------------------------------------------------------------
 
 
 def report(history: History, verdict: Verdict, started: float, seed: int) -> None:
@@ -174,10 +174,10 @@ def report(history: History, verdict: Verdict, started: float, seed: int) -> Non
         shown = first.at
         for fault in history.faults:
             if fault.began - AROUND <= first.at <= fault.ended + AROUND:
-                print(f"      {_told(fault, started)}")
+                print(f"      {_description(fault, started)}")
 
 
-def _told(fault: Fault, started: float) -> str:
+def _description(fault: Fault, started: float) -> str:
     process = f", process {fault.pid}" if fault.pid else ""
     return (
         f"{fault.began - started:7.2f} to {fault.ended - started:7.2f} s  {fault.kind}"

@@ -1,4 +1,4 @@
-"""What all parts of a run share: the service, the store, the pictures, the history."""
+"""What all parts of a run share: the service, the store, the images, the history."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from tools.chaos.versions import Sample
 from tools.chaos.wire import Answer, Lost, Wire
 
 PATIENCE = 15.0  # seconds that a client waits for an answer
-ID = 12  # characters of a request's id that are its process's
+ID = 12  # leading characters of a request id that identify its process
 
 
 @dataclass
@@ -23,16 +23,16 @@ class Bench:
     store: Store
     sample: Sample
     history: History
-    folder: Path  # of the service's temporary files
+    folder: Path  # with the temporary files of the service
     ends: asyncio.Event = field(default_factory=asyncio.Event)  # a signal stopped the service
-    over: asyncio.Event = field(default_factory=asyncio.Event)  # no client sends any more
+    over: asyncio.Event = field(default_factory=asyncio.Event)  # the clients have stopped
 
     @property
     def address(self) -> tuple[str, int]:
         host, port = self.service.url.removeprefix("http://").split(":")
         return host, int(port)
 
-    async def ask(
+    async def send(
         self,
         client: str,
         content: bytes,
@@ -40,7 +40,7 @@ class Bench:
         expected: frozenset[Outcome] = OK,
         patience: float = PATIENCE,
     ) -> Answer | None:
-        """Send one request over a connection of its own, and record what came of it."""
+        """Send one request over a separate connection, and record its outcome."""
         began = time.monotonic()
         wire = answer = None
         try:
@@ -90,7 +90,7 @@ class Bench:
         )
 
     async def sleep(self, seconds: float) -> None:
-        """Or until all is over."""
+        """Wait that long or until the run is over."""
         try:
             async with asyncio.timeout(seconds):
                 await self.over.wait()
@@ -98,7 +98,7 @@ class Bench:
             pass
 
     async def until(self, condition: Callable[[], bool | Awaitable[bool]], seconds: float) -> bool:
-        """Whether it becomes true in this time."""
+        """Whether the condition becomes true in this time."""
         end = time.monotonic() + seconds
         while not (now if isinstance(now := condition(), bool) else await now):
             if time.monotonic() > end:
@@ -118,7 +118,7 @@ def post(path: str, body: bytes, *lines: str) -> bytes:
 
 
 def _problem(answer: Answer | None) -> str:
-    """What an answer says that is none."""
+    """What is wrong with a response that has no valid prediction."""
     if answer is None or answer.status < 400:
         return ""
     try:

@@ -1,12 +1,12 @@
-"""Judge a history: what must not have happened, and what was lost for a reason that allows it.
+"""Check a history: what must not have happened, and what was lost for a reason that allows it.
 
-* No answer is wrong: its probabilities are those that the version it names has for the picture.
-* No answer comes from a version that was not current at any instant of its request.
+* No answer is wrong: its probabilities are those of the version that it names for that image.
+* No answer comes from a version that was not current at any time during its request.
 * No request is answered twice.
 * A request that is not answered as expected has a cause that allows this outcome: see CAUSES.
-* A worker dies only of a fault; /livez answers; no counter falls; 503 says when to retry.
-* When the faults are over all workers serve again, nothing fails, memory, descriptors and threads
-  are near what they were, and the service ends in time.
+* A worker dies only of a fault; /livez answers; no counter decreases; 503 has a Retry-After.
+* After the faults all workers serve again, nothing fails, memory, descriptors and threads are close
+  to their former values, and the service stops in time.
 """
 
 import math
@@ -25,18 +25,18 @@ from tools.chaos.history import (
     Resources,
 )
 
-TOLERANCE = 1e-4  # of probabilities; versions differ by 0.06 and more
-FOLLOW = 6.0  # seconds for all workers to load a version that the store names, on a busy machine
-AFTER = 3.0  # seconds in which a fault that is over may still show
-SEEN = 0.5  # seconds between an event and what others see of it
-LIVE = 3.0  # seconds to the answer of /livez, on a machine that others use
+TOLERANCE = 1e-4  # of probabilities; those of different versions differ by 0.06 or more
+FOLLOW = 6.0  # seconds for all workers to load a version named by the store, on a busy machine
+AFTER = 3.0  # seconds for which the effects of a fault may last after its end
+SEEN = 0.5  # seconds between an event and its observation
+LIVE = 3.0  # seconds to the answer of /livez, on a busy machine
 LATE = 2.0  # seconds beyond REQUEST_TIMEOUT
 DEADLY = {"kill", "terminate", "squeeze", "end"}
 KEEPS_FROM_STARTING = {"damage", "loop", "greedy"}
 HUNG = 29.0  # seconds after which a suspended worker is killed
-# Faults during which a worker may not be able to take up another version.
+# Faults during which a worker may not be able to load another version.
 HOLDS_BACK = {"stop", "squeeze", "loop", "greedy", "damage", "kill", "terminate"}
-# What stays of pictures of 16 megapixels in the allocator is 130 MiB, and does not grow.
+# Images of 16 megapixels leave 130 MiB in the allocator, which does not grow.
 GROWTH = Resources(resident=192 * 2**20, descriptors=24, threads=12)
 
 
@@ -44,8 +44,8 @@ GROWTH = Resources(resident=192 * 2**20, descriptors=24, threads=12)
 class Cause:
     why: str
     outcomes: frozenset[Outcome]
-    clients: frozenset[str] = frozenset()  # only these; none: all
-    reused: bool = False  # only on connections that had carried a request before
+    clients: frozenset[str] = frozenset()  # only these, or all if empty
+    reused: bool = False  # only on connections that have carried a request before
 
 
 def _cause(why: str, *outcomes: Outcome, **only: object) -> Cause:
@@ -54,7 +54,7 @@ def _cause(why: str, *outcomes: Outcome, **only: object) -> Cause:
 
 _STORE = frozenset({"admin", "catalog"})
 _OVERLOAD = _cause("overload: Retry-After, or too late", "503", "504")
-# Kind of fault -> what it may cause. What a death causes is judged by `_death`.
+# Kind of fault -> what it may cause. The effects of a death are checked by `_death`.
 CAUSES: Mapping[str, tuple[Cause, ...]] = {
     "stop": (_cause("waited in a suspended worker", "408", "503", "504", "silent", "not taken"),),
     "terminate": (
@@ -117,7 +117,7 @@ def judge(history: History, *, request_timeout: float) -> Verdict:
 def _answer(
     request: Request, periods: Mapping[str, list[tuple[float, float]]]
 ) -> Iterator[Finding]:
-    """What is wrong with an answer, whatever else happened."""
+    """What is wrong with an answer, regardless of faults."""
     if request.answers > 1:
         yield Finding(request.ended, f"{request.client}: {request.answers} answers to one request")
     if request.outcome == "503" and not request.retry_after:
@@ -148,7 +148,7 @@ def _was_current(request: Request, periods: Mapping[str, list[tuple[float, float
 
 
 def current_periods(history: History) -> dict[str, list[tuple[float, float]]]:
-    """Version -> the times in which it may answer."""
+    """Version -> the intervals in which it may answer."""
     settled = [
         math.inf if each.how == "unknown" else _settled(each, history) for each in history.changes
     ]
@@ -168,11 +168,11 @@ def current_periods(history: History) -> dict[str, list[tuple[float, float]]]:
 
 
 def _settled(change: Change, history: History) -> float:
-    """From when on no worker serves the version of before."""
+    """The time from which on no worker serves the previous version."""
     if change.how == "answered":
         return change.ended
     until = change.ended + FOLLOW
-    # A version that could not be loaded is tried again after a pause that doubles.
+    # A version that could not be loaded is retried after a delay that doubles.
     for fault in sorted(history.faults, key=lambda fault: fault.began):
         if (
             fault.kind in HOLDS_BACK
@@ -184,7 +184,7 @@ def _settled(change: Change, history: History) -> float:
 
 
 def _too_late(request: Request, history: History, request_timeout: float) -> Iterator[Finding]:
-    """An answer that came, but later than it is promised."""
+    """An answer that arrived, but later than promised."""
     took = request.ended - request.began
     allowed = request_timeout + LATE + _lag(history, request.began, request.ended)
     suspended = any(each.kind == "stop" for each in _faults_around(request, history))
@@ -196,7 +196,7 @@ def _too_late(request: Request, history: History, request_timeout: float) -> Ite
 
 
 def cause_of(request: Request, history: History) -> str | None:
-    """Why this outcome is allowed; None: nothing that happened allows it."""
+    """Why this outcome is allowed, or None if no event allows it."""
     for fault in _faults_around(request, history):
         for cause in CAUSES.get(fault.kind, ()):
             if (
@@ -223,7 +223,7 @@ def _faults_around(request: Request, history: History) -> Iterator[Fault]:
 
 
 def _may_concern(request: Request, pid: int | None, history: History) -> bool:
-    """Whether the request may have been that process's; where nobody knows, it may."""
+    """Whether the request may have been served by that process; true if its process is unknown."""
     process = history.processes.get(request.process)
     return pid is None or process is None or process == pid
 
@@ -253,7 +253,7 @@ def _killer(death: Death, history: History) -> Fault | None:
     return None
 
 
-# ---- looks from outside --------------------------------------------------------------------------
+# ---- observations from outside -------------------------------------------------------------------
 
 
 def _deaths(history: History) -> Iterator[Finding]:
@@ -275,7 +275,7 @@ def _falls(history: History) -> Iterator[Finding]:
 
 
 def _lag(history: History, began: float, ended: float) -> float:
-    """How long the generator itself was held up in this time."""
+    """The delay of the load generator itself in this time."""
     return sum(
         lag.seconds
         for lag in history.lags

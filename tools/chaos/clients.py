@@ -1,4 +1,4 @@
-"""Clients that behave: of every kind, each comparing what it gets with what the version answers."""
+"""Well-behaved clients of every kind, which compare each answer with that of the version."""
 
 import asyncio
 import base64
@@ -17,26 +17,26 @@ from tools.chaos.history import OK, Outcome
 from tools.chaos.versions import Sample
 from tools.chaos.wire import Answer, Lost, Wire
 
-PAUSE = 0.25  # seconds between two requests of a client, on average
+PAUSE = 0.25  # mean of the seconds between two requests of a client
 PNG = "Content-Type: image/png"
 JSON = "Content-Type: application/json"
 INFER = "/v2/models/digits/infer"
 BOUNDARY = "chaos-boundary"
-# A client's own deadline passes, or could not be kept.
+# The deadline of a client passes, or cannot be met.
 OWN_DEADLINE = OK | {"503", "504"}
-# A version that does not serve is replaced, damaged, or there is no memory or time to load it.
+# A version that does not serve is pruned or damaged, or memory or time to load it are short.
 NOT_LOADED = OK | {"404", "409", "503", "504"}
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A request, and what is needed to judge its answer."""
+    """A request, with what is needed to check its answer."""
 
     content: bytes
     pictures: list[int]
     read: Callable[[Answer], tuple[str, Any]]  # the version that answered, and its probabilities
     expected: frozenset[Outcome] = OK
-    asked_for: str = ""  # the version; "": whichever is current
+    asked_for: str = ""  # the requested version, or "" for the current one
 
 
 # ---- requests ------------------------------------------------------------------------------------
@@ -112,14 +112,14 @@ def hurried(sample: Sample, random: Random) -> Prediction:
 
 
 def damaged(sample: Sample, random: Random) -> Prediction:
-    """A picture that ends in its first half."""
+    """An image that is truncated in its first half."""
     whole = random.choice(sample.pngs)
     body = whole[: random.randint(len(whole) // 4, len(whole) // 2)]
     return Prediction(post("/v1/predict", body, PNG), [], _predictions, frozenset({"422"}))
 
 
 def by_version(sample: Sample, random: Random) -> Prediction:
-    """Of a version that need not be current: it may be loaded for this, which may be refused."""
+    """For a version that need not be current: it may be loaded for this, which may be rejected."""
     picture, version = random.randrange(len(sample.pngs)), random.choice([*sample.expected])
     path = f"/v1/models/digits/versions/{version}/predict"
     content = post(path, sample.pngs[picture], PNG, f"Authorization: Bearer {TOKEN}")
@@ -161,9 +161,9 @@ Make = Callable[[Sample, Random], Prediction]
 @dataclass(frozen=True)
 class Kind:
     make: Make
-    keeps: bool = True  # its connection
-    pipelined: int = 1  # requests that are sent before the first is answered, at most
-    pieces: int = 1  # in which they are sent, at most
+    keeps: bool = True  # of its connection
+    pipelined: int = 1  # maximum number of requests sent before the first answer
+    pieces: int = 1  # maximum number of segments in which they are sent
 
 
 KINDS = {
@@ -201,7 +201,7 @@ async def run_client(name: str, kind: Kind, bench: Bench, random: Random) -> Non
 async def _turn(
     name: str, kind: Kind, bench: Bench, random: Random, wire: Wire | None
 ) -> Wire | None:
-    """Send some requests and judge their answers; returns the connection if it lasts."""
+    """Send some requests and check their answers; return the connection if it can be reused."""
     made = [kind.make(bench.sample, random) for _ in range(random.randint(1, kind.pipelined))]
     content = b"".join(each.content for each in made)
     cuts = sorted(random.randrange(len(content)) for _ in range(random.randint(1, kind.pieces) - 1))
@@ -220,7 +220,7 @@ async def _turn(
             answer = await wire.answer(PATIENCE)
             prediction = waiting.pop(0)
             wire.process = wire.process or answer.headers.get("x-request-id", "")[:ID]
-            # Behind the last answer nothing may come.
+            # Nothing may follow the last answer.
             answers = 1 if waiting or not wire.unasked else 2
             judged = _judged(bench.sample, prediction, answer)
             bench.record(
@@ -241,13 +241,13 @@ async def _turn(
             )
         if wire is not None:
             wire.close()
-        await bench.sleep(0.1)  # where connections are refused, as at the end
+        await bench.sleep(0.1)  # if connections are refused, as at the end
         return None
     return wire
 
 
 def _judged(sample: Sample, prediction: Prediction, answer: Answer) -> tuple[str, float]:
-    """The version that answered, and how far off; inf where it cannot be read."""
+    """The version that answered, and the largest difference: inf for an unreadable answer."""
     if answer.status != 200:
         return "", 0.0
     try:
@@ -259,12 +259,12 @@ def _judged(sample: Sample, prediction: Prediction, answer: Answer) -> tuple[str
 
 
 async def run_catalog(bench: Bench, random: Random) -> None:
-    """Reads what there is in the store."""
+    """Reads the catalog of the store."""
     paths = [
         "/v1/models",
         "/v1/models/digits",
         *(f"/v1/models/digits/versions/{n}" for n in (1, 2)),
     ]
     while not bench.over.is_set():
-        await bench.ask("catalog", get(random.choice(paths), "Connection: close"))
+        await bench.send("catalog", get(random.choice(paths), "Connection: close"))
         await bench.sleep(random.expovariate(1 / (4 * PAUSE)))

@@ -1,4 +1,4 @@
-"""Make what was planned go wrong, and record when it did."""
+"""Cause the planned faults, and record when they happened."""
 
 import asyncio
 import json
@@ -24,10 +24,10 @@ from tools.chaos.unruly import UNRULY
 from tools.chaos.versions import GREEDY, LOOPS
 from tools.swap import VERSIONS
 
-ADMIN_PATIENCE = 45.0  # seconds; an answer may wait 30 for workers that do not follow
+ADMIN_PATIENCE = 45.0  # seconds; a response may wait 30 for workers that do not follow
 REFUSED = frozenset({"404", "409", "503", "504"})
-DRAINED = 15.0  # seconds in which a worker that is let go ends
-TIGHT = (24 * 2**20, 192 * 2**20)  # bytes that are left in a squeeze
+DRAINED = 15.0  # seconds in which a terminated worker ends
+TIGHT = (24 * 2**20, 192 * 2**20)  # free bytes during a squeeze
 
 
 class Faults:
@@ -55,7 +55,7 @@ class Faults:
         }
 
     async def run(self, lanes: Mapping[str, Sequence[Planned]], seconds: float) -> None:
-        """All lanes beside each other; each ends with the fault that it is in."""
+        """Run all lanes concurrently; each ends after its current fault."""
         end = time.monotonic() + seconds
         await asyncio.gather(*(self._lane(planned, end) for planned in lanes.values()))
 
@@ -71,7 +71,7 @@ class Faults:
 
     async def _kill(self, planned: Planned) -> None:
         pid = self._bench.service.workers.get(planned.worker)
-        if pid is None:  # another takes its place just now
+        if pid is None:  # it is being replaced at the moment
             return
         with self._history.fault("kill", pid=pid, detail=f"worker {planned.worker}"):
             _send(pid, signal.SIGKILL)
@@ -107,11 +107,11 @@ class Faults:
             await self._switch("rollback", str(previous), expected)
 
     async def _switch(self, path: str, version: str, expected: frozenset[str] = OK) -> None:
-        """By an admin; what became of it is in the answer, or else in the store."""
+        """By an admin request; the outcome is in the response, or else in the store."""
         before, began = self._current(), time.monotonic()
         request = post(f"/v1/models/digits/{path}", b"", f"Authorization: Bearer {TOKEN}")
         with self._history.fault("switch", detail=path):
-            answer = await self._bench.ask(
+            answer = await self._bench.send(
                 "admin", request, expected=expected, patience=ADMIN_PATIENCE
             )
         ended = time.monotonic()
@@ -129,7 +129,7 @@ class Faults:
             self._changed(version, began, ended, "unknown")
 
     async def _follow(self, planned: Planned) -> None:
-        """As `python -m contract activate` does it."""
+        """As by `python -m contract activate`."""
         before, began = self._current(), time.monotonic()
         detail = f"to {planned.version}, in the store"
         with self._history.fault("switch", detail=detail), suppress(StoreError, OSError):
@@ -145,7 +145,7 @@ class Faults:
         await asyncio.gather(kill(), self._activate(planned))
 
     async def _no_version(self, planned: Planned, version: int) -> None:
-        """One that must not serve: an admin asks for it, or the store names it for a while."""
+        """A version that must not serve: an admin activates it, or the store names it briefly."""
         with self._history.fault(planned.kind):
             if planned.chance < 0.5:
                 await self._switch(f"versions/{version}/activate", str(version), REFUSED)
@@ -173,7 +173,7 @@ class Faults:
             await asyncio.sleep(planned.seconds)
 
     async def _set_current(self, version: str) -> None:
-        """Tried until there is room on the disk."""
+        """Retried until the disk has room."""
         while self._current() != version:
             with suppress(StoreError, OSError):
                 await asyncio.to_thread(self._bench.store.activate, int(version))
@@ -183,7 +183,7 @@ class Faults:
         return (self._bench.store.folder / "current").read_text().strip()
 
     def _changed(self, version: str, began: float, ended: float, how: How) -> None:
-        if int(version) in VERSIONS:  # no other may answer, whatever becomes of its switch
+        if int(version) in VERSIONS:  # the others must not answer, whatever the outcome
             self._history.changes.append(Change(version, began, ended, how))
 
     # ---- surroundings ----------------------------------------------------------------------------
@@ -199,7 +199,7 @@ class Faults:
         with self._history.fault("unread"):
             self._bench.service.stop_reading()
             await asyncio.sleep(planned.seconds)
-            self._bench.service.read_on()
+            self._bench.service.resume_reading()
 
     async def _no_temporary_files(self, _: Planned) -> None:
         with self._history.fault("no temporary files"):
@@ -228,11 +228,11 @@ def _send(pid: int, sig: signal.Signals) -> None:
 
 @contextmanager
 def _replaced(path: Path, how: str) -> Iterator[None]:
-    """Something else in the place of a file or a folder."""
+    """Put something else in the place of a file or a folder."""
     whole = path.with_name(f".{path.name}.whole")
     path.rename(whole)
     try:
-        with suppress(OSError):  # the disk may be full: then it is only gone
+        with suppress(OSError):  # if the disk is full, it is only removed
             match how:
                 case "garbage":
                     path.write_bytes(b"\0garbage\xff" * 9)

@@ -1,8 +1,8 @@
-"""What happened in a run: requests, faults, switches, deaths of workers, looks from outside.
+"""What happened in a run: requests, faults, switches, deaths of workers, observations from outside.
 
-All times are seconds of `time.monotonic` in the one process that generates the load, so they can be
-compared. A request begins before its first byte is sent and ends when its answer has been read:
-the service's own instants lie between.
+All times are seconds of `time.monotonic` in the process that generates the load, so they can be
+compared. A request starts before its first byte is sent and ends when its answer has been read: the
+times measured by the service lie in between.
 """
 
 import math
@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
-# An answer's status, or: refused (no connection), reset, closed (before the answer was whole),
-# silent (no answer while the client was patient), not taken (pipelined, and the answer before it
-# said that the connection ends).
+# The status of an answer, or: refused (no connection), reset, closed (before the answer was
+# complete), silent (no answer within the patience of the client), not taken (pipelined after an
+# answer that closes the connection).
 Outcome = str
 LOST = frozenset({"reset", "closed", "silent"})
 OK = frozenset({"200"})
@@ -27,16 +27,14 @@ class Request:
     began: float
     ended: float
     outcome: Outcome
-    expected: frozenset[Outcome] = OK  # these need no reason
-    process: str = ""  # how the ids begin that its worker gives out; "": nobody knows which it is
-    reused: bool = False  # the connection had carried a request before
-    version: str = ""  # that answered
+    expected: frozenset[Outcome] = OK  # these need no cause
+    process: str = ""  # the prefix of ids from its worker, or "" if unknown
+    reused: bool = False  # the connection has carried a request before
+    version: str = ""  # the version that answered
     asked_for: str = ""  # the only version that may answer, current or not
-    off: float = (
-        0.0  # largest distance from the probabilities that this version has for the picture
-    )
+    off: float = 0.0  # largest difference from the probabilities of this version for the image
     answers: int = 1
-    retry_after: bool = True  # whether an answer 503 had the header
+    retry_after: bool = True  # whether a 503 has the header
     detail: str = ""
 
 
@@ -45,17 +43,17 @@ class Fault:
     kind: str
     began: float
     ended: float = math.inf
-    pid: int | None = None  # of the worker that it concerns alone
+    pid: int | None = None  # of the only worker that it affects
     detail: str = ""
 
 
 @dataclass(frozen=True)
 class Change:
-    """The current version became another one, at some instant of the time that is given.
+    """The current version changed at some time within the interval.
 
-    answered   the response said that all workers serve it
-    followed   the store says so, and the workers follow
-    unknown    the answer was lost: it may or may not have happened, then or later
+    answered   according to the response, all workers serve it
+    followed   the store names it, and the workers follow
+    unknown    the response was lost: the switch may or may not have happened, then or later
     """
 
     version: str
@@ -73,7 +71,7 @@ class Death:
 
 @dataclass(frozen=True)
 class Probe:
-    """The fastest of some connections to /livez."""
+    """The fastest of several connections to /livez."""
 
     began: float
     seconds: float
@@ -81,7 +79,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class Fall:
-    """A counter that fell."""
+    """A counter that decreased."""
 
     at: float
     series: str
@@ -91,7 +89,7 @@ class Fall:
 
 @dataclass(frozen=True)
 class Resources:
-    """Of one process, or the largest of several."""
+    """Of one process, or the maximum of several."""
 
     resident: int  # bytes
     descriptors: int
@@ -101,7 +99,7 @@ class Resources:
 @dataclass(frozen=True)
 class End:
     signal: str
-    seconds: float  # from the signal until the last process had ended
+    seconds: float  # from the signal until the last process ended
     allowed: float
     code: int
 
@@ -115,10 +113,10 @@ class History:
     deaths: list[Death] = field(default_factory=list)
     probes: list[Probe] = field(default_factory=list)
     falls: list[Fall] = field(default_factory=list)
-    lags: list[Probe] = field(default_factory=list)  # how late the generator itself was, and when
-    processes: dict[str, int] = field(default_factory=dict)  # how ids begin -> process
-    log: list[str] = field(default_factory=list)  # lines of the service's log that must not be
-    recovered: float | None = 0.0  # seconds until all workers were ready again; None: never
+    lags: list[Probe] = field(default_factory=list)  # times and delays of the load generator itself
+    processes: dict[str, int] = field(default_factory=dict)  # prefix of ids -> process
+    log: list[str] = field(default_factory=list)  # lines of the log that must not occur
+    recovered: float | None = 0.0  # seconds until all workers were ready again, or None
     calm_since: float = math.inf  # from then on nothing may fail
     before: dict[str, Resources] = field(default_factory=dict)
     after: dict[str, Resources] = field(default_factory=dict)

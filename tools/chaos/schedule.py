@@ -1,7 +1,7 @@
-"""What will go wrong and when, drawn from the seed alone.
+"""Which faults happen and when, drawn from the seed alone.
 
-Faults of one lane follow each other, those of different lanes overlap. Each lane goes through all
-of its faults in a new order before one comes again.
+Faults of one lane are sequential, those of different lanes overlap. Each lane runs all of its
+faults in random order before it repeats one.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ WORKERS = 3
 class Lane:
     faults: Sequence[str]
     pause: tuple[float, float]  # seconds between the end of a fault and the next one
-    lasts: tuple[float, float]  # seconds, of faults that last
+    lasts: tuple[float, float]  # duration in seconds of faults that last
 
 
 LANES: Mapping[str, Lane] = {
@@ -38,13 +38,13 @@ LANES: Mapping[str, Lane] = {
     "clients": Lane([*UNRULY], (2, 6), (2, 5)),
 }  # fmt: skip
 ALL = frozenset(kind for lane in LANES.values() for kind in lane.faults)
-LONGEST_STOP = 33.0  # seconds: a worker that says nothing for 30 is replaced
-LONG_RUN = 100.0  # seconds from which on there is such a stop
+LONGEST_STOP = 33.0  # seconds: a worker that is silent for 30 is replaced
+LONG_RUN = 100.0  # seconds after which there is such a stop
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A fault, with all that is drawn for it, whether its kind needs it or not."""
+    """A fault with all random values, whether its kind needs them or not."""
 
     pause: float  # seconds before it
     kind: str
@@ -56,7 +56,7 @@ class Planned:
 
 
 def schedule(seed: int, seconds: float) -> dict[str, list[Planned]]:
-    """Lane -> its faults in order, as many as could be needed."""
+    """Lane -> its faults in order, as many as may be needed."""
     planned = {
         name: list(_lane(Random(f"{seed}/{name}"), lane, seconds)) for name, lane in LANES.items()
     }

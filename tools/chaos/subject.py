@@ -1,4 +1,4 @@
-"""The service under test: its processes as the system sees them, and a log that may stay unread."""
+"""The service under test: its processes as seen by the system, and a log that may remain unread."""
 
 import os
 import threading
@@ -19,19 +19,19 @@ class Subject(Service):
         super().__init__(models, **settings)
 
     def hear(self, line: str) -> bool:
-        """In the thread that reads: it stands still while nobody is to read."""
+        """Called in the reading thread, which blocks here while reading is stopped."""
         self._reads.wait()
         return super().hear(line)
 
     def stop_reading(self) -> None:
         self._reads.clear()
 
-    def read_on(self) -> None:
+    def resume_reading(self) -> None:
         self._reads.set()
 
     @property
     def workers(self) -> dict[int, int]:
-        """Number of a worker -> its process, as far as they are alive."""
+        """Number of a worker -> its process, for those that are alive."""
         found = {}
         for pid in _children(self.process.pid):
             words = _words(pid)
@@ -44,7 +44,7 @@ class Subject(Service):
 
     @property
     def resources(self) -> dict[str, Resources]:
-        """Of the supervisor, and of the worker that has most of each; of none where none lives."""
+        """Of the supervisor, and the maximum over the workers; empty if none is alive."""
         workers = [resources_of(pid) for pid in self.workers.values()]
         if not workers:
             return {}
@@ -66,7 +66,7 @@ def resources_of(pid: int) -> Resources:
 
 
 def running(pid: int) -> bool:
-    """Neither gone nor a zombie."""
+    """Neither ended nor a zombie."""
     try:
         return "State:\tZ" not in (Path("/proc") / str(pid) / "status").read_text()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""The disk and the memory of the service, made small, and smaller still for a while."""
+"""A small disk and little memory for the service, which can be reduced further for a while."""
 
 import os
 import resource
@@ -12,12 +12,12 @@ from contract.cgroup import folders_of
 from tools.chaos.subject import Subject
 
 DISK = 32 * 2**20  # bytes
-MEMORY = 2**30  # as docker-compose.yml gives it
+MEMORY = 2**30  # as in docker-compose.yml
 
 
 @contextmanager
 def small_disk() -> Iterator[Path]:
-    """A file system of its own where this process may mount one, else a folder."""
+    """A separate file system if this process may mount one, else a folder."""
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:
         words = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "chaos", folder]
         mounted = subprocess.run(words, capture_output=True, check=False).returncode == 0
@@ -30,7 +30,7 @@ def small_disk() -> Iterator[Path]:
 
 @contextmanager
 def full_disk(folder: Path, service: Subject) -> Iterator[None]:
-    """Nobody can write a byte more into the folder, or into any file where it is no disk."""
+    """No byte can be written to the folder, or to any file if it is not a separate file system."""
     if os.path.ismount(folder):
         filling = folder / "filling"
         with suppress(OSError), filling.open("wb") as file:
@@ -48,7 +48,7 @@ def full_disk(folder: Path, service: Subject) -> Iterator[None]:
 
 
 class Memory:
-    """A limit for all processes of the service: of a cgroup where one can be made."""
+    """A memory limit for all processes of the service: of a cgroup if one can be created."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
@@ -68,7 +68,7 @@ class Memory:
             try:
                 yield cls(folder)
             finally:
-                with suppress(OSError):  # a process that nobody could end
+                with suppress(OSError):  # a process could not be ended
                     folder.rmdir()
             return
         yield cls(None)
@@ -78,14 +78,14 @@ class Memory:
         return f"the cgroup {self._folder}" if self._folder else "limits of each process"
 
     def take_in(self, service: Subject) -> None:
-        """The supervisor, before it starts workers; the limit counts for all of them together."""
+        """Called before the supervisor starts workers; the limit applies to the sum of all."""
         if self._folder is not None:
             (self._folder / "cgroup.procs").write_text(str(service.process.pid))
             self._set(MEMORY)
 
     @contextmanager
     def squeezed(self, room: int, service: Subject) -> Iterator[None]:
-        """That many bytes more than are used now."""
+        """Limit memory to that many bytes more than are in use."""
         if self._folder is None:
             most = {pid: _data_of(pid) + room for pid in service.workers.values()}
             with _limited(service, resource.RLIMIT_DATA, most):
@@ -96,7 +96,7 @@ class Memory:
             for name in ("memory.current", "memory.usage_in_bytes")
             if (path := self._folder / name).exists()
         )
-        with suppress(OSError):  # what is used already cannot be forbidden in version 1
+        with suppress(OSError):  # in version 1 a limit below the current usage is rejected
             self._set(int(usage.read_text()) + room)
         yield
         self._set(MEMORY)
@@ -113,7 +113,7 @@ def _limit_of(folder: Path) -> Path:
 
 @contextmanager
 def _limited(service: Subject, what: int, most: dict[int, int]) -> Iterator[None]:
-    """Of each of these processes; those that the supervisor starts meanwhile inherit its limits."""
+    """Limit each of these processes; those started meanwhile by the supervisor inherit it."""
     before = resource.prlimit(service.process.pid, what)
     for pid, limit in most.items():
         with suppress(ProcessLookupError):

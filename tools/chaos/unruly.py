@@ -1,4 +1,4 @@
-"""Clients that misbehave, each for some seconds: what they get is bounded, what others lose too."""
+"""Clients that misbehave for some seconds each; their effects, also on others, are limited."""
 
 import asyncio
 import time
@@ -14,14 +14,14 @@ from tools.chaos.clients import BOUNDARY, PNG, form
 from tools.chaos.history import LOST
 from tools.chaos.wire import Lost, Wire
 
-# Whatever it gets is its own fault, but for 500 and a second answer.
+# Any outcome is its own fault, except for 500 and a second answer.
 ANYTHING = LOST | {"200", "400", "404", "405", "408", "413", "415", "422", "431", "503", "504"}
 FORM = f"Content-Type: multipart/form-data; boundary={BOUNDARY}"
-Unruly = Callable[[Bench, Random, float], Awaitable[None]]  # until then (time.monotonic)
+Unruly = Callable[[Bench, Random, float], Awaitable[None]]  # until when (time.monotonic)
 
 
 async def trickle(bench: Bench, random: Random, until: float) -> None:
-    """Heads and bodies that come a byte at a time."""
+    """Heads and bodies that arrive a byte at a time."""
     picture = post("/v1/predict", random.choice(bench.sample.pngs), PNG)
     step = random.choice([1, 7])
 
@@ -32,7 +32,7 @@ async def trickle(bench: Bench, random: Random, until: float) -> None:
 
 
 async def flood(bench: Bench, random: Random, until: float) -> None:
-    """Kilobytes of pipelined requests for what is costly."""
+    """Kilobytes of pipelined expensive requests."""
     request = get(random.choice(["/metrics", "/openapi.json", "/v1/status"]))
     size = random.randint(30_000, 250_000)
 
@@ -45,7 +45,7 @@ async def flood(bench: Bench, random: Random, until: float) -> None:
 
 
 async def hang_up(bench: Bench, random: Random, until: float) -> None:
-    """At every stage: before the head ends, within the body, before the answer, within it."""
+    """Disconnect at every stage: within the head, within the body, before the answer, within it."""
     paths = ("/v1/predict", "/v2/models/digits/infer", "/v1/models/digits/versions/1/predict")
     while time.monotonic() < until and not bench.over.is_set():
         content = post(random.choice(paths), random.choice(bench.sample.pngs), PNG)
@@ -60,7 +60,7 @@ async def hang_up(bench: Bench, random: Random, until: float) -> None:
 
 
 async def never_read(bench: Bench, random: Random, until: float) -> None:
-    """Connections that send requests and take no answer."""
+    """Connections that send requests and read no answer."""
     request = get(random.choice(["/metrics", "/openapi.json", "/livez"]))
 
     async def one(wire: Wire) -> None:
@@ -74,7 +74,7 @@ async def never_read(bench: Bench, random: Random, until: float) -> None:
 
 
 async def send_damaged(bench: Bench, random: Random, until: float) -> None:
-    """Pictures that decoders complain of, in their own words and places."""
+    """Images about which decoders print warnings."""
     files = [*bench.sample.pngs, *_pictures()]
 
     async def one() -> None:
@@ -83,13 +83,13 @@ async def send_damaged(bench: Bench, random: Random, until: float) -> None:
             for _ in range(random.randint(1, 8)):
                 whole[random.randrange(8, len(whole))] = random.randrange(256)
             content = post("/v1/predict", bytes(whole), PNG)
-            await bench.ask("damaged", content, expected=ANYTHING)
+            await bench.send("damaged", content, expected=ANYTHING)
 
     await asyncio.gather(*(one() for _ in range(3)))
 
 
 async def long_heads(bench: Bench, random: Random, until: float) -> None:
-    """Heads over the limit, whole and in pieces."""
+    """Heads over the limit, in one piece and in several."""
     head = get("/livez", *(f"X-Long-{number}: {'x' * 500}" for number in range(120)))
     step = random.choice([len(head), 1000, 60])
 
@@ -109,13 +109,13 @@ async def bombs(bench: Bench, random: Random, until: float) -> None:
 
     async def one() -> None:
         while time.monotonic() < until and not bench.over.is_set():
-            await bench.ask("bombs", post("/v1/predict", body, FORM), expected=ANYTHING)
+            await bench.send("bombs", post("/v1/predict", body, FORM), expected=ANYTHING)
 
     await asyncio.gather(*(one() for _ in range(2)))
 
 
 async def bodies(bench: Bench, random: Random, until: float) -> None:
-    """Large bodies that are begun and not ended."""
+    """Large bodies that are started and not completed."""
     size = random.randint(2_000_000, 9_000_000)
     head = get("/v1/predict", PNG, f"Content-Length: {size}", method="POST")
 
@@ -128,7 +128,7 @@ async def bodies(bench: Bench, random: Random, until: float) -> None:
 
 
 async def break_bodies(bench: Bench, random: Random, until: float) -> None:
-    """Bodies that break after an answer that came early: nothing may come behind that."""
+    """Invalid bodies after an early answer: nothing may follow it."""
     begins = [
         get("/livez", "Transfer-Encoding: chunked", method="POST"),
         get("/nowhere", "Transfer-Encoding: chunked", method="POST"),
@@ -164,7 +164,7 @@ UNRULY: Mapping[str, Unruly] = {
 async def _exchange(
     name: str, bench: Bench, until: float, talk: Callable[[Wire], Awaitable[None]]
 ) -> None:
-    """What one connection of such a client comes to."""
+    """The outcome of one connection of such a client."""
     began = time.monotonic()
     wire = None
     outcome, answers = "200", 1
@@ -191,7 +191,7 @@ async def _slowly(wire: Wire, content: bytes, step: int, until: float, pause: fl
 
 @cache
 def _pictures() -> list[bytes]:
-    """Files of 16 megapixels, or of deep or progressive ones."""
+    """Files of 16 megapixels, or with deep or progressive pixels."""
     side = 3_990
     gray = np.zeros((side, side), np.uint8)
     gray[side // 4 : side // 2, side // 3 : side // 2] = 255

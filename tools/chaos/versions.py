@@ -1,4 +1,4 @@
-"""The store of a run, the pictures that its clients send, and what each version answers to them."""
+"""The store of a run, the images that its clients send, and the answers of each version to them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ from tests.support.versions import publish
 from tools.swap import FIRST, expected_of, versions_of
 
 LOOPS, GREEDY = 4, 5
-TURNS = 10**12  # of a loop that does not end
+TURNS = 10**12  # iterations of a loop that does not end in time
 GREED = 20_000  # rows and columns of a float32 matrix: 1.6 GB
-COUNT = 24  # pictures
+COUNT = 24  # number of images
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Pictures that all versions answer differently, and no two of which are answered alike."""
+    """Images with different answers for each version and for each image."""
 
     pixels: NDArray[np.uint8]  # (n, 28, 28)
     pngs: list[bytes]
@@ -44,7 +44,7 @@ class Sample:
         return cls(pixels[chosen], pngs, {name: rows[chosen] for name, rows in expected.items()})
 
     def off(self, version: str, pictures: list[int], given: object) -> float:
-        """The largest distance of probabilities that were given from those of the version."""
+        """The largest difference between the given probabilities and those of the version."""
         probabilities = np.asarray(given, np.float32)
         wanted = self.expected[version][pictures]
         if probabilities.shape != wanted.shape:
@@ -53,7 +53,7 @@ class Sample:
 
 
 def make_store(folder: Path) -> Store:
-    """Three versions that serve, the last of them current, one that loops, one that is greedy."""
+    """Three versions that serve, the last of which is current, a looping and a greedy one."""
     version = Store(MODELS, "digits").open()
     store = versions_of(version, folder)
     assert publish(store, version, _adding(_loop)) == LOOPS
@@ -63,13 +63,13 @@ def make_store(folder: Path) -> Store:
 
 
 def _adding(costly: Callable[[onnx.GraphProto], list[onnx.NodeProto]]) -> Callable[[Path], object]:
-    """For `publish`: the same answers, with "zero" added to the logits, which costs something."""
+    """For `publish`: adds "zero", which is expensive to compute, to the logits."""
 
     def change(draft: Path) -> None:
         model = onnx.load(draft / ONNX)
         graph = model.graph
         (last,) = (node for node in graph.node if LOGITS in node.output)
-        place = list(graph.node).index(last) + 1  # nodes are in the order in which they run
+        place = list(graph.node).index(last) + 1  # nodes are in topological order
         last.output[:] = ["cheap"]
         addition = helper.make_node("Add", ["cheap", "zero"], [LOGITS])
         for node in (addition, *reversed(costly(graph))):
@@ -82,7 +82,7 @@ def _adding(costly: Callable[[onnx.GraphProto], list[onnx.NodeProto]]) -> Callab
 
 
 def _loop(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """An ONNX Loop of more turns than anybody waits for."""
+    """An ONNX Loop with more iterations than any timeout allows."""
     body = helper.make_graph(
         [
             helper.make_node("Identity", ["go"], ["goes"]),
@@ -108,7 +108,7 @@ def _loop(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
 def _matrix(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     """A matrix of zeros and its largest element.
 
-    It depends on the picture: what does not is computed once, when the graph is loaded.
+    It depends on the image: a constant would be computed once, when the graph is loaded.
     """
     graph.initializer.append(helper.make_tensor("shape", TensorProto.INT64, [2], [GREED, GREED]))
     graph.initializer.append(helper.make_tensor("nothing", TensorProto.FLOAT, [], [0.0]))

@@ -1,4 +1,4 @@
-"""What can be seen of the service from outside, all the time: probes, scrapes, processes."""
+"""Continuous observations of the service from outside: probes, scrapes, processes."""
 
 import asyncio
 import json
@@ -13,9 +13,9 @@ PROBES = 8  # connections of which the fastest counts: a suspended worker may ho
 HEDGE = 0.3  # seconds until the others are opened
 LIVE_PATIENCE = 10.0
 LAG = 0.05  # seconds
-# Counters and histograms; those of one version end when it is an old one.
+# Counters and histograms; those of an old version end.
 COUNTED = re.compile(r"^(digitserve_\w+_(?:total|count|bucket)(?:\{[^}]*\})?) (\S+)$", re.MULTILINE)
-# A line of the log with one of these is a mistake of the service's own.
+# A log line with one of these is an error of the service.
 MISTAKES = ('"traceback"', "Traceback", "ASGI callable returned without")
 
 
@@ -56,7 +56,7 @@ async def _probe(bench: Bench) -> bool:
 async def watch_counters(bench: Bench) -> None:
     highest: dict[str, float] = {}
     while not bench.over.is_set():
-        answer = await bench.ask("scrape", get("/metrics", "Connection: close"))
+        answer = await bench.send("scrape", get("/metrics", "Connection: close"))
         if answer is not None and answer.status == 200:
             for series, text in COUNTED.findall(answer.body.decode()):
                 value = float(text)
@@ -68,7 +68,7 @@ async def watch_counters(bench: Bench) -> None:
 
 
 async def watch_workers(bench: Bench) -> None:
-    """Who died, and when."""
+    """Which worker died, and when."""
     known = bench.service.workers
     while not bench.over.is_set():
         now = bench.service.workers
@@ -80,9 +80,9 @@ async def watch_workers(bench: Bench) -> None:
 
 
 async def watch_status(bench: Bench) -> None:
-    """How the ids begin that each process gives out."""
+    """The prefix of ids from each process."""
     while not bench.over.is_set():
-        answer = await bench.ask("status", get("/v1/status", "Connection: close"))
+        answer = await bench.send("status", get("/v1/status", "Connection: close"))
         if answer is not None and answer.status == 200:
             document = json.loads(answer.body)
             rows = {row["worker"]: row["pid"] for row in document["workers"]}
@@ -102,7 +102,7 @@ async def watch_lag(bench: Bench) -> None:
 
 async def all_serve(bench: Bench, workers: int) -> bool:
     """Whether all workers serve the version that the store names."""
-    answer = await bench.ask("status", get("/v1/status", "Connection: close"))
+    answer = await bench.send("status", get("/v1/status", "Connection: close"))
     if answer is None or answer.status != 200:
         return False
     current = str(bench.store.current())

@@ -1,4 +1,4 @@
-"""A connection, byte by byte: what was sent, and what came back, asked for or not."""
+"""A connection at the level of bytes: what was sent, and what was received, expected or not."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ CONNECT_SECONDS = 10.0
 
 
 class Lost(Exception):
-    """No whole answer came: the outcome is the message."""
+    """No complete answer arrived: the message is the outcome."""
 
 
 @dataclass(frozen=True)
@@ -24,20 +24,20 @@ class Answer:
 
 
 class Wire(asyncio.Protocol):
-    """One connection of a client. Nothing is read while `paused`."""
+    """A connection of a client. Nothing is read while `paused`."""
 
     def __init__(self) -> None:
-        self.used = False  # it has carried a whole answer
+        self.used = False  # it has carried a complete answer
         self.process = ""  # see History.processes
         self.opened = time.monotonic()
         self._received = bytearray()
-        self._ended: str | None = None  # how
+        self._ended: str | None = None  # in which way
         self._news = asyncio.Event()
         self._transport: asyncio.Transport
 
     @classmethod
     async def open(cls, address: tuple[str, int]) -> Self:
-        """Lost if the connection is refused."""
+        """Raises Lost if the connection is refused."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
@@ -56,7 +56,7 @@ class Wire(asyncio.Protocol):
 
     @property
     def unasked(self) -> int:
-        """Bytes that came behind the last answer."""
+        """Bytes received after the last answer."""
         return len(self._received)
 
     def send(self, content: bytes) -> None:
@@ -67,7 +67,7 @@ class Wire(asyncio.Protocol):
         self._transport.pause_reading()
 
     async def sent(self, patience: float) -> None:
-        """Until the kernel has taken what was sent, or the connection has ended."""
+        """Wait until the kernel has accepted the data, or the connection has ended."""
         until = time.monotonic() + patience
         while not self.ended and self._transport.get_write_buffer_size():
             if time.monotonic() > until:
@@ -75,7 +75,7 @@ class Wire(asyncio.Protocol):
             await asyncio.sleep(0.02)
 
     async def answer(self, patience: float) -> Answer:
-        """The next answer; Lost if the connection ends before, or it takes longer."""
+        """The next answer; raises Lost if the connection ends before, or on a timeout."""
         try:
             async with asyncio.timeout(patience):
                 while (answer := self._parsed()) is None:
@@ -89,7 +89,7 @@ class Wire(asyncio.Protocol):
         return answer
 
     async def end(self, patience: float) -> None:
-        """Until the other side closes, while what comes is kept."""
+        """Wait until the server closes, while received bytes are kept."""
         try:
             async with asyncio.timeout(patience):
                 while not self.ended:

@@ -1,10 +1,9 @@
-"""Draw what the dashboards show of services in trouble, for docs/dashboards.md.
+"""Draw what the dashboards show for services with failures, for docs/dashboards.md.
 
     python -m tools.dashboard_pictures [--seconds 180] [--folder docs/dashboards]
 
-Publishes the current version three times with three temperatures, so that they are sure to
-different degrees, and lets all kinds of visitors come to two services on them (see `visitors`,
-`watched`).
+Publishes the current version three times with three temperatures, which gives three levels of
+confidence, and sends requests of all kinds to two services (see `visitors`, `watched`).
 """
 
 import sys

@@ -1,7 +1,7 @@
-"""A dashboard drawn with matplotlib: its panels where Grafana has them, with what they show.
+"""A dashboard drawn with matplotlib: its panels with data, in Grafana's layout.
 
-Not what Grafana looks like; the same questions, units, limits and colours, so that one sees
-whether a question answers what its title promises.
+It does not look like Grafana, but has the same queries, units, limits and colours, so that one can
+check whether a query shows what its title promises.
 """
 
 import math
@@ -22,7 +22,7 @@ from tests.monitoring.watched import Watched
 
 matplotlib.use("agg")
 
-_COLUMN, _LINE = 0.62, 0.33  # inches of a column and a line of the grid
+_COLUMN, _LINE = 0.62, 0.33  # inches per column and row of the grid
 _DPI = 72
 _COLOURS = {
     "green": "#3a9b45", "yellow": "#e0a91b", "red": "#d43f4f", "blue": "#3274d9",
@@ -31,7 +31,7 @@ _SMALL = 7  # points
 
 
 def draw(name: str, seen: Watched, path: Path) -> None:
-    """All panels of a dashboard in one PNG."""
+    """Draw all panels of a dashboard into one PNG."""
     panels = dashboard(name)["panels"]
     lines = max(each["gridPos"]["y"] + each["gridPos"]["h"] for each in panels)
     figure = Figure(figsize=(24 * _COLUMN, lines * _LINE), dpi=_DPI)
@@ -42,7 +42,7 @@ def draw(name: str, seen: Watched, path: Path) -> None:
         if panel["type"] == "row":
             figure.text(0.01, bottom + height / 3, panel["title"], weight="bold", fontsize=10)
             continue
-        inch = 1 / (lines * _LINE)  # of the figure's height
+        inch = 1 / (lines * _LINE)  # fraction of the height of the figure
         gap = (0.35 if panel["type"] != "stat" else 0.1) * inch
         axes = figure.add_axes(
             (left + 0.04, bottom + gap, width - 0.05, height - gap - 0.35 * inch)
@@ -51,12 +51,12 @@ def draw(name: str, seen: Watched, path: Path) -> None:
         axes.tick_params(labelsize=_SMALL)
         _DRAWN[panel["type"]](axes, panel, _answers(name, panel, seen), seen)
     figure.savefig(path)
-    # A picture of lines and words needs few colours; so it stays small enough to be committed.
+    # An image of lines and text needs few colours, which keeps the committed file small.
     Image.open(path).convert("RGB").quantize(48).save(path, optimize=True)
 
 
 def _answers(name: str, panel: Any, seen: Watched) -> list[tuple[str, Series]]:
-    """Every series of a panel with what its legend calls it."""
+    """Every series of a panel with its legend."""
     found = []
     for target in panel["targets"]:
         legend = target["legendFormat"]
@@ -112,7 +112,7 @@ def _mark_limits_and_switches(axes: Axes, panel: Any, seen: Watched) -> None:
 
 
 def _heat(axes: Axes, panel: Any, answers: list[tuple[str, Series]], seen: Watched) -> None:
-    """Buckets hold all below them; a cell is what a bucket has more than the one before."""
+    """Buckets are cumulative; a cell is the difference between adjacent buckets."""
     ordered = sorted(answers, key=lambda pair: float(pair[1].labels["le"]))
     cumulated = np.zeros((len(ordered), round(seen.ended - seen.began) + 1))
     for row, (_, series) in enumerate(ordered):
@@ -131,7 +131,7 @@ def _number(axes: Axes, panel: Any, answers: list[tuple[str, Series]], seen: Wat
     for name, series in answers:
         known = [value for _, value in series.points if math.isfinite(value)]
         if series.points[-1][0] < seen.ended - 2:
-            continue  # Grafana asks for now: this one has gone
+            continue  # Grafana queries the current time, at which this series has ended
         for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]:
             if step["value"] is None or known[-1] >= step["value"]:
                 colour = _COLOURS[step["color"]]

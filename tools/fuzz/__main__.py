@@ -1,11 +1,11 @@
-"""Ask the service thousands of things that its OpenAPI document allows, and as many that it does
-not, and look whether every answer is one that the document promises.
+"""Send thousands of requests that the OpenAPI document allows, and as many that it does not, and
+check that every response is a documented one.
 
     python -m tools.fuzz [--examples 150] [--seed 1]
 
-Starts `python -m service` on a free port, with keys, an admin token and a copy of the store, whose
-versions are switched, and lets Schemathesis loose on it with every check it has. Exits with 1 if it
-found something, or if the service is not as it was.
+Starts `python -m service` on a free port with API keys, an admin token and a copy of the store,
+whose versions are switched, and runs Schemathesis with all of its checks. Exits with 1 if it finds
+something, or if the service has changed afterwards.
 """
 
 import os

@@ -1,7 +1,7 @@
-"""What Schemathesis cannot make up: picture files, and texts that carry one.
+"""What Schemathesis cannot generate: image files, and texts that contain one.
 
-Loaded by it, see `fuzz`. Pictures that no schema can describe, the damaged and the blank, are in
-`tests/service/http/test_bad_input.py`.
+Loaded by Schemathesis, see `fuzz`. Images that no schema can describe, such as damaged and blank
+ones, are in `tests/service/http/test_bad_input.py`.
 """
 
 import os
@@ -14,7 +14,7 @@ from schemathesis import GenerationMode
 
 from tests.support.pictures import encoded, seven
 
-VERSION = os.environ["FUZZED_VERSION"]  # the one that serves
+VERSION = os.environ["FUZZED_VERSION"]  # the version that serves
 FORMATS = {
     f"image/{kind}": [encoded(seven(side=side), kind) for side in (28, 60, 200)]
     for kind in ("png", "jpeg", "webp", "bmp", "gif", "tiff")
@@ -30,7 +30,7 @@ schemathesis.openapi.format("byte", PICTURES.map(lambda body: b64encode(body).de
 
 @schemathesis.hook
 def before_call(context: schemathesis.HookContext, case: Any, kwargs: dict[str, Any]) -> None:
-    """As many numbers as the shape says, a version and a file there are: no schema asks it."""
+    """Send as many numbers as the shape requires, and existing versions and files."""
     if case.meta is None or case.meta.generation.mode != GenerationMode.POSITIVE:
         return
     if "version" in case.path_parameters:

@@ -1,10 +1,10 @@
-"""Read streams that are almost HTTP as the service does and as h11 does, and compare.
+"""Parse streams that are almost HTTP with the service and with h11, and compare the results.
 
     python -m tools.fuzz_http [--seed 1] [--streams 5000] [--only NUMBER]
 
-All of it in this process: h11, and the service's protocol with a transport in memory, once by its
-fast path and once by the careful one. A difference that is not among the accepted deviations is
-printed with the command that replays it, and the exit code is 1.
+Everything runs in this process: h11, and the service's protocol with a transport in memory, once on
+its fast path and once through ASGI. A difference that is not an accepted deviation is printed with
+the command that replays it, and the exit code is 1.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ def main() -> int:
     parser.add_argument("--streams", type=int, default=5000)
     parser.add_argument("--only", type=int, help="the number of one stream of that seed")
     arguments = parser.parse_args()
-    logging.disable(logging.CRITICAL)  # the service warns of each stream that it refuses
+    logging.disable(logging.CRITICAL)  # the service logs a warning for each stream that it rejects
     numbers = range(arguments.streams) if arguments.only is None else [arguments.only]
     return asyncio.run(fuzz(arguments.seed, numbers))
 
@@ -36,7 +36,7 @@ async def fuzz(seed: int, numbers: range | list[int]) -> int:
         stream = stream_of(seed, number)
         try:
             deviation = await comparison.compare(stream)
-        except Exception as error:  # whatever happens, the stream that did it is wanted
+        except Exception as error:  # on any exception, the stream that caused it is reported
             wrong += 1
             print(f"\nmake fuzz-http ARGS='--seed {seed} --only {number}'")
             print(f"{stream.pieces}\n{type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""Two readings of one stream: are they the same, or is their difference an accepted one?"""
+"""Compare two readings of one stream: they are equal, or their difference is an accepted one."""
 
 from itertools import count
 
@@ -8,7 +8,7 @@ from tools.fuzz_http.reading import CLOSED, OPEN, REFUSED, Reading
 from tools.fuzz_http.service_parser import ServiceParser
 from tools.fuzz_http.streams import Stream
 
-# What completes a line and a head, so that h11 says what it thinks of them.
+# These complete a line and a head, so that h11 reports what it has parsed.
 COMPLETIONS = (b"\r\n", b"\r\n\r\n", b"\n", b"\n\r\n")
 
 
@@ -17,13 +17,13 @@ class Unexpected(Exception):
 
 
 class Comparison:
-    """Made and used on a running event loop."""
+    """Must be created and used on a running event loop."""
 
     def __init__(self) -> None:
         self._fast, self._careful = ServiceParser(hot=True), ServiceParser(hot=False)
 
     async def compare(self, stream: Stream) -> Deviation | None:
-        """Returns the accepted difference between the service and h11; None if there is none."""
+        """Returns the accepted difference between the service and h11, or None if there is none."""
         fast, careful = (
             await self._fast.read(stream.pieces),
             await self._careful.read(stream.pieces),
@@ -37,7 +37,7 @@ class Comparison:
         if (fast.requests, fast.end) == (strict.requests, strict.end):
             return None
         if fast.end == REFUSED and strict.end == OPEN and fast.requests == strict.requests:
-            # The service has refused the beginning of what h11 waits for the rest of.
+            # The service has rejected the beginning of something that h11 considers incomplete.
             completed = [
                 strict_parser.read([*stream.pieces, end], self._fast.max_head)
                 for end in COMPLETIONS
@@ -52,7 +52,7 @@ class Comparison:
 
 
 def _explains(deviation: Deviation, service: Reading, strict: Reading) -> bool:
-    """Whether the first difference is the end of that side's reading, for the reason given."""
+    """Whether the first difference is the end of that side's reading, for the given reason."""
     same = next(
         at for at in count()
         if service.requests[at : at + 1] != strict.requests[at : at + 1]

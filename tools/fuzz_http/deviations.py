@@ -1,7 +1,7 @@
-"""Where the service deliberately differs from h11, each with its reason: docs/security/http.md.
+"""The deliberate differences between the service and h11, with reasons: docs/security/http.md.
 
-A difference between the two readings of a stream is accepted if it begins with a refusal, or with
-the end of the connection, whose reason begins as one of these says.
+A difference between two readings of a stream is accepted if it starts with a rejection, or with the
+end of the connection, for a reason that starts as in one of these.
 """
 
 from typing import NamedTuple
@@ -12,9 +12,9 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
 class Deviation(NamedTuple):
     what: str
-    reason: str  # why it stays so
-    service: str  # how the service's reason begins; empty: it reads on
-    h11: str  # the same of h11
+    reason: str  # why it is kept
+    service: str  # beginning of the service's reason; empty: the service continues to read
+    h11: str  # the same for h11
     example: bytes
 
 

@@ -1,10 +1,10 @@
-"""What a server makes of a stream of bytes."""
+"""The result of parsing a stream of bytes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-End = Literal["open", "closed", "refused"]  # more may come, the last request was read, an error
+End = Literal["open", "closed", "refused"]  # more may follow, the last request was read, an error
 OPEN: End = "open"
 CLOSED: End = "closed"
 REFUSED: End = "refused"
@@ -22,13 +22,13 @@ class Request:
 def request(
     method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes
 ) -> Request:
-    """A coding is written in lower case, as h11 does."""
+    """Codings are converted to lower case, as by h11."""
     named = [(name, value.lower() if name == CODING else value) for name, value in headers]
     return Request(method, target, tuple(named), body)
 
 
 @dataclass(frozen=True)
 class Reading:
-    requests: tuple[Request, ...]  # those that are complete
+    requests: tuple[Request, ...]  # the complete ones
     end: End
-    reason: str = ""  # why it was refused
+    reason: str = ""  # why it was rejected

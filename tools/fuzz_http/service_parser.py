@@ -1,7 +1,7 @@
-"""How the service reads a stream: its protocol in this process, with a transport in memory.
+"""How the service parses a stream: its protocol in this process, with a transport in memory.
 
-The gateway behind it notes each complete request. With its fast routes, plain requests
-take the fast path; without it, all take the careful one through ASGI.
+The gateway behind it records each complete request. With its fast routes, plain requests take the
+fast path; without them, all requests go through ASGI.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
 from tools.fuzz_http.reading import CLOSED, OPEN, REFUSED, Reading, Request, request
 
-IDLE_TURNS = 4  # turns of the loop in which nothing happened, after which nothing will
+IDLE_TURNS = 4  # turns of the event loop without an event, after which there will be none
 
 
 class _Endpoint:
@@ -33,19 +33,19 @@ class _Endpoint:
         self.route, self.method = route, method
 
     def admit(self, headers: Mapping[bytes, bytes]) -> None:
-        """All of them."""
+        """Admits all requests."""
 
     def begin(self, exchange: Exchange) -> None:
         assert isinstance(exchange, FastExchange)
         protocol: Any = exchange.protocol
-        protocol.transport.note(
+        protocol.transport.record(
             request(self.method.encode(), protocol.url, exchange.headers.items(), exchange.body)
         )
         exchange.reply(200, b"", b"")
 
 
 class _Gateway(Gateway):
-    """Notes requests instead of answering them."""
+    """Records requests instead of answering them."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         protocol: Any = scope["connection"]()
@@ -57,7 +57,7 @@ class _Gateway(Gateway):
                 return
             body += message["body"]
             more = message["more_body"]
-        protocol.transport.note(request(scope["method"].encode(), target, scope["headers"], body))
+        protocol.transport.record(request(scope["method"].encode(), target, scope["headers"], body))
         headers = [(b"content-length", b"0")]
         if scope.get("keeps"):
             headers.append((b"connection", b"keep-alive"))
@@ -69,14 +69,14 @@ class _Gateway(Gateway):
 class _Protocol(FastProtocol):
     @staticmethod
     def scope_target(scope: Scope) -> bytes:
-        """As the client wrote it."""
+        """As sent by the client."""
         target: bytes = scope["target"]
         return target
 
     def refuse(self, problem: Problem) -> None:
         transport: Any = self.transport
         cycle = self.cycle
-        # What is behind the last request of a connection makes no difference.
+        # What follows the last request of a connection makes no difference.
         is_behind_last = cycle is not None and not (cycle.more_body or cycle.keep_alive)
         if not (transport.refusal or is_behind_last):
             transport.refusal = f"{problem.status} {problem.detail}"
@@ -97,10 +97,10 @@ class _Transport(asyncio.Transport):
         self.requests: list[Request] = []
         self.written = b""
         self.closing = self.reading_paused = False
-        self.refusal = ""  # why nothing more is read; with an answer in front it is not written
-        self.events = 0  # so that it can be seen whether anything happens
+        self.refusal = ""  # why nothing more is read; it is not written while an answer precedes it
+        self.events = 0  # changes with each event
 
-    def note(self, request: Request) -> None:
+    def record(self, request: Request) -> None:
         self.requests.append(request)
         self.events += 1
 
@@ -134,7 +134,7 @@ class _Transport(asyncio.Transport):
 
 
 class ServiceParser:
-    """Made and used on a running event loop."""
+    """Must be created and used on a running event loop."""
 
     def __init__(self, *, hot: bool) -> None:
         settings = Settings(_env_file=None)  # type: ignore[call-arg]

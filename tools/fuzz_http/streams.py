@@ -1,10 +1,10 @@
-"""Streams of bytes that are almost HTTP: requests of which some tokens are replaced."""
+"""Streams of bytes that are almost HTTP: requests with some replaced tokens."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
-# By kind of token: what is usual, and what is odd or wrong.
+# By kind of token: common values, and unusual or invalid ones.
 USUAL: dict[str, list[bytes]] = {
     "method": [b"GET", b"POST", b"POST", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"],
     "target": [b"/v1/predict", b"/v1/predict", b"/metrics", b"/v1/predict?k=3", b"/other", b"/"],
@@ -82,7 +82,7 @@ def stream_of(seed: int, number: int) -> Stream:
 
 
 def split(random: Random, data: bytes) -> tuple[bytes, ...]:
-    """Into random pieces, seldom into single bytes."""
+    """Split into random segments, rarely into single bytes."""
     if random.random() < 0.03:
         return tuple(data[at : at + 1] for at in range(len(data)))
     cuts = sorted(random.randrange(len(data) + 1) for _ in range(random.choice((0, 0, 1, 2, 5))))
@@ -139,7 +139,7 @@ def _replace_one(random: Random, tokens: list[Token]) -> None:
     match random.randrange(8):
         case 0:
             del tokens[at]
-        case 1 if kind == "name":  # the header twice, or a second one that frames the message
+        case 1 if kind == "name":  # the header twice, or a second length
             line: list[Token] = [*tokens[at : at + 6]]
             if random.random() < 0.7:
                 framing = random.choice(("length", "coding", "host"))

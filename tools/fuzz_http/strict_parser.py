@@ -1,4 +1,4 @@
-"""How h11 reads a stream, as a server that answers each request before it reads the next one."""
+"""How h11 parses a stream, as in a server that answers each request before reading the next."""
 
 from collections.abc import Iterable
 
@@ -17,7 +17,7 @@ class _Server:
         self._requests: list[Request] = []
         self._head: h11.Request | None = None
         self._body = b""
-        self._is_empty = False  # the line where a request should begin
+        self._is_empty = False  # the position where a request should start
 
     def read(self, pieces: Iterable[bytes]) -> Reading:
         for piece in pieces:
@@ -33,7 +33,7 @@ class _Server:
         return Reading(tuple(self._requests), OPEN)
 
     def _take_event(self) -> bool:
-        """Returns whether there may be another one."""
+        """Returns whether there may be another event."""
         data, _ = self._connection.trailing_data
         self._is_empty = self._connection.their_state is h11.IDLE and data.startswith(b"\r")
         match self._connection.next_event():
@@ -46,7 +46,7 @@ class _Server:
             case h11.EndOfMessage():
                 self._answer()
                 return self._connection.our_state is not h11.MUST_CLOSE
-        return False  # it needs more
+        return False  # more data is needed
 
     def _why_closed(self) -> str:
         assert self._head is not None
