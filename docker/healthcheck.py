@@ -1,7 +1,7 @@
-"""Whether the service in this container is ready: exit code 0, or 1 and why.
+"""Whether the service in this container is ready: exit code 0, or 1 with the reason.
 
-Docker runs it every few seconds, so it imports next to nothing: `http.client` alone would double
-what it costs.
+Docker runs it every few seconds, so it imports almost nothing: `http.client` alone would double its
+cost.
 """
 
 import os

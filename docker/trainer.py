@@ -1,11 +1,11 @@
-"""Train and export in one command, for the training image: a version that is current at the end.
+"""Train and export in one command, for the training image; the new version becomes current.
 
     trainer.py [--if-none] [flags of python -m training ...]
 
---if-none does nothing, at once and without loading PyTorch, where a version is current already.
-Runs and downloads go to runs/ and data/ of the folder it is started in, versions to
-DIGITSERVE_MODELS. All of it is one process, so a signal to the container is for whatever goes on;
-the exit codes are those of training and export.
+With --if-none and a current version it exits at once, without loading PyTorch.
+Runs and downloads are stored in runs/ and data/ of the working directory, versions in
+DIGITSERVE_MODELS. Everything runs in one process, so a signal to the container reaches the current
+step; the exit codes are those of training and export.
 """
 
 import logging
@@ -29,19 +29,19 @@ def main(words: list[str]) -> int:
             return 0
         words = words[1:]
     print("trainer: training and exporting; PyTorch takes some seconds to load", file=sys.stderr)
-    if not os.environ.get("DIGITSERVE_SIGNING_KEY"):  # compose sets what is unset to nothing
+    if not os.environ.get("DIGITSERVE_SIGNING_KEY"):  # compose sets it to an empty string
         os.environ.pop("DIGITSERVE_SIGNING_KEY", None)
-    from export.__main__ import main as export  # these load PyTorch: seconds
+    from export.__main__ import main as export  # loads PyTorch, which takes seconds
     from training.__main__ import main as train
 
     if code := train(words):
         return code
-    logging.getLogger().setLevel(logging.WARNING)  # training's level; ONNX tells of every pass
+    logging.getLogger().setLevel(logging.WARNING)  # as training; ONNX would log every pass
     return export([])
 
 
 def _current() -> str:
-    """The folder of the version that is to be served; nothing where there is none."""
+    """The folder of the version that would be served, or None."""
     models, name = os.environ["DIGITSERVE_MODELS"], os.environ.get("DIGITSERVE_MODEL", "digits")
     store = open_store(Path(models), name)
     try:
