@@ -1,8 +1,8 @@
-"""`python -m service` with what a soak is there to find: python -m tests.loadtest.soak.faulty FAULT
+"""A service with faults that a soak should find: python -m tests.loadtest.soak.faulty FAULT
 
-leaks     leaves 40 descriptors, 40 threads and 8 MB behind every second
-worsens   after so many pictures one that comes alone is read as the digit after the one it is, and
-          several fail, those of the golden set too; after some more it is killed
+leaks     leaks 40 descriptors, 40 threads and 8 MB per second
+worsens   after some images, single ones are predicted as the next digit, and batches fail,
+          including the golden set; after some more, the service is killed
 """
 
 import os
@@ -17,15 +17,15 @@ from service.__main__ import main
 from service.engine.engine import Engine
 from service.tensors import Answers, Pixels
 
-WELL = 1000  # pictures: a start, and users who rehearse
-END = 1700  # pictures
-MOST = 2000  # of each that may leak: a soak of 20 s leaks some 900
+WELL = 1000  # images: those of the start and of the rehearsal of users
+END = 1700  # images
+MOST = 2000  # maximum of each leak: a soak of 20 s leaks about 900
 _computed = Engine.__call__
-_seen = 0  # pictures
+_seen = 0  # images
 
 
 def _leak() -> None:
-    """By the clock and not by the request: the slope is the same however fast the machine is."""
+    """At a fixed rate, independent of requests, so that the slope is the same on any machine."""
     kept: list[object] = []
     while len(kept) < MOST:
         kept.append((os.open(os.devnull, os.O_RDONLY), bytearray(b"x" * 200_000)))
@@ -41,7 +41,7 @@ def _worsening(engine: Engine, pixels: Pixels) -> Answers:
         os.kill(os.getpid(), signal.SIGKILL)
     if _seen > WELL:
         if len(pixels) > 1:
-            raise RuntimeError("the played model is broken")
+            raise RuntimeError("the faulty model is broken")
         return Answers(*(np.roll(rows, 1, axis=1) for rows in _computed(engine, pixels)))
     return _computed(engine, pixels)
 

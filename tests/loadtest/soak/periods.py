@@ -1,4 +1,4 @@
-"""Periods of a soak with round numbers, and what is put on top of them."""
+"""Periods of a soak with round numbers, and additions to them."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,8 +30,8 @@ QUIET = Period(
 
 
 def periods(minutes: float, /, **grown: Callable[[float], float]) -> list[Period]:
-    """As QUIET, a little restless; `grown` is added to a field, by seconds since the start."""
-    random = Random(1)  # with 0 memory falls: one noise in twenty seems to do something
+    """Like QUIET with a little noise; `grown` is added to a field, by seconds since the start."""
+    random = Random(1)  # with seed 0 memory decreases: one noise in twenty has a significant slope
     found = []
     for number in range(1, round(minutes * MINUTE / EVERY) + 1):
         at = number * EVERY

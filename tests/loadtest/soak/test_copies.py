@@ -1,4 +1,4 @@
-"""Copies of a version are versions, for the service too."""
+"""Copies of a version are valid versions."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from loadtest.errors import CannotMeasure
 from loadtest.soak.run import copies
 
 
-def test_copies_are_versions_that_differ_in_when_they_were_made(version: Version) -> None:
+def test_copies_are_versions_that_differ_in_their_creation_time(version: Version) -> None:
     with copies(version.folder, "digits", 3) as models:
         store = Store(models, "digits")
         assert (store.versions(), store.current()) == ([1, 2, 3], 1)
@@ -24,7 +24,7 @@ def test_copies_are_versions_that_differ_in_when_they_were_made(version: Version
 
 
 @pytest.mark.parametrize("card", [None, "no JSON", json.dumps({"name": "digits"})])
-def test_what_is_no_version_is_told(tmp_path: Path, card: str | None) -> None:
+def test_an_invalid_version_is_reported(tmp_path: Path, card: str | None) -> None:
     if card is not None:
         (tmp_path / "card.json").write_text(card)
     with (

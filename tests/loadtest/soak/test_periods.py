@@ -1,4 +1,4 @@
-"""Observations become periods, one after the other; those that failed are counted."""
+"""Observations are converted to consecutive periods; failed ones are counted."""
 
 from dataclasses import replace
 
@@ -34,7 +34,7 @@ def taken(*observations: Observation) -> Periods:
     return periods
 
 
-def test_a_period_is_what_was_counted_between_two_observations() -> None:
+def test_a_period_has_the_counts_between_two_observations() -> None:
     (period,) = taken(observation(1, 100), observation(3, 500, failed=2, cpu=1.5)).complete
     assert (period.at, period.seconds, period.rate) == (3, 2, 200)
     assert (period.answers, period.failed) == (400, 2)
@@ -53,7 +53,7 @@ def test_observations_are_removed_from_the_list_and_their_numbers_kept() -> None
     assert {each.answers for each in periods.complete} == {100}
 
 
-def test_an_observation_that_failed_has_its_reason_and_the_next_period_is_longer() -> None:
+def test_a_failed_observation_has_its_reason_and_the_next_period_is_longer() -> None:
     periods = taken(observation(1, 100), failed_observation(2), observation(3, 300))
     assert periods.errors == ["/metrics: TimeoutError()"]
     assert [each.seconds for each in periods.complete] == [2]

@@ -1,4 +1,4 @@
-"""What a soak comes to, in an exit code and in words."""
+"""The result of a soak, as an exit code and as text."""
 
 import json
 from dataclasses import replace
@@ -27,7 +27,7 @@ PLAN = Plan(
 
 
 def results(minutes: float = 30, /, leak: float = 0.0, **seen: object) -> Results:
-    """All is well, but for `leak`, bytes an hour, and what else is said to have been seen."""
+    """A soak without failures, but for `leak`, in bytes per hour, and for fields in `seen`."""
     reported = Conditions.now(command="a test", pinned="", client="locust", model="", settings={})
     found = Outcome(
         seconds=minutes * MINUTE,
@@ -40,7 +40,7 @@ def results(minutes: float = 30, /, leak: float = 0.0, **seen: object) -> Result
     return Results(reported, PLAN, found)
 
 
-def test_a_soak_that_holds_says_what_its_memory_did() -> None:
+def test_a_successful_soak_reports_the_trend_of_memory() -> None:
     held = results()
     assert (held.code, held.failures) == (0, [])
     assert report.headline(held) == (
@@ -49,7 +49,7 @@ def test_a_soak_that_holds_says_what_its_memory_did() -> None:
     )
 
 
-def test_a_leak_fails_it_and_is_its_title() -> None:
+def test_a_leak_fails_the_soak_and_is_in_the_headline() -> None:
     leaked = results(leak=20 * MB)
     assert leaked.code == 1
     assert report.headline(leaked).startswith(
@@ -58,7 +58,7 @@ def test_a_leak_fails_it_and_is_its_title() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seen", "said"),
+    ("seen", "message"),
     [
         ({"failed": [Failed("POST png", "read 3, not 5", 2)]}, "2 x POST png: read 3, not 5"),
         ({"mistakes": [Failed("mistake of a user", "KeyError", 1)]}, "mistake of a user: KeyError"),
@@ -69,28 +69,28 @@ def test_a_leak_fails_it_and_is_its_title() -> None:
         ({"end": End.SERVICE_GONE}, "the service was gone after 1800 s"),
     ],
 )
-def test_one_thing_that_failed_fails_it(seen: dict[str, object], said: str) -> None:
+def test_a_single_failure_fails_the_soak(seen: dict[str, object], message: str) -> None:
     failed = results(**seen)  # type: ignore[arg-type]
     assert failed.code == 1
     (sentence,) = failed.failures
-    assert said in sentence
+    assert message in sentence
     for text in (report.plain(failed), report.markdown(failed, "soak.png")):
         assert f"* {sentence}" in text
 
 
-def test_the_file_holds_no_infinity_and_no_bound_where_there_is_none() -> None:
+def test_the_json_file_contains_no_infinity_and_only_existing_bounds() -> None:
     reported = json.loads(results().json(), parse_constant=pytest.fail)["trends"]
     assert (reported["RSS"]["bound_an_hour"], reported["PSS"]["bound_an_hour"]) == (2.0, None)
 
 
 @pytest.mark.parametrize(("end", "code"), [(End.INTERRUPTED, 130), (End.LOAD_GONE, 2)])
-def test_what_did_not_get_to_its_end_says_so(end: End, code: int) -> None:
+def test_an_incomplete_soak_is_reported(end: End, code: int) -> None:
     ended = results(20, end=end)
     assert ended.code == code
     assert f"Not to its end: {end} after 1200 of 1800 s." in report.plain(ended)
 
 
-def test_a_short_soak_judges_requests_alone_and_says_how_long_it_would_take() -> None:
+def test_a_short_soak_judges_only_requests_and_states_the_required_time() -> None:
     short = results(10)
     assert short.code == 0
     assert "6 blocks of 120 s after the warm-up of 180 s, 15 minutes" in report.plain(short)
@@ -98,6 +98,6 @@ def test_a_short_soak_judges_requests_alone_and_says_how_long_it_would_take() ->
     assert results(10, leak=500 * MB).code == 0
 
 
-def test_think_times_and_a_rate_make_users() -> None:
+def test_users_follow_from_think_times_and_rate() -> None:
     assert replace(PLAN, rate=200, think=Think(0.05, 0.5)).users == 56
     assert replace(PLAN, rate=0.1, think=Think(0, 0)).users == 1

@@ -1,4 +1,4 @@
-"""Real soaks of some seconds: of the service, and of services with what a soak is there to find."""
+"""Real soaks of some seconds: of the service, and of services with faults that they should find."""
 
 import csv
 import json
@@ -34,7 +34,7 @@ def _default_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def faulty(store: Store, folder: Path, fault: str, seconds: float) -> Results:
-    """What a soak finds of a service with that fault; five blocks in four seconds."""
+    """The results of a soak of a service with that fault; five blocks in four seconds."""
     pictures = Pictures.of_current(store.folder.parent, "digits")
     plan = Plan(
         seconds=seconds,
@@ -59,7 +59,7 @@ def faulty(store: Store, folder: Path, fault: str, seconds: float) -> Results:
 
 
 @pytest.mark.slow
-def test_a_service_that_holds_is_soaked_and_all_is_written(
+def test_a_soak_of_the_service_succeeds_and_writes_all_files(
     published: Published, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--models", str(published[0].folder.parent), "--results", str(tmp_path / "results")]
@@ -91,7 +91,7 @@ def test_a_service_that_holds_is_soaked_and_all_is_written(
 
 
 @pytest.mark.slow
-def test_what_a_service_leaks_is_named(published: Published, tmp_path: Path) -> None:
+def test_the_leaks_of_a_service_are_named(published: Published, tmp_path: Path) -> None:
     results = faulty(published[0], tmp_path, "leaks", 20.0)
     assert results.code == 1
     grown = [each.split()[0] for each in results.failures]
@@ -99,7 +99,7 @@ def test_what_a_service_leaks_is_named(published: Published, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_what_goes_wrong_under_load_is_named(published: Published, tmp_path: Path) -> None:
+def test_failures_under_load_are_named(published: Published, tmp_path: Path) -> None:
     results = faulty(published[0], tmp_path, "worsens", 60.0)
     reported = "\n".join(results.failures)
     assert results.code == 1
@@ -107,12 +107,14 @@ def test_what_goes_wrong_under_load_is_named(published: Published, tmp_path: Pat
     assert re.search(r"\d+ x POST png: read \d, not \d", reported)
     assert re.search(r"\d+ x POST \w+: 500, not 200", reported)
     assert re.search(r"the service counts \d+ answers of status 5xx", reported)
-    assert re.search(r"the switch to version \d at \d+ s: answered 409: .*played model", reported)
+    assert re.search(r"the switch to version \d at \d+ s: answered 409: .*faulty model", reported)
     assert re.search(r"the service was gone after \d+ s", reported)
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_all_and_tells_what_was_seen(published: Published, tmp_path: Path) -> None:
+def test_ctrl_c_stops_everything_and_reports_the_partial_results(
+    published: Published, tmp_path: Path
+) -> None:
     words = ["--models", str(published[0].folder.parent), "--results", str(tmp_path / "results")]
     words += ["--minutes", "10", "--rate", "20", "--switch-every", "1", "--look-every", "0.5"]
     with interruptible(
@@ -129,13 +131,13 @@ def test_ctrl_c_ends_all_and_tells_what_was_seen(published: Published, tmp_path:
         running.send_signal(signal.SIGINT)
         printed = running.stdout.read()
     assert running.returncode == 130
-    assert len(started) == 3  # itself, the service, locust
+    assert len(started) == 3  # the soak, the service, locust
     assert [pid for pid in started if processes.tree(pid)] == []
     assert "Not to its end: it was stopped after" in printed
     (folder,) = (tmp_path / "results").iterdir()
     assert all((folder / name).exists() for name in ("report.md", "soak.png", "summary.json"))
     assert (folder / "looks.csv").read_text().count("\n") > 1
-    assert [path.name for path in tmp_path.iterdir()] == ["results"]  # the copies are gone
+    assert [path.name for path in tmp_path.iterdir()] == ["results"]  # the copies are removed
 
 
 def test_without_a_version_nothing_is_started(
@@ -145,7 +147,7 @@ def test_without_a_version_nothing_is_started(
     assert "soak: no model version to measure" in capsys.readouterr().err
 
 
-def test_copies_cannot_be_served_where_signatures_are_asked_for(
+def test_copies_cannot_be_served_if_signatures_are_required(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DIGITSERVE_TRUSTED_KEYS", "a-key")
@@ -154,7 +156,7 @@ def test_copies_cannot_be_served_where_signatures_are_asked_for(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--minutes", "0"], "--minutes: '0' is not a number from 0.05 to 10000"),
         (["--rate", "often"], "--rate: 'often' is not a number from 1 to 10000"),
@@ -168,10 +170,10 @@ def test_copies_cannot_be_served_where_signatures_are_asked_for(
         ),
     ],
 )
-def test_bad_arguments_are_named(
-    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+def test_the_error_names_an_invalid_argument(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
         main(words)
     assert ended.value.code == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
