@@ -361,9 +361,9 @@ def test_pruning_keeps_the_newest_the_current_and_the_previous_version(
     assert three.rollback().after == 2
 
 
-def test_a_version_no_longer_reachable_by_rollback_may_be_pruned(three: Store) -> None:
+def test_a_version_between_two_activations_of_another_may_be_pruned(three: Store) -> None:
     three.rollback()
-    three.activate(1)  # rollback now leads from 1 to nothing; 2 is not needed
+    three.activate(1)  # the way back is now 2, then 1; 2 is removed
     shutil.rmtree(three.folder / "2")
     with pytest.raises(NoVersion, match="no version that was current before"):
         three.rollback()

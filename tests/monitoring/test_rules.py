@@ -121,7 +121,7 @@ def test_deadlines_set_by_clients_use_no_error_budget(
 def test_a_real_prometheus_stores_the_exemplar_of_a_request(
     watched: Service, prometheus: Prometheus
 ) -> None:
-    """It requests OpenMetrics by default."""
+    """Prometheus requests OpenMetrics by default."""
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
     fetch.post(f"{watched.url}/v1/predict", content=SEVEN, headers=headers).raise_for_status()

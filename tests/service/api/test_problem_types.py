@@ -40,7 +40,7 @@ def test_a_constant_has_the_name_of_its_code_and_is_registered(subject: ModuleTy
         assert TYPES[kind.code] is kind
 
 
-def test_titles_are_unique_settings_exist_and_temporary_problems_can_be_retried() -> None:
+def test_titles_are_unique_settings_exist_and_every_503_can_be_retried() -> None:
     assert len({kind.title for kind in TYPES.values()}) == len(TYPES)
     settings = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     for kind in TYPES.values():

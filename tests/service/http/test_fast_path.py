@@ -352,7 +352,7 @@ def test_a_partly_received_body_is_awaited_at_shutdown(
             wait_until(lambda: counted(service, "inflight_requests") == 2, service)
             service.send(signal.SIGTERM)
             wait_to_read("not ready any more", service)
-            time.sleep(0.5)  # until the port is closed and connections are asked to end
+            time.sleep(0.5)  # until the port is closed and connections are closing
             connection.send(request()[-100:])
             assert connection.answer()[0] == 200
         assert service.exit_code() == 0

@@ -174,7 +174,7 @@ def log(event):
     log_handler.write({"ts": "", "level": "info", "logger": "test", "event": event})
     log_handler.flush()
 
-# A limit on the size of a file stands for a disk that is full, and then is not.
+# A limit on the size of a file simulates a disk that is full for a while.
 _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
 log_handler = AsyncLogHandler(json_line, sys.stdout.fileno())
 resource.setrlimit(resource.RLIMIT_FSIZE, (150, most))
