@@ -17,6 +17,10 @@ class NoVersion(StoreError):
     """The requested version, or any version at all, is missing from the store."""
 
 
+class NoModel(NoVersion):
+    """The store has no folder of that model, or is missing itself."""
+
+
 class Untrusted(BrokenVersion):
     """The card is not signed with a key that is trusted."""
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from contract.card import ModelCard
 from contract.current import NUMBER, Action, Current, Switch
-from contract.errors import BadName, BrokenVersion, NoVersion, StoreError, Untrusted
+from contract.errors import BadName, BrokenVersion, NoModel, NoVersion, StoreError, Untrusted
 from contract.files import confirm, facts_of, locked, named, sync, write_through
 from contract.version import (
     CARD,
@@ -73,10 +73,15 @@ class Store:
         return sorted(int(name) for name in names if re.fullmatch(NUMBER, name))
 
     def current(self) -> int:
-        """The number of the current version, which the service serves."""
+        """The number of the current version, which the service serves.
+
+        Raises NoModel, NoVersion or BrokenVersion.
+        """
         try:
             return self._current.number()
         except NoVersion as error:
+            if not self.folder.exists():
+                raise NoModel(f"{self.folder} does not exist: {self._others()}") from error
             there = ", ".join(map(str, self.versions()))
             advice = f"activate one of {there}" if there else "export one (make export)"
             raise NoVersion(f"{error}: {advice}") from error
@@ -217,6 +222,21 @@ class Store:
         except NoVersion as error:
             known = ", ".join(map(str, self.versions())) or "none"
             raise NoVersion(f"{error}; published versions: {known}") from error
+
+    def _others(self) -> str:
+        """What there is instead of the model's folder, and what to do."""
+        root = self.folder.parent
+        if not root.exists():
+            return "its parent folder is missing too; export a version (make export)"
+        with suppress(OSError):
+            others = sorted(
+                path.name
+                for path in root.iterdir()
+                if re.fullmatch(NAME, path.name) and path.is_dir()
+            )
+            if others:
+                return f"other models in that store: {', '.join(others)}"
+        return "that store has no model; export a version (make export)"
 
     def _going(self, keep: int) -> list[int]:
         """The versions that pruning removes."""

@@ -106,7 +106,8 @@ def _read(folder: Path) -> tuple[ModelCard, bytes]:
         if not folder.is_dir():
             raise NoVersion(f"{folder} does not exist") from error
         raise BrokenVersion(
-            f"{path} cannot be read, so {folder} is not a published version: {error}"
+            f"{path} cannot be read, so {folder} is not a published version: "
+            f"{error.strerror or error}"
         ) from error
     except BadCard as error:
         raise BrokenVersion(f"{path} is not a model card: {error}") from error
@@ -140,7 +141,7 @@ def _complaint(path: Path, card: ModelCard) -> str | None:
 def _unreadable(path: Path, error: OSError) -> str:
     if error.errno == errno.EFBIG:  # not hashed, because hashing could take too long
         return f"{path} is not the file that its card describes: {error.strerror}. {RESTORE}"
-    return f"{path} is on the card but cannot be read: {error}"
+    return f"{path} is on the card but cannot be read: {error.strerror or error}. {RESTORE}"
 
 
 def _another(path: Path, found: FileFacts, facts: FileFacts) -> str:

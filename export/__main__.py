@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def main(words: list[str] | None = None) -> int:
     arguments = _parser().parse_args(words)
     try:
-        run = Run(arguments.run) if arguments.run else Run.latest(arguments.runs)
+        run = Run.named(arguments.run) if arguments.run else Run.latest(arguments.runs)
         keys = keys_of(os.environ.get("DIGITSERVE_TRUSTED_KEYS"))
         version = export(
             run,

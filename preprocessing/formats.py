@@ -225,9 +225,12 @@ def _png_raster(body: bytes, size: tuple[int, int]) -> Raster:
             continue
         if len(kept) > MOST_PARTS:
             raise NotAPicture(f"a PNG of more than {MOST_PARTS:,} parts is not decoded")
+        name = kind.decode()  # ASCII, as all of NEEDED are
+        if end > len(body):
+            raise NotAPicture(f"the PNG is incomplete: it ends inside its {name} chunk")
         checksum = int.from_bytes(view[end - 4 : end], "big")
-        if end > len(body) or zlib.crc32(view[begin + 4 : end - 4]) != checksum:
-            raise NotAPicture(f"the PNG is damaged: the checksum of its {kind!r} is wrong")
+        if zlib.crc32(view[begin + 4 : end - 4]) != checksum:
+            raise NotAPicture(f"the PNG is damaged: the checksum of its {name} chunk is wrong")
         kept.append(view[begin:end])
     with _refusing("PNG"):
         image = PngImageFile(_Bounded(b"".join(kept)))

@@ -34,13 +34,18 @@ def main(words: list[str] | None = None) -> int:
     complaint = StringIO()
     try:
         with redirect_stderr(complaint):
-            parser.parse_args(words)
+            _, unknown = parser.parse_known_args(words)
+            if unknown:
+                parser.error(
+                    f"unrecognized arguments: {' '.join(unknown)}. Settings are environment "
+                    "variables, e.g. DIGITSERVE_PORT=9000 python -m service"
+                )
     finally:
         STREAMS.show(complaint.getvalue())
     try:
         settings = Settings.from_environment()
     except CannotStart as error:  # there is no log yet
-        STREAMS.show(f"service: {error}\n")
+        STREAMS.show("".join(f"service: {line}\n" for line in str(error).splitlines()))
         return 2
     STREAMS.keep_from_libraries()
     log_handler = start_log(settings)

@@ -32,6 +32,7 @@ PREFIX = "DIGITSERVE_"
 # Of a default that depends on other settings, where one of those is wrong and named already.
 NOT_CALLED = "default_factory_not_called"
 SECRETS = {"admin_token", "api_keys", "otlp_endpoint"}  # never shown: a wrong address may hold one
+SHORTEST_SECRET, LONGEST_SECRET = 16, 1024  # characters
 
 UNIX = "unix"  # as a trusted proxy: every peer of DIGITSERVE_UDS
 
@@ -39,6 +40,12 @@ TrustedProxy = IPv4Network | IPv6Network | str  # "unix" is the only string
 
 
 def _fits_a_header(secret: SecretStr) -> SecretStr:
+    length = len(secret.get_secret_value())
+    if not SHORTEST_SECRET <= length <= LONGEST_SECRET:
+        raise ValueError(
+            f"it must have at least {SHORTEST_SECRET} and at most {LONGEST_SECRET} characters, "
+            f"not {length}"
+        )
     if not re.fullmatch(r"[!-~]+", secret.get_secret_value()):
         raise ValueError("only printable ASCII without blanks can be sent in a header")
     return secret
@@ -48,8 +55,8 @@ def _is_an_address(url: str) -> str:
     """It is logged, so nothing secret may be in it."""
     if not re.fullmatch(r"https?://[^/\s@?#]+(/[^\s?#]*)?", url):
         raise ValueError(
-            "a collector's address looks as http://collector:4318; what it is to know who sends by "
-            "goes into OTEL_EXPORTER_OTLP_HEADERS"
+            "a collector's address looks like http://collector:4318; put credentials into "
+            "OTEL_EXPORTER_OTLP_HEADERS"
         )
     return url
 
@@ -74,7 +81,7 @@ def _proxy(text: object) -> object:
 
 RootPath = Annotated[str, AfterValidator(_is_a_prefix)]
 Proxy = Annotated[TrustedProxy, BeforeValidator(_proxy)]
-Secret = Annotated[SecretStr, Field(min_length=16, max_length=1024), AfterValidator(_fits_a_header)]
+Secret = Annotated[SecretStr, AfterValidator(_fits_a_header)]
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s,]+)$")]
 Address = Annotated[str, AfterValidator(_is_an_address)]
 

@@ -20,7 +20,7 @@ from training.run import Run
 def evaluate(words: Sequence[str], mnist_dir: Path | None) -> None:
     """Evaluate a completed run again: print a report, and write plots and evaluation.json."""
     parser = ArgumentParser("python -m training evaluate", description=evaluate.__doc__)
-    parser.add_argument("run", type=Path, metavar="RUN", help="a folder under runs/")
+    parser.add_argument("run", type=Path, metavar="RUN", help="runs/<id> or runs/latest")
     parser.add_argument(
         "--data",
         metavar="SET or DIR",
@@ -33,7 +33,7 @@ def evaluate(words: Sequence[str], mnist_dir: Path | None) -> None:
         "--into", type=Path, metavar="DIR", help="for the report (default: RUN/evaluation/SET)"
     )
     arguments = parser.parse_args(words)
-    run = Run(arguments.run)
+    run = Run.named(arguments.run)
     checkpoint = run.checkpoint()
     network, labels = checkpoint.build(), checkpoint.labels
     if arguments.data is None:
@@ -77,10 +77,12 @@ def evaluate(words: Sequence[str], mnist_dir: Path | None) -> None:
 def compare(words: Sequence[str], _: Path | None) -> None:
     """Print a table of runs with their results and the options in which they differ."""
     parser = ArgumentParser("python -m training compare", description=compare.__doc__)
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a folder under runs/")
-    folders: list[Path] = parser.parse_args(words).runs
-    runs = [Run(folder).metrics() for folder in folders]
-    table = Table("", *(folder.name for folder in folders), box=None, pad_edge=False)
+    parser.add_argument(
+        "runs", type=Path, nargs="+", metavar="RUN", help="runs/<id> or runs/latest"
+    )
+    named = [Run.named(path) for path in parser.parse_args(words).runs]
+    runs = [run.metrics() for run in named]
+    table = Table("", *(run.id for run in named), box=None, pad_edge=False)
     for name, value in _COMPARED.items():
         table.add_row(name, *(value(run) for run in runs))
     recipes = [run["recipe"] for run in runs]

@@ -80,6 +80,11 @@ class Run:
         except OSError as error:
             raise BadRun(f"{root} holds no finished run: train one first (make train)") from error
 
+    @classmethod
+    def named(cls, path: Path) -> Self:
+        """The run in a folder; `latest` stands for the run that this file names."""
+        return cls.latest(path.parent) if path.name == "latest" and path.is_file() else cls(path)
+
     def teacher(self, number: int) -> Self:
         """The run of a teacher network. Its folder may not exist yet."""
         return type(self)(self.folder / "teachers" / str(number))

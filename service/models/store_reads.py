@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from contract.errors import StoreError
+from contract.errors import NoModel, StoreError
 from contract.store import Store
 from service.errors import Problem, ProblemType
 from service.problem_types.versions import STORE_UNREADABLE
@@ -131,12 +131,17 @@ class StoreReads:
 def check_store(store: Store, number: int | None, settings: Settings) -> None:
     """StoreHangs unless a version, the current one for None, can be read in time at a start.
 
-    Loading it reports whatever else is wrong with it.
+    NoModel, with the settings that name its folder, if that does not exist. Loading the version
+    reports whatever else is wrong with it.
     """
+    missing: list[NoModel] = []
 
     def read() -> None:
         with suppress(StoreError, OSError):
-            store.card(store.current() if number is None else number)
+            try:
+                store.card(store.current() if number is None else number)
+            except NoModel as error:
+                missing.append(error)
 
     reading = threading.Thread(target=read, name="store", daemon=True)
     reading.start()
@@ -147,6 +152,10 @@ def check_store(store: Store, number: int | None, settings: Settings) -> None:
             "(DIGITSERVE_STORE_TIMEOUT): see that the disk or file server of DIGITSERVE_MODELS "
             "answers",
             settings.store_timeout,
+        )
+    if missing:
+        raise NoModel(
+            f"{missing[0]} (DIGITSERVE_MODELS={settings.models}, DIGITSERVE_MODEL={settings.model})"
         )
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from contract.card import ModelCard
 from contract.current import BadHistory
-from contract.errors import BrokenVersion, NoVersion
+from contract.errors import BrokenVersion, NoModel, NoVersion
 from contract.files import Busy, locked
 from contract.store import Store
 from contract.version import Version
@@ -206,6 +206,19 @@ def test_the_error_names_a_damaged_current_file(store: Store, card: ModelCard) -
         (store.folder / "current").write_bytes(damage)
         with pytest.raises(BrokenVersion, match="current must hold a version number"):
             store.open()
+
+
+def test_the_error_about_a_missing_model_lists_the_others(store: Store, card: ModelCard) -> None:
+    with pytest.raises(NoModel, match="digits does not exist: its parent folder is missing too"):
+        store.current()
+    root = store.folder.parent
+    (root / ".lost").mkdir(parents=True)
+    with pytest.raises(NoModel, match="digits does not exist: that store has no model"):
+        store.current()
+    for name in ("letters", "fashion"):
+        publish(Store(root, name), card)
+    with pytest.raises(NoModel, match=r"does not exist: other models .*: fashion, letters$"):
+        store.current()
 
 
 @pytest.mark.parametrize("name", ["", "../digits", ".hidden", "a/b"])

@@ -76,6 +76,24 @@ def test_the_error_about_an_invalid_value_names_the_setting_and_its_bound(
         Settings.from_environment()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("ADMIN_TOKEN", "short", "at least 16 and at most 1024 characters, not 5$"),
+        ("API_KEYS", "k" * 16 + ",short", "at least 16 and at most 1024 characters, not 5$"),
+        ("ADMIN_TOKEN", "k" * 1025, "characters, not 1025$"),
+        ("ADMIN_TOKEN", "k" * 16 + " ", "only printable ASCII"),
+    ],
+    ids=["short", "short key", "long", "blank"],
+)
+def test_the_error_about_an_unusable_secret_does_not_show_it(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, complaint: str
+) -> None:
+    monkeypatch.setenv(f"DIGITSERVE_{name}", value)
+    with pytest.raises(CannotStart, match=rf"^DIGITSERVE_{name}=\.\.\.: .*{complaint}"):
+        Settings.from_environment()
+
+
 def test_the_error_lists_all_invalid_values(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIGITSERVE_PORT", "x")
     monkeypatch.setenv("DIGITSERVE_MAX_QUEUE", "0")

@@ -67,6 +67,23 @@ def test_the_error_about_an_empty_store_says_what_to_do(tmp_path: Path) -> None:
     assert "make export" in refused(tmp_path)
 
 
+def test_the_error_about_a_missing_model_names_the_settings(models: Path) -> None:
+    output = refused(models, model="letters")
+    assert f"{models}/letters does not exist: other models in that store: digits" in output
+    assert f"(DIGITSERVE_MODELS={models}, DIGITSERVE_MODEL=letters)" in output
+
+
+def test_an_argument_is_rejected_with_a_hint_about_environment_variables() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "service", "--port", "9000"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "unrecognized arguments: --port 9000. Settings are environment" in done.stderr
+
+
 def test_the_error_about_a_port_in_use_names_the_settings(models: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         output = refused(models, port=taken.getsockname()[1])

@@ -97,6 +97,15 @@ def test_evaluate_accepts_a_folder_with_images_of_some_classes(run: Run, tmp_pat
     assert sum(map(sum, found["confusion_matrix"])) == int((labels[600:640] != 9).sum())
 
 
+def test_evaluate_accepts_the_file_that_names_the_latest_run(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    latest = run.folder.parent / "latest"
+    assert latest.read_text().strip() == run.id
+    assert main(["evaluate", str(latest), "--into", str(tmp_path)]) == 0
+    assert f"({run.folder}, own-test-set)" in capsys.readouterr().out
+
+
 def test_evaluate_rejects_classes_that_the_run_does_not_know(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -186,7 +186,7 @@ def test_a_field_without_a_file_name_may_contain_an_image(service: Service, cont
         (b"AAAA", 400, "what it stands for is no picture"),
         (b"data:image/png;base64,iVBOR%", 400, "character 6 is '%'"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", 422, "the file is HEIC"),
-        (SEVEN[:100], 422, "the PNG is damaged"),
+        (SEVEN[:100], 422, "the PNG is incomplete: it ends inside its IDAT chunk"),
     ],
     ids=["empty", "a name", "an option", "other base64", "no base64", "HEIC", "half a PNG"],
 )

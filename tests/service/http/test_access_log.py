@@ -297,4 +297,5 @@ def test_settings_are_logged_without_their_secrets(models: Path) -> None:
     service = Service(models, api_keys=f"{secret},short", admin_token="short", max_batch=0)
     assert service.exit_code() == 2
     assert "DIGITSERVE_MAX_BATCH=0" in service.log
+    assert all(line.startswith("service: DIGITSERVE_") for line in service.log.splitlines())
     assert secret not in service.log
