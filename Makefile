@@ -96,7 +96,7 @@ accuracy: .venv/.dev models/digits/current ## Post every test digit to a real se
 	@$(call task,Posting the whole test set over HTTP,about 10 seconds,$(PY) -m tools.accuracy $(ACCURACY))
 
 drawn: .venv/.loadtest models/digits/current ## Draw MNIST's test digits with many pens, post them, report the accuracy
-	@$(call task,Drawing and posting 2000 digits,about a minute and a half,$(PY) -m loadtest.drawings $(ARGS))
+	@$(call task,Drawing and posting digits,about a minute and a half,$(PY) -m loadtest.drawings $(ARGS))
 
 fuzz: .venv/.dev models/digits/current ## Send a service 5,000 and more requests that its OpenAPI document allows or forbids
 	@$(call task,Fuzzing the API with Schemathesis,some minutes,$(PY) -m tools.fuzz $(ARGS))

@@ -89,13 +89,13 @@ def build(
     model = load(store, version, settings, load_watch(report_failure))
     card = model.card
     log.info(
-        "%s version %d (%s, %.2f %% right on %d test pictures of %s) on %s, %d threads, "
-        "loaded and proven in %.2f s",
+        "%s version %d (%s, %.2f %% of %s test images of %s classified correctly) on %s, "
+        "%d threads, loaded and proven in %.2f s",
         card.name,
         model.number,
         card.network,
         card.evaluation.accuracy * 100,
-        card.data_set.test,
+        f"{card.data_set.test:,}",
         card.data_set.name,
         model.engine.info,
         settings.threads,

@@ -11,7 +11,7 @@ differs or if the accuracy is below --at-least.
 import os
 import sys
 import time
-from argparse import ArgumentParser
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -31,10 +31,16 @@ CONNECTIONS = 4
 
 
 def main() -> int:
-    parser = ArgumentParser("python -m tools.accuracy")
+    parser = ArgumentParser(
+        "python -m tools.accuracy",
+        description=__doc__,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--runs", type=Path, default=Path("runs"))
-    parser.add_argument("--at-least", type=float, default=0.0, help="fraction that must be right")
+    parser.add_argument(
+        "--at-least", type=float, default=0.0, help="fraction that must be classified correctly"
+    )
     arguments = parser.parse_args()
 
     version = Store(arguments.models, "digits").open()
@@ -49,8 +55,8 @@ def main() -> int:
 
     right, different = int((answers == labels).sum()), int((answers != expected).sum())
     print(
-        f"{right} of {len(labels)} digits right ({right / len(labels):.2%}), {different} answers "
-        f"other than PyTorch's, {seconds / len(labels) * 1e3:.2f} ms a picture "
+        f"{right:,} of {len(labels):,} digits classified correctly ({right / len(labels):.2%}), "
+        f"{different} answers other than PyTorch's, {seconds / len(labels) * 1e3:.2f} ms a picture "
         f"over {CONNECTIONS} connections; model {version.folder}, trained on "
         f"{version.card.data_set.name}"
     )

@@ -166,7 +166,8 @@ class Results:
             "capacity": asdict(self.interval) | capacity,
             "margin": self.margin,
             "replicas": [
-                asdict(each) | {"count": each.count, "told": each.summary} for each in self.replicas
+                asdict(each) | {"count": each.count, "summary": each.summary}
+                for each in self.replicas
             ],
             "searches": self.searches,
             "pictures_left_out": self.left_out,
