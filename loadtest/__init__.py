@@ -1,12 +1,12 @@
 """What the service carries and what it costs, measured over HTTP. See docs/loadtest.md.
 
     __main__   what users get as there are more of them       users/ with locust; ramp/
-    capacity/  the highest rate at which a promise holds      client/openloop/: an open loop
+    capacity/  the highest rate at which an SLO holds         client/openloop/: an open loop
     soak/      what grows and what fails in half an hour      users/, and a switch every minute
-    bench/     what it costs, beside what it cannot cost      wrk, or asyncio; peers/ are other
-               less than, and beside peers                    frameworks
+    bench/     its cost, against a lower bound and            wrk, or asyncio; peers/ are those
+               other frameworks                               frameworks
     bench_gpu/ what a GPU does with 1 to N workers, and how much of it is left
-    drawings/  how many drawings are read right
+    drawings/  how many drawings are classified correctly
 
 The bench:
 

@@ -158,14 +158,20 @@ def _parser() -> ArgumentParser:
     parser = kinds.parser("loadtest", __doc__, name="--model")
     add, whole = parser.add_argument, kinds.whole_number(1)
     add("--host", type=kinds.url, metavar="URL", help="a running service; default: start one")
-    add("--users", type=whole, default=400, help="most users; default: 400")
+    add("--users", type=whole, default=400, help="maximum number of users; default: 400")
     add("--steps", type=whole, default=8, help="number of equal steps up; default: 8")
     time, seconds = "length of the test; default: 96s", kinds.seconds
     add("--run-time", type=seconds, default="96s", metavar="TIME", help=time)
     think = "seconds between an answer and the user's next request; default: %(default)s"
     add("--think", type=kinds.think_time, default="0.05-0.5", metavar="FROM-TO", help=think)
-    add("--p99", type=seconds, default="50ms", metavar="TIME", help="of the SLO; default: 50ms")
-    errors = "of the SLO; default: 0.1%%"
+    add(
+        "--p99",
+        type=seconds,
+        default="50ms",
+        metavar="TIME",
+        help="p99 bound of the SLO; default: 50ms",
+    )
+    errors = "bound of the SLO on failed requests; default: 0.1%%"
     add("--errors", type=kinds.fraction, default="0.1%", metavar="SHARE", help=errors)
     add("--processes", type=whole, help="processes of locust; default: one for each of its cores")
     cores = "cores of the service that is started; default: 1"

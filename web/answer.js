@@ -3,7 +3,7 @@
 import { $, chance, duration, h, tell } from "./dom.js";
 
 const MOST_BARS = 12; // of more classes the likeliest are shown
-const STAGES = { decode: "decode", queue: "queue", infer: "model", way: "on the way" };
+const STAGES = { decode: "decode", queue: "queue", infer: "model", way: "network" };
 const QUIET = 700; // milliseconds of no change until an answer is spoken
 
 export class Answer {

@@ -2,7 +2,7 @@ r"""How many users there are at each moment of a test, for each shape but the co
 
     steps   __--==     spike  ____--____     soak  /--------\     ramp  ./'  until it breaks
 
-A course begins at 0 and is over after `length` seconds; `top` is the most users it has.
+A course begins at 0 and is over after `length` seconds; `top` is its maximum number of users.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Before the load: digits are fetched, requests are made of them, each is sent once without load.
+"""Before the load, digits are fetched, and a request of each kind for each is sent once.
 
 Once in a process, for all its users, by the first of them; the others wait. What the model misreads
 then is left out, so that later mistakes are due to the load. None of this is in the statistics,
@@ -47,7 +47,7 @@ class Rehearsal:
         self._give_up = give_up
         self._one_at_a_time = BoundedSemaphore()
         self._fetched = 0
-        self._digits: list[Digit] = []  # of them, that are read right
+        self._digits: list[Digit] = []  # of them, that are classified correctly
         self._requests: dict[str, list[Request]] = {}
         self._left_out: dict[str, int] = {}
         self._given_up = False
@@ -67,7 +67,7 @@ class Rehearsal:
 
     def _rehearse(self, session: FastHttpSession, kinds: Set[str]) -> None:
         model = self.settings.model
-        if not self._digits:  # all requests are made of those that are read right as they are
+        if not self._digits:  # requests are made of those that are classified correctly
             digits = self._found(session)
             self._fetched = len(digits)
             for at, answer in self._keep(session, "png", pngs(digits, model)).items():
@@ -99,7 +99,8 @@ class Rehearsal:
         right = [at for at, complaint in enumerate(complaints) if not complaint]
         if not right:
             raise CannotBegin(
-                f"nothing is read right as {kind}, without load; at first: {complaints[0]}"
+                f"no request of the kind {kind} is classified correctly without load; the first: "
+                f"{complaints[0]}"
             )
         self._requests[kind] = [requests[at] for at in right]
         self._left_out[kind] = len(requests) - len(right)

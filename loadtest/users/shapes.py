@@ -64,7 +64,7 @@ def course_of(name: str, options: Namespace) -> Course:
     needed = {"--users": options.num_users, "--run-time": options.run_time}
     if missing := [word for word, value in needed.items() if not value]:
         raise WrongSetting(
-            f"--shape {name} needs {' and '.join(missing)}: the most users there will be, and how "
+            f"--shape {name} needs {' and '.join(missing)}: the maximum number of users, and how "
             "long the whole test takes, as --users 100 --run-time 5m"
         )
     steps = Settings.of(options).steps

@@ -108,7 +108,7 @@ _Name = Annotated[str, Path(description="its name")]
 @described.post(
     Predict.route,
     operation_id="predict",
-    summary="Say which digit is on a picture",
+    summary="Classify digit images",
     description="Pictures of one digit each, dark on light or light on dark, of any size: a file "
     "as the body, files of a form, or JSON with base64. The first bytes of a file "
     "count, whichever image type the Content-Type names.",
@@ -122,7 +122,7 @@ def _predict(options: _Query, headers: Annotated[_Headers, Header()]) -> None: .
 @described.post(
     PredictByVersion.route,
     operation_id="predict_version",
-    summary="The same, by that version and no other",
+    summary="Classify digit images with a given version",
     description="For comparing versions. The one that serves and the one before it, while it is "
     "warm, need no more than /v1/predict does; any other is loaded first, which takes the admin "
     "token.",
@@ -151,7 +151,7 @@ def _infer(
 @described.post(
     VERSION_PATH,
     operation_id="infer_version",
-    summary="The same, by that version and no other",
+    summary="Logits and probabilities of pixels, by a given version",
     **_INFERS,
 )
 def _infer_version(

@@ -33,7 +33,7 @@ class Options(BaseModel):
         default=None,
         description="A prediction whose confidence is below this carries `uncertain: true`. "
         "Without it: the threshold on the model's card, above which 99.9 % of the validation "
-        "pictures were read right.",
+        "images are classified correctly.",
         examples=[0.9],
     )
     debug: Literal["ink"] | SkipJsonSchema[None] = Field(
@@ -45,7 +45,7 @@ class Options(BaseModel):
     )
 
 
-NOTHING_ASKED: Final = Options()
+DEFAULT_OPTIONS: Final = Options()
 
 
 @lru_cache(128)

@@ -104,7 +104,7 @@ class Status(BaseModel):
     memory: MemoryStatus
     worker: int = Field(description="which of the workers answers")
     workers: list[WorkerStatus] = Field(description="the processes that serve this port")
-    series: SeriesStatus = Field(description="what no memory is left for, of the metrics")
+    series: SeriesStatus = Field(description="metric series dropped for lack of shared memory")
     draining: bool
     uptime_seconds: float
 

@@ -2,7 +2,7 @@
 
 The engine alone, without HTTP: pixels in, probabilities out, copies included. What is compared is
 measured in turns, round after round, so that a machine that slows down slows all of it. On a GPU it
-also reports how much of it is left while the engine is called without a pause, by `nvidia-smi`.
+also reports how much idle GPU capacity is left under continuous load, by `nvidia-smi`.
 """
 
 import json

@@ -16,9 +16,9 @@ RequestedPrecision = Literal["auto", "fp32", "fp16", "int8"]
 # How a session is called: with arrays; with buffers that stay where they are; with these and one
 # CUDA graph for each batch size, which replays its kernels with one launch.
 ExecutionMode = Literal["plain", "bound", "graph"]
-What = Literal["provider", "precision", "cuda_graph"]  # that another took the place of
-WHATS: tuple[What, ...] = get_args(What)
-INSTEAD: dict[What, str] = {
+FallbackKind = Literal["provider", "precision", "cuda_graph"]  # what fell back
+FALLBACK_KINDS: tuple[FallbackKind, ...] = get_args(FallbackKind)
+INSTEAD: dict[FallbackKind, str] = {
     "provider": "the CPU serves and not the GPU",
     "precision": "float32 serves and not half precision",
     "cuda_graph": "plain runs serve and no CUDA graphs",
@@ -28,7 +28,7 @@ INSTEAD: dict[What, str] = {
 @dataclass(frozen=True)
 class Fallback:
     what: Annotated[
-        What, Field(description="provider, precision or cuda_graph: what another took the place of")
+        FallbackKind, Field(description="what fell back: provider, precision or cuda_graph")
     ]
     reason: str
 

@@ -41,7 +41,7 @@ def to_try(requested: RequestedProvider) -> tuple[Provider, ...]:
 
     A wheel without CUDA has nothing to fall back from: on it, auto means cpu.
     """
-    built = onnxruntime.get_available_providers()  # into the wheel: no word on the machine
+    built = onnxruntime.get_available_providers()  # into the wheel: says nothing about the machine
     if requested == "auto":
         return ("cuda", "cpu") if CUDA in built else ("cpu",)
     if NAMES[requested] not in built:

@@ -5,7 +5,7 @@
     another method    405 with the same Allow where the service knows it, 501 where it does not
 
 A path that ends in a superfluous slash is redirected to the one without by a relative reference,
-for the service need not know the scheme, host and prefix that its client used.
+so the service does not have to know the scheme, host and prefix that its client used.
 """
 
 from collections.abc import Iterable, Sequence
@@ -49,7 +49,7 @@ class Methods:
         return allow_of(methods) if methods else ""
 
     def without_slash(self, scope: Scope) -> str | None:
-        """The location of a path that ends in a slash without it; None if there is no such path.
+        """The redirect target, without the trailing slash; None if there is no such path.
 
         Clients treat several slashes differently, so they are not handled.
         """

@@ -61,9 +61,9 @@ class RefusalThrottle:
 
     A refusal costs nearly as much as an answer, but for the model. Clients that retry immediately
     would get ever more refusals and take the time of the others: with 640 of them, where 64 may
-    wait, goodput fell to a fifth. So each is paused before its next request is read: the longer the
-    more there are, but never as long as Retry-After says at least, so a client that waits that long
-    is not affected.
+    wait, goodput fell to a fifth. So each is paused before its next request is read. The pause
+    grows with their number, but stays below what Retry-After says at least, so a client that waits
+    that long is not affected.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""A model that may serve: verified, loaded, warm, and found to answer as it was proven to.
+"""A model that may serve: verified, loaded, warm, and checked against the golden set.
 
     store --verify--> version --load, warm up--> engine --golden--> Model
 

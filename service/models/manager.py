@@ -26,7 +26,7 @@ from typing import TypeVar
 from contract.errors import NotConfirmed, NoVersion, StoreError
 from contract.store import Store
 from service.batching.interface import Closed
-from service.engine.info import WHATS
+from service.engine.info import FALLBACK_KINDS
 from service.errors import Problem
 from service.lifecycle import DaemonExecutor
 from service.memory.limits import shortage
@@ -99,7 +99,7 @@ class ModelManager:
         self._retry = Backoff(settings.watch_seconds)
         for result in SWAPS:
             metrics.model_swaps.labels(result)
-        for what in WHATS:
+        for what in FALLBACK_KINDS:
             metrics.engine_fallbacks.labels(what)
         metrics.version_serves(model.number)
         metrics.before_scrape.append(lambda: metrics.store_reads_stuck.set(self.stuck_reads))

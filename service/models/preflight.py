@@ -6,7 +6,7 @@
 A graph can loop for ever, or allocate all of the memory; in the process that serves nothing could
 end that. What passed here is then loaded by it in the same way, from files with the same hashes.
 
-One child at a time: several workers that take up the same version would need its memory each.
+One child at a time: several workers that take up the same version would each need that memory.
 """
 
 import fcntl

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from service.api.options import NOTHING_ASKED, Options
+from service.api.options import DEFAULT_OPTIONS, Options
 from service.api.predictions import BatchPredictions
 from service.batching.batcher import Batcher
 from service.batching.interface import BatchResult
@@ -96,7 +96,7 @@ class PendingPrediction:
             metrics.confidence.record(batch.confidences[first])
             if batch.uncertain(first, options.threshold):
                 metrics.uncertain.record(())
-            if options is NOTHING_ASKED:
+            if options is DEFAULT_OPTIONS:
                 predictions = batch.predictions[first]
             else:
                 urls = self._preview_urls

@@ -18,7 +18,7 @@ import numpy as np
 from contract.card import SIDE
 from preprocessing.decoder import Raster, small_png
 from preprocessing.digits.normalize import are_normalized, normalize_digit
-from service.api.options import NOTHING_ASKED, Options, options_of
+from service.api.options import DEFAULT_OPTIONS, Options, options_of
 from service.api.v1.bodies import Form, ImageFile
 from service.api.v1.content_types import PICTURES, check_type, form_of
 from service.api.v1.pending import Predictor, PreviewUrls
@@ -62,7 +62,7 @@ class Predict:
             raise Problem(
                 EMPTY_BODY, "the body is empty; send a picture file as the request's body"
             )
-        options = options_of(exchange.query) if exchange.query else NOTHING_ASKED
+        options = options_of(exchange.query) if exchange.query else DEFAULT_OPTIONS
         content_type = exchange.headers.get(b"content-type", b"")
         if content_type not in PICTURES:  # as nearly all are written
             form = form_of(content_type, exchange.body)
@@ -76,7 +76,7 @@ class Predict:
         if raster is None:
             sent = [ImageFile("", exchange.body)]
             self._prepare_files(exchange, options, lambda: sent, 0)
-        elif raster.shape == (SIDE, SIDE) and (options is NOTHING_ASKED or _is_quick(options)):
+        elif raster.shape == (SIDE, SIDE) and (options is DEFAULT_OPTIONS or _is_quick(options)):
             self._sheets.append((exchange, options, raster, perf_counter() - began))
             if len(self._sheets) == 1:
                 asyncio.get_running_loop().call_soon(self._submit_sheets)

@@ -14,7 +14,7 @@ Responses have counts, and nanoseconds:
     success = queue + compute_input + compute_infer + compute_output, of each request
     arrival in the queue --queue--> put together --> model --> answers written
 
-Both doors count. A picture file's decoding and the reading of a document come before all of it.
+Requests to /v1 and /v2 both count. Decoding and JSON parsing are not included.
 """
 
 import time
@@ -39,8 +39,8 @@ from service.telemetry.metrics.shared_memory import (
     tables_size,
 )
 
-# The columns of a row. Seconds of requests are summed over requests; seconds of runs over runs,
-# whose parts each of a run's requests went through as well.
+# The columns of a row. Batch times are summed per batch in PARTS. In EACH they are summed per
+# request: every request of a batch is charged the whole batch's time.
 RUNS, REQUESTS, QUEUED = range(3)
 PARTS = range(3, 6)  # of runs: images put together, the model, responses written
 EACH = range(6, COLUMNS)  # the same parts, of requests
@@ -81,7 +81,7 @@ class Statistics:
         cells[FAILED_SECONDS] += seconds
 
     def versions(self) -> list[int]:
-        """Those that anything is known of."""
+        """Versions with statistics."""
         return sorted(set().union(*map(_versions_in, self._memory.segments)))
 
     def of(self, name: str, version: int) -> "VersionStatistics":

@@ -126,9 +126,8 @@ class AsyncLogHandler(logging.Handler):
                     written = os.write(self._descriptor, rest)
                     self._broken_off = rest[written - 1] != LINE_END
                     rest = rest[written:]
-                except (
-                    BlockingIOError
-                ):  # another process that shares the terminal or pipe made it so
+                except BlockingIOError:
+                    # Another process that shares the terminal or pipe set it non-blocking.
                     select.select([], [self._descriptor], [])
 
     @contextmanager
