@@ -49,7 +49,7 @@ class Server(uvicorn.Server):
     def __init__(self, app: Gateway, announce: Callable[[], None]) -> None:
         config = uvicorn.Config(
             app,
-            http=FastProtocol,
+            http=FastProtocol,  # made by `_protocol` alone
             ws="none",
             proxy_headers=False,  # `forwarded` reads them, on both paths
             log_config=None,
@@ -163,12 +163,7 @@ class Server(uvicorn.Server):
                 await loop.connect_accepted_socket(self._protocol, connection)
 
     def _protocol(self) -> asyncio.Protocol:
-        """What uvicorn makes for each connection."""
-        kind: Any = self.config.http_protocol_class
-        protocol: asyncio.Protocol = kind(
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-        )
-        return protocol
+        return FastProtocol(self._gateway, self.server_state)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # uvicorn would raise the signal again after a clean stop, and the exit code would not be 0.

@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import uvicorn
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.server import ServerState
 
@@ -39,7 +38,9 @@ class _Endpoint:
         assert isinstance(exchange, FastExchange)
         protocol: Any = exchange.protocol
         protocol.transport.record(
-            request(self.method.encode(), protocol.url, exchange.headers.items(), exchange.body)
+            request(
+                self.method.encode(), protocol.head.target, exchange.headers.items(), exchange.body
+            )
         )
         exchange.reply(200, b"", b"")
 
@@ -49,7 +50,7 @@ class _Gateway(Gateway):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         protocol: Any = scope["connection"]()
-        target = protocol.scope_target(scope)
+        target = protocol.head.target
         body, more = b"", True
         while more:
             message = await receive()
@@ -67,12 +68,6 @@ class _Gateway(Gateway):
 
 
 class _Protocol(FastProtocol):
-    @staticmethod
-    def scope_target(scope: Scope) -> bytes:
-        """As sent by the client."""
-        target: bytes = scope["target"]
-        return target
-
     def refuse(self, problem: Problem) -> None:
         transport: Any = self.transport
         cycle = self.cycle
@@ -81,13 +76,6 @@ class _Protocol(FastProtocol):
         if not (transport.refusal or is_behind_last):
             transport.refusal = f"{problem.status} {problem.detail}"
         super().refuse(problem)
-
-    def on_headers_complete(self) -> None:
-        target = self.url
-        super().on_headers_complete()
-        if self.scope is not None:
-            scope: Any = self.scope
-            scope["target"] = target
 
 
 class _Transport(asyncio.Transport):
@@ -144,13 +132,10 @@ class ServiceParser:
         gateway = _Gateway(endpoints, self._nothing, settings, metrics, Life(), access, methods)
         gateway.fast_routes = fast_routes_of(endpoints if hot else [], access, metrics)
         self.max_head = settings.max_header
-        self._config = uvicorn.Config(
-            gateway, http=_Protocol, ws="none", log_config=None, access_log=False
-        )
-        self._config.load()
+        self._gateway = gateway
 
     async def read(self, pieces: Iterable[bytes]) -> Reading:
-        protocol = _Protocol(self._config, ServerState(), {})
+        protocol = _Protocol(self._gateway, ServerState())
         transport = _Transport(protocol)
         protocol.connection_made(transport)
         for piece in pieces:

@@ -1,28 +1,16 @@
-"""uvicorn's HTTP protocol with an answer to malformed requests and limits to slow clients.
+"""A connection: its flow, and limits to clients that are slow to send or to read.
 
-Differences to uvicorn's own:
+A client has a limited time to send a head, to send the next one, and to read a response:
 
-- Upgrades. An `Upgrade` header is ignored, as RFC 9110 section 7.8 allows: the request is served
-  over HTTP/1.1 and the bytes behind its head are its body. llhttp, the parser below httptools, ends
-  such a message at its head instead, and uvicorn then drops the rest of the segment and parses the
-  next one as a new request. Behind a proxy that reads the message to its end, a client could then
-  smuggle requests of its own into a connection that other clients share.
+    connection made --seconds--> head complete ... answered --KEEP_ALIVE--> next head
+                                                   response written --seconds--> read
 
-      head --llhttp: upgrade--> the same head without its Upgrade header, then the body --> llhttp
-
-- Bytes that are not HTTP get a problem document, and the connection is closed.
-- A client has a limited time to send a head, to send the next one, and to read a response:
-
-      connection made --seconds--> head complete ... answered --KEEP_ALIVE--> next head
-                                                     response written --seconds--> read
-
-  One timer a connection checks at least every `seconds` whether anything is late and whether
-  responses are being read. uvicorn sets one after each response, and none for heads and reading.
-  The time for a body is limited where the body is awaited.
+One timer a connection checks at least every `seconds` whether anything is late and whether
+responses are being read: to set one after each response would cost more than to parse a request.
+The time for a body is limited where the body is awaited.
 """
 
 import asyncio
-import re
 import sys
 from fcntl import ioctl
 from math import inf
@@ -31,58 +19,41 @@ from socket import SO_SNDBUF, SOL_SOCKET
 from termios import TIOCOUTQ
 from time import perf_counter
 from typing import Any
-from weakref import ref
 
-from httptools import (
-    HttpParserError,
-    HttpParserInvalidMethodError,
-    HttpParserUpgrade,
-    HttpRequestParser,
-)
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr
+from uvicorn.server import ServerState
 
 from service.errors import Problem
 from service.http.body import BufferFull, Reservation
 from service.http.errors import record_refusal, refusal
+from service.http.fast.cycle import AsgiCycle
 from service.http.gateway import Gateway
-from service.http.methods import KNOWN
-from service.problem_types.http import BAD_HTTP, HEAD_TIMEOUT, METHOD_NOT_IMPLEMENTED
+from service.problem_types.http import HEAD_TIMEOUT
 from service.telemetry.request_record import RequestRecord
 
-# A request line, or the beginning of one.
-METHOD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32})(?:(?: \S*){0,2}\Z| \S+ HTTP/1\.[01]\r\n)")
 LITTLE = 4096  # bytes; some five events
 
 
-class Flow(FlowControl):
-    """With more reasons to stop reading than uvicorn has, which resumes whenever an application
-    awaits a body or a response is complete.
-    """
+class Connection(asyncio.Protocol):
+    transport: asyncio.Transport
 
-    has_requests = False  # that were received and have not begun
-    is_throttled = False  # after a refusal: see `RefusalThrottle`
-
-    def resume_reading(self) -> None:
-        """Unless a reason to stop is left; a client that reads no responses is one."""
-        if not (self.has_requests or self.is_throttled or self.write_paused):
-            super().resume_reading()
-
-
-class Connection(HttpToolsProtocol):
-    """One connection. `config.app` must be a Gateway."""
-
-    flow: Flow
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        gateway: Any = self.config.app
-        self.gateway: Gateway = gateway
-        self.refusal: Problem | None = None  # why a callback of the parser raised
+    def __init__(self, gateway: Gateway, server_state: ServerState) -> None:
+        """`server_state`: uvicorn's, where the server finds its connections and tasks."""
+        self.gateway = gateway
+        self.server_state = server_state
+        self.loop = asyncio.get_running_loop()
+        self.seconds = gateway.settings.request_timeout
+        self.keep_alive = gateway.settings.keep_alive  # seconds
+        self.cycle: Any = None  # an AsgiCycle, or a FastExchange; None: no request is in progress
         self.is_last = False  # whether the connection ends with the response that is being made
-        self.seconds: float = self.gateway.settings.request_timeout
-        self.keep_alive: float = self.gateway.settings.keep_alive  # seconds
+        self.has_answered = False
         self.head_has_begun = False  # and is not complete
+        # Reasons not to read: the client reads no responses; requests that were received have not
+        # begun; a refusal, see `RefusalThrottle`.
+        self.write_paused = self.has_requests = self.is_throttled = False
+        self._read_paused = False
+        self._writable = asyncio.Event()
+        self._writable.set()
         # When the connection is closed unless a head is complete by then, on perf_counter.
         self.closes_at = inf
         self._timer: asyncio.TimerHandle | None = None
@@ -92,51 +63,33 @@ class Connection(HttpToolsProtocol):
         # Runs while the client reads no responses; bytes that were left when it was set.
         self._stalled: asyncio.TimerHandle | None = None
         self._left = 0
-        self._answers = Reservation(self.gateway.budget)  # for those that the kernel does not take
+        self._answers = Reservation(gateway.budget)  # for those that the kernel does not take
 
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        scope: Any = self.scope
-        scope["connection"] = ref(self)  # weak, for the scope is its own
+    # ---- callbacks of the transport -----------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self.flow = Flow(transport)
+        self.server_state.connections.add(self)  # type: ignore[arg-type]
+        self.transport = transport
+        self.server, self.client = get_local_addr(transport), get_remote_addr(transport)
         # Written at once if the kernel accepts it; what it does not accept pauses the connection.
         transport.set_write_buffer_limits(high=LITTLE)
         self.close_in(self.seconds)
 
-    def is_idle(self, now: float) -> bool:
-        """`on_response_complete`, shortened, for a connection that was idle before."""
-        self.closes_at = closes_at = now + self.keep_alive
-        if self._rings_at > closes_at:
-            return False
-        self.server_state.total_requests += 1
-        return True
-
-    def idle_since(self) -> float:
-        """When its last answer was complete, on perf_counter; inf: it is not idle."""
-        if self.headers is None or self.head_has_begun:  # before its first request, or during one
-            return inf
-        return self.closes_at - self.keep_alive
-
-    def on_response_complete(self) -> None:
-        self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            self.close_for_certain()
-            return
-        if self.is_last:
-            self.transport.close()
-            return
-        self.flow.resume_reading()
-        if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
-        else:
-            self.close_in(self.keep_alive)
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.server_state.connections.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._forget_stall()
+        self._answers.release()
+        if isinstance(self.cycle, AsgiCycle):
+            self.cycle.disconnect()
+        self._writable.set()
+        self.transport.close()
 
     def pause_writing(self) -> None:
-        super().pause_writing()
-        self.flow.pause_reading()
+        self.write_paused = True
+        self._writable.clear()
+        self.pause_reading()
         try:
             self._answers.take(self.transport.get_write_buffer_size())
         except BufferFull as error:  # no response can be sent
@@ -146,13 +99,31 @@ class Connection(HttpToolsProtocol):
             self._watch_unread()
 
     def resume_writing(self) -> None:
-        super().resume_writing()
+        self.write_paused = False
+        self._writable.set()
         self._answers.release()
         self._forget_stall()
         if self.transport.is_closing():
             self._watch_unread()
         else:
-            self.flow.resume_reading()
+            self.resume_reading()
+
+    # ---- flow ---------------------------------------------------------------------------------
+
+    def pause_reading(self) -> None:
+        if not self._read_paused:
+            self._read_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read on, unless a reason not to is left."""
+        if self._read_paused and not (self.write_paused or self.has_requests or self.is_throttled):
+            self._read_paused = False
+            self.transport.resume_reading()
+
+    async def writable(self) -> None:
+        """Wait until the client has read enough, or is gone."""
+        await self._writable.wait()
 
     def hold_little(self) -> None:
         """Buffer little for a client that reads nothing, so that it is soon cut.
@@ -161,6 +132,8 @@ class Connection(HttpToolsProtocol):
         """
         socket: Any = self.transport.get_extra_info("socket")
         socket.setsockopt(SOL_SOCKET, SO_SNDBUF, LITTLE)
+
+    # ---- the end ------------------------------------------------------------------------------
 
     def cut(self) -> None:
         """Close the connection now, without sending the rest."""
@@ -175,63 +148,52 @@ class Connection(HttpToolsProtocol):
         if self.transport.get_write_buffer_size():
             self._watch_unread()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._forget_stall()
-        self._answers.release()
-        super().connection_lost(exc)
+    def is_idle(self, now: float) -> bool:
+        """`close_in(keep_alive)`, shortened; returns whether a timer rings in time."""
+        self.has_answered = True
+        self.closes_at = closes_at = now + self.keep_alive
+        return self._rings_at <= closes_at
 
-    def feed(self, data: bytes) -> None:
-        """Give the parser a head, or a part of a body. What it does not accept is refused."""
-        try:
-            try:
-                self.parser.feed_data(data)
-            except HttpParserUpgrade:
-                self._parse_again(self._head_without_upgrade())
-        except HttpParserError as error:
-            self.refuse_invalid(error, data)
+    def idle_since(self) -> float:
+        """When its last answer was complete, on perf_counter; inf: it is not idle."""
+        if not self.has_answered or self.head_has_begun:  # before its first request, or during one
+            return inf
+        return self.closes_at - self.keep_alive
 
-    def refuse_invalid(self, error: HttpParserError, data: bytes) -> None:
-        self.logger.warning("Invalid HTTP request received.")  # as uvicorn does
-        self.refuse(self.refusal or _problem_of(error, data))
+    def response_complete(self) -> None:
+        """The response of the current request is written, and is not the connection's last."""
+        self.has_answered = True
+        if self.transport.is_closing():
+            self.close_for_certain()
+        elif self.is_last:
+            self.transport.close()
+        else:
+            self.resume_reading()
+            self.close_in(self.keep_alive)
 
-    def _parse_again(self, head: bytes) -> None:
-        # By a new parser: where this message is the connection's last, the old one reads no more.
-        self.parser = HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
-        self.parser.feed_data(head)
+    def shutdown(self) -> None:
+        """The server stops: close the connection, after the response that is being made."""
+        if self.is_busy():
+            self.cycle.keep_alive = False
+        else:
+            self.transport.close()
 
-    def _head_without_upgrade(self) -> bytes:
-        """The head that has just been parsed, as the parser must read it again.
-
-        Raises the refusal of CONNECT, whose head no other protocol follows either: it cannot be
-        parsed as anything but the last message of a connection.
-        """
-        method = self.parser.get_method()
-        if method == b"CONNECT":
-            self.refusal = Problem(
-                METHOD_NOT_IMPLEMENTED, "CONNECT is not implemented: this is not a proxy"
-            )
-            raise HttpParserError
-        lines = [b"%b %b HTTP/%b" % (method, self.url, self.parser.get_http_version().encode())]
-        lines += [b"%b: %b" % header for header in self.headers if header[0].lower() != b"upgrade"]
-        return b"\r\n".join([*lines, b"", b""])
+    def is_busy(self) -> bool:
+        """Whether a request is complete, or is read by ASGI, and its response is not."""
+        return self.cycle is not None and not self.cycle.response_complete
 
     def refuse(self, problem: Problem) -> None:
         """Respond to what is not a request, and close the connection."""
         record_refusal(problem, self.gateway.metrics)
-        latest: Any = self.cycle
-        if latest is not None and latest.more_body and latest.response_started:
+        cycle = self.cycle
+        if cycle is not None and cycle.more_body and cycle.response_started:
             # Its body is broken: an error behind a response would be taken for the next one.
             self.close_for_certain()
             return
-        waits = latest is not None and not latest.response_complete
-        if self.pipeline or (waits and not latest.more_body):
+        if self.is_busy() and not cycle.more_body:
             # The current request is still answered, but no other.
-            self.pipeline.clear()
-            self.is_last, latest.keep_alive = True, False
-            self.flow.pause_reading()
+            self.is_last, cycle.keep_alive = True, False
+            self.pause_reading()
             return
         request_id = token_hex(8)
         ended = RequestRecord(request_id.encode(), perf_counter(), self.client, {}, problem=problem)
@@ -248,14 +210,46 @@ class Connection(HttpToolsProtocol):
         self.transport.write(b"".join([start.encode(), head, rest.encode(), body]))
         self.close_for_certain()
 
+    # ---- limits of time -----------------------------------------------------------------------
+
     def close_in(self, seconds: float) -> None:
         """Close the connection then, unless the head of a request is complete by then."""
         self.closes_at = perf_counter() + seconds
         if self._rings_at > self.closes_at:
             self._ring_in(seconds)
 
-    def _unset_keepalive_if_required(self) -> None:
-        """uvicorn takes any byte for a request."""
+    def _ring_in(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        seconds = min(seconds, self.seconds)  # to check whether responses are read
+        self._rings_at = perf_counter() + seconds
+        self._timer = self.loop.call_later(seconds, self._close_if_late)
+
+    def _close_if_late(self) -> None:
+        self._timer, self._rings_at = None, inf
+        left = self.closes_at - perf_counter()
+        before, self._unread = self._unread, (self._count_unread(), self.closes_at)
+        if left <= 0.001:  # uvloop's timers ring up to a millisecond early
+            self._close()
+        # The same bytes of the same response, too few to pause the connection.
+        elif left < inf and before[0] and before == self._unread:
+            self.cut()
+        elif left < inf:
+            self._ring_in(left)
+
+    def _close(self) -> None:
+        if self.is_busy():
+            self.close_in(self.seconds)  # what is late comes behind a request not answered yet
+        elif self.head_has_begun:
+            self.refuse(
+                Problem(
+                    HEAD_TIMEOUT,
+                    f"the head of the request did not arrive within {self.seconds:g} s "
+                    "(DIGITSERVE_REQUEST_TIMEOUT)",
+                )
+            )
+        else:
+            self.close_for_certain()
 
     def _watch_unread(self) -> None:
         """Cut the connection once the client has read nothing for `seconds`."""
@@ -275,13 +269,6 @@ class Connection(HttpToolsProtocol):
             self._stalled.cancel()
             self._stalled = None
 
-    def _ring_in(self, seconds: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        seconds = min(seconds, self.seconds)  # to check whether responses are read
-        self._rings_at = perf_counter() + seconds
-        self._timer = self.loop.call_later(seconds, self._close_if_late)
-
     def _count_unread(self) -> int:
         """Bytes of responses here and, on Linux, in the kernel."""
         waiting = self.transport.get_write_buffer_size()
@@ -290,41 +277,3 @@ class Connection(HttpToolsProtocol):
             answer = ioctl(socket.fileno(), TIOCOUTQ, bytes(4))
             waiting += int.from_bytes(answer, sys.byteorder)
         return waiting
-
-    def _close_if_late(self) -> None:
-        self._timer, self._rings_at = None, inf
-        left = self.closes_at - perf_counter()
-        before, self._unread = self._unread, (self._count_unread(), self.closes_at)
-        if left <= 0.001:  # uvloop's timers ring up to a millisecond early
-            self._close()
-        # The same bytes of the same response, too few to pause the connection.
-        elif left < inf and before[0] and before == self._unread:
-            self.cut()
-        elif left < inf:
-            self._ring_in(left)
-
-    def _close(self) -> None:
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.close_in(self.seconds)  # what is late comes behind a request not answered yet
-        elif self.head_has_begun:
-            self.refuse(
-                Problem(
-                    HEAD_TIMEOUT,
-                    f"the head of the request did not arrive within {self.seconds:g} s "
-                    "(DIGITSERVE_REQUEST_TIMEOUT)",
-                )
-            )
-        else:
-            self.close_for_certain()
-
-
-def _problem_of(error: HttpParserError, data: bytes) -> Problem:
-    """Why the parser refused these bytes, as far as it can be known."""
-    method = METHOD.match(data)
-    # A known one begins a request that was whole: what the parser refused stands behind that.
-    known = method is None or method[1].decode() in KNOWN
-    if isinstance(error, HttpParserInvalidMethodError) and method is not None and not known:
-        return Problem(
-            METHOD_NOT_IMPLEMENTED, f"the method {method[1].decode()} is not implemented"
-        )
-    return Problem(BAD_HTTP, "the request is not valid HTTP/1.1")

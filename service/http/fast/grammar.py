@@ -1,20 +1,30 @@
-"""The syntax of HTTP/1.1 messages (RFC 9112), checked on the bytes before they are parsed.
+"""The syntax of HTTP/1.1 requests (RFC 9112), and their heads, parsed.
 
-llhttp, the parser below httptools, takes more than the RFC allows and hides what it took: a line
-that ends with LF alone, a second Content-Length, a coding that is not known. A proxy in front may
-read the same bytes in another way, and what is one request to it is two to the service. So a head,
-and each line between the chunks of a body, is parsed only if there is one way to read it.
+    bytes of a head --parse_head--> Head: method, target, headers, length of the body
+    bytes of a body in chunks --ChunkedBody--> the body
+
+The grammar is the parser: what it does not match is refused, so there is one way to read a request,
+here and in any proxy in front that keeps to the RFC. Lenient parsers accept a line that ends in LF
+alone, a second Content-Length or an unknown coding, and what is one request to a proxy is two to
+them.
 """
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 
 from service.errors import Problem
-from service.problem_types.http import BAD_HTTP, HEAD_TOO_LARGE, HOST_HEADER
+from service.problem_types.http import (
+    BAD_HTTP,
+    HEAD_TOO_LARGE,
+    HOST_HEADER,
+    METHOD_NOT_IMPLEMENTED,
+)
 
 CHUNKED = -1  # the length of a body that comes in chunks
-SMALL = 1024  # bytes of a head: the cache of them has at most 1 MiB
+SMALL, FEW_LINES = 1024, 32  # bytes and lines of a head that is cached
+CACHED = 1024  # heads: 8 MiB at most, parsed
 MOST_OF_LINE = 64  # bytes before a chunk, less the extensions
 CHUNKS_AT_ONCE = 64  # between which the event loop may turn to other connections
 
@@ -31,14 +41,10 @@ _PART_OF_EXTENSION = rb"(?:;(?:%b(?:=(?:%b|%b\\?)?)?)?)?" % (_TOKEN, _TOKEN, _QU
 
 _EMPTY_LINES = re.compile(rb"(?:\r\n)*+")
 _HEAD = re.compile(rb"%b\r\n%b\r\n" % (_REQUEST_LINE, _FIELDS))
-# One without white space at the end of values, as nearly all are.
-_BARE_HEAD = re.compile(rb"%b\r\n(?:%b:%b(?<![ \t])\r\n)*+\r\n" % (_REQUEST_LINE, _TOKEN, _VALUE))
-# The headers that say where a message goes and where it ends.
-_TELLING = re.compile(
-    rb"\n(host|content-length|transfer-encoding|upgrade):[ \t]*+([^\r]*+)", re.IGNORECASE
-)
+# The headers that say for whom a message is and where it ends.
 _FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding"})
-_TRAILING_SPACE = re.compile(rb"(?<![ \t])[ \t]++(?=\r\n)")
+_CAREFUL = frozenset({b"expect", b"upgrade", b"transfer-encoding"})
+_ABSOLUTE = re.compile(rb"[A-Za-z]++://[^/?#]*+")  # the beginning of a target
 _LENGTH = re.compile(rb"[0-9]{1,19}")
 # The line before a chunk begins with the end of the line or of the chunk before.
 _CHUNK = re.compile(rb"\r\n([0-9A-Fa-f]{1,16})(%b)\r\n" % _EXTENSIONS)
@@ -65,38 +71,92 @@ _FAULTS = tuple(
 )  # fmt: skip
 
 
-# The head as it is to be parsed; bytes of the body, or CHUNKED; whether both may be parsed in one.
-Checked = tuple[bytes, int, bool]
+@dataclass(slots=True)
+class Head:
+    """The head of a request. Never changed: requests with the same head share it."""
+
+    method: bytes
+    target: bytes  # as the client sent it
+    path: bytes  # of the target, percent-encoded
+    query: bytes  # of the target, without the question mark
+    is_1_1: bool
+    fields: list[tuple[bytes, bytes]]  # names in lower case
+    named: dict[bytes, bytes]  # the same; the last one of those that are repeated
+    length: int  # bytes of the body, or CHUNKED
+    keep_alive: bool
+    # Whether it is as nearly all are: the connection goes on, no header is repeated, and there is
+    # no Expect, Upgrade or Transfer-Encoding.
+    is_plain: bool
 
 
-def check_head(content: bytes) -> Checked:
-    """Of a complete head. Raises Problem."""
-    match, is_plain = _BARE_HEAD.fullmatch(content), True
-    if match is None:
-        match, is_plain = _HEAD.fullmatch(content), False
-        if match is None:
-            raise invalid_head(content)
-        # llhttp takes it for a part of the value.
-        content = _TRAILING_SPACE.sub(b"", content)
-    found = _TELLING.findall(content)
-    fields = {name.lower(): value for name, value in found}
-    if len(fields) < len(found) or (b"host" not in fields and match[1] == b"1"):
-        _check_repeated([name.lower() for name, _ in found], is_1_1=match[1] == b"1")
-    coding = fields.get(b"transfer-encoding")
-    if coding is not None:
-        _check_coding(coding, fields, is_1_1=match[1] == b"1")
-        return content, CHUNKED, False
-    # httptools stops behind a head that offers an upgrade.
-    if b"upgrade" in fields or content.startswith(b"CONNECT"):
-        is_plain = False
-    length = fields.get(b"content-length", b"0")
+def parse_head(content: bytes) -> Head:
+    """The head from its first byte to its empty line. Raises Problem."""
+    if not _HEAD.fullmatch(content):
+        raise invalid_head(content)
+    request_line, *lines = content[:-4].split(b"\r\n")
+    method, target, version = request_line.split(b" ")
+    if method == b"CONNECT":
+        raise Problem(METHOD_NOT_IMPLEMENTED, "CONNECT is not implemented: this is not a proxy")
+    fields = []
+    for line in lines:
+        name, _, value = line.partition(b":")
+        fields.append((name.lower(), value.strip(b" \t")))
+    named = dict(fields)
+    is_1_1 = version == b"HTTP/1.1"
+    _check_framing([name for name, _ in fields], named, is_1_1=is_1_1)
+    keep_alive = _keeps_alive(fields, is_1_1=is_1_1)
+    path, query = _path_and_query(method, target)
+    return Head(
+        method=method,
+        target=target,
+        path=path,
+        query=query,
+        is_1_1=is_1_1,
+        fields=fields,
+        named=named,
+        length=_length(named),
+        keep_alive=keep_alive,
+        is_plain=keep_alive
+        and len(named) == len(fields)
+        and b"host" in named
+        and not named.keys() & _CAREFUL,
+    )
+
+
+# Clients that keep a connection send the same few heads again and again.
+parse_small_head = lru_cache(maxsize=CACHED)(parse_head)
+
+
+def _path_and_query(method: bytes, target: bytes) -> tuple[bytes, bytes]:
+    if target == b"*":
+        if method != b"OPTIONS":
+            raise Problem(BAD_HTTP, "the target * is for OPTIONS alone")
+        return b"/", b""  # the methods of the server
+    absolute = _ABSOLUTE.match(target)
+    if absolute is not None:
+        target = target[absolute.end() :]
+    path, _, query = target.partition(b"#")[0].partition(b"?")
+    return path or b"/", query
+
+
+def _keeps_alive(fields: list[tuple[bytes, bytes]], *, is_1_1: bool) -> bool:
+    """Whether the client wants to send more requests over the connection."""
+    options = {
+        option.strip(b" \t").lower()
+        for name, value in fields
+        if name == b"connection"
+        for option in value.split(b",")
+    }
+    return b"close" not in options and (is_1_1 or b"keep-alive" in options)
+
+
+def _length(named: Mapping[bytes, bytes]) -> int:
+    if b"transfer-encoding" in named:
+        return CHUNKED
+    length = named.get(b"content-length", b"0")
     if not _LENGTH.fullmatch(length):
         raise Problem(BAD_HTTP, "Content-Length is one number of at most 19 digits")
-    return content, int(length), is_plain
-
-
-# Most clients send the same few heads again and again.
-check_small_head = lru_cache(maxsize=1024)(check_head)
+    return int(length)
 
 
 def check_beginning(head: bytes, checked: int) -> None:
@@ -120,7 +180,7 @@ def too_large(limit: int) -> Problem:
 
 
 class ChunkedBody:
-    """A body in chunks, followed through the pieces in which it arrives."""
+    """Decodes a body in chunks from the pieces in which it arrives."""
 
     def __init__(self, limit: int) -> None:
         """`limit`: bytes of chunk extensions and trailers together."""
@@ -129,16 +189,24 @@ class ChunkedBody:
         self._left = 0  # bytes of the chunk's data that have not arrived
         self._part = b"\r\n"  # of a line that is not complete; here the end of the head
         self._in_trailers = False
+        self._decoded: list[bytes] = []
+        self.complete = False
 
-    def check(self, data: bytes, position: int) -> int:
-        """Returns up to where the data may be parsed now: to the end of the body, or less.
+    def decoded(self) -> bytes:
+        """The part of the body that was decoded since the last call."""
+        decoded, self._decoded = b"".join(self._decoded), []
+        return decoded
 
-        Raises Problem.
+    def feed(self, data: bytes, position: int) -> int:
+        """Decode from `position`; returns where it stopped: at the end of the body or of `data`, or
+        after CHUNKS_AT_ONCE chunks. Raises Problem.
         """
         for _ in range(CHUNKS_AT_ONCE):
-            skipped = min(self._left, len(data) - position)
-            self._left -= skipped
-            position += skipped
+            if self._left:
+                part = data[position : position + self._left]
+                self._decoded.append(part)
+                self._left -= len(part)
+                position += len(part)
             if position == len(data):
                 break
             if self._in_trailers:
@@ -177,6 +245,7 @@ class ChunkedBody:
             return self._keep(part, data)
         _check_trailers(match[0])
         self._check_size(len(match[0]))
+        self.complete = True
         return position + match.end() - at - known
 
     def _with_part(self, data: bytes, position: int) -> tuple[bytes, int]:
@@ -194,13 +263,15 @@ class ChunkedBody:
 
 
 def _check_trailers(lines: bytes) -> None:
-    if any(name.lower() in _FRAMING for name, _ in _TELLING.findall(b"\n" + lines)):
+    names = (line.partition(b":") for line in lines.split(b"\r\n"))
+    if any(colon and name.lower() in _FRAMING for name, colon, _ in names):
         raise Problem(
             BAD_HTTP, "behind the last chunk there is a header that belongs into the head"
         )
 
 
-def _check_repeated(names: list[bytes], *, is_1_1: bool) -> None:
+def _check_framing(names: list[bytes], named: Mapping[bytes, bytes], *, is_1_1: bool) -> None:
+    """Raises Problem unless it is certain for whom the request is and where it ends."""
     hosts = names.count(b"host")
     if hosts > 1 or (hosts == 0 and is_1_1):
         raise Problem(
@@ -208,12 +279,12 @@ def _check_repeated(names: list[bytes], *, is_1_1: bool) -> None:
         )
     if any(names.count(name) > 1 for name in _FRAMING):
         raise Problem(BAD_HTTP, "Content-Length or Transfer-Encoding is sent more than once")
-
-
-def _check_coding(coding: bytes, fields: Mapping[bytes, bytes], *, is_1_1: bool) -> None:
+    coding = named.get(b"transfer-encoding")
+    if coding is None:
+        return
     if not is_1_1:
         raise Problem(BAD_HTTP, "a request of HTTP/1.0 has no Transfer-Encoding")
-    if b"content-length" in fields:
+    if b"content-length" in named:
         raise Problem(BAD_HTTP, "there are both Transfer-Encoding and Content-Length")
     if coding.lower() != b"chunked":
         raise Problem(BAD_HTTP, "the only Transfer-Encoding that is known is chunked")

@@ -5,37 +5,40 @@
              --what is behind a request---> kept until its turn; reading is paused meanwhile
 
 A read may hold thousands of requests, and parsing and answering them in one turn would keep every
-other connection waiting. httptools parses all that it is given, so it is given no more than that.
-Of an incomplete head the bytes are kept, since parsed they take up to 50 times the memory.
+other connection waiting.
 """
 
-from typing import Any
+from abc import abstractmethod
+
+from uvicorn.server import ServerState
 
 from service.errors import Problem
 from service.http.body import BufferFull, Reservation
 from service.http.fast.connection import Connection
 from service.http.fast.grammar import (
     CHUNKED,
+    FEW_LINES,
     SMALL,
     ChunkedBody,
+    Head,
     check_beginning,
-    check_head,
-    check_small_head,
     end_of_empty_lines,
+    parse_head,
+    parse_small_head,
     too_large,
 )
+from service.http.gateway import Gateway
 
 END = b"\r\n\r\n"  # of a head
 CR = 13
 
 
 class Pipeline(Connection):
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, gateway: Gateway, server_state: ServerState) -> None:
+        super().__init__(gateway, server_state)
         self.in_message = False  # a head is complete, its body is not
-        self.max_head: int = self.gateway.settings.max_header
+        self.max_head = gateway.settings.max_header
         self.body_left = 0  # bytes of the body that have not arrived, or CHUNKED
-        self.head_size = 0  # bytes of the latest complete head
         self._chunks = ChunkedBody(self.max_head)  # of the latest body in chunks
         self._head = b""  # an incomplete one
         self.behind, self._position = b"", 0  # what waits for its turn, and where it begins
@@ -51,15 +54,28 @@ class Pipeline(Connection):
             position, data = 0, self.behind[self._position :] + data
         elif self.in_message:
             position = self._feed_body(data, 0)
-        elif self.flow.write_paused or not (self.cycle is None or self.cycle.response_complete):
+        elif self.write_paused or self.is_busy():
             position = 0
         else:
             position = self._feed_request(data, 0)
         if position < len(data):
             self._wait(data, position)
 
+    @abstractmethod
+    def begin(self, head: Head, size: int, body: bytes | None) -> None:
+        """A head of `size` bytes is complete; the body is None if it arrives later, in parts."""
+
+    @abstractmethod
+    def feed(self, part: bytes) -> None:
+        """A part of the body has arrived."""
+
+    @abstractmethod
+    def feed_end(self) -> None:
+        """The body is complete."""
+
+    @abstractmethod
     def body_goes_on(self) -> None:
-        """A part of a body has arrived, and it is not complete."""
+        """All that has arrived was fed, and the body is not complete."""
 
     def refuse(self, problem: Problem) -> None:
         self.in_message = False  # nothing more is parsed
@@ -71,9 +87,9 @@ class Pipeline(Connection):
             self._turn_is_due = True
             self.gateway.turns.add(self._go_on)
 
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        if self.held.size and not self.in_message and self.cycle.response_complete:
+    def response_complete(self) -> None:
+        super().response_complete()
+        if not self.in_message:
             self.release_request()
         self.go_on_soon()
 
@@ -93,16 +109,14 @@ class Pipeline(Connection):
         super().connection_lost(exc)
 
     def release_request(self) -> None:
-        """Release a large request: the connection may stay idle for long."""
+        """Release the memory of a request: the connection may stay idle for long."""
+        self.cycle = None
         self.held.release()
-        self.headers = []
-        scope_and_cycle: Any = None
-        self.scope = self.cycle = scope_and_cycle
 
     # ---- one turn -----------------------------------------------------------------------------
 
     def _feed_request(self, data: bytes, position: int) -> int:
-        """Parse one request, or the part that has arrived; returns where it ends in `data`."""
+        """Begin one request with what has arrived of it; returns where that ends in `data`."""
         # Empty lines before it are skipped, and count as a part of its head.
         begin = end_of_empty_lines(data, position) if data[position] == CR else position
         end = data.find(END, begin) + 4
@@ -111,48 +125,48 @@ class Pipeline(Connection):
             return len(data)
         if self._head:
             self._forget_head()
-        self.head_size = size = end - position
-        check = check_small_head if size <= SMALL else check_head
+        size, content = end - position, data[begin:end]
         try:
-            if size > self.max_head:
+            if size <= SMALL and content.count(b"\r") <= FEW_LINES:
+                head = parse_small_head(content)
+            elif size <= self.max_head:
+                head = parse_head(content)
+            else:
                 raise too_large(self.max_head)
-            # Before it is parsed: nothing is read behind a head that is not strictly valid.
-            head, length, is_plain = check(data[begin:end])
         except Problem as problem:
             self.refuse(problem)
             return end
-        self.body_left = length
+        length = head.length
         complete = end + length
-        if is_plain and complete <= len(data):
-            self.feed(data[begin:complete])
+        if length > CHUNKED and complete <= len(data):
+            self.begin(head, size, data[end:complete])
             return complete
+        self.in_message, self.body_left = True, length
         if length == CHUNKED:
             self._chunks = ChunkedBody(self.max_head)
-        self.feed(head)
+        self.begin(head, size, None)
         return self._feed_body(data, end) if self.in_message else end
 
     def _feed_body(self, data: bytes, position: int) -> int:
         """The same for a body that has begun."""
-        left = self.body_left
-        if left == CHUNKED:
-            end = self._feed_chunks(data, position)
+        if self.body_left == CHUNKED:
+            try:
+                end = self._chunks.feed(data, position)
+            except Problem as problem:
+                self.refuse(problem)
+                return len(data)
+            part, self.in_message = self._chunks.decoded(), not self._chunks.complete
         else:
-            end = min(position + left, len(data))
-            self.body_left = left - (end - position)
-            if position < end:
-                self.feed(data[position:end])
+            part = data[position : position + self.body_left]
+            end = position + len(part)
+            self.body_left -= len(part)
+            self.in_message = self.body_left > 0
+        if part:
+            self.feed(part)
         if self.in_message:
             self.body_goes_on()
-        return end
-
-    def _feed_chunks(self, data: bytes, position: int) -> int:
-        try:
-            end = self._chunks.check(data, position)
-        except Problem as problem:
-            self.refuse(problem)
-            return len(data)
-        if position < end:
-            self.feed(data[position:end])
+        else:
+            self.feed_end()
         return end
 
     # ---- what waits ---------------------------------------------------------------------------
@@ -189,8 +203,8 @@ class Pipeline(Connection):
         else:
             self._head = b""
             self.behind, self._position = data, position
-            self.flow.has_requests = True
-            self.flow.pause_reading()
+            self.has_requests = True
+            self.pause_reading()
             if self._may_go_on():
                 self.go_on_soon()
             elif not self.in_message:
@@ -204,16 +218,16 @@ class Pipeline(Connection):
             if end == 3:
                 check_beginning(data[position : position + self.max_head], 0)
             elif end - position <= self.max_head:
-                check_head(data[begin:end])
+                parse_head(data[begin:end])
         except Problem as problem:
             self.refuse(problem)
             if self.is_last:
                 self._drop()
 
     def _may_go_on(self) -> bool:
-        if self.flow.write_paused or self.flow.is_throttled:
+        if self.write_paused or self.is_throttled:
             return False
-        return self.in_message or self.cycle is None or self.cycle.response_complete
+        return self.in_message or not self.is_busy()
 
     def _go_on(self) -> None:
         self._turn_is_due = False
@@ -232,6 +246,6 @@ class Pipeline(Connection):
         self.behind, self._position = b"", 0
         if not self._head:
             self._kept.release()
-        self.flow.has_requests = False
+        self.has_requests = False
         if not (self.is_last or self.transport.is_closing()):
-            self.flow.resume_reading()
+            self.resume_reading()
