@@ -25,7 +25,7 @@ MAY_IMPORT = {
         "contract", "preprocessing", "training", "PIL", "numpy", "onnx", "onnxruntime", "torch",
     },
     "service": {
-        "contract", "cv2", "fastapi", "fastapi_offline", "httptools", "multipart", "numpy",
+        "contract", "cv2", "fastapi", "fastapi_offline", "multipart", "numpy",
         "onnxruntime", "opentelemetry", "orjson", "preprocessing", "prometheus_client", "pydantic",
         "pydantic_core", "pydantic_settings", "pynvml", "requests", "starlette", "uvicorn",
     },

@@ -27,7 +27,6 @@ from typing import IO
 MODULES = [
     *("service.single", "service.workers.supervisor", "fastapi.openapi.models", "pydantic.v1"),
     *("cryptography.hazmat.primitives.asymmetric.ed25519", "multipart", "uvloop"),
-    "uvicorn.protocols.http.httptools_impl",
 ]
 # Besides settings: what pytest and PyTorch set in the process of the tests.
 OURS = ("DIGITSERVE_", "PYTEST_CURRENT_TEST", "KMP_")

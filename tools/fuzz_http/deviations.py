@@ -52,11 +52,11 @@ DEVIATIONS = (
         b"GET x HTTP/1.1\r\nHost: x\r\n\r\n",
     ),
     Deviation(
-        "Methods that llhttp does not know, and `CONNECT`",
-        "501 and the end of the connection: how such a message goes on is not known.",
+        "`CONNECT`",
+        "501 and the end of the connection: what follows its head is not HTTP.",
         "501 ",
         "",
-        b"BREW / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n",
     ),
     Deviation(
         "`Transfer-Encoding` and `Content-Length` in one request",

@@ -128,9 +128,7 @@ parse_small_head = lru_cache(maxsize=CACHED)(parse_head)
 
 
 def _path_and_query(method: bytes, target: bytes) -> tuple[bytes, bytes]:
-    if target == b"*":
-        if method != b"OPTIONS":
-            raise Problem(BAD_HTTP, "the target * is for OPTIONS alone")
+    if method == b"OPTIONS" and target == b"*":
         return b"/", b""  # the methods of the server
     absolute = _ABSOLUTE.match(target)
     if absolute is not None:
