@@ -31,6 +31,7 @@ class BatchPredictions:
         self.seconds = seconds
         self.logits: Rows = answers.logits  # (n, labels)
         self.probabilities: Rows = answers.probabilities  # (n, labels)
+        self._rest_of_head: bytes | None = None
 
     @classmethod
     def by(cls, model: Model, pixels: Pixels) -> Self:
@@ -41,6 +42,12 @@ class BatchPredictions:
 
     def __len__(self) -> int:
         return len(self.logits)
+
+    def rest_of_head(self, seconds: float) -> bytes:
+        """The end of the response's header lines, which all requests of the batch share."""
+        if self._rest_of_head is None:
+            self._rest_of_head = b"%.3f\r\nx-batch-size: %d\r\n" % (seconds * 1e3, len(self))
+        return self._rest_of_head
 
     @cached_property
     def digits(self) -> list[int]:

@@ -96,7 +96,6 @@ class AsgiByPath:
 
 
 class _AsgiExchange(Exchange):
-    __slots__ = ("latest", "reply_to")
     latest: float
     reply_to: asyncio.Future[Reply]
 

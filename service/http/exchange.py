@@ -1,6 +1,6 @@
 """One complete request and its one response: all that the fast endpoints know of HTTP.
 
-    fast   (in uvicorn's protocol) --+
+    fast   (in the HTTP protocol)  --+
                                      +--> Endpoint.begin(exchange) ... reply() or fail(), once
     asgi   (on any ASGI server)    --+
 
@@ -11,7 +11,6 @@ these cost more than the prediction.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from math import isfinite
 from time import perf_counter
 from typing import Protocol
@@ -27,19 +26,31 @@ TIMEOUT = b"x-request-timeout"
 SOONEST = 0.001  # seconds
 
 
-@dataclass(slots=True, eq=False)
 class Exchange(ABC):
-    metrics: Metrics
-    headers: Mapping[bytes, bytes]  # names in lower case
-    query: bytes  # what follows the ? of the URL
-    body: bytes
-    began: float  # on perf_counter, as is the deadline
-    deadline: float
     # Stops the work for it, and returns the stage that it was in; None if it was over.
     cancel_work: Callable[[], Stage | None] | None = None
     timings: Timings | None = None  # once a model has predicted
     over: bool = False
     beside: bool = False  # whether a model other than the one that serves predicts
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        headers: Mapping[bytes, bytes],
+        query: bytes,
+        body: bytes,
+        began: float,
+        deadline: float,
+    ) -> None:
+        """`headers` have names in lower case, `query` is what follows the ? of the URL; `began` and
+        `deadline` are on perf_counter.
+        """
+        self.metrics = metrics
+        self.headers = headers
+        self.query = query
+        self.body = body
+        self.began = began
+        self.deadline = deadline
 
     def reply(self, status: int, head: bytes, content: bytes) -> None:
         """Respond, unless it is over; `head` is header lines, each with its CRLF."""

@@ -38,8 +38,8 @@ def head_of(decoded: float, waited: float, run: BatchResult[BatchPredictions]) -
     """Header lines of a response; times are seconds."""
     return (
         b"content-type: application/json\r\n"
-        b"server-timing: decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f\r\n"
-        b"x-batch-size: %d\r\n" % (decoded * 1e3, waited * 1e3, run.seconds * 1e3, len(run.answers))
+        b"server-timing: decode;dur=%.3f, queue;dur=%.3f, infer;dur=%b"
+        % (decoded * 1e3, waited * 1e3, run.answers.rest_of_head(run.seconds))
     )
 
 

@@ -73,7 +73,7 @@ _FAULTS = tuple(
 
 @dataclass(slots=True)
 class Head:
-    """The head of a request. Never changed: requests with the same head share it."""
+    """The head of a request. Requests with the same head share it: only the last two change."""
 
     method: bytes
     target: bytes  # as the client sent it
@@ -87,6 +87,9 @@ class Head:
     # Whether it is as nearly all are: the connection goes on, no header is repeated, and there is
     # no Expect, Upgrade or Transfer-Encoding.
     is_plain: bool
+    # The fast route that it was found to suit, and the one that admits it.
+    suits: object = None
+    admitted_by: object = None
 
 
 def parse_head(content: bytes) -> Head:

@@ -48,6 +48,13 @@ class Pipeline(Connection):
         self.held = Reservation(self.gateway.budget)
 
     def data_received(self, data: bytes) -> None:
+        if self.cycle is None and not (
+            self._head or self.behind or self.in_message or self.write_paused
+        ):  # as nearly always
+            position = self._feed_request(data, 0)
+            if position < len(data):
+                self._wait(data, position)
+            return
         if self._head:
             data = self._head + data
         if self.behind:

@@ -32,6 +32,7 @@ from service.http.fast_routes import FastRoute
 from service.http.gateway import Gateway
 from service.http.headers import request_id_of
 from service.telemetry.request_record import GONE, Peer
+from service.telemetry.trace_context import Trace
 
 SPARE = 64  # connections beyond MAX_CONNECTIONS: for probes, and for the refusal of others
 LARGEST = 2**18  # bytes of a body: what uvloop reads at once, and a batch of 256 raw pictures
@@ -41,6 +42,9 @@ LINE = 256  # bytes that a parsed header takes beside its own
 
 # Header lines: of a connection that ends with this answer, and of one of HTTP/1.0 that does not.
 CLOSE, KEEP_ALIVE = b"connection: close\r\n", b"connection: keep-alive\r\n"
+RESPONSE = (
+    b"%b%b%b%bx-content-type-options: nosniff\r\nx-request-id: %b\r\ncontent-length: %d\r\n\r\n%b"
+)
 _CODES = {status: str(status) for status in STATUS_LINES}
 
 
@@ -48,10 +52,11 @@ class FastExchange(Exchange):
     """A plain request; to the connection, it is what an AsgiCycle is."""
 
     more_body = False
-    __slots__ = (
-        "connection", "keep_alive", "problem", "protocol", "request_id", "response_complete",
-        "route", "trace",
-    )  # fmt: skip
+    response_complete = False
+    keep_alive = True
+    connection = b""  # header line of an answer after which the connection goes on
+    problem: Problem | None = None  # of the response
+    trace: Trace | None = None
     # The header lines that uvicorn puts first. It makes a new list of them each second.
     _first_pairs: ClassVar[list[tuple[bytes, bytes]] | None] = None
     _first_lines: ClassVar[bytes] = b""
@@ -66,16 +71,13 @@ class FastExchange(Exchange):
         began: float,
         timeout: float,
     ) -> None:
-        super().__init__(protocol.gateway.metrics, headers, query, body, began, began + timeout)
+        gateway = protocol.gateway
+        super().__init__(gateway.metrics, headers, query, body, began, began + timeout)
         self.protocol = protocol
         self.route = route
         self.request_id = request_id_of(headers)
-        self.response_complete = False
-        self.keep_alive = True
-        self.connection = b""  # header line of an answer after which the connection goes on
-        self.problem: Problem | None = None  # of the response
-        begin_trace = protocol.gateway.begin_trace
-        self.trace = begin_trace(headers) if begin_trace is not None else None
+        if gateway.begin_trace is not None:
+            self.trace = gateway.begin_trace(headers)
 
     @property
     def client(self) -> Peer:
@@ -97,19 +99,19 @@ class FastExchange(Exchange):
         if pairs is not FastExchange._first_pairs:
             FastExchange._first_pairs = pairs
             FastExchange._first_lines = b"".join([b"%b: %b\r\n" % pair for pair in pairs])
+        more = self.connection if self.keep_alive else CLOSE
+        if self.trace is not None:
+            more += b"traceresponse: %b\r\n" % self.trace.response
         protocol.transport.write(
-            b"".join(
-                (
-                    STATUS_LINES[status],
-                    self._first_lines,
-                    head,
-                    self.connection if self.keep_alive else CLOSE,
-                    b"" if self.trace is None else b"traceresponse: %b\r\n" % self.trace.response,
-                    b"x-content-type-options: nosniff\r\nx-request-id: ",
-                    self.request_id,
-                    b"\r\ncontent-length: %d\r\n\r\n" % len(content),
-                    content,
-                )
+            RESPONSE
+            % (
+                STATUS_LINES[status],
+                FastExchange._first_lines,
+                head,
+                more,
+                self.request_id,
+                len(content),
+                content,
             )
         )
         self.response_complete = True
@@ -161,7 +163,7 @@ class FastProtocol(Pipeline):
                 self.refuse(full)
                 return
         route = self._routes.get(head.path) if head.is_plain else None
-        if route is not None and self._is_fast(route, head):
+        if route is not None and (head.suits is route or self._is_suitable(route, head)):
             self.gateway.metrics.request_begins()
             if body is None:
                 self._arriving, self._parts = route, []
@@ -193,13 +195,16 @@ class FastProtocol(Pipeline):
         parts, self._parts = self._parts, []
         self._answer(route, head, parts[0] if len(parts) == 1 else b"".join(parts))
 
-    def _is_fast(self, route: FastRoute, head: Head) -> bool:
-        return (
+    def _is_suitable(self, route: FastRoute, head: Head) -> bool:
+        if (
             head.method == route.method
             and head.length <= self._largest
             and (b"content-length" in head.named or route.method == b"GET")
             and not (self._heeds_origins and b"origin" in head.named)
-        )
+        ):
+            head.suits = route
+            return True
+        return False
 
     def _answer(self, route: FastRoute, head: Head, body: bytes) -> None:
         headers = head.named
@@ -212,7 +217,9 @@ class FastProtocol(Pipeline):
                 self.held.resize(self._memory_of_head() + len(body))
             if TIMEOUT in headers:
                 exchange.deadline = deadline_of(headers, self._began, self._timeout)
-            route.admit(headers)
+            if head.admitted_by is not route:
+                route.admit(headers)
+                head.admitted_by = route
             route.endpoint.begin(exchange)
         except Exception as error:  # becomes a problem
             exchange.fail(error)
