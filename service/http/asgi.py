@@ -6,6 +6,7 @@ Requests that the fast path does not serve arrive here, and all requests of test
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from time import perf_counter
 
 from starlette.types import Receive, Scope, Send
@@ -96,7 +97,7 @@ class AsgiByPath:
 
 
 class _AsgiExchange(Exchange):
-    latest: float
+    latest = inf  # set with each request
     reply_to: asyncio.Future[Reply]
 
     async def replied(self, receive: Receive) -> Reply:
