@@ -55,8 +55,8 @@ class AsgiEndpoint:
                 METHOD_NOT_ALLOWED, "this route takes POST", headers={"allow": allow_of(["POST"])}
             )
         headers = dict(scope["headers"])
-        deadline = deadline_of(headers, began, self.settings.request_timeout)
         self.endpoint.admit(headers)
+        deadline = deadline_of(headers, began, self.settings.request_timeout)
         try:
             body = await read_body(headers, receive, self.settings.max_body, deadline, reservation)
         except ClientGone:

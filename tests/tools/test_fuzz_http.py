@@ -1,16 +1,19 @@
 """A short run of `make fuzz-http`, and the exact list of accepted deviations."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from tests.support.invalid_requests import INVALID, NEXT
 from tools.fuzz_http.__main__ import fuzz
 from tools.fuzz_http.comparison import Comparison, Unexpected
 from tools.fuzz_http.deviations import DEVIATIONS, Deviation
 from tools.fuzz_http.reading import REFUSED, Reading
+from tools.fuzz_http.responses import compare
 from tools.fuzz_http.service_parser import ServiceParser
 from tools.fuzz_http.streams import Stream
 
@@ -27,6 +30,21 @@ def test_hundreds_of_streams_are_parsed_as_by_h11(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert asyncio.run(fuzz(1, range(300))) == 0, capsys.readouterr().out
+
+
+def test_hundreds_of_connections_are_answered_alike_on_the_fast_path_and_through_asgi(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert uvloop.run(compare(1, range(300))) == 0, capsys.readouterr().out
+
+
+def test_a_response_of_the_fast_path_that_differs_is_reported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("service.http.fast.protocol.CLOSE", b"connection: Close\r\n")
+    monkeypatch.setattr("service.http.fast.protocol.KEEP_ALIVE", b"")
+    assert uvloop.run(compare(1, range(300))) == 1
+    assert re.search(r"make fuzz-http ARGS='--seed 1 --case \d+'", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("deviation", DEVIATIONS, ids=[each.what for each in DEVIATIONS])

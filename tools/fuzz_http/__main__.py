@@ -1,34 +1,47 @@
-"""Parse streams that are almost HTTP with the service and with h11, and compare the results.
+"""Compare how the service and h11 read streams that are almost HTTP, and how the service answers on
+its fast path and through ASGI alone.
 
-    python -m tools.fuzz_http [--seed 1] [--streams 5000] [--only NUMBER]
+    python -m tools.fuzz_http [--seed 1] [--streams 5000] [--cases 30000] [--stream N] [--case N]
 
-Everything runs in this process: h11, and the service's protocol with a transport in memory, once on
-its fast path and once through ASGI. A difference that is not an accepted deviation is printed with
-the command that replays it, and the exit code is 1.
+Everything runs in this process: h11, and the service's protocol with a transport in memory. A
+difference that is not an accepted deviation is printed with the command that replays it, and the
+exit code is 1.
 """
 
-import asyncio
 import logging
 import sys
 from argparse import ArgumentParser
 from collections import Counter
+from collections.abc import Sequence
+
+import uvloop
 
 from tools.fuzz_http.comparison import Comparison, Unexpected
+from tools.fuzz_http.responses import compare
 from tools.fuzz_http.streams import stream_of
 
 
 def main() -> int:
     parser = ArgumentParser("python -m tools.fuzz_http")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--streams", type=int, default=5000)
-    parser.add_argument("--only", type=int, help="the number of one stream of that seed")
+    parser.add_argument("--streams", type=int, default=5000, help="that are compared with h11")
+    parser.add_argument("--cases", type=int, default=30_000, help="answered in both ways")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--stream", type=int, help="the number of one stream of that seed")
+    only.add_argument("--case", type=int, help="the number of one case of that seed")
     arguments = parser.parse_args()
     logging.disable(logging.CRITICAL)  # the service logs a warning for each stream that it rejects
-    numbers = range(arguments.streams) if arguments.only is None else [arguments.only]
-    return asyncio.run(fuzz(arguments.seed, numbers))
+    streams: Sequence[int] = range(arguments.streams)
+    cases: Sequence[int] = range(arguments.cases)
+    if arguments.stream is not None:
+        streams, cases = [arguments.stream], []
+    if arguments.case is not None:
+        streams, cases = [], [arguments.case]
+    failed = uvloop.run(fuzz(arguments.seed, streams)) if streams else 0
+    return (uvloop.run(compare(arguments.seed, cases)) if cases else 0) or failed
 
 
-async def fuzz(seed: int, numbers: range | list[int]) -> int:
+async def fuzz(seed: int, numbers: Sequence[int]) -> int:
     comparison = Comparison()
     accepted: Counter[str] = Counter()
     wrong = 0
@@ -38,7 +51,7 @@ async def fuzz(seed: int, numbers: range | list[int]) -> int:
             deviation = await comparison.compare(stream)
         except Exception as error:  # on any exception, the stream that caused it is reported
             wrong += 1
-            print(f"\nmake fuzz-http ARGS='--seed {seed} --only {number}'")
+            print(f"\nmake fuzz-http ARGS='--seed {seed} --stream {number}'")
             print(f"{stream.pieces}\n{type(error).__name__}: {error}")
             if not isinstance(error, (Unexpected, AssertionError)):
                 raise

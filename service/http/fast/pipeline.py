@@ -90,7 +90,9 @@ class Pipeline(Connection):
 
     def go_on_soon(self) -> None:
         """Begin the next request in a later turn of the loop, if one waits and may begin."""
-        if self.behind and not self._turn_is_due and self._may_go_on():
+        if self.behind and self.transport.is_closing():
+            self._drop()
+        elif self.behind and not self._turn_is_due and self._may_go_on():
             self._turn_is_due = True
             self.gateway.turns.add(self._go_on)
 

@@ -215,11 +215,11 @@ class FastProtocol(Pipeline):
         try:
             if len(body) > SMALL_BODY:  # it may wait to be decoded
                 self.held.resize(self._memory_of_head() + len(body))
-            if TIMEOUT in headers:
-                exchange.deadline = deadline_of(headers, self._began, self._timeout)
             if head.admitted_by is not route:
                 route.admit(headers)
                 head.admitted_by = route
+            if TIMEOUT in headers and head.method == b"POST":  # a scrape has no deadline
+                exchange.deadline = deadline_of(headers, self._began, self._timeout)
             route.endpoint.begin(exchange)
         except Exception as error:  # becomes a problem
             exchange.fail(error)
