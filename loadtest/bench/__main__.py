@@ -1,9 +1,10 @@
 """Measure the service against its limits, on this machine, in one run: python -m loadtest.bench
 
-Each round measures, in turn: the decoder and the network alone; an echo app under uvicorn; the
-service, with single pictures and with binary batches; with --peers mosec, LitServe, BentoML and
-plain FastAPI. After the rounds the service is scraped while it is busy, and overloaded. Needs a
-model version, as `make export` makes one. DIGITSERVE_ variables are handed on to the service.
+Each round measures, in turn: the decoder and the network alone; an echo on uvloop and one under
+uvicorn; the service, with single images, large drawings and binary batches, and with two workers;
+with --peers mosec, LitServe, BentoML and plain FastAPI. After the rounds the service is scraped
+while it is busy, and overloaded. Needs a model version, as `make export` makes one. DIGITSERVE_
+variables are handed on to the service.
 
 Exits with 1 if it cannot measure, with 3 if it measured all but a peer.
 """
@@ -27,7 +28,7 @@ from loadtest.client.requests import Pictures
 from loadtest.errors import CannotMeasure
 from loadtest.host.machine import Conditions, Placement, on, settings_handed_on
 from loadtest.target import targets
-from loadtest.target.targets import MANY, ONE, PEERS, TUNED, Target
+from loadtest.target.targets import PEERS, Target
 
 ALWAYS = ("limits", "echo", "service", "batches", "scrape", "overload")
 DONE, NOTHING, NOT_ALL = 0, 1, 3  # exit codes; 2 is argparse's
@@ -60,7 +61,6 @@ def bench(arguments: Namespace) -> Results:
     plan = Plan(
         tool=tool,
         seconds=arguments.seconds,
-        connections=(MANY, ONE),
         batches="batches" in arguments.only,
         model=arguments.name,
         cores=cores,
@@ -114,7 +114,7 @@ def _visits(
     requested: list[Target], pictures: Pictures, plan: Plan, missing: dict[str, str], when: str
 ) -> Iterator[Visit]:
     for target in requested:
-        peer = target.name.removesuffix(TUNED)
+        peer = target.part
         if {peer, target.name} & missing.keys():
             continue
         try:
@@ -133,8 +133,9 @@ def _left_out(name: str, what: str, error: Exception) -> str:
 
 def _targets(arguments: Namespace, pictures: Pictures) -> list[Target]:
     peers = targets.peers(arguments.venvs, pictures.folder)
-    known = [targets.echo(), _service(arguments), *peers]
-    return [target for target in known if target.name.removesuffix(TUNED) in arguments.only]
+    ours = _service(arguments)
+    known = [targets.echo(), targets.uvicorn_echo(), ours, targets.with_two_workers(ours), *peers]
+    return [target for target in known if target.part in arguments.only]
 
 
 def _service(arguments: Namespace) -> Target:

@@ -7,7 +7,7 @@ target runs while one is measured.
 import json
 from argparse import ArgumentParser
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from loadtest.client import asyncio_client, wrk
@@ -16,9 +16,10 @@ from loadtest.client.result import Load
 from loadtest.host.machine import Placement
 from loadtest.host.processes import Memory, busy_seconds
 from loadtest.target.server import Running, started
-from loadtest.target.targets import Target
+from loadtest.target.targets import MANY, Target
 
-PICTURES, BATCHES = "pictures", "batches"  # what is posted
+PICTURES, DRAWINGS, BATCHES = "pictures", "drawings", "batches"  # what is posted
+DRAWING = 280  # pixels of a side of a drawing
 BATCH = 64  # pictures in a batch
 BATCH_CONNECTIONS = 4  # one is computed, the others travel
 WARM_UP = 1.0  # seconds, at most
@@ -73,7 +74,6 @@ class Tool:
 class Plan:
     tool: Tool
     seconds: float  # a load
-    connections: tuple[int, ...]
     batches: bool
     model: str
     cores: Placement
@@ -81,18 +81,22 @@ class Plan:
 
 def visit(target: Target, pictures: Pictures, plan: Plan) -> Visit:
     requests = [picture(png) for png in pictures.pngs]
+    plan = replace(plan, cores=plan.cores.with_servers(target.workers))
     with started(target, plan.cores.server, probe=requests[0]) as running:
         right = _right(running, requests, pictures.labels) if target.reads else None
         plan.tool.run_load(
             running.address,
             requests,
-            connections=max(plan.connections),
+            connections=max(target.connections),
             seconds=min(WARM_UP, plan.seconds),
         )
         measured = [
             _measure(running, requests, PICTURES, connections, plan)
-            for connections in target.connections or plan.connections
+            for connections in target.connections
         ]
+        if target.prepares:
+            drawings = [picture(png) for png in pictures.drawings(DRAWING)]
+            measured.append(_measure(running, drawings, DRAWINGS, MANY, plan))
         skipped = ""
         if plan.batches and target.takes_batches:
             batch = tensor(plan.model, pictures.batch(BATCH))
@@ -115,12 +119,11 @@ def _measure(
     running: Running, requests: list[bytes], posted: str, connections: int, plan: Plan
 ) -> Measured:
     cores = plan.cores
-    (server,) = cores.server
-    cpu, busy = running.cpu.seconds(), busy_seconds(server)
+    cpu, busy = running.cpu.seconds(), sum(map(busy_seconds, cores.server))
     load = plan.tool.run_load(
         running.address, requests, connections=connections, seconds=plan.seconds
     )
-    cpu, busy = running.cpu.seconds() - cpu, busy_seconds(server) - busy
+    cpu, busy = running.cpu.seconds() - cpu, sum(map(busy_seconds, cores.server)) - busy
     ours = cpu + (load.client_cpu if cores.shared else 0.0)
     others = max(0.0, busy - ours) / load.seconds
     return Measured(posted, load, cpu / max(1, load.answers), others)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from loadtest.bench.limits import BATCH
-from loadtest.bench.measure import PICTURES, Measured, Visit
+from loadtest.bench.measure import BATCHES, DRAWINGS, PICTURES, Measured, Visit
 from loadtest.bench.overload import Overload
 from loadtest.bench.results import Results, Round, Row, Spread, rate_over, ratios, rows
 from loadtest.bench.scrape import Scrapes
@@ -16,8 +16,10 @@ Each target is started anew every round and measured in turn with the others, on
 client on another. Numbers of a row are medians over the rounds; a comparison is made within each
 round, and its median, lowest and highest are given.
 
-* CPU: user and system time of the server and its children, an answer. The limit's is the echo
-  app's, one PNG decoded and one picture of a network call of 64.
+* CPU: user and system time of the server and its children, an answer. The limit's is that of an
+  echo on uvloop, one PNG decoded by OpenCV and one image of a network call of 64.
+* 280x280: drawings of digits, which the service prepares; the peers do by the same function.
+* 2 workers: on both cores of which the client has one, so they are compared with nothing else.
 * worker: RSS of the largest process before the load. idle, after: PSS of all of them, before the
   first load and after the last.
 * p99: wrk counts a slow answer as often as others would have fitted into it, so under a full load
@@ -129,7 +131,8 @@ def _right(row: Row) -> str:
 
 
 def _what(row: Row) -> str:
-    return row.target if row.posted == PICTURES else f"{row.target}, {BATCH} pictures a request"
+    posted = {PICTURES: "", DRAWINGS: ", 280x280", BATCHES: f", {BATCH} images a request"}
+    return f"{row.target}{posted[row.posted]}"
 
 
 def _workers(found: Scrapes) -> str:

@@ -10,12 +10,20 @@ from dataclasses import asdict, dataclass
 from typing import Self
 
 from loadtest.bench.limits import Limits
-from loadtest.bench.measure import BATCH, BATCH_CONNECTIONS, BATCHES, PICTURES, Measured, Visit
+from loadtest.bench.measure import (
+    BATCH,
+    BATCH_CONNECTIONS,
+    BATCHES,
+    DRAWINGS,
+    PICTURES,
+    Measured,
+    Visit,
+)
 from loadtest.bench.overload import Overload
 from loadtest.bench.scrape import Scrapes
 from loadtest.host.machine import Conditions
 from loadtest.report.document import as_json
-from loadtest.target.targets import MANY, ONE, TUNED
+from loadtest.target.targets import CROWD, FEW, MANY, ONE, TUNED, TWO
 
 BUSY = 0.9  # share of its core from which on the client may be what was measured
 
@@ -149,9 +157,8 @@ def rows(rounds: list[Round]) -> list[Row]:
 def ratios(rounds: list[Round], peers: Iterable[str] = ()) -> dict[str, Spread]:
     """By name, the ratios that the service is judged by; only what was measured."""
     wanted: dict[str, Ratio] = {
-        "limit's CPU / service's CPU, 64 connections": lambda each: (
-            (each.of("echo").cpu + each.cost.decode + each.cost.network) / each.of("service").cpu
-        ),
+        "limit's CPU / service's CPU, 64 connections": _limit_over("echo"),
+        "the same with uvicorn's echo": _limit_over("echo, under uvicorn"),
         "p99 / p50, 64 connections": lambda each: (
             each.of("service").load.p99 / each.of("service").load.p50
         ),
@@ -162,7 +169,20 @@ def ratios(rounds: list[Round], peers: Iterable[str] = ()) -> dict[str, Spread]:
             each.of("service", BATCH_CONNECTIONS, BATCHES).load.rate * BATCH * each.cost.network
         ),
     }
+    peers = list(peers)
+    if "mosec" in peers:
+        for connections in (MANY, FEW, CROWD, ONE):
+            name = f"service's req/s / the better mosec's, {_plural(connections)}"
+            wanted[name] = _rate_over_best("mosec", connections)
+        wanted["service's req/s / mosec's, 2 workers each"] = lambda each: (
+            each.of(f"service{TWO}").load.rate / each.of(f"mosec{TWO}").load.rate
+        )
+    if "fastapi" in peers:
+        wanted["service's p50 / fastapi's, 1 connection"] = lambda each: (
+            each.of("service", ONE).load.p50 / each.of("fastapi", ONE).load.p50
+        )
     for peer in peers:
+        wanted[f"service's req/s / {peer}'s, drawings"] = _rate_over(peer, MANY, DRAWINGS)
         wanted[f"service's req/s / {peer}'s, 64 connections"] = _rate_over(peer, MANY)
         wanted[f"service's req/s / {peer}'s, 1 connection"] = _rate_over(peer, ONE)
         wanted[f"the same if {peer}{TUNED}"] = _rate_over(f"{peer}{TUNED}", ONE)
@@ -184,10 +204,23 @@ def _over(rounds: list[Round], ratio: Ratio) -> Spread | None:
     return Spread.of(values) if values else None
 
 
-def _rate_over(peer: str, connections: int) -> Ratio:
+def _limit_over(echo: str) -> Ratio:
     return lambda each: (
-        each.of("service", connections).load.rate / each.of(peer, connections).load.rate
+        (each.of(echo).cpu + each.cost.decode + each.cost.network) / each.of("service").cpu
     )
+
+
+def _rate_over(peer: str, connections: int, posted: str = PICTURES) -> Ratio:
+    return lambda each: (
+        each.of("service", connections, posted).load.rate
+        / each.of(peer, connections, posted).load.rate
+    )
+
+
+def _rate_over_best(peer: str, connections: int) -> Ratio:
+    """Over that of its configuration that answers more."""
+    both = _rate_over(peer, connections), _rate_over(f"{peer}{TUNED}", connections)
+    return lambda each: min(ratio(each) for ratio in both)
 
 
 def _cpu_over(peer: str) -> Ratio:
@@ -231,4 +264,8 @@ def _misreaders(rows: list[Row]) -> list[str]:
 
 
 def _connections(row: Row) -> str:
-    return "1 connection" if row.connections == 1 else f"{row.connections} connections"
+    return _plural(row.connections)
+
+
+def _plural(connections: int) -> str:
+    return "1 connection" if connections == 1 else f"{connections} connections"

@@ -59,6 +59,13 @@ class Pictures:
     def graph(self) -> Path:
         return self.folder / "model.onnx"
 
+    def drawings(self, side: int) -> list[bytes]:
+        """The digits as PNGs of another size, dark on light as people draw them."""
+        return [
+            cv2.imencode(".png", cv2.resize(255 - each, (side, side)), PNG)[1].tobytes()
+            for each in self.pixels
+        ]
+
     def batch(self, size: int) -> NDArray[np.uint8]:
         """(size, side, side), the digits in turn."""
         return self.pixels[np.arange(size) % len(self.pixels)]

@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Self
@@ -28,6 +28,7 @@ class Placement:
 
     server: tuple[int, ...]  # none: the server was running before, and its cores are not known
     generators: tuple[int, ...]  # one for each; several may have to share a core
+    allowed: tuple[int, ...] = field(default=(), compare=False)  # all that there are
 
     @classmethod
     def of(cls, *, workers: int = 1, generators: int | None = None) -> Self:
@@ -40,7 +41,12 @@ class Placement:
         server = tuple(allowed[: max(min(workers, len(allowed) - 1), min(workers, 1))])
         others = [core for core in allowed if core not in server] or allowed
         count = len(others) if generators is None else generators
-        return cls(server, tuple(others[n % len(others)] for n in range(count)))
+        on_each = tuple(others[n % len(others)] for n in range(count))
+        return cls(server, on_each, tuple(allowed))
+
+    def with_servers(self, workers: int) -> Self:
+        """The same with a core for each worker, which a generator may have to share."""
+        return self if workers == 1 else replace(self, server=self.allowed[:workers])
 
     @property
     def shared(self) -> bool:

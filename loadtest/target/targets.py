@@ -1,8 +1,10 @@
-"""The servers that are measured, and how each is started: on one core, with one thread.
+"""The servers that are measured, and how each is started: a core and a thread for each worker.
 
-One of them is here, the least a Python server can do: python -m loadtest.target.targets PORT
+Two of them are here, the least that a server in Python can do and the least under uvicorn:
+python -m loadtest.target.targets PORT bare|uvicorn
 """
 
+import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -11,13 +13,14 @@ from typing import Any
 
 Command = Callable[[int], list[str]]  # the port -> the words that start a server on it
 
-MANY, ONE = 64, 1  # connections
+MANY, ONE, FEW, CROWD = 64, 1, 8, 256  # connections
 PEERS = ("mosec", "litserve", "bentoml", "fastapi")  # names of packages
 BATCHING = PEERS[:3]  # their best settings depend on the number of connections
-TUNED = ", tuned for 1"  # after the name of a peer
+TUNED, TWO = ", tuned for 1", ", 2 workers"  # after the name of a target
 # On one core, several threads would only take turns.
 ON_ONE_CORE = {"DIGITSERVE_THREADS": "1"}
 ECHO = b'{"predictions":[]}'
+MODULE = "loadtest.target.targets"
 
 
 @dataclass(frozen=True)
@@ -25,9 +28,16 @@ class Target:
     name: str
     command: Command
     environment: dict[str, str] = field(default_factory=dict)
-    connections: tuple[int, ...] = ()  # that it is tuned for; none: any number
+    connections: tuple[int, ...] = (MANY, ONE)  # that it is measured with
+    workers: int = 1  # processes that serve
     reads: bool = True  # its answers name the digit
+    prepares: bool = False  # it is also sent drawings that are not of the network's shape
     takes_batches: bool = False  # of the Open Inference Protocol
+
+    @property
+    def part(self) -> str:
+        """Of the bench, that it belongs to."""
+        return self.name.partition(",")[0]
 
     def with_settings(self, **settings: object) -> "Target":
         """The same target with other settings of the service."""
@@ -36,7 +46,14 @@ class Target:
 
 
 def echo() -> Target:
-    return Target("echo", _module(Path(sys.executable), "loadtest.target.targets"), reads=False)
+    """A protocol on uvloop that answers a constant."""
+    return Target("echo", _module(Path(sys.executable), MODULE, "bare"), reads=False)
+
+
+def uvicorn_echo() -> Target:
+    return Target(
+        "echo, under uvicorn", _module(Path(sys.executable), MODULE, "uvicorn"), reads=False
+    )
 
 
 def service(models: Path, name: str, settings: dict[str, str]) -> Target:
@@ -46,7 +63,27 @@ def service(models: Path, name: str, settings: dict[str, str]) -> Target:
         "DIGITSERVE_MODELS": str(models.resolve()),
         "DIGITSERVE_MODEL": name,
     }
-    return Target("service", _service, settings | ours, takes_batches=True)
+    return Target(
+        "service",
+        _service,
+        settings | ours,
+        connections=(MANY, ONE, FEW, CROWD),
+        takes_batches=True,
+        prepares=True,
+    )
+
+
+def with_two_workers(target: Target) -> Target:
+    """The service with two workers."""
+    two = target.with_settings(workers=2)
+    return replace(
+        two,
+        name=f"{target.name}{TWO}",
+        connections=(MANY,),
+        workers=2,
+        takes_batches=False,
+        prepares=False,
+    )
 
 
 def peers(venvs: Path, folder: Path) -> list[Target]:
@@ -58,10 +95,13 @@ def peers(venvs: Path, folder: Path) -> list[Target]:
 
     found = []
     for name in PEERS:
-        found.append(Target(name, command(name, "many"), version))
+        connections = (MANY, ONE, FEW, CROWD) if name == "mosec" else (MANY, ONE)
+        found.append(Target(name, command(name, "many"), version, connections, prepares=True))
         if name in BATCHING:
-            found.append(Target(f"{name}{TUNED}", command(name, "one"), version, (ONE,)))
-    return found
+            tuned = connections if name == "mosec" else (ONE,)
+            found.append(Target(f"{name}{TUNED}", command(name, "one"), version, tuned))
+    two = Target(f"mosec{TWO}", command("mosec", "two"), version, (MANY,), workers=2)
+    return [*found, two]
 
 
 def _service(port: int) -> list[str]:
@@ -89,16 +129,42 @@ async def echo_app(
     await send({"type": "http.response.body", "body": ECHO})
 
 
-if __name__ == "__main__":
-    import uvicorn  # only here, and nothing else: the memory of this process is measured
+class Echo(asyncio.Protocol):
+    """Sends the same answer to whatever arrives: a request of these clients is one segment."""
 
-    uvicorn.run(
-        echo_app,
-        port=int(sys.argv[1]),
-        loop="uvloop",
-        http="httptools",
-        lifespan="off",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
+    answer = (
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
+        % (len(ECHO), ECHO)
     )
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport: Any = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(self.answer)
+
+
+async def bare(port: int) -> None:
+    server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", port)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":  # nothing more is imported: the memory of this process is measured
+    port, how = sys.argv[1:]
+    if how == "bare":
+        import uvloop
+
+        uvloop.run(bare(int(port)))
+    else:
+        import uvicorn
+
+        uvicorn.run(
+            echo_app,
+            port=int(port),
+            loop="uvloop",
+            http="httptools",
+            lifespan="off",
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+        )

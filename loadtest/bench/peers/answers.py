@@ -1,8 +1,7 @@
 """PNGs -> JSON, any number of them at once, for each of the frameworks.
 
-The same calls as the service's: OpenCV, ONNX Runtime on one thread, orjson. What the service does
-beyond that, such as the normalisation of a picture that does not resemble MNIST, the peers need not
-do.
+The same calls as the service's: OpenCV, ONNX Runtime on one thread, orjson. An image that is not
+28x28 is prepared by the service's own function.
 """
 
 import json
@@ -17,6 +16,11 @@ import onnxruntime
 import orjson
 from numpy.typing import NDArray
 
+from contract.card import SIDE
+from preprocessing.decoder import decode
+from preprocessing.digits.normalize import normalize_digit
+
+MOST = 2**24  # pixels of an image
 Pixels = NDArray[np.uint8]
 Row = NDArray[np.float32]  # (labels,)
 
@@ -45,7 +49,11 @@ class Answers:
 
 
 def _pixels(png: bytes) -> Any:
-    return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)  # (28, 28) uint8
+    """(28, 28) uint8"""
+    raster: Any = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+    if raster.shape == (SIDE, SIDE):
+        return raster
+    return normalize_digit(decode(png, max_pixels=MOST))
 
 
 def network_of(graph: Path) -> Callable[[Pixels], Any]:

@@ -1,4 +1,4 @@
-"""mosec: python -m loadtest.bench.peers.with_mosec PORT many|one; needs VERSION_FOLDER set.
+"""mosec: python -m loadtest.bench.peers.with_mosec PORT many|one|two; needs VERSION_FOLDER set.
 
 Its HTTP server is in Rust; one Python process decodes and infers, whole batches at a time. Decoding
 in a stage of its own would be one more process on the same core.
@@ -6,6 +6,7 @@ in a stage of its own would be one more process on the same core.
     many   64 pictures a batch, a batch timeout of 1 ms, the shortest possible. 16 and 32 a batch
            answered fewer at 64 connections, 5 ms not more.
     one    no batches: a single picture would wait for the whole millisecond
+    two    as many, with two of the processes
 """
 
 import sys
@@ -40,7 +41,8 @@ if __name__ == "__main__":
     mosec_reads = ["--port", port, "--address", "127.0.0.1", "--log-level", "warning"]
     sys.argv[1:] = mosec_reads
     server = Server()
-    many = how == "many"
-    worker = Runtime(Many, max_batch_size=64, max_wait_time=1) if many else Runtime(One)
+    workers = 2 if how == "two" else 1
+    batched = Runtime(Many, num=workers, max_batch_size=64, max_wait_time=1)
+    worker = Runtime(One) if how == "one" else batched
     server.register_runtime({"/v1/predict": [worker]})
     server.run()

@@ -32,12 +32,15 @@ def test_a_run_measures_all_targets_and_records_the_conditions(
     reported = json.loads((tmp_path / "b.json").read_text())
     (only,) = reported["rounds"]
     assert all(seconds > 0 for seconds in only["limits"].values())
-    echo, service = only["visits"]
-    assert (echo["target"], service["target"]) == ("echo", "service")
+    echo, uvicorn, service, two_workers = only["visits"]
+    assert [each["target"] for each in only["visits"]] == [
+        "echo", "echo, under uvicorn", "service", "service, 2 workers",
+    ]  # fmt: skip
     assert service["right"] > 50  # of 100, with a network trained for a second
-    for visit in (echo, service):
+    expected = (echo, [64, 1]), (uvicorn, [64, 1]), (service, [64, 1, 8, 256]), (two_workers, [64])
+    for visit, connections in expected:
         loads = [each["load"] for each in visit["measured"] if each["posted"] == "pictures"]
-        assert [load["connections"] for load in loads] == [64, 1]
+        assert [load["connections"] for load in loads] == connections
         for load in loads:
             assert load["answers"] > 0
             assert (load["refused"], load["broken"]) == (0, 0)
@@ -45,7 +48,8 @@ def test_a_run_measures_all_targets_and_records_the_conditions(
         assert visit["idle"]["largest"] > 0
     batches = any(each["posted"] == "batches" for each in service["measured"])
     assert batches or "/v2/" in reported["skipped"][0]
-    assert len(reported["ratios"]) == 3 + batches
+    assert any(each["posted"] == "drawings" for each in service["measured"])
+    assert len(reported["ratios"]) == 4 + batches
     one, two = reported["scrapes"]
     assert (one["workers"], two["workers"]) == (1, 2)
     for each in (one, two):
@@ -85,7 +89,7 @@ def test_a_peer_that_cannot_be_measured_is_skipped_with_the_reason(
         assert "Not measured: litserve: it cannot be installed: " in text
         assert "service's req/s / fastapi's, 64 connections" in text
     for each in json.loads(reported.read_text())["rounds"]:
-        service, fastapi = each["visits"]
+        service, _, fastapi = each["visits"]
         assert (service["target"], fastapi["target"]) == ("service", "fastapi")
         assert service["right"] == fastapi["right"] > 50
 

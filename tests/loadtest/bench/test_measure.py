@@ -43,12 +43,12 @@ def visited(status: int, body: str = '{"predictions":[{"label":"7"}]}') -> Visit
     target = Target(
         "fake",
         lambda port: [sys.executable, "-c", SERVER, str(port), str(status), body],
+        connections=(2, 1),
         takes_batches=True,
     )
     plan = Plan(
         tool=Tool("asyncio", client.run_load),
         seconds=0.05,
-        connections=(2, 1),
         batches=True,
         model="digits",
         cores=Placement.of(generators=1),

@@ -37,20 +37,22 @@ def test_the_peers_predict_what_the_model_predicts(
 def test_each_peer_runs_with_defaults_and_tuned_for_one_connection(tmp_path: Path) -> None:
     targets = peers(tmp_path, tmp_path)
     assert [(each.name, each.connections) for each in targets] == [
-        ("mosec", ()),
-        ("mosec, tuned for 1", (1,)),
-        ("litserve", ()),
+        ("mosec", (64, 1, 8, 256)),
+        ("mosec, tuned for 1", (64, 1, 8, 256)),
+        ("litserve", (64, 1)),
         ("litserve, tuned for 1", (1,)),
-        ("bentoml", ()),
+        ("bentoml", (64, 1)),
         ("bentoml, tuned for 1", (1,)),
-        ("fastapi", ()),  # has no batches, so there is nothing to tune
+        ("fastapi", (64, 1)),  # has no batches, so there is nothing to tune
+        ("mosec, 2 workers", (64,)),
     ]
     for each in targets:
         peer = each.name.partition(",")[0]
         python, _, module, port, how = each.command(1)
         assert python == str(tmp_path / peer / "bin/python")
         assert (ROOT / module.replace(".", "/")).with_suffix(".py").exists()
-        assert (port, how) == ("1", "one" if each.connections else "many")
+        expected = {"": "many", " tuned for 1": "one", " 2 workers": "two"}
+        assert (port, how) == ("1", expected[each.name.partition(",")[2]])
 
 
 def installed(folder: Path, peer: str) -> None:

@@ -48,7 +48,7 @@ def test_the_table_has_a_row_for_every_load() -> None:
         ("echo", "1", "5,000"),
         ("service", "64", "5,000"),
         ("service", "1", "1,000"),
-        ("service, 64 pictures a request", "4", "500"),
+        ("service, 64 images a request", "4", "500"),
         ("mosec", "64", "10,000"),
         ("mosec", "1", "2,000"),
     ]

@@ -35,6 +35,32 @@ def test_every_target_of_the_benchmark_has_a_ratio() -> None:
     }
 
 
+def test_the_service_is_compared_with_the_better_configuration_of_mosec() -> None:
+    pair = [
+        visited("service", measured(8, 6_000, 1e-4)),
+        visited("mosec", measured(8, 4_000, 1e-4)),
+    ]
+    rounds = [Round(None, [*pair, visited("mosec, tuned for 1", measured(8, 5_000, 1e-4))])]
+    found = ratios(rounds, ("mosec",))
+    assert found["service's req/s / the better mosec's, 8 connections"].median == 6_000 / 5_000
+
+
+def test_two_workers_and_drawings_are_compared_with_the_peers() -> None:
+    drawn = [
+        visited(name, measured(64, rate, 1e-4, posted="drawings"))
+        for name, rate in (("service", 900), ("fastapi", 600))
+    ]
+    two = [
+        visited(f"{name}, 2 workers", measured(64, rate, 1e-4))
+        for name, rate in (("service", 8_000), ("mosec", 4_000))
+    ]
+    found = ratios([Round(None, [*drawn, *two])], ("mosec", "fastapi"))
+    assert {name: spread.median for name, spread in found.items()} == {
+        "service's req/s / mosec's, 2 workers each": 2,
+        "service's req/s / fastapi's, drawings": 1.5,
+    }
+
+
 def test_skipped_measurements_have_no_ratio() -> None:
     alone = [Round(None, [visited("service", measured(64, 5_000, 1e-4))])]
     assert list(ratios(alone, ("mosec",))) == ["p99 / p50, 64 connections"]
