@@ -72,16 +72,18 @@ class BatchPredictions:
     def predictions(self) -> list[bytes]:
         """The entry of "predictions", of each image, for requests without options."""
         openings, threshold = self.model.openings, self.model.threshold
+        highest = self.probabilities.max(1)
+        numbers = orjson.dumps(highest, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
         return [
             b'%b%b,"probabilities":[%b]%b'
             % (
                 openings[digit],
-                text.split(b",")[digit],
+                number,
                 text,
                 CERTAIN if confidence >= threshold else UNCERTAIN,
             )
-            for digit, text, confidence in zip(
-                self.digits, self.texts, self.confidences, strict=True
+            for digit, number, text, confidence in zip(
+                self.digits, numbers, self.texts, self.confidences, strict=True
             )
         ]
 

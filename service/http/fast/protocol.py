@@ -72,7 +72,12 @@ class FastExchange(Exchange):
         timeout: float,
     ) -> None:
         gateway = protocol.gateway
-        super().__init__(gateway.metrics, headers, query, body, began, began + timeout)
+        self.metrics = gateway.metrics
+        self.headers = headers
+        self.query = query
+        self.body = body
+        self.began = began
+        self.deadline = began + timeout
         self.protocol = protocol
         self.route = route
         self.request_id = request_id_of(headers)
@@ -355,12 +360,12 @@ class FastProtocol(Pipeline):
         self.response_complete()
 
     def _report(self, exchange: FastExchange, code: str, now: float) -> None:
-        route, seconds = exchange.route, now - exchange.began
-        labels = route.labels[code]
-        self.gateway.metrics.request_ends(labels)
-        timings = exchange.timings
-        route.seconds[None if timings is None else timings.version].record(seconds)
-        self.gateway.report(exchange, labels, seconds)
+        route, timings, gateway = exchange.route, exchange.timings, self.gateway
+        seconds, labels = now - exchange.began, route.labels[code]
+        gateway.metrics.request_ends(labels)
+        version = None if timings is None else timings.run.answers.model.number
+        route.seconds[version].record(seconds)
+        gateway.report(exchange, labels, seconds)
 
     def pause_requests(self) -> None:
         self.is_throttled = True
