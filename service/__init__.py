@@ -17,7 +17,7 @@ In reading order:
     problem_types  every kind of problem that a response may report, by subject
     http           one request and its response: limits, errors, access control, headers;
                    `gateway` is the outermost ASGI application
-    http/fast      predictions, probes and scrapes, served inside uvicorn's protocol without ASGI
+    http/fast      the HTTP/1.1 protocol, and predictions and scrapes that it answers without ASGI
     api            the routes: what each request means and what its response contains
     batching       joins concurrent requests into few model calls
     tensors        the types of a model's input and outputs
