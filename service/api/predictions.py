@@ -95,9 +95,14 @@ class BatchPredictions:
 
     def record(self, metrics: Metrics, mine: range, threshold: float | None) -> None:
         """Count the predictions of a request with several images."""
-        metrics.predictions.record_all([self.model.labels[self.digits[place]] for place in mine])
-        metrics.confidence.record_all([self.confidences[place] for place in mine])
-        metrics.uncertain.record_all([() for place in mine if self.uncertain(place, threshold)])
+        labels, least = self.model.labels, threshold
+        if least is None:
+            least = self.model.threshold
+        confidences = self.confidences[mine.start : mine.stop]
+        digits = self.digits[mine.start : mine.stop]
+        metrics.predictions.record_all([labels[digit] for digit in digits])
+        metrics.confidence.record_all(confidences)
+        metrics.uncertain.record_all([() for confidence in confidences if confidence < least])
 
     def prediction(self, place: int, options: Options, preview_url: str | None = None) -> bytes:
         """The entry of "predictions" of one image."""
