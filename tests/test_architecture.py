@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "loadtest": {
         "PIL", "bentoml", "cv2", "fastapi", "flask", "gevent", "litserve", "locust", "matplotlib",
         "mosec", "numpy", "onnxruntime", "orjson", "preprocessing", "prometheus_client", "psutil",
-        "scipy", "starlette", "uvicorn",
+        "scipy", "starlette", "uvicorn", "uvloop",
     },
     "deploy": {"grafana_foundation_sdk"},  # writes configuration
 }  # fmt: skip
