@@ -16,10 +16,10 @@ import onnxruntime
 import orjson
 from numpy.typing import NDArray
 
-from contract.card import SIDE
 from preprocessing.decoder import decode
 from preprocessing.digits.normalize import normalize_digit
 
+SHAPE = 28, 28  # of the network's input
 MOST = 2**24  # pixels of an image
 Pixels = NDArray[np.uint8]
 Row = NDArray[np.float32]  # (labels,)
@@ -51,7 +51,7 @@ class Answers:
 def _pixels(png: bytes) -> Any:
     """(28, 28) uint8"""
     raster: Any = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
-    if raster.shape == (SIDE, SIDE):
+    if raster.shape == SHAPE:
         return raster
     return normalize_digit(decode(png, max_pixels=MOST))
 
