@@ -30,6 +30,7 @@ CONTRAST = 32  # between paper and the strongest ink; less is noise on blank pap
 OFF_CENTRE = 2.0  # pixels; the 70,000 digits of MNIST are within 1 of the centre
 MIDDLE = 14.0  # pixels, MNIST's centres of mass: half a pixel off the geometric centre
 OPAQUE = 128  # alpha
+AT_ONCE = 128  # images of 28x28
 
 _ALONG = np.arange(SIDE, dtype=np.float32)
 # An image as a row, times this matrix: its mass, and the sums of x and y weighted by mass.
@@ -49,12 +50,30 @@ def are_normalized(sheets: Pixels) -> NDArray[np.bool_]:
     That is so if its border is empty and it has ink whose mass is centred. For n = 64 this takes
     1 us per image, while `normalize_digit` takes at least 20.
     """
+    if len(sheets) == 1:
+        return np.array([_is_normalized(sheets[0])])
+    if len(sheets) > AT_ONCE:  # arrays of more would not fit into the caches
+        parts = range(0, len(sheets), AT_ONCE)
+        return np.concatenate([are_normalized(sheets[at : at + AT_ONCE]) for at in parts])
     rows = sheets.reshape(len(sheets), -1)  # (n, 784)
     mass, x, y = (rows.astype(np.float32) @ _MOMENTS).T  # (n,) each
     middle, off = (SIDE - 1) / 2 * mass, OFF_CENTRE * mass
     centred = (np.abs(x - middle) <= off) & (np.abs(y - middle) <= off)
     found: NDArray[np.bool_] = centred & (rows.max(1) >= CONTRAST) & ~rows.take(_BORDER, 1).any(1)
     return found
+
+
+def _is_normalized(sheet: Sheet) -> bool:
+    """The same for one image, by OpenCV: NumPy's calls would take four times as long."""
+    if cv2.countNonZero(sheet) > cv2.countNonZero(sheet[1:-1, 1:-1]):
+        return False
+    moments = cv2.moments(sheet)
+    mass, middle = moments["m00"], (SIDE - 1) / 2
+    return (
+        abs(moments["m10"] - middle * mass) <= OFF_CENTRE * mass
+        and abs(moments["m01"] - middle * mass) <= OFF_CENTRE * mass
+        and cv2.minMaxLoc(sheet)[1] >= CONTRAST
+    )
 
 
 def normalize_digit(raster: Raster, ink: InkMode = "auto") -> Sheet:
