@@ -12,6 +12,7 @@ from typing import Self
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from service.api.options import Options
 from service.models.loading import Model
@@ -58,8 +59,14 @@ class BatchPredictions:
     @cached_property
     def confidences(self) -> list[float]:
         """Its probability."""
-        confidences: list[float] = self.probabilities.max(1).tolist()
+        confidences: list[float] = self._highest.tolist()
         return confidences
+
+    @cached_property
+    def _highest(self) -> NDArray[np.float32]:
+        """The same, in the precision of the model's output: (n,)."""
+        highest: NDArray[np.float32] = self.probabilities.max(1)
+        return highest
 
     @cached_property
     def texts(self) -> list[bytes]:
@@ -72,8 +79,7 @@ class BatchPredictions:
     def predictions(self) -> list[bytes]:
         """The entry of "predictions", of each image, for requests without options."""
         openings, threshold = self.model.openings, self.model.threshold
-        highest = self.probabilities.max(1)
-        numbers = orjson.dumps(highest, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
+        numbers = orjson.dumps(self._highest, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
         return [
             b'%b%b,"probabilities":[%b]%b'
             % (
