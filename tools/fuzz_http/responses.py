@@ -37,6 +37,7 @@ from service.telemetry.request_record import Labels, RequestEvent
 from tests.fixtures import MODELS
 from tests.support.pictures import SEVEN, encoded, seven
 from tools.fuzz_http.streams import split
+from tools.fuzz_http.transport import MemoryTransport
 
 KEY = b"the-api-key-of-the-comparison"
 MAX_BODY = 20_000  # bytes; a limit that is soon reached
@@ -140,37 +141,6 @@ def _request(random: Random) -> tuple[str, bytes]:
     return method, head + b"\r\n\r\n" + body
 
 
-class _Transport(asyncio.Transport):
-    def __init__(self) -> None:
-        super().__init__()
-        self.written = bytearray()
-        self.closing = self.reading_paused = False
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        if not self.closing:
-            self.written += data
-
-    def close(self) -> None:
-        self.closing = True
-
-    abort = close
-
-    def is_closing(self) -> bool:
-        return self.closing
-
-    def pause_reading(self) -> None:
-        self.reading_paused = True
-
-    def resume_reading(self) -> None:
-        self.reading_paused = False
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Nothing is buffered."""
-
-
 @dataclass
 class Service:
     gateway: Gateway
@@ -202,7 +172,7 @@ class Service:
     async def replies(self, case: Case) -> tuple[list[Reply], bool, list[Labels]]:
         """The responses, whether the connection was closed, and how requests were counted."""
         self.labels.clear()
-        protocol, transport = FastProtocol(self.gateway, ServerState()), _Transport()
+        protocol, transport = FastProtocol(self.gateway, ServerState()), MemoryTransport()
         protocol.connection_made(transport)
         for piece in case.pieces:
             if transport.closing:
@@ -241,7 +211,7 @@ async def _lifespan(gateway: Gateway) -> AsyncIterator[None]:
     await task
 
 
-async def _settle(protocol: FastProtocol, transport: _Transport) -> None:
+async def _settle(protocol: FastProtocol, transport: MemoryTransport) -> None:
     """Wait until the connection waits for its client."""
     until = perf_counter() + PATIENCE
     while not transport.closing and (

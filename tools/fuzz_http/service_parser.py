@@ -23,6 +23,7 @@ from service.lifecycle import Life
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
 from tools.fuzz_http.reading import CLOSED, OPEN, REFUSED, Reading, Request, request
+from tools.fuzz_http.transport import MemoryTransport
 
 IDLE_TURNS = 4  # turns of the event loop without an event, after which there will be none
 
@@ -78,47 +79,21 @@ class _Protocol(FastProtocol):
         super().refuse(problem)
 
 
-class _Transport(asyncio.Transport):
+class _Transport(MemoryTransport):
     def __init__(self, protocol: FastProtocol) -> None:
         super().__init__()
         self._protocol = protocol
         self.requests: list[Request] = []
-        self.written = b""
-        self.closing = self.reading_paused = False
         self.refusal = ""  # why nothing more is read; it is not written while an answer precedes it
-        self.events = 0  # changes with each event
 
     def record(self, request: Request) -> None:
         self.requests.append(request)
-        self.events += 1
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.written += data
         self.events += 1
 
     def close(self) -> None:
         if not self.closing:
             self.closing = True
             asyncio.get_running_loop().call_soon(self._protocol.connection_lost, None)
-
-    def abort(self) -> None:
-        self.close()
-
-    def is_closing(self) -> bool:
-        return self.closing
-
-    def pause_reading(self) -> None:
-        self.reading_paused = True
-
-    def resume_reading(self) -> None:
-        self.reading_paused = False
-        self.events += 1
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Nothing is buffered."""
 
 
 class ServiceParser:

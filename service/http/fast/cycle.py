@@ -80,9 +80,8 @@ class AsgiCycle:
         """Call the application. It answers its own exceptions; what it leaves open is cut."""
         try:
             await application(self.scope, self.receive, self.send)
-        except BaseException:
+        except Exception:
             log.exception("a request was not answered")
-            raise
         finally:
             if not (self.response_complete or self._disconnected):
                 self._stream.transport.abort()
