@@ -45,13 +45,13 @@ class Blank(Exception):
 
 
 def are_normalized(sheets: Pixels) -> NDArray[np.bool_]:
-    """Whether `normalize_digit` would certainly return each image (n, 28, 28) unchanged.
+    """Whether `normalize_digit` would return each image (n, 28, 28) unchanged.
 
-    That is so if its border is empty and it has ink whose mass is centred. For n = 64 this takes
-    1 us per image, while `normalize_digit` takes at least 20.
+    Images with an empty border, as nearly all of MNIST's, are checked together: for n = 64 this
+    takes 0.5 us each, while one alone takes 8.
     """
     if len(sheets) == 1:
-        return np.array([_is_normalized(sheets[0])])
+        return np.array([_looks_like_mnist(sheets[0])])
     if len(sheets) > AT_ONCE:  # arrays of more would not fit into the caches
         parts = range(0, len(sheets), AT_ONCE)
         return np.concatenate([are_normalized(sheets[at : at + AT_ONCE]) for at in parts])
@@ -60,20 +60,9 @@ def are_normalized(sheets: Pixels) -> NDArray[np.bool_]:
     middle, off = (SIDE - 1) / 2 * mass, OFF_CENTRE * mass
     centred = (np.abs(x - middle) <= off) & (np.abs(y - middle) <= off)
     found: NDArray[np.bool_] = centred & (rows.max(1) >= CONTRAST) & ~rows.take(_BORDER, 1).any(1)
+    for index in np.flatnonzero(centred & ~found).tolist():  # of which some have a border with ink
+        found[index] = _looks_like_mnist(sheets[index])
     return found
-
-
-def _is_normalized(sheet: Sheet) -> bool:
-    """The same for one image, by OpenCV: NumPy's calls would take four times as long."""
-    if cv2.countNonZero(sheet) > cv2.countNonZero(sheet[1:-1, 1:-1]):
-        return False
-    moments = cv2.moments(sheet)
-    mass, middle = moments["m00"], (SIDE - 1) / 2
-    return (
-        abs(moments["m10"] - middle * mass) <= OFF_CENTRE * mass
-        and abs(moments["m01"] - middle * mass) <= OFF_CENTRE * mass
-        and cv2.minMaxLoc(sheet)[1] >= CONTRAST
-    )
 
 
 def normalize_digit(raster: Raster, ink: InkMode = "auto") -> Sheet:
@@ -119,13 +108,15 @@ def _without_redundant_channels(raster: Raster) -> Raster:
 
 
 def _looks_like_mnist(gray: Gray) -> bool:
-    """Black paper, and centred ink."""
-    paper = float(np.median(gray.reshape(-1).take(_BORDER)))
-    if paper >= CONTRAST or float(gray.max()) - paper < CONTRAST:
+    """Black paper, and centred ink: of 28x28 pixels."""
+    # OpenCV where it can do it: a call of NumPy takes several times as long.
+    inked = cv2.countNonZero(gray) - cv2.countNonZero(gray[1:-1, 1:-1])  # pixels of the border
+    paper = 0.0 if 2 * inked < len(_BORDER) - 1 else np.median(gray.reshape(-1).take(_BORDER))
+    if paper >= CONTRAST or cv2.minMaxLoc(gray)[1] - paper < CONTRAST:
         return False
-    x, y = _centre_of_mass(gray)
-    middle = (SIDE - 1) / 2
-    return abs(x - middle) <= OFF_CENTRE and abs(y - middle) <= OFF_CENTRE
+    mass, x, y = (gray.reshape(-1).astype(np.float32) @ _MOMENTS).tolist()
+    middle, off = (SIDE - 1) / 2 * mass, OFF_CENTRE * mass
+    return abs(x - middle) <= off and abs(y - middle) <= off
 
 
 def _ink(raster: Raster) -> Ink:
