@@ -11,7 +11,7 @@ OpenCV decodes a 28x28 PNG in 5 us where Pillow takes 60.
 
 import struct
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -60,23 +60,28 @@ def small_png(body: bytes, max_pixels: int, tiny: int = TINY_FILE) -> Raster | N
     the only format whose header cannot give one size here and another one to the decoder.
     """
     size = len(body)
-    if not HEADER <= size <= SMALL_FILE or not _is_small(body[:START], max_pixels):
+    beginning = _beginning(body[:HEADER], size, max_pixels)
+    if beginning is None:
         return None
     # Libpng inflates all data, up to a thousandfold, whatever the size of the image.
     if size > tiny and is_bomb(body):
         return None
-    if body[START:HEADER] == b"%bIDAT" % (size - _AROUND).to_bytes(4, "big") or is_plain(body):
+    if beginning == "one chunk" or is_plain(body):
         return _decoded(body)
     return None
 
 
-@lru_cache  # the images of a client begin alike
-def _is_small(start: bytes, max_pixels: int) -> bool:
-    if not start.startswith(PNG):
-        return False
+@lru_cache(SMALL_FILE)  # the images of a client differ in little but their size
+def _beginning(start: bytes, size: int, max_pixels: int) -> Literal["one chunk", "others"] | None:
+    """What follows the header of a PNG of `size` bytes; None: the file is not small, or no PNG."""
+    if not HEADER <= size <= SMALL_FILE or not start.startswith(PNG):
+        return None
     width, height, bits = _SIZE(start)
     fits = 0 < width * height <= min(SMALL, max_pixels) and max(width, height) <= LONGEST
-    return bool(fits and bits <= 8)
+    if not fits or bits > 8:
+        return None
+    one = b"%bIDAT" % (size - _AROUND).to_bytes(4, "big")
+    return "one chunk" if start[START:] == one else "others"
 
 
 def identify(body: bytes, *, max_pixels: int) -> Picture:

@@ -111,12 +111,14 @@ def _looks_like_mnist(gray: Gray) -> bool:
     """Black paper, and centred ink: of 28x28 pixels."""
     # OpenCV where it can do it: a call of NumPy takes several times as long.
     inked = cv2.countNonZero(gray) - cv2.countNonZero(gray[1:-1, 1:-1])  # pixels of the border
-    paper = 0.0 if 2 * inked < len(_BORDER) - 1 else np.median(gray.reshape(-1).take(_BORDER))
+    paper = 0.0
+    if 2 * inked >= len(_BORDER) - 1:
+        paper = float(np.median(gray.reshape(-1).take(_BORDER)))
     if paper >= CONTRAST or cv2.minMaxLoc(gray)[1] - paper < CONTRAST:
         return False
     mass, x, y = (gray.reshape(-1).astype(np.float32) @ _MOMENTS).tolist()
     middle, off = (SIDE - 1) / 2 * mass, OFF_CENTRE * mass
-    return abs(x - middle) <= off and abs(y - middle) <= off
+    return bool(abs(x - middle) <= off and abs(y - middle) <= off)
 
 
 def _ink(raster: Raster) -> Ink:

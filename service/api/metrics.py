@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 
 from service.http.compression import Coding, accepted, compressed
-from service.http.exchange import Exchange
+from service.http.exchange import Endpoint, Exchange
 from service.http.negotiation import preferred
 from service.telemetry.metrics.registry import Metrics
 
@@ -21,7 +21,7 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 SHARED = 0.1  # seconds for which scrapes share a rendering
 
 
-class Scrape:
+class Scrape(Endpoint):
     route = "/metrics"
     method = "GET"
 

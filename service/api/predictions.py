@@ -6,7 +6,7 @@ The JSON is written for the whole batch at once, and its constant parts once for
 takes 1 us an image, where a dict of its own and a call of orjson take 8.
 """
 
-from functools import cached_property
+from collections.abc import Sequence
 from time import perf_counter
 from typing import Self
 
@@ -32,7 +32,14 @@ class BatchPredictions:
         self.seconds = seconds
         self.logits: Rows = answers.logits  # (n, labels)
         self.probabilities: Rows = answers.probabilities  # (n, labels)
-        self._rest_of_head: bytes | None = None
+        # The index of the likeliest class, of each image, and its probability: as the model's
+        # output has it, (n,), and as floats.
+        self.digits: list[int] = self.probabilities.argmax(1).tolist()
+        self._highest: NDArray[np.float32] = self.probabilities.max(1)
+        self.confidences: list[float] = self._highest.tolist()
+        self._rest_of_head = b""
+        self._texts: list[bytes] = []
+        self._predictions: list[bytes] = []
 
     @classmethod
     def by(cls, model: Model, pixels: Pixels) -> Self:
@@ -46,52 +53,43 @@ class BatchPredictions:
 
     def rest_of_head(self, seconds: float) -> bytes:
         """The end of the response's header lines, which all requests of the batch share."""
-        if self._rest_of_head is None:
+        if not self._rest_of_head:
             self._rest_of_head = b"%.3f\r\nx-batch-size: %d\r\n" % (seconds * 1e3, len(self))
         return self._rest_of_head
 
-    @cached_property
-    def digits(self) -> list[int]:
-        """The index of the likeliest class, of each picture."""
-        digits: list[int] = self.probabilities.argmax(1).tolist()
-        return digits
-
-    @cached_property
-    def confidences(self) -> list[float]:
-        """Its probability."""
-        confidences: list[float] = self._highest.tolist()
-        return confidences
-
-    @cached_property
-    def _highest(self) -> NDArray[np.float32]:
-        """The same, in the precision of the model's output: (n,)."""
-        highest: NDArray[np.float32] = self.probabilities.max(1)
-        return highest
-
-    @cached_property
+    @property
     def texts(self) -> list[bytes]:
-        """The probabilities as JSON, of each picture, without the brackets around them."""
-        rows = np.ascontiguousarray(self.probabilities)
-        # [[0.1,0.9],[0.8,0.2]] without its outermost brackets, cut into rows.
-        return orjson.dumps(rows, option=orjson.OPT_SERIALIZE_NUMPY)[2:-2].split(b"],[")
+        """The probabilities as JSON, of each image, without the brackets around them."""
+        if not self._texts:
+            rows = np.ascontiguousarray(self.probabilities)
+            # [[0.1,0.9],[0.8,0.2]] without its outermost brackets, cut into rows.
+            text = orjson.dumps(rows, option=orjson.OPT_SERIALIZE_NUMPY)
+            self._texts = text[2:-2].split(b"],[")
+        return self._texts
 
-    @cached_property
+    @property
     def predictions(self) -> list[bytes]:
         """The entry of "predictions", of each image, for requests without options."""
-        openings, threshold = self.model.openings, self.model.threshold
-        numbers = orjson.dumps(self._highest, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
-        return [
-            b'%b%b,"probabilities":[%b]%b'
-            % (
-                openings[digit],
-                number,
-                text,
-                CERTAIN if confidence >= threshold else UNCERTAIN,
-            )
-            for digit, number, text, confidence in zip(
-                self.digits, numbers, self.texts, self.confidences, strict=True
-            )
-        ]
+        if not self._predictions:
+            openings, threshold = self.model.openings, self.model.threshold
+            numbers = orjson.dumps(self._highest, option=orjson.OPT_SERIALIZE_NUMPY)
+            self._predictions = [
+                b'%b%b,"probabilities":[%b]%b'
+                % (
+                    openings[digit],
+                    number,
+                    text,
+                    CERTAIN if confidence >= threshold else UNCERTAIN,
+                )
+                for digit, number, text, confidence in zip(
+                    self.digits,
+                    numbers[1:-1].split(b","),
+                    self.texts,
+                    self.confidences,
+                    strict=True,
+                )
+            ]
+        return self._predictions
 
     def uncertain(self, place: int, threshold: float | None) -> bool:
         """Whether the confidence of one image is below a threshold; None: the card's."""
@@ -99,16 +97,16 @@ class BatchPredictions:
             threshold = self.model.threshold
         return self.confidences[place] < threshold
 
-    def record(self, metrics: Metrics, mine: range, threshold: float | None) -> None:
-        """Count the predictions of a request with several images."""
-        labels, least = self.model.labels, threshold
-        if least is None:
-            least = self.model.threshold
-        confidences = self.confidences[mine.start : mine.stop]
-        digits = self.digits[mine.start : mine.stop]
-        metrics.predictions.record_all([labels[digit] for digit in digits])
+    def record(self, metrics: Metrics, places: Sequence[int], threshold: float | None) -> None:
+        """Count the predictions of some of its images."""
+        digits, confidences = self.digits, self.confidences
+        if len(places) < len(self):
+            digits = [digits[place] for place in places]
+            confidences = [confidences[place] for place in places]
+        least = self.model.threshold if threshold is None else threshold
+        metrics.predictions.record_all(map(self.model.labels.__getitem__, digits))
         metrics.confidence.record_all(confidences)
-        metrics.uncertain.record_all([() for confidence in confidences if confidence < least])
+        metrics.uncertain.record_all([()] * sum(map(least.__gt__, confidences)))
 
     def prediction(self, place: int, options: Options, preview_url: str | None = None) -> bytes:
         """The entry of "predictions" of one image."""

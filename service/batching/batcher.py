@@ -73,7 +73,7 @@ class Batcher(Generic[Answers]):
         that they had waited in all.
         """
         self._model = model
-        self._max_batch = max_batch
+        self.max_batch = max_batch
         self._max_wait = max_wait
         self._max_queue = max_queue
         self._on_loop = on_loop
@@ -133,7 +133,7 @@ class Batcher(Generic[Answers]):
         if not self._running:
             if self._departure is None:
                 self._departure = self._loop.call_soon(self._depart)
-            elif self._max_wait and self.depth >= self._max_batch:
+            elif self._max_wait and self.depth >= self.max_batch:
                 self._leave_now()
         return waiting
 
@@ -148,7 +148,7 @@ class Batcher(Generic[Answers]):
             )
         # Only behind a whole batch, whose end renews what is known of the pace: an estimate that
         # has become far too long could otherwise refuse everybody for ever.
-        if self.depth >= self._max_batch:
+        if self.depth >= self.max_batch:
             if deadline <= now:
                 raise DeadlinePassed("the deadline passed before the queue")
             busy = bool(self._running)
@@ -162,12 +162,28 @@ class Batcher(Generic[Answers]):
                     now + expected - deadline,
                 )
 
+    def room(self) -> int:
+        """How many more images `admit` accepts now, whatever their deadline; 0: it may refuse."""
+        if self._closed or self.depth >= self.max_batch:
+            return 0
+        return self._max_queue - self.depth
+
     def cancel(self, waiting: QueuedRequest[Answers]) -> Place | None:
         """Do not call its caller. Returns where its images were; None if it was called already."""
         if waiting.caller is None:
             return None
         waiting.caller = None
         return self._give_up(waiting)
+
+    def shrink(self, waiting: QueuedRequest[Answers], pixels: Pixels) -> Place | None:
+        """`cancel` a part of a request: if it still waits, these images alone are left of it."""
+        if not len(pixels):
+            return self.cancel(waiting)
+        if waiting in self._queue:
+            self.depth -= len(waiting.pixels) - len(pixels)
+            waiting.pixels = pixels
+            return "queue"
+        return None if waiting.caller is None else "model"
 
     def _give_up(self, waiting: QueuedRequest[Answers]) -> Place:
         """Take pictures out of the queue if they are still there."""
@@ -194,7 +210,7 @@ class Batcher(Generic[Answers]):
             if wait > 0:
                 self._departure = self._loop.call_later(wait, self._depart)
                 return
-        if self._news and self.depth < self._max_batch and self._on_loop(self.depth):
+        if self._news and self.depth < self.max_batch and self._on_loop(self.depth):
             # It is this thread that reads and computes, so the model loses nothing while it reads
             # on until a turn of the event loop brings nothing more: batches twice as large.
             self._news = False
@@ -213,7 +229,7 @@ class Batcher(Generic[Answers]):
 
     def _lacks_company(self) -> bool:
         """Whether the queue may wait for more: only with max_wait, and never while closing."""
-        return self._max_wait > 0 and not self._closed and 0 < self.depth < self._max_batch
+        return self._max_wait > 0 and not self._closed and 0 < self.depth < self.max_batch
 
     def _take(self, now: float) -> tuple[Batch[Answers], int]:
         """The next batch and its pictures, without those whose deadline has passed."""
@@ -222,7 +238,7 @@ class Batcher(Generic[Answers]):
         while self._queue:
             waiting, _ = self._queue.popitem(last=False)
             count = len(waiting.pixels)
-            if batch and pictures + count > self._max_batch:
+            if batch and pictures + count > self.max_batch:
                 self._queue[waiting] = None
                 self._queue.move_to_end(waiting, last=False)
                 break

@@ -61,8 +61,8 @@ def deliver(batch: Batch[Answers], run: BatchResult[Answers], now: float) -> tup
                 waited = run.started_at - waiting.arrived
                 try:
                     caller.answered(run, first, waited)
-                    answered += 1
-                    total += waited
+                    answered += waiting.requests
+                    total += waited * waiting.requests
                 except Exception as error:  # of ours: it must not cost others' answers
                     log.exception("an answer could not be given")
                     with suppress(Exception):

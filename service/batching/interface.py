@@ -78,6 +78,7 @@ class QueuedRequest(Generic[Answers]):
     pixels: Pixels
     arrived: float
     deadline: float
+    requests: int = 1  # that it counts as, once it is answered
 
 
 Batch = list[QueuedRequest[Answers]]

@@ -68,6 +68,8 @@ class Gateway:
     ) -> None:
         """`fast_only`: endpoints whose requests `otherwise` serves where the fast path does not."""
         self.fast_routes = fast_routes_of((*endpoints, *fast_only), access, metrics)
+        # Heads of requests that the fast path has begun with and may begin with again, parsed.
+        self.known_heads: dict[bytes, Any] = {}
         self.proxies = TrustedProxies(settings.trusted_proxies)
         self.settings = settings
         self.metrics = metrics

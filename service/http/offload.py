@@ -13,7 +13,6 @@ Once its deadline has passed, or its client has hung up, no further slice of a r
 import asyncio
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from heapq import heapify, heappop, heappush
 from itertools import count
 from time import perf_counter
@@ -109,7 +108,7 @@ class Offload:
         self._jobs += 1
         left = exchange.deadline - perf_counter()
         job.alarm = asyncio.get_running_loop().call_later(left, self._too_late, job)
-        exchange.cancel_work = partial(self._cancel, job)
+        exchange.cancel_work = lambda _: self._cancel(job)
         self._begin()
 
     def run(self, work: Callable[[], object]) -> None:

@@ -14,7 +14,7 @@ from uvicorn.server import ServerState
 
 from service.errors import Problem
 from service.http.auth import Access
-from service.http.exchange import Exchange
+from service.http.exchange import Endpoint, Exchange
 from service.http.fast.protocol import FastExchange, FastProtocol
 from service.http.fast_routes import fast_routes_of
 from service.http.gateway import Gateway
@@ -28,7 +28,7 @@ from tools.fuzz_http.transport import MemoryTransport
 IDLE_TURNS = 4  # turns of the event loop without an event, after which there will be none
 
 
-class _Endpoint:
+class _Endpoint(Endpoint):
     def __init__(self, route: str, method: str) -> None:
         self.route, self.method = route, method
 

@@ -2,12 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import compress
+from time import perf_counter
 from typing import NamedTuple
 
 from service.api.options import DEFAULT_OPTIONS, Options
 from service.api.predictions import BatchPredictions
 from service.batching.batcher import Batcher
-from service.batching.interface import BatchResult
+from service.batching.interface import (
+    BatchResult,
+    DeadlinePassed,
+    ModelFailed,
+    Place,
+    QueueFull,
+)
 from service.errors import Problem
 from service.http.exchange import Exchange
 from service.problem_types.versions import VERSION_REPLACED
@@ -18,6 +26,17 @@ from service.tensors import Pixels
 PreviewUrls = Sequence[str] | None  # a data URL for each image; None: not requested
 
 
+class Together(NamedTuple):
+    """Predicts images of plain requests that arrived in the same turn of the event loop: those of
+    one image, without options or a deadline of their own.
+    """
+
+    # How many more of them need no `admit`.
+    room: Callable[[], int]
+    # Exchanges, their images (n, 28, 28), and the seconds that decoding took for each.
+    submit: Callable[[list[Exchange], Pixels, float], object]
+
+
 class Predictor(NamedTuple):
     """Predicts images, once they are pixels."""
 
@@ -25,13 +44,35 @@ class Predictor(NamedTuple):
     admit: Callable[[int, float, float], None]
     # Pixels (n, 28, 28), whose decoding took so many seconds.
     submit: Callable[[Exchange, Options, Pixels, float, PreviewUrls], object]
+    together: Together | None = None  # None: each request alone
 
 
 def batched(
     batcher: Batcher[BatchPredictions], metrics: Metrics, version: int | None = None
 ) -> Predictor:
     """By the model that serves, in batches; `version`: only while that version serves."""
-    return Predictor(batcher.admit, partial(PendingPrediction, batcher, metrics, version))
+    pending = partial(PendingPrediction, batcher, metrics, version)
+
+    def submit(
+        exchange: Exchange,
+        options: Options,
+        pixels: Pixels,
+        decoded: float,
+        preview_urls: PreviewUrls,
+    ) -> None:
+        count = len(pixels)
+        metrics.decode_seconds.record_all([decoded / count] * count)
+        pending(exchange, options, pixels, decoded, preview_urls)
+
+    def submit_together(exchanges: list[Exchange], pixels: Pixels, decoded: float) -> None:
+        metrics.decode_seconds.record_all([decoded] * len(exchanges))
+        for start in range(0, len(exchanges), batcher.max_batch):
+            part = slice(start, start + batcher.max_batch)
+            PendingTogether(batcher, metrics, pending, exchanges[part], pixels[part], decoded)
+
+    if version is not None:  # then a request has a predictor of its own
+        return Predictor(batcher.admit, submit)
+    return Predictor(batcher.admit, submit, Together(batcher.room, submit_together))
 
 
 def head_of(decoded: float, waited: float, run: BatchResult[BatchPredictions]) -> bytes:
@@ -44,7 +85,7 @@ def head_of(decoded: float, waited: float, run: BatchResult[BatchPredictions]) -
 
 
 def predictions_of(
-    batch: BatchPredictions, mine: range, options: Options, preview_urls: PreviewUrls
+    batch: BatchPredictions, mine: Sequence[int], options: Options, preview_urls: PreviewUrls
 ) -> bytes:
     """All entries of "predictions"."""
     urls: Sequence[str | None] = preview_urls or [None] * len(mine)
@@ -76,13 +117,9 @@ class PendingPrediction:
         self._options = options
         self._decoded = decoded
         self._preview_urls = preview_urls
-        self._count = count = len(pixels)
-        if count == 1:
-            metrics.decode_seconds.record(decoded)
-        else:
-            metrics.decode_seconds.record_all([decoded / count] * count)
+        self._count = len(pixels)
         waiting = batcher.submit(self, pixels, deadline=exchange.deadline)
-        exchange.cancel_work = partial(batcher.cancel, waiting)
+        exchange.cancel_work = lambda _: batcher.cancel(waiting)
 
     def answered(self, run: BatchResult[BatchPredictions], first: int, waited: float) -> None:
         metrics, batch, options = self._metrics, run.answers, self._options
@@ -90,21 +127,10 @@ class PendingPrediction:
             detail = f"version {batch.model.number} took the place of {self._version} meanwhile"
             self.failed(Problem(VERSION_REPLACED, f"{detail}; ask again"))
             return
+        mine = range(first, first + self._count)
         metrics.queue_wait_seconds.record(waited)
-        if self._count == 1:  # as most are
-            metrics.predictions.record(batch.model.labels[batch.digits[first]])
-            metrics.confidence.record(batch.confidences[first])
-            if batch.uncertain(first, options.threshold):
-                metrics.uncertain.record(())
-            if options is DEFAULT_OPTIONS:
-                predictions = batch.predictions[first]
-            else:
-                urls = self._preview_urls
-                predictions = batch.prediction(first, options, urls[0] if urls else None)
-        else:
-            mine = range(first, first + self._count)
-            batch.record(metrics, mine, options.threshold)
-            predictions = predictions_of(batch, mine, options, self._preview_urls)
+        batch.record(metrics, mine, options.threshold)
+        predictions = predictions_of(batch, mine, options, self._preview_urls)
         self._exchange.timings = Timings(self._decoded, waited, run, self._count)
         self._exchange.reply(
             200, head_of(self._decoded, waited, run), batch.model.answer % predictions
@@ -112,3 +138,80 @@ class PendingPrediction:
 
     def failed(self, error: Exception) -> None:
         self._exchange.fail(error)
+
+
+class PendingTogether:
+    """Plain requests that arrived in the same turn of the event loop, as one in the batcher.
+
+    What applies to one of them alone, such as that its client hangs up or its image makes the model
+    fail, is done for that one.
+    """
+
+    def __init__(
+        self,
+        batcher: Batcher[BatchPredictions],
+        metrics: Metrics,
+        pending: Callable[[Exchange, Options, Pixels, float, PreviewUrls], object],
+        exchanges: list[Exchange],
+        pixels: Pixels,
+        decoded: float,
+    ) -> None:
+        """`pending` submits one of them alone."""
+        self._batcher = batcher
+        self._metrics = metrics
+        self._pending = pending
+        self._exchanges = exchanges
+        self._decoded = decoded
+        # The latest of their deadlines, which are within a turn of the event loop.
+        deadline = max([exchange.deadline for exchange in exchanges])
+        try:
+            self._waiting = batcher.submit(self, pixels, deadline=deadline)
+        except QueueFull:  # for all of them
+            self._submit_each(pixels)
+            return
+        cancel = self._cancel
+        for exchange in exchanges:
+            exchange.cancel_work = cancel
+
+    def answered(self, run: BatchResult[BatchPredictions], first: int, waited: float) -> None:
+        metrics, batch, now = self._metrics, run.answers, perf_counter()
+        predictions, answer = batch.predictions, batch.model.answer
+        timings = Timings(self._decoded, waited, run, 1)
+        head = head_of(self._decoded, waited, run)
+        places = []
+        for place, exchange in enumerate(self._exchanges, first):
+            if exchange.over:
+                continue
+            if exchange.deadline <= now:
+                exchange.fail(DeadlinePassed("the deadline passed in the model"))
+                continue
+            exchange.timings = timings
+            exchange.reply(200, head, answer % predictions[place])
+            places.append(place)
+        self._waiting.requests = len(places)
+        metrics.queue_wait_seconds.record_all([waited] * len(places))
+        batch.record(metrics, places, None)
+
+    def failed(self, error: Exception) -> None:
+        if isinstance(error, ModelFailed) and len(self._exchanges) > 1:
+            self._submit_each(self._waiting.pixels)
+            return
+        for exchange in self._exchanges:
+            exchange.fail(error)
+
+    def _submit_each(self, pixels: Pixels) -> None:
+        for place, exchange in enumerate(self._exchanges):
+            if exchange.over:
+                continue
+            try:
+                image = pixels[place : place + 1]
+                self._pending(exchange, DEFAULT_OPTIONS, image, self._decoded, None)
+            except Exception as error:  # of this request
+                exchange.fail(error)
+
+    def _cancel(self, exchange: Exchange) -> Place | None:
+        others = [each is not exchange for each in self._exchanges]
+        place = self._batcher.shrink(self._waiting, self._waiting.pixels[others])
+        if place == "queue":
+            self._exchanges = [*compress(self._exchanges, others)]
+        return place

@@ -11,7 +11,6 @@ must not change the numbers that alerts depend on.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
-from typing import ClassVar
 
 from service.api.options import Options
 from service.api.params import check_name, number_of
@@ -21,7 +20,7 @@ from service.api.v1.pending import Predictor, PreviewUrls, batched, head_of, pre
 from service.api.v1.predict import Predict
 from service.batching.batcher import Batcher
 from service.batching.interface import BatchResult
-from service.http.exchange import Exchange
+from service.http.exchange import Endpoint, Exchange
 from service.http.offload import Offload
 from service.models.loading import Model
 from service.models.manager import ModelManager
@@ -32,11 +31,11 @@ from service.tensors import Pixels
 
 
 @dataclass
-class PredictByVersion:
+class PredictByVersion(Endpoint):
     """An endpoint for one request."""
 
-    route: ClassVar = "/v1/models/{name}/versions/{version}/predict"
-    method: ClassVar = "POST"
+    route = "/v1/models/{name}/versions/{version}/predict"
+    method = "POST"
 
     serving: ModelManager
     secondary: SecondaryModel

@@ -18,7 +18,7 @@ from service.batching.batcher import Batcher
 from service.batching.interface import BatchResult, QueueFull
 from service.errors import Problem
 from service.http.compression import Coding, accepted, coding_of, compressed, decompressed
-from service.http.exchange import Exchange
+from service.http.exchange import Endpoint, Exchange
 from service.http.offload import SMALL, Offload, whole
 from service.models.loading import Model
 from service.problem_types.content import DOCUMENT_TOO_LARGE
@@ -36,7 +36,7 @@ NUMBER = 8  # bytes of JSON that a pixel takes at most: "255.0, " and some brack
 FEW = 64  # pictures whose classes, or whose compressed answer, are written in that time
 
 
-class Infer:
+class Infer(Endpoint):
     method = "POST"
 
     def __init__(
@@ -110,10 +110,10 @@ class Infer:
             exchange.deadline = min(exchange.deadline, exchange.began + timeout)
         pending = _PendingInference(self, exchange, version, request, len(pixels))
         waiting = self.batcher.submit(pending, pixels, deadline=exchange.deadline)
-        exchange.cancel_work = partial(self.batcher.cancel, waiting)
+        exchange.cancel_work = lambda _: self.batcher.cancel(waiting)
 
 
-class InferByPath:
+class InferByPath(Endpoint):
     """The endpoint of one request by another path: with a version, or with an unknown model.
 
     A version is answered while it serves. If another one replaces it between a request and its

@@ -35,6 +35,12 @@ LITTLE = 4096  # bytes; some five events
 
 
 class Connection(asyncio.Protocol):
+    __slots__ = (
+        "_answers", "_left", "_read_paused", "_rings_at", "_stalled", "_timer", "_unread",
+        "_writable", "client", "closes_at", "cycle", "gateway", "has_answered", "has_requests",
+        "head_has_begun", "is_last", "is_throttled", "keep_alive", "loop", "seconds", "server",
+        "server_state", "transport", "write_paused",
+    )  # fmt: skip
     transport: asyncio.Transport
 
     def __init__(self, gateway: Gateway, server_state: ServerState) -> None:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from service.errors import Problem
 from service.problem_types.http import (
@@ -75,6 +76,7 @@ _FAULTS = tuple(
 class Head:
     """The head of a request. Requests with the same head share it: only the last two change."""
 
+    content: bytes  # as the client sent it
     method: bytes
     target: bytes  # as the client sent it
     path: bytes  # of the target, percent-encoded
@@ -87,9 +89,9 @@ class Head:
     # Whether it is as nearly all are: the connection goes on, no header is repeated, and there is
     # no Expect, Upgrade or Transfer-Encoding.
     is_plain: bool
-    # The fast route that it was found to suit, and the one that admits it.
-    suits: object = None
-    admitted_by: object = None
+    # The fast route that it was found to suit; what begins its requests, once that has admitted it.
+    suits: Any = None
+    begin: Any = None
 
 
 def parse_head(content: bytes) -> Head:
@@ -110,6 +112,7 @@ def parse_head(content: bytes) -> Head:
     keep_alive = _keeps_alive(fields, is_1_1=is_1_1)
     path, query = _path_and_query(method, target)
     return Head(
+        content=content,
         method=method,
         target=target,
         path=path,

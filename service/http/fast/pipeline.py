@@ -34,9 +34,15 @@ CR = 13
 
 
 class Pipeline(Connection):
+    __slots__ = (
+        "_chunks", "_head", "_kept", "_position", "_turn_is_due", "behind", "body_left", "held",
+        "in_message", "known_heads", "max_head",
+    )  # fmt: skip
+
     def __init__(self, gateway: Gateway, server_state: ServerState) -> None:
         super().__init__(gateway, server_state)
         self.in_message = False  # a head is complete, its body is not
+        self.known_heads: dict[bytes, Head] = gateway.known_heads
         self.max_head = gateway.settings.max_header
         self.body_left = 0  # bytes of the body that have not arrived, or CHUNKED
         self._chunks = ChunkedBody(self.max_head)  # of the latest body in chunks
@@ -51,6 +57,11 @@ class Pipeline(Connection):
         if self.cycle is None and not (
             self._head or self.behind or self.in_message or self.write_paused
         ):  # as nearly always
+            end = data.find(END) + 4
+            head = self.known_heads.get(data[:end])
+            if head is not None and end + head.length == len(data):
+                self.begin_known(head, data[end:])
+                return
             position = self._feed_request(data, 0)
             if position < len(data):
                 self._wait(data, position)
@@ -71,6 +82,10 @@ class Pipeline(Connection):
     @abstractmethod
     def begin(self, head: Head, size: int, body: bytes | None) -> None:
         """A head of `size` bytes is complete; the body is None if it arrives later, in parts."""
+
+    @abstractmethod
+    def begin_known(self, head: Head, body: bytes) -> None:
+        """The same, of a whole request with one of the `known_heads`."""
 
     @abstractmethod
     def feed(self, part: bytes) -> None:

@@ -10,7 +10,6 @@ on this connection) needs none of it.
 """
 
 import asyncio
-from collections.abc import Mapping
 from math import inf
 from time import perf_counter
 from typing import ClassVar
@@ -24,9 +23,9 @@ from service.batching.interface import Closed, QueueFull
 from service.errors import Problem
 from service.http.body import BufferFull, too_slow
 from service.http.errors import record_refusal, refusal
-from service.http.exchange import TIMEOUT, Exchange, deadline_of
+from service.http.exchange import TIMEOUT, Begin, Exchange, deadline_of
 from service.http.fast.cycle import STATUS_LINES, AsgiCycle
-from service.http.fast.grammar import FEW_LINES, Head
+from service.http.fast.grammar import CACHED, FEW_LINES, SMALL, Head
 from service.http.fast.pipeline import Pipeline
 from service.http.fast_routes import FastRoute
 from service.http.gateway import Gateway
@@ -42,47 +41,46 @@ LINE = 256  # bytes that a parsed header takes beside its own
 
 # Header lines: of a connection that ends with this answer, and of one of HTTP/1.0 that does not.
 CLOSE, KEEP_ALIVE = b"connection: close\r\n", b"connection: keep-alive\r\n"
-RESPONSE = (
-    b"%b%b%b%bx-content-type-options: nosniff\r\nx-request-id: %b\r\ncontent-length: %d\r\n\r\n%b"
-)
+BEFORE_ID = b"x-content-type-options: nosniff\r\nx-request-id: "
+RESPONSE = b"%b%b\r\n%bcontent-length: %d\r\n\r\n%b"
 _CODES = {status: str(status) for status in STATUS_LINES}
 
 
 class FastExchange(Exchange):
     """A plain request; to the connection, it is what an AsgiCycle is."""
 
+    __slots__ = (
+        "connection", "keep_alive", "problem", "protocol", "request_id", "route", "trace",
+    )  # fmt: skip
     more_body = False
-    response_complete = False
-    keep_alive = True
-    connection = b""  # header line of an answer after which the connection goes on
-    problem: Problem | None = None  # of the response
-    trace: Trace | None = None
-    # The header lines that uvicorn puts first. It makes a new list of them each second.
-    _first_pairs: ClassVar[list[tuple[bytes, bytes]] | None] = None
-    _first_lines: ClassVar[bytes] = b""
+    # The latest response's status and header lines, and what is before its request id.
+    _same: ClassVar[tuple[object, object, int, bytes]] = (None, None, 0, b"")
 
     def __init__(
-        self,
-        protocol: "FastProtocol",
-        route: FastRoute,
-        headers: Mapping[bytes, bytes],
-        query: bytes,
-        body: bytes,
-        began: float,
-        timeout: float,
+        self, protocol: "FastProtocol", route: FastRoute, head: Head, body: bytes, began: float
     ) -> None:
-        gateway = protocol.gateway
+        # What Exchange.__init__ does, with a call less.
+        gateway, named = protocol.gateway, head.named
         self.metrics = gateway.metrics
-        self.headers = headers
-        self.query = query
+        self.headers = named
+        self.query = head.query
         self.body = body
         self.began = began
-        self.deadline = began + timeout
+        self.deadline = began + protocol.timeout
+        self.cancel_work = self.timings = None
+        self.over = self.beside = False
         self.protocol = protocol
         self.route = route
-        self.request_id = request_id_of(headers)
-        if gateway.begin_trace is not None:
-            self.trace = gateway.begin_trace(headers)
+        self.request_id = request_id_of(named)
+        self.keep_alive = True
+        self.connection = b""  # header line of an answer after which the connection goes on
+        self.problem: Problem | None = None  # of the response
+        begin_trace = gateway.begin_trace
+        self.trace: Trace | None = None if begin_trace is None else begin_trace(named)
+
+    @property
+    def response_complete(self) -> bool:
+        return self.over
 
     @property
     def client(self) -> Peer:
@@ -100,26 +98,17 @@ class FastExchange(Exchange):
 
     def _send(self, status: int, head: bytes, content: bytes) -> None:
         protocol = self.protocol
+        # The requests of a batch are answered with the same header lines.
         pairs = protocol.server_state.default_headers
-        if pairs is not FastExchange._first_pairs:
-            FastExchange._first_pairs = pairs
-            FastExchange._first_lines = b"".join([b"%b: %b\r\n" % pair for pair in pairs])
+        last_head, last_pairs, last_status, start = FastExchange._same
+        if last_head is not head or last_pairs is not pairs or last_status != status:
+            lines = [b"%b: %b\r\n" % pair for pair in pairs]
+            start = b"".join([STATUS_LINES[status], *lines, head, BEFORE_ID])
+            FastExchange._same = head, pairs, status, start
         more = self.connection if self.keep_alive else CLOSE
         if self.trace is not None:
             more += b"traceresponse: %b\r\n" % self.trace.response
-        protocol.transport.write(
-            RESPONSE
-            % (
-                STATUS_LINES[status],
-                FastExchange._first_lines,
-                head,
-                more,
-                self.request_id,
-                len(content),
-                content,
-            )
-        )
-        self.response_complete = True
+        protocol.transport.write(RESPONSE % (start, self.request_id, more, len(content), content))
         protocol.ended(self, _CODES[status])
 
     def _refuse(self, error: Exception) -> None:
@@ -137,6 +126,11 @@ class FastExchange(Exchange):
 class FastProtocol(Pipeline):
     """One connection."""
 
+    __slots__ = (
+        "__weakref__", "_application", "_arriving", "_began", "_heeds_origins", "_largest",
+        "_parts", "_routes", "_too_late", "head", "head_size", "timeout",
+    )  # fmt: skip
+
     def __init__(self, gateway: Gateway, server_state: ServerState) -> None:
         super().__init__(gateway, server_state)
         settings = gateway.settings
@@ -144,7 +138,7 @@ class FastProtocol(Pipeline):
         self._application: ASGIApp = gateway
         self._heeds_origins = bool(settings.cors_origins)
         self._largest = min(LARGEST, settings.max_body)
-        self._timeout = settings.request_timeout
+        self.timeout = settings.request_timeout
         self.head: Head | None = None  # of the latest request
         self.head_size = 0  # bytes
         self._began = 0.0  # when that head was complete
@@ -152,9 +146,21 @@ class FastProtocol(Pipeline):
         self._parts: list[bytes] = []  # of its body
         # The timer of a body that came in pieces.
         self._too_late: asyncio.TimerHandle | None = None
-        self._exchange: FastExchange | None = None  # the fast request that is being answered
 
     # ---- requests -----------------------------------------------------------------------------
+
+    def begin_known(self, head: Head, body: bytes) -> None:
+        self.head = head
+        self.closes_at = inf
+        self.gateway.metrics.request_begins()
+        exchange = FastExchange(self, head.suits, head, body, perf_counter())
+        self.cycle = exchange  # so that a pipelined request waits
+        try:
+            if len(body) > SMALL_BODY:  # it may wait to be decoded
+                self.held.resize(len(body))
+            head.begin(exchange)
+        except Exception as error:  # becomes a problem
+            exchange.fail(error)
 
     def begin(self, head: Head, size: int, body: bytes | None) -> None:
         self._began = perf_counter()
@@ -213,21 +219,29 @@ class FastProtocol(Pipeline):
 
     def _answer(self, route: FastRoute, head: Head, body: bytes) -> None:
         headers = head.named
-        exchange = FastExchange(self, route, headers, head.query, body, self._began, self._timeout)
+        exchange = FastExchange(self, route, head, body, self._began)
         if not head.is_1_1:
             exchange.connection = KEEP_ALIVE
-        self.cycle = self._exchange = exchange  # so that a pipelined request waits
+        self.cycle = exchange
         try:
-            if len(body) > SMALL_BODY:  # it may wait to be decoded
+            if len(body) > SMALL_BODY:
                 self.held.resize(self._memory_of_head() + len(body))
-            if head.admitted_by is not route:
-                route.admit(headers)
-                head.admitted_by = route
+            route.admit(headers)
+            begin = route.endpoint.begin_of(headers, head.query)
             if TIMEOUT in headers and head.method == b"POST":  # a scrape has no deadline
-                exchange.deadline = deadline_of(headers, self._began, self._timeout)
-            route.endpoint.begin(exchange)
-        except Exception as error:  # becomes a problem
+                exchange.deadline = deadline_of(headers, self._began, self.timeout)
+            elif head.is_1_1 and self.head_size <= SMALL:
+                self._remember(head, begin)
+            begin(exchange)
+        except Exception as error:
             exchange.fail(error)
+
+    def _remember(self, head: Head, begin: Begin) -> None:
+        head.begin = begin
+        known = self.known_heads
+        if len(known) >= CACHED:
+            known.clear()
+        known[head.content] = head
 
     def _begin_asgi(self, head: Head) -> None:
         path = head.path.decode("ascii")
@@ -270,7 +284,7 @@ class FastProtocol(Pipeline):
         if beyond > SPARE:
             transport.abort()
         elif beyond > 0:
-            self._application, self._routes = gateway.over_capacity, {}
+            self._application, self._routes, self.known_heads = gateway.over_capacity, {}, {}
 
     def body_goes_on(self) -> None:
         """Of a fast request: check now what can be refused, and set a time limit."""
@@ -278,7 +292,7 @@ class FastProtocol(Pipeline):
         if route is None or head is None or self._too_late is not None:
             return
         try:
-            deadline = deadline_of(head.named, self._began, self._timeout)
+            deadline = deadline_of(head.named, self._began, self.timeout)
             route.admit(head.named)
             self.held.resize(self._memory_of_head() + head.length)
         except Exception:  # ASGI reports it, and reads on
@@ -288,13 +302,13 @@ class FastProtocol(Pipeline):
             self._too_late = self.loop.call_later(left, self._give_up_on_body, route, head, left)
 
     def _give_up_on_body(self, route: FastRoute, head: Head, seconds: float) -> None:
-        self.cycle = self._exchange = exchange = self._without_body(route, head)
+        self.cycle = exchange = self._without_body(route, head)
         exchange.fail(too_slow(seconds))
 
     def _without_body(self, route: FastRoute, head: Head) -> FastExchange:
         """A request whose body is not awaited any longer."""
         self._stop_arriving()
-        return FastExchange(self, route, head.named, b"", b"", self._began, self._timeout)
+        return FastExchange(self, route, head, b"", self._began)
 
     def _hand_over(self, head: Head) -> None:
         """Pass a request to ASGI of which a part has arrived."""
@@ -322,9 +336,10 @@ class FastProtocol(Pipeline):
             self.gateway.metrics.cancelled.record(("body",))
             exchange = self._without_body(route, head)
             self._report(exchange, GONE, perf_counter())
-        if self._exchange is not None:
-            self._exchange.hang_up()
-            self.ended(self._exchange, GONE)
+        if isinstance(self.cycle, FastExchange):
+            exchange = self.cycle
+            exchange.hang_up()
+            self.ended(exchange, GONE)
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
@@ -335,37 +350,36 @@ class FastProtocol(Pipeline):
 
     def refuse_open_request(self) -> None:
         """The server ends now: answer 503 to a fast request that has begun to arrive or waits."""
-        exchange, route, head = self._exchange, self._arriving, self.head
+        route, head = self._arriving, self.head
         if route is not None and head is not None:
-            self.cycle = self._exchange = exchange = self._without_body(route, head)
-        if exchange is not None:
-            exchange.keep_alive = False
-            exchange.fail(Closed())
+            self.cycle = self._without_body(route, head)
+        if isinstance(self.cycle, FastExchange):
+            self.cycle.keep_alive = False
+            self.cycle.fail(Closed())
 
     def ended(self, exchange: FastExchange, code: str) -> None:
         """Its last byte is written, or its client is gone."""
         now = perf_counter()
         self._report(exchange, code, now)
-        self._exchange = None
-        if self.cycle is exchange:
-            self.cycle = None  # so that an idle connection holds no image
-            if self.held.size:
-                self.held.release()
-            if exchange.keep_alive and self.is_idle(now):
-                if self.behind:
-                    self.go_on_soon()
-                return
+        self.cycle = None  # so that an idle connection holds no image
+        if self.held.size:
+            self.held.release()
         if not exchange.keep_alive:
             self.transport.close()
+        elif self.is_idle(now):
+            if self.behind:
+                self.go_on_soon()
+            return
         self.response_complete()
 
     def _report(self, exchange: FastExchange, code: str, now: float) -> None:
-        route, timings, gateway = exchange.route, exchange.timings, self.gateway
+        route, timings = exchange.route, exchange.timings
         seconds, labels = now - exchange.began, route.labels[code]
-        gateway.metrics.request_ends(labels)
+        exchange.metrics.request_ends(labels)
         version = None if timings is None else timings.run.answers.model.number
         route.seconds[version].record(seconds)
-        gateway.report(exchange, labels, seconds)
+        for watch in self.gateway.watchers:
+            watch(exchange, labels, seconds)
 
     def pause_requests(self) -> None:
         self.is_throttled = True

@@ -71,7 +71,7 @@ def watched_load(service: Service) -> list[Event]:
     with watching(service) as events:
         seen = [next(events)]
         some_load(service)
-        done = time.time() + 0.1  # by then all workers have updated their sums
+        done = time.time() + 0.3  # by then all workers have updated their sums
         seen += until(events, lambda event: event["at"] - event["seconds"] > done)
         while len(seen) % RATES != 1:
             seen.append(next(events))
