@@ -155,7 +155,8 @@ def test_a_version_that_is_no_longer_current_when_loaded_does_not_serve(
 
 
 def reason_of_rejection(service: Service) -> str:
-    detail: str = admin(service, "digits/versions/1/activate").json().get("detail", "")
+    """Of a switch to a version that does not exist, so that the probe itself switches to none."""
+    detail: str = admin(service, "digits/versions/99/activate").json().get("detail", "")
     return detail
 
 
