@@ -10,9 +10,10 @@ these cost more than the prediction.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isfinite
 from time import perf_counter
+from typing import Self
 
 from service.batching.interface import DeadlinePassed
 from service.errors import Problem
@@ -63,6 +64,15 @@ class Exchange(ABC):
             # No cycle: the garbage collector would cost 20 us.
             self.over, self.cancel_work = True, None
             self._send(status, head, content)
+
+    @classmethod
+    def reply_to_all(
+        cls, exchanges: Sequence[Self], timings: Timings, head: bytes, contents: Iterable[bytes]
+    ) -> None:
+        """`reply` with status 200 to exchanges of one route, none of which is over."""
+        for exchange, content in zip(exchanges, contents, strict=True):
+            exchange.timings = timings
+            exchange.reply(200, head, content)
 
     def fail(self, error: Exception) -> None:
         """Respond with the problem of an exception, unless it is over."""

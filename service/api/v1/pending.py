@@ -175,21 +175,24 @@ class PendingTogether:
 
     def answered(self, run: BatchResult[BatchPredictions], first: int, waited: float) -> None:
         metrics, batch, now = self._metrics, run.answers, perf_counter()
-        predictions, answer = batch.predictions, batch.model.answer
-        timings = Timings(self._decoded, waited, run, 1)
-        head = head_of(self._decoded, waited, run)
-        places = []
-        for place, exchange in enumerate(self._exchanges, first):
-            if exchange.over:
-                continue
-            if exchange.deadline <= now:
+        exchanges = self._exchanges
+        places: Sequence[int] = range(first, first + len(exchanges))
+        late = [exchange.over or exchange.deadline <= now for exchange in exchanges]
+        if any(late):
+            for exchange in compress(exchanges, late):
                 exchange.fail(DeadlinePassed("the deadline passed in the model"))
-                continue
-            exchange.timings = timings
-            exchange.reply(200, head, answer % predictions[place])
-            places.append(place)
-        self._waiting.requests = len(places)
-        metrics.queue_wait_seconds.record_all([waited] * len(places))
+            in_time = [not each for each in late]
+            exchanges, places = [*compress(exchanges, in_time)], [*compress(places, in_time)]
+        if exchanges:
+            predictions, answer = batch.predictions, batch.model.answer
+            type(exchanges[0]).reply_to_all(
+                exchanges,
+                Timings(self._decoded, waited, run, 1),
+                head_of(self._decoded, waited, run),
+                [answer % predictions[place] for place in places],
+            )
+        self._waiting.requests = len(exchanges)
+        metrics.queue_wait_seconds.record_all([waited] * len(exchanges))
         batch.record(metrics, places, None)
 
     def failed(self, error: Exception) -> None:

@@ -10,9 +10,10 @@ on this connection) needs none of it.
 """
 
 import asyncio
+from collections.abc import Iterable, Sequence
 from math import inf
 from time import perf_counter
-from typing import ClassVar
+from typing import Self
 from urllib.parse import unquote
 from weakref import ref
 
@@ -30,7 +31,7 @@ from service.http.fast.pipeline import Pipeline
 from service.http.fast_routes import FastRoute
 from service.http.gateway import Gateway
 from service.http.headers import request_id_of
-from service.telemetry.request_record import GONE, Peer
+from service.telemetry.request_record import GONE, Peer, Timings
 from service.telemetry.trace_context import Trace
 
 SPARE = 64  # connections beyond MAX_CONNECTIONS: for probes, and for the refusal of others
@@ -53,9 +54,6 @@ class FastExchange(Exchange):
         "connection", "keep_alive", "problem", "protocol", "request_id", "route", "trace",
     )  # fmt: skip
     more_body = False
-    # The latest response's status and header lines, and what is before its request id.
-    _same: ClassVar[tuple[object, object, int, bytes]] = (None, None, 0, b"")
-
     def __init__(
         self, protocol: "FastProtocol", route: FastRoute, head: Head, body: bytes, began: float
     ) -> None:
@@ -96,20 +94,46 @@ class FastExchange(Exchange):
     def latest(self) -> float:
         return self.began + self.protocol.gateway.settings.request_timeout
 
+    @classmethod
+    def reply_to_all(
+        cls, exchanges: Sequence[Self], timings: Timings, head: bytes, contents: Iterable[bytes]
+    ) -> None:
+        """`reply`, without the calls and lookups that are the same for all."""
+        first = exchanges[0]
+        watchers, start = first.protocol.gateway.watchers, first._start_of_response(200, head)
+        labels = first.route.labels["200"]
+        record = first.route.seconds[timings.version].record
+        for exchange, content in zip(exchanges, contents, strict=True):
+            protocol = exchange.protocol
+            exchange.timings, exchange.over, exchange.cancel_work = timings, True, None
+            more = exchange._more_headers()
+            protocol.transport.write(
+                RESPONSE % (start, exchange.request_id, more, len(content), content)
+            )
+            now = perf_counter()
+            seconds = now - exchange.began
+            record(seconds)
+            for watch in watchers:
+                watch(exchange, labels, seconds)
+            protocol.release(exchange, now)
+        first.metrics.requests_end(labels, len(exchanges))
+
     def _send(self, status: int, head: bytes, content: bytes) -> None:
         protocol = self.protocol
-        # The requests of a batch are answered with the same header lines.
-        pairs = protocol.server_state.default_headers
-        last_head, last_pairs, last_status, start = FastExchange._same
-        if last_head is not head or last_pairs is not pairs or last_status != status:
-            lines = [b"%b: %b\r\n" % pair for pair in pairs]
-            start = b"".join([STATUS_LINES[status], *lines, head, BEFORE_ID])
-            FastExchange._same = head, pairs, status, start
+        start, more = self._start_of_response(status, head), self._more_headers()
+        protocol.transport.write(RESPONSE % (start, self.request_id, more, len(content), content))
+        protocol.ended(self, _CODES[status])
+
+    def _start_of_response(self, status: int, head: bytes) -> bytes:
+        """Up to its request id."""
+        lines = [b"%b: %b\r\n" % pair for pair in self.protocol.server_state.default_headers]
+        return b"".join([STATUS_LINES[status], *lines, head, BEFORE_ID])
+
+    def _more_headers(self) -> bytes:
         more = self.connection if self.keep_alive else CLOSE
         if self.trace is not None:
             more += b"traceresponse: %b\r\n" % self.trace.response
-        protocol.transport.write(RESPONSE % (start, self.request_id, more, len(content), content))
-        protocol.ended(self, _CODES[status])
+        return more
 
     def _refuse(self, error: Exception) -> None:
         problem = self.problem = record_refusal(error, self.metrics, self.route.endpoint.route)
@@ -361,7 +385,11 @@ class FastProtocol(Pipeline):
         """Its last byte is written, or its client is gone."""
         now = perf_counter()
         self._report(exchange, code, now)
-        self.cycle = None  # so that an idle connection holds no image
+        self.release(exchange, now)
+
+    def release(self, exchange: FastExchange, now: float) -> None:
+        """Its response is complete: the connection holds no image while it is idle."""
+        self.cycle = None
         if self.held.size:
             self.held.release()
         if not exchange.keep_alive:

@@ -228,6 +228,13 @@ class Metrics:
         if not self._due:
             self._add_up_soon()
 
+    def requests_end(self, labels: tuple[str, str, str], count: int) -> None:
+        """`request_ends` of as many with the same labels."""
+        self._in_flight -= count
+        self.requests.record_all([labels] * count)
+        if not self._due:
+            self._add_up_soon()
+
     def request_moves(self) -> None:
         """The request will begin again, outside the fast path."""
         self._in_flight -= 1
