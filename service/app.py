@@ -11,7 +11,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.routing import Route
 
 from contract.store import open_store
-from service.api.health import answer_with_problems, routes
+from service.api.health import answer_with_problems, probes, routes
 from service.api.live.stream import Live, live_routes
 from service.api.metrics import Scrape
 from service.api.openapi import document
@@ -182,7 +182,15 @@ def create_app(
     answer_with_problems(app, metrics, methods)
     begin_at_zero(metrics, (Predict.route, infer.route, PATH, VERSION_PATH, PredictByVersion.route))
     gateway = Gateway(
-        [predict, infer], app, settings, metrics, life, access, methods, tracing, fast_only=[scrape]
+        [predict, infer],
+        app,
+        settings,
+        metrics,
+        life,
+        access,
+        methods,
+        tracing,
+        fast_only=[scrape, *probes(life, batcher)],
     )
     infer_by_path = partial(InferByPath, infer, partial(addressed_model, serving, settings))
     predict_by_version = partial(

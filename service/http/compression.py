@@ -75,6 +75,8 @@ def compressed(content: bytes, coding: Coding) -> bytes:
 
 def accepted(headers: Mapping[bytes, bytes]) -> Coding | None:
     """The coding of a response that a client prefers; None: uncompressed."""
+    if ACCEPT_ENCODING not in headers:
+        return None
     weights = {each.name: each.weight for each in ranges_of(headers.get(ACCEPT_ENCODING))}
     weights["gzip"] = weights.get("gzip", weights.get("x-gzip", 0.0))
     # "*" is left out: a client that accepts anything is best served without the work.

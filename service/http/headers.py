@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from itertools import count
+from itertools import count, repeat
 from secrets import token_hex
 
 from service.errors import Problem
@@ -32,8 +32,7 @@ def by_name(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 # A client's own id is kept if it cannot forge a log line.
 _ALLOWED = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 # An id must be unique, not secret: a random start and a counter cost a tenth of random bytes.
-_START = token_hex(6).encode()
-_NUMBERS = count()
+NEW_IDS = map(b"%b%08x".__mod__, zip(repeat(token_hex(6).encode()), count(), strict=False))
 
 
 def request_id_of(headers: Mapping[bytes, bytes]) -> bytes:
@@ -41,4 +40,4 @@ def request_id_of(headers: Mapping[bytes, bytes]) -> bytes:
     given = headers.get(b"x-request-id")
     if given is not None and _ALLOWED.fullmatch(given):
         return given
-    return b"%b%08x" % (_START, next(_NUMBERS))
+    return next(NEW_IDS)

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel
 
 from contract.card import INPUT, LOGITS, PROBABILITIES, SIDE
-from service.api.health import Ready, check_ready
+from service.api.health import Live, Ready, check_ready
 from service.api.params import addressed_model, check_name, number_of
 from service.api.predictions import BatchPredictions
 from service.api.schemas import refusals
@@ -36,10 +36,6 @@ Name = Annotated[str, Path(description="digits, unless it was given another name
 Version = Annotated[str, Path(description="the number of the one that serves")]
 _UNREADY = refusals(STOPPING, NOT_READY)
 _UNKNOWN = refusals(NO_SUCH_MODEL, NO_SUCH_VERSION, VERSION_NOT_SERVING)
-
-
-class Live(BaseModel):
-    live: bool
 
 
 class ModelReady(BaseModel):

@@ -8,6 +8,7 @@ https://github.com/kserve/open-inference-protocol describes the first, Triton's 
 others. There is one input, pixels (n, 28, 28) UINT8; `responses` writes the outputs.
 """
 
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -25,6 +26,7 @@ from service.tensors import Pixels
 
 HEADER_LENGTH = b"inference-header-content-length"
 PIXELS = SIDE * SIDE  # bytes of a picture
+SMALL = 512  # bytes of JSON that are parsed once: they hold no picture
 BYTES_SCHEMA = {
     "type": "string",
     "format": "binary",
@@ -110,7 +112,8 @@ def read(body: bytes, length: int, binary: bool, settings: Settings) -> tuple[In
     tail = memoryview(body)[length:]
     if binary and length == 0:
         return _RAW, _from_bytes(tail, [1, SIDE, SIDE], len(tail))
-    request = _request(body[:length], settings.max_json_depth)
+    parse = _small_request if length <= SMALL else _request
+    request = parse(body[:length], settings.max_json_depth)
     (tensor,) = request.inputs
     _check(tensor, settings)
     size = tensor.parameters.binary_data_size
@@ -155,6 +158,10 @@ def _request(content: bytes, max_depth: int) -> InferRequest:
     if len(set(names)) < len(names):
         raise Problem(BAD_DOCUMENT, f"outputs: {names[0]} is requested twice")
     return request
+
+
+# Clients that send tensors in bytes repeat the same JSON. The request is shared, so not changed.
+_small_request = lru_cache(1024)(_request)
 
 
 def _check(tensor: Input, settings: Settings) -> None:

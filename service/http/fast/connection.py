@@ -36,9 +36,9 @@ LITTLE = 4096  # bytes; some five events
 
 class Connection(asyncio.Protocol):
     __slots__ = (
-        "_answers", "_left", "_read_paused", "_rings_at", "_stalled", "_timer", "_unread",
-        "_writable", "client", "closes_at", "cycle", "gateway", "has_answered", "has_requests",
-        "head_has_begun", "is_last", "is_throttled", "keep_alive", "loop", "seconds", "server",
+        "_answers", "_left", "_read_paused", "_stalled", "_timer", "_unread", "_writable", "client",
+        "closes_at", "cycle", "gateway", "has_answered", "has_requests", "head_has_begun",
+        "is_last", "is_throttled", "keep_alive", "loop", "rings_at", "seconds", "server",
         "server_state", "transport", "write_paused",
     )  # fmt: skip
     transport: asyncio.Transport
@@ -63,7 +63,7 @@ class Connection(asyncio.Protocol):
         # When the connection is closed unless a head is complete by then, on perf_counter.
         self.closes_at = inf
         self._timer: asyncio.TimerHandle | None = None
-        self._rings_at = inf  # at most; a timer that rings too early sets itself again
+        self.rings_at = inf  # at most; a timer that rings too early sets itself again
         # At its last ring: bytes of responses that the client had not read, and `closes_at`.
         self._unread = 0, inf
         # Runs while the client reads no responses; bytes that were left when it was set.
@@ -154,12 +154,6 @@ class Connection(asyncio.Protocol):
         if self.transport.get_write_buffer_size():
             self._watch_unread()
 
-    def is_idle(self, now: float) -> bool:
-        """`close_in(keep_alive)`, shortened; returns whether a timer rings in time."""
-        self.has_answered = True
-        self.closes_at = closes_at = now + self.keep_alive
-        return self._rings_at <= closes_at
-
     def idle_since(self) -> float:
         """When its last answer was complete, on perf_counter; inf: it is not idle."""
         if not self.has_answered or self.head_has_begun:  # before its first request, or during one
@@ -221,18 +215,18 @@ class Connection(asyncio.Protocol):
     def close_in(self, seconds: float) -> None:
         """Close the connection then, unless the head of a request is complete by then."""
         self.closes_at = perf_counter() + seconds
-        if self._rings_at > self.closes_at:
+        if self.rings_at > self.closes_at:
             self._ring_in(seconds)
 
     def _ring_in(self, seconds: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
         seconds = min(seconds, self.seconds)  # to check whether responses are read
-        self._rings_at = perf_counter() + seconds
+        self.rings_at = perf_counter() + seconds
         self._timer = self.loop.call_later(seconds, self._close_if_late)
 
     def _close_if_late(self) -> None:
-        self._timer, self._rings_at = None, inf
+        self._timer, self.rings_at = None, inf
         left = self.closes_at - perf_counter()
         before, self._unread = self._unread, (self._count_unread(), self.closes_at)
         if left <= 0.001:  # uvloop's timers ring up to a millisecond early

@@ -30,7 +30,7 @@ from service.http.fast.grammar import CACHED, FEW_LINES, SMALL, Head
 from service.http.fast.pipeline import Pipeline
 from service.http.fast_routes import FastRoute
 from service.http.gateway import Gateway
-from service.http.headers import request_id_of
+from service.http.headers import NEW_IDS, request_id_of
 from service.telemetry.request_record import GONE, Peer, Timings
 from service.telemetry.trace_context import Trace
 
@@ -54,6 +54,7 @@ class FastExchange(Exchange):
         "connection", "keep_alive", "problem", "protocol", "request_id", "route", "trace",
     )  # fmt: skip
     more_body = False
+
     def __init__(
         self, protocol: "FastProtocol", route: FastRoute, head: Head, body: bytes, began: float
     ) -> None:
@@ -69,7 +70,7 @@ class FastExchange(Exchange):
         self.over = self.beside = False
         self.protocol = protocol
         self.route = route
-        self.request_id = request_id_of(named)
+        self.request_id = request_id_of(named) if b"x-request-id" in named else next(NEW_IDS)
         self.keep_alive = True
         self.connection = b""  # header line of an answer after which the connection goes on
         self.problem: Problem | None = None  # of the response
@@ -106,7 +107,8 @@ class FastExchange(Exchange):
         for exchange, content in zip(exchanges, contents, strict=True):
             protocol = exchange.protocol
             exchange.timings, exchange.over, exchange.cancel_work = timings, True, None
-            more = exchange._more_headers()
+            is_plain = exchange.keep_alive and exchange.trace is None
+            more = exchange.connection if is_plain else exchange._more_headers()
             protocol.transport.write(
                 RESPONSE % (start, exchange.request_id, more, len(content), content)
             )
@@ -392,12 +394,15 @@ class FastProtocol(Pipeline):
         self.cycle = None
         if self.held.size:
             self.held.release()
-        if not exchange.keep_alive:
+        if exchange.keep_alive:
+            self.has_answered = True
+            self.closes_at = closes_at = now + self.keep_alive
+            if self.rings_at <= closes_at:  # else the timer must be set, by `response_complete`
+                if self.behind:
+                    self.go_on_soon()
+                return
+        else:
             self.transport.close()
-        elif self.is_idle(now):
-            if self.behind:
-                self.go_on_soon()
-            return
         self.response_complete()
 
     def _report(self, exchange: FastExchange, code: str, now: float) -> None:

@@ -284,6 +284,19 @@ async def test_a_request_may_be_cancelled_before_an_idle_model_takes_it(model: M
     assert model.batches == [[2]]
 
 
+async def test_a_part_of_a_request_may_be_cancelled_while_it_waits(model: Model) -> None:
+    async with batcher_of(model) as batcher:
+        pixels = np.stack([picture(number) for number in (1, 2, 3)])
+        caller = Caller()
+        waiting = batcher.submit(caller, pixels, deadline=perf_counter() + FOREVER)
+        assert batcher.shrink(waiting, pixels[[0, 2]]) == "queue"
+        assert batcher.depth == 2
+        await predict(batcher, 4)
+        assert batcher.shrink(waiting, pixels[:1]) is None
+    assert model.batches == [[1, 3, 4]]
+    assert batcher.depth == 0
+
+
 async def test_a_deadline_may_pass_while_the_event_loop_is_blocked(model: Model) -> None:
     async with batcher_of(model) as batcher:
         late = asyncio.create_task(predict(batcher, 1, within=0.02))

@@ -9,15 +9,18 @@ import httpx2
 import numpy as np
 import pytest
 from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
 
 from contract.store import Store
 from contract.version import Version
+from service.api.health import probes
 from service.api.predictions import BatchPredictions
 from service.api.v1.pending import batched
 from service.api.v1.predict import Predict
 from service.batching.batcher import Batcher
 from service.http.access_log import AccessLog
 from service.http.auth import Access
+from service.http.fast.protocol import FastProtocol
 from service.http.gateway import Gateway
 from service.http.methods import Methods
 from service.http.offload import Offload
@@ -28,6 +31,7 @@ from service.telemetry.logs.format import Fields
 from service.telemetry.metrics.registry import Metrics
 from service.tensors import Answers, Pixels
 from tests.support.pictures import encoded, seven
+from tools.fuzz_http.transport import MemoryTransport
 
 pytestmark = pytest.mark.anyio
 
@@ -150,3 +154,35 @@ async def test_after_the_batcher_has_closed_the_response_is_503(served: Model) -
     response = await client.post()
     assert response.status_code == 503
     assert response.headers["Retry-After"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        (b"/livez", b'{"alive":true}'),
+        (b"/readyz", b'{"ready":true}'),
+        (b"/v2/health/live", b'{"live":true}'),
+        (b"/v2/health/ready", b'{"ready":true}'),
+    ],
+)
+async def test_probes_are_answered_at_once(served: Model, path: bytes, content: bytes) -> None:
+    """In the same turn of the event loop, however many requests wait for theirs."""
+    settings, life = Settings(), Life()  # type: ignore[call-arg]
+    async with Batcher(SaysSeven(served), max_batch=4, max_wait=0, max_queue=8) as batcher:
+        gateway = Gateway(
+            [], nowhere, settings, Metrics(), life, Access(settings), Methods([], []),
+            fast_only=probes(life, batcher),
+        )  # fmt: skip
+
+        def answered() -> bytes:
+            protocol, transport = FastProtocol(gateway, ServerState()), MemoryTransport()
+            protocol.connection_made(transport)
+            protocol.data_received(b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % path)
+            return bytes(transport.written)
+
+        response = answered()
+        life.draining = True
+        while_stopping = answered()
+    assert response.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert response.endswith(content)
+    assert while_stopping[9:12] == (b"503" if b"ready" in path else b"200")
