@@ -177,7 +177,7 @@ class Server(uvicorn.Server):
 
     def drain(self, until: float) -> None:
         """Be not ready any more, and close the port then (time.monotonic)."""
-        self._gateway.fast_routes.clear()  # from now on each response ends its connection
+        self._gateway.leave_fast_path()  # from now on each response ends its connection
         self.life.drain()
         self._stop_at = min(self._stop_at, until)
         left = max(0.0, self._stop_at - time.monotonic())
@@ -193,6 +193,11 @@ class Server(uvicorn.Server):
         connections: Any = list(self.server_state.connections)
         for connection in connections:
             connection.refuse_open_request()
+        # In a later turn: a task that is cancelled before its first step answers nothing, and
+        # `shutdown` may have made some in this turn.
+        asyncio.get_running_loop().call_soon(self._cancel_tasks)
+
+    def _cancel_tasks(self) -> None:
         for task in self.server_state.tasks:  # `gateway` answers these
             task.cancel()
 

@@ -93,6 +93,11 @@ class Gateway:
         # Before access: preflight requests of browsers carry no key.
         self._inside = _open_to(settings.cors_origins, self._answer)
 
+    def leave_fast_path(self) -> None:
+        """Answer through ASGI alone, from the next request on."""
+        self.fast_routes.clear()
+        self.known_heads.clear()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":  # lifespan
             await self._otherwise(scope, receive, send)

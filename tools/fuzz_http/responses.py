@@ -165,7 +165,7 @@ class Service:
         )  # type: ignore[call-arg]
         gateway, _, _ = build(settings, _NoLog(), print)  # type: ignore[arg-type]
         if not fast:
-            gateway.fast_routes.clear()
+            gateway.leave_fast_path()
         async with _lifespan(gateway):
             yield cls(gateway)
 
