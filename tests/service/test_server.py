@@ -9,20 +9,14 @@ import pytest
 from contract.store import Store
 from contract.version import Version
 from service.api.predictions import predict_batch
-from service.api.v1.pending import batched
-from service.api.v1.predict import Predict
 from service.batching.batcher import Batcher
-from service.http.auth import Access
 from service.http.fast.protocol import FastProtocol
-from service.http.gateway import Gateway
-from service.http.methods import Methods
-from service.http.offload import Offload
-from service.lifecycle import Life
 from service.models.loading import load
 from service.models.manager import ModelManager
 from service.server import Server
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
+from tests.support.gateways import gateway_of
 from tests.support.pictures import encoded, seven
 from tools.fuzz_http.transport import MemoryTransport
 
@@ -43,19 +37,7 @@ async def server_of(published: tuple[Store, Version]) -> AsyncIterator[Server]:
     async with Batcher(
         lambda pixels: predict_batch(serving, metrics, pixels), max_batch=4, max_wait=0, max_queue=8
     ) as batcher:
-        offload = Offload(8, settings.max_decoding)
-        predict = Predict(batched(batcher, metrics), offload, settings)
-        gateway = Gateway(
-            [predict],
-            predict,
-            settings,
-            metrics,
-            Life(),
-            Access(settings),
-            Methods([predict], []),  # type: ignore[arg-type]
-        )
-        yield Server(gateway, announce=lambda: None)
-        offload.close()
+        yield Server(gateway_of(batcher, settings), announce=lambda: None)
 
 
 def connect(server: Server) -> tuple[FastProtocol, MemoryTransport]:

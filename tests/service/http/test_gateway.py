@@ -8,28 +8,21 @@ from contextlib import asynccontextmanager
 import httpx2
 import numpy as np
 import pytest
-from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from contract.store import Store
 from contract.version import Version
 from service.api.health import probes
 from service.api.predictions import BatchPredictions
-from service.api.v1.pending import batched
-from service.api.v1.predict import Predict
 from service.batching.batcher import Batcher
 from service.http.access_log import AccessLog
-from service.http.auth import Access
 from service.http.fast.protocol import FastProtocol
-from service.http.gateway import Gateway
-from service.http.methods import Methods
-from service.http.offload import Offload
 from service.lifecycle import Life
 from service.models.loading import Model, load
 from service.settings import Settings
 from service.telemetry.logs.format import Fields
-from service.telemetry.metrics.registry import Metrics
 from service.tensors import Answers, Pixels
+from tests.support.gateways import gateway_of
 from tests.support.pictures import encoded, seven
 from tools.fuzz_http.transport import MemoryTransport
 
@@ -64,21 +57,14 @@ class SaysSeven:
         return BatchPredictions(self.served, Answers(rows, rows))
 
 
-async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
-    raise AssertionError(f"{scope['path']} is not hot")
-
-
 class Client:
     """A client of the gateway with one fast route, over a batcher whose model the test controls."""
 
     def __init__(self, batcher: Batcher[BatchPredictions], within: float) -> None:
         self.batcher = batcher
         settings = Settings(request_timeout=within)  # type: ignore[call-arg]
-        metrics = Metrics()
-        predict = Predict(batched(batcher, metrics), Offload(8, settings.max_decoding), settings)
         self.reported: list[Fields] = []  # of the log
-        access, methods = Access(settings), Methods([predict], [])
-        gateway = Gateway([predict], nowhere, settings, metrics, Life(), access, methods)
+        gateway = gateway_of(batcher, settings)
         gateway.watchers.append(AccessLog("off", self.reported.append).record)
         self._transport = httpx2.ASGITransport(app=gateway)
 
@@ -169,10 +155,7 @@ async def test_probes_are_answered_at_once(served: Model, path: bytes, content: 
     """In the same turn of the event loop, however many requests wait for theirs."""
     settings, life = Settings(), Life()  # type: ignore[call-arg]
     async with Batcher(SaysSeven(served), max_batch=4, max_wait=0, max_queue=8) as batcher:
-        gateway = Gateway(
-            [], nowhere, settings, Metrics(), life, Access(settings), Methods([], []),
-            fast_only=probes(life, batcher),
-        )  # fmt: skip
+        gateway = gateway_of(batcher, settings, fast_only=[*probes(life, batcher)])
 
         def answered() -> bytes:
             protocol, transport = FastProtocol(gateway, ServerState()), MemoryTransport()

@@ -15,20 +15,14 @@ from uvicorn.server import ServerState
 from contract.store import Store
 from contract.version import Version
 from service.api.predictions import BatchPredictions
-from service.api.v1.pending import batched
-from service.api.v1.predict import Predict
 from service.batching.batcher import Batcher
-from service.http.auth import Access
 from service.http.fast.protocol import FastProtocol
 from service.http.gateway import Gateway
-from service.http.methods import Methods
-from service.http.offload import Offload
-from service.lifecycle import Life
 from service.models.loading import Model, load
 from service.settings import Settings
-from service.telemetry.metrics.registry import Metrics
 from service.telemetry.request_record import Labels, RequestEvent
 from service.tensors import Answers, Pixels
+from tests.support.gateways import gateway_of
 from tests.support.pictures import encoded
 from tests.support.written import written_digits
 from tools.fuzz_http.transport import MemoryTransport
@@ -103,15 +97,11 @@ class Clients:
 async def clients_of(
     model: Names, *, max_batch: int = 64, within: float = 30, on_loop: bool = True
 ) -> AsyncIterator[Clients]:
-    settings, metrics = Settings(request_timeout=within), Metrics()  # type: ignore[call-arg]
+    settings = Settings(request_timeout=within)  # type: ignore[call-arg]
     async with Batcher(
         model, max_batch=max_batch, max_wait=0, max_queue=64, on_loop=lambda _: on_loop
     ) as batcher:
-        offload = Offload(8, settings.max_decoding)
-        predict = Predict(batched(batcher, metrics), offload, settings)
-        access, methods = Access(settings), Methods([predict], [])
-        yield Clients(Gateway([predict], predict, settings, metrics, Life(), access, methods))  # type: ignore[arg-type]
-        offload.close()
+        yield Clients(gateway_of(batcher, settings))
 
 
 async def test_one_call_of_the_model_answers_all(served: Model) -> None:
