@@ -53,7 +53,7 @@ def _pixels(png: bytes) -> Any:
     raster: Any = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
     if raster.shape == SHAPE:
         return raster
-    return normalize_digit(decode(png, max_pixels=MOST))
+    return normalize_digit(decode(bytes(png), max_pixels=MOST))  # mosec has a bytearray
 
 
 def network_of(graph: Path) -> Callable[[Pixels], Any]:
