@@ -58,10 +58,7 @@ class AccessLog:
 
     def record(self, ended: RequestEvent, labels: Labels, seconds: float) -> None:
         """Write the line of a request, if it gets one. A watcher of the gateway."""
-        try:
-            kind = self._kinds[labels]
-        except KeyError:
-            kind = self._kinds[labels] = self._kind_of(*labels)
+        kind = self._kind(labels)
         if kind is not None and isinstance(ended.problem, ClientDeadlinePassed):
             kind = self._kind_of(*labels, level=logging.INFO)
         if kind is None:
@@ -70,6 +67,18 @@ class AccessLog:
         left_out = 0 if kind.limiter is None else kind.limiter.try_acquire(now)
         if left_out is not None:
             self._write(_fields_of(ended, kind, seconds, left_out))
+
+    def skips(self, labels: Labels, count: int, now: float) -> bool:
+        """Whether none of as many requests without a problem gets a line."""
+        kind = self._kind(labels)
+        return kind is None or (kind.limiter is not None and kind.limiter.refuses(count, now))
+
+    def _kind(self, labels: Labels) -> Kind | None:
+        try:
+            return self._kinds[labels]
+        except KeyError:
+            kind = self._kinds[labels] = self._kind_of(*labels)
+            return kind
 
     def _kind_of(
         self, route: str, method: str, status: str, level: int | None = None
@@ -95,7 +104,8 @@ def _level_of(status: int) -> int:
 
 def keep_access_log(gateway: Gateway, settings: Settings, log_handler: AsyncLogHandler) -> None:
     """Report requests to the log_handler, and lines that it drops to the metrics."""
-    gateway.watchers.append(AccessLog(settings.access_log, log_handler.write).record)
+    access_log = AccessLog(settings.access_log, log_handler.write)
+    gateway.watch(access_log.record, access_log.skips)
     counted = 0
 
     def count_dropped() -> None:

@@ -36,7 +36,15 @@ from service.lifecycle import Life
 from service.problem_types.http import METHOD_NOT_IMPLEMENTED, NO_SUCH_ROUTE, TOO_MANY_CONNECTIONS
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
-from service.telemetry.request_record import GONE, Labels, RequestEvent, RequestRecord, Watcher
+from service.telemetry.request_record import (
+    GONE,
+    Labels,
+    RequestEvent,
+    RequestRecord,
+    Skips,
+    Watcher,
+    never,
+)
 from service.telemetry.trace_context import Trace, merge_trace_headers
 from service.telemetry.tracing import RequestTracing
 
@@ -78,10 +86,10 @@ class Gateway:
         self.idle = IdleConnections()
         self.turns = Turns()
         self.budget = BufferBudget(settings.max_buffered)
-        self.watchers: list[Watcher] = []  # called with each request that is over
+        self.watchers: list[tuple[Watcher, Skips]] = []  # called with each request that is over
         self.begin_trace = tracing.begin if tracing is not None else None
         if tracing is not None:
-            self.watchers.append(tracing.ended)
+            self.watch(tracing.ended)
         self._access = access
         self._methods = methods
         self._prefix = settings.root_path
@@ -134,9 +142,13 @@ class Gateway:
         finally:
             self._end(scope, record)
 
+    def watch(self, watcher: Watcher, skips: Skips = never) -> None:
+        """Call `watcher` with each request that is over."""
+        self.watchers.append((watcher, skips))
+
     def report(self, ended: RequestEvent, labels: Labels, seconds: float) -> None:
         """Report a request that is over to all watchers."""
-        for watch in self.watchers:
+        for watch, _ in self.watchers:
             watch(ended, labels, seconds)
 
     def _end(self, scope: Scope, record: RequestRecord) -> None:

@@ -89,3 +89,11 @@ class RequestRecord(NamedTuple):
 
 # Called with the seconds until the last byte of the response was written.
 Watcher = Callable[[RequestEvent, Labels, float], None]
+# Whether a watcher keeps nothing of as many requests with these labels that end at that time, on
+# perf_counter. It is not called with them then.
+Skips = Callable[[Labels, int, float], bool]
+
+
+def never(labels: Labels, count: int, now: float) -> bool:
+    """The `Skips` of a watcher that is called with each request."""
+    return False

@@ -147,7 +147,7 @@ class Service:
     labels: list[Labels] = field(default_factory=list)  # of the requests of the present case
 
     def __post_init__(self) -> None:
-        self.gateway.watchers.append(self._note)
+        self.gateway.watch(self._note)
 
     def _note(self, ended: RequestEvent, labels: Labels, seconds: float) -> None:
         self.labels.append(labels)

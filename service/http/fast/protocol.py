@@ -100,25 +100,26 @@ class FastExchange(Exchange):
         cls, exchanges: Sequence[Self], timings: Timings, head: bytes, contents: Iterable[bytes]
     ) -> None:
         """`reply`, without the calls and lookups that are the same for all."""
-        first = exchanges[0]
-        watchers, start = first.protocol.gateway.watchers, first._start_of_response(200, head)
-        labels = first.route.labels["200"]
-        record = first.route.seconds[timings.version].record
+        first, began = exchanges[0], perf_counter()
+        start = first._start_of_response(200, head)
         for exchange, content in zip(exchanges, contents, strict=True):
-            protocol = exchange.protocol
             exchange.timings, exchange.over, exchange.cancel_work = timings, True, None
             is_plain = exchange.keep_alive and exchange.trace is None
             more = exchange.connection if is_plain else exchange._more_headers()
+            protocol = exchange.protocol
             protocol.transport.write(
                 RESPONSE % (start, exchange.request_id, more, len(content), content)
             )
-            now = perf_counter()
-            seconds = now - exchange.began
-            record(seconds)
-            for watch in watchers:
-                watch(exchange, labels, seconds)
-            protocol.release(exchange, now)
+            protocol.release(exchange, began)
+        now, labels = perf_counter(), first.route.labels["200"]
         first.metrics.requests_end(labels, len(exchanges))
+        first.route.seconds[timings.version].record_all(
+            [now - exchange.began for exchange in exchanges]
+        )
+        for watch, skips in first.protocol.gateway.watchers:
+            if not skips(labels, len(exchanges), now):
+                for exchange in exchanges:
+                    watch(exchange, labels, now - exchange.began)
 
     def _send(self, status: int, head: bytes, content: bytes) -> None:
         protocol = self.protocol
@@ -411,8 +412,7 @@ class FastProtocol(Pipeline):
         exchange.metrics.request_ends(labels)
         version = None if timings is None else timings.run.answers.model.number
         route.seconds[version].record(seconds)
-        for watch in self.gateway.watchers:
-            watch(exchange, labels, seconds)
+        self.gateway.report(exchange, labels, seconds)
 
     def pause_requests(self) -> None:
         self.is_throttled = True

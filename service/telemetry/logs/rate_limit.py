@@ -13,9 +13,15 @@ class RateLimiter:
 
     def try_acquire(self, now: float) -> int | None:
         """The number refused since the last permitted one; None if this one is refused."""
-        if self._used_until > now + 1 - self._each / 2:  # half: seconds do not add up exactly
-            self._refused += 1
+        if self.refuses(1, now):
             return None
         self._used_until = max(self._used_until, now) + self._each
         refused, self._refused = self._refused, 0
         return refused
+
+    def refuses(self, count: int, now: float) -> bool:
+        """Whether as many at that time are refused; then they are counted."""
+        if self._used_until > now + 1 - self._each / 2:  # half: seconds do not add up exactly
+            self._refused += count
+            return True
+        return False

@@ -65,7 +65,7 @@ class Client:
         settings = Settings(request_timeout=within)  # type: ignore[call-arg]
         self.reported: list[Fields] = []  # of the log
         gateway = gateway_of(batcher, settings)
-        gateway.watchers.append(AccessLog("off", self.reported.append).record)
+        gateway.watch(AccessLog("off", self.reported.append).record)
         self._transport = httpx2.ASGITransport(app=gateway)
 
     async def post(self) -> httpx2.Response:

@@ -66,7 +66,7 @@ class Clients:
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
         self.seen: list[tuple[Labels, int | None]] = []  # of each request, and its batch's size
-        gateway.watchers.append(self._watch)
+        gateway.watch(self._watch)
         self.connections: list[tuple[FastProtocol, MemoryTransport]] = []
 
     def _watch(self, event: RequestEvent, labels: Labels, _: float) -> None:
