@@ -168,6 +168,15 @@ class Batcher(Generic[Answers]):
             return 0
         return self._max_queue - self.depth
 
+    def leave_if_full(self) -> None:
+        """Run the model now on a full batch, if it runs on the event loop: its images are still in
+        the processor's caches.
+        """
+        while self.depth >= self.max_batch and not self._running and self._on_loop(self.max_batch):
+            if self._departure is not None:
+                self._departure.cancel()
+            self._depart()
+
     def cancel(self, waiting: QueuedRequest[Answers]) -> Place | None:
         """Do not call its caller. Returns where its images were; None if it was called already."""
         if waiting.caller is None:

@@ -31,6 +31,7 @@ class Together(NamedTuple):
     one image, without options or a deadline of their own.
     """
 
+    max_batch: int
     # How many more of them need no `admit`.
     room: Callable[[], int]
     # Exchanges, their images (n, 28, 28), and the seconds that decoding took for each.
@@ -69,10 +70,12 @@ def batched(
         for start in range(0, len(exchanges), batcher.max_batch):
             part = slice(start, start + batcher.max_batch)
             PendingTogether(batcher, metrics, pending, exchanges[part], pixels[part], decoded)
+        batcher.leave_if_full()
 
     if version is not None:  # then a request has a predictor of its own
         return Predictor(batcher.admit, submit)
-    return Predictor(batcher.admit, submit, Together(batcher.room, submit_together))
+    together = Together(batcher.max_batch, batcher.room, submit_together)
+    return Predictor(batcher.admit, submit, together)
 
 
 def head_of(decoded: float, waited: float, run: BatchResult[BatchPredictions]) -> bytes:

@@ -103,9 +103,11 @@ class Predict(Endpoint):
             self._room = together.room()
         if len(plain) >= self._room:
             self._admit(1 + len(plain), exchange.began, exchange.deadline)
-        if not plain:
+        if not plain:  # after the turn, or once they are a batch
             asyncio.get_running_loop().call_soon(self._submit_plain, together)
         plain.append(exchange)
+        if len(plain) == together.max_batch:
+            self._submit_plain(together)
 
     def _submit_plain(self, together: Together) -> None:
         """Decode and submit the images of the plain requests that came in this turn.

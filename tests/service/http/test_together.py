@@ -123,6 +123,19 @@ async def test_more_than_a_batch_are_several_calls(served: Model) -> None:
     assert model.calls == [[*range(8)], [*range(8, 16)], [*range(16, 20)]]
 
 
+async def test_a_full_batch_does_not_wait_for_the_end_of_the_turn(served: Model) -> None:
+    model = Names(served)
+    async with clients_of(model, max_batch=8) as clients:
+        for digit in range(7):
+            clients.send(digit)
+        assert model.calls == []
+        clients.send(7)
+        assert model.calls == [[*range(8)]]
+        clients.send(8)
+        assert await clients.statuses() == [200] * 9
+    assert model.calls == [[*range(8)], [8]]
+
+
 async def test_each_response_has_its_own_request_id(served: Model) -> None:
     async with clients_of(Names(served)) as clients:
         given = clients.send(0, b"X-Request-ID: given\r\n")
@@ -222,7 +235,7 @@ async def test_a_request_with_a_deadline_of_its_own_has_that(served: Model) -> N
 
 async def test_beyond_the_queue_each_is_refused_before_it_is_decoded(served: Model) -> None:
     model = Names(served)
-    async with clients_of(model) as clients:
+    async with clients_of(model, on_loop=False) as clients:
         for digit in range(70):
             clients.send(digit % 20)
         assert await clients.statuses() == [200] * 64 + [503] * 6
