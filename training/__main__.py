@@ -18,7 +18,7 @@ from torch import distributed
 
 from contract.errors import NotConfirmed
 from training.commands import compare, evaluate
-from training.data import NAMES, DataSet, find_data_set, training_images
+from training.data import NAMES, DataSet, find_data_set, suited, training_images
 from training.idx import BadData
 from training.loop import Stopped
 from training.place import Place, place_of
@@ -71,8 +71,8 @@ def _train(arguments: Namespace) -> None:
         validation_size(images, recipe)
     with place_of(recipe) as place:
         data = _data_set(arguments.data, place)
-        suited = preset if arguments.preset else data.recipe
-        train_into(arguments.runs, data, Recipe.made_of(suited, given), place=place)
+        options = suited(data, preset if arguments.preset else None)
+        train_into(arguments.runs, data, Recipe.made_of(options, given), place=place)
 
 
 def _data_set(wanted: str | None, place: Place) -> DataSet:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from contract.card import Evaluation
 from training import plots
-from training.data import DataSet, find_data_set, find_test_images
+from training.data import DataSet, find_data_set, find_test_images, suited
 from training.evaluate import Judged, judge, logits_of
 from training.image import as_pixels
 from training.loop import Stopped
@@ -107,8 +107,7 @@ class MNISTClassifier:
     @property
     def recipe(self) -> Recipe:
         """All options, with those of the preset or the data set."""
-        suited = self._data().recipe if self._preset is None else self._preset
-        return Recipe.made_of(suited, self._options)
+        return Recipe.made_of(suited(self._data(), self._preset), self._options)
 
     def set_scheduler(self, name: str, **options: Any) -> Self:
         """Choose the learning rate schedule: one-cycle, cosine, step, plateau or none.

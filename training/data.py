@@ -13,6 +13,7 @@ A data set is held in memory as a whole: MNIST takes 55 MB, and a batch is one i
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import log2
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from training.own import Part, read_own, read_test
 DIGITS = SOURCES["mnist"].labels
 NAMES = (*SOURCES, "digits")
 ROOT = Path("data")  # for downloads
+USUAL_BATCH = 128  # images, the recipe's default
+FEW_BATCHES = 8  # at least, of training images an epoch
 
 log = logging.getLogger("training")
 
@@ -63,8 +66,22 @@ def find_data_set(
     folder = Path(wanted)
     if not folder.exists():
         raise BadData(f"there is no folder or data set {wanted}; data sets are {', '.join(NAMES)}")
-    path = folder.resolve()
-    return DataSet(str(path), path.name, str(folder), *read_own(folder))
+    path, parts = folder.resolve(), read_own(folder)
+    return DataSet(str(path), path.name, str(folder), *parts, _recipe_of_few(len(parts[1][0])))
+
+
+def suited(data: DataSet, preset: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The options of a preset, or those of the data; small sets have small batches in both."""
+    if preset is None:
+        return data.recipe
+    return preset if data.wanted in NAMES else {**data.recipe, **preset}
+
+
+def _recipe_of_few(images: int) -> dict[str, Any]:
+    """Batches so small that an epoch has several of them: 16 of 128 images and more."""
+    if images >= FEW_BATCHES * USUAL_BATCH:
+        return {}
+    return {"batch_size": max(2, 2 ** int(log2(max(1, images // FEW_BATCHES))))}
 
 
 def training_images(wanted: str | None) -> int | None:

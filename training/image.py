@@ -20,6 +20,7 @@ from preprocessing.formats import raster_of
 
 Pixels = NDArray[np.uint8]  # (28, 28), 0 = paper, 255 = ink
 
+COLOURED = 48  # between the channels of a pixel; less is the tint of paper or light
 MAX_PIXELS = 10**8  # of a file; decoding takes up to 20 bytes for each
 
 
@@ -34,9 +35,34 @@ def as_pixels(image: Any) -> Pixels:
     for RGB. Integers are 0..255, floats 0..1.
     """
     try:
-        return normalize_digit(_raster(image))
-    except (Blank, NotAPicture) as error:
+        raster = _raster(image)
+    except NotAPicture as error:
         raise BadImage(str(error)) from error
+    return _normalized(raster)
+
+
+def read_file(path: Path) -> tuple[Pixels, bool]:
+    """`as_pixels` of an image file, and whether it has colours, which these pixels have not."""
+    raster = _file(path)
+    return _normalized(raster), _has_colours(raster)
+
+
+def _normalized(raster: Raster) -> Pixels:
+    try:
+        return normalize_digit(raster)
+    except Blank as error:
+        raise BadImage(str(error)) from error
+
+
+def _has_colours(raster: Raster) -> bool:
+    """Whether one visible pixel in a hundred is not nearly gray."""
+    if raster.ndim == 2:
+        return False
+    colours = raster[..., :3].astype(np.int16)
+    distance = colours.max(2) - colours.min(2)
+    if raster.shape[2] == 4:
+        distance[raster[..., 3] < 128] = 0
+    return bool((distance >= COLOURED).mean() >= 0.01)
 
 
 def _raster(image: Any) -> Raster:

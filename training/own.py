@@ -5,10 +5,12 @@
     mine/train-images-idx3-ubyte, ...                      MNIST's four names, plain or .gz;
          labels.txt                                        names of class 0, 1, ..., one per line
 
-Image files may have any size: they are prepared in the same way as in the service.
+Image files may have any size: they are prepared in the same way as in the service. Folders within a
+class belong to it. Classes are in the order in which people count: 2 before 10.
 """
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -18,12 +20,17 @@ from numpy.typing import NDArray
 from contract.card import SIDE
 from training import idx
 from training.idx import MNIST, BadData, Bytes
-from training.image import BadImage, as_pixels
+from training.image import BadImage, read_file
 
 Part = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # pixels (n, 28, 28), labels (n,)
 Parts = tuple[tuple[str, ...], Part, Part]  # names of the classes, training part, test part
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+# Names of the parts in any case, the first that exists.
+TRAIN, TEST = ("train", "training"), ("test", "testing", "val", "valid", "validation")
+# What systems and archives leave in a folder; and all names that begin with a dot.
+LEFT_BY_SYSTEMS = {"thumbs.db", "desktop.ini", "__macosx"}
+UNUSABLE = 100  # one image in so many may be blank or unreadable, and is left out
 LABELS = "labels.txt"  # names of class 0, 1, ..., one per line
 TEST_SHARE = 6  # every sixth image, as in MNIST
 CLASSES = 256  # at most: a label is a byte
@@ -128,51 +135,126 @@ def _check_part(folder: Path, name: str, part: Part, names: tuple[str, ...]) -> 
 
 
 def _read_images(folder: Path) -> Parts:
-    if (folder / "train").is_dir() and (folder / "test").is_dir():
-        names = _classes(folder / "train")
-        strangers = set(_classes(folder / "test", least=1)) - set(names)
+    parts = _parts(folder)
+    if len(parts) == 2:
+        names = _classes(parts[0])
+        strangers = set(_classes(parts[1], least=1)) - set(names)
         if strangers:
             raise BadData(
-                f"{folder}/test has classes that train has not: {', '.join(sorted(strangers))}"
+                f"{parts[1]} has classes that {parts[0].name} has not: "
+                f"{', '.join(sorted(strangers))}"
             )
-        train, test = (_read_part(folder / part, names) for part in ("train", "test"))
+        train, test = (_read_part(part, names) for part in parts)
     else:
-        names = _classes(folder)
-        pixels, labels = _read_part(folder, names)
-        first = np.searchsorted(labels, labels)  # of each image's class; labels are sorted
-        is_test = (np.arange(len(labels)) - first) % TEST_SHARE == TEST_SHARE - 1
+        (whole,) = parts
+        names = _classes(whole)
+        pixels, labels = _read_part(whole, names)
+        is_test = _every_sixth(labels)
         if not is_test.any():
             raise BadData(
-                f"{folder}: every {TEST_SHARE}th image of a class is a test image, and no class "
-                "has that many; create the folders train and test"
+                f"{folder}: each class has one image, and one to train and one to test are needed"
             )
         train, test = (pixels[~is_test], labels[~is_test]), (pixels[is_test], labels[is_test])
     return _checked(folder, (names, train, test))
 
 
+def _every_sixth(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which images are for testing: every sixth of a class, or the last of 2 to 5."""
+    place = np.arange(len(labels)) - np.searchsorted(labels, labels)  # in its class, from 0
+    count = np.bincount(labels)[labels]  # of its class
+    last_of_few = (count > 1) & (count < TEST_SHARE) & (place == count - 1)
+    found: NDArray[np.bool_] = (place % TEST_SHARE == TEST_SHARE - 1) | last_of_few
+    return found
+
+
+def _parts(folder: Path) -> list[Path]:
+    """The folders of the training and the test part, or the one folder that holds all classes."""
+    inside = {path.name.lower(): path for path in _visible(folder) if path.is_dir()}
+    train, test = (
+        next((inside[name] for name in names if name in inside), None) for names in (TRAIN, TEST)
+    )
+    if train is None or (test is None and len(inside) > 1):
+        return [folder]  # a class may be called train
+    parts = [train] if test is None else [train, test]
+    unused = [path.name for path in inside.values() if path not in parts]
+    if unused:
+        log.warning("%s: not used: %s", folder, ", ".join(sorted(unused)))
+    return parts
+
+
+def _visible(folder: Path) -> list[Path]:
+    return [
+        path
+        for path in folder.iterdir()
+        if not path.name.startswith(".") and path.name.lower() not in LEFT_BY_SYSTEMS
+    ]
+
+
 def _classes(folder: Path, least: int = 2) -> tuple[str, ...]:
-    folders = (path for path in folder.iterdir() if path.is_dir())
-    names = tuple(sorted(path.name for path in folders if not path.name.startswith(".")))
+    names = [path.name for path in _visible(folder) if path.is_dir()]
     if not least <= len(names) <= CLASSES:
         raise BadData(
             f"{folder} must hold a folder of images for each class, {least} to {CLASSES}, "
             f"or MNIST's four files ({', '.join(MNIST)}); it has {len(names)} folders"
         )
-    return names
+    return tuple(sorted(names, key=_as_counted))
+
+
+def _as_counted(name: str) -> tuple[list[str | int], str]:
+    """2 before 10, a before B."""
+    parts = re.split(r"([0-9]+)", name.casefold())  # text and numbers in turn
+    return [int(part) if part.isdigit() else part for part in parts], name
 
 
 def _read_part(folder: Path, names: tuple[str, ...]) -> Part:
-    pixels, labels = [], []
+    files: list[tuple[Path, int]] = []  # and their labels
     for label, name in enumerate(names):
-        paths = (folder / name).iterdir() if (folder / name).is_dir() else ()
-        files = sorted(path for path in paths if path.suffix.lower() in SUFFIXES)
-        if not files:
+        images = _images(folder / name) if (folder / name).is_dir() else []
+        if not images:
             raise BadData(f"{folder / name} holds no image: {', '.join(sorted(SUFFIXES))}")
-        for path in files:
-            try:
-                pixels.append(as_pixels(path))
-            except BadImage as error:
-                text = str(error)
-                raise BadData(text if str(path) in text else f"{path}: {text}") from error
-            labels.append(label)
+        files += [(path, label) for path in images]
+    pixels: list[NDArray[np.uint8]] = []
+    labels: list[int] = []
+    unusable: list[str] = []
+    coloured = 0
+    for path, label in files:
+        try:
+            image, has_colours = read_file(path)
+        except BadImage as error:
+            unusable.append(str(error) if str(path) in str(error) else f"{path}: {error}")
+            if len(unusable) > len(files) // UNUSABLE:
+                raise BadData(
+                    f"{unusable[0]}; {len(unusable)} of the first {len(labels) + len(unusable)} "
+                    f"images of {folder} cannot be used, and only one in {UNUSABLE} may be left out"
+                ) from error
+            continue
+        pixels.append(image)
+        labels.append(label)
+        coloured += has_colours
+    if unusable:
+        log.warning(
+            "%s: left out %d of %d images:\n  %s",
+            folder, len(unusable), len(files), "\n  ".join(unusable),
+        )  # fmt: skip
+    if coloured:
+        log.warning(
+            "%s: %s of %s images have colours, which are discarded: the network reads gray images "
+            "of %d x %d. Classes that differ in their colours alone cannot be told apart.",
+            folder, f"{coloured:,}", f"{len(labels):,}", SIDE, SIDE,
+        )  # fmt: skip
     return np.stack(pixels), np.array(labels, np.uint8)
+
+
+def _images(folder: Path) -> list[Path]:
+    """The image files of a class, also those in folders within it."""
+    images: list[Path] = []
+    others: list[Path] = []
+    for path in sorted(_visible(folder)):
+        if path.is_dir():
+            images += _images(path)
+        else:
+            (images if path.suffix.lower() in SUFFIXES else others).append(path)
+    if others:
+        some = ", ".join(path.name for path in others[:5]) + (", ..." if len(others) > 5 else "")
+        log.warning("%s: left out %d files that are no images: %s", folder, len(others), some)
+    return images

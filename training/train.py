@@ -120,7 +120,8 @@ def _train(run: Run, recipe: Recipe, task: Task, network: nn.Module) -> Run:
             place.print(
                 f"Training {recipe.network} ({parameters_of(network):,} parameters) on "
                 f"{len(task.train):,} images from {task.data.source},\n"
-                f"{recipe.epochs} epochs on {place.name}, into {run.folder}"
+                f"{recipe.epochs} epochs in batches of {recipe.batch_size} on {place.name}, into "
+                f"{run.folder}"
             )
         if place.first:
             _first_process(run, recipe, task, training, network)

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from training.data import find_data_set
+from training.__main__ import main
+from training.data import find_data_set, suited
 from training.embedded import written_digits
 from training.idx import BadData
 
@@ -42,6 +43,21 @@ def test_images_in_the_form_of_mnist_are_unchanged(folder: Path) -> None:
     data = find_data_set(folder)
     originals = {PIXELS[k].tobytes() for k in range(len(LABELS))}
     assert all(picture.tobytes() in originals for picture in data.train[0])
+
+
+def test_a_class_of_a_few_images_has_one_for_testing(tmp_path: Path) -> None:
+    fill(tmp_path, 0, 3, {1: "one"})
+    fill(tmp_path, 0, 7, {7: "seven"})
+    data = find_data_set(tmp_path)
+    assert [list(part[1]).count(0) for part in (data.train, data.test)] == [2, 1]
+    assert [list(part[1]).count(1) for part in (data.train, data.test)] == [6, 1]
+
+
+def test_one_image_a_class_cannot_be_tested(tmp_path: Path) -> None:
+    for digit, name in ((1, "one"), (7, "seven")):
+        fill(tmp_path, 0, 1, {digit: name})
+    with pytest.raises(BadData, match="one to train and one to test are needed"):
+        find_data_set(tmp_path)
 
 
 def test_train_and_test_folders_are_used_as_the_split(tmp_path: Path) -> None:
@@ -96,3 +112,137 @@ def test_a_file_instead_of_a_folder_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BadData, match="file is not a folder"):
         find_data_set(tmp_path / "file")
+
+
+# ---- few images --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("images", "batch"), [(24, 2), (60, 4), (120, 8), (600, 32)])
+def test_a_small_set_has_small_batches(tmp_path: Path, images: int, batch: int) -> None:
+    """At least eight an epoch, of five sixths of the images."""
+    fill(tmp_path, 0, images, {k: str(k) for k in range(10)})
+    data = find_data_set(tmp_path)
+    assert data.recipe == {"batch_size": batch}
+    assert suited(data, None) == {"batch_size": batch}
+    assert suited(data, {"epochs": 3}) == {"batch_size": batch, "epochs": 3}
+    assert suited(data, {"batch_size": 16}) == {"batch_size": 16}
+
+
+def test_a_small_set_trains(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = folder.parent / "runs"
+    words = ["--data", str(folder), "--epochs", "1", "--runs", str(runs)]
+    assert main(words) == 0
+    assert "1 epochs in batches of 4" in capsys.readouterr().err
+    assert main([*words, "--batch-size", "64"]) == 2
+    assert "--batch-size is 64, more than the" in capsys.readouterr().err
+
+
+# ---- what is left out, and said ------------------------------------------------------------------
+
+
+def test_classes_are_in_the_order_in_which_people_count(tmp_path: Path) -> None:
+    fill(tmp_path, 0, 80, {1: "10", 2: "9", 3: "b2", 4: "B10", 5: "a"})
+    assert tuple(find_data_set(tmp_path).labels) == ("9", "10", "a", "b2", "B10")
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [("training", "testing"), ("Train", "Test"), ("train", "valid"), ("TRAIN", "validation")],
+)
+def test_parts_may_have_other_names(tmp_path: Path, train: str, test: str) -> None:
+    fill(tmp_path / train, 0, 30, {1: "one", 7: "seven"})
+    fill(tmp_path / test, 900, 10, {1: "one", 7: "seven"})
+    data = find_data_set(tmp_path)
+    assert (len(data.train[0]), len(data.test[0])) == (30, 10)
+
+
+def test_a_training_part_alone_is_divided(tmp_path: Path) -> None:
+    fill(tmp_path / "train", 0, 60, {1: "one", 7: "seven"})
+    data = find_data_set(tmp_path)
+    assert tuple(data.labels) == ("one", "seven")
+    assert len(data.train[0]) + len(data.test[0]) == 60
+
+
+def test_a_class_may_be_called_train(tmp_path: Path) -> None:
+    fill(tmp_path, 0, 60, {1: "bus", 7: "train"})
+    assert tuple(find_data_set(tmp_path).labels) == ("bus", "train")
+
+
+def test_a_folder_beside_the_parts_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for part in ("train", "test", "valid"):
+        fill(tmp_path / part, 0, 20, {1: "one", 7: "seven"})
+    find_data_set(tmp_path)
+    assert f"{tmp_path}: not used: valid" in caplog.text
+
+
+def test_folders_within_a_class_belong_to_it(folder: Path) -> None:
+    fill(folder / "one" / "of" / "mine", 900, 12, {1: "more"})
+    data = find_data_set(folder)
+    assert tuple(data.labels) == ("one", "seven")
+    assert len(data.train[0]) + len(data.test[0]) == 72
+
+
+def test_files_that_systems_leave_are_passed_over(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("Thumbs.db", "desktop.ini", ".DS_Store", "._0001.png"):
+        (folder / "one" / name).write_bytes(b"not an image")
+    (folder / "__MACOSX").mkdir()
+    data = find_data_set(folder)
+    assert tuple(data.labels) == ("one", "seven")
+    assert len(data.train[0]) + len(data.test[0]) == 60
+    assert caplog.text == ""
+
+
+def test_files_that_are_no_images_are_named(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("notes.txt", "labels.csv"):
+        (folder / "one" / name).write_text("1")
+    find_data_set(folder)
+    assert "one: left out 2 files that are no images: labels.csv, notes.txt" in caplog.text
+
+
+def test_jfif_is_jpeg(folder: Path) -> None:
+    written = next((folder / "one").iterdir())
+    image = cv2.imencode(".jpg", 255 - PIXELS[int(written.stem)])[1]
+    (folder / "one" / "photo.jfif").write_bytes(image.tobytes())
+    data = find_data_set(folder)
+    assert len(data.train[0]) + len(data.test[0]) == 61
+
+
+def test_one_image_in_a_hundred_may_be_unusable_and_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(tmp_path, 0, 120, {1: "one", 7: "seven"})
+    (tmp_path / "one" / "damaged.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    data = find_data_set(tmp_path)
+    assert len(data.train[0]) + len(data.test[0]) == 120
+    assert "left out 1 of 121 images" in caplog.text
+    assert str(tmp_path / "one" / "damaged.png") in caplog.text
+    cv2.imwrite(str(tmp_path / "seven" / "blank.png"), np.zeros((28, 28), np.uint8))
+    with pytest.raises(BadData, match=r"2 of the first .* cannot be used, and only one in 100"):
+        find_data_set(tmp_path)
+
+
+def test_colours_that_are_discarded_are_announced(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, colour in (("red", (0, 0, 255)), ("blue", (255, 0, 0))):
+        (tmp_path / name).mkdir()
+        for number in range(12):
+            image = np.full((40, 40, 3), 255, np.uint8)
+            cv2.circle(image, (20, 20), 6 + number % 5, colour, 3)
+            cv2.imwrite(str(tmp_path / name / f"{number}.png"), image)
+    find_data_set(tmp_path)
+    assert "24 of 24 images have colours, which are discarded" in caplog.text
+
+
+def test_gray_photographs_with_a_tint_are_not_coloured(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    photo = np.full((300, 200, 3), (225, 235, 240), np.uint8)
+    cv2.line(photo, (100, 60), (90, 240), (60, 50, 45), 12)
+    cv2.imwrite(str(folder / "one" / "photo.jpg"), photo)
+    find_data_set(folder)
+    assert caplog.text == ""
