@@ -37,6 +37,26 @@ from training.settings import mnist_dir
 from training.train import resume, train_into
 
 
+class EvaluationResult(Evaluation):
+    """Results on a test set. As text with a format it is the accuracy in percent: f"{result:.2f}%"
+    is 99.61%.
+    """
+
+    def __format__(self, spec: str) -> str:
+        return format(100 * self.accuracy, spec) if spec else str(self)
+
+
+# The names of PyTorch's schedulers and of their options, in those of `Recipe`.
+SCHEDULERS = {
+    "OneCycleLR": "one-cycle", "CosineAnnealingLR": "cosine", "StepLR": "step",
+    "ReduceLROnPlateau": "plateau",
+}  # fmt: skip
+SCHEDULER_OPTIONS = {
+    "step_size": "decay_every", "gamma": "decay_factor", "factor": "decay_factor",
+    "patience": "decay_patience",
+}  # fmt: skip
+
+
 class Prediction(NamedTuple):
     """The prediction for one image."""
 
@@ -113,10 +133,14 @@ class MNISTClassifier:
         """Choose the learning rate schedule: one-cycle, cosine, step, plateau or none.
 
         Options are decay_every and decay_factor for step, decay_factor and decay_patience for
-        plateau. Raises BadRecipe for others, and if an interrupted training is to be resumed.
+        plateau. PyTorch's names are accepted: set_scheduler("StepLR", step_size=5, gamma=0.5).
+        Raises BadRecipe for others, and if an interrupted training is to be resumed.
         """
         if self._unfinished:
             raise BadRecipe("an interrupted training is resumed with its own schedule")
+        if name in SCHEDULERS:
+            name = SCHEDULERS[name]
+            options = {SCHEDULER_OPTIONS.get(each, each): options[each] for each in options}
         changed = self._options | {"schedule": name} | options
         Recipe.made_of(self._preset or {}, changed).check_use(options)
         self._options = changed
@@ -144,12 +168,12 @@ class MNISTClassifier:
         self._model = MNISTPredictor(self._run.folder)
         return self
 
-    def evaluate(self, data: str | Path | None = None) -> Evaluation:
+    def evaluate(self, data: str | Path | None = None) -> EvaluationResult:
         """Accuracy, calibration, and precision, recall and F1 of each class on a test set.
 
         The test set is that of the training, or `data`; BadData if `data` has other classes.
         """
-        return self._judged(data)[0].evaluation()
+        return EvaluationResult.model_validate(dict(self._judged(data)[0].evaluation()))
 
     def predict(self, image: Any) -> Prediction:
         """The digit on an image; BadImage if it is not an image, or blank."""

@@ -17,9 +17,11 @@ from torch import Tensor
 from preprocessing.decoder import NotAPicture, Raster, TooManyPixels, decode
 from preprocessing.digits.normalize import Blank, normalize_digit
 from preprocessing.formats import raster_of
+from training.model import DEVIATION, MEAN
 
 Pixels = NDArray[np.uint8]  # (28, 28), 0 = paper, 255 = ink
 
+BLACK, WHITE = -MEAN / DEVIATION, (1 - MEAN) / DEVIATION  # normalised
 COLOURED = 48  # between the channels of a pixel; less is the tint of paper or light
 MAX_PIXELS = 10**8  # of a file; decoding takes up to 20 bytes for each
 
@@ -32,7 +34,9 @@ def as_pixels(image: Any) -> Pixels:
     """The pixels that a network expects, from a path, a PIL image, an array or a tensor.
 
     Arrays and tensors are (h, w), (1, h, w) or (h, w, 1) for grayscale and (h, w, 3) or (3, h, w)
-    for RGB. Integers are 0..255, floats 0..1.
+    for RGB; of a batch of one, the first axis is left out. Integers are 0..255, floats 0..1, or
+    MNIST's digits normalised to mean 0 and deviation 1, as torchvision's Normalize((0.1307,),
+    (0.3081,)) makes them.
     """
     try:
         raster = _raster(image)
@@ -84,6 +88,8 @@ def _file(path: Path) -> Raster:
 
 def _array(array: NDArray[Any]) -> Raster:
     shape = array.shape
+    if array.ndim == 4 and shape[0] == 1:
+        return _array(array[0])
     if array.ndim == 3 and shape[0] in (1, 3) and shape[2] not in (1, 3):
         array = np.moveaxis(array, 0, -1)  # (h, w, c)
     if array.ndim == 3 and array.shape[2] == 1:
@@ -91,10 +97,12 @@ def _array(array: NDArray[Any]) -> Raster:
     if 0 in shape or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)):
         raise BadImage(f"an array of shape {shape} is not (h, w), (h, w, 3) or (3, h, w)")
     if array.dtype.kind == "f":
+        if np.isclose(array.min(), BLACK, atol=0.01) and array.max() <= WHITE + 0.01:
+            array = array * DEVIATION + MEAN
         array = array * 255
-    if array.dtype.kind not in "uif" or not (array.min() >= 0 and array.max() <= 255.5):
+    if array.dtype.kind not in "uif" or not (array.min() >= -0.5 and array.max() <= 255.5):
         raise BadImage(
             f"an array of {array.dtype} from {array.min()} to {array.max()} is not an image: "
-            "integers must be 0..255, floats 0..1"
+            "integers must be 0..255, floats 0..1, or from -0.42 to 2.82 if they are normalised"
         )
-    return raster_of(Image.fromarray(np.round(array).astype(np.uint8)))
+    return raster_of(Image.fromarray(np.round(array).clip(0, 255).astype(np.uint8)))

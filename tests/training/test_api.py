@@ -137,6 +137,30 @@ def test_the_scheduler_is_chosen_by_name_with_its_options(small_data: DataSet) -
 
 
 @pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("StepLR", {"step_size": 5, "gamma": 0.5}, ("step", 5, 0.5, 2)),
+        ("ReduceLROnPlateau", {"factor": 0.3, "patience": 4}, ("plateau", 5, 0.3, 4)),
+        ("CosineAnnealingLR", {}, ("cosine", 5, 0.5, 2)),
+        ("OneCycleLR", {}, ("one-cycle", 5, 0.5, 2)),
+    ],
+)
+def test_the_scheduler_may_have_its_name_in_pytorch(
+    small_data: DataSet, name: str, options: dict[str, Any], expected: tuple[object, ...]
+) -> None:
+    recipe = MNISTClassifier(data=small_data).set_scheduler(name, **options).recipe
+    found = recipe.schedule, recipe.decay_every, recipe.decay_factor, recipe.decay_patience
+    assert found == expected
+
+
+def test_an_evaluation_formats_as_percent(classifier: MNISTClassifier) -> None:
+    accuracy = classifier.evaluate()
+    assert f"{accuracy:.2f}%" == f"{100 * accuracy.accuracy:.2f}%"
+    assert 50 < float(f"{accuracy:.2f}") <= 100
+    assert len(accuracy.per_class) == 10
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"batch_size": 0}, "--batch-size is 0"),

@@ -32,6 +32,9 @@ def test_a_file_an_image_an_array_and_a_tensor_give_the_same_pixels(tmp_path: Pa
         torch.tensor(SEVEN),
         torch.tensor(SEVEN).unsqueeze(0) / 255,
         torch.tensor(SEVEN).expand(3, 28, 28),
+        torch.tensor(SEVEN).reshape(1, 1, 28, 28) / 255,
+        (torch.tensor(SEVEN).unsqueeze(0) / 255 - 0.1307) / 0.3081,
+        ((SEVEN / 255 - 0.1307) / 0.3081).reshape(1, 1, 28, 28).astype(np.float32),
     ]
     for picture in kinds:
         np.testing.assert_array_equal(as_pixels(picture), SEVEN)
@@ -51,9 +54,18 @@ def test_ink_on_a_transparent_background_is_read() -> None:
         (np.zeros((0, 28), np.uint8), r"an array of shape \(0, 28\) is not \(h, w\)"),
         (np.full((28, 28), 300), "an array of int64 from 300 to 300 is not an image"),
         (np.full((28, 28), np.nan), "from nan to nan is not an image"),
-        (np.full((28, 28), -1.0), "is not an image: integers must be 0..255, floats 0..1"),
+        (np.full((28, 28), -1.0), "is not an image: integers must be 0..255, floats 0..1, or from"),
+        (np.linspace(-0.42, 3, 784).reshape(28, 28), "is not an image"),
     ],
-    ids=["blank", "four dimensions", "empty", "too large", "not a number", "negative"],
+    ids=[
+        "blank",
+        "four dimensions",
+        "empty",
+        "too large",
+        "not a number",
+        "negative",
+        "too bright",
+    ],
 )
 def test_invalid_images_are_rejected(picture: np.ndarray[Any, Any], message: str) -> None:
     with pytest.raises(BadImage, match=message):
