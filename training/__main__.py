@@ -3,6 +3,7 @@
 python -m training                      train on MNIST (MNIST_DIR, or a download) into runs/<id>/
 python -m training --resume RUN         resume a training that was stopped
 python -m training evaluate RUN         evaluate a finished run again, on other data too
+python -m training predict IMAGE ...    the class of each image, by the last run
 python -m training compare RUN RUN ...  a table of runs
 torchrun --nproc_per_node=2 -m training ...    in two processes
 """
@@ -17,7 +18,7 @@ from typing import NoReturn
 from torch import distributed
 
 from contract.errors import NotConfirmed
-from training.commands import compare, evaluate
+from training.commands import compare, evaluate, predict
 from training.data import NAMES, DataSet, find_data_set, suited, training_images
 from training.idx import BadData
 from training.loop import Stopped
@@ -29,7 +30,7 @@ from training.train import resume, resume_command, train_into, validation_size
 
 log = logging.getLogger("training")
 
-COMMANDS = {"evaluate": evaluate, "compare": compare}
+COMMANDS = {"evaluate": evaluate, "predict": predict, "compare": compare}
 
 
 def main(words: list[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""The commands `python -m training evaluate` and `compare`, for completed runs."""
+"""The commands `python -m training evaluate`, `predict` and `compare`, for completed runs."""
 
 import json
 import sys
@@ -11,8 +11,11 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from training.api import MNISTPredictor
 from training.data import NAMES, find_test_images
 from training.evaluate import accuracy_under_corruptions, judge
+from training.idx import BadData
+from training.image import BadImage
 from training.plots import corruption_sheet, write_plots
 from training.run import Run
 
@@ -72,6 +75,33 @@ def evaluate(words: Sequence[str], mnist_dir: Path | None) -> None:
     write_plots(into, judged, pixels)
     (into / "evaluation.json").write_text(json.dumps(found, indent=2) + "\n")
     console.print(f"Plots and evaluation.json: {into}", highlight=False)
+
+
+def predict(words: Sequence[str], _: Path | None) -> None:
+    """Print the class of each image and its confidence, as a completed run's network predicts."""
+    parser = ArgumentParser("python -m training predict", description=predict.__doc__)
+    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="image files")
+    parser.add_argument(
+        "--run",
+        type=Path,
+        default=Path("runs/latest"),
+        metavar="RUN",
+        help="runs/<id>, a checkpoint.pt or a file of save_model (default: runs/latest)",
+    )
+    arguments = parser.parse_args(words)
+    path: Path = arguments.run
+    predictor = MNISTPredictor(path if path.suffix == ".pt" else Run.named(path).folder)
+    unreadable = 0
+    for image in arguments.images:
+        try:
+            found = predictor.predict(image)
+        except (BadImage, OSError) as error:
+            unreadable += 1
+            print(error if str(image) in str(error) else f"{image}: {error}", file=sys.stderr)
+        else:
+            print(f"{image}: {predictor.labels[found.digit]}, {found.confidence:.2%}")
+    if unreadable:
+        raise BadData(f"{unreadable} of {len(arguments.images)} images could not be read")
 
 
 def compare(words: Sequence[str], _: Path | None) -> None:

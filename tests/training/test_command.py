@@ -63,6 +63,26 @@ def test_help_lists_options_with_their_bounds_and_the_other_commands(
         assert name in printed
 
 
+def test_predict_prints_the_class_of_each_image(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels, labels = written_digits()
+    seven = pixels[[*labels].index(7)]
+    cv2.imwrite(str(tmp_path / "seven.png"), seven)
+    cv2.imwrite(str(tmp_path / "large and dark.png"), cv2.resize(255 - seven, (280, 280)))
+    images = [str(tmp_path / name) for name in ("seven.png", "large and dark.png")]
+    assert main(["predict", *images, "--run", str(run.folder)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.rpartition(", ")[0] for line in lines] == [f"{image}: 7" for image in images]
+    cv2.imwrite(str(tmp_path / "blank.png"), seven * 0)
+    images[0:0] = [str(tmp_path / "absent.png"), str(tmp_path / "blank.png")]
+    assert main(["predict", *images, "--run", str(run.folder / "checkpoint.pt")]) == 2
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 2
+    for message in ("absent.png", "blank.png: the picture is blank", "2 of 4 images could not be"):
+        assert message in captured.err
+
+
 @pytest.mark.slow
 def test_evaluate_reproduces_the_metrics_of_the_run(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
