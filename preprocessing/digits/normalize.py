@@ -60,7 +60,7 @@ def are_normalized(sheets: Pixels) -> NDArray[np.bool_]:
     middle, off = (SIDE - 1) / 2 * mass, OFF_CENTRE * mass
     centred = (np.abs(x - middle) <= off) & (np.abs(y - middle) <= off)
     found: NDArray[np.bool_] = centred & (rows.max(1) >= CONTRAST) & ~rows.take(_BORDER, 1).any(1)
-    for index in np.flatnonzero(centred & ~found).tolist():  # of which some have a border with ink
+    for index in np.flatnonzero(centred & ~found).tolist():  # some of these have ink on the border
         found[index] = _looks_like_mnist(sheets[index])
     return found
 
@@ -108,7 +108,7 @@ def _without_redundant_channels(raster: Raster) -> Raster:
 
 
 def _looks_like_mnist(gray: Gray) -> bool:
-    """Black paper, and centred ink: of 28x28 pixels."""
+    """Whether a 28x28 image has black paper and centred ink."""
     # OpenCV where it can do it: a call of NumPy takes several times as long.
     inked = cv2.countNonZero(gray) - cv2.countNonZero(gray[1:-1, 1:-1])  # pixels of the border
     paper = 0.0

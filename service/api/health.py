@@ -1,4 +1,4 @@
-"""Probes, metrics and status, as ordinary FastAPI routes, and the errors of all such routes."""
+"""Probes, metrics and status as FastAPI routes, the errors of all such routes, and fast probes."""
 
 from collections.abc import Callable, Mapping
 

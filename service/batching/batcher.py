@@ -115,15 +115,22 @@ class Batcher(Generic[Answers]):
         return not self._closed
 
     def submit(
-        self, caller: Caller[Answers], pixels: Pixels, *, deadline: float
+        self,
+        caller: Caller[Answers],
+        pixels: Pixels,
+        *,
+        deadline: float,
+        admitted: bool = False,
     ) -> QueuedRequest[Answers]:
         """Call `caller` with the answers to images (n, 28, 28), all from one call of the model.
 
         More than `max_batch` of them leave alone. Raises QueueFull, DeadlineUnreachable,
-        DeadlinePassed or Closed; then `caller` is never called.
+        DeadlinePassed or Closed; then `caller` is never called. `admitted`: they were in the queue
+        before, as a part of a request that failed, and are not refused.
         """
         now = perf_counter()
-        self.admit(len(pixels), now, deadline)
+        if not admitted:
+            self.admit(len(pixels), now, deadline)
         waiting = QueuedRequest(caller, pixels, now, deadline)
         self._queue[waiting] = None
         self._news = True
@@ -169,8 +176,8 @@ class Batcher(Generic[Answers]):
         return self._max_queue - self.depth
 
     def leave_if_full(self) -> None:
-        """Run the model now on a full batch, if it runs on the event loop: its images are still in
-        the processor's caches.
+        """Run the model now if images for a full batch wait and it runs on the event loop: they are
+        still in the processor's caches.
         """
         while self.depth >= self.max_batch and not self._running and self._on_loop(self.max_batch):
             if self._departure is not None:

@@ -69,7 +69,7 @@ class AccessLog:
             self._write(_fields_of(ended, kind, seconds, left_out))
 
     def skips(self, labels: Labels, count: int, now: float) -> bool:
-        """Whether none of as many requests without a problem gets a line."""
+        """Whether none of `count` requests without a problem would get a line."""
         kind = self._kind(labels)
         return kind is None or (kind.limiter is not None and kind.limiter.refuses(count, now))
 

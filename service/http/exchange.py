@@ -27,7 +27,7 @@ SOONEST = 0.001  # seconds
 
 
 class Exchange(ABC):
-    # Here and below: reading an attribute that only the class has takes four times as long.
+    # Instance attributes in slots: reading a class attribute takes four times as long.
     __slots__ = (
         "began", "beside", "body", "cancel_work", "deadline", "headers", "metrics", "over", "query",
         "timings",

@@ -26,8 +26,8 @@ from service.http.asgi import AsgiEndpoint
 from service.http.auth import OPEN, Access
 from service.http.body import BufferBudget
 from service.http.errors import messages, record_refusal
-from service.http.exchange import Endpoint, Exchange
-from service.http.fast_routes import fast_routes_of
+from service.http.exchange import Begin, Endpoint, Exchange
+from service.http.fast_routes import FastRoute, fast_routes_of
 from service.http.forwarded import TrustedProxies
 from service.http.headers import by_name, request_id_of
 from service.http.methods import KNOWN, Methods, empty_answer
@@ -76,8 +76,9 @@ class Gateway:
     ) -> None:
         """`fast_only`: endpoints whose requests `otherwise` serves where the fast path does not."""
         self.fast_routes = fast_routes_of((*endpoints, *fast_only), access, metrics)
-        # Heads of requests that the fast path has begun with and may begin with again, parsed.
-        self.known_heads: dict[bytes, Any] = {}
+        # Heads of requests that the fast path has begun with and may begin with again: parsed, with
+        # their route and what begins its requests.
+        self.known_heads: dict[bytes, tuple[Any, FastRoute, Begin]] = {}
         self.proxies = TrustedProxies(settings.trusted_proxies)
         self.settings = settings
         self.metrics = metrics

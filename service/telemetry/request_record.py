@@ -89,8 +89,8 @@ class RequestRecord(NamedTuple):
 
 # Called with the seconds until the last byte of the response was written.
 Watcher = Callable[[RequestEvent, Labels, float], None]
-# Whether a watcher keeps nothing of as many requests with these labels that end at that time, on
-# perf_counter. It is not called with them then.
+# Whether a watcher would keep nothing of that many requests with these labels that end at that
+# time, on perf_counter; it is not called with them then.
 Skips = Callable[[Labels, int, float], bool]
 
 

@@ -65,6 +65,22 @@ async def test_while_the_service_drains_a_response_ends_its_connection(
     assert transport.closing
 
 
+async def test_a_body_that_arrives_while_the_service_drains_brings_no_head_back(
+    published: tuple[Store, Version],
+) -> None:
+    async with server_of(published) as server:
+        first, arriving = connect(server)
+        first.data_received(WHOLE[:-5])
+        server.drain(0.0)
+        first.data_received(WHOLE[-5:])
+        await asyncio.sleep(0.05)
+        second, transport = connect(server)
+        second.data_received(WHOLE)
+        await asyncio.sleep(0.05)
+    assert arriving.written.startswith(b"HTTP/1.1 200 OK")
+    assert b"connection: close" in transport.written
+
+
 async def test_a_second_signal_is_answered_in_the_turn_in_which_connections_end(
     published: tuple[Store, Version],
 ) -> None:

@@ -14,7 +14,6 @@ from service.batching.interface import (
     DeadlinePassed,
     ModelFailed,
     Place,
-    QueueFull,
 )
 from service.errors import Problem
 from service.http.exchange import Exchange
@@ -34,7 +33,8 @@ class Together(NamedTuple):
     max_batch: int
     # How many more of them need no `admit`.
     room: Callable[[], int]
-    # Exchanges, their images (n, 28, 28), and the seconds that decoding took for each.
+    # At most max_batch exchanges, their images (n, 28, 28), and the seconds that decoding took for
+    # each.
     submit: Callable[[list[Exchange], Pixels, float], object]
 
 
@@ -67,9 +67,7 @@ def batched(
 
     def submit_together(exchanges: list[Exchange], pixels: Pixels, decoded: float) -> None:
         metrics.decode_seconds.record_all([decoded] * len(exchanges))
-        for start in range(0, len(exchanges), batcher.max_batch):
-            part = slice(start, start + batcher.max_batch)
-            PendingTogether(batcher, metrics, pending, exchanges[part], pixels[part], decoded)
+        PendingTogether(batcher, metrics, pending, exchanges, pixels, decoded)
         batcher.leave_if_full()
 
     if version is not None:  # then a request has a predictor of its own
@@ -112,6 +110,8 @@ class PendingPrediction:
         pixels: Pixels,
         decoded: float,
         preview_urls: PreviewUrls,
+        *,
+        admitted: bool = False,
     ) -> None:
         """`pixels` (n, 28, 28), which took `decoded` seconds; raises what `submit` raises."""
         self._metrics = metrics
@@ -121,7 +121,7 @@ class PendingPrediction:
         self._decoded = decoded
         self._preview_urls = preview_urls
         self._count = len(pixels)
-        waiting = batcher.submit(self, pixels, deadline=exchange.deadline)
+        waiting = batcher.submit(self, pixels, deadline=exchange.deadline, admitted=admitted)
         exchange.cancel_work = lambda _: batcher.cancel(waiting)
 
     def answered(self, run: BatchResult[BatchPredictions], first: int, waited: float) -> None:
@@ -154,23 +154,23 @@ class PendingTogether:
         self,
         batcher: Batcher[BatchPredictions],
         metrics: Metrics,
-        pending: Callable[[Exchange, Options, Pixels, float, PreviewUrls], object],
+        pending: Callable[..., object],
         exchanges: list[Exchange],
         pixels: Pixels,
         decoded: float,
     ) -> None:
-        """`pending` submits one of them alone."""
+        """`pending` makes a PendingPrediction of one of them."""
         self._batcher = batcher
         self._metrics = metrics
         self._pending = pending
         self._exchanges = exchanges
         self._decoded = decoded
-        # The latest of their deadlines, which are within a turn of the event loop.
+        # The latest: all arrived within a turn of the event loop. `answered` checks each.
         deadline = max([exchange.deadline for exchange in exchanges])
         try:
             self._waiting = batcher.submit(self, pixels, deadline=deadline)
-        except QueueFull:  # for all of them
-            self._submit_each(pixels)
+        except Problem:  # of all of them together
+            self._submit_each(pixels, admitted=False)
             return
         cancel = self._cancel
         for exchange in exchanges:
@@ -200,18 +200,19 @@ class PendingTogether:
 
     def failed(self, error: Exception) -> None:
         if isinstance(error, ModelFailed) and len(self._exchanges) > 1:
-            self._submit_each(self._waiting.pixels)
+            self._submit_each(self._waiting.pixels, admitted=True)
             return
         for exchange in self._exchanges:
             exchange.fail(error)
 
-    def _submit_each(self, pixels: Pixels) -> None:
+    def _submit_each(self, pixels: Pixels, *, admitted: bool) -> None:
         for place, exchange in enumerate(self._exchanges):
             if exchange.over:
                 continue
             try:
                 image = pixels[place : place + 1]
-                self._pending(exchange, DEFAULT_OPTIONS, image, self._decoded, None)
+                decoded = self._decoded
+                self._pending(exchange, DEFAULT_OPTIONS, image, decoded, None, admitted=admitted)
             except Exception as error:  # of this request
                 exchange.fail(error)
 

@@ -112,39 +112,63 @@ class Predict(Endpoint):
     def _submit_plain(self, together: Together) -> None:
         """Decode and submit the images of the plain requests that came in this turn.
 
-        What must be done for each is done for all at once: that takes a fifth of the time.
+        Work common to all is done once, which takes a fifth of the time.
         """
         waiting, self._plain = self._plain, []
-        began, max_pixels = perf_counter(), self._max_pixels
+        plain, rasters, decoded = self._decoded(waiting)
+        if not plain:
+            return
+        try:
+            pixels = np.concatenate(rasters).reshape(-1, *SHEET)
+            alike = are_normalized(pixels)
+            if not alike.all():
+                for exchange, raster in compress(zip(plain, rasters, strict=True), ~alike):
+                    self._prepare_alone(exchange, raster)
+                plain, pixels = [*compress(plain, alike)], pixels[alike]
+            if plain:
+                together.submit(plain, pixels, decoded)
+        except Exception as error:  # there is no memory
+            for exchange in plain:
+                if exchange.cancel_work is None:  # nobody works for it
+                    exchange.fail(error)
+
+    def _decoded(self, waiting: list[Exchange]) -> tuple[list[Exchange], list[Raster], float]:
+        """Those with an image of 28x28, these images, and the mean time of decoding one (s)."""
         plain: list[Exchange] = []
         rasters: list[Raster] = []
+        began, others, tried = perf_counter(), 0.0, 0
         for exchange in waiting:
             if exchange.over:  # the client is gone
                 continue
+            tried += 1
             try:
-                raster = small_png(exchange.body, max_pixels)
-                if raster is None or raster.shape != SHEET:
-                    self.begin(exchange)
-                    continue
+                raster = small_png(exchange.body, self._max_pixels)
             except Exception as error:  # of this image
                 exchange.fail(error)
                 continue
-            plain.append(exchange)
-            rasters.append(raster)
-        if not plain:
-            return
-        decoded = (perf_counter() - began) / len(plain)
-        pixels = np.concatenate(rasters).reshape(-1, *SHEET)
-        alike = are_normalized(pixels)
-        if not alike.all():
-            for exchange, raster in compress(zip(plain, rasters, strict=True), ~alike):
-                try:
-                    self._prepare_raster(exchange, DEFAULT_OPTIONS, raster)
-                except Exception as error:
-                    exchange.fail(error)
-            plain, pixels = [*compress(plain, alike)], pixels[alike]
-        if plain:
-            together.submit(plain, pixels, decoded)
+            if raster is not None and raster.shape == SHEET:
+                plain.append(exchange)
+                rasters.append(raster)
+                continue
+            now = perf_counter()
+            if raster is None:
+                self._begin_alone(exchange)
+            else:
+                self._prepare_alone(exchange, raster)
+            others += perf_counter() - now
+        return plain, rasters, (perf_counter() - began - others) / max(1, tried)
+
+    def _begin_alone(self, exchange: Exchange) -> None:
+        try:
+            self.begin(exchange)
+        except Exception as error:
+            exchange.fail(error)
+
+    def _prepare_alone(self, exchange: Exchange, raster: Raster) -> None:
+        try:
+            self._prepare_raster(exchange, DEFAULT_OPTIONS, raster)
+        except Exception as error:
+            exchange.fail(error)
 
     def _begin_form(self, exchange: Exchange, options: Options, form: Form) -> None:
         began, settings, body = perf_counter(), self._settings, exchange.body

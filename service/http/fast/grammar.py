@@ -13,7 +13,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from service.errors import Problem
 from service.problem_types.http import (
@@ -25,7 +24,7 @@ from service.problem_types.http import (
 
 CHUNKED = -1  # the length of a body that comes in chunks
 SMALL, FEW_LINES = 1024, 32  # bytes and lines of a head that is cached
-CACHED = 1024  # heads: 8 MiB at most, parsed
+CACHED = 1024  # heads: 8 MiB at most, parsed; and as many that were begun with
 MOST_OF_LINE = 64  # bytes before a chunk, less the extensions
 CHUNKS_AT_ONCE = 64  # between which the event loop may turn to other connections
 
@@ -74,7 +73,7 @@ _FAULTS = tuple(
 
 @dataclass(slots=True)
 class Head:
-    """The head of a request. Requests with the same head share it: only the last two change."""
+    """The head of a request. Requests with the same head share it: only the last field changes."""
 
     content: bytes  # as the client sent it
     method: bytes
@@ -89,9 +88,7 @@ class Head:
     # Whether it is as nearly all are: the connection goes on, no header is repeated, and there is
     # no Expect, Upgrade or Transfer-Encoding.
     is_plain: bool
-    # The fast route that it was found to suit; what begins its requests, once that has admitted it.
-    suits: Any = None
-    begin: Any = None
+    suits: object = None  # the fast route that it was found to suit
 
 
 def parse_head(content: bytes) -> Head:

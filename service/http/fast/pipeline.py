@@ -14,6 +14,7 @@ from uvicorn.server import ServerState
 
 from service.errors import Problem
 from service.http.body import BufferFull, Reservation
+from service.http.exchange import Begin
 from service.http.fast.connection import Connection
 from service.http.fast.grammar import (
     CHUNKED,
@@ -27,6 +28,7 @@ from service.http.fast.grammar import (
     parse_small_head,
     too_large,
 )
+from service.http.fast_routes import FastRoute
 from service.http.gateway import Gateway
 
 END = b"\r\n\r\n"  # of a head
@@ -42,7 +44,7 @@ class Pipeline(Connection):
     def __init__(self, gateway: Gateway, server_state: ServerState) -> None:
         super().__init__(gateway, server_state)
         self.in_message = False  # a head is complete, its body is not
-        self.known_heads: dict[bytes, Head] = gateway.known_heads
+        self.known_heads: dict[bytes, tuple[Head, FastRoute, Begin]] = gateway.known_heads
         self.max_head = gateway.settings.max_header
         self.body_left = 0  # bytes of the body that have not arrived, or CHUNKED
         self._chunks = ChunkedBody(self.max_head)  # of the latest body in chunks
@@ -58,9 +60,9 @@ class Pipeline(Connection):
             self._head or self.behind or self.in_message or self.write_paused
         ):  # as nearly always
             end = data.find(END) + 4
-            head = self.known_heads.get(data[:end])
-            if head is not None and end + head.length == len(data):
-                self.begin_known(head, data[end:])
+            known = self.known_heads.get(data[:end])
+            if known is not None and end + known[0].length == len(data):
+                self.begin_known(*known, data[end:])
                 return
             position = self._feed_request(data, 0)
             if position < len(data):
@@ -84,7 +86,7 @@ class Pipeline(Connection):
         """A head of `size` bytes is complete; the body is None if it arrives later, in parts."""
 
     @abstractmethod
-    def begin_known(self, head: Head, body: bytes) -> None:
+    def begin_known(self, head: Head, route: FastRoute, begin: Begin, body: bytes) -> None:
         """The same, of a whole request with one of the `known_heads`."""
 
     @abstractmethod

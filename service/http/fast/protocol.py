@@ -5,8 +5,8 @@
 
 ASGI takes a scope, a cycle, an event and a task for each request, and sends the response in two
 writes; that costs more than decoding, model and JSON together. A plain request to a fast endpoint
-(a POST of a body of known size and at most LARGEST bytes, or a scrape; nothing unfinished before it
-on this connection) needs none of it.
+(a POST of a body of known size and at most LARGEST bytes, or a GET; nothing unfinished before it on
+this connection) needs none of it.
 """
 
 import asyncio
@@ -39,6 +39,10 @@ LARGEST = 2**18  # bytes of a body: what uvloop reads at once, and a batch of 25
 # Bytes of a body and of a head that are not worth counting in the budget.
 SMALL_BODY, SMALL_HEAD = 4096, 2048
 LINE = 256  # bytes that a parsed header takes beside its own
+
+# Seconds in which a body arrives whose request is begun together with others of the same turn: they
+# have nearly the same deadline.
+TOGETHER = 0.05
 
 # Header lines: of a connection that ends with this answer, and of one of HTTP/1.0 that does not.
 CLOSE, KEEP_ALIVE = b"connection: close\r\n", b"connection: keep-alive\r\n"
@@ -100,18 +104,29 @@ class FastExchange(Exchange):
         cls, exchanges: Sequence[Self], timings: Timings, head: bytes, contents: Iterable[bytes]
     ) -> None:
         """`reply`, without the calls and lookups that are the same for all."""
-        first, began = exchanges[0], perf_counter()
+        first, began, complete = exchanges[0], perf_counter(), False
         start = first._start_of_response(200, head)
-        for exchange, content in zip(exchanges, contents, strict=True):
-            exchange.timings, exchange.over, exchange.cancel_work = timings, True, None
-            is_plain = exchange.keep_alive and exchange.trace is None
-            more = exchange.connection if is_plain else exchange._more_headers()
-            protocol = exchange.protocol
-            protocol.transport.write(
-                RESPONSE % (start, exchange.request_id, more, len(content), content)
-            )
-            protocol.release(exchange, began)
-        now, labels = perf_counter(), first.route.labels["200"]
+        try:
+            for exchange, content in zip(exchanges, contents, strict=True):
+                exchange.timings, exchange.over, exchange.cancel_work = timings, True, None
+                is_plain = exchange.keep_alive and exchange.trace is None
+                more = exchange.connection if is_plain else exchange._more_headers()
+                protocol = exchange.protocol
+                protocol.transport.write(
+                    RESPONSE % (start, exchange.request_id, more, len(content), content)
+                )
+                protocol.release(exchange, began)
+            complete = True
+        finally:
+            if not complete:
+                exchanges = [exchange for exchange in exchanges if exchange.over]
+            if exchanges:
+                cls._report_all(exchanges, timings)
+
+    @classmethod
+    def _report_all(cls, exchanges: Sequence[Self], timings: Timings) -> None:
+        now, first = perf_counter(), exchanges[0]
+        labels = first.route.labels["200"]
         first.metrics.requests_end(labels, len(exchanges))
         first.route.seconds[timings.version].record_all(
             [now - exchange.began for exchange in exchanges]
@@ -176,16 +191,16 @@ class FastProtocol(Pipeline):
 
     # ---- requests -----------------------------------------------------------------------------
 
-    def begin_known(self, head: Head, body: bytes) -> None:
+    def begin_known(self, head: Head, route: FastRoute, begin: Begin, body: bytes) -> None:
         self.head = head
         self.closes_at = inf
         self.gateway.metrics.request_begins()
-        exchange = FastExchange(self, head.suits, head, body, perf_counter())
+        exchange = FastExchange(self, route, head, body, perf_counter())
         self.cycle = exchange  # so that a pipelined request waits
         try:
             if len(body) > SMALL_BODY:  # it may wait to be decoded
                 self.held.resize(len(body))
-            head.begin(exchange)
+            begin(exchange)
         except Exception as error:  # becomes a problem
             exchange.fail(error)
 
@@ -255,20 +270,23 @@ class FastProtocol(Pipeline):
                 self.held.resize(self._memory_of_head() + len(body))
             route.admit(headers)
             begin = route.endpoint.begin_of(headers, head.query)
-            if TIMEOUT in headers and head.method == b"POST":  # a scrape has no deadline
+            if TIMEOUT in headers and head.method == b"POST":  # a GET has no deadline
                 exchange.deadline = deadline_of(headers, self._began, self.timeout)
-            elif head.is_1_1 and self.head_size <= SMALL:
-                self._remember(head, begin)
+            elif head.is_1_1 and self.head_size <= SMALL and len(head.fields) <= FEW_LINES:
+                self._remember(head, route, begin)
+            if perf_counter() - self._began > TOGETHER:
+                begin = route.endpoint.begin
             begin(exchange)
         except Exception as error:
             exchange.fail(error)
 
-    def _remember(self, head: Head, begin: Begin) -> None:
-        head.begin = begin
+    def _remember(self, head: Head, route: FastRoute, begin: Begin) -> None:
         known = self.known_heads
         if len(known) >= CACHED:
             known.clear()
-        known[head.content] = head
+        known[head.content] = head, route, begin
+        if not self._routes:  # the service drains: the fast path is left
+            known.clear()
 
     def _begin_asgi(self, head: Head) -> None:
         path = head.path.decode("ascii")
@@ -410,7 +428,7 @@ class FastProtocol(Pipeline):
         route, timings = exchange.route, exchange.timings
         seconds, labels = now - exchange.began, route.labels[code]
         exchange.metrics.request_ends(labels)
-        version = None if timings is None else timings.run.answers.model.number
+        version = None if timings is None else timings.version
         route.seconds[version].record(seconds)
         self.gateway.report(exchange, labels, seconds)
 

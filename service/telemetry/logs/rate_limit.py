@@ -20,7 +20,7 @@ class RateLimiter:
         return refused
 
     def refuses(self, count: int, now: float) -> bool:
-        """Whether as many at that time are refused; then they are counted."""
+        """Whether `count` acquisitions at `now` are all refused; if so, they are counted."""
         if self._used_until > now + 1 - self._each / 2:  # half: seconds do not add up exactly
             self._refused += count
             return True

@@ -3,6 +3,7 @@ together; what applies to one of them alone does not touch the others.
 """
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -46,10 +47,13 @@ class Names:
         self.calls: list[list[int]] = []
         self.unreadable: set[int] = set()
         self.seconds = 0.0  # that a call takes
+        self.open = threading.Event()  # a call waits until this is set
+        self.open.set()
 
     def __call__(self, pixels: Pixels) -> BatchPredictions:
         digits = [int((image == DIGITS).all((1, 2)).argmax()) for image in pixels]
         self.calls.append(digits)
+        assert self.open.wait(timeout=10)
         began = perf_counter()
         while perf_counter() < began + self.seconds:
             pass
@@ -73,13 +77,16 @@ class Clients:
         size = None if event.timings is None else len(event.timings.run.answers)
         self.seen.append((labels, size))
 
-    def send(self, digit: int, lines: bytes = b"", body: bytes | None = None) -> MemoryTransport:
+    def send(
+        self, digit: int, lines: bytes = b"", body: bytes | None = None, sent: int | None = None
+    ) -> MemoryTransport:
+        """`sent`: where what is sent of the request ends."""
         protocol, transport = FastProtocol(self.gateway, ServerState()), MemoryTransport()
         protocol.seconds = 30.0  # of connections; the requests' own is the settings'
         protocol.connection_made(transport)
         png = encoded(DIGITS[digit]) if body is None else body
         length = b"Content-Length: %d\r\n\r\n" % len(png)
-        protocol.data_received(POST % lines + length + png)
+        protocol.data_received((POST % lines + length + png)[:sent])
         self.connections.append((protocol, transport))
         return transport
 
@@ -95,11 +102,16 @@ class Clients:
 
 @asynccontextmanager
 async def clients_of(
-    model: Names, *, max_batch: int = 64, within: float = 30, on_loop: bool = True
+    model: Names,
+    *,
+    max_batch: int = 64,
+    max_queue: int = 64,
+    within: float = 30,
+    on_loop: bool = True,
 ) -> AsyncIterator[Clients]:
     settings = Settings(request_timeout=within)  # type: ignore[call-arg]
     async with Batcher(
-        model, max_batch=max_batch, max_wait=0, max_queue=64, on_loop=lambda _: on_loop
+        model, max_batch=max_batch, max_wait=0, max_queue=max_queue, on_loop=lambda _: on_loop
     ) as batcher:
         yield Clients(gateway_of(batcher, settings))
 
@@ -189,6 +201,30 @@ async def test_an_image_that_the_model_cannot_read_fails_alone(served: Model) ->
         assert await clients.statuses() == [200, 500, 200, 200, 200, 500]
 
 
+async def test_accepted_images_are_answered_although_another_failed_and_the_service_stops(
+    served: Model,
+) -> None:
+    model = Names(served)
+    model.unreadable = {1}
+    model.open.clear()
+    async with clients_of(model, on_loop=False) as clients:
+        for digit in range(4):
+            clients.send(digit)
+        while not model.calls:  # noqa: ASYNC110 (there is no event to wait for)
+            await asyncio.sleep(0.001)
+        asyncio.get_running_loop().call_later(0.05, model.open.set)
+    assert await clients.statuses() == [200, 500, 200, 200]
+
+
+async def test_each_is_refused_if_the_service_stops_in_that_turn(served: Model) -> None:
+    model = Names(served)
+    async with clients_of(model) as clients:
+        for digit in range(3):
+            clients.send(digit)
+    assert await clients.statuses() == [503] * 3
+    assert model.calls == []
+
+
 async def test_an_image_that_is_damaged_fails_alone(served: Model) -> None:
     model = Names(served)
     async with clients_of(model) as clients:
@@ -218,6 +254,20 @@ async def test_a_deadline_is_counted_from_the_arrival_of_each(served: Model) -> 
         clients.send(0)
         time.sleep(0.3)  # noqa: ASYNC251 (the point: it is the same turn of the event loop)
         clients.send(1)
+        assert await clients.statuses() == [504, 200]
+
+
+async def test_a_slow_body_does_not_get_the_deadline_of_others(served: Model) -> None:
+    model = Names(served)
+    model.open.clear()
+    async with clients_of(model, within=1, on_loop=False) as clients:
+        clients.send(0, sent=-5)
+        await asyncio.sleep(0.6)
+        clients.connections[0][0].data_received(encoded(DIGITS[0])[-5:])
+        clients.send(1)
+        await asyncio.sleep(0.55)  # the deadline of the first has passed, and the model runs
+        assert await clients.statuses() == [504, None]
+        model.open.set()
         assert await clients.statuses() == [504, 200]
 
 
