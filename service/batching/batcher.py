@@ -236,12 +236,17 @@ class Batcher(Generic[Answers]):
         self._left = now
         if not batch:
             if self._closed:
-                self._empty.set()
+                self._loop.call_soon(self._end_if_empty)
         elif self._on_loop(pictures):
             self._deliver(run_with_bisection(self._model, batch), now)
         else:
             self._running = batch
             self._thread.submit(self._run_aside, batch)
+
+    def _end_if_empty(self) -> None:
+        """After what is being delivered: a caller may submit anew what failed with others."""
+        if not (self._queue or self._running):
+            self._empty.set()
 
     def _lacks_company(self) -> bool:
         """Whether the queue may wait for more: only with max_wait, and never while closing."""
