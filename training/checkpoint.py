@@ -4,9 +4,11 @@ Each file is replaced as a whole, so that a full disk or a power cut leaves no p
 reads the files long after they were written, so a damaged file is detected and named.
 """
 
+import warnings
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Self
+from zipfile import is_zipfile
 
 import numpy as np
 import torch
@@ -86,12 +88,21 @@ def save(path: Path, value: object) -> None:
 def load(path: Path) -> Any:
     """Tensors, numbers and texts from a file of torch.save; BadRun if it is missing or damaged."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # about pickles of other versions
+            return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise BadRun(f"{path} does not exist") from error
-    except Exception as error:  # a damaged pickle raises nearly any exception
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadRun(f"{path} is damaged or not a PyTorch file ({reason})") from error
+    except OSError as error:
+        raise BadRun(f"{path} cannot be read: {error.strerror or error}") from error
+    # A damaged pickle raises nearly any exception. PyTorch's own text is not repeated: it advises
+    # to load the file without weights_only, which would run whatever code it holds.
+    except Exception as error:
+        if is_zipfile(path):
+            raise BadRun(
+                f"{path} is not loaded: it is damaged, or holds Python objects; save the "
+                "state_dict alone: torch.save(model.state_dict(), path)"
+            ) from error
+        raise BadRun(f"{path} is damaged, or no file that torch.save wrote") from error
 
 
 def load_pretrained(network: nn.Module, path: Path, name: str) -> None:

@@ -1,5 +1,6 @@
 """Errors name a run folder or file that is missing, unfinished, damaged or of another kind."""
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,26 @@ def test_the_error_names_a_damaged_checkpoint(
         (run.folder / "checkpoint.pt").write_bytes(content)
     with pytest.raises(BadRun, match=rf"checkpoint\.pt .*{message}"):
         run.checkpoint()
+
+
+class Mine:
+    """An object that a file may only hold if its code is run."""
+
+
+@pytest.mark.parametrize("suffix", ["zip", "pickle"])
+def test_objects_are_not_loaded_and_nothing_advises_to_load_them(
+    tmp_path: Path, suffix: str
+) -> None:
+    run = Run.create(tmp_path)
+    path = run.folder / "checkpoint.pt"
+    if suffix == "zip":
+        torch.save({"weights": Mine()}, path)
+    else:
+        path.write_bytes(pickle.dumps({"weights": Mine()}))
+    with pytest.raises(BadRun, match=r"checkpoint\.pt is ") as refused:
+        run.checkpoint()
+    for advice in ("weights_only", "add_safe_globals", "trust", "PyTorch 2.6"):
+        assert advice not in str(refused.value)
 
 
 def test_a_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
