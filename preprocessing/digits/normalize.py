@@ -44,17 +44,17 @@ class Blank(Exception):
     """There is nothing on the image that could be a digit."""
 
 
-def are_normalized(sheets: Pixels) -> NDArray[np.bool_]:
+def are_normalized(sheets: Pixels) -> list[bool]:
     """Whether `normalize_digit` would return each image (n, 28, 28) unchanged.
 
     Images with an empty border, as nearly all of MNIST's, are checked together: for n = 64 this
     takes 0.5 us each, while one alone takes 8.
     """
     if len(sheets) == 1:
-        return np.array([_looks_like_mnist(sheets[0])])
+        return [_looks_like_mnist(sheets[0])]
     if len(sheets) > AT_ONCE:  # arrays of more would not fit into the caches
         parts = range(0, len(sheets), AT_ONCE)
-        return np.concatenate([are_normalized(sheets[at : at + AT_ONCE]) for at in parts])
+        return [each for at in parts for each in are_normalized(sheets[at : at + AT_ONCE])]
     rows = sheets.reshape(len(sheets), -1)  # (n, 784)
     mass, x, y = (rows.astype(np.float32) @ _MOMENTS).T  # (n,) each
     middle, off = (SIDE - 1) / 2 * mass, OFF_CENTRE * mass
@@ -62,7 +62,8 @@ def are_normalized(sheets: Pixels) -> NDArray[np.bool_]:
     found: NDArray[np.bool_] = centred & (rows.max(1) >= CONTRAST) & ~rows.take(_BORDER, 1).any(1)
     for index in np.flatnonzero(centred & ~found).tolist():  # some of these have ink on the border
         found[index] = _looks_like_mnist(sheets[index])
-    return found
+    answers: list[bool] = found.tolist()
+    return answers
 
 
 def normalize_digit(raster: Raster, ink: InkMode = "auto") -> Sheet:

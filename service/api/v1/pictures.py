@@ -43,7 +43,7 @@ def prepared(sent: Sequence[ImageFile], max_pixels: int) -> Pixels | None:
             return None
         sheets.append(raster)
     pixels = np.stack(sheets)
-    return pixels if are_normalized(pixels).all() else None
+    return pixels if all(are_normalized(pixels)) else None
 
 
 def pixels_of(

@@ -88,9 +88,7 @@ class Predict(Endpoint):
             sent = [ImageFile("", exchange.body)]
             self._prepare_files(exchange, options, lambda: sent, 0)
         elif (
-            raster.shape == SHEET
-            and _is_quick(options)
-            and are_normalized(raster[np.newaxis]).all()
+            raster.shape == SHEET and _is_quick(options) and all(are_normalized(raster[np.newaxis]))
         ):
             self._submit(exchange, options, raster[np.newaxis], perf_counter() - began, None)
         else:
@@ -121,9 +119,10 @@ class Predict(Endpoint):
         try:
             pixels = np.concatenate(rasters).reshape(-1, *SHEET)
             alike = are_normalized(pixels)
-            if not alike.all():
-                for exchange, raster in compress(zip(plain, rasters, strict=True), ~alike):
-                    self._prepare_alone(exchange, raster)
+            if not all(alike):
+                for exchange, raster, is_mnist in zip(plain, rasters, alike, strict=True):
+                    if not is_mnist:
+                        self._prepare_alone(exchange, raster)
                 plain, pixels = [*compress(plain, alike)], pixels[alike]
             if plain:
                 together.submit(plain, pixels, decoded)
