@@ -3,6 +3,7 @@
 import fcntl
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -35,7 +36,14 @@ def hanging(path: Path) -> Iterator[None]:
     before = signal.signal(signal.SIGIO, signal.SIG_IGN)  # sent when the lease must be released
     handle = os.open(path, os.O_RDWR)
     try:
-        fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+                break
+            except BlockingIOError:  # the service is reading the file
+                assert time.monotonic() < deadline
+                time.sleep(0.001)
         yield
     finally:
         os.close(handle)
