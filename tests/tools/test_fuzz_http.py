@@ -41,7 +41,7 @@ def test_hundreds_of_connections_are_answered_alike_on_the_fast_path_and_through
 def test_a_response_of_the_fast_path_that_differs_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("service.http.fast.protocol.CLOSE", b"connection: Close\r\n")
+    monkeypatch.setattr("service.http.fast.fast_exchange.CLOSE", b"connection: Close\r\n")
     monkeypatch.setattr("service.http.fast.protocol.KEEP_ALIVE", b"")
     assert uvloop.run(compare(1, range(300))) == 1
     assert re.search(r"make fuzz-http ARGS='--seed 1 --case \d+'", capsys.readouterr().out)

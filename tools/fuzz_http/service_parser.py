@@ -15,7 +15,8 @@ from uvicorn.server import ServerState
 from service.errors import Problem
 from service.http.auth import Access
 from service.http.exchange import Endpoint, Exchange
-from service.http.fast.protocol import FastExchange, FastProtocol
+from service.http.fast.fast_exchange import FastExchange
+from service.http.fast.protocol import FastProtocol
 from service.http.fast_routes import fast_routes_of
 from service.http.gateway import Gateway
 from service.http.methods import Methods
