@@ -78,7 +78,7 @@ def suited(data: DataSet, preset: Mapping[str, Any] | None) -> Mapping[str, Any]
 
 
 def _recipe_of_few(images: int) -> dict[str, Any]:
-    """Batches so small that an epoch has several of them: 16 of 128 images and more."""
+    """The batch size of a small set, so that an epoch has at least FEW_BATCHES batches."""
     if images >= FEW_BATCHES * USUAL_BATCH:
         return {}
     return {"batch_size": max(2, 2 ** int(log2(max(1, images // FEW_BATCHES))))}

@@ -203,7 +203,7 @@ def _classes(folder: Path, least: int = 2) -> tuple[str, ...]:
 def _as_counted(name: str) -> tuple[list[str | int], str]:
     """2 before 10, a before B."""
     parts = re.split(r"([0-9]+)", name.casefold())  # text and numbers in turn
-    return [int(part) if part.isdigit() else part for part in parts], name
+    return [int(part) if at % 2 else part for at, part in enumerate(parts)], name
 
 
 def _read_part(folder: Path, names: tuple[str, ...]) -> Part:

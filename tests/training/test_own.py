@@ -145,6 +145,14 @@ def test_classes_are_in_the_order_in_which_people_count(tmp_path: Path) -> None:
     assert tuple(find_data_set(tmp_path).labels) == ("9", "10", "a", "b2", "B10")
 
 
+def test_classes_may_be_named_in_any_script(tmp_path: Path) -> None:
+    """Also with characters that Python takes for digits: "²" is none for int, and "٣" is 3."""
+    fill(tmp_path, 0, 80, {1: "²", 2: "٣", 3: "größe 2", 4: "größe 10", 5: "七"})
+    labels = tuple(find_data_set(tmp_path).labels)
+    assert sorted(labels) == sorted(("²", "٣", "größe 2", "größe 10", "七"))
+    assert labels.index("größe 2") < labels.index("größe 10")
+
+
 @pytest.mark.parametrize(
     ("train", "test"),
     [("training", "testing"), ("Train", "Test"), ("train", "valid"), ("TRAIN", "validation")],
