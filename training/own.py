@@ -250,7 +250,7 @@ def _images(folder: Path) -> list[Path]:
     images: list[Path] = []
     others: list[Path] = []
     for path in sorted(_visible(folder)):
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():  # a link may lead back here
             images += _images(path)
         else:
             (images if path.suffix.lower() in SUFFIXES else others).append(path)

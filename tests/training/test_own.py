@@ -192,6 +192,16 @@ def test_folders_within_a_class_belong_to_it(folder: Path) -> None:
     assert len(data.train[0]) + len(data.test[0]) == 72
 
 
+def test_a_link_to_a_folder_within_a_class_is_not_followed(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may lead back, and every image would be read forty times."""
+    (folder / "one" / "again").symlink_to(folder / "one")
+    data = find_data_set(folder)
+    assert len(data.train[0]) + len(data.test[0]) == 60
+    assert "left out 1 files that are no images: again" in caplog.text
+
+
 def test_files_that_systems_leave_are_passed_over(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
