@@ -4,11 +4,13 @@ The card is the file card.json in the version's folder. It holds the sha256 of e
 everything that the service needs to know about the training. A card with a missing, unknown or
 ill-typed field is rejected, and the error names that field.
 
-    pixels         (n, 28, 28) uint8, 0 = paper, 255 = ink: the graph's input
+    pixels         (n, h, w) or (n, h, w, 3) uint8, gray or RGB: the graph's input
     logits         (n, labels) float32, divided by the temperature
     probabilities  (n, labels) float32, each row sums to 1
 
 Scaling, normalisation, temperature and softmax are layers of the graph. Its only dynamic axis is n.
+`preparation` describes how any image becomes such pixels; `preprocessing` does it, for training and
+service alike. For a model of digits the pixels are (n, 28, 28), 0 = paper, 255 = ink.
 `python -m contract schema` prints the JSON Schema of a card.
 """
 
@@ -18,7 +20,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-SIDE = 28  # pixels
+SIDE = 28  # pixels of a normalised digit
 INPUT, LOGITS, PROBABILITIES = "pixels", "logits", "probabilities"  # tensor names
 
 # Files of a version. Every graph has the same input and outputs.
@@ -27,13 +29,15 @@ FP16 = "model.fp16.onnx"  # half precision inside
 INT8 = "model.int8.onnx"  # 8-bit integers, calibrated on training images
 TORCHSCRIPT = "model.ts"  # for programs that use libtorch
 EXPORTED = "model.pt2"  # torch.export's, TorchScript's successor
-GOLDEN = "golden.npz"  # pixels (64, 28, 28) uint8 and PyTorch's logits (64, labels) for them
+GOLDEN = "golden.npz"  # up to 64 pixels of the graph's input, and logits (n, labels) for them
 SAMPLE = "sample.png"  # one test image
 SAMPLES, SAMPLE_LABELS = "samples.png", "samples.json"  # a sheet of test images; their labels
 MISTAKES, MISTAKE_FACTS = "mistakes.png", "mistakes.json"  # misclassified images, if there are any
 
-SCHEMA: Final = 3  # version of the card's schema; raised when readers must know of a change
-OLDEST: Final = 2  # oldest schema that is still read; it has no `acceptance`
+SCHEMA: Final = 4  # version of the card's schema; raised when readers must know of a change
+OLDEST: Final = 2  # oldest schema that is still read
+# Fields that a schema did not have yet, with the values that its cards had in effect.
+_ADDED = {3: {"preparation": {"kind": "digit"}, "imported": None}, 2: {"acceptance": None}}
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -55,6 +59,71 @@ class TensorFacts(_Facts):
     name: str
     dtype: Literal["uint8", "float32"]
     shape: tuple[int | str, ...]  # a name stands for a dynamic axis: ("n", 28, 28)
+
+
+Side = Annotated[int, Field(ge=1, le=4096)]  # pixels
+Size = tuple[Side, Side]  # height, width
+# Pillow's filters of these names; all but `nearest` average the pixels when they shrink an image.
+Interpolation = Literal["bilinear", "bicubic", "lanczos", "nearest"]
+
+
+class DigitPreparation(_Facts):
+    """The digit is found, cut out, scaled and centred as in MNIST: white ink on black, 28x28."""
+
+    kind: Literal["digit"] = "digit"
+    size: tuple[Literal[28], Literal[28]] = (28, 28)
+
+
+class PhotoPreparation(_Facts):
+    """The shorter side is scaled to `resize` pixels, and the middle of `size` is cut out."""
+
+    kind: Literal["photo"] = "photo"
+    resize: Side
+    size: Size
+    interpolation: Interpolation = "bilinear"
+
+    @model_validator(mode="after")
+    def _holds_the_middle(self) -> Self:
+        if self.resize < max(self.size):
+            raise ValueError(
+                f"resize is {self.resize}, less than {max(self.size)}, the longer side of size"
+            )
+        return self
+
+
+class LetterboxPreparation(_Facts):
+    """The whole image is scaled to fit into `size`; the rest is filled with the level `fill`."""
+
+    kind: Literal["letterbox"] = "letterbox"
+    size: Size
+    fill: Annotated[int, Field(ge=0, le=255)] = 255
+    interpolation: Interpolation = "bilinear"
+
+
+class StretchPreparation(_Facts):
+    """The whole image is scaled to `size`, whatever its proportions."""
+
+    kind: Literal["stretch"] = "stretch"
+    size: Size
+    interpolation: Interpolation = "bilinear"
+
+
+# How any image becomes the graph's pixels. All but the digits': upright by EXIF, transparent parts
+# on white, then RGB or gray as the graph's input is.
+Preparation = Annotated[
+    DigitPreparation | PhotoPreparation | LetterboxPreparation | StretchPreparation,
+    Field(discriminator="kind"),
+]
+
+
+class Imported(_Facts):
+    """A model that was trained elsewhere: its file, and how far it is known."""
+
+    file: str  # its name, without the folder
+    sha256: Sha256
+    format: Literal["onnx", "torch"]
+    proven: tuple[str, ...]  # what was checked before it was published, a sentence each
+    unknown: tuple[str, ...]  # what could not be, a sentence each
 
 
 class DataFacts(_Facts):
@@ -97,9 +166,12 @@ class Acceptance(_Facts):
 
 
 class Parity(_Facts):
-    """One artifact compared with PyTorch on the whole test set. Its size is in `files`."""
+    """One artifact compared with PyTorch on the whole test set. Its size is in `files`.
 
-    accuracy: Fraction
+    Of an imported model: compared with the original on the images that were given or drawn.
+    """
+
+    accuracy: Fraction | None  # None: the images have no labels
     different_answers: Count  # test images on which the predicted classes differ
     largest_difference: Annotated[float, Field(ge=0)]  # between two logits
     mean_difference: Annotated[float, Field(ge=0)]
@@ -113,19 +185,21 @@ class FileFacts(_Facts):
 
 
 class ModelCard(_Facts):
-    schema_version: Literal[2, 3]
+    schema_version: Literal[2, 3, 4]
     name: str
     created: Annotated[datetime, Field(strict=False)]
     labels: Annotated[tuple[str, ...], Field(min_length=2)]
     input: TensorFacts
     outputs: tuple[TensorFacts, ...]
+    preparation: Preparation
     network: str
     parameters: Count
-    run: str  # the training run it came from
+    run: str | None  # the training run it came from; None: imported
+    imported: Imported | None  # None: trained by this project
     recipe: dict[str, int | float | str | bool]
-    data_set: DataFacts
+    data_set: DataFacts | None  # None: imported, and not evaluated
     temperature: Annotated[float, Field(gt=0)]
-    evaluation: Evaluation
+    evaluation: Evaluation | None  # None: imported, and no labelled images were given
     acceptance: Acceptance | None  # None: too few validation images, or schema 2
     opset: Count  # of the ONNX operators
     parity: dict[FileName, Parity]
@@ -136,10 +210,33 @@ class ModelCard(_Facts):
     files: dict[FileName, FileFacts]  # every other file of the version; filled in when published
 
     @model_validator(mode="after")
-    def _graph_fits_labels(self) -> Self:
-        if (self.input, self.outputs) != tensors(len(self.labels)):
-            raise ValueError(f"input and outputs must be {tensors(len(self.labels))}")
+    def _is_consistent(self) -> Self:
+        shape = self.input.shape[1:]
+        if shape not in (self.preparation.size, (*self.preparation.size, 3)):
+            raise ValueError(
+                f"the input is {self.input.shape}, but its preparation makes images of "
+                f"{self.preparation.size}"
+            )
+        if self.preparation.kind == "digit" and len(shape) > 2:
+            raise ValueError("the preparation of digits makes gray images, the input has colours")
+        expected = tensors(len(self.labels), self.shape)
+        if (self.input, self.outputs) != expected:
+            raise ValueError(f"input and outputs must be {expected}")
+        if (self.run is None) != (self.imported is not None):
+            raise ValueError("a version is of a run or imported, one of the two")
+        if self.run is not None and None in (self.data_set, self.evaluation):
+            raise ValueError("a version of a run has a data set and an evaluation")
         return self
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one image in the graph's input: (h, w) or (h, w, 3)."""
+        return tuple(int(side) for side in self.input.shape[1:])
+
+    @property
+    def are_digits(self) -> bool:
+        """Whether the labels are 0, 1, ... in order, each one digit."""
+        return len(self.labels) <= 10 and self.labels == tuple(map(str, range(len(self.labels))))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -177,14 +274,23 @@ def _upgraded(text: str | bytes) -> str | bytes:
             f"its schema_version is {found}, older than {OLDEST}, the oldest that this program "
             "reads: export the run again"
         )
-    return json.dumps({"acceptance": None} | card) if found == OLDEST else text
+    if type(found) is not int or found == SCHEMA:
+        return text
+    for schema in range(SCHEMA - 1, found - 1, -1):
+        card = _ADDED[schema] | card
+    return json.dumps(card)
 
 
-def tensors(classes: int) -> tuple[TensorFacts, tuple[TensorFacts, TensorFacts]]:
-    """Input and outputs of every graph of this project with that number of classes."""
+def tensors(
+    classes: int, shape: tuple[int, ...] = (SIDE, SIDE)
+) -> tuple[TensorFacts, tuple[TensorFacts, TensorFacts]]:
+    """Input and outputs of every graph of this project with that number of classes.
+
+    `shape` is that of one image: (h, w) or (h, w, 3).
+    """
     row = ("n", classes)
     return (
-        TensorFacts(name=INPUT, dtype="uint8", shape=("n", SIDE, SIDE)),
+        TensorFacts(name=INPUT, dtype="uint8", shape=("n", *shape)),
         (
             TensorFacts(name=LOGITS, dtype="float32", shape=row),
             TensorFacts(name=PROBABILITIES, dtype="float32", shape=row),

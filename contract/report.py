@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from contract.card import ModelCard
+from contract.card import ClassReport, ModelCard
 from contract.current import Switch
 from contract.errors import BrokenVersion, NoVersion, StoreError
 from contract.store import Store
@@ -32,14 +32,15 @@ def listing(store: Store) -> Report:
             version |= {
                 "created": card.created.isoformat(),
                 "network": card.network,
-                "data_set": card.data_set.name,
-                "accuracy": card.evaluation.accuracy,
+                "data_set": card.data_set and card.data_set.name,
+                "accuracy": _accuracy(card),
                 "bytes": size,
                 "signature": signature,
                 "run": card.run,
             }
-            row = [f"{card.created:%Y-%m-%d %H:%M}", card.network, card.data_set.name]
-            row += [_percent(card.evaluation.accuracy), _size(size), signature]
+            data = card.data_set.name if card.data_set else "imported"
+            row = [f"{card.created:%Y-%m-%d %H:%M}", card.network, data]
+            row += [_percent(_accuracy(card)), _size(size), signature]
         except StoreError as error:
             version["broken"] = str(error)
             row = ["", "", "", "", "", f"broken: {error}"]
@@ -59,7 +60,7 @@ def showing(store: Store, number: int) -> Report:
     files = [[name, _size(facts.size), facts.sha256] for name, facts in card.files.items()]
     classes = [
         [row.label, f"{row.precision:.4f}", f"{row.recall:.4f}", f"{row.f1:.4f}", f"{row.support}"]
-        for row in card.evaluation.per_class
+        for row in _per_class(card)
     ]
     parts = [
         _facts(card, where),
@@ -132,8 +133,9 @@ def comparing(store: Store, first: int, second: int) -> Report:
     measures = {
         name: [getattr(a.evaluation, name), getattr(b.evaluation, name)]
         for name in ("accuracy", "calibration_error")
+        if a.evaluation and b.evaluation
     }
-    before, after = ({row.label: row.recall for row in c.evaluation.per_class} for c in (a, b))
+    before, after = ({row.label: row.recall for row in _per_class(card)} for card in (a, b))
     recalls = {
         f"recall of {label}": [before[label], recall]
         for label, recall in after.items()
@@ -166,8 +168,9 @@ def _by_name(card: ModelCard) -> dict[str, Any]:
         name: f"{each['size']} bytes, {each['sha256'][:12]}"
         for name, each in facts["files"].items()
     }
-    classes = facts["evaluation"]["per_class"]
-    facts["evaluation"]["per_class"] = {each["label"]: each for each in classes}
+    if facts["evaluation"]:
+        classes = facts["evaluation"]["per_class"]
+        facts["evaluation"]["per_class"] = {each["label"]: each for each in classes}
     return facts
 
 
@@ -197,20 +200,15 @@ def _current(store: Store) -> int | None:
 
 def _facts(card: ModelCard, where: str) -> str:
     """All fields but those that have tables; `where` is the version's folder, with any remarks."""
-    data, evaluation = card.data_set, card.evaluation
     facts = {
         "version": where,
         "created": f"{card.created:%Y-%m-%d %H:%M:%S %Z}",
         "network": f"{card.network}, {card.parameters:,} parameters",
         "labels": " ".join(card.labels),
-        "data": f"{data.name} from {data.source}",
-        "images": f"{data.train:,} training, {data.validation:,} validation, {data.test:,} test",
-        "accuracy": _percent(evaluation.accuracy),
-        "calibration error": f"{_percent(evaluation.calibration_error)}, before the temperature "
-        f"{_percent(evaluation.calibration_error_before)}",
+        "input": f"{' x '.join(map(str, card.shape))}, prepared as {_preparation(card)}",
+        **_origin(card),
         "temperature": f"{card.temperature:.3f}",
         "accepted": accepted(card),
-        "run": card.run,
         "commit": card.git_commit or "unknown",
         "recipe": ", ".join(f"{key}={value}" for key, value in card.recipe.items()),
         "libraries": ", ".join(f"{key} {value}" for key, value in card.libraries.items()),
@@ -224,6 +222,41 @@ def _facts(card: ModelCard, where: str) -> str:
         wrapper.initial_indent = name.ljust(left)
         lines.append(wrapper.fill(text) or name)
     return "\n".join(lines)
+
+
+def _preparation(card: ModelCard) -> str:
+    """photo, resize=256, interpolation=bilinear"""
+    facts = card.preparation.model_dump(exclude={"kind", "size"})
+    return ", ".join([card.preparation.kind, *(f"{key}={value}" for key, value in facts.items())])
+
+
+def _origin(card: ModelCard) -> dict[str, str]:
+    """Of which run and data it is, or what it was imported from; and how well it predicts."""
+    facts: dict[str, str] = {"run": card.run} if card.run else {}
+    if imported := card.imported:
+        facts["imported"] = f"from {imported.file} ({imported.format}, {imported.sha256[:12]})"
+        facts["proven"] = " ".join(imported.proven)
+        facts["unknown"] = " ".join(imported.unknown) or "nothing"
+    if data := card.data_set:
+        facts["data"] = f"{data.name} from {data.source}"
+        facts["images"] = (
+            f"{data.train:,} training, {data.validation:,} validation, {data.test:,} test"
+        )
+    if evaluation := card.evaluation:
+        facts["accuracy"] = _percent(evaluation.accuracy)
+        facts["calibration error"] = (
+            f"{_percent(evaluation.calibration_error)}, before the temperature "
+            f"{_percent(evaluation.calibration_error_before)}"
+        )
+    return facts
+
+
+def _accuracy(card: ModelCard) -> float | None:
+    return card.evaluation.accuracy if card.evaluation else None
+
+
+def _per_class(card: ModelCard) -> tuple[ClassReport, ...]:
+    return card.evaluation.per_class if card.evaluation else ()
 
 
 def artifacts(card: ModelCard) -> str:
@@ -249,7 +282,9 @@ def artifacts(card: ModelCard) -> str:
 def accepted(card: ModelCard) -> str:
     """Which predictions are accepted, and how accurate these are; it follows "accepted"."""
     found, data = card.acceptance, card.data_set
-    if found is None:
+    if found is None or data is None:
+        if card.imported:
+            return "at any confidence: an imported model has no threshold"
         if card.schema_version == 2:
             return "at any confidence: cards of schema version 2 have no threshold"
         return "at any confidence: the run has too few validation images to find a threshold"
@@ -277,8 +312,8 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True))
 
 
-def _percent(fraction: float) -> str:
-    return f"{fraction:.2%}"
+def _percent(fraction: float | None) -> str:
+    return "unknown" if fraction is None else f"{fraction:.2%}"
 
 
 def _size(count: int) -> str:

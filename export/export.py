@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from contract.card import SCHEMA, ModelCard, Parity, tensors
+from contract.card import SCHEMA, DigitPreparation, ModelCard, Parity, tensors
 from contract.errors import StoreError
 from contract.provenance import git_commit, library_versions, processor
 from contract.store import Store
@@ -147,6 +147,8 @@ def _card(run: Run, checkpoint: Checkpoint, **measured: Any) -> ModelCard:
         labels=checkpoint.labels,
         input=graph_input,
         outputs=graph_outputs,
+        preparation=DigitPreparation(),
+        imported=None,
         network=checkpoint.network,
         run=run.id,
         recipe={**checkpoint.recipe},

@@ -34,7 +34,6 @@ from preprocessing.unsupported import UNKNOWN
 
 Raster = NDArray[np.uint8]
 
-LONGEST = 256  # pixels of a raster's side; more do not improve a digit of 20 pixels
 MOST_READS = 2**16  # of one file by Pillow: each read is a step in Python
 MOST_PARTS = 2**14  # chunks of a PNG, strips or tiles of a TIFF
 MOST_TILE = 2**24  # pixels of a strip or tile that is larger than its image
@@ -56,6 +55,31 @@ BAD_EXIF = (SyntaxError, ArithmeticError, LookupError, OSError, TypeError, Value
 warnings.filterwarnings("ignore", module=r"PIL\.")  # they are about tags that are not used here
 
 
+class Reduction(NamedTuple):
+    """How far an image is reduced while it is decoded: by whole factors, which costs little.
+
+    Either to at most `pixels` on its longer side, or as far as `side` of it keeps `pixels`.
+    """
+
+    pixels: int
+    side: Callable[[tuple[int, int]], int] = max
+    is_limit: bool = True
+    copies: int = 0  # bytes that preparing the image needs for each pixel of it
+
+    def factor(self, size: tuple[int, int]) -> int:
+        """By which an image of `size` is reduced."""
+        side = self.side(size)
+        return -(-side // self.pixels) if self.is_limit else max(1, side // self.pixels)
+
+    def draft(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The size that a decoder must at least decode an image to."""
+        side = self.side(size)
+        return max(1, size[0] * self.pixels // side), max(1, size[1] * self.pixels // side)
+
+
+FOR_DIGITS = Reduction(256)  # more pixels do not improve a digit of 20
+
+
 class NotAPicture(Exception):
     """The bytes are not an image, or a damaged or unsupported one."""
 
@@ -69,8 +93,8 @@ class Picture(NamedTuple):
     raster: Callable[[], Raster]  # decodes the pixels; NotAPicture if they are damaged
 
 
-def raster_of(image: Image.Image) -> Raster:
-    """The pixels of an image, upright, in 8 bits, reduced by a whole factor to at most LONGEST."""
+def raster_of(image: Image.Image, reduction: Reduction = FOR_DIGITS) -> Raster:
+    """The pixels of an image, upright, in 8 bits, reduced by a whole factor."""
     image.load()
     if image.mode in DEEP:
         mode = "I"  # 32 bits: converting directly to 8 would clip the values
@@ -84,7 +108,7 @@ def raster_of(image: Image.Image) -> Raster:
         )
     if image.mode != mode:
         image = image.convert(mode)
-    image = _upright(image.reduce(-(-max(image.size) // LONGEST)))
+    image = _upright(image.reduce(reduction.factor(image.size)))
     pixels = np.asarray(image)
     if mode == "I":
         return ((pixels + 128) // 257).astype(np.uint8)
@@ -101,9 +125,10 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def open_image(body: bytes) -> Picture:
+def open_image(body: bytes, reduction: Reduction) -> Picture:
     """Read the header of a file that starts with one of SIGNATURES."""
-    return next(opened for first, opened in _OPENED.items() if body.startswith(first))(body)
+    opened = next(opened for first, opened in _OPENED.items() if body.startswith(first))
+    return opened(body, reduction)
 
 
 class _Bounded(BytesIO):
@@ -134,7 +159,7 @@ def _refusing(what: str) -> Iterator[None]:
         ) from None
 
 
-def _picture(body: bytes, image: ImageFile, extra: int = 0) -> Picture:
+def _picture(body: bytes, image: ImageFile, reduction: Reduction, extra: int = 0) -> Picture:
     """`extra` is the number of bytes that its decoder needs in addition to the pixels."""
     converted = image.mode not in ("L", "RGB", "RGBA") or "transparency" in image.info
     a_pixel = (
@@ -144,7 +169,7 @@ def _picture(body: bytes, image: ImageFile, extra: int = 0) -> Picture:
     )
     width, height = image.size
     memory = a_pixel * width * height + 2 * len(body) + extra
-    return Picture(width, height, memory, partial(_raster, image))
+    return Picture(width, height, memory, partial(_raster, image, reduction))
 
 
 def _check_size(image: ImageFile, size: tuple[int, int]) -> None:
@@ -153,9 +178,9 @@ def _check_size(image: ImageFile, size: tuple[int, int]) -> None:
         raise NotAPicture("the picture is damaged: it has two sizes")
 
 
-def _raster(image: ImageFile) -> Raster:
+def _raster(image: ImageFile, reduction: Reduction) -> Raster:
     with _refusing("picture"):
-        return raster_of(image)
+        return raster_of(image, reduction)
 
 
 # ---- PNG -------------------------------------------------------------------------------------
@@ -206,7 +231,7 @@ def is_bomb(body: bytes) -> bool:
     return False
 
 
-def _png(body: bytes) -> Picture:
+def _png(body: bytes, reduction: Reduction) -> Picture:
     if len(body) < COLOUR + 1 or body[12:16] != b"IHDR":
         raise NotAPicture("the PNG is damaged: it does not begin with a header")
     width, height, bits, colour = _HEADER(body)
@@ -214,10 +239,10 @@ def _png(body: bytes) -> Picture:
     if b"tRNS" in body:
         a_pixel += 2 * CONVERTED
     memory = a_pixel * width * height + 2 * len(body)
-    return Picture(width, height, memory, partial(_png_raster, body, (width, height)))
+    return Picture(width, height, memory, partial(_png_raster, body, (width, height), reduction))
 
 
-def _png_raster(body: bytes, size: tuple[int, int]) -> Raster:
+def _png_raster(body: bytes, size: tuple[int, int], reduction: Reduction) -> Raster:
     """Keep only the chunks of the pixels: Pillow would inflate texts and decode animations."""
     view, kept = memoryview(body), [memoryview(PNG)]
     for kind, begin, end in _chunks(body):
@@ -238,7 +263,7 @@ def _png_raster(body: bytes, size: tuple[int, int]) -> Raster:
         bits = body[BITS]
         if "transparency" in image.info and body[COLOUR] == GRAY and bits in (2, 4):
             image.info["transparency"] *= 255 // (2**bits - 1)  # as for its pixels
-        return raster_of(image)
+        return raster_of(image, reduction)
 
 
 def _chunks(body: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -256,23 +281,22 @@ def _chunks(body: bytes) -> Iterator[tuple[bytes, int, int]]:
 # ---- other formats ------------------------------------------------------------------------------
 
 
-def _jpeg(body: bytes) -> Picture:
+def _jpeg(body: bytes, reduction: Reduction) -> Picture:
     _check_scans(body)
     if body.count(b"Exif\0\0") > MOST_EXIF:
         raise NotAPicture(f"a JPEG of more than {MOST_EXIF} parts with EXIF is not decoded")
     with _refusing("JPEG"):
         image = JpegImageFile(_Bounded(body))
         width, height = image.size
-        longest = max(width, height)
         # Decode at 1/2, 1/4 or 1/8 of the size where that suffices, which is several times faster.
-        image.draft(None, (max(1, width * LONGEST // longest), max(1, height * LONGEST // longest)))
+        image.draft(None, reduction.draft((width, height)))
         coefficients = 0
         if body.count(SCAN) > 1:  # then libjpeg stores the coefficients of all scans
             across = max(layer[1] for layer in image.layer)
             down = max(layer[2] for layer in image.layer)
             units = -(-width // (8 * across)) * -(-height // (8 * down))
             coefficients = BLOCK * units * sum(layer[1] * layer[2] for layer in image.layer)
-        picture = _picture(body, image, coefficients)
+        picture = _picture(body, image, reduction, coefficients)
         return picture._replace(width=width, height=height)
 
 
@@ -281,22 +305,22 @@ def _check_scans(body: bytes) -> None:
         raise NotAPicture(f"a JPEG of more than {MOST_SCANS} scans is not decoded")
 
 
-def _gif(body: bytes) -> Picture:
+def _gif(body: bytes, reduction: Reduction) -> Picture:
     with _refusing("GIF"):
-        return _picture(body, GifImageFile(_Bounded(body)))
+        return _picture(body, GifImageFile(_Bounded(body)), reduction)
 
 
-def _bmp(body: bytes) -> Picture:
+def _bmp(body: bytes, reduction: Reduction) -> Picture:
     with _refusing("BMP"):
         image = BmpImageFile(_Bounded(body))
-        picture = _picture(body, image)
+        picture = _picture(body, image, reduction)
         in_runs = image.tile[0].codec_name == "bmp_rle"
         if in_runs and picture.width * picture.height + len(body) > MOST_RUNS:
             raise NotAPicture("a large BMP of run lengths is not decoded: send a PNG or a JPEG")
         return picture
 
 
-def _webp(body: bytes) -> Picture:
+def _webp(body: bytes, reduction: Reduction) -> Picture:
     """Read only the header: libwebp allocates memory for the whole image when it opens it."""
     if len(body) < 32 or body[8:12] != b"WEBP":
         raise NotAPicture(UNKNOWN)
@@ -315,14 +339,14 @@ def _webp(body: bytes) -> Picture:
     # Two canvases and a copy in libwebp, Pillow's image, and a copy of it if it has alpha.
     a_pixel = 16 if body[12:16] == b"VP8 " else 20
     memory = a_pixel * width * height + 2 * len(body)
-    return Picture(width, height, memory, partial(_webp_raster, body, (width, height)))
+    return Picture(width, height, memory, partial(_webp_raster, body, (width, height), reduction))
 
 
-def _webp_raster(body: bytes, size: tuple[int, int]) -> Raster:
+def _webp_raster(body: bytes, size: tuple[int, int], reduction: Reduction) -> Raster:
     with _refusing("WebP"):
         image = WebPImageFile(_Bounded(body))
         _check_size(image, size)
-        return raster_of(image)
+        return raster_of(image, reduction)
 
 
 # Tags, and a value of COMPRESSION.
@@ -331,7 +355,7 @@ TILE_WIDTH, TILE_HEIGHT, TILES = 322, 323, 324
 JPEG = 7
 
 
-def _tiff(body: bytes) -> Picture:
+def _tiff(body: bytes, reduction: Reduction) -> Picture:
     """Check the tags first, because Pillow creates a list of all their values."""
     with _refusing("TIFF"):
         order = "<" if body.startswith(b"II") else ">"
@@ -356,10 +380,10 @@ def _tiff(body: bytes) -> Picture:
             raise NotAPicture(f"a TIFF of more than {MOST_PARTS:,} parts is not decoded")
         if parts > np.size(tags[TILES if TILES in tags else STRIPS]):
             raise NotAPicture("the TIFF is incomplete: parts of it are missing")
-        return _picture(body, image, 8 * across * down)
+        return _picture(body, image, reduction, 8 * across * down)
 
 
-_OPENED: dict[bytes, Callable[[bytes], Picture]] = {
+_OPENED: dict[bytes, Callable[[bytes, Reduction], Picture]] = {
     PNG: _png,
     b"\xff\xd8\xff": _jpeg,
     b"RIFF": _webp,

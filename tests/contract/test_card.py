@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from contract.card import BadCard, ModelCard
+from contract.card import BadCard, DigitPreparation, ModelCard, PhotoPreparation
 from contract.version import Version
 
 
 @pytest.fixture
 def facts(version: Version) -> dict[str, Any]:
     card: dict[str, Any] = json.loads(version.card.to_json())
-    return card
+    return card | {"schema_version": 4}
 
 
 def test_a_card_survives_a_round_trip_through_json(version: Version) -> None:
@@ -51,8 +51,8 @@ def test_the_error_names_any_missing_field(facts: dict[str, Any], name: str) -> 
         ({"colour": "blue"}, "colour: Extra inputs are not permitted"),
         ({"parameters": "many"}, "parameters: Input should be a valid integer"),
         ({"temperature": 0}, "temperature: Input should be greater than 0"),
-        ({"schema_version": "2"}, "schema_version: Input should be 2 or 3"),
-        ({"schema_version": 4}, "schema_version is 4, newer than 3, .*: update digitserve"),
+        ({"schema_version": "2"}, "schema_version: Input should be 2, 3 or 4"),
+        ({"schema_version": 5}, "schema_version is 5, newer than 4, .*: update digitserve"),
         ({"schema_version": 1}, "schema_version is 1, older than 2, .*: export the run again"),
         ({"files": {"../passwd": {"sha256": "0" * 64, "size": 1}}}, r"files.*passwd"),
         ({"files": {"a": {"sha256": "short", "size": 1}}}, r"files\.a\.sha256"),
@@ -82,11 +82,47 @@ def test_the_error_names_all_invalid_fields(facts: dict[str, Any]) -> None:
         ModelCard.from_json(json.dumps(facts | {"name": 1, "run": 2}))
 
 
-def test_a_card_of_schema_2_is_read_without_a_threshold(facts: dict[str, Any]) -> None:
-    facts = {name: fact for name, fact in facts.items() if name != "acceptance"}
-    card = ModelCard.from_json(json.dumps(facts | {"schema_version": 2}))
-    assert (card.schema_version, card.acceptance) == (2, None)
+LATER = {2: ("acceptance", "preparation", "imported"), 3: ("preparation", "imported"), 4: ()}
+
+
+@pytest.mark.parametrize("schema", LATER)
+def test_cards_of_all_schemas_since_2_are_read(facts: dict[str, Any], schema: int) -> None:
+    facts = {name: fact for name, fact in facts.items() if name not in LATER[schema]}
+    card = ModelCard.from_json(json.dumps(facts | {"schema_version": schema}))
+    assert card.schema_version == schema
+    assert (card.acceptance is None) == (schema == 2)
+    assert (card.preparation, card.imported) == (DigitPreparation(), None)
     assert ModelCard.from_json(card.to_json()) == card
+
+
+PHOTO = {"kind": "photo", "resize": 256, "size": [224, 192], "interpolation": "bilinear"}
+
+
+def test_a_card_describes_any_input(facts: dict[str, Any]) -> None:
+    facts["input"]["shape"] = ["n", 224, 192, 3]
+    card = ModelCard.from_json(json.dumps(facts | {"preparation": PHOTO}))
+    assert card.shape == (224, 192, 3)
+    assert card.preparation == PhotoPreparation(resize=256, size=(224, 192))
+    assert card.are_digits
+    with pytest.raises(BadCard, match="its preparation makes images of"):
+        ModelCard.from_json(json.dumps(facts))  # that of digits
+    with pytest.raises(BadCard, match="resize is 200, less than 224"):
+        ModelCard.from_json(json.dumps(facts | {"preparation": PHOTO | {"resize": 200}}))
+
+
+def test_an_imported_version_may_lack_what_nobody_knows(facts: dict[str, Any]) -> None:
+    imported = {
+        "file": "resnet.onnx", "sha256": "0" * 64, "format": "onnx",
+        "proven": ["The graph answers as the original."], "unknown": ["Its accuracy."],
+    }  # fmt: skip
+    unknown = dict.fromkeys(["run", "data_set", "evaluation", "acceptance"])
+    card = ModelCard.from_json(json.dumps(facts | unknown | {"imported": imported}))
+    assert card.imported is not None
+    assert card.imported.unknown == ("Its accuracy.",)
+    with pytest.raises(BadCard, match="of a run or imported"):
+        ModelCard.from_json(json.dumps(facts | unknown))
+    with pytest.raises(BadCard, match="a version of a run has a data set"):
+        ModelCard.from_json(json.dumps(facts | {"data_set": None}))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null"], ids=["empty", "cut", "list", "null"])
@@ -99,5 +135,5 @@ def test_the_schema_version_is_checked_before_unknown_fields(
     facts: dict[str, Any],
 ) -> None:
     with pytest.raises(BadCard) as refused:
-        ModelCard.from_json(json.dumps(facts | {"schema_version": 4, "colour": "blue"}))
+        ModelCard.from_json(json.dumps(facts | {"schema_version": 5, "colour": "blue"}))
     assert "colour" not in str(refused.value)

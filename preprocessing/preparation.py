@@ -1,0 +1,127 @@
+"""Prepares any image for a network, as its model card says: for training, export and service alike.
+
+raster --digits.normalize---------------------------------------> (28, 28)
+       --on white, RGB or gray, resize, crop or fill------------> (h, w) or (h, w, 3) RGB
+
+prepare = preparer_of(card.preparation, card.shape)
+pixels = prepare.file(path.read_bytes(), max_pixels=10**8)
+"""
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL.Image import Image, Resampling, fromarray
+
+from contract.card import (
+    LetterboxPreparation,
+    PhotoPreparation,
+    Preparation,
+    StretchPreparation,
+)
+from preprocessing.decoder import Raster, decode
+from preprocessing.digits.normalize import InkMode, normalize_digit
+from preprocessing.formats import FOR_DIGITS, Reduction
+
+Pixels = NDArray[np.uint8]  # (h, w) or (h, w, 3) RGB
+
+WHITE = 255
+# A decoder may reduce an image as far as it stays twice as large as it is needed: the result can
+# hardly be told from that of the whole image (Pillow's `reducing_gap`).
+GAP = 2
+MOST_LONGER = 4  # times the shorter side, that a photo is scaled of
+COPIES = 16  # bytes for each decoded pixel: the raster, without alpha, in RGB, and Pillow's copy
+
+
+@dataclass(frozen=True)
+class Preparer:
+    """Makes pixels of `shape`, (h, w) or (h, w, 3), from any image."""
+
+    preparation: Preparation
+    shape: tuple[int, ...]
+
+    @cached_property
+    def reduction(self) -> Reduction:
+        """How far images may be reduced while they are decoded."""
+        match self.preparation:
+            case PhotoPreparation(resize=side):
+                return Reduction(GAP * side, min, is_limit=False, copies=COPIES)
+            case LetterboxPreparation(size=size):
+                return Reduction(GAP * max(size), max, is_limit=False, copies=COPIES)
+            case StretchPreparation(size=size):
+                return Reduction(GAP * max(size), min, is_limit=False, copies=COPIES)
+        return FOR_DIGITS
+
+    def file(self, body: bytes, *, max_pixels: int, ink: InkMode = "auto") -> Pixels:
+        """The pixels of an image file; NotAPicture, TooManyPixels, or Blank for a digit."""
+        return self(decode(body, max_pixels=max_pixels, reduction=self.reduction), ink)
+
+    def __call__(self, raster: Raster, ink: InkMode = "auto") -> Pixels:
+        """The pixels of a decoded image; Blank if it should hold a digit and does not.
+
+        `ink` is for digits only: see `normalize_digit`.
+        """
+        match self.preparation:
+            case PhotoPreparation() as photo:
+                return _center_crop(_resize_shorter(self._flat(raster), photo), photo.size)
+            case LetterboxPreparation() as letterbox:
+                return _letterbox(self._flat(raster), letterbox)
+            case StretchPreparation(size=size, interpolation=how):
+                return _resize(self._flat(raster), size, how)
+        return normalize_digit(raster, ink)
+
+    def _flat(self, raster: Raster) -> Pixels:
+        """Without alpha, in RGB or gray as the network needs it."""
+        flat: Any = raster
+        if flat.ndim == 3 and flat.shape[2] == 4:
+            alpha = flat[..., 3:].astype(np.uint16)
+            on_white = flat[..., :3] * alpha + WHITE * (255 - alpha)
+            flat = ((on_white + 127) // 255).astype(np.uint8)
+        if len(self.shape) == 2:
+            return flat if flat.ndim == 2 else np.asarray(cv2.cvtColor(flat, cv2.COLOR_BGR2GRAY))
+        to_rgb = cv2.COLOR_GRAY2RGB if flat.ndim == 2 else cv2.COLOR_BGR2RGB
+        return np.asarray(cv2.cvtColor(flat, to_rgb), np.uint8)
+
+
+@lru_cache(64)
+def preparer_of(preparation: Preparation, shape: tuple[int, ...]) -> Preparer:
+    """The same object for equal arguments, so that `is` compares preparations."""
+    return Preparer(preparation, shape)
+
+
+def _resize(pixels: Pixels, size: tuple[int, int], interpolation: str) -> Pixels:
+    """To (height, width), as Pillow and torchvision's Resize do it."""
+    if pixels.shape[:2] == size:
+        return pixels
+    image: Image = fromarray(pixels)
+    resized = image.resize((size[1], size[0]), Resampling[interpolation.upper()])
+    return np.asarray(resized)
+
+
+def _resize_shorter(pixels: Pixels, photo: PhotoPreparation) -> Pixels:
+    shorter = min(pixels.shape[:2])
+    # Of a ribbon only the middle is scaled: 1 x 4096 pixels would become 256 x a million.
+    most = MOST_LONGER * shorter
+    pixels = _center_crop(pixels, (min(pixels.shape[0], most), min(pixels.shape[1], most)))
+    height, width = pixels.shape[:2]
+    size = height * photo.resize // shorter, width * photo.resize // shorter
+    return _resize(pixels, size, photo.interpolation)
+
+
+def _center_crop(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    top, left = (round((pixels.shape[axis] - size[axis]) / 2) for axis in (0, 1))
+    return np.ascontiguousarray(pixels[top : top + size[0], left : left + size[1]])
+
+
+def _letterbox(pixels: Pixels, letterbox: LetterboxPreparation) -> Pixels:
+    height, width = pixels.shape[:2]
+    scale = min(letterbox.size[0] / height, letterbox.size[1] / width)
+    fitting = max(1, round(height * scale)), max(1, round(width * scale))
+    resized = _resize(pixels, fitting, letterbox.interpolation)
+    sheet = np.full((*letterbox.size, *pixels.shape[2:]), letterbox.fill, np.uint8)
+    top, left = ((letterbox.size[axis] - fitting[axis]) // 2 for axis in (0, 1))
+    sheet[top : top + fitting[0], left : left + fitting[1]] = resized
+    return sheet
