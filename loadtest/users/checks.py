@@ -1,13 +1,15 @@
 """Checks of answers: each returns a complaint, which is empty if the answer is right.
 
-A right answer is complete: one prediction a picture, probabilities whose sum is 1, and the digit of
-the picture. Every answer is checked, in some 10 us.
+A right answer is complete: one prediction an image, probabilities whose sum is 1 (of models with
+many labels, those of the likeliest), and the label of the image. Every answer is checked, in some
+10 us.
 """
 
 import json
 import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 REFUSED = ", refused"  # after the name of a request that was
 HEAD = "Inference-Header-Content-Length"
@@ -17,7 +19,7 @@ Check = Callable[[bytes, Mapping[str, str]], str]  # body, headers -> complaint
 
 
 def predicted(labels: Sequence[str], body: bytes, _: Mapping[str, str]) -> str:
-    """Check an answer of /v1/predict to pictures with these labels."""
+    """Check an answer of /v1/predict to images with these labels."""
     try:
         read = [_label(prediction) for prediction in json.loads(body)["predictions"]]
     except (ValueError, KeyError, TypeError) as error:
@@ -26,7 +28,7 @@ def predicted(labels: Sequence[str], body: bytes, _: Mapping[str, str]) -> str:
 
 
 def inferred(column: int, body: bytes, headers: Mapping[str, str]) -> str:
-    """Check an answer of the Open Inference Protocol: probabilities of one picture, as bytes."""
+    """Check an answer of the Open Inference Protocol: probabilities of one image, as bytes."""
     try:
         length = int(headers[HEAD])
         (output,) = json.loads(body[:length])["outputs"]
@@ -53,11 +55,13 @@ def reason_of(body: bytes) -> str:
         return shown(body)
 
 
-def _label(prediction: dict[str, object]) -> str:
-    probabilities = prediction["probabilities"]
-    if not isinstance(probabilities, list) or not _sum_to_1(probabilities):
+def _label(prediction: dict[str, Any]) -> str:
+    probabilities = prediction.get("probabilities")
+    if probabilities is None:
+        probabilities = [each["confidence"] for each in prediction["top_k"]]
+    elif not _sum_to_1(probabilities):
         raise ValueError
-    if prediction["confidence"] != max(probabilities) or not isinstance(prediction["digit"], int):
+    if prediction["confidence"] != max(probabilities) or not isinstance(prediction["index"], int):
         raise ValueError
     return str(prediction["label"])
 

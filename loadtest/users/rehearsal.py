@@ -1,4 +1,4 @@
-"""Before the load, digits are fetched, and a request of each kind for each is sent once.
+"""Before the load, test images are fetched, and a request of each kind for each is sent once.
 
 Once in a process, for all its users, by the first of them; the others wait. What the model misreads
 then is left out, so that later mistakes are due to the load. None of this is in the statistics,
@@ -18,11 +18,11 @@ from gevent.pool import Pool
 from locust.contrib.fasthttp import FastHttpSession
 
 from loadtest.users.checks import REFUSED, reason_of
-from loadtest.users.requests import MAKERS, SAMPLES, Digit, Request, pngs, wrong_requests
+from loadtest.users.requests import MAKERS, SAMPLES, Request, Sample, pngs, wrong_requests
 from loadtest.users.settings import Settings
 
-DIGITS = 50
-SAMPLED = 150  # requests for samples, at most: of a sheet of 100, some 70 random ones are 50 digits
+MOST = 50  # samples
+SAMPLED = 150  # requests for samples, at most: of a sheet of 100, some 70 random ones are 50 images
 AT_ONCE = 8  # requests: few, to be no load; more than one, as the service may be far away
 AGAIN = 1.0  # seconds until a user without an answer tries again
 WRONG = "wrong"
@@ -47,7 +47,7 @@ class Rehearsal:
         self._give_up = give_up
         self._one_at_a_time = BoundedSemaphore()
         self._fetched = 0
-        self._digits: list[Digit] = []  # of them, that are classified correctly
+        self._samples: list[Sample] = []  # of them, that are classified correctly
         self._requests: dict[str, list[Request]] = {}
         self._left_out: dict[str, int] = {}
         self._given_up = False
@@ -67,28 +67,29 @@ class Rehearsal:
 
     def _rehearse(self, session: FastHttpSession, kinds: Set[str]) -> None:
         model = self.settings.model
-        if not self._digits:  # requests are made of those that are classified correctly
-            digits = self._found(session)
-            self._fetched = len(digits)
-            for at, answer in self._keep(session, "png", pngs(digits, model)).items():
-                column = answer.json()["predictions"][0]["digit"]
-                self._digits.append(digits[at]._replace(column=column))
+        if not self._samples:  # requests are made of those that are classified correctly
+            samples = self._found(session)
+            self._fetched = len(samples)
+            for at, answer in self._keep(session, "png", pngs(samples, model)).items():
+                column = answer.json()["predictions"][0]["index"]
+                self._samples.append(samples[at]._replace(column=column))
         for kind in sorted(kinds - self._requests.keys() - {WRONG}):
-            self._keep(session, kind, MAKERS[kind](self._digits, model))
-        self._requests[WRONG] = wrong_requests(self._digits, model)
+            self._keep(session, kind, MAKERS[kind](self._samples, model))
+        self._requests[WRONG] = wrong_requests(self._samples, model)
         left_out = ", ".join(f"{number} {kind}" for kind, number in self._left_out.items())
-        log.info("%d digits; misread without load, and so left out: %s", self._fetched, left_out)
+        log.info("%d images; misread without load, and so left out: %s", self._fetched, left_out)
 
-    def _found(self, session: FastHttpSession) -> list[Digit]:
+    def _found(self, session: FastHttpSession) -> list[Sample]:
         request = Request(SAMPLES, SAMPLES, {"Accept": "application/json"}, b"", method="GET")
-        first = _digit(self._answer(session, request))  # alone: it may have to wait for the service
+        # Alone: it may have to wait for the service.
+        first = _sample(self._answer(session, request))
         found = {first.number: first}
         for _ in range(0, SAMPLED, AT_ONCE):
-            digits = map(_digit, self._answers(session, [request] * AT_ONCE))
-            found |= {digit.number: digit for digit in digits}
-            if len(found) >= DIGITS:
+            samples = map(_sample, self._answers(session, [request] * AT_ONCE))
+            found |= {sample.number: sample for sample in samples}
+            if len(found) >= MOST:
                 break
-        return list(found.values())[:DIGITS]
+        return list(found.values())[:MOST]
 
     def _keep(
         self, session: FastHttpSession, kind: str, requests: list[Request]
@@ -143,11 +144,11 @@ def _failed(answer: Answer) -> str:
     return why
 
 
-def _digit(answer: Answer) -> Digit:
+def _sample(answer: Answer) -> Sample:
     try:
-        return Digit.parse(answer.content)
+        return Sample.parse(answer.content)
     except (ValueError, KeyError, TypeError) as error:
-        raise CannotBegin(f"{SAMPLES} answers no digit with its label: {error!r}") from error
+        raise CannotBegin(f"{SAMPLES} answers no image with its label: {error!r}") from error
 
 
 def _complaint(request: Request, answer: Answer) -> str:

@@ -1,4 +1,4 @@
-"""Requests as real clients send them, prepared once for each digit."""
+"""Requests as real clients send them, prepared once for each image."""
 
 import json
 import struct
@@ -9,7 +9,15 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from loadtest.users.checks import HEAD, inferred, predicted
-from loadtest.users.requests import MAKERS, Digit, binaries, jpeg_of, jpegs, jsons
+from loadtest.users.requests import (
+    MAKERS,
+    Sample,
+    binaries,
+    jpeg_of,
+    jpegs,
+    jsons,
+    wrong_requests,
+)
 
 
 def png_of_a_seven() -> bytes:
@@ -21,10 +29,19 @@ def png_of_a_seven() -> bytes:
 
 
 SEVEN = png_of_a_seven()
-DIGITS = [Digit(number, "7", SEVEN, 7) for number in range(6)]
+DIGITS = [Sample(number, "7", SEVEN, 7) for number in range(6)]
 
 
-def test_there_is_one_request_of_each_kind_per_digit() -> None:
+def png_of_a_sky() -> bytes:
+    file = BytesIO()
+    Image.new("RGB", (48, 32), (90, 140, 250)).save(file, "PNG")
+    return file.getvalue()
+
+
+SKY = Sample(0, "sky", png_of_a_sky(), 3)
+
+
+def test_there_is_one_request_of_each_kind_per_image() -> None:
     assert {kind: len(make(DIGITS, "digits")) for kind, make in MAKERS.items()} == dict.fromkeys(
         MAKERS, len(DIGITS)
     )
@@ -57,11 +74,26 @@ def test_a_tensor_request_is_a_header_followed_by_pixels() -> None:
     assert request.body[length:] == Image.open(BytesIO(SEVEN)).convert("L").tobytes()
 
 
+def test_an_image_in_colour_is_sent_as_it_is_in_any_kind_of_request() -> None:
+    photo = Image.open(BytesIO(jpeg_of(SKY)))
+    assert (photo.format, photo.size) == ("JPEG", (48, 32))
+    request = binaries([SKY], "skies")[0]
+    length = int(request.headers[HEAD])
+    (reported,) = json.loads(request.body[:length])["inputs"]
+    assert reported["shape"] == [1, 32, 48, 3]
+    assert request.body[length:] == bytes([90, 140, 250]) * 32 * 48
+
+
+def test_a_blank_image_is_wrong_only_for_a_model_of_digits() -> None:
+    names = [{each.name for each in wrong_requests([one], "any")} for one in (DIGITS[0], SKY)]
+    assert names[0] - names[1] == {"wrong, blank image"}
+
+
 def prediction(label: str, confidence: float = 0.9) -> dict[str, object]:
     probabilities = [0.9, 0.1]
     return {
-        "digit": 0,
         "label": label,
+        "index": 0,
         "confidence": confidence,
         "probabilities": probabilities,
     }
@@ -78,6 +110,13 @@ def test_a_prediction_is_correct_if_complete_with_the_right_labels() -> None:
     assert "no prediction" in error(prediction("7") | {"probabilities": [2, 3]})
     assert "no prediction" in predicted(["7"], b"no JSON", {})
     assert "no prediction" in predicted(["7"], b"{}", {})
+
+
+def test_of_many_labels_the_likeliest_are_enough() -> None:
+    likeliest = [{"label": "sky", "confidence": 0.6}, {"label": "sea", "confidence": 0.3}]
+    answer = {"label": "sky", "index": 210, "confidence": 0.6, "top_k": likeliest}
+    assert predicted(["sky"], json.dumps({"predictions": [answer]}).encode(), {}) == ""
+    assert predicted(["sea"], json.dumps({"predictions": [answer]}).encode(), {})
 
 
 def test_a_tensor_is_correct_if_the_label_has_the_highest_probability() -> None:

@@ -12,8 +12,8 @@ pytestmark = pytest.mark.slow
 
 KINDS = {"png", "jpeg", "form", "json", "binary"}
 WRONG = {
-    "wrong, no picture's type", "wrong, empty body", "wrong, truncated picture",
-    "wrong, blank picture", "wrong, malformed JSON", "wrong, no base64", "wrong, wrong shape",
+    "wrong, no image's type", "wrong, empty body", "wrong, truncated image",
+    "wrong, blank image", "wrong, malformed JSON", "wrong, no base64", "wrong, wrong shape",
     "wrong, no such model", "wrong, no such route",
 }  # fmt: skip
 SECONDS = 8
