@@ -27,7 +27,7 @@ def test_a_working_service_has_no_failures(service: Service, tmp_path: Path) -> 
     assert done.code == 0, done.log
     assert set(done.reported) == KINDS | WRONG
     assert {name for name, each in done.reported.items() if each["num_failures"]} == set()
-    assert done.log.count("50 digits; misread without load, and so left out:") == 2
+    assert done.log.count("50 images; misread without load, and so left out:") == 2
     assert "updating to 10 users" in done.log
     assert "updating to 20 users" in done.log
 
