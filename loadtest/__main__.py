@@ -24,7 +24,7 @@ from urllib.request import urlopen
 
 from loadtest import arguments as kinds
 from loadtest.client.locust import Locust, locust
-from loadtest.client.requests import Pictures, picture
+from loadtest.client.requests import Pictures
 from loadtest.errors import CannotMeasure
 from loadtest.host.machine import Conditions, Placement, on, settings_handed_on
 from loadtest.ramp import report
@@ -87,7 +87,7 @@ def _target(arguments: Namespace) -> Iterator[Target]:
     service = targets.service(arguments.models, arguments.name, settings)
     print(f"starting the service on {pictures.folder}; {placement}", flush=True)
     with (
-        started(service, placement.server, probe=picture(pictures.pngs[0])) as running,
+        started(service, placement.server, probe=pictures.requests[0]) as running,
         on(*placement.generators),
     ):
         yield Target(str(running.address), running.pid, placement, found)

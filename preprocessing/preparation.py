@@ -1,10 +1,9 @@
 """Prepares any image for a network, as its model card says: for training, export and service alike.
 
-raster --digits.normalize---------------------------------------> (28, 28)
-       --on white, RGB or gray, resize, crop or fill------------> (h, w) or (h, w, 3) RGB
+    raster --digits.normalize-------------------------------> (28, 28)
+           --on white, RGB or gray, resize, crop or fill----> (h, w) or (h, w, 3) RGB
 
-prepare = preparer_of(card.preparation, card.shape)
-pixels = prepare.file(path.read_bytes(), max_pixels=10**8)
+`preparer_of(card.preparation, card.shape).file(body, max_pixels=...)` returns the pixels of a file.
 """
 
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from PIL.Image import Image, Resampling, fromarray
 
 from contract.card import (
     LetterboxPreparation,
+    ModelCard,
     PhotoPreparation,
     Preparation,
     StretchPreparation,
@@ -84,6 +84,12 @@ class Preparer:
             return flat if flat.ndim == 2 else np.asarray(cv2.cvtColor(flat, cv2.COLOR_BGR2GRAY))
         to_rgb = cv2.COLOR_GRAY2RGB if flat.ndim == 2 else cv2.COLOR_BGR2RGB
         return np.asarray(cv2.cvtColor(flat, to_rgb), np.uint8)
+
+
+def preparer_for(card: str | bytes) -> Preparer:
+    """Of a model, by the text of its card.json; BadCard if it is not one."""
+    read = ModelCard.from_json(card)
+    return preparer_of(read.preparation, read.shape)
 
 
 @lru_cache(64)

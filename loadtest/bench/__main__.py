@@ -15,7 +15,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
-from loadtest.arguments import add_files, parse, parser
+from loadtest.arguments import add_files, parse, parser, whole_number
 from loadtest.bench import report
 from loadtest.bench.limits import measured_apart
 from loadtest.bench.measure import Plan, Tool, Visit, add_load, visit
@@ -54,6 +54,8 @@ def main(words: list[str] | None = None) -> int:
 def bench(arguments: Namespace) -> Results:
     cores = Placement.of(generators=1)
     pictures = Pictures.of_current(arguments.models, arguments.name)
+    if arguments.jpeg:
+        pictures = pictures.as_jpegs(*arguments.jpeg)
     tool = Tool.found(arguments.client)
     conditions = Conditions.now(
         command=arguments.command, pinned=cores, client=tool.name, model=pictures.folder
@@ -104,7 +106,9 @@ def _rounds(
         limits = None
         if "limits" in arguments.only:
             seconds, core = min(1.0, arguments.seconds), plan.cores.server[0]
-            limits = measured_apart(arguments.models, arguments.name, seconds, core=core)
+            limits = measured_apart(
+                arguments.models, arguments.name, seconds, core=core, jpeg=arguments.jpeg or ()
+            )
         yield Round(limits, list(_visits(requested, pictures, plan, missing, f"round {number}")))
         took = time.monotonic() - began
         print(f"round {number} of {arguments.rounds} took {took:.0f} s", flush=True)
@@ -155,6 +159,8 @@ def _parser() -> ArgumentParser:
     add("--queue", type=int, default=NEEDED, help=f"MAX_QUEUE under overload; default: {NEEDED}")
     venvs = "environments of the peers"
     add("--venvs", type=Path, metavar="DIR", default=Path(".peers"), help=venvs)
+    size = "post JPEGs of that size instead of PNGs of the model's own; for models of photographs"
+    add("--jpeg", type=whole_number(1), nargs=2, metavar=("WIDTH", "HEIGHT"), help=size)
     add_files(made)
     return made
 

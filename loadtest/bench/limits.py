@@ -1,41 +1,44 @@
 """The decoder and the network without a server: python -m loadtest.bench.limits MODELS NAME SECONDS
 
-Prints CPU seconds a picture, on one thread: OpenCV decoding PNG after PNG, and ONNX Runtime given
-as many pictures a call as the service gives it at most, and one.
+Prints CPU seconds an image, on one thread: OpenCV decoding PNG after PNG of digits, or any file
+decoded and prepared as the model's card says; and ONNX Runtime given as many images a call as the
+service gives it at most, and one. WIDTH and HEIGHT may follow: the files are JPEGs of that size.
 """
 
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from loadtest.bench.peers.answers import network_of
+from loadtest.bench.peers.answers import MOST, network_of
 from loadtest.client.requests import Pictures
 from loadtest.host.machine import on
 from loadtest.host.processes import run
 
-BATCH = 64  # pictures a call
+BATCH = 64  # images a call
 
 
 @dataclass(frozen=True)
 class Limits:
-    """CPU seconds a picture."""
+    """CPU seconds an image."""
 
-    decode: float
+    decode: float  # and to prepare it, unless it is a digit
     network: float  # BATCH a call
     network_alone: float  # one a call
 
 
-def measured_apart(models: Path, name: str, seconds: float, *, core: int) -> Limits:
+def measured_apart(
+    models: Path, name: str, seconds: float, *, core: int, jpeg: Sequence[int] = ()
+) -> Limits:
     """Measure in a process of its own, undisturbed by the bench."""
     program = (sys.executable, "-m", "loadtest.bench.limits")
     with on(core):
-        done = run(*program, str(models.resolve()), name, str(seconds))
+        done = run(*program, str(models.resolve()), name, str(seconds), *map(str, jpeg))
     return Limits(**json.loads(done.stdout))
 
 
@@ -43,12 +46,17 @@ def measure(pictures: Pictures, seconds: float) -> Limits:
     network = network_of(pictures.graph)
     batch, alone = pictures.batch(BATCH), pictures.batch(1)
 
+    are_digits = pictures.prepare.preparation.kind == "digit"
+
     def decode() -> None:
-        for png in pictures.pngs:
-            cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+        for file in pictures.files:
+            if are_digits:
+                cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED)
+            else:
+                pictures.prepare.file(file, max_pixels=MOST)
 
     return Limits(
-        decode=_cpu(decode, seconds) / len(pictures.pngs),
+        decode=_cpu(decode, seconds) / len(pictures.files),
         network=_cpu(lambda: network(batch), seconds) / BATCH,
         network_alone=_cpu(lambda: network(alone), seconds),
     )
@@ -67,4 +75,6 @@ def _cpu(work: Callable[[], object], seconds: float) -> float:
 if __name__ == "__main__":
     cv2.setNumThreads(1)
     found = Pictures.of_current(Path(sys.argv[1]), sys.argv[2])
+    if jpeg := [int(side) for side in sys.argv[4:]]:
+        found = found.as_jpegs(*jpeg)
     print(json.dumps(asdict(measure(found, float(sys.argv[3])))))

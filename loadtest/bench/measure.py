@@ -80,7 +80,7 @@ class Plan:
 
 
 def visit(target: Target, pictures: Pictures, plan: Plan) -> Visit:
-    requests = [picture(png) for png in pictures.pngs]
+    requests = pictures.requests
     plan = replace(plan, cores=plan.cores.with_servers(target.workers))
     with started(target, plan.cores.server, probe=requests[0]) as running:
         right = _right(running, requests, pictures.labels) if target.reads else None
@@ -94,7 +94,7 @@ def visit(target: Target, pictures: Pictures, plan: Plan) -> Visit:
             _measure(running, requests, PICTURES, connections, plan)
             for connections in target.connections
         ]
-        if target.prepares:
+        if target.prepares and pictures.prepare.preparation.kind == "digit":
             drawings = [picture(png) for png in pictures.drawings(DRAWING)]
             measured.append(_measure(running, drawings, DRAWINGS, MANY, plan))
         skipped = ""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from loadtest.bench.measure import Plan
 from loadtest.client.asyncio_client import Attempt, sampling
-from loadtest.client.requests import Pictures, picture
+from loadtest.client.requests import Pictures
 from loadtest.client.result import quantile
 from loadtest.host.processes import Memory
 from loadtest.target.server import Running, started
@@ -65,7 +65,7 @@ class Overload:
 def overload(
     target: Target, pictures: Pictures, plan: Plan, *, seconds: float, queue: int
 ) -> Overload:
-    requests = [picture(png) for png in pictures.pngs]
+    requests = pictures.requests
     target = target.with_settings(max_queue=queue)
     watch = min(WATCH, seconds)
     with started(target, plan.cores.server, probe=requests[0]) as running:

@@ -159,6 +159,9 @@ def ratios(rounds: list[Round], peers: Iterable[str] = ()) -> dict[str, Spread]:
     wanted: dict[str, Ratio] = {
         "limit's CPU / service's CPU, 64 connections": _limit_over("echo"),
         "the same with uvicorn's echo": _limit_over("echo, under uvicorn"),
+        "req/s / those of decoder and network alone, 64 connections": lambda each: (
+            each.of("service").load.rate * (each.cost.decode + each.cost.network)
+        ),
         "p99 / p50, 64 connections": lambda each: (
             each.of("service").load.p99 / each.of("service").load.p50
         ),

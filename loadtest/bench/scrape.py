@@ -14,7 +14,7 @@ from functools import partial
 
 from loadtest.bench.measure import WARM_UP, Plan
 from loadtest.client.asyncio_client import Attempt, sampling
-from loadtest.client.requests import Pictures, get, picture
+from loadtest.client.requests import Pictures, get
 from loadtest.client.result import Load, quantile
 from loadtest.errors import CannotMeasure
 from loadtest.target.server import started
@@ -41,7 +41,7 @@ class Scrapes:
 
 
 def scrapes(target: Target, pictures: Pictures, plan: Plan, *, workers: int) -> Scrapes:
-    requests = [picture(png) for png in pictures.pngs]
+    requests = pictures.requests
     target = target.with_settings(workers=workers)
     with started(target, plan.cores.server, probe=requests[0]) as running:
 

@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from loadtest.bench.measure import WARM_UP, Tool, refusal_of
 from loadtest.client.asyncio_client import LOST
-from loadtest.client.requests import STATUS, Pictures, get, picture, tensor
+from loadtest.client.requests import STATUS, Pictures, get, tensor
 from loadtest.client.result import Load
 from loadtest.errors import CannotMeasure, NoProvider
 from loadtest.host.processes import run
@@ -141,7 +141,7 @@ def cores() -> int:
 def crew(target: Target, pictures: Pictures, plan: Plan, *, workers: int) -> Crew:
     """CannotMeasure if it does not start, or does not run on the plan's provider."""
     target = target.with_settings(workers=workers, provider=plan.provider)
-    loads = {1: [picture(png) for png in pictures.pngs]}
+    loads = {1: pictures.requests}
     loads |= {size: [tensor(plan.model, pictures.batch(size))] for size in BATCHES}
     clients = max(1, min(workers, cores() - workers))
     with started(target, probe=loads[1][0], patience=PATIENCE) as running:

@@ -1,23 +1,25 @@
-"""What is sent to a server: the digits of a model version, and HTTP requests made of them.
+"""What is sent to a server: test images of a model version, and HTTP requests made of them.
 
-A request is made once, as the bytes that go over the wire, and sent many times. The digits come
-with every model version: models/<name>/<current>/samples.png is a sheet of test digits, and
-samples.json holds their labels in reading order and how many are in a row.
+A request is made once, as the bytes that go over the wire, and sent many times. The images come
+with a model version: models/<name>/<current>/samples.png is a sheet of them, and samples.json holds
+their labels in reading order, their size and how many are in a row.
 """
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import cv2
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from loadtest.client.asyncio_client import LOST, send_once
 from loadtest.client.result import Address
 from loadtest.errors import CannotMeasure
+from preprocessing.preparation import Preparer, preparer_for
 
 PREDICT = "/v1/predict"
 INFER = "/v2/models/{name}/infer"
@@ -30,44 +32,62 @@ PNG = (cv2.IMWRITE_PNG_COMPRESSION, 6)
 @dataclass(frozen=True)
 class Pictures:
     folder: Path  # of the model version
-    pixels: NDArray[np.uint8]  # (n, side, side)
+    pixels: NDArray[np.uint8]  # (n, h, w) or (n, h, w, 3) RGB
     labels: list[str]
-    pngs: list[bytes]
+    files: list[bytes]
+    prepare: Preparer  # what the model's pixels are made of files with
+    content_type: str = "image/png"
 
     @classmethod
     def of_current(cls, models: Path, name: str) -> Self:
-        """The digits of the current version; CannotMeasure if there is none."""
+        """Those of the current version; CannotMeasure if there is none."""
         try:
             current = (models / name / "current").read_text().strip()
             folder = models / name / current
             sheet_info = json.loads((folder / "samples.json").read_text())
-            sheet: Any = cv2.imread(str(folder / "samples.png"), cv2.IMREAD_GRAYSCALE)
-        except (OSError, ValueError) as error:
+            prepare = preparer_for((folder / "card.json").read_bytes())
+            sheet: Any = cv2.imread(str(folder / "samples.png"), cv2.IMREAD_UNCHANGED)
+        except (OSError, ValueError) as error:  # of which BadCard is one
             raise CannotMeasure(
                 f"no model version to measure in {models / name}: {error}"
             ) from error
         if sheet is None:
             raise CannotMeasure(f"{folder / 'samples.png'} cannot be read")
-        side, columns, labels = sheet_info["side"], sheet_info["columns"], sheet_info["labels"]
-        rows = sheet.shape[0] // side
-        cut = sheet.reshape(rows, side, columns, side)  # rows, y, columns, x
-        pixels = cut.transpose(0, 2, 1, 3).reshape(-1, side, side)[: len(labels)]
-        pngs = [cv2.imencode(".png", each, PNG)[1].tobytes() for each in pixels]
-        return cls(folder, np.ascontiguousarray(pixels), labels, pngs)
+        columns, labels = sheet_info["columns"], sheet_info["labels"]
+        height, width = (sheet_info.get(name, sheet_info["side"]) for name in ("height", "width"))
+        cut = sheet.reshape(-1, height, columns, width, *sheet.shape[2:]).swapaxes(1, 2)
+        images = cut.reshape(-1, height, width, *sheet.shape[2:])[: len(labels)]
+        pngs = [cv2.imencode(".png", each, PNG)[1].tobytes() for each in images]
+        pixels = images[..., ::-1] if images.ndim == 4 else images  # OpenCV has BGR
+        return cls(folder, np.ascontiguousarray(pixels), labels, pngs, prepare)
+
+    def as_jpegs(self, width: int, height: int) -> Self:
+        """The same images as JPEGs of another size."""
+        files = []
+        for each in self.pixels:
+            image = cv2.resize(each, (width, height), interpolation=cv2.INTER_CUBIC)
+            file = cv2.imencode(".jpg", image[..., ::-1] if image.ndim == 3 else image)[1]
+            files.append(file.tobytes())
+        return replace(self, files=files, content_type="image/jpeg")
+
+    @property
+    def requests(self) -> list[bytes]:
+        """A request for each image."""
+        return [post(PREDICT, file, {"Content-Type": self.content_type}) for file in self.files]
 
     @property
     def graph(self) -> Path:
         return self.folder / "model.onnx"
 
     def drawings(self, side: int) -> list[bytes]:
-        """The digits as PNGs of another size, dark on light as people draw them."""
+        """Digits as PNGs of another size, dark on light as people draw them."""
         return [
             cv2.imencode(".png", cv2.resize(255 - each, (side, side)), PNG)[1].tobytes()
             for each in self.pixels
         ]
 
     def batch(self, size: int) -> NDArray[np.uint8]:
-        """(size, side, side), the digits in turn."""
+        """(size, h, w) or (size, h, w, 3), the images in turn."""
         return self.pixels[np.arange(size) % len(self.pixels)]
 
 
@@ -86,7 +106,7 @@ def picture(png: bytes) -> bytes:
 
 
 def tensor(name: str, pixels: NDArray[np.uint8]) -> bytes:
-    """A batch of the Open Inference Protocol, (n, 28, 28) in its binary tensor extension."""
+    """A batch of the Open Inference Protocol, (n, h, w[, 3]) in its binary tensor extension."""
     header = {
         "inputs": [
             {
@@ -113,10 +133,10 @@ class ExpectedRequest(NamedTuple):
 
 def requests_of(pictures: Pictures, key: str | None = None) -> list[ExpectedRequest]:
     """A request for each picture; `key` for a service that requires one."""
-    headers = {"Content-Type": "image/png"} | ({"X-API-Key": key} if key else {})
+    headers = {"Content-Type": pictures.content_type} | ({"X-API-Key": key} if key else {})
     return [
-        ExpectedRequest(post(PREDICT, png, headers), b'"label":%s' % json.dumps(label).encode())
-        for png, label in zip(pictures.pngs, pictures.labels, strict=True)
+        ExpectedRequest(post(PREDICT, file, headers), b'"label":%s' % orjson.dumps(label))
+        for file, label in zip(pictures.files, pictures.labels, strict=True)
     ]
 
 

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from loadtest.arguments import Think
 from loadtest.client.asyncio_client import LOST
 from loadtest.client.locust import Locust, locust
-from loadtest.client.requests import STATUS, Pictures, get, picture, post
+from loadtest.client.requests import STATUS, Pictures, get, post
 from loadtest.errors import CannotMeasure
 from loadtest.host.machine import Placement, on, settings_handed_on
 from loadtest.target import targets
@@ -118,7 +118,7 @@ def soak(plan: Plan, pictures: Pictures, folder: Path, command: Command | None =
     with copies(pictures.folder, plan.model, plan.versions) as models, on(*plan.cores.generators):
         target = targets.service(models, plan.model, settings)
         target = replace(target, command=command or target.command)
-        with started(target, plan.cores.server, probe=picture(pictures.pngs[0])) as running:
+        with started(target, plan.cores.server, probe=pictures.requests[0]) as running:
             return _Soak(plan, running, token).under_load(folder)
 
 

@@ -1,7 +1,7 @@
-"""PNGs -> JSON, any number of them at once, for each of the frameworks.
+"""Image files -> JSON, any number of them at once, for each of the frameworks.
 
-The same calls as the service's: OpenCV, ONNX Runtime on one thread, orjson. An image that is not
-28x28 is prepared by the service's own function.
+The same calls as the service's: OpenCV, ONNX Runtime on one thread, orjson. What is not a PNG of a
+digit in 28x28 is decoded and prepared by the service's own function.
 """
 
 import json
@@ -16,10 +16,8 @@ import onnxruntime
 import orjson
 from numpy.typing import NDArray
 
-from preprocessing.decoder import decode
-from preprocessing.digits.normalize import normalize_digit
+from preprocessing.preparation import preparer_for
 
-SHAPE = 28, 28  # of the network's input
 MOST = 2**24  # pixels of an image
 Pixels = NDArray[np.uint8]
 Row = NDArray[np.float32]  # (labels,)
@@ -31,33 +29,35 @@ class Answers:
         folder = folder or Path(os.environ["VERSION_FOLDER"])
         cv2.setNumThreads(1)
         self._network = network_of(folder / "model.onnx")
-        self._labels: list[str] = json.loads((folder / "card.json").read_text())["labels"]
+        card = (folder / "card.json").read_bytes()
+        self._labels: list[str] = json.loads(card)["labels"]
+        self._prepare = preparer_for(card)
+        self._are_digits = self._prepare.preparation.kind == "digit"
 
-    def rows(self, pngs: list[bytes]) -> list[Row]:
+    def rows(self, files: list[bytes]) -> list[Row]:
         """Probabilities."""
-        return list(self._network(np.stack([_pixels(png) for png in pngs]))[1])
+        return list(self._network(np.stack([self._pixels(file) for file in files]))[1])
 
     def json(self, row: Row) -> bytes:
-        digit = int(row.argmax())
+        index = int(row.argmax())
         prediction = {
-            "digit": digit,
-            "label": self._labels[digit],
-            "confidence": row[digit],
+            "label": self._labels[index],
+            "index": index,
+            "confidence": row[index],
             "probabilities": row,
         }
         return orjson.dumps({"predictions": [prediction]}, option=orjson.OPT_SERIALIZE_NUMPY)
 
-
-def _pixels(png: bytes) -> Any:
-    """(28, 28) uint8"""
-    raster: Any = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
-    if raster.shape == SHAPE:
-        return raster
-    return normalize_digit(decode(bytes(png), max_pixels=MOST))  # mosec has a bytearray
+    def _pixels(self, file: bytes) -> Any:
+        if self._are_digits:
+            raster: Any = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED)
+            if raster.shape == self._prepare.shape:
+                return raster
+        return self._prepare.file(bytes(file), max_pixels=MOST)  # mosec has a bytearray
 
 
 def network_of(graph: Path) -> Callable[[Pixels], Any]:
-    """pixels (n, 28, 28) -> logits, probabilities (n, labels), on one thread."""
+    """pixels (n, h, w[, 3]) -> logits, probabilities (n, labels), on one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

@@ -49,7 +49,7 @@ def test_a_run_measures_all_targets_and_records_the_conditions(
     batches = any(each["posted"] == "batches" for each in service["measured"])
     assert batches or "/v2/" in reported["skipped"][0]
     assert any(each["posted"] == "drawings" for each in service["measured"])
-    assert len(reported["ratios"]) == 4 + batches
+    assert len(reported["ratios"]) == 5 + batches
     one, two = reported["scrapes"]
     assert (one["workers"], two["workers"]) == (1, 2)
     for each in (one, two):

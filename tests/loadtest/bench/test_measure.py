@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from contract.card import DigitPreparation
 from loadtest.bench.measure import BATCHES, PICTURES, Plan, Tool, Visit, visit
 from loadtest.client import asyncio_client as client
 from loadtest.client.requests import Pictures
 from loadtest.host.machine import Placement
 from loadtest.target.targets import Target
+from preprocessing.preparation import preparer_of
 
 # Reads a seven in every image; answers batches with the given status and all else with `body`.
 SERVER = """
@@ -36,7 +38,8 @@ signal.signal(signal.SIGINT, signal.SIG_DFL)  # which is ignored where tests run
 ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
 PIXELS = np.zeros((2, 28, 28), np.uint8)
-SEVEN_AND_ONE = Pictures(Path("nowhere"), PIXELS, ["7", "1"], [b"a picture", b"another"])
+DIGITS = preparer_of(DigitPreparation(), (28, 28))
+SEVEN_AND_ONE = Pictures(Path("nowhere"), PIXELS, ["7", "1"], [b"a picture", b"another"], DIGITS)
 
 
 def visited(status: int, body: str = '{"predictions":[{"label":"7"}]}') -> Visit:

@@ -23,10 +23,10 @@ def test_the_peers_predict_what_the_model_predicts(
 ) -> None:
     pictures = Pictures.of_current(published[0].folder.parent, "digits")
     answers = Answers(version.folder)
-    rows = answers.rows(pictures.pngs)
+    rows = answers.rows(pictures.files)
     reported = json.loads(answers.json(rows[0]))["predictions"][0]
     assert np.allclose(rows, judged.probabilities[:100], atol=1e-5)
-    assert reported["label"] == str(reported["digit"]) == str(rows[0].argmax())
+    assert reported["label"] == str(reported["index"]) == str(rows[0].argmax())
     assert (
         reported["confidence"]
         == max(reported["probabilities"])

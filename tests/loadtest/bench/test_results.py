@@ -26,6 +26,7 @@ def test_every_target_of_the_benchmark_has_a_ratio() -> None:
     reported = {name: spread.median for name, spread in ratios(ROUNDS, ("mosec",)).items()}
     assert reported == {
         "limit's CPU / service's CPU, 64 connections": pytest.approx(0.6),
+        "req/s / those of decoder and network alone, 64 connections": pytest.approx(0.15),
         "p99 / p50, 64 connections": pytest.approx(3),
         "p50 above the echo's, 1 connection, us": pytest.approx(300),
         "pictures/s in batches of 64 / network's alone": pytest.approx(500 * 64 * 20e-6),
