@@ -12,7 +12,7 @@ The bench:
 
     samples.png --> PNGs --> requests --wrk--> echo | service | peers     req/s, p50, p99
                                                CPU us a request, memory, from /proc
-                    PNGs --> decode, network                              CPU us a picture
+                    PNGs --> decode, network                              CPU us an image
 
 The echo app, the decoder and the network alone, added up, are the limit: a service in Python
 without code of its own. `bench` runs them in turn with the service, for several rounds, so that a

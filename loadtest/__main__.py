@@ -24,7 +24,7 @@ from urllib.request import urlopen
 
 from loadtest import arguments as kinds
 from loadtest.client.locust import Locust, locust
-from loadtest.client.requests import Pictures
+from loadtest.client.requests import SampleImages
 from loadtest.errors import CannotMeasure
 from loadtest.host.machine import Conditions, Placement, on, settings_handed_on
 from loadtest.ramp import report
@@ -81,13 +81,13 @@ def _target(arguments: Namespace) -> Iterator[Target]:
         found = conditions(model="not known: the service was already running", settings={})
         yield Target(arguments.host, None, placement, found)
         return
-    pictures = Pictures.of_current(arguments.models, arguments.name)
-    found = conditions(model=pictures.folder)
+    images = SampleImages.of_current(arguments.models, arguments.name)
+    found = conditions(model=images.folder)
     settings = {"DIGITSERVE_THREADS": str(len(placement.server))} | settings_handed_on()
     service = targets.service(arguments.models, arguments.name, settings)
-    print(f"starting the service on {pictures.folder}; {placement}", flush=True)
+    print(f"starting the service on {images.folder}; {placement}", flush=True)
     with (
-        started(service, placement.server, probe=pictures.requests[0]) as running,
+        started(service, placement.server, probe=images.requests[0]) as running,
         on(*placement.generators),
     ):
         yield Target(str(running.address), running.pid, placement, found)

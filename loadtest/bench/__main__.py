@@ -24,7 +24,7 @@ from loadtest.bench.results import Results, Round
 from loadtest.bench.scrape import WORKERS, scrapes
 from loadtest.bench.venv import ensure, version_of
 from loadtest.client.asyncio_client import LOST
-from loadtest.client.requests import Pictures
+from loadtest.client.requests import SampleImages
 from loadtest.errors import CannotMeasure
 from loadtest.host.machine import Conditions, Placement, on, settings_handed_on
 from loadtest.target import targets
@@ -53,12 +53,12 @@ def main(words: list[str] | None = None) -> int:
 
 def bench(arguments: Namespace) -> Results:
     cores = Placement.of(generators=1)
-    pictures = Pictures.of_current(arguments.models, arguments.name)
+    images = SampleImages.of_current(arguments.models, arguments.name)
     if arguments.jpeg:
-        pictures = pictures.as_jpegs(*arguments.jpeg)
+        images = images.as_jpegs(*arguments.jpeg)
     tool = Tool.found(arguments.client)
     conditions = Conditions.now(
-        command=arguments.command, pinned=cores, client=tool.name, model=pictures.folder
+        command=arguments.command, pinned=cores, client=tool.name, model=images.folder
     )
     plan = Plan(
         tool=tool,
@@ -73,13 +73,13 @@ def bench(arguments: Namespace) -> Results:
     print(f"{conditions.processor}; {cores}; client: {tool.name}", flush=True)
     scraped, overloaded = [], None
     with on(*cores.generators):
-        rounds = list(_rounds(arguments, pictures, plan, missing))
+        rounds = list(_rounds(arguments, images, plan, missing))
         target = _service(arguments)
         if "scrape" in arguments.only:
-            scraped = [scrapes(target, pictures, plan, workers=workers) for workers in WORKERS]
+            scraped = [scrapes(target, images, plan, workers=workers) for workers in WORKERS]
         if "overload" in arguments.only:
             overloaded = overload(
-                target, pictures, plan, seconds=arguments.overload, queue=arguments.queue
+                target, images, plan, seconds=arguments.overload, queue=arguments.queue
             )
     peers = {peer: version_of(arguments.venvs, peer) for peer in installed}
     return Results(conditions, rounds, scraped, overloaded, peers, missing)
@@ -97,10 +97,10 @@ def _not_installed(venvs: Path, wanted: list[str]) -> dict[str, str]:
 
 
 def _rounds(
-    arguments: Namespace, pictures: Pictures, plan: Plan, missing: dict[str, str]
+    arguments: Namespace, images: SampleImages, plan: Plan, missing: dict[str, str]
 ) -> Iterator[Round]:
     """Measure rounds; `missing` gets the peers that fail, which are not tried again."""
-    requested = _targets(arguments, pictures)
+    requested = _targets(arguments, images)
     for number in range(1, arguments.rounds + 1):
         began = time.monotonic()
         limits = None
@@ -109,20 +109,20 @@ def _rounds(
             limits = measured_apart(
                 arguments.models, arguments.name, seconds, core=core, jpeg=arguments.jpeg or ()
             )
-        yield Round(limits, list(_visits(requested, pictures, plan, missing, f"round {number}")))
+        yield Round(limits, list(_visits(requested, images, plan, missing, f"round {number}")))
         took = time.monotonic() - began
         print(f"round {number} of {arguments.rounds} took {took:.0f} s", flush=True)
 
 
 def _visits(
-    requested: list[Target], pictures: Pictures, plan: Plan, missing: dict[str, str], when: str
+    requested: list[Target], images: SampleImages, plan: Plan, missing: dict[str, str], when: str
 ) -> Iterator[Visit]:
     for target in requested:
         peer = target.part
         if {peer, target.name} & missing.keys():
             continue
         try:
-            yield visit(target, pictures, plan)
+            yield visit(target, images, plan)
         except (CannotMeasure, *LOST) as error:
             if peer not in PEERS:
                 raise
@@ -135,8 +135,8 @@ def _left_out(name: str, what: str, error: Exception) -> str:
     return f"{what}: {(str(error) or repr(error)).splitlines()[-1]}"
 
 
-def _targets(arguments: Namespace, pictures: Pictures) -> list[Target]:
-    peers = targets.peers(arguments.venvs, pictures.folder)
+def _targets(arguments: Namespace, images: SampleImages) -> list[Target]:
+    peers = targets.peers(arguments.venvs, images.folder)
     ours = _service(arguments)
     known = [targets.echo(), targets.uvicorn_echo(), ours, targets.with_two_workers(ours), *peers]
     return [target for target in known if target.part in arguments.only]

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from loadtest.bench.peers.answers import MOST, network_of
-from loadtest.client.requests import Pictures
+from loadtest.client.requests import SampleImages
 from loadtest.host.machine import on
 from loadtest.host.processes import run
 
@@ -42,21 +42,21 @@ def measured_apart(
     return Limits(**json.loads(done.stdout))
 
 
-def measure(pictures: Pictures, seconds: float) -> Limits:
-    network = network_of(pictures.graph)
-    batch, alone = pictures.batch(BATCH), pictures.batch(1)
+def measure(images: SampleImages, seconds: float) -> Limits:
+    network = network_of(images.graph)
+    batch, alone = images.batch(BATCH), images.batch(1)
 
-    are_digits = pictures.prepare.preparation.kind == "digit"
+    are_digits = images.prepare.preparation.kind == "digit"
 
     def decode() -> None:
-        for file in pictures.files:
+        for file in images.files:
             if are_digits:
                 cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED)
             else:
-                pictures.prepare.file(file, max_pixels=MOST)
+                images.prepare.file(file, max_pixels=MOST)
 
     return Limits(
-        decode=_cpu(decode, seconds) / len(pictures.files),
+        decode=_cpu(decode, seconds) / len(images.files),
         network=_cpu(lambda: network(batch), seconds) / BATCH,
         network_alone=_cpu(lambda: network(alone), seconds),
     )
@@ -74,7 +74,7 @@ def _cpu(work: Callable[[], object], seconds: float) -> float:
 
 if __name__ == "__main__":
     cv2.setNumThreads(1)
-    found = Pictures.of_current(Path(sys.argv[1]), sys.argv[2])
+    found = SampleImages.of_current(Path(sys.argv[1]), sys.argv[2])
     if jpeg := [int(side) for side in sys.argv[4:]]:
         found = found.as_jpegs(*jpeg)
     print(json.dumps(asdict(measure(found, float(sys.argv[3])))))

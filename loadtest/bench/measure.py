@@ -11,16 +11,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from loadtest.client import asyncio_client, wrk
-from loadtest.client.requests import INFER, Pictures, picture, tensor
+from loadtest.client.requests import INFER, SampleImages, predict_request, tensor
 from loadtest.client.result import Load
 from loadtest.host.machine import Placement
 from loadtest.host.processes import Memory, busy_seconds
 from loadtest.target.server import Running, started
 from loadtest.target.targets import MANY, Target
 
-PICTURES, DRAWINGS, BATCHES = "pictures", "drawings", "batches"  # what is posted
+IMAGES, DRAWINGS, BATCHES = "images", "drawings", "batches"  # what is posted
 DRAWING = 280  # pixels of a side of a drawing
-BATCH = 64  # pictures in a batch
+BATCH = 64  # images in a batch
 BATCH_CONNECTIONS = 4  # one is computed, the others travel
 WARM_UP = 1.0  # seconds, at most
 
@@ -40,8 +40,8 @@ class Measured:
 @dataclass(frozen=True)
 class Visit:
     target: str
-    right: int | None  # of the pictures, as the target reads them
-    pictures: int  # on the version's sheet
+    right: int | None  # of the images, as the target reads them
+    images: int  # on the version's sheet
     idle: Memory
     after: Memory
     measured: list[Measured]
@@ -79,11 +79,11 @@ class Plan:
     cores: Placement
 
 
-def visit(target: Target, pictures: Pictures, plan: Plan) -> Visit:
-    requests = pictures.requests
+def visit(target: Target, images: SampleImages, plan: Plan) -> Visit:
+    requests = images.requests
     plan = replace(plan, cores=plan.cores.with_servers(target.workers))
     with started(target, plan.cores.server, probe=requests[0]) as running:
-        right = _right(running, requests, pictures.labels) if target.reads else None
+        right = _right(running, requests, images.labels) if target.reads else None
         plan.tool.run_load(
             running.address,
             requests,
@@ -91,15 +91,15 @@ def visit(target: Target, pictures: Pictures, plan: Plan) -> Visit:
             seconds=min(WARM_UP, plan.seconds),
         )
         measured = [
-            _measure(running, requests, PICTURES, connections, plan)
+            _measure(running, requests, IMAGES, connections, plan)
             for connections in target.connections
         ]
-        if target.prepares and pictures.prepare.preparation.kind == "digit":
-            drawings = [picture(png) for png in pictures.drawings(DRAWING)]
+        if target.prepares and images.prepare.preparation.kind == "digit":
+            drawings = [predict_request(png) for png in images.drawings(DRAWING)]
             measured.append(_measure(running, drawings, DRAWINGS, MANY, plan))
         skipped = ""
         if plan.batches and target.takes_batches:
-            batch = tensor(plan.model, pictures.batch(BATCH))
+            batch = tensor(plan.model, images.batch(BATCH))
             if refusal := refusal_of(running, batch):
                 skipped = f"binary batches: {INFER} {refusal}"
             else:
@@ -107,7 +107,7 @@ def visit(target: Target, pictures: Pictures, plan: Plan) -> Visit:
         return Visit(
             target=target.name,
             right=right,
-            pictures=len(requests),
+            images=len(requests),
             idle=running.idle,
             after=running.memory(),
             measured=measured,
@@ -130,7 +130,7 @@ def _measure(
 
 
 def _right(running: Running, requests: list[bytes], labels: list[str]) -> int:
-    """How many pictures it reads as they are labelled: a fast target must do the work too."""
+    """How many images it reads as they are labelled: a fast target must do the work too."""
     read = [_label(running.send(request).body) for request in requests]
     return sum(found == label for found, label in zip(read, labels, strict=True))
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from loadtest.bench.measure import Plan
 from loadtest.client.asyncio_client import Attempt, sampling
-from loadtest.client.requests import Pictures
+from loadtest.client.requests import SampleImages
 from loadtest.client.result import quantile
 from loadtest.host.processes import Memory
 from loadtest.target.server import Running, started
@@ -63,9 +63,9 @@ class Overload:
 
 
 def overload(
-    target: Target, pictures: Pictures, plan: Plan, *, seconds: float, queue: int
+    target: Target, images: SampleImages, plan: Plan, *, seconds: float, queue: int
 ) -> Overload:
-    requests = pictures.requests
+    requests = images.requests
     target = target.with_settings(max_queue=queue)
     watch = min(WATCH, seconds)
     with started(target, plan.cores.server, probe=requests[0]) as running:

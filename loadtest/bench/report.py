@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from loadtest.bench.limits import BATCH
-from loadtest.bench.measure import BATCHES, DRAWINGS, PICTURES, Measured, Visit
+from loadtest.bench.measure import BATCHES, DRAWINGS, IMAGES, Measured, Visit
 from loadtest.bench.overload import Overload
 from loadtest.bench.results import Results, Round, Row, Spread, rate_over, ratios, rows
 from loadtest.bench.scrape import Scrapes
@@ -24,7 +24,7 @@ round, and its median, lowest and highest are given.
   first load and after the last.
 * p99: wrk counts a slow answer as often as others would have fitted into it, so under a full load
   it is rather too high than too low.
-* right: pictures that it reads as they are labelled, sent one by one before the load.
+* right: images that it reads as they are labelled, sent one by one before the load.
 * client: how much of its own core it took. Near 100 %, it is the client that was measured.
 * others: how much of the server's core other programs took, in the worst round. If it is much more
   than nothing, the round was disturbed.
@@ -84,12 +84,12 @@ def glance(rounds: list[Round], peers: dict[str, str]) -> list[Line]:
         "right": _right,
         "service's req/s over it": over,
     }
-    many = [row for row in rows(rounds) if (row.posted, row.connections) == (PICTURES, MANY)]
+    many = [row for row in rows(rounds) if (row.posted, row.connections) == (IMAGES, MANY)]
     return document.table((row for row in many if row.target in names), columns)
 
 
 def limits(rounds: list[Round]) -> list[Line]:
-    """The CPU time a picture of the work that no server can avoid."""
+    """The CPU time an image of the work that no server can avoid."""
     found = [each.limits for each in rounds if each.limits]
     costs = {
         "decode a PNG": [each.decode for each in found],
@@ -97,7 +97,7 @@ def limits(rounds: list[Round]) -> list[Line]:
         "network, 1 a call": [each.network_alone for each in found],
     }
     lines = [(name, between(Spread.of(costs[name]), 1e6, 2)) for name in costs if found]
-    return [("limit", "CPU us a picture"), *lines]
+    return [("limit", "CPU us an image"), *lines]
 
 
 def loads(rounds: list[Round]) -> list[Line]:
@@ -127,11 +127,11 @@ def _visit(form: str, value: Callable[[Visit], float]) -> Callable[[Row], str]:
 
 
 def _right(row: Row) -> str:
-    return "" if row.right is None else f"{row.right} of {row.pictures}"
+    return "" if row.right is None else f"{row.right} of {row.images}"
 
 
 def _what(row: Row) -> str:
-    posted = {PICTURES: "", DRAWINGS: ", 280x280", BATCHES: f", {BATCH} images a request"}
+    posted = {IMAGES: "", DRAWINGS: ", 280x280", BATCHES: f", {BATCH} images a request"}
     return f"{row.target}{posted[row.posted]}"
 
 

@@ -15,7 +15,7 @@ from loadtest.bench.measure import (
     BATCH_CONNECTIONS,
     BATCHES,
     DRAWINGS,
-    PICTURES,
+    IMAGES,
     Measured,
     Visit,
 )
@@ -44,7 +44,7 @@ class Round:
                 return visit, found
         return None
 
-    def of(self, target: str, connections: int = MANY, posted: str = PICTURES) -> Measured:
+    def of(self, target: str, connections: int = MANY, posted: str = IMAGES) -> Measured:
         if pair := self.pair(target, posted, connections):
             return pair[1]
         raise NotMeasured
@@ -101,13 +101,13 @@ class Row:
 
     @property
     def right(self) -> int | None:
-        """Of the pictures that it was sent, in the worst round; None without digits."""
+        """Of the images that it was sent, in the worst round; None without digits."""
         found = (visit.right for visit, _ in self.rounds)
         return min((right for right in found if right is not None), default=None)
 
     @property
-    def pictures(self) -> int:
-        return self.rounds[0][0].pictures
+    def images(self) -> int:
+        return self.rounds[0][0].images
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def ratios(rounds: list[Round], peers: Iterable[str] = ()) -> dict[str, Spread]:
         "p50 above the echo's, 1 connection, us": lambda each: (
             (each.of("service", ONE).load.p50 - each.of("echo", ONE).load.p50) * 1e6
         ),
-        "pictures/s in batches of 64 / network's alone": lambda each: (
+        "images/s in batches of 64 / network's alone": lambda each: (
             each.of("service", BATCH_CONNECTIONS, BATCHES).load.rate * BATCH * each.cost.network
         ),
     }
@@ -213,7 +213,7 @@ def _limit_over(echo: str) -> Ratio:
     )
 
 
-def _rate_over(peer: str, connections: int, posted: str = PICTURES) -> Ratio:
+def _rate_over(peer: str, connections: int, posted: str = IMAGES) -> Ratio:
     return lambda each: (
         each.of("service", connections, posted).load.rate
         / each.of(peer, connections, posted).load.rate
@@ -254,12 +254,12 @@ def _failing(rows: list[Row]) -> list[str]:
 
 
 def _misreaders(rows: list[Row]) -> list[str]:
-    """A target that reads fewer pictures right than the service does not do the same work."""
+    """A target that reads fewer images right than the service does not do the same work."""
     right = {row.target: row.right for row in rows if row.right is not None}
-    pictures = {row.target: row.pictures for row in rows}
+    images = {row.target: row.images for row in rows}
     ours = right.get("service")
     return [
-        f"Not the same work: {target} reads {theirs} of {pictures[target]} pictures right, the "
+        f"Not the same work: {target} reads {theirs} of {images[target]} images right, the "
         f"service {ours}."
         for target, theirs in right.items()
         if ours is not None and theirs < ours

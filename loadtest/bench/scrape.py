@@ -1,7 +1,7 @@
 """What GET /metrics costs while the service is busy: the scraper, and the other clients.
 
     alone     a scraper scrapes again and again, without other load
-    without   MANY connections post pictures, without a scraper
+    without   MANY connections post images, without a scraper
     with      both
 
 On one core, with one worker and with two. The scraper keeps its connection, as Prometheus does, and
@@ -14,7 +14,7 @@ from functools import partial
 
 from loadtest.bench.measure import WARM_UP, Plan
 from loadtest.client.asyncio_client import Attempt, sampling
-from loadtest.client.requests import Pictures, get
+from loadtest.client.requests import SampleImages, get
 from loadtest.client.result import Load, quantile
 from loadtest.errors import CannotMeasure
 from loadtest.target.server import started
@@ -40,8 +40,8 @@ class Scrapes:
         return tuple(quantile(each, q) for each in (self.alone, self.busy) for q in (0.5, 0.99))
 
 
-def scrapes(target: Target, pictures: Pictures, plan: Plan, *, workers: int) -> Scrapes:
-    requests = pictures.requests
+def scrapes(target: Target, images: SampleImages, plan: Plan, *, workers: int) -> Scrapes:
+    requests = images.requests
     target = target.with_settings(workers=workers)
     with started(target, plan.cores.server, probe=requests[0]) as running:
 

@@ -18,7 +18,7 @@ from loadtest.bench.measure import Tool, add_load
 from loadtest.bench_gpu import measure
 from loadtest.bench_gpu.measure import BATCH_CONNECTIONS, BATCHES, CONNECTIONS, Crew, Plan
 from loadtest.bench_gpu.report import GpuResults
-from loadtest.client.requests import Pictures
+from loadtest.client.requests import SampleImages
 from loadtest.errors import CannotMeasure, NoProvider
 from loadtest.host.machine import Conditions, on_linux, settings_handed_on
 from loadtest.target import targets
@@ -47,7 +47,7 @@ def main(words: list[str] | None = None) -> int:
 def bench(arguments: Namespace) -> GpuResults:
     on_linux()
     most = arguments.workers or measure.default_most()
-    pictures = Pictures.of_current(arguments.models, arguments.name)
+    pictures = SampleImages.of_current(arguments.models, arguments.name)
     tool = Tool.found(arguments.client)
     settings = _settings()
     conditions = Conditions.now(

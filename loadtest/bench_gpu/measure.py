@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from loadtest.bench.measure import WARM_UP, Tool, refusal_of
 from loadtest.client.asyncio_client import LOST
-from loadtest.client.requests import STATUS, Pictures, get, tensor
+from loadtest.client.requests import STATUS, SampleImages, get, tensor
 from loadtest.client.result import Load
 from loadtest.errors import CannotMeasure, NoProvider
 from loadtest.host.processes import run
@@ -108,7 +108,7 @@ class Row:
 
     @property
     def rate(self) -> float:
-        """Pictures a second, without those that were refused."""
+        """Images a second, without those that were refused."""
         return self.pictures * self.load.good / self.load.seconds
 
 
@@ -138,7 +138,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def crew(target: Target, pictures: Pictures, plan: Plan, *, workers: int) -> Crew:
+def crew(target: Target, pictures: SampleImages, plan: Plan, *, workers: int) -> Crew:
     """CannotMeasure if it does not start, or does not run on the plan's provider."""
     target = target.with_settings(workers=workers, provider=plan.provider)
     loads = {1: pictures.requests}

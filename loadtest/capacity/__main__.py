@@ -29,7 +29,7 @@ from loadtest.capacity.probe import Plan, Probe, prober, subject_of
 from loadtest.capacity.results import HEADROOM, SPARE, Margin, Results
 from loadtest.capacity.search import Found, Ladder, search
 from loadtest.client.openloop.generator import CONNECTIONS, allow_connections
-from loadtest.client.requests import Pictures, answered_right, requests_of
+from loadtest.client.requests import SampleImages, answered_right, requests_of
 from loadtest.errors import CannotMeasure
 from loadtest.host.machine import Conditions, Placement, settings_handed_on
 from loadtest.report.slo import Slo
@@ -70,7 +70,7 @@ def main(words: list[str] | None = None) -> int:
 
 def capacity(arguments: Namespace) -> Results:
     allow_connections(arguments.connections)
-    pictures = Pictures.of_current(arguments.models, arguments.name)
+    images = SampleImages.of_current(arguments.models, arguments.name)
     settings = {} if arguments.url else _settings(arguments)
     workers = settings.get(WORKERS, "0")
     if not workers.isdecimal():
@@ -80,25 +80,25 @@ def capacity(arguments: Namespace) -> Results:
         command=arguments.command,
         pinned=placement,
         client=CLIENT.format(arguments.generators),
-        model=pictures.folder,
+        model=images.folder,
         settings={} if arguments.url else None,
     )
     slo = Slo(arguments.p99, arguments.errors)
     plan = Plan(slo, arguments.seconds, arguments.warm_up, arguments.connections, placement)
     print(f"{conditions.processor}; {placement}; promised: {slo}", flush=True)
     target = targets.service(arguments.models, arguments.name, settings)
-    searches, left_out = _searches(arguments, plan, target, pictures)
+    searches, left_out = _searches(arguments, plan, target, images)
     margin = Margin(arguments.headroom, arguments.spare)
     return Results(conditions, plan, searches, tuple(arguments.rate), margin, left_out)
 
 
 def _searches(
-    arguments: Namespace, plan: Plan, target: Target, pictures: Pictures
+    arguments: Namespace, plan: Plan, target: Target, images: SampleImages
 ) -> tuple[list[Found[Probe]], int]:
-    """The searches, and how many pictures are misread without load."""
+    """The searches, and how many images are misread without load."""
     least = FEWEST / arguments.seconds
     ladder = Ladder(arguments.first, arguments.resolution, least, arguments.most)
-    requests = requests_of(pictures, os.environ.get("API_KEY"))
+    requests = requests_of(images, os.environ.get("API_KEY"))
     seeds = itertools.count(arguments.seed * 1_000_000).__next__
     done: list[Found[Probe]] = []
     for number in range(1, arguments.repeat + 1):

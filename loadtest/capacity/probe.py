@@ -1,7 +1,7 @@
 """A probe: a server gets one rate of requests for some seconds, and its answers are counted.
 
 The server is started here, on cores of its own, or runs already. The CPU time of one that is
-started here is read from /proc; the pictures of a model call are read from /metrics, if exported.
+started here is read from /proc; the images of a model call are read from /metrics, if exported.
 """
 
 import math
@@ -51,7 +51,7 @@ class Server:
 
     cpu: float | None  # share of its cores
     others: float | None  # share of its cores that other programs took
-    batch: float | None  # pictures of a model call, the mean
+    batch: float | None  # images of a model call, the mean
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class Reading(NamedTuple):
     when: float  # seconds
     cpu: float  # seconds of the server
     busy: float  # seconds of its cores, by all programs
-    pictures: float
+    images: float
     calls: float
 
 
@@ -153,8 +153,8 @@ class Subject:
             metrics = Exposition.read(send_once(self.address, get("/metrics")).body.decode())
         except LOST:
             metrics = Exposition({})
-        pictures, calls = (metrics.total(f"{BATCHES}_{part}") for part in ("sum", "count"))
-        return Reading(time.perf_counter(), cpu, busy, pictures, calls)
+        images, calls = (metrics.total(f"{BATCHES}_{part}") for part in ("sum", "count"))
+        return Reading(time.perf_counter(), cpu, busy, images, calls)
 
     def since(self, first: Reading, *, shared: bool) -> Server:
         """`shared`: with the generator, which then counts as other programs would."""
@@ -166,7 +166,7 @@ class Subject:
         return Server(
             cpu=cpu / time_of_cores if time_of_cores else None,
             others=others / time_of_cores if time_of_cores and not shared else None,
-            batch=(last.pictures - first.pictures) / calls if calls > 0 else None,
+            batch=(last.images - first.images) / calls if calls > 0 else None,
         )
 
 

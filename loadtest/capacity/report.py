@@ -27,10 +27,10 @@ broken, then bisected; that is repeated with a server started anew and both ends
   same side with 2 / 2^6 = 3.1 %, and between the lowest and the highest it lies with 96.9 %.
   That takes searches for independent, and all but the first begin near what was found before and
   lean towards it: the interval is rather too narrow. It covers what varies from search to search
-  here, not another machine or other pictures.
-* errors: any status but 200, another digit than the picture shows, a broken connection, no answer.
+  here, not another machine or other images.
+* errors: any status but 200, another digit than the image shows, a broken connection, no answer.
 * p50, p99, p99.9: of requests answered with 200 and of those that got no answer, which never end.
-* server, generator: share of their cores, warm-up included. pictures a call: the mean of a probe.
+* server, generator: share of their cores, warm-up included. images a call: the mean of a probe.
 * A probe does not count if its generator took more than 90 % of its core, or got to 1 % of the
   requests later than a tenth of the promised p99: then it is the generator that was measured.
 """
@@ -106,7 +106,7 @@ def _notes(results: Results) -> list[str]:
             f"Probes that do not count, as the generator was the bottleneck: {results.not_counted}."
         )
     if results.left_out:
-        notes.append(f"Pictures left out, as they are misread without load: {results.left_out}.")
+        notes.append(f"Images left out, as they are misread without load: {results.left_out}.")
     if results.rates and not results.replicas:
         notes.append("Replicas cannot be counted: no rate is known that one carries.")
     if interval.confidence < 0.95 and interval.high:
@@ -172,7 +172,7 @@ MEDIANS: Columns[list[Probe]] = {
     "p99.9": lambda probes: _seconds(probes, lambda each: each.p999),
     "errors": lambda probes: shown_fraction(median(each.errors for each in probes) or 0.0),
     "server": lambda probes: _share(median(each.server.cpu for each in probes)),
-    "pictures a call": lambda probes: _batch(median(each.server.batch for each in probes)),
+    "images a call": lambda probes: _batch(median(each.server.batch for each in probes)),
     "generator": lambda probes: _share(median(each.generator_cpu for each in probes)),
 }
 

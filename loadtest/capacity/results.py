@@ -3,7 +3,7 @@
     usable = capacity's lower end x (1 - headroom)
     replicas = as many as the rate needs of those + the spare ones
 
-Headroom is for what a steady Poisson load does not have: bursts, other pictures, a slower
+Headroom is for what a steady Poisson load does not have: bursts, other images, a slower
 neighbour. The spare is for the replica that is being replaced, or has failed.
 """
 
@@ -114,7 +114,7 @@ class Results:
     searches: list[Found[Probe]]
     rates: tuple[float, ...]  # targets
     margin: Margin
-    left_out: int  # pictures that are misread without load
+    left_out: int  # images that are misread without load
 
     @property
     def interval(self) -> Interval:
@@ -170,7 +170,7 @@ class Results:
                 for each in self.replicas
             ],
             "searches": self.searches,
-            "pictures_left_out": self.left_out,
+            "images_left_out": self.left_out,
         }
         return as_json(document)
 

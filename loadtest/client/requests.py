@@ -30,7 +30,7 @@ PNG = (cv2.IMWRITE_PNG_COMPRESSION, 6)
 
 
 @dataclass(frozen=True)
-class Pictures:
+class SampleImages:
     folder: Path  # of the model version
     pixels: NDArray[np.uint8]  # (n, h, w) or (n, h, w, 3) RGB
     labels: list[str]
@@ -101,7 +101,7 @@ def get(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
 
 
-def picture(png: bytes) -> bytes:
+def predict_request(png: bytes) -> bytes:
     return post(PREDICT, png, {"Content-Type": "image/png"})
 
 
@@ -131,19 +131,19 @@ class ExpectedRequest(NamedTuple):
     expected: bytes  # part of every right answer and of no wrong one; empty: any answer is right
 
 
-def requests_of(pictures: Pictures, key: str | None = None) -> list[ExpectedRequest]:
-    """A request for each picture; `key` for a service that requires one."""
-    headers = {"Content-Type": pictures.content_type} | ({"X-API-Key": key} if key else {})
+def requests_of(images: SampleImages, key: str | None = None) -> list[ExpectedRequest]:
+    """A request for each image; `key` for a service that requires one."""
+    headers = {"Content-Type": images.content_type} | ({"X-API-Key": key} if key else {})
     return [
         ExpectedRequest(post(PREDICT, file, headers), b'"label":%s' % orjson.dumps(label))
-        for file, label in zip(pictures.files, pictures.labels, strict=True)
+        for file, label in zip(images.files, images.labels, strict=True)
     ]
 
 
 def answered_right(address: Address, requests: Sequence[ExpectedRequest]) -> list[ExpectedRequest]:
     """Those that are answered right without other load; CannotMeasure if none is.
 
-    A picture that the network misreads is not a failure of a service under load.
+    An image that the network misreads is not a failure of a service under load.
     """
     right = []
     for request in requests:
@@ -153,10 +153,10 @@ def answered_right(address: Address, requests: Sequence[ExpectedRequest]) -> lis
             raise CannotMeasure(f"{address} does not answer: {error!r}") from error
         if answer.status != 200:
             raise CannotMeasure(
-                f"{address} answered a picture with {answer.status}: {answer.excerpt}"
+                f"{address} answered an image with {answer.status}: {answer.excerpt}"
             )
         if request.expected in answer.body:
             right.append(request)
     if not right:
-        raise CannotMeasure(f"{address} reads none of {len(requests)} pictures right")
+        raise CannotMeasure(f"{address} reads none of {len(requests)} images right")
     return right

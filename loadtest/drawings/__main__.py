@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from loadtest.arguments import file, parse, parser
 from loadtest.client.asyncio_client import Connection
-from loadtest.client.requests import PREDICT, Pictures, post
+from loadtest.client.requests import PREDICT, SampleImages, post
 from loadtest.client.result import Address
 from loadtest.drawings.gallery import Gallery
 from loadtest.drawings.pens import PHOTOS, Drawing, drawn
@@ -64,12 +64,12 @@ def main(words: list[str] | None = None) -> int:
 
 def measured(arguments: Namespace) -> float:
     """The share that was read right."""
-    pictures = Pictures.of_current(arguments.models, arguments.name)
+    images = SampleImages.of_current(arguments.models, arguments.name)
     folder = os.environ.get("MNIST_DIR")
-    known = mnist(Path(folder)) if folder else (pictures.pixels, pictures.labels)
+    known = mnist(Path(folder)) if folder else (images.pixels, images.labels)
     target = targets.service(arguments.models, arguments.name, settings_handed_on())
     gallery = Gallery()
-    with started(target, probe=pictures.requests[0]) as running:
+    with started(target, probe=images.requests[0]) as running:
         posts = drawings(known, arguments.count, arguments.seed)
         asyncio.run(_post(running.address, posts, gallery))
     print(gallery.summary())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from loadtest.host.processes import run
 
-WRONG, RIGHT = 72, 72  # pictures that are kept for the sheet
+WRONG, RIGHT = 72, 72  # images that are kept for the sheet
 
 
 @dataclass

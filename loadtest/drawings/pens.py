@@ -3,7 +3,7 @@
     digit (28, 28) --Lines, slant, place--> coverage --pen, paper, light, grain--> Raster, Drawing
 
 Nothing of MNIST's look is kept but where its lines went. Varied on purpose, and never made easy: a
-person must be able to read the picture, that is all.
+person must be able to read the image, that is all.
 """
 
 from typing import NamedTuple
@@ -42,7 +42,7 @@ PHOTOS = ("noisy", "gradient", "shadow", "lined", "squared")  # these may come a
 
 
 class Drawing(NamedTuple):
-    """A picture, and how it came about."""
+    """An image, and how it came about."""
 
     raster: Raster
     pen: str

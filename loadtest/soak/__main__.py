@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from loadtest.arguments import file, number_between, parse, parser, think_time
-from loadtest.client.requests import Pictures
+from loadtest.client.requests import SampleImages
 from loadtest.errors import CannotMeasure
 from loadtest.host.machine import Conditions, Placement
 from loadtest.report.document import new_folder
@@ -61,14 +61,14 @@ def measured(arguments: Namespace) -> tuple[Results, Path]:
     )
     if TRUSTED in os.environ:
         raise CannotMeasure(f"{TRUSTED} is set, and copies of a version are not signed: unset it")
-    pictures = Pictures.of_current(arguments.models, arguments.name)
+    images = SampleImages.of_current(arguments.models, arguments.name)
     client = f"locust {version('locust')}"
     conditions = Conditions.now(
-        command=arguments.command, pinned=plan.cores, client=client, model=pictures.folder
+        command=arguments.command, pinned=plan.cores, client=client, model=images.folder
     )
     folder = new_folder(arguments.results, "soak-%Y%m%dT%H%M%SZ")
     print(f"{conditions.processor}; {plan.cores}; results go into {folder}", flush=True)
-    return Results(conditions, plan, soak(plan, pictures, folder)), folder
+    return Results(conditions, plan, soak(plan, images, folder)), folder
 
 
 def _write(results: Results, folder: Path, arguments: Namespace) -> None:

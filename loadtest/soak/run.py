@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from loadtest.arguments import Think
 from loadtest.client.asyncio_client import LOST
 from loadtest.client.locust import Locust, locust
-from loadtest.client.requests import STATUS, Pictures, get, post
+from loadtest.client.requests import STATUS, SampleImages, get, post
 from loadtest.errors import CannotMeasure
 from loadtest.host.machine import Placement, on, settings_handed_on
 from loadtest.target import targets
@@ -108,17 +108,17 @@ class Outcome:
         return sum(kind.requests for kind in self.kinds)
 
 
-def soak(plan: Plan, pictures: Pictures, folder: Path, command: Command | None = None) -> Outcome:
+def soak(plan: Plan, images: SampleImages, folder: Path, command: Command | None = None) -> Outcome:
     """Ctrl-C ends it earlier. `folder` takes locust's files; `command` starts another service.
 
     CannotMeasure if the service does not start, or gets no request.
     """
     token = secrets.token_urlsafe()
     settings = targets.ON_ONE_CORE | settings_handed_on() | {"DIGITSERVE_ADMIN_TOKEN": token}
-    with copies(pictures.folder, plan.model, plan.versions) as models, on(*plan.cores.generators):
+    with copies(images.folder, plan.model, plan.versions) as models, on(*plan.cores.generators):
         target = targets.service(models, plan.model, settings)
         target = replace(target, command=command or target.command)
-        with started(target, plan.cores.server, probe=pictures.requests[0]) as running:
+        with started(target, plan.cores.server, probe=images.requests[0]) as running:
             return _Soak(plan, running, token).under_load(folder)
 
 

@@ -73,8 +73,8 @@ class Period:
     shed: int  # requests that were refused or given up on
     p50: float  # seconds of a POST /v1/predict, as the service counts; 0: there was none
     p99: float
-    batch: float  # pictures of a model call, mean
-    queue: float  # pictures waiting for the model, mean over time
+    batch: float  # images of a model call, mean
+    queue: float  # images waiting for the model, mean over time
 
     @property
     def rate(self) -> float:

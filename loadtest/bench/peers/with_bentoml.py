@@ -3,15 +3,15 @@
 Under its supervisor one process answers HTTP with Starlette, makes batches, decodes and infers. The
 body reaches it unparsed, through a descriptor.
 
-    many   64 pictures a batch, in the service's thread: 350 us of CPU a request, one core, 64
+    many   64 images a batch, in the service's thread: 350 us of CPU a request, one core, 64
            connections. An async method, or 32 a batch, takes as much; 16 a batch, or none, 370 and
-           answers fewer. A picture as a Path, which BentoML writes to a file, takes 1600; the
+           answers fewer. An image as a Path, which BentoML writes to a file, takes 1600; the
            batches in a service of their own (bentoml.depends) 1800, and some are refused. An ASGI
            app beside the API takes 300, but gets no batches.
     one    no batches, an async method: 390 us where batches take 600. And after a load the
-           dispatcher still waits for a fuller batch, 14 ms for a single picture.
+           dispatcher still waits for a fuller batch, 14 ms for a single image.
 
-max_latency_ms delays no picture: above it requests are refused, which happened at 100 ms and below;
+max_latency_ms delays no image: above it requests are refused, which happened at 100 ms and below;
 from 200 to its default of 60000 it changed nothing. OpenTelemetry's spans, which are not exported,
 would take 300 us more: the route is excluded from them. Metrics and the access log are off, and a
 timer that each request leaves behind until its timeout ends after 5 s rather than 60.

@@ -2,7 +2,7 @@
 
 One process answers HTTP with FastAPI, another decodes and infers, whole batches at a time.
 
-    many   64 pictures a batch, a batch timeout of 10 ms. A shorter one, and the faster queue,
+    many   64 images a batch, a batch timeout of 10 ms. A shorter one, and the faster queue,
            answered fewer at 64 connections.
     one    no batches and the faster queue
 """

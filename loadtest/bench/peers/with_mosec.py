@@ -3,9 +3,9 @@
 Its HTTP server is in Rust; one Python process decodes and infers, whole batches at a time. Decoding
 in a stage of its own would be one more process on the same core.
 
-    many   64 pictures a batch, a batch timeout of 1 ms, the shortest possible. 16 and 32 a batch
+    many   64 images a batch, a batch timeout of 1 ms, the shortest possible. 16 and 32 a batch
            answered fewer at 64 connections, 5 ms not more.
-    one    no batches: a single picture would wait for the whole millisecond
+    one    no batches: a single image would wait for the whole millisecond
     two    as many, with two of the processes
 """
 

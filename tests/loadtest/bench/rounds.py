@@ -15,7 +15,7 @@ def measured(
     rate: float,
     cpu: float,
     p50: float = 0.001,
-    posted: str = "pictures",
+    posted: str = "images",
     client: float = 0.25,
     refused: int = 0,
     broken: int = 0,

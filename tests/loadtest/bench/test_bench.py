@@ -39,7 +39,7 @@ def test_a_run_measures_all_targets_and_records_the_conditions(
     assert service["right"] > 50  # of 100, with a network trained for a second
     expected = (echo, [64, 1]), (uvicorn, [64, 1]), (service, [64, 1, 8, 256]), (two_workers, [64])
     for visit, connections in expected:
-        loads = [each["load"] for each in visit["measured"] if each["posted"] == "pictures"]
+        loads = [each["load"] for each in visit["measured"] if each["posted"] == "images"]
         assert [load["connections"] for load in loads] == connections
         for load in loads:
             assert load["answers"] > 0

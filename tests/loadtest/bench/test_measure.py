@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from contract.card import DigitPreparation
-from loadtest.bench.measure import BATCHES, PICTURES, Plan, Tool, Visit, visit
+from loadtest.bench.measure import BATCHES, IMAGES, Plan, Tool, Visit, visit
 from loadtest.client import asyncio_client as client
-from loadtest.client.requests import Pictures
+from loadtest.client.requests import SampleImages
 from loadtest.host.machine import Placement
 from loadtest.target.targets import Target
 from preprocessing.preparation import preparer_of
@@ -39,7 +39,7 @@ ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
 PIXELS = np.zeros((2, 28, 28), np.uint8)
 DIGITS = preparer_of(DigitPreparation(), (28, 28))
-SEVEN_AND_ONE = Pictures(Path("nowhere"), PIXELS, ["7", "1"], [b"a picture", b"another"], DIGITS)
+SEVEN_AND_ONE = SampleImages(Path("nowhere"), PIXELS, ["7", "1"], [b"an image", b"another"], DIGITS)
 
 
 def visited(status: int, body: str = '{"predictions":[{"label":"7"}]}') -> Visit:
@@ -61,10 +61,10 @@ def visited(status: int, body: str = '{"predictions":[{"label":"7"}]}') -> Visit
 
 def test_images_and_batches_are_measured_and_correct_answers_counted() -> None:
     found = visited(200)
-    assert [each.posted for each in found.measured] == [PICTURES, PICTURES, BATCHES]
+    assert [each.posted for each in found.measured] == [IMAGES, IMAGES, BATCHES]
     assert [each.connections for each in found.measured] == [2, 1, 4]
     assert all(each.load.answers > 0 == each.load.refused for each in found.measured)
-    assert (found.right, found.pictures, found.skipped) == (1, 2, "")
+    assert (found.right, found.images, found.skipped) == (1, 2, "")
 
 
 @pytest.mark.parametrize("body", ["seven", "7", '{"predictions":[]}', '{"digits":[7]}'])
@@ -78,6 +78,6 @@ def test_an_answer_without_a_label_is_not_correct(body: str) -> None:
 )
 def test_unsupported_batches_are_skipped_with_the_reason(status: int, why: str) -> None:
     found = visited(status)
-    assert [each.posted for each in found.measured] == [PICTURES, PICTURES]
+    assert [each.posted for each in found.measured] == [IMAGES, IMAGES]
     assert found.of(BATCHES, 4) is None
     assert why in found.skipped

@@ -11,7 +11,7 @@ from contract.store import Store
 from contract.version import Version
 from loadtest.bench.peers.answers import Answers
 from loadtest.bench.venv import CONSTRAINTS, HERE, constraints_beside, ensure, version_of
-from loadtest.client.requests import Pictures
+from loadtest.client.requests import SampleImages
 from loadtest.errors import CannotMeasure
 from loadtest.target.targets import PEERS, peers
 from tests.fixtures import Judged
@@ -21,9 +21,9 @@ from tests.support.running import ROOT
 def test_the_peers_predict_what_the_model_predicts(
     published: tuple[Store, Version], version: Version, judged: Judged
 ) -> None:
-    pictures = Pictures.of_current(published[0].folder.parent, "digits")
+    images = SampleImages.of_current(published[0].folder.parent, "digits")
     answers = Answers(version.folder)
-    rows = answers.rows(pictures.files)
+    rows = answers.rows(images.files)
     reported = json.loads(answers.json(rows[0]))["predictions"][0]
     assert np.allclose(rows, judged.probabilities[:100], atol=1e-5)
     assert reported["label"] == str(reported["index"]) == str(rows[0].argmax())

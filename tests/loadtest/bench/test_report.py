@@ -123,4 +123,4 @@ def test_a_client_bottleneck_is_reported_in_terminal_and_markdown() -> None:
     busy = Round(None, [visited("echo", measured(64, 20_000, 1e-5, client=0.95))])
     results = Results(CONDITIONS, [busy], [], None, {}, {})
     for text in (report.plain(results), report.markdown(results)):
-        assert "The client was the bottleneck: echo, pictures, 64 connections" in text
+        assert "The client was the bottleneck: echo, images, 64 connections" in text

@@ -29,7 +29,7 @@ def test_every_target_of_the_benchmark_has_a_ratio() -> None:
         "req/s / those of decoder and network alone, 64 connections": pytest.approx(0.15),
         "p99 / p50, 64 connections": pytest.approx(3),
         "p50 above the echo's, 1 connection, us": pytest.approx(300),
-        "pictures/s in batches of 64 / network's alone": pytest.approx(500 * 64 * 20e-6),
+        "images/s in batches of 64 / network's alone": pytest.approx(500 * 64 * 20e-6),
         "service's req/s / mosec's, 64 connections": pytest.approx(0.5),
         "service's req/s / mosec's, 1 connection": pytest.approx(0.5),
         "service's CPU a request / mosec's, 64 connections": pytest.approx(100 / 60),
@@ -76,7 +76,7 @@ def test_a_row_has_the_median_of_its_rounds_and_the_sum_of_failures() -> None:
     assert (rate.median, row.refused, row.broken) == (5_000, 3, 0)
     assert row.of_visit(lambda each: each.idle.largest).median == 60 * MB
     assert row.client == 0.25
-    assert (row.right, row.pictures) == (99, 100)
+    assert (row.right, row.images) == (99, 100)
 
 
 def test_correct_answers_are_those_of_the_worst_round() -> None:

@@ -56,7 +56,7 @@ def test_a_run_finds_and_records_a_capacity(
         assert 0 < probe["generator_cpu"] < 1
         assert probe["server"]["cpu"] > 0
         assert probe["server"]["batch"] >= 1
-    assert reported["pictures_left_out"] > 0  # with a network trained for a second
+    assert reported["images_left_out"] > 0  # with a network trained for a second
     assert reported["conditions"]["client"] == "an open loop of Python and epoll, generators: 1"
     printed, document = capsys.readouterr().out, (tmp_path / "c.md").read_text()
     for text in (printed, document):

@@ -7,12 +7,12 @@ import pytest
 
 from loadtest.capacity.probe import Plan, Subject, prober
 from loadtest.client.openloop.generator import PATIENCE
-from loadtest.client.requests import ExpectedRequest, picture
+from loadtest.client.requests import ExpectedRequest, predict_request
 from loadtest.host.machine import Placement
 from loadtest.report.slo import Slo
 from tests.loadtest.tiny import reply, tiny
 
-SEVEN = ExpectedRequest(picture(b"a seven"), b'"label":"7"')
+SEVEN = ExpectedRequest(predict_request(b"a seven"), b'"label":"7"')
 METRICS = """# {{"label":"7"}}
 digitserve_batch_size_sum{{worker="1"}} {}
 digitserve_batch_size_count{{worker="1"}} {}
@@ -25,8 +25,8 @@ def test_images_per_call_are_those_of_the_measured_interval() -> None:
 
     def threes_later(number: int) -> bytes:
         """One image per call during the warm-up, three during the measurement."""
-        pictures = number + 2 * max(0, number - ready)
-        return reply(body=METRICS.format(pictures, number).encode())
+        images = number + 2 * max(0, number - ready)
+        return reply(body=METRICS.format(images, number).encode())
 
     plan = Plan(Slo(0.05, 1.0), 0.3, 0.0, 1024, HERE)
     with tiny(threes_later) as server:

@@ -57,7 +57,7 @@ def test_a_capacity_is_reported_with_its_interval_and_replicas() -> None:
     assert "p99 <= 50 ms, errors <= 0.1 % " in text
     assert "| 10,000 | 3 | 1 | 3 |" in text
     assert "30% of it left as headroom, and 1 spare" in text
-    assert "Pictures left out, as they are misread without load: 2." in text
+    assert "Images left out, as they are misread without load: 2." in text
     assert "do not count, as" not in text
     assert report.verdict(found) in report.plain(found)
 

@@ -3,10 +3,10 @@
 import pytest
 
 from loadtest.client import asyncio_client as client
-from loadtest.client.requests import picture
+from loadtest.client.requests import predict_request
 from tests.loadtest.tiny import reply, tiny
 
-REQUESTS = [picture(b"one"), picture(b"two"), picture(b"three")]
+REQUESTS = [predict_request(b"one"), predict_request(b"two"), predict_request(b"three")]
 
 
 def test_requests_are_sent_in_turn_and_every_answer_is_counted() -> None:

@@ -13,13 +13,13 @@ import pytest
 from loadtest.client.openloop.generator import generate
 from loadtest.client.openloop.processes import LoadSpec, poisson, run_processes
 from loadtest.client.openloop.result import Outcomes
-from loadtest.client.requests import ExpectedRequest, answered_right, picture
+from loadtest.client.requests import ExpectedRequest, answered_right, predict_request
 from loadtest.client.result import Address
 from loadtest.errors import CannotMeasure
 from loadtest.host.processes import ROOT
 from tests.loadtest.tiny import reply, tiny
 
-SEVEN = ExpectedRequest(picture(b"a seven"), b'"label":"7"')
+SEVEN = ExpectedRequest(predict_request(b"a seven"), b'"label":"7"')
 RIGHT, WRONG = reply(body=b'{"label":"7"}'), reply(body=b'{"label":"1"}')
 STALL = 0.5  # seconds
 
@@ -141,7 +141,7 @@ def test_invalid_http_is_a_broken_connection() -> None:
 
 
 def test_large_requests_and_answers_are_transferred_completely() -> None:
-    request = ExpectedRequest(picture(bytes(4 << 20)), b'"label":"7"')
+    request = ExpectedRequest(predict_request(bytes(4 << 20)), b'"label":"7"')
     large = reply(body=bytes(1 << 20) + b'"label":"7"')
     with tiny(lambda _: large) as server:
         done = generate(server.address, [request], poisson(10, 0.5, [1]), patience=30)
@@ -178,7 +178,7 @@ def test_several_generators_share_the_rate_and_are_reported_together() -> None:
 
 
 def test_images_that_are_misread_without_load_are_excluded() -> None:
-    requests = [SEVEN, ExpectedRequest(picture(b"another"), b'"label":"2"')]
+    requests = [SEVEN, ExpectedRequest(predict_request(b"another"), b'"label":"2"')]
     with tiny(lambda _: RIGHT) as server:
         assert answered_right(server.address, requests) == [SEVEN]
 

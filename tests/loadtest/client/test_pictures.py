@@ -11,7 +11,7 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
-from loadtest.client.requests import Pictures
+from loadtest.client.requests import SampleImages
 from loadtest.errors import CannotMeasure
 from loadtest.host.processes import ROOT
 
@@ -19,34 +19,32 @@ from loadtest.host.processes import ROOT
 def test_every_digit_of_the_sheet_becomes_a_png(
     published: tuple[Store, Version], version: Version
 ) -> None:
-    pictures = Pictures.of_current(published[0].folder.parent, "digits")
+    images = SampleImages.of_current(published[0].folder.parent, "digits")
     sheet = cv2.imread(str(version.folder / "samples.png"), cv2.IMREAD_GRAYSCALE)
     assert sheet is not None
-    assert len(pictures.files) == len(pictures.labels) == len(pictures.pixels) == 100
+    assert len(images.files) == len(images.labels) == len(images.pixels) == 100
     for at in (0, 9, 10, 99):
         y, x = at // 10 * 28, at % 10 * 28
-        decoded: Any = cv2.imdecode(
-            np.frombuffer(pictures.files[at], np.uint8), cv2.IMREAD_UNCHANGED
-        )
+        decoded: Any = cv2.imdecode(np.frombuffer(images.files[at], np.uint8), cv2.IMREAD_UNCHANGED)
         assert np.array_equal(decoded, sheet[y : y + 28, x : x + 28])
-        assert np.array_equal(decoded, pictures.pixels[at])
-    assert pictures.graph == version.folder / "model.onnx"
+        assert np.array_equal(decoded, images.pixels[at])
+    assert images.graph == version.folder / "model.onnx"
 
 
 def test_batches_use_the_digits_in_turn(published: tuple[Store, Version]) -> None:
-    pictures = Pictures.of_current(published[0].folder.parent, "digits")
-    batch = pictures.batch(130)
+    images = SampleImages.of_current(published[0].folder.parent, "digits")
+    batch = images.batch(130)
     assert batch.shape == (130, 28, 28)
-    assert np.array_equal(batch[100:], pictures.pixels[:30])
+    assert np.array_equal(batch[100:], images.pixels[:30])
 
 
 def test_a_missing_version_is_an_error(published: tuple[Store, Version], tmp_path: Path) -> None:
     with pytest.raises(CannotMeasure, match="no model version"):
-        Pictures.of_current(tmp_path, "digits")
+        SampleImages.of_current(tmp_path, "digits")
     shutil.copytree(published[0].folder, tmp_path / "digits")
-    (tmp_path / "digits/1/samples.png").write_bytes(b"no picture")
+    (tmp_path / "digits/1/samples.png").write_bytes(b"no image")
     with pytest.raises(CannotMeasure, match=r"samples\.png cannot be read"):
-        Pictures.of_current(tmp_path, "digits")
+        SampleImages.of_current(tmp_path, "digits")
 
 
 def test_images_in_colour_are_posted_as_pngs_or_as_jpegs_of_another_size(tmp_path: Path) -> None:
@@ -64,12 +62,12 @@ def test_images_in_colour_are_posted_as_pngs_or_as_jpegs_of_another_size(tmp_pat
     sizes = {"side": 10, "height": 10, "width": 20, "columns": 2}
     (folder / "samples.json").write_text(json.dumps(sizes | {"labels": ["night", "day"]}))
 
-    pictures = Pictures.of_current(tmp_path, "skies")
-    assert pictures.pixels.shape == (2, 10, 20, 3)
-    assert (pictures.pixels[1] == [90, 140, 250]).all()
-    prepared = pictures.prepare.file(pictures.files[1], max_pixels=784)
-    assert np.array_equal(prepared, pictures.pixels[1])
-    photos = pictures.as_jpegs(64, 48)
+    images = SampleImages.of_current(tmp_path, "skies")
+    assert images.pixels.shape == (2, 10, 20, 3)
+    assert (images.pixels[1] == [90, 140, 250]).all()
+    prepared = images.prepare.file(images.files[1], max_pixels=784)
+    assert np.array_equal(prepared, images.pixels[1])
+    photos = images.as_jpegs(64, 48)
     assert b"Content-Type: image/jpeg" in photos.requests[1]
     photo = cv2.imdecode(np.frombuffer(photos.files[1], np.uint8), cv2.IMREAD_UNCHANGED)
     assert photo is not None

@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 
-from loadtest.client.requests import picture, tensor
+from loadtest.client.requests import predict_request, tensor
 
 
 def test_an_image_is_the_body_of_a_post() -> None:
-    head, body = picture(b"\x89PNG").split(b"\r\n\r\n")
+    head, body = predict_request(b"\x89PNG").split(b"\r\n\r\n")
     lines = head.decode().split("\r\n")
     assert lines[0] == "POST /v1/predict HTTP/1.1"
     assert {"Content-Type: image/png", "Content-Length: 4"} <= set(lines)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.client import wrk
-from loadtest.client.requests import picture
+from loadtest.client.requests import predict_request
 from loadtest.client.result import Address
 from loadtest.errors import CannotMeasure
 from tests.loadtest.tiny import reply, tiny
@@ -29,7 +29,7 @@ def test_the_output_of_wrk_is_converted_to_seconds() -> None:
 
 
 def test_wrk_gets_every_request_in_a_file_and_runs_whole_seconds(tmp_path: Path) -> None:
-    requests = [picture(b"one"), picture(b"two")]
+    requests = [predict_request(b"one"), predict_request(b"two")]
     words = wrk.command(
         Address("::1", 9), requests, tmp_path, connections=3, seconds=1.2, threads=2
     )
@@ -43,7 +43,7 @@ needs_wrk = pytest.mark.skipif(not wrk.path_of_wrk(), reason="wrk is not install
 
 @needs_wrk
 def test_wrk_posts_the_requests_in_turn_and_counts_refused_ones_separately() -> None:
-    requests = [picture(b"one"), picture(b"two")]
+    requests = [predict_request(b"one"), predict_request(b"two")]
     with tiny(lambda number: reply(503 if number % 2 else 200)) as server:
         load = wrk.run_load(server.address, requests, connections=1, seconds=1)
     # wrk sends the first one only to test its script.

@@ -14,7 +14,7 @@ import pytest
 from contract.store import Store
 from contract.version import Version
 from loadtest.arguments import Think
-from loadtest.client.requests import Pictures
+from loadtest.client.requests import SampleImages
 from loadtest.host import processes
 from loadtest.host.machine import Conditions, Placement
 from loadtest.soak.__main__ import main
@@ -35,7 +35,7 @@ def _default_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def faulty(store: Store, folder: Path, fault: str, seconds: float) -> Results:
     """The results of a soak of a service with that fault; five blocks in four seconds."""
-    pictures = Pictures.of_current(store.folder.parent, "digits")
+    images = SampleImages.of_current(store.folder.parent, "digits")
     plan = Plan(
         seconds=seconds,
         rate=200.0,
@@ -55,7 +55,7 @@ def faulty(store: Store, folder: Path, fault: str, seconds: float) -> Results:
         words = [sys.executable, "-m", "tests.loadtest.soak.faulty", fault]
         return ["/usr/bin/env", f"DIGITSERVE_PORT={port}", *words]
 
-    return Results(conditions, plan, soak(plan, pictures, folder, command))
+    return Results(conditions, plan, soak(plan, images, folder, command))
 
 
 @pytest.mark.slow
@@ -84,8 +84,8 @@ def test_a_soak_of_the_service_succeeds_and_writes_all_files(
         looks = list(csv.DictReader(file))
     assert len(looks) > 5
     assert all(float(look["resident"]) > 1e7 for look in looks)
-    for picture in (folder / "soak.png", committed / "soak.png"):
-        assert picture.read_bytes().startswith(b"\x89PNG")
+    for image in (folder / "soak.png", committed / "soak.png"):
+        assert image.read_bytes().startswith(b"\x89PNG")
     assert "](soak.png)" in (committed / "soak.md").read_text()
     assert "client: locust" in (folder / "report.md").read_text()
 

@@ -6,14 +6,14 @@ import sys
 import pytest
 
 from loadtest.client.asyncio_client import LOST
-from loadtest.client.requests import picture
+from loadtest.client.requests import predict_request
 from loadtest.errors import CannotMeasure
 from loadtest.host import processes
 from loadtest.host.machine import Placement, on
 from loadtest.target.server import started
 from loadtest.target.targets import ECHO, Target, echo
 
-PROBE = picture(b"anything")
+PROBE = predict_request(b"anything")
 CORE = Placement.of(generators=1).server
 
 
@@ -23,7 +23,7 @@ def python(code: str) -> Target:
 
 def test_the_echo_app_gives_all_clients_the_same_answer_on_its_core() -> None:
     with started(echo(), CORE, probe=PROBE) as running:
-        answer = running.send(picture(bytes(100_000)))
+        answer = running.send(predict_request(bytes(100_000)))
         assert os.sched_getaffinity(running.pid) == set(CORE)
         assert running.idle.processes == 1
         assert running.cpu.seconds() > 0

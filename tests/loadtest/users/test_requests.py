@@ -22,9 +22,9 @@ from loadtest.users.requests import (
 
 def png_of_a_seven() -> bytes:
     """As on the sheet of a version: 28x28, 255 = ink."""
-    picture, file = Image.new("L", (28, 28)), BytesIO()
-    ImageDraw.Draw(picture).line([(7, 6), (20, 6), (12, 23)], fill=255, width=3)
-    picture.save(file, "PNG")
+    image, file = Image.new("L", (28, 28)), BytesIO()
+    ImageDraw.Draw(image).line([(7, 6), (20, 6), (12, 23)], fill=255, width=3)
+    image.save(file, "PNG")
     return file.getvalue()
 
 
