@@ -1,7 +1,7 @@
 """Show what the network sees: python -m preprocessing.contact_sheet FILES --out sheet.png
 
-Every image is shown next to its prepared 28x28 pixels, enlarged, with the name of the file below.
-Look at this first when an image is misclassified.
+Every image is shown next to its prepared pixels: those of a digit, or with --card what the model of
+that card.json sees. Look at this first when an image is misclassified.
 """
 
 import sys
@@ -14,8 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocessing.decoder import NotAPicture, Raster, TooManyPixels, identify
-from preprocessing.digits.normalize import Blank, InkMode, normalize_digit
+from contract.card import BadCard, DigitPreparation
+from preprocessing.decoder import NotAPicture, Raster, TooManyPixels, decode
+from preprocessing.digits.normalize import Blank, InkMode
+from preprocessing.preparation import Pixels, Preparer, preparer_for, preparer_of
 
 Colours = NDArray[np.uint8]  # (h, w, 3) BGR
 
@@ -30,23 +32,30 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = ArgumentParser("python -m preprocessing.contact_sheet", description=__doc__)
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.png")
+    parser.add_argument("--card", type=Path, metavar="card.json", help="default: a digit's")
     parser.add_argument("--columns", type=int, default=6, help="images per row; default: 6")
-    parser.add_argument("--ink", choices=get_args(InkMode), default="auto", help="default: auto")
+    parser.add_argument("--ink", choices=get_args(InkMode), default="auto", help="for digits; default: auto")
     arguments = parser.parse_args(words)
-    tiles = [_tile(file, arguments.ink) for file in arguments.files]
+    prepare = preparer_of(DigitPreparation(), (28, 28))
+    if arguments.card:
+        try:
+            prepare = preparer_for(arguments.card.read_bytes())
+        except (OSError, BadCard) as error:
+            parser.error(f"{arguments.card} is not a model card: {error}")
+    tiles = [_tile(file, prepare, arguments.ink) for file in arguments.files]
     if not cv2.imwrite(str(arguments.out), _in_rows(tiles, max(1, arguments.columns))):
         parser.error(f"{arguments.out} cannot be written")
     return 0
 
 
-def _tile(file: Path, ink: InkMode) -> Colours:
+def _tile(file: Path, prepare: Preparer, ink: InkMode) -> Colours:
     """An image, its prepared pixels and its name."""
     tile: Colours = np.full((SIDE + CAPTION + GAP, 2 * (SIDE + GAP), 3), GROUND, np.uint8)
     caption = file.name
     try:
-        raster = identify(file.read_bytes(), max_pixels=MAX_PIXELS).raster()
+        raster = decode(file.read_bytes(), max_pixels=MAX_PIXELS, reduction=prepare.reduction)
         _put(tile, _seen(raster), 0)
-        _put(tile, cv2.cvtColor(normalize_digit(raster, ink), cv2.COLOR_GRAY2BGR), SIDE + GAP // 2)
+        _put(tile, _in_bgr(prepare(raster, ink)), SIDE + GAP // 2)
     except (OSError, NotAPicture, TooManyPixels) as error:
         caption = f"{caption}: {error}"
     except Blank:
@@ -54,6 +63,11 @@ def _tile(file: Path, ink: InkMode) -> Colours:
     at = 2, SIDE + CAPTION - 5
     cv2.putText(tile, caption, at, cv2.FONT_HERSHEY_SIMPLEX, 0.36, TEXT, 1, cv2.LINE_AA)
     return tile
+
+
+def _in_bgr(pixels: Pixels) -> Colours:
+    code = cv2.COLOR_GRAY2BGR if pixels.ndim == 2 else cv2.COLOR_RGB2BGR
+    return np.asarray(cv2.cvtColor(pixels, code), np.uint8)
 
 
 def _seen(raster: Raster) -> Colours:
