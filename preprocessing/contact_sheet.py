@@ -34,7 +34,8 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.png")
     parser.add_argument("--card", type=Path, metavar="card.json", help="default: a digit's")
     parser.add_argument("--columns", type=int, default=6, help="images per row; default: 6")
-    parser.add_argument("--ink", choices=get_args(InkMode), default="auto", help="for digits; default: auto")
+    ink = get_args(InkMode)
+    parser.add_argument("--ink", choices=ink, default="auto", help="for digits; default: auto")
     arguments = parser.parse_args(words)
     prepare = preparer_of(DigitPreparation(), (28, 28))
     if arguments.card:
