@@ -38,6 +38,8 @@ OPSET = 18  # ONNX operator set that torch 2.13 writes without conversion
 OPSETS = range(18, 25)  # supported by both torch 2.13 and ONNX Runtime 1.31
 
 CALIBRATION_BATCH = 100  # images per call
+# The tool keeps all activations of all calibration images, which are about 100 times as large.
+CALIBRATION_BYTES, FEWEST_CALIBRATION = 2**20, 32  # of pixels; images at least
 # Operators with integer kernels. Scaling and softmax are cheap and stay exact.
 QUANTISED = ["Conv", "Gemm", "MatMul", "MaxPool", "AveragePool", "GlobalAveragePool", "Add"]
 
@@ -51,8 +53,9 @@ class Source:
     """The input of all exporters."""
 
     graph: Graph
-    calibration: Pixels | None  # (n, 28, 28), training images; for int8 only
+    calibration: Pixels | None  # training images; for int8 only
     opset: int
+    shape: tuple[int, ...] = (card.SIDE, card.SIDE)  # of one image: (h, w) or (h, w, 3)
 
 
 @dataclass(frozen=True)
@@ -64,28 +67,30 @@ class Artifact:
 
 
 def write_onnx(source: Source, path: Path) -> None:
-    _write_onnx(source.graph, path, source.opset)
+    _write_onnx(source.graph, source, path)
 
 
 def write_fp16(source: Source, path: Path) -> None:
-    _write_onnx(source.graph.in_half_precision(), path, source.opset)
+    _write_onnx(source.graph.in_half_precision(), source, path)
 
 
 def write_int8(source: Source, path: Path) -> None:
     """Quantise model.onnx, which must be in the same folder."""
     assert source.calibration is not None, "int8 needs calibration images"
     quantise(path.with_name(card.ONNX), path, source.calibration)
-    check_onnx(path)
+    check_onnx(path, source.shape)
 
 
 def write_torchscript(source: Source, path: Path) -> None:
     with quiet(), _through_memory(path) as file:
-        torch.jit.save(torch.jit.trace(source.graph, _example()), file)  # type: ignore[no-untyped-call]
+        torch.jit.save(torch.jit.trace(source.graph, _example(source.shape)), file)  # type: ignore[no-untyped-call]
 
 
 def write_exported(source: Source, path: Path) -> None:
     with quiet(), _through_memory(path) as file:
-        program = torch.export.export(source.graph, (_example(),), dynamic_shapes=_any_batch())
+        program = torch.export.export(
+            source.graph, (_example(source.shape),), dynamic_shapes=_any_batch()
+        )
         torch.export.save(program, file)
 
 
@@ -98,8 +103,11 @@ ARTIFACTS = {
 }
 
 
-def check_onnx(path: Path) -> None:
-    """BadGraph unless the file is valid ONNX and only its batch size is dynamic."""
+def check_onnx(path: Path, shape: tuple[int, ...] = (card.SIDE, card.SIDE)) -> None:
+    """BadGraph unless the file is valid ONNX and only its batch size is dynamic.
+
+    `shape` is that of one image.
+    """
     model = onnx.load(path, load_external_data=False)
     try:
         onnx.checker.check_model(model, full_check=True)
@@ -108,7 +116,7 @@ def check_onnx(path: Path) -> None:
         raise BadGraph(f"{path.name} is not valid ONNX: {error}") from error
     found = [_shape(value) for value in (*model.graph.input, *model.graph.output)]
     classes = found[-1][1][-1]
-    graph_input, graph_outputs = card.tensors(classes if isinstance(classes, int) else 0)
+    graph_input, graph_outputs = card.tensors(classes if isinstance(classes, int) else 0, shape)
     wanted = [(each.name, each.shape) for each in (graph_input, *graph_outputs)]
     if found != wanted:
         raise BadGraph(f"{path.name} has the tensors {found}, not {wanted}")
@@ -116,13 +124,13 @@ def check_onnx(path: Path) -> None:
         raise BadGraph(f"{path.name} stores weights in other files")
 
 
-def _write_onnx(graph: Graph, path: Path, opset: int) -> None:
+def _write_onnx(graph: Graph, source: Source, path: Path) -> None:
     with quiet():
         program = torch.onnx.export(
             graph,
-            (_example(),),
+            (_example(source.shape),),
             dynamo=True,
-            opset_version=opset,
+            opset_version=source.opset,
             input_names=[card.INPUT],
             output_names=[card.LOGITS, card.PROBABILITIES],
             dynamic_shapes=_any_batch(),
@@ -131,7 +139,7 @@ def _write_onnx(graph: Graph, path: Path, opset: int) -> None:
         )
     assert program is not None
     program.save(str(path), external_data=False)
-    check_onnx(path)
+    check_onnx(path, source.shape)
 
 
 @contextmanager
@@ -142,9 +150,9 @@ def _through_memory(path: Path) -> Iterator[BytesIO]:
     path.write_bytes(file.getvalue())
 
 
-def _example() -> Tensor:
+def _example(shape: tuple[int, ...]) -> Tensor:
     """Three images: with one, the exporter would treat the batch size as a constant."""
-    return torch.zeros(3, card.SIDE, card.SIDE, dtype=torch.uint8)
+    return torch.zeros(3, *shape, dtype=torch.uint8)
 
 
 def _any_batch() -> dict[str, dict[int, torch.export.Dim]]:
@@ -161,6 +169,8 @@ def _shape(value: onnx.ValueInfoProto) -> tuple[str, tuple[int | str, ...]]:
 
 class _Calibration(CalibrationDataReader):  # type: ignore[misc]  # it has no types
     def __init__(self, pixels: Pixels) -> None:
+        most = max(FEWEST_CALIBRATION, CALIBRATION_BYTES // pixels[0].nbytes)
+        pixels = pixels[:most]
         size = min(CALIBRATION_BATCH, len(pixels))
         starts = range(0, len(pixels) - size + 1, size)  # the tool needs batches of equal size
         self._batches = iter([{card.INPUT: pixels[start : start + size]} for start in starts])
@@ -172,7 +182,7 @@ class _Calibration(CalibrationDataReader):  # type: ignore[misc]  # it has no ty
 def quantise(source: Path, path: Path, calibration: Pixels) -> None:
     """Write to `path` the float32 graph of `source`, quantised to 8-bit integers.
 
-    The ranges of all activations are measured on the images `calibration` (n, 28, 28); weights are
+    The ranges of all activations are measured on the images `calibration`; weights are
     quantised channel by channel. Quantise and dequantise operators surround each operator (QDQ), so
     that every provider can fuse them. The output of the last layer stays float32, because rounding
     could make close logits equal.

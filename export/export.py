@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from contract.card import SCHEMA, DigitPreparation, ModelCard, Parity, tensors
+from contract.card import SCHEMA, Evaluation, ModelCard, Parity, tensors
 from contract.errors import StoreError
 from contract.provenance import git_commit, library_versions, processor
 from contract.store import Store
@@ -28,9 +27,11 @@ from export.proof import (
     prove,
     save_failure,
 )
-from export.runners import Graph
+from export.reading import as_served
+from export.runners import Graph, Labels
 from export.samples import write_golden, write_mistakes, write_samples
 from export.threshold import acceptance
+from training.evaluate import Judged
 from training.model import parameters_of
 from training.run import Checkpoint, Run
 
@@ -57,15 +58,22 @@ def export(
     StoreError or an OSError if nothing was published; NotActivated or NotConfirmed otherwise.
     """
     checkpoint = run.checkpoint()
-    pixels, labels = run.test_set()
+    stored, labels = run.test_set()
     graph = Graph(checkpoint.build(), checkpoint.temperature)
-    source = Source(graph, run.calibration() if "int8" in artifacts else None, opset)
+    calibration = run.calibration() if "int8" in artifacts else None
+    source = Source(graph, calibration, opset, checkpoint.shape)
     if activate:
         store.check_signer(sign)  # before the proof, which takes long
-    with store.draft() as draft, _one_thread():
+    with store.draft() as draft, one_thread():
         pytorch = runners.pytorch(graph)
-        reference = predictions_of(pytorch, pixels)
+        reference, evaluation = predictions_of(pytorch, stored), checkpoint.evaluation
         _check_reference(run, checkpoint, reference, labels)
+        pixels = as_served(stored, checkpoint.preparation)
+        if pixels is not stored:
+            reference = predictions_of(pytorch, pixels)
+            evaluation = evaluation_of(
+                reference, labels, checkpoint.labels, temperature=checkpoint.temperature
+            )
         validation = run.validation_set()
         on_validation = validation and (predictions_of(pytorch, validation[0]), validation[1])
         write_golden(draft, pixels, labels, reference)
@@ -90,7 +98,9 @@ def export(
             except ProofFailed as failure:
                 raise save_failure(run.folder, failure, reference, pixels, labels) from failure
             parity[path.name] = Parity(
-                **measured, seconds_1=latency(model, 1), seconds_64=latency(model, 64)
+                **measured,
+                seconds_1=latency(model, 1, checkpoint.shape),
+                seconds_64=latency(model, 64, checkpoint.shape),
             )
         for file in run.report_files():
             shutil.copyfile(file, draft / file.name)
@@ -101,6 +111,7 @@ def export(
             checkpoint,
             name=store.folder.name,
             parameters=parameters_of(graph),
+            evaluation=evaluation,
             acceptance=acceptance(on_validation, (reference, labels)),
             opset=opset,
             parity=parity,
@@ -109,15 +120,25 @@ def export(
         version = store.publish(draft, card, sign)
     discard_failure(run.folder)  # of an earlier export
     if activate:
-        _activate(store, version)
+        make_current(store, version)
     return version
+
+
+def evaluation_of(
+    predictions: Predictions, labels: Labels, names: tuple[str, ...], *, temperature: float
+) -> Evaluation:
+    """Accuracy and calibration of predictions whose logits are divided by the temperature."""
+    logits = torch.from_numpy(predictions.logits) * temperature
+    classes = torch.from_numpy(labels.astype(np.int64))
+    return Judged(logits, classes, temperature, names).evaluation()
 
 
 def log(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def _activate(store: Store, version: Version) -> None:
+def make_current(store: Store, version: Version) -> None:
+    """Raises NotActivated if it stays as it is."""
     try:
         store.activate(version.number)
     except (OSError, StoreError) as error:
@@ -128,7 +149,7 @@ def _activate(store: Store, version: Version) -> None:
 
 
 def _check_reference(
-    run: Run, checkpoint: Checkpoint, reference: Predictions, labels: NDArray[np.uint8]
+    run: Run, checkpoint: Checkpoint, reference: Predictions, labels: Labels
 ) -> None:
     """ProofFailed unless PyTorch has the accuracy that the training measured."""
     found, expected = float((reference.classes == labels).mean()), checkpoint.evaluation.accuracy
@@ -140,21 +161,20 @@ def _check_reference(
 
 
 def _card(run: Run, checkpoint: Checkpoint, **measured: Any) -> ModelCard:
-    graph_input, graph_outputs = tensors(len(checkpoint.labels))
+    graph_input, graph_outputs = tensors(len(checkpoint.labels), checkpoint.shape)
     return ModelCard(
         schema_version=SCHEMA,
         created=datetime.now(UTC),
         labels=checkpoint.labels,
         input=graph_input,
         outputs=graph_outputs,
-        preparation=DigitPreparation(),
+        preparation=checkpoint.preparation,
         imported=None,
         network=checkpoint.network,
         run=run.id,
         recipe={**checkpoint.recipe},
         data_set=checkpoint.data_set,
         temperature=checkpoint.temperature,
-        evaluation=checkpoint.evaluation,
         measured_on=processor(),
         git_commit=git_commit(),
         libraries=checkpoint.libraries | library_versions("onnx", "onnxscript", "onnxruntime"),
@@ -164,7 +184,7 @@ def _card(run: Run, checkpoint: Checkpoint, **measured: Any) -> ModelCard:
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """PyTorch on one thread, as its artifacts are measured."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from contract.card import SIDE
-from export.runners import Model, Pixels, Rows
+from export.runners import Labels, Model, Pixels, Rows
 
 TOLERANCE = 1e-4  # largest difference between two logits of float32 artifacts
 BATCHES = (1, 2, 7, 64, 250)  # sizes, in turn
+BATCH_BYTES = 10 * 2**20  # of pixels at most: large images go in smaller batches
 FAILED = "failed_proof"  # folder in the run: report.json, 00042-label-7-pytorch-7-model.onnx-1.png
 MOST_SAVED = 100  # images of a failed proof
 
@@ -70,7 +71,7 @@ def prove(
     name: str,
     predictions: Predictions,
     reference: Predictions,
-    labels: NDArray[np.uint8],
+    labels: Labels,
     *,
     may_lose: float | None = None,
 ) -> dict[str, Any]:
@@ -122,9 +123,14 @@ def prove(
     }
 
 
-def latency(model: Model, batch: int, seconds: float = 0.1) -> float:
-    """Median seconds of one call with `batch` images of noise, measured for `seconds`."""
-    pixels = np.random.default_rng(0).integers(0, 256, (batch, SIDE, SIDE), np.uint8)
+def latency(
+    model: Model, batch: int, shape: tuple[int, ...] = (SIDE, SIDE), seconds: float = 0.1
+) -> float:
+    """Median seconds of one call with `batch` images of noise, measured for `seconds`.
+
+    `shape` is that of one image.
+    """
+    pixels = np.random.default_rng(0).integers(0, 256, (batch, *shape), np.uint8)
     model(pixels)  # the first call allocates
     calls: list[float] = []
     end = time.perf_counter() + seconds
@@ -136,9 +142,9 @@ def latency(model: Model, batch: int, seconds: float = 0.1) -> float:
 
 
 def _batches(pixels: Pixels) -> Iterator[Pixels]:
-    sizes = cycle(BATCHES)
+    sizes, most = cycle(BATCHES), max(1, BATCH_BYTES // pixels[:1].nbytes)
     while len(pixels):
-        size = next(sizes)
+        size = min(next(sizes), most)
         yield pixels[:size]
         pixels = pixels[size:]
 
@@ -151,7 +157,7 @@ def save_failure(
     failure: ProofFailed,
     reference: Predictions,
     pixels: Pixels,
-    labels: NDArray[np.uint8],
+    labels: Labels,
 ) -> ProofFailed:
     """Write the images that differ to the folder `run`, replacing those of an earlier failure.
 
@@ -177,7 +183,7 @@ def save_failure(
             "artifact": failure.artifact,
             "failure": str(failure),
             "offending": len(failure.offending),
-            "pictures": images,
+            "images": images,
         }
         (folder / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     except OSError as error:  # the failure itself is more important

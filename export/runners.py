@@ -1,7 +1,7 @@
 """The exported graph, and each kind of artifact as a function from pixels to predictions.
 
-    pixels (n, 28, 28) uint8 -> ink (n, 1, 28, 28) -> network -> / temperature -> logits
-                                                                 softmax       -> probabilities
+    pixels uint8 -> planes (n, c, h, w) -> network -> / temperature -> logits
+    (n, h, w[, 3])                                    softmax       -> probabilities
 
 Scaling, normalisation and calibration are part of the graph, so that no program that runs it can do
 them differently. The network may use half precision: inputs and outputs stay the same, and the
@@ -13,7 +13,7 @@ import copy
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import onnxruntime
@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 from contract.card import INPUT, LOGITS, PROBABILITIES
 
-Pixels = NDArray[np.uint8]  # (n, 28, 28)
+Pixels = NDArray[np.uint8]  # (n, h, w) or (n, h, w, 3)
+Labels = NDArray[np.integer[Any]]  # (n,), indices of classes
 Rows = NDArray[np.float32]  # (n, classes)
 Model = Callable[[Pixels], tuple[Rows, Rows]]  # pixels -> logits, probabilities
 
@@ -39,8 +40,9 @@ class Graph(nn.Module):
         self.eval()
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        ink = pixels.unsqueeze(1).to(self.precision) / 255  # (n, 1, 28, 28), 0..1
-        logits = self.network(ink).to(torch.float32) / self.temperature  # (n, classes)
+        planes = pixels.unsqueeze(1) if pixels.dim() == 3 else pixels.permute(0, 3, 1, 2)
+        image = planes.to(self.precision) / 255  # (n, c, h, w), 0..1
+        logits = self.network(image).to(torch.float32) / self.temperature  # (n, classes)
         return logits, torch.softmax(logits, 1)
 
     def in_half_precision(self) -> Self:

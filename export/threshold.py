@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from contract.card import Acceptance
 from export.proof import Predictions
+from export.runners import Labels
 
 WANTED = 0.999  # accuracy required of the accepted validation images
 FEWEST = 200  # validation images, as for the temperature
@@ -23,8 +24,8 @@ Right = NDArray[np.bool_]  # (n,)
 
 
 def acceptance(
-    validation: tuple[Predictions, NDArray[np.uint8]] | None,
-    test: tuple[Predictions, NDArray[np.uint8]],
+    validation: tuple[Predictions, Labels] | None,
+    test: tuple[Predictions, Labels],
 ) -> Acceptance | None:
     """The threshold and its effect, from predictions and labels; None if there is no threshold."""
     if validation is None or len(validation[1]) < FEWEST:
@@ -69,5 +70,5 @@ def accepted(confidence: Confidence, right: Right, threshold: float) -> tuple[fl
     return float(taken.mean()), float(right[taken].mean()) if taken.any() else None
 
 
-def _judged(predictions: Predictions, labels: NDArray[np.uint8]) -> tuple[Confidence, Right]:
+def _judged(predictions: Predictions, labels: Labels) -> tuple[Confidence, Right]:
     return predictions.probabilities.max(1), predictions.classes == labels

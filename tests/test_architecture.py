@@ -20,7 +20,7 @@ MAY_IMPORT = {
         "PIL", "contract", "matplotlib", "numpy", "preprocessing", "pydantic", "rich", "sklearn",
         "torch", "torchvision",
     },
-    # of training only the format of a run and the network: see EXPORT_MAY_USE
+    # of training only a few modules: see EXPORT_MAY_USE
     "export": {
         "contract", "preprocessing", "training", "PIL", "numpy", "onnx", "onnxruntime", "torch",
     },
@@ -40,7 +40,8 @@ MAY_IMPORT = {
     "deploy": {"grafana_foundation_sdk"},  # writes configuration
 }  # fmt: skip
 # training.run is the format of the run folder that both programs share; it builds its network.
-EXPORT_MAY_USE = {"training.model", "training.run"}
+# training.evaluate measures, so that both programs measure the same.
+EXPORT_MAY_USE = {"training.evaluate", "training.model", "training.run"}
 
 WITHOUT_TORCH = ("contract", "loadtest", "service", "support", "system")
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 
-from contract.card import SIDE, DataFacts, Evaluation
+from contract.card import SIDE, DataFacts, DigitPreparation, Evaluation, Preparation
 from contract.files import replace_together
 from training.model import NETWORKS, Network, build
 
@@ -38,6 +38,8 @@ class Checkpoint(BaseModel):
     temperature: float
     data_set: DataFacts
     evaluation: Evaluation
+    preparation: Preparation = DigitPreparation()  # checkpoints of digits may lack it
+    shape: tuple[int, ...] = (SIDE, SIDE)  # of one image: (h, w) or (h, w, 3)
     git_commit: str | None
     libraries: dict[str, str]
 

@@ -169,9 +169,9 @@ def test_a_failed_proof_publishes_nothing_and_saves_the_offending_images(
     assert Store(tmp_path / "models", "digits").versions() == []
     report = json.loads((own / "failed_proof/report.json").read_text())
     pictures = [path.name for path in (own / "failed_proof").glob("*.png")]
-    assert sorted(pictures) == sorted(each["file"] for each in report["pictures"])
+    assert sorted(pictures) == sorted(each["file"] for each in report["images"])
     assert len(pictures) == min(100, report["offending"])
-    for each in report["pictures"]:
+    for each in report["images"]:
         assert each["pytorch"]["answer"] != each["artifact"]["answer"]
     monkeypatch.undo()
     assert main(words) == 0

@@ -45,7 +45,9 @@ def test_a_version_includes_its_misclassified_images(version: Version, run: Run)
     assert len(wrong) > 1
     order = wrong[np.argsort(-probabilities.max(1)[wrong])]
     facts = json.loads(version.read("mistakes.json"))
-    assert [*facts] == ["side", "columns", "labels", "answers", "confidences"]
+    assert [*facts] == [
+        "side", "height", "width", "channels", "columns", "labels", "answers", "confidences",
+    ]  # fmt: skip
     assert (facts["side"], facts["columns"]) == (28, 10)
     assert facts["labels"] == [str(label) for label in labels[order]]
     assert facts["answers"] == [str(digit) for digit in found[order]]
