@@ -17,6 +17,7 @@ from math import log2
 from pathlib import Path
 from typing import Any
 
+from contract.card import SIDE, DigitPreparation, Preparation
 from training.embedded import EMBEDDED_RECIPE, embedded_digits
 from training.fetch import SOURCES, fetch
 from training.idx import BadData
@@ -42,6 +43,8 @@ class DataSet:
     train: Part
     test: Part
     recipe: Mapping[str, Any] = field(default_factory=dict)  # options that suit the data set
+    preparation: Preparation = DigitPreparation()  # how the service makes such pixels of an image
+    shape: tuple[int, ...] = (SIDE, SIDE)  # of one image: (h, w) gray or (h, w, 3) RGB
 
 
 def find_data_set(
