@@ -1,6 +1,6 @@
 # The pipeline is a chain of files: make builds what is missing, in order.
 #
-#   .venv -> runs/latest (a trained network) -> models/digits/current (a proven model version) -> HTTP
+#   .venv -> runs/latest (a trained network) -> models/<name>/current (a proven model version) -> HTTP
 #
 # `train` and `export` always run; `demo` and `serve` only do what has not been done yet.
 
@@ -13,6 +13,11 @@ unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
 ARGS   ?=# for train, pytest, drawn, fuzz, fuzz-http, swap, chaos and the benchmarks, as in: make train ARGS="--epochs 20"
+# The name of the model, as in: make train export serve MODEL=flowers ARGS="--data flowers"
+MODEL  ?= $(or $(DIGITSERVE_MODEL),digits)
+ifneq ($(MODEL),digits)
+export DIGITSERVE_MODEL := $(MODEL)
+endif
 # The duration of `make soak`.
 MINUTES ?= 30
 # Requests a second for which `make capacity` reports the replicas.
@@ -35,7 +40,7 @@ task = set -eu -o pipefail; printf '\n==> %s (%s)\n' "$(1)" "$(2)"; SECONDS=0; $
 ##@ Run it
 demo: serve ## Set up, train, export and serve on http://127.0.0.1:8000
 
-serve: models/digits/current ## Serve the current model version
+serve: models/$(MODEL)/current ## Serve the current model version
 	@printf '\n==> Serving (Ctrl-C stops it)\n'
 	@exec $(PY) -m service
 
@@ -132,21 +137,21 @@ format: .venv/.dev ## Fix formatting and lint errors automatically
 	@$(PY) -m ruff check --quiet --fix . ; $(PY) -m ruff format .
 
 ##@ Load: docs/loadtest.md
-loadtest: .venv/.loadtest models/digits/current ## Test with a growing number of locust users; a report with plots in loadtest/results/
+loadtest: .venv/.loadtest models/$(MODEL)/current ## Test with a growing number of locust users; a report with plots in loadtest/results/
 	@$(call task,Testing under load,about two minutes,$(PY) -m loadtest $(ARGS))
 
-capacity: .venv/.loadtest models/digits/current ## Find the highest rate at which the SLO holds; replicas and cores for yours: make capacity RATE=50000
+capacity: .venv/.loadtest models/$(MODEL)/current ## Find the highest rate at which the SLO holds; replicas and cores for yours: make capacity RATE=50000
 	@$(call task,Searching for the highest rate at which the SLO holds,about five minutes,\
 	  $(PY) -m loadtest.capacity --markdown auto $(foreach rate,$(RATE),--rate $(rate)) $(ARGS))
 
-soak: .venv/.loadtest models/digits/current ## Test for trends under steady load with a switch a minute: make soak MINUTES=30
+soak: .venv/.loadtest models/$(MODEL)/current ## Test for trends under steady load with a switch a minute: make soak MINUTES=30
 	@$(call task,Soaking,$(MINUTES) minutes,$(PY) -m loadtest.soak --minutes $(MINUTES) \
 	  --markdown docs/benchmarks/soak.md --plot docs/benchmarks/soak.png $(ARGS))
 
-bench: .venv/.loadtest models/digits/current ## Measure the service against its limits, into docs/benchmarks/
+bench: .venv/.loadtest models/$(MODEL)/current ## Measure the service against its limits, into docs/benchmarks/
 	@$(call task,Measuring the service against its limits,about two minutes,$(bench) $(ARGS))
 
-bench-peers: .venv/.loadtest models/digits/current ## The same, beside mosec, LitServe, BentoML and plain FastAPI
+bench-peers: .venv/.loadtest models/$(MODEL)/current ## The same, beside mosec, LitServe, BentoML and plain FastAPI
 	@$(call task,Measuring the service against its limits and its peers,about seven minutes$(,) and two more the first time,\
 	  $(bench) --peers $(ARGS))
 
@@ -212,7 +217,7 @@ runs/latest: | .venv/.run
 	@$(train)
 
 # Only if there is none: `make export` changes the served version, serving never does.
-models/digits/current: | .venv/.run
+models/$(MODEL)/current: | .venv/.run
 	@if [ ! -e runs/latest ]; then $(train); fi
 	@$(export)
 

@@ -6,6 +6,7 @@
 """
 
 import math
+import os
 import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
@@ -40,9 +41,9 @@ def parser(program: str, description: str | None, *, name: str = "--name") -> Ar
     )
     store = "folder of the model versions; default: models"
     made.add_argument("--models", type=Path, metavar="DIR", default=Path("models"), help=store)
-    made.add_argument(
-        name, dest="name", default="digits", help="name of the model; default: digits"
-    )
+    default = os.environ.get("DIGITSERVE_MODEL", "digits")
+    text = f"name of the model; default: {default}"
+    made.add_argument(name, dest="name", default=default, help=text)
     return made
 
 
