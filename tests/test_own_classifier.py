@@ -1,0 +1,111 @@
+"""The README's ways to bring a classifier of one's own work as they are printed there."""
+
+import re
+import subprocess
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from tests.support import fetch
+from tests.support.running import ROOT, Service, clean_environment
+
+pytestmark = pytest.mark.slow
+
+SECTION = (ROOT / "README.md").read_text().split("\n## Your own classifier\n")[1].split("\n## ")[0]
+FOLDER, NETWORK, IMPORT = re.findall(r"```sh\n(.*?)```", SECTION, re.DOTALL)
+(SOURCE,) = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
+COLOURS = {"rose": (230, 60, 90), "violet": (110, 60, 200), "sunflower": (250, 200, 20)}
+IMAGES = 24  # of each class
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A folder with everything that a clone has, without earlier runs and models."""
+    for path in ROOT.iterdir():
+        if path.name not in (".git", "runs", "models", "data"):
+            (tmp_path / path.name).symlink_to(path)
+    return tmp_path
+
+
+def flower(name: str, number: int) -> bytes:
+    """A blossom of the class's colour on a noisy meadow, as PNG."""
+    random = np.random.default_rng([number, *map(ord, name)])
+    pixels = random.normal((60, 140, 50), 25, (48, 64, 3))
+    y, x = random.uniform(16, 32, 2)
+    rows, columns = np.mgrid[:48, :64]
+    pixels[(rows - y) ** 2 + (columns - x) ** 2 < random.uniform(60, 160)] = COLOURS[name]
+    file = BytesIO()
+    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def flowers(checkout: Path) -> Path:
+    folder = checkout / "path/to/flowers"
+    for name in COLOURS:
+        (folder / name).mkdir(parents=True)
+        for number in range(IMAGES):
+            (folder / name / f"{number}.png").write_bytes(flower(name, number))
+    return folder
+
+
+def run(commands: str, checkout: Path) -> None:
+    """All of them but the last one's `serve`, which goes on."""
+    commands = re.sub(r"make train export serve", "make train export", commands)
+    commands = re.sub(r"^make serve.*\n", "", commands, flags=re.MULTILINE)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands],
+        cwd=checkout, env=clean_environment(), check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+
+
+class MadeService(Service):
+    command = ("make", "serve", "MODEL=flowers")
+
+
+def labels_of(checkout: Path) -> list[str]:
+    """What the service that `make serve` starts answers to a new flower of each class."""
+    with MadeService(Path("models"), folder=checkout).while_ready() as service:
+        answers = [
+            fetch.post(
+                f"{service.url}/v1/predict",
+                content=flower(name, IMAGES),
+                headers={"Content-Type": "image/png"},
+            ).json()
+            for name in COLOURS
+        ]
+    assert {answer["model"]["name"] for answer in answers} == {"flowers"}
+    return [answer["predictions"][0]["label"] for answer in answers]
+
+
+@pytest.mark.usefixtures("flowers")
+def test_a_folder_of_images(checkout: Path) -> None:
+    run(FOLDER, checkout)
+    assert labels_of(checkout) == [*COLOURS]
+
+
+@pytest.mark.usefixtures("flowers")
+def test_a_network_of_ones_own(checkout: Path) -> None:
+    (checkout / "flower_network.py").write_text(SOURCE)
+    run(NETWORK, checkout)
+    assert labels_of(checkout) == [*COLOURS]
+
+
+def test_a_model_that_exists(checkout: Path) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 7, stride=4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Linear(8, len(COLOURS)),
+    )  # fmt: skip
+    torch.onnx.export(
+        network.eval(), (torch.zeros(1, 3, 224, 224),), checkout / "flowers.onnx", dynamo=True
+    )
+    (checkout / "labels.txt").write_text("\n".join(COLOURS))
+    run(IMPORT, checkout)
+    assert set(labels_of(checkout)) <= {*COLOURS}
