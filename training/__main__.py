@@ -23,6 +23,7 @@ from training.data import NAMES, DataSet, find_data_set, suited, training_images
 from training.idx import BadData
 from training.loop import Stopped
 from training.place import Place, place_of
+from training.reading import Reading
 from training.recipe import PRESETS, BadRecipe, Recipe
 from training.run import BadRun, Run
 from training.settings import is_first_process, mnist_dir
@@ -57,35 +58,38 @@ def main(words: list[str] | None = None) -> int:
 
 def _train(arguments: Namespace) -> None:
     given = Recipe.given_in(arguments)
+    reading = Reading.given_in(arguments)
     if arguments.resume:
-        if given or arguments.preset or arguments.data:
+        if given or arguments.preset or arguments.data or reading != Reading():
             raise BadRecipe("--resume uses the data and the recipe of the run: omit other flags")
         run = Run(arguments.resume)
         facts = run.facts()
         with place_of(Recipe.made_of(facts["recipe"])) as place:
-            resume(run, _data_set(facts["data"]["wanted"], place), place=place)
+            reading = Reading.of_facts(facts["data"])
+            resume(run, _data_set(facts["data"]["wanted"], reading, place), place=place)
         return
     preset = PRESETS.get(arguments.preset or "default", {})
     recipe = Recipe.made_of(preset, given)  # reports mistakes before anything is loaded
     recipe.check_use(given)
-    if images := training_images(arguments.data):
+    images = training_images(arguments.data)
+    if images and reading.limit is None:
         validation_size(images, recipe)
     with place_of(recipe) as place:
-        data = _data_set(arguments.data, place)
+        data = _data_set(arguments.data, reading, place)
         options = suited(data, preset if arguments.preset else None)
         train_into(arguments.runs, data, Recipe.made_of(options, given), place=place)
 
 
-def _data_set(wanted: str | None, place: Place) -> DataSet:
+def _data_set(wanted: str | None, reading: Reading, place: Place) -> DataSet:
     """The data set that the first process finds, in every process."""
     if not place.first:
         log.setLevel(logging.ERROR)
     found = None
     with place.first_then_others():
         if place.first:
-            found = find_data_set(wanted, mnist_dir=mnist_dir())
-    same = place.broadcast(found.wanted if found else "")
-    return found or find_data_set(same, mnist_dir=mnist_dir())
+            found = find_data_set(wanted, mnist_dir=mnist_dir(), reading=reading)
+    same, reading = place.broadcast((found.wanted, found.reading) if found else ("", reading))
+    return found or find_data_set(same, mnist_dir=mnist_dir(), reading=reading)
 
 
 def _parser() -> ArgumentParser:
@@ -95,9 +99,11 @@ def _parser() -> ArgumentParser:
     parser.add_argument(
         "--data",
         metavar="SET or DIR",
-        help=f"{', '.join(NAMES)}, or a folder with your own images: one folder for each class, or "
-        "four IDX files with MNIST's names (default: mnist, or digits if it is unavailable)",
+        help=f"{', '.join(NAMES)}, or your own images: a folder with one folder for each class, "
+        "four IDX files with MNIST's names, or a .csv file with the columns label,pixel0,... "
+        "(default: mnist, or digits if it is unavailable)",
     )
+    Reading.add_flags(parser)
     parser.add_argument(
         "--preset", choices=tuple(PRESETS), help="a named recipe, which other flags modify"
     )

@@ -31,6 +31,7 @@ from training.evaluate import Judged, judge, logits_of
 from training.image import as_pixels
 from training.loop import Stopped
 from training.progress import Epoch
+from training.reading import Reading
 from training.recipe import PRESETS, BadRecipe, Recipe
 from training.run import BadRun, Checkpoint, Run
 from training.settings import mnist_dir
@@ -102,8 +103,10 @@ class MNISTClassifier:
     Every option of `Recipe` is a keyword: batch_size, epochs, learning_rate, dropout1, dropout2,
     patience, min_delta, network, optimiser and all others that `python -m training --help` lists.
     `preset` is a named recipe, which options modify. `data` is the name of a data set, a folder
-    with your own images or a DataSet; by default it is MNIST. Runs are written to `runs`, as by the
-    command line. Raises BadRecipe, naming the option, before anything is loaded.
+    with your own images or a DataSet; by default it is MNIST. `size`, `gray`, `limit` and
+    `preparation` say how its images are read: see `training.reading.Reading`. Runs are written to
+    `runs`, as by the command line. Raises BadRecipe or BadData, naming the option, before anything
+    is loaded.
     """
 
     def __init__(
@@ -112,11 +115,16 @@ class MNISTClassifier:
         data: str | Path | DataSet | None = None,
         runs: str | Path = "runs",
         preset: str | None = None,
+        size: int | None = None,
+        gray: bool | None = None,
+        limit: int | None = None,
+        preparation: str = "auto",
         **options: Any,
     ) -> None:
         if preset is not None and preset not in PRESETS:
             raise BadRecipe(f"preset is {preset!r}, it must be one of: {', '.join(PRESETS)}")
         self._wanted, self._runs = data, Path(runs)
+        self._reading = Reading.of(size=size, gray=gray, limit=limit, preparation=preparation)
         self._preset = None if preset is None else PRESETS[preset]
         self._options = options
         self._run: Run | None = None  # the last one that was trained or loaded
@@ -213,7 +221,8 @@ class MNISTClassifier:
         facts = self._run.facts()
         self._model, self._unfinished = None, True
         self._preset, self._options = {}, facts["recipe"]
-        self._wanted = self._wanted or facts["data"]["wanted"]
+        if self._wanted is None:
+            self._wanted, self._reading = facts["data"]["wanted"], Reading.of_facts(facts["data"])
         return self
 
     # ---- figures ------------------------------------------------------------------------------
@@ -239,7 +248,7 @@ class MNISTClassifier:
     def _data(self) -> DataSet:
         if not isinstance(self._wanted, DataSet):
             wanted = None if self._wanted is None else str(self._wanted)
-            self._wanted = find_data_set(wanted, mnist_dir=mnist_dir())
+            self._wanted = find_data_set(wanted, mnist_dir=mnist_dir(), reading=self._reading)
         return self._wanted
 
     def _trained(self) -> MNISTPredictor:

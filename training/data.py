@@ -6,8 +6,11 @@
                      from data/<name>/raw, else downloaded with torchvision
     digits           images that the project's dependencies contain, without a network
     a folder         the user's own images: see `own`
+    a .csv file      the user's own images: see `table`
 
-A data set is held in memory as a whole: MNIST takes 55 MB, and a batch is one indexing operation.
+What a folder or file holds is prepared as the service does it, in the way that `preparation`
+chooses. The pixels of the named data sets are used as they were published. A data set is held in
+memory as a whole: MNIST takes 55 MB, and a batch is one indexing operation.
 """
 
 import logging
@@ -17,15 +20,23 @@ from math import log2
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from contract.card import SIDE, DigitPreparation, Preparation
+from preprocessing.preparation import Preparer
 from training.embedded import EMBEDDED_RECIPE, embedded_digits
 from training.fetch import SOURCES, fetch
 from training.idx import BadData
-from training.own import Part, read_own, read_test
+from training.image import DIGITS as AS_DIGITS
+from training.listing import Listing, Part, some
+from training.own import find_own, find_test
+from training.preparation import choose
+from training.reading import Reading, read_images
 
 DIGITS = SOURCES["mnist"].labels
 NAMES = (*SOURCES, "digits")
-ROOT = Path("data")  # for downloads
+ROOT = Path("data")  # for downloads and for the cache
+DEFAULT = Reading()
 USUAL_BATCH = 128  # images, the recipe's default
 FEW_BATCHES = 8  # at least, of training images an epoch
 
@@ -36,48 +47,46 @@ log = logging.getLogger("training")
 class DataSet:
     """Images with their labels, for training and for testing."""
 
-    wanted: str  # the argument that finds it again: one of NAMES or the path of a folder
-    name: str  # one of NAMES, or the name of the user's folder
+    wanted: str  # the argument that finds it again: one of NAMES or the path of a folder or file
+    name: str  # one of NAMES, or the name of the user's folder or file
     source: str  # where it was read from
     labels: Sequence[str]  # the names of class 0, 1, ...
     train: Part
     test: Part
     recipe: Mapping[str, Any] = field(default_factory=dict)  # options that suit the data set
-    preparation: Preparation = DigitPreparation()  # how the service makes such pixels of an image
+    preparation: Preparation = AS_DIGITS.preparation  # how images become such pixels
     shape: tuple[int, ...] = (SIDE, SIDE)  # of one image: (h, w) gray or (h, w, 3) RGB
+    reading: Reading = DEFAULT  # which reads the same images again
 
 
 def find_data_set(
-    wanted: str | Path | None = None, *, mnist_dir: Path | None = None, root: Path = ROOT
+    wanted: str | Path | None = None,
+    *,
+    mnist_dir: Path | None = None,
+    root: Path = ROOT,
+    reading: Reading = DEFAULT,
 ) -> DataSet:
     """The data set with that name or in that folder. None: MNIST, or the embedded digits.
 
     A data set that was requested is never replaced by another one: BadData if it is unavailable.
     """
     if wanted is None:
-        return _mnist_or_digits(mnist_dir, root)
-    if wanted == "digits":
-        return embedded()
-    if wanted == "mnist" and mnist_dir is not None:
-        return read_mnist(mnist_dir)
-    if wanted in SOURCES:
-        name = str(wanted)
-        try:
-            return _read(name, fetch(name, root))
-        except OSError as error:
-            raise BadData(f"{name} cannot be downloaded: {_last_line(error)}") from error
-    folder = Path(wanted)
-    if not folder.exists():
-        raise BadData(f"there is no folder or data set {wanted}; data sets are {', '.join(NAMES)}")
-    path, parts = folder.resolve(), read_own(folder)
-    return DataSet(str(path), path.name, str(folder), *parts, _recipe_of_few(len(parts[1][0])))
+        return _mnist_or_digits(mnist_dir, root, reading)
+    if wanted in NAMES:
+        return _named(str(wanted), mnist_dir, root, reading)
+    path = Path(wanted)
+    if not path.exists():
+        raise BadData(
+            f"there is no folder, file or data set {wanted}; data sets are {', '.join(NAMES)}"
+        )
+    return _own(path, root, reading)
 
 
 def suited(data: DataSet, preset: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """The options of a preset, or those of the data; small sets have small batches in both."""
     if preset is None:
         return data.recipe
-    return preset if data.wanted in NAMES else {**data.recipe, **preset}
+    return {**_recipe_of_few(len(data.train[0])), **preset}
 
 
 def _recipe_of_few(images: int) -> dict[str, Any]:
@@ -94,48 +103,128 @@ def training_images(wanted: str | None) -> int | None:
 
 
 def find_test_images(
-    wanted: str, labels: Sequence[str], *, mnist_dir: Path | None = None, root: Path = ROOT
+    wanted: str,
+    labels: Sequence[str],
+    *,
+    prepare: Preparer = AS_DIGITS,
+    mnist_dir: Path | None = None,
+    root: Path = ROOT,
 ) -> tuple[str, Part]:
     """Name and test part of a data set or a folder, whose classes must be `labels`.
 
-    A folder may have images of only some of the classes. Without a test part, all are used.
+    `prepare` makes the pixels that the network reads. A folder may have images of only some of the
+    classes. Without a test part, all are used.
     """
-    if wanted not in NAMES and Path(wanted).is_dir():
-        folder = Path(wanted)
-        return folder.resolve().name, read_test(folder, tuple(labels))
+    path = Path(wanted)
+    if wanted not in NAMES and path.exists():
+        listing = find_test(path, tuple(labels))
+        return path.resolve().name, _parts(listing, prepare, root)[1]
     data = find_data_set(wanted, mnist_dir=mnist_dir, root=root)
     if tuple(data.labels) != tuple(labels):
         raise BadData(
-            f"{wanted} has the classes {', '.join(data.labels)}; those of the run are "
-            f"{', '.join(labels)}"
+            f"{wanted} has the classes {some(data.labels)}; those of the run are {some(labels)}"
         )
-    return data.name, data.test
+    if (data.preparation, data.shape) == (prepare.preparation, prepare.shape):
+        return data.name, data.test
+    listing = Listing(Path(data.source), tuple(labels), *data.test, 0)
+    return data.name, _parts(listing, prepare, root)[1]
 
 
 def read_mnist(folder: Path) -> DataSet:
     """MNIST's four files; BadData if one of them differs from the published one."""
-    return _read("mnist", folder)
+    return _read("mnist", folder, DEFAULT)
 
 
-def embedded() -> DataSet:
+def embedded(reading: Reading = DEFAULT) -> DataSet:
     """The digits that need no network."""
     source = "scikit-learn's handwritten digits (UCI optdigits) and drawn ones"
-    return DataSet("digits", "digits", source, DIGITS, *embedded_digits(), EMBEDDED_RECIPE)
+    listing = Listing.of_parts(Path("digits"), DIGITS, *embedded_digits())
+    return _ready(
+        "digits", source, listing, reading, preparation=DigitPreparation(), recipe=EMBEDDED_RECIPE
+    )
 
 
-def _mnist_or_digits(mnist_dir: Path | None, root: Path) -> DataSet:
+# ---- private ---------------------------------------------------------------------------------
+
+
+def _mnist_or_digits(mnist_dir: Path | None, root: Path, reading: Reading) -> DataSet:
     try:
-        return read_mnist(mnist_dir or fetch("mnist", root))
+        return _read("mnist", mnist_dir or fetch("mnist", root), reading)
     except OSError as error:
         if mnist_dir is not None:
             raise
         log.warning("\n%s\n", _OFFLINE.format(reason=_last_line(error)))
-        return embedded()
+        return embedded(reading)
 
 
-def _read(name: str, folder: Path) -> DataSet:
+def _named(name: str, mnist_dir: Path | None, root: Path, reading: Reading) -> DataSet:
+    if name == "digits":
+        return embedded(reading)
+    if name == "mnist" and mnist_dir is not None:
+        return _read(name, mnist_dir, reading)
+    try:
+        return _read(name, fetch(name, root), reading)
+    except OSError as error:
+        raise BadData(f"{name} cannot be downloaded: {_last_line(error)}") from error
+
+
+def _read(name: str, folder: Path, reading: Reading) -> DataSet:
     source = SOURCES[name]
-    return DataSet(name, name, str(folder), *source.read(folder), source.recipe)
+    listing = source.read(folder)
+    return _ready(
+        name, str(folder), listing, reading, preparation=source.preparation, recipe=source.recipe
+    )
+
+
+def _ready(
+    name: str,
+    source: str,
+    listing: Listing,
+    reading: Reading,
+    *,
+    preparation: Preparation,
+    recipe: Mapping[str, Any],
+) -> DataSet:
+    """A data set with a name. Its pixels are as published, unless the reading changes them."""
+    listing = listing.limited(reading.limit)
+    if reading.model_copy(update={"limit": None}) == DEFAULT:
+        pixels = np.asarray(listing.images)
+        train, test = listing.parts(pixels, np.ones(len(pixels), np.bool_))
+        shape = pixels.shape[1:]
+    else:
+        if reading.preparation == "auto":
+            reading = reading.model_copy(update={"preparation": "stretch"})
+        prepare = choose(listing, reading)
+        train, test = _parts(listing, prepare, ROOT)
+        preparation, shape = prepare.preparation, prepare.shape
+    recipe = {**recipe, **_recipe_of_few(len(train[0]))}
+    return DataSet(
+        name, name, source, listing.names, train, test, recipe, preparation, shape, reading
+    )
+
+
+def _own(path: Path, root: Path, reading: Reading) -> DataSet:
+    listing = find_own(path).limited(reading.limit)
+    prepare = choose(listing, reading)
+    train, test = _parts(listing, prepare, root)
+    chosen = {"preparation": prepare.preparation, "gray": len(prepare.shape) == 2, "size": None}
+    return DataSet(
+        str(path.resolve()),
+        path.resolve().name,
+        str(path),
+        listing.names,
+        train,
+        test,
+        _recipe_of_few(len(train[0])),
+        prepare.preparation,
+        prepare.shape,
+        reading.model_copy(update=chosen),
+    )
+
+
+def _parts(listing: Listing, prepare: Preparer, root: Path) -> tuple[Part, Part]:
+    contents = read_images(listing.where, listing.images, prepare, root / "cache")
+    return listing.parts(contents.pixels, contents.usable)
 
 
 def _last_line(error: OSError) -> str:

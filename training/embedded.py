@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 from torch.nn import functional as F  # noqa: N812 (its usual name)
 
 from preprocessing.digits.normalize import center
-from training.own import Part
+from training.listing import Part
 from training.strokes import drawn_digits
 
 BOX = 20  # pixels

@@ -12,14 +12,17 @@ from typing import Any
 
 import numpy as np
 
+from contract.card import SIDE, DigitPreparation, Preparation, StretchPreparation
 from training.idx import MNIST, Bytes, find
-from training.own import Part, Parts, read_idx
+from training.listing import Listing, Part
+from training.own import read_idx
 from training.vision import torchvision
 
 log = logging.getLogger("training")
 
 TIMEOUT = 10.0  # seconds without a byte; a network that drops packets must not block a demo
 
+_AS_DIGITS, _SCALED = DigitPreparation(), StretchPreparation(size=(SIDE, SIDE))
 _DIGITS = tuple("0123456789")
 _CHARACTERS = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 _GARMENTS = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
@@ -47,6 +50,7 @@ class Source:
     first_label: int = 0  # letters are counted from 1
     md5: Mapping[str, str] = field(default_factory=dict)  # see idx.read; empty: torchvision's
     recipe: Mapping[str, Any] = field(default_factory=dict)  # options that suit the data set
+    preparation: Preparation = _AS_DIGITS  # of other images, so that they become like these
 
     def files(self) -> dict[str, int]:
         """The four names with their dimensions: training images and labels, then the test's."""
@@ -61,8 +65,8 @@ class Source:
     def is_in(self, folder: Path) -> bool:
         return all(find(folder, file) for file in self.files())
 
-    def read(self, folder: Path) -> Parts:
-        """Class names, training part and test part. Files with a known checksum are checked."""
+    def read(self, folder: Path) -> Listing:
+        """All its images. Files with a known checksum are checked."""
         md5 = self.md5 or {
             Path(url).name: checksum for url, checksum in self._torchvision().resources
         }
@@ -89,11 +93,18 @@ class Source:
 
 SOURCES = {
     "mnist": Source("MNIST", _DIGITS, 60_000, md5=MNIST_MD5),
-    "fashion-mnist": Source("FashionMNIST", _GARMENTS, 60_000, recipe=_CLOTHES),
-    "kmnist": Source("KMNIST", _CHARACTERS, 60_000),
+    "fashion-mnist": Source(
+        "FashionMNIST", _GARMENTS, 60_000, recipe=_CLOTHES, preparation=_SCALED
+    ),
+    "kmnist": Source("KMNIST", _CHARACTERS, 60_000, preparation=_SCALED),
     "emnist-digits": Source("EMNIST", _DIGITS, 240_000, split="digits"),
     "emnist-letters": Source(
-        "EMNIST", tuple(ascii_lowercase), 124_800, split="letters", first_label=1
+        "EMNIST",
+        tuple(ascii_lowercase),
+        124_800,
+        split="letters",
+        first_label=1,
+        preparation=_SCALED,
     ),
 }
 

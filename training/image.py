@@ -1,11 +1,13 @@
-"""Reads images of digits from files, Pillow images, arrays and tensors.
+"""Reads images from files, Pillow images, arrays and tensors.
 
-    file, PIL image, array or tensor --> raster --preprocessing--> (28, 28)
+    file, PIL image, array or tensor --> raster --preprocessing--> (h, w) or (h, w, 3) RGB
 
 Images are prepared by `preprocessing`, as in the service. This module only reads each kind of
 input.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from preprocessing.decoder import NotAPicture, Raster, TooManyPixels, decode
-from preprocessing.digits.normalize import Blank, normalize_digit
-from preprocessing.formats import raster_of
+from contract.card import SIDE, DigitPreparation
+from preprocessing.decoder import NotAPicture, Raster, TooManyPixels, decode, identify
+from preprocessing.digits.normalize import Blank
+from preprocessing.formats import FOR_DIGITS, Reduction, raster_of
+from preprocessing.preparation import Pixels, Preparer, preparer_of
 from training.model import DEVIATION, MEAN
 
-Pixels = NDArray[np.uint8]  # (28, 28), 0 = paper, 255 = ink
+DIGITS = preparer_of(DigitPreparation(), (SIDE, SIDE))
 
 BLACK, WHITE = -MEAN / DEVIATION, (1 - MEAN) / DEVIATION  # normalised
 COLOURED = 48  # between the channels of a pixel; less is the tint of paper or light
@@ -27,38 +31,50 @@ MAX_PIXELS = 10**8  # of a file; decoding takes up to 20 bytes for each
 
 
 class BadImage(ValueError):
-    """The input is not an image of a digit; the message gives the reason."""
+    """The input is not an image, or holds no digit where one is expected; the message says why."""
 
 
-def as_pixels(image: Any) -> Pixels:
+def as_pixels(image: Any, prepare: Preparer = DIGITS) -> Pixels:
     """The pixels that a network expects, from a path, a PIL image, an array or a tensor.
 
-    Arrays and tensors are (h, w), (1, h, w) or (h, w, 1) for grayscale and (h, w, 3) or (3, h, w)
-    for RGB; of a batch of one, the first axis is left out. Integers are 0..255, floats 0..1, or
-    MNIST's digits normalised to mean 0 and deviation 1, as torchvision's Normalize((0.1307,),
-    (0.3081,)) makes them.
+    `prepare` is the network's preparation; without it, images are prepared as digits. Arrays and
+    tensors are (h, w), (1, h, w) or (h, w, 1) for grayscale and (h, w, 3) or (3, h, w) for RGB; of
+    a batch of one, the first axis is left out. Integers are 0..255, floats 0..1. For digits, floats
+    may also be normalised to mean 0 and deviation 1, as torchvision's Normalize((0.1307,),
+    (0.3081,)) makes them. BadImage if the input is none of these.
     """
     try:
-        raster = _raster(image)
-    except NotAPicture as error:
+        return prepare(_raster(image, prepare))
+    except (Blank, NotAPicture) as error:
         raise BadImage(str(error)) from error
-    return _normalized(raster)
 
 
-def read_file(path: Path) -> tuple[Pixels, bool]:
-    """`as_pixels` of an image file, and whether it has colours, which these pixels have not."""
-    raster = _file(path)
-    return _normalized(raster), _has_colours(raster)
+def read_size(path: Path) -> tuple[int, int]:
+    """Height and width of an image file, as stored; BadImage names the file."""
+    with _naming(path):
+        picture = identify(path.read_bytes(), max_pixels=MAX_PIXELS)
+    return picture.height, picture.width
 
 
-def _normalized(raster: Raster) -> Pixels:
+def read_raster(path: Path, reduction: Reduction = FOR_DIGITS) -> Raster:
+    """The pixels of an image file; BadImage names the file, OSError if it cannot be opened."""
+    with _naming(path):
+        return decode(path.read_bytes(), max_pixels=MAX_PIXELS, reduction=reduction)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
     try:
-        return normalize_digit(raster)
-    except Blank as error:
-        raise BadImage(str(error)) from error
+        yield
+    except NotAPicture as error:
+        raise BadImage(f"{path} is not a readable image: {error}") from error
+    except TooManyPixels as error:
+        raise BadImage(
+            f"{path} has more than {MAX_PIXELS:,} pixels: make a smaller copy of it"
+        ) from error
 
 
-def _has_colours(raster: Raster) -> bool:
+def has_colours(raster: Raster) -> bool:
     """Whether one visible pixel in a hundred is not nearly gray."""
     if raster.ndim == 2:
         return False
@@ -69,27 +85,20 @@ def _has_colours(raster: Raster) -> bool:
     return bool((distance >= COLOURED).mean() >= 0.01)
 
 
-def _raster(image: Any) -> Raster:
+def _raster(image: Any, prepare: Preparer) -> Raster:
     if isinstance(image, (str, Path)):
-        return _file(Path(image))
-    if isinstance(image, Image.Image):
-        return raster_of(image)
+        return read_raster(Path(image), prepare.reduction)
     if isinstance(image, Tensor):
         image = image.detach().cpu().numpy()
-    return _array(np.asarray(image))
+    if not isinstance(image, Image.Image):
+        image = _image(np.asarray(image), for_digits=prepare.preparation.kind == "digit")
+    return raster_of(image, prepare.reduction)
 
 
-def _file(path: Path) -> Raster:
-    try:
-        return decode(path.read_bytes(), max_pixels=MAX_PIXELS)
-    except (NotAPicture, TooManyPixels) as error:
-        raise BadImage(f"{path} is not a readable image: {error}") from error
-
-
-def _array(array: NDArray[Any]) -> Raster:
+def _image(array: NDArray[Any], *, for_digits: bool) -> Image.Image:
     shape = array.shape
     if array.ndim == 4 and shape[0] == 1:
-        return _array(array[0])
+        return _image(array[0], for_digits=for_digits)
     if array.ndim == 3 and shape[0] in (1, 3) and shape[2] not in (1, 3):
         array = np.moveaxis(array, 0, -1)  # (h, w, c)
     if array.ndim == 3 and array.shape[2] == 1:
@@ -97,12 +106,14 @@ def _array(array: NDArray[Any]) -> Raster:
     if 0 in shape or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)):
         raise BadImage(f"an array of shape {shape} is not (h, w), (h, w, 3) or (3, h, w)")
     if array.dtype.kind == "f":
-        if np.isclose(array.min(), BLACK, atol=0.01) and array.max() <= WHITE + 0.01:
+        normalised = np.isclose(array.min(), BLACK, atol=0.01) and array.max() <= WHITE + 0.01
+        if for_digits and normalised:
             array = array * DEVIATION + MEAN
         array = array * 255
     if array.dtype.kind not in "uif" or not (array.min() >= -0.5 and array.max() <= 255.5):
+        digits = ", or from -0.42 to 2.82 if they are normalised" if for_digits else ""
         raise BadImage(
             f"an array of {array.dtype} from {array.min()} to {array.max()} is not an image: "
-            "integers must be 0..255, floats 0..1, or from -0.42 to 2.82 if they are normalised"
+            f"integers must be 0..255, floats 0..1{digits}"
         )
-    return raster_of(Image.fromarray(np.round(array).clip(0, 255).astype(np.uint8)))
+    return Image.fromarray(np.round(array).clip(0, 255).astype(np.uint8))

@@ -1,12 +1,13 @@
-"""A user's own images: a folder of image files for each class, or IDX files shaped like MNIST's.
+"""A user's own images: a folder of image files for each class, or files of pixels.
 
     mine/train/<class>/*.png   mine/test/<class>/*.png     separate training and test parts
     mine/<class>/*.png                                     every sixth image is a test image
     mine/train-images-idx3-ubyte, ...                      MNIST's four names, plain or .gz;
          labels.txt                                        names of class 0, 1, ..., one per line
+    mine/train.csv, or any FILE.csv                        Kaggle's: see `table`
 
-Image files may have any size: they are prepared in the same way as in the service. Folders within a
-class belong to it. Classes are in the order in which people count: 2 before 10.
+This module finds the images and their labels; `reading` reads them. Folders within a class belong
+to it. Classes are in the order in which people count: 2 before 10.
 """
 
 import logging
@@ -15,57 +16,70 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from contract.card import SIDE
 from training import idx
 from training.idx import MNIST, BadData, Bytes
-from training.image import BadImage, read_file
-
-Part = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # pixels (n, 28, 28), labels (n,)
-Parts = tuple[tuple[str, ...], Part, Part]  # names of the classes, training part, test part
+from training.listing import Labels, Listing, Part, label_type, some
+from training.table import has_labels, read_table
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 # Names of the parts in any case, the first that exists.
 TRAIN, TEST = ("train", "training"), ("test", "testing", "val", "valid", "validation")
 # What systems and archives leave in a folder; and all names that begin with a dot.
 LEFT_BY_SYSTEMS = {"thumbs.db", "desktop.ini", "__macosx"}
-UNUSABLE = 100  # one image in so many may be blank or unreadable, and is left out
 LABELS = "labels.txt"  # names of class 0, 1, ..., one per line
-TEST_SHARE = 6  # every sixth image, as in MNIST
-CLASSES = 256  # at most: a label is a byte
+TABLES = ("train.csv", "test.csv")
+CLASSES = 2**16  # at most: a label has two bytes
 
 log = logging.getLogger("training")
 
 
-def read_own(folder: Path) -> Parts:
-    """Class names, training part and test part; BadData names the wrong file and the reason."""
-    if not folder.is_dir():
-        raise BadData(f"{folder} is not a folder")
-    if any(idx.find(folder, file) for file in MNIST):
-        return read_idx(folder)
-    return _read_images(folder)
+def find_own(path: Path) -> Listing:
+    """The images in a folder or file; BadData names what is wrong and the reason."""
+    if path.is_file() and path.suffix.lower() == ".csv":
+        return _find_table(path)
+    if not path.is_dir():
+        raise BadData(f"{path} is not a folder, and no .csv file")
+    if any(idx.find(path, file) for file in MNIST):
+        return read_idx(path)
+    if (path / TABLES[0]).is_file() and not any(inside.is_dir() for inside in _visible(path)):
+        return _find_table(path / TABLES[0], path / TABLES[1])
+    return _find_files(path)
 
 
-def read_test(folder: Path, names: tuple[str, ...]) -> Part:
-    """The test part of `folder`, or all of its images if it has no parts."""
-    if any(idx.find(folder, file) for file in MNIST):
-        pixels, labels = idx.read(folder, {name: MNIST[name] for name in [*MNIST][2:]}, {})
-        own_names = _names(folder, int(labels.max(initial=0)))
-        if (folder / LABELS).exists() and own_names != names:
-            raise BadData(f"{folder / LABELS} has other classes than {', '.join(names)}")
-        _check_part(folder, "t10k", (pixels, labels), names)
-        return pixels, labels
-    if (folder / "test").is_dir():
-        folder = folder / "test"
-    found = _classes(folder, least=1)
+def find_test(path: Path, names: tuple[str, ...]) -> Listing:
+    """The test part of `path`, or all of its images if it has no parts: `train` is 0.
+
+    The classes are `names`, and some of them may have no images. BadData if there are others.
+    """
+    if path.is_dir() and any(idx.find(path, file) for file in MNIST):
+        pixels, labels = idx.read(path, {name: MNIST[name] for name in [*MNIST][2:]}, {})
+        own_names = _names(path, int(labels.max(initial=0)))
+        if (path / LABELS).exists() and own_names != names:
+            raise BadData(f"{path / LABELS} has other classes than {some(names)}")
+        _check_idx(path, "t10k", (pixels, labels), names)
+        return Listing(path, names, pixels, labels, 0)
+    if path.is_file() or (path / TABLES[1]).is_file():
+        table = path if path.is_file() else path / TABLES[1]
+        found, pixels, labels = read_table(table)
+        return Listing(table, names, pixels, _among(table, found, names)[labels], 0)
+    inside = {each.name.lower(): each for each in _visible(path) if each.is_dir()}
+    path = next((inside[name] for name in TEST if name in inside), path)
+    found = _classes(path, least=1)
+    known = _among(path, found, names)
+    files, labels = _files(path, found)
+    return Listing(path, names, files, known[labels], 0)
+
+
+def _among(path: Path, found: tuple[str, ...], names: tuple[str, ...]) -> Labels:
+    """The labels of the classes `found` among `names`; BadData if one is not there."""
     if strangers := set(found) - set(names):
         raise BadData(
-            f"{folder} has images of unknown classes: {', '.join(sorted(strangers))}; the known "
-            f"classes are {', '.join(names)}"
+            f"{path} has images of unknown classes: {some(sorted(strangers))}; the known classes "
+            f"are {some(names)}"
         )
-    pixels, labels = _read_part(folder, found)
-    return pixels, np.array([names.index(name) for name in found], np.uint8)[labels]
+    place = {name: label for label, name in enumerate(names)}
+    return np.array([place[name] for name in found], label_type(len(names)))
 
 
 # ---- IDX -------------------------------------------------------------------------------------
@@ -77,7 +91,7 @@ def read_idx(
     md5: Mapping[str, str] | None = None,
     names: tuple[str, ...] = (),
     prepare: Callable[[Bytes, Bytes], Part] = lambda pixels, labels: (pixels, labels),
-) -> Parts:
+) -> Listing:
     """Four IDX files: training images and labels, test images and labels.
 
     `md5` is as in `idx.read`. Without `names`, the classes are named by labels.txt or by numbers.
@@ -87,10 +101,18 @@ def read_idx(
     arrays = idx.read(folder, files, md5 or {})
     train, test = prepare(*arrays[:2]), prepare(*arrays[2:])
     names = names or _names(folder, int(max(train[1].max(initial=0), test[1].max(initial=0))))
-    return _checked(folder, (names, train, test), "t10k")
+    for name, part in (("train", train), ("t10k", test)):
+        _check_idx(folder, name, part, names)
+    if train[0].shape[1:] != test[0].shape[1:]:
+        raise BadData(
+            f"{folder}: train images are {train[0].shape[1:]} pixels, those of t10k "
+            f"{test[0].shape[1:]}: they must have one size"
+        )
+    return Listing.of_parts(folder, names, train, test)
 
 
 def _names(folder: Path, largest: int) -> tuple[str, ...]:
+    """The names of the classes up to the `largest` label."""
     path = folder / LABELS
     if not path.exists():
         return tuple(str(label) for label in range(max(10, largest + 1)))
@@ -100,21 +122,17 @@ def _names(folder: Path, largest: int) -> tuple[str, ...]:
         raise BadData(f"{path} is not UTF-8 text: {error}") from error
     if "" in names or len(set(names)) < len(names):
         raise BadData(f"{path} must hold a different name for each class, one per line")
+    if len(names) <= largest:
+        raise BadData(
+            f"{path} has {len(names)} lines, but the labels go up to {largest}: it must hold "
+            f"{largest + 1} names, one per line"
+        )
     return names
 
 
-def _checked(folder: Path, parts: Parts, test: str = "test") -> Parts:
-    names, *both = parts
-    for name, part in zip(("train", test), both, strict=True):
-        _check_part(folder, name, part, names)
-    return parts
-
-
-def _check_part(folder: Path, name: str, part: Part, names: tuple[str, ...]) -> None:
-    """Images of the right size, a label for each, and images of every class."""
+def _check_idx(folder: Path, name: str, part: Part, names: tuple[str, ...]) -> None:
+    """A label for each image, of one of the classes."""
     pixels, labels = part
-    if pixels.shape[1:] != (SIDE, SIDE):
-        raise BadData(f"{folder}: {name} images are {pixels.shape[1:]} pixels, not (28, 28)")
     if len(pixels) != len(labels):
         raise BadData(f"{folder}: {name} has {len(pixels)} images but {len(labels)} labels")
     if len(labels) == 0:
@@ -124,47 +142,43 @@ def _check_part(folder: Path, name: str, part: Part, names: tuple[str, ...]) -> 
             f"{folder}: {name} has a label {labels.max()}, but the classes are 0 to "
             f"{len(names) - 1}"
         )
-    absent = [names[k] for k in np.flatnonzero(np.bincount(labels, minlength=len(names)) == 0)]
-    if absent and name == "train":
-        raise BadData(f"{folder}: there is no training image of class {', '.join(absent)}")
-    if absent:
-        log.warning("%s: there is no test image of class %s", folder, ", ".join(absent))
+
+
+# ---- tables ----------------------------------------------------------------------------------
+
+
+def _find_table(path: Path, test: Path | None = None) -> Listing:
+    names, pixels, labels = read_table(path)
+    train = Listing(path, names, pixels, labels, len(labels))
+    if test is None or not test.is_file():
+        return train.divided()
+    if not has_labels(test):
+        log.warning("%s has no labels: it is not used", test)
+        return train.divided()
+    found = find_test(test, names)
+    test_pixels = np.asarray(found.images)
+    if test_pixels.shape[1:] != pixels.shape[1:]:
+        raise BadData(f"{test} has images of another size than {path}")
+    return Listing.of_parts(path, names, (pixels, labels), (test_pixels, found.labels))
 
 
 # ---- image files -----------------------------------------------------------------------------
 
 
-def _read_images(folder: Path) -> Parts:
+def _find_files(folder: Path) -> Listing:
     parts = _parts(folder)
-    if len(parts) == 2:
-        names = _classes(parts[0])
-        strangers = set(_classes(parts[1], least=1)) - set(names)
-        if strangers:
-            raise BadData(
-                f"{parts[1]} has classes that {parts[0].name} has not: "
-                f"{', '.join(sorted(strangers))}"
-            )
-        train, test = (_read_part(part, names) for part in parts)
-    else:
-        (whole,) = parts
-        names = _classes(whole)
-        pixels, labels = _read_part(whole, names)
-        is_test = _every_sixth(labels)
-        if not is_test.any():
-            raise BadData(
-                f"{folder}: each class has one image, and one to train and one to test are needed"
-            )
-        train, test = (pixels[~is_test], labels[~is_test]), (pixels[is_test], labels[is_test])
-    return _checked(folder, (names, train, test))
-
-
-def _every_sixth(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which images are for testing: every sixth of a class, or the last of 2 to 5."""
-    place = np.arange(len(labels)) - np.searchsorted(labels, labels)  # in its class, from 0
-    count = np.bincount(labels)[labels]  # of its class
-    last_of_few = (count > 1) & (count < TEST_SHARE) & (place == count - 1)
-    found: NDArray[np.bool_] = (place % TEST_SHARE == TEST_SHARE - 1) | last_of_few
-    return found
+    names = _classes(parts[0])
+    files, labels = _files(parts[0], names)
+    if len(parts) == 1:
+        return Listing(parts[0], names, files, labels, len(files)).divided()
+    test = _classes(parts[1], least=1)
+    if strangers := set(test) - set(names):
+        raise BadData(
+            f"{parts[1]} has classes that {parts[0].name} has not: {some(sorted(strangers))}"
+        )
+    test_files, test_labels = _files(parts[1], names)
+    both = np.concatenate([labels, test_labels])
+    return Listing(folder, names, [*files, *test_files], both, len(files))
 
 
 def _parts(folder: Path) -> list[Path]:
@@ -194,8 +208,9 @@ def _classes(folder: Path, least: int = 2) -> tuple[str, ...]:
     names = [path.name for path in _visible(folder) if path.is_dir()]
     if not least <= len(names) <= CLASSES:
         raise BadData(
-            f"{folder} must hold a folder of images for each class, {least} to {CLASSES}, "
-            f"or MNIST's four files ({', '.join(MNIST)}); it has {len(names)} folders"
+            f"{folder} must hold a folder of images for each class, {least} to {CLASSES:,}, "
+            f"or MNIST's four files ({', '.join(MNIST)}), or {TABLES[0]}; it has {len(names):,} "
+            "folders"
         )
     return tuple(sorted(names, key=_as_counted))
 
@@ -206,43 +221,17 @@ def _as_counted(name: str) -> tuple[list[str | int], str]:
     return [int(part) if at % 2 else part for at, part in enumerate(parts)], name
 
 
-def _read_part(folder: Path, names: tuple[str, ...]) -> Part:
-    files: list[tuple[Path, int]] = []  # and their labels
-    for label, name in enumerate(names):
+def _files(folder: Path, names: tuple[str, ...]) -> tuple[list[Path], Labels]:
+    """The image files of all classes with their labels, in order."""
+    files: list[Path] = []
+    counts = []
+    for name in names:
         images = _images(folder / name) if (folder / name).is_dir() else []
         if not images:
             raise BadData(f"{folder / name} holds no image: {', '.join(sorted(SUFFIXES))}")
-        files += [(path, label) for path in images]
-    pixels: list[NDArray[np.uint8]] = []
-    labels: list[int] = []
-    unusable: list[str] = []
-    coloured = 0
-    for path, label in files:
-        try:
-            image, has_colours = read_file(path)
-        except BadImage as error:
-            unusable.append(str(error) if str(path) in str(error) else f"{path}: {error}")
-            if len(unusable) > len(files) // UNUSABLE:
-                raise BadData(
-                    f"{unusable[0]}; {len(unusable)} of the first {len(labels) + len(unusable)} "
-                    f"images of {folder} cannot be used, and only one in {UNUSABLE} may be left out"
-                ) from error
-            continue
-        pixels.append(image)
-        labels.append(label)
-        coloured += has_colours
-    if unusable:
-        log.warning(
-            "%s: left out %d of %d images:\n  %s",
-            folder, len(unusable), len(files), "\n  ".join(unusable),
-        )  # fmt: skip
-    if coloured:
-        log.warning(
-            "%s: %s of %s images have colours, which are discarded: the network reads gray images "
-            "of %d x %d. Classes that differ in their colours alone cannot be told apart.",
-            folder, f"{coloured:,}", f"{len(labels):,}", SIDE, SIDE,
-        )  # fmt: skip
-    return np.stack(pixels), np.array(labels, np.uint8)
+        files += images
+        counts.append(len(images))
+    return files, np.repeat(np.arange(len(names), dtype=label_type(len(names))), counts)
 
 
 def _images(folder: Path) -> list[Path]:
@@ -255,6 +244,8 @@ def _images(folder: Path) -> list[Path]:
         else:
             (images if path.suffix.lower() in SUFFIXES else others).append(path)
     if others:
-        some = ", ".join(path.name for path in others[:5]) + (", ..." if len(others) > 5 else "")
-        log.warning("%s: left out %d files that are no images: %s", folder, len(others), some)
+        log.warning(
+            "%s: left out %d files that are no images: %s",
+            folder, len(others), some(path.name for path in others),
+        )  # fmt: skip
     return images

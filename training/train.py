@@ -196,7 +196,12 @@ def _check_room(run: Run, recipe: Recipe, task: Task) -> None:
 def _begin(run: Run, recipe: Recipe, task: Task) -> None:
     data = task.data
     run.begin({
-        "data": {"wanted": data.wanted, "source": data.source, "fingerprint": fingerprint(data)},
+        "data": {
+            "wanted": data.wanted,
+            "source": data.source,
+            "fingerprint": fingerprint(data),
+            "reading": data.reading.model_dump(mode="json"),
+        },
         "recipe": recipe.as_dict(),
         "processes": task.place.processes,
         "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -14,7 +14,7 @@ from loadtest.drawings.pens import PAPERS
 from tests.support.marks import slow
 from tests.support.running import Service
 from tests.support.written import written_digits
-from training.own import read_test
+from training.data import find_test_images
 
 AT_ONCE = 50  # images of a request
 
@@ -35,7 +35,7 @@ def test_training_and_service_preprocess_files_identically(
     (tmp_path / "digits").mkdir()
     for place, each in enumerate(posted):
         (tmp_path / "digits" / f"{place:03}.{each.kind}").write_bytes(each.body)
-    read, _ = read_test(tmp_path, ("digits",))
+    _, (read, _) = find_test_images(str(tmp_path), ("digits",))
     prepared = [
         pixels
         for start in range(0, len(posted), AT_ONCE)

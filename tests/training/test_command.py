@@ -18,7 +18,7 @@ from training.run import Run
         (["--dropout1", "nan"], "--dropout1 is nan"),
         (["--patience", "3", "--validation", "0"], "--patience 3 needs a validation part"),
         (["--erasing", "1"], "--erasing is 1.0, it must be 0 to 0.5"),
-        (["--data", "no/such/folder"], "no folder or data set no/such/folder; data sets"),
+        (["--data", "no/such/folder"], "no folder, file or data set no/such/folder; data sets"),
         (["--data", "digits", "--batch-size", "60000"], "--batch-size is 60000, more than the"),
         (
             ["--batch-size", "60000"],

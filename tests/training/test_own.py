@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from training.__main__ import main
-from training.data import find_data_set, suited
+from training.data import DataSet, find_data_set, suited
 from training.embedded import written_digits
 from training.idx import BadData
+from training.reading import Reading
 
 PIXELS, LABELS = written_digits()
 
@@ -23,6 +24,11 @@ def fill(folder: Path, first: int, count: int, names: dict[int, str]) -> None:
         cv2.imwrite(str(path), PIXELS[k])
 
 
+def read(folder: Path) -> DataSet:
+    """As digits, which needs no comparison of preparations."""
+    return find_data_set(folder, reading=Reading(preparation="digit"))
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Sixty images of ones and sevens."""
@@ -31,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_each_folder_is_a_class_with_the_name_of_the_folder(folder: Path) -> None:
-    data = find_data_set(folder)
+    data = read(folder)
     assert (data.name, tuple(data.labels)) == ("mine", ("one", "seven"))
     assert len(data.train[0]) + len(data.test[0]) == 60
     assert 8 <= len(data.test[0]) <= 10  # one sixth of each class
@@ -40,7 +46,7 @@ def test_each_folder_is_a_class_with_the_name_of_the_folder(folder: Path) -> Non
 
 
 def test_images_in_the_form_of_mnist_are_unchanged(folder: Path) -> None:
-    data = find_data_set(folder)
+    data = read(folder)
     originals = {PIXELS[k].tobytes() for k in range(len(LABELS))}
     assert all(picture.tobytes() in originals for picture in data.train[0])
 
@@ -48,7 +54,7 @@ def test_images_in_the_form_of_mnist_are_unchanged(folder: Path) -> None:
 def test_a_class_of_a_few_images_has_one_for_testing(tmp_path: Path) -> None:
     fill(tmp_path, 0, 3, {1: "one"})
     fill(tmp_path, 0, 7, {7: "seven"})
-    data = find_data_set(tmp_path)
+    data = read(tmp_path)
     assert [list(part[1]).count(0) for part in (data.train, data.test)] == [2, 1]
     assert [list(part[1]).count(1) for part in (data.train, data.test)] == [6, 1]
 
@@ -57,13 +63,13 @@ def test_one_image_a_class_cannot_be_tested(tmp_path: Path) -> None:
     for digit, name in ((1, "one"), (7, "seven")):
         fill(tmp_path, 0, 1, {digit: name})
     with pytest.raises(BadData, match="one to train and one to test are needed"):
-        find_data_set(tmp_path)
+        read(tmp_path)
 
 
 def test_train_and_test_folders_are_used_as_the_split(tmp_path: Path) -> None:
     fill(tmp_path / "train", 0, 30, {1: "one", 7: "seven"})
     fill(tmp_path / "test", 900, 10, {1: "one", 7: "seven"})
-    data = find_data_set(tmp_path)
+    data = read(tmp_path)
     assert (len(data.train[0]), len(data.test[0])) == (30, 10)
 
 
@@ -71,7 +77,7 @@ def test_photographs_are_preprocessed_as_in_the_service(folder: Path) -> None:
     photo = np.full((300, 200, 3), 240, np.uint8)
     cv2.line(photo, (100, 60), (90, 240), (60, 40, 30), 12)
     cv2.imwrite(str(folder / "one" / "photo.jpg"), photo)
-    pixels = find_data_set(folder).train[0]
+    pixels = read(folder).train[0]
     assert pixels.shape[1:] == (28, 28)
     assert (pixels.reshape(len(pixels), -1).max(1) > 200).all()
     assert (pixels[:, 0].max(1) < 50).all()  # the light background became 0
@@ -80,38 +86,40 @@ def test_photographs_are_preprocessed_as_in_the_service(folder: Path) -> None:
 def test_the_error_names_an_unreadable_image(folder: Path) -> None:
     (folder / "one" / "broken.png").write_bytes(b"not a picture")
     with pytest.raises(BadData, match=r"one/broken\.png is not a readable image"):
-        find_data_set(folder)
+        read(folder)
 
 
 def test_the_error_names_a_blank_image(folder: Path) -> None:
     cv2.imwrite(str(folder / "one" / "blank.png"), np.full((40, 40), 255, np.uint8))
     with pytest.raises(BadData, match=r"one/blank\.png: the picture is blank"):
-        find_data_set(folder)
+        read(folder)
 
 
 def test_the_error_names_a_class_without_images(folder: Path) -> None:
     (folder / "two").mkdir()
     (folder / "two" / "notes.txt").write_text("none yet")
     with pytest.raises(BadData, match=r"mine/two holds no image: \.bmp,"):
-        find_data_set(folder)
+        read(folder)
 
 
 def test_the_error_names_a_test_class_without_training_images(tmp_path: Path) -> None:
     fill(tmp_path / "train", 0, 30, {1: "one", 7: "seven"})
     fill(tmp_path / "test", 0, 10, {2: "two"})
     with pytest.raises(BadData, match="test has classes that train has not: two"):
-        find_data_set(tmp_path)
+        read(tmp_path)
 
 
 def test_the_error_about_an_empty_folder_describes_its_layout(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match="must hold a folder of images for each class, 2 to 256, or"):
-        find_data_set(tmp_path)
+    with pytest.raises(
+        BadData, match="must hold a folder of images for each class, 2 to 65,536, or"
+    ):
+        read(tmp_path)
 
 
 def test_a_file_instead_of_a_folder_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BadData, match="file is not a folder"):
-        find_data_set(tmp_path / "file")
+        read(tmp_path / "file")
 
 
 # ---- few images --------------------------------------------------------------------------------
@@ -121,7 +129,7 @@ def test_a_file_instead_of_a_folder_is_rejected(tmp_path: Path) -> None:
 def test_a_small_set_has_small_batches(tmp_path: Path, images: int, batch: int) -> None:
     """At least eight an epoch, of five sixths of the images."""
     fill(tmp_path, 0, images, {k: str(k) for k in range(10)})
-    data = find_data_set(tmp_path)
+    data = read(tmp_path)
     assert data.recipe == {"batch_size": batch}
     assert suited(data, None) == {"batch_size": batch}
     assert suited(data, {"epochs": 3}) == {"batch_size": batch, "epochs": 3}
@@ -131,6 +139,7 @@ def test_a_small_set_has_small_batches(tmp_path: Path, images: int, batch: int) 
 def test_a_small_set_trains(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = folder.parent / "runs"
     words = ["--data", str(folder), "--epochs", "1", "--runs", str(runs)]
+    words += ["--preparation", "digit"]
     assert main(words) == 0
     assert "1 epochs in batches of 4" in capsys.readouterr().err
     assert main([*words, "--batch-size", "64"]) == 2
@@ -142,13 +151,13 @@ def test_a_small_set_trains(folder: Path, capsys: pytest.CaptureFixture[str]) ->
 
 def test_classes_are_in_the_order_in_which_people_count(tmp_path: Path) -> None:
     fill(tmp_path, 0, 80, {1: "10", 2: "9", 3: "b2", 4: "B10", 5: "a"})
-    assert tuple(find_data_set(tmp_path).labels) == ("9", "10", "a", "b2", "B10")
+    assert tuple(read(tmp_path).labels) == ("9", "10", "a", "b2", "B10")
 
 
 def test_classes_may_be_named_in_any_script(tmp_path: Path) -> None:
     """Also with characters that Python takes for digits: "²" is none for int, and "٣" is 3."""
     fill(tmp_path, 0, 80, {1: "²", 2: "٣", 3: "größe 2", 4: "größe 10", 5: "七"})
-    labels = tuple(find_data_set(tmp_path).labels)
+    labels = tuple(read(tmp_path).labels)
     assert sorted(labels) == sorted(("²", "٣", "größe 2", "größe 10", "七"))
     assert labels.index("größe 2") < labels.index("größe 10")
 
@@ -160,20 +169,20 @@ def test_classes_may_be_named_in_any_script(tmp_path: Path) -> None:
 def test_parts_may_have_other_names(tmp_path: Path, train: str, test: str) -> None:
     fill(tmp_path / train, 0, 30, {1: "one", 7: "seven"})
     fill(tmp_path / test, 900, 10, {1: "one", 7: "seven"})
-    data = find_data_set(tmp_path)
+    data = read(tmp_path)
     assert (len(data.train[0]), len(data.test[0])) == (30, 10)
 
 
 def test_a_training_part_alone_is_divided(tmp_path: Path) -> None:
     fill(tmp_path / "train", 0, 60, {1: "one", 7: "seven"})
-    data = find_data_set(tmp_path)
+    data = read(tmp_path)
     assert tuple(data.labels) == ("one", "seven")
     assert len(data.train[0]) + len(data.test[0]) == 60
 
 
 def test_a_class_may_be_called_train(tmp_path: Path) -> None:
     fill(tmp_path, 0, 60, {1: "bus", 7: "train"})
-    assert tuple(find_data_set(tmp_path).labels) == ("bus", "train")
+    assert tuple(read(tmp_path).labels) == ("bus", "train")
 
 
 def test_a_folder_beside_the_parts_is_named(
@@ -181,13 +190,13 @@ def test_a_folder_beside_the_parts_is_named(
 ) -> None:
     for part in ("train", "test", "valid"):
         fill(tmp_path / part, 0, 20, {1: "one", 7: "seven"})
-    find_data_set(tmp_path)
+    read(tmp_path)
     assert f"{tmp_path}: not used: valid" in caplog.text
 
 
 def test_folders_within_a_class_belong_to_it(folder: Path) -> None:
     fill(folder / "one" / "of" / "mine", 900, 12, {1: "more"})
-    data = find_data_set(folder)
+    data = read(folder)
     assert tuple(data.labels) == ("one", "seven")
     assert len(data.train[0]) + len(data.test[0]) == 72
 
@@ -197,7 +206,7 @@ def test_a_link_to_a_folder_within_a_class_is_not_followed(
 ) -> None:
     """It may lead back, and every image would be read forty times."""
     (folder / "one" / "again").symlink_to(folder / "one")
-    data = find_data_set(folder)
+    data = read(folder)
     assert len(data.train[0]) + len(data.test[0]) == 60
     assert "left out 1 files that are no images: again" in caplog.text
 
@@ -208,7 +217,7 @@ def test_files_that_systems_leave_are_passed_over(
     for name in ("Thumbs.db", "desktop.ini", ".DS_Store", "._0001.png"):
         (folder / "one" / name).write_bytes(b"not an image")
     (folder / "__MACOSX").mkdir()
-    data = find_data_set(folder)
+    data = read(folder)
     assert tuple(data.labels) == ("one", "seven")
     assert len(data.train[0]) + len(data.test[0]) == 60
     assert caplog.text == ""
@@ -217,7 +226,7 @@ def test_files_that_systems_leave_are_passed_over(
 def test_files_that_are_no_images_are_named(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("notes.txt", "labels.csv"):
         (folder / "one" / name).write_text("1")
-    find_data_set(folder)
+    read(folder)
     assert "one: left out 2 files that are no images: labels.csv, notes.txt" in caplog.text
 
 
@@ -225,7 +234,7 @@ def test_jfif_is_jpeg(folder: Path) -> None:
     written = next((folder / "one").iterdir())
     image = cv2.imencode(".jpg", 255 - PIXELS[int(written.stem)])[1]
     (folder / "one" / "photo.jfif").write_bytes(image.tobytes())
-    data = find_data_set(folder)
+    data = read(folder)
     assert len(data.train[0]) + len(data.test[0]) == 61
 
 
@@ -234,13 +243,13 @@ def test_one_image_in_a_hundred_may_be_unusable_and_is_named(
 ) -> None:
     fill(tmp_path, 0, 120, {1: "one", 7: "seven"})
     (tmp_path / "one" / "damaged.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    data = find_data_set(tmp_path)
+    data = read(tmp_path)
     assert len(data.train[0]) + len(data.test[0]) == 120
     assert "left out 1 of 121 images" in caplog.text
     assert str(tmp_path / "one" / "damaged.png") in caplog.text
     cv2.imwrite(str(tmp_path / "seven" / "blank.png"), np.zeros((28, 28), np.uint8))
     with pytest.raises(BadData, match=r"2 of the first .* cannot be used, and only one in 100"):
-        find_data_set(tmp_path)
+        read(tmp_path)
 
 
 def test_colours_that_are_discarded_are_announced(
@@ -252,7 +261,7 @@ def test_colours_that_are_discarded_are_announced(
             image = np.full((40, 40, 3), 255, np.uint8)
             cv2.circle(image, (20, 20), 6 + number % 5, colour, 3)
             cv2.imwrite(str(tmp_path / name / f"{number}.png"), image)
-    find_data_set(tmp_path)
+    read(tmp_path)
     assert "24 of 24 images have colours, which are discarded" in caplog.text
 
 
@@ -262,5 +271,5 @@ def test_gray_photographs_with_a_tint_are_not_coloured(
     photo = np.full((300, 200, 3), (225, 235, 240), np.uint8)
     cv2.line(photo, (100, 60), (90, 240), (60, 50, 45), 12)
     cv2.imwrite(str(folder / "one" / "photo.jpg"), photo)
-    find_data_set(folder)
+    read(folder)
     assert caplog.text == ""

@@ -1,0 +1,109 @@
+"""The images of a data set before they are read: files or arrays, with labels and parts."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.idx import BadData
+from training.reading import Images
+
+Labels = NDArray[np.unsignedinteger[Any]]  # (n,) uint8, or uint16 for more than 256 classes
+Part = tuple[NDArray[np.uint8], Labels]  # pixels (n, h, w) or (n, h, w, 3), labels (n,)
+
+TEST_SHARE = 6  # every sixth image, as in MNIST
+
+log = logging.getLogger("training")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The images of a data set, before they are read: first those for training, then the test's."""
+
+    where: Path
+    names: tuple[str, ...]  # of class 0, 1, ...
+    images: Images
+    labels: Labels  # (images,)
+    train: int  # number of images for training
+
+    @classmethod
+    def of_parts(cls, where: Path, names: tuple[str, ...], train: Part, test: Part) -> Self:
+        """Two parts of gray pixels (n, h, w)."""
+        images, labels = (np.concatenate(both) for both in zip(train, test, strict=True))
+        return cls(where, names, images, labels, len(train[1]))
+
+    def divided(self) -> Self:
+        """Every sixth image of a class for testing, or the last of 2 to 5."""
+        place, count = _place_in_class(self.labels), np.bincount(self.labels)[self.labels]
+        last_of_few = (count > 1) & (count < TEST_SHARE) & (place == count - 1)
+        is_test = (place % TEST_SHARE == TEST_SHARE - 1) | last_of_few
+        if not is_test.any():
+            raise BadData(
+                f"{self.where}: each class has one image, and one to train and one to test are "
+                "needed"
+            )
+        order = np.argsort(is_test, kind="stable")
+        return self._chosen(order, int((~is_test).sum()))
+
+    def limited(self, most: int | None) -> Self:
+        """The first `most` training images of each class, and a sixth as many test images."""
+        if most is None:
+            return self
+        train = np.flatnonzero(_place_in_class(self.labels[: self.train]) < most)
+        few = max(1, most // TEST_SHARE)
+        test = self.train + np.flatnonzero(_place_in_class(self.labels[self.train :]) < few)
+        log.info(
+            "%s: only the first %s training images of each class are used, and %s for testing: "
+            "%s of %s and %s of %s images",
+            self.where, f"{most:,}", f"{few:,}", f"{len(train):,}", f"{self.train:,}",
+            f"{len(test):,}", f"{len(self.labels) - self.train:,}",
+        )  # fmt: skip
+        return self._chosen(np.concatenate([train, test]), len(train))
+
+    def _chosen(self, order: NDArray[np.intp], train: int) -> Self:
+        images = (
+            self.images[order]
+            if isinstance(self.images, np.ndarray)
+            else [self.images[place] for place in order]
+        )
+        return type(self)(self.where, self.names, images, self.labels[order], train)
+
+    def parts(self, pixels: NDArray[np.uint8], usable: NDArray[np.bool_]) -> tuple[Part, Part]:
+        """Training and test part of the `pixels` that were read; BadData if a class has none."""
+        labels, train = self.labels[usable], int(usable[: self.train].sum())
+        for name, part in (("train", labels[:train]), ("test", labels[train:])):
+            if self.train or name == "test":
+                self._check_classes(name, part)
+        return (pixels[:train], labels[:train]), (pixels[train:], labels[train:])
+
+    def _check_classes(self, name: str, labels: Labels) -> None:
+        if len(labels) == 0:
+            raise BadData(f"{self.where}: {name} has no images")
+        absent = np.flatnonzero(np.bincount(labels, minlength=len(self.names)) == 0)
+        names = some(self.names[place] for place in absent)
+        if len(absent) and name == "train":
+            raise BadData(f"{self.where}: there is no training image of class {names}")
+        if len(absent) and self.train:
+            log.warning("%s: there is no test image of class %s", self.where, names)
+
+
+def _place_in_class(labels: Labels) -> NDArray[np.intp]:
+    """The place of each image among those of its class, from 0."""
+    order = np.argsort(labels, kind="stable")
+    place = np.empty(len(labels), np.intp)
+    place[order] = np.arange(len(labels)) - np.searchsorted(labels[order], labels[order])
+    return place
+
+
+def some(names: Iterable[str], most: int = 5) -> str:
+    names = list(names)
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
+def label_type(classes: int) -> type[np.unsignedinteger[Any]]:
+    """The type of the labels of so many classes."""
+    return np.uint8 if classes <= 2**8 else np.uint16
