@@ -219,6 +219,7 @@ def test_the_error_about_a_missing_precision_names_the_file(version: Version) ->
 def test_half_precision_is_used_on_a_gpu_if_no_test_image_got_worse(
     version: Version, more_right: int, different: int, nothing_lost: bool
 ) -> None:
+    assert version.card.data_set is not None
     full = version.card.parity[ONNX].model_copy(update={"accuracy": 0.9})
     accuracy = 0.9 + more_right / version.card.data_set.test
     half = full.model_copy(update={"accuracy": accuracy, "different_answers": different})
@@ -239,7 +240,7 @@ def test_padding_a_batch_does_not_change_its_answers(
 ) -> None:
     """On a GPU each size costs memory, so a batch is padded to one of a few sizes."""
     session = onnxruntime.InferenceSession(version.folder / ONNX)
-    padded = ArrayRunner(session, (1, 4, 8))(pixels[:n])
-    plain = ArrayRunner(session, ())(pixels[:n])
+    padded = ArrayRunner(session, version.card, (1, 4, 8))(pixels[:n])
+    plain = ArrayRunner(session, version.card, ())(pixels[:n])
     np.testing.assert_allclose(padded.logits, plain.logits, atol=1e-4)
     np.testing.assert_allclose(padded.probabilities, plain.probabilities, atol=1e-4)
