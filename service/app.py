@@ -118,9 +118,12 @@ def _accuracy(card: ModelCard) -> str:
     )
 
 
-def _follow_limits(batcher: Batcher[BatchPredictions], model: Model, settings: Settings) -> None:
-    """Have the batches and the queue that the model, which serves now, allows."""
+def _follow_limits(
+    batcher: Batcher[BatchPredictions], model: Model, settings: Settings, metrics: Metrics
+) -> None:
+    """Have the batches and the queue that suit the model, which serves now."""
     batcher.set_limits(model.engine.max_batch, model.max_queue(settings))
+    metrics.queue_limit.set(batcher.max_queue)
 
 
 def create_app(
@@ -146,8 +149,8 @@ def create_app(
     secondary = SecondaryModel(serving, settings, access)
     gpus = Gpus(needed=serving.model.engine.provider != "cpu")
     metrics.also(gpus)
-    serving.when_swapped.append(lambda: _follow_limits(batcher, serving.model, settings))
-    metrics.before_scrape.append(lambda: metrics.queue_limit.set(batcher.max_queue))
+    metrics.queue_limit.set(batcher.max_queue)
+    serving.when_swapped.append(lambda: _follow_limits(batcher, serving.model, settings, metrics))
     metrics.before_scrape.append(lambda: metrics.queue_depth.set(batcher.depth))
     metrics.when_failed.append(lambda seconds: statistics.failed(serving.model.number, seconds))
 

@@ -1,6 +1,6 @@
 """A gateway with one endpoint, /v1/predict, over a batcher that a test controls."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from starlette.types import Receive, Scope, Send
 
@@ -24,16 +24,16 @@ async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def gateway_of(
-    served: Model,
+    served: Callable[[], Model],
     batcher: Batcher[BatchPredictions],
     settings: Settings,
     *,
     fast_only: Sequence[Endpoint] = (),
 ) -> Gateway:
-    """`served`: the model that images are prepared for."""
+    """`served` returns the model that images are prepared for."""
     metrics = Metrics()
     predict = Predict(
-        batched(lambda: served, batcher, metrics), Offload(8, settings.max_decoding), settings
+        batched(served, batcher, metrics), Offload(8, settings.max_decoding), settings
     )
     access, methods = Access(settings), Methods([predict], [])
     return Gateway(

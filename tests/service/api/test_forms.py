@@ -113,7 +113,7 @@ def test_the_error_names_the_invalid_image_among_several(service: Service) -> No
         (b'{"images": []}', "images: "),
         (b'{"image": 7}', "image: "),
         (b'{"images": ["AA==", 7]}', "images.1: "),
-        (b'{"image": "AA=="}', "image: "),
+        (b'{"picture": "AA=="}', "picture: "),
         (b'{"image": ""}', "image is empty"),
         (b'{"image": "%%%"}', "image is neither base64 nor a data URL"),
         (b'{"images": ["AA==", "A"]}', "images[1] is neither base64 nor a data URL"),

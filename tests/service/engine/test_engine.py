@@ -110,6 +110,15 @@ def test_on_a_cpu_all_small_and_some_large_batch_sizes_are_warmed_up(
     assert each_size(max_batch) == sizes
 
 
+@pytest.mark.parametrize(("seconds", "largest"), [(60.0, 24), (1e-9, 1)])
+def test_a_batch_is_as_large_as_its_time_permits(
+    version: Version, judged: Judged, seconds: float, largest: int
+) -> None:
+    engine = Engine(version, provider="cpu", threads=1, max_batch=24, max_batch_seconds=seconds)
+    assert engine.max_batch == largest
+    assert np.allclose(engine(judged.pixels[:5]).logits, judged.logits[:5], atol=1e-3)
+
+
 def test_only_plain_runs_on_a_cpu_take_every_batch_size_unpadded(engine: Engine) -> None:
     as_they_are = (engine.provider, engine.info.way) == ("cpu", "plain")
     assert engine.info.buckets == (() if as_they_are else (1, 2, 4, 8, 16, 24))

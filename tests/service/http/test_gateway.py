@@ -64,7 +64,7 @@ class Client:
         self.batcher = batcher
         settings = Settings(request_timeout=within)  # type: ignore[call-arg]
         self.reported: list[Fields] = []  # of the log
-        gateway = gateway_of(served, batcher, settings)
+        gateway = gateway_of(lambda: served, batcher, settings)
         gateway.watch(AccessLog("off", self.reported.append).record)
         self._transport = httpx2.ASGITransport(app=gateway)
 
@@ -155,7 +155,7 @@ async def test_probes_are_answered_at_once(served: Model, path: bytes, content: 
     """In the same turn of the event loop, however many requests wait for theirs."""
     settings, life = Settings(), Life()  # type: ignore[call-arg]
     async with Batcher(SaysSeven(served), max_batch=4, max_wait=0, max_queue=8) as batcher:
-        gateway = gateway_of(served, batcher, settings, fast_only=[*probes(life, batcher)])
+        gateway = gateway_of(lambda: served, batcher, settings, fast_only=[*probes(life, batcher)])
 
         def answered() -> bytes:
             protocol, transport = FastProtocol(gateway, ServerState()), MemoryTransport()
