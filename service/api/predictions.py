@@ -28,6 +28,8 @@ from service.tensors import Answers, Pixels, Rows
 
 CERTAIN, UNCERTAIN = b"}", b',"uncertain":true}'
 TOP = 5  # classes that a prediction of many labels names
+# A prediction, of its opening, confidence, what `texts` has of it, and end.
+FEW_LABELS, MANY_LABELS = b'%b%b,"probabilities":[%b]%b', b'%b%b,"top_k":[%b]%b'
 
 
 class BatchPredictions:
@@ -68,13 +70,16 @@ class BatchPredictions:
 
     @property
     def texts(self) -> list[bytes]:
-        """What a prediction says of the other classes, of each image, as the end of its JSON."""
-        if not self._texts:
-            if self.model.has_many_labels:
-                self._texts = [self._top(place, TOP) for place in range(len(self))]
-            else:
-                rows = _rows(self.probabilities)
-                self._texts = [b',"probabilities":[%b]' % row for row in rows]
+        """The probabilities, or the likeliest of many classes, as JSON, of each image, without the
+        brackets around them.
+        """
+        if not self._texts and self.model.has_many_labels:
+            self._texts = [self._top(place, TOP) for place in range(len(self))]
+        elif not self._texts:
+            rows = np.ascontiguousarray(self.probabilities)
+            # [[0.1,0.9],[0.8,0.2]] without its outermost brackets, cut into rows.
+            text = orjson.dumps(rows, option=orjson.OPT_SERIALIZE_NUMPY)
+            self._texts = text[2:-2].split(b"],[")
         return self._texts
 
     @property
@@ -82,9 +87,10 @@ class BatchPredictions:
         """The entry of "predictions", of each image, for requests without options."""
         if not self._predictions:
             openings, threshold = self.model.openings, self.model.threshold
+            form = MANY_LABELS if self.model.has_many_labels else FEW_LABELS
             numbers = orjson.dumps(self._highest, option=orjson.OPT_SERIALIZE_NUMPY)
             self._predictions = [
-                b"%b%b%b%b"
+                form
                 % (
                     openings[index],
                     number,
@@ -123,24 +129,24 @@ class BatchPredictions:
         if options.threshold is None and options.top_k is None and preview_url is None:
             return self.predictions[place]
         (number,) = _numbers(self._highest[place : place + 1])
-        text = self.texts[place]
-        if options.top_k is not None:
-            top = self._top(place, options.top_k)
-            text = top if self.model.has_many_labels else text + top
-        preview = b""
+        many, end = self.model.has_many_labels, b""
+        if options.top_k is not None and not many:
+            end += b',"top_k":[%b]' % self._top(place, options.top_k)
         if preview_url is not None:
-            preview = b',"%b":"%b"' % (str(options.debug).encode(), preview_url.encode())
-        closing = UNCERTAIN if self.uncertain(place, options.threshold) else CERTAIN
-        return self.model.openings[self.indexes[place]] + number + text + preview + closing
+            end += b',"%b":"%b"' % (str(options.debug).encode(), preview_url.encode())
+        end += UNCERTAIN if self.uncertain(place, options.threshold) else CERTAIN
+        text = self._top(place, options.top_k or TOP) if many else self.texts[place]
+        form = MANY_LABELS if many else FEW_LABELS
+        return form % (self.model.openings[self.indexes[place]], number, text, end)
 
     def _top(self, place: int, count: int) -> bytes:
-        """The likeliest classes of one image; of equally likely ones the first comes first."""
+        """The likeliest classes of one image, without the brackets around them; of equally likely
+        ones the first comes first.
+        """
         row, openings = self.probabilities[place], self.model.openings
         likeliest = np.argsort(-row, kind="stable")[:count]
         entries = zip(likeliest.tolist(), _numbers(row[likeliest]), strict=True)
-        return b',"top_k":[%b]' % b",".join(
-            [b"%b%b}" % (openings[index], number) for index, number in entries]
-        )
+        return b",".join([b"%b%b}" % (openings[index], number) for index, number in entries])
 
 
 def predict_batch(serving: ModelManager, metrics: Metrics, pixels: Pixels) -> BatchPredictions:
@@ -166,13 +172,7 @@ def replaced(model: Model) -> Problem:
     )
 
 
-def _rows(rows: Rows) -> list[bytes]:
-    """Numbers as JSON, of each row, without brackets."""
-    # [[0.1,0.9],[0.8,0.2]] without its outermost brackets, cut into rows.
-    text = orjson.dumps(np.ascontiguousarray(rows), option=orjson.OPT_SERIALIZE_NUMPY)
-    return text[2:-2].split(b"],[")
-
-
 def _numbers(row: NDArray[np.float32]) -> list[bytes]:
+    """Each as JSON."""
     text = orjson.dumps(np.ascontiguousarray(row), option=orjson.OPT_SERIALIZE_NUMPY)
     return text[1:-1].split(b",")

@@ -57,7 +57,7 @@ def publish_classifier(
             accuracy=None, different_answers=0, largest_difference=0.0, mean_difference=0.0,
             seconds_1=0.001, seconds_64=0.01,
         )  # fmt: skip
-        unknown = {
+        unknown: dict[str, object] = {
             "schema_version": 4, "run": None, "data_set": None, "evaluation": None,
             "acceptance": None, "recipe": {}, "left_out": {},
         }  # fmt: skip
@@ -81,8 +81,9 @@ def _weights(dimensions: int, labels: int) -> NDArray[np.float32]:
     """(c, labels): of three labels each likes one colour; more are drawn."""
     channels = 3 if dimensions == 3 else 1
     if (channels, labels) == (3, 3):
-        return np.eye(3, dtype=np.float32) / 8
-    return np.random.default_rng(1).normal(0, 0.02, (channels, labels)).astype(np.float32)
+        return np.eye(3, dtype=np.float32) / np.float32(8)
+    drawn = np.random.default_rng(1).normal(0, 0.02, (channels, labels))
+    return drawn.astype(np.float32)
 
 
 def _graph(shape: tuple[int, ...], weights: NDArray[np.float32]) -> onnx.ModelProto:

@@ -25,7 +25,7 @@ from tests.support.tensors import HEADER
 
 MANY = tuple(f"kind {number}" for number in range(150))
 PHOTO = PhotoPreparation(resize=256, size=(224, 224))
-SCENE = Image.effect_noise((640, 480), 60).convert("RGB").resize((640, 480))
+SCENE = Image.merge("RGB", [Image.effect_noise((640, 480), 20 * at) for at in (1, 2, 4)])
 
 
 @pytest.fixture(scope="module")
