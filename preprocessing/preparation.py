@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL.Image import Image, Resampling, fromarray
 
 from contract.card import (
+    DigitPreparation,
     LetterboxPreparation,
     ModelCard,
     PhotoPreparation,
@@ -42,6 +43,10 @@ class Preparer:
 
     preparation: Preparation
     shape: tuple[int, ...]
+
+    @cached_property
+    def is_for_digits(self) -> bool:
+        return isinstance(self.preparation, DigitPreparation)
 
     @cached_property
     def reduction(self) -> Reduction:

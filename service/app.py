@@ -10,14 +10,15 @@ from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from starlette.routing import Route
 
+from contract.card import ModelCard
 from contract.store import open_store
 from service.api.health import answer_with_problems, probes, routes
 from service.api.live.stream import Live, live_routes
 from service.api.metrics import Scrape
-from service.api.openapi import document
+from service.api.openapi import Document
 from service.api.pages import add_pages
 from service.api.params import addressed_model
-from service.api.predictions import predict_batch
+from service.api.predictions import BatchPredictions, predict_batch
 from service.api.problem_pages import problem_pages
 from service.api.v1.admin import admin_routes
 from service.api.v1.comparison import SecondaryModel
@@ -61,7 +62,7 @@ ON_LOOP = 0.004  # seconds; a model call that takes longer would hold up the eve
 NO_TELEMETRY: TelemetryConfig = {
     "auto_configure": False, "tracing": False, "metrics": False, "logs": False,
 }  # fmt: skip
-DESCRIPTION = "Handwritten digits, read in batches by ONNX Runtime."
+DESCRIPTION = "Images, classified in batches by ONNX Runtime."
 
 log = logging.getLogger("service")
 
@@ -89,16 +90,15 @@ def build(
     model = load(store, version, settings, load_watch(report_failure))
     card = model.card
     log.info(
-        "%s version %d (%s, %.2f %% of %s test images of %s classified correctly) on %s, "
-        "%d threads, loaded and proven in %.2f s",
+        "%s version %d (%s, %s) on %s, %d threads, at most %d images in a batch, loaded and proven "
+        "in %.2f s",
         card.name,
         model.number,
         card.network,
-        card.evaluation.accuracy * 100,
-        f"{card.data_set.test:,}",
-        card.data_set.name,
+        _accuracy(card),
         model.engine.info,
         settings.threads,
+        model.engine.max_batch,
         model.seconds,
     )
     serving = ModelManager(store, model, settings, metrics)
@@ -106,6 +106,24 @@ def build(
     app = create_app(serving, settings, metrics, life, peers, statistics, tracing)
     keep_access_log(app, settings, log_handler)
     return app, peers, model
+
+
+def _accuracy(card: ModelCard) -> str:
+    """For the log."""
+    if card.evaluation is None or card.data_set is None:
+        return "imported, its accuracy is unknown"
+    return (
+        f"{card.evaluation.accuracy * 100:.2f} % of {card.data_set.test:,} test images of "
+        f"{card.data_set.name} classified correctly"
+    )
+
+
+def _follow_limits(
+    batcher: Batcher[BatchPredictions], model: Model, settings: Settings, metrics: Metrics
+) -> None:
+    """Have the batches and the queue that suit the model, which serves now."""
+    batcher.set_limits(model.engine.max_batch, model.max_queue(settings))
+    metrics.queue_limit.set(batcher.max_queue)
 
 
 def create_app(
@@ -120,10 +138,10 @@ def create_app(
     """The ASGI application; its lifespan runs the batcher and follows the store."""
     batcher = Batcher(
         partial(predict_batch, serving, metrics),
-        max_batch=settings.max_batch,
+        max_batch=serving.model.engine.max_batch,
         max_wait=settings.max_wait,
-        max_queue=settings.max_queue,
-        on_loop=lambda pictures: serving.model.engine.seconds(pictures) < ON_LOOP,
+        max_queue=serving.model.max_queue(settings),
+        on_loop=lambda images: serving.model.engine.seconds(images) < ON_LOOP,
         delivered=statistics.delivered,
     )
     offload = Offload(settings.max_queue, settings.max_decoding)
@@ -131,7 +149,8 @@ def create_app(
     secondary = SecondaryModel(serving, settings, access)
     gpus = Gpus(needed=serving.model.engine.provider != "cpu")
     metrics.also(gpus)
-    metrics.queue_limit.set(settings.max_queue)
+    metrics.queue_limit.set(batcher.max_queue)
+    serving.when_swapped.append(lambda: _follow_limits(batcher, serving.model, settings, metrics))
     metrics.before_scrape.append(lambda: metrics.queue_depth.set(batcher.depth))
     metrics.when_failed.append(lambda seconds: statistics.failed(serving.model.number, seconds))
 
@@ -175,9 +194,9 @@ def create_app(
     app.include_router(health_routes(life, batcher, app.version))
     app.include_router(model_routes(serving, batcher, settings, life, statistics))
     app.include_router(repository_routes(serving, settings, peers, shelf, access.admin))
-    app.openapi = lambda: document(app, settings)  # type: ignore[method-assign]
-    predict = Predict(batched(batcher, metrics), offload, settings)
-    infer = Infer(batcher, offload, settings, metrics)
+    app.openapi = Document(app, settings, serving)  # type: ignore[method-assign]
+    predict = Predict(batched(lambda: serving.model, batcher, metrics), offload, settings)
+    infer = Infer(serving, batcher, offload, settings, metrics)
     methods = Methods([predict, infer], app.router.routes)
     answer_with_problems(app, metrics, methods)
     begin_at_zero(metrics, (Predict.route, infer.route, PATH, VERSION_PATH, PredictByVersion.route))

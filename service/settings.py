@@ -123,11 +123,25 @@ class Settings(BaseSettings):
         description="CPU threads of one model call; default: available cores / WORKERS",
     )
     max_batch: int = Field(64, ge=1, le=4096, description="maximum images in one model call")
+    max_batch_seconds: float = Field(
+        0.1,
+        gt=0,
+        le=60,
+        description="maximum time (s) of one model call: a slow model gets smaller batches than "
+        "MAX_BATCH, at least of one image",
+    )
     max_wait: float = Field(
         0.0, ge=0, le=1, description="maximum time (s) to wait for a fuller batch"
     )
     max_queue: int = Field(
         1024, ge=1, le=1_000_000, description="maximum queued images; further requests get 503"
+    )
+    max_queue_bytes: int = Field(
+        256 * 2**20,
+        ge=2**20,
+        le=2**40,
+        description="maximum bytes of queued images, as the model takes them; where it is less "
+        "than MAX_QUEUE of them it counts, but never less than a full batch",
     )
     max_pictures: int = Field(
         256, ge=1, le=4096, description="maximum images in one request; more get 413, under /v2 400"

@@ -1,11 +1,11 @@
-"""What goes into a model and what comes out of it: n pictures in, n rows of each output."""
+"""What goes into a model and what comes out of it: n images in, n rows of each output."""
 
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]  # (n, 28, 28), 0 = paper, 255 = ink
+Pixels = NDArray[np.uint8]  # (n, h, w) gray or (n, h, w, 3) RGB, as the model card says
 Rows = NDArray[np.float32]  # (n, labels)
 
 

@@ -10,9 +10,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Path, Query
 from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
+from starlette.routing import BaseRoute
 
+from contract.card import ModelCard
 from service.api.options import Options
-from service.api.schemas import InferResponse, Predictions, refusals
+from service.api.schemas import InferResponse, Predictions, example_answer, refusals
 from service.api.switching import NO_MODEL_OR_VERSION, NOT_ADMIN
 from service.api.v1.content_types import predict_content
 from service.api.v1.predict import Predict
@@ -33,14 +35,16 @@ _PREDICT_PROBLEMS = (
     content.MEDIA_TYPE_MISMATCH, content.PART_HEAD_TOO_LARGE, content.TOO_MANY_PARTS,
     content.UNSUPPORTED_MEDIA_TYPE, prediction.BAD_OPTION, prediction.BLANK_PICTURE,
     prediction.NOT_A_PICTURE, prediction.TOO_MANY_PICTURES, prediction.TOO_MANY_PIXELS,
+    versions.VERSION_REPLACED,
 )  # fmt: skip
 _VERSION_PROBLEMS = (
     *NOT_ADMIN, *NO_MODEL_OR_VERSION, versions.NOT_ENOUGH_MEMORY, versions.STORE_UNREADABLE,
-    versions.VERSION_FAILED_CHECK, versions.VERSION_REPLACED,
+    versions.VERSION_FAILED_CHECK,
 )  # fmt: skip
 _INFER_PROBLEMS = (
     *_ANY_BODY, content.BAD_COMPRESSION, prediction.BAD_BINARY_DATA, prediction.BAD_TENSOR,
     prediction.BATCH_TOO_LARGE, versions.NO_SUCH_MODEL, versions.VERSION_NOT_SERVING,
+    versions.VERSION_REPLACED,
 )  # fmt: skip
 
 
@@ -49,7 +53,7 @@ def _header(kind: str, meaning: str) -> dict[str, Any]:
 
 
 _RESPONSE_HEADERS = {
-    "X-Batch-Size": _header("integer", "pictures that shared the model call"),
+    "X-Batch-Size": _header("integer", "images that shared the model call"),
     "Server-Timing": _header("string", "decode, queue and infer, in milliseconds"),
 }
 _JSON_LENGTH = _header("integer", "bytes of the JSON, where bytes of tensors follow it")
@@ -78,85 +82,105 @@ class _InferHeaders(_Headers):
     )
 
 
-described = APIRouter(tags=["prediction"])
-_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": predict_content()}}
-_PREDICTS: dict[str, Any] = {
-    "response_model": Predictions,
-    "response_model_exclude_none": True,
-}
-_INFERS: dict[str, Any] = {
-    "description": (
-        "The Open Inference Protocol, JSON or with Triton's binary tensor extension. `pixels` is "
-        "UINT8, [n, 28, 28], 0 = paper, 255 = ink, centred as MNIST is. Bodies may be compressed "
-        "with gzip or deflate, either way."
-    ),
-    "response_model": InferResponse,
-    "response_model_exclude_none": True,
-    "responses": {
-        200: {
-            "headers": {**_RESPONSE_HEADERS, "Inference-Header-Content-Length": _JSON_LENGTH},
-            "content": {"application/octet-stream": {"schema": BYTES_SCHEMA}},
-        },
-        **refusals(*_INFER_PROBLEMS),
-    },
-    "openapi_extra": {"requestBody": {"content": infer_content()}},
-}
 _Query = Annotated[Options, Query()]
 _Name = Annotated[str, Path(description="its name")]
-
-
-@described.post(
-    Predict.route,
-    operation_id="predict",
-    summary="Classify digit images",
-    description="Pictures of one digit each, dark on light or light on dark, of any size: a file "
-    "as the body, files of a form, or JSON with base64. The first bytes of a file "
-    "count, whichever image type the Content-Type names.",
-    responses={200: {"headers": _RESPONSE_HEADERS}, **refusals(*_PREDICT_PROBLEMS)},
-    openapi_extra=_BODY,
-    **_PREDICTS,
+_DIGITS = (
+    "Images of one digit each, dark on light or light on dark, of any size: a file as the body, "
+    "files of a form, or JSON with base64. The first bytes of a file count, whichever image type "
+    "the Content-Type names."
 )
-def _predict(options: _Query, headers: Annotated[_Headers, Header()]) -> None: ...
-
-
-@described.post(
-    PredictByVersion.route,
-    operation_id="predict_version",
-    summary="Classify digit images with a given version",
-    description="For comparing versions. The one that serves and the one before it, while it is "
-    "warm, need no more than /v1/predict does; any other is loaded first, which takes the admin "
-    "token.",
-    responses={
-        200: {"headers": _RESPONSE_HEADERS},
-        **refusals(*_PREDICT_PROBLEMS, *_VERSION_PROBLEMS),
-    },
-    # {}: without the token, of the versions that are loaded anyway.
-    openapi_extra=_BODY | {"security": [{}, {"AdminToken": []}]},
-    **_PREDICTS,
+_IMAGES = (
+    "Images of any size and colour mode, which are prepared as the model card says: a file as the "
+    "body, files of a form, or JSON with base64. The first bytes of a file count, whichever image "
+    "type the Content-Type names."
 )
-def _predict_version(
-    name: str,
-    version: Annotated[str, Path(description="its number")],
-    options: _Query,
-    headers: Annotated[_Headers, Header()],
-) -> None: ...
 
 
-@described.post(PATH, operation_id="infer", summary="Logits and probabilities of pixels", **_INFERS)
-def _infer(
-    model: _Name, request: InferRequest, headers: Annotated[_InferHeaders, Header()]
-) -> None: ...
+def fast_routes(card: ModelCard) -> list[BaseRoute]:
+    """What the document says of the fast endpoints while the model with that card serves."""
+    router = APIRouter(tags=["prediction"])
+    _describe_predictions(router, card)
+    _describe_inference(router, card)
+    return router.routes
 
 
-@described.post(
-    VERSION_PATH,
-    operation_id="infer_version",
-    summary="Logits and probabilities of pixels, by a given version",
-    **_INFERS,
-)
-def _infer_version(
-    model: _Name,
-    version: Annotated[str, Path(description="the number of the one that serves")],
-    request: InferRequest,
-    headers: Annotated[_InferHeaders, Header()],
-) -> None: ...
+def _describe_predictions(router: APIRouter, card: ModelCard) -> None:
+    body = {"requestBody": {"required": True, "content": predict_content(card)}}
+    answer = {
+        "headers": _RESPONSE_HEADERS,
+        "content": {"application/json": {"example": example_answer(card)}},
+    }
+
+    @router.post(
+        Predict.route,
+        operation_id="predict",
+        summary=f"Classify images by their {len(card.labels)} labels",
+        description=_DIGITS if card.preparation.kind == "digit" else _IMAGES,
+        response_model=Predictions,
+        responses={200: answer, **refusals(*_PREDICT_PROBLEMS)},
+        openapi_extra=body,
+    )
+    def _predict(options: _Query, headers: Annotated[_Headers, Header()]) -> None: ...
+
+    @router.post(
+        PredictByVersion.route,
+        operation_id="predict_version",
+        summary="Classify images with a given version",
+        description="For comparing versions. The one that serves and the one before it, while it "
+        "is warm, need no more than /v1/predict does; any other is loaded first, which takes the "
+        "admin token.",
+        response_model=Predictions,
+        responses={200: answer, **refusals(*_PREDICT_PROBLEMS, *_VERSION_PROBLEMS)},
+        # {}: without the token, of the versions that are loaded anyway.
+        openapi_extra=body | {"security": [{}, {"AdminToken": []}]},
+    )
+    def _predict_version(
+        name: str,
+        version: Annotated[str, Path(description="its number")],
+        options: _Query,
+        headers: Annotated[_Headers, Header()],
+    ) -> None: ...
+
+
+def _describe_inference(router: APIRouter, card: ModelCard) -> None:
+    shape = ", ".join(map(str, card.shape))
+    meaning = (
+        "0 = paper, 255 = ink, centred as MNIST is"
+        if card.preparation.kind == "digit"
+        else f"prepared as the model card says ({card.preparation.kind})"
+    )
+    infers: dict[str, Any] = {
+        "description": (
+            "The Open Inference Protocol, JSON or with Triton's binary tensor extension. `pixels` "
+            f"is UINT8, [n, {shape}], {meaning}. Bodies may be compressed with gzip or deflate, "
+            "either way."
+        ),
+        "response_model": InferResponse,
+        "response_model_exclude_none": True,
+        "responses": {
+            200: {
+                "headers": {**_RESPONSE_HEADERS, "Inference-Header-Content-Length": _JSON_LENGTH},
+                "content": {"application/octet-stream": {"schema": BYTES_SCHEMA}},
+            },
+            **refusals(*_INFER_PROBLEMS),
+        },
+        "openapi_extra": {"requestBody": {"content": infer_content(card)}},
+    }
+
+    @router.post(PATH, operation_id="infer", summary="Logits and probabilities of pixels", **infers)
+    def _infer(
+        model: _Name, request: InferRequest, headers: Annotated[_InferHeaders, Header()]
+    ) -> None: ...
+
+    @router.post(
+        VERSION_PATH,
+        operation_id="infer_version",
+        summary="Logits and probabilities of pixels, by a given version",
+        **infers,
+    )
+    def _infer_version(
+        model: _Name,
+        version: Annotated[str, Path(description="the number of the one that serves")],
+        request: InferRequest,
+        headers: Annotated[_InferHeaders, Header()],
+    ) -> None: ...

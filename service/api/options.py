@@ -10,6 +10,7 @@ from pydantic.json_schema import SkipJsonSchema
 from preprocessing.digits.normalize import InkMode
 from service.errors import Problem
 from service.http.json_body import fitted
+from service.models.loading import Model
 from service.problem_types.prediction import BAD_OPTION
 
 
@@ -20,14 +21,16 @@ class Options(BaseModel):
     top_k: Annotated[int, Field(ge=1, le=1000)] | SkipJsonSchema[None] = Field(
         default=None,
         description="Name that many of the likeliest classes, each with its confidence, in `top_k` "
-        "(all, if there are fewer).",
+        "(all, if there are fewer). Without it: 5 where the model has more than 20 labels, none "
+        "otherwise.",
         examples=[3],
     )
     ink: InkMode = Field(
         default="auto",
-        description="How a picture becomes 28x28 pixels of white ink on black. `auto`: found, cut "
-        "out, scaled and centred, unless it looks like MNIST already; `on`: always so; `off`: only "
-        "converted to grayscale and resized, for callers that preprocess themselves.",
+        description="For models of digits only: how an image becomes 28x28 pixels of white ink on "
+        "black. `auto`: found, cut out, scaled and centred, unless it looks like MNIST already; "
+        "`on`: always so; `off`: only converted to grayscale and resized, for callers that "
+        "preprocess themselves.",
     )
     threshold: Annotated[float, Field(ge=0, le=1)] | SkipJsonSchema[None] = Field(
         default=None,
@@ -36,16 +39,35 @@ class Options(BaseModel):
         "images are classified correctly.",
         examples=[0.9],
     )
-    debug: Literal["ink"] | SkipJsonSchema[None] = Field(
+    debug: Literal["pixels", "ink"] | SkipJsonSchema[None] = Field(
         default=None,
-        description="`ink`: each prediction also carries `ink`, the 28x28 pixels that the network "
-        "really saw, 0 = paper, 255 = ink, as a data URL of a PNG. For pages, and to find out why "
-        "an image was misread; it takes longer.",
-        examples=["ink"],
+        description="`pixels`: each prediction also carries `pixels`, what the network really saw, "
+        "as a data URL of a PNG. For pages, and to find out why an image was misread; it takes "
+        "longer. `ink`: the same under the name `ink`, for models of digits only.",
+        examples=["pixels"],
     )
+
+    @property
+    def are_for_digits(self) -> bool:
+        """Whether they ask for what only the preparation of digits can do."""
+        return "ink" in self.model_fields_set or self.debug == "ink"
 
 
 DEFAULT_OPTIONS: Final = Options()
+
+
+def options_for(model: Model, query: bytes) -> Options:
+    """Problem 400 if one is unknown, given twice, out of its bounds, or not for this model."""
+    options = options_of(query)
+    preparation = model.card.preparation.kind
+    if options.are_for_digits and preparation != "digit":
+        raise Problem(
+            BAD_OPTION,
+            f"`ink` and `debug=ink` are for models of digits; version {model.number} of "
+            f"{model.card.name} serves, whose preparation is {preparation!r}: leave `ink` out, and "
+            "send `debug=pixels` for what the network sees",
+        )
+    return options
 
 
 @lru_cache(128)

@@ -66,7 +66,7 @@ def _add_page_and_docs(app: FastAPI, files: StaticFiles) -> None:
         swagger_css_url=f"{STATIC}/swagger-ui.css",
         swagger_favicon_url=f"{STATIC}/favicon.png",
     )
-    # Swagger UI writes styles into its elements as it goes, and its pictures are in its scripts.
+    # Swagger UI writes styles into its elements as it goes, and its images are in its scripts.
     content, headers = bytes(docs.body), page_headers(bytes(docs.body), inline_styles=True)
 
     @app.get("/", include_in_schema=False)

@@ -29,20 +29,27 @@ def number_of(version: str) -> int:
     return int(version)
 
 
-def most_pictures(settings: Settings) -> int:
-    """Of one request, under /v1 and /v2: never more than the queue holds when it is empty."""
-    return min(settings.max_pictures, settings.max_queue)
+def most_images(settings: Settings, model: Model | None = None) -> int:
+    """Of one request, under /v1 and /v2: never more than the queue holds when it is empty.
+
+    Of large images the queue holds fewer, which depends on the model.
+    """
+    queue = settings.max_queue if model is None else model.max_queue(settings)
+    return min(settings.max_pictures, queue)
 
 
-def check_pictures(
-    count: int, settings: Settings, problem: ProblemType = TOO_MANY_PICTURES
+def check_images(
+    count: int,
+    settings: Settings,
+    model: Model | None = None,
+    problem: ProblemType = TOO_MANY_PICTURES,
 ) -> None:
     """Raises Problem if a request has more images than it may have."""
-    most = most_pictures(settings)
+    most = most_images(settings, model)
     if count > most:
         raise Problem(
             problem,
-            f"{count} pictures in one request, {most} are allowed "
+            f"{count} images in one request, {most} are allowed "
             "(DIGITSERVE_MAX_PICTURES, and at most DIGITSERVE_MAX_QUEUE)",
         )
 

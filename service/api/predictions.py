@@ -1,6 +1,10 @@
 """The predictions of a batch, and their JSON.
 
-    logits, probabilities (n, labels) float32 --> n times {"digit": 7, "label": "7", ...}
+    logits, probabilities (n, labels) float32 --> n times {"label": "cat", "index": 3, ...}
+
+A prediction has every probability where there are few labels, and the likeliest classes otherwise:
+a thousand numbers an image would be most of the service's work. Where the labels are digits it
+begins with `digit`.
 
 The JSON is written for the whole batch at once, and its constant parts once for each model: that
 takes 1 us an image, where a dict of its own and a call of orjson take 8.
@@ -15,35 +19,42 @@ import orjson
 from numpy.typing import NDArray
 
 from service.api.options import Options
+from service.errors import Problem
 from service.models.loading import Model
 from service.models.manager import ModelManager
+from service.problem_types.versions import VERSION_REPLACED
 from service.telemetry.metrics.registry import Metrics
 from service.tensors import Answers, Pixels, Rows
 
 CERTAIN, UNCERTAIN = b"}", b',"uncertain":true}'
+TOP = 5  # classes that a prediction of many labels names
+# A prediction, of its opening, confidence, what `texts` has of it, and end.
+FEW_LABELS, MANY_LABELS = b'%b%b,"probabilities":[%b]%b', b'%b%b,"top_k":[%b]%b'
 
 
 class BatchPredictions:
     """Of one batch, by one model."""
 
     def __init__(self, model: Model, answers: Answers, seconds: float = 0.0) -> None:
-        """`seconds`: the duration of the model call."""
+        """`seconds`: the duration of the model call. ValueError if a probability is NaN."""
         self.model = model
         self.seconds = seconds
         self.logits: Rows = answers.logits  # (n, labels)
         self.probabilities: Rows = answers.probabilities  # (n, labels)
         # The index of the likeliest class, of each image, and its probability: as the model's
         # output has it, (n,), and as floats.
-        self.digits: list[int] = self.probabilities.argmax(1).tolist()
+        self.indexes: list[int] = self.probabilities.argmax(1).tolist()
         self._highest: NDArray[np.float32] = self.probabilities.max(1)
         self.confidences: list[float] = self._highest.tolist()
+        if not sum(self.confidences) >= 0:  # NaN is not
+            raise ValueError("the model answers NaN")
         self._rest_of_head = b""
         self._texts: list[bytes] = []
         self._predictions: list[bytes] = []
 
     @classmethod
     def by(cls, model: Model, pixels: Pixels) -> Self:
-        """Those of images (n, 28, 28), by one call of the model."""
+        """Those of images (n, *model.shape), by one call of the model."""
         began = perf_counter()
         answers = model.engine(pixels)
         return cls(model, answers, perf_counter() - began)
@@ -59,8 +70,12 @@ class BatchPredictions:
 
     @property
     def texts(self) -> list[bytes]:
-        """The probabilities as JSON, of each image, without the brackets around them."""
-        if not self._texts:
+        """The probabilities, or the likeliest of many classes, as JSON, of each image, without the
+        brackets around them.
+        """
+        if not self._texts and self.model.has_many_labels:
+            self._texts = [self._top(place, TOP) for place in range(len(self))]
+        elif not self._texts:
             rows = np.ascontiguousarray(self.probabilities)
             # [[0.1,0.9],[0.8,0.2]] without its outermost brackets, cut into rows.
             text = orjson.dumps(rows, option=orjson.OPT_SERIALIZE_NUMPY)
@@ -72,17 +87,18 @@ class BatchPredictions:
         """The entry of "predictions", of each image, for requests without options."""
         if not self._predictions:
             openings, threshold = self.model.openings, self.model.threshold
+            form = MANY_LABELS if self.model.has_many_labels else FEW_LABELS
             numbers = orjson.dumps(self._highest, option=orjson.OPT_SERIALIZE_NUMPY)
             self._predictions = [
-                b'%b%b,"probabilities":[%b]%b'
+                form
                 % (
-                    openings[digit],
+                    openings[index],
                     number,
                     text,
                     CERTAIN if confidence >= threshold else UNCERTAIN,
                 )
-                for digit, number, text, confidence in zip(
-                    self.digits,
+                for index, number, text, confidence in zip(
+                    self.indexes,
                     numbers[1:-1].split(b","),
                     self.texts,
                     self.confidences,
@@ -99,12 +115,12 @@ class BatchPredictions:
 
     def record(self, metrics: Metrics, places: Sequence[int], threshold: float | None) -> None:
         """Count the predictions of some of its images."""
-        digits, confidences = self.digits, self.confidences
+        indexes, confidences = self.indexes, self.confidences
         if len(places) < len(self):
-            digits = [digits[place] for place in places]
+            indexes = [indexes[place] for place in places]
             confidences = [confidences[place] for place in places]
         least = self.model.threshold if threshold is None else threshold
-        metrics.predictions.record_all(map(self.model.labels.__getitem__, digits))
+        metrics.predictions.record_all(map(self.model.labels.__getitem__, indexes))
         metrics.confidence.record_all(confidences)
         metrics.uncertain.record_all([()] * sum(map(least.__gt__, confidences)))
 
@@ -112,24 +128,51 @@ class BatchPredictions:
         """The entry of "predictions" of one image."""
         if options.threshold is None and options.top_k is None and preview_url is None:
             return self.predictions[place]
-        numbers, openings = self.texts[place].split(b","), self.model.openings
-        digit = self.digits[place]
-        top = b""
-        if options.top_k is not None:
-            likeliest = np.argsort(-self.probabilities[place], kind="stable")[: options.top_k]
-            top = b',"top_k":[%b]' % b",".join(
-                [b"%b%b}" % (openings[index], numbers[index]) for index in likeliest.tolist()]
-            )
-        ink = b',"ink":"%b"' % preview_url.encode() if preview_url is not None else b""
-        closing = UNCERTAIN if self.uncertain(place, options.threshold) else CERTAIN
-        head = b'%b%b,"probabilities":[%b]' % (openings[digit], numbers[digit], self.texts[place])
-        return head + top + ink + closing
+        (number,) = _numbers(self._highest[place : place + 1])
+        many, end = self.model.has_many_labels, b""
+        if options.top_k is not None and not many:
+            end += b',"top_k":[%b]' % self._top(place, options.top_k)
+        if preview_url is not None:
+            end += b',"%b":"%b"' % (str(options.debug).encode(), preview_url.encode())
+        end += UNCERTAIN if self.uncertain(place, options.threshold) else CERTAIN
+        text = self._top(place, options.top_k or TOP) if many else self.texts[place]
+        form = MANY_LABELS if many else FEW_LABELS
+        return form % (self.model.openings[self.indexes[place]], number, text, end)
+
+    def _top(self, place: int, count: int) -> bytes:
+        """The likeliest classes of one image, without the brackets around them; of equally likely
+        ones the first comes first.
+        """
+        row, openings = self.probabilities[place], self.model.openings
+        likeliest = np.argsort(-row, kind="stable")[:count]
+        entries = zip(likeliest.tolist(), _numbers(row[likeliest]), strict=True)
+        return b",".join([b"%b%b}" % (openings[index], number) for index, number in entries])
 
 
 def predict_batch(serving: ModelManager, metrics: Metrics, pixels: Pixels) -> BatchPredictions:
-    """The predictions of a batch (n, 28, 28) by the model that serves now, recorded."""
+    """The predictions of a batch (n, *shape) by the model that serves now, recorded.
+
+    Problem if that one takes images of another shape.
+    """
     model = serving.model  # read once: one version answers the whole batch
+    if pixels.shape[1:] != model.shape:
+        raise replaced(model)
     metrics.batch_size.record(len(pixels))
     batch = BatchPredictions.by(model, pixels)
     metrics.inference_seconds.labels(model.engine.provider).record(batch.seconds)
     return batch
+
+
+def replaced(model: Model) -> Problem:
+    """Of images that were prepared for another version than `model`, which takes others."""
+    return Problem(
+        VERSION_REPLACED,
+        f"version {model.number}, which takes images of another kind, began to serve after this "
+        "image was prepared; ask again",
+    )
+
+
+def _numbers(row: NDArray[np.float32]) -> list[bytes]:
+    """Each as JSON."""
+    text = orjson.dumps(np.ascontiguousarray(row), option=orjson.OPT_SERIALIZE_NUMPY)
+    return text[1:-1].split(b",")

@@ -5,10 +5,12 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
+from contract.card import ModelCard
 from service.errors import ProblemType
+from service.models.loading import FEW_LABELS
 from service.problem_types import TYPES
 
 KINDS = "x-problems"  # codes of a response's problems, until `openapi` describes them
@@ -19,35 +21,55 @@ class ServedModel(BaseModel):
     version: str
 
 
-class Prediction(BaseModel):
-    digit: int = Field(ge=0, description="index of the likeliest class")
-    label: str = Field(description="its name")
+class Class(BaseModel):
+    digit: int | SkipJsonSchema[None] = Field(
+        None, ge=0, description="only where the labels are digits: the likeliest one"
+    )
+    label: str = Field(description="name of the likeliest class")
+    index: int = Field(ge=0, description="its place among the labels on the model's card")
     confidence: float = Field(ge=0, le=1, description="its probability")
-    probabilities: list[float] = Field(description="of every class, in order")
+
+
+class Prediction(Class):
+    probabilities: list[float] | SkipJsonSchema[None] = Field(
+        None, description="of every class, in the order of the labels, where they are at most 20"
+    )
+    top_k: list[Class] | SkipJsonSchema[None] = Field(
+        None,
+        description="the likeliest classes: as many as `top_k` says, or 5 of more than 20 labels",
+    )
+    uncertain: bool | SkipJsonSchema[None] = Field(
+        None, description="true where the confidence is below the threshold"
+    )
+    pixels: str | SkipJsonSchema[None] = Field(
+        None, description="what the network saw, as a data URL, with `debug=pixels`"
+    )
     ink: str | SkipJsonSchema[None] = Field(
-        None, description="the 28x28 pixels that were read, as a data URL, with `debug=ink`"
+        None, description="the same of a digit, with `debug=ink`"
     )
 
 
 class Predictions(BaseModel):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "model": {"name": "digits", "version": "1"},
-                "predictions": [
-                    {
-                        "digit": 7,
-                        "label": "7",
-                        "confidence": 0.9987,
-                        "probabilities": [0, 0, 0.0009, 0.0002, 0, 0, 0, 0.9987, 0, 0.0002],
-                    }
-                ],
-            }
-        }
-    )
-
     model: ServedModel
-    predictions: list[Prediction] = Field(description="one a picture, in order")
+    predictions: list[Prediction] = Field(description="one for each image, in order")
+
+
+def example_answer(card: ModelCard) -> dict[str, Any]:
+    """An answer to one image, for the document."""
+    labels, count = card.labels, len(card.labels)
+    index = min(7, count - 1)
+    likely, rest = 0.9905, round(0.0095 / (count - 1), 4)
+    classes = [
+        ({"digit": each} if card.are_digits else {})
+        | {"label": labels[each], "index": each, "confidence": likely if each == index else rest}
+        for each in (index, *(each for each in range(min(count, 6)) if each != index))
+    ]
+    prediction = dict(classes[0])
+    if count > FEW_LABELS:
+        prediction["top_k"] = classes[:5]
+    else:
+        prediction["probabilities"] = [likely if at == index else rest for at in range(count)]
+    return {"model": {"name": card.name, "version": "1"}, "predictions": [prediction]}
 
 
 class InferOutput(BaseModel):
@@ -92,9 +114,20 @@ def refusals(*kinds: ProblemType) -> dict[int | str, dict[str, Any]]:
     return codes
 
 
-def example_digit() -> NDArray[np.uint8]:
-    """A seven (28, 28), for requests that are tried out from the document."""
-    pixels = np.zeros((28, 28), np.uint8)
-    corners = np.array([[7, 6], [20, 6], [12, 22]], np.int32)
-    cv2.polylines(pixels, [corners], isClosed=False, color=255, thickness=2)
+def example_image(card: ModelCard) -> NDArray[np.uint8]:
+    """For requests that are tried out from the document, as the model takes it: a seven.
+
+    For digits light on dark, and dark on light for any other model.
+    """
+    height, width = card.shape[:2]
+    pen, paper = (255, 0) if card.preparation.kind == "digit" else (0, 255)
+    pixels = np.full(card.shape, paper, np.uint8)
+    corners = np.array([[0.25, 0.22], [0.72, 0.22], [0.43, 0.79]]) * (width, height)
+    cv2.polylines(
+        pixels,
+        [corners.astype(np.int32)],
+        isClosed=False,
+        color=(pen,) * 3,
+        thickness=max(1, min(height, width) // 14),
+    )
     return pixels

@@ -20,13 +20,23 @@ from service.workers.peers import Peers
 OF_ATTRIBUTES = ConfigDict(from_attributes=True, coerce_numbers_to_str=True)
 
 
+class InputStatus(BaseModel):
+    height: int
+    width: int
+    channels: int = Field(description="1: gray, 3: RGB")
+
+
 class ModelStatus(BaseModel):
     name: str
     version: str
     sha256: str
     network: str
-    data_set: str
-    test_accuracy: float
+    labels: int = Field(description="how many there are")
+    input: InputStatus
+    preparation: str = Field(description="how any image becomes that: digit, photo, ...")
+    imported: bool = Field(description="whether it was trained elsewhere")
+    data_set: str | None = Field(description="null: unknown, of an imported model")
+    test_accuracy: float | None = Field(description="null: unknown, of an imported model")
     created: str
 
 
@@ -58,11 +68,11 @@ class EngineStatus(BaseModel):
 
 
 class Batching(BaseModel):
-    model_config = OF_ATTRIBUTES
+    """As it is in effect for the model that serves."""
 
-    max_batch: int
-    max_wait: float  # seconds
-    max_queue: int  # pictures
+    max_batch: int = Field(description="images; fewer than MAX_BATCH where they take too long")
+    max_wait: float = Field(description="seconds")
+    max_queue: int = Field(description="images; fewer than MAX_QUEUE where they are large")
 
 
 class MemoryStatus(BaseModel):
@@ -100,7 +110,7 @@ class Status(BaseModel):
     engine: EngineStatus
     threads: int
     batching: Batching
-    queue_depth: int  # pictures
+    queue_depth: int = Field(description="images")
     memory: MemoryStatus
     worker: int = Field(description="which of the workers answers")
     workers: list[WorkerStatus] = Field(description="the processes that serve this port")
@@ -121,13 +131,18 @@ def status_of(
     model, previous, swap = serving.model, serving.previous, serving.last_swap
     card, info, memory = model.card, model.engine.info, MemoryBudget.of(settings)
     without_room, names = metrics.without_room
+    height, width, *colours = card.shape
     return Status(
         model=ModelStatus(
             **model.named,
             sha256=card.files[model.engine.artifact].sha256,
             network=card.network,
-            data_set=card.data_set.name,
-            test_accuracy=card.evaluation.accuracy,
+            labels=len(card.labels),
+            input=InputStatus(height=height, width=width, channels=3 if colours else 1),
+            preparation=card.preparation.kind,
+            imported=card.imported is not None,
+            data_set=card.data_set.name if card.data_set else None,
+            test_accuracy=card.evaluation.accuracy if card.evaluation else None,
             created=card.created.isoformat(),
         ),
         previous=PreviousModel(version=str(previous.number)) if previous else None,
@@ -137,7 +152,9 @@ def status_of(
         provider_fallback=info.provider_fell_back,
         engine=EngineStatus.model_validate(info),
         threads=settings.threads,
-        batching=Batching.model_validate(settings),
+        batching=Batching(
+            max_batch=batcher.max_batch, max_wait=settings.max_wait, max_queue=batcher.max_queue
+        ),
         queue_depth=batcher.depth,
         memory=MemoryStatus(budget=memory.total, limit=memory.limit),
         worker=peers.slot,

@@ -1,24 +1,26 @@
-"""Turn concurrent requests for a few pictures each into few model calls of many.
+"""Turn concurrent requests for a few images each into few model calls of many.
 
     submit() --> queue --> what waits, up to max_batch --> one model call --> call each caller
 
-The queue leaves as soon as the model is free, so a lone picture never waits for company and a busy
-model fills its next batch by itself. `max_wait` lets the oldest picture wait a little for a fuller
+The queue leaves as soon as the model is free, so a lone image never waits for company and a busy
+model fills its next batch by itself. `max_wait` lets the oldest image wait a little for a fuller
 batch.
 
 What callers may rely on:
-* each gets one result: the answers to its own pictures, or an exception; never before submit
+* each gets one result: the answers to its own images, or an exception; never before submit
   returned, never after it was cancelled;
 * the queue is bounded: QueueFull at once rather than an answer too late;
 * a deadline that the queue cannot meet is refused at once: DeadlineUnreachable, or DeadlinePassed
   if no queue could meet it any more;
-* a deadline passes: DeadlinePassed, whether the pictures waited or ran;
-* pictures of a caller that was cancelled or too late before their batch left are never computed;
-* a batch that fails is split until only the caller whose pictures fail alone has failed.
+* a deadline passes: DeadlinePassed, whether the images waited or ran;
+* images of a caller that was cancelled or too late before their batch left are never computed;
+* images of one batch have one shape: those of another wait for the next batch;
+* a batch that fails is split until only the caller whose images fail alone has failed, unless the
+  model raises a Problem, which is the answer to all of them.
 
 A model is any callable. It runs on a thread of the batcher's own, or on the event loop where
 `on_loop` permits it for so many: handing 64 to a thread and their answers back costs a tenth
-of the throughput of one core, and 60 us of a lone picture's 230.
+of the throughput of one core, and 60 us of a lone image's 230.
 
 Knows nothing of HTTP, ONNX or metrics; everything but the model is called on the event loop. Times
 are seconds; deadlines are on time.perf_counter, for uvloop's own clock ticks in milliseconds.
@@ -51,6 +53,8 @@ from service.batching.interface import (
     QueueFull,
 )
 from service.batching.timing import DeadlineTimer, ThroughputEstimate
+from service.errors import Problem
+from service.problem_types.prediction import TOO_MANY_PICTURES
 from service.tensors import Pixels
 
 log = logging.getLogger("service")
@@ -73,20 +77,19 @@ class Batcher(Generic[Answers]):
         that they had waited in all.
         """
         self._model = model
-        self.max_batch = max_batch
+        self.set_limits(max_batch, max_queue)
         self._max_wait = max_wait
-        self._max_queue = max_queue
         self._on_loop = on_loop
         self._delivered = delivered
         # An ordered set: callers that hang up leave it in any order, a thousand at once.
         self._queue: OrderedDict[QueuedRequest[Answers], None] = OrderedDict()
-        self.depth = 0  # pictures in the queue; those in the model are not
+        self.depth = 0  # images in the queue; those in the model are not
         self._news = False  # whether anything came since the last look at the queue
         self._running: Batch[Answers] = []
         self._departure: asyncio.Handle | None = None  # of the next batch
         self._timer = DeadlineTimer(self._expire)  # at the earliest deadline
         self._left = 0.0  # when the batch did that runs, or the last one
-        self._throughput = ThroughputEstimate(max_batch, waits=max_wait > 0)
+        self._throughput = ThroughputEstimate(waits=max_wait > 0)
         self._closed = True
 
     async def __aenter__(self) -> Self:
@@ -111,8 +114,13 @@ class Batcher(Generic[Answers]):
 
     @property
     def alive(self) -> bool:
-        """Whether pictures handed in now would be worked on."""
+        """Whether images handed in now would be worked on."""
         return not self._closed
+
+    def set_limits(self, max_batch: int, max_queue: int) -> None:
+        """How many images leave together, and how many may wait, from now on."""
+        self.max_batch = max_batch
+        self.max_queue = max_queue
 
     def submit(
         self,
@@ -122,9 +130,9 @@ class Batcher(Generic[Answers]):
         deadline: float,
         admitted: bool = False,
     ) -> QueuedRequest[Answers]:
-        """Call `caller` with the answers to images (n, 28, 28), all from one call of the model.
+        """Call `caller` with the answers to `pixels` (n, *shape), all from one call of the model.
 
-        More than `max_batch` of them leave alone. Raises QueueFull, DeadlineUnreachable,
+        More than `max_batch` images leave alone. Raises QueueFull, DeadlineUnreachable,
         DeadlinePassed or Closed; then `caller` is never called. `admitted`: they were in the queue
         before, as a part of a request that failed, and are not refused.
         """
@@ -144,27 +152,27 @@ class Batcher(Generic[Answers]):
                 self._leave_now()
         return waiting
 
-    def admit(self, pictures: int, now: float, deadline: float) -> None:
+    def admit(self, images: int, now: float, deadline: float) -> None:
         """Raise what `submit` would raise now, which is cheaper than to do work for nothing."""
         if self._closed:
             raise Closed
-        if self.depth + pictures > self._max_queue:
-            raise QueueFull(
-                f"{self.depth} pictures are already waiting",
-                self._throughput.until_empty(self.depth, busy=bool(self._running)),
-            )
+        if self.depth + images > self.max_queue:
+            if images > self.max_queue:
+                raise Problem(
+                    TOO_MANY_PICTURES,
+                    f"{images} images in one request, the queue holds {self.max_queue} "
+                    "(DIGITSERVE_MAX_QUEUE, DIGITSERVE_MAX_QUEUE_BYTES)",
+                )
+            raise QueueFull(f"{self.depth} images are already waiting", self._until_empty())
         # Only behind a whole batch, whose end renews what is known of the pace: an estimate that
         # has become far too long could otherwise refuse everybody for ever.
         if self.depth >= self.max_batch:
             if deadline <= now:
                 raise DeadlinePassed("the deadline passed before the queue")
-            busy = bool(self._running)
-            expected = (
-                self._throughput.until_empty(self.depth, busy=busy) + self._throughput.seconds
-            )
+            expected = self._until_empty() + self._throughput.seconds
             if now + expected > deadline:
                 raise DeadlineUnreachable(
-                    f"{self.depth} pictures are waiting, which takes about {expected:.2g} s, and "
+                    f"{self.depth} images are waiting, which takes about {expected:.2g} s, and "
                     f"the deadline is in {deadline - now:.2g} s",
                     now + expected - deadline,
                 )
@@ -173,7 +181,7 @@ class Batcher(Generic[Answers]):
         """How many more images `admit` accepts now, whatever their deadline; 0: it may refuse."""
         if self._closed or self.depth >= self.max_batch:
             return 0
-        return self._max_queue - self.depth
+        return self.max_queue - self.depth
 
     def leave_if_full(self) -> None:
         """Run the model now if images for a full batch wait and it runs on the event loop: they are
@@ -201,8 +209,13 @@ class Batcher(Generic[Answers]):
             return "queue"
         return None if waiting.caller is None else "model"
 
+    def _until_empty(self) -> float:
+        """Seconds until all that waits has left."""
+        batches = self.depth / self.max_batch
+        return self._throughput.until_empty(batches, busy=bool(self._running))
+
     def _give_up(self, waiting: QueuedRequest[Answers]) -> Place:
-        """Take pictures out of the queue if they are still there."""
+        """Take images out of the queue if they are still there."""
         if self._queue.pop(waiting, waiting) is not None:
             return "model"
         self.depth -= len(waiting.pixels)
@@ -232,12 +245,12 @@ class Batcher(Generic[Answers]):
             self._news = False
             self._departure = self._loop.call_soon(self._depart)
             return
-        batch, pictures = self._take(now)
+        batch, images = self._take(now)
         self._left = now
         if not batch:
             if self._closed:
                 self._loop.call_soon(self._end_if_empty)
-        elif self._on_loop(pictures):
+        elif self._on_loop(images):
             self._deliver(run_with_bisection(self._model, batch), now)
         else:
             self._running = batch
@@ -253,13 +266,16 @@ class Batcher(Generic[Answers]):
         return self._max_wait > 0 and not self._closed and 0 < self.depth < self.max_batch
 
     def _take(self, now: float) -> tuple[Batch[Answers], int]:
-        """The next batch and its pictures, without those whose deadline has passed."""
+        """The next batch and its images, without those whose deadline has passed."""
         batch: Batch[Answers] = []
-        pictures = 0
+        images = 0
         while self._queue:
             waiting, _ = self._queue.popitem(last=False)
             count = len(waiting.pixels)
-            if batch and pictures + count > self.max_batch:
+            if batch and (
+                images + count > self.max_batch
+                or waiting.pixels.shape[1:] != batch[0].pixels.shape[1:]
+            ):
                 self._queue[waiting] = None
                 self._queue.move_to_end(waiting, last=False)
                 break
@@ -268,8 +284,8 @@ class Batcher(Generic[Answers]):
                 fail(waiting, DeadlinePassed("the deadline passed in the queue"))
             else:
                 batch.append(waiting)
-                pictures += count
-        return batch, pictures
+                images += count
+        return batch, images
 
     def _run_aside(self, batch: Batch[Answers]) -> None:
         """On the model's thread."""
@@ -285,7 +301,7 @@ class Batcher(Generic[Answers]):
         now = perf_counter()
         self._throughput.update(outcomes[0][0][0].arrived, left, now)
         for batch, run in outcomes:
-            if isinstance(run, ModelFailed):
+            if isinstance(run, ModelFailed | Problem):
                 for waiting in batch:
                     fail(waiting, run)
             else:

@@ -1,7 +1,7 @@
 """Run the model on a batch and deliver the results, each caller's exactly once.
 
 A batch that raises is halved until only those callers fail whose own images make the model fail. A
-caller that raises costs no other caller its result.
+Problem is that of every caller in the batch. A caller that raises costs no other caller its result.
 """
 
 import logging
@@ -20,6 +20,7 @@ from service.batching.interface import (
     Outcome,
     QueuedRequest,
 )
+from service.errors import Problem
 
 
 def run_with_bisection(model: Model[Answers], batch: Batch[Answers]) -> list[Outcome[Answers]]:
@@ -28,13 +29,15 @@ def run_with_bisection(model: Model[Answers], batch: Batch[Answers]) -> list[Out
         if len(batch) == 1:
             pixels = batch[0].pixels
         else:
-            pixels = np.concatenate([waiting.pixels for waiting in batch])  # (n, 28, 28)
+            pixels = np.concatenate([waiting.pixels for waiting in batch])
         answers = model(pixels)
         if len(answers) != len(pixels):
-            raise ValueError(f"the model gave {len(answers)} answers to {len(pixels)} pictures")
+            raise ValueError(f"the model gave {len(answers)} answers to {len(pixels)} images")
+    except Problem as problem:
+        return [(batch, problem)]
     except BaseException as error:  # whatever a model may raise, it must not end the loop
         if len(batch) == 1:
-            failure = ModelFailed("the model cannot answer this picture")
+            failure = ModelFailed("the model cannot answer this image")
             failure.__cause__ = error
             return [(batch, failure)]
         half = len(batch) // 2

@@ -1,7 +1,7 @@
 """What the batcher and its callers share: queued requests, batch results and exceptions.
 
-A caller submits images, (n, 28, 28) uint8, and is called exactly once: `answered`, or `failed` with
-one of the exceptions here. Times are seconds on time.perf_counter.
+A caller submits images, (n, h, w) or (n, h, w, 3) uint8, and is called exactly once: `answered`, or
+`failed` with one of the exceptions here. Times are seconds on time.perf_counter.
 """
 
 from collections.abc import Callable, Sized
@@ -14,7 +14,7 @@ from service.problem_types.operation import STOPPING
 from service.problem_types.prediction import DEADLINE_PASSED, DEADLINE_UNREACHABLE, QUEUE_FULL
 from service.tensors import Pixels
 
-Answers = TypeVar("Answers", bound=Sized)  # of one model call, one a picture, in order
+Answers = TypeVar("Answers", bound=Sized)  # of one model call, one an image, in order
 Model = Callable[[Pixels], Answers]
 Place = Literal["queue", "model"]
 
@@ -52,7 +52,7 @@ class Closed(Problem):
 
 
 class ModelFailed(Exception):
-    """The model raised on these pictures alone; `__cause__` is what it raised."""
+    """The model raised on these images alone; `__cause__` is what it raised."""
 
 
 class BatchResult(NamedTuple, Generic[Answers]):
@@ -82,4 +82,4 @@ class QueuedRequest(Generic[Answers]):
 
 
 Batch = list[QueuedRequest[Answers]]
-Outcome = tuple[Batch[Answers], BatchResult[Answers] | ModelFailed]
+Outcome = tuple[Batch[Answers], BatchResult[Answers] | ModelFailed | Problem]

@@ -34,9 +34,8 @@ class DeadlineTimer:
 
 
 class ThroughputEstimate:
-    def __init__(self, max_batch: int, *, waits: bool) -> None:
+    def __init__(self, *, waits: bool) -> None:
         """`waits`: whether a batch waits to fill up, which does not count as time that it took."""
-        self._max_batch = max_batch
         self._waits = waits
         self._finished = 0.0  # when the last batch was done, on perf_counter
         self.seconds = 0.0  # from one batch to the next while the queue is never empty, smoothed
@@ -47,6 +46,6 @@ class ThroughputEstimate:
         self._finished = now
         self.seconds = 0.8 * self.seconds + 0.2 * seconds if self.seconds else seconds
 
-    def until_empty(self, pictures: int, *, busy: bool) -> float:
-        """Seconds until that many images have been dispatched, after the batch that is running."""
-        return (pictures / self._max_batch + busy) * self.seconds
+    def until_empty(self, batches: float, *, busy: bool) -> float:
+        """Seconds until that many have been dispatched, after the batch that is running."""
+        return (batches + busy) * self.seconds

@@ -22,7 +22,6 @@ from typing import Any, get_args
 import numpy as np
 import onnxruntime
 
-from contract.card import SIDE
 from contract.cgroup import available_cores
 from contract.errors import StoreError
 from contract.provenance import processor
@@ -64,13 +63,13 @@ class Cell:
     """One engine with one batch size."""
 
     engine: Engine
-    pictures: int
+    images: int
     calls: list[float] = field(default_factory=list)  # seconds of each
-    rates: list[float] = field(default_factory=list)  # pictures a second in each round
+    rates: list[float] = field(default_factory=list)  # images a second in each round
 
     def measure(self, seconds: float) -> None:
         """One round: calls without a pause."""
-        shape = (self.pictures, SIDE, SIDE)
+        shape = (self.images, *self.engine.shape)
         pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
         self.engine(pixels)  # the other engines have filled the caches meanwhile
         calls: list[float] = []
@@ -80,7 +79,7 @@ class Cell:
             before, now = now, time.perf_counter()
             calls.append(now - before)
         self.calls += calls
-        self.rates.append(self.pictures * len(calls) / (now - began))
+        self.rates.append(self.images * len(calls) / (now - began))
 
     def result(self) -> dict[str, Any]:
         info, calls = self.engine.info, np.array(self.calls)
@@ -88,7 +87,7 @@ class Cell:
             "provider": info.provider,
             "precision": info.precision,
             "way": info.way,
-            "pictures": self.pictures,
+            "pictures": self.images,
             "pictures_per_second": median(self.rates),
             "p50_seconds": float(np.quantile(calls, 0.5)),
             "p99_seconds": float(np.quantile(calls, 0.99)),
@@ -98,7 +97,7 @@ class Cell:
     def __str__(self) -> str:
         info, p50, p99 = self.engine.info, *np.quantile(self.calls, (0.5, 0.99)) * 1e6
         return (
-            f"{info.provider:10}{info.precision:6}{info.way:8}{self.pictures:7}"
+            f"{info.provider:10}{info.precision:6}{info.way:8}{self.images:7}"
             f"{median(self.rates):14,.0f}{p50:9,.0f} us{p99:9,.0f} us"
         )
 
@@ -168,10 +167,10 @@ def _engines(version: Version, options: Namespace) -> tuple[list[Engine], list[s
 
 def _results(engines: list[Engine], options: Namespace) -> list[dict[str, Any]]:
     """Measure every engine with every bucket, and print what was found."""
-    print(f"{'':24}{'a call':>7}{'pictures/s':>14}{'p50':>12}{'p99':>12}")
+    print(f"{'':24}{'a call':>7}{'images/s':>14}{'p50':>12}{'p99':>12}")
     results = []
-    for pictures in buckets(options.max_batch):
-        cells = [Cell(engine, pictures) for engine in engines]
+    for images in buckets(options.max_batch):
+        cells = [Cell(engine, images) for engine in engines]
         for _ in range(options.rounds):
             for cell in cells:
                 cell.measure(options.seconds)

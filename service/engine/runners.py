@@ -11,7 +11,7 @@ return a row for each image, in arrays of their own that the next call leaves al
 
 A GPU plans anew for each size it has not seen, and a CUDA graph is of one size. So there a batch is
 padded to the next of a few sizes, 1, 2, 4, ... max_batch, at most twice its own. A CPU takes each
-size as it is: a padded picture costs it as much as a real one.
+size as it is: a padded image costs it as much as a real one.
 """
 
 from bisect import bisect_left
@@ -23,27 +23,28 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from contract.card import INPUT, LOGITS, PROBABILITIES, SIDE
+from contract.card import INPUT, LOGITS, PROBABILITIES, ModelCard
 from service.engine.providers import EngineRefused
 from service.engine.session import Session
 from service.tensors import Answers, Pixels, Rows
 
-OFF = 0.01  # between two runs of the same kernels; another picture's answers are off by far more
+OFF = 0.01  # between two runs of the same kernels; another image's answers are off by far more
 NO_CAPTURE = "-1"  # as gpu_graph_id
 
 
 class ArrayRunner:
     """Sizes are padded to the next of `buckets`; with none, each runs as it is."""
 
-    def __init__(self, session: Session, buckets: Sequence[int]) -> None:
+    def __init__(self, session: Session, card: ModelCard, buckets: Sequence[int]) -> None:
         self._session = session
+        self._shape = card.shape
         self._buckets = buckets
 
     def __call__(self, pixels: Pixels) -> Answers:
         n = len(pixels)
         size = self._buckets[bisect_left(self._buckets, n)] if self._buckets else n
         if size > n:
-            padded = np.zeros((size, SIDE, SIDE), np.uint8)
+            padded = np.zeros((size, *self._shape), np.uint8)
             padded[:n] = pixels
             pixels = padded
         logits, probabilities = self._session.run([LOGITS, PROBABILITIES], {INPUT: pixels})
@@ -52,20 +53,27 @@ class ArrayRunner:
         return Answers(logits[:n], probabilities[:n])
 
     def warm_up(self, size: int) -> None:
-        self(np.zeros((size, SIDE, SIDE), np.uint8))
+        self(np.zeros((size, *self._shape), np.uint8))
 
 
 class IOBindingRunner:
     """Buffers on `device` for each of `buckets`; with `graphs`, one CUDA graph for each."""
 
     def __init__(
-        self, session: Session, buckets: Sequence[int], labels: int, device: str, *, graphs: bool
+        self,
+        session: Session,
+        card: ModelCard,
+        buckets: Sequence[int],
+        device: str,
+        *,
+        graphs: bool,
     ) -> None:
         if graphs and not _captures(session):
             raise EngineRefused(f"{session.get_providers()[0]} records no CUDA graphs")
         self._session = session
+        self._shape = card.shape
         self._buckets = buckets
-        self._sizes = {size: _Buffers(session, size, labels, device) for size in buckets}
+        self._sizes = {size: _Buffers(session, card, size, device) for size in buckets}
         self._graphs = graphs
         self._one_at_a_time = Lock()  # the buffers are the callers' in turn
 
@@ -75,7 +83,7 @@ class IOBindingRunner:
 
     def warm_up(self, size: int) -> None:
         """Run a size, and record its graph; EngineRefused unless that answers as a plain run."""
-        blank = np.zeros((size, SIDE, SIDE), np.uint8)
+        blank = np.zeros((size, *self._shape), np.uint8)
         noise = np.random.default_rng(0).integers(0, 256, blank.shape).astype(np.uint8)
         expected = self._answer(noise, size, capture=False)
         self._answer(blank, size, capture=False)  # a graph needs two runs before it
@@ -86,7 +94,7 @@ class IOBindingRunner:
         replayed = self._answer(noise, size, capture=True)
         off = max(float(np.abs(a - b).max()) for a, b in zip(expected, replayed, strict=True))
         if not off <= OFF:  # NaN is not
-            raise EngineRefused(f"the graph for {size} pictures is off by {off:.3g}")
+            raise EngineRefused(f"the graph for {size} images is off by {off:.3g}")
 
     def _answer(self, pixels: Pixels, size: int, *, capture: bool) -> Answers:
         buffers = self._sizes[size]
@@ -102,8 +110,9 @@ Runner = ArrayRunner | IOBindingRunner
 class _Buffers:
     """Input and outputs of one batch size, and how to run it."""
 
-    def __init__(self, session: Session, size: int, labels: int, device: str) -> None:
-        pixels, rows = np.zeros((size, SIDE, SIDE), np.uint8), np.zeros((size, labels), np.float32)
+    def __init__(self, session: Session, card: ModelCard, size: int, device: str) -> None:
+        pixels = np.zeros((size, *card.shape), np.uint8)
+        rows = np.zeros((size, len(card.labels)), np.float32)
         value = onnxruntime.OrtValue.ortvalue_from_numpy
         # Rows that a smaller batch leaves free keep what was there: nobody reads their answers.
         self._staged = pixels
@@ -145,7 +154,7 @@ def _captures(session: Session) -> bool:
     return bool(options.get("enable_cuda_graph") == "1")
 
 
-EACH_SIZE = 256  # pictures; up to here every batch size is warmed up on a CPU
+EACH_SIZE = 256  # images; up to here every batch size is warmed up on a CPU
 
 
 def buckets(max_batch: int) -> tuple[int, ...]:

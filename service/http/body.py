@@ -129,7 +129,7 @@ async def _too_large(receive: Receive, limit: int, *, sending: bool) -> Problem:
                 sending = message.get("more_body", False)
     return Problem(
         BODY_TOO_LARGE,
-        f"the body is larger than {limit:,} bytes (DIGITSERVE_MAX_BODY); send a smaller picture",
+        f"the body is larger than {limit:,} bytes (DIGITSERVE_MAX_BODY); send a smaller image",
         headers={"connection": "close"},
     )
 

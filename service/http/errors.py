@@ -1,6 +1,6 @@
 """Errors as responses: the problem of any exception, its RFC 9457 document, and its count.
 
-    {"type": "/problems/not-a-picture", "title": "Not a picture", "status": 422,
+    {"type": "/problems/not-a-picture", "title": "Not an image", "status": 422,
      "detail": "<what to do>", "request_id": "..."}
 
 Type, title and status are those of one of the `problem_types`; `detail` belongs to the occurrence.

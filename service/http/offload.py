@@ -123,7 +123,7 @@ class Offload:
             raise Problem(
                 DECODING_TOO_LARGE,
                 f"to decode it takes {memory:,} bytes of memory, more than the "
-                f"{self._large:,} that there are for one picture (DIGITSERVE_MAX_DECODING); send a "
+                f"{self._large:,} that there are for one image (DIGITSERVE_MAX_DECODING); send a "
                 "smaller one",
             )
         if memory > SMALL:
@@ -141,7 +141,7 @@ class Offload:
         seconds = self._seconds_a_byte * memory
         if seconds > share * (job.exchange.deadline - perf_counter()):
             raise DeadlineUnreachable(
-                "the pictures that wait to be decoded take longer than this request may", seconds
+                "the images that wait to be decoded take longer than this request may", seconds
             )
 
     def _leaves_queue(self, job: "_Job[Any]") -> None:

@@ -2,7 +2,7 @@
 that fits.
 
 A worker takes its process and its model, MAX_BUFFERED for what it receives and has not sent,
-MAX_DECODING for pictures, and a process beside it in which a version is loaded and proven.
+MAX_DECODING for images, and a process beside it in which a version is loaded and proven.
 """
 
 import logging

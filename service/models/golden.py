@@ -1,12 +1,13 @@
 """The golden set: does this model, on this machine and provider, answer as PyTorch did?
 
-A version brings 64 images with PyTorch's logits. They are predicted before a version serves, so
+A version brings up to 64 images with PyTorch's logits, or the original model's if it was
+imported. They are predicted before a version serves, so
 that a provider that computes something else (a driver, a kernel, integers that saturate) is found
 out by the service and not by its users.
 
 How far a logit may be off depends on the artifact: twice what its proof found on the whole test set
 and at least FLOOR, for float32 sums are added in another order on another provider. That is also
-what keeps the answers the same: a digit changes only where two logits are nearer than this.
+what keeps the answers the same: a label changes only where two logits are nearer than this.
 """
 
 import io
@@ -15,20 +16,20 @@ import zipfile
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.card import GOLDEN, SIDE
+from contract.card import GOLDEN
 from contract.errors import BrokenVersion
 from contract.version import CARD, Version
 from service.engine.engine import Engine
 from service.errors import CannotStart
 from service.tensors import Pixels, Rows
 
-LARGEST = 16 * 2**20  # bytes of a golden set, inflated: some 20,000 pictures
+LARGEST = 16 * 2**20  # bytes of a golden set, inflated: some 20,000 digits, 100 images of 224x224
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 FLOOR = 1e-3  # difference between two logits, or two probabilities
 
 
 def check_golden(version: Version, engine: Engine) -> None:
-    """CannotStart unless `engine` answers the version's golden pictures as PyTorch did.
+    """CannotStart unless `engine` answers the version's golden images as PyTorch did.
 
     BrokenVersion where there is no golden set, or no proof of what the engine runs.
     """
@@ -47,13 +48,13 @@ def _compare(what: str, found: Rows, expected: Rows, allowed: float, engine: Eng
     if not off.max() <= allowed:  # NaN is not
         raise CannotStart(
             f"{engine.artifact} on {engine.provider} answers {int((~(off <= allowed)).sum())} of "
-            f"{len(off)} golden pictures wrongly: a {what} is off by {off.max():.3g}, "
+            f"{len(off)} golden images wrongly: a {what} is off by {off.max():.3g}, "
             f"{allowed:.3g} is allowed"
         )
 
 
 def _golden(version: Version) -> tuple[Pixels, Rows]:
-    """Pictures (n, 28, 28) and their logits (n, labels)."""
+    """Images (n, *shape) and their logits (n, labels)."""
     path = version.folder / GOLDEN
     try:
         content = _bounded(version)
@@ -61,7 +62,7 @@ def _golden(version: Version) -> tuple[Pixels, Rows]:
             pixels, logits = arrays["pixels"], arrays["logits"]
     except (KeyError, ValueError, TypeError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise BrokenVersion(f"{path} holds no golden set: {error}") from error
-    wanted = (len(pixels), SIDE, SIDE), (len(pixels), len(version.card.labels))
+    wanted = (len(pixels), *version.card.shape), (len(pixels), len(version.card.labels))
     if (pixels.shape, logits.shape) != wanted or pixels.dtype != np.uint8 or not len(pixels):
         raise BrokenVersion(
             f"{path} holds no golden set: {pixels.dtype} {pixels.shape}, logits {logits.shape}"

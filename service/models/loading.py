@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any, Literal
 
 import orjson
@@ -18,6 +19,7 @@ from contract.card import ModelCard
 from contract.errors import StoreError
 from contract.store import Store
 from contract.version import Version
+from preprocessing.preparation import Preparer, preparer_of
 from service.engine.engine import Engine
 from service.engine.info import Fallback, RequestedPrecision
 from service.errors import CannotStart, Problem
@@ -27,6 +29,9 @@ from service.problem_types.versions import VERSION_FAILED_CHECK
 from service.settings import Settings
 
 Gate = Literal["verify", "load", "golden"]
+FEW_LABELS = 20  # of which a prediction has every probability
+COUNTED_LABELS = 100  # that have a series of their own in the metrics
+OTHER_LABELS = "other"
 
 
 class GateFailed(CannotStart):
@@ -58,22 +63,47 @@ class Model:
         return self.version.card
 
     @cached_property
+    def shape(self) -> tuple[int, ...]:
+        """Of one image: (h, w) or (h, w, 3)."""
+        return self.card.shape
+
+    @cached_property
+    def prepare(self) -> Preparer:
+        """The same object as of every model with that preparation: see `preparer_of`."""
+        return preparer_of(self.card.preparation, self.card.shape)
+
+    @cached_property
     def threshold(self) -> float:
         """Below this confidence a prediction is uncertain, unless the request sets another one."""
         return self.card.acceptance.threshold if self.card.acceptance else 0.0
 
     @cached_property
     def labels(self) -> list[tuple[str]]:
-        """Of each class, as metrics take them."""
-        return [(label,) for label in self.card.labels]
+        """Of each class, as metrics take them: beyond COUNTED_LABELS they count together."""
+        counted, others = self.card.labels[:COUNTED_LABELS], self.card.labels[COUNTED_LABELS:]
+        return [(label,) for label in counted] + [(OTHER_LABELS,)] * len(others)
+
+    @cached_property
+    def has_many_labels(self) -> bool:
+        """Whether a prediction names the likeliest only, and not every probability."""
+        return len(self.card.labels) > FEW_LABELS
 
     @cached_property
     def openings(self) -> list[bytes]:
         """How the JSON of a prediction begins, for each class, up to the confidence."""
+        digits = self.card.are_digits
         return [
-            orjson.dumps({"digit": digit, "label": label, "confidence": 0})[:-2]
-            for digit, label in enumerate(self.card.labels)
+            orjson.dumps(
+                ({"digit": index} if digits else {})
+                | {"label": label, "index": index, "confidence": 0}
+            )[:-2]
+            for index, label in enumerate(self.card.labels)
         ]
+
+    def max_queue(self, settings: Settings) -> int:
+        """How many images may wait: at least a full batch, however large an image is."""
+        in_memory = settings.max_queue_bytes // prod(self.shape)
+        return min(settings.max_queue, max(in_memory, self.engine.max_batch))
 
     @cached_property
     def answer(self) -> bytes:
@@ -138,7 +168,7 @@ def verify(store: Store, number: int | None) -> Version:
 
 
 def check(version: Version, engine: Engine) -> None:
-    """GateFailed unless the golden pictures are answered as they were."""
+    """GateFailed unless the golden images are answered as they were."""
     with _gate("golden"):
         check_golden(version, engine)
 
@@ -153,6 +183,7 @@ def _engine(
             threads=settings.threads,
             precision=precision,
             max_batch=settings.max_batch,
+            max_batch_seconds=settings.max_batch_seconds,
             cache_in=settings.tensorrt_cache,
             fallbacks=fallbacks,
         )

@@ -102,6 +102,7 @@ class ModelManager:
         for what in FALLBACK_KINDS:
             metrics.engine_fallbacks.labels(what)
         metrics.version_serves(model.number)
+        metrics.labels_serve(label for (label,) in model.labels)
         metrics.before_scrape.append(lambda: metrics.store_reads_stuck.set(self.stuck_reads))
         self._announce()
 
@@ -251,6 +252,7 @@ class ModelManager:
         self._retry.forget()
         if model is not self.model:
             self._metrics.version_serves(model.number)
+            self._metrics.labels_serve(label for (label,) in model.labels)
             before, gone = self.model, [self.previous]
             self.previous, self.model = before, model
             self._swapped(before.number, time.perf_counter() - began)

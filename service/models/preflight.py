@@ -29,7 +29,9 @@ from service.models.load_limits import POLL, LoadLimits, seconds_of
 from service.models.loading import Gate, GateFailed
 from service.settings import Settings
 
-OF_SETTINGS = {"provider", "precision", "threads", "max_batch", "tensorrt_cache"}
+OF_SETTINGS = {
+    "provider", "precision", "threads", "max_batch", "max_batch_seconds", "tensorrt_cache",
+}  # fmt: skip
 PROGRAM = Path(__file__).with_name("preflight_process.py")
 LAST_WAIT = 5.0  # seconds for the end of a child that was killed
 

@@ -30,8 +30,8 @@ from service.problem_types.versions import (
     STORE_UNREADABLE,
 )
 
-PICTURE, DOCUMENT = ".png", ".json"
-SHOWN = (PICTURE, DOCUMENT)  # how files end that are for people: never networks
+IMAGE, DOCUMENT = ".png", ".json"
+SHOWN = (IMAGE, DOCUMENT)  # how files end that are for people: never networks
 T = TypeVar("T")
 Stamp = tuple[int, int, int]  # of a file: another one if it was replaced or written to
 
@@ -42,7 +42,7 @@ class VersionSummary(NamedTuple):
     number: int
     current: bool
     created: datetime | None = None
-    accuracy: float | None = None  # on the test set, 0..1
+    accuracy: float | None = None  # on the test set, 0..1; None: unknown
     broken: str | None = None  # why the card cannot be read
 
 
@@ -59,7 +59,7 @@ class StoreReader:
     def __init__(self, store: Store, reads: StoreReads) -> None:
         self._store = store
         self._reads = reads
-        self._known: dict[int, tuple[Stamp, datetime, float]] = {}
+        self._known: dict[int, tuple[Stamp, datetime, float | None]] = {}
 
     async def numbers(self) -> list[int]:
         """Of all versions, newest first. A Problem, here and below, if the store is unreadable."""
@@ -112,14 +112,15 @@ class StoreReader:
         except BrokenVersion as error:
             return VersionSummary(number, current, broken=without_paths(error, self._store))
 
-    def _facts(self, number: int) -> tuple[datetime, float]:
+    def _facts(self, number: int) -> tuple[datetime, float | None]:
         """When a version was made, and its accuracy."""
         stamp = stamp_of(self._store, number)
         known = self._known.get(number)
         if known is not None and known[0] == stamp:
             return known[1:]
         card = self._store.card(number)
-        created, accuracy = card.created, card.evaluation.accuracy
+        created = card.created
+        accuracy = card.evaluation.accuracy if card.evaluation else None
         if stamp is not None:
             self._known[number] = stamp, created, accuracy
         return created, accuracy
@@ -147,9 +148,11 @@ class StoreReader:
 
 
 def public_card(card: ModelCard) -> ModelCard:
-    source = _without_folders(card.data_set.source)
     recipe = {knob: _without_folders(value) for knob, value in card.recipe.items()}
-    data_set = card.data_set.model_copy(update={"source": source})
+    data_set = card.data_set
+    if data_set is not None:
+        source = _without_folders(data_set.source)
+        data_set = data_set.model_copy(update={"source": source})
     return card.model_copy(update={"data_set": data_set, "recipe": recipe})
 
 

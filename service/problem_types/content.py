@@ -6,9 +6,9 @@ EMPTY_BODY = ProblemType(
     "empty-body",
     400,
     "Empty body",
-    "The request has no body, or an entry that should hold a picture is empty. A misspelt file "
+    "The request has no body, or an entry that should hold an image is empty. A misspelt file "
     "name, or a file object that was already read to its end, is a common cause.",
-    "Send a picture file as the body: `curl --data-binary @seven.png`, with the `@`.",
+    "Send an image file as the body: `curl --data-binary @seven.png`, with the `@`.",
 )
 CLIENT_GONE = ProblemType(
     "client-gone",
@@ -56,15 +56,15 @@ BAD_BASE64 = ProblemType(
     "bad-base64",
     400,
     "Not base64",
-    "A text that should hold a picture is neither base64 nor a data URL of it; `detail` names the "
+    "A text that should hold an image is neither base64 nor a data URL of it; `detail` names the "
     "field.",
-    "Encode the bytes of the picture file in base64, or send the file itself as the body.",
+    "Encode the bytes of the image file in base64, or send the file itself as the body.",
 )
 BAD_FORM = ProblemType(
     "bad-form",
     400,
     "Not a valid form",
-    "The body is not a complete form, or has no picture in it; `detail` says what is missing.",
+    "The body is not a complete form, or has no image in it; `detail` says what is missing.",
     "Let an HTTP library or `curl -F image=@seven.png` write the form with its boundary; put the "
     "options of a prediction into the URL.",
 )
@@ -72,7 +72,7 @@ MEDIA_TYPE_MISMATCH = ProblemType(
     "media-type-mismatch",
     400,
     "Content-Type and body disagree",
-    "The `Content-Type` announces a form or JSON, but the body is a picture file.",
+    "The `Content-Type` announces a form or JSON, but the body is an image file.",
     "Send the file as `image/png` or `application/octet-stream`, or put it into a form.",
 )
 BODY_TIMEOUT = ProblemType(
@@ -80,7 +80,7 @@ BODY_TIMEOUT = ProblemType(
     408,
     "Body too slow",
     "The body did not arrive in time. The connection is closed.",
-    "Send a smaller picture, or use a faster connection; a client that sends a shorter "
+    "Send a smaller image, or use a faster connection; a client that sends a shorter "
     "`X-Request-Timeout` than it needs can send a longer one.",
     ("DIGITSERVE_REQUEST_TIMEOUT",),
     retry=True,
@@ -90,8 +90,8 @@ BODY_TOO_LARGE = ProblemType(
     413,
     "Body too large",
     "The body has more bytes than the service accepts, as it is sent or once it is decompressed.",
-    "Send a smaller picture, or fewer of them in one request. A digit is read as well at a few "
-    "hundred pixels as at several thousand.",
+    "Send a smaller image, or fewer of them in one request. A model reads a few "
+    "hundred pixels as well as several thousand.",
     ("DIGITSERVE_MAX_BODY",),
 )
 DOCUMENT_TOO_LARGE = ProblemType(
@@ -100,15 +100,15 @@ DOCUMENT_TOO_LARGE = ProblemType(
     "JSON document too large",
     "The JSON contains far more than the largest valid request needs, and is refused before it is "
     "parsed.",
-    "Send fewer pictures in one request, and nothing besides what the route documents.",
-    ("DIGITSERVE_MAX_PICTURES", "DIGITSERVE_MAX_QUEUE"),
+    "Send fewer images in one request, and nothing besides what the route documents.",
+    ("DIGITSERVE_MAX_PICTURES", "DIGITSERVE_MAX_QUEUE", "DIGITSERVE_MAX_QUEUE_BYTES"),
 )
 TOO_MANY_PARTS = ProblemType(
     "too-many-parts",
     413,
     "Too many parts in a form",
     "The form has more parts or fields than the service accepts.",
-    "Spread the pictures over several requests.",
+    "Spread the images over several requests.",
     ("DIGITSERVE_MAX_PARTS",),
 )
 PART_HEAD_TOO_LARGE = ProblemType(
@@ -116,21 +116,21 @@ PART_HEAD_TOO_LARGE = ProblemType(
     413,
     "Head of a form's part too large",
     "A part of the multipart form has too many headers of its own, or too long ones.",
-    "Send each picture with `Content-Disposition`, `Content-Type` and a short file name only.",
+    "Send each image with `Content-Disposition`, `Content-Type` and a short file name only.",
 )
 UNSUPPORTED_MEDIA_TYPE = ProblemType(
     "unsupported-media-type",
     415,
     "Unsupported media type",
-    "The `Content-Type` of the request names something other than pictures, such as text or video.",
-    "Send a picture file as any `image/*` or `application/octet-stream`, or several in "
+    "The `Content-Type` of the request names something other than images, such as text or video.",
+    "Send an image file as any `image/*` or `application/octet-stream`, or several in "
     "`multipart/form-data` or `application/json`.",
 )
 UNSUPPORTED_ENCODING = ProblemType(
     "unsupported-encoding",
     415,
     "Unsupported content encoding",
-    "The body is compressed in a way that the route does not accept. Picture files are compressed "
+    "The body is compressed in a way that the route does not accept. Image files are compressed "
     "already, so `/v1` accepts no further compression; `/v2` accepts gzip and deflate.",
     "Send the body as the `Accept-Encoding` header of the answer says.",
 )
@@ -140,7 +140,7 @@ BUFFER_FULL = ProblemType(
     "No memory for the request",
     "Requests that arrive or wait at this worker, and answers that clients do not read, fill the "
     "memory that they may occupy together.",
-    "Retry after the pause, and send smaller pictures. Further workers or replicas help if this "
+    "Retry after the pause, and send smaller images. Further workers or replicas help if this "
     "happens often.",
     ("DIGITSERVE_MAX_BUFFERED",),
     retry=True,

@@ -66,7 +66,7 @@ HEAD_TOO_LARGE = ProblemType(
     "Request head too large",
     "The request line and the headers together have more bytes than the service accepts; large "
     "cookies and long URLs are common causes. The connection is closed.",
-    "Send fewer or shorter headers; pictures belong in the body.",
+    "Send fewer or shorter headers; images belong in the body.",
     ("DIGITSERVE_MAX_HEADER",),
 )
 INTERNAL_ERROR = ProblemType(

@@ -1,4 +1,4 @@
-"""Predictions: options, pictures, tensors and deadlines."""
+"""Predictions: options, images, tensors and deadlines."""
 
 from service.errors import ProblemType
 
@@ -6,8 +6,8 @@ BAD_OPTION = ProblemType(
     "bad-option",
     400,
     "Bad option",
-    "An option in the URL's query is unknown, given twice, or out of its bounds; `detail` names "
-    "it.",
+    "An option in the URL's query is unknown, given twice, out of its bounds, or not for the model "
+    "that serves; `detail` names it.",
     "Correct the option. The documentation of the API lists all: `ink`, `top_k`, `threshold`, "
     "`debug`.",
 )
@@ -21,18 +21,18 @@ BAD_TIMEOUT = ProblemType(
 BATCH_TOO_LARGE = ProblemType(
     "batch-too-large",
     400,
-    "Too many pictures in a tensor",
-    "The input tensor has more pictures than one request may have; under `/v2` this is 400, as the "
+    "Too many images in a tensor",
+    "The input tensor has more images than one request may have; under `/v2` this is 400, as the "
     "Open Inference Protocol's other servers answer.",
-    "Spread the pictures over several requests; the service batches them by itself.",
-    ("DIGITSERVE_MAX_PICTURES", "DIGITSERVE_MAX_QUEUE"),
+    "Spread the images over several requests; the service batches them by itself.",
+    ("DIGITSERVE_MAX_PICTURES", "DIGITSERVE_MAX_QUEUE", "DIGITSERVE_MAX_QUEUE_BYTES"),
 )
 BAD_TENSOR = ProblemType(
     "bad-tensor",
     400,
     "Wrong tensor",
     "The request names other inputs or outputs than the model has, or the input's datatype, shape "
-    "or data do not fit: it is `pixels`, UINT8, [n, 28, 28].",
+    "or data do not fit: it is `pixels`, UINT8, of the shape that the model takes.",
     "Compare the request with the model's metadata, `GET /v2/models/<name>`.",
 )
 BAD_BINARY_DATA = ProblemType(
@@ -47,35 +47,35 @@ TOO_MANY_PIXELS = ProblemType(
     "too-many-pixels",
     413,
     "Too many pixels",
-    "The picture's header says that it has more pixels than the service decodes. Nothing was "
+    "The image's header says that it has more pixels than the service decodes. Nothing was "
     "decoded.",
-    "Scale the picture down: a few hundred pixels a side are plenty for a digit.",
+    "Scale the image down: it is reduced to the size that the model takes anyway.",
     ("DIGITSERVE_MAX_PIXELS",),
 )
 REQUEST_TOO_MANY_PIXELS = ProblemType(
     "request-too-many-pixels",
     413,
     "Too many pixels in a request",
-    "The headers of the pictures say that together they have more pixels than the service decodes "
+    "The headers of the images say that together they have more pixels than the service decodes "
     "for one request. Nothing was decoded.",
-    "Scale the pictures down, or spread them over several requests.",
+    "Scale the images down, or spread them over several requests.",
     ("DIGITSERVE_MAX_REQUEST_PIXELS",),
 )
 DECODING_TOO_LARGE = ProblemType(
     "decoding-too-large",
     413,
     "Too much memory to decode",
-    "To decode the picture, or to read the document, takes more memory than the service has for "
+    "To decode the image, or to read the document, takes more memory than the service has for "
     "one. It follows from the header: size, channels, bits of a sample, and whether it is "
     "progressive. Nothing was decoded.",
-    "Scale the picture down, or save it with 8 bits a sample.",
+    "Scale the image down, or save it with 8 bits a sample.",
     ("DIGITSERVE_MAX_DECODING",),
 )
 OUT_OF_MEMORY = ProblemType(
     "out-of-memory",
     503,
     "Out of memory",
-    "The service was refused memory while it worked on the request. The picture may be whole.",
+    "The service was refused memory while it worked on the request. The image may be whole.",
     "Retry after the pause. If this happens often, give the service more memory, or lower what it "
     "may take at a time.",
     ("DIGITSERVE_MAX_DECODING",),
@@ -85,16 +85,16 @@ OUT_OF_MEMORY = ProblemType(
 TOO_MANY_PICTURES = ProblemType(
     "too-many-pictures",
     413,
-    "Too many pictures",
-    "The request has more pictures than one request may have.",
-    "Spread the pictures over several requests; the service batches them by itself.",
-    ("DIGITSERVE_MAX_PICTURES", "DIGITSERVE_MAX_QUEUE"),
+    "Too many images",
+    "The request has more images than one request may have.",
+    "Spread the images over several requests; the service batches them by itself.",
+    ("DIGITSERVE_MAX_PICTURES", "DIGITSERVE_MAX_QUEUE", "DIGITSERVE_MAX_QUEUE_BYTES"),
 )
 NOT_A_PICTURE = ProblemType(
     "not-a-picture",
     422,
-    "Not a picture",
-    "What was sent as a picture is not one, is in a format that the service does not read, or is "
+    "Not an image",
+    "What was sent as an image is not one, is in a format that the service does not read, or is "
     "damaged or incomplete. The first bytes count, not the announced type.",
     "Send a PNG, JPEG, WebP, BMP, GIF or TIFF. If the file opens elsewhere, check that the client "
     "sends its bytes unchanged and completely.",
@@ -102,9 +102,9 @@ NOT_A_PICTURE = ProblemType(
 BLANK_PICTURE = ProblemType(
     "blank-picture",
     422,
-    "Blank picture",
-    "Nothing on the picture stands out from its background, so there is no digit to read.",
-    "Check that the picture shows a digit: an empty canvas, a picture that is entirely "
+    "Blank image",
+    "Nothing on the image stands out from its background, so there is no digit to read.",
+    "Check that the image shows a digit: an empty canvas, an image that is entirely "
     "transparent, and a digit in the colour of its background are common causes.",
 )
 QUEUE_FULL = ProblemType(
@@ -115,7 +115,7 @@ QUEUE_FULL = ProblemType(
     "already.",
     "Retry after the pause, and send fewer requests at once. Further workers or replicas help if "
     "this happens often.",
-    ("DIGITSERVE_MAX_QUEUE",),
+    ("DIGITSERVE_MAX_QUEUE", "DIGITSERVE_MAX_QUEUE_BYTES"),
     retry=True,
     reason="queue_full",
 )
@@ -138,7 +138,7 @@ DEADLINE_PASSED = ProblemType(
     "The answer was not ready when the request's deadline passed: the client's own "
     "`X-Request-Timeout` or `timeout`, or the service's limit.",
     "Allow more time if the client set a short timeout. Otherwise the service is overloaded, or "
-    "the pictures are very large.",
+    "the images are very large.",
     ("DIGITSERVE_REQUEST_TIMEOUT",),
     retry=True,
     reason="deadline_passed",

@@ -44,14 +44,14 @@ NO_SAMPLES = ProblemType(
     "no-samples",
     404,
     "No samples",
-    "The version that serves was published without sample pictures.",
+    "The version that serves was published without sample images.",
     "Publish a version with samples, as `python -m export` does.",
 )
 NO_SUCH_SAMPLE = ProblemType(
     "no-such-sample",
     404,
     "No such sample",
-    "None of the version's sample pictures has the requested label.",
+    "None of the version's sample images has the requested label.",
     "Use one of the labels that `detail` lists.",
 )
 VERSION_FAILED_CHECK = ProblemType(
@@ -74,7 +74,8 @@ VERSION_REPLACED = ProblemType(
     409,
     "Version was replaced meanwhile",
     "Another version took its place, or its memory was released, between the request and its "
-    "answer.",
+    "answer; or the image was prepared for the version that served when it arrived, and the one "
+    "that took its place takes images of another kind.",
     "Send the request again.",
     retry=True,
 )
@@ -137,7 +138,7 @@ SAMPLES_UNREADABLE = ProblemType(
     "samples-unreadable",
     503,
     "Samples not readable",
-    "The file with the version's sample pictures is missing or damaged. Predictions are still "
+    "The file with the version's sample images is missing or damaged. Predictions are still "
     "answered.",
     "Restore the file, or publish the version again.",
     retry=True,

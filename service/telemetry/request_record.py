@@ -31,7 +31,7 @@ class Timings(NamedTuple):
 
     decoded: float | None  # seconds it took; None: they came as pixels
     waited: float  # seconds in the queue, until the model call left
-    run: BatchResult[Any]  # the model call, shared by all whose pictures were in it
+    run: BatchResult[Any]  # the model call, shared by all whose images were in it
     pictures: int  # of the request
 
     @property

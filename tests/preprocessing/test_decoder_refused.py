@@ -15,7 +15,7 @@ from PIL import Image
 
 from preprocessing.decoder import SIGNATURES, NotAPicture, TooManyPixels, identify, small_png
 from service.api.v1.bodies import ImageFile
-from service.api.v1.pictures import prepared
+from service.api.v1.images import prepared
 from tests.preprocessing import files
 from tests.support.pictures import encoded, seven
 

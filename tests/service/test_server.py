@@ -37,7 +37,7 @@ async def server_of(published: tuple[Store, Version]) -> AsyncIterator[Server]:
     async with Batcher(
         lambda pixels: predict_batch(serving, metrics, pixels), max_batch=4, max_wait=0, max_queue=8
     ) as batcher:
-        yield Server(gateway_of(batcher, settings), announce=lambda: None)
+        yield Server(gateway_of(lambda: serving.model, batcher, settings), announce=lambda: None)
 
 
 def connect(server: Server) -> tuple[FastProtocol, MemoryTransport]:

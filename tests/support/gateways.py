@@ -1,6 +1,6 @@
 """A gateway with one endpoint, /v1/predict, over a batcher that a test controls."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from starlette.types import Receive, Scope, Send
 
@@ -14,6 +14,7 @@ from service.http.gateway import Gateway
 from service.http.methods import Methods
 from service.http.offload import Offload
 from service.lifecycle import Life
+from service.models.loading import Model
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
 
@@ -23,10 +24,17 @@ async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def gateway_of(
-    batcher: Batcher[BatchPredictions], settings: Settings, *, fast_only: Sequence[Endpoint] = ()
+    served: Callable[[], Model],
+    batcher: Batcher[BatchPredictions],
+    settings: Settings,
+    *,
+    fast_only: Sequence[Endpoint] = (),
 ) -> Gateway:
+    """`served` returns the model that images are prepared for."""
     metrics = Metrics()
-    predict = Predict(batched(batcher, metrics), Offload(8, settings.max_decoding), settings)
+    predict = Predict(
+        batched(served, batcher, metrics), Offload(8, settings.max_decoding), settings
+    )
     access, methods = Access(settings), Methods([predict], [])
     return Gateway(
         [predict], nowhere, settings, metrics, Life(), access, methods, fast_only=fast_only

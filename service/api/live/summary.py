@@ -32,17 +32,17 @@ class Snapshot(NamedTuple):
     failed: float  # of them, answered 5xx
     shed: float
     pictures: float  # classified
-    queue: float  # pictures
+    queue: float  # images
     queue_limit: float
     inflight: float
     watchers: float
     seconds: list[float]  # requests by duration: one number for each of SECONDS, +Inf
-    sizes: list[float]  # model calls by number of pictures: for each of PICTURES, +Inf
+    sizes: list[float]  # model calls by number of images: for each of PICTURES, +Inf
 
 
 class BatchSize(BaseModel):
     most: int | None = Field(
-        description="largest number of pictures of a call in this bucket; null: no upper bound"
+        description="largest number of images of a call in this bucket; null: no upper bound"
     )
     calls: int = Field(description="model calls within quantile_seconds")
 
@@ -59,16 +59,16 @@ class LiveSummary(BaseModel):
     )
     quantile_seconds: float = Field(description="period of p50, p99 and batches: 10, less at first")
     requests_per_second: float = Field(description="POST to /v1/predict and to infer under /v2")
-    pictures_per_second: float = Field(description="classified pictures")
+    pictures_per_second: float = Field(description="classified images")
     refused_per_second: float = Field(description="of these requests, those answered 4xx")
     failed_per_second: float = Field(description="of these requests, those answered 5xx")
     shed_per_second: float = Field(description="requests refused or dropped to stay responsive")
     p50: float | None = Field(description="seconds, of these requests; null: there were none")
     p99: float | None = Field(description="seconds, of these requests; null: there were none")
     calls_per_second: float = Field(description="model calls")
-    batches: list[BatchSize] = Field(description="model calls by number of pictures")
-    queue: int = Field(description="queued pictures")
-    queue_limit: int = Field(description="maximum queued pictures")
+    batches: list[BatchSize] = Field(description="model calls by number of images")
+    queue: int = Field(description="queued images")
+    queue_limit: int = Field(description="maximum queued images")
     inflight: int = Field(description="requests in progress")
     watchers: int = Field(description="open streams of this route")
 
@@ -85,7 +85,7 @@ def take_snapshot(metrics: Metrics, at: float) -> Snapshot:
         refused=total(metrics.requests, _was_refused),
         failed=total(metrics.requests, _failed),
         shed=total(metrics.shed),
-        pictures=total(metrics.predictions),
+        pictures=total(metrics.confidence),  # series of predictions may end
         queue=total(metrics.queue_depth),
         queue_limit=total(metrics.queue_limit),
         inflight=total(metrics.inflight),

@@ -1,6 +1,6 @@
 """Bodies that contain image files: multipart, JSON and urlencoded forms.
 
-    multipart/form-data   each part a picture, under any name          curl -F image=@seven.png
+    multipart/form-data   each part an image, under any name          curl -F image=@seven.png
     application/json      {"image": text} or {"images": [text, ...]}   base64, or a data URL
 
 The whole body is in memory already, bounded by MAX_BODY; parts, images and depth are bounded here.
@@ -29,7 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from preprocessing.decoder import SIGNATURES, NotAPicture
 from preprocessing.unsupported import name_of
-from service.api.params import check_pictures, most_pictures
+from service.api.params import check_images, most_images
 from service.api.v1.base64_text import decoded
 from service.errors import Problem
 from service.http.json_body import fitted, read_json
@@ -56,10 +56,10 @@ class ImageFile(NamedTuple):
     body: bytes
 
 
-class PicturesRequest(BaseModel):
+class ImagesRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    image: str | None = Field(None, description="a picture file in base64, or as a data URL")
+    image: str | None = Field(None, description="an image file in base64, or as a data URL")
     images: list[str] | None = Field(None, min_length=1, description="several of them")
 
     @model_validator(mode="after")
@@ -77,8 +77,8 @@ def from_json(body: bytes, content_type: bytes, settings: Settings) -> list[Imag
     _check_commas(body, settings)
     document = read_json(body, settings.max_json_depth)
     if isinstance(document, dict) and isinstance(document.get("images"), list):
-        check_pictures(len(document["images"]), settings)
-    request = fitted(PicturesRequest, document, "the document")
+        check_images(len(document["images"]), settings)
+    request = fitted(ImagesRequest, document, "the document")
     if request.image is not None:
         return [ImageFile("image", _bytes_of(request.image, "image"))]
     names = [f"images[{place}]" for place in range(len(request.images or []))]
@@ -105,11 +105,11 @@ def from_multipart(body: bytes, content_type: bytes, settings: Settings) -> list
 
 
 def is_text(content: bytes) -> bool:
-    """Whether it may be base64 or a form, whereas every picture file has zero bytes."""
+    """Whether it may be base64 or a form, whereas every image file has zero bytes."""
     return b"\0" not in content and content.isascii()
 
 
-def picture_of_field(name: str, content: bytes) -> ImageFile:
+def image_of_field(name: str, content: bytes) -> ImageFile:
     """Of a form's field that is not sent as a file: the bytes of one, or base64 of them."""
     field = f"the field {name[:64]!r}"
     if not is_text(content):
@@ -120,13 +120,13 @@ def picture_of_field(name: str, content: bytes) -> ImageFile:
         )
     try:
         body = decoded(content)
-        reason = name_of(body) or "what it stands for is no picture"
+        reason = name_of(body) or "what it stands for is no image"
     except ValueError as error:
         body, reason = b"", str(error)
     if not body.startswith(SIGNATURES):
         raise Problem(
             BAD_BASE64,
-            f"{field} is neither a picture file nor base64 or a data URL of one: {reason}; send a "
+            f"{field} is neither an image file nor base64 or a data URL of one: {reason}; send a "
             "file, as curl -F image=@seven.png does, and options in the URL: /v1/predict?top_k=3",
         )
     return ImageFile(name[:64], body)
@@ -137,11 +137,11 @@ def _check_commas(body: bytes, settings: Settings) -> None:
 
     To parse, and to free, a million lists or names holds the interpreter for seconds.
     """
-    most = most_pictures(settings)
+    most = most_images(settings)
     if body.count(b",") > SPARE_COMMAS + 2 * most:
         raise Problem(
             DOCUMENT_TOO_LARGE,
-            f"the document has far more in it than {most} pictures (DIGITSERVE_MAX_PICTURES, and "
+            f"the document has far more in it than {most} images (DIGITSERVE_MAX_PICTURES, and "
             "at most DIGITSERVE_MAX_QUEUE)",
         )
 
@@ -154,7 +154,7 @@ def _bytes_of(text: str, name: str) -> bytes:
             BAD_BASE64, f"{name} is neither base64 nor a data URL of it: {error}"
         ) from error
     if not body:
-        raise Problem(EMPTY_BODY, f"{name} is empty; send a picture file in base64")
+        raise Problem(EMPTY_BODY, f"{name} is empty; send an image file in base64")
     return body
 
 
@@ -186,10 +186,8 @@ def _files(body: bytes, boundary: str, settings: Settings) -> list[ImageFile]:
                 chunks.append(event)
             else:
                 content = b"".join(chunks)
-                sent.append(
-                    ImageFile(name, content) if is_file else picture_of_field(name, content)
-                )
-                check_pictures(len(sent), settings)
+                sent.append(ImageFile(name, content) if is_file else image_of_field(name, content))
+                check_images(len(sent), settings)
     return sent
 
 
@@ -220,11 +218,11 @@ def from_urlencoded(body: bytes, content_type: bytes, settings: Settings) -> lis
         if not equals:
             raise Problem(
                 BAD_FORM,
-                "the body is neither a picture file nor a form; send the file as it is, as curl "
+                "the body is neither an image file nor a form; send the file as it is, as curl "
                 "--data-binary @seven.png does, or image=<base64>",
             )
-        sent.append(picture_of_field(_unquoted(name).decode(errors="replace"), _content_of(value)))
-        check_pictures(len(sent), settings)
+        sent.append(image_of_field(_unquoted(name).decode(errors="replace"), _content_of(value)))
+        check_images(len(sent), settings)
     if not sent:
         raise Problem(BAD_FORM, EMPTY)
     return sent

@@ -32,7 +32,7 @@ from service.problem_types.versions import NO_SUCH_VERSION, NOT_ENOUGH_MEMORY, V
 from service.settings import Settings
 
 UNUSED = 300.0  # seconds without a request after which the secondary model is unloaded
-WAITING = 64  # requests for either thread; with 256 pictures each they hold 13 MB
+WAITING = 64  # requests for either thread; with 256 images each they hold 13 MB
 T = TypeVar("T")
 
 log = logging.getLogger("service")

@@ -12,12 +12,13 @@ that names text, video or a document was chosen: to guess would hide the mistake
 from base64 import b64encode
 from typing import Any
 
+from contract.card import ModelCard
 from preprocessing.decoder import SIGNATURES
 from preprocessing.encoding import data_url, png_of
-from service.api.schemas import example_digit
+from service.api.schemas import example_image
 from service.api.v1.bodies import (
     Form,
-    PicturesRequest,
+    ImagesRequest,
     from_json,
     from_multipart,
     from_urlencoded,
@@ -47,14 +48,14 @@ MULTIPART, URLENCODED = b"multipart/form-data", b"application/x-www-form-urlenco
 
 
 def check_type(content_type: bytes) -> None:
-    """Problem 415 unless the body may hold pictures."""
+    """Problem 415 unless the body may hold images."""
     kind = _kind_of(content_type)
     if kind.startswith(b"image/") or kind in BYTES or kind in (MULTIPART, URLENCODED):
         return
     if not _is_json(kind):
         raise Problem(
             UNSUPPORTED_MEDIA_TYPE,
-            f"{kind[:64].decode('latin-1')} holds no pictures; send a picture file as image/png, "
+            f"{kind[:64].decode('latin-1')} holds no images; send an image file as image/png, "
             "any other image/* or application/octet-stream (curl -H 'Content-Type: image/png' "
             "--data-binary @seven.png), or several in multipart/form-data or application/json",
             headers={
@@ -64,7 +65,7 @@ def check_type(content_type: bytes) -> None:
 
 
 def form_of(content_type: bytes, body: bytes) -> Form | None:
-    """How to unpack a body of that type; None if it is a picture file itself."""
+    """How to unpack a body of that type; None if it is an image file itself."""
     kind = _kind_of(content_type)
     if kind == URLENCODED:
         return from_urlencoded if is_text(body) else None
@@ -72,26 +73,27 @@ def form_of(content_type: bytes, body: bytes) -> Form | None:
     if form is not None and body.startswith(SIGNATURES):
         raise Problem(
             MEDIA_TYPE_MISMATCH,
-            f"the Content-Type says {kind[:64].decode('latin-1')}, but the body is a picture file; "
+            f"the Content-Type says {kind[:64].decode('latin-1')}, but the body is an image file; "
             "send it as image/png or application/octet-stream",
         )
     return form
 
 
-def predict_content() -> dict[str, Any]:
+def predict_content(card: ModelCard) -> dict[str, Any]:
     """For OpenAPI, every form that the body may have."""
-    image = b64encode(png_of(example_digit())).decode()
-    file = {"type": "string", "format": "binary", "description": "a picture file"}
+    example = png_of(example_image(card))
+    image = b64encode(example).decode()
+    file = {"type": "string", "format": "binary", "description": "an image file"}
     text = {"type": "string", "format": "byte", "minLength": 1, "description": "base64, data URL"}
     files = "files, or base64 or data URLs of them, under any name"
     texts = "base64 or data URLs under any name; or a file as it is"
     document = {
-        "title": PicturesRequest.__name__,
+        "title": ImagesRequest.__name__,
         "oneOf": [_object("image", text), _object("images", _list_of(text))],
     }
     examples = {
         "one": {"value": {"image": image}},
-        "several": {"value": {"images": [image, data_url(png_of(example_digit()))]}},
+        "several": {"value": {"images": [image, data_url(example)]}},
     }
     return {
         **{kind.decode(): {"schema": file} for kind in sorted(PICTURES) if kind},

@@ -15,7 +15,7 @@ from preprocessing.encoding import PNG
 from service.api.params import check_name, number_of
 from service.api.schemas import refusals
 from service.http.body import while_connected
-from service.models.store_reader import PICTURE, StoreReader
+from service.models.store_reader import IMAGE, StoreReader
 from service.problem_types.versions import (
     BROKEN_VERSION,
     NO_SUCH_FILE,
@@ -46,7 +46,7 @@ def file_routes(shelf: StoreReader, settings: Settings) -> APIRouter:
 
     @router.get(
         "/{name}/versions/{version}/files/{file}",
-        summary="A picture or document of a version",
+        summary="An image or document of a version",
         description="The files on the card that end in .png or .json: training_metrics.json, "
         "samples and mistakes, each .json and .png, and the plots of the training. Folders of the "
         "machine that trained are left out.",
@@ -68,7 +68,7 @@ def file_routes(shelf: StoreReader, settings: Settings) -> APIRouter:
         headers = {"etag": tag, "cache-control": "no-cache"}
         if _names(if_none_match, tag):
             return Response(status_code=304, headers=headers)
-        kind = PNG if file.endswith(PICTURE) else JSON
+        kind = PNG if file.endswith(IMAGE) else JSON
         return Response(content, headers=headers, media_type=kind)
 
     return router

@@ -56,7 +56,8 @@ class ListedVersion(BaseModel):
     loaded: Loaded | None = _LOADED
     created: datetime | None = Field(description="null: its card cannot be read")
     accuracy: float | None = Field(
-        description="fraction of its test set that it answers right", examples=[0.9961]
+        description="fraction of its test set that it answers right; null: unknown",
+        examples=[0.9961],
     )
     broken: str | None = Field(description="why its card cannot be read; null: it can")
 

@@ -6,8 +6,9 @@ from itertools import compress
 from time import perf_counter
 from typing import NamedTuple
 
+from preprocessing.preparation import Preparer
 from service.api.options import DEFAULT_OPTIONS, Options
-from service.api.predictions import BatchPredictions
+from service.api.predictions import BatchPredictions, replaced
 from service.batching.batcher import Batcher
 from service.batching.interface import (
     BatchResult,
@@ -17,6 +18,7 @@ from service.batching.interface import (
 )
 from service.errors import Problem
 from service.http.exchange import Exchange
+from service.models.loading import Model
 from service.problem_types.versions import VERSION_REPLACED
 from service.telemetry.metrics.registry import Metrics
 from service.telemetry.request_record import Timings
@@ -30,50 +32,60 @@ class Together(NamedTuple):
     one image, without options or a deadline of their own.
     """
 
-    max_batch: int
+    max_batch: Callable[[], int]
     # How many more of them need no `admit`.
     room: Callable[[], int]
-    # At most max_batch exchanges, their images (n, 28, 28), and the seconds that decoding took for
-    # each.
-    submit: Callable[[list[Exchange], Pixels, float], object]
+    # At most max_batch exchanges, their images (n, *shape), by which model's preparation, and the
+    # seconds that decoding took for each.
+    submit: Callable[[list[Exchange], Pixels, Preparer, float], object]
 
 
 class Predictor(NamedTuple):
     """Predicts images, once they are pixels."""
 
+    model: Callable[[], Model]  # for which images are prepared now
     # Raises what `submit` would raise now: for that many images, at that time, with that deadline.
     admit: Callable[[int, float, float], None]
-    # Pixels (n, 28, 28), whose decoding took so many seconds.
-    submit: Callable[[Exchange, Options, Pixels, float, PreviewUrls], object]
+    # Pixels (n, *shape), what prepared them, and how many seconds decoding took.
+    submit: Callable[[Exchange, Options, Pixels, Preparer, float, PreviewUrls], object]
     together: Together | None = None  # None: each request alone
 
 
 def batched(
-    batcher: Batcher[BatchPredictions], metrics: Metrics, version: int | None = None
+    model: Callable[[], Model],
+    batcher: Batcher[BatchPredictions],
+    metrics: Metrics,
+    version: int | None = None,
 ) -> Predictor:
-    """By the model that serves, in batches; `version`: only while that version serves."""
+    """By the model that serves, which `model` returns, in batches.
+
+    `version`: only while that version serves.
+    """
     pending = partial(PendingPrediction, batcher, metrics, version)
 
     def submit(
         exchange: Exchange,
         options: Options,
         pixels: Pixels,
+        prepare: Preparer,
         decoded: float,
         preview_urls: PreviewUrls,
     ) -> None:
         count = len(pixels)
         metrics.decode_seconds.record_all([decoded / count] * count)
-        pending(exchange, options, pixels, decoded, preview_urls)
+        pending(exchange, options, pixels, prepare, decoded, preview_urls)
 
-    def submit_together(exchanges: list[Exchange], pixels: Pixels, decoded: float) -> None:
+    def submit_together(
+        exchanges: list[Exchange], pixels: Pixels, prepare: Preparer, decoded: float
+    ) -> None:
         metrics.decode_seconds.record_all([decoded] * len(exchanges))
-        PendingTogether(batcher, metrics, pending, exchanges, pixels, decoded)
+        PendingTogether(batcher, metrics, pending, exchanges, pixels, prepare, decoded)
         batcher.leave_if_full()
 
     if version is not None:  # then a request has a predictor of its own
-        return Predictor(batcher.admit, submit)
-    together = Together(batcher.max_batch, batcher.room, submit_together)
-    return Predictor(batcher.admit, submit, together)
+        return Predictor(model, batcher.admit, submit)
+    together = Together(lambda: batcher.max_batch, batcher.room, submit_together)
+    return Predictor(model, batcher.admit, submit, together)
 
 
 def head_of(decoded: float, waited: float, run: BatchResult[BatchPredictions]) -> bytes:
@@ -97,7 +109,8 @@ def predictions_of(
 
 class PendingPrediction:
     __slots__ = (
-        "_count", "_decoded", "_exchange", "_metrics", "_options", "_preview_urls", "_version",
+        "_count", "_decoded", "_exchange", "_metrics", "_options", "_prepare", "_preview_urls",
+        "_version",
     )  # fmt: skip
 
     def __init__(
@@ -108,16 +121,18 @@ class PendingPrediction:
         exchange: Exchange,
         options: Options,
         pixels: Pixels,
+        prepare: Preparer,
         decoded: float,
         preview_urls: PreviewUrls,
         *,
         admitted: bool = False,
     ) -> None:
-        """`pixels` (n, 28, 28), which took `decoded` seconds; raises what `submit` raises."""
+        """`pixels` (n, *shape), which took `decoded` seconds; raises what `submit` raises."""
         self._metrics = metrics
         self._version = version
         self._exchange = exchange
         self._options = options
+        self._prepare = prepare
         self._decoded = decoded
         self._preview_urls = preview_urls
         self._count = len(pixels)
@@ -129,6 +144,9 @@ class PendingPrediction:
         if self._version is not None and self._version != batch.model.number:
             detail = f"version {batch.model.number} took the place of {self._version} meanwhile"
             self.failed(Problem(VERSION_REPLACED, f"{detail}; ask again"))
+            return
+        if self._prepare is not batch.model.prepare:
+            self.failed(replaced(batch.model))
             return
         mine = range(first, first + self._count)
         metrics.queue_wait_seconds.record(waited)
@@ -157,6 +175,7 @@ class PendingTogether:
         pending: Callable[..., object],
         exchanges: list[Exchange],
         pixels: Pixels,
+        prepare: Preparer,
         decoded: float,
     ) -> None:
         """`pending` makes a PendingPrediction of one of them."""
@@ -164,6 +183,7 @@ class PendingTogether:
         self._metrics = metrics
         self._pending = pending
         self._exchanges = exchanges
+        self._prepare = prepare
         self._decoded = decoded
         # The latest: all arrived within a turn of the event loop. `answered` checks each.
         deadline = max([exchange.deadline for exchange in exchanges])
@@ -178,6 +198,9 @@ class PendingTogether:
 
     def answered(self, run: BatchResult[BatchPredictions], first: int, waited: float) -> None:
         metrics, batch, now = self._metrics, run.answers, perf_counter()
+        if self._prepare is not batch.model.prepare:
+            self.failed(replaced(batch.model))
+            return
         exchanges = self._exchanges
         places: Sequence[int] = range(first, first + len(exchanges))
         late = [exchange.over or exchange.deadline <= now for exchange in exchanges]
@@ -211,8 +234,10 @@ class PendingTogether:
                 continue
             try:
                 image = pixels[place : place + 1]
-                decoded = self._decoded
-                self._pending(exchange, DEFAULT_OPTIONS, image, decoded, None, admitted=admitted)
+                self._pending(
+                    exchange, DEFAULT_OPTIONS, image, self._prepare, self._decoded, None,
+                    admitted=admitted,
+                )  # fmt: skip
             except Exception as error:  # of this request
                 exchange.fail(error)
 

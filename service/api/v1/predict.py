@@ -1,8 +1,11 @@
 """POST /v1/predict: images in the body, a prediction for each in the response.
 
-    one image file --decode, ink--------+
-                                        +--> (n, 28, 28) --batcher--> BatchPredictions --> JSON
-    multipart, JSON --bodies, pictures--+
+    one image file --decode, prepare--+
+                                      +--> (n, *shape) --batcher--> BatchPredictions --> JSON
+    multipart, JSON --bodies, images--+
+
+How images are prepared is the served model's. Where it is that of digits, images that look like
+MNIST need no preparation, and all that came in a turn of the event loop are decoded together.
 
 `content_types` decides which of them a body is. FastAPI's machinery around one request costs more
 than the prediction, so this route is served before it, see `http/exchange`, and described to it by
@@ -19,12 +22,13 @@ import numpy as np
 
 from contract.card import SIDE
 from preprocessing.decoder import Raster, small_png
-from preprocessing.digits.normalize import are_normalized, normalize_digit
-from service.api.options import DEFAULT_OPTIONS, Options, options_of
+from preprocessing.digits.normalize import are_normalized
+from preprocessing.preparation import Preparer
+from service.api.options import DEFAULT_OPTIONS, Options, options_for
 from service.api.v1.bodies import Form, ImageFile
 from service.api.v1.content_types import PICTURES, check_type, form_of
+from service.api.v1.images import pixels_of, prepared, preview_urls_of
 from service.api.v1.pending import Predictor, PreviewUrls, Together
-from service.api.v1.pictures import pixels_of, prepared, preview_urls_of
 from service.errors import Problem
 from service.http.exchange import TIMEOUT, Begin, Endpoint, Exchange
 from service.http.offload import SMALL, Offload, Slices, whole
@@ -42,7 +46,7 @@ class Predict(Endpoint):
     method = "POST"
 
     def __init__(self, predictor: Predictor, offload: Offload, settings: Settings) -> None:
-        self._admit, self._submit, self._together = predictor
+        self._model, self._admit, self._submit, self._together = predictor
         self._settings = settings
         self._max_pixels = settings.max_pixels
         # Those since the last turn of the event loop, and how many there may be without `admit`.
@@ -58,7 +62,7 @@ class Predict(Endpoint):
         if b"content-encoding" in headers and headers[b"content-encoding"] != b"identity":
             raise Problem(
                 UNSUPPORTED_ENCODING,
-                "compressed bodies are not taken here: picture files are compressed already",
+                "compressed bodies are not taken here: image files are compressed already",
                 headers={"accept-encoding": "identity"},
             )
 
@@ -70,15 +74,15 @@ class Predict(Endpoint):
 
     def begin(self, exchange: Exchange) -> None:
         if not exchange.body:
-            raise Problem(
-                EMPTY_BODY, "the body is empty; send a picture file as the request's body"
-            )
-        options = options_of(exchange.query) if exchange.query else DEFAULT_OPTIONS
+            raise Problem(EMPTY_BODY, "the body is empty; send an image file as the request's body")
+        model = self._model()
+        options = options_for(model, exchange.query) if exchange.query else DEFAULT_OPTIONS
+        prepare = model.prepare
         content_type = exchange.headers.get(b"content-type", b"")
         if content_type not in PICTURES:  # as nearly all are written
             form = form_of(content_type, exchange.body)
             if form is not None:
-                self._begin_form(exchange, options, form)
+                self._begin_form(exchange, options, prepare, form)
                 return
         began = perf_counter()
         # Before decoding, which costs 10 us. The plain ones will be in the queue shortly.
@@ -86,13 +90,11 @@ class Predict(Endpoint):
         raster = small_png(exchange.body, self._max_pixels)
         if raster is None:
             sent = [ImageFile("", exchange.body)]
-            self._prepare_files(exchange, options, lambda: sent, 0)
-        elif (
-            raster.shape == SHEET and _is_quick(options) and all(are_normalized(raster[np.newaxis]))
-        ):
-            self._submit(exchange, options, raster[np.newaxis], perf_counter() - began, None)
+            self._prepare_files(exchange, options, prepare, lambda: sent, 0)
+        elif _is_quick(options) and (pixels := _at_once(raster, prepare)) is not None:
+            self._submit(exchange, options, pixels, prepare, perf_counter() - began, None)
         else:
-            self._prepare_raster(exchange, options, raster)
+            self._prepare_raster(exchange, options, prepare, raster)
 
     def _begin_plain(self, together: Together, exchange: Exchange) -> None:
         """`begin`, together with others of this turn of the event loop."""
@@ -104,7 +106,7 @@ class Predict(Endpoint):
         if not plain:  # after the turn, or once they are a batch
             asyncio.get_running_loop().call_soon(self._submit_plain, together)
         plain.append(exchange)
-        if len(plain) == together.max_batch:
+        if len(plain) >= together.max_batch():
             self._submit_plain(together)
 
     def _submit_plain(self, together: Together) -> None:
@@ -113,7 +115,12 @@ class Predict(Endpoint):
         Work common to all is done once, which takes a fifth of the time.
         """
         waiting, self._plain = self._plain, []
-        plain, rasters, decoded = self._decoded(waiting)
+        prepare = self._model().prepare
+        if not prepare.is_for_digits:
+            for exchange in waiting:
+                self._begin_alone(exchange)
+            return
+        plain, rasters, decoded = self._decoded(waiting, prepare)
         if not plain:
             return
         try:
@@ -122,16 +129,18 @@ class Predict(Endpoint):
             if not all(alike):
                 for exchange, raster, is_mnist in zip(plain, rasters, alike, strict=True):
                     if not is_mnist:
-                        self._prepare_alone(exchange, raster)
+                        self._prepare_alone(exchange, prepare, raster)
                 plain, pixels = [*compress(plain, alike)], pixels[alike]
             if plain:
-                together.submit(plain, pixels, decoded)
+                together.submit(plain, pixels, prepare, decoded)
         except Exception as error:  # there is no memory
             for exchange in plain:
                 if exchange.cancel_work is None:  # nobody works for it
                     exchange.fail(error)
 
-    def _decoded(self, waiting: list[Exchange]) -> tuple[list[Exchange], list[Raster], float]:
+    def _decoded(
+        self, waiting: list[Exchange], prepare: Preparer
+    ) -> tuple[list[Exchange], list[Raster], float]:
         """Those with an image of 28x28, these images, and the mean time of decoding one (s)."""
         plain: list[Exchange] = []
         rasters: list[Raster] = []
@@ -153,60 +162,71 @@ class Predict(Endpoint):
             if raster is None:
                 self._begin_alone(exchange)
             else:
-                self._prepare_alone(exchange, raster)
+                self._prepare_alone(exchange, prepare, raster)
             others += perf_counter() - now
         return plain, rasters, (perf_counter() - began - others) / max(1, tried)
 
     def _begin_alone(self, exchange: Exchange) -> None:
+        if exchange.over:  # the client is gone
+            return
         try:
             self.begin(exchange)
         except Exception as error:
             exchange.fail(error)
 
-    def _prepare_alone(self, exchange: Exchange, raster: Raster) -> None:
+    def _prepare_alone(self, exchange: Exchange, prepare: Preparer, raster: Raster) -> None:
         try:
-            self._prepare_raster(exchange, DEFAULT_OPTIONS, raster)
+            self._prepare_raster(exchange, DEFAULT_OPTIONS, prepare, raster)
         except Exception as error:
             exchange.fail(error)
 
-    def _begin_form(self, exchange: Exchange, options: Options, form: Form) -> None:
+    def _begin_form(
+        self, exchange: Exchange, options: Options, prepare: Preparer, form: Form
+    ) -> None:
         began, settings, body = perf_counter(), self._settings, exchange.body
         kind = exchange.headers[b"content-type"]
         if len(body) > SHORT:
             reading = READING * len(body)
-            self._prepare_files(exchange, options, lambda: form(body, kind, settings), reading)
+            read = partial(form, body, kind, settings)
+            self._prepare_files(exchange, options, prepare, read, reading)
             return
         sent = form(body, kind, settings)
         self._admit(len(sent), began, exchange.deadline)
-        pixels = prepared(sent, settings.max_pixels) if _is_quick(options) else None
+        quick = prepare.is_for_digits and _is_quick(options)
+        pixels = prepared(sent, settings.max_pixels) if quick else None
         if pixels is None:
-            self._prepare_files(exchange, options, lambda: sent, 0)
+            self._prepare_files(exchange, options, prepare, lambda: sent, 0)
         else:
-            self._submit(exchange, options, pixels, perf_counter() - began, None)
+            self._submit(exchange, options, pixels, prepare, perf_counter() - began, None)
 
     def _prepare_files(
         self,
         exchange: Exchange,
         options: Options,
+        prepare: Preparer,
         read: Callable[[], list[ImageFile]],
         reading: int,
     ) -> None:
-        pixels = pixels_of(read, reading, options.ink, self._settings)
-        self._prepare(exchange, options, pixels)
+        pixels = pixels_of(read, reading, prepare, options.ink, self._settings)
+        self._prepare(exchange, options, prepare, pixels)
 
-    def _prepare_raster(self, exchange: Exchange, options: Options, raster: Raster) -> None:
+    def _prepare_raster(
+        self, exchange: Exchange, options: Options, prepare: Preparer, raster: Raster
+    ) -> None:
         """Of a decoded image: this takes a millisecond, too long for the event loop."""
-        pixels = whole(SMALL, lambda: normalize_digit(raster, options.ink)[np.newaxis])
-        self._prepare(exchange, options, pixels)
+        pixels = whole(SMALL, lambda: prepare(raster, options.ink)[np.newaxis])
+        self._prepare(exchange, options, prepare, pixels)
 
-    def _prepare(self, exchange: Exchange, options: Options, pixels: Slices[Pixels]) -> None:
+    def _prepare(
+        self, exchange: Exchange, options: Options, prepare: Preparer, pixels: Slices[Pixels]
+    ) -> None:
         def slices() -> Slices[tuple[Pixels, PreviewUrls]]:
             found = yield from pixels
-            return found, preview_urls_of(found) if options.debug == "ink" else None
+            return found, preview_urls_of(found) if options.debug is not None else None
 
         def then(made: tuple[Pixels, PreviewUrls], seconds: float) -> None:
             found, preview_urls = made
-            self._submit(exchange, options, found, seconds, preview_urls)
+            self._submit(exchange, options, found, prepare, seconds, preview_urls)
 
         self._offload.do(exchange, slices(), then)
 
@@ -214,3 +234,13 @@ class Predict(Endpoint):
 def _is_quick(options: Options) -> bool:
     """Whether an image that looks like MNIST needs no further work."""
     return options.ink == "auto" and options.debug is None
+
+
+def _at_once(raster: Raster, prepare: Preparer) -> Pixels | None:
+    """Pixels (1, *shape) of a small image that needs microseconds; None for any other."""
+    if not prepare.is_for_digits:
+        fits = raster.shape[:2] == prepare.shape[:2]
+        return prepare(raster)[np.newaxis] if fits else None
+    if raster.shape == SHEET and all(are_normalized(raster[np.newaxis])):
+        return raster[np.newaxis]
+    return None

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
 
+from preprocessing.preparation import Preparer
 from service.api.options import Options
 from service.api.params import check_name, number_of
-from service.api.predictions import BatchPredictions
+from service.api.predictions import BatchPredictions, replaced
 from service.api.v1.comparison import SecondaryModel
 from service.api.v1.pending import Predictor, PreviewUrls, batched, head_of, predictions_of
 from service.api.v1.predict import Predict
@@ -50,33 +51,45 @@ class PredictByVersion(Endpoint):
         check_name(self.name, self.settings.model)
         number = number_of(self.version)
         self.secondary.admit(number, headers)
-        self._predict(number).admit(headers)
+        self._predict(self.serving.model).admit(headers)
 
     def begin(self, exchange: Exchange) -> None:
-        self._predict(number_of(self.version)).begin(exchange)
-
-    def _predict(self, number: int) -> Predict:
-        """By that version, in whichever way it is loaded now."""
+        """By that version, in whichever way it is loaded now: it says how images are prepared."""
+        number = number_of(self.version)
         if number == self.serving.model.number:
-            predictor = batched(self.batcher, self.metrics, number)
+            self._predict(self.serving.model).begin(exchange)
         else:
-            predictor = compared(self.secondary, number)
+            self.secondary.do(
+                exchange,
+                number,
+                lambda model: model,
+                lambda model: self._predict(model).begin(exchange),
+            )
+
+    def _predict(self, model: Model) -> Predict:
+        if model is self.serving.model:
+            predictor = batched(lambda: model, self.batcher, self.metrics, model.number)
+        else:
+            predictor = compared(self.secondary, model)
         return Predict(predictor, self.offload, self.settings)
 
 
-def compared(secondary: SecondaryModel, number: int) -> Predictor:
+def compared(secondary: SecondaryModel, compared: Model) -> Predictor:
     """By a version that does not serve; the images of a request are one model call of their own."""
 
     def submit(
         exchange: Exchange,
         options: Options,
         pixels: Pixels,
+        prepare: Preparer,
         decoded: float,
         preview_urls: PreviewUrls,
     ) -> None:
         submitted = perf_counter()
 
         def work(model: Model) -> tuple[Timings, bytes, bytes]:
+            if model.prepare is not prepare:
+                raise replaced(model)
             began = perf_counter()
             batch, waited = BatchPredictions.by(model, pixels), began - submitted
             run = BatchResult(batch, began, batch.seconds)
@@ -88,6 +101,6 @@ def compared(secondary: SecondaryModel, number: int) -> Predictor:
             exchange.timings, head, content = response
             exchange.reply(200, head, content)
 
-        secondary.do(exchange, number, work, then)
+        secondary.do(exchange, compared.number, work, then)
 
-    return Predictor(lambda *_: None, submit)
+    return Predictor(lambda: compared, lambda *_: None, submit)

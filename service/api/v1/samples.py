@@ -3,8 +3,9 @@
 It is one of the test images in the version that serves, as JSON for pages or as the PNG itself for
 <img> and curl. The sheet is read, verified and cut at the first request after a switch:
 
-    samples.png   rows of `columns` pictures, 28x28 each, 0 = paper, 255 = ink
-    samples.json  {"side": 28, "columns": 10, "labels": ["7", "2", ...]}, row by row
+    samples.png   rows of `columns` images of one size, gray or RGB
+    samples.json  {"height": 28, "width": 28, "channels": 1, "columns": 10, "labels": ["7", ...]},
+                  row by row; or {"side": 28, ...} of gray squares
 """
 
 import json
@@ -18,7 +19,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
-from contract.card import SAMPLE_LABELS, SAMPLES, SIDE
+from contract.card import SAMPLE_LABELS, SAMPLES
 from contract.errors import BrokenVersion
 from contract.version import Version
 from preprocessing.encoding import PNG, data_url, png_of
@@ -42,11 +43,12 @@ class Sample(BaseModel):
     label: str = Field(description="what is on it", examples=["7"])
     index: int = Field(ge=0, description="in the test set", examples=[0])
     image: str = Field(
-        description="PNG as a data URL, light on dark", examples=["data:image/png;base64,iVBO..."]
+        description="PNG as a data URL; digits are light on dark",
+        examples=["data:image/png;base64,iVBO..."],
     )
 
 
-Sheet = tuple[NDArray[np.uint8], list[str]]  # images (n, 28, 28), labels (n,)
+Sheet = tuple[NDArray[np.uint8], list[str]]  # images (n, h, w) or (n, h, w, 3), labels (n,)
 
 
 class Samples:
@@ -82,17 +84,24 @@ def cut(version: Version) -> Sheet:
     try:
         facts = json.loads(version.read(SAMPLE_LABELS))
         labels, columns = [str(label) for label in facts["labels"]], int(facts["columns"])
-        file = np.frombuffer(version.read(SAMPLES), np.uint8)
-        sheet = cv2.imdecode(file, cv2.IMREAD_GRAYSCALE)  # (rows * 28, columns * 28)
-        if sheet is None:
-            raise ValueError("it cannot be decoded")
-        places = sheet.reshape(-1, SIDE, columns, SIDE).swapaxes(1, 2)  # rows, columns, 28, 28
+        height, width = (int(facts.get(name) or facts["side"]) for name in ("height", "width"))
+        sheet = _decoded(version.read(SAMPLES), colours=facts.get("channels") == 3)
+        places = sheet.reshape(-1, height, columns, width, *sheet.shape[2:]).swapaxes(1, 2)
     except (ValueError, KeyError, TypeError, cv2.error) as error:
-        raise BrokenVersion(f"{path} is no sheet of pictures: {error}") from error
-    pictures = places.reshape(-1, SIDE, SIDE)[: len(labels)]  # (n, 28, 28)
-    if not 0 < len(labels) == len(pictures):
-        raise BrokenVersion(f"{path} has {len(pictures)} pictures for {len(labels)} labels")
-    return pictures.astype(np.uint8), labels
+        raise BrokenVersion(f"{path} is no sheet of images: {error}") from error
+    images = places.reshape(-1, *places.shape[2:])[: len(labels)]  # (n, h, w) or (n, h, w, 3)
+    if not 0 < len(labels) == len(images):
+        raise BrokenVersion(f"{path} has {len(images)} images for {len(labels)} labels")
+    return images.astype(np.uint8), labels
+
+
+def _decoded(file: bytes, *, colours: bool) -> NDArray[np.uint8]:
+    """The sheet, (rows * h, columns * w), and RGB if it has colours; ValueError if it is none."""
+    mode = cv2.IMREAD_COLOR_RGB if colours else cv2.IMREAD_GRAYSCALE
+    sheet: NDArray[np.uint8] | None = cv2.imdecode(np.frombuffer(file, np.uint8), mode)  # type: ignore[assignment]
+    if sheet is None:
+        raise ValueError("it cannot be decoded")
+    return sheet
 
 
 _HEADERS = {"X-Label": {"schema": {"type": "string"}, "description": "of the PNG, percent-encoded"}}
@@ -108,14 +117,14 @@ def sample_routes(serving: ModelManager) -> APIRouter:
 
     @router.get(
         "/random",
-        summary="A test picture to try the service with",
+        summary="A test image to try the service with",
         description="JSON, or the PNG itself if `Accept` prefers image/png.",
         response_model=Sample,
         responses=_ANSWER | _REFUSED,
     )
     async def random(
         request: Request,
-        label: Annotated[str | None, Query(description="of the picture", examples=["7"])] = None,
+        label: Annotated[str | None, Query(description="of the image", examples=["7"])] = None,
         accept: Annotated[str, Header()] = "",
     ) -> Response:
         model = serving.model
@@ -145,7 +154,7 @@ def _chosen(sheet: Sheet, label: str | None) -> int:
 
 
 def _prefers_png(accept: str) -> bool:
-    """As <img> does, which accepts any kind of picture; a client without a preference gets JSON."""
+    """As <img> does, which accepts any kind of image; a client without a preference gets JSON."""
     return preferred(accept.encode("latin-1"), ("application/json", PNG)) == PNG
 
 

@@ -1,18 +1,19 @@
 """POST /v2/models/<name>/infer: tensors in, tensors out, as the Open Inference Protocol has it.
 
-    body --decompressed, `requests`--> (n, 28, 28) --batcher--> predictions --`responses`--> reply
+    body --decompressed, `requests`--> (n, *shape) --batcher--> predictions --`responses`--> reply
 
-The input is that of the graph: nothing is decoded or centred here, and bytes go to the model
+The input is that of the graph: nothing is decoded or prepared here, and bytes go to the model
 unchanged.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 
-from service.api.params import most_pictures, not_serving
+from service.api.params import most_images, not_serving
 from service.api.predictions import BatchPredictions
-from service.api.v2.requests import HEADER_LENGTH, PIXELS, InferRequest, header_length, read
+from service.api.v2.requests import HEADER_LENGTH, InferRequest, header_length, read
 from service.api.v2.responses import written
 from service.batching.batcher import Batcher
 from service.batching.interface import BatchResult, QueueFull
@@ -21,6 +22,7 @@ from service.http.compression import Coding, accepted, coding_of, compressed, de
 from service.http.exchange import Endpoint, Exchange
 from service.http.offload import SMALL, Offload, whole
 from service.models.loading import Model
+from service.models.manager import ModelManager
 from service.problem_types.content import DOCUMENT_TOO_LARGE
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
@@ -32,8 +34,8 @@ VERSION_PATH = "/v2/models/{model}/versions/{version}/infer"
 SHORT = 2**15  # bytes of JSON that are read in well under a millisecond
 READING = 8  # times the bytes of a body that reading it takes: a list for its numbers
 MOST_COMPRESSED = 1032  # times shorter than what it is decompressed to, at most
-NUMBER = 8  # bytes of JSON that a pixel takes at most: "255.0, " and some brackets
-FEW = 64  # pictures whose classes, or whose compressed answer, are written in that time
+NUMBER = 8  # bytes of JSON that a number of an image takes at most: "255.0, " and some brackets
+FEW = 64  # images whose classes, or whose compressed answer, are written in that time
 
 
 class Infer(Endpoint):
@@ -41,19 +43,18 @@ class Infer(Endpoint):
 
     def __init__(
         self,
+        serving: ModelManager,
         batcher: Batcher[BatchPredictions],
         offload: Offload,
         settings: Settings,
         metrics: Metrics,
     ) -> None:
+        self._serving = serving
         self.route = f"/v2/models/{settings.model}/infer"
         self.batcher = batcher
         self.offload = offload
         self.metrics = metrics
         self._settings = settings
-        self._max_pictures = most_pictures(settings)
-        # Reading it holds the interpreter, 0.1 s a few megabytes of it: no more than can be needed.
-        self._max_json = SHORT + NUMBER * PIXELS * self._max_pictures
 
     def admit(self, headers: Mapping[bytes, bytes]) -> None:
         """Clients of this protocol send no Content-Type; Problem 415 for a coding not known."""
@@ -67,9 +68,10 @@ class Infer(Endpoint):
         body, given = exchange.body, exchange.headers.get(HEADER_LENGTH)
         coding = coding_of(exchange.headers)
         if coding is None:
-            length = self._length(body, given)
+            model = self._serving.model
+            length = self._length(body, given, model)
             if length <= SHORT:
-                request, pixels = read(body, length, given is not None, self._settings)
+                request, pixels = read(body, length, given is not None, model, self._settings)
                 self._submit(exchange, version, request, pixels)
                 return
         longest = min(self._settings.max_body, MOST_COMPRESSED * len(body))
@@ -86,19 +88,25 @@ class Infer(Endpoint):
         """Called on a thread."""
         if coding is not None:
             body = decompressed(body, coding, self._settings.max_body)
-        length = self._length(body, given)
-        request, pixels = read(body, length, given is not None, self._settings)
+        model = self._serving.model
+        length = self._length(body, given, model)
+        request, pixels = read(body, length, given is not None, model, self._settings)
         # A copy: the decompressed body counts in no budget, so it must not wait in the queue.
         return request, pixels if coding is None else pixels.copy()
 
-    def _length(self, body: bytes, given: bytes | None) -> int:
-        """Bytes of JSON; Problem 413 if they are more than a request can need."""
+    def _length(self, body: bytes, given: bytes | None, model: Model) -> int:
+        """Bytes of JSON; Problem 413 if they are more than a request can need.
+
+        Reading it holds the interpreter, 0.1 s a few megabytes of it.
+        """
         length = len(body) if given is None else header_length(given, len(body))
-        if length > self._max_json:
+        images = most_images(self._settings, model)
+        most = SHORT + NUMBER * prod(model.shape) * images
+        if length > most:
             raise Problem(
                 DOCUMENT_TOO_LARGE,
-                f"{length:,} bytes of JSON, and {self._max_pictures} pictures "
-                f"(DIGITSERVE_MAX_PICTURES) need at most {self._max_json:,}",
+                f"{length:,} bytes of JSON, and {images} images (DIGITSERVE_MAX_PICTURES) need at "
+                f"most {most:,}",
             )
         return length
 

@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from pydantic import BaseModel
 
-from contract.card import INPUT, LOGITS, PROBABILITIES, SIDE
+from contract.card import INPUT, LOGITS, PROBABILITIES
 from service.api.health import Live, Ready, check_ready
 from service.api.params import addressed_model, check_name, number_of
 from service.api.predictions import BatchPredictions
@@ -52,7 +52,7 @@ class Server(BaseModel):
 class TensorMetadata(BaseModel):
     name: str
     datatype: str
-    shape: list[int]  # -1: any number of pictures
+    shape: list[int]  # -1: any number of images
 
 
 class ModelMetadata(BaseModel):
@@ -156,7 +156,7 @@ def _metadata(model: Model) -> ModelMetadata:
         name=model.card.name,
         versions=[str(model.number)],
         platform="onnxruntime_onnx",
-        inputs=[TensorMetadata(name=INPUT, datatype="UINT8", shape=[-1, SIDE, SIDE])],
+        inputs=[TensorMetadata(name=INPUT, datatype="UINT8", shape=[-1, *model.shape])],
         outputs=[
             TensorMetadata(name=name, datatype="FP32", shape=[-1, classes])
             for name in (LOGITS, PROBABILITIES)

@@ -6,8 +6,8 @@ have, such as sequences and ensembles, are left out.
 
 from pydantic import BaseModel, Field
 
-from contract.card import INPUT, LOGITS, PROBABILITIES, SIDE
-from service.api.params import most_pictures
+from contract.card import INPUT, LOGITS, PROBABILITIES
+from service.api.params import most_images
 from service.models.loading import Model
 from service.settings import Settings
 
@@ -15,7 +15,7 @@ from service.settings import Settings
 class Tensor(BaseModel):
     name: str
     data_type: str = Field(description="TYPE_UINT8, TYPE_FP32")
-    dims: list[int] = Field(description="of one picture: the batch's own dimension is left out")
+    dims: list[int] = Field(description="of one image: the batch's own dimension is left out")
 
 
 class SpecificVersions(BaseModel):
@@ -30,11 +30,11 @@ class QueuePolicy(BaseModel):
     timeout_action: str = "REJECT"
     default_timeout_microseconds: int
     allow_timeout_override: bool = True
-    max_queue_size: int = Field(description="pictures")
+    max_queue_size: int = Field(description="images")
 
 
 class DynamicBatching(BaseModel):
-    preferred_batch_size: list[int] = Field(description="pictures of a model call, at most")
+    preferred_batch_size: list[int] = Field(description="images of a model call, at most")
     max_queue_delay_microseconds: int
     preserve_ordering: bool = False
     priority_levels: int = 0
@@ -56,7 +56,7 @@ class ModelConfig(BaseModel):
     platform: str = "onnxruntime_onnx"
     backend: str = "onnxruntime"
     version_policy: VersionPolicy
-    max_batch_size: int = Field(description="pictures of a request, at most")
+    max_batch_size: int = Field(description="images of a request, at most")
     input: list[Tensor]
     output: list[Tensor]
     instance_group: list[InstanceGroup]
@@ -71,8 +71,8 @@ def config_of(model: Model, settings: Settings) -> ModelConfig:
     return ModelConfig(
         name=card.name,
         version_policy=VersionPolicy(specific=SpecificVersions(versions=[model.number])),
-        max_batch_size=most_pictures(settings),
-        input=[Tensor(name=INPUT, data_type="TYPE_UINT8", dims=[SIDE, SIDE])],
+        max_batch_size=most_images(settings, model),
+        input=[Tensor(name=INPUT, data_type="TYPE_UINT8", dims=[*model.shape])],
         output=[
             Tensor(name=name, data_type="TYPE_FP32", dims=[classes])
             for name in (LOGITS, PROBABILITIES)
@@ -86,11 +86,11 @@ def config_of(model: Model, settings: Settings) -> ModelConfig:
         ],
         default_model_filename=engine.artifact,
         dynamic_batching=DynamicBatching(
-            preferred_batch_size=[settings.max_batch],
+            preferred_batch_size=[engine.max_batch],
             max_queue_delay_microseconds=round(settings.max_wait * 1e6),
             default_queue_policy=QueuePolicy(
                 default_timeout_microseconds=round(settings.request_timeout * 1e6),
-                max_queue_size=settings.max_queue,
+                max_queue_size=model.max_queue(settings),
             ),
         ),
     )

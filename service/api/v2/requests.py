@@ -2,36 +2,39 @@
 
     JSON                          {"inputs": [{"name": "pixels", "data": [...]}]}
     JSON, then bytes              Inference-Header-Content-Length says where the JSON ends
-    bytes                         that header is 0: one picture, 784 bytes
+    bytes                         that header is 0: the bytes of one image
 
 https://github.com/kserve/open-inference-protocol describes the first, Triton's extensions the
-others. There is one input, pixels (n, 28, 28) UINT8; `responses` writes the outputs.
+others. There is one input, pixels UINT8 of the shape on the model card, (n, h, w) or (n, h, w, 3);
+`responses` writes the outputs.
 """
 
 from functools import lru_cache
+from math import prod
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from contract.card import INPUT, SIDE
-from service.api.params import check_pictures
-from service.api.schemas import example_digit
+from contract.card import INPUT, ModelCard
+from service.api.params import check_images
+from service.api.schemas import example_image
 from service.errors import Problem
 from service.http.json_body import fitted, nullable, read_json
+from service.models.loading import Model
 from service.problem_types.content import BAD_DOCUMENT
 from service.problem_types.prediction import BAD_BINARY_DATA, BAD_TENSOR, BATCH_TOO_LARGE
 from service.settings import Settings
 from service.tensors import Pixels
 
 HEADER_LENGTH = b"inference-header-content-length"
-PIXELS = SIDE * SIDE  # bytes of a picture
-SMALL = 512  # bytes of JSON that are parsed once: they hold no picture
+SMALL = 512  # bytes of JSON that are parsed once: they hold no image
+MOST_SHOWN = 4096  # numbers of an image in the document of the API
 BYTES_SCHEMA = {
     "type": "string",
     "format": "binary",
     "description": "JSON, then bytes of tensors; Inference-Header-Content-Length says where the "
-    "JSON ends. With 0 a request is a picture's 784 bytes alone.",
+    "JSON ends. With 0 a request is the bytes of one image alone.",
 }
 
 
@@ -49,7 +52,7 @@ class InputParameters(Part):
 
 class Input(Part):
     name: str = Field(max_length=64, examples=[INPUT])
-    shape: list[int] = Field(max_length=8, examples=[[1, SIDE, SIDE]])
+    shape: list[int] = Field(max_length=8, examples=[[1, 28, 28]])
     datatype: str = Field(max_length=16, examples=["UINT8"])
     parameters: Annotated[InputParameters, nullable(InputParameters)] = InputParameters()
     data: Any = Field(default=None, description="whole numbers from 0 to 255, nested or flat")
@@ -90,32 +93,36 @@ _RAW = InferRequest.model_construct(
 )
 
 
-def infer_content() -> dict[str, Any]:
+def infer_content(card: ModelCard) -> dict[str, Any]:
     """For OpenAPI, the forms of a body; FastAPI adds the schema of the first."""
-    pixels = {
-        "name": INPUT,
-        "shape": [1, SIDE, SIDE],
-        "datatype": "UINT8",
-        "data": example_digit().ravel().tolist(),
-    }
-    return {
-        "application/json": {"examples": {"a seven": {"value": {"inputs": [pixels]}}}},
-        "application/octet-stream": {"schema": BYTES_SCHEMA},
-    }
+    content: dict[str, Any] = {"application/octet-stream": {"schema": BYTES_SCHEMA}}
+    if prod(card.shape) <= MOST_SHOWN:
+        pixels = {
+            "name": INPUT,
+            "shape": [1, *card.shape],
+            "datatype": "UINT8",
+            "data": example_image(card).ravel().tolist(),
+        }
+        content["application/json"] = {"examples": {"an image": {"value": {"inputs": [pixels]}}}}
+    else:
+        content["application/json"] = {}
+    return content
 
 
-def read(body: bytes, length: int, binary: bool, settings: Settings) -> tuple[InferRequest, Pixels]:
-    """The request and its pictures; Problem says what is wrong with it.
+def read(
+    body: bytes, length: int, binary: bool, model: Model, settings: Settings
+) -> tuple[InferRequest, Pixels]:
+    """The request and its images; Problem says what is wrong with it.
 
     `length`: bytes of JSON, behind which, if `binary`, bytes of tensors follow.
     """
     tail = memoryview(body)[length:]
     if binary and length == 0:
-        return _RAW, _from_bytes(tail, [1, SIDE, SIDE], len(tail))
+        return _RAW, _from_bytes(tail, [1, *model.shape], len(tail))
     parse = _small_request if length <= SMALL else _request
     request = parse(body[:length], settings.max_json_depth)
     (tensor,) = request.inputs
-    _check(tensor, settings)
+    _check(tensor, model, settings)
     size = tensor.parameters.binary_data_size
     if size is not None:
         if not binary:
@@ -164,22 +171,21 @@ def _request(content: bytes, max_depth: int) -> InferRequest:
 _small_request = lru_cache(1024)(_request)
 
 
-def _check(tensor: Input, settings: Settings) -> None:
+def _check(tensor: Input, model: Model, settings: Settings) -> None:
     if tensor.name != INPUT or tensor.datatype != "UINT8":
         raise Problem(
             BAD_TENSOR, f"the input is {INPUT} of UINT8, not {tensor.name} of {tensor.datatype}"
         )
     shape = tensor.shape
-    if len(shape) != 3 or shape[0] < 1 or shape[1:] != [SIDE, SIDE]:
-        raise Problem(
-            BAD_TENSOR, f"{INPUT} has the shape [n, {SIDE}, {SIDE}], n at least 1, not {shape}"
-        )
+    if not shape or shape[0] < 1 or tuple(shape[1:]) != model.shape:
+        sides = ", ".join(map(str, model.shape))
+        raise Problem(BAD_TENSOR, f"{INPUT} has the shape [n, {sides}], n at least 1, not {shape}")
     # Triton's word for a batch that is too large, where 413 is a body's.
-    check_pictures(shape[0], settings, BATCH_TOO_LARGE)
+    check_images(shape[0], settings, model, BATCH_TOO_LARGE)
 
 
 def _from_bytes(tail: memoryview, shape: list[int], size: int) -> Pixels:
-    expected = shape[0] * PIXELS
+    expected = prod(shape)
     if not size == len(tail) == expected:
         raise Problem(
             BAD_BINARY_DATA,
@@ -190,7 +196,7 @@ def _from_bytes(tail: memoryview, shape: list[int], size: int) -> Pixels:
 
 def _from_json(data: Any, shape: list[int]) -> Pixels:
     """`data` nested as the shape says, or less, or flat."""
-    expected = shape[0] * PIXELS
+    expected = prod(shape)
     flat: list[Any] = data if isinstance(data, list) else []
     for _ in shape[1:]:
         nested = flat and len(flat) <= expected and isinstance(flat[0], list)

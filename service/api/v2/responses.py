@@ -5,7 +5,7 @@
 The outputs logits and probabilities are (n, labels) FP32. With the classification extension an
 output is (n, k) BYTES: the k best classes of each image in place of a row of numbers.
 
-    (n, labels) float32 --> n * k texts "value:index:label", the best of each picture first
+    (n, labels) float32 --> n * k texts "value:index:label", the best of each image first
 
 https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_classification.md
 """
@@ -74,7 +74,7 @@ def _little_endian(tensor: NDArray[np.float32]) -> bytes:
 
 
 def best(rows: Rows, classes: int, labels: tuple[str, ...]) -> list[str]:
-    """The texts of all pictures, one after the other. Of equal values the lower index is first."""
+    """The texts of all images, one after the other. Of equal values the lower index is first."""
     rows = np.ascontiguousarray(rows)
     order = np.argsort(-rows, axis=1, kind="stable")[:, :classes].tolist()
     # Written by orjson: the shortest text of a float32, where Python's str is of its float64.

@@ -1,4 +1,4 @@
-"""What the statistics extension counts: of each version, requests, pictures, runs and seconds.
+"""What the statistics extension counts: of each version, requests, images, runs and seconds.
 
     batcher --delivered, once a batch--> a row of the version's table   --+
     exchanges --failed--> its row 0                                     --+--> sums, on request
@@ -166,7 +166,7 @@ class VersionStatistics(BaseModel):
     name: str
     version: str
     last_inference: int = Field(description="ms since 1970; 0: there was none")
-    inference_count: int = Field(description="pictures")
+    inference_count: int = Field(description="images")
     execution_count: int = Field(description="model calls")
     inference_stats: InferenceStatistics
     batch_stats: list[BatchStatistics]

@@ -30,7 +30,7 @@ from service.http.gateway import Gateway
 from service.telemetry.request_record import GONE
 
 SPARE = 64  # connections beyond MAX_CONNECTIONS: for probes, and for the refusal of others
-LARGEST = 2**18  # bytes of a body: what uvloop reads at once, and a batch of 256 raw pictures
+LARGEST = 2**18  # bytes of a body: what uvloop reads at once, and a batch of 256 raw images
 # Bytes of a body and of a head that are not worth counting in the budget.
 SMALL_BODY, SMALL_HEAD = 4096, 2048
 LINE = 256  # bytes that a parsed header takes beside its own

@@ -13,7 +13,7 @@ such as the served model; it is replaced as a whole, labels included, and never 
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, get_args
 
 from prometheus_client import (
@@ -37,7 +37,7 @@ from service.telemetry.metrics.multiprocess import Matches, SharedNumbers, all_s
 from service.telemetry.metrics.shared_memory import SharedMemory, private_memory
 from service.telemetry.metrics.version_series import RouteSeries, VersionSeries
 
-# Seconds. A picture takes well under a millisecond, the usual buckets from 5 ms would show nothing.
+# Seconds. An image takes well under a millisecond, the usual buckets from 5 ms would show nothing.
 SECONDS = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 )  # fmt: skip
@@ -58,6 +58,7 @@ class Metrics:
         # Called with the seconds of a request that was answered 5xx.
         self.when_failed: list[Callable[[float], None]] = []
         self._in_flight = 0  # requests
+        self._labels: frozenset[str] = frozenset()  # of the model that serves
         self._due = False  # whether a refresh is scheduled
         self._buffered: list[BufferedCounter | BufferedHistogram] = []
         self._registry = registry = CollectorRegistry()
@@ -107,7 +108,7 @@ class Metrics:
         self.inflight = gauge("inflight_requests", "Requests in progress")
         self.live_watchers = gauge("live_watchers", "Open streams of /v1/live")
         self.decode_seconds = histogram(
-            "decode_seconds", "Time to decode an image file to 28x28 pixels, per image"
+            "decode_seconds", "Time to decode an image file and prepare its pixels, per image"
         )
         self.queue_wait_seconds = histogram(
             "queue_wait_seconds", "Time in the batcher's queue, per image"
@@ -128,7 +129,9 @@ class Metrics:
         self.cancelled = counter(
             "cancelled", "Requests whose client disconnected, by stage", "stage"
         )
-        self.predictions = counter("predictions", "Predictions returned, by label", "label")
+        self.predictions = counter(
+            "predictions", "Predictions returned, by label; beyond 100 labels: other", "label"
+        )
         self.uncertain = counter(
             "predictions_uncertain", "Predictions below the acceptance threshold"
         )
@@ -204,6 +207,17 @@ class Metrics:
     def version_serves(self, number: int) -> None:
         """To be called before it answers, on the event loop."""
         self._by_version.serves(number)
+
+    def labels_serve(self, labels: Iterable[str]) -> None:
+        """To be called before a model with these labels answers.
+
+        The series of labels end that neither it nor the model before it has: each of many models
+        may name others.
+        """
+        before, self._labels = self._labels, frozenset(labels)
+        if before:
+            kept = before | self._labels
+            self.predictions.forget(lambda label: label not in kept)
 
     def refresh(self) -> None:
         """Flush all buffers and update what is only looked up, such as a queue's length."""

@@ -55,7 +55,7 @@ def test_a_model_has_its_serving_card_and_all_versions(service: Service, version
             "version": "1",
             "current": True,
             "loaded": "serves",
-            "accuracy": version.card.evaluation.accuracy,
+            "accuracy": card["evaluation"]["accuracy"],
             "broken": None,
         }
     ]

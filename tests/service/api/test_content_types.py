@@ -68,14 +68,14 @@ def test_json_has_several_media_types(service: Service, kind: str) -> None:
 )
 def test_the_error_about_an_image_sent_as_a_form_says_so(service: Service, kind: str) -> None:
     detail = problem(post(service, SEVEN, kind), 400)["detail"]
-    assert "the body is a picture file; send it as image/png" in detail
+    assert "the body is an image file; send it as image/png" in detail
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "text/html", "video/mp4", "application/pdf"])
 def test_an_unsupported_type_is_415_before_the_body_is_sent(service: Service, kind: str) -> None:
     response = post(service, SEVEN, kind)
     detail = problem(response, 415)["detail"]
-    assert detail.startswith(f"{kind} holds no pictures; send a picture file as image/png")
+    assert detail.startswith(f"{kind} holds no images; send an image file as image/png")
     assert "image/*" in response.headers["Accept"]
 
 
@@ -123,7 +123,7 @@ def test_the_error_names_the_unsupported_file_among_several(service: Service) ->
     with service.client() as client:
         files = [("image", ("a.png", SEVEN)), ("image", ("b.heic", ISO % (b"heic", b"heic")))]
         reported = problem(client.post("/v1/predict", files=files), 422)
-    assert reported["detail"].startswith("b.heic (picture 2 of 2): the file is HEIC")
+    assert reported["detail"].startswith("b.heic (image 2 of 2): the file is HEIC")
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WebP", "BMP", "GIF", "TIFF"])
@@ -194,15 +194,15 @@ def test_a_urlencoded_form_may_have_several_images(service: Service) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "message"),
     [
-        (b"top_k=3", 400, "'top_k' is neither a picture file nor base64"),
+        (b"top_k=3", 400, "'top_k' is neither an image file nor base64"),
         (b"image=" + TEXT.encode() + b"&top_k=3", 400, "options in the URL: /v1/predict?top_k=3"),
         (b"image=", 400, "'image' is empty"),
         (b"image=seven.png", 400, "character 6 is '.'; send a file, as curl -F image=@seven.png"),
-        (b"image=AAAA", 400, "what it stands for is no picture"),
+        (b"image=AAAA", 400, "what it stands for is no image"),
         (b"image=%zz", 400, "character 1 is '%'"),
         (b"image=100%", 400, "character 4 is '%'"),
         (b"image=%%41AA", 400, "character 1 is '%'"),
-        (b"seven.png", 400, "neither a picture file nor a form"),
+        (b"seven.png", 400, "neither an image file nor a form"),
         (b"&&&", 400, "the form is empty"),
         (b"\r\n", 400, "the form is empty"),
         (b"a=" + b"&a=" * 400, 413, "DIGITSERVE_MAX_PARTS"),

@@ -93,11 +93,11 @@ def test_a_form_may_mix_sizes_and_formats(service: Service) -> None:
 def test_the_error_names_the_invalid_image_among_several(service: Service) -> None:
     files = [("image", ("fine.png", SEVEN)), ("image", ("empty.png", BLANK))]
     reported = problem(post(service, files=files), 422)
-    assert reported["title"] == "Blank picture"
-    assert reported["detail"].startswith("empty.png (picture 2 of 2): ")
+    assert reported["title"] == "Blank image"
+    assert reported["detail"].startswith("empty.png (image 2 of 2): ")
     reported = problem(post(service, json={"images": [URL, base64(LARGE[:1000])]}), 422)
-    assert reported["title"] == "Not a picture"
-    assert reported["detail"].startswith("images[1] (picture 2 of 2): ")
+    assert reported["title"] == "Not an image"
+    assert reported["detail"].startswith("images[1] (image 2 of 2): ")
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_json_without_images_is_400_with_the_reason(
         ([], b"nonsense", "no whole multipart"),
         ([part(SEVEN)], b"", "no whole multipart"),
         ([part(SEVEN)[:200]], b"", "no whole multipart"),
-        ([part(b"3", 'form-data; name="top_k"')], b"--x--\r\n", "'top_k' is neither a picture"),
+        ([part(b"3", 'form-data; name="top_k"')], b"--x--\r\n", "'top_k' is neither an image"),
         ([b"--x\r\n\r\nnothing\r\n"], b"--x--\r\n", ""),
         ([part(SEVEN, 'form-data; name="i"; filename="../../etc/passwd"')], b"--x--\r\n", "plain"),
         ([part(SEVEN, 'form-data; name="i"; filename="..\\\\seven.png"')], b"--x--\r\n", "plain"),
@@ -183,7 +183,7 @@ def test_a_field_without_a_file_name_may_contain_an_image(service: Service, cont
         (b"", 400, "the field 'image' is empty; send a file, as curl -F image=@seven.png does"),
         (b"seven.png", 400, "character 6 is '.'; send a file, as curl -F image=@seven.png does"),
         (b"3", 400, "options in the URL: /v1/predict?top_k=3"),
-        (b"AAAA", 400, "what it stands for is no picture"),
+        (b"AAAA", 400, "what it stands for is no image"),
         (b"data:image/png;base64,iVBOR%", 400, "character 6 is '%'"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", 422, "the file is HEIC"),
         (SEVEN[:100], 422, "the PNG is incomplete: it ends inside its IDAT chunk"),
@@ -219,7 +219,7 @@ def test_a_form_without_boundary_is_400(service: Service) -> None:
 
 def test_too_many_images_are_413(service: Service) -> None:
     reported = problem(post(service, json={"images": ["AA=="] * 257}), 413)
-    assert "257 pictures in one request, 256 are allowed" in reported["detail"]
+    assert "257 images in one request, 256 are allowed" in reported["detail"]
     reported = problem(post_parts(service, *[part(b"x")] * 257), 413)
     assert "DIGITSERVE_MAX_PICTURES" in reported["detail"]
 
@@ -236,7 +236,7 @@ def test_json_with_far_more_than_images_is_413_quickly(service: Service, body: b
     kind = {"Content-Type": "application/json"}
     before = processor_seconds(service)
     reported = problem(post(service, content=body, headers=kind), 413)
-    assert "far more in it than 256 pictures" in reported["detail"]
+    assert "far more in it than 256 images" in reported["detail"]
     assert processor_seconds(service) - before < 0.2
 
 
@@ -254,7 +254,7 @@ def test_too_many_or_too_long_parts_are_413(service: Service) -> None:
 
 def test_an_empty_file_is_422_and_named(service: Service) -> None:
     reported = problem(post_parts(service, part(SEVEN), part(b"")), 422)
-    assert reported["detail"].startswith("a.png (picture 2 of 2): ")
+    assert reported["detail"].startswith("a.png (image 2 of 2): ")
 
 
 def test_compressed_bodies_are_415(service: Service) -> None:

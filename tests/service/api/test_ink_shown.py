@@ -106,11 +106,11 @@ def test_ink_can_be_combined_with_other_options(service: Service) -> None:
     query = "ink=off&debug=ink&top_k=1&threshold=1"
     (prediction,) = predictions(service, query, encoded(NOISE))
     assert [*prediction] == [
-        "digit", "label", "confidence", "probabilities", "top_k", "ink", "uncertain",
+        "digit", "label", "index", "confidence", "probabilities", "top_k", "ink", "uncertain",
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("word", ["pixels", "", "true"])
-def test_the_error_about_another_value_names_the_valid_one(service: Service, word: str) -> None:
+@pytest.mark.parametrize("word", ["pixel", "", "true"])
+def test_the_error_about_another_value_names_the_valid_ones(service: Service, word: str) -> None:
     detail = problem(send(service, f"debug={word}", encoded(seven())), 400)["detail"]
-    assert detail == "debug: Input should be 'ink'"
+    assert detail == "debug: Input should be 'pixels' or 'ink'"

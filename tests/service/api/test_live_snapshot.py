@@ -21,7 +21,7 @@ def some(metrics: Metrics) -> None:
     answered(metrics, "/v1/models/{name}/rollback", "503")
     answered(metrics, "/v1/live", "503", "GET")
     metrics.shed.record(("queue_full",))
-    metrics.predictions.record_all([("7",), ("1",), ("7",)])
+    metrics.confidence.record_all([0.9, 0.8, 1.0])
     metrics.batch_size.record_all([1, 2, 3, 5000])
     metrics.queue_limit.set(300)
     metrics.live_watchers.set(2)

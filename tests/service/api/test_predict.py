@@ -97,12 +97,12 @@ def test_an_empty_body_is_400(service: Service) -> None:
     ids=["text", "cut", "only a signature"],
 )
 def test_an_unreadable_image_is_422(service: Service, body: bytes) -> None:
-    assert problem(post(service, body), 422)["title"] == "Not a picture"
+    assert problem(post(service, body), 422)["title"] == "Not an image"
 
 
 def test_a_blank_image_is_422(service: Service) -> None:
     blank = encoded(np.full((50, 50), 255, np.uint8))
-    assert problem(post(service, blank), 422)["title"] == "Blank picture"
+    assert problem(post(service, blank), 422)["title"] == "Blank image"
 
 
 def test_a_large_image_is_read_and_one_too_large_is_413(service: Service) -> None:

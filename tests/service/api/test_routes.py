@@ -23,10 +23,14 @@ def test_probes_succeed_while_the_service_serves(service: Service) -> None:
 
 
 def test_the_status_has_version_provider_and_start_time(service: Service, version: Version) -> None:
-    status = get(service, "/v1/status").json()
+    status, card = get(service, "/v1/status").json(), version.card
     assert status["model"]["version"] == "1"
     assert status["model"]["sha256"] == version.card.files["model.onnx"].sha256
-    assert status["model"]["test_accuracy"] == version.card.evaluation.accuracy
+    assert card.evaluation is not None
+    assert status["model"]["test_accuracy"] == card.evaluation.accuracy
+    assert status["model"]["labels"] == 10
+    assert status["model"]["input"] == {"height": 28, "width": 28, "channels": 1}
+    assert (status["model"]["preparation"], status["model"]["imported"]) == ("digit", False)
     assert status["provider"] == "cpu"
     assert status["provider_fallback"] is False
     assert status["engine"] == {

@@ -179,8 +179,8 @@ def test_every_form_and_option_works_as_with_the_serving_version(
 
 def beside_numbers(prediction: dict[str, Any]) -> dict[str, Any]:
     """The fields that depend neither on labels nor on the last digits of numbers."""
-    kept = {name: prediction.get(name) for name in ("digit", "ink", "uncertain")}
-    return kept | {"top": [each["digit"] for each in prediction.get("top_k", [])]}
+    kept = {name: prediction.get(name) for name in ("index", "ink", "uncertain")}
+    return kept | {"top": [each["index"] for each in prediction.get("top_k", [])]}
 
 
 # ---- access --------------------------------------------------------------------------------------

@@ -66,7 +66,7 @@ class Model:
         values = [int(value) for value in pixels[:, 0, 0]]
         self.batches.append(values)
         if BAD in values:
-            raise ValueError("cannot read this picture")
+            raise ValueError("cannot read this image")
         return values
 
     @asynccontextmanager
@@ -179,7 +179,7 @@ async def test_a_full_queue_rejects_at_once_with_a_retry_time(model: Model) -> N
         await predict(batcher, 0)  # so that the batcher knows the duration of a batch
         async with model.busy(batcher):
             tasks = await enqueue(batcher, 1, 2)
-            with pytest.raises(QueueFull, match="2 pictures are already waiting") as refused:
+            with pytest.raises(QueueFull, match="2 images are already waiting") as refused:
                 await predict(batcher, 3)
         await asyncio.gather(*tasks)
     assert 0 < refused.value.retry_after < FOREVER
@@ -238,7 +238,7 @@ async def test_the_batcher_survives_a_model_that_fails(model: Model) -> None:
     async with batcher_of(model) as batcher:
         with pytest.raises(ModelFailed) as failed:
             await predict(batcher, BAD)
-        assert str(failed.value.__cause__) == "cannot read this picture"
+        assert str(failed.value.__cause__) == "cannot read this image"
         assert (await predict(batcher, 1)).answer == 1
         assert batcher.alive
 
@@ -265,7 +265,7 @@ async def test_a_model_that_returns_too_few_answers_is_an_error() -> None:
     async with batcher_of(lambda pixels: [1, 2, 3]) as batcher:
         with pytest.raises(ModelFailed) as failed:
             await predict(batcher, 1)
-    assert str(failed.value.__cause__) == "the model gave 3 answers to 1 pictures"
+    assert str(failed.value.__cause__) == "the model gave 3 answers to 1 images"
 
 
 async def test_an_image_with_an_expired_deadline_is_not_computed(model: Model) -> None:
@@ -361,7 +361,7 @@ async def test_a_deadline_that_the_queue_cannot_meet_is_rejected_at_once(
             await asyncio.sleep(0.2)  # seconds that this batch takes: the only known duration
         async with model.busy(batcher):
             tasks = await enqueue(batcher, 1, 2, 3, 4)
-            with pytest.raises(DeadlineUnreachable, match="4 pictures are waiting") as refused:
+            with pytest.raises(DeadlineUnreachable, match="4 images are waiting") as refused:
                 await predict(batcher, 5, within=0.3)
             patient = await enqueue(batcher, 6)
         await asyncio.gather(*tasks, *patient)

@@ -48,7 +48,7 @@ class Model:
         self.computed.update(numbers)
         if BAD in pixels[:, 0, 0]:
             self.turns.release(2)  # both halves follow
-            raise ValueError("cannot read this picture")
+            raise ValueError("cannot read this image")
         return [Answer(number, version) for number in numbers]
 
 

@@ -110,6 +110,15 @@ def test_on_a_cpu_all_small_and_some_large_batch_sizes_are_warmed_up(
     assert each_size(max_batch) == sizes
 
 
+@pytest.mark.parametrize(("seconds", "largest"), [(60.0, 24), (1e-9, 1)])
+def test_a_batch_is_as_large_as_its_time_permits(
+    version: Version, judged: Judged, seconds: float, largest: int
+) -> None:
+    engine = Engine(version, provider="cpu", threads=1, max_batch=24, max_batch_seconds=seconds)
+    assert engine.max_batch == largest
+    assert np.allclose(engine(judged.pixels[:5]).logits, judged.logits[:5], atol=1e-3)
+
+
 def test_only_plain_runs_on_a_cpu_take_every_batch_size_unpadded(engine: Engine) -> None:
     as_they_are = (engine.provider, engine.info.way) == ("cpu", "plain")
     assert engine.info.buckets == (() if as_they_are else (1, 2, 4, 8, 16, 24))
@@ -219,6 +228,7 @@ def test_the_error_about_a_missing_precision_names_the_file(version: Version) ->
 def test_half_precision_is_used_on_a_gpu_if_no_test_image_got_worse(
     version: Version, more_right: int, different: int, nothing_lost: bool
 ) -> None:
+    assert version.card.data_set is not None
     full = version.card.parity[ONNX].model_copy(update={"accuracy": 0.9})
     accuracy = 0.9 + more_right / version.card.data_set.test
     half = full.model_copy(update={"accuracy": accuracy, "different_answers": different})
@@ -239,7 +249,7 @@ def test_padding_a_batch_does_not_change_its_answers(
 ) -> None:
     """On a GPU each size costs memory, so a batch is padded to one of a few sizes."""
     session = onnxruntime.InferenceSession(version.folder / ONNX)
-    padded = ArrayRunner(session, (1, 4, 8))(pixels[:n])
-    plain = ArrayRunner(session, ())(pixels[:n])
+    padded = ArrayRunner(session, version.card, (1, 4, 8))(pixels[:n])
+    plain = ArrayRunner(session, version.card, ())(pixels[:n])
     np.testing.assert_allclose(padded.logits, plain.logits, atol=1e-4)
     np.testing.assert_allclose(padded.probabilities, plain.probabilities, atol=1e-4)

@@ -386,7 +386,7 @@ def test_an_overload_response_has_a_retry_time_after_which_there_is_room(
         second.send(request(path=path))
         status, headers, body = second.answer()
         assert (status, headers["retry-after"]) == (503, "1")
-        assert b"1 pictures are already waiting" in body
+        assert b"1 images are already waiting" in body
         assert first.answer()[0] == 200
         second.send(request(path=path))
         assert second.answer()[0] == 200

@@ -60,11 +60,11 @@ class SaysSeven:
 class Client:
     """A client of the gateway with one fast route, over a batcher whose model the test controls."""
 
-    def __init__(self, batcher: Batcher[BatchPredictions], within: float) -> None:
+    def __init__(self, served: Model, batcher: Batcher[BatchPredictions], within: float) -> None:
         self.batcher = batcher
         settings = Settings(request_timeout=within)  # type: ignore[call-arg]
         self.reported: list[Fields] = []  # of the log
-        gateway = gateway_of(batcher, settings)
+        gateway = gateway_of(lambda: served, batcher, settings)
         gateway.watch(AccessLog("off", self.reported.append).record)
         self._transport = httpx2.ASGITransport(app=gateway)
 
@@ -86,7 +86,7 @@ async def client_of(
     model: SaysSeven, *, max_queue: int = 8, within: float = 30
 ) -> AsyncIterator[Client]:
     async with Batcher(model, max_batch=4, max_wait=0, max_queue=max_queue) as batcher:
-        yield Client(batcher, within)
+        yield Client(model.served, batcher, within)
         model.open.set()
 
 
@@ -104,7 +104,7 @@ async def test_a_full_queue_is_503_with_a_retry_time(served: Model) -> None:
         accepted = await asyncio.gather(running, *waiting)
     assert refused.status_code == 503
     assert int(refused.headers["Retry-After"]) >= 1
-    assert "2 pictures are already waiting" in refused.json()["detail"]
+    assert "2 images are already waiting" in refused.json()["detail"]
     assert [response.status_code for response in accepted] == [200, 200, 200]
 
 
@@ -131,7 +131,7 @@ async def test_a_failing_model_is_500_and_only_the_log_has_the_reason(
     (event,) = client.reported
     assert event["request_id"] == response.json()["request_id"]
     assert event["exception"] == "RuntimeError: secret detail of /opt/library"
-    assert "ModelFailed: the model cannot answer this picture" in event["traceback"]
+    assert "ModelFailed: the model cannot answer this image" in event["traceback"]
 
 
 async def test_after_the_batcher_has_closed_the_response_is_503(served: Model) -> None:
@@ -155,7 +155,7 @@ async def test_probes_are_answered_at_once(served: Model, path: bytes, content: 
     """In the same turn of the event loop, however many requests wait for theirs."""
     settings, life = Settings(), Life()  # type: ignore[call-arg]
     async with Batcher(SaysSeven(served), max_batch=4, max_wait=0, max_queue=8) as batcher:
-        gateway = gateway_of(batcher, settings, fast_only=[*probes(life, batcher)])
+        gateway = gateway_of(lambda: served, batcher, settings, fast_only=[*probes(life, batcher)])
 
         def answered() -> bytes:
             protocol, transport = FastProtocol(gateway, ServerState()), MemoryTransport()

@@ -113,7 +113,7 @@ async def clients_of(
     async with Batcher(
         model, max_batch=max_batch, max_wait=0, max_queue=max_queue, on_loop=lambda _: on_loop
     ) as batcher:
-        yield Clients(gateway_of(batcher, settings))
+        yield Clients(gateway_of(lambda: model.served, batcher, settings))
 
 
 async def test_one_call_of_the_model_answers_all(served: Model) -> None:

@@ -1,6 +1,6 @@
 """Image files -> pixels for the model, all of a request together.
 
-[ImageFile(name, body), ...] --identify--> sizes --decode, ink--> (n, 28, 28) uint8
+[ImageFile(name, body), ...] --identify--> sizes --decode, prepare--> (n, h, w[, 3]) uint8
 
 The headers of all files are read before the first image is decoded, so a request that costs too
 much is refused before it costs anything. The work is done in slices, one after the other.
@@ -15,8 +15,9 @@ import numpy as np
 from contract.card import SIDE
 from preprocessing.allocation import was_refused
 from preprocessing.decoder import NotAPicture, Picture, TooManyPixels, identify, small_png
-from preprocessing.digits.normalize import Blank, InkMode, are_normalized, normalize_digit
+from preprocessing.digits.normalize import Blank, InkMode, are_normalized
 from preprocessing.encoding import data_url, png_of
+from preprocessing.preparation import Preparer
 from service.api.v1.bodies import ImageFile
 from service.errors import Problem
 from service.http.offload import SMALL, Slices
@@ -25,8 +26,8 @@ from service.settings import Settings
 from service.tensors import Pixels
 
 SHEET = (SIDE, SIDE)
-FEW = 16  # pictures that are decoded on the event loop: more would hold it up
-SLICE = 0.005  # seconds that small pictures are prepared one after the other
+FEW = 16  # images that are decoded on the event loop: more would hold it up
+SLICE = 0.005  # seconds that small images are prepared one after the other
 
 
 def prepared(sent: Sequence[ImageFile], max_pixels: int) -> Pixels | None:
@@ -47,26 +48,30 @@ def prepared(sent: Sequence[ImageFile], max_pixels: int) -> Pixels | None:
 
 
 def pixels_of(
-    read: Callable[[], list[ImageFile]], reading: int, ink: InkMode, settings: Settings
+    read: Callable[[], list[ImageFile]],
+    reading: int,
+    prepare: Preparer,
+    ink: InkMode,
+    settings: Settings,
 ) -> Slices[Pixels]:
-    """Pixels (n, 28, 28) of any; raises NotAPicture, TooManyPixels or Blank, naming the image.
+    """Pixels (n, *prepare.shape); raises NotAPicture, TooManyPixels or Blank, naming the image.
 
     `read` returns the files, which takes `reading` bytes of memory. Each slice is one large
-    picture, or as many small ones as take a few milliseconds.
+    image, or as many small ones as take a few milliseconds.
     """
     yield reading
-    pictures = _identified(read(), settings)
+    images = _identified(read(), prepare, settings)
     del read  # and the body that it may hold
-    pixels = np.empty((len(pictures), *SHEET), np.uint8)
+    pixels = np.empty((len(images), *prepare.shape), np.uint8)
     reserved, began = max(reading, SMALL), perf_counter()
-    pictures.reverse()  # so that each, and its file, is released when it is done
-    for place in range(len(pictures)):
-        name, picture = pictures.pop()
+    images.reverse()  # so that each, and its file, is released when it is done
+    for place in range(len(images)):
+        name, picture = images.pop()
         if picture.memory > reserved or perf_counter() - began > SLICE:
             yield picture.memory
             reserved, began = max(picture.memory, SMALL), perf_counter()
         try:
-            pixels[place] = _sheet(picture, ink)
+            pixels[place] = _pixels(picture, prepare, ink)
         except (NotAPicture, Blank) as error:
             if not name:
                 raise  # an error that is its own cause would keep the body until garbage is sought
@@ -75,17 +80,19 @@ def pixels_of(
 
 
 def preview_urls_of(pixels: Pixels) -> list[str]:
-    """The pixels (n, 28, 28) that go to the model, as images that a page can show."""
-    return [data_url(png_of(sheet)) for sheet in pixels]
+    """The pixels (n, h, w[, 3]) that go to the model, as images that a page can show."""
+    return [data_url(png_of(image)) for image in pixels]
 
 
-def _identified(sent: list[ImageFile], settings: Settings) -> list[tuple[str, Picture]]:
+def _identified(
+    sent: list[ImageFile], prepare: Preparer, settings: Settings
+) -> list[tuple[str, Picture]]:
     """Each with its name in errors; raises Problem if together they have too many pixels."""
     found, pixels, count = [], 0, len(sent)
     for place, (name, body) in enumerate(sent, 1):
-        called = f"{name} (picture {place} of {count})" if count > 1 else ""
+        called = f"{name} (image {place} of {count})" if count > 1 else ""
         try:
-            picture = identify(body, max_pixels=settings.max_pixels)
+            picture = identify(body, max_pixels=settings.max_pixels, reduction=prepare.reduction)
         except (NotAPicture, TooManyPixels) as error:
             if not called:
                 raise
@@ -95,27 +102,27 @@ def _identified(sent: list[ImageFile], settings: Settings) -> list[tuple[str, Pi
     if pixels > settings.max_request_pixels:
         raise Problem(
             REQUEST_TOO_MANY_PIXELS,
-            f"the {count} pictures have {pixels:,} pixels together, more than the "
+            f"the {count} images have {pixels:,} pixels together, more than the "
             f"{settings.max_request_pixels:,} of a request (DIGITSERVE_MAX_REQUEST_PIXELS); send "
             "smaller ones, or fewer at once",
         )
     return found
 
 
-def _sheet(picture: Picture, ink: InkMode) -> Pixels:
-    """(28, 28); raises MemoryError if an allocation failed, even where the result looks whole."""
+def _pixels(picture: Picture, prepare: Preparer, ink: InkMode) -> Pixels:
+    """(h, w[, 3]); MemoryError if an allocation failed, even where the result looks whole."""
     was_refused()  # resets the flag
     try:
-        sheet = normalize_digit(picture.raster(), ink)
+        pixels = prepare(picture.raster(), ink)
     except (NotAPicture, Blank):
         if was_refused():
-            raise MemoryError("there was no memory to decode a picture") from None
+            raise MemoryError("there was no memory to decode an image") from None
         raise
     except cv2.error as error:
         # Of what the C++ library raises, such as std::bad_alloc, there is no code.
         if was_refused() or getattr(error, "code", None) == cv2.Error.StsNoMem:
-            raise MemoryError("there was no memory to prepare a picture") from error
+            raise MemoryError("there was no memory to prepare an image") from error
         raise
-    if was_refused():  # a decoder may give up, and leave the rest of the picture empty
-        raise MemoryError("there was no memory to decode a picture")
-    return sheet
+    if was_refused():  # a decoder may give up, and leave the rest of the image empty
+        raise MemoryError("there was no memory to decode an image")
+    return pixels
