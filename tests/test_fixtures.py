@@ -25,6 +25,8 @@ def test_no_rounding_changes_a_prediction(version: Version, judged: Judged) -> N
 def test_the_judged_images_are_the_test_set_of_the_version(
     version: Version, judged: Judged
 ) -> None:
+    assert version.card.data_set is not None
+    assert version.card.evaluation is not None
     assert len(judged.labels) == version.card.data_set.test
     assert (judged.digits == judged.labels).mean() == version.card.evaluation.accuracy
     with np.load(version.folder / "golden.npz", allow_pickle=False) as golden:

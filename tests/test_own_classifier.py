@@ -65,13 +65,14 @@ def run(commands: str, checkout: Path) -> None:
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
 
 
-class MadeService(Service):
-    command = ("make", "serve", "MODEL=flowers")
-
-
 def labels_of(checkout: Path) -> list[str]:
     """What the service that `make serve` starts answers to a new flower of each class."""
-    with MadeService(Path("models"), folder=checkout).while_ready() as service:
+
+    class MadeService(Service):
+        command = ("make", "serve", "MODEL=flowers")
+        folder = checkout
+
+    with MadeService.started(Path("models")) as service:
         answers = [
             fetch.post(
                 f"{service.url}/v1/predict",

@@ -44,6 +44,8 @@ def main() -> int:
     arguments = parser.parse_args()
 
     version = Store(arguments.models, "digits").open()
+    if version.card.run is None or version.card.data_set is None:
+        raise SystemExit(f"{version.folder} was imported: there is no run to compare it with")
     run = Run(arguments.runs / version.card.run)
     pixels, labels = test_set(run)
     expected = logits_of(run.checkpoint().build(), torch.tensor(pixels)).argmax(1).numpy()
@@ -56,7 +58,7 @@ def main() -> int:
     right, different = int((answers == labels).sum()), int((answers != expected).sum())
     print(
         f"{right:,} of {len(labels):,} digits classified correctly ({right / len(labels):.2%}), "
-        f"{different} answers other than PyTorch's, {seconds / len(labels) * 1e3:.2f} ms a picture "
+        f"{different} answers other than PyTorch's, {seconds / len(labels) * 1e3:.2f} ms an image "
         f"over {CONNECTIONS} connections; model {version.folder}, trained on "
         f"{version.card.data_set.name}"
     )

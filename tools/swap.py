@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 
 from contract.store import Store
 from contract.version import Version
-from loadtest.client.requests import Pictures
+from loadtest.client.requests import SampleImages
 from service.engine.engine import Engine
 from tests.support.running import Service
 from tests.support.versions import publish, warmer
@@ -80,7 +80,7 @@ def main() -> int:
     parser.add_argument("--longer", type=float, default=math.inf, help="seconds")
     arguments = parser.parse_args()
     version = Store(arguments.models, "digits").open()
-    pixels = Pictures.of_current(arguments.models, "digits").pixels
+    pixels = SampleImages.of_current(arguments.models, "digits").pixels
     with TemporaryDirectory() as folder:
         store = versions_of(version, Path(folder))
         expected = expected_of(store, pixels)

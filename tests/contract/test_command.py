@@ -24,6 +24,7 @@ def models(tmp_path: Path, version: Version) -> Path:
     """Versions 1 and 2 differ only in accuracy; 2 is current, and 1 was current before it."""
     store = Store(tmp_path / "models", "digits")
     judged = version.card.evaluation
+    assert judged is not None
     for accuracy in (judged.accuracy, 0.5):
         evaluation = judged.model_copy(update={"accuracy": accuracy})
         with store.draft() as draft:
@@ -132,12 +133,14 @@ def test_diff_compares_accuracy_and_lists_the_differing_fields(
     contract: Command, version: Version
 ) -> None:
     differing = contract.json("diff 1 2")
-    assert differing["accuracy"] == [version.card.evaluation.accuracy, 0.5]
+    assert version.card.evaluation is not None
+    accuracy = version.card.evaluation.accuracy
+    assert differing["accuracy"] == [accuracy, 0.5]
     assert "recipe.epochs" not in differing["differing"]
-    points = (0.5 - version.card.evaluation.accuracy) * 100
+    points = (0.5 - accuracy) * 100
     assert f"{points:+.2f} points" in contract("diff 1 2")
     before, after = differing["differing"]["evaluation.accuracy"]
-    assert (before, after) == (version.card.evaluation.accuracy, 0.5)
+    assert (before, after) == (accuracy, 0.5)
     assert contract.json("diff 1 1")["differing"] == {}
 
 

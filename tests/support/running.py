@@ -29,14 +29,15 @@ ADMIN = {"Authorization": f"Bearer {TOKEN}"}
 
 class Service(Program):
     command: Sequence[str] = PLAIN
+    folder = ROOT
     _scraped = -math.inf  # when /metrics was last read by a `client`, in time.monotonic()
     stderr = subprocess.STDOUT  # the stream with messages for people, such as errors at start
 
-    def __init__(self, models: Path, *, folder: Path = ROOT, **settings: object) -> None:
+    def __init__(self, models: Path, **settings: object) -> None:
         variables = {f"DIGITSERVE_{name.upper()}": str(value) for name, value in settings.items()}
         super().__init__(
             self.command,
-            folder=folder,
+            folder=self.folder,
             environment=clean_environment()
             | {"DIGITSERVE_MODELS": str(models), "DIGITSERVE_PORT": "0"}
             | variables,

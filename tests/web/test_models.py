@@ -63,8 +63,9 @@ def test_all_versions_are_listed_and_the_serving_one_is_marked(page: Page) -> No
 
 def test_a_version_shows_its_accuracy(page: Page, store: Store) -> None:
     for number in (1, 2, 3):
-        accuracy = store.card(number).evaluation.accuracy
-        expect(version(page, number)).to_contain_text(f"{100 * accuracy:.2f} %")
+        evaluation = store.card(number).evaluation
+        assert evaluation is not None
+        expect(version(page, number)).to_contain_text(f"{100 * evaluation.accuracy:.2f} %")
 
 
 def test_a_card_can_be_opened(page: Page, store: Store) -> None:

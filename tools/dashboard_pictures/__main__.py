@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from contract.store import Store
-from loadtest.client.requests import Pictures
+from loadtest.client.requests import SampleImages
 from tests.monitoring.dashboards import NAMES
 from tests.monitoring.watched import watched
 from tools.dashboard_pictures.drawing import draw
@@ -26,7 +26,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=Path("docs/dashboards"))
     arguments = parser.parse_args()
     version = Store(arguments.models, "digits").open()
-    pictures = list(Pictures.of_current(arguments.models, "digits").pngs)
+    pictures = list(SampleImages.of_current(arguments.models, "digits").files)
     arguments.folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder:
         store = versions_of(version, Path(folder))
