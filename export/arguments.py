@@ -150,19 +150,16 @@ def read_labels(path: Path) -> tuple[str, ...]:
 
 
 def _scaling(arguments: Namespace) -> Scaling:
-    scale = arguments.scale or 1 / 255
+    divisor = 255.0 if arguments.scale is None else 1 / arguments.scale
     mean, std = arguments.mean or (0.0,), arguments.std or (1.0,)
-    for flag, values in (("--mean", mean), ("--std", std)):
-        if len(values) not in (1, 1 if arguments.gray else 3):
-            raise BadModel(f"{flag} has {len(values)} numbers: give one, or one for each colour")
     if min(std) <= 0:
         raise BadModel("--std must be above 0")
-    if max(map(abs, mean)) > 255 * scale:
+    if max(map(abs, mean)) > 255 / divisor:
         raise BadModel(
             f"--mean {max(map(abs, mean)):g} is larger than all scaled pixels, 0 to "
-            f"{255 * scale:g}: for means of 0..255, add --scale 1"
+            f"{255 / divisor:g}: for means of 0..255, add --scale 1"
         )
-    return Scaling(scale, mean, std)
+    return Scaling(divisor, mean, std)
 
 
 def _add_artifacts(

@@ -123,7 +123,11 @@ def _compare(examined: Examined, path: Path, pixels: Pixels, reference: Rows) ->
         raise _refused(examined, f"{len(pixels)} images have {len(predictions.logits)} answers")
     difference = np.abs(predictions.logits - reference)
     largest = float(difference.max())
-    if not (difference <= TOLERANCE * np.maximum(1, np.abs(reference))).all():
+    if not _are_close(predictions.logits, reference):
+        alone = np.concatenate([model(image[None])[0] for image in pixels])
+        if _are_close(alone, reference):
+            reason = "the answers for an image depend on the others in its batch"
+            raise _refused(examined, reason)
         raise _refused(examined, f"a logit differs from the original's by {largest:.2g}")
     return Parity(
         accuracy=None,
@@ -135,10 +139,14 @@ def _compare(examined: Examined, path: Path, pixels: Pixels, reference: Rows) ->
     )
 
 
+def _are_close(logits: Rows, reference: Rows) -> bool:
+    return bool((np.abs(logits - reference) <= TOLERANCE * np.maximum(1, np.abs(reference))).all())
+
+
 def _refused(examined: Examined, reason: str) -> BadModel:
     path, batch = examined.original.path, examined.original.input.batch
     if batch is None:
-        return BadModel(f"{path} cannot be run on batches of several sizes: {reason}")
+        return BadModel(f"{path} cannot be served in batches of several sizes: {reason}")
     return BadModel(
         f"{path} takes {batch} images at once, and cannot be made to take another number: "
         f"{reason}. Export it again with a free batch axis"

@@ -1,6 +1,6 @@
 """Wraps a foreign ONNX graph with layers, so that it has the input and outputs of every version.
 
-    pixels (n, h, w[, 3]) uint8 -> layout -> float -> * scale / std - mean / std -> the graph
+    pixels (n, h, w[, 3]) uint8 -> layout -> float -> (/ 255 - mean) / std -> the graph
     the graph -> logits (n, classes) -> softmax -> probabilities (n, classes)
               -> probabilities       -> log     -> logits, whose softmax they are
 
@@ -27,9 +27,13 @@ SMALLEST = float(np.finfo(np.float32).tiny)  # a probability of 0 has the logari
 
 @dataclass(frozen=True)
 class Scaling:
-    """From pixels 0..255 to the numbers of the input: (pixel * scale - mean) / std."""
+    """From pixels 0..255 to the numbers of the input: (pixel / divisor - mean) / std.
 
-    scale: float = 1 / 255
+    The graph does these steps as training does, and not fewer that differ in rounding only: a deep
+    network turns that into 1e-4 of a logit.
+    """
+
+    divisor: float = 255.0
     mean: tuple[float, ...] = (0.0,)  # one for all channels, or one each
     std: tuple[float, ...] = (1.0,)
 
@@ -43,7 +47,7 @@ class Scaling:
         if dtype == np.uint8:
             return np.ascontiguousarray(numbers)
         mean, std = (along_channels(each, image_input.layout) for each in (self.mean, self.std))
-        scaled = (numbers.astype(np.float32) * np.float32(self.scale) - mean) / std
+        scaled = (numbers.astype(np.float32) / np.float32(self.divisor) - mean) / std
         return np.ascontiguousarray(scaled.astype(dtype))
 
 
@@ -95,18 +99,18 @@ def _before(
         yield helper.make_node("Identity", [last], ["planes"], "planes")
     if image_input.dtype == TensorProto.UINT8:
         return
-    std = np.array(scaling.std, np.float64)
-    for name, values in (
-        ("factor", scaling.scale / std),
-        ("offset", np.array(scaling.mean, np.float64) / std),
-    ):
-        array = along_channels(tuple(values.tolist()), layout)
-        constants.append(numpy_helper.from_array(array, name))
     yield helper.make_node("Cast", ["planes"], ["floats"], "floats", to=TensorProto.FLOAT)
-    yield helper.make_node("Mul", ["floats", "factor"], ["scaled"], "scaled")
-    yield helper.make_node("Sub", ["scaled", "offset"], ["normalised"], "normalised")
+    last = "floats"
+    steps = (("Div", (scaling.divisor,), 1), ("Sub", scaling.mean, 0), ("Div", scaling.std, 1))
+    for operator, values, neutral in steps:
+        if set(values) == {neutral}:
+            continue
+        step = f"scaling_{len(constants)}"
+        constants.append(numpy_helper.from_array(along_channels(values, layout), f"{step}_by"))
+        yield helper.make_node(operator, [last, f"{step}_by"], [step], step)
+        last = step
     if image_input.dtype != TensorProto.FLOAT:
-        yield helper.make_node("Cast", ["normalised"], ["typed"], "typed", to=image_input.dtype)
+        yield helper.make_node("Cast", [last], ["typed"], "typed", to=image_input.dtype)
 
 
 def _after(
@@ -142,6 +146,7 @@ def _free_batch(model: ModelProto, batch: int) -> None:
     for node in model.graph.node:
         if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
             constants[node.output[0]] = node.attribute[0].t
+    replaced = set()
     for index, node in enumerate(model.graph.node):
         if node.op_type != "Reshape" or node.input[1] not in constants:
             continue
@@ -152,7 +157,12 @@ def _free_batch(model: ModelProto, batch: int) -> None:
             shape[0] = 0 if -1 in shape else -1  # 0: that of the tensor, -1: what remains
             name = f"free_batch_{index}"
             model.graph.initializer.append(numpy_helper.from_array(shape, name))
+            replaced.add(node.input[1])
             node.input[1] = name
+    unused = replaced - {name for node in model.graph.node for name in node.input}
+    kept = [each for each in model.graph.initializer if each.name not in unused]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
 
 
 def _strip(model: ModelProto) -> None:

@@ -311,9 +311,12 @@ def _session(path: Path) -> Any:
             path, _options(), providers=["CPUExecutionProvider"], enable_fallback=0
         )
     except Exception as error:  # ONNX Runtime's errors have no class in common
+        advice = ""
+        if re.search("No Op registered|not a registered|NOT_IMPLEMENTED", str(error)):
+            advice = ". Export the model with operators that it has"
+        reason = f"{runtime_error(error)}{advice}"
         raise BadModel(
-            f"ONNX Runtime {onnxruntime.__version__} cannot run {path}: {runtime_error(error)}. "
-            "Export the model with operators that it has"
+            f"ONNX Runtime {onnxruntime.__version__} cannot run {path}: {reason}"
         ) from error
 
 

@@ -22,7 +22,14 @@ from contract.card import (
 from export import scenes
 from export.export import log
 from export.onnx_wrapping import SMALLEST, Scaling
-from export.original import BadModel, ClassOutput, Numbers, Original
+from export.original import (
+    TYPES,
+    BadModel,
+    ClassOutput,
+    ImageInput,
+    Numbers,
+    Original,
+)
 from export.proof import TOLERANCE
 from export.pytorch import read_network, write_onnx
 from export.runners import Pixels, Rows
@@ -110,6 +117,7 @@ def examine(source: Source, folder: Path) -> Examined:
         raise BadModel(
             f"images of {shape} are larger than the {LARGEST:,} bytes that are supported"
         )
+    _check_scaling(source, original.input)
     preparation = preparation_of(source, shape)
     drawn = scenes.draw(DRAWN, shape)
     numbers = source.scaling(drawn, original.input)
@@ -157,6 +165,21 @@ def preparation_of(source: Source, shape: tuple[int, ...]) -> Preparation:
             f"--resize {resize} is less than {max(size)}, the side that is cut out of it"
         )
     return PhotoPreparation(resize=resize, size=size, interpolation=how)
+
+
+def _check_scaling(source: Source, image_input: ImageInput) -> None:
+    channels = 3 if len(image_input.shape) == 3 else 1
+    for flag, values in (("--mean", source.scaling.mean), ("--std", source.scaling.std)):
+        if len(values) not in (1, channels):
+            raise BadModel(
+                f"{flag} has {len(values)} numbers, and the images have {channels} channels: give "
+                "one number, or one for each"
+            )
+    if TYPES[image_input.dtype] == "uint8" and source.scaling != PLAIN:
+        raise BadModel(
+            f"the input {image_input.name!r} takes bytes, which the model scales itself: leave out "
+            "--scale, --mean and --std"
+        )
 
 
 def _check_answers(
