@@ -86,9 +86,11 @@ def _import(words: list[str]) -> None:
     for title, sentences in (("Proven", card.imported.proven), ("Unknown", card.imported.unknown)):
         log("\n".join([f"{title}:", *(f"  {sentence}" for sentence in sentences)]))
     _log_published(version, activated=arguments.activate)
-    where = "" if arguments.models == Path("models") else f"DIGITSERVE_MODELS={arguments.models} "
-    log(f"Serve it: {where}DIGITSERVE_MODEL={card.name} make serve")
-    log(f"      or: {where}DIGITSERVE_MODEL={card.name} python -m service")
+    serve = f"DIGITSERVE_MODEL={card.name}"
+    if arguments.models == Path("models"):
+        log(f"Serve it: {serve} make serve, or {serve} python -m service")
+    else:
+        log(f"Serve it: DIGITSERVE_MODELS={arguments.models} {serve} python -m service")
 
 
 def _log_published(version: Version, *, activated: bool) -> None:

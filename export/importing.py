@@ -126,9 +126,13 @@ def _compare(examined: Examined, path: Path, pixels: Pixels, reference: Rows) ->
     if not _are_close(predictions.logits, reference):
         alone = np.concatenate([model(image[None])[0] for image in pixels])
         if _are_close(alone, reference):
-            reason = "the answers for an image depend on the others in its batch"
+            reason = "what it returns for an image depends on the others in its batch"
             raise _refused(examined, reason)
-        raise _refused(examined, f"a logit differs from the original's by {largest:.2g}")
+        raise _refused(
+            examined,
+            f"a logit differs from the original's by {largest:.2g}, relative to it by more than "
+            f"{TOLERANCE:.0e}",
+        )
     return Parity(
         accuracy=None,
         different_answers=int((predictions.classes != reference.argmax(1)).sum()),
@@ -146,7 +150,7 @@ def _are_close(logits: Rows, reference: Rows) -> bool:
 def _refused(examined: Examined, reason: str) -> BadModel:
     path, batch = examined.original.path, examined.original.input.batch
     if batch is None:
-        return BadModel(f"{path} cannot be served in batches of several sizes: {reason}")
+        return BadModel(f"{path} cannot be imported: {reason}. Check its weights and its scaling")
     return BadModel(
         f"{path} takes {batch} images at once, and cannot be made to take another number: "
         f"{reason}. Export it again with a free batch axis"

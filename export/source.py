@@ -111,6 +111,7 @@ def examine(source: Source, folder: Path) -> Examined:
         path = folder / f"{source.file.stem}.onnx"
         write_onnx(network, path, shape)
         original = Original(path, size=source.size, gray=source.gray)
+        original.path = source.file  # which messages name
         rows = network.rows
     shape = original.input.shape
     if int(np.prod(shape)) > LARGEST:

@@ -95,7 +95,7 @@ def test_images_that_affect_each_other_are_refused(
     model.graph.initializer.append(helper.make_tensor("first", TensorProto.INT64, [1], [0]))
     onnx.save(model, tmp_path / "tiny.onnx")
     message = refusal(capsys, labels, tmp_path / "tiny.onnx")
-    assert "the answers for an image depend on the others" in message
+    assert "what it returns for an image depends on the others" in message
 
 
 def test_nan_is_refused_with_the_node_that_makes_it(
