@@ -1,4 +1,5 @@
 """Export a training run as a model version: python -m export [--run DIR] [--name NAME]
+Import a model that was trained elsewhere:   python -m export import --help
 
 The artifacts are written and compared with PyTorch on the whole test set. Only if the predictions
 agree are they published as the next version under models/<name>/, which becomes the current one.
@@ -13,15 +14,18 @@ Exit codes: 0 success, 1 refused (nothing was published, unless the message stat
 
 import os
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contract import report
 from contract.errors import NotConfirmed, StoreError
 from contract.store import keys_of, open_store
-from export.artifacts import ARTIFACTS, OPSET, OPSETS, BadGraph
+from contract.version import Version
+from export.arguments import import_parser, run_parser, source_of
+from export.artifacts import BadGraph
 from export.export import NotActivated, export, log
+from export.importing import import_model
+from export.original import BadModel
 from export.proof import ProofFailed
 from training.run import BadRun, Run
 
@@ -30,19 +34,13 @@ if TYPE_CHECKING:
 
 
 def main(words: list[str] | None = None) -> int:
-    arguments = _parser().parse_args(words)
+    words = sys.argv[1:] if words is None else words
     try:
-        run = Run.named(arguments.run) if arguments.run else Run.latest(arguments.runs)
-        keys = keys_of(os.environ.get("DIGITSERVE_TRUSTED_KEYS"))
-        version = export(
-            run,
-            open_store(arguments.models, arguments.name, keys),
-            artifacts=arguments.artifacts,
-            opset=arguments.opset,
-            sign=_signer(arguments.signing_key),
-            activate=arguments.activate,
-        )
-    except (BadRun, BadGraph, ProofFailed, StoreError, OSError) as error:
+        if words[:1] == ["import"]:
+            _import(words[1:])
+        else:
+            _export(words)
+    except (BadRun, BadModel, BadGraph, ProofFailed, StoreError, OSError) as error:
         print(f"export: {error}. Nothing was published.", file=sys.stderr)
         return 1
     except (NotActivated, NotConfirmed) as error:
@@ -51,11 +49,57 @@ def main(words: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("export: stopped, nothing was published", file=sys.stderr)
         return 130
+    return 0
+
+
+def _export(words: list[str]) -> None:
+    arguments = run_parser(__doc__, os.environ).parse_args(words)
+    run = Run.named(arguments.run) if arguments.run else Run.latest(arguments.runs)
+    version = export(
+        run,
+        open_store(arguments.models, arguments.name, _trusted_keys()),
+        artifacts=arguments.artifacts,
+        opset=arguments.opset,
+        sign=_signer(arguments.signing_key),
+        activate=arguments.activate,
+    )
     log(report.artifacts(version.card))
     log(f"Accepted {report.accepted(version.card)}")
-    now = ", which is now the current version" if arguments.activate else ", not made current"
+    _log_published(version, activated=arguments.activate)
+
+
+def _import(words: list[str]) -> None:
+    arguments = import_parser(os.environ).parse_args(words)
+    version = import_model(
+        source_of(arguments),
+        open_store(arguments.models, arguments.name, _trusted_keys()),
+        artifacts=arguments.artifacts,
+        sign=_signer(arguments.signing_key),
+        activate=arguments.activate,
+    )
+    card = version.card
+    assert card.imported is not None
+    log(report.artifacts(card))
+    if card.evaluation:
+        error = f"calibration error {card.evaluation.calibration_error:.2%}"
+        log(f"Accuracy {card.evaluation.accuracy:.2%}, {error}")
+    for title, sentences in (("Proven", card.imported.proven), ("Unknown", card.imported.unknown)):
+        log("\n".join([f"{title}:", *(f"  {sentence}" for sentence in sentences)]))
+    _log_published(version, activated=arguments.activate)
+    serve = f"DIGITSERVE_MODEL={card.name}"
+    if arguments.models == Path("models"):
+        log(f"Serve it: {serve} make serve, or {serve} python -m service")
+    else:
+        log(f"Serve it: DIGITSERVE_MODELS={arguments.models} {serve} python -m service")
+
+
+def _log_published(version: Version, *, activated: bool) -> None:
+    now = ", which is now the current version" if activated else ", not made current"
     log(f"Published {version.folder}{now}")
-    return 0
+
+
+def _trusted_keys() -> tuple[str, ...]:
+    return keys_of(os.environ.get("DIGITSERVE_TRUSTED_KEYS"))
 
 
 def _signer(key: Path | None) -> "Sign | None":
@@ -64,56 +108,6 @@ def _signer(key: Path | None) -> "Sign | None":
     from contract import signature  # needs the package `cryptography`, which is optional
 
     return signature.signer(key)
-
-
-def _artifacts(words: str) -> tuple[str, ...]:
-    requested = [word.strip() for word in words.split(",")]
-    for word in requested:
-        if word not in ARTIFACTS:
-            raise ArgumentTypeError(f"{word!r} is not an artifact: use {', '.join(ARTIFACTS)}")
-    return tuple(name for name in ARTIFACTS if name in requested or name == "onnx")
-
-
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        "python -m export", description=__doc__, formatter_class=RawDescriptionHelpFormatter
-    )
-    key = os.environ.get("DIGITSERVE_SIGNING_KEY")
-    parser.add_argument("--run", type=Path, metavar="DIR", help="default: the latest run")
-    parser.add_argument("--runs", type=Path, metavar="DIR", default=Path("runs"))
-    models = Path(os.environ.get("DIGITSERVE_MODELS", "models"))
-    name = os.environ.get("DIGITSERVE_MODEL", "digits")
-    parser.add_argument("--models", type=Path, metavar="DIR", default=models)
-    parser.add_argument("--name", default=name, help=f"name of the model; default: {name}")
-    parser.add_argument(
-        "--artifacts",
-        type=_artifacts,
-        metavar="A,B",
-        default=tuple(ARTIFACTS),
-        help=f"artifacts to write, of {','.join(ARTIFACTS)}; default: all; onnx always is",
-    )
-    parser.add_argument(
-        "--opset",
-        type=int,
-        choices=OPSETS,
-        metavar="N",
-        default=OPSET,
-        help=f"ONNX operator set, {OPSETS[0]} to {OPSETS[-1]}; default: {OPSET}",
-    )
-    parser.add_argument(
-        "--signing-key",
-        type=Path,
-        metavar="FILE",
-        default=None if key is None else Path(key),
-        help="private key that signs the card; python -m contract keygen creates one",
-    )
-    parser.add_argument(
-        "--no-activate",
-        dest="activate",
-        action="store_false",
-        help="publish the version, but do not make it current",
-    )
-    return parser
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def file_of(pixels: Pixels, preparation: Preparation) -> bytes:
         before = [round(margin / 2) for margin in margins]
         around = [(first, margin - first) for first, margin in zip(before, margins, strict=True)]
         pixels = np.pad(pixels, [*around, *[(0, 0)] * (pixels.ndim - 2)])
-    return png_of(pixels if pixels.ndim == 2 else pixels[..., ::-1])  # BGR
+    return png_of(pixels)
 
 
 def _read(prepare: Preparer, pixels: Pixels) -> Pixels:

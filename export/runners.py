@@ -73,6 +73,7 @@ def onnx_runtime(path: Path) -> Model:
     """ONNX Runtime on one CPU thread, with errors where it would otherwise only warn."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
+    options.log_severity_level = 4  # errors are raised; the log would repeat them
     options.add_session_config_entry("session.strict_shape_type_inference", "1")
     options.add_session_config_entry("session.allow_released_opsets_only", "1")
     session = onnxruntime.InferenceSession(

@@ -22,7 +22,8 @@ MAY_IMPORT = {
     },
     # of training only a few modules: see EXPORT_MAY_USE
     "export": {
-        "contract", "preprocessing", "training", "PIL", "numpy", "onnx", "onnxruntime", "torch",
+        "PIL", "contract", "cv2", "numpy", "onnx", "onnxruntime", "preprocessing", "torch",
+        "training",
     },
     "service": {
         "contract", "cv2", "fastapi", "fastapi_offline", "multipart", "numpy",
@@ -40,8 +41,11 @@ MAY_IMPORT = {
     "deploy": {"grafana_foundation_sdk"},  # writes configuration
 }  # fmt: skip
 # training.run is the format of the run folder that both programs share; it builds its network.
-# training.evaluate measures, so that both programs measure the same.
-EXPORT_MAY_USE = {"training.evaluate", "training.model", "training.run"}
+# training.evaluate measures, so that both programs measure the same. checkpoint and vision read the
+# weights of models that are imported.
+EXPORT_MAY_USE = {
+    "training.checkpoint", "training.evaluate", "training.model", "training.run", "training.vision",
+}  # fmt: skip
 
 WITHOUT_TORCH = ("contract", "loadtest", "service", "support", "system")
 

@@ -1,10 +1,13 @@
-"""A version exported in this session, for the tests of export."""
+"""A version exported in this session, and labels of a foreign model, for the tests of export."""
+
+from pathlib import Path
 
 import pytest
 
 from contract.store import Store
 from contract.version import Version
 from export.export import export
+from tests.export.foreign import LABELS
 from tests.training.conftest import made_once, run, small_data
 from training.run import Run
 
@@ -25,3 +28,10 @@ def published(run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store
 def version(published: tuple[Store, Version]) -> Version:
     """Overrides the session fixture of tests/conftest.py, which is created once for all tests."""
     return published[1]
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    path = tmp_path / "labels.txt"
+    path.write_text("\n".join(LABELS) + "\n")
+    return path

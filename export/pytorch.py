@@ -1,0 +1,162 @@
+"""A PyTorch model that was trained elsewhere: a callable that builds it, and a file of weights.
+
+    my_module:build --> nn.Module --weights--> --torch.onnx--> an ONNX file, imported as any other
+
+The callable receives those of these arguments that it names: classes or num_classes, channels or
+in_channels, height, width, size. The weights are a plain state dict; nothing else in the file is
+executed.
+"""
+
+import importlib
+import inspect
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from export.artifacts import OPSET
+from export.original import BadModel, Numbers
+from export.runners import Rows, quiet
+from training.checkpoint import BadRun, load
+from training.vision import torchvision
+
+NESTED = ("state_dict", "model_state_dict", "model", "weights")  # where files keep the weights
+PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and torch.compile
+
+
+class Planes(nn.Module):
+    """The network, with one tensor of logits as its result."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.eval()
+
+    def forward(self, planes: Tensor) -> Tensor:  # (n, c, h, w) -> (n, classes)
+        result = self.network(planes)
+        logits: Tensor = getattr(result, "logits", result)  # as models of transformers return it
+        return logits
+
+    @torch.inference_mode()
+    def rows(self, images: Numbers) -> Rows:
+        """What it returns for single images."""
+        each = [self(torch.from_numpy(image[None])).numpy() for image in images]
+        return np.concatenate(each).reshape(len(images), -1)
+
+
+def read_network(name: str, weights: Path, *, classes: int, shape: tuple[int, ...]) -> Planes:
+    """The network that `name`, module:callable, builds, with the weights of the file.
+
+    `shape` is that of an image: (h, w) or (h, w, 3).
+    """
+    build = _callable(name)
+    channels, (height, width) = 3 if len(shape) == 3 else 1, shape[:2]
+    offered = {
+        "classes": classes, "num_classes": classes, "channels": channels, "in_channels": channels,
+        "height": height, "width": width, "size": height if height == width else shape[:2],
+    }  # fmt: skip
+    try:
+        network = build(**_accepted(build, offered))
+    except Exception as error:  # it is a user's code
+        raise BadModel(f"{name} cannot be built: {type(error).__name__}: {error}") from error
+    if not isinstance(network, nn.Module):
+        raise BadModel(f"{name} returns {type(network).__name__}, not a torch.nn.Module")
+    try:
+        network.load_state_dict(_weights(weights))
+    except BadRun as error:
+        raise BadModel(str(error)) from error
+    except RuntimeError as error:
+        reason = "; ".join(line.strip() for line in str(error).splitlines()[1:4])
+        raise BadModel(f"{weights} does not hold the weights of {name}: {reason}") from error
+    return Planes(network)
+
+
+def write_onnx(network: Planes, path: Path, shape: tuple[int, ...]) -> None:
+    """The network as an ONNX file for (n, c, h, w) float32."""
+    channels, (height, width) = 3 if len(shape) == 3 else 1, shape[:2]
+    example = torch.zeros(2, channels, height, width)
+    _check_result(network, example)
+    try:
+        with quiet():
+            program = torch.onnx.export(
+                network,
+                (example,),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=["images"],
+                output_names=["classes"],
+                dynamic_shapes=({0: torch.export.Dim("n")},),
+                verbose=False,
+            )
+    except Exception as error:  # the exporter's errors have no class in common
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        raise BadModel(
+            f"PyTorch cannot export the network as ONNX: {lines[0] if lines else error!r}. Export "
+            "it yourself, and import the file"
+        ) from error
+    assert program is not None
+    program.save(str(path), external_data=False)
+
+
+def _check_result(network: Planes, example: Tensor) -> None:
+    try:
+        with torch.inference_mode():
+            result = network(example)
+    except Exception as error:  # it is a user's code
+        raise BadModel(
+            f"the network does not take images {tuple(example.shape)}: {error}; see --size and "
+            "--gray"
+        ) from error
+    if not isinstance(result, Tensor):
+        raise BadModel(f"the network returns {type(result).__name__}, not a tensor (n, classes)")
+
+
+def _callable(name: str) -> Callable[..., Any]:
+    module, _, attribute = name.partition(":")
+    if not module or not attribute:
+        raise BadModel(f"{name!r} must name a module and a callable in it, such as my_module:build")
+    with suppress(ImportError):
+        torchvision()  # also where the module imports it itself
+    try:
+        found = importlib.import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except Exception as error:  # it is a user's code
+        raise BadModel(
+            f"{name} cannot be imported from the current folder or the installed packages: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if not callable(found):
+        raise BadModel(f"{name} is not callable: it must return a torch.nn.Module")
+    return found
+
+
+def _accepted(build: Callable[..., Any], offered: dict[str, Any]) -> dict[str, Any]:
+    """The arguments that the callable names; one that takes any receives num_classes alone."""
+    parameters = inspect.signature(build).parameters
+    accepted = {name: value for name, value in offered.items() if name in parameters}
+    takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    if takes_any and not accepted.keys() & {"classes", "num_classes"}:
+        accepted["num_classes"] = offered["num_classes"]
+    return accepted
+
+
+def _weights(path: Path) -> dict[str, Tensor]:
+    content = load(path)
+    for name in NESTED:
+        if isinstance(content, dict) and isinstance(content.get(name), dict):
+            content = content[name]
+    if not isinstance(content, dict) or not all(
+        isinstance(each, Tensor) for each in content.values()
+    ):
+        raise BadModel(
+            f"{path} holds no state dict: torch.save(model.state_dict(), path) writes one"
+        )
+    weights: dict[str, Tensor] = content
+    for prefix in PREFIXES:
+        weights = {name.removeprefix(prefix): value for name, value in weights.items()}
+    return weights
