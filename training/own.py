@@ -115,7 +115,7 @@ def _names(folder: Path, largest: int) -> tuple[str, ...]:
     """The names of the classes up to the `largest` label."""
     path = folder / LABELS
     if not path.exists():
-        return tuple(str(label) for label in range(max(10, largest + 1)))
+        return tuple(str(label) for label in range(max(2, largest + 1)))
     try:
         names = tuple(name.strip() for name in path.read_text("utf-8").rstrip().split("\n"))
     except UnicodeDecodeError as error:

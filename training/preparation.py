@@ -224,7 +224,7 @@ def _trials(
             except Blank:
                 pass
 
-    results = in_threads(prepare, range(len(places)))
+    results = in_threads(prepare, len(places))
     for _ in shown(results, len(places), f"Comparing preparations of {listing.where}"):
         pass
     return trials

@@ -11,8 +11,9 @@ import logging
 import sys
 import time
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar, get_args
 
@@ -39,6 +40,7 @@ Result = TypeVar("Result")
 SIDES = (8, 512)  # pixels, the smallest and the largest side of a network's images
 UNUSABLE = 100  # one image in so many may be blank or unreadable, and is left out
 CACHED = 500  # files; fewer are read in less than a second
+BLOCK = 32  # images that a thread reads at a time
 PAUSE = 5.0  # seconds between two lines of progress, where the output is not a terminal
 
 log = logging.getLogger("training")
@@ -162,13 +164,13 @@ def _read(where: Path, images: Images, prepare: Preparer) -> Contents:
     usable = np.ones(len(images), np.bool_)
     faults: list[str] = []
     coloured = 0
-    results = in_threads(read, range(len(images)))
-    for place, (fault, has) in enumerate(shown(results, len(images), f"Reading {where}")):
-        coloured += has
-        if fault is not None:
-            usable[place] = False
-            faults.append(_naming(images, place, where, fault))
-            _check_share(where, faults, place + 1, len(images))
+    with closing(in_threads(read, len(images))) as results:
+        for place, (fault, has) in enumerate(shown(results, len(images), f"Reading {where}")):
+            coloured += has
+            if fault is not None:
+                usable[place] = False
+                faults.append(_naming(images, place, where, fault))
+                _check_share(where, faults, place + 1, len(images))
     return Contents(pixels if usable.all() else pixels[usable], usable, tuple(faults), coloured)
 
 
@@ -178,11 +180,13 @@ def raster_of(images: Images, place: int, prepare: Preparer) -> Raster:
     return read_raster(image, prepare.reduction) if isinstance(image, Path) else image
 
 
-def in_threads(work: Callable[[Any], Result], places: Iterable[Any]) -> Iterator[Result]:
-    """The results of `work` in order, by as many threads as there are cores."""
+def in_threads(work: Callable[[int], Result], count: int) -> Generator[Result, None, None]:
+    """The results of `work` for 0, 1, ... in order, by as many threads as there are cores."""
+    blocks = [range(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK)]
     pool = ThreadPoolExecutor(available_cores())
     try:
-        yield from pool.map(work, places)
+        for results in pool.map(lambda block: [work(place) for place in block], blocks):
+            yield from results
     finally:  # also if the caller stops early, or after Ctrl-C
         pool.shutdown(cancel_futures=True)
 

@@ -7,6 +7,7 @@ Labels are whole numbers. Those that occur are the classes.
 """
 
 import csv
+import warnings
 from collections.abc import Iterator
 from math import isqrt
 from pathlib import Path
@@ -33,10 +34,11 @@ def read_table(path: Path) -> tuple[tuple[str, ...], Bytes, Labels]:
     header = _header(path)
     label, pixels = _columns(path, header)
     try:
-        rows = np.loadtxt(
-            path, np.uint16, comments=None, delimiter=",", skiprows=1, quotechar='"', ndmin=2,
-            encoding="utf-8-sig",
-        )  # fmt: skip
+        with warnings.catch_warnings(action="ignore"):  # about a file without lines
+            rows = np.loadtxt(
+                path, np.uint16, comments=None, delimiter=",", skiprows=1, quotechar='"', ndmin=2,
+                encoding="utf-8-sig",
+            )  # fmt: skip
     except (ValueError, OverflowError) as error:
         raise BadData(_fault(path, header) or f"{path} cannot be read: {error}") from error
     if rows.size == 0:

@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from contract.card import DigitPreparation, StretchPreparation
+from preprocessing.digits.normalize import are_normalized
 from training.data import DataSet, embedded, find_data_set, read_mnist
 from training.embedded import EMBEDDED_RECIPE
 from training.fetch import MNIST_MD5
 from training.idx import BadData
+from training.reading import Reading
 
 PICTURES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 
@@ -149,6 +152,8 @@ MNIST = Path(os.environ.get("MNIST_DIR", "data/MNIST/raw"))
 def test_the_published_mnist_files_are_accepted() -> None:
     data = read_mnist(MNIST)
     assert data.train[0].shape == (60_000, 28, 28)
+    assert data.preparation == DigitPreparation()
+    assert all(all(are_normalized(pixels)) for pixels, _ in (data.train, data.test))
     assert data.test[0].shape == (10_000, 28, 28)
 
 
@@ -171,6 +176,16 @@ def test_a_downloaded_data_set_is_used_with_its_class_names(tmp_path: Path) -> N
     data = find_data_set("fashion-mnist", root=tmp_path)
     assert (data.name, data.labels[9]) == ("fashion-mnist", "Ankle boot")
     assert data.recipe["rotation"] == 0  # clothes are always upright
+    assert data.preparation == StretchPreparation(size=(28, 28))  # they are no digits
+
+
+def test_a_data_set_with_a_name_may_be_limited_or_read_in_another_size(tmp_path: Path) -> None:
+    fashion(tmp_path)
+    data = find_data_set("fashion-mnist", root=tmp_path, reading=Reading(limit=1))
+    assert sorted(data.train[1]) == list(range(10))
+    assert data.recipe["batch_size"] == 2
+    data = find_data_set("fashion-mnist", root=tmp_path, reading=Reading(size=32, gray=False))
+    assert data.train[0].shape == (20, 32, 32, 3)
 
 
 def test_the_error_about_a_modified_archive_has_both_checksums(

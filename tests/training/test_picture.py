@@ -8,6 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
+from contract.card import StretchPreparation
+from preprocessing.preparation import preparer_of
 from training.embedded import written_digits
 from training.image import BadImage, as_pixels
 
@@ -70,6 +72,26 @@ def test_ink_on_a_transparent_background_is_read() -> None:
 def test_invalid_images_are_rejected(picture: np.ndarray[Any, Any], message: str) -> None:
     with pytest.raises(BadImage, match=message):
         as_pixels(picture)
+
+
+def test_a_network_for_colours_reads_every_kind_in_rgb(tmp_path: Path) -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    prepare = preparer_of(StretchPreparation(size=(32, 32)), (32, 32, 3))
+    expected = np.asarray(Image.fromarray(photo).resize((32, 32), Image.Resampling.BILINEAR))
+    tensor = torch.tensor(photo).permute(2, 0, 1)  # (3, 40, 60)
+    for kind in (tmp_path / "photo.png", photo, photo / 255, tensor, (tensor / 255).unsqueeze(0)):
+        np.testing.assert_array_equal(as_pixels(kind, prepare), expected)
+    gray = as_pixels(photo[..., 0], prepare)
+    assert (gray == gray[..., :1]).all()
+
+
+def test_only_digits_may_be_normalised() -> None:
+    prepare = preparer_of(StretchPreparation(size=(28, 28)), (28, 28))
+    normalised = (SEVEN / 255 - 0.1307) / 0.3081
+    with pytest.raises(BadImage, match=r"integers must be 0..255, floats 0..1$"):
+        as_pixels(normalised, prepare)
+    np.testing.assert_array_equal(as_pixels(SEVEN / 255, prepare), SEVEN)
 
 
 def test_the_error_names_an_unreadable_file(tmp_path: Path) -> None:
