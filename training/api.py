@@ -257,7 +257,7 @@ class MNISTClassifier:
         return self._model
 
     def _judged(self, data: str | Path | None = None) -> tuple[Judged, NDArray[np.uint8]]:
-        """The network's outputs for test images, and the pixels (n, 28, 28)."""
+        """The network's outputs for test images, and the pixels (n, h, w) or (n, h, w, 3)."""
         model = self._trained()
         if data is not None:
             pixels, labels = find_test_images(str(data), model.labels, mnist_dir=mnist_dir())[1]
