@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from contract.card import SIDE, DataFacts, DigitPreparation, Evaluation, Preparation
 from contract.files import replace_together
+from preprocessing.preparation import Preparer, preparer_of
 from training.model import Network, build
 from training.networks.own import BadNetwork
 
@@ -41,9 +42,6 @@ class Checkpoint(BaseModel):
     weights: dict[str, Tensor]
     recipe: dict[str, bool | int | float | str]
     labels: tuple[str, ...]
-    # Those of checkpoints that do not name them yet.
-    preparation: Preparation = DigitPreparation()  # how any image becomes the pixels
-    shape: tuple[int, ...] = (SIDE, SIDE)  # of one image: (h, w) gray or (h, w, 3) RGB
     temperature: float
     data_set: DataFacts
     evaluation: Evaluation
@@ -56,6 +54,17 @@ class Checkpoint(BaseModel):
     def network(self) -> str:
         """The name of the network: a key of NETWORKS, or module:callable."""
         return str(self.recipe.get("network", ""))
+
+    @property
+    def architecture(self) -> dict[str, bool | int | float | str]:
+        """The options of the recipe that determine the network's layers."""
+        options = ("network", "width", "hidden_size", "dropout1", "dropout2")
+        return {name: self.recipe[name] for name in options if name in self.recipe}
+
+    @property
+    def prepare(self) -> Preparer:
+        """Makes the network's pixels of any image."""
+        return preparer_of(self.preparation, self.shape)
 
     def build(self) -> Network:
         """The network with its weights, in evaluation mode; BadRun if they do not fit it."""
