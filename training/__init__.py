@@ -4,7 +4,7 @@
 
 Read in this order:
 
-    recipe, model, data    options; networks; data sets
+    recipe, model, data    options; networks, whose layers are in `networks`; data sets
     augment, optimise      augmentation; optimisers and schedules
     loop                   the training loop
     evaluate, corruptions  accuracy, calibration, robustness
@@ -14,7 +14,7 @@ Read in this order:
 device; `watch`, `progress` and `plots` show the progress and the results; `checkpoint` reads and
 writes weights. `__main__`, `commands` and `api` are the interfaces.
 
-Tensors   pixels (n, 28, 28) uint8, 0 = paper, 255 = ink
-          ink    (n, 1, 28, 28) float32, 0..1: the input of the network and the augmentation
+Tensors   pixels (n, h, w) uint8 gray or (n, h, w, 3) RGB; of digits 0 = paper, 255 = ink
+          images (n, c, h, w) float32, 0..1: the input of the network and the augmentation
           logits (n, classes) float32
 """

@@ -60,7 +60,8 @@ def _train(arguments: Namespace) -> None:
     given = Recipe.given_in(arguments)
     reading = Reading.given_in(arguments)
     if arguments.resume:
-        if given or arguments.preset or arguments.data or reading != Reading():
+        others = (arguments.preset, arguments.recipe, arguments.data)
+        if given or any(others) or reading != Reading():
             raise BadRecipe("--resume uses the data and the recipe of the run: omit other flags")
         run = Run(arguments.resume)
         facts = run.facts()
@@ -69,15 +70,20 @@ def _train(arguments: Namespace) -> None:
             resume(run, _data_set(facts["data"]["wanted"], reading, place), place=place)
         return
     preset = PRESETS.get(arguments.preset or "default", {})
+    if arguments.recipe:
+        given = Recipe.read(arguments.recipe) | given
     recipe = Recipe.made_of(preset, given)  # reports mistakes before anything is loaded
-    recipe.check_use(given)
+    if arguments.data is None or arguments.data in NAMES:
+        recipe.check_use(given)
     images = training_images(arguments.data)
     if images and reading.limit is None:
         validation_size(images, recipe)
     with place_of(recipe) as place:
         data = _data_set(arguments.data, reading, place)
         options = suited(data, preset if arguments.preset else None)
-        train_into(arguments.runs, data, Recipe.made_of(options, given), place=place)
+        recipe = Recipe.made_of(options, given)
+        recipe.check_use(given)
+        train_into(arguments.runs, data, recipe, place=place)
 
 
 def _data_set(wanted: str | None, reading: Reading, place: Place) -> DataSet:
@@ -106,6 +112,12 @@ def _parser() -> ArgumentParser:
     Reading.add_flags(parser)
     parser.add_argument(
         "--preset", choices=tuple(PRESETS), help="a named recipe, which other flags modify"
+    )
+    parser.add_argument(
+        "--recipe",
+        type=Path,
+        metavar="FILE.toml",
+        help='a file of options, such as epochs = 12 and network = "deep"; flags override it',
     )
     parser.add_argument(
         "--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: runs"

@@ -10,10 +10,12 @@
 
     MNISTPredictor("seven.pt").predict("another.png").digit
 
-Images are paths, PIL images, arrays or tensors of any size: see `training.image`.
+`Classifier` and `Predictor` are the same classes. Images are paths, PIL images, arrays or tensors
+of any size: see `training.image`.
 """
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -23,19 +25,24 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from torch import nn
 
 from contract.card import Evaluation
 from training import plots
+from training.augment import Transform
 from training.data import DataSet, find_data_set, find_test_images, suited
 from training.evaluate import Judged, judge, logits_of
 from training.image import as_pixels
 from training.loop import Stopped
+from training.networks.own import Build, registered
 from training.progress import Epoch
 from training.reading import Reading
 from training.recipe import PRESETS, BadRecipe, Recipe
 from training.run import BadRun, Checkpoint, Run
 from training.settings import mnist_dir
 from training.train import resume, train_into
+
+log = logging.getLogger("training")
 
 
 class EvaluationResult(Evaluation):
@@ -58,12 +65,29 @@ SCHEDULER_OPTIONS = {
 }  # fmt: skip
 
 
-class Prediction(NamedTuple):
-    """The prediction for one image."""
-
-    digit: int  # index of the class; its name is labels[digit]
+class _Prediction(NamedTuple):
+    digit: int  # index of the class
     confidence: float  # its calibrated probability, 0..1
     probabilities: NDArray[np.float32]  # of every class, (classes,), sum 1
+
+
+class Prediction(_Prediction):
+    """The prediction for one image: a tuple of digit, confidence and probabilities.
+
+    `index` is another name for `digit`, and `label` is the name of that class.
+    """
+
+    label: str
+
+    def __new__(cls, probabilities: NDArray[np.float32], labels: Sequence[str]) -> Self:
+        index = int(probabilities.argmax())
+        self = super().__new__(cls, index, float(probabilities[index]), probabilities)
+        self.label = labels[index]
+        return self
+
+    @property
+    def index(self) -> int:  # type: ignore[override]  # in place of the tuple's search
+        return self.digit
 
 
 class MNISTPredictor:
@@ -84,17 +108,17 @@ class MNISTPredictor:
         return self.checkpoint.labels
 
     def predict(self, image: Any) -> Prediction:
-        """The digit on an image; BadImage if it is not an image, or blank."""
+        """The class of an image; BadImage if it is not an image, or blank."""
         return self.predict_batch([image])[0]
 
     def predict_batch(self, images: Iterable[Any]) -> list[Prediction]:
         """One prediction for each image, in order."""
-        prepared = [as_pixels(image) for image in images]
+        prepared = [as_pixels(image, self.checkpoint.prepare) for image in images]
         if not prepared:
             return []
         logits = logits_of(self.network, torch.from_numpy(np.stack(prepared)))  # (n, classes)
         rows = torch.softmax(logits / self.checkpoint.temperature, 1).numpy()
-        return [Prediction(int(row.argmax()), float(row.max()), row) for row in rows]
+        return [Prediction(row, self.labels) for row in rows]
 
 
 class MNISTClassifier:
@@ -102,6 +126,9 @@ class MNISTClassifier:
 
     Every option of `Recipe` is a keyword: batch_size, epochs, learning_rate, dropout1, dropout2,
     patience, min_delta, network, optimiser and all others that `python -m training --help` lists.
+    `network` may also be a module, or a callable that returns one: see `training.networks.own`.
+    `transform` augments the training images in place of the recipe's options: it receives each as a
+    float tensor (c, h, w), 0..1, as torchvision's transforms do, and returns one of that shape.
     `preset` is a named recipe, which options modify. `data` is the name of a data set, a folder
     with your own images or a DataSet; by default it is MNIST. `size`, `gray`, `limit` and
     `preparation` say how its images are read: see `training.reading.Reading`. Runs are written to
@@ -119,6 +146,8 @@ class MNISTClassifier:
         gray: bool | None = None,
         limit: int | None = None,
         preparation: str = "auto",
+        network: str | Build | nn.Module | None = None,
+        transform: Transform | None = None,
         **options: Any,
     ) -> None:
         if preset is not None and preset not in PRESETS:
@@ -126,7 +155,10 @@ class MNISTClassifier:
         self._wanted, self._runs = data, Path(runs)
         self._reading = Reading.of(size=size, gray=gray, limit=limit, preparation=preparation)
         self._preset = None if preset is None else PRESETS[preset]
-        self._options = options
+        if network is not None:
+            options["network"] = network if isinstance(network, str) else registered(network)
+        self._options, self._transform = options, transform
+        self._start: Checkpoint | None = None  # of load_model, from which `train` goes on
         self._run: Run | None = None  # the last one that was trained or loaded
         self._unfinished = False
         self._model: MNISTPredictor | None = None
@@ -135,7 +167,9 @@ class MNISTClassifier:
     @property
     def recipe(self) -> Recipe:
         """All options, with those of the preset or the data set."""
-        return Recipe.made_of(suited(self._data(), self._preset), self._options)
+        suitable = suited(self._data(), self._preset)
+        same = {} if self._start is None else self._start.architecture
+        return Recipe.made_of(suitable, same, self._options)
 
     def set_scheduler(self, name: str, **options: Any) -> Self:
         """Choose the learning rate schedule: one-cycle, cosine, step, plateau or none.
@@ -157,6 +191,8 @@ class MNISTClassifier:
     def train(self) -> Self:
         """Train to the end, or resume after an interruption or `load_checkpoint`.
 
+        After `load_model` it starts with the weights that were loaded.
+
         Raises Stopped when interrupted: the state is kept, `save_checkpoint` writes it to a file,
         and calling `train` again resumes it. BadRecipe, BadData, BadRun and OSError give the reason
         of a failure.
@@ -165,14 +201,16 @@ class MNISTClassifier:
         self._model = None
         try:
             if self._unfinished and self._run is not None:
-                self._run = resume(self._run, data)
+                self._run = resume(self._run, data, transform=self._transform)
             else:
-                self._run = train_into(self._runs, data, self.recipe)
+                self._run = train_into(
+                    self._runs, data, self.recipe, transform=self._transform, start=self._start
+                )
         except Stopped as stopped:
             if stopped.folder is not None:
                 self._run, self._unfinished = Run(stopped.folder), True
             raise
-        self._unfinished = False
+        self._unfinished, self._start = False, None
         self._model = MNISTPredictor(self._run.folder)
         return self
 
@@ -184,7 +222,7 @@ class MNISTClassifier:
         return EvaluationResult.model_validate(dict(self._judged(data)[0].evaluation()))
 
     def predict(self, image: Any) -> Prediction:
-        """The digit on an image; BadImage if it is not an image, or blank."""
+        """The class of an image; BadImage if it is not an image, or blank."""
         return self._trained().predict(image)
 
     def predict_batch(self, images: Iterable[Any]) -> list[Prediction]:
@@ -198,8 +236,9 @@ class MNISTClassifier:
         self._trained().checkpoint.save(Path(path))
 
     def load_model(self, path: str | Path) -> Self:
-        """Load a trained network; BadRun if `path` holds none."""
+        """Load a trained network, from whose weights `train` goes on; BadRun if there is none."""
         self._model = MNISTPredictor(path)
+        self._start = self._model.checkpoint
         self._run = Run(Path(path)) if Path(path).is_dir() else None
         self._unfinished = False
         return self
@@ -211,7 +250,10 @@ class MNISTClassifier:
         self._run.pack(Path(path))
 
     def load_checkpoint(self, path: str | Path) -> Self:
-        """Load a saved training, which `train` resumes with its own recipe and data set."""
+        """Load a saved training, which `train` resumes with its own recipe and data set.
+
+        A warning names the options of this classifier that are not used, as they differ.
+        """
         self._run = Run.create(self._runs)
         try:
             self._run.unpack(Path(path))
@@ -219,7 +261,8 @@ class MNISTClassifier:
             self._run.discard()
             raise
         facts = self._run.facts()
-        self._model, self._unfinished = None, True
+        self._model, self._start, self._unfinished = None, None, True
+        self._warn_of_unused(facts["recipe"])
         self._preset, self._options = {}, facts["recipe"]
         if self._wanted is None:
             self._wanted, self._reading = facts["data"]["wanted"], Reading.of_facts(facts["data"])
@@ -245,6 +288,14 @@ class MNISTClassifier:
 
     # ---- private ------------------------------------------------------------
 
+    def _warn_of_unused(self, recipe: Mapping[str, Any]) -> None:
+        wanted = {**(self._preset or {}), **self._options}
+        unused = [f"{name}={value!r}" for name, value in wanted.items() if recipe[name] != value]
+        if unused:
+            log.warning(
+                "The saved training goes on with its own recipe, without %s", ", ".join(unused)
+            )
+
     def _data(self) -> DataSet:
         if not isinstance(self._wanted, DataSet):
             wanted = None if self._wanted is None else str(self._wanted)
@@ -257,10 +308,13 @@ class MNISTClassifier:
         return self._model
 
     def _judged(self, data: str | Path | None = None) -> tuple[Judged, NDArray[np.uint8]]:
-        """The network's outputs for test images, and the pixels (n, 28, 28)."""
+        """The network's outputs for test images, and the pixels (n, h, w) or (n, h, w, 3)."""
         model = self._trained()
         if data is not None:
-            pixels, labels = find_test_images(str(data), model.labels, mnist_dir=mnist_dir())[1]
+            prepare = model.checkpoint.prepare
+            pixels, labels = find_test_images(
+                str(data), model.labels, prepare=prepare, mnist_dir=mnist_dir()
+            )[1]
         elif self._run is not None:
             pixels, labels = self._run.test_set()
         else:
@@ -277,6 +331,7 @@ class MNISTClassifier:
 def _signature() -> Signature:
     """With every option by name, for help() and completion."""
     _, *own, _ = signature(MNISTClassifier.__init__).parameters.values()  # without self, options
+    own = [parameter for parameter in own if parameter.name != "network"]
     options = [
         Parameter(option.name, Parameter.KEYWORD_ONLY, default=option.default)
         for option in fields(Recipe)
@@ -285,3 +340,5 @@ def _signature() -> Signature:
 
 
 MNISTClassifier.__signature__ = _signature()  # type: ignore[attr-defined]
+
+Classifier, Predictor = MNISTClassifier, MNISTPredictor

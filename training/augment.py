@@ -1,44 +1,85 @@
 """Augments a whole batch of images at once, with tensor operations.
 
-    ink (n, 1, 28, 28) --affine and elastic warp--stroke width--spoil some--> ink, same shape
+    images (n, c, h, w), 0..1 --affine and elastic warp--stroke width--spoil some--> same shape
+                              --flip, crop, colour, cutout-------------------------> same shape
 
+The first row is for digits, the second one for photographs; options that are 0 cost no time.
 Spoiling makes a network robust: one that has only seen clean paper predicts at random on grey
 paper, in fog or under noise. It affects only a part of each batch, so that most images are clean,
 like those of the test set.
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (its usual name)
 
 from contract.card import SIDE
-from training.recipe import Recipe
+from training.recipe import BadRecipe, Recipe
 
-WARPS = ("rotation", "scale", "aspect", "shear", "shift", "elastic")  # options that move ink
+Transform = Callable[[Any], Any]  # an image (c, h, w) float32, 0..1 -> the same shape
+
+INK = (1, SIDE, SIDE)  # channels, height and width of images of digits
+WARPS = ("rotation", "scale", "aspect", "shear", "shift", "elastic")  # options that move pixels
 
 
-def augment(ink: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
-    """A new image for each of `ink` (n, 1, 28, 28), 0..1. Options that are 0 cost no time.
+def augment(images: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
+    """A new image for each of `images` (n, c, h, w), 0..1.
 
-    The images must be in random order, because the first of them are spoiled. `random` and `ink`
-    must be on the same device.
+    The images must be in random order, because the first of them are spoiled. `random` and
+    `images` must be on the same device.
     """
     if any(getattr(recipe, option) for option in WARPS):
-        grid = _affine(len(ink), recipe, random)
+        grid = _affine(images, recipe, random)
         if recipe.elastic:
-            grid = grid + _elastic(len(ink), recipe.elastic, random)
-        ink = F.grid_sample(ink, grid, align_corners=False)  # (n, 1, 28, 28); outside is paper
+            grid = grid + _elastic(images, recipe.elastic, random)
+        # Outside of an image of ink is paper; outside of others is what they show at their edges.
+        outside = "zeros" if images.shape[1:] == INK else "reflection"
+        images = F.grid_sample(images, grid, padding_mode=outside, align_corners=False)
     if recipe.stroke:
-        ink = _restroke(ink, recipe.stroke, random)
-    if spoiled := round(len(ink) * recipe.spoiled):
-        ink = torch.cat([_spoil(ink[:spoiled], recipe, random), ink[spoiled:]])
-    return ink
+        images = _restroke(images, recipe.stroke, random)
+    if spoiled := round(len(images) * recipe.spoiled):
+        images = torch.cat([_spoil(images[:spoiled], recipe, random), images[spoiled:]])
+    if recipe.flip:
+        mirrored = _uniform((len(images), 1, 1, 1), random) < recipe.flip
+        images = torch.where(mirrored, images.flip(3), images)
+    if recipe.crop:
+        images = _cropped(images, recipe.crop, random)
+    if recipe.colour:
+        images = _recoloured(images, recipe.colour, random)
+    if recipe.cutout:
+        images = _cut_out(images, recipe.cutout, random)
+    return images
 
 
-def _affine(n: int, recipe: Recipe, random: torch.Generator) -> Tensor:
-    """The source of each output pixel, (n, 28, 28, 2), in the -1..1 of grid_sample."""
+def transformed(images: Tensor, transform: Transform) -> Tensor:
+    """Each of `images` (n, c, h, w), 0..1, by a user's own function; BadRecipe if that fails."""
+    try:
+        result = torch.stack([torch.as_tensor(transform(image)) for image in images])
+    except Exception as error:  # whatever the user's code raises
+        raise BadRecipe(
+            f"transform fails on a float tensor (c, h, w): {type(error).__name__}: {error}; leave "
+            "out ToTensor, because images are tensors already"
+        ) from error
+    if result.shape != images.shape:
+        raise BadRecipe(
+            f"transform makes {tuple(result.shape[1:])} of an image of {tuple(images.shape[1:])}, "
+            "it must keep the shape"
+        )
+    if result.min() < -0.5 or result.max() > 1.5:
+        raise BadRecipe(
+            f"transform makes values from {result.min():.2f} to {result.max():.2f} of 0..1: leave "
+            "out Normalize, which is part of the network"
+        )
+    return result.to(torch.float32)
+
+
+def _affine(images: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
+    """The source of each output pixel, (n, h, w, 2), in the -1..1 of grid_sample."""
+    n, _, height, width = images.shape
 
     def within(limit: float) -> Tensor:
         return (_uniform((n,), random) * 2 - 1) * limit  # (n,)
@@ -48,20 +89,26 @@ def _affine(n: int, recipe: Recipe, random: torch.Generator) -> Tensor:
     aspect = torch.exp(within(math.log1p(recipe.aspect)) / 2)
     shear = within(recipe.shear)
     cos, sin = torch.cos(angle), torch.sin(angle)
-    shift = [within(recipe.shift * 2 / SIDE) for _ in range(2)]
+    shift = [within(recipe.shift * 2 / side) for side in (width, height)]
     wide, high = size * aspect, size / aspect
     along_x = torch.stack([cos * wide, sin * high], 1)[:, None, None]  # (n, 1, 1, 2)
     along_y = torch.stack([(shear * cos - sin) * wide, (shear * sin + cos) * high], 1)
-    place = (torch.arange(SIDE, device=random.device) * 2 + 1) / SIDE - 1  # of pixel centres, -1..1
-    rows = along_y[:, None] * place[:, None] + torch.stack(shift, 1)[:, None]  # (n, 28, 2)
-    return along_x * place[:, None] + rows[:, :, None]  # takes a third of affine_grid's time
+    across, down = (_centres(side, random) for side in (width, height))
+    rows = along_y[:, None] * down[:, None] + torch.stack(shift, 1)[:, None]  # (n, h, 2)
+    return along_x * across[:, None] + rows[:, :, None]  # takes a third of affine_grid's time
 
 
-def _elastic(n: int, pixels: float, random: torch.Generator) -> Tensor:
-    """A smooth displacement (n, 28, 28, 2): 5x5 random vectors, interpolated."""
-    coarse = _normal((n, 2, 5, 5), random) * (pixels * 2 / SIDE)
-    fine = F.interpolate(coarse, (SIDE, SIDE), mode="bicubic", align_corners=True)
-    return fine.permute(0, 2, 3, 1)  # (n, 28, 28, 2)
+def _centres(side: int, random: torch.Generator) -> Tensor:
+    """The places of a row's pixel centres, (side,), from -1 to 1."""
+    return (torch.arange(side, device=random.device) * 2 + 1) / side - 1
+
+
+def _elastic(images: Tensor, pixels: float, random: torch.Generator) -> Tensor:
+    """A smooth displacement (n, h, w, 2): 5x5 random vectors, interpolated."""
+    n, _, height, width = images.shape
+    coarse = _normal((n, 2, 5, 5), random) * (pixels * 2 / height)
+    fine = F.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)
+    return fine.permute(0, 2, 3, 1)  # (n, h, w, 2)
 
 
 def _restroke(ink: Tensor, amount: float, random: torch.Generator) -> Tensor:
@@ -114,6 +161,51 @@ def _erased(ink: Tensor, most: float, random: torch.Generator) -> Tensor:
     swapped = _uniform((n, 1, 1, 1), random) < 0.5
     flat = _uniform((n, 1, 1, 1), random)
     return torch.where(lost, torch.where(swapped, 1 - ink, flat), ink)
+
+
+# ---- photographs -----------------------------------------------------------------------------
+
+
+def _cropped(images: Tensor, most: float, random: torch.Generator) -> Tensor:
+    """Shifted by whole pixels, which blurs nothing; the edges are mirrored."""
+    n, _, height, width = images.shape
+    margins = [max(1, round(side * most)) for side in (height, width)]
+    down, right = margins
+    padded = F.pad(images, (right, right, down, down), mode="reflect")
+    rows, columns = (
+        torch.randint(2 * margin + 1, (n, 1), generator=random, device=random.device)
+        + torch.arange(side, device=random.device)
+        for margin, side in zip(margins, (height, width), strict=True)
+    )  # (n, h), (n, w)
+    which = torch.arange(n, device=random.device)[:, None, None]
+    return padded.permute(0, 2, 3, 1)[which, rows[:, :, None], columns[:, None]].permute(0, 3, 1, 2)
+
+
+def _recoloured(images: Tensor, amount: float, random: torch.Generator) -> Tensor:
+    """Other brightness, contrast and, of colour images, saturation."""
+
+    def factor() -> Tensor:
+        return 1 + (_uniform((len(images), 1, 1, 1), random) * 2 - 1) * amount
+
+    middle = images.mean((1, 2, 3), keepdim=True)
+    images = ((images - middle) * factor() + middle) * factor()
+    if images.shape[1] == 3:
+        gray = images.mean(1, keepdim=True)
+        images = gray + (images - gray) * factor()
+    return images.clamp(0, 1)
+
+
+def _cut_out(images: Tensor, side: float, random: torch.Generator) -> Tensor:
+    """A gray square at a random place, partly outside at the edges."""
+    n = len(images)
+
+    def inside(length: int) -> Tensor:
+        middle = _uniform((n, 1), random) * length
+        pixel = torch.arange(length, device=random.device) + 0.5
+        return (pixel - middle).abs() < length * side / 2  # (n, length)
+
+    rows, columns = inside(images.shape[2]), inside(images.shape[3])
+    return images.masked_fill((rows[:, :, None] & columns[:, None])[:, None], 0.5)
 
 
 def _uniform(shape: tuple[int, ...], random: torch.Generator) -> Tensor:

@@ -5,6 +5,7 @@ reads the files long after they were written, so a damaged file is detected and 
 """
 
 import warnings
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Self
@@ -18,9 +19,15 @@ from torch import Tensor, nn
 
 from contract.card import SIDE, DataFacts, DigitPreparation, Evaluation, Preparation
 from contract.files import replace_together
-from training.model import NETWORKS, Network, build
+from preprocessing.preparation import Preparer, preparer_of
+from training.model import Network, build
+from training.networks.own import BadNetwork
 
-Images = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # pixels (n, 28, 28), labels (n,)
+# Pixels (n, h, w) or (n, h, w, 3) uint8, labels (n,) uint8, or uint16 of more than 256 classes.
+Images = tuple[NDArray[np.uint8], NDArray[np.unsignedinteger[Any]]]
+
+
+STATISTICS = ("mean", "deviation")  # of the training images, which a network may hold
 
 
 class BadRun(Exception):
@@ -45,23 +52,35 @@ class Checkpoint(BaseModel):
 
     @property
     def network(self) -> str:
-        """The name of the network, a key of NETWORKS."""
+        """The name of the network: a key of NETWORKS, or module:callable."""
         return str(self.recipe.get("network", ""))
+
+    @property
+    def architecture(self) -> dict[str, bool | int | float | str]:
+        """The options of the recipe that determine the network's layers."""
+        options = ("network", "width", "hidden_size", "dropout1", "dropout2")
+        return {name: self.recipe[name] for name in options if name in self.recipe}
+
+    @property
+    def prepare(self) -> Preparer:
+        """Makes the network's pixels of any image."""
+        return preparer_of(self.preparation, self.shape)
 
     def build(self) -> Network:
         """The network with its weights, in evaluation mode; BadRun if they do not fit it."""
-        if self.network not in NETWORKS:
-            known = ", ".join(NETWORKS)
-            raise BadRun(f"the checkpoint has an unknown network {self.network!r}; known: {known}")
         try:
             network = build(
                 self.network,
                 classes=len(self.labels),
+                shape=self.shape,
                 dropout1=float(self.recipe["dropout1"]),
                 dropout2=float(self.recipe["dropout2"]),
                 width=float(self.recipe["width"]),
+                hidden_size=int(self.recipe.get("hidden_size", 0)),  # none in older recipes
             )
             network.load_state_dict(self.weights)
+        except BadNetwork as error:
+            raise BadRun(f"the checkpoint's network cannot be built: {error}") from error
         except (RuntimeError, KeyError) as error:
             raise BadRun(f"the checkpoint's weights are not {self.network}'s: {error}") from error
         network.eval()
@@ -110,28 +129,38 @@ def load(path: Path) -> Any:
 def load_pretrained(network: nn.Module, path: Path, name: str) -> None:
     """Load pretrained weights from `path` into `network`, which is called `name`.
 
-    The file is a checkpoint of this project or a plain state dict, such as torchvision's for
-    resnet18. The weights of a first layer for three colours are summed, which is equivalent for
-    grayscale images. A last layer for other classes keeps its new weights. BadRun if anything else
-    differs.
+    The file is a checkpoint of this project or a plain state dict, such as torchvision's. For gray
+    images the weights of a first layer for three colours are summed, which is equivalent. A last
+    layer for other classes keeps its new weights. BadRun if anything else differs.
     """
     content = load(path)
     weights = content.get("weights", content) if isinstance(content, dict) else None
     if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
         raise BadRun(f"{path} holds no weights: it is neither a checkpoint nor a state dict")
+    load_weights(network, weights, name, str(path))
+
+
+def load_weights(network: nn.Module, weights: Mapping[str, Tensor], name: str, source: str) -> None:
+    """Load `weights` into `network`, which is called `name`, as `load_pretrained` does."""
     own = network.state_dict()
     weights = {_own_name(key, own): value for key, value in weights.items()}
-    first, *_, last_weight, last_bias = own  # names of the first and the last layer's parameters
-    if first in weights and weights[first].dim() == 4 and weights[first].shape[1] == 3:
+    parameters = [key for key in own if key not in STATISTICS]
+    first, last = parameters[0], parameters[-1].rpartition(".")[0]  # a weight; a layer
+    gray = own[first].dim() == 4 and own[first].shape[1] == 1
+    if gray and first in weights and weights[first].shape[1:2] == (3,):
         weights[first] = weights[first].sum(1, keepdim=True)
-    for key in (last_weight, last_bias):
-        if key in weights and weights[key].shape != own[key].shape:
+    for key in (f"{last}.weight", f"{last}.bias"):
+        if key in own and key in weights and weights[key].shape != own[key].shape:
+            weights[key] = own[key]
+    for key in STATISTICS:  # of these training images; PyTorch's files have none
+        weights.pop(key, None)
+        if key in own:
             weights[key] = own[key]
     different = [
         key for key in own if key not in weights or weights[key].shape != own[key].shape
     ] + [key for key in weights if key not in own]
     if different:
-        raise BadRun(f"{path} is of another network than {name}: see {', '.join(different[:3])}")
+        raise BadRun(f"{source} is of another network than {name}: see {', '.join(different[:3])}")
     network.load_state_dict(weights)
 
 
@@ -143,7 +172,7 @@ def _own_name(key: str, own: dict[str, Tensor]) -> str:
     return key
 
 
-def save_images(path: Path, **arrays: NDArray[np.uint8]) -> None:
+def save_images(path: Path, **arrays: NDArray[np.unsignedinteger[Any]]) -> None:
     content = BytesIO()
     np.savez_compressed(content, allow_pickle=False, **arrays)
     replace_together({path: content.getvalue()})
@@ -158,11 +187,11 @@ def load_images(path: Path) -> Images:
 
 
 def load_pixels(path: Path) -> NDArray[np.uint8]:
-    """Pixels (n, 28, 28) without labels; BadRun if the file is damaged."""
+    """Pixels (n, h, w) or (n, h, w, 3) without labels; BadRun if the file is damaged."""
     return _arrays(path, "pixels")[0]
 
 
-def _arrays(path: Path, *names: str) -> list[NDArray[np.uint8]]:
+def _arrays(path: Path, *names: str) -> list[NDArray[Any]]:
     """The named arrays of a file, of which the first holds pixels."""
     try:
         with np.load(path) as file:
@@ -170,6 +199,9 @@ def _arrays(path: Path, *names: str) -> list[NDArray[np.uint8]]:
     except Exception as error:  # a damaged zip raises nearly any exception
         raise BadRun(f"{path} is missing or damaged: train again ({error!r})") from error
     pixels = arrays[0]
-    if pixels.dtype != np.uint8 or pixels.shape[1:] != (SIDE, SIDE) or len(pixels) == 0:
-        raise BadRun(f"{path} holds {pixels.dtype} {pixels.shape}, not uint8 (n, 28, 28)")
+    is_image = pixels.ndim == 3 or (pixels.ndim == 4 and pixels.shape[3] == 3)
+    if pixels.dtype != np.uint8 or not is_image or pixels.size == 0:
+        raise BadRun(
+            f"{path} holds {pixels.dtype} {pixels.shape}, not uint8 (n, h, w) or (n, h, w, 3)"
+        )
     return arrays

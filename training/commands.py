@@ -16,6 +16,7 @@ from training.data import NAMES, find_test_images
 from training.evaluate import accuracy_under_corruptions, judge
 from training.idx import BadData
 from training.image import BadImage
+from training.model import GRAY_28, in_words
 from training.plots import corruption_sheet, write_plots
 from training.run import Run
 
@@ -30,7 +31,9 @@ def evaluate(words: Sequence[str], mnist_dir: Path | None) -> None:
         help=f"other test images: {', '.join(NAMES)} or a folder (default: the run's own)",
     )
     parser.add_argument(
-        "--corrupted", action="store_true", help="also under fifteen corruptions as in MNIST-C"
+        "--corrupted",
+        action="store_true",
+        help="also under fifteen corruptions as in MNIST-C, of 28x28",
     )
     parser.add_argument(
         "--into", type=Path, metavar="DIR", help="for the report (default: RUN/evaluation/SET)"
@@ -42,7 +45,14 @@ def evaluate(words: Sequence[str], mnist_dir: Path | None) -> None:
     if arguments.data is None:
         name, (pixels, truth) = "own-test-set", run.test_set()
     else:
-        name, (pixels, truth) = find_test_images(arguments.data, labels, mnist_dir=mnist_dir)
+        name, (pixels, truth) = find_test_images(
+            arguments.data, labels, prepare=checkpoint.prepare, mnist_dir=mnist_dir
+        )
+    if arguments.corrupted and checkpoint.shape != GRAY_28:
+        raise BadData(
+            f"--corrupted is for gray images of 28x28, those of {run.folder} are "
+            f"{in_words(checkpoint.shape)}"
+        )
     into = arguments.into or run.folder / "evaluation" / name
     into.mkdir(parents=True, exist_ok=True)
     test = torch.tensor(pixels), torch.tensor(truth).long()
@@ -99,7 +109,7 @@ def predict(words: Sequence[str], _: Path | None) -> None:
             unreadable += 1
             print(error if str(image) in str(error) else f"{image}: {error}", file=sys.stderr)
         else:
-            print(f"{image}: {predictor.labels[found.digit]}, {found.confidence:.2%}")
+            print(f"{image}: {found.label}, {found.confidence:.2%}")
     if unreadable:
         raise BadData(f"{unreadable} of {len(arguments.images)} images could not be read")
 

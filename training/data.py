@@ -32,6 +32,7 @@ from training.listing import Listing, Part, some
 from training.own import find_own, find_test
 from training.preparation import choose
 from training.reading import Reading, read_images
+from training.recipe import suggested
 
 DIGITS = SOURCES["mnist"].labels
 NAMES = (*SOURCES, "digits")
@@ -83,10 +84,14 @@ def find_data_set(
 
 
 def suited(data: DataSet, preset: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """The options of a preset, or those of the data; small sets have small batches in both."""
+    """The options that suit the data, and those of a preset, which override them.
+
+    Small sets have small batches with a preset too.
+    """
+    general = suggested(data.shape, data.labels)
     if preset is None:
-        return data.recipe
-    return {**_recipe_of_few(len(data.train[0])), **preset}
+        return {**general, **data.recipe}
+    return {**general, **_recipe_of_few(len(data.train[0])), **preset}
 
 
 def _recipe_of_few(images: int) -> dict[str, Any]:

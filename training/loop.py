@@ -1,6 +1,6 @@
 """The training loop: from images to weights, step by step.
 
-    each batch:        pixels --augment--> ink --network--> logits --> loss --> weights
+    each batch:        pixels --augment--> images --network--> logits --> loss --> weights
     after each epoch:  validation loss; the best weights so far are kept
 
 The data set is one tensor on the device, a batch is one indexing operation, and a batch is
@@ -25,9 +25,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (its usual name)
 
-from training.augment import augment
+from training.augment import Transform, augment, transformed
 from training.checkpoint import Images
-from training.evaluate import as_ink, fit_temperature, logits_of
+from training.evaluate import as_input, fit_temperature, logits_of
 from training.optimise import Schedule, average_of, optimiser_of
 from training.place import Place
 from training.progress import Epoch
@@ -50,7 +50,7 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Part:
-    pixels: Tensor  # (n, 28, 28) uint8
+    pixels: Tensor  # (n, h, w) or (n, h, w, 3) uint8
     labels: Tensor  # (n,) int64
 
     def __len__(self) -> int:
@@ -60,7 +60,8 @@ class Part:
         return Part(self.pixels.to(device), self.labels.to(device))
 
     def arrays(self) -> Images:
-        return self.pixels.numpy(), self.labels.numpy().astype(np.uint8)
+        kind = np.uint8 if self.labels.max() < 256 else np.uint16
+        return self.pixels.numpy(), self.labels.numpy().astype(kind)
 
 
 class Watcher(Protocol):
@@ -83,7 +84,10 @@ class Training:
         train: Part,
         validation: Part | None,
         teachers: Sequence[nn.Module] = (),
+        transform: Transform | None = None,
     ) -> None:
+        """`transform` augments images in place of the recipe's options."""
+        self._transform = transform
         self._recipe, self._place = recipe, place
         self._train = train.to(place.device)
         self._validation = validation and validation.to(place.device)
@@ -95,7 +99,9 @@ class Training:
         self.steps = len(train) // recipe.batch_size
         self._optimiser = optimiser_of(recipe, network)
         self._schedule = Schedule(recipe, self._optimiser, self.steps)
-        self._scaler = torch.amp.GradScaler(enabled=recipe.mixed_precision)
+        # float16, of CUDA, has too small a range for gradients; bfloat16, of CPUs, has not.
+        self._scales = recipe.mixed_precision and place.device.type == "cuda"
+        self._scaler = torch.amp.GradScaler(enabled=self._scales)
         self._parts: dict[str, Any] = {
             "network": network,
             "optimiser": self._optimiser,
@@ -189,15 +195,15 @@ class Training:
 
     def _train_step(self, batch: Tensor) -> None:
         self._seed_step()
-        ink = as_ink(self._train.pixels[batch])  # (n, 1, 28, 28)
+        images = as_input(self._train.pixels[batch])  # (n, c, h, w)
         labels = self._train.labels[batch]  # (n,)
         if self._epoch < self._recipe.epochs - self._recipe.plain_epochs:
-            ink = augment(ink, self._recipe, self._random)
+            images = self._augmented(images)
         # Convolutions over channels-last tensors take half the CPU time.
-        ink = ink.contiguous(memory_format=torch.channels_last)
+        images = images.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self._place.device.type, enabled=self._recipe.mixed_precision):
-            logits = self._parallel_network(ink)  # (n, classes)
-            loss = self._loss(logits.float(), labels, ink)
+            logits = self._parallel_network(images)  # (n, classes)
+            plain, loss = self._losses(logits.float(), labels, images)
         self._optimiser.zero_grad()
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         if self._optimised():
@@ -205,11 +211,16 @@ class Training:
             if self._average:
                 self._average.update_parameters(self._network)
         right = (logits.detach().argmax(1) == labels).float().mean()
-        self._sums += torch.stack([loss.detach(), right])
+        self._sums += torch.stack([plain, right])
+
+    def _augmented(self, images: Tensor) -> Tensor:
+        if self._transform is None:
+            return augment(images, self._recipe, self._random)
+        return transformed(images, self._transform)
 
     def _optimised(self) -> bool:
         """Update the weights; with mixed precision, not if a gradient overflowed."""
-        if not self._recipe.mixed_precision:
+        if not self._scales:
             self._optimiser.step()
             return True
         before = self._scaler.get_scale()
@@ -223,18 +234,22 @@ class Training:
         torch.manual_seed(seed)
         self._random.manual_seed(seed)
 
-    def _loss(self, logits: Tensor, labels: Tensor, ink: Tensor) -> Tensor:
+    def _losses(self, logits: Tensor, labels: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The plain cross-entropy, which is recorded, and the loss that is minimised."""
         loss = F.cross_entropy(logits, labels, label_smoothing=self._recipe.label_smoothing)
+        plain = F.cross_entropy(logits.detach(), labels)
         if not self._teachers:
-            return loss
+            return plain, loss
         share, softness = self._recipe.distillation, self._recipe.softness
         with torch.no_grad():  # the teachers get the same augmented images
-            outputs = [F.softmax(teacher(ink).float() / softness, 1) for teacher in self._teachers]
+            outputs = [
+                F.softmax(teacher(images).float() / softness, 1) for teacher in self._teachers
+            ]
             targets = torch.stack(outputs).mean(0)  # (n, classes)
         # Gradients of softened outputs are smaller by the square of the softness (Hinton et al.,
         # arXiv 1503.02531).
         distilled = F.cross_entropy(logits / softness, targets) * softness**2
-        return (1 - share) * loss + share * distilled
+        return plain, (1 - share) * loss + share * distilled
 
     def _end_epoch(self) -> None:
         """Evaluate the epoch, and keep its weights if they are the best so far."""
@@ -244,7 +259,7 @@ class Training:
         record = self._place.broadcast(self._judged(network, means) if self._place.first else None)
         assert record is not None
         self._sums.zero_()
-        self._schedule.after_epoch(record.validation_loss)
+        self._schedule.after_epoch(record.calibrated_loss)
         self.history.append(record)
         if not math.isfinite(record.loss):
             raise BadRecipe(
@@ -252,25 +267,26 @@ class Training:
                 f"{self._recipe.learning_rate}; the best weights were those of epoch "
                 f"{self.best['epoch']}"
             )
-        loss = math.inf if record.validation_loss is None else record.validation_loss
+        loss = math.inf if record.calibrated_loss is None else record.calibrated_loss
         if loss < self._progress["validation_loss"] - self._recipe.min_delta:
             self._progress = {"epoch": self._epoch, "validation_loss": loss}
         # Of epochs with equal losses to four digits, the last one was trained longest.
-        if record.validation_loss is None or loss < self.best["lowest"] + 5e-5:
+        if record.calibrated_loss is None or loss < self.best["lowest"] + 5e-5:
             weights = {name: value.clone() for name, value in network.state_dict().items()}
             lowest = min(loss, self.best["lowest"])
             self.best = {"epoch": self._epoch, "lowest": lowest, "weights": weights}
 
     def _judged(self, network: nn.Module, means: Tensor) -> Epoch:
         loss, right = means.tolist()
-        validation_loss = validation_accuracy = None
+        validation_loss = validation_accuracy = calibrated_loss = None
         if self._validation and math.isfinite(loss):
             logits = logits_of(network, self._validation.pixels)
             labels = self._validation.labels
-            # With the temperature, as in the service: smoothed labels make a network less and less
-            # confident, and the loss without a temperature would measure that, not the errors.
+            validation_loss = float(F.cross_entropy(logits, labels))
+            # Epochs are compared with the temperature, as in the service: smoothed labels make a
+            # network less and less confident, which the plain loss measures more than the errors.
             temperature = fit_temperature(logits, labels)
-            validation_loss = float(F.cross_entropy(logits / temperature, labels))
+            calibrated_loss = float(F.cross_entropy(logits / temperature, labels))
             validation_accuracy = float((logits.argmax(1) == labels).float().mean())
         return Epoch(
             epoch=self._epoch,
@@ -278,6 +294,7 @@ class Training:
             accuracy=right,
             validation_loss=validation_loss,
             validation_accuracy=validation_accuracy,
+            calibrated_loss=calibrated_loss,
             learning_rate=self._schedule.learning_rate,
             seconds=self.seconds,
         )

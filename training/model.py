@@ -1,114 +1,57 @@
-"""The networks, as layers with the shape after every step; NETWORKS lists them by name.
+"""The networks by name, in NETWORKS, and what surrounds each of them.
 
-    ink (n, 1, 28, 28) float32, 0..1 --normalise, layers--> logits (n, classes) float32
+    images (n, c, h, w) float32, 0..1 --normalise, layers--> logits (n, classes) float32
 
-`build` creates one. All but `resnet18` are a plain sequence of layers, written in the order in
-which an image passes through them. Numbers of channels are those of width 1.
+`build` creates one. Their layers are in `training.networks`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
-MEAN, DEVIATION = 0.1307, 0.3081  # of MNIST's 60,000 training images, ink 0..1
+from contract.card import SIDE
+from training.networks import digits
+from training.networks.own import BadNetwork, is_own, own
+from training.networks.residual import residual
+from training.networks.torchvision import efficientnet_b0, mobilenet_v3_small, resnet18
+
+MEAN, DEVIATION = 0.1307, 0.3081  # of MNIST's 60,000 training images, 0..1
+
+GRAY_28 = (SIDE, SIDE)  # the shape of a digit
 
 
 class Network(nn.Module):
-    """Layers that receive normalised ink."""
+    """Layers that receive normalised images.
 
-    def __init__(self, layers: nn.Module) -> None:
+    Mean and standard deviation of gray 28x28 images are MNIST's. Those of others are measured, by
+    `normalise_by`, and stored with the weights.
+    """
+
+    mean: Tensor  # (c, 1, 1)
+    deviation: Tensor  # (c, 1, 1)
+
+    def __init__(self, layers: nn.Module, shape: tuple[int, ...] = GRAY_28) -> None:
         super().__init__()
         self.layers = layers
+        channels, stored = 3 if len(shape) == 3 else 1, shape != GRAY_28
+        for name, value in (("mean", MEAN), ("deviation", DEVIATION)):
+            self.register_buffer(name, torch.full((channels, 1, 1), value), persistent=stored)
+        self._measures = stored
 
-    def forward(self, ink: Tensor) -> Tensor:
-        logits: Tensor = self.layers((ink - MEAN) / DEVIATION)
+    def normalise_by(self, pixels: Tensor) -> None:
+        """Take mean and deviation of training images, pixels (n, h, w) or (n, h, w, 3) uint8."""
+        if not self._measures:
+            return
+        channels = len(self.mean)
+        levels = pixels.reshape(-1, channels).to(torch.float32) / 255  # (n * h * w, channels)
+        self.mean.copy_(levels.mean(0).reshape(-1, 1, 1))
+        self.deviation.copy_(levels.std(0).clamp_min(1 / 255).reshape(-1, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.layers((images - self.mean) / self.deviation)
         return logits
-
-
-def compact(*, classes: int, dropout1: float, dropout2: float, width: float) -> nn.Module:
-    """29,434 parameters, 0.86 M multiply-adds: as accurate as networks forty times its size.
-
-    It is fast because its convolutions are unpadded, so that feature maps shrink quickly. Pooling
-    precedes BatchNorm, which then normalises a quarter of the values.
-    """
-    a, b, c = (round(channels * width) for channels in (16, 32, 64))
-    return nn.Sequential(
-        nn.Conv2d(1, a, 5, bias=False), nn.MaxPool2d(2), nn.BatchNorm2d(a), nn.ReLU(),  # 16, 12, 12
-        nn.Conv2d(a, b, 3, bias=False), nn.MaxPool2d(2), nn.BatchNorm2d(b), nn.ReLU(),  # 32, 5, 5
-        nn.Dropout2d(dropout1),
-        nn.Conv2d(b, c, 3, bias=False), nn.BatchNorm2d(c), nn.ReLU(),  # 64, 3, 3
-        nn.Flatten(), nn.Dropout(dropout2), nn.Linear(9 * c, classes),
-    )  # fmt: skip
-
-
-def deep(*, classes: int, dropout1: float, dropout2: float, width: float) -> nn.Module:
-    """75,706 parameters, five convolutions: more accurate than `compact`, at twice the cost."""
-    a, b, c = (round(channels * width) for channels in (16, 32, 64))
-    return nn.Sequential(
-        nn.Conv2d(1, a, 5, bias=False), nn.MaxPool2d(2), nn.BatchNorm2d(a), nn.ReLU(),  # 16, 12, 12
-        nn.Conv2d(a, b, 3, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU(),  # 32, 12, 12
-        nn.Conv2d(b, b, 3, bias=False), nn.BatchNorm2d(b), nn.ReLU(), nn.MaxPool2d(2),  # 32, 5, 5
-        nn.Dropout2d(dropout1),
-        nn.Conv2d(b, c, 3, padding=1, bias=False), nn.BatchNorm2d(c), nn.ReLU(),  # 64, 5, 5
-        nn.Conv2d(c, c, 3, bias=False), nn.BatchNorm2d(c), nn.ReLU(),  # 64, 3, 3
-        nn.Flatten(), nn.Dropout(dropout2), nn.Linear(9 * c, classes),
-    )  # fmt: skip
-
-
-def classic(*, classes: int, dropout1: float, dropout2: float) -> nn.Module:
-    """1,199,882 parameters: the network of PyTorch's own MNIST example."""
-    return nn.Sequential(
-        nn.Conv2d(1, 32, 3), nn.ReLU(),  # 32, 26, 26
-        nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(dropout1),  # 64, 12, 12
-        nn.Flatten(), nn.Linear(64 * 12 * 12, 128), nn.ReLU(), nn.Dropout(dropout2),  # 128
-        nn.Linear(128, classes),
-    )  # fmt: skip
-
-
-def pooled(*, classes: int, dropout1: float, dropout2: float) -> nn.Module:
-    """421,642 parameters: two padded convolutions, each halved by pooling."""
-    return nn.Sequential(
-        nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),  # 32, 14, 14
-        nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),  # 64, 7, 7
-        nn.Dropout(dropout1),
-        nn.Flatten(), nn.Linear(64 * 7 * 7, 128), nn.ReLU(), nn.Dropout(dropout2),  # 128
-        nn.Linear(128, classes),
-    )  # fmt: skip
-
-
-def batchnorm(*, classes: int, dropout1: float, dropout2: float) -> nn.Module:
-    """421,738 parameters: `pooled` with BatchNorm, and dropout in each block."""
-    return nn.Sequential(
-        nn.Conv2d(1, 32, 3, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU(),  # 32, 28, 28
-        nn.MaxPool2d(2), nn.Dropout(dropout1),  # 32, 14, 14
-        nn.Conv2d(32, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU(),  # 64, 14, 14
-        nn.MaxPool2d(2),  # 64, 7, 7
-        nn.Dropout(dropout1),
-        nn.Flatten(), nn.Linear(64 * 7 * 7, 128), nn.ReLU(), nn.Dropout(dropout2),  # 128
-        nn.Linear(128, classes),
-    )  # fmt: skip
-
-
-def mlp(*, classes: int, dropout1: float, dropout2: float) -> nn.Module:
-    """535,818 parameters: fully connected, without convolutions."""
-    return nn.Sequential(
-        nn.Flatten(),  # 784
-        nn.Linear(28 * 28, 512), nn.ReLU(), nn.Dropout(dropout1),  # 512
-        nn.Linear(512, 256), nn.ReLU(), nn.Dropout(dropout2),  # 256
-        nn.Linear(256, classes),
-    )  # fmt: skip
-
-
-def resnet18(*, classes: int, dropout1: float, dropout2: float) -> nn.Module:
-    """11,175,370 parameters: torchvision's, with one input channel and `classes` outputs."""
-    from training.vision import torchvision
-
-    network = torchvision().models.resnet18(weights=None, num_classes=classes)
-    network.conv1 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)  # 64, 14, 14
-    network.avgpool = nn.Sequential(nn.Dropout2d(dropout1), network.avgpool)  # 512, 1, 1
-    network.fc = nn.Sequential(nn.Dropout(dropout2), network.fc)
-    return network  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -119,32 +62,85 @@ class Kind:
     dropout1: float
     dropout2: float
     learning_rate: float  # peak value for Adam; SGD uses ten times that
+    digits_only: bool = False  # whether its layers are those for gray images of 28x28
     widens: bool = False  # whether --width has an effect
+    hidden_size: int = 0  # of the hidden fully connected layer; 0: it has none
+    half: bool = False  # whether it trains in half precision where that is fast
     threads: int = 64  # CPU threads; more of them would slow the training down
 
     def suggested(self, optimiser: str) -> dict[str, float]:
         rate = self.learning_rate * (10 if optimiser == "sgd" else 1)
-        return {"dropout1": self.dropout1, "dropout2": self.dropout2, "learning_rate": rate}
+        return {
+            "dropout1": self.dropout1,
+            "dropout2": self.dropout2,
+            "learning_rate": rate,
+            "hidden_size": self.hidden_size,
+        }
 
 
 NETWORKS = {
-    "compact": Kind(compact, 0.0, 0.1, 0.01, widens=True, threads=1),
-    "deep": Kind(deep, 0.0, 0.1, 0.01, widens=True),
-    "classic": Kind(classic, 0.25, 0.5, 0.002),
-    "pooled": Kind(pooled, 0.25, 0.5, 0.002),
-    "batchnorm": Kind(batchnorm, 0.25, 0.5, 0.005),
-    "mlp": Kind(mlp, 0.2, 0.2, 0.002),
+    "compact": Kind(digits.compact, 0.0, 0.1, 0.01, digits_only=True, widens=True, threads=1),
+    "deep": Kind(digits.deep, 0.0, 0.1, 0.01, digits_only=True, widens=True),
+    "classic": Kind(digits.classic, 0.25, 0.5, 0.002, digits_only=True, hidden_size=128),
+    "pooled": Kind(digits.pooled, 0.25, 0.5, 0.002, digits_only=True, hidden_size=128),
+    "batchnorm": Kind(digits.batchnorm, 0.25, 0.5, 0.005, digits_only=True, hidden_size=128),
+    "mlp": Kind(digits.mlp, 0.2, 0.2, 0.002, digits_only=True, hidden_size=512),
+    "residual": Kind(residual, 0.0, 0.0, 0.02, widens=True, half=True),
     "resnet18": Kind(resnet18, 0.0, 0.0, 0.002),
+    "mobilenet_v3_small": Kind(mobilenet_v3_small, 0.0, 0.2, 0.002),
+    "efficientnet_b0": Kind(efficientnet_b0, 0.0, 0.2, 0.002),
 }
+OWN = Kind(own, 0.0, 0.0, 0.002)  # of any network named module:callable
+
+
+def kind_of(network: str) -> Kind:
+    """The kind of that name; BadNetwork if there is none."""
+    if network in NETWORKS:
+        return NETWORKS[network]
+    if is_own(network):
+        return OWN
+    raise BadNetwork(
+        f"network is {network!r}, it must be one of: {', '.join(NETWORKS)}; or my_module:build "
+        "for one of your own"
+    )
 
 
 def build(
-    network: str, *, classes: int, dropout1: float, dropout2: float, width: float = 1
+    network: str,
+    *,
+    classes: int,
+    shape: tuple[int, ...] = GRAY_28,
+    dropout1: float = 0.0,
+    dropout2: float = 0.0,
+    width: float = 1.0,
+    hidden_size: int = 0,
 ) -> Network:
-    """The network of that name in NETWORKS, with initial weights."""
-    kind = NETWORKS[network]
-    wide = {"width": width} if kind.widens else {}
-    return Network(kind.layers(classes=classes, dropout1=dropout1, dropout2=dropout2, **wide))
+    """The network of that name for images of `shape`, (h, w) or (h, w, 3), with initial weights.
+
+    `hidden_size` 0 stands for the network's own. Raises BadNetwork if there is no such network, or
+    if it is for images of another shape.
+    """
+    kind = kind_of(network)
+    if kind is OWN:
+        return Network(own(network, classes=classes, shape=shape), shape)
+    if kind.digits_only and shape != GRAY_28:
+        others = ", ".join(name for name, each in NETWORKS.items() if not each.digits_only)
+        raise BadNetwork(
+            f"{network} is for gray images of 28x28, these are {in_words(shape)}: choose one of "
+            f"{others}; or my_module:build"
+        )
+    options = {
+        **({} if kind.digits_only else {"shape": shape}),
+        **({"width": width} if kind.widens else {}),
+        **({"hidden_size": hidden_size or kind.hidden_size} if kind.hidden_size else {}),
+    }
+    layers = kind.layers(classes=classes, dropout1=dropout1, dropout2=dropout2, **options)
+    return Network(layers, shape)
+
+
+def in_words(shape: tuple[int, ...]) -> str:
+    """A shape for people: "64x64 in colour"; height first."""
+    return f"{shape[0]}x{shape[1]} " + ("in colour" if len(shape) == 3 else "in gray")
 
 
 def parameters_of(network: nn.Module) -> int:

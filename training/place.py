@@ -18,8 +18,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from contract.cgroup import available_cores
 from preprocessing.allocation import keep_freed_memory
-from training.model import NETWORKS
-from training.recipe import BadRecipe, Recipe
+from training.model import kind_of
+from training.recipe import BadRecipe, Recipe, halves
 
 Value = TypeVar("Value")
 
@@ -88,8 +88,11 @@ class Place:
 def place_of(recipe: Recipe) -> Iterator[Place]:
     """The device that the recipe names; BadRecipe if this machine or PyTorch build lacks it."""
     kind = _device_kind(recipe, alone=not distributed.is_torchelastic_launched())
-    if recipe.mixed_precision and kind != "cuda":
-        raise BadRecipe(f"--mixed-precision is for CUDA, --device {recipe.device} is {kind} here")
+    if recipe.mixed_precision and not halves(kind):
+        raise BadRecipe(
+            f"--mixed-precision is for CUDA and for CPUs that compute bfloat16; --device "
+            f"{recipe.device} is {kind} here, which does not: use --no-mixed-precision"
+        )
     if not distributed.is_torchelastic_launched():
         yield Place(torch.device(kind, 0) if kind == "cuda" else torch.device(kind))
         return
@@ -113,7 +116,7 @@ def place_of(recipe: Recipe) -> Iterator[Place]:
 def configure(recipe: Recipe, processes: int) -> None:
     """Set the threads of the recipe or the network, and keep freed memory for the next step."""
     mine = max(1, available_cores() // processes)
-    torch.set_num_threads(recipe.threads or min(mine, NETWORKS[recipe.network].threads))
+    torch.set_num_threads(recipe.threads or min(mine, kind_of(recipe.network).threads))
     keep_freed_memory()
 
 

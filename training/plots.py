@@ -10,7 +10,9 @@ Figures are drawn without pyplot, so they need no display and are freed when the
 """
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,14 +25,27 @@ from torch import Tensor
 
 from contract.card import SIDE
 from training.corruptions import corrupted
-from training.evaluate import BINS, Judged, as_ink, calibration_error, reliability
+from training.evaluate import BINS, Judged, as_input, calibration_error, reliability
+from training.fonts import drawable
 from training.progress import Epoch
 
 DPI = 120
 BLUE, ORANGE, GREEN, RED, GREY = "#2f6db5", "#e07b22", "#2e8b57", "#c8372d", "#8a8f98"
 MOST_NAMED = 30  # classes whose names fit next to a matrix
 
-Pixels = NDArray[np.uint8]  # (n, 28, 28)
+# Errors of one kind that are painted darkest, at least: a single one is no pattern.
+MANY_ERRORS = 10
+
+Pixels = NDArray[np.uint8]  # (n, h, w) or (n, h, w, 3)
+
+
+class Plot(Figure):
+    """A figure that a notebook shows as it is, without pyplot and `%matplotlib inline`."""
+
+    def _repr_png_(self) -> bytes:
+        content = BytesIO()
+        self.savefig(content, format="png", dpi=DPI)
+        return content.getvalue()
 
 
 def write_plots(
@@ -98,13 +113,15 @@ def confusion_matrix(judged: Judged) -> Figure:
     figure = _figure(side + 0.6, side)
     axes = figure.subplots()
     wrong = np.where(np.eye(classes, dtype=bool), np.nan, counts.astype(float))
-    worst = np.nanmax(wrong)
+    worst = max(MANY_ERRORS, np.nanmax(wrong, initial=0))
     colours = colormaps["OrRd"].with_extremes(bad="#e8f1ea")  # bad: the diagonal, which is right
-    shown = axes.imshow(wrong, cmap=colours, vmin=0, vmax=max(1.0, worst))
+    shown = axes.imshow(wrong, cmap=colours, vmin=0, vmax=worst)
     if classes <= MOST_NAMED:
         _write_counts(axes, counts, wrong, worst)
-        axes.set_xticks(range(classes), judged.names, rotation=90 if _long(judged.names) else 0)
-        axes.set_yticks(range(classes), judged.names)
+        names, fonts = drawable(judged.names)
+        style: dict[str, Any] = {"fontfamily": fonts, "parse_math": False}
+        axes.set_xticks(range(classes), names, rotation=90 if _long(names) else 0, **style)
+        axes.set_yticks(range(classes), names, **style)
     axes.set_xlabel("prediction")
     axes.set_ylabel("label")
     axes.tick_params(length=0)
@@ -145,26 +162,36 @@ def misclassified(judged: Judged, pixels: Pixels, count: int = 30) -> Figure:
 
 def _sheet(judged: Judged, pixels: Pixels, order: NDArray[np.int64], title: str) -> Figure:
     """Images with their predictions, drawn as one image: that is much faster than thirty."""
-    columns = 10 if not _long(judged.names) else 6
-    wide, high = 8 + SIDE * 10 // columns, SIDE + 14  # pixels of a cell
+    names, fonts = drawable(judged.names)
+    columns = 10 if not _long(names) else 6
+    side, across = pixels.shape[1:3]
+    unit = max(side, across) / SIDE  # so that texts have room above images of any size
+    wide, high = int((8 + SIDE * 10 // columns) * unit), int((SIDE + 14) * unit)  # of a cell
     rows = max(1, -(-len(order) // columns))
-    sheet = np.full((rows * high, columns * wide), 255, np.uint8)
+    sheet = np.full((rows * high, columns * wide, *pixels.shape[3:]), 255, np.uint8)
     figure = _figure(11, 0.5 + 11 / columns * high / wide * 0.95 * rows)
     axes = figure.subplots()
     probabilities = judged.probabilities.numpy()
     for place, number in enumerate(order):
-        top, left = place // columns * high + 12, place % columns * wide + (wide - SIDE) // 2
-        sheet[top : top + SIDE, left : left + SIDE] = 255 - pixels[number]
+        top = place // columns * high + int(12 * unit)
+        left = place % columns * wide + (wide - across) // 2
+        sheet[top : top + side, left : left + across] = _as_seen(pixels[number])
         predicted, label = int(judged.predicted[number]), int(judged.labels[number])
-        text = f"{judged.names[predicted]}  {probabilities[number, predicted]:.1%}"
+        text = f"{names[predicted]}  {probabilities[number, predicted]:.1%}"
         if predicted != label:
-            text += f"\nis {judged.names[label]}  {probabilities[number, label]:.1%}"
-        axes.text(left + SIDE / 2, top - 1, text, ha="center", va="bottom", fontsize=8,
-                  color=GREEN if predicted == label else RED, parse_math=False)  # fmt: skip
+            text += f"\nis {names[label]}  {probabilities[number, label]:.1%}"
+        axes.text(left + across / 2, top - unit, text, ha="center", va="bottom", fontsize=8,
+                  color=GREEN if predicted == label else RED, parse_math=False,
+                  fontfamily=fonts)  # fmt: skip
     axes.imshow(sheet, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axes.axis("off")
     axes.set_title(title, fontsize=11)
     return figure
+
+
+def _as_seen(pixels: Pixels) -> Pixels:
+    """Digits are white on black, and shown as they are written; other images as they are."""
+    return 255 - pixels if pixels.shape == (SIDE, SIDE) else pixels
 
 
 def reliability_diagram(judged: Judged) -> Figure:
@@ -179,8 +206,8 @@ def reliability_diagram(judged: Judged) -> Figure:
         middle = [bar.low + 0.5 / BINS for bar in bars]
         upper.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1)
         upper.bar(middle, [b.accuracy for b in bars], 0.9 / BINS, color=BLUE, label="accuracy")
-        upper.plot([b.confidence for b in bars], [b.accuracy for b in bars], "o", color=ORANGE,
-                   ms=4, label="mean confidence")  # fmt: skip
+        upper.plot(middle, [b.confidence for b in bars], "_", color=ORANGE, ms=10, mew=2,
+                   label="mean confidence")  # fmt: skip
         upper.set_title(f"{title}: error {error:.2%}")
         lower.bar(middle, [b.share for b in bars], 0.9 / BINS, color=GREY)
         lower.set_yscale("log")
@@ -204,7 +231,7 @@ def corruption_sheet(pixels: Tensor, accuracies: Mapping[str, float]) -> Figure:
     `pixels` (n, 28, 28) uint8.
     """
     columns = min(12, len(pixels))
-    ink = as_ink(pixels[_spread(columns, len(pixels))])  # (columns, 1, 28, 28)
+    ink = as_input(pixels[_spread(columns, len(pixels))])  # (columns, 1, 28, 28)
     rows = list(accuracies.items())
     figure = _figure(1.9 + 0.7 * columns, 0.72 * len(rows))
     for axes, (name, accuracy) in zip(figure.subplots(len(rows), 1), rows, strict=True):
@@ -223,7 +250,7 @@ def _spread(count: int, images: int) -> NDArray[np.int64]:
 
 
 def _figure(width: float, height: float) -> Figure:
-    return Figure(figsize=(width, height), layout="constrained")
+    return Plot(figsize=(width, height), layout="constrained")
 
 
 def _plain(axes: Axes) -> None:

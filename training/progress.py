@@ -17,12 +17,13 @@ class Epoch(NamedTuple):
     """One line of metrics.jsonl."""
 
     epoch: int  # from 1
-    loss: float  # mean over the training batches, with augmentation and label smoothing
+    loss: float  # mean cross-entropy of the training batches, which are augmented
     accuracy: float  # on the augmented training images
-    validation_loss: float | None  # with a fitted temperature; None: no validation part
+    validation_loss: float | None  # mean cross-entropy; None: no validation part
     validation_accuracy: float | None
     learning_rate: float  # after the last step
     seconds: float  # since the training began, without interruptions
+    calibrated_loss: float | None = None  # `validation_loss` after the fitted temperature
 
     def __str__(self) -> str:
         """A row under HEAD."""

@@ -7,11 +7,17 @@ its value when the recipe is created, so that the values that were used are stor
 """
 
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import Field, asdict, dataclass, field, fields
+from difflib import get_close_matches
+from pathlib import Path
+from tomllib import TOMLDecodeError, loads
 from typing import Any
 
-from training.model import NETWORKS
+import torch
+
+from training.model import GRAY_28, NETWORKS, Kind, kind_of
+from training.networks.own import BadNetwork
 
 OPTIMISERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("one-cycle", "cosine", "step", "plateau", "none")
@@ -29,10 +35,15 @@ def number(default: float | None, meaning: str, low: float, high: float, kind: t
     return field(default=default, metadata={"meaning": meaning, "bounds": (low, high, kind)})
 
 
-def choice(default: str | bool | None, meaning: str, of: tuple[str, ...] = ()) -> Any:
-    """One of some texts; without them, any text or, if the default is a bool, yes or no."""
+def choice(default: str | None, meaning: str, of: tuple[str, ...] = ()) -> Any:
+    """One of some texts, or without them any text."""
     choices = {"choices": of} if of else {}
     return field(default=default, metadata={"meaning": meaning, **choices})
+
+
+def switch(meaning: str) -> Any:
+    """Yes or no. The meaning says what the default depends on."""
+    return field(default=None, metadata={"meaning": meaning, "switch": True})
 
 
 @dataclass(frozen=True)
@@ -40,8 +51,13 @@ class Recipe:
     """The defaults are for MNIST on a CPU. PRESETS has others, and a data set may bring its own."""
 
     # The network
-    network: str = choice("compact", "network to train", of=tuple(NETWORKS))
-    width: float = number(1.0, "factor for the channels, for compact and deep only", 0.25, 8)
+    network: str = choice(
+        "compact", f"network to train: {', '.join(NETWORKS)}; or your own, as my_module:build"
+    )
+    width: float = number(1.0, "factor for the channels, for compact, deep and residual", 0.25, 8)
+    hidden_size: int = number(
+        None, "width of the hidden fully connected layer, default: the network's", 0, 8192, int
+    )
     dropout1: float = number(None, "after convolutions, default: the network's", 0, 0.9)
     dropout2: float = number(None, "before the last layer, default: the network's", 0, 0.9)
     pretrained: str = choice("", "file with initial weights of the same kind of network")
@@ -60,7 +76,7 @@ class Recipe:
     ema: float = number(0.0, "decay per step of the moving average of weights, 0: off", 0, 0.99999)
     # Distillation from larger networks, which are trained first
     teachers: int = number(0, "number of teacher networks to distil", 0, 32)
-    teacher_network: str = choice("deep", "network of the teachers", of=tuple(NETWORKS))
+    teacher_network: str = choice("deep", "network of the teachers")
     teacher_width: float = number(2.0, "--width of the teachers, where they have one", 0.25, 8)
     teacher_epochs: int = number(20, "--epochs of the teachers", 1, 10_000)
     distillation: float = number(0.9, "weight of the teachers' outputs against the labels", 0, 1)
@@ -77,6 +93,11 @@ class Recipe:
     contrast: float = number(0.65, "largest loss of contrast of paper and of ink", 0, 0.9)
     noise: float = number(0.2, "largest standard deviation of pixel noise, ink is 1", 0, 1)
     erasing: float = number(0.3, "largest part of the image hidden by a rectangle", 0, 0.5)
+    # Augmentation of photographs, or of any images that are not gray 28x28
+    flip: float = number(0.0, "share of images that are mirrored, left to right", 0, 1)
+    crop: float = number(0.0, "largest shift of the image, as a fraction of its side", 0, 0.5)
+    colour: float = number(0.0, "largest change of brightness, contrast and saturation", 0, 1)
+    cutout: float = number(0.0, "side of a square that is hidden, as a fraction", 0, 0.75)
     plain_epochs: int = number(
         None, "last epochs without augmentation, default: 2 of at least 3", 0, 10_000, int
     )
@@ -92,16 +113,21 @@ class Recipe:
     min_delta: float = number(0.0, "smallest decrease of the validation loss as progress", 0, 1)
     # The machine
     device: str = choice("auto", "device to train on; auto uses a GPU if there is one", of=DEVICES)
-    mixed_precision: bool = choice(False, "half precision where it is safe, on CUDA only")
+    mixed_precision: bool = switch(
+        "half precision where it is safe; default: for residual on a device that is fast at it"
+    )
     threads: int = number(0, "CPU threads, 0: as many as speed up this network", 0, 256)
     seed: int = number(0, "seed of weights, order and augmentation", 0, SEEDS)
 
     def __post_init__(self) -> None:
         for option in fields(self):
             self._set(option.name, _checked(option, getattr(self, option.name)))
+        kind = _kind_of("network", self.network)
+        _kind_of("teacher_network", self.teacher_network)
         settles = self.schedule in ("one-cycle", "cosine") and not self.patience
         defaults = {
-            **NETWORKS[self.network].suggested(self.optimiser),
+            **kind.suggested(self.optimiser),
+            "mixed_precision": kind.half and halves(self.device),
             "plain_epochs": min(2, self.epochs - 1),
             "keep": "last" if settles else "best",
         }
@@ -120,12 +146,13 @@ class Recipe:
         """The recipe of a teacher network. It has the same values except for those listed here."""
         own = {
             "network": self.teacher_network,
-            "width": self.teacher_width if NETWORKS[self.teacher_network].widens else 1.0,
+            "width": self.teacher_width if kind_of(self.teacher_network).widens else 1.0,
             "epochs": self.teacher_epochs,
             "plain_epochs": None,
             "dropout1": None,
             "dropout2": None,
             "learning_rate": None,
+            "hidden_size": None,
             "label_smoothing": 0.0,  # its outputs should express only the teacher's uncertainty
             "pretrained": "",
             "teachers": 0,
@@ -141,6 +168,27 @@ class Recipe:
         if unknown := set(chosen) - {option.name for option in fields(cls)}:
             raise BadRecipe(f"no recipe has {', '.join(sorted(unknown))}")
         return cls(**chosen)
+
+    @classmethod
+    def read(cls, path: Path) -> dict[str, Any]:
+        """The options in a TOML file, whose keys are names of fields; BadRecipe names a mistake."""
+        try:
+            given = loads(path.read_text())
+        except (TOMLDecodeError, UnicodeDecodeError) as error:
+            raise BadRecipe(f"{path} is not a TOML file: {error}") from error
+        except OSError as error:
+            raise BadRecipe(f"{path} cannot be read: {error.strerror}") from error
+        known = [option.name for option in fields(cls)]
+        for name in given:
+            if name not in known:
+                near = get_close_matches(name.replace("-", "_"), known, 1)
+                hint = f"did you mean {near[0]}?" if near else "--help lists all options"
+                raise BadRecipe(f"{path}: no recipe has {name}; {hint}")
+        try:
+            cls(**given)
+        except BadRecipe as error:
+            raise BadRecipe(f"{path}: {error}") from error
+        return given
 
     @classmethod
     def add_flags(cls, parser: ArgumentParser) -> None:
@@ -181,6 +229,20 @@ _USED_WITH: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 
+def halves(device: str) -> bool:
+    """Whether `device`, one of DEVICES, computes in half precision, and fast."""
+    if device in ("auto", "cuda") and torch.cuda.is_available():
+        return True
+    return device in ("auto", "cpu") and bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+
+
+def _kind_of(option: str, network: str) -> Kind:
+    try:
+        return kind_of(network)
+    except BadNetwork as error:
+        raise BadRecipe(f"{flag(option)}: {error}") from error
+
+
 def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
@@ -195,7 +257,7 @@ def _checked(option: Field[Any], value: Any) -> Any:
             raise BadRecipe(f"{name} is {value!r}, it must be one of: {', '.join(choices)}")
     elif bounds := option.metadata.get("bounds"):
         return _number(name, value, *bounds)
-    elif isinstance(default, bool):
+    elif option.metadata.get("switch"):
         if not isinstance(value, bool):
             raise BadRecipe(f"{name} is {value!r}, it must be True or False")
         return value
@@ -229,10 +291,17 @@ def _check_combinations(recipe: Recipe) -> None:
                 raise BadRecipe(f"{name} needs a validation part, but --validation is 0")
     if recipe.min_delta and not recipe.patience:
         raise BadRecipe("--min-delta has an effect only with --patience, which is 0")
-    if recipe.width != 1 and not NETWORKS[recipe.network].widens:
+    kind = kind_of(recipe.network)
+    if recipe.width != 1 and not kind.widens:
         raise BadRecipe(f"--width is {recipe.width}, but {recipe.network} has a fixed width")
-    if recipe.mixed_precision and recipe.device in ("cpu", "mps"):
-        raise BadRecipe(f"--mixed-precision is for CUDA, --device is {recipe.device}")
+    if recipe.hidden_size and not kind.hidden_size:
+        having = ", ".join(name for name, each in NETWORKS.items() if each.hidden_size)
+        raise BadRecipe(
+            f"--hidden-size is {recipe.hidden_size}, but {recipe.network} has no hidden fully "
+            f"connected layer; these have one: {having}"
+        )
+    if recipe.mixed_precision and recipe.device == "mps":
+        raise BadRecipe("--mixed-precision is for CUDA and for CPUs, --device is mps")
 
 
 def _argument(option: Field[Any]) -> dict[str, Any]:
@@ -241,10 +310,11 @@ def _argument(option: Field[Any]) -> dict[str, Any]:
     if choices := option.metadata.get("choices"):
         default = f" (default {option.default})" if option.default else ""
         return {"choices": choices, "help": f"{meaning}{default}"}
-    if isinstance(option.default, bool):
+    if option.metadata.get("switch"):
         return {"action": BooleanOptionalAction, "help": meaning}
     if isinstance(option.default, str):
-        return {"metavar": "FILE", "help": meaning}
+        default = f" (default {option.default})" if option.default else ""
+        return {"metavar": "NAME" if default else "FILE", "help": f"{meaning}{default}"}
     low, high, kind = option.metadata["bounds"]
     default = "" if option.default is None else f", default {option.default}"
     return {"type": kind, "metavar": "N", "help": f"{meaning} ({low} to {high}{default})"}
@@ -280,3 +350,32 @@ PRESETS: dict[str, dict[str, Any]] = {
         "spoiled": 0.03,
     },
 }
+
+# What suits images that are not gray 28x28: values that differ from the default.
+PHOTOS: dict[str, Any] = {
+    "network": "residual",
+    "epochs": 20,
+    "batch_size": 256,
+    "optimiser": "sgd",
+    "weight_decay": 5e-4,
+    "rotation": 0.0,
+    "scale": 0.0,
+    "shear": 0.0,
+    "shift": 0.0,
+    "spoiled": 0.0,
+    "crop": 0.0625,
+    "plain_epochs": 0,
+    "teacher_network": "residual",
+    "teacher_width": 1.0,
+}
+
+
+def suggested(shape: tuple[int, ...], labels: Sequence[str]) -> dict[str, Any]:
+    """The options that suit images of `shape`, (h, w) or (h, w, 3), with these classes.
+
+    Colour images are mirrored, unless the classes are single characters: a mirrored b is a d.
+    """
+    if shape == GRAY_28:
+        return {}
+    mirrored = len(shape) == 3 and not all(len(label) == 1 for label in labels)
+    return PHOTOS | {"flip": 0.5 if mirrored else 0.0}

@@ -198,7 +198,7 @@ class Run:
         return load_images(path) if path.exists() else None
 
     def calibration(self) -> NDArray[np.uint8]:
-        """Pixels (n, 28, 28) of some training images."""
+        """Pixels (n, h, w) or (n, h, w, 3) of some training images."""
         return load_pixels(self.folder / CALIBRATION)
 
     def _write(self, name: str, text: str) -> None:

@@ -6,30 +6,33 @@ The command line and the Python API both use this module.
 """
 
 import hashlib
+import sys
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from contract.card import DataFacts
 from contract.provenance import git_commit, library_versions
-from training.augment import augment
-from training.checkpoint import load_pretrained
+from training.augment import Transform, augment, transformed
+from training.checkpoint import load_pretrained, load_weights
 from training.data import DataSet
-from training.evaluate import as_ink, fit_temperature, judge, logits_of
+from training.evaluate import as_input, fit_temperature, judge, logits_of
 from training.loop import Part, Stopped, Training
-from training.model import build, parameters_of
+from training.model import GRAY_28, build, in_words, parameters_of
+from training.networks.own import BadNetwork
 from training.place import Place, configure, place_of
 from training.plots import write_plots
 from training.progress import Progress
-from training.recipe import BadRecipe, Recipe
+from training.recipe import BadRecipe, Recipe, flag
 from training.run import BadRun, Checkpoint, Run
 from training.watch import IMAGES, Board, Listener, Watch
 
 CALIBRATION = 1000  # images, in the random order of `split`
+MEASURED = 5000  # images whose mean and deviation the network normalises by, in that order
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Task:
     validation: Part | None
     test: Part
     place: Place
+    transform: Transform | None = None  # a user's own augmentation
 
     @property
     def facts(self) -> DataFacts:
@@ -53,16 +57,27 @@ class Task:
         )
 
 
-def train_into(runs: Path, data: DataSet, recipe: Recipe, *, place: Place | None = None) -> Run:
+def train_into(
+    runs: Path,
+    data: DataSet,
+    recipe: Recipe,
+    *,
+    place: Place | None = None,
+    transform: Transform | None = None,
+    start: Checkpoint | None = None,
+) -> Run:
     """Train on `data` and return the completed run, which is the latest one under `runs`.
 
-    Without `place`, the recipe chooses the device. Raises BadRecipe, before a folder is created, if
-    the recipe does not suit the data or the machine; BadRun if the disk is full; OSError if it
+    Without `place`, the recipe chooses the device. `transform` augments images in place of the
+    recipe's options. `start` has the initial weights. Raises BadRecipe, before a folder is created,
+    if the recipe does not suit the data or the machine; BadRun if the disk is full; OSError if it
     cannot be written to; Stopped after Ctrl-C, with the `folder` of a run that can be resumed.
     """
     with nullcontext(place) if place else place_of(recipe) as place:
-        task = _task(data, recipe, place)
+        task = _task(data, recipe, place, transform)
         network = _network(recipe, task)
+        if start:
+            load_weights(network, start.weights, recipe.network, "the loaded model")
         if recipe.pretrained:
             load_pretrained(network, Path(recipe.pretrained), recipe.network)
         run = Run(place.broadcast(Run.create(runs).folder if place.first else Path()))
@@ -72,11 +87,14 @@ def train_into(runs: Path, data: DataSet, recipe: Recipe, *, place: Place | None
         return _train(run, recipe, task, network)
 
 
-def resume(run: Run, data: DataSet, *, place: Place | None = None) -> Run:
+def resume(
+    run: Run, data: DataSet, *, place: Place | None = None, transform: Transform | None = None
+) -> Run:
     """Resume a run that was stopped. It reaches the weights of an uninterrupted training.
 
-    Raises BadRun if the run was completed, or was trained on other images or by another number of
-    processes; BadRecipe if its device is missing; Stopped after another Ctrl-C.
+    Raises BadRun if the run was completed, or was trained on other images, by another number of
+    processes or with a transform that is not given; BadRecipe if its device is missing; Stopped
+    after another Ctrl-C.
     """
     facts = run.facts()
     if run.ended:
@@ -86,6 +104,11 @@ def resume(run: Run, data: DataSet, *, place: Place | None = None) -> Run:
             f"{run.folder} was trained on other images: {data.source} has the MD5 "
             f"{fingerprint(data)}, the run's data had {facts['data']['fingerprint']}"
         )
+    if facts.get("transform") and transform is None:
+        raise BadRun(
+            f"{run.folder} was trained with a transform of its own: resume it from Python, with "
+            "load_checkpoint and the same transform="
+        )
     recipe = Recipe.made_of(facts["recipe"])
     with nullcontext(place) if place else place_of(recipe) as place:
         if place.processes != facts["processes"]:
@@ -93,7 +116,7 @@ def resume(run: Run, data: DataSet, *, place: Place | None = None) -> Run:
                 f"{run.folder} was begun by {facts['processes']} processes, but there are "
                 f"{place.processes} now: resume it with {resume_command(run)}"
             )
-        task = _task(data, recipe, place)
+        task = _task(data, recipe, place, transform)
         network = _network(recipe, task)
         if recipe.pretrained and not run.resumable:
             load_pretrained(network, Path(recipe.pretrained), recipe.network)
@@ -103,8 +126,15 @@ def resume(run: Run, data: DataSet, *, place: Place | None = None) -> Run:
 def resume_command(run: Run) -> str:
     """The command that resumes a stopped run."""
     processes = run.facts()["processes"]
-    program = f"torchrun --nproc_per_node={processes} -m" if processes > 1 else "python -m"
-    return f"{program} training --resume {run.folder}"
+    program = f"torchrun --nproc_per_node={processes}" if processes > 1 else _python()
+    return f"{program} -m training --resume {run.folder}"
+
+
+def _python() -> str:
+    """The running Python, as it is named from the current directory."""
+    python = Path(sys.executable)
+    inside = python.is_relative_to(Path.cwd())
+    return str(python.relative_to(Path.cwd()) if inside else python)
 
 
 def _train(run: Run, recipe: Recipe, task: Task, network: nn.Module) -> Run:
@@ -112,14 +142,17 @@ def _train(run: Run, recipe: Recipe, task: Task, network: nn.Module) -> Run:
     try:
         teachers = [_teacher(run, number, recipe, task) for number in range(1, recipe.teachers + 1)]
         configure(recipe, place.processes)
-        training = Training(network, recipe, place, task.train, task.validation, teachers)
+        training = Training(
+            network, recipe, place, task.train, task.validation, teachers, task.transform
+        )
         if place.broadcast(run.resumable):
             training.resume_from(run.state())
             place.print(f"Resuming {run.folder} after {training.done}")
         else:
             place.print(
                 f"Training {recipe.network} ({parameters_of(network):,} parameters) on "
-                f"{len(task.train):,} images from {task.data.source},\n"
+                f"{len(task.train):,} images of {in_words(task.data.shape)} from "
+                f"{task.data.source},\n"
                 f"{recipe.epochs} epochs in batches of {recipe.batch_size} on {place.name}, into "
                 f"{run.folder}"
             )
@@ -140,14 +173,19 @@ def _first_process(
     """Train with progress on the screen, in the run folder and in TensorBoard, and finish."""
     with Board(run.folder / "tensorboard", epochs_before=len(training.history)) as board:
         if not training.history:
-            random = torch.Generator(task.place.device).manual_seed(recipe.seed)
-            ink = as_ink(task.train.pixels[:IMAGES]).to(task.place.device)
-            board.begin(network, augment(ink, recipe, random))
+            board.begin(network, _augmented_examples(recipe, task))
         run.save(training.state())  # detects a folder that cannot be written to
         progress = Progress(training.steps, recipe.epochs, recipe.batch_size)
         with Watch(run, progress, board) as watch:
             training.run(watch)
         _finish(run, recipe, task, training, network, board)
+
+
+def _augmented_examples(recipe: Recipe, task: Task) -> Tensor:
+    images = as_input(task.train.pixels[:IMAGES]).to(task.place.device)
+    if task.transform:
+        return transformed(images, task.transform)
+    return augment(images, recipe, torch.Generator(task.place.device).manual_seed(recipe.seed))
 
 
 def _teacher(run: Run, number: int, recipe: Recipe, task: Task) -> nn.Module:
@@ -163,14 +201,21 @@ def _teacher(run: Run, number: int, recipe: Recipe, task: Task) -> nn.Module:
 
 
 def _network(recipe: Recipe, task: Task) -> nn.Module:
+    """The network with initial weights; BadRecipe if it does not suit the images."""
     torch.manual_seed(recipe.seed)
-    network = build(
-        recipe.network,
-        classes=len(task.data.labels),
-        dropout1=recipe.dropout1,
-        dropout2=recipe.dropout2,
-        width=recipe.width,
-    )
+    try:
+        network = build(
+            recipe.network,
+            classes=len(task.data.labels),
+            shape=task.data.shape,
+            dropout1=recipe.dropout1,
+            dropout2=recipe.dropout2,
+            width=recipe.width,
+            hidden_size=recipe.hidden_size,
+        )
+    except BadNetwork as error:
+        raise BadRecipe(f"--network: {error}") from error
+    network.normalise_by(task.train.pixels[:MEASURED])
     return _placed(network, task.place)
 
 
@@ -204,6 +249,7 @@ def _begin(run: Run, recipe: Recipe, task: Task) -> None:
         },
         "recipe": recipe.as_dict(),
         "processes": task.place.processes,
+        "transform": None if task.transform is None else repr(task.transform),
         "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     })  # fmt: skip
 
@@ -226,6 +272,8 @@ def _finish(
         weights=network.state_dict(),
         recipe=recipe.as_dict(),
         labels=tuple(task.data.labels),
+        preparation=task.data.preparation,
+        shape=task.data.shape,
         temperature=temperature,
         data_set=task.facts,
         evaluation=judged.evaluation(),
@@ -259,11 +307,17 @@ def _finish(
 # ---- data ------------------------------------------------------------------------------------
 
 
-def _task(data: DataSet, recipe: Recipe, place: Place) -> Task:
-    """BadRecipe if the data has too few images for the recipe."""
+def _task(data: DataSet, recipe: Recipe, place: Place, transform: Transform | None) -> Task:
+    """BadRecipe if the recipe does not suit the images, or if they are too few for it."""
+    for option in ("stroke", "spoiled"):
+        if getattr(recipe, option) and data.shape != GRAY_28:
+            raise BadRecipe(
+                f"{flag(option)} is for gray images of 28x28, these are {in_words(data.shape)}: "
+                f"use {flag(option)} 0"
+            )
     train, test = (Part(torch.tensor(pixels), torch.tensor(labels).long())
                    for pixels, labels in (data.train, data.test))  # fmt: skip
-    return Task(data, *split(train, recipe), test, place)
+    return Task(data, *split(train, recipe), test, place, transform)
 
 
 def split(part: Part, recipe: Recipe) -> tuple[Part, Part | None]:

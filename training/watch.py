@@ -22,7 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
-from training.evaluate import Judged
+from training.augment import INK
+from training.evaluate import Judged, as_input
 from training.loop import State
 from training.progress import Epoch, Progress
 from training.run import Run
@@ -101,7 +102,7 @@ class Board:
         self._writer.close()
 
     def begin(self, network: nn.Module, augmented: Tensor) -> None:
-        """Write the network's graph, and ink (n, 1, 28, 28) as it is trained on."""
+        """Write the network's graph, and images (n, c, h, w), 0..1, as it is trained on."""
         self._add_images("learned from", augmented)
         with warnings.catch_warnings():
             # TensorBoard traces the graph, which PyTorch deprecates.
@@ -123,10 +124,12 @@ class Board:
             self._writer.add_histogram(name, weights, epoch.epoch)
 
     def end(self, judged: Judged, pixels: Tensor) -> None:
-        """Write the most confident errors among pixels (n, 28, 28)."""
+        """Write the most confident errors among pixels (n, h, w) or (n, h, w, 3)."""
         wrong = torch.from_numpy(judged.errors())
         if len(wrong):
-            self._add_images("misclassified", pixels[wrong].unsqueeze(1) / 255)
+            self._add_images("misclassified", as_input(pixels[wrong[:IMAGES]]))
 
-    def _add_images(self, name: str, ink: Tensor) -> None:
-        self._writer.add_images(name, 1 - ink[:IMAGES].cpu())
+    def _add_images(self, name: str, images: Tensor) -> None:
+        """Ink is shown dark on light, as it was written; other images as they are."""
+        images = images[:IMAGES].cpu()
+        self._writer.add_images(name, 1 - images if images.shape[1:] == INK else images.clamp(0, 1))

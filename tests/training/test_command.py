@@ -42,7 +42,7 @@ def test_an_invalid_argument_is_rejected_and_leaves_no_run(
 
 
 @pytest.mark.parametrize(
-    "words", [["--network", "huge"], ["--preset", "slow"], ["--device", "tpu"]], ids=" ".join
+    "words", [["--schedule", "huge"], ["--preset", "slow"], ["--device", "tpu"]], ids=" ".join
 )
 def test_an_unknown_name_lists_the_choices(
     words: list[str], capsys: pytest.CaptureFixture[str]

@@ -80,7 +80,10 @@ def test_a_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: {"recipe": c.recipe | {"network": "huge"}}, "unknown network 'huge'; known: c"),
+        (
+            lambda c: {"recipe": c.recipe | {"network": "huge"}},
+            "network is 'huge'",
+        ),
         (lambda c: {"recipe": c.recipe | {"network": "mlp"}}, "weights are not mlp's"),
         (lambda c: {"weights": {}}, "weights are not compact's"),
         (lambda c: {"labels": ("a", "b")}, "weights are not compact's"),
@@ -96,12 +99,12 @@ def test_a_checkpoint_that_does_not_fit_the_network_is_rejected(
         checkpoint.model_copy(update=change(checkpoint)).build()
 
 
-@pytest.mark.parametrize("shape", [(0, 28, 28), (3, 27, 28), (3,)])
-def test_a_test_set_of_another_shape_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("shape", [(0, 28, 28), (3, 28, 28, 2), (3,)])
+def test_a_test_set_that_holds_no_images_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
     run = Run.create(tmp_path)
     pixels, labels = np.zeros(shape, np.uint8), np.zeros(shape[0], np.uint8)
     np.savez(run.folder / "test_set.npz", pixels=pixels, labels=labels)
-    with pytest.raises(BadRun, match=r"test_set\.npz holds uint8 .* not uint8 \(n, 28, 28\)"):
+    with pytest.raises(BadRun, match=r"test_set\.npz holds uint8 .* not uint8 \(n, h, w\) or"):
         run.test_set()
 
 

@@ -1,0 +1,1 @@
+"""The layers of the networks; `training.model` lists them by name and builds them."""

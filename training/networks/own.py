@@ -1,0 +1,119 @@
+"""A user's own network: `my_module:build`, or a callable or module that Python code hands over.
+
+    build(*, classes, channels, height, width) -> nn.Module: (n, c, h, w) float32 -> (n, classes)
+
+Of these arguments a callable receives those that it names, and `size`, which is the side of square
+images and (height, width) of others. Its input is normalised: `training.model.Network` does that.
+"""
+
+import copy
+import importlib
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+Build = Callable[..., nn.Module]
+
+_REGISTERED: dict[str, Build] = {}  # networks that Python code handed over, by name
+
+
+class BadNetwork(ValueError):
+    """A network cannot be built for the images; the message names it and what to do."""
+
+
+def is_own(name: str) -> bool:
+    """Whether `name` is that of a user's own network: module:callable."""
+    module, _, attribute = name.partition(":")
+    return bool(module and attribute)
+
+
+def registered(network: Build | nn.Module) -> str:
+    """The name under which `own` builds a network that was handed over, within this process."""
+    made_of: Any = type(network) if isinstance(network, nn.Module) else network
+    qualified = getattr(made_of, "__qualname__", type(made_of).__name__)
+    name = f"{made_of.__module__}:{qualified}"
+    if isinstance(network, nn.Module):
+        start = copy.deepcopy(network)
+        _REGISTERED[name] = lambda: copy.deepcopy(start)
+    else:
+        _REGISTERED[name] = network
+    return name
+
+
+def own(name: str, *, classes: int, shape: tuple[int, ...]) -> nn.Module:
+    """The network that the callable `name` returns; BadNetwork if it does not fit the images."""
+    build = _REGISTERED.get(name) or _imported(name)
+    height, width = shape[:2]
+    channels = 3 if len(shape) == 3 else 1
+    known = {
+        "classes": classes,
+        "channels": channels,
+        "height": height,
+        "width": width,
+        "size": height if height == width else (height, width),
+    }
+    try:
+        network = build(**_accepted(build, known))
+    except Exception as error:  # whatever the user's code raises
+        raise BadNetwork(f"{name} fails: {_short(error)}") from error
+    if not isinstance(network, nn.Module):
+        raise BadNetwork(f"{name} returns {type(network).__name__}, it must return an nn.Module")
+    _check_output(name, network, (1, channels, height, width), classes)
+    return network
+
+
+def _imported(name: str) -> Build:
+    """The callable that `name` names, of a module that Python finds here or in its own path."""
+    module_name, _, attribute = name.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found: Any = importlib.import_module(module_name)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except Exception as error:  # whatever the module raises while it is imported
+        raise BadNetwork(
+            f"the network {name} cannot be imported: {_short(error)}; name a module in {here} or "
+            "in PYTHONPATH, and a callable in it, as in my_module:build"
+        ) from error
+    if not callable(found):
+        raise BadNetwork(f"{name} is {type(found).__name__}, it must be a callable")
+    return found  # type: ignore[no-any-return]
+
+
+def _accepted(build: Build, known: dict[str, Any]) -> dict[str, Any]:
+    """Those of the arguments that `build` names, or all but `size` if it takes any."""
+    parameters = inspect.signature(build).parameters.values()
+    if any(each.kind is each.VAR_KEYWORD for each in parameters):
+        return {name: value for name, value in known.items() if name != "size"}
+    names = {each.name for each in parameters}
+    return {name: value for name, value in known.items() if name in names}
+
+
+def _check_output(name: str, network: nn.Module, shape: tuple[int, ...], classes: int) -> None:
+    was_training = network.training
+    try:
+        with torch.no_grad():
+            output = network.eval()(torch.zeros(shape))
+    except Exception as error:  # whatever the user's layers raise
+        raise BadNetwork(f"{name} fails on an input of shape {shape}: {_short(error)}") from error
+    finally:
+        network.train(was_training)
+    found = getattr(output, "shape", None)
+    if found is None or tuple(found) != (1, classes):
+        raise BadNetwork(
+            f"{name} answers {tuple(found) if found is not None else type(output).__name__} for "
+            f"an input of shape {shape}, it must answer logits of shape {(1, classes)}"
+        )
+
+
+def _short(error: Exception) -> str:
+    """The error as one line."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"
