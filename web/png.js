@@ -1,5 +1,5 @@
 /**
- * Picture files from canvases and data URLs.
+ * Image files from canvases and data URLs.
  *
  * At once: toBlob() waits until the browser is idle, which takes up to a second while somebody draws.
  */
@@ -13,7 +13,7 @@ export function fileOf(url) {
 	return new Blob([bytes], { type: head.slice("data:".length).split(";")[0] });
 }
 
-/** What is in a picture file, no larger than the pad shows it: photos take 50 MB. */
+/** What is in an image file, no larger than the pad shows it: photos take 50 MB. */
 export async function lookOf(file) {
 	const bitmap = await createImageBitmap(file);
 	const scale = Math.min(1, 720 / Math.max(bitmap.width, bitmap.height));

@@ -17,8 +17,8 @@ from tests.web.visit import visiting
 # Writes to the clipboard of the system, like an image copied elsewhere.
 COPY = """async (base64) => {
   const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-  const picture = new Blob([bytes], { type: "image/png" });
-  await navigator.clipboard.write([new ClipboardItem({ "image/png": picture })]);
+  const image = new Blob([bytes], { type: "image/png" });
+  await navigator.clipboard.write([new ClipboardItem({ "image/png": image })]);
 }"""
 CLIPBOARD = ["clipboard-read", "clipboard-write"]
 
@@ -92,7 +92,7 @@ def test_the_image_of_the_camera_is_predicted(browser: Browser, service: Service
         expect(dialog).to_be_visible()
         video = page.locator("dialog video")
         expect(video).to_have_js_property("readyState", 4)
-        dialog.get_by_role("button", name="Take picture").click()
+        dialog.get_by_role("button", name="Take photo").click()
         expect(dialog).to_be_hidden()
         expect_answer(page, "7")
         expect(video).to_have_js_property("srcObject", None)  # or the camera is still on
@@ -149,7 +149,7 @@ def test_a_file_that_is_not_an_image_is_explained(page: Page, tmp_path: Path) ->
     path = tmp_path / "letter.txt"
     path.write_text("Dear digit")
     page.get_by_label("Upload").set_input_files(path)
-    expect(page.locator("#notice")).to_contain_text("letter.txt is not a picture")
+    expect(page.locator("#notice")).to_contain_text("letter.txt is not an image")
     expect(answer(page)).to_be_empty()
 
 
@@ -169,7 +169,7 @@ def test_a_notice_disappears_with_the_next_action(page: Page, seven: Path, tmp_p
     path = tmp_path / "letter.txt"
     path.write_text("Dear digit")
     page.get_by_label("Upload").set_input_files(path)
-    notice = page.get_by_role("status").filter(has_text="is not a picture")
+    notice = page.get_by_role("status").filter(has_text="is not an image")
     expect(notice).to_be_visible()
     page.get_by_label("Upload").set_input_files(seven)
     expect_answer(page, "7")
