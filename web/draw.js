@@ -4,7 +4,7 @@ import { $, chord, tell, typing } from "./dom.js";
 import { MOST_BARS } from "./answer.js";
 import { Camera } from "./camera.js";
 import { Pen } from "./pen.js";
-import { fileOf, lookOf } from "./png.js";
+import { fileOf, lookOf, preparable } from "./png.js";
 import { Reader } from "./reader.js";
 
 const MANY = 20; // classes: of more, the service reports only the likeliest
@@ -51,15 +51,14 @@ export class Draw {
 		$(this.#draws ? "#pad" : "#shown").focus();
 	}
 
-	/** Lay an image on the pad, which need not be one that the browser can show. */
-	async put(file, truth = null) {
+	/** Lay an image on the pad, with its label and its look if they are known; it need not be one that the browser can show. */
+	async put(file, truth = null, look = null) {
 		this.notice.hush();
 		const mine = ++this.#brought;
 		let content;
-		let look = null;
 		try {
 			content = new Blob([await file.arrayBuffer()], { type: file.type }); // on the disk it may change
-			look = await lookOf(content);
+			look ??= await lookOf(content);
 		} catch {
 			if (!content?.type.startsWith("image/"))
 				return this.notice.say(`${file.name || "This"} is not an image. Take a PNG, JPEG, WebP, GIF, BMP or TIFF file.`);
@@ -72,7 +71,11 @@ export class Draw {
 	async random() {
 		try {
 			const { image, label } = await this.service.json("v1/samples/random");
-			await this.put(fileOf(image), label);
+			const file = fileOf(image);
+			const { preparation } = this.models.card ?? {};
+			if (preparation?.kind !== "photo") return await this.put(file, label);
+			const look = await lookOf(file);
+			await this.put(preparable(look, preparation), label, look);
 		} catch (error) {
 			this.fail(error);
 		}

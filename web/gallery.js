@@ -34,7 +34,7 @@ export class Gallery {
 	#frame({ label, answer, confidence, canvas, file }) {
 		const told = `labelled ${label}, read as ${answer}`;
 		const onclick = async () => {
-			await this.draw.put(file(), label);
+			await this.draw.put(file(), label, canvas());
 			this.draw.focus();
 		};
 		return h(

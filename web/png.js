@@ -23,6 +23,22 @@ export async function lookOf(file) {
 	return canvas;
 }
 
+/**
+ * A test image, which is as large as the network's input, as a file that is prepared to the same pixels again.
+ *
+ * A photo is scaled to more than that and loses its margin: around the image stands one to lose.
+ */
+export function preparable(image, { kind, resize }) {
+	const margin = kind === "photo" ? resize - Math.min(image.width, image.height) : 0;
+	if (margin <= 0) return pngOf(image);
+	const [canvas, sheet] = blank(image.width + margin, image.height + margin);
+	sheet.drawImage(image, 0, 0, canvas.width, canvas.height);
+	const edge = margin % 2 ? 2 * Math.round(margin / 4) : margin / 2; // half a pixel is rounded to the even one, as in Python
+	sheet.clearRect(edge, edge, image.width, image.height);
+	sheet.drawImage(image, edge, edge);
+	return pngOf(canvas);
+}
+
 /** A canvas to draw on, with its context. */
 export function blank(width, height = width) {
 	const canvas = document.createElement("canvas");

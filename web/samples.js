@@ -28,7 +28,7 @@ export class Samples {
 	}
 
 	#button({ label, canvas, file }) {
-		const onclick = () => this.draw.put(file(), label);
+		const onclick = () => this.draw.put(file(), label, canvas());
 		return h("button", { type: "button", "aria-label": `labelled ${label}`, title: label, onclick }, canvas());
 	}
 }

@@ -1,10 +1,10 @@
 /** A version's sheet of test images, cut up: rows of `columns` images, with what is known of each. */
 
-import { blank, pngOf } from "./png.js";
+import { blank, preparable } from "./png.js";
 
 /** All of them, each {label, answer, confidence, canvas(), file()}; Refused with 404 if the version has no such sheet. */
 export async function sheetOf(models, version, name) {
-	const { service } = models;
+	const { service, card } = models;
 	const [facts, sheet] = await Promise.all([
 		service.json(models.path(version, `files/${name}.json`)),
 		service.ask(models.path(version, `files/${name}.png`)),
@@ -15,7 +15,7 @@ export async function sheetOf(models, version, name) {
 		answer: facts.answers?.[at],
 		confidence: facts.confidences?.[at],
 		canvas: () => cut(bitmap, facts, at),
-		file: () => pngOf(cut(bitmap, facts, at)),
+		file: () => preparable(cut(bitmap, facts, at), card.preparation),
 	}));
 }
 

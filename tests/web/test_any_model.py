@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
@@ -76,6 +77,12 @@ def upload(page: Page, colour: Colour, size: tuple[int, int] = (60, 90)) -> None
     )
 
 
+def pixels_seen(page: Page) -> NDArray[np.uint8]:
+    """The pixels of the thumbnail."""
+    file = b64decode((page.locator("#seen").get_attribute("src") or "").partition(",")[2])
+    return np.asarray(Image.open(BytesIO(file)))
+
+
 def test_images_are_uploaded_and_not_drawn(page: Page) -> None:
     expect(pad(page)).to_be_hidden()
     expect(page.get_by_role("button", name="Eraser")).to_be_hidden()
@@ -109,8 +116,7 @@ def test_the_thumbnail_is_what_the_network_sees(page: Page) -> None:
     expect_answer(page, "blue")
     seen = page.locator("#seen")
     expect(seen).to_have_accessible_name("The 32 by 48 pixels that the network saw")
-    file = b64decode((seen.get_attribute("src") or "").partition(",")[2])
-    pixels = np.asarray(Image.open(BytesIO(file)))
+    pixels = pixels_seen(page)
     assert pixels.shape == (32, 48, 3)
     assert (pixels == BLUE).all()
 
@@ -133,6 +139,22 @@ def test_a_misclassified_image_opens_with_its_label(page: Page) -> None:
     page.get_by_role("button", name="labelled blue, read as red").click()
     expect(page.locator("#truth")).to_have_text("labelled blue")
     expect_answer(page, "red")
+
+
+@pytest.mark.parametrize("version", [MANY_LABELS])
+@pytest.mark.parametrize("way", ["chosen", "random"])
+def test_a_test_image_of_a_photo_model_is_not_cropped_again(
+    way: str, page: Page, any_model: Service
+) -> None:
+    with any_model.client() as client:
+        sheet = client.get(f"/v1/models/any/versions/{MANY_LABELS}/files/samples.png").content
+    names = {"chosen": re.compile("^labelled"), "random": "Random test image"}
+    page.get_by_role("button", name=names[way]).first.click()
+    expect(page.locator("#seen")).to_be_visible()
+    seen = pixels_seen(page)
+    cells = np.asarray(Image.open(BytesIO(sheet)))  # (rows * 64, columns * 64, 3)
+    cells = cells.reshape(-1, 64, 10, 64, 3).swapaxes(1, 2).reshape(-1, 64, 64, 3)
+    assert any((cell == seen).all() for cell in cells)
 
 
 def test_the_quiz_asks_for_the_label(page: Page) -> None:
