@@ -50,7 +50,7 @@ function named(labels) {
 }
 
 function preparationOf({ kind, resize, interpolation }) {
-	if (kind === "digit") return "the digit is found, scaled and centred";
+	if (kind === "digit") return "digit (the ink is found, scaled and centred)";
 	const how = { photo: `shorter side to ${resize}, middle cut out`, letterbox: "scaled to fit, the rest filled", stretch: "scaled to this size" };
 	return `${kind} (${how[kind]}, ${interpolation})`;
 }

@@ -148,11 +148,12 @@ export class Draw {
 			document.body.classList.add("dropping");
 		});
 		addEventListener("dragleave", ({ relatedTarget }) => relatedTarget ?? document.body.classList.remove("dropping"));
-		addEventListener("drop", (event) => {
+		addEventListener("drop", async (event) => {
 			event.preventDefault();
 			document.body.classList.remove("dropping");
-			const file = event.dataTransfer.files[0];
-			if (file) this.put(file);
+			const files = [...event.dataTransfer.files];
+			if (files.length) await this.put(files[0]);
+			if (files.length > 1) this.notice.say(`Only ${files[0].name} is shown: one image at a time.`);
 		});
 	}
 

@@ -6,7 +6,7 @@ const W = 320;
 const H = 220;
 const LETTER = 6; // pixels, of a name's width
 const LONGEST = 12; // letters of a name
-const PAD = { left: 40, right: 20, top: 12, bottom: 30 };
+const PAD = { left: 46, right: 20, top: 12, bottom: 30 };
 
 /** A linear scale from values to pixels. */
 const scale = (from, to, a, b) => (value) => a + ((value - from) / (to - from || 1)) * (b - a);

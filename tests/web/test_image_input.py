@@ -30,10 +30,10 @@ def seven(tmp_path: Path) -> Path:
     return path
 
 
-def drop(page: Page, path: Path) -> None:
-    """Drop a file on the page, as from a file manager."""
+def drop(page: Page, *paths: Path) -> None:
+    """Drop files on the page, as from a file manager."""
     browser = page.context.new_cdp_session(page)
-    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
     for kind in ("dragEnter", "dragOver", "drop"):
         event = {"type": kind, "data": data, "x": 300, "y": 300}
         browser.send("Input.dispatchDragEvent", event)
@@ -64,6 +64,14 @@ def test_a_pasted_image_is_predicted(browser: Browser, service: Service) -> None
 def test_a_dropped_image_is_predicted(page: Page, seven: Path) -> None:
     drop(page, seven)
     expect_answer(page, "7")
+
+
+def test_of_several_dropped_images_the_first_is_predicted_and_the_rest_is_reported(
+    page: Page, seven: Path
+) -> None:
+    drop(page, seven, seven)
+    expect_answer(page, "7")
+    expect(page.locator("#notice")).to_contain_text("Only seven.png is shown")
 
 
 def test_an_image_dropped_on_another_view_is_predicted_in_draw(page: Page, seven: Path) -> None:
