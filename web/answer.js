@@ -1,28 +1,35 @@
-/** What the network reads, and how it came to be: the answer large, a bar a class, the pixels it saw, the time it took. */
+/** A prediction: the label large, a bar for each class, the pixels that the network saw, the time it took. */
 
 import { $, chance, duration, h, tell } from "./dom.js";
 
-const MOST_BARS = 12; // of more classes the likeliest are shown
+export const MOST_BARS = 10; // of more classes the likeliest are shown
+const SMALL = 112; // pixels of the thumbnail's side; fewer are shown as squares
 const STAGES = { decode: "decode", queue: "queue", infer: "model", way: "network" };
 const QUIET = 700; // milliseconds of no change until an answer is spoken
 
 export class Answer {
-	#bars = new Map(); // by label
+	nothing = "Nothing drawn yet"; // said while there is no image
+	#bars = new Map(); // by the index of the class
 	#speak;
 	#labels = [];
 	#reading = null; // that is shown
 
 	constructor() {
 		this.box = $("#result");
+		const seen = $("#seen");
+		seen.onload = () => {
+			seen.alt = `The ${seen.naturalHeight} by ${seen.naturalWidth} pixels that the network saw`;
+			seen.classList.toggle("smooth", Math.max(seen.naturalHeight, seen.naturalWidth) > SMALL);
+		};
 		this.empty();
 	}
 
 	/** The classes there are. */
 	set labels(labels) {
-		if (labels.join() === this.#labels.join()) return;
+		if (labels.join("\n") === this.#labels.join("\n")) return;
 		this.#labels = labels;
-		this.#bars = new Map(labels.map((label) => [label, barOf(label)]));
-		$("#bars").replaceChildren(...[...this.#bars.values()].map((bar) => bar.element));
+		this.#bars.clear();
+		this.#place(labels.length > MOST_BARS ? [] : labels.map((label, index) => ({ index, label })));
 		if (this.#reading) this.show(this.#reading); // which came before them
 	}
 
@@ -31,26 +38,29 @@ export class Answer {
 		this.box.className = "card empty";
 		tell("answer", "");
 		tell("version", "");
-		tell("sure", "Nothing drawn yet");
+		tell("sure", this.nothing);
 		this.#speakLater("");
+		if (this.#labels.length > MOST_BARS) this.#place([]);
 		for (const bar of this.#bars.values()) bar.set(0);
-		this.#likeliest();
 		tell("stages", "");
 		tell("stages-bar", "");
 	}
 
 	show(reading) {
-		const { label, confidence, probabilities, uncertain } = reading;
+		const { label, index, confidence, probabilities, uncertain } = reading;
 		this.#reading = null;
-		if (this.#labels.length !== probabilities.length) this.labels = probabilities.map((_, at) => String(at));
+		if (probabilities && this.#labels.length !== probabilities.length) this.labels = probabilities.map((_, at) => String(at));
 		this.#reading = reading;
 		say("answer", label);
 		this.box.className = `card${uncertain ? " unsure" : ""}`;
-		const sure = uncertain ? this.#doubt(probabilities) : `${chance(confidence)} sure`;
+		const shares = sharesOf(reading, this.#labels);
+		const likeliest = [...shares].sort((a, b) => b.probability - a.probability);
+		const sure = uncertain ? doubt(likeliest) : `${chance(confidence)} sure`;
 		tell("sure", sure);
 		this.#speakLater(uncertain ? sure : `Reads as ${label}, ${sure}`);
-		this.#labels.forEach((each, at) => this.#bars.get(each).set(probabilities[at], each === label));
-		this.#likeliest();
+		const shown = this.#labels.length > MOST_BARS || !probabilities ? likeliest.slice(0, MOST_BARS) : shares;
+		this.#place(shown);
+		for (const each of shown) this.#bars.get(each.index).set(each.probability, each.index === index);
 		this.#insight(reading);
 	}
 
@@ -62,25 +72,23 @@ export class Answer {
 		say("other-answer", reading.label);
 		tell("other-version", `version ${reading.version}, ${chance(reading.confidence)}`);
 		// These bars may be of other classes than its own.
-		if (this.#labels[reading.digit] === reading.label && this.#labels.length === reading.probabilities.length)
-			this.#labels.forEach((each, at) => this.#bars.get(each).compare(reading.probabilities[at]));
+		if (this.#labels[reading.index] !== reading.label) return;
+		if (reading.probabilities && reading.probabilities.length !== this.#labels.length) return;
+		for (const { index, label, probability } of sharesOf(reading, this.#labels))
+			if (label === this.#labels[index]) this.#bars.get(index)?.compare(probability);
 	}
 
-	#doubt(probabilities) {
-		const order = probabilities.map((_, at) => at).sort((a, b) => probabilities[b] - probabilities[a]);
-		const likely = order.slice(0, 2).filter((at) => at === order[0] || probabilities[at] >= 0.05);
-		return `Not sure: ${likely.map((at) => this.#labels[at]).join(" or ")}?`;
+	/** Have bars for these classes, in this order. */
+	#place(classes) {
+		const kept = new Map(classes.map(({ index, label }) => [index, this.#bars.get(index) ?? barOf(label)]));
+		const same = [...kept.keys()].join() === [...this.#bars.keys()].join();
+		this.#bars = kept;
+		if (!same) $("#bars").replaceChildren(...[...kept.values()].map((bar) => bar.element));
 	}
 
-	#likeliest() {
-		if (this.#bars.size <= MOST_BARS) return;
-		const bars = [...this.#bars.values()].sort((a, b) => b.probability - a.probability);
-		bars.forEach((bar, at) => (bar.element.hidden = at >= MOST_BARS));
-	}
-
-	#insight({ ink, stages, batch, seconds, version }) {
+	#insight({ pixels, stages, batch, seconds, version }) {
 		tell("version", `version ${version}`);
-		$("#seen").src = ink;
+		$("#seen").src = pixels;
 		const way = Object.values(stages).reduce((left, each) => left - each, seconds);
 		const times = { ...stages, way: Math.max(0, way) };
 		const parts = Object.entries(STAGES).map(([stage, name]) => [name, times[stage] ?? 0, stage]);
@@ -101,24 +109,33 @@ export class Answer {
 	}
 }
 
+/** The classes of a prediction, each {index, label, probability}: all of them, or the likeliest of many. */
+function sharesOf({ probabilities, top_k: top }, labels) {
+	if (probabilities) return probabilities.map((probability, index) => ({ index, label: labels[index], probability }));
+	return top.map(({ index, label, confidence }) => ({ index, label, probability: confidence }));
+}
+
+function doubt([first, second]) {
+	const likely = second?.probability >= 0.05 ? [first, second] : [first];
+	return `Not sure: ${likely.map(({ label }) => label).join(" or ")}?`;
+}
+
 /** As large as there is room; it arrives: see views.css. */
 function say(id, label) {
 	const answer = $(`#${id}`);
 	if (answer.textContent === label) return;
 	answer.replaceChildren(h("span", label));
-	answer.style.fontSize = `${Math.min(5.6, 20 / label.length)}rem`;
+	answer.style.fontSize = `${Math.max(1.5, Math.min(5.6, 20 / label.length))}rem`;
 }
 
 function barOf(label) {
 	const fill = h("span.fill");
 	const other = h("span.other", { hidden: "" });
 	const number = h("span.share");
-	const element = h("li", { "data-label": label }, h("span.label", label), h("span.track", fill, other), number);
+	const element = h("li", { "data-label": label }, h("span.label", { title: label }, label), h("span.track", fill, other), number);
 	const bar = {
 		element,
-		probability: 0,
 		set(probability, best = false) {
-			bar.probability = probability;
 			element.dataset.probability = probability;
 			element.classList.toggle("best", best);
 			fill.style.transform = `scaleX(${probability})`;

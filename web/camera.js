@@ -4,9 +4,9 @@ import { $ } from "./dom.js";
 import { blank, pngOf } from "./png.js";
 
 const WHY = {
-	NotAllowedError: "The browser does not lend its camera to this page. Allow it beside the address, or upload a picture.",
-	NotFoundError: "There is no camera here. Upload a picture instead.",
-	NotReadableError: "The camera is in use by another program. Close that, or upload a picture.",
+	NotAllowedError: "The browser does not lend its camera to this page. Allow it beside the address, or upload an image.",
+	NotFoundError: "There is no camera here. Upload an image instead.",
+	NotReadableError: "The camera is in use by another program. Close that, or upload an image.",
 };
 const LONGEST = 1280; // pixels of what is taken
 
@@ -22,7 +22,7 @@ export class Camera {
 
 	async open() {
 		if (!navigator.mediaDevices)
-			return this.say("Browsers lend the camera only to pages over https, or of this machine. Upload a picture instead.");
+			return this.say("Browsers lend the camera only to pages over https, or of this machine. Upload an image instead.");
 		try {
 			const wish = { facingMode: "environment", width: { ideal: LONGEST } };
 			const stream = await navigator.mediaDevices.getUserMedia({ video: wish });

@@ -27,7 +27,7 @@ function made(namespace, name, ...content) {
 /** Whether keys belong to what has the focus: somebody types there, or chooses. */
 export const typing = (target) => target.closest?.("input:not([type=range]), select, textarea, dialog") != null;
 
-export const percent = (fraction, digits = 1) => `${(fraction * 100).toFixed(digits)} %`;
+export const percent = (fraction, digits = 1) => (fraction == null ? "–" : `${(fraction * 100).toFixed(digits)} %`);
 
 /** The same of what a network says, which is never quite sure: > 99.9 %. */
 export const chance = (probability) => (probability > 0.9995 ? "> 99.9 %" : percent(probability));

@@ -1,24 +1,28 @@
-/** The view where one draws: the pad with its tools and keys, the ways pictures come in, what is read of them. */
+/** The view where one draws, or uploads: the pad with its tools and keys, the ways images come in, their predictions. */
 
 import { $, chord, tell, typing } from "./dom.js";
+import { MOST_BARS } from "./answer.js";
 import { Camera } from "./camera.js";
 import { Pen } from "./pen.js";
-import { fileOf, lookOf } from "./png.js";
+import { fileOf, lookOf, preparable } from "./png.js";
 import { Reader } from "./reader.js";
+
+const MANY = 20; // classes: of more, the service reports only the likeliest
 
 export class Draw {
 	#other = ""; // the version that is compared with
-	#brought = 0; // pictures
+	#brought = 0; // images
+	#draws = true; // or uploads
 
 	constructor({ service, views, notice, pad, answer, models }) {
 		Object.assign(this, { service, views, notice, pad, answer, models });
 		this.reader = new Reader(service, pad, {
-			path: () => "v1/predict?debug=ink",
+			path: () => `v1/predict?debug=pixels${this.#top("&")}`,
 			show: (reading) => this.#show(reading),
 			fail: (error) => this.#unreadable(error),
 		});
 		this.otherReader = new Reader(service, pad, {
-			path: () => (this.#other ? models.path(this.#other, "predict") : null),
+			path: () => (this.#other ? models.path(this.#other, "predict") + this.#top("?") : null),
 			admin: true,
 			show: (reading) => answer.compare(reading),
 			fail: (error) => this.#notCompared(error),
@@ -33,18 +37,31 @@ export class Draw {
 		this.#look();
 	}
 
-	/** Lay a picture on the pad, which need not be one that the browser can show. */
-	async put(file, truth = null) {
+	/** Follow the model that serves: a pad to draw on, or a place for images that are uploaded. */
+	adapt() {
+		const { draws } = this.models;
+		if (draws === this.#draws) return;
+		this.#draws = draws;
+		this.answer.nothing = draws ? "Nothing drawn yet" : "No image yet";
+		this.#erase(false);
+		this.pad.reset(); // the one kind of model takes no strokes, the other no photos
+	}
+
+	focus() {
+		$(this.#draws ? "#pad" : "#shown").focus();
+	}
+
+	/** Lay an image on the pad, with its label and its look if they are known; it need not be one that the browser can show. */
+	async put(file, truth = null, look = null) {
 		this.notice.hush();
 		const mine = ++this.#brought;
 		let content;
-		let look = null;
 		try {
 			content = new Blob([await file.arrayBuffer()], { type: file.type }); // on the disk it may change
-			look = await lookOf(content);
+			look ??= await lookOf(content);
 		} catch {
 			if (!content?.type.startsWith("image/"))
-				return this.notice.say(`${file.name || "This"} is not a picture. Take a PNG, JPEG, WebP, GIF, BMP or TIFF file.`);
+				return this.notice.say(`${file.name || "This"} is not an image. Take a PNG, JPEG, WebP, GIF, BMP or TIFF file.`);
 		}
 		if (mine !== this.#brought) return;
 		this.views.go("draw");
@@ -54,7 +71,11 @@ export class Draw {
 	async random() {
 		try {
 			const { image, label } = await this.service.json("v1/samples/random");
-			await this.put(fileOf(image), label);
+			const file = fileOf(image);
+			const { preparation } = this.models.card ?? {};
+			if (preparation?.kind !== "photo") return await this.put(file, label);
+			const look = await lookOf(file);
+			await this.put(preparable(look, preparation), label, look);
 		} catch (error) {
 			this.fail(error);
 		}
@@ -63,6 +84,11 @@ export class Draw {
 	/** Say what was refused; what is the matter with the service is said already. */
 	fail(error) {
 		if (this.service.mayBeAsked && error.status) this.notice.say(`${sentence(error.message)}.`);
+	}
+
+	/** Ask for as many of the likeliest classes as there are bars, where not all are reported. */
+	#top(separator) {
+		return this.models.labels.length > MANY ? `${separator}top_k=${MOST_BARS}` : "";
 	}
 
 	#show(reading) {
@@ -77,7 +103,8 @@ export class Draw {
 
 	#unreadable(error) {
 		this.answer.empty();
-		if (/blank-picture$/.test(error.type)) tell("sure", "Nothing to read yet");
+		this.models.list(); // another kind of model may serve, which does not take it
+		if (/\/blank-/.test(error.type)) tell("sure", "Nothing to read yet");
 		else this.fail(error);
 	}
 
@@ -111,6 +138,7 @@ export class Draw {
 		};
 		const camera = new Camera($("#camera"), (file) => this.put(file), (text) => this.notice.say(text));
 		$("#use-camera").onclick = () => camera.open();
+		$("#shown").onclick = () => $("#file").click();
 		addEventListener("paste", (event) => {
 			const file = [...event.clipboardData.files][0];
 			if (file && !typing(event.target)) this.put(file);
@@ -120,11 +148,12 @@ export class Draw {
 			document.body.classList.add("dropping");
 		});
 		addEventListener("dragleave", ({ relatedTarget }) => relatedTarget ?? document.body.classList.remove("dropping"));
-		addEventListener("drop", (event) => {
+		addEventListener("drop", async (event) => {
 			event.preventDefault();
 			document.body.classList.remove("dropping");
-			const file = event.dataTransfer.files[0];
-			if (file) this.put(file);
+			const files = [...event.dataTransfer.files];
+			if (files.length) await this.put(files[0]);
+			if (files.length > 1) this.notice.say(`Only ${files[0].name} is shown: one image at a time.`);
 		});
 	}
 
@@ -143,24 +172,25 @@ export class Draw {
 		});
 	}
 
-	/** A key presses a button, so to say. */
+	/** A key presses a button, if that is shown. */
 	#key(event) {
 		if (this.views.shown !== "draw" || typing(event.target) || event.altKey) return;
 		const withControl = { z: event.shiftKey ? "redo" : "undo", y: "redo" };
 		const alone = { c: "clear", e: "eraser", r: "random", enter: !event.target.closest("button, a, label") && "predict" };
 		const pressed = (chord(event) ? withControl : alone)[event.key.toLowerCase()];
-		if (!pressed) return;
+		if (!pressed || $(`#${pressed}`).hidden) return;
 		event.preventDefault();
 		$(`#${pressed}`).click();
 	}
 
 	#look() {
-		const { canUndo, canRedo, empty, picture } = this.pad;
+		const { canUndo, canRedo, empty, image } = this.pad;
 		$("#undo").disabled = !canUndo;
 		$("#redo").disabled = !canRedo;
 		$("#invitation").hidden = !empty;
-		$("#truth").hidden = !picture || (picture.look && picture.truth === null);
-		tell("truth", picture?.look ? `labelled ${picture.truth}` : "This browser cannot show it");
+		$("#truth").hidden = !image || (image.look && image.truth === null);
+		if (!this.#draws) $("#shown").replaceChildren(image?.look ?? "");
+		tell("truth", image?.look ? `labelled ${image.truth}` : "This browser cannot show it");
 	}
 }
 

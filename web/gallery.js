@@ -1,7 +1,6 @@
-/** The test digits that the version which serves reads wrongly. */
+/** The test images that the version which serves misclassifies. */
 
 import { $, chance, h, tell } from "./dom.js";
-import { missing } from "./service.js";
 import { sheetOf } from "./sheet.js";
 
 export class Gallery {
@@ -18,8 +17,8 @@ export class Gallery {
 		if (this.views.shown !== "gallery" || version === null || version === this.#shownOf) return;
 		this.#shownOf = version;
 		try {
-			const pictures = await sheetOf(this.models, version, "mistakes").catch(missing([]));
-			if (version === this.#shownOf) this.#hang(pictures); // else another one serves meanwhile
+			const images = this.models.has("mistakes.png") ? await sheetOf(this.models, version, "mistakes") : [];
+			if (version === this.#shownOf) this.#hang(images); // else another one serves meanwhile
 		} catch (error) {
 			tell("mistakes", "");
 			this.#shownOf = null; // with the next list it is tried again
@@ -27,22 +26,22 @@ export class Gallery {
 		}
 	}
 
-	#hang(pictures) {
-		$("#mistakes").replaceChildren(...pictures.map((picture) => this.#frame(picture)));
-		$("#no-mistakes").hidden = pictures.length;
+	#hang(images) {
+		$("#mistakes").replaceChildren(...images.map((image) => this.#frame(image)));
+		$("#no-mistakes").hidden = images.length;
 	}
 
 	#frame({ label, answer, confidence, canvas, file }) {
 		const told = `labelled ${label}, read as ${answer}`;
 		const onclick = async () => {
-			await this.draw.put(file(), label);
-			$("#pad").focus();
+			await this.draw.put(file(), label, canvas());
+			this.draw.focus();
 		};
 		return h(
 			"button",
 			{ "aria-label": told, title: `${told}, ${chance(confidence)} sure`, onclick },
 			canvas(),
-			h("span", { "aria-hidden": "true" }, h("s", answer), ` ${label}`),
+			h("span.names", { "aria-hidden": "true" }, h("s", answer), ` ${label}`),
 		);
 	}
 }

@@ -64,7 +64,7 @@ export class Live {
 		this.#dial("p50", p50, duration);
 		this.#dial("p99", p99, duration);
 		tell("queue", count(queue));
-		tell("queue-limit", `of ${count(limit)} pictures that may wait`);
+		tell("queue-limit", `of ${count(limit)} images that may wait`);
 		$("#queue-bar .fill").style.transform = `scaleX(${Math.min(1, queue / limit)})`;
 		this.#errors(pulse);
 		this.#batches(pulse);

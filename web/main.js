@@ -1,5 +1,6 @@
 /** The wiring: which part of the page gets which. */
 
+import { adapt } from "./adapt.js";
 import { Answer } from "./answer.js";
 import { $, tell } from "./dom.js";
 import { Draw } from "./draw.js";
@@ -10,6 +11,7 @@ import { Notice } from "./notice.js";
 import { Pad } from "./pad.js";
 import { Quiz } from "./quiz.js";
 import { Salvo } from "./salvo.js";
+import { Samples } from "./samples.js";
 import { Service } from "./service.js";
 import { Views } from "./views.js";
 
@@ -22,6 +24,7 @@ const pad = new Pad($("#pad"));
 const answer = new Answer();
 const models = new Models({ service, views, notice });
 const draw = new Draw({ service, views, notice, pad, answer, models });
+new Samples({ models, draw });
 new Gallery({ views, models, draw });
 new Quiz({ service, views, models, notice });
 new Live({ service, views });
@@ -34,7 +37,9 @@ function badge() {
 }
 
 models.addEventListener("listed", () => {
+	adapt(models);
 	answer.labels = models.labels;
+	draw.adapt();
 	tell("misreader", `version ${models.served}`);
 	badge();
 });

@@ -6,14 +6,15 @@
 
 import { $, h, percent } from "./dom.js";
 import { cardOf } from "./card.js";
-import { missing, Unreachable } from "./service.js";
+import { Unreachable } from "./service.js";
 
+const METRICS = "training_metrics.json";
 const FRESH = 5000; // milliseconds between two looks while the view is shown
 
 export class Models extends EventTarget {
 	name = null;
 	served = null; // the version
-	labels = [];
+	card = null; // its own
 	#listing = Promise.resolve(); // one after another: what was asked first must not come last
 	#listed = "";
 	#articles = new Map(); // of each version, whose details one may have opened
@@ -32,6 +33,28 @@ export class Models extends EventTarget {
 		views.addEventListener("shown", () => this.#keepFresh());
 		setInterval(() => this.#keepFresh(), FRESH);
 		this.list();
+	}
+
+	get labels() {
+		return this.card?.labels ?? [];
+	}
+
+	/** Whether images are drawn, which are prepared as digits are; or uploaded. */
+	get draws() {
+		return this.card === null || this.card.preparation.kind === "digit";
+	}
+
+	get readsDigits() {
+		return this.labels.length <= 10 && this.labels.every((label, at) => label === String(at));
+	}
+
+	/** Whether the version that serves brings that file. */
+	has(file) {
+		return file in (this.card?.files ?? {});
+	}
+
+	get hasSamples() {
+		return this.has("samples.png");
 	}
 
 	/** The route of a version, or of something of it. */
@@ -60,7 +83,7 @@ export class Models extends EventTarget {
 			this.name = models[0].name;
 			const detail = await this.service.json(`v1/models/${this.name}`);
 			this.served = detail.version;
-			this.labels = detail.card.labels;
+			this.card = detail.card;
 			this.#show(detail);
 		} catch (error) {
 			if (error instanceof Unreachable || this.service.state.kind === "locked") return; // "back" will come
@@ -116,7 +139,8 @@ export class Models extends EventTarget {
 			details.append(body);
 			try {
 				const { card } = await this.service.json(this.path(version));
-				const metrics = await this.service.json(this.path(version, "files/training_metrics.json")).catch(missing(null));
+				const measured = METRICS in card.files;
+				const metrics = measured ? await this.service.json(this.path(version, `files/${METRICS}`)) : null;
 				body.replaceWith(cardOf(card, metrics));
 			} catch (error) {
 				body.remove();

@@ -28,7 +28,7 @@ export class Notice {
 		const { kind, detail, until } = this.service.state;
 		const close = h("button", { onclick: () => this.hush() }, "Close");
 		if (kind === "down")
-			this.#put("bad", "The service does not answer. It is tried again all the time; nothing drawn is lost.");
+			this.#put("bad", "The service does not answer. It is tried again all the time; your image is kept.");
 		else if (kind === "not-ready") this.#put("bad", `The service is not ready: ${detail}. The page goes on when it is.`);
 		else if (kind === "full") this.#count(until);
 		else if (kind === "locked") this.#ask();

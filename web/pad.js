@@ -1,12 +1,12 @@
 /**
- * The sheet one draws on: strokes over perhaps a picture, with undo and redo.
+ * The sheet one draws on: strokes over perhaps an image, with undo and redo.
  *
- *   marks   what was done, in order: {kind: "stroke", points}, "erase" likewise, "picture" or "clear";
+ *   marks   what was done, in order: {kind: "stroke", points}, "erase" likewise, "image" or "clear";
  *           what came before one of the last two is seen no longer
  *   points  {x, y, width}, as fractions of the sheet's side
  *
  * "change" is dispatched while a stroke is drawn, "rest" when it or anything else is done.
- * What is sent is dark ink on white at 256x256, or the picture's own file as long as nobody drew on it.
+ * What is sent is dark ink on white at 256x256, or the image's own file as long as nobody drew on it.
  */
 
 import { blank, pngOf } from "./png.js";
@@ -31,7 +31,7 @@ export class Pad extends EventTarget {
 	}
 
 	get empty() {
-		return ![...this.#seen, this.#stroke].some((mark) => mark?.kind === "stroke" || mark?.kind === "picture");
+		return ![...this.#seen, this.#stroke].some((mark) => mark?.kind === "stroke" || mark?.kind === "image");
 	}
 
 	get canUndo() {
@@ -47,9 +47,9 @@ export class Pad extends EventTarget {
 		return this.#marks.findLast(hides);
 	}
 
-	/** The picture that lies on the sheet, if one does. */
-	get picture() {
-		return this.ground?.kind === "picture" ? this.ground : null;
+	/** The image that lies on the sheet, if one does. */
+	get image() {
+		return this.ground?.kind === "image" ? this.ground : null;
 	}
 
 	undo() {
@@ -67,15 +67,23 @@ export class Pad extends EventTarget {
 		if (!this.empty) this.#put({ kind: "clear" });
 	}
 
-	/** Lay a picture on the sheet: its file, and how it looks (null: this browser cannot show it). */
+	/** An empty sheet, with nothing to undo. */
+	reset() {
+		this.lift();
+		this.#marks = [];
+		this.#undone = [];
+		this.#drawn();
+	}
+
+	/** Lay an image on the sheet: its file, and how it looks (null: this browser cannot show it). */
 	put(file, look, truth = null) {
 		this.lift();
-		this.#put({ kind: "picture", file, look, truth, dark: look !== null && isDark(look) });
+		this.#put({ kind: "image", file, look, truth, dark: look !== null && isDark(look) });
 	}
 
 	/** Put the pen down; `pressure` 0 to 1, 0.5 is a mouse's. */
 	down(x, y, pressure = 0.5) {
-		if (this.picture?.look === null) this.clear(); // what one does not see one does not draw on
+		if (this.image?.look === null) this.clear(); // what one does not see one does not draw on
 		this.#stroke = { kind: this.erasing ? "erase" : "stroke", points: [] };
 		this.move(x, y, pressure);
 	}
@@ -103,16 +111,16 @@ export class Pad extends EventTarget {
 
 	/** What is to be read, as a file. */
 	get file() {
-		const picture = this.picture;
-		if (picture && this.#marks.at(-1) === picture && !this.#stroke) return picture.file;
+		const image = this.image;
+		if (image && this.#marks.at(-1) === image && !this.#stroke) return image.file;
 		const [canvas, sheet] = blank(SENT);
 		sheet.drawImage(this.canvas, 0, 0, SENT, SENT);
-		if (!picture) {
+		if (!image) {
 			sheet.globalCompositeOperation = "source-in"; // the theme's ink becomes black
 			sheet.fillRect(0, 0, SENT, SENT);
 		}
 		sheet.globalCompositeOperation = "destination-over";
-		sheet.fillStyle = picture?.dark ? "#000" : "#fff";
+		sheet.fillStyle = image?.dark ? "#000" : "#fff";
 		sheet.fillRect(0, 0, SENT, SENT);
 		return pngOf(canvas);
 	}
@@ -182,11 +190,11 @@ export class Pad extends EventTarget {
 	}
 
 	#draw(mark, from = 0) {
-		if (mark.kind === "picture") this.#drawPicture(mark);
+		if (mark.kind === "image") this.#drawImage(mark);
 		else if (mark.kind !== "clear") this.#drawStroke(mark, from);
 	}
 
-	#drawPicture({ look, dark }) {
+	#drawImage({ look, dark }) {
 		const { context, canvas } = this;
 		const side = canvas.width;
 		if (look === null) return;
@@ -202,10 +210,10 @@ export class Pad extends EventTarget {
 	#drawStroke({ kind, points }, from) {
 		const { context, canvas } = this;
 		const side = canvas.width;
-		const picture = this.picture;
+		const image = this.image;
 		context.lineCap = context.lineJoin = "round";
-		context.globalCompositeOperation = kind === "erase" && !picture ? "destination-out" : "source-over";
-		context.strokeStyle = this.#colour(kind, picture);
+		context.globalCompositeOperation = kind === "erase" && !image ? "destination-out" : "source-over";
+		context.strokeStyle = this.#colour(kind, image);
 		const middle = (a, b) => [((a.x + b.x) / 2) * side, ((a.y + b.y) / 2) * side];
 		for (let at = from; at < points.length; at++) {
 			const [before, point, after] = [points[at - 1] ?? points[at], points[at], points[at + 1] ?? points[at]];
@@ -219,13 +227,13 @@ export class Pad extends EventTarget {
 		context.globalCompositeOperation = "source-over";
 	}
 
-	#colour(kind, picture) {
-		if (picture) return (kind === "erase") === picture.dark ? "#000" : "#fff";
+	#colour(kind, image) {
+		if (image) return (kind === "erase") === image.dark ? "#000" : "#fff";
 		return getComputedStyle(this.canvas).color;
 	}
 }
 
-const hides = ({ kind }) => kind === "picture" || kind === "clear";
+const hides = ({ kind }) => kind === "image" || kind === "clear";
 
 function isDark(look) {
 	const [, context] = blank(8);

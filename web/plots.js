@@ -4,7 +4,9 @@ import { percent, s } from "./dom.js";
 
 const W = 320;
 const H = 220;
-const PAD = { left: 40, right: 20, top: 12, bottom: 30 };
+const LETTER = 6; // pixels, of a name's width
+const LONGEST = 12; // letters of a name
+const PAD = { left: 46, right: 20, top: 12, bottom: 30 };
 
 /** A linear scale from values to pixels. */
 const scale = (from, to, a, b) => (value) => a + ((value - from) / (to - from || 1)) * (b - a);
@@ -12,7 +14,11 @@ const text = (x, y, content, look = "", anchor = "middle") => s("text", { x, y, 
 const line = (points, look) => s("polyline", { class: look, points: points.map((point) => point.map((at) => at.toFixed(1)).join()).join(" ") });
 
 function frame(label, ...content) {
-	return s("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": label, class: "plot" }, ...content);
+	return sized(H, label, ...content);
+}
+
+function sized(height, label, ...content) {
+	return s("svg", { viewBox: `0 0 ${W} ${height}`, role: "img", "aria-label": label, class: "plot" }, ...content);
 }
 
 function axes(x, y, xTicks, yTicks) {
@@ -22,7 +28,7 @@ function axes(x, y, xTicks, yTicks) {
 	];
 }
 
-/** Errors on training and held-out pictures after each epoch, on a logarithmic scale: the last tenths are what counts. */
+/** Errors on training and held-out images after each epoch, on a logarithmic scale: the last tenths are what counts. */
 export function curves(history) {
 	const errors = (key) => history.map((epoch) => [epoch.epoch, Math.max(1 - epoch[key], 1e-4)]).filter(([, error]) => Number.isFinite(error));
 	const sets = [["accuracy", "training"], ["validation_accuracy", "held-out"]].map(([key, look]) => [errors(key), look]);
@@ -33,16 +39,21 @@ export function curves(history) {
 	const decades = Array.from({ length: high - low + 1 }, (_, at) => [low + at, percent(10 ** (low + at), Math.max(0, -2 - low - at))]);
 	const drawn = sets.map(([points, look]) => line(points.map(([epoch, error]) => [x(epoch), y(Math.log10(error))]), `curve ${look}`));
 	const last = errors("validation_accuracy").at(-1);
-	const names = [text(W - PAD.right, PAD.top + 10, "training, distorted pictures", "name training", "end"), text(W - PAD.right, PAD.top + 26, "held-out pictures", "name held-out", "end")];
-	const told = `Error after each of ${history.length} epochs${last ? `; ${percent(last[1], 2)} of the held-out pictures at the end` : ""}`;
+	const names = [text(W - PAD.right, PAD.top + 10, "training, distorted images", "name training", "end"), text(W - PAD.right, PAD.top + 26, "held-out images", "name held-out", "end")];
+	const told = `Error after each of ${history.length} epochs${last ? `; ${percent(last[1], 2)} of the held-out images at the end` : ""}`;
 	return frame(told, ...axes(x, y, [[1, "epoch 1"], [history.length, String(history.length)]], decades), ...drawn, ...names);
 }
+
+const shortened = (name) => (name.length > LONGEST ? `${name.slice(0, LONGEST - 1)}…` : name);
 
 /** Rows are labels, columns what they were read as; the diagonal is left pale, so that mistakes stand out. */
 export function confusion(matrix, labels) {
 	const n = labels.length;
-	const cell = Math.min((W - 50) / n, (H - 44) / n);
-	const [left, top] = [(W - cell * n) / 2 + 8, 14];
+	const names = n > 26 ? [] : labels.map(shortened);
+	const extra = LETTER * (Math.max(1, ...names.map((name) => name.length)) - 1); // pixels, for more than a letter
+	const cell = Math.min((W - 50 - extra) / n, (H - 44) / n);
+	const [left, top] = [(W - cell * n + extra) / 2 + 8, 14];
+	const end = top + n * cell;
 	const wrong = matrix.flatMap((row, r) => row.filter((_, c) => c !== r));
 	const worst = Math.max(1, ...wrong);
 	const cells = matrix.flatMap((row, r) =>
@@ -54,9 +65,10 @@ export function confusion(matrix, labels) {
 			return times && n <= 12 ? [box, text(left + (c + 0.5) * cell, top + (r + 0.5) * cell + 3.5, times, "times")] : box;
 		}),
 	);
-	const names = n > 26 ? [] : labels.flatMap((label, at) => [text(left - 8, top + (at + 0.5) * cell + 4, label), text(left + (at + 0.5) * cell, top + n * cell + 13, label)]);
+	const rows = names.map((name, at) => text(left - 5, top + (at + 0.5) * cell + 4, name, "", "end"));
+	const columns = names.map((name, at) => text(left + (at + 0.5) * cell, end + 13 + extra / 2, name, extra ? "up" : ""));
 	const mistakes = wrong.reduce((sum, times) => sum + times, 0);
-	return frame(`${mistakes} mistakes, by label and what it was read as`, ...cells, ...names, text(left + (n * cell) / 2, H - 4, "read as"), text(10, top + (n * cell) / 2, "label", "up"));
+	return sized(H + extra, `${mistakes} mistakes, by label and what it was read as`, ...cells, ...rows, ...columns, text(left + (n * cell) / 2, H + extra - 4, "read as"), text(10, top + (n * cell) / 2, "label", "up"));
 }
 
 /** How often answers of a confidence are right: on the diagonal, if they can be believed. */

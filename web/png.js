@@ -1,5 +1,5 @@
 /**
- * Picture files from canvases and data URLs.
+ * Image files from canvases and data URLs.
  *
  * At once: toBlob() waits until the browser is idle, which takes up to a second while somebody draws.
  */
@@ -13,7 +13,7 @@ export function fileOf(url) {
 	return new Blob([bytes], { type: head.slice("data:".length).split(";")[0] });
 }
 
-/** What is in a picture file, no larger than the pad shows it: photos take 50 MB. */
+/** What is in an image file, no larger than the pad shows it: photos take 50 MB. */
 export async function lookOf(file) {
 	const bitmap = await createImageBitmap(file);
 	const scale = Math.min(1, 720 / Math.max(bitmap.width, bitmap.height));
@@ -21,6 +21,22 @@ export async function lookOf(file) {
 	sheet.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
 	bitmap.close();
 	return canvas;
+}
+
+/**
+ * A test image, which is as large as the network's input, as a file that is prepared to the same pixels again.
+ *
+ * A photo is scaled to more than that and loses its margin: around the image stands one to lose.
+ */
+export function preparable(image, { kind, resize }) {
+	const margin = kind === "photo" ? resize - Math.min(image.width, image.height) : 0;
+	if (margin <= 0) return pngOf(image);
+	const [canvas, sheet] = blank(image.width + margin, image.height + margin);
+	sheet.drawImage(image, 0, 0, canvas.width, canvas.height);
+	const edge = margin % 2 ? 2 * Math.round(margin / 4) : margin / 2; // half a pixel is rounded to the even one, as in Python
+	sheet.clearRect(edge, edge, image.width, image.height);
+	sheet.drawImage(image, edge, edge);
+	return pngOf(canvas);
 }
 
 /** A canvas to draw on, with its context. */

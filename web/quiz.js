@@ -1,16 +1,17 @@
-/** Ten digits, some of them hard, for you and for the network: who reads more, and how fast. */
+/** Ten test images, some of them hard, for you and for the network: who is right more often, and how fast. */
 
 import { $, chord, duration, h, table, typing } from "./dom.js";
-import { missing } from "./service.js";
 import { sheetOf, some } from "./sheet.js";
 
 const ROUNDS = 10;
-const HARD = 5; // of them from what the network is known to misread
+const ROOM = 120; // letters of all labels together, up to which each label is a choice
+const OTHERS = 5; // labels beside the right one, where not all are
+const HARD = 5; // of them that the network is known to misclassify
 
 export class Quiz {
-	#rounds = []; // pictures that are left
+	#rounds = []; // images that are left
 	#score = null;
-	#now = null; // the picture that is asked, and since when
+	#now = null; // the image that is asked, its choices, and since when
 
 	constructor(parts) {
 		Object.assign(this, parts, { body: $("#quiz-body") });
@@ -29,45 +30,55 @@ export class Quiz {
 			const served = await this.models.version();
 			const [plain, hard] = await Promise.all([
 				sheetOf(this.models, served, "samples"),
-				sheetOf(this.models, served, "mistakes").catch(missing([])),
+				this.models.has("mistakes.png") ? sheetOf(this.models, served, "mistakes") : [],
 			]);
 			const chosen = some(hard, HARD);
 			this.#rounds = some([...chosen, ...some(plain, ROUNDS - chosen.length)], ROUNDS);
 		} catch (error) {
-			return this.notice.say(`There are no test digits to ask: ${error.message}.`);
+			return this.notice.say(`There are no test images to ask: ${error.message}.`);
 		}
 		this.#score = { you: [], network: [] };
 		await this.#next();
 	}
 
 	async #next() {
-		const picture = this.#rounds.pop();
-		if (!picture) return this.#end();
+		const image = this.#rounds.pop();
+		if (!image) return this.#end();
 		const number = ROUNDS - this.#rounds.length;
-		const keys = this.models.labels.map((label) => h("button", { onclick: () => this.#answer(label) }, label));
-		const canvas = picture.canvas();
-		Object.assign(canvas, { role: "img", ariaLabel: "A digit to read", tabIndex: -1 });
+		const choices = this.#choices(image);
+		const keys = choices.map((label) => h("button", { onclick: () => this.#answer(label) }, label));
+		const canvas = image.canvas();
+		Object.assign(canvas, { role: "img", ariaLabel: "The image in question", tabIndex: -1 });
 		this.body.replaceChildren(
 			h("p.quiet", `${number} of ${ROUNDS}`),
 			h("div.question", canvas),
-			h("div", { class: "digits", role: "group", "aria-label": "What do you see?" }, keys),
+			h("div", { class: "choices", role: "group", "aria-label": "What do you see?" }, keys),
 		);
 		canvas.focus();
-		const network = this.service.read(picture.file());
+		const network = this.service.read(image.file());
 		network.catch(() => {}); // told of when you have answered
-		this.#now = { picture, since: performance.now(), network };
+		this.#now = { image, choices, since: performance.now(), network };
+	}
+
+	/** All labels, or of many the right one, what the network took it for, and others. */
+	#choices({ label, answer }) {
+		const { labels } = this.models;
+		if (labels.join("").length <= ROOM) return labels;
+		const wanted = new Set([label, ...(answer ? [answer] : [])]);
+		for (const other of some(labels, OTHERS + 1)) if (wanted.size <= OTHERS) wanted.add(other);
+		return some([...wanted], wanted.size);
 	}
 
 	async #answer(label) {
 		if (this.#now === null) return;
-		const { picture, since, network } = this.#now;
+		const { image, since, network } = this.#now;
 		this.#now = null;
 		const seconds = (performance.now() - since) / 1e3;
 		try {
 			const { label: read, stages } = await network;
-			this.#score.you.push({ right: label === picture.label, seconds });
-			this.#score.network.push({ right: read === picture.label, seconds: stages.infer });
-			this.#tell(label, read, picture.label);
+			this.#score.you.push({ right: label === image.label, seconds });
+			this.#score.network.push({ right: read === image.label, seconds: stages.infer });
+			this.#tell(label, read, image.label);
 		} catch (error) {
 			this.#invite(h("p", `The network could not be asked: ${error.message}.`));
 		}
@@ -76,7 +87,7 @@ export class Quiz {
 	#tell(yours, read, truth) {
 		const verdict = (who, said) => h("span", { class: said === truth ? "good" : "bad" }, `${who} ${said} ${said === truth ? "✓" : "✗"}`);
 		const next = h("button", { class: "main next", onclick: () => this.#next() }, this.#rounds.length ? "Next" : "Result");
-		$(".digits", this.body).replaceWith(
+		$(".choices", this.body).replaceWith(
 			h("p", { class: "told", role: "status" }, verdict("You:", yours), verdict("Network:", read), `Label: ${truth}`),
 			next,
 		);
@@ -89,13 +100,13 @@ export class Quiz {
 			const right = answers.filter((each) => each.right).length;
 			return [who, `${right} of ${answers.length}`, duration(median(answers.map(({ seconds }) => seconds)))];
 		};
-		this.#invite(table("Who read more, and how fast", ["", "right", "typical time"], [row("You", you), row("Network", network)]));
+		this.#invite(table("Who was right more often, and how fast", ["", "right", "typical time"], [row("You", you), row("Network", network)]));
 	}
 
 	#key(event) {
 		if (this.#now === null || this.views.shown !== "gallery" || typing(event.target) || chord(event)) return;
-		const { labels } = this.models; // of which "A" and "a" may be two
-		const label = labels.find((each) => each === event.key) ?? labels.find((each) => each.toLowerCase() === event.key.toLowerCase());
+		const { choices } = this.#now; // of which "A" and "a" may be two
+		const label = choices.find((each) => each === event.key) ?? choices.find((each) => each.toLowerCase() === event.key.toLowerCase());
 		if (label !== undefined) this.#answer(label);
 	}
 }

@@ -1,7 +1,7 @@
 /**
  * Has the service read what lies on the pad, while it is being drawn.
  *
- * At most one request is in flight, and the newest picture wins: what changed meanwhile is sent when
+ * At most one request is in flight, and the newest image wins: what changed meanwhile is sent when
  * the answer is there. A service that is full is asked again when the time is over that it told, one
  * that is away as soon as it is back.
  */

@@ -1,9 +1,9 @@
-/** 500 test digits at once, from this browser, so that one sees the batches form. */
+/** 500 test images at once, from this browser, so that one sees the batches form. */
 
 import { $, duration } from "./dom.js";
 import { sheetOf } from "./sheet.js";
 
-const DIGITS = 500;
+const IMAGES = 500;
 const AT_ONCE = 64; // asked for; over HTTP/1.1 a browser holds six connections to a host
 
 export class Salvo {
@@ -17,21 +17,21 @@ export class Salvo {
 		try {
 			const sheet = await sheetOf(this.models, await this.models.version(), "samples");
 			const files = sheet.map(({ file, label }) => ({ file: file(), label }));
-			await this.#send(Array.from({ length: DIGITS }, (_, at) => files[at % files.length]));
+			await this.#send(Array.from({ length: IMAGES }, (_, at) => files[at % files.length]));
 		} catch (error) {
 			this.told.textContent = `They could not be sent: ${error.message}.`;
 		}
 		this.button.disabled = false;
 	}
 
-	async #send(digits) {
+	async #send(images) {
 		const score = { answered: 0, right: 0, waited: 0, batches: 0 };
 		const began = performance.now();
 		let failure;
 		const line = async () => {
-			while (digits.length && !failure) {
-				await this.#ask(digits.pop(), score).catch((error) => (failure ??= error));
-				if (score.answered % 50 === 0) this.told.textContent = `${score.answered} of ${DIGITS} answered`;
+			while (images.length && !failure) {
+				await this.#ask(images.pop(), score).catch((error) => (failure ??= error));
+				if (score.answered % 50 === 0) this.told.textContent = `${score.answered} of ${IMAGES} answered`;
 			}
 		};
 		await Promise.all(Array.from({ length: AT_ONCE }, line));
@@ -39,7 +39,7 @@ export class Salvo {
 		const seconds = (performance.now() - began) / 1e3;
 		const waited = score.waited ? `, ${score.waited} times told to wait` : "";
 		const company = (score.batches / Math.max(1, score.answered)).toFixed(1);
-		this.told.textContent = `${score.right} of ${DIGITS} right${waited}, in ${duration(seconds)}: ${Math.round(DIGITS / seconds)} a second, in batches of ${company} on average`;
+		this.told.textContent = `${score.right} of ${IMAGES} right${waited}, in ${duration(seconds)}: ${Math.round(IMAGES / seconds)} a second, in batches of ${company} on average`;
 	}
 
 	async #ask({ file, label }, score) {

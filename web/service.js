@@ -28,12 +28,6 @@ export class Refused extends Error {
 /** It did not answer. */
 export class Unreachable extends Error {}
 
-/** For catch(): that instead of what is not there. */
-export const missing = (instead) => (error) => {
-	if (error.status === 404) return instead;
-	throw error;
-};
-
 export class Service extends EventTarget {
 	state = { kind: "up" };
 	key = ""; // of the API
@@ -61,7 +55,7 @@ export class Service extends EventTarget {
 		return this.#arrived(response.json());
 	}
 
-	/** What it reads on a picture file, with what the answer's headers say of the way that took. */
+	/** The prediction for an image file, with the times of its stages from the response's headers. */
 	async read(file, path = "v1/predict", admin = false) {
 		const began = performance.now();
 		const response = await this.ask(path, { method: "POST", body: file, admin });

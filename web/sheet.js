@@ -1,31 +1,31 @@
-/** A version's sheet of test pictures, cut up: rows of `columns` pictures, with what is known of each. */
+/** A version's sheet of test images, cut up: rows of `columns` images, with what is known of each. */
 
-import { blank, pngOf } from "./png.js";
+import { blank, preparable } from "./png.js";
 
 /** All of them, each {label, answer, confidence, canvas(), file()}; Refused with 404 if the version has no such sheet. */
 export async function sheetOf(models, version, name) {
-	const { service } = models;
-	const [facts, picture] = await Promise.all([
+	const { service, card } = models;
+	const [facts, sheet] = await Promise.all([
 		service.json(models.path(version, `files/${name}.json`)),
 		service.ask(models.path(version, `files/${name}.png`)),
 	]);
-	const bitmap = await createImageBitmap(await picture.blob());
+	const bitmap = await createImageBitmap(await sheet.blob());
 	return facts.labels.map((label, at) => ({
 		label,
 		answer: facts.answers?.[at],
 		confidence: facts.confidences?.[at],
 		canvas: () => cut(bitmap, facts, at),
-		file: () => pngOf(cut(bitmap, facts, at)),
+		file: () => preparable(cut(bitmap, facts, at), card.preparation),
 	}));
 }
 
-function cut(bitmap, { side, columns }, at) {
-	const [canvas, sheet] = blank(side);
-	const [x, y] = [(at % columns) * side, Math.floor(at / columns) * side];
-	sheet.drawImage(bitmap, x, y, side, side, 0, 0, side, side);
+function cut(bitmap, { side, height = side, width = side, columns }, at) {
+	const [canvas, context] = blank(width, height);
+	const [x, y] = [(at % columns) * width, Math.floor(at / columns) * height];
+	context.drawImage(bitmap, x, y, width, height, 0, 0, width, height);
 	return canvas;
 }
 
 /** A number of them, in random order. */
-export const some = (pictures, number) =>
-	pictures.map((each) => [Math.random(), each]).sort(([a], [b]) => a - b).slice(0, number).map(([, each]) => each);
+export const some = (images, number) =>
+	images.map((each) => [Math.random(), each]).sort(([a], [b]) => a - b).slice(0, number).map(([, each]) => each);

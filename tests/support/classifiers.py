@@ -6,6 +6,7 @@ The model of COLOURS names the colour that an image has most of.
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +42,12 @@ def publish_classifier(
     preparation: Preparation = SMALL,
     colour: bool = True,
     samples: bool = False,
+    change: Callable[[Path], object] = lambda _: None,
 ) -> int:
-    """Publish such a model with what is left of the card of `version`; returns its number."""
+    """Publish such a model with what is left of the card of `version`; returns its number.
+
+    `change` is called with the folder of the draft.
+    """
     shape = (*preparation.size, 3) if colour else preparation.size
     weights = _weights(len(shape), len(labels))
     pixels = np.random.default_rng(0).integers(0, 256, (4, *shape)).astype(np.uint8)
@@ -52,6 +57,7 @@ def publish_classifier(
         np.savez_compressed(draft / GOLDEN, pixels=pixels, logits=means @ weights)
         if samples:
             _write_samples(draft)
+        change(draft)
         input_, outputs = tensors(len(labels), shape)
         parity = Parity(
             accuracy=None, different_answers=0, largest_difference=0.0, mean_difference=0.0,

@@ -15,11 +15,11 @@ FRAMES = 4  # in a loop
 GREY = 128  # of both chroma planes
 
 
-def film(picture: Gray, path: Path) -> Path:
+def film(image: Gray, path: Path) -> Path:
     """Write a film that shows only this image, whose sides are even."""
-    height, width = picture.shape
+    height, width = image.shape
     colour = np.full((2, height // 2, width // 2), GREY, np.uint8)
-    frame = b"FRAME\n" + picture.tobytes() + colour.tobytes()
+    frame = b"FRAME\n" + image.tobytes() + colour.tobytes()
     head = f"YUV4MPEG2 W{width} H{height} F10:1 Ip A1:1 C420jpeg\n"
     path.write_bytes(head.encode() + frame * FRAMES)
     return path

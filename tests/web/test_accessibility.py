@@ -7,13 +7,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.support.running import Service
+from tests.web.accessibility import expect_accessible
 from tests.web.tour import tour
 from tests.web.visit import visiting
-
-
-def check(page: Page, what: str) -> None:
-    found = Axe().run(page)
-    assert not found.violations_count, f"{what}:\n{found.generate_report()}"
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -22,9 +18,9 @@ def test_axe_finds_no_violation(width: int, theme: Any, browser: Browser, servic
     size = {"width": width, "height": 800}
     look = {"color_scheme": theme, "reduced_motion": "reduce"}  # a fade-in reduces contrast
     with visiting(browser, service.url, viewport=size, **look) as (page, _):
-        check(page, "empty")
+        expect_accessible(page, "empty")
         for view in tour(page):
-            check(page, view)
+            expect_accessible(page, view)
 
 
 def test_axe_finds_no_violation_in_quiz_camera_and_notice(
@@ -36,17 +32,17 @@ def test_axe_finds_no_violation_in_quiz_camera_and_notice(
     ):
         page.get_by_role("button", name="Camera").click()
         expect(page.get_by_role("dialog")).to_be_visible()
-        check(page, "camera")
+        expect_accessible(page, "camera")
         page.keyboard.press("Escape")
         page.get_by_label("Upload").set_input_files(
             {"name": "letter.txt", "mimeType": "text/plain", "buffer": b"Dear digit"}
         )
-        expect(page.locator("#notice")).to_contain_text("not a picture")
-        check(page, "notice")
+        expect(page.locator("#notice")).to_contain_text("not an image")
+        expect_accessible(page, "notice")
         page.locator('nav a[href="#gallery"]').click()
         page.get_by_role("button", name="Start").click()
-        expect(page.get_by_role("img", name="A digit to read")).to_be_visible()
-        check(page, "quiz")
+        expect(page.get_by_role("img", name="The image in question")).to_be_visible()
+        expect_accessible(page, "quiz")
 
 
 def test_axe_detects_violations(page: Page) -> None:

@@ -87,10 +87,10 @@ def doubtful(service: Service) -> bytes:
     digits = [seven(), seven()[::-1], seven()[:, ::-1], seven().T]
     with service.client() as client:
         for one, other in combinations(digits, 2):
-            picture = encoded(np.minimum(one, other))
-            (reading,) = client.post("/v1/predict", content=picture).json()["predictions"]
+            image = encoded(np.minimum(one, other))
+            (reading,) = client.post("/v1/predict", content=image).json()["predictions"]
             if reading.get("uncertain"):
-                return picture
+                return image
     raise AssertionError("the network is sure of everything")
 
 
@@ -101,9 +101,9 @@ def test_the_image_shown_is_the_input_of_the_network(
     path.write_bytes(SEVEN)
     page.get_by_label("Upload").set_input_files(path)
     with service.client() as client:
-        expected = client.post("/v1/predict?debug=ink", content=SEVEN).json()["predictions"][0]
+        expected = client.post("/v1/predict?debug=pixels", content=SEVEN).json()["predictions"][0]
     seen = page.locator("#seen")
-    expect(seen).to_have_attribute("src", expected["ink"])
+    expect(seen).to_have_attribute("src", expected["pixels"])
     expect(seen).to_have_js_property("naturalWidth", 28)
     expect(seen).to_have_js_property("naturalHeight", 28)
 
@@ -111,9 +111,9 @@ def test_the_image_shown_is_the_input_of_the_network(
 def test_the_image_shown_is_that_of_the_drawing(page: Page) -> None:
     readings = drawn(page, 5)
     seen = page.locator("#seen")
-    eventually(page, lambda: seen.get_attribute("src"), lambda: readings.prediction["ink"])
-    picture = b64decode((seen.get_attribute("src") or "").partition(",")[2])
-    pixels = np.asarray(Image.open(BytesIO(picture)))
+    eventually(page, lambda: seen.get_attribute("src"), lambda: readings.prediction["pixels"])
+    file = b64decode((seen.get_attribute("src") or "").partition(",")[2])
+    pixels = np.asarray(Image.open(BytesIO(file)))
     assert pixels.shape == (28, 28)
     assert not pixels[0].any()  # background
     assert pixels.max() > 200  # ink

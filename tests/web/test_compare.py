@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from contract.store import Store
 from tests.support.running import ADMIN, TOKEN, Service
 from tests.web.guard import Guard
-from tests.web.pad import answer, draw, expect_answer
+from tests.web.pad import answer, draw, expect_answer, pad
 from tests.web.shapes import DIGITS
 from tests.web.visit import guarded
 
@@ -46,6 +46,12 @@ def test_a_second_version_answers_beside_the_first(page: Page) -> None:
     assert two is not None
     assert abs(one["y"] - two["y"]) < one["height"] / 2
     assert two["x"] > one["x"]
+
+
+def test_letters_are_drawn_and_not_called_digits(page: Page) -> None:
+    expect(page.get_by_role("button", name="Random test image")).to_be_visible()
+    expect(page.locator("#invitation")).to_have_text("Draw an image")
+    expect(pad(page)).to_be_visible()
 
 
 def test_an_existing_drawing_is_compared_at_once(page: Page) -> None:

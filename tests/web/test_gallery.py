@@ -25,18 +25,18 @@ def test_every_misclassified_digit_of_the_version_is_shown(gallery: Page, servic
         f"labelled {label}, read as {answer}"
         for label, answer in zip(reported["labels"], reported["answers"], strict=True)
     ]
-    pictures = gallery.locator("#mistakes button")
-    expect(pictures).to_have_count(len(wanted))
-    names = pictures.evaluate_all("(them) => them.map((it) => it.getAttribute('aria-label'))")
+    images = gallery.locator("#mistakes button")
+    expect(images).to_have_count(len(wanted))
+    names = images.evaluate_all("(them) => them.map((it) => it.getAttribute('aria-label'))")
     assert names == wanted
 
 
 def test_a_misclassified_digit_opens_in_draw(gallery: Page) -> None:
-    picture = gallery.locator("#mistakes button").first
-    expect(picture).to_have_accessible_name(re.compile("labelled ., read as ."))
-    reported = re.findall(r"labelled (.), read as (.)", picture.get_attribute("aria-label") or "")
+    image = gallery.locator("#mistakes button").first
+    expect(image).to_have_accessible_name(re.compile("labelled ., read as ."))
+    reported = re.findall(r"labelled (.), read as (.)", image.get_attribute("aria-label") or "")
     ((label, read),) = reported
-    picture.click()
+    image.click()
     expect(gallery.locator("section#draw")).to_be_visible()
     expect(gallery.locator("#truth")).to_contain_text(label)
     expect_answer(gallery, read)

@@ -1,12 +1,19 @@
-"""The versions shown by the page in tests: real networks that are trained quickly, offline."""
+"""The versions shown by the page in tests: real networks that are trained quickly, offline.
+
+Those of images are not trained: see `tests.support.classifiers`.
+"""
 
 import shutil
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 
+from contract.card import INPUT, LOGITS, ONNX, PROBABILITIES
 from contract.store import Store
 from export.export import export
+from export.proof import Predictions
+from export.samples import write_mistakes, write_samples
 from tests.fixtures import MODELS
 from tests.support.versions import LETTERS, publish
 from training.data import DIGITS, DataSet
@@ -16,6 +23,7 @@ from training.strokes import drawn_digits
 from training.train import train_into
 
 DRAWN = 1500
+IMAGES = 20
 # Recognises the digits of `shapes`, and holds out enough images for an acceptance threshold.
 RECIPE = Recipe(
     epochs=3, rotation=0, scale=0, shear=0, shift=0, spoiled=0, validation=0.1, threads=1
@@ -47,3 +55,20 @@ def drawn_and_written() -> DataSet:
         ),
         test=(written[test], digits[test]),
     )
+
+
+def write_sheets(draft: Path, labels: tuple[str, ...], size: tuple[int, int]) -> None:
+    """Sheets of noisy images of any colour, for a version that is not published yet.
+
+    Their labels are what the model predicts, except for two on the sheet of mistakes.
+    """
+    random = np.random.default_rng(0)
+    colours = random.integers(40, 216, (IMAGES, 1, 1, 3))
+    noise = random.integers(-40, 40, (IMAGES, *size, 3))
+    pixels = (colours + noise).astype(np.uint8)  # (n, h, w, 3)
+    session = onnxruntime.InferenceSession(draft / ONNX)
+    predictions = Predictions(*session.run([LOGITS, PROBABILITIES], {INPUT: pixels}))
+    write_samples(draft, pixels, predictions.classes, labels)
+    wrong = predictions.classes.copy()
+    wrong[:2] = (wrong[:2] + 1) % len(labels)
+    write_mistakes(draft, pixels, wrong, labels, predictions)

@@ -17,8 +17,8 @@ from tests.web.visit import visiting
 # Writes to the clipboard of the system, like an image copied elsewhere.
 COPY = """async (base64) => {
   const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-  const picture = new Blob([bytes], { type: "image/png" });
-  await navigator.clipboard.write([new ClipboardItem({ "image/png": picture })]);
+  const image = new Blob([bytes], { type: "image/png" });
+  await navigator.clipboard.write([new ClipboardItem({ "image/png": image })]);
 }"""
 CLIPBOARD = ["clipboard-read", "clipboard-write"]
 
@@ -30,10 +30,10 @@ def seven(tmp_path: Path) -> Path:
     return path
 
 
-def drop(page: Page, path: Path) -> None:
-    """Drop a file on the page, as from a file manager."""
+def drop(page: Page, *paths: Path) -> None:
+    """Drop files on the page, as from a file manager."""
     browser = page.context.new_cdp_session(page)
-    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
     for kind in ("dragEnter", "dragOver", "drop"):
         event = {"type": kind, "data": data, "x": 300, "y": 300}
         browser.send("Input.dispatchDragEvent", event)
@@ -66,6 +66,14 @@ def test_a_dropped_image_is_predicted(page: Page, seven: Path) -> None:
     expect_answer(page, "7")
 
 
+def test_of_several_dropped_images_the_first_is_predicted_and_the_rest_is_reported(
+    page: Page, seven: Path
+) -> None:
+    drop(page, seven, seven)
+    expect_answer(page, "7")
+    expect(page.locator("#notice")).to_contain_text("Only seven.png is shown")
+
+
 def test_an_image_dropped_on_another_view_is_predicted_in_draw(page: Page, seven: Path) -> None:
     page.get_by_role("link", name="Models").click()
     expect(pad(page)).to_be_hidden()
@@ -92,7 +100,7 @@ def test_the_image_of_the_camera_is_predicted(browser: Browser, service: Service
         expect(dialog).to_be_visible()
         video = page.locator("dialog video")
         expect(video).to_have_js_property("readyState", 4)
-        dialog.get_by_role("button", name="Take picture").click()
+        dialog.get_by_role("button", name="Take photo").click()
         expect(dialog).to_be_hidden()
         expect_answer(page, "7")
         expect(video).to_have_js_property("srcObject", None)  # or the camera is still on
@@ -149,7 +157,7 @@ def test_a_file_that_is_not_an_image_is_explained(page: Page, tmp_path: Path) ->
     path = tmp_path / "letter.txt"
     path.write_text("Dear digit")
     page.get_by_label("Upload").set_input_files(path)
-    expect(page.locator("#notice")).to_contain_text("letter.txt is not a picture")
+    expect(page.locator("#notice")).to_contain_text("letter.txt is not an image")
     expect(answer(page)).to_be_empty()
 
 
@@ -169,7 +177,7 @@ def test_a_notice_disappears_with_the_next_action(page: Page, seven: Path, tmp_p
     path = tmp_path / "letter.txt"
     path.write_text("Dear digit")
     page.get_by_label("Upload").set_input_files(path)
-    notice = page.get_by_role("status").filter(has_text="is not a picture")
+    notice = page.get_by_role("status").filter(has_text="is not an image")
     expect(notice).to_be_visible()
     page.get_by_label("Upload").set_input_files(seven)
     expect_answer(page, "7")

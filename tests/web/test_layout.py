@@ -1,11 +1,7 @@
-"""The layout of the page: no overflow on narrow screens, two themes, and reduced motion.
-
-Screenshots of every view, width and theme are written to .pictures/, which git ignores.
-"""
+"""The layout of the page: no overflow on narrow screens, two themes, and reduced motion."""
 
 from base64 import b64decode
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,25 +10,14 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from tests.support.pictures import Gray
-from tests.support.running import ROOT, Service
+from tests.support.running import Service
 from tests.web.eventually import eventually
+from tests.web.layout import SCROLLS, SIZES, expect_to_fit
 from tests.web.pad import draw, expect_answer
 from tests.web.shapes import DIGITS
 from tests.web.tour import tour
 from tests.web.visit import visiting
 
-PICTURES = ROOT / ".pictures"
-SIZES = {"small": {"width": 390, "height": 844}, "large": {"width": 1280, "height": 900}}
-# Elements wider than the window, except for those in a scrolling container.
-STICKS_OUT = """() => {
-  const width = document.documentElement.clientWidth;
-  const framed = (it) => it.closest(".scrolls") && !it.matches(".scrolls");
-  return [...document.querySelectorAll("body *")].filter((it) => {
-    const box = it.getBoundingClientRect();
-    return box.width && !framed(it) && (box.right > width + 1 || box.left < -1);
-  }).filter((it) => !it.closest(".unseen, svg, dialog")).map((it) => it.outerHTML.slice(0, 80));
-}"""
-SCROLLS = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 MOVING = "document.getAnimations().filter(({ playState }) => playState === 'running').length"
 GRAIN = 24  # of 255
 PAPER = "getComputedStyle(document.body).backgroundColor"
@@ -43,15 +28,11 @@ PAPER = "getComputedStyle(document.body).backgroundColor"
 def test_nothing_overflows_in_any_view(
     size: str, theme: Any, browser: Browser, service: Service
 ) -> None:
-    PICTURES.mkdir(exist_ok=True)
     with visiting(
         browser, service.url, viewport=SIZES[size], color_scheme=theme, reduced_motion="reduce"
     ) as (page, _):
         for view in tour(page):
-            path: Path = PICTURES / f"{view}-{size}-{theme}.png"
-            page.screenshot(path=path, full_page=True)
-            assert not page.evaluate(SCROLLS), f"{view} scrolls sideways: {path}"
-            assert page.evaluate(STICKS_OUT) == [], f"{view}: {path}"
+            expect_to_fit(page, f"{view}-{size}-{theme}")
 
 
 def test_a_very_narrow_window_does_not_scroll_sideways(browser: Browser, service: Service) -> None:

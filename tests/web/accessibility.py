@@ -1,0 +1,9 @@
+"""The accessibility of a page, checked by axe-core."""
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+
+def expect_accessible(page: Page, view: str) -> None:
+    found = Axe().run(page)
+    assert not found.violations_count, f"{view}:\n{found.generate_report()}"
