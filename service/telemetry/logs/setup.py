@@ -64,6 +64,7 @@ def _could_not_raise(error: "sys.UnraisableHookArgs") -> None:
 
 
 def say_ready(url: str, sample: Path) -> None:
+    """`sample`: an image to try the service with, which an imported model may not have."""
     path = url.removeprefix("unix:")
     if path == url:
         logging.getLogger("service").info("ready on %s, API at %s/docs; Ctrl-C stops it", url, url)
@@ -73,6 +74,6 @@ def say_ready(url: str, sample: Path) -> None:
         option, url = f"--unix-socket {shlex.quote(path)} ", "http://localhost"
     for handler in logging.getLogger().handlers:
         handler.flush()  # on a terminal, the command is to come after it
-    body = shlex.quote(f"@{sample}")
+    body = shlex.quote(f"@{sample if sample.exists() else 'image.png'}")
     command = f"curl {option}-H 'Content-Type: image/png' --data-binary {body} {url}/v1/predict"
     STREAMS.show(f"\n  {command}\n\n")

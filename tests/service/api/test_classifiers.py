@@ -132,6 +132,14 @@ def test_a_gray_model_of_any_size_sees_gray(models: Path) -> None:
         assert pixels_in(found["pixels"]).shape == (20, 40)
 
 
+def test_a_photograph_of_twelve_megapixels_is_answered(kinds: Service) -> None:
+    """It is reduced while it is decoded."""
+    body = encoded(SCENE.resize((4000, 3000)), "JPEG")
+    (found,) = predictions(kinds, body, "?debug=pixels")
+    expected = preparer_of(PHOTO, (224, 224, 3)).file(body, max_pixels=12_000_000)
+    assert np.array_equal(pixels_in(found["pixels"]), expected)
+
+
 @pytest.mark.parametrize("query", ["?ink=on", "?ink=auto", "?debug=ink"])
 def test_options_for_digits_are_refused(colours: Service, query: str) -> None:
     refused = fetch.post(f"{colours.url}/v1/predict{query}", content=SEVEN)
@@ -224,6 +232,7 @@ def test_an_imported_model_starts_and_says_what_is_unknown(colours: Service) -> 
     assert listed["versions"][0]["accuracy"] is None
     assert listed["card"]["imported"]["file"] == "classifier.onnx"
     assert "imported, its accuracy is unknown" in colours.log
+    assert "--data-binary @image.png" in colours.log
 
 
 def test_labels_beyond_a_hundred_are_counted_together(kinds: Service) -> None:
