@@ -10,9 +10,10 @@ Read in this order:
     evaluate, corruptions  accuracy, calibration, robustness
     train, run             a whole training, and the folder that it writes
 
-`own`, `idx`, `fetch`, `image`, `embedded` and `strokes` read or generate data; `place` is the
-device; `watch`, `progress` and `plots` show the progress and the results; `checkpoint` reads and
-writes weights. `__main__`, `commands` and `api` are the interfaces.
+`own`, `idx`, `table` and `fetch` find images, `listing` lists them, `preparation` chooses how they
+are prepared, `reading`, `cache` and `image` read them; `embedded` and `strokes` generate digits.
+`place` is the device; `watch`, `progress` and `plots` show the progress and the results;
+`checkpoint` reads and writes weights. `__main__`, `commands` and `api` are the interfaces.
 
 Tensors   pixels (n, h, w) uint8 gray or (n, h, w, 3) RGB; of digits 0 = paper, 255 = ink
           images (n, c, h, w) float32, 0..1: the input of the network and the augmentation

@@ -192,7 +192,8 @@ def _ready(
 ) -> DataSet:
     """A data set with a name. Its pixels are as published, unless the reading changes them."""
     listing = listing.limited(reading.limit)
-    if reading.model_copy(update={"limit": None}) == DEFAULT:
+    is_usual = reading.preparation in ("auto", preparation.kind)
+    if is_usual and reading.size is None and reading.gray is not False:
         pixels = np.asarray(listing.images)
         train, test = listing.parts(pixels, np.ones(len(pixels), np.bool_))
         shape = pixels.shape[1:]

@@ -39,7 +39,7 @@ def find_own(path: Path) -> Listing:
     if path.is_file() and path.suffix.lower() == ".csv":
         return _find_table(path)
     if not path.is_dir():
-        raise BadData(f"{path} is not a folder, and no .csv file")
+        raise BadData(f"{path} is neither a folder nor a .csv file")
     if any(idx.find(path, file) for file in MNIST):
         return read_idx(path)
     if (path / TABLES[0]).is_file() and not any(inside.is_dir() for inside in _visible(path)):

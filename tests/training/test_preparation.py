@@ -43,7 +43,7 @@ def write_idx(folder: Path, draw: Callable[[int], Raster], train: int = 400) -> 
     """IDX files of two classes, drawn by their numbers."""
     for part, count in (("train", train), ("t10k", 20)):
         labels = (np.arange(count) % 2).astype(np.uint8)
-        pixels = np.stack([draw(label) for label in labels])
+        pixels = np.stack([draw(int(label)) for label in labels])
         for kind, array in (("images-idx3", pixels), ("labels-idx1", labels)):
             sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
             content = bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()

@@ -1,5 +1,6 @@
 """Kaggle's train.csv is a data set; errors name the column or the line at fault."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ HEADER = ["label", *(f"pixel{number}" for number in range(SIDE * SIDE))]
 ROWS = [[row % 3, *(row + number for number in range(SIDE * SIDE))] for row in range(36)]
 
 
-def write(path: Path, header: list[str], rows: list[list[int]]) -> Path:
+def write(path: Path, header: Sequence[object], rows: Sequence[Sequence[object]]) -> Path:
     lines = [",".join(map(str, row)) for row in [header, *rows]]
     path.write_text("\n".join(lines) + "\n")
     return path
@@ -76,7 +77,7 @@ def test_a_run_is_evaluated_on_all_lines(table: Path) -> None:
     ],
 )
 def test_the_error_names_the_column_or_the_line(
-    tmp_path: Path, header: list[str], row: list[int], message: str
+    tmp_path: Path, header: list[str], row: list[object], message: str
 ) -> None:
     rows = [each[: len(header)] for each in ROWS]
     path = write(tmp_path / "mine.csv", header, [*rows, row])
