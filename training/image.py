@@ -78,8 +78,9 @@ def has_colours(raster: Raster) -> bool:
     """Whether one visible pixel in a hundred is not nearly gray."""
     if raster.ndim == 2:
         return False
-    colours = raster[..., :3].astype(np.int16)
-    distance = colours.max(2) - colours.min(2)
+    blue, green, red = (raster[..., channel] for channel in range(3))
+    highest, lowest = (each(each(blue, green), red) for each in (np.maximum, np.minimum))
+    distance = highest - lowest
     if raster.shape[2] == 4:
         distance[raster[..., 3] < 128] = 0
     return bool((distance >= COLOURED).mean() >= 0.01)

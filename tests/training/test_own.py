@@ -118,7 +118,7 @@ def test_the_error_about_an_empty_folder_describes_its_layout(tmp_path: Path) ->
 
 def test_a_file_instead_of_a_folder_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(BadData, match="file is neither a folder nor a .csv file"):
+    with pytest.raises(BadData, match=r"file is neither a folder nor a \.csv file"):
         read(tmp_path / "file")
 
 
