@@ -123,9 +123,9 @@ def _compare(examined: Examined, path: Path, pixels: Pixels, reference: Rows) ->
         raise _refused(examined, f"{len(pixels)} images have {len(predictions.logits)} answers")
     difference = np.abs(predictions.logits - reference)
     largest = float(difference.max())
-    if not _are_close(predictions.logits, reference):
+    if not _are_close(examined, predictions.logits, reference):
         alone = np.concatenate([model(image[None])[0] for image in pixels])
-        if _are_close(alone, reference):
+        if _are_close(examined, alone, reference):
             reason = "what it returns for an image depends on the others in its batch"
             raise _refused(examined, reason)
         raise _refused(
@@ -143,8 +143,15 @@ def _compare(examined: Examined, path: Path, pixels: Pixels, reference: Rows) ->
     )
 
 
-def _are_close(logits: Rows, reference: Rows) -> bool:
-    return bool((np.abs(logits - reference) <= TOLERANCE * np.maximum(1, np.abs(reference))).all())
+def _are_close(examined: Examined, logits: Rows, reference: Rows) -> bool:
+    """Relative to the largest logit of an image, as all are sums of numbers of that size.
+
+    Logarithms of probabilities are compared one by one.
+    """
+    size = np.abs(reference)
+    if not examined.are_probabilities:
+        size = size.max(1, keepdims=True)  # (n, 1)
+    return bool((np.abs(logits - reference) <= TOLERANCE * np.maximum(1, size)).all())
 
 
 def _refused(examined: Examined, reason: str) -> BadModel:
