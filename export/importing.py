@@ -32,7 +32,6 @@ from contract.version import Version
 from export import runners
 from export.artifacts import ARTIFACTS, BadGraph, check_onnx, quantise
 from export.export import evaluation_of, log, make_current, one_thread
-from export.labelled import read_labelled
 from export.onnx_wrapping import wrap
 from export.original import BadModel, runtime_error
 from export.proof import TOLERANCE, LosesTooMuch, Predictions, latency, predictions_of, prove
@@ -40,6 +39,7 @@ from export.runners import Labels, Pixels, Rows
 from export.samples import write_golden, write_mistakes, write_samples
 from export.source import DRAWN, Examined, Source, examine
 from preprocessing.preparation import preparer_of
+from training.data import find_test_images
 
 if TYPE_CHECKING:
     from contract.signature import Sign
@@ -68,8 +68,8 @@ def import_model(
 ) -> Version:
     """Publish the model as the next version of `store`.
 
-    Raises BadModel, BadGraph, a StoreError or an OSError if nothing was published; NotActivated or
-    NotConfirmed otherwise.
+    Raises BadModel, BadGraph, BadData, a StoreError or an OSError if nothing was published;
+    NotActivated or NotConfirmed otherwise.
     """
     if activate:
         store.check_signer(sign)  # before the proof, which takes long
@@ -172,7 +172,9 @@ def _given(source: Source, examined: Examined) -> tuple[Pixels, Labels] | None:
         return None
     prepare = preparer_of(examined.preparation, examined.shape)
     log(f"{source.images}: reading images")
-    return read_labelled(source.images, source.labels, prepare)
+    _, (pixels, labels) = find_test_images(source.images, source.labels, prepare=prepare)
+    order = np.random.default_rng(0).permutation(len(labels))  # else they are class by class
+    return pixels[order], labels[order]
 
 
 def _evaluate(path: Path, pixels: Pixels, labels: Labels, names: tuple[str, ...]) -> Labelled:
@@ -288,8 +290,8 @@ def _card(
 def _data_facts(source: Source, labelled: Labelled) -> DataFacts:
     assert source.images is not None
     return DataFacts(
-        name=source.images.resolve().name,
-        source=str(source.images),
+        name=Path(source.images).resolve().name,
+        source=source.images,
         train=0,
         validation=0,
         test=len(labelled.pixels),
