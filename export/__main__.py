@@ -14,6 +14,7 @@ Exit codes: 0 success, 1 refused (nothing was published, unless the message stat
 
 import os
 import sys
+from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ from export.export import NotActivated, export, log
 from export.importing import import_model
 from export.original import BadModel
 from export.proof import ProofFailed
+from export.saved import run_of
+from training.idx import BadData
 from training.run import BadRun, Run
 
 if TYPE_CHECKING:
@@ -40,7 +43,7 @@ def main(words: list[str] | None = None) -> int:
             _import(words[1:])
         else:
             _export(words)
-    except (BadRun, BadModel, BadGraph, ProofFailed, StoreError, OSError) as error:
+    except (BadRun, BadData, BadModel, BadGraph, ProofFailed, StoreError, OSError) as error:
         print(f"export: {error}. Nothing was published.", file=sys.stderr)
         return 1
     except (NotActivated, NotConfirmed) as error:
@@ -54,7 +57,7 @@ def main(words: list[str] | None = None) -> int:
 
 def _export(words: list[str]) -> None:
     arguments = run_parser(__doc__, os.environ).parse_args(words)
-    run = Run.named(arguments.run) if arguments.run else Run.latest(arguments.runs)
+    run = _run(arguments)
     version = export(
         run,
         open_store(arguments.models, arguments.name, _trusted_keys()),
@@ -66,6 +69,15 @@ def _export(words: list[str]) -> None:
     log(report.artifacts(version.card))
     log(f"Accepted {report.accepted(version.card)}")
     _log_published(version, activated=arguments.activate)
+
+
+def _run(arguments: Namespace) -> Run:
+    path: Path | None = arguments.run
+    if path is not None and path.is_file() and path.name != "latest":
+        return run_of(path, arguments.data, arguments.runs)
+    if arguments.data is not None:
+        raise BadRun("--data is for a file of save_model: a run has its own test images")
+    return Run.named(path) if path else Run.latest(arguments.runs)
 
 
 def _import(words: list[str]) -> None:

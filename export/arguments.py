@@ -30,7 +30,17 @@ def run_parser(description: str, environment: Mapping[str, str]) -> ArgumentPars
     parser = ArgumentParser(
         "python -m export", description=description, formatter_class=RawDescriptionHelpFormatter
     )
-    parser.add_argument("--run", type=Path, metavar="DIR", help="default: the latest run")
+    parser.add_argument(
+        "--run",
+        type=Path,
+        metavar="DIR",
+        help="default: the latest run; or a file that save_model wrote, with --data",
+    )
+    parser.add_argument(
+        "--data",
+        metavar="DATA",
+        help="data set or folder, on whose test images such a file is proven",
+    )
     parser.add_argument("--runs", type=Path, metavar="DIR", default=Path("runs"))
     name = environment.get("DIGITSERVE_MODEL", "digits")
     parser.add_argument("--name", default=name, help=f"name of the model; default: {name}")
@@ -98,9 +108,8 @@ def import_parser(environment: Mapping[str, str]) -> ArgumentParser:
     parser.add_argument(
         "--images",
         "--pictures",
-        type=Path,
         metavar="FOLDER",
-        help="labelled images to measure it on: a folder for each label",
+        help="labelled images to measure it on: a folder for each label, or a data set",
     )
     _add_artifacts(parser, IMPORTED, ("onnx",))
     _add_publishing(parser, environment)

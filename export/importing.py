@@ -32,7 +32,6 @@ from contract.version import Version
 from export import runners
 from export.artifacts import ARTIFACTS, BadGraph, check_onnx, quantise
 from export.export import evaluation_of, log, make_current, one_thread
-from export.labelled import read_labelled
 from export.onnx_wrapping import wrap
 from export.original import BadModel, runtime_error
 from export.proof import TOLERANCE, LosesTooMuch, Predictions, latency, predictions_of, prove
@@ -40,6 +39,7 @@ from export.runners import Labels, Pixels, Rows
 from export.samples import write_golden, write_mistakes, write_samples
 from export.source import DRAWN, Examined, Source, examine
 from preprocessing.preparation import preparer_of
+from training.data import find_test_images
 
 if TYPE_CHECKING:
     from contract.signature import Sign
@@ -68,8 +68,8 @@ def import_model(
 ) -> Version:
     """Publish the model as the next version of `store`.
 
-    Raises BadModel, BadGraph, a StoreError or an OSError if nothing was published; NotActivated or
-    NotConfirmed otherwise.
+    Raises BadModel, BadGraph, BadData, a StoreError or an OSError if nothing was published;
+    NotActivated or NotConfirmed otherwise.
     """
     if activate:
         store.check_signer(sign)  # before the proof, which takes long
@@ -123,9 +123,9 @@ def _compare(examined: Examined, path: Path, pixels: Pixels, reference: Rows) ->
         raise _refused(examined, f"{len(pixels)} images have {len(predictions.logits)} answers")
     difference = np.abs(predictions.logits - reference)
     largest = float(difference.max())
-    if not _are_close(predictions.logits, reference):
+    if not _are_close(examined, predictions.logits, reference):
         alone = np.concatenate([model(image[None])[0] for image in pixels])
-        if _are_close(alone, reference):
+        if _are_close(examined, alone, reference):
             reason = "what it returns for an image depends on the others in its batch"
             raise _refused(examined, reason)
         raise _refused(
@@ -143,8 +143,15 @@ def _compare(examined: Examined, path: Path, pixels: Pixels, reference: Rows) ->
     )
 
 
-def _are_close(logits: Rows, reference: Rows) -> bool:
-    return bool((np.abs(logits - reference) <= TOLERANCE * np.maximum(1, np.abs(reference))).all())
+def _are_close(examined: Examined, logits: Rows, reference: Rows) -> bool:
+    """Relative to the largest logit of an image, as all are sums of numbers of that size.
+
+    Logarithms of probabilities are compared one by one.
+    """
+    size = np.abs(reference)
+    if not examined.are_probabilities:
+        size = size.max(1, keepdims=True)  # (n, 1)
+    return bool((np.abs(logits - reference) <= TOLERANCE * np.maximum(1, size)).all())
 
 
 def _refused(examined: Examined, reason: str) -> BadModel:
@@ -165,7 +172,9 @@ def _given(source: Source, examined: Examined) -> tuple[Pixels, Labels] | None:
         return None
     prepare = preparer_of(examined.preparation, examined.shape)
     log(f"{source.images}: reading images")
-    return read_labelled(source.images, source.labels, prepare)
+    _, (pixels, labels) = find_test_images(source.images, source.labels, prepare=prepare)
+    order = np.random.default_rng(0).permutation(len(labels))  # else they are class by class
+    return pixels[order], labels[order]
 
 
 def _evaluate(path: Path, pixels: Pixels, labels: Labels, names: tuple[str, ...]) -> Labelled:
@@ -281,8 +290,8 @@ def _card(
 def _data_facts(source: Source, labelled: Labelled) -> DataFacts:
     assert source.images is not None
     return DataFacts(
-        name=source.images.resolve().name,
-        source=str(source.images),
+        name=Path(source.images).resolve().name,
+        source=source.images,
         train=0,
         validation=0,
         test=len(labelled.pixels),

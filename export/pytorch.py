@@ -2,15 +2,16 @@
 
     my_module:build --> nn.Module --weights--> --torch.onnx--> an ONNX file, imported as any other
 
-The callable receives those of these arguments that it names: classes or num_classes, channels or
-in_channels, height, width, size. The weights are a plain state dict; nothing else in the file is
-executed.
+A callable receives those of these arguments that it names: classes or num_classes, channels or
+in_channels, height, width, size. The name of a network of this project stands for the network. The
+weights are a plain state dict; nothing else in the file is executed.
 """
 
 import importlib
 import inspect
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from export.artifacts import OPSET
 from export.original import BadModel, Numbers
 from export.runners import Rows, quiet
 from training.checkpoint import BadRun, load
+from training.model import NETWORKS, build
 from training.vision import torchvision
 
 NESTED = ("state_dict", "model_state_dict", "model", "weights")  # where files keep the weights
@@ -53,14 +55,14 @@ def read_network(name: str, weights: Path, *, classes: int, shape: tuple[int, ..
 
     `shape` is that of an image: (h, w) or (h, w, 3).
     """
-    build = _callable(name)
+    builder = _callable(name)
     channels, (height, width) = 3 if len(shape) == 3 else 1, shape[:2]
     offered = {
         "classes": classes, "num_classes": classes, "channels": channels, "in_channels": channels,
         "height": height, "width": width, "size": height if height == width else shape[:2],
     }  # fmt: skip
     try:
-        network = build(**_accepted(build, offered))
+        network = builder(**_accepted(builder, offered))
     except Exception as error:  # it is a user's code
         raise BadModel(f"{name} cannot be built: {type(error).__name__}: {error}") from error
     if not isinstance(network, nn.Module):
@@ -116,6 +118,8 @@ def _check_result(network: Planes, example: Tensor) -> None:
 
 
 def _callable(name: str) -> Callable[..., Any]:
+    if name in NETWORKS:
+        return partial(_own_kind, name)
     module, _, attribute = name.partition(":")
     if not module or not attribute:
         raise BadModel(f"{name!r} must name a module and a callable in it, such as my_module:build")
@@ -135,9 +139,15 @@ def _callable(name: str) -> Callable[..., Any]:
     return found
 
 
-def _accepted(build: Callable[..., Any], offered: dict[str, Any]) -> dict[str, Any]:
+def _own_kind(name: str, *, classes: int, channels: int, height: int, width: int) -> nn.Module:
+    """A network of this project."""
+    shape = (height, width, 3) if channels == 3 else (height, width)
+    return build(name, classes=classes, shape=shape)
+
+
+def _accepted(builder: Callable[..., Any], offered: dict[str, Any]) -> dict[str, Any]:
     """The arguments that the callable names; one that takes any receives num_classes alone."""
-    parameters = inspect.signature(build).parameters
+    parameters = inspect.signature(builder).parameters
     accepted = {name: value for name, value in offered.items() if name in parameters}
     takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
     if takes_any and not accepted.keys() & {"classes", "num_classes"}:

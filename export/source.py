@@ -57,7 +57,7 @@ class Source:
     interpolation: Interpolation = "bilinear"
     size: tuple[int, int] | None = None  # height and width, where the file does not give them
     gray: bool = False
-    images: Path | None = None  # a folder with a folder of images for each label
+    images: str | None = None  # a folder with a folder of images for each label, or a data set
 
 
 @dataclass(frozen=True)

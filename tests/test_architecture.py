@@ -41,10 +41,11 @@ MAY_IMPORT = {
     "deploy": {"grafana_foundation_sdk"},  # writes configuration
 }  # fmt: skip
 # training.run is the format of the run folder that both programs share; it builds its network.
-# training.evaluate measures, so that both programs measure the same. checkpoint and vision read the
-# weights of models that are imported.
+# training.evaluate measures, so that both programs measure the same. data, checkpoint and vision
+# read images and weights of models that come without a run.
 EXPORT_MAY_USE = {
-    "training.checkpoint", "training.evaluate", "training.model", "training.run", "training.vision",
+    "training.checkpoint", "training.data", "training.evaluate", "training.idx", "training.model",
+    "training.run", "training.settings", "training.vision",
 }  # fmt: skip
 
 WITHOUT_TORCH = ("contract", "loadtest", "service", "support", "system")

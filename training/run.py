@@ -158,7 +158,20 @@ class Run:
         history: list[Epoch],
         **measured: Any,
     ) -> None:
-        """Write everything, the checkpoint last, and make this the latest run."""
+        """`complete` it, and make this the latest run."""
+        self.complete(checkpoint, test_set, validation_set, calibration, history, **measured)
+        replace_together({self.folder.parent / "latest": f"{self.id}\n".encode()})
+
+    def complete(
+        self,
+        checkpoint: Checkpoint,
+        test_set: Images,
+        validation_set: Images | None,
+        calibration: NDArray[np.uint8],
+        history: list[Epoch],
+        **measured: Any,
+    ) -> None:
+        """Write everything, the checkpoint last."""
         for file, images in ((TEST_SET, test_set), (VALIDATION_SET, validation_set)):
             if images is not None:
                 save_images(self.folder / file, pixels=images[0], labels=images[1])
@@ -168,7 +181,6 @@ class Run:
         metrics = facts | measured | {"history": epochs}
         self._write(METRICS, json.dumps(metrics, indent=2) + "\n")
         checkpoint.save(self.folder / CHECKPOINT)
-        replace_together({self.folder.parent / "latest": f"{self.id}\n".encode()})
 
     def checkpoint(self) -> Checkpoint:
         path = self.folder / CHECKPOINT

@@ -8,10 +8,10 @@ from contract.store import Store
 from contract.version import Version
 from export.export import export
 from tests.export.foreign import LABELS
-from tests.training.conftest import made_once, run, small_data
+from tests.training.conftest import made_once, run, small_data, small_folder
 from training.run import Run
 
-__all__ = ["run", "small_data"]
+__all__ = ["run", "small_data", "small_folder"]
 
 
 @pytest.fixture(scope="session")

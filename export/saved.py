@@ -1,0 +1,55 @@
+"""A network that was saved to one file, by `save_model`, as a run that can be exported.
+
+Such a file has no images. The test part of a data set or folder takes the place of the run's test
+images, and the ranges of 8-bit integers are measured on some of them too.
+"""
+
+from pathlib import Path
+
+import torch
+
+from training.checkpoint import BadRun, Checkpoint
+from training.data import find_test_images
+from training.evaluate import judge
+from training.run import Run
+from training.settings import mnist_dir
+
+CALIBRATION = 1000  # images
+
+
+def run_of(path: Path, data: str | None, runs: Path) -> Run:
+    """A new run in `runs` with the network of the file, evaluated on the test images of `data`.
+
+    It does not become the latest run. Raises BadRun, or BadData if there are no such images.
+    """
+    if data is None:
+        raise BadRun(
+            f"{path} has no test images on which an export can be proven: name a data set or a "
+            "folder of images with --data"
+        )
+    try:
+        checkpoint = Checkpoint.load(path)
+    except BadRun as error:
+        raise BadRun(
+            f"{error}. A plain state dict is imported: python -m export import --torch NETWORK "
+            f"--weights {path}"
+        ) from error
+    network = checkpoint.build()
+    _, (pixels, labels) = find_test_images(
+        data, checkpoint.labels, prepare=checkpoint.prepare, mnist_dir=mnist_dir()
+    )
+    judged = judge(
+        network,
+        torch.from_numpy(pixels),
+        torch.from_numpy(labels.astype("int64")),
+        checkpoint.temperature,
+        checkpoint.labels,
+    )
+    source = f"{checkpoint.data_set.source}; tested on {data}"
+    facts = checkpoint.data_set.model_copy(update={"source": source, "test": len(labels)})
+    tested = checkpoint.model_copy(update={"data_set": facts, "evaluation": judged.evaluation()})
+    run = Run.create(runs)
+    run.complete(
+        tested, (pixels, labels), None, pixels[:CALIBRATION], history=[], **judged.measured()
+    )
+    return run
