@@ -25,6 +25,7 @@ from preprocessing.decoder import Raster, small_png
 from preprocessing.digits.normalize import are_normalized
 from preprocessing.preparation import Preparer
 from service.api.options import DEFAULT_OPTIONS, Options, options_for
+from service.api.params import check_images
 from service.api.v1.bodies import Form, ImageFile
 from service.api.v1.content_types import PICTURES, check_type, form_of
 from service.api.v1.images import pixels_of, prepared, preview_urls_of
@@ -207,7 +208,15 @@ class Predict(Endpoint):
         read: Callable[[], list[ImageFile]],
         reading: int,
     ) -> None:
-        pixels = pixels_of(read, reading, prepare, options.ink, self._settings)
+        settings, model = self._settings, self._model()
+
+        def bounded() -> list[ImageFile]:
+            """Of large images the queue, and memory, hold fewer than a form may have."""
+            sent = read()
+            check_images(len(sent), settings, model)
+            return sent
+
+        pixels = pixels_of(bounded, reading, prepare, options.ink, settings)
         self._prepare(exchange, options, prepare, pixels)
 
     def _prepare_raster(
