@@ -185,13 +185,18 @@ class Predict(Endpoint):
         self, exchange: Exchange, options: Options, prepare: Preparer, form: Form
     ) -> None:
         began, settings, body = perf_counter(), self._settings, exchange.body
-        kind = exchange.headers[b"content-type"]
+        kind, model = exchange.headers[b"content-type"], self._model()
+
+        def read() -> list[ImageFile]:
+            sent = form(body, kind, settings)
+            check_images(len(sent), settings, model)
+            return sent
+
         if len(body) > SHORT:
             reading = READING * len(body)
-            read = partial(form, body, kind, settings)
             self._prepare_files(exchange, options, prepare, read, reading)
             return
-        sent = form(body, kind, settings)
+        sent = read()
         self._admit(len(sent), began, exchange.deadline)
         quick = prepare.is_for_digits and _is_quick(options)
         pixels = prepared(sent, settings.max_pixels) if quick else None
@@ -208,15 +213,7 @@ class Predict(Endpoint):
         read: Callable[[], list[ImageFile]],
         reading: int,
     ) -> None:
-        settings, model = self._settings, self._model()
-
-        def bounded() -> list[ImageFile]:
-            """Of large images the queue, and memory, hold fewer than a form may have."""
-            sent = read()
-            check_images(len(sent), settings, model)
-            return sent
-
-        pixels = pixels_of(bounded, reading, prepare, options.ink, settings)
+        pixels = pixels_of(read, reading, prepare, options.ink, self._settings)
         self._prepare(exchange, options, prepare, pixels)
 
     def _prepare_raster(
