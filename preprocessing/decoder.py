@@ -94,10 +94,10 @@ def identify(body: bytes, *, max_pixels: int, reduction: Reduction = FOR_DIGITS)
         raise NotAPicture(DAMAGED)
     picture = open_image(body, reduction)
     if picture.width < 1 or picture.height < 1:
-        raise NotAPicture("the picture's header is damaged: it gives no width and height")
+        raise NotAPicture("the image's header is damaged: it gives no width and height")
     if picture.width * picture.height > max_pixels:
         raise TooManyPixels(
-            f"the picture has {picture.width} x {picture.height} pixels, more than the "
+            f"the image has {picture.width} x {picture.height} pixels, more than the "
             f"{max_pixels:,} allowed (DIGITSERVE_MAX_PIXELS); send a smaller one"
         )
     left = -(-picture.width * picture.height // reduction.factor(picture[:2]) ** 2)
@@ -117,6 +117,6 @@ def _decoded(png: bytes) -> Raster:
     if samples is None:
         if was_refused():
             raise MemoryError("there was no memory to decode an image")
-        raise NotAPicture("the picture is damaged or incomplete: it cannot be decoded")
+        raise NotAPicture("the image is damaged or incomplete: it cannot be decoded")
     raster: Raster = samples
     return raster

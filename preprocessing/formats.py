@@ -178,11 +178,11 @@ def _picture(body: bytes, image: ImageFile, reduction: Reduction, extra: int = 0
 def _check_size(image: ImageFile, size: tuple[int, int]) -> None:
     """NotAPicture if Pillow's size differs from the one that was compared with the limits."""
     if image.size != size:
-        raise NotAPicture("the picture is damaged: it has two sizes")
+        raise NotAPicture("the image is damaged: it has two sizes")
 
 
 def _raster(image: ImageFile, reduction: Reduction) -> Raster:
-    with _refusing("picture"):
+    with _refusing("image"):
         return raster_of(image, reduction)
 
 
@@ -338,7 +338,7 @@ def _webp(body: bytes, reduction: Reduction) -> Picture:
             sides = (int.from_bytes(body[at : at + 3], "little") for at in (24, 27))
             width, height = (side + 1 for side in sides)
         case _:
-            raise NotAPicture("the WebP is damaged: it does not begin with a picture")
+            raise NotAPicture("the WebP is damaged: it does not begin with an image")
     # Two canvases and a copy in libwebp, Pillow's image, and a copy of it if it has alpha.
     a_pixel = 16 if body[12:16] == b"VP8 " else 20
     memory = a_pixel * width * height + 2 * len(body)

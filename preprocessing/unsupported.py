@@ -5,7 +5,7 @@ import re
 HEAD = 1024  # bytes that are examined
 UNKNOWN = "the file is no PNG, JPEG, WebP, BMP, GIF or TIFF"
 DAMAGED = (
-    "the picture is damaged: zero bytes or line ends were lost or changed on the way; send the "
+    "the image is damaged: zero bytes or line ends were lost or changed on the way; send the "
     "file as it is, with curl --data-binary rather than --data or -d"
 )
 _HEIC = (
@@ -29,18 +29,18 @@ _KNOWN = [
         ),
         (
             rb"(?i)(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html\b)",
-            "the file is an HTML page: download the picture itself, not the page that shows it",
+            "the file is an HTML page: download the image itself, not the page that shows it",
         ),
         (rb"\0\0[\1\2]\0", "the file is an icon (ICO): export it as PNG"),
         (rb"\xff\x0a|\0\0\0\x0cJXL ", "the file is JPEG XL: convert it to JPEG or PNG"),
         (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "the file is JPEG 2000: convert it to JPEG or PNG"),
         (rb"8BPS", "the file is a Photoshop document: export it as PNG"),
         (rb"\x93NUMPY", "the file is a NumPy array: save it as PNG"),
-        (rb"\x1f\x8b", "the file is compressed with gzip: send the picture inside"),
-        (rb"PK\x03\x04", "the file is a ZIP archive: send the picture inside"),
+        (rb"\x1f\x8b", "the file is compressed with gzip: send the image inside"),
+        (rb"PK\x03\x04", "the file is a ZIP archive: send the image inside"),
         (
             rb"data:|iVBORw0KGgo|/9j/|R0lGOD|UklGR",
-            'the file is text, a picture in base64: send {"image": "<that text>"} as '
+            'the file is text, an image in base64: send {"image": "<that text>"} as '
             "application/json, or the bytes that it stands for",
         ),
         (

@@ -79,7 +79,7 @@ def normalize_digit(raster: Raster, ink: InkMode = "auto") -> Sheet:
         return raster
     digit = crop_digit(_ink(raster))
     if digit is None:
-        raise Blank("the picture is blank: nothing on it stands out from the background")
+        raise Blank("the image is blank: nothing on it stands out from the background")
     return center(normalize_stroke(digit))
 
 
@@ -129,13 +129,13 @@ def _ink(raster: Raster) -> Ink:
         visible = raster[alpha >= OPAQUE][:, :3]
         if _is_drawn_in_alpha(alpha, visible):
             if int(alpha.max()) < CONTRAST:
-                raise Blank("the picture is blank: all of it is transparent")
+                raise Blank("the image is blank: all of it is transparent")
             return np.ascontiguousarray(alpha)
         raster = raster[..., :3].copy()
         raster[alpha < OPAQUE] = np.median(visible, 0)
     contrast, ink = separate_ink(raster)
     if contrast < CONTRAST:
-        raise Blank("the picture is blank: nothing on it stands out from the background")
+        raise Blank("the image is blank: nothing on it stands out from the background")
     return ink
 
 

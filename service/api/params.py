@@ -50,7 +50,8 @@ def check_images(
         raise Problem(
             problem,
             f"{count} images in one request, {most} are allowed "
-            "(DIGITSERVE_MAX_PICTURES, and at most DIGITSERVE_MAX_QUEUE)",
+            "(DIGITSERVE_MAX_PICTURES, and at most what DIGITSERVE_MAX_QUEUE and "
+            "DIGITSERVE_MAX_QUEUE_BYTES let wait)",
         )
 
 

@@ -28,8 +28,8 @@ from service.tensors import Answers, Pixels, Rows
 
 CERTAIN, UNCERTAIN = b"}", b',"uncertain":true}'
 TOP = 5  # classes that a prediction of many labels names
-# A prediction, of its opening, confidence, what `texts` has of it, and end.
-FEW_LABELS, MANY_LABELS = b'%b%b,"probabilities":[%b]%b', b'%b%b,"top_k":[%b]%b'
+# A prediction of few or of many labels: opening, confidence, what `texts` has of it, and end.
+ENTRY_OF_FEW, ENTRY_OF_MANY = b'%b%b,"probabilities":[%b]%b', b'%b%b,"top_k":[%b]%b'
 
 
 class BatchPredictions:
@@ -87,7 +87,7 @@ class BatchPredictions:
         """The entry of "predictions", of each image, for requests without options."""
         if not self._predictions:
             openings, threshold = self.model.openings, self.model.threshold
-            form = MANY_LABELS if self.model.has_many_labels else FEW_LABELS
+            form = ENTRY_OF_MANY if self.model.has_many_labels else ENTRY_OF_FEW
             numbers = orjson.dumps(self._highest, option=orjson.OPT_SERIALIZE_NUMPY)
             self._predictions = [
                 form
@@ -136,7 +136,7 @@ class BatchPredictions:
             end += b',"%b":"%b"' % (str(options.debug).encode(), preview_url.encode())
         end += UNCERTAIN if self.uncertain(place, options.threshold) else CERTAIN
         text = self._top(place, options.top_k or TOP) if many else self.texts[place]
-        form = MANY_LABELS if many else FEW_LABELS
+        form = ENTRY_OF_MANY if many else ENTRY_OF_FEW
         return form % (self.model.openings[self.indexes[place]], number, text, end)
 
     def _top(self, place: int, count: int) -> bytes:

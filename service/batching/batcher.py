@@ -54,7 +54,6 @@ from service.batching.interface import (
 )
 from service.batching.timing import DeadlineTimer, ThroughputEstimate
 from service.errors import Problem
-from service.problem_types.prediction import TOO_MANY_PICTURES
 from service.tensors import Pixels
 
 log = logging.getLogger("service")
@@ -157,12 +156,6 @@ class Batcher(Generic[Answers]):
         if self._closed:
             raise Closed
         if self.depth + images > self.max_queue:
-            if images > self.max_queue:
-                raise Problem(
-                    TOO_MANY_PICTURES,
-                    f"{images} images in one request, the queue holds {self.max_queue} "
-                    "(DIGITSERVE_MAX_QUEUE, DIGITSERVE_MAX_QUEUE_BYTES)",
-                )
             raise QueueFull(f"{self.depth} images are already waiting", self._until_empty())
         # Only behind a whole batch, whose end renews what is known of the pace: an estimate that
         # has become far too long could otherwise refuse everybody for ever.

@@ -91,7 +91,7 @@ def test_the_error_names_an_unreadable_image(folder: Path) -> None:
 
 def test_the_error_names_a_blank_image(folder: Path) -> None:
     cv2.imwrite(str(folder / "one" / "blank.png"), np.full((40, 40), 255, np.uint8))
-    with pytest.raises(BadData, match=r"one/blank\.png: the picture is blank"):
+    with pytest.raises(BadData, match=r"one/blank\.png: the image is blank"):
         read(folder)
 
 

@@ -51,7 +51,7 @@ def test_ink_on_a_transparent_background_is_read() -> None:
 @pytest.mark.parametrize(
     ("picture", "message"),
     [
-        (np.zeros((28, 28), np.uint8), "the picture is blank"),
+        (np.zeros((28, 28), np.uint8), "the image is blank"),
         (np.zeros((3, 4, 5, 6), np.uint8), r"an array of shape \(3, 4, 5, 6\) is not \(h, w\)"),
         (np.zeros((0, 28), np.uint8), r"an array of shape \(0, 28\) is not \(h, w\)"),
         (np.full((28, 28), 300), "an array of int64 from 300 to 300 is not an image"),

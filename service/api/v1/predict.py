@@ -25,6 +25,7 @@ from preprocessing.decoder import Raster, small_png
 from preprocessing.digits.normalize import are_normalized
 from preprocessing.preparation import Preparer
 from service.api.options import DEFAULT_OPTIONS, Options, options_for
+from service.api.params import check_images
 from service.api.v1.bodies import Form, ImageFile
 from service.api.v1.content_types import PICTURES, check_type, form_of
 from service.api.v1.images import pixels_of, prepared, preview_urls_of
@@ -184,13 +185,18 @@ class Predict(Endpoint):
         self, exchange: Exchange, options: Options, prepare: Preparer, form: Form
     ) -> None:
         began, settings, body = perf_counter(), self._settings, exchange.body
-        kind = exchange.headers[b"content-type"]
+        kind, model = exchange.headers[b"content-type"], self._model()
+
+        def read() -> list[ImageFile]:
+            sent = form(body, kind, settings)
+            check_images(len(sent), settings, model)
+            return sent
+
         if len(body) > SHORT:
             reading = READING * len(body)
-            read = partial(form, body, kind, settings)
             self._prepare_files(exchange, options, prepare, read, reading)
             return
-        sent = form(body, kind, settings)
+        sent = read()
         self._admit(len(sent), began, exchange.deadline)
         quick = prepare.is_for_digits and _is_quick(options)
         pixels = prepared(sent, settings.max_pixels) if quick else None

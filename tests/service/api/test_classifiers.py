@@ -250,7 +250,7 @@ def test_the_queue_is_bounded_by_bytes(kinds: Service) -> None:
     assert fetch.get(f"{kinds.url}/v1/status").json()["batching"]["max_queue"] == 6
     files = [("image", (f"{at}.png", encoded(plain((at, 0, 0))))) for at in range(7)]
     refused = fetch.post(f"{kinds.url}/v1/predict", files=files)
-    assert "the queue holds 6" in problem(refused, 413)["detail"]
+    assert "7 images in one request, 6 are allowed" in problem(refused, 413)["detail"]
     assert len(fetch.post(f"{kinds.url}/v1/predict", files=files[:6]).json()["predictions"]) == 6
 
 

@@ -46,6 +46,7 @@ class Names:
         self.served = served
         self.calls: list[list[int]] = []
         self.unreadable: set[int] = set()
+        self.nan: set[int] = set()  # whose probabilities are not numbers
         self.seconds = 0.0  # that a call takes
         self.open = threading.Event()  # a call waits until this is set
         self.open.set()
@@ -61,6 +62,7 @@ class Names:
             raise ValueError("cannot read this image")
         rows = np.zeros((len(pixels), 10), np.float32)
         rows[:, 7] = 1
+        rows[[digit in self.nan for digit in digits]] = np.nan
         return BatchPredictions(self.served, Answers(rows, rows))
 
 
@@ -199,6 +201,15 @@ async def test_an_image_that_the_model_cannot_read_fails_alone(served: Model) ->
         for digit in range(6):
             clients.send(digit)
         assert await clients.statuses() == [200, 500, 200, 200, 200, 500]
+
+
+async def test_an_image_that_the_model_answers_with_nan_fails_alone(served: Model) -> None:
+    model = Names(served)
+    model.nan = {2}
+    async with clients_of(model) as clients:
+        for digit in range(4):
+            clients.send(digit)
+        assert await clients.statuses() == [200, 200, 500, 200]
 
 
 async def test_accepted_images_are_answered_although_another_failed_and_the_service_stops(
