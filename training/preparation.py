@@ -71,7 +71,9 @@ def choose(listing: Listing, reading: Reading) -> Preparer:
         if all(each == size for each in look.sizes):  # then these are the same but the last
             kinds = {"stretch": kinds["stretch"]}
         candidates = [_preparer(kind, gray=gray) for kind in kinds.values()]
-        if gray and reading.size in (None, SIDE):
+        # Digits that were written with a coloured pen are digits too.
+        may_be_digits = gray or (reading.gray is None and set(listing.names) <= set("0123456789"))
+        if may_be_digits and reading.size in (None, SIDE):
             candidates.append(DIGITS)
         chosen = _best(listing, candidates)
     log.info(
@@ -145,8 +147,13 @@ def _size(listing: Listing, look: Look, reading: Reading) -> Size:
                 f"{LARGEST}: --size 64 scales them"
             )
         return size
-    shorter = np.median([min(size) for size in look.sizes])
-    side = min(SIZES, key=lambda each: abs(each - float(shorter)))
+    shorter = float(np.median([min(size) for size in look.sizes]))
+    if shorter < SIDES[0]:
+        raise BadData(
+            f"{listing.where}: the images are {shorter:g} pixels high or wide, and at least "
+            f"{SIDES[0]} show something: --size 28 enlarges them"
+        )
+    side = min(SIZES, key=lambda each: abs(each - shorter))
     return side, side
 
 

@@ -17,6 +17,7 @@ from contract.card import (
 )
 from preprocessing.preparation import preparer_of
 from training.__main__ import main
+from training.api import MNISTClassifier
 from training.data import DataSet, find_data_set, find_test_images
 from training.embedded import written_digits
 from training.idx import BadData
@@ -185,6 +186,22 @@ def test_images_that_are_digits_already_are_prepared_as_digits(tmp_path: Path) -
     assert read(tmp_path / "mine").preparation == DigitPreparation()
 
 
+@pytest.mark.slow
+def test_digits_in_colours_may_be_digits(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A blue pen on paper: the digits are large or small and anywhere, so that this shows."""
+    pixels, labels = (array[:200] for array in written_digits())
+    for place, (image, label) in enumerate(zip(pixels, labels, strict=True)):
+        side = int(RANDOM.integers(20, 60))
+        sheet = np.full((90, 90, 3), 240, np.uint8)
+        top, left = RANDOM.integers(0, 91 - side, 2)
+        paper = sheet[top : top + side, left : left + side, 1:]
+        paper -= np.minimum(cv2.resize(image, (side, side)), 220)[..., None]
+        (tmp_path / "mine" / str(label)).mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / "mine" / str(label) / f"{place}.png"), sheet)
+    assert read(tmp_path / "mine").preparation == DigitPreparation()
+    assert "of 200 images have colours, which are discarded" in caplog.text
+
+
 def test_the_preparation_that_suits_the_images_best_is_kept_and_all_are_shown(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -267,6 +284,18 @@ def test_options_that_are_not_possible_are_refused(
     folder = write(tmp_path / "mine", gray(28, 28))
     with pytest.raises(BadData, match=message):
         read(folder, **options)
+
+
+def test_the_options_are_those_of_the_python_api() -> None:
+    with pytest.raises(BadData, match="--size is 4, it must be a whole number from 8 to 512"):
+        MNISTClassifier(size=4)
+
+
+def test_images_of_a_few_pixels_are_enlarged_on_request_only(tmp_path: Path) -> None:
+    folder = write(tmp_path / "mine", gray(5, 9))
+    with pytest.raises(BadData, match=r"images are 5 pixels high or wide, .*: --size 28 enlarges"):
+        read(folder)
+    assert read(folder, size=28, preparation="stretch").shape == (28, 28)
 
 
 def test_a_resumed_run_takes_no_other_reading(
