@@ -42,8 +42,8 @@ def find_own(path: Path) -> Listing:
         raise BadData(f"{path} is neither a folder nor a .csv file")
     if any(idx.find(path, file) for file in MNIST):
         return read_idx(path)
-    if (path / TABLES[0]).is_file() and not any(inside.is_dir() for inside in _visible(path)):
-        return _find_table(path / TABLES[0], path / TABLES[1])
+    if tables := _tables(path):
+        return _find_table(*tables)
     return _find_files(path)
 
 
@@ -59,8 +59,9 @@ def find_test(path: Path, names: tuple[str, ...]) -> Listing:
             raise BadData(f"{path / LABELS} has other classes than {some(names)}")
         _check_idx(path, "t10k", (pixels, labels), names)
         return Listing(path, names, pixels, labels, 0)
-    if path.is_file() or (path / TABLES[1]).is_file():
-        table = path if path.is_file() else path / TABLES[1]
+    tables = [path] if path.is_file() else _tables(path)
+    if tables:
+        table = next((each for each in reversed(tables) if has_labels(each)), tables[0])
         found, pixels, labels = read_table(table)
         return Listing(table, names, pixels, _among(table, found, names)[labels], 0)
     inside = {each.name.lower(): each for each in _visible(path) if each.is_dir()}
@@ -147,10 +148,18 @@ def _check_idx(folder: Path, name: str, part: Part, names: tuple[str, ...]) -> N
 # ---- tables ----------------------------------------------------------------------------------
 
 
+def _tables(folder: Path) -> list[Path]:
+    """train.csv and test.csv, where they are instead of folders of images."""
+    train, test = (folder / name for name in TABLES)
+    if not train.is_file() or any(path.is_dir() for path in _visible(folder)):
+        return []
+    return [train, test] if test.is_file() else [train]
+
+
 def _find_table(path: Path, test: Path | None = None) -> Listing:
     names, pixels, labels = read_table(path)
     train = Listing(path, names, pixels, labels, len(labels))
-    if test is None or not test.is_file():
+    if test is None:
         return train.divided()
     if not has_labels(test):
         log.warning("%s has no labels: it is not used", test)

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from contract.card import StretchPreparation
+from preprocessing.preparation import preparer_of
 from training.data import DataSet, find_data_set, find_test_images
 from training.idx import BadData
 from training.reading import Reading
@@ -58,7 +60,17 @@ def test_the_columns_may_be_in_any_order_and_quoted(table: Path) -> None:
     np.testing.assert_array_equal(read(other).train[0], read(table).train[0])
 
 
-def test_a_run_is_evaluated_on_all_lines(table: Path) -> None:
+def test_a_run_is_evaluated_on_all_lines_or_on_those_of_the_test_file(table: Path) -> None:
+    labels = ("0", "1", "2")
+    prepare = preparer_of(StretchPreparation(size=(SIDE, SIDE)), (SIDE, SIDE))
+    write(table.parent / "test.csv", HEADER[1:], [row[1:] for row in ROWS])  # without labels
+    for path in (table, table.parent):
+        assert len(find_test_images(str(path), labels, prepare=prepare)[1][0]) == 36
+    write(table.parent / "test.csv", HEADER, ROWS[:9])
+    assert len(find_test_images(str(table.parent), labels, prepare=prepare)[1][0]) == 9
+
+
+def test_a_run_is_not_evaluated_on_other_classes(table: Path) -> None:
     with pytest.raises(BadData, match="images of unknown classes: 2; the known classes are 0, 1"):
         find_test_images(str(table), ("0", "1"))
 
