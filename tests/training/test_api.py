@@ -197,7 +197,7 @@ def test_load_model_then_train_goes_on_from_those_weights(
     classifier: MNISTClassifier, small_data: DataSet, tmp_path: Path
 ) -> None:
     classifier.save_model(tmp_path / "model.pt")
-    options = {"epochs": 1, "learning_rate": 1e-6, "batch_size": 64, "spoiled": 0}
+    options: dict[str, Any] = {"epochs": 1, "learning_rate": 1e-6, "batch_size": 64, "spoiled": 0}
     other = MNISTClassifier(data=small_data, runs=tmp_path, network="compact", **options)
     accuracy = other.load_model(tmp_path / "model.pt").train().evaluate().accuracy
     assert accuracy == pytest.approx(classifier.evaluate().accuracy, abs=0.02)
@@ -206,7 +206,7 @@ def test_load_model_then_train_goes_on_from_those_weights(
 def test_load_model_then_train_keeps_the_network_of_the_model(
     small_data: DataSet, tmp_path: Path
 ) -> None:
-    options = {"epochs": 1, "plain_epochs": 1, "batch_size": 64}
+    options: dict[str, Any] = {"epochs": 1, "plain_epochs": 1, "batch_size": 64}
     MNISTClassifier(
         data=small_data, runs=tmp_path, network="mlp", hidden_size=20, **options
     ).train().save_model(tmp_path / "model.pt")

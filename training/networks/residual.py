@@ -33,7 +33,7 @@ class Whitening(nn.Sequential):
     @torch.no_grad()
     def fit(self, images: Tensor) -> None:
         """`images` (n, c, h, w) are normalised, in random order."""
-        n, channels, height, width = images.shape
+        channels, height, width = images.shape[1:]
         some = images[: max(1, PATCHES // (height * width))]
         patches = F.unfold(some, 3).transpose(1, 2).reshape(-1, 9 * channels)  # (patches, 9 * c)
         variances, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
