@@ -116,7 +116,8 @@ def test_every_documented_flag_exists(flag: str, capsys: pytest.CaptureFixture[s
 
 def test_the_python_example_runs_as_documented() -> None:
     """Everything but the training: names, keywords and methods exist."""
-    example = TRAINING.split("```python\n")[1].split("```")[0]
+    blocks = TRAINING.split("```python\n")[1:]
+    example = next(block for block in blocks if "MNISTClassifier" in block).split("```")[0]
     for method in re.findall(r"classifier\.(\w+)\(", example):
         assert callable(getattr(MNISTClassifier, method))
     arguments = re.findall(r"MNISTClassifier\((.*)\)", example)[0]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from contract.card import SIDE
 from training.networks import digits
 from training.networks.own import BadNetwork, is_own, own
-from training.networks.residual import residual
+from training.networks.residual import Whitening, residual
 from training.networks.torchvision import efficientnet_b0, mobilenet_v3_small, resnet18
 
 MEAN, DEVIATION = 0.1307, 0.3081  # of MNIST's 60,000 training images, 0..1
@@ -40,14 +40,18 @@ class Network(nn.Module):
             self.register_buffer(name, torch.full((channels, 1, 1), value), persistent=stored)
         self._measures = stored
 
-    def normalise_by(self, pixels: Tensor) -> None:
-        """Take mean and deviation of training images, pixels (n, h, w) or (n, h, w, 3) uint8."""
-        if not self._measures:
-            return
-        channels = len(self.mean)
-        levels = pixels.reshape(-1, channels).to(torch.float32) / 255  # (n * h * w, channels)
-        self.mean.copy_(levels.mean(0).reshape(-1, 1, 1))
-        self.deviation.copy_(levels.std(0).clamp_min(1 / 255).reshape(-1, 1, 1))
+    def normalise_by(self, images: Tensor) -> None:
+        """Take mean and deviation of training images, (n, c, h, w) float32, 0..1, in random order.
+
+        A first layer that whitens is fitted to them too.
+        """
+        if self._measures:
+            deviation, mean = torch.std_mean(images, (0, 2, 3))
+            self.mean.copy_(mean.reshape(-1, 1, 1))
+            self.deviation.copy_(deviation.clamp_min(1 / 255).reshape(-1, 1, 1))
+        for layer in self.layers.modules():
+            if isinstance(layer, Whitening):
+                layer.fit((images - self.mean) / self.deviation)
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.layers((images - self.mean) / self.deviation)

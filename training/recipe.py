@@ -333,6 +333,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "plain_epochs": 1,
     },
     "default": {},
+    # For a tenth of a percent more than the default, in a thirteenth of the time of `best`.
+    "better": {"network": "deep"},
     # For the last tenth of a percent: 90 minutes of CPU time, half of it for the teachers.
     "best": {
         "network": "deep",

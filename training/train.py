@@ -32,7 +32,7 @@ from training.run import BadRun, Checkpoint, Run
 from training.watch import IMAGES, Board, Listener, Watch
 
 CALIBRATION = 1000  # images, in the random order of `split`
-MEASURED = 5000  # images whose mean and deviation the network normalises by, in that order
+MEASURED = 2000  # images whose mean and deviation the network normalises by, in that order
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ def _network(recipe: Recipe, task: Task) -> nn.Module:
         )
     except BadNetwork as error:
         raise BadRecipe(f"--network: {error}") from error
-    network.normalise_by(task.train.pixels[:MEASURED])
+    network.normalise_by(as_input(task.train.pixels[:MEASURED]))
     return _placed(network, task.place)
 
 

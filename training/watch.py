@@ -10,10 +10,12 @@ signal ends the training at once. `tensorboard --logdir runs` shows
 """
 
 import signal
+import sys
 import threading
 import time
 import warnings
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Self
@@ -88,28 +90,55 @@ class Watch(Listener):
 
 
 class Board:
-    """Writes TensorBoard's event files into `folder`; a context manager."""
+    """Writes TensorBoard's event files into `folder`; a context manager.
+
+    If the disk is full, a line says so, and the training goes on without these files.
+    """
 
     def __init__(self, folder: Path, epochs_before: int = 0) -> None:
         """After a stop, events that were written after `epochs_before` epochs are discarded."""
         again = epochs_before + 1 if epochs_before else None
-        self._writer = SummaryWriter(str(folder), purge_step=again)
+        self._writer: SummaryWriter | None = None
+        self._open = ExitStack()
+        with self._giving_up_on_errors():
+            self._writer = SummaryWriter(str(folder), purge_step=again)
 
     def __enter__(self) -> Self:
+        # An error of the writer's own thread is raised by the next call too, so its traceback is
+        # not printed.
+        self._open.callback(setattr, threading, "excepthook", threading.excepthook)
+        threading.excepthook = _print_all_but_os_errors
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._writer.close()
+        with self._open, self._giving_up_on_errors():
+            if self._writer:
+                self._writer.close()
+
+    @contextmanager
+    def _giving_up_on_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._writer = None
+            print(
+                f"TensorBoard's files cannot be written ({error.strerror or error}): the training "
+                "goes on without them",
+                file=sys.stderr,
+            )
 
     def begin(self, network: nn.Module, augmented: Tensor) -> None:
         """Write the network's graph, and images (n, c, h, w), 0..1, as it is trained on."""
-        self._add_images("learned from", augmented)
-        with warnings.catch_warnings():
+        with self._giving_up_on_errors(), warnings.catch_warnings():
             # TensorBoard traces the graph, which PyTorch deprecates.
             warnings.simplefilter("ignore")
-            self._writer.add_graph(network, augmented[:1])
+            self._add_images("learned from", augmented)
+            if self._writer:
+                self._writer.add_graph(network, augmented[:1])
 
     def epoch(self, epoch: Epoch, network: nn.Module) -> None:
+        if not self._writer:
+            return
         values = {
             "loss/training": epoch.loss,
             "loss/validation": epoch.validation_loss,
@@ -117,19 +146,28 @@ class Board:
             "accuracy/validation": epoch.validation_accuracy,
             "learning rate": epoch.learning_rate,
         }
-        for name, value in values.items():
-            if value is not None:
-                self._writer.add_scalar(name, value, epoch.epoch)
-        for name, weights in network.named_parameters():
-            self._writer.add_histogram(name, weights, epoch.epoch)
+        with self._giving_up_on_errors():
+            for name, value in values.items():
+                if value is not None:
+                    self._writer.add_scalar(name, value, epoch.epoch)
+            for name, weights in network.named_parameters():
+                self._writer.add_histogram(name, weights, epoch.epoch)
 
     def end(self, judged: Judged, pixels: Tensor) -> None:
         """Write the most confident errors among pixels (n, h, w) or (n, h, w, 3)."""
         wrong = torch.from_numpy(judged.errors())
         if len(wrong):
-            self._add_images("misclassified", as_input(pixels[wrong[:IMAGES]]))
+            with self._giving_up_on_errors():
+                self._add_images("misclassified", as_input(pixels[wrong[:IMAGES]]))
 
     def _add_images(self, name: str, images: Tensor) -> None:
         """Ink is shown dark on light, as it was written; other images as they are."""
         images = images[:IMAGES].cpu()
-        self._writer.add_images(name, 1 - images if images.shape[1:] == INK else images.clamp(0, 1))
+        images = 1 - images if images.shape[1:] == INK else images.clamp(0, 1)
+        if self._writer:
+            self._writer.add_images(name, images)
+
+
+def _print_all_but_os_errors(arguments: threading.ExceptHookArgs) -> None:
+    if not issubclass(arguments.exc_type, OSError):
+        threading.__excepthook__(arguments)

@@ -1,5 +1,6 @@
 """The Python API runs the same code as the command line, under the names a notebook expects."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,10 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 from PIL import Image
+from torch import Tensor, nn
 
 from tests.training.conftest import RECIPE
-from training.api import MNISTClassifier, MNISTPredictor
+from training.api import Classifier, MNISTClassifier, MNISTPredictor
 from training.data import DataSet
 from training.image import BadImage
 from training.loop import Stopped
@@ -167,7 +169,7 @@ def test_an_evaluation_formats_as_percent(classifier: MNISTClassifier) -> None:
         ({"dropout1": 1.5}, "--dropout1 is 1.5"),
         ({"patience": 2, "validation": 0}, "--patience 2 needs a validation part"),
         ({"epoch": 3}, "no recipe has epoch"),
-        ({"preset": "fast"}, "preset is 'fast', it must be one of: quick, default, best"),
+        ({"preset": "fast"}, "preset is 'fast', it must be one of: quick, default, better, best"),
     ],
 )
 def test_an_invalid_option_is_rejected_by_the_constructor(
@@ -175,6 +177,65 @@ def test_an_invalid_option_is_rejected_by_the_constructor(
 ) -> None:
     with pytest.raises(BadRecipe, match=message):
         MNISTClassifier(**options)
+
+
+def test_a_network_and_transforms_of_ones_own_train(small_data: DataSet, tmp_path: Path) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    def transform(image: Tensor) -> Tensor:
+        seen.append(tuple(image.shape))
+        return image.roll(1, 2)
+
+    layers = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    options = OPTIONS | {"network": layers, "learning_rate": 0.01, "epochs": 3}
+    classifier = Classifier(data=small_data, runs=tmp_path, transform=transform, **options)
+    assert classifier.train().evaluate().accuracy > 0.7
+    assert set(seen) == {(1, 28, 28)}
+
+
+def test_load_model_then_train_goes_on_from_those_weights(
+    classifier: MNISTClassifier, small_data: DataSet, tmp_path: Path
+) -> None:
+    classifier.save_model(tmp_path / "model.pt")
+    options: dict[str, Any] = {"epochs": 1, "learning_rate": 1e-6, "batch_size": 64, "spoiled": 0}
+    other = MNISTClassifier(data=small_data, runs=tmp_path, network="compact", **options)
+    accuracy = other.load_model(tmp_path / "model.pt").train().evaluate().accuracy
+    assert accuracy == pytest.approx(classifier.evaluate().accuracy, abs=0.02)
+
+
+def test_load_model_then_train_keeps_the_network_of_the_model(
+    small_data: DataSet, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"epochs": 1, "plain_epochs": 1, "batch_size": 64}
+    MNISTClassifier(
+        data=small_data, runs=tmp_path, network="mlp", hidden_size=20, **options
+    ).train().save_model(tmp_path / "model.pt")
+    other = MNISTClassifier(data=small_data, runs=tmp_path, **options)
+    recipe = other.load_model(tmp_path / "model.pt").recipe
+    assert (recipe.network, recipe.hidden_size) == ("mlp", 20)
+
+
+def test_a_loaded_checkpoint_names_the_options_that_it_does_not_use(
+    classifier: MNISTClassifier,
+    small_data: DataSet,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    classifier.save_checkpoint(tmp_path / "training.pt")
+    other = MNISTClassifier(data=small_data, runs=tmp_path, epochs=50, batch_size=32)
+    other.load_checkpoint(tmp_path / "training.pt")
+    assert "goes on with its own recipe, without epochs=50" in caplog.text
+    assert "batch_size" not in caplog.text
+
+
+def test_a_notebook_shows_figures_without_pyplot(classifier: MNISTClassifier) -> None:
+    png = classifier.plot_confusion_matrix()._repr_png_()  # type: ignore[attr-defined]
+    assert Image.open(BytesIO(png)).width > 300
+
+
+def test_a_prediction_names_its_class(classifier: MNISTClassifier, small_data: DataSet) -> None:
+    found = classifier.predict(small_data.test[0][0])
+    assert (found.index, found.label) == (found.digit, str(found.digit))
 
 
 def test_an_untrained_classifier_rejects_every_use(small_data: DataSet, tmp_path: Path) -> None:

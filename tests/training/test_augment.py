@@ -1,13 +1,14 @@
 """Augmentation bends and spoils images within its options, and leaves alone what is at 0."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from training.augment import augment
-from training.recipe import Recipe
+from training.augment import augment, transformed
+from training.recipe import BadRecipe, Recipe
 
 STILL: dict[str, Any] = dict.fromkeys(
     ("rotation", "scale", "aspect", "shear", "shift", "elastic", "stroke", "spoiled"), 0.0
@@ -92,3 +93,67 @@ def test_ink_stays_within_its_range(ink: Tensor) -> None:
 def test_the_same_seed_gives_the_same_images(ink: Tensor) -> None:
     options = {"rotation": 10.0, "elastic": 1.0, "stroke": 1.0, "spoiled": 0.5}
     assert torch.equal(bent(ink, **options), bent(ink, **options))
+
+
+# ---- photographs -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def photos() -> Tensor:
+    """A hundred equal colour images, 24 wide and 16 high, whose levels grow to the right."""
+    levels = torch.linspace(0.2, 0.8, 24) * torch.tensor([1.0, 0.8, 0.6]).reshape(3, 1, 1)
+    return levels.expand(100, 3, 16, 24).clone()
+
+
+def test_flip_mirrors_this_share_of_the_images(photos: Tensor) -> None:
+    flipped = bent(photos, flip=0.3)
+    mirrored = [torch.equal(image, photos[0].flip(2)) for image in flipped]
+    unchanged = [torch.equal(image, photos[0]) for image in flipped]
+    assert all(one != other for one, other in zip(mirrored, unchanged, strict=True))
+    assert 15 < sum(mirrored) < 45
+    assert torch.equal(bent(photos, flip=1), photos.flip(3))
+
+
+def test_crop_shifts_images_by_whole_pixels_within_the_limit(photos: Tensor) -> None:
+    step = photos[0, 0, 0, 1] - photos[0, 0, 0, 0]
+    moved = (bent(photos, crop=0.125)[:, 0, 8, 12] - photos[:, 0, 8, 12]) / step
+    assert set(moved.round().int().tolist()) == set(range(-3, 4))
+    torch.testing.assert_close(moved, moved.round(), atol=1e-3, rtol=0)
+
+
+def test_colour_changes_each_image_differently_and_stays_in_range(photos: Tensor) -> None:
+    changed = bent(photos, colour=0.4)
+    assert 0 <= changed.min() < changed.max() <= 1
+    assert (changed.mean((1, 2, 3)) - photos.mean()).std() > 0.05
+    assert bent(photos[:, :1], colour=0.4).shape == (100, 1, 16, 24)
+
+
+def test_cutout_hides_a_square_of_this_side(photos: Tensor) -> None:
+    hidden = (bent(photos, cutout=0.5) == 0.5).all(1)  # (n, 16, 24)
+    assert hidden.any(2).sum(1).max() == 8
+    assert hidden.any(1).sum(1).max() == 12
+    assert len({tuple(rows) for rows in hidden.any(2).int().tolist()}) > 5
+
+
+def test_warps_continue_photos_beyond_their_edges(photos: Tensor) -> None:
+    assert bent(photos, shift=4, rotation=20).min() > 0.1
+
+
+def test_a_transform_receives_each_image(photos: Tensor) -> None:
+    assert torch.equal(transformed(photos, lambda image: image.flip(2)), photos.flip(3))
+
+
+@pytest.mark.parametrize(
+    ("transform", "message"),
+    [
+        (lambda image: image.numpy().nothing, "AttributeError: .* leave out ToTensor"),
+        (lambda image: image[:, 1:], r"makes \(3, 15, 24\) of an image of \(3, 16, 24\)"),
+        (lambda image: (image - 0.5) / 0.1, "leave out Normalize"),
+    ],
+    ids=["fails", "another shape", "normalised"],
+)
+def test_a_transform_that_does_not_fit_is_refused(
+    photos: Tensor, transform: Callable[[Tensor], Tensor], message: str
+) -> None:
+    with pytest.raises(BadRecipe, match=message):
+        transformed(photos, transform)

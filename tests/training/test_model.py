@@ -4,6 +4,9 @@ import pytest
 import torch
 
 from training.model import NETWORKS, Network, build, parameters_of
+from training.networks.own import BadNetwork
+
+ANY_SIZE = [name for name, kind in NETWORKS.items() if not kind.digits_only]
 
 
 def made(name: str, classes: int = 10, width: float = 1) -> Network:
@@ -20,7 +23,10 @@ def made(name: str, classes: int = 10, width: float = 1) -> Network:
         ("pooled", 421_642),
         ("batchnorm", 421_738),
         ("mlp", 535_818),
+        ("residual", 1_090_156),
         ("resnet18", 11_175_370),
+        ("mobilenet_v3_small", 1_527_818),
+        ("efficientnet_b0", 4_019_782),
     ],
 )
 def test_every_network_has_its_parameter_count_and_output_shape(name: str, parameters: int) -> None:
@@ -49,3 +55,46 @@ def test_dropout_rates_are_those_of_the_recipe(name: str) -> None:
         if isinstance(layer, (torch.nn.Dropout, torch.nn.Dropout2d))
     ]
     assert set(found) == {0.3, 0.6}
+
+
+@pytest.mark.parametrize("shape", [(32, 48), (96, 100, 3)], ids=str)
+@pytest.mark.parametrize("name", ANY_SIZE)
+def test_networks_for_any_images_answer_for_gray_and_for_colour(
+    name: str, shape: tuple[int, ...]
+) -> None:
+    network = build(name, classes=7, shape=shape).eval()
+    channels = 3 if len(shape) == 3 else 1
+    with torch.no_grad():
+        assert network(torch.rand(2, channels, *shape[:2])).shape == (2, 7)
+
+
+def test_a_network_for_digits_names_those_for_other_images() -> None:
+    with pytest.raises(BadNetwork, match=r"gray images of 28x28, .* 32x32 in colour: .* residual"):
+        build("compact", classes=10, shape=(32, 32, 3))
+
+
+@pytest.mark.parametrize("name", ["classic", "pooled", "batchnorm", "mlp"])
+def test_hidden_size_is_the_width_of_the_hidden_layer(name: str) -> None:
+    layers = build(name, classes=10, hidden_size=40).modules()
+    assert 40 in {layer.out_features for layer in layers if isinstance(layer, torch.nn.Linear)}
+
+
+def test_a_network_normalises_by_the_training_images_and_stores_that_with_its_weights() -> None:
+    images = torch.rand(64, 3, 32, 32) * torch.tensor([0.2, 0.5, 1.0]).reshape(3, 1, 1)
+    network = build("residual", classes=3, shape=(32, 32, 3))
+    network.normalise_by(images)
+    other = build("residual", classes=3, shape=(32, 32, 3))
+    other.load_state_dict(network.state_dict())
+    torch.testing.assert_close(other.mean.flatten(), images.mean((0, 2, 3)))
+    torch.testing.assert_close(other.deviation.flatten(), images.std((0, 2, 3)))
+
+
+def test_the_first_layer_of_residual_whitens_patches_of_the_training_images() -> None:
+    smooth = torch.nn.functional.interpolate(torch.rand(64, 3, 12, 12), (32, 32), mode="bilinear")
+    network = build("residual", classes=3, shape=(32, 32, 3))
+    network.normalise_by(smooth)
+    first = network.layers[0][0]  # type: ignore[index]
+    outputs = first((smooth - network.mean) / network.deviation)[:, :, 1:-1, 1:-1]
+    components = outputs.transpose(0, 1).flatten(1)[: first.out_channels // 2]
+    expected = torch.eye(len(components))
+    torch.testing.assert_close(components.cov(correction=0), expected, atol=0.15, rtol=0)

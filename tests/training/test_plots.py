@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from training import plots
-from training.evaluate import Judged
+from training.evaluate import Judged, reliability
 from training.progress import Epoch
 
 PIXELS = np.zeros((60, 28, 28), np.uint8)
@@ -96,3 +96,37 @@ def test_the_reliability_diagram_shows_the_error_before_and_after_calibration() 
 def test_the_corruption_sheet_has_one_row_per_corruption(count: int) -> None:
     sheet = plots.corruption_sheet(torch.tensor(PIXELS[:count]), {"fog": 0.9, "edges": 0.5})
     assert [axes.get_ylabel() for axes in sheet.axes] == ["fog\n90.0%", "edges\n50.0%"]
+
+
+def test_a_single_error_is_not_painted_darkest() -> None:
+    image = plots.confusion_matrix(judged()).axes[0].images[0]
+    assert image.norm.vmax == 10  # though no class was taken for another more than once
+
+
+def test_reliability_shows_the_mean_confidence_of_each_bin_as_computed() -> None:
+    axes = plots.reliability_diagram(judged()).axes[0]
+    marks = next(line for line in axes.lines if line.get_label() == "mean confidence")
+    bars = reliability(judged().logits, judged().labels)
+    assert np.asarray(marks.get_ydata()).tolist() == [bar.confidence for bar in bars]
+    assert [bar.confidence for bar in bars] != [bar.accuracy for bar in bars]
+
+
+def test_names_in_scripts_without_a_font_become_their_index() -> None:
+    names = ("cat", "собака", "q\U000e0041")  # the last letter is a tag, which has no shape
+    axes = plots.confusion_matrix(judged(names)).axes[0]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["cat", "собака", "class 2"]
+    axes.figure.canvas.draw()  # warns of letters without a shape
+
+
+def test_dollars_in_names_are_no_formulas() -> None:
+    figure = plots.confusion_matrix(judged(("$x^$", "a")))
+    figure.canvas.draw()
+
+
+@pytest.mark.parametrize("shape", [(40, 64), (40, 64, 3)], ids=["gray", "colour"])
+def test_images_of_any_size_and_colour_are_shown_as_they_are(shape: tuple[int, ...]) -> None:
+    pixels = np.full((60, *shape), 77, np.uint8)
+    axes = plots.sample_predictions(judged(), pixels, count=12).axes[0]
+    sheet: Any = axes.images[0].get_array()
+    assert (sheet == 77).sum() == 12 * pixels[0].size
+    assert len(axes.texts) == 12

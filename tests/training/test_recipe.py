@@ -3,13 +3,14 @@
 import math
 from argparse import ArgumentParser
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from training.model import NETWORKS
-from training.recipe import PRESETS, BadRecipe, Recipe, flag
+from training.recipe import PRESETS, BadRecipe, Recipe, flag, suggested
 
 NUMBERS = [option for option in fields(Recipe) if "bounds" in option.metadata]
 CHOICES = [option for option in fields(Recipe) if "choices" in option.metadata]
@@ -115,6 +116,36 @@ def test_numpy_numbers_become_python_numbers() -> None:
 def test_an_option_without_effect_is_rejected(given: dict[str, Any], message: str) -> None:
     with pytest.raises(BadRecipe, match=message):
         Recipe.made_of(given).check_use(given)
+
+
+def test_a_file_of_options_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.toml"
+    file.write_text('network = "deep"\nepochs = 3\n')
+    assert Recipe.made_of(Recipe.read(file)) == Recipe(network="deep", epochs=3)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("learning-rate = 0.1", r"no recipe has learning-rate; did you mean learning_rate\?"),
+        ("colours = 3\nfoo = 1", r"no recipe has colours; did you mean colour\?"),
+        ("epochs = 0", "--epochs is 0, it must be"),
+        ("epochs = ", "is not a TOML file"),
+    ],
+)
+def test_a_mistake_in_a_file_of_options_is_named(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "recipe.toml"
+    file.write_text(text)
+    with pytest.raises(BadRecipe, match=rf"recipe\.toml.*{message}"):
+        Recipe.read(file)
+
+
+def test_colour_images_are_mirrored_unless_their_classes_are_letters_or_digits() -> None:
+    assert suggested((28, 28), ("0", "1")) == {}
+    of_animals = Recipe.made_of(suggested((32, 32, 3), ("cat", "dog")))
+    assert (of_animals.network, of_animals.flip) == ("residual", 0.5)
+    assert suggested((64, 64, 3), ("0", "1"))["flip"] == 0
+    assert suggested((64, 64), ("cat", "dog"))["flip"] == 0
 
 
 def test_a_recipe_survives_a_round_trip_through_a_dictionary() -> None:

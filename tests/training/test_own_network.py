@@ -1,0 +1,112 @@
+"""A network of your own trains and is built again; one that does not fit is refused."""
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from training.__main__ import main
+from training.model import build
+from training.networks.own import BadNetwork, registered
+from training.run import BadRun, Run
+
+DOCUMENT = Path(__file__).parents[2] / "docs/training.md"
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty current directory, of which Python has imported nothing."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield tmp_path
+    for name in ("my_module", "broken_module"):
+        sys.modules.pop(name, None)
+
+
+def write_colours(folder: Path, each: int = 24) -> None:
+    """Three classes of 32x32 images: noise, with a patch of one colour."""
+    random = np.random.default_rng(0)
+    for channel, label in enumerate(("red", "green", "blue")):
+        for number in range(each):
+            pixels = random.integers(60, 140, (32, 32, 3), np.uint8)
+            pixels[8:24, 8:24, channel] = 250
+            (folder / label).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(folder / label / f"{number}.png")
+
+
+def test_the_documented_network_trains_on_a_folder_and_is_built_again(here: Path) -> None:
+    document = DOCUMENT.read_text()
+    example = re.search(r"```python\n(from torch import nn\n.*?)```", document, re.DOTALL)
+    assert example
+    (here / "my_module.py").write_text(example[1])
+    write_colours(here / "images")
+    command = "--data images --network my_module:build --epochs 6 --learning-rate 0.03"
+    assert main(command.split()) == 0
+    checkpoint = Run.latest(here / "runs").checkpoint()
+    assert checkpoint.network == "my_module:build"
+    assert checkpoint.shape == (32, 32, 3)
+    assert checkpoint.evaluation.accuracy == 1
+    (here / "my_module.py").unlink()
+    sys.modules.pop("my_module")
+    with pytest.raises(BadRun, match=r"my_module:build cannot be imported: ModuleNotFoundError"):
+        checkpoint.build()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("absent_module:build", "cannot be imported: ModuleNotFoundError"),
+        ("broken_module:absent", "cannot be imported: AttributeError"),
+        ("broken_module:SIX", "is int, it must be a callable"),
+        ("broken_module:fails", "fails: ZeroDivisionError"),
+        ("broken_module:number", "returns int, it must return an nn.Module"),
+        ("broken_module:narrow", r"fails on an input of shape \(1, 3, 32, 32\)"),
+        ("broken_module:wide", r"answers \(1, 99\) .* it must answer logits of shape \(1, 5\)"),
+    ],
+)
+def test_a_network_that_does_not_fit_is_refused(here: Path, name: str, message: str) -> None:
+    (here / "broken_module.py").write_text(
+        "from torch import nn\n"
+        "SIX = 6\n"
+        "def fails(): return 1 / 0\n"
+        "def number(**_): return 6\n"
+        "def narrow(size): return nn.Conv2d(1, 8, size)\n"
+        "def wide(): return nn.Sequential(nn.Flatten(), nn.Linear(3072, 99))\n"
+    )
+    with pytest.raises(BadNetwork, match=message):
+        build(name, classes=5, shape=(32, 32, 3))
+
+
+class Linear(nn.Module):
+    def __init__(self, classes: int, size: int) -> None:
+        super().__init__()
+        self.last = nn.Linear(size * size, classes)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        output: torch.Tensor = self.last(images.flatten(1))
+        return output
+
+
+@pytest.mark.parametrize(
+    "network", [Linear, Linear(10, 28), lambda: Linear(10, 28)], ids=["class", "module", "callable"]
+)
+def test_python_code_hands_over_a_network(network: Callable[..., nn.Module]) -> None:
+    built = build(registered(network), classes=10)
+    assert built(torch.rand(2, 1, 28, 28)).shape == (2, 10)
+    assert isinstance(built.layers, Linear)
+
+
+def test_a_module_that_is_handed_over_is_not_changed_by_the_training_of_its_copy() -> None:
+    module = Linear(10, 28)
+    before = module.last.weight.clone()
+    copy = build(registered(module), classes=10)
+    with torch.no_grad():
+        for weights in copy.parameters():
+            weights.zero_()
+    assert torch.equal(module.last.weight, before)
