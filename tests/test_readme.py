@@ -161,10 +161,20 @@ def test_the_commands_for_versions_are_documented_and_exist(
 
 
 def test_the_flags_of_export_are_documented_and_exist(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = [line for line in VERSIONS.splitlines() if "-m export" in line]
+    lines = [line for line in VERSIONS.splitlines() if re.search("-m export(?! import)", line)]
     reported = set(re.findall(r"--[a-z-]+", " ".join(lines)))
     there = set(re.findall(r"^  (--[a-z-]+)", help_of(export_main, capsys), re.MULTILINE))
     assert reported == there - {"--runs", "--models"}
+
+
+def test_the_flags_of_an_import_are_documented_and_exist(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    section = VERSIONS.split("\n## Import\n")[1].split("\n## ")[0]
+    reported = set(re.findall(r"--[a-z]+", section))
+    help_text = help_of(lambda words: export_main(["import", *words]), capsys)
+    there = set(re.findall(r"^  (--[a-z-]+)", help_text, re.MULTILINE))
+    assert reported == there - {"--models", "--signing-key", "--no-activate"}
 
 
 def test_every_file_of_a_version_is_documented(version: Version) -> None:

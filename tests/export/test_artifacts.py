@@ -179,5 +179,5 @@ def test_the_golden_set_is_64_images_of_all_classes_with_pytorch_logits(
     reference = proof.predictions_of(runners.pytorch(graph), pixels)
     assert np.allclose(logits, reference.logits, atol=1e-4)
     all_pixels, labels = run.test_set()
-    known = {picture.tobytes(): label for picture, label in zip(all_pixels, labels, strict=True)}
-    assert {known[picture.tobytes()] for picture in pixels} == {*range(10)}
+    known = {image.tobytes(): label for image, label in zip(all_pixels, labels, strict=True)}
+    assert {known[image.tobytes()] for image in pixels} == {*range(10)}

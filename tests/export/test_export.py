@@ -56,10 +56,10 @@ def test_the_card_records_the_proof_of_every_artifact(version: Version, run: Run
     assert card.parity["model.fp16.onnx"].largest_difference > 1e-4
 
 
-def held_out(run: Run, folder: Path, data: DataSet, pictures: slice) -> Run:
+def held_out(run: Run, folder: Path, data: DataSet, images: slice) -> Run:
     """A copy of the run whose validation set is those images of `data`."""
     shutil.copytree(run.folder, folder)
-    pixels, labels = (part[pictures] for part in data.train)
+    pixels, labels = (part[images] for part in data.train)
     np.savez_compressed(folder / "validation_set.npz", pixels=pixels, labels=labels)
     return Run(folder)
 
@@ -168,9 +168,9 @@ def test_a_failed_proof_publishes_nothing_and_saves_the_offending_images(
     assert f"its images and logits are in {own / 'failed_proof'}. Nothing was published." in message
     assert Store(tmp_path / "models", "digits").versions() == []
     report = json.loads((own / "failed_proof/report.json").read_text())
-    pictures = [path.name for path in (own / "failed_proof").glob("*.png")]
-    assert sorted(pictures) == sorted(each["file"] for each in report["images"])
-    assert len(pictures) == min(100, report["offending"])
+    images = [path.name for path in (own / "failed_proof").glob("*.png")]
+    assert sorted(images) == sorted(each["file"] for each in report["images"])
+    assert len(images) == min(100, report["offending"])
     for each in report["images"]:
         assert each["pytorch"]["answer"] != each["artifact"]["answer"]
     monkeypatch.undo()

@@ -85,11 +85,11 @@ def test_with_few_images_one_error_is_allowed_and_not_two(may_lose: float) -> No
         prove("model.x", *wrong_of(200, 2), may_lose=may_lose)
 
 
-@pytest.mark.parametrize(("may_lose", "pictures"), [(0.0005, 5), (0.0015, 15)])
-def test_with_10_000_images_the_tolerance_applies(may_lose: float, pictures: int) -> None:
-    prove("model.x", *wrong_of(10_000, pictures), may_lose=may_lose)
+@pytest.mark.parametrize(("may_lose", "images"), [(0.0005, 5), (0.0015, 15)])
+def test_with_10_000_images_the_tolerance_applies(may_lose: float, images: int) -> None:
+    prove("model.x", *wrong_of(10_000, images), may_lose=may_lose)
     with pytest.raises(LosesTooMuch):
-        prove("model.x", *wrong_of(10_000, pictures + 1), may_lose=may_lose)
+        prove("model.x", *wrong_of(10_000, images + 1), may_lose=may_lose)
 
 
 def test_higher_accuracy_is_not_a_loss() -> None:
