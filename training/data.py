@@ -88,7 +88,7 @@ def suited(data: DataSet, preset: Mapping[str, Any] | None) -> Mapping[str, Any]
 
     Small sets have small batches with a preset too.
     """
-    general = suggested(data.shape, data.labels)
+    general = suggested(data.shape, data.labels, len(data.train[0]))
     if preset is None:
         return {**general, **data.recipe}
     return {**general, **_recipe_of_few(len(data.train[0])), **preset}

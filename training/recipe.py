@@ -365,19 +365,32 @@ PHOTOS: dict[str, Any] = {
     "shear": 0.0,
     "shift": 0.0,
     "spoiled": 0.0,
-    "crop": 0.0625,
+    "crop": 0.1,
     "plain_epochs": 0,
     "teacher_network": "residual",
     "teacher_width": 1.0,
 }
 
 
-def suggested(shape: tuple[int, ...], labels: Sequence[str]) -> dict[str, Any]:
-    """The options that suit images of `shape`, (h, w) or (h, w, 3), with these classes.
+# What suits fewer than FEW of them, in addition: more steps an epoch, and more variation.
+FEW = 10_000
+FEW_PHOTOS: dict[str, Any] = {
+    "epochs": 25,
+    "batch_size": 64,
+    "rotation": 10.0,
+    "scale": 0.1,
+    "colour": 0.2,
+    "cutout": 0.25,
+}
+
+
+def suggested(shape: tuple[int, ...], labels: Sequence[str], images: int) -> dict[str, Any]:
+    """The options that suit so many training images of `shape`, (h, w) or (h, w, 3).
 
     Colour images are mirrored, unless the classes are single characters: a mirrored b is a d.
     """
     if shape == GRAY_28:
         return {}
     mirrored = len(shape) == 3 and not all(len(label) == 1 for label in labels)
-    return PHOTOS | {"flip": 0.5 if mirrored else 0.0}
+    few = FEW_PHOTOS if images < FEW else {}
+    return PHOTOS | few | {"flip": 0.5 if mirrored else 0.0}

@@ -46,7 +46,7 @@ def test_the_documented_network_trains_on_a_folder_and_is_built_again(here: Path
     assert example
     (here / "my_module.py").write_text(example[1])
     write_colours(here / "images")
-    command = "--data images --network my_module:build --epochs 6 --learning-rate 0.03"
+    command = "--data images --network my_module:build --epochs 6 --learning-rate 0.03 --threads 1"
     assert main(command.split()) == 0
     checkpoint = Run.latest(here / "runs").checkpoint()
     assert checkpoint.network == "my_module:build"

@@ -141,11 +141,16 @@ def test_a_mistake_in_a_file_of_options_is_named(tmp_path: Path, text: str, mess
 
 
 def test_colour_images_are_mirrored_unless_their_classes_are_letters_or_digits() -> None:
-    assert suggested((28, 28), ("0", "1")) == {}
-    of_animals = Recipe.made_of(suggested((32, 32, 3), ("cat", "dog")))
+    assert suggested((28, 28), ("0", "1"), 60_000) == {}
+    of_animals = Recipe.made_of(suggested((32, 32, 3), ("cat", "dog"), 60_000))
     assert (of_animals.network, of_animals.flip) == ("residual", 0.5)
-    assert suggested((64, 64, 3), ("0", "1"))["flip"] == 0
-    assert suggested((64, 64), ("cat", "dog"))["flip"] == 0
+    assert suggested((64, 64, 3), ("0", "1"), 60_000)["flip"] == 0
+    assert suggested((64, 64), ("cat", "dog"), 60_000)["flip"] == 0
+
+
+def test_few_colour_images_train_in_smaller_batches() -> None:
+    many, few = (suggested((64, 64, 3), ("cat", "dog"), images) for images in (60_000, 2_000))
+    assert few["batch_size"] < many["batch_size"]
 
 
 def test_a_recipe_survives_a_round_trip_through_a_dictionary() -> None:
