@@ -126,15 +126,13 @@ def resume(
 def resume_command(run: Run) -> str:
     """The command that resumes a stopped run."""
     processes = run.facts()["processes"]
-    program = f"torchrun --nproc_per_node={processes}" if processes > 1 else _python()
-    return f"{program} -m training --resume {run.folder}"
-
-
-def _python() -> str:
-    """The running Python, as it is named from the current directory."""
-    python = Path(sys.executable)
-    inside = python.is_relative_to(Path.cwd())
-    return str(python.relative_to(Path.cwd()) if inside else python)
+    program = Path(sys.executable)  # of this environment, also where it is not activated
+    if processes > 1:
+        program = program.with_name("torchrun")
+    if program.is_relative_to(Path.cwd()):
+        program = program.relative_to(Path.cwd())
+    how = f" --nproc_per_node={processes}" if processes > 1 else ""
+    return f"{program}{how} -m training --resume {run.folder}"
 
 
 def _train(run: Run, recipe: Recipe, task: Task, network: nn.Module) -> Run:
