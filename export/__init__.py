@@ -4,6 +4,8 @@
                                          --proof------> equal predictions on the test set
                                          --store------> models/<name>/<version>/
 
+`importing` does the same for a model that was trained elsewhere, an ONNX file or PyTorch weights.
+
 `python -m export --help`.
 """
 

@@ -32,7 +32,7 @@ from contract.version import Version
 from export import runners
 from export.artifacts import ARTIFACTS, BadGraph, check_onnx, quantise
 from export.export import evaluation_of, log, make_current, one_thread
-from export.onnx_wrapping import wrap
+from export.onnx_wrapping import INNER, wrap
 from export.original import BadModel, runtime_error
 from export.proof import TOLERANCE, LosesTooMuch, Predictions, latency, predictions_of, prove
 from export.runners import Labels, Pixels, Rows
@@ -156,6 +156,7 @@ def _are_close(examined: Examined, logits: Rows, reference: Rows) -> bool:
 
 def _refused(examined: Examined, reason: str) -> BadModel:
     path, batch = examined.original.path, examined.original.input.batch
+    reason = reason.replace(INNER, "")  # the names in the user's file
     if batch is None:
         return BadModel(f"{path} cannot be imported: {reason}. Check its weights and its scaling")
     return BadModel(

@@ -150,10 +150,12 @@ def _free_batch(model: ModelProto, batch: int) -> None:
     for index, node in enumerate(model.graph.node):
         if node.op_type != "Reshape" or node.input[1] not in constants:
             continue
-        if any(each.name == "allowzero" and each.i for each in node.attribute):
-            continue
         shape = numpy_helper.to_array(constants[node.input[1]]).copy()
+        zero_is_a_length = any(each.name == "allowzero" and each.i for each in node.attribute)
+        if zero_is_a_length and 0 in shape:
+            continue
         if len(shape) and shape[0] == batch:
+            del node.attribute[:]  # allowzero
             shape[0] = 0 if -1 in shape else -1  # 0: that of the tensor, -1: what remains
             name = f"free_batch_{index}"
             model.graph.initializer.append(numpy_helper.from_array(shape, name))

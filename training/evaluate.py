@@ -61,7 +61,7 @@ class Judged:
             calibration_error=calibration_error(self.logits / self.temperature, self.labels),
             calibration_error_before=calibration_error(self.logits, self.labels),
             per_class=tuple(
-                ClassReport(label=name, precision=p, recall=r, f1=f1, support=support)
+                ClassReport(label=name, precision=p, recall=r, f1=f1, support=int(support))
                 for name, p, r, f1, support in zip(
                     self.names, *(column.tolist() for column in columns), strict=True
                 )

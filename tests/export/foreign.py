@@ -30,6 +30,8 @@ class Tiny:
     dtype: int = TensorProto.FLOAT
     softmax: bool = False
     opset: int = 18
+    flat: int = -1  # channels that the reshape names; -1: what remains
+    allowzero: int | None = None  # an attribute of the reshape
     outputs: tuple[int | str, ...] | None = None  # shape; None: (batch, CLASSES)
     tail: Sequence[onnx.NodeProto] = ()  # from "scores" to "out"
     scale: float = 1.0  # of the last weights
@@ -56,13 +58,15 @@ class Tiny:
         if self.dtype != TensorProto.FLOAT:
             nodes.append(helper.make_node("Cast", [last], ["floats"], to=TensorProto.FLOAT))
             last = "floats"
-        flat = [self.batch, -1] if isinstance(self.batch, int) else [0, -1]
+        flat = [self.batch if isinstance(self.batch, int) else 0, self.flat]
         weights["flat_shape"] = np.array(flat)
         nodes += [
             helper.make_node("Conv", [last, "kernels"], ["maps"], "conv"),
             helper.make_node("Relu", ["maps"], ["active"], "relu"),
             helper.make_node("GlobalAveragePool", ["active"], ["means"], "pool"),
-            helper.make_node("Reshape", ["means", "flat_shape"], ["flat"], "flatten"),
+            helper.make_node(
+                "Reshape", ["means", "flat_shape"], ["flat"], "flatten", allowzero=self.allowzero
+            ),
             helper.make_node("Gemm", ["flat", "matrix", "bias"], ["scores"], "linear"),
         ]
         last_node = helper.make_node("Softmax", ["scores"], ["out"], "softmax", axis=1)

@@ -37,9 +37,20 @@ def original(path: Path, images: NDArray[np.generic]) -> NDArray[np.float32]:
         (Tiny(opset=7), (0, 3, 1, 2)),
         (Tiny(opset=24), (0, 3, 1, 2)),
         (Tiny(batch=1), (0, 3, 1, 2)),
+        (Tiny(batch=1, allowzero=1), (0, 3, 1, 2)),
+        (Tiny(batch=2, allowzero=1, flat=4), (0, 3, 1, 2)),
         (Tiny(batch=4, layout="NHWC"), (0, 1, 2, 3)),
     ],
-    ids=["NCHW", "NHWC", "old operators", "new operators", "batch of 1", "batch of 4"],
+    ids=[
+        "NCHW",
+        "NHWC",
+        "old operators",
+        "new operators",
+        "batch of 1",
+        "batch of 1 by torch.onnx",
+        "batch of 2 by torch.onnx",
+        "batch of 4",
+    ],
 )
 def test_the_graph_takes_pixels_in_any_number_and_answers_as_the_original(
     tiny: Tiny, order: tuple[int, ...], labels: Path, tmp_path: Path
@@ -209,6 +220,13 @@ def test_labelled_images_measure_the_model(
     assert {"samples.png", "samples.json", "mistakes.png"} <= {*card.files}
     assert "64 drawn and 40 given images" in card.imported.proven[0]
     assert "Accuracy 75.00%, calibration error" in capsys.readouterr().err
+
+
+def test_labelled_images_may_be_of_some_classes_only(labels: Path, tmp_path: Path) -> None:
+    folder = images_of(tmp_path / "images", np.ones(6, np.int64), noise(6, SIDE, SIDE + 2, 3))
+    card = imported(labels, Tiny().save(tmp_path), "--images", folder).card
+    assert card.evaluation is not None
+    assert [each.support for each in card.evaluation.per_class] == [0, 6, 0]
 
 
 def test_an_int8_model_needs_labelled_images(labels: Path, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_a_batch_that_cannot_be_made_free_is_refused_with_the_node(
     onnx.save(model, tmp_path / "tiny.onnx")
     message = refusal(capsys, labels, tmp_path / "tiny.onnx")
     assert "takes 2 images at once, and cannot be made to take another number: " in message
-    assert "my_concat" in message
+    assert "Name:'my_concat'" in message
 
 
 def test_images_that_affect_each_other_are_refused(
