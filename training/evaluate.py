@@ -17,6 +17,7 @@ from training.corruptions import CORRUPTIONS, corrupted
 BINS = 15  # of the expected calibration error, as in Guo et al., arXiv 1706.04599
 BATCH = 500  # images at most
 BATCH_LEVELS = 5_000_000  # pixels times channels of a batch, which bounds the memory
+MOST_TABULATED = 1000  # classes; a table of a million confusions takes 8 MB
 FEWEST = 200  # images needed to fit a temperature
 
 
@@ -72,7 +73,7 @@ class Judged:
         """What training_metrics.json holds in addition to the evaluation."""
         return {
             "accuracy": self.accuracy,
-            "confusion_matrix": self.confusions().tolist(),
+            "confusion_matrix": self.confusions().tolist() if self.tabulates else None,
             "commonest_confusions": self.commonest_confusions(),
             "reliability": [
                 {"confidence": bar.confidence, "accuracy": bar.accuracy, "count": bar.count}
@@ -87,6 +88,11 @@ class Judged:
             f"{found.calibration_error:.2%}"
         )
 
+    @property
+    def tabulates(self) -> bool:
+        """Whether the classes are few enough for a table of all their confusions."""
+        return len(self.names) <= MOST_TABULATED
+
     def confusions(self) -> NDArray[np.int64]:
         """How often class `row` was predicted as class `column`, (classes, classes)."""
         counts: NDArray[np.int64] = confusion_matrix(
@@ -96,13 +102,12 @@ class Judged:
 
     def commonest_confusions(self, most: int = 10) -> list[dict[str, str | int]]:
         """The most frequent errors, the most frequent one first."""
-        wrong = self.confusions()
-        np.fill_diagonal(wrong, 0)
-        order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+        wrong = torch.stack([self.labels, self.predicted], 1)[self.predicted != self.labels]
+        pairs, times = np.unique(wrong.numpy(), axis=0, return_counts=True)  # in order of labels
+        order = np.argsort(-times, kind="stable")[:most]
         return [
-            {"label": self.names[row], "taken_for": self.names[column], "times": int(times)}
-            for row, column in zip(*np.unravel_index(order, wrong.shape), strict=True)
-            if (times := wrong[row, column])
+            {"label": self.names[label], "taken_for": self.names[other], "times": int(count)}
+            for (label, other), count in zip(pairs[order], times[order], strict=True)
         ]
 
 

@@ -55,13 +55,17 @@ def write_plots(
     history: Sequence[Epoch] = (),
     kept_epoch: int = 0,
 ) -> None:
-    """Write all plots as PNGs to `folder`; the loss graph only if there is a history."""
+    """Write all plots as PNGs to `folder`.
+
+    The loss graph is left out without a history, the confusion matrix with too many classes.
+    """
     figures = {
-        "confusion_matrix": confusion_matrix(judged),
         "sample_predictions": sample_predictions(judged, pixels),
         "misclassified": misclassified(judged, pixels),
         "reliability": reliability_diagram(judged),
     }
+    if judged.tabulates:
+        figures["confusion_matrix"] = confusion_matrix(judged)
     if history:
         figures["loss_graph"] = loss_graph(history, kept_epoch)
     for name, figure in figures.items():
@@ -106,7 +110,10 @@ def loss_graph(history: Sequence[Epoch], kept_epoch: int) -> Figure:
 
 
 def confusion_matrix(judged: Judged) -> Figure:
-    """Rows are the labels, columns the predictions; errors are coloured."""
+    """Rows are the labels, columns the predictions; errors are coloured.
+
+    It is for up to 1,000 classes: see `Judged.tabulates`.
+    """
     counts = judged.confusions()
     classes = len(judged.names)
     side = min(14.0, 3.0 + 0.48 * classes)

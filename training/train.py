@@ -313,6 +313,9 @@ def _task(data: DataSet, recipe: Recipe, place: Place, transform: Transform | No
                 f"{flag(option)} is for gray images of 28x28, these are {in_words(data.shape)}: "
                 f"use {flag(option)} 0"
             )
+    if transform:
+        torch.manual_seed(recipe.seed)
+        transformed(as_input(torch.tensor(data.train[0][:1])), transform)  # reports its mistakes
     train, test = (Part(torch.tensor(pixels), torch.tensor(labels).long())
                    for pixels, labels in (data.train, data.test))  # fmt: skip
     return Task(data, *split(train, recipe), test, place, transform)

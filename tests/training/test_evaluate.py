@@ -103,3 +103,15 @@ def test_edges_are_outlines(ink: torch.Tensor) -> None:
     assert set(outlines.flatten().tolist()) == {0.0, 1.0}
     inside = (torch.nn.functional.avg_pool2d(ink, 3, 1, 1) > 0.99) & (outlines == 1)
     assert inside.sum() == 0  # no edge inside uniform ink
+
+
+def test_twenty_thousand_classes_have_no_table_of_confusions() -> None:
+    names = [str(number) for number in range(20_000)]
+    labels = torch.tensor([5, 19_999, 7, 7])
+    logits = torch.nn.functional.one_hot(torch.tensor([5, 3, 8, 8]), 20_000).float()
+    measured = Judged(logits, labels, 1.0, names).measured()
+    assert measured["confusion_matrix"] is None
+    assert measured["commonest_confusions"] == [
+        {"label": "7", "taken_for": "8", "times": 2},
+        {"label": "19999", "taken_for": "3", "times": 1},
+    ]
