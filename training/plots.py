@@ -218,6 +218,7 @@ def reliability_diagram(judged: Judged) -> Figure:
         upper.set_title(f"{title}: error {error:.2%}")
         lower.bar(middle, [b.share for b in bars], 0.9 / BINS, color=GREY)
         lower.set_yscale("log")
+        lower.set_ylim(top=1)
         lower.set_xlabel("confidence")
         for axes in (upper, lower):
             axes.set_xlim(0, 1)
