@@ -58,7 +58,7 @@ class Checkpoint(BaseModel):
     @property
     def architecture(self) -> dict[str, bool | int | float | str]:
         """The options of the recipe that determine the network's layers."""
-        options = ("network", "width", "hidden_size", "dropout1", "dropout2")
+        options = ("network", "width", "hidden_size", "mirror", "dropout1", "dropout2")
         return {name: self.recipe[name] for name in options if name in self.recipe}
 
     @property
@@ -77,6 +77,7 @@ class Checkpoint(BaseModel):
                 dropout2=float(self.recipe["dropout2"]),
                 width=float(self.recipe["width"]),
                 hidden_size=int(self.recipe.get("hidden_size", 0)),  # none in older recipes
+                mirror=bool(self.recipe.get("mirror", False)),
             )
             network.load_state_dict(self.weights)
         except BadNetwork as error:

@@ -32,9 +32,12 @@ class Network(nn.Module):
     mean: Tensor  # (c, 1, 1)
     deviation: Tensor  # (c, 1, 1)
 
-    def __init__(self, layers: nn.Module, shape: tuple[int, ...] = GRAY_28) -> None:
+    def __init__(
+        self, layers: nn.Module, shape: tuple[int, ...] = GRAY_28, *, mirror: bool = False
+    ) -> None:
+        """With `mirror`, evaluation averages the logits of an image and of its mirror image."""
         super().__init__()
-        self.layers = layers
+        self.layers, self._mirror = layers, mirror
         channels, stored = 3 if len(shape) == 3 else 1, shape != GRAY_28
         for name, value in (("mean", MEAN), ("deviation", DEVIATION)):
             self.register_buffer(name, torch.full((channels, 1, 1), value), persistent=stored)
@@ -54,7 +57,10 @@ class Network(nn.Module):
                 layer.fit((images - self.mean) / self.deviation)
 
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.layers((images - self.mean) / self.deviation)
+        images = (images - self.mean) / self.deviation
+        logits: Tensor = self.layers(images)
+        if self._mirror and not self.training:
+            logits = (logits + self.layers(images.flip(3))) / 2
         return logits
 
 
@@ -118,6 +124,7 @@ def build(
     dropout2: float = 0.0,
     width: float = 1.0,
     hidden_size: int = 0,
+    mirror: bool = False,
 ) -> Network:
     """The network of that name for images of `shape`, (h, w) or (h, w, 3), with initial weights.
 
@@ -126,7 +133,7 @@ def build(
     """
     kind = kind_of(network)
     if kind is OWN:
-        return Network(own(network, classes=classes, shape=shape), shape)
+        return Network(own(network, classes=classes, shape=shape), shape, mirror=mirror)
     if kind.digits_only and shape != GRAY_28:
         others = ", ".join(name for name, each in NETWORKS.items() if not each.digits_only)
         raise BadNetwork(
@@ -139,7 +146,7 @@ def build(
         **({"hidden_size": hidden_size or kind.hidden_size} if kind.hidden_size else {}),
     }
     layers = kind.layers(classes=classes, dropout1=dropout1, dropout2=dropout2, **options)
-    return Network(layers, shape)
+    return Network(layers, shape, mirror=mirror)
 
 
 def in_words(shape: tuple[int, ...]) -> str:

@@ -58,6 +58,9 @@ class Recipe:
     hidden_size: int = number(
         None, "width of the hidden fully connected layer, default: the network's", 0, 8192, int
     )
+    mirror: bool = switch(
+        "average the answers for an image and its mirror image, at twice the cost; default: no"
+    )
     dropout1: float = number(None, "after convolutions, default: the network's", 0, 0.9)
     dropout2: float = number(None, "before the last layer, default: the network's", 0, 0.9)
     pretrained: str = choice("", "file with initial weights of the same kind of network")
@@ -127,6 +130,7 @@ class Recipe:
         settles = self.schedule in ("one-cycle", "cosine") and not self.patience
         defaults = {
             **kind.suggested(self.optimiser),
+            "mirror": False,
             "mixed_precision": kind.half and halves(self.device),
             "plain_epochs": min(2, self.epochs - 1),
             "keep": "last" if settles else "best",

@@ -210,6 +210,7 @@ def _network(recipe: Recipe, task: Task) -> nn.Module:
             dropout2=recipe.dropout2,
             width=recipe.width,
             hidden_size=recipe.hidden_size,
+            mirror=recipe.mirror,
         )
     except BadNetwork as error:
         raise BadRecipe(f"--network: {error}") from error

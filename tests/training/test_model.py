@@ -98,3 +98,11 @@ def test_the_first_layer_of_residual_whitens_patches_of_the_training_images() ->
     components = outputs.transpose(0, 1).flatten(1)[: first.out_channels // 2]
     expected = torch.eye(len(components))
     torch.testing.assert_close(components.cov(correction=0), expected, atol=0.15, rtol=0)
+
+
+def test_with_mirror_an_image_and_its_mirror_image_have_the_same_answer() -> None:
+    images = torch.rand(2, 3, 32, 32)
+    network = build("residual", classes=3, shape=(32, 32, 3), mirror=True).eval()
+    torch.testing.assert_close(network(images), network(images.flip(3)))
+    network = build("residual", classes=3, shape=(32, 32, 3)).eval()
+    assert not torch.allclose(network(images), network(images.flip(3)))
