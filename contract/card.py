@@ -47,6 +47,10 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
+# Shown on pages, in headers and in metrics: text of one line.
+Label = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
 class BadCard(ValueError):
     """card.json is not a model card; the message names each wrong field and the reason."""
 
@@ -188,7 +192,7 @@ class ModelCard(_Facts):
     schema_version: Literal[2, 3, 4]
     name: str
     created: Annotated[datetime, Field(strict=False)]
-    labels: Annotated[tuple[str, ...], Field(min_length=2)]
+    labels: Annotated[tuple[Label, ...], Field(min_length=2)]
     input: TensorFacts
     outputs: tuple[TensorFacts, ...]
     preparation: Preparation
@@ -219,6 +223,9 @@ class ModelCard(_Facts):
             )
         if self.preparation.kind == "digit" and len(shape) > 2:
             raise ValueError("the preparation of digits makes gray images, the input has colours")
+        if len(set(self.labels)) < len(self.labels):
+            twice = next(label for label in self.labels if self.labels.count(label) > 1)
+            raise ValueError(f"two classes have the label {twice!r}")
         expected = tensors(len(self.labels), self.shape)
         if (self.input, self.outputs) != expected:
             raise ValueError(f"input and outputs must be {expected}")

@@ -65,7 +65,7 @@ def showing(store: Store, number: int) -> Report:
     parts = [
         _facts(card, where),
         artifacts(card),
-        _table(["class", "precision", "recall", "f1", "images"], classes),
+        *([_table(["class", "precision", "recall", "f1", "images"], classes)] if classes else []),
         _table(["file", "size", "sha256"], files),
     ]
     shown = {
@@ -131,9 +131,8 @@ def comparing(store: Store, first: int, second: int) -> Report:
     """Accuracy, calibration and recalls of two versions, and every other field that differs."""
     a, b = store.card(first), store.card(second)
     measures = {
-        name: [getattr(a.evaluation, name), getattr(b.evaluation, name)]
+        name: [getattr(each.evaluation, name, None) for each in (a, b)]
         for name in ("accuracy", "calibration_error")
-        if a.evaluation and b.evaluation
     }
     before, after = ({row.label: row.recall for row in _per_class(card)} for card in (a, b))
     recalls = {
@@ -142,7 +141,7 @@ def comparing(store: Store, first: int, second: int) -> Report:
         if before.get(label, recall) != recall
     }
     rows = [
-        [name.replace("_", " "), _percent(x), _percent(y), f"{(y - x) * 100:+.2f} points"]
+        [name.replace("_", " "), _percent(x), _percent(y), _points(x, y)]
         for name, (x, y) in (measures | recalls).items()
     ]
     flat_a, flat_b = _flat(_by_name(a)), _flat(_by_name(b))
@@ -160,10 +159,14 @@ def comparing(store: Store, first: int, second: int) -> Report:
     return {"versions": [first, second], **measures, "differing": differing}, text
 
 
+def _points(before: float | None, after: float | None) -> str:
+    return "" if before is None or after is None else f"{(after - before) * 100:+.2f} points"
+
+
 def _by_name(card: ModelCard) -> dict[str, Any]:
     """The card with lists that are compared item by item as mappings."""
     facts = card.model_dump(mode="json", exclude={"input", "outputs"})
-    facts["labels"] = " ".join(facts["labels"])
+    facts["labels"] = ", ".join(facts["labels"])
     facts["files"] = {
         name: f"{each['size']} bytes, {each['sha256'][:12]}"
         for name, each in facts["files"].items()
@@ -204,7 +207,7 @@ def _facts(card: ModelCard, where: str) -> str:
         "version": where,
         "created": f"{card.created:%Y-%m-%d %H:%M:%S %Z}",
         "network": f"{card.network}, {card.parameters:,} parameters",
-        "labels": " ".join(card.labels),
+        "labels": ", ".join(card.labels),
         "input": f"{' x '.join(map(str, card.shape))}, prepared as {_preparation(card)}",
         **_origin(card),
         "temperature": f"{card.temperature:.3f}",

@@ -21,6 +21,7 @@ from preprocessing.formats import (
     FOR_DIGITS,
     PNG,
     SIGNATURES,
+    SMALL,
     NotAPicture,
     Picture,
     Raster,
@@ -38,7 +39,6 @@ __all__ = [
 
 PREPARING = 2**20  # bytes needed to normalise a raster
 
-SMALL = 2**11  # pixels; larger images are decoded in a thread
 SMALL_SIDE = 2**8  # pixels
 SMALL_FILE = 2**12  # bytes; their chunks are parsed in 0.1 ms
 TINY_FILE = 2**9  # bytes; even if each inflates to a thousand, that takes only 0.5 ms. MNIST: 300
@@ -100,8 +100,8 @@ def identify(body: bytes, *, max_pixels: int, reduction: Reduction = FOR_DIGITS)
             f"the image has {picture.width} x {picture.height} pixels, more than the "
             f"{max_pixels:,} allowed (DIGITSERVE_MAX_PIXELS); send a smaller one"
         )
-    left = -(-picture.width * picture.height // reduction.factor(picture[:2]) ** 2)
-    return picture._replace(memory=picture.memory + PREPARING + reduction.copies * left)
+    memory = picture.memory + PREPARING + reduction.memory(picture[:2])
+    return picture._replace(memory=memory)
 
 
 def decode(body: bytes, *, max_pixels: int, reduction: Reduction = FOR_DIGITS) -> Raster:

@@ -35,6 +35,7 @@ from preprocessing.unsupported import UNKNOWN
 
 Raster = NDArray[np.uint8]
 
+SMALL = 2**11  # pixels; larger images are decoded in a thread
 MOST_READS = 2**16  # of one file by Pillow: each read is a step in Python
 MOST_PARTS = 2**14  # chunks of a PNG, strips or tiles of a TIFF
 MOST_TILE = 2**24  # pixels of a strip or tile that is larger than its image
@@ -65,17 +66,27 @@ class Reduction(NamedTuple):
     pixels: int
     side: Callable[[tuple[int, int]], int] = max
     is_limit: bool = True
-    copies: int = 0  # bytes that preparing the image needs for each pixel of it
+    # Bytes that preparing the image takes: for each pixel that is left, and for the scaled image.
+    copies: int = 0
+    scaled: Callable[[tuple[int, int]], int] = lambda _: 0
 
     def factor(self, size: tuple[int, int]) -> int:
         """By which an image of `size` is reduced."""
         side = self.side(size)
-        return -(-side // self.pixels) if self.is_limit else max(1, side // self.pixels)
+        if self.is_limit:
+            return -(-side // self.pixels)
+        # Small PNGs are decoded by OpenCV, which reduces nothing.
+        return 1 if size[0] * size[1] <= SMALL else max(1, side // self.pixels)
 
     def draft(self, size: tuple[int, int]) -> tuple[int, int]:
         """The size that a decoder must at least decode an image to."""
         side = self.side(size)
         return max(1, size[0] * self.pixels // side), max(1, size[1] * self.pixels // side)
+
+    def memory(self, size: tuple[int, int]) -> int:
+        """An upper bound in bytes for preparing an image of `size` once it is decoded."""
+        least = 1 << self.factor(size).bit_length() - 1  # JPEGs are reduced by powers of two
+        return self.copies * -(-size[0] * size[1] // least**2) + self.scaled(size)
 
 
 FOR_DIGITS = Reduction(256)  # more pixels do not improve a digit of 20

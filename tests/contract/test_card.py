@@ -57,6 +57,10 @@ def test_the_error_names_any_missing_field(facts: dict[str, Any], name: str) -> 
         ({"files": {"../passwd": {"sha256": "0" * 64, "size": 1}}}, r"files.*passwd"),
         ({"files": {"a": {"sha256": "short", "size": 1}}}, r"files\.a\.sha256"),
         ({"labels": ["0", "1"]}, "input and outputs must be"),
+        ({"labels": ["cat", "dog", "cat"]}, "two classes have the label 'cat'"),
+        ({"labels": ["cat", ""]}, r"labels\.1: String should have at least 1 character"),
+        ({"labels": ["cat", "d" * 257]}, r"labels\.1: String should have at most 256"),
+        ({"labels": ["cat", "dog\n"]}, r"labels\.1: String should match pattern"),
     ],
     ids=[
         "unknown",
@@ -68,6 +72,10 @@ def test_the_error_names_any_missing_field(facts: dict[str, Any], name: str) -> 
         "path",
         "hash",
         "labels",
+        "equal labels",
+        "empty label",
+        "long label",
+        "label of two lines",
     ],
 )
 def test_the_error_names_an_invalid_field(

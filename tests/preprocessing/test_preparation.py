@@ -16,6 +16,7 @@ from contract.card import (
     Preparation,
     StretchPreparation,
 )
+from preprocessing.decoder import identify, small_png
 from preprocessing.preparation import preparer_of
 from tests.preprocessing.scenes import ORIENTATION, scenes
 
@@ -73,6 +74,26 @@ def test_a_photo_is_resized_and_cropped_exactly_as_by_torchvision(size: tuple[in
     image = noise(*size)
     expected = transforms.CenterCrop(224)(transforms.Resize(256)(image))
     assert np.array_equal(prepared(image, PHOTO), np.asarray(expected))
+
+
+@pytest.mark.parametrize("size", [(200, 10), (40, 40), (3, 250)])
+def test_a_small_png_has_the_same_pixels_whichever_decoder_reads_it(size: tuple[int, int]) -> None:
+    how = LetterboxPreparation(size=(8, 8))
+    file = BytesIO()
+    scene(*size).save(file, "PNG")
+    prepare = preparer_of(how, (8, 8, 3))
+    raster = small_png(file.getvalue(), LIMIT)
+    assert raster is not None
+    picture = identify(file.getvalue(), max_pixels=LIMIT, reduction=prepare.reduction)
+    assert np.array_equal(prepare(raster), prepare(picture.raster()))
+
+
+def test_enlarging_a_small_image_counts_as_memory() -> None:
+    file = BytesIO()
+    noise(4, 1).save(file, "PNG")
+    large = preparer_of(PhotoPreparation(resize=1024, size=(1024, 1024)), (1024, 1024, 3))
+    picture = identify(file.getvalue(), max_pixels=LIMIT, reduction=large.reduction)
+    assert picture.memory > 1024 * 4096 * 3 * 3
 
 
 def test_only_the_middle_of_a_ribbon_is_scaled() -> None:
