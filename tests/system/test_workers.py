@@ -222,7 +222,7 @@ def test_invalid_http_is_counted_in_the_sums_of_the_other_worker(service: Servic
 
 @pytest.mark.slow
 def test_a_killed_worker_is_replaced_and_only_its_requests_fail(service: Service) -> None:
-    before = workers(service)
+    before, began = workers(service), time.monotonic()
     with Load(service) as load:
         wait_until(lambda: len(load.outcomes) > 50, service)
         counts = [metric(service, PREDICTED)]
@@ -235,12 +235,14 @@ def test_a_killed_worker_is_replaced_and_only_its_requests_fail(service: Service
         wait_until(replaced, service)
         assert counts == sorted(counts)
     outcomes = Counter(load.outcomes)
+    rate = outcomes[200] / (time.monotonic() - began)
     failed = outcomes.total() - outcomes[200]
     assert failed <= 4, outcomes  # at most one per client, in flight on that worker
     settle(service)
     counted = metric(service, PREDICTED)
-    # All except for what it counted in its last hundredth of a second.
-    assert counted >= 0.97 * outcomes[200] - failed
+    # All except for what it counted since it last wrote its counters, up to a tenth of a second,
+    # in which it may have answered three times as many as on the average.
+    assert counted >= outcomes[200] - failed - 3 * 0.1 * rate
     assert all(predict(service).status == 200 for _ in range(20))
     settle(service)
     assert {metric(service, PREDICTED) for _ in range(6)} == {counted + 20}
