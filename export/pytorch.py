@@ -2,13 +2,12 @@
 
     my_module:build --> nn.Module --weights--> --torch.onnx--> an ONNX file, imported as any other
 
-A callable receives those of these arguments that it names: classes or num_classes, channels or
-in_channels, height, width, size. The name of a network of this project stands for the network. The
-weights are a plain state dict; nothing else in the file is executed.
+A callable receives the same arguments as for training: see `training.networks.own`. The name of a
+network of this project stands for the network. The weights are a plain state dict; nothing else in
+the file is executed.
 """
 
 import importlib
-import inspect
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -24,6 +23,7 @@ from export.original import BadModel, Numbers
 from export.runners import Rows, quiet
 from training.checkpoint import BadRun, load
 from training.model import NETWORKS, build
+from training.networks.own import arguments
 from training.vision import torchvision
 
 NESTED = ("state_dict", "model_state_dict", "model", "weights")  # where files keep the weights
@@ -56,13 +56,8 @@ def read_network(name: str, weights: Path, *, classes: int, shape: tuple[int, ..
     `shape` is that of an image: (h, w) or (h, w, 3).
     """
     builder = _callable(name)
-    channels, (height, width) = 3 if len(shape) == 3 else 1, shape[:2]
-    offered = {
-        "classes": classes, "num_classes": classes, "channels": channels, "in_channels": channels,
-        "height": height, "width": width, "size": height if height == width else shape[:2],
-    }  # fmt: skip
     try:
-        network = builder(**_accepted(builder, offered))
+        network = builder(**arguments(builder, classes=classes, shape=shape))
     except Exception as error:  # it is a user's code
         raise BadModel(f"{name} cannot be built: {type(error).__name__}: {error}") from error
     if not isinstance(network, nn.Module):
@@ -143,16 +138,6 @@ def _own_kind(name: str, *, classes: int, channels: int, height: int, width: int
     """A network of this project."""
     shape = (height, width, 3) if channels == 3 else (height, width)
     return build(name, classes=classes, shape=shape)
-
-
-def _accepted(builder: Callable[..., Any], offered: dict[str, Any]) -> dict[str, Any]:
-    """The arguments that the callable names; one that takes any receives num_classes alone."""
-    parameters = inspect.signature(builder).parameters
-    accepted = {name: value for name, value in offered.items() if name in parameters}
-    takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
-    if takes_any and not accepted.keys() & {"classes", "num_classes"}:
-        accepted["num_classes"] = offered["num_classes"]
-    return accepted
 
 
 def _weights(path: Path) -> dict[str, Tensor]:

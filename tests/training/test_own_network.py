@@ -110,3 +110,20 @@ def test_a_module_that_is_handed_over_is_not_changed_by_the_training_of_its_copy
         for weights in copy.parameters():
             weights.zero_()
     assert torch.equal(module.last.weight, before)
+
+
+def of_other_names(num_classes: int, in_channels: int) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(in_channels, num_classes, 32), nn.Flatten())
+
+
+def of_any_options(**options: int) -> nn.Module:
+    assert [*options] == ["num_classes"]
+    return of_other_names(options["num_classes"], 3)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [f"{__name__}:of_other_names", f"{__name__}:of_any_options", "torchvision.models:resnet18"],
+)
+def test_a_callable_receives_the_arguments_under_the_names_that_others_use(name: str) -> None:
+    assert build(name, classes=5, shape=(32, 32, 3))(torch.rand(2, 3, 32, 32)).shape == (2, 5)

@@ -2,8 +2,8 @@
 
     build(*, classes, channels, height, width) -> nn.Module: (n, c, h, w) float32 -> (n, classes)
 
-Of these arguments a callable receives those that it names, and `size`, which is the side of square
-images and (height, width) of others. Its input is normalised: `training.model.Network` does that.
+A callable receives those of `arguments` that it names. Its input is normalised:
+`training.model.Network` does that.
 """
 
 import copy
@@ -11,11 +11,14 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+
+from training.vision import torchvision
 
 Build = Callable[..., nn.Module]
 
@@ -50,15 +53,8 @@ def own(name: str, *, classes: int, shape: tuple[int, ...]) -> nn.Module:
     build = _REGISTERED.get(name) or _imported(name)
     height, width = shape[:2]
     channels = 3 if len(shape) == 3 else 1
-    known = {
-        "classes": classes,
-        "channels": channels,
-        "height": height,
-        "width": width,
-        "size": height if height == width else (height, width),
-    }
     try:
-        network = build(**_accepted(build, known))
+        network = build(**arguments(build, classes=classes, shape=shape))
     except Exception as error:  # whatever the user's code raises
         raise BadNetwork(f"{name} fails: {_short(error)}") from error
     if not isinstance(network, nn.Module):
@@ -67,12 +63,34 @@ def own(name: str, *, classes: int, shape: tuple[int, ...]) -> nn.Module:
     return network
 
 
+def arguments(build: Build, *, classes: int, shape: tuple[int, ...]) -> dict[str, Any]:
+    """The arguments with which `build` makes a network for images of `shape`, (h, w) or (h, w, 3).
+
+    Those that it names: classes or num_classes, channels or in_channels, height, width, and size,
+    which is the side of square images and (height, width) of others. One that takes any others,
+    and names no number of classes, receives num_classes, as those of torchvision do.
+    """
+    (height, width), channels = shape[:2], 3 if len(shape) == 3 else 1
+    known = {
+        "classes": classes, "num_classes": classes, "channels": channels, "in_channels": channels,
+        "height": height, "width": width, "size": height if height == width else (height, width),
+    }  # fmt: skip
+    parameters = inspect.signature(build).parameters
+    accepted = {name: value for name, value in known.items() if name in parameters}
+    takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    if takes_any and not accepted.keys() & {"classes", "num_classes"}:
+        accepted["num_classes"] = classes
+    return accepted
+
+
 def _imported(name: str) -> Build:
     """The callable that `name` names, of a module that Python finds here or in its own path."""
     module_name, _, attribute = name.partition(":")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
+    with suppress(ImportError):
+        torchvision()  # also where the module imports it itself
     try:
         found: Any = importlib.import_module(module_name)
         for part in attribute.split("."):
@@ -85,15 +103,6 @@ def _imported(name: str) -> Build:
     if not callable(found):
         raise BadNetwork(f"{name} is {type(found).__name__}, it must be a callable")
     return found  # type: ignore[no-any-return]
-
-
-def _accepted(build: Build, known: dict[str, Any]) -> dict[str, Any]:
-    """Those of the arguments that `build` names, or all but `size` if it takes any."""
-    parameters = inspect.signature(build).parameters.values()
-    if any(each.kind is each.VAR_KEYWORD for each in parameters):
-        return {name: value for name, value in known.items() if name != "size"}
-    names = {each.name for each in parameters}
-    return {name: value for name, value in known.items() if name in names}
 
 
 def _check_output(name: str, network: nn.Module, shape: tuple[int, ...], classes: int) -> None:
