@@ -65,7 +65,8 @@ class TensorFacts(_Facts):
     shape: tuple[int | str, ...]  # a name stands for a dynamic axis: ("n", 28, 28)
 
 
-Side = Annotated[int, Field(ge=1, le=4096)]  # pixels
+LONGEST_SIDE = 4096  # pixels
+Side = Annotated[int, Field(ge=1, le=LONGEST_SIDE)]  # pixels
 Size = tuple[Side, Side]  # height, width
 # Pillow's filters of these names; all but `nearest` average the pixels when they shrink an image.
 Interpolation = Literal["bilinear", "bicubic", "lanczos", "nearest"]

@@ -46,6 +46,10 @@ def main(words: list[str] | None = None) -> int:
     except (BadRun, BadData, BadModel, BadGraph, ProofFailed, StoreError, OSError) as error:
         print(f"export: {error}. Nothing was published.", file=sys.stderr)
         return 1
+    except MemoryError:
+        reason = "this machine has too little memory, use a larger one"
+        print(f"export: {reason}. Nothing was published.", file=sys.stderr)
+        return 1
     except (NotActivated, NotConfirmed) as error:
         print(f"export: {error}", file=sys.stderr)
         return 1

@@ -149,7 +149,7 @@ def read_model(path: Path) -> ModelProto:
     """The model in the file, with the weights that it stores in other files of its folder."""
     try:
         size = path.stat().st_size
-        _check_fits(path, size)
+        check_fits(path, size)
         model = onnx.load(path, load_external_data=False)
     except OSError as error:
         raise BadModel(f"{path} cannot be read: {error.strerror or error}") from error
@@ -170,6 +170,25 @@ def read_model(path: Path) -> ModelProto:
     return model
 
 
+def check_fits(path: Path, size: int) -> None:
+    """BadModel if `size` bytes of weights are too many for an ONNX file, or for the free memory."""
+    if size > PROTOBUF:
+        raise BadModel(
+            f"{path} has {size / 1e9:.1f} GB of weights, and an ONNX file holds at most 2 GB: "
+            "export a smaller model, or the weights in half precision"
+        )
+    check_memory(path, size)
+
+
+def check_memory(path: Path, size: int) -> None:
+    """BadModel if a file of `size` bytes needs more memory than is free."""
+    if (free := _free_memory()) is not None and size * COPIES > free:
+        raise BadModel(
+            f"{path} holds {size / 1e9:.1f} GB and needs about {size * COPIES / 1e9:.1f} "
+            f"GB of memory, {free / 1e9:.1f} GB are free: import it on a larger machine"
+        )
+
+
 def opset_of(model: ModelProto) -> int:
     """The version of ONNX's own operators; 0 where it uses none."""
     return max(
@@ -182,19 +201,6 @@ def runtime_error(error: Exception) -> str:
     text = re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error))
     text = re.sub(r"Load model from \S+ failed:|Exception during initialization: ", "", text)
     return re.sub(r"\S*/onnxruntime/\S+:\d+ .*?\) ", "", text).strip().splitlines()[0].rstrip(".")
-
-
-def _check_fits(path: Path, size: int) -> None:
-    if size > PROTOBUF:
-        raise BadModel(
-            f"{path} has {size / 1e9:.1f} GB of weights, and an ONNX file holds at most 2 GB: "
-            "export a smaller model, or the weights in half precision"
-        )
-    if (free := _free_memory()) is not None and size * COPIES > free:
-        raise BadModel(
-            f"{path} has {size / 1e9:.1f} GB of weights and needs about {size * COPIES / 1e9:.1f} "
-            f"GB of memory, {free / 1e9:.1f} GB are free: import it on a larger machine"
-        )
 
 
 def _free_memory() -> int | None:
@@ -229,7 +235,7 @@ def _load_external_data(model: ModelProto, path: Path, size: int) -> None:
         files.add(file)
     if not files:
         return
-    _check_fits(path, size + sum(file.stat().st_size for file in files))
+    check_fits(path, size + sum(file.stat().st_size for file in files))
     try:
         onnx.load_external_data_for_model(model, str(folder))
     except (OSError, ValueError, onnx.checker.ValidationError) as error:

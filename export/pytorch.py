@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from export.artifacts import OPSET
-from export.original import BadModel, Numbers
+from export.original import BadModel, Numbers, check_fits, check_memory
 from export.runners import Rows, quiet
 from training.checkpoint import BadRun, load
 from training.model import NETWORKS, build
@@ -55,6 +55,8 @@ def read_network(name: str, weights: Path, *, classes: int, shape: tuple[int, ..
 
     `shape` is that of an image: (h, w) or (h, w, 3).
     """
+    if weights.is_file():
+        check_memory(weights, weights.stat().st_size)
     builder = _callable(name)
     try:
         network = builder(**arguments(builder, classes=classes, shape=shape))
@@ -89,14 +91,14 @@ def write_onnx(network: Planes, path: Path, shape: tuple[int, ...]) -> None:
                 dynamic_shapes=({0: torch.export.Dim("n")},),
                 verbose=False,
             )
+            assert program is not None
+            program.save(str(path), external_data=False)
     except Exception as error:  # the exporter's errors have no class in common
         lines = [line for line in str(error).splitlines() if line.strip()]
         raise BadModel(
             f"PyTorch cannot export the network as ONNX: {lines[0] if lines else error!r}. Export "
             "it yourself, and import the file"
         ) from error
-    assert program is not None
-    program.save(str(path), external_data=False)
 
 
 def _check_result(network: Planes, example: Tensor) -> None:
@@ -154,4 +156,5 @@ def _weights(path: Path) -> dict[str, Tensor]:
     weights: dict[str, Tensor] = content
     for prefix in PREFIXES:
         weights = {name.removeprefix(prefix): value for name, value in weights.items()}
+    check_fits(path, sum(value.nbytes for value in weights.values()))
     return weights

@@ -144,6 +144,11 @@ def examine(source: Source, folder: Path) -> Examined:
 def preparation_of(source: Source, shape: tuple[int, ...]) -> Preparation:
     """The requested preparation, for a model that takes images of `shape`."""
     size, how = (shape[0], shape[1]), source.interpolation
+    if max(size) > card.LONGEST_SIDE:
+        raise BadModel(
+            f"{source.file} takes images of {size[0]} x {size[1]} pixels; a side may have at most "
+            f"{card.LONGEST_SIDE}: set a smaller --size, if it takes images of any size"
+        )
     are_digits = shape == (card.SIDE, card.SIDE) and source.labels == tuple("0123456789")
     kind = source.preparation or ("digit" if are_digits else "photo")
     if source.resize is not None and kind != "photo":
@@ -160,7 +165,11 @@ def preparation_of(source: Source, shape: tuple[int, ...]) -> Preparation:
             return LetterboxPreparation(size=size, interpolation=how)
         case "stretch":
             return StretchPreparation(size=size, interpolation=how)
-    resize = source.resize or round(max(size) * RESIZED)
+    resize = source.resize
+    if resize is None:
+        resize = min(round(max(size) * RESIZED), card.LONGEST_SIDE)
+    if resize > card.LONGEST_SIDE:
+        raise BadModel(f"--resize {resize} is more than {card.LONGEST_SIDE}, the largest value")
     if resize < max(size):
         raise BadModel(
             f"--resize {resize} is less than {max(size)}, the side that is cut out of it"

@@ -129,6 +129,15 @@ def test_a_file_of_4_gb_is_refused_before_it_is_read(
     assert "has 4.0 GB of weights, and an ONNX file holds at most 2 GB: export a smaller" in message
 
 
+def test_memory_that_does_not_suffice_is_reported(
+    labels: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    with labels.open("wb") as file:
+        file.truncate(8 * 10**12)  # takes no space
+    message = refusal(capsys, labels, Tiny().save(tmp_path))
+    assert "this machine has too little memory" in message
+
+
 def save_apart(folder: Path, location: str) -> Path:
     """A model whose weights are in another file, which it expects at `location`."""
     path = folder / "model" / "tiny.onnx"
@@ -171,6 +180,8 @@ def test_weights_elsewhere_are_refused_with_the_tensor(
     [
         (("--preparation", "digit"), "--preparation digit makes gray images of 28 x 28"),
         (("--resize", "9"), "--resize 9 is less than 10"),
+        (("--resize", "0"), "--resize 0 is less than 10"),
+        (("--resize", "5000"), "--resize 5000 is more than 4096, the largest value"),
         (("--resize", "9", "--preparation", "stretch"), "--resize is for --preparation photo"),
         (("--size", "224"), "takes images of 8 x 10, so --size cannot differ"),
         (("--gray",), "'image' has 3 colours: leave out --gray"),
@@ -194,13 +205,15 @@ def test_bytes_cannot_be_scaled(labels: Path, tmp_path: Path, capsys: Captured) 
 
 
 def test_a_model_for_any_size_needs_one(labels: Path, tmp_path: Path, capsys: Captured) -> None:
-    model = Tiny().model()
+    model = Tiny(channels=1).model()
     for side in model.graph.input[0].type.tensor_type.shape.dim[2:]:
         side.dim_param = "side"
     onnx.save(model, tmp_path / "tiny.onnx")
     message = refusal(capsys, labels, tmp_path / "tiny.onnx")
     assert "takes images of any size: choose one with --size" in message
-    assert imported(labels, tmp_path / "tiny.onnx", "--size", "16x20").card.shape == (16, 20, 3)
+    message = refusal(capsys, labels, tmp_path / "tiny.onnx", "--size", "5000x300")
+    assert "takes images of 5000 x 300 pixels; a side may have at most 4096: set a" in message
+    assert imported(labels, tmp_path / "tiny.onnx", "--size", "16x20").card.shape == (16, 20)
 
 
 @pytest.mark.parametrize(

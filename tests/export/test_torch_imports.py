@@ -119,6 +119,17 @@ def test_a_file_without_weights_is_refused(
     assert "weights_only" not in message  # PyTorch's advice would run the file's code
 
 
+def test_weights_that_an_onnx_file_cannot_hold_are_refused(
+    weights: Path, labels: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--torch", f"{OWN}:build", "--weights", weights, "--size", "8x10")
+    torch.save({"matrix": torch.zeros(1).expand(10**9)}, weights)  # one number in the file
+    assert "has 4.0 GB of weights, and an ONNX file holds" in refusal(capsys, labels, *words)
+    with weights.open("wb") as file:
+        file.truncate(10**12)  # takes no space
+    assert "needs about 4000.0 GB of memory" in refusal(capsys, labels, *words)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "efficientnet_b0"])
 def test_networks_of_torchvision_are_imported_with_their_logits(
