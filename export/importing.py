@@ -312,6 +312,11 @@ def _imported(
     unknown = ["Whether its images were prepared and scaled in the same way for its training."]
     if examined.is_constant:  # as networks with random weights may be
         unknown.append("Whether it was compared well: its logits hardly differ between images.")
+    if examined.is_divided:
+        unknown.append(
+            "What its probabilities mean: its numbers do not sum to 1, they are divided by their "
+            "sum."
+        )
     if labelled:
         proven.append(
             f"Its accuracy and calibration on {len(labelled.labels):,} labelled images, prepared "

@@ -40,6 +40,7 @@ Returns = Literal["logits", "probabilities"]
 DRAWN = 64  # images
 LARGEST = 15 * 2**20  # bytes of one image's pixels: the golden set must hold one
 RESIZED = 8 / 7  # of the size that is cut out of a photo: 256 of 224
+NEAR = 1e-3  # of 0, 1 and a sum of 1: rounded probabilities
 PLAIN = Scaling()  # pixels / 255
 
 
@@ -95,6 +96,11 @@ class Examined:
     def is_constant(self) -> bool:
         """Whether its answers hardly depend on the image, so that comparing them proves little."""
         return bool(np.ptp(self.answers, 0).max() < 10 * TOLERANCE)
+
+    @property
+    def is_divided(self) -> bool:
+        """Whether its numbers become probabilities as they are divided by their sum."""
+        return self.are_probabilities and _off_one(self.answers) > NEAR
 
 
 def examine(source: Source, folder: Path) -> Examined:
@@ -212,15 +218,27 @@ def _check_answers(
 
 
 def _are_probabilities(source: Source, answers: Rows) -> bool:
-    sums = np.abs(answers.sum(1) - 1).max()
-    look_so = bool(answers.min() >= 0 and answers.max() <= 1 + 1e-3 and sums <= 1e-3)
-    if source.returns == "probabilities" and not look_so:
+    between = bool(answers.min() >= 0 and answers.max() <= 1 + NEAR)
+    sums, off = answers.sum(1), _off_one(answers)
+    found = (
+        f"the numbers of {source.file} range from {answers.min():.3g} to {answers.max():.3g}, and "
+        f"their sums for an image from {sums.min():.3g} to {sums.max():.3g}"
+    )
+    if source.returns == "probabilities" and not between:
+        raise BadModel(f"{found}: they are no probabilities. Use --logits")
+    if source.returns is None and between and off > NEAR:
         raise BadModel(
-            f"{source.file} does not return probabilities: they range from {answers.min():.3g} to "
-            f"{answers.max():.3g}, and their sums differ from 1 by up to {sums:.3g}. Use --logits"
+            f"{found}, as those of a sigmoid for each class: they are neither the probabilities "
+            "of a softmax nor, probably, logits. Export the model without its last layer; or use "
+            "--probabilities, which divides them by their sum, or --logits if they are logits"
         )
-    if source.returns == "logits" and look_so:
+    if source.returns == "logits" and between and off <= NEAR:
         log(
             f"{source.file}: its numbers look like probabilities; they are used as logits, as asked"
         )
-    return look_so if source.returns is None else source.returns == "probabilities"
+    return between if source.returns is None else source.returns == "probabilities"
+
+
+def _off_one(answers: Rows) -> float:
+    """The largest difference of the sum of an image's numbers from 1."""
+    return float(np.abs(answers.sum(1) - 1).max())

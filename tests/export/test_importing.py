@@ -130,10 +130,29 @@ def test_what_the_model_returns_can_be_named(
     labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = Tiny().save(tmp_path)
-    assert "does not return probabilities" in refusal(capsys, labels, path, "--probabilities")
+    assert "they are no probabilities. Use --logits" in refusal(
+        capsys, labels, path, "--probabilities"
+    )
     Tiny(softmax=True).save(tmp_path)
     assert run(labels, path, "--logits") == 0
     assert "look like probabilities; they are used as logits" in capsys.readouterr().err
+
+
+def test_what_a_sigmoid_for_each_class_returns_must_be_named(
+    labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Tiny(tail=[helper.make_node("Sigmoid", ["scores"], ["out"])]).save(tmp_path)
+    message = refusal(capsys, labels, path)
+    assert "and their sums for an image from" in message
+    assert "or use --probabilities, which divides them by their sum, or --logits if" in message
+    pixels = noise(5, SIDE, SIDE + 2, 3)
+    returned = original(path, pixels.transpose(0, 3, 1, 2).astype(np.float32) / 255)
+    np.testing.assert_allclose(imported(labels, path, "--logits")(pixels)[0], returned, atol=1e-5)
+    model = imported(labels, path, "--probabilities")
+    expected = returned / returned.sum(1, keepdims=True)
+    np.testing.assert_allclose(model(pixels)[1], expected, atol=1e-5)
+    assert model.card.imported is not None
+    assert "its numbers do not sum to 1" in model.card.imported.unknown[-1]
 
 
 def test_further_axes_of_the_output_are_removed(labels: Path, tmp_path: Path) -> None:
