@@ -218,7 +218,7 @@ def _check_answers(
 
 
 def _are_probabilities(source: Source, answers: Rows) -> bool:
-    between = bool(answers.min() >= 0 and answers.max() <= 1 + NEAR)
+    between = bool(answers.min() >= 0 and 0 < answers.max() <= 1 + NEAR)
     sums, off = answers.sum(1), _off_one(answers)
     found = (
         f"the numbers of {source.file} range from {answers.min():.3g} to {answers.max():.3g}, and "
