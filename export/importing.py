@@ -40,6 +40,7 @@ from export.samples import write_golden, write_mistakes, write_samples
 from export.source import DRAWN, Examined, Source, examine
 from preprocessing.preparation import preparer_of
 from training.data import find_test_images
+from training.settings import mnist_dir
 
 if TYPE_CHECKING:
     from contract.signature import Sign
@@ -173,7 +174,9 @@ def _given(source: Source, examined: Examined) -> tuple[Pixels, Labels] | None:
         return None
     prepare = preparer_of(examined.preparation, examined.shape)
     log(f"{source.images}: reading images")
-    _, (pixels, labels) = find_test_images(source.images, source.labels, prepare=prepare)
+    _, (pixels, labels) = find_test_images(
+        source.images, source.labels, prepare=prepare, mnist_dir=mnist_dir()
+    )
     order = np.random.default_rng(0).permutation(len(labels))  # else they are class by class
     return pixels[order], labels[order]
 
@@ -321,6 +324,9 @@ def _imported(
         proven.append(
             f"Its accuracy and calibration on {len(labelled.labels):,} labelled images, prepared "
             f"as {kind}."
+        )
+        unknown.append(
+            "Whether it was trained on some of the labelled images: its accuracy would be too high."
         )
     else:
         unknown = [

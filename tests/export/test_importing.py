@@ -238,6 +238,7 @@ def test_labelled_images_measure_the_model(
     assert (card.data_set.name, card.data_set.test, card.data_set.train) == ("images", 40, 0)
     assert {"samples.png", "samples.json", "mistakes.png"} <= {*card.files}
     assert "64 drawn and 40 given images" in card.imported.proven[0]
+    assert "Whether it was trained on some of the labelled images" in card.imported.unknown[-1]
     assert "Accuracy 75.00%, calibration error" in capsys.readouterr().err
 
 

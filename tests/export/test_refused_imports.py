@@ -236,3 +236,11 @@ def test_a_folder_of_other_images_is_refused(
     file.write_bytes(content)
     path = Tiny().save(tmp_path)
     assert re.search(message, refusal(capsys, labels, path, "--images", tmp_path / "images"))
+
+
+def test_the_images_of_mnist_are_those_in_its_folder(
+    labels: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MNIST_DIR", str(tmp_path / "my-mnist"))
+    path = Tiny().save(tmp_path)
+    assert str(tmp_path / "my-mnist") in refusal(capsys, labels, path, "--images", "mnist")
