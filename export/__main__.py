@@ -78,7 +78,8 @@ def _export(words: list[str]) -> None:
 def _run(arguments: Namespace) -> Run:
     path: Path | None = arguments.run
     if path is not None and path.is_file() and path.name != "latest":
-        return run_of(path, arguments.data, arguments.runs)
+        calibrate = "int8" in arguments.artifacts
+        return run_of(path, arguments.data, arguments.runs, calibrate=calibrate)
     if arguments.data is not None:
         raise BadRun("--data is for a file of save_model: a run has its own test images")
     return Run.named(path) if path else Run.latest(arguments.runs)

@@ -18,8 +18,10 @@ from io import BytesIO, StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from onnxruntime.quantization import (
     CalibrationDataReader,
     CalibrationMethod,
@@ -37,7 +39,7 @@ from export.runners import Graph, Model, Pixels, quiet
 OPSET = 18  # ONNX operator set that torch 2.13 writes without conversion
 OPSETS = range(18, 25)  # supported by both torch 2.13 and ONNX Runtime 1.31
 
-CALIBRATION_BATCH = 100  # images per call
+CALIBRATION, CALIBRATION_BATCH = 1000, 100  # images at most; images per call
 # The tool keeps all activations of all calibration images, which are about 100 times as large.
 CALIBRATION_BYTES, FEWEST_CALIBRATION = 2**20, 32  # of pixels; images at least
 # Operators with integer kernels. Scaling and softmax are cheap and stay exact.
@@ -169,14 +171,28 @@ def _shape(value: onnx.ValueInfoProto) -> tuple[str, tuple[int | str, ...]]:
 
 class _Calibration(CalibrationDataReader):  # type: ignore[misc]  # it has no types
     def __init__(self, pixels: Pixels) -> None:
-        most = max(FEWEST_CALIBRATION, CALIBRATION_BYTES // pixels[0].nbytes)
-        pixels = pixels[:most]
+        pixels = pixels[: _most(pixels)]
         size = min(CALIBRATION_BATCH, len(pixels))
         starts = range(0, len(pixels) - size + 1, size)  # the tool needs batches of equal size
         self._batches = iter([{card.INPUT: pixels[start : start + size]} for start in starts])
 
     def get_next(self) -> dict[str, Pixels] | None:
         return next(self._batches, None)
+
+
+def part_for_calibration(pixels: Pixels) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Indices of the images for `quantise`, and of the others, which measure what it writes.
+
+    They are for networks that come without training images. The first are in random order.
+    """
+    order = np.random.default_rng(0).permutation(len(pixels))
+    most = min(CALIBRATION, _most(pixels), max(1, len(pixels) // 5))
+    return order[:most], np.sort(order[most:])
+
+
+def _most(pixels: Pixels) -> int:
+    """Images that the tool can keep in memory."""
+    return max(FEWEST_CALIBRATION, CALIBRATION_BYTES // int(pixels[0].nbytes))
 
 
 def quantise(source: Path, path: Path, calibration: Pixels) -> None:

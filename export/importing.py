@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from PIL import Image
 
 from contract import card
@@ -30,13 +31,13 @@ from contract.provenance import git_commit, library_versions, processor
 from contract.store import Store
 from contract.version import Version
 from export import runners
-from export.artifacts import ARTIFACTS, BadGraph, check_onnx, quantise
+from export.artifacts import ARTIFACTS, BadGraph, check_onnx, part_for_calibration, quantise
 from export.export import evaluation_of, log, make_current, one_thread
 from export.onnx_wrapping import INNER, wrap
 from export.original import BadModel, runtime_error
 from export.proof import TOLERANCE, LosesTooMuch, Predictions, latency, predictions_of, prove
 from export.runners import Labels, Pixels, Rows
-from export.samples import write_golden, write_mistakes, write_samples
+from export.samples import MOST, write_golden, write_mistakes, write_samples
 from export.source import DRAWN, Examined, Source, examine
 from preprocessing.preparation import preparer_of
 from training.data import find_test_images
@@ -57,6 +58,11 @@ class Labelled:
     labels: Labels
     predictions: Predictions
     evaluation: Evaluation
+
+    def some(self, most: int) -> tuple[Pixels, Labels]:
+        """A random sample, always the same."""
+        order = _shuffled(self.labels)[:most]
+        return self.pixels[order], self.labels[order]
 
 
 def import_model(
@@ -80,7 +86,8 @@ def import_model(
         with store.draft() as draft:
             path = draft / card.ONNX
             _write(examined, path)
-            pixels, reference = examined.reference(given and given[0][:GIVEN])
+            some = given and given[0][_shuffled(given[1])[:GIVEN]]
+            pixels, reference = examined.reference(some)
             parity = {card.ONNX: _compare(examined, path, pixels, reference)}
             labelled = given and _evaluate(path, *given, source.labels)
             if labelled:
@@ -174,11 +181,13 @@ def _given(source: Source, examined: Examined) -> tuple[Pixels, Labels] | None:
         return None
     prepare = preparer_of(examined.preparation, examined.shape)
     log(f"{source.images}: reading images")
-    _, (pixels, labels) = find_test_images(
-        source.images, source.labels, prepare=prepare, mnist_dir=mnist_dir()
-    )
-    order = np.random.default_rng(0).permutation(len(labels))  # else they are class by class
-    return pixels[order], labels[order]
+    _, part = find_test_images(source.images, source.labels, prepare=prepare, mnist_dir=mnist_dir())
+    return part
+
+
+def _shuffled(labels: Labels) -> NDArray[np.intp]:
+    """Indices of images, which are class by class, in random order."""
+    return np.random.default_rng(0).permutation(len(labels))
 
 
 def _evaluate(path: Path, pixels: Pixels, labels: Labels, names: tuple[str, ...]) -> Labelled:
@@ -207,18 +216,22 @@ def _write_int8(
     if labelled is None:
         left_out[card.INT8] = "without labelled images its loss of accuracy cannot be measured"
         return
+    if len(labelled.pixels) < 2:
+        left_out[card.INT8] = "one labelled image cannot both calibrate and measure it"
+        return
     path, artifact = draft / card.INT8, ARTIFACTS["int8"]
-    log(f"{path.name}: writing, and comparing on {len(labelled.pixels):,} images")
-    quantise(draft / card.ONNX, path, labelled.pixels)
+    apart, rest = part_for_calibration(labelled.pixels)
+    log(f"{path.name}: calibrating on {len(apart):,} images, and comparing on {len(rest):,} others")
+    quantise(draft / card.ONNX, path, labelled.pixels[apart])
     check_onnx(path, examined.shape)
     model = artifact.load(path)
     predictions = predictions_of(model, labelled.pixels)
     try:
         measured = prove(
             path.name,
-            predictions,
-            labelled.predictions,
-            labelled.labels,
+            predictions.of(rest),
+            labelled.predictions.of(rest),
+            labelled.labels[rest],
             may_lose=artifact.may_lose,
         )
     except LosesTooMuch as reason:
@@ -247,7 +260,7 @@ def _write_images(
     if labelled is None:
         Image.fromarray(pixels[-1]).save(draft / card.SAMPLE)
         return
-    write_samples(draft, labelled.pixels, labelled.labels, source.labels)
+    write_samples(draft, *labelled.some(MOST), source.labels)
     write_mistakes(draft, labelled.pixels, labelled.labels, source.labels, labelled.predictions)
 
 
@@ -275,7 +288,7 @@ def _card(
         network=source.builder or source.file.stem,
         parameters=examined.original.parameters,
         run=None,
-        imported=_imported(source, examined, labelled, len(pixels), parity[card.ONNX]),
+        imported=_imported(source, examined, labelled, len(pixels), parity),
         recipe={},
         data_set=_data_facts(source, labelled) if labelled else None,
         temperature=1.0,
@@ -303,13 +316,18 @@ def _data_facts(source: Source, labelled: Labelled) -> DataFacts:
 
 
 def _imported(
-    source: Source, examined: Examined, labelled: Labelled | None, count: int, parity: Parity
+    source: Source,
+    examined: Examined,
+    labelled: Labelled | None,
+    count: int,
+    parity: dict[str, Parity],
 ) -> Imported:
     runtime = "ONNX Runtime" if source.builder is None else "PyTorch"
+    difference = parity[card.ONNX].largest_difference
     given = f" and {count - DRAWN} given" if labelled else ""
     proven = [
         f"On {DRAWN} drawn{given} images the logits differ from those of the original in {runtime} "
-        f"by at most {parity.largest_difference:.1e}, in batches of several sizes.",
+        f"by at most {difference:.1e}, in batches of several sizes.",
     ]
     kind = examined.preparation.kind
     unknown = ["Whether its images were prepared and scaled in the same way for its training."]
@@ -325,6 +343,12 @@ def _imported(
             f"Its accuracy and calibration on {len(labelled.labels):,} labelled images, prepared "
             f"as {kind}."
         )
+        if card.INT8 in parity:
+            apart, rest = part_for_calibration(labelled.pixels)
+            proven.append(
+                f"The accuracy of {card.INT8} on {len(rest):,} of them, which are not the "
+                f"{len(apart):,} on which it was calibrated."
+            )
         unknown.append(
             "Whether it was trained on some of the labelled images: its accuracy would be too high."
         )

@@ -41,6 +41,10 @@ class Predictions:
         classes: NDArray[np.int64] = self.logits.argmax(1)
         return classes
 
+    def of(self, images: NDArray[np.intp]) -> "Predictions":
+        """Those for the images with these indices."""
+        return Predictions(self.logits[images], self.probabilities[images])
+
 
 class ProofFailed(Exception):
     """An artifact differs from PyTorch; the message names the artifact and the difference."""

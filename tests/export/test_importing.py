@@ -257,6 +257,9 @@ def test_an_int8_model_needs_labelled_images(labels: Path, tmp_path: Path) -> No
     answers = original(path, pixels.transpose(0, 3, 1, 2).astype(np.float32) / 255).argmax(1)
     folder = images_of(tmp_path / "images", answers, pixels)
     card = imported(labels, *words, "--images", folder).card
+    assert card.imported is not None
+    if "model.int8.onnx" in card.parity:  # it may lose too much on some processors
+        assert "on 32 of them, which are not the 8 on" in card.imported.proven[-1]
     assert {"model.onnx", "model.int8.onnx"} == {*card.parity} | {*card.left_out} - {
         "model.ts", "model.pt2", "model.fp16.onnx",
     }  # fmt: skip

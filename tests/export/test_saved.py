@@ -7,6 +7,7 @@ import torch
 
 from contract.store import Store
 from export.__main__ import main
+from export.saved import run_of
 from tests.export.foreign import Imported
 from training.run import Run
 
@@ -33,6 +34,17 @@ def test_its_numbers_are_those_of_the_named_images(
     assert card.data_set.test == 200
     assert f"tested on {small_folder}" in card.data_set.source
     assert not (tmp_path / "runs" / "latest").exists()
+
+
+def test_8_bit_integers_are_calibrated_on_other_images_than_they_are_measured_on(
+    saved: Path, small_folder: Path, tmp_path: Path
+) -> None:
+    run = run_of(saved, str(small_folder), tmp_path / "runs", calibrate=True)
+    (pixels, labels), apart = run.test_set(), run.calibration()
+    assert (len(pixels), len(apart)) == (160, 40)
+    assert not {image.tobytes() for image in pixels} & {image.tobytes() for image in apart}
+    assert set(labels.tolist()) == set(range(10))
+    assert run.checkpoint().data_set.test == 160
 
 
 def test_it_needs_images(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
