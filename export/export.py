@@ -104,7 +104,7 @@ def export(
             )
         for file in run.report_files():
             shutil.copyfile(file, draft / file.name)
-        write_samples(draft, pixels, labels, checkpoint.labels)
+        write_samples(draft, pixels, labels, checkpoint.labels, checkpoint.prepare)
         write_mistakes(draft, pixels, labels, checkpoint.labels, reference)
         card = _card(
             run,

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from PIL import Image
 
 from contract import card
 from contract.card import (
@@ -37,9 +36,8 @@ from export.onnx_wrapping import INNER, wrap
 from export.original import BadModel, runtime_error
 from export.proof import TOLERANCE, LosesTooMuch, Predictions, latency, predictions_of, prove
 from export.runners import Labels, Pixels, Rows
-from export.samples import MOST, write_golden, write_mistakes, write_samples
+from export.samples import MOST, write_golden, write_mistakes, write_sample, write_samples
 from export.source import DRAWN, Examined, Source, examine
-from preprocessing.preparation import preparer_of
 from training.data import find_test_images
 from training.settings import mnist_dir
 
@@ -97,7 +95,7 @@ def import_model(
             left_out = _left_out(artifacts)
             if "int8" in artifacts:
                 _write_int8(draft, examined, labelled, parity, left_out)
-            _write_images(draft, source, pixels, reference, labelled)
+            _write_images(draft, source, examined, pixels, reference, labelled)
             facts = _card(source, examined, labelled, pixels, parity, left_out, store.folder.name)
             version = store.publish(draft, facts, sign)
     if activate:
@@ -179,9 +177,10 @@ def _refused(examined: Examined, reason: str) -> BadModel:
 def _given(source: Source, examined: Examined) -> tuple[Pixels, Labels] | None:
     if source.images is None:
         return None
-    prepare = preparer_of(examined.preparation, examined.shape)
     log(f"{source.images}: reading images")
-    _, part = find_test_images(source.images, source.labels, prepare=prepare, mnist_dir=mnist_dir())
+    _, part = find_test_images(
+        source.images, source.labels, prepare=examined.prepare, mnist_dir=mnist_dir()
+    )
     return part
 
 
@@ -249,7 +248,12 @@ def _write_int8(
 
 
 def _write_images(
-    draft: Path, source: Source, pixels: Pixels, reference: Rows, labelled: Labelled | None
+    draft: Path,
+    source: Source,
+    examined: Examined,
+    pixels: Pixels,
+    reference: Rows,
+    labelled: Labelled | None,
 ) -> None:
     """The golden set, with the original's logits; and samples, of the labelled images only."""
     first = 0 if labelled is None else DRAWN  # of the given images among `pixels`
@@ -258,9 +262,9 @@ def _write_images(
     golden = Predictions(chosen[1], chosen[1])
     write_golden(draft, chosen[0], no_labels, golden)
     if labelled is None:
-        Image.fromarray(pixels[-1]).save(draft / card.SAMPLE)
+        write_sample(draft, pixels[-1], examined.prepare)
         return
-    write_samples(draft, *labelled.some(MOST), source.labels)
+    write_samples(draft, *labelled.some(MOST), source.labels, examined.prepare)
     write_mistakes(draft, labelled.pixels, labelled.labels, source.labels, labelled.predictions)
 
 

@@ -11,7 +11,7 @@ import sys
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.card import PhotoPreparation, Preparation
+from contract.card import Preparation
 from export.proof import ProofFailed
 from export.runners import Pixels
 from preprocessing.decoder import NotAPicture
@@ -49,21 +49,11 @@ def as_served(pixels: Pixels, preparation: Preparation) -> Pixels:
     return read
 
 
-def file_of(pixels: Pixels, preparation: Preparation) -> bytes:
-    """A PNG of one image, of which a preparation that keeps its size makes the same pixels."""
-    if isinstance(preparation, PhotoPreparation):  # the image is the middle that is cut out
-        margins = [preparation.resize - side for side in preparation.size]
-        before = [round(margin / 2) for margin in margins]
-        around = [(first, margin - first) for first, margin in zip(before, margins, strict=True)]
-        pixels = np.pad(pixels, [*around, *[(0, 0)] * (pixels.ndim - 2)])
-    return png_of(pixels)
-
-
 def _read(prepare: Preparer, pixels: Pixels) -> Pixels:
     read = np.zeros_like(pixels)
     for index, image in enumerate(pixels):
         try:
-            file = file_of(image, prepare.preparation)
+            file = png_of(prepare.with_margin(image))
             read[index] = prepare.file(file, max_pixels=MAX_PIXELS)
         except (Blank, NotAPicture):
             continue

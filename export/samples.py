@@ -1,13 +1,14 @@
 """Images that are published with a version, all from its test set.
 
-    sample.png                 the first image, to try the service with
+    sample.png                 the first image, to try the service with: it is prepared to the same
+                               pixels, so that a photo's has a margin
     samples.png, samples.json  a sheet of up to 100 images, row by row, and their labels
     mistakes.png, .json        a sheet of up to 100 misclassified images, the most confident first,
                                with the predictions; only if there are any
     golden.npz                 up to 64 images with PyTorch's logits, which the service reproduces
 
-The golden images alternate between the classes, so that as many as possible are represented. All
-images have the size of the network's input; there are fewer of large ones.
+The golden images alternate between the classes, so that as many as possible are represented. The
+other images have the size of the network's input; there are fewer of large ones.
 """
 
 import json
@@ -22,18 +23,27 @@ from PIL import Image
 from contract.card import GOLDEN, MISTAKE_FACTS, MISTAKES, SAMPLE, SAMPLE_LABELS, SAMPLES, SIDE
 from export.proof import Predictions
 from export.runners import Labels, Pixels
+from preprocessing.encoding import png_of
+from preprocessing.preparation import Preparer
 
 COLUMNS, MOST = 10, 100  # images in a row and on a sheet
 SHEET_BYTES = 4 * 2**20  # of a sheet's pixels
 GOLDEN_IMAGES, GOLDEN_BYTES = 64, 15 * 2**20  # the service reads files of up to 16 MiB
 
 
-def write_samples(folder: Path, pixels: Pixels, labels: Labels, names: tuple[str, ...]) -> None:
+def write_samples(
+    folder: Path, pixels: Pixels, labels: Labels, names: tuple[str, ...], prepare: Preparer
+) -> None:
     """`names` are the names of the classes, `labels` (n,) are indices of them."""
     shown = np.arange(min(_most(pixels), len(pixels)))
     _write_sheet(folder / SAMPLES, pixels[shown])
     _write_facts(folder / SAMPLE_LABELS, pixels, labels=_named(labels[shown], names))
-    Image.fromarray(pixels[0]).save(folder / SAMPLE)
+    write_sample(folder, pixels[0], prepare)
+
+
+def write_sample(folder: Path, pixels: Pixels, prepare: Preparer) -> None:
+    """sample.png of the pixels of one image."""
+    (folder / SAMPLE).write_bytes(png_of(prepare.with_margin(pixels)))
 
 
 def write_mistakes(

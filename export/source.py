@@ -33,6 +33,7 @@ from export.original import (
 from export.proof import TOLERANCE
 from export.pytorch import read_network, write_onnx
 from export.runners import Pixels, Rows
+from preprocessing.preparation import Preparer, preparer_of
 
 Kind = Literal["digit", "photo", "letterbox", "stretch"]
 Returns = Literal["logits", "probabilities"]
@@ -77,6 +78,10 @@ class Examined:
     @property
     def shape(self) -> tuple[int, ...]:
         return self.original.input.shape
+
+    @property
+    def prepare(self) -> Preparer:
+        return preparer_of(self.preparation, self.shape)
 
     def reference(self, given: Pixels | None) -> tuple[Pixels, Rows]:
         """The drawn images and the given ones, with its logits for them.

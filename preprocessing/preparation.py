@@ -87,6 +87,21 @@ class Preparer:
                 return _resize(self._flat(raster), size, how)
         return normalize_digit(raster, ink)
 
+    def with_margin(self, pixels: Pixels) -> Pixels:
+        """An image of which this makes `pixels` again: a photo's is as large as it is scaled to.
+
+        The margin, which is cut off, mirrors the image. Other preparations keep images of the
+        network's size as they are.
+        """
+        if not isinstance(self.preparation, PhotoPreparation):
+            return pixels
+        around = [(0, 0)] * pixels.ndim
+        for axis in (0, 1):
+            margin = max(0, self.preparation.resize - pixels.shape[axis])
+            before = round(margin / 2)  # as `_center_crop` rounds it
+            around[axis] = before, margin - before
+        return np.pad(pixels, around, "symmetric")
+
     def _flat(self, raster: Raster) -> Pixels:
         """Without alpha, in RGB or gray as the network needs it."""
         flat: Any = raster

@@ -4,7 +4,7 @@ import { $, chord, tell, typing } from "./dom.js";
 import { MOST_BARS } from "./answer.js";
 import { Camera } from "./camera.js";
 import { Pen } from "./pen.js";
-import { fileOf, lookOf, preparable } from "./png.js";
+import { fileOf, lookOf } from "./png.js";
 import { Reader } from "./reader.js";
 
 const MANY = 20; // classes: of more, the service reports only the likeliest
@@ -71,11 +71,7 @@ export class Draw {
 	async random() {
 		try {
 			const { image, label } = await this.service.json("v1/samples/random");
-			const file = fileOf(image);
-			const { preparation } = this.models.card ?? {};
-			if (preparation?.kind !== "photo") return await this.put(file, label);
-			const look = await lookOf(file);
-			await this.put(preparable(look, preparation), label, look);
+			await this.put(fileOf(image), label);
 		} catch (error) {
 			this.fail(error);
 		}

@@ -24,7 +24,7 @@ export async function lookOf(file) {
 }
 
 /**
- * A test image, which is as large as the network's input, as a file that is prepared to the same pixels again.
+ * An image of a sheet, which is as large as the network's input, as a file that is prepared to the same pixels again.
  *
  * A photo is scaled to more than that and loses its margin: around the image stands one to lose.
  */

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 from contract.card import PhotoPreparation, StretchPreparation
 from contract.store import Store
 from export.__main__ import main
+from preprocessing.preparation import preparer_of
 from tests.export.foreign import LABELS, SIDE, Tiny, imported, refusal, run
 
 
@@ -196,6 +197,9 @@ def test_the_golden_set_holds_the_logits_of_the_original(labels: Path, tmp_path:
     assert pixels.shape == (64, SIDE, SIDE + 2, 3)
     images = pixels.transpose(0, 3, 1, 2).astype(np.float32) / 255
     np.testing.assert_allclose(logits, original(path, images), atol=1e-5)
+    sample = (model.version.folder / "sample.png").read_bytes()
+    prepare = preparer_of(model.card.preparation, model.card.shape)
+    assert np.array_equal(prepare.file(sample, max_pixels=10**6), pixels[-1])
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from export.proof import Predictions
 from export.runners import onnx_runtime
 from export.samples import write_golden, write_samples
 from export.scenes import draw
+from preprocessing.preparation import preparer_of
 from training.checkpoint import Checkpoint
 from training.evaluate import judge
 from training.model import build
@@ -79,6 +80,15 @@ def test_the_samples_have_the_size_and_colours_of_the_input(colour: tuple[Run, V
     assert facts["labels"][12] == LABELS[labels[12]]
 
 
+def test_the_sample_is_prepared_to_the_pixels_that_were_tested(
+    colour: tuple[Run, Version],
+) -> None:
+    run, version = colour
+    prepare = preparer_of(version.card.preparation, version.card.shape)
+    file = (version.folder / "sample.png").read_bytes()
+    assert np.array_equal(prepare.file(file, max_pixels=10**6), run.test_set()[0][0])
+
+
 def test_the_golden_set_holds_images_in_colour(colour: tuple[Run, Version]) -> None:
     version = colour[1]
     with np.load(version.folder / "golden.npz") as golden:
@@ -100,7 +110,8 @@ def test_every_artifact_is_proven(shape: tuple[int, ...], tmp_path: Path) -> Non
 def test_sheets_and_golden_sets_of_large_images_hold_fewer(tmp_path: Path) -> None:
     pixels = np.zeros((70, 512, 512, 3), np.uint8)
     labels = np.zeros(70, np.uint8)
-    write_samples(tmp_path, pixels, labels, ("one", "two"))
+    prepare = preparer_of(PhotoPreparation(resize=520, size=(512, 512)), (512, 512, 3))
+    write_samples(tmp_path, pixels, labels, ("one", "two"), prepare)
     assert len(json.loads((tmp_path / "samples.json").read_text())["labels"]) == 5  # 4 MiB
     rows = np.zeros((70, 2), np.float32)
     write_golden(tmp_path, pixels, labels, Predictions(rows, rows))

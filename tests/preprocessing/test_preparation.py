@@ -17,6 +17,7 @@ from contract.card import (
     StretchPreparation,
 )
 from preprocessing.decoder import identify, small_png
+from preprocessing.encoding import png_of
 from preprocessing.preparation import preparer_of
 from tests.preprocessing.scenes import ORIENTATION, scenes
 
@@ -171,3 +172,18 @@ def test_equal_preparations_have_the_same_preparer() -> None:
     again = PhotoPreparation(resize=256, size=(224, 224))
     assert preparer_of(again, (224, 224, 3)) is preparer_of(PHOTO, (224, 224, 3))
     assert preparer_of(again, (224, 224)) is not preparer_of(PHOTO, (224, 224, 3))
+
+
+@pytest.mark.parametrize("gray", [False, True], ids=["colour", "gray"])
+@pytest.mark.parametrize(
+    "how",
+    [PHOTO, PhotoPreparation(resize=31, size=(24, 20)), PhotoPreparation(resize=24, size=(24, 5))],
+    ids=["square", "odd", "as tall as it is scaled to"],
+)
+def test_a_photo_with_a_margin_is_prepared_to_its_pixels(how: PhotoPreparation, gray: bool) -> None:
+    shape = how.size if gray else (*how.size, 3)
+    prepare = preparer_of(how, shape)
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    photo = prepare.with_margin(pixels)
+    assert photo.shape[:2] == (how.resize, how.resize)
+    assert np.array_equal(prepare.file(png_of(photo), max_pixels=LIMIT), pixels)

@@ -118,9 +118,9 @@ def _graph(shape: tuple[int, ...], weights: NDArray[np.float32]) -> onnx.ModelPr
 
 
 def _write_samples(draft: Path) -> None:
-    """A sheet of two columns: red, green, blue and black images of 32x24."""
+    """A sheet of two columns: red, green, blue and black images of 32x24, their first row white."""
     sheet = np.zeros((64, 48, 3), np.uint8)
-    sheet[:32, :24, 0] = sheet[:32, 24:, 1] = sheet[32:, :24, 2] = 255
+    sheet[:32, :24, 0] = sheet[:32, 24:, 1] = sheet[32:, :24, 2] = sheet[::32] = 255
     Image.fromarray(sheet).save(draft / SAMPLES)
     facts = {"height": 32, "width": 24, "channels": 3, "columns": 2, "labels": [*COLOURS]}
     (draft / SAMPLE_LABELS).write_text(json.dumps(facts))

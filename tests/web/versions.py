@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from contract.card import INPUT, LOGITS, ONNX, PROBABILITIES
+from contract.card import INPUT, LOGITS, ONNX, PROBABILITIES, StretchPreparation
 from contract.store import Store
 from export.export import export
 from export.proof import Predictions
 from export.samples import write_mistakes, write_samples
+from preprocessing.preparation import preparer_of
 from tests.fixtures import MODELS
 from tests.support.versions import LETTERS, publish
 from training.data import DIGITS, DataSet
@@ -68,7 +69,8 @@ def write_sheets(draft: Path, labels: tuple[str, ...], size: tuple[int, int]) ->
     pixels = (colours + noise).astype(np.uint8)  # (n, h, w, 3)
     session = onnxruntime.InferenceSession(draft / ONNX)
     predictions = Predictions(*session.run([LOGITS, PROBABILITIES], {INPUT: pixels}))
-    write_samples(draft, pixels, predictions.classes, labels)
+    prepare = preparer_of(StretchPreparation(size=size), pixels.shape[1:])
+    write_samples(draft, pixels, predictions.classes, labels, prepare)
     wrong = predictions.classes.copy()
     wrong[:2] = (wrong[:2] + 1) % len(labels)
     write_mistakes(draft, pixels, wrong, labels, predictions)

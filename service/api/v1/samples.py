@@ -1,7 +1,8 @@
 """GET /v1/samples/random: an image to try the service with.
 
 It is one of the test images in the version that serves, as JSON for pages or as the PNG itself for
-<img> and curl. The sheet is read, verified and cut at the first request after a switch:
+<img> and curl. Sent back, it is prepared to the pixels that were tested: a photo has a margin that
+is cut off. The sheet is read, verified and cut at the first request after a switch:
 
     samples.png   rows of `columns` images of one size, gray or RGB
     samples.json  {"height": 28, "width": 28, "channels": 1, "columns": 10, "labels": ["7", ...]},
@@ -159,7 +160,7 @@ def _prefers_png(accept: str) -> bool:
 
 
 def _answer(model: Model, sheet: Sheet, index: int, *, png: bool) -> Response:
-    file = png_of(sheet[0][index])
+    file = png_of(model.prepare.with_margin(sheet[0][index]))
     headers = {"cache-control": "no-store", "vary": "accept"}
     label = sheet[1][index]
     if png:

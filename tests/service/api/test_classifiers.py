@@ -32,7 +32,8 @@ SCENE = Image.merge("RGB", [Image.effect_noise((640, 480), 20 * at) for at in (1
 def models(tmp_path_factory: pytest.TempPathFactory, version: Version) -> Path:
     models = tmp_path_factory.mktemp("classifiers")
     publish_and_activate(models, version, "colours")
-    publish_and_activate(models, version, "sampled", samples=True)
+    tall = PhotoPreparation(resize=40, size=(32, 24))
+    publish_and_activate(models, version, "sampled", samples=True, preparation=tall)
     publish_and_activate(models, version, "kinds", labels=MANY, preparation=PHOTO)
     gray = LetterboxPreparation(size=(20, 40))
     publish_and_activate(models, version, "gray", preparation=gray, colour=False)
@@ -269,10 +270,14 @@ def test_the_document_of_the_api_describes_the_model_that_serves(colours: Servic
 # ---- samples -----------------------------------------------------------------------------------
 
 
-def test_samples_have_any_size_and_colour(models: Path) -> None:
+def test_a_sample_that_is_sent_back_has_the_pixels_that_were_tested(models: Path) -> None:
     with Service.started(models, model="sampled") as service:
-        sample = fetch.get(f"{service.url}/v1/samples/random", params={"label": "green"}).json()
-    assert np.array_equal(pixels_in(sample["image"]), np.full((32, 24, 3), (0, 255, 0)))
+        url = f"{service.url}/v1/samples/random"
+        sample = fetch.get(url, params={"label": "green"}, headers={"Accept": "image/png"}).content
+        (prediction,) = predictions(service, sample, "?debug=pixels")
+    expected = np.full((32, 24, 3), (0, 255, 0))
+    expected[0] = 255  # a row that would be cut off if the photo had no margin
+    assert np.array_equal(pixels_in(prediction["pixels"]), expected)
 
 
 def test_a_model_without_samples_has_none_to_show(colours: Service) -> None:
