@@ -45,7 +45,7 @@ MAY_IMPORT = {
 # read images and weights of models that come without a run.
 EXPORT_MAY_USE = {
     "training.checkpoint", "training.data", "training.evaluate", "training.idx", "training.model",
-    "training.run", "training.settings", "training.vision",
+    "training.networks", "training.run", "training.settings", "training.vision",
 }  # fmt: skip
 
 WITHOUT_TORCH = ("contract", "loadtest", "service", "support", "system")
