@@ -74,9 +74,11 @@ def _export(words: list[str]) -> None:
 def _run(arguments: Namespace) -> Run:
     path: Path | None = arguments.run
     if path is not None and path.is_file() and path.name != "latest":
-        return run_of(path, arguments.data, arguments.runs)
+        return run_of(path, arguments.data, arguments.runs, arguments.network)
     if arguments.data is not None:
         raise BadRun("--data is for a file of save_model: a run has its own test images")
+    if arguments.network is not None:
+        raise BadRun("--network is for a file of save_model: a run was trained here")
     return Run.named(path) if path else Run.latest(arguments.runs)
 
 

@@ -17,10 +17,11 @@ from training.settings import mnist_dir
 CALIBRATION = 1000  # images
 
 
-def run_of(path: Path, data: str | None, runs: Path) -> Run:
+def run_of(path: Path, data: str | None, runs: Path, network: str | None = None) -> Run:
     """A new run in `runs` with the network of the file, evaluated on the test images of `data`.
 
-    It does not become the latest run. Raises BadRun, or BadData if there are no such images.
+    `network` is as in `Checkpoint.load`. The run does not become the latest run. Raises BadRun, or
+    BadData if there are no such images.
     """
     if data is None:
         raise BadRun(
@@ -28,18 +29,18 @@ def run_of(path: Path, data: str | None, runs: Path) -> Run:
             "folder of images with --data"
         )
     try:
-        checkpoint = Checkpoint.load(path)
+        checkpoint = Checkpoint.read(path)
     except BadRun as error:
         raise BadRun(
             f"{error}. A plain state dict is imported: python -m export import --torch NETWORK "
             f"--weights {path}"
         ) from error
-    network = checkpoint.build()
+    checkpoint = checkpoint.permitted(path, network)
     _, (pixels, labels) = find_test_images(
         data, checkpoint.labels, prepare=checkpoint.prepare, mnist_dir=mnist_dir()
     )
     judged = judge(
-        network,
+        checkpoint.build(),
         torch.from_numpy(pixels),
         torch.from_numpy(labels.astype("int64")),
         checkpoint.temperature,

@@ -94,12 +94,18 @@ class MNISTPredictor:
     """A trained network that classifies images.
 
     `path` is the folder of a run, its checkpoint.pt or a file written by `save_model`. Raises
-    BadRun if it is none of these or damaged.
+    BadRun if it is none of these or damaged. A file of a network of one's own is loaded only with
+    `network`, its name module:callable or the callable or module itself: building it runs code.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, network: str | Build | nn.Module | None = None) -> None:
         path = Path(path)
-        self.checkpoint = Run(path).checkpoint() if path.is_dir() else Checkpoint.load(path)
+        if path.is_dir():
+            self.checkpoint = Run(path).checkpoint()
+        else:
+            if network is not None and not isinstance(network, str):
+                network = registered(network)
+            self.checkpoint = Checkpoint.load(path, network)
         self.network = self.checkpoint.build()
 
     @property
@@ -127,6 +133,8 @@ class MNISTClassifier:
     Every option of `Recipe` is a keyword: batch_size, epochs, learning_rate, dropout1, dropout2,
     patience, min_delta, network, optimiser and all others that `python -m training --help` lists.
     `network` may also be a module, or a callable that returns one: see `training.networks.own`.
+    Other processes, such as `python -m export`, can build it only if they can import it: if it is a
+    function or class of a module.
     `transform` augments the training images in place of the recipe's options: it receives each as a
     float tensor (c, h, w), 0..1, as torchvision's transforms do, and returns one of that shape.
     `preset` is a named recipe, which options modify. `data` is the name of a data set, a folder
@@ -236,8 +244,11 @@ class MNISTClassifier:
         self._trained().checkpoint.save(Path(path))
 
     def load_model(self, path: str | Path) -> Self:
-        """Load a trained network, from whose weights `train` goes on; BadRun if there is none."""
-        self._model = MNISTPredictor(path)
+        """Load a trained network, from whose weights `train` goes on; BadRun if there is none.
+
+        A file of a network of one's own is loaded only if it is this classifier's `network`.
+        """
+        self._model = MNISTPredictor(path, network=self._options.get("network"))
         self._start = self._model.checkpoint
         self._run = Run(Path(path)) if Path(path).is_dir() else None
         self._unfinished = False
@@ -256,7 +267,7 @@ class MNISTClassifier:
         """
         self._run = Run.create(self._runs)
         try:
-            self._run.unpack(Path(path))
+            self._run.unpack(Path(path), self._options)
         except BadRun:
             self._run.discard()
             raise
