@@ -173,7 +173,9 @@ def _given(source: Source, examined: Examined) -> tuple[Pixels, Labels] | None:
         return None
     prepare = preparer_of(examined.preparation, examined.shape)
     log(f"{source.images}: reading images")
-    _, (pixels, labels) = find_test_images(source.images, source.labels, prepare=prepare)
+    _, (pixels, labels) = find_test_images(
+        source.images, source.labels, prepare=prepare, foreign=True
+    )
     order = np.random.default_rng(0).permutation(len(labels))  # else they are class by class
     return pixels[order], labels[order]
 

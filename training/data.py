@@ -114,15 +114,17 @@ def find_test_images(
     prepare: Preparer = AS_DIGITS,
     mnist_dir: Path | None = None,
     root: Path = ROOT,
+    foreign: bool = False,
 ) -> tuple[str, Part]:
     """Name and test part of a data set or a folder, whose classes must be `labels`.
 
     `prepare` makes the pixels that the network reads. A folder may have images of only some of the
-    classes. Without a test part, all are used.
+    classes. Without a test part, the images on which a training would test are used, or all of them
+    for a `foreign` network, which was trained elsewhere: see `own.find_test`.
     """
     path = Path(wanted)
     if wanted not in NAMES and path.exists():
-        listing = find_test(path, tuple(labels))
+        listing = find_test(path, tuple(labels), foreign=foreign)
         return path.resolve().name, _parts(listing, prepare, root)[1]
     data = find_data_set(wanted, mnist_dir=mnist_dir, root=root)
     if tuple(data.labels) != tuple(labels):

@@ -91,7 +91,8 @@ def test_damaged_image_files_are_rejected(folder: Path, content: bytes, message:
 def test_classes_follow_from_the_labels_and_are_named_by_labels_txt(folder: Path) -> None:
     (folder / LABELS).write_bytes(idx(np.arange(40, dtype=np.uint8) % 12))
     assert len(own(folder).labels) == 12
-    (folder / "labels.txt").write_text("".join(f"kind {k}\n" for k in range(12)))
+    names = "".join(f"kind {k}\n" for k in range(12))
+    (folder / "labels.txt").write_text(names, "utf-8-sig")  # as Windows' editor saves it
     assert own(folder).labels[11] == "kind 11"
     (folder / "labels.txt").write_text("one\ntwo\n")
     with pytest.raises(BadData, match=r"labels\.txt has 2 lines, .* go up to 11: it must hold 12"):
