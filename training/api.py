@@ -30,8 +30,9 @@ from torch import nn
 from contract.card import Evaluation
 from training import plots
 from training.augment import Transform
-from training.data import DataSet, find_data_set, find_test_images, suited
+from training.data import NAMES, DataSet, find_data_set, find_test_images, suited
 from training.evaluate import Judged, judge, logits_of
+from training.idx import BadData
 from training.image import as_pixels
 from training.loop import Stopped
 from training.networks.own import Build, registered
@@ -160,8 +161,11 @@ class MNISTClassifier:
     ) -> None:
         if preset is not None and preset not in PRESETS:
             raise BadRecipe(f"preset is {preset!r}, it must be one of: {', '.join(PRESETS)}")
-        self._wanted, self._runs = data, Path(runs)
-        self._reading = Reading.of(size=size, gray=gray, limit=limit, preparation=preparation)
+        self._given, self._runs = data, Path(runs)
+        self._wanted = data  # or, after load_model or load_checkpoint, the data that these name
+        self._found: DataSet | None = None  # what was read of it
+        self._given_reading = Reading.of(size=size, gray=gray, limit=limit, preparation=preparation)
+        self._reading = self._given_reading
         self._preset = None if preset is None else PRESETS[preset]
         if network is not None:
             options["network"] = network if isinstance(network, str) else registered(network)
@@ -246,12 +250,18 @@ class MNISTClassifier:
     def load_model(self, path: str | Path) -> Self:
         """Load a trained network, from whose weights `train` goes on; BadRun if there is none.
 
-        A file of a network of one's own is loaded only if it is this classifier's `network`.
+        A file of a network of one's own is loaded only if it is this classifier's `network`. The
+        data's images are read as those of the model were; a warning names options that differ.
         """
         self._model = MNISTPredictor(path, network=self._options.get("network"))
-        self._start = self._model.checkpoint
+        self._start = start = self._model.checkpoint
         self._run = Run(Path(path)) if Path(path).is_dir() else None
         self._unfinished = False
+        known = start.data_set.name if start.data_set.name in NAMES else None
+        if self._run is not None and self._run.has_facts:
+            known = self._run.facts()["data"]["wanted"]
+        gray, limit = len(start.shape) == 2, self._given_reading.limit
+        self._read(known, Reading(gray=gray, limit=limit, preparation=start.preparation))
         return self
 
     def save_checkpoint(self, path: str | Path) -> None:
@@ -275,8 +285,7 @@ class MNISTClassifier:
         self._model, self._start, self._unfinished = None, None, True
         self._warn_of_unused(facts["recipe"])
         self._preset, self._options = {}, facts["recipe"]
-        if self._wanted is None:
-            self._wanted, self._reading = facts["data"]["wanted"], Reading.of_facts(facts["data"])
+        self._read(facts["data"]["wanted"], Reading.of_facts(facts["data"]))
         return self
 
     # ---- figures ------------------------------------------------------------------------------
@@ -307,10 +316,34 @@ class MNISTClassifier:
                 "The saved training goes on with its own recipe, without %s", ", ".join(unused)
             )
 
+    def _read(self, known: str | None, reading: Reading) -> None:
+        """Read the given data, or else the data that is `known`, in this way from now on."""
+        self._wanted, self._found = self._given or known, None
+        self._reading = reading
+        if unused := self._given_reading.differences(reading):
+            log.warning(
+                "The images are read as those of the loaded model, without %s", ", ".join(unused)
+            )
+
     def _data(self) -> DataSet:
-        if not isinstance(self._wanted, DataSet):
-            wanted = None if self._wanted is None else str(self._wanted)
-            self._wanted = find_data_set(wanted, mnist_dir=mnist_dir(), reading=self._reading)
+        """The data set; BadData if it does not fit the model that was loaded."""
+        wanted = self._named_data()
+        if isinstance(wanted, DataSet):
+            self._found = wanted
+        elif self._found is None:
+            wanted = None if wanted is None else str(wanted)
+            self._found = find_data_set(wanted, mnist_dir=mnist_dir(), reading=self._reading)
+        if self._start is not None:
+            self._found.check_fits(self._start.labels, self._start.prepare)
+        return self._found
+
+    def _named_data(self) -> str | Path | DataSet | None:
+        if self._wanted is None and self._start is not None:
+            facts = self._start.data_set
+            raise BadData(
+                f"the loaded model was trained on {facts.name}, from {facts.source}: name its "
+                "images with data="
+            )
         return self._wanted
 
     def _trained(self) -> MNISTPredictor:
@@ -329,11 +362,10 @@ class MNISTClassifier:
         elif self._run is not None:
             pixels, labels = self._run.test_set()
         else:
-            own = self._wanted or model.checkpoint.data_set.name
-            if isinstance(own, DataSet):
-                pixels, labels = own.test
-            else:
+            own = self._named_data()
+            if not isinstance(own, DataSet):
                 return self._judged(str(own))
+            pixels, labels = self._data().test
         test = torch.tensor(pixels), torch.tensor(labels).long()
         temperature = model.checkpoint.temperature
         return judge(model.network, *test, temperature, model.labels), pixels

@@ -29,8 +29,9 @@ from training.fetch import SOURCES, fetch
 from training.idx import BadData
 from training.image import DIGITS as AS_DIGITS
 from training.listing import Listing, Part, some
+from training.model import in_words
 from training.own import find_own, find_test
-from training.preparation import choose
+from training.preparation import choose, name_of
 from training.reading import Reading, read_images
 from training.recipe import suggested
 
@@ -58,6 +59,20 @@ class DataSet:
     preparation: Preparation = AS_DIGITS.preparation  # how images become such pixels
     shape: tuple[int, ...] = (SIDE, SIDE)  # of one image: (h, w) gray or (h, w, 3) RGB
     reading: Reading = DEFAULT  # which reads the same images again
+
+    def check_fits(self, labels: Sequence[str], prepare: Preparer) -> None:
+        """BadData unless these are the classes and the pixels of a loaded model."""
+        if tuple(self.labels) != tuple(labels):
+            raise BadData(
+                f"{self.source} has the classes {some(self.labels)}; those of the loaded model are "
+                f"{some(labels)}"
+            )
+        if (self.preparation, self.shape) != (prepare.preparation, prepare.shape):
+            raise BadData(
+                f"{self.source} has {in_words(self.shape)} images, prepared by "
+                f"{name_of(self.preparation)}; those of the loaded model are "
+                f"{in_words(prepare.shape)}, by {name_of(prepare.preparation)}"
+            )
 
 
 def find_data_set(
@@ -194,7 +209,7 @@ def _ready(
 ) -> DataSet:
     """A data set with a name. Its pixels are as published, unless the reading changes them."""
     listing = listing.limited(reading.limit)
-    is_usual = reading.preparation in ("auto", preparation.kind)
+    is_usual = reading.preparation in ("auto", preparation.kind, preparation)
     if is_usual and reading.size is None and reading.gray is not False:
         pixels = np.asarray(listing.images)
         train, test = listing.parts(pixels, np.ones(len(pixels), np.bool_))

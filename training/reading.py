@@ -74,6 +74,15 @@ class Reading(BaseModel):
         """That of a run, from the facts of its data. Earlier runs read images of digits only."""
         return cls.model_validate_json(json.dumps(facts.get("reading", {"preparation": "digit"})))
 
+    def differences(self, used: Self) -> list[str]:
+        """Which of these options, as far as they were given, differ from those that are `used`."""
+        kind, size = used.preparation, used.size
+        if not isinstance(kind, str):
+            size, kind = kind.size[0], kind.kind
+        values = {"size": size, "gray": used.gray, "limit": used.limit, "preparation": kind}
+        given = self.model_dump(exclude_defaults=True)
+        return [f"{name}={value!r}" for name, value in given.items() if value != values[name]]
+
     @classmethod
     def add_flags(cls, parser: ArgumentParser) -> None:
         group = parser.add_argument_group("how the images of your own data are read")

@@ -114,6 +114,11 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._write(FACTS, json.dumps(facts, indent=2) + "\n")
 
+    @property
+    def has_facts(self) -> bool:
+        """Whether run.json says what it was trained on; the export of a file has none."""
+        return (self.folder / FACTS).exists()
+
     def facts(self) -> dict[str, Any]:
         """The content of run.json."""
         facts = self._read(FACTS, f"{self.folder} is not a run: {FACTS} is missing")
