@@ -323,22 +323,41 @@ def _task(data: DataSet, recipe: Recipe, place: Place, transform: Transform | No
 
 
 def split(part: Part, recipe: Recipe) -> tuple[Part, Part | None]:
-    """The training part and the validation part."""
+    """The training part, which keeps an image of each class, and the validation part.
+
+    BadRecipe if no class has another image for validation.
+    """
     size = validation_size(len(part), recipe)
     random = torch.Generator().manual_seed(recipe.validation_seed)
     order = torch.randperm(len(part), generator=random)
-    taken, kept = order[:size], order[size:]
+    may_go = torch.ones(len(part), dtype=torch.bool)
+    may_go[_last_of_each_class(part.labels[order])] = False
+    if size and not may_go.any():
+        raise BadRecipe(
+            "each class has one training image, and none can be held out: use --validation 0"
+        )
+    is_taken = torch.zeros_like(may_go)
+    is_taken[may_go.nonzero().flatten()[:size]] = True
+    taken, kept = order[is_taken], order[~is_taken]
     train = Part(part.pixels[kept], part.labels[kept])
     return train, Part(part.pixels[taken], part.labels[taken]) if size else None
+
+
+def _last_of_each_class(labels: Tensor) -> Tensor:
+    """The place of the last image of each class that occurs."""
+    places = torch.full((int(labels.max()) + 1,), -1)
+    places.scatter_reduce_(0, labels, torch.arange(len(labels)), "amax")
+    return places[places >= 0]
 
 
 def validation_size(images: int, recipe: Recipe) -> int:
     """The number of validation images; BadRecipe if the remaining ones do not fill one batch."""
     size = max(1, round(images * recipe.validation)) if recipe.validation else 0
     if recipe.batch_size > images - size:
+        advice = ": use --validation 0" if images - size < 2 <= images else ""
         raise BadRecipe(
             f"--batch-size is {recipe.batch_size}, more than the {images - size} training images "
-            f"({size} of {images} are held out for validation)"
+            f"({size} of {images} are held out for validation){advice}"
         )
     return size
 
