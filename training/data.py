@@ -220,7 +220,8 @@ def _ready(
         prepare = choose(listing, reading)
         train, test = _parts(listing, prepare, ROOT)
         preparation, shape = prepare.preparation, prepare.shape
-    recipe = {**recipe, **_recipe_of_few(len(train[0]))}
+    usual = recipe if tuple(shape) == (SIDE, SIDE) else {}  # which is for gray images of that size
+    recipe = {**usual, **_recipe_of_few(len(train[0]))}
     return DataSet(
         name, name, source, listing.names, train, test, recipe, preparation, shape, reading
     )
