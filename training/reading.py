@@ -43,6 +43,8 @@ CACHED = 500  # files; fewer are read in less than a second
 BLOCK = 32  # images that a thread reads at a time
 PAUSE = 5.0  # seconds between two lines of progress, where the output is not a terminal
 
+_WHERE = Path("<data set>")  # stands in the cache for the folder, which may be moved
+
 log = logging.getLogger("training")
 
 
@@ -131,6 +133,10 @@ class Contents(NamedTuple):
     faults: tuple[str, ...]  # of the others, a sentence each
     coloured: int  # number of images with colours, where the network reads gray ones
 
+    def moved(self, old: Path, new: Path) -> Self:
+        """With faults that name files below `new` instead of `old`."""
+        return self._replace(faults=tuple(each.replace(str(old), str(new)) for each in self.faults))
+
 
 def read_images(where: Path, images: Images, prepare: Preparer, caches: Path) -> Contents:
     """The pixels of all images that can be used, in order.
@@ -145,7 +151,7 @@ def read_images(where: Path, images: Images, prepare: Preparer, caches: Path) ->
     if arrays is None:
         contents = _read(where, images, prepare)
         if key:
-            cache.store(caches, key, contents._asdict())
+            cache.store(caches, key, contents.moved(where, _WHERE)._asdict())
     else:
         log.info("%s: %s images are read from the cache in %s", where, f"{len(images):,}", caches)
         contents = Contents(
@@ -153,7 +159,7 @@ def read_images(where: Path, images: Images, prepare: Preparer, caches: Path) ->
             arrays["usable"],
             tuple(map(str, arrays["faults"])),
             int(arrays["coloured"]),
-        )
+        ).moved(_WHERE, where)
     _report(where, contents)
     return contents
 

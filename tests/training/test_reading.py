@@ -57,8 +57,10 @@ def test_many_files_are_read_once(many: Path, caplog: pytest.LogCaptureFixture) 
 
 def test_a_file_that_changed_is_read_again(many: Path) -> None:
     before = read(many).train[0][0].mean()
+    found = (many / "0" / "0.png").stat()
+    times = found.st_atime_ns, found.st_mtime_ns  # which archives may restore
     cv2.imwrite(str(many / "0" / "0.png"), np.full((8, 8), 200, np.uint8))
-    os.utime(many / "0" / "0.png", ns=(0, 1))
+    os.utime(many / "0" / "0.png", ns=times)
     assert before < 50
     assert read(many).train[0][0].mean() == 200
 
@@ -86,6 +88,29 @@ def test_what_was_left_out_is_named_again(many: Path, caplog: pytest.LogCaptureF
         read(many)
         assert "left out 1 of 521 images" in caplog.text
         assert "damaged.png" in caplog.text
+
+
+def test_a_folder_that_was_moved_is_named_as_it_is_now(
+    many: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (many / "0" / "damaged.png").write_bytes(b"no image")
+    read(many)
+    caplog.clear()
+    with caplog.at_level("INFO", "training"):
+        read(many.rename(many.parent / "moved"))
+    assert "images are read from the cache" in caplog.text
+    assert str(many.parent / "moved" / "0" / "damaged.png") in caplog.text
+    assert str(many) not in caplog.text
+
+
+def test_images_larger_than_the_bound_are_not_kept(
+    many: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("training.cache.MOST_BYTES", 1000)
+    with caplog.at_level("INFO", "training"):
+        read(many)
+    assert "are not kept for the next training: they take more than" in caplog.text
+    assert not (many.parent / "data").exists()
 
 
 def test_the_cache_has_a_bound(many: Path) -> None:
