@@ -16,13 +16,14 @@ memory as a whole: MNIST takes 55 MB, and a batch is one indexing operation.
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import log2
+from math import log2, prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from contract.card import SIDE, DigitPreparation, Preparation
+from contract.memory import free_memory
 from preprocessing.preparation import Preparer
 from training.embedded import EMBEDDED_RECIPE, embedded_digits
 from training.fetch import SOURCES, fetch
@@ -247,8 +248,21 @@ def _own(path: Path, root: Path, reading: Reading) -> DataSet:
 
 
 def _parts(listing: Listing, prepare: Preparer, root: Path) -> tuple[Part, Part]:
+    _check_memory(listing, prepare)
     contents = read_images(listing.where, listing.images, prepare, root / "cache")
     return listing.parts(contents.pixels, contents.usable)
+
+
+def _check_memory(listing: Listing, prepare: Preparer) -> None:
+    """BadData if the pixels do not fit; a training holds them twice, in their order and its own."""
+    size = len(listing.labels) * prod(prepare.shape) * (2 if listing.train else 1)
+    free = free_memory()
+    if free is not None and size > free:
+        raise BadData(
+            f"{listing.where}: {len(listing.labels):,} images of {in_words(prepare.shape)} take "
+            f"{size / 2**30:,.1f} GiB of memory, and {free / 2**30:,.1f} GiB are free: make them "
+            "smaller with --size, or use fewer with --limit"
+        )
 
 
 def _last_line(error: OSError) -> str:

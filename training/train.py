@@ -10,9 +10,12 @@ import sys
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from contract.card import DataFacts
@@ -32,7 +35,8 @@ from training.run import BadRun, Checkpoint, Run
 from training.watch import IMAGES, Board, Listener, Watch
 
 CALIBRATION = 1000  # images, in the random order of `split`
-MEASURED = 2000  # images whose mean and deviation the network normalises by, in that order
+MEASURED = 2000  # images whose mean and deviation the network normalises by, in that order;
+MEASURED_LEVELS = 25_000_000  # fewer of large ones: these take 100 MB as floats
 
 
 @dataclass(frozen=True)
@@ -214,7 +218,8 @@ def _network(recipe: Recipe, task: Task) -> nn.Module:
         )
     except BadNetwork as error:
         raise BadRecipe(f"--network: {error}") from error
-    network.normalise_by(as_input(task.train.pixels[:MEASURED]))
+    measured = max(1, min(MEASURED, MEASURED_LEVELS // prod(task.data.shape)))
+    network.normalise_by(as_input(task.train.pixels[:measured]))
     return _placed(network, task.place)
 
 
@@ -317,9 +322,14 @@ def _task(data: DataSet, recipe: Recipe, place: Place, transform: Transform | No
     if transform:
         torch.manual_seed(recipe.seed)
         transformed(as_input(torch.tensor(data.train[0][:1])), transform)  # reports its mistakes
-    train, test = (Part(torch.tensor(pixels), torch.tensor(labels).long())
+    train, test = (Part(_shared(pixels), torch.tensor(labels).long())
                    for pixels, labels in (data.train, data.test))  # fmt: skip
     return Task(data, *split(train, recipe), test, place, transform)
+
+
+def _shared(pixels: NDArray[np.uint8]) -> Tensor:
+    """The pixels without a copy, except of an array that cannot be written to."""
+    return torch.from_numpy(pixels) if pixels.flags.writeable else torch.tensor(pixels)
 
 
 def split(part: Part, recipe: Recipe) -> tuple[Part, Part | None]:
