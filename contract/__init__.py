@@ -3,7 +3,7 @@
     training --runs/<id>/--> export --models/<name>/<version>/--> service
 
 `card` describes a model version, `store` holds the versions and makes one of them current,
-`provenance` records commit, libraries and processor, `cgroup` finds the limits of a container. The
-package imports only the standard library and pydantic, and in `signature`, which is loaded only
-where versions are signed, cryptography.
+`provenance` records commit, libraries and processor, `cgroup` and `memory` find the limits of a
+container. The package imports only the standard library and pydantic, and in `signature`, which is
+loaded only where versions are signed, cryptography.
 """

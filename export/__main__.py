@@ -79,9 +79,11 @@ def _run(arguments: Namespace) -> Run:
     path: Path | None = arguments.run
     if path is not None and path.is_file() and path.name != "latest":
         calibrate = "int8" in arguments.artifacts
-        return run_of(path, arguments.data, arguments.runs, calibrate=calibrate)
+        return run_of(path, arguments.data, arguments.runs, arguments.network, calibrate=calibrate)
     if arguments.data is not None:
         raise BadRun("--data is for a file of save_model: a run has its own test images")
+    if arguments.network is not None:
+        raise BadRun("--network is for a file of save_model: a run was trained here")
     return Run.named(path) if path else Run.latest(arguments.runs)
 
 

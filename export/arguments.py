@@ -41,6 +41,11 @@ def run_parser(description: str, environment: Mapping[str, str]) -> ArgumentPars
         metavar="DATA",
         help="data set or folder, on whose test images such a file is proven",
     )
+    parser.add_argument(
+        "--network",
+        metavar="NAME",
+        help="my_module:build, which such a file may import and run if it was trained with it",
+    )
     parser.add_argument("--runs", type=Path, metavar="DIR", default=Path("runs"))
     name = environment.get("DIGITSERVE_MODEL", "digits")
     parser.add_argument("--name", default=name, help=f"name of the model; default: {name}")

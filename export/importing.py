@@ -179,7 +179,7 @@ def _given(source: Source, examined: Examined) -> tuple[Pixels, Labels] | None:
         return None
     log(f"{source.images}: reading images")
     _, part = find_test_images(
-        source.images, source.labels, prepare=examined.prepare, mnist_dir=mnist_dir()
+        source.images, source.labels, prepare=examined.prepare, mnist_dir=mnist_dir(), foreign=True
     )
     return part
 

@@ -16,11 +16,13 @@ from training.run import Run
 from training.settings import mnist_dir
 
 
-def run_of(path: Path, data: str | None, runs: Path, *, calibrate: bool) -> Run:
+def run_of(
+    path: Path, data: str | None, runs: Path, network: str | None = None, *, calibrate: bool
+) -> Run:
     """A new run in `runs` with the network of the file, evaluated on the test images of `data`.
 
-    It does not become the latest run. `calibrate` sets some of the images apart, for 8-bit
-    integers. Raises BadRun, or BadData if there are no such images.
+    It does not become the latest run. `network` is as in `Checkpoint.load`. `calibrate` sets some
+    of the images apart, for 8-bit integers. Raises BadRun, or BadData if there are no such images.
     """
     if data is None:
         raise BadRun(
@@ -28,13 +30,13 @@ def run_of(path: Path, data: str | None, runs: Path, *, calibrate: bool) -> Run:
             "folder of images with --data"
         )
     try:
-        checkpoint = Checkpoint.load(path)
+        checkpoint = Checkpoint.read(path)
     except BadRun as error:
         raise BadRun(
             f"{error}. A plain state dict is imported: python -m export import --torch NETWORK "
             f"--weights {path}"
         ) from error
-    network = checkpoint.build()
+    checkpoint = checkpoint.permitted(path, network)
     _, (pixels, labels) = find_test_images(
         data, checkpoint.labels, prepare=checkpoint.prepare, mnist_dir=mnist_dir()
     )
@@ -48,7 +50,7 @@ def run_of(path: Path, data: str | None, runs: Path, *, calibrate: bool) -> Run:
         apart, rest = part_for_calibration(pixels)
         calibration, pixels, labels = pixels[apart], pixels[rest], labels[rest]
     judged = judge(
-        network,
+        checkpoint.build(),
         torch.from_numpy(pixels),
         torch.from_numpy(labels.astype("int64")),
         checkpoint.temperature,

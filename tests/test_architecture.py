@@ -17,8 +17,8 @@ MAY_IMPORT = {
     "contract": {"pydantic", "cryptography"},
     "preprocessing": {"PIL", "contract", "cv2", "numpy"},
     "training": {
-        "PIL", "contract", "matplotlib", "numpy", "preprocessing", "pydantic", "rich", "sklearn",
-        "torch", "torchvision",
+        "PIL", "contract", "cv2", "matplotlib", "numpy", "preprocessing", "pydantic", "rich",
+        "sklearn", "torch", "torchvision",
     },
     # of training only a few modules: see EXPORT_MAY_USE
     "export": {

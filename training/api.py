@@ -30,8 +30,9 @@ from torch import nn
 from contract.card import Evaluation
 from training import plots
 from training.augment import Transform
-from training.data import DataSet, find_data_set, find_test_images, suited
+from training.data import NAMES, DataSet, find_data_set, find_test_images, suited
 from training.evaluate import Judged, judge, logits_of
+from training.idx import BadData
 from training.image import as_pixels
 from training.loop import Stopped
 from training.networks.own import Build, registered
@@ -94,12 +95,18 @@ class MNISTPredictor:
     """A trained network that classifies images.
 
     `path` is the folder of a run, its checkpoint.pt or a file written by `save_model`. Raises
-    BadRun if it is none of these or damaged.
+    BadRun if it is none of these or damaged. A file of a network of one's own is loaded only with
+    `network`, its name module:callable or the callable or module itself: building it runs code.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, network: str | Build | nn.Module | None = None) -> None:
         path = Path(path)
-        self.checkpoint = Run(path).checkpoint() if path.is_dir() else Checkpoint.load(path)
+        if path.is_dir():
+            self.checkpoint = Run(path).checkpoint()
+        else:
+            if network is not None and not isinstance(network, str):
+                network = registered(network)
+            self.checkpoint = Checkpoint.load(path, network)
         self.network = self.checkpoint.build()
 
     @property
@@ -127,6 +134,8 @@ class MNISTClassifier:
     Every option of `Recipe` is a keyword: batch_size, epochs, learning_rate, dropout1, dropout2,
     patience, min_delta, network, optimiser and all others that `python -m training --help` lists.
     `network` may also be a module, or a callable that returns one: see `training.networks.own`.
+    Other processes, such as `python -m export`, can build it only if they can import it: if it is a
+    function or class of a module.
     `transform` augments the training images in place of the recipe's options: it receives each as a
     float tensor (c, h, w), 0..1, as torchvision's transforms do, and returns one of that shape.
     `preset` is a named recipe, which options modify. `data` is the name of a data set, a folder
@@ -152,8 +161,11 @@ class MNISTClassifier:
     ) -> None:
         if preset is not None and preset not in PRESETS:
             raise BadRecipe(f"preset is {preset!r}, it must be one of: {', '.join(PRESETS)}")
-        self._wanted, self._runs = data, Path(runs)
-        self._reading = Reading.of(size=size, gray=gray, limit=limit, preparation=preparation)
+        self._given, self._runs = data, Path(runs)
+        self._wanted = data  # or, after load_model or load_checkpoint, the data that these name
+        self._found: DataSet | None = None  # what was read of it
+        self._given_reading = Reading.of(size=size, gray=gray, limit=limit, preparation=preparation)
+        self._reading = self._given_reading
         self._preset = None if preset is None else PRESETS[preset]
         if network is not None:
             options["network"] = network if isinstance(network, str) else registered(network)
@@ -236,11 +248,20 @@ class MNISTClassifier:
         self._trained().checkpoint.save(Path(path))
 
     def load_model(self, path: str | Path) -> Self:
-        """Load a trained network, from whose weights `train` goes on; BadRun if there is none."""
-        self._model = MNISTPredictor(path)
-        self._start = self._model.checkpoint
+        """Load a trained network, from whose weights `train` goes on; BadRun if there is none.
+
+        A file of a network of one's own is loaded only if it is this classifier's `network`. The
+        data's images are read as those of the model were; a warning names options that differ.
+        """
+        self._model = MNISTPredictor(path, network=self._options.get("network"))
+        self._start = start = self._model.checkpoint
         self._run = Run(Path(path)) if Path(path).is_dir() else None
         self._unfinished = False
+        known = start.data_set.name if start.data_set.name in NAMES else None
+        if self._run is not None and self._run.has_facts:
+            known = self._run.facts()["data"]["wanted"]
+        gray, limit = len(start.shape) == 2, self._given_reading.limit
+        self._read(known, Reading(gray=gray, limit=limit, preparation=start.preparation))
         return self
 
     def save_checkpoint(self, path: str | Path) -> None:
@@ -256,7 +277,7 @@ class MNISTClassifier:
         """
         self._run = Run.create(self._runs)
         try:
-            self._run.unpack(Path(path))
+            self._run.unpack(Path(path), self._options)
         except BadRun:
             self._run.discard()
             raise
@@ -264,8 +285,7 @@ class MNISTClassifier:
         self._model, self._start, self._unfinished = None, None, True
         self._warn_of_unused(facts["recipe"])
         self._preset, self._options = {}, facts["recipe"]
-        if self._wanted is None:
-            self._wanted, self._reading = facts["data"]["wanted"], Reading.of_facts(facts["data"])
+        self._read(facts["data"]["wanted"], Reading.of_facts(facts["data"]))
         return self
 
     # ---- figures ------------------------------------------------------------------------------
@@ -296,10 +316,34 @@ class MNISTClassifier:
                 "The saved training goes on with its own recipe, without %s", ", ".join(unused)
             )
 
+    def _read(self, known: str | None, reading: Reading) -> None:
+        """Read the given data, or else the data that is `known`, in this way from now on."""
+        self._wanted, self._found = self._given or known, None
+        self._reading = reading
+        if unused := self._given_reading.differences(reading):
+            log.warning(
+                "The images are read as those of the loaded model, without %s", ", ".join(unused)
+            )
+
     def _data(self) -> DataSet:
-        if not isinstance(self._wanted, DataSet):
-            wanted = None if self._wanted is None else str(self._wanted)
-            self._wanted = find_data_set(wanted, mnist_dir=mnist_dir(), reading=self._reading)
+        """The data set; BadData if it does not fit the model that was loaded."""
+        wanted = self._named_data()
+        if isinstance(wanted, DataSet):
+            self._found = wanted
+        elif self._found is None:
+            wanted = None if wanted is None else str(wanted)
+            self._found = find_data_set(wanted, mnist_dir=mnist_dir(), reading=self._reading)
+        if self._start is not None:
+            self._found.check_fits(self._start.labels, self._start.prepare)
+        return self._found
+
+    def _named_data(self) -> str | Path | DataSet | None:
+        if self._wanted is None and self._start is not None:
+            facts = self._start.data_set
+            raise BadData(
+                f"the loaded model was trained on {facts.name}, from {facts.source}: name its "
+                "images with data="
+            )
         return self._wanted
 
     def _trained(self) -> MNISTPredictor:
@@ -318,11 +362,10 @@ class MNISTClassifier:
         elif self._run is not None:
             pixels, labels = self._run.test_set()
         else:
-            own = self._wanted or model.checkpoint.data_set.name
-            if isinstance(own, DataSet):
-                pixels, labels = own.test
-            else:
+            own = self._named_data()
+            if not isinstance(own, DataSet):
                 return self._judged(str(own))
+            pixels, labels = self._data().test
         test = torch.tensor(pixels), torch.tensor(labels).long()
         temperature = model.checkpoint.temperature
         return judge(model.network, *test, temperature, model.labels), pixels

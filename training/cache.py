@@ -2,8 +2,8 @@
 
     data/cache/<key>.npz      one for each data set and preparation
 
-The key depends on name, size and time of every file, on the preparation, and on the code that
-prepares. A damaged file is ignored: zip archives have checksums.
+The key depends on name and content of every file, on the preparation, and on the code and the
+libraries that decode and prepare. A damaged file is ignored: zip archives have checksums.
 """
 
 import logging
@@ -15,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import PIL
 from numpy.typing import NDArray
@@ -32,9 +33,10 @@ def key_of(folder: Path, files: Sequence[Path], prepare: Preparer) -> str:
     """Of the files of a folder, in their order, with a preparation."""
     digest = sha256(f"{prepare.preparation!r} {prepare.shape} {_code()}".encode())
     for path in files:
-        found = path.stat()
+        content = path.read_bytes()  # archives give all of their files one time
         digest.update(os.fsencode(path.relative_to(folder)))
-        digest.update(f"\0{found.st_size} {found.st_mtime_ns}\0".encode())
+        digest.update(f"\0{len(content)}\0".encode())
+        digest.update(content)
     return digest.hexdigest()
 
 
@@ -59,6 +61,12 @@ def load(folder: Path, key: str, shape: tuple[int, ...]) -> dict[str, NDArray[An
 def store(folder: Path, key: str, arrays: Mapping[str, Any]) -> None:
     """Write arrays as a whole, and remove the files that were not used for the longest time."""
     path = folder / f"{key}.npz"
+    if arrays["pixels"].nbytes > MOST_BYTES:
+        log.info(
+            "%s: the images are not kept for the next training: they take more than %.0f GB",
+            folder, MOST_BYTES / 2**30,
+        )  # fmt: skip
+        return
     draft = folder / f".{key}-{secrets.token_hex(4)}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -84,8 +92,10 @@ def _remove_old(folder: Path) -> None:
 
 @cache
 def _code() -> str:
-    """A hash of what prepares images."""
-    digest = sha256(PIL.__version__.encode())
-    for source in sorted(Path(preprocessing.__path__[0]).rglob("*.py")):
+    """A hash of what decodes and prepares images."""
+    digest = sha256(f"{PIL.__version__} {cv2.__version__} {np.__version__}".encode())
+    here = Path(__file__)
+    sources = sorted(Path(preprocessing.__path__[0]).rglob("*.py"))
+    for source in (*sources, here, here.with_name("image.py"), here.with_name("reading.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()

@@ -21,7 +21,7 @@ from contract.card import SIDE, DataFacts, DigitPreparation, Evaluation, Prepara
 from contract.files import replace_together
 from preprocessing.preparation import Preparer, preparer_of
 from training.model import Network, build
-from training.networks.own import BadNetwork
+from training.networks.own import BadNetwork, permitted
 
 # Pixels (n, h, w) or (n, h, w, 3) uint8, labels (n,) uint8, or uint16 of more than 256 classes.
 Images = tuple[NDArray[np.uint8], NDArray[np.unsignedinteger[Any]]]
@@ -88,8 +88,25 @@ class Checkpoint(BaseModel):
         return network
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read checkpoint.pt; BadRun if it is damaged or something else."""
+    def load(cls, path: Path, network: str | None = None) -> Self:
+        """Read a file from anywhere, such as one of `save_model`.
+
+        BadRun if it is damaged or something else, or if it names a network module:callable that is
+        not `network`, which this user gave.
+        """
+        return cls.read(path).permitted(path, network)
+
+    def permitted(self, source: Path, network: str | None) -> Self:
+        """The checkpoint that the file `source` holds, as `load` returns it."""
+        try:
+            name = permitted(source, self.network, network)
+        except BadNetwork as error:
+            raise BadRun(str(error)) from error
+        return self.model_copy(update={"recipe": {**self.recipe, "network": name}})
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read the checkpoint.pt of a run folder, of which `build` may run any code; as `load`."""
         try:
             return cls.model_validate(load(path))
         except ValidationError as error:

@@ -98,9 +98,16 @@ def predict(words: Sequence[str], _: Path | None) -> None:
         metavar="RUN",
         help="runs/<id>, a checkpoint.pt or a file of save_model (default: runs/latest)",
     )
+    parser.add_argument(
+        "--network",
+        metavar="NAME",
+        help="my_module:build, which a .pt file may import and run if it was trained with it",
+    )
     arguments = parser.parse_args(words)
     path: Path = arguments.run
-    predictor = MNISTPredictor(path if path.suffix == ".pt" else Run.named(path).folder)
+    predictor = MNISTPredictor(
+        path if path.suffix == ".pt" else Run.named(path).folder, network=arguments.network
+    )
     unreadable = 0
     for image in arguments.images:
         try:

@@ -16,21 +16,23 @@ memory as a whole: MNIST takes 55 MB, and a batch is one indexing operation.
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import log2
+from math import log2, prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from contract.card import SIDE, DigitPreparation, Preparation
+from contract.memory import free_memory
 from preprocessing.preparation import Preparer
 from training.embedded import EMBEDDED_RECIPE, embedded_digits
 from training.fetch import SOURCES, fetch
 from training.idx import BadData
 from training.image import DIGITS as AS_DIGITS
 from training.listing import Listing, Part, some
+from training.model import in_words
 from training.own import find_own, find_test
-from training.preparation import choose
+from training.preparation import choose, name_of
 from training.reading import Reading, read_images
 from training.recipe import suggested
 
@@ -58,6 +60,20 @@ class DataSet:
     preparation: Preparation = AS_DIGITS.preparation  # how images become such pixels
     shape: tuple[int, ...] = (SIDE, SIDE)  # of one image: (h, w) gray or (h, w, 3) RGB
     reading: Reading = DEFAULT  # which reads the same images again
+
+    def check_fits(self, labels: Sequence[str], prepare: Preparer) -> None:
+        """BadData unless these are the classes and the pixels of a loaded model."""
+        if tuple(self.labels) != tuple(labels):
+            raise BadData(
+                f"{self.source} has the classes {some(self.labels)}; those of the loaded model are "
+                f"{some(labels)}"
+            )
+        if (self.preparation, self.shape) != (prepare.preparation, prepare.shape):
+            raise BadData(
+                f"{self.source} has {in_words(self.shape)} images, prepared by "
+                f"{name_of(self.preparation)}; those of the loaded model are "
+                f"{in_words(prepare.shape)}, by {name_of(prepare.preparation)}"
+            )
 
 
 def find_data_set(
@@ -114,15 +130,17 @@ def find_test_images(
     prepare: Preparer = AS_DIGITS,
     mnist_dir: Path | None = None,
     root: Path = ROOT,
+    foreign: bool = False,
 ) -> tuple[str, Part]:
     """Name and test part of a data set or a folder, whose classes must be `labels`.
 
     `prepare` makes the pixels that the network reads. A folder may have images of only some of the
-    classes. Without a test part, all are used.
+    classes. Without a test part, the images on which a training would test are used, or all of them
+    for a `foreign` network, which was trained elsewhere: see `own.find_test`.
     """
     path = Path(wanted)
     if wanted not in NAMES and path.exists():
-        listing = find_test(path, tuple(labels))
+        listing = find_test(path, tuple(labels), foreign=foreign)
         return path.resolve().name, _parts(listing, prepare, root)[1]
     data = find_data_set(wanted, mnist_dir=mnist_dir, root=root)
     if tuple(data.labels) != tuple(labels):
@@ -192,7 +210,7 @@ def _ready(
 ) -> DataSet:
     """A data set with a name. Its pixels are as published, unless the reading changes them."""
     listing = listing.limited(reading.limit)
-    is_usual = reading.preparation in ("auto", preparation.kind)
+    is_usual = reading.preparation in ("auto", preparation.kind, preparation)
     if is_usual and reading.size is None and reading.gray is not False:
         pixels = np.asarray(listing.images)
         train, test = listing.parts(pixels, np.ones(len(pixels), np.bool_))
@@ -203,7 +221,8 @@ def _ready(
         prepare = choose(listing, reading)
         train, test = _parts(listing, prepare, ROOT)
         preparation, shape = prepare.preparation, prepare.shape
-    recipe = {**recipe, **_recipe_of_few(len(train[0]))}
+    usual = recipe if tuple(shape) == (SIDE, SIDE) else {}  # which is for gray images of that size
+    recipe = {**usual, **_recipe_of_few(len(train[0]))}
     return DataSet(
         name, name, source, listing.names, train, test, recipe, preparation, shape, reading
     )
@@ -229,8 +248,21 @@ def _own(path: Path, root: Path, reading: Reading) -> DataSet:
 
 
 def _parts(listing: Listing, prepare: Preparer, root: Path) -> tuple[Part, Part]:
+    _check_memory(listing, prepare)
     contents = read_images(listing.where, listing.images, prepare, root / "cache")
     return listing.parts(contents.pixels, contents.usable)
+
+
+def _check_memory(listing: Listing, prepare: Preparer) -> None:
+    """BadData if the pixels do not fit; a training holds them twice, in their order and its own."""
+    size = len(listing.labels) * prod(prepare.shape) * (2 if listing.train else 1)
+    free = free_memory()
+    if free is not None and size > free:
+        raise BadData(
+            f"{listing.where}: {len(listing.labels):,} images of {in_words(prepare.shape)} take "
+            f"{size / 2**30:,.1f} GiB of memory, and {free / 2**30:,.1f} GiB are free: make them "
+            "smaller with --size, or use fewer with --limit"
+        )
 
 
 def _last_line(error: OSError) -> str:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -26,7 +27,11 @@ from training.model import DEVIATION, MEAN
 DIGITS = preparer_of(DigitPreparation(), (SIDE, SIDE))
 
 BLACK, WHITE = -MEAN / DEVIATION, (1 - MEAN) / DEVIATION  # normalised
-COLOURED = 48  # between the channels of a pixel; less is the tint of paper or light
+# A pixel is coloured if its channels differ by so many levels, and by so much of the brightest one.
+# Less is the tint of paper or light, or what remains of a camera's noise in a smaller copy.
+COLOURED, TINTED = 32, 1 / 6
+COLOURED_SHARE = 1 / 1000  # of the visible pixels, as of a small sign in a corner
+COPY = 128  # pixels, the longer side of that copy
 MAX_PIXELS = 10**8  # of a file; decoding takes up to 20 bytes for each
 
 
@@ -75,15 +80,18 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 def has_colours(raster: Raster) -> bool:
-    """Whether one visible pixel in a hundred is not nearly gray."""
+    """Whether one visible pixel in a thousand is not nearly gray."""
     if raster.ndim == 2:
         return False
+    if (factor := max(raster.shape[:2]) / COPY) > 1:
+        height, width = (max(1, round(side / factor)) for side in raster.shape[:2])
+        raster = cv2.resize(raster, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     blue, green, red = (raster[..., channel] for channel in range(3))
     highest, lowest = (each(each(blue, green), red) for each in (np.maximum, np.minimum))
-    distance = highest - lowest
+    coloured = highest - lowest >= np.maximum(COLOURED, highest * TINTED)
     if raster.shape[2] == 4:
-        distance[raster[..., 3] < 128] = 0
-    return bool((distance >= COLOURED).mean() >= 0.01)
+        coloured &= raster[..., 3] >= 128
+    return bool(coloured.mean() >= COLOURED_SHARE)
 
 
 def _raster(image: Any, prepare: Preparer) -> Raster:

@@ -49,6 +49,10 @@ class Listing:
         order = np.argsort(is_test, kind="stable")
         return self._chosen(order, int((~is_test).sum()))
 
+    def test_part(self) -> Self:
+        """Only the test images, as a listing without training images."""
+        return self._chosen(np.arange(self.train, len(self.labels)), 0)
+
     def limited(self, most: int | None) -> Self:
         """The first `most` training images of each class, and a sixth as many test images."""
         if most is None:

@@ -47,10 +47,13 @@ def find_own(path: Path) -> Listing:
     return _find_files(path)
 
 
-def find_test(path: Path, names: tuple[str, ...]) -> Listing:
-    """The test part of `path`, or all of its images if it has no parts: `train` is 0.
+def find_test(path: Path, names: tuple[str, ...], *, foreign: bool = False) -> Listing:
+    """The test part of `path`: `train` is 0.
 
-    The classes are `names`, and some of them may have no images. BadData if there are others.
+    Without parts it is the share that a training would test on, since the network may have been
+    trained on the others; all images if they cannot be training data: if `path` is called test, or
+    if the network is `foreign`, not trained by this project. The classes are `names`, and some of
+    them may have no images. BadData if there are others.
     """
     if path.is_dir() and any(idx.find(path, file) for file in MNIST):
         pixels, labels = idx.read(path, {name: MNIST[name] for name in [*MNIST][2:]}, {})
@@ -62,14 +65,33 @@ def find_test(path: Path, names: tuple[str, ...]) -> Listing:
     tables = [path] if path.is_file() else _tables(path)
     if tables:
         table = next((each for each in reversed(tables) if has_labels(each)), tables[0])
-        found, pixels, labels = read_table(table)
-        return Listing(table, names, pixels, _among(table, found, names)[labels], 0)
+        return _held_out(_read_test_table(table, names), foreign=foreign)
     inside = {each.name.lower(): each for each in _visible(path) if each.is_dir()}
-    path = next((inside[name] for name in TEST if name in inside), path)
+    test = next((inside[name] for name in TEST if name in inside), None)
+    path = test or _parts(path)[0]
     found = _classes(path, least=1)
     known = _among(path, found, names)
     files, labels = _files(path, found)
-    return Listing(path, names, files, known[labels], 0)
+    return _held_out(Listing(path, names, files, known[labels], 0), foreign=foreign)
+
+
+def _read_test_table(path: Path, names: tuple[str, ...]) -> Listing:
+    found, pixels, labels = read_table(path)
+    return Listing(path, names, pixels, _among(path, found, names)[labels], 0)
+
+
+def _held_out(listing: Listing, *, foreign: bool) -> Listing:
+    """Those images on which a training with the same folder or file would test."""
+    is_test = listing.where.resolve().stem.lower() in TEST
+    if foreign or is_test or np.bincount(listing.labels).max() == 1:  # one: nothing to train on
+        return listing
+    held_out = listing.divided().test_part()
+    log.warning(
+        "%s has no test part: evaluated on every sixth image of a class, as a training with it "
+        "does, %s of %s images",
+        listing.where, f"{len(held_out.labels):,}", f"{len(listing.labels):,}",
+    )  # fmt: skip
+    return held_out
 
 
 def _among(path: Path, found: tuple[str, ...], names: tuple[str, ...]) -> Labels:
@@ -118,7 +140,7 @@ def _names(folder: Path, largest: int) -> tuple[str, ...]:
     if not path.exists():
         return tuple(str(label) for label in range(max(2, largest + 1)))
     try:
-        names = tuple(name.strip() for name in path.read_text("utf-8").rstrip().split("\n"))
+        names = tuple(name.strip() for name in path.read_text("utf-8-sig").rstrip().split("\n"))
     except UnicodeDecodeError as error:
         raise BadData(f"{path} is not UTF-8 text: {error}") from error
     if "" in names or len(set(names)) < len(names):
@@ -164,7 +186,7 @@ def _find_table(path: Path, test: Path | None = None) -> Listing:
     if not has_labels(test):
         log.warning("%s has no labels: it is not used", test)
         return train.divided()
-    found = find_test(test, names)
+    found = _read_test_table(test, names)
     test_pixels = np.asarray(found.images)
     if test_pixels.shape[1:] != pixels.shape[1:]:
         raise BadData(f"{test} has images of another size than {path}")
@@ -185,7 +207,7 @@ def _find_files(folder: Path) -> Listing:
         raise BadData(
             f"{parts[1]} has classes that {parts[0].name} has not: {some(sorted(strangers))}"
         )
-    test_files, test_labels = _files(parts[1], names)
+    test_files, test_labels = _files(parts[1], names, may_lack=True)
     both = np.concatenate([labels, test_labels])
     return Listing(folder, names, [*files, *test_files], both, len(files))
 
@@ -230,13 +252,18 @@ def _as_counted(name: str) -> tuple[list[str | int], str]:
     return [int(part) if at % 2 else part for at, part in enumerate(parts)], name
 
 
-def _files(folder: Path, names: tuple[str, ...]) -> tuple[list[Path], Labels]:
-    """The image files of all classes with their labels, in order."""
+def _files(
+    folder: Path, names: tuple[str, ...], *, may_lack: bool = False
+) -> tuple[list[Path], Labels]:
+    """The image files of all classes with their labels, in order.
+
+    BadData if a class has none, unless it `may_lack` images.
+    """
     files: list[Path] = []
     counts = []
     for name in names:
         images = _images(folder / name) if (folder / name).is_dir() else []
-        if not images:
+        if not (images or may_lack):
             raise BadData(f"{folder / name} holds no image: {', '.join(sorted(SUFFIXES))}")
         files += images
         counts.append(len(images))

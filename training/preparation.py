@@ -34,7 +34,7 @@ from training.reading import SIDES, UNUSABLE, Reading, in_threads, raster_of, sh
 
 SIZES = (28, 32, 48, 64, 96)  # pixels; the nearest one is chosen for files of images
 LARGEST = 256  # pixels, of a side of the images in arrays
-LOOKED_AT = 100  # images, spread over the data set
+LOOKED_AT = 100  # training images, spread over all of them
 ENLARGED = 8 / 7  # a photo's `resize` to its size, the usual 256 to 224
 
 TRIED_ON, TRIED_BYTES = 2000, 2**26  # training images at most, and their pixels
@@ -111,7 +111,7 @@ def _check_digit(reading: Reading) -> None:
 
 @dataclass(frozen=True)
 class Look:
-    """What some of the images have in common."""
+    """What some of the training images have in common."""
 
     sizes: Sequence[tuple[int, int]]  # height and width of each
     coloured: bool  # whether one of them has colours
@@ -121,7 +121,7 @@ def _look(listing: Listing) -> Look:
     images = listing.images
     if isinstance(images, np.ndarray):
         return Look([images.shape[1:3]], coloured=False)
-    places = np.linspace(0, len(images) - 1, min(LOOKED_AT, len(images))).astype(int)
+    places = np.linspace(0, listing.train - 1, min(LOOKED_AT, listing.train)).astype(int)
     sizes, coloured = [], False
     fault: BadImage | None = None
     for path in (images[place] for place in places):

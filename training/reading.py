@@ -43,6 +43,8 @@ CACHED = 500  # files; fewer are read in less than a second
 BLOCK = 32  # images that a thread reads at a time
 PAUSE = 5.0  # seconds between two lines of progress, where the output is not a terminal
 
+_WHERE = Path("<data set>")  # stands in the cache for the folder, which may be moved
+
 log = logging.getLogger("training")
 
 
@@ -73,6 +75,15 @@ class Reading(BaseModel):
     def of_facts(cls, facts: Mapping[str, Any]) -> Self:
         """That of a run, from the facts of its data. Earlier runs read images of digits only."""
         return cls.model_validate_json(json.dumps(facts.get("reading", {"preparation": "digit"})))
+
+    def differences(self, used: Self) -> list[str]:
+        """Which of these options, as far as they were given, differ from those that are `used`."""
+        kind, size = used.preparation, used.size
+        if not isinstance(kind, str):
+            size, kind = kind.size[0], kind.kind
+        values = {"size": size, "gray": used.gray, "limit": used.limit, "preparation": kind}
+        given = self.model_dump(exclude_defaults=True)
+        return [f"{name}={value!r}" for name, value in given.items() if value != values[name]]
 
     @classmethod
     def add_flags(cls, parser: ArgumentParser) -> None:
@@ -122,6 +133,10 @@ class Contents(NamedTuple):
     faults: tuple[str, ...]  # of the others, a sentence each
     coloured: int  # number of images with colours, where the network reads gray ones
 
+    def moved(self, old: Path, new: Path) -> Self:
+        """With faults that name files below `new` instead of `old`."""
+        return self._replace(faults=tuple(each.replace(str(old), str(new)) for each in self.faults))
+
 
 def read_images(where: Path, images: Images, prepare: Preparer, caches: Path) -> Contents:
     """The pixels of all images that can be used, in order.
@@ -136,7 +151,7 @@ def read_images(where: Path, images: Images, prepare: Preparer, caches: Path) ->
     if arrays is None:
         contents = _read(where, images, prepare)
         if key:
-            cache.store(caches, key, contents._asdict())
+            cache.store(caches, key, contents.moved(where, _WHERE)._asdict())
     else:
         log.info("%s: %s images are read from the cache in %s", where, f"{len(images):,}", caches)
         contents = Contents(
@@ -144,7 +159,7 @@ def read_images(where: Path, images: Images, prepare: Preparer, caches: Path) ->
             arrays["usable"],
             tuple(map(str, arrays["faults"])),
             int(arrays["coloured"]),
-        )
+        ).moved(_WHERE, where)
     _report(where, contents)
     return contents
 

@@ -175,23 +175,28 @@ class Recipe:
 
     @classmethod
     def read(cls, path: Path) -> dict[str, Any]:
-        """The options in a TOML file, whose keys are names of fields; BadRecipe names a mistake."""
+        """The options in a TOML file, whose keys are names of fields; BadRecipe names a mistake.
+
+        Combinations are not checked: other options may be added.
+        """
         try:
-            given = loads(path.read_text())
+            given = loads(path.read_text("utf-8-sig"))
         except (TOMLDecodeError, UnicodeDecodeError) as error:
             raise BadRecipe(f"{path} is not a TOML file: {error}") from error
         except OSError as error:
             raise BadRecipe(f"{path} cannot be read: {error.strerror}") from error
-        known = [option.name for option in fields(cls)]
-        for name in given:
+        known = {option.name: option for option in fields(cls)}
+        for name, value in given.items():
             if name not in known:
                 near = get_close_matches(name.replace("-", "_"), known, 1)
                 hint = f"did you mean {near[0]}?" if near else "--help lists all options"
                 raise BadRecipe(f"{path}: no recipe has {name}; {hint}")
-        try:
-            cls(**given)
-        except BadRecipe as error:
-            raise BadRecipe(f"{path}: {error}") from error
+            try:
+                _checked(known[name], value)
+                if name in ("network", "teacher_network"):
+                    _kind_of(name, str(value))
+            except BadRecipe as error:
+                raise BadRecipe(f"{path}: {error}") from error
         return given
 
     @classmethod

@@ -16,10 +16,14 @@
 The id of a run is the time at which it began. checkpoint.pt is written last, except for the plots:
 once it exists, export has all that it needs. Every file is replaced as a whole, so a full disk or a
 power cut leaves the previous one.
+
+A run folder is its user's own, like the code beside it: a network module:callable that it names is
+imported. A single file, which may come from anybody, is treated otherwise: see `Checkpoint.load`.
 """
 
 import json
 import shutil
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -38,6 +42,7 @@ from training.checkpoint import (
     save,
     save_images,
 )
+from training.networks.own import BadNetwork, permitted
 from training.progress import Epoch
 
 __all__ = ["BadRun", "Checkpoint", "Run"]  # what other modules need to know of a run
@@ -109,6 +114,11 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._write(FACTS, json.dumps(facts, indent=2) + "\n")
 
+    @property
+    def has_facts(self) -> bool:
+        """Whether run.json says what it was trained on; the export of a file has none."""
+        return (self.folder / FACTS).exists()
+
     def facts(self) -> dict[str, Any]:
         """The content of run.json."""
         facts = self._read(FACTS, f"{self.folder} is not a run: {FACTS} is missing")
@@ -139,12 +149,23 @@ class Run:
         """Write `state` and `facts` to one file."""
         save(path, {"facts": json.dumps(self.facts()), "state": self.state()})
 
-    def unpack(self, path: Path) -> None:
-        """Continue in this folder a training that `pack` has written."""
+    def unpack(self, path: Path, networks: Mapping[str, str]) -> None:
+        """Continue in this folder a training that `pack` has written.
+
+        `networks` are those of module:callable that this user gave, by option of the recipe: BadRun
+        if the file names others.
+        """
         packed = load(path)
         if not isinstance(packed, dict) or set(packed) != {"facts", "state"}:
             raise BadRun(f"{path} is not a saved training: save_checkpoint writes one")
-        self.begin(json.loads(packed["facts"]))
+        facts = json.loads(packed["facts"])
+        try:
+            for option in ("network", "teacher_network"):
+                name = str(facts["recipe"][option])
+                facts["recipe"][option] = permitted(path, name, networks.get(option))
+        except BadNetwork as error:
+            raise BadRun(str(error)) from error
+        self.begin(facts)
         self.save(packed["state"])
 
     # ---- at its end ---------------------------------------------------------------------------
@@ -189,7 +210,7 @@ class Run:
         if not self.ended:
             advice = f"resume it with --resume {self.folder}" if self.resumable else "train again"
             raise BadRun(f"{path} is missing: the run was not completed, {advice}")
-        return Checkpoint.load(path)
+        return Checkpoint.read(path)
 
     def metrics(self) -> dict[str, Any]:
         """The content of training_metrics.json."""

@@ -10,9 +10,12 @@ import sys
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from contract.card import DataFacts
@@ -32,7 +35,8 @@ from training.run import BadRun, Checkpoint, Run
 from training.watch import IMAGES, Board, Listener, Watch
 
 CALIBRATION = 1000  # images, in the random order of `split`
-MEASURED = 2000  # images whose mean and deviation the network normalises by, in that order
+MEASURED = 2000  # images whose mean and deviation the network normalises by, in that order;
+MEASURED_LEVELS = 25_000_000  # fewer of large ones: these take 100 MB as floats
 
 
 @dataclass(frozen=True)
@@ -214,7 +218,8 @@ def _network(recipe: Recipe, task: Task) -> nn.Module:
         )
     except BadNetwork as error:
         raise BadRecipe(f"--network: {error}") from error
-    network.normalise_by(as_input(task.train.pixels[:MEASURED]))
+    measured = max(1, min(MEASURED, MEASURED_LEVELS // prod(task.data.shape)))
+    network.normalise_by(as_input(task.train.pixels[:measured]))
     return _placed(network, task.place)
 
 
@@ -317,28 +322,52 @@ def _task(data: DataSet, recipe: Recipe, place: Place, transform: Transform | No
     if transform:
         torch.manual_seed(recipe.seed)
         transformed(as_input(torch.tensor(data.train[0][:1])), transform)  # reports its mistakes
-    train, test = (Part(torch.tensor(pixels), torch.tensor(labels).long())
+    train, test = (Part(_shared(pixels), torch.tensor(labels).long())
                    for pixels, labels in (data.train, data.test))  # fmt: skip
     return Task(data, *split(train, recipe), test, place, transform)
 
 
+def _shared(pixels: NDArray[np.uint8]) -> Tensor:
+    """The pixels without a copy, except of an array that cannot be written to."""
+    return torch.from_numpy(pixels) if pixels.flags.writeable else torch.tensor(pixels)
+
+
 def split(part: Part, recipe: Recipe) -> tuple[Part, Part | None]:
-    """The training part and the validation part."""
+    """The training part, which keeps an image of each class, and the validation part.
+
+    BadRecipe if no class has another image for validation.
+    """
     size = validation_size(len(part), recipe)
     random = torch.Generator().manual_seed(recipe.validation_seed)
     order = torch.randperm(len(part), generator=random)
-    taken, kept = order[:size], order[size:]
+    may_go = torch.ones(len(part), dtype=torch.bool)
+    may_go[_last_of_each_class(part.labels[order])] = False
+    if size and not may_go.any():
+        raise BadRecipe(
+            "each class has one training image, and none can be held out: use --validation 0"
+        )
+    is_taken = torch.zeros_like(may_go)
+    is_taken[may_go.nonzero().flatten()[:size]] = True
+    taken, kept = order[is_taken], order[~is_taken]
     train = Part(part.pixels[kept], part.labels[kept])
     return train, Part(part.pixels[taken], part.labels[taken]) if size else None
+
+
+def _last_of_each_class(labels: Tensor) -> Tensor:
+    """The place of the last image of each class that occurs."""
+    places = torch.full((int(labels.max()) + 1,), -1)
+    places.scatter_reduce_(0, labels, torch.arange(len(labels)), "amax")
+    return places[places >= 0]
 
 
 def validation_size(images: int, recipe: Recipe) -> int:
     """The number of validation images; BadRecipe if the remaining ones do not fill one batch."""
     size = max(1, round(images * recipe.validation)) if recipe.validation else 0
     if recipe.batch_size > images - size:
+        advice = ": use --validation 0" if images - size < 2 <= images else ""
         raise BadRecipe(
             f"--batch-size is {recipe.batch_size}, more than the {images - size} training images "
-            f"({size} of {images} are held out for validation)"
+            f"({size} of {images} are held out for validation){advice}"
         )
     return size
 

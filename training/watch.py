@@ -15,7 +15,8 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from types import FrameType
 from typing import Self
@@ -134,7 +135,7 @@ class Board:
             warnings.simplefilter("ignore")
             self._add_images("learned from", augmented)
             if self._writer:
-                self._writer.add_graph(network, augmented[:1])
+                _add_graph(self._writer, network, augmented[:1])
 
     def epoch(self, epoch: Epoch, network: nn.Module) -> None:
         if not self._writer:
@@ -166,6 +167,22 @@ class Board:
         images = 1 - images if images.shape[1:] == INK else images.clamp(0, 1)
         if self._writer:
             self._writer.add_images(name, images)
+
+
+def _add_graph(writer: SummaryWriter, network: nn.Module, images: Tensor) -> None:
+    """Write the graph, or say why a user's own network has none."""
+    try:
+        with redirect_stdout(StringIO()):  # TensorBoard prints that there is no graph
+            writer.add_graph(network, images)
+    except OSError:
+        raise
+    except Exception as error:  # whatever tracing raises, and the user's layers when traced
+        reason = (str(error).strip().splitlines() or [""])[0]
+        print(
+            f"TensorBoard does not show the network's graph: it cannot be traced "
+            f"({type(error).__name__}: {reason})",
+            file=sys.stderr,
+        )
 
 
 def _print_all_but_os_errors(arguments: threading.ExceptHookArgs) -> None:

@@ -9,7 +9,7 @@ import logging
 from functools import cache
 from typing import NamedTuple, Self
 
-from service.memory.limits import memory_limit
+from contract.memory import memory_limit
 from service.settings import PREFIX, Settings
 
 MIB = 2**20

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from contract.memory import free_memory
 from contract.version import Version
 from service.engine.providers import to_try
-from service.memory.limits import free_memory
 from service.settings import Settings
 
 POLL = 0.02  # seconds between two looks at what is used

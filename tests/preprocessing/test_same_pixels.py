@@ -48,7 +48,7 @@ def test_training_and_service_preprocess_files_identically(
     (tmp_path / "digits").mkdir()
     for place, each in enumerate(posted):
         (tmp_path / "digits" / f"{place:03}.{each.kind}").write_bytes(each.body)
-    _, (read, _) = find_test_images(str(tmp_path), ("digits",))
+    _, (read, _) = find_test_images(str(tmp_path), ("digits",), foreign=True)
     prepared = [
         pixels
         for start in range(0, len(posted), AT_ONCE)

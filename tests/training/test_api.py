@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from tests.training.conftest import RECIPE
 from training.api import Classifier, MNISTClassifier, MNISTPredictor
 from training.data import DataSet
+from training.idx import BadData
 from training.image import BadImage
 from training.loop import Stopped
 from training.recipe import BadRecipe
@@ -248,3 +249,57 @@ def test_an_untrained_classifier_rejects_every_use(small_data: DataSet, tmp_path
     ):
         with pytest.raises(BadRun, match=r"call train\(\)"):
             call()
+
+
+# ---- the data of a loaded model ------------------------------------------------------------------
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Two classes of 40x40 images in colour, and a current folder that has no images."""
+    for label, colour in (("red", (250, 30, 30)), ("blue", (30, 30, 250))):
+        (tmp_path / "mine" / label).mkdir(parents=True)
+        for number in range(12):
+            colours = np.full((40, 40, 3), colour, np.uint8) + np.uint8(number // 3)
+            Image.fromarray(colours).save(tmp_path / "mine" / label / f"{number}.png")
+    return tmp_path / "mine"
+
+
+def quick(data: object, runs: Path, **options: Any) -> MNISTClassifier:
+    own = {"network": nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))}
+    return MNISTClassifier(data=data, runs=runs, epochs=1, threads=1, **own, **options)  # type: ignore[arg-type]
+
+
+def test_a_loaded_model_goes_on_with_images_read_as_its_own(
+    images: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    quick(images, tmp_path, size=16, preparation="letterbox").train().save_model(tmp_path / "m.pt")
+    again = quick(images, tmp_path, size=64).load_model(tmp_path / "m.pt").train()
+    assert "read as those of the loaded model, without size=64" in caplog.text
+    assert Run.latest(tmp_path).checkpoint().shape == (16, 16, 3)
+    assert Run.latest(tmp_path).checkpoint().preparation.kind == "letterbox"
+    assert again.evaluate().per_class[0].support == 2
+
+
+def test_a_loaded_model_does_not_guess_its_images(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick(images, tmp_path, size=16, preparation="stretch").train().save_model(tmp_path / "m.pt")
+    monkeypatch.chdir(tmp_path)  # which has a folder of the name `mine`
+    other = quick(None, tmp_path).load_model("m.pt")
+    for use in (other.train, other.evaluate):
+        with pytest.raises(BadData, match=r"trained on mine, from .*: name its images with data="):
+            use()
+    (images / "red").rename(images / "green")
+    with pytest.raises(BadData, match="has the classes blue, green; those of the loaded model are"):
+        quick(images, tmp_path).load_model("m.pt").train()
+
+
+def test_a_loaded_checkpoint_reads_its_images_as_before(
+    images: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = quick(images, tmp_path, size=16, preparation="stretch").train()
+    first.save_checkpoint(tmp_path / "training.pt")
+    other = quick(images, tmp_path, size=64, limit=3).load_checkpoint(tmp_path / "training.pt")
+    assert "without size=64, limit=3" in caplog.text
+    assert other.train().evaluate() == first.evaluate()

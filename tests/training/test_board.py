@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import Tensor, nn
 
 from training.progress import Epoch
 from training.run import Run
@@ -54,6 +56,22 @@ def test_a_full_disk_ends_the_files_but_not_the_training(tmp_path: Path) -> None
     assert result.stdout == "trained to the end\n"
     assert result.stderr.startswith("TensorBoard's files cannot be written (File too large)")
     assert len(result.stderr.splitlines()) == 1
+
+
+class Untraceable(nn.Module):
+    def forward(self, images: Tensor) -> set[Tensor]:  # which the tracer does not know
+        return {images.flatten(1)}
+
+
+def test_a_network_without_a_graph_trains_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Board(tmp_path) as board:
+        board.begin(Untraceable(), torch.zeros(2, 1, 28, 28))
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "does not show the network's graph: it cannot be traced (RuntimeError" in (printed.err)
+    assert EventAccumulator(str(tmp_path), {"images": 0}).Reload().Tags()["images"]
 
 
 def test_a_folder_that_cannot_be_written_to_is_reported(

@@ -12,7 +12,7 @@ import pytest
 
 from contract.card import DigitPreparation, StretchPreparation
 from preprocessing.digits.normalize import are_normalized
-from training.data import DataSet, embedded, find_data_set, read_mnist
+from training.data import DataSet, embedded, find_data_set, read_mnist, suited
 from training.embedded import EMBEDDED_RECIPE
 from training.fetch import MNIST_MD5
 from training.idx import BadData
@@ -91,7 +91,8 @@ def test_damaged_image_files_are_rejected(folder: Path, content: bytes, message:
 def test_classes_follow_from_the_labels_and_are_named_by_labels_txt(folder: Path) -> None:
     (folder / LABELS).write_bytes(idx(np.arange(40, dtype=np.uint8) % 12))
     assert len(own(folder).labels) == 12
-    (folder / "labels.txt").write_text("".join(f"kind {k}\n" for k in range(12)))
+    names = "".join(f"kind {k}\n" for k in range(12))
+    (folder / "labels.txt").write_text(names, "utf-8-sig")  # as Windows' editor saves it
     assert own(folder).labels[11] == "kind 11"
     (folder / "labels.txt").write_text("one\ntwo\n")
     with pytest.raises(BadData, match=r"labels\.txt has 2 lines, .* go up to 11: it must hold 12"):
@@ -130,6 +131,14 @@ def test_the_embedded_digits_are_the_fallback_offline_with_a_warning(
     assert data.recipe == EMBEDDED_RECIPE
     assert "MNIST IS NOT AVAILABLE" in caplog.text
     assert "MNIST_DIR=" in caplog.text
+
+
+def test_the_recipe_of_a_set_is_left_out_for_other_shapes() -> None:
+    """Options such as --stroke are for gray images of 28x28."""
+    usual = find_data_set("digits", reading=Reading(limit=12))
+    larger = find_data_set("digits", reading=Reading(limit=12, size=32))
+    assert "stroke" in suited(usual, None)
+    assert "stroke" not in suited(larger, None)
 
 
 def test_embedded_digits_are_like_mnist() -> None:

@@ -270,6 +270,23 @@ def test_the_validation_split_depends_on_its_own_seed(part: Part) -> None:
     assert held_out(SHORT) != held_out(replace(SHORT, validation_seed=1))
 
 
+def test_validation_never_takes_the_last_training_image_of_a_class() -> None:
+    labels = torch.tensor([0] * 30 + [1, 2, 2])
+    part = Part(torch.zeros(33, 28, 28, dtype=torch.uint8), labels)
+    for seed in range(10):
+        recipe = replace(RECIPE, batch_size=2, validation=0.5, validation_seed=seed)
+        train, held_out = split(part, recipe)
+        assert held_out is not None
+        assert (set(train.labels.tolist()), len(held_out)) == ({0, 1, 2}, 16)
+    few, recipe = Part(part.pixels[:3], torch.tensor([0, 1, 2])), replace(recipe, validation=0.3)
+    with pytest.raises(BadRecipe, match="none can be held out: use --validation 0"):
+        split(few, recipe)
+    with pytest.raises(
+        BadRecipe, match=r"1 of 2 are held out for validation\): use --validation 0"
+    ):
+        split(Part(few.pixels[:2], few.labels[:2]), recipe)
+
+
 def test_a_batch_larger_than_the_data_is_refused(part: Part) -> None:
     with pytest.raises(BadRecipe, match=r"600, more than the 570 .* \(30 of 600 are held"):
         split(part, replace(RECIPE, batch_size=600))

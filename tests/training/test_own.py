@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from training.__main__ import main
-from training.data import DataSet, find_data_set, suited
+from training.data import DataSet, find_data_set, find_test_images, suited
 from training.embedded import written_digits
 from training.idx import BadData
 from training.reading import Reading
@@ -71,6 +71,30 @@ def test_train_and_test_folders_are_used_as_the_split(tmp_path: Path) -> None:
     fill(tmp_path / "test", 900, 10, {1: "one", 7: "seven"})
     data = read(tmp_path)
     assert (len(data.train[0]), len(data.test[0])) == (30, 10)
+
+
+@pytest.mark.parametrize("part", ["", "train"])
+def test_a_network_is_never_evaluated_on_its_training_images(
+    tmp_path: Path, part: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(tmp_path / "mine" / part, 0, 60, {1: "one", 7: "seven"})
+    data = read(tmp_path / "mine")
+    name, (pixels, labels) = find_test_images(str(tmp_path / "mine"), ("one", "seven", "two"))
+    np.testing.assert_array_equal(pixels, data.test[0])
+    np.testing.assert_array_equal(labels, data.test[1])
+    assert name == "mine"
+    assert f"every sixth image of a class, as a training with it does, {len(pixels)} of 60" in (
+        caplog.text
+    )
+    (tmp_path / "mine" / part).rename(tmp_path / "test")
+    assert len(find_test_images(str(tmp_path / "test"), ("one", "seven"))[1][0]) == 60
+
+
+def test_a_class_may_have_no_test_images(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    fill(tmp_path / "train", 0, 30, {1: "one", 7: "seven"})
+    fill(tmp_path / "test", 900, 10, {7: "seven"})
+    assert set(read(tmp_path).test[1]) == {1}
+    assert "there is no test image of class one" in caplog.text
 
 
 def test_photographs_are_preprocessed_as_in_the_service(folder: Path) -> None:

@@ -1,9 +1,11 @@
 """A network of your own trains and is built again; one that does not fit is refused."""
 
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from PIL import Image
 from torch import nn
 
 from training.__main__ import main
+from training.api import MNISTClassifier, MNISTPredictor
+from training.checkpoint import save
 from training.model import build
 from training.networks.own import BadNetwork, registered
 from training.run import BadRun, Run
@@ -52,6 +56,14 @@ def test_the_documented_network_trains_on_a_folder_and_is_built_again(here: Path
     assert checkpoint.network == "my_module:build"
     assert checkpoint.shape == (32, 32, 3)
     assert checkpoint.evaluation.accuracy == 1
+    checkpoint.save(here / "model.pt")
+    predict = ["predict", "images/red/0.png", "--run", "model.pt"]
+    assert main(predict) == 2
+    assert main([*predict, "--network", "my_module:build"]) == 0
+    with pytest.raises(BadRun, match="allow this code with --network my_module:build"):
+        MNISTPredictor("model.pt")
+    classifier = MNISTClassifier(network="my_module:build").load_model("model.pt")
+    assert classifier.predict("images/green/0.png").label == "green"
     (here / "my_module.py").unlink()
     sys.modules.pop("my_module")
     with pytest.raises(BadRun, match=r"my_module:build cannot be imported: ModuleNotFoundError"):
@@ -127,3 +139,51 @@ def of_any_options(**options: int) -> nn.Module:
 )
 def test_a_callable_receives_the_arguments_under_the_names_that_others_use(name: str) -> None:
     assert build(name, classes=5, shape=(32, 32, 3))(torch.rand(2, 3, 32, 32)).shape == (2, 5)
+
+
+def test_a_file_that_names_code_is_refused_before_the_code_is_imported(
+    here: Path, run: Run
+) -> None:
+    (here / "hostile.py").write_text("raise SystemExit('the code was run')")
+    checkpoint = run.checkpoint()
+    recipe = checkpoint.recipe | {"network": "hostile:build"}
+    checkpoint.model_copy(update={"recipe": recipe}).save(here / "model.pt")
+    for load in (MNISTPredictor, MNISTClassifier(network="compact").load_model):
+        with pytest.raises(BadRun, match=r"model\.pt was trained with the network hostile:build"):
+            load(here / "model.pt")
+
+
+@pytest.mark.parametrize("option", ["network", "teacher_network"])
+def test_a_saved_training_that_names_code_is_refused(here: Path, run: Run, option: str) -> None:
+    facts = run.facts()
+    facts["recipe"][option] = "hostile:build"
+    save(here / "training.pt", {"facts": json.dumps(facts), "state": run.state()})
+    with pytest.raises(BadRun, match=r"training\.pt was trained with the network hostile:build"):
+        MNISTClassifier(runs=here).load_checkpoint(here / "training.pt")
+    options: dict[str, Any] = {option: "hostile:build"}
+    MNISTClassifier(runs=here, **options).load_checkpoint(here / "training.pt")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda size: nn.Sequential(nn.Flatten(), nn.Linear(784, size), nn.Linear(size, 10)),
+        lambda size: lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, size), nn.Linear(size, 10)),
+    ],
+    ids=["modules", "lambdas"],
+)
+def test_each_network_that_is_handed_over_is_built_as_itself(make: Callable[[int], Any]) -> None:
+    names = [registered(make(size)) for size in (5, 6)]
+    weights = [build(name, classes=10).state_dict()["layers.1.weight"] for name in names]
+    assert [len(each) for each in weights] == [5, 6]
+
+
+def test_a_file_of_a_network_that_was_handed_over_needs_it_again(here: Path, run: Run) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    built = build(registered(network), classes=10)
+    recipe = run.checkpoint().recipe | {"network": "torch.nn:Sequential#900"}
+    changed = {"recipe": recipe, "weights": built.state_dict()}
+    run.checkpoint().model_copy(update=changed).save(here / "model.pt")
+    with pytest.raises(BadRun, match="only a function or class of a module can be built again"):
+        MNISTPredictor(here / "model.pt")
+    assert MNISTPredictor(here / "model.pt", network=network).labels == tuple("0123456789")

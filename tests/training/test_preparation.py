@@ -80,6 +80,47 @@ def test_images_with_colours_are_read_in_rgb(tmp_path: Path) -> None:
     assert (pure.sum(1).argmax(1) == 2 - data.train[1]).all()  # blue is the last channel
 
 
+def drawn(paper: tuple[int, ...], ink: tuple[int, ...], width: int = 30) -> Raster:
+    """A stroke on a sheet; colours are BGR."""
+    image = np.full((200, 160, 3), paper, np.uint8)
+    cv2.line(image, (40, 40), (40 + int(RANDOM.integers(80)), 160), ink, width)
+    return image
+
+
+def noisy_scan(_: int) -> Raster:
+    """Pencil on white paper by a warm light, as a camera saves it."""
+    image = drawn((215, 228, 240), (60, 66, 70), 3) + RANDOM.normal(0, 8, (200, 160, 3))
+    coded = cv2.imencode(".jpg", image.clip(0, 255), [cv2.IMWRITE_JPEG_QUALITY, 60])[1]
+    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))
+
+
+@pytest.mark.parametrize(
+    ("draw", "channels"),
+    [
+        (lambda label: drawn((0, 0, 0), (8, 44, 8) if label else (44, 8, 8)), 3),
+        (lambda label: drawn((255,) * 3, (255, 205, 210) if label else (205, 255, 210)), 3),
+        (lambda label: drawn((90,) * 3, (30, 30, 220) if label else (220, 30, 30), 2), 3),
+        (lambda label: drawn((215, 228, 240), (50, 55, 60)), 1),
+        (noisy_scan, 1),
+    ],
+    ids=["dark", "pastel", "small", "tinted paper", "noisy scan"],
+)
+def test_colours_are_told_from_a_tint(
+    tmp_path: Path, draw: Callable[[int], Raster], channels: int
+) -> None:
+    data = read(write(tmp_path / "mine", draw), preparation="stretch", size=16)
+    assert data.shape == ((16, 16, 3) if channels == 3 else (16, 16))
+
+
+def test_training_images_alone_decide_about_colours(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path / "train", gray(32, 32))
+    write(tmp_path / "test", patch)
+    assert read(tmp_path, preparation="stretch").shape == (32, 32)
+    assert "24 of 48 images have colours, which are discarded" in caplog.text
+
+
 def test_colours_are_discarded_on_request_and_that_is_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

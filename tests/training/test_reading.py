@@ -57,8 +57,10 @@ def test_many_files_are_read_once(many: Path, caplog: pytest.LogCaptureFixture) 
 
 def test_a_file_that_changed_is_read_again(many: Path) -> None:
     before = read(many).train[0][0].mean()
+    found = (many / "0" / "0.png").stat()
+    times = found.st_atime_ns, found.st_mtime_ns  # which archives may restore
     cv2.imwrite(str(many / "0" / "0.png"), np.full((8, 8), 200, np.uint8))
-    os.utime(many / "0" / "0.png", ns=(0, 1))
+    os.utime(many / "0" / "0.png", ns=times)
     assert before < 50
     assert read(many).train[0][0].mean() == 200
 
@@ -88,6 +90,29 @@ def test_what_was_left_out_is_named_again(many: Path, caplog: pytest.LogCaptureF
         assert "damaged.png" in caplog.text
 
 
+def test_a_folder_that_was_moved_is_named_as_it_is_now(
+    many: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (many / "0" / "damaged.png").write_bytes(b"no image")
+    read(many)
+    caplog.clear()
+    with caplog.at_level("INFO", "training"):
+        read(many.rename(many.parent / "moved"))
+    assert "images are read from the cache" in caplog.text
+    assert str(many.parent / "moved" / "0" / "damaged.png") in caplog.text
+    assert str(many) not in caplog.text
+
+
+def test_images_larger_than_the_bound_are_not_kept(
+    many: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("training.cache.MOST_BYTES", 1000)
+    with caplog.at_level("INFO", "training"):
+        read(many)
+    assert "are not kept for the next training: they take more than" in caplog.text
+    assert not (many.parent / "data").exists()
+
+
 def test_the_cache_has_a_bound(many: Path) -> None:
     for size in range(10, 17):
         read(many, Reading(preparation="stretch", size=size))
@@ -100,6 +125,18 @@ def test_a_cache_that_cannot_be_written_does_not_end_the_training(
     (many.parent / "data").write_text("a file where the folder should be")
     assert len(read(many).train[0]) > 0
     assert "the images are not kept for the next training" in caplog.text
+
+
+def test_images_that_do_not_fit_the_memory_are_refused_before_they_are_read(
+    many: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.data.free_memory", lambda: 2**26)
+    assert read(many, Reading(preparation="stretch", size=64)).shape == (64, 64)
+    message = (
+        r"520 images of 512x512 in gray take 0\.3 GiB of memory, and 0\.1 GiB are free: .*--size"
+    )
+    with pytest.raises(BadData, match=message):
+        read(many, Reading(preparation="stretch", size=512))
 
 
 # ---- a part of the images ------------------------------------------------------------------------

@@ -131,6 +131,7 @@ def test_a_file_of_options_is_read(tmp_path: Path) -> None:
         ("colours = 3\nfoo = 1", r"no recipe has colours; did you mean colour\?"),
         ("epochs = 0", "--epochs is 0, it must be"),
         ("epochs = ", "is not a TOML file"),
+        ('network = "huge"', "--network: network is 'huge', it must be one of"),
     ],
 )
 def test_a_mistake_in_a_file_of_options_is_named(tmp_path: Path, text: str, message: str) -> None:
@@ -138,6 +139,15 @@ def test_a_mistake_in_a_file_of_options_is_named(tmp_path: Path, text: str, mess
     file.write_text(text)
     with pytest.raises(BadRecipe, match=rf"recipe\.toml.*{message}"):
         Recipe.read(file)
+
+
+def test_a_file_of_options_is_completed_by_flags(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.toml"
+    file.write_text("# Größe\nhidden_size = 64\n", "utf-8")
+    recipe = Recipe.made_of(Recipe.read(file), {"network": "classic"})
+    assert (recipe.network, recipe.hidden_size) == ("classic", 64)
+    with pytest.raises(BadRecipe, match="--hidden-size is 64, but compact has no hidden"):
+        Recipe.made_of(Recipe.read(file))
 
 
 def test_colour_images_are_mirrored_unless_their_classes_are_letters_or_digits() -> None:

@@ -4,6 +4,9 @@
 
 A callable receives those of `arguments` that it names. Its input is normalised:
 `training.model.Network` does that.
+
+Importing `my_module` runs its code. A name that a file holds is therefore used only if this user
+has given it too: see `permitted`.
 """
 
 import copy
@@ -23,6 +26,7 @@ from training.vision import torchvision
 Build = Callable[..., nn.Module]
 
 _REGISTERED: dict[str, Build] = {}  # networks that Python code handed over, by name
+NUMBER = "#"  # before the number that tells apart networks which no other process can import
 
 
 class BadNetwork(ValueError):
@@ -36,16 +40,52 @@ def is_own(name: str) -> bool:
 
 
 def registered(network: Build | nn.Module) -> str:
-    """The name under which `own` builds a network that was handed over, within this process."""
+    """The name under which `own` builds a network that was handed over, within this process.
+
+    A function or class of a module has the name by which other processes import it. Modules,
+    lambdas and what else has no such name get a number, and are known to this process only.
+    """
     made_of: Any = type(network) if isinstance(network, nn.Module) else network
     qualified = getattr(made_of, "__qualname__", type(made_of).__name__)
     name = f"{made_of.__module__}:{qualified}"
+    if _attribute(made_of.__module__, qualified) is not network or (
+        _REGISTERED.get(name, network) is not network  # a notebook has defined it again
+    ):
+        name += f"{NUMBER}{len(_REGISTERED) + 1}"
     if isinstance(network, nn.Module):
         start = copy.deepcopy(network)
         _REGISTERED[name] = lambda: copy.deepcopy(start)
     else:
         _REGISTERED[name] = network
     return name
+
+
+def _attribute(module: str, qualified: str) -> Any:
+    """What an imported module has under that name, or None."""
+    found: Any = sys.modules.get(module)
+    for part in qualified.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def permitted(source: Path, name: str, given: str | None) -> str:
+    """The network to build where the file `source` names `name` and this user gave `given`.
+
+    It is one of this project's networks, one that Python code handed over, or `given`. BadNetwork
+    if it is any other, since building it would import and run whatever the file names.
+    """
+    if not is_own(name) or name == given:
+        return name
+    if given is not None and given in _REGISTERED:
+        return given
+    if name in _REGISTERED:
+        return name
+    if NUMBER in name:
+        raise BadNetwork(f"{source} was trained with the network {name}, {_ELSEWHERE}")
+    raise BadNetwork(
+        f"{source} was trained with the network {name}: allow this code with --network {name}, "
+        f'in Python with network="{name}"'
+    )
 
 
 def own(name: str, *, classes: int, shape: tuple[int, ...]) -> nn.Module:
@@ -83,9 +123,17 @@ def arguments(build: Build, *, classes: int, shape: tuple[int, ...]) -> dict[str
     return accepted
 
 
+_ELSEWHERE = (
+    "which Python code handed over in another process: only a function or class of a module can be "
+    "built again, as in my_module:build; or hand over the same network with network="
+)
+
+
 def _imported(name: str) -> Build:
     """The callable that `name` names, of a module that Python finds here or in its own path."""
     module_name, _, attribute = name.partition(":")
+    if NUMBER in name:
+        raise BadNetwork(f"the network {name} is one {_ELSEWHERE}")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)

@@ -22,10 +22,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from contract import signature
 from contract.files import locked
+from contract.memory import free_memory
 from contract.store import LOCK, Store
 from contract.version import Version
 from service.errors import Problem
-from service.memory.limits import free_memory
 from service.models import preflight
 from service.models.backoff import Backoff
 from service.models.loading import GateFailed, Model, load
