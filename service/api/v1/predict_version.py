@@ -101,6 +101,6 @@ def compared(secondary: SecondaryModel, compared: Model) -> Predictor:
             exchange.timings, head, content = response
             exchange.reply(200, head, content)
 
-        secondary.do(exchange, compared.number, work, then)
+        secondary.do(exchange, compared.number, work, then, holds=pixels.nbytes)
 
     return Predictor(lambda: compared, lambda *_: None, submit)
