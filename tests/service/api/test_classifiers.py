@@ -220,6 +220,25 @@ def test_any_number_of_the_best_classes_is_named(kinds: Service) -> None:
     assert {text.split(":")[2] for text in texts} <= {*MANY}
 
 
+def test_a_long_tensor_in_json_is_refused_in_favour_of_bytes(models: Path) -> None:
+    with Service.started(models, model="kinds") as service:
+        url = f"{service.url}/v2/models/kinds/infer"
+        refused = fetch.post(url, content=b"[" + b"0," * 2**21 + b"0]")
+        assert refused.status_code == 413
+        assert "send large tensors in bytes" in refused.json()["error"]
+        images = bytes(16 * 224 * 224 * 3)
+        tensor = {
+            "name": "pixels", "datatype": "UINT8", "shape": [16, 224, 224, 3],
+            "parameters": {"binary_data_size": len(images)},
+        }  # fmt: skip
+        outputs = [{"name": "probabilities", "parameters": {"classification": 2}}]
+        head = as_json({"inputs": [tensor], "outputs": outputs})
+        answer = fetch.post(url, content=head + images, headers={HEADER: str(len(head))}).json()
+    # Of a black image all are equally likely.
+    texts = [text.partition(":")[2] for text in answer["outputs"][0]["data"]]
+    assert texts == ["0:kind 0", "1:kind 1"] * 16
+
+
 # ---- status, metrics and documents -------------------------------------------------------------
 
 
