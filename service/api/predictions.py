@@ -19,6 +19,7 @@ import orjson
 from numpy.typing import NDArray
 
 from service.api.options import Options
+from service.batching.interface import AnsweredNaN
 from service.errors import Problem
 from service.models.loading import Model
 from service.models.manager import ModelManager
@@ -37,7 +38,7 @@ class BatchPredictions:
     """Of one batch, by one model."""
 
     def __init__(self, model: Model, answers: Answers, seconds: float = 0.0) -> None:
-        """`seconds`: the duration of the model call. ValueError if a probability is NaN."""
+        """`seconds`: the duration of the model call. AnsweredNaN if a probability is NaN."""
         self.model = model
         self.seconds = seconds
         self.logits: Rows = answers.logits  # (n, labels)
@@ -48,7 +49,7 @@ class BatchPredictions:
         self._highest: NDArray[np.float32] = self.probabilities.max(1)
         self.confidences: list[float] = self._highest.tolist()
         if not sum(self.confidences) >= 0:  # NaN is not
-            raise ValueError("the model answers NaN")
+            raise AnsweredNaN
         self._rest_of_head = b""
         # The likeliest of many classes, of each image, while this is still on the model's thread.
         self._texts = self._tops(slice(None), TOP) if model.has_many_labels else list[bytes]()

@@ -16,7 +16,7 @@ What callers may rely on:
 * images of a caller that was cancelled or too late before their batch left are never computed;
 * images of one batch have one shape: those of another wait for the next batch;
 * a batch that fails is split until only the caller whose images fail alone has failed, unless the
-  model raises a Problem, which is the answer to all of them.
+  model raises a Problem, which is the answer to all of them; AnsweredNaN is split too.
 
 A model is any callable. It runs on a thread of the batcher's own, or on the event loop where
 `on_loop` permits it for so many: handing 64 to a thread and their answers back costs a tenth

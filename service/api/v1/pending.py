@@ -11,6 +11,7 @@ from service.api.options import DEFAULT_OPTIONS, Options
 from service.api.predictions import BatchPredictions, Replaced
 from service.batching.batcher import Batcher
 from service.batching.interface import (
+    AnsweredNaN,
     BatchResult,
     DeadlinePassed,
     ModelFailed,
@@ -231,7 +232,7 @@ class PendingTogether:
         batch.record(metrics, places, None)
 
     def failed(self, error: Exception) -> None:
-        if isinstance(error, ModelFailed) and len(self._exchanges) > 1:
+        if isinstance(error, ModelFailed | AnsweredNaN) and len(self._exchanges) > 1:
             self._submit_each(self._waiting.pixels, admitted=True)
             return
         for exchange in self._exchanges:
