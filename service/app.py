@@ -144,7 +144,7 @@ def create_app(
         on_loop=lambda images: serving.model.engine.seconds(images) < ON_LOOP,
         delivered=statistics.delivered,
     )
-    offload = Offload(settings.max_queue, settings.max_decoding)
+    offload = Offload(settings.max_queue, settings.max_decoding, settings.max_request_bytes)
     access = Access(settings)
     secondary = SecondaryModel(serving, settings, access)
     gpus = Gpus(needed=serving.model.engine.provider != "cpu")

@@ -61,7 +61,11 @@ class Problem(Exception):
         self.reason = self.reason or kind.reason
         self.detail = detail
         self.failure: dict[str, str] | None = None  # of our own mistake, for the log alone
-        self.headers = _HEADERS.get(kind.status, {}) | (headers or {})
+        self.headers = _headers_of(kind) | (headers or {})
 
 
-_HEADERS = {401: {"www-authenticate": "Bearer"}, 503: {"retry-after": "1"}}  # by status
+def _headers_of(kind: ProblemType) -> dict[str, str]:
+    if kind.status == 401:
+        return {"www-authenticate": "Bearer"}
+    soon = kind.status == 503 or (kind.status == 409 and kind.retry)
+    return {"retry-after": "1"} if soon else {}

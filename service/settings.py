@@ -140,8 +140,8 @@ class Settings(BaseSettings):
         256 * 2**20,
         ge=2**20,
         le=2**40,
-        description="maximum bytes of queued images, as the model takes them; where it is less "
-        "than MAX_QUEUE of them it counts, but never less than a full batch",
+        description="maximum bytes of queued images: limits the queue of large images further than "
+        "MAX_QUEUE, and one request to a quarter of it; a full batch always fits",
     )
     max_pictures: int = Field(
         256, ge=1, le=4096, description="maximum images in one request; more get 413, under /v2 400"
@@ -311,6 +311,14 @@ class Settings(BaseSettings):
                 f"{PREFIX}REQUEST_TIMEOUT={self.request_timeout:g}"
             )
         return self
+
+    @property
+    def max_request_bytes(self) -> int:
+        """Of the images of one request, as the model takes them, unless a batch is larger.
+
+        So many are also kept by all requests that are being decoded, and by all that are compared.
+        """
+        return self.max_queue_bytes // 4
 
     @classmethod
     def from_environment(cls) -> Self:

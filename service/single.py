@@ -25,7 +25,7 @@ def serve(settings: Settings, log_handler: AsyncLogHandler) -> None:
     )
     metrics = app.metrics
     metrics.before_scrape.append(lambda: metrics.count_native(*STREAMS.counts))
-    MemoryBudget.of(settings).log()
+    MemoryBudget.of(settings, model.image_bytes).log()
     listener = listen(settings)
     url, sample = url_of(listener), model.version.folder / SAMPLE
     try:

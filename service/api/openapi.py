@@ -43,7 +43,9 @@ HEADERS = {
     "WWW-Authenticate": {"schema": {"type": "string"}, "description": "Bearer"},
     "Allow": {"schema": {"type": "string"}, "description": "the methods there are"},
 }
-OF_STATUS = {"401": "WWW-Authenticate", "405": "Allow", "503": "Retry-After"}
+OF_STATUS = {
+    "401": "WWW-Authenticate", "405": "Allow", "409": "Retry-After", "503": "Retry-After",
+}  # fmt: skip
 KEYS = {
     "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "ApiKeyAsBearer": {"type": "http", "scheme": "bearer"},

@@ -32,10 +32,11 @@ def number_of(version: str) -> int:
 def most_images(settings: Settings, model: Model | None = None) -> int:
     """Of one request, under /v1 and /v2: never more than the queue holds when it is empty.
 
-    Of large images the queue holds fewer, which depends on the model.
+    Of large images there may be fewer, which depends on the model.
     """
-    queue = settings.max_queue if model is None else model.max_queue(settings)
-    return min(settings.max_pictures, queue)
+    if model is None:
+        return min(settings.max_pictures, settings.max_queue)
+    return model.max_images(settings)
 
 
 def check_images(
@@ -50,8 +51,8 @@ def check_images(
         raise Problem(
             problem,
             f"{count} images in one request, {most} are allowed "
-            "(DIGITSERVE_MAX_PICTURES, and at most what DIGITSERVE_MAX_QUEUE and "
-            "DIGITSERVE_MAX_QUEUE_BYTES let wait)",
+            "(DIGITSERVE_MAX_PICTURES, DIGITSERVE_MAX_QUEUE, and a quarter of "
+            "DIGITSERVE_MAX_QUEUE_BYTES)",
         )
 
 

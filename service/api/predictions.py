@@ -19,6 +19,7 @@ import orjson
 from numpy.typing import NDArray
 
 from service.api.options import Options
+from service.batching.interface import AnsweredNaN
 from service.errors import Problem
 from service.models.loading import Model
 from service.models.manager import ModelManager
@@ -28,6 +29,7 @@ from service.tensors import Answers, Pixels, Rows
 
 CERTAIN, UNCERTAIN = b"}", b',"uncertain":true}'
 TOP = 5  # classes that a prediction of many labels names
+FEW_OF = 8  # of that many times as many labels, the likeliest are found before they are sorted
 # A prediction of few or of many labels: opening, confidence, what `texts` has of it, and end.
 ENTRY_OF_FEW, ENTRY_OF_MANY = b'%b%b,"probabilities":[%b]%b', b'%b%b,"top_k":[%b]%b'
 
@@ -36,7 +38,7 @@ class BatchPredictions:
     """Of one batch, by one model."""
 
     def __init__(self, model: Model, answers: Answers, seconds: float = 0.0) -> None:
-        """`seconds`: the duration of the model call. ValueError if a probability is NaN."""
+        """`seconds`: the duration of the model call. AnsweredNaN if a probability is NaN."""
         self.model = model
         self.seconds = seconds
         self.logits: Rows = answers.logits  # (n, labels)
@@ -47,9 +49,10 @@ class BatchPredictions:
         self._highest: NDArray[np.float32] = self.probabilities.max(1)
         self.confidences: list[float] = self._highest.tolist()
         if not sum(self.confidences) >= 0:  # NaN is not
-            raise ValueError("the model answers NaN")
+            raise AnsweredNaN
         self._rest_of_head = b""
-        self._texts: list[bytes] = []
+        # The likeliest of many classes, of each image, while this is still on the model's thread.
+        self._texts = self._tops(slice(None), TOP) if model.has_many_labels else list[bytes]()
         self._predictions: list[bytes] = []
 
     @classmethod
@@ -73,9 +76,7 @@ class BatchPredictions:
         """The probabilities, or the likeliest of many classes, as JSON, of each image, without the
         brackets around them.
         """
-        if not self._texts and self.model.has_many_labels:
-            self._texts = [self._top(place, TOP) for place in range(len(self))]
-        elif not self._texts:
+        if not self._texts:
             rows = np.ascontiguousarray(self.probabilities)
             # [[0.1,0.9],[0.8,0.2]] without its outermost brackets, cut into rows.
             text = orjson.dumps(rows, option=orjson.OPT_SERIALIZE_NUMPY)
@@ -131,22 +132,46 @@ class BatchPredictions:
         (number,) = _numbers(self._highest[place : place + 1])
         many, end = self.model.has_many_labels, b""
         if options.top_k is not None and not many:
-            end += b',"top_k":[%b]' % self._top(place, options.top_k)
+            (top,) = self._tops(slice(place, place + 1), options.top_k)
+            end += b',"top_k":[%b]' % top
         if preview_url is not None:
             end += b',"%b":"%b"' % (str(options.debug).encode(), preview_url.encode())
         end += UNCERTAIN if self.uncertain(place, options.threshold) else CERTAIN
-        text = self._top(place, options.top_k or TOP) if many else self.texts[place]
+        text = self.texts[place]
+        if many and options.top_k is not None:
+            (text,) = self._tops(slice(place, place + 1), options.top_k)
         form = ENTRY_OF_MANY if many else ENTRY_OF_FEW
         return form % (self.model.openings[self.indexes[place]], number, text, end)
 
-    def _top(self, place: int, count: int) -> bytes:
-        """The likeliest classes of one image, without the brackets around them; of equally likely
-        ones the first comes first.
+    def _tops(self, places: slice, count: int) -> list[bytes]:
+        """The likeliest classes of each of these images, without the brackets around them; of
+        equally likely ones the first comes first.
         """
-        row, openings = self.probabilities[place], self.model.openings
-        likeliest = np.argsort(-row, kind="stable")[:count]
-        entries = zip(likeliest.tolist(), _numbers(row[likeliest]), strict=True)
-        return b",".join([b"%b%b}" % (openings[index], number) for index, number in entries])
+        openings, rows = self.model.openings, self.probabilities[places]
+        indexes = largest(rows, count)
+        numbers = iter(_numbers(np.take_along_axis(rows, indexes, 1).ravel()))
+        return [
+            b",".join([b"%b%b}" % (openings[index], next(numbers)) for index in likeliest])
+            for likeliest in indexes.tolist()
+        ]
+
+
+def largest(rows: Rows, count: int) -> NDArray[np.intp]:
+    """The indexes of the `count` largest values of each row (n, labels), in descending order: at
+    most (n, labels). Of equal ones the first comes first.
+    """
+    if count * FEW_OF >= rows.shape[1]:
+        return np.argsort(-rows, axis=1, kind="stable")[:, :count]
+    found = np.argpartition(-rows, count - 1, axis=1)[:, :count]
+    found.sort(axis=1)
+    values = np.take_along_axis(rows, found, 1)
+    order = np.argsort(-values, axis=1, kind="stable")
+    found = np.take_along_axis(found, order, 1)
+    # Of values that equal the least of them, any may have been found.
+    tied = (rows >= values.min(1, keepdims=True)).sum(1) > count
+    if tied.any():
+        found[tied] = np.argsort(-rows[tied], axis=1, kind="stable")[:, :count]
+    return found
 
 
 def predict_batch(serving: ModelManager, metrics: Metrics, pixels: Pixels) -> BatchPredictions:
@@ -156,20 +181,24 @@ def predict_batch(serving: ModelManager, metrics: Metrics, pixels: Pixels) -> Ba
     """
     model = serving.model  # read once: one version answers the whole batch
     if pixels.shape[1:] != model.shape:
-        raise replaced(model)
+        raise Replaced(model)
     metrics.batch_size.record(len(pixels))
     batch = BatchPredictions.by(model, pixels)
     metrics.inference_seconds.labels(model.engine.provider).record(batch.seconds)
     return batch
 
 
-def replaced(model: Model) -> Problem:
-    """Of images that were prepared for another version than `model`, which takes others."""
-    return Problem(
-        VERSION_REPLACED,
-        f"version {model.number}, which takes images of another kind, began to serve after this "
-        "image was prepared; ask again",
-    )
+class Replaced(Problem):
+    """The images were prepared for another version than `model`, which takes others."""
+
+    kind = VERSION_REPLACED
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(
+            self.kind,
+            f"version {model.number}, which takes images of another kind, began to serve after "
+            "this image was prepared; ask again",
+        )
 
 
 def _numbers(row: NDArray[np.float32]) -> list[bytes]:

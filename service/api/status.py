@@ -129,7 +129,7 @@ def status_of(
 ) -> Status:
     """As it is now."""
     model, previous, swap = serving.model, serving.previous, serving.last_swap
-    card, info, memory = model.card, model.engine.info, MemoryBudget.of(settings)
+    card, info, memory = model.card, model.engine.info, MemoryBudget.of(settings, model.image_bytes)
     without_room, names = metrics.without_room
     height, width, *colours = card.shape
     return Status(

@@ -16,7 +16,7 @@ What callers may rely on:
 * images of a caller that was cancelled or too late before their batch left are never computed;
 * images of one batch have one shape: those of another wait for the next batch;
 * a batch that fails is split until only the caller whose images fail alone has failed, unless the
-  model raises a Problem, which is the answer to all of them.
+  model raises a Problem, which is the answer to all of them; AnsweredNaN is split too.
 
 A model is any callable. It runs on a thread of the batcher's own, or on the event loop where
 `on_loop` permits it for so many: handing 64 to a thread and their answers back costs a tenth
@@ -76,6 +76,7 @@ class Batcher(Generic[Answers]):
         that they had waited in all.
         """
         self._model = model
+        self._throughput = ThroughputEstimate(waits=max_wait > 0)
         self.set_limits(max_batch, max_queue)
         self._max_wait = max_wait
         self._on_loop = on_loop
@@ -88,7 +89,6 @@ class Batcher(Generic[Answers]):
         self._departure: asyncio.Handle | None = None  # of the next batch
         self._timer = DeadlineTimer(self._expire)  # at the earliest deadline
         self._left = 0.0  # when the batch did that runs, or the last one
-        self._throughput = ThroughputEstimate(waits=max_wait > 0)
         self._closed = True
 
     async def __aenter__(self) -> Self:
@@ -117,9 +117,13 @@ class Batcher(Generic[Answers]):
         return not self._closed
 
     def set_limits(self, max_batch: int, max_queue: int) -> None:
-        """How many images leave together, and how many may wait, from now on."""
+        """How many images leave together, and how many may wait, from now on.
+
+        What another model needed for a batch does not count for this one.
+        """
         self.max_batch = max_batch
         self.max_queue = max_queue
+        self._throughput.reset()
 
     def submit(
         self,
@@ -292,7 +296,9 @@ class Batcher(Generic[Answers]):
 
     def _deliver(self, outcomes: list[Outcome[Answers]], left: float) -> None:
         now = perf_counter()
-        self._throughput.update(outcomes[0][0][0].arrived, left, now)
+        # Not of a Problem, for which the model computes nothing.
+        if not isinstance(outcomes[0][1], Problem):
+            self._throughput.update(outcomes[0][0][0].arrived, left, now)
         for batch, run in outcomes:
             if isinstance(run, ModelFailed | Problem):
                 for waiting in batch:

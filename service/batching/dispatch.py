@@ -1,7 +1,8 @@
 """Run the model on a batch and deliver the results, each caller's exactly once.
 
 A batch that raises is halved until only those callers fail whose own images make the model fail. A
-Problem is that of every caller in the batch. A caller that raises costs no other caller its result.
+Problem is that of every caller in the batch, except for AnsweredNaN, which some of its images
+cause. A caller that raises costs no other caller its result.
 """
 
 import logging
@@ -11,6 +12,7 @@ from time import perf_counter
 import numpy as np
 
 from service.batching.interface import (
+    AnsweredNaN,
     Answers,
     Batch,
     BatchResult,
@@ -33,9 +35,10 @@ def run_with_bisection(model: Model[Answers], batch: Batch[Answers]) -> list[Out
         answers = model(pixels)
         if len(answers) != len(pixels):
             raise ValueError(f"the model gave {len(answers)} answers to {len(pixels)} images")
-    except Problem as problem:
-        return [(batch, problem)]
     except BaseException as error:  # whatever a model may raise, it must not end the loop
+        of_all = not isinstance(error, AnsweredNaN) or len(batch) == 1
+        if isinstance(error, Problem) and of_all:
+            return [(batch, error)]
         if len(batch) == 1:
             failure = ModelFailed("the model cannot answer this image")
             failure.__cause__ = error

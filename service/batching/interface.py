@@ -11,7 +11,12 @@ from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from service.errors import Problem
 from service.problem_types.operation import STOPPING
-from service.problem_types.prediction import DEADLINE_PASSED, DEADLINE_UNREACHABLE, QUEUE_FULL
+from service.problem_types.prediction import (
+    DEADLINE_PASSED,
+    DEADLINE_UNREACHABLE,
+    MODEL_ANSWERED_NAN,
+    QUEUE_FULL,
+)
 from service.tensors import Pixels
 
 Answers = TypeVar("Answers", bound=Sized)  # of one model call, one an image, in order
@@ -49,6 +54,17 @@ class Closed(Problem):
 
     def __init__(self) -> None:
         super().__init__(STOPPING, "the service is stopping; another replica can answer")
+
+
+class AnsweredNaN(Problem):
+    """To some of the images; the others of a batch may be answered without them."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            MODEL_ANSWERED_NAN,
+            "the model answers NaN to an image of this request; another version, or "
+            "DIGITSERVE_PRECISION=fp32, may answer it",
+        )
 
 
 class ModelFailed(Exception):

@@ -40,6 +40,10 @@ class ThroughputEstimate:
         self._finished = 0.0  # when the last batch was done, on perf_counter
         self.seconds = 0.0  # from one batch to the next while the queue is never empty, smoothed
 
+    def reset(self) -> None:
+        """Know nothing of the model."""
+        self.seconds = 0.0
+
     def update(self, arrived: float, started_at: float, now: float) -> None:
         """A batch is done whose oldest image came at `arrived`, whose model call began then."""
         seconds = now - (started_at if self._waits else max(arrived, self._finished))

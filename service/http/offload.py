@@ -7,6 +7,9 @@ thread is free and the budget has room for it. The request for which least work 
 first: small ones pass large ones, and large ones take turns. One of several threads is kept for
 small slices, so that they never wait until a large image is decoded.
 
+The pixels that a request prepares in several slices are kept from one to the next. They have a
+budget of their own, so that a thousand requests do not each hold theirs half prepared.
+
 Once its deadline has passed, or its client has hung up, no further slice of a request begins.
 """
 
@@ -36,6 +39,10 @@ T = TypeVar("T")
 Slices = Generator[int, None, T]
 
 
+class Kept(int):
+    """What a small slice yields in place of its memory: bytes that it keeps until the last one."""
+
+
 def thread_count() -> int:
     return min(MOST_THREADS, max(2, available_cores()))
 
@@ -59,13 +66,17 @@ class Offload:
         self,
         most: int,
         memory: int = 0,
+        kept: int = 0,
         *,
         threads: int | None = None,
         stage: Stage = "decode",
         done: str = "read",
         full: type[QueueFull] = PreparationFull,
     ) -> None:
-        """At most that many requests, whose slices take at most that many bytes at a time.
+        """At most that many requests, whose slices take at most `memory` bytes at a time.
+
+        Between their slices they keep at most `kept` bytes together, or one of them whatever it
+        needs.
 
         `stage` is where a request is that is cancelled here, `done` what it waits for in the words
         of errors, and `full` what is raised when too many wait.
@@ -77,6 +88,8 @@ class Offload:
         self._count = threads or thread_count()
         self._large = memory - self._count * SMALL  # bytes for slices that are not small
         self._taken = 0  # bytes of those that run
+        self._most_kept = kept
+        self._kept = 0  # bytes
         self._large_running = 0
         self._large_waiting = 0  # bytes of the large slices that wait
         self._seconds_a_byte = 1e-9  # of large slices, smoothed
@@ -86,25 +99,35 @@ class Offload:
         self._order = count()
         self._small_queue: _Queue = []
         self._large_queue: _Queue = []
+        self._keeping_queue: _Queue = []  # those that wait for room to keep something
         return_memory_early()
         self._threads = ThreadPoolExecutor(self._count, thread_name_prefix=stage)
         for _ in range(self._count):  # now, for later there may be no memory for their stacks
             self._threads.submit(perf_counter)
 
-    def do(self, exchange: Exchange, slices: Slices[T], then: Callable[[T, float], object]) -> None:
+    def do(
+        self,
+        exchange: Exchange,
+        slices: Slices[T],
+        then: Callable[[T, float], object],
+        *,
+        keeps: int = 0,
+    ) -> None:
         """Call `then` with the result, and the seconds of work that it took; what either raises is
         the exchange's failure.
 
-        Raises QueueFull if too many wait already, and Problem if the first slice alone is larger
-        than the budget.
+        `keeps`: bytes that it keeps already. Raises QueueFull if too many wait already, or keep too
+        much, and Problem if the first slice alone is larger than the budget.
         """
-        if self._jobs >= self._most:
+        if self._jobs >= self._most or (keeps and not self._may_keep(keeps)):
             seconds = self._jobs * self._pace / self._count
             raise self._full(
                 f"{self._jobs} requests are already waiting to be {self._done}", seconds
             )
         job = _Job(exchange, slices, then)
         self._enqueue(job, next(slices))
+        if keeps:
+            self._keep(job, keeps)
         self._jobs += 1
         left = exchange.deadline - perf_counter()
         job.alarm = asyncio.get_running_loop().call_later(left, self._too_late, job)
@@ -119,7 +142,9 @@ class Offload:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _enqueue(self, job: "_Job[Any]", memory: int) -> None:
-        if memory > SMALL and memory > self._large:
+        if isinstance(memory, Kept):
+            job.keeps, memory = memory, 0
+        elif memory > SMALL and memory > self._large:
             raise Problem(
                 DECODING_TOO_LARGE,
                 f"to decode it takes {memory:,} bytes of memory, more than the "
@@ -133,6 +158,8 @@ class Offload:
         heappush(self._queue_of(job), (job.done + memory, next(self._order), job))
 
     def _queue_of(self, job: "_Job[Any]") -> "_Queue":
+        if job.keeps and not job.is_keeping:
+            return self._keeping_queue
         return self._small_queue if job.memory <= SMALL else self._large_queue
 
     def _check_deadline(self, job: "_Job[Any]", memory: float, share: float = 1.0) -> None:
@@ -169,14 +196,26 @@ class Offload:
         small, large = self._small_queue, self._large_queue
         if large and (not small or large[0] < small[0]) and self._has_room(large[0][2].memory):
             return large
+        keeping = self._keeping_queue
+        if keeping and self._may_keep(keeping[0][2].keeps):
+            return keeping
         return small or None
 
     def _has_room(self, memory: int) -> bool:
         return self._large_running < self._count - 1 and self._taken + memory <= self._large
 
+    def _may_keep(self, size: int) -> bool:
+        return not self._kept or self._kept + size <= self._most_kept
+
+    def _keep(self, job: "_Job[Any]", size: int) -> None:
+        job.keeps, job.is_keeping = size, True
+        self._kept += size
+
     def _run(self, job: "_Job[Any]") -> None:
         is_large = job.memory > SMALL
         self._leaves_queue(job)
+        if job.keeps and not job.is_keeping:
+            self._keep(job, job.keeps)
         self._running += 1
         self._large_running += is_large
         self._taken += job.memory if is_large else 0
@@ -218,6 +257,7 @@ class Offload:
         if not job.is_finished:
             job.is_finished = True
             self._leaves_queue(job)
+            self._kept -= job.keeps if job.is_keeping else 0
             self._jobs -= 1
             job.alarm.cancel()
             job.forget()
@@ -247,6 +287,8 @@ class _Job(Generic[T]):
         self.exchange = exchange
         self.then = then
         self.memory = 0  # bytes of the next slice, or of the one that runs
+        self.keeps = 0  # bytes between its slices
+        self.is_keeping = False  # or it waits for room
         self.done = 0  # bytes of all slices that have begun: what was done for it
         self.seconds = 0.0  # of work
         self.waits = False

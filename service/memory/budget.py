@@ -2,7 +2,8 @@
 that fits.
 
 A worker takes its process and its model, MAX_BUFFERED for what it receives and has not sent,
-MAX_DECODING for images, and a process beside it in which a version is loaded and proven.
+MAX_DECODING for images, MAX_QUEUE_BYTES for those that are prepared, and a process beside it in
+which a version is loaded and proven.
 """
 
 import logging
@@ -26,17 +27,25 @@ class MemoryBudget(NamedTuple):
     workers: int
     buffered: int  # bytes of a worker, as all below
     decoding: int
+    images: int  # prepared ones: in the queue, on their way to it, or compared
     limit: int | None  # bytes: of the cgroup, or of the machine; None: it cannot be read
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
-        return cls(settings.workers, settings.max_buffered, settings.max_decoding, _limit())
+    def of(cls, settings: Settings, image: int | None) -> Self:
+        """`image`: the bytes of one, as the model takes it; None: it is not known."""
+        queue = settings.max_queue_bytes
+        if image is not None:
+            batch = settings.max_batch * image  # which always fits
+            queue = min(settings.max_queue * image, max(queue, batch))
+        images = queue + 2 * settings.max_request_bytes
+        return cls(settings.workers, settings.max_buffered, settings.max_decoding, images, _limit())
 
     @property
     def total(self) -> int:
         """Bytes."""
         supervisor = SUPERVISOR if self.workers > 1 else 0
-        return supervisor + self.workers * (PROCESS + LOADING + self.buffered + self.decoding)
+        worker = PROCESS + LOADING + self.buffered + self.decoding + self.images
+        return supervisor + self.workers * worker
 
     @property
     def fits(self) -> bool:
@@ -47,7 +56,8 @@ class MemoryBudget(NamedTuple):
         sentence = (
             f"memory: at most {_mib(self.total)} = {self.workers} x ({_mib(PROCESS)} process + "
             f"{_mib(self.buffered)} {PREFIX}MAX_BUFFERED + {_mib(self.decoding)} "
-            f"{PREFIX}MAX_DECODING + {_mib(LOADING)} to load a version)"
+            f"{PREFIX}MAX_DECODING + {_mib(self.images)} {PREFIX}MAX_QUEUE_BYTES + "
+            f"{_mib(LOADING)} to load a version)"
         )
         if self.workers > 1:
             sentence += f" + {_mib(SUPERVISOR)} supervisor"
@@ -57,10 +67,11 @@ class MemoryBudget(NamedTuple):
             log.info("%s, of %s", sentence, _mib(self.limit))
         else:
             log.warning(
-                "%s, and there are only %s: lower %sMAX_DECODING, %sMAX_BUFFERED%s, or give it "
-                "more memory",
+                "%s, and there are only %s: lower %sMAX_DECODING, %sMAX_BUFFERED, "
+                "%sMAX_QUEUE_BYTES%s, or give it more memory",
                 sentence,
                 _mib(self.limit),
+                PREFIX,
                 PREFIX,
                 PREFIX,
                 f" or {PREFIX}WORKERS" if self.workers > 1 else "",

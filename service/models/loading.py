@@ -68,6 +68,11 @@ class Model:
         return self.card.shape
 
     @cached_property
+    def image_bytes(self) -> int:
+        """Of one image, as the graph takes it."""
+        return prod(self.shape)
+
+    @cached_property
     def prepare(self) -> Preparer:
         """The same object as of every model with that preparation: see `preparer_of`."""
         return preparer_of(self.card.preparation, self.card.shape)
@@ -102,8 +107,16 @@ class Model:
 
     def max_queue(self, settings: Settings) -> int:
         """How many images may wait: at least a full batch, however large an image is."""
-        in_memory = settings.max_queue_bytes // prod(self.shape)
-        return min(settings.max_queue, max(in_memory, self.engine.max_batch))
+        return self._most(settings.max_queue, settings.max_queue_bytes)
+
+    def max_images(self, settings: Settings) -> int:
+        """How many images a request may have: at least a full batch, and never more than wait."""
+        most = min(settings.max_pictures, settings.max_queue)
+        return self._most(most, settings.max_request_bytes)
+
+    def _most(self, most: int, in_memory: int) -> int:
+        """At most that many images, and as many as have that many bytes, or are a batch."""
+        return min(most, max(in_memory // self.image_bytes, self.engine.max_batch))
 
     @cached_property
     def answer(self) -> bytes:

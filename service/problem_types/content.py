@@ -98,9 +98,10 @@ DOCUMENT_TOO_LARGE = ProblemType(
     "document-too-large",
     413,
     "JSON document too large",
-    "The JSON contains far more than the largest valid request needs, and is refused before it is "
-    "parsed.",
-    "Send fewer images in one request, and nothing besides what the route documents.",
+    "The JSON contains far more than the largest valid request needs, or more numbers than the "
+    "service parses, and is refused before it is parsed.",
+    "Send fewer images in one request, and nothing besides what the route documents; send large "
+    "tensors as bytes, with Triton's binary data extension.",
     ("DIGITSERVE_MAX_PICTURES", "DIGITSERVE_MAX_QUEUE", "DIGITSERVE_MAX_QUEUE_BYTES"),
 )
 TOO_MANY_PARTS = ProblemType(

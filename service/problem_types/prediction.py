@@ -107,6 +107,16 @@ BLANK_PICTURE = ProblemType(
     "Check that the image shows a digit: an empty canvas, an image that is entirely "
     "transparent, and a digit in the colour of its background are common causes.",
 )
+MODEL_ANSWERED_NAN = ProblemType(
+    "model-answered-nan",
+    500,
+    "Model answered NaN",
+    "The model computed NaN, which is not a number, in place of probabilities: its weights are "
+    "damaged, or its numbers overflow on this image, which is likelier in half precision.",
+    "Send another image; the same one fails again. Serve another version, or the same one in full "
+    "precision.",
+    ("DIGITSERVE_PRECISION",),
+)
 QUEUE_FULL = ProblemType(
     "queue-full",
     503,

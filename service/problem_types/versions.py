@@ -74,8 +74,8 @@ VERSION_REPLACED = ProblemType(
     409,
     "Version was replaced meanwhile",
     "Another version took its place, or its memory was released, between the request and its "
-    "answer; or the image was prepared for the version that served when it arrived, and the one "
-    "that took its place takes images of another kind.",
+    "answer; or a tensor has the shape of the version that served when it arrived, and the one "
+    "that took its place takes another. Image files are prepared again for that one by themselves.",
     "Send the request again.",
     retry=True,
 )

@@ -26,6 +26,7 @@ class WorkerState(BaseModel):
     worker: int
     pid: int
     version: int | None = None  # None: it does not serve yet
+    image_bytes: int | None = None  # of one image, as that version takes it
     reloaded: float = 0.0  # when its last requested reload began, time.monotonic()
 
 
@@ -43,6 +44,7 @@ class Command(BaseModel):
 
 class Report(BaseModel):
     version: int | None = None
+    image_bytes: int | None = None
     reloaded: float = 0.0
     reload_all: bool = False  # a request: the other workers reload
     evict: int | None = None  # a request: the other workers evict that version

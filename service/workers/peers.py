@@ -52,6 +52,7 @@ class Peers:
         self._send(
             Report(
                 version=self._serving.model.number,
+                image_bytes=self._serving.model.image_bytes,
                 reloaded=self._reloaded,
                 reload_all=reload_all,
                 leaving=leaving,

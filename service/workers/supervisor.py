@@ -118,7 +118,7 @@ class Supervisor:
             reason = report.failed
             before = slot.state
             slot.state = before.model_copy(
-                update=report.model_dump(include={"version", "reloaded"})
+                update=report.model_dump(include={"version", "image_bytes", "reloaded"})
             )
             if slot.listens and report.version != before.version:
                 self._version = report.version
@@ -170,7 +170,8 @@ class Supervisor:
 
     def _all_ready(self) -> None:
         self._ready = True
-        MemoryBudget.of(self._settings).log()
+        # One without the others: all serve the same version.
+        MemoryBudget.of(self._settings, self._slots.all[0].state.image_bytes).log()
         for slot in self._slots.all:
             self._slots.listens(slot)
         model = self._settings.models / self._settings.model

@@ -32,7 +32,7 @@ from service.problem_types.versions import NO_SUCH_VERSION, NOT_ENOUGH_MEMORY, V
 from service.settings import Settings
 
 UNUSED = 300.0  # seconds without a request after which the secondary model is unloaded
-WAITING = 64  # requests for either thread; with 256 images each they hold 13 MB
+WAITING = 64  # requests for either thread
 T = TypeVar("T")
 
 log = logging.getLogger("service")
@@ -52,9 +52,10 @@ class SecondaryModel:
         self._used = 0.0  # when it was last requested, on monotonic
         self._preflight = Preflight()
         self._timer: asyncio.TimerHandle | None = None
-        self._warm = _model_thread("answered")
+        most = settings.max_request_bytes // 2  # bytes of images that wait for either thread
+        self._warm = _model_thread("answered", most)
         again = "answered; a version that is being loaded will be there for the next"
-        self._others = _model_thread(again)
+        self._others = _model_thread(again, most)
         serving.when_swapped.append(self._unload_after_swap)
         serving.when_memory_is_short.append(self.unload)
 
@@ -80,8 +81,12 @@ class SecondaryModel:
         number: int,
         work: Callable[[Model], T],
         then: Callable[[T], object],
+        holds: int = 0,
     ) -> None:
-        """Call `then` with the result of `work`, which gets that version's model on a thread."""
+        """Call `then` with the result of `work`, which gets that version's model on a thread.
+
+        `holds`: the bytes of its images. QueueFull if those of all that wait are too many.
+        """
         self.admit(number, exchange.headers)  # it may have been warm, and is no longer
         exchange.beside = True
         if self.is_warm(number) or number == self._serving.model.number:
@@ -89,7 +94,7 @@ class SecondaryModel:
         else:
             thread, with_model = self._others, self._with_other
         slices = whole(0, lambda: with_model(number, work))
-        thread.do(exchange, slices, lambda result, _: then(result))
+        thread.do(exchange, slices, lambda result, _: then(result), keeps=holds)
         if thread is self._others:
             self._used = time.monotonic()
             if self._timer is None:
@@ -182,5 +187,5 @@ class SecondaryModel:
             raise store_problem(error, store) from error
 
 
-def _model_thread(done: str) -> Offload:
-    return Offload(WAITING, threads=1, stage="model", done=done, full=QueueFull)
+def _model_thread(done: str, most: int) -> Offload:
+    return Offload(WAITING, kept=most, threads=1, stage="model", done=done, full=QueueFull)

@@ -7,6 +7,7 @@ much is refused before it costs anything. The work is done in slices, one after 
 """
 
 from collections.abc import Callable, Sequence
+from math import prod
 from time import perf_counter
 
 import cv2
@@ -20,13 +21,14 @@ from preprocessing.encoding import data_url, png_of
 from preprocessing.preparation import Preparer
 from service.api.v1.bodies import ImageFile
 from service.errors import Problem
-from service.http.offload import SMALL, Slices
+from service.http.offload import SMALL, Kept, Slices
 from service.problem_types.prediction import REQUEST_TOO_MANY_PIXELS
 from service.settings import Settings
 from service.tensors import Pixels
 
 SHEET = (SIDE, SIDE)
 FEW = 16  # images that are decoded on the event loop: more would hold it up
+LITTLE = 2**16  # bytes of pixels that need no room of their own: those of a few images of digits
 SLICE = 0.005  # seconds that small images are prepared one after the other
 
 
@@ -57,13 +59,16 @@ def pixels_of(
     """Pixels (n, *prepare.shape); raises NotAPicture, TooManyPixels or Blank, naming the image.
 
     `read` returns the files, which takes `reading` bytes of memory. Each slice is one large
-    image, or as many small ones as take a few milliseconds.
+    image, or as many small ones as take a few milliseconds; the pixels are kept between them.
     """
     yield reading
     images = _identified(read(), prepare, settings)
     del read  # and the body that it may hold
-    pixels = np.empty((len(images), *prepare.shape), np.uint8)
-    reserved, began = max(reading, SMALL), perf_counter()
+    reserved, size = max(reading, SMALL), len(images) * prod(prepare.shape)
+    if size > LITTLE and len(images) > 1:  # one image is done within its slice
+        yield Kept(size)
+        reserved = SMALL
+    pixels, began = np.empty((len(images), *prepare.shape), np.uint8), perf_counter()
     images.reverse()  # so that each, and its file, is released when it is done
     for place in range(len(images)):
         name, picture = images.pop()

@@ -8,16 +8,17 @@ from typing import NamedTuple
 
 from preprocessing.preparation import Preparer
 from service.api.options import DEFAULT_OPTIONS, Options
-from service.api.predictions import BatchPredictions, replaced
+from service.api.predictions import BatchPredictions, Replaced
 from service.batching.batcher import Batcher
 from service.batching.interface import (
+    AnsweredNaN,
     BatchResult,
     DeadlinePassed,
     ModelFailed,
     Place,
 )
 from service.errors import Problem
-from service.http.exchange import Exchange
+from service.http.exchange import Begin, Exchange
 from service.models.loading import Model
 from service.problem_types.versions import VERSION_REPLACED
 from service.telemetry.metrics.registry import Metrics
@@ -35,9 +36,9 @@ class Together(NamedTuple):
     max_batch: Callable[[], int]
     # How many more of them need no `admit`.
     room: Callable[[], int]
-    # At most max_batch exchanges, their images (n, *shape), by which model's preparation, and the
-    # seconds that decoding took for each.
-    submit: Callable[[list[Exchange], Pixels, Preparer, float], object]
+    # At most max_batch exchanges, their images (n, *shape), by which model's preparation, the
+    # seconds that decoding took for each, and what begins one again.
+    submit: Callable[[list[Exchange], Pixels, Preparer, float, Begin], object]
 
 
 class Predictor(NamedTuple):
@@ -46,8 +47,9 @@ class Predictor(NamedTuple):
     model: Callable[[], Model]  # for which images are prepared now
     # Raises what `submit` would raise now: for that many images, at that time, with that deadline.
     admit: Callable[[int, float, float], None]
-    # Pixels (n, *shape), what prepared them, and how many seconds decoding took.
-    submit: Callable[[Exchange, Options, Pixels, Preparer, float, PreviewUrls], object]
+    # Pixels (n, *shape), what prepared them, how many seconds decoding took, and what begins the
+    # request again if the model that serves meanwhile takes others.
+    submit: Callable[[Exchange, Options, Pixels, Preparer, float, PreviewUrls, Begin], object]
     together: Together | None = None  # None: each request alone
 
 
@@ -70,16 +72,17 @@ def batched(
         prepare: Preparer,
         decoded: float,
         preview_urls: PreviewUrls,
+        again: Begin,
     ) -> None:
         count = len(pixels)
         metrics.decode_seconds.record_all([decoded / count] * count)
-        pending(exchange, options, pixels, prepare, decoded, preview_urls)
+        pending(exchange, options, pixels, prepare, decoded, preview_urls, again)
 
     def submit_together(
-        exchanges: list[Exchange], pixels: Pixels, prepare: Preparer, decoded: float
+        exchanges: list[Exchange], pixels: Pixels, prepare: Preparer, decoded: float, again: Begin
     ) -> None:
         metrics.decode_seconds.record_all([decoded] * len(exchanges))
-        PendingTogether(batcher, metrics, pending, exchanges, pixels, prepare, decoded)
+        PendingTogether(batcher, metrics, pending, exchanges, pixels, prepare, decoded, again)
         batcher.leave_if_full()
 
     if version is not None:  # then a request has a predictor of its own
@@ -109,8 +112,8 @@ def predictions_of(
 
 class PendingPrediction:
     __slots__ = (
-        "_count", "_decoded", "_exchange", "_metrics", "_options", "_prepare", "_preview_urls",
-        "_version",
+        "_again", "_count", "_decoded", "_exchange", "_metrics", "_options", "_prepare",
+        "_preview_urls", "_version",
     )  # fmt: skip
 
     def __init__(
@@ -124,6 +127,7 @@ class PendingPrediction:
         prepare: Preparer,
         decoded: float,
         preview_urls: PreviewUrls,
+        again: Begin,
         *,
         admitted: bool = False,
     ) -> None:
@@ -135,6 +139,7 @@ class PendingPrediction:
         self._prepare = prepare
         self._decoded = decoded
         self._preview_urls = preview_urls
+        self._again = again
         self._count = len(pixels)
         waiting = batcher.submit(self, pixels, deadline=exchange.deadline, admitted=admitted)
         exchange.cancel_work = lambda _: batcher.cancel(waiting)
@@ -146,7 +151,7 @@ class PendingPrediction:
             self.failed(Problem(VERSION_REPLACED, f"{detail}; ask again"))
             return
         if self._prepare is not batch.model.prepare:
-            self.failed(replaced(batch.model))
+            self.failed(Replaced(batch.model))
             return
         mine = range(first, first + self._count)
         metrics.queue_wait_seconds.record(waited)
@@ -158,7 +163,10 @@ class PendingPrediction:
         )
 
     def failed(self, error: Exception) -> None:
-        self._exchange.fail(error)
+        if isinstance(error, Replaced) and self._version is None:
+            self._again(self._exchange)
+        else:
+            self._exchange.fail(error)
 
 
 class PendingTogether:
@@ -177,6 +185,7 @@ class PendingTogether:
         pixels: Pixels,
         prepare: Preparer,
         decoded: float,
+        again: Begin,
     ) -> None:
         """`pending` makes a PendingPrediction of one of them."""
         self._batcher = batcher
@@ -185,6 +194,7 @@ class PendingTogether:
         self._exchanges = exchanges
         self._prepare = prepare
         self._decoded = decoded
+        self._again = again
         # The latest: all arrived within a turn of the event loop. `answered` checks each.
         deadline = max([exchange.deadline for exchange in exchanges])
         try:
@@ -199,7 +209,7 @@ class PendingTogether:
     def answered(self, run: BatchResult[BatchPredictions], first: int, waited: float) -> None:
         metrics, batch, now = self._metrics, run.answers, perf_counter()
         if self._prepare is not batch.model.prepare:
-            self.failed(replaced(batch.model))
+            self.failed(Replaced(batch.model))
             return
         exchanges = self._exchanges
         places: Sequence[int] = range(first, first + len(exchanges))
@@ -222,11 +232,14 @@ class PendingTogether:
         batch.record(metrics, places, None)
 
     def failed(self, error: Exception) -> None:
-        if isinstance(error, ModelFailed) and len(self._exchanges) > 1:
+        if isinstance(error, ModelFailed | AnsweredNaN) and len(self._exchanges) > 1:
             self._submit_each(self._waiting.pixels, admitted=True)
             return
         for exchange in self._exchanges:
-            exchange.fail(error)
+            if isinstance(error, Replaced):
+                self._again(exchange)
+            else:
+                exchange.fail(error)
 
     def _submit_each(self, pixels: Pixels, *, admitted: bool) -> None:
         for place, exchange in enumerate(self._exchanges):
@@ -236,7 +249,7 @@ class PendingTogether:
                 image = pixels[place : place + 1]
                 self._pending(
                     exchange, DEFAULT_OPTIONS, image, self._prepare, self._decoded, None,
-                    admitted=admitted,
+                    self._again, admitted=admitted,
                 )  # fmt: skip
             except Exception as error:  # of this request
                 exchange.fail(error)

@@ -30,6 +30,7 @@ from service.api.v1.bodies import Form, ImageFile
 from service.api.v1.content_types import PICTURES, check_type, form_of
 from service.api.v1.images import pixels_of, prepared, preview_urls_of
 from service.api.v1.pending import Predictor, PreviewUrls, Together
+from service.batching.interface import DeadlinePassed
 from service.errors import Problem
 from service.http.exchange import TIMEOUT, Begin, Endpoint, Exchange
 from service.http.offload import SMALL, Offload, Slices, whole
@@ -93,7 +94,7 @@ class Predict(Endpoint):
             sent = [ImageFile("", exchange.body)]
             self._prepare_files(exchange, options, prepare, lambda: sent, 0)
         elif _is_quick(options) and (pixels := _at_once(raster, prepare)) is not None:
-            self._submit(exchange, options, pixels, prepare, perf_counter() - began, None)
+            self._submit_at_once(exchange, options, pixels, prepare, began)
         else:
             self._prepare_raster(exchange, options, prepare, raster)
 
@@ -133,7 +134,7 @@ class Predict(Endpoint):
                         self._prepare_alone(exchange, prepare, raster)
                 plain, pixels = [*compress(plain, alike)], pixels[alike]
             if plain:
-                together.submit(plain, pixels, prepare, decoded)
+                together.submit(plain, pixels, prepare, decoded, self._begin_again)
         except Exception as error:  # there is no memory
             for exchange in plain:
                 if exchange.cancel_work is None:  # nobody works for it
@@ -175,6 +176,20 @@ class Predict(Endpoint):
         except Exception as error:
             exchange.fail(error)
 
+    def _begin_again(self, exchange: Exchange) -> None:
+        """With the model that serves now and takes images of another kind; until the deadline."""
+        exchange.cancel_work = None
+        if exchange.deadline <= perf_counter():
+            exchange.fail(DeadlinePassed("the deadline passed while the model was replaced"))
+        else:
+            self._begin_alone(exchange)
+
+    def _submit_at_once(
+        self, exchange: Exchange, options: Options, pixels: Pixels, prepare: Preparer, began: float
+    ) -> None:
+        decoded = perf_counter() - began
+        self._submit(exchange, options, pixels, prepare, decoded, None, self._begin_again)
+
     def _prepare_alone(self, exchange: Exchange, prepare: Preparer, raster: Raster) -> None:
         try:
             self._prepare_raster(exchange, DEFAULT_OPTIONS, prepare, raster)
@@ -203,7 +218,7 @@ class Predict(Endpoint):
         if pixels is None:
             self._prepare_files(exchange, options, prepare, lambda: sent, 0)
         else:
-            self._submit(exchange, options, pixels, prepare, perf_counter() - began, None)
+            self._submit_at_once(exchange, options, pixels, prepare, began)
 
     def _prepare_files(
         self,
@@ -232,7 +247,9 @@ class Predict(Endpoint):
 
         def then(made: tuple[Pixels, PreviewUrls], seconds: float) -> None:
             found, preview_urls = made
-            self._submit(exchange, options, found, prepare, seconds, preview_urls)
+            self._submit(
+                exchange, options, found, prepare, seconds, preview_urls, self._begin_again
+            )
 
         self._offload.do(exchange, slices(), then)
 

@@ -15,13 +15,13 @@ from time import perf_counter
 from preprocessing.preparation import Preparer
 from service.api.options import Options
 from service.api.params import check_name, number_of
-from service.api.predictions import BatchPredictions, replaced
+from service.api.predictions import BatchPredictions, Replaced
 from service.api.v1.comparison import SecondaryModel
 from service.api.v1.pending import Predictor, PreviewUrls, batched, head_of, predictions_of
 from service.api.v1.predict import Predict
 from service.batching.batcher import Batcher
 from service.batching.interface import BatchResult
-from service.http.exchange import Endpoint, Exchange
+from service.http.exchange import Begin, Endpoint, Exchange
 from service.http.offload import Offload
 from service.models.loading import Model
 from service.models.manager import ModelManager
@@ -84,12 +84,13 @@ def compared(secondary: SecondaryModel, compared: Model) -> Predictor:
         prepare: Preparer,
         decoded: float,
         preview_urls: PreviewUrls,
+        _: Begin,
     ) -> None:
         submitted = perf_counter()
 
         def work(model: Model) -> tuple[Timings, bytes, bytes]:
             if model.prepare is not prepare:
-                raise replaced(model)
+                raise Replaced(model)
             began = perf_counter()
             batch, waited = BatchPredictions.by(model, pixels), began - submitted
             run = BatchResult(batch, began, batch.seconds)
@@ -101,6 +102,6 @@ def compared(secondary: SecondaryModel, compared: Model) -> Predictor:
             exchange.timings, head, content = response
             exchange.reply(200, head, content)
 
-        secondary.do(exchange, compared.number, work, then)
+        secondary.do(exchange, compared.number, work, then, holds=pixels.nbytes)
 
     return Predictor(lambda: compared, lambda *_: None, submit)

@@ -16,11 +16,11 @@ from service.api.predictions import BatchPredictions
 from service.api.v2.requests import HEADER_LENGTH, InferRequest, header_length, read
 from service.api.v2.responses import written
 from service.batching.batcher import Batcher
-from service.batching.interface import BatchResult, QueueFull
+from service.batching.interface import BatchResult
 from service.errors import Problem
 from service.http.compression import Coding, accepted, coding_of, compressed, decompressed
 from service.http.exchange import Endpoint, Exchange
-from service.http.offload import SMALL, Offload, whole
+from service.http.offload import Offload, whole
 from service.models.loading import Model
 from service.models.manager import ModelManager
 from service.problem_types.content import DOCUMENT_TOO_LARGE
@@ -32,10 +32,14 @@ from service.tensors import Pixels
 PATH = "/v2/models/{model}/infer"
 VERSION_PATH = "/v2/models/{model}/versions/{version}/infer"
 SHORT = 2**15  # bytes of JSON that are read in well under a millisecond
-READING = 8  # times the bytes of a body that reading it takes: a list for its numbers
+READING = 24  # times the bytes of JSON that reading it takes: lists of its numbers, rows of three
+MOST_JSON = 2**22  # bytes: larger tensors are sent in bytes
 MOST_COMPRESSED = 1032  # times shorter than what it is decompressed to, at most
 NUMBER = 8  # bytes of JSON that a number of an image takes at most: "255.0, " and some brackets
-FEW = 64  # images whose classes, or whose compressed answer, are written in that time
+# Numbers, as many as images have labels together, that are written in that time: in JSON, and where
+# they are compressed or the best are chosen.
+FEW, FEW_TO_CHOOSE = 2**14, 2**10
+WRITING = 64  # bytes that writing one of them takes: two outputs, their text, and its compression
 
 
 class Infer(Endpoint):
@@ -74,8 +78,10 @@ class Infer(Endpoint):
                 request, pixels = read(body, length, given is not None, model, self._settings)
                 self._submit(exchange, version, request, pixels)
                 return
-        longest = min(self._settings.max_body, MOST_COMPRESSED * len(body))
-        memory = (len(body) if coding is None else longest) * READING
+            memory = length * READING
+        else:
+            longest = min(self._settings.max_body, MOST_COMPRESSED * len(body))
+            memory = longest + min(longest, MOST_JSON) * READING
         self.offload.do(
             exchange,
             whole(memory, lambda: self._read_on_thread(body, coding, given)),
@@ -107,6 +113,12 @@ class Infer(Endpoint):
                 DOCUMENT_TOO_LARGE,
                 f"{length:,} bytes of JSON, and {images} images (DIGITSERVE_MAX_PICTURES) need at "
                 f"most {most:,}",
+            )
+        if length > MOST_JSON:
+            raise Problem(
+                DOCUMENT_TOO_LARGE,
+                f"{length:,} bytes of JSON, at most {MOST_JSON:,} are read; send large tensors in "
+                "bytes: with binary_data_size and the header Inference-Header-Content-Length",
             )
         return length
 
@@ -176,7 +188,8 @@ class _PendingInference:
             len(batch),
         )
         coding = accepted(self.exchange.headers)
-        if self.count > FEW and (coding or self._classifies()):
+        numbers = self.count * len(batch.model.card.labels)
+        if numbers > (FEW_TO_CHOOSE if coding or self._classifies() else FEW):
             self._write_on_thread(batch, mine, timing, coding)
         else:
             self.exchange.reply(200, *self._written(batch, mine, timing, coding))
@@ -193,15 +206,15 @@ class _PendingInference:
     def _write_on_thread(
         self, batch: BatchPredictions, mine: slice, timing: bytes, coding: Coding | None
     ) -> None:
-        exchange = self.exchange
+        exchange, memory = self.exchange, WRITING * self.count * len(batch.model.card.labels)
         try:
             self.infer.offload.do(
                 exchange,
-                whole(SMALL, lambda: self._written(batch, mine, timing, coding)),
+                whole(memory, lambda: self._written(batch, mine, timing, coding)),
                 lambda answer, _: exchange.reply(200, *answer),
             )
-        except QueueFull as full:
-            exchange.fail(full)
+        except Problem as refused:
+            exchange.fail(refused)
 
     def _classifies(self) -> bool:
         return any(output.parameters.classification for output in self.request.outputs)

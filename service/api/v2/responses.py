@@ -17,7 +17,7 @@ import orjson
 from numpy.typing import NDArray
 
 from contract.card import LOGITS, PROBABILITIES
-from service.api.predictions import BatchPredictions
+from service.api.predictions import BatchPredictions, largest
 from service.api.v2.requests import InferRequest, Output
 from service.tensors import Rows
 
@@ -75,14 +75,13 @@ def _little_endian(tensor: NDArray[np.float32]) -> bytes:
 
 def best(rows: Rows, classes: int, labels: tuple[str, ...]) -> list[str]:
     """The texts of all images, one after the other. Of equal values the lower index is first."""
-    rows = np.ascontiguousarray(rows)
-    order = np.argsort(-rows, axis=1, kind="stable")[:, :classes].tolist()
+    indexes = largest(rows, classes)
+    values = np.take_along_axis(rows, indexes, 1).ravel()
     # Written by orjson: the shortest text of a float32, where Python's str is of its float64.
-    texts = orjson.dumps(rows, option=orjson.OPT_SERIALIZE_NUMPY)[2:-2].decode().split("],[")
+    texts = orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].decode().split(",")
     return [
-        f"{values[index]}:{index}:{labels[index]}"
-        for values, indices in zip((text.split(",") for text in texts), order, strict=True)
-        for index in indices
+        f"{text}:{index}:{labels[index]}"
+        for text, index in zip(texts, indexes.ravel().tolist(), strict=True)
     ]
 
 

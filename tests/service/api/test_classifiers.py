@@ -221,6 +221,25 @@ def test_any_number_of_the_best_classes_is_named(kinds: Service) -> None:
     assert {text.split(":")[2] for text in texts} <= {*MANY}
 
 
+def test_a_long_tensor_in_json_is_refused_in_favour_of_bytes(models: Path) -> None:
+    with Service.started(models, model="kinds") as service:
+        url = f"{service.url}/v2/models/kinds/infer"
+        refused = fetch.post(url, content=b"[" + b"0," * 2**21 + b"0]")
+        assert refused.status_code == 413
+        assert "send large tensors in bytes" in refused.json()["error"]
+        images = bytes(16 * 224 * 224 * 3)
+        tensor = {
+            "name": "pixels", "datatype": "UINT8", "shape": [16, 224, 224, 3],
+            "parameters": {"binary_data_size": len(images)},
+        }  # fmt: skip
+        outputs = [{"name": "probabilities", "parameters": {"classification": 2}}]
+        head = as_json({"inputs": [tensor], "outputs": outputs})
+        answer = fetch.post(url, content=head + images, headers={HEADER: str(len(head))}).json()
+    # Of a black image all are equally likely.
+    texts = [text.partition(":")[2] for text in answer["outputs"][0]["data"]]
+    assert texts == ["0:kind 0", "1:kind 1"] * 16
+
+
 # ---- status, metrics and documents -------------------------------------------------------------
 
 
@@ -249,10 +268,28 @@ def test_labels_beyond_a_hundred_are_counted_together(kinds: Service) -> None:
 def test_the_queue_is_bounded_by_bytes(kinds: Service) -> None:
     """A MiB is 6 images of 224x224."""
     assert fetch.get(f"{kinds.url}/v1/status").json()["batching"]["max_queue"] == 6
-    files = [("image", (f"{at}.png", encoded(plain((at, 0, 0))))) for at in range(7)]
+
+
+def test_the_images_of_a_request_are_bounded_by_a_quarter_of_that_or_a_batch(
+    kinds: Service,
+) -> None:
+    files = [("image", (f"{at}.png", encoded(plain((at, 0, 0))))) for at in range(5)]
     refused = fetch.post(f"{kinds.url}/v1/predict", files=files)
-    assert "7 images in one request, 6 are allowed" in problem(refused, 413)["detail"]
-    assert len(fetch.post(f"{kinds.url}/v1/predict", files=files[:6]).json()["predictions"]) == 6
+    assert "5 images in one request, 4 are allowed" in problem(refused, 413)["detail"]
+    assert len(fetch.post(f"{kinds.url}/v1/predict", files=files[:4]).json()["predictions"]) == 4
+
+
+def test_the_images_that_wait_count_in_the_memory_of_the_service(
+    colours: Service, kinds: Service
+) -> None:
+    def budget(service: Service) -> int:
+        total: int = fetch.get(f"{service.url}/v1/status").json()["memory"]["budget"]
+        assert f"{total // 2**20:,} MiB" in service.log
+        assert "DIGITSERVE_MAX_QUEUE_BYTES" in service.log
+        return total
+
+    few, many = 2**20 + 2 * 2**18, 1024 * 32 * 32 * 3 + 2 * 2**26
+    assert budget(colours) - budget(kinds) == many - few
 
 
 def test_the_document_of_the_api_describes_the_model_that_serves(colours: Service) -> None:

@@ -11,8 +11,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from service.errors import ProblemType
+from service.errors import Problem, ProblemType
 from service.problem_types import TYPES, content, http, operation, prediction, versions
+from service.problem_types.prediction import QUEUE_FULL
+from service.problem_types.versions import SWITCH_UNDER_WAY, VERSION_IN_USE, VERSION_REPLACED
 from service.settings import PREFIX, Settings
 from tests.service.api.test_pages import policy_of
 from tests.service.http.test_bad_input import BLANK, png
@@ -46,6 +48,12 @@ def test_titles_are_unique_settings_exist_and_every_503_can_be_retried() -> None
     for kind in TYPES.values():
         assert set(kind.settings) <= settings, kind.code
         assert kind.retry or kind.status != 503, kind.code
+
+
+def test_what_will_soon_succeed_says_when_to_send_it_again() -> None:
+    for kind in (QUEUE_FULL, VERSION_REPLACED, SWITCH_UNDER_WAY):
+        assert Problem(kind, "").headers["retry-after"] == "1"
+    assert "retry-after" not in Problem(VERSION_IN_USE, "").headers
 
 
 def test_the_documentation_has_a_row_for_each_type() -> None:

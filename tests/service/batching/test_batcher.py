@@ -20,6 +20,8 @@ from service.batching.interface import (
     ModelFailed,
     QueueFull,
 )
+from service.errors import Problem
+from service.problem_types.versions import VERSION_REPLACED
 from service.tensors import Pixels
 
 pytestmark = pytest.mark.anyio
@@ -366,6 +368,43 @@ async def test_a_deadline_that_the_queue_cannot_meet_is_rejected_at_once(
             patient = await enqueue(batcher, 6)
         await asyncio.gather(*tasks, *patient)
     assert 0 < refused.value.retry_after < FOREVER
+
+
+async def test_batches_that_a_problem_refuses_say_nothing_about_the_time_of_others(
+    model: Model,
+) -> None:
+    def refuse(_: Pixels) -> list[int]:
+        raise Problem(VERSION_REPLACED, "another version serves")
+
+    computes = True
+    async with batcher_of(
+        lambda pixels: model(pixels) if computes else refuse(pixels), max_batch=2
+    ) as batcher:
+        async with model.busy(batcher):
+            await asyncio.sleep(0.2)
+        computes = False
+        for _ in range(20):
+            with pytest.raises(Problem):
+                await predict(batcher, 1)
+        computes = True
+        async with model.busy(batcher):
+            tasks = await enqueue(batcher, 1, 2, 3, 4)
+            with pytest.raises(DeadlineUnreachable):
+                await predict(batcher, 5, within=0.3)
+        await asyncio.gather(*tasks)
+
+
+async def test_the_time_of_batches_of_another_model_is_forgotten(model: Model) -> None:
+    async with batcher_of(model, max_batch=2) as batcher:
+        async with model.busy(batcher) as first:
+            await asyncio.sleep(0.2)
+        await first
+        batcher.set_limits(2, 64)
+        async with model.busy(batcher):
+            tasks = await enqueue(batcher, 1, 2, 3, 4)
+            now = perf_counter()
+            batcher.admit(1, now, now + 0.01)
+        await asyncio.gather(*tasks)
 
 
 async def test_an_expired_deadline_is_not_attributed_to_the_queue(model: Model) -> None:

@@ -210,6 +210,9 @@ async def test_an_image_that_the_model_answers_with_nan_fails_alone(served: Mode
         for digit in range(4):
             clients.send(digit)
         assert await clients.statuses() == [200, 200, 500, 200]
+        _, refused = clients.connections[2]
+        assert b'"type":"/problems/model-answered-nan"' in refused.written
+        assert b"DIGITSERVE_PRECISION" in refused.written
 
 
 async def test_accepted_images_are_answered_although_another_failed_and_the_service_stops(
