@@ -6,7 +6,7 @@ Each arrow is a gate. What does not pass one never answers a request.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +32,7 @@ Gate = Literal["verify", "load", "golden"]
 FEW_LABELS = 20  # of which a prediction has every probability
 COUNTED_LABELS = 100  # that have a series of their own in the metrics
 OTHER_LABELS = "other"
+LONGEST_LABEL = 64  # characters of a label in the metrics
 
 
 class GateFailed(CannotStart):
@@ -84,9 +85,8 @@ class Model:
 
     @cached_property
     def labels(self) -> list[tuple[str]]:
-        """Of each class, as metrics take them: beyond COUNTED_LABELS they count together."""
-        counted, others = self.card.labels[:COUNTED_LABELS], self.card.labels[COUNTED_LABELS:]
-        return [(label,) for label in counted] + [(OTHER_LABELS,)] * len(others)
+        """Of each class, as metrics take them: see `metric_labels`."""
+        return [(label,) for label in metric_labels(self.card.labels)]
 
     @cached_property
     def has_many_labels(self) -> bool:
@@ -127,6 +127,21 @@ class Model:
     def named(self) -> dict[str, Any]:
         """How answers name it; made once, for every answer holds it."""
         return {"name": self.card.name, "version": str(self.number)}
+
+
+def metric_labels(labels: Sequence[str]) -> list[str]:
+    """Of each class: beyond COUNTED_LABELS they count together, long ones are shortened, and the
+    index tells those apart that would become equal.
+    """
+    others = [OTHER_LABELS] * (len(labels) - COUNTED_LABELS)
+    counted: list[str] = []
+    for index, label in enumerate(labels[:COUNTED_LABELS]):
+        short = label[:LONGEST_LABEL]
+        if short in counted or short in others:
+            mark = " (class)" if short == OTHER_LABELS else f" ({index})"
+            short = short[: LONGEST_LABEL - len(mark)] + mark
+        counted.append(short)
+    return counted + others
 
 
 # Holds while a verified version is loaded: watches it, or has it tried somewhere else first.

@@ -130,7 +130,9 @@ class Metrics:
             "cancelled", "Requests whose client disconnected, by stage", "stage"
         )
         self.predictions = counter(
-            "predictions", "Predictions returned, by label; beyond 100 labels: other", "label"
+            "predictions",
+            "Predictions returned, by label, of 64 characters at most; beyond 100 labels: other",
+            "label",
         )
         self.uncertain = counter(
             "predictions_uncertain", "Predictions below the acceptance threshold"
