@@ -114,7 +114,7 @@ def _describe_predictions(router: APIRouter, card: ModelCard) -> None:
     @router.post(
         Predict.route,
         operation_id="predict",
-        summary=f"Classify images by their {len(card.labels)} labels",
+        summary=f"Classify images into {len(card.labels)} classes",
         description=_DIGITS if card.preparation.kind == "digit" else _IMAGES,
         response_model=Predictions,
         responses={200: answer, **refusals(*_PREDICT_PROBLEMS)},

@@ -1,9 +1,8 @@
 """The golden set: does this model, on this machine and provider, answer as PyTorch did?
 
-A version brings up to 64 images with PyTorch's logits, or the original model's if it was
-imported. They are predicted before a version serves, so
-that a provider that computes something else (a driver, a kernel, integers that saturate) is found
-out by the service and not by its users.
+A version brings up to 64 images with PyTorch's logits, or the original model's if it was imported.
+They are predicted before a version serves, so that a provider that computes something else (a
+driver, a kernel, integers that saturate) is found out by the service and not by its users.
 
 How far a logit may be off depends on the artifact: twice what its proof found on the whole test set
 and at least FLOOR, for float32 sums are added in another order on another provider. That is also

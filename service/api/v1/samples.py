@@ -53,7 +53,7 @@ Sheet = tuple[NDArray[np.uint8], list[str]]  # images (n, h, w) or (n, h, w, 3),
 
 
 class Samples:
-    """The sheet of the model that serves: 80 kB, cached until another one serves."""
+    """The sheet of the model that serves, cached until another one does."""
 
     def __init__(self, reads: StoreReads) -> None:
         self._reads = reads
