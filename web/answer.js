@@ -9,7 +9,7 @@ const QUIET = 700; // milliseconds of no change until an answer is spoken
 
 export class Answer {
 	nothing = "Nothing drawn yet"; // said while there is no image
-	#bars = new Map(); // by the index of the class
+	#bars = new Map(); // by the index and the label of the class: another version may name others
 	#speak;
 	#labels = [];
 	#reading = null; // that is shown
@@ -49,7 +49,8 @@ export class Answer {
 	show(reading) {
 		const { label, index, confidence, probabilities, uncertain } = reading;
 		this.#reading = null;
-		if (probabilities && this.#labels.length !== probabilities.length) this.labels = probabilities.map((_, at) => String(at));
+		const known = this.#labels.length === probabilities?.length && this.#labels[index] === label;
+		if (probabilities && !known) this.labels = probabilities.map((_, at) => (at === index ? label : String(at)));
 		this.#reading = reading;
 		say("answer", label);
 		this.box.className = `card${uncertain ? " unsure" : ""}`;
@@ -60,7 +61,7 @@ export class Answer {
 		this.#speakLater(uncertain ? sure : `Reads as ${label}, ${sure}`);
 		const shown = this.#labels.length > MOST_BARS || !probabilities ? likeliest.slice(0, MOST_BARS) : shares;
 		this.#place(shown);
-		for (const each of shown) this.#bars.get(each.index).set(each.probability, each.index === index);
+		for (const each of shown) this.#bars.get(keyOf(each)).set(each.probability, each.index === index);
 		this.#insight(reading);
 	}
 
@@ -74,13 +75,13 @@ export class Answer {
 		// These bars may be of other classes than its own.
 		if (this.#labels[reading.index] !== reading.label) return;
 		if (reading.probabilities && reading.probabilities.length !== this.#labels.length) return;
-		for (const { index, label, probability } of sharesOf(reading, this.#labels))
-			if (label === this.#labels[index]) this.#bars.get(index)?.compare(probability);
+		for (const each of sharesOf(reading, this.#labels))
+			if (each.label === this.#labels[each.index]) this.#bars.get(keyOf(each))?.compare(each.probability);
 	}
 
 	/** Have bars for these classes, in this order. */
 	#place(classes) {
-		const kept = new Map(classes.map(({ index, label }) => [index, this.#bars.get(index) ?? barOf(label)]));
+		const kept = new Map(classes.map((each) => [keyOf(each), this.#bars.get(keyOf(each)) ?? barOf(each.label)]));
 		const same = [...kept.keys()].join() === [...this.#bars.keys()].join();
 		this.#bars = kept;
 		if (!same) $("#bars").replaceChildren(...[...kept.values()].map((bar) => bar.element));
@@ -108,6 +109,8 @@ export class Answer {
 		this.#speak = setTimeout(() => tell("spoken", text), QUIET);
 	}
 }
+
+const keyOf = ({ index, label }) => `${index} ${label}`;
 
 /** The classes of a prediction, each {index, label, probability}: all of them, or the likeliest of many. */
 function sharesOf({ probabilities, top_k: top }, labels) {

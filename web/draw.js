@@ -99,8 +99,10 @@ export class Draw {
 
 	#unreadable(error) {
 		this.answer.empty();
-		this.models.list(); // another kind of model may serve, which does not take it
-		if (/\/blank-/.test(error.type)) tell("sure", "Nothing to read yet");
+		const blank = /\/blank-/.test(error.type);
+		// Another kind of model may serve, which does not take it.
+		if (/\/(version-replaced|bad-option)$/.test(error.type) || (blank && !this.models.draws)) this.models.list();
+		if (blank) tell("sure", "Nothing to read yet");
 		else this.fail(error);
 	}
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from contract.card import LetterboxPreparation, PhotoPreparation, StretchPreparation
 from contract.store import Store
@@ -183,6 +183,22 @@ def test_of_many_labels_the_likeliest_are_shown_first(page: Page) -> None:
     expect(bars.first).to_have_attribute("data-label", label)
     shares = bars.evaluate_all("(them) => them.map(({dataset}) => Number(dataset.probability))")
     assert shares == sorted(shares, reverse=True)
+
+
+@pytest.mark.parametrize("serving", [MANY_LABELS])
+def test_bars_have_the_names_of_the_version_that_answers(page: Page) -> None:
+    def rename(route: Route) -> None:
+        response = route.fetch()
+        document = response.json()
+        for each in document["predictions"][0]["top_k"]:
+            each["label"] = f"new {each['label']}"
+        route.fulfill(response=response, json=document)
+
+    upload(page, GREEN)
+    expect(answer(page)).not_to_be_empty()
+    page.route("**/v1/predict*", rename)
+    page.keyboard.press("Enter")
+    expect(page.locator("#bars li").first).to_have_attribute("data-label", re.compile("^new "))
 
 
 @pytest.mark.parametrize("serving", [MANY_LABELS])
