@@ -54,7 +54,7 @@ class PredictByVersion(Endpoint):
         self._predict(self.serving.model).admit(headers)
 
     def begin(self, exchange: Exchange) -> None:
-        """Have that version answer: it is found or loaded first, for it says how to prepare images."""
+        """Have that version answer: it is found or loaded first, and says how to prepare images."""
         number = number_of(self.version)
         if number == self.serving.model.number:
             self._predict(self.serving.model).begin(exchange)
