@@ -16,9 +16,15 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from contract.card import StretchPreparation
 from contract.store import Store
 from contract.version import Version
 from preprocessing.decoder import identify, small_png
+from preprocessing.preparation import preparer_of
+from service.api.v1.bodies import ImageFile
+from service.api.v1.images import pixels_of
+from service.http.offload import Kept
+from service.settings import Settings
 from tests.support.forms import MULTIPART, part
 from tests.support.metrics import counted
 from tests.support.pictures import SEVEN, encoded, seven
@@ -145,6 +151,13 @@ def test_the_pixels_of_a_request_are_counted_before_any_image_is_decoded(bounded
     assert reported["type"] == "/problems/request-too-many-pixels"
     assert "6,750,000 pixels together" in reported["detail"]
     assert "DIGITSERVE_MAX_REQUEST_PIXELS" in reported["detail"]
+
+
+def test_the_pixels_of_several_images_are_kept_while_these_are_decoded_in_turn() -> None:
+    shape, sent = (224, 224, 3), [ImageFile("", encoded(GRAY))] * 3
+    prepare = preparer_of(StretchPreparation(size=(224, 224)), shape)
+    slices = pixels_of(lambda: sent, 0, prepare, "auto", Settings())  # type: ignore[call-arg]
+    assert [each for each in slices if isinstance(each, Kept)] == [3 * 224 * 224 * 3]
 
 
 # ---- scheduling -------------------------------------------------------------------------------

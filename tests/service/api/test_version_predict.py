@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from contract.store import Store
 from contract.version import Version
 from service.api.v1.comparison import SecondaryModel
+from service.batching.interface import QueueFull
 from service.errors import Problem
 from service.http.auth import Access
 from service.http.exchange import Exchange
@@ -388,6 +389,27 @@ class TestUnloading:
         assert secondary.number == 3
         await serving.activate(2)
         assert secondary.number is None
+
+    async def test_the_images_that_wait_for_it_are_bounded_in_bytes(
+        self, make: Callable[..., tuple[ModelManager, SecondaryModel]]
+    ) -> None:
+        _, secondary = make()
+        most = Settings().max_queue_bytes // 8  # type: ignore[call-arg]
+        over = Event()
+        waiting = [FakeExchange() for _ in range(2)]
+        for exchange in waiting:
+            secondary.do(
+                exchange,
+                1,
+                lambda _: over.wait(PATIENCE),
+                lambda _, to=exchange: to.reply(200, b"", b""),  # type: ignore[misc]
+                holds=most // 2,
+            )
+        with pytest.raises(QueueFull):
+            secondary.do(FakeExchange(), 1, lambda model: model, print, holds=most // 2)
+        over.set()
+        for exchange in waiting:
+            await exchange.reported
 
     async def test_an_unused_version_is_unloaded_after_a_while(
         self, make: Callable[..., tuple[ModelManager, SecondaryModel]]
