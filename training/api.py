@@ -304,7 +304,9 @@ class MNISTClassifier:
 
     def show_predictions(self, num_samples: int = 30) -> Figure:
         """Test images with prediction and confidence."""
-        return plots.sample_predictions(*self._judged(), count=num_samples)
+        judged, pixels = self._judged()
+        shown = plots.as_seen(pixels, self._trained().checkpoint.preparation)
+        return plots.sample_predictions(judged, shown, count=num_samples)
 
     # ---- private ------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from training.evaluate import accuracy_under_corruptions, judge
 from training.idx import BadData
 from training.image import BadImage
 from training.model import GRAY_28, in_words
-from training.plots import corruption_sheet, write_plots
+from training.plots import as_seen, corruption_sheet, write_plots
 from training.run import Run
 
 
@@ -82,7 +82,7 @@ def evaluate(words: Sequence[str], mnist_dir: Path | None) -> None:
         rows = ((name, f"{accuracy:.2%}") for name, accuracy in found["corrupted"].items())
         console.print(_table(("corruption", "accuracy"), rows))
         corruption_sheet(test[0], accuracies).savefig(into / "corruptions.png")
-    write_plots(into, judged, pixels)
+    write_plots(into, judged, as_seen(pixels, checkpoint.preparation))
     (into / "evaluation.json").write_text(json.dumps(found, indent=2) + "\n")
     console.print(f"Plots and evaluation.json: {into}", highlight=False)
 

@@ -23,7 +23,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 from torch import Tensor
 
-from contract.card import SIDE
+from contract.card import SIDE, DigitPreparation, Preparation
 from training.corruptions import corrupted
 from training.evaluate import BINS, Judged, as_input, calibration_error, reliability
 from training.fonts import drawable
@@ -48,6 +48,11 @@ class Plot(Figure):
         return content.getvalue()
 
 
+def as_seen(pixels: Pixels, preparation: Preparation) -> Pixels:
+    """Pixels to show: dark on light, where the preparation of digits made ink white."""
+    return 255 - pixels if isinstance(preparation, DigitPreparation) else pixels
+
+
 def write_plots(
     folder: Path,
     judged: Judged,
@@ -55,7 +60,7 @@ def write_plots(
     history: Sequence[Epoch] = (),
     kept_epoch: int = 0,
 ) -> None:
-    """Write all plots as PNGs to `folder`.
+    """Write all plots as PNGs to `folder`; `pixels` are shown as they are, see `as_seen`.
 
     The loss graph is left out without a history, the confusion matrix with too many classes.
     """
@@ -182,7 +187,7 @@ def _sheet(judged: Judged, pixels: Pixels, order: NDArray[np.int64], title: str)
     for place, number in enumerate(order):
         top = place // columns * high + int(12 * unit)
         left = place % columns * wide + (wide - across) // 2
-        sheet[top : top + side, left : left + across] = _as_seen(pixels[number])
+        sheet[top : top + side, left : left + across] = pixels[number]
         predicted, label = int(judged.predicted[number]), int(judged.labels[number])
         text = f"{names[predicted]}  {probabilities[number, predicted]:.1%}"
         if predicted != label:
@@ -194,11 +199,6 @@ def _sheet(judged: Judged, pixels: Pixels, order: NDArray[np.int64], title: str)
     axes.axis("off")
     axes.set_title(title, fontsize=11)
     return figure
-
-
-def _as_seen(pixels: Pixels) -> Pixels:
-    """Digits are white on black, and shown as they are written; other images as they are."""
-    return 255 - pixels if pixels.shape == (SIDE, SIDE) else pixels
 
 
 def reliability_diagram(judged: Judged) -> Figure:

@@ -159,10 +159,10 @@ class Run:
         if not isinstance(packed, dict) or set(packed) != {"facts", "state"}:
             raise BadRun(f"{path} is not a saved training: save_checkpoint writes one")
         facts = json.loads(packed["facts"])
+        recipe = facts.get("recipe", {})
         try:
-            for option in ("network", "teacher_network"):
-                name = str(facts["recipe"][option])
-                facts["recipe"][option] = permitted(path, name, networks.get(option))
+            for option in {"network", "teacher_network"} & set(recipe):
+                recipe[option] = permitted(path, str(recipe[option]), networks.get(option))
         except BadNetwork as error:
             raise BadRun(str(error)) from error
         self.begin(facts)

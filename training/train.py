@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from contract.card import DataFacts
+from contract.card import DataFacts, DigitPreparation
 from contract.provenance import git_commit, library_versions
 from training.augment import Transform, augment, transformed
 from training.checkpoint import load_pretrained, load_weights
@@ -28,7 +28,7 @@ from training.loop import Part, Stopped, Training
 from training.model import GRAY_28, build, in_words, parameters_of
 from training.networks.own import BadNetwork
 from training.place import Place, configure, place_of
-from training.plots import write_plots
+from training.plots import as_seen, write_plots
 from training.progress import Progress
 from training.recipe import BadRecipe, Recipe, flag
 from training.run import BadRun, Checkpoint, Run
@@ -173,7 +173,11 @@ def _first_process(
     run: Run, recipe: Recipe, task: Task, training: Training, network: nn.Module
 ) -> None:
     """Train with progress on the screen, in the run folder and in TensorBoard, and finish."""
-    with Board(run.folder / "tensorboard", epochs_before=len(training.history)) as board:
+    with Board(
+        run.folder / "tensorboard",
+        epochs_before=len(training.history),
+        inverted=isinstance(task.data.preparation, DigitPreparation),
+    ) as board:
         if not training.history:
             board.begin(network, _augmented_examples(recipe, task))
         run.save(training.state())  # detects a folder that cannot be written to
@@ -303,7 +307,8 @@ def _finish(
     )
     board.end(judged, test.pixels)
     kept = training.kept["epoch"]
-    write_plots(run.folder, judged, task.data.test[0], training.history, kept)
+    shown = as_seen(task.data.test[0], task.data.preparation)
+    write_plots(run.folder, judged, shown, training.history, kept)
     took = f"in {wall:.0f} s ({cpu:.0f} s of CPU time)"
     task.place.print(f"{judged.summary()}, {took}.\nPlots and checkpoint: {run.folder}")
 

@@ -25,7 +25,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
-from training.augment import INK
 from training.evaluate import Judged, as_input
 from training.loop import State
 from training.progress import Epoch, Progress
@@ -96,8 +95,12 @@ class Board:
     If the disk is full, a line says so, and the training goes on without these files.
     """
 
-    def __init__(self, folder: Path, epochs_before: int = 0) -> None:
-        """After a stop, events that were written after `epochs_before` epochs are discarded."""
+    def __init__(self, folder: Path, epochs_before: int = 0, *, inverted: bool = False) -> None:
+        """After a stop, events that were written after `epochs_before` epochs are discarded.
+
+        With `inverted`, images are shown dark on light: the preparation of digits makes ink white.
+        """
+        self._inverted = inverted
         again = epochs_before + 1 if epochs_before else None
         self._writer: SummaryWriter | None = None
         self._open = ExitStack()
@@ -162,9 +165,8 @@ class Board:
                 self._add_images("misclassified", as_input(pixels[wrong[:IMAGES]]))
 
     def _add_images(self, name: str, images: Tensor) -> None:
-        """Ink is shown dark on light, as it was written; other images as they are."""
-        images = images[:IMAGES].cpu()
-        images = 1 - images if images.shape[1:] == INK else images.clamp(0, 1)
+        images = images[:IMAGES].cpu().clamp(0, 1)
+        images = 1 - images if self._inverted else images
         if self._writer:
             self._writer.add_images(name, images)
 

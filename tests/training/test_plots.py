@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from contract.card import DigitPreparation, Preparation, StretchPreparation
 from training import plots
 from training.evaluate import Judged, reliability
 from training.progress import Epoch
@@ -121,6 +122,18 @@ def test_names_in_scripts_without_a_font_become_their_index() -> None:
 def test_dollars_in_names_are_no_formulas() -> None:
     figure = plots.confusion_matrix(judged(("$x^$", "a")))
     figure.canvas.draw()
+
+
+@pytest.mark.parametrize(
+    ("preparation", "shown"), [(DigitPreparation(), 178), (StretchPreparation(size=(28, 28)), 77)]
+)
+def test_only_images_prepared_as_digits_are_shown_dark_on_light(
+    preparation: Preparation, shown: int
+) -> None:
+    pixels = np.full((60, 28, 28), 77, np.uint8)
+    axes = plots.sample_predictions(judged(), plots.as_seen(pixels, preparation)).axes[0]
+    sheet: Any = axes.images[0].get_array()
+    assert (sheet == shown).sum() == 30 * 28 * 28
 
 
 @pytest.mark.parametrize("shape", [(40, 64), (40, 64, 3)], ids=["gray", "colour"])
