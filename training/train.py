@@ -361,7 +361,7 @@ def split(part: Part, recipe: Recipe) -> tuple[Part, Part | None]:
 def _last_of_each_class(labels: Tensor) -> Tensor:
     """The place of the last image of each class that occurs."""
     places = torch.full((int(labels.max()) + 1,), -1)
-    places.scatter_reduce_(0, labels, torch.arange(len(labels)), "amax")
+    places.scatter_reduce_(0, labels.long(), torch.arange(len(labels)), "amax")
     return places[places >= 0]
 
 

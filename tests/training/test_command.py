@@ -106,10 +106,10 @@ def test_evaluate_reproduces_the_metrics_of_the_run(
 def test_evaluate_accepts_a_folder_with_images_of_some_classes(run: Run, tmp_path: Path) -> None:
     pixels, labels = written_digits()
     for number in range(600, 640):
-        folder = tmp_path / "mine" / str(labels[number])
+        folder = tmp_path / "mine/test" / str(labels[number])
         folder.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(folder / f"{number}.png"), pixels[number])
-    (tmp_path / "mine" / "9").rename(tmp_path / "nine")
+    (tmp_path / "mine/test/9").rename(tmp_path / "nine")
     words = ["evaluate", str(run.folder), "--data", str(tmp_path / "mine"), "--into", str(tmp_path)]
     assert main(words) == 0
     found = json.loads((tmp_path / "evaluation.json").read_text())
