@@ -54,7 +54,8 @@ class SampleImages:
         if sheet is None:
             raise CannotMeasure(f"{folder / 'samples.png'} cannot be read")
         columns, labels = sheet_info["columns"], sheet_info["labels"]
-        height, width = (sheet_info.get(name, sheet_info["side"]) for name in ("height", "width"))
+        # Earlier versions hold digits only, whose sides are equal.
+        height, width = (sheet_info.get(name) or sheet_info["side"] for name in ("height", "width"))
         cut = sheet.reshape(-1, height, columns, width, *sheet.shape[2:]).swapaxes(1, 2)
         images = cut.reshape(-1, height, width, *sheet.shape[2:])[: len(labels)]
         pngs = [cv2.imencode(".png", each, PNG)[1].tobytes() for each in images]

@@ -59,7 +59,7 @@ def test_images_in_colour_are_posted_as_pngs_or_as_jpegs_of_another_size(tmp_pat
     sheet = np.zeros((10, 40, 3), np.uint8)
     sheet[:, 20:] = 250, 140, 90  # BGR
     cv2.imwrite(str(folder / "samples.png"), sheet)
-    sizes = {"side": 10, "height": 10, "width": 20, "columns": 2}
+    sizes = {"height": 10, "width": 20, "columns": 2}
     (folder / "samples.json").write_text(json.dumps(sizes | {"labels": ["night", "day"]}))
 
     images = SampleImages.of_current(tmp_path, "skies")
