@@ -20,6 +20,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto
 
+from contract.memory import free_memory
 from export.artifacts import OPSETS
 from export.runners import Pixels, Rows
 
@@ -182,7 +183,7 @@ def check_fits(path: Path, size: int) -> None:
 
 def check_memory(path: Path, size: int) -> None:
     """BadModel if a file of `size` bytes needs more memory than is free."""
-    if (free := _free_memory()) is not None and size * COPIES > free:
+    if (free := free_memory()) is not None and size * COPIES > free:
         raise BadModel(
             f"{path} holds {size / 1e9:.1f} GB and needs about {size * COPIES / 1e9:.1f} "
             f"GB of memory, {free / 1e9:.1f} GB are free: import it on a larger machine"
@@ -201,16 +202,6 @@ def runtime_error(error: Exception) -> str:
     text = re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error))
     text = re.sub(r"Load model from \S+ failed:|Exception during initialization: ", "", text)
     return re.sub(r"\S*/onnxruntime/\S+:\d+ .*?\) ", "", text).strip().splitlines()[0].rstrip(".")
-
-
-def _free_memory() -> int | None:
-    """Bytes; None where the system does not tell."""
-    try:
-        facts = Path("/proc/meminfo").read_text()
-    except OSError:  # not Linux
-        return None
-    found = re.search(r"^MemAvailable:\s+(\d+) kB", facts, re.MULTILINE)
-    return int(found[1]) * 1024 if found else None
 
 
 def _load_external_data(model: ModelProto, path: Path, size: int) -> None:

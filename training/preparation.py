@@ -136,7 +136,7 @@ def _look(listing: Listing) -> Look:
 
 
 def _size(listing: Listing, look: Look, reading: Reading) -> Size:
-    """The size that was asked for, that of an array's images, or one that suits the files."""
+    """The size that was requested, that of an array's images, or one that suits the files."""
     if reading.size is not None:
         return reading.size, reading.size
     if isinstance(listing.images, np.ndarray):

@@ -131,7 +131,7 @@ class Model:
 
 def metric_labels(labels: Sequence[str]) -> list[str]:
     """Of each class: beyond COUNTED_LABELS they count together, long ones are shortened, and the
-    index tells those apart that would become equal.
+    index distinguishes those that would become equal.
     """
     others = [OTHER_LABELS] * (len(labels) - COUNTED_LABELS)
     counted: list[str] = []

@@ -26,7 +26,7 @@ from training.vision import torchvision
 Build = Callable[..., nn.Module]
 
 _REGISTERED: dict[str, Build] = {}  # networks that Python code handed over, by name
-NUMBER = "#"  # before the number that tells apart networks which no other process can import
+NUMBER = "#"  # before the number that distinguishes networks which no other process can import
 
 
 class BadNetwork(ValueError):
