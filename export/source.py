@@ -239,8 +239,8 @@ def _are_probabilities(source: Source, answers: Rows) -> bool:
         )
     if source.returns == "logits" and between and off <= NEAR:
         log(
-            f"{source.file}: its numbers look like probabilities; --logits is given, and they are "
-            "used as logits"
+            f"{source.file}: its numbers look like probabilities; they are used as logits, because "
+            "--logits is given"
         )
     return between if source.returns is None else source.returns == "probabilities"
 
