@@ -1,7 +1,6 @@
 """A collector that fails does not affect the service, which answers, counts and stops as usual."""
 
 import signal
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,6 +10,7 @@ import pytest
 
 from contract.store import Store
 from contract.version import Version
+from loadtest.target.server import free_port
 from tests.support.connection import connected
 from tests.support.metrics import metric
 from tests.support.pictures import SEVEN
@@ -44,12 +44,6 @@ def predict(service: Service, times: int = 1) -> None:
 
 def warnings_of(service: Service) -> list[str]:
     return [line for line in service.log.splitlines() if "does not take traces" in line]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 @contextmanager

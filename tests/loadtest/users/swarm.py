@@ -1,12 +1,12 @@
 """Locust in a separate process: importing it would patch the sockets of all tests with gevent."""
 
 import json
-import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from loadtest.target.server import free_port
 from tests.support.program import Program
 from tests.support.running import ROOT
 
@@ -28,6 +28,12 @@ def swarm(*words: str, folder: Path = ROOT, seconds: int = 10, users: int = 13) 
     return Done(done.returncode, each_kind, done.stderr)
 
 
+def two_processes() -> tuple[str, ...]:
+    """With a port of their own to meet at: tests run beside each other."""
+    port = free_port()
+    return ("--processes=2", f"--master-bind-port={port}", f"--master-port={port}")
+
+
 def tried(*words: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*LOCUST, *words], cwd=folder, capture_output=True, text=True)
 
@@ -36,9 +42,7 @@ class Page(Program):
     """Locust with its web interface."""
 
     def __init__(self, *words: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         page = ("--web-host=127.0.0.1", f"--web-port={self.port}")
         super().__init__([*LOCUST, *page, *words], folder=ROOT)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.loadtest.users.between import Response, another_digit, between
-from tests.loadtest.users.swarm import Done, swarm
+from tests.loadtest.users.swarm import Done, swarm, two_processes
 from tests.support.running import Service
 
 pytestmark = pytest.mark.slow
@@ -22,8 +22,8 @@ BUSY = ("--think=0.01", "--weights=png=2 jpeg=2 wrong=4")
 
 def test_a_working_service_has_no_failures(service: Service, tmp_path: Path) -> None:
     """With two processes, from any folder, with every kind of request, in steps."""
-    shape = ("--shape=steps", "--steps=2", "--processes=2")
-    done = swarm(f"--host={service.url}", *BUSY, *shape, folder=tmp_path, seconds=12, users=20)
+    words = (*BUSY, "--shape=steps", "--steps=2", *two_processes())
+    done = swarm(f"--host={service.url}", *words, folder=tmp_path, seconds=12, users=20)
     assert done.code == 0, done.log
     assert set(done.reported) == KINDS | WRONG
     assert {name for name, each in done.reported.items() if each["num_failures"]} == set()
@@ -68,7 +68,7 @@ def test_a_503_is_a_failure_only_without_retry_after(
 def test_without_a_service_no_load_starts() -> None:
     """Whichever process detects it, all of them end."""
     unreachable = ("--host=http://127.0.0.1:1", "--patience=0.1s")
-    done = swarm(*unreachable, "--processes=2", seconds=60, users=4)
+    done = swarm(*unreachable, *two_processes(), seconds=60, users=4)
     assert done.code == 1
     assert "There is nothing to test: /v1/samples/random: no answer" in done.log
     assert "Traceback" not in done.log
