@@ -4,7 +4,9 @@
 
 Work comes in slices, each of which first yields how much memory it takes. A slice begins when a
 thread is free and the budget has room for it. The request for which least work was done comes
-first: small ones pass large ones, and large ones take turns. One of several threads is kept for
+first: small ones pass large ones, and large ones take turns. Those for which about as much was
+done, within powers of two, come in the order of their arrival: else of images that are alike but
+for a few bytes the largest would wait as long as others come. One of several threads is kept for
 small slices, so that they never wait until a large image is decoded.
 
 The pixels that a request prepares in several slices are kept from one to the next. They have a
@@ -155,7 +157,8 @@ class Offload:
             self._check_deadline(job, self._large_waiting / (self._count - 1) + memory, IN_TIME)
             self._large_waiting += memory
         job.memory, job.waits = memory, True
-        heappush(self._queue_of(job), (job.done + memory, next(self._order), job))
+        work = (job.done + memory).bit_length()
+        heappush(self._queue_of(job), (work, next(self._order), job))
 
     def _queue_of(self, job: "_Job[Any]") -> "_Queue":
         if job.keeps and not job.is_keeping:

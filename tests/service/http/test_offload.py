@@ -81,6 +81,21 @@ async def test_a_request_that_keeps_more_than_there_is_does_so_alone() -> None:
             await request.ended
 
 
+async def test_requests_that_are_alike_come_in_the_order_of_their_arrival() -> None:
+    """A few bytes fewer are no reason to pass another."""
+    order: list[int] = []
+    sizes = [2**23 + more for more in (900, 0, 500, 100)]
+
+    def large(size: int) -> Slices[None]:
+        yield size
+        order.append(size)
+
+    async with offload_with(kept=0) as offload:
+        for request in [begin(offload, large(size)) for size in sizes]:
+            await request.ended
+    assert order == sizes
+
+
 async def test_one_that_hangs_up_while_it_waits_for_room_takes_none() -> None:
     async with offload_with(kept=100) as offload:
         held = Event()
