@@ -34,10 +34,14 @@ SAMPLE = "sample.png"  # one test image
 SAMPLES, SAMPLE_LABELS = "samples.png", "samples.json"  # a sheet of test images; their labels
 MISTAKES, MISTAKE_FACTS = "mistakes.png", "mistakes.json"  # misclassified images, if there are any
 
-SCHEMA: Final = 4  # version of the card's schema; raised when readers must know of a change
+SCHEMA: Final = 5  # version of the card's schema; raised when readers must know of a change
 OLDEST: Final = 2  # oldest schema that is still read
 # Fields that a schema did not have yet, with the values that its cards had in effect.
-_ADDED = {3: {"preparation": {"kind": "digit"}, "imported": None}, 2: {"acceptance": None}}
+_ADDED = {
+    4: {"job": None, "gate": None, "inputs": None},
+    3: {"preparation": {"kind": "digit"}, "imported": None},
+    2: {"acceptance": None},
+}
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -184,13 +188,51 @@ class Parity(_Facts):
     seconds_64: Seconds  # of a call with 64 images
 
 
+class Check(_Facts):
+    """One of the conditions under which a version may replace another."""
+
+    name: str  # "accuracy", "recall of 7", "calibration", ...
+    passed: bool
+    candidate: float | None  # None: it was not measured
+    current: float | None
+    reason: str  # a sentence with the numbers and the limit
+
+
+class Gate(_Facts):
+    """A version compared with the one that was current, both by their ONNX on the same images."""
+
+    parent: Annotated[int, Field(ge=1)]  # the version that was current
+    verdict: Literal["better", "equal", "worse"]  # worse: a check failed
+    images: Count  # test images and held-out corrections
+    gained: Count  # of these images, those that only the candidate classifies correctly
+    lost: Count  # those that only the current version does
+    p_value: Fraction  # of the paired test (McNemar) that neither is better
+    checks: Annotated[tuple[Check, ...], Field(min_length=1)]
+
+
+class Histogram(_Facts):
+    """Shares of values by bin: bin i holds those of at least edges[i - 1] and less than edges[i].
+
+    The first bin holds all that are less than the first edge, the last all others.
+    """
+
+    edges: tuple[float, ...]  # ascending
+    shares: tuple[Fraction, ...]  # one more than edges
+
+    @model_validator(mode="after")
+    def _has_a_share_for_each_bin(self) -> Self:
+        if len(self.shares) != len(self.edges) + 1 or tuple(sorted(self.edges)) != self.edges:
+            raise ValueError("a histogram has ascending edges, and a share for each bin")
+        return self
+
+
 class FileFacts(_Facts):
     sha256: Sha256
     size: Count  # bytes
 
 
 class ModelCard(_Facts):
-    schema_version: Literal[2, 3, 4]
+    schema_version: Literal[2, 3, 4, 5]
     name: str
     created: Annotated[datetime, Field(strict=False)]
     labels: Annotated[tuple[Label, ...], Field(min_length=2)]
@@ -201,6 +243,10 @@ class ModelCard(_Facts):
     parameters: Count
     run: str | None  # the training run it came from; None: imported
     imported: Imported | None  # None: trained by this project
+    job: str | None  # the retraining job that made it
+    gate: Gate | None  # None: it was not compared with the version before it
+    # What the test images are like, by quantity: what requests are compared with.
+    inputs: dict[str, Histogram] | None  # None: not measured
     recipe: dict[str, int | float | str | bool]
     data_set: DataFacts | None  # None: imported, and not evaluated
     temperature: Annotated[float, Field(gt=0)]

@@ -12,7 +12,7 @@ from contract.version import Version
 @pytest.fixture
 def facts(version: Version) -> dict[str, Any]:
     card: dict[str, Any] = json.loads(version.card.to_json())
-    return card | {"schema_version": 4}
+    return card | {"schema_version": 5}
 
 
 def test_a_card_survives_a_round_trip_through_json(version: Version) -> None:
@@ -51,8 +51,8 @@ def test_the_error_names_any_missing_field(facts: dict[str, Any], name: str) -> 
         ({"colour": "blue"}, "colour: Extra inputs are not permitted"),
         ({"parameters": "many"}, "parameters: Input should be a valid integer"),
         ({"temperature": 0}, "temperature: Input should be greater than 0"),
-        ({"schema_version": "2"}, "schema_version: Input should be 2, 3 or 4"),
-        ({"schema_version": 5}, "schema_version is 5, newer than 4, .*: update digitserve"),
+        ({"schema_version": "2"}, "schema_version: Input should be 2, 3, 4 or 5"),
+        ({"schema_version": 6}, "schema_version is 6, newer than 5, .*: update digitserve"),
         ({"schema_version": 1}, "schema_version is 1, older than 2, .*: export the run again"),
         ({"files": {"../passwd": {"sha256": "0" * 64, "size": 1}}}, r"files.*passwd"),
         ({"files": {"a": {"sha256": "short", "size": 1}}}, r"files\.a\.sha256"),
@@ -90,7 +90,9 @@ def test_the_error_names_all_invalid_fields(facts: dict[str, Any]) -> None:
         ModelCard.from_json(json.dumps(facts | {"name": 1, "run": 2}))
 
 
-LATER = {2: ("acceptance", "preparation", "imported"), 3: ("preparation", "imported"), 4: ()}
+_SINCE_5 = ("job", "gate", "inputs")
+_SINCE_4 = ("preparation", "imported", *_SINCE_5)
+LATER = {2: ("acceptance", *_SINCE_4), 3: _SINCE_4, 4: _SINCE_5, 5: ()}
 
 
 @pytest.mark.parametrize("schema", LATER)
@@ -99,6 +101,7 @@ def test_cards_of_all_schemas_since_2_are_read(facts: dict[str, Any], schema: in
     card = ModelCard.from_json(json.dumps(facts | {"schema_version": schema}))
     assert card.schema_version == schema
     assert (card.acceptance, card.preparation, card.imported) == (None, DigitPreparation(), None)
+    assert (card.job, card.gate, card.inputs) == (None, None, None)
     assert ModelCard.from_json(card.to_json()) == card
 
 
@@ -132,6 +135,16 @@ def test_an_imported_version_may_lack_what_nobody_knows(facts: dict[str, Any]) -
         ModelCard.from_json(json.dumps(facts | {"data_set": None}))
 
 
+def test_a_histogram_has_a_share_for_each_bin(facts: dict[str, Any]) -> None:
+    ink = {"edges": [0.1, 0.2], "shares": [0.25, 0.5, 0.25]}
+    card = ModelCard.from_json(json.dumps(facts | {"inputs": {"ink": ink}}))
+    assert card.inputs is not None
+    assert card.inputs["ink"].shares == (0.25, 0.5, 0.25)
+    for wrong in ({"shares": [0.5, 0.5]}, {"edges": [0.2, 0.1]}):
+        with pytest.raises(BadCard, match=r"inputs\.ink: .*ascending edges"):
+            ModelCard.from_json(json.dumps(facts | {"inputs": {"ink": ink | wrong}}))
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "null"], ids=["empty", "cut", "list", "null"])
 def test_text_that_is_not_a_card_is_rejected(text: str) -> None:
     with pytest.raises(BadCard):
@@ -142,5 +155,5 @@ def test_the_schema_version_is_checked_before_unknown_fields(
     facts: dict[str, Any],
 ) -> None:
     with pytest.raises(BadCard) as refused:
-        ModelCard.from_json(json.dumps(facts | {"schema_version": 5, "colour": "blue"}))
+        ModelCard.from_json(json.dumps(facts | {"schema_version": 6, "colour": "blue"}))
     assert "colour" not in str(refused.value)

@@ -1,0 +1,110 @@
+"""What the service and the retraining worker agree on: a job, its states and its events.
+
+    POST /v1/retrain --Request--> queue in the database --worker--> Job and events --> GET, SSE
+
+Both keep a job as the JSON of these models; the database is `DIGITSERVE_JOBS`.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from contract.card import Fraction, Gate
+
+# Names in the database.
+QUEUE: Final = "retrain"  # one job at a time, over all workers
+WORKFLOW: Final = "retrain"  # trains, exports, judges and activates
+DECISION: Final = "decide"  # approves or rejects what a job has published
+JOB: Final = "job"  # the event that holds the Job
+EVENTS: Final = "events"  # the stream of Events
+
+State = Literal[
+    "queued",
+    "training",
+    "exporting",
+    "judging",
+    "activating",
+    "activated",  # the new version serves
+    "kept",  # published, but the old version goes on serving: `reason` says why
+    "awaiting_approval",  # published, until somebody approves or rejects it
+    "rejected",
+    "cancelled",
+    "failed",  # `reason` says why
+]
+FINAL: Final = frozenset({"activated", "kept", "rejected", "cancelled", "failed"})
+Preset = Literal["quick", "default", "better", "best"]
+
+
+class _Facts(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Request(_Facts):
+    """What is trained, and what becomes of it."""
+
+    preset: Preset = "default"
+    recipe: dict[str, int | float | str | bool] = Field(
+        {}, description="options of `python -m training` that differ from the preset: epochs, ..."
+    )
+    data: str | None = Field(
+        None,
+        max_length=1024,
+        description="a data set's name or a folder that the worker can read; null: that of the "
+        "version that serves",
+    )
+    corrections: bool = Field(True, description="train on the accepted corrections of users too")
+    activate: Literal["never", "if_better", "ask"] = Field(
+        "ask",
+        description="never: only publish; if_better: serve it if the gate finds it better; ask: "
+        "wait for approval",
+    )
+
+
+class Progress(_Facts):
+    """Where a training is: about one a second."""
+
+    epoch: Annotated[int, Field(ge=1)]  # the one that runs, or that ended where `within` is 1
+    epochs: int
+    within: Fraction  # of this epoch
+    loss: float
+    accuracy: Fraction  # of the augmented training images
+    validation_loss: float | None = None  # at the end of an epoch
+    validation_accuracy: Fraction | None = None
+    learning_rate: float
+    images_per_second: float
+    seconds: float  # since the training began, without interruptions
+    seconds_left: float | None = None
+    device: str = "cpu"
+    cpu: float | None = None  # cores in use by the training
+
+
+class Job(_Facts):
+    """The state of one job, as `GET /v1/retrain/{id}` returns it."""
+
+    id: str
+    state: State
+    request: Request
+    model: str
+    created: datetime
+    started: datetime | None = None
+    ended: datetime | None = None
+    worker: str | None = None  # the one that runs it, or did
+    resumable: bool = False  # `resume` would continue it where it was
+    reason: str | None = None  # why it failed, was kept or is cancelled; a sentence
+    run: str | None = None  # id of the training run
+    progress: Progress | None = None  # the last of the training
+    parent: int | None = None  # version that served when it was judged
+    version: int | None = None  # published
+    gate: Gate | None = None
+
+
+class Event(_Facts):
+    """One element of a job's stream. Its id is its place in the stream, from 0.
+
+    data: of a `job` event a Job, of `progress` a Progress, of `log` {"line": ...}.
+    """
+
+    kind: Literal["job", "progress", "log"]
+    at: datetime
+    data: dict[str, Any]
