@@ -136,15 +136,16 @@ def create_app(
     tracing: RequestTracing | None,
 ) -> Gateway:
     """The ASGI application; its lifespan runs the batcher and follows the store."""
+    offload = Offload(settings.max_queue, settings.max_decoding, settings.max_request_bytes)
     batcher = Batcher(
         partial(predict_batch, serving, metrics),
         max_batch=serving.model.engine.max_batch,
         max_wait=settings.max_wait,
         max_queue=serving.model.max_queue(settings),
         on_loop=lambda images: serving.model.engine.seconds(images) < ON_LOOP,
+        more_to_come=offload.takes_all_cores,
         delivered=statistics.delivered,
     )
-    offload = Offload(settings.max_queue, settings.max_decoding, settings.max_request_bytes)
     access = Access(settings)
     secondary = SecondaryModel(serving, settings, access)
     gpus = Gpus(needed=serving.model.engine.provider != "cpu")

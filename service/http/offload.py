@@ -34,6 +34,7 @@ from service.telemetry.request_record import Stage
 
 SMALL = 2**22  # bytes; what takes no more is done in milliseconds
 MOST_THREADS = 8
+MANY = 4  # requests: of fewer, the next is done too late to wait for it
 IN_TIME = 0.5  # of the time until its deadline, that a request may be expected to wait at first
 T = TypeVar("T")
 # Yields the bytes that its next slice takes, works on that slice when it is resumed, and returns
@@ -89,6 +90,7 @@ class Offload:
         self._full = full
         self._count = threads or thread_count()
         self._large = memory - self._count * SMALL  # bytes for slices that are not small
+        self._cores = available_cores()
         self._taken = 0  # bytes of those that run
         self._most_kept = kept
         self._kept = 0  # bytes
@@ -135,6 +137,10 @@ class Offload:
         job.alarm = asyncio.get_running_loop().call_later(left, self._too_late, job)
         exchange.cancel_work = lambda _: self._cancel(job)
         self._begin()
+
+    def takes_all_cores(self) -> bool:
+        """Whether slices run on every core, and many requests need more of them."""
+        return self._running >= self._cores and self._jobs >= MANY
 
     def run(self, work: Callable[[], object]) -> None:
         """Call `work` on a thread, for no request."""

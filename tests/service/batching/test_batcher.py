@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from service.batching import batcher as batcher_module
 from service.batching.batcher import Batcher
 from service.batching.interface import (
     BatchResult,
@@ -96,9 +97,15 @@ def batcher_of(
     max_wait: float = 0.0,
     max_queue: int = 64,
     on_loop: Callable[[int], bool] = lambda _: False,
+    more_to_come: Callable[[], bool] = lambda: False,
 ) -> Batcher[list[int]]:
     return Batcher(
-        model, max_batch=max_batch, max_wait=max_wait, max_queue=max_queue, on_loop=on_loop
+        model,
+        max_batch=max_batch,
+        max_wait=max_wait,
+        max_queue=max_queue,
+        on_loop=on_loop,
+        more_to_come=more_to_come,
     )
 
 
@@ -174,6 +181,36 @@ async def test_max_wait_counts_from_arrival_not_from_when_the_model_is_free(mode
         freed = asyncio.get_running_loop().time()
         await asyncio.gather(*tasks)
         assert asyncio.get_running_loop().time() - freed < 0.2
+
+
+async def test_images_wait_for_those_that_are_decoded_on_all_cores(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until there are four, or until no more come."""
+    monkeypatch.setattr(batcher_module, "LONGEST", FOREVER)
+    busy = True
+    async with batcher_of(model, more_to_come=lambda: busy) as batcher, asyncio.timeout(5):
+        assert {(await task).batch_size for task in await enqueue(batcher, 1, 2, 3, 4)} == {4}
+        tasks = await enqueue(batcher, 5, 6)
+        await asyncio.sleep(0.05)
+        assert batcher.depth == 2
+        busy = False
+        tasks += await enqueue(batcher, 7)
+        assert {(await task).batch_size for task in tasks} == {3}
+
+
+async def test_an_image_does_not_wait_long_for_those_that_are_decoded(model: Model) -> None:
+    async with batcher_of(model, more_to_come=lambda: True) as batcher, asyncio.timeout(5):
+        assert (await predict(batcher, 1)).batch_size == 1
+
+
+async def test_a_short_call_waits_for_no_image_that_is_decoded(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batcher_module, "LONGEST", FOREVER)
+    always = batcher_of(model, on_loop=lambda _: True, more_to_come=lambda: True)
+    async with always as batcher, asyncio.timeout(5):
+        assert (await predict(batcher, 1)).batch_size == 1
 
 
 async def test_a_full_queue_rejects_at_once_with_a_retry_time(model: Model) -> None:

@@ -8,9 +8,10 @@ from time import perf_counter
 
 import pytest
 
+from contract.cgroup import available_cores
 from service.batching.interface import QueueFull
 from service.http.exchange import Exchange
-from service.http.offload import Kept, Offload, Slices
+from service.http.offload import MANY, Kept, Offload, Slices
 from service.telemetry.metrics.registry import Metrics
 from tests.support.program import PATIENCE
 
@@ -94,6 +95,26 @@ async def test_requests_that_are_alike_come_in_the_order_of_their_arrival() -> N
         for request in [begin(offload, large(size)) for size in sizes]:
             await request.ended
     assert order == sizes
+
+
+async def test_the_cores_are_taken_while_many_requests_wait_for_them() -> None:
+    """Of a few, the next image is done too late for others to wait for it."""
+    may_end, cores = Event(), available_cores()
+
+    def large() -> Slices[None]:
+        yield 2**23
+        may_end.wait(PATIENCE)
+
+    offload = Offload(100, 2**30, threads=cores + 1)
+    requests = [begin(offload, large()) for _ in range(MANY - 1)]
+    assert not offload.takes_all_cores()
+    requests += [begin(offload, large()) for _ in range(cores)]
+    assert offload.takes_all_cores()
+    may_end.set()
+    for request in requests:
+        await request.ended
+    assert not offload.takes_all_cores()
+    offload.close()
 
 
 async def test_one_that_hangs_up_while_it_waits_for_room_takes_none() -> None:
