@@ -4,8 +4,8 @@
 
 The queue leaves as soon as the model is free, so a lone image never waits for company and a busy
 model fills its next batch by itself. `max_wait` lets the oldest image wait a little for a fuller
-batch. So does `more_to_come`: while other images are decoded on all cores, the model would only slow
-that down, and four images take less time in one call than in four.
+batch. So does `more_to_come`: while other images are decoded on all cores, the model would only
+slow that down, and four images take less time in one call than in four.
 
 What callers may rely on:
 * each gets one result: the answers to its own images, or an exception; never before submit
