@@ -21,6 +21,10 @@ class NoModel(NoVersion):
     """The store has no folder of that model, or is missing itself."""
 
 
+class Moved(StoreError):
+    """Another version than the expected one is current."""
+
+
 class Untrusted(BrokenVersion):
     """The card is not signed with a key that is trusted."""
 

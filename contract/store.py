@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from contract.card import ModelCard
 from contract.current import NUMBER, Action, Current, Switch
-from contract.errors import BadName, BrokenVersion, NoModel, NoVersion, StoreError, Untrusted
+from contract.errors import BadName, BrokenVersion, Moved, NoModel, NoVersion, StoreError, Untrusted
 from contract.files import confirm, facts_of, locked, named, sync, write_through
 from contract.version import (
     CARD,
@@ -180,12 +180,21 @@ class Store:
         confirm(self.folder)
         return Version(number, self.folder / str(number), card)
 
-    def activate(self, number: int, action: Action = "activate") -> Switch | None:
-        """Verify a version and make it the current one; None if it is current already."""
+    def activate(
+        self, number: int, action: Action = "activate", *, expected: int | None = None
+    ) -> Switch | None:
+        """Verify a version and make it the current one; None if it is current already.
+
+        With `expected`, Moved if neither that version nor `number` is current.
+        """
         if not self.folder.is_dir():
             self.open(number)  # raises the error
         with locked(self.folder / LOCK):  # the version cannot be pruned while it is verified
             self.open(number)
+            if expected is not None and (found := self.current()) not in (expected, number):
+                raise Moved(
+                    f"{self.folder}: the current version is {found} and no longer {expected}"
+                )
             return self._current.switch(number, action)
 
     def rollback(self) -> Switch:

@@ -16,7 +16,7 @@ import pytest
 
 from contract.card import ModelCard
 from contract.current import BadHistory
-from contract.errors import BrokenVersion, NoModel, NoVersion
+from contract.errors import BrokenVersion, Moved, NoModel, NoVersion
 from contract.files import Busy, locked
 from contract.store import Store
 from contract.version import Version
@@ -58,6 +58,18 @@ def test_publishing_does_not_change_the_current_version(store: Store, card: Mode
     store.activate(2)
     assert store.current() == 2
     assert store.open().number == 2
+
+
+def test_a_version_replaces_only_the_expected_one(store: Store, card: ModelCard) -> None:
+    for _ in range(3):
+        publish(store, card)
+    store.activate(1)
+    with pytest.raises(Moved, match="the current version is 1 and no longer 2"):
+        store.activate(3, expected=2)
+    assert store.current() == 1
+    store.activate(3, expected=1)
+    assert store.activate(3, expected=1) is None, "a second attempt changes nothing"
+    assert store.current() == 3
 
 
 def test_an_unpublished_draft_leaves_nothing(store: Store) -> None:
