@@ -27,7 +27,7 @@ _ON_STORE: dict[str, tuple[Callable[..., Report], str, str]] = {
     "list": (report.listing, "", "list all versions and mark the current one"),
     "show": (report.showing, "version", "print the card of a version"),
     "verify": (report.verifying, "version", "compare the files of a version with its card"),
-    "activate": (report.activating, "version", "make a version the current one"),
+    "activate": (report.activating, "version force", "make a version the current one"),
     "rollback": (report.rolling_back, "", "make the previous version current again"),
     "history": (report.history, "", "list when which version became current"),
     "prune": (report.pruning, "keep dry_run", "remove old versions, but never the current and "
@@ -72,6 +72,10 @@ def _parser() -> ArgumentParser:
         for each in filter(_VERSIONS.__contains__, takes.split()):
             metavar = each[0].upper()
             command.add_argument(each, type=_version, metavar=metavar, help="number or: current")
+        if name == "activate":
+            command.add_argument(
+                "--force", action="store_true", help="even if it is worse than the current version"
+            )
         if name == "prune":
             command.add_argument(
                 "--keep", type=_keep, required=True, metavar="N", help="newest versions to keep"

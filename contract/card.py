@@ -33,6 +33,9 @@ GOLDEN = "golden.npz"  # up to 64 pixels of the graph's input, and logits (n, la
 SAMPLE = "sample.png"  # one test image
 SAMPLES, SAMPLE_LABELS = "samples.png", "samples.json"  # a sheet of test images; their labels
 MISTAKES, MISTAKE_FACTS = "mistakes.png", "mistakes.json"  # misclassified images, if there are any
+GATE = "gate.json"  # the comparison with the version before, if there was one
+# Test images that one of the two versions classifies correctly, if there are any.
+CHANGED, CHANGED_FACTS = "changed.png", "changed.json"
 
 SCHEMA: Final = 5  # version of the card's schema; raised when readers must know of a change
 OLDEST: Final = 2  # oldest schema that is still read

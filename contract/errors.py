@@ -25,6 +25,10 @@ class Moved(StoreError):
     """Another version than the expected one is current."""
 
 
+class WorseVersion(StoreError):
+    """The version is known to be worse than the current one, which stays."""
+
+
 class Untrusted(BrokenVersion):
     """The card is not signed with a key that is trusted."""
 

@@ -8,9 +8,10 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from contract.card import ClassReport, ModelCard
+from contract import activation
+from contract.card import ClassReport, Gate, ModelCard
 from contract.current import Switch
-from contract.errors import BrokenVersion, NoVersion, StoreError
+from contract.errors import BrokenVersion, NoVersion, StoreError, WorseVersion
 from contract.store import Store
 from contract.version import SIGNATURE
 
@@ -34,21 +35,22 @@ def listing(store: Store) -> Report:
                 "network": card.network,
                 "data_set": card.data_set and card.data_set.name,
                 "accuracy": _accuracy(card),
+                "verdict": card.gate and card.gate.verdict,
                 "bytes": size,
                 "signature": signature,
                 "run": card.run,
             }
             data = card.data_set.name if card.data_set else "imported"
             row = [f"{card.created:%Y-%m-%d %H:%M}", card.network, data]
-            row += [_percent(_accuracy(card)), _size(size), signature]
+            row += [_percent(_accuracy(card)), _verdict(card.gate), _size(size), signature]
         except StoreError as error:
             version["broken"] = str(error)
-            row = ["", "", "", "", "", f"broken: {error}"]
+            row = ["", "", "", "", "", "", f"broken: {error}"]
         versions.append(version)
         rows.append([f"{number}", "*" if number == current else "", *row])
     if not rows:
         return [], f"{store.folder} holds no version: export one (make export)"
-    head = ["version", "current", "created", "network", "data", "accuracy", "size", ""]
+    head = ["version", "current", "created", "network", "data", "accuracy", "judged", "size", ""]
     return versions, _table(head, rows)
 
 
@@ -65,6 +67,7 @@ def showing(store: Store, number: int) -> Report:
     parts = [
         _facts(card, where),
         artifacts(card),
+        *([gate(card.gate)] if card.gate else []),
         *([_table(["class", "precision", "recall", "f1", "images"], classes)] if classes else []),
         _table(["file", "size", "sha256"], files),
     ]
@@ -90,12 +93,17 @@ def verifying(store: Store, number: int) -> Report:
     )
 
 
-def activating(store: Store, number: int) -> Report:
-    switch = store.activate(number)
+def activating(store: Store, number: int, force: bool) -> Report:
+    try:
+        switch, warnings = activation.activate(store, number, force=force)
+    except WorseVersion as error:
+        raise WorseVersion(f"{error} It is not activated: use --force to activate it") from error
     if switch is None:
-        unchanged = {"from": number, "to": number, "changed": False}
+        unchanged = {"from": number, "to": number, "changed": False, "warnings": []}
         return unchanged, f"{store.folder.name}: {number} is already current"
-    return _switched(store, switch)
+    changed, text = _switched(store, switch)
+    lines = [*(f"Warning: {warning}" for warning in warnings), text]
+    return changed | {"warnings": warnings}, "\n".join(lines)
 
 
 def rolling_back(store: Store) -> Report:
@@ -167,6 +175,8 @@ def _by_name(card: ModelCard) -> dict[str, Any]:
     """The card with lists that are compared item by item as mappings."""
     facts = card.model_dump(mode="json", exclude={"input", "outputs"})
     facts["labels"] = ", ".join(facts["labels"])
+    if facts["gate"]:
+        facts["gate"]["checks"] = {each["name"]: each for each in facts["gate"]["checks"]}
     facts["files"] = {
         name: f"{each['size']} bytes, {each['sha256'][:12]}"
         for name, each in facts["files"].items()
@@ -258,6 +268,14 @@ def _accuracy(card: ModelCard) -> float | None:
     return card.evaluation.accuracy if card.evaluation else None
 
 
+def _verdict(found: Gate | None) -> str:
+    """better than 3"""
+    if found is None:
+        return ""
+    relation = "equal to" if found.verdict == "equal" else f"{found.verdict} than"
+    return f"{relation} {found.parent}"
+
+
 def _per_class(card: ModelCard) -> tuple[ClassReport, ...]:
     return card.evaluation.per_class if card.evaluation else ()
 
@@ -280,6 +298,15 @@ def artifacts(card: ModelCard) -> str:
     head = ["artifact", "size", "accuracy", "different", "largest", "mean", "batch 1", "batch 64"]
     left_out = [f"{name} is left out: {reason}" for name, reason in card.left_out.items()]
     return "\n".join([_table(head, rows), *left_out])
+
+
+def gate(found: Gate) -> str:
+    """The verdict, and every check."""
+    rows = [
+        [each.name, "passed" if each.passed else "failed", each.reason] for each in found.checks
+    ]
+    changes = f"{found.gained} images gained, {found.lost} lost of {found.images:,}"
+    return f"Judged {_verdict(found)}: {changes}\n{_table(['check', 'result', 'measured'], rows)}"
 
 
 def accepted(card: ModelCard) -> str:

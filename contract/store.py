@@ -91,6 +91,15 @@ class Store:
         with self._listing_published():
             return read_card(self.folder / str(number))
 
+    def of_job(self, job: str) -> list[int]:
+        """The versions that a retraining job has published, newest first."""
+        numbers = []
+        for number in reversed(self.versions()):
+            with suppress(StoreError):  # pruned meanwhile, or damaged
+                if self.card(number).job == job:
+                    numbers.append(number)
+        return numbers
+
     def find(self, number: int) -> None:
         """Raises NoVersion, with the published versions, if there is no folder of that number."""
         with self._listing_published():

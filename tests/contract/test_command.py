@@ -113,7 +113,7 @@ def test_verify_rejects_a_version_of_another_model(contract: Command, models: Pa
 
 def test_activate_rollback_and_history_show_both_versions(contract: Command) -> None:
     assert contract.json("rollback") == {"from": 2, "to": 1, "changed": True}
-    assert "digits: 1 -> 2" in contract("activate 2")
+    assert "digits: 1 -> 2" in contract("activate 2 --force")
     assert contract.json("activate 2")["changed"] is False
     assert [(each["action"], each["to"]) for each in contract.json("history")] == [
         ("activate", 1), ("activate", 2), ("rollback", 1), ("activate", 2),
