@@ -6,7 +6,7 @@ agree are they published as the next version under models/<name>/, which becomes
 The card is signed if there is a key: --signing-key FILE, or DIGITSERVE_SIGNING_KEY. As in the
 service, DIGITSERVE_MODELS and DIGITSERVE_MODEL name the store and the model. If
 DIGITSERVE_TRUSTED_KEYS is set, only a version that is signed with one of these keys becomes
-current.
+current. A version that is known to be worse than the current one does not: see --judge.
 
 Exit codes: 0 success, 1 refused (nothing was published, unless the message states otherwise),
 2 usage error, 130 stopped with Ctrl-C.
@@ -69,9 +69,13 @@ def _export(words: list[str]) -> None:
         opset=arguments.opset,
         sign=_signer(arguments.signing_key),
         activate=arguments.activate,
+        judge=arguments.judge,
+        job=arguments.job,
     )
     log(report.artifacts(version.card))
     log(f"Accepted {report.accepted(version.card)}")
+    if version.card.gate:
+        log(report.gate(version.card.gate))
     _log_published(version, activated=arguments.activate)
 
 

@@ -59,6 +59,18 @@ def run_parser(description: str, environment: Mapping[str, str]) -> ArgumentPars
         help=f"ONNX operator set, {OPSETS[0]} to {OPSETS[-1]}; default: {OPSET}",
     )
     _add_publishing(parser, environment)
+    parser.add_argument(
+        "--judge",
+        action="store_true",
+        help="compare it with the current version on the same images; if it is worse, it does not "
+        "become current",
+    )
+    parser.add_argument(
+        "--job",
+        metavar="ID",
+        help="the retraining job that this is for, recorded on the card; a version that it has "
+        "published already is not published again",
+    )
     return parser
 
 

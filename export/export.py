@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from contract import activation
 from contract.card import SCHEMA, Evaluation, ModelCard, Parity, tensors
-from contract.errors import StoreError
+from contract.errors import BrokenVersion, NoVersion, StoreError, WorseVersion
 from contract.provenance import git_commit, library_versions, processor
 from contract.store import Store
 from contract.version import Version
-from export import runners
+from export import judging, runners
 from export.artifacts import ARTIFACTS, OPSET, Source
 from export.proof import (
     LosesTooMuch,
@@ -51,19 +52,54 @@ def export(
     opset: int = OPSET,
     sign: "Sign | None" = None,
     activate: bool = True,
+    judge: bool = False,
+    job: str | None = None,
 ) -> Version:
     """Publish `run` as the next version of `store`, if its artifacts are proven equal to it.
 
-    `artifacts` are keys of ARTIFACTS, in that order. Raises ProofFailed, BadRun, BadGraph, a
+    `artifacts` are keys of ARTIFACTS, in that order. With `judge` it is compared with the current
+    version. If the retraining job `job` has published a version that is current, or was compared
+    with the one that is, that version is returned instead. Raises ProofFailed, BadRun, BadGraph, a
     StoreError or an OSError if nothing was published; NotActivated or NotConfirmed otherwise.
     """
+    version = _of_job(store, job) if job else None
+    if version is None:
+        if activate:
+            store.check_signer(sign)  # before the proof, which takes long
+        version = _published(run, store, artifacts, opset, sign, judge, job)
+    if activate:
+        make_current(store, version)
+    return version
+
+
+def _of_job(store: Store, job: str) -> Version | None:
+    """What the job has published, unless another version became current since it was judged."""
+    try:
+        current = store.current()
+    except NoVersion:
+        current = None
+    for number in store.of_job(job):
+        gate = store.card(number).gate
+        if number == current or (gate and gate.parent) == current:
+            with contextlib.suppress(BrokenVersion):
+                return store.open(number)
+    return None
+
+
+def _published(
+    run: Run,
+    store: Store,
+    artifacts: tuple[str, ...],
+    opset: int,
+    sign: "Sign | None",
+    judge: bool,
+    job: str | None,
+) -> Version:
     checkpoint = run.checkpoint()
     stored, labels = run.test_set()
     graph = Graph(checkpoint.build(), checkpoint.temperature)
     calibration = run.calibration() if "int8" in artifacts else None
     source = Source(graph, calibration, opset, checkpoint.shape)
-    if activate:
-        store.check_signer(sign)  # before the proof, which takes long
     with store.draft() as draft, one_thread():
         pytorch = runners.pytorch(graph)
         reference, evaluation = predictions_of(pytorch, stored), checkpoint.evaluation
@@ -116,11 +152,14 @@ def export(
             opset=opset,
             parity=parity,
             left_out=left_out,
+            job=job,
         )
+        if judge:
+            log(f"Comparing with the current version on {len(pixels):,} test images")
+            gate = judging.judge(draft, card, store, (pixels, labels), run.corrections())
+            card = card.model_copy(update={"gate": gate})
         version = store.publish(draft, card, sign)
     discard_failure(run.folder)  # of an earlier export
-    if activate:
-        make_current(store, version)
     return version
 
 
@@ -138,9 +177,15 @@ def log(line: str) -> None:
 
 
 def make_current(store: Store, version: Version) -> None:
-    """Raises NotActivated if it stays as it is."""
+    """Raises NotActivated if it stays as it is, also because the version is worse."""
     try:
-        store.activate(version.number)
+        for warning in activation.activate(store, version.number).warnings:
+            log(f"Warning: {warning}")
+    except WorseVersion as error:
+        advice = f"python -m contract activate {version.number} --force makes it current"
+        raise NotActivated(
+            f"{version.folder} is published but not current: {error} {advice}"
+        ) from error
     except (OSError, StoreError) as error:
         raise NotActivated(f"{version.folder} is published but not current: {error}") from error
     except KeyboardInterrupt as error:
@@ -170,7 +215,6 @@ def _card(run: Run, checkpoint: Checkpoint, **measured: Any) -> ModelCard:
         outputs=graph_outputs,
         preparation=checkpoint.preparation,
         imported=None,
-        job=None,
         gate=None,
         inputs=None,
         network=checkpoint.network,

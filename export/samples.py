@@ -5,6 +5,9 @@
     samples.png, samples.json  a sheet of up to 100 images, row by row, and their labels
     mistakes.png, .json        a sheet of up to 100 misclassified images, the most confident first,
                                with the predictions; only if there are any
+    changed.png, changed.json  a sheet of up to 100 images that either this version or the one that
+                               was current before it misclassifies, but not both, with the
+                               predictions of the two; only if there are any
     golden.npz                 up to 64 images with PyTorch's logits, which the service reproduces
 
 The golden images alternate between the classes, so that as many as possible are represented. The
@@ -20,7 +23,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from contract.card import GOLDEN, MISTAKE_FACTS, MISTAKES, SAMPLE, SAMPLE_LABELS, SAMPLES, SIDE
+from contract.card import (
+    CHANGED,
+    CHANGED_FACTS,
+    GOLDEN,
+    MISTAKE_FACTS,
+    MISTAKES,
+    SAMPLE,
+    SAMPLE_LABELS,
+    SAMPLES,
+    SIDE,
+)
 from export.proof import Predictions
 from export.runners import Labels, Pixels
 from preprocessing.encoding import png_of
@@ -66,6 +79,34 @@ def write_mistakes(
         labels=_named(labels[shown], names),
         answers=_named(reference.classes[shown], names),
         confidences=confidences[shown].tolist(),
+    )
+
+
+def write_changed(
+    folder: Path,
+    pixels: Pixels,
+    labels: Labels,
+    names: tuple[str, ...],
+    candidate: Predictions,
+    current: Predictions,
+) -> None:
+    """Write the images that only one of two versions classifies correctly.
+
+    Those that the current version does are first. No files are written if there are none.
+    """
+    right, right_before = candidate.classes == labels, current.classes == labels
+    lost, gained = np.flatnonzero(right_before & ~right), np.flatnonzero(right & ~right_before)
+    most = _most(pixels)
+    shown = np.concatenate([lost[: max(most // 2, most - len(gained))], gained])[:most]
+    if len(shown) == 0:
+        return
+    _write_sheet(folder / CHANGED, pixels[shown])
+    _write_facts(
+        folder / CHANGED_FACTS,
+        pixels,
+        labels=_named(labels[shown], names),
+        candidate=_named(candidate.classes[shown], names),
+        current=_named(current.classes[shown], names),
     )
 
 

@@ -22,8 +22,8 @@ MAY_IMPORT = {
     },
     # of training only a few modules: see EXPORT_MAY_USE
     "export": {
-        "PIL", "contract", "cv2", "numpy", "onnx", "onnxruntime", "preprocessing", "torch",
-        "training",
+        "PIL", "contract", "cv2", "numpy", "onnx", "onnxruntime", "preprocessing", "scipy",
+        "torch", "training",
     },
     "service": {
         "contract", "cv2", "fastapi", "fastapi_offline", "multipart", "numpy",
@@ -41,11 +41,12 @@ MAY_IMPORT = {
     "deploy": {"grafana_foundation_sdk"},  # writes configuration
 }  # fmt: skip
 # training.run is the format of the run folder that both programs share; it builds its network.
-# training.evaluate measures, so that both programs measure the same. data, checkpoint and vision
-# read images and weights of models that come without a run.
+# training.evaluate and corruptions measure, so that both programs measure the same. data,
+# checkpoint and vision read images and weights of models that come without a run.
 EXPORT_MAY_USE = {
-    "training.checkpoint", "training.data", "training.evaluate", "training.idx", "training.model",
-    "training.networks", "training.run", "training.settings", "training.vision",
+    "training.checkpoint", "training.corruptions", "training.data", "training.evaluate",
+    "training.idx", "training.model", "training.networks", "training.run", "training.settings",
+    "training.vision",
 }  # fmt: skip
 
 WITHOUT_TORCH = ("contract", "loadtest", "service", "support", "system")

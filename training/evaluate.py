@@ -95,10 +95,7 @@ class Judged:
 
     def confusions(self) -> NDArray[np.int64]:
         """How often class `row` was predicted as class `column`, (classes, classes)."""
-        counts: NDArray[np.int64] = confusion_matrix(
-            self.labels.numpy(), self.predicted.numpy(), labels=list(range(len(self.names)))
-        )
-        return counts
+        return confusions_of(self.labels.numpy(), self.predicted.numpy(), len(self.names))
 
     def commonest_confusions(self, most: int = 10) -> list[dict[str, str | int]]:
         """The most frequent errors, the most frequent one first."""
@@ -109,6 +106,17 @@ class Judged:
             {"label": self.names[label], "taken_for": self.names[other], "times": int(count)}
             for (label, other), count in zip(pairs[order], times[order], strict=True)
         ]
+
+
+def confusions_of(
+    labels: NDArray[Any], predicted: NDArray[np.int64], classes: int
+) -> NDArray[np.int64]:
+    """How often class `row` was predicted as class `column`, (classes, classes).
+
+    `labels` and `predicted` (n,) are indices of classes.
+    """
+    counts: NDArray[np.int64] = confusion_matrix(labels, predicted, labels=list(range(classes)))
+    return counts
 
 
 def judge(

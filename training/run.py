@@ -49,6 +49,7 @@ __all__ = ["BadRun", "Checkpoint", "Run"]  # what other modules need to know of 
 
 CHECKPOINT, TEST_SET, FACTS, LAST = "checkpoint.pt", "test_set.npz", "run.json", "last.pt"
 CALIBRATION, VALIDATION_SET = "calibration.npz", "validation_set.npz"
+CORRECTIONS = "corrections.npz"
 EPOCHS, METRICS = "metrics.jsonl", "training_metrics.json"
 SPARE = 10 * 2**20  # bytes, for plots and metrics
 
@@ -228,6 +229,11 @@ class Run:
     def validation_set(self) -> Images | None:
         """The validation images; None if there were none, or if an older run did not save them."""
         path = self.folder / VALIDATION_SET
+        return load_images(path) if path.exists() else None
+
+    def corrections(self) -> Images | None:
+        """Corrections of users that were held out; None if there are none."""
+        path = self.folder / CORRECTIONS
         return load_images(path) if path.exists() else None
 
     def calibration(self) -> NDArray[np.uint8]:

@@ -1,0 +1,352 @@
+"""Judges a new version before it may serve: it and the current one run on the same images.
+
+    test images of the run, held-out corrections --model.onnx of both--> predictions --> checks
+
+Both classify the same images, so the tests are paired (McNemar's exact test): only images that one
+of the two classifies correctly count. `gained` are those of the new version, `lost` those of the
+current one. With two versions that are equally good, the checks of accuracy and of recall fail by
+chance once in twenty times each.
+
+A version is worse if a check fails. Otherwise it is better if it gained more images than it lost.
+The result is the card's `gate`. gate.json holds it too, with both confusion matrices, and
+changed.png shows test images that one of the two classifies correctly. Corrections are never shown:
+files of a version are public.
+"""
+
+import json
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from contract.card import GATE, ONNX, Acceptance, Check, Gate, ModelCard
+from contract.errors import NoVersion, StoreError
+from contract.store import Store
+from contract.version import Version
+from export.proof import Predictions, latency, predictions_of
+from export.runners import Labels, Model, Pixels, onnx_runtime
+from export.samples import write_changed
+from export.threshold import accepted
+from training.checkpoint import Images
+from training.corruptions import CORRUPTIONS, corrupted
+from training.evaluate import MOST_TABULATED, as_input, calibration_error, confusions_of
+
+SIGNIFICANT = 0.05  # probability of chance below which a loss counts
+RECALL_LOSS, RECALL_IMAGES = 0.005, 3  # of one class; a loss counts if it exceeds both
+CALIBRATION_FACTOR, CALIBRATION_ERROR = 1.5, 0.005  # the larger one is the limit
+ACCEPTED_LOSS = 0.01
+CORRUPTED_IMAGES, CORRUPTED_LOSS = 1000, 0.01  # test images at most
+TIME_FACTOR, TIME_ROUNDS = 1.5, 5
+MOST_CLASSES = 10  # with a check of their own if their recall is worse
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Predictions of the new version and of the current one for the same n labelled images."""
+
+    candidate: Predictions
+    current: Predictions
+    labels: Labels
+
+    @property
+    def right(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which images the two classify correctly, (n,) each."""
+        candidate, current = self.candidate.classes, self.current.classes
+        return candidate == self.labels, current == self.labels
+
+    @property
+    def accuracies(self) -> tuple[float, float]:
+        candidate, current = self.right
+        return float(candidate.mean()), float(current.mean())
+
+    def changes(self, images: NDArray[np.bool_] | None = None) -> tuple[int, int]:
+        """How many images were gained and lost, of all or of those in a mask (n,)."""
+        candidate, current = self.right
+        chosen = np.ones_like(candidate) if images is None else images
+        gained, lost = candidate & ~current & chosen, current & ~candidate & chosen
+        return int(gained.sum()), int(lost.sum())
+
+
+def judge(
+    draft: Path, card: ModelCard, store: Store, test: Images, corrections: Images | None
+) -> Gate | None:
+    """Compare the draft of a version with the current one; None if no version is current.
+
+    `card` is that of the draft, `test` and `corrections` are images and labels of its run, none of
+    which it was trained on. Writes gate.json and changed.png to the draft.
+    """
+    try:
+        number = store.current()
+    except NoVersion:
+        return None
+    try:
+        current = store.open(number)
+    except StoreError:
+        reason: str | None = f"version {number} is damaged or not trusted and cannot be run"
+    else:
+        reason = _difference(card, current.card)
+    if reason:
+        gate, confusions = _incomparable(number, reason), None
+    else:
+        gate, pair = _compared(draft, card, current, test, corrections)
+        write_changed(draft, *test, card.labels, pair.candidate, pair.current)
+        confusions = _confusions(pair, len(card.labels))
+    facts = gate.model_dump(mode="json") | {"confusion": confusions}
+    (draft / GATE).write_text(json.dumps(facts) + "\n")
+    return gate
+
+
+def _difference(candidate: ModelCard, current: ModelCard) -> str | None:
+    """Why the two cannot run on the same images, or None."""
+    if candidate.labels != current.labels:
+        return f"its {len(candidate.labels)} labels are not the current {len(current.labels)}"
+    if candidate.shape != current.shape:
+        shapes = ("x".join(map(str, card.shape)) for card in (candidate, current))
+        return "its images have {} values, those of the current version {}".format(*shapes)
+    if candidate.preparation != current.preparation:
+        return "it prepares images in another way than the current version"
+    return None
+
+
+def _incomparable(parent: int, reason: str) -> Gate:
+    sentence = f"It cannot be compared with version {parent}: {reason}."
+    check = Check(name="comparable", passed=False, candidate=None, current=None, reason=sentence)
+    return Gate(
+        parent=parent, verdict="worse", images=0, gained=0, lost=0, p_value=1, checks=(check,)
+    )
+
+
+def _compared(
+    draft: Path, card: ModelCard, current: Version, test: Images, corrections: Images | None
+) -> tuple[Gate, Pair]:
+    """The gate, and the predictions for the test images."""
+    models = onnx_runtime(draft / ONNX), onnx_runtime(current.folder / ONNX)
+    pair = _predicted(models, test)
+    checks = [_accuracy("accuracy", "test images", pair)]
+    pairs = [pair]
+    if corrections is not None and len(corrections[1]):
+        pairs.append(_predicted(models, corrections))
+        checks.append(_accuracy("accuracy on corrections", "held-out corrections", pairs[1]))
+    checks += _recalls(pair, card.labels)
+    checks.append(_calibration(pair))
+    checks.append(_accepted_share(pair, card.acceptance, current.card.acceptance))
+    if card.preparation.kind == "digit":
+        checks.append(_corruptions(models, test))
+    checks += [_time(models, images, card.shape) for images in (1, 64)]
+    checks.append(_parity(card))
+    gained, lost = (sum(counts) for counts in zip(*(each.changes() for each in pairs), strict=True))
+    verdict: Literal["better", "equal", "worse"] = "better" if gained > lost else "equal"
+    if not all(check.passed for check in checks):
+        verdict = "worse"
+    gate = Gate(
+        parent=current.number,
+        verdict=verdict,
+        images=sum(len(each.labels) for each in pairs),
+        gained=gained,
+        lost=lost,
+        p_value=_chance(gained, lost, "two-sided"),
+        checks=tuple(checks),
+    )
+    return gate, pair
+
+
+def _predicted(models: tuple[Model, Model], images: Images) -> Pair:
+    pixels, labels = images
+    candidate, current = (predictions_of(model, pixels) for model in models)
+    return Pair(candidate, current, labels)
+
+
+def _chance(gained: int, lost: int, against: Literal["greater", "two-sided"] = "greater") -> float:
+    """The probability of at least this loss if both versions are equally good."""
+    if gained + lost == 0:
+        return 1.0
+    return float(binomtest(lost, gained + lost, alternative=against).pvalue)
+
+
+# ---- checks ----------------------------------------------------------------------------------
+
+
+def _accuracy(name: str, images: str, pair: Pair) -> Check:
+    """Not lower than that of the current version by more than chance."""
+    candidate, current = pair.accuracies
+    gained, lost = pair.changes()
+    chance = _chance(gained, lost)
+    return Check(
+        name=name,
+        passed=chance >= SIGNIFICANT,
+        candidate=candidate,
+        current=current,
+        reason=f"{candidate:.2%} of {len(pair.labels):,} {images} are classified correctly, before "
+        f"{current:.2%}: {gained} gained, {lost} lost; by chance with a probability of "
+        f"{chance:.2g}, at least {SIGNIFICANT} is required.",
+    )
+
+
+def _recalls(pair: Pair, names: Sequence[str]) -> Iterator[Check]:
+    """A check for each class whose recall is worse, or one that passes for all classes."""
+    present = np.unique(pair.labels)
+    recalls = [_recall(pair, label, names[label], len(present)) for label in present]
+    recalls.sort(key=_gain)
+    worse = [check for check in recalls if not check.passed]
+    if not worse:
+        yield recalls[0].model_copy(
+            update={"name": "recall", "reason": f"No class is worse. {recalls[0].reason}"}
+        )
+    yield from worse[:MOST_CLASSES]
+    if (others := len(worse) - MOST_CLASSES) > 0:
+        yield Check(
+            name="recall of other classes",
+            passed=False,
+            candidate=None,
+            current=None,
+            reason=f"{others} other classes are worse too.",
+        )
+
+
+def _recall(pair: Pair, label: int, name: str, classes: int) -> Check:
+    """Worse if the loss is larger than the limits and more than chance, in any of the classes.
+
+    With many classes a large loss in one of them by chance is likely: the limit of the probability
+    is divided by their number (Bonferroni).
+    """
+    images = pair.labels == label
+    candidate, current = (float(right[images].mean()) for right in pair.right)
+    gained, lost = pair.changes(images)
+    chance, required = _chance(gained, lost), SIGNIFICANT / classes
+    large = current - candidate > RECALL_LOSS and lost - gained > RECALL_IMAGES
+    return Check(
+        name=f"recall of {name}",
+        passed=not large or chance >= required,
+        candidate=candidate,
+        current=current,
+        reason=f"{candidate:.2%} of {images.sum():,} test images of {name} are classified "
+        f"correctly, before {current:.2%}: {gained} gained, {lost} lost; by chance with a "
+        f"probability of {chance:.2g}, at least {required:.2g} is required of a loss of more than "
+        f"{RECALL_LOSS:.1%} and {RECALL_IMAGES} images.",
+    )
+
+
+def _gain(check: Check) -> float:
+    assert check.candidate is not None
+    assert check.current is not None
+    return check.candidate - check.current
+
+
+def _calibration(pair: Pair) -> Check:
+    """The limit is never below two standard errors of the accuracy: few images are noisy."""
+    labels = torch.from_numpy(pair.labels.astype(np.int64))
+    candidate, current = (
+        calibration_error(torch.from_numpy(each.logits), labels)
+        for each in (pair.candidate, pair.current)
+    )
+    accuracy = pair.accuracies[0]
+    noise = 2 * (accuracy * (1 - accuracy) / len(labels)) ** 0.5
+    limit = max(CALIBRATION_FACTOR * current, CALIBRATION_ERROR, noise)
+    return Check(
+        name="calibration",
+        passed=candidate <= limit,
+        candidate=candidate,
+        current=current,
+        reason=f"The calibration error is {candidate:.2%}, before {current:.2%}; at most "
+        f"{limit:.2%} is allowed.",
+    )
+
+
+def _accepted_share(pair: Pair, candidate: Acceptance | None, current: Acceptance | None) -> Check:
+    """The share of test images whose confidence reaches the version's own threshold."""
+    name = "accepted share"
+    if candidate is None or current is None:
+        which = "The new version" if candidate is None else "The current version"
+        reason = f"{which} has no acceptance threshold: not compared."
+        return Check(name=name, passed=True, candidate=None, current=None, reason=reason)
+    share, share_before = (
+        accepted(each.probabilities.max(1), right, facts.threshold)[0]
+        for each, right, facts in zip(
+            (pair.candidate, pair.current), pair.right, (candidate, current), strict=True
+        )
+    )
+    return Check(
+        name=name,
+        passed=share >= share_before - ACCEPTED_LOSS,
+        candidate=share,
+        current=share_before,
+        reason=f"{share:.2%} of the test images are accepted, before {share_before:.2%}; a loss of "
+        f"at most {ACCEPTED_LOSS * 100:g} points is allowed.",
+    )
+
+
+def _corruptions(models: tuple[Model, Model], test: Images) -> Check:
+    """The mean accuracy under all corruptions, on some of the test images."""
+    pixels, labels = test
+    random = np.random.default_rng(0)
+    chosen = np.sort(random.permutation(len(labels))[:CORRUPTED_IMAGES])
+    ink, labels = as_input(torch.from_numpy(pixels[chosen])), labels[chosen]
+    corruptions = [_pixels(corrupted(name, ink)) for name in CORRUPTIONS]
+    candidate, current = (
+        statistics.fmean(
+            float((predictions_of(model, images).classes == labels).mean())
+            for images in corruptions
+        )
+        for model in models
+    )
+    return Check(
+        name="corruptions",
+        passed=candidate >= current - CORRUPTED_LOSS,
+        candidate=candidate,
+        current=current,
+        reason=f"{candidate:.2%} of {len(labels):,} test images are classified correctly under "
+        f"{len(CORRUPTIONS)} corruptions on average, before {current:.2%}; a loss of at most "
+        f"{CORRUPTED_LOSS * 100:g} points is allowed.",
+    )
+
+
+def _pixels(ink: torch.Tensor) -> Pixels:
+    """Ink (n, 1, 28, 28) float32, 0..1, as pixels (n, 28, 28) uint8."""
+    levels: Pixels = (ink[:, 0] * 255).round().to(torch.uint8).numpy()
+    return levels
+
+
+def _time(models: tuple[Model, Model], images: int, shape: tuple[int, ...]) -> Check:
+    """Slower only if it is in each of several rounds: other programs may use the processor."""
+    rounds = [
+        [latency(model, images, shape, seconds=0.05) for model in models]
+        for _ in range(TIME_ROUNDS)
+    ]
+    candidate, current = (statistics.median(times) for times in zip(*rounds, strict=True))
+    return Check(
+        name=f"time of a call with {images} image{'s' * (images > 1)}",
+        passed=min(new / before for new, before in rounds) <= TIME_FACTOR,
+        candidate=candidate,
+        current=current,
+        reason=f"A call takes {candidate * 1e6:,.0f} us on one thread, before "
+        f"{current * 1e6:,.0f} us; {TIME_FACTOR} times as long is allowed.",
+    )
+
+
+def _parity(card: ModelCard) -> Check:
+    """Proven before, or there would be no version: it is listed with the others."""
+    largest = card.parity[ONNX].largest_difference
+    return Check(
+        name="parity",
+        passed=True,
+        candidate=largest,
+        current=None,
+        reason="model.onnx predicts every test image, and the golden set, as PyTorch does; the "
+        f"largest difference of a logit is {largest:.1e}.",
+    )
+
+
+def _confusions(pair: Pair, classes: int) -> dict[str, list[list[int]]] | None:
+    """How often class `row` was predicted as class `column`; None for too many classes."""
+    if classes > MOST_TABULATED:
+        return None
+    return {
+        name: confusions_of(pair.labels, each.classes, classes).tolist()
+        for name, each in (("candidate", pair.candidate), ("current", pair.current))
+    }

@@ -1,0 +1,203 @@
+"""A new version is compared with the current one before it may take its place."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from contract.card import Check, Gate, ModelCard
+from contract.store import Store
+from contract.version import Version
+from export.__main__ import main
+from export.artifacts import ARTIFACTS, Source
+from tests.support.versions import LETTERS, publish
+from tests.training.conftest import RECIPE, made_once
+from training.data import DataSet
+from training.run import Run
+from training.train import train_into
+
+SEVEN, ONE = 7, 1
+
+
+@pytest.fixture(scope="session")
+def poisoned(small_data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run that learned from labels by which each 7 is a 1. Its test images are labelled right."""
+    pixels, labels = small_data.train
+    wrong = replace(small_data, train=(pixels, np.where(labels == SEVEN, ONE, labels)))
+    runs = made_once(tmp_path_factory, "poisoned", lambda runs: train_into(runs, wrong, RECIPE))
+    return Run.latest(runs)
+
+
+@pytest.fixture
+def store(published: tuple[Store, Version], tmp_path: Path) -> Store:
+    """Version 1 is current: that of `run`."""
+    shutil.copytree(published[0].folder, tmp_path / "models/digits")
+    return Store(tmp_path / "models", "digits")
+
+
+Export = Callable[..., int]
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where each model.onnx is kept once it was written, which takes PyTorch seconds."""
+    return tmp_path_factory.mktemp("written")
+
+
+@pytest.fixture(autouse=True)
+def _written_once(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    proper = ARTIFACTS["onnx"]
+
+    def write(source: Source, path: Path) -> None:
+        weights = b"".join(each.numpy().tobytes() for each in source.graph.state_dict().values())
+        kept = written / sha256(weights).hexdigest()
+        if not kept.exists():
+            proper.write(source, path)
+            shutil.copy(path, kept)
+        shutil.copy(kept, path)
+
+    monkeypatch.setitem(ARTIFACTS, "onnx", replace(proper, write=write))
+
+
+@pytest.fixture
+def export(store: Store) -> Export:
+    """Runs `python -m export --judge` and returns the exit code."""
+
+    def run(run: Run, *words: str) -> int:
+        fixed = ["--models", str(store.folder.parent), "--artifacts", "onnx", "--judge"]
+        return main(["--run", str(run.folder), *fixed, *words])
+
+    return run
+
+
+def gate_of(card: ModelCard) -> Gate:
+    assert card.gate is not None
+    return card.gate
+
+
+def check(gate: Gate, name: str) -> Check:
+    (found,) = (each for each in gate.checks if each.name == name)
+    return found
+
+
+def test_a_poisoned_version_is_worse_and_does_not_become_current(
+    export: Export, store: Store, poisoned: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export(poisoned) == 1
+    assert "is published but not current: version 2 is worse" in capsys.readouterr().err
+    assert store.current() == 1
+    gate = gate_of(store.card(2))
+    assert (gate.parent, gate.verdict) == (1, "worse")
+    assert not check(gate, "accuracy").passed
+    recall = check(gate, "recall of 7")
+    assert not recall.passed
+    assert recall.candidate == 0
+    assert "test images of 7" in recall.reason
+
+
+def test_a_version_that_classifies_more_images_correctly_is_better(
+    export: Export, store: Store, run: Run, poisoned: Run
+) -> None:
+    export(poisoned, "--no-activate")
+    store.activate(2)
+    assert export(run) == 0
+    gate = gate_of(store.card(3))
+    assert (gate.parent, gate.verdict, gate.lost < gate.gained) == (2, "better", True)
+    assert store.current() == 3
+
+
+def test_the_same_run_again_is_equal(export: Export, store: Store, run: Run) -> None:
+    assert export(run) == 0
+    gate = gate_of(store.card(2))
+    assert (gate.verdict, gate.gained, gate.lost, gate.p_value) == ("equal", 0, 0, 1)
+    assert gate.images == len(run.test_set()[1])
+    assert [each.name for each in gate.checks] == [
+        "accuracy", "recall", "calibration", "accepted share", "corruptions",
+        "time of a call with 1 image", "time of a call with 64 images", "parity",
+    ]  # fmt: skip
+
+
+def test_held_out_corrections_count_and_are_not_shown(
+    export: Export, store: Store, run: Run, poisoned: Run, tmp_path: Path
+) -> None:
+    pixels, labels = run.test_set()
+    sevens = labels == SEVEN
+    corrected = Run(shutil.copytree(poisoned.folder, tmp_path / "corrected"))
+    np.savez(corrected.folder / "corrections.npz", pixels=pixels[sevens], labels=labels[sevens])
+    export(corrected)
+    gate = gate_of(store.card(2))
+    found = check(gate, "accuracy on corrections")
+    assert (found.passed, found.candidate) == (False, 0)
+    assert gate.images == len(labels) + sevens.sum()
+    shown = json.loads((store.folder / "2/changed.json").read_text())
+    assert shown["current"].count("7") <= sevens.sum()
+
+
+def test_the_version_holds_confusions_and_the_images_that_changed(
+    export: Export, store: Store, run: Run, poisoned: Run
+) -> None:
+    export(poisoned)
+    version = store.open(2)
+    gate = json.loads(version.read("gate.json"))
+    assert gate["checks"] == store.card(2).model_dump(mode="json")["gate"]["checks"]
+    assert np.sum(gate["confusion"]["candidate"]) == len(run.test_set()[1])
+    assert gate["confusion"]["candidate"][SEVEN][SEVEN] == 0
+    assert gate["confusion"]["current"][SEVEN][SEVEN] > 0
+    changed = json.loads(version.read("changed.json"))
+    assert len(changed["labels"]) == gate["gained"] + gate["lost"]
+    assert all(label in pair for label, *pair in zip(
+        changed["labels"], changed["candidate"], changed["current"], strict=True
+    ))  # fmt: skip
+    assert version.read("changed.png").startswith(b"\x89PNG")
+
+
+def test_a_person_decides_about_other_labels(
+    export: Export, store: Store, run: Run, version: Version
+) -> None:
+    store.activate(publish(store, version, labels=LETTERS))
+    assert export(run) == 1
+    gate = gate_of(store.card(3))
+    assert (gate.verdict, gate.images) == ("worse", 0)
+    assert "its 10 labels are not the current 10" in check(gate, "comparable").reason
+    assert store.current() == 2
+
+
+def test_a_person_decides_about_a_damaged_current_version(
+    export: Export, store: Store, run: Run
+) -> None:
+    (store.folder / "1/model.onnx").write_bytes(b"damaged")
+    assert export(run) == 1
+    reason = check(gate_of(store.card(2)), "comparable").reason
+    assert "version 1 is damaged or not trusted and cannot be run" in reason
+    assert store.current() == 1
+
+
+def test_the_first_version_is_not_judged(run: Run, tmp_path: Path) -> None:
+    words = ["--run", str(run.folder), "--models", str(tmp_path), "--artifacts", "onnx"]
+    assert main([*words, "--judge"]) == 0
+    card = Store(tmp_path, "digits").open().card
+    assert card.gate is None
+    assert "gate.json" not in card.files
+
+
+def test_a_job_publishes_one_version_for_each_current_one(
+    export: Export, store: Store, run: Run, version: Version
+) -> None:
+    def publishes() -> list[int]:
+        assert export(run, "--job", "j1", "--no-activate") == 0
+        return store.versions()
+
+    assert publishes() == [1, 2]
+    assert store.card(2).job == "j1"
+    assert publishes() == [1, 2], "a second attempt finds what was published"
+    publish(store, version)
+    store.activate(3)
+    assert publishes() == [1, 2, 3, 4], "judged again, because another version is current"
+    assert gate_of(store.card(4)).parent == 3
+    store.activate(4, expected=3)
+    assert publishes() == [1, 2, 3, 4], "it is current already"
