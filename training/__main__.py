@@ -11,13 +11,15 @@ torchrun --nproc_per_node=2 -m training ...    in two processes
 import logging
 import os
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import NoReturn
 
+from pydantic import TypeAdapter
 from torch import distributed
 
 from contract.errors import NotConfirmed
+from contract.jobs import JobId
 from training.commands import compare, evaluate, predict
 from training.data import NAMES, DataSet, find_data_set, suited, training_images
 from training.idx import BadData
@@ -60,7 +62,7 @@ def _train(arguments: Namespace) -> None:
     given = Recipe.given_in(arguments)
     reading = Reading.given_in(arguments)
     if arguments.resume:
-        others = (arguments.preset, arguments.recipe, arguments.data)
+        others = (arguments.preset, arguments.recipe, arguments.data, arguments.job)
         if given or any(others) or reading != Reading():
             raise BadRecipe("--resume uses the data and the recipe of the run: omit other flags")
         run = Run(arguments.resume)
@@ -83,7 +85,7 @@ def _train(arguments: Namespace) -> None:
         options = suited(data, preset if arguments.preset else None)
         recipe = Recipe.made_of(options, given)
         recipe.check_use(given)
-        train_into(arguments.runs, data, recipe, place=place)
+        train_into(arguments.runs, data, recipe, place=place, job=arguments.job)
 
 
 def _data_set(wanted: str | None, reading: Reading, place: Place) -> DataSet:
@@ -122,9 +124,21 @@ def _parser() -> ArgumentParser:
     parser.add_argument(
         "--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: runs"
     )
+    parser.add_argument(
+        "--job", type=_job, metavar="ID", help="the retraining job it belongs to: the run's id"
+    )
     parser.add_argument("--resume", type=Path, metavar="RUN", help="resume runs/<id>")
     Recipe.add_flags(parser)
     return parser
+
+
+def _job(word: str) -> str:
+    try:
+        return TypeAdapter(JobId).validate_python(word)
+    except ValueError as error:
+        raise ArgumentTypeError(
+            f"{word!r} is not the id of a job: letters, digits, '_' and '-', at most 64"
+        ) from error
 
 
 def _leave(code: int) -> NoReturn:

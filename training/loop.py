@@ -140,6 +140,10 @@ class Training:
         return self._seconds + time.monotonic() - self._began
 
     @property
+    def learning_rate(self) -> float:
+        return self._schedule.learning_rate
+
+    @property
     def cpu_seconds(self) -> float:
         """CPU time of all threads so far; of several processes, that of the first one."""
         return self._cpu_seconds + time.process_time() - self._cpu_began

@@ -1,13 +1,17 @@
-"""Progress on the screen: a table of epochs and, in a terminal, a live bar."""
+"""Progress of a training: on the screen, and line by line in progress.jsonl for other programs."""
 
+import math
 import sys
 import time
-from typing import NamedTuple, Self
+from pathlib import Path
+from typing import NamedTuple, Protocol, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from torch import Tensor
+
+from contract import jobs
 
 LINES = 20  # at most, if the output is not a terminal
 HEAD = "  epoch    loss  accuracy   validation loss  accuracy   learning rate    time"
@@ -108,3 +112,91 @@ class Progress:
             self._hidden = None
         else:
             self._hidden = epoch
+
+
+class Measured(Protocol):
+    """What `Record` reads of a training."""
+
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def seconds(self) -> float: ...  # since it began, without interruptions
+    @property
+    def cpu_seconds(self) -> float: ...
+
+
+class Record:
+    """Appends the progress to a file: a line, the JSON of a contract.jobs.Progress, each `pause`.
+
+    A resumed training continues the file. If it cannot be written, a line on the screen says so,
+    and the training goes on without it.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        training: Measured,
+        *,
+        steps: int,
+        epochs: int,
+        batch_size: int,
+        device: str,
+        teacher: int | None = None,
+        pause: float = 1.0,  # seconds between two lines
+    ) -> None:
+        self._file: Path | None = file
+        self._training, self._pause = training, pause
+        self._steps, self._epochs, self._batch_size = steps, epochs, batch_size
+        self._device, self._teacher = device, teacher
+        self._began = self._written = time.monotonic()
+        self._first = self._done = -1  # steps of all epochs: before this process, at the last line
+        self._cpu = training.cpu_seconds
+
+    def step(self, done: int, means: Tensor) -> None:
+        """`done` counts the steps of all epochs; `means` (2,) are the epoch's loss and accuracy."""
+        if self._first < 0:
+            self._first = self._done = done - 1
+        if time.monotonic() - self._written >= self._pause:
+            loss, accuracy = means.tolist()
+            epoch, within = divmod(done - 1, self._steps)
+            self._write(done, epoch + 1, (within + 1) / self._steps, loss, accuracy, None)
+
+    def epoch(self, epoch: Epoch) -> None:
+        done = epoch.epoch * self._steps
+        self._write(done, epoch.epoch, 1.0, epoch.loss, epoch.accuracy, epoch)
+
+    def _write(
+        self, done: int, epoch: int, within: float, loss: float, accuracy: float, end: Epoch | None
+    ) -> None:
+        if self._file is None or not math.isfinite(loss):
+            return
+        now, cpu = time.monotonic(), self._training.cpu_seconds
+        since = max(now - self._written, 1e-3)
+        speed = (done - self._first) / max(now - self._began, 1e-3)  # steps a second
+        line = jobs.Progress(
+            epoch=epoch,
+            epochs=self._epochs,
+            within=within,
+            loss=loss,
+            accuracy=accuracy,
+            validation_loss=end and end.validation_loss,
+            validation_accuracy=end and end.validation_accuracy,
+            learning_rate=self._training.learning_rate,
+            images_per_second=(done - self._done) * self._batch_size / since,
+            seconds=self._training.seconds,
+            seconds_left=(self._steps * self._epochs - done) / speed if speed else None,
+            device=self._device,
+            cpu=(cpu - self._cpu) / since,
+            teacher=self._teacher,
+        )
+        self._written, self._done, self._cpu = now, done, cpu
+        try:
+            with self._file.open("a") as file:
+                file.write(line.model_dump_json() + "\n")
+        except OSError as error:
+            print(
+                f"{self._file} cannot be written ({error.strerror or error}): the training goes on "
+                "without it",
+                file=sys.stderr,
+            )
+            self._file = None

@@ -3,6 +3,7 @@
     runs/<id>/run.json              data set, recipe and start of the training; written first
               last.pt               state after each epoch, all that `--resume` needs
               metrics.jsonl         one line for each epoch
+              progress.jsonl        one line a second, also of its teachers: contract.jobs.Progress
               checkpoint.pt         weights, recipe, labels, temperature, evaluation
               test_set.npz          the test images, with which export proves its artifacts
               validation_set.npz    the validation images, on which export finds the threshold
@@ -13,7 +14,8 @@
               teachers/<n>/         the runs of the teacher networks
     runs/latest                     the id of the last run that was completed
 
-The id of a run is the time at which it began. checkpoint.pt is written last, except for the plots:
+The id of a run is the time at which it began, or that of the retraining job it belongs to.
+checkpoint.pt is written last, except for the plots:
 once it exists, export has all that it needs. Every file is replaced as a whole, so a full disk or a
 power cut leaves the previous one.
 
@@ -51,6 +53,8 @@ CHECKPOINT, TEST_SET, FACTS, LAST = "checkpoint.pt", "test_set.npz", "run.json",
 CALIBRATION, VALIDATION_SET = "calibration.npz", "validation_set.npz"
 CORRECTIONS = "corrections.npz"
 EPOCHS, METRICS = "metrics.jsonl", "training_metrics.json"
+PROGRESS = "progress.jsonl"
+TEACHERS = "teachers"
 SPARE = 10 * 2**20  # bytes, for plots and metrics
 
 
@@ -65,9 +69,18 @@ class Run:
         return self.folder.name
 
     @classmethod
-    def create(cls, root: Path) -> Self:
-        """A new, empty run folder, also if another run begins in the same second."""
+    def create(cls, root: Path, job: str | None = None) -> Self:
+        """A new run folder, also if another run begins in the same second.
+
+        That of a retraining job may exist and hold files of the job; BadRun if it is a run already.
+        """
         root.mkdir(parents=True, exist_ok=True)
+        if job is not None:
+            run = cls(root / job)
+            if run.has_facts:
+                raise BadRun(f"{run.folder} exists already: resume it with --resume {run.folder}")
+            run.folder.mkdir(exist_ok=True)
+            return run
         began = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         for attempt in range(1, 100):
             try:
@@ -93,7 +106,18 @@ class Run:
 
     def teacher(self, number: int) -> Self:
         """The run of a teacher network. Its folder may not exist yet."""
-        return type(self)(self.folder / "teachers" / str(number))
+        return type(self)(self.folder / TEACHERS / str(number))
+
+    @property
+    def number(self) -> int | None:
+        """The number of a teacher's run; None: it is not one."""
+        return int(self.folder.name) if self.folder.parent.name == TEACHERS else None
+
+    @property
+    def progress(self) -> Path:
+        """The file of the progress, which a training shares with its teachers."""
+        folder = self.folder if self.number is None else self.folder.parent.parent
+        return folder / PROGRESS
 
     @property
     def resumable(self) -> bool:

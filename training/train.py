@@ -29,7 +29,7 @@ from training.model import GRAY_28, build, in_words, parameters_of
 from training.networks.own import BadNetwork
 from training.place import Place, configure, place_of
 from training.plots import as_seen, write_plots
-from training.progress import Progress
+from training.progress import Progress, Record
 from training.recipe import BadRecipe, Recipe, flag
 from training.run import BadRun, Checkpoint, Run
 from training.watch import IMAGES, Board, Listener, Watch
@@ -69,13 +69,15 @@ def train_into(
     place: Place | None = None,
     transform: Transform | None = None,
     start: Checkpoint | None = None,
+    job: str | None = None,
 ) -> Run:
     """Train on `data` and return the completed run, which is the latest one under `runs`.
 
     Without `place`, the recipe chooses the device. `transform` augments images in place of the
-    recipe's options. `start` has the initial weights. Raises BadRecipe, before a folder is created,
-    if the recipe does not suit the data or the machine; BadRun if the disk is full; OSError if it
-    cannot be written to; Stopped after Ctrl-C, with the `folder` of a run that can be resumed.
+    recipe's options. `start` has the initial weights. `job` is the retraining job that it belongs
+    to, and the run's id. Raises BadRecipe, before a folder is created, if the recipe does not suit
+    the data or the machine; BadRun if the disk is full; OSError if it cannot be written to; Stopped
+    after Ctrl-C, with the `folder` of a run that can be resumed.
     """
     with nullcontext(place) if place else place_of(recipe) as place:
         task = _task(data, recipe, place, transform)
@@ -84,10 +86,10 @@ def train_into(
             load_weights(network, start.weights, recipe.network, "the loaded model")
         if recipe.pretrained:
             load_pretrained(network, Path(recipe.pretrained), recipe.network)
-        run = Run(place.broadcast(Run.create(runs).folder if place.first else Path()))
+        run = Run(place.broadcast(Run.create(runs, job).folder if place.first else Path()))
         if place.first:
             _check_room(run, recipe, task)
-            _begin(run, recipe, task)
+            _begin(run, recipe, task, job)
         return _train(run, recipe, task, network)
 
 
@@ -182,7 +184,16 @@ def _first_process(
             board.begin(network, _augmented_examples(recipe, task))
         run.save(training.state())  # detects a folder that cannot be written to
         progress = Progress(training.steps, recipe.epochs, recipe.batch_size)
-        with Watch(run, progress, board) as watch:
+        record = Record(
+            run.progress,
+            training,
+            steps=training.steps,
+            epochs=recipe.epochs,
+            batch_size=recipe.batch_size,
+            device=str(task.place.device),
+            teacher=run.number,
+        )
+        with Watch(run, progress, record, board) as watch:
             training.run(watch)
         _finish(run, recipe, task, training, network, board)
 
@@ -242,11 +253,12 @@ def _check_room(run: Run, recipe: Recipe, task: Task) -> None:
     try:
         run.check_room(weights + images * len(recipes))
     except BadRun:
-        run.discard()
+        if not any(run.folder.iterdir()):  # that of a job holds the job's log
+            run.discard()
         raise
 
 
-def _begin(run: Run, recipe: Recipe, task: Task) -> None:
+def _begin(run: Run, recipe: Recipe, task: Task, job: str | None = None) -> None:
     data = task.data
     run.begin({
         "data": {
@@ -259,6 +271,7 @@ def _begin(run: Run, recipe: Recipe, task: Task) -> None:
         "processes": task.place.processes,
         "transform": None if task.transform is None else repr(task.transform),
         "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "job": job,
     })  # fmt: skip
 
 

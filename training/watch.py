@@ -27,7 +27,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from training.evaluate import Judged, as_input
 from training.loop import State
-from training.progress import Epoch, Progress
+from training.progress import Epoch, Progress, Record
 from training.run import Run
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -67,11 +67,11 @@ class Listener:
 
 
 class Watch(Listener):
-    """Shows the progress and saves the state."""
+    """Shows and records the progress and saves the state."""
 
-    def __init__(self, run: Run, progress: Progress, board: "Board") -> None:
+    def __init__(self, run: Run, progress: Progress, record: Record, board: "Board") -> None:
         super().__init__()
-        self._run, self._progress, self._board = run, progress, board
+        self._run, self._progress, self._record, self._board = run, progress, record, board
 
     def __enter__(self) -> Self:
         super().__enter__()
@@ -80,9 +80,11 @@ class Watch(Listener):
 
     def step(self, done: int, means: Tensor) -> None:
         self._progress.step(done, means)
+        self._record.step(done, means)
 
     def epoch(self, epoch: Epoch, network: nn.Module) -> None:
         self._progress.epoch(epoch)
+        self._record.epoch(epoch)
         self._board.epoch(epoch, network)
 
     def save(self, state: State) -> None:

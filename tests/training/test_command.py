@@ -27,6 +27,7 @@ from training.run import Run
         (["--data", "digits", "--pretrained", "no.pt"], "no.pt"),
         (["--resume", "no/such/run"], "no/such/run is not a run"),
         (["--resume", "run", "--epochs", "3"], "--resume uses the data and the recipe"),
+        (["--resume", "run", "--job", "j"], "--resume uses the data and the recipe"),
         (["evaluate", "no/such/run"], "no/such/run is not a run"),
         (["compare", "no/such/run"], "no/such/run/training_metrics.json is missing"),
     ],

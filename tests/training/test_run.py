@@ -165,3 +165,12 @@ def test_a_file_without_weights_is_refused(tmp_path: Path, content: object) -> N
     torch.save(content, tmp_path / "other.pt")
     with pytest.raises(BadRun, match=r"other\.pt holds no weights"):
         load_pretrained(network("mlp"), tmp_path / "other.pt", "mlp")
+
+
+def test_the_run_of_a_job_has_its_id_and_is_created_once(tmp_path: Path) -> None:
+    (tmp_path / "job-1").mkdir()  # with files of the job
+    run = Run.create(tmp_path, "job-1")
+    assert run.id == "job-1"
+    run.begin({"data": {}, "recipe": {}})
+    with pytest.raises(BadRun, match="resume it with --resume"):
+        Run.create(tmp_path, "job-1")
