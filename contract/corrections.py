@@ -1,0 +1,241 @@
+"""Corrections: images that users labelled, kept as files until a training uses them.
+
+    FOLDER/accepted/<label>/<sha256>.png   for training: a folder of images, as `--also` takes it
+           waiting/<label>/<sha256>.png    disputed or suspicious, until an admin decides
+           rejected/<label>/<sha256>.png   kept, so that the same correction is not accepted again
+
+A file holds the pixels that the network saw, and is named by their sha256. So a correction that is
+added twice is there once, and an image with two labels is two files of one name: it is disputed.
+There is no index and no lock. Files are written aside and renamed, so several services may add to
+one folder, and a reader never sees half a file.
+
+Every fifth image, chosen by its hash, is never trained on: it judges what was trained.
+"""
+
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal, get_args
+from urllib.parse import unquote
+
+from contract.files import read_regular, replace_together
+
+State = Literal["accepted", "waiting", "rejected"]
+STATES: tuple[State, ...] = get_args(State)
+HELD_OUT = 5  # one image in so many
+HASH = r"[0-9a-f]{64}"
+LARGEST = 64 * 2**20  # bytes of a file; 4096 x 4096 RGB, the largest that a network takes, in noise
+DRAFT_SECONDS = 3600.0  # after which a hidden file is what a killed process left behind
+
+
+class CorrectionError(Exception):
+    """A correction cannot be found or changed; the message names it and the reason."""
+
+
+class NoCorrection(CorrectionError):
+    """There is no correction of that image, or none with that label."""
+
+
+class NoDecision(CorrectionError):
+    """The image has several labels, and none was named."""
+
+
+@dataclass(frozen=True)
+class Correction:
+    """One label that was given to one image."""
+
+    sha256: str  # of the pixels
+    label: str
+    state: State
+    created: float  # seconds since the epoch
+    size: int  # bytes of the file
+    path: Path
+
+
+def hash_of(pixels: bytes) -> str:
+    """The name of an image: `pixels` are those of (h, w) or (h, w, 3) uint8, row by row."""
+    return sha256(pixels).hexdigest()
+
+
+def is_held_out(image: str) -> bool:
+    """Whether an image, by its hash, judges trainings and is never trained on."""
+    return int(image[:8], 16) % HELD_OUT == 0
+
+
+def folder_of(label: str) -> str:
+    """The name of a label's folder: the label, with what a path cannot hold percent-encoded."""
+    name = label.replace("%", "%25").replace("/", "%2F")
+    return f"%2E{name[1:]}" if name.startswith(".") else name
+
+
+def label_of(folder: str) -> str:
+    """The label whose folder has that name."""
+    return unquote(folder)
+
+
+class Corrections:
+    """A folder of corrections. All methods raise OSError if it cannot be read or written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def all(self) -> Iterator[Correction]:
+        """Every correction, in no order. Files that are no corrections are left out."""
+        for state, label, folder in self._labels():
+            for entry in _entries(folder):
+                image = entry.name.removesuffix(".png")
+                if entry.name.endswith(".png") and re.fullmatch(HASH, image):
+                    with suppress(FileNotFoundError):  # moved meanwhile
+                        yield _correction(Path(entry.path), image, label, state)
+
+    def of(self, image: str) -> list[Correction]:
+        """Those of one image, by its hash: one for each label that it was given."""
+        found = []
+        for state, label, folder in self._labels():
+            with suppress(FileNotFoundError):
+                found.append(_correction(folder / f"{image}.png", image, label, state))
+        return found
+
+    def find(self, image: str, label: str) -> Correction | None:
+        return next((each for each in self.of(image) if each.label == label), None)
+
+    def png(self, image: str) -> bytes:
+        """The image itself; NoCorrection if there is none."""
+        for each in self._known(image):
+            with suppress(FileNotFoundError):  # moved meanwhile
+                return read_regular(each.path, LARGEST)
+        raise _no_correction(image)
+
+    def add(self, image: str, label: str, png: bytes, *, suspicious: bool) -> Correction:
+        """Keep an image with a label. One that is there already is returned as it is.
+
+        It is accepted, unless it is suspicious or the image has another label that was not
+        rejected: then it waits. NotConfirmed if the disk does not confirm that it is stored.
+        """
+        known = self.find(image, label)
+        if known is not None:
+            return known
+        disputed = any(each.state != "rejected" for each in self.of(image))
+        state: State = "waiting" if suspicious or disputed else "accepted"
+        path = self._path(state, label, image)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_together({path: png})
+        # After the file is there: of two services that add two labels at once, one sees both.
+        self._withdraw_disputed(image)
+        return self.find(image, label) or _correction(path, image, label, state)
+
+    def accept(self, image: str, label: str | None = None) -> None:
+        """Accept one label of an image, and reject all others.
+
+        `label` may be omitted where only one was not rejected. NoCorrection or NoDecision.
+        """
+        known = self._known(image)
+        live = [each for each in known if each.state != "rejected"] or known
+        if label is None and len(live) > 1:
+            names = ", ".join(sorted(each.label for each in live))
+            raise NoDecision(f"the image {image} has several labels: name one of {names}")
+        chosen = self._chosen(known, live[0].label if label is None else label)
+        for each in known:
+            if each is not chosen:
+                self._move(each, "rejected")
+        self._move(chosen, "accepted")
+
+    def reject(self, image: str, label: str | None = None) -> None:
+        """Reject one label of an image, or all of them; NoCorrection if there is none."""
+        known = self._known(image)
+        for each in known if label is None else [self._chosen(known, label)]:
+            self._move(each, "rejected")
+
+    def delete(self, image: str) -> int:
+        """Remove an image with all its labels; the number of files. NoCorrection if none."""
+        known = self._known(image)
+        _remove(each.path for each in known)
+        return len(known)
+
+    def prune(self, before: float) -> int:
+        """Remove what was added before a time, in seconds since the epoch; returns the number.
+
+        Files that killed processes left half written are removed too.
+        """
+        old = [each.path for each in self.all() if each.created < before]
+        left = time.time() - DRAFT_SECONDS
+        drafts = [
+            Path(entry.path)
+            for _, _, folder in self._labels()
+            for entry in _entries(folder)
+            if entry.name.startswith(".") and _created(entry) < left
+        ]
+        _remove([*old, *drafts])
+        return len(old)
+
+    # ---- private --------------------------------------------------------------------------------
+
+    def _labels(self) -> Iterator[tuple[State, str, Path]]:
+        """The folder of each label in each state."""
+        for state in STATES:
+            for entry in _entries(self.folder / state):
+                if entry.is_dir() and not entry.name.startswith("."):
+                    yield state, label_of(entry.name), Path(entry.path)
+
+    def _path(self, state: State, label: str, image: str) -> Path:
+        return self.folder / state / folder_of(label) / f"{image}.png"
+
+    def _known(self, image: str) -> list[Correction]:
+        found = self.of(image)
+        if not found:
+            raise _no_correction(image)
+        return found
+
+    def _chosen(self, known: list[Correction], label: str) -> Correction:
+        for each in known:
+            if each.label == label:
+                return each
+        raise NoCorrection(f"the image {known[0].sha256} was never given the label {label!r}")
+
+    def _withdraw_disputed(self, image: str) -> None:
+        """Let an image wait that was given several labels, unless an admin has decided already."""
+        known = self.of(image)
+        if len(known) > 1 and all(each.state != "rejected" for each in known):
+            for each in known:
+                self._move(each, "waiting")
+
+    def _move(self, correction: Correction, state: State) -> None:
+        target = self._path(state, correction.label, correction.sha256)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # another service has moved or removed it
+            correction.path.replace(target)
+
+
+def _no_correction(image: str) -> NoCorrection:
+    return NoCorrection(f"there is no correction of the image {image}")
+
+
+def _correction(path: Path, image: str, label: str, state: State) -> Correction:
+    found = path.stat()
+    return Correction(image, label, state, found.st_mtime, found.st_size, path)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What is in a folder; nothing if there is no such folder."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except FileNotFoundError:
+        return []
+
+
+def _created(entry: os.DirEntry[str]) -> float:
+    try:
+        return entry.stat().st_mtime
+    except FileNotFoundError:
+        return float("inf")
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)

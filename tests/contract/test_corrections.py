@@ -1,0 +1,181 @@
+"""Corrections of users in a folder: accepted, waiting for a decision, or rejected."""
+
+import json
+import os
+import re
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from contract.corrections import Corrections, NoCorrection, NoDecision, hash_of, is_held_out
+from contract.label_studio import main as label_studio
+
+PNG = b"what is in the file does not matter here"
+IMAGE, OTHER = hash_of(b"one image"), hash_of(b"another image")
+
+
+@pytest.fixture
+def corrections(tmp_path: Path) -> Corrections:
+    return Corrections(tmp_path)
+
+
+def states(corrections: Corrections, image: str = IMAGE) -> dict[str, str]:
+    return {each.label: each.state for each in corrections.of(image)}
+
+
+def test_an_image_is_a_file_in_the_folder_of_its_label(corrections: Corrections) -> None:
+    corrections.add(IMAGE, "7", PNG, suspicious=False)
+    assert (corrections.folder / f"accepted/7/{IMAGE}.png").read_bytes() == PNG
+    assert corrections.png(IMAGE) == PNG
+
+
+def test_the_same_correction_twice_is_one(corrections: Corrections) -> None:
+    first = corrections.add(IMAGE, "7", PNG, suspicious=False)
+    assert corrections.add(IMAGE, "7", PNG, suspicious=True) == first
+    assert [*corrections.all()] == [first]
+
+
+def test_a_suspicious_correction_waits(corrections: Corrections) -> None:
+    assert corrections.add(IMAGE, "7", PNG, suspicious=True).state == "waiting"
+
+
+def test_an_image_with_two_labels_is_disputed_and_both_wait(corrections: Corrections) -> None:
+    corrections.add(IMAGE, "7", PNG, suspicious=False)
+    corrections.add(IMAGE, "1", PNG, suspicious=False)
+    assert states(corrections) == {"7": "waiting", "1": "waiting"}
+
+
+def test_accepting_a_label_rejects_the_others(corrections: Corrections) -> None:
+    for label in ("7", "1"):
+        corrections.add(IMAGE, label, PNG, suspicious=False)
+    with pytest.raises(NoDecision, match="name one of 1, 7"):
+        corrections.accept(IMAGE)
+    corrections.accept(IMAGE, "7")
+    assert states(corrections) == {"7": "accepted", "1": "rejected"}
+
+
+def test_a_rejected_correction_is_not_accepted_when_it_comes_again(
+    corrections: Corrections,
+) -> None:
+    corrections.add(IMAGE, "1", PNG, suspicious=False)
+    corrections.reject(IMAGE)
+    assert corrections.add(IMAGE, "1", PNG, suspicious=False).state == "rejected"
+    assert corrections.add(IMAGE, "7", PNG, suspicious=False).state == "accepted"
+
+
+def test_what_an_admin_has_decided_stays_when_another_label_comes(
+    corrections: Corrections,
+) -> None:
+    for label in ("7", "1"):
+        corrections.add(IMAGE, label, PNG, suspicious=False)
+    corrections.accept(IMAGE, "7")
+    corrections.add(IMAGE, "2", PNG, suspicious=False)
+    assert states(corrections) == {"7": "accepted", "1": "rejected", "2": "waiting"}
+
+
+def test_deleting_an_image_leaves_no_trace_of_it(corrections: Corrections) -> None:
+    corrections.add(IMAGE, "7", PNG, suspicious=False)
+    corrections.add(OTHER, "7", PNG, suspicious=False)
+    corrections.delete(IMAGE)
+    assert [each.sha256 for each in corrections.all()] == [OTHER]
+    for change in (corrections.accept, corrections.reject, corrections.delete, corrections.png):
+        with pytest.raises(NoCorrection, match=IMAGE):
+            change(IMAGE)
+
+
+@pytest.mark.parametrize("label", ["a cat", "and/or", "..", ".hidden", "100 %", "%2F", "Überzug"])
+def test_any_label_is_a_plain_folder(corrections: Corrections, label: str) -> None:
+    corrections.add(IMAGE, label, PNG, suspicious=False)
+    (folder,) = (corrections.folder / "accepted").iterdir()
+    assert not folder.name.startswith(".")
+    assert [each.label for each in corrections.all()] == [label]
+
+
+def test_pruning_removes_old_corrections_and_drafts_of_killed_processes(
+    corrections: Corrections,
+) -> None:
+    corrections.add(IMAGE, "7", PNG, suspicious=False)
+    corrections.add(OTHER, "7", PNG, suspicious=False)
+    draft = corrections.folder / "accepted/7/.half-written"
+    draft.touch()
+    for path in (draft, corrections.of(IMAGE)[0].path):
+        os.utime(path, (1e9, 1e9))
+    assert corrections.prune(before=time.time() - 60) == 1
+    assert [each.sha256 for each in corrections.all()] == [OTHER]
+    assert not draft.exists()
+
+
+def test_a_file_that_is_no_correction_is_left_alone(corrections: Corrections) -> None:
+    folder = corrections.folder / "accepted/7"
+    folder.mkdir(parents=True)
+    (folder / "notes.png").touch()
+    assert [*corrections.all()] == []
+    assert corrections.prune(before=time.time() + 60) == 0
+    assert (folder / "notes.png").exists()
+
+
+def test_a_fifth_of_all_images_is_held_out() -> None:
+    held_out = Counter(is_held_out(hash_of(b"%d" % each)) for each in range(5000))
+    assert 900 < held_out[True] < 1100
+
+
+# ---- Label Studio -------------------------------------------------------------------------------
+
+
+def annotated(task: dict[str, object], *choices: str, skipped: bool = False) -> dict[str, object]:
+    """A task as Label Studio exports it, once an annotator has chosen labels."""
+    results = [
+        {"id": "x", "from_name": "label", "to_name": "image", "type": "choices", "origin": "manual",
+         "value": {"choices": [choice]}}
+        for choice in choices
+    ]  # fmt: skip
+    annotation = {"id": 1, "completed_by": 1, "was_cancelled": skipped, "result": results}
+    return task | {"id": 1, "annotations": [annotation]}
+
+
+def exported(folder: Path, capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    assert label_studio(["export", str(folder)]) == 0
+    tasks: list[dict[str, object]] = json.loads(capsys.readouterr().out)
+    return tasks
+
+
+def test_annotations_in_label_studio_decide_what_waits(
+    corrections: Corrections, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    third = hash_of(b"a third image")
+    for label in ("7", "1"):
+        corrections.add(IMAGE, label, PNG, suspicious=False)
+    for image in (OTHER, third):
+        corrections.add(image, "7", PNG, suspicious=True)
+    tasks = exported(corrections.folder, capsys)
+    keys = {task["data"]["sha256"]: task for task in tasks}  # type: ignore[index]
+    results = [annotated(keys[IMAGE], "7"), annotated(keys[OTHER], "4")]
+    results.append(annotated(keys[third], "7", skipped=True))
+    (tmp_path / "annotated.json").write_text(json.dumps(results))
+    assert label_studio(["import", str(corrections.folder), str(tmp_path / "annotated.json")]) == 0
+    assert "2 images accepted, 1 without a choice" in capsys.readouterr().err
+    assert states(corrections) == {"7": "accepted", "1": "rejected"}
+    assert states(corrections, OTHER) == {"4": "accepted", "7": "rejected"}
+    assert states(corrections, third) == {"7": "waiting"}
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("{}", "no list of tasks"),
+        ("nonsense", "Expecting value"),
+        ('[{"image": "data:,", "choice": "7"}]', "task 1 .*not as JSON-MIN"),
+        ('[{"data": {"sha256": "../../etc"}, "annotations": []}]', "task 1: .*not the hash"),
+    ],
+)
+def test_a_file_that_is_no_export_is_refused_by_name(
+    text: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "annotated.json"
+    file.write_text(text)
+    assert label_studio(["import", str(tmp_path), str(file)]) == 1
+    error = capsys.readouterr().err
+    assert str(file) in error
+    assert re.search(complaint, error)
