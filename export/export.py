@@ -17,6 +17,7 @@ from contract.store import Store
 from contract.version import Version
 from export import runners
 from export.artifacts import ARTIFACTS, OPSET, Source
+from export.inputs import inputs_of
 from export.proof import (
     LosesTooMuch,
     Predictions,
@@ -113,6 +114,7 @@ def export(
             parameters=parameters_of(graph),
             evaluation=evaluation,
             acceptance=acceptance(on_validation, (reference, labels)),
+            inputs=inputs_of(pixels, reference, checkpoint.preparation),
             opset=opset,
             parity=parity,
             left_out=left_out,
@@ -172,7 +174,6 @@ def _card(run: Run, checkpoint: Checkpoint, **measured: Any) -> ModelCard:
         imported=None,
         job=None,
         gate=None,
-        inputs=None,
         network=checkpoint.network,
         run=run.id,
         recipe={**checkpoint.recipe},
