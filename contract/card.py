@@ -46,6 +46,8 @@ _ADDED = {
     2: {"acceptance": None},
 }
 
+MOST_BINS = 101  # of a histogram: each has a series in the metrics
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -214,12 +216,12 @@ class Gate(_Facts):
 
 
 class Histogram(_Facts):
-    """Shares of values by bin: bin i holds those of at least edges[i - 1] and less than edges[i].
+    """Shares of values by bin: bin i holds those above edges[i - 1] and up to edges[i], inclusive.
 
-    The first bin holds all that are less than the first edge, the last all others.
+    The first bin holds all up to the first edge, the last all above the last edge.
     """
 
-    edges: tuple[float, ...]  # ascending
+    edges: Annotated[tuple[float, ...], Field(max_length=MOST_BINS - 1)]  # ascending
     shares: tuple[Fraction, ...]  # one more than edges
 
     @model_validator(mode="after")
@@ -248,7 +250,10 @@ class ModelCard(_Facts):
     imported: Imported | None  # None: trained by this project
     job: str | None  # the retraining job that made it
     gate: Gate | None  # None: it was not compared with the version before it
-    # What the test images are like, by quantity: what requests are compared with.
+    # What the test images are like, by quantity: what the images of requests are compared with.
+    # Quantities of `preprocessing.statistics`; "confidence", of the predictions; and "label", the
+    # index of the predicted class, with a bin for each of the first 100 classes and one for all
+    # others. A quantity is missing where there are too few images.
     inputs: dict[str, Histogram] | None  # None: not measured
     recipe: dict[str, int | float | str | bool]
     data_set: DataFacts | None  # None: imported, and not evaluated

@@ -18,6 +18,7 @@ from contract.store import Store
 from contract.version import Version
 from export import judging, runners
 from export.artifacts import ARTIFACTS, OPSET, Source
+from export.inputs import inputs_of
 from export.proof import (
     LosesTooMuch,
     Predictions,
@@ -149,6 +150,7 @@ def _published(
             parameters=parameters_of(graph),
             evaluation=evaluation,
             acceptance=acceptance(on_validation, (reference, labels)),
+            inputs=inputs_of(pixels, reference, checkpoint.preparation),
             opset=opset,
             parity=parity,
             left_out=left_out,
@@ -216,7 +218,6 @@ def _card(run: Run, checkpoint: Checkpoint, **measured: Any) -> ModelCard:
         preparation=checkpoint.preparation,
         imported=None,
         gate=None,
-        inputs=None,
         network=checkpoint.network,
         run=run.id,
         recipe={**checkpoint.recipe},

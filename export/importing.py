@@ -32,6 +32,7 @@ from contract.version import Version
 from export import runners
 from export.artifacts import ARTIFACTS, BadGraph, check_onnx, part_for_calibration, quantise
 from export.export import evaluation_of, log, make_current, one_thread
+from export.inputs import inputs_of
 from export.onnx_wrapping import INNER, wrap
 from export.original import BadModel, runtime_error
 from export.proof import TOLERANCE, LosesTooMuch, Predictions, latency, predictions_of, prove
@@ -295,7 +296,9 @@ def _card(
         imported=_imported(source, examined, labelled, len(pixels), parity),
         job=None,
         gate=None,
-        inputs=None,
+        inputs=inputs_of(labelled.pixels, labelled.predictions, examined.preparation)
+        if labelled
+        else None,
         recipe={},
         data_set=_data_facts(source, labelled) if labelled else None,
         temperature=1.0,

@@ -185,6 +185,7 @@ def predict_batch(serving: ModelManager, metrics: Metrics, pixels: Pixels) -> Ba
     metrics.batch_size.record(len(pixels))
     batch = BatchPredictions.by(model, pixels)
     metrics.inference_seconds.labels(model.engine.provider).record(batch.seconds)
+    metrics.inputs.record(model.number, pixels, batch.indexes, batch.confidences)
     return batch
 
 

@@ -37,6 +37,7 @@ from service.models.preflight import Preflight
 from service.models.store_reads import StoreReads, without_paths
 from service.problem_types.versions import SWITCH_NOT_RECORDED, SWITCH_UNDER_WAY
 from service.settings import Settings
+from service.telemetry.metrics.inputs import Expected
 from service.telemetry.metrics.registry import SWAPS, Metrics, SwapResult
 
 FAILED: dict[Gate, SwapResult] = {
@@ -101,8 +102,7 @@ class ModelManager:
             metrics.model_swaps.labels(result)
         for what in FALLBACK_KINDS:
             metrics.engine_fallbacks.labels(what)
-        metrics.version_serves(model.number)
-        metrics.labels_serve(label for (label,) in model.labels)
+        self._begin_series(model)
         metrics.before_scrape.append(lambda: metrics.store_reads_stuck.set(self.stuck_reads))
         self._announce()
 
@@ -251,8 +251,7 @@ class ModelManager:
             raise Problem(SWITCH_NOT_RECORDED, f"{cause}; {what}") from error
         self._retry.forget()
         if model is not self.model:
-            self._metrics.version_serves(model.number)
-            self._metrics.labels_serve(label for (label,) in model.labels)
+            self._begin_series(model)
             before, gone = self.model, [self.previous]
             self.previous, self.model = before, model
             self._swapped(before.number, time.perf_counter() - began)
@@ -351,6 +350,16 @@ class ModelManager:
     def _note(self, swap: Swap) -> None:
         self.last_swap = swap
         self._metrics.model_swaps.labels(swap.result).inc()
+
+    def _begin_series(self, model: Model) -> None:
+        """Have the series of a model that is about to serve."""
+        labels = [label for (label,) in model.labels]
+        card = model.card
+        self._metrics.version_serves(model.number)
+        self._metrics.labels_serve(labels)
+        self._metrics.inputs.serves(
+            Expected(model.number, card.preparation, labels, card.inputs or {})
+        )
 
     def _announce(self) -> None:
         """Set the metrics of the model that serves, and log its fallbacks."""

@@ -13,7 +13,7 @@ such as the served model; it is replaced as a whole, labels included, and never 
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal, get_args
 
 from prometheus_client import (
@@ -33,6 +33,7 @@ from service.telemetry.metrics.buffered import (
     BufferedHistogram,
     BufferedMetric,
 )
+from service.telemetry.metrics.inputs import InputMetrics
 from service.telemetry.metrics.multiprocess import Matches, SharedNumbers, all_series
 from service.telemetry.metrics.shared_memory import SharedMemory, private_memory
 from service.telemetry.metrics.version_series import RouteSeries, VersionSeries
@@ -140,6 +141,14 @@ class Metrics:
         self.confidence = histogram(
             "prediction_confidence", "Probability of the returned label", buckets=CONFIDENCE
         )
+        of_bin = "version", "quantity", "bin"
+        self._expected_share = fact(
+            "expected_share", "Share of the test images in this bin, on the card", *of_bin
+        )
+        self.inputs = InputMetrics(
+            counter("input_images", "Sampled images of requests, by bin of each quantity", *of_bin),
+            self._expected_share.set_all,
+        )
         self.model_info = fact(
             "model_info", "1 for the served model", "name", "version", "sha256", "provider"
         )
@@ -224,6 +233,7 @@ class Metrics:
     def refresh(self) -> None:
         """Flush all buffers and update what is only looked up, such as a queue's length."""
         self._due = False
+        self.inputs.flush()
         for metric in self._buffered:
             metric.flush()
         self.inflight.set(self._in_flight)
@@ -283,16 +293,19 @@ class StateMetric(Collector):
     ) -> None:
         self._kind = kind
         self._name, self._meaning, self._labels = name, meaning, labels
-        self._state: tuple[float, tuple[str, ...]] | None = None
+        self._state: Mapping[tuple[str, ...], float] = {}
         registry.register(self)
 
     def set(self, value: float, *labels: str) -> None:
         """Replace the value and its labels."""
-        self._state = value, labels
+        self._state = {labels: value}
+
+    def set_all(self, values: Mapping[tuple[str, ...], float]) -> None:
+        """Replace all series by these: values by labels."""
+        self._state = values
 
     def collect(self) -> Iterator[Family]:
         family = self._kind(self._name, self._meaning, labels=self._labels)
-        if self._state is not None:
-            value, labels = self._state
+        for labels, value in self._state.items():
             family.add_metric(labels, value)
         yield family

@@ -481,7 +481,7 @@ def test_rollback_with_a_damaged_history_is_rejected_and_reported(
 
 def test_a_card_with_a_newer_schema_asks_for_an_update(service: Service, store: Store) -> None:
     card = store.folder / "2/card.json"
-    card.write_text(card.read_text().replace('"schema_version": 3', '"schema_version": 6'))
+    card.write_text(card.read_text().replace('"schema_version": 5', '"schema_version": 6'))
     detail = admin(service, "digits/versions/2/activate").json()["detail"]
     assert "schema_version is 6, newer than 5" in detail
 
