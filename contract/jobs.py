@@ -8,8 +8,8 @@ Both keep a job as the JSON of these models, with DBOSPortableJSONSerializer; th
     submit           enqueue WORKFLOW on QUEUE with the id and the Request as a dict
     cancel           cancel the workflow
     resume           a cancelled job: resume the workflow on QUEUE; a failed one: rewind it on QUEUE
-    approve, reject  enqueue DECISION on DECISIONS with the id, a Decision, and by whom; its workflow
-                     has the id `decision_of(id)`, so that there is one decision at most
+    approve, reject  enqueue DECISION on DECISIONS with the id, a Decision, and by whom; its
+                     workflow has the id `decision_of(id)`, so that there is one decision at most
 
 Each workflow writes the Job and the events: of the decision's, a reader shows the Job in place of
 the job's own, and the events after them. A workflow cannot write anything while it waits or is
