@@ -63,12 +63,12 @@ def compare(
         before = store.card(current)
     except StoreError:
         return (f"The card of version {current}, the current one, cannot be read: not compared.",)
-    worse, unknown = [*_failed_checks(card)], list[str]()
+    worse, unknown = [*_failed_checks(number, card)], list[str]()
     if card.gate is None or card.gate.parent != current:  # else it says more than the accuracies
-        worse += _lower_accuracy(card, current, before)
+        worse += _lower_accuracy(number, card, current, before)
         unknown += _unknown(number, card, current, before)
     if worse and not force:
-        raise WorseVersion(f"version {number} is worse. {' '.join(worse)}")
+        raise WorseVersion(" ".join(worse))
     return (*worse, *unknown)
 
 
@@ -79,23 +79,23 @@ def _current(store: Store) -> int | None:
         return None
 
 
-def _failed_checks(card: ModelCard) -> Iterator[str]:
+def _failed_checks(number: int, card: ModelCard) -> Iterator[str]:
     if card.gate is not None and card.gate.verdict == "worse":
-        yield f"Compared with version {card.gate.parent}, it failed:"
+        parent = card.gate.parent
         for each in card.gate.checks:
             if not each.passed:
-                yield f"{each.name}: {each.reason}"
+                yield f"Version {number} is worse than {parent} in {each.name}: {each.reason}"
 
 
-def _lower_accuracy(card: ModelCard, current: int, before: ModelCard) -> Iterator[str]:
+def _lower_accuracy(number: int, card: ModelCard, current: int, before: ModelCard) -> Iterator[str]:
     found, found_before = _tested(card), _tested(before)
     if found is None or found_before is None or found[1:] != found_before[1:]:
         return
     accuracy, data, images = found
     if _chance(found_before[0], accuracy, images) < SIGNIFICANT:
         yield (
-            f"Its accuracy on {images:,} test images of {data} is {accuracy:.2%}, that of version "
-            f"{current}, the current one, is {found_before[0]:.2%}."
+            f"The accuracy of version {number} on {images:,} test images of {data} is "
+            f"{accuracy:.2%}, that of version {current}, the current one, is {found_before[0]:.2%}."
         )
 
 

@@ -97,7 +97,7 @@ def activating(store: Store, number: int, force: bool) -> Report:
     try:
         switch, warnings = activation.activate(store, number, force=force)
     except WorseVersion as error:
-        raise WorseVersion(f"{error} It is not activated: use --force to activate it") from error
+        raise WorseVersion(f"{error} Use --force to activate it all the same") from error
     if switch is None:
         unchanged = {"from": number, "to": number, "changed": False, "warnings": []}
         return unchanged, f"{store.folder.name}: {number} is already current"

@@ -4,10 +4,11 @@ from collections.abc import Awaitable
 
 from pydantic import BaseModel, Field
 
-from contract.errors import NoVersion, StoreError
+from contract.errors import NoVersion, StoreError, WorseVersion
 from service.api.schemas import ServedModel
-from service.models.loading import GateFailed, Model
-from service.models.manager import ModelManager
+from service.errors import Problem
+from service.models.loading import GateFailed
+from service.models.manager import Activated, ModelManager
 from service.models.store_reads import store_problem
 from service.problem_types.operation import ADMIN_CLOSED, NO_ADMIN_TOKEN, WRONG_ADMIN_TOKEN
 from service.problem_types.versions import (
@@ -17,6 +18,7 @@ from service.problem_types.versions import (
     SWITCH_NOT_RECORDED,
     SWITCH_UNDER_WAY,
     VERSION_FAILED_CHECK,
+    VERSION_IS_WORSE,
 )
 from service.workers.peers import Peers
 
@@ -38,12 +40,22 @@ class Switched(BaseModel):
     behind: list[int] = Field(
         description="workers that still serve another version; /v1/status says which"
     )
+    warnings: list[str] = Field(
+        description="what is worse than in the version that was current, if it was forced, and "
+        "what could not be compared with it"
+    )
 
 
-async def switched(switching: Awaitable[Model], serving: ModelManager, peers: Peers) -> Switched:
+async def switched(
+    switching: Awaitable[Activated], serving: ModelManager, peers: Peers
+) -> Switched:
     """The response once all workers have switched; Problem 409 if the switch was not made."""
     try:
-        model = await switching
+        model, warnings = await switching
+    except WorseVersion as error:
+        raise Problem(
+            VERSION_IS_WORSE, f'{error} Send {{"force": true}} to activate it all the same'
+        ) from error
     except GateFailed as failure:
         raise failure.problem(serving.store) from failure
     except NoVersion:
@@ -55,4 +67,5 @@ async def switched(switching: Awaitable[Model], serving: ModelManager, peers: Pe
         model=ServedModel(**model.named),
         previous=str(previous.number) if previous else None,
         behind=await peers.barrier(),
+        warnings=[*warnings],
     )

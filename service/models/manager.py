@@ -21,9 +21,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-from contract.errors import NotConfirmed, NoVersion, StoreError
+from contract import activation
+from contract.errors import NotConfirmed, NoVersion, StoreError, WorseVersion
 from contract.store import Store
 from service.batching.interface import Closed
 from service.engine.info import FALLBACK_KINDS
@@ -78,6 +79,11 @@ class Swap:
         return ended.isoformat(timespec="seconds")
 
 
+class Activated(NamedTuple):
+    model: Model
+    warnings: tuple[str, ...] = ()  # sentences about the version in place of the one before
+
+
 class ModelManager:
     def __init__(self, store: Store, model: Model, settings: Settings, metrics: Metrics) -> None:
         self.store = store
@@ -111,18 +117,35 @@ class ModelManager:
         """Reads of the store that did not end by their deadline and go on."""
         return self.reads.stuck + self._own_reads.stuck
 
-    async def activate(self, number: int) -> Model:
+    async def activate(self, number: int, *, force: bool = False) -> Activated:
         """Serve a version and make it current in the store, if it passes every gate.
 
         Raises NoVersion, GateFailed or Problem 409, if the store could not record the switch or
-        another one is under way; then the model that served goes on.
+        another one is under way; WorseVersion, unless `force`, if it is known to be worse than the
+        current version. Then the model that served goes on.
         """
+        warnings: tuple[str, ...] = ()
+
+        def record() -> None:
+            nonlocal warnings
+            warnings = activation.activate(self.store, number, force=force).warnings
+
         async with self._turn(self._settings.request_timeout):
             await self._own_reads.read(lambda: self._find(number))
-            return await self._take(number, lambda: self.store.activate(number))
+            if number == self.model.number:  # the store may have another one, which does not serve
+                return Activated(await self._take(number, lambda: self.store.activate(number)))
+            # Before it is loaded, which may take long; `record` compares again.
+            await self._own_reads.read(lambda: activation.check(self.store, number, force=force))
+            model = await self._take(number, record)
+        for warning in warnings:
+            log.warning("version %d was activated by hand: %s", number, warning)
+        return Activated(model, warnings)
 
-    async def rollback(self) -> Model:
-        """The same with the version that was current before; NoVersion if none was."""
+    async def rollback(self) -> Activated:
+        """The same with the version that was current before, whether it is worse or not.
+
+        NoVersion if none was.
+        """
         async with self._turn(self._settings.request_timeout):
             try:
                 number = await self._own_reads.read(self.store.previous)
@@ -132,7 +155,8 @@ class ModelManager:
                 self._failed(None, "failed_record", error, 0.0)
                 cause = without_paths(error, self.store)
                 raise Problem(SWITCH_NOT_RECORDED, f"{cause}; nothing changed") from error
-            return await self._take(number, lambda: self.store.activate(number, "rollback"))
+            model = await self._take(number, lambda: self.store.activate(number, "rollback"))
+            return Activated(model)
 
     async def follow(self) -> None:
         """Serve whichever version is current in the store, until cancelled."""
@@ -243,6 +267,8 @@ class ModelManager:
             raise
         except NotConfirmed as error:  # it is done, and seen by everybody
             log.warning("%s", error)
+        except WorseVersion:  # than one that became current meanwhile
+            raise
         except (StoreError, OSError) as error:
             self._failed(number, "failed_record", error, time.perf_counter() - began)
             late = isinstance(error, LoaderTimeout)

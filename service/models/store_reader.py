@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
-from contract.card import ModelCard
+from contract.card import Gate, ModelCard
 from contract.errors import BrokenVersion, NoVersion, StoreError
 from contract.store import Store
 from contract.version import CARD, read_file
@@ -43,6 +43,7 @@ class VersionSummary(NamedTuple):
     current: bool
     created: datetime | None = None
     accuracy: float | None = None  # on the test set, 0..1; None: unknown
+    gate: Gate | None = None
     broken: str | None = None  # why the card cannot be read
 
 
@@ -59,7 +60,7 @@ class StoreReader:
     def __init__(self, store: Store, reads: StoreReads) -> None:
         self._store = store
         self._reads = reads
-        self._known: dict[int, tuple[Stamp, datetime, float | None]] = {}
+        self._known: dict[int, tuple[Stamp, datetime, float | None, Gate | None]] = {}
 
     async def numbers(self) -> list[int]:
         """Of all versions, newest first. A Problem, here and below, if the store is unreadable."""
@@ -112,8 +113,8 @@ class StoreReader:
         except BrokenVersion as error:
             return VersionSummary(number, current, broken=without_paths(error, self._store))
 
-    def _facts(self, number: int) -> tuple[datetime, float | None]:
-        """When a version was made, and its accuracy."""
+    def _facts(self, number: int) -> tuple[datetime, float | None, Gate | None]:
+        """When a version was made, its accuracy, and how it was judged."""
         stamp = stamp_of(self._store, number)
         known = self._known.get(number)
         if known is not None and known[0] == stamp:
@@ -122,8 +123,8 @@ class StoreReader:
         created = card.created
         accuracy = card.evaluation.accuracy if card.evaluation else None
         if stamp is not None:
-            self._known[number] = stamp, created, accuracy
-        return created, accuracy
+            self._known[number] = stamp, created, accuracy, card.gate
+        return created, accuracy, card.gate
 
     def _file(self, number: int, name: str) -> tuple[bytes, str]:
         card = self._store.card(number)

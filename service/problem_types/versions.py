@@ -62,6 +62,15 @@ VERSION_FAILED_CHECK = ProblemType(
     "before it serves; `detail` names the check. The version that served before still does.",
     "Publish the version again, or activate another one.",
 )
+VERSION_IS_WORSE = ProblemType(
+    "version-is-worse",
+    409,
+    "Version is worse than the current one",
+    "The comparison with the version before it found the version worse, or its accuracy on the "
+    "same test images is lower than that of the current version, by more than chance; `detail` "
+    "has the numbers. The current version still serves.",
+    'Send `{"force": true}` to activate it all the same; a rollback needs none.',
+)
 BROKEN_VERSION = ProblemType(
     "broken-version",
     409,

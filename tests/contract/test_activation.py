@@ -77,7 +77,7 @@ def test_a_less_accurate_version_is_refused_with_both_accuracies(
     store.activate(publish(0.9961))
     publish(0.9694)
     error = command("activate 2", code=1)["error"]
-    assert "its accuracy on 10,000 test images of mnist is 96.94%" in error.lower()
+    assert "version 2 on 10,000 test images of mnist is 96.94%" in error
     assert "version 1, the current one, is 99.61%" in error
     assert "--force" in error
     assert store.current() == 1

@@ -89,7 +89,7 @@ def test_a_poisoned_version_is_worse_and_does_not_become_current(
     export: Export, store: Store, poisoned: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert export(poisoned) == 1
-    assert "is published but not current: version 2 is worse" in capsys.readouterr().err
+    assert "is published but not current: Version 2 is worse than 1" in capsys.readouterr().err
     assert store.current() == 1
     gate = gate_of(store.card(2))
     assert (gate.parent, gate.verdict) == (1, "worse")

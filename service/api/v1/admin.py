@@ -2,17 +2,32 @@
 
 from collections.abc import Callable
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, ConfigDict, Field
 
 from contract.errors import NoVersion
+from service.api.json_requests import BAD_REQUEST, documented, read_request
 from service.api.params import check_name, number_of
 from service.api.schemas import refusals
 from service.api.switching import NOT_ADMIN, NOT_SWITCHED, Switched, switched
 from service.models.manager import ModelManager
 from service.models.store_reads import store_problem
-from service.problem_types.versions import NO_PREVIOUS_VERSION, NO_SUCH_VERSION
+from service.problem_types.versions import (
+    NO_PREVIOUS_VERSION,
+    NO_SUCH_VERSION,
+    VERSION_IS_WORSE,
+)
 from service.settings import Settings
 from service.workers.peers import Peers
+
+
+class Activation(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    force: bool = Field(
+        default=False,
+        description="even if it is worse than the current version, by its gate or its accuracy",
+    )
 
 
 def admin_routes(
@@ -23,13 +38,15 @@ def admin_routes(
     @router.post(
         "/versions/{version}/activate",
         summary="Serve another version",
-        responses=refusals(*NOT_ADMIN, *NOT_SWITCHED),
+        openapi_extra=documented(Activation),
+        responses=refusals(*BAD_REQUEST, *NOT_ADMIN, *NOT_SWITCHED, VERSION_IS_WORSE),
     )
-    async def activate(name: str, version: str) -> Switched:
+    async def activate(request: Request, name: str, version: str) -> Switched:
         check_name(name, settings.model)
         number = number_of(version)
+        force = (await read_request(request, Activation, settings)).force
         try:
-            return await switched(serving.activate(number), serving, peers)
+            return await switched(serving.activate(number, force=force), serving, peers)
         except NoVersion as error:
             raise store_problem(error, serving.store, NO_SUCH_VERSION) from error
 

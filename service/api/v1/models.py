@@ -59,6 +59,11 @@ class ListedVersion(BaseModel):
         description="fraction of its test set that it answers right; null: unknown",
         examples=[0.9961],
     )
+    verdict: Literal["better", "equal", "worse"] | None = Field(
+        description="how it compares with the version that was current when it was published; "
+        "null: they were not compared"
+    )
+    compared_with: str | None = Field(description="that version", examples=["2"])
     broken: str | None = Field(description="why its card cannot be read; null: it can")
 
 
@@ -151,5 +156,7 @@ def _listed(each: VersionSummary, loaded: Loaded | None) -> ListedVersion:
         loaded=loaded,
         created=each.created,
         accuracy=each.accuracy,
+        verdict=each.gate.verdict if each.gate else None,
+        compared_with=str(each.gate.parent) if each.gate else None,
         broken=each.broken,
     )

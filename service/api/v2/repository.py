@@ -5,7 +5,7 @@
     unload  unload the version that served before; the one that serves cannot be unloaded
 
 A version is named by the parameter "version", or, as Triton's client cannot send that, in the
-query (?version=2) or as the version_policy of the config.
+query (?version=2) or as the version_policy of the config. "force" is a parameter or in the query.
 """
 
 from collections.abc import Callable
@@ -15,29 +15,17 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, Field
 
 from contract.errors import NoVersion
+from service.api.json_requests import BAD_REQUEST, documented, read_request
 from service.api.params import check_name, number_of
 from service.api.schemas import ServedModel, refusals
 from service.api.switching import NO_MODEL_OR_VERSION, NOT_ADMIN, NOT_SWITCHED, Switched, switched
 from service.api.v2.model_config import config_of
-from service.api.v2.repository_requests import (
-    IndexRequest,
-    LoadRequest,
-    UnloadRequest,
-    documented,
-    read_request,
-)
+from service.api.v2.repository_requests import IndexRequest, LoadRequest, UnloadRequest
 from service.errors import Problem
 from service.http.body import while_connected
-from service.models.loading import Model
-from service.models.manager import ModelManager
+from service.models.manager import Activated, ModelManager
 from service.models.store_reader import StoreReader
-from service.problem_types.content import (
-    BAD_DOCUMENT,
-    BAD_JSON,
-    BODY_TIMEOUT,
-    DOCUMENT_TOO_LARGE,
-    JSON_TOO_DEEP,
-)
+from service.problem_types.http import BAD_PARAMETER
 from service.problem_types.versions import (
     FIXED_CONFIGURATION,
     NO_SUCH_VERSION,
@@ -45,12 +33,15 @@ from service.problem_types.versions import (
     SWITCH_UNDER_WAY,
     VERSION_FAILED_CHECK,
     VERSION_IN_USE,
+    VERSION_IS_WORSE,
 )
 from service.settings import Settings
 from service.workers.peers import Peers
 
 QueryVersion = Annotated[str | None, Query(alias="version", description="its number")]
-_BAD_REQUEST = (BAD_JSON, JSON_TOO_DEEP, BAD_DOCUMENT, BODY_TIMEOUT, DOCUMENT_TOO_LARGE)
+QueryForce = Annotated[
+    bool, Query(alias="force", description="even if it is worse than the current version")
+]
 
 
 class Entry(BaseModel):
@@ -74,7 +65,7 @@ def repository_routes(
         "/index",
         summary="The versions in the store",
         openapi_extra=documented(IndexRequest),
-        responses=refusals(*_BAD_REQUEST, STORE_UNREADABLE),
+        responses=refusals(*BAD_REQUEST, STORE_UNREADABLE),
     )
     async def index(request: Request) -> list[Entry]:
         only_ready = (await read_request(request, IndexRequest, settings)).ready
@@ -89,20 +80,30 @@ def repository_routes(
         summary="Serve a version; without one, what the store says is current",
         dependencies=only_admin,
         openapi_extra=documented(LoadRequest),
-        responses=refusals(*_BAD_REQUEST, FIXED_CONFIGURATION, *NOT_ADMIN, *NOT_SWITCHED),
+        responses=refusals(
+            *BAD_REQUEST,
+            BAD_PARAMETER,
+            FIXED_CONFIGURATION,
+            *NOT_ADMIN,
+            *NOT_SWITCHED,
+            VERSION_IS_WORSE,
+        ),
     )
-    async def load(request: Request, model: str, query: QueryVersion = None) -> Switched:
+    async def load(
+        request: Request, model: str, query: QueryVersion = None, force: QueryForce = False
+    ) -> Switched:
         check_name(model, settings.model)
         given = (await read_request(request, LoadRequest, settings)).parameters
         version = given.version_asked(config_of(serving.model, settings)) or query
         if version is None:
             return await switched(_current(), serving, peers)
         try:
-            return await switched(serving.activate(number_of(version)), serving, peers)
+            number, force = number_of(version), force or given.force
+            return await switched(serving.activate(number, force=force), serving, peers)
         except NoVersion as error:
             raise Problem(NO_SUCH_VERSION, f"version {version} is not in the store") from error
 
-    async def _current() -> Model:
+    async def _current() -> Activated:
         """What the store says is current, served if it passes every gate."""
         await serving.wait_for_switch()
         before = serving.last_swap
@@ -113,7 +114,7 @@ def repository_routes(
                 VERSION_FAILED_CHECK,
                 f"version {last.version or '?'} does not serve: {last.reason}",
             )
-        return serving.model
+        return Activated(serving.model)
 
     @router.post(
         "/models/{model}/unload",
@@ -121,7 +122,7 @@ def repository_routes(
         dependencies=only_admin,
         openapi_extra=documented(UnloadRequest),
         responses=refusals(
-            *_BAD_REQUEST,
+            *BAD_REQUEST,
             *NOT_ADMIN,
             *NO_MODEL_OR_VERSION,
             VERSION_IN_USE,
