@@ -16,10 +16,11 @@ the job's own, and the events after them. A workflow cannot write anything while
 cancelled, so a reader passes what it has read to `seen`.
 """
 
+import json
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from contract.card import Fraction, Gate
 
@@ -114,6 +115,12 @@ class Job(_Facts):
     parent: int | None = None  # version that served when it was judged
     version: int | None = None  # published
     gate: Gate | None = None
+
+    @field_validator("gate", mode="before")
+    @classmethod
+    def _of_json(cls, value: Any) -> Any:
+        """A card's models are strict: they accept a list in place of a tuple only in JSON."""
+        return Gate.model_validate_json(json.dumps(value)) if isinstance(value, dict) else value
 
 
 class Event(_Facts):
