@@ -62,17 +62,20 @@ class Request(_Facts):
 
     preset: Preset = "default"
     recipe: dict[str, int | float | str | bool] = Field(
-        {}, description="options of `python -m training` that differ from the preset: epochs, ..."
+        default={},
+        description="options of `python -m training` that differ from the preset: epochs, ...",
     )
     data: str | None = Field(
-        None,
+        default=None,
         max_length=1024,
         description="a data set's name or a folder that the worker can read; null: that of the "
         "version that serves",
     )
-    corrections: bool = Field(True, description="train on the accepted corrections of users too")
+    corrections: bool = Field(
+        default=True, description="train on the accepted corrections of users too"
+    )
     activate: Literal["never", "if_better", "ask"] = Field(
-        "ask",
+        default="ask",
         description="never: only publish; if_better: serve it if the gate finds it better; ask: "
         "wait for approval",
     )

@@ -23,7 +23,9 @@ from dbos import (
     DBOSConfig,
     DBOSPortableJSONSerializer,
     WorkflowStatus,
-    error,
+)
+from dbos import (
+    error as errors,
 )
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -171,20 +173,20 @@ class Worker:
                 raise
             except SQLAlchemyError:
                 raise
-            except Exception as raised:  # a job that fails must not end the worker
+            except Exception as error:  # a job that fails must not end the worker
                 if not isinstance(error, EXPECTED):
                     log.exception("step %s", name)
                 if reporter.last is None:
                     raise
                 job = steps.failed(reporter.last, reporter, _sentence(error))
-            except error.DBOSWorkflowConflictIDError:
+            except errors.DBOSWorkflowConflictIDError:
                 reporter.undo_late_cancel()
                 raise
             return job.model_dump(mode="json")
 
         try:
             return Job.model_validate(DBOS.run_step({"name": name}, run))
-        except SQLAlchemyError as raised:
+        except SQLAlchemyError as error:
             # The workflow has no outcome, so it would be stuck until the worker starts again.
             self._fault = f"the database failed: {_short(error)}"
             self._stop.set()
@@ -385,7 +387,7 @@ def _client(settings: Settings, *, create: bool = False) -> Iterator[DBOSClient]
 def _errors_of(url: str) -> Iterator[None]:
     try:
         yield
-    except (SQLAlchemyError, ArgumentError, error.DBOSException) as raised:
+    except (SQLAlchemyError, ArgumentError, errors.DBOSException) as error:
         raise DatabaseError(f"{shown(url)} cannot be used: {_short(error)}") from error
 
 
