@@ -265,8 +265,8 @@ class Jobs:
             waiting = client.list_workflows(name=WORKFLOW, status=ACTIVE[:2], load_input=False)
             if len(waiting) >= self._settings.max_waiting:
                 raise Refused(
-                    f"{len(waiting)} jobs wait, the most that DIGITSERVE_MAX_JOBS allows: cancel "
-                    "some, or start a worker"
+                    f"as many jobs wait as may (DIGITSERVE_MAX_JOBS: {self._settings.max_waiting}):"
+                    " cancel some, or start a worker"
                 )
             _enqueue(client, QUEUE, WORKFLOW, job_id, job_id, request.model_dump(mode="json"))
             job = self._job(client, job_id)
