@@ -18,6 +18,8 @@ MODEL  ?= $(or $(DIGITSERVE_MODEL),digits)
 ifneq ($(MODEL),digits)
 export DIGITSERVE_MODEL := $(MODEL)
 endif
+# The database of `make worker` and `make retrain`; for the service: make serve DIGITSERVE_JOBS=...
+worker retrain: export DIGITSERVE_JOBS ?= sqlite:///$(CURDIR)/jobs/jobs.sqlite
 # The duration of `make soak`.
 MINUTES ?= 30
 # Requests a second for which `make capacity` reports the replicas.
@@ -50,6 +52,13 @@ train: .venv/.run ## Train a network into runs/<id> (MNIST: about three minutes 
 
 export: .venv/.run | runs/latest ## Export the last run as a model version, proven equal to PyTorch
 	@$(export)
+
+##@ Retraining: docs/retraining.md
+worker: .venv/.jobs ## Run retraining jobs until Ctrl-C; a training that it stops is resumed by the next worker
+	@exec $(PY) -m retraining worker $(ARGS)
+
+retrain: .venv/.jobs ## Submit a job to the worker and follow it: make retrain ARGS="--preset quick --activate if_better"
+	@$(PY) -m retraining submit --follow $(ARGS)
 
 ##@ Quality
 test: lint types fast ## Set up, check formatting, lint and types, run the tests that start no large program
@@ -172,7 +181,7 @@ up: ## Build the images, train if there is no model, serve in the background, on
 	  "$$($(compose) port service 8000)" "$$($(compose) port grafana 3000)"
 
 down: ## Stop what `make up` started; models and metrics are kept
-	@docker compose --profile loadtest down
+	@docker compose --profile loadtest --profile retraining down
 
 images: ## Build every image, labelled with version and commit
 	@$(call task,Building the images,about ten minutes the first time$(,) most of it PyTorch and CUDA,\
@@ -240,7 +249,7 @@ gpu-report    = if [ -n "$(gpu)" ]; then echo '==> Docker has the NVIDIA runtime
 	@$(PY) -m pip --python .supply/bin/python install --quiet --constraint constraints.txt --group supply
 	@touch $@
 
-# Environments: .run is for demo, .loadtest adds locust, .dev adds the tools of the checks.
+# Environments: .run is for demo, .jobs adds DBOS, .loadtest locust, .dev the tools of the checks.
 .venv/.run: pyproject.toml constraints.txt | .venv/bin/python
 	@$(call task,Installing PyTorch$(,) ONNX Runtime and FastAPI into .venv,about a minute on a fast line,\
 	  $(call install,setup export serve))
@@ -248,6 +257,10 @@ gpu-report    = if [ -n "$(gpu)" ]; then echo '==> Docker has the NVIDIA runtime
 
 .venv/.loadtest: .venv/.run
 	@$(call task,Installing locust and matplotlib,seconds,$(call install,loadtest report))
+	@touch $@
+
+.venv/.jobs: .venv/.run
+	@$(call task,Installing DBOS,seconds,$(call install,jobs))
 	@touch $@
 
 .venv/.dev: .venv/.run
@@ -286,4 +299,4 @@ install = $(PY) -m pip install --progress-bar off --constraint constraints.txt \
 	| { grep --line-buffered -E '^ *(Downloading|Using cached|Processing|Installing)' || true; } \
 	| cut -c 1-100
 
-.PHONY: demo serve train export test lint types fast test-slow test-monitoring prometheus test-web test-all test-interop test-processors fixtures accuracy dashboards dashboard-pictures web-pictures drawn fuzz fuzz-http swap chaos bench-fairness bench-web format loadtest capacity soak bench bench-peers bench-gpu up down images sbom audit test-docker constraints clean help
+.PHONY: demo serve train export worker retrain test lint types fast test-slow test-monitoring prometheus test-web test-all test-interop test-processors fixtures accuracy dashboards dashboard-pictures web-pictures drawn fuzz fuzz-http swap chaos bench-fairness bench-web format loadtest capacity soak bench bench-peers bench-gpu up down images sbom audit test-docker constraints clean help

@@ -16,10 +16,11 @@ the job's own, and the events after them. A workflow cannot write anything while
 cancelled, so a reader passes what it has read to `seen`.
 """
 
+import json
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from contract.card import Fraction, Gate
 
@@ -61,17 +62,20 @@ class Request(_Facts):
 
     preset: Preset = "default"
     recipe: dict[str, int | float | str | bool] = Field(
-        {}, description="options of `python -m training` that differ from the preset: epochs, ..."
+        default={},
+        description="options of `python -m training` that differ from the preset: epochs, ...",
     )
     data: str | None = Field(
-        None,
+        default=None,
         max_length=1024,
         description="a data set's name or a folder that the worker can read; null: that of the "
         "version that serves",
     )
-    corrections: bool = Field(True, description="train on the accepted corrections of users too")
+    corrections: bool = Field(
+        default=True, description="train on the accepted corrections of users too"
+    )
     activate: Literal["never", "if_better", "ask"] = Field(
-        "ask",
+        default="ask",
         description="never: only publish; if_better: serve it if the gate finds it better; ask: "
         "wait for approval",
     )
@@ -114,6 +118,12 @@ class Job(_Facts):
     parent: int | None = None  # version that served when it was judged
     version: int | None = None  # published
     gate: Gate | None = None
+
+    @field_validator("gate", mode="before")
+    @classmethod
+    def _of_json(cls, value: Any) -> Any:
+        """A card's models are strict: they accept a list in place of a tuple only in JSON."""
+        return Gate.model_validate_json(json.dumps(value)) if isinstance(value, dict) else value
 
 
 class Event(_Facts):

@@ -30,6 +30,8 @@ MAY_IMPORT = {
         "onnxruntime", "opentelemetry", "orjson", "preprocessing", "prometheus_client", "pydantic",
         "pydantic_core", "pydantic_settings", "pynvml", "requests", "starlette", "uvicorn",
     },
+    # It starts training and export as programs. dbos and sqlalchemy are used by workflow.py only.
+    "retraining": {"contract", "dbos", "pydantic", "sqlalchemy"},
     # Uses HTTP, and of our packages only preprocessing. cv2, onnxruntime and uvicorn are baselines
     # for the service; locust, its dependencies (gevent, flask) and PIL are for users/, matplotlib,
     # orjson and scipy for reports; the rest is for peers/, which runs in separate environments.
@@ -115,12 +117,21 @@ def test_export_uses_only_the_run_format_of_training() -> None:
     assert {".".join(name.split(".")[:2]) for name in used} == EXPORT_MAY_USE
 
 
+def test_one_module_of_retraining_imports_dbos() -> None:
+    users = [
+        source.name
+        for source in (ROOT / "retraining").glob("*.py")
+        if {"dbos", "sqlalchemy"} & {name.partition(".")[0] for name in imports_in(source)}
+    ]
+    assert users == ["workflow.py"]
+
+
 def test_every_package_is_in_the_architecture() -> None:
     found = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "tools"}
     assert found == set(PACKAGES) >= {"contract", "training", "export", "service"}
 
 
-@pytest.mark.parametrize("program", ["contract", "training", "export", "service"])
+@pytest.mark.parametrize("program", ["contract", "training", "export", "retraining", "service"])
 def test_only_the_settings_and_the_commands_read_the_environment(program: str) -> None:
     readers = {
         source.name

@@ -11,7 +11,9 @@ from tests.docker.conftest import FILES
 from tests.docker.engine import ROOT
 from tests.docker.stack import Stack
 
-SERVICES = {"trainer", "service", "prometheus", "grafana", "locust", "locust-worker", "sbom"}
+SERVICES = {
+    "trainer", "service", "retraining", "prometheus", "grafana", "locust", "locust-worker", "sbom",
+}  # fmt: skip
 ONCE = {"trainer", "locust", "locust-worker", "sbom"}  # they exit by themselves
 # Variables of OpenTelemetry, the first of which contains a secret.
 OF_TRACES = {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"}
@@ -19,7 +21,8 @@ OF_THE_IMAGE = {"host", "port", "uds", "models"}  # the image and the compose fi
 
 
 def config(*files: str, **settings: str) -> Any:
-    words = ("--profile=loadtest", "--profile=sbom", "config", "--format=json")
+    profiles = ("--profile=loadtest", "--profile=retraining", "--profile=sbom")
+    words = (*profiles, "config", "--format=json")
     return json.loads(Stack(**settings).compose(*words, files=files))["services"]
 
 
@@ -58,6 +61,21 @@ def test_only_service_and_grafana_are_published_on_this_machine_only(services: A
 def test_prometheus_and_locust_have_no_outside_network(services: Any) -> None:
     for name in ("prometheus", "locust", "locust-worker"):
         assert set(services[name]["networks"]) == {"inside"}
+
+
+def test_retraining_yields_to_the_service(services: Any) -> None:
+    retraining, service = services["retraining"], services["service"]
+    assert retraining["cpus"] < service["cpus"]
+    assert retraining["cpu_shares"] < 1024
+    assert retraining["oom_score_adj"] > 0
+
+
+def test_the_service_and_the_worker_share_what_a_job_needs() -> None:
+    services = config(*FILES[:1], DIGITSERVE_JOBS="sqlite:////jobs/jobs.sqlite")
+    used = [services[name] for name in ("service", "retraining")]
+    assert len({each["environment"]["DIGITSERVE_JOBS"] for each in used}) == 1
+    for volume in ("models", "jobs", "feedback", "training"):
+        assert all(volume in [each["source"] for each in one["volumes"]] for one in used)
 
 
 def test_locust_waits_for_all_of_its_workers() -> None:

@@ -1,0 +1,310 @@
+"""The steps of a job. Each takes a Job and returns it further on, and may run twice without harm.
+
+    train     runs/<job>/ holds a completed run: it is begun, resumed, or was complete already
+    publish   the store holds a version with `card.job`, judged against the current version
+    settle    it is activated, kept, or awaits approval
+    decide    what awaited approval is activated or rejected
+
+What a step has done can be seen on the disk, not only in the database: so a worker that is killed
+between the two repeats nothing.
+"""
+
+import json
+import logging
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from contract.errors import Moved, NoVersion, StoreError
+from contract.jobs import FINAL, Decision, Job, Progress
+from retraining import programs
+from retraining.programs import Interrupted
+from retraining.settings import GB, Settings
+
+# Files of a run: training/run.py describes them.
+FACTS, LAST, CHECKPOINT = "run.json", "last.pt", "checkpoint.pt"
+CORRECTIONS = "corrections"  # copied into the run, so that it is resumed with the same images
+OPTIONS = "recipe.toml"
+ROUNDS = 5  # of judging, while other versions become current
+JUDGING = "Comparing with the current version"  # begins a line of export's log
+
+log = logging.getLogger("retraining")
+
+
+class Failed(Exception):
+    """The job cannot go on; the message is the reason, a sentence."""
+
+
+class Reporter(Protocol):
+    """Where a step reports to, and what may stop it."""
+
+    def job(self, job: Job) -> None: ...
+    def progress(self, job: Job, progress: Progress) -> None: ...
+    def line(self, line: str) -> None: ...
+    def stop_requested(self) -> bool: ...
+
+
+def train(job: Job, settings: Settings, reporter: Reporter) -> Job:
+    folder = settings.runs / job.id
+    job = _changed(job, reporter, state="training", run=job.id, worker=settings.name,
+                   started=job.started or _now(), resumable=True)  # fmt: skip
+    if (folder / CHECKPOINT).exists():
+        return job
+    _check_disk(settings)
+    words = _training_words(job, settings, folder)
+
+    def report(name: str, line: str) -> None:
+        nonlocal job
+        if name == programs.LOG:
+            reporter.line(line)
+            return
+        with suppress(ValueError):  # the line of a disk that was full
+            progress = Progress.model_validate_json(line)
+            job = job.model_copy(update={"progress": progress})
+            reporter.progress(job, progress)
+
+    code = programs.run(
+        ["training", *words],
+        folder,
+        settings.environment,
+        stop_requested=reporter.stop_requested,
+        report=report,
+    )
+    if code:
+        raise Failed(_reason(folder, "training", code))
+    return job
+
+
+def publish(job: Job, settings: Settings, reporter: Reporter) -> Job:
+    """Export and judge. The version may be one that an earlier run of this step has published."""
+    folder = settings.runs / job.id
+    job = _changed(job, reporter, state="exporting")
+
+    def report(name: str, line: str) -> None:
+        nonlocal job
+        if name == programs.LOG:
+            reporter.line(line)
+            if line.startswith(JUDGING):
+                job = _changed(job, reporter, state="judging")
+
+    code = programs.run(
+        [
+            *("export", "--run", str(folder), "--judge", "--job", job.id, "--no-activate"),
+            *("--models", str(settings.models), "--name", settings.model),
+        ],
+        folder,
+        settings.environment,
+        stop_requested=reporter.stop_requested,
+        report=report,
+    )
+    if code:
+        raise Failed(_reason(folder, "export", code))
+    store = settings.store()
+    for number in store.of_job(job.id):
+        gate = store.card(number).gate
+        parent = gate.parent if gate else None
+        return _changed(job, reporter, state="judging", version=number, gate=gate, parent=parent)
+    raise Failed(f"export ended without an error, but {store.folder} has no version of this job")
+
+
+def settle(job: Job, settings: Settings, reporter: Reporter) -> Job:
+    """Do what the request says. The state stays `judging` if it must be judged again."""
+    wanted = job.request.activate
+    if wanted == "ask":
+        return _changed(job, reporter, state="awaiting_approval", resumable=False)
+    if wanted == "never":
+        return _ended(job, reporter, "kept", "the request was to publish it only")
+    if job.gate and job.gate.verdict != "better":
+        return _ended(job, reporter, "kept", verdict(job))
+    try:
+        return _activated(job, settings, reporter)
+    except Moved as moved:
+        reporter.line(f"{moved}: it is judged again")
+        return _changed(job, reporter, state="judging")
+
+
+def give_up(job: Job, settings: Settings, reporter: Reporter) -> Job:
+    raise Failed("other versions became current each time while it was judged: resume it later")
+
+
+def decide(job: Job, decision: Decision, by: str, settings: Settings, reporter: Reporter) -> Job:
+    if decision == "reject":
+        return _ended(job, reporter, "rejected", f"rejected by {by}")
+    try:
+        return _activated(job, settings, reporter)
+    except Moved as moved:
+        return _ended(
+            job,
+            reporter,
+            "kept",
+            f"{moved}, with which it was compared: retrain, or activate version {job.version} by "
+            "hand",
+        )
+
+
+def failed(job: Job, reporter: Reporter, reason: str) -> Job:
+    log.error("job %s failed: %s", job.id, reason)
+    return _ended(job, reporter, "failed", reason, resumable=True)
+
+
+def verdict(job: Job) -> str:
+    """Why a version is not better, as a sentence."""
+    assert job.gate is not None
+    worse = [check.reason for check in job.gate.checks if not check.passed]
+    if worse:
+        return f"it is worse than version {job.gate.parent}: {'; '.join(worse)}"
+    return (
+        f"it is not better than version {job.gate.parent}: of {job.gate.images:,} images it gains "
+        f"{job.gate.gained} and loses {job.gate.lost}"
+    )
+
+
+def prune(settings: Settings, active: set[str]) -> list[Path]:
+    """Remove the oldest runs of jobs; those of active jobs and of the current version stay."""
+    stay = {*active}
+    with suppress(StoreError, OSError):
+        store = settings.store()
+        stay.add(store.card(store.current()).run or "")
+    runs = sorted(_runs_of_jobs(settings.runs), key=lambda run: run.stat().st_mtime)
+    going = [run for run in runs[: -settings.keep_runs] if run.name not in stay]
+    for run in going:
+        shutil.rmtree(run, ignore_errors=True)
+    return going
+
+
+# ---- training -----------------------------------------------------------------------------------
+
+
+def _training_words(job: Job, settings: Settings, folder: Path) -> list[str]:
+    """The flags that begin the run, or resume it."""
+    if (folder / FACTS).exists():
+        return ["--resume", str(folder)]
+    request = job.request
+    if own := {"network", "teacher_network"} & _with_colon(request.recipe):
+        raise Failed(
+            f"{', '.join(sorted(own))}: a network of your own runs code, and jobs run none that a "
+            "request names: train it at a terminal"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    options = (f"{json.dumps(name)} = {json.dumps(v)}\n" for name, v in request.recipe.items())
+    (folder / OPTIONS).write_text("".join(options))
+    words = ["--job", job.id, "--runs", str(settings.runs), "--recipe", str(folder / OPTIONS)]
+    words += [f"--data={request.data}"] if request.data else _data_of_current(settings)
+    if request.preset != "default":  # without one, the recipe is what suits the data
+        words += ["--preset", request.preset]
+    if request.corrections and (copy := _copied_corrections(settings, folder)):
+        words += ["--also", str(copy)]
+    return words
+
+
+def _with_colon(recipe: dict[str, Any]) -> set[str]:
+    return {name for name, value in recipe.items() if ":" in str(value)}
+
+
+def _data_of_current(settings: Settings) -> list[str]:
+    """The flags that read the data set of the current version, as its run did if it is there."""
+    store = settings.store()
+    try:
+        card = store.card(store.current())
+    except NoVersion:
+        return []
+    if card.data_set is None:
+        raise Failed(
+            f"version {store.current()} was imported, so its data are not known: name some (data)"
+        )
+    with suppress(OSError, ValueError, KeyError):
+        facts = json.loads((settings.runs / (card.run or "-") / FACTS).read_text())["data"]
+        return [f"--data={facts['wanted']}", *_reading(facts.get("reading", {}))]
+    source, name = card.data_set.source, card.data_set.name
+    return [f"--data={source if Path(source).exists() else name}"]
+
+
+def _reading(facts: dict[str, Any]) -> Iterator[str]:
+    """Flags of a training that reads its images in the same way."""
+    for name in ("size", "limit"):
+        if facts.get(name) is not None:
+            yield f"--{name}={facts[name]}"
+    if facts.get("gray") is not None:
+        yield "--gray" if facts["gray"] else "--no-gray"
+    kind = facts.get("preparation", "auto")
+    yield f"--preparation={kind if isinstance(kind, str) else kind['kind']}"
+
+
+def _copied_corrections(settings: Settings, folder: Path) -> Path | None:
+    """The accepted corrections as they are now, copied into the run; None if there are none."""
+    accepted, copy = settings.corrections, folder / CORRECTIONS
+    if copy.exists():
+        return copy
+    if accepted is None or not any(accepted.glob("*/*.png")):
+        return None
+    draft = folder / f".{CORRECTIONS}"
+    shutil.rmtree(draft, ignore_errors=True)
+    shutil.copytree(accepted, draft, ignore=shutil.ignore_patterns(".*"))
+    draft.rename(copy)
+    return copy
+
+
+def _check_disk(settings: Settings) -> None:
+    settings.runs.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(settings.runs).free
+    if free < settings.min_free * GB:
+        raise Failed(
+            f"{settings.runs} has {free / GB:.1f} GB free, less than the {settings.min_free:g} GB "
+            "that a training needs (--min-free): free some space and resume the job"
+        )
+
+
+def _reason(folder: Path, program: str, code: int) -> str:
+    """What the program printed last about its end."""
+    reason = programs.last_line(folder, f"{program}: ")
+    if reason and code > 0:
+        return f"{program}: {reason}"
+    if code < 0:
+        return f"{program} was ended by signal {-code}; it may have needed more memory"
+    return f"{program} ended with code {code}: {folder / programs.LOG} has its output"
+
+
+def _runs_of_jobs(runs: Path) -> Iterator[Path]:
+    for facts in runs.glob(f"*/{FACTS}"):
+        with suppress(OSError, ValueError, AttributeError):
+            if json.loads(facts.read_text()).get("job"):
+                yield facts.parent
+
+
+# ---- activation ---------------------------------------------------------------------------------
+
+
+def _activated(job: Job, settings: Settings, reporter: Reporter) -> Job:
+    """Make the version current; Moved if the one that it was compared with no longer is."""
+    assert job.version is not None
+    number = job.version
+    job = _changed(job, reporter, state="activating", worker=settings.name)
+    if reporter.stop_requested():
+        raise Interrupted
+    store = settings.store()
+    # A switch by hand after this step has run is not undone when it runs again.
+    done = any(each.after == number and each.at >= job.created for each in store.history())
+    if not done:
+        store.activate(number, expected=job.parent)
+    return _ended(job, reporter, "activated", None)
+
+
+def _changed(job: Job, reporter: Reporter, **changes: Any) -> Job:
+    job = job.model_copy(update=changes)
+    reporter.job(job)
+    log.info("job %s: %s", job.id, re.sub("_", " ", job.state))
+    return job
+
+
+def _ended(job: Job, reporter: Reporter, state: str, reason: str | None, **changes: Any) -> Job:
+    assert state in FINAL
+    changes = {"resumable": False} | changes
+    return _changed(job, reporter, state=state, reason=reason, ended=_now(), **changes)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

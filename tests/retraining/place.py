@@ -1,0 +1,91 @@
+"""A folder with a model store and a database of jobs, the commands of a person, and workers."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from contract.jobs import Job
+from contract.store import Store
+from retraining.__main__ import main
+from retraining.settings import Settings
+from retraining.workflow import Jobs
+from tests.fixtures import MODELS
+from tests.support.program import Program
+from tests.support.running import ROOT
+
+PATIENCE = 240.0  # seconds; a job takes twenty, but machines may be busy
+# A job of seconds, whose network takes as much time as that of the tests' version.
+SMALL = ("--data", "digits", "--set", "epochs=3", "--set", "width=0.5", "--set", "threads=1")
+
+
+class Worker(Program):
+    """`python -m retraining worker`"""
+
+    def __init__(self, place: "Place", name: str) -> None:
+        super().__init__(
+            [sys.executable, "-m", "retraining", "worker", "--name", name],
+            folder=ROOT,
+            environment=place.environment,
+            stderr=subprocess.PIPE,
+        )
+
+    def hear(self, line: str) -> bool:
+        self.url = self.url or ("ready" if "waits for jobs" in line else "")
+        return bool(self.url)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.exit_code()
+
+    def stop(self) -> int:
+        self.process.terminate()
+        return self.exit_code()
+
+
+class Place:
+    def __init__(self, folder: Path, jobs: str | None = None) -> None:
+        """`jobs` is the URL of the database; default: a file in the folder."""
+        shutil.copytree(MODELS, folder / "models")
+        self.runs = folder / "runs"
+        self.feedback = folder / "feedback"
+        self.store = Store(folder / "models", "digits")
+        self.environment = dict(os.environ) | {
+            "DIGITSERVE_JOBS": jobs or f"sqlite:///{folder}/jobs/jobs.sqlite",
+            "DIGITSERVE_RUNS": str(self.runs),
+            "DIGITSERVE_MODELS": str(folder / "models"),
+            "DIGITSERVE_FEEDBACK": str(self.feedback),
+        }
+
+    def worker(self, name: str = "worker-1") -> Worker:
+        worker = Worker(self, name)
+        worker.wait_until_ready()
+        return worker
+
+    def command(self, *words: str) -> int:
+        """Run `python -m retraining` in this process; the exit code."""
+        before = dict(os.environ)
+        os.environ.update(self.environment)
+        try:
+            return main(words)
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+    def job(self, job_id: str) -> Job:
+        return Jobs(Settings(jobs=self.environment["DIGITSERVE_JOBS"])).job(job_id)
+
+    def wait_for(self, job_id: str, *states: str, **facts: Any) -> Job:
+        """The job, once it is in one of the states and has all these facts."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            job = self.job(job_id)
+            known = all(getattr(job, name) is not None for name in facts)
+            if job.state in states and known:
+                return job
+            assert time.monotonic() < end, job
+            assert job.state != "failed" or "failed" in states, job.reason
+            time.sleep(0.1)

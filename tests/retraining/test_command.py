@@ -1,0 +1,135 @@
+"""`python -m retraining` submits, lists and cancels jobs without a worker."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.retraining.place import Place
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def printed(place: Place, capsys: pytest.CaptureFixture[str], *words: str) -> Any:
+    """The JSON that a command prints."""
+    capsys.readouterr()
+    assert place.command(*words, "--json") == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_submitted_job_waits_with_its_request(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--preset", "quick", "--set", "epochs=2", "--set", "network=deep", "--no-corrections")
+    job = printed(place, capsys, "submit", "--id", "job", *words)
+    assert (job["id"], job["state"]) == ("job", "queued")
+    assert job["request"] == {
+        "preset": "quick",
+        "recipe": {"epochs": 2, "network": "deep"},
+        "data": None,
+        "corrections": False,
+        "activate": "ask",
+    }
+
+
+def test_the_same_job_twice_is_one_and_another_with_its_id_is_refused(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        assert place.command("submit", "--id", "job") == 0
+    assert len(printed(place, capsys, "list")) == 1
+    assert place.command("submit", "--id", "job", "--preset", "best") == 1
+    assert "another request" in capsys.readouterr().err
+
+
+def test_jobs_are_listed_newest_first(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    for job in ("one", "two"):
+        place.command("submit", "--id", job)
+    capsys.readouterr()
+    assert place.command("list") == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["two", "one"]
+
+
+def test_a_waiting_job_can_be_cancelled_and_resumed(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.command("submit", "--id", "job")
+    assert printed(place, capsys, "cancel", "job")["state"] == "cancelled"
+    assert printed(place, capsys, "resume", "job")["state"] == "queued"
+    assert place.command("resume", "job") == 1
+    assert "job is queued, so it cannot be resumed" in capsys.readouterr().err
+
+
+def test_only_a_job_that_awaits_approval_is_approved(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.command("submit", "--id", "job")
+    assert place.command("approve", "job") == 1
+    assert "job is queued and does not await approval" in capsys.readouterr().err
+
+
+def test_more_jobs_than_may_wait_are_refused(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.environment["DIGITSERVE_MAX_JOBS"] = "1"
+    assert place.command("submit") == 0
+    assert place.command("submit") == 1
+    assert "as many jobs wait as may (DIGITSERVE_MAX_JOBS: 1)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("url", "message", "code"),
+    [
+        ("", "DIGITSERVE_JOBS is not set to a database: sqlite:////path", 2),
+        ("mysql://host/database", "DIGITSERVE_JOBS is not set to a database", 2),
+        ("sqlite:////no/such/jobs.sqlite", "/no/such/jobs.sqlite does not exist: no job was", 1),
+        ("sqlite:////proc/version", "/proc/version cannot be used: ", 1),
+        ("postgresql://ann:secret@127.0.0.1:1/d", "127.0.0.1:1/d cannot be used: connection", 1),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_named_without_its_password(
+    url: str, message: str, code: int, place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.environment["DIGITSERVE_JOBS"] = url
+    assert place.command("list") == code
+    error = capsys.readouterr().err
+    assert message in error
+    assert "secret" not in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["show", "missing"], "there is no job missing"),
+        (["cancel", "missing"], "there is no job missing"),
+    ],
+    ids=" ".join,
+)
+def test_a_missing_job_is_named(
+    words: list[str], message: str, place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.command("submit", "--id", "job")
+    assert place.command(*words) == 1
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["show", "../etc"], "is not the id of a job"),
+        (["submit", "--set", "epochs"], "is not OPTION=VALUE, such as epochs=5"),
+        (["submit", "--activate", "always"], "choose from"),
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_argument_is_a_usage_error(
+    words: list[str], message: str, place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        place.command(*words)
+    assert message in capsys.readouterr().err

@@ -1,0 +1,177 @@
+"""What becomes of a job's version: activated, kept, rejected, or judged again."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contract.card import Check, Gate
+from contract.jobs import Job, Progress, Request, State
+from contract.store import Store
+from contract.version import Version
+from retraining import steps
+from retraining.programs import Interrupted
+from retraining.settings import Settings
+from retraining.steps import Failed
+from tests.support.versions import publish, two_versions
+
+
+class Recorder:
+    """A reporter that keeps what it is given; `stop` is whether a stop was requested."""
+
+    def __init__(self, *, stop: bool = False) -> None:
+        self.states: list[State] = []
+        self.lines: list[str] = []
+        self._stop = stop
+
+    def job(self, job: Job) -> None:
+        self.states.append(job.state)
+
+    def progress(self, job: Job, progress: Progress) -> None: ...
+
+    def line(self, line: str) -> None:
+        self.lines.append(line)
+
+    def stop_requested(self) -> bool:
+        return self._stop
+
+
+@pytest.fixture
+def store(published: tuple[Store, Version], tmp_path: Path) -> Store:
+    """Version 1 is current, version 2 is that of the job."""
+    return two_versions(published, tmp_path / "models")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(jobs="", runs=tmp_path / "runs", models=tmp_path / "models", min_free=0)
+
+
+def gate(verdict: str) -> Gate:
+    check = Check(name="accuracy", passed=verdict != "worse", candidate=0.9, current=0.95,
+                  reason="It fell from 95% to 90%.")  # fmt: skip
+    facts = {"parent": 1, "verdict": verdict, "images": 100, "gained": 2, "lost": 1}
+    return Gate.model_validate(facts | {"p_value": 1.0, "checks": (check,)})
+
+
+def job(activate: str = "if_better", verdict: str = "better", **request: Any) -> Job:
+    return Job(
+        id="job",
+        state="judging",
+        request=Request.model_validate({"activate": activate, **request}),
+        model="digits",
+        created=datetime.now(UTC).replace(microsecond=0),
+        version=2,
+        parent=1,
+        gate=gate(verdict),
+    )
+
+
+def test_a_better_version_is_activated(store: Store, settings: Settings) -> None:
+    reporter = Recorder()
+    assert steps.settle(job(), settings, reporter).state == "activated"
+    assert reporter.states == ["activating", "activated"]
+    assert store.current() == 2
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reason"),
+    [
+        ("equal", "it is not better than version 1: of 100 images it gains 2 and loses 1"),
+        ("worse", "it is worse than version 1: It fell from 95% to 90%."),
+    ],
+)
+def test_a_version_that_is_not_better_is_kept_with_the_reason(
+    verdict: str, reason: str, store: Store, settings: Settings
+) -> None:
+    done = steps.settle(job(verdict=verdict), settings, Recorder())
+    assert (done.state, done.reason) == ("kept", reason)
+    assert store.current() == 1
+
+
+@pytest.mark.parametrize(("policy", "state"), [("never", "kept"), ("ask", "awaiting_approval")])
+def test_a_better_version_is_not_activated_against_the_request(
+    policy: str, state: State, store: Store, settings: Settings
+) -> None:
+    assert steps.settle(job(policy), settings, Recorder()).state == state
+    assert store.current() == 1
+
+
+def test_if_another_version_became_current_it_is_judged_again(
+    store: Store, settings: Settings, version: Version
+) -> None:
+    store.activate(publish(store, version))
+    done = steps.settle(job(), settings, Recorder())
+    assert done.state == "judging"
+    assert store.current() == 3
+
+
+def test_an_activation_that_runs_twice_switches_once(store: Store, settings: Settings) -> None:
+    steps.settle(job(), settings, Recorder())
+    steps.settle(job(), settings, Recorder())
+    assert [switch.after for switch in store.history()].count(2) == 1
+
+
+def test_a_rollback_after_the_activation_is_not_undone(store: Store, settings: Settings) -> None:
+    steps.settle(job(), settings, Recorder())
+    store.rollback()
+    steps.settle(job(), settings, Recorder())
+    assert store.current() == 1
+
+
+def test_a_job_cancelled_before_the_activation_changes_nothing(
+    store: Store, settings: Settings
+) -> None:
+    with pytest.raises(Interrupted):
+        steps.settle(job(), settings, Recorder(stop=True))
+    assert store.current() == 1
+
+
+def test_an_approval_activates_even_what_is_not_better(store: Store, settings: Settings) -> None:
+    done = steps.decide(job("ask", "worse"), "approve", "ann", settings, Recorder())
+    assert (done.state, store.current()) == ("activated", 2)
+
+
+def test_a_rejection_names_who_decided(store: Store, settings: Settings) -> None:
+    done = steps.decide(job("ask"), "reject", "ann", settings, Recorder())
+    assert (done.state, done.reason, store.current()) == ("rejected", "rejected by ann", 1)
+
+
+def test_an_approval_of_an_outdated_comparison_activates_nothing(
+    store: Store, settings: Settings, version: Version
+) -> None:
+    store.activate(publish(store, version))
+    done = steps.decide(job("ask"), "approve", "ann", settings, Recorder())
+    assert done.state == "kept"
+    assert "retrain, or activate version 2 by hand" in (done.reason or "")
+
+
+def test_the_first_version_of_a_model_is_activated_without_a_comparison(
+    store: Store, settings: Settings
+) -> None:
+    (store.folder / "current").unlink()
+    first = job().model_copy(update={"gate": None, "parent": None})
+    assert steps.settle(first, settings, Recorder()).state == "activated"
+
+
+def test_a_request_cannot_name_code_to_run(store: Store, settings: Settings) -> None:
+    asked = job(recipe={"network": "os:system"})
+    with pytest.raises(Failed, match="network: a network of your own runs code"):
+        steps.train(asked, settings, Recorder())
+
+
+def test_a_training_needs_free_disk(store: Store, tmp_path: Path) -> None:
+    settings = Settings(jobs="", runs=tmp_path, models=tmp_path / "models", min_free=1e9)
+    with pytest.raises(Failed, match=r"GB free, less than the 1e\+09 GB"):
+        steps.train(job(), settings, Recorder())
+
+
+def test_the_oldest_runs_of_jobs_are_pruned_and_no_others(store: Store, tmp_path: Path) -> None:
+    settings = Settings(jobs="", runs=tmp_path / "r", models=tmp_path / "models", keep_runs=1)
+    for name, facts in (("active", "j"), ("old", "j"), ("new", "j"), ("by-hand", None)):
+        (settings.runs / name).mkdir(parents=True)
+        text = f'{{"job": "{facts}"}}' if facts else '{"job": null}'
+        (settings.runs / name / "run.json").write_text(text)
+    assert [run.name for run in steps.prune(settings, {"active"})] == ["old"]
+    assert not (settings.runs / "old").exists()
