@@ -2,7 +2,16 @@
 
     POST /v1/retrain --Request--> queue in the database --worker--> Job and events --> GET, SSE
 
-Both keep a job as the JSON of these models; the database is `DIGITSERVE_JOBS`.
+Both keep a job as the JSON of these models, with DBOSPortableJSONSerializer; the database is
+`DIGITSERVE_JOBS`. A job is the workflow that has its id:
+
+    submit           enqueue WORKFLOW on QUEUE with the id and the Request as a dict
+    cancel           cancel the workflow
+    resume           a cancelled job: resume the workflow on QUEUE; a failed one: rewind it on QUEUE
+    approve, reject  enqueue DECISION on DECISIONS with the id, "approve" or "reject", and by whom
+
+The worker writes the Job and the events. It cannot write those of a job that waits or was
+cancelled, so a reader passes what it has read to `seen`.
 """
 
 from datetime import datetime
@@ -13,9 +22,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from contract.card import Fraction, Gate
 
 # Names in the database.
+APPLICATION: Final = "digitserve"  # the owner of the queues
 QUEUE: Final = "retrain"  # one job at a time, over all workers
+DECISIONS: Final = "decisions"  # a second queue: a decision does not wait for a training
 WORKFLOW: Final = "retrain"  # trains, exports, judges and activates
-DECISION: Final = "decide"  # approves or rejects what a job has published
+DECISION: Final = "decide"  # activates or rejects what a job has published
 JOB: Final = "job"  # the event that holds the Job
 EVENTS: Final = "events"  # the stream of Events
 
@@ -34,6 +45,8 @@ State = Literal[
 ]
 FINAL: Final = frozenset({"activated", "kept", "rejected", "cancelled", "failed"})
 Preset = Literal["quick", "default", "better", "best"]
+# Also the name of the run's folder.
+JobId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 
 
 class _Facts(BaseModel):
@@ -77,12 +90,13 @@ class Progress(_Facts):
     seconds_left: float | None = None
     device: str = "cpu"
     cpu: float | None = None  # cores in use by the training
+    teacher: int | None = None  # the number of a teacher that trains first
 
 
 class Job(_Facts):
     """The state of one job, as `GET /v1/retrain/{id}` returns it."""
 
-    id: str
+    id: JobId
     state: State
     request: Request
     model: str
@@ -108,3 +122,17 @@ class Event(_Facts):
     kind: Literal["job", "progress", "log"]
     at: datetime
     data: dict[str, Any]
+
+
+def seen(job: Job, status: str) -> Job:
+    """`job` as its worker wrote it last, in the state that the workflow's `status` implies."""
+    if job.state in FINAL or job.state == "awaiting_approval":
+        return job
+    if status == "CANCELLED":
+        return job.model_copy(update={"state": "cancelled", "resumable": True})
+    if status in ("ENQUEUED", "DELAYED"):  # for the first time, or again after an interruption
+        return job.model_copy(update={"state": "queued"})
+    if status in ("ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"):
+        reason = job.reason or "the worker ended too often while it ran this job"
+        return job.model_copy(update={"state": "failed", "resumable": True, "reason": reason})
+    return job
