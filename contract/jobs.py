@@ -8,9 +8,11 @@ Both keep a job as the JSON of these models, with DBOSPortableJSONSerializer; th
     submit           enqueue WORKFLOW on QUEUE with the id and the Request as a dict
     cancel           cancel the workflow
     resume           a cancelled job: resume the workflow on QUEUE; a failed one: rewind it on QUEUE
-    approve, reject  enqueue DECISION on DECISIONS with the id, "approve" or "reject", and by whom
+    approve, reject  enqueue DECISION on DECISIONS with the id, a Decision, and by whom; its workflow
+                     has the id `decision_of(id)`, so that there is one decision at most
 
-The worker writes the Job and the events. It cannot write those of a job that waits or was
+Each workflow writes the Job and the events: of the decision's, a reader shows the Job in place of
+the job's own, and the events after them. A workflow cannot write anything while it waits or is
 cancelled, so a reader passes what it has read to `seen`.
 """
 
@@ -44,6 +46,7 @@ State = Literal[
     "failed",  # `reason` says why
 ]
 FINAL: Final = frozenset({"activated", "kept", "rejected", "cancelled", "failed"})
+Decision = Literal["approve", "reject"]
 Preset = Literal["quick", "default", "better", "best"]
 # Also the name of the run's folder.
 JobId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
@@ -114,7 +117,7 @@ class Job(_Facts):
 
 
 class Event(_Facts):
-    """One element of a job's stream. Its id is its place in the stream, from 0.
+    """One element of a job's stream.
 
     data: of a `job` event a Job, of `progress` a Progress, of `log` {"line": ...}.
     """
@@ -124,14 +127,20 @@ class Event(_Facts):
     data: dict[str, Any]
 
 
+def decision_of(job_id: str) -> str:
+    """The id of the workflow that decides on a job."""
+    return f"{job_id}.decision"
+
+
 def seen(job: Job, status: str) -> Job:
     """`job` as its worker wrote it last, in the state that the workflow's `status` implies."""
+    if status in ("ENQUEUED", "DELAYED"):  # for the first time, or again after an interruption
+        again = {"state": "queued", "reason": None, "ended": None, "resumable": False}
+        return job.model_copy(update=again)
     if job.state in FINAL or job.state == "awaiting_approval":
         return job
     if status == "CANCELLED":
         return job.model_copy(update={"state": "cancelled", "resumable": True})
-    if status in ("ENQUEUED", "DELAYED"):  # for the first time, or again after an interruption
-        return job.model_copy(update={"state": "queued"})
     if status in ("ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"):
         reason = job.reason or "the worker ended too often while it ran this job"
         return job.model_copy(update={"state": "failed", "resumable": True, "reason": reason})
