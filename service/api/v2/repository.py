@@ -15,29 +15,17 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, Field
 
 from contract.errors import NoVersion
+from service.api.json_requests import BAD_REQUEST, documented, read_request
 from service.api.params import check_name, number_of
 from service.api.schemas import ServedModel, refusals
 from service.api.switching import NO_MODEL_OR_VERSION, NOT_ADMIN, NOT_SWITCHED, Switched, switched
 from service.api.v2.model_config import config_of
-from service.api.v2.repository_requests import (
-    IndexRequest,
-    LoadRequest,
-    UnloadRequest,
-    documented,
-    read_request,
-)
+from service.api.v2.repository_requests import IndexRequest, LoadRequest, UnloadRequest
 from service.errors import Problem
 from service.http.body import while_connected
 from service.models.loading import Model
 from service.models.manager import ModelManager
 from service.models.store_reader import StoreReader
-from service.problem_types.content import (
-    BAD_DOCUMENT,
-    BAD_JSON,
-    BODY_TIMEOUT,
-    DOCUMENT_TOO_LARGE,
-    JSON_TOO_DEEP,
-)
 from service.problem_types.versions import (
     FIXED_CONFIGURATION,
     NO_SUCH_VERSION,
@@ -50,7 +38,6 @@ from service.settings import Settings
 from service.workers.peers import Peers
 
 QueryVersion = Annotated[str | None, Query(alias="version", description="its number")]
-_BAD_REQUEST = (BAD_JSON, JSON_TOO_DEEP, BAD_DOCUMENT, BODY_TIMEOUT, DOCUMENT_TOO_LARGE)
 
 
 class Entry(BaseModel):
@@ -74,7 +61,7 @@ def repository_routes(
         "/index",
         summary="The versions in the store",
         openapi_extra=documented(IndexRequest),
-        responses=refusals(*_BAD_REQUEST, STORE_UNREADABLE),
+        responses=refusals(*BAD_REQUEST, STORE_UNREADABLE),
     )
     async def index(request: Request) -> list[Entry]:
         only_ready = (await read_request(request, IndexRequest, settings)).ready
@@ -89,7 +76,7 @@ def repository_routes(
         summary="Serve a version; without one, what the store says is current",
         dependencies=only_admin,
         openapi_extra=documented(LoadRequest),
-        responses=refusals(*_BAD_REQUEST, FIXED_CONFIGURATION, *NOT_ADMIN, *NOT_SWITCHED),
+        responses=refusals(*BAD_REQUEST, FIXED_CONFIGURATION, *NOT_ADMIN, *NOT_SWITCHED),
     )
     async def load(request: Request, model: str, query: QueryVersion = None) -> Switched:
         check_name(model, settings.model)
@@ -121,7 +108,7 @@ def repository_routes(
         dependencies=only_admin,
         openapi_extra=documented(UnloadRequest),
         responses=refusals(
-            *_BAD_REQUEST,
+            *BAD_REQUEST,
             *NOT_ADMIN,
             *NO_MODEL_OR_VERSION,
             VERSION_IN_USE,

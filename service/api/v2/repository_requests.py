@@ -1,25 +1,18 @@
-"""Requests to the model repository, in JSON; an empty body is a request without parameters.
+"""Requests to the model repository.
 
 Triton's client sends no Content-Type, and no parameter for a version, only a config.
 """
 
-import asyncio
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import orjson
-from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from starlette.requests import ClientDisconnect
 
 from service.api.v2.model_config import ModelConfig
 from service.errors import Problem
-from service.http.body import too_slow
-from service.http.json_body import fitted, nullable, read_json
-from service.problem_types.content import BAD_DOCUMENT, BAD_JSON, CLIENT_GONE, DOCUMENT_TOO_LARGE
+from service.http.json_body import nullable
+from service.problem_types.content import BAD_DOCUMENT, BAD_JSON
 from service.problem_types.versions import FIXED_CONFIGURATION
-from service.settings import Settings
-
-LONGEST = 2**16  # bytes
 
 
 class IndexRequest(BaseModel):
@@ -82,46 +75,6 @@ class UnloadParameters(BaseModel):
 
 class UnloadRequest(BaseModel):
     parameters: Annotated[UnloadParameters, nullable(UnloadParameters)] = UnloadParameters()
-
-
-Kind = TypeVar("Kind", bound=BaseModel)
-
-
-async def read_request(request: Request, kind: type[Kind], settings: Settings) -> Kind:
-    """The body of a request; raises Problem 400 if it does not fit the model."""
-    body = await _body(request, settings.request_timeout)
-    if not body:
-        return kind()
-    return fitted(kind, read_json(body, settings.max_json_depth), "the request")
-
-
-async def _body(request: Request, patience: float) -> bytes:
-    """At most LONGEST bytes, read within `patience` seconds."""
-    body = b""
-    try:
-        async with asyncio.timeout(patience):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > LONGEST:
-                    raise Problem(
-                        DOCUMENT_TOO_LARGE, f"the request has more than {LONGEST:,} bytes"
-                    )
-    except TimeoutError:
-        raise too_slow(patience) from None
-    except ClientDisconnect:
-        raise Problem(CLIENT_GONE, "the client hung up") from None
-    return body
-
-
-def documented(kind: type[BaseModel]) -> dict[str, Any]:
-    """The OpenAPI description of a body that FastAPI does not read itself."""
-    schema = kind.model_json_schema()
-    parts = schema.pop("$defs", {})
-    for field in schema["properties"].values():
-        for choice in field.get("anyOf", ()):
-            if "$ref" in choice:  # each is used once, and the document has its own place for them
-                choice |= parts[choice.pop("$ref").rpartition("/")[2]]
-    return {"requestBody": {"content": {"application/json": {"schema": schema}}}}
 
 
 def _specific(policy: Any) -> str:

@@ -13,7 +13,7 @@ such as the served model; it is replaced as a whole, labels included, and never 
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal, get_args
 
 from prometheus_client import (
@@ -176,6 +176,10 @@ class Metrics:
             "Lines of native libraries omitted from the log",
             kind=CounterMetricFamily,
         )
+        self.jobs = fact("jobs", "The newest 100 retraining jobs, by state", "state")
+        self.jobs_reachable = fact(
+            "jobs_reachable", "1 if the database of retraining jobs can be used, 0 if it cannot"
+        )
         self.workers = fact("workers", "Processes that serve")
         self.worker_restarts = fact(
             "worker_restarts",
@@ -283,16 +287,19 @@ class StateMetric(Collector):
     ) -> None:
         self._kind = kind
         self._name, self._meaning, self._labels = name, meaning, labels
-        self._state: tuple[float, tuple[str, ...]] | None = None
+        self._series: dict[tuple[str, ...], float] = {}  # by the values of the labels
         registry.register(self)
 
     def set(self, value: float, *labels: str) -> None:
         """Replace the value and its labels."""
-        self._state = value, labels
+        self._series = {labels: value}
+
+    def set_by_label(self, values: Mapping[str, float]) -> None:
+        """Replace all series by one for each value of the only label."""
+        self._series = {(label,): value for label, value in values.items()}
 
     def collect(self) -> Iterator[Family]:
         family = self._kind(self._name, self._meaning, labels=self._labels)
-        if self._state is not None:
-            value, labels = self._state
+        for labels, value in self._series.items():
             family.add_metric(labels, value)
         yield family
