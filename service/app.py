@@ -23,10 +23,13 @@ from service.api.problem_pages import problem_pages
 from service.api.v1.admin import admin_routes
 from service.api.v1.comparison import SecondaryModel
 from service.api.v1.files import file_routes
+from service.api.v1.job_events import JobStreams
 from service.api.v1.models import catalog_routes
 from service.api.v1.pending import batched
 from service.api.v1.predict import Predict
 from service.api.v1.predict_version import PredictByVersion
+from service.api.v1.retrain import retrain_routes
+from service.api.v1.runs import run_routes
 from service.api.v1.samples import sample_routes
 from service.api.v2.infer import PATH, VERSION_PATH, Infer, InferByPath
 from service.api.v2.metadata import health_routes, model_routes
@@ -46,6 +49,8 @@ from service.models.loading import Model, load
 from service.models.manager import ModelManager
 from service.models.store_reader import StoreReader
 from service.models.store_reads import check_store
+from service.retraining.jobs import Jobs
+from service.retraining.thread import BlockingCalls
 from service.settings import Settings
 from service.telemetry.logs.handler import AsyncLogHandler
 from service.telemetry.metrics.gpu import Gpus
@@ -148,6 +153,7 @@ def create_app(
     )
     access = Access(settings)
     secondary = SecondaryModel(serving, settings, access)
+    jobs, run_reads = Jobs(settings, metrics), BlockingCalls("runs")
     gpus = Gpus(needed=serving.model.engine.provider != "cpu")
     metrics.also(gpus)
     metrics.queue_limit.set(batcher.max_queue)
@@ -161,13 +167,17 @@ def create_app(
     async def lifespan(_: object) -> AsyncIterator[None]:
         async with tracing.running() if tracing is not None else nullcontext(), batcher:
             gpus.start()
-            following = asyncio.create_task(serving.follow(), name="follow the store")
+            following = [
+                asyncio.create_task(serving.follow(), name="follow the store"),
+                asyncio.create_task(jobs.follow(), name="follow the jobs"),
+            ]
             yield
-            following.cancel()
-            with suppress(asyncio.CancelledError):
-                await following
+            for task in following:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
         gpus.stop()
-        for part in (serving, secondary, offload):
+        for part in (serving, secondary, offload, jobs, run_reads):
             part.close()
 
     # FastAPIOffline is FastAPI that serves the scripts of /docs itself.
@@ -183,12 +193,15 @@ def create_app(
         telemetry=NO_TELEMETRY,
     )
     scrape = Scrape(metrics)
-    app.include_router(routes(serving, batcher, settings, metrics, life, peers, scrape))
+    app.include_router(routes(serving, batcher, settings, metrics, life, peers, scrape, jobs))
     app.include_router(admin_routes(serving, settings, peers, access.admin))
     shelf = StoreReader(serving.store, serving.reads)
     app.include_router(catalog_routes(serving, secondary, shelf, settings, life))
     app.include_router(file_routes(shelf, settings))
     app.include_router(sample_routes(serving))
+    streams = JobStreams(settings, life)
+    app.include_router(retrain_routes(jobs, streams, shelf, settings, access.admin))
+    app.include_router(run_routes(run_reads, settings, access.admin))
     app.include_router(live_routes(Live(serving, settings, metrics, life, peers)))
     add_pages(app)
     app.include_router(problem_pages())

@@ -31,7 +31,8 @@ from service.errors import CannotStart
 PREFIX = "DIGITSERVE_"
 # Of a default that depends on other settings, where one of those is wrong and named already.
 NOT_CALLED = "default_factory_not_called"
-SECRETS = {"admin_token", "api_keys", "otlp_endpoint"}  # never shown: a wrong address may hold one
+# Never shown: a wrong address may hold one.
+SECRETS = {"admin_token", "api_keys", "otlp_endpoint", "jobs"}
 SHORTEST_SECRET, LONGEST_SECRET = 16, 1024  # characters
 
 UNIX = "unix"  # as a trusted proxy: every peer of DIGITSERVE_UDS
@@ -61,6 +62,15 @@ def _is_an_address(url: str) -> str:
     return url
 
 
+def _is_a_database(url: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"sqlite:///[^?#]+|postgresql://[^/]+/.+", url.get_secret_value()):
+        raise ValueError(
+            "a database looks like sqlite:////var/lib/digitserve/jobs.sqlite or "
+            "postgresql://user:password@host/name"
+        )
+    return url
+
+
 def _is_a_prefix(path: str) -> str:
     if not re.fullmatch(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*", path):
         raise ValueError("a prefix looks like /digits: it begins with / and does not end with it")
@@ -84,6 +94,7 @@ Proxy = Annotated[TrustedProxy, BeforeValidator(_proxy)]
 Secret = Annotated[SecretStr, AfterValidator(_fits_a_header)]
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s,]+)$")]
 Address = Annotated[str, AfterValidator(_is_an_address)]
+Database = Annotated[SecretStr, AfterValidator(_is_a_database)]
 
 
 class Settings(BaseSettings):
@@ -175,7 +186,8 @@ class Settings(BaseSettings):
         16,
         ge=0,
         le=10_000,
-        description="maximum streams of /v1/live from a worker; further ones get 503; 0: none, 403",
+        description="maximum streams of /v1/live from a worker, and as many of jobs' events; "
+        "further ones get 503; 0: none, 403",
     )
     max_buffered: int = Field(
         256 * 2**20,
@@ -267,6 +279,17 @@ class Settings(BaseSettings):
     )
     drain_seconds: float = Field(
         5.0, ge=0, le=300, description="seconds from SIGTERM until the port closes"
+    )
+    jobs: Database | None = Field(
+        None,
+        description="database that the retraining worker uses: sqlite:////path/jobs.sqlite or "
+        "postgresql://user:password@host/name; unset: no /v1/retrain",
+    )
+    max_jobs: int = Field(
+        10, ge=1, le=1000, description="maximum retraining jobs that wait; further ones get 503"
+    )
+    runs: Path | None = Field(
+        None, description="folder of training runs that /v1/runs shows; unset: none"
     )
     otlp_endpoint: Address | None = Field(
         None,

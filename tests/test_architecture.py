@@ -25,10 +25,12 @@ MAY_IMPORT = {
         "PIL", "contract", "cv2", "numpy", "onnx", "onnxruntime", "preprocessing", "scipy",
         "torch", "training",
     },
+    # dbos and sqlalchemy are imported by service.retraining.client alone
     "service": {
-        "contract", "cv2", "fastapi", "fastapi_offline", "multipart", "numpy",
+        "contract", "cv2", "dbos", "fastapi", "fastapi_offline", "multipart", "numpy",
         "onnxruntime", "opentelemetry", "orjson", "preprocessing", "prometheus_client", "pydantic",
-        "pydantic_core", "pydantic_settings", "pynvml", "requests", "starlette", "uvicorn",
+        "pydantic_core", "pydantic_settings", "pynvml", "requests", "sqlalchemy", "starlette",
+        "uvicorn",
     },
     # It starts training and export as programs. dbos and sqlalchemy are used by workflow.py only.
     "retraining": {"contract", "dbos", "pydantic", "sqlalchemy"},

@@ -20,6 +20,7 @@ from service.http.methods import Methods
 from service.lifecycle import Life
 from service.models.manager import ModelManager
 from service.problem_types.operation import NOT_READY, STOPPING
+from service.retraining.jobs import Jobs
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
 from service.workers.peers import Peers
@@ -83,6 +84,7 @@ def routes(
     life: Life,
     peers: Peers,
     scrape: Scrape,
+    jobs: Jobs,
 ) -> APIRouter:
     router = APIRouter()
 
@@ -106,7 +108,7 @@ def routes(
         tags=["operation"],
     )
     async def status() -> Status:
-        return status_of(serving, batcher, settings, life, peers, metrics)
+        return status_of(serving, batcher, settings, life, peers, metrics, jobs)
 
     @router.get(
         "/metrics",

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from contract.card import ModelCard
+from contract.jobs import Event
 from service.api.fast_docs import fast_routes
 from service.api.live.summary import BatchSize, LiveSummary
 from service.api.schemas import KINDS, InferError, ProblemDetails
@@ -82,7 +83,7 @@ def _generated(app: FastAPI, settings: Settings, card: ModelCard) -> dict[str, A
         routes=[*fast_routes(card), *app.routes],
     )
     components = schema["components"]
-    for model in (ProblemDetails, InferError, LiveSummary, BatchSize):
+    for model in (ProblemDetails, InferError, LiveSummary, BatchSize, Event):
         described_model = model.model_json_schema(ref_template="#/components/schemas/{model}")
         described_model.pop("$defs", None)
         components["schemas"][model.__name__] = described_model

@@ -13,6 +13,7 @@ from service.engine.info import Fallback
 from service.lifecycle import Life
 from service.memory.budget import MemoryBudget
 from service.models.manager import ModelManager
+from service.retraining.jobs import Jobs
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
 from service.workers.peers import Peers
@@ -100,6 +101,15 @@ class StoreStatus(BaseModel):
     stuck_reads: int = Field(description="that did not end by their deadline and go on")
 
 
+class RetrainingStatus(BaseModel):
+    set_up: bool = Field(description="whether DIGITSERVE_JOBS names a database")
+    reachable: bool | None = Field(
+        description="whether the database could be used the last time; null: not set up, or not "
+        "yet tried"
+    )
+    runs: bool = Field(description="whether /v1/runs shows training runs of this machine")
+
+
 class Status(BaseModel):
     model: ModelStatus
     previous: PreviousModel | None
@@ -111,6 +121,7 @@ class Status(BaseModel):
     threads: int
     batching: Batching
     queue_depth: int = Field(description="images")
+    retraining: RetrainingStatus
     memory: MemoryStatus
     worker: int = Field(description="which of the workers answers")
     workers: list[WorkerStatus] = Field(description="the processes that serve this port")
@@ -126,6 +137,7 @@ def status_of(
     life: Life,
     peers: Peers,
     metrics: Metrics,
+    jobs: Jobs,
 ) -> Status:
     """As it is now."""
     model, previous, swap = serving.model, serving.previous, serving.last_swap
@@ -156,6 +168,9 @@ def status_of(
             max_batch=batcher.max_batch, max_wait=settings.max_wait, max_queue=batcher.max_queue
         ),
         queue_depth=batcher.depth,
+        retraining=RetrainingStatus(
+            set_up=jobs.set_up, reachable=jobs.reachable, runs=settings.runs is not None
+        ),
         memory=MemoryStatus(budget=memory.total, limit=memory.limit),
         worker=peers.slot,
         workers=[WorkerStatus.model_validate(each) for each in peers.states],

@@ -51,11 +51,12 @@ from service.telemetry.tracing import RequestTracing
 NOSNIFF = (b"x-content-type-options", b"nosniff")  # browsers believe the media type
 CORS_METHODS = ["GET", "POST"]
 CORS_REQUEST_HEADERS = [
-    "Authorization", "Content-Encoding", "Content-Type", "Inference-Header-Content-Length",
-    "Traceparent", "Tracestate", "X-API-Key", "X-Request-ID", "X-Request-Timeout",
+    "Authorization", "Content-Encoding", "Content-Type", "Idempotency-Key",
+    "Inference-Header-Content-Length", "Last-Event-ID", "Traceparent", "Tracestate", "X-API-Key",
+    "X-Request-ID", "X-Request-Timeout",
 ]  # fmt: skip
 CORS_RESPONSE_HEADERS = [
-    "Inference-Header-Content-Length", "Retry-After", "Server-Timing", "Traceresponse",
+    "Inference-Header-Content-Length", "Location", "Retry-After", "Server-Timing", "Traceresponse",
     "X-Batch-Size", "X-Label", "X-Request-ID",
 ]  # fmt: skip
 

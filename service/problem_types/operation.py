@@ -6,7 +6,7 @@ LIVE_CLOSED = ProblemType(
     "live-closed",
     403,
     "Live stream closed",
-    "The service was started so that nobody may watch `/v1/live`.",
+    "The service was started so that nobody may watch `/v1/live` or the events of a job.",
     "Read `/metrics` instead, or start the service with a higher limit.",
     ("DIGITSERVE_MAX_WATCHERS",),
 )
@@ -33,7 +33,7 @@ TOO_MANY_WATCHERS = ProblemType(
     "too-many-watchers",
     503,
     "Too many watchers",
-    "As many streams of `/v1/live` are open as a worker may have.",
+    "As many streams of `/v1/live`, or of jobs' events, are open as a worker may have.",
     "Close one, or try again later. For permanent monitoring use `/metrics`.",
     ("DIGITSERVE_MAX_WATCHERS",),
     retry=True,
@@ -62,8 +62,8 @@ NO_ADMIN_TOKEN = ProblemType(
     "no-admin-token",
     401,
     "No admin token",
-    "Changing which version serves, and loading a version to compare it, need the admin token; the "
-    "request carries none.",
+    "Changing which version serves, loading a version to compare it, and retraining need the admin "
+    "token; the request carries none.",
     "Send the token as `Authorization: Bearer <token>`.",
     ("DIGITSERVE_ADMIN_TOKEN",),
     reason="no_token",
@@ -82,7 +82,7 @@ ADMIN_CLOSED = ProblemType(
     403,
     "Admin routes closed",
     "The service was started without an admin token, so no request may change which version "
-    "serves, or load a version to compare it.",
+    "serves, load a version to compare it, or retrain.",
     "Start the service with an admin token to open these routes.",
     ("DIGITSERVE_ADMIN_TOKEN",),
     reason="admin_closed",

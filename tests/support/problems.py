@@ -17,3 +17,9 @@ def problem(response: httpx2.Response, status: int) -> dict[str, Any]:
     assert (document["title"], status) == (kind.title, kind.status)
     assert document["request_id"] == response.headers["X-Request-ID"]
     return document
+
+
+def refusal(response: httpx2.Response) -> tuple[int, str]:
+    """Status and code of a problem document."""
+    document = problem(response, response.status_code)
+    return response.status_code, document["type"].removeprefix("/problems/")

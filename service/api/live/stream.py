@@ -168,7 +168,9 @@ class EventStream(Response):
             start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
             await send(start)
             try:
-                await while_connected(partial(_receive, receive), self._send_events(send))
+                await while_connected(
+                    partial(receive_from_reader, receive), self._send_events(send)
+                )
             except ClientGone:
                 await send({"type": "http.response.body", "more_body": False})
 
@@ -183,7 +185,7 @@ class EventStream(Response):
             event, sent, begin = await self._live.newer(event), sent + 1, b""
 
 
-async def _receive(receive: Receive) -> Message:
+async def receive_from_reader(receive: Receive) -> Message:
     """A client that sends a body is no reader of a stream: it counts as disconnected."""
     message = await receive()
     return {"type": "http.disconnect"} if message.get("more_body", False) else message

@@ -64,6 +64,14 @@ def test_the_document_includes_the_fast_routes(document: Document) -> None:
         "/v1/models/{name}/versions/{version}/files/{file}",
         "/v1/models/{name}/versions/{version}/predict",
         "/v1/samples/random", "/v1/live",
+        *(
+            f"/v1/retrain{what}"
+            for what in (
+                "", "/{id}", "/{id}/events", "/{id}/comparison", "/{id}/cancel", "/{id}/resume",
+                "/{id}/approve", "/{id}/reject",
+            )
+        ),
+        "/v1/runs", "/v1/runs/{id}",
     }  # fmt: skip
     predict = document["paths"]["/v1/predict"]["post"]
     assert "image/png" in predict["requestBody"]["content"]
@@ -149,7 +157,9 @@ def test_tensors_may_be_json_or_binary_in_both_directions(document: Document) ->
 
 def test_without_keys_no_route_requires_one(document: Document) -> None:
     for path, operation in operations(document):
-        admin = path.endswith(("/activate", "/rollback", "/load", "/unload", "{version}/predict"))
+        admin = path.startswith(("/v1/retrain", "/v1/runs")) or path.endswith(
+            ("/activate", "/rollback", "/load", "/unload", "{version}/predict")
+        )
         assert ("security" in operation) == ("401" in operation["responses"]) == admin, path
 
 

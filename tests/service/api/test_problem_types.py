@@ -12,7 +12,15 @@ import httpx2
 import pytest
 
 from service.errors import Problem, ProblemType
-from service.problem_types import TYPES, content, http, operation, prediction, versions
+from service.problem_types import (
+    TYPES,
+    content,
+    http,
+    operation,
+    prediction,
+    retraining,
+    versions,
+)
 from service.problem_types.prediction import QUEUE_FULL
 from service.problem_types.versions import SWITCH_UNDER_WAY, VERSION_IN_USE, VERSION_REPLACED
 from service.settings import PREFIX, Settings
@@ -26,7 +34,7 @@ from tests.support.pictures import SEVEN
 from tests.support.problems import problem
 from tests.support.running import Service
 
-SUBJECTS = [content, http, operation, prediction, versions]
+SUBJECTS = [content, http, operation, prediction, retraining, versions]
 API = (Path(__file__).parents[3] / "docs/api.md").read_text()
 
 

@@ -1,0 +1,177 @@
+"""GET /v1/retrain/{id}/events: server-sent events until the job has ended.
+
+    database --each POLL seconds, for each client--> new events, and the job --> the client
+
+    retry: 2000
+
+    id: 17
+    data: {"kind": "progress", "at": ..., "data": {"epoch": 3, ...}}
+
+A client that reconnects sends the last id it received, and misses nothing. A state that no workflow
+could write, as that of a cancelled job, comes as an event without an id. The stream ends after the
+job's last event, when the service drains, and when the database fails.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from functools import partial
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from contract.jobs import FINAL, Event, Job
+from service.api.live.stream import HEADERS, LAST_EVENT, RETRY, receive_from_reader
+from service.errors import Problem
+from service.http.body import ClientGone, while_connected
+from service.http.fast.connection import Connection
+from service.lifecycle import Life
+from service.problem_types.http import BAD_PARAMETER
+from service.problem_types.operation import LIVE_CLOSED, TOO_MANY_WATCHERS
+from service.retraining.interface import Place
+from service.retraining.jobs import Jobs
+from service.settings import Settings
+
+POLL = 0.5  # seconds
+HEARTBEAT = 15.0  # seconds without an event after which proxies and clients get a comment
+COMMENT = b": the job goes on\n\n"
+_ID = re.compile(r"(\d{1,9})(?:\.(\d{1,9}))?")
+
+Found = tuple[list[tuple[Place, Event]], Job]
+
+
+def place_of(last_event_id: str) -> Place:
+    """Problem 400 unless it is an id of this stream, or empty."""
+    if not last_event_id:
+        return Place()
+    read = _ID.fullmatch(last_event_id)
+    if read is None:
+        raise Problem(
+            BAD_PARAMETER,
+            "Last-Event-ID: send the id of the last event that arrived, or leave the header out",
+        )
+    return Place(int(read[1]), int(read[2] or 0))
+
+
+async def chunks(
+    job_id: str,
+    jobs: Jobs,
+    since: Place,
+    first: Found,
+    ended: Callable[[], bool],
+    *,
+    poll: float = POLL,
+    heartbeat: float = HEARTBEAT,
+) -> AsyncIterator[bytes]:
+    """The stream after a place, from what was found first, until the job or the service ends."""
+    loop = asyncio.get_running_loop()
+    place, (events, job), shown = since, first, None
+    yield RETRY
+    sent_at = loop.time()
+    while not ended():
+        lines = []
+        for place, event in events:
+            lines.append(_written(event, place))
+            if event.kind == "job":
+                shown = Job.model_validate(event.data)
+        if not events and job != shown:
+            shown = job
+            data = job.model_dump(mode="json")
+            lines.append(_written(Event(kind="job", at=datetime.now(UTC), data=data)))
+        if not lines and loop.time() - sent_at >= heartbeat:
+            lines = [COMMENT]
+        if lines:
+            yield b"".join(lines)
+            sent_at = loop.time()
+        if not events:
+            if job.state in FINAL:
+                return
+            await asyncio.sleep(poll)
+        try:
+            events, job = await jobs.events(job_id, place)
+        except Problem:  # a client that reconnects is told which
+            return
+
+
+def _written(event: Event, place: Place | None = None) -> bytes:
+    number = ""
+    if place is not None:
+        number = f"id: {place.job}.{place.decision}\n" if place.decision else f"id: {place.job}\n"
+    return f"{number}data: {event.model_dump_json()}\n\n".encode()
+
+
+class JobStreams:
+    """The open streams of a worker, at most DIGITSERVE_MAX_WATCHERS."""
+
+    def __init__(self, settings: Settings, life: Life) -> None:
+        self._most = settings.max_watchers
+        self._life = life
+        self._connections: list[Connection] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        life.when_draining.append(self._draining)
+
+    @property
+    def draining(self) -> bool:
+        return self._life.draining
+
+    def check_room(self) -> None:
+        """Raises Problem if there may be no further stream."""
+        if not self._most:
+            raise Problem(LIVE_CLOSED, "streams are closed: DIGITSERVE_MAX_WATCHERS is 0")
+        if len(self._connections) >= self._most:
+            raise Problem(
+                TOO_MANY_WATCHERS,
+                f"{self._most} streams of jobs are open already (DIGITSERVE_MAX_WATCHERS); close "
+                "one, or try again in 5 s",
+                headers={"retry-after": "5"},
+            )
+
+    @contextmanager
+    def open(self, connection: Connection) -> Iterator[None]:
+        self.check_room()
+        self._loop = asyncio.get_running_loop()
+        self._connections.append(connection)
+        try:
+            yield
+        finally:
+            self._connections.remove(connection)
+
+    def _draining(self) -> None:
+        """May be called from a signal handler: see Life."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._end_soon, self._loop)
+
+    def _end_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Streams end by themselves after POLL, unless their clients do not read."""
+        loop.call_later(POLL + LAST_EVENT, self._cut_all)
+
+    def _cut_all(self) -> None:
+        for connection in [*self._connections]:
+            connection.cut()
+
+
+class JobStream(Response):
+    def __init__(self, streams: JobStreams, events: AsyncIterator[bytes]) -> None:
+        super().__init__(headers=HEADERS)
+        del self.headers["content-length"]
+        self._streams = streams
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        connection: Connection | None = scope["connection"]()
+        if connection is None:  # the client has hung up already
+            return
+        with self._streams.open(connection):
+            connection.hold_little()
+            scope["streams"] = True
+            start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+            await send(start)
+            with suppress(ClientGone):
+                await while_connected(partial(receive_from_reader, receive), self._send(send))
+            await send({"type": "http.response.body", "more_body": False})
+
+    async def _send(self, send: Send) -> None:
+        async for chunk in self._events:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
