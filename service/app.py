@@ -22,6 +22,8 @@ from service.api.predictions import BatchPredictions, predict_batch
 from service.api.problem_pages import problem_pages
 from service.api.v1.admin import admin_routes
 from service.api.v1.comparison import SecondaryModel
+from service.api.v1.feedback import Correct
+from service.api.v1.feedback_review import review_routes
 from service.api.v1.files import file_routes
 from service.api.v1.models import catalog_routes
 from service.api.v1.pending import batched
@@ -33,6 +35,7 @@ from service.api.v2.metadata import health_routes, model_routes
 from service.api.v2.repository import repository_routes
 from service.api.v2.statistics import Statistics
 from service.batching.batcher import Batcher
+from service.feedback.folder import FeedbackFolder
 from service.http.access_log import keep_access_log
 from service.http.asgi import AsgiByPath
 from service.http.auth import Access
@@ -148,6 +151,7 @@ def create_app(
     )
     access = Access(settings)
     secondary = SecondaryModel(serving, settings, access)
+    feedback = FeedbackFolder(settings, metrics)
     gpus = Gpus(needed=serving.model.engine.provider != "cpu")
     metrics.also(gpus)
     metrics.queue_limit.set(batcher.max_queue)
@@ -161,11 +165,15 @@ def create_app(
     async def lifespan(_: object) -> AsyncIterator[None]:
         async with tracing.running() if tracing is not None else nullcontext(), batcher:
             gpus.start()
-            following = asyncio.create_task(serving.follow(), name="follow the store")
+            background = [
+                asyncio.create_task(serving.follow(), name="follow the store"),
+                asyncio.create_task(feedback.maintain(), name="maintain the corrections"),
+            ]
             yield
-            following.cancel()
-            with suppress(asyncio.CancelledError):
-                await following
+            for task in background:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
         gpus.stop()
         for part in (serving, secondary, offload):
             part.close()
@@ -189,6 +197,7 @@ def create_app(
     app.include_router(catalog_routes(serving, secondary, shelf, settings, life))
     app.include_router(file_routes(shelf, settings))
     app.include_router(sample_routes(serving))
+    app.include_router(review_routes(feedback, settings, access.admin))
     app.include_router(live_routes(Live(serving, settings, metrics, life, peers)))
     add_pages(app)
     app.include_router(problem_pages())
@@ -223,4 +232,8 @@ def create_app(
     ):
         application = AsgiByPath(path, endpoint_of, settings, metrics, gateway.budget)
         app.router.routes.append(Route(path, application, methods=["POST"]))
+    correct = Correct(
+        feedback, serving, batcher, offload, access, settings, metrics, gateway.budget
+    )
+    app.router.routes.append(Route(correct.path, correct, methods=["POST"]))
     return gateway

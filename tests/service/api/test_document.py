@@ -15,6 +15,7 @@ from tests.support import fetch
 from tests.support.running import Service
 
 Document = dict[str, Any]
+DECISIONS = ("", "/accept", "/reject")  # about a correction
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,7 @@ def test_the_document_includes_the_fast_routes(document: Document) -> None:
         "/v1/models/{name}/versions/{version}/files/{file}",
         "/v1/models/{name}/versions/{version}/predict",
         "/v1/samples/random", "/v1/live",
+        *(f"/v1/feedback{rest}" for rest in ("", *("/{sha256}" + do for do in DECISIONS))),
     }  # fmt: skip
     predict = document["paths"]["/v1/predict"]["post"]
     assert "image/png" in predict["requestBody"]["content"]
@@ -150,6 +152,8 @@ def test_tensors_may_be_json_or_binary_in_both_directions(document: Document) ->
 def test_without_keys_no_route_requires_one(document: Document) -> None:
     for path, operation in operations(document):
         admin = path.endswith(("/activate", "/rollback", "/load", "/unload", "{version}/predict"))
+        if path.startswith("/v1/feedback"):
+            admin = operation["operationId"] != "correct"
         assert ("security" in operation) == ("401" in operation["responses"]) == admin, path
 
 

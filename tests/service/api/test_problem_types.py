@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from service.errors import Problem, ProblemType
-from service.problem_types import TYPES, content, http, operation, prediction, versions
+from service.problem_types import TYPES, content, feedback, http, operation, prediction, versions
 from service.problem_types.prediction import QUEUE_FULL
 from service.problem_types.versions import SWITCH_UNDER_WAY, VERSION_IN_USE, VERSION_REPLACED
 from service.settings import PREFIX, Settings
@@ -26,7 +26,7 @@ from tests.support.pictures import SEVEN
 from tests.support.problems import problem
 from tests.support.running import Service
 
-SUBJECTS = [content, http, operation, prediction, versions]
+SUBJECTS = [content, feedback, http, operation, prediction, versions]
 API = (Path(__file__).parents[3] / "docs/api.md").read_text()
 
 
@@ -177,6 +177,7 @@ ANSWERED = {
     ),
     "unsupported-media-type": sent("/v1/predict", b"seven", Content_Type="text/html"),
     "unsupported-encoding": sent("/v1/predict", Content_Encoding="br"),
+    "feedback-off": sent("/v1/feedback?label=7"),
     "blank-picture": sent("/v1/predict", BLANK),
     "not-a-picture": sent("/v1/predict", b"this is text"),
     "blank-picture in chunks": in_chunks(BLANK),
