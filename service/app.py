@@ -22,6 +22,8 @@ from service.api.predictions import BatchPredictions, predict_batch
 from service.api.problem_pages import problem_pages
 from service.api.v1.admin import admin_routes
 from service.api.v1.comparison import SecondaryModel
+from service.api.v1.feedback import Correct
+from service.api.v1.feedback_review import review_routes
 from service.api.v1.files import file_routes
 from service.api.v1.job_events import JobStreams
 from service.api.v1.models import catalog_routes
@@ -36,6 +38,7 @@ from service.api.v2.metadata import health_routes, model_routes
 from service.api.v2.repository import repository_routes
 from service.api.v2.statistics import Statistics
 from service.batching.batcher import Batcher
+from service.feedback.folder import FeedbackFolder
 from service.http.access_log import keep_access_log
 from service.http.asgi import AsgiByPath
 from service.http.auth import Access
@@ -154,6 +157,7 @@ def create_app(
     access = Access(settings)
     secondary = SecondaryModel(serving, settings, access)
     jobs, run_reads = Jobs(settings, metrics), BlockingCalls("runs")
+    feedback = FeedbackFolder(settings, metrics)
     gpus = Gpus(needed=serving.model.engine.provider != "cpu")
     metrics.also(gpus)
     metrics.queue_limit.set(batcher.max_queue)
@@ -173,6 +177,12 @@ def create_app(
             ]
             yield
             for task in following:
+            background = [
+                asyncio.create_task(serving.follow(), name="follow the store"),
+                asyncio.create_task(feedback.maintain(), name="maintain the corrections"),
+            ]
+            yield
+            for task in background:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
@@ -199,9 +209,13 @@ def create_app(
     app.include_router(catalog_routes(serving, secondary, shelf, settings, life))
     app.include_router(file_routes(shelf, settings))
     app.include_router(sample_routes(serving))
-    streams = JobStreams(settings, life)
-    app.include_router(retrain_routes(jobs, streams, shelf, settings, access.admin))
-    app.include_router(run_routes(run_reads, settings, access.admin))
+            background = [
+                asyncio.create_task(serving.follow(), name="follow the store"),
+                asyncio.create_task(jobs.follow(), name="follow the jobs"),
+                asyncio.create_task(feedback.maintain(), name="maintain the corrections"),
+            ]
+            yield
+            for task in background:
     app.include_router(live_routes(Live(serving, settings, metrics, life, peers)))
     add_pages(app)
     app.include_router(problem_pages())
@@ -236,4 +250,8 @@ def create_app(
     ):
         application = AsgiByPath(path, endpoint_of, settings, metrics, gateway.budget)
         app.router.routes.append(Route(path, application, methods=["POST"]))
+    correct = Correct(
+        feedback, serving, batcher, offload, access, settings, metrics, gateway.budget
+    )
+    app.router.routes.append(Route(correct.path, correct, methods=["POST"]))
     return gateway

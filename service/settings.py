@@ -290,6 +290,27 @@ class Settings(BaseSettings):
     )
     runs: Path | None = Field(
         None, description="folder of training runs that /v1/runs shows; unset: none"
+    feedback: Path | None = Field(
+        None, description="folder of the corrections that users send; unset: none are accepted"
+    )
+    feedback_max: int = Field(
+        10_000, ge=1, le=1_000_000, description="maximum corrections in FEEDBACK; more get 507"
+    )
+    feedback_bytes: int = Field(
+        256 * 2**20,
+        ge=2**16,
+        le=2**40,
+        description="maximum bytes of the corrections in FEEDBACK; more get 507",
+    )
+    feedback_rate: int = Field(
+        120,
+        ge=1,
+        le=100_000,
+        description="maximum corrections a minute of one API key, or of one address where there "
+        "are no keys, by each worker; more get 429",
+    )
+    feedback_days: int = Field(
+        365, ge=1, le=36_500, description="days after which a correction is deleted"
     )
     otlp_endpoint: Address | None = Field(
         None,
@@ -315,6 +336,13 @@ class Settings(BaseSettings):
     @classmethod
     def _between_commas(cls, text: object) -> object:
         return keys_of(text) if isinstance(text, str) else text
+
+    @field_validator("feedback", mode="before")
+    @classmethod
+    def _named(cls, path: object) -> object:
+        if path == "":  # which would be the current folder
+            raise ValueError("it is set and names no folder: unset it")
+        return path
 
     @field_validator("api_keys", "cors_origins", "trusted_proxies", mode="before")
     @classmethod

@@ -16,13 +16,14 @@ from contract.card import ModelCard
 from service.api.options import Options
 from service.api.schemas import InferResponse, Predictions, example_answer, refusals
 from service.api.switching import NO_MODEL_OR_VERSION, NOT_ADMIN
-from service.api.v1.content_types import predict_content
+from service.api.v1.content_types import correction_content, predict_content
+from service.api.v1.feedback import ROUTE, Added, CorrectionOptions
 from service.api.v1.predict import Predict
 from service.api.v1.predict_version import PredictByVersion
 from service.api.v2.infer import PATH, VERSION_PATH
 from service.api.v2.requests import BYTES_SCHEMA, InferRequest, infer_content
 from service.http.exchange import SOONEST
-from service.problem_types import content, http, operation, prediction, versions
+from service.problem_types import content, feedback, http, operation, prediction, versions
 
 _ANY_BODY = (
     content.BODY_TIMEOUT, content.BODY_TOO_LARGE, content.BUFFER_FULL, content.UNSUPPORTED_ENCODING,
@@ -36,6 +37,11 @@ _PREDICT_PROBLEMS = (
     content.UNSUPPORTED_MEDIA_TYPE, prediction.BAD_OPTION, prediction.BLANK_PICTURE,
     prediction.NOT_A_PICTURE, prediction.TOO_MANY_PICTURES, prediction.TOO_MANY_PIXELS,
     versions.VERSION_REPLACED,
+)  # fmt: skip
+_CORRECTION_PROBLEMS = (
+    *_PREDICT_PROBLEMS, feedback.FEEDBACK_OFF, feedback.UNKNOWN_LABEL,
+    feedback.TOO_MANY_CORRECTIONS, feedback.FEEDBACK_UNAVAILABLE, feedback.FEEDBACK_FULL,
+    feedback.FEEDBACK_DISK_FULL,
 )  # fmt: skip
 _VERSION_PROBLEMS = (
     *NOT_ADMIN, *NO_MODEL_OR_VERSION, versions.NOT_ENOUGH_MEMORY, versions.STORE_UNREADABLE,
@@ -101,6 +107,7 @@ def fast_routes(card: ModelCard) -> list[BaseRoute]:
     router = APIRouter(tags=["prediction"])
     _describe_predictions(router, card)
     _describe_inference(router, card)
+    _describe_corrections(router, card)
     return router.routes
 
 
@@ -183,4 +190,28 @@ def _describe_inference(router: APIRouter, card: ModelCard) -> None:
         version: Annotated[str, Path(description="the number of the one that serves")],
         request: InferRequest,
         headers: Annotated[_InferHeaders, Header()],
+    ) -> None: ...
+
+
+def _describe_corrections(router: APIRouter, card: ModelCard) -> None:
+    location = {"Location": _header("string", "of the image, for the review")}
+
+    @router.post(
+        ROUTE,
+        operation_id="correct",
+        tags=["corrections"],
+        summary="Say what an image shows, for the next training",
+        description="The image is prepared and kept as the network saw it. A body that is an image "
+        "file has its label in the query, any other as a field.",
+        status_code=201,
+        response_model=Added,
+        responses={
+            200: {"model": Added, "description": "It was sent before.", "headers": location},
+            201: {"headers": location},
+            **refusals(*_CORRECTION_PROBLEMS),
+        },
+        openapi_extra={"requestBody": {"required": True, "content": correction_content(card)}},
+    )
+    def _correct(
+        options: Annotated[CorrectionOptions, Query()], headers: Annotated[_Headers, Header()]
     ) -> None: ...

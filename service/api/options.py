@@ -9,7 +9,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from preprocessing.digits.normalize import InkMode
 from service.errors import Problem
-from service.http.json_body import fitted
+from service.http.json_body import Document, fitted
 from service.models.loading import Model
 from service.problem_types.prediction import BAD_OPTION
 
@@ -73,6 +73,11 @@ def options_for(model: Model, query: bytes) -> Options:
 @lru_cache(128)
 def options_of(query: bytes) -> Options:
     """Problem 400 if one is unknown, given twice or out of its bounds."""
+    return options_as(Options, query)
+
+
+def options_as(kind: type[Document], query: bytes) -> Document:
+    """The query of a URL as that model, with the same problems."""
     try:
         pairs = parse_qsl(
             query.decode("ascii"), keep_blank_values=True, max_num_fields=16, errors="strict"
@@ -81,8 +86,8 @@ def options_of(query: bytes) -> Options:
         raise Problem(BAD_OPTION, "the query of the URL cannot be read") from error
     names = [name for name, _ in pairs]
     for name in names:
-        if name not in Options.model_fields:
-            known = ", ".join(Options.model_fields)
+        if name not in kind.model_fields:
+            known = ", ".join(kind.model_fields)
             raise Problem(
                 BAD_OPTION, f"the query parameter {name[:64]!r} is unknown; there are {known}"
             )
@@ -90,4 +95,4 @@ def options_of(query: bytes) -> Options:
             raise Problem(
                 BAD_OPTION, f"the query parameter {name!r} came {names.count(name)} times"
             )
-    return fitted(Options, dict(pairs), "the query", BAD_OPTION)
+    return fitted(kind, dict(pairs), "the query", BAD_OPTION)

@@ -115,6 +115,7 @@ class Status(BaseModel):
     previous: PreviousModel | None
     last_swap: LastSwap | None = Field(description="the last attempt to serve another version")
     store: StoreStatus
+    feedback: bool = Field(description="whether corrections are accepted: POST /v1/feedback")
     provider: str
     provider_fallback: bool
     engine: EngineStatus
@@ -160,6 +161,7 @@ def status_of(
         previous=PreviousModel(version=str(previous.number)) if previous else None,
         last_swap=LastSwap.model_validate(swap) if swap else None,
         store=StoreStatus(answers=not serving.stuck_reads, stuck_reads=serving.stuck_reads),
+        feedback=settings.feedback is not None,
         provider=model.engine.provider,
         provider_fallback=info.provider_fell_back,
         engine=EngineStatus.model_validate(info),

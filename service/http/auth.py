@@ -54,7 +54,7 @@ class Access:
         """Raises Problem 401 unless a request for what is not open has a key."""
         if not self.requires_keys:
             return
-        given = headers[b"x-api-key"] if b"x-api-key" in headers else _bearer(headers)
+        given = self.key_of(headers)
         if given is None:
             raise Problem(
                 NO_API_KEY, "send an API key: Authorization: Bearer <key>, or X-API-Key: <key>"
@@ -63,6 +63,12 @@ class Access:
         # All of them, whichever matches: the duration must reveal nothing.
         if not sum([compare_digest(digest, key) for key in self._keys]):
             raise Problem(WRONG_API_KEY, "this API key is not, or no longer, one of ours")
+
+    def key_of(self, headers: Mapping[bytes, bytes]) -> bytes | None:
+        """The key that a checked request presented; None where there are no keys."""
+        if not self.requires_keys:
+            return None
+        return headers[b"x-api-key"] if b"x-api-key" in headers else _bearer(headers)
 
     def check_admin(self, headers: Mapping[bytes, bytes]) -> None:
         """Raises Problem 401 or 403 unless a request has the admin token."""

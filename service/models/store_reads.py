@@ -1,4 +1,5 @@
-"""Reads of the model store, which may hang: a file server that is gone reports no error.
+"""Reads of the model store, or of another folder, which may hang: a file server that is gone
+reports no error.
 
     request --at most WAITING wait--> one at a time, each on a thread of its own --> result
                                       after STORE_TIMEOUT: StoreHangs, and the next one's turn
@@ -31,7 +32,7 @@ log = logging.getLogger("service")
 
 
 class StoreHangs(StoreError):
-    """The store has not answered in time; nobody knows when it will."""
+    """The folder has not answered in time; nobody knows when it will."""
 
     def __init__(self, sentence: str, retry_after: float) -> None:
         super().__init__(sentence)
@@ -41,8 +42,13 @@ class StoreHangs(StoreError):
 class StoreReads:
     """Used on the event loop alone."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._model = settings.model
+    def __init__(
+        self, settings: Settings, name: str = "the model store", setting: str = "DIGITSERVE_MODELS"
+    ) -> None:
+        """`name` is that of the folder in messages, and `setting` what names its path."""
+        of_model = f"the store of the model {settings.model!r}"
+        self._name, self._setting = name, setting
+        self._subject = of_model if setting == "DIGITSERVE_MODELS" else name
         self._timeout = settings.store_timeout
         self._waiting: dict[asyncio.Future[Any], Callable[[], Any]] = {}  # in order
         self._under_way: object | None = None  # the read whose turn it is
@@ -57,7 +63,7 @@ class StoreReads:
     async def read(self, work: Callable[[], T]) -> T:
         """What `work` returns, called on a thread; StoreHangs if that takes too long, or would."""
         if len(self._stuck) >= MOST_STUCK:
-            raise self._hangs(f"does not answer (DIGITSERVE_MODELS): {MOST_STUCK} reads of it hang")
+            raise self._hangs(f"does not answer ({self._setting}): {MOST_STUCK} reads of it hang")
         if len(self._waiting) >= WAITING:
             raise self._hangs(f"is read by {WAITING} other requests already")
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -76,7 +82,7 @@ class StoreReads:
             self._waiting.pop(done, None)
 
     def _hangs(self, what: str) -> StoreHangs:
-        return StoreHangs(f"the store of the model {self._model!r} {what}", self._timeout)
+        return StoreHangs(f"{self._subject} {what}", self._timeout)
 
     def _next(self) -> None:
         """Begin the read that has waited for the longest time, if it may."""
@@ -113,7 +119,7 @@ class StoreReads:
         self._under_way = None
         if not self._stuck:
             self._hangs_since = time.monotonic() - self._timeout
-            log.error("the model store does not answer; what serves goes on serving")
+            log.error("%s does not answer; what serves goes on serving", self._name)
         self._stuck.add(turn)
         self._next()
 
@@ -124,7 +130,7 @@ class StoreReads:
             self._stuck.discard(turn)
             if not self._stuck:
                 seconds = time.monotonic() - self._hangs_since
-                log.warning("the model store answers again, after %.0f s", seconds)
+                log.warning("%s answers again, after %.0f s", self._name, seconds)
         self._next()
 
 

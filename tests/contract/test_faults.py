@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from contract.version import Version
-from tests.support.marks import slow
+from tests.support.marks import needs_mounts, slow
 from tests.support.running import ROOT
 
 KILLED = ["publishing", "activating", "rolling_back", "pruning"]
@@ -37,14 +37,7 @@ def test_a_failed_write_changes_nothing_and_the_error_names_the_file(
     run("files_may_not_grow", tmp_path, version)
 
 
-def may_mount() -> bool:
-    try:
-        return subprocess.run(["unshare", "-Urm", "true"], capture_output=True).returncode == 0
-    except FileNotFoundError:
-        return False
-
-
-@pytest.mark.skipif(not may_mount(), reason="this machine lets users mount nothing: no full disk")
+@needs_mounts
 def test_a_full_disk_changes_nothing_and_raises_an_error(tmp_path: Path, version: Version) -> None:
     mount = f'mount -t tmpfs -o size=400k tmpfs {tmp_path} && exec "$@"'
     run("disk_is_full", tmp_path, version, "unshare", "-Urm", "sh", "-c", mount, "sh")

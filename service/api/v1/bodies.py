@@ -15,8 +15,7 @@ HTTP clients send application/x-www-form-urlencoded for any content that they ar
 
 import binascii
 import re
-from collections.abc import Callable
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 from multipart import (
     MultipartError,
@@ -35,6 +34,7 @@ from service.errors import Problem
 from service.http.json_body import fitted, read_json
 from service.problem_types.content import (
     BAD_BASE64,
+    BAD_DOCUMENT,
     BAD_FORM,
     DOCUMENT_TOO_LARGE,
     EMPTY_BODY,
@@ -47,6 +47,11 @@ EMPTY = "the form is empty; send a file, as curl -F image=@seven.png does"
 SPARE_COMMAS = 1000  # of JSON; a request with a few images too many gets an error that counts them
 # A part's own headers: three in practice, Content-Disposition with a file's name the longest.
 PART_HEADERS, PART_HEADER_BYTES = 8, 4096
+
+
+# Fields besides images that a form may have, by name: None until one is sent.
+Texts = dict[str, str | None]
+NO_TEXTS: Texts = {}
 
 
 class ImageFile(NamedTuple):
@@ -69,13 +74,23 @@ class ImagesRequest(BaseModel):
         return self
 
 
-Form = Callable[[bytes, bytes, Settings], list[ImageFile]]
+class Form(Protocol):
+    """Reads the images of a body with that Content-Type, and the `texts` that it may have."""
+
+    def __call__(
+        self, body: bytes, content_type: bytes, settings: Settings, texts: Texts = ..., /
+    ) -> list[ImageFile]: ...
 
 
-def from_json(body: bytes, content_type: bytes, settings: Settings) -> list[ImageFile]:
+def from_json(
+    body: bytes, content_type: bytes, settings: Settings, texts: Texts = NO_TEXTS
+) -> list[ImageFile]:
     """The images of a JSON document; raises Problem."""
     _check_commas(body, settings)
     document = read_json(body, settings.max_json_depth)
+    if texts and isinstance(document, dict):
+        for name in texts.keys() & document.keys():
+            _set_text(texts, name, document.pop(name))
     if isinstance(document, dict) and isinstance(document.get("images"), list):
         check_images(len(document["images"]), settings)
     request = fitted(ImagesRequest, document, "the document")
@@ -88,11 +103,13 @@ def from_json(body: bytes, content_type: bytes, settings: Settings) -> list[Imag
     ]
 
 
-def from_multipart(body: bytes, content_type: bytes, settings: Settings) -> list[ImageFile]:
+def from_multipart(
+    body: bytes, content_type: bytes, settings: Settings, texts: Texts = NO_TEXTS
+) -> list[ImageFile]:
     """The images of a form; raises Problem."""
     _, options = parse_options_header(content_type.decode("latin-1"))
     try:
-        sent = _files(body, options.get("boundary", ""), settings)
+        sent = _files(body, options.get("boundary", ""), settings, texts)
     except ParserLimitReached as error:
         raise Problem(
             PART_HEAD_TOO_LARGE, f"a part of the form is beyond bounds: {error}"
@@ -158,7 +175,7 @@ def _bytes_of(text: str, name: str) -> bytes:
     return body
 
 
-def _files(body: bytes, boundary: str, settings: Settings) -> list[ImageFile]:
+def _files(body: bytes, boundary: str, settings: Settings, texts: Texts) -> list[ImageFile]:
     """Raises what `multipart` does."""
     if not boundary:
         raise Problem(
@@ -172,7 +189,7 @@ def _files(body: bytes, boundary: str, settings: Settings) -> list[ImageFile]:
         max_header_size=PART_HEADER_BYTES,
         strict=True,
     ) as parser:
-        parts, name, is_file, chunks = 0, "", False, list[bytes]()
+        parts, name, field, is_file, chunks = 0, "", "", False, list[bytes]()
         for event in parser.parse(body):
             if isinstance(event, MultipartSegment):
                 parts += 1
@@ -182,10 +199,14 @@ def _files(body: bytes, boundary: str, settings: Settings) -> list[ImageFile]:
                         f"more than {settings.max_parts} parts (DIGITSERVE_MAX_PARTS)",
                     )
                 name, is_file, chunks = _name_of(event), event.filename is not None, []
+                field = event.name or ""
             elif event is not None:
                 chunks.append(event)
             else:
                 content = b"".join(chunks)
+                if field in texts and not is_file:
+                    _set_text(texts, field, content.decode())
+                    continue
                 sent.append(ImageFile(name, content) if is_file else image_of_field(name, content))
                 check_images(len(sent), settings)
     return sent
@@ -199,10 +220,21 @@ def _name_of(part: MultipartSegment) -> str:
     return file[:64] or field[:64]
 
 
-def from_urlencoded(body: bytes, content_type: bytes, settings: Settings) -> list[ImageFile]:
+def _set_text(texts: Texts, name: str, value: object) -> None:
+    """Problem 400 unless it is a text that was not sent before."""
+    if not isinstance(value, str):
+        raise Problem(BAD_DOCUMENT, f"{name}: it must be a text in quotes")
+    if texts[name] is not None:
+        raise Problem(BAD_FORM, f"{name} came twice; send it once, in the URL or in the body")
+    texts[name] = value
+
+
+def from_urlencoded(
+    body: bytes, content_type: bytes, settings: Settings, texts: Texts = NO_TEXTS
+) -> list[ImageFile]:
     """The images of a form; raises Problem or NotAPicture."""
     if body.lstrip()[:1] == b"{":
-        return from_json(body, content_type, settings)
+        return from_json(body, content_type, settings, texts)
     named = name_of(body)
     if named is not None:
         raise NotAPicture(named)
@@ -221,7 +253,12 @@ def from_urlencoded(body: bytes, content_type: bytes, settings: Settings) -> lis
                 "the body is neither an image file nor a form; send the file as it is, as curl "
                 "--data-binary @seven.png does, or image=<base64>",
             )
-        sent.append(image_of_field(_unquoted(name).decode(errors="replace"), _content_of(value)))
+        field_name = _unquoted(name).decode(errors="replace")
+        if field_name in texts:
+            text = _unquoted(value.replace(b"+", b"%20")).decode(errors="replace")
+            _set_text(texts, field_name, text)
+            continue
+        sent.append(image_of_field(field_name, _content_of(value)))
         check_images(len(sent), settings)
     if not sent:
         raise Problem(BAD_FORM, EMPTY)

@@ -10,6 +10,7 @@ that names text, video or a document was chosen: to guess would hide the mistake
 """
 
 from base64 import b64encode
+from collections.abc import Mapping
 from typing import Any
 
 from contract.card import ModelCard
@@ -25,7 +26,12 @@ from service.api.v1.bodies import (
     is_text,
 )
 from service.errors import Problem
-from service.problem_types.content import MEDIA_TYPE_MISMATCH, UNSUPPORTED_MEDIA_TYPE
+from service.models.loading import FEW_LABELS
+from service.problem_types.content import (
+    MEDIA_TYPE_MISMATCH,
+    UNSUPPORTED_ENCODING,
+    UNSUPPORTED_MEDIA_TYPE,
+)
 
 # As nearly all clients write them, so that most requests need no further look.
 PICTURES = frozenset(
@@ -45,6 +51,19 @@ BYTES = frozenset(
 )  # fmt: skip
 JSON = frozenset({b"application/json", b"text/json"})  # and every application/...+json
 MULTIPART, URLENCODED = b"multipart/form-data", b"application/x-www-form-urlencoded"
+
+
+def check_head(headers: Mapping[bytes, bytes]) -> None:
+    """Problem 415 unless the body may hold images, and is not compressed."""
+    content_type = headers.get(b"content-type", b"")
+    if content_type not in PICTURES:
+        check_type(content_type)
+    if b"content-encoding" in headers and headers[b"content-encoding"] != b"identity":
+        raise Problem(
+            UNSUPPORTED_ENCODING,
+            "compressed bodies are not taken here: image files are compressed already",
+            headers={"accept-encoding": "identity"},
+        )
 
 
 def check_type(content_type: bytes) -> None:
@@ -102,6 +121,29 @@ def predict_content(card: ModelCard) -> dict[str, Any]:
         URLENCODED.decode(): {"schema": _object("image", _list_of(text), description=texts)},
         "application/json": {"schema": document, "examples": examples},
     }
+
+
+def correction_content(card: ModelCard) -> dict[str, Any]:
+    """For OpenAPI, the same of a correction: one image, and texts beside it."""
+    content = predict_content(card)
+    text = {"type": "string", "minLength": 1}
+    texts = {
+        "label": text | {"enum": list(card.labels)} if len(card.labels) <= FEW_LABELS else text,
+        "request_id": text | {"description": "X-Request-ID of the prediction that is corrected"},
+    }
+    image = {"type": "string", "format": "byte", "minLength": 1, "description": "base64, data URL"}
+    example = b64encode(png_of(example_image(card))).decode()
+    for kind, schema in (
+        (MULTIPART, {"type": "string", "format": "binary", "description": "an image file"}),
+        (URLENCODED, image),
+        (b"application/json", image),
+    ):
+        form = _object("image", schema)
+        form["properties"] |= texts
+        content[kind.decode()] = {"schema": form}
+    value = {"image": example, "label": card.labels[min(7, len(card.labels) - 1)]}
+    content["application/json"]["examples"] = {"one": {"value": value}}
+    return content
 
 
 def _object(name: str, schema: dict[str, Any], **more: str) -> dict[str, Any]:

@@ -27,14 +27,14 @@ from preprocessing.preparation import Preparer
 from service.api.options import DEFAULT_OPTIONS, Options, options_for
 from service.api.params import check_images
 from service.api.v1.bodies import Form, ImageFile
-from service.api.v1.content_types import PICTURES, check_type, form_of
+from service.api.v1.content_types import PICTURES, check_head, form_of
 from service.api.v1.images import pixels_of, prepared, preview_urls_of
 from service.api.v1.pending import Predictor, PreviewUrls, Together
 from service.batching.interface import DeadlinePassed
 from service.errors import Problem
 from service.http.exchange import TIMEOUT, Begin, Endpoint, Exchange
 from service.http.offload import SMALL, Offload, Slices, whole
-from service.problem_types.content import EMPTY_BODY, UNSUPPORTED_ENCODING
+from service.problem_types.content import EMPTY_BODY
 from service.settings import Settings
 from service.tensors import Pixels
 
@@ -58,15 +58,7 @@ class Predict(Endpoint):
 
     def admit(self, headers: Mapping[bytes, bytes]) -> None:
         """Raises Problem 415 unless the body may hold images."""
-        content_type = headers.get(b"content-type", b"")
-        if content_type not in PICTURES:
-            check_type(content_type)
-        if b"content-encoding" in headers and headers[b"content-encoding"] != b"identity":
-            raise Problem(
-                UNSUPPORTED_ENCODING,
-                "compressed bodies are not taken here: image files are compressed already",
-                headers={"accept-encoding": "identity"},
-            )
+        check_head(headers)
 
     def begin_of(self, headers: Mapping[bytes, bytes], query: bytes) -> Begin:
         plain = headers.get(b"content-type", b"") in PICTURES and not query

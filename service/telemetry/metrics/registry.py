@@ -166,6 +166,15 @@ class Metrics:
             "Loaded models that fell back from the configuration, by what",
             "what",
         )
+        self.corrections = counter(
+            "corrections", "Corrections of users: accepted, waiting, known or refused", "result"
+        )
+        self.corrections_accepted = fact(
+            "corrections_accepted", "Corrections in the folder for the next training"
+        )
+        self.corrections_waiting = fact(
+            "corrections_waiting", "Corrections in the folder that wait for a decision"
+        )
         self.spans_exported = counter("spans_exported", "Spans that the collector accepted")
         self.spans_dropped = counter("spans_dropped", "Spans dropped, by reason", "reason")
         self.log_dropped = counter(

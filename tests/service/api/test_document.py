@@ -15,6 +15,7 @@ from tests.support import fetch
 from tests.support.running import Service
 
 Document = dict[str, Any]
+DECISIONS = ("", "/accept", "/reject")  # about a correction
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,7 @@ def test_the_document_includes_the_fast_routes(document: Document) -> None:
             )
         ),
         "/v1/runs", "/v1/runs/{id}",
+        *(f"/v1/feedback{rest}" for rest in ("", *("/{sha256}" + do for do in DECISIONS))),
     }  # fmt: skip
     predict = document["paths"]["/v1/predict"]["post"]
     assert "image/png" in predict["requestBody"]["content"]
@@ -160,6 +162,8 @@ def test_without_keys_no_route_requires_one(document: Document) -> None:
         admin = path.startswith(("/v1/retrain", "/v1/runs")) or path.endswith(
             ("/activate", "/rollback", "/load", "/unload", "{version}/predict")
         )
+        if path.startswith("/v1/feedback"):
+            admin = operation["operationId"] != "correct"
         assert ("security" in operation) == ("401" in operation["responses"]) == admin, path
 
 

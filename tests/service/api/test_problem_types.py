@@ -15,6 +15,7 @@ from service.errors import Problem, ProblemType
 from service.problem_types import (
     TYPES,
     content,
+    feedback,
     http,
     operation,
     prediction,
@@ -34,7 +35,7 @@ from tests.support.pictures import SEVEN
 from tests.support.problems import problem
 from tests.support.running import Service
 
-SUBJECTS = [content, http, operation, prediction, retraining, versions]
+SUBJECTS = [content, feedback, http, operation, prediction, retraining, versions]
 API = (Path(__file__).parents[3] / "docs/api.md").read_text()
 
 
@@ -185,6 +186,7 @@ ANSWERED = {
     ),
     "unsupported-media-type": sent("/v1/predict", b"seven", Content_Type="text/html"),
     "unsupported-encoding": sent("/v1/predict", Content_Encoding="br"),
+    "feedback-off": sent("/v1/feedback?label=7"),
     "blank-picture": sent("/v1/predict", BLANK),
     "not-a-picture": sent("/v1/predict", b"this is text"),
     "blank-picture in chunks": in_chunks(BLANK),

@@ -1,0 +1,33 @@
+"""A rate limit for each client, such as an API key or an address."""
+
+from hashlib import sha256
+
+MINUTE = 60.0  # seconds
+MOST_CLIENTS = 4096  # that are known at a time; of more, the one that came first is forgotten
+
+
+class ClientRates:
+    """Permits each client a burst of a minute's requests, and then that many a minute.
+
+    Clients are kept in memory alone, by a hash, for a minute after their last request.
+    """
+
+    def __init__(self, a_minute: int) -> None:
+        self._each = MINUTE / a_minute
+        self._used_until: dict[bytes, float] = {}  # seconds, on the caller's clock
+
+    def take(self, client: bytes, now: float) -> float:
+        """0, or the seconds after which the client may send its next request."""
+        key = sha256(client).digest()
+        used_until = max(self._used_until.pop(key, now), now)
+        wait = used_until + self._each - (now + MINUTE)
+        refused = wait > self._each / 1000  # seconds do not add up exactly
+        self._used_until[key] = used_until if refused else used_until + self._each
+        if len(self._used_until) > MOST_CLIENTS:
+            self._forget(now)
+        return wait if refused else 0.0
+
+    def _forget(self, now: float) -> None:
+        self._used_until = {key: used for key, used in self._used_until.items() if used > now}
+        if len(self._used_until) > MOST_CLIENTS:
+            self._used_until.pop(next(iter(self._used_until)))
