@@ -29,6 +29,7 @@ from deploy.grafana.promql import (
     metric,
     quantile,
     rate,
+    recorded,
     total,
 )
 
@@ -37,6 +38,7 @@ _UNCERTAIN = total(rate("predictions_uncertain_total"))
 _ANSWERS = total(rate("predictions_total"))
 _SHOWN_BY_LABEL = total(increase("predictions_total"), "label")
 _SHOWN = total(increase("predictions_total"))
+_FOUND, _EXPECTED = recorded("input_share:ratio_1h"), recorded("expected_share:ratio")
 
 ROWS: Rows = {
     "What serves": (
@@ -179,5 +181,27 @@ ROWS: Rows = {
             width=24,
             thresholds=bad_from(0.1, 0.2),
         ),
+    ),
+    "Images of requests against the test images": (
+        timeseries(
+            "How far the images have moved",
+            "Population stability index of each quantity on the version's card, over the last hour "
+            "and all instances: 0 where images are distributed as the test images. With fewer than "
+            "some hundred images in the hour it is high by chance. Bad: above 0.25; the accuracy "
+            "on the test set may no longer hold.",
+            query(recorded("input_psi:1h"), "{{quantity}}, version {{version}}"),
+            unit="none",
+            width=12,
+            thresholds=bad_from(0.1, 0.25),
+        ),
+        bargauge(
+            "Bins whose share has changed most",
+            "Difference of a bin's share in the last hour from its share of the test images, upwards "
+            "and downwards. Confidence and label are those of the predictions. Bad: one bin that "
+            "has taken much from the others.",
+            query(f"topk(5, {_FOUND} - {_EXPECTED} > 0)", "{{quantity}} {{bin}}: more"),
+            query(f"topk(5, {_EXPECTED} - {_FOUND} > 0)", "{{quantity}} {{bin}}: less"),
+            unit="percentunit",
+        ).decimals(1),
     ),
 }

@@ -136,9 +136,10 @@ def heatmap(title: str, description: str, buckets: str, *, unit: Unit, width: in
 
 
 def bargauge(
-    title: str, description: str, of: Dataquery, *, unit: Unit, width: int = 12
+    title: str, description: str, *queries: Dataquery, unit: Unit, width: int = 12
 ) -> BarGauge:
-    panel = _described(BarGauge(), title, description, (of.instant(),), unit, width, NEUTRAL)
+    at_end = tuple(each.instant() for each in queries)
+    panel = _described(BarGauge(), title, description, at_end, unit, width, NEUTRAL)
     return (
         panel.min(0)
         .reduce_options(_last())

@@ -27,6 +27,11 @@ def metric(name: str, *matchers: str) -> str:
     return f"{prefix}{name}{{{', '.join((SELECTED, *matchers))}}}"
 
 
+def recorded(name: str) -> str:
+    """A series of deploy/prometheus/recording.yml, which is the sum or ratio over all instances."""
+    return f'digitserve:{name}{{job=~"$job"}}'
+
+
 def rate(name: str, *matchers: str) -> str:
     """Per second."""
     return f"rate({metric(name, *matchers)}[{RATE}])"

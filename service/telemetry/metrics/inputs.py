@@ -6,12 +6,13 @@
 A counter for each bin rather than a histogram: the population stability index compares bins, and
 the cumulative buckets of Prometheus cannot be subtracted from one another.
 
-Of the images between two flushes the first are counted, up to SAMPLED bytes: 64 digits, or 640 a
-second. A flush of so many takes 0.1 ms of the event loop, whatever the load. All bins have a series
+Of the images of a second the first are counted, up to SAMPLED bytes: 64 digits, or 3 photographs of
+224 x 224 RGB pixels, which take 0.3 ms of the event loop, whatever the load. All bins have a series
 from the start, for the version that serves and the one before it. A card without distributions has
 none.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -23,7 +24,7 @@ from contract.card import Histogram, Preparation
 from preprocessing.statistics import Pixels, counts_by_bin, statistics_of, thinned
 from service.telemetry.metrics.buffered import BufferedCounter, Number
 
-SAMPLED = 64 * 28 * 28  # bytes of pixels between two flushes
+SAMPLED = 64 * 28 * 28  # bytes of pixels in a second
 KEPT = 2  # versions: the one that serves, and the one before
 
 Labels = tuple[str, ...]  # version, quantity, bin
@@ -99,11 +100,13 @@ class InputMetrics:
         )
         self._serving: tuple[int, _Counters | None] = 0, None
         self._samples: list[_Sample] = []
-        self._left = SAMPLED  # bytes until the next flush
+        self._left = SAMPLED  # bytes of this second
+        self._next = 0.0  # when there are more, on time.monotonic
 
     def serves(self, expected: Expected) -> None:
         """To be called before the version answers."""
         self.flush()
+        self._left = SAMPLED
         counters = _Counters(expected, self._images) if expected.inputs else None
         self._serving = expected.version, counters
         self._expect(expected.shares())
@@ -130,7 +133,9 @@ class InputMetrics:
     def flush(self) -> None:
         """Count what was recorded."""
         samples, self._samples = self._samples, []
-        self._left = SAMPLED
+        now = time.monotonic()
+        if now >= self._next:
+            self._left, self._next = SAMPLED, now + 1
         for counters in dict.fromkeys(sample.counters for sample in samples):
             if counters not in self._kept.values():  # its series have ended
                 continue
