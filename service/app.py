@@ -171,14 +171,9 @@ def create_app(
     async def lifespan(_: object) -> AsyncIterator[None]:
         async with tracing.running() if tracing is not None else nullcontext(), batcher:
             gpus.start()
-            following = [
-                asyncio.create_task(serving.follow(), name="follow the store"),
-                asyncio.create_task(jobs.follow(), name="follow the jobs"),
-            ]
-            yield
-            for task in following:
             background = [
                 asyncio.create_task(serving.follow(), name="follow the store"),
+                asyncio.create_task(jobs.follow(), name="follow the jobs"),
                 asyncio.create_task(feedback.maintain(), name="maintain the corrections"),
             ]
             yield
@@ -209,13 +204,10 @@ def create_app(
     app.include_router(catalog_routes(serving, secondary, shelf, settings, life))
     app.include_router(file_routes(shelf, settings))
     app.include_router(sample_routes(serving))
-            background = [
-                asyncio.create_task(serving.follow(), name="follow the store"),
-                asyncio.create_task(jobs.follow(), name="follow the jobs"),
-                asyncio.create_task(feedback.maintain(), name="maintain the corrections"),
-            ]
-            yield
-            for task in background:
+    streams = JobStreams(settings, life)
+    app.include_router(retrain_routes(jobs, streams, shelf, settings, access.admin))
+    app.include_router(run_routes(run_reads, settings, access.admin))
+    app.include_router(review_routes(feedback, settings, access.admin))
     app.include_router(live_routes(Live(serving, settings, metrics, life, peers)))
     add_pages(app)
     app.include_router(problem_pages())

@@ -290,6 +290,7 @@ class Settings(BaseSettings):
     )
     runs: Path | None = Field(
         None, description="folder of training runs that /v1/runs shows; unset: none"
+    )
     feedback: Path | None = Field(
         None, description="folder of the corrections that users send; unset: none are accepted"
     )

@@ -196,8 +196,8 @@ ROWS: Rows = {
         ),
         bargauge(
             "Bins whose share has changed most",
-            "Difference of a bin's share in the last hour from its share of the test images, upwards "
-            "and downwards. Confidence and label are those of the predictions. Bad: one bin that "
+            "Difference of a bin's share in the last hour from its share of the test images, up "
+            "and down. Confidence and label are those of the predictions. Bad: one bin that "
             "has taken much from the others.",
             query(f"topk(5, {_FOUND} - {_EXPECTED} > 0)", "{{quantity}} {{bin}}: more"),
             query(f"topk(5, {_EXPECTED} - {_FOUND} > 0)", "{{quantity}} {{bin}}: less"),

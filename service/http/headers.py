@@ -12,7 +12,8 @@ from service.problem_types.http import REPEATED_HEADER
 ONCE = frozenset(
     {
         b"authorization", b"content-encoding", b"content-length", b"content-type", b"host",
-        b"idempotency-key", b"inference-header-content-length", b"x-api-key", b"x-request-id", b"x-request-timeout",
+        b"idempotency-key", b"inference-header-content-length", b"x-api-key", b"x-request-id",
+        b"x-request-timeout",
     }
 )  # fmt: skip
 
