@@ -194,6 +194,10 @@ class Metrics:
             "Lines of native libraries omitted from the log",
             kind=CounterMetricFamily,
         )
+        self.jobs = fact("jobs", "The newest 100 retraining jobs, by state", "state")
+        self.jobs_reachable = fact(
+            "jobs_reachable", "1 if the database of retraining jobs can be used, 0 if it cannot"
+        )
         self.workers = fact("workers", "Processes that serve")
         self.worker_restarts = fact(
             "worker_restarts",
