@@ -59,11 +59,11 @@ def export(
     """Publish `run` as the next version of `store`, if its artifacts are proven equal to it.
 
     `artifacts` are keys of ARTIFACTS, in that order. With `judge` it is compared with the current
-    version. If the retraining job `job` has published a version that is current, or was compared
-    with the one that is, that version is returned instead. Raises ProofFailed, BadRun, BadGraph, a
+    version. If the retraining job `job` has published a version already, that is returned instead,
+    unless it was to be compared with another version than the current one. Raises ProofFailed, BadRun, BadGraph, a
     StoreError or an OSError if nothing was published; NotActivated or NotConfirmed otherwise.
     """
-    version = _of_job(store, job) if job else None
+    version = _of_job(store, job, judged=judge) if job else None
     if version is None:
         if activate:
             store.check_signer(sign)  # before the proof, which takes long
@@ -73,15 +73,15 @@ def export(
     return version
 
 
-def _of_job(store: Store, job: str) -> Version | None:
-    """What the job has published, unless another version became current since it was judged."""
+def _of_job(store: Store, job: str, *, judged: bool) -> Version | None:
+    """What the job has published; if `judged`, unless another version became current since."""
     try:
         current = store.current()
     except NoVersion:
         current = None
     for number in store.of_job(job):
         gate = store.card(number).gate
-        if number == current or (gate and gate.parent) == current:
+        if not judged or number == current or (gate and gate.parent) == current:
             with contextlib.suppress(BrokenVersion):
                 return store.open(number)
     return None

@@ -225,7 +225,8 @@ def _recall(pair: Pair, label: int, name: str, classes: int) -> Check:
         candidate=candidate,
         current=current,
         reason=f"{candidate:.2%} of {images.sum():,} test images of {name}, before {current:.2%}: "
-        f"{gained} gained, {lost} lost, p = {chance:.2g}, at least {required:.2g} required.",
+        f"{gained} gained, {lost} lost"
+        + (f", p = {chance:.2g}, at least {required:.2g} required." if large else "."),
     )
 
 
