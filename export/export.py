@@ -60,8 +60,9 @@ def export(
 
     `artifacts` are keys of ARTIFACTS, in that order. With `judge` it is compared with the current
     version. If the retraining job `job` has published a version already, that is returned instead,
-    unless it was to be compared with another version than the current one. Raises ProofFailed, BadRun, BadGraph, a
-    StoreError or an OSError if nothing was published; NotActivated or NotConfirmed otherwise.
+    unless it was compared with another version than the current one. Raises ProofFailed, BadRun,
+    BadGraph, a StoreError or an OSError if nothing was published; NotActivated or NotConfirmed
+    otherwise.
     """
     version = _of_job(store, job, judged=judge) if job else None
     if version is None:
