@@ -311,7 +311,7 @@ def _pixels(ink: torch.Tensor) -> Pixels:
 def _time(models: tuple[Model, Model], images: int, shape: tuple[int, ...]) -> Check:
     """Slower only if it is in each of several rounds: other programs may use the processor."""
     rounds = [
-        [latency(model, images, shape, seconds=0.05) for model in models]
+        [latency(model, images, shape, seconds=0.02) for model in models]
         for _ in range(TIME_ROUNDS)
     ]
     candidate, current = (statistics.median(times) for times in zip(*rounds, strict=True))
