@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 
 from contract import activation
 from contract.card import SCHEMA, Evaluation, ModelCard, Parity, tensors
-from contract.errors import BrokenVersion, NoVersion, StoreError, WorseVersion
+from contract.errors import NoVersion, StoreError, WorseVersion
 from contract.provenance import git_commit, library_versions, processor
 from contract.store import Store
 from contract.version import Version
@@ -30,7 +31,7 @@ from export.proof import (
     save_failure,
 )
 from export.reading import as_served
-from export.runners import Graph, Labels
+from export.runners import Graph, Labels, Pixels
 from export.samples import write_golden, write_mistakes, write_samples
 from export.threshold import acceptance
 from training.evaluate import Judged
@@ -59,11 +60,12 @@ def export(
     """Publish `run` as the next version of `store`, if its artifacts are proven equal to it.
 
     `artifacts` are keys of ARTIFACTS, in that order. With `judge` it is compared with the current
-    version. If the retraining job `job` has published a version that is current, or was compared
-    with the one that is, that version is returned instead. Raises ProofFailed, BadRun, BadGraph, a
-    StoreError or an OSError if nothing was published; NotActivated or NotConfirmed otherwise.
+    version. If the retraining job `job` has published a version already, that is returned instead,
+    unless it was compared with another version than the current one. Raises ProofFailed, BadRun,
+    BadGraph, a StoreError or an OSError if nothing was published; NotActivated or NotConfirmed
+    otherwise.
     """
-    version = _of_job(store, job) if job else None
+    version = _of_job(store, job, judged=judge) if job else None
     if version is None:
         if activate:
             store.check_signer(sign)  # before the proof, which takes long
@@ -73,16 +75,16 @@ def export(
     return version
 
 
-def _of_job(store: Store, job: str) -> Version | None:
-    """What the job has published, unless another version became current since it was judged."""
+def _of_job(store: Store, job: str, *, judged: bool) -> Version | None:
+    """What the job has published; if `judged`, unless another version became current since."""
     try:
         current = store.current()
     except NoVersion:
         current = None
     for number in store.of_job(job):
         gate = store.card(number).gate
-        if number == current or (gate and gate.parent) == current:
-            with contextlib.suppress(BrokenVersion):
+        if not judged or number == current or (gate and gate.parent) == current:
+            with contextlib.suppress(StoreError):  # it is damaged: publish another one
                 return store.open(number)
     return None
 
@@ -114,31 +116,7 @@ def _published(
         validation = run.validation_set()
         on_validation = validation and (predictions_of(pytorch, validation[0]), validation[1])
         write_golden(draft, pixels, labels, reference)
-        parity: dict[str, Parity] = {}
-        others = (each.file for name, each in ARTIFACTS.items() if name not in artifacts)
-        left_out = dict.fromkeys(others, "it was not requested")
-        for name in artifacts:
-            artifact = ARTIFACTS[name]
-            path = draft / artifact.file
-            log(f"{path.name}: writing, and comparing with PyTorch on {len(pixels):,} images")
-            artifact.write(source, path)
-            model = artifact.load(path)
-            predictions = predictions_of(model, pixels)
-            try:
-                measured = prove(
-                    path.name, predictions, reference, labels, may_lose=artifact.may_lose
-                )
-            except LosesTooMuch as reason:
-                path.unlink()
-                left_out[path.name] = str(reason)
-                continue
-            except ProofFailed as failure:
-                raise save_failure(run.folder, failure, reference, pixels, labels) from failure
-            parity[path.name] = Parity(
-                **measured,
-                seconds_1=latency(model, 1, checkpoint.shape),
-                seconds_64=latency(model, 64, checkpoint.shape),
-            )
+        parity, left_out = _artifacts(run, draft, source, artifacts, pixels, labels, reference)
         for file in run.report_files():
             shutil.copyfile(file, draft / file.name)
         write_samples(draft, pixels, labels, checkpoint.labels, checkpoint.prepare)
@@ -163,6 +141,42 @@ def _published(
         version = store.publish(draft, card, sign)
     discard_failure(run.folder)  # of an earlier export
     return version
+
+
+def _artifacts(
+    run: Run,
+    draft: Path,
+    source: Source,
+    requested: tuple[str, ...],
+    pixels: Pixels,
+    labels: Labels,
+    reference: Predictions,
+) -> tuple[dict[str, Parity], dict[str, str]]:
+    """Write and prove the artifacts; returns their proofs, and the reasons of those left out."""
+    parity: dict[str, Parity] = {}
+    others = (each.file for name, each in ARTIFACTS.items() if name not in requested)
+    left_out = dict.fromkeys(others, "it was not requested")
+    for name in requested:
+        artifact = ARTIFACTS[name]
+        path = draft / artifact.file
+        log(f"{path.name}: writing, and comparing with PyTorch on {len(pixels):,} images")
+        artifact.write(source, path)
+        model = artifact.load(path)
+        predictions = predictions_of(model, pixels)
+        try:
+            measured = prove(path.name, predictions, reference, labels, may_lose=artifact.may_lose)
+        except LosesTooMuch as reason:
+            path.unlink()
+            left_out[path.name] = str(reason)
+            continue
+        except ProofFailed as failure:
+            raise save_failure(run.folder, failure, reference, pixels, labels) from failure
+        parity[path.name] = Parity(
+            **measured,
+            seconds_1=latency(model, 1, source.shape),
+            seconds_64=latency(model, 64, source.shape),
+        )
+    return parity, left_out
 
 
 def evaluation_of(

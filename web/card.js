@@ -1,6 +1,7 @@
 /** A version's card as one reads it: numbers, plots, classes, artifacts. */
 
 import { bytes, count, duration, h, percent, table } from "./dom.js";
+import { verdictOf } from "./verdict.js";
 import { confusion, curves, reliability } from "./plots.js";
 
 const ROOM = 200; // letters of the labels that are listed
@@ -8,7 +9,7 @@ const MOST_CLASSES = 40; // in the matrix and the table; of more, those with the
 
 /** `metrics`: the run's training_metrics.json, null where the version has none. */
 export function cardOf(card, metrics) {
-	const parts = [plotsOf(card, metrics), card.evaluation && perClass(card.evaluation), artifacts(card), recipe(card)];
+	const parts = [card.gate && verdictOf(card.gate), plotsOf(card, metrics), card.evaluation && perClass(card.evaluation), artifacts(card), recipe(card)];
 	return h("div.sheet-of-facts", facts(card), ...parts.filter(Boolean));
 }
 

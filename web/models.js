@@ -4,10 +4,12 @@
  * "listed" is dispatched whenever the list is there anew.
  */
 
-import { $, h, percent } from "./dom.js";
+import { $, h, percent, tell } from "./dom.js";
 import { cardOf } from "./card.js";
 import { Unreachable } from "./service.js";
+import { relation } from "./verdict.js";
 
+const WORSE = "/problems/version-is-worse";
 const METRICS = "training_metrics.json";
 const FRESH = 5000; // milliseconds between two looks while the view is shown
 
@@ -28,6 +30,7 @@ export class Models extends EventTarget {
 			this.#hint("");
 		};
 		$("#admin").onsubmit = (event) => event.preventDefault(); // Enter after the token
+		$("#worse-close").onclick = () => $("#worse").close();
 		$("#rollback").onclick = () => this.#switch(`v1/models/${this.name}/rollback`);
 		service.addEventListener("back", () => this.list());
 		views.addEventListener("shown", () => this.#keepFresh());
@@ -111,19 +114,21 @@ export class Models extends EventTarget {
 		this.dispatchEvent(new Event("listed"));
 	}
 
-	#article({ version, current, loaded, created, accuracy, broken }) {
+	#article({ version, current, loaded, created, accuracy, verdict, compared_with: parent, broken }) {
 		let article = this.#articles.get(version + created);
 		if (!article) {
 			article = h("article", { class: "card", "data-version": version, "aria-label": `Version ${version}` }, h("div.summary"));
 			if (!broken) article.append(this.#details(version));
 		}
 		const serves = loaded === "serves";
+		const judged = verdict && h("span", { class: `chip ${verdict}` }, relation(verdict, parent));
 		const chips = [serves && "serves", current && !serves && "current in the store", loaded && !serves && loaded, broken && "broken"];
 		const activate = () => this.#switch(this.path(version, "activate"));
 		article.classList.toggle("serves", serves);
 		$(".summary", article).replaceChildren(
 			h("h2", `Version ${version}`),
 			...chips.filter(Boolean).map((chip) => h("span", { class: `chip ${chip}` }, chip)),
+			judged || "",
 			h("p.accuracy", accuracy == null ? [] : [percent(accuracy, 2), h("span.quiet", " of the test set")]),
 			h("p.quiet.when", broken ?? new Date(created).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })),
 			serves || broken ? "" : h("button", { onclick: activate, "aria-label": `Activate version ${version}` }, "Activate"),
@@ -161,19 +166,31 @@ export class Models extends EventTarget {
 		select.value = others.some(({ version }) => version === chosen) ? chosen : "";
 	}
 
-	async #switch(path) {
+	async #switch(path, force = false) {
 		this.#hint("");
 		this.notice.hush();
+		const body = force ? JSON.stringify({ force }) : undefined;
 		try {
-			const { model, behind } = await this.service.json(path, { method: "POST", admin: true });
-			const late = behind.length ? ` Workers ${behind.join(", ")} still serve another.` : "";
-			this.#hint(`Version ${model.version} serves now.${late}`, "good");
+			const { model, behind, warnings } = await this.service.json(path, { method: "POST", admin: true, body });
+			const late = behind.length ? [`Workers ${behind.join(", ")} still serve another.`] : [];
+			this.#hint([`Version ${model.version} serves now.`, ...late, ...warnings].join(" "), "good");
 			await this.list();
 		} catch (error) {
-			if (error.status === 401) this.#wrongToken();
+			if (error.type === WORSE) this.#askWhetherToForce(error.message, () => this.#switch(path, true));
+			else if (error.status === 401) this.#wrongToken();
 			else if (error.status === 403) this.#hint("The admin routes are closed: the service was started without DIGITSERVE_ADMIN_TOKEN.", "bad");
 			else this.#hint(`${error.message}.`, "bad");
 		}
+	}
+
+	#askWhetherToForce(detail, activate) {
+		const dialog = $("#worse");
+		tell("worse-reasons", detail.slice(0, detail.lastIndexOf(" Send "))); // the rest is for other clients
+		$("#worse-force").onclick = () => {
+			dialog.close();
+			activate();
+		};
+		dialog.showModal();
 	}
 
 	#wrongToken() {

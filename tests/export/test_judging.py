@@ -8,14 +8,17 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
-from contract.card import Check, Gate, ModelCard
+from contract.card import INPUT, LOGITS, ONNX, Acceptance, Check, Gate, ModelCard
 from contract.store import Store
 from contract.version import Version
 from export.__main__ import main
 from export.artifacts import ARTIFACTS, Source
-from tests.support.versions import LETTERS, publish
+from export.judging import judge
+from tests.fixtures import MODELS, Judged
+from tests.support.versions import LETTERS, publish, warmer
 from tests.training.conftest import RECIPE, made_once
 from training.data import DataSet
 from training.run import Run
@@ -201,3 +204,77 @@ def test_a_job_publishes_one_version_for_each_current_one(
     assert gate_of(store.card(4)).parent == 3
     store.activate(4, expected=3)
     assert publishes() == [1, 2, 3, 4], "it is current already"
+
+
+# ---- a single check, on the committed version and copies of it that were changed ---------------
+
+
+@pytest.fixture
+def drawn(tmp_path: Path) -> Store:
+    """The committed version, whose accuracy on its 200 test images is 94 %."""
+    shutil.copytree(MODELS, tmp_path / "drawn")
+    return Store(tmp_path / "drawn", "digits")
+
+
+def failed(
+    store: Store, judged: Judged, change: Callable[[Path], object], **fields: object
+) -> list[str]:
+    """The checks that a changed copy of the current version fails."""
+    current = store.open()
+    with store.draft() as draft:
+        for name in current.card.files:
+            shutil.copy(current.folder / name, draft)
+        change(draft)
+        card = current.card.model_copy(update=fields)
+        gate = judge(draft, card, store, (judged.pixels, judged.labels), None)
+    assert gate is not None
+    assert (gate.verdict == "worse") == any(not each.passed for each in gate.checks)
+    return [each.name for each in gate.checks if not each.passed]
+
+
+def slower(draft: Path) -> None:
+    """Adds nothing to the logits, but a product of 784 x 4096 for each image."""
+    model = onnx.load(draft / ONNX)
+    (last,) = (node for node in model.graph.node if LOGITS in node.output)
+    last.output[:] = ["before"]
+    values = np.zeros((784, 4096), np.float32)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(values, "zeros"))
+    shape = onnx.numpy_helper.from_array(np.array([-1, 784]), "flat_shape")
+    model.graph.initializer.append(shape)
+    node = onnx.helper.make_node
+    place = list(model.graph.node).index(last) + 1
+    for added in (
+        node("Add", ["before", "nothing"], [LOGITS]),
+        node("ReduceSum", ["product"], ["nothing"], keepdims=0),
+        node("MatMul", ["flat", "zeros"], ["product"]),
+        node("Reshape", ["floats", "flat_shape"], ["flat"]),
+        node("Cast", [INPUT], ["floats"], to=onnx.TensorProto.FLOAT),
+    ):
+        model.graph.node.insert(place, added)
+    onnx.save(model, draft / ONNX)
+
+
+def test_a_copy_fails_no_check(drawn: Store, judged: Judged) -> None:
+    assert failed(drawn, judged, lambda _: None) == []
+
+
+def test_a_less_calibrated_version_is_worse(drawn: Store, judged: Judged) -> None:
+    assert failed(drawn, judged, warmer(4)) == ["calibration"]
+
+
+def test_a_slower_version_is_worse(drawn: Store, judged: Judged) -> None:
+    assert failed(drawn, judged, slower) == [
+        "time of a call with 1 image",
+        "time of a call with 64 images",
+    ]
+
+
+def test_a_version_that_accepts_fewer_images_is_worse(drawn: Store, judged: Judged) -> None:
+    numbers = {"validation_accepted": 1.0, "test_accepted": 1.0}
+    accuracies = {"validation_accuracy": 1.0, "test_accuracy": 1.0, "wanted": 0.999}
+    path = drawn.folder / "1/card.json"
+    card = ModelCard.from_json(path.read_bytes())
+    low, high = (Acceptance(threshold=each, **numbers, **accuracies) for each in (0.5, 0.95))
+    path.write_text(card.model_copy(update={"acceptance": low}).to_json())
+    assert failed(drawn, judged, lambda _: None, acceptance=low) == []
+    assert failed(drawn, judged, lambda _: None, acceptance=high) == ["accepted share"]

@@ -8,20 +8,36 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from contract.card import Check, Gate
 from contract.store import Store
 from tests.support.running import ADMIN, TOKEN, Service, status
+from tests.support.versions import publish
 from tests.web.guard import Guard
 from tests.web.memory import left_behind
 from tests.web.pad import draw, expect_answer
 from tests.web.shapes import DIGITS
 from tests.web.visit import guarded
 
+WORSE = 4
+
 
 @pytest.fixture(scope="module")
 def models(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A separate folder of models."""
+    """A separate folder of models, with a version that was judged worse than 2."""
     models = tmp_path_factory.mktemp("switched")
     shutil.copytree(store.folder, models / "digits")
+    check = Check(
+        name="recall of 7",
+        passed=False,
+        candidate=0.12,
+        current=0.99,
+        reason="12.00% of 1,028 test images.",
+    )
+    gate = Gate(
+        parent=2, verdict="worse", images=10_000, gained=3, lost=904, p_value=0, checks=(check,)
+    )
+    copy = Store(models, "digits")
+    assert publish(copy, copy.open(2), gate=gate) == WORSE
     return models
 
 
@@ -37,7 +53,8 @@ def visit(tab: Page, switched: Service) -> Iterator[tuple[Page, Guard]]:
     """The page while version 2 serves, which was activated after 1."""
     with switched.client(headers=ADMIN) as client:
         for version in (1, 2):
-            client.post(f"/v1/models/digits/versions/{version}/activate").raise_for_status()
+            path = f"/v1/models/digits/versions/{version}/activate"
+            client.post(path, json={"force": True}).raise_for_status()
     with guarded(tab, f"{switched.url}/#models") as visit:
         yield visit
 
@@ -56,7 +73,7 @@ def activate(page: Page, number: int) -> None:
 
 
 def test_all_versions_are_listed_and_the_serving_one_is_marked(page: Page) -> None:
-    expect(page.locator("article")).to_have_count(3)
+    expect(page.locator("article")).to_have_count(4)
     serves(page, 2)
     expect(version(page, 2).get_by_role("button", name="Activate")).to_have_count(0)
 
@@ -128,6 +145,34 @@ def test_without_a_valid_token_nothing_changes(
     assert status(switched)["model"]["version"] == "2"
 
 
+def test_a_worse_version_is_activated_only_after_confirmation(
+    page: Page, guard: Guard, switched: Service
+) -> None:
+    guard.allow("status of 409 .*/activate")
+    expect(version(page, WORSE)).to_contain_text("worse than 2")
+    page.get_by_label("Admin token").fill(TOKEN)
+    activate(page, WORSE)
+    dialog = page.get_by_role("dialog", name="The version is worse")
+    expect(dialog).to_contain_text("worse than 2 in recall of 7: 12.00% of 1,028 test images.")
+    expect(dialog).not_to_contain_text("force")
+    dialog.get_by_role("button", name="Keep the current version").click()
+    expect(dialog).to_be_hidden()
+    assert status(switched)["model"]["version"] == "2"
+    activate(page, WORSE)
+    dialog.get_by_role("button", name="Activate anyway").click()
+    serves(page, WORSE)
+    expect(page.get_by_role("status").filter(has_text="recall of 7")).to_be_visible()
+
+
+def test_a_card_shows_each_check_of_the_comparison(page: Page) -> None:
+    article = version(page, WORSE)
+    article.get_by_text("Card").click()
+    expect(article.get_by_text("Judged worse than 2: 3 images gained, 904 lost")).to_be_visible()
+    checks = article.get_by_role("listitem").filter(has_text="recall of 7")
+    expect(checks).to_contain_text("failed")
+    expect(checks).to_contain_text("12.00% of 1,028 test images.")
+
+
 def test_the_token_is_kept_in_memory_only(page: Page, guard: Guard) -> None:
     guard.allow("status of 401 .*/rollback")
     token = page.get_by_label("Admin token")
@@ -147,14 +192,14 @@ def test_a_rejected_version_is_shown_with_the_reason(
     page: Page, guard: Guard, switched: Service, models: Path
 ) -> None:
     guard.allow("status of 409 .*/activate")
-    shutil.copytree(models / "digits/3", models / "digits/4")
+    shutil.copytree(models / "digits/3", models / "digits/5")
     try:
-        with (models / "digits/4/model.onnx").open("ab") as file:
+        with (models / "digits/5/model.onnx").open("ab") as file:
             file.write(b"damage")
         page.reload()
         page.get_by_label("Admin token").fill(TOKEN)
-        activate(page, 4)
+        activate(page, 5)
         expect(page.locator("#token-hint")).to_contain_text("model.onnx")
         serves(page, 2)
     finally:
-        shutil.rmtree(models / "digits/4")
+        shutil.rmtree(models / "digits/5")
