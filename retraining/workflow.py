@@ -56,6 +56,7 @@ from retraining.steps import Failed
 # Of the workflows: raised if one that was begun cannot be continued by the changed code.
 VERSION = "1"
 LOOK = 0.5  # seconds between two looks at whether a job was cancelled
+WATCH = 1.0  # seconds between two looks at the file of the database
 EXPECTED = (Failed, StillRunning, StoreError, OSError)  # of a step
 DONE = {*FINAL, "awaiting_approval"}
 ACTIVE = ["ENQUEUED", "DELAYED", "PENDING"]  # of the statuses of DBOS
@@ -96,17 +97,33 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
         with _errors_of(self._settings.jobs):
+            _check_file(self._settings.jobs, create=True)
             self._launch()
         log.info("worker %s waits for jobs in %s", self._settings.name, shown(self._settings.jobs))
-        self._stop.wait()
+        file = _file_of(self._settings.jobs)
+        identity = file and file.stat().st_ino
+        while not self._stop.wait(WATCH):
+            if file and (not file.exists() or file.stat().st_ino != identity):
+                self._fail(f"{file} was removed or replaced")
         DBOS.destroy(workflow_completion_timeout_sec=90)  # a training saves its state
+        return self._end()
+
+    def _end(self) -> int:
         if self._fault:
             log.error("%s; jobs go on when the worker starts again", self._fault)
             return 1
-        with _client(self._settings) as client:  # another worker may go on at once
-            handed_back = _recover(client, self._settings.name)
-        log.info("stopped%s", f"; {', '.join(handed_back)} waits again" if handed_back else "")
+        try:
+            with _client(self._settings) as client:  # another worker may go on at once
+                jobs = _recover(client, self._settings.name)
+        except DatabaseError as error:
+            log.warning("stopped; its job goes on when the worker starts again: %s", error)
+            return 0
+        log.info("stopped%s", f"; waiting again: {', '.join(jobs)}" if jobs else "")
         return 0
+
+    def _fail(self, fault: str) -> None:
+        self._fault = fault
+        self._stop.set()
 
     def _launch(self) -> None:
         logging.getLogger("dbos").setLevel(logging.ERROR)
@@ -188,8 +205,7 @@ class Worker:
             return Job.model_validate(DBOS.run_step({"name": name}, run))
         except SQLAlchemyError as error:
             # The workflow has no outcome, so it would be stuck until the worker starts again.
-            self._fault = f"the database failed: {_short(error)}"
-            self._stop.set()
+            self._fail(f"the database failed: {_short(error)}")
             raise _WorkerStops from error
 
 
@@ -393,13 +409,18 @@ def _errors_of(url: str) -> Iterator[None]:
 
 def _check_file(url: str, *, create: bool) -> None:
     """A missing SQLite file would be created, empty; its folder would not."""
-    if not url.startswith("sqlite:"):
+    path = _file_of(url)
+    if path is None:
         return
-    path = Path(make_url(url).database or "")
     if create:
         path.parent.mkdir(parents=True, exist_ok=True)
     elif not path.exists():
         raise DatabaseError(f"{path} does not exist: no job was submitted yet")
+
+
+def _file_of(url: str) -> Path | None:
+    """That of SQLite; None: the database is not a file."""
+    return Path(make_url(url).database or "") if url.startswith("sqlite:") else None
 
 
 def _enqueue(
