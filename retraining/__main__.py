@@ -28,8 +28,9 @@ from typing import NoReturn, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from contract.jobs import FINAL, Job, JobId, Preset, Request
+from retraining.client import DatabaseError, Jobs, NoJob, Refused, words
 from retraining.settings import BadSettings, Settings, from_environment
-from retraining.workflow import DatabaseError, Jobs, NoJob, Refused, Worker, words
+from retraining.workflow import Worker
 
 PAUSE = 1.0  # seconds between two looks at a job that is followed
 POLICIES = get_args(Request.model_fields["activate"].annotation)

@@ -12,8 +12,8 @@ from typing import Any
 from contract.jobs import Job
 from contract.store import Store
 from retraining.__main__ import main
+from retraining.client import Jobs
 from retraining.settings import Settings
-from retraining.workflow import Jobs
 from tests.fixtures import MODELS
 from tests.support.program import Program
 from tests.support.running import ROOT
