@@ -152,6 +152,6 @@ def seen(job: Job, status: str) -> Job:
     if status == "CANCELLED":
         return job.model_copy(update={"state": "cancelled", "resumable": True})
     if status in ("ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"):
-        reason = job.reason or "the worker ended too often while it ran this job"
+        reason = job.reason or "the worker could not run it: its log says why"
         return job.model_copy(update={"state": "failed", "resumable": True, "reason": reason})
     return job

@@ -1,6 +1,7 @@
 """Retraining as a durable job: a worker that trains, exports, judges and activates.
 
-    workflow   the only user of DBOS: the worker, and what submits, lists and cancels jobs
+    workflow   the worker, which runs jobs as workflows of DBOS
+    client     submits, lists and cancels them; no other module uses DBOS
     steps      what a job does: each step may run twice
     programs   training and export as processes of their own
     settings   from the environment

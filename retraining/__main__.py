@@ -16,19 +16,21 @@ DIGITSERVE_JOBS names the database. Exit codes: 0 success, 1 refused or the data
 import getpass
 import json
 import logging
+import os
 import secrets
 import sys
 import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import NoReturn, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
 from contract.jobs import FINAL, Job, JobId, Preset, Request
+from retraining.client import DatabaseError, Jobs, NoJob, Refused, words
 from retraining.settings import BadSettings, Settings, from_environment
-from retraining.workflow import DatabaseError, Jobs, NoJob, Refused, Worker, words
+from retraining.workflow import Worker
 
 PAUSE = 1.0  # seconds between two looks at a job that is followed
 POLICIES = get_args(Request.model_fields["activate"].annotation)
@@ -42,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             logging.basicConfig(
                 level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr
             )
-            return Worker(settings).run()
+            _leave(Worker(settings).run())
         return _act(options, Jobs(settings))
     except BadSettings as error:
         print(f"retraining: {error}", file=sys.stderr)
@@ -52,6 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process, also if a thread of DBOS waits for a database that is gone."""
+    logging.shutdown()
+    os._exit(code)
 
 
 def _act(options: Namespace, jobs: Jobs) -> int:

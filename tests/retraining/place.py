@@ -5,14 +5,15 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from contract.jobs import Job
 from contract.store import Store
 from retraining.__main__ import main
+from retraining.client import Jobs
 from retraining.settings import Settings
-from retraining.workflow import Jobs
 from tests.fixtures import MODELS
 from tests.support.program import Program
 from tests.support.running import ROOT
@@ -25,9 +26,10 @@ SMALL = ("--data", "digits", "--set", "epochs=3", "--set", "width=0.5", "--set",
 class Worker(Program):
     """`python -m retraining worker`"""
 
-    def __init__(self, place: "Place", name: str) -> None:
+    def __init__(self, place: "Place", name: str, prefix: Sequence[str] = ()) -> None:
+        """`prefix` is a program that starts it."""
         super().__init__(
-            [sys.executable, "-m", "retraining", "worker", "--name", name],
+            [*prefix, sys.executable, "-m", "retraining", "worker", "--name", name],
             folder=ROOT,
             environment=place.environment,
             stderr=subprocess.PIPE,
@@ -47,23 +49,34 @@ class Worker(Program):
 
 
 class Place:
-    def __init__(self, folder: Path, jobs: str | None = None) -> None:
-        """`jobs` is the URL of the database; default: a file in the folder."""
+    def __init__(self, folder: Path) -> None:
         shutil.copytree(MODELS, folder / "models")
+        self.workers: list[Worker] = []
         self.runs = folder / "runs"
         self.feedback = folder / "feedback"
         self.store = Store(folder / "models", "digits")
         self.environment = dict(os.environ) | {
-            "DIGITSERVE_JOBS": jobs or f"sqlite:///{folder}/jobs/jobs.sqlite",
+            "DIGITSERVE_JOBS": f"sqlite:///{folder}/jobs/jobs.sqlite",
             "DIGITSERVE_RUNS": str(self.runs),
             "DIGITSERVE_MODELS": str(folder / "models"),
             "DIGITSERVE_FEEDBACK": str(self.feedback),
         }
 
+    def start_worker(self, name: str = "worker-1", prefix: Sequence[str] = ()) -> Worker:
+        self.workers.append(Worker(self, name, prefix))
+        return self.workers[-1]
+
     def worker(self, name: str = "worker-1") -> Worker:
-        worker = Worker(self, name)
+        """A worker that waits for jobs."""
+        worker = self.start_worker(name)
         worker.wait_until_ready()
         return worker
+
+    def close(self) -> None:
+        """End workers that run, and what they have started."""
+        for worker in self.workers:
+            if worker.process.poll() is None:
+                worker.stop()
 
     def command(self, *words: str) -> int:
         """Run `python -m retraining` in this process; the exit code."""

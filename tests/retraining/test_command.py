@@ -1,17 +1,11 @@
 """`python -m retraining` submits, lists and cancels jobs without a worker."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.retraining.place import Place
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path)
 
 
 def printed(place: Place, capsys: pytest.CaptureFixture[str], *words: str) -> Any:

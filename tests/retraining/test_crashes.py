@@ -1,18 +1,12 @@
 """A job ends as if nothing had happened, whatever kills its worker."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from tests.retraining.place import SMALL, Place
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path)
 
 
 def test_a_job_goes_on_after_its_worker_was_killed_in_each_step(place: Place) -> None:
@@ -37,11 +31,10 @@ def test_a_stopped_worker_hands_its_training_to_another(place: Place) -> None:
     place.wait_for("job", "training", progress=...)
     assert first.stop() == 0
     assert place.job("job").state == "queued"
-    second = place.worker("second")
+    place.worker("second")
     job = place.wait_for("job", "kept")
     assert job.worker == "second"
     assert "Resuming" in (place.runs / "job/log.txt").read_text()
-    second.stop()
 
 
 def test_a_job_of_a_machine_that_never_comes_back_is_recovered(place: Place) -> None:
@@ -49,28 +42,27 @@ def test_a_job_of_a_machine_that_never_comes_back_is_recovered(place: Place) -> 
     gone = place.worker("gone")
     place.wait_for("job", "training")
     gone.kill()
-    other = place.worker("other")
+    place.worker("other")
     assert place.command("recover", "gone") == 0
     assert place.wait_for("job", "kept").worker == "other"
-    other.stop()
 
 
 def test_a_cancelled_training_is_resumed_where_it_was(place: Place) -> None:
     place.command("submit", "--id", "job", "--activate", "never", *SMALL)
-    worker = place.worker()
+    place.worker()
     place.wait_for("job", "training", progress=...)
     place.command("cancel", "job")
     assert place.wait_for("job", "cancelled").resumable
     assert place.command("resume", "job") == 0
     place.wait_for("job", "kept")
     assert "Resuming" in (place.runs / "job/log.txt").read_text()
-    worker.stop()
 
 
 def test_two_workers_run_two_jobs_one_after_the_other(place: Place) -> None:
     for job in ("one", "two"):
         place.command("submit", "--id", job, "--activate", "ask", *SMALL)
-    workers = [place.worker("first"), place.worker("second")]
+    place.worker("first")
+    place.worker("second")
     for job in ("one", "two"):
         place.wait_for(job, "awaiting_approval")
     begun, ended = place.runs / "two/run.json", place.runs / "one/checkpoint.pt"
@@ -80,5 +72,3 @@ def test_two_workers_run_two_jobs_one_after_the_other(place: Place) -> None:
     # It was compared with a version that is not current any more.
     assert place.command("approve", "two") == 0
     assert "retrain" in (place.wait_for("two", "kept").reason or "")
-    for worker in workers:
-        worker.stop()

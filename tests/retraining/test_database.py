@@ -1,0 +1,118 @@
+"""The database of jobs is locked, full, gone or Postgres: no job is lost or run twice."""
+
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.retraining.place import SMALL, Place
+from tests.retraining.postgres import PASSWORD, PROGRAMS, Postgres
+
+# A job that ends within a second: it is refused.
+REFUSED = ("--set", "network=my_module:build")
+REASON = "a network of your own runs code"
+
+
+def file_of(place: Place) -> Path:
+    return Path(place.environment["DIGITSERVE_JOBS"].removeprefix("sqlite:///"))
+
+
+def test_a_job_that_fails_says_why_and_the_worker_goes_on(place: Place) -> None:
+    for job in ("one", "two"):
+        place.command("submit", "--id", job, *REFUSED)
+    worker = place.worker()
+    for job in ("one", "two"):
+        failed = place.wait_for(job, "failed")
+        assert REASON in (failed.reason or "")
+        assert failed.resumable
+    assert worker.stop() == 0
+    assert "dbos.dev" not in worker.log
+
+
+def test_a_failed_job_can_be_resumed(place: Place) -> None:
+    place.command("submit", "--id", "job", *REFUSED)
+    worker = place.worker()
+    place.wait_for("job", "failed")
+    worker.stop()
+    assert place.command("resume", "job") == 0
+    assert place.job("job").state == "queued"
+
+
+@pytest.mark.slow
+def test_a_worker_waits_for_a_locked_database(place: Place) -> None:
+    place.command("submit", "--id", "job", *REFUSED)
+    worker = place.worker()
+    place.wait_for("job", "failed")
+    place.command("submit", "--id", "next", *REFUSED)
+    with sqlite3.connect(file_of(place), isolation_level=None) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(subprocess.TimeoutExpired):
+            worker.process.wait(3)
+        other.execute("ROLLBACK")
+    place.wait_for("next", "failed")
+
+
+def test_a_worker_whose_database_was_removed_ends_and_says_so(place: Place) -> None:
+    worker = place.worker()
+    file_of(place).unlink()
+    assert worker.exit_code() == 1
+    assert "jobs.sqlite was removed or replaced" in worker.log
+
+
+@pytest.mark.slow
+def test_a_worker_whose_disk_is_full_ends_and_the_job_goes_on_later(place: Place) -> None:
+    for job in ("one", "two", "three"):
+        place.command("submit", "--id", job, *REFUSED)
+    blocks = file_of(place).stat().st_size // 1024
+    worker = place.start_worker(prefix=["prlimit", f"--fsize={blocks * 1024}"])
+    assert worker.exit_code() == 1
+    assert "jobs go on when the worker starts again" in worker.log
+    place.worker()
+    place.wait_for("three", "failed")
+
+
+needs_postgres = pytest.mark.skipif(
+    PROGRAMS is None, reason="there is no Postgres: apt install postgresql"
+)
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    with Postgres.started() as postgres:
+        yield postgres
+
+
+@needs_postgres
+def test_postgres_takes_the_place_of_the_file(place: Place, postgres: Postgres) -> None:
+    place.environment["DIGITSERVE_JOBS"] = postgres.url
+    place.command("submit", "--id", "job", *REFUSED)
+    worker = place.worker()
+    place.wait_for("job", "failed")
+    assert worker.stop() == 0
+    assert "postgresql://ann:***@" in worker.log
+    assert PASSWORD not in worker.log
+
+
+@needs_postgres
+def test_a_worker_without_postgres_says_so_at_its_start(place: Place) -> None:
+    place.environment["DIGITSERVE_JOBS"] = f"postgresql://ann:{PASSWORD}@127.0.0.1:1/jobs"
+    worker = place.start_worker()
+    assert worker.exit_code() == 1
+    assert "127.0.0.1:1/jobs cannot be used" in worker.log
+    assert PASSWORD not in worker.log
+
+
+@needs_postgres
+@pytest.mark.slow
+def test_a_training_goes_on_while_postgres_is_gone(place: Place, postgres: Postgres) -> None:
+    place.environment["DIGITSERVE_JOBS"] = postgres.url
+    place.command("submit", "--id", "gone", "--activate", "never", *SMALL)
+    worker = place.worker()
+    place.wait_for("gone", "training", progress=...)
+    postgres.stop()
+    postgres.start()
+    job = place.wait_for("gone", "kept")
+    assert job.version == 2
+    worker.stop()
