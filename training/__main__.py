@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,6 +21,7 @@ from torch import distributed
 
 from contract.errors import NotConfirmed
 from contract.jobs import JobId
+from training.also import Also, check_folders, read_also
 from training.commands import compare, evaluate, predict
 from training.data import NAMES, DataSet, find_data_set, suited, training_images
 from training.idx import BadData
@@ -62,7 +64,8 @@ def _train(arguments: Namespace) -> None:
     given = Recipe.given_in(arguments)
     reading = Reading.given_in(arguments)
     if arguments.resume:
-        others = (arguments.preset, arguments.recipe, arguments.data, arguments.job)
+        others = (arguments.preset, arguments.recipe, arguments.data, arguments.job,
+                  arguments.also)  # fmt: skip
         if given or any(others) or reading != Reading():
             raise BadRecipe("--resume uses the data and the recipe of the run: omit other flags")
         run = Run(arguments.resume)
@@ -75,6 +78,9 @@ def _train(arguments: Namespace) -> None:
     if arguments.recipe:
         given = Recipe.read(arguments.recipe) | given
     recipe = Recipe.made_of(preset, given)  # reports mistakes before anything is loaded
+    if "also_weight" in given and not arguments.also:
+        raise BadRecipe("--also-weight has an effect only with --also")
+    check_folders(arguments.also)
     if arguments.data is None or arguments.data in NAMES:
         recipe.check_use(given)
     images = training_images(arguments.data)
@@ -85,7 +91,8 @@ def _train(arguments: Namespace) -> None:
         options = suited(data, preset if arguments.preset else None)
         recipe = Recipe.made_of(options, given)
         recipe.check_use(given)
-        train_into(arguments.runs, data, recipe, place=place, job=arguments.job)
+        also = _also(arguments.also, data, place)
+        train_into(arguments.runs, data, recipe, place=place, job=arguments.job, also=also)
 
 
 def _data_set(wanted: str | None, reading: Reading, place: Place) -> DataSet:
@@ -100,6 +107,15 @@ def _data_set(wanted: str | None, reading: Reading, place: Place) -> DataSet:
     return found or find_data_set(same, mnist_dir=mnist_dir(), reading=reading)
 
 
+def _also(folders: Sequence[Path], data: DataSet, place: Place) -> Also | None:
+    """The images of `--also` as the first process finds them, in every process."""
+    if not folders:
+        return None
+    with place.first_then_others():
+        found = read_also(folders, data) if place.first else None
+    return place.broadcast(found)
+
+
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         "python -m training", description=__doc__, formatter_class=RawDescriptionHelpFormatter
@@ -110,6 +126,15 @@ def _parser() -> ArgumentParser:
         help=f"{', '.join(NAMES)}, or your own images: a folder with one folder for each class, "
         "four IDX files with MNIST's names, or a .csv file with the columns label,pixel0,... "
         "(default: mnist, or digits if it is unavailable)",
+    )
+    parser.add_argument(
+        "--also",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="more images of the same classes, such as accepted corrections: a folder with one "
+        "folder for each class; a fifth of them, chosen by hash, is held out; may be repeated",
     )
     Reading.add_flags(parser)
     parser.add_argument(

@@ -66,7 +66,7 @@ def find_test(path: Path, names: tuple[str, ...], *, foreign: bool = False) -> L
     if tables:
         table = next((each for each in reversed(tables) if has_labels(each)), tables[0])
         return _held_out(_read_test_table(table, names), foreign=foreign)
-    inside = {each.name.lower(): each for each in _visible(path) if each.is_dir()}
+    inside = {each.name.lower(): each for each in visible(path) if each.is_dir()}
     test = next((inside[name] for name in TEST if name in inside), None)
     path = test or _parts(path)[0]
     found = _classes(path, least=1)
@@ -173,7 +173,7 @@ def _check_idx(folder: Path, name: str, part: Part, names: tuple[str, ...]) -> N
 def _tables(folder: Path) -> list[Path]:
     """train.csv and test.csv, where they are instead of folders of images."""
     train, test = (folder / name for name in TABLES)
-    if not train.is_file() or any(path.is_dir() for path in _visible(folder)):
+    if not train.is_file() or any(path.is_dir() for path in visible(folder)):
         return []
     return [train, test] if test.is_file() else [train]
 
@@ -214,7 +214,7 @@ def _find_files(folder: Path) -> Listing:
 
 def _parts(folder: Path) -> list[Path]:
     """The folders of the training and the test part, or the one folder that holds all classes."""
-    inside = {path.name.lower(): path for path in _visible(folder) if path.is_dir()}
+    inside = {path.name.lower(): path for path in visible(folder) if path.is_dir()}
     train, test = (
         next((inside[name] for name in names if name in inside), None) for names in (TRAIN, TEST)
     )
@@ -227,7 +227,8 @@ def _parts(folder: Path) -> list[Path]:
     return parts
 
 
-def _visible(folder: Path) -> list[Path]:
+def visible(folder: Path) -> list[Path]:
+    """What is in a folder, without what systems and archives leave there."""
     return [
         path
         for path in folder.iterdir()
@@ -236,7 +237,7 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _classes(folder: Path, least: int = 2) -> tuple[str, ...]:
-    names = [path.name for path in _visible(folder) if path.is_dir()]
+    names = [path.name for path in visible(folder) if path.is_dir()]
     if not least <= len(names) <= CLASSES:
         raise BadData(
             f"{folder} must hold a folder of images for each class, {least} to {CLASSES:,}, "
@@ -262,7 +263,7 @@ def _files(
     files: list[Path] = []
     counts = []
     for name in names:
-        images = _images(folder / name) if (folder / name).is_dir() else []
+        images = images_in(folder / name) if (folder / name).is_dir() else []
         if not (images or may_lack):
             raise BadData(f"{folder / name} holds no image: {', '.join(sorted(SUFFIXES))}")
         files += images
@@ -270,13 +271,13 @@ def _files(
     return files, np.repeat(np.arange(len(names), dtype=label_type(len(names))), counts)
 
 
-def _images(folder: Path) -> list[Path]:
+def images_in(folder: Path) -> list[Path]:
     """The image files of a class, also those in folders within it."""
     images: list[Path] = []
     others: list[Path] = []
-    for path in sorted(_visible(folder)):
+    for path in sorted(visible(folder)):
         if path.is_dir() and not path.is_symlink():  # a link may lead back here
-            images += _images(path)
+            images += images_in(path)
         else:
             (images if path.suffix.lower() in SUFFIXES else others).append(path)
     if others:

@@ -113,6 +113,7 @@ class Recipe:
         of=("best", "last"),
     )
     patience: int = number(0, "epochs without progress until the training ends, 0: off", 0, 10_000)
+    also_weight: int = number(1, "times that each image of --also is shown in an epoch", 1, 1000)
     min_delta: float = number(0.0, "smallest decrease of the validation loss as progress", 0, 1)
     # The machine
     device: str = choice("auto", "device to train on; auto uses a GPU if there is one", of=DEVICES)

@@ -7,6 +7,8 @@
               checkpoint.pt         weights, recipe, labels, temperature, evaluation
               test_set.npz          the test images, with which export proves its artifacts
               validation_set.npz    the validation images, on which export finds the threshold
+              also.npz              images of --also that are trained on
+              corrections.npz       those that are held out, by which export judges the model too
               calibration.npz       training images, on which export calibrates int8
               training_metrics.json everything measured, for people and plots
               *.png                 the plots
@@ -51,7 +53,7 @@ __all__ = ["BadRun", "Checkpoint", "Run"]  # what other modules need to know of 
 
 CHECKPOINT, TEST_SET, FACTS, LAST = "checkpoint.pt", "test_set.npz", "run.json", "last.pt"
 CALIBRATION, VALIDATION_SET = "calibration.npz", "validation_set.npz"
-CORRECTIONS = "corrections.npz"
+ALSO, CORRECTIONS = "also.npz", "corrections.npz"
 EPOCHS, METRICS = "metrics.jsonl", "training_metrics.json"
 PROGRESS = "progress.jsonl"
 TEACHERS = "teachers"
@@ -134,9 +136,14 @@ class Run:
 
     # ---- while it trains ----------------------------------------------------------------------
 
-    def begin(self, facts: dict[str, Any]) -> None:
-        """Write run.json."""
+    def begin(
+        self, facts: dict[str, Any], also: Images | None = None, held_out: Images | None = None
+    ) -> None:
+        """Write the images of `--also`, if there are any, and then run.json."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        for file, images in ((ALSO, also), (CORRECTIONS, held_out)):
+            if images is not None and len(images[1]):
+                save_images(self.folder / file, pixels=images[0], labels=images[1])
         self._write(FACTS, json.dumps(facts, indent=2) + "\n")
 
     @property
@@ -253,6 +260,11 @@ class Run:
     def validation_set(self) -> Images | None:
         """The validation images; None if there were none, or if an older run did not save them."""
         path = self.folder / VALIDATION_SET
+        return load_images(path) if path.exists() else None
+
+    def also(self) -> Images | None:
+        """The images of `--also` that are trained on; None if there are none."""
+        path = self.folder / ALSO
         return load_images(path) if path.exists() else None
 
     def corrections(self) -> Images | None:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from contract.card import DataFacts, DigitPreparation
 from contract.provenance import git_commit, library_versions
+from training.also import Also
 from training.augment import Transform, augment, transformed
 from training.checkpoint import load_pretrained, load_weights
 from training.data import DataSet
@@ -44,18 +45,21 @@ class Task:
     """What all networks of a training share, including the teachers."""
 
     data: DataSet
-    train: Part
+    train: Part  # with those of `also`, each as often as its weight says
     validation: Part | None
     test: Part
     place: Place
     transform: Transform | None = None  # a user's own augmentation
+    also: Also | None = None
+    images: int = 0  # different ones in `train`
 
     @property
     def facts(self) -> DataFacts:
+        source = self.data.source
         return DataFacts(
             name=self.data.name,
-            source=self.data.source,
-            train=len(self.train),
+            source=f"{source} and {self.also.in_words()}" if self.also else source,
+            train=self.images,
             validation=len(self.validation) if self.validation else 0,
             test=len(self.test),
         )
@@ -70,17 +74,19 @@ def train_into(
     transform: Transform | None = None,
     start: Checkpoint | None = None,
     job: str | None = None,
+    also: Also | None = None,
 ) -> Run:
     """Train on `data` and return the completed run, which is the latest one under `runs`.
 
     Without `place`, the recipe chooses the device. `transform` augments images in place of the
     recipe's options. `start` has the initial weights. `job` is the retraining job that it belongs
-    to, and the run's id. Raises BadRecipe, before a folder is created, if the recipe does not suit
-    the data or the machine; BadRun if the disk is full; OSError if it cannot be written to; Stopped
-    after Ctrl-C, with the `folder` of a run that can be resumed.
+    to, and the run's id. `also` has more images to train on. Raises BadRecipe, before a folder is
+    created, if the recipe does not suit the data or the machine; BadRun if the disk is full;
+    OSError if it cannot be written to; Stopped after Ctrl-C, with the `folder` of a run that can be
+    resumed.
     """
     with nullcontext(place) if place else place_of(recipe) as place:
-        task = _task(data, recipe, place, transform)
+        task = _task(data, recipe, place, transform, also)
         network = _network(recipe, task)
         if start:
             load_weights(network, start.weights, recipe.network, "the loaded model")
@@ -122,11 +128,23 @@ def resume(
                 f"{run.folder} was begun by {facts['processes']} processes, but there are "
                 f"{place.processes} now: resume it with {resume_command(run)}"
             )
-        task = _task(data, recipe, place, transform)
+        task = _task(data, recipe, place, transform, _saved_also(run, data))
         network = _network(recipe, task)
         if recipe.pretrained and not run.resumable:
             load_pretrained(network, Path(recipe.pretrained), recipe.network)
         return _train(run, recipe, task, network)
+
+
+def _saved_also(run: Run, data: DataSet) -> Also | None:
+    """The images of `--also` as they were when the run began: users may have sent more since."""
+    facts = run.facts()["data"].get("also")
+    if facts is None:
+        return None
+    nothing = data.train[0][:0], data.train[1][:0]
+    also = Also(tuple(facts["folders"]), run.also() or nothing, run.corrections() or nothing)
+    if (len(also.train[1]), len(also.held_out[1])) != (facts["train"], facts["held_out"]):
+        raise BadRun(f"{run.folder} lacks images of --also that it was trained on: train again")
+    return also
 
 
 def resume_command(run: Run) -> str:
@@ -155,8 +173,8 @@ def _train(run: Run, recipe: Recipe, task: Task, network: nn.Module) -> Run:
         else:
             place.print(
                 f"Training {recipe.network} ({parameters_of(network):,} parameters) on "
-                f"{len(task.train):,} images of {in_words(task.data.shape)} from "
-                f"{task.data.source},\n"
+                f"{task.images:,} images of {in_words(task.data.shape)} from "
+                f"{task.facts.source},\n"
                 f"{recipe.epochs} epochs in batches of {recipe.batch_size} on {place.name}, into "
                 f"{run.folder}"
             )
@@ -250,6 +268,8 @@ def _check_room(run: Run, recipe: Recipe, task: Task) -> None:
     # Weights, average, best weights and two of the optimiser, twice while a file is replaced.
     weights = sum(parameters_of(_network(each, task)) for each in recipes) * 4 * 10
     images = task.data.test[0].nbytes + (task.validation.pixels.nbytes if task.validation else 0)
+    if task.also:
+        images += task.also.train[0].nbytes + task.also.held_out[0].nbytes
     try:
         run.check_room(weights + images * len(recipes))
     except BadRun:
@@ -259,20 +279,25 @@ def _check_room(run: Run, recipe: Recipe, task: Task) -> None:
 
 
 def _begin(run: Run, recipe: Recipe, task: Task, job: str | None = None) -> None:
-    data = task.data
-    run.begin({
+    data, also = task.data, task.also
+    facts = {
         "data": {
             "wanted": data.wanted,
             "source": data.source,
             "fingerprint": fingerprint(data),
             "reading": data.reading.model_dump(mode="json"),
+            "also": also and also.facts(),
         },
         "recipe": recipe.as_dict(),
         "processes": task.place.processes,
         "transform": None if task.transform is None else repr(task.transform),
         "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "job": job,
-    })  # fmt: skip
+    }
+    if also and run.number is None:  # those of teachers are the same
+        run.begin(facts, also.train, also.held_out)
+    else:
+        run.begin(facts)
 
 
 def _finish(
@@ -329,7 +354,13 @@ def _finish(
 # ---- data ------------------------------------------------------------------------------------
 
 
-def _task(data: DataSet, recipe: Recipe, place: Place, transform: Transform | None) -> Task:
+def _task(
+    data: DataSet,
+    recipe: Recipe,
+    place: Place,
+    transform: Transform | None,
+    also: Also | None = None,
+) -> Task:
     """BadRecipe if the recipe does not suit the images, or if they are too few for it."""
     for option in ("stroke", "spoiled"):
         if getattr(recipe, option) and data.shape != GRAY_28:
@@ -342,7 +373,20 @@ def _task(data: DataSet, recipe: Recipe, place: Place, transform: Transform | No
         transformed(as_input(torch.tensor(data.train[0][:1])), transform)  # reports its mistakes
     train, test = (Part(_shared(pixels), torch.tensor(labels).long())
                    for pixels, labels in (data.train, data.test))  # fmt: skip
-    return Task(data, *split(train, recipe), test, place, transform)
+    train, validation = split(train, recipe)
+    images = len(train) + (len(also.train[1]) if also else 0)
+    if also:
+        train = _with(train, also, recipe.also_weight)
+    return Task(data, train, validation, test, place, transform, also, images)
+
+
+def _with(part: Part, also: Also, weight: int) -> Part:
+    """The part, followed by `weight` copies of each image of `also`."""
+    pixels, labels = torch.tensor(also.train[0]), torch.tensor(also.train[1]).long()
+    return Part(
+        torch.cat([part.pixels, pixels.repeat_interleave(weight, 0)]),
+        torch.cat([part.labels, labels.repeat_interleave(weight)]),
+    )
 
 
 def _shared(pixels: NDArray[np.uint8]) -> Tensor:

@@ -62,8 +62,8 @@ NO_ADMIN_TOKEN = ProblemType(
     "no-admin-token",
     401,
     "No admin token",
-    "Changing which version serves, loading a version to compare it, and retraining need the admin "
-    "token; the request carries none.",
+    "Changing which version serves, loading a version to compare it, retraining, and reviewing "
+    "corrections need the admin token; the request carries none.",
     "Send the token as `Authorization: Bearer <token>`.",
     ("DIGITSERVE_ADMIN_TOKEN",),
     reason="no_token",
@@ -82,7 +82,7 @@ ADMIN_CLOSED = ProblemType(
     403,
     "Admin routes closed",
     "The service was started without an admin token, so no request may change which version "
-    "serves, load a version to compare it, or retrain.",
+    "serves, load a version to compare it, retrain, or review corrections.",
     "Start the service with an admin token to open these routes.",
     ("DIGITSERVE_ADMIN_TOKEN",),
     reason="admin_closed",

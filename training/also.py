@@ -1,0 +1,171 @@
+"""More images for a training: the folders of `--also`, such as the corrections of users.
+
+    folder/<label>/*.png --read--> images --by hash--> 4/5: trained on, `--also-weight` times
+                                                   --> 1/5: held out, runs/<id>/corrections.npz
+
+A file that is named by the hash of its pixels, as corrections are, holds what a network saw, and is
+used as it is. Any other image is prepared like those of the data set. Which fifth is held out
+depends on the hash alone, so that it is the same in every training.
+"""
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from contract.corrections import HASH, hash_of, is_held_out, label_of
+from preprocessing.decoder import Raster
+from preprocessing.digits.normalize import Blank
+from preprocessing.preparation import Pixels, Preparer, preparer_of
+from training.data import DataSet
+from training.idx import BadData
+from training.image import BadImage, read_raster
+from training.listing import Part, label_type, some
+from training.own import images_in, visible
+from training.reading import in_threads
+
+ACCEPTED = "accepted"  # of a folder of corrections, the folder to train on
+
+log = logging.getLogger("training")
+
+
+@dataclass(frozen=True)
+class Also:
+    """The images of some folders, without those that are in the test set."""
+
+    folders: tuple[str, ...]
+    train: Part
+    held_out: Part
+
+    def facts(self) -> dict[str, Any]:
+        """For run.json."""
+        return {
+            "folders": list(self.folders),
+            "train": len(self.train[1]),
+            "held_out": len(self.held_out[1]),
+        }
+
+    def in_words(self) -> str:
+        return (
+            f"{len(self.train[1]):,} images of {', '.join(self.folders)}, where "
+            f"{len(self.held_out[1]):,} more are held out"
+        )
+
+
+class _Image(NamedTuple):
+    key: str  # hash of its pixels
+    pixels: Pixels  # (h, w) or (h, w, 3)
+
+
+def check_folders(folders: Sequence[Path]) -> None:
+    """BadData unless all of them exist."""
+    for folder in folders:
+        if not folder.is_dir():
+            raise BadData(f"--also: {folder} is no folder")
+
+
+def read_also(folders: Sequence[Path], data: DataSet) -> Also | None:
+    """The images of these folders, for a training on `data`; None if there are none.
+
+    Images that cannot be used are named and left out: damaged and blank ones, those with two
+    labels, and those of the test set. BadData if a folder is missing or has other classes.
+    """
+    paths, labels = _listed(folders, data.labels)
+    images = _read(paths, preparer_of(data.preparation, data.shape))
+    by_key: dict[str, set[int]] = {}
+    for image, label in zip(images, labels, strict=True):
+        if image is not None:
+            by_key.setdefault(image.key, set()).add(label)
+    pixels = {image.key: image.pixels for image in images if image is not None}
+    _leave_out(by_key, [key for key, each in by_key.items() if len(each) > 1], "have two labels")
+    tested = {hash_of(each.tobytes()) for each in data.test[0]}
+    same = [key for key in by_key if hash_of(pixels[key].tobytes()) in tested]
+    _leave_out(by_key, same, "are in the test set")
+    keys = sorted(by_key)
+    if not keys:
+        log.warning("--also: there are no images to use in %s", ", ".join(map(str, folders)))
+        return None
+
+    def part(chosen: Sequence[str]) -> Part:
+        empty = np.empty((0, *data.shape), np.uint8)
+        found = [pixels[key] for key in chosen]
+        of = np.array([min(by_key[key]) for key in chosen], label_type(len(data.labels)))
+        return np.stack(found) if found else empty, of
+
+    return Also(
+        tuple(map(str, folders)),
+        train=part([key for key in keys if not is_held_out(key)]),
+        held_out=part([key for key in keys if is_held_out(key)]),
+    )
+
+
+def _listed(folders: Sequence[Path], names: Sequence[str]) -> tuple[list[Path], list[int]]:
+    """The image files of all folders, and the label of each."""
+    check_folders(folders)
+    place = {name: label for label, name in enumerate(names)}
+    paths: list[Path] = []
+    labels: list[int] = []
+    for folder in folders:
+        found = {path: images_in(path) for path in sorted(visible(folder)) if path.is_dir()}
+        unknown = [
+            label_of(path.name)
+            for path, images in found.items()
+            if images and label_of(path.name) not in place
+        ]
+        if unknown:
+            inside = folder / ACCEPTED
+            advice = f"; name its folder {inside}" if inside.is_dir() else ""
+            raise BadData(
+                f"--also: {folder} has images of unknown classes: {some(unknown)}; the data set "
+                f"has {some(names)}{advice}"
+            )
+        for path, images in found.items():
+            paths += images
+            labels += [place.get(label_of(path.name), 0)] * len(images)
+    return paths, labels
+
+
+def _read(paths: Sequence[Path], prepare: Preparer) -> list[_Image | None]:
+    """None of an image that cannot be used, which is logged."""
+
+    def read(number: int) -> _Image | str:
+        try:
+            return _image(paths[number], prepare)
+        except (BadImage, Blank) as error:
+            return f"{paths[number]}: {error}"
+
+    results = list(in_threads(read, len(paths)))
+    faults = [each for each in results if isinstance(each, str)]
+    if faults:
+        log.warning("--also: left out %d images: %s", len(faults), some(faults))
+    return [None if isinstance(each, str) else each for each in results]
+
+
+def _image(path: Path, prepare: Preparer) -> _Image:
+    raster = read_raster(path, prepare.reduction)
+    if re.fullmatch(HASH, path.stem):
+        seen = _as_seen(raster)
+        if hash_of(seen.tobytes()) == path.stem:
+            return _Image(path.stem, seen if seen.shape == prepare.shape else prepare(raster))
+    pixels = prepare(raster)
+    return _Image(hash_of(pixels.tobytes()), pixels)
+
+
+def _as_seen(raster: Raster) -> Pixels:
+    """The pixels of a file as they were written: gray, or RGB."""
+    colours: Any = raster
+    if colours.ndim == 3 and colours.shape[2] == 3:
+        colours = cv2.cvtColor(colours, cv2.COLOR_BGR2RGB)
+    return np.ascontiguousarray(colours)
+
+
+def _leave_out(labels: dict[str, set[int]], keys: Sequence[str], reason: str) -> None:
+    if keys:
+        log.warning("--also: left out %d images that %s: %s", len(keys), reason, some(keys))
+    for key in keys:
+        del labels[key]
