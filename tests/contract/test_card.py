@@ -144,6 +144,9 @@ def test_a_histogram_has_a_share_for_each_bin(facts: dict[str, Any]) -> None:
     for wrong in ({"shares": [0.5, 0.5]}, {"edges": [0.2, 0.1]}):
         with pytest.raises(BadCard, match=r"inputs\.ink: .*ascending edges"):
             ModelCard.from_json(json.dumps(facts | {"inputs": {"ink": ink | wrong}}))
+    many = {"edges": [*range(101)], "shares": [0.0] * 102}
+    with pytest.raises(BadCard, match=r"inputs\.ink\.edges: .* at most 100 items"):
+        ModelCard.from_json(json.dumps(facts | {"inputs": {"ink": many}}))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null"], ids=["empty", "cut", "list", "null"])
