@@ -1,9 +1,9 @@
 """Activation by hand: a version that is known to be worse than the current one must be forced.
 
     the verdict of its gate is worse                        refused, with the failed checks
-    its accuracy on as many images of the same data set
-    is lower than the current version's, beyond chance      refused, with both accuracies
-    an accuracy is unknown, or the images are others        activated, with a warning
+    its accuracy is lower than the current version's,
+    by more than chance                                     refused, with both accuracies
+    an accuracy is unknown, labels or images are others     activated, with a warning
 
 A rollback is never checked: it is for emergencies, and restores what served before.
 """
@@ -88,41 +88,55 @@ def _failed_checks(number: int, card: ModelCard) -> Iterator[str]:
 
 
 def _lower_accuracy(number: int, card: ModelCard, current: int, before: ModelCard) -> Iterator[str]:
-    found, found_before = _tested(card), _tested(before)
-    if found is None or found_before is None or found[1:] != found_before[1:]:
+    tested, tested_before = _tested(card), _tested(before)
+    if tested is None or tested_before is None or card.labels != before.labels:
         return
-    accuracy, data, images = found
-    if _chance(found_before[0], accuracy, images) < SIGNIFICANT:
+    if _chance(tested, tested_before) < SIGNIFICANT:
         yield (
-            f"The accuracy of version {number} on {images:,} test images of {data} is "
-            f"{accuracy:.2%}, that of version {current}, the current one, is {found_before[0]:.2%}."
+            f"The accuracy of version {number} is {tested}, that of version {current}, the current "
+            f"one, is {tested_before}."
         )
 
 
 def _unknown(number: int, card: ModelCard, current: int, before: ModelCard) -> Iterator[str]:
-    """What keeps the two from being compared."""
-    found = {number: _tested(card), current: _tested(before)}
-    for version, tested in found.items():
-        if tested is None:
-            yield f"The accuracy of version {version} is unknown: not compared."
-    of = {version: tested[1:] for version, tested in found.items() if tested is not None}
-    if len(of) == 2 and of[number] != of[current]:
-        images = (f"version {key} on {n:,} images of {data}" for key, (data, n) in of.items())
-        yield f"They were tested on different images: {', '.join(images)}; not compared."
+    """What keeps the two from being compared, or makes it uncertain."""
+    tested, tested_before = _tested(card), _tested(before)
+    if card.labels != before.labels:
+        yield f"Versions {number} and {current} have different labels: not compared."
+    elif tested is None or tested_before is None:
+        which = number if tested is None else current
+        yield f"The accuracy of version {which} is unknown: not compared."
+    elif (tested.data, tested.images) != (tested_before.data, tested_before.images):
+        yield (
+            f"They were tested on different images: the accuracy of version {number} is {tested}, "
+            f"that of version {current} {tested_before}."
+        )
 
 
-def _tested(card: ModelCard) -> tuple[float, str, int] | None:
-    """The accuracy, 0..1, and the data set and number of its test images; None: unknown."""
-    if card.evaluation is None or card.data_set is None:
+class _Tested(NamedTuple):
+    accuracy: float  # 0..1
+    data: str  # name of the data set
+    images: int
+
+    def __str__(self) -> str:
+        return f"{self.accuracy:.2%} of {self.images:,} test images of {self.data}"
+
+
+def _tested(card: ModelCard) -> _Tested | None:
+    """None: its accuracy is unknown."""
+    if card.evaluation is None or card.data_set is None or card.data_set.test == 0:
         return None
-    return card.evaluation.accuracy, card.data_set.name, card.data_set.test
+    return _Tested(card.evaluation.accuracy, card.data_set.name, card.data_set.test)
 
 
-def _chance(before: float, after: float, images: int) -> float:
-    """The probability of such a loss if both accuracies, of that many images each, are equal.
+def _chance(tested: _Tested, before: _Tested) -> float:
+    """The probability of such a difference or a larger one if both are equally accurate.
 
     One-sided test of two proportions.
     """
-    pooled = (before + after) / 2
-    deviation = sqrt(2 * pooled * (1 - pooled) / images) if images else 0.0
-    return NormalDist().cdf((after - before) / deviation) if deviation else 1.0
+    right = tested.accuracy * tested.images + before.accuracy * before.images
+    pooled = right / (tested.images + before.images)
+    deviation = sqrt(pooled * (1 - pooled) * (1 / tested.images + 1 / before.images))
+    if not deviation:
+        return 1.0
+    return NormalDist().cdf((tested.accuracy - before.accuracy) / deviation)

@@ -12,6 +12,7 @@ from contract.__main__ import main
 from contract.card import Check, Gate, Imported
 from contract.store import Store
 from contract.version import Version
+from tests.support.versions import LETTERS
 
 IMAGES = 10_000
 
@@ -77,8 +78,8 @@ def test_a_less_accurate_version_is_refused_with_both_accuracies(
     store.activate(publish(0.9961))
     publish(0.9694)
     error = command("activate 2", code=1)["error"]
-    assert "version 2 on 10,000 test images of mnist is 96.94%" in error
-    assert "version 1, the current one, is 99.61%" in error
+    assert "version 2 is 96.94% of 10,000 test images of mnist" in error
+    assert "version 1, the current one, is 99.61% of 10,000 test images of mnist" in error
     assert "--force" in error
     assert store.current() == 1
     forced = command("activate 2 --force")
@@ -141,9 +142,25 @@ def test_other_test_images_are_a_warning(
     store: Store, publish: Publish, command: Run, version: Version
 ) -> None:
     store.activate(publish(0.9961))
-    publish(0.5, data_set=version.card.data_set)
+    publish(0.9950, data_set=version.card.data_set)
     (warning,) = command("activate 2")["warnings"]
-    assert "version 2 on 200 images of drawn, version 1 on 10,000 images of mnist" in warning
+    assert "different images" in warning
+    assert "version 2 is 99.50% of 200 test images of drawn" in warning
+
+
+def test_a_lower_accuracy_on_other_test_images_is_refused(
+    store: Store, publish: Publish, command: Run, version: Version
+) -> None:
+    store.activate(publish(0.9961))
+    publish(0.94, data_set=version.card.data_set)
+    assert "94.00% of 200 test images of drawn" in command("activate 2", code=1)["error"]
+
+
+def test_other_labels_are_a_warning(store: Store, publish: Publish, command: Run) -> None:
+    store.activate(publish(0.9961))
+    publish(0.5, labels=LETTERS)
+    (warning,) = command("activate 2")["warnings"]
+    assert warning == "Versions 2 and 1 have different labels: not compared."
 
 
 def test_the_first_version_is_compared_with_nothing(publish: Publish, command: Run) -> None:

@@ -88,7 +88,7 @@ every_route = pytest.mark.parametrize("activate", [by_v1, by_v2, by_query])
 @pytest.mark.parametrize(
     ("number", "reason"),
     [
-        (LESS_ACCURATE, "on 10,000 test images of mnist is 96.94%"),
+        (LESS_ACCURATE, "96.94% of 10,000 test images of mnist"),
         (JUDGED_WORSE, "recall of 7: 12.00% of 1,028 test images of 7"),
     ],
 )
