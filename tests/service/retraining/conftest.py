@@ -1,6 +1,7 @@
 """A service with a database of jobs, and a worker that does as the test says."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -22,6 +23,11 @@ def retraining(published: tuple[Store, Version], worker: ScriptedWorker) -> Iter
     models = published[0].folder.parent
     with Service.started(models, jobs=worker.url, admin_token=TOKEN, max_jobs=3) as service:
         yield service
+
+
+@pytest.fixture
+def database(worker: ScriptedWorker) -> Path:
+    return Path(worker.url.removeprefix("sqlite:///"))
 
 
 @pytest.fixture
