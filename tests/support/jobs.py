@@ -37,6 +37,7 @@ class ScriptedWorker:
     def __init__(self, url: str) -> None:
         self.url = url
         self.ends: set[str] = set()
+        self.version = 1  # that jobs say they have published
         self.stops = False  # every job ends
         self.steps = 1  # lines of progress that a job writes before it waits for its end
 
@@ -92,7 +93,7 @@ def worker_of(folder: Path) -> Iterator[ScriptedWorker]:
         end: State = "kept"
         if wanted.activate != "never":
             end = "activated" if wanted.activate == "if_better" else "awaiting_approval"
-        write(job, end, version=1, parent=1)
+        write(job, end, version=worker.version, parent=1)
 
     @DBOS.workflow(name=DECISION)
     def decide(job_id: str, decision: str, by: str) -> None:

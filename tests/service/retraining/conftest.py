@@ -33,7 +33,7 @@ def database(worker: ScriptedWorker) -> Path:
 @pytest.fixture
 def admin(retraining: Service, worker: ScriptedWorker) -> Iterator[httpx2.Client]:
     """With the admin token. The jobs that the test leaves are cancelled."""
-    worker.steps = 1
+    worker.steps = worker.version = 1
     with retraining.client(headers=ADMIN) as client:
         yield client
         for job in client.get("/v1/retrain").json()["jobs"]:
