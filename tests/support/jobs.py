@@ -37,6 +37,8 @@ class ScriptedWorker:
     def __init__(self, url: str) -> None:
         self.url = url
         self.ends: set[str] = set()
+        self.version = 1  # that jobs say they have published
+        self.stops = False  # every job ends
         self.steps = 1  # lines of progress that a job writes before it waits for its end
 
 
@@ -57,7 +59,6 @@ def progress(step: int) -> Progress:
 def worker_of(folder: Path) -> Iterator[ScriptedWorker]:
     """A worker with a SQLite database in that folder."""
     worker = ScriptedWorker(f"sqlite:///{folder / 'jobs.sqlite'}")
-    logging.getLogger("dbos").setLevel(logging.CRITICAL)
     DBOS(
         config={
             "name": APPLICATION,
@@ -67,6 +68,8 @@ def worker_of(folder: Path) -> Iterator[ScriptedWorker]:
             "executor_id": "scripted",
         }
     )
+
+    logging.getLogger("dbos").setLevel(logging.CRITICAL)
 
     def write(job: Job, state: State, **changes: Any) -> Job:
         job = job.model_copy(update={"state": state, **changes})
@@ -85,12 +88,12 @@ def worker_of(folder: Path) -> Iterator[ScriptedWorker]:
         job = write(job, "training", started=NOW, worker="scripted", run=job_id)
         for step in range(1, worker.steps + 1):
             emit("progress", progress(step).model_dump(mode="json"))
-        while job_id not in worker.ends:
+        while job_id not in worker.ends and not worker.stops:
             DBOS.sleep(STEP)
         end: State = "kept"
         if wanted.activate != "never":
             end = "activated" if wanted.activate == "if_better" else "awaiting_approval"
-        write(job, end, version=1, parent=1)
+        write(job, end, version=worker.version, parent=1)
 
     @DBOS.workflow(name=DECISION)
     def decide(job_id: str, decision: str, by: str) -> None:
@@ -107,4 +110,5 @@ def worker_of(folder: Path) -> Iterator[ScriptedWorker]:
     try:
         yield worker
     finally:
-        DBOS.destroy(workflow_completion_timeout_sec=0, destroy_registry=True)
+        worker.stops = True
+        DBOS.destroy(workflow_completion_timeout_sec=5, destroy_registry=True)

@@ -67,7 +67,7 @@ async def chunks(
 ) -> AsyncIterator[bytes]:
     """The stream after a place, from what was found first, until the job or the service ends."""
     loop = asyncio.get_running_loop()
-    place, (events, job), shown = since, first, None
+    place, (events, job), state = since, first, None
     yield RETRY
     sent_at = loop.time()
     while not ended():
@@ -75,9 +75,9 @@ async def chunks(
         for place, event in events:
             lines.append(_written(event, place))
             if event.kind == "job":
-                shown = Job.model_validate(event.data)
-        if not events and job != shown:
-            shown = job
+                state = event.data["state"]
+        if not events and job.state != state:
+            state = job.state
             data = job.model_dump(mode="json")
             lines.append(_written(Event(kind="job", at=datetime.now(UTC), data=data)))
         if not lines and loop.time() - sent_at >= heartbeat:

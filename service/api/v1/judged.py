@@ -10,14 +10,12 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, Field
 
-from contract.card import Gate
+from contract.card import CHANGED, CHANGED_FACTS, GATE, Gate
 from contract.jobs import Job
 from service.errors import Problem
 from service.models.store_reader import StoreReader
 from service.problem_types.retraining import NO_COMPARISON
 from service.settings import Settings
-
-GATE, CHANGED, CHANGED_FACTS = "gate.json", "changed.png", "changed.json"
 
 
 class ComparedVersion(BaseModel):

@@ -1,6 +1,7 @@
 """A service with a database of jobs, and a worker that does as the test says."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -25,9 +26,14 @@ def retraining(published: tuple[Store, Version], worker: ScriptedWorker) -> Iter
 
 
 @pytest.fixture
+def database(worker: ScriptedWorker) -> Path:
+    return Path(worker.url.removeprefix("sqlite:///"))
+
+
+@pytest.fixture
 def admin(retraining: Service, worker: ScriptedWorker) -> Iterator[httpx2.Client]:
     """With the admin token. The jobs that the test leaves are cancelled."""
-    worker.steps = 1
+    worker.steps = worker.version = 1
     with retraining.client(headers=ADMIN) as client:
         yield client
         for job in client.get("/v1/retrain").json()["jobs"]:
