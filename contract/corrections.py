@@ -17,10 +17,9 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 from urllib.parse import unquote
 
 from contract.files import read_regular, replace_together
@@ -28,8 +27,9 @@ from contract.files import read_regular, replace_together
 State = Literal["accepted", "waiting", "rejected"]
 STATES: tuple[State, ...] = get_args(State)
 HELD_OUT = 5  # one image in so many
-HASH = r"[0-9a-f]{64}"
+HASH, SUFFIX = r"[0-9a-f]{64}", ".png"
 LARGEST = 64 * 2**20  # bytes of a file; 4096 x 4096 RGB, the largest that a network takes, in noise
+_FILE = re.compile(HASH + re.escape(SUFFIX))
 DRAFT_SECONDS = 3600.0  # after which a hidden file is what a killed process left behind
 
 
@@ -45,8 +45,7 @@ class NoDecision(CorrectionError):
     """The image has several labels, and none was named."""
 
 
-@dataclass(frozen=True)
-class Correction:
+class Correction(NamedTuple):
     """One label that was given to one image."""
 
     sha256: str  # of the pixels
@@ -54,7 +53,6 @@ class Correction:
     state: State
     created: float  # seconds since the epoch
     size: int  # bytes of the file
-    path: Path
 
 
 def hash_of(pixels: bytes) -> str:
@@ -88,17 +86,19 @@ class Corrections:
         """Every correction, in no order. Files that are no corrections are left out."""
         for state, label, folder in self._labels():
             for entry in _entries(folder):
-                image = entry.name.removesuffix(".png")
-                if entry.name.endswith(".png") and re.fullmatch(HASH, image):
+                if _FILE.fullmatch(entry.name):
                     with suppress(FileNotFoundError):  # moved meanwhile
-                        yield _correction(Path(entry.path), image, label, state)
+                        found = entry.stat()
+                        image = entry.name[: -len(SUFFIX)]
+                        yield Correction(image, label, state, found.st_mtime, found.st_size)
 
     def of(self, image: str) -> list[Correction]:
         """Those of one image, by its hash: one for each label that it was given."""
         found = []
         for state, label, folder in self._labels():
             with suppress(FileNotFoundError):
-                found.append(_correction(folder / f"{image}.png", image, label, state))
+                file = (folder / f"{image}{SUFFIX}").stat()
+                found.append(Correction(image, label, state, file.st_mtime, file.st_size))
         return found
 
     def find(self, image: str, label: str) -> Correction | None:
@@ -108,7 +108,7 @@ class Corrections:
         """The image itself; NoCorrection if there is none."""
         for each in self._known(image):
             with suppress(FileNotFoundError):  # moved meanwhile
-                return read_regular(each.path, LARGEST)
+                return read_regular(self._path(each.state, each.label, image), LARGEST)
         raise _no_correction(image)
 
     def add(self, image: str, label: str, png: bytes, *, suspicious: bool) -> Correction:
@@ -127,7 +127,7 @@ class Corrections:
         replace_together({path: png})
         # After the file is there: of two services that add two labels at once, one sees both.
         self._withdraw_disputed(image)
-        return self.find(image, label) or _correction(path, image, label, state)
+        return self.find(image, label) or Correction(image, label, state, time.time(), len(png))
 
     def accept(self, image: str, label: str | None = None) -> None:
         """Accept one label of an image, and reject all others.
@@ -154,7 +154,7 @@ class Corrections:
     def delete(self, image: str) -> int:
         """Remove an image with all its labels; the number of files. NoCorrection if none."""
         known = self._known(image)
-        _remove(each.path for each in known)
+        _remove(self._path(each.state, each.label, image) for each in known)
         return len(known)
 
     def prune(self, before: float) -> int:
@@ -162,7 +162,11 @@ class Corrections:
 
         Files that killed processes left half written are removed too.
         """
-        old = [each.path for each in self.all() if each.created < before]
+        old = [
+            self._path(each.state, each.label, each.sha256)
+            for each in self.all()
+            if each.created < before
+        ]
         left = time.time() - DRAFT_SECONDS
         drafts = [
             Path(entry.path)
@@ -183,7 +187,7 @@ class Corrections:
                     yield state, label_of(entry.name), Path(entry.path)
 
     def _path(self, state: State, label: str, image: str) -> Path:
-        return self.folder / state / folder_of(label) / f"{image}.png"
+        return self.folder / state / folder_of(label) / f"{image}{SUFFIX}"
 
     def _known(self, image: str) -> list[Correction]:
         found = self.of(image)
@@ -208,16 +212,11 @@ class Corrections:
         target = self._path(state, correction.label, correction.sha256)
         target.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):  # another service has moved or removed it
-            correction.path.replace(target)
+            self._path(correction.state, correction.label, correction.sha256).replace(target)
 
 
 def _no_correction(image: str) -> NoCorrection:
     return NoCorrection(f"there is no correction of the image {image}")
-
-
-def _correction(path: Path, image: str, label: str, state: State) -> Correction:
-    found = path.stat()
-    return Correction(image, label, state, found.st_mtime, found.st_size, path)
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

@@ -100,7 +100,7 @@ def test_pruning_removes_old_corrections_and_drafts_of_killed_processes(
     corrections.add(OTHER, "7", PNG, suspicious=False)
     draft = corrections.folder / "accepted/7/.half-written"
     draft.touch()
-    for path in (draft, corrections.of(IMAGE)[0].path):
+    for path in (draft, corrections.folder / f"accepted/7/{IMAGE}.png"):
         os.utime(path, (1e9, 1e9))
     assert corrections.prune(before=time.time() - 60) == 1
     assert [each.sha256 for each in corrections.all()] == [OTHER]

@@ -7,7 +7,6 @@ accepted, waiting or rejected.
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from itertools import groupby
 from operator import attrgetter
 from typing import Annotated, Any
 
@@ -94,15 +93,18 @@ def review_routes(
     async def corrections(
         state: _State = None, limit: _Limit = 100, after: _After = None
     ) -> FeedbackList:
-        found = await folder.do(lambda corrections: [*corrections.all()])
-        images, following = _page(found, state, limit, after)
-        return FeedbackList(
-            **{name: sum(each.state == name for each in found) for name in _COUNTED},
-            bytes=sum(each.size for each in found),
-            limits=limits,
-            images=images,
-            next=following,
-        )
+        def listed(corrections: Corrections) -> FeedbackList:
+            found = [*corrections.all()]
+            images, following = _page(found, state, limit, after)
+            return FeedbackList(
+                **{name: sum(each.state == name for each in found) for name in _COUNTED},
+                bytes=sum(each.size for each in found),
+                limits=limits,
+                images=images,
+                next=following,
+            )
+
+        return await folder.do(listed)
 
     @router.get(
         "/{sha256}",
@@ -168,12 +170,13 @@ def _page(
     found: Iterable[Correction], state: State | None, limit: int, after: str | None
 ) -> tuple[list[CorrectedImage], str | None]:
     """The images that follow `after`, the oldest first, and where the next page begins."""
-    ordered = sorted(found, key=attrgetter("sha256"))
-    images = [[*each] for _, each in groupby(ordered, attrgetter("sha256"))]
-    keyed = sorted((_place(each), each) for each in images if _has(each, state))
-    rest = [(place, each) for place, each in keyed if after is None or place > after]
-    page = [_image(each) for _, each in rest[:limit]]
-    return page, rest[limit - 1][0] if len(rest) > limit else None
+    images: dict[str, list[Correction]] = {}
+    for each in found:
+        images.setdefault(each.sha256, []).append(each)
+    places = {_place(each): each for each in images.values() if _has(each, state)}
+    rest = sorted(place for place in places if after is None or place > after)
+    following = rest[limit - 1] if len(rest) > limit else None
+    return [_image(places[place]) for place in rest[:limit]], following
 
 
 def _has(corrections: Sequence[Correction], state: State | None) -> bool:
