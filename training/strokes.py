@@ -6,6 +6,8 @@ scikit-learn's digits were written by 43 people of one country: their sevens hav
 have no loop. The skeletons below add the shapes that are missing there.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -83,14 +85,19 @@ def drawn_digits(count: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.u
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # strokes are small: threads would only wait for each other
     try:
-        pixels = np.stack([_draw(int(digit), random) for digit in labels])
+        pixels = np.stack([_draw(SKELETONS[int(digit)], random) for digit in labels])
     finally:
         torch.set_num_threads(threads)
     return pixels, labels
 
 
-def _draw(digit: int, random: np.random.Generator) -> NDArray[np.uint8]:
-    ways = SKELETONS[digit]
+def drawn_by_one_hand(way: str, count: int, seed: int) -> NDArray[np.uint8]:
+    """Images (count, 28, 28) of one way of writing, which need not be in SKELETONS."""
+    random = np.random.default_rng(seed)
+    return np.stack([_draw([way], random) for _ in range(count)])
+
+
+def _draw(ways: Sequence[str], random: np.random.Generator) -> NDArray[np.uint8]:
     strokes = ways[random.integers(len(ways))].split("/")
     curves = [_curve(_points(stroke), random) for stroke in strokes]
     points = np.concatenate(curves) * [random.uniform(0.45, 1.0), 1.0]  # (p, 2), narrow or wide

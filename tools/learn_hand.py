@@ -1,0 +1,200 @@
+"""Show that corrections teach a model a hand that it misreads: python -m tools.learn_hand
+
+Starts the service and a retraining worker on a copy of the current version, draws ones with a long
+upstroke, which MNIST hardly has, and does by HTTP what users and an admin do:
+
+    500 images --/v1/predict--> how many are read
+    200 others --/v1/feedback--> corrections --/v1/retrain--> judged --approve--> served
+    the 500 again, and barred sevens beside them, which must not suffer
+
+Prints what each step found. With --images DIR it writes the images that changed sides. Exits with 1
+if fewer than --at-least of the 500 are read at the end, or if the new version is not accepted.
+"""
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import httpx2
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.store import Store
+from tests.support.program import Program
+from tests.support.running import ADMIN, ROOT, TOKEN, Service
+from training.strokes import drawn_by_one_hand
+
+UPSTROKE_ONE = "5,45 60,0 / 60,0 58,100"
+BARRED_SEVEN = "5,5 95,5 / 95,5 60,50 40,100 / 30,50 85,48"
+CORRECTED, OTHERS = 200, 500
+PNG = {"Content-Type": "image/png"}
+ENDED = ("awaiting_approval", "failed", "kept", "cancelled")
+Images = NDArray[np.uint8]
+
+
+class Worker(Program):
+    def hear(self, line: str) -> bool:
+        return "waits for jobs" in line
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    parser = ArgumentParser(
+        "python -m tools.learn_hand",
+        description=__doc__,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--models", type=Path, default=Path("models"))
+    parser.add_argument("--preset", default="quick", help="of the retraining; default: quick")
+    parser.add_argument("--weight", type=int, default=10, help="times that a correction is shown")
+    parser.add_argument("--at-least", type=float, default=0.98, help="fraction of the 500")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="write PNGs to this folder")
+    arguments = parser.parse_args(words)
+    with tempfile.TemporaryDirectory(prefix="learn-hand-") as folder:
+        return learn(Path(folder), arguments.models, arguments.preset, arguments.weight,
+                     arguments.at_least, arguments.images)  # fmt: skip
+
+
+def learn(
+    folder: Path, models: Path, preset: str, weight: int, at_least: float, images: Path | None
+) -> int:
+    ones = drawn_by_one_hand(UPSTROKE_ONE, CORRECTED + OTHERS, seed=1)
+    sevens = drawn_by_one_hand(BARRED_SEVEN, OTHERS, seed=2)
+    corrected, others = ones[:CORRECTED], ones[CORRECTED:]
+    data = _copy_current(models, folder / "models")
+    with _running(folder) as service, service.client(headers=ADMIN) as client:
+        before = _read(client, others)
+        _say(f"Before: {_share(before, '1')} of {OTHERS} ones with an upstroke are read, "
+             f"{_share(_read(client, sevens), '7')} of {OTHERS} barred sevens")  # fmt: skip
+        _correct(client, corrected)
+        recipe = {"also_weight": weight}
+        job = _retrained(client, {"preset": preset, "data": data, "recipe": recipe})
+        gate = job["gate"]
+        if gate is None:
+            _say(f"The job ended as {job['state']}: {job['reason']}")
+            return 1
+        _say(f"Verdict: {gate['verdict']}; of {gate['images']:,} images {gate['gained']} are "
+             f"gained and {gate['lost']} lost")  # fmt: skip
+        for check in gate["checks"]:
+            _say(f"  {'passed' if check['passed'] else 'FAILED'}  {check['reason']}")
+        if gate["verdict"] == "worse":
+            return 1
+        client.post(f"/v1/retrain/{job['id']}/approve").raise_for_status()
+        _wait_for_version(client, job["version"])
+        after = _read(client, others)
+        _say(f"After: {_share(after, '1')} of the same ones are read, "
+             f"{_share(_read(client, sevens), '7')} of the barred sevens")  # fmt: skip
+    if images:
+        _write_sheet(images / "learned-hand.png", others, before, after)
+    return int(after.count("1") < at_least * OTHERS)
+
+
+def _copy_current(models: Path, copy: Path) -> str:
+    """Copy the current version as the only one; returns the name of its data set."""
+    store = Store(models, "digits")
+    version = store.open()
+    if version.card.data_set is None:
+        raise SystemExit(f"{version.folder} was imported: there is no data set to train on")
+    shutil.copytree(version.folder, copy / "digits" / str(version.number))
+    Store(copy, "digits").activate(version.number)
+    return version.card.data_set.name
+
+
+@contextmanager
+def _running(folder: Path) -> Iterator[Service]:
+    """The service and a worker that share a database, a store and a folder of corrections."""
+    shared = {
+        "jobs": f"sqlite:///{folder}/jobs.sqlite", "feedback": folder / "feedback",
+        "runs": folder / "runs",
+    }  # fmt: skip
+    variables = {f"DIGITSERVE_{name.upper()}": str(value) for name, value in shared.items()}
+    worker = Worker(
+        [sys.executable, "-m", "retraining", "worker", "--name", "learn-hand"],
+        folder=ROOT,
+        environment=os.environ | variables | {"DIGITSERVE_MODELS": str(folder / "models")},
+    )
+    try:
+        with Service.started(
+            folder / "models", admin_token=TOKEN, feedback_rate=10_000, watch_seconds=1, **shared
+        ) as service:
+            yield service
+    finally:
+        worker.process.send_signal(signal.SIGTERM)
+        worker.process.wait()
+
+
+def _read(client: httpx2.Client, images: Images) -> list[str]:
+    """The labels of the service for images (n, 28, 28)."""
+    labels = []
+    for image in images:
+        response = client.post("/v1/predict", content=_png(image), headers=PNG)
+        labels.append(response.raise_for_status().json()["predictions"][0]["label"])
+    return labels
+
+
+def _correct(client: httpx2.Client, images: Images) -> None:
+    """Send corrections as a user, and accept as an admin those that wait."""
+    for image in images:
+        client.post("/v1/feedback?label=1", content=_png(image), headers=PNG).raise_for_status()
+    waiting = client.get("/v1/feedback?state=waiting&limit=1000").raise_for_status().json()
+    for image in waiting["images"]:
+        client.post(f"/v1/feedback/{image['sha256']}/accept?label=1").raise_for_status()
+    counts = client.get("/v1/feedback?limit=1").raise_for_status().json()
+    _say(f"Corrections: {counts['accepted']} accepted, of which {len(waiting['images'])} waited "
+         "for an admin, because the model was certain of another label")  # fmt: skip
+
+
+def _retrained(client: httpx2.Client, request: dict[str, Any]) -> dict[str, Any]:
+    response = client.post("/v1/retrain", json=request | {"activate": "ask"})
+    job: dict[str, Any] = response.raise_for_status().json()
+    began, state = time.monotonic(), ""
+    while job["state"] not in ENDED:
+        if job["state"] != state:
+            state = job["state"]
+            _say(f"Job {job['id']}: {state}, {time.monotonic() - began:.0f} s")
+        time.sleep(0.5)
+        job = client.get(f"/v1/retrain/{job['id']}").raise_for_status().json()
+    return job
+
+
+def _wait_for_version(client: httpx2.Client, version: int) -> None:
+    while client.get("/v1/status").json()["model"]["version"] != str(version):
+        time.sleep(0.2)
+
+
+def _write_sheet(path: Path, images: Images, before: list[str], after: list[str]) -> None:
+    """The images that are read now and were not, at most 10 x 3, twice as large."""
+    gained = [
+        image
+        for image, old, new in zip(images, before, after, strict=True)
+        if old != "1" and new == "1"
+    ]
+    whole = min(len(gained), 30) // 10 * 10
+    rows = [np.hstack(gained[row : row + 10]) for row in range(0, whole, 10)]
+    if rows:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), cv2.resize(255 - np.vstack(rows), None, fx=2, fy=2))
+
+
+def _png(image: Images) -> bytes:
+    return cv2.imencode(".png", image)[1].tobytes()
+
+
+def _share(labels: list[str], right: str) -> str:
+    return f"{labels.count(right) / len(labels):.1%}"
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
