@@ -146,6 +146,8 @@ class DataFacts(_Facts):
     train: Count  # images that the weights were trained on
     validation: Count  # images held out, on which the temperature was fitted
     test: Count  # images on which all numbers below were measured
+    also: Count = 0  # of the training images, those of `--also`, such as corrections of users
+    held_out: Count = 0  # images of `--also` that were not trained on: the gate judges by them too
 
 
 class ClassReport(_Facts):

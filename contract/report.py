@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from contract import activation
-from contract.card import ClassReport, Gate, ModelCard
+from contract.card import ClassReport, DataFacts, Gate, ModelCard
 from contract.current import Switch
 from contract.errors import BrokenVersion, NoVersion, StoreError, WorseVersion
 from contract.store import Store
@@ -253,7 +253,8 @@ def _origin(card: ModelCard) -> dict[str, str]:
     if data := card.data_set:
         facts["data"] = f"{data.name} from {data.source}"
         facts["images"] = (
-            f"{data.train:,} training, {data.validation:,} validation, {data.test:,} test"
+            f"{data.train:,} training{_also(data)}, {data.validation:,} validation, "
+            f"{data.test:,} test"
         )
     if evaluation := card.evaluation:
         facts["accuracy"] = _percent(evaluation.accuracy)
@@ -262,6 +263,12 @@ def _origin(card: ModelCard) -> dict[str, str]:
             f"{_percent(evaluation.calibration_error_before)}"
         )
     return facts
+
+
+def _also(data: DataFacts) -> str:
+    if not data.also and not data.held_out:
+        return ""
+    return f" ({data.also:,} of them of --also, where {data.held_out:,} more are held out)"
 
 
 def _accuracy(card: ModelCard) -> float | None:

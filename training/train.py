@@ -55,13 +55,14 @@ class Task:
 
     @property
     def facts(self) -> DataFacts:
-        source = self.data.source
         return DataFacts(
             name=self.data.name,
-            source=f"{source} and {self.also.in_words()}" if self.also else source,
+            source=self.data.source,
             train=self.images,
             validation=len(self.validation) if self.validation else 0,
             test=len(self.test),
+            also=len(self.also.train[1]) if self.also else 0,
+            held_out=len(self.also.held_out[1]) if self.also else 0,
         )
 
 
@@ -171,10 +172,11 @@ def _train(run: Run, recipe: Recipe, task: Task, network: nn.Module) -> Run:
             training.resume_from(run.state())
             place.print(f"Resuming {run.folder} after {training.done}")
         else:
+            source = task.data.source + (f" and {task.also.in_words()}" if task.also else "")
             place.print(
                 f"Training {recipe.network} ({parameters_of(network):,} parameters) on "
                 f"{task.images:,} images of {in_words(task.data.shape)} from "
-                f"{task.facts.source},\n"
+                f"{source},\n"
                 f"{recipe.epochs} epochs in batches of {recipe.batch_size} on {place.name}, into "
                 f"{run.folder}"
             )

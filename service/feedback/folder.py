@@ -62,9 +62,9 @@ class Usage:
 
 
 class FeedbackFolder:
-    """Used on the event loop; its own methods that begin with _ on the thread, except `_problem`.
+    """Used on the event loop, except for what runs on the thread, at the end.
 
-    Every method raises Problem 404 if the setting names no folder.
+    Every method but `maintain` raises Problem 404 if the setting names no folder.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
@@ -108,10 +108,6 @@ class FeedbackFolder:
             raise
         self._metrics.corrections.labels(correction.state if is_new else "known").inc()
         return correction, is_new
-
-    async def usage(self) -> Usage:
-        """As of now."""
-        return await self.do(self._count)
 
     async def do(self, work: Callable[[Corrections], T]) -> T:
         """What `work` returns, called on a thread; Problem if the folder cannot be used."""

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Annotated
 
@@ -101,10 +101,9 @@ class Correct:
     settings: Settings
     metrics: Metrics
     budget: BufferBudget
+    # Referenced here, or they could be collected as garbage.
+    storing: set[asyncio.Task[None]] = field(default_factory=set)
     path = ROUTE
-
-    def __post_init__(self) -> None:
-        self.storing: set[asyncio.Task[None]] = set()  # or they could be collected as garbage
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["route"] = self  # as FastAPI's own routes do, for the labels of metrics
@@ -135,12 +134,15 @@ class CorrectionEndpoint(Endpoint):
         options = options_as(CorrectionOptions, exchange.query)
         texts: Texts = {"label": options.label, "request_id": options.request_id}
         model, settings = self.app.serving.model, self.app.settings
+        if "ink" in options.model_fields_set and not model.prepare.is_for_digits:
+            raise Problem(BAD_OPTION, "`ink` is for models of digits: leave it out")
         body, kind = exchange.body, exchange.headers.get(b"content-type", b"")
 
         def read() -> list[ImageFile]:
             form = form_of(kind, body)
             sent = [ImageFile("", body)] if form is None else form(body, kind, settings, texts)
-            _check(sent, texts, model)
+            _check(sent, texts)
+            _check_label(texts["label"], model)
             return sent
 
         def then(pixels: Pixels, _: float) -> None:
@@ -212,6 +214,7 @@ class PendingCorrection:
 
     async def _add(self, batch: BatchPredictions, place: int) -> tuple[Added, bool]:
         label, request_id = str(self._texts["label"]), self._texts["request_id"]
+        _check_label(label, batch.model)  # another one may serve by now
         predicted = _class(batch, place)
         suspicious = predicted.label != label and predicted.confidence > SUSPICIOUS
         folder = self._endpoint.app.folder
@@ -232,20 +235,25 @@ class PendingCorrection:
         return added, is_new
 
 
-def _check(sent: list[ImageFile], texts: Texts, model: Model) -> None:
-    """Problem unless a request has one image, a label that the model knows, and a proper id."""
+def _check(sent: list[ImageFile], texts: Texts) -> None:
+    """Problem unless a request has one image, and a proper id if any."""
     if len(sent) != 1:
         raise Problem(
             TOO_MANY_PICTURES,
             f"{len(sent)} images; a correction is one image with its label: send each by itself",
         )
-    labels, label, request_id = model.card.labels, texts["label"], texts["request_id"]
+    request_id = texts["request_id"]
+    if request_id is not None and not re.fullmatch(REQUEST_ID, request_id):
+        raise Problem(BAD_OPTION, "request_id: it is no X-Request-ID of a response")
+
+
+def _check_label(label: str | None, model: Model) -> None:
+    """Problem 422 unless the model knows the label."""
+    labels = model.card.labels
     if label not in labels:
         known = ", ".join(labels[:SHOWN_LABELS]) + (", ..." if len(labels) > SHOWN_LABELS else "")
         given = "the correction has no label" if label is None else f"{label[:64]!r} is no label"
         raise Problem(UNKNOWN_LABEL, f"{given} of version {model.number}: it knows {known}")
-    if request_id is not None and not re.fullmatch(REQUEST_ID, request_id):
-        raise Problem(BAD_OPTION, "request_id: it is no X-Request-ID of an answer")
 
 
 def _class(batch: BatchPredictions, place: int) -> Class:

@@ -155,6 +155,8 @@ def test_colour_images_are_kept_in_colour(tmp_path: Path, version: Version) -> N
     green[..., 1] = 200
     with started(store.folder.parent, tmp_path / "kept", model="colours") as service:
         assert correct(service, encoded(green), "green").status_code == 201
+        refused = problem(correct(service, encoded(green), "green", ink="on"), 400)
+        assert refused["detail"] == "`ink` is for models of digits: leave it out"
     (kept,) = (tmp_path / "kept/accepted/green").iterdir()
     pixels = decode(kept.read_bytes(), max_pixels=10**4)
     assert pixels.shape == (32, 32, 3)
