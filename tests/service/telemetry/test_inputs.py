@@ -15,6 +15,7 @@ from service.telemetry.metrics.inputs import SAMPLED, Expected
 from service.telemetry.metrics.registry import Metrics
 from tests.fixtures import Judged
 from tests.support import fetch
+from tests.support.classifiers import publish_and_activate
 from tests.support.marks import slow
 from tests.support.metrics import exposition, settle
 from tests.support.running import ADMIN, TOKEN, Service, status
@@ -126,6 +127,24 @@ def test_a_card_without_distributions_has_no_series(
         assert images(service) == {}
         assert read(exposition(service), "expected_share") == {}
         assert status(service)["input_changes"] == []
+
+
+def test_images_of_other_models_have_brightness_contrast_and_colour(
+    version: Version, tmp_path: Path
+) -> None:
+    half = Histogram(edges=(0.5,), shares=(0.5, 0.5))
+    inputs = dict.fromkeys(["brightness", "contrast", "colour"], half)
+    publish_and_activate(tmp_path, version, "colours", inputs=inputs)
+    blue = np.full((3, 32, 32, 3), (0, 0, 255), np.uint8)
+    with Service.started(tmp_path, model="colours") as service:
+        with client_of(service) as client:
+            client.infer("colours", inputs_of(blue))
+        counted = images(service)["1"]
+    assert {name: [*bins.values()] for name, bins in counted.items()} == {
+        "brightness": [3, 0],
+        "contrast": [3, 0],
+        "colour": [0, 3],
+    }
 
 
 # ---- series of many versions ------------------------------------------------------------------
