@@ -110,6 +110,17 @@ class RetrainingStatus(BaseModel):
     runs: bool = Field(description="whether /v1/runs shows training runs of this machine")
 
 
+class InputChangeStatus(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    quantity: str = Field(description="ink_share, brightness, ..., confidence, or label")
+    images: int = Field(description="sampled from requests since the version began to serve")
+    psi: float | None = Field(
+        description="population stability index of them and the test images: below 0.1 they are "
+        "alike, above 0.25 they are not; null: no images yet"
+    )
+
+
 class Status(BaseModel):
     model: ModelStatus
     previous: PreviousModel | None
@@ -123,6 +134,10 @@ class Status(BaseModel):
     batching: Batching
     queue_depth: int = Field(description="images")
     retraining: RetrainingStatus
+    input_changes: list[InputChangeStatus] = Field(
+        description="whether images are unlike the test images; none: the card does not describe "
+        "those"
+    )
     memory: MemoryStatus
     worker: int = Field(description="which of the workers answers")
     workers: list[WorkerStatus] = Field(description="the processes that serve this port")
@@ -173,6 +188,7 @@ def status_of(
         retraining=RetrainingStatus(
             set_up=jobs.set_up, reachable=jobs.reachable, runs=settings.runs is not None
         ),
+        input_changes=[InputChangeStatus.model_validate(each) for each in metrics.input_changes()],
         memory=MemoryStatus(budget=memory.total, limit=memory.limit),
         worker=peers.slot,
         workers=[WorkerStatus.model_validate(each) for each in peers.states],

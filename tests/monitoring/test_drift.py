@@ -14,7 +14,7 @@ from contract.version import Version
 from preprocessing.statistics import Pixels
 from tests.fixtures import Judged
 from tests.monitoring.prometheus import Prometheus
-from tests.support.running import Service, wait_until
+from tests.support.running import Service, status, wait_until
 from tests.support.tensors import client_of, inputs_of
 
 LIMIT = 0.25  # of the alert
@@ -54,3 +54,5 @@ def test_the_index_rises_when_the_images_change(
         send(service, thick)
         wait_until(lambda: indexes(prometheus)["stroke_width"] > LIMIT, service)
         assert indexes(prometheus)["ink_share"] > LIMIT
+        reported = {each["quantity"]: each["psi"] for each in status(service)["input_changes"]}
+        wait_until(lambda: indexes(prometheus) == pytest.approx(reported, abs=0.1), service)

@@ -20,6 +20,7 @@ from contract.card import (
     ONNX,
     SAMPLE_LABELS,
     SAMPLES,
+    Histogram,
     Imported,
     ModelCard,
     Parity,
@@ -42,6 +43,7 @@ def publish_classifier(
     preparation: Preparation = SMALL,
     colour: bool = True,
     samples: bool = False,
+    inputs: dict[str, Histogram] | None = None,
     change: Callable[[Path], object] = lambda _: None,
 ) -> int:
     """Publish such a model with what is left of the card of `version`; returns its number.
@@ -64,12 +66,13 @@ def publish_classifier(
             seconds_1=0.001, seconds_64=0.01,
         )  # fmt: skip
         unknown: dict[str, object] = {
-            "schema_version": 4, "run": None, "data_set": None, "evaluation": None,
+            "schema_version": 5, "run": None, "data_set": None, "evaluation": None,
             "acceptance": None, "recipe": {}, "left_out": {},
         }  # fmt: skip
         known = {
             "name": store.folder.name, "labels": labels, "input": input_, "outputs": outputs,
             "preparation": preparation, "imported": _imported(), "parity": {ONNX: parity},
+            "inputs": inputs,
         }  # fmt: skip
         card = ModelCard.model_validate(dict(version.card) | unknown | known)
         return store.publish(draft, card).number

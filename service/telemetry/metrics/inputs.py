@@ -25,9 +25,18 @@ from preprocessing.statistics import Pixels, counts_by_bin, statistics_of, thinn
 from service.telemetry.metrics.buffered import BufferedCounter, Number
 
 SAMPLED = 64 * 28 * 28  # bytes of pixels in a second
+LEAST = 0.001  # share of a bin in the index, as in deploy/prometheus: of 0 it would be infinite
 KEPT = 2  # versions: the one that serves, and the one before
 
 Labels = tuple[str, ...]  # version, quantity, bin
+
+
+class InputChange(NamedTuple):
+    """How far the images of requests are from the test images in one quantity."""
+
+    quantity: str
+    images: int  # sampled since the version began to serve
+    psi: float | None  # population stability index; None: there are no images
 
 
 class Expected(NamedTuple):
@@ -49,12 +58,29 @@ class Expected(NamedTuple):
         between = [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
         return [f"up to {edges[0]:g}", *between, f"above {edges[-1]:g}"]
 
+    def series(self, quantity: str) -> list[Labels]:
+        """The label values of each bin."""
+        return [(str(self.version), quantity, name) for name in self.bins(quantity)]
+
     def shares(self) -> dict[Labels, float]:
         return {
-            (str(self.version), quantity, name): share
+            labels: share
             for quantity, histogram in self.inputs.items()
-            for name, share in zip(self.bins(quantity), histogram.shares, strict=True)
+            for labels, share in zip(self.series(quantity), histogram.shares, strict=True)
         }
+
+    def changes(self, counted: Mapping[Labels, Sequence[float]]) -> list[InputChange]:
+        """By quantity; `counted` are the numbers of the series of input_images_total."""
+        found = []
+        for quantity, histogram in self.inputs.items():
+            counts = np.array([counted[labels][0] for labels in self.series(quantity)])
+            images, psi = int(counts.sum()), None
+            if images:
+                share = np.maximum(counts / images, LEAST)
+                expected = np.maximum(histogram.shares, LEAST)
+                psi = float(((share - expected) * np.log(share / expected)).sum())
+            found.append(InputChange(quantity, images, psi))
+        return found
 
 
 class _Counters:
@@ -63,9 +89,8 @@ class _Counters:
     def __init__(self, expected: Expected, images: BufferedCounter) -> None:
         self.preparation = expected.preparation
         self.edges = {name: histogram.edges for name, histogram in expected.inputs.items()}
-        version = str(expected.version)
         self._series: dict[str, list[Number]] = {
-            name: [images.labels(version, name, each) for each in expected.bins(name)]
+            name: [images.labels(*labels) for labels in expected.series(name)]
             for name in self.edges
         }
 
@@ -92,7 +117,8 @@ class InputMetrics:
         self, images: BufferedCounter, expect: Callable[[Mapping[Labels, float]], object]
     ) -> None:
         """`images` has the labels version, quantity and bin. `expect` exposes shares by them."""
-        self._images = images
+        self.images = images
+        self.expected: Expected | None = None  # None: no version serves yet
         self._expect = expect
         # In the order in which they began to serve. None: not of this process.
         self._kept: dict[int, _Counters | None] = dict.fromkeys(
@@ -107,14 +133,15 @@ class InputMetrics:
         """To be called before the version answers."""
         self.flush()
         self._left = SAMPLED
-        counters = _Counters(expected, self._images) if expected.inputs else None
+        counters = _Counters(expected, self.images) if expected.inputs else None
         self._serving = expected.version, counters
+        self.expected = expected
         self._expect(expected.shares())
         self._kept.pop(expected.version, None)
         self._kept[expected.version] = counters
         for version in [*self._kept][:-KEPT]:
             del self._kept[version]
-            self._images.forget(lambda each, *_, gone=str(version): each == gone)
+            self.images.forget(lambda each, *_, gone=str(version): each == gone)
 
     def record(
         self, version: int, pixels: Pixels, classes: Sequence[int], confidences: Sequence[float]

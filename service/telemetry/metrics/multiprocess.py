@@ -40,10 +40,14 @@ class SharedNumbers(Collector):
 
     def collect(self) -> Iterator[Metric]:
         for metric in self._metrics:
-            (labels, rows, _), numbers = self._read(metric, all_series)
-            sums = np.zeros((len(labels), metric.count))
-            np.add.at(sums, rows, numbers)
-            yield metric.family_of(dict(zip(labels, sums.tolist(), strict=True)))
+            yield metric.family_of(self.totals(metric))
+
+    def totals(self, metric: BufferedMetric) -> dict[LabelValues, list[float]]:
+        """The numbers of each series, by its label values."""
+        (labels, rows, _), numbers = self._read(metric, all_series)
+        sums = np.zeros((len(labels), metric.count))
+        np.add.at(sums, rows, numbers)
+        return dict(zip(labels, sums.tolist(), strict=True))
 
     def sums(self, metric: BufferedMetric, matches: Matches = all_series) -> list[float]:
         """The sum over the matching series of each bucket, or of the one number."""

@@ -33,7 +33,7 @@ from service.telemetry.metrics.buffered import (
     BufferedHistogram,
     BufferedMetric,
 )
-from service.telemetry.metrics.inputs import InputMetrics
+from service.telemetry.metrics.inputs import InputChange, InputMetrics
 from service.telemetry.metrics.multiprocess import Matches, SharedNumbers, all_series
 from service.telemetry.metrics.shared_memory import SharedMemory, private_memory
 from service.telemetry.metrics.version_series import RouteSeries, VersionSeries
@@ -214,6 +214,11 @@ class Metrics:
     def without_room(self) -> tuple[int, list[str]]:
         """Series missing from /metrics: their number, and the names of this worker's first."""
         return self._memory.refused, [*self._memory.own.without_room]
+
+    def input_changes(self) -> list[InputChange]:
+        """Of the version that serves, over all workers, as of the last refresh."""
+        expected = self.inputs.expected
+        return expected.changes(self._numbers.totals(self.inputs.images)) if expected else []
 
     def count_native(self, messages: int, dropped: int) -> None:
         """Lines until now, of all processes of the service."""

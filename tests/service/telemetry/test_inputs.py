@@ -15,9 +15,10 @@ from service.telemetry.metrics.inputs import SAMPLED, Expected
 from service.telemetry.metrics.registry import Metrics
 from tests.fixtures import Judged
 from tests.support import fetch
+from tests.support.classifiers import publish_and_activate
 from tests.support.marks import slow
 from tests.support.metrics import exposition, settle
-from tests.support.running import ADMIN, TOKEN, Service
+from tests.support.running import ADMIN, TOKEN, Service, status
 from tests.support.shared_memory import workers
 from tests.support.tensors import client_of, inputs_of
 from tests.support.versions import LETTERS, publish, two_versions
@@ -59,7 +60,7 @@ def serving(
 
 def activate(service: Service, version: int) -> None:
     url = f"{service.url}/v1/models/digits/versions/{version}/activate"
-    fetch.post(url, headers=ADMIN).raise_for_status()
+    fetch.post(url, headers=ADMIN, timeout=60).raise_for_status()  # each worker loads it
 
 
 def test_the_distributions_on_the_card_are_exposed(service: Service, version: Version) -> None:
@@ -89,6 +90,21 @@ def test_the_first_images_of_a_second_are_counted_in_the_same_bins(
     assert counted["label"]["7"] == (digits == 7).sum()
 
 
+def test_the_status_says_how_far_images_are_from_the_test_images(
+    serving: Service, judged: Judged
+) -> None:
+    def index() -> dict[str, float | None]:
+        settle(serving)
+        return {each["quantity"]: each["psi"] for each in status(serving)["input_changes"]}
+
+    assert index() == dict.fromkeys(["ink_share", "stroke_width", "confidence", "label"])
+    infer(serving, np.repeat(judged.pixels[:1], AT_ONCE, 0))
+    assert all(psi is not None and psi > 1 for psi in index().values())
+    assert {each["images"] for each in status(serving)["input_changes"]} == {AT_ONCE}
+    activate(serving, 2)
+    assert {*index().values()} == {None}
+
+
 def test_a_switch_mixes_no_two_versions(serving: Service, judged: Judged) -> None:
     infer(serving, judged.pixels[:20])
     assert sum(images(serving)["1"]["label"].values()) == 20
@@ -110,6 +126,25 @@ def test_a_card_without_distributions_has_no_series(
         infer(service, judged.pixels[:10])
         assert images(service) == {}
         assert read(exposition(service), "expected_share") == {}
+        assert status(service)["input_changes"] == []
+
+
+def test_images_of_other_models_have_brightness_contrast_and_colour(
+    version: Version, tmp_path: Path
+) -> None:
+    half = Histogram(edges=(0.5,), shares=(0.5, 0.5))
+    inputs = dict.fromkeys(["brightness", "contrast", "colour"], half)
+    publish_and_activate(tmp_path, version, "colours", inputs=inputs)
+    blue = np.full((3, 32, 32, 3), (0, 0, 255), np.uint8)
+    with Service.started(tmp_path, model="colours") as service:
+        with client_of(service) as client:
+            client.infer("colours", inputs_of(blue))
+        counted = images(service)["1"]
+    assert {name: [*bins.values()] for name, bins in counted.items()} == {
+        "brightness": [3, 0],
+        "contrast": [3, 0],
+        "colour": [0, 3],
+    }
 
 
 # ---- series of many versions ------------------------------------------------------------------
