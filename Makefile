@@ -135,6 +135,12 @@ swap: .venv/.dev models/digits/current ## Switch versions under load for a minut
 chaos: .venv/.dev ## Serve under faults drawn from a seed and judge every response: make chaos ARGS="--seed 7 --seconds 120"
 	@$(call task,Serving under faults,about three minutes,$(PY) -m tools.chaos $(ARGS))
 
+learn-hand: .venv/.dev | models/$(MODEL)/current ## Correct 200 digits of a hand that the model misreads, retrain, and see it learned
+	@$(call task,Learning a hand,two to four minutes,$(PY) -m tools.learn_hand $(ARGS))
+
+bench-retraining: .venv/.dev | models/$(MODEL)/current ## Measure the latency of predictions beside a training on the same cores
+	@$(PY) -m tools.bench_retraining $(ARGS)
+
 bench-fairness: .venv/.dev ## Measure how long small images wait while four clients send large forms
 	@$(call task,Measuring beside large forms,under a minute,$(PY) -m tools.bench_fairness)
 
@@ -299,4 +305,4 @@ install = $(PY) -m pip install --progress-bar off --constraint constraints.txt \
 	| { grep --line-buffered -E '^ *(Downloading|Using cached|Processing|Installing)' || true; } \
 	| cut -c 1-100
 
-.PHONY: demo serve train export worker retrain test lint types fast test-slow test-monitoring prometheus test-web test-all test-interop test-processors fixtures accuracy dashboards dashboard-pictures web-pictures drawn fuzz fuzz-http swap chaos bench-fairness bench-web format loadtest capacity soak bench bench-peers bench-gpu up down images sbom audit test-docker constraints clean help
+.PHONY: demo serve train export worker retrain test lint types fast test-slow test-monitoring prometheus test-web test-all test-interop test-processors fixtures accuracy dashboards dashboard-pictures web-pictures drawn fuzz fuzz-http swap chaos learn-hand bench-retraining bench-fairness bench-web format loadtest capacity soak bench bench-peers bench-gpu up down images sbom audit test-docker constraints clean help

@@ -1,11 +1,11 @@
 """Show that corrections teach a model a hand that it misreads: python -m tools.learn_hand
 
-Starts the service and a retraining worker on a copy of the current version, draws ones with a long
-upstroke, which MNIST hardly has, and does by HTTP what users and an admin do:
+Starts the service and a retraining worker on a copy of the current version, draws sevens with a bar
+and a foot, which MNIST hardly has, and does by HTTP what users and an admin do:
 
     500 images --/v1/predict--> how many are read
     200 others --/v1/feedback--> corrections --/v1/retrain--> judged --approve--> served
-    the 500 again, and barred sevens beside them, which must not suffer
+    the 500 again, and ones with an upstroke beside them, which must not suffer
 
 Prints what each step found. With --images DIR it writes the images that changed sides. Exits with 1
 if fewer than --at-least of the 500 are read at the end, or if the new version is not accepted.
@@ -33,8 +33,8 @@ from tests.support.program import Program
 from tests.support.running import ADMIN, ROOT, TOKEN, Service
 from training.strokes import drawn_by_one_hand
 
-UPSTROKE_ONE = "5,45 60,0 / 60,0 58,100"
-BARRED_SEVEN = "5,5 95,5 / 95,5 60,50 40,100 / 30,50 85,48"
+FOOTED_SEVEN = "5,5 95,5 / 95,5 55,50 50,98 / 20,50 90,48 / 10,98 95,96"
+UPSTROKE_ONE = "10,50 60,0 / 60,0 60,100"
 CORRECTED, OTHERS = 200, 500
 PNG = {"Content-Type": "image/png"}
 ENDED = ("awaiting_approval", "failed", "kept", "cancelled")
@@ -54,7 +54,7 @@ def main(words: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--preset", default="quick", help="of the retraining; default: quick")
-    parser.add_argument("--weight", type=int, default=10, help="times that a correction is shown")
+    parser.add_argument("--weight", type=int, default=1, help="times that a correction is shown")
     parser.add_argument("--at-least", type=float, default=0.98, help="fraction of the 500")
     parser.add_argument("--images", type=Path, metavar="DIR", help="write PNGs to this folder")
     arguments = parser.parse_args(words)
@@ -66,14 +66,14 @@ def main(words: Sequence[str] | None = None) -> int:
 def learn(
     folder: Path, models: Path, preset: str, weight: int, at_least: float, images: Path | None
 ) -> int:
-    ones = drawn_by_one_hand(UPSTROKE_ONE, CORRECTED + OTHERS, seed=1)
-    sevens = drawn_by_one_hand(BARRED_SEVEN, OTHERS, seed=2)
-    corrected, others = ones[:CORRECTED], ones[CORRECTED:]
+    sevens = drawn_by_one_hand(FOOTED_SEVEN, CORRECTED + OTHERS, seed=1)
+    ones = drawn_by_one_hand(UPSTROKE_ONE, OTHERS, seed=2)
+    corrected, others = sevens[:CORRECTED], sevens[CORRECTED:]
     data = _copy_current(models, folder / "models")
     with _running(folder) as service, service.client(headers=ADMIN) as client:
         before = _read(client, others)
-        _say(f"Before: {_share(before, '1')} of {OTHERS} ones with an upstroke are read, "
-             f"{_share(_read(client, sevens), '7')} of {OTHERS} barred sevens")  # fmt: skip
+        _say(f"Before: {_share(before, '7')} of {OTHERS} sevens with a foot are read, "
+             f"{_share(_read(client, ones), '1')} of {OTHERS} ones with an upstroke")  # fmt: skip
         _correct(client, corrected)
         recipe = {"also_weight": weight}
         job = _retrained(client, {"preset": preset, "data": data, "recipe": recipe})
@@ -90,11 +90,11 @@ def learn(
         client.post(f"/v1/retrain/{job['id']}/approve").raise_for_status()
         _wait_for_version(client, job["version"])
         after = _read(client, others)
-        _say(f"After: {_share(after, '1')} of the same ones are read, "
-             f"{_share(_read(client, sevens), '7')} of the barred sevens")  # fmt: skip
+        _say(f"After: {_share(after, '7')} of the same sevens are read, "
+             f"{_share(_read(client, ones), '1')} of the ones")  # fmt: skip
     if images:
         _write_sheet(images / "learned-hand.png", others, before, after)
-    return int(after.count("1") < at_least * OTHERS)
+    return int(after.count("7") < at_least * OTHERS)
 
 
 def _copy_current(models: Path, copy: Path) -> str:
@@ -143,10 +143,10 @@ def _read(client: httpx2.Client, images: Images) -> list[str]:
 def _correct(client: httpx2.Client, images: Images) -> None:
     """Send corrections as a user, and accept as an admin those that wait."""
     for image in images:
-        client.post("/v1/feedback?label=1", content=_png(image), headers=PNG).raise_for_status()
+        client.post("/v1/feedback?label=7", content=_png(image), headers=PNG).raise_for_status()
     waiting = client.get("/v1/feedback?state=waiting&limit=1000").raise_for_status().json()
     for image in waiting["images"]:
-        client.post(f"/v1/feedback/{image['sha256']}/accept?label=1").raise_for_status()
+        client.post(f"/v1/feedback/{image['sha256']}/accept?label=7").raise_for_status()
     counts = client.get("/v1/feedback?limit=1").raise_for_status().json()
     _say(f"Corrections: {counts['accepted']} accepted, of which {len(waiting['images'])} waited "
          "for an admin, because the model was certain of another label")  # fmt: skip
@@ -175,7 +175,7 @@ def _write_sheet(path: Path, images: Images, before: list[str], after: list[str]
     gained = [
         image
         for image, old, new in zip(images, before, after, strict=True)
-        if old != "1" and new == "1"
+        if old != "7" and new == "7"
     ]
     whole = min(len(gained), 30) // 10 * 10
     rows = [np.hstack(gained[row : row + 10]) for row in range(0, whole, 10)]

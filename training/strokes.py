@@ -98,7 +98,7 @@ def drawn_by_one_hand(way: str, count: int, seed: int) -> NDArray[np.uint8]:
 
 
 def _draw(ways: Sequence[str], random: np.random.Generator) -> NDArray[np.uint8]:
-    strokes = ways[random.integers(len(ways))].split("/")
+    strokes = ways[int(random.integers(len(ways)))].split("/")
     curves = [_curve(_points(stroke), random) for stroke in strokes]
     points = np.concatenate(curves) * [random.uniform(0.45, 1.0), 1.0]  # (p, 2), narrow or wide
     points -= points.min(0)
