@@ -17,6 +17,7 @@ from tests.fixtures import Judged
 from tests.support import fetch
 from tests.support.marks import slow
 from tests.support.metrics import exposition, settle
+from tests.support.program import PATIENCE
 from tests.support.running import ADMIN, TOKEN, Service
 from tests.support.shared_memory import workers
 from tests.support.tensors import client_of, inputs_of
@@ -59,7 +60,7 @@ def serving(
 
 def activate(service: Service, version: int) -> None:
     url = f"{service.url}/v1/models/digits/versions/{version}/activate"
-    fetch.post(url, headers=ADMIN).raise_for_status()
+    fetch.post(url, headers=ADMIN, timeout=PATIENCE).raise_for_status()
 
 
 def test_the_distributions_on_the_card_are_exposed(service: Service, version: Version) -> None:
