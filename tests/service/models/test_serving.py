@@ -95,7 +95,7 @@ def test_activating_makes_the_next_answer_come_from_the_new_version(
         "model": {"name": "digits", "version": "2"},
         "previous": "1",
         "behind": [],
-        "warnings": [],
+        "warnings": ["Versions 2 and 1 have different labels: not compared."],
     }
     assert predicted(service) == ("2", "h")
     assert store.current() == 2
