@@ -19,8 +19,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from contract.card import Gate
 from contract.errors import Moved, NoVersion, StoreError
 from contract.jobs import FINAL, Decision, Job, Progress
+from contract.store import Store
 from retraining import programs
 from retraining.programs import Interrupted
 from retraining.settings import GB, Settings
@@ -62,10 +64,12 @@ def train(job: Job, settings: Settings, reporter: Reporter) -> Job:
         if name == programs.LOG:
             reporter.line(line)
             return
-        with suppress(ValueError):  # the line of a disk that was full
+        try:
             progress = Progress.model_validate_json(line)
-            job = job.model_copy(update={"progress": progress})
-            reporter.progress(job, progress)
+        except ValueError:
+            return  # a line that a full disk cut short
+        job = job.model_copy(update={"progress": progress})
+        reporter.progress(job, progress)
 
     code = programs.run(
         ["training", *words],
@@ -103,12 +107,9 @@ def publish(job: Job, settings: Settings, reporter: Reporter) -> Job:
     )
     if code:
         raise Failed(_reason(folder, "export", code))
-    store = settings.store()
-    for number in store.of_job(job.id):
-        gate = store.card(number).gate
-        parent = gate.parent if gate else None
-        return _changed(job, reporter, state="judging", version=number, gate=gate, parent=parent)
-    raise Failed(f"export ended without an error, but {store.folder} has no version of this job")
+    number, gate = _published(job, settings.store())
+    parent = gate.parent if gate else None
+    return _changed(job, reporter, state="judging", version=number, gate=gate, parent=parent)
 
 
 def settle(job: Job, settings: Settings, reporter: Reporter) -> Job:
@@ -275,7 +276,19 @@ def _runs_of_jobs(runs: Path) -> Iterator[Path]:
                 yield facts.parent
 
 
-# ---- activation ---------------------------------------------------------------------------------
+# ---- publishing and activation -------------------------------------------------------------------
+
+
+def _published(job: Job, store: Store) -> tuple[int, Gate | None]:
+    """The job's newest version, or the newest that was compared with the current one."""
+    found = [(number, store.card(number).gate) for number in store.of_job(job.id)]
+    if not found:
+        raise Failed(f"export ended without an error, but {store.folder} has no version of the job")
+    try:
+        current = store.current()
+    except NoVersion:
+        return found[0]
+    return next((each for each in found if each[1] and each[1].parent == current), found[0])
 
 
 def _activated(job: Job, settings: Settings, reporter: Reporter) -> Job:
