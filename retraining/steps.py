@@ -29,7 +29,6 @@ from retraining.settings import GB, Settings
 
 # Files of a run: training/run.py describes them.
 FACTS, LAST, CHECKPOINT = "run.json", "last.pt", "checkpoint.pt"
-CORRECTIONS = "corrections"  # copied into the run, so that it is resumed with the same images
 OPTIONS = "recipe.toml"
 ROUNDS = 5  # of judging, while other versions become current
 JUDGING = "Comparing with the current version"  # begins a line of export's log
@@ -197,8 +196,9 @@ def _training_words(job: Job, settings: Settings, folder: Path) -> list[str]:
     words += [f"--data={request.data}"] if request.data else _data_of_current(settings)
     if request.preset != "default":  # without one, the recipe is what suits the data
         words += ["--preset", request.preset]
-    if request.corrections and (copy := _copied_corrections(settings, folder)):
-        words += ["--also", str(copy)]
+    accepted = settings.corrections
+    if request.corrections and accepted and any(accepted.glob("*/*.png")):
+        words += ["--also", str(accepted)]
     return words
 
 
@@ -233,20 +233,6 @@ def _reading(facts: dict[str, Any]) -> Iterator[str]:
         yield "--gray" if facts["gray"] else "--no-gray"
     kind = facts.get("preparation", "auto")
     yield f"--preparation={kind if isinstance(kind, str) else kind['kind']}"
-
-
-def _copied_corrections(settings: Settings, folder: Path) -> Path | None:
-    """The accepted corrections as they are now, copied into the run; None if there are none."""
-    accepted, copy = settings.corrections, folder / CORRECTIONS
-    if copy.exists():
-        return copy
-    if accepted is None or not any(accepted.glob("*/*.png")):
-        return None
-    draft = folder / f".{CORRECTIONS}"
-    shutil.rmtree(draft, ignore_errors=True)
-    shutil.copytree(accepted, draft, ignore=shutil.ignore_patterns(".*"))
-    draft.rename(copy)
-    return copy
 
 
 def _check_disk(settings: Settings) -> None:
