@@ -19,15 +19,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from contract.card import Gate
 from contract.errors import Moved, NoVersion, StoreError
 from contract.jobs import FINAL, Decision, Job, Progress
+from contract.store import Store
 from retraining import programs
 from retraining.programs import Interrupted
 from retraining.settings import GB, Settings
 
 # Files of a run: training/run.py describes them.
 FACTS, LAST, CHECKPOINT = "run.json", "last.pt", "checkpoint.pt"
-CORRECTIONS = "corrections"  # copied into the run, so that it is resumed with the same images
 OPTIONS = "recipe.toml"
 ROUNDS = 5  # of judging, while other versions become current
 JUDGING = "Comparing with the current version"  # begins a line of export's log
@@ -62,10 +63,12 @@ def train(job: Job, settings: Settings, reporter: Reporter) -> Job:
         if name == programs.LOG:
             reporter.line(line)
             return
-        with suppress(ValueError):  # the line of a disk that was full
+        try:
             progress = Progress.model_validate_json(line)
-            job = job.model_copy(update={"progress": progress})
-            reporter.progress(job, progress)
+        except ValueError:
+            return  # a line that a full disk cut short
+        job = job.model_copy(update={"progress": progress})
+        reporter.progress(job, progress)
 
     code = programs.run(
         ["training", *words],
@@ -103,12 +106,9 @@ def publish(job: Job, settings: Settings, reporter: Reporter) -> Job:
     )
     if code:
         raise Failed(_reason(folder, "export", code))
-    store = settings.store()
-    for number in store.of_job(job.id):
-        gate = store.card(number).gate
-        parent = gate.parent if gate else None
-        return _changed(job, reporter, state="judging", version=number, gate=gate, parent=parent)
-    raise Failed(f"export ended without an error, but {store.folder} has no version of this job")
+    number, gate = _published(job, settings.store())
+    parent = gate.parent if gate else None
+    return _changed(job, reporter, state="judging", version=number, gate=gate, parent=parent)
 
 
 def settle(job: Job, settings: Settings, reporter: Reporter) -> Job:
@@ -196,8 +196,9 @@ def _training_words(job: Job, settings: Settings, folder: Path) -> list[str]:
     words += [f"--data={request.data}"] if request.data else _data_of_current(settings)
     if request.preset != "default":  # without one, the recipe is what suits the data
         words += ["--preset", request.preset]
-    if request.corrections and (copy := _copied_corrections(settings, folder)):
-        words += ["--also", str(copy)]
+    accepted = settings.corrections
+    if request.corrections and accepted and any(accepted.glob("*/*.png")):
+        words += ["--also", str(accepted)]
     return words
 
 
@@ -234,20 +235,6 @@ def _reading(facts: dict[str, Any]) -> Iterator[str]:
     yield f"--preparation={kind if isinstance(kind, str) else kind['kind']}"
 
 
-def _copied_corrections(settings: Settings, folder: Path) -> Path | None:
-    """The accepted corrections as they are now, copied into the run; None if there are none."""
-    accepted, copy = settings.corrections, folder / CORRECTIONS
-    if copy.exists():
-        return copy
-    if accepted is None or not any(accepted.glob("*/*.png")):
-        return None
-    draft = folder / f".{CORRECTIONS}"
-    shutil.rmtree(draft, ignore_errors=True)
-    shutil.copytree(accepted, draft, ignore=shutil.ignore_patterns(".*"))
-    draft.rename(copy)
-    return copy
-
-
 def _check_disk(settings: Settings) -> None:
     settings.runs.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(settings.runs).free
@@ -275,7 +262,19 @@ def _runs_of_jobs(runs: Path) -> Iterator[Path]:
                 yield facts.parent
 
 
-# ---- activation ---------------------------------------------------------------------------------
+# ---- publishing and activation -------------------------------------------------------------------
+
+
+def _published(job: Job, store: Store) -> tuple[int, Gate | None]:
+    """The job's newest version, or the newest that was compared with the current one."""
+    found = [(number, store.card(number).gate) for number in store.of_job(job.id)]
+    if not found:
+        raise Failed(f"export ended without an error, but {store.folder} has no version of the job")
+    try:
+        current = store.current()
+    except NoVersion:
+        return found[0]
+    return next((each for each in found if each[1] and each[1].parent == current), found[0])
 
 
 def _activated(job: Job, settings: Settings, reporter: Reporter) -> Job:

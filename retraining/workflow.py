@@ -115,8 +115,10 @@ class Worker:
         self._stop.set()
 
     def _launch(self) -> None:
-        logging.getLogger("dbos").setLevel(logging.ERROR)
-        logging.getLogger("dbos").addHandler(logging.NullHandler())  # it adds none of its own
+        logger = logging.getLogger("dbos")
+        logger.setLevel(logging.ERROR)
+        logger.addHandler(logging.NullHandler())  # it adds none of its own
+        logger.addFilter(_is_failure)
         refuse_pickles()
         DBOS(config=_config(self._settings))
 
@@ -175,24 +177,11 @@ class Worker:
 
         def run() -> Json:
             try:
-                job = function(reporter)
-            except Interrupted as interrupted:
-                if self._stop.is_set():
-                    raise _WorkerStops from interrupted
-                reporter.check_owner()
-                raise
-            except SQLAlchemyError:
-                raise
-            except Exception as error:  # a job that fails must not end the worker
-                if not isinstance(error, EXPECTED):
-                    log.exception("step %s", name)
-                if reporter.last is None:
-                    raise
-                job = steps.failed(reporter.last, reporter, _sentence(error))
+                return self._attempt(name, function, reporter).model_dump(mode="json")
             except dbos_errors.DBOSWorkflowConflictIDError:
+                log.info("step %s ends: the job was cancelled, or is another worker's", name)
                 reporter.undo_late_cancel()
                 raise
-            return job.model_dump(mode="json")
 
         try:
             return Job.model_validate(DBOS.run_step({"name": name}, run))
@@ -200,6 +189,25 @@ class Worker:
             # The workflow has no outcome, so it would be stuck until the worker starts again.
             self._fail(f"the database failed: {short(error)}")
             raise _WorkerStops from error
+
+    def _attempt(
+        self, name: str, function: Callable[["_Reporter"], Job], reporter: "_Reporter"
+    ) -> Job:
+        try:
+            return function(reporter)
+        except Interrupted as interrupted:
+            if self._stop.is_set():
+                raise _WorkerStops from interrupted
+            reporter.check_owner()
+            raise
+        except SQLAlchemyError:
+            raise
+        except Exception as error:  # a job that fails must not end the worker
+            if not isinstance(error, EXPECTED):
+                log.exception("step %s", name)
+            if reporter.last is None:
+                raise
+            return steps.failed(reporter.last, reporter, _sentence(error))
 
 
 _STEPS: dict[str, Callable[[Job, Settings, "_Reporter"], Job]] = {
@@ -257,6 +265,12 @@ class _Reporter:
     def _write(self, kind: Any, data: Json) -> None:
         event = Event(kind=kind, at=datetime.now(UTC), data=data)
         DBOS.write_stream(EVENTS, event.model_dump(mode="json"))
+
+
+def _is_failure(record: logging.LogRecord) -> bool:
+    """Not the end of a workflow that was cancelled, or that goes on later."""
+    raised = record.exc_info[1] if record.exc_info else None
+    return not isinstance(raised, dbos_errors.DBOSAwaitedWorkflowCancelledError | _WorkerStops)
 
 
 def _config(settings: Settings) -> DBOSConfig:
