@@ -58,9 +58,11 @@ class MemoryBudget(NamedTuple):
     def log(self) -> None:
         """Say the sum, and warn where it does not fit."""
         sentence = (
-            f"memory: at most {_mib(self.total)} = {self.workers} x "
-            f"({_mib(self.process)} process + {_mib(self.buffered)} {PREFIX}MAX_BUFFERED + {_mib(self.decoding)} "
-            f"{PREFIX}MAX_DECODING + {_mib(self.images)} {PREFIX}MAX_QUEUE_BYTES + "
+            f"memory: at most {_mib(self.total)} = {self.workers} x ("
+            f"{_mib(self.process)} process + "
+            f"{_mib(self.buffered)} {PREFIX}MAX_BUFFERED + "
+            f"{_mib(self.decoding)} {PREFIX}MAX_DECODING + "
+            f"{_mib(self.images)} {PREFIX}MAX_QUEUE_BYTES + "
             f"{_mib(LOADING)} to load a version)"
         )
         if self.workers > 1:

@@ -10,6 +10,7 @@ within seconds, where DBOS by itself would retry for ever.
 import logging
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -124,7 +125,8 @@ class JobsClient:
         if job.resumable and job.state == "cancelled":
             self._client.resume_workflow(job_id, queue_name=QUEUE)
         elif job.resumable:
-            self._client.rewind_workflow(job_id, queue_name=QUEUE)
+            with suppress(error.DBOSException):  # another request has rewound it
+                self._client.rewind_workflow(job_id, queue_name=QUEUE)
         return self.job(job_id)
 
     def decide(self, job_id: str, decision: Decision, by: str) -> Job:
@@ -197,15 +199,14 @@ class JobsClient:
 
     def _stream(self, workflow_id: str, offset: int, most: int = MOST_EVENTS) -> list[Event]:
         events: list[Event] = []
-        try:
+        # Raised where there are no more yet.
+        with suppress(error.DBOSStreamTimeoutError, error.DBOSNonExistentWorkflowError):
             for each in self._client.read_stream(
                 workflow_id, EVENTS, offset=offset, timeout_seconds=0
             ):
                 events.append(Event.model_validate(each))
                 if len(events) == most:
                     break
-        except (error.DBOSStreamTimeoutError, error.DBOSNonExistentWorkflowError):
-            pass  # there are no more yet
         return events
 
     def _written(self, workflow_id: str) -> Job | None:
