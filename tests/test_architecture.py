@@ -100,6 +100,15 @@ def test_a_package_imports_only_what_the_architecture_allows(package: str) -> No
     assert imported - {package} - sys.stdlib_module_names <= MAY_IMPORT[package]
 
 
+def test_the_service_uses_the_library_of_jobs_in_one_module() -> None:
+    users = [
+        source.relative_to(ROOT).as_posix()
+        for source in (ROOT / "service").rglob("*.py")
+        if {"dbos", "sqlalchemy"} & {name.partition(".")[0] for name in imports_in(source)}
+    ]
+    assert users == ["service/retraining/client.py"]
+
+
 def test_the_service_does_not_import_torch() -> None:
     assert not MAY_IMPORT["service"] & {"torch", "training", "export", "sklearn", "matplotlib"}
 

@@ -16,6 +16,7 @@ from service.settings import PREFIX, Settings
 MIB = 2**20
 # Measured with the default network; larger ones add their weights.
 PROCESS = 120 * MIB
+JOBS = 40 * MIB  # the packages for the database of retraining jobs
 LOADING = 128 * MIB  # a process that loads a version, and the version
 SUPERVISOR = 40 * MIB
 
@@ -28,6 +29,7 @@ class MemoryBudget(NamedTuple):
     buffered: int  # bytes of a worker, as all below
     decoding: int
     images: int  # prepared ones: in the queue, on their way to it, or compared
+    process: int  # with its model and the packages that the settings need
     limit: int | None  # bytes: of the cgroup, or of the machine; None: it cannot be read
 
     @classmethod
@@ -38,13 +40,15 @@ class MemoryBudget(NamedTuple):
             batch = settings.max_batch * image  # which always fits
             queue = min(settings.max_queue * image, max(queue, batch))
         images = queue + 2 * settings.max_request_bytes
-        return cls(settings.workers, settings.max_buffered, settings.max_decoding, images, _limit())
+        process = PROCESS + (JOBS if settings.jobs else 0)
+        buffered, decoding = settings.max_buffered, settings.max_decoding
+        return cls(settings.workers, buffered, decoding, images, process, _limit())
 
     @property
     def total(self) -> int:
         """Bytes."""
         supervisor = SUPERVISOR if self.workers > 1 else 0
-        worker = PROCESS + LOADING + self.buffered + self.decoding + self.images
+        worker = self.process + LOADING + self.buffered + self.decoding + self.images
         return supervisor + self.workers * worker
 
     @property
@@ -54,9 +58,11 @@ class MemoryBudget(NamedTuple):
     def log(self) -> None:
         """Say the sum, and warn where it does not fit."""
         sentence = (
-            f"memory: at most {_mib(self.total)} = {self.workers} x ({_mib(PROCESS)} process + "
-            f"{_mib(self.buffered)} {PREFIX}MAX_BUFFERED + {_mib(self.decoding)} "
-            f"{PREFIX}MAX_DECODING + {_mib(self.images)} {PREFIX}MAX_QUEUE_BYTES + "
+            f"memory: at most {_mib(self.total)} = {self.workers} x ("
+            f"{_mib(self.process)} process + "
+            f"{_mib(self.buffered)} {PREFIX}MAX_BUFFERED + "
+            f"{_mib(self.decoding)} {PREFIX}MAX_DECODING + "
+            f"{_mib(self.images)} {PREFIX}MAX_QUEUE_BYTES + "
             f"{_mib(LOADING)} to load a version)"
         )
         if self.workers > 1:

@@ -10,6 +10,7 @@ within seconds, where DBOS by itself would retry for ever.
 import logging
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,7 +19,8 @@ import sqlalchemy
 from dbos import DBOSClient, DBOSPortableJSONSerializer, WorkflowStatus, error
 from dbos._serialization import DefaultSerializer
 from sqlalchemy.engine import URL, ExceptionContext, make_url
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DisconnectionError, IntegrityError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from contract.jobs import (
     DECISION,
@@ -36,8 +38,10 @@ from contract.jobs import (
     seen,
 )
 from service.retraining.interface import (
+    BEFORE_DECISION,
     RUNNING,
     DatabaseUnavailable,
+    Found,
     Listed,
     NoJob,
     Place,
@@ -121,7 +125,8 @@ class JobsClient:
         if job.resumable and job.state == "cancelled":
             self._client.resume_workflow(job_id, queue_name=QUEUE)
         elif job.resumable:
-            self._client.rewind_workflow(job_id, queue_name=QUEUE)
+            with suppress(error.DBOSException):  # another request has rewound it
+                self._client.rewind_workflow(job_id, queue_name=QUEUE)
         return self.job(job_id)
 
     def decide(self, job_id: str, decision: Decision, by: str) -> Job:
@@ -140,22 +145,28 @@ class JobsClient:
             raise Taken
         return self.job(job_id)
 
-    def events(self, job_id: str, since: Place) -> tuple[list[tuple[Place, Event]], Job]:
-        """At most MOST_EVENTS after that place, each with its own, and the job as it was before.
+    def events(self, job_id: str, since: Place) -> Found:
+        """At most MOST_EVENTS after that place; if there are none, the job. Raises NoJob.
 
         From the first one again if there are fewer than the place says: a job that is resumed after
-        a failure begins its stream anew. Raises NoJob.
+        a failure begins its stream anew.
         """
-        job = self.job(job_id)
+        if events := self._stream(job_id, since.job):
+            return Found([(Place(since.job + n), event) for n, event in enumerate(events, 1)])
         if since.job and not self._stream(job_id, since.job - 1, 1):
-            since = Place()
-        events = self._stream(job_id, since.job)
-        if events:
-            return [(Place(since.job + n), event) for n, event in enumerate(events, 1)], job
-        events = self._stream(decision_of(job_id), since.decision)  # after all of the job's own
-        return [
-            (Place(since.job, since.decision + n), event) for n, event in enumerate(events, 1)
-        ], job
+            return self.events(job_id, Place())
+        job = self.job(job_id)
+        if job.state in BEFORE_DECISION:
+            return Found([], job)
+        # It may have written more before it ended; those of the decision come after all of them.
+        if events := self._stream(job_id, since.job):
+            return Found([(Place(since.job + n), event) for n, event in enumerate(events, 1)])
+        done = since.decision
+        events = self._stream(decision_of(job_id), done)
+        return Found(
+            [(Place(since.job, done + n), event) for n, event in enumerate(events, 1)],
+            None if events else job,
+        )
 
     # ---- what DBOS has ------------------------------------------------------------------------
 
@@ -188,15 +199,14 @@ class JobsClient:
 
     def _stream(self, workflow_id: str, offset: int, most: int = MOST_EVENTS) -> list[Event]:
         events: list[Event] = []
-        try:
+        # Raised where there are no more yet.
+        with suppress(error.DBOSStreamTimeoutError, error.DBOSNonExistentWorkflowError):
             for each in self._client.read_stream(
                 workflow_id, EVENTS, offset=offset, timeout_seconds=0
             ):
                 events.append(Event.model_validate(each))
                 if len(events) == most:
                     break
-        except (error.DBOSStreamTimeoutError, error.DBOSNonExistentWorkflowError):
-            pass  # there are no more yet
         return events
 
     def _written(self, workflow_id: str) -> Job | None:
@@ -282,8 +292,24 @@ def _sqlite(url: URL) -> sqlalchemy.Engine:
             check_same_thread=False,
         )
 
-    # Opened for each call, so that a file that was replaced or removed is noticed.
-    return sqlalchemy.create_engine("sqlite://", creator=connect, poolclass=sqlalchemy.NullPool)
+    engine = sqlalchemy.create_engine(
+        "sqlite://", creator=connect, poolclass=sqlalchemy.QueuePool, pool_size=2, max_overflow=0
+    )
+
+    @sqlalchemy.event.listens_for(engine, "checkout")
+    def check_file(_: object, record: ConnectionPoolEntry, __: object) -> None:
+        """Open the file again if it was removed or replaced."""
+        try:
+            found = path.stat()
+        except OSError:
+            raise DisconnectionError from None
+        if record.info.setdefault("file", (found.st_dev, found.st_ino)) != (
+            found.st_dev,
+            found.st_ino,
+        ):
+            raise DisconnectionError
+
+    return engine
 
 
 def _postgres(url: URL) -> sqlalchemy.Engine:

@@ -2,10 +2,11 @@
 
 from typing import NamedTuple
 
-from contract.jobs import Job
+from contract.jobs import Event, Job
 
-# States of a job that the queue or the worker will change by itself.
-RUNNING = frozenset({"queued", "training", "exporting", "judging", "activating"})
+# States of a job in which nobody can have decided on it, and those that will change by themselves.
+BEFORE_DECISION = frozenset({"queued", "training", "exporting", "judging"})
+RUNNING = BEFORE_DECISION | {"activating"}
 
 
 class DatabaseUnavailable(Exception):
@@ -42,3 +43,10 @@ class Place(NamedTuple):
 class Listed(NamedTuple):
     jobs: list[Job]  # the newest first
     unreadable: int  # further ones, which another version of the worker wrote
+
+
+class Found(NamedTuple):
+    """What a reader of a job's events gets: the next ones, or else the job as it is after them."""
+
+    events: list[tuple[Place, Event]]
+    job: Job | None = None

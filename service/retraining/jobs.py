@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar, get_args
 from urllib.parse import unquote, urlsplit
 
-from contract.jobs import Decision, Event, Job, Request, State
+from contract.jobs import Decision, Job, Request, State
 from service.errors import CannotStart, Problem
 from service.problem_types.retraining import (
     ALREADY_DECIDED,
@@ -24,6 +24,7 @@ from service.problem_types.retraining import (
 )
 from service.retraining.interface import (
     DatabaseUnavailable,
+    Found,
     Listed,
     NoJob,
     Place,
@@ -101,8 +102,8 @@ class Jobs:
             other = "rejected" if decision == "approve" else "approved"
             raise Problem(ALREADY_DECIDED, f"job {job_id} was {other} before") from None
 
-    async def events(self, job_id: str, since: Place) -> tuple[list[tuple[Place, Event]], Job]:
-        """The next events after that place, maybe none, and the job as it is then."""
+    async def events(self, job_id: str, since: Place) -> Found:
+        """The next events after that place; if there are none yet, the job."""
         return await self._call(lambda client: client.events(job_id, since))
 
     async def follow(self) -> None:

@@ -93,7 +93,7 @@ def worker_of(folder: Path) -> Iterator[ScriptedWorker]:
         end: State = "kept"
         if wanted.activate != "never":
             end = "activated" if wanted.activate == "if_better" else "awaiting_approval"
-        write(job, end, version=worker.version, parent=1)
+        write(job, end, version=worker.version, parent=1, ended=NOW)
 
     @DBOS.workflow(name=DECISION)
     def decide(job_id: str, decision: str, by: str) -> None:

@@ -18,11 +18,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
+from typing import Protocol
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from contract.jobs import FINAL, Event, Job
+from contract.jobs import FINAL, Event
 from service.api.live.stream import HEADERS, LAST_EVENT, RETRY, receive_from_reader
 from service.errors import Problem
 from service.http.body import ClientGone, while_connected
@@ -30,8 +31,7 @@ from service.http.fast.connection import Connection
 from service.lifecycle import Life
 from service.problem_types.http import BAD_PARAMETER
 from service.problem_types.operation import LIVE_CLOSED, TOO_MANY_WATCHERS
-from service.retraining.interface import Place
-from service.retraining.jobs import Jobs
+from service.retraining.interface import Found, Place
 from service.settings import Settings
 
 POLL = 0.5  # seconds
@@ -39,7 +39,11 @@ HEARTBEAT = 15.0  # seconds without an event after which proxies and clients get
 COMMENT = b": the job goes on\n\n"
 _ID = re.compile(r"(\d{1,9})(?:\.(\d{1,9}))?")
 
-Found = tuple[list[tuple[Place, Event]], Job]
+
+class EventSource(Protocol):
+    """What a stream needs of `Jobs`."""
+
+    async def events(self, job_id: str, since: Place) -> Found: ...
 
 
 def place_of(last_event_id: str) -> Place:
@@ -57,7 +61,7 @@ def place_of(last_event_id: str) -> Place:
 
 async def chunks(
     job_id: str,
-    jobs: Jobs,
+    jobs: EventSource,
     since: Place,
     first: Found,
     ended: Callable[[], bool],
@@ -67,16 +71,16 @@ async def chunks(
 ) -> AsyncIterator[bytes]:
     """The stream after a place, from what was found first, until the job or the service ends."""
     loop = asyncio.get_running_loop()
-    place, (events, job), state = since, first, None
+    place, found, state = since, first, None
     yield RETRY
     sent_at = loop.time()
     while not ended():
-        lines = []
-        for place, event in events:
+        lines, job = [], found.job
+        for place, event in found.events:
             lines.append(_written(event, place))
             if event.kind == "job":
                 state = event.data["state"]
-        if not events and job.state != state:
+        if job is not None and job.state != state:
             state = job.state
             data = job.model_dump(mode="json")
             lines.append(_written(Event(kind="job", at=datetime.now(UTC), data=data)))
@@ -85,13 +89,13 @@ async def chunks(
         if lines:
             yield b"".join(lines)
             sent_at = loop.time()
-        if not events:
+        if job is not None:
             if job.state in FINAL:
                 return
             await asyncio.sleep(poll)
         try:
-            events, job = await jobs.events(job_id, place)
-        except Problem:  # a client that reconnects is told which
+            found = await jobs.events(job_id, place)
+        except Problem:  # a client that reconnects gets it as its answer
             return
 
 

@@ -7,11 +7,17 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any, NamedTuple
 
+import anyio
 import httpx2
+import pytest
 
+from contract.jobs import Job, Request
 from contract.store import Store
 from contract.version import Version
-from tests.support.jobs import ScriptedWorker
+from service.api.live.stream import RETRY
+from service.api.v1.job_events import COMMENT, chunks
+from service.retraining.interface import Found, Place
+from tests.support.jobs import NOW, ScriptedWorker
 from tests.support.problems import refusal
 from tests.support.program import PATIENCE
 from tests.support.running import ADMIN, TOKEN, Service
@@ -166,6 +172,7 @@ def test_no_more_streams_are_open_than_may(
         assert refusal(refused) == (503, "too-many-watchers")
 
 
+@pytest.mark.slow
 def test_a_stream_ends_when_the_service_stops_and_goes_on_in_another(
     admin: httpx2.Client,
     retraining: Service,
@@ -185,3 +192,37 @@ def test_a_stream_ends_when_the_service_stops_and_goes_on_in_another(
     with watching(retraining, job_id, last=seen[-1].id) as events:
         seen += until(events, "awaiting_approval")
     assert [event.id for event in seen if event.id] == ["1", "2", "3"]
+
+
+class Waiting:
+    """Jobs that wait for ever."""
+
+    job = Job(id="1", state="queued", request=Request(), model="digits", created=NOW)
+
+    async def events(self, job_id: str, since: Place) -> Found:
+        return Found([], self.job)
+
+
+def test_while_nothing_happens_comments_keep_the_connection() -> None:
+    async def received() -> list[bytes]:
+        stream = chunks(
+            "1", Waiting(), Place(), Found([], Waiting.job), lambda: False, poll=0, heartbeat=0
+        )
+        return [await anext(stream) for _ in range(4)]
+
+    begin, job, *comments = anyio.run(received)
+    assert begin == RETRY
+    assert b'"state":"queued"' in job
+    assert comments == [COMMENT, COMMENT]
+
+
+def test_the_stream_ends_when_the_service_drains() -> None:
+    async def received() -> list[bytes]:
+        drained = iter([False, True])
+        stream = chunks(
+            "1", Waiting(), Place(), Found([], Waiting.job), lambda: next(drained), poll=0
+        )
+        return [chunk async for chunk in stream]
+
+    begin, job = anyio.run(received)
+    assert (begin, b'"state":"queued"' in job) == (RETRY, True)
