@@ -105,6 +105,17 @@ def test_a_poisoned_version_is_worse_and_does_not_become_current(
     assert not check(gate, "corruptions").passed
 
 
+def test_without_judging_the_accuracies_decide(
+    store: Store, poisoned: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--models", str(store.folder.parent), "--artifacts", "onnx"]
+    assert main(["--run", str(poisoned.folder), *words]) == 1
+    printed = capsys.readouterr().err
+    assert "The accuracy of version 2 is" in printed
+    assert "python -m contract activate 2 --force makes it current" in printed
+    assert (store.current(), store.versions()) == (1, [1, 2])
+
+
 def test_a_version_that_classifies_more_images_correctly_is_better(
     export: Export, store: Store, run: Run, poisoned: Run
 ) -> None:
