@@ -137,7 +137,7 @@ chaos: .venv/.dev ## Serve under faults drawn from a seed and judge every respon
 	@$(call task,Serving under faults,about three minutes,$(PY) -m tools.chaos $(ARGS))
 
 learn-hand: .venv/.dev | models/$(MODEL)/current ## Correct 200 digits of a hand that the model misreads, retrain, and see it learned
-	@$(call task,Learning a hand,two to four minutes,$(PY) -m tools.learn_hand $(ARGS))
+	@$(call task,Learning a hand,about five minutes,$(PY) -m tools.learn_hand $(ARGS))
 
 bench-retraining: .venv/.dev | models/$(MODEL)/current ## Measure the latency of predictions beside a training on the same cores
 	@$(PY) -m tools.bench_retraining $(ARGS)

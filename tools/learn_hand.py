@@ -53,7 +53,7 @@ def main(words: Sequence[str] | None = None) -> int:
         formatter_class=RawDescriptionHelpFormatter,
     )
     parser.add_argument("--models", type=Path, default=Path("models"))
-    parser.add_argument("--preset", default="quick", help="of the retraining; default: quick")
+    parser.add_argument("--preset", default="default", help="of the retraining")
     parser.add_argument("--weight", type=int, default=1, help="times that a correction is shown")
     parser.add_argument("--at-least", type=float, default=0.98, help="fraction of the 500")
     parser.add_argument("--images", type=Path, metavar="DIR", help="write PNGs to this folder")
