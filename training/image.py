@@ -6,6 +6,7 @@ Images are prepared by `preprocessing`, as in the service. This module only read
 input.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,7 @@ BLACK, WHITE = -MEAN / DEVIATION, (1 - MEAN) / DEVIATION  # normalised
 COLOURED, TINTED = 32, 1 / 6
 COLOURED_SHARE = 1 / 1000  # of the visible pixels, as of a small sign in a corner
 COPY = 128  # pixels, the longer side of that copy
+FOR_CLIENTS = re.compile("[:;] send .*", re.DOTALL)  # what clients of the service are advised
 MAX_PIXELS = 10**8  # of a file; decoding takes up to 20 bytes for each
 
 
@@ -72,7 +74,8 @@ def _naming(path: Path) -> Iterator[None]:
     try:
         yield
     except NotAPicture as error:
-        raise BadImage(f"{path} is not a readable image: {error}") from error
+        fault = FOR_CLIENTS.sub("", str(error))
+        raise BadImage(f"{path} is not a readable image: {fault}") from error
     except TooManyPixels as error:
         raise BadImage(
             f"{path} has more than {MAX_PIXELS:,} pixels: make a smaller copy of it"

@@ -25,6 +25,7 @@ from training.augment import Transform, augment, transformed
 from training.checkpoint import load_pretrained, load_weights
 from training.data import DataSet
 from training.evaluate import Judged, as_input, fit_temperature, judge, logits_of
+from training.listing import counted
 from training.loop import Part, Stopped, Training
 from training.model import GRAY_28, build, in_words, parameters_of
 from training.networks.own import BadNetwork
@@ -179,10 +180,10 @@ def _train(run: Run, recipe: Recipe, task: Task, network: nn.Module) -> Run:
         else:
             place.print(
                 f"Training {recipe.network} ({parameters_of(network):,} parameters) on "
-                f"{task.images:,} images of {in_words(task.data.shape)} from "
+                f"{counted(task.images, 'image')} of {in_words(task.data.shape)} from "
                 f"{task.facts.source},\n"
-                f"{recipe.epochs} epochs in batches of {recipe.batch_size} on {place.name}, into "
-                f"{run.folder}"
+                f"{counted(recipe.epochs, 'epoch')} in batches of {recipe.batch_size} on "
+                f"{place.name}, into {run.folder}"
             )
         if place.first:
             _first_process(run, recipe, task, training, network)
@@ -453,11 +454,15 @@ def _last_of_each_class(labels: Tensor) -> Tensor:
 def validation_size(images: int, recipe: Recipe) -> int:
     """The number of validation images; BadRecipe if the remaining ones do not fill one batch."""
     size = max(1, round(images * recipe.validation)) if recipe.validation else 0
+    held_out = f"{size} of {images} {'is' if size == 1 else 'are'} held out for validation"
+    if images - size < 2:
+        raise BadRecipe(
+            f"there are too few images to train on ({held_out}): add some, or use --validation 0"
+        )
     if recipe.batch_size > images - size:
-        advice = ": use --validation 0" if images - size < 2 <= images else ""
         raise BadRecipe(
             f"--batch-size is {recipe.batch_size}, more than the {images - size} training images "
-            f"({size} of {images} are held out for validation){advice}"
+            f"({held_out})"
         )
     return size
 

@@ -178,7 +178,7 @@ def test_a_resumed_run_reaches_the_weights_of_an_uninterrupted_one(
 ) -> None:
     expected = whole(SHORT)
     StopAfter(monkeypatch, 20)
-    with pytest.raises(Stopped, match="stopped after 1 epochs and 3 of 17 steps") as stopped:
+    with pytest.raises(Stopped, match="stopped after 1 epoch and 3 of 17 steps") as stopped:
         train_into(tmp_path / "parts", small_data, SHORT)
     run = run_of(stopped.value)
     assert not run.ended
