@@ -105,7 +105,11 @@ def replace_together(contents: dict[Path, bytes]) -> None:
     try:
         for path, content in contents.items():
             draft = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-            write_through(draft, content)
+            try:
+                write_through(draft, content)
+            except OSError as error:  # which names the draft
+                reason = error.strerror or str(error)
+                raise OSError(error.errno or errno.EIO, reason, str(path)) from error
             drafts[path] = draft
         for path in contents:
             if path.is_dir():  # its rename would fail, after the preceding ones

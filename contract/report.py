@@ -49,7 +49,7 @@ def listing(store: Store) -> Report:
         versions.append(version)
         rows.append([f"{number}", "*" if number == current else "", *row])
     if not rows:
-        return [], f"{store.folder} holds no version: export one (make export)"
+        return [], f"{store.folder} holds no version: {store.others()}"
     head = ["version", "current", "created", "network", "data", "accuracy", "judged", "size", ""]
     return versions, _table(head, rows)
 

@@ -81,10 +81,29 @@ class Store:
             return self._current.number()
         except NoVersion as error:
             if not self.folder.exists():
-                raise NoModel(f"{self.folder} does not exist: {self._others()}") from error
+                raise NoModel(f"{self.folder} does not exist: {self.others()}") from error
             there = ", ".join(map(str, self.versions()))
             advice = f"activate one of {there}" if there else "export one (make export)"
             raise NoVersion(f"{error}: {advice}") from error
+
+    def others(self) -> str:
+        """What the store holds instead of this model's versions, and what to do."""
+        root = self.folder.parent
+        if not root.exists():
+            return "its parent folder is missing too; export a version (make export)"
+        with suppress(OSError):
+            others = sorted(
+                path.name
+                for path in root.iterdir()
+                if re.fullmatch(NAME, path.name) and path.is_dir() and path != self.folder
+            )
+            if others:
+                return (
+                    f"other models in that store: {', '.join(others)}. Name one of them with "
+                    "DIGITSERVE_MODEL or, for python -m contract, --name; or export a version "
+                    "(make export)"
+                )
+        return "that store has no model; export a version (make export)"
 
     def card(self, number: int) -> ModelCard:
         """The card of a version. Neither its files nor its signature are checked."""
@@ -240,21 +259,6 @@ class Store:
         except NoVersion as error:
             known = ", ".join(map(str, self.versions())) or "none"
             raise NoVersion(f"{error}; published versions: {known}") from error
-
-    def _others(self) -> str:
-        """What there is instead of the model's folder, and what to do."""
-        root = self.folder.parent
-        if not root.exists():
-            return "its parent folder is missing too; export a version (make export)"
-        with suppress(OSError):
-            others = sorted(
-                path.name
-                for path in root.iterdir()
-                if re.fullmatch(NAME, path.name) and path.is_dir()
-            )
-            if others:
-                return f"other models in that store: {', '.join(others)}"
-        return "that store has no model; export a version (make export)"
 
     def _going(self, keep: int) -> list[int]:
         """The versions that pruning removes."""

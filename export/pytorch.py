@@ -7,9 +7,7 @@ network of this project stands for the network. The weights are a plain state di
 the file is executed.
 """
 
-import importlib
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,8 +21,7 @@ from export.original import BadModel, Numbers, check_fits, check_memory
 from export.runners import Rows, quiet
 from training.checkpoint import BadRun, load
 from training.model import NETWORKS, build
-from training.networks.own import arguments
-from training.vision import torchvision
+from training.networks.own import BadNetwork, arguments, imported, is_own, short
 
 NESTED = ("state_dict", "model_state_dict", "model", "weights")  # where files keep the weights
 PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and torch.compile
@@ -61,17 +58,37 @@ def read_network(name: str, weights: Path, *, classes: int, shape: tuple[int, ..
     try:
         network = builder(**arguments(builder, classes=classes, shape=shape))
     except Exception as error:  # it is a user's code
-        raise BadModel(f"{name} cannot be built: {type(error).__name__}: {error}") from error
+        raise BadModel(f"{name} cannot be built: {short(error)}") from error
     if not isinstance(network, nn.Module):
         raise BadModel(f"{name} returns {type(network).__name__}, not a torch.nn.Module")
     try:
-        network.load_state_dict(_weights(weights))
+        values = _weights(weights)
     except BadRun as error:
         raise BadModel(str(error)) from error
+    _check_classes(weights, network, values, classes)
+    try:
+        network.load_state_dict(values)
     except RuntimeError as error:
-        reason = "; ".join(line.strip() for line in str(error).splitlines()[1:4])
+        reason = "; ".join(line.strip().rstrip(".") for line in str(error).splitlines()[1:4])
         raise BadModel(f"{weights} does not hold the weights of {name}: {reason}") from error
     return Planes(network)
+
+
+def _check_classes(
+    weights: Path, network: nn.Module, values: Mapping[str, Tensor], classes: int
+) -> None:
+    """BadModel if the weights differ from the network's only in their number of classes."""
+    own = network.state_dict()
+    different = [key for key in own if key in values and values[key].shape != own[key].shape]
+    found = {len(values[key]) for key in different if values[key].dim() and own[key].dim()}
+    if len(found) == 1 and all(
+        own[key].shape[:1] == (classes,) and own[key].shape[1:] == values[key].shape[1:]
+        for key in different
+    ):
+        raise BadModel(
+            f"there are {classes} labels, and {weights} has {found.pop()} classes: write one label "
+            "per line, in the order of the classes"
+        )
 
 
 def write_onnx(network: Planes, path: Path, shape: tuple[int, ...]) -> None:
@@ -94,7 +111,7 @@ def write_onnx(network: Planes, path: Path, shape: tuple[int, ...]) -> None:
             assert program is not None
             program.save(str(path), external_data=False)
     except Exception as error:  # the exporter's errors have no class in common
-        lines = [line for line in str(error).splitlines() if line.strip()]
+        lines = [line.rstrip(" .") for line in str(error).splitlines() if line.strip()]
         raise BadModel(
             f"PyTorch cannot export the network as ONNX: {lines[0] if lines else error!r}. Export "
             "it yourself, and import the file"
@@ -107,8 +124,8 @@ def _check_result(network: Planes, example: Tensor) -> None:
             result = network(example)
     except Exception as error:  # it is a user's code
         raise BadModel(
-            f"the network does not take images {tuple(example.shape)}: {error}; see --size and "
-            "--gray"
+            f"the network does not take images {tuple(example.shape)}: {str(error).rstrip(' .')}; "
+            "see --size and --gray"
         ) from error
     if not isinstance(result, Tensor):
         raise BadModel(f"the network returns {type(result).__name__}, not a tensor (n, classes)")
@@ -117,23 +134,12 @@ def _check_result(network: Planes, example: Tensor) -> None:
 def _callable(name: str) -> Callable[..., Any]:
     if name in NETWORKS:
         return partial(_own_kind, name)
-    module, _, attribute = name.partition(":")
-    if not module or not attribute:
+    if not is_own(name):
         raise BadModel(f"{name!r} must name a module and a callable in it, such as my_module:build")
-    with suppress(ImportError):
-        torchvision()  # also where the module imports it itself
     try:
-        found = importlib.import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except Exception as error:  # it is a user's code
-        raise BadModel(
-            f"{name} cannot be imported from the current folder or the installed packages: "
-            f"{type(error).__name__}: {error}"
-        ) from error
-    if not callable(found):
-        raise BadModel(f"{name} is not callable: it must return a torch.nn.Module")
-    return found
+        return imported(name)
+    except BadNetwork as error:
+        raise BadModel(str(error)) from error
 
 
 def _own_kind(name: str, *, classes: int, channels: int, height: int, width: int) -> nn.Module:

@@ -10,6 +10,7 @@ torchrun --nproc_per_node=2 -m training ...    in two processes
 
 import logging
 import os
+import signal
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
@@ -55,7 +56,7 @@ def main(words: list[str] | None = None) -> int:
             print(f"training: {stopped.reason}. Resume it with: {how}", file=sys.stderr)
         return 130
     except KeyboardInterrupt:
-        print("training: stopped at once; the last saved state is kept", file=sys.stderr)
+        print("training: stopped", file=sys.stderr)
         return 130
     return 0
 
@@ -180,4 +181,5 @@ def _leave(code: int) -> NoReturn:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, in all parts
     _leave(main())

@@ -25,7 +25,7 @@ from preprocessing.preparation import Pixels, Preparer, preparer_of
 from training.data import DataSet
 from training.idx import BadData
 from training.image import BadImage, read_raster
-from training.listing import Part, label_type, some
+from training.listing import Part, counted, label_type, some
 from training.own import images_in, visible
 from training.reading import in_threads
 
@@ -52,7 +52,7 @@ class Also:
 
     def in_words(self) -> str:
         return (
-            f"{len(self.train[1]):,} images of {', '.join(self.folders)}, where "
+            f"{counted(len(self.train[1]), 'image')} of {', '.join(self.folders)}, where "
             f"{len(self.held_out[1]):,} more are held out"
         )
 
@@ -82,10 +82,10 @@ def read_also(folders: Sequence[Path], data: DataSet) -> Also | None:
         if image is not None:
             by_key.setdefault(image.key, set()).add(label)
     pixels = {image.key: image.pixels for image in images if image is not None}
-    _leave_out(by_key, [key for key, each in by_key.items() if len(each) > 1], "have two labels")
+    _leave_out(by_key, [key for key, each in by_key.items() if len(each) > 1], "with two labels")
     tested = {hash_of(each.tobytes()) for each in data.test[0]}
     same = [key for key in by_key if hash_of(pixels[key].tobytes()) in tested]
-    _leave_out(by_key, same, "are in the test set")
+    _leave_out(by_key, same, "in the test set")
     keys = sorted(by_key)
     if not keys:
         log.warning("--also: there are no images to use in %s", ", ".join(map(str, folders)))
@@ -142,7 +142,7 @@ def _read(paths: Sequence[Path], prepare: Preparer) -> list[_Image | None]:
     results = list(in_threads(read, len(paths)))
     faults = [each for each in results if isinstance(each, str)]
     if faults:
-        log.warning("--also: left out %d images: %s", len(faults), some(faults))
+        log.warning("--also: left out %s: %s", counted(len(faults), "image"), some(faults))
     return [None if isinstance(each, str) else each for each in results]
 
 
@@ -166,6 +166,6 @@ def _as_seen(raster: Raster) -> Pixels:
 
 def _leave_out(labels: dict[str, set[int]], keys: Sequence[str], reason: str) -> None:
     if keys:
-        log.warning("--also: left out %d images that %s: %s", len(keys), reason, some(keys))
+        log.warning("--also: left out %s %s: %s", counted(len(keys), "image"), reason, some(keys))
     for key in keys:
         del labels[key]

@@ -38,7 +38,7 @@ from training.loop import Stopped
 from training.networks.own import Build, registered
 from training.progress import Epoch
 from training.reading import Reading
-from training.recipe import PRESETS, BadRecipe, Recipe
+from training.recipe import PRESETS, SCHEDULES, BadRecipe, Recipe
 from training.run import BadRun, Checkpoint, Run
 from training.settings import mnist_dir
 from training.train import resume, train_into
@@ -192,6 +192,11 @@ class MNISTClassifier:
         """
         if self._unfinished:
             raise BadRecipe("an interrupted training is resumed with its own schedule")
+        if name not in (*SCHEDULES, *SCHEDULERS):
+            raise BadRecipe(
+                f"unknown schedule {name!r}; there are {', '.join(SCHEDULES)}, and under PyTorch's "
+                f"names {', '.join(SCHEDULERS)}"
+            )
         if name in SCHEDULERS:
             name = SCHEDULERS[name]
             options = {SCHEDULER_OPTIONS.get(each, each): options[each] for each in options}

@@ -25,6 +25,7 @@ import numpy as np
 from contract.card import SIDE, DigitPreparation, Preparation
 from contract.memory import free_memory
 from preprocessing.preparation import Preparer
+from training.duplicates import report_duplicates
 from training.embedded import EMBEDDED_RECIPE, embedded_digits
 from training.fetch import SOURCES, fetch
 from training.idx import BadData
@@ -250,6 +251,8 @@ def _own(path: Path, root: Path, reading: Reading) -> DataSet:
 def _parts(listing: Listing, prepare: Preparer, root: Path) -> tuple[Part, Part]:
     _check_memory(listing, prepare)
     contents = read_images(listing.where, listing.images, prepare, root / "cache")
+    if listing.train:
+        report_duplicates(listing, contents.pixels, contents.usable)
     return listing.parts(contents.pixels, contents.usable)
 
 

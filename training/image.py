@@ -6,6 +6,7 @@ Images are prepared by `preprocessing`, as in the service. This module only read
 input.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,7 @@ BLACK, WHITE = -MEAN / DEVIATION, (1 - MEAN) / DEVIATION  # normalised
 COLOURED, TINTED = 32, 1 / 6
 COLOURED_SHARE = 1 / 1000  # of the visible pixels, as of a small sign in a corner
 COPY = 128  # pixels, the longer side of that copy
+FOR_CLIENTS = re.compile("[:;] send .*", re.DOTALL)  # what clients of the service are advised
 MAX_PIXELS = 10**8  # of a file; decoding takes up to 20 bytes for each
 
 
@@ -44,8 +46,8 @@ def as_pixels(image: Any, prepare: Preparer = DIGITS) -> Pixels:
 
     `prepare` is the network's preparation; without it, images are prepared as digits. Arrays and
     tensors are (h, w), (1, h, w) or (h, w, 1) for grayscale and (h, w, 3) or (3, h, w) for RGB; of
-    a batch of one, the first axis is left out. Integers are 0..255, floats 0..1. For digits, floats
-    may also be normalised to mean 0 and deviation 1, as torchvision's Normalize((0.1307,),
+    a batch of one, the first axis is left out. Integers are 0..255, floats 0..1. For digits, gray
+    floats may also be normalised to mean 0 and deviation 1, as torchvision's Normalize((0.1307,),
     (0.3081,)) makes them. BadImage if the input is none of these.
     """
     try:
@@ -72,7 +74,8 @@ def _naming(path: Path) -> Iterator[None]:
     try:
         yield
     except NotAPicture as error:
-        raise BadImage(f"{path} is not a readable image: {error}") from error
+        fault = FOR_CLIENTS.sub("", str(error))
+        raise BadImage(f"{path} is not a readable image: {fault}") from error
     except TooManyPixels as error:
         raise BadImage(
             f"{path} has more than {MAX_PIXELS:,} pixels: make a smaller copy of it"
@@ -114,15 +117,17 @@ def _image(array: NDArray[Any], *, for_digits: bool) -> Image.Image:
         array = array[..., 0]  # (h, w)
     if 0 in shape or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)):
         raise BadImage(f"an array of shape {shape} is not (h, w), (h, w, 3) or (3, h, w)")
+    given = array
+    for_digits = for_digits and array.ndim == 2
     if array.dtype.kind == "f":
         normalised = np.isclose(array.min(), BLACK, atol=0.01) and array.max() <= WHITE + 0.01
         if for_digits and normalised:
             array = array * DEVIATION + MEAN
         array = array * 255
     if array.dtype.kind not in "uif" or not (array.min() >= -0.5 and array.max() <= 255.5):
-        digits = ", or from -0.42 to 2.82 if they are normalised" if for_digits else ""
+        digits = ", or from -0.42 to 2.82 if they are normalised as MNIST's" if for_digits else ""
         raise BadImage(
-            f"an array of {array.dtype} from {array.min()} to {array.max()} is not an image: "
-            f"integers must be 0..255, floats 0..1{digits}"
+            f"an array of {given.dtype} from {given.min():.5g} to {given.max():.5g} is not an "
+            f"image: integers must be 0..255, floats 0..1{digits}"
         )
     return Image.fromarray(np.round(array).clip(0, 255).astype(np.uint8))

@@ -103,7 +103,13 @@ def _place_in_class(labels: Labels) -> NDArray[np.intp]:
     return place
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with a regular noun: "1 file", "2,000 files"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def some(names: Iterable[str], most: int = 5) -> str:
+    """The first of some names."""
     names = list(names)
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 

@@ -28,6 +28,7 @@ from torch.nn import functional as F  # noqa: N812 (its usual name)
 from training.augment import Transform, augment, transformed
 from training.checkpoint import Images
 from training.evaluate import as_input, fit_temperature, logits_of
+from training.listing import counted
 from training.optimise import Schedule, average_of, optimiser_of
 from training.place import Place
 from training.progress import Epoch
@@ -132,7 +133,7 @@ class Training:
     def done(self) -> str:
         """For people: "5 epochs and 120 of 445 steps"."""
         begun = f" and {self._step} of {self.steps} steps" if self._step else ""
-        return f"{self._epoch} epochs{begun}"
+        return f"{counted(self._epoch, 'epoch')}{begun}"
 
     @property
     def seconds(self) -> float:

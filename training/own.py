@@ -19,7 +19,7 @@ import numpy as np
 
 from training import idx
 from training.idx import MNIST, BadData, Bytes
-from training.listing import Labels, Listing, Part, label_type, some
+from training.listing import Labels, Listing, Part, counted, label_type, some
 from training.table import has_labels, read_table
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
@@ -205,7 +205,8 @@ def _find_files(folder: Path) -> Listing:
     test = _classes(parts[1], least=1)
     if strangers := set(test) - set(names):
         raise BadData(
-            f"{parts[1]} has classes that {parts[0].name} has not: {some(sorted(strangers))}"
+            f"{parts[1]} has classes that {parts[0].name} has not: {some(sorted(strangers))}. Put "
+            f"training images of them into {parts[0]}, or remove or rename these folders"
         )
     test_files, test_labels = _files(parts[1], names, may_lack=True)
     both = np.concatenate([labels, test_labels])
@@ -220,10 +221,15 @@ def _parts(folder: Path) -> list[Path]:
     )
     if train is None or (test is None and len(inside) > 1):
         return [folder]  # a class may be called train
+    _report_unused(folder, [path for path in visible(folder) if not path.is_dir()])
     parts = [train] if test is None else [train, test]
     unused = [path.name for path in inside.values() if path not in parts]
     if unused:
-        log.warning("%s: not used: %s", folder, ", ".join(sorted(unused)))
+        log.warning(
+            "%s: not used: %s. Training images are those in %s, from which the validation images "
+            "are taken (--validation), test images those in %s.",
+            folder, ", ".join(sorted(unused)), parts[0].name, parts[-1].name,
+        )  # fmt: skip
     return parts
 
 
@@ -237,14 +243,29 @@ def visible(folder: Path) -> list[Path]:
 
 
 def _classes(folder: Path, least: int = 2) -> tuple[str, ...]:
-    names = [path.name for path in visible(folder) if path.is_dir()]
+    inside = visible(folder)
+    names = [path.name for path in inside if path.is_dir()]
     if not least <= len(names) <= CLASSES:
         raise BadData(
             f"{folder} must hold a folder of images for each class, {least} to {CLASSES:,}, "
             f"or MNIST's four files ({', '.join(MNIST)}), or {TABLES[0]}; it has {len(names):,} "
             "folders"
         )
+    _report_unused(folder, [path for path in inside if path.name not in names])
     return tuple(sorted(names, key=_as_counted))
+
+
+def _report_unused(folder: Path, files: list[Path]) -> None:
+    """Name the `files` of a folder of classes, which belong to none of them."""
+    images = sorted(path.name for path in files if path.suffix.lower() in SUFFIXES)
+    others = sorted({path.name for path in files} - set(images))
+    named = [
+        f"{counted(len(names), noun)} beside the folders of the classes: {some(names)}"
+        for names, noun in ((images, "image"), (others, "other file"))
+        if names
+    ]
+    if named:
+        log.warning("%s: not used: %s", folder, "; ".join(named))
 
 
 def _as_counted(name: str) -> tuple[list[str | int], str]:
@@ -282,7 +303,8 @@ def images_in(folder: Path) -> list[Path]:
             (images if path.suffix.lower() in SUFFIXES else others).append(path)
     if others:
         log.warning(
-            "%s: left out %d files that are no images: %s",
-            folder, len(others), some(path.name for path in others),
+            "%s: left out %s that %s no images: %s",
+            folder, counted(len(others), "file"), "is" if len(others) == 1 else "are",
+            some(path.name for path in others),
         )  # fmt: skip
     return images

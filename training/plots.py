@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from contract.card import SIDE, DigitPreparation, Preparation
+from contract.files import replace_together
 from training.corruptions import corrupted
 from training.evaluate import BINS, Judged, as_input, calibration_error, reliability
 from training.fonts import drawable
@@ -43,9 +44,7 @@ class Plot(Figure):
     """A figure that a notebook shows as it is, without pyplot and `%matplotlib inline`."""
 
     def _repr_png_(self) -> bytes:
-        content = BytesIO()
-        self.savefig(content, format="png", dpi=DPI)
-        return content.getvalue()
+        return _png(self)
 
 
 def as_seen(pixels: Pixels, preparation: Preparation) -> Pixels:
@@ -60,7 +59,7 @@ def write_plots(
     history: Sequence[Epoch] = (),
     kept_epoch: int = 0,
 ) -> None:
-    """Write all plots as PNGs to `folder`; `pixels` are shown as they are, see `as_seen`.
+    """Write all plots, or none, as PNGs to `folder`; `pixels` are shown as they are, see `as_seen`.
 
     The loss graph is left out without a history, the confusion matrix with too many classes.
     """
@@ -73,8 +72,7 @@ def write_plots(
         figures["confusion_matrix"] = confusion_matrix(judged)
     if history:
         figures["loss_graph"] = loss_graph(history, kept_epoch)
-    for name, figure in figures.items():
-        figure.savefig(folder / f"{name}.png", dpi=DPI)
+    replace_together({folder / f"{name}.png": _png(each) for name, each in figures.items()})
 
 
 def loss_graph(history: Sequence[Epoch], kept_epoch: int) -> Figure:
@@ -259,6 +257,12 @@ def _spread(count: int, images: int) -> NDArray[np.int64]:
 
 def _figure(width: float, height: float) -> Figure:
     return Plot(figsize=(width, height), layout="constrained")
+
+
+def _png(figure: Figure) -> bytes:
+    content = BytesIO()
+    figure.savefig(content, format="png", dpi=DPI)
+    return content.getvalue()
 
 
 def _plain(axes: Axes) -> None:

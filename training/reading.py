@@ -39,6 +39,7 @@ Result = TypeVar("Result")
 
 SIDES = (8, 512)  # pixels, the smallest and the largest side of a network's images
 UNUSABLE = 100  # one image in so many may be blank or unreadable, and is left out
+NAMED = 20  # of those, at most
 CACHED = 500  # files; fewer are read in less than a second
 BLOCK = 32  # images that a thread reads at a time
 PAUSE = 5.0  # seconds between two lines of progress, where the output is not a terminal
@@ -185,7 +186,7 @@ def _read(where: Path, images: Images, prepare: Preparer) -> Contents:
             if fault is not None:
                 usable[place] = False
                 faults.append(_naming(images, place, where, fault))
-                _check_share(where, faults, place + 1, len(images))
+    _check_share(where, faults, len(images))
     return Contents(pixels if usable.all() else pixels[usable], usable, tuple(faults), coloured)
 
 
@@ -211,12 +212,17 @@ def _naming(images: Images, place: int, where: Path, fault: str) -> str:
     return fault if name in fault else f"{name}: {fault}"
 
 
-def _check_share(where: Path, faults: Sequence[str], read: int, images: int) -> None:
+def _check_share(where: Path, faults: Sequence[str], images: int) -> None:
     if len(faults) > images // UNUSABLE:
         raise BadData(
-            f"{faults[0]}; {len(faults)} of the first {read} images of {where} cannot be used, and "
-            f"only one in {UNUSABLE} may be left out"
+            f"{len(faults):,} of {images:,} images of {where} cannot be used, and only one in "
+            f"{UNUSABLE} may be left out: remove or replace them\n  {_listed(faults)}"
         )
+
+
+def _listed(faults: Sequence[str]) -> str:
+    more = [f"and {len(faults) - NAMED:,} more"] if len(faults) > NAMED else []
+    return "\n  ".join([*faults[:NAMED], *more])
 
 
 def _report(where: Path, contents: Contents) -> None:
@@ -224,7 +230,7 @@ def _report(where: Path, contents: Contents) -> None:
     if contents.faults:
         log.warning(
             "%s: left out %d of %d images:\n  %s",
-            where, len(contents.faults), len(contents.usable), "\n  ".join(contents.faults),
+            where, len(contents.faults), len(contents.usable), _listed(contents.faults),
         )  # fmt: skip
     if contents.coloured:
         log.warning(

@@ -7,7 +7,7 @@ its value when the recipe is created, so that the values that were used are stor
 """
 
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import Field, asdict, dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -170,8 +170,7 @@ class Recipe:
     def made_of(cls, *layers: Mapping[str, Any]) -> "Recipe":
         """The default values, overridden by each layer in turn."""
         chosen = {name: value for layer in layers for name, value in layer.items()}
-        if unknown := set(chosen) - {option.name for option in fields(cls)}:
-            raise BadRecipe(f"no recipe has {', '.join(sorted(unknown))}")
+        _check_names(chosen)
         return cls(**chosen)
 
     @classmethod
@@ -188,11 +187,8 @@ class Recipe:
             raise BadRecipe(f"{path} cannot be read: {error.strerror}") from error
         known = {option.name: option for option in fields(cls)}
         for name, value in given.items():
-            if name not in known:
-                near = get_close_matches(name.replace("-", "_"), known, 1)
-                hint = f"did you mean {near[0]}?" if near else "--help lists all options"
-                raise BadRecipe(f"{path}: no recipe has {name}; {hint}")
             try:
+                _check_names([name])
                 _checked(known[name], value)
                 if name in ("network", "teacher_network"):
                     _kind_of(name, str(value))
@@ -220,6 +216,15 @@ class Recipe:
                 if (value not in values) if values else not value:
                     needed = " ".join((flag(other_name), " or ".join(values))).rstrip()
                     raise BadRecipe(f"{flag(name)} has an effect only with {needed}; it is {value}")
+
+
+def _check_names(given: Iterable[str]) -> None:
+    """BadRecipe, with the nearest name, if one of these is no option."""
+    known = [option.name for option in fields(Recipe)]
+    for name in sorted(set(given) - {*known}):
+        near = get_close_matches(name.replace("-", "_"), known, 1)
+        hint = f"did you mean {near[0]}?" if near else "python -m training --help lists all options"
+        raise BadRecipe(f"unknown option {name!r}; {hint}")
 
 
 # Options that depend on another one, with its values; an empty tuple stands for any but 0.

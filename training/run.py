@@ -17,9 +17,9 @@
     runs/latest                     the id of the last run that was completed
 
 The id of a run is the time at which it began, or that of the retraining job it belongs to.
-checkpoint.pt is written last, except for the plots:
-once it exists, export has all that it needs. Every file is replaced as a whole, so a full disk or a
-power cut leaves the previous one.
+checkpoint.pt is written last, except for runs/latest and the plots: once it exists, export has all
+that it needs, and `--resume` writes those of a training that was stopped just then. Every file is
+replaced as a whole, so a full disk or a power cut leaves the previous one.
 
 A run folder is its user's own, like the code beside it: a network module:callable that it names is
 imported. A single file, which may come from anybody, is treated otherwise: see `Checkpoint.load`.
@@ -56,6 +56,7 @@ CALIBRATION, VALIDATION_SET = "calibration.npz", "validation_set.npz"
 ALSO, CORRECTIONS = "also.npz", "corrections.npz"
 EPOCHS, METRICS = "metrics.jsonl", "training_metrics.json"
 PROGRESS = "progress.jsonl"
+LAST_PLOT = "loss_graph.png"  # of those that `write_plots` writes together
 TEACHERS = "teachers"
 SPARE = 10 * 2**20  # bytes, for plots and metrics
 
@@ -128,7 +129,13 @@ class Run:
 
     @property
     def ended(self) -> bool:
+        """Whether the weights are final."""
         return (self.folder / CHECKPOINT).exists()
+
+    @property
+    def completed(self) -> bool:
+        """Whether all files were written: the plots are the last ones."""
+        return self.ended and (self.folder / LAST_PLOT).exists()
 
     def discard(self) -> None:
         """Remove a run that cannot be resumed."""
@@ -202,17 +209,7 @@ class Run:
 
     # ---- at its end ---------------------------------------------------------------------------
 
-    def finish(
-        self,
-        checkpoint: Checkpoint,
-        test_set: Images,
-        validation_set: Images | None,
-        calibration: NDArray[np.uint8],
-        history: list[Epoch],
-        **measured: Any,
-    ) -> None:
-        """`complete` it, and make this the latest run."""
-        self.complete(checkpoint, test_set, validation_set, calibration, history, **measured)
+    def make_latest(self) -> None:
         replace_together({self.folder.parent / "latest": f"{self.id}\n".encode()})
 
     def complete(

@@ -100,8 +100,9 @@ def _fault(path: Path, header: list[str]) -> str | None:
         for name, value in zip(header, line, strict=True):
             most = 2**16 - 1 if name == LABEL else 255
             if not (value.strip().isdecimal() and int(value) <= most):
+                hint = ": number the classes, or use a folder of images for each" * (name == LABEL)
                 return (
                     f"{path}: line {number} has {value!r} in column {name}, which must be a whole "
-                    f"number from 0 to {most}"
+                    f"number from 0 to {most}{hint}"
                 )
     return None

@@ -24,13 +24,14 @@ from training.also import Also
 from training.augment import Transform, augment, transformed
 from training.checkpoint import load_pretrained, load_weights
 from training.data import DataSet
-from training.evaluate import as_input, fit_temperature, judge, logits_of
+from training.evaluate import Judged, as_input, fit_temperature, judge, logits_of
+from training.listing import counted
 from training.loop import Part, Stopped, Training
 from training.model import GRAY_28, build, in_words, parameters_of
 from training.networks.own import BadNetwork
 from training.place import Place, configure, place_of
 from training.plots import as_seen, write_plots
-from training.progress import Progress, Record
+from training.progress import Epoch, Progress, Record
 from training.recipe import BadRecipe, Recipe, flag
 from training.run import BadRun, Checkpoint, Run
 from training.watch import IMAGES, Board, Listener, Watch
@@ -105,12 +106,14 @@ def resume(
 ) -> Run:
     """Resume a run that was stopped. It reaches the weights of an uninterrupted training.
 
+    A run whose weights are final, but which was stopped before its plots were written, gets these.
+
     Raises BadRun if the run was completed, or was trained on other images, by another number of
     processes or with a transform that is not given; BadRecipe if its device is missing; Stopped
     after another Ctrl-C.
     """
     facts = run.facts()
-    if run.ended:
+    if run.completed:
         raise BadRun(f"{run.folder} was completed: there is nothing to resume")
     if facts["data"]["fingerprint"] != fingerprint(data):
         raise BadRun(
@@ -129,6 +132,10 @@ def resume(
                 f"{run.folder} was begun by {facts['processes']} processes, but there are "
                 f"{place.processes} now: resume it with {resume_command(run)}"
             )
+        if place.broadcast(run.ended):
+            if place.first:
+                _report(run, place)
+            return run
         task = _task(data, recipe, place, transform, _saved_also(run, data))
         network = _network(recipe, task)
         if recipe.pretrained and not run.resumable:
@@ -175,10 +182,10 @@ def _train(run: Run, recipe: Recipe, task: Task, network: nn.Module) -> Run:
             source = task.data.source + (f" and {task.also.in_words()}" if task.also else "")
             place.print(
                 f"Training {recipe.network} ({parameters_of(network):,} parameters) on "
-                f"{task.images:,} images of {in_words(task.data.shape)} from "
+                f"{counted(task.images, 'image')} of {in_words(task.data.shape)} from "
                 f"{source},\n"
-                f"{recipe.epochs} epochs in batches of {recipe.batch_size} on {place.name}, into "
-                f"{run.folder}"
+                f"{counted(recipe.epochs, 'epoch')} in batches of {recipe.batch_size} on "
+                f"{place.name}, into {run.folder}"
             )
         if place.first:
             _first_process(run, recipe, task, training, network)
@@ -187,8 +194,20 @@ def _train(run: Run, recipe: Recipe, task: Task, network: nn.Module) -> Run:
                 training.run(listener)
     except Stopped as stopped:  # also if a teacher was stopped: the whole training is resumed
         raise Stopped(stopped.reason, run.folder) from stopped
+    except KeyboardInterrupt as error:
+        raise Stopped("stopped at once; the last saved state is kept", run.folder) from error
+    except OSError as error:  # beyond this point, the run's folder is all that is written to
+        raise BadRun(
+            f"the training stopped: {run.folder} cannot be written to ({_reason(error)}). "
+            f"If the disk is full, free some space, then resume it with: {resume_command(run)}"
+        ) from error
     place.any(False)  # further processes wait until the first one has written its files
     return run
+
+
+def _reason(error: OSError) -> str:
+    reason = error.strerror or str(error)
+    return f"{reason}: {error.filename}" if error.filename else reason
 
 
 def _first_process(
@@ -328,7 +347,7 @@ def _finish(
         git_commit=git_commit(),
         libraries=library_versions("torch", "numpy", "scikit-learn"),
     )
-    run.finish(
+    run.complete(
         checkpoint,
         task.data.test,
         task.validation.arrays() if task.validation else None,
@@ -346,11 +365,21 @@ def _finish(
         teachers_cpu_seconds=sum(teacher["cpu_seconds"] for teacher in teachers),
     )
     board.end(judged, test.pixels)
-    kept = training.kept["epoch"]
-    shown = as_seen(task.data.test[0], task.data.preparation)
-    write_plots(run.folder, judged, shown, training.history, kept)
-    took = f"in {wall:.0f} s ({cpu:.0f} s of CPU time)"
-    task.place.print(f"{judged.summary()}, {took}.\nPlots and checkpoint: {run.folder}")
+    _report(run, task.place, judged)
+
+
+def _report(run: Run, place: Place, judged: Judged | None = None) -> None:
+    """Write what follows the checkpoint: runs/latest and the plots. A summary is printed."""
+    run.make_latest()
+    checkpoint, (pixels, labels), metrics = run.checkpoint(), run.test_set(), run.metrics()
+    if judged is None:
+        test = torch.tensor(pixels), torch.tensor(labels).long()
+        judged = judge(checkpoint.build(), *test, checkpoint.temperature, checkpoint.labels)
+    history = [Epoch(**epoch) for epoch in metrics["history"]]
+    shown = as_seen(pixels, checkpoint.preparation)
+    write_plots(run.folder, judged, shown, history, metrics["kept_epoch"])
+    took = f"in {metrics['wall_seconds']:.0f} s ({metrics['cpu_seconds']:.0f} s of CPU time)"
+    place.print(f"{judged.summary()}, {took}.\nPlots and checkpoint: {run.folder}")
 
 
 # ---- data ------------------------------------------------------------------------------------
@@ -427,11 +456,15 @@ def _last_of_each_class(labels: Tensor) -> Tensor:
 def validation_size(images: int, recipe: Recipe) -> int:
     """The number of validation images; BadRecipe if the remaining ones do not fill one batch."""
     size = max(1, round(images * recipe.validation)) if recipe.validation else 0
+    held_out = f"{size} of {images} {'is' if size == 1 else 'are'} held out for validation"
+    if images - size < 2:
+        raise BadRecipe(
+            f"there are too few images to train on ({held_out}): add some, or use --validation 0"
+        )
     if recipe.batch_size > images - size:
-        advice = ": use --validation 0" if images - size < 2 <= images else ""
         raise BadRecipe(
             f"--batch-size is {recipe.batch_size}, more than the {images - size} training images "
-            f"({size} of {images} are held out for validation){advice}"
+            f"({held_out})"
         )
     return size
 

@@ -29,6 +29,9 @@ export class Gallery {
 	#hang(images) {
 		$("#mistakes").replaceChildren(...images.map((image) => this.#frame(image)));
 		$("#no-mistakes").hidden = images.length;
+		$("#no-mistakes").textContent = this.models.hasSamples
+			? "None: this version classifies all of its test images correctly."
+			: "Unknown: this version was published without labelled test images.";
 	}
 
 	#frame({ label, answer, confidence, canvas, file }) {

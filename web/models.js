@@ -161,6 +161,7 @@ export class Models extends EventTarget {
 		const chosen = select.value;
 		const others = versions.filter(({ loaded, broken }) => loaded !== "serves" && !broken);
 		const options = others.map(({ version, loaded }) => h("option", { value: version }, `version ${version}${loaded ? "" : ", not loaded"}`));
+		select.options[0].textContent = others.length ? "off" : "no other version";
 		select.replaceChildren(select.options[0], ...options);
 		select.disabled = !others.length;
 		select.value = others.some(({ version }) => version === chosen) ? chosen : "";

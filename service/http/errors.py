@@ -22,6 +22,7 @@ from preprocessing.decoder import NotAPicture, TooManyPixels
 from preprocessing.digits.normalize import Blank
 from service.batching.interface import DeadlinePassed
 from service.errors import Problem
+from service.http.json_body import reason_of
 from service.problem_types import TYPES
 from service.problem_types.http import (
     BAD_PARAMETER,
@@ -63,7 +64,7 @@ def problem_of(error: Exception) -> Problem:
                 METHOD_NOT_ALLOWED, "this route does not take that method", headers=headers
             )
         case RequestValidationError():
-            wrong = (f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors())
+            wrong = (f"{'.'.join(map(str, e['loc'][1:]))}: {reason_of(e)}" for e in error.errors())
             return Problem(BAD_PARAMETER, "; ".join(wrong))
         case NotAPicture():
             return Problem(NOT_A_PICTURE, str(error))

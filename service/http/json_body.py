@@ -4,7 +4,7 @@ from typing import Any, TypeVar
 
 import orjson
 from pydantic import BaseModel, BeforeValidator, ValidationError
-from pydantic_core import PydanticUseDefault
+from pydantic_core import ErrorDetails, PydanticUseDefault
 
 from service.errors import Problem, ProblemType
 from service.problem_types.content import BAD_DOCUMENT, BAD_JSON, JSON_TOO_DEEP
@@ -14,6 +14,18 @@ TYPES = ("constrained-", "literal[")  # pydantic's names of the alternatives of 
 BOM = b"\xef\xbb\xbf"  # which Windows puts before texts in UTF-8
 # How texts in UTF-16 and UTF-32 begin, with such a mark, or with ASCII.
 _OTHER_UNICODE = (b"\xff\xfe", b"\xfe\xff", b"\0")
+
+_WHOLE, _NUMBER = "must be a whole number", "must be a number"
+_REASONS = {  # by pydantic's type of error
+    "missing": "is required",
+    "extra_forbidden": "is unknown",
+    "int_type": _WHOLE, "int_parsing": _WHOLE, "int_parsing_size": _WHOLE, "int_from_float": _WHOLE,
+    "float_type": _NUMBER, "float_parsing": _NUMBER, "finite_number": _NUMBER,
+    "bool_type": "must be true or false", "bool_parsing": "must be true or false",
+    "string_type": "must be a text",
+    "greater_than_equal": "must be at least {ge}", "less_than_equal": "must be at most {le}",
+    "literal_error": "must be {expected}", "enum": "must be {expected}",
+}  # fmt: skip
 
 
 def read_json(body: bytes, max_depth: int) -> Any:
@@ -43,8 +55,15 @@ def fitted(
         wrong = error.errors(include_input=False, include_url=False)[0]
         parts = [str(part)[:64] for part in wrong["loc"]]
         place = ".".join(part for part in parts if not part.startswith(TYPES))
-        reason = wrong["msg"].removeprefix("Value error, ")
-        raise Problem(problem, f"{place or whole}: {reason}") from error
+        raise Problem(problem, f"{place or whole}: {reason_of(wrong)}") from error
+
+
+def reason_of(wrong: ErrorDetails) -> str:
+    """What is wrong with a value, in the words of this service's other problems."""
+    words = _REASONS.get(wrong["type"])
+    if words is None:
+        return wrong["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    return words.format(**wrong.get("ctx", {}))
 
 
 def nullable(kind: Any) -> BeforeValidator:

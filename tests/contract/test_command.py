@@ -79,7 +79,9 @@ def test_list_includes_a_broken_version(contract: Command, models: Path) -> None
 
 def test_list_of_an_empty_store_is_empty(contract: Command, models: Path) -> None:
     assert contract.json("list --name other") == []
-    assert "holds no version" in contract("list --name other")
+    assert "holds no version: other models in that store: digits. Name one of them with" in (
+        contract("list --name other")
+    )
 
 
 def test_show_prints_the_card(contract: Command, models: Path) -> None:

@@ -229,7 +229,7 @@ def test_the_error_about_a_missing_model_lists_the_others(store: Store, card: Mo
         store.current()
     for name in ("letters", "fashion"):
         publish(Store(root, name), card)
-    with pytest.raises(NoModel, match=r"does not exist: other models .*: fashion, letters$"):
+    with pytest.raises(NoModel, match=r"does not exist: other models .*: fashion, letters\. Name"):
         store.current()
 
 

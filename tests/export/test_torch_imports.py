@@ -65,9 +65,9 @@ def test_weights_may_be_a_part_of_a_checkpoint(
     ("name", "message"),
     [
         (OWN, "must name a module and a callable in it, such as my_module:build"),
-        ("no_such_module:build", "no_such_module:build cannot be imported from the current folder"),
-        (f"{OWN}:no_such", "cannot be imported from the current folder"),
-        (f"{OWN}:__doc__", "is not callable: it must return a torch.nn.Module"),
+        ("no_such_module:build", "the network no_such_module:build cannot be imported: Module"),
+        (f"{OWN}:no_such", f"the module {OWN} has no callable no_such: name a function or class"),
+        (f"{OWN}:__doc__", f"the module {OWN} has no callable __doc__: name a function or class"),
         (f"{OWN}:build_a_number", "returns int, not a torch.nn.Module"),
         (f"{OWN}:build_nothing", "cannot be built: RuntimeError: no network for 3 classes"),
         (
@@ -81,6 +81,17 @@ def test_a_callable_that_does_not_fit_is_refused(
 ) -> None:
     words = ("--torch", name, "--weights", weights, "--size", "8x10")
     assert message in refusal(capsys, labels, *words)
+
+
+def test_another_number_of_labels_is_refused(
+    network: nn.Module, labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(own_network.build(7, 3, *SIZE).state_dict(), tmp_path / "seven.pt")
+    words = ("--torch", f"{OWN}:build", "--weights", tmp_path / "seven.pt", "--size", "8x10")
+    message = refusal(capsys, labels, *words)
+    assert (
+        f"there are {len(LABELS)} labels, and {tmp_path}/seven.pt has 7 classes: write" in message
+    )
 
 
 def test_a_network_with_other_results_is_refused(

@@ -164,7 +164,7 @@ def test_images_of_the_test_set_are_left_out(
     image = add(tmp_path, small_data.test[0][0], "1")
     with caplog.at_level(logging.WARNING):
         assert read_also([tmp_path / "accepted"], small_data) is None
-    assert f"left out 1 images that are in the test set: {image}" in caplog.text
+    assert f"left out 1 image in the test set: {image}" in caplog.text
 
 
 def test_an_image_with_two_labels_is_left_out(
@@ -176,7 +176,7 @@ def test_an_image_with_two_labels_is_left_out(
     folders = [tmp_path / part / "accepted" for part in ("one", "two")]
     with caplog.at_level(logging.WARNING):
         assert read_also(folders, small_data) is None
-    assert "have two labels" in caplog.text
+    assert "with two labels" in caplog.text
 
 
 def test_a_damaged_file_is_named_and_left_out(

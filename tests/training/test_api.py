@@ -134,8 +134,10 @@ def test_the_figures_show_what_was_trained(classifier: MNISTClassifier) -> None:
 def test_the_scheduler_is_chosen_by_name_with_its_options(small_data: DataSet) -> None:
     classifier = MNISTClassifier(data=small_data).set_scheduler("step", decay_every=3)
     assert (classifier.recipe.schedule, classifier.recipe.decay_every) == ("step", 3)
-    with pytest.raises(BadRecipe, match="--schedule is 'linear', it must be one of: one-cycle"):
-        classifier.set_scheduler("linear")
+    with pytest.raises(
+        BadRecipe, match=r"unknown schedule 'ExponentialLR'; there are one-cycle, .*StepLR"
+    ):
+        classifier.set_scheduler("ExponentialLR", gamma=0.9)
     assert classifier.recipe.schedule == "step"
 
 
@@ -169,7 +171,8 @@ def test_an_evaluation_formats_as_percent(classifier: MNISTClassifier) -> None:
         ({"batch_size": 0}, "--batch-size is 0"),
         ({"dropout1": 1.5}, "--dropout1 is 1.5"),
         ({"patience": 2, "validation": 0}, "--patience 2 needs a validation part"),
-        ({"epoch": 3}, "no recipe has epoch"),
+        ({"epoch": 3}, r"unknown option 'epoch'; did you mean epochs\?"),
+        ({"optimizer": "adam"}, r"unknown option 'optimizer'; did you mean optimiser\?"),
         ({"preset": "fast"}, "preset is 'fast', it must be one of: quick, default, better, best"),
     ],
 )

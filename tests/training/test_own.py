@@ -129,7 +129,9 @@ def test_the_error_names_a_class_without_images(folder: Path) -> None:
 def test_the_error_names_a_test_class_without_training_images(tmp_path: Path) -> None:
     fill(tmp_path / "train", 0, 30, {1: "one", 7: "seven"})
     fill(tmp_path / "test", 0, 10, {2: "two"})
-    with pytest.raises(BadData, match="test has classes that train has not: two"):
+    with pytest.raises(
+        BadData, match=r"test has classes that train has not: two\. Put .* into .*/train, or"
+    ):
         read(tmp_path)
 
 
@@ -165,7 +167,7 @@ def test_a_small_set_trains(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     words = ["--data", str(folder), "--epochs", "1", "--runs", str(runs)]
     words += ["--preparation", "digit"]
     assert main(words) == 0
-    assert "1 epochs in batches of 4" in capsys.readouterr().err
+    assert "1 epoch in batches of 4" in capsys.readouterr().err
     assert main([*words, "--batch-size", "64"]) == 2
     assert "--batch-size is 64, more than the" in capsys.readouterr().err
 
@@ -215,7 +217,47 @@ def test_a_folder_beside_the_parts_is_named(
     for part in ("train", "test", "valid"):
         fill(tmp_path / part, 0, 20, {1: "one", 7: "seven"})
     read(tmp_path)
-    assert f"{tmp_path}: not used: valid" in caplog.text
+    assert f"{tmp_path}: not used: valid. Training images are those in train, from which" in (
+        caplog.text
+    )
+
+
+def test_files_beside_the_folders_of_the_classes_are_named(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a.jpg", "b.png", "README.md", ".hidden.png"):
+        (folder / name).write_text("not in a class")
+    data = read(folder)
+    assert len(data.train[0]) + len(data.test[0]) == 60
+    assert (
+        f"{folder}: not used: 2 images beside the folders of the classes: a.jpg, b.png; "
+        "1 other file beside the folders of the classes: README.md" in caplog.text
+    )
+
+
+def test_files_beside_the_parts_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    fill(tmp_path / "train", 0, 60, {1: "one", 7: "seven"})
+    (tmp_path / "lost.png").write_bytes(b"")
+    (tmp_path / "train" / "stray.png").write_bytes(b"")
+    read(tmp_path)
+    assert f"{tmp_path}: not used: 1 image beside" in caplog.text
+    assert "classes: stray.png" in caplog.text
+
+
+def test_copies_in_both_parts_or_under_two_classes_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(tmp_path / "train", 0, 30, {1: "one", 7: "seven"})
+    fill(tmp_path / "test", 900, 10, {1: "one", 7: "seven"})
+    read(tmp_path)
+    assert caplog.text == ""
+    first = sorted((tmp_path / "train" / "one").iterdir())[0]
+    (tmp_path / "test" / "one" / "copy.png").write_bytes(first.read_bytes())
+    (tmp_path / "train" / "seven" / "wrong.png").write_bytes(first.read_bytes())
+    read(tmp_path)
+    assert "1 test image is also in the training part" in caplog.text
+    assert f"train/one/{first.name} = test/one/copy.png" in caplog.text
+    assert "1 image is under more than one class" in caplog.text
 
 
 def test_folders_within_a_class_belong_to_it(folder: Path) -> None:
@@ -232,7 +274,7 @@ def test_a_link_to_a_folder_within_a_class_is_not_followed(
     (folder / "one" / "again").symlink_to(folder / "one")
     data = read(folder)
     assert len(data.train[0]) + len(data.test[0]) == 60
-    assert "left out 1 files that are no images: again" in caplog.text
+    assert "left out 1 file that is no images: again" in caplog.text
 
 
 def test_files_that_systems_leave_are_passed_over(
@@ -272,8 +314,20 @@ def test_one_image_in_a_hundred_may_be_unusable_and_is_named(
     assert "left out 1 of 121 images" in caplog.text
     assert str(tmp_path / "one" / "damaged.png") in caplog.text
     cv2.imwrite(str(tmp_path / "seven" / "blank.png"), np.zeros((28, 28), np.uint8))
-    with pytest.raises(BadData, match=r"2 of the first .* cannot be used, and only one in 100"):
+    with pytest.raises(BadData, match=r"2 of 122 images .*, and only one in 100") as error:
         read(tmp_path)
+    assert "remove or replace them" in str(error.value)
+    for name in ("one/damaged.png", "seven/blank.png"):
+        assert str(tmp_path / name) in str(error.value)
+
+
+def test_of_many_unusable_images_the_first_are_named(folder: Path) -> None:
+    for number in range(25):
+        (folder / "one" / f"damaged{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(BadData, match=r"25 of 85 images(?s:.*)\n  and 5 more$") as error:
+        read(folder)
+    assert str(error.value).count("is not a readable image") == 20
+    assert "send" not in str(error.value)
 
 
 def test_colours_that_are_discarded_are_announced(

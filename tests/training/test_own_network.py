@@ -74,8 +74,8 @@ def test_the_documented_network_trains_on_a_folder_and_is_built_again(here: Path
     ("name", "message"),
     [
         ("absent_module:build", "cannot be imported: ModuleNotFoundError"),
-        ("broken_module:absent", "cannot be imported: AttributeError"),
-        ("broken_module:SIX", "is int, it must be a callable"),
+        ("broken_module:absent", "the module broken_module has no callable absent: name"),
+        ("broken_module:SIX", "the module broken_module has no callable SIX: name"),
         ("broken_module:fails", "fails: ZeroDivisionError"),
         ("broken_module:number", "returns int, it must return an nn.Module"),
         ("broken_module:narrow", r"fails on an input of shape \(1, 3, 32, 32\)"),

@@ -89,8 +89,11 @@ def test_a_network_for_colours_reads_every_kind_in_rgb(tmp_path: Path) -> None:
 def test_only_digits_may_be_normalised() -> None:
     prepare = preparer_of(StretchPreparation(size=(28, 28)), (28, 28))
     normalised = (SEVEN / 255 - 0.1307) / 0.3081
-    with pytest.raises(BadImage, match=r"integers must be 0..255, floats 0..1$"):
+    given = r"from -0\.42421 to 2\.8215 is not an image: integers must be 0..255, floats 0..1$"
+    with pytest.raises(BadImage, match=given):
         as_pixels(normalised, prepare)
+    with pytest.raises(BadImage, match=given):
+        as_pixels(np.stack([normalised] * 3))
     np.testing.assert_array_equal(as_pixels(SEVEN / 255, prepare), SEVEN)
 
 

@@ -1,5 +1,6 @@
 """Training learns, repeats itself bit for bit, stops and resumes, and stores its measurements."""
 
+import errno
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,9 +19,11 @@ import torch
 from contract.cgroup import available_cores
 from tests.support.program import interruptible
 from tests.training.conftest import RECIPE
+from training.__main__ import main
 from training.data import DataSet
 from training.evaluate import calibration_error, logits_of
 from training.loop import Part, Stopped
+from training.plots import write_plots
 from training.recipe import BadRecipe, Recipe
 from training.run import BadRun, Run
 from training.train import resume, split, train_into
@@ -174,7 +178,7 @@ def test_a_resumed_run_reaches_the_weights_of_an_uninterrupted_one(
 ) -> None:
     expected = whole(SHORT)
     StopAfter(monkeypatch, 20)
-    with pytest.raises(Stopped, match="stopped after 1 epochs and 3 of 17 steps") as stopped:
+    with pytest.raises(Stopped, match="stopped after 1 epoch and 3 of 17 steps") as stopped:
         train_into(tmp_path / "parts", small_data, SHORT)
     run = run_of(stopped.value)
     assert not run.ended
@@ -227,6 +231,49 @@ def test_a_completed_or_missing_run_cannot_resume(
         resume(Run(tmp_path), small_data)
 
 
+def test_a_training_that_is_stopped_at_its_plots_is_completed_by_resume(
+    run: Run,
+    small_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def pressed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("training.train.write_plots", pressed)
+    words = ["--data", str(small_folder), "--epochs", "1", "--threads", "1"]
+    assert main([*words, "--preparation", "stretch", "--runs", str(tmp_path)]) == 130
+    stopped = Run.latest(tmp_path)
+    assert f"-m training --resume {stopped.folder}" in capsys.readouterr().err
+    monkeypatch.setattr("training.train.write_plots", write_plots)
+    assert main(["--resume", str(stopped.folder)]) == 0
+    assert {plot.name for plot in stopped.folder.glob("*.png")} == {
+        plot.name for plot in run.folder.glob("*.png")
+    }
+    assert main(["--resume", str(stopped.folder)]) == 2
+    assert "was completed: there is nothing to resume" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_sigterm_after_the_last_epoch_prints_the_resume_command(
+    small_folder: Path, tmp_path: Path
+) -> None:
+    stop = (
+        "import os, runpy, signal, training.train\n"
+        "training.train.write_plots = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "runpy.run_module('training', run_name='__main__')\n"
+    )
+    words = ["--data", str(small_folder), "--epochs", "1", "--threads", "1", "--preparation",
+             "stretch", "--runs", str(tmp_path)]  # fmt: skip
+    program = subprocess.run(
+        [sys.executable, "-c", stop, *words], cwd=ROOT, stderr=subprocess.PIPE, text=True,
+        check=False,
+    )  # fmt: skip
+    assert program.returncode == 130
+    assert f"-m training --resume {Run.latest(tmp_path).folder}" in program.stderr
+
+
 def test_resuming_with_other_images_is_rejected_with_both_checksums(
     small_data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,6 +316,30 @@ def test_a_full_disk_is_reported_before_the_first_epoch(
     with pytest.raises(BadRun, match=r"has 0 MB free, this training needs about \d+: free some"):
         train_into(tmp_path / "runs", small_data, SHORT)
     assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_a_disk_that_fills_up_names_the_run_and_how_to_resume_it(
+    small_data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(run: Run, state: dict[str, Any]) -> None:
+        if state["epoch"] == 1:
+            with monkeypatch.context() as disk:
+                disk.setattr("os.fsync", _no_space)
+                save(run, state)
+        save(run, state)
+
+    save = Run.save
+    monkeypatch.setattr(Run, "save", full)
+    message = (
+        r"2\d+-\d+ cannot be written to \(No space left on device: .*last\.pt\)\. If the disk is "
+        r"full, free some space, then resume it with: .* -m training --resume .*/2\d+-\d+$"
+    )
+    with pytest.raises(BadRun, match=message):
+        train_into(tmp_path, small_data, SHORT)
+
+
+def _no_space(_: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_an_unwritable_folder_is_reported_before_the_first_epoch(

@@ -213,7 +213,7 @@ def test_the_quiz_offers_some_of_many_labels(page: Page) -> None:
 def test_without_test_images_none_are_offered(page: Page) -> None:
     expect(page.get_by_role("button", name="Random test image")).to_be_hidden()
     page.locator('nav a[href="#gallery"]').click()
-    expect(page.get_by_text("published without them")).to_be_visible()
+    expect(page.get_by_text("published without labelled test images")).to_be_visible()
     expect(page.get_by_role("button", name="Start")).to_be_hidden()
     page.locator('nav a[href="#live"]').click()
     expect(page.get_by_role("button", name="Send 500")).to_be_hidden()

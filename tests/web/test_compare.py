@@ -86,6 +86,7 @@ def test_the_serving_version_is_not_offered_for_comparison(page: Page) -> None:
     expect(options).to_have_count(3)
     values = options.evaluate_all("(them) => them.map((it) => it.value)")
     assert sorted(values) == ["", "1", "2"]
+    expect(options.first).to_have_text("off")
 
 
 def test_a_version_that_is_not_loaded_needs_the_admin_token(page: Page, guard: Guard) -> None:

@@ -90,13 +90,13 @@ def permitted(source: Path, name: str, given: str | None) -> str:
 
 def own(name: str, *, classes: int, shape: tuple[int, ...]) -> nn.Module:
     """The network that the callable `name` returns; BadNetwork if it does not fit the images."""
-    build = _REGISTERED.get(name) or _imported(name)
+    build = _REGISTERED.get(name) or imported(name)
     height, width = shape[:2]
     channels = 3 if len(shape) == 3 else 1
     try:
         network = build(**arguments(build, classes=classes, shape=shape))
     except Exception as error:  # whatever the user's code raises
-        raise BadNetwork(f"{name} fails: {_short(error)}") from error
+        raise BadNetwork(f"{name} fails: {short(error)}") from error
     if not isinstance(network, nn.Module):
         raise BadNetwork(f"{name} returns {type(network).__name__}, it must return an nn.Module")
     _check_output(name, network, (1, channels, height, width), classes)
@@ -129,8 +129,11 @@ _ELSEWHERE = (
 )
 
 
-def _imported(name: str) -> Build:
-    """The callable that `name` names, of a module that Python finds here or in its own path."""
+def imported(name: str) -> Build:
+    """The callable that `name` names, of a module that Python finds here or in its own path.
+
+    BadNetwork if there is none.
+    """
     module_name, _, attribute = name.partition(":")
     if NUMBER in name:
         raise BadNetwork(f"the network {name} is one {_ELSEWHERE}")
@@ -141,15 +144,18 @@ def _imported(name: str) -> Build:
         torchvision()  # also where the module imports it itself
     try:
         found: Any = importlib.import_module(module_name)
-        for part in attribute.split("."):
-            found = getattr(found, part)
     except Exception as error:  # whatever the module raises while it is imported
         raise BadNetwork(
-            f"the network {name} cannot be imported: {_short(error)}; name a module in {here} or "
+            f"the network {name} cannot be imported: {short(error)}; name a module in {here} or "
             "in PYTHONPATH, and a callable in it, as in my_module:build"
         ) from error
+    for part in attribute.split("."):
+        found = getattr(found, part, None)
     if not callable(found):
-        raise BadNetwork(f"{name} is {type(found).__name__}, it must be a callable")
+        raise BadNetwork(
+            f"the module {module_name} has no callable {attribute}: name a function or class of it "
+            "that returns a torch.nn.Module"
+        )
     return found  # type: ignore[no-any-return]
 
 
@@ -159,7 +165,7 @@ def _check_output(name: str, network: nn.Module, shape: tuple[int, ...], classes
         with torch.no_grad():
             output = network.eval()(torch.zeros(shape))
     except Exception as error:  # whatever the user's layers raise
-        raise BadNetwork(f"{name} fails on an input of shape {shape}: {_short(error)}") from error
+        raise BadNetwork(f"{name} fails on an input of shape {shape}: {short(error)}") from error
     finally:
         network.train(was_training)
     found = getattr(output, "shape", None)
@@ -170,7 +176,7 @@ def _check_output(name: str, network: nn.Module, shape: tuple[int, ...], classes
         )
 
 
-def _short(error: Exception) -> str:
+def short(error: Exception) -> str:
     """The error as one line."""
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"
+    return f"{type(error).__name__}: {lines[0].rstrip(' .') if lines else ''}"

@@ -319,7 +319,8 @@ def test_a_blank_image_is_answered_with_ink_off(service: Service) -> None:
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("top_k=0", "top_k: "),
+        ("top_k=0", "top_k: must be at least 1"),
+        ("top_k=many", "top_k: must be a whole number"),
         ("top_k=-1", "top_k: "),
         ("top_k=three", "top_k: "),
         ("top_k=99999999999999999999999", "top_k: "),

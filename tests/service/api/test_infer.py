@@ -204,7 +204,7 @@ def test_a_body_of_pixels_alone_is_one_image(
         (document(parameters={}, data=[0] * 784) + b"x", None, "not JSON"),
         (b"nonsense", None, "not JSON"),
         (b"[]", None, "the request"),
-        (b"{}", None, "inputs: Field required"),
+        (b"{}", None, "inputs: is required"),
         (b'{"inputs": []}', None, "inputs: List should have at least 1 item"),
         (document(name="image"), None, "not image of UINT8"),
         (document(datatype="FP32"), None, "not pixels of FP32"),

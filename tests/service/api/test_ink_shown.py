@@ -113,4 +113,4 @@ def test_ink_can_be_combined_with_other_options(service: Service) -> None:
 @pytest.mark.parametrize("word", ["pixel", "", "true"])
 def test_the_error_about_another_value_names_the_valid_ones(service: Service, word: str) -> None:
     detail = problem(send(service, f"debug={word}", encoded(seven())), 400)["detail"]
-    assert detail == "debug: Input should be 'pixels' or 'ink'"
+    assert detail == "debug: must be 'pixels' or 'ink'"
