@@ -1,5 +1,5 @@
 /**
- * "Wrong? It is ...": sends the image of the answer that is shown to /v1/feedback, with the right label.
+ * "Wrong? It is ...": sends the image on the sheet to /v1/feedback, with the right label.
  *
  * Offered where the service accepts corrections. One tap, or the digit's key where the labels are digits.
  */
@@ -17,9 +17,12 @@ export class Correct {
 	#reading = null; // the answer that is shown
 	#labels = "";
 	#busy = false;
+	#corrected = 0; // revision of the sheet of which the message tells
 
 	constructor(parts) {
 		Object.assign(this, parts);
+		for (const event of ["change", "rest"])
+			this.pad.addEventListener(event, () => this.pad.revision === this.#corrected || tell("corrected", ""));
 		this.features.addEventListener("known", () => this.#show());
 		this.models.addEventListener("listed", () => this.#show());
 		addEventListener("keydown", (event) => this.#key(event));
@@ -28,7 +31,6 @@ export class Correct {
 	/** Correct this answer from now on; null: there is none. */
 	offer(reading) {
 		this.#reading = reading;
-		tell("corrected", "");
 		this.#show();
 	}
 
@@ -70,11 +72,12 @@ export class Correct {
 	async #send(label) {
 		if (this.#busy) return;
 		this.#busy = true;
-		const reading = this.#reading;
-		const query = new URLSearchParams({ label, ...(reading.request && { request_id: reading.request }) });
+		const { request } = this.#reading;
+		const { revision, file } = this.pad;
+		const query = new URLSearchParams({ label, ...(request && { request_id: request }) });
 		let said;
 		try {
-			const { state } = await this.service.json(`v1/feedback?${query}`, { method: "POST", body: reading.file });
+			const { state } = await this.service.json(`v1/feedback?${query}`, { method: "POST", body: file });
 			said = `Thank you. Kept as ${label}: ${THANKS[state]}.`;
 		} catch (error) {
 			const later = error.wait ? ` Try again in ${Math.ceil(error.wait)} s.` : "";
@@ -82,6 +85,8 @@ export class Correct {
 		} finally {
 			this.#busy = false;
 		}
-		if (reading === this.#reading) tell("corrected", said);
+		if (revision !== this.pad.revision) return;
+		this.#corrected = revision;
+		tell("corrected", said);
 	}
 }

@@ -30,7 +30,7 @@ const answer = new Answer();
 const features = new Features({ service });
 const admin = new Admin({ service, views });
 const models = new Models({ service, views, notice, admin });
-const correct = new Correct({ service, views, models, features });
+const correct = new Correct({ service, views, pad, models, features });
 const draw = new Draw({ service, views, notice, pad, answer, models, correct });
 new Samples({ models, draw });
 new Gallery({ views, models, draw });

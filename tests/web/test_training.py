@@ -242,10 +242,10 @@ def test_nothing_is_shown_without_the_token(tab: Page, retraining: Service) -> N
         expect(page.get_by_text("That is not the admin token")).to_be_visible()
 
 
-def test_where_retraining_is_not_set_up_the_view_says_how(page: Page, store: Store) -> None:
+def test_where_retraining_is_not_set_up_the_view_says_how(tab: Page, store: Store) -> None:
     with (
         Service.started(store.folder.parent, admin_token=TOKEN) as service,
-        guarded(page, f"{service.url}/#training"),
+        guarded(tab, f"{service.url}/#training") as (page, _),
     ):
         expect(page.get_by_text("Retraining is not set up")).to_be_visible()
         expect(page.locator("#set-up")).to_contain_text("export DIGITSERVE_JOBS=sqlite:////")
