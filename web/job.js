@@ -70,9 +70,9 @@ export class JobView {
 	}
 
 	#offer({ state, resumable, version, gate }) {
-		const serve = gate?.verdict === "worse" ? `Approve although worse` : "Approve";
+		const worse = gate?.verdict === "worse";
 		const offers = [
-			state === "awaiting_approval" && ["approve", `${serve}: serve version ${version}`, "button.main"],
+			state === "awaiting_approval" && ["approve", `Approve${worse ? " although worse" : ""}: serve version ${version}`, worse ? "button" : "button.main"],
 			state === "awaiting_approval" && ["reject", "Reject", "button"],
 			(state === "queued" || TRAINS.includes(state)) && ["cancel", "Cancel", "button"],
 			resumable && FINAL.includes(state) && ["resume", "Resume", "button"],
@@ -123,6 +123,7 @@ export class JobView {
 
 	#announce(state) {
 		tell("spoken", `The job is ${state.replace("_", " ")}`);
+		this.changed();
 		if (state === "activated") this.models.list();
 	}
 }

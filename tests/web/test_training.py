@@ -1,4 +1,4 @@
-"""The view "Training": jobs as they happen, their verdict, the decision, and runs of the machine."""
+"""The view "Training": jobs as they happen, verdicts and decisions, and runs of the machine."""
 
 import json
 import re
