@@ -11,7 +11,8 @@ import { relation } from "./verdict.js";
 
 const WORSE = "/problems/version-is-worse";
 const METRICS = "training_metrics.json";
-const FRESH = 5000; // milliseconds between two looks while the view is shown
+const FRESH = 5000; // milliseconds between two looks while one of these views is shown
+const FOLLOWS = ["models", "training"];
 
 export class Models extends EventTarget {
 	name = null;
@@ -89,7 +90,7 @@ export class Models extends EventTarget {
 	}
 
 	#keepFresh() {
-		if (this.views.shown === "models" && !document.hidden && this.service.state.kind === "up") this.list();
+		if (FOLLOWS.includes(this.views.shown) && !document.hidden && this.service.state.kind === "up") this.list();
 	}
 
 	#show({ versions, count }) {

@@ -3,6 +3,7 @@
 import { count, h, percent, span } from "./dom.js";
 import { CURVES, curvesOf } from "./curves.js";
 
+const UNFINISHED = ["queued", "training", "running", "stopped", "cancelled", "failed"]; // states with a bar
 const BOTTOM = 30; // pixels from the end of the log within which it keeps scrolling
 
 /** Dates and times for people. */
@@ -39,7 +40,7 @@ export class Panel {
 		put(this.reason, reason);
 		this.element.classList.toggle("old", connection !== "");
 		this.facts.replaceChildren(...facts.map(([name, value]) => h("div", h("dt", name), h("dd", value))));
-		this.#progress(points.at(-1));
+		this.#progress(UNFINISHED.includes(state) ? points.at(-1) : undefined);
 		this.#draw(points);
 		this.#showLog(lines);
 	}
