@@ -24,6 +24,9 @@ function made(namespace, name, ...content) {
 	return element;
 }
 
+/** A text that begins with a capital letter. */
+export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
 /** Whether keys belong to what has the focus: somebody types there, or chooses. */
 export const typing = (target) => target.closest?.("input:not([type=range]), select, textarea, dialog") != null;
 
@@ -38,6 +41,14 @@ export function duration(seconds) {
 	if (seconds >= 1) return `${seconds.toFixed(1)} s`;
 	if (seconds < 1e-4) return `${Math.round(seconds * 1e6)} µs`;
 	return `${(seconds * 1e3).toFixed(seconds < 0.01 ? 1 : 0)} ms`;
+}
+
+/** Seconds of something long: 45 s, 3 min 20 s, 2 h 5 min. */
+export function span(seconds) {
+	const whole = Math.round(seconds);
+	if (whole < 60) return `${whole} s`;
+	if (whole < 3600) return `${Math.floor(whole / 60)} min${whole % 60 ? ` ${whole % 60} s` : ""}`;
+	return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
 /** 1,234 or 12.3 or 0. */

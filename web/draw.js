@@ -1,6 +1,6 @@
 /** The view where one draws, or uploads: the pad with its tools and keys, the ways images come in, their predictions. */
 
-import { $, chord, tell, typing } from "./dom.js";
+import { $, chord, sentence, tell, typing } from "./dom.js";
 import { MOST_BARS } from "./answer.js";
 import { Camera } from "./camera.js";
 import { Pen } from "./pen.js";
@@ -14,8 +14,8 @@ export class Draw {
 	#brought = 0; // images
 	#draws = true; // or uploads
 
-	constructor({ service, views, notice, pad, answer, models }) {
-		Object.assign(this, { service, views, notice, pad, answer, models });
+	constructor({ service, views, notice, pad, answer, models, correct }) {
+		Object.assign(this, { service, views, notice, pad, answer, models, correct });
 		this.reader = new Reader(service, pad, {
 			path: () => `v1/predict?debug=pixels${this.#top("&")}`,
 			show: (reading) => this.#show(reading),
@@ -88,6 +88,7 @@ export class Draw {
 	}
 
 	#show(reading) {
+		this.correct.offer(reading);
 		if (reading === null) {
 			this.answer.empty();
 			this.answer.compare(null);
@@ -99,6 +100,7 @@ export class Draw {
 
 	#unreadable(error) {
 		this.answer.empty();
+		this.correct.offer(null);
 		const blank = /\/blank-/.test(error.type);
 		// Another kind of model may serve, which does not take it.
 		if (/\/(version-replaced|bad-option)$/.test(error.type) || (blank && !this.models.draws)) this.models.list();
@@ -191,5 +193,3 @@ export class Draw {
 		tell("truth", image?.look ? `labelled ${image.truth}` : "This browser cannot show it");
 	}
 }
-
-const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);

@@ -7,6 +7,7 @@
 
 import { $, count, duration, h, tell } from "./dom.js";
 import { spark } from "./plots.js";
+import { eventsOf } from "./sse.js";
 
 const KEPT = 60; // events, of half a minute
 const AGAIN = 2000; // milliseconds until an ended stream is asked for again
@@ -49,12 +50,7 @@ export class Live {
 
 	async *#pulses(signal) {
 		const response = await this.service.ask("v1/live", { signal });
-		let rest = "";
-		for await (const chunk of textOf(response.body)) {
-			const lines = (rest + chunk).split("\n");
-			rest = lines.pop();
-			for (const line of lines) if (line.startsWith("data:")) yield JSON.parse(line.slice("data:".length));
-		}
+		for await (const { data } of eventsOf(response)) yield JSON.parse(data);
 	}
 
 	#show(pulse) {
@@ -100,15 +96,5 @@ export class Live {
 			return h("li", h("span.shaft", fill), h("span.name.quiet", name), h("span.unseen", `: ${times} calls`));
 		});
 		$("#batches").replaceChildren(...bars);
-	}
-}
-
-/** Chunks of text; not every browser lets one loop over a stream itself. */
-async function* textOf(stream) {
-	const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
-	for (;;) {
-		const { done, value } = await reader.read();
-		if (done) return;
-		yield value;
 	}
 }

@@ -11,7 +11,8 @@ import { relation } from "./verdict.js";
 
 const WORSE = "/problems/version-is-worse";
 const METRICS = "training_metrics.json";
-const FRESH = 5000; // milliseconds between two looks while the view is shown
+const FRESH = 5000; // milliseconds between two looks while one of these views is shown
+const FOLLOWS = ["models", "training"];
 
 export class Models extends EventTarget {
 	name = null;
@@ -21,15 +22,9 @@ export class Models extends EventTarget {
 	#listed = "";
 	#articles = new Map(); // of each version, whose details one may have opened
 
-	constructor({ service, views, notice }) {
+	constructor({ service, views, notice, admin }) {
 		super();
-		Object.assign(this, { service, views, notice });
-		const token = $("#token");
-		token.oninput = () => {
-			service.token = token.value;
-			this.#hint("");
-		};
-		$("#admin").onsubmit = (event) => event.preventDefault(); // Enter after the token
+		Object.assign(this, { service, views, notice, admin });
 		$("#worse-close").onclick = () => $("#worse").close();
 		$("#rollback").onclick = () => this.#switch(`v1/models/${this.name}/rollback`);
 		service.addEventListener("back", () => this.list());
@@ -95,7 +90,7 @@ export class Models extends EventTarget {
 	}
 
 	#keepFresh() {
-		if (this.views.shown === "models" && !document.hidden && this.service.state.kind === "up") this.list();
+		if (FOLLOWS.includes(this.views.shown) && !document.hidden && this.service.state.kind === "up") this.list();
 	}
 
 	#show({ versions, count }) {
@@ -168,19 +163,17 @@ export class Models extends EventTarget {
 	}
 
 	async #switch(path, force = false) {
-		this.#hint("");
+		this.admin.say("");
 		this.notice.hush();
 		const body = force ? JSON.stringify({ force }) : undefined;
 		try {
 			const { model, behind, warnings } = await this.service.json(path, { method: "POST", admin: true, body });
 			const late = behind.length ? [`Workers ${behind.join(", ")} still serve another.`] : [];
-			this.#hint([`Version ${model.version} serves now.`, ...late, ...warnings].join(" "), "good");
+			this.admin.say([`Version ${model.version} serves now.`, ...late, ...warnings].join(" "), "good");
 			await this.list();
 		} catch (error) {
 			if (error.type === WORSE) this.#askWhetherToForce(error.message, () => this.#switch(path, true));
-			else if (error.status === 401) this.#wrongToken();
-			else if (error.status === 403) this.#hint("The admin routes are closed: the service was started without DIGITSERVE_ADMIN_TOKEN.", "bad");
-			else this.#hint(`${error.message}.`, "bad");
+			else this.admin.explain(error);
 		}
 	}
 
@@ -192,18 +185,5 @@ export class Models extends EventTarget {
 			activate();
 		};
 		dialog.showModal();
-	}
-
-	#wrongToken() {
-		this.#hint(this.service.token ? "That is not the admin token." : "That takes the admin token.", "bad");
-		$("#token").ariaInvalid = "true";
-		$("#token").focus();
-	}
-
-	#hint(text, look = "quiet") {
-		const hint = $("#token-hint");
-		hint.textContent = text || "Kept in this page's memory only.";
-		hint.className = look;
-		$("#token").ariaInvalid = null;
 	}
 }

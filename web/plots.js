@@ -2,18 +2,18 @@
 
 import { percent, s } from "./dom.js";
 
-const W = 320;
-const H = 220;
+export const W = 320;
+export const H = 220;
 const LETTER = 6; // pixels, of a name's width
 const LONGEST = 12; // letters of a name
-const PAD = { left: 46, right: 20, top: 12, bottom: 30 };
+export const PAD = { left: 52, right: 20, top: 12, bottom: 30 };
 
 /** A linear scale from values to pixels. */
-const scale = (from, to, a, b) => (value) => a + ((value - from) / (to - from || 1)) * (b - a);
-const text = (x, y, content, look = "", anchor = "middle") => s("text", { x, y, class: look, "text-anchor": anchor }, content);
-const line = (points, look) => s("polyline", { class: look, points: points.map((point) => point.map((at) => at.toFixed(1)).join()).join(" ") });
+export const scale = (from, to, a, b) => (value) => a + ((value - from) / (to - from || 1)) * (b - a);
+export const text = (x, y, content, look = "", anchor = "middle") => s("text", { x, y, class: look, "text-anchor": anchor }, content);
+export const line = (points, look) => s("polyline", { class: look, points: points.map((point) => point.map((at) => at.toFixed(1)).join()).join(" ") });
 
-function frame(label, ...content) {
+export function frame(label, ...content) {
 	return sized(H, label, ...content);
 }
 
@@ -21,7 +21,7 @@ function sized(height, label, ...content) {
 	return s("svg", { viewBox: `0 0 ${W} ${height}`, role: "img", "aria-label": label, class: "plot" }, ...content);
 }
 
-function axes(x, y, xTicks, yTicks) {
+export function axes(x, y, xTicks, yTicks) {
 	return [
 		...yTicks.flatMap(([at, told]) => [s("line", { class: "grid", x1: PAD.left, x2: W - PAD.right, y1: y(at), y2: y(at) }), text(PAD.left - 6, y(at) + 4, told, "", "end")]),
 		...xTicks.map(([at, told]) => text(x(at), H - PAD.bottom + 16, told)),

@@ -41,8 +41,8 @@ export class Service extends EventTarget {
 	}
 
 	/** The answer, if it is a good one: Refused or Unreachable otherwise. */
-	async ask(path, { method = "GET", body, admin = false, signal = AbortSignal.timeout(admin ? 6e5 : PATIENCE) } = {}) {
-		const headers = {};
+	async ask(path, { method = "GET", body, headers: more, admin = false, signal = AbortSignal.timeout(admin ? 6e5 : PATIENCE) } = {}) {
+		const headers = { ...more };
 		const secret = (admin && this.token) || this.key;
 		if (secret) headers.Authorization = `Bearer ${secret}`;
 		const response = await this.#arrived(fetch(path, { method, body, headers, cache: "no-cache", signal }), signal);
@@ -64,6 +64,7 @@ export class Service extends EventTarget {
 		return {
 			version: model.version,
 			...predictions[0],
+			request: response.headers.get("X-Request-ID"),
 			stages: Object.fromEntries([...timing].map(([, stage, time]) => [stage, time / 1e3])), // seconds
 			batch: Number(response.headers.get("X-Batch-Size")),
 			seconds: (performance.now() - began) / 1e3, // there and back

@@ -2,7 +2,7 @@
 
 import { blank, preparable } from "./png.js";
 
-/** All of them, each {label, answer, confidence, canvas(), file()}; Refused with 404 if the version has no such sheet. */
+/** All of them, each {label, answer, confidence, candidate, current, canvas(), file()}; Refused with 404 if the version has no such sheet. */
 export async function sheetOf(models, version, name) {
 	const { service, card } = models;
 	const [facts, sheet] = await Promise.all([
@@ -14,6 +14,8 @@ export async function sheetOf(models, version, name) {
 		label,
 		answer: facts.answers?.[at],
 		confidence: facts.confidences?.[at],
+		candidate: facts.candidate?.[at],
+		current: facts.current?.[at],
 		canvas: () => cut(bitmap, facts, at),
 		file: () => preparable(cut(bitmap, facts, at), card.preparation),
 	}));

@@ -1,4 +1,4 @@
-/** The four views, one of them shown: by the hash of the URL, so that Back works and a view can be linked to. */
+/** The views, one of them shown: by the hash of the URL, so that Back works and a view can be linked to. */
 
 import { $ } from "./dom.js";
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from dbos import DBOS, DBOSPortableJSONSerializer
 
+from contract.card import Gate
 from contract.jobs import (
     APPLICATION,
     DECISION,
@@ -39,7 +40,9 @@ class ScriptedWorker:
         self.ends: set[str] = set()
         self.version = 1  # that jobs say they have published
         self.stops = False  # every job ends
-        self.steps = 1  # lines of progress that a job writes before it waits for its end
+        self.gate: Gate | None = None  # of that version
+        self.lines: list[str] = []  # of the log, which a job writes at its start
+        self.steps = 1  # lines of progress that a job writes; one that runs writes further ones
 
 
 def progress(step: int) -> Progress:
@@ -86,14 +89,19 @@ def worker_of(folder: Path) -> Iterator[ScriptedWorker]:
         wanted = Request.model_validate(request)
         job = Job(id=job_id, state="queued", request=wanted, model="digits", created=NOW)
         job = write(job, "training", started=NOW, worker="scripted", run=job_id)
-        for step in range(1, worker.steps + 1):
-            emit("progress", progress(step).model_dump(mode="json"))
-        while job_id not in worker.ends and not worker.stops:
-            DBOS.sleep(STEP)
+        for line in worker.lines:
+            emit("log", {"line": line})
+        written = 0
+        while written < worker.steps or not (job_id in worker.ends or worker.stops):
+            if written < worker.steps:
+                written += 1
+                emit("progress", progress(written).model_dump(mode="json"))
+            else:
+                DBOS.sleep(STEP)
         end: State = "kept"
         if wanted.activate != "never":
             end = "activated" if wanted.activate == "if_better" else "awaiting_approval"
-        write(job, end, version=worker.version, parent=1, ended=NOW)
+        write(job, end, version=worker.version, parent=1, gate=worker.gate, ended=NOW)
 
     @DBOS.workflow(name=DECISION)
     def decide(job_id: str, decision: str, by: str) -> None:

@@ -1,4 +1,4 @@
-"""The four views: the hash of the address selects the one that is shown."""
+"""The views: the hash of the address selects the one that is shown."""
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -6,7 +6,13 @@ from playwright.sync_api import Page, expect
 from tests.support.running import Service
 from tests.web.visit import guarded
 
-VIEWS = {"draw": "Draw", "gallery": "Gallery", "models": "Models", "live": "Live"}
+VIEWS = {
+    "draw": "Draw",
+    "gallery": "Gallery",
+    "models": "Models",
+    "training": "Training",
+    "live": "Live",
+}
 
 
 def expect_view(page: Page, shown: str) -> None:
@@ -35,7 +41,7 @@ def test_links_switch_views_and_back_returns(page: Page) -> None:
         expect_view(page, view)
         assert page.url.endswith(f"/#{view}")
     page.go_back()
-    expect_view(page, "models")
+    expect_view(page, "training")
     page.go_forward()
     expect_view(page, "live")
 

@@ -11,12 +11,15 @@ import onnxruntime
 
 from contract.card import INPUT, LOGITS, ONNX, PROBABILITIES, StretchPreparation
 from contract.store import Store
+from contract.version import Version
 from export.export import export
+from export.judging import judge
 from export.proof import Predictions
 from export.samples import write_mistakes, write_samples
 from preprocessing.preparation import preparer_of
 from tests.fixtures import MODELS
 from tests.support.versions import LETTERS, publish
+from training.checkpoint import Images
 from training.data import DIGITS, DataSet
 from training.embedded import written_digits
 from training.recipe import Recipe
@@ -38,6 +41,15 @@ def three_versions(folder: Path) -> Store:
     learned = train_into(folder / "runs", drawn_and_written(), RECIPE)
     publish(store, export(learned, store, artifacts=("onnx", "ts")), labels=LETTERS)
     return store
+
+
+def publish_judged(store: Store, version: Version, test: Images) -> Version:
+    """Publish a copy of `version`, judged beside the current one on these images."""
+    with store.draft() as draft:
+        for name in version.card.files:
+            shutil.copy(version.folder / name, draft)
+        gate = judge(draft, version.card, store, test, None)
+        return store.publish(draft, version.card.model_copy(update={"gate": gate}))
 
 
 def drawn_and_written() -> DataSet:

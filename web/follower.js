@@ -1,0 +1,141 @@
+/**
+ * Follows one retraining job over lost connections and restarts of the service and the worker.
+ *
+ *   connecting --> live --> ended       the job has reached a final state
+ *       ^           |
+ *       +-- reconnecting <--+           from the last event received on: nothing is missed
+ *
+ *   gone      there is no such job any more
+ *   refused   the token is not accepted; `error` has the reason
+ *
+ * "change" is dispatched at most once a frame, after new events or another state.
+ */
+
+import { eventsOf } from "./sse.js";
+
+export const FINAL = ["activated", "kept", "rejected", "cancelled", "failed"];
+const SILENCE = 40_000; // milliseconds; the service sends a comment at least each 15 s
+const FIRST_WAIT = 1000; // milliseconds until it reconnects, doubled at each attempt
+const LONGEST_WAIT = 10_000;
+const LINES = 400; // of the log that are kept
+
+export class Follower extends EventTarget {
+	state = "connecting";
+	error = null; // the last one
+	heard = null; // Date of the last event
+	points = []; // each a Progress, with the time `at` since the first training began, in seconds
+	lines = []; // of the log
+	#last = ""; // id of the last event
+	#abort = null; // ends the stream
+	#wanted = false;
+	#attempts = 0;
+	#again;
+	#frame = null;
+
+	constructor(service, job) {
+		super();
+		Object.assign(this, { service, job });
+		service.addEventListener("back", () => this.#wanted && this.#connect());
+	}
+
+	start() {
+		this.#wanted = true;
+		this.#connect();
+	}
+
+	stop() {
+		this.#wanted = false;
+		clearTimeout(this.#again);
+		this.#abort?.abort();
+	}
+
+	/** Replace the job by what a request has returned. */
+	update(job) {
+		this.job = job;
+		if (this.state === "ended" && !FINAL.includes(job.state)) this.start();
+		this.#changed();
+	}
+
+	async #connect() {
+		clearTimeout(this.#again);
+		if (this.#abort !== null) return;
+		const abort = (this.#abort = new AbortController());
+		let silence;
+		const heard = () => {
+			clearTimeout(silence);
+			silence = setTimeout(() => abort.abort(), SILENCE);
+		};
+		heard();
+		let wait = 0;
+		try {
+			await this.#read(abort.signal, heard);
+			this.#become(FINAL.includes(this.job.state) ? "ended" : "reconnecting");
+		} catch (error) {
+			wait = this.#failed(error);
+		}
+		clearTimeout(silence);
+		abort.abort(); // also if an event could not be read
+		this.#abort = null;
+		if (!this.#wanted || this.state !== "reconnecting") return;
+		wait ||= Math.min(FIRST_WAIT * 2 ** this.#attempts++, LONGEST_WAIT);
+		this.#again = setTimeout(() => this.#connect(), wait);
+	}
+
+	async #read(signal, heard) {
+		const headers = this.#last ? { "Last-Event-ID": this.#last } : {};
+		const response = await this.service.ask(`v1/retrain/${this.job.id}/events`, { admin: true, headers, signal });
+		this.#attempts = 0;
+		this.#become("live");
+		for await (const { id, data } of eventsOf(response, heard)) {
+			if (id) this.#last = id;
+			this.#add(JSON.parse(data));
+		}
+	}
+
+	/** How many milliseconds to wait before the next attempt; 0: it is not known. */
+	#failed(error) {
+		this.error = error;
+		if (error.status === 404) this.#become("gone");
+		else if (error.status === 401 || error.status === 403) this.#become("refused");
+		else this.#become("reconnecting");
+		return (error.wait ?? 0) * 1e3;
+	}
+
+	#add({ kind, data }) {
+		this.heard = new Date();
+		if (kind === "job") this.job = data;
+		else if (kind === "progress") append(this.points, data);
+		else if (kind === "log") {
+			this.lines.push(data.line);
+			if (this.lines.length > LINES) this.lines.shift();
+		}
+		this.#changed();
+	}
+
+	#become(state) {
+		this.state = state;
+		this.#changed();
+	}
+
+	#changed() {
+		this.#frame ??= requestAnimationFrame(() => {
+			this.#frame = null;
+			this.dispatchEvent(new Event("change"));
+		});
+	}
+}
+
+/**
+ * Add one more point of a curve.
+ *
+ * A training that continues from its last saved state repeats what was lost: the older points of that
+ * time are dropped. Each teacher has a clock of its own, which starts at zero.
+ */
+export function append(points, progress) {
+	const before = points.at(-1);
+	const continues = before?.teacher === progress.teacher;
+	const start = before === undefined ? 0 : continues ? before.start : before.at;
+	const at = start + progress.seconds;
+	while (points.length && points.at(-1).teacher === progress.teacher && points.at(-1).at >= at) points.pop();
+	points.push({ ...progress, start, at });
+}

@@ -1,0 +1,139 @@
+/**
+ * The corrections of users, for an admin: accept, reject or delete each image.
+ *
+ * The keys A, R and Delete act on the image that has the focus, and the arrows move between images.
+ */
+
+import { $, h, tell } from "./dom.js";
+import { moment } from "./panel.js";
+
+const STATES = ["waiting", "accepted", "rejected"];
+const PAGE = 60; // images
+const KEYS = { a: "accept", r: "reject", delete: "delete" };
+const MOVES = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };
+
+export class Review {
+	#state = "waiting"; // of the images that are shown
+	#next = null; // where the next page begins
+	#list = $("#corrected-images");
+
+	constructor(parts) {
+		Object.assign(this, parts);
+		$("#states").append(...STATES.map((state) => h("button", { type: "button", "data-state": state, onclick: () => this.#choose(state) }, state)));
+		$("#more-corrections").onclick = () => this.#read(this.#next);
+		this.#list.onkeydown = (event) => this.#key(event);
+		this.views.addEventListener("shown", () => this.#turn());
+		this.features.addEventListener("known", () => this.#turn());
+		this.admin.addEventListener("changed", () => this.#turn());
+	}
+
+	#turn() {
+		const wanted = this.views.shown === "training" && this.features.feedback && this.service.token !== "";
+		$("#corrections").hidden = !wanted;
+		if (wanted) this.#read();
+	}
+
+	#choose(state) {
+		this.#state = state;
+		this.#read();
+	}
+
+	/** The first page, or the one after that place. */
+	async #read(after = null) {
+		const state = this.#state;
+		for (const button of $("#states").children) button.setAttribute("aria-pressed", button.dataset.state === state);
+		const query = new URLSearchParams({ state, limit: PAGE, ...(after && { after }) });
+		try {
+			const found = await this.service.json(`v1/feedback?${query}`, { admin: true });
+			if (state !== this.#state) return;
+			this.#next = found.next;
+			for (const button of $("#states").children) button.textContent = `${button.dataset.state} (${found[button.dataset.state]})`;
+			const tiles = found.images.map((image) => this.#tile(image));
+			if (after) this.#list.append(...tiles);
+			else this.#list.replaceChildren(...tiles);
+			this.#look();
+		} catch (error) {
+			if (error.status === 401 || error.status === 403) this.admin.explain(error);
+			else tell("corrections-state", `The corrections cannot be read: ${error.message}.`);
+		}
+	}
+
+	#look() {
+		$("#more-corrections").hidden = this.#next === null;
+		tell("corrections-state", this.#list.childElementCount ? "" : `No ${this.#state} corrections.`);
+	}
+
+	#tile(image) {
+		const { sha256, labels, held_out: heldOut, disputed } = image;
+		const shown = h("img", { alt: "", width: "84", height: "84" });
+		this.#load(shown, sha256);
+		const given = labels.filter(({ state }) => state !== "rejected").map(({ label }) => label);
+		const notes = [disputed && "disputed", heldOut && "held out"].filter(Boolean);
+		const told = `${(given.length ? given : labels.map(({ label }) => label)).join(" or ")}${notes.length ? `, ${notes.join(", ")}` : ""}`;
+		const tile = h("li", { tabindex: "0", "data-sha256": sha256, "aria-label": `Labelled ${told}`, title: `first sent ${moment(labels[0].created)}` }, shown, h("p", told));
+		tile.append(h("div.row", this.#buttons(tile, labels)));
+		return tile;
+	}
+
+	#buttons(tile, labels) {
+		const button = (deed, name, act) => h("button", { type: "button", "data-deed": deed, onclick: () => this.#act(tile, act) }, name);
+		const acceptable = labels.filter(({ state }) => state !== "accepted" || labels.length > 1);
+		return [
+			...acceptable.map(({ label }) => button("accept", labels.length > 1 ? `Accept ${label}` : "Accept", ["accept", label])),
+			...(labels.some(({ state }) => state !== "rejected") ? [button("reject", "Reject", ["reject"])] : []),
+			button("delete", "Delete", ["delete"]),
+		];
+	}
+
+	/** Its route takes the admin token, which an image's address cannot carry. */
+	async #load(shown, sha256) {
+		try {
+			const response = await this.service.ask(`v1/feedback/${sha256}`, { admin: true });
+			shown.src = URL.createObjectURL(await response.blob());
+			shown.onload = () => URL.revokeObjectURL(shown.src);
+		} catch {
+			shown.alt = "not there";
+		}
+	}
+
+	#key(event) {
+		const tile = event.target.closest("li");
+		const move = MOVES[event.key];
+		if (!tile || event.ctrlKey || event.metaKey || event.altKey) return;
+		if (move) {
+			event.preventDefault();
+			(move > 0 ? tile.nextElementSibling : tile.previousElementSibling)?.focus();
+		}
+		// Of several labels a person chooses one by its button.
+		const buttons = tile.querySelectorAll(`[data-deed="${KEYS[event.key.toLowerCase()]}"]`);
+		if (buttons.length === 1) buttons[0].click();
+	}
+
+	async #act(tile, [deed, label]) {
+		const path = `v1/feedback/${tile.dataset.sha256}`;
+		const query = label === undefined ? "" : `?${new URLSearchParams({ label })}`;
+		for (const button of tile.querySelectorAll("button")) button.disabled = true;
+		try {
+			if (deed === "delete") await this.service.json(path, { method: "DELETE", admin: true });
+			else await this.service.json(`${path}/${deed}${query}`, { method: "POST", admin: true });
+		} catch (error) {
+			if (error.status === 401 || error.status === 403) this.admin.explain(error);
+			else tell("corrections-state", `${error.message}.`);
+			for (const button of tile.querySelectorAll("button")) button.disabled = false;
+			if (error.status !== 404) return; // deleted meanwhile
+		}
+		this.#leave(tile);
+	}
+
+	/** Take an image away and count anew; the focus goes to the next one. */
+	async #leave(tile) {
+		const held = tile.contains(document.activeElement) || document.activeElement === document.body;
+		const next = tile.nextElementSibling ?? tile.previousElementSibling;
+		tile.remove();
+		if (held) (next ?? $(`#states [data-state="${this.#state}"]`)).focus();
+		this.#look();
+		const counted = await this.service.json("v1/feedback?limit=1", { admin: true }).catch(() => null);
+		for (const button of $("#states").children) if (counted) button.textContent = `${button.dataset.state} (${counted[button.dataset.state]})`;
+		if (!this.#list.childElementCount && this.#next) this.#read();
+	}
+}
