@@ -221,7 +221,7 @@ def _facts(card: ModelCard, where: str) -> str:
         "input": f"{' x '.join(map(str, card.shape))}, prepared as {_preparation(card)}",
         **_origin(card),
         "temperature": f"{card.temperature:.3f}",
-        "accepted": accepted(card),
+        "acceptance": accepted(card),
         "commit": card.git_commit or "unknown",
         "recipe": ", ".join(f"{key}={value}" for key, value in card.recipe.items()),
         "libraries": ", ".join(f"{key} {value}" for key, value in card.libraries.items()),
@@ -302,7 +302,8 @@ def artifacts(card: ModelCard) -> str:
         ]
         for name, parity in card.parity.items()
     ]
-    head = ["artifact", "size", "accuracy", "different", "largest", "mean", "batch 1", "batch 64"]
+    head = ["artifact", "size", "accuracy", "other predictions", "largest difference",
+            "mean difference", "batch 1", "batch 64"]  # fmt: skip
     left_out = [f"{name} is left out: {reason}" for name, reason in card.left_out.items()]
     return "\n".join([_table(head, rows), *left_out])
 
@@ -317,14 +318,19 @@ def gate(found: Gate) -> str:
 
 
 def accepted(card: ModelCard) -> str:
-    """Which predictions are accepted, and how accurate these are; it follows "accepted"."""
+    """Which predictions are accepted, and how accurate these are."""
     found, data = card.acceptance, card.data_set
     if found is None or data is None:
         if card.imported:
-            return "at any confidence: an imported model has no threshold"
+            return (
+                "No threshold: an imported model has none, and no prediction is marked as uncertain"
+            )
         if card.schema_version == 2:
-            return "at any confidence: cards of schema version 2 have no threshold"
-        return "at any confidence: the run has too few validation images to find a threshold"
+            return "No threshold: cards of schema version 2 have none"
+        return (
+            "No threshold: the run has too few validation images to find one, and no prediction is "
+            "marked as uncertain"
+        )
     shares = [
         f"{_percent(share)} of {images:,} {name} images"
         + ("" if accuracy is None else f" with an accuracy of {_percent(accuracy)}")
@@ -333,7 +339,7 @@ def accepted(card: ModelCard) -> str:
             ("test", data.test, found.test_accepted, found.test_accuracy),
         )
     ]
-    return f"from a confidence of {found.threshold:.4f}: {'; '.join(shares)}"
+    return f"Accepted from a confidence of {found.threshold:.4f}: {'; '.join(shares)}"
 
 
 # ---- text ------------------------------------------------------------------------------------

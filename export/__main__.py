@@ -73,7 +73,7 @@ def _export(words: list[str]) -> None:
         job=arguments.job,
     )
     log(report.artifacts(version.card))
-    log(f"Accepted {report.accepted(version.card)}")
+    log(report.accepted(version.card))
     if version.card.gate:
         log(report.gate(version.card.gate))
     _log_published(version, activated=arguments.activate)

@@ -22,7 +22,8 @@ Import a model that was trained elsewhere as a model version:
     python -m export import --torch my_module:build --weights file.pt --size 224 --name NAME ...
 
 The model is wrapped with the layers that make it take pixels and return logits and probabilities.
-It is published if it then returns for drawn images, and those of --images, what it returned before.
+It is published if it then returns what it returned before, for synthetic images and those of
+--images.
 """
 
 

@@ -2,7 +2,7 @@
 
     model.onnx -----------------------> original --wrapped--> model.onnx of the version
     module:build + weights --to ONNX--^     |                     |
-                    drawn and given images -+- the same logits? --+--> models/<name>/<version>/
+               synthetic and given images -+- the same logits? --+--> models/<name>/<version>/
 
 The card says what was proven and what is unknown: without labelled images, how accurate it is.
 """
@@ -336,8 +336,8 @@ def _imported(
     difference = parity[card.ONNX].largest_difference
     given = f" and {count - DRAWN} given" if labelled else ""
     proven = [
-        f"On {DRAWN} drawn{given} images the logits differ from those of the original in {runtime} "
-        f"by at most {difference:.1e}, in batches of several sizes.",
+        f"On {DRAWN} synthetic{given} images the logits differ from those of the original in "
+        f"{runtime} by at most {difference:.1e}, in batches of several sizes.",
     ]
     kind = examined.preparation.kind
     unknown = ["Whether its images were prepared and scaled in the same way for its training."]

@@ -1,6 +1,6 @@
 """What is known of a model before it is imported: its files, and what their user says of them.
 
-file, labels, scaling, preparation --> the original, its answers for drawn images
+file, labels, scaling, preparation --> the original, its answers for synthetic images
 """
 
 from collections.abc import Callable
@@ -73,7 +73,7 @@ class Examined:
     preparation: Preparation
     rows: Callable[[Numbers], Rows]  # what it returns for images, one by one
     drawn: Pixels
-    answers: Rows  # what it returned for the drawn images
+    answers: Rows  # what it returned for the synthetic images
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -84,7 +84,7 @@ class Examined:
         return preparer_of(self.preparation, self.shape)
 
     def reference(self, given: Pixels | None) -> tuple[Pixels, Rows]:
-        """The drawn images and the given ones, with its logits for them.
+        """The synthetic images and the given ones, with its logits for them.
 
         The logits of probabilities are their logarithms.
         """
@@ -109,7 +109,7 @@ class Examined:
 
 
 def examine(source: Source, folder: Path) -> Examined:
-    """The original, run on drawn images. `folder` is for temporary files."""
+    """The original, run on synthetic images. `folder` is for temporary files."""
     if source.builder is None:
         original = Original(source.file, size=source.size, gray=source.gray)
         rows = None
@@ -216,7 +216,7 @@ def _check_answers(
     if bad.any():
         node = original.first_not_finite(numbers[np.flatnonzero(bad)[0]])
         raise BadModel(
-            f"{source.file} returns NaN or infinity for {bad.sum()} of {len(answers)} drawn "
+            f"{source.file} returns NaN or infinity for {bad.sum()} of {len(answers)} synthetic "
             f"images{node}: check its weights, and the scaling of its input (--mean, --std and "
             "--scale)"
         )

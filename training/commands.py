@@ -112,7 +112,10 @@ def predict(words: Sequence[str], _: Path | None) -> None:
     for image in arguments.images:
         try:
             found = predictor.predict(image)
-        except (BadImage, OSError) as error:
+        except OSError as error:
+            unreadable += 1
+            print(f"IMAGE {image} cannot be opened: {error.strerror}", file=sys.stderr)
+        except BadImage as error:
             unreadable += 1
             print(error if str(image) in str(error) else f"{image}: {error}", file=sys.stderr)
         else:

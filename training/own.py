@@ -7,7 +7,7 @@
     mine/train.csv, or any FILE.csv                        Kaggle's: see `table`
 
 This module finds the images and their labels; `reading` reads them. Folders within a class belong
-to it. Classes are in the order in which people count: 2 before 10.
+to it. Classes are sorted by name, numbers by value: 2 before 10.
 """
 
 import logging

@@ -93,7 +93,8 @@ class Reading(BaseModel):
             "--size",
             type=int,
             metavar="N",
-            help=f"N x N pixels, {SIDES[0]} to {SIDES[1]} (default: as suits the images, up to 96)",
+            help=f"N x N pixels, {SIDES[0]} to {SIDES[1]} (default: near the size of the "
+            "images, at most 96; of IDX and .csv files their own)",
         )
         group.add_argument(
             "--gray",
@@ -107,9 +108,10 @@ class Reading(BaseModel):
             "--preparation",
             choices=KINDS,
             default="auto",
-            help="how the service makes such images of others: digit finds, scales and centres a "
-            "digit, photo cuts out the middle, letterbox adds borders, stretch changes the "
-            "proportions (default: auto tries each in a short training)",
+            help="how any image is brought to this size, in training and in the service: digit "
+            "finds a digit, scales and centres it; photo scales the shorter side and cuts out the "
+            "middle; letterbox adds borders; stretch changes the proportions (default: auto tries "
+            "each in a short training and keeps the best)",
         )
 
     @classmethod

@@ -92,7 +92,7 @@ def test_show_prints_the_card(contract: Command, models: Path) -> None:
     )
     table = contract("show 2")
     assert "(current)" in table
-    assert re.search(r"accepted +at any confidence", table)
+    assert re.search(r"acceptance +No threshold: ", table)
     assert "model.fp16.onnx" in table
 
 

@@ -93,7 +93,7 @@ def test_a_run_with_few_validation_images_is_published_without_a_threshold(
     for each in (few, older):
         words = ["--run", str(each.folder), "--models", str(tmp_path), "--artifacts", "onnx"]
         assert main(words) == 0
-        assert "Accepted at any confidence: the run has too few" in capsys.readouterr().err
+        assert "No threshold: the run has too few" in capsys.readouterr().err
         assert Store(tmp_path, "digits").open().card.acceptance is None
 
 

@@ -178,7 +178,7 @@ def test_without_labelled_images_the_card_says_what_is_unknown(
     assert card.imported is not None
     assert (card.run, card.data_set, card.evaluation) == (None, None, None)
     assert (card.imported.file, card.imported.format) == ("tiny.onnx", "onnx")
-    assert "64 drawn images" in card.imported.proven[0]
+    assert "64 synthetic images" in card.imported.proven[0]
     assert (
         card.imported.unknown[0] == "Its accuracy and calibration: no labelled images were given."
     )
@@ -241,7 +241,7 @@ def test_labelled_images_measure_the_model(
     assert card.evaluation.accuracy == card.parity["model.onnx"].accuracy == 0.75
     assert (card.data_set.name, card.data_set.test, card.data_set.train) == ("images", 40, 0)
     assert {"samples.png", "samples.json", "mistakes.png"} <= {*card.files}
-    assert "64 drawn and 40 given images" in card.imported.proven[0]
+    assert "64 synthetic and 40 given images" in card.imported.proven[0]
     assert "Whether it was trained on some of the labelled images" in card.imported.unknown[-1]
     assert "Accuracy 75.00%, calibration error" in capsys.readouterr().err
 

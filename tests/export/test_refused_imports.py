@@ -224,7 +224,7 @@ def test_a_model_for_any_size_needs_one(labels: Path, tmp_path: Path, capsys: Ca
             b"",
             "has images of unknown classes: horse; the known classes are cat",
         ),
-        ("cat/1.png", b"not an image", "cannot be used"),
+        ("cat/1.png", b"not an image", r"cat/1\.png is not a readable image: the file"),
         ("cat/.hidden", b"", "cat holds no image"),
     ],
 )

@@ -80,7 +80,11 @@ def test_predict_prints_the_class_of_each_image(
     assert main(["predict", *images, "--run", str(run.folder / "checkpoint.pt")]) == 2
     captured = capsys.readouterr()
     assert len(captured.out.splitlines()) == 2
-    for message in ("absent.png", "blank.png: the image is blank", "2 of 4 images could not be"):
+    for message in (
+        f"IMAGE {images[0]} cannot be opened: No such file",
+        "blank.png: the image is blank",
+        "2 of 4 images could not be",
+    ):
         assert message in captured.err
 
 
