@@ -223,7 +223,7 @@ help: ## Show this list
 # ---- files ------------------------------------------------------------------------------------
 
 # The duration is that of the default data and recipe.
-train  = $(call task,Training,$(if $(ARGS),see the progress,about three minutes on CPU),$(PY) -m training $(ARGS))
+train  = $(call task,Training,$(if $(ARGS),the time depends on data and options,about three minutes on CPU),$(PY) -m training $(ARGS))
 emulator = [ "$$(uname -m)" = x86_64 ] && command -v qemu-x86_64 > /dev/null
 chromium = $(PY) -m tests.web.chromium > /dev/null
 bench  = $(PY) -m loadtest.bench --markdown docs/benchmarks/serving.md

@@ -12,10 +12,12 @@ Exit codes: 0 success, 1 refused (nothing was published, unless the message stat
 2 usage error, 130 stopped with Ctrl-C.
 """
 
+import errno
 import os
 import sys
 from argparse import Namespace
 from pathlib import Path
+from tempfile import gettempdir
 from typing import TYPE_CHECKING
 
 from contract import report
@@ -43,8 +45,11 @@ def main(words: list[str] | None = None) -> int:
             _import(words[1:])
         else:
             _export(words)
-    except (BadRun, BadData, BadModel, BadGraph, ProofFailed, StoreError, OSError) as error:
+    except (BadRun, BadData, BadModel, BadGraph, ProofFailed, StoreError) as error:
         print(f"export: {error}. Nothing was published.", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"export: {_reason(error)}. Nothing was published.", file=sys.stderr)
         return 1
     except MemoryError:
         reason = "this machine has too little memory, use a larger one"
@@ -57,6 +62,16 @@ def main(words: list[str] | None = None) -> int:
         print("export: stopped, nothing was published", file=sys.stderr)
         return 130
     return 0
+
+
+def _reason(error: OSError) -> str:
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return str(error)
+    # The file is a temporary one: its name would not help.
+    return (
+        f"{error.strerror}: free some space where the models are (--models) and in {gettempdir()}, "
+        "and export again"
+    )
 
 
 def _export(words: list[str]) -> None:

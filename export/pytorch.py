@@ -110,11 +110,13 @@ def write_onnx(network: Planes, path: Path, shape: tuple[int, ...]) -> None:
             )
             assert program is not None
             program.save(str(path), external_data=False)
+    except OSError:
+        raise
     except Exception as error:  # the exporter's errors have no class in common
         lines = [line.rstrip(" .") for line in str(error).splitlines() if line.strip()]
         raise BadModel(
-            f"PyTorch cannot export the network as ONNX: {lines[0] if lines else error!r}. Export "
-            "it yourself, and import the file"
+            f"PyTorch cannot export the network as ONNX: {lines[0] if lines else repr(error)}. "
+            "Export it yourself, and import the file"
         ) from error
 
 

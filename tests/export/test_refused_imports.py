@@ -1,5 +1,7 @@
 """A foreign model that cannot be imported is refused in a sentence that says what to do."""
 
+import errno
+import os
 import re
 from pathlib import Path
 
@@ -31,6 +33,19 @@ def test_labels_must_fit(
     else:
         labels.write_text(content)
     assert re.search(message, refusal(capsys, labels, Tiny().save(tmp_path)))
+
+
+def test_a_full_disk_is_reported_without_the_name_of_a_temporary_file(
+    labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    path = Tiny().save(tmp_path)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    message = refusal(capsys, labels, path)
+    assert "export: No space left on device: free some space where the models are" in message
 
 
 def test_there_must_be_one_input(labels: Path, tmp_path: Path, capsys: Captured) -> None:

@@ -41,6 +41,14 @@ def test_it_trains_the_same_weights_as_the_command_line(
     assert classifier.evaluate().accuracy == theirs.evaluation.accuracy
 
 
+def test_a_file_that_cannot_be_written_is_named(
+    classifier: MNISTClassifier, tmp_path: Path
+) -> None:
+    with pytest.raises(FileNotFoundError) as error:
+        classifier.save_model(tmp_path / "no" / "such.pt")
+    assert error.value.filename == str(tmp_path / "no" / "such.pt")
+
+
 def test_it_predicts_files_images_arrays_and_tensors(
     classifier: MNISTClassifier, small_data: DataSet, tmp_path: Path
 ) -> None:
