@@ -72,8 +72,9 @@ export class Correct {
 	async #send(label) {
 		if (this.#busy) return;
 		this.#busy = true;
-		const { request } = this.#reading;
-		const { revision, file } = this.pad;
+		const { request, ...answered } = this.#reading;
+		const { revision } = this.pad;
+		const file = revision === answered.revision ? answered.file : this.pad.file; // drawn on since
 		const query = new URLSearchParams({ label, ...(request && { request_id: request }) });
 		let said;
 		try {

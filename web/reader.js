@@ -52,10 +52,10 @@ export class Reader {
 		const [path, { ground }] = [this.path(), this.pad];
 		const isAskedFor = () => path === this.path() && ground === this.pad.ground && !this.pad.empty;
 		try {
-			this.#revision = this.pad.revision;
+			const revision = (this.#revision = this.pad.revision);
 			this.#earliest = performance.now() + WHILE_DRAWING;
 			const reading = await this.service.read(this.pad.file, path, this.admin);
-			if (isAskedFor()) this.show(reading);
+			if (isAskedFor()) this.show({ ...reading, revision });
 		} catch (error) {
 			this.#failed(error, isAskedFor());
 		} finally {

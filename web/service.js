@@ -65,6 +65,7 @@ export class Service extends EventTarget {
 			version: model.version,
 			...predictions[0],
 			request: response.headers.get("X-Request-ID"),
+			file,
 			stages: Object.fromEntries([...timing].map(([, stage, time]) => [stage, time / 1e3])), // seconds
 			batch: Number(response.headers.get("X-Batch-Size")),
 			seconds: (performance.now() - began) / 1e3, // there and back

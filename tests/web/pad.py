@@ -1,11 +1,13 @@
 """The drawing area of the page: its position, drawing on it, and the answer shown for it."""
 
+from base64 import b64decode
 from io import BytesIO
 
 import numpy as np
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
+from tests.support.pictures import Gray
 from tests.web.pens import Mouse, Pen
 from tests.web.shapes import Stroke
 
@@ -32,6 +34,12 @@ def draw(page: Page, strokes: list[Stroke], pen: Pen | None = None) -> None:
 
 def expect_answer(page: Page, label: str) -> None:
     expect(answer(page)).to_have_text(label)
+
+
+def seen(page: Page) -> Gray:
+    """The input of the network for the answer that is shown."""
+    source = page.locator("#seen").get_attribute("src") or ""
+    return np.asarray(Image.open(BytesIO(b64decode(source.partition(",")[2]))))
 
 
 def ink(page: Page) -> int:

@@ -1,19 +1,16 @@
 """The layout of the page: no overflow on narrow screens, two themes, and reduced motion."""
 
-from base64 import b64decode
-from io import BytesIO
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from tests.support.pictures import Gray
 from tests.support.running import Service
 from tests.web.eventually import eventually
 from tests.web.layout import SCROLLS, SIZES, expect_to_fit
-from tests.web.pad import draw, expect_answer
+from tests.web.pad import draw, expect_answer, seen
 from tests.web.shapes import DIGITS
 from tests.web.tour import tour
 from tests.web.visit import visiting
@@ -78,12 +75,6 @@ def test_a_drawing_is_predicted_the_same_in_both_themes(browser: Browser, servic
 def alike(one: Gray, other: Gray) -> bool:
     """Up to the difference that arises when the browser merges two moves of the mouse."""
     return int(np.abs(one.astype(int) - other).max()) <= GRAIN
-
-
-def seen(page: Page) -> Gray:
-    """The input of the network."""
-    source = page.locator("#seen").get_attribute("src") or ""
-    return np.asarray(Image.open(BytesIO(b64decode(source.partition(",")[2]))))
 
 
 def is_dark(page: Page) -> bool:
