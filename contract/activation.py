@@ -1,9 +1,10 @@
 """Activation by hand: a version that is known to be worse than the current one must be forced.
 
     the verdict of its gate is worse                        refused, with the failed checks
-    its accuracy is lower than the current version's,
-    by more than chance                                     refused, with both accuracies
-    an accuracy is unknown, labels or images are others     activated, with a warning
+    it was not judged against the current version, and
+    its accuracy is lower by more than chance               refused, with both accuracies
+    the two were tested on different images                 activated, with a warning
+    labels differ, or an accuracy is unknown                activated, with a warning
 
 A rollback is never checked: it is for emergencies, and restores what served before.
 """
@@ -63,10 +64,9 @@ def compare(
         before = store.card(current)
     except StoreError:
         return (f"The card of version {current}, the current one, cannot be read: not compared.",)
-    worse, unknown = [*_failed_checks(number, card)], list[str]()
+    worse, unknown = [*_failed_checks(number, card)], [*_unknown(number, card, current, before)]
     if card.gate is None or card.gate.parent != current:  # else it says more than the accuracies
         worse += _lower_accuracy(number, card, current, before)
-        unknown += _unknown(number, card, current, before)
     if worse and not force:
         raise WorseVersion(" ".join(worse))
     return (*worse, *unknown)

@@ -3,6 +3,7 @@
     FOLDER/accepted/<label>/<sha256>.png   for training: a folder of images, as `--also` takes it
            waiting/<label>/<sha256>.png    disputed or suspicious, until an admin decides
            rejected/<label>/<sha256>.png   kept, so that the same correction is not accepted again
+           decided/<label>/<sha256>        empty: an admin accepted this label of this image
 
 A file holds the pixels that the network saw, and is named by their sha256. So a correction that is
 added twice is there once, and an image with two labels is two files of one name: it is disputed.
@@ -26,6 +27,7 @@ from contract.files import read_regular, replace_together
 
 State = Literal["accepted", "waiting", "rejected"]
 STATES: tuple[State, ...] = get_args(State)
+DECIDED = "decided"
 HELD_OUT = 5  # one image in so many
 HASH, SUFFIX = r"[0-9a-f]{64}", ".png"
 LARGEST = 64 * 2**20  # bytes of a file; 4096 x 4096 RGB, the largest that a network takes, in noise
@@ -140,6 +142,9 @@ class Corrections:
             names = ", ".join(sorted(each.label for each in live))
             raise NoDecision(f"the image {image} has several labels: name one of {names}")
         chosen = self._chosen(known, live[0].label if label is None else label)
+        decided = self._decided(chosen.label, image)
+        decided.parent.mkdir(parents=True, exist_ok=True)
+        decided.touch()  # first, so that a label that is sent meanwhile waits alone
         for each in known:
             if each is not chosen:
                 self._move(each, "rejected")
@@ -154,7 +159,7 @@ class Corrections:
     def delete(self, image: str) -> int:
         """Remove an image with all its labels; the number of files. NoCorrection if none."""
         known = self._known(image)
-        _remove(self._path(each.state, each.label, image) for each in known)
+        self._remove(known)
         return len(known)
 
     def prune(self, before: float) -> int:
@@ -162,11 +167,8 @@ class Corrections:
 
         Files that killed processes left half written are removed too.
         """
-        old = [
-            self._path(each.state, each.label, each.sha256)
-            for each in self.all()
-            if each.created < before
-        ]
+        old = [each for each in self.all() if each.created < before]
+        self._remove(old)
         left = time.time() - DRAFT_SECONDS
         drafts = [
             Path(entry.path)
@@ -174,7 +176,8 @@ class Corrections:
             for entry in _entries(folder)
             if entry.name.startswith(".") and _created(entry) < left
         ]
-        _remove([*old, *drafts])
+        for draft in drafts:
+            draft.unlink(missing_ok=True)
         return len(old)
 
     # ---- private --------------------------------------------------------------------------------
@@ -189,6 +192,10 @@ class Corrections:
     def _path(self, state: State, label: str, image: str) -> Path:
         return self.folder / state / folder_of(label) / f"{image}{SUFFIX}"
 
+    def _decided(self, label: str, image: str) -> Path:
+        """A file that exists if an admin accepted this label."""
+        return self.folder / DECIDED / folder_of(label) / image
+
     def _known(self, image: str) -> list[Correction]:
         found = self.of(image)
         if not found:
@@ -202,17 +209,23 @@ class Corrections:
         raise NoCorrection(f"the image {known[0].sha256} was never given the label {label!r}")
 
     def _withdraw_disputed(self, image: str) -> None:
-        """Let an image wait that was given several labels, unless an admin has decided already."""
-        known = self.of(image)
-        if len(known) > 1 and all(each.state != "rejected" for each in known):
-            for each in known:
-                self._move(each, "waiting")
+        """Let all labels of an image wait if there are several, except one an admin accepted."""
+        live = [each for each in self.of(image) if each.state != "rejected"]
+        if len(live) > 1:
+            for each in live:
+                if not self._decided(each.label, image).exists():
+                    self._move(each, "waiting")
 
     def _move(self, correction: Correction, state: State) -> None:
         target = self._path(state, correction.label, correction.sha256)
         target.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):  # another service has moved or removed it
             self._path(correction.state, correction.label, correction.sha256).replace(target)
+
+    def _remove(self, corrections: Iterable[Correction]) -> None:
+        for each in corrections:
+            self._path(each.state, each.label, each.sha256).unlink(missing_ok=True)
+            self._decided(each.label, each.sha256).unlink(missing_ok=True)
 
 
 def _no_correction(image: str) -> NoCorrection:
@@ -233,8 +246,3 @@ def _created(entry: os.DirEntry[str]) -> float:
         return entry.stat().st_mtime
     except FileNotFoundError:
         return float("inf")
-
-
-def _remove(paths: Iterable[Path]) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)

@@ -135,8 +135,9 @@ def _published(
             job=job,
         )
         if judge:
-            log(f"Comparing with the current version on {len(pixels):,} test images")
-            gate = judging.judge(draft, card, store, (pixels, labels), run.corrections())
+            log("Comparing with the current version")
+            test, runs = (pixels, labels), run.folder.parent
+            gate = judging.judge(draft, card, store, test, run.corrections(), runs)
             card = card.model_copy(update={"gate": gate})
         version = store.publish(draft, card, sign)
     discard_failure(run.folder)  # of an earlier export

@@ -1,6 +1,6 @@
 """Judges a new version before it may serve: it and the current one run on the same images.
 
-    test images of the run, held-out corrections --model.onnx of both--> predictions --> checks
+    test images of both, held-out corrections --model.onnx of each--> predictions --> checks
 
 Both classify the same images, so the tests are paired (McNemar's exact test): only images that one
 of the two classifies correctly count. `gained` are those of the new version, `lost` those of the
@@ -29,6 +29,7 @@ from contract.card import GATE, ONNX, Check, Gate, ModelCard
 from contract.errors import NoVersion, StoreError
 from contract.store import Store
 from contract.version import Version
+from export.judged_images import Incomparable, Indices, JudgedImages, judged_images
 from export.proof import Predictions, latency, predictions_of
 from export.runners import Labels, Model, Pixels, onnx_runtime
 from export.samples import write_changed
@@ -72,46 +73,64 @@ class Pair:
         gained, lost = candidate & ~current & chosen, current & ~candidate & chosen
         return int(gained.sum()), int(lost.sum())
 
+    def of(self, images: Indices) -> "Pair":
+        """Those for the images with these indices."""
+        return Pair(self.candidate.of(images), self.current.of(images), self.labels[images])
+
 
 def judge(
-    draft: Path, card: ModelCard, store: Store, test: Images, corrections: Images | None
+    draft: Path,
+    card: ModelCard,
+    store: Store,
+    test: Images,
+    corrections: Images | None,
+    runs: Path,
 ) -> Gate | None:
     """Compare the draft of a version with the current one; None if no version is current.
 
     `card` is that of the draft, `test` and `corrections` are images and labels of its run, none of
-    which it was trained on. Writes gate.json and changed.png to the draft.
+    which it was trained on. `runs` is the folder in which the current version's run may be. Writes
+    gate.json and changed.png to the draft.
     """
     try:
         number = store.current()
     except NoVersion:
         return None
     try:
-        current = store.open(number)
-    except StoreError:
-        reason: str | None = f"version {number} is damaged or not trusted and cannot be run"
+        current = _comparable(card, store, number)
+        images = judged_images(test, current, runs)
+    except Incomparable as reason:
+        gate, confusions = _incomparable(number, str(reason)), None
     else:
-        reason = _difference(card, current.card)
-    if reason:
-        gate, confusions = _incomparable(number, reason), None
-    else:
-        gate, pair = _compared(draft, card, current, test, corrections)
-        write_changed(draft, *test, card.labels, pair.candidate, pair.current)
+        gate, pair = _compared(draft, card, current, images, corrections)
+        write_changed(draft, *images.images, card.labels, pair.candidate, pair.current)
         confusions = _confusions(pair, len(card.labels))
     facts = gate.model_dump(mode="json") | {"confusion": confusions}
     (draft / GATE).write_text(json.dumps(facts) + "\n")
     return gate
 
 
-def _difference(candidate: ModelCard, current: ModelCard) -> str | None:
-    """Why the two cannot run on the same images, or None."""
+def _comparable(candidate: ModelCard, store: Store, number: int) -> Version:
+    """The current version; Incomparable unless it takes and classifies the same images."""
+    try:
+        version = store.open(number)
+    except StoreError as error:
+        raise Incomparable(
+            f"version {number} is damaged or not trusted and cannot be run"
+        ) from error
+    current = version.card
     if candidate.labels != current.labels:
-        return f"its {len(candidate.labels)} labels are not the current {len(current.labels)}"
+        raise Incomparable(
+            f"its {len(candidate.labels)} labels are not the current {len(current.labels)}"
+        )
     if candidate.shape != current.shape:
         shapes = ("x".join(map(str, card.shape)) for card in (candidate, current))
-        return "its images have {} values, those of the current version {}".format(*shapes)
+        raise Incomparable(
+            "its images have {} values, those of the current version {}".format(*shapes)
+        )
     if candidate.preparation != current.preparation:
-        return "it prepares images in another way than the current version"
-    return None
+        raise Incomparable("it prepares images in another way than the current version")
+    return version
 
 
 def _incomparable(parent: int, reason: str) -> Gate:
@@ -123,12 +142,20 @@ def _incomparable(parent: int, reason: str) -> Gate:
 
 
 def _compared(
-    draft: Path, card: ModelCard, current: Version, test: Images, corrections: Images | None
+    draft: Path,
+    card: ModelCard,
+    current: Version,
+    images: JudgedImages,
+    corrections: Images | None,
 ) -> tuple[Gate, Pair]:
     """The gate, and the predictions for the test images."""
     models = onnx_runtime(draft / ONNX), onnx_runtime(current.folder / ONNX)
+    test = images.images
     pair = _predicted(models, test)
-    checks = [_accuracy("accuracy", "test images", pair)]
+    checks = [_accuracy("accuracy", "test images", pair.of(images.own))]
+    if images.of_current is not None:
+        name, of = "accuracy on the current test set", f"test images of version {current.number}"
+        checks.append(_accuracy(name, of, pair.of(images.of_current)))
     pairs = [pair]
     if corrections is not None and len(corrections[1]):
         pairs.append(_predicted(models, corrections))
@@ -138,7 +165,7 @@ def _compared(
     checks.append(_accepted_share(pair))
     if card.preparation.kind == "digit":
         checks.append(_corruptions(models, test))
-    checks += [_time(models, images, card.shape) for images in (1, 64)]
+    checks += [_time(models, batch, card.shape) for batch in (1, 64)]
     checks.append(_parity(card))
     gained, lost = (sum(counts) for counts in zip(*(each.changes() for each in pairs), strict=True))
     verdict: Literal["better", "equal", "worse"] = "better" if gained > lost else "equal"

@@ -113,6 +113,15 @@ def test_the_gate_counts_more_than_the_accuracies(
     assert command("activate 2")["warnings"] == []
 
 
+def test_other_test_images_are_a_warning_even_if_the_gate_passed(
+    store: Store, publish: Publish, command: Run, version: Version
+) -> None:
+    store.activate(publish(0.9961))
+    publish(0.93, data_set=version.card.data_set, gate=judged("better"))
+    (warning,) = command("activate 2")["warnings"]
+    assert "version 2 is 93.00% of 200 test images of drawn" in warning
+
+
 def test_a_gate_with_another_version_does_not_replace_the_comparison(
     store: Store, publish: Publish, command: Run
 ) -> None:

@@ -75,11 +75,32 @@ def test_what_an_admin_has_decided_stays_when_another_label_comes(
     assert states(corrections) == {"7": "accepted", "1": "rejected", "2": "waiting"}
 
 
+def test_what_an_admin_has_accepted_stays_when_a_second_label_comes(
+    corrections: Corrections,
+) -> None:
+    corrections.add(IMAGE, "1", PNG, suspicious=True)
+    corrections.accept(IMAGE)
+    corrections.add(IMAGE, "7", PNG, suspicious=False)
+    assert states(corrections) == {"1": "accepted", "7": "waiting"}
+    corrections.accept(IMAGE, "7")
+    assert states(corrections) == {"1": "rejected", "7": "accepted"}
+
+
+def test_a_rejected_label_does_not_decide_for_the_others(corrections: Corrections) -> None:
+    corrections.add(IMAGE, "1", PNG, suspicious=False)
+    corrections.reject(IMAGE)
+    for label in ("7", "2"):
+        corrections.add(IMAGE, label, PNG, suspicious=False)
+    assert states(corrections) == {"1": "rejected", "7": "waiting", "2": "waiting"}
+
+
 def test_deleting_an_image_leaves_no_trace_of_it(corrections: Corrections) -> None:
     corrections.add(IMAGE, "7", PNG, suspicious=False)
     corrections.add(OTHER, "7", PNG, suspicious=False)
+    corrections.accept(IMAGE)
     corrections.delete(IMAGE)
     assert [each.sha256 for each in corrections.all()] == [OTHER]
+    assert not [*corrections.folder.rglob(f"*{IMAGE}*")]
     for change in (corrections.accept, corrections.reject, corrections.delete, corrections.png):
         with pytest.raises(NoCorrection, match=IMAGE):
             change(IMAGE)

@@ -20,11 +20,13 @@ from export.judging import judge
 from tests.fixtures import MODELS, Judged
 from tests.support.versions import LETTERS, publish, warmer
 from tests.training.conftest import RECIPE, made_once
+from training.checkpoint import Images
 from training.data import DataSet
 from training.run import Run
 from training.train import train_into
 
 SEVEN, ONE = 7, 1
+NO_RUNS = Path("no/such/folder")
 
 
 @pytest.fixture(scope="session")
@@ -229,17 +231,37 @@ def drawn(tmp_path: Path) -> Store:
     return Store(tmp_path / "drawn", "digits")
 
 
-def failed(store: Store, judged: Judged, change: Callable[[Path], object]) -> list[str]:
-    """The checks that a changed copy of the current version fails."""
+def compared(
+    store: Store, test: Images, change: Callable[[Path], object], runs: Path = NO_RUNS
+) -> Gate:
+    """That of a changed copy of the current version, which has these test images."""
     current = store.open()
     with store.draft() as draft:
         for name in current.card.files:
             shutil.copy(current.folder / name, draft)
         change(draft)
-        gate = judge(draft, current.card, store, (judged.pixels, judged.labels), None)
+        gate = judge(draft, current.card, store, test, None, runs)
     assert gate is not None
     assert (gate.verdict == "worse") == any(not each.passed for each in gate.checks)
-    return [each.name for each in gate.checks if not each.passed]
+    return gate
+
+
+def failed(store: Store, judged: Judged, change: Callable[[Path], object]) -> list[str]:
+    """The checks that a changed copy of the current version fails."""
+    checks = compared(store, (judged.pixels, judged.labels), change).checks
+    return [each.name for each in checks if not each.passed]
+
+
+def never_seven(draft: Path) -> None:
+    """Adds -1000 to the logit of 7."""
+    model = onnx.load(draft / ONNX)
+    (last,) = (node for node in model.graph.node if LOGITS in node.output)
+    last.output[:] = ["before"]
+    values = np.where(np.arange(10) == SEVEN, -1000, 0).astype(np.float32)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(values, "never_seven"))
+    added = onnx.helper.make_node("Add", ["before", "never_seven"], [LOGITS])
+    model.graph.node.insert(list(model.graph.node).index(last) + 1, added)
+    onnx.save(model, draft / ONNX)
 
 
 def slower(draft: Path) -> None:
@@ -279,3 +301,46 @@ def test_a_slower_version_is_worse(drawn: Store, judged: Judged) -> None:
         "time of a call with 1 image",
         "time of a call with 64 images",
     ]
+
+
+@pytest.fixture
+def other(judged: Judged) -> Images:
+    """Test images of another data set, which has no sevens."""
+    chosen = judged.labels != SEVEN
+    return judged.pixels[chosen], judged.labels[chosen]
+
+
+def test_a_version_of_other_data_is_judged_on_the_test_set_of_the_current_one_too(
+    drawn: Store, judged: Judged, other: Images, tmp_path: Path
+) -> None:
+    run = tmp_path / "runs" / str(drawn.open().card.run)
+    run.mkdir(parents=True)
+    np.savez(run / "test_set.npz", pixels=judged.pixels, labels=judged.labels)
+    found = compared(drawn, other, never_seven, tmp_path / "runs")
+    assert check(found, "accuracy").passed
+    accuracy = check(found, "accuracy on the current test set")
+    assert (accuracy.passed, accuracy.current) == (False, 0.94)
+    assert "of 200 test images of version 1, before 94.00%" in accuracy.reason
+    assert not check(found, "recall of 7").passed
+    assert found.images == len(judged.labels), "images of both test sets count once"
+
+
+def test_without_the_test_set_of_the_current_version_a_person_decides(
+    drawn: Store, other: Images
+) -> None:
+    found = compared(drawn, other, never_seven)
+    (comparable,) = found.checks
+    assert (comparable.name, found.verdict) == ("comparable", "worse")
+    assert "whose 200 test images of drawn are not on this machine" in comparable.reason
+    assert f"put the folder of its run at {NO_RUNS / str(drawn.open().card.run)}" in (
+        comparable.reason
+    )
+
+
+def test_a_larger_test_set_that_contains_the_current_one_needs_no_run(
+    drawn: Store, judged: Judged
+) -> None:
+    own = judged.pixels, judged.labels
+    upside_down = judged.pixels[:, ::-1], judged.labels
+    both = [np.concatenate(each) for each in zip(own, upside_down, strict=True)]
+    assert compared(drawn, (both[0], both[1]), lambda _: None).verdict == "equal"
