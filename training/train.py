@@ -196,7 +196,9 @@ def _train(run: Run, recipe: Recipe, task: Task, network: nn.Module) -> Run:
         raise Stopped(stopped.reason, run.folder) from stopped
     except KeyboardInterrupt as error:
         raise Stopped("stopped at once; the last saved state is kept", run.folder) from error
-    except OSError as error:  # beyond this point, the run's folder is all that is written to
+    except OSError as error:  # of writing to the run's folder, which is all that is written to
+        if run.number is not None:
+            raise  # the whole training is resumed, not its teacher
         raise BadRun(
             f"the training stopped: {run.folder} cannot be written to ({_reason(error)}). "
             f"If the disk is full, free some space, then resume it with: {resume_command(run)}"
@@ -253,6 +255,8 @@ def _teacher(run: Run, number: int, recipe: Recipe, task: Task) -> nn.Module:
         if task.place.first:
             _begin(teacher, own, task)
         _train(teacher, own, task, _network(own, task))
+    elif task.place.first and not teacher.completed:
+        _report(teacher, task.place)
     return _placed(teacher.checkpoint().build(), task.place)
 
 
