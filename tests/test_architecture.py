@@ -50,7 +50,6 @@ MAY_IMPORT = {
 EXPORT_MAY_USE = {
     "training.checkpoint", "training.corruptions", "training.data", "training.evaluate",
     "training.idx", "training.model", "training.networks", "training.run", "training.settings",
-    "training.vision",
 }  # fmt: skip
 
 WITHOUT_TORCH = ("contract", "loadtest", "service", "support", "system")
