@@ -45,7 +45,7 @@ function frame({ label, candidate, current, canvas, file }, show) {
 /** The confusion matrix of a run whose training has ended. */
 export function runMatrix({ confusion_matrix: matrix, labels, accuracy }, most) {
 	const names = labels ?? matrix?.map((_, at) => String(at));
-	const title = `Confusion matrix on the test set${accuracy == null ? "" : `, ${percent(accuracy, 2)} correct`}`;
+	const title = `Confusion matrix${accuracy == null ? "" : `: ${percent(accuracy, 2)} of the test images correct`}`;
 	const drawn = !matrix || names.length > most ? h("p.quiet", "Too many classes to draw.") : confusion(matrix, names);
-	return h("div.plots", h("figure", h("figcaption", title), drawn));
+	return h("figure", h("figcaption", title), drawn);
 }

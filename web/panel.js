@@ -14,6 +14,8 @@ export const moment = (time) => new Date(time).toLocaleString([], { month: "shor
 export const chip = (state) => h(`span.chip.${state}`, state === "awaiting_approval" ? "awaits approval" : state);
 
 export class Panel {
+	#follows = true; // the log is at its end
+
 	constructor(title) {
 		this.state = h("span");
 		this.actions = h("div.row");
@@ -25,6 +27,7 @@ export class Panel {
 		this.curves = CURVES.map((title) => h("figure", h("figcaption", title)));
 		this.judged = h("div.judged");
 		this.lines = h("pre.log", { tabindex: "0", role: "region", "aria-label": "Log" });
+		this.lines.onscroll = ({ target }) => (this.#follows = target.scrollHeight - target.scrollTop - target.clientHeight < BOTTOM);
 		this.log = h("details", { open: "" }, h("summary", "Log"), this.lines);
 		this.title = h("h2", { tabindex: "-1" }, title);
 		this.plots = h("div.plots", this.curves, this.log);
@@ -60,11 +63,8 @@ export class Panel {
 
 	#showLog(lines) {
 		this.log.hidden = !lines.length;
-		const text = lines.join("\n");
-		if (text === this.lines.textContent) return;
-		const follows = this.lines.scrollHeight - this.lines.scrollTop - this.lines.clientHeight < BOTTOM;
-		this.lines.textContent = text;
-		if (follows) this.lines.scrollTop = this.lines.scrollHeight;
+		put(this.lines, lines.join("\n"));
+		if (this.#follows) this.lines.scrollTop = this.lines.scrollHeight;
 	}
 }
 

@@ -13,6 +13,7 @@ export class RunView {
 	#timer;
 	#wanted = false;
 	#read = null; // Date of the last look
+	#matrix = null; // figure of the confusion matrix
 
 	constructor(run, { service, admin }) {
 		Object.assign(this, { service, admin, run });
@@ -60,6 +61,8 @@ export class RunView {
 		const facts = [["Data", data ?? "–"], ["Network", network ?? "–"], ...progressFacts(points.at(-1) ?? progress, state === "running")];
 		const reason = state === "stopped" ? "It has reported nothing for two minutes and has not ended: it was interrupted." : "";
 		this.#panel.show({ state, connection, reason, facts, points });
-		if (metrics?.confusion_matrix && !this.#panel.judged.hasChildNodes()) this.#panel.judged.append(runMatrix(metrics, MOST_CLASSES));
+		if (!metrics?.confusion_matrix || this.#matrix) return;
+		this.#matrix = runMatrix(metrics, MOST_CLASSES);
+		this.#panel.plots.append(this.#matrix);
 	}
 }

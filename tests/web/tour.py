@@ -1,4 +1,4 @@
-"""The four views with content in each, for tests and screenshots."""
+"""The views with content in each, for tests and screenshots."""
 
 from collections.abc import Iterator
 
@@ -20,6 +20,9 @@ def tour(page: Page, version: str = "2") -> Iterator[str]:
     page.locator(f'article[data-version="{version}"]').get_by_text("Card").click()
     expect(page.get_by_role("figure").first).to_be_visible()
     yield "models"
+    page.locator('nav a[href="#training"]').click()
+    expect(page.get_by_text("Retraining is not set up")).to_be_visible()
+    yield "set-up"
     page.locator('nav a[href="#live"]').click()
     expect(page.locator("#watchers")).to_have_text("1")
     yield "live"
