@@ -134,8 +134,11 @@ def give_up(job: Job, settings: Settings, reporter: Reporter) -> Job:
 def decide(job: Job, decision: Decision, by: str, settings: Settings, reporter: Reporter) -> Job:
     if decision == "reject":
         return _ended(job, reporter, "rejected", f"rejected by {by}")
+    worse = job.gate is not None and job.gate.verdict == "worse"
     try:
-        return _activated(job, settings, reporter)
+        return _activated(
+            job, settings, reporter, f"approved by {by}" + worse * f", although {verdict(job)}"
+        )
     except Moved as moved:
         return _ended(
             job,
@@ -277,7 +280,7 @@ def _published(job: Job, store: Store) -> tuple[int, Gate | None]:
     return next((each for each in found if each[1] and each[1].parent == current), found[0])
 
 
-def _activated(job: Job, settings: Settings, reporter: Reporter) -> Job:
+def _activated(job: Job, settings: Settings, reporter: Reporter, reason: str | None = None) -> Job:
     """Make the version current; Moved if the one that it was compared with no longer is."""
     assert job.version is not None
     number = job.version
@@ -289,7 +292,7 @@ def _activated(job: Job, settings: Settings, reporter: Reporter) -> Job:
     done = any(each.after == number and each.at >= job.created for each in store.history())
     if not done:
         store.activate(number, expected=job.parent)
-    return _ended(job, reporter, "activated", None)
+    return _ended(job, reporter, "activated", reason)
 
 
 def _changed(job: Job, reporter: Reporter, **changes: Any) -> Job:

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from contract.job_database import JobDatabase
 from contract.jobs import Job
 from contract.store import Store
 from retraining.__main__ import main
-from retraining.client import Jobs
-from retraining.settings import Settings
 from tests.fixtures import MODELS
 from tests.support.program import Program
 from tests.support.running import ROOT
@@ -89,7 +88,8 @@ class Place:
             os.environ.update(before)
 
     def job(self, job_id: str) -> Job:
-        return Jobs(Settings(jobs=self.environment["DIGITSERVE_JOBS"])).job(job_id)
+        with JobDatabase(self.environment["DIGITSERVE_JOBS"], "digits") as database:
+            return database.job(job_id)
 
     def wait_for(self, job_id: str, *states: str, **facts: Any) -> Job:
         """The job, once it is in one of the states and has all these facts."""

@@ -53,9 +53,8 @@ def test_a_waiting_job_can_be_cancelled_and_resumed(
 ) -> None:
     place.command("submit", "--id", "job")
     assert printed(place, capsys, "cancel", "job")["state"] == "cancelled"
-    assert printed(place, capsys, "resume", "job")["state"] == "queued"
-    assert place.command("resume", "job") == 1
-    assert "job is queued, so it cannot be resumed" in capsys.readouterr().err
+    for _ in range(2):
+        assert printed(place, capsys, "resume", "job")["state"] == "queued"
 
 
 def test_only_a_job_that_awaits_approval_is_approved(
@@ -63,7 +62,7 @@ def test_only_a_job_that_awaits_approval_is_approved(
 ) -> None:
     place.command("submit", "--id", "job")
     assert place.command("approve", "job") == 1
-    assert "job is queued and does not await approval" in capsys.readouterr().err
+    assert "job job is queued, so it cannot be approved" in capsys.readouterr().err
 
 
 def test_more_jobs_than_may_wait_are_refused(
@@ -72,7 +71,7 @@ def test_more_jobs_than_may_wait_are_refused(
     place.environment["DIGITSERVE_MAX_JOBS"] = "1"
     assert place.command("submit") == 0
     assert place.command("submit") == 1
-    assert "as many jobs wait as may (DIGITSERVE_MAX_JOBS: 1)" in capsys.readouterr().err
+    assert "1 jobs wait already (DIGITSERVE_MAX_JOBS)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -80,9 +79,10 @@ def test_more_jobs_than_may_wait_are_refused(
     [
         ("", "DIGITSERVE_JOBS is not set to a database: sqlite:////path", 2),
         ("mysql://host/database", "DIGITSERVE_JOBS is not set to a database", 2),
-        ("sqlite:////no/such/jobs.sqlite", "/no/such/jobs.sqlite does not exist: no job was", 1),
-        ("sqlite:////proc/version", "/proc/version cannot be used: ", 1),
-        ("postgresql://ann:secret@127.0.0.1:1/d", "127.0.0.1:1/d cannot be used: connection", 1),
+        ("sqlite:////no/such/jobs.sqlite", "/no/such/jobs.sqlite: there is no such file", 1),
+        ("sqlite:////proc/version", "cannot be used: sqlite:////proc/version: ", 1),
+        ("postgresql://ann:secret@127.0.0.1:1/d", "postgresql://ann:***@127.0.0.1:1/d: conn", 1),
+        ("postgresql://ann:secret@host:x/d", "DIGITSERVE_JOBS is not the URL of a database", 1),
     ],
 )
 def test_a_database_that_cannot_be_used_is_named_without_its_password(
