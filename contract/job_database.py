@@ -17,8 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn
 
 import sqlalchemy
 from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, WorkflowStatus, error
@@ -80,17 +79,6 @@ class JobDatabase:
             retry_connection_errors=False,
             observability_query_timeout_sec=STATEMENT / 1000,
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         self._client.destroy()
@@ -156,8 +144,9 @@ class JobDatabase:
         if decided is None:
             if job.state != "awaiting_approval":
                 raise WrongState(job, "approved" if decision == "approve" else "rejected")
-            if decision == "approve" and not force:
-                _check_verdict(job)
+            worse = failed_checks(job.version or 0, job.gate) if job.gate else ()
+            if decision == "approve" and not force and (reasons := " ".join(worse)):
+                raise WorseVersion(reasons)
             self._enqueue(DECISION, DECISIONS, decision_of(job_id), job_id, decision, by)
             decided = self._status(decision_of(job_id))
         if decided is None or _arguments(decided)[1] != decision:
@@ -285,30 +274,22 @@ class JobDatabase:
         return job
 
 
-def _check_verdict(job: Job) -> None:
-    if job.version is not None and job.gate is not None:
-        worse = [*failed_checks(job.version, job.gate)]
-        if worse:
-            raise WorseVersion(" ".join(worse))
+@contextmanager
+def _reading(workflow_id: str) -> Iterator[None]:
+    """Raises what is read in vain as UnreadableJob."""
+    try:
+        yield
+    except ValueError as invalid:
+        message = f"another version of the worker wrote job {workflow_id}"
+        raise UnreadableJob(message) from invalid
 
 
 def _arguments(status: WorkflowStatus) -> tuple[Any, ...]:
     given = status.input
-    if not isinstance(given, dict) or len(given["args"]) < 2:
-        raise _unreadable(status.workflow_id)
-    return tuple(given["args"])
-
-
-@contextmanager
-def _reading(workflow_id: str) -> Iterator[None]:
-    try:
-        yield
-    except ValueError as invalid:
-        raise _unreadable(workflow_id) from invalid
-
-
-def _unreadable(workflow_id: str) -> UnreadableJob:
-    return UnreadableJob(f"another version of the worker wrote job {workflow_id}")
+    with _reading(status.workflow_id):
+        if not isinstance(given, dict) or len(given["args"]) < 2:
+            raise ValueError("not the arguments of a retraining job")
+        return tuple(given["args"])
 
 
 # ---- used by the worker too ---------------------------------------------------------------------

@@ -22,6 +22,7 @@ import sys
 import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NoReturn, get_args
 
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _leave(Worker(settings).run())
         if options.command == "submit":
             create(settings.jobs)
-        with JobDatabase(settings.jobs, settings.model) as database:
+        with closing(JobDatabase(settings.jobs, settings.model)) as database:
             return _act(options, database, settings)
     except BadSettings as error:
         print(f"retraining: {error}", file=sys.stderr)

@@ -56,7 +56,7 @@ def train(job: Job, settings: Settings, reporter: Reporter) -> Job:
     if (folder / CHECKPOINT).exists():
         return job
     _check_disk(settings)
-    words = _training_words(job, settings, folder)
+    words = _training_words(job, settings, folder, reporter)
 
     def report(name: str, line: str) -> None:
         nonlocal job
@@ -182,7 +182,7 @@ def prune(settings: Settings, active: set[str]) -> list[Path]:
 # ---- training -----------------------------------------------------------------------------------
 
 
-def _training_words(job: Job, settings: Settings, folder: Path) -> list[str]:
+def _training_words(job: Job, settings: Settings, folder: Path, reporter: Reporter) -> list[str]:
     """The flags that begin the run, or resume it."""
     if (folder / FACTS).exists():
         return ["--resume", str(folder)]
@@ -199,10 +199,19 @@ def _training_words(job: Job, settings: Settings, folder: Path) -> list[str]:
     words += [f"--data={request.data}"] if request.data else _data_of_current(settings)
     if request.preset != "default":  # without one, the recipe is what suits the data
         words += ["--preset", request.preset]
+    return [*words, *(_corrections(settings, reporter) if request.corrections else ())]
+
+
+def _corrections(settings: Settings, reporter: Reporter) -> list[str]:
+    """The flags that train on the accepted corrections of users."""
     accepted = settings.corrections
-    if request.corrections and accepted and any(accepted.glob("*/*.png")):
-        words += ["--also", str(accepted)]
-    return words
+    if accepted is None:
+        reporter.line("Without corrections: DIGITSERVE_FEEDBACK is not set for the worker")
+    elif any(accepted.glob("*/*.png")):
+        return ["--also", str(accepted)]
+    else:
+        reporter.line(f"Without corrections: {accepted} has none")
+    return []
 
 
 def _with_colon(recipe: dict[str, Any]) -> set[str]:

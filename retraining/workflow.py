@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -102,8 +103,9 @@ class Worker:
             log.error("%s; jobs go on when the worker starts again", self._fault)
             return 1
         try:
-            with JobDatabase(self._settings.jobs, self._settings.model) as database:
-                jobs = database.recover(self._settings.name)  # another worker may go on at once
+            settings = self._settings
+            with closing(JobDatabase(settings.jobs, settings.model)) as database:
+                jobs = database.recover(settings.name)  # another worker may go on at once
         except DatabaseUnavailable as error:
             log.warning("stopped; its job goes on when the worker starts again: %s", error)
             return 0

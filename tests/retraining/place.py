@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,9 @@ class Place:
         self.runs = folder / "runs"
         self.feedback = folder / "feedback"
         self.store = Store(folder / "models", "digits")
+        self.database = folder / "jobs/jobs.sqlite"
         self.environment = dict(os.environ) | {
-            "DIGITSERVE_JOBS": f"sqlite:///{folder}/jobs/jobs.sqlite",
+            "DIGITSERVE_JOBS": f"sqlite:///{self.database}",
             "DIGITSERVE_RUNS": str(self.runs),
             "DIGITSERVE_MODELS": str(folder / "models"),
             "DIGITSERVE_FEEDBACK": str(self.feedback),
@@ -88,7 +90,7 @@ class Place:
             os.environ.update(before)
 
     def job(self, job_id: str) -> Job:
-        with JobDatabase(self.environment["DIGITSERVE_JOBS"], "digits") as database:
+        with closing(JobDatabase(self.environment["DIGITSERVE_JOBS"], "digits")) as database:
             return database.job(job_id)
 
     def wait_for(self, job_id: str, *states: str, **facts: Any) -> Job:

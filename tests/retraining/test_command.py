@@ -1,6 +1,8 @@
 """`python -m retraining` submits, lists and cancels jobs without a worker."""
 
 import json
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -46,6 +48,25 @@ def test_jobs_are_listed_newest_first(place: Place, capsys: pytest.CaptureFixtur
     capsys.readouterr()
     assert place.command("list") == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["two", "one"]
+
+
+def test_a_job_of_another_version_of_the_worker_does_not_hide_the_others(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for job in ("one", "two"):
+        place.command("submit", "--id", job)
+    with closing(sqlite3.connect(place.database)) as database, database:
+        database.execute(
+            "UPDATE workflow_status SET inputs = replace(inputs, 'preset', 'plan') "
+            "WHERE workflow_uuid = 'one'"
+        )
+    assert [job["id"] for job in printed(place, capsys, "list")] == ["two"]
+    assert place.command("list") == 0
+    assert "another version of the worker wrote, and that are not shown: 1" in (
+        capsys.readouterr().err
+    )
+    assert place.command("show", "one") == 1
+    assert "another version of the worker wrote job one" in capsys.readouterr().err
 
 
 def test_a_waiting_job_can_be_cancelled_and_resumed(
@@ -94,6 +115,13 @@ def test_a_database_that_cannot_be_used_is_named_without_its_password(
     assert message in error
     assert "secret" not in error
     assert "Traceback" not in error
+
+
+def test_an_option_that_no_recipe_has_is_refused(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert place.command("submit", "--set", "epoch=5") == 2
+    assert "there is no option epoch: did you mean epochs?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

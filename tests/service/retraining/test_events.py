@@ -90,7 +90,7 @@ def test_all_events_arrive_and_the_stream_ends_with_the_job(
     assert seen[-1].state == "kept"
 
 
-def test_a_job_that_has_ended_is_told_from_its_beginning(
+def test_a_job_that_has_ended_is_sent_from_its_beginning(
     admin: httpx2.Client, retraining: Service, worker: ScriptedWorker
 ) -> None:
     job_id = started(admin, activate="never")
