@@ -57,7 +57,7 @@ def test_a_job_of_another_version_of_the_worker_does_not_hide_the_others(
         place.command("submit", "--id", job)
     with closing(sqlite3.connect(place.database)) as database, database:
         database.execute(
-            "UPDATE workflow_status SET inputs = replace(inputs, 'preset', 'plan') "
+            "UPDATE workflow_input SET inputs = replace(inputs, 'preset', 'plan') "
             "WHERE workflow_uuid = 'one'"
         )
     assert [job["id"] for job in printed(place, capsys, "list")] == ["two"]
