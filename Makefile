@@ -43,7 +43,7 @@ task = set -eu -o pipefail; printf '\n==> %s (%s)\n' "$(1)" "$(2)"; SECONDS=0; $
 demo: serve ## Set up, train, export and serve on http://127.0.0.1:8000
 
 serve demo: export DIGITSERVE_RUNS ?= runs
-serve: models/$(MODEL)/current ## Serve the current model version
+serve: models/$(MODEL)/current $(if $(DIGITSERVE_JOBS),.venv/.jobs) ## Serve the current model version
 	@printf '\n==> Serving (Ctrl-C stops it)\n'
 	@exec $(PY) -m service
 

@@ -14,7 +14,7 @@ from math import sqrt
 from statistics import NormalDist
 from typing import NamedTuple
 
-from contract.card import ModelCard
+from contract.card import Gate, ModelCard
 from contract.current import Switch
 from contract.errors import BrokenVersion, Moved, NoVersion, StoreError, WorseVersion
 from contract.store import Store
@@ -64,7 +64,8 @@ def compare(
         before = store.card(current)
     except StoreError:
         return (f"The card of version {current}, the current one, cannot be read: not compared.",)
-    worse, unknown = [*_failed_checks(number, card)], [*_unknown(number, card, current, before)]
+    worse = [*failed_checks(number, card.gate)] if card.gate else []
+    unknown = [*_unknown(number, card, current, before)]
     if card.gate is None or card.gate.parent != current:  # else it says more than the accuracies
         worse += _lower_accuracy(number, card, current, before)
     if worse and not force:
@@ -72,19 +73,19 @@ def compare(
     return (*worse, *unknown)
 
 
+def failed_checks(number: int, gate: Gate) -> Iterator[str]:
+    """What the verdict "worse" names, as sentences; nothing of another verdict."""
+    if gate.verdict == "worse":
+        for each in gate.checks:
+            if not each.passed:
+                yield f"Version {number} is worse than {gate.parent} in {each.name}: {each.reason}"
+
+
 def _current(store: Store) -> int | None:
     try:
         return store.current()
     except (NoVersion, BrokenVersion):  # an activation repairs it
         return None
-
-
-def _failed_checks(number: int, card: ModelCard) -> Iterator[str]:
-    if card.gate is not None and card.gate.verdict == "worse":
-        parent = card.gate.parent
-        for each in card.gate.checks:
-            if not each.passed:
-                yield f"Version {number} is worse than {parent} in {each.name}: {each.reason}"
 
 
 def _lower_accuracy(number: int, card: ModelCard, current: int, before: ModelCard) -> Iterator[str]:

@@ -18,7 +18,8 @@ cancelled, so a reader passes what it has read to `seen`.
 
 import json
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from difflib import get_close_matches
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -47,8 +48,21 @@ State = Literal[
     "failed",  # `reason` says why
 ]
 FINAL: Final = frozenset({"activated", "kept", "rejected", "cancelled", "failed"})
+# States in which nobody can have decided on a job, and those that will change by themselves.
+BEFORE_DECISION: Final = frozenset({"queued", "training", "exporting", "judging"})
+RUNNING: Final = BEFORE_DECISION | {"activating"}
 Decision = Literal["approve", "reject"]
 Preset = Literal["quick", "default", "better", "best"]
+# The names of the fields of training.recipe.Recipe, which the service cannot import.
+OPTIONS: Final = (
+    "network", "width", "hidden_size", "mirror", "dropout1", "dropout2", "pretrained", "epochs",
+    "batch_size", "optimiser", "learning_rate", "momentum", "weight_decay", "label_smoothing",
+    "schedule", "decay_every", "decay_factor", "decay_patience", "ema", "teachers",
+    "teacher_network", "teacher_width", "teacher_epochs", "distillation", "softness", "rotation",
+    "scale", "aspect", "shear", "shift", "elastic", "stroke", "spoiled", "contrast", "noise",
+    "erasing", "flip", "crop", "colour", "cutout", "plain_epochs", "validation", "validation_seed",
+    "keep", "patience", "also_weight", "min_delta", "device", "mixed_precision", "threads", "seed",
+)  # fmt: skip
 # Also the name of the run's folder.
 JobId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 
@@ -79,6 +93,16 @@ class Request(_Facts):
         description="never: only publish; if_better: serve it if the gate finds it better; ask: "
         "wait for approval",
     )
+
+    @field_validator("recipe")
+    @classmethod
+    def _check_options(cls, recipe: dict[str, Any]) -> dict[str, Any]:
+        for name in recipe:
+            if name not in OPTIONS:
+                near = get_close_matches(name.replace("-", "_"), OPTIONS, 1)
+                hint = f"did you mean {near[0]}?" if near else "`python -m training --help` has all"
+                raise ValueError(f"there is no option {name[:64]}: {hint}")
+        return recipe
 
 
 class Progress(_Facts):
@@ -135,6 +159,61 @@ class Event(_Facts):
     kind: Literal["job", "progress", "log"]
     at: datetime
     data: dict[str, Any]
+
+
+class Position(NamedTuple):
+    """How many events a reader has of a job and, once it has all of them, of its decision."""
+
+    job: int = 0
+    decision: int = 0
+
+
+class Listed(NamedTuple):
+    jobs: list[Job]  # the newest first
+    unreadable: int  # further ones, which another version of the worker wrote
+
+
+class Found(NamedTuple):
+    """What a reader of a job's events gets: the next ones, or else the job as it is after them."""
+
+    events: list[tuple[Position, Event]]
+    job: Job | None = None
+
+
+class JobError(Exception):
+    """What was requested of a job is refused; the message says why."""
+
+
+class NoJob(JobError):
+    """There is no job with that id."""
+
+
+class UnreadableJob(JobError):
+    """Another version of the worker wrote the job."""
+
+
+class TooManyJobs(JobError):
+    """As many jobs wait as may."""
+
+
+class Conflict(JobError):
+    """There is a job or a decision with that id, and it is another one."""
+
+
+class WrongState(JobError):
+    """The job is in a state in which that cannot be done."""
+
+    def __init__(self, job: Job, action: str) -> None:
+        """`action` is what cannot be done, as a participle."""
+        state = job.state.replace("_", " ")
+        super().__init__(f"job {job.id} is {state}, so it cannot be {action}")
+
+
+class DatabaseUnavailable(Exception):
+    """The database cannot be used now.
+
+    The message is for the log and the terminal: it may name a host or a user, but no password.
+    """
 
 
 def decision_of(job_id: str) -> str:

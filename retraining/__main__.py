@@ -22,13 +22,15 @@ import sys
 import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NoReturn, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
-from contract.jobs import FINAL, Job, JobId, Preset, Request
-from retraining.client import DatabaseError, Jobs, NoJob, Refused, words
+from contract.errors import WorseVersion
+from contract.job_database import JobDatabase, create
+from contract.jobs import FINAL, DatabaseUnavailable, Job, JobError, JobId, Preset, Request
 from retraining.settings import BadSettings, Settings, from_environment
 from retraining.workflow import Worker
 
@@ -45,11 +47,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr
             )
             _leave(Worker(settings).run())
-        return _act(options, Jobs(settings))
+        if options.command == "submit":
+            create(settings.jobs)
+        with closing(JobDatabase(settings.jobs, settings.model)) as database:
+            return _act(options, database, settings)
     except BadSettings as error:
         print(f"retraining: {error}", file=sys.stderr)
         return 2
-    except (DatabaseError, NoJob, Refused, OSError) as error:
+    except DatabaseUnavailable as error:
+        print(f"retraining: the database of jobs cannot be used: {error}", file=sys.stderr)
+        return 1
+    except WorseVersion as error:
+        print(f"retraining: {error} --force approves it all the same", file=sys.stderr)
+        return 1
+    except (JobError, OSError) as error:
         print(f"retraining: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -62,37 +73,58 @@ def _leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _act(options: Namespace, jobs: Jobs) -> int:
+def _act(options: Namespace, database: JobDatabase, settings: Settings) -> int:
     match options.command:
         case "submit":
-            job = jobs.submit(options.id or _new_id(), _request(options))
+            request, most = _request(options), settings.max_waiting
+            job, _ = database.submit(options.id or _new_id(), request, most)
             if options.follow:
-                return _follow(job, jobs)
+                return _follow(job, database)
         case "list":
-            listed = jobs.listed(options.limit)
-            if options.json:
-                print(json.dumps([job.model_dump(mode="json") for job in listed], indent=2))
-            else:
-                print("\n".join(_row(job) for job in listed) or "there are no jobs")
-            return 0
+            return _list(options, database)
         case "recover":
-            ids = jobs.recover(options.worker)
+            ids = database.recover(options.worker)
             print("\n".join(ids) or f"{options.worker} runs no job")
             return 0
         case "show":
-            job = jobs.job(options.id)
+            job = database.job(options.id)
         case "cancel":
-            job = jobs.cancel(options.id)
+            job = database.cancel(options.id)
         case "resume":
-            job = jobs.resume(options.id)
+            job = database.resume(options.id)
+        case "approve":
+            job = database.decide(options.id, "approve", _person(), force=options.force)
         case _:
-            jobs.decide(options.id, options.command, f"{getpass.getuser()} at a terminal")
-            job = jobs.job(options.id)
+            job = database.decide(options.id, "reject", _person())
     print(job.model_dump_json(indent=2) if options.json else _row(job))
     return 0
 
 
-def _follow(job: Job, jobs: Jobs) -> int:
+def _list(options: Namespace, database: JobDatabase) -> int:
+    listed = database.jobs(options.limit)
+    if options.json:
+        print(json.dumps([job.model_dump(mode="json") for job in listed.jobs], indent=2))
+    else:
+        print("\n".join(_row(job) for job in listed.jobs) or "there are no jobs")
+    if listed.unreadable:
+        print(
+            f"retraining: jobs that another version of the worker wrote, and that are not shown: "
+            f"{listed.unreadable}",
+            file=sys.stderr,
+        )
+    return 0
+
+
+def _person() -> str:
+    """Who approves or rejects."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # in a container the user may have no entry in /etc/passwd
+        name = f"user {os.getuid()}"
+    return f"{name} at a terminal"
+
+
+def _follow(job: Job, database: JobDatabase) -> int:
     """Print each change until the job ends or awaits approval; 0 if it did not fail."""
     row = ""
     while True:
@@ -102,11 +134,11 @@ def _follow(job: Job, jobs: Jobs) -> int:
         if job.state in FINAL or job.state == "awaiting_approval":
             return int(job.state in ("failed", "cancelled"))
         time.sleep(PAUSE)
-        job = jobs.job(job.id)
+        job = database.job(job.id)
 
 
 def _row(job: Job) -> str:
-    parts = [job.id, f"{words(job.state):17}"]
+    parts = [job.id, f"{job.state.replace('_', ' '):17}"]
     if job.state == "training" and job.progress:
         now = job.progress
         parts.append(f"epoch {now.epoch}/{now.epochs}, loss {now.loss:.4f}, {now.accuracy:.2%}")
@@ -129,7 +161,7 @@ def _request(options: Namespace) -> Request:
             activate=options.activate,
         )
     except ValidationError as error:
-        raise BadSettings(error.errors()[0]["msg"]) from error
+        raise BadSettings(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
 
 
 def _settings(options: Namespace) -> Settings:
@@ -175,6 +207,9 @@ def _parser() -> ArgumentParser:
         ("reject", "leave the version of a job that awaits approval as it is"),
     ):
         commands.add_parser(name, help=meaning).add_argument("id", type=_job_id, metavar="ID")
+    commands.choices["approve"].add_argument(
+        "--force", action="store_true", help="even if its verdict is worse"
+    )
     recover = commands.add_parser("recover", help="have other workers run the jobs of one")
     recover.add_argument("worker", metavar="WORKER", help="name of the one that never comes back")
     for name in ("submit", "list", "show", "cancel", "resume", "approve", "reject"):

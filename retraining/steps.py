@@ -56,7 +56,7 @@ def train(job: Job, settings: Settings, reporter: Reporter) -> Job:
     if (folder / CHECKPOINT).exists():
         return job
     _check_disk(settings)
-    words = _training_words(job, settings, folder)
+    words = _training_words(job, settings, folder, reporter)
 
     def report(name: str, line: str) -> None:
         nonlocal job
@@ -134,8 +134,11 @@ def give_up(job: Job, settings: Settings, reporter: Reporter) -> Job:
 def decide(job: Job, decision: Decision, by: str, settings: Settings, reporter: Reporter) -> Job:
     if decision == "reject":
         return _ended(job, reporter, "rejected", f"rejected by {by}")
+    worse = job.gate is not None and job.gate.verdict == "worse"
     try:
-        return _activated(job, settings, reporter)
+        return _activated(
+            job, settings, reporter, f"approved by {by}" + worse * f", although {verdict(job)}"
+        )
     except Moved as moved:
         return _ended(
             job,
@@ -179,7 +182,7 @@ def prune(settings: Settings, active: set[str]) -> list[Path]:
 # ---- training -----------------------------------------------------------------------------------
 
 
-def _training_words(job: Job, settings: Settings, folder: Path) -> list[str]:
+def _training_words(job: Job, settings: Settings, folder: Path, reporter: Reporter) -> list[str]:
     """The flags that begin the run, or resume it."""
     if (folder / FACTS).exists():
         return ["--resume", str(folder)]
@@ -196,10 +199,19 @@ def _training_words(job: Job, settings: Settings, folder: Path) -> list[str]:
     words += [f"--data={request.data}"] if request.data else _data_of_current(settings)
     if request.preset != "default":  # without one, the recipe is what suits the data
         words += ["--preset", request.preset]
+    return [*words, *(_corrections(settings, reporter) if request.corrections else ())]
+
+
+def _corrections(settings: Settings, reporter: Reporter) -> list[str]:
+    """The flags that train on the accepted corrections of users."""
     accepted = settings.corrections
-    if request.corrections and accepted and any(accepted.glob("*/*.png")):
-        words += ["--also", str(accepted)]
-    return words
+    if accepted is None:
+        reporter.line("Without corrections: DIGITSERVE_FEEDBACK is not set for the worker")
+    elif any(accepted.glob("*/*.png")):
+        return ["--also", str(accepted)]
+    else:
+        reporter.line(f"Without corrections: {accepted} has none")
+    return []
 
 
 def _with_colon(recipe: dict[str, Any]) -> set[str]:
@@ -277,7 +289,7 @@ def _published(job: Job, store: Store) -> tuple[int, Gate | None]:
     return next((each for each in found if each[1] and each[1].parent == current), found[0])
 
 
-def _activated(job: Job, settings: Settings, reporter: Reporter) -> Job:
+def _activated(job: Job, settings: Settings, reporter: Reporter, reason: str | None = None) -> Job:
     """Make the version current; Moved if the one that it was compared with no longer is."""
     assert job.version is not None
     number = job.version
@@ -289,7 +301,7 @@ def _activated(job: Job, settings: Settings, reporter: Reporter) -> Job:
     done = any(each.after == number and each.at >= job.created for each in store.history())
     if not done:
         store.activate(number, expected=job.parent)
-    return _ended(job, reporter, "activated", None)
+    return _ended(job, reporter, "activated", reason)
 
 
 def _changed(job: Job, reporter: Reporter, **changes: Any) -> Job:

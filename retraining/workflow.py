@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -22,14 +23,27 @@ from dbos import error as dbos_errors
 from sqlalchemy.exc import SQLAlchemyError
 
 from contract.errors import StoreError
+from contract.job_database import (
+    WAITING,
+    JobDatabase,
+    create,
+    failures,
+    file_of,
+    refuse_pickles,
+    short,
+    shown,
+    time_of,
+)
 from contract.jobs import (
     APPLICATION,
     DECISION,
     DECISIONS,
     EVENTS,
+    FINAL,
     JOB,
     QUEUE,
     WORKFLOW,
+    DatabaseUnavailable,
     Decision,
     Event,
     Job,
@@ -37,20 +51,6 @@ from contract.jobs import (
     Request,
 )
 from retraining import steps
-from retraining.client import (
-    DONE,
-    WAITING,
-    DatabaseError,
-    check_file,
-    connected,
-    errors_of,
-    file_of,
-    recovered,
-    refuse_pickles,
-    short,
-    shown,
-    time_of,
-)
 from retraining.programs import Interrupted, StillRunning
 from retraining.settings import Settings
 from retraining.steps import Failed
@@ -60,6 +60,7 @@ VERSION = "1"
 LOOK = 0.5  # seconds between two looks at whether a job was cancelled
 WATCH = 1.0  # seconds between two looks at the file of the database
 EXPECTED = (Failed, StillRunning, StoreError, OSError)  # of a step
+DONE = {*FINAL, "awaiting_approval"}  # states in which a job no longer runs
 # Of the statuses of DBOS.
 ACTIVE = [*WAITING, "PENDING"]
 ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
@@ -85,8 +86,8 @@ class Worker:
         """Exit code 0 after SIGTERM or Ctrl-C, 1 if the database failed."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
-        with errors_of(self._settings.jobs):
-            check_file(self._settings.jobs, create=True)
+        create(self._settings.jobs)
+        with failures(self._settings.jobs):
             self._launch()
         file = file_of(self._settings.jobs)
         identity = _identity(file)
@@ -102,9 +103,10 @@ class Worker:
             log.error("%s; jobs go on when the worker starts again", self._fault)
             return 1
         try:
-            with connected(self._settings) as client:  # another worker may go on at once
-                jobs = recovered(client, self._settings.name)
-        except DatabaseError as error:
+            settings = self._settings
+            with closing(JobDatabase(settings.jobs, settings.model)) as database:
+                jobs = database.recover(settings.name)  # another worker may go on at once
+        except DatabaseUnavailable as error:
             log.warning("stopped; its job goes on when the worker starts again: %s", error)
             return 0
         log.info("stopped%s", f"; waiting again: {', '.join(jobs)}" if jobs else "")
@@ -160,7 +162,7 @@ class Worker:
             state="queued",
             request=Request.model_validate(request),
             model=self._settings.model,
-            created=time_of(status.created_at if status else None),
+            created=time_of(status.created_at or 0) if status else datetime.now(UTC),
         )
 
     def _pruned(self, job: Job) -> Job:
@@ -179,7 +181,8 @@ class Worker:
             try:
                 return self._attempt(name, function, reporter).model_dump(mode="json")
             except dbos_errors.DBOSWorkflowConflictIDError:
-                log.info("step %s ends: the job was cancelled, or is another worker's", name)
+                job_id = DBOS.workflow_id
+                log.info("job %s: cancelled, or another worker's: %s ends", job_id, name)
                 reporter.undo_late_cancel()
                 raise
 

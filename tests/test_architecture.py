@@ -13,8 +13,8 @@ ROOT = Path(__file__).parent.parent
 
 # package: everything besides itself and the standard library that it may import
 MAY_IMPORT = {
-    # cryptography is imported lazily, only where versions are signed
-    "contract": {"pydantic", "cryptography"},
+    # lazily: cryptography where versions are signed, dbos and sqlalchemy in job_database
+    "contract": {"cryptography", "dbos", "pydantic", "sqlalchemy"},
     "preprocessing": {"PIL", "contract", "cv2", "numpy"},
     "training": {
         "PIL", "contract", "cv2", "matplotlib", "numpy", "preprocessing", "pydantic", "rich",
@@ -25,11 +25,10 @@ MAY_IMPORT = {
         "PIL", "contract", "cv2", "numpy", "onnx", "onnxruntime", "preprocessing", "scipy",
         "torch", "training",
     },
-    # dbos and sqlalchemy are imported by service.retraining.client alone
     "service": {
-        "contract", "cv2", "dbos", "fastapi", "fastapi_offline", "multipart", "numpy",
+        "contract", "cv2", "fastapi", "fastapi_offline", "multipart", "numpy",
         "onnxruntime", "opentelemetry", "orjson", "preprocessing", "prometheus_client", "pydantic",
-        "pydantic_core", "pydantic_settings", "pynvml", "requests", "sqlalchemy", "starlette",
+        "pydantic_core", "pydantic_settings", "pynvml", "requests", "starlette",
         "uvicorn",
     },
     # It starts training and export as programs.
@@ -99,13 +98,20 @@ def test_a_package_imports_only_what_the_architecture_allows(package: str) -> No
     assert imported - {package} - sys.stdlib_module_names <= MAY_IMPORT[package]
 
 
-def test_the_service_uses_the_library_of_jobs_in_one_module() -> None:
-    users = [
+def test_only_the_database_of_jobs_and_the_worker_import_dbos() -> None:
+    users = {
         source.relative_to(ROOT).as_posix()
-        for source in (ROOT / "service").rglob("*.py")
+        for package in PACKAGES
+        for source in (ROOT / package).rglob("*.py")
         if {"dbos", "sqlalchemy"} & {name.partition(".")[0] for name in imports_in(source)}
-    ]
-    assert users == ["service/retraining/client.py"]
+    }
+    assert users == {"contract/job_database.py", "retraining/workflow.py"}
+
+
+def test_the_database_of_jobs_is_imported_only_where_jobs_are_used() -> None:
+    """Its packages are optional."""
+    code = "import sys, service.app, contract.__main__; sys.exit('dbos' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
 def test_the_service_does_not_import_torch() -> None:
@@ -125,15 +131,6 @@ def test_tests_of_packages_without_pytorch_do_not_need_it(tests: str) -> None:
 def test_export_uses_only_the_run_format_of_training() -> None:
     used = {name for name in imports_of("export") if name.startswith("training")}
     assert {".".join(name.split(".")[:2]) for name in used} == EXPORT_MAY_USE
-
-
-def test_the_worker_and_the_client_alone_import_dbos() -> None:
-    users = {
-        source.name
-        for source in (ROOT / "retraining").glob("*.py")
-        if {"dbos", "sqlalchemy"} & {name.partition(".")[0] for name in imports_in(source)}
-    }
-    assert users == {"client.py", "workflow.py"}
 
 
 def test_every_package_is_in_the_architecture() -> None:

@@ -52,8 +52,8 @@ JOB_IN_OTHER_STATE = ProblemType(
     409,
     "Not possible in this state",
     "The job is in a state in which that cannot be done: only a job that waits or runs can be "
-    "cancelled, only a cancelled one resumed, and only one that awaits approval approved or "
-    "rejected.",
+    "cancelled, only one that was cancelled or has failed resumed, and only one that awaits "
+    "approval approved or rejected.",
     "Read the job's state; start another job if this one has ended.",
 )
 ALREADY_DECIDED = ProblemType(

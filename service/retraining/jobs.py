@@ -1,4 +1,4 @@
-"""Jobs for requests: `client` on a thread of its own, its failures as problems.
+"""Jobs for requests: the database of jobs on a thread of its own, its failures as problems.
 
 Predictions never wait for the database. `follow` reads it regularly, for /v1/status and /metrics.
 """
@@ -9,9 +9,23 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar, get_args
-from urllib.parse import unquote, urlsplit
 
-from contract.jobs import Decision, Job, Request, State
+from contract.errors import WorseVersion
+from contract.jobs import (
+    Conflict,
+    DatabaseUnavailable,
+    Decision,
+    Found,
+    Job,
+    Listed,
+    NoJob,
+    Position,
+    Request,
+    State,
+    TooManyJobs,
+    UnreadableJob,
+    WrongState,
+)
 from service.errors import CannotStart, Problem
 from service.problem_types.retraining import (
     ALREADY_DECIDED,
@@ -22,22 +36,13 @@ from service.problem_types.retraining import (
     RETRAINING_NOT_SET_UP,
     TOO_MANY_JOBS,
 )
-from service.retraining.interface import (
-    DatabaseUnavailable,
-    Found,
-    Listed,
-    NoJob,
-    Place,
-    Taken,
-    TooManyJobs,
-    WrongState,
-)
+from service.problem_types.versions import VERSION_IS_WORSE
 from service.retraining.thread import BlockingCalls
 from service.settings import Settings
 from service.telemetry.metrics.registry import Metrics
 
 if TYPE_CHECKING:
-    from service.retraining.client import JobsClient
+    from contract.job_database import JobDatabase
 
 FOLLOW = 15.0  # seconds between two reads of `follow`
 COUNTED = 100  # jobs, in metrics
@@ -53,30 +58,27 @@ class Jobs:
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        """Raises CannotStart if the packages are missing."""
+        """Raises CannotStart if the packages are missing, or the setting is no URL."""
         self._most_waiting = settings.max_jobs
         self._metrics = metrics
-        self._client = _client(settings)
-        self._password = _password(settings)
+        self._database = _database(settings)
         self._calls = BlockingCalls("jobs")
         self.reachable: bool | None = None  # None: not set up, or not yet known
 
     @property
     def set_up(self) -> bool:
-        return self._client is not None
+        return self._database is not None
 
     async def submit(self, job_id: str, request: Request) -> tuple[Job, bool]:
         """Enqueue a job; returns it, and whether it is new."""
         most = self._most_waiting
         try:
-            return await self._call(lambda client: client.submit(job_id, request, most))
-        except TooManyJobs:
+            return await self._call(lambda jobs: jobs.submit(job_id, request, most))
+        except TooManyJobs as error:
             raise Problem(
-                TOO_MANY_JOBS,
-                f"{most} jobs wait already (DIGITSERVE_MAX_JOBS); try again in 60 s",
-                headers={"retry-after": "60"},
+                TOO_MANY_JOBS, f"{error}; try again in 60 s", headers={"retry-after": "60"}
             ) from None
-        except Taken:
+        except Conflict:
             raise Problem(
                 IDEMPOTENCY_KEY_REUSED,
                 f"job {job_id} was started with this Idempotency-Key and another request: send a "
@@ -84,27 +86,30 @@ class Jobs:
             ) from None
 
     async def newest(self, most: int) -> Listed:
-        return await self._call(lambda client: client.jobs(most))
+        return await self._call(lambda jobs: jobs.jobs(most))
 
     async def job(self, job_id: str) -> Job:
-        return await self._call(lambda client: client.job(job_id))
+        return await self._call(lambda jobs: jobs.job(job_id))
 
     async def cancel(self, job_id: str) -> Job:
-        return await self._call(lambda client: client.cancel(job_id))
+        return await self._call(lambda jobs: jobs.cancel(job_id))
 
     async def resume(self, job_id: str) -> Job:
-        return await self._call(lambda client: client.resume(job_id))
+        return await self._call(lambda jobs: jobs.resume(job_id))
 
-    async def decide(self, job_id: str, decision: Decision, by: str) -> Job:
+    async def decide(self, job_id: str, decision: Decision, by: str, *, force: bool) -> Job:
         try:
-            return await self._call(lambda client: client.decide(job_id, decision, by))
-        except Taken:
-            other = "rejected" if decision == "approve" else "approved"
-            raise Problem(ALREADY_DECIDED, f"job {job_id} was {other} before") from None
+            return await self._call(lambda jobs: jobs.decide(job_id, decision, by, force=force))
+        except Conflict as error:
+            raise Problem(ALREADY_DECIDED, str(error)) from None
+        except WorseVersion as error:
+            raise Problem(
+                VERSION_IS_WORSE, f'{error} Send {{"force": true}} to approve it all the same'
+            ) from None
 
-    async def events(self, job_id: str, since: Place) -> Found:
-        """The next events after that place; if there are none yet, the job."""
-        return await self._call(lambda client: client.events(job_id, since))
+    async def events(self, job_id: str, since: Position) -> Found:
+        """The next events after that position; if there are none yet, the job."""
+        return await self._call(lambda jobs: jobs.events(job_id, since))
 
     async def follow(self) -> None:
         """Keep status and metrics up to date, until cancelled."""
@@ -116,44 +121,37 @@ class Jobs:
             await asyncio.sleep(FOLLOW)
 
     def close(self) -> None:
-        if self._client is not None:
-            self._calls.close(self._client.close)
+        if self._database is not None:
+            self._calls.close(self._database.close)
 
-    async def _call(self, work: Callable[["JobsClient"], T]) -> T:
-        client = self._client
-        if client is None:
+    async def _call(self, work: Callable[["JobDatabase"], T]) -> T:
+        database = self._database
+        if database is None:
             raise Problem(
                 RETRAINING_NOT_SET_UP,
                 "retraining is not set up: set DIGITSERVE_JOBS to a database, such as "
                 "sqlite:////var/lib/digitserve/jobs.sqlite, and start a worker with `make worker`",
             )
         try:
-            result = await self._calls.call(lambda: work(client))
+            result = await self._calls.call(lambda: work(database))
         except NoJob:
             raise Problem(NO_SUCH_JOB, "there is no job with this id") from None
         except WrongState as error:
-            job = error.job
-            raise Problem(
-                JOB_IN_OTHER_STATE, f"job {job.id} is {job.state.replace('_', ' ')}"
-            ) from None
+            raise Problem(JOB_IN_OTHER_STATE, str(error)) from None
+        except UnreadableJob as error:
+            raise _unavailable(f"{error}: run the worker of the service's version") from None
         except (DatabaseUnavailable, TimeoutError) as error:
             self._failed(str(error))
             raise _unavailable("the database of jobs cannot be used at the moment") from None
-        except ValueError:
-            raise _unavailable(
-                "another version of the worker wrote this job: run that of the service"
-            ) from None
         self._reached(True)
         return result
 
     def _failed(self, reason: str) -> None:
         if self._reached(False):
-            if self._password:
-                reason = reason.replace(self._password, "***")
             log.error("the database of retraining jobs cannot be used: %s", reason)
 
     def _reached(self, reachable: bool) -> bool:
-        """Whether that is news."""
+        """Whether this differs from the last attempt."""
         before, self.reachable = self.reachable, reachable
         self._metrics.jobs_reachable.set(reachable)
         if reachable and before is False:
@@ -165,20 +163,18 @@ def _unavailable(reason: str) -> Problem:
     return Problem(JOBS_UNAVAILABLE, f"{reason}; try again in 5 s", headers={"retry-after": "5"})
 
 
-def _client(settings: Settings) -> "JobsClient | None":
+def _database(settings: Settings) -> "JobDatabase | None":
     """Imported before the service is ready: that takes half a second of the process."""
     if settings.jobs is None:
         return None
     try:
-        from service.retraining.client import JobsClient
+        from contract.job_database import JobDatabase
     except ImportError as error:
         raise CannotStart(
             "DIGITSERVE_JOBS names a database of retraining jobs, and the packages for it are "
             f"missing ({error}): pip install --constraint constraints.txt --group jobs, or unset it"
         ) from error
-    return JobsClient(settings.jobs.get_secret_value(), settings.model)
-
-
-def _password(settings: Settings) -> str:
-    url = settings.jobs.get_secret_value() if settings.jobs else ""
-    return unquote(urlsplit(url).password or "")
+    try:
+        return JobDatabase(settings.jobs.get_secret_value(), settings.model)
+    except DatabaseUnavailable as error:
+        raise CannotStart(str(error)) from None

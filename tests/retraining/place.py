@@ -6,14 +6,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from contract.job_database import JobDatabase
 from contract.jobs import Job
 from contract.store import Store
 from retraining.__main__ import main
-from retraining.client import Jobs
-from retraining.settings import Settings
 from tests.fixtures import MODELS
 from tests.support.program import Program
 from tests.support.running import ROOT
@@ -55,8 +55,9 @@ class Place:
         self.runs = folder / "runs"
         self.feedback = folder / "feedback"
         self.store = Store(folder / "models", "digits")
+        self.database = folder / "jobs/jobs.sqlite"
         self.environment = dict(os.environ) | {
-            "DIGITSERVE_JOBS": f"sqlite:///{folder}/jobs/jobs.sqlite",
+            "DIGITSERVE_JOBS": f"sqlite:///{self.database}",
             "DIGITSERVE_RUNS": str(self.runs),
             "DIGITSERVE_MODELS": str(folder / "models"),
             "DIGITSERVE_FEEDBACK": str(self.feedback),
@@ -89,7 +90,8 @@ class Place:
             os.environ.update(before)
 
     def job(self, job_id: str) -> Job:
-        return Jobs(Settings(jobs=self.environment["DIGITSERVE_JOBS"])).job(job_id)
+        with closing(JobDatabase(self.environment["DIGITSERVE_JOBS"], "digits")) as database:
+            return database.job(job_id)
 
     def wait_for(self, job_id: str, *states: str, **facts: Any) -> Job:
         """The job, once it is in one of the states and has all these facts."""

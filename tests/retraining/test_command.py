@@ -1,6 +1,8 @@
 """`python -m retraining` submits, lists and cancels jobs without a worker."""
 
 import json
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -48,14 +50,32 @@ def test_jobs_are_listed_newest_first(place: Place, capsys: pytest.CaptureFixtur
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["two", "one"]
 
 
+def test_a_job_of_another_version_of_the_worker_does_not_hide_the_others(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for job in ("one", "two"):
+        place.command("submit", "--id", job)
+    with closing(sqlite3.connect(place.database)) as database, database:
+        database.execute(
+            "UPDATE workflow_input SET inputs = replace(inputs, 'preset', 'plan') "
+            "WHERE workflow_uuid = 'one'"
+        )
+    assert [job["id"] for job in printed(place, capsys, "list")] == ["two"]
+    assert place.command("list") == 0
+    assert "another version of the worker wrote, and that are not shown: 1" in (
+        capsys.readouterr().err
+    )
+    assert place.command("show", "one") == 1
+    assert "another version of the worker wrote job one" in capsys.readouterr().err
+
+
 def test_a_waiting_job_can_be_cancelled_and_resumed(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place.command("submit", "--id", "job")
     assert printed(place, capsys, "cancel", "job")["state"] == "cancelled"
-    assert printed(place, capsys, "resume", "job")["state"] == "queued"
-    assert place.command("resume", "job") == 1
-    assert "job is queued, so it cannot be resumed" in capsys.readouterr().err
+    for _ in range(2):
+        assert printed(place, capsys, "resume", "job")["state"] == "queued"
 
 
 def test_only_a_job_that_awaits_approval_is_approved(
@@ -63,7 +83,7 @@ def test_only_a_job_that_awaits_approval_is_approved(
 ) -> None:
     place.command("submit", "--id", "job")
     assert place.command("approve", "job") == 1
-    assert "job is queued and does not await approval" in capsys.readouterr().err
+    assert "job job is queued, so it cannot be approved" in capsys.readouterr().err
 
 
 def test_more_jobs_than_may_wait_are_refused(
@@ -72,7 +92,7 @@ def test_more_jobs_than_may_wait_are_refused(
     place.environment["DIGITSERVE_MAX_JOBS"] = "1"
     assert place.command("submit") == 0
     assert place.command("submit") == 1
-    assert "as many jobs wait as may (DIGITSERVE_MAX_JOBS: 1)" in capsys.readouterr().err
+    assert "1 jobs wait already (DIGITSERVE_MAX_JOBS)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -80,9 +100,10 @@ def test_more_jobs_than_may_wait_are_refused(
     [
         ("", "DIGITSERVE_JOBS is not set to a database: sqlite:////path", 2),
         ("mysql://host/database", "DIGITSERVE_JOBS is not set to a database", 2),
-        ("sqlite:////no/such/jobs.sqlite", "/no/such/jobs.sqlite does not exist: no job was", 1),
-        ("sqlite:////proc/version", "/proc/version cannot be used: ", 1),
-        ("postgresql://ann:secret@127.0.0.1:1/d", "127.0.0.1:1/d cannot be used: connection", 1),
+        ("sqlite:////no/such/jobs.sqlite", "/no/such/jobs.sqlite: there is no such file", 1),
+        ("sqlite:////proc/version", "cannot be used: sqlite:////proc/version: ", 1),
+        ("postgresql://ann:secret@127.0.0.1:1/d", "postgresql://ann:***@127.0.0.1:1/d: conn", 1),
+        ("postgresql://ann:secret@host:x/d", "DIGITSERVE_JOBS is not the URL of a database", 1),
     ],
 )
 def test_a_database_that_cannot_be_used_is_named_without_its_password(
@@ -94,6 +115,13 @@ def test_a_database_that_cannot_be_used_is_named_without_its_password(
     assert message in error
     assert "secret" not in error
     assert "Traceback" not in error
+
+
+def test_an_option_that_no_recipe_has_is_refused(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert place.command("submit", "--set", "epoch=5") == 2
+    assert "there is no option epoch: did you mean epochs?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from contract.card import Check, Gate
 from contract.jobs import Job, Progress, Request, State
 from contract.store import Store
 from contract.version import Version
@@ -14,7 +13,7 @@ from retraining import steps
 from retraining.programs import Interrupted
 from retraining.settings import Settings
 from retraining.steps import Failed
-from tests.support.versions import publish, two_versions
+from tests.support.versions import gate, publish, two_versions
 
 
 class Recorder:
@@ -46,13 +45,6 @@ def store(published: tuple[Store, Version], tmp_path: Path) -> Store:
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(jobs="", runs=tmp_path / "runs", models=tmp_path / "models", min_free=0)
-
-
-def gate(verdict: str) -> Gate:
-    check = Check(name="accuracy", passed=verdict != "worse", candidate=0.9, current=0.95,
-                  reason="It fell from 95% to 90%.")  # fmt: skip
-    facts = {"parent": 1, "verdict": verdict, "images": 100, "gained": 2, "lost": 1}
-    return Gate.model_validate(facts | {"p_value": 1.0, "checks": (check,)})
 
 
 def job(activate: str = "if_better", verdict: str = "better", **request: Any) -> Job:
@@ -131,6 +123,9 @@ def test_a_job_cancelled_before_the_activation_changes_nothing(
 def test_an_approval_activates_even_what_is_not_better(store: Store, settings: Settings) -> None:
     done = steps.decide(job("ask", "worse"), "approve", "ann", settings, Recorder())
     assert (done.state, store.current()) == ("activated", 2)
+    assert done.reason == (
+        "approved by ann, although it is worse than version 1: It fell from 95% to 90%."
+    )
 
 
 def test_a_rejection_names_who_decided(store: Store, settings: Settings) -> None:

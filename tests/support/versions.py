@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 
 from contract import signature
-from contract.card import FP16, GOLDEN, INT8, LOGITS, ONNX
+from contract.card import FP16, GOLDEN, INT8, LOGITS, ONNX, Check, Gate
 from contract.store import Store
 from contract.version import Version
 
@@ -36,6 +36,14 @@ def publish(
             shutil.copy(version.folder / name, draft)
         change(draft)
         return store.publish(draft, version.card.model_copy(update=card), sign).number
+
+
+def gate(verdict: str) -> Gate:
+    """The comparison with version 1; if the verdict is "worse", the accuracy fell."""
+    check = Check(name="accuracy", passed=verdict != "worse", candidate=0.9, current=0.95,
+                  reason="It fell from 95% to 90%.")  # fmt: skip
+    facts = {"parent": 1, "verdict": verdict, "images": 100, "gained": 2, "lost": 1}
+    return Gate.model_validate(facts | {"p_value": 1.0, "checks": (check,)})
 
 
 def warmer(factor: float) -> Callable[[Path], None]:

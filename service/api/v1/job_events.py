@@ -23,7 +23,7 @@ from typing import Protocol
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from contract.jobs import FINAL, Event
+from contract.jobs import FINAL, Event, Found, Position
 from service.api.live.stream import HEADERS, LAST_EVENT, RETRY, receive_from_reader
 from service.errors import Problem
 from service.http.body import ClientGone, while_connected
@@ -31,7 +31,6 @@ from service.http.fast.connection import Connection
 from service.lifecycle import Life
 from service.problem_types.http import BAD_PARAMETER
 from service.problem_types.operation import LIVE_CLOSED, TOO_MANY_WATCHERS
-from service.retraining.interface import Found, Place
 from service.settings import Settings
 
 POLL = 0.5  # seconds
@@ -43,41 +42,41 @@ _ID = re.compile(r"(\d{1,9})(?:\.(\d{1,9}))?")
 class EventSource(Protocol):
     """What a stream needs of `Jobs`."""
 
-    async def events(self, job_id: str, since: Place) -> Found: ...
+    async def events(self, job_id: str, since: Position) -> Found: ...
 
 
-def place_of(last_event_id: str) -> Place:
+def position_of(last_event_id: str) -> Position:
     """Problem 400 unless it is an id of this stream, or empty."""
     if not last_event_id:
-        return Place()
+        return Position()
     read = _ID.fullmatch(last_event_id)
     if read is None:
         raise Problem(
             BAD_PARAMETER,
             "Last-Event-ID: send the id of the last event that arrived, or leave the header out",
         )
-    return Place(int(read[1]), int(read[2] or 0))
+    return Position(int(read[1]), int(read[2] or 0))
 
 
 async def chunks(
     job_id: str,
     jobs: EventSource,
-    since: Place,
+    since: Position,
     first: Found,
     ended: Callable[[], bool],
     *,
     poll: float = POLL,
     heartbeat: float = HEARTBEAT,
 ) -> AsyncIterator[bytes]:
-    """The stream after a place, from what was found first, until the job or the service ends."""
+    """The stream after a position, from what was found first, until the job or the service ends."""
     loop = asyncio.get_running_loop()
-    place, found, state = since, first, None
+    position, found, state = since, first, None
     yield RETRY
     sent_at = loop.time()
     while not ended():
         lines, job = [], found.job
-        for place, event in found.events:
-            lines.append(_written(event, place))
+        for position, event in found.events:
+            lines.append(_written(event, position))
             if event.kind == "job":
                 state = event.data["state"]
         if job is not None and job.state != state:
@@ -94,15 +93,19 @@ async def chunks(
                 return
             await asyncio.sleep(poll)
         try:
-            found = await jobs.events(job_id, place)
+            found = await jobs.events(job_id, position)
         except Problem:  # a client that reconnects gets it as its answer
             return
 
 
-def _written(event: Event, place: Place | None = None) -> bytes:
+def _written(event: Event, position: Position | None = None) -> bytes:
     number = ""
-    if place is not None:
-        number = f"id: {place.job}.{place.decision}\n" if place.decision else f"id: {place.job}\n"
+    if position is not None:
+        number = (
+            f"id: {position.job}.{position.decision}\n"
+            if position.decision
+            else f"id: {position.job}\n"
+        )
     return f"{number}data: {event.model_dump_json()}\n\n".encode()
 
 

@@ -19,7 +19,8 @@ from contract.jobs import Event, Job, Request
 from service.api.json_requests import BAD_REQUEST, documented, read_request
 from service.api.schemas import refusals
 from service.api.switching import NOT_ADMIN
-from service.api.v1.job_events import JobStream, JobStreams, chunks, place_of
+from service.api.v1.admin import Activation
+from service.api.v1.job_events import JobStream, JobStreams, chunks, position_of
 from service.api.v1.judged import Comparison, comparison_of
 from service.http.body import while_connected
 from service.models.store_reader import StoreReader
@@ -35,7 +36,12 @@ from service.problem_types.retraining import (
     RETRAINING_NOT_SET_UP,
     TOO_MANY_JOBS,
 )
-from service.problem_types.versions import BROKEN_VERSION, NO_SUCH_VERSION, STORE_UNREADABLE
+from service.problem_types.versions import (
+    BROKEN_VERSION,
+    NO_SUCH_VERSION,
+    STORE_UNREADABLE,
+    VERSION_IS_WORSE,
+)
 from service.retraining.jobs import Jobs
 from service.settings import Settings
 
@@ -121,11 +127,11 @@ def retrain_routes(
     async def events(
         job_id: JobIdInPath, last_event_id: Annotated[str, Header()] = ""
     ) -> JobStream:
-        place = place_of(last_event_id)
+        position = position_of(last_event_id)
         streams.check_room()
-        first = await jobs.events(job_id, place)
+        first = await jobs.events(job_id, position)
         return JobStream(
-            streams, chunks(job_id, jobs, place, first, ended=lambda: streams.draining)
+            streams, chunks(job_id, jobs, position, first, ended=lambda: streams.draining)
         )
 
     @router.get(
@@ -139,11 +145,11 @@ def retrain_routes(
         job = await jobs.job(job_id)
         return await while_connected(request.receive, comparison_of(job, shelf, settings))
 
-    _add_actions(router, jobs)
+    _add_actions(router, jobs, settings)
     return router
 
 
-def _add_actions(router: APIRouter, jobs: Jobs) -> None:
+def _add_actions(router: APIRouter, jobs: Jobs, settings: Settings) -> None:
     refused = (*_REFUSED, NO_SUCH_JOB, JOB_IN_OTHER_STATE)
 
     @router.post(
@@ -166,10 +172,13 @@ def _add_actions(router: APIRouter, jobs: Jobs) -> None:
     @router.post(
         "/{id}/approve",
         summary="Serve the version of a job that awaits approval",
-        responses=refusals(*refused, ALREADY_DECIDED),
+        description="A version whose verdict is `worse` only with `force`.",
+        openapi_extra=documented(Activation),
+        responses=refusals(*BAD_REQUEST, *refused, ALREADY_DECIDED, VERSION_IS_WORSE),
     )
-    async def approve(job_id: JobIdInPath) -> Job:
-        return await jobs.decide(job_id, "approve", BY)
+    async def approve(request: HttpRequest, job_id: JobIdInPath) -> Job:
+        force = (await read_request(request, Activation, settings)).force
+        return await jobs.decide(job_id, "approve", BY, force=force)
 
     @router.post(
         "/{id}/reject",
@@ -177,7 +186,7 @@ def _add_actions(router: APIRouter, jobs: Jobs) -> None:
         responses=refusals(*refused, ALREADY_DECIDED),
     )
     async def reject(job_id: JobIdInPath) -> Job:
-        return await jobs.decide(job_id, "reject", BY)
+        return await jobs.decide(job_id, "reject", BY, force=False)
 
 
 def _job_id(idempotency_key: str | None) -> str:

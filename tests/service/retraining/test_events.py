@@ -11,12 +11,11 @@ import anyio
 import httpx2
 import pytest
 
-from contract.jobs import Job, Request
+from contract.jobs import Found, Job, Position, Request
 from contract.store import Store
 from contract.version import Version
 from service.api.live.stream import RETRY
 from service.api.v1.job_events import COMMENT, chunks
-from service.retraining.interface import Found, Place
 from tests.support.jobs import NOW, ScriptedWorker
 from tests.support.problems import refusal
 from tests.support.program import PATIENCE
@@ -91,7 +90,7 @@ def test_all_events_arrive_and_the_stream_ends_with_the_job(
     assert seen[-1].state == "kept"
 
 
-def test_a_job_that_has_ended_is_told_from_its_beginning(
+def test_a_job_that_has_ended_is_sent_from_its_beginning(
     admin: httpx2.Client, retraining: Service, worker: ScriptedWorker
 ) -> None:
     job_id = started(admin, activate="never")
@@ -199,14 +198,14 @@ class Waiting:
 
     job = Job(id="1", state="queued", request=Request(), model="digits", created=NOW)
 
-    async def events(self, job_id: str, since: Place) -> Found:
+    async def events(self, job_id: str, since: Position) -> Found:
         return Found([], self.job)
 
 
 def test_while_nothing_happens_comments_keep_the_connection() -> None:
     async def received() -> list[bytes]:
         stream = chunks(
-            "1", Waiting(), Place(), Found([], Waiting.job), lambda: False, poll=0, heartbeat=0
+            "1", Waiting(), Position(), Found([], Waiting.job), lambda: False, poll=0, heartbeat=0
         )
         return [await anext(stream) for _ in range(4)]
 
@@ -220,7 +219,7 @@ def test_the_stream_ends_when_the_service_drains() -> None:
     async def received() -> list[bytes]:
         drained = iter([False, True])
         stream = chunks(
-            "1", Waiting(), Place(), Found([], Waiting.job), lambda: next(drained), poll=0
+            "1", Waiting(), Position(), Found([], Waiting.job), lambda: next(drained), poll=0
         )
         return [chunk async for chunk in stream]
 

@@ -8,6 +8,7 @@ import pytest
 from tests.support.jobs import ScriptedWorker
 from tests.support.problems import refusal
 from tests.support.running import ADMIN, Service, wait_until
+from tests.support.versions import gate
 
 
 def start(client: httpx2.Client, key: str | None = None, **request: Any) -> Any:
@@ -114,6 +115,20 @@ def test_a_decision_is_made_once(
     assert refusal(admin.post(f"/v1/retrain/{running}/{other}")) == (409, "already-decided")
 
 
+def test_a_worse_version_is_approved_only_by_force(
+    admin: httpx2.Client, running: str, retraining: Service, worker: ScriptedWorker
+) -> None:
+    worker.gate = gate("worse")
+    worker.ends.add(running)
+    wait_for_state(admin, running, "awaiting_approval", retraining)
+    refused = admin.post(f"/v1/retrain/{running}/approve")
+    assert refusal(refused) == (409, "version-is-worse")
+    assert "worse than 1 in accuracy: It fell from 95% to 90%." in refused.json()["detail"]
+    assert state(admin, running) == "awaiting_approval"
+    assert admin.post(f"/v1/retrain/{running}/approve", json={"force": True}).is_success
+    wait_for_state(admin, running, "activated", retraining)
+
+
 @pytest.mark.parametrize("action", ["approve", "reject"])
 def test_a_job_that_trains_cannot_be_decided_on(
     admin: httpx2.Client, running: str, action: str
@@ -156,6 +171,12 @@ def test_a_decision_is_no_job(
 def test_a_wrong_request_is_refused_by_field(admin: httpx2.Client, body: Any) -> None:
     refused = admin.post("/v1/retrain", json=body)
     assert refusal(refused) == (400, "bad-document")
+
+
+def test_a_wrong_option_of_the_recipe_is_refused_with_the_likely_one(admin: httpx2.Client) -> None:
+    refused = admin.post("/v1/retrain", json={"recipe": {"epoch": 3}})
+    assert refusal(refused) == (400, "bad-document")
+    assert refused.json()["detail"] == "recipe: there is no option epoch: did you mean epochs?"
 
 
 def test_a_wrong_key_is_refused(admin: httpx2.Client) -> None:
