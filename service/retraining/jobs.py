@@ -153,7 +153,7 @@ class Jobs:
             log.error("the database of retraining jobs cannot be used: %s", reason)
 
     def _reached(self, reachable: bool) -> bool:
-        """Whether that is news."""
+        """Record whether the database could be used; returns whether that has changed."""
         before, self.reachable = self.reachable, reachable
         self._metrics.jobs_reachable.set(reachable)
         if reachable and before is False:
