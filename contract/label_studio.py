@@ -66,7 +66,7 @@ def choices_of(tasks: Any) -> tuple[list[tuple[str, str]], int]:
     Of several annotations of a task, the last one counts. BadTasks says what is wrong.
     """
     if not isinstance(tasks, list):
-        raise BadTasks("it is no list of tasks; export the project as JSON")
+        raise BadTasks("it is not a list of tasks; export the project as JSON")
     chosen, skipped = [], 0
     for number, task in enumerate(tasks, 1):
         try:

@@ -184,7 +184,7 @@ ROWS: Rows = {
     ),
     "Images of requests against the test images": (
         timeseries(
-            "How far the images have moved",
+            "Input drift (PSI)",
             "Population stability index of each quantity on the version's card, over the last hour "
             "and all instances: 0 where images are distributed as the test images. With fewer than "
             "some hundred images in the hour it is high by chance. Bad: above 0.25; the accuracy "

@@ -47,15 +47,21 @@ class Switched(BaseModel):
 
 
 async def switched(
-    switching: Awaitable[Activated], serving: ModelManager, peers: Peers
+    switching: Awaitable[Activated],
+    serving: ModelManager,
+    peers: Peers,
+    *,
+    forced: str = '{"force": true}',
 ) -> Switched:
-    """The response once all workers have switched; Problem 409 if the switch was not made."""
+    """The response once all workers have switched; Problem 409 if the switch was not made.
+
+    `forced` is what a client of the route sends to activate a worse version.
+    """
     try:
         model, warnings = await switching
     except WorseVersion as error:
-        raise Problem(
-            VERSION_IS_WORSE, f'{error} Send {{"force": true}} to activate it all the same'
-        ) from error
+        advice = f"Send {forced} to activate it all the same"
+        raise Problem(VERSION_IS_WORSE, f"{error} {advice}") from error
     except GateFailed as failure:
         raise failure.problem(serving.store) from failure
     except NoVersion:

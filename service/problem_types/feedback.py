@@ -30,7 +30,7 @@ UNKNOWN_LABEL = ProblemType(
     "unknown-label",
     422,
     "Unknown label",
-    "A correction has no label, or one that the model which serves does not know.",
+    "A correction has no label, or one that is not a label of the served version.",
     "Send one of the labels on the model's card as `label`: in the URL with an image file, else as "
     "a field of the form or of the JSON.",
 )
@@ -38,8 +38,8 @@ TOO_MANY_CORRECTIONS = ProblemType(
     "too-many-corrections",
     429,
     "Too many corrections",
-    "A client sends more corrections a minute than it may. Clients are told apart by their API "
-    "key, or by their address where there are no keys.",
+    "A client sends more corrections a minute than it may. They are counted for each API key, "
+    "or for each address where there are no keys.",
     "Send the correction again after the pause.",
     ("DIGITSERVE_FEEDBACK_RATE",),
     retry=True,

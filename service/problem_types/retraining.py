@@ -60,7 +60,7 @@ ALREADY_DECIDED = ProblemType(
     "already-decided",
     409,
     "Already decided",
-    "The job was approved or rejected before, and the other way.",
+    "The job was rejected before and is to be approved now, or the reverse.",
     "Activate the version, or the one before it, by its number instead.",
 )
 TOO_MANY_JOBS = ProblemType(

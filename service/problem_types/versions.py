@@ -66,10 +66,11 @@ VERSION_IS_WORSE = ProblemType(
     "version-is-worse",
     409,
     "Version is worse than the current one",
-    "The comparison with the version before it found the version worse, or its accuracy on the "
-    "same test images is lower than that of the current version, by more than chance; `detail` "
-    "has the numbers. The current version still serves.",
-    'Send `{"force": true}` to activate it all the same; a rollback needs none.',
+    "The comparison with the version before it found the version worse, or its accuracy on its "
+    "test images is lower than that of the current version, by more than chance; `detail` has the "
+    "numbers. The current version still serves.",
+    'Send `{"force": true}`, or under /v2 `{"parameters": {"force": true}}`, to activate it all '
+    "the same; a rollback needs none.",
 )
 BROKEN_VERSION = ProblemType(
     "broken-version",

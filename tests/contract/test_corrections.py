@@ -185,7 +185,7 @@ def test_annotations_in_label_studio_decide_what_waits(
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("{}", "no list of tasks"),
+        ("{}", "not a list of tasks"),
         ("nonsense", "Expecting value"),
         ('[{"image": "data:,", "choice": "7"}]', "task 1 .*not as JSON-MIN"),
         ('[{"data": {"sha256": "../../etc"}, "annotations": []}]', "task 1: .*not the hash"),

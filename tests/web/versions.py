@@ -48,7 +48,7 @@ def publish_judged(store: Store, version: Version, test: Images) -> Version:
     with store.draft() as draft:
         for name in version.card.files:
             shutil.copy(version.folder / name, draft)
-        gate = judge(draft, version.card, store, test, None)
+        gate = judge(draft, version.card, store, test, None, store.folder)
         return store.publish(draft, version.card.model_copy(update={"gate": gate}))
 
 

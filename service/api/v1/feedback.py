@@ -85,7 +85,7 @@ class Added(BaseModel):
         "admin has decided against it"
     )
     held_out: bool = Field(description="a fifth is never trained on: it judges what was trained")
-    prediction: Class = Field(description="what the model that serves says to it")
+    prediction: Class = Field(description="the prediction of the served version")
     model: ServedModel
 
 
@@ -252,8 +252,9 @@ def _check_label(label: str | None, model: Model) -> None:
     labels = model.card.labels
     if label not in labels:
         known = ", ".join(labels[:SHOWN_LABELS]) + (", ..." if len(labels) > SHOWN_LABELS else "")
-        given = "the correction has no label" if label is None else f"{label[:64]!r} is no label"
-        raise Problem(UNKNOWN_LABEL, f"{given} of version {model.number}: it knows {known}")
+        labels_are = f"the labels of version {model.number} are {known}"
+        given = "`label` is missing" if label is None else f"{label[:64]!r} is not a label"
+        raise Problem(UNKNOWN_LABEL, f"{given}: {labels_are}")
 
 
 def _class(batch: BatchPredictions, place: int) -> Class:

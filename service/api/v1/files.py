@@ -41,7 +41,7 @@ _ANSWERED: dict[int | str, dict[str, Any]] = {
 _REFUSED = refusals(NO_SUCH_MODEL, NO_SUCH_VERSION, NO_SUCH_FILE, BROKEN_VERSION, STORE_UNREADABLE)
 
 
-def file_routes(shelf: StoreReader, settings: Settings) -> APIRouter:
+def file_routes(store_reader: StoreReader, settings: Settings) -> APIRouter:
     router = APIRouter(prefix="/v1/models", tags=["models"])
 
     @router.get(
@@ -62,7 +62,7 @@ def file_routes(shelf: StoreReader, settings: Settings) -> APIRouter:
     ) -> Response:
         check_name(name, settings.model)
         content, digest = await while_connected(
-            request.receive, shelf.file(number_of(version), file)
+            request.receive, store_reader.file(number_of(version), file)
         )
         tag = f'"{digest}"'
         headers = {"etag": tag, "cache-control": "no-cache"}

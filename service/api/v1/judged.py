@@ -44,23 +44,23 @@ class Comparison(BaseModel):
     )
 
 
-async def comparison_of(job: Job, shelf: StoreReader, settings: Settings) -> Comparison:
+async def comparison_of(job: Job, store_reader: StoreReader, settings: Settings) -> Comparison:
     """Raises Problem if there is no comparison, or the version cannot be read."""
     if job.version is None:
         raise Problem(NO_COMPARISON, f"job {job.id} has published no version")
-    card, _ = await shelf.card(job.version)
+    card, _ = await store_reader.card(job.version)
     if card.gate is None:
         raise Problem(
             NO_COMPARISON, f"version {job.version} was the first one: there was none to compare"
         )
     confusion: dict[str, Any] = {}
     if GATE in card.files:
-        confusion = await _document(shelf, job.version, GATE)
+        confusion = await _document(store_reader, job.version, GATE)
         confusion = confusion.get("confusion") or {}
     changed = None
     if CHANGED in card.files:
         files = f"{settings.root_path}/v1/models/{settings.model}/versions/{job.version}/files"
-        facts = await _document(shelf, job.version, CHANGED_FACTS)
+        facts = await _document(store_reader, job.version, CHANGED_FACTS)
         changed = Changed(image=f"{files}/{CHANGED}", facts=facts)
     return Comparison(
         labels=list(card.labels),
@@ -71,7 +71,7 @@ async def comparison_of(job: Job, shelf: StoreReader, settings: Settings) -> Com
     )
 
 
-async def _document(shelf: StoreReader, number: int, name: str) -> dict[str, Any]:
-    content, _ = await shelf.file(number, name)
+async def _document(store_reader: StoreReader, number: int, name: str) -> dict[str, Any]:
+    content, _ = await store_reader.file(number, name)
     document: dict[str, Any] = orjson.loads(content)
     return document

@@ -91,7 +91,7 @@ _Limit = Annotated[int, Query(ge=1, le=1000, description="versions listed, at mo
 def catalog_routes(
     serving: ModelManager,
     secondary: SecondaryModel,
-    shelf: StoreReader,
+    store_reader: StoreReader,
     settings: Settings,
     life: Life,
 ) -> APIRouter:
@@ -109,7 +109,7 @@ def catalog_routes(
 
     @router.get("", summary="What is served here", responses=refusals(STORE_UNREADABLE))
     async def models(request: Request) -> Models:
-        numbers = await while_connected(request.receive, shelf.numbers())
+        numbers = await while_connected(request.receive, store_reader.numbers())
         versions = [str(number) for number in numbers]
         served = ModelSummary(**serving.model.named, versions=versions, state=state())
         return Models(models=[served])
@@ -121,7 +121,7 @@ def catalog_routes(
     )
     async def model(request: Request, name: str, limit: _Limit = 100) -> ModelDetail:
         check_name(name, settings.model)
-        count, newest = await while_connected(request.receive, shelf.newest(limit))
+        count, newest = await while_connected(request.receive, store_reader.newest(limit))
         served = serving.model
         return ModelDetail(
             **served.named,
@@ -137,7 +137,7 @@ def catalog_routes(
     async def version(request: Request, name: str, version: str) -> VersionDetail:
         check_name(name, settings.model)
         number = number_of(version)
-        card, current = await while_connected(request.receive, shelf.card(number))
+        card, current = await while_connected(request.receive, store_reader.card(number))
         return VersionDetail(
             name=name,
             version=version,

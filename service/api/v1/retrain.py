@@ -64,7 +64,7 @@ class JobList(BaseModel):
 def retrain_routes(
     jobs: Jobs,
     streams: JobStreams,
-    shelf: StoreReader,
+    store_reader: StoreReader,
     settings: Settings,
     admin: Callable[..., None],
 ) -> APIRouter:
@@ -143,7 +143,7 @@ def retrain_routes(
     )
     async def comparison(request: HttpRequest, job_id: JobIdInPath) -> Comparison:
         job = await jobs.job(job_id)
-        return await while_connected(request.receive, comparison_of(job, shelf, settings))
+        return await while_connected(request.receive, comparison_of(job, store_reader, settings))
 
     _add_actions(router, jobs, settings)
     return router

@@ -42,6 +42,7 @@ QueryVersion = Annotated[str | None, Query(alias="version", description="its num
 QueryForce = Annotated[
     bool, Query(alias="force", description="even if it is worse than the current version")
 ]
+FORCED = '{"parameters": {"force": true}}, or ?force=true in the URL,'
 
 
 class Entry(BaseModel):
@@ -55,7 +56,7 @@ def repository_routes(
     serving: ModelManager,
     settings: Settings,
     peers: Peers,
-    shelf: StoreReader,
+    store_reader: StoreReader,
     admin: Callable[..., None],
 ) -> APIRouter:
     only_admin = [Depends(admin)]
@@ -70,7 +71,7 @@ def repository_routes(
     async def index(request: Request) -> list[Entry]:
         only_ready = (await read_request(request, IndexRequest, settings)).ready
         numbers = sorted(
-            {*await while_connected(request.receive, shelf.numbers()), serving.model.number}
+            {*await while_connected(request.receive, store_reader.numbers()), serving.model.number}
         )
         entries = [_entry(serving, settings.model, number) for number in numbers]
         return [entry for entry in entries if not only_ready or entry.state == "READY"]
@@ -99,7 +100,8 @@ def repository_routes(
             return await switched(_current(), serving, peers)
         try:
             number, force = number_of(version), force or given.force
-            return await switched(serving.activate(number, force=force), serving, peers)
+            switching = serving.activate(number, force=force)
+            return await switched(switching, serving, peers, forced=FORCED)
         except NoVersion as error:
             raise Problem(NO_SUCH_VERSION, f"version {version} is not in the store") from error
 
@@ -141,7 +143,7 @@ def repository_routes(
                 "and this one can be; or stop the service",
             )
         number = number_of(version)
-        if number not in await while_connected(request.receive, shelf.numbers()):
+        if number not in await while_connected(request.receive, store_reader.numbers()):
             raise Problem(NO_SUCH_VERSION, f"version {version} is not in the store")
         await peers.evict(number)
         return ServedModel(name=model, version=version)

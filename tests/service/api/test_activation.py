@@ -81,6 +81,11 @@ def _post(service: Service, path: str, **body: object) -> httpx2.Response:
 
 
 Activate = Callable[..., httpx2.Response]
+FORCE = {  # what the error says to send
+    by_v1: 'Send {"force": true} to activate',
+    by_v2: 'Send {"parameters": {"force": true}}, or ?force=true in the URL, to activate',
+}
+FORCE[by_query] = FORCE[by_v2]
 every_route = pytest.mark.parametrize("activate", [by_v1, by_v2, by_query])
 
 
@@ -99,7 +104,8 @@ def test_a_worse_version_is_refused_with_what_is_worse(
         refused = activate(service, number, force=force)
         assert refused.status_code == 409
         assert reason in refused.text
-        assert "force" in refused.text
+        error = refused.json()["detail" if activate is by_v1 else "error"]
+        assert FORCE[activate] in error
     assert status(service)["model"]["version"] == str(BEST)
 
 

@@ -174,8 +174,14 @@ def test_the_request_that_is_corrected_is_logged(collecting: Service) -> None:
 @pytest.mark.parametrize(
     ("image", "query", "status", "code", "detail"),
     [
-        (SEVEN, {"label": "ten"}, 422, "unknown-label", "'ten' is no label of version 1"),
-        (SEVEN, {}, 422, "unknown-label", "has no label .*: it knows 0, 1, 2"),
+        (
+            SEVEN,
+            {"label": "ten"},
+            422,
+            "unknown-label",
+            "'ten' is not a label: the labels of version 1 are 0, 1",
+        ),
+        (SEVEN, {}, 422, "unknown-label", "`label` is missing: the labels of version 1 are 0, 1"),
         (SEVEN, {"label": "7", "top_k": "3"}, 400, "bad-option", "'top_k' is unknown"),
         (SEVEN, {"label": "7", "request_id": "a\nb"}, 400, "bad-option", "request_id"),
         (b"nonsense", {"label": "7"}, 422, "not-a-picture", ""),
