@@ -151,11 +151,7 @@ class Jobs:
             log.error("the database of retraining jobs cannot be used: %s", reason)
 
     def _reached(self, reachable: bool) -> bool:
-<<<<<<< HEAD
-        """Whether this differs from the last attempt."""
-=======
         """Record whether the database could be used; returns whether that has changed."""
->>>>>>> d0df7d092286507992e7618bf7b301945108fb6c
         before, self.reachable = self.reachable, reachable
         self._metrics.jobs_reachable.set(reachable)
         if reachable and before is False:
