@@ -32,7 +32,8 @@ from training.reading import Reading
 from training.recipe import PRESETS, BadRecipe, Recipe
 from training.run import BadRun, Run
 from training.settings import is_first_process, mnist_dir
-from training.train import resume, resume_command, train_into, validation_size
+from training.task import validation_size
+from training.train import resume, resume_command, train_into
 
 log = logging.getLogger("training")
 

@@ -20,7 +20,7 @@ from training.optimise import average_of
 from training.place import Place
 from training.progress import Epoch
 from training.recipe import OPTIMISERS, BadRecipe, Recipe
-from training.train import split
+from training.task import split
 
 SHORT = replace(RECIPE, epochs=3, plain_epochs=1)
 

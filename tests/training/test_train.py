@@ -26,7 +26,8 @@ from training.loop import Part, Stopped
 from training.plots import write_plots
 from training.recipe import BadRecipe, Recipe
 from training.run import BadRun, Run
-from training.train import resume, split, train_into
+from training.task import split
+from training.train import resume, train_into
 
 ROOT = Path(__file__).parent.parent.parent
 SHORT = replace(RECIPE, epochs=2, plain_epochs=1)
