@@ -8,7 +8,7 @@ Read in this order:
     augment, optimise      augmentation; optimisers and schedules
     loop                   the training loop
     evaluate, corruptions  accuracy, calibration, robustness
-    train, run             a whole training, and the folder that it writes
+    task, train, run       its images, a whole training, and the folder that it writes
 
 `own`, `idx`, `table` and `fetch` find images, `listing` lists them, `preparation` chooses how they
 are prepared, `reading`, `cache` and `image` read them; `embedded` and `strokes` generate digits.
