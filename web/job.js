@@ -72,6 +72,7 @@ export class JobView {
 	#offer({ state, resumable, version, gate }) {
 		const worse = gate?.verdict === "worse";
 		const offers = [
+			// The button says that it is worse, and what is stands below it: no further question is asked.
 			state === "awaiting_approval" && ["approve", `Approve${worse ? " although worse" : ""}: serve version ${version}`, worse ? "button" : "button.main"],
 			state === "awaiting_approval" && ["reject", "Reject", "button"],
 			(state === "queued" || TRAINS.includes(state)) && ["cancel", "Cancel", "button"],
@@ -93,7 +94,10 @@ export class JobView {
 		this.#busy = true;
 		this.#show();
 		try {
-			const job = await this.service.json(`v1/retrain/${this.follower.job.id}/${action}`, { method: "POST", admin: true });
+			const { id, gate } = this.follower.job;
+			const force = action === "approve" && gate?.verdict === "worse";
+			const body = force ? JSON.stringify({ force }) : undefined;
+			const job = await this.service.json(`v1/retrain/${id}/${action}`, { method: "POST", body, admin: true });
 			this.admin.say("");
 			this.follower.update(job);
 		} catch (error) {
