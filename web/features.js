@@ -3,6 +3,7 @@
 export class Features extends EventTarget {
 	feedback = false; // it accepts corrections
 	retraining = { set_up: false, runs: false }; // jobs; training runs of its machine
+	inputChanges = []; // how far the images of requests differ from the test images, by quantity
 
 	constructor({ service }) {
 		super();
@@ -13,8 +14,8 @@ export class Features extends EventTarget {
 
 	async look() {
 		try {
-			const { feedback, retraining } = await this.service.json("v1/status");
-			Object.assign(this, { feedback: feedback ?? false, retraining: retraining ?? this.retraining });
+			const { feedback, retraining, input_changes: inputChanges } = await this.service.json("v1/status");
+			Object.assign(this, { feedback: feedback ?? false, retraining: retraining ?? this.retraining, inputChanges: inputChanges ?? [] });
 			this.dispatchEvent(new Event("known"));
 		} catch {
 			// The notice says so, and "back" will come.

@@ -59,7 +59,7 @@ export class Training {
 		const { set_up: jobs } = this.features.retraining;
 		const { token } = this.service;
 		$("#set-up").hidden = jobs;
-		$("#start-training").hidden = !jobs || !token;
+		$("#start-training").hidden = $("#retrain").hidden = !jobs || !token;
 		$("#token-needed").hidden = token || !(this.#isSetUp || this.features.feedback);
 		$("#studio").hidden = !token || !this.#isSetUp;
 	}

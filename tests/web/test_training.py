@@ -266,3 +266,19 @@ def test_a_judged_job_fits_and_is_accessible(
         expect(chosen(page).locator(".thumbnails button").first).to_be_visible()
         expect_to_fit(page, f"training-{size}-{theme}")
         expect_accessible(page, "training")
+
+
+def test_the_view_shows_whether_inputs_have_changed_and_offers_a_retraining(
+    visit: tuple[Page, Guard], retraining: Service
+) -> None:
+    with retraining.client(headers={"Content-Type": "image/png"}) as client:
+        png = (MODELS / "digits/1/sample.png").read_bytes()
+        client.post("/v1/predict", content=png).raise_for_status()
+    page, _ = visit
+    drift = page.get_by_role("region", name="Input drift")
+    expect(drift.get_by_role("listitem")).to_contain_text(
+        ["ink share", "stroke width", "confidence", "label"]
+    )
+    expect(drift).to_contain_text("few images")
+    drift.get_by_role("button", name="Retrain").click()
+    expect(page.locator("#start-training").get_by_label("Preset")).to_be_focused()
