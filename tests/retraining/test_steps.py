@@ -1,5 +1,7 @@
 """What becomes of a job's version: activated, kept, rejected, or judged again."""
 
+import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -154,6 +156,25 @@ def test_a_request_cannot_name_code_to_run(store: Store, settings: Settings) -> 
     asked = job(recipe={"network": "os:system"})
     with pytest.raises(Failed, match="network: a network of your own runs code"):
         steps.train(asked, settings, Recorder())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("corrections", "line"),
+    [
+        (None, "Without corrections: DIGITSERVE_FEEDBACK is not set for the worker"),
+        (Path("/nowhere"), "Without corrections: /nowhere has none"),
+    ],
+    ids=["no folder", "none accepted"],
+)
+def test_a_job_says_why_it_is_trained_without_corrections(
+    corrections: Path | None, line: str, store: Store, settings: Settings
+) -> None:
+    reporter = Recorder()
+    settings = replace(settings, corrections=corrections, environment=dict(os.environ))
+    with pytest.raises(Failed):
+        steps.train(job(data="/nowhere"), settings, reporter)
+    assert reporter.lines[0] == line
 
 
 def test_a_training_needs_free_disk(store: Store, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from contract.jobs import OPTIONS
 from training.model import NETWORKS
 from training.recipe import PRESETS, BadRecipe, Recipe, flag, suggested
 
@@ -49,6 +50,10 @@ def test_an_unknown_name_lists_the_choices(option: Any) -> None:
     with pytest.raises(BadRecipe, match=rf"^{flag(option.name)} is 'nonsense', .* one of: ") as bad:
         Recipe.made_of({option.name: "nonsense"})
     assert all(name in str(bad.value) for name in option.metadata["choices"])
+
+
+def test_jobs_accept_the_names_of_all_options() -> None:
+    assert [option.name for option in fields(Recipe)] == [*OPTIONS]
 
 
 def test_omitted_flags_leave_the_recipe_unchanged() -> None:
