@@ -8,6 +8,7 @@ import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,9 +18,11 @@ from training.recipe import Recipe
 from training.run import Run
 from training.train import train_into
 
-RECIPE = Recipe(
-    epochs=6, batch_size=32, rotation=0, scale=0, shear=0, shift=0, spoiled=0, threads=1
-)
+OPTIONS: dict[str, Any] = {
+    "epochs": 6, "batch_size": 32, "rotation": 0, "scale": 0, "shear": 0, "shift": 0, "spoiled": 0,
+    "threads": 1,
+}  # fmt: skip
+RECIPE = Recipe(**OPTIONS)
 
 
 @pytest.fixture(scope="session")
