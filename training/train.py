@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from math import prod
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
