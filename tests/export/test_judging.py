@@ -17,10 +17,12 @@ from contract.version import Version
 from export.__main__ import main
 from export.artifacts import ARTIFACTS, Source
 from export.judging import judge
+from export.proof import predictions_of
+from export.runners import Pixels, onnx_runtime
 from tests.fixtures import MODELS, Judged
 from tests.support.versions import LETTERS, publish, warmer
 from tests.training.conftest import RECIPE, made_once
-from training.checkpoint import Images
+from training.checkpoint import HeldOut, Images
 from training.data import DataSet
 from training.run import Run
 from training.train import train_into
@@ -146,7 +148,12 @@ def test_held_out_corrections_count_and_are_not_shown(
     pixels, labels = run.test_set()
     sevens = labels == SEVEN
     corrected = Run(shutil.copytree(poisoned.folder, tmp_path / "corrected"))
-    np.savez(corrected.folder / "corrections.npz", pixels=pixels[sevens], labels=labels[sevens])
+    np.savez(
+        corrected.folder / "corrections.npz",
+        pixels=pixels[sevens],
+        labels=labels[sevens],
+        reviewed=np.ones(sevens.sum(), np.uint8),
+    )
     export(corrected)
     gate = gate_of(store.card(2))
     found = check(gate, "accuracy on corrections")
@@ -232,7 +239,11 @@ def drawn(tmp_path: Path) -> Store:
 
 
 def compared(
-    store: Store, test: Images, change: Callable[[Path], object], runs: Path = NO_RUNS
+    store: Store,
+    test: Images,
+    change: Callable[[Path], object],
+    runs: Path = NO_RUNS,
+    corrections: HeldOut | None = None,
 ) -> Gate:
     """That of a changed copy of the current version, which has these test images."""
     current = store.open()
@@ -240,7 +251,7 @@ def compared(
         for name in current.card.files:
             shutil.copy(current.folder / name, draft)
         change(draft)
-        gate = judge(draft, current.card, store, test, None, runs)
+        gate = judge(draft, current.card, store, test, corrections, runs)
     assert gate is not None
     assert (gate.verdict == "worse") == any(not each.passed for each in gate.checks)
     return gate
@@ -252,16 +263,23 @@ def failed(store: Store, judged: Judged, change: Callable[[Path], object]) -> li
     return [each.name for each in checks if not each.passed]
 
 
-def never_seven(draft: Path) -> None:
-    """Adds -1000 to the logit of 7."""
-    model = onnx.load(draft / ONNX)
-    (last,) = (node for node in model.graph.node if LOGITS in node.output)
-    last.output[:] = ["before"]
-    values = np.where(np.arange(10) == SEVEN, -1000, 0).astype(np.float32)
-    model.graph.initializer.append(onnx.numpy_helper.from_array(values, "never_seven"))
-    added = onnx.helper.make_node("Add", ["before", "never_seven"], [LOGITS])
-    model.graph.node.insert(list(model.graph.node).index(last) + 1, added)
-    onnx.save(model, draft / ONNX)
+def biased(label: int, by: float) -> Callable[[Path], None]:
+    """Adds to the logit of one class."""
+
+    def change(draft: Path) -> None:
+        model = onnx.load(draft / ONNX)
+        (last,) = (node for node in model.graph.node if LOGITS in node.output)
+        last.output[:] = ["before"]
+        values = np.where(np.arange(10) == label, by, 0).astype(np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(values, "bias"))
+        added = onnx.helper.make_node("Add", ["before", "bias"], [LOGITS])
+        model.graph.node.insert(list(model.graph.node).index(last) + 1, added)
+        onnx.save(model, draft / ONNX)
+
+    return change
+
+
+never_seven = biased(SEVEN, -1000)
 
 
 def slower(draft: Path) -> None:
@@ -301,6 +319,45 @@ def test_a_slower_version_is_worse(drawn: Store, judged: Judged) -> None:
         "time of a call with 1 image",
         "time of a call with 64 images",
     ]
+
+
+@pytest.mark.parametrize(
+    ("reviewed", "verdict"), [(True, "better"), (False, "equal")], ids=["reviewed", "unreviewed"]
+)
+def test_only_reviewed_corrections_make_a_version_better(
+    drawn: Store, judged: Judged, *, reviewed: bool, verdict: str
+) -> None:
+    """The corrections are between a seven and a one, and the new version prefers ones a little."""
+    test = judged.pixels, judged.labels
+    pixels = between_seven_and_one(drawn, judged, bias=0.1)
+    count = len(pixels)
+    ones = HeldOut(pixels, np.full(count, ONE, np.uint8), np.full(count, reviewed))
+    found = compared(drawn, test, biased(ONE, 0.1), corrections=ones)
+    assert found.verdict == verdict
+    counted = (found.gained, found.unreviewed_gained)
+    assert counted == ((count, 0) if reviewed else (0, count))
+    name = "accuracy on corrections" if reviewed else "accuracy on unreviewed corrections"
+    assert check(found, name).candidate == 1
+
+
+def test_unreviewed_corrections_may_make_a_version_worse(drawn: Store, judged: Judged) -> None:
+    pixels = judged.pixels[judged.labels == SEVEN]
+    sevens = HeldOut(pixels, np.full(len(pixels), SEVEN, np.uint8), np.zeros(len(pixels), bool))
+    test = judged.pixels, judged.labels
+    found = compared(drawn, test, never_seven, corrections=sevens)
+    assert not check(found, "accuracy on unreviewed corrections").passed
+
+
+def between_seven_and_one(store: Store, judged: Judged, *, bias: float) -> Pixels:
+    """Images that the current version takes for sevens, and for ones with a bias towards them."""
+    seven, one = (judged.pixels[judged.labels == each][0].astype(float) for each in (SEVEN, ONE))
+    shares = np.linspace(0, 1, 2000)[:, None, None]
+    pixels = (shares * seven + (1 - shares) * one).round().astype(np.uint8)
+    logits = predictions_of(onnx_runtime(store.open().folder / ONNX), pixels).logits
+    lead = logits[:, SEVEN] - logits[:, ONE]
+    found: Pixels = pixels[(logits.argmax(1) == SEVEN) & (lead > 0) & (lead < bias)]
+    assert len(found)
+    return found
 
 
 @pytest.fixture
