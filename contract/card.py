@@ -210,11 +210,19 @@ class Gate(_Facts):
 
     parent: Annotated[int, Field(ge=1)]  # the version that was current
     verdict: Literal["better", "equal", "worse"]  # worse: a check failed
-    images: Count  # test images and held-out corrections
+    images: Count  # test images, and held-out corrections that an admin accepted
     gained: Count  # of these images, those that only the candidate classifies correctly
     lost: Count  # those that only the current version does
     p_value: Fraction  # of the paired test (McNemar) that neither is better
+    # The same of held-out corrections that nobody reviewed: they count in their own check alone.
+    unreviewed_gained: Count = 0
+    unreviewed_lost: Count = 0
     checks: Annotated[tuple[Check, ...], Field(min_length=1)]
+
+    @property
+    def unreviewed_improved(self) -> bool:
+        """Whether it gains among the corrections that nobody reviewed."""
+        return self.unreviewed_gained > self.unreviewed_lost
 
 
 class Histogram(_Facts):

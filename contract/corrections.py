@@ -16,9 +16,10 @@ Every fifth image, chosen by its hash, is never trained on: it judges what was t
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from hashlib import sha256
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 from urllib.parse import unquote
@@ -28,6 +29,7 @@ from contract.files import read_regular, replace_together
 State = Literal["accepted", "waiting", "rejected"]
 STATES: tuple[State, ...] = get_args(State)
 DECIDED = "decided"
+FEW = 20  # corrections that are pruned even if they are most of all
 HELD_OUT = 5  # one image in so many
 HASH, SUFFIX = r"[0-9a-f]{64}", ".png"
 LARGEST = 64 * 2**20  # bytes of a file; 4096 x 4096 RGB, the largest that a network takes, in noise
@@ -47,6 +49,10 @@ class NoDecision(CorrectionError):
     """The image has several labels, and none was named."""
 
 
+class ImplausibleAge(CorrectionError):
+    """Most corrections are too old, as they are to a clock that is wrong."""
+
+
 class Correction(NamedTuple):
     """One label that was given to one image."""
 
@@ -55,6 +61,7 @@ class Correction(NamedTuple):
     state: State
     created: float  # seconds since the epoch
     size: int  # bytes of the file
+    reviewed: bool = False  # it is accepted, and by an admin
 
 
 def hash_of(pixels: bytes) -> str:
@@ -78,6 +85,11 @@ def label_of(folder: str) -> str:
     return unquote(folder)
 
 
+def is_reviewed(folder: Path, label: str, image: str) -> bool:
+    """Whether an admin accepted that label of an image, in a folder of corrections."""
+    return (folder / DECIDED / folder_of(label) / image).exists()
+
+
 class Corrections:
     """A folder of corrections. All methods raise OSError if it cannot be read or written."""
 
@@ -92,7 +104,7 @@ class Corrections:
                     with suppress(FileNotFoundError):  # moved meanwhile
                         found = entry.stat()
                         image = entry.name[: -len(SUFFIX)]
-                        yield Correction(image, label, state, found.st_mtime, found.st_size)
+                        yield self._correction(image, label, state, found)
 
     def of(self, image: str) -> list[Correction]:
         """Those of one image, by its hash: one for each label that it was given."""
@@ -100,7 +112,7 @@ class Corrections:
         for state, label, folder in self._labels():
             with suppress(FileNotFoundError):
                 file = (folder / f"{image}{SUFFIX}").stat()
-                found.append(Correction(image, label, state, file.st_mtime, file.st_size))
+                found.append(self._correction(image, label, state, file))
         return found
 
     def find(self, image: str, label: str) -> Correction | None:
@@ -122,7 +134,7 @@ class Corrections:
         known = self.find(image, label)
         if known is not None:
             return known
-        disputed = any(each.state != "rejected" for each in self.of(image))
+        disputed = any(each.state != "rejected" for each in self.of(image) if each.label != label)
         state: State = "waiting" if suspicious or disputed else "accepted"
         path = self._path(state, label, image)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -158,27 +170,39 @@ class Corrections:
 
     def delete(self, image: str) -> int:
         """Remove an image with all its labels; the number of files. NoCorrection if none."""
-        known = self._known(image)
-        self._remove(known)
-        return len(known)
+        return self._remove(self._known(image))
+
+    def delete_all(self, state: State) -> int:
+        """Remove all corrections in one state; returns the number."""
+        return self._remove([each for each in self.all() if each.state == state])
 
     def prune(self, before: float) -> int:
         """Remove what was added before a time, in seconds since the epoch; returns the number.
 
-        Files that killed processes left half written are removed too.
+        Files that killed processes left half written are removed too. ImplausibleAge, and nothing
+        is removed, if that would be more than FEW corrections and most of them.
         """
-        old = [each for each in self.all() if each.created < before]
-        self._remove(old)
+        found = [*self.all()]
+        old = [each for each in found if each.created < before]
+        if len(old) > max(FEW, len(found) / 2):
+            raise ImplausibleAge(
+                f"{len(old):,} of {len(found):,} corrections in {self.folder} are too old, and are "
+                "kept in case the clock is wrong: if it is right, delete them by hand"
+            )
         left = time.time() - DRAFT_SECONDS
-        drafts = [
-            Path(entry.path)
-            for _, _, folder in self._labels()
-            for entry in _entries(folder)
-            if entry.name.startswith(".") and _created(entry) < left
-        ]
-        for draft in drafts:
-            draft.unlink(missing_ok=True)
-        return len(old)
+        for _, _, folder in self._labels():
+            for entry in _entries(folder):
+                if entry.name.startswith(".") and _created(entry) < left:
+                    Path(entry.path).unlink(missing_ok=True)
+        return self._remove(old)
+
+    def prune_rejected(self, most: int, most_bytes: int) -> int:
+        """Remove the oldest rejected ones beyond a number, or a number of bytes; how many."""
+        rejected = [each for each in self.all() if each.state == "rejected"]
+        rejected.sort(key=lambda each: each.created, reverse=True)
+        sizes = accumulate(each.size for each in rejected)
+        kept = sum(size <= most_bytes for size in islice(sizes, most))
+        return self._remove(rejected[kept:])
 
     # ---- private --------------------------------------------------------------------------------
 
@@ -191,6 +215,10 @@ class Corrections:
 
     def _path(self, state: State, label: str, image: str) -> Path:
         return self.folder / state / folder_of(label) / f"{image}{SUFFIX}"
+
+    def _correction(self, image: str, label: str, state: State, file: os.stat_result) -> Correction:
+        reviewed = state == "accepted" and is_reviewed(self.folder, label, image)
+        return Correction(image, label, state, file.st_mtime, file.st_size, reviewed)
 
     def _decided(self, label: str, image: str) -> Path:
         """A file that exists if an admin accepted this label."""
@@ -213,7 +241,7 @@ class Corrections:
         live = [each for each in self.of(image) if each.state != "rejected"]
         if len(live) > 1:
             for each in live:
-                if not self._decided(each.label, image).exists():
+                if not is_reviewed(self.folder, each.label, image):
                     self._move(each, "waiting")
 
     def _move(self, correction: Correction, state: State) -> None:
@@ -222,10 +250,12 @@ class Corrections:
         with suppress(FileNotFoundError):  # another service has moved or removed it
             self._path(correction.state, correction.label, correction.sha256).replace(target)
 
-    def _remove(self, corrections: Iterable[Correction]) -> None:
+    def _remove(self, corrections: Sequence[Correction]) -> int:
+        """The number of files that are removed."""
         for each in corrections:
             self._path(each.state, each.label, each.sha256).unlink(missing_ok=True)
             self._decided(each.label, each.sha256).unlink(missing_ok=True)
+        return len(corrections)
 
 
 def _no_correction(image: str) -> NoCorrection:

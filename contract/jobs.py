@@ -90,8 +90,9 @@ class Request(_Facts):
     )
     activate: Literal["never", "if_better", "ask"] = Field(
         default="ask",
-        description="never: only publish; if_better: serve it if the gate finds it better; ask: "
-        "wait for approval",
+        description="never: only publish; if_better: serve it if the gate finds it better, and "
+        "wait for approval if only corrections that nobody reviewed improved; ask: wait for "
+        "approval",
     )
 
     @field_validator("recipe")

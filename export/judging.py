@@ -8,6 +8,9 @@ current one. A loss counts if it is larger than a limit and if chance explains i
 of less than 5 %.
 
 A version is worse if a check fails. Otherwise it is better if it gained more images than it lost.
+Corrections that no admin has accepted may fail a check, but their gains do not make it better:
+anyone may send them.
+
 The result is the card's `gate`. gate.json holds it too, with both confusion matrices, and
 changed.png shows test images that one of the two classifies correctly. Corrections are never shown:
 files of a version are public.
@@ -34,7 +37,7 @@ from export.proof import Predictions, latency, predictions_of
 from export.runners import Labels, Model, Pixels, onnx_runtime
 from export.samples import write_changed
 from export.threshold import WANTED, Confidence, Right, accepted, lowest_threshold
-from training.checkpoint import Images
+from training.checkpoint import HeldOut, Images
 from training.corruptions import CORRUPTIONS, corrupted
 from training.evaluate import MOST_TABULATED, as_input, calibration_error, confusions_of
 
@@ -83,12 +86,12 @@ def judge(
     card: ModelCard,
     store: Store,
     test: Images,
-    corrections: Images | None,
+    corrections: HeldOut | None,
     runs: Path,
 ) -> Gate | None:
     """Compare the draft of a version with the current one; None if no version is current.
 
-    `card` is that of the draft, `test` and `corrections` are images and labels of its run, none of
+    `card` is that of the draft; `test` and `corrections` are labelled images of its run, none of
     which it was trained on. `runs` is the folder in which the current version's run may be. Writes
     gate.json and changed.png to the draft.
     """
@@ -146,7 +149,7 @@ def _compared(
     card: ModelCard,
     current: Version,
     images: JudgedImages,
-    corrections: Images | None,
+    corrections: HeldOut | None,
 ) -> tuple[Gate, Pair]:
     """The gate, and the predictions for the test images."""
     models = onnx_runtime(draft / ONNX), onnx_runtime(current.folder / ONNX)
@@ -157,9 +160,17 @@ def _compared(
         name, of = "accuracy on the current test set", f"test images of version {current.number}"
         checks.append(_accuracy(name, of, pair.of(images.of_current)))
     pairs = [pair]
-    if corrections is not None and len(corrections[1]):
-        pairs.append(_predicted(models, corrections))
-        checks.append(_accuracy("accuracy on corrections", "held-out corrections", pairs[1]))
+    unreviewed = (0, 0)
+    if corrections is not None:
+        corrected = _predicted(models, (corrections.pixels, corrections.labels))
+        if corrections.reviewed.any():
+            pairs.append(corrected.of(np.flatnonzero(corrections.reviewed)))
+            checks.append(_accuracy("accuracy on corrections", "held-out corrections", pairs[1]))
+        if not corrections.reviewed.all():
+            others = corrected.of(np.flatnonzero(~corrections.reviewed))
+            unreviewed = others.changes()
+            name = "accuracy on unreviewed corrections"
+            checks.append(_accuracy(name, "held-out corrections that nobody reviewed", others))
     checks += _recalls(pair, card.labels)
     checks.append(_calibration(pair))
     checks.append(_accepted_share(pair))
@@ -178,6 +189,8 @@ def _compared(
         gained=gained,
         lost=lost,
         p_value=_chance(gained, lost, "two-sided"),
+        unreviewed_gained=unreviewed[0],
+        unreviewed_lost=unreviewed[1],
         checks=tuple(checks),
     )
     return gate, pair

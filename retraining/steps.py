@@ -119,6 +119,11 @@ def settle(job: Job, settings: Settings, reporter: Reporter) -> Job:
     if wanted == "never":
         return _ended(job, reporter, "kept", "the request was to publish it only")
     if job.gate and job.gate.verdict != "better":
+        if job.gate.verdict == "equal" and job.gate.unreviewed_improved:
+            reason = verdict(job)
+            return _changed(
+                job, reporter, state="awaiting_approval", resumable=False, reason=reason
+            )
         return _ended(job, reporter, "kept", verdict(job))
     try:
         return _activated(job, settings, reporter)
@@ -157,13 +162,20 @@ def failed(job: Job, reporter: Reporter, reason: str) -> Job:
 def verdict(job: Job) -> str:
     """Why a version is not better, as a sentence."""
     assert job.gate is not None
-    worse = [check.reason for check in job.gate.checks if not check.passed]
+    gate = job.gate
+    worse = [check.reason for check in gate.checks if not check.passed]
     if worse:
-        return f"it is worse than version {job.gate.parent}: {'; '.join(worse)}"
-    return (
-        f"it is not better than version {job.gate.parent}: of {job.gate.images:,} images it gains "
-        f"{job.gate.gained} and loses {job.gate.lost}"
+        return f"it is worse than version {gate.parent}: {'; '.join(worse)}"
+    reason = (
+        f"it is not better than version {gate.parent}: of {gate.images:,} images it gains "
+        f"{gate.gained} and loses {gate.lost}"
     )
+    if gate.unreviewed_improved:
+        reason += (
+            f"; only corrections that nobody reviewed improved: it gains {gate.unreviewed_gained} "
+            f"of them and loses {gate.unreviewed_lost}"
+        )
+    return reason
 
 
 def prune(settings: Settings, active: set[str]) -> list[Path]:

@@ -294,21 +294,31 @@ class Settings(BaseSettings):
     feedback: Path | None = Field(
         None, description="folder of the corrections that users send; unset: none are accepted"
     )
+    feedback_review: Literal["all", "suspicious"] = Field(
+        "suspicious",
+        description="corrections that wait until an admin accepts them: all, or suspicious and "
+        "disputed ones",
+    )
     feedback_max: int = Field(
-        10_000, ge=1, le=1_000_000, description="maximum corrections in FEEDBACK; more get 507"
+        10_000,
+        ge=1,
+        le=1_000_000,
+        description="maximum corrections in FEEDBACK, accepted and waiting; more get 507. As many "
+        "rejected ones are kept",
     )
     feedback_bytes: int = Field(
         256 * 2**20,
         ge=2**16,
         le=2**40,
-        description="maximum bytes of the corrections in FEEDBACK; more get 507",
+        description="maximum bytes of the corrections in FEEDBACK, accepted and waiting; more get "
+        "507. As many of rejected ones are kept",
     )
     feedback_rate: int = Field(
         120,
         ge=1,
         le=100_000,
-        description="maximum corrections a minute of one API key, or of one address where there "
-        "are no keys, by each worker; more get 429",
+        description="maximum corrections a minute of one API key, or of one address (IPv6: /64) "
+        "where there are no keys, by each worker; more get 429",
     )
     feedback_days: int = Field(
         365, ge=1, le=36_500, description="days after which a correction is deleted"

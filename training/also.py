@@ -5,7 +5,8 @@
 
 A file that is named by the hash of its pixels, as corrections are, holds what a network saw, and is
 used as it is. Any other image is prepared like those of the data set. Which fifth is held out
-depends on the hash alone, so that it is the same in every training.
+depends on the hash alone, so that it is the same in every training. Of corrections, the run keeps
+whether an admin accepted them: others cannot make a version better.
 """
 
 import logging
@@ -18,10 +19,11 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from contract.corrections import HASH, hash_of, is_held_out, label_of
+from contract.corrections import HASH, hash_of, is_held_out, is_reviewed, label_of
 from preprocessing.decoder import Raster
 from preprocessing.digits.normalize import Blank
 from preprocessing.preparation import Pixels, Preparer, preparer_of
+from training.checkpoint import HeldOut
 from training.data import DataSet
 from training.idx import BadData
 from training.image import BadImage, read_raster
@@ -40,21 +42,27 @@ class Also:
 
     folders: tuple[str, ...]
     train: Part
-    held_out: Part
+    held_out: HeldOut
 
     def facts(self) -> dict[str, Any]:
         """For run.json."""
         return {
             "folders": list(self.folders),
             "train": len(self.train[1]),
-            "held_out": len(self.held_out[1]),
+            "held_out": len(self.held_out.labels),
         }
 
     def in_words(self) -> str:
         return (
             f"{counted(len(self.train[1]), 'image')} of {', '.join(self.folders)}, where "
-            f"{len(self.held_out[1]):,} more are held out"
+            f"{len(self.held_out.labels):,} more are held out"
         )
+
+
+class _File(NamedTuple):
+    path: Path
+    label: int
+    reviewed: bool  # it is no correction, or one that an admin accepted
 
 
 class _Image(NamedTuple):
@@ -72,15 +80,18 @@ def check_folders(folders: Sequence[Path]) -> None:
 def read_also(folders: Sequence[Path], data: DataSet) -> Also | None:
     """The images of these folders, for a training on `data`; None if there are none.
 
-    Images that cannot be used are named and left out: damaged and blank ones, those with two
-    labels, and those of the test set. BadData if a folder is missing or has other classes.
+    Images that cannot be used are named and left out: damaged and blank ones, those of unknown
+    classes or with two labels, and those of the test set. BadData if a folder is missing.
     """
-    paths, labels = _listed(folders, data.labels)
-    images = _read(paths, preparer_of(data.preparation, data.shape))
+    files = _listed(folders, data.labels)
+    images = _read([each.path for each in files], preparer_of(data.preparation, data.shape))
     by_key: dict[str, set[int]] = {}
-    for image, label in zip(images, labels, strict=True):
+    reviewed = set()
+    for image, file in zip(images, files, strict=True):
         if image is not None:
-            by_key.setdefault(image.key, set()).add(label)
+            by_key.setdefault(image.key, set()).add(file.label)
+            if file.reviewed:
+                reviewed.add(image.key)
     pixels = {image.key: image.pixels for image in images if image is not None}
     _leave_out(by_key, [key for key, each in by_key.items() if len(each) > 1], "with two labels")
     tested = {hash_of(each.tobytes()) for each in data.test[0]}
@@ -97,37 +108,47 @@ def read_also(folders: Sequence[Path], data: DataSet) -> Also | None:
         of = np.array([min(by_key[key]) for key in chosen], label_type(len(data.labels)))
         return np.stack(found) if found else empty, of
 
+    held_out = [key for key in keys if is_held_out(key)]
     return Also(
         tuple(map(str, folders)),
         train=part([key for key in keys if not is_held_out(key)]),
-        held_out=part([key for key in keys if is_held_out(key)]),
+        held_out=HeldOut(*part(held_out), np.array([key in reviewed for key in held_out], bool)),
     )
 
 
-def _listed(folders: Sequence[Path], names: Sequence[str]) -> tuple[list[Path], list[int]]:
-    """The image files of all folders, and the label of each."""
+def _listed(folders: Sequence[Path], names: Sequence[str]) -> list[_File]:
+    """The image files of known classes in all folders."""
     check_folders(folders)
     place = {name: label for label, name in enumerate(names)}
-    paths: list[Path] = []
-    labels: list[int] = []
+    files = []
     for folder in folders:
-        found = {path: images_in(path) for path in sorted(visible(folder)) if path.is_dir()}
-        unknown = [
-            label_of(path.name)
-            for path, images in found.items()
-            if images and label_of(path.name) not in place
-        ]
+        found = {label_of(path.name): path for path in sorted(visible(folder)) if path.is_dir()}
+        if ACCEPTED in found and ACCEPTED not in place:
+            raise BadData(f"--also: {folder} is a folder of corrections: name {folder / ACCEPTED}")
+        images = {name: images_in(path) for name, path in found.items()}
+        unknown = [name for name, paths in images.items() if paths and name not in place]
         if unknown:
-            inside = folder / ACCEPTED
-            advice = f"; name its folder {inside}" if inside.is_dir() else ""
-            raise BadData(
-                f"--also: {folder} has images of unknown classes: {some(unknown)}; the data set "
-                f"has {some(names)}{advice}"
+            log.warning(
+                "--also: left out %s of unknown classes in %s: %s; the data set has %s",
+                counted(sum(len(images[name]) for name in unknown), "image"),
+                folder,
+                some(unknown),
+                some(names),
             )
-        for path, images in found.items():
-            paths += images
-            labels += [place.get(label_of(path.name), 0)] * len(images)
-    return paths, labels
+        files += [
+            _File(path, place[name], _is_reviewed(folder, name, path))
+            for name, paths in images.items()
+            if name in place
+            for path in paths
+        ]
+    return files
+
+
+def _is_reviewed(accepted: Path, label: str, path: Path) -> bool:
+    """Whether an admin accepted a correction; true of an image that the operator put there."""
+    if not re.fullmatch(HASH, path.stem):
+        return True
+    return is_reviewed(accepted.resolve().parent, label, path.stem)
 
 
 def _read(paths: Sequence[Path], prepare: Preparer) -> list[_Image | None]:

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from zipfile import is_zipfile
 
 import numpy as np
@@ -25,6 +25,14 @@ from training.networks.own import BadNetwork, permitted
 
 # Pixels (n, h, w) or (n, h, w, 3) uint8, labels (n,) uint8, or uint16 of more than 256 classes.
 Images = tuple[NDArray[np.uint8], NDArray[np.unsignedinteger[Any]]]
+
+
+class HeldOut(NamedTuple):
+    """Corrections that are not trained on: n images."""
+
+    pixels: NDArray[np.uint8]  # (n, h, w) or (n, h, w, 3)
+    labels: NDArray[np.unsignedinteger[Any]]  # (n,)
+    reviewed: NDArray[np.bool_]  # (n,), whether the operator or an admin vouches for the label
 
 
 STATISTICS = ("mean", "deviation")  # of the training images, which a network may hold
@@ -202,6 +210,14 @@ def load_images(path: Path) -> Images:
     if len(labels) != len(pixels):
         raise BadRun(f"{path} holds {len(pixels)} images and {len(labels)} labels")
     return pixels, labels
+
+
+def load_held_out(path: Path) -> HeldOut:
+    """Corrections; BadRun if the file is damaged."""
+    pixels, labels, reviewed = _arrays(path, "pixels", "labels", "reviewed")
+    if not len(pixels) == len(labels) == len(reviewed):
+        raise BadRun(f"{path} holds {len(pixels)} images and {len(labels)} labels")
+    return HeldOut(pixels, labels, reviewed.astype(bool))
 
 
 def load_pixels(path: Path) -> NDArray[np.uint8]:

@@ -39,8 +39,10 @@ from contract.files import replace_together
 from training.checkpoint import (
     BadRun,
     Checkpoint,
+    HeldOut,
     Images,
     load,
+    load_held_out,
     load_images,
     load_pixels,
     save,
@@ -144,13 +146,20 @@ class Run:
     # ---- while it trains ----------------------------------------------------------------------
 
     def begin(
-        self, facts: dict[str, Any], also: Images | None = None, held_out: Images | None = None
+        self, facts: dict[str, Any], also: Images | None = None, held_out: HeldOut | None = None
     ) -> None:
         """Write the images of `--also`, if there are any, and then run.json."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for file, images in ((ALSO, also), (CORRECTIONS, held_out)):
-            if images is not None and len(images[1]):
-                save_images(self.folder / file, pixels=images[0], labels=images[1])
+        if also is not None and len(also[1]):
+            save_images(self.folder / ALSO, pixels=also[0], labels=also[1])
+        if held_out is not None and len(held_out.labels):
+            reviewed = held_out.reviewed.astype(np.uint8)
+            save_images(
+                self.folder / CORRECTIONS,
+                pixels=held_out.pixels,
+                labels=held_out.labels,
+                reviewed=reviewed,
+            )
         self._write(FACTS, json.dumps(facts, indent=2) + "\n")
 
     @property
@@ -264,10 +273,10 @@ class Run:
         path = self.folder / ALSO
         return load_images(path) if path.exists() else None
 
-    def corrections(self) -> Images | None:
+    def corrections(self) -> HeldOut | None:
         """Corrections of users that were held out; None if there are none."""
         path = self.folder / CORRECTIONS
-        return load_images(path) if path.exists() else None
+        return load_held_out(path) if path.exists() else None
 
     def calibration(self) -> NDArray[np.uint8]:
         """Pixels (n, h, w) or (n, h, w, 3) of some training images."""

@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from math import prod
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,7 +19,7 @@ from contract.card import DigitPreparation
 from contract.provenance import git_commit, library_versions
 from training.also import Also
 from training.augment import Transform, augment, transformed
-from training.checkpoint import load_pretrained, load_weights
+from training.checkpoint import HeldOut, load_pretrained, load_weights
 from training.data import DataSet
 from training.evaluate import Judged, as_input, fit_temperature, judge, logits_of
 from training.listing import counted
@@ -120,7 +121,8 @@ def _saved_also(run: Run, data: DataSet) -> Also | None:
     if facts is None:
         return None
     nothing = data.train[0][:0], data.train[1][:0]
-    also = Also(tuple(facts["folders"]), run.also() or nothing, run.corrections() or nothing)
+    held_out = run.corrections() or HeldOut(*nothing, np.zeros(0, bool))
+    also = Also(tuple(facts["folders"]), run.also() or nothing, held_out)
     if (len(also.train[1]), len(also.held_out[1])) != (facts["train"], facts["held_out"]):
         raise BadRun(f"{run.folder} lacks images of --also that it was trained on: train again")
     return also

@@ -68,7 +68,8 @@ export class Review {
 		const shown = h("img", { alt: "", width: "84", height: "84" });
 		this.#load(shown, sha256);
 		const given = labels.filter(({ state }) => state !== "rejected").map(({ label }) => label);
-		const notes = [disputed && "disputed", heldOut && "held out"].filter(Boolean);
+		const open = !labels.some(({ state, reviewed }) => state !== "accepted" || reviewed);
+		const notes = [disputed && "disputed", heldOut && "held out", open && "not reviewed"].filter(Boolean);
 		const told = `${(given.length ? given : labels.map(({ label }) => label)).join(" or ")}${notes.length ? `, ${notes.join(", ")}` : ""}`;
 		const tile = h("li", { tabindex: "0", "data-sha256": sha256, "aria-label": `Labelled ${told}`, title: `first sent ${moment(labels[0].created)}` }, shown, h("p", told));
 		tile.append(h("div.row", this.#buttons(tile, labels)));
@@ -77,7 +78,7 @@ export class Review {
 
 	#buttons(tile, labels) {
 		const button = (deed, name, act) => h("button", { type: "button", "data-deed": deed, onclick: () => this.#act(tile, act) }, name);
-		const acceptable = labels.filter(({ state }) => state !== "accepted" || labels.length > 1);
+		const acceptable = labels.filter(({ reviewed }) => !reviewed);
 		return [
 			...acceptable.map(({ label }) => button("accept", labels.length > 1 ? `Accept ${label}` : "Accept", ["accept", label])),
 			...(labels.some(({ state }) => state !== "rejected") ? [button("reject", "Reject", ["reject"])] : []),

@@ -20,7 +20,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from contract.corrections import Correction, Corrections, NoCorrection, NoDecision, hash_of
+from contract.corrections import (
+    Correction,
+    Corrections,
+    ImplausibleAge,
+    NoCorrection,
+    NoDecision,
+    hash_of,
+)
 from contract.errors import NotConfirmed
 from preprocessing.encoding import png_of
 from service.errors import Problem
@@ -51,14 +58,10 @@ log = logging.getLogger("service")
 
 @dataclass(frozen=True)
 class Usage:
-    """What is in the folder."""
+    """What is in the folder, without what was rejected, which is bounded apart."""
 
-    states: Counter[str]  # corrections by state
+    count: int  # corrections
     size: int  # bytes
-
-    @property
-    def count(self) -> int:
-        return self.states.total()
 
 
 class FeedbackFolder:
@@ -76,7 +79,8 @@ class FeedbackFolder:
         self._usage: Usage | None = None
         self._counted = -math.inf  # when, on time.monotonic
         self._failing = False
-        for result in ("accepted", "waiting", "known", "refused"):
+        self._implausible = False  # the age of most corrections
+        for result in ("accepted", "waiting", "known", "not_needed", "refused"):
             metrics.corrections.labels(result)
 
     @property
@@ -97,16 +101,23 @@ class FeedbackFolder:
                 headers={"retry-after": str(seconds)},
             )
 
-    async def add(self, pixels: Pixels, label: str, *, suspicious: bool) -> tuple[Correction, bool]:
-        """Keep an image (h, w) or (h, w, 3) with its label; and whether it is new."""
+    async def add(
+        self, pixels: Pixels, label: str, *, suspicious: bool, needed: bool
+    ) -> tuple[Correction | None, bool]:
+        """Keep an image (h, w) or (h, w, 3) with its label; and whether it is new.
+
+        One that is not `needed` is kept only if it disputes another label: else None is returned.
+        """
+        suspicious = suspicious or self._settings.feedback_review == "all"
         try:
             correction, is_new = await self.do(
-                lambda folder: self._add(folder, pixels, label, suspicious=suspicious)
+                lambda folder: self._add(folder, pixels, label, suspicious, needed)
             )
         except Problem:
             self._metrics.corrections.labels("refused").inc()
             raise
-        self._metrics.corrections.labels(correction.state if is_new else "known").inc()
+        result = correction.state if correction else "not_needed"
+        self._metrics.corrections.labels(result if is_new or not correction else "known").inc()
         return correction, is_new
 
     async def do(self, work: Callable[[Corrections], T]) -> T:
@@ -166,20 +177,22 @@ class FeedbackFolder:
     # ---- on the thread ---------------------------------------------------------------------------
 
     def _add(
-        self, folder: Corrections, pixels: Pixels, label: str, *, suspicious: bool
-    ) -> tuple[Correction, bool]:
+        self, folder: Corrections, pixels: Pixels, label: str, suspicious: bool, needed: bool
+    ) -> tuple[Correction | None, bool]:
         image = hash_of(pixels.tobytes())
-        known = folder.find(image, label)
-        if known is not None:
-            return known, False
+        known = folder.of(image)
+        for each in known:
+            if each.label == label:
+                return each, False
+        if not needed and not known:
+            return None, False
         png = png_of(pixels)
         usage = self._usage
         if usage is None or time.monotonic() > self._counted + COUNTED:
             usage = self._count(folder)
         self._check_room(usage, len(png))
         added = folder.add(image, label, png, suspicious=suspicious)
-        states = usage.states + Counter([added.state])
-        self._usage = Usage(states, usage.size + len(png))
+        self._usage = Usage(usage.count + 1, usage.size + len(png))
         return added, True
 
     def _check_room(self, usage: Usage, size: int) -> None:
@@ -200,18 +213,30 @@ class FeedbackFolder:
         folder.folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder.folder, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder.folder))
-        days = self._settings.feedback_days
-        if removed := folder.prune(before=time.time() - days * DAY):
-            log.info("deleted %d corrections older than %d days", removed, days)
+        self._delete_old(folder)
+        settings = self._settings
+        if removed := folder.prune_rejected(settings.feedback_max, settings.feedback_bytes):
+            log.info("deleted the %d oldest rejected corrections, to limit their number", removed)
         self._count(folder)
 
+    def _delete_old(self, folder: Corrections) -> None:
+        days = self._settings.feedback_days
+        try:
+            removed = folder.prune(before=time.time() - days * DAY)
+        except ImplausibleAge as error:
+            if not self._implausible:
+                log.warning("%s (%s_DAYS is %d)", error, SETTING, days)
+            self._implausible = True
+            return
+        self._implausible = False
+        if removed:
+            log.info("deleted %d corrections older than %d days", removed, days)
+
     def _count(self, folder: Corrections) -> Usage:
-        states: Counter[str] = Counter()
-        size = 0
-        for each in folder.all():
-            states[each.state] += 1
-            size += each.size
-        self._usage, self._counted = Usage(states, size), time.monotonic()
+        found = [*folder.all()]
+        states = Counter(each.state for each in found)
         self._metrics.corrections_accepted.set(states["accepted"])
         self._metrics.corrections_waiting.set(states["waiting"])
+        sizes = [each.size for each in found if each.state != "rejected"]
+        self._usage, self._counted = Usage(len(sizes), sum(sizes)), time.monotonic()
         return self._usage

@@ -1,9 +1,21 @@
 """A rate limit for each client, such as an API key or an address."""
 
 from hashlib import sha256
+from ipaddress import IPv6Address, IPv6Network, ip_address
 
 MINUTE = 60.0  # seconds
 MOST_CLIENTS = 4096  # that are known at a time; of more, the one that came first is forgotten
+
+
+def client_at(address: str) -> bytes:
+    """What is one client: an IPv4 address, or 64 bits of IPv6, of which one client has all."""
+    try:
+        found = ip_address(address)
+    except ValueError:  # of a Unix socket: ""
+        return address.encode()
+    if isinstance(found, IPv6Address):
+        found = found.ipv4_mapped or IPv6Network((int(found), 64), strict=False).network_address
+    return str(found).encode()
 
 
 class ClientRates:

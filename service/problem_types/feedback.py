@@ -34,12 +34,21 @@ UNKNOWN_LABEL = ProblemType(
     "Send one of the labels on the model's card as `label`: in the URL with an image file, else as "
     "a field of the form or of the JSON.",
 )
+CROSS_SITE = ProblemType(
+    "cross-site",
+    403,
+    "Sent by another site",
+    "The page of another site sent a correction through a visitor's browser. Such pages could "
+    "otherwise teach the model what they like, even where only the browser reaches the service.",
+    "Add the page's origin to `DIGITSERVE_CORS_ORIGINS` if it may send corrections.",
+    ("DIGITSERVE_CORS_ORIGINS",),
+)
 TOO_MANY_CORRECTIONS = ProblemType(
     "too-many-corrections",
     429,
     "Too many corrections",
     "A client sends more corrections a minute than it may. They are counted for each API key, "
-    "or for each address where there are no keys.",
+    "or, where there are no keys, for each address (of IPv6, each network of 64 bits).",
     "Send the correction again after the pause.",
     ("DIGITSERVE_FEEDBACK_RATE",),
     retry=True,
@@ -58,8 +67,8 @@ FEEDBACK_FULL = ProblemType(
     "feedback-full",
     507,
     "No more corrections are kept",
-    "As many corrections are kept as may be, by number or by bytes.",
-    "Train on the corrections and delete them, or raise the limit.",
+    "As many corrections are kept as may be, by number or by bytes; rejected ones do not count.",
+    "Review those that wait, train on the accepted ones and delete them, or raise the limit.",
     ("DIGITSERVE_FEEDBACK_MAX", "DIGITSERVE_FEEDBACK_BYTES"),
 )
 FEEDBACK_DISK_FULL = ProblemType(

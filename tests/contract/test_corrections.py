@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from contract.corrections import Corrections, NoCorrection, NoDecision, hash_of, is_held_out
+from contract.corrections import (
+    Correction,
+    Corrections,
+    ImplausibleAge,
+    NoCorrection,
+    NoDecision,
+    hash_of,
+    is_held_out,
+)
 from contract.label_studio import main as label_studio
 
 PNG = b"what is in the file does not matter here"
@@ -94,6 +102,29 @@ def test_a_rejected_label_does_not_decide_for_the_others(corrections: Correction
     assert states(corrections) == {"1": "rejected", "7": "waiting", "2": "waiting"}
 
 
+def test_only_what_an_admin_has_accepted_is_reviewed(corrections: Corrections) -> None:
+    for image in (IMAGE, OTHER):
+        corrections.add(image, "7", PNG, suspicious=False)
+    corrections.accept(IMAGE)
+    assert {each.sha256: each.reviewed for each in corrections.all()} == {IMAGE: True, OTHER: False}
+    corrections.reject(IMAGE)
+    assert not any(each.reviewed for each in corrections.all())
+
+
+def test_the_same_label_from_two_services_at_once_is_no_dispute(tmp_path: Path) -> None:
+    class Slower(Corrections):
+        """Another service adds the correction after this one has looked for it."""
+
+        def find(self, image: str, label: str) -> Correction | None:
+            found = super().find(image, label)
+            Corrections(tmp_path).add(image, label, PNG, suspicious=False)
+            return found
+
+    slower = Slower(tmp_path)
+    assert slower.add(IMAGE, "7", PNG, suspicious=False).state == "accepted"
+    assert states(slower) == {"7": "accepted"}
+
+
 def test_deleting_an_image_leaves_no_trace_of_it(corrections: Corrections) -> None:
     corrections.add(IMAGE, "7", PNG, suspicious=False)
     corrections.add(OTHER, "7", PNG, suspicious=False)
@@ -126,6 +157,30 @@ def test_pruning_removes_old_corrections_and_drafts_of_killed_processes(
     assert corrections.prune(before=time.time() - 60) == 1
     assert [each.sha256 for each in corrections.all()] == [OTHER]
     assert not draft.exists()
+
+
+def test_pruning_refuses_to_remove_most_corrections(corrections: Corrections) -> None:
+    """As it would if the clock were wrong."""
+    for number in range(40):
+        image = hash_of(b"%d" % number)
+        corrections.add(image, "7", PNG, suspicious=False)
+        if number < 21:
+            os.utime(corrections.folder / f"accepted/7/{image}.png", (1e9, 1e9))
+    with pytest.raises(ImplausibleAge, match=r"21 of 40 corrections in .* are too old"):
+        corrections.prune(before=time.time() - 60)
+    assert len([*corrections.all()]) == 40
+
+
+def test_of_the_rejected_ones_the_oldest_are_removed(corrections: Corrections) -> None:
+    images = [hash_of(b"%d" % number) for number in range(4)]
+    for age, image in enumerate(images):
+        corrections.add(image, "7", PNG, suspicious=False)
+        corrections.reject(image)
+        os.utime(corrections.folder / f"rejected/7/{image}.png", (2e9 - age, 2e9 - age))
+    corrections.add(OTHER, "7", PNG, suspicious=False)
+    assert corrections.prune_rejected(most=3, most_bytes=1000) == 1
+    assert corrections.prune_rejected(most=3, most_bytes=2 * len(PNG)) == 1
+    assert {each.sha256 for each in corrections.all()} == {OTHER, *images[:2]}
 
 
 def test_a_file_that_is_no_correction_is_left_alone(corrections: Corrections) -> None:

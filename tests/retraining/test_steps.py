@@ -84,6 +84,18 @@ def test_a_version_that_is_not_better_is_kept_with_the_reason(
     assert store.current() == 1
 
 
+def test_if_only_unreviewed_corrections_improved_a_person_decides(
+    store: Store, settings: Settings
+) -> None:
+    equal = gate("equal").model_copy(update={"unreviewed_gained": 40, "unreviewed_lost": 3})
+    done = steps.settle(job().model_copy(update={"gate": equal}), settings, Recorder())
+    assert done.state == "awaiting_approval"
+    assert "only corrections that nobody reviewed improved: it gains 40 of them and loses 3" in (
+        done.reason or ""
+    )
+    assert store.current() == 1
+
+
 @pytest.mark.parametrize(("policy", "state"), [("never", "kept"), ("ask", "awaiting_approval")])
 def test_a_better_version_is_not_activated_against_the_request(
     policy: str, state: State, store: Store, settings: Settings

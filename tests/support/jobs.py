@@ -9,7 +9,6 @@ from typing import Any
 
 from dbos import DBOS, DBOSPortableJSONSerializer
 
-from contract.card import Gate
 from contract.jobs import (
     APPLICATION,
     DECISION,

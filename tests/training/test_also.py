@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from contract.card import PhotoPreparation
-from contract.corrections import hash_of, is_held_out
+from contract.corrections import Corrections, hash_of, is_held_out
 from preprocessing.encoding import png_of
 from preprocessing.preparation import Pixels
 from tests.support.pictures import encoded, seven
@@ -83,7 +84,8 @@ def test_a_run_keeps_both_parts(small_data: DataSet, corrections: Path, tmp_path
 
 def test_a_run_without_more_images_has_no_corrections(small_folder: Path) -> None:
     run = Run(small_folder)
-    assert run.also() is run.corrections() is None
+    assert run.also() is None
+    assert run.corrections() is None
 
 
 def test_the_weight_is_how_often_an_image_is_shown(
@@ -189,12 +191,48 @@ def test_a_damaged_file_is_named_and_left_out(
     assert "damaged.png" in caplog.text
 
 
-def test_unknown_classes_are_refused(small_data: DataSet, corrections: Path) -> None:
+def test_images_of_unknown_classes_are_left_out(
+    small_data: DataSet, corrections: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One of another model, or a typing error in an annotation, must not fail every later job."""
     add(corrections.parent, written_digits()[0][960], "a cat")
-    with pytest.raises(BadData, match="unknown classes: a cat; the data set has 0, 1"):
-        read_also([corrections], small_data)
-    with pytest.raises(BadData, match=r"name its folder .*accepted"):
+    with caplog.at_level(logging.WARNING):
+        also = found(corrections, small_data)
+    assert len(also.train[1]) + len(also.held_out[1]) == 50
+    left_out = f"left out 1 image of unknown classes in {corrections}: a cat; the data set has 0, 1"
+    assert left_out in caplog.text
+
+
+def test_a_folder_of_corrections_in_all_states_is_refused(
+    small_data: DataSet, corrections: Path
+) -> None:
+    with pytest.raises(BadData, match=r"is a folder of corrections: name .*/accepted"):
         read_also([corrections.parent], small_data)
+
+
+def test_a_run_keeps_which_held_out_corrections_an_admin_accepted(
+    small_data: DataSet, corrections: Path, tmp_path: Path
+) -> None:
+    pixels = {hash_of(each.tobytes()): each for each in found(corrections, small_data).held_out[0]}
+    one, *_ = pixels
+    Corrections(corrections.parent).accept(one)
+    also = found(corrections, small_data)
+    reviewed = also.held_out.reviewed
+    assert hashes(also.held_out[0][reviewed]) == {one}
+    run = train_into(tmp_path / "runs", small_data, SHORT, also=also)
+    held_out = run.corrections()
+    assert held_out is not None
+    assert np.array_equal(held_out.reviewed, reviewed)
+
+
+def test_images_that_the_operator_added_need_no_review(
+    small_data: DataSet, corrections: Path, tmp_path: Path
+) -> None:
+    for path in corrections.rglob("*.png"):
+        copy = tmp_path / "own" / path.parent.name / f"image-{path.name}"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    assert found(tmp_path / "own", small_data).held_out.reviewed.all()
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Annotated
+from typing import Annotated, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 from starlette.types import Receive, Scope, Send
 
-from contract.corrections import State, is_held_out
+from contract.corrections import State, hash_of, is_held_out
 from preprocessing.digits.normalize import InkMode
 from preprocessing.preparation import Preparer
 from service.api.options import options_as
@@ -33,9 +33,11 @@ from service.batching.batcher import Batcher
 from service.batching.interface import BatchResult, DeadlinePassed
 from service.errors import Problem
 from service.feedback.folder import FeedbackFolder
+from service.feedback.rates import client_at
 from service.http.asgi import AsgiEndpoint
 from service.http.auth import Access
 from service.http.body import BufferBudget
+from service.http.cross_site import check_site
 from service.http.exchange import Endpoint, Exchange
 from service.http.offload import Offload
 from service.models.loading import Model
@@ -80,9 +82,9 @@ class Added(BaseModel):
 
     sha256: str = Field(description="the image's id under /v1/feedback: the hash of its pixels")
     label: str
-    state: State = Field(
+    state: State | Literal["not_needed"] = Field(
         description="accepted: the next training uses it; waiting: an admin decides; rejected: an "
-        "admin has decided against it"
+        "admin has decided against it; not_needed: nothing is stored, the model gives this label"
     )
     held_out: bool = Field(description="a fifth is never trained on: it judges what was trained")
     prediction: Class = Field(description="the prediction of the served version")
@@ -108,7 +110,7 @@ class Correct:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["route"] = self  # as FastAPI's own routes do, for the labels of metrics
         peer = scope["client"]
-        endpoint = CorrectionEndpoint(self, (peer[0] if peer else "").encode())
+        endpoint = CorrectionEndpoint(self, client_at(peer[0] if peer else ""))
         services = self.settings, self.metrics, self.budget
         await AsgiEndpoint(endpoint, *services)(scope, receive, send)
 
@@ -121,10 +123,11 @@ class CorrectionEndpoint(Endpoint):
     method = "POST"
 
     app: Correct
-    address: bytes  # of the client
+    client: bytes  # where there are no keys
 
     def admit(self, headers: Mapping[bytes, bytes]) -> None:
-        self.app.folder.admit(self.app.access.key_of(headers) or self.address)
+        check_site(headers, self.app.settings.cors_origins)
+        self.app.folder.admit(self.app.access.key_of(headers) or self.client)
         check_head(headers)
 
     def begin(self, exchange: Exchange) -> None:
@@ -209,26 +212,33 @@ class PendingCorrection:
         except Exception as error:  # the task has no caller: whatever it is, the client is answered
             self._exchange.fail(error)
             return
-        head = f"content-type: application/json\r\nlocation: {ROUTE}/{added.sha256}\r\n".encode()
+        head = b"content-type: application/json\r\n"
+        if added.state != "not_needed":
+            head += f"location: {ROUTE}/{added.sha256}\r\n".encode()
         self._exchange.reply(201 if is_new else 200, head, content)
 
     async def _add(self, batch: BatchPredictions, place: int) -> tuple[Added, bool]:
         label, request_id = str(self._texts["label"]), self._texts["request_id"]
         _check_label(label, batch.model)  # another one may serve by now
         predicted = _class(batch, place)
-        suspicious = predicted.label != label and predicted.confidence > SUSPICIOUS
-        folder = self._endpoint.app.folder
-        kept, is_new = await folder.add(self._pixels[0], label, suspicious=suspicious)
-        if request_id is not None:
+        agrees = predicted.label == label
+        kept, is_new = await self._endpoint.app.folder.add(
+            self._pixels[0],
+            label,
+            suspicious=agrees or predicted.confidence > SUSPICIOUS,
+            needed=not agrees or batch.uncertain(place, None),
+        )
+        if kept and request_id is not None:
             log.info(
                 "the prediction of request %s is corrected: %r, not %r, %s",
                 request_id, label, predicted.label, kept.state,
             )  # fmt: skip
+        image = hash_of(self._pixels[0].tobytes())
         added = Added(
-            sha256=kept.sha256,
+            sha256=image,
             label=label,
-            state=kept.state,
-            held_out=is_held_out(kept.sha256),
+            state=kept.state if kept else "not_needed",
+            held_out=kept is not None and is_held_out(image),
             prediction=predicted,
             model=ServedModel(**batch.model.named),
         )

@@ -4,11 +4,12 @@ An image is identified by the hash of its pixels, and was given one label or sev
 accepted, waiting or rejected.
 """
 
+import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, Field
@@ -29,10 +30,13 @@ from service.problem_types.feedback import (
 from service.problem_types.http import BAD_PARAMETER
 from service.settings import Settings
 
+log = logging.getLogger("service")
+
 
 class GivenLabel(BaseModel):
     label: str
     state: State
+    reviewed: bool = Field(description="accepted by an admin: it counts in the gate's verdict")
     created: datetime = Field(description="when it was first sent")
 
 
@@ -44,8 +48,8 @@ class CorrectedImage(BaseModel):
 
 
 class FeedbackLimits(BaseModel):
-    corrections: int = Field(description="DIGITSERVE_FEEDBACK_MAX")
-    bytes: int = Field(description="DIGITSERVE_FEEDBACK_BYTES")
+    corrections: int = Field(description="DIGITSERVE_FEEDBACK_MAX: accepted and waiting ones")
+    bytes: int = Field(description="DIGITSERVE_FEEDBACK_BYTES: of accepted and waiting ones")
     days: int = Field(description="DIGITSERVE_FEEDBACK_DAYS: then a correction is deleted")
     a_minute: int = Field(description="DIGITSERVE_FEEDBACK_RATE: of one client")
 
@@ -62,6 +66,10 @@ class FeedbackList(BaseModel):
 
 class Deleted(BaseModel):
     deleted: int = Field(description="how many labels the image had")
+
+
+class DeletedAll(BaseModel):
+    deleted: int = Field(description="corrections")
 
 
 _NOT_DONE = (*NOT_ADMIN, FEEDBACK_OFF, FEEDBACK_UNAVAILABLE, BAD_PARAMETER)
@@ -146,6 +154,16 @@ def review_routes(
         return await changed(sha256, lambda corrections, key: corrections.reject(key, label))
 
     @router.delete(
+        "",
+        summary="Delete all corrections that wait, or all that were rejected",
+        responses=refusals(*_NOT_DONE),
+    )
+    async def delete_all(state: Literal["waiting", "rejected"]) -> DeletedAll:
+        deleted = await folder.change(lambda corrections: corrections.delete_all(state))
+        log.info("deleted %d %s corrections for an admin", deleted, state)
+        return DeletedAll(deleted=deleted)
+
+    @router.delete(
         "/{sha256}",
         summary="Delete an image with all its labels",
         responses=refusals(*_NOT_CHANGED),
@@ -199,6 +217,7 @@ def _image(corrections: Sequence[Correction]) -> CorrectedImage:
             GivenLabel(
                 label=each.label,
                 state=each.state,
+                reviewed=each.reviewed,
                 created=datetime.fromtimestamp(each.created, UTC),
             )
             for each in ordered

@@ -167,7 +167,9 @@ class Metrics:
             "what",
         )
         self.corrections = counter(
-            "corrections", "Corrections of users: accepted, waiting, known or refused", "result"
+            "corrections",
+            "Corrections of users: accepted, waiting, known, not_needed or refused",
+            "result",
         )
         self.corrections_accepted = fact(
             "corrections_accepted", "Corrections in the folder for the next training"
