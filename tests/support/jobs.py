@@ -9,6 +9,7 @@ from typing import Any
 
 from dbos import DBOS, DBOSPortableJSONSerializer
 
+from contract.card import Gate
 from contract.jobs import (
     APPLICATION,
     DECISION,
@@ -38,6 +39,7 @@ class ScriptedWorker:
         self.url = url
         self.ends: set[str] = set()
         self.version = 1  # that jobs say they have published
+        self.gate: Gate | None = None  # of that version
         self.stops = False  # every job ends
         self.lines: list[str] = []  # of the log, which a job writes at its start
         self.steps = 1  # lines of progress that a job writes; one that runs writes further ones
