@@ -38,6 +38,7 @@ class ScriptedWorker:
         self.url = url
         self.ends: set[str] = set()
         self.version = 1  # that jobs say they have published
+        self.gate: Gate | None = None  # of that version
         self.stops = False  # every job ends
         self.lines: list[str] = []  # of the log, which a job writes at its start
         self.steps = 1  # lines of progress that a job writes; one that runs writes further ones
