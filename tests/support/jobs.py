@@ -9,6 +9,7 @@ from typing import Any
 
 from dbos import DBOS, DBOSPortableJSONSerializer
 
+from contract.card import Gate
 from contract.jobs import (
     APPLICATION,
     DECISION,
