@@ -137,7 +137,7 @@ class Job(_Facts):
     ended: datetime | None = None
     worker: str | None = None  # the one that runs it, or did
     resumable: bool = False  # `resume` would continue it where it was
-    reason: str | None = None  # why it failed, was kept or is activated: a sentence
+    reason: str | None = None  # why it has this state: a sentence
     run: str | None = None  # id of the training run
     progress: Progress | None = None  # the last of the training
     parent: int | None = None  # version that served when it was judged
