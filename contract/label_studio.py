@@ -14,7 +14,8 @@ labels that users gave as predictions. The labeling configuration of the project
     </View>
 
 A choice accepts an image with that label, whether or not a user had given it. A task that an
-annotator skipped is left as it is.
+annotator skipped is left as it is. Choices must be labels of the current version of --models and
+--name, or of --labels; nothing is imported otherwise.
 """
 
 import json
@@ -23,15 +24,21 @@ import signal
 import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
+from contract.card import Label
 from contract.corrections import HASH, STATES, CorrectionError, Corrections, NoCorrection
-from contract.errors import NotConfirmed
+from contract.errors import NotConfirmed, NoVersion, StoreError
+from contract.store import Store
 
 IMAGE, LABEL = "image", "label"  # names in the labeling configuration
 KEY = "sha256"  # of the task's data: which image it is
+SHOWN = 20  # labels in an error
+_LABEL: TypeAdapter[str] = TypeAdapter(Label)
 
 
 class BadTasks(Exception):
@@ -86,17 +93,38 @@ def choices_of(tasks: Any) -> tuple[list[tuple[str, str]], int]:
         if not re.fullmatch(HASH, image):
             raise BadTasks(f"task {number}: {KEY} is not the hash of an image")
         if labels and labels[-1]:
-            chosen.append((image, str(labels[-1])))
+            chosen.append((image, _label(number, labels[-1])))
         else:
             skipped += 1
     return chosen, skipped
+
+
+def check_labels(chosen: Iterable[tuple[str, str]], known: Sequence[str]) -> None:
+    """BadTasks if a label was chosen that the model does not know, such as a misspelt choice."""
+    unknown = sorted({label for _, label in chosen} - {*known})
+    if unknown:
+        raise BadTasks(
+            f"{_some(unknown)}: unknown labels, the model has {_some(known)}; correct the choices "
+            "of the labeling configuration, or name the labels with --labels"
+        )
+
+
+def _label(number: int, choice: object) -> str:
+    try:
+        return _LABEL.validate_python(choice)
+    except ValidationError as error:
+        raise BadTasks(f"task {number}: {choice!r} cannot be a label") from error
+
+
+def _some(labels: Sequence[str]) -> str:
+    return ", ".join(labels[:SHOWN]) + (", ..." if len(labels) > SHOWN else "")
 
 
 def main(words: list[str] | None = None) -> int:
     arguments = _parser().parse_args(words)
     try:
         arguments.run(arguments)
-    except (BadTasks, CorrectionError, NotConfirmed, OSError) as error:
+    except (BadTasks, CorrectionError, NotConfirmed, OSError, StoreError) as error:
         print(f"label_studio: {error}", file=sys.stderr)
         return 1
     return 0
@@ -135,12 +163,28 @@ def _import(arguments: Namespace) -> None:
         chosen, skipped = choices_of(json.loads(arguments.file.read_text()))
     except (BadTasks, ValueError) as error:
         raise BadTasks(f"{arguments.file}: {error}") from error
+    known = _known_labels(arguments)
+    if known is None:
+        print("label_studio: there is no version, so the labels are not checked", file=sys.stderr)
+    else:
+        check_labels(chosen, known)
     missing = decide(_corrections(arguments), chosen)
     print(
         f"label_studio: {len(chosen) - len(missing)} images accepted, {skipped} without a choice, "
         f"{len(missing)} no longer there",
         file=sys.stderr,
     )
+
+
+def _known_labels(arguments: Namespace) -> Sequence[str] | None:
+    """Those of --labels, or of the current version; None: there is none."""
+    if arguments.labels is not None:
+        return str(arguments.labels).split(",")
+    store = Store(arguments.models, arguments.name)
+    try:
+        return store.card(store.current()).labels
+    except NoVersion:
+        return None
 
 
 def _corrections(arguments: Namespace) -> Corrections:
@@ -166,9 +210,14 @@ def _parser() -> ArgumentParser:
     commands.choices["export"].add_argument(
         "--state", choices=STATES, default="waiting", help="default: waiting"
     )
-    commands.choices["import"].add_argument(
-        "file", type=Path, metavar="FILE", help="Label Studio's export, as JSON"
-    )
+    importing = commands.choices["import"]
+    importing.add_argument("file", type=Path, metavar="FILE", help="Label Studio's export, as JSON")
+    importing.add_argument("--labels", help="those of the model, separated by commas")
+    importing.add_argument(
+        "--models", type=Path, metavar="DIR", help="the store whose current version has the labels",
+        default=Path("models"),
+    )  # fmt: skip
+    importing.add_argument("--name", help="name of the model", default="digits")
     return parser
 
 

@@ -79,7 +79,7 @@ export class Correct {
 		let said;
 		try {
 			const { state } = await this.service.json(`v1/feedback?${query}`, { method: "POST", body: file });
-			said = THANKS[state] ? `Thank you. Kept as ${label}: ${THANKS[state]}.` : `Not kept: the model reads it as ${label} now.`;
+			said = THANKS[state] ? `Thank you. Kept as ${label}: ${THANKS[state]}.` : `Not kept: the model classifies it as ${label} already.`;
 		} catch (error) {
 			const later = error.wait ? ` Try again in ${Math.ceil(error.wait)} s.` : "";
 			said = `Not kept: ${sentence(error.message)}.${later}`;

@@ -19,6 +19,7 @@ from contract.corrections import (
     is_held_out,
 )
 from contract.label_studio import main as label_studio
+from tests.fixtures import MODELS
 
 PNG = b"what is in the file does not matter here"
 IMAGE, OTHER = hash_of(b"one image"), hash_of(b"another image")
@@ -230,11 +231,31 @@ def test_annotations_in_label_studio_decide_what_waits(
     results = [annotated(keys[IMAGE], "7"), annotated(keys[OTHER], "4")]
     results.append(annotated(keys[third], "7", skipped=True))
     (tmp_path / "annotated.json").write_text(json.dumps(results))
-    assert label_studio(["import", str(corrections.folder), str(tmp_path / "annotated.json")]) == 0
-    assert "2 images accepted, 1 without a choice" in capsys.readouterr().err
+    words = ["import", str(corrections.folder), str(tmp_path / "annotated.json")]
+    assert label_studio([*words, "--models", str(tmp_path / "none")]) == 0
+    said = capsys.readouterr().err
+    assert "2 images accepted, 1 without a choice" in said
+    assert "there is no version, so the labels are not checked" in said
     assert states(corrections) == {"7": "accepted", "1": "rejected"}
     assert states(corrections, OTHER) == {"4": "accepted", "7": "rejected"}
     assert states(corrections, third) == {"7": "waiting"}
+
+
+@pytest.mark.parametrize("words", [["--labels", "1,7"], ["--models", str(MODELS)]])
+def test_a_misspelt_choice_is_refused_and_nothing_is_imported(
+    words: list[str],
+    corrections: Corrections,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    for image in (IMAGE, OTHER):
+        corrections.add(image, "7", PNG, suspicious=True)
+    first, second = exported(corrections.folder, capsys)
+    file = tmp_path / "annotated.json"
+    file.write_text(json.dumps([annotated(first, "7"), annotated(second, "seven")]))
+    assert label_studio(["import", str(corrections.folder), str(file), *words]) == 1
+    assert "seven: unknown labels, the model has " in capsys.readouterr().err
+    assert all(each.state == "waiting" for each in corrections.all())
 
 
 @pytest.mark.parametrize(
@@ -244,6 +265,8 @@ def test_annotations_in_label_studio_decide_what_waits(
         ("nonsense", "Expecting value"),
         ('[{"image": "data:,", "choice": "7"}]', "task 1 .*not as JSON-MIN"),
         ('[{"data": {"sha256": "../../etc"}, "annotations": []}]', "task 1: .*not the hash"),
+        (json.dumps([annotated({"data": {"sha256": IMAGE}}, "7\0")]), "task 1: '7.x00' cannot be"),
+        (json.dumps([annotated({"data": {"sha256": IMAGE}}, "x" * 999)]), "task 1: .* cannot be"),
     ],
 )
 def test_a_file_that_is_no_export_is_refused_by_name(

@@ -134,6 +134,20 @@ def test_of_many_labels_one_is_chosen_from_a_list(
         assert kept(tmp_path / "feedback", MANY[140])
 
 
+def test_an_admin_accepts_what_nobody_reviewed(page: Page, feedback: Path) -> None:
+    correct(page, 7, "1")
+    correct(page, 4, "9")
+    (feedback / "accepted").mkdir(exist_ok=True)
+    (feedback / "waiting/1").rename(feedback / "accepted/1")
+    review(page)
+    page.locator('#states [data-state="accepted"]').click()
+    image = page.locator("#corrected-images li")
+    expect(image).to_contain_text("not reviewed")
+    image.get_by_role("button", name="Accept").click()
+    expect(image).to_have_count(0)
+    assert [*feedback.glob("decided/1/*")]
+
+
 def test_an_admin_reviews_corrections_with_keys(page: Page, feedback: Path) -> None:
     for digit, label in ((7, "1"), (4, "9"), (3, "5")):
         correct(page, digit, label)
