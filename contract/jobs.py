@@ -7,7 +7,8 @@ Both keep a job as the JSON of these models, with DBOSPortableJSONSerializer; th
 
     submit           enqueue WORKFLOW on QUEUE with the id and the Request as a dict
     cancel           cancel the workflow
-    resume           a cancelled job: resume the workflow on QUEUE; a failed one: rewind it on QUEUE
+    resume           a cancelled job: resume the workflow on QUEUE; a failed one: rewind it on
+                     QUEUE, or its decision on DECISIONS if that is what failed
     approve, reject  enqueue DECISION on DECISIONS with the id, a Decision, and by whom; its
                      workflow has the id `decision_of(id)`, so that there is one decision at most
 

@@ -47,6 +47,9 @@ class Reporter(Protocol):
     def progress(self, job: Job, progress: Progress) -> None: ...
     def line(self, line: str) -> None: ...
     def stop_requested(self) -> bool: ...
+    def first(self, name: str, value: int) -> int:
+        """Record a value, unless an earlier attempt of the step has; returns what is recorded."""
+        ...
 
 
 def train(job: Job, settings: Settings, reporter: Reporter) -> Job:
@@ -309,9 +312,9 @@ def _activated(job: Job, settings: Settings, reporter: Reporter, reason: str | N
     if reporter.stop_requested():
         raise Interrupted
     store = settings.store()
+    activations = [each.after for each in store.history()].count(number)
     # A switch by hand after this step has run is not undone when it runs again.
-    done = any(each.after == number and each.at >= job.created for each in store.history())
-    if not done:
+    if activations == reporter.first(f"activations of {number}", activations):
         store.activate(number, expected=job.parent)
     return _ended(job, reporter, "activated", reason)
 

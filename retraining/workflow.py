@@ -254,6 +254,13 @@ class _Reporter:
             DBOS.executor_id,
         )
 
+    def first(self, name: str, value: int) -> int:
+        """Record a value, unless an earlier attempt of the step has; returns what is recorded."""
+        recorded: int | None = DBOS.get_event(DBOS.workflow_id or "", name, timeout_seconds=0)
+        if recorded is None:
+            DBOS.set_event(name, value)
+        return value if recorded is None else recorded
+
     def check_owner(self) -> None:
         """Raises DBOSWorkflowConflictIDError if the job was cancelled or is another worker's."""
         self._write("log", {"line": "stopped"})

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from contract.card import ONNX
 from tests.retraining.place import Place, Worker
 from tests.support.pictures import encoded, seven
 from tests.support.program import PATIENCE
@@ -60,6 +61,22 @@ def test_a_decision_is_made_once(place: Place, capsys: pytest.CaptureFixture[str
     assert "job job was approved before" in capsys.readouterr().err
     place.worker()
     place.wait_for("job", "activated")
+
+
+@pytest.mark.parametrize("command", ["resume", "approve"])
+def test_a_decision_that_failed_goes_on(command: str, place: Place) -> None:
+    model = place.store.folder / "2" / ONNX
+    whole = model.read_bytes()
+    awaiting_approval(place)
+    model.write_bytes(b"damaged")
+    place.command("approve", "job")
+    job = place.wait_for("job", "failed")
+    assert (job.resumable, place.store.current()) == (True, 1)
+    assert "model.onnx" in (job.reason or "")
+    model.write_bytes(whole)
+    assert place.command(command, "job") == 0
+    assert "approved by" in (place.wait_for("job", "activated").reason or "")
+    assert place.store.current() == 2
 
 
 @pytest.mark.parametrize("place", ["worse"], indirect=True)

@@ -25,6 +25,7 @@ class Recorder:
         self.states: list[State] = []
         self.lines: list[str] = []
         self._stop = stop
+        self._recorded: dict[str, int] = {}
 
     def job(self, job: Job) -> None:
         self.states.append(job.state)
@@ -36,6 +37,9 @@ class Recorder:
 
     def stop_requested(self) -> bool:
         return self._stop
+
+    def first(self, name: str, value: int) -> int:
+        return self._recorded.setdefault(name, value)
 
 
 @pytest.fixture
@@ -114,15 +118,17 @@ def test_if_another_version_became_current_it_is_judged_again(
 
 
 def test_an_activation_that_runs_twice_switches_once(store: Store, settings: Settings) -> None:
-    steps.settle(job(), settings, Recorder())
-    steps.settle(job(), settings, Recorder())
+    reporter = Recorder()
+    steps.settle(job(), settings, reporter)
+    steps.settle(job(), settings, reporter)
     assert [switch.after for switch in store.history()].count(2) == 1
 
 
 def test_a_rollback_after_the_activation_is_not_undone(store: Store, settings: Settings) -> None:
-    steps.settle(job(), settings, Recorder())
+    reporter = Recorder()
+    steps.settle(job(), settings, reporter)
     store.rollback()
-    steps.settle(job(), settings, Recorder())
+    steps.settle(job(), settings, reporter)
     assert store.current() == 1
 
 
@@ -145,6 +151,15 @@ def test_an_approval_activates_even_what_is_not_better(store: Store, settings: S
 def test_a_rejection_names_who_decided(store: Store, settings: Settings) -> None:
     done = steps.decide(job("ask"), "reject", "ann", settings, Recorder())
     assert (done.state, done.reason, store.current()) == ("rejected", "rejected by ann", 1)
+
+
+def test_an_approval_activates_what_was_rolled_back_before_it(
+    store: Store, settings: Settings
+) -> None:
+    store.activate(2)
+    store.rollback()
+    done = steps.decide(job("ask"), "approve", "ann", settings, Recorder())
+    assert (done.state, store.current()) == ("activated", 2)
 
 
 def test_an_approval_of_an_outdated_comparison_activates_nothing(
