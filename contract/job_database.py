@@ -66,11 +66,11 @@ class JobDatabase:
     """Used by one thread at a time. Each method raises DatabaseUnavailable, and UnreadableJob."""
 
     def __init__(self, url: str, model: str) -> None:
-        """`url` begins with sqlite:/// or postgresql://. Connects with the first call."""
+        """`url` is one that `check_database` accepts. Connects with the first call."""
         logging.getLogger("dbos").setLevel(logging.CRITICAL)  # what fails is raised
         refuse_pickles()
         self._model = model
-        self._engine = _engine(_url(url))
+        self._engine = _engine(make_url(url))
         self._client = DBOSClient(
             system_database_engine=self._engine,
             serializer=DBOSPortableJSONSerializer(),
@@ -354,13 +354,6 @@ def _refuse_pickle(_: Any, __: str) -> NoReturn:
 
 
 # ---- the connection -----------------------------------------------------------------------------
-
-
-def _url(text: str) -> URL:
-    try:
-        return make_url(text)
-    except (SQLAlchemyError, ValueError):  # the message may hold a password
-        raise DatabaseUnavailable("DIGITSERVE_JOBS is not the URL of a database") from None
 
 
 def _engine(url: URL) -> sqlalchemy.Engine:
