@@ -7,16 +7,18 @@ that was not. Steps return the JSON of a contract.jobs.Job, nothing is pickled. 
 port and sends nothing to anybody.
 """
 
+import fcntl
 import logging
 import signal
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 from dbos import error as dbos_errors
@@ -70,6 +72,10 @@ Json = dict[str, Any]
 log = logging.getLogger("retraining")
 
 
+class NameTaken(Exception):
+    """A worker of that name runs on this host: it would lose its job to another one."""
+
+
 class _WorkerStops(BaseException):
     """Ends a workflow without an outcome: it goes on when a worker starts."""
 
@@ -83,10 +89,14 @@ class Worker:
         self._fault: str | None = None  # of the database
 
     def run(self) -> int:
-        """Exit code 0 after SIGTERM or Ctrl-C, 1 if the database failed."""
+        """Exit code 0 after SIGTERM or Ctrl-C, 1 if the database failed. Raises NameTaken."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
         create(self._settings.jobs)
+        with _name_held(self._settings):
+            return self._run()
+
+    def _run(self) -> int:
         with failures(self._settings.jobs):
             self._launch()
         file = file_of(self._settings.jobs)
@@ -275,6 +285,23 @@ class _Reporter:
     def _write(self, kind: Any, data: Json) -> None:
         event = Event(kind=kind, at=datetime.now(UTC), data=data)
         DBOS.write_stream(EVENTS, event.model_dump(mode="json"))
+
+
+@contextmanager
+def _name_held(settings: Settings) -> Iterator[None]:
+    """Lock a file that workers of one host share: beside that of the database, or in `runs`."""
+    file = file_of(settings.jobs)
+    folder = file.parent if file else settings.runs
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f".worker-{quote(settings.name, safe='')}.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise NameTaken(
+                f"a worker named {settings.name} runs already: stop it, or give this one a name of "
+                "its own that stays the same at each start (--name)"
+            ) from None
+        yield
 
 
 def _is_failure(record: logging.LogRecord) -> bool:

@@ -40,6 +40,16 @@ def test_a_failed_job_can_be_resumed(place: Place) -> None:
     assert place.job("job").state == "queued"
 
 
+def test_a_second_worker_of_a_name_is_refused(place: Place) -> None:
+    first = place.worker("ann's laptop")
+    second = place.start_worker("ann's laptop")
+    assert second.exit_code() == 1
+    assert "a worker named ann's laptop runs already" in second.log
+    assert "--name" in second.log
+    first.kill()
+    place.worker("ann's laptop")
+
+
 @pytest.mark.slow
 def test_a_worker_waits_for_a_locked_database(place: Place) -> None:
     place.command("submit", "--id", "job", *REFUSED)
