@@ -32,7 +32,8 @@ LONGEST = 500  # characters of a line that are reported
 MOST_LINES = 2000  # of a log that are reported; all are in log.txt
 
 NICE = ("nice", "-n", "19")  # halves what a training adds to the service's p99 on the same cores
-# Writes the holder of the lock, $0, and becomes the program: also if the worker is killed meanwhile.
+# Writes its process and its host, $0, into the lock and becomes the program: the next worker finds
+# it, even if the one that starts it is killed meanwhile.
 START = ("sh", "-c", 'lock=$1 && shift && printf "%s %s" "$$" "$0" > "$lock" && exec "$@"')
 
 
@@ -59,9 +60,9 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder / LOCK) as lock, (folder / LOG).open("ab") as log:
         tail = _Tail(folder, report)
+        start = [*START, socket.gethostname(), str(folder / LOCK), *NICE]
         process = subprocess.Popen(  # noqa: S603 (the words are flags of our own programs)
-            [*START, socket.gethostname(), str(folder / LOCK)]
-            + [*NICE, sys.executable, "-m", *words],
+            [*start, sys.executable, "-m", *words],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

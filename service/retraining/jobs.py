@@ -54,7 +54,7 @@ log = logging.getLogger("service")
 
 class Jobs:
     """Used on the event loop alone. Each method raises Problem 404 if retraining is not set up,
-    and 503 if the database cannot be used.
+    and 503 if the database cannot be used or too many calls wait for it.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
