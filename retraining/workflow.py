@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from contract.errors import StoreError
 from contract.job_database import (
-    WAITING,
     JobDatabase,
     create,
     failures,
@@ -51,6 +50,7 @@ from contract.jobs import (
     Job,
     Progress,
     Request,
+    decision_of,
 )
 from retraining import steps
 from retraining.programs import Interrupted, StillRunning
@@ -64,8 +64,8 @@ WATCH = 1.0  # seconds between two looks at the file of the database
 EXPECTED = (Failed, StillRunning, StoreError, OSError)  # of a step
 DONE = {*FINAL, "awaiting_approval"}  # states in which a job no longer runs
 # Of the statuses of DBOS.
-ACTIVE = [*WAITING, "PENDING"]
 ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+MOST_JOBS = 10_000  # that pruning looks at
 KEPT = 200  # newest jobs and decisions that stay in the database when they have ended
 
 Json = dict[str, Any]
@@ -85,6 +85,7 @@ class Worker:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._database = JobDatabase(settings.jobs, settings.model)
         self._stop = threading.Event()
         self._fault: str | None = None  # of the database
 
@@ -113,9 +114,7 @@ class Worker:
             log.error("%s; jobs go on when the worker starts again", self._fault)
             return 1
         try:
-            settings = self._settings
-            with closing(JobDatabase(settings.jobs, settings.model)) as database:
-                jobs = database.recover(settings.name)  # another worker may go on at once
+            jobs = self._database.recover(self._settings.name)  # another worker may go on at once
         except DatabaseUnavailable as error:
             log.warning("stopped; its job goes on when the worker starts again: %s", error)
             return 0
@@ -176,11 +175,18 @@ class Worker:
         )
 
     def _pruned(self, job: Job) -> Job:
-        active = DBOS.list_workflows(name=WORKFLOW, status=ACTIVE, load_input=False)
-        steps.prune(self._settings, {job.id, *(each.workflow_id for each in active)})
+        try:
+            jobs = self._database.jobs(MOST_JOBS).jobs
+        except DatabaseUnavailable as error:
+            log.warning("nothing is pruned: %s", error)
+            return job
+        steps.prune(self._settings, jobs)
+        needed = {each.id for each in jobs if steps.is_needed(each)}
+        needed |= {decision_of(job_id) for job_id in needed}
         ended = DBOS.list_workflows(status=ENDED, sort_desc=True, offset=KEPT, load_input=False)
         for each in ended:
-            DBOS.delete_workflow(each.workflow_id)
+            if each.workflow_id not in needed:
+                DBOS.delete_workflow(each.workflow_id)
         return job
 
     def _step(self, name: str, function: Callable[["_Reporter"], Job]) -> Job:
