@@ -40,6 +40,16 @@ def test_a_failed_job_can_be_resumed(place: Place) -> None:
     assert place.job("job").state == "queued"
 
 
+def test_a_second_worker_of_a_name_is_refused(place: Place) -> None:
+    first = place.worker("ann's laptop")
+    second = place.start_worker("ann's laptop")
+    assert second.exit_code() == 1
+    assert "a worker named ann's laptop runs already" in second.log
+    assert "--name" in second.log
+    first.kill()
+    place.worker("ann's laptop")
+
+
 @pytest.mark.slow
 def test_a_worker_waits_for_a_locked_database(place: Place) -> None:
     place.command("submit", "--id", "job", *REFUSED)
@@ -97,11 +107,11 @@ def test_postgres_takes_the_place_of_the_file(place: Place, postgres: Postgres) 
 
 @needs_postgres
 def test_a_worker_without_postgres_says_so_at_its_start(place: Place) -> None:
-    place.environment["DIGITSERVE_JOBS"] = f"postgresql://ann:{PASSWORD}@127.0.0.1:1/jobs"
+    place.environment["DIGITSERVE_JOBS"] = "postgresql://ann:secret@127.0.0.1:1/jobs"
     worker = place.start_worker()
     assert worker.exit_code() == 1
     assert "cannot be used: postgresql://ann:***@127.0.0.1:1/jobs: " in worker.log
-    assert PASSWORD not in worker.log
+    assert "secret" not in worker.log
 
 
 @needs_postgres
