@@ -68,7 +68,7 @@ class JobDatabase:
     def __init__(self, url: str, model: str) -> None:
         """`url` is one that `check_database` accepts. Connects with the first call."""
         logging.getLogger("dbos").setLevel(logging.CRITICAL)  # what fails is raised
-        refuse_pickles()
+        _refuse_pickles()
         self._model = model
         self._engine = _engine(make_url(url))
         self._client = DBOSClient(
@@ -301,6 +301,15 @@ def _arguments(status: WorkflowStatus) -> tuple[Any, ...]:
         return tuple(given["args"])
 
 
+def _refuse_pickles() -> None:
+    """A row may say that it is pickled: reading it would run code of the client that wrote it."""
+    DefaultSerializer.deserialize = _refuse_pickle  # type: ignore[method-assign, assignment]
+
+
+def _refuse_pickle(_: Any, __: str) -> NoReturn:
+    raise ValueError("it is pickled")
+
+
 # ---- used by the worker too ---------------------------------------------------------------------
 
 
@@ -342,15 +351,6 @@ def short(failure: BaseException) -> str:
 
 def time_of(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
-
-
-def refuse_pickles() -> None:
-    """A row may say that it is pickled: reading it would run code of the client that wrote it."""
-    DefaultSerializer.deserialize = _refuse_pickle  # type: ignore[method-assign, assignment]
-
-
-def _refuse_pickle(_: Any, __: str) -> NoReturn:
-    raise ValueError("it is pickled")
 
 
 # ---- the connection -----------------------------------------------------------------------------

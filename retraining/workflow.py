@@ -30,7 +30,6 @@ from contract.job_database import (
     create,
     failures,
     file_of,
-    refuse_pickles,
     short,
     shown,
     time_of,
@@ -130,7 +129,6 @@ class Worker:
         logger.setLevel(logging.ERROR)
         logger.addHandler(logging.NullHandler())  # it adds none of its own
         logger.addFilter(_is_failure)
-        refuse_pickles()
         DBOS(config=_config(self._settings))
 
         @DBOS.workflow(name=WORKFLOW)
