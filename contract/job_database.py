@@ -66,11 +66,11 @@ class JobDatabase:
     """Used by one thread at a time. Each method raises DatabaseUnavailable, and UnreadableJob."""
 
     def __init__(self, url: str, model: str) -> None:
-        """`url` begins with sqlite:/// or postgresql://. Connects with the first call."""
+        """`url` is one that `check_database` accepts. Connects with the first call."""
         logging.getLogger("dbos").setLevel(logging.CRITICAL)  # what fails is raised
-        refuse_pickles()
+        _refuse_pickles()
         self._model = model
-        self._engine = _engine(_url(url))
+        self._engine = _engine(make_url(url))
         self._client = DBOSClient(
             system_database_engine=self._engine,
             serializer=DBOSPortableJSONSerializer(),
@@ -128,13 +128,14 @@ class JobDatabase:
         job = self._check(job_id, lambda job: job.resumable or job.state in RUNNING, "resumed")
         if job.resumable and job.state == "cancelled":
             self._client.resume_workflow(job_id, queue_name=QUEUE)
+        elif job.resumable and self._status(decision_of(job_id)) is not None:
+            self._rewind(decision_of(job_id), DECISIONS)  # what failed is the decision alone
         elif job.resumable:
-            with suppress(error.DBOSException):  # another request has rewound it
-                self._client.rewind_workflow(job_id, queue_name=QUEUE)
+            self._rewind(job_id, QUEUE)
         return self.job(job_id)
 
     def decide(self, job_id: str, decision: Decision, by: str, *, force: bool = False) -> Job:
-        """Have the version activated, or not; the same decision again changes nothing.
+        """Have the version activated, or not; the same decision again goes on with one that failed.
 
         Raises WrongState unless the job awaits approval, Conflict if it was decided otherwise, and,
         unless `force`, WorseVersion instead of approving a version whose verdict is worse.
@@ -152,6 +153,8 @@ class JobDatabase:
         if decided is None or _arguments(decided)[1] != decision:
             before = "rejected" if decision == "approve" else "approved"
             raise Conflict(f"job {job_id} was {before} before")
+        if job.state == "failed":
+            self._rewind(decision_of(job_id), DECISIONS)
         return self.job(job_id)
 
     def recover(self, worker: str) -> list[str]:
@@ -216,6 +219,11 @@ class JobDatabase:
             return False
         return True
 
+    def _rewind(self, workflow_id: str, queue: str) -> None:
+        """Have a workflow that has ended run again from its first step."""
+        with suppress(error.DBOSException):  # another request has rewound it
+            self._client.rewind_workflow(workflow_id, queue_name=queue)
+
     def _stream(self, workflow_id: str, offset: int, most: int = MOST_EVENTS) -> list[Event]:
         events: list[Event] = []
         # The two errors are raised where there are no more yet.
@@ -262,10 +270,11 @@ class JobDatabase:
         if decided is None:
             return job
         written = self._written(decided.workflow_id)
-        if decided.status in (*WAITING, "PENDING", "SUCCESS"):
-            approved = _arguments(decided)[1] == "approve"
-            return written or job.model_copy(update={"state": "activating"} if approved else {})
-        return seen(written or job, decided.status)
+        waits = decided.status in (*WAITING, "PENDING")
+        if written is None and waits and _arguments(decided)[1] == "reject":
+            return job
+        begun = written or job.model_copy(update={"state": "activating"})
+        return begun if waits else seen(begun, decided.status)
 
     def _check(self, job_id: str, allowed: Callable[[Job], bool], action: str) -> Job:
         job = self.job(job_id)
@@ -290,6 +299,15 @@ def _arguments(status: WorkflowStatus) -> tuple[Any, ...]:
         if not isinstance(given, dict) or len(given["args"]) < 2:
             raise ValueError("not the arguments of a retraining job")
         return tuple(given["args"])
+
+
+def _refuse_pickles() -> None:
+    """A row may say that it is pickled: reading it would run code of the client that wrote it."""
+    DefaultSerializer.deserialize = _refuse_pickle  # type: ignore[method-assign, assignment]
+
+
+def _refuse_pickle(_: Any, __: str) -> NoReturn:
+    raise ValueError("it is pickled")
 
 
 # ---- used by the worker too ---------------------------------------------------------------------
@@ -335,23 +353,7 @@ def time_of(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
-def refuse_pickles() -> None:
-    """A row may say that it is pickled: reading it would run code of the client that wrote it."""
-    DefaultSerializer.deserialize = _refuse_pickle  # type: ignore[method-assign, assignment]
-
-
-def _refuse_pickle(_: Any, __: str) -> NoReturn:
-    raise ValueError("it is pickled")
-
-
 # ---- the connection -----------------------------------------------------------------------------
-
-
-def _url(text: str) -> URL:
-    try:
-        return make_url(text)
-    except (SQLAlchemyError, ValueError):  # the message may hold a password
-        raise DatabaseUnavailable("DIGITSERVE_JOBS is not the URL of a database") from None
 
 
 def _engine(url: URL) -> sqlalchemy.Engine:

@@ -7,7 +7,8 @@ Both keep a job as the JSON of these models, with DBOSPortableJSONSerializer; th
 
     submit           enqueue WORKFLOW on QUEUE with the id and the Request as a dict
     cancel           cancel the workflow
-    resume           a cancelled job: resume the workflow on QUEUE; a failed one: rewind it on QUEUE
+    resume           a cancelled job: resume the workflow on QUEUE; a failed one: rewind it on
+                     QUEUE, or its decision on DECISIONS if that is what failed
     approve, reject  enqueue DECISION on DECISIONS with the id, a Decision, and by whom; its
                      workflow has the id `decision_of(id)`, so that there is one decision at most
 
@@ -17,9 +18,11 @@ cancelled, so a reader passes what it has read to `seen`.
 """
 
 import json
+import re
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Annotated, Any, Final, Literal, NamedTuple
+from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -65,6 +68,12 @@ OPTIONS: Final = (
 )  # fmt: skip
 # Also the name of the run's folder.
 JobId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+
+
+SQLITE, POSTGRES = "sqlite:///", "postgresql://"
+FORMS: Final = (
+    "a database is sqlite:////path/to/jobs.sqlite or postgresql://user:password@host/database"
+)
 
 
 class _Facts(BaseModel):
@@ -215,6 +224,45 @@ class DatabaseUnavailable(Exception):
 
     The message is for the log and the terminal: it may name a host or a user, but no password.
     """
+
+
+def check_database(url: str) -> None:
+    """ValueError unless it is the URL of a database. The message shows no part of it."""
+    if url.startswith(SQLITE):
+        if url.endswith(("/", ":memory:")):
+            raise ValueError(f"it names no file: {FORMS}")
+        if re.search("[?#]", url):
+            raise ValueError(f"neither ? nor # may be in the path of the file: {FORMS}")
+    elif url.startswith(POSTGRES):
+        _check_postgres(url.removeprefix(POSTGRES))
+    else:
+        raise ValueError(FORMS)
+
+
+def _check_postgres(url: str) -> None:
+    """Stricter than the drivers, which would take a part of the password for something else."""
+    if url.count("@") > 1:
+        raise ValueError("it has more than one @: write the one in a password as %40")
+    credentials, _, address = url.rpartition("@")
+    if re.search(r"[/?#\[\]\s]|%(?![0-9A-Fa-f]{2})", credentials):
+        raise ValueError(
+            "before the @, write / as %2F, ? as %3F, # as %23, [ as %5B, ] as %5D, % as %25 and a "
+            "blank as %20"
+        )
+    parts = re.fullmatch(
+        r"(?:\[[0-9A-Fa-f:.]+\]|[^/?#:\[\]\s]+)(?::(?P<port>[^/?#]*))?(?:/(?P<name>[^/?#\s]*))?"
+        r"(?:\?(?P<query>[^#\s]*))?",
+        address,
+    )
+    if parts is None:
+        raise ValueError(FORMS)
+    port, name, query = parts.group("port", "name", "query")
+    if port is not None and not (re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 2**16):
+        raise ValueError("its port is not a number from 1 to 65535")
+    if not name:
+        raise ValueError(f"it names no database after the host: {FORMS}")
+    if any("password" in key.lower() for key, _ in parse_qsl(query or "", keep_blank_values=True)):
+        raise ValueError(f"its password is in the query: {FORMS}")
 
 
 def decision_of(job_id: str) -> str:

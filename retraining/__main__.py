@@ -32,7 +32,7 @@ from contract.errors import WorseVersion
 from contract.job_database import JobDatabase, create
 from contract.jobs import FINAL, DatabaseUnavailable, Job, JobError, JobId, Preset, Request
 from retraining.settings import BadSettings, Settings, from_environment
-from retraining.workflow import Worker
+from retraining.workflow import NameTaken, Worker
 
 PAUSE = 1.0  # seconds between two looks at a job that is followed
 POLICIES = get_args(Request.model_fields["activate"].annotation)
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except WorseVersion as error:
         print(f"retraining: {error} --force approves it all the same", file=sys.stderr)
         return 1
-    except (JobError, OSError) as error:
+    except (JobError, NameTaken, OSError) as error:
         print(f"retraining: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

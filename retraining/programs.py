@@ -1,6 +1,7 @@
 """Training and export as processes, so that neither takes the worker down with it.
 
-    runs/<job>/lock            held by the worker and by the program that it has started
+    runs/<job>/lock            held by the worker and by the program that it has started, whose
+                               process and host it names
                log.txt         what the program prints
                progress.jsonl  what training records
                .copied         how much of both the worker has reported
@@ -31,6 +32,9 @@ LONGEST = 500  # characters of a line that are reported
 MOST_LINES = 2000  # of a log that are reported; all are in log.txt
 
 NICE = ("nice", "-n", "19")  # halves what a training adds to the service's p99 on the same cores
+# Writes its process and its host, $0, into the lock and becomes the program: the next worker finds
+# it, even if the one that starts it is killed meanwhile.
+START = ("sh", "-c", 'lock=$1 && shift && printf "%s %s" "$$" "$0" > "$lock" && exec "$@"')
 
 
 class Interrupted(Exception):
@@ -56,8 +60,9 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder / LOCK) as lock, (folder / LOG).open("ab") as log:
         tail = _Tail(folder, report)
+        start = [*START, socket.gethostname(), str(folder / LOCK), *NICE]
         process = subprocess.Popen(  # noqa: S603 (the words are flags of our own programs)
-            [*NICE, sys.executable, "-m", *words],
+            [*start, sys.executable, "-m", *words],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -65,7 +70,6 @@ def run(
             start_new_session=True,
             pass_fds=[lock.fileno()],
         )
-        _write_holder(lock, process.pid)
         try:
             while (code := process.poll()) is None:
                 tail.copy()
@@ -75,7 +79,7 @@ def run(
             return code
         finally:
             _stop(process)
-            _write_holder(lock, None)
+            lock.truncate(0)
             with contextlib.suppress(Exception):  # what is raised already matters more
                 tail.copy()
 
@@ -148,7 +152,7 @@ def _locked(path: Path) -> Iterator[IO[str]]:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(pid, signal.SIGINT)
             time.sleep(PAUSE)
-        _write_holder(lock, None)
+        lock.truncate(0)
         yield lock
 
 
@@ -157,12 +161,6 @@ def _holder(lock: IO[str]) -> int | None:
     lock.seek(0)
     pid, _, host = lock.read().partition(" ")
     return int(pid) if pid.isdecimal() and host == socket.gethostname() else None
-
-
-def _write_holder(lock: IO[str], pid: int | None) -> None:
-    lock.truncate(0)
-    lock.write("" if pid is None else f"{pid} {socket.gethostname()}")
-    lock.flush()
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

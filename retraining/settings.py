@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from contract.errors import StoreError
+from contract.jobs import check_database
 from contract.store import Store, keys_of, open_store
 
 GB = 10**9  # bytes
@@ -39,11 +40,10 @@ def from_environment() -> dict[str, object]:
     """The settings that environment variables give; BadSettings if one is missing or wrong."""
     variables = dict(os.environ)
     jobs = variables.pop("DIGITSERVE_JOBS", "")  # no program that is started needs the password
-    if not jobs.startswith(("sqlite:///", "postgresql://")):
-        raise BadSettings(
-            "DIGITSERVE_JOBS is not set to a database: sqlite:////path/to/jobs.sqlite, or "
-            "postgresql://user:password@host/database"
-        )
+    try:
+        check_database(jobs)
+    except ValueError as error:
+        raise BadSettings(f"DIGITSERVE_JOBS: {error}") from None
     if not variables.get("DIGITSERVE_SIGNING_KEY"):  # compose sets it to an empty string
         variables.pop("DIGITSERVE_SIGNING_KEY", None)
     feedback = variables.get("DIGITSERVE_FEEDBACK")

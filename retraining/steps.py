@@ -13,9 +13,9 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,6 +30,7 @@ from retraining.settings import GB, Settings
 # Files of a run: training/run.py describes them.
 FACTS, LAST, CHECKPOINT = "run.json", "last.pt", "checkpoint.pt"
 OPTIONS = "recipe.toml"
+RESUMABLE = timedelta(days=30)  # in which the run of a job that could be resumed is not pruned
 ROUNDS = 5  # of judging, while other versions become current
 JUDGING = "Comparing with the current version"  # begins a line of export's log
 
@@ -47,6 +48,9 @@ class Reporter(Protocol):
     def progress(self, job: Job, progress: Progress) -> None: ...
     def line(self, line: str) -> None: ...
     def stop_requested(self) -> bool: ...
+    def first(self, name: str, value: int) -> int:
+        """Record a value, unless an earlier attempt of the step has; returns what is recorded."""
+        ...
 
 
 def train(job: Job, settings: Settings, reporter: Reporter) -> Job:
@@ -178,12 +182,25 @@ def verdict(job: Job) -> str:
     return reason
 
 
-def prune(settings: Settings, active: set[str]) -> list[Path]:
-    """Remove the oldest runs of jobs; those of active jobs and of the current version stay."""
-    stay = {*active}
-    with suppress(StoreError, OSError):
+def is_needed(job: Job) -> bool:
+    """Whether its run and its entry in the database are still of use."""
+    if not job.resumable:
+        return job.state not in FINAL
+    return _now() - (job.ended or job.created) < RESUMABLE
+
+
+def prune(settings: Settings, jobs: Collection[Job]) -> list[Path]:
+    """Remove the oldest runs of jobs; those of needed jobs and of the current version stay.
+
+    `jobs` are all that the database has. Without the current version nothing is removed.
+    """
+    try:
         store = settings.store()
-        stay.add(store.card(store.current()).run or "")
+        serving = store.card(store.current()).run
+    except (StoreError, OSError) as error:
+        log.warning("runs are not pruned: %s", error)
+        return []
+    stay = {serving, *(job.id for job in jobs if is_needed(job))}
     runs = sorted(_runs_of_jobs(settings.runs), key=lambda run: run.stat().st_mtime)
     going = [run for run in runs[: -settings.keep_runs] if run.name not in stay]
     for run in going:
@@ -309,9 +326,9 @@ def _activated(job: Job, settings: Settings, reporter: Reporter, reason: str | N
     if reporter.stop_requested():
         raise Interrupted
     store = settings.store()
+    activations = [each.after for each in store.history()].count(number)
     # A switch by hand after this step has run is not undone when it runs again.
-    done = any(each.after == number and each.at >= job.created for each in store.history())
-    if not done:
+    if activations == reporter.first(f"activations of {number}", activations):
         store.activate(number, expected=job.parent)
     return _ended(job, reporter, "activated", reason)
 

@@ -7,16 +7,18 @@ that was not. Steps return the JSON of a contract.jobs.Job, nothing is pickled. 
 port and sends nothing to anybody.
 """
 
+import fcntl
 import logging
 import signal
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 from dbos import error as dbos_errors
@@ -24,12 +26,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from contract.errors import StoreError
 from contract.job_database import (
-    WAITING,
     JobDatabase,
     create,
     failures,
     file_of,
-    refuse_pickles,
     short,
     shown,
     time_of,
@@ -49,6 +49,7 @@ from contract.jobs import (
     Job,
     Progress,
     Request,
+    decision_of,
 )
 from retraining import steps
 from retraining.programs import Interrupted, StillRunning
@@ -62,12 +63,16 @@ WATCH = 1.0  # seconds between two looks at the file of the database
 EXPECTED = (Failed, StillRunning, StoreError, OSError)  # of a step
 DONE = {*FINAL, "awaiting_approval"}  # states in which a job no longer runs
 # Of the statuses of DBOS.
-ACTIVE = [*WAITING, "PENDING"]
 ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+MOST_JOBS = 10_000  # that pruning looks at
 KEPT = 200  # newest jobs and decisions that stay in the database when they have ended
 
 Json = dict[str, Any]
 log = logging.getLogger("retraining")
+
+
+class NameTaken(Exception):
+    """A worker of that name runs on this host: it would lose its job to another one."""
 
 
 class _WorkerStops(BaseException):
@@ -79,14 +84,19 @@ class Worker:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._database = JobDatabase(settings.jobs, settings.model)
         self._stop = threading.Event()
         self._fault: str | None = None  # of the database
 
     def run(self) -> int:
-        """Exit code 0 after SIGTERM or Ctrl-C, 1 if the database failed."""
+        """Exit code 0 after SIGTERM or Ctrl-C, 1 if the database failed. Raises NameTaken."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
         create(self._settings.jobs)
+        with _name_held(self._settings):
+            return self._run()
+
+    def _run(self) -> int:
         with failures(self._settings.jobs):
             self._launch()
         file = file_of(self._settings.jobs)
@@ -103,9 +113,7 @@ class Worker:
             log.error("%s; jobs go on when the worker starts again", self._fault)
             return 1
         try:
-            settings = self._settings
-            with closing(JobDatabase(settings.jobs, settings.model)) as database:
-                jobs = database.recover(settings.name)  # another worker may go on at once
+            jobs = self._database.recover(self._settings.name)  # another worker may go on at once
         except DatabaseUnavailable as error:
             log.warning("stopped; its job goes on when the worker starts again: %s", error)
             return 0
@@ -121,7 +129,6 @@ class Worker:
         logger.setLevel(logging.ERROR)
         logger.addHandler(logging.NullHandler())  # it adds none of its own
         logger.addFilter(_is_failure)
-        refuse_pickles()
         DBOS(config=_config(self._settings))
 
         @DBOS.workflow(name=WORKFLOW)
@@ -166,11 +173,18 @@ class Worker:
         )
 
     def _pruned(self, job: Job) -> Job:
-        active = DBOS.list_workflows(name=WORKFLOW, status=ACTIVE, load_input=False)
-        steps.prune(self._settings, {job.id, *(each.workflow_id for each in active)})
+        try:
+            jobs = self._database.jobs(MOST_JOBS).jobs
+        except DatabaseUnavailable as error:
+            log.warning("nothing is pruned: %s", error)
+            return job
+        steps.prune(self._settings, jobs)
+        needed = {each.id for each in jobs if steps.is_needed(each)}
+        needed |= {decision_of(job_id) for job_id in needed}
         ended = DBOS.list_workflows(status=ENDED, sort_desc=True, offset=KEPT, load_input=False)
         for each in ended:
-            DBOS.delete_workflow(each.workflow_id)
+            if each.workflow_id not in needed:
+                DBOS.delete_workflow(each.workflow_id)
         return job
 
     def _step(self, name: str, function: Callable[["_Reporter"], Job]) -> Job:
@@ -254,6 +268,13 @@ class _Reporter:
             DBOS.executor_id,
         )
 
+    def first(self, name: str, value: int) -> int:
+        """Record a value, unless an earlier attempt of the step has; returns what is recorded."""
+        recorded: int | None = DBOS.get_event(DBOS.workflow_id or "", name, timeout_seconds=0)
+        if recorded is None:
+            DBOS.set_event(name, value)
+        return value if recorded is None else recorded
+
     def check_owner(self) -> None:
         """Raises DBOSWorkflowConflictIDError if the job was cancelled or is another worker's."""
         self._write("log", {"line": "stopped"})
@@ -268,6 +289,23 @@ class _Reporter:
     def _write(self, kind: Any, data: Json) -> None:
         event = Event(kind=kind, at=datetime.now(UTC), data=data)
         DBOS.write_stream(EVENTS, event.model_dump(mode="json"))
+
+
+@contextmanager
+def _name_held(settings: Settings) -> Iterator[None]:
+    """Lock a file that workers of one host share: beside that of the database, or in `runs`."""
+    file = file_of(settings.jobs)
+    folder = file.parent if file else settings.runs
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f".worker-{quote(settings.name, safe='')}.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise NameTaken(
+                f"a worker named {settings.name} runs already: stop it, or give this one a name of "
+                "its own that stays the same at each start (--name)"
+            ) from None
+        yield
 
 
 def _is_failure(record: logging.LogRecord) -> bool:

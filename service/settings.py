@@ -24,6 +24,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from contract.cgroup import available_cores
+from contract.jobs import check_database
 from contract.store import NAME, keys_of
 from service.engine.info import RequestedPrecision, RequestedProvider
 from service.errors import CannotStart
@@ -63,11 +64,7 @@ def _is_an_address(url: str) -> str:
 
 
 def _is_a_database(url: SecretStr) -> SecretStr:
-    if not re.fullmatch(r"sqlite:///[^?#]+|postgresql://[^/]+/.+", url.get_secret_value()):
-        raise ValueError(
-            "a database looks like sqlite:////var/lib/digitserve/jobs.sqlite or "
-            "postgresql://user:password@host/name"
-        )
+    check_database(url.get_secret_value())
     return url
 
 

@@ -19,7 +19,7 @@ PACKAGES = (
     "opencv-python-headless", "numpy", "uvicorn", "uvloop", "httptools",
 )  # fmt: skip
 PREFIX = "DIGITSERVE_"
-SECRET = ("_TOKEN", "_KEY", "_KEYS", "_ENDPOINT")  # how the names of secret settings end
+SECRET = ("_TOKEN", "_KEY", "_KEYS", "_ENDPOINT", "DIGITSERVE_JOBS")  # ends of secret settings
 
 
 @dataclass(frozen=True)

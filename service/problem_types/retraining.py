@@ -72,6 +72,15 @@ TOO_MANY_JOBS = ProblemType(
     ("DIGITSERVE_MAX_JOBS",),
     retry=True,
 )
+TOO_MANY_REQUESTS_WAIT = ProblemType(
+    "too-many-requests-wait",
+    503,
+    "Too many requests wait",
+    "As many requests and streams wait for the database of retraining jobs, or for the folder of "
+    "training runs, as may.",
+    "Send the request again later, and watch fewer jobs at once.",
+    retry=True,
+)
 JOBS_UNAVAILABLE = ProblemType(
     "jobs-unavailable",
     503,

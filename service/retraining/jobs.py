@@ -54,11 +54,11 @@ log = logging.getLogger("service")
 
 class Jobs:
     """Used on the event loop alone. Each method raises Problem 404 if retraining is not set up,
-    and 503 if the database cannot be used.
+    and 503 if the database cannot be used or too many calls wait for it.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        """Raises CannotStart if the packages are missing, or the setting is no URL."""
+        """Raises CannotStart if the packages are missing."""
         self._most_waiting = settings.max_jobs
         self._metrics = metrics
         self._database = _database(settings)
@@ -174,7 +174,4 @@ def _database(settings: Settings) -> "JobDatabase | None":
             "DIGITSERVE_JOBS names a database of retraining jobs, and the packages for it are "
             f"missing ({error}): pip install --constraint constraints.txt --group jobs, or unset it"
         ) from error
-    try:
-        return JobDatabase(settings.jobs.get_secret_value(), settings.model)
-    except DatabaseUnavailable as error:
-        raise CannotStart(str(error)) from None
+    return JobDatabase(settings.jobs.get_secret_value(), settings.model)

@@ -8,10 +8,10 @@
 A run that is being written is read as far as it is whole. Paths of the machine are left out.
 """
 
-from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import orjson
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
@@ -64,13 +64,35 @@ class RunDetails(RunSummary):
     )
 
 
+class ListedRuns(NamedTuple):
+    runs: list[RunSummary]
+    unreadable: int  # further ones
+
+
+class _Data(BaseModel):
+    source: str | None = None
+    wanted: str | None = None
+
+
+class _Recipe(BaseModel):
+    network: str | None = None
+
+
+class _Facts(BaseModel):
+    """What is read of run.json."""
+
+    data: _Data = _Data()
+    recipe: _Recipe = _Recipe()
+    began: datetime | None = None
+
+
 class Runs:
     """Blocking: to be called on a thread."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def newest(self, most: int) -> list[RunSummary]:
+    def newest(self, most: int) -> ListedRuns:
         """OSError if the folder cannot be read."""
         begun = []
         for number, path in enumerate(self._folder.iterdir()):
@@ -80,21 +102,24 @@ class Runs:
             if began is not None and _is_id(path.name):
                 begun.append((began, path))
         begun.sort(reverse=True)
-        return [_summary(path) for _, path in begun[:most]]
+        summaries = []
+        for _, path in begun[:most]:
+            with suppress(OSError, ValueError):
+                summaries.append(_summary(path))
+        return ListedRuns(summaries, len(begun[:most]) - len(summaries))
 
     def run(self, run_id: str) -> RunDetails | None:
-        """None if there is none with that id."""
+        """None if there is none with that id; OSError or ValueError if it cannot be read."""
         path = self._folder / run_id
         if not _is_id(run_id) or _modified(path / FACTS) is None:
             return None
         summary = _summary(path)
-        curve = [*_lines(path / PROGRESS, Progress)]
         metrics = _document(path / METRICS)
         return RunDetails(
             **summary.model_dump(),
             recipe=_document(path / FACTS).get("recipe", {}),
-            curve=_thinned(curve),
-            epochs=_thinned([*_lines(path / EPOCHS, Epoch)]),
+            curve=_lines(path / PROGRESS, Progress),
+            epochs=_lines(path / EPOCHS, Epoch),
             metrics=metrics or None,
         )
 
@@ -116,22 +141,21 @@ def _modified(path: Path) -> float | None:
 
 
 def _summary(path: Path) -> RunSummary:
-    facts = _document(path / FACTS)
-    data, recipe = facts.get("data") or {}, facts.get("recipe") or {}
+    facts = _Facts.model_validate(_document(path / FACTS))
     written = [_modified(path / name) for name in (FACTS, PROGRESS, EPOCHS, CHECKPOINT)]
     updated = max(each for each in [*written, 0.0] if each is not None)
     state: Literal["running", "completed", "stopped"] = "completed"
     if written[-1] is None:
         quiet = datetime.now(UTC).timestamp() - updated > QUIET
         state = "stopped" if quiet else "running"
-    source = data.get("source") or data.get("wanted")
+    source = facts.data.source or facts.data.wanted
     return RunSummary(
         id=path.name,
         state=state,
-        began=facts.get("began"),
+        began=facts.began,
         updated=datetime.fromtimestamp(updated, UTC),
         data=Path(source).name if source else None,
-        network=recipe.get("network"),
+        network=facts.recipe.network,
         progress=_last(path / PROGRESS),
     )
 
@@ -147,28 +171,23 @@ def _document(path: Path) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _lines(path: Path, kind: type[Line], longest: int = LARGEST) -> Iterator[Line]:
-    """The lines that are whole, from the last `longest` bytes of a file."""
+def _lines(path: Path, kind: type[Line], longest: int = LARGEST) -> list[Line]:
+    """At most MOST_POINTS of the lines in the last `longest` bytes of a file, and the last one."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
             file.seek(max(0, size - longest))
-            lines = file.read(longest).splitlines()
+            lines = file.read(longest).split(b"\n")[:-1]  # without one that is not yet whole
     except FileNotFoundError:
-        return
-    for line in lines:
-        try:
-            yield kind.model_validate_json(line)
-        except ValidationError:  # the first may be cut off, the last not yet whole
-            continue
+        return []
+    found = []
+    step = -(-len(lines) // MOST_POINTS) or 1
+    for line in lines[::-1][::step][::-1]:
+        with suppress(ValidationError):  # the first may be cut off
+            found.append(kind.model_validate_json(line))
+    return found
 
 
 def _last(path: Path) -> Progress | None:
-    found = [*_lines(path, Progress, longest=4096)]
+    found = _lines(path, Progress, longest=4096)
     return found[-1] if found else None
-
-
-def _thinned(points: list[Line]) -> list[Line]:
-    """At most MOST_POINTS of them, the last one included."""
-    step = -(-len(points) // MOST_POINTS) or 1
-    return points[::-1][::step][::-1]

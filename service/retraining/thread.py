@@ -1,13 +1,15 @@
 """Calls that block, and may hang: one at a time on a daemon thread, each within a time.
 
-event loop --at most WAITING wait--> one call at a time --> result, or TimeoutError
+event loop --at most WAITING wait--> one call at a time --> result, TimeoutError or Problem
 """
 
 import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
+from service.errors import Problem
 from service.lifecycle import DaemonExecutor
+from service.problem_types.retraining import TOO_MANY_REQUESTS_WAIT
 
 TIMEOUT = 8.0  # seconds that a request waits for the result
 WAITING = 32  # calls
@@ -22,9 +24,11 @@ class BlockingCalls:
         self._waiting = 0
 
     async def call(self, work: Callable[[], T]) -> T:
-        """What `work` returns or raises; TimeoutError after TIMEOUT, or if too many wait."""
+        """What `work` returns or raises; TimeoutError after TIMEOUT. Problem if too many wait."""
         if self._waiting >= WAITING:
-            raise TimeoutError(f"{WAITING} requests wait already")
+            raise Problem(
+                TOO_MANY_REQUESTS_WAIT, f"{WAITING} requests wait already; try again in 1 s"
+            )
         self._waiting += 1
         try:
             async with asyncio.timeout(TIMEOUT):

@@ -10,11 +10,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from contract.job_database import JobDatabase
 from contract.jobs import Job
 from contract.store import Store
 from retraining.__main__ import main
-from tests.fixtures import MODELS
+from tests.fixtures import MODELS, Judged
 from tests.support.program import Program
 from tests.support.running import ROOT
 
@@ -56,12 +58,19 @@ class Place:
         self.feedback = folder / "feedback"
         self.store = Store(folder / "models", "digits")
         self.database = folder / "jobs/jobs.sqlite"
+        self._keep_test_set()
         self.environment = dict(os.environ) | {
             "DIGITSERVE_JOBS": f"sqlite:///{self.database}",
             "DIGITSERVE_RUNS": str(self.runs),
             "DIGITSERVE_MODELS": str(folder / "models"),
             "DIGITSERVE_FEEDBACK": str(self.feedback),
         }
+
+    def _keep_test_set(self) -> None:
+        """In the run of the current version, by which export judges versions of other data too."""
+        run, judged = self.runs / str(self.store.open().card.run), Judged.load()
+        run.mkdir(parents=True)
+        np.savez(run / "test_set.npz", pixels=judged.pixels, labels=judged.labels)
 
     def start_worker(self, name: str = "worker-1", prefix: Sequence[str] = ()) -> Worker:
         self.workers.append(Worker(self, name, prefix))

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
+from urllib.parse import quote
 
 PROGRAMS = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
-PASSWORD = "a-secret-of-the-test"
+PASSWORD = "a-secret@of:the/test"
 
 
 class Postgres:
@@ -43,7 +44,7 @@ class Postgres:
 
     @property
     def url(self) -> str:
-        return f"postgresql://ann:{PASSWORD}@127.0.0.1:{self._port}/postgres"
+        return f"postgresql://ann:{quote(PASSWORD, safe='')}@127.0.0.1:{self._port}/postgres"
 
     def start(self) -> None:
         options = f"-p {self._port} -c unix_socket_directories={self._folder} -c fsync=off"

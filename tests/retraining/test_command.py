@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from retraining.settings import from_environment
+from service.errors import CannotStart
+from service.settings import Settings
 from tests.retraining.place import Place
 
 
@@ -98,12 +101,12 @@ def test_more_jobs_than_may_wait_are_refused(
 @pytest.mark.parametrize(
     ("url", "message", "code"),
     [
-        ("", "DIGITSERVE_JOBS is not set to a database: sqlite:////path", 2),
-        ("mysql://host/database", "DIGITSERVE_JOBS is not set to a database", 2),
+        ("", "DIGITSERVE_JOBS: a database is sqlite:////path", 2),
+        ("postgresql://ann:secret@host:x/d", "DIGITSERVE_JOBS: its port is not a number", 2),
         ("sqlite:////no/such/jobs.sqlite", "/no/such/jobs.sqlite: there is no such file", 1),
         ("sqlite:////proc/version", "cannot be used: sqlite:////proc/version: ", 1),
         ("postgresql://ann:secret@127.0.0.1:1/d", "postgresql://ann:***@127.0.0.1:1/d: conn", 1),
-        ("postgresql://ann:secret@host:x/d", "DIGITSERVE_JOBS is not the URL of a database", 1),
+        ("postgresql://ann:refused@127.0.0.1:1/d", "Connection ***", 1),  # the driver's word
     ],
 )
 def test_a_database_that_cannot_be_used_is_named_without_its_password(
@@ -115,6 +118,74 @@ def test_a_database_that_cannot_be_used_is_named_without_its_password(
     assert message in error
     assert "secret" not in error
     assert "Traceback" not in error
+
+
+POSTGRES = "postgresql://ann:secret"
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("mysql://ann:secret@host/d", "a database is sqlite:////path"),
+        ("postgres://ann:secret@host/d", "or postgresql://user"),
+        (f"{POSTGRES}@secret@host/d", "write the one in a password as %40"),
+        (f"{POSTGRES}/secret@host/d", "write / as %2F"),
+        (f"{POSTGRES}[secret@host/d", "[ as %5B"),
+        (f"{POSTGRES}%secret@host/d", "% as %25"),
+        (f"{POSTGRES} secret@host/d", "a blank as %20"),
+        (f"{POSTGRES}@host:secret/d", "its port is not a number"),
+        (f"{POSTGRES}@host:99999/d", "its port is not a number"),
+        (f"{POSTGRES}/d", "its port is not a number"),
+        (f"{POSTGRES}@host", "it names no database"),
+        (f"{POSTGRES}@/d", "or postgresql://user"),
+        ("postgresql://ann@host/d?sslmode=require&pass%77ord=secret", "is in the query"),
+        ("sqlite://secret.sqlite", "a database is sqlite:////path"),
+        ("sqlite:///", "it names no file"),
+        ("sqlite:///:memory:", "it names no file"),
+        ("sqlite:////secret?mode=ro", "neither ? nor #"),
+    ],
+)
+def test_both_programs_refuse_a_wrong_database_and_show_no_part_of_it(
+    url: str, message: str, place: Place, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    place.environment["DIGITSERVE_JOBS"] = url
+    assert place.command("list") == 2
+    monkeypatch.setenv("DIGITSERVE_JOBS", url)
+    with pytest.raises(CannotStart) as refused:
+        Settings.from_environment()
+    for error in (capsys.readouterr().err, str(refused.value)):
+        assert "DIGITSERVE_JOBS" in error
+        assert message in error
+        assert "secret" not in error
+        assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///jobs.sqlite",
+        "sqlite:////a folder/jobs.sqlite",
+        "postgresql://host/d",
+        "postgresql://ann@host/d",
+        "postgresql://ann:p%40ss:w%2Ford@host.example:5432/d?sslmode=require",
+        "postgresql://ann:secret@[::1]:5432/d",
+    ],
+)
+def test_both_programs_accept_a_database(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIGITSERVE_JOBS", url)
+    assert from_environment()["jobs"] == url
+    service = Settings.from_environment().jobs
+    assert service is not None
+    assert service.get_secret_value() == url
+
+
+def test_the_programs_of_a_job_do_not_get_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIGITSERVE_JOBS", "postgresql://ann:secret@host/d")
+    monkeypatch.setenv("DIGITSERVE_RUNS", "runs")
+    environment = from_environment()["environment"]
+    assert "'DIGITSERVE_RUNS': 'runs'" in str(environment)
+    assert "ann:secret" not in str(environment)
 
 
 def test_an_option_that_no_recipe_has_is_refused(

@@ -1,17 +1,25 @@
 """The database of jobs is locked, full, gone or Postgres: no job is lost or run twice."""
 
+import pickle
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
+from contract.job_database import JobDatabase, create
+from contract.jobs import Request
 from tests.retraining.place import SMALL, Place
 from tests.retraining.postgres import PASSWORD, PROGRAMS, Postgres
 
 # A job that ends within a second: it is refused.
 REFUSED = ("--set", "network=my_module:build")
+ROUNDS = 20
 REASON = "a network of your own runs code"
 
 
@@ -38,6 +46,65 @@ def test_a_failed_job_can_be_resumed(place: Place) -> None:
     worker.stop()
     assert place.command("resume", "job") == 0
     assert place.job("job").state == "queued"
+
+
+def test_a_second_worker_of_a_name_is_refused(place: Place) -> None:
+    first = place.worker("ann's laptop")
+    second = place.start_worker("ann's laptop")
+    assert second.exit_code() == 1
+    assert "a worker named ann's laptop runs already" in second.log
+    assert "--name" in second.log
+    first.kill()
+    place.worker("ann's laptop")
+
+
+class Touch:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
+        return Path.touch, (self._path,)
+
+
+def test_what_is_pickled_in_the_database_is_not_run(place: Place, tmp_path: Path) -> None:
+    for job in ("pickled", "next"):
+        place.command("submit", "--id", job, *REFUSED)
+    run = tmp_path / "run"
+    content = b64encode(pickle.dumps(Touch(run))).decode()
+    with closing(sqlite3.connect(file_of(place))) as database, database:
+        for change in (
+            "UPDATE workflow_input SET inputs = ? WHERE workflow_uuid = 'pickled'",
+            "UPDATE workflow_status SET serialization = 'py_pickle' "
+            "WHERE workflow_uuid = 'pickled' AND ? IS NOT NULL",
+        ):
+            assert database.execute(change, [content]).rowcount == 1
+    assert place.command("show", "pickled") == 1
+    assert place.command("list") == 0
+    worker = place.worker()
+    place.wait_for("next", "failed")
+    worker.stop()
+    assert not run.exists()
+
+
+def test_a_job_that_is_submitted_twice_at_once_is_one(place: Place) -> None:
+    url = place.environment["DIGITSERVE_JOBS"]
+    create(url)
+    together = Barrier(2)
+
+    def submit(_: int) -> list[bool]:
+        """Whether the job was new, of each."""
+        new = []
+        with closing(JobDatabase(url, "digits")) as database:
+            for job in range(ROUNDS):
+                together.wait()
+                new.append(database.submit(f"job-{job}", Request(), 2 * ROUNDS)[1])
+        return new
+
+    with ThreadPoolExecutor(2) as clients:
+        one, other = clients.map(submit, range(2))
+    assert [first != second for first, second in zip(one, other, strict=True)] == [True] * ROUNDS
 
 
 @pytest.mark.slow
@@ -97,11 +164,11 @@ def test_postgres_takes_the_place_of_the_file(place: Place, postgres: Postgres) 
 
 @needs_postgres
 def test_a_worker_without_postgres_says_so_at_its_start(place: Place) -> None:
-    place.environment["DIGITSERVE_JOBS"] = f"postgresql://ann:{PASSWORD}@127.0.0.1:1/jobs"
+    place.environment["DIGITSERVE_JOBS"] = "postgresql://ann:secret@127.0.0.1:1/jobs"
     worker = place.start_worker()
     assert worker.exit_code() == 1
     assert "cannot be used: postgresql://ann:***@127.0.0.1:1/jobs: " in worker.log
-    assert PASSWORD not in worker.log
+    assert "secret" not in worker.log
 
 
 @needs_postgres

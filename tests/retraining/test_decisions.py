@@ -2,17 +2,20 @@
 
 import fcntl
 import sqlite3
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
+from contract.card import ONNX
 from tests.retraining.place import Place, Worker
 from tests.support.pictures import encoded, seven
 from tests.support.program import PATIENCE
 from tests.support.running import Service, wait_until
 from tests.support.versions import gate, publish
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -20,12 +23,15 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def place(place: Place, request: pytest.FixtureRequest) -> Place:
     """Its job has trained and published version 2, which is better, or as the parameter says."""
-    folder = place.runs / "job"
+    has_published(place, "job", getattr(request, "param", "better"))
+    return place
+
+
+def has_published(place: Place, job: str, verdict: str = "better") -> None:
+    folder = place.runs / job
     folder.mkdir(parents=True)
     (folder / "checkpoint.pt").touch()
-    verdict = getattr(request, "param", "better")
-    publish(place.store, place.store.open(), job="job", gate=gate(verdict))
-    return place
+    publish(place.store, place.store.open(), job=job, gate=gate(verdict))
 
 
 def awaiting_approval(place: Place) -> Worker:
@@ -62,6 +68,22 @@ def test_a_decision_is_made_once(place: Place, capsys: pytest.CaptureFixture[str
     place.wait_for("job", "activated")
 
 
+@pytest.mark.parametrize("command", ["resume", "approve"])
+def test_a_decision_that_failed_goes_on(command: str, place: Place) -> None:
+    model = place.store.folder / "2" / ONNX
+    whole = model.read_bytes()
+    awaiting_approval(place)
+    model.write_bytes(b"damaged")
+    place.command("approve", "job")
+    job = place.wait_for("job", "failed")
+    assert (job.resumable, place.store.current()) == (True, 1)
+    assert "model.onnx" in (job.reason or "")
+    model.write_bytes(whole)
+    assert place.command(command, "job") == 0
+    assert "approved by" in (place.wait_for("job", "activated").reason or "")
+    assert place.store.current() == 2
+
+
 @pytest.mark.parametrize("place", ["worse"], indirect=True)
 def test_a_worse_version_is_approved_only_by_force(
     place: Place, capsys: pytest.CaptureFixture[str]
@@ -73,6 +95,21 @@ def test_a_worse_version_is_approved_only_by_force(
     assert place.command("approve", "--force", "job") == 0
     reason = place.wait_for("job", "activated").reason or ""
     assert "although it is worse than version 1: It fell from 95% to 90%." in reason
+
+
+def test_a_job_that_awaits_approval_is_never_deleted(place: Place) -> None:
+    awaiting_approval(place).stop()
+    keep_one = (
+        "import sys; from retraining import __main__, workflow; workflow.KEPT = 1; "
+        "__main__.main(sys.argv[4:])"
+    )
+    place.start_worker(prefix=[sys.executable, "-c", keep_one])
+    for job in ("one", "two", "three"):
+        has_published(place, job)
+        place.command("submit", "--id", job, "--activate", "never")
+        place.wait_for(job, "kept")
+    until(lambda: place.command("show", "one") == 1)
+    assert place.job("job").state == "awaiting_approval"
 
 
 @contextmanager

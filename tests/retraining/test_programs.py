@@ -65,6 +65,26 @@ def test_the_program_of_a_killed_worker_is_stopped_before_the_next_one_starts(
     assert log.read_text().splitlines()[-2:] == ["stopped", "line 1"]
 
 
+def test_a_program_is_stopped_whose_worker_was_killed_as_it_started_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "PATIENCE", 10)
+    code = (
+        f"from {__name__} import *\n"
+        "class Killed(subprocess.Popen):\n"
+        "    def __init__(self, *words, **options):\n"
+        "        super().__init__(*words, **options)\n"
+        "        os.kill(os.getpid(), 9)\n"
+        "subprocess.Popen = Killed\n"
+        "run(Path(sys.argv[1]), Reported(), 'forever')"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT)
+    log = tmp_path / "log.txt"
+    until(lambda: "line 1" in log.read_text())
+    assert run(tmp_path, Reported(), "1") == 1
+    assert log.read_text().splitlines()[-2:] == ["stopped", "line 1"]
+
+
 def test_a_program_has_the_lowest_priority(tmp_path: Path) -> None:
     reported = Reported()
     run(tmp_path, reported, "nice")

@@ -1,8 +1,9 @@
 """What becomes of a job's version: activated, kept, rejected, or judged again."""
 
+import json
 import os
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ class Recorder:
         self.states: list[State] = []
         self.lines: list[str] = []
         self._stop = stop
+        self._recorded: dict[str, int] = {}
 
     def job(self, job: Job) -> None:
         self.states.append(job.state)
@@ -36,6 +38,9 @@ class Recorder:
 
     def stop_requested(self) -> bool:
         return self._stop
+
+    def first(self, name: str, value: int) -> int:
+        return self._recorded.setdefault(name, value)
 
 
 @pytest.fixture
@@ -114,15 +119,17 @@ def test_if_another_version_became_current_it_is_judged_again(
 
 
 def test_an_activation_that_runs_twice_switches_once(store: Store, settings: Settings) -> None:
-    steps.settle(job(), settings, Recorder())
-    steps.settle(job(), settings, Recorder())
+    reporter = Recorder()
+    steps.settle(job(), settings, reporter)
+    steps.settle(job(), settings, reporter)
     assert [switch.after for switch in store.history()].count(2) == 1
 
 
 def test_a_rollback_after_the_activation_is_not_undone(store: Store, settings: Settings) -> None:
-    steps.settle(job(), settings, Recorder())
+    reporter = Recorder()
+    steps.settle(job(), settings, reporter)
     store.rollback()
-    steps.settle(job(), settings, Recorder())
+    steps.settle(job(), settings, reporter)
     assert store.current() == 1
 
 
@@ -145,6 +152,15 @@ def test_an_approval_activates_even_what_is_not_better(store: Store, settings: S
 def test_a_rejection_names_who_decided(store: Store, settings: Settings) -> None:
     done = steps.decide(job("ask"), "reject", "ann", settings, Recorder())
     assert (done.state, done.reason, store.current()) == ("rejected", "rejected by ann", 1)
+
+
+def test_an_approval_activates_what_was_rolled_back_before_it(
+    store: Store, settings: Settings
+) -> None:
+    store.activate(2)
+    store.rollback()
+    done = steps.decide(job("ask"), "approve", "ann", settings, Recorder())
+    assert (done.state, store.current()) == ("activated", 2)
 
 
 def test_an_approval_of_an_outdated_comparison_activates_nothing(
@@ -195,11 +211,40 @@ def test_a_training_needs_free_disk(store: Store, tmp_path: Path) -> None:
         steps.train(job(), settings, Recorder())
 
 
-def test_the_oldest_runs_of_jobs_are_pruned_and_no_others(store: Store, tmp_path: Path) -> None:
+def test_the_oldest_runs_of_jobs_are_pruned_and_none_that_is_needed(
+    store: Store, tmp_path: Path
+) -> None:
     settings = Settings(jobs="", runs=tmp_path / "r", models=tmp_path / "models", keep_runs=1)
-    for name, facts in (("active", "j"), ("old", "j"), ("new", "j"), ("by-hand", None)):
+    jobs: list[tuple[str, State, int | None]] = [  # and the days since it could be resumed
+        ("running", "training", None),
+        ("awaiting", "awaiting_approval", None),
+        ("kept", "kept", None),
+        ("failed", "failed", 29),
+        ("cancelled", "cancelled", 29),
+        ("given-up", "failed", 31),
+        ("new", "kept", None),
+        ("by-hand", "kept", None),
+    ]
+    found = []
+    for age, (name, state, days) in enumerate(jobs):
+        facts = {"job": None if name == "by-hand" else name}
         (settings.runs / name).mkdir(parents=True)
-        text = f'{{"job": "{facts}"}}' if facts else '{"job": null}'
-        (settings.runs / name / "run.json").write_text(text)
-    assert [run.name for run in steps.prune(settings, {"active"})] == ["old"]
-    assert not (settings.runs / "old").exists()
+        (settings.runs / name / "run.json").write_text(json.dumps(facts))
+        os.utime(settings.runs / name, (age, age))
+        ended = datetime.now(UTC) - timedelta(days=days or 0)
+        changes = {"id": name, "state": state, "resumable": days is not None, "ended": ended}
+        found.append(job().model_copy(update=changes))
+    assert [run.name for run in steps.prune(settings, found)] == ["kept", "given-up"]
+    assert not (settings.runs / "kept").exists()
+
+
+def test_nothing_is_pruned_if_the_current_version_is_not_known(
+    store: Store, tmp_path: Path
+) -> None:
+    settings = Settings(jobs="", runs=tmp_path / "r", models=tmp_path / "models", keep_runs=1)
+    for name in ("old", "new"):
+        (settings.runs / name).mkdir(parents=True)
+        (settings.runs / name / "run.json").write_text('{"job": "job"}')
+    (store.folder / "current").write_text("damaged")
+    assert steps.prune(settings, []) == []
+    assert (settings.runs / "old").exists()

@@ -31,6 +31,7 @@ from service.http.fast.connection import Connection
 from service.lifecycle import Life
 from service.problem_types.http import BAD_PARAMETER
 from service.problem_types.operation import LIVE_CLOSED, TOO_MANY_WATCHERS
+from service.problem_types.retraining import TOO_MANY_REQUESTS_WAIT
 from service.settings import Settings
 
 POLL = 0.5  # seconds
@@ -94,8 +95,11 @@ async def chunks(
             await asyncio.sleep(poll)
         try:
             found = await jobs.events(job_id, position)
-        except Problem:  # a client that reconnects gets it as its answer
-            return
+        except Problem as problem:
+            if problem.kind is not TOO_MANY_REQUESTS_WAIT:
+                return  # a client that reconnects gets it as its answer
+            found = Found([])
+            await asyncio.sleep(poll)
 
 
 def _written(event: Event, position: Position | None = None) -> bytes:

@@ -35,6 +35,7 @@ from service.problem_types.retraining import (
     NO_SUCH_JOB,
     RETRAINING_NOT_SET_UP,
     TOO_MANY_JOBS,
+    TOO_MANY_REQUESTS_WAIT,
 )
 from service.problem_types.versions import (
     BROKEN_VERSION,
@@ -48,7 +49,7 @@ from service.settings import Settings
 MOST = 100  # jobs or runs in a list
 LISTED = 20
 BY = "the admin token"  # who approves or rejects
-_REFUSED = (*NOT_ADMIN, RETRAINING_NOT_SET_UP, JOBS_UNAVAILABLE)
+_REFUSED = (*NOT_ADMIN, RETRAINING_NOT_SET_UP, JOBS_UNAVAILABLE, TOO_MANY_REQUESTS_WAIT)
 _KEY = r"^[!-~]{1,255}$"
 
 JobIdInPath = Annotated[str, Path(alias="id", max_length=64)]

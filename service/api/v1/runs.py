@@ -13,18 +13,24 @@ from service.api.schemas import refusals
 from service.api.switching import NOT_ADMIN
 from service.errors import Problem
 from service.problem_types.http import BAD_PARAMETER
-from service.problem_types.retraining import NO_SUCH_RUN, RUNS_NOT_SHOWN, RUNS_UNREADABLE
+from service.problem_types.retraining import (
+    NO_SUCH_RUN,
+    RUNS_NOT_SHOWN,
+    RUNS_UNREADABLE,
+    TOO_MANY_REQUESTS_WAIT,
+)
 from service.retraining.runs import RunDetails, Runs, RunSummary
 from service.retraining.thread import BlockingCalls
 from service.settings import Settings
 
 MOST, LISTED = 100, 20
-_REFUSED = (*NOT_ADMIN, RUNS_NOT_SHOWN, RUNS_UNREADABLE)
+_REFUSED = (*NOT_ADMIN, RUNS_NOT_SHOWN, RUNS_UNREADABLE, TOO_MANY_REQUESTS_WAIT)
 T = TypeVar("T")
 
 
 class RunList(BaseModel):
     runs: list[RunSummary] = Field(description="the newest first")
+    unreadable: int = Field(description="further runs, whose files cannot be read")
 
 
 def run_routes(calls: BlockingCalls, settings: Settings, admin: Callable[..., None]) -> APIRouter:
@@ -41,10 +47,10 @@ def run_routes(calls: BlockingCalls, settings: Settings, admin: Callable[..., No
             )
         try:
             return await calls.call(lambda: work(runs))
-        except (OSError, TimeoutError):
+        except (OSError, TimeoutError, ValueError):
             raise Problem(
                 RUNS_UNREADABLE,
-                "the folder of training runs (DIGITSERVE_RUNS) cannot be read",
+                "the folder of training runs (DIGITSERVE_RUNS), or the run's own, cannot be read",
                 headers={"retry-after": "5"},
             ) from None
 
@@ -54,7 +60,8 @@ def run_routes(calls: BlockingCalls, settings: Settings, admin: Callable[..., No
         responses=refusals(BAD_PARAMETER, *_REFUSED),
     )
     async def list_runs(limit: Annotated[int, Query(ge=1, le=MOST)] = LISTED) -> RunList:
-        return RunList(runs=await read(lambda runs: runs.newest(limit)))
+        listed = await read(lambda runs: runs.newest(limit))
+        return RunList(runs=listed.runs, unreadable=listed.unreadable)
 
     @router.get(
         "/{id}",

@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import httpx2
 
 from contract.store import Store
 from contract.version import Version
+from service.retraining.thread import WAITING
 from tests.support.pictures import encoded, seven
 from tests.support.problems import refusal
 from tests.support.running import ADMIN, TOKEN, Service, wait_to_read, wait_until
@@ -108,6 +110,16 @@ def test_a_wrong_address_is_refused_at_start_without_showing_it(
     assert service.exit_code() == 2
     assert "DIGITSERVE_JOBS" in service.log
     assert SECRET not in service.log
+
+
+def test_more_requests_than_may_wait_are_refused_though_the_database_can_be_used(
+    admin: httpx2.Client, retraining: Service
+) -> None:
+    with ThreadPoolExecutor(2 * WAITING) as clients:
+        answers = [*clients.map(lambda _: admin.get("/v1/retrain"), range(4 * WAITING))]
+    refused = {refusal(answer) for answer in answers if not answer.is_success}
+    assert refused <= {(503, "too-many-requests-wait")}
+    assert admin.get("/v1/status").json()["retraining"]["reachable"] is True
 
 
 def test_metrics_count_the_jobs_by_state(admin: httpx2.Client, retraining: Service) -> None:

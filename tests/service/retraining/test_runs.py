@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,24 @@ def test_a_long_curve_is_thinned_and_keeps_its_last_point(
     curve = [Progress.model_validate(point) for point in shown(client, "long")["curve"]]
     assert len(curve) <= 1000
     assert curve[-1] == progress(2500)
+
+
+@pytest.mark.parametrize(
+    "facts", ['{"data": "mnist"}', '{"began": "yesterday"}', '{"recipe": {"network": [1]}}']
+)
+def test_a_run_that_cannot_be_read_does_not_hide_the_others(
+    client: httpx2.Client, runs: Path, facts: str
+) -> None:
+    whole, odd = written(runs, "whole"), written(runs, "odd")
+    (odd / "run.json").write_text(facts)
+    try:
+        listed = client.get("/v1/runs").json()
+        assert listed["unreadable"] == 1
+        assert "whole" in [run["id"] for run in listed["runs"]]
+        assert refusal(client.get("/v1/runs/odd")) == (503, "runs-unreadable")
+    finally:
+        for folder in (whole, odd):
+            shutil.rmtree(folder)
 
 
 def test_the_newest_runs_are_listed_first(client: httpx2.Client, runs: Path) -> None:
