@@ -371,7 +371,8 @@ def _engine(url: URL) -> sqlalchemy.Engine:
 
 
 def _unavailable(url: URL, failure: BaseException) -> DatabaseUnavailable:
-    reason = short(failure)
+    # DBOS retries an error of any type for ever if it says "database is locked".
+    reason = short(failure).replace("database is locked", "another program holds its lock")
     if url.password:
         reason = reason.replace(str(url.password), "***")
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():

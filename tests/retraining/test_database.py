@@ -121,6 +121,18 @@ def test_a_worker_waits_for_a_locked_database(place: Place) -> None:
     place.wait_for("next", "failed")
 
 
+@pytest.mark.slow
+def test_a_command_does_not_wait_for_ever_for_a_locked_database(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.command("submit", "--id", "job")
+    with closing(sqlite3.connect(place.database, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert place.command("list") == 1
+    assert "another program holds its lock" in capsys.readouterr().err
+    assert place.command("list") == 0
+
+
 def test_a_worker_whose_database_was_removed_ends_and_says_so(place: Place) -> None:
     worker = place.worker()
     file_of(place).unlink()
