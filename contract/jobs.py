@@ -87,6 +87,7 @@ class Request(_Facts):
     recipe: dict[str, int | float | str | bool] = Field(
         default={},
         description="options of `python -m training` that differ from the preset: epochs, ...",
+        json_schema_extra={"propertyNames": {"enum": [*OPTIONS]}},
     )
     data: str | None = Field(
         default=None,

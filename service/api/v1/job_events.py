@@ -37,7 +37,8 @@ from service.settings import Settings
 POLL = 0.5  # seconds
 HEARTBEAT = 15.0  # seconds without an event after which proxies and clients get a comment
 COMMENT = b": the job goes on\n\n"
-_ID = re.compile(r"(\d{1,9})(?:\.(\d{1,9}))?")
+ID = r"([0-9]{1,9})(?:\.([0-9]{1,9}))?"
+_ID = re.compile(ID)
 
 
 class EventSource(Protocol):

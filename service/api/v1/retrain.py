@@ -20,7 +20,7 @@ from service.api.json_requests import BAD_REQUEST, documented, read_request
 from service.api.schemas import refusals
 from service.api.switching import NOT_ADMIN
 from service.api.v1.admin import Activation
-from service.api.v1.job_events import JobStream, JobStreams, chunks, position_of
+from service.api.v1.job_events import ID, JobStream, JobStreams, chunks, position_of
 from service.api.v1.judged import Comparison, comparison_of
 from service.http.body import while_connected
 from service.models.store_reader import StoreReader
@@ -53,6 +53,7 @@ _REFUSED = (*NOT_ADMIN, RETRAINING_NOT_SET_UP, JOBS_UNAVAILABLE, TOO_MANY_REQUES
 _KEY = r"^[!-~]{1,255}$"
 
 JobIdInPath = Annotated[str, Path(alias="id", max_length=64)]
+_LastEventId = Annotated[str, Header(json_schema_extra={"pattern": f"^({ID})?$"})]
 Limit = Annotated[int, Query(ge=1, le=MOST, description="the newest that many")]
 
 
@@ -125,9 +126,7 @@ def retrain_routes(
             **refusals(BAD_PARAMETER, *_REFUSED, NO_SUCH_JOB, LIVE_CLOSED, TOO_MANY_WATCHERS),
         },
     )
-    async def events(
-        job_id: JobIdInPath, last_event_id: Annotated[str, Header()] = ""
-    ) -> JobStream:
+    async def events(job_id: JobIdInPath, last_event_id: _LastEventId = "") -> JobStream:
         position = position_of(last_event_id)
         streams.check_room()
         first = await jobs.events(job_id, position)
