@@ -31,7 +31,7 @@ PATIENCE = 60.0  # seconds in which a stopped training saves its state
 LONGEST = 500  # characters of a line that are reported
 MOST_LINES = 2000  # of a log that are reported; all are in log.txt
 
-NICE = ("nice", "-n", "19")  # halves what a training adds to the service's p99 on the same cores
+NICE = ("nice", "-n", "19")  # other programs on the same cores come first
 # Writes its process and its host, $0, into the lock and becomes the program: the next worker finds
 # it, even if the one that starts it is killed meanwhile.
 START = ("sh", "-c", 'lock=$1 && shift && printf "%s %s" "$$" "$0" > "$lock" && exec "$@"')
