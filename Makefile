@@ -63,7 +63,7 @@ retrain: .venv/.jobs ## Submit a job to the worker and follow it: make retrain A
 
 ##@ Quality
 test: lint types fast ## Set up, check formatting, lint and types, run the tests that start no large program
-	@printf '\n==> Left out: %s.\n==> make test-all runs them (about twenty minutes)\n' \
+	@printf '\n==> Left out: %s.\n==> make test-all runs them (about half an hour)\n' \
 	  'whole programs, the alerts in Prometheus, the page in Chromium, proxies, other processors'
 
 lint: .venv/.dev ## Check formatting, lint and import layers
@@ -79,14 +79,14 @@ fast: .venv/.dev ## Run the tests that start no large program
 	@$(call task,Testing,four to five minutes,$(PY) -m pytest $(parallel) -m 'not slow' $(ARGS))
 
 test-slow: .venv/.dev ## Test whole programs: load tests, two training processes
-	@$(call task,Testing whole programs,about nine minutes,$(PY) -m pytest $(parallel) -m slow $(ARGS))
+	@$(call task,Testing whole programs,about fourteen minutes,$(PY) -m pytest $(parallel) -m slow $(ARGS))
 
 test-monitoring: .venv/.dev prometheus ## Test alerts, rules and dashboards with a real Prometheus
 	@$(call task,Testing the monitoring,about two minutes,$(PY) -m pytest $(by-file) tests/monitoring $(ARGS))
 
 test-web: .venv/.dev ## Test the web page in a real Chromium
 	@$(chromium)
-	@$(call task,Testing the web page,about three minutes,$(PY) -m pytest tests/web $(ARGS))
+	@$(call task,Testing the web page,about five minutes,$(PY) -m pytest tests/web $(ARGS))
 
 # $(call available,condition,target,what is missing): runs a target if the machine has what it needs.
 available = if $(1); then $(MAKE) --no-print-directory $(2); else \

@@ -1,5 +1,5 @@
-"""What all processes of the service may take of memory together, from their settings, and whether
-that fits.
+"""What all processes of the service may take of memory together, from their settings, whether
+that fits, and whether enough is left to load another model.
 
 A worker takes its process and its model, MAX_BUFFERED for what it receives and has not sent,
 MAX_DECODING for images, MAX_QUEUE_BYTES for those that are prepared, and a process beside it in
@@ -10,7 +10,7 @@ import logging
 from functools import cache
 from typing import NamedTuple, Self
 
-from contract.memory import memory_limit
+from contract.memory import free_memory, memory_limit
 from service.settings import PREFIX, Settings
 
 MIB = 2**20
@@ -82,6 +82,17 @@ class MemoryBudget(NamedTuple):
                 PREFIX,
                 f" or {PREFIX}WORKERS" if self.workers > 1 else "",
             )
+
+
+def shortage(reserve: int) -> str | None:
+    """Why nothing more is loaded, and what can be is unloaded; None: `reserve` bytes are free."""
+    free = free_memory()
+    if free is None or free >= reserve:
+        return None
+    return (
+        f"{free // MIB} MiB of memory are free, DIGITSERVE_MEMORY_RESERVE asks for "
+        f"{reserve // MIB} MiB"
+    )
 
 
 def _mib(size: int) -> str:

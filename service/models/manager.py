@@ -30,7 +30,7 @@ from service.batching.interface import Closed
 from service.engine.info import FALLBACK_KINDS
 from service.errors import Problem
 from service.lifecycle import DaemonExecutor
-from service.memory.limits import shortage
+from service.memory.budget import shortage
 from service.models.backoff import Backoff
 from service.models.load_limits import seconds_of
 from service.models.loading import Gate, GateFailed, Model, check, load, verify

@@ -22,7 +22,7 @@ from service.errors import Problem
 from service.http.auth import Access
 from service.http.exchange import Exchange
 from service.http.offload import Offload, whole
-from service.memory.limits import shortage
+from service.memory.budget import shortage
 from service.models.loading import GateFailed, Model, load
 from service.models.manager import ModelManager
 from service.models.preflight import Preflight
