@@ -136,11 +136,11 @@ def wait_for(value: Callable[[], T | None], service: Service) -> T:
     return found[0]
 
 
-def wait_until(condition: Callable[[], object], service: Service) -> None:
-    """Wait for a condition; on a timeout, show the output of the service."""
+def wait_until(condition: Callable[[], object], program: Program) -> None:
+    """Wait for a condition; on a timeout, show the output of the program."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < deadline, service.log
+        assert time.monotonic() < deadline, program.log
         time.sleep(0.01)
 
 
