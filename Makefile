@@ -179,16 +179,16 @@ bench-gpu: ## Measure on a CUDA machine: engine, service with 1 to N workers, GP
 	@$(call task,Measuring the engine and the service on the GPU,a few minutes,$(bench-gpu) $(ARGS))
 
 ##@ Docker: docs/docker.md
-up: ## Build the images, train if there is no model, serve in the background, on a GPU if there is one
+up: ## Build the images, train if there is no model, serve in the background; several: make up REPLICAS=3
 	@$(gpu-report)
 	@$(compose) build
 	@$(compose) up --no-log-prefix --exit-code-from trainer trainer
 	@$(compose) up --detach
 	@printf '\n==> Service on http://%s, Grafana on http://%s; make down stops both\n' \
-	  "$$($(compose) port service 8000)" "$$($(compose) port grafana 3000)"
+	  "$$($(compose) port $(if $(REPLICAS),balancer,service) 8000)" "$$($(compose) port grafana 3000)"
 
 down: ## Stop what `make up` started; models and metrics are kept
-	@docker compose --profile loadtest --profile retraining down
+	@docker compose --profile loadtest --profile retraining down --remove-orphans
 
 images: ## Build every image, labelled with version and commit
 	@$(call task,Building the images,about ten minutes the first time$(,) most of it PyTorch and CUDA,\
@@ -247,7 +247,7 @@ up images test-docker: export CREATED  = $(shell git show --no-patch --format=%c
 
 compose-gpu = docker compose --file docker-compose.yml --file docker-compose.gpu.yml
 gpu         = $(shell docker info --format '{{json .Runtimes}}' 2>/dev/null | grep -o nvidia | head -n 1)
-compose     = $(if $(gpu),$(compose-gpu),docker compose)
+compose     = $(if $(gpu),$(compose-gpu),docker compose)$(if $(REPLICAS),$(if $(gpu),, --file docker-compose.yml) --file docker-compose.scale.yml)
 gpu-report    = if [ -n "$(gpu)" ]; then echo '==> Docker has the NVIDIA runtime: training and serving on the GPU'; \
   elif command -v nvidia-smi > /dev/null; then echo '==> There is an NVIDIA driver, but Docker does not have its' \
   'runtime: on the CPU. docs/docker.md describes how to add it'; else echo '==> No NVIDIA GPU: on the CPU'; fi

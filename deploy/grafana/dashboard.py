@@ -44,8 +44,8 @@ def text_of(name: str, title: str, description: str, rows: Rows, other: str) -> 
             .current(d.VariableOption(text="Prometheus", value="prometheus"))
         )
         # Every process exposes this metric, so it has all jobs and instances as labels.
-        .with_variable(_variable("job", "digitserve_workers"))
-        .with_variable(_variable("instance", 'digitserve_workers{job=~"$job"}'))
+        .with_variable(_variable("job", "Job", "digitserve_workers"))
+        .with_variable(_variable("instance", "Replica", 'digitserve_workers{job=~"$job"}'))
     )
     number = count(1)
     for row, panels in rows.items():
@@ -61,11 +61,11 @@ def _link(title: str, icon: str, url: str) -> dashboard.DashboardLink:
     return dashboard.DashboardLink(title).type(d.DashboardLinkType.LINK).icon(icon).url(url)
 
 
-def _variable(name: str, of: str) -> dashboard.QueryVariable:
+def _variable(name: str, label: str, of: str) -> dashboard.QueryVariable:
     expression = f"label_values({of}, {name})"
     return (
         dashboard.QueryVariable(name)
-        .label(name.capitalize())
+        .label(label)
         .datasource(SOURCE)
         .query({"query": expression, "refId": f"variable-{name}", "qryType": 1})
         .refresh(d.VariableRefresh.ON_TIME_RANGE_CHANGED)

@@ -27,6 +27,12 @@ def metric(name: str, *matchers: str) -> str:
     return f"{prefix}{name}{{{', '.join((SELECTED, *matchers))}}}"
 
 
+def balancer(name: str, proxy: str = "replicas", *matchers: str) -> str:
+    """haproxy_<name> of all balancers, whichever instances of the service are selected."""
+    selected = ('job="balancer"', f'proxy="{proxy}"', *matchers)
+    return f"haproxy_{name}{{{', '.join(selected)}}}"
+
+
 def recorded(name: str) -> str:
     """A series of deploy/prometheus/recording.yml, which is the sum or ratio over all instances."""
     return f'digitserve:{name}{{job=~"$job"}}'

@@ -7,6 +7,7 @@ from grafana_foundation_sdk.builders.timeseries import Panel
 from grafana_foundation_sdk.models import dashboard as d
 from grafana_foundation_sdk.models.common import BigValueTextMode
 
+from deploy.grafana import replicas
 from deploy.grafana.dashboard import Rows
 from deploy.grafana.panel import (
     DASHED,
@@ -303,6 +304,7 @@ ROWS: Rows = {
         .override_by_name("limit", DASHED)
         .override_by_regexp("^limit$", fixed(RED)),
     ),
+    **replicas.ROWS,
     "Processes": (
         timeseries(
             "Workers",

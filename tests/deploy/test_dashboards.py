@@ -95,7 +95,9 @@ def test_every_query_selects_the_chosen_instances() -> None:
         named = re.findall(r"\b(?:digitserve|process)_\w+|\bup\b|\bALERTS\b", query)
         selected = query.count('{job=~"$job", instance=~"$instance"')
         selected += query.count('{alertstate="firing", job=~"$job"}')  # metrics of any instance
-        # Series that are recorded over all instances.
+        # Series of the balancer, and those that are recorded over all instances.
+        named += re.findall(r"\bhaproxy_\w+", query)
+        selected += query.count('{job="balancer", proxy=')
         named += re.findall(r"\bdigitserve:[\w:]+", query)
         selected += len(re.findall(r'digitserve:[\w:]+{job=~"\$job"}', query))
         return len(named) == selected > 0

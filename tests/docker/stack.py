@@ -26,14 +26,18 @@ SETTINGS = {
 
 
 class Stack:
-    def __init__(self, **settings: str) -> None:
+    def __init__(
+        self, files: tuple[str, ...] = (), services: tuple[str, ...] = SERVICES, **settings: str
+    ) -> None:
+        """`files`: those of compose, if not the default one; `services`: what `up` starts."""
+        self._files, self._services = files, services
         self._settings = {**SETTINGS, **settings}
         self.first_log = ""  # seconds until all were healthy for the first time
         self.project = f"digitserve-test-{secrets.token_hex(4)}"
 
     def compose(self, *words: str, files: tuple[str, ...] = (), errors: bool = False) -> str:
         """The output of compose. A local .env file is not read."""
-        named = [f"--file={file}" for file in files]
+        named = [f"--file={file}" for file in files or self._files]
         command = ["docker", "compose", "--project-name", self.project, "--env-file=/dev/null"]
         env = {**os.environ, **self._settings}
         return engine.run(*command, *named, *words, env=env, errors=errors)
@@ -41,7 +45,7 @@ class Stack:
     def up(self) -> float:
         """Seconds until the service is healthy, including the training if there is no model."""
         began = time.monotonic()
-        self.compose("up", "--detach", *SERVICES)
+        self.compose("up", "--detach", *self._services)
         self.healthy(self.service["Id"])
         took = time.monotonic() - began
         self.first_log = self.first_log or self.logs
@@ -60,7 +64,8 @@ class Stack:
         self.compose("--profile=loadtest", "--profile=sbom", "down", "--volumes", "--timeout=1")
 
     def container(self, service: str) -> Any:
-        return engine.inspect(self.compose("ps", "--all", "--quiet", service).strip())
+        """The first one, if the service has several."""
+        return engine.inspect(self.compose("ps", "--all", "--quiet", service).split()[0])
 
     @property
     def service(self) -> Any:
@@ -68,7 +73,7 @@ class Stack:
 
     @property
     def logs(self) -> str:
-        return self.compose("logs", "--no-color", *SERVICES)
+        return self.compose("logs", "--no-color", *self._services)
 
     @property
     def url(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.settings import PREFIX, Settings
-from tests.docker.conftest import FILES
+from tests.docker.conftest import FILES, SCALED
 from tests.docker.engine import ROOT
 from tests.docker.stack import Stack
 
@@ -23,7 +23,7 @@ OF_THE_IMAGE = {"host", "port", "uds", "models"}  # the image and the compose fi
 def config(*files: str, **settings: str) -> Any:
     profiles = ("--profile=loadtest", "--profile=retraining", "--profile=sbom")
     words = (*profiles, "config", "--format=json")
-    return json.loads(Stack(**settings).compose(*words, files=files))["services"]
+    return json.loads(Stack(files, services=(), **settings).compose(*words))["services"]
 
 
 @pytest.fixture(scope="module", params=[FILES[:1], FILES], ids=["cpu", "gpu"])
@@ -37,6 +37,15 @@ def test_the_services_have_the_names_used_elsewhere(services: Any) -> None:
 
 def test_no_name_would_make_two_stacks_conflict(services: Any) -> None:
     assert not [name for name, service in services.items() if "container_name" in service]
+
+
+def test_the_balancer_is_limited_and_hardened_as_the_others() -> None:
+    services = config(*SCALED)
+    balancer, service = services["balancer"], services["service"]
+    for name in ("read_only", "cap_drop", "security_opt", "pids_limit", "logging", "restart"):
+        assert balancer[name] == service[name]
+    assert int(balancer["mem_limit"]) > 0
+    assert balancer["cpus"] > 0
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
@@ -76,6 +85,15 @@ def test_the_service_and_the_worker_share_what_a_job_needs() -> None:
     assert len({each["environment"]["DIGITSERVE_JOBS"] for each in used}) == 1
     for volume in ("models", "jobs", "feedback", "training"):
         assert all(volume in [each["source"] for each in one["volumes"]] for one in used)
+
+
+def test_scaled_only_the_balancer_publishes_the_service() -> None:
+    services = config(*SCALED, REPLICAS="3", PORT="8000")
+    assert set(services) == SERVICES | {"balancer"}
+    assert services["service"]["deploy"]["replicas"] == 3
+    assert "ports" not in services["service"]
+    (port,) = services["balancer"]["ports"]
+    assert (port["host_ip"], port["published"], port["target"]) == ("127.0.0.1", "8000", 8000)
 
 
 def test_locust_waits_for_all_of_its_workers() -> None:
@@ -127,7 +145,7 @@ def test_on_a_gpu_the_service_requires_cuda() -> None:
 
 
 def test_the_example_env_file_lists_exactly_the_existing_variables() -> None:
-    compose = "".join((ROOT / file).read_text() for file in FILES)
+    compose = "".join((ROOT / file).read_text() for file in (*FILES, *SCALED[1:]))
     matches = set(re.findall(r"\$\{(\w+)|^ +([A-Z_]+):$", compose, re.MULTILINE))
     variables = {"".join(each) for each in matches} - {"VERSION", "REVISION", "CREATED"}
     reported = set(re.findall(r"^#(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))

@@ -9,6 +9,9 @@ from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
 from urllib.request import urlopen
 
+import yaml
+
+from tests.interop.balancer import Balancer
 from tests.monitoring.binaries import PROMETHEUS
 from tests.monitoring.rules import FOLDER
 from tests.support.program import Program
@@ -19,12 +22,15 @@ HURRY = re.compile(r"(scrape_interval|scrape_timeout|evaluation_interval|interva
 
 
 class Prometheus(Program):
-    def __init__(self, service: Service, folder: Path, *others: Service) -> None:
+    def __init__(
+        self, service: Service, folder: Path, *others: Service, balancer: Balancer | None = None
+    ) -> None:
         addresses = [urlsplit(each.url).netloc for each in (service, *others)]
         for name in ("prometheus.yml", "recording.yml", "alerts.yml"):
             text = HURRY.sub(r"\1: 1s", (FOLDER / name).read_text())
-            text = text.replace('"service:8000"', ", ".join(f'"{each}"' for each in addresses))
             (folder / name).write_text(text)
+        balancers = [] if balancer is None else [f"127.0.0.1:{balancer.exporter}"]
+        _set_targets(folder / "prometheus.yml", digitserve=addresses, balancer=balancers)
         super().__init__(
             [
                 str(PROMETHEUS),
@@ -37,9 +43,11 @@ class Prometheus(Program):
 
     @classmethod
     @contextmanager
-    def started(cls, service: Service, folder: Path, *others: Service) -> Iterator[Self]:
+    def started(
+        cls, service: Service, folder: Path, *others: Service, balancer: Balancer | None = None
+    ) -> Iterator[Self]:
         """A ready Prometheus; it is stopped with the block."""
-        with cls(service, folder, *others).while_ready() as prometheus:
+        with cls(service, folder, *others, balancer=balancer).while_ready() as prometheus:
             yield prometheus
 
     def query(self, query: str) -> dict[str, float]:
@@ -59,3 +67,14 @@ class Prometheus(Program):
         if listens := re.search(r'"Listening on".* address=(\S+)', line):
             self.url = f"http://{listens.group(1)}"
         return "Server is ready" in line
+
+
+def _set_targets(configuration: Path, **targets: list[str]) -> None:
+    """Addresses for each job, in place of those that it would discover."""
+    content: Any = yaml.safe_load(configuration.read_text())
+    for job in content["scrape_configs"]:
+        if job["job_name"] in targets:
+            job.pop("dns_sd_configs", None)
+            job.pop("file_sd_configs", None)
+            job["static_configs"] = [{"targets": targets[job["job_name"]]}]
+    configuration.write_text(yaml.safe_dump(content))
