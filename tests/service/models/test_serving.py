@@ -38,7 +38,7 @@ from tests.support.metrics import metric
 from tests.support.pictures import encoded, seven
 from tests.support.program import PATIENCE
 from tests.support.running import ADMIN, TOKEN, Service, status, wait_to_read, wait_until
-from tests.support.versions import publish, two_versions
+from tests.support.versions import give_a_newer_schema, publish, two_versions
 from tools import swap
 
 
@@ -481,10 +481,22 @@ def test_rollback_with_a_damaged_history_is_rejected_and_reported(
 
 
 def test_a_card_with_a_newer_schema_asks_for_an_update(service: Service, store: Store) -> None:
-    card = store.folder / "2/card.json"
-    card.write_text(card.read_text().replace('"schema_version": 5', '"schema_version": 6'))
+    give_a_newer_schema(store, 2)
     detail = admin(service, "digits/versions/2/activate").json()["detail"]
     assert "schema_version is 6, newer than 5" in detail
+
+
+def test_of_a_newer_release_the_version_before_is_served_at_start(store: Store) -> None:
+    """An image can be rolled back while a version that its successor published is current."""
+    store.activate(2)
+    give_a_newer_schema(store, 2)
+    with Service.started(store.folder.parent, watch_seconds=0.05) as service:
+        wait_until(lambda: status(service)["last_swap"], service)
+        assert predicted(service)[0] == "1"
+        swap = status(service)["last_swap"]
+        assert (swap["result"], swap["version"]) == ("failed_verify", "2")
+        assert "schema_version is 6, newer than 5" in swap["reason"]
+        assert "serving version 1, which was current before" in service.log
 
 
 def test_with_trusted_keys_only_signed_versions_serve(
